@@ -1,0 +1,2 @@
+//! Tollgate command line.
+fn main() {}

@@ -1,0 +1,90 @@
+//! Attribution: who spent, from header values.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Who made a call. A name is [`UNATTRIBUTED`] when missing and [`INVALID`] when malformed or repeated.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Attribution {
+    /// The agent or application.
+    pub agent: String,
+    /// The team that answers for it.
+    pub team: String,
+    /// The product feature.
+    pub feature: String,
+    /// Environment, such as `production`.
+    pub environment: String,
+    /// One user-visible interaction, which may make many calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// The run that started this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_run: Option<String>,
+    /// Free keys and values, at most [`TAGS_MAX`].
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Default for Attribution {
+    fn default() -> Self {
+        Self {
+            agent: UNATTRIBUTED.into(),
+            team: UNATTRIBUTED.into(),
+            feature: UNATTRIBUTED.into(),
+            environment: UNATTRIBUTED.into(),
+            run: None,
+            parent_run: None,
+            tags: BTreeMap::new(),
+        }
+    }
+}
+
+impl Attribution {
+    /// Whether the caller said anything about who it is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How far an attribution can be trusted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttributionSource {
+    /// An identity that Envoy verified (mTLS, JWT).
+    Verified,
+    /// The keyed hash of the API key.
+    Key,
+    /// Metadata of the route.
+    Route,
+    /// The caller's headers.
+    SelfDeclared,
+    /// Nobody said.
+    #[default]
+    None,
+}
+
+impl AttributionSource {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::Key => "key",
+            Self::Route => "route",
+            Self::SelfDeclared => "self_declared",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Stands where a name is missing.
+pub const UNATTRIBUTED: &str = "unattributed";
+/// Stands where a name is malformed or repeated.
+pub const INVALID: &str = "invalid";
+/// Tags kept of one call.
+pub const TAGS_MAX: usize = 16;
+/// Longest name, and longest tag key or value, in bytes.
+pub const NAME_BYTES_MAX: usize = 64;

@@ -1,0 +1,29 @@
+//! The domain of Tollgate: metering, pricing and attribution of LLM calls.
+//!
+//! Pure logic: no I/O, no clock (time is an argument), no floats for money, no panic on any input. It builds
+//! for the filter's wasm module and for the native collector.
+//!
+//! | module | knows |
+//! | --- | --- |
+//! | [`attribution`] | who spent |
+//! | [`usage`] | what a call consumed, with one meaning for every provider |
+//! | [`price`], [`money`] | what that costs |
+//! | [`record`] | everything that is kept of a call |
+//! | [`sync`] | how records and prices travel between filter and collector |
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        missing_docs
+    )
+)]
+
+pub mod attribution;
+pub mod money;
+pub mod price;
+pub mod record;
+pub mod sync;
+pub mod usage;

@@ -1,0 +1,246 @@
+//! The usage record: what one call was, who made it, what it used and what it cost.
+//!
+//! It is the contract between filter and collector, and what `GET /api/v1/records` answers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attribution::{Attribution, AttributionSource};
+use crate::money::Picodollars;
+use crate::usage::{Kind, Usage};
+
+/// One call, as the filter ships it and the collector keeps it. A field that is not known is absent.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct UsageRecord {
+    /// The call id, a UUIDv7; also in the answer header `x-tollgate-call`.
+    pub id: String,
+    /// When the call was admitted, Unix milliseconds UTC; RFC 3339 in the API.
+    #[serde(rename = "time_ms")]
+    pub time_ms: u64,
+    /// Name of the gateway, from its plugin configuration.
+    pub gateway: String,
+    /// Who spent: agent, team, feature, environment, run, parent run, tags.
+    #[serde(flatten)]
+    pub attribution: Attribution,
+    /// How far the attribution can be trusted.
+    pub attribution_source: AttributionSource,
+    /// Keyed hash of the provider key that the caller used, hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    /// Provider id, such as `openai`.
+    pub provider: String,
+    /// What was asked of it, such as `chat`.
+    pub operation: String,
+    /// The model that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_model: Option<String>,
+    /// The model that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_model: Option<String>,
+    /// Service tier that decided the price, such as `flex`, in the provider's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
+    /// Whether the answer was streamed.
+    pub stream: bool,
+    /// HTTP status of the answer; absent when there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// How the call ended.
+    pub outcome: Outcome,
+    /// What it used.
+    pub usage: Usage,
+    /// What that costs, line by line; the sum is `cost_usd`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub charges: Vec<Charge>,
+    /// Sum of the charges.
+    pub cost_usd: Picodollars,
+    /// How far `cost_usd` can be trusted.
+    pub cost_status: CostStatus,
+    /// What the provider itself said that the call cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_cost_usd: Option<Picodollars>,
+    /// Version of the price book that priced it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_version: Option<String>,
+    /// Version of the policy that admitted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<String>,
+    /// Attempts that Envoy made upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// From admission to the end of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// From admission to the first byte of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_byte_ms: Option<u64>,
+    /// Bytes of the request body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_bytes: Option<u64>,
+    /// Bytes of the answer's body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_bytes: Option<u64>,
+    /// Shape of the prompt: never its text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<PromptShape>,
+    /// Keyed hash of the request body, hexadecimal; equal for a repeated request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_hash: Option<String>,
+    /// What was odd about this call, each at most once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
+}
+
+impl UsageRecord {
+    /// The model whose price holds: the one that answered, else the one asked for.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.response_model.as_deref().or(self.request_model.as_deref())
+    }
+}
+
+/// One line of a price: a quantity of one kind at its rate.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Charge {
+    /// Canonical id of the price row's model.
+    pub model: String,
+    /// What was consumed.
+    pub kind: Kind,
+    /// How much of it: tokens, or things counted.
+    pub quantity: u64,
+    /// Price of one.
+    pub rate: Picodollars,
+    /// `quantity` × `rate`, exactly.
+    pub cost_usd: Picodollars,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The provider answered, to the end.
+    #[default]
+    Ok,
+    /// The provider answered with an error, or none could be reached.
+    Error,
+    /// The caller hung up.
+    ClientAbort,
+    /// The provider or the network broke off.
+    UpstreamAbort,
+    /// Refused by the gateway; no provider was reached.
+    Denied,
+}
+
+impl Outcome {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::ClientAbort => "client_abort",
+            Self::UpstreamAbort => "upstream_abort",
+            Self::Denied => "denied",
+        }
+    }
+}
+
+/// How far a cost can be trusted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CostStatus {
+    /// From counts that the provider reported.
+    Measured,
+    /// From counts that the gateway estimated.
+    Estimated,
+    /// There is no price for all of it; the tokens are kept and `cost_usd` is the priced part.
+    #[default]
+    Unpriced,
+    /// Nothing is charged: refused, failed before anything was sent, or an operation without a price.
+    Free,
+}
+
+impl CostStatus {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Estimated => "estimated",
+            Self::Unpriced => "unpriced",
+            Self::Free => "free",
+        }
+    }
+}
+
+/// Something odd about a call, that a reader of its numbers should know.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Note {
+    /// The provider's numbers contradict each other; parts were cut to their wholes for pricing.
+    ContradictoryUsage,
+    /// The body is not what its content type says.
+    UnexpectedContent,
+    /// The body ended in the middle.
+    TruncatedAnswer,
+    /// The body has an encoding that is not read, so nothing in it was measured.
+    UnreadEncoding,
+    /// An error came inside an answer that began as a success.
+    ErrorInStream,
+    /// The answer had no usage where one was due.
+    NoUsage,
+    /// The gateway's filter died during the call; this record was made from its journal.
+    Recovered,
+}
+
+/// The shape of a prompt, without its text.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct PromptShape {
+    /// Keyed hash of the system prompt, hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_hash: Option<String>,
+    /// Bytes of the system prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system_bytes: Option<u64>,
+    /// Keyed hash of the tool definitions, hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools_hash: Option<String>,
+    /// Bytes of the tool definitions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools_bytes: Option<u64>,
+    /// Bytes of the messages by role.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bytes_by_role: BTreeMap<String, u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_reads_back_as_written() {
+        let record = UsageRecord {
+            id: "0190-a".into(),
+            provider: "openai".into(),
+            usage: Usage {
+                input_tokens: Some(3),
+                ..Usage::default()
+            },
+            charges: vec![Charge {
+                model: "gpt-5".into(),
+                kind: Kind::Input,
+                quantity: 3,
+                rate: Picodollars::from_pico(7),
+                cost_usd: Picodollars::from_pico(21),
+            }],
+            notes: vec![Note::NoUsage],
+            ..UsageRecord::default()
+        };
+        let json = serde_json::to_string(&record).unwrap();
+        assert_eq!(serde_json::from_str::<UsageRecord>(&json).unwrap(), record);
+        assert!(!json.contains("null"), "unknown fields are absent: {json}");
+    }
+}
