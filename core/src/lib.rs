@@ -18,6 +18,8 @@
 pub mod attribution;
 pub mod call;
 pub mod estimate;
+pub mod gateway;
+pub mod id;
 pub mod json;
 pub mod meter;
 pub mod money;
