@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// An upstream with two answers: `/v1/chat/completions` for JSON, `/sse/v1/chat/completions` for a stream.
+/// An upstream with two answers: a stream for requests that say `accept: text/event-stream`, else JSON.
 #[derive(Debug)]
 pub struct FastUpstream {
     address: SocketAddr,
@@ -91,7 +91,7 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(u
 fn whole_request(buffer: &[u8]) -> Option<(usize, bool)> {
     let end = buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&buffer[..end]).ok()?;
-    let is_sse = head.lines().next()?.contains("/sse/");
+    let is_sse = head.contains("accept: text/event-stream");
     let body: usize = head
         .lines()
         .filter_map(|line| line.split_once(':'))

@@ -4,7 +4,6 @@ use base64::Engine as _;
 
 use crate::answer::{Answer, Asked, Kinds, quoted, words};
 use crate::ledger::Tokens;
-use crate::orders::Fault;
 
 /// `POST /v1/chat/completions`.
 pub(crate) fn chat(mut asked: Asked) -> Answer {
@@ -255,12 +254,4 @@ fn responses_usage(tokens: &Tokens) -> String {
     format!(
         "{{\"input_tokens\":{input},\"input_tokens_details\":{{\"cached_tokens\":{cache_read}}},\"output_tokens\":{output},\"output_tokens_details\":{{\"reasoning_tokens\":{reasoning}}},\"total_tokens\":{total}}}"
     )
-}
-
-/// Whether this fault changes the answer before it is delivered.
-pub(crate) const fn status_of(fault: Option<Fault>) -> Option<u16> {
-    match fault {
-        Some(Fault::Status(status)) => Some(status),
-        _ => None,
-    }
 }

@@ -218,8 +218,15 @@ fn route(asked: Asked) -> Answer {
         ("/v1/messages" | "/v1/messages/count_tokens", _) => "anthropic",
         _ => "openai",
     };
-    if let Some(status) = openai::status_of(asked.orders.fault) {
-        return Answer::error(&asked, provider, "unknown", status);
+    if let Some(Fault::Status(status)) = asked.orders.fault {
+        let model = gemini_call
+            .map(|(model, _)| model)
+            .or_else(|| asked.text("model"))
+            .unwrap_or_default();
+        let mut answer = Answer::error(&asked, provider, "unknown", status);
+        answer.served.request_model = model.to_owned();
+        answer.served.stream = asked.flag("stream");
+        return answer;
     }
     match (asked.received.method.as_str(), path.as_str()) {
         ("POST", "/v1/chat/completions") => openai::chat(asked),
