@@ -1,5 +1,9 @@
 //! Attribution: who spent, from header values.
 
+mod reader;
+
+pub use reader::{AttributionReader, AttributionRules, Handling, is_name, set_trusted};
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +50,44 @@ impl Attribution {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// A part of an attribution, as configuration names it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Field {
+    /// `agent`.
+    Agent,
+    /// `team`.
+    Team,
+    /// `feature`.
+    Feature,
+    /// `environment`.
+    Environment,
+    /// `run`.
+    Run,
+    /// `parent_run`.
+    ParentRun,
+    /// `tags`.
+    Tags,
+}
+
+impl Field {
+    /// Every field with its name in configuration and its own header.
+    pub const ALL: [(Self, &'static str, &'static str); 7] = [
+        (Self::Agent, "agent", "x-tollgate-agent"),
+        (Self::Team, "team", "x-tollgate-team"),
+        (Self::Feature, "feature", "x-tollgate-feature"),
+        (Self::Environment, "environment", "x-tollgate-environment"),
+        (Self::Run, "run", "x-tollgate-run"),
+        (Self::ParentRun, "parent_run", "x-tollgate-parent-run"),
+        (Self::Tags, "tags", "x-tollgate-tags"),
+    ];
+
+    /// The field with this name in configuration.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, known, _)| *known == name).map(|(field, ..)| field)
     }
 }
 

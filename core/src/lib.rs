@@ -12,18 +12,22 @@
 //! | [`sync`] | how records and prices travel between filter and collector |
 #![cfg_attr(
     test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing,
-        missing_docs
-    )
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)
 )]
 
 pub mod attribution;
+pub mod call;
+pub mod estimate;
+pub mod gateway;
+pub mod id;
+pub mod json;
+pub mod meter;
 pub mod money;
 pub mod price;
+pub mod provider;
 pub mod record;
+pub mod request;
+pub mod sse;
 pub mod sync;
 pub mod usage;
+pub mod wire;

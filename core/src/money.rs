@@ -57,11 +57,7 @@ impl Picodollars {
         }
         let product = self.0.saturating_mul(numerator as i128);
         let whole = product.div_euclid(denominator as i128);
-        let up = if product.rem_euclid(denominator as i128) > 0 {
-            1
-        } else {
-            0
-        };
+        let up = if product.rem_euclid(denominator as i128) > 0 { 1 } else { 0 };
         Self(whole.saturating_add(up))
     }
 
@@ -78,12 +74,7 @@ impl fmt::Display for Picodollars {
         let sign = if self.0 < 0 { "-" } else { "" };
         let magnitude = self.0.unsigned_abs();
         let per_dollar = PICO_PER_DOLLAR.unsigned_abs();
-        write!(
-            f,
-            "{sign}{}.{:012}",
-            magnitude / per_dollar,
-            magnitude % per_dollar
-        )
+        write!(f, "{sign}{}.{:012}", magnitude / per_dollar, magnitude % per_dollar)
     }
 }
 
@@ -91,9 +82,7 @@ impl FromStr for Picodollars {
     type Err = NotMoney;
 
     fn from_str(text: &str) -> Result<Self, NotMoney> {
-        let bad = || NotMoney {
-            value: text.chars().take(40).collect(),
-        };
+        let bad = || NotMoney { value: text.chars().take(40).collect() };
         let (negative, digits) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -105,10 +94,8 @@ impl FromStr for Picodollars {
         }
         let whole: i128 = whole.parse().map_err(|_| bad())?;
         let fraction: i128 = format!("{fraction:0<DECIMALS$}").parse().map_err(|_| bad())?;
-        let pico = whole
-            .checked_mul(PICO_PER_DOLLAR)
-            .and_then(|p| p.checked_add(fraction))
-            .ok_or_else(bad)?;
+        let pico =
+            whole.checked_mul(PICO_PER_DOLLAR).and_then(|p| p.checked_add(fraction)).ok_or_else(bad)?;
         Ok(Self(if negative { -pico } else { pico }))
     }
 }
@@ -198,19 +185,7 @@ mod tests {
 
     #[test]
     fn what_is_not_an_amount_is_refused() {
-        for text in [
-            "",
-            ".",
-            "1.",
-            ".5",
-            "1e3",
-            "+1",
-            "--1",
-            "1,5",
-            " 1",
-            "0.0000000000001",
-            "٣",
-        ] {
+        for text in ["", ".", "1.", ".5", "1e3", "+1", "--1", "1,5", " 1", "0.0000000000001", "٣"] {
             assert!(text.parse::<Picodollars>().is_err(), "{text:?}");
         }
     }

@@ -125,11 +125,7 @@ impl PriceBook {
                 names.entry(format!("{name}{DATED}")).or_insert(index);
             }
         }
-        Self {
-            version,
-            models,
-            by_name,
-        }
+        Self { version, models, by_name }
     }
 
     /// Name of this state of the book; two books with one version are equal.
@@ -166,10 +162,7 @@ impl PriceBook {
         let Some((model, rates)) = row.and_then(|model| Some((model, model.rates(facts, usage)?))) else {
             return Priced::default();
         };
-        let mut priced = Priced {
-            complete: true,
-            ..Priced::default()
-        };
+        let mut priced = Priced { complete: true, ..Priced::default() };
         for (kind, quantity) in usage.parts().quantities {
             match rates.of(kind) {
                 Some(rate) => priced.charge(&model.id, kind, quantity, rate),
@@ -187,24 +180,13 @@ impl PricedModel {
     /// The rates that hold for a call, or `None` when no price of this model covers its time or conditions.
     #[must_use]
     pub fn rates(&self, facts: &Facts<'_>, usage: &Usage) -> Option<&Rates> {
-        let price = self
-            .prices
-            .iter()
-            .rev()
-            .find(|price| price.holds_at(facts.time_ms))?;
+        let price = self.prices.iter().rev().find(|price| price.holds_at(facts.time_ms))?;
         let matches = |variant: &&Variant| {
             variant.when.iter().all(|(fact, value)| {
-                facts
-                    .conditions
-                    .iter()
-                    .any(|(known, is)| known == fact && is.eq_ignore_ascii_case(value))
+                facts.conditions.iter().any(|(known, is)| known == fact && is.eq_ignore_ascii_case(value))
             })
         };
-        let sheet = price
-            .variants
-            .iter()
-            .find(matches)
-            .map_or(&price.standard, |variant| &variant.sheet);
+        let sheet = price.variants.iter().find(matches).map_or(&price.standard, |variant| &variant.sheet);
         let input = usage.input_tokens.unwrap_or(0);
         let tier = sheet.tiers.iter().find(|tier| input > tier.input_above);
         Some(tier.map_or(&sheet.rates, |tier| &tier.rates))
@@ -234,13 +216,7 @@ impl Priced {
     fn charge(&mut self, model: &str, kind: Kind, quantity: u64, rate: Picodollars) {
         let cost_usd = rate.times(quantity);
         self.cost += cost_usd;
-        self.charges.push(Charge {
-            model: model.to_owned(),
-            kind,
-            quantity,
-            rate,
-            cost_usd,
-        });
+        self.charges.push(Charge { model: model.to_owned(), kind, quantity, rate, cost_usd });
     }
 
     /// The status of this cost, when its quantities are `measured` or else estimated.
@@ -268,19 +244,14 @@ impl From<BookOnTheWire> for PriceBook {
 
 impl From<PriceBook> for BookOnTheWire {
     fn from(book: PriceBook) -> Self {
-        Self {
-            version: book.version,
-            models: book.models,
-        }
+        Self { version: book.version, models: book.models }
     }
 }
 
 /// Lower case, without the path that Google puts before a model's name.
 fn bare_name(name: &str) -> String {
     let name = name.to_ascii_lowercase();
-    name.rsplit_once("models/")
-        .map(|(_, bare)| bare.to_owned())
-        .unwrap_or(name)
+    name.rsplit_once("models/").map(|(_, bare)| bare.to_owned()).unwrap_or(name)
 }
 
 /// `gpt-5` of `gpt-5-2025-08-07`, and so on for `-20250929`, `@20250929`, `-0613` and `-001`.
@@ -317,17 +288,11 @@ mod tests {
             from_ms: 1_000,
             standard: Sheet {
                 rates: rates(10, 20),
-                tiers: vec![Tier {
-                    input_above: 100,
-                    rates: rates(30, 40),
-                }],
+                tiers: vec![Tier { input_above: 100, rates: rates(30, 40) }],
             },
             variants: vec![Variant {
                 when: [("service_tier".to_owned(), "flex".to_owned())].into(),
-                sheet: Sheet {
-                    rates: rates(5, 10),
-                    tiers: vec![],
-                },
+                sheet: Sheet { rates: rates(5, 10), tiers: vec![] },
             }],
             ..Price::default()
         };
@@ -344,26 +309,14 @@ mod tests {
     }
 
     fn cost(facts: &Facts<'_>, input: u64) -> Option<i128> {
-        let usage = Usage {
-            input_tokens: Some(input),
-            output_tokens: Some(1),
-            ..Usage::default()
-        };
+        let usage = Usage { input_tokens: Some(input), output_tokens: Some(1), ..Usage::default() };
         let priced = book().price(facts, &usage);
-        assert_eq!(
-            priced.cost,
-            priced.charges.iter().map(|charge| charge.cost_usd).sum()
-        );
+        assert_eq!(priced.cost, priced.charges.iter().map(|charge| charge.cost_usd).sum());
         priced.complete.then_some(priced.cost.as_pico())
     }
 
     fn facts(model: &'static str) -> Facts<'static> {
-        Facts {
-            provider: "openai",
-            response_model: Some(model),
-            time_ms: 1_000,
-            ..Facts::default()
-        }
+        Facts { provider: "openai", response_model: Some(model), time_ms: 1_000, ..Facts::default() }
     }
 
     #[test]
@@ -374,47 +327,22 @@ mod tests {
 
     #[test]
     fn names_match_whole_or_with_a_snapshot_only() {
-        for name in [
-            "gpt-x",
-            "GPT-X",
-            "gpt-x-latest",
-            "gpt-x-2025-08-07",
-            "gpt-x-20250807",
-            "gpt-x-0807",
-        ] {
+        for name in ["gpt-x", "GPT-X", "gpt-x-latest", "gpt-x-2025-08-07", "gpt-x-20250807", "gpt-x-0807"] {
             assert!(cost(&facts(name), 1).is_some(), "{name}");
         }
-        for name in [
-            "gpt-x-mini",
-            "gpt-x-mini-2025-08-07",
-            "gpt",
-            "gpt-x-latest-2025-08-07",
-            "gpt-x-25",
-        ] {
+        for name in ["gpt-x-mini", "gpt-x-mini-2025-08-07", "gpt", "gpt-x-latest-2025-08-07", "gpt-x-25"] {
             assert_eq!(cost(&facts(name), 1), None, "{name}");
         }
     }
 
     #[test]
     fn a_price_holds_from_its_day_on() {
-        assert_eq!(
-            cost(
-                &Facts {
-                    time_ms: 999,
-                    ..facts("gpt-x")
-                },
-                1
-            ),
-            None
-        );
+        assert_eq!(cost(&Facts { time_ms: 999, ..facts("gpt-x") }, 1), None);
     }
 
     #[test]
     fn a_condition_chooses_its_variant() {
-        let flex = Facts {
-            conditions: &[("service_tier", "flex")],
-            ..facts("gpt-x")
-        };
+        let flex = Facts { conditions: &[("service_tier", "flex")], ..facts("gpt-x") };
         assert_eq!(cost(&flex, 1), Some(15));
     }
 

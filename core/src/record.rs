@@ -225,10 +225,7 @@ mod tests {
         let record = UsageRecord {
             id: "0190-a".into(),
             provider: "openai".into(),
-            usage: Usage {
-                input_tokens: Some(3),
-                ..Usage::default()
-            },
+            usage: Usage { input_tokens: Some(3), ..Usage::default() },
             charges: vec![Charge {
                 model: "gpt-5".into(),
                 kind: Kind::Input,

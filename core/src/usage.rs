@@ -124,14 +124,8 @@ impl Usage {
         parts.push(Kind::CacheReadAudio, read_audio);
         parts.push(Kind::CacheReadImage, read_image);
         parts.push(Kind::CacheRead, read.left);
-        parts.push(
-            Kind::InputAudio,
-            rest.take(count(self.input_audio_tokens).saturating_sub(read_audio)),
-        );
-        parts.push(
-            Kind::InputImage,
-            rest.take(count(self.input_image_tokens).saturating_sub(read_image)),
-        );
+        parts.push(Kind::InputAudio, rest.take(count(self.input_audio_tokens).saturating_sub(read_audio)));
+        parts.push(Kind::InputImage, rest.take(count(self.input_image_tokens).saturating_sub(read_image)));
         parts.push(Kind::InputVideo, rest.take(count(self.input_video_tokens)));
         parts.push(Kind::InputTool, rest.take(count(self.input_tool_tokens)));
         parts.push(Kind::Input, rest.left);
@@ -364,10 +358,7 @@ impl Kind {
     /// Whether this counts tokens of the answer.
     #[must_use]
     pub const fn is_output(self) -> bool {
-        matches!(
-            self,
-            Self::Output | Self::Reasoning | Self::OutputAudio | Self::OutputImage
-        )
+        matches!(self, Self::Output | Self::Reasoning | Self::OutputAudio | Self::OutputImage)
     }
 }
 
@@ -417,10 +408,7 @@ struct Remainder {
 
 impl Remainder {
     const fn of(whole: u64) -> Self {
-        Self {
-            left: whole,
-            short: false,
-        }
+        Self { left: whole, short: false }
     }
 
     fn take(&mut self, part: u64) -> u64 {
@@ -446,10 +434,7 @@ mod tests {
             0..3,
         );
         (proptest::array::uniform20(count()), ttls).prop_map(|(counts, cache_write_by_ttl)| {
-            let mut usage = Usage {
-                cache_write_by_ttl,
-                ..Usage::default()
-            };
+            let mut usage = Usage { cache_write_by_ttl, ..Usage::default() };
             for (field, count) in usage.counts_mut().into_iter().zip(counts) {
                 *field = count;
             }
@@ -486,11 +471,7 @@ mod tests {
 
     #[test]
     fn a_cached_part_above_its_whole_is_cut_and_said() {
-        let usage = Usage {
-            input_tokens: Some(31),
-            cache_read_tokens: Some(161),
-            ..Usage::default()
-        };
+        let usage = Usage { input_tokens: Some(31), cache_read_tokens: Some(161), ..Usage::default() };
         let parts = usage.parts();
         assert_eq!(parts.quantities, vec![(Kind::CacheRead, 31)]);
         assert!(parts.contradictory);

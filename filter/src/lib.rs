@@ -1,1 +1,28 @@
-//! Filter.
+//! Tollgate inside Envoy: a proxy-wasm module that meters LLM calls. Adapters only; `tollgate-core` decides.
+//!
+//! | module | does |
+//! | --- | --- |
+//! | [`host`] | host calls, as bytes and `Result`; the only place with `unsafe` |
+//! | [`root`] | one plugin in one VM: configuration, ticks |
+//! | [`call`] | one HTTP stream, from Envoy's callbacks to a record |
+//! | [`lane`] | a VM's journal and outbox in shared data |
+//! | [`leader`] | which VM of this Envoy talks to the collector |
+//! | [`sync`] | what that VM sends and what it does with the answer |
+//! | [`metrics`] | Envoy stats |
+#![allow(missing_docs)] // the SDK's `main!` exports a function without one; nothing else here is public
+
+mod call;
+mod host;
+mod lane;
+mod leader;
+mod metrics;
+mod root;
+mod shared;
+mod sync;
+
+use proxy_wasm::traits::RootContext;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
+    proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(root::Root::default()) });
+}}

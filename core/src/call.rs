@@ -1,0 +1,515 @@
+//! One call, from admission to its usage record.
+//!
+//! The filter feeds it from Envoy's callbacks and `tollgate meter` from a recording; both settle it here.
+
+use crate::attribution::{Attribution, AttributionSource};
+use crate::meter::{Body, Meter};
+use crate::price::{Facts, PriceBook, Priced};
+use crate::provider::{Api, Target};
+use crate::record::{CostStatus, Note, Outcome, UsageRecord};
+use crate::request::RequestMeter;
+use crate::usage::Usage;
+use crate::wire::Normalised;
+
+/// A call under way. Holds the bounded state of a request meter and an answer's meter, and short strings.
+#[derive(Debug)]
+pub struct Call {
+    id: String,
+    time_ms: u64,
+    attribution: Attribution,
+    attribution_source: AttributionSource,
+    target: Target,
+    path_streams: bool,
+    request: RequestMeter,
+    answer: Option<Answer>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    first_byte_ms: u64,
+    content_type: Content,
+    encoded: bool,
+    meter: Meter,
+}
+
+/// What a content type promises.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Content {
+    Json,
+    EventStream,
+    Other,
+}
+
+/// The head of a provider's answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResponseHead<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// `content-type`.
+    pub content_type: Option<&'a str>,
+    /// `content-encoding`.
+    pub content_encoding: Option<&'a str>,
+}
+
+/// How an exchange ended, as the gateway saw it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ending {
+    /// The answer came to its end.
+    Complete,
+    /// The caller left before the end.
+    ClientAbort,
+    /// The provider or the network broke off, or a timeout did, after the request was sent.
+    UpstreamAbort,
+    /// Nothing was ever sent to a provider: the gateway itself answered.
+    NotSent,
+}
+
+impl Call {
+    /// A call that is admitted now. `id` is a UUIDv7, `time_ms` Unix milliseconds UTC.
+    #[must_use]
+    pub fn begin(id: String, time_ms: u64, target: Target, path: &str) -> Self {
+        Self {
+            id,
+            time_ms,
+            attribution: Attribution::default(),
+            attribution_source: AttributionSource::None,
+            target,
+            path_streams: path.contains(":stream"),
+            request: RequestMeter::default(),
+            answer: None,
+        }
+    }
+
+    /// Says who makes it.
+    pub fn attribute(&mut self, attribution: Attribution, source: AttributionSource) {
+        self.attribution = attribution;
+        self.attribution_source = source;
+    }
+
+    /// The call id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// When it was admitted, Unix milliseconds UTC.
+    #[must_use]
+    pub const fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+
+    /// What it is addressed to.
+    #[must_use]
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The request's body, to be fed.
+    pub const fn request(&mut self) -> &mut RequestMeter {
+        &mut self.request
+    }
+
+    /// The answer's head came. A second head (after an upgrade or an informational answer) replaces the first.
+    pub fn response_head(&mut self, head: &ResponseHead<'_>, now_ms: u64) {
+        let encoded =
+            head.content_encoding.is_some_and(|encoding| !matches!(encoding.trim(), "" | "identity"));
+        let mut meter = Meter::new(self.target.api);
+        if encoded {
+            meter.unread();
+        }
+        self.answer = Some(Answer {
+            status: head.status,
+            first_byte_ms: now_ms.saturating_sub(self.time_ms),
+            content_type: Content::of(head.content_type.unwrap_or_default()),
+            encoded,
+            meter,
+        });
+    }
+
+    /// A piece of the answer's body came.
+    pub fn response_body(&mut self, bytes: &[u8]) {
+        if let Some(answer) = &mut self.answer {
+            answer.meter.feed(bytes);
+        }
+    }
+
+    /// The record of this call as far as it is known before its end, with its whole cost still open. A gateway
+    /// that dies before the call is settled leaves this behind.
+    #[must_use]
+    pub fn pending(&self, gateway: &str) -> UsageRecord {
+        UsageRecord {
+            id: self.id.clone(),
+            time_ms: self.time_ms,
+            gateway: gateway.to_owned(),
+            attribution: self.attribution.clone(),
+            attribution_source: self.attribution_source,
+            provider: self.target.provider.clone().into_owned(),
+            operation: self.target.api.operation().to_owned(),
+            request_model: self.request.model().map(str::to_owned).or_else(|| self.target.path_model.clone()),
+            ..UsageRecord::default()
+        }
+    }
+
+    /// Ends the call. `now_ms` is the end of the answer; without a `book` everything is unpriced.
+    pub fn settle(
+        &mut self,
+        ending: Ending,
+        gateway: &str,
+        book: Option<&PriceBook>,
+        now_ms: u64,
+    ) -> UsageRecord {
+        if ending == Ending::Complete
+            && let Some(answer) = &mut self.answer
+        {
+            answer.meter.finish();
+        }
+        let mut record = self.pending(gateway);
+        record.duration_ms = Some(now_ms.saturating_sub(self.time_ms));
+        record.request_bytes = Some(self.request.body_bytes());
+        record.stream = self.streams();
+        record.outcome = self.outcome(ending);
+        if let Some(answer) = &self.answer {
+            record.status = Some(answer.status);
+            record.first_byte_ms = Some(answer.first_byte_ms);
+            record.response_bytes = Some(answer.meter.body_bytes());
+            record.response_model = answer.meter.reading().model().map(str::to_owned);
+            record.notes = answer.notes(ending);
+        }
+        let consumed = self.consumed(ending, record.outcome);
+        record.service_tier =
+            consumed.service_tier.or_else(|| self.request.service_tier().map(str::to_owned));
+        consumed.measure.apply(&mut record, book);
+        if record.usage.parts().contradictory {
+            record.notes.push(Note::ContradictoryUsage);
+        }
+        record
+    }
+
+    fn streams(&self) -> bool {
+        let body = self.answer.as_ref().map_or(Body::Empty, |answer| answer.meter.body());
+        self.request.stream() || self.path_streams || body == Body::Sse
+    }
+
+    fn outcome(&self, ending: Ending) -> Outcome {
+        let failed = self
+            .answer
+            .as_ref()
+            .is_none_or(|answer| answer.status >= 400 || answer.meter.reading().has_error());
+        match ending {
+            Ending::ClientAbort => Outcome::ClientAbort,
+            Ending::UpstreamAbort => Outcome::UpstreamAbort,
+            Ending::NotSent => Outcome::Error,
+            Ending::Complete if failed => Outcome::Error,
+            Ending::Complete => Outcome::Ok,
+        }
+    }
+
+    /// What is to be paid for: the table "what is paid when nothing was measured" of ARCHITECTURE.md.
+    fn consumed(&self, ending: Ending, outcome: Outcome) -> Consumed {
+        let reported = self.answer.as_ref().and_then(|answer| answer.meter.reported(&self.target.provider));
+        let named_tier = self.answer.as_ref().and_then(|answer| answer.meter.reading().service_tier());
+        let reported_tier = reported.as_ref().and_then(Normalised::service_tier);
+        let service_tier = reported_tier.or(named_tier).map(str::to_owned);
+        let refused = self.answer.as_ref().is_some_and(|answer| answer.status >= 400);
+        let aborted = matches!(ending, Ending::ClientAbort | Ending::UpstreamAbort);
+        let measure = match reported {
+            _ if ending == Ending::NotSent => Measure::Nothing,
+            Some(_) if self.target.api.is_free() => Measure::Nothing,
+            Some(normalised) if aborted => self.cut_short(normalised),
+            Some(normalised) => Measure::Reported(normalised),
+            None if self.target.api.is_free() || (refused && !aborted) => Measure::Nothing,
+            None if self.target.api == Api::Other => Measure::Unknown,
+            None => self.estimated(outcome),
+        };
+        Consumed { measure, service_tier }
+    }
+
+    /// The answer broke off after the provider said something: its output is at least what passed.
+    fn cut_short(&self, mut reported: Normalised) -> Measure {
+        let passed = self.answer.as_ref().and_then(|answer| answer.meter.reading().output_estimate());
+        let estimate = self.estimated_usage();
+        reported.usage.output_tokens = reported.usage.output_tokens.max(passed).or(Some(0));
+        reported.usage.input_tokens = reported.usage.input_tokens.or(estimate.input_tokens);
+        Measure::Estimated(reported)
+    }
+
+    fn estimated(&self, _outcome: Outcome) -> Measure {
+        Measure::Estimated(Normalised { usage: self.estimated_usage(), ..Normalised::default() })
+    }
+
+    fn estimated_usage(&self) -> Usage {
+        let passed = self.answer.as_ref().and_then(|answer| answer.meter.reading().output_estimate());
+        Usage {
+            input_tokens: Some(self.request.input_estimate().unwrap_or(0)),
+            output_tokens: Some(passed.unwrap_or(0)),
+            ..Usage::default()
+        }
+    }
+}
+
+struct Consumed {
+    measure: Measure,
+    service_tier: Option<String>,
+}
+
+/// What a call consumed, and who says so.
+enum Measure {
+    /// The provider reported it.
+    Reported(Normalised),
+    /// The gateway worked it out.
+    Estimated(Normalised),
+    /// Nothing is paid.
+    Nothing,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Measure {
+    fn apply(self, record: &mut UsageRecord, book: Option<&PriceBook>) {
+        let (normalised, measured) = match self {
+            Self::Nothing => {
+                record.cost_status = CostStatus::Free;
+                return;
+            }
+            Self::Unknown => {
+                record.cost_status = CostStatus::Unpriced;
+                return;
+            }
+            Self::Reported(normalised) => (normalised, true),
+            Self::Estimated(normalised) => (normalised, false),
+        };
+        if !measured && record.outcome == Outcome::Ok {
+            record.notes.push(Note::NoUsage);
+        }
+        let priced = price(record, &normalised, book);
+        record.usage = normalised.usage;
+        record.provider_cost_usd = normalised.provider_cost;
+        record.price_version = book.map(|book| book.version().to_owned());
+        record.cost_usd = priced.cost;
+        record.cost_status = priced.status(measured);
+        record.charges = priced.charges;
+    }
+}
+
+/// Prices a call: each model's share at that model's rates.
+fn price(record: &UsageRecord, normalised: &Normalised, book: Option<&PriceBook>) -> Priced {
+    let Some(book) = book else {
+        return Priced::default();
+    };
+    let mut conditions: Vec<(&str, &str)> =
+        normalised.conditions.iter().map(|(fact, value)| (*fact, value.as_str())).collect();
+    if let Some(tier) = &record.service_tier {
+        conditions.push(("service_tier", tier));
+    }
+    let facts = Facts {
+        provider: &record.provider,
+        response_model: record.response_model.as_deref(),
+        request_model: record.request_model.as_deref(),
+        time_ms: record.time_ms,
+        conditions: &conditions,
+    };
+    if normalised.shares.is_empty() {
+        return book.price(&facts, &normalised.usage);
+    }
+    let mut total = Priced { complete: true, ..Priced::default() };
+    for share in &normalised.shares {
+        let facts = match &share.model {
+            Some(model) => Facts { response_model: Some(model), request_model: None, ..facts },
+            None => facts,
+        };
+        let part = book.price(&facts, &share.usage);
+        total.cost += part.cost;
+        total.complete &= part.complete;
+        total.charges.extend(part.charges);
+    }
+    let tools = Usage {
+        web_searches: normalised.usage.web_searches,
+        web_fetches: normalised.usage.web_fetches,
+        ..Usage::default()
+    };
+    let part = book.price(&facts, &tools);
+    total.cost += part.cost;
+    total.complete &= part.complete;
+    total.charges.extend(part.charges);
+    total
+}
+
+impl Answer {
+    fn notes(&self, ending: Ending) -> Vec<Note> {
+        let body = self.meter.body();
+        let unexpected = match (self.content_type, body) {
+            (_, Body::Empty) => false,
+            (Content::Json, Body::Json)
+            | (Content::EventStream, Body::Sse)
+            | (Content::Other, Body::Unread) => false,
+            _ => self.status < 400 && !self.encoded,
+        };
+        let in_stream = self.status < 400 && self.meter.reading().has_error();
+        [
+            (self.encoded, Note::UnreadEncoding),
+            (unexpected, Note::UnexpectedContent),
+            (ending == Ending::Complete && self.meter.is_cut(), Note::TruncatedAnswer),
+            (in_stream, Note::ErrorInStream),
+        ]
+        .into_iter()
+        .filter_map(|(holds, note)| holds.then_some(note))
+        .collect()
+    }
+}
+
+impl Content {
+    fn of(content_type: &str) -> Self {
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/json" => Self::Json,
+            "text/event-stream" => Self::EventStream,
+            other if other.ends_with("+json") || other.ends_with("ndjson") => Self::Json,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Picodollars;
+    use crate::price::{Price, PricedModel, Rates, Sheet};
+    use crate::usage::Kind;
+
+    fn book() -> PriceBook {
+        let rates = Rates(
+            [(Kind::Input, Picodollars::from_pico(10)), (Kind::Output, Picodollars::from_pico(100))].into(),
+        );
+        let price = Price { standard: Sheet { rates, tiers: vec![] }, ..Price::default() };
+        let model = PricedModel {
+            provider: "openai".into(),
+            id: "m".into(),
+            aliases: vec![],
+            dated: vec![],
+            prices: vec![price],
+        };
+        PriceBook::new("v1".into(), vec![model])
+    }
+
+    struct Exchange {
+        path: &'static str,
+        request: &'static str,
+        status: u16,
+        content_type: &'static str,
+        answer: &'static str,
+        ending: Ending,
+    }
+
+    const CHAT: Exchange = Exchange {
+        path: "/v1/chat/completions",
+        request: r#"{"model":"m","messages":[{"content":"one two three"}]}"#,
+        status: 200,
+        content_type: "application/json",
+        answer: r#"{"model":"m","usage":{"prompt_tokens":7,"completion_tokens":2}}"#,
+        ending: Ending::Complete,
+    };
+
+    fn settled(exchange: &Exchange) -> UsageRecord {
+        let target = Target::recognise(Some("openai"), "", exchange.path);
+        let mut call = Call::begin("id".into(), 1_000, target, exchange.path);
+        call.request().feed(exchange.request.as_bytes());
+        let head = ResponseHead {
+            status: exchange.status,
+            content_type: Some(exchange.content_type),
+            content_encoding: None,
+        };
+        if exchange.ending != Ending::NotSent {
+            call.response_head(&head, 1_010);
+            call.response_body(exchange.answer.as_bytes());
+        }
+        call.settle(exchange.ending, "gateway", Some(&book()), 1_020)
+    }
+
+    fn summary(exchange: &Exchange) -> String {
+        let record = settled(exchange);
+        let sum: Picodollars = record.charges.iter().map(|charge| charge.cost_usd).sum();
+        assert_eq!(record.cost_usd, sum, "the charges add up to the cost");
+        format!(
+            "{} {} in={:?} out={:?} pico={} {:?}",
+            record.outcome.name(),
+            record.cost_status.name(),
+            record.usage.input_tokens,
+            record.usage.output_tokens,
+            record.cost_usd.as_pico(),
+            record.notes
+        )
+    }
+
+    #[test]
+    fn what_is_paid_when_nothing_was_measured() {
+        const STREAM: &str =
+            "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"four five\"}}]}\n\n";
+        for (name, exchange, expected) in [
+            ("reported", CHAT, "ok measured in=Some(7) out=Some(2) pico=270 []"),
+            (
+                "nothing sent",
+                Exchange { ending: Ending::NotSent, ..CHAT },
+                "error free in=None out=None pico=0 []",
+            ),
+            (
+                "provider error",
+                Exchange { status: 429, answer: r#"{"error":{"message":"slow down"}}"#, ..CHAT },
+                "error free in=None out=None pico=0 []",
+            ),
+            (
+                "caller left mid-stream",
+                Exchange {
+                    content_type: "text/event-stream",
+                    answer: STREAM,
+                    ending: Ending::ClientAbort,
+                    ..CHAT
+                },
+                "client_abort estimated in=Some(3) out=Some(2) pico=230 []",
+            ),
+            (
+                "stream without usage",
+                Exchange { content_type: "text/event-stream", answer: STREAM, ..CHAT },
+                "ok estimated in=Some(3) out=Some(2) pico=230 [NoUsage]",
+            ),
+            (
+                "not what its content type says",
+                Exchange { answer: "<html>", ..CHAT },
+                "ok estimated in=Some(3) out=Some(0) pico=30 [UnexpectedContent, NoUsage]",
+            ),
+            (
+                "body cut in the middle",
+                Exchange { answer: r#"{"model":"m","usage":{"prompt"#, ..CHAT },
+                "ok estimated in=Some(3) out=Some(0) pico=30 [TruncatedAnswer, NoUsage]",
+            ),
+            (
+                "unknown model",
+                Exchange {
+                    answer: r#"{"model":"new","usage":{"prompt_tokens":7,"completion_tokens":2}}"#,
+                    request: r#"{"model":"new"}"#,
+                    ..CHAT
+                },
+                "ok unpriced in=Some(7) out=Some(2) pico=0 []",
+            ),
+            (
+                "free operation",
+                Exchange { path: "/v1/messages/count_tokens", answer: r#"{"input_tokens":14}"#, ..CHAT },
+                "ok free in=None out=None pico=0 []",
+            ),
+        ] {
+            assert_eq!(summary(&exchange), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_encoding_that_is_not_read_is_said() {
+        let target = Target::recognise(Some("openai"), "", CHAT.path);
+        let mut call = Call::begin("id".into(), 0, target, CHAT.path);
+        let head = ResponseHead { status: 200, content_encoding: Some("zstd"), ..ResponseHead::default() };
+        call.response_head(&head, 0);
+        call.response_body(&[0x28, 0xb5, 0x2f, 0xfd]);
+        let record = call.settle(Ending::Complete, "g", Some(&book()), 1);
+        assert_eq!(record.cost_status, CostStatus::Unpriced);
+        assert!(record.notes.contains(&Note::UnreadEncoding));
+    }
+}

@@ -1,0 +1,237 @@
+//! Tokens of a text, estimated without a vocabulary, for calls whose provider reported none.
+//!
+//! One pass counts script classes (words, letters beyond the fifth, digit groups, punctuation, Han, kana, …);
+//! a fixed weight for each gives tokens of OpenAI's o200k encoding. A vocabulary would be exact and cost 28 MiB
+//! in every worker; bytes divided by four is 45 % low on the JSON of tool calls.
+
+/// Counts a text that arrives in any pieces; holds a few counters, whatever arrives.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct TextCounter {
+    counts: [u64; CLASSES],
+    run: Run,
+    /// Length of the run so far, in characters, saturating.
+    length: u8,
+    last_upper: bool,
+    /// Bytes of a character that is cut.
+    cut: [u8; 4],
+    cut_len: u8,
+}
+
+/// What the last characters were.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Run {
+    #[default]
+    None,
+    Word,
+    Digits,
+    Newlines,
+    Spaces,
+    Punctuation,
+    Cyrillic,
+    Latin,
+    Other,
+}
+
+/// What is counted, each with a weight.
+#[derive(Clone, Copy, Debug)]
+enum Class {
+    Word,
+    LetterBeyondFifth,
+    DigitGroup,
+    NewlineRun,
+    SpaceRun,
+    PunctuationRun,
+    PunctuationBeyondFirst,
+    Han,
+    Kana,
+    Hangul,
+    CyrillicWord,
+    CyrillicLetterBeyondThird,
+    LatinLetter,
+    Other,
+}
+
+const CLASSES: usize = Class::Other as usize + 1;
+
+/// Thousandths of a token for one of each [`Class`].
+const WEIGHTS: [u64; CLASSES] = [1000, 100, 1000, 600, 500, 750, 250, 750, 700, 650, 1000, 250, 450, 1200];
+
+impl TextCounter {
+    /// Tokens so far.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        let milli: u64 =
+            self.counts.iter().zip(WEIGHTS).map(|(count, weight)| count.saturating_mul(weight)).sum();
+        milli.div_ceil(1000)
+    }
+
+    /// How often each class came, for fitting the weights.
+    #[must_use]
+    pub const fn counts(&self) -> &[u64; CLASSES] {
+        &self.counts
+    }
+
+    /// Reads a piece of UTF-8. What is not UTF-8 counts as other characters.
+    pub fn feed(&mut self, piece: &[u8]) {
+        for &byte in piece {
+            if byte < 0x80 {
+                self.cut_len = 0;
+                self.ascii(byte);
+            } else {
+                self.multibyte(byte);
+            }
+        }
+    }
+
+    fn ascii(&mut self, byte: u8) {
+        match byte {
+            b'a'..=b'z' => self.letter(false),
+            b'A'..=b'Z' => self.letter(true),
+            b'0'..=b'9' => {
+                if self.enter(Run::Digits) || self.length.is_multiple_of(3) {
+                    self.count(Class::DigitGroup);
+                }
+                self.length = (self.length + 1) % 3;
+            }
+            b'\n' | b'\r' => {
+                if self.enter(Run::Newlines) {
+                    self.count(Class::NewlineRun);
+                }
+            }
+            b' ' | b'\t' => {
+                if self.enter(Run::Spaces) {
+                    self.length = 1;
+                } else if self.length == 1 {
+                    self.length = 2;
+                    self.count(Class::SpaceRun);
+                }
+            }
+            _ => {
+                if self.enter(Run::Punctuation) {
+                    self.count(Class::PunctuationRun);
+                } else {
+                    self.count(Class::PunctuationBeyondFirst);
+                }
+            }
+        }
+    }
+
+    /// A capital after a small letter begins a word: `camelCase` is two.
+    fn letter(&mut self, upper: bool) {
+        let begins = self.enter(Run::Word) || (upper && !self.last_upper);
+        self.last_upper = upper;
+        if begins {
+            self.length = 1;
+            self.count(Class::Word);
+        } else {
+            self.length = self.length.saturating_add(1);
+            if self.length > 5 {
+                self.count(Class::LetterBeyondFifth);
+            }
+        }
+    }
+
+    fn multibyte(&mut self, byte: u8) {
+        if byte >= 0xC0 {
+            self.cut_len = 0;
+        }
+        if let Some(slot) = self.cut.get_mut(usize::from(self.cut_len)) {
+            *slot = byte;
+            self.cut_len += 1;
+        }
+        let expected = match self.cut {
+            [0xC0..=0xDF, ..] => 2,
+            [0xE0..=0xEF, ..] => 3,
+            [0xF0..=0xF7, ..] => 4,
+            _ => 1,
+        };
+        if self.cut_len >= expected {
+            let character =
+                self.cut.get(..usize::from(self.cut_len)).and_then(|bytes| std::str::from_utf8(bytes).ok());
+            self.cut_len = 0;
+            self.wide(character.and_then(|text| text.chars().next()).unwrap_or(char::REPLACEMENT_CHARACTER));
+        }
+    }
+
+    fn wide(&mut self, character: char) {
+        match u32::from(character) {
+            0x0400..=0x052F => {
+                if self.enter(Run::Cyrillic) {
+                    self.length = 1;
+                    self.count(Class::CyrillicWord);
+                } else {
+                    self.length = self.length.saturating_add(1);
+                    if self.length > 3 {
+                        self.count(Class::CyrillicLetterBeyondThird);
+                    }
+                }
+            }
+            0x3040..=0x30FF => self.single(Class::Kana),
+            0x1100..=0x11FF | 0xAC00..=0xD7AF => self.single(Class::Hangul),
+            0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xF900..=0xFAFF | 0x2_0000..=0x3_FFFF => {
+                self.single(Class::Han);
+            }
+            // Letters with marks stand inside words and break them into pieces.
+            0x00C0..=0x024F | 0x0370..=0x03FF | 0x1E00..=0x1FFF => {
+                if self.run != Run::Word {
+                    self.enter(Run::Latin);
+                }
+                self.count(Class::LatinLetter);
+            }
+            0x2000..=0x206F | 0x3000..=0x303F | 0xFF00..=0xFFEF => self.single(Class::PunctuationRun),
+            _ => self.single(Class::Other),
+        }
+    }
+
+    fn single(&mut self, class: Class) {
+        self.run = Run::Other;
+        self.count(class);
+    }
+
+    /// Whether a run of this kind begins here.
+    fn enter(&mut self, run: Run) -> bool {
+        let begins = self.run != run;
+        if begins {
+            self.run = run;
+            self.length = 0;
+        }
+        begins
+    }
+
+    fn count(&mut self, class: Class) {
+        if let Some(count) = self.counts.get_mut(class as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn counted(pieces: &[&[u8]]) -> [u64; CLASSES] {
+        let mut counter = TextCounter::default();
+        for piece in pieces {
+            counter.feed(piece);
+        }
+        *counter.counts()
+    }
+
+    proptest! {
+        #[test]
+        fn every_cut_gives_the_same_count(text in "([a-zA-Z0-9 \n{}\"éжあ中한😀]|hello|camelCase){0,30}") {
+            let whole = counted(&[text.as_bytes()]);
+            for at in 0..=text.len() {
+                let (head, tail) = text.as_bytes().split_at(at);
+                prop_assert_eq!(counted(&[head, tail]), whole, "split at byte {}", at);
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            counted(&[&bytes]);
+        }
+    }
+}

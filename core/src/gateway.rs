@@ -1,0 +1,362 @@
+//! The filter's configuration: JSON in Envoy's plugin configuration, strict, all mistakes reported at once.
+
+use serde_json::{Map, Value};
+
+use crate::attribution::{AttributionRules, AttributionSource, Field, is_name};
+use crate::price::PriceBook;
+
+/// Configuration of one gateway's filter, checked.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// `gateway`: name of this gateway in records.
+    pub gateway: String,
+    /// `collector`: where records go; without it they stand in the access log only.
+    pub collector: Option<CollectorConfig>,
+    /// `attribution.aliases` and `attribution.baggage`.
+    pub attribution: AttributionRules,
+    /// `attribution.trusted`: values that win over headers, the first that is there for each field.
+    pub trusted: Vec<TrustedValue>,
+    /// `outbox_records`: records that each worker keeps while the collector is away.
+    pub outbox_records: u64,
+    /// `prices`: a price book that holds until a collector hands out its own.
+    pub prices: Option<PriceBook>,
+}
+
+/// Where records go.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CollectorConfig {
+    /// `cluster`: Envoy's cluster of the collector.
+    pub cluster: String,
+    /// `authority`: the `:authority` of sync calls.
+    pub authority: String,
+    /// `interval_ms`: longest time between two syncs.
+    pub interval_ms: u64,
+    /// `timeout_ms`: how long a sync may take.
+    pub timeout_ms: u64,
+}
+
+/// A value that Envoy vouches for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TrustedValue {
+    /// `field`: what it says.
+    pub field: Field,
+    /// `property`: path of the Envoy attribute, such as `["connection", "uri_san_peer_certificate"]`.
+    pub property: Vec<String>,
+    /// `source`: `verified`, `key` or `route`, as records show it.
+    pub source: AttributionSource,
+}
+
+/// One mistake in a configuration.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct ConfigError {
+    /// Where it is, such as `collector.interval_ms`.
+    pub key: String,
+    /// What is wrong with which value, and what would be right.
+    pub problem: String,
+}
+
+impl GatewayConfig {
+    /// Reads a plugin configuration.
+    ///
+    /// # Errors
+    /// Every mistake in it, in the order of the keys below.
+    pub fn parse(json: &[u8]) -> Result<Self, Vec<ConfigError>> {
+        let problem = |problem: String| vec![ConfigError { key: "plugin configuration".into(), problem }];
+        let value: Value =
+            serde_json::from_slice(json).map_err(|error| problem(format!("is not JSON: {error}")))?;
+        let Value::Object(object) = value else {
+            return Err(problem(r#"is not an object such as {"gateway":"edge-1"}"#.into()));
+        };
+        let mut errors = Vec::new();
+        let config = Self::from_object(&mut Keys::new("", &object, &mut errors));
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
+    fn from_object(keys: &mut Keys<'_>) -> Self {
+        let gateway = keys.name("gateway").unwrap_or_else(|| {
+            keys.wrong("gateway", "is missing; name this gateway, for example \"edge-1\"");
+            String::new()
+        });
+        let collector = keys.object("collector", CollectorConfig::from_object);
+        let (attribution, trusted) =
+            keys.object("attribution", attribution_rules).unwrap_or_else(|| (default_rules(), Vec::new()));
+        let config = Self {
+            gateway,
+            collector,
+            attribution,
+            trusted,
+            outbox_records: keys.number("outbox_records", 64..=65_536, 4_096),
+            prices: keys.prices("prices"),
+        };
+        keys.nothing_else();
+        config
+    }
+}
+
+impl CollectorConfig {
+    fn from_object(keys: &mut Keys<'_>) -> Self {
+        let cluster = keys.text("cluster").unwrap_or_else(|| {
+            keys.wrong("cluster", "is missing; name Envoy's cluster of the collector");
+            String::new()
+        });
+        let config = Self {
+            cluster,
+            authority: keys.text("authority").unwrap_or_else(|| "tollgate-collector".into()),
+            interval_ms: keys.number("interval_ms", 100..=60_000, 1_000),
+            timeout_ms: keys.number("timeout_ms", 100..=60_000, 5_000),
+        };
+        keys.nothing_else();
+        config
+    }
+}
+
+const fn default_rules() -> AttributionRules {
+    AttributionRules { aliases: Vec::new(), baggage: true }
+}
+
+fn attribution_rules(keys: &mut Keys<'_>) -> (AttributionRules, Vec<TrustedValue>) {
+    let mut rules = AttributionRules { baggage: keys.flag("baggage", true), ..default_rules() };
+    rules.aliases = keys.object("aliases", aliases).unwrap_or_default();
+    let trusted = keys.list("trusted", trusted_value);
+    keys.nothing_else();
+    (rules, trusted)
+}
+
+fn aliases(keys: &mut Keys<'_>) -> Vec<(String, Field)> {
+    let mut aliases = Vec::new();
+    for header in keys.all() {
+        let is_header =
+            header.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if header.is_empty() || !is_header || header.starts_with("x-tollgate-") {
+            keys.wrong(&header, "is not a lower-case header name outside `x-tollgate-*`");
+        } else if let Some(field) = keys.field(&header) {
+            aliases.push((header, field));
+        }
+    }
+    aliases
+}
+
+fn trusted_value(keys: &mut Keys<'_>) -> TrustedValue {
+    let field = keys.field("field").unwrap_or(Field::Agent);
+    let property = keys.texts("property");
+    if property.is_empty() {
+        keys.wrong("property", "is not a path such as [\"connection\", \"uri_san_peer_certificate\"]");
+    }
+    let source = match keys.text("source").as_deref() {
+        Some("verified") => AttributionSource::Verified,
+        Some("key") => AttributionSource::Key,
+        Some("route") => AttributionSource::Route,
+        _ => {
+            keys.wrong("source", "is not one of `verified`, `key`, `route`");
+            AttributionSource::None
+        }
+    };
+    keys.nothing_else();
+    TrustedValue { field, property, source }
+}
+
+/// The keys of one object, each read once; what is wrong goes to one list.
+struct Keys<'a> {
+    path: String,
+    object: &'a Map<String, Value>,
+    known: Vec<String>,
+    errors: &'a mut Vec<ConfigError>,
+}
+
+impl<'a> Keys<'a> {
+    fn new(path: &str, object: &'a Map<String, Value>, errors: &'a mut Vec<ConfigError>) -> Self {
+        Self { path: path.to_owned(), object, known: Vec::new(), errors }
+    }
+
+    fn key(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    fn wrong(&mut self, name: &str, problem: &str) {
+        let error = ConfigError { key: self.key(name), problem: problem.to_owned() };
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+
+    fn get(&mut self, name: &str) -> Option<&'a Value> {
+        if !self.known.iter().any(|known| known == name) {
+            self.known.push(name.to_owned());
+        }
+        self.object.get(name)
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.object.keys().cloned().collect()
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        let value = self.get(name)?;
+        let text = value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        if text.is_none() {
+            self.wrong(name, &format!("`{}` is not a text", shown(value)));
+            return Some(String::new());
+        }
+        text
+    }
+
+    fn name(&mut self, name: &str) -> Option<String> {
+        let text = self.text(name)?;
+        if !is_name(&text) {
+            self.wrong(name, &format!("`{text}` is not a name: 1 to 64 of A-Z a-z 0-9 . _ / -"));
+        }
+        Some(text)
+    }
+
+    fn flag(&mut self, name: &str, default: bool) -> bool {
+        let Some(value) = self.get(name) else { return default };
+        value.as_bool().unwrap_or_else(|| {
+            self.wrong(name, &format!("`{}` is neither true nor false", shown(value)));
+            default
+        })
+    }
+
+    fn number(&mut self, name: &str, range: std::ops::RangeInclusive<u64>, default: u64) -> u64 {
+        let Some(value) = self.get(name) else { return default };
+        value.as_u64().filter(|number| range.contains(number)).unwrap_or_else(|| {
+            let (low, high) = (range.start(), range.end());
+            self.wrong(name, &format!("`{}` is not a whole number from {low} to {high}", shown(value)));
+            default
+        })
+    }
+
+    fn field(&mut self, name: &str) -> Option<Field> {
+        let field = self.text(name).and_then(|text| Field::from_name(&text));
+        if field.is_none() {
+            let names: Vec<&str> = Field::ALL.iter().map(|(_, name, _)| *name).collect();
+            self.wrong(name, &format!("is not one of {}", names.join(", ")));
+        }
+        field
+    }
+
+    fn texts(&mut self, name: &str) -> Vec<String> {
+        let items = self.get(name).and_then(Value::as_array);
+        items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    fn object<T>(&mut self, name: &str, read: impl FnOnce(&mut Keys<'_>) -> T) -> Option<T> {
+        let value = self.get(name)?;
+        let Some(object) = value.as_object() else {
+            self.wrong(name, &format!("`{}` is not an object", shown(value)));
+            return None;
+        };
+        Some(read(&mut Keys::new(&self.key(name), object, self.errors)))
+    }
+
+    fn list<T>(&mut self, name: &str, read: impl Fn(&mut Keys<'_>) -> T) -> Vec<T> {
+        let Some(value) = self.get(name) else { return Vec::new() };
+        let Some(items) = value.as_array() else {
+            self.wrong(name, &format!("`{}` is not a list", shown(value)));
+            return Vec::new();
+        };
+        let mut read_items = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{}[{index}]", self.key(name));
+            match item.as_object() {
+                Some(object) => read_items.push(read(&mut Keys::new(&path, object, self.errors))),
+                None => {
+                    self.wrong(&format!("{name}[{index}]"), &format!("`{}` is not an object", shown(item)));
+                }
+            }
+        }
+        read_items
+    }
+
+    fn prices(&mut self, name: &str) -> Option<PriceBook> {
+        let value = self.get(name)?;
+        let book = serde_json::from_value(value.clone());
+        book.map_err(|error| self.wrong(name, &format!("is not a price book: {error}"))).ok()
+    }
+
+    fn nothing_else(&mut self) {
+        for name in self.all() {
+            if !self.known.contains(&name) {
+                let known = self.known.join(", ");
+                self.wrong(&name, &format!("is not a key here; there are {known}"));
+            }
+        }
+    }
+}
+
+/// A value for an error message, cut.
+fn shown(value: &Value) -> String {
+    value.to_string().chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(json: &str) -> Vec<String> {
+        let errors = GatewayConfig::parse(json.as_bytes()).err().unwrap_or_default();
+        errors.into_iter().map(|error| error.to_string()).collect()
+    }
+
+    #[test]
+    fn a_gateway_needs_only_a_name() {
+        let config = GatewayConfig::parse(br#"{"gateway":"edge-1"}"#).unwrap();
+        assert_eq!(
+            (config.gateway.as_str(), config.collector, config.outbox_records),
+            ("edge-1", None, 4_096)
+        );
+        assert!(config.attribution.baggage);
+    }
+
+    #[test]
+    fn everything_can_be_said() {
+        let config = GatewayConfig::parse(
+            br#"{"gateway":"g","collector":{"cluster":"c","authority":"a","interval_ms":200,"timeout_ms":300},
+                "attribution":{"aliases":{"x-litellm-tags":"tags"},"baggage":false,
+                "trusted":[{"field":"team","property":["connection","uri_san_peer_certificate"],"source":"verified"}]},
+                "outbox_records":64,"prices":{"version":"v","models":[]}}"#,
+        )
+        .unwrap();
+        assert_eq!(config.attribution.aliases, [("x-litellm-tags".to_owned(), Field::Tags)]);
+        assert_eq!(config.trusted.len(), 1);
+        assert_eq!(config.collector.map(|collector| collector.interval_ms), Some(200));
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let found = mistakes(
+            r#"{"gatway":"x","gateway":"a b","collector":{"interval_ms":5,"clustr":"c"},
+                "attribution":{"aliases":{"X-Up":"agent","x-ok":"agnt"},"baggage":"yes","trusted":[{"field":"team"},3]},
+                "outbox_records":-1,"prices":7}"#,
+        );
+        for expected in [
+            "gatway: is not a key here",
+            "gateway: `a b` is not a name",
+            "collector.cluster: is missing",
+            "collector.interval_ms: `5` is not a whole number from 100 to 60000",
+            "collector.clustr: is not a key here",
+            "attribution.aliases.X-Up: is not a lower-case header name",
+            "attribution.aliases.x-ok: is not one of agent",
+            "attribution.baggage: `\"yes\"` is neither true nor false",
+            "attribution.trusted[0].property: is not a path",
+            "attribution.trusted[0].source: is not one of",
+            "attribution.trusted[1]: `3` is not an object",
+            "outbox_records: `-1` is not a whole number",
+            "prices: is not a price book",
+        ] {
+            assert_eq!(
+                found.iter().filter(|line| line.starts_with(expected)).count(),
+                1,
+                "{expected} in {found:#?}"
+            );
+        }
+        assert_eq!(found.len(), 13, "{found:#?}");
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for json in ["", "[]", "7", "{", "\u{0}"] {
+            assert_eq!(mistakes(json).len(), 1, "{json}");
+        }
+    }
+}

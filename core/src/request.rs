@@ -1,0 +1,184 @@
+//! What a request body says: the model, and what decides the price.
+
+use std::sync::OnceLock;
+
+use crate::estimate::TextCounter;
+use crate::json::{self, Action, Scanner, Shape, Sink};
+
+/// Reads a request body as it streams by, in any pieces; holds a bounded amount of it.
+#[derive(Debug)]
+pub struct RequestMeter {
+    scanner: Scanner<Field>,
+    reading: Reading,
+    unread: bool,
+    body_bytes: u64,
+}
+
+#[derive(Debug, Default)]
+struct Reading {
+    model: Option<String>,
+    service_tier: Option<String>,
+    stream: bool,
+    text: TextCounter,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Field {
+    Model,
+    Stream,
+    ServiceTier,
+    Text,
+}
+
+impl Default for RequestMeter {
+    fn default() -> Self {
+        Self { scanner: Scanner::new(shape()), reading: Reading::default(), unread: false, body_bytes: 0 }
+    }
+}
+
+impl RequestMeter {
+    /// Do not read the body: it is no JSON, or encoded.
+    pub const fn unread(&mut self) {
+        self.unread = true;
+    }
+
+    /// Reads a piece of the body.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.body_bytes = self.body_bytes.saturating_add(bytes.len() as u64);
+        if !self.unread {
+            self.scanner.feed(bytes, &mut self.reading);
+        }
+    }
+
+    /// The model asked for, once it has been read.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.reading.model.as_deref()
+    }
+
+    /// The service tier asked for.
+    #[must_use]
+    pub fn service_tier(&self) -> Option<&str> {
+        self.reading.service_tier.as_deref()
+    }
+
+    /// Whether a streamed answer was asked for.
+    #[must_use]
+    pub const fn stream(&self) -> bool {
+        self.reading.stream
+    }
+
+    /// Input tokens, estimated from the text of the prompt; `None` when none was read.
+    #[must_use]
+    pub fn input_estimate(&self) -> Option<u64> {
+        let tokens = self.reading.text.tokens();
+        (tokens > 0).then_some(tokens)
+    }
+
+    /// Bytes of the body so far.
+    #[must_use]
+    pub const fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+}
+
+impl Sink<Field> for Reading {
+    fn value(&mut self, field: Field, raw: Option<&[u8]>) {
+        let Some(raw) = raw else { return };
+        match field {
+            Field::Model => self.model = short(raw),
+            Field::ServiceTier => self.service_tier = short(raw),
+            Field::Stream => self.stream = raw == b"true",
+            Field::Text => {}
+        }
+    }
+
+    fn text(&mut self, _field: Field, piece: &[u8]) {
+        self.text.feed(piece);
+    }
+
+    fn document_end(&mut self) {}
+}
+
+fn short(raw: &[u8]) -> Option<String> {
+    json::text(raw).filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX)
+}
+
+fn shape() -> &'static Shape<Field> {
+    static SHAPE: OnceLock<Shape<Field>> = OnceLock::new();
+    SHAPE.get_or_init(|| {
+        let mut paths = vec![
+            ("model", Action::Capture, Field::Model),
+            ("stream", Action::Capture, Field::Stream),
+            ("service_tier", Action::Capture, Field::ServiceTier),
+            ("serviceTier", Action::Capture, Field::ServiceTier),
+        ];
+        paths.extend(TEXTS.iter().map(|path| (*path, Action::Text, Field::Text)));
+        Shape::new(&paths)
+    })
+}
+
+/// Where requests carry text that the model reads. Files and images are left out: their size in bytes says
+/// nothing about their tokens.
+const TEXTS: &[&str] = &[
+    // OpenAI chat completions, Anthropic messages, Cohere v2, Mistral, Ollama.
+    "messages[].content",
+    "messages[].content[].text",
+    "messages[].content[].input",
+    "messages[].content[].content",
+    "messages[].content[].content[].text",
+    "messages[].tool_calls[].function",
+    "system",
+    "system[].text",
+    "tools",
+    // OpenAI responses, embeddings and completions.
+    "instructions",
+    "input",
+    "input[]",
+    "input[].content",
+    "input[].content[].text",
+    "input[].arguments",
+    "input[].output",
+    "prompt",
+    "prompt[]",
+    // Google.
+    "contents[].parts[].text",
+    "contents[].parts[].functionCall",
+    "contents[].parts[].functionResponse",
+    "systemInstruction.parts[].text",
+    "system_instruction.parts[].text",
+];
+
+const NAME_BYTES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decision_keys_are_found_behind_the_large_text() {
+        let body = format!(
+            r#"{{"messages":[{{"role":"user","content":"{}"}}],"stream":true,"model":"gpt-5","service_tier":"flex"}}"#,
+            "word ".repeat(10_000)
+        );
+        for size in [1, 7, body.len()] {
+            let mut meter = RequestMeter::default();
+            for piece in body.as_bytes().chunks(size) {
+                meter.feed(piece);
+            }
+            assert_eq!(meter.model(), Some("gpt-5"));
+            assert_eq!(meter.service_tier(), Some("flex"));
+            assert!(meter.stream());
+            assert_eq!(meter.input_estimate(), Some(10_000));
+        }
+    }
+
+    #[test]
+    fn images_in_a_prompt_are_not_counted_as_text() {
+        let mut meter = RequestMeter::default();
+        meter.feed(
+            br#"{"messages":[{"content":[{"type":"image_url","image_url":{"url":"data:AAAAAAAAAAAA"}}]}]}"#,
+        );
+        assert_eq!(meter.input_estimate(), None);
+    }
+}

@@ -1,0 +1,94 @@
+//! Anthropic Messages (`/v1/messages`), also on Vertex AI, Azure and Bedrock InvokeModel.
+//!
+//! Source: Anthropic's API reference, Messages and Streaming, and recorded answers, read 2026-11-23.
+//! `input_tokens` leaves cache reads and writes out; `message_start` has the input side, `message_delta` is
+//! cumulative and overwrites every member that it has; `iterations` lists the model runs of one call.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share};
+use crate::usage::{CacheTtl, Usage};
+
+/// Anthropic Messages.
+pub static MESSAGES: Family = Family {
+    paths: &[
+        ("model", Action::Capture, Field::Model),
+        ("message.model", Action::Capture, Field::Model),
+        ("usage", Action::Capture, Field::Usage),
+        ("message.usage", Action::Capture, Field::Usage),
+        ("error", Action::Capture, Field::Error),
+        ("content[].text", Action::Text, Field::Output),
+        ("content[].input", Action::Text, Field::Output),
+        ("content[].thinking", Action::Text, Field::Reasoning),
+        ("content_block.text", Action::Text, Field::Output),
+        ("delta.text", Action::Text, Field::Output),
+        ("delta.partial_json", Action::Text, Field::Output),
+        ("delta.thinking", Action::Text, Field::Reasoning),
+    ],
+    shape: {
+        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
+        &SHAPE
+    },
+    merge: Merge::Overlay,
+    normalise,
+};
+
+fn normalise(counts: &Counts<'_>, _context: &Context<'_>) -> Normalised {
+    let mut usage = one_run(counts);
+    let shares = iterations(counts);
+    if !shares.is_empty() {
+        let total = shares.iter().fold(Usage::default(), |mut total, share| {
+            total.add(&share.usage);
+            total
+        });
+        // Tools are counted for the whole call only.
+        usage = Usage { web_searches: usage.web_searches, web_fetches: usage.web_fetches, ..total };
+    }
+    let several_models = shares.iter().any(|share| share.model.is_some());
+    Normalised {
+        usage,
+        shares: if several_models { shares } else { Vec::new() },
+        provider_cost: None,
+        conditions: [("service_tier", "service_tier"), ("speed", "speed"), ("geo", "inference_geo")]
+            .into_iter()
+            .filter_map(|(fact, path)| Some((fact, counts.text(path)?.to_owned())))
+            .collect(),
+    }
+}
+
+fn one_run(counts: &Counts<'_>) -> Usage {
+    let cache_write = counts.at("cache_creation_input_tokens");
+    let input = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
+    Usage {
+        input_tokens: counts.sum(&input),
+        cache_read_tokens: counts.at("cache_read_input_tokens"),
+        cache_write_tokens: cache_write,
+        cache_write_by_ttl: cache_write.map_or_else(BTreeMap::new, |total| by_ttl(counts, total)),
+        output_tokens: counts.at("output_tokens"),
+        reasoning_tokens: counts.at("output_tokens_details.thinking_tokens"),
+        web_searches: counts.at("server_tool_use.web_search_requests"),
+        web_fetches: counts.at("server_tool_use.web_fetch_requests"),
+        ..Usage::default()
+    }
+}
+
+/// What is not said to live an hour lives five minutes: the delta has a new total, but no new split.
+fn by_ttl(counts: &Counts<'_>, total: u64) -> BTreeMap<CacheTtl, u64> {
+    let hour = counts.at("cache_creation.ephemeral_1h_input_tokens").unwrap_or(0).min(total);
+    [(CacheTtl::FiveMinutes, total - hour), (CacheTtl::OneHour, hour)]
+        .into_iter()
+        .filter(|(_, tokens)| *tokens > 0)
+        .collect()
+}
+
+/// The model runs of a call, where there was more than one kind of work: with compaction, an advisor or a
+/// fallback the top level leaves some of them out. An attempt that was refused before any output is not billed.
+fn iterations(counts: &Counts<'_>) -> Vec<Share> {
+    counts
+        .objects("iterations")
+        .iter()
+        .map(|run| Share { model: run.text("model").map(str::to_owned), usage: one_run(run) })
+        .filter(|share| !share.usage.is_empty())
+        .collect()
+}

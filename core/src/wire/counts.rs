@@ -1,0 +1,91 @@
+//! Numbers out of a provider's usage object.
+
+use serde_json::{Map, Value};
+
+use crate::json::value_count;
+use crate::money::Picodollars;
+
+/// A usage object, read by dotted paths. What is missing, null or no count is `None`.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts<'a>(&'a Map<String, Value>);
+
+impl<'a> Counts<'a> {
+    pub(super) const fn new(object: &'a Map<String, Value>) -> Self {
+        Self(object)
+    }
+
+    /// The value at `path`, such as `prompt_tokens_details.cached_tokens`.
+    pub(super) fn value(&self, path: &str) -> Option<&'a Value> {
+        let mut keys = path.split('.');
+        let first = self.0.get(keys.next()?)?;
+        keys.try_fold(first, |value, key| value.get(key)).filter(|value| !value.is_null())
+    }
+
+    /// The count at `path`.
+    pub(super) fn at(&self, path: &str) -> Option<u64> {
+        value_count(self.value(path)?)
+    }
+
+    /// The first count that is there.
+    pub(super) fn first(&self, paths: &[&str]) -> Option<u64> {
+        paths.iter().find_map(|path| self.at(path))
+    }
+
+    /// The sum of the counts that are there; `None` when none is.
+    pub(super) fn sum(&self, paths: &[&str]) -> Option<u64> {
+        paths.iter().filter_map(|path| self.at(path)).reduce(u64::saturating_add)
+    }
+
+    /// The text at `path`.
+    pub(super) fn text(&self, path: &str) -> Option<&'a str> {
+        self.value(path)?.as_str()
+    }
+
+    /// The objects of the array at `path`.
+    pub(super) fn objects(&self, path: &str) -> Vec<Counts<'a>> {
+        let items = self.value(path).and_then(Value::as_array);
+        items.into_iter().flatten().filter_map(Value::as_object).map(Counts).collect()
+    }
+
+    /// Dollars at `path`, written as a JSON number, to the pico-dollar (the rest is cut).
+    pub(super) fn dollars(&self, path: &str) -> Option<Picodollars> {
+        let number = self.value(path)?.as_number()?;
+        decimal(&number.to_string())
+    }
+}
+
+/// A JSON number in any notation as pico-dollars, without going through a float.
+fn decimal(number: &str) -> Option<Picodollars> {
+    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (number, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let shift = 12 + exponent - i32::try_from(fraction.len()).ok()?;
+    let scale = 10i128.checked_pow(shift.unsigned_abs());
+    let pico =
+        if shift < 0 { scale.map_or(0, |scale| digits / scale) } else { digits.checked_mul(scale?)? };
+    Some(Picodollars::from_pico(pico))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dollars_are_read_in_every_notation() {
+        for (number, pico) in [
+            ("0.00001", 10_000_000),
+            ("1e-5", 10_000_000),
+            ("1.5E-5", 15_000_000),
+            ("2", 2_000_000_000_000),
+            ("1e-20", 0),
+            ("0.0000000000019", 1),
+            ("-0.5", -500_000_000_000),
+        ] {
+            assert_eq!(decimal(number), Some(Picodollars::from_pico(pico)), "{number}");
+        }
+        assert_eq!(decimal("1e99"), None);
+    }
+}

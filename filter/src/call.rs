@@ -1,0 +1,310 @@
+//! One HTTP stream: Envoy's callbacks translated for `tollgate_core::call::Call`.
+
+use std::rc::Rc;
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, set_trusted};
+use tollgate_core::call::{Call, Ending, ResponseHead};
+use tollgate_core::provider::Target;
+use tollgate_core::record::UsageRecord;
+
+use crate::host::{self, Buffer, Headers};
+use crate::lane::JournalSlot;
+use crate::root::Gateway;
+
+/// A stream; a call only where the request is one to a model.
+pub struct HttpCall {
+    gateway: Rc<Gateway>,
+    call: Option<Call>,
+    slot: Option<JournalSlot>,
+    request_ended: bool,
+    response_ended: bool,
+    status: u16,
+}
+
+/// What the request headers say that the filter needs.
+#[derive(Default)]
+struct RequestHead {
+    method: Vec<u8>,
+    path: String,
+    authority: String,
+    is_json: bool,
+    encoded: bool,
+    #[cfg(feature = "test-panic")]
+    panic_at: Vec<u8>,
+}
+
+impl HttpCall {
+    /// A stream that has just begun.
+    pub const fn new(gateway: Rc<Gateway>) -> Self {
+        Self { gateway, call: None, slot: None, request_ended: false, response_ended: false, status: 0 }
+    }
+
+    /// Reads all request headers in one host call; removes those that speak of attribution.
+    fn read_request_head(&self) -> (RequestHead, AttributionReader<'_>) {
+        let mut head = RequestHead { is_json: true, ..RequestHead::default() };
+        let mut reader = AttributionReader::new(&self.gateway.config.attribution);
+        let Ok(pairs) = host::header_pairs(Headers::Request) else { return (head, reader) };
+        for (name, value) in pairs.iter() {
+            match name {
+                b":method" => head.method = value.to_vec(),
+                b":path" => head.path = String::from_utf8_lossy(value).into_owned(),
+                b":authority" => head.authority = String::from_utf8_lossy(value).into_owned(),
+                b"content-type" => head.is_json = contains(value, b"json"),
+                b"content-encoding" => head.encoded = value != b"identity",
+                #[cfg(feature = "test-panic")]
+                b"x-tollgate-test-panic" => head.panic_at = value.to_vec(),
+                _ => {}
+            }
+            let Ok(text) = std::str::from_utf8(name) else { continue };
+            let handled = match reader.header(text, value) {
+                Handling::Keep => Ok(()),
+                Handling::Remove => host::remove_header(Headers::Request, name),
+                Handling::Replace(rest) => host::set_header(Headers::Request, text, &rest),
+            };
+            if handled.is_err() {
+                log::warn!("attribution header {text} could not be removed");
+            }
+        }
+        (head, reader)
+    }
+
+    fn begin(&self, head: &RequestHead, reader: AttributionReader<'_>, now_ms: u64) -> Option<Call> {
+        let configured = PROVIDER_PROPERTIES.iter().find_map(|path| text_property(path));
+        let target = Target::recognise(configured.as_deref(), &head.authority, &head.path);
+        // Reading lists, files and results is no call; an unknown POST may be one.
+        if head.method != b"POST" {
+            return None;
+        }
+        let (mut attribution, mut source) = reader.finish();
+        for trusted in &self.gateway.config.trusted {
+            let path = trusted.property.join("\0");
+            if let Ok(value) = host::property(path.as_bytes())
+                && !value.is_empty()
+            {
+                set_trusted(&mut attribution, trusted.field, &value);
+                source = stronger(source, trusted.source);
+            }
+        }
+        let mut call = Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path);
+        call.attribute(attribution, source);
+        if head.encoded || !head.is_json {
+            call.request().unread();
+        }
+        Some(call)
+    }
+
+    /// The whole request has passed: from now on the provider may charge for it.
+    fn request_ended(&mut self) {
+        if !std::mem::replace(&mut self.request_ended, true)
+            && let Some(call) = &self.call
+        {
+            let pending = call.pending(&self.gateway.config.gateway);
+            self.slot = self.gateway.note(&pending, host::now_ms());
+        }
+    }
+
+    fn settle(&mut self) {
+        let Some(mut call) = self.call.take() else { return };
+        let now_ms = host::now_ms();
+        let book = self.gateway.book();
+        let mut record = call.settle(self.ending(), &self.gateway.config.gateway, book.as_deref(), now_ms);
+        record.attempts = number_property(b"upstream\0request_attempt_count");
+        let Ok(json) = serde_json::to_vec(&record) else { return };
+        show_in_access_log(&record, &json);
+        self.gateway.keep(&record, &json, self.slot.take(), now_ms);
+    }
+
+    /// How the exchange ended. Envoy's details tell an abort from an end, and a provider's answer from its own.
+    fn ending(&self) -> Ending {
+        if self.response_ended && self.status < 400 {
+            return Ending::Complete;
+        }
+        let details = text_property(b"response\0code_details").unwrap_or_default();
+        ending_of(&details, self.response_ended)
+    }
+}
+
+impl Context for HttpCall {
+    /// Repeats what `on_log` does, where that does not run.
+    fn on_done(&mut self) -> bool {
+        self.settle();
+        true
+    }
+}
+
+impl HttpContext for HttpCall {
+    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        let now_ms = host::now_ms();
+        let (head, reader) = self.read_request_head();
+        #[cfg(feature = "test-panic")]
+        ask_to_panic(&head.panic_at);
+        self.call = self.begin(&head, reader, now_ms);
+        panic_if_asked("request_headers");
+        if self.call.is_some() {
+            let _ = host::set_header(Headers::Request, "accept-encoding", b"identity");
+            if end_of_stream {
+                self.request_ended();
+            }
+        }
+        Action::Continue
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if let Some(call) = &mut self.call
+            && size > 0
+            && let Ok(piece) = host::buffer(Buffer::RequestBody, size)
+        {
+            call.request().feed(&piece);
+        }
+        panic_if_asked("request_body");
+        if end_of_stream {
+            self.request_ended();
+        }
+        Action::Continue
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        self.request_ended();
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        if let Some(call) = &mut self.call {
+            let text = |name| {
+                host::header(Headers::Response, name).ok().and_then(|value| String::from_utf8(value).ok())
+            };
+            self.status = text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
+            let (content_type, content_encoding) = (text("content-type"), text("content-encoding"));
+            let head = ResponseHead {
+                status: self.status,
+                content_type: content_type.as_deref(),
+                content_encoding: content_encoding.as_deref(),
+            };
+            call.response_head(&head, host::now_ms());
+            let _ = host::set_header(Headers::Response, "x-tollgate-call", call.id().as_bytes());
+        }
+        panic_if_asked("response_headers");
+        self.response_ended |= end_of_stream;
+        Action::Continue
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if let Some(call) = &mut self.call
+            && size > 0
+            && let Ok(piece) = host::buffer(Buffer::ResponseBody, size)
+        {
+            call.response_body(&piece);
+        }
+        panic_if_asked("response_body");
+        self.response_ended |= end_of_stream;
+        Action::Continue
+    }
+
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        self.response_ended = true;
+        Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        panic_if_asked("log");
+        self.settle();
+    }
+}
+
+/// Envoy's response code details, sorted (Envoy's documentation, "Response Code Details", and its source
+/// `stream_info.h`, read 2026-11-23).
+fn ending_of(details: &str, response_ended: bool) -> Ending {
+    let is = |words: &[&str]| words.iter().any(|word| details.contains(word));
+    if details == "via_upstream" && response_ended {
+        Ending::Complete
+    } else if is(&["downstream", "http2.remote_re", "http3.remote_re", "codec_error"]) {
+        Ending::ClientAbort
+    } else if is(&["connection_failure", "overflow", "no_healthy_upstream", "no_cluster"]) {
+        Ending::NotSent
+    } else if is(&["upstream", "timeout", "response_payload_too_large"]) || !response_ended {
+        Ending::UpstreamAbort
+    } else {
+        Ending::NotSent
+    }
+}
+
+/// Values for `%FILTER_STATE(wasm.tollgate.…:PLAIN)%`.
+fn show_in_access_log(record: &UsageRecord, json: &[u8]) {
+    let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let attribution = &record.attribution;
+    for (name, value) in [
+        ("tollgate.call", record.id.as_bytes()),
+        ("tollgate.agent", attribution.agent.as_bytes()),
+        ("tollgate.team", attribution.team.as_bytes()),
+        ("tollgate.feature", attribution.feature.as_bytes()),
+        ("tollgate.environment", attribution.environment.as_bytes()),
+        ("tollgate.model", record.model().unwrap_or_default().as_bytes()),
+        ("tollgate.input_tokens", number(record.usage.input_tokens).as_bytes()),
+        ("tollgate.output_tokens", number(record.usage.output_tokens).as_bytes()),
+        ("tollgate.cost", record.cost_usd.to_string().as_bytes()),
+        ("tollgate.cost_status", record.cost_status.name().as_bytes()),
+        ("tollgate.record", json),
+    ] {
+        let _ = host::set_filter_state(name, value);
+    }
+}
+
+/// The stronger of two sources.
+fn stronger(one: AttributionSource, other: AttributionSource) -> AttributionSource {
+    let strength = |source: AttributionSource| match source {
+        AttributionSource::Verified => 4,
+        AttributionSource::Key => 3,
+        AttributionSource::Route => 2,
+        AttributionSource::SelfDeclared => 1,
+        AttributionSource::None => 0,
+    };
+    if strength(other) > strength(one) { other } else { one }
+}
+
+fn text_property(path: &[u8]) -> Option<String> {
+    let value = host::property(path).ok().filter(|value| !value.is_empty())?;
+    String::from_utf8(value).ok()
+}
+
+/// A whole number attribute: eight bytes, little endian.
+fn number_property(path: &[u8]) -> Option<u32> {
+    let value = host::property(path).ok()?;
+    u32::try_from(crate::shared::read_number(&value)?).ok()
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+}
+
+/// Where `provider` may be configured, the route before the cluster.
+const PROVIDER_PROPERTIES: &[&[u8]] = &[
+    b"xds\0route_metadata\0filter_metadata\0tollgate\0provider",
+    b"xds\0cluster_metadata\0filter_metadata\0tollgate\0provider",
+];
+
+#[cfg(feature = "test-panic")]
+thread_local! {
+    static PANIC_AT: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+#[cfg(feature = "test-panic")]
+fn ask_to_panic(callback: &[u8]) {
+    if !callback.is_empty() {
+        PANIC_AT.with(|at| *at.borrow_mut() = callback.to_vec());
+    }
+}
+
+/// In test builds: dies in the callback that a request named.
+#[cfg(feature = "test-panic")]
+#[allow(clippy::panic)] // what this build is for
+pub fn panic_if_asked(callback: &str) {
+    if PANIC_AT.with(|at| *at.borrow() == callback.as_bytes()) {
+        panic!("asked to in {callback}");
+    }
+}
+
+/// In test builds: dies in the callback that a request named.
+#[cfg(not(feature = "test-panic"))]
+pub const fn panic_if_asked(_callback: &str) {}

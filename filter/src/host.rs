@@ -1,0 +1,277 @@
+//! Host calls of the proxy-wasm ABI 0.2.1, as bytes and `Result`.
+//!
+//! The SDK's own wrappers panic on statuses that they do not expect and on values that are not UTF-8, and a
+//! panic ends every stream of the worker. So everything but HTTP call-outs goes through the raw imports here;
+//! this is the only module with `unsafe`. What a host does not offer is an [`Error`], never a panic.
+#![allow(unsafe_code)] // raw imports, and memory that the host allocated for us
+
+use std::ptr::null_mut;
+
+/// A status of the host other than Ok.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Error(pub u32);
+
+impl Error {
+    /// There is no such key, property or buffer.
+    pub const NOT_FOUND: Self = Self(1);
+    /// Someone else wrote first.
+    pub const CAS_MISMATCH: Self = Self(8);
+}
+
+/// What a host call gives.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Buffers that can be read.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum Buffer {
+    /// Piece of the request body, in its callback.
+    RequestBody = 0,
+    /// Piece of the response body, in its callback.
+    ResponseBody = 1,
+    /// Body of a call-out's answer, in its callback.
+    CallResponseBody = 4,
+    /// The plugin configuration, in `on_configure`.
+    PluginConfiguration = 7,
+}
+
+/// Header maps.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum Headers {
+    /// Request headers, in their callback and in `on_log`.
+    Request = 0,
+    /// Response headers, in their callback and in `on_log`.
+    Response = 2,
+    /// Headers of a call-out's answer, in its callback.
+    CallResponse = 6,
+}
+
+/// Kinds of Envoy stats.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub enum MetricType {
+    /// Only grows.
+    Counter = 0,
+    /// A distribution.
+    Histogram = 2,
+}
+
+/// The host's clock, Unix milliseconds UTC; 0 where there is none.
+pub fn now_ms() -> u64 {
+    let mut nanoseconds = 0u64;
+    // SAFETY: the host writes a u64 to the pointer, which lives through the call.
+    let status = unsafe { raw::proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };
+    if status == OK { nanoseconds / 1_000_000 } else { 0 }
+}
+
+/// Asks for ticks every `period_ms`; 0 stops them.
+pub fn set_tick_period(period_ms: u32) -> Result<()> {
+    // SAFETY: takes a number only.
+    done(unsafe { raw::proxy_set_tick_period_milliseconds(period_ms) })
+}
+
+/// `length` bytes of a buffer.
+pub fn buffer(buffer: Buffer, length: usize) -> Result<Vec<u8>> {
+    // SAFETY: the out pointers live through the call; see `returned`.
+    returned(|data, size| unsafe { raw::proxy_get_buffer_bytes(buffer as u32, 0, length, data, size) })
+}
+
+/// All pairs of a header map, as the host serialises them.
+pub fn header_pairs(map: Headers) -> Result<Pairs> {
+    // SAFETY: the out pointers live through the call; see `returned`.
+    returned(|data, size| unsafe { raw::proxy_get_header_map_pairs(map as u32, data, size) }).map(Pairs)
+}
+
+/// The first header of this name.
+pub fn header(map: Headers, name: &str) -> Result<Vec<u8>> {
+    // SAFETY: the name and the out pointers live through the call; see `returned`.
+    returned(|data, size| unsafe {
+        raw::proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
+    })
+}
+
+/// Sets a header, replacing all of this name.
+pub fn set_header(map: Headers, name: &str, value: &[u8]) -> Result<()> {
+    // SAFETY: both slices live through the call.
+    done(unsafe {
+        raw::proxy_replace_header_map_value(
+            map as u32,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    })
+}
+
+/// Removes all headers of this name.
+pub fn remove_header(map: Headers, name: &[u8]) -> Result<()> {
+    // SAFETY: the slice lives through the call.
+    done(unsafe { raw::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
+}
+
+/// An Envoy attribute. The path is its names joined by NUL, as in `b"response\0code_details"`.
+pub fn property(path: &[u8]) -> Result<Vec<u8>> {
+    // SAFETY: the path and the out pointers live through the call; see `returned`.
+    returned(|data, size| unsafe { raw::proxy_get_property(path.as_ptr(), path.len(), data, size) })
+}
+
+/// Sets filter state `wasm.<name>` of this stream.
+pub fn set_filter_state(name: &str, value: &[u8]) -> Result<()> {
+    // SAFETY: both slices live through the call.
+    done(unsafe { raw::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+}
+
+/// A value of shared data and its version. An empty value is one that was cleared.
+pub fn shared(key: &str) -> Result<(Vec<u8>, u32)> {
+    let mut version = 0u32;
+    // SAFETY: the key and the out pointers live through the call; see `returned`.
+    let value = returned(|data, size| unsafe {
+        raw::proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut version)
+    })?;
+    Ok((value, version))
+}
+
+/// Writes a value of shared data, whatever stands there.
+pub fn set_shared(key: &str, value: &[u8]) -> Result<()> {
+    swap_shared(key, value, OVERWRITE)
+}
+
+/// Writes a value of shared data if it still has this version.
+pub fn swap_shared(key: &str, value: &[u8], version: u32) -> Result<()> {
+    // SAFETY: both slices live through the call.
+    done(unsafe { raw::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) })
+}
+
+/// Writes a value of shared data if there was never one.
+///
+/// Envoy takes the version 0 for "overwrite", also of a missing key; a version that no value has creates the
+/// key when it is missing and mismatches otherwise.
+pub fn create_shared(key: &str, value: &[u8]) -> Result<()> {
+    swap_shared(key, value, NEVER)
+}
+
+/// Defines a metric; a known name gives a new id for the same metric, so ids are to be kept.
+pub fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
+    let mut id = 0u32;
+    // SAFETY: the name and the out pointer live through the call.
+    done(unsafe { raw::proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
+    Ok(id)
+}
+
+/// Adds to a counter or gauge.
+pub fn increment_metric(id: u32, by: i64) -> Result<()> {
+    // SAFETY: takes numbers only.
+    done(unsafe { raw::proxy_increment_metric(id, by) })
+}
+
+/// Records a value of a gauge or histogram.
+pub fn record_metric(id: u32, value: u64) -> Result<()> {
+    // SAFETY: takes numbers only.
+    done(unsafe { raw::proxy_record_metric(id, value) })
+}
+
+/// Header pairs in the host's form: a count, the sizes, then the texts, each ended by NUL.
+pub struct Pairs(Vec<u8>);
+
+impl Pairs {
+    /// Names and values, in order. What is malformed ends the list.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let number = |at: usize| {
+            let bytes = self.0.get(at..at + 4)?;
+            usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
+        };
+        let count = number(0).unwrap_or(0);
+        let mut text = 4 + count * 8;
+        (0..count).map_while(move |index| {
+            let (name_size, value_size) = (number(4 + index * 8)?, number(8 + index * 8)?);
+            let name = self.0.get(text..text + name_size)?;
+            let value_at = text + name_size + 1;
+            let value = self.0.get(value_at..value_at + value_size)?;
+            text = value_at + value_size + 1;
+            Some((name, value))
+        })
+    }
+}
+
+fn done(status: u32) -> Result<()> {
+    if status == OK { Ok(()) } else { Err(Error(status)) }
+}
+
+/// Bytes that the host allocated through the module's own allocator.
+fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8>> {
+    let mut data: *mut u8 = null_mut();
+    let mut size = 0usize;
+    done(call(&raw mut data, &raw mut size))?;
+    if data.is_null() {
+        return Ok(Vec::new());
+    }
+    // SAFETY: on Ok the host has called the exported `proxy_on_memory_allocate(size)`, which boxes a slice of
+    // exactly `size` bytes, has written all of it, and leaves it to us.
+    Ok(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+const OK: u32 = 0;
+const OVERWRITE: u32 = 0;
+const NEVER: u32 = u32::MAX;
+
+mod raw {
+    #[link(wasm_import_module = "env")]
+    unsafe extern "C" {
+        pub fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+        pub fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+        pub fn proxy_get_buffer_bytes(
+            buffer: u32,
+            start: usize,
+            length: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> u32;
+        pub fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+        pub fn proxy_get_header_map_value(
+            map: u32,
+            name: *const u8,
+            name_size: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> u32;
+        pub fn proxy_replace_header_map_value(
+            map: u32,
+            name: *const u8,
+            name_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
+        pub fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+        pub fn proxy_get_property(
+            path: *const u8,
+            path_size: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> u32;
+        pub fn proxy_set_property(
+            path: *const u8,
+            path_size: usize,
+            value: *const u8,
+            value_size: usize,
+        ) -> u32;
+        pub fn proxy_get_shared_data(
+            key: *const u8,
+            key_size: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+            version: *mut u32,
+        ) -> u32;
+        pub fn proxy_set_shared_data(
+            key: *const u8,
+            key_size: usize,
+            value: *const u8,
+            value_size: usize,
+            version: u32,
+        ) -> u32;
+        pub fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+        pub fn proxy_increment_metric(id: u32, by: i64) -> u32;
+        pub fn proxy_record_metric(id: u32, value: u64) -> u32;
+    }
+}

@@ -1,0 +1,191 @@
+//! A VM's lane in shared data: its journal of calls under way, and its outbox of settled records.
+//!
+//! One VM writes a lane, so the path of a call needs no compare-and-swap. The outbox is a ring in the order of
+//! settlement: the owner appends, the leader ships from the tail and moves the tail when the collector has
+//! acknowledged. The journal holds what is known of each call until it is settled. Both survive the VM: the
+//! leader ships a dead VM's outbox like any other, and makes records of its journal once the lane is stale.
+
+use crate::host::{self, Error};
+use crate::shared;
+
+/// Calls under way that a lane's journal holds; more are metered without one.
+pub const JOURNAL_SLOTS: u32 = 1_024;
+/// An owner shows that it lives this often.
+pub const HEARTBEAT_MS: u64 = 5_000;
+/// An owner that has not shown itself for this long is dead.
+pub const STALE_MS: u64 = 30_000;
+
+/// A lane that this VM owns.
+#[derive(Debug)]
+pub struct Lane {
+    index: u32,
+    vm: u64,
+    capacity: u64,
+    /// Sequence of the next record.
+    head: u64,
+    /// The tail as last read; it may have moved on.
+    tail: u64,
+    free: Vec<u32>,
+    beaten_ms: u64,
+}
+
+/// Why a record was not kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Dropped {
+    /// The outbox is full of records that no collector has acknowledged.
+    OutboxFull,
+    /// The host refused.
+    Host,
+}
+
+/// A slot of the journal that holds a call under way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct JournalSlot(u32);
+
+/// Who owns a lane: the VM (0: nobody), when it last showed itself, and the size of the outbox.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Owner {
+    /// Random id of the VM.
+    pub vm: u64,
+    /// Unix milliseconds UTC.
+    pub beaten_ms: u64,
+    /// Slots of the outbox.
+    pub capacity: u64,
+}
+
+impl Owner {
+    /// The owner of a lane and the version to swap it with; `None` where no lane was ever made.
+    pub fn of(lane: u32) -> Option<(Self, u32)> {
+        let (value, version) = host::shared(&shared::lane_owner(lane)).ok()?;
+        let number = |at: usize| value.get(at..).and_then(shared::read_number).unwrap_or(0);
+        Some((Self { vm: number(0), beaten_ms: number(8), capacity: number(16) }, version))
+    }
+
+    fn bytes(self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        for (slot, number) in bytes.chunks_exact_mut(8).zip([self.vm, self.beaten_ms, self.capacity]) {
+            slot.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Writes this owner over the one of `version`.
+    pub fn swap(self, lane: u32, version: u32) -> host::Result<()> {
+        host::swap_shared(&shared::lane_owner(lane), &self.bytes(), version)
+    }
+
+    /// Whether the lane can be taken: nobody has it, or its owner is dead.
+    pub const fn is_gone(&self, now_ms: u64) -> bool {
+        self.vm == 0 || now_ms.saturating_sub(self.beaten_ms) > STALE_MS
+    }
+}
+
+impl Lane {
+    /// Takes the first lane that nobody owns, or makes one. A dead VM's lane is left to the leader until it has
+    /// made records of its journal.
+    pub fn claim(vm: u64, capacity: u64, now_ms: u64) -> Option<Self> {
+        for index in 0..shared::LANES_MAX {
+            let mine = Owner { vm, beaten_ms: now_ms, capacity };
+            let taken = match Owner::of(index) {
+                None => host::create_shared(&shared::lane_owner(index), &mine.bytes()).is_ok(),
+                Some((owner, version)) if owner.vm == 0 => {
+                    let mine = Owner { capacity: owner.capacity, ..mine };
+                    mine.swap(index, version).is_ok()
+                }
+                Some(_) => false,
+            };
+            if taken {
+                return Some(Self::resume(index, vm, now_ms));
+            }
+        }
+        None
+    }
+
+    /// A lane just taken, continued where its last owner stopped.
+    pub fn resume(index: u32, vm: u64, now_ms: u64) -> Self {
+        let capacity = Owner::of(index).map_or(1, |(owner, _)| owner.capacity.max(1));
+        let tail = shared::number(&shared::lane_tail(index));
+        let tail = first(index, tail, capacity).unwrap_or(tail);
+        let mut head = tail;
+        while head - tail < capacity && record(index, head, capacity).is_some() {
+            head += 1;
+        }
+        Self { index, vm, capacity, head, tail, free: (0..JOURNAL_SLOTS).rev().collect(), beaten_ms: now_ms }
+    }
+
+    /// Shows that this VM lives. False when the lane has been taken from it: a pause longer than
+    /// [`STALE_MS`], after which the VM must claim another.
+    pub fn beat(&mut self, now_ms: u64) -> bool {
+        if now_ms.saturating_sub(self.beaten_ms) < HEARTBEAT_MS {
+            return true;
+        }
+        let Some((owner, version)) = Owner::of(self.index).filter(|(owner, _)| owner.vm == self.vm) else {
+            return false;
+        };
+        self.beaten_ms = now_ms;
+        Owner { beaten_ms: now_ms, ..owner }.swap(self.index, version).is_ok()
+    }
+
+    /// Gives the lane back.
+    pub fn release(&self) {
+        if let Some((owner, version)) = Owner::of(self.index).filter(|(owner, _)| owner.vm == self.vm) {
+            let _ = Owner { vm: 0, ..owner }.swap(self.index, version);
+        }
+    }
+
+    /// Notes a call under way; `None` when the journal is full.
+    pub fn note(&mut self, pending: &[u8]) -> Option<JournalSlot> {
+        let slot = self.free.pop()?;
+        if host::set_shared(&shared::journal(self.index, slot), pending).is_err() {
+            self.free.push(slot);
+            return None;
+        }
+        Some(JournalSlot(slot))
+    }
+
+    /// Forgets a call that is settled.
+    pub fn clear(&mut self, slot: JournalSlot) {
+        let _ = host::set_shared(&shared::journal(self.index, slot.0), b"");
+        self.free.push(slot.0);
+    }
+
+    /// Appends a record.
+    pub fn append(&mut self, record: &[u8]) -> Result<(), Dropped> {
+        if self.head - self.tail >= self.capacity {
+            self.tail = shared::number(&shared::lane_tail(self.index)).max(self.tail);
+            if self.head - self.tail >= self.capacity {
+                return Err(Dropped::OutboxFull);
+            }
+        }
+        let mut value = Vec::with_capacity(record.len() + SEQUENCE_BYTES);
+        value.extend_from_slice(&self.head.to_le_bytes());
+        value.extend_from_slice(record);
+        host::set_shared(&shared::outbox(self.index, self.head % self.capacity), &value)
+            .map_err(|_| Dropped::Host)?;
+        self.head += 1;
+        Ok(())
+    }
+}
+
+/// The record with this sequence in a lane's outbox, if it is there.
+pub fn record(lane: u32, sequence: u64, capacity: u64) -> Option<Vec<u8>> {
+    let (mut value, _) = host::shared(&shared::outbox(lane, sequence % capacity.max(1))).ok()?;
+    (shared::read_number(&value) == Some(sequence)).then(|| value.split_off(SEQUENCE_BYTES))
+}
+
+/// Takes acknowledged records out of a lane: everything before `tail`, from `from` on.
+pub fn acknowledge(lane: u32, from: u64, tail: u64, capacity: u64) -> Result<(), Error> {
+    for sequence in from..tail {
+        host::set_shared(&shared::outbox(lane, sequence % capacity.max(1)), b"")?;
+    }
+    shared::set_number(&shared::lane_tail(lane), tail)
+}
+
+/// The first record from `tail` on. Usually that at `tail`; a leader that died while it took acknowledged ones
+/// out leaves empty slots before it.
+pub fn first(lane: u32, tail: u64, capacity: u64) -> Option<u64> {
+    (tail..tail.saturating_add(capacity)).find(|sequence| record(lane, *sequence, capacity).is_some())
+}
+
+/// A record stands behind its sequence.
+const SEQUENCE_BYTES: usize = 8;

@@ -1,0 +1,34 @@
+//! Leadership: at most one VM of an Envoy talks to the collector, by a lease in shared data.
+
+use crate::host::{self, Error};
+use crate::shared;
+
+/// A lease not renewed for this long is free.
+const LEASE_MS: u64 = 5_000;
+
+/// Takes or renews the lease for this VM; false while another has it.
+pub fn lead(vm: u64, now_ms: u64) -> bool {
+    let mut mine = [0; 16];
+    for (slot, number) in mine.chunks_exact_mut(8).zip([vm, now_ms + LEASE_MS]) {
+        slot.copy_from_slice(&number.to_le_bytes());
+    }
+    match host::shared(shared::LEADER) {
+        Ok((value, version)) => {
+            let holder = shared::read_number(&value).unwrap_or(0);
+            let until_ms = value.get(8..).and_then(shared::read_number).unwrap_or(0);
+            let free = holder == vm || now_ms >= until_ms || until_ms > now_ms + 2 * LEASE_MS;
+            free && host::swap_shared(shared::LEADER, &mine, version).is_ok()
+        }
+        Err(Error::NOT_FOUND) => host::create_shared(shared::LEADER, &mine).is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// Random id of this Envoy process's shared data, made by whoever asks first.
+pub fn instance(candidate: u64) -> String {
+    let _ = host::create_shared(shared::INSTANCE, format!("{candidate:016x}").as_bytes());
+    host::shared(shared::INSTANCE)
+        .ok()
+        .and_then(|(value, _)| String::from_utf8(value).ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,259 @@
+//! One plugin in one VM: its configuration, its ticks, and what its calls share.
+
+use std::cell::RefCell;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::rc::Rc;
+use std::time::Duration;
+
+use log::{error, info, warn};
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+use tollgate_core::gateway::GatewayConfig;
+use tollgate_core::id::CallIds;
+use tollgate_core::price::PriceBook;
+use tollgate_core::record::{Note, Outcome, UsageRecord};
+
+use crate::call::HttpCall;
+use crate::host::{self, Buffer, Headers};
+use crate::lane::{Dropped, JournalSlot, Lane};
+use crate::metrics::Metrics;
+use crate::sync::{self, Sender, Sync};
+use crate::{leader, shared};
+
+/// The root context. Without a configuration (the keeper of shared data) it does nothing.
+#[derive(Default)]
+pub struct Root {
+    gateway: Option<Rc<Gateway>>,
+    sync: Sync,
+    leads: bool,
+    recovered_ms: u64,
+}
+
+/// What the calls of one plugin in one VM share.
+pub struct Gateway {
+    /// The plugin's configuration.
+    pub config: GatewayConfig,
+    vm: u64,
+    instance: String,
+    ids: RefCell<CallIds>,
+    book: RefCell<Option<Rc<PriceBook>>>,
+    lane: RefCell<Option<Lane>>,
+    metrics: RefCell<Metrics>,
+}
+
+impl Gateway {
+    fn new(config: GatewayConfig) -> Self {
+        // Keys of std's hash maps come from the host's `random_get`, once for each VM and mixed for each state.
+        let vm = RandomState::new().hash_one(host::now_ms()) | 1;
+        Self {
+            vm,
+            instance: leader::instance(vm),
+            ids: RefCell::new(CallIds::new(vm)),
+            book: RefCell::new(config.prices.clone().map(Rc::new)),
+            lane: RefCell::new(None),
+            metrics: RefCell::new(Metrics::default()),
+            config,
+        }
+    }
+
+    /// A new call id.
+    pub fn call_id(&self, now_ms: u64) -> String {
+        self.ids.borrow_mut().next(now_ms)
+    }
+
+    /// The price book that holds now, if one is here yet.
+    pub fn book(&self) -> Option<Rc<PriceBook>> {
+        self.book.borrow().clone()
+    }
+
+    /// Notes a call under way in the journal.
+    pub fn note(&self, pending: &UsageRecord, now_ms: u64) -> Option<JournalSlot> {
+        self.config.collector.as_ref()?;
+        let pending = serde_json::to_vec(pending).ok()?;
+        self.with_lane(now_ms, |lane| lane.note(&pending)).flatten()
+    }
+
+    /// Keeps a settled call: outbox first, so that a crash between the two leaves it twice, never not at all.
+    pub fn keep(&self, record: &UsageRecord, json: &[u8], slot: Option<JournalSlot>, now_ms: u64) {
+        self.metrics.borrow_mut().settled(record);
+        if self.config.collector.is_none() {
+            return;
+        }
+        let kept = self.with_lane(now_ms, |lane| {
+            let kept = lane.append(json);
+            if let Some(slot) = slot {
+                lane.clear(slot);
+            }
+            kept
+        });
+        match kept {
+            Some(Ok(())) => {}
+            Some(Err(Dropped::OutboxFull | Dropped::Host)) => self.dropped(shared::DROPPED_OUTBOX_FULL),
+            None => self.dropped(shared::DROPPED_NO_LANE),
+        }
+    }
+
+    fn dropped(&self, reason: &str) {
+        let _ = shared::add(reason, 1);
+        self.metrics.borrow_mut().count("tollgate_records_dropped_total", 1);
+    }
+
+    fn with_lane<T>(&self, now_ms: u64, act: impl FnOnce(&mut Lane) -> T) -> Option<T> {
+        let mut lane = self.lane.borrow_mut();
+        if lane.as_mut().is_none_or(|lane| !lane.beat(now_ms)) {
+            *lane = Lane::claim(self.vm, self.config.outbox_records, now_ms);
+        }
+        lane.as_mut().map(act)
+    }
+
+    /// Takes over the price book in shared data, where it is another one.
+    fn refresh_book(&self) {
+        let Ok((version, _)) = host::shared(shared::PRICE_VERSION) else { return };
+        let same = self.book.borrow().as_ref().is_some_and(|book| book.version().as_bytes() == version);
+        if version.is_empty() || same {
+            return;
+        }
+        let Ok((json, _)) = host::shared(shared::PRICES) else { return };
+        match serde_json::from_slice::<PriceBook>(&json) {
+            Ok(book) => *self.book.borrow_mut() = Some(Rc::new(book)),
+            Err(error) => warn!("the price book in shared data cannot be read: {error}"),
+        }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, call: u32, _headers: usize, body_size: usize, _trailers: usize) {
+        let status = host::header(Headers::CallResponse, ":status").unwrap_or_default();
+        let body = host::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
+        if let Some(book) = self.sync.answered(call, &status, &body) {
+            info!("price book {} with {} models from the collector", book.version(), book.models().len());
+            if let Ok(json) = serde_json::to_vec(&book)
+                && host::set_shared(shared::PRICES, &json).is_ok()
+            {
+                let _ = host::set_shared(shared::PRICE_VERSION, book.version().as_bytes());
+            }
+            if let Some(gateway) = &self.gateway {
+                gateway.refresh_book();
+            }
+        }
+        self.talk(host::now_ms());
+    }
+
+    /// The plugin is drained or Envoy stops: ship once more what waits.
+    fn on_done(&mut self) -> bool {
+        let now_ms = host::now_ms();
+        if let Some(gateway) = self.gateway.clone() {
+            if leader::lead(gateway.vm, now_ms) {
+                self.send(&gateway, 0, now_ms);
+            }
+            if let Some(lane) = gateway.lane.borrow_mut().take() {
+                lane.release();
+            }
+        }
+        true
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, size: usize) -> bool {
+        if host::property(b"plugin_root_id").is_ok_and(|root| root == KEEPER) {
+            return true;
+        }
+        let json = host::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
+        match GatewayConfig::parse(&json) {
+            Ok(config) => {
+                let gateway = Gateway::new(config);
+                gateway.refresh_book();
+                self.gateway = Some(Rc::new(gateway));
+                host::set_tick_period(TICK_MS).is_ok()
+            }
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    error!("tollgate configuration: {mistake}");
+                }
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let Some(gateway) = self.gateway.clone() else { return };
+        let now_ms = host::now_ms();
+        crate::call::panic_if_asked("tick");
+        gateway.refresh_book();
+        let lost = gateway.lane.borrow_mut().as_mut().is_some_and(|lane| !lane.beat(now_ms));
+        if lost {
+            *gateway.lane.borrow_mut() = None;
+        }
+        self.talk(now_ms);
+    }
+
+    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(HttpCall::new(self.gateway.clone()?)))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Root {
+    /// Talks to the collector, if this VM leads.
+    fn talk(&mut self, now_ms: u64) {
+        let Some(gateway) = self.gateway.clone() else { return };
+        let Some(collector) = &gateway.config.collector else { return };
+        let leads = leader::lead(gateway.vm, now_ms);
+        if leads && !self.leads {
+            self.sync.reset();
+        }
+        self.leads = leads;
+        if !leads {
+            return;
+        }
+        if now_ms.saturating_sub(self.recovered_ms) >= RECOVERY_MS {
+            self.recovered_ms = now_ms;
+            let records = sync::recover(gateway.vm, now_ms, |pending| recovered(pending, now_ms));
+            if records > 0 {
+                warn!("made {records} records of calls that a dead VM left unsettled");
+            }
+        }
+        self.send(&gateway, collector.interval_ms, now_ms);
+    }
+
+    fn send(&mut self, gateway: &Gateway, interval_ms: u64, now_ms: u64) {
+        let Some(collector) = &gateway.config.collector else { return };
+        let book = gateway.book();
+        let sender = Sender {
+            gateway: &gateway.config.gateway,
+            instance: &gateway.instance,
+            price_version: book.as_ref().map(|book| book.version()),
+        };
+        let Some(outgoing) = self.sync.next(sender, interval_ms, now_ms) else { return };
+        let headers = vec![
+            (":method", "POST"),
+            (":path", sync::SYNC_PATH),
+            (":authority", collector.authority.as_str()),
+            ("content-type", "application/json"),
+        ];
+        let timeout = Duration::from_millis(collector.timeout_ms);
+        match self.dispatch_http_call(&collector.cluster, headers, Some(&outgoing.body), vec![], timeout) {
+            Ok(call) => self.sync.sent(call),
+            Err(status) => self.sync.failed(&format!("the call-out was refused: {status:?}")),
+        }
+    }
+}
+
+/// The record of a call whose VM died: sent as far as anyone knows, with what its journal knew.
+fn recovered(pending: &[u8], now_ms: u64) -> Option<Vec<u8>> {
+    let mut record: UsageRecord = serde_json::from_slice(pending).ok()?;
+    record.outcome = Outcome::Error;
+    record.duration_ms = Some(now_ms.saturating_sub(record.time_ms));
+    record.notes.push(Note::Recovered);
+    serde_json::to_vec(&record).ok()
+}
+
+/// Root id of the service that only keeps shared data alive.
+const KEEPER: &[u8] = b"keeper";
+const TICK_MS: u32 = 250;
+const RECOVERY_MS: u64 = 5_000;

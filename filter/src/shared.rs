@@ -1,0 +1,77 @@
+//! The layout of shared data: every key that Tollgate uses, and small values.
+//!
+//! All VMs of one Envoy with the same `vm_id` see the same data. Keys are never freed by Envoy, so their number
+//! is bounded: by [`LANES_MAX`] lanes with a fixed number of slots each, and a handful of single keys.
+
+use crate::host::{self, Error, Result};
+
+/// Most lanes: VMs that settle calls at the same time, dead ones included until their lane is taken over.
+pub const LANES_MAX: u32 = 64;
+
+/// Random id of this Envoy process's shared data.
+pub const INSTANCE: &str = "tg/1/instance";
+/// Which VM talks to the collector, and until when.
+pub const LEADER: &str = "tg/1/leader";
+/// Version of the price book in [`PRICES`].
+pub const PRICE_VERSION: &str = "tg/1/price-version";
+/// The price book from the collector, as JSON.
+pub const PRICES: &str = "tg/1/prices";
+/// Records lost because the outbox was full.
+pub const DROPPED_OUTBOX_FULL: &str = "tg/1/dropped/outbox_full";
+/// Records lost because every lane was taken.
+pub const DROPPED_NO_LANE: &str = "tg/1/dropped/no_lane";
+
+/// Who owns a lane.
+pub fn lane_owner(lane: u32) -> String {
+    format!("tg/1/lane/{lane}/owner")
+}
+
+/// The first record of a lane's outbox that is not acknowledged.
+pub fn lane_tail(lane: u32) -> String {
+    format!("tg/1/lane/{lane}/tail")
+}
+
+/// A slot of a lane's journal.
+pub fn journal(lane: u32, slot: u32) -> String {
+    format!("tg/1/lane/{lane}/j/{slot}")
+}
+
+/// A slot of a lane's outbox.
+pub fn outbox(lane: u32, slot: u64) -> String {
+    format!("tg/1/lane/{lane}/o/{slot}")
+}
+
+/// A number at `key`; 0 when there is none.
+pub fn number(key: &str) -> u64 {
+    host::shared(key).ok().and_then(|(value, _)| read_number(&value)).unwrap_or(0)
+}
+
+/// Sets the number at `key`.
+pub fn set_number(key: &str, number: u64) -> Result<()> {
+    host::set_shared(key, &number.to_le_bytes())
+}
+
+/// Adds to the number at `key`, whoever else does.
+pub fn add(key: &str, by: u64) -> Result<()> {
+    for _ in 0..CAS_TRIES {
+        let outcome = match host::shared(key) {
+            Ok((value, version)) => {
+                let sum = read_number(&value).unwrap_or(0).saturating_add(by);
+                host::swap_shared(key, &sum.to_le_bytes(), version)
+            }
+            Err(Error::NOT_FOUND) => host::create_shared(key, &by.to_le_bytes()),
+            Err(error) => return Err(error),
+        };
+        if outcome != Err(Error::CAS_MISMATCH) {
+            return outcome;
+        }
+    }
+    Err(Error::CAS_MISMATCH)
+}
+
+/// The number that begins `value`.
+pub fn read_number(value: &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(value.get(..8)?.try_into().ok()?))
+}
+
+const CAS_TRIES: u32 = 64;

@@ -1,0 +1,236 @@
+//! What the leader sends to the collector, and what it does with the answer.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use log::{info, warn};
+use tollgate_core::price::PriceBook;
+use tollgate_core::sync::{PATH, PROTOCOL, SyncAnswer};
+
+use crate::host;
+use crate::lane::{self, Lane, Owner};
+use crate::shared;
+
+/// A batch is full at this size; one record more may go over.
+const BATCH_BYTES: usize = 256 * 1024;
+/// After failures the next sync waits at most this long.
+const BACKOFF_MS_MAX: u64 = 15_000;
+
+/// The state of the leader's conversation with the collector.
+#[derive(Debug, Default)]
+pub struct Sync {
+    /// How far each lane's outbox has been read, acknowledged or not.
+    lanes: BTreeMap<u32, Cursor>,
+    /// Records read and not sent, joined by commas.
+    batch: Vec<u8>,
+    batch_records: u64,
+    flight: Option<Flight>,
+    sequence: u64,
+    sent_ms: u64,
+    failures: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    /// Everything before this is acknowledged.
+    tail: u64,
+    /// Everything before this is in the flight or the batch.
+    read: u64,
+    capacity: u64,
+}
+
+/// A request that is not answered yet.
+#[derive(Debug)]
+struct Flight {
+    sequence: u64,
+    batch: Vec<u8>,
+    records: u64,
+    /// How far it reaches in each lane.
+    reach: Vec<(u32, u64)>,
+    call: u32,
+}
+
+/// A request that should go out now.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The JSON body.
+    pub body: Vec<u8>,
+}
+
+/// Who sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    /// Name of the gateway.
+    pub gateway: &'a str,
+    /// Random id of this Envoy's shared data.
+    pub instance: &'a str,
+    /// Version of the price book that it holds.
+    pub price_version: Option<&'a str>,
+}
+
+impl Sync {
+    /// The next request, when one is due: `interval_ms` after the last, or at once while a full batch waits.
+    pub fn next(&mut self, sender: Sender<'_>, interval_ms: u64, now_ms: u64) -> Option<Outgoing> {
+        if self.flight.is_some() {
+            return None;
+        }
+        self.collect();
+        let full = self.batch.len() >= BATCH_BYTES && self.failures == 0;
+        let backoff_ms = (interval_ms << self.failures.min(6)).min(BACKOFF_MS_MAX.max(interval_ms));
+        if !full && now_ms.saturating_sub(self.sent_ms) < backoff_ms {
+            return None;
+        }
+        self.sequence = now_ms.max(self.sequence + 1);
+        self.sent_ms = now_ms;
+        let batch = std::mem::take(&mut self.batch);
+        let flight = Flight {
+            sequence: self.sequence,
+            records: std::mem::take(&mut self.batch_records),
+            reach: self.lanes.iter().map(|(lane, cursor)| (*lane, cursor.read)).collect(),
+            call: 0,
+            batch,
+        };
+        let body = request(sender, &flight, now_ms);
+        self.flight = Some(flight);
+        Some(Outgoing { body })
+    }
+
+    /// The request went out as this call.
+    pub fn sent(&mut self, call: u32) {
+        if let Some(flight) = &mut self.flight {
+            flight.call = call;
+        }
+    }
+
+    /// The request could not go out, or its answer was none: the batch is sent again.
+    pub fn failed(&mut self, reason: &str) {
+        let Some(mut flight) = self.flight.take() else { return };
+        if self.failures == 0 {
+            warn!("sync with the collector failed, {} records wait: {reason}", flight.records);
+        }
+        self.failures = self.failures.saturating_add(1);
+        if !flight.batch.is_empty() && !self.batch.is_empty() {
+            flight.batch.push(b',');
+        }
+        flight.batch.append(&mut self.batch);
+        self.batch = flight.batch;
+        self.batch_records += flight.records;
+    }
+
+    /// An answer came for `call`: takes acknowledged records out of the outboxes. Gives a new price book.
+    pub fn answered(&mut self, call: u32, status: &[u8], body: &[u8]) -> Option<PriceBook> {
+        let expected = self.flight.as_ref().filter(|flight| flight.call == call)?.sequence;
+        let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body));
+        let answer = match answer {
+            Some(Ok(answer)) if answer.ack == expected => answer,
+            Some(_) => {
+                self.failed("the answer does not acknowledge the request");
+                return None;
+            }
+            None => {
+                self.failed(&format!("status {}", String::from_utf8_lossy(status)));
+                return None;
+            }
+        };
+        let flight = self.flight.take()?;
+        if std::mem::take(&mut self.failures) > 0 {
+            info!("sync with the collector works again");
+        }
+        for rejected in &answer.rejected {
+            warn!("the collector refused record {} of a batch: {}", rejected.index, rejected.reason);
+        }
+        for (lane, reach) in flight.reach {
+            if let Some(cursor) = self.lanes.get_mut(&lane)
+                && lane::acknowledge(lane, cursor.tail, reach, cursor.capacity).is_ok()
+            {
+                cursor.tail = reach;
+            }
+        }
+        answer.prices
+    }
+
+    /// Forgets everything that another leader may have changed meanwhile. A request under way is not waited for:
+    /// what it acknowledges is sent once more and known by its ids.
+    pub fn reset(&mut self) {
+        *self = Self { sequence: self.sequence, ..Self::default() };
+    }
+
+    /// Reads records that have been settled since, up to a full batch.
+    fn collect(&mut self) {
+        for index in 0..shared::LANES_MAX {
+            let Some((owner, _)) = Owner::of(index) else { break };
+            let cursor = self.lanes.entry(index).or_insert_with(|| {
+                let tail = shared::number(&shared::lane_tail(index));
+                let tail = lane::first(index, tail, owner.capacity).unwrap_or(tail);
+                Cursor { tail, read: tail, capacity: owner.capacity }
+            });
+            while self.batch.len() < BATCH_BYTES
+                && let Some(record) = lane::record(index, cursor.read, cursor.capacity)
+            {
+                if !self.batch.is_empty() {
+                    self.batch.push(b',');
+                }
+                self.batch.extend_from_slice(&record);
+                self.batch_records += 1;
+                cursor.read += 1;
+            }
+        }
+    }
+}
+
+/// A sync request (`tollgate_core::sync::SyncRequest`), written around records that are JSON already.
+fn request(sender: Sender<'_>, flight: &Flight, now_ms: u64) -> Vec<u8> {
+    let mut head = format!(
+        r#"{{"protocol":{PROTOCOL},"gateway":"{}","instance":"{}","sequence":{},"sent_at_ms":{now_ms},"#,
+        sender.gateway, sender.instance, flight.sequence
+    );
+    if let Some(version) = sender.price_version.and_then(|version| serde_json::to_string(version).ok()) {
+        let _ = write!(head, r#""price_version":{version},"#);
+    }
+    let dropped = [("outbox_full", shared::DROPPED_OUTBOX_FULL), ("no_lane", shared::DROPPED_NO_LANE)]
+        .into_iter()
+        .map(|(reason, key)| (reason, shared::number(key)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(reason, count)| format!(r#""{reason}":{count}"#))
+        .collect::<Vec<_>>()
+        .join(",");
+    let _ = write!(head, r#""dropped":{{{dropped}}},"records":["#);
+    let mut body = head.into_bytes();
+    body.extend_from_slice(&flight.batch);
+    body.extend_from_slice(b"]}");
+    body
+}
+
+/// Makes records of what dead VMs left in their journals, and frees their lanes.
+pub fn recover(vm: u64, now_ms: u64, recovered: impl Fn(&[u8]) -> Option<Vec<u8>>) -> u64 {
+    let mut records = 0;
+    for index in 0..shared::LANES_MAX {
+        let Some((owner, version)) = Owner::of(index) else { break };
+        if owner.vm == 0 || owner.vm == vm || !owner.is_gone(now_ms) {
+            continue;
+        }
+        if (Owner { vm, beaten_ms: now_ms, ..owner }).swap(index, version).is_err() {
+            continue;
+        }
+        let mut lane = Lane::resume(index, vm, now_ms);
+        for slot in 0..lane::JOURNAL_SLOTS {
+            let key = shared::journal(index, slot);
+            let Ok((pending, _)) = host::shared(&key) else { continue };
+            if pending.is_empty() {
+                continue;
+            }
+            if let Some(record) = recovered(&pending)
+                && lane.append(&record).is_err()
+            {
+                let _ = shared::add(shared::DROPPED_OUTBOX_FULL, 1);
+            }
+            let _ = host::set_shared(&key, b"");
+            records += 1;
+        }
+        lane.release();
+    }
+    records
+}
+
+/// The `:path` of sync calls.
+pub const SYNC_PATH: &str = PATH;
