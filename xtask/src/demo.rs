@@ -383,7 +383,7 @@ const AGENTS: [Agent; 5] = [
         feature: "campaigns",
         habits: &[
             Habit::Messages {
-                model: "claude-sonnet-4-5",
+                model: "claude-sonnet-4-6",
                 stream: true,
             },
             Habit::Chat {

@@ -159,8 +159,8 @@ pub static MODELS: [Model; 11] = [
         )
     },
     anthropic(
-        "claude-sonnet-4-5",
-        "claude-sonnet-4-5-20250929",
+        "claude-sonnet-4-6",
+        "claude-sonnet-4-6",
         Rates {
             input: 3_000_000,
             cache_read: 300_000,
