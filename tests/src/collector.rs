@@ -32,10 +32,7 @@ impl Collector {
         fs::create_dir_all(&data)?;
         let config = directory.join("tollgate.toml");
         // Literal TOML strings: paths are not to be unescaped.
-        fs::write(
-            &config,
-            format!("listen = \"127.0.0.1:{port}\"\ndata_dir = '{}'\n", data.display()),
-        )?;
+        fs::write(&config, format!("listen = \"127.0.0.1:{port}\"\ndata_dir = '{}'\n", data.display()))?;
         let process = Self::launch(binary, directory)?;
         let mut collector = Self {
             process,
@@ -49,21 +46,14 @@ impl Collector {
 
     fn launch(binary: &Path, directory: &Path) -> Result<Process> {
         let mut command = Command::new(binary);
-        command
-            .current_dir(directory)
-            .args(["serve", "--config", "tollgate.toml"]);
+        command.current_dir(directory).args(["serve", "--config", "tollgate.toml"]);
         let number = fs::read_dir(directory)?.count();
-        Process::start(
-            "the collector",
-            &mut command,
-            &directory.join(format!("collector-{number}.log")),
-        )
+        Process::start("the collector", &mut command, &directory.join(format!("collector-{number}.log")))
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
         let address = self.address;
-        self.process
-            .wait_until("ready", READY, || get_blocking(address, "/readyz").is_ok())
+        self.process.wait_until("ready", READY, || get_blocking(address, "/readyz").is_ok())
     }
 
     /// Starts it again, on the same data and port, after [`Collector::stop`] or [`Collector::kill`].
@@ -121,23 +111,14 @@ impl Collector {
         let mut path = "/api/v1/records?limit=500".to_owned();
         loop {
             let page = self.get(&path)?;
-            let rows = page
-                .get("rows")
-                .or_else(|| page.get("records"))
-                .and_then(Value::as_array);
+            let rows = page.get("rows").or_else(|| page.get("records")).and_then(Value::as_array);
             for row in rows.with_context(|| format!("{path} has no rows: {page}"))? {
-                let id = row
-                    .get("id")
-                    .and_then(Value::as_str)
-                    .context("a record without an id")?;
+                let id = row.get("id").and_then(Value::as_str).context("a record without an id")?;
                 if records.insert(id.to_owned(), row.clone()).is_some() {
                     bail!("record {id} is listed twice");
                 }
             }
-            let next = page
-                .get("next_cursor")
-                .or_else(|| page.get("cursor"))
-                .and_then(Value::as_str);
+            let next = page.get("next_cursor").or_else(|| page.get("cursor")).and_then(Value::as_str);
             match next {
                 Some(cursor) => path = format!("/api/v1/records?limit=500&cursor={cursor}"),
                 None => return Ok(records),

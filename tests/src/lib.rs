@@ -12,15 +12,7 @@
 //! | [`process`], [`ports`] | children that never outlive a test; free ports |
 //!
 //! `xtask` uses the same modules, so that there is one way to start the product.
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing
-    )
-)] // a test that cannot go on should say where
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))] // a test that cannot go on should say where
 
 pub mod artifacts;
 pub mod collector;
