@@ -52,17 +52,11 @@ impl Refused {
     /// For what could not be read.
     pub(super) fn malformed(error: &dyn std::fmt::Display) -> Self {
         let detail: String = error.to_string().chars().take(DETAIL_CHARS_MAX).collect();
-        Self {
-            refusal: Refusal::Malformed,
-            detail,
-        }
+        Self { refusal: Refusal::Malformed, detail }
     }
 
     fn new(refusal: Refusal, detail: impl Into<String>) -> Self {
-        Self {
-            refusal,
-            detail: detail.into(),
-        }
+        Self { refusal, detail: detail.into() }
     }
 }
 
@@ -90,12 +84,10 @@ fn texts(record: &UsageRecord) -> Result<(), Refused> {
     ] {
         text(field, value, NAME_BYTES_MAX)?;
     }
-    for (field, value) in [
-        ("gateway", &record.gateway),
-        ("provider", &record.provider),
-        ("operation", &record.operation),
-    ] {
-        text(field, value, TEXT_BYTES_MAX)?;
+    for (field, value) in
+        [("gateway", &record.gateway), ("provider", &record.provider), ("operation", &record.operation)]
+    {
+        name(field, value, TEXT_BYTES_MAX)?;
     }
     for (field, value, most) in [
         ("run", &who.run, NAME_BYTES_MAX),
@@ -108,9 +100,7 @@ fn texts(record: &UsageRecord) -> Result<(), Refused> {
         ("policy_version", &record.policy_version, TEXT_BYTES_MAX),
         ("request_hash", &record.request_hash, TEXT_BYTES_MAX),
     ] {
-        value
-            .as_deref()
-            .map_or(Ok(()), |value| text(field, value, most))?;
+        value.as_deref().map_or(Ok(()), |value| text(field, value, most))?;
     }
     at_most("tags", who.tags.len(), TAGS_MAX)?;
     for (key, value) in &who.tags {
@@ -188,9 +178,7 @@ fn counts(record: &UsageRecord) -> Result<(), Refused> {
 
 fn money(record: &UsageRecord) -> Result<(), Refused> {
     amount("cost_usd", record.cost_usd)?;
-    record
-        .provider_cost_usd
-        .map_or(Ok(()), |cost| amount("provider_cost_usd", cost))?;
+    record.provider_cost_usd.map_or(Ok(()), |cost| amount("provider_cost_usd", cost))?;
     at_most("charges", record.charges.len(), CHARGES_MAX)?;
     for charge in &record.charges {
         text("charges.model", &charge.model, MODEL_BYTES_MAX)?;
@@ -210,9 +198,19 @@ fn money(record: &UsageRecord) -> Result<(), Refused> {
     Ok(())
 }
 
+/// A name that the gateway checked before: anything else is a mistake of the sender.
+fn name(field: &str, value: &str, most: usize) -> Result<(), Refused> {
+    if value.chars().any(char::is_control) {
+        return Err(Refused::new(Refusal::Text, format!("`{field}` has control characters")));
+    }
+    text(field, value, most)
+}
+
+/// Text that may come from a caller or a provider: any characters, so that no caller can have a call forgotten
+/// by its choice of them.
 fn text(field: &str, value: &str, most: usize) -> Result<(), Refused> {
-    if value.is_empty() || value.len() > most || value.chars().any(char::is_control) {
-        let detail = format!("`{field}` must have 1 to {most} bytes and no control characters");
+    if value.is_empty() || value.len() > most {
+        let detail = format!("`{field}` must have 1 to {most} bytes");
         return Err(Refused::new(Refusal::Text, detail));
     }
     Ok(())
@@ -245,9 +243,9 @@ fn amount(field: &str, amount: Picodollars) -> Result<(), Refused> {
 /// End of the year 9999, as far as times print.
 const TIME_MS_MAX: u64 = 253_402_207_200_000;
 /// Longest name of a model, in bytes.
-const MODEL_BYTES_MAX: usize = 256;
+const MODEL_BYTES_MAX: usize = 512;
 /// Longest other text, in bytes.
-const TEXT_BYTES_MAX: usize = 128;
+const TEXT_BYTES_MAX: usize = 256;
 /// Most entries of a short list.
 const LIST_MAX: usize = 32;
 /// Most charges of a record: each kind twice, with room.
@@ -303,7 +301,7 @@ mod tests {
             (Refusal::Text, |r| r.attribution.team = String::new()),
             (Refusal::Text, |r| r.gateway = "a\nb".into()),
             (Refusal::Text, |r| r.provider = String::new()),
-            (Refusal::Text, |r| r.request_model = Some("m".repeat(257))),
+            (Refusal::Text, |r| r.request_model = Some("m".repeat(513))),
             (Refusal::Text, |r| r.response_model = Some(String::new())),
             (Refusal::Count, |r| {
                 r.attribution.tags = (0..17).map(|n| (format!("k{n}"), "v".into())).collect();
@@ -327,6 +325,14 @@ mod tests {
             let refused = check(&record).map_err(|refused| refused.refusal);
             assert_eq!(refused, Err(*refusal), "case {at}");
         }
+    }
+
+    #[test]
+    fn a_callers_choice_of_characters_does_not_lose_the_record() {
+        let mut record = good();
+        record.request_model = Some("a\u{0}\n\u{202e}".repeat(30));
+        record.service_tier = Some("t".repeat(256));
+        assert_eq!(check(&record), Ok(()));
     }
 
     #[test]
