@@ -1,1 +1,120 @@
-fn main() {}
+//! `cargo xtask`: builds, starts, tests and measures Tollgate.
+
+mod bench;
+mod demo;
+mod rules;
+mod test;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use tollgate_tests::{artifacts, process};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Whatever was started must not outlive a step that failed.
+            process::stop_all();
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let Some((command, options)) = arguments.split_first() else {
+        eprint!("{USAGE}");
+        bail!("which command?");
+    };
+    match command.as_str() {
+        "build" => {
+            Options::parse(options, &[], &[])?;
+            build()
+        }
+        "up" => {
+            let options = Options::parse(options, &["--demo", "--exit"], &[])?;
+            up::up(options.has("--demo"), options.has("--exit"))
+        }
+        "test" => {
+            let options = Options::parse(options, &[], &["--only"])?;
+            test::test(options.value("--only"))
+        }
+        "bench" => {
+            let options = Options::parse(options, &[], &["--rounds", "--seconds"])?;
+            bench::bench(options.number("--rounds", 9)?, options.number("--seconds", 3)?)
+        }
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        unknown => {
+            eprint!("{USAGE}");
+            bail!("there is no command `{unknown}`")
+        }
+    }
+}
+
+fn build() -> Result<()> {
+    let filter = artifacts::build_filter()?;
+    let tollgate = artifacts::build_collector()?;
+    println!(
+        "{} ({} KiB)",
+        filter.display(),
+        std::fs::metadata(&filter)?.len() / 1024
+    );
+    println!("{}", tollgate.display());
+    Ok(())
+}
+
+/// What follows a command: flags, and options with a value.
+struct Options(Vec<(String, Option<String>)>);
+
+impl Options {
+    fn parse(given: &[String], flags: &[&str], values: &[&str]) -> Result<Self> {
+        let mut options = Vec::new();
+        let mut given = given.iter();
+        while let Some(name) = given.next() {
+            if flags.contains(&name.as_str()) {
+                options.push((name.clone(), None));
+            } else if values.contains(&name.as_str()) {
+                let value = given.next().with_context(|| format!("{name} needs a value"))?;
+                options.push((name.clone(), Some(value.clone())));
+            } else {
+                bail!("`{name}` is not an option of this command");
+            }
+        }
+        Ok(Self(options))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known == name)?.1.as_deref()
+    }
+
+    fn number(&self, name: &str, default: u32) -> Result<u32> {
+        let Some(value) = self.value(name) else {
+            return Ok(default);
+        };
+        value
+            .parse()
+            .with_context(|| format!("{name}: `{value}` is not a number"))
+    }
+}
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  build                builds target/tollgate.wasm and target/release/tollgate
+  up                   starts gateway, collector and dashboard on loopback; Ctrl-C stops them
+  up --demo            the same with simulated providers and traffic of several agents; prints the summary
+  up --demo --exit     ends after the summary; exit code 0 only if it agrees with the providers' own ledger
+  test [--only STEP]   everything that proves the project
+  bench [--rounds N] [--seconds S]
+                       what Tollgate costs an Envoy: a table, and target/bench.json
+";

@@ -1,0 +1,220 @@
+//! What is built: the filter's module for Envoy, the collector, and the small filters of the benchmark.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+/// Target that Envoy's V8 runs.
+pub const WASM_TARGET: &str = "wasm32-wasip1";
+
+/// Where the sources are and where builds go.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    /// Root of the repository.
+    pub root: PathBuf,
+    /// Cargo's target directory, as configured here.
+    pub target: PathBuf,
+}
+
+impl Workspace {
+    /// Asks cargo, once for each process.
+    ///
+    /// # Errors
+    /// Cargo does not run, or answers something else.
+    pub fn find() -> Result<&'static Self> {
+        static FOUND: OnceLock<Workspace> = OnceLock::new();
+        if let Some(found) = FOUND.get() {
+            return Ok(found);
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("`tests` lies in the repository")?;
+        let output = cargo(root)
+            .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+            .output()
+            .context("cannot run cargo: install Rust with rustup")?;
+        if !output.status.success() {
+            bail!(
+                "cargo metadata failed: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        let metadata: Value = serde_json::from_slice(&output.stdout)?;
+        let target = metadata.get("target_directory").and_then(Value::as_str);
+        let target = PathBuf::from(target.context("cargo metadata names no target directory")?);
+        Ok(FOUND.get_or_init(|| Self {
+            root: root.to_owned(),
+            target,
+        }))
+    }
+
+    /// A file of the repository.
+    #[must_use]
+    pub fn file(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// The filter's module.
+    #[must_use]
+    pub fn filter(&self) -> PathBuf {
+        self.target.join("tollgate.wasm")
+    }
+
+    /// The filter's module with panics to order.
+    #[must_use]
+    pub fn panicking_filter(&self) -> PathBuf {
+        self.target.join("tollgate-test-panic.wasm")
+    }
+
+    /// The collector and command line.
+    #[must_use]
+    pub fn tollgate(&self) -> PathBuf {
+        self.target.join("release/tollgate")
+    }
+}
+
+/// Builds the filter's module to `target/tollgate.wasm`.
+///
+/// # Errors
+/// The build fails, or the wasm target cannot be had.
+pub fn build_filter() -> Result<PathBuf> {
+    let workspace = Workspace::find()?;
+    build_wasm("tollgate-filter", &[], &workspace.filter())
+}
+
+/// Builds the filter's module with panics to order to `target/tollgate-test-panic.wasm`.
+///
+/// # Errors
+/// The build fails, or the wasm target cannot be had.
+pub fn build_panicking_filter() -> Result<PathBuf> {
+    let workspace = Workspace::find()?;
+    build_wasm(
+        "tollgate-filter",
+        &["--features", "test-panic"],
+        &workspace.panicking_filter(),
+    )
+}
+
+/// Builds one of the benchmark's filters (`noop`, `readonly`) to `target/bench-NAME.wasm`.
+///
+/// # Errors
+/// The build fails, or the wasm target cannot be had.
+pub fn build_bench_filter(name: &str) -> Result<PathBuf> {
+    let workspace = Workspace::find()?;
+    let to = workspace.target.join(format!("bench-{name}.wasm"));
+    build_wasm(&format!("tollgate-bench-{name}"), &[], &to)
+}
+
+/// Builds the collector to `target/release/tollgate`.
+///
+/// # Errors
+/// The build fails.
+pub fn build_collector() -> Result<PathBuf> {
+    let workspace = Workspace::find()?;
+    let mut command = cargo(&workspace.root);
+    command.args(["build", "--quiet", "--release", "--package", "tollgate-collector"]);
+    run(&mut command, "the collector does not build")?;
+    Ok(workspace.tollgate())
+}
+
+/// Adds the wasm target to the toolchain where it is missing.
+///
+/// # Errors
+/// rustup cannot be run or cannot add it.
+pub fn ensure_wasm_target() -> Result<()> {
+    let workspace = Workspace::find()?;
+    let installed = Command::new("rustc")
+        .current_dir(&workspace.root)
+        .args(["--print", "target-libdir", "--target", WASM_TARGET])
+        .output()
+        .context("cannot run rustc: install Rust with rustup")?;
+    let libraries = String::from_utf8_lossy(&installed.stdout).trim().to_owned();
+    if Path::new(&libraries).is_dir() {
+        return Ok(());
+    }
+    let mut command = Command::new("rustup");
+    command
+        .current_dir(&workspace.root)
+        .args(["target", "add", WASM_TARGET]);
+    run(
+        &mut command,
+        &format!("add the target by hand: `rustup target add {WASM_TARGET}`"),
+    )
+}
+
+/// Holds the file `NAME.lock` in the target directory, so that processes do a step one after the other.
+///
+/// # Errors
+/// The file cannot be made or locked.
+pub fn lock(name: &str) -> Result<File> {
+    let workspace = Workspace::find()?;
+    fs::create_dir_all(&workspace.target)?;
+    let path = workspace.target.join(format!("{name}.lock"));
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.lock()
+        .with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
+}
+
+/// Runs a step; its output is the user's to see, its failure comes with `advice`.
+///
+/// # Errors
+/// The step cannot be started or fails.
+pub fn run(command: &mut Command, advice: &str) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {name}: {advice}"))?;
+    if !status.success() {
+        bail!("{name} failed ({status}): {advice}");
+    }
+    Ok(())
+}
+
+fn build_wasm(package: &str, features: &[&str], to: &Path) -> Result<PathBuf> {
+    ensure_wasm_target()?;
+    let workspace = Workspace::find()?;
+    // Two variants of one package go to one file of cargo's: build and copy in one go.
+    let _lock = lock("tollgate-wasm")?;
+    let mut command = cargo(&workspace.root);
+    command
+        .args([
+            "build",
+            "--quiet",
+            "--profile",
+            "wasm",
+            "--target",
+            WASM_TARGET,
+            "--package",
+            package,
+        ])
+        .args(features);
+    run(
+        &mut command,
+        &format!("{package} does not build for {WASM_TARGET}"),
+    )?;
+    let module = format!("{WASM_TARGET}/wasm/{}.wasm", package.replace('-', "_"));
+    let from = workspace.target.join(module);
+    // By rename: an Envoy that runs keeps the module that it has.
+    let fresh = to.with_extension("wasm.new");
+    fs::copy(&from, &fresh).with_context(|| format!("cannot copy {}", from.display()))?;
+    fs::rename(&fresh, to)?;
+    Ok(to.to_owned())
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    // What cargo tells the crate that runs is not for the builds that it starts.
+    for (name, _) in std::env::vars_os() {
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("CARGO_PKG_") || name_text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}

@@ -1,0 +1,190 @@
+//! A running collector and its API.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::http::{get_blocking, local};
+use crate::process::Process;
+
+/// A running collector.
+#[derive(Debug)]
+pub struct Collector {
+    process: Process,
+    address: SocketAddr,
+    binary: PathBuf,
+    directory: PathBuf,
+}
+
+impl Collector {
+    /// Starts `tollgate serve` with its data below `directory`, and waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not start; with the end of its log.
+    pub fn start(binary: &Path, directory: &Path, port: u16) -> Result<Self> {
+        let data = directory.join("data");
+        fs::create_dir_all(&data)?;
+        let config = directory.join("tollgate.toml");
+        // Literal TOML strings: paths are not to be unescaped.
+        fs::write(
+            &config,
+            format!("listen = \"127.0.0.1:{port}\"\ndata_dir = '{}'\n", data.display()),
+        )?;
+        let process = Self::launch(binary, directory)?;
+        let mut collector = Self {
+            process,
+            address: local(port),
+            binary: binary.to_owned(),
+            directory: directory.to_owned(),
+        };
+        collector.wait_until_ready()?;
+        Ok(collector)
+    }
+
+    fn launch(binary: &Path, directory: &Path) -> Result<Process> {
+        let mut command = Command::new(binary);
+        command
+            .current_dir(directory)
+            .args(["serve", "--config", "tollgate.toml"]);
+        let number = fs::read_dir(directory)?.count();
+        Process::start(
+            "the collector",
+            &mut command,
+            &directory.join(format!("collector-{number}.log")),
+        )
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let address = self.address;
+        self.process
+            .wait_until("ready", READY, || get_blocking(address, "/readyz").is_ok())
+    }
+
+    /// Starts it again, on the same data and port, after [`Collector::stop`] or [`Collector::kill`].
+    ///
+    /// # Errors
+    /// It does not start; with the end of its log.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.kill();
+        self.process = Self::launch(&self.binary, &self.directory)?;
+        self.wait_until_ready()
+    }
+
+    /// Stops it as an operator does.
+    pub fn stop(&mut self) {
+        self.process.stop(Duration::from_secs(10));
+    }
+
+    /// Kills it (SIGKILL).
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Its process.
+    pub const fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The file with the token for gateways.
+    #[must_use]
+    pub fn token_file(&self) -> PathBuf {
+        self.directory.join("data/ingest.token")
+    }
+
+    /// A `GET` of its API.
+    ///
+    /// # Errors
+    /// No answer, not 200, or not JSON.
+    pub fn get(&self, path: &str) -> Result<Value> {
+        let body = get_blocking(self.address, path)?;
+        serde_json::from_str(&body).with_context(|| format!("{path} answers what is not JSON: {body}"))
+    }
+
+    /// Every record, by its id.
+    ///
+    /// # Errors
+    /// The API does not answer.
+    pub fn records(&self) -> Result<BTreeMap<String, Value>> {
+        let mut records = BTreeMap::new();
+        let mut path = "/api/v1/records?limit=500".to_owned();
+        loop {
+            let page = self.get(&path)?;
+            let rows = page
+                .get("rows")
+                .or_else(|| page.get("records"))
+                .and_then(Value::as_array);
+            for row in rows.with_context(|| format!("{path} has no rows: {page}"))? {
+                let id = row
+                    .get("id")
+                    .and_then(Value::as_str)
+                    .context("a record without an id")?;
+                if records.insert(id.to_owned(), row.clone()).is_some() {
+                    bail!("record {id} is listed twice");
+                }
+            }
+            let next = page
+                .get("next_cursor")
+                .or_else(|| page.get("cursor"))
+                .and_then(Value::as_str);
+            match next {
+                Some(cursor) => path = format!("/api/v1/records?limit=500&cursor={cursor}"),
+                None => return Ok(records),
+            }
+        }
+    }
+
+    /// The record of this call, once it has arrived.
+    ///
+    /// # Errors
+    /// It does not arrive within fifteen seconds.
+    pub fn record(&self, call: &str) -> Result<Value> {
+        let records = self.wait_for(|records| records.contains_key(call));
+        let records = records.with_context(|| format!("no record of call {call}"))?;
+        records.get(call).cloned().context("a record that was there")
+    }
+
+    /// All records, once there are at least `count`.
+    ///
+    /// # Errors
+    /// They do not arrive within fifteen seconds.
+    pub fn wait_for_records(&self, count: usize) -> Result<BTreeMap<String, Value>> {
+        self.wait_for(|records| records.len() >= count)
+            .with_context(|| format!("there are not {count} records"))
+    }
+
+    /// All records, once `enough` says so.
+    ///
+    /// # Errors
+    /// Not within fifteen seconds; with how many there are.
+    pub fn wait_for(
+        &self,
+        enough: impl Fn(&BTreeMap<String, Value>) -> bool,
+    ) -> Result<BTreeMap<String, Value>> {
+        let start = Instant::now();
+        loop {
+            let records = self.records()?;
+            if enough(&records) {
+                return Ok(records);
+            }
+            if start.elapsed() > ARRIVED {
+                bail!("{} records after {ARRIVED:?}", records.len());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+const READY: Duration = Duration::from_secs(30);
+const ARRIVED: Duration = Duration::from_secs(15);

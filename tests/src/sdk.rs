@@ -1,0 +1,76 @@
+//! The providers' official Python SDKs, in a virtual environment below `target/`.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::artifacts::{self, Workspace};
+
+/// The virtual environment with what `tests/sdk/requirements.txt` pins; made on first use.
+///
+/// # Errors
+/// Python, its `venv` module or PyPI is missing; the message says what to do.
+pub fn environment() -> Result<PathBuf> {
+    let workspace = Workspace::find()?;
+    let home = workspace.target.join("sdk-venv");
+    let python = home.join("bin/python");
+    let requirements = workspace.file("tests/sdk/requirements.txt");
+    let wanted = fs::read(&requirements)?;
+    let stamp = home.join("requirements.txt");
+    let _lock = artifacts::lock("sdk-venv")?;
+    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    eprintln!("installing the providers' SDKs from PyPI, to {}", home.display());
+    let _ = fs::remove_dir_all(&home);
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv"]).arg(&home);
+    artifacts::run(
+        &mut venv,
+        "Python's venv is needed: `apt-get install python3-venv`",
+    )?;
+    let mut pip = Command::new(&python);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--requirement",
+    ])
+    .arg(&requirements);
+    artifacts::run(&mut pip, "the SDKs come from PyPI: is it reached from here?")?;
+    fs::write(&stamp, wanted)?;
+    Ok(python)
+}
+
+/// Runs `tests/sdk/SCRIPT` against the gateway; it prints one JSON line for each call it made.
+///
+/// # Errors
+/// The script fails; with what it said.
+pub fn run(script: &str, gateway: SocketAddr) -> Result<Vec<Value>> {
+    let workspace = Workspace::find()?;
+    let output = Command::new(environment()?)
+        .arg(workspace.file("tests/sdk").join(script))
+        .arg(format!("http://{gateway}"))
+        .env_remove("HTTP_PROXY")
+        .env_remove("http_proxy")
+        .env("NO_PROXY", "*")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!(
+            "{script} failed: {printed}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    printed
+        .lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("{script} printed {line}")))
+        .collect()
+}

@@ -1,0 +1,266 @@
+//! Simulated providers, collector and gateway together, from `envoy/envoy.yaml`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, Weak};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Map, Value, json};
+use tollgate_simulator::Simulator;
+
+use crate::artifacts::{self, Workspace};
+use crate::collector::Collector;
+use crate::envoy::{Envoy, Start};
+use crate::http::{Call, Reply};
+use crate::ports;
+use crate::render::{self, Replace};
+
+/// What is started, where, and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Directory for configuration, data and logs.
+    pub directory: PathBuf,
+    /// The filter's module.
+    pub module: PathBuf,
+    /// The collector's binary.
+    pub tollgate: PathBuf,
+    /// Port of the gateway.
+    pub gateway_port: u16,
+    /// Port of Envoy's admin interface.
+    pub admin_port: u16,
+    /// Port of the collector.
+    pub collector_port: u16,
+    /// Worker threads of Envoy.
+    pub workers: u32,
+    /// Where the providers are; none leaves them where `envoy.yaml` has them.
+    pub providers: Option<SocketAddr>,
+    /// Set in the filter's plugin configuration.
+    pub plugin: Map<String, Value>,
+}
+
+/// A collector and the gateway that reports to it. Dropping it stops the gateway first.
+#[derive(Debug)]
+pub struct Product {
+    /// The gateway.
+    pub envoy: Envoy,
+    /// The collector.
+    pub collector: Collector,
+    /// Envoy's access log.
+    pub access_log: PathBuf,
+}
+
+impl Product {
+    /// Starts the collector, then the gateway, and waits until the gateway has the collector's prices.
+    ///
+    /// # Errors
+    /// One of them does not start.
+    pub fn start(plan: &Plan) -> Result<Self> {
+        let workspace = Workspace::find()?;
+        fs::create_dir_all(&plan.directory)?;
+        let collector = Collector::start(&plan.tollgate, &plan.directory, plan.collector_port)?;
+        let access_log = plan.directory.join("access.log");
+        let secret = plan.directory.join("collector-token.json");
+        let token = BTreeMap::from([("/etc/envoy/ingest.token".to_owned(), collector.token_file())]);
+        let secret_file = render::with_files(&workspace.file("envoy/collector-token.yaml"), &token)?;
+        fs::write(&secret, serde_json::to_vec_pretty(&secret_file)?)?;
+        let mut clusters = BTreeMap::from([("tollgate-collector".to_owned(), collector.address())]);
+        if let Some(providers) = plan.providers {
+            clusters.extend(PROVIDERS.map(|name| (name.to_owned(), providers)));
+        }
+        let replace = Replace {
+            listener_port: plan.gateway_port,
+            admin_port: plan.admin_port,
+            module: Some(plan.module.clone()),
+            access_log: Some(access_log.clone()),
+            clusters,
+            files: BTreeMap::from([("/etc/envoy/collector-token.yaml".to_owned(), secret)]),
+            plugin: plan.plugin.clone(),
+        };
+        let config = render::render(&workspace.file("envoy/envoy.yaml"), &replace)?;
+        let mut envoy = Envoy::start(&Start {
+            config: &config,
+            directory: &plan.directory,
+            name: "gateway",
+            listener_port: plan.gateway_port,
+            admin_port: plan.admin_port,
+            workers: plan.workers,
+        })?;
+        // The first answer brings the prices; the second sync is sent with them in place.
+        envoy.wait_for_syncs(2)?;
+        Ok(Self {
+            envoy,
+            collector,
+            access_log,
+        })
+    }
+}
+
+/// The product of a test, on free ports, in front of simulated providers.
+#[derive(Debug)]
+pub struct Stack {
+    /// Collector and gateway.
+    pub product: Mutex<Product>,
+    /// The providers.
+    pub simulator: Simulator,
+    gateway: SocketAddr,
+    directory: PathBuf,
+}
+
+impl Stack {
+    /// Builds what is missing and starts everything; `name` is the name of its directory below `target/e2e`.
+    ///
+    /// # Errors
+    /// A step fails.
+    pub fn start(name: &str) -> Result<Self> {
+        let module = artifacts::build_filter()?;
+        Self::start_with(name, &module, &json!({}))
+    }
+
+    /// The same with this module, and these keys in the filter's configuration.
+    ///
+    /// # Errors
+    /// A step fails.
+    pub fn start_with(name: &str, module: &Path, plugin: &Value) -> Result<Self> {
+        let tollgate = artifacts::build_collector()?;
+        let workspace = Workspace::find()?;
+        let simulator = Simulator::start(SEED)?;
+        let gateway_port = ports::free()?;
+        let directory = workspace
+            .target
+            .join("e2e")
+            .join(format!("{name}-{gateway_port}"));
+        let _ = fs::remove_dir_all(&directory);
+        let mut plugin = plugin.as_object().cloned().unwrap_or_default();
+        let collector = plugin.entry("collector").or_insert_with(|| json!({}));
+        if let Some(collector) = collector.as_object_mut() {
+            collector
+                .entry("interval_ms")
+                .or_insert_with(|| json!(SYNC_INTERVAL_MS));
+        }
+        let product = Product::start(&Plan {
+            directory: directory.clone(),
+            module: module.to_owned(),
+            tollgate,
+            gateway_port,
+            admin_port: ports::free()?,
+            collector_port: ports::free()?,
+            workers: 2,
+            providers: Some(simulator.address()),
+            plugin,
+        })?;
+        let gateway = product.envoy.address();
+        Ok(Self {
+            product: Mutex::new(product),
+            simulator,
+            gateway,
+            directory,
+        })
+    }
+
+    /// The stack that the tests of one file share: started by the first, stopped after the last that holds it.
+    ///
+    /// # Panics
+    /// It does not start: no test of this file can say anything.
+    #[allow(clippy::expect_used, clippy::panic)]
+    pub fn shared(slot: &Slot, name: &str) -> Held {
+        let mut weak = slot.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(stack) = weak.upgrade() {
+            return Held(stack);
+        }
+        let stack = Self::start(name)
+            .map(Arc::new)
+            .unwrap_or_else(|error| panic!("{error:?}"));
+        *weak = Arc::downgrade(&stack);
+        Held(stack)
+    }
+
+    /// Where callers connect to.
+    #[must_use]
+    pub const fn gateway(&self) -> SocketAddr {
+        self.gateway
+    }
+
+    /// Sends a call through the gateway.
+    ///
+    /// # Errors
+    /// As [`Call::send`].
+    pub async fn send(&self, call: Call) -> Result<Reply> {
+        call.send(self.gateway).await
+    }
+
+    /// The record of an answered call, by the call id in the answer.
+    ///
+    /// # Errors
+    /// The answer has no call id, or the record does not arrive.
+    pub fn record_of(&self, reply: &Reply) -> Result<Value> {
+        let call = reply
+            .header("x-tollgate-call")
+            .context("the answer has no x-tollgate-call")?;
+        self.with(|product| product.collector.record(&call))
+    }
+
+    /// Looks at collector and gateway.
+    pub fn with<T>(&self, look: impl FnOnce(&mut Product) -> T) -> T {
+        let mut product = self
+            .product
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        look(&mut product)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // Keep the directories of failures only.
+            let _ = fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+/// A shared stack in the hands of one test; a test that fails prints what the processes logged.
+#[derive(Debug)]
+pub struct Held(Arc<Stack>);
+
+impl std::ops::Deref for Held {
+    type Target = Stack;
+
+    fn deref(&self) -> &Stack {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.with(|product| {
+                eprintln!(
+                    "{}\n{}",
+                    product.envoy.process().log_tail(),
+                    product.collector.process().log_tail()
+                );
+            });
+        }
+    }
+}
+
+/// Where a file of tests keeps its shared stack.
+#[derive(Debug, Default)]
+pub struct Slot(Mutex<Weak<Stack>>);
+
+impl Slot {
+    /// An empty one, for a `static`.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Mutex::new(Weak::new()))
+    }
+}
+
+/// Clusters of `envoy.yaml` that are providers.
+pub const PROVIDERS: [&str; 3] = ["openai", "anthropic", "gemini"];
+
+const SEED: u64 = 20_261_123;
+/// Tests do not wait a second for every record.
+const SYNC_INTERVAL_MS: u64 = 100;

@@ -1,0 +1,147 @@
+//! Rules of the source that no lint knows: where what may stand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use tollgate_tests::artifacts::Workspace;
+
+/// A rule: files under `within`, but not under `except`, must not hold any of `words`.
+struct Rule {
+    within: &'static [&'static str],
+    except: &'static [&'static str],
+    extension: &'static str,
+    words: &'static [&'static str],
+    why: &'static str,
+}
+
+/// Checks every rule; all that is broken is named.
+pub fn check() -> Result<()> {
+    let root = &Workspace::find()?.root;
+    let mut broken = Vec::new();
+    for rule in RULES {
+        for within in rule.within {
+            for file in files(&root.join(within), rule.extension)? {
+                let place = file
+                    .strip_prefix(root)
+                    .unwrap_or(&file)
+                    .to_string_lossy()
+                    .into_owned();
+                if !rule.except.iter().any(|except| place.starts_with(except)) {
+                    rule.check(&place, &fs::read_to_string(&file)?, &mut broken);
+                }
+            }
+        }
+    }
+    if !broken.is_empty() {
+        bail!(
+            "{} broken:\n  {}",
+            if broken.len() == 1 {
+                "a rule is"
+            } else {
+                "rules are"
+            },
+            broken.join("\n  ")
+        );
+    }
+    Ok(())
+}
+
+impl Rule {
+    fn check(&self, place: &str, text: &str, broken: &mut Vec<String>) {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            for word in self.words {
+                if holds(code, word) {
+                    broken.push(format!("{place}:{}: `{word}`: {}", number + 1, self.why));
+                }
+            }
+        }
+    }
+}
+
+/// Whether `word` stands in `code` as a word of its own.
+fn holds(code: &str, word: &str) -> bool {
+    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    code.match_indices(word).any(|(at, _)| {
+        let before = code.get(..at).and_then(|head| head.chars().next_back());
+        let after = code.get(at + word.len()..).and_then(|tail| tail.chars().next());
+        !part(before) && !part(after)
+    })
+}
+
+fn files(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    if directory.is_file() {
+        found.push(directory.to_owned());
+    }
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Ok(found);
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() && !path.ends_with("target") {
+            found.extend(files(&path, extension)?);
+        } else if path.extension().is_some_and(|known| known == extension) {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        within: &["core", "filter", "collector", "tests", "xtask"],
+        except: &["filter/src/host.rs", "xtask/src/rules.rs"],
+        extension: "rs",
+        words: &["unsafe"],
+        why: "only filter/src/host.rs makes raw host calls",
+    },
+    Rule {
+        within: &[
+            "core",
+            "filter",
+            "collector",
+            "tests/src",
+            "tests/simulator",
+            "xtask",
+        ],
+        except: &["collector/src/store", "xtask/src/rules.rs"],
+        extension: "rs",
+        words: &["SELECT", "INSERT INTO", "UPDATE", "DELETE FROM", "CREATE TABLE"],
+        why: "SQL stands in collector/src/store alone",
+    },
+    Rule {
+        within: &["core/src"],
+        except: &[],
+        extension: "rs",
+        words: &[
+            "std::fs",
+            "std::net",
+            "std::env",
+            "std::thread",
+            "SystemTime",
+            "Instant",
+        ],
+        why: "core does no I/O, reads no clock and starts nothing",
+    },
+    Rule {
+        within: &["tests/simulator"],
+        except: &[],
+        extension: "toml",
+        words: &["tollgate-core", "tollgate-collector"],
+        why: "the simulator's ledger must not share a mistake with what it checks",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_whole_words() {
+        assert!(holds("let x = unsafe { y };", "unsafe"));
+        assert!(!holds("#![allow(unsafe_code)]", "unsafe"));
+        assert!(!holds("is_unsafe()", "unsafe"));
+    }
+}

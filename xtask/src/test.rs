@@ -1,0 +1,151 @@
+//! `cargo xtask test`: everything that proves the project.
+
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use tollgate_tests::artifacts::{self, WASM_TARGET, Workspace};
+
+use crate::rules;
+
+/// A step: its name, and what it runs.
+struct Step {
+    name: &'static str,
+    run: fn() -> Result<()>,
+}
+
+/// Runs every step, or the one named, and stops at the first that fails.
+pub fn test(only: Option<&str>) -> Result<()> {
+    let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+    if let Some(only) = only
+        && !names.contains(&only)
+    {
+        bail!("there is no step `{only}`; the steps are {}", names.join(", "));
+    }
+    let start = Instant::now();
+    let mut times = Vec::new();
+    for step in STEPS
+        .iter()
+        .filter(|step| only.is_none_or(|only| only == step.name))
+    {
+        println!("== {}", step.name);
+        let begun = Instant::now();
+        (step.run)().map_err(|error| error.context(format!("step `{}`", step.name)))?;
+        times.push(format!("{} {}s", step.name, begun.elapsed().as_secs()));
+    }
+    println!(
+        "== passed in {}s: {}",
+        start.elapsed().as_secs(),
+        times.join(", ")
+    );
+    Ok(())
+}
+
+const STEPS: [Step; 7] = [
+    Step {
+        name: "format",
+        run: || cargo(&["fmt", "--all", "--check"], "`cargo fmt` mends it"),
+    },
+    Step {
+        name: "rules",
+        run: rules::check,
+    },
+    Step {
+        name: "lints",
+        run: lints,
+    },
+    Step {
+        name: "lints-wasm",
+        run: lints_wasm,
+    },
+    Step {
+        name: "units",
+        run: units,
+    },
+    Step {
+        name: "end-to-end",
+        run: end_to_end,
+    },
+    Step {
+        name: "documentation",
+        run: documentation,
+    },
+];
+
+fn lints() -> Result<()> {
+    let mut arguments = vec!["clippy", "--quiet", "--workspace", "--all-targets"];
+    arguments.extend(WITHOUT_WASM);
+    arguments.extend(["--", "-D", "warnings"]);
+    cargo(&arguments, "mend what clippy names")
+}
+
+fn lints_wasm() -> Result<()> {
+    artifacts::ensure_wasm_target()?;
+    let mut arguments = vec![
+        "clippy",
+        "--quiet",
+        "--target",
+        WASM_TARGET,
+        "--features",
+        "tollgate-filter/test-panic",
+    ];
+    arguments.extend([
+        "-p",
+        "tollgate-filter",
+        "-p",
+        "tollgate-bench-noop",
+        "-p",
+        "tollgate-bench-readonly",
+    ]);
+    arguments.extend(["--", "-D", "warnings"]);
+    cargo(&arguments, "mend what clippy names")
+}
+
+fn units() -> Result<()> {
+    let mut arguments = vec!["test", "--quiet", "--workspace", "--exclude", "tollgate-tests"];
+    arguments.extend(WITHOUT_WASM);
+    cargo(&arguments, "a unit, property or doc test fails")
+}
+
+fn end_to_end() -> Result<()> {
+    artifacts::build_filter()?;
+    artifacts::build_collector()?;
+    cargo(
+        &["test", "--package", "tollgate-tests"],
+        "an end-to-end test fails; its logs are below target/e2e",
+    )
+}
+
+fn documentation() -> Result<()> {
+    let mut arguments = vec![
+        "doc",
+        "--quiet",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ];
+    arguments.extend(WITHOUT_WASM);
+    let mut command = command(&arguments)?;
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    artifacts::run(&mut command, "mend what rustdoc names")
+}
+
+fn cargo(arguments: &[&str], advice: &str) -> Result<()> {
+    artifacts::run(&mut command(arguments)?, advice)
+}
+
+fn command(arguments: &[&str]) -> Result<Command> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(&Workspace::find()?.root).args(arguments);
+    Ok(command)
+}
+
+/// Crates that only build for wasm.
+const WITHOUT_WASM: [&str; 6] = [
+    "--exclude",
+    "tollgate-filter",
+    "--exclude",
+    "tollgate-bench-noop",
+    "--exclude",
+    "tollgate-bench-readonly",
+];

@@ -1,0 +1,144 @@
+//! `cargo xtask up`: the whole product on loopback.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Map;
+use tollgate_simulator::Simulator;
+use tollgate_tests::artifacts::{self, Workspace};
+use tollgate_tests::stack::{Plan, Product};
+use tollgate_tests::{envoy, ports, process};
+
+use crate::demo;
+
+/// Starts everything; `with_demo` against simulated providers and with traffic, and then `exit`s or stays.
+pub fn up(with_demo: bool, exit: bool) -> Result<()> {
+    if exit && !with_demo {
+        bail!("--exit is for `up --demo`: without the demo there is nothing to wait for");
+    }
+    stop_children_on_signals()?;
+    for (what, port) in [
+        ("gateway", GATEWAY),
+        ("Envoy's admin interface", ADMIN),
+        ("collector", COLLECTOR),
+    ] {
+        if !ports::is_free(port) {
+            bail!(
+                "port {port} is taken, and the {what} is to listen there: stop what does (`ss -ltnp sport = :{port}`)"
+            );
+        }
+    }
+    println!("building the filter and the collector");
+    let module = artifacts::build_filter()?;
+    let tollgate = artifacts::build_collector()?;
+    envoy::find()?;
+    let simulator = with_demo.then(|| Simulator::start(demo::SEED)).transpose()?;
+    let directory = directory(with_demo)?;
+    println!("starting the collector and Envoy");
+    let mut product = Product::start(&Plan {
+        directory: directory.clone(),
+        module,
+        tollgate: tollgate.clone(),
+        gateway_port: GATEWAY,
+        admin_port: ADMIN,
+        collector_port: COLLECTOR,
+        workers: 2,
+        providers: simulator.as_ref().map(Simulator::address),
+        plugin: Map::new(),
+    })?;
+    print_addresses(&directory, simulator.as_ref());
+    if let Some(simulator) = &simulator {
+        demo::run(&product, simulator, &tollgate)?;
+    }
+    if exit {
+        return Ok(());
+    }
+    println!("\nCtrl-C stops everything.");
+    loop {
+        std::thread::sleep(Duration::from_millis(200));
+        for (name, child) in [
+            ("Envoy", product.envoy.process()),
+            ("the collector", product.collector.process()),
+        ] {
+            if let Some(status) = child.ended()? {
+                bail!("{name} ended ({status}):\n{}", child.log_tail());
+            }
+        }
+    }
+}
+
+/// Where this run keeps its files: the demo starts from nothing, `up` from what it had.
+fn directory(demo: bool) -> Result<PathBuf> {
+    let target = &Workspace::find()?.target;
+    let directory = target.join(if demo { "up-demo" } else { "up" });
+    if demo && directory.exists() {
+        std::fs::remove_dir_all(&directory)?;
+    }
+    Ok(directory)
+}
+
+fn print_addresses(directory: &std::path::Path, simulator: Option<&Simulator>) {
+    println!();
+    println!("  gateway     http://127.0.0.1:{GATEWAY}");
+    println!("                OpenAI     base URL http://127.0.0.1:{GATEWAY}/openai/v1");
+    println!("                Anthropic  base URL http://127.0.0.1:{GATEWAY}/anthropic");
+    println!("                Gemini     base URL http://127.0.0.1:{GATEWAY}/gemini");
+    println!("  Envoy       http://127.0.0.1:{ADMIN}");
+    println!("  collector   http://127.0.0.1:{COLLECTOR}");
+    if let Some(simulator) = simulator {
+        println!("  providers   simulated on http://{}", simulator.address());
+    }
+    println!("  files       {}", directory.display());
+    println!();
+}
+
+/// On Ctrl-C and SIGTERM: stops the children in order, then ends.
+fn stop_children_on_signals() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    process::keep_signals_from_children();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (interrupt, terminate) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(first_of(interrupt, terminate));
+            println!("\nstopping");
+            process::stop_all();
+            std::process::exit(130);
+        })
+        .context("cannot start a thread")?;
+    Ok(())
+}
+
+async fn first_of(mut one: tokio::signal::unix::Signal, mut other: tokio::signal::unix::Signal) {
+    std::future::poll_fn(|context| {
+        if one.poll_recv(context).is_ready() {
+            std::task::Poll::Ready(())
+        } else {
+            other.poll_recv(context).map(|_| ())
+        }
+    })
+    .await;
+}
+
+/// Runs the command line of the product, with its output the user's to see.
+pub fn tollgate(binary: &std::path::Path, arguments: &[&str]) -> Result<()> {
+    let url = format!("http://127.0.0.1:{COLLECTOR}");
+    let mut command = Command::new(binary);
+    command.args(arguments).args(["--url", &url]);
+    artifacts::run(
+        &mut command,
+        &format!("`tollgate {}` should have worked", arguments.join(" ")),
+    )
+}
+
+const GATEWAY: u16 = 10_000;
+const ADMIN: u16 = 9_901;
+const COLLECTOR: u16 = 8_088;
