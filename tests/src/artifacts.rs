@@ -30,26 +30,19 @@ impl Workspace {
         if let Some(found) = FOUND.get() {
             return Ok(found);
         }
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("`tests` lies in the repository")?;
+        let root =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("`tests` lies in the repository")?;
         let output = cargo(root)
             .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
             .output()
             .context("cannot run cargo: install Rust with rustup")?;
         if !output.status.success() {
-            bail!(
-                "cargo metadata failed: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
+            bail!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr));
         }
         let metadata: Value = serde_json::from_slice(&output.stdout)?;
         let target = metadata.get("target_directory").and_then(Value::as_str);
         let target = PathBuf::from(target.context("cargo metadata names no target directory")?);
-        Ok(FOUND.get_or_init(|| Self {
-            root: root.to_owned(),
-            target,
-        }))
+        Ok(FOUND.get_or_init(|| Self { root: root.to_owned(), target }))
     }
 
     /// A file of the repository.
@@ -92,11 +85,7 @@ pub fn build_filter() -> Result<PathBuf> {
 /// The build fails, or the wasm target cannot be had.
 pub fn build_panicking_filter() -> Result<PathBuf> {
     let workspace = Workspace::find()?;
-    build_wasm(
-        "tollgate-filter",
-        &["--features", "test-panic"],
-        &workspace.panicking_filter(),
-    )
+    build_wasm("tollgate-filter", &["--features", "test-panic"], &workspace.panicking_filter())
 }
 
 /// Builds one of the benchmark's filters (`noop`, `readonly`) to `target/bench-NAME.wasm`.
@@ -137,13 +126,8 @@ pub fn ensure_wasm_target() -> Result<()> {
         return Ok(());
     }
     let mut command = Command::new("rustup");
-    command
-        .current_dir(&workspace.root)
-        .args(["target", "add", WASM_TARGET]);
-    run(
-        &mut command,
-        &format!("add the target by hand: `rustup target add {WASM_TARGET}`"),
-    )
+    command.current_dir(&workspace.root).args(["target", "add", WASM_TARGET]);
+    run(&mut command, &format!("add the target by hand: `rustup target add {WASM_TARGET}`"))
 }
 
 /// Holds the file `NAME.lock` in the target directory, so that processes do a step one after the other.
@@ -155,8 +139,7 @@ pub fn lock(name: &str) -> Result<File> {
     fs::create_dir_all(&workspace.target)?;
     let path = workspace.target.join(format!("{name}.lock"));
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    file.lock()
-        .with_context(|| format!("cannot lock {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)
 }
 
@@ -166,9 +149,7 @@ pub fn lock(name: &str) -> Result<File> {
 /// The step cannot be started or fails.
 pub fn run(command: &mut Command, advice: &str) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run {name}: {advice}"))?;
+    let status = command.status().with_context(|| format!("cannot run {name}: {advice}"))?;
     if !status.success() {
         bail!("{name} failed ({status}): {advice}");
     }
@@ -182,21 +163,9 @@ fn build_wasm(package: &str, features: &[&str], to: &Path) -> Result<PathBuf> {
     let _lock = lock("tollgate-wasm")?;
     let mut command = cargo(&workspace.root);
     command
-        .args([
-            "build",
-            "--quiet",
-            "--profile",
-            "wasm",
-            "--target",
-            WASM_TARGET,
-            "--package",
-            package,
-        ])
+        .args(["build", "--quiet", "--profile", "wasm", "--target", WASM_TARGET, "--package", package])
         .args(features);
-    run(
-        &mut command,
-        &format!("{package} does not build for {WASM_TARGET}"),
-    )?;
+    run(&mut command, &format!("{package} does not build for {WASM_TARGET}"))?;
     let module = format!("{WASM_TARGET}/wasm/{}.wasm", package.replace('-', "_"));
     let from = workspace.target.join(module);
     // By rename: an Envoy that runs keeps the module that it has.

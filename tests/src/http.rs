@@ -49,12 +49,7 @@ impl Call {
     /// A `GET`.
     #[must_use]
     pub fn get(path: &str) -> Self {
-        Self {
-            method: Method::GET,
-            path: path.to_owned(),
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-        }
+        Self { method: Method::GET, path: path.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
     }
 
     /// A `POST` of JSON.
@@ -66,11 +61,7 @@ impl Call {
     /// A `POST` of these bytes, without a content type.
     #[must_use]
     pub fn post_bytes(path: &str, body: impl Into<Bytes>) -> Self {
-        Self {
-            method: Method::POST,
-            body: body.into(),
-            ..Self::get(path)
-        }
+        Self { method: Method::POST, body: body.into(), ..Self::get(path) }
     }
 
     /// Adds a header; the same name may come again.
@@ -91,18 +82,14 @@ impl Call {
     /// # Errors
     /// No connection, or no answer within a minute.
     pub async fn open(self, to: SocketAddr) -> Result<Opened> {
-        let stream = TcpStream::connect(to)
-            .await
-            .with_context(|| format!("cannot connect to {to}"))?;
+        let stream = TcpStream::connect(to).await.with_context(|| format!("cannot connect to {to}"))?;
         stream.set_nodelay(true)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let connection = tokio::spawn(async move {
             let _ = connection.await;
         });
-        let mut request = Request::builder()
-            .method(self.method)
-            .uri(&self.path)
-            .header("host", to.to_string());
+        let mut request =
+            Request::builder().method(self.method).uri(&self.path).header("host", to.to_string());
         if let Some(headers) = request.headers_mut() {
             headers.extend(self.headers);
         }
@@ -110,12 +97,7 @@ impl Call {
         let answer = tokio::time::timeout(PATIENCE, sender.send_request(request)).await;
         let answer = answer.with_context(|| format!("no answer to {} in {PATIENCE:?}", self.path))??;
         let (head, body) = answer.into_parts();
-        Ok(Opened {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body,
-            connection,
-        })
+        Ok(Opened { status: head.status.as_u16(), headers: head.headers, body, connection })
     }
 
     /// Sends it and reads the whole answer.
@@ -132,12 +114,7 @@ impl Call {
                 Err(_) => break false,
             }
         };
-        Ok(Reply {
-            status: opened.status,
-            headers: opened.headers.clone(),
-            body: body.into(),
-            complete,
-        })
+        Ok(Reply { status: opened.status, headers: opened.headers.clone(), body: body.into(), complete })
     }
 }
 
@@ -148,9 +125,8 @@ impl Opened {
     /// The body broke off, or nothing came for a minute.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            let frame = tokio::time::timeout(PATIENCE, self.body.frame())
-                .await
-                .context("the body stands still")?;
+            let frame =
+                tokio::time::timeout(PATIENCE, self.body.frame()).await.context("the body stands still")?;
             match frame {
                 None => return Ok(None),
                 Some(frame) => {
@@ -198,14 +174,10 @@ impl Reply {
 pub fn send_blocking(call: Call, to: SocketAddr) -> Result<Reply> {
     // On a thread of its own, because the caller may itself run inside a runtime.
     let sending = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(call.send(to))
     });
-    sending
-        .join()
-        .map_err(|_| anyhow::anyhow!("the thread that sends panicked"))?
+    sending.join().map_err(|_| anyhow::anyhow!("the thread that sends panicked"))?
 }
 
 /// The body of a `GET` that is answered with 200.

@@ -26,23 +26,14 @@ impl Process {
     /// It cannot be started.
     pub fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self> {
         let output = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         if APART.load(Ordering::Relaxed) {
             command.process_group(0);
         }
         let program = command.get_program().to_string_lossy().into_owned();
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {name} ({program})"))?;
+        let child = command.spawn().with_context(|| format!("cannot start {name} ({program})"))?;
         running().push(child.id());
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            log: log.to_owned(),
-        })
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
     }
 
     /// Its process id.
@@ -59,18 +50,10 @@ impl Process {
         let start = Instant::now();
         while !ready() {
             if let Some(status) = self.child.try_wait()? {
-                bail!(
-                    "{} ended ({status}) before {what}:\n{}",
-                    self.name,
-                    self.log_tail()
-                );
+                bail!("{} ended ({status}) before {what}:\n{}", self.name, self.log_tail());
             }
             if start.elapsed() > limit {
-                bail!(
-                    "{}: still not {what} after {limit:?}:\n{}",
-                    self.name,
-                    self.log_tail()
-                );
+                bail!("{}: still not {what} after {limit:?}:\n{}", self.name, self.log_tail());
             }
             std::thread::sleep(POLL);
         }
@@ -151,17 +134,13 @@ pub fn stop_all() {
 }
 
 fn terminate(id: u32) {
-    let _ = Command::new("kill")
-        .args(["-TERM", &id.to_string()])
-        .stderr(Stdio::null())
-        .status();
+    let _ = Command::new("kill").args(["-TERM", &id.to_string()]).stderr(Stdio::null()).status();
 }
 
 /// Whether it runs: a zombie that nobody waited for does not.
 fn is_alive(id: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 fn running() -> std::sync::MutexGuard<'static, Vec<u32>> {

@@ -47,12 +47,7 @@ pub fn render(path: &Path, replace: &Replace) -> Result<Value> {
     let mut config = read(path)?;
     let within = || format!("in {}", path.display());
     set_port(&mut config, "/admin", replace.admin_port).with_context(within)?;
-    set_port(
-        &mut config,
-        "/static_resources/listeners/0",
-        replace.listener_port,
-    )
-    .with_context(within)?;
+    set_port(&mut config, "/static_resources/listeners/0", replace.listener_port).with_context(within)?;
     if let Some(module) = &replace.module {
         set_everywhere(&mut config, "code", &json!({"local": {"filename": module}})).with_context(within)?;
     }
@@ -137,9 +132,7 @@ fn set_access_log(config: &mut Value, log: &Path) -> Result<()> {
 
 /// Puts a cluster on loopback, without TLS.
 fn set_cluster(config: &mut Value, name: &str, address: SocketAddr) -> Result<()> {
-    let clusters = config
-        .pointer_mut("/static_resources/clusters")
-        .and_then(Value::as_array_mut);
+    let clusters = config.pointer_mut("/static_resources/clusters").and_then(Value::as_array_mut);
     let cluster = clusters
         .context("no clusters")?
         .iter_mut()
@@ -167,9 +160,7 @@ fn set_plugin(config: &mut Value, keys: &Map<String, Value>) -> Result<()> {
 }
 
 fn set_json_text(plugin: &mut Value, keys: &Map<String, Value>) -> Result<()> {
-    let text = plugin
-        .pointer_mut("/configuration/value")
-        .context("the plugin has no configuration")?;
+    let text = plugin.pointer_mut("/configuration/value").context("the plugin has no configuration")?;
     let mut parsed: Map<String, Value> = serde_json::from_str(text.as_str().unwrap_or_default())
         .context("the plugin's configuration is not a JSON object")?;
     for (key, value) in keys {
@@ -220,9 +211,6 @@ mod tests {
         set_plugin(&mut config, keys.as_object().unwrap()).unwrap();
         let written = config[0]["configuration"]["value"].as_str().unwrap();
         let written: Value = serde_json::from_str(written).unwrap();
-        assert_eq!(
-            written,
-            json!({"gateway": "b", "collector": {"cluster": "c", "interval_ms": 100}})
-        );
+        assert_eq!(written, json!({"gateway": "b", "collector": {"cluster": "c", "interval_ms": 100}}));
     }
 }

@@ -29,20 +29,10 @@ pub fn environment() -> Result<PathBuf> {
     let _ = fs::remove_dir_all(&home);
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv"]).arg(&home);
-    artifacts::run(
-        &mut venv,
-        "Python's venv is needed: `apt-get install python3-venv`",
-    )?;
+    artifacts::run(&mut venv, "Python's venv is needed: `apt-get install python3-venv`")?;
     let mut pip = Command::new(&python);
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--requirement",
-    ])
-    .arg(&requirements);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+        .arg(&requirements);
     artifacts::run(&mut pip, "the SDKs come from PyPI: is it reached from here?")?;
     fs::write(&stamp, wanted)?;
     Ok(python)
@@ -64,10 +54,7 @@ pub fn run(script: &str, gateway: SocketAddr) -> Result<Vec<Value>> {
         .output()?;
     let printed = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        bail!(
-            "{script} failed: {printed}{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        bail!("{script} failed: {printed}{}", String::from_utf8_lossy(&output.stderr));
     }
     printed
         .lines()

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tollgate_simulator::Simulator;
 
 use crate::artifacts::{self, Workspace};
-use crate::collector::Collector;
+use crate::collector::{Api, Collector};
 use crate::envoy::{Envoy, Start};
 use crate::http::{Call, Reply};
 use crate::ports;
@@ -89,11 +89,7 @@ impl Product {
         })?;
         // The first answer brings the prices; the second sync is sent with them in place.
         envoy.wait_for_syncs(2)?;
-        Ok(Self {
-            envoy,
-            collector,
-            access_log,
-        })
+        Ok(Self { envoy, collector, access_log })
     }
 }
 
@@ -105,6 +101,7 @@ pub struct Stack {
     /// The providers.
     pub simulator: Simulator,
     gateway: SocketAddr,
+    api: Api,
     directory: PathBuf,
 }
 
@@ -127,17 +124,12 @@ impl Stack {
         let workspace = Workspace::find()?;
         let simulator = Simulator::start(SEED)?;
         let gateway_port = ports::free()?;
-        let directory = workspace
-            .target
-            .join("e2e")
-            .join(format!("{name}-{gateway_port}"));
+        let directory = workspace.target.join("e2e").join(format!("{name}-{gateway_port}"));
         let _ = fs::remove_dir_all(&directory);
         let mut plugin = plugin.as_object().cloned().unwrap_or_default();
         let collector = plugin.entry("collector").or_insert_with(|| json!({}));
         if let Some(collector) = collector.as_object_mut() {
-            collector
-                .entry("interval_ms")
-                .or_insert_with(|| json!(SYNC_INTERVAL_MS));
+            collector.entry("interval_ms").or_insert_with(|| json!(SYNC_INTERVAL_MS));
         }
         let product = Product::start(&Plan {
             directory: directory.clone(),
@@ -151,12 +143,8 @@ impl Stack {
             plugin,
         })?;
         let gateway = product.envoy.address();
-        Ok(Self {
-            product: Mutex::new(product),
-            simulator,
-            gateway,
-            directory,
-        })
+        let api = product.collector.api();
+        Ok(Self { product: Mutex::new(product), simulator, gateway, api, directory })
     }
 
     /// The stack that the tests of one file share: started by the first, stopped after the last that holds it.
@@ -169,9 +157,7 @@ impl Stack {
         if let Some(stack) = weak.upgrade() {
             return Held(stack);
         }
-        let stack = Self::start(name)
-            .map(Arc::new)
-            .unwrap_or_else(|error| panic!("{error:?}"));
+        let stack = Self::start(name).map(Arc::new).unwrap_or_else(|error| panic!("{error:?}"));
         *weak = Arc::downgrade(&stack);
         Held(stack)
     }
@@ -180,6 +166,12 @@ impl Stack {
     #[must_use]
     pub const fn gateway(&self) -> SocketAddr {
         self.gateway
+    }
+
+    /// The collector's API.
+    #[must_use]
+    pub const fn api(&self) -> Api {
+        self.api
     }
 
     /// Sends a call through the gateway.
@@ -195,18 +187,13 @@ impl Stack {
     /// # Errors
     /// The answer has no call id, or the record does not arrive.
     pub fn record_of(&self, reply: &Reply) -> Result<Value> {
-        let call = reply
-            .header("x-tollgate-call")
-            .context("the answer has no x-tollgate-call")?;
-        self.with(|product| product.collector.record(&call))
+        let call = reply.header("x-tollgate-call").context("the answer has no x-tollgate-call")?;
+        self.api.record(&call)
     }
 
     /// Looks at collector and gateway.
     pub fn with<T>(&self, look: impl FnOnce(&mut Product) -> T) -> T {
-        let mut product = self
-            .product
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut product = self.product.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         look(&mut product)
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use tollgate_simulator::{Random, Served, Simulator};
+use tollgate_tests::books::{dollars, pico};
 use tollgate_tests::http::Call;
 use tollgate_tests::stack::Product;
 
@@ -19,15 +20,10 @@ pub fn run(product: &Product, simulator: &Simulator, tollgate: &Path) -> Result<
         "traffic: {} agents, {CALLS_PER_AGENT} calls each, compressed to about half a minute",
         AGENTS.len()
     );
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let gateway = product.envoy.address();
     runtime.block_on(async {
-        let agents: Vec<_> = AGENTS
-            .iter()
-            .map(|agent| tokio::spawn(agent.work(gateway)))
-            .collect();
+        let agents: Vec<_> = AGENTS.iter().map(|agent| tokio::spawn(agent.work(gateway))).collect();
         for agent in agents {
             agent.await.context("an agent panicked")??;
         }
@@ -42,16 +38,11 @@ pub fn run(product: &Product, simulator: &Simulator, tollgate: &Path) -> Result<
     println!();
     let mut differences = simulator.ledger().violations();
     for by in DIMENSIONS {
-        let summary = product
-            .collector
-            .get(&format!("/api/v1/summary?by={by}&since=1d"))?;
+        let summary = product.collector.api().get(&format!("/api/v1/summary?by={by}&since=1d"))?;
         compare(by, &summary, &served, &mut differences)?;
     }
     if !differences.is_empty() {
-        bail!(
-            "the summary and the providers' ledger disagree:\n  {}",
-            differences.join("\n  ")
-        );
+        bail!("the summary and the providers' ledger disagree:\n  {}", differences.join("\n  "));
     }
     let total = served.iter().filter_map(|line| line.cost_pico).sum();
     println!(
@@ -122,10 +113,9 @@ impl Habit {
             .repeat(usize::try_from(random.between(1, 40)).unwrap_or(1));
         let messages = json!([{"role": "user", "content": question}]);
         let call = match self {
-            Self::Chat { model, stream: false } => Call::post(
-                "/openai/v1/chat/completions",
-                &json!({"model": model, "messages": messages}),
-            ),
+            Self::Chat { model, stream: false } => {
+                Call::post("/openai/v1/chat/completions", &json!({"model": model, "messages": messages}))
+            }
             Self::Chat { model, stream: true } => Call::post(
                 "/openai/v1/chat/completions",
                 &json!({"model": model, "messages": messages, "stream": true, "stream_options": {"include_usage": true}}),
@@ -152,13 +142,9 @@ impl Habit {
             (0..3, _) => call.header("x-sim", "fault=429"),
             (3..4, _) => call.header("x-sim", "fault=500"),
             // Above 200,000 tokens another price holds.
-            (
-                4..9,
-                Self::Gemini {
-                    model: "gemini-2.5-pro",
-                    ..
-                },
-            ) => call.header("x-sim", "input=204800;output=900"),
+            (4..9, Self::Gemini { model: "gemini-2.5-pro", .. }) => {
+                call.header("x-sim", "input=204800;output=900")
+            }
             _ => call,
         }
     }
@@ -167,11 +153,8 @@ impl Habit {
 fn wait_until_stored(product: &Product, calls: usize) -> Result<()> {
     let start = Instant::now();
     loop {
-        let summary = product.collector.get("/api/v1/summary?by=team&since=1d")?;
-        let stored = summary
-            .pointer("/total/calls")
-            .and_then(Value::as_u64)
-            .unwrap_or(0);
+        let summary = product.collector.api().get("/api/v1/summary?by=team&since=1d")?;
+        let stored = summary.pointer("/total/calls").and_then(Value::as_u64).unwrap_or(0);
         if stored >= calls as u64 {
             return Ok(());
         }
@@ -195,16 +178,13 @@ fn compare(by: &str, summary: &Value, served: &[Served], differences: &mut Vec<S
         for (field, expected) in expected {
             let found = found.get(field).copied().unwrap_or(0);
             if found != expected {
-                differences.push(format!(
-                    "{by} `{name}`: {field} is {found}, the providers' ledger has {expected}"
-                ));
+                differences
+                    .push(format!("{by} `{name}`: {field} is {found}, the providers' ledger has {expected}"));
             }
         }
     }
     for name in found.keys() {
-        differences.push(format!(
-            "{by} `{name}`: in the summary, and unknown to the providers' ledger"
-        ));
+        differences.push(format!("{by} `{name}`: in the summary, and unknown to the providers' ledger"));
     }
     Ok(())
 }
@@ -243,21 +223,14 @@ fn by_ledger(by: &str, served: &[Served]) -> BTreeMap<String, Row> {
 }
 
 fn by_summary(by: &str, summary: &Value) -> Result<BTreeMap<String, Row>> {
-    let rows = summary
-        .get("rows")
-        .and_then(Value::as_array)
-        .context("the summary has no rows")?;
+    let rows = summary.get("rows").and_then(Value::as_array).context("the summary has no rows")?;
     let mut named = BTreeMap::new();
     for row in rows {
-        let name = row
-            .get(by)
-            .and_then(Value::as_str)
-            .with_context(|| format!("a row without `{by}`: {row}"))?;
+        let name =
+            row.get(by).and_then(Value::as_str).with_context(|| format!("a row without `{by}`: {row}"))?;
         let mut numbers = Row::new();
         for field in FIELDS {
-            let value = row
-                .get(field)
-                .with_context(|| format!("a row without `{field}`: {row}"))?;
+            let value = row.get(field).with_context(|| format!("a row without `{field}`: {row}"))?;
             let number = match value {
                 Value::String(amount) => pico(amount)?,
                 value => i128::from(value.as_u64().with_context(|| format!("`{field}` is {value}"))?),
@@ -267,22 +240,6 @@ fn by_summary(by: &str, summary: &Value) -> Result<BTreeMap<String, Row>> {
         named.insert(name.to_owned(), numbers);
     }
     Ok(named)
-}
-
-/// Pico-dollars of a decimal string of dollars; not the product's own reading of it.
-fn pico(amount: &str) -> Result<i128> {
-    let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));
-    if fraction.len() > 12 {
-        bail!("`{amount}` has more than twelve decimals");
-    }
-    let digits = format!("{whole}{fraction:0<12}");
-    digits
-        .parse()
-        .with_context(|| format!("`{amount}` is not an amount"))
-}
-
-fn dollars(pico: i128) -> String {
-    format!("{}.{:012}", pico / 1_000_000_000_000, pico % 1_000_000_000_000)
 }
 
 /// Seed of the demo's traffic and of the simulator's answers.
@@ -309,14 +266,8 @@ const AGENTS: [Agent; 5] = [
         environment: "production",
         feature: "inbox",
         habits: &[
-            Habit::Chat {
-                model: "gpt-5-mini",
-                stream: true,
-            },
-            Habit::Chat {
-                model: "gpt-5-mini",
-                stream: false,
-            },
+            Habit::Chat { model: "gpt-5-mini", stream: true },
+            Habit::Chat { model: "gpt-5-mini", stream: false },
             Habit::Embeddings,
         ],
     },
@@ -326,14 +277,8 @@ const AGENTS: [Agent; 5] = [
         environment: "production",
         feature: "help-centre",
         habits: &[
-            Habit::Messages {
-                model: "claude-haiku-4-5",
-                stream: true,
-            },
-            Habit::Messages {
-                model: "claude-haiku-4-5",
-                stream: false,
-            },
+            Habit::Messages { model: "claude-haiku-4-5", stream: true },
+            Habit::Messages { model: "claude-haiku-4-5", stream: false },
         ],
     },
     Agent {
@@ -342,14 +287,8 @@ const AGENTS: [Agent; 5] = [
         environment: "production",
         feature: "reports",
         habits: &[
-            Habit::Responses {
-                model: "gpt-5.1",
-                stream: true,
-            },
-            Habit::Responses {
-                model: "gpt-5.1",
-                stream: false,
-            },
+            Habit::Responses { model: "gpt-5.1", stream: true },
+            Habit::Responses { model: "gpt-5.1", stream: false },
         ],
     },
     Agent {
@@ -358,22 +297,10 @@ const AGENTS: [Agent; 5] = [
         environment: "staging",
         feature: "reports",
         habits: &[
-            Habit::Gemini {
-                model: "gemini-2.5-flash",
-                verb: "generateContent",
-            },
-            Habit::Gemini {
-                model: "gemini-2.5-flash",
-                verb: "streamGenerateContent?alt=sse",
-            },
-            Habit::Gemini {
-                model: "gemini-2.5-pro",
-                verb: "streamGenerateContent",
-            },
-            Habit::Gemini {
-                model: "gemini-2.5-pro",
-                verb: "generateContent",
-            },
+            Habit::Gemini { model: "gemini-2.5-flash", verb: "generateContent" },
+            Habit::Gemini { model: "gemini-2.5-flash", verb: "streamGenerateContent?alt=sse" },
+            Habit::Gemini { model: "gemini-2.5-pro", verb: "streamGenerateContent" },
+            Habit::Gemini { model: "gemini-2.5-pro", verb: "generateContent" },
         ],
     },
     Agent {
@@ -382,31 +309,9 @@ const AGENTS: [Agent; 5] = [
         environment: "staging",
         feature: "campaigns",
         habits: &[
-            Habit::Messages {
-                model: "claude-sonnet-4-6",
-                stream: true,
-            },
-            Habit::Chat {
-                model: "gpt-4.1-mini",
-                stream: false,
-            },
-            Habit::Chat {
-                model: "gpt-4.1-mini",
-                stream: true,
-            },
+            Habit::Messages { model: "claude-sonnet-4-6", stream: true },
+            Habit::Chat { model: "gpt-4.1-mini", stream: false },
+            Habit::Chat { model: "gpt-4.1-mini", stream: true },
         ],
     },
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_are_read_and_written_alike() {
-        assert_eq!(pico("0.001234500000").ok(), Some(1_234_500_000));
-        assert_eq!(pico("12").ok(), Some(12_000_000_000_000));
-        assert_eq!(dollars(1_234_500_000), "0.001234500000");
-        assert!(pico("0.0000000000001").is_err());
-    }
-}

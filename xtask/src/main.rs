@@ -60,11 +60,7 @@ fn run(arguments: &[String]) -> Result<()> {
 fn build() -> Result<()> {
     let filter = artifacts::build_filter()?;
     let tollgate = artifacts::build_collector()?;
-    println!(
-        "{} ({} KiB)",
-        filter.display(),
-        std::fs::metadata(&filter)?.len() / 1024
-    );
+    println!("{} ({} KiB)", filter.display(), std::fs::metadata(&filter)?.len() / 1024);
     println!("{}", tollgate.display());
     Ok(())
 }
@@ -101,9 +97,7 @@ impl Options {
         let Some(value) = self.value(name) else {
             return Ok(default);
         };
-        value
-            .parse()
-            .with_context(|| format!("{name}: `{value}` is not a number"))
+        value.parse().with_context(|| format!("{name}: `{value}` is not a number"))
     }
 }
 

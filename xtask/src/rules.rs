@@ -22,11 +22,7 @@ pub fn check() -> Result<()> {
     for rule in RULES {
         for within in rule.within {
             for file in files(&root.join(within), rule.extension)? {
-                let place = file
-                    .strip_prefix(root)
-                    .unwrap_or(&file)
-                    .to_string_lossy()
-                    .into_owned();
+                let place = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().into_owned();
                 if !rule.except.iter().any(|except| place.starts_with(except)) {
                     rule.check(&place, &fs::read_to_string(&file)?, &mut broken);
                 }
@@ -36,11 +32,7 @@ pub fn check() -> Result<()> {
     if !broken.is_empty() {
         bail!(
             "{} broken:\n  {}",
-            if broken.len() == 1 {
-                "a rule is"
-            } else {
-                "rules are"
-            },
+            if broken.len() == 1 { "a rule is" } else { "rules are" },
             broken.join("\n  ")
         );
     }
@@ -98,14 +90,7 @@ const RULES: &[Rule] = &[
         why: "only filter/src/host.rs makes raw host calls",
     },
     Rule {
-        within: &[
-            "core",
-            "filter",
-            "collector",
-            "tests/src",
-            "tests/simulator",
-            "xtask",
-        ],
+        within: &["core", "filter", "collector", "tests/src", "tests/simulator", "xtask"],
         except: &["collector/src/store", "xtask/src/rules.rs"],
         extension: "rs",
         words: &["SELECT", "INSERT INTO", "UPDATE", "DELETE FROM", "CREATE TABLE"],
@@ -115,14 +100,7 @@ const RULES: &[Rule] = &[
         within: &["core/src"],
         except: &[],
         extension: "rs",
-        words: &[
-            "std::fs",
-            "std::net",
-            "std::env",
-            "std::thread",
-            "SystemTime",
-            "Instant",
-        ],
+        words: &["std::fs", "std::net", "std::env", "std::thread", "SystemTime", "Instant"],
         why: "core does no I/O, reads no clock and starts nothing",
     },
     Rule {

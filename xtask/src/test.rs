@@ -24,52 +24,24 @@ pub fn test(only: Option<&str>) -> Result<()> {
     }
     let start = Instant::now();
     let mut times = Vec::new();
-    for step in STEPS
-        .iter()
-        .filter(|step| only.is_none_or(|only| only == step.name))
-    {
+    for step in STEPS.iter().filter(|step| only.is_none_or(|only| only == step.name)) {
         println!("== {}", step.name);
         let begun = Instant::now();
         (step.run)().map_err(|error| error.context(format!("step `{}`", step.name)))?;
         times.push(format!("{} {}s", step.name, begun.elapsed().as_secs()));
     }
-    println!(
-        "== passed in {}s: {}",
-        start.elapsed().as_secs(),
-        times.join(", ")
-    );
+    println!("== passed in {}s: {}", start.elapsed().as_secs(), times.join(", "));
     Ok(())
 }
 
 const STEPS: [Step; 7] = [
-    Step {
-        name: "format",
-        run: || cargo(&["fmt", "--all", "--check"], "`cargo fmt` mends it"),
-    },
-    Step {
-        name: "rules",
-        run: rules::check,
-    },
-    Step {
-        name: "lints",
-        run: lints,
-    },
-    Step {
-        name: "lints-wasm",
-        run: lints_wasm,
-    },
-    Step {
-        name: "units",
-        run: units,
-    },
-    Step {
-        name: "end-to-end",
-        run: end_to_end,
-    },
-    Step {
-        name: "documentation",
-        run: documentation,
-    },
+    Step { name: "format", run: || cargo(&["fmt", "--all", "--check"], "`cargo fmt` mends it") },
+    Step { name: "rules", run: rules::check },
+    Step { name: "lints", run: lints },
+    Step { name: "lints-wasm", run: lints_wasm },
+    Step { name: "units", run: units },
+    Step { name: "end-to-end", run: end_to_end },
+    Step { name: "documentation", run: documentation },
 ];
 
 fn lints() -> Result<()> {
@@ -81,22 +53,9 @@ fn lints() -> Result<()> {
 
 fn lints_wasm() -> Result<()> {
     artifacts::ensure_wasm_target()?;
-    let mut arguments = vec![
-        "clippy",
-        "--quiet",
-        "--target",
-        WASM_TARGET,
-        "--features",
-        "tollgate-filter/test-panic",
-    ];
-    arguments.extend([
-        "-p",
-        "tollgate-filter",
-        "-p",
-        "tollgate-bench-noop",
-        "-p",
-        "tollgate-bench-readonly",
-    ]);
+    let mut arguments =
+        vec!["clippy", "--quiet", "--target", WASM_TARGET, "--features", "tollgate-filter/test-panic"];
+    arguments.extend(["-p", "tollgate-filter", "-p", "tollgate-bench-noop", "-p", "tollgate-bench-readonly"]);
     arguments.extend(["--", "-D", "warnings"]);
     cargo(&arguments, "mend what clippy names")
 }
@@ -110,20 +69,11 @@ fn units() -> Result<()> {
 fn end_to_end() -> Result<()> {
     artifacts::build_filter()?;
     artifacts::build_collector()?;
-    cargo(
-        &["test", "--package", "tollgate-tests"],
-        "an end-to-end test fails; its logs are below target/e2e",
-    )
+    cargo(&["test", "--package", "tollgate-tests"], "an end-to-end test fails; its logs are below target/e2e")
 }
 
 fn documentation() -> Result<()> {
-    let mut arguments = vec![
-        "doc",
-        "--quiet",
-        "--workspace",
-        "--no-deps",
-        "--document-private-items",
-    ];
+    let mut arguments = vec!["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"];
     arguments.extend(WITHOUT_WASM);
     let mut command = command(&arguments)?;
     command.env("RUSTDOCFLAGS", "-D warnings");

@@ -19,11 +19,7 @@ pub fn up(with_demo: bool, exit: bool) -> Result<()> {
         bail!("--exit is for `up --demo`: without the demo there is nothing to wait for");
     }
     stop_children_on_signals()?;
-    for (what, port) in [
-        ("gateway", GATEWAY),
-        ("Envoy's admin interface", ADMIN),
-        ("collector", COLLECTOR),
-    ] {
+    for (what, port) in [("gateway", GATEWAY), ("Envoy's admin interface", ADMIN), ("collector", COLLECTOR)] {
         if !ports::is_free(port) {
             bail!(
                 "port {port} is taken, and the {what} is to listen there: stop what does (`ss -ltnp sport = :{port}`)"
@@ -58,10 +54,9 @@ pub fn up(with_demo: bool, exit: bool) -> Result<()> {
     println!("\nCtrl-C stops everything.");
     loop {
         std::thread::sleep(Duration::from_millis(200));
-        for (name, child) in [
-            ("Envoy", product.envoy.process()),
-            ("the collector", product.collector.process()),
-        ] {
+        for (name, child) in
+            [("Envoy", product.envoy.process()), ("the collector", product.collector.process())]
+        {
             if let Some(status) = child.ended()? {
                 bail!("{name} ended ({status}):\n{}", child.log_tail());
             }
@@ -98,9 +93,7 @@ fn print_addresses(directory: &std::path::Path, simulator: Option<&Simulator>) {
 fn stop_children_on_signals() -> Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     process::keep_signals_from_children();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (interrupt, terminate) = {
         let _inside = runtime.enter();
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
@@ -133,10 +126,7 @@ pub fn tollgate(binary: &std::path::Path, arguments: &[&str]) -> Result<()> {
     let url = format!("http://127.0.0.1:{COLLECTOR}");
     let mut command = Command::new(binary);
     command.args(arguments).args(["--url", &url]);
-    artifacts::run(
-        &mut command,
-        &format!("`tollgate {}` should have worked", arguments.join(" ")),
-    )
+    artifacts::run(&mut command, &format!("`tollgate {}` should have worked", arguments.join(" ")))
 }
 
 const GATEWAY: u16 = 10_000;

@@ -46,10 +46,7 @@ impl Asked {
 
     /// Id with this prefix, in the providers' manner.
     pub(crate) fn id(&self, prefix: &str) -> String {
-        format!(
-            "{prefix}{:024x}",
-            u128::from(self.number) << 40 | u128::from(fold(&self.received.path))
-        )
+        format!("{prefix}{:024x}", u128::from(self.number) << 40 | u128::from(fold(&self.received.path)))
     }
 
     /// Content events of a stream.
@@ -62,10 +59,7 @@ impl Asked {
     pub(crate) fn tokens(&mut self, kinds: Kinds, output_limit: Option<u64>) -> Tokens {
         let random = &mut self.random;
         let input = random.between(20, 6_000);
-        let output = random
-            .between(5, 900)
-            .min(output_limit.unwrap_or(u64::MAX))
-            .max(1);
+        let output = random.between(5, 900).min(output_limit.unwrap_or(u64::MAX)).max(1);
         let cached = random.chance(40);
         let cache_read = random.between(0, input * 3 / 4);
         let written = random.chance(30);
@@ -78,9 +72,8 @@ impl Asked {
         let input = orders.input.unwrap_or(input);
         let output = orders.output.unwrap_or(output);
         // Where the totals are ordered, the parts left to chance must still fit into them.
-        let cache_read = orders
-            .cache_read
-            .unwrap_or_else(|| keep(cached && orders.input.is_none(), cache_read));
+        let cache_read =
+            orders.cache_read.unwrap_or_else(|| keep(cached && orders.input.is_none(), cache_read));
         let part = |ordered: Option<u64>, count| {
             ordered.unwrap_or_else(|| keep(kinds.writes_cache && written && orders.input.is_none(), count))
         };

@@ -6,10 +6,7 @@ use crate::ledger::Tokens;
 /// `POST /v1/messages`.
 pub(crate) fn messages(mut asked: Asked) -> Answer {
     let mut answer = Answer::new(&asked, "anthropic", "messages");
-    let kinds = Kinds {
-        writes_cache: true,
-        reasons: false,
-    };
+    let kinds = Kinds { writes_cache: true, reasons: false };
     let limit = asked.number("max_tokens");
     let tokens = asked.tokens(kinds, limit);
     let model = asked.text("model").unwrap_or_default().to_owned();
@@ -37,10 +34,7 @@ pub(crate) fn messages(mut asked: Asked) -> Answer {
                 ",\"message\":{{\"model\":{model},\"id\":\"{id}\",\"type\":\"message\",\"role\":\"assistant\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":{first_usage}}}"
             ),
         ),
-        event(
-            "content_block_start",
-            ",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}",
-        ),
+        event("content_block_start", ",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}"),
         "event: ping\ndata: {\"type\": \"ping\"}\n\n".into(),
     ];
     for word in &words {
@@ -51,9 +45,7 @@ pub(crate) fn messages(mut asked: Asked) -> Answer {
         ));
     }
     events.push(event("content_block_stop", ",\"index\":0"));
-    let Tokens {
-        cache_read, output, ..
-    } = tokens;
+    let Tokens { cache_read, output, .. } = tokens;
     let (plain, write) = (plain(&tokens), tokens.cache_write_5m + tokens.cache_write_1h);
     events.push(event(
         "message_delta",
@@ -81,12 +73,7 @@ const fn plain(tokens: &Tokens) -> u64 {
 
 fn usage(tokens: &Tokens, output: u64) -> String {
     let plain = plain(tokens);
-    let Tokens {
-        cache_read,
-        cache_write_5m,
-        cache_write_1h,
-        ..
-    } = tokens;
+    let Tokens { cache_read, cache_write_5m, cache_write_1h, .. } = tokens;
     let write = cache_write_5m + cache_write_1h;
     format!(
         "{{\"input_tokens\":{plain},\"cache_creation_input_tokens\":{write},\"cache_read_input_tokens\":{cache_read},\"cache_creation\":{{\"ephemeral_5m_input_tokens\":{cache_write_5m},\"ephemeral_1h_input_tokens\":{cache_write_1h}}},\"output_tokens\":{output},\"service_tier\":\"standard\",\"inference_geo\":\"global\"}}"

@@ -19,14 +19,8 @@ pub(crate) fn models(asked: Asked, model: &str, verb: &str) -> Answer {
 
 fn generate(mut asked: Asked, model: &str, operation: &'static str) -> Answer {
     let mut answer = Answer::new(&asked, "gemini", operation);
-    let kinds = Kinds {
-        writes_cache: false,
-        reasons: true,
-    };
-    let limit = asked
-        .body
-        .pointer("/generationConfig/maxOutputTokens")
-        .and_then(serde_json::Value::as_u64);
+    let kinds = Kinds { writes_cache: false, reasons: true };
+    let limit = asked.body.pointer("/generationConfig/maxOutputTokens").and_then(serde_json::Value::as_u64);
     let tokens = asked.tokens(kinds, limit);
     answer.bill(model, "standard", "standard", tokens);
     let id = asked.id("sim");
@@ -49,11 +43,7 @@ fn generate(mut asked: Asked, model: &str, operation: &'static str) -> Answer {
         .enumerate()
         .map(|(index, word)| {
             // Interim counts are estimates, higher and lower than the last ones, which alone hold.
-            let so_far = if index == last {
-                tokens
-            } else {
-                interim(&tokens, index as u64)
-            };
+            let so_far = if index == last { tokens } else { interim(&tokens, index as u64) };
             chunk(word, index == last, &usage(&so_far))
         })
         .collect();
@@ -61,10 +51,7 @@ fn generate(mut asked: Asked, model: &str, operation: &'static str) -> Answer {
     let broken = asked.orders.fault == Some(Fault::ErrorInStream);
     let error = "{\"error\":{\"code\":503,\"message\":\"simulated error\",\"status\":\"UNAVAILABLE\"}}";
     if sse {
-        let events = chunks
-            .iter()
-            .map(|chunk| format!("data: {chunk}\r\n\r\n"))
-            .collect();
+        let events = chunks.iter().map(|chunk| format!("data: {chunk}\r\n\r\n")).collect();
         return answer
             .stream("text/event-stream", events)
             .with_fault(asked.orders.fault, &format!("data: {error}\r\n\r\n"));
@@ -91,20 +78,10 @@ fn interim(tokens: &Tokens, index: u64) -> Tokens {
 }
 
 fn usage(tokens: &Tokens) -> String {
-    let Tokens {
-        input,
-        cache_read,
-        output,
-        reasoning,
-        ..
-    } = tokens;
+    let Tokens { input, cache_read, output, reasoning, .. } = tokens;
     let (candidates, total) = (output - reasoning, input + output);
     let optional = |name: &str, count: u64| {
-        if count == 0 {
-            String::new()
-        } else {
-            format!("\"{name}\": {count},")
-        }
+        if count == 0 { String::new() } else { format!("\"{name}\": {count},") }
     };
     let cached = optional("cachedContentTokenCount", *cache_read);
     let thoughts = optional("thoughtsTokenCount", *reasoning);

@@ -121,11 +121,7 @@ impl Ledger {
     #[must_use]
     pub fn call(&self, name: &str) -> Option<Served> {
         let lines = self.lines.lock().expect("no holder panics");
-        lines
-            .iter()
-            .rev()
-            .find(|line| line.call.as_deref() == Some(name))
-            .cloned()
+        lines.iter().rev().find(|line| line.call.as_deref() == Some(name)).cloned()
     }
 
     /// What must never reach a provider and did: `x-tollgate-*` headers, one line for each.
@@ -138,10 +134,8 @@ impl Ledger {
         for (name, _) in &served.received.headers {
             if name.starts_with("x-tollgate-") {
                 let call = served.call.as_deref().unwrap_or("a call without a name");
-                let violation = format!(
-                    "{}: header `{name}` reached the provider in {call}",
-                    served.provider
-                );
+                let violation =
+                    format!("{}: header `{name}` reached the provider in {call}", served.provider);
                 self.violations.lock().expect("no holder panics").push(violation);
             }
         }

@@ -6,12 +6,7 @@
 //!
 //! What it charges is worked out from its own [`prices`], in whole pico-dollars: it shares no code and no price
 //! file with Tollgate, so that an agreement of both means something.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)] // a test tool: a broken assumption should end the run at once, with a backtrace
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test tool: a broken assumption should end the run at once, with a backtrace
 
 mod answer;
 mod anthropic;

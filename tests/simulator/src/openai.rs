@@ -8,9 +8,7 @@ use crate::ledger::Tokens;
 /// `POST /v1/chat/completions`.
 pub(crate) fn chat(mut asked: Asked) -> Answer {
     let mut answer = Answer::new(&asked, "openai", "chat");
-    let limit = asked
-        .number("max_completion_tokens")
-        .or_else(|| asked.number("max_tokens"));
+    let limit = asked.number("max_completion_tokens").or_else(|| asked.number("max_tokens"));
     let tokens = asked.tokens(kinds(&asked), limit);
     bill(&mut answer, &asked, tokens);
     let count = asked.events(&tokens);
@@ -25,17 +23,10 @@ pub(crate) fn chat(mut asked: Asked) -> Answer {
             "{{\n  \"id\": \"{id}\",\n  \"object\": \"chat.completion\",\n  \"created\": 1795400000,\n  \"model\": {model},\n  \"choices\": [\n    {{\n      \"index\": 0,\n      \"message\": {{\n        \"role\": \"assistant\",\n        \"content\": {content},\n        \"refusal\": null,\n        \"annotations\": []\n      }},\n      \"finish_reason\": \"stop\"\n    }}\n  ],\n  \"usage\": {usage},\n  \"service_tier\": {tier},\n  \"system_fingerprint\": null\n}}\n"
         ));
     }
-    let with_usage = asked
-        .body
-        .pointer("/stream_options/include_usage")
-        .is_some_and(|value| value == true);
+    let with_usage = asked.body.pointer("/stream_options/include_usage").is_some_and(|value| value == true);
     answer.served.reported = with_usage;
     let mut chunk = |choices: &str, usage: &str| {
-        let usage = if with_usage {
-            format!(",\"usage\":{usage}")
-        } else {
-            String::new()
-        };
+        let usage = if with_usage { format!(",\"usage\":{usage}") } else { String::new() };
         let padding = "x".repeat(usize::try_from(asked.random.between(0, 14)).unwrap_or(0));
         format!(
             "data: {{\"id\":\"{id}\",\"object\":\"chat.completion.chunk\",\"created\":1795400000,\"model\":{model},\"service_tier\":{tier},\"system_fingerprint\":null,\"choices\":[{choices}]{usage},\"obfuscation\":\"{padding}\"}}\n\n"
@@ -44,15 +35,10 @@ pub(crate) fn chat(mut asked: Asked) -> Answer {
     let delta = |delta: &str, finish: &str| {
         format!("{{\"index\":0,\"delta\":{{{delta}}},\"finish_reason\":{finish}}}")
     };
-    let mut events = vec![chunk(
-        &delta("\"role\":\"assistant\",\"content\":\"\",\"refusal\":null", "null"),
-        "null",
-    )];
+    let mut events =
+        vec![chunk(&delta("\"role\":\"assistant\",\"content\":\"\",\"refusal\":null", "null"), "null")];
     for word in &words {
-        events.push(chunk(
-            &delta(&format!("\"content\":{}", quoted(word)), "null"),
-            "null",
-        ));
+        events.push(chunk(&delta(&format!("\"content\":{}", quoted(word)), "null"), "null"));
     }
     events.push(chunk(&delta("", "\"stop\""), "null"));
     if with_usage {
@@ -107,10 +93,7 @@ pub(crate) fn responses(mut asked: Asked) -> Answer {
                 "\"output_index\":0,\"item\":{{\"id\":\"{message}\",\"type\":\"message\",\"status\":\"in_progress\",\"content\":[],\"role\":\"assistant\"}}"
             ),
         ),
-        event(
-            "response.content_part.added",
-            &format!("{place},\"part\":{}", part("\"\"")),
-        ),
+        event("response.content_part.added", &format!("{place},\"part\":{}", part("\"\""))),
     ];
     for word in &words {
         let delta = quoted(word);
@@ -119,22 +102,10 @@ pub(crate) fn responses(mut asked: Asked) -> Answer {
             &format!("{place},\"delta\":{delta},\"logprobs\":[],\"obfuscation\":\"xyz\""),
         ));
     }
-    events.push(event(
-        "response.output_text.done",
-        &format!("{place},\"text\":{whole},\"logprobs\":[]"),
-    ));
-    events.push(event(
-        "response.content_part.done",
-        &format!("{place},\"part\":{}", part(&whole)),
-    ));
-    events.push(event(
-        "response.output_item.done",
-        &format!("\"output_index\":0,\"item\":{}", body.item()),
-    ));
-    events.push(event(
-        "response.completed",
-        &format!("\"response\":{}", body.completed()),
-    ));
+    events.push(event("response.output_text.done", &format!("{place},\"text\":{whole},\"logprobs\":[]")));
+    events.push(event("response.content_part.done", &format!("{place},\"part\":{}", part(&whole))));
+    events.push(event("response.output_item.done", &format!("\"output_index\":0,\"item\":{}", body.item())));
+    events.push(event("response.completed", &format!("\"response\":{}", body.completed())));
     answer.stream("text/event-stream; charset=utf-8", events).with_fault(
         asked.orders.fault,
         "event: error\ndata: {\"type\":\"error\",\"sequence_number\":99,\"code\":\"server_error\",\"message\":\"simulated error\",\"param\":null}\n\n",
@@ -144,15 +115,9 @@ pub(crate) fn responses(mut asked: Asked) -> Answer {
 /// `POST /v1/embeddings`.
 pub(crate) fn embeddings(mut asked: Asked) -> Answer {
     let mut answer = Answer::new(&asked, "openai", "embeddings");
-    let none = Kinds {
-        writes_cache: false,
-        reasons: false,
-    };
+    let none = Kinds { writes_cache: false, reasons: false };
     let drawn = asked.tokens(none, None);
-    let tokens = Tokens {
-        input: drawn.input,
-        ..Tokens::default()
-    };
+    let tokens = Tokens { input: drawn.input, ..Tokens::default() };
     bill(&mut answer, &asked, tokens);
     let model = quoted(&answer.served.response_model);
     let vector: Vec<f32> = (0..64_u16).map(|i| f32::from(i) / 64.0 - 0.5).collect();
@@ -191,21 +156,11 @@ impl ResponseBody {
     }
 
     fn completed(&self) -> String {
-        self.with(
-            "completed",
-            &self.item(),
-            self.tier.trim_matches('"'),
-            &self.usage,
-        )
+        self.with("completed", &self.item(), self.tier.trim_matches('"'), &self.usage)
     }
 
     fn with(&self, status: &str, output: &str, tier: &str, usage: &str) -> String {
-        let Self {
-            id,
-            model,
-            instructions,
-            ..
-        } = self;
+        let Self { id, model, instructions, .. } = self;
         format!(
             "{{\"id\":\"{id}\",\"object\":\"response\",\"created_at\":1795400000,\"status\":\"{status}\",\"background\":false,\"error\":null,\"incomplete_details\":null,\"instructions\":{instructions},\"max_output_tokens\":null,\"max_tool_calls\":null,\"model\":{model},\"output\":[{output}],\"parallel_tool_calls\":true,\"previous_response_id\":null,\"prompt_cache_key\":null,\"reasoning\":{{\"effort\":null,\"summary\":null}},\"safety_identifier\":null,\"service_tier\":\"{tier}\",\"store\":true,\"temperature\":1.0,\"text\":{{\"format\":{{\"type\":\"text\"}},\"verbosity\":\"medium\"}},\"tool_choice\":\"auto\",\"tools\":[],\"top_logprobs\":0,\"top_p\":1.0,\"truncation\":\"disabled\",\"usage\":{usage},\"user\":null,\"metadata\":{{}}}}"
         )
@@ -219,23 +174,12 @@ fn bill(answer: &mut Answer, asked: &Asked, tokens: Tokens) {
 }
 
 fn kinds(asked: &Asked) -> Kinds {
-    let reasons = asked
-        .text("model")
-        .is_some_and(|model| model.starts_with("gpt-5"));
-    Kinds {
-        writes_cache: false,
-        reasons,
-    }
+    let reasons = asked.text("model").is_some_and(|model| model.starts_with("gpt-5"));
+    Kinds { writes_cache: false, reasons }
 }
 
 fn chat_usage(tokens: &Tokens) -> String {
-    let Tokens {
-        input,
-        cache_read,
-        output,
-        reasoning,
-        ..
-    } = tokens;
+    let Tokens { input, cache_read, output, reasoning, .. } = tokens;
     let total = input + output;
     format!(
         "{{\"prompt_tokens\":{input},\"completion_tokens\":{output},\"total_tokens\":{total},\"prompt_tokens_details\":{{\"cached_tokens\":{cache_read},\"audio_tokens\":0}},\"completion_tokens_details\":{{\"reasoning_tokens\":{reasoning},\"audio_tokens\":0,\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}}}"
@@ -243,13 +187,7 @@ fn chat_usage(tokens: &Tokens) -> String {
 }
 
 fn responses_usage(tokens: &Tokens) -> String {
-    let Tokens {
-        input,
-        cache_read,
-        output,
-        reasoning,
-        ..
-    } = tokens;
+    let Tokens { input, cache_read, output, reasoning, .. } = tokens;
     let total = input + output;
     format!(
         "{{\"input_tokens\":{input},\"input_tokens_details\":{{\"cached_tokens\":{cache_read}}},\"output_tokens\":{output},\"output_tokens_details\":{{\"reasoning_tokens\":{reasoning}}},\"total_tokens\":{total}}}"

@@ -79,9 +79,7 @@ impl Orders {
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut orders = Self::default();
         for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
-            orders
-                .read(part)
-                .ok_or_else(|| format!("`{part}` is not an order"))?;
+            orders.read(part).ok_or_else(|| format!("`{part}` is not an order"))?;
         }
         Ok(orders)
     }
@@ -160,10 +158,7 @@ mod tests {
     fn orders_are_read_and_mistakes_are_named() {
         let orders = Orders::parse("fault=529; input=7;cut=3;delay_ms=2").unwrap();
         assert_eq!(orders.fault, Some(Fault::Status(529)));
-        assert_eq!(
-            (orders.input, orders.cut, orders.delay_ms),
-            (Some(7), Some(Cut::Bytes(3)), 2)
-        );
+        assert_eq!((orders.input, orders.cut, orders.delay_ms), (Some(7), Some(Cut::Bytes(3)), 2));
         assert!(Orders::parse("fault=200").unwrap_err().contains("fault=200"));
         assert!(Orders::parse("colour=red").is_err());
     }

@@ -42,13 +42,7 @@ pub struct Rates {
 impl Rates {
     /// Rates of a provider that does not charge for cache writes apart.
     const fn plain(input: i128, cache_read: i128, output: i128) -> Self {
-        Self {
-            input,
-            cache_read,
-            cache_write_5m: input,
-            cache_write_1h: input,
-            output,
-        }
+        Self { input, cache_read, cache_write_5m: input, cache_write_1h: input, output }
     }
 }
 
@@ -85,78 +79,27 @@ const fn openai(
     service_tier: &'static str,
     rates: Rates,
 ) -> Model {
-    Model {
-        provider: "openai",
-        id,
-        answers_as,
-        service_tier,
-        rates,
-        long: None,
-    }
+    Model { provider: "openai", id, answers_as, service_tier, rates, long: None }
 }
 
 const fn anthropic(id: &'static str, answers_as: &'static str, rates: Rates) -> Model {
-    Model {
-        provider: "anthropic",
-        id,
-        answers_as,
-        service_tier: "standard",
-        rates,
-        long: None,
-    }
+    Model { provider: "anthropic", id, answers_as, service_tier: "standard", rates, long: None }
 }
 
 const fn gemini(id: &'static str, rates: Rates, long: Option<(u64, Rates)>) -> Model {
-    Model {
-        provider: "gemini",
-        id,
-        answers_as: id,
-        service_tier: "standard",
-        rates,
-        long,
-    }
+    Model { provider: "gemini", id, answers_as: id, service_tier: "standard", rates, long }
 }
 
 /// Everything that has a price here.
 pub static MODELS: [Model; 11] = [
-    openai(
-        "gpt-5.1",
-        "gpt-5.1-2025-11-13",
-        "default",
-        Rates::plain(1_250_000, 125_000, 10_000_000),
-    ),
-    openai(
-        "gpt-5-mini",
-        "gpt-5-mini-2025-08-07",
-        "default",
-        Rates::plain(250_000, 25_000, 2_000_000),
-    ),
-    openai(
-        "gpt-5-mini",
-        "gpt-5-mini-2025-08-07",
-        "flex",
-        Rates::plain(125_000, 12_500, 1_000_000),
-    ),
-    openai(
-        "gpt-4.1-mini",
-        "gpt-4.1-mini-2025-04-14",
-        "default",
-        Rates::plain(400_000, 100_000, 1_600_000),
-    ),
-    openai(
-        "text-embedding-3-small",
-        "text-embedding-3-small",
-        "default",
-        Rates::plain(20_000, 20_000, 0),
-    ),
+    openai("gpt-5.1", "gpt-5.1-2025-11-13", "default", Rates::plain(1_250_000, 125_000, 10_000_000)),
+    openai("gpt-5-mini", "gpt-5-mini-2025-08-07", "default", Rates::plain(250_000, 25_000, 2_000_000)),
+    openai("gpt-5-mini", "gpt-5-mini-2025-08-07", "flex", Rates::plain(125_000, 12_500, 1_000_000)),
+    openai("gpt-4.1-mini", "gpt-4.1-mini-2025-04-14", "default", Rates::plain(400_000, 100_000, 1_600_000)),
+    openai("text-embedding-3-small", "text-embedding-3-small", "default", Rates::plain(20_000, 20_000, 0)),
     Model {
         long: Some((272_000, Rates::plain(5_000_000, 500_000, 22_500_000))),
-        ..openai(
-            "gpt-5.4",
-            "gpt-5.4-2026-03-05",
-            "default",
-            Rates::plain(2_500_000, 250_000, 15_000_000),
-        )
+        ..openai("gpt-5.4", "gpt-5.4-2026-03-05", "default", Rates::plain(2_500_000, 250_000, 15_000_000))
     },
     anthropic(
         "claude-sonnet-4-6",
@@ -181,11 +124,7 @@ pub static MODELS: [Model; 11] = [
         },
     ),
     gemini("gemini-2.5-flash", Rates::plain(300_000, 30_000, 2_500_000), None),
-    gemini(
-        "gemini-2.5-flash-lite",
-        Rates::plain(100_000, 10_000, 400_000),
-        None,
-    ),
+    gemini("gemini-2.5-flash-lite", Rates::plain(100_000, 10_000, 400_000), None),
     gemini(
         "gemini-2.5-pro",
         Rates::plain(1_250_000, 125_000, 10_000_000),
@@ -200,13 +139,7 @@ mod tests {
     #[test]
     fn a_long_prompt_costs_more_from_its_first_token() {
         let pro = model("gemini", "gemini-2.5-pro", "standard").unwrap();
-        let at = |input| {
-            pro.cost(&Tokens {
-                input,
-                output: 1,
-                ..Tokens::default()
-            })
-        };
+        let at = |input| pro.cost(&Tokens { input, output: 1, ..Tokens::default() });
         assert_eq!(at(200_000), 200_000 * 1_250_000 + 10_000_000);
         assert_eq!(at(200_001), 200_001 * 2_500_000 + 15_000_000);
     }
@@ -222,9 +155,6 @@ mod tests {
             output: 0,
             reasoning: 0,
         };
-        assert_eq!(
-            haiku.cost(&tokens),
-            4 * 1_000_000 + 100_000 + 2 * 1_250_000 + 3 * 2_000_000
-        );
+        assert_eq!(haiku.cost(&tokens), 4 * 1_000_000 + 100_000 + 2 * 1_250_000 + 3 * 2_000_000);
     }
 }

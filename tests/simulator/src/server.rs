@@ -62,33 +62,21 @@ impl Simulator {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            seed,
-            ..Shared::default()
-        });
+        let shared = Arc::new(Shared { seed, ..Shared::default() });
         let (stop, stopped) = oneshot::channel();
         let serving = Arc::clone(&shared);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let thread = std::thread::Builder::new()
-            .name("simulator".into())
-            .spawn(move || {
-                runtime.block_on(async {
-                    let listener = TcpListener::from_std(listener).expect("a listener of this process");
-                    tokio::select! {
-                        () = accept(listener, serving) => {}
-                        _ = stopped => {}
-                    }
-                });
-                runtime.shutdown_background();
-            })?;
-        Ok(Self {
-            address,
-            shared,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("simulator".into()).spawn(move || {
+            runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).expect("a listener of this process");
+                tokio::select! {
+                    () = accept(listener, serving) => {}
+                    _ = stopped => {}
+                }
+            });
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { address, shared, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens.
@@ -105,11 +93,7 @@ impl Simulator {
 
     /// Serves this to the requests that the header `x-sim-call` names so.
     pub fn replay(&self, call: &str, recorded: Recorded) {
-        self.shared
-            .recorded
-            .lock()
-            .expect("no holder panics")
-            .insert(call.to_owned(), recorded);
+        self.shared.recorded.lock().expect("no holder panics").insert(call.to_owned(), recorded);
     }
 }
 
@@ -158,10 +142,7 @@ async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respon
     let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
     let received = Received {
         method: head.method.to_string(),
-        path: head
-            .uri
-            .path_and_query()
-            .map_or_else(|| head.uri.to_string(), ToString::to_string),
+        path: head.uri.path_and_query().map_or_else(|| head.uri.to_string(), ToString::to_string),
         headers: head
             .headers
             .iter()
@@ -189,40 +170,24 @@ async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respon
     };
     let body = serde_json::from_slice(&body).unwrap_or_default();
     let mut delivery_random = random.clone();
-    let asked = Asked {
-        received,
-        body,
-        orders: orders.clone(),
-        call,
-        random,
-        number,
-    };
+    let asked = Asked { received, body, orders: orders.clone(), call, random, number };
     let mut answer = route(asked);
     answer.served.status = answer.status;
     deliver(answer, &orders, &mut delivery_random, shared).await
 }
 
 fn route(asked: Asked) -> Answer {
-    let path = asked
-        .received
-        .path
-        .split('?')
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    let gemini_call = path
-        .strip_prefix("/v1beta/models/")
-        .and_then(|rest| rest.split_once(':'));
+    let path = asked.received.path.split('?').next().unwrap_or_default().to_owned();
+    let gemini_call = ["/v1beta/models/", "/v1/models/"]
+        .iter()
+        .find_map(|prefix| path.strip_prefix(prefix)?.split_once(':'));
     let provider = match (path.as_str(), gemini_call) {
         (_, Some(_)) => "gemini",
         ("/v1/messages" | "/v1/messages/count_tokens", _) => "anthropic",
         _ => "openai",
     };
     if let Some(Fault::Status(status)) = asked.orders.fault {
-        let model = gemini_call
-            .map(|(model, _)| model)
-            .or_else(|| asked.text("model"))
-            .unwrap_or_default();
+        let model = gemini_call.map(|(model, _)| model).or_else(|| asked.text("model")).unwrap_or_default();
         let mut answer = Answer::error(&asked, provider, "unknown", status);
         answer.served.request_model = model.to_owned();
         answer.served.stream = asked.flag("stream");
@@ -269,18 +234,12 @@ async fn deliver(
         }
         Some(Fault::Gzip) => {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-            encoder
-                .write_all(&answer.pieces.concat())
-                .expect("memory does not fail");
+            encoder.write_all(&answer.pieces.concat()).expect("memory does not fail");
             answer.pieces = vec![encoder.finish().expect("memory does not fail")];
             answer.headers.push(("content-encoding".into(), "gzip".into()));
         }
         Some(Fault::ContentType) => {
-            answer.content_type = if answer.served.stream {
-                "application/json"
-            } else {
-                "text/plain"
-            };
+            answer.content_type = if answer.served.stream { "application/json" } else { "text/plain" };
         }
         _ => {}
     }
@@ -302,14 +261,10 @@ async fn deliver(
     let line = shared.ledger.open(answer.served);
     let body = if whole {
         shared.ledger.sent(&line, body.len());
-        Full::new(Bytes::from(body))
-            .map_err(|never: Infallible| match never {})
-            .boxed()
+        Full::new(Bytes::from(body)).map_err(|never: Infallible| match never {}).boxed()
     } else {
         let cut =
-            orders
-                .cut
-                .unwrap_or(*random.pick(&[Cut::Event, Cut::Event, Cut::Random, Cut::Bytes(1000)]));
+            orders.cut.unwrap_or(*random.pick(&[Cut::Event, Cut::Event, Cut::Random, Cut::Bytes(1000)]));
         let mut pieces = cut.apply(answer.pieces, random);
         let reset = orders.fault == Some(Fault::Reset);
         if reset {
@@ -365,15 +320,9 @@ fn deliver_recorded(
             builder = builder.header(name, value);
         }
     }
-    let cut = if recorded.write_bytes == 0 {
-        Cut::All
-    } else {
-        Cut::Bytes(recorded.write_bytes)
-    };
+    let cut = if recorded.write_bytes == 0 { Cut::All } else { Cut::Bytes(recorded.write_bytes) };
     let pieces = cut.apply(vec![recorded.body], &mut Random::new(0));
-    builder
-        .body(pour(pieces, false, 0, line, Arc::clone(shared)))
-        .expect("headers that were recorded")
+    builder.body(pour(pieces, false, 0, line, Arc::clone(shared))).expect("headers that were recorded")
 }
 
 fn unbilled(served: &mut Served) {
@@ -384,8 +333,5 @@ fn unbilled(served: &mut Served) {
 fn refuse(mistake: &str) -> Response<Body> {
     let body = Full::new(Bytes::from(format!("simulator: {mistake}\n")));
     let body = body.map_err(|never: Infallible| match never {}).boxed();
-    Response::builder()
-        .status(599)
-        .body(body)
-        .expect("a status of three digits")
+    Response::builder().status(599).body(body).expect("a status of three digits")
 }
