@@ -1,1 +1,36 @@
-//! Collector.
+//! The collector of Tollgate: keeps usage records, answers who spent what.
+//!
+//! | module | does |
+//! | --- | --- |
+//! | [`config`] | reads `tollgate.toml` |
+//! | [`server`], [`app`], [`router`] | starts and stops; what handlers share; every route |
+//! | [`ingest`] | checks and prices what gateways send |
+//! | [`api`] | answers over HTTP, one file for each resource |
+//! | [`store`] | keeps everything in one SQLite file; the only place with SQL |
+//! | [`cli`] | the commands of `tollgate` |
+//! | [`token`], [`metrics`], [`logging`] | as they say |
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap,
+        missing_docs
+    )
+)]
+
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod ingest;
+pub mod logging;
+pub mod metrics;
+pub mod router;
+pub mod server;
+pub mod store;
+pub mod token;

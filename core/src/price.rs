@@ -1,5 +1,11 @@
 //! The price book: which rates hold for a call, and what the call costs at them.
 
+#[cfg(feature = "book")]
+mod file;
+
+#[cfg(feature = "book")]
+pub use file::{EMBEDDED, PriceFile, PriceFileError};
+
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,119 @@
+//! Errors as answers: a status, a stable code and a sentence.
+
+use axum::Json;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tracing::error;
+
+use crate::ingest::NotUnderstood;
+use crate::store::StoreError;
+
+/// An answer that says what went wrong: `{"error":{"code","message"}}`.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl ApiError {
+    /// A parameter that cannot be used.
+    pub fn parameter(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", message)
+    }
+
+    /// A body that is longer than is read.
+    #[must_use]
+    pub fn body_too_large(most: usize) -> Self {
+        let message = format!("the body is longer than {most} bytes; send fewer records at a time");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    }
+
+    /// A body that did not come whole.
+    #[must_use]
+    pub fn broken_body() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "broken_body",
+            "the body did not come whole",
+        )
+    }
+
+    /// Without the right token. Says no more than that.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "a valid token is needed",
+        )
+    }
+
+    /// Something that is not there.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// The collector cannot do it now; the same request may pass later.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+    }
+
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = json!({"error": {"code": self.code, "message": self.message}});
+        (self.status, Json(body)).into_response()
+    }
+}
+
+impl From<NotUnderstood> for ApiError {
+    fn from(error: NotUnderstood) -> Self {
+        let code = match error {
+            NotUnderstood::Protocol(_) => "unsupported_protocol",
+            NotUnderstood::Invalid(_) => "invalid_request",
+        };
+        Self::new(StatusCode::BAD_REQUEST, code, error.to_string())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::TooManyRows { most } => Self::new(
+                StatusCode::BAD_REQUEST,
+                "too_many_rows",
+                format!(
+                    "the answer has more than {most} rows; ask for a shorter time, fewer dimensions, or filter"
+                ),
+            ),
+            error => {
+                error!(%error, "The store failed");
+                Self::unavailable("the store does not work at the moment")
+            }
+        }
+    }
+}
+
+/// Answers a path that is no route.
+pub async fn no_such_path(uri: Uri) -> ApiError {
+    ApiError::not_found(format!("there is no `{}`", uri.path()))
+}
+
+/// Answers a method that a route does not have.
+pub async fn no_such_method() -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this path does not have that method",
+    )
+}

@@ -1,0 +1,52 @@
+//! Whether the collector lives and works, and its metrics.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::app::{App, now_ms};
+
+/// `GET /healthz`: the process runs.
+pub async fn alive() -> Response {
+    Json(json!({"status": "ok"})).into_response()
+}
+
+/// `GET /readyz`: records can be stored and questions answered.
+pub async fn ready(State(app): State<Arc<App>>) -> Response {
+    match app.store.ready().await {
+        Ok(()) => Json(json!({"status": "ready"})).into_response(),
+        Err(error) => {
+            let body = json!({"status": "not_ready", "reason": error.to_string()});
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+        }
+    }
+}
+
+/// `GET /metrics`, in Prometheus' text, or OpenMetrics where that is asked for.
+pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    let since = i64::try_from(now_ms().saturating_sub(LIVE_MS)).unwrap_or(i64::MAX);
+    // What the store cannot say now keeps its last value; the other metrics matter most just then.
+    if let (Ok(dropped), Ok(instances)) = (
+        app.store.dropped().await,
+        app.store.instances_seen_since(since).await,
+    ) {
+        app.metrics.set_gateways(dropped, instances);
+    }
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let open = accept.is_some_and(|accept| accept.contains("application/openmetrics-text"));
+    if open {
+        ([(CONTENT_TYPE, OPEN_METRICS)], app.metrics.open_metrics()).into_response()
+    } else {
+        ([(CONTENT_TYPE, PROMETHEUS)], app.metrics.prometheus()).into_response()
+    }
+}
+
+/// A gateway instance counts as live for this long after it reported.
+const LIVE_MS: u64 = 60_000;
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";

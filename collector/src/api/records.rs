@@ -1,0 +1,265 @@
+//! `GET /api/v1/records`: calls one by one, newest first.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::Serialize;
+use tollgate_core::attribution::{Attribution, AttributionSource};
+use tollgate_core::money::Picodollars;
+use tollgate_core::record::{Charge, CostStatus, Note, Outcome, PromptShape, UsageRecord};
+use tollgate_core::usage::Usage;
+
+use super::error::ApiError;
+use super::params::{Params, listed};
+use super::period::Period;
+use crate::app::App;
+use crate::store::{Page, RecordsQuery};
+
+/// Answers a page.
+///
+/// # Errors
+/// For parameters that cannot be used, and when the store fails.
+pub async fn list(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    let page = app.store.records(query(params, Timestamp::now())?).await?;
+    Ok(Json(Answer::of(page)).into_response())
+}
+
+/// Answers one record.
+///
+/// # Errors
+/// When there is none with this id, and when the store fails.
+pub async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, ApiError> {
+    let missing = || ApiError::not_found("there is no record with this id");
+    let id = id.parse().map_err(|_| missing())?;
+    let record = app.store.record(id).await?.ok_or_else(missing)?;
+    Ok(Json(Row::of(record)).into_response())
+}
+
+fn query(mut params: Params, now: Timestamp) -> Result<RecordsQuery, ApiError> {
+    let period = Period::read(&mut params, now)?;
+    let limit = match params.one("limit")? {
+        None => LIMIT,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=LIMIT_MAX).contains(limit))
+            .ok_or_else(|| {
+                ApiError::parameter(format!("`limit` is `{text}`, not a number from 1 to {LIMIT_MAX}"))
+            })?,
+    };
+    let after = params.one("cursor")?;
+    let after = after.map(|cursor| cursor.parse()).transpose();
+    let after = after.map_err(|error| ApiError::parameter(format!("`cursor` is {error}")))?;
+    let query = RecordsQuery {
+        from_ms: period.from.map(Timestamp::as_millisecond),
+        to_ms: period.to.map(Timestamp::as_millisecond),
+        filters: params.filters(),
+        outcomes: words(&mut params, "outcome", &OUTCOMES, Outcome::name)?,
+        cost_statuses: words(&mut params, "cost_status", &COST_STATUSES, CostStatus::name)?,
+        limit,
+        after,
+    };
+    params.finish()?;
+    Ok(query)
+}
+
+fn words<T: Copy>(
+    params: &mut Params,
+    name: &'static str,
+    all: &[T],
+    word: fn(T) -> &'static str,
+) -> Result<Vec<T>, ApiError> {
+    let parse = |given: String| {
+        let found = all.iter().copied().find(|one| word(*one) == given);
+        found.ok_or_else(|| {
+            let words = listed(all.iter().map(|one| word(*one)));
+            ApiError::parameter(format!("`{name}` is `{given}`, not one of {words}"))
+        })
+    };
+    params.all(name).into_iter().map(parse).collect()
+}
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    rows: Vec<Row>,
+    next_cursor: Option<String>,
+}
+
+impl Answer {
+    fn of(page: Page) -> Self {
+        Self {
+            rows: page.records.into_iter().map(Row::of).collect(),
+            next_cursor: page.next.map(|cursor| cursor.to_string()),
+        }
+    }
+}
+
+/// A record as the API shows it: with `time` instead of milliseconds.
+#[derive(Debug, Serialize)]
+struct Row {
+    id: String,
+    time: String,
+    gateway: String,
+    #[serde(flatten)]
+    attribution: Attribution,
+    attribution_source: AttributionSource,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<String>,
+    provider: String,
+    operation: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<String>,
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    outcome: Outcome,
+    usage: Usage,
+    charges: Vec<Charge>,
+    cost_usd: Picodollars,
+    cost_status: CostStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider_cost_usd: Option<Picodollars>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_byte_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<PromptShape>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_hash: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<Note>,
+}
+
+impl Row {
+    fn of(record: UsageRecord) -> Self {
+        // Destructured, so that a new field of a record cannot be forgotten here.
+        let UsageRecord {
+            id,
+            time_ms,
+            gateway,
+            attribution,
+            attribution_source,
+            key_id,
+            provider,
+            operation,
+            request_model,
+            response_model,
+            service_tier,
+            stream,
+            status,
+            outcome,
+            usage,
+            charges,
+            cost_usd,
+            cost_status,
+            provider_cost_usd,
+            price_version,
+            policy_version,
+            attempts,
+            duration_ms,
+            first_byte_ms,
+            request_bytes,
+            response_bytes,
+            prompt,
+            request_hash,
+            notes,
+        } = record;
+        let instant = i64::try_from(time_ms).map(Timestamp::from_millisecond);
+        Self {
+            id,
+            time: instant.map_or_else(|_| String::new(), |time| time.unwrap_or_default().to_string()),
+            gateway,
+            attribution,
+            attribution_source,
+            key_id,
+            provider,
+            operation,
+            request_model,
+            response_model,
+            service_tier,
+            stream,
+            status,
+            outcome,
+            usage,
+            charges,
+            cost_usd,
+            cost_status,
+            provider_cost_usd,
+            price_version,
+            policy_version,
+            attempts,
+            duration_ms,
+            first_byte_ms,
+            request_bytes,
+            response_bytes,
+            prompt,
+            request_hash,
+            notes,
+        }
+    }
+}
+
+const OUTCOMES: [Outcome; 5] = [
+    Outcome::Ok,
+    Outcome::Error,
+    Outcome::ClientAbort,
+    Outcome::UpstreamAbort,
+    Outcome::Denied,
+];
+const COST_STATUSES: [CostStatus; 4] = [
+    CostStatus::Measured,
+    CostStatus::Estimated,
+    CostStatus::Unpriced,
+    CostStatus::Free,
+];
+/// Records of a page by default.
+const LIMIT: usize = 100;
+/// Most records of a page.
+const LIMIT_MAX: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::collections::BTreeMap;
+
+    /// Every field of a stored record is shown, `time_ms` as `time`.
+    #[test]
+    fn a_row_has_every_field_of_its_record() {
+        let record = UsageRecord {
+            time_ms: 1_763_900_000_123,
+            provider_cost_usd: Some(Picodollars::from_pico(1)),
+            attempts: Some(2),
+            request_hash: Some("aa".into()),
+            notes: vec![Note::NoUsage],
+            ..UsageRecord::default()
+        };
+        let names = |value: &serde_json::Value| -> BTreeMap<String, serde_json::Value> {
+            value.as_object().unwrap().clone().into_iter().collect()
+        };
+        let mut stored = names(&serde_json::to_value(&record).unwrap());
+        let mut shown = names(&serde_json::to_value(Row::of(record)).unwrap());
+        stored.remove("time_ms");
+        assert_eq!(shown.remove("time").unwrap(), "2025-11-23T12:13:20.123Z");
+        assert_eq!(shown.remove("charges").unwrap(), serde_json::json!([]));
+        assert_eq!(shown, stored);
+    }
+}

@@ -1,0 +1,69 @@
+//! The command line: `tollgate serve` and the commands that ask a running collector.
+
+mod check;
+mod client;
+mod output;
+mod records;
+mod serve;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Meters, prices and controls LLM calls at the gateway.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the collector: keep records, answer the API
+    Serve(serve::Serve),
+    /// Check configuration files, offline
+    Check(check::Check),
+    /// Show who spent what
+    Summary(summary::SummaryArgs),
+    /// List calls, newest first
+    Records(records::RecordsArgs),
+}
+
+/// Why a command failed, as its exit code tells.
+#[derive(Debug)]
+enum Failure {
+    /// A configuration is wrong: 2.
+    Configuration(String),
+    /// Anything else: 1.
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(serve) => serve.run(),
+        Command::Check(check) => check.run(),
+        Command::Summary(summary) => summary.run().map_err(Failure::from),
+        Command::Records(records) => records.run().map_err(Failure::from),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Configuration(errors)) => {
+            eprintln!("{errors}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Other(error)) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Asking a running collector.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde_json::Value;
+use ureq::http::header::AUTHORIZATION;
+
+/// Which collector to ask, and what about.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Ask {
+    /// The collector
+    #[arg(long, env = "TOLLGATE_URL", default_value = "http://127.0.0.1:8088")]
+    url: String,
+    /// Token to present to it
+    #[arg(long, env = "TOLLGATE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// How far back, such as 90m, 24h, 7d or 4w
+    #[arg(long, conflicts_with = "from")]
+    since: Option<String>,
+    /// Start, such as 2026-11-01 or 2026-11-01T08:00:00Z
+    #[arg(long)]
+    from: Option<String>,
+    /// End, exclusive
+    #[arg(long)]
+    to: Option<String>,
+    /// Time zone of days and of times without an offset, such as Europe/Berlin
+    #[arg(long)]
+    tz: Option<String>,
+    /// Only this agent; repeat for several
+    #[arg(long)]
+    agent: Vec<String>,
+    /// Only this team; repeat for several
+    #[arg(long)]
+    team: Vec<String>,
+    /// Only this feature; repeat for several
+    #[arg(long)]
+    feature: Vec<String>,
+    /// Only this environment; repeat for several
+    #[arg(long)]
+    environment: Vec<String>,
+    /// Only this model; repeat for several
+    #[arg(long)]
+    model: Vec<String>,
+    /// Only this provider; repeat for several
+    #[arg(long)]
+    provider: Vec<String>,
+}
+
+impl Ask {
+    /// The answer to `GET path` with these and `more` parameters, as the collector wrote it.
+    pub(super) fn get(&self, path: &str, more: &[(&str, &str)]) -> anyhow::Result<String> {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_global(Some(WAITS))
+            .build();
+        let mut request = ureq::Agent::new_with_config(config)
+            .get(format!("{}{path}", self.url.trim_end_matches('/')))
+            .query_pairs(self.parameters())
+            .query_pairs(more.iter().copied());
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let mut response = request.call().map_err(|error| self.unreachable(&error))?;
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(BODY_BYTES_MAX)
+            .read_to_string()
+            .with_context(|| format!("the answer of {} broke off", self.url))?;
+        if response.status().is_success() {
+            return Ok(body);
+        }
+        bail!("{}", refusal(&body, response.status().as_u16(), &self.url))
+    }
+
+    fn parameters(&self) -> Vec<(&'static str, &str)> {
+        let once = [
+            ("since", &self.since),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("tz", &self.tz),
+        ];
+        let repeated = [
+            ("agent", &self.agent),
+            ("team", &self.team),
+            ("feature", &self.feature),
+            ("environment", &self.environment),
+            ("model", &self.model),
+            ("provider", &self.provider),
+        ];
+        let once = once
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        let repeated = repeated
+            .into_iter()
+            .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())));
+        once.chain(repeated).collect()
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> anyhow::Error {
+        let url = &self.url;
+        match error {
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
+                anyhow::anyhow!("`{url}` is not an address such as http://127.0.0.1:8088 ({error})")
+            }
+            ureq::Error::TlsRequired => {
+                anyhow::anyhow!("`{url}`: https is not spoken yet; use http, or a proxy on this machine")
+            }
+            error => anyhow::anyhow!(
+                "no collector answers at {url} ({error}); start one with `tollgate serve`, or name another with \
+                 --url or TOLLGATE_URL"
+            ),
+        }
+    }
+}
+
+/// Reads an answer as JSON.
+pub(super) fn json(body: &str) -> anyhow::Result<Value> {
+    serde_json::from_str(body).context("the answer is not JSON; is this a Tollgate collector?")
+}
+
+fn refusal(body: &str, status: u16, url: &str) -> String {
+    let error = serde_json::from_str::<Value>(body).unwrap_or_default();
+    match error.pointer("/error/message").and_then(Value::as_str) {
+        Some(message) => message.to_owned(),
+        None => format!("{url} answers {status}; is this a Tollgate collector?"),
+    }
+}
+
+/// How long an answer may take.
+const WAITS: Duration = Duration::from_secs(60);
+/// Longest answer that is read.
+const BODY_BYTES_MAX: u64 = 256 * 1024 * 1024;

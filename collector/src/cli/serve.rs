@@ -1,0 +1,61 @@
+//! `tollgate serve`.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use tollgate_core::price::PriceBook;
+use tracing::{info, warn};
+
+use super::Failure;
+use crate::config::{Config, LogFormat};
+use crate::logging;
+use crate::server::{Server, stop_signal};
+
+/// Arguments of `tollgate serve`.
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Configuration file; without one, the defaults hold
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Form of the log, instead of the configured one
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+impl Serve {
+    /// Serves until a signal stops it.
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let mut config = match &self.config {
+            Some(path) => Config::load(path).map_err(|errors| Failure::Configuration(errors.to_string()))?,
+            None => Config::default(),
+        };
+        config.log.format = self.log_format.unwrap_or(config.log.format);
+        logging::start(config.log);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("the runtime does not start")?;
+        runtime.block_on(serve(&config))?;
+        Ok(())
+    }
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let stop = stop_signal()?;
+    let server = Server::bind(config, book()).await?;
+    let address = server.address()?;
+    if !address.ip().is_loopback() {
+        warn!(
+            "Listening on {address}, which other machines may reach: the API shows all records to whoever asks, \
+             without a token and without encryption. Put it behind something that asks who they are"
+        );
+    }
+    info!(%address, data_dir = %config.data_dir.display(), "Collector listens on http://{address}");
+    server.run(stop).await
+}
+
+/// The prices that gateways get.
+fn book() -> PriceBook {
+    PriceBook::default()
+}

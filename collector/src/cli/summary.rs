@@ -1,0 +1,135 @@
+//! `tollgate summary`.
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::client::{self, Ask};
+use super::output::{self, Column, ColumnKind, Format};
+
+/// Arguments of `tollgate summary`.
+#[derive(Args, Debug)]
+pub(super) struct SummaryArgs {
+    #[command(flatten)]
+    ask: Ask,
+    /// What to tell apart: agent, team, feature, environment, provider, model, request_model,
+    /// response_model, operation, gateway, day, hour, …; empty for one total
+    #[arg(long, default_value = "team,agent")]
+    by: String,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+impl SummaryArgs {
+    /// Asks and prints.
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let body = self.ask.get("/api/v1/summary", &[("by", &self.by)])?;
+        output::print(&render(&body, self.format)?)
+    }
+}
+
+fn render(body: &str, format: Format) -> anyhow::Result<String> {
+    if format == Format::Json {
+        return Ok(body.to_owned());
+    }
+    let answer = client::json(body)?;
+    let strange = "the answer is not a summary";
+    let by: Vec<&str> = list(&answer, "by")
+        .context(strange)?
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let columns: Vec<Column> = by
+        .iter()
+        .map(|name| Column::new(*name, ColumnKind::Text))
+        .chain(NUMBERS.map(|(name, kind)| Column::new(name, kind)))
+        .collect();
+    let objects: Vec<&Map<String, Value>> = list(&answer, "rows")
+        .context(strange)?
+        .iter()
+        .filter_map(Value::as_object)
+        .collect();
+    let rows: Vec<Vec<String>> = objects.iter().map(|row| fields(&columns, row)).collect();
+    if format == Format::Csv {
+        return output::csv(&columns, &rows);
+    }
+    let total = answer.get("total").and_then(Value::as_object).context(strange)?;
+    let mut total = fields(&columns, total);
+    if let Some(first) = total.first_mut().filter(|_| !by.is_empty()) {
+        "total".clone_into(first);
+    }
+    let span = |name| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+    Ok(format!(
+        "from {} to {}\n\n{}",
+        span("from"),
+        span("to"),
+        if by.is_empty() {
+            output::table(&columns, &[total], None)
+        } else {
+            output::table(&columns, &rows, Some(&total))
+        }
+    ))
+}
+
+fn list<'a>(answer: &'a Value, name: &str) -> Option<&'a Vec<Value>> {
+    answer.get(name)?.as_array()
+}
+
+fn fields(columns: &[Column], row: &Map<String, Value>) -> Vec<String> {
+    columns
+        .iter()
+        .map(|column| match row.get(&column.name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => String::new(),
+        })
+        .collect()
+}
+
+const NUMBERS: [(&str, ColumnKind); 11] = [
+    ("calls", ColumnKind::Count),
+    ("denied", ColumnKind::Count),
+    ("errors", ColumnKind::Count),
+    ("unpriced", ColumnKind::Count),
+    ("input_tokens", ColumnKind::Count),
+    ("cache_read_tokens", ColumnKind::Count),
+    ("cache_write_tokens", ColumnKind::Count),
+    ("output_tokens", ColumnKind::Count),
+    ("reasoning_tokens", ColumnKind::Count),
+    ("cost_usd", ColumnKind::Money),
+    ("estimated_cost_usd", ColumnKind::Money),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &str = r#"{"from":"2026-11-01T00:00:00Z","to":"2026-11-02T00:00:00Z","by":["team"],
+        "rows":[{"team":"support","calls":3,"denied":0,"errors":1,"unpriced":0,"input_tokens":1000,
+        "cache_read_tokens":0,"cache_write_tokens":0,"output_tokens":7,"reasoning_tokens":0,
+        "cost_usd":"0.001200000000","estimated_cost_usd":"0.000000000000"}],
+        "total":{"calls":3,"cost_usd":"0.001200000000"}}"#;
+
+    #[test]
+    fn a_table_has_the_span_the_rows_and_the_total() {
+        let shown = render(BODY, Format::Table).unwrap();
+        assert!(shown.starts_with("from 2026-11-01T00:00:00Z to 2026-11-02T00:00:00Z\n\n"));
+        let line = |start: &str| {
+            let found = shown.lines().find(|line| line.trim_start().starts_with(start));
+            found.unwrap_or_else(|| panic!("{start} in\n{shown}")).to_owned()
+        };
+        assert!(line("support").contains("0.001200"));
+        assert!(line("total").contains('3'));
+    }
+
+    #[test]
+    fn json_is_the_answer_unchanged_and_csv_has_no_total() {
+        assert_eq!(render(BODY, Format::Json).unwrap(), BODY);
+        let csv = render(BODY, Format::Csv).unwrap();
+        assert!(
+            csv.ends_with("support,3,0,1,0,1000,0,0,7,0,0.001200000000,0.000000000000\n"),
+            "{csv}"
+        );
+    }
+}

@@ -1,0 +1,268 @@
+//! `tollgate.toml`: read raw, then turned into types that cannot be wrong, with all mistakes reported at once.
+
+mod document;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use document::Document;
+
+/// Configuration of a collector.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    /// Where the server listens.
+    pub listen: SocketAddr,
+    /// Directory of the database; relative to where the collector is started.
+    pub data_dir: PathBuf,
+    /// How records come in.
+    pub ingest: IngestConfig,
+    /// How the collector logs.
+    pub log: LogConfig,
+}
+
+/// `[ingest]`: how records come in.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct IngestConfig {
+    /// File that holds the token which gateways present; made at the first start where it is missing.
+    pub token_file: PathBuf,
+}
+
+/// `[log]`: how the collector logs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LogConfig {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// The least important level that is shown.
+    pub level: LogLevel,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Least important level of the log that is shown.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub enum LogLevel {
+    /// What someone must act on.
+    Error,
+    /// What is degraded but running.
+    Warn,
+    /// What the system does.
+    #[default]
+    Info,
+    /// Every request.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let data_dir = PathBuf::from(DATA_DIR);
+        Self {
+            listen: LISTEN,
+            ingest: IngestConfig::in_dir(&data_dir),
+            data_dir,
+            log: LogConfig {
+                format: LogFormat::default(),
+                level: LogLevel::default(),
+            },
+        }
+    }
+}
+
+impl Config {
+    /// The configuration in this file.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        let file = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(&file, &text),
+            Err(error) => Err(ConfigErrors {
+                file,
+                errors: vec![ConfigError {
+                    line: None,
+                    message: format!("cannot be read: {error}"),
+                }],
+            }),
+        }
+    }
+
+    /// The configuration in this text, which came from `file`.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ConfigErrors> {
+        let mut document = Document::new(text);
+        let mut root = document.root();
+        let mut ingest = document.section(&mut root, "ingest");
+        let mut log = document.section(&mut root, "log");
+
+        let listen = document.parsed(
+            &mut root,
+            "listen",
+            "an address and port such as `127.0.0.1:8088`",
+        );
+        let data_dir = document.path(&mut root, "data_dir");
+        let token_file = document.path(&mut ingest, "token_file");
+        let format = document.choice(&mut log, "format");
+        let level = document.choice(&mut log, "level");
+        for section in [root, ingest, log] {
+            document.finish(section);
+        }
+
+        let errors = document.errors();
+        if !errors.is_empty() {
+            let file = file.to_owned();
+            return Err(ConfigErrors { file, errors });
+        }
+        let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR));
+        Ok(Self {
+            listen: listen.unwrap_or(LISTEN),
+            ingest: token_file.map_or_else(
+                || IngestConfig::in_dir(&data_dir),
+                |token_file| IngestConfig { token_file },
+            ),
+            data_dir,
+            log: LogConfig {
+                format: format.unwrap_or_default(),
+                level: level.unwrap_or_default(),
+            },
+        })
+    }
+}
+
+impl IngestConfig {
+    fn in_dir(data_dir: &Path) -> Self {
+        Self {
+            token_file: data_dir.join(TOKEN_FILE),
+        }
+    }
+}
+
+/// Everything that is wrong with a file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConfigErrors {
+    file: String,
+    errors: Vec<ConfigError>,
+}
+
+/// One mistake.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct ConfigError {
+    line: Option<usize>,
+    message: String,
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, error) in self.errors.iter().enumerate() {
+            if at > 0 {
+                writeln!(f)?;
+            }
+            match error.line {
+                Some(line) => write!(f, "{}:{line}: {}", self.file, error.message)?,
+                None => write!(f, "{}: {}", self.file, error.message)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// Where the server listens by default.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8088);
+/// Default directory of the database.
+const DATA_DIR: &str = "./tollgate-data";
+/// Default name of the token's file, inside the data directory.
+const TOKEN_FILE: &str = "ingest.token";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_gives_the_defaults() {
+        assert_eq!(Config::parse("t.toml", ""), Ok(Config::default()));
+        assert_eq!(
+            Config::default().ingest.token_file,
+            Path::new("./tollgate-data/ingest.token")
+        );
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = "
+            listen = '0.0.0.0:9000'
+            data_dir = '/data'
+            [ingest]
+            token_file = '/run/token'
+            [log]
+            format = 'json'
+            level = 'debug'";
+        let config = Config::parse("t.toml", text).unwrap();
+        assert_eq!(config.listen.to_string(), "0.0.0.0:9000");
+        assert_eq!(config.data_dir, Path::new("/data"));
+        assert_eq!(config.ingest.token_file, Path::new("/run/token"));
+        assert_eq!(
+            (config.log.format, config.log.level),
+            (LogFormat::Json, LogLevel::Debug)
+        );
+    }
+
+    #[test]
+    fn the_token_lies_in_the_data_directory_by_default() {
+        let config = Config::parse("t.toml", "data_dir = '/data'").unwrap();
+        assert_eq!(config.ingest.token_file, Path::new("/data/ingest.token"));
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_with_file_key_value_and_what_would_be_right() {
+        let text = "listen = 'localhost'\n\
+                    data_dir = 7\n\
+                    colour = 'red'\n\
+                    [ingest]\n\
+                    token_fil = 'x'\n\
+                    token_file = ''\n\
+                    [log]\n\
+                    format = 'xml'\n";
+        let said = Config::parse("t.toml", text).unwrap_err().to_string();
+        let expected = [
+            "t.toml:1: `listen` is `localhost`, not an address and port such as `127.0.0.1:8088`",
+            "t.toml:2: `data_dir` is `7`, not a path in quotes",
+            "t.toml:3: `colour` is not a key; there are `data_dir`, `ingest`, `listen`, `log`",
+            "t.toml:5: `ingest.token_fil` is not a key; did you mean `token_file`?",
+            "t.toml:6: `ingest.token_file` is ``, not a path in quotes",
+            "t.toml:8: `log.format` is `xml`, not one of `text`, `json`",
+        ];
+        assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_section_that_is_no_section_and_broken_syntax_are_mistakes() {
+        let said = Config::parse("t.toml", "ingest = 3").unwrap_err().to_string();
+        assert_eq!(said, "t.toml:1: `ingest` is `3`, not a section `[ingest]`");
+        let said = Config::parse("t.toml", "listen = '127.0.0.1:1'\nlisten =\n")
+            .unwrap_err()
+            .to_string();
+        assert!(said.starts_with("t.toml:2: "), "{said}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let said = Config::load(Path::new("/nowhere/t.toml"))
+            .unwrap_err()
+            .to_string();
+        assert!(said.starts_with("/nowhere/t.toml: cannot be read"), "{said}");
+    }
+}

@@ -1,0 +1,210 @@
+//! Ingest: a sync request is read, its records checked and priced, and made into a batch for the store.
+
+mod pricing;
+mod validate;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use tollgate_core::price::PriceBook;
+use tollgate_core::record::UsageRecord;
+use tollgate_core::sync::{PROTOCOL, RejectedRecord, SyncRequest};
+
+use crate::store::{Batch, Sender};
+
+pub use validate::{Refusal, Refused};
+
+/// A request that was understood.
+#[derive(Debug)]
+pub struct Accepted {
+    /// What is to be stored.
+    pub batch: Batch,
+    /// Records in the request.
+    pub received: usize,
+    /// Records that are refused.
+    pub rejected: Vec<(RejectedRecord, Refusal)>,
+    /// Records that were priced here.
+    pub priced: u64,
+}
+
+/// Why a request was not understood.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotUnderstood {
+    /// It speaks another protocol.
+    #[error("protocol {0} is not supported; this collector speaks {accepted}", accepted = accepted())]
+    Protocol(u32),
+    /// It is not a sync request.
+    #[error("not a sync request: {0}")]
+    Invalid(String),
+}
+
+/// Reads a request that came at `now_ms`. A bad record is refused, the rest kept.
+///
+/// # Errors
+/// When the request as a whole cannot be read.
+pub fn accept(body: &[u8], book: &PriceBook, now_ms: u64) -> Result<Accepted, NotUnderstood> {
+    let request = parse(body)?;
+    let received = request.records.len();
+    let mut accepted = Accepted {
+        batch: Batch::new(sender(&request, now_ms)),
+        received,
+        rejected: Vec::new(),
+        priced: 0,
+    };
+    for (index, raw) in request.records.iter().enumerate() {
+        if let Err(refused) = accepted.take(raw.get(), book) {
+            let reason = refused.detail;
+            accepted
+                .rejected
+                .push((RejectedRecord { index, reason }, refused.refusal));
+        }
+    }
+    Ok(accepted)
+}
+
+impl Accepted {
+    fn take(&mut self, raw: &str, book: &PriceBook) -> Result<(), Refused> {
+        let mut record: UsageRecord =
+            serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
+        validate::check(&record)?;
+        if pricing::price_on_arrival(&mut record, book) {
+            self.priced = self.priced.saturating_add(1);
+        }
+        self.batch
+            .push(&record)
+            .map_err(|error| Refused::malformed(&error))
+    }
+}
+
+fn parse(body: &[u8]) -> Result<SyncRequest, NotUnderstood> {
+    #[derive(Deserialize)]
+    struct Spoken {
+        protocol: u32,
+    }
+    let invalid = |error: serde_json::Error| NotUnderstood::Invalid(error.to_string());
+    // First the protocol alone: the rest of another protocol's message may look different.
+    let spoken: Spoken = serde_json::from_slice(body).map_err(invalid)?;
+    if !(PROTOCOL_OLDEST..=PROTOCOL).contains(&spoken.protocol) {
+        return Err(NotUnderstood::Protocol(spoken.protocol));
+    }
+    let request: SyncRequest = serde_json::from_slice(body).map_err(invalid)?;
+    for (name, value) in [("gateway", &request.gateway), ("instance", &request.instance)] {
+        if value.is_empty() || value.len() > NAME_BYTES_MAX || value.chars().any(char::is_control) {
+            return Err(NotUnderstood::Invalid(format!(
+                "`{name}` must have 1 to {NAME_BYTES_MAX} bytes and no control characters"
+            )));
+        }
+    }
+    Ok(request)
+}
+
+fn sender(request: &SyncRequest, now_ms: u64) -> Sender {
+    let version = request.price_version.clone();
+    Sender {
+        gateway: request.gateway.clone(),
+        instance: request.instance.clone(),
+        sequence: request.sequence,
+        price_version: version.filter(|version| version.len() <= NAME_BYTES_MAX),
+        dropped: known_reasons(&request.dropped),
+        received_ms: now_ms,
+    }
+}
+
+/// Drop totals under names that may become labels; what has another name is counted as `other`.
+fn known_reasons(dropped: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let mut known: BTreeMap<String, u64> = BTreeMap::new();
+    for (reason, total) in dropped {
+        let is_name = (1..=REASON_BYTES_MAX).contains(&reason.len())
+            && reason
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        let reason = if is_name && known.len() < REASONS_MAX {
+            reason
+        } else {
+            "other"
+        };
+        let sum = known.entry(reason.to_owned()).or_default();
+        *sum = sum.saturating_add(*total);
+    }
+    known
+}
+
+fn accepted() -> String {
+    if PROTOCOL_OLDEST == PROTOCOL {
+        return PROTOCOL.to_string();
+    }
+    format!("{PROTOCOL_OLDEST} and {PROTOCOL}")
+}
+
+/// The oldest protocol that is accepted: the one before the newest, if there was one.
+const PROTOCOL_OLDEST: u32 = if PROTOCOL > 1 { PROTOCOL - 1 } else { PROTOCOL };
+/// Longest name of a gateway or instance, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+/// Longest reason of a drop, in bytes.
+const REASON_BYTES_MAX: usize = 32;
+/// Most reasons of drops that one gateway may name.
+const REASONS_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(more: &str) -> String {
+        format!(r#"{{"protocol":1,"gateway":"edge","instance":"i","sequence":1,"sent_at_ms":5{more}}}"#)
+    }
+
+    fn accept(body: &str) -> Result<Accepted, NotUnderstood> {
+        super::accept(body.as_bytes(), &PriceBook::default(), 7)
+    }
+
+    #[test]
+    fn a_bad_record_is_refused_by_its_index_and_the_rest_kept() {
+        let good = r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","time_ms":1763900000000,"gateway":"edge","provider":"openai","operation":"chat"}"#;
+        let body = request(&format!(
+            r#","records":[{good},7,{{"id":"x"}},{good},{{"time_ms":"soon"}}]"#
+        ));
+        let accepted = accept(&body).unwrap();
+        let rejected: Vec<_> = accepted
+            .rejected
+            .iter()
+            .map(|(record, reason)| (record.index, *reason))
+            .collect();
+        let malformed = Refusal::Malformed;
+        assert_eq!(rejected, [(1, malformed), (2, Refusal::Id), (4, malformed)]);
+        assert_eq!((accepted.received, accepted.batch.len()), (5, 2));
+    }
+
+    #[test]
+    fn another_protocol_is_named_before_anything_else_is_read() {
+        for protocol in [0, 2, 77] {
+            let body = format!(r#"{{"protocol":{protocol},"unknown":[]}}"#);
+            assert_eq!(accept(&body).unwrap_err(), NotUnderstood::Protocol(protocol));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_request_is_said() {
+        for body in [
+            "",
+            "[]",
+            "{}",
+            "{\"protocol\":1}",
+            &request("")[1..],
+            "{\"protocol\":\"1\"}",
+        ] {
+            assert!(matches!(accept(body), Err(NotUnderstood::Invalid(_))), "{body}");
+        }
+        let nameless = request("").replace("\"edge\"", "\"\"");
+        assert!(matches!(accept(&nameless), Err(NotUnderstood::Invalid(_))));
+    }
+
+    #[test]
+    fn drop_reasons_stay_a_small_set_and_their_sum_exact() {
+        let mut dropped: BTreeMap<String, u64> = (0..40).map(|n| (format!("r{n}"), 1)).collect();
+        dropped.insert("Bad name!".into(), 5);
+        dropped.insert(String::new(), 2);
+        let known = known_reasons(&dropped);
+        assert!(known.len() <= REASONS_MAX + 1);
+        assert_eq!(known.values().sum::<u64>(), 47);
+    }
+}

@@ -1,0 +1,339 @@
+//! What a record must be to be kept: bounded, and with numbers that add up.
+
+use tollgate_core::attribution::{NAME_BYTES_MAX, TAGS_MAX};
+use tollgate_core::money::Picodollars;
+use tollgate_core::record::UsageRecord;
+use tollgate_core::usage::Usage;
+
+use crate::store::RecordId;
+
+/// A refused record: why, for a counter, and in words.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// Which field, and what would be right.
+    pub detail: String,
+}
+
+/// Why a record is refused.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Refusal {
+    /// It is not JSON of a record.
+    Malformed,
+    /// Its id is not a UUID.
+    Id,
+    /// Its time is missing or beyond the calendar.
+    Time,
+    /// A text is too long, empty or has control characters.
+    Text,
+    /// A count is too large.
+    Count,
+    /// An amount is out of range, or the charges do not add up to the cost.
+    Money,
+}
+
+impl Refusal {
+    /// The name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Id => "id",
+            Self::Time => "time",
+            Self::Text => "text",
+            Self::Count => "count",
+            Self::Money => "money",
+        }
+    }
+}
+
+impl Refused {
+    /// For what could not be read.
+    pub(super) fn malformed(error: &dyn std::fmt::Display) -> Self {
+        let detail: String = error.to_string().chars().take(DETAIL_CHARS_MAX).collect();
+        Self {
+            refusal: Refusal::Malformed,
+            detail,
+        }
+    }
+
+    fn new(refusal: Refusal, detail: impl Into<String>) -> Self {
+        Self {
+            refusal,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// Checks a record.
+pub(super) fn check(record: &UsageRecord) -> Result<(), Refused> {
+    if let Err(error) = record.id.parse::<RecordId>() {
+        return Err(Refused::new(Refusal::Id, format!("`id` is {error}")));
+    }
+    if !(1..=TIME_MS_MAX).contains(&record.time_ms) {
+        let detail = format!("`time_ms` is {}, not Unix milliseconds", record.time_ms);
+        return Err(Refused::new(Refusal::Time, detail));
+    }
+    texts(record)?;
+    counts(record)?;
+    money(record)
+}
+
+fn texts(record: &UsageRecord) -> Result<(), Refused> {
+    let who = &record.attribution;
+    for (field, value) in [
+        ("agent", &who.agent),
+        ("team", &who.team),
+        ("feature", &who.feature),
+        ("environment", &who.environment),
+    ] {
+        text(field, value, NAME_BYTES_MAX)?;
+    }
+    for (field, value) in [
+        ("gateway", &record.gateway),
+        ("provider", &record.provider),
+        ("operation", &record.operation),
+    ] {
+        text(field, value, TEXT_BYTES_MAX)?;
+    }
+    for (field, value, most) in [
+        ("run", &who.run, NAME_BYTES_MAX),
+        ("parent_run", &who.parent_run, NAME_BYTES_MAX),
+        ("key_id", &record.key_id, TEXT_BYTES_MAX),
+        ("request_model", &record.request_model, MODEL_BYTES_MAX),
+        ("response_model", &record.response_model, MODEL_BYTES_MAX),
+        ("service_tier", &record.service_tier, TEXT_BYTES_MAX),
+        ("price_version", &record.price_version, TEXT_BYTES_MAX),
+        ("policy_version", &record.policy_version, TEXT_BYTES_MAX),
+        ("request_hash", &record.request_hash, TEXT_BYTES_MAX),
+    ] {
+        value
+            .as_deref()
+            .map_or(Ok(()), |value| text(field, value, most))?;
+    }
+    at_most("tags", who.tags.len(), TAGS_MAX)?;
+    for (key, value) in &who.tags {
+        text("tags", key, NAME_BYTES_MAX)?;
+        if !value.is_empty() {
+            text("tags", value, NAME_BYTES_MAX)?;
+        }
+    }
+    if let Some(prompt) = &record.prompt {
+        for hash in [&prompt.system_hash, &prompt.tools_hash].into_iter().flatten() {
+            text("prompt", hash, TEXT_BYTES_MAX)?;
+        }
+        at_most("prompt.bytes_by_role", prompt.bytes_by_role.len(), LIST_MAX)?;
+        for role in prompt.bytes_by_role.keys() {
+            text("prompt.bytes_by_role", role, TEXT_BYTES_MAX)?;
+        }
+    }
+    at_most("notes", record.notes.len(), LIST_MAX)
+}
+
+fn counts(record: &UsageRecord) -> Result<(), Refused> {
+    // Destructured, so that a new count cannot be forgotten here.
+    let Usage {
+        input_tokens,
+        cache_read_tokens,
+        cache_write_tokens,
+        cache_write_by_ttl,
+        output_tokens,
+        reasoning_tokens,
+        input_audio_tokens,
+        cache_read_audio_tokens,
+        output_audio_tokens,
+        input_image_tokens,
+        cache_read_image_tokens,
+        output_image_tokens,
+        input_video_tokens,
+        input_tool_tokens,
+        web_searches,
+        web_fetches,
+        file_searches,
+        images,
+        audio_ms,
+        pages,
+        search_units,
+    } = &record.usage;
+    for (field, count) in [
+        ("input_tokens", input_tokens),
+        ("cache_read_tokens", cache_read_tokens),
+        ("cache_write_tokens", cache_write_tokens),
+        ("output_tokens", output_tokens),
+        ("reasoning_tokens", reasoning_tokens),
+        ("input_audio_tokens", input_audio_tokens),
+        ("cache_read_audio_tokens", cache_read_audio_tokens),
+        ("output_audio_tokens", output_audio_tokens),
+        ("input_image_tokens", input_image_tokens),
+        ("cache_read_image_tokens", cache_read_image_tokens),
+        ("output_image_tokens", output_image_tokens),
+        ("input_video_tokens", input_video_tokens),
+        ("input_tool_tokens", input_tool_tokens),
+        ("web_searches", web_searches),
+        ("web_fetches", web_fetches),
+        ("file_searches", file_searches),
+        ("images", images),
+        ("audio_ms", audio_ms),
+        ("pages", pages),
+        ("search_units", search_units),
+    ] {
+        count.map_or(Ok(()), |count| quantity(field, count))?;
+    }
+    for count in cache_write_by_ttl.values() {
+        quantity("cache_write_by_ttl", *count)?;
+    }
+    Ok(())
+}
+
+fn money(record: &UsageRecord) -> Result<(), Refused> {
+    amount("cost_usd", record.cost_usd)?;
+    record
+        .provider_cost_usd
+        .map_or(Ok(()), |cost| amount("provider_cost_usd", cost))?;
+    at_most("charges", record.charges.len(), CHARGES_MAX)?;
+    for charge in &record.charges {
+        text("charges.model", &charge.model, MODEL_BYTES_MAX)?;
+        quantity("charges.quantity", charge.quantity)?;
+        amount("charges.rate", charge.rate)?;
+        amount("charges.cost_usd", charge.cost_usd)?;
+        if charge.rate.times(charge.quantity) != charge.cost_usd {
+            let detail = format!("`charges` of {} are not quantity times rate", charge.kind);
+            return Err(Refused::new(Refusal::Money, detail));
+        }
+    }
+    let sum: Picodollars = record.charges.iter().map(|charge| charge.cost_usd).sum();
+    if !record.charges.is_empty() && sum != record.cost_usd {
+        let detail = format!("`charges` add up to {sum}, `cost_usd` is {}", record.cost_usd);
+        return Err(Refused::new(Refusal::Money, detail));
+    }
+    Ok(())
+}
+
+fn text(field: &str, value: &str, most: usize) -> Result<(), Refused> {
+    if value.is_empty() || value.len() > most || value.chars().any(char::is_control) {
+        let detail = format!("`{field}` must have 1 to {most} bytes and no control characters");
+        return Err(Refused::new(Refusal::Text, detail));
+    }
+    Ok(())
+}
+
+fn at_most(field: &str, length: usize, most: usize) -> Result<(), Refused> {
+    if length > most {
+        let detail = format!("`{field}` has {length} entries, more than {most}");
+        return Err(Refused::new(Refusal::Count, detail));
+    }
+    Ok(())
+}
+
+fn quantity(field: &str, count: u64) -> Result<(), Refused> {
+    if count > COUNT_MAX {
+        let detail = format!("`{field}` is {count}, more than {COUNT_MAX}");
+        return Err(Refused::new(Refusal::Count, detail));
+    }
+    Ok(())
+}
+
+fn amount(field: &str, amount: Picodollars) -> Result<(), Refused> {
+    if !(0..=PICO_MAX).contains(&amount.as_pico()) {
+        let detail = format!("`{field}` is {amount}, not an amount from 0 to a million dollars");
+        return Err(Refused::new(Refusal::Money, detail));
+    }
+    Ok(())
+}
+
+/// End of the year 9999, as far as times print.
+const TIME_MS_MAX: u64 = 253_402_207_200_000;
+/// Longest name of a model, in bytes.
+const MODEL_BYTES_MAX: usize = 256;
+/// Longest other text, in bytes.
+const TEXT_BYTES_MAX: usize = 128;
+/// Most entries of a short list.
+const LIST_MAX: usize = 32;
+/// Most charges of a record: each kind twice, with room.
+const CHARGES_MAX: usize = 64;
+/// Largest count of one call; sums of these stay far from their range.
+const COUNT_MAX: u64 = 10_000_000_000;
+/// Largest amount of one call: a million dollars.
+const PICO_MAX: i128 = 1_000_000_000_000_000_000;
+/// Longest detail of a refusal.
+const DETAIL_CHARS_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tollgate_core::record::Charge;
+    use tollgate_core::usage::Kind;
+
+    fn good() -> UsageRecord {
+        UsageRecord {
+            id: "01890a5d-ac96-774b-bcce-b302099a8057".into(),
+            time_ms: 1_763_900_000_000,
+            gateway: "edge".into(),
+            provider: "openai".into(),
+            operation: "chat".into(),
+            ..UsageRecord::default()
+        }
+    }
+
+    fn charge(quantity: u64, rate: i128, cost: i128) -> Charge {
+        Charge {
+            model: "gpt-x".into(),
+            kind: Kind::Input,
+            quantity,
+            rate: Picodollars::from_pico(rate),
+            cost_usd: Picodollars::from_pico(cost),
+        }
+    }
+
+    #[test]
+    fn a_plain_record_passes() {
+        assert_eq!(check(&good()), Ok(()));
+    }
+
+    #[test]
+    fn each_bound_refuses_with_its_reason() {
+        type Spoil = fn(&mut UsageRecord);
+        let cases: &[(Refusal, Spoil)] = &[
+            (Refusal::Id, |r| r.id = "x".into()),
+            (Refusal::Id, |r| r.id.push('0')),
+            (Refusal::Time, |r| r.time_ms = 0),
+            (Refusal::Time, |r| r.time_ms = u64::MAX),
+            (Refusal::Text, |r| r.attribution.agent = "a".repeat(65)),
+            (Refusal::Text, |r| r.attribution.team = String::new()),
+            (Refusal::Text, |r| r.gateway = "a\nb".into()),
+            (Refusal::Text, |r| r.provider = String::new()),
+            (Refusal::Text, |r| r.request_model = Some("m".repeat(257))),
+            (Refusal::Text, |r| r.response_model = Some(String::new())),
+            (Refusal::Count, |r| {
+                r.attribution.tags = (0..17).map(|n| (format!("k{n}"), "v".into())).collect();
+            }),
+            (Refusal::Text, |r| {
+                r.attribution.tags = [("k".into(), "v".repeat(65))].into();
+            }),
+            (Refusal::Count, |r| r.usage.pages = Some(u64::MAX)),
+            (Refusal::Count, |r| r.charges = vec![charge(0, 0, 0); 65]),
+            (Refusal::Money, |r| r.cost_usd = Picodollars::from_pico(-1)),
+            (Refusal::Money, |r| r.cost_usd = Picodollars::from_pico(i128::MAX)),
+            (Refusal::Money, |r| r.charges = vec![charge(2, 3, 6)]),
+            (Refusal::Money, |r| {
+                r.charges = vec![charge(2, 3, 7)];
+                r.cost_usd = Picodollars::from_pico(7);
+            }),
+        ];
+        for (at, (refusal, spoil)) in cases.iter().enumerate() {
+            let mut record = good();
+            spoil(&mut record);
+            let refused = check(&record).map_err(|refused| refused.refusal);
+            assert_eq!(refused, Err(*refusal), "case {at}");
+        }
+    }
+
+    #[test]
+    fn charges_that_add_up_pass() {
+        let mut record = good();
+        record.charges = vec![charge(2, 3, 6), charge(1, 1, 1)];
+        record.cost_usd = Picodollars::from_pico(7);
+        assert_eq!(check(&record), Ok(()));
+    }
+}

@@ -1,0 +1,254 @@
+//! The collector's own metrics, all declared here.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::ingest::Refusal;
+
+/// All metrics. `received = stored + duplicate + rejected + failed`, in records.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Records in sync requests that could be read.
+    pub records_received: Counter,
+    /// Records stored.
+    pub records_stored: Counter,
+    /// Records that were stored before.
+    pub records_duplicate: Counter,
+    /// Records refused, by reason.
+    pub records_rejected: Family<RejectedLabels, Counter>,
+    /// Records of requests whose transaction failed; gateways repeat them.
+    pub records_failed: Counter,
+    /// Records that were priced here, because their gateway had no price book yet.
+    pub records_priced: Counter,
+    /// Sync requests, by result.
+    pub sync_requests: Family<SyncLabels, Counter>,
+    /// How long a transaction took, with its flush to disk.
+    pub commit_seconds: Histogram,
+    dropped: Family<DroppedLabels, Counter>,
+    instances: Gauge,
+}
+
+/// Labels of a refused record.
+#[derive(Clone, Copy, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct RejectedLabels {
+    /// Why.
+    pub reason: Refusal,
+}
+
+/// Labels of a sync request.
+#[derive(Clone, Copy, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct SyncLabels {
+    /// How it ended.
+    pub result: SyncResult,
+}
+
+/// How a sync request ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum SyncResult {
+    /// Acknowledged.
+    Ok,
+    /// Without the right token.
+    Unauthorized,
+    /// Longer than is read.
+    TooLarge,
+    /// Not a message.
+    Invalid,
+    /// A protocol that is not spoken here.
+    Protocol,
+    /// The store failed.
+    Failed,
+}
+
+impl EncodeLabelValue for SyncResult {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.write_str(match self {
+            Self::Ok => "ok",
+            Self::Unauthorized => "unauthorized",
+            Self::TooLarge => "too_large",
+            Self::Invalid => "invalid",
+            Self::Protocol => "protocol",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+impl EncodeLabelValue for Refusal {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.write_str(self.name())
+    }
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DroppedLabels {
+    reason: String,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("tollgate"),
+            records_received: Counter::default(),
+            records_stored: Counter::default(),
+            records_duplicate: Counter::default(),
+            records_rejected: Family::default(),
+            records_failed: Counter::default(),
+            records_priced: Counter::default(),
+            sync_requests: Family::default(),
+            commit_seconds: Histogram::new(COMMIT_BUCKETS),
+            dropped: Family::default(),
+            instances: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Counts a sync request.
+    pub fn count_sync(&self, result: SyncResult) {
+        self.sync_requests.get_or_create(&SyncLabels { result }).inc();
+    }
+
+    /// Counts a refused record.
+    pub fn count_rejected(&self, reason: Refusal) {
+        self.records_rejected
+            .get_or_create(&RejectedLabels { reason })
+            .inc();
+    }
+
+    /// Takes over what the store knows about gateways.
+    pub fn set_gateways(&self, dropped: Vec<(String, u64)>, instances: u64) {
+        for (reason, total) in dropped {
+            let counter = self.dropped.get_or_create_owned(&DroppedLabels { reason });
+            let counter: &AtomicU64 = counter.inner();
+            counter.store(total, Ordering::Relaxed);
+        }
+        self.instances.set(i64::try_from(instances).unwrap_or(i64::MAX));
+    }
+
+    /// Everything, as OpenMetrics text.
+    #[must_use]
+    pub fn open_metrics(&self) -> String {
+        let mut text = String::new();
+        // Writing into a string does not fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+
+    /// Everything, as Prometheus' own text, where a counter is declared with its `_total`.
+    #[must_use]
+    pub fn prometheus(&self) -> String {
+        let open = self.open_metrics();
+        let counters: Vec<&str> = open
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+            .collect();
+        let mut text = String::with_capacity(open.len());
+        for line in open.lines().filter(|line| *line != "# EOF") {
+            let mut words = line.splitn(4, ' ');
+            let _ = match (words.next(), words.next(), words.next(), words.next()) {
+                (Some("#"), Some("UNIT"), ..) => Ok(()),
+                (Some("#"), Some(what), Some(name), Some(rest)) if counters.contains(&name) => {
+                    writeln!(text, "# {what} {name}_total {rest}")
+                }
+                _ => writeln!(text, "{line}"),
+            };
+        }
+        text
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "collector_records_received",
+            "Records in sync requests that could be read",
+            self.records_received.clone(),
+        );
+        registry.register(
+            "collector_records_stored",
+            "Records stored",
+            self.records_stored.clone(),
+        );
+        registry.register(
+            "collector_records_duplicate",
+            "Records that were stored before",
+            self.records_duplicate.clone(),
+        );
+        registry.register(
+            "collector_records_rejected",
+            "Records refused, by reason",
+            self.records_rejected.clone(),
+        );
+        registry.register(
+            "collector_records_failed",
+            "Records whose transaction failed; gateways repeat them",
+            self.records_failed.clone(),
+        );
+        registry.register(
+            "collector_records_priced",
+            "Records priced on arrival, because their gateway had no price book yet",
+            self.records_priced.clone(),
+        );
+        registry.register(
+            "collector_sync_requests",
+            "Sync requests, by result",
+            self.sync_requests.clone(),
+        );
+        registry.register(
+            "collector_commit_seconds",
+            "Duration of a transaction with its flush to disk",
+            self.commit_seconds.clone(),
+        );
+        registry.register(
+            "gateway_records_dropped",
+            "Records that gateways could not keep, by reason",
+            self.dropped.clone(),
+        );
+        registry.register(
+            "gateway_instances",
+            "Gateway instances that reported in the last minute",
+            self.instances.clone(),
+        );
+    }
+}
+
+/// Upper ends of the buckets of a commit's duration, in seconds.
+const COMMIT_BUCKETS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prometheus_text_declares_counters_under_the_name_of_their_samples() {
+        let metrics = Metrics::default();
+        metrics.records_stored.inc_by(3);
+        metrics.count_sync(SyncResult::Ok);
+        metrics.count_rejected(Refusal::Id);
+        metrics.set_gateways(vec![("ring_full".into(), 7)], 2);
+        metrics.set_gateways(vec![("ring_full".into(), 8)], 1);
+        let text = metrics.prometheus();
+        for line in [
+            "# TYPE tollgate_collector_records_stored_total counter",
+            "tollgate_collector_records_stored_total 3",
+            "tollgate_collector_sync_requests_total{result=\"ok\"} 1",
+            "tollgate_collector_records_rejected_total{reason=\"id\"} 1",
+            "tollgate_gateway_records_dropped_total{reason=\"ring_full\"} 8",
+            "tollgate_gateway_instances 1",
+            "# TYPE tollgate_collector_commit_seconds histogram",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+        assert!(!text.contains("# EOF"));
+        assert!(metrics.open_metrics().ends_with("# EOF\n"));
+    }
+}

@@ -1,0 +1,368 @@
+//! The store: everything that outlives a restart, in one SQLite file. The only place with SQL.
+//!
+//! One thread writes ([`writer`](self::writer)); readers have read-only connections of their own on
+//! blocking threads and see a snapshot, so neither waits for the other. A record counts as stored when its
+//! transaction is on disk (`synchronous=FULL`), and rollups change in that same transaction.
+
+mod batch;
+mod dims;
+mod id;
+mod migrations;
+mod records;
+mod summary;
+mod sums;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tollgate_core::record::UsageRecord;
+
+pub use batch::{Batch, Sender};
+pub use dims::{Dimension, Dims, Filters};
+pub use id::{NotAnId, RecordId};
+pub use records::{Cursor, NotACursor, Page, RecordsQuery};
+pub use summary::{Every, Summary, SummaryQuery, SummaryRow};
+pub use sums::{KindSum, Sums, SumsError, Totals};
+pub use writer::Stored;
+
+use dims::DimsTable;
+use writer::{Job, Writer};
+
+/// A handle on the database of one data directory.
+#[derive(Debug)]
+pub struct Store {
+    jobs: mpsc::Sender<Job>,
+    readers: Arc<Readers>,
+    writer: JoinHandle<()>,
+    /// Held while the store is open: two processes must not write one database.
+    _lock: File,
+}
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused.
+    #[error("the database failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// A rollup could not be added up.
+    #[error(transparent)]
+    Sums(#[from] SumsError),
+    /// A file could not be made or opened.
+    #[error("`{}` could not be opened: {cause}", path.display())]
+    File {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+    /// Another process has the data directory.
+    #[error("`{}` is in use by another `tollgate serve`; stop it, or choose another data_dir", path.display())]
+    InUse {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// The database is of a later version.
+    #[error(
+        "the database has schema version {found}, written by a newer Tollgate; this one knows versions up to \
+         {newest}: use the newer binary, or restore a backup"
+    )]
+    NewerSchema {
+        /// Version of the database.
+        found: usize,
+        /// Newest version known here.
+        newest: usize,
+    },
+    /// The file is not Tollgate's.
+    #[error("the database is not one that Tollgate made")]
+    NotOurs,
+    /// Something in the database does not read as it was written.
+    #[error("the database holds a `{0}` that does not read as it was written")]
+    Damaged(&'static str),
+    /// A transaction that carried several batches failed.
+    #[error("{0}")]
+    Failed(String),
+    /// A summary would be too long.
+    #[error("the summary has more than {most} rows")]
+    TooManyRows {
+        /// Rows that a summary may have.
+        most: usize,
+    },
+    /// The writer is gone or did not answer in time.
+    #[error("the store's writer does not answer")]
+    Stopped,
+}
+
+impl Store {
+    /// Opens the database in this directory, making both where they are missing.
+    ///
+    /// # Errors
+    /// When the directory is in use or unusable, or its database is not one that this version can read.
+    pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        let lock = lock(data_dir)?;
+        let path = data_dir.join(DATABASE);
+        let connection = open_writer(&path)?;
+        let writer = Writer::new(connection)?;
+        let readers = Arc::new(Readers::new(path));
+        let (jobs, waiting) = mpsc::channel(BATCHES_WAITING);
+        let writer = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer.run(waiting))
+            .map_err(|cause| StoreError::File {
+                path: data_dir.to_owned(),
+                cause,
+            })?;
+        Ok(Self {
+            jobs,
+            readers,
+            writer,
+            _lock: lock,
+        })
+    }
+
+    /// Stores a batch; answers when it is on disk. Waits while the writer is behind, which slows the senders.
+    ///
+    /// # Errors
+    /// Nothing of the batch is stored then.
+    pub async fn ingest(&self, batch: Batch) -> Result<Stored, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job = Job::Ingest(batch, answer);
+        self.jobs.send(job).await.map_err(|_| StoreError::Stopped)?;
+        answered.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Totals by dimension and time.
+    ///
+    /// # Errors
+    /// When the database fails, or the answer would be too long.
+    pub async fn summary(&self, query: SummaryQuery) -> Result<Summary, StoreError> {
+        self.read(move |connection, dims| summary::summarise(connection, dims, &query))
+            .await
+    }
+
+    /// A page of records.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn records(&self, query: RecordsQuery) -> Result<Page, StoreError> {
+        self.read(move |connection, dims| records::page(connection, dims, &query))
+            .await
+    }
+
+    /// The record with this id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn record(&self, id: RecordId) -> Result<Option<UsageRecord>, StoreError> {
+        self.read(move |connection, _| records::by_id(connection, id))
+            .await
+    }
+
+    /// Records that gateways could not keep, by reason, over all of their runs.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn dropped(&self) -> Result<Vec<(String, u64)>, StoreError> {
+        self.read(|connection, _| dropped(connection)).await
+    }
+
+    /// Gateway instances that reported at or after this time, Unix milliseconds UTC.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn instances_seen_since(&self, since_ms: i64) -> Result<u64, StoreError> {
+        self.read(move |connection, _| {
+            let sql = "SELECT count(*) FROM gateway_instances WHERE last_seen_ms >= ?1";
+            let count: i64 = connection
+                .prepare_cached(sql)?
+                .query_row([since_ms], |row| row.get(0))?;
+            Ok(count.unsigned_abs())
+        })
+        .await
+    }
+
+    /// Whether the database can be written and read right now.
+    ///
+    /// # Errors
+    /// Says what does not work.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        let probe =
+            async {
+                let (answer, answered) = oneshot::channel();
+                let job = Job::Probe(answer);
+                self.jobs.send(job).await.map_err(|_| StoreError::Stopped)?;
+                answered.await.map_err(|_| StoreError::Stopped)??;
+                self.read(|connection, _| {
+                    connection.query_row("SELECT count(*) FROM (SELECT 1 FROM dims LIMIT 1)", [], |_| {
+                        Ok(())
+                    })?;
+                    Ok(())
+                })
+                .await
+            };
+        tokio::time::timeout(PROBE_WAITS, probe)
+            .await
+            .map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Lets the writer finish what it was given, and waits for it.
+    ///
+    /// # Errors
+    /// When the writer died.
+    pub fn close(self) -> Result<(), StoreError> {
+        drop(self.jobs);
+        self.writer.join().map_err(|_| StoreError::Stopped)
+    }
+
+    async fn read<T, F>(&self, question: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &DimsTable) -> Result<T, StoreError> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        let permit = Arc::clone(&readers.permits).acquire_owned().await;
+        let permit = permit.map_err(|_| StoreError::Stopped)?;
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            readers.read(question)
+        })
+        .await
+        .map_err(|_| StoreError::Stopped)?
+    }
+}
+
+/// Read-only connections, a few, opened when first needed.
+#[derive(Debug)]
+struct Readers {
+    path: PathBuf,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Connection>>,
+    dims: Mutex<Arc<DimsTable>>,
+}
+
+impl Readers {
+    fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            permits: Arc::new(Semaphore::new(READERS)),
+            idle: Mutex::default(),
+            dims: Mutex::default(),
+        }
+    }
+
+    /// Runs a question in one snapshot. A connection that failed is not used again.
+    fn read<T>(
+        &self,
+        question: impl FnOnce(&Connection, &DimsTable) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => open_reader(&self.path)?,
+        };
+        let snapshot = connection.transaction()?;
+        let dims = self.dims(&snapshot)?;
+        let answer = question(&snapshot, &dims)?;
+        drop(snapshot);
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(connection);
+        Ok(answer)
+    }
+
+    fn dims(&self, snapshot: &Connection) -> Result<Arc<DimsTable>, StoreError> {
+        let mut dims = self.dims.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut dims).refresh(snapshot)?;
+        Ok(Arc::clone(&dims))
+    }
+}
+
+fn lock(data_dir: &Path) -> Result<File, StoreError> {
+    let unusable = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| StoreError::File { path, cause }
+    };
+    std::fs::create_dir_all(data_dir).map_err(unusable(data_dir))?;
+    let path = data_dir.join(LOCK);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(unusable(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
+            path: data_dir.to_owned(),
+        }),
+        Err(TryLockError::Error(cause)) => Err(unusable(&path)(cause)),
+    }
+}
+
+fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(path)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
+    connection.busy_timeout(BUSY_WAITS)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)?;
+    migrations::migrate(&mut connection)?;
+    Ok(connection)
+}
+
+fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_WAITS)?;
+    connection.pragma_update(None, "cache_size", READER_CACHE_KIB)?;
+    Ok(connection)
+}
+
+fn dropped(connection: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT reason, dropped FROM gateway_drops ORDER BY reason")?;
+    let mut rows = statement.query([])?;
+    let mut totals: Vec<(String, u64)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let reason: String = row.get(0)?;
+        let dropped = row.get::<_, i64>(1)?.unsigned_abs();
+        match totals.last_mut() {
+            Some((last, total)) if *last == reason => *total = total.saturating_add(dropped),
+            _ => totals.push((reason, dropped)),
+        }
+    }
+    Ok(totals)
+}
+
+/// File of the database in the data directory.
+const DATABASE: &str = "tollgate.db";
+/// File that is locked while the store is open.
+const LOCK: &str = "tollgate.lock";
+/// Batches that wait for the writer before senders wait; each is at most a request's body.
+const BATCHES_WAITING: usize = 16;
+/// Readers at one time.
+const READERS: usize = 4;
+/// How long a connection waits for a lock; only another program on the file holds one that long.
+const BUSY_WAITS: Duration = Duration::from_secs(5);
+/// How long readiness may take.
+const PROBE_WAITS: Duration = Duration::from_secs(2);
+/// Page cache of the writer; negative means KiB.
+const WRITER_CACHE_KIB: i64 = -32 * 1024;
+/// Page cache of each reader.
+const READER_CACHE_KIB: i64 = -8 * 1024;
+/// Pages in the write-ahead log before it is folded into the database: 16 MiB.
+const CHECKPOINT_PAGES: i64 = 4096;
+/// Size that the write-ahead log is cut back to.
+const JOURNAL_BYTES: i64 = 64 * 1024 * 1024;

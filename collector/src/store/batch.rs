@@ -1,0 +1,107 @@
+//! Batches: records made ready for the writer, so that its thread does nothing but SQL.
+
+use std::collections::BTreeMap;
+
+use tollgate_core::record::{CostStatus, Outcome, UsageRecord};
+
+use super::StoreError;
+use super::dims::Dims;
+use super::id::RecordId;
+use super::sums::Sums;
+
+/// What one sync request brings.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Who sends it.
+    pub sender: Sender,
+    pub(super) rows: Vec<RecordRow>,
+}
+
+/// A gateway instance, as it reports itself.
+#[derive(Clone, Debug, Default)]
+pub struct Sender {
+    /// Name of the gateway.
+    pub gateway: String,
+    /// This run of its Envoy.
+    pub instance: String,
+    /// Number of the request.
+    pub sequence: u64,
+    /// Version of its price book.
+    pub price_version: Option<String>,
+    /// Its drop totals by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// When the request came, by the collector's clock, Unix milliseconds UTC.
+    pub received_ms: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct RecordRow {
+    pub(super) id: RecordId,
+    pub(super) time_ms: i64,
+    pub(super) dims: Dims,
+    pub(super) outcome: u8,
+    pub(super) cost_status: u8,
+    pub(super) body: String,
+    pub(super) sums: Sums,
+}
+
+impl Batch {
+    /// An empty batch of this sender.
+    #[must_use]
+    pub fn new(sender: Sender) -> Self {
+        Self {
+            sender,
+            rows: Vec::new(),
+        }
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// When its id is not a UUID or its time does not fit the database.
+    pub fn push(&mut self, record: &UsageRecord) -> Result<(), StoreError> {
+        self.rows.push(RecordRow {
+            id: record.id.parse().map_err(|_| StoreError::Damaged("id"))?,
+            time_ms: i64::try_from(record.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?,
+            dims: Dims::of(record),
+            outcome: outcome_code(record.outcome),
+            cost_status: cost_status_code(record.cost_status),
+            body: serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?,
+            sums: Sums::of(record),
+        });
+        Ok(())
+    }
+
+    /// How many records it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether it has no record.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// The number that stands for an outcome in the database; never changed.
+pub(super) const fn outcome_code(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::Ok => 0,
+        Outcome::Error => 1,
+        Outcome::ClientAbort => 2,
+        Outcome::UpstreamAbort => 3,
+        Outcome::Denied => 4,
+    }
+}
+
+/// The number that stands for a cost status in the database; never changed.
+pub(super) const fn cost_status_code(status: CostStatus) -> u8 {
+    match status {
+        CostStatus::Measured => 0,
+        CostStatus::Estimated => 1,
+        CostStatus::Unpriced => 2,
+        CostStatus::Free => 3,
+    }
+}

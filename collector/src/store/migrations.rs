@@ -1,0 +1,107 @@
+//! Versions of the schema: numbered files, applied in order, each in a transaction of its own.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StoreError;
+
+/// Brings a database to the newest schema; a new file becomes one.
+///
+/// # Errors
+/// [`StoreError::NewerSchema`] for a database of a later Tollgate, [`StoreError::NotOurs`] for another program's.
+pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    migrate_to(connection, newest())
+}
+
+/// Brings a database up to `target`, which a test may choose lower than the newest.
+pub(crate) fn migrate_to(connection: &mut Connection, target: usize) -> Result<(), StoreError> {
+    let found = version(connection)?;
+    if found > newest() {
+        return Err(StoreError::NewerSchema {
+            found,
+            newest: newest(),
+        });
+    }
+    let marked: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if marked != APPLICATION_ID && (marked != 0 || tables > 0) {
+        return Err(StoreError::NotOurs);
+    }
+    for (version, sql) in (1i64..).zip(MIGRATIONS).take(target).skip(found) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn version(connection: &Connection) -> Result<usize, StoreError> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    usize::try_from(version).map_err(|_| StoreError::NotOurs)
+}
+
+fn newest() -> usize {
+    MIGRATIONS.len()
+}
+
+/// File `000N_*.sql` is entry N−1 and brings version N−1 to N. Never edited once released.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_records_and_rollups.sql")];
+
+/// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").
+const APPLICATION_ID: i32 = 0x5447_6174;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows as the first released schema wrote them.
+    const ROWS_OF_VERSION_1: &str = "
+        INSERT INTO dims VALUES (1, 'edge', 'bot', 'support', 'chat', 'production', 'self_declared', '',
+            'openai', 'chat', 'gpt-5', 'gpt-5-2025-08-07', '');
+        INSERT INTO records VALUES (1, x'01890a5d00007000800000000000000a', 1700000000000, 1, 0, 0,
+            '{\"id\":\"01890a5d-0000-7000-8000-00000000000a\",\"time_ms\":1700000000000}');
+        INSERT INTO rollup_hour VALUES (472222, 1, x'01010000000000000000000000000000');
+        INSERT INTO rollup_day VALUES (19675, 1, x'01010000000000000000000000000000');";
+
+    #[test]
+    fn a_database_of_version_1_migrates_forward_and_keeps_its_rows() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate_to(&mut connection, 1).unwrap();
+        connection.execute_batch(ROWS_OF_VERSION_1).unwrap();
+        migrate(&mut connection).unwrap();
+        assert_eq!(version(&connection).unwrap(), newest());
+        for table in ["dims", "records", "rollup_hour", "rollup_day"] {
+            let rows: i64 = connection
+                .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(rows, 1, "{table}");
+        }
+    }
+
+    #[test]
+    fn migrating_twice_changes_nothing() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        assert_eq!(version(&connection).unwrap(), newest());
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        connection
+            .pragma_update(None, "user_version", newest() as i64 + 1)
+            .unwrap();
+        let error = migrate(&mut connection).unwrap_err().to_string();
+        assert!(error.contains("newer Tollgate"), "{error}");
+    }
+
+    #[test]
+    fn another_programs_database_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE theirs (a)").unwrap();
+        assert!(matches!(migrate(&mut connection), Err(StoreError::NotOurs)));
+    }
+}

@@ -1,0 +1,332 @@
+//! Summaries: totals by dimension and time, from the rollups alone.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use rusqlite::Connection;
+
+use super::StoreError;
+use super::dims::{Dimension, DimsTable, Filters};
+use super::sums::Totals;
+use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
+
+/// A question about spend.
+#[derive(Clone, Debug)]
+pub struct SummaryQuery {
+    /// Start, in hours since the Unix epoch.
+    pub from_hour: i64,
+    /// End, exclusive, in hours since the Unix epoch.
+    pub to_hour: i64,
+    /// What to group by.
+    pub by: Vec<Dimension>,
+    /// Whether to group by time too.
+    pub every: Every,
+    /// Where days begin.
+    pub zone: TimeZone,
+    /// What to count.
+    pub filters: Filters,
+}
+
+/// How finely a summary tells times apart.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Every {
+    /// Not at all.
+    #[default]
+    Period,
+    /// By calendar day of the time zone.
+    Day,
+    /// By hour.
+    Hour,
+}
+
+/// One group of a summary.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SummaryRow {
+    /// Start of its day or hour, in hours since the Unix epoch; `None` where times are not told apart.
+    pub hour: Option<i64>,
+    /// Its values in the dimensions asked for.
+    pub values: Vec<Option<String>>,
+    /// Its numbers.
+    pub totals: Totals,
+}
+
+/// A summary.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Summary {
+    /// Groups with at least one record, by time; in no further order.
+    pub rows: Vec<SummaryRow>,
+    /// Sum of all rows.
+    pub total: Totals,
+}
+
+/// Answers a query inside one snapshot of the database.
+pub(super) fn summarise(
+    connection: &Connection,
+    dims: &DimsTable,
+    query: &SummaryQuery,
+) -> Result<Summary, StoreError> {
+    let groups = Groups::of(dims, query);
+    let mut summary = Summary::default();
+    let mut period = Period::new(groups.values.len());
+    for span in spans(query) {
+        let sql = match span.grain {
+            Grain::Hour => "SELECT hour, dims, sums FROM rollup_hour WHERE hour >= ?1 AND hour < ?2",
+            Grain::Day => "SELECT day, dims, sums FROM rollup_day WHERE day >= ?1 AND day < ?2",
+        };
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query([span.from, span.to])?;
+        let mut current = None;
+        while let Some(row) = rows.next()? {
+            let time: i64 = row.get(0)?;
+            if current != Some(time) {
+                current = Some(time);
+                let start = query.period_of(match span.grain {
+                    Grain::Hour => time,
+                    Grain::Day => time.saturating_mul(HOURS_PER_DAY),
+                });
+                period.turn_to(start, &groups, &mut summary)?;
+            }
+            if let Some(group) = groups.of_dims(row.get(1)?) {
+                let bytes = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
+                period.add(group, &Totals::decode(bytes)?)?;
+            }
+        }
+    }
+    period.finish(&groups, &mut summary)?;
+    Ok(summary)
+}
+
+impl SummaryQuery {
+    /// Start of the row that this hour belongs to, in hours.
+    fn period_of(&self, hour: i64) -> Option<i64> {
+        match self.every {
+            Every::Period => None,
+            Every::Hour => Some(hour),
+            Every::Day => Some(self.start_of_day(hour)),
+        }
+    }
+
+    /// The hour that holds the first instant of this hour's local day.
+    ///
+    /// Where a zone is not whole hours from UTC, an hour belongs to the day that it begins in.
+    fn start_of_day(&self, hour: i64) -> i64 {
+        let day = Timestamp::from_millisecond(hour.saturating_mul(MS_PER_HOUR))
+            .ok()
+            .and_then(|time| time.to_zoned_datetime(self.zone.clone()).start_of_day().ok());
+        day.map_or(hour, |day| {
+            // Rounded up: an hour that the day begins in the middle of belongs to the day before.
+            let ms = day.timestamp().as_millisecond();
+            ms.saturating_add(MS_PER_HOUR - 1).div_euclid(MS_PER_HOUR)
+        })
+    }
+
+    /// Whether rows can be made of whole UTC days.
+    fn days_fit(&self) -> bool {
+        match self.every {
+            Every::Period => true,
+            Every::Day => self.zone == TimeZone::UTC,
+            Every::Hour => false,
+        }
+    }
+}
+
+/// A part of the time asked for, in units of one rollup.
+#[derive(Debug, Eq, PartialEq)]
+struct Span {
+    grain: Grain,
+    from: i64,
+    to: i64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Grain {
+    Hour,
+    Day,
+}
+
+/// The time asked for, whole days from the day rollup where they fit.
+fn spans(query: &SummaryQuery) -> Vec<Span> {
+    let (from, to) = (query.from_hour, query.to_hour);
+    let first_day = from.saturating_add(HOURS_PER_DAY - 1).div_euclid(HOURS_PER_DAY);
+    let end_day = to.div_euclid(HOURS_PER_DAY);
+    let hours = |from, to| Span {
+        grain: Grain::Hour,
+        from,
+        to,
+    };
+    if !query.days_fit() || first_day >= end_day {
+        return vec![hours(from, to)];
+    }
+    let days = Span {
+        grain: Grain::Day,
+        from: first_day,
+        to: end_day,
+    };
+    vec![
+        hours(from, first_day.saturating_mul(HOURS_PER_DAY)),
+        days,
+        hours(end_day.saturating_mul(HOURS_PER_DAY), to),
+    ]
+}
+
+/// Which group each set of dimensions belongs to.
+struct Groups {
+    /// By id of the dimensions, from 1; `None` where a filter keeps it out.
+    by_dims: Vec<Option<usize>>,
+    /// Values of each group.
+    values: Vec<Vec<Option<String>>>,
+}
+
+impl Groups {
+    fn of(dims: &DimsTable, query: &SummaryQuery) -> Self {
+        let mut index: HashMap<Vec<Option<&str>>, usize> = HashMap::new();
+        let mut values = Vec::new();
+        let by_dims = dims
+            .iter()
+            .map(|dims| {
+                query.filters.keep(dims).then(|| {
+                    let key: Vec<_> = query.by.iter().map(|by| dims.value(*by)).collect();
+                    *index.entry(key).or_insert_with_key(|key| {
+                        values.push(key.iter().map(|value| value.map(str::to_owned)).collect());
+                        values.len().saturating_sub(1)
+                    })
+                })
+            })
+            .collect();
+        Self { by_dims, values }
+    }
+
+    fn of_dims(&self, id: i64) -> Option<usize> {
+        let index = usize::try_from(id).ok()?.checked_sub(1)?;
+        self.by_dims.get(index).copied().flatten()
+    }
+}
+
+/// Totals by group of the day or hour that is being read. Times come in order, so one at a time is enough.
+struct Period {
+    start: Option<i64>,
+    totals: Vec<Option<Totals>>,
+}
+
+impl Period {
+    fn new(groups: usize) -> Self {
+        Self {
+            start: None,
+            totals: vec![None; groups],
+        }
+    }
+
+    fn turn_to(
+        &mut self,
+        start: Option<i64>,
+        groups: &Groups,
+        summary: &mut Summary,
+    ) -> Result<(), StoreError> {
+        if self.start != start {
+            self.finish(groups, summary)?;
+            self.start = start;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, group: usize, totals: &Totals) -> Result<(), StoreError> {
+        if let Some(sum) = self.totals.get_mut(group) {
+            sum.get_or_insert_default().add(totals)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, groups: &Groups, summary: &mut Summary) -> Result<(), StoreError> {
+        for (sum, values) in self.totals.iter_mut().zip(&groups.values) {
+            let Some(totals) = sum.take() else {
+                continue;
+            };
+            summary.total.add(&totals)?;
+            if summary.rows.len() >= ROWS_MAX {
+                return Err(StoreError::TooManyRows { most: ROWS_MAX });
+            }
+            summary.rows.push(SummaryRow {
+                hour: self.start,
+                values: values.clone(),
+                totals,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Longest summary.
+const ROWS_MAX: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(from_hour: i64, to_hour: i64, every: Every, zone: &str) -> SummaryQuery {
+        SummaryQuery {
+            from_hour,
+            to_hour,
+            by: vec![],
+            every,
+            zone: TimeZone::get(zone).unwrap(),
+            filters: Filters::default(),
+        }
+    }
+
+    #[test]
+    fn spans_cover_every_hour_once_and_use_days_where_they_fit() {
+        for every in [Every::Period, Every::Day, Every::Hour] {
+            for zone in ["UTC", "Europe/Berlin"] {
+                for (from, to) in [
+                    (0, 24),
+                    (1, 23),
+                    (23, 25),
+                    (0, 72),
+                    (5, 100),
+                    (47, 49),
+                    (30, 30),
+                    (-30, 30),
+                ] {
+                    let mut hours = Vec::new();
+                    for span in spans(&query(from, to, every, zone)) {
+                        match span.grain {
+                            Grain::Hour => hours.extend(span.from..span.to),
+                            Grain::Day => hours.extend(span.from * 24..span.to * 24),
+                        }
+                    }
+                    assert_eq!(
+                        hours,
+                        (from..to).collect::<Vec<_>>(),
+                        "{from}..{to} {every:?} {zone}"
+                    );
+                }
+            }
+        }
+        assert_eq!(spans(&query(0, 72, Every::Day, "UTC"))[1].grain, Grain::Day);
+        assert_eq!(spans(&query(0, 72, Every::Day, "Europe/Berlin")).len(), 1);
+    }
+
+    #[test]
+    fn local_days_begin_at_local_midnight_also_when_clocks_change() {
+        // 2026-03-29 in Berlin has 23 hours: from 2026-03-28T23:00Z to 2026-03-29T22:00Z.
+        let hour = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond() / MS_PER_HOUR;
+        let berlin = query(0, 0, Every::Day, "Europe/Berlin");
+        let start = hour("2026-03-28T23:00:00Z");
+        for at in start..start + 23 {
+            assert_eq!(berlin.start_of_day(at), start);
+        }
+        assert_eq!(berlin.start_of_day(start + 23), start + 23);
+    }
+
+    #[test]
+    fn where_a_zone_is_off_by_half_an_hour_an_hour_belongs_to_the_day_it_begins_in() {
+        // Midnight in Kolkata is 18:30Z.
+        let hour = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond() / MS_PER_HOUR;
+        let kolkata = query(0, 0, Every::Day, "Asia/Kolkata");
+        let first = hour("2026-03-01T19:00:00Z");
+        assert_eq!(kolkata.start_of_day(first), first);
+        assert_eq!(kolkata.start_of_day(first + 23), first);
+        assert_eq!(kolkata.start_of_day(first + 24), first + 24);
+    }
+}

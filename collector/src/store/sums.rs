@@ -1,0 +1,424 @@
+//! Sums: what a rollup row holds, as bytes in the database.
+//!
+//! One blob rather than a column for each number: money is wider than SQLite's integers and must neither
+//! round nor overflow, a new kind of token needs no new column, and a summary reads a row in one piece.
+//! The bytes are a format number, the totals as variable-length integers, then the kinds.
+
+use std::collections::BTreeMap;
+
+use tollgate_core::money::Picodollars;
+use tollgate_core::record::{CostStatus, Outcome, UsageRecord};
+use tollgate_core::usage::{CacheTtl, Kind};
+
+/// Counts, tokens and money of a set of records.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Sums {
+    /// The numbers of a summary.
+    pub totals: Totals,
+    /// Quantity and cost of every kind that occurred.
+    pub kinds: BTreeMap<Kind, KindSum>,
+}
+
+/// The numbers of a summary row.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Totals {
+    /// Calls that reached a provider.
+    pub calls: u64,
+    /// Calls that were refused.
+    pub denied: u64,
+    /// Calls whose outcome is `error`.
+    pub errors: u64,
+    /// Calls whose caller hung up.
+    pub client_aborts: u64,
+    /// Calls that the provider or the network broke off.
+    pub upstream_aborts: u64,
+    /// Calls whose cost is estimated.
+    pub estimated_calls: u64,
+    /// Calls that have no price for all they used.
+    pub unpriced_calls: u64,
+    /// Sum of `usage.input_tokens`.
+    pub input_tokens: u64,
+    /// Sum of `usage.cache_read_tokens`.
+    pub cache_read_tokens: u64,
+    /// Sum of `usage.cache_write_tokens`.
+    pub cache_write_tokens: u64,
+    /// Sum of `usage.output_tokens`.
+    pub output_tokens: u64,
+    /// Sum of `usage.reasoning_tokens`.
+    pub reasoning_tokens: u64,
+    /// Sum of `cost_usd`.
+    pub cost: Picodollars,
+    /// The part of `cost` whose status is `estimated`.
+    pub estimated_cost: Picodollars,
+    /// Sum of `provider_cost_usd`.
+    pub provider_cost: Picodollars,
+}
+
+/// Quantity and cost of one kind.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct KindSum {
+    /// Tokens, or things counted.
+    pub quantity: u64,
+    /// What they cost.
+    pub cost: Picodollars,
+}
+
+/// A sum left the range of its numbers, or its bytes are not a sum.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SumsError {
+    /// A total would pass 2⁶⁴, or an amount 2¹²⁷ pico-dollars.
+    #[error("a rollup total is out of range")]
+    OutOfRange,
+    /// The stored bytes were not written by this module.
+    #[error("a rollup row is damaged or of a newer format")]
+    Damaged,
+}
+
+impl Sums {
+    /// The sums of one record.
+    #[must_use]
+    pub fn of(record: &UsageRecord) -> Self {
+        let mut kinds: BTreeMap<Kind, KindSum> = BTreeMap::new();
+        for (kind, quantity) in record.usage.parts().quantities {
+            kinds.entry(kind).or_default().quantity = quantity;
+        }
+        let in_usage: Vec<Kind> = kinds.keys().copied().collect();
+        for charge in &record.charges {
+            let sum = kinds.entry(charge.kind).or_default();
+            sum.cost += charge.cost_usd;
+            // A charge for the call itself has no count in the usage.
+            if !in_usage.contains(&charge.kind) {
+                sum.quantity = sum.quantity.saturating_add(charge.quantity);
+            }
+        }
+        Self {
+            totals: Totals::of(record),
+            kinds,
+        }
+    }
+
+    /// Adds others to these.
+    ///
+    /// # Errors
+    /// [`SumsError::OutOfRange`]; these sums are then half added and to be thrown away.
+    pub fn add(&mut self, other: &Self) -> Result<(), SumsError> {
+        self.totals.add(&other.totals)?;
+        for (kind, theirs) in &other.kinds {
+            let mine = self.kinds.entry(*kind).or_default();
+            mine.quantity = plus(mine.quantity, theirs.quantity)?;
+            mine.cost = plus_money(mine.cost, theirs.cost)?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of a rollup row.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(64);
+        bytes.push(FORMAT);
+        let mut totals = self.totals.clone();
+        for count in totals.counts_mut() {
+            put(&mut bytes, u128::from(*count));
+        }
+        for money in totals.money_mut() {
+            put(&mut bytes, zigzag(money.as_pico()));
+        }
+        for (kind, sum) in &self.kinds {
+            bytes.push(code(*kind));
+            put(&mut bytes, u128::from(sum.quantity));
+            put(&mut bytes, zigzag(sum.cost.as_pico()));
+        }
+        bytes
+    }
+
+    /// The sums of these bytes.
+    ///
+    /// # Errors
+    /// [`SumsError::Damaged`] for anything that [`Sums::encode`] does not write.
+    pub fn decode(bytes: &[u8]) -> Result<Self, SumsError> {
+        let mut reader = Reader { bytes };
+        let totals = reader.totals()?;
+        let mut kinds = BTreeMap::new();
+        while let Some((code, rest)) = reader.bytes.split_first() {
+            reader.bytes = rest;
+            let kind = Kind::ALL
+                .into_iter()
+                .find(|kind| self::code(*kind) == *code)
+                .ok_or(SumsError::Damaged)?;
+            let quantity = reader.count()?;
+            let cost = reader.money()?;
+            kinds.insert(kind, KindSum { quantity, cost });
+        }
+        Ok(Self { totals, kinds })
+    }
+}
+
+impl Totals {
+    fn of(record: &UsageRecord) -> Self {
+        let is = |yes: bool| u64::from(yes);
+        let count = |value: Option<u64>| value.unwrap_or(0);
+        let estimated = record.cost_status == CostStatus::Estimated;
+        Self {
+            calls: is(record.outcome != Outcome::Denied),
+            denied: is(record.outcome == Outcome::Denied),
+            errors: is(record.outcome == Outcome::Error),
+            client_aborts: is(record.outcome == Outcome::ClientAbort),
+            upstream_aborts: is(record.outcome == Outcome::UpstreamAbort),
+            estimated_calls: is(estimated),
+            unpriced_calls: is(record.cost_status == CostStatus::Unpriced),
+            input_tokens: count(record.usage.input_tokens),
+            cache_read_tokens: count(record.usage.cache_read_tokens),
+            cache_write_tokens: count(record.usage.cache_write_tokens),
+            output_tokens: count(record.usage.output_tokens),
+            reasoning_tokens: count(record.usage.reasoning_tokens),
+            cost: record.cost_usd,
+            estimated_cost: if estimated {
+                record.cost_usd
+            } else {
+                Picodollars::ZERO
+            },
+            provider_cost: record.provider_cost_usd.unwrap_or(Picodollars::ZERO),
+        }
+    }
+
+    /// Adds others to these.
+    ///
+    /// # Errors
+    /// [`SumsError::OutOfRange`].
+    pub fn add(&mut self, other: &Self) -> Result<(), SumsError> {
+        let mut theirs = other.clone();
+        for (mine, theirs) in self.counts_mut().into_iter().zip(theirs.counts_mut()) {
+            *mine = plus(*mine, *theirs)?;
+        }
+        for (mine, theirs) in self.money_mut().into_iter().zip(theirs.money_mut()) {
+            *mine = plus_money(*mine, *theirs)?;
+        }
+        Ok(())
+    }
+
+    /// The totals at the front of a rollup row, without reading its kinds.
+    ///
+    /// # Errors
+    /// [`SumsError::Damaged`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, SumsError> {
+        Reader { bytes }.totals()
+    }
+
+    fn counts_mut(&mut self) -> [&mut u64; 12] {
+        [
+            &mut self.calls,
+            &mut self.denied,
+            &mut self.errors,
+            &mut self.client_aborts,
+            &mut self.upstream_aborts,
+            &mut self.estimated_calls,
+            &mut self.unpriced_calls,
+            &mut self.input_tokens,
+            &mut self.cache_read_tokens,
+            &mut self.cache_write_tokens,
+            &mut self.output_tokens,
+            &mut self.reasoning_tokens,
+        ]
+    }
+
+    fn money_mut(&mut self) -> [&mut Picodollars; 3] {
+        [&mut self.cost, &mut self.estimated_cost, &mut self.provider_cost]
+    }
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+impl Reader<'_> {
+    fn totals(&mut self) -> Result<Totals, SumsError> {
+        let Some((&FORMAT, rest)) = self.bytes.split_first() else {
+            return Err(SumsError::Damaged);
+        };
+        self.bytes = rest;
+        let mut totals = Totals::default();
+        for count in totals.counts_mut() {
+            *count = self.count()?;
+        }
+        for money in totals.money_mut() {
+            *money = self.money()?;
+        }
+        Ok(totals)
+    }
+
+    fn count(&mut self) -> Result<u64, SumsError> {
+        // Nearly every count is below 2⁶³, read without wide arithmetic.
+        let mut value = 0u64;
+        for (at, byte) in self.bytes.iter().enumerate().take(9) {
+            value |= u64::from(byte & 0x7f) << (7 * at);
+            if byte & 0x80 == 0 {
+                self.bytes = self.bytes.get(at.saturating_add(1)..).unwrap_or_default();
+                return Ok(value);
+            }
+        }
+        u64::try_from(self.wide()?).map_err(|_| SumsError::Damaged)
+    }
+
+    fn money(&mut self) -> Result<Picodollars, SumsError> {
+        let value = self.wide()?;
+        let magnitude = i128::try_from(value >> 1).map_err(|_| SumsError::Damaged)?;
+        let pico = if value & 1 == 1 { !magnitude } else { magnitude };
+        Ok(Picodollars::from_pico(pico))
+    }
+
+    fn wide(&mut self) -> Result<u128, SumsError> {
+        let mut value = 0u128;
+        for (at, byte) in self.bytes.iter().enumerate().take(19) {
+            let part = u128::from(byte & 0x7f);
+            if at == 18 && part > 0b11 {
+                return Err(SumsError::Damaged);
+            }
+            value |= part << (7 * at);
+            if byte & 0x80 == 0 {
+                self.bytes = self.bytes.get(at.saturating_add(1)..).unwrap_or_default();
+                return Ok(value);
+            }
+        }
+        Err(SumsError::Damaged)
+    }
+}
+
+fn put(bytes: &mut Vec<u8>, mut value: u128) {
+    loop {
+        let low = (value & 0x7f) as u8; // seven bits fit
+        value >>= 7;
+        if value == 0 {
+            bytes.push(low);
+            return;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// Small amounts of either sign become small numbers.
+const fn zigzag(value: i128) -> u128 {
+    ((value << 1) ^ (value >> 127)).cast_unsigned()
+}
+
+fn plus(left: u64, right: u64) -> Result<u64, SumsError> {
+    left.checked_add(right).ok_or(SumsError::OutOfRange)
+}
+
+fn plus_money(left: Picodollars, right: Picodollars) -> Result<Picodollars, SumsError> {
+    let sum = left.as_pico().checked_add(right.as_pico());
+    sum.map(Picodollars::from_pico).ok_or(SumsError::OutOfRange)
+}
+
+/// The byte that stands for a kind in the database; never changed, never used again.
+const fn code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Input => 1,
+        Kind::CacheRead => 2,
+        Kind::CacheReadAudio => 3,
+        Kind::CacheReadImage => 4,
+        Kind::CacheWrite => 5,
+        Kind::CacheWriteTtl(CacheTtl::FiveMinutes) => 6,
+        Kind::CacheWriteTtl(CacheTtl::HalfHour) => 7,
+        Kind::CacheWriteTtl(CacheTtl::OneHour) => 8,
+        Kind::CacheWriteTtl(CacheTtl::TwelveHours) => 9,
+        Kind::InputAudio => 10,
+        Kind::InputImage => 11,
+        Kind::InputVideo => 12,
+        Kind::InputTool => 13,
+        Kind::Output => 14,
+        Kind::Reasoning => 15,
+        Kind::OutputAudio => 16,
+        Kind::OutputImage => 17,
+        Kind::WebSearch => 18,
+        Kind::WebFetch => 19,
+        Kind::FileSearch => 20,
+        Kind::Image => 21,
+        Kind::AudioMillisecond => 22,
+        Kind::Page => 23,
+        Kind::SearchUnit => 24,
+        Kind::Request => 25,
+    }
+}
+
+/// First byte of the format written here.
+const FORMAT: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_sums() -> impl Strategy<Value = Sums> {
+        let counts = proptest::array::uniform12(prop_oneof![0u64..1000, any::<u64>()]);
+        let money = || prop_oneof![-1000i128..1000, any::<i128>()].prop_map(Picodollars::from_pico);
+        let kinds = proptest::collection::btree_map(
+            proptest::sample::select(Kind::ALL.to_vec()),
+            (any::<u64>(), money()).prop_map(|(quantity, cost)| KindSum { quantity, cost }),
+            0..6,
+        );
+        (counts, money(), money(), money(), kinds).prop_map(|(counts, cost, estimated, provider, kinds)| {
+            let mut totals = Totals {
+                cost,
+                estimated_cost: estimated,
+                provider_cost: provider,
+                ..Totals::default()
+            };
+            for (field, count) in totals.counts_mut().into_iter().zip(counts) {
+                *field = count;
+            }
+            Sums { totals, kinds }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_give_the_same_sums(sums in any_sums()) {
+            let bytes = sums.encode();
+            prop_assert_eq!(Sums::decode(&bytes), Ok(sums.clone()));
+            prop_assert_eq!(Totals::decode(&bytes), Ok(sums.totals));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Sums::decode(&bytes);
+            let _ = Sums::decode(&[&[FORMAT], bytes.as_slice()].concat());
+        }
+    }
+
+    #[test]
+    fn codes_are_one_to_one() {
+        let mut codes: Vec<u8> = Kind::ALL.into_iter().map(code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Kind::ALL.len());
+    }
+
+    #[test]
+    fn a_sum_out_of_range_is_an_error_and_never_wraps() {
+        let mut sums = Sums::default();
+        sums.totals.calls = u64::MAX;
+        let mut one = Sums::default();
+        one.totals.calls = 1;
+        assert_eq!(sums.add(&one), Err(SumsError::OutOfRange));
+        let mut sums = Sums::default();
+        sums.totals.cost = Picodollars::from_pico(i128::MAX);
+        let mut one = Sums::default();
+        one.totals.cost = Picodollars::from_pico(1);
+        assert_eq!(sums.add(&one), Err(SumsError::OutOfRange));
+    }
+
+    #[test]
+    fn sums_beyond_sixty_four_bits_stay_exact() {
+        let cost = Picodollars::from_pico(i128::from(i64::MAX));
+        let record = UsageRecord {
+            cost_usd: cost,
+            ..UsageRecord::default()
+        };
+        let mut sums = Sums::default();
+        for _ in 0..10 {
+            sums.add(&Sums::of(&record)).unwrap();
+        }
+        let read = Sums::decode(&sums.encode()).unwrap();
+        assert_eq!(read.totals.cost.as_pico(), i128::from(i64::MAX) * 10);
+    }
+}
