@@ -27,13 +27,7 @@ impl App {
     /// The state of a collector that starts.
     #[must_use]
     pub fn new(store: Store, book: PriceBook, ingest_token: Token) -> Self {
-        Self {
-            store,
-            book,
-            ingest_token,
-            metrics: Metrics::default(),
-            syncs: Semaphore::new(SYNCS_MAX),
-        }
+        Self { store, book, ingest_token, metrics: Metrics::default(), syncs: Semaphore::new(SYNCS_MAX) }
     }
 }
 

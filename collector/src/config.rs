@@ -70,10 +70,7 @@ impl Default for Config {
             listen: LISTEN,
             ingest: IngestConfig::in_dir(&data_dir),
             data_dir,
-            log: LogConfig {
-                format: LogFormat::default(),
-                level: LogLevel::default(),
-            },
+            log: LogConfig { format: LogFormat::default(), level: LogLevel::default() },
         }
     }
 }
@@ -89,10 +86,7 @@ impl Config {
             Ok(text) => Self::parse(&file, &text),
             Err(error) => Err(ConfigErrors {
                 file,
-                errors: vec![ConfigError {
-                    line: None,
-                    message: format!("cannot be read: {error}"),
-                }],
+                errors: vec![ConfigError { line: None, message: format!("cannot be read: {error}") }],
             }),
         }
     }
@@ -107,11 +101,7 @@ impl Config {
         let mut ingest = document.section(&mut root, "ingest");
         let mut log = document.section(&mut root, "log");
 
-        let listen = document.parsed(
-            &mut root,
-            "listen",
-            "an address and port such as `127.0.0.1:8088`",
-        );
+        let listen = document.parsed(&mut root, "listen", "an address and port such as `127.0.0.1:8088`");
         let data_dir = document.path(&mut root, "data_dir");
         let token_file = document.path(&mut ingest, "token_file");
         let format = document.choice(&mut log, "format");
@@ -128,24 +118,17 @@ impl Config {
         let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR));
         Ok(Self {
             listen: listen.unwrap_or(LISTEN),
-            ingest: token_file.map_or_else(
-                || IngestConfig::in_dir(&data_dir),
-                |token_file| IngestConfig { token_file },
-            ),
+            ingest: token_file
+                .map_or_else(|| IngestConfig::in_dir(&data_dir), |token_file| IngestConfig { token_file }),
             data_dir,
-            log: LogConfig {
-                format: format.unwrap_or_default(),
-                level: level.unwrap_or_default(),
-            },
+            log: LogConfig { format: format.unwrap_or_default(), level: level.unwrap_or_default() },
         })
     }
 }
 
 impl IngestConfig {
     fn in_dir(data_dir: &Path) -> Self {
-        Self {
-            token_file: data_dir.join(TOKEN_FILE),
-        }
+        Self { token_file: data_dir.join(TOKEN_FILE) }
     }
 }
 
@@ -194,10 +177,7 @@ mod tests {
     #[test]
     fn an_empty_file_gives_the_defaults() {
         assert_eq!(Config::parse("t.toml", ""), Ok(Config::default()));
-        assert_eq!(
-            Config::default().ingest.token_file,
-            Path::new("./tollgate-data/ingest.token")
-        );
+        assert_eq!(Config::default().ingest.token_file, Path::new("./tollgate-data/ingest.token"));
     }
 
     #[test]
@@ -214,10 +194,7 @@ mod tests {
         assert_eq!(config.listen.to_string(), "0.0.0.0:9000");
         assert_eq!(config.data_dir, Path::new("/data"));
         assert_eq!(config.ingest.token_file, Path::new("/run/token"));
-        assert_eq!(
-            (config.log.format, config.log.level),
-            (LogFormat::Json, LogLevel::Debug)
-        );
+        assert_eq!((config.log.format, config.log.level), (LogFormat::Json, LogLevel::Debug));
     }
 
     #[test]
@@ -252,17 +229,13 @@ mod tests {
     fn a_section_that_is_no_section_and_broken_syntax_are_mistakes() {
         let said = Config::parse("t.toml", "ingest = 3").unwrap_err().to_string();
         assert_eq!(said, "t.toml:1: `ingest` is `3`, not a section `[ingest]`");
-        let said = Config::parse("t.toml", "listen = '127.0.0.1:1'\nlisten =\n")
-            .unwrap_err()
-            .to_string();
+        let said = Config::parse("t.toml", "listen = '127.0.0.1:1'\nlisten =\n").unwrap_err().to_string();
         assert!(said.starts_with("t.toml:2: "), "{said}");
     }
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
-        let said = Config::load(Path::new("/nowhere/t.toml"))
-            .unwrap_err()
-            .to_string();
+        let said = Config::load(Path::new("/nowhere/t.toml")).unwrap_err().to_string();
         assert!(said.starts_with("/nowhere/t.toml: cannot be read"), "{said}");
     }
 }

@@ -45,18 +45,12 @@ pub enum NotUnderstood {
 pub fn accept(body: &[u8], book: &PriceBook, now_ms: u64) -> Result<Accepted, NotUnderstood> {
     let request = parse(body)?;
     let received = request.records.len();
-    let mut accepted = Accepted {
-        batch: Batch::new(sender(&request, now_ms)),
-        received,
-        rejected: Vec::new(),
-        priced: 0,
-    };
+    let mut accepted =
+        Accepted { batch: Batch::new(sender(&request, now_ms)), received, rejected: Vec::new(), priced: 0 };
     for (index, raw) in request.records.iter().enumerate() {
         if let Err(refused) = accepted.take(raw.get(), book) {
             let reason = refused.detail;
-            accepted
-                .rejected
-                .push((RejectedRecord { index, reason }, refused.refusal));
+            accepted.rejected.push((RejectedRecord { index, reason }, refused.refusal));
         }
     }
     Ok(accepted)
@@ -70,9 +64,7 @@ impl Accepted {
         if pricing::price_on_arrival(&mut record, book) {
             self.priced = self.priced.saturating_add(1);
         }
-        self.batch
-            .push(&record)
-            .map_err(|error| Refused::malformed(&error))
+        self.batch.push(&record).map_err(|error| Refused::malformed(&error))
     }
 }
 
@@ -115,14 +107,8 @@ fn known_reasons(dropped: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     let mut known: BTreeMap<String, u64> = BTreeMap::new();
     for (reason, total) in dropped {
         let is_name = (1..=REASON_BYTES_MAX).contains(&reason.len())
-            && reason
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-        let reason = if is_name && known.len() < REASONS_MAX {
-            reason
-        } else {
-            "other"
-        };
+            && reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        let reason = if is_name && known.len() < REASONS_MAX { reason } else { "other" };
         let sum = known.entry(reason.to_owned()).or_default();
         *sum = sum.saturating_add(*total);
     }
@@ -160,15 +146,10 @@ mod tests {
     #[test]
     fn a_bad_record_is_refused_by_its_index_and_the_rest_kept() {
         let good = r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","time_ms":1763900000000,"gateway":"edge","provider":"openai","operation":"chat"}"#;
-        let body = request(&format!(
-            r#","records":[{good},7,{{"id":"x"}},{good},{{"time_ms":"soon"}}]"#
-        ));
+        let body = request(&format!(r#","records":[{good},7,{{"id":"x"}},{good},{{"time_ms":"soon"}}]"#));
         let accepted = accept(&body).unwrap();
-        let rejected: Vec<_> = accepted
-            .rejected
-            .iter()
-            .map(|(record, reason)| (record.index, *reason))
-            .collect();
+        let rejected: Vec<_> =
+            accepted.rejected.iter().map(|(record, reason)| (record.index, *reason)).collect();
         let malformed = Refusal::Malformed;
         assert_eq!(rejected, [(1, malformed), (2, Refusal::Id), (4, malformed)]);
         assert_eq!((accepted.received, accepted.batch.len()), (5, 2));
@@ -184,14 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_request_is_said() {
-        for body in [
-            "",
-            "[]",
-            "{}",
-            "{\"protocol\":1}",
-            &request("")[1..],
-            "{\"protocol\":\"1\"}",
-        ] {
+        for body in ["", "[]", "{}", "{\"protocol\":1}", &request("")[1..], "{\"protocol\":\"1\"}"] {
             assert!(matches!(accept(body), Err(NotUnderstood::Invalid(_))), "{body}");
         }
         let nameless = request("").replace("\"edge\"", "\"\"");

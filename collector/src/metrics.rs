@@ -120,9 +120,7 @@ impl Metrics {
 
     /// Counts a refused record.
     pub fn count_rejected(&self, reason: Refusal) {
-        self.records_rejected
-            .get_or_create(&RejectedLabels { reason })
-            .inc();
+        self.records_rejected.get_or_create(&RejectedLabels { reason }).inc();
     }
 
     /// Takes over what the store knows about gateways.
@@ -148,10 +146,8 @@ impl Metrics {
     #[must_use]
     pub fn prometheus(&self) -> String {
         let open = self.open_metrics();
-        let counters: Vec<&str> = open
-            .lines()
-            .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
-            .collect();
+        let counters: Vec<&str> =
+            open.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
         let mut text = String::with_capacity(open.len());
         for line in open.lines().filter(|line| *line != "# EOF") {
             let mut words = line.splitn(4, ' ');
@@ -173,11 +169,7 @@ impl Metrics {
             "Records in sync requests that could be read",
             self.records_received.clone(),
         );
-        registry.register(
-            "collector_records_stored",
-            "Records stored",
-            self.records_stored.clone(),
-        );
+        registry.register("collector_records_stored", "Records stored", self.records_stored.clone());
         registry.register(
             "collector_records_duplicate",
             "Records that were stored before",
@@ -198,11 +190,7 @@ impl Metrics {
             "Records priced on arrival, because their gateway had no price book yet",
             self.records_priced.clone(),
         );
-        registry.register(
-            "collector_sync_requests",
-            "Sync requests, by result",
-            self.sync_requests.clone(),
-        );
+        registry.register("collector_sync_requests", "Sync requests, by result", self.sync_requests.clone());
         registry.register(
             "collector_commit_seconds",
             "Duration of a transaction with its flush to disk",

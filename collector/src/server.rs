@@ -32,10 +32,7 @@ impl Server {
         let store = Store::open(&config.data_dir)?;
         let token = Token::load_or_create(&config.ingest.token_file)?;
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
-            format!(
-                "cannot listen on `{}`; is it in use, or not an address of this machine?",
-                config.listen
-            )
+            format!("cannot listen on `{}`; is it in use, or not an address of this machine?", config.listen)
         })?;
         let app = Arc::new(App::new(store, book, token));
         Ok(Self { listener, app })

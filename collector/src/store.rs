@@ -115,16 +115,8 @@ impl Store {
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run(waiting))
-            .map_err(|cause| StoreError::File {
-                path: data_dir.to_owned(),
-                cause,
-            })?;
-        Ok(Self {
-            jobs,
-            readers,
-            writer,
-            _lock: lock,
-        })
+            .map_err(|cause| StoreError::File { path: data_dir.to_owned(), cause })?;
+        Ok(Self { jobs, readers, writer, _lock: lock })
     }
 
     /// Stores a batch; answers when it is on disk. Waits while the writer is behind, which slows the senders.
@@ -143,8 +135,7 @@ impl Store {
     /// # Errors
     /// When the database fails, or the answer would be too long.
     pub async fn summary(&self, query: SummaryQuery) -> Result<Summary, StoreError> {
-        self.read(move |connection, dims| summary::summarise(connection, dims, &query))
-            .await
+        self.read(move |connection, dims| summary::summarise(connection, dims, &query)).await
     }
 
     /// A page of records.
@@ -152,8 +143,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn records(&self, query: RecordsQuery) -> Result<Page, StoreError> {
-        self.read(move |connection, dims| records::page(connection, dims, &query))
-            .await
+        self.read(move |connection, dims| records::page(connection, dims, &query)).await
     }
 
     /// The record with this id.
@@ -161,8 +151,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn record(&self, id: RecordId) -> Result<Option<UsageRecord>, StoreError> {
-        self.read(move |connection, _| records::by_id(connection, id))
-            .await
+        self.read(move |connection, _| records::by_id(connection, id)).await
     }
 
     /// Records that gateways could not keep, by reason, over all of their runs.
@@ -180,9 +169,7 @@ impl Store {
     pub async fn instances_seen_since(&self, since_ms: i64) -> Result<u64, StoreError> {
         self.read(move |connection, _| {
             let sql = "SELECT count(*) FROM gateway_instances WHERE last_seen_ms >= ?1";
-            let count: i64 = connection
-                .prepare_cached(sql)?
-                .query_row([since_ms], |row| row.get(0))?;
+            let count: i64 = connection.prepare_cached(sql)?.query_row([since_ms], |row| row.get(0))?;
             Ok(count.unsigned_abs())
         })
         .await
@@ -193,23 +180,18 @@ impl Store {
     /// # Errors
     /// Says what does not work.
     pub async fn ready(&self) -> Result<(), StoreError> {
-        let probe =
-            async {
-                let (answer, answered) = oneshot::channel();
-                let job = Job::Probe(answer);
-                self.jobs.send(job).await.map_err(|_| StoreError::Stopped)?;
-                answered.await.map_err(|_| StoreError::Stopped)??;
-                self.read(|connection, _| {
-                    connection.query_row("SELECT count(*) FROM (SELECT 1 FROM dims LIMIT 1)", [], |_| {
-                        Ok(())
-                    })?;
-                    Ok(())
-                })
-                .await
-            };
-        tokio::time::timeout(PROBE_WAITS, probe)
+        let probe = async {
+            let (answer, answered) = oneshot::channel();
+            let job = Job::Probe(answer);
+            self.jobs.send(job).await.map_err(|_| StoreError::Stopped)?;
+            answered.await.map_err(|_| StoreError::Stopped)??;
+            self.read(|connection, _| {
+                connection.query_row("SELECT count(*) FROM (SELECT 1 FROM dims LIMIT 1)", [], |_| Ok(()))?;
+                Ok(())
+            })
             .await
-            .map_err(|_| StoreError::Stopped)?
+        };
+        tokio::time::timeout(PROBE_WAITS, probe).await.map_err(|_| StoreError::Stopped)?
     }
 
     /// Lets the writer finish what it was given, and waits for it.
@@ -271,10 +253,7 @@ impl Readers {
         let dims = self.dims(&snapshot)?;
         let answer = question(&snapshot, &dims)?;
         drop(snapshot);
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         Ok(answer)
     }
 
@@ -292,17 +271,11 @@ fn lock(data_dir: &Path) -> Result<File, StoreError> {
     };
     std::fs::create_dir_all(data_dir).map_err(unusable(data_dir))?;
     let path = data_dir.join(LOCK);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(unusable(&path))?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(unusable(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
-            path: data_dir.to_owned(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: data_dir.to_owned() }),
         Err(TryLockError::Error(cause)) => Err(unusable(&path)(cause)),
     }
 }

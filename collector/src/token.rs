@@ -40,8 +40,7 @@ impl Token {
 
     fn read(path: &Path, mut file: File) -> anyhow::Result<Self> {
         let mut text = String::new();
-        file.read_to_string(&mut text)
-            .with_context(|| format!("`{}` cannot be read", path.display()))?;
+        file.read_to_string(&mut text).with_context(|| format!("`{}` cannot be read", path.display()))?;
         let text = text.trim();
         ensure!(
             text.len() >= BYTES_MIN && text.bytes().all(|byte| byte.is_ascii_graphic()),
@@ -50,10 +49,7 @@ impl Token {
         );
         let mode = file.metadata().map_or(0, |found| found.permissions().mode());
         if mode & 0o077 != 0 {
-            warn!(
-                "`{}` can be read by others than its owner; `chmod 600` it",
-                path.display()
-            );
+            warn!("`{}` can be read by others than its owner; `chmod 600` it", path.display());
         }
         Ok(Self::new(text))
     }
@@ -66,12 +62,8 @@ impl Token {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).with_context(failed)?;
         }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .with_context(failed)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(failed)?;
         writeln!(file, "{token}").with_context(failed)?;
         file.sync_all().with_context(failed)?;
         info!("Made a token for gateways in `{}`", path.display());

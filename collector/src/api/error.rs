@@ -33,21 +33,13 @@ impl ApiError {
     /// A body that did not come whole.
     #[must_use]
     pub fn broken_body() -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "broken_body",
-            "the body did not come whole",
-        )
+        Self::new(StatusCode::BAD_REQUEST, "broken_body", "the body did not come whole")
     }
 
     /// Without the right token. Says no more than that.
     #[must_use]
     pub fn unauthorized() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "a valid token is needed",
-        )
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "a valid token is needed")
     }
 
     /// Something that is not there.
@@ -61,11 +53,7 @@ impl ApiError {
     }
 
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code,
-            message: message.into(),
-        }
+        Self { status, code, message: message.into() }
     }
 }
 
@@ -111,9 +99,5 @@ pub async fn no_such_path(uri: Uri) -> ApiError {
 
 /// Answers a method that a route does not have.
 pub async fn no_such_method() -> ApiError {
-    ApiError::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "this path does not have that method",
-    )
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not have that method")
 }

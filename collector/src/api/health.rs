@@ -31,10 +31,9 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
 pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let since = i64::try_from(now_ms().saturating_sub(LIVE_MS)).unwrap_or(i64::MAX);
     // What the store cannot say now keeps its last value; the other metrics matter most just then.
-    if let (Ok(dropped), Ok(instances)) = (
-        app.store.dropped().await,
-        app.store.instances_seen_since(since).await,
-    ) {
+    if let (Ok(dropped), Ok(instances)) =
+        (app.store.dropped().await, app.store.instances_seen_since(since).await)
+    {
         app.metrics.set_gateways(dropped, instances);
     }
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());

@@ -6,10 +6,7 @@ use axum::response::{Html, IntoResponse, Response};
 /// `GET /`.
 pub async fn home() -> Response {
     let headers = [
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'",
-        ),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ];
     (headers, Html(PAGE)).into_response()

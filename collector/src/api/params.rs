@@ -30,10 +30,7 @@ impl Params {
     /// All values of a parameter that may be repeated.
     pub fn all(&mut self, name: &'static str) -> Vec<String> {
         self.known.push(name);
-        self.left
-            .extract_if(.., |(key, _)| key == name)
-            .map(|(_, value)| value)
-            .collect()
+        self.left.extract_if(.., |(key, _)| key == name).map(|(_, value)| value).collect()
     }
 
     /// The filters by dimension.
@@ -68,10 +65,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = Query::from_request_parts(parts, state).await;
         let Query(left) = query.map_err(|error| ApiError::parameter(error.body_text()))?;
-        Ok(Self {
-            left,
-            known: Vec::new(),
-        })
+        Ok(Self { left, known: Vec::new() })
     }
 }
 

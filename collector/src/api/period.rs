@@ -27,9 +27,7 @@ impl Period {
         let zone = match params.one("tz")? {
             None => TimeZone::UTC,
             Some(name) => TimeZone::get(&name).map_err(|_| {
-                ApiError::parameter(format!(
-                    "`tz` is `{name}`, not a time zone such as `Europe/Berlin`"
-                ))
+                ApiError::parameter(format!("`tz` is `{name}`, not a time zone such as `Europe/Berlin`"))
             })?,
         };
         let to = params.one("to")?;
@@ -45,9 +43,7 @@ impl Period {
         if let (Some(from), Some(to)) = (from, to)
             && from >= to
         {
-            return Err(ApiError::parameter(format!(
-                "`from` {from} is not before `to` {to}"
-            )));
+            return Err(ApiError::parameter(format!("`from` {from} is not before `to` {to}")));
         }
         Ok(Self { from, to, zone })
     }
@@ -110,20 +106,9 @@ mod tests {
         ] {
             assert_eq!(before(end, since).unwrap(), at(from));
         }
-        for wrong in [
-            "",
-            "d",
-            "7",
-            "0d",
-            "-1d",
-            "7D",
-            "1y",
-            "7 d",
-            "7dd",
-            "99999999999d",
-            "4294967295w",
-            "7é",
-        ] {
+        for wrong in
+            ["", "d", "7", "0d", "-1d", "7D", "1y", "7 d", "7dd", "99999999999d", "4294967295w", "7é"]
+        {
             assert!(before(end, wrong).is_err(), "{wrong}");
         }
     }
@@ -138,11 +123,7 @@ mod tests {
             ("2026-11-01T00:00:00+02:00", "2026-10-31T22:00:00Z"),
             ("2026-11-01T00:00:00 02:00", "2026-10-31T22:00:00Z"),
         ] {
-            assert_eq!(
-                super::instant("from", text, &berlin).unwrap(),
-                at(instant),
-                "{text}"
-            );
+            assert_eq!(super::instant("from", text, &berlin).unwrap(), at(instant), "{text}");
         }
         for wrong in ["", "yesterday", "2026-13-01", "20"] {
             assert!(super::instant("from", wrong, &berlin).is_err(), "{wrong}");

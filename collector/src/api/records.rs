@@ -42,13 +42,9 @@ fn query(mut params: Params, now: Timestamp) -> Result<RecordsQuery, ApiError> {
     let period = Period::read(&mut params, now)?;
     let limit = match params.one("limit")? {
         None => LIMIT,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=LIMIT_MAX).contains(limit))
-            .ok_or_else(|| {
-                ApiError::parameter(format!("`limit` is `{text}`, not a number from 1 to {LIMIT_MAX}"))
-            })?,
+        Some(text) => text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
+            ApiError::parameter(format!("`limit` is `{text}`, not a number from 1 to {LIMIT_MAX}"))
+        })?,
     };
     let after = params.one("cursor")?;
     let after = after.map(|cursor| cursor.parse()).transpose();
@@ -217,19 +213,10 @@ impl Row {
     }
 }
 
-const OUTCOMES: [Outcome; 5] = [
-    Outcome::Ok,
-    Outcome::Error,
-    Outcome::ClientAbort,
-    Outcome::UpstreamAbort,
-    Outcome::Denied,
-];
-const COST_STATUSES: [CostStatus; 4] = [
-    CostStatus::Measured,
-    CostStatus::Estimated,
-    CostStatus::Unpriced,
-    CostStatus::Free,
-];
+const OUTCOMES: [Outcome; 5] =
+    [Outcome::Ok, Outcome::Error, Outcome::ClientAbort, Outcome::UpstreamAbort, Outcome::Denied];
+const COST_STATUSES: [CostStatus; 4] =
+    [CostStatus::Measured, CostStatus::Estimated, CostStatus::Unpriced, CostStatus::Free];
 /// Records of a page by default.
 const LIMIT: usize = 100;
 /// Most records of a page.

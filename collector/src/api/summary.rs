@@ -53,11 +53,8 @@ impl Question {
     fn read(mut params: Params, now: Timestamp) -> Result<Self, ApiError> {
         let mut period = Period::read(&mut params, now)?;
         let by = params.one("by")?.unwrap_or_default();
-        let by = by
-            .split(',')
-            .filter(|name| !name.is_empty())
-            .map(By::parse)
-            .collect::<Result<Vec<_>, _>>()?;
+        let by =
+            by.split(',').filter(|name| !name.is_empty()).map(By::parse).collect::<Result<Vec<_>, _>>()?;
         if let Some(twice) = (1..by.len()).find_map(|at| {
             let (before, rest) = by.split_at_checked(at)?;
             rest.first().filter(|one| before.contains(one))
@@ -70,9 +67,7 @@ impl Question {
         let to = period.to.unwrap_or(now);
         let from = match period.from.take() {
             Some(from) => from,
-            None => to
-                .checked_sub(SINCE)
-                .map_err(|_| ApiError::parameter("`to` is too early"))?,
+            None => to.checked_sub(SINCE).map_err(|_| ApiError::parameter("`to` is too early"))?,
         };
         if from >= to {
             return Err(ApiError::parameter(format!("`from` {from} is not before {to}")));
@@ -80,10 +75,7 @@ impl Question {
         Ok(Self {
             by,
             from_hour: from.as_millisecond().div_euclid(MS_PER_HOUR),
-            to_hour: to
-                .as_millisecond()
-                .saturating_add(MS_PER_HOUR - 1)
-                .div_euclid(MS_PER_HOUR),
+            to_hour: to.as_millisecond().saturating_add(MS_PER_HOUR - 1).div_euclid(MS_PER_HOUR),
             zone: period.zone,
             filters,
         })
@@ -214,9 +206,7 @@ struct Numbers {
 
 impl Numbers {
     fn of(totals: &Totals) -> Self {
-        Self {
-            totals: totals.clone(),
-        }
+        Self { totals: totals.clone() }
     }
 
     fn entries<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {

@@ -52,9 +52,7 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<SyncAnswer, (SyncRes
         warn!(%error, "A sync request was not understood");
         (result, ApiError::from(error))
     })?;
-    store(app, accepted)
-        .await
-        .map_err(|error| (SyncResult::Failed, error))
+    store(app, accepted).await.map_err(|error| (SyncResult::Failed, error))
 }
 
 async fn store(app: &App, accepted: Accepted) -> Result<SyncAnswer, ApiError> {

@@ -77,12 +77,7 @@ impl Ask {
     }
 
     fn parameters(&self) -> Vec<(&'static str, &str)> {
-        let once = [
-            ("since", &self.since),
-            ("from", &self.from),
-            ("to", &self.to),
-            ("tz", &self.tz),
-        ];
+        let once = [("since", &self.since), ("from", &self.from), ("to", &self.to), ("tz", &self.tz)];
         let repeated = [
             ("agent", &self.agent),
             ("team", &self.team),
@@ -91,9 +86,7 @@ impl Ask {
             ("model", &self.model),
             ("provider", &self.provider),
         ];
-        let once = once
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        let once = once.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
         let repeated = repeated
             .into_iter()
             .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())));

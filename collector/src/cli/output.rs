@@ -41,19 +41,14 @@ pub(super) enum ColumnKind {
 impl Column {
     /// A column.
     pub(super) fn new(name: impl Into<String>, kind: ColumnKind) -> Self {
-        Self {
-            name: name.into(),
-            kind,
-        }
+        Self { name: name.into(), kind }
     }
 }
 
 /// A table for people; the last row stands apart when it is a total.
 pub(super) fn table(columns: &[Column], rows: &[Vec<String>], total: Option<&[String]>) -> String {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().map(|column| cell(column, &title(&column.name))));
     for row in rows {
         table.add_row(cells(columns, row));
@@ -62,11 +57,7 @@ pub(super) fn table(columns: &[Column], rows: &[Vec<String>], total: Option<&[St
         table.add_row(columns.iter().map(|_| Cell::new("")));
         table.add_row(cells(columns, total));
     }
-    table
-        .lines()
-        .map(|line| line.trim_end().to_owned())
-        .collect::<Vec<_>>()
-        .join("\n")
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// CSV with a header. A field that a spreadsheet would run as a formula is led by an apostrophe.
@@ -137,11 +128,7 @@ fn money(amount: &str) -> String {
         return amount.to_owned();
     };
     let needed = decimals.trim_end_matches('0').len();
-    let kept = if needed <= SHORT_DECIMALS {
-        SHORT_DECIMALS
-    } else {
-        decimals.len()
-    };
+    let kept = if needed <= SHORT_DECIMALS { SHORT_DECIMALS } else { decimals.len() };
     let decimals = decimals.get(..kept).unwrap_or(decimals);
     // Amounts with and without the last six digits line up at their points.
     let padding = " ".repeat(LONG_DECIMALS.saturating_sub(decimals.len()));
@@ -150,9 +137,7 @@ fn money(amount: &str) -> String {
 
 /// Without what would move a terminal's cursor.
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn harmless(text: &str) -> String {
@@ -180,12 +165,9 @@ mod tests {
     }
 
     fn rows() -> Vec<Vec<String>> {
-        [
-            ["bot", "1234567", "1234.500000000000"],
-            ["=cmd(), \"x\"", "5", "0.000000000007"],
-        ]
-        .map(|row| row.map(str::to_owned).to_vec())
-        .to_vec()
+        [["bot", "1234567", "1234.500000000000"], ["=cmd(), \"x\"", "5", "0.000000000007"]]
+            .map(|row| row.map(str::to_owned).to_vec())
+            .to_vec()
     }
 
     #[test]
@@ -195,13 +177,7 @@ mod tests {
         let points: Vec<_> = shown.lines().filter_map(|line| line.rfind('.')).collect();
         assert_eq!(points.len(), 3, "{shown}");
         assert!(points.iter().all(|at| *at == points[0]), "{shown}");
-        for text in [
-            "1,234,567",
-            "1,234.500000",
-            "0.000000000007",
-            "1,234.500000000007",
-            "cost $",
-        ] {
+        for text in ["1,234,567", "1,234.500000", "0.000000000007", "1,234.500000000007", "cost $"] {
             assert!(shown.contains(text), "{text} in\n{shown}");
         }
     }
@@ -217,13 +193,9 @@ mod tests {
 
     #[test]
     fn digits_are_grouped_by_three() {
-        for (digits, shown) in [
-            ("0", "0"),
-            ("999", "999"),
-            ("1000", "1,000"),
-            ("-123456", "-123,456"),
-            ("", ""),
-        ] {
+        for (digits, shown) in
+            [("0", "0"), ("999", "999"), ("1000", "1,000"), ("-123456", "-123,456"), ("", "")]
+        {
             assert_eq!(grouped(digits), shown);
         }
     }

@@ -41,15 +41,8 @@ impl RecordsArgs {
             let wanted = self.limit.saturating_sub(rows.len()).min(PAGE_MAX);
             let answer = client::json(&self.page(wanted, cursor.as_deref())?)?;
             let page = answer.get("rows").and_then(Value::as_array);
-            rows.extend(
-                page.context("the answer is not a page of records")?
-                    .iter()
-                    .map(row),
-            );
-            cursor = answer
-                .get("next_cursor")
-                .and_then(Value::as_str)
-                .map(str::to_owned);
+            rows.extend(page.context("the answer is not a page of records")?.iter().map(row));
+            cursor = answer.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
             if cursor.is_none() || rows.len() >= self.limit {
                 break;
             }
@@ -60,10 +53,7 @@ impl RecordsArgs {
             _ => output::table(&columns, &rows, None),
         })?;
         if let (Some(cursor), Format::Table) = (cursor, self.format) {
-            eprintln!(
-                "\nthere are more: --limit {} or --cursor {cursor}",
-                self.limit.saturating_mul(10)
-            );
+            eprintln!("\nthere are more: --limit {} or --cursor {cursor}", self.limit.saturating_mul(10));
         }
         Ok(())
     }
@@ -73,11 +63,7 @@ impl RecordsArgs {
         let mut more = vec![("limit", limit.as_str())];
         more.extend(cursor.map(|cursor| ("cursor", cursor)));
         more.extend(self.outcome.iter().map(|outcome| ("outcome", outcome.as_str())));
-        more.extend(
-            self.cost_status
-                .iter()
-                .map(|status| ("cost_status", status.as_str())),
-        );
+        more.extend(self.cost_status.iter().map(|status| ("cost_status", status.as_str())));
         self.ask.get("/api/v1/records", &more)
     }
 }

@@ -35,21 +35,14 @@ fn render(body: &str, format: Format) -> anyhow::Result<String> {
     }
     let answer = client::json(body)?;
     let strange = "the answer is not a summary";
-    let by: Vec<&str> = list(&answer, "by")
-        .context(strange)?
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
+    let by: Vec<&str> = list(&answer, "by").context(strange)?.iter().filter_map(Value::as_str).collect();
     let columns: Vec<Column> = by
         .iter()
         .map(|name| Column::new(*name, ColumnKind::Text))
         .chain(NUMBERS.map(|(name, kind)| Column::new(name, kind)))
         .collect();
-    let objects: Vec<&Map<String, Value>> = list(&answer, "rows")
-        .context(strange)?
-        .iter()
-        .filter_map(Value::as_object)
-        .collect();
+    let objects: Vec<&Map<String, Value>> =
+        list(&answer, "rows").context(strange)?.iter().filter_map(Value::as_object).collect();
     let rows: Vec<Vec<String>> = objects.iter().map(|row| fields(&columns, row)).collect();
     if format == Format::Csv {
         return output::csv(&columns, &rows);
@@ -127,9 +120,6 @@ mod tests {
     fn json_is_the_answer_unchanged_and_csv_has_no_total() {
         assert_eq!(render(BODY, Format::Json).unwrap(), BODY);
         let csv = render(BODY, Format::Csv).unwrap();
-        assert!(
-            csv.ends_with("support,3,0,1,0,1000,0,0,7,0,0.001200000000,0.000000000000\n"),
-            "{csv}"
-        );
+        assert!(csv.ends_with("support,3,0,1,0,1000,0,0,7,0,0.001200000000,0.000000000000\n"), "{csv}");
     }
 }

@@ -34,17 +34,10 @@ impl<'t> Document<'t> {
     /// Parses as much as can be parsed.
     pub(super) fn new(text: &'t str) -> Self {
         let (root, errors) = DeTable::parse_recoverable(text);
-        let mut document = Self {
-            text,
-            errors: Vec::new(),
-            root: Some(root.into_inner()),
-        };
+        let mut document = Self { text, errors: Vec::new(), root: Some(root.into_inner()) };
         for error in errors {
             let line = error.span().map(|span| document.line(span.start));
-            document.errors.push(ConfigError {
-                line,
-                message: error.message().replace('\n', ", "),
-            });
+            document.errors.push(ConfigError { line, message: error.message().replace('\n', ", ") });
         }
         document
     }
@@ -60,10 +53,7 @@ impl<'t> Document<'t> {
         let prefix = format!("{}{key}.", of.prefix);
         let table = match of.take(key) {
             None => DeTable::default(),
-            Some(Entry {
-                value: DeValue::Table(table),
-                ..
-            }) => table,
+            Some(Entry { value: DeValue::Table(table), .. }) => table,
             Some(entry) => {
                 self.wrong(of, key, &entry, &format!("a section `[{}{key}]`", of.prefix));
                 DeTable::default()

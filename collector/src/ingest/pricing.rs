@@ -56,10 +56,7 @@ mod tests {
     use tollgate_core::usage::{Kind, Usage};
 
     fn sheet(input: i128) -> Sheet {
-        Sheet {
-            rates: Rates([(Kind::Input, Picodollars::from_pico(input))].into()),
-            tiers: vec![],
-        }
+        Sheet { rates: Rates([(Kind::Input, Picodollars::from_pico(input))].into()), tiers: vec![] }
     }
 
     fn book() -> PriceBook {
@@ -85,10 +82,7 @@ mod tests {
         UsageRecord {
             provider: "openai".into(),
             request_model: Some("gpt-x".into()),
-            usage: Usage {
-                input_tokens: Some(7),
-                ..Usage::default()
-            },
+            usage: Usage { input_tokens: Some(7), ..Usage::default() },
             ..UsageRecord::default()
         }
     }

@@ -52,17 +52,11 @@ impl Refused {
     /// For what could not be read.
     pub(super) fn malformed(error: &dyn std::fmt::Display) -> Self {
         let detail: String = error.to_string().chars().take(DETAIL_CHARS_MAX).collect();
-        Self {
-            refusal: Refusal::Malformed,
-            detail,
-        }
+        Self { refusal: Refusal::Malformed, detail }
     }
 
     fn new(refusal: Refusal, detail: impl Into<String>) -> Self {
-        Self {
-            refusal,
-            detail: detail.into(),
-        }
+        Self { refusal, detail: detail.into() }
     }
 }
 
@@ -90,11 +84,9 @@ fn texts(record: &UsageRecord) -> Result<(), Refused> {
     ] {
         text(field, value, NAME_BYTES_MAX)?;
     }
-    for (field, value) in [
-        ("gateway", &record.gateway),
-        ("provider", &record.provider),
-        ("operation", &record.operation),
-    ] {
+    for (field, value) in
+        [("gateway", &record.gateway), ("provider", &record.provider), ("operation", &record.operation)]
+    {
         text(field, value, TEXT_BYTES_MAX)?;
     }
     for (field, value, most) in [
@@ -108,9 +100,7 @@ fn texts(record: &UsageRecord) -> Result<(), Refused> {
         ("policy_version", &record.policy_version, TEXT_BYTES_MAX),
         ("request_hash", &record.request_hash, TEXT_BYTES_MAX),
     ] {
-        value
-            .as_deref()
-            .map_or(Ok(()), |value| text(field, value, most))?;
+        value.as_deref().map_or(Ok(()), |value| text(field, value, most))?;
     }
     at_most("tags", who.tags.len(), TAGS_MAX)?;
     for (key, value) in &who.tags {
@@ -188,9 +178,7 @@ fn counts(record: &UsageRecord) -> Result<(), Refused> {
 
 fn money(record: &UsageRecord) -> Result<(), Refused> {
     amount("cost_usd", record.cost_usd)?;
-    record
-        .provider_cost_usd
-        .map_or(Ok(()), |cost| amount("provider_cost_usd", cost))?;
+    record.provider_cost_usd.map_or(Ok(()), |cost| amount("provider_cost_usd", cost))?;
     at_most("charges", record.charges.len(), CHARGES_MAX)?;
     for charge in &record.charges {
         text("charges.model", &charge.model, MODEL_BYTES_MAX)?;

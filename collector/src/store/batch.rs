@@ -49,10 +49,7 @@ impl Batch {
     /// An empty batch of this sender.
     #[must_use]
     pub fn new(sender: Sender) -> Self {
-        Self {
-            sender,
-            rows: Vec::new(),
-        }
+        Self { sender, rows: Vec::new() }
     }
 
     /// Adds a record.

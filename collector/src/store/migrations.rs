@@ -16,10 +16,7 @@ pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 pub(crate) fn migrate_to(connection: &mut Connection, target: usize) -> Result<(), StoreError> {
     let found = version(connection)?;
     if found > newest() {
-        return Err(StoreError::NewerSchema {
-            found,
-            newest: newest(),
-        });
+        return Err(StoreError::NewerSchema { found, newest: newest() });
     }
     let marked: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -72,9 +69,8 @@ mod tests {
         migrate(&mut connection).unwrap();
         assert_eq!(version(&connection).unwrap(), newest());
         for table in ["dims", "records", "rollup_hour", "rollup_day"] {
-            let rows: i64 = connection
-                .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
-                .unwrap();
+            let rows: i64 =
+                connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
             assert_eq!(rows, 1, "{table}");
         }
     }
@@ -91,9 +87,7 @@ mod tests {
     fn a_newer_schema_is_refused() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
-        connection
-            .pragma_update(None, "user_version", newest() as i64 + 1)
-            .unwrap();
+        connection.pragma_update(None, "user_version", newest() as i64 + 1).unwrap();
         let error = migrate(&mut connection).unwrap_err().to_string();
         assert!(error.contains("newer Tollgate"), "{error}");
     }

@@ -64,10 +64,7 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, NotACursor> {
         let (time, seq) = text.split_once('-').ok_or(NotACursor)?;
         let number = |text: &str| i64::from_str_radix(text, 16).ok().filter(|n| *n >= 0);
-        Ok(Self {
-            time_ms: number(time).ok_or(NotACursor)?,
-            seq: number(seq).ok_or(NotACursor)?,
-        })
+        Ok(Self { time_ms: number(time).ok_or(NotACursor)?, seq: number(seq).ok_or(NotACursor)? })
     }
 }
 
@@ -89,10 +86,7 @@ pub(super) fn page(
     let mut next = None;
     let mut looked_at = 0usize;
     while let Some(row) = rows.next()? {
-        let place = Cursor {
-            time_ms: row.get(0)?,
-            seq: row.get(1)?,
-        };
+        let place = Cursor { time_ms: row.get(0)?, seq: row.get(1)? };
         if wanted.keep(row.get(2)?, row.get(3)?, row.get(4)?) {
             if found.len() == query.limit {
                 next = found.last().copied();
@@ -106,19 +100,14 @@ pub(super) fn page(
             break;
         }
     }
-    let records = found
-        .into_iter()
-        .map(|place| body(connection, place.seq))
-        .collect::<Result<_, _>>()?;
+    let records = found.into_iter().map(|place| body(connection, place.seq)).collect::<Result<_, _>>()?;
     Ok(Page { records, next })
 }
 
 /// The record with this id.
 pub(super) fn by_id(connection: &Connection, id: RecordId) -> Result<Option<UsageRecord>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT body FROM records WHERE id = ?1")?;
-    let body: Option<String> = statement
-        .query_row([id.0.as_slice()], |row| row.get(0))
-        .optional()?;
+    let body: Option<String> = statement.query_row([id.0.as_slice()], |row| row.get(0)).optional()?;
     body.as_deref().map(parse).transpose()
 }
 
@@ -135,10 +124,7 @@ fn parse(body: &str) -> Result<UsageRecord, StoreError> {
 impl RecordsQuery {
     /// The place that every record of the page comes after.
     fn end(&self) -> Cursor {
-        let end = Cursor {
-            time_ms: self.to_ms.unwrap_or(i64::MAX),
-            seq: i64::MIN,
-        };
+        let end = Cursor { time_ms: self.to_ms.unwrap_or(i64::MAX), seq: i64::MIN };
         self.after.map_or(end, |after| after.min(end))
     }
 }
@@ -155,12 +141,7 @@ impl Wanted {
         Self {
             dims: dims.iter().map(|dims| query.filters.keep(dims)).collect(),
             outcomes: query.outcomes.iter().copied().map(outcome_code).collect(),
-            cost_statuses: query
-                .cost_statuses
-                .iter()
-                .copied()
-                .map(cost_status_code)
-                .collect(),
+            cost_statuses: query.cost_statuses.iter().copied().map(cost_status_code).collect(),
         }
     }
 
@@ -182,10 +163,7 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_as_printed_and_nothing_else_is_one() {
-        let cursor = Cursor {
-            time_ms: 1_700_000_000_000,
-            seq: 42,
-        };
+        let cursor = Cursor { time_ms: 1_700_000_000_000, seq: 42 };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
         for text in ["", "-", "1", "1-", "x-1", "-1-1", "1--1", "ffffffffffffffffff-1"] {
             assert_eq!(text.parse::<Cursor>(), Err(NotACursor), "{text}");

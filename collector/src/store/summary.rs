@@ -150,19 +150,11 @@ fn spans(query: &SummaryQuery) -> Vec<Span> {
     let (from, to) = (query.from_hour, query.to_hour);
     let first_day = from.saturating_add(HOURS_PER_DAY - 1).div_euclid(HOURS_PER_DAY);
     let end_day = to.div_euclid(HOURS_PER_DAY);
-    let hours = |from, to| Span {
-        grain: Grain::Hour,
-        from,
-        to,
-    };
+    let hours = |from, to| Span { grain: Grain::Hour, from, to };
     if !query.days_fit() || first_day >= end_day {
         return vec![hours(from, to)];
     }
-    let days = Span {
-        grain: Grain::Day,
-        from: first_day,
-        to: end_day,
-    };
+    let days = Span { grain: Grain::Day, from: first_day, to: end_day };
     vec![
         hours(from, first_day.saturating_mul(HOURS_PER_DAY)),
         days,
@@ -211,10 +203,7 @@ struct Period {
 
 impl Period {
     fn new(groups: usize) -> Self {
-        Self {
-            start: None,
-            totals: vec![None; groups],
-        }
+        Self { start: None, totals: vec![None; groups] }
     }
 
     fn turn_to(
@@ -246,11 +235,7 @@ impl Period {
             if summary.rows.len() >= ROWS_MAX {
                 return Err(StoreError::TooManyRows { most: ROWS_MAX });
             }
-            summary.rows.push(SummaryRow {
-                hour: self.start,
-                values: values.clone(),
-                totals,
-            });
+            summary.rows.push(SummaryRow { hour: self.start, values: values.clone(), totals });
         }
         Ok(())
     }
@@ -278,16 +263,9 @@ mod tests {
     fn spans_cover_every_hour_once_and_use_days_where_they_fit() {
         for every in [Every::Period, Every::Day, Every::Hour] {
             for zone in ["UTC", "Europe/Berlin"] {
-                for (from, to) in [
-                    (0, 24),
-                    (1, 23),
-                    (23, 25),
-                    (0, 72),
-                    (5, 100),
-                    (47, 49),
-                    (30, 30),
-                    (-30, 30),
-                ] {
+                for (from, to) in
+                    [(0, 24), (1, 23), (23, 25), (0, 72), (5, 100), (47, 49), (30, 30), (-30, 30)]
+                {
                     let mut hours = Vec::new();
                     for span in spans(&query(from, to, every, zone)) {
                         match span.grain {
@@ -295,11 +273,7 @@ mod tests {
                             Grain::Day => hours.extend(span.from * 24..span.to * 24),
                         }
                     }
-                    assert_eq!(
-                        hours,
-                        (from..to).collect::<Vec<_>>(),
-                        "{from}..{to} {every:?} {zone}"
-                    );
+                    assert_eq!(hours, (from..to).collect::<Vec<_>>(), "{from}..{to} {every:?} {zone}");
                 }
             }
         }

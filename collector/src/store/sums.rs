@@ -91,10 +91,7 @@ impl Sums {
                 sum.quantity = sum.quantity.saturating_add(charge.quantity);
             }
         }
-        Self {
-            totals: Totals::of(record),
-            kinds,
-        }
+        Self { totals: Totals::of(record), kinds }
     }
 
     /// Adds others to these.
@@ -141,10 +138,8 @@ impl Sums {
         let mut kinds = BTreeMap::new();
         while let Some((code, rest)) = reader.bytes.split_first() {
             reader.bytes = rest;
-            let kind = Kind::ALL
-                .into_iter()
-                .find(|kind| self::code(*kind) == *code)
-                .ok_or(SumsError::Damaged)?;
+            let kind =
+                Kind::ALL.into_iter().find(|kind| self::code(*kind) == *code).ok_or(SumsError::Damaged)?;
             let quantity = reader.count()?;
             let cost = reader.money()?;
             kinds.insert(kind, KindSum { quantity, cost });
@@ -172,11 +167,7 @@ impl Totals {
             output_tokens: count(record.usage.output_tokens),
             reasoning_tokens: count(record.usage.reasoning_tokens),
             cost: record.cost_usd,
-            estimated_cost: if estimated {
-                record.cost_usd
-            } else {
-                Picodollars::ZERO
-            },
+            estimated_cost: if estimated { record.cost_usd } else { Picodollars::ZERO },
             provider_cost: record.provider_cost_usd.unwrap_or(Picodollars::ZERO),
         }
     }
@@ -357,12 +348,8 @@ mod tests {
             0..6,
         );
         (counts, money(), money(), money(), kinds).prop_map(|(counts, cost, estimated, provider, kinds)| {
-            let mut totals = Totals {
-                cost,
-                estimated_cost: estimated,
-                provider_cost: provider,
-                ..Totals::default()
-            };
+            let mut totals =
+                Totals { cost, estimated_cost: estimated, provider_cost: provider, ..Totals::default() };
             for (field, count) in totals.counts_mut().into_iter().zip(counts) {
                 *field = count;
             }
@@ -410,10 +397,7 @@ mod tests {
     #[test]
     fn sums_beyond_sixty_four_bits_stay_exact() {
         let cost = Picodollars::from_pico(i128::from(i64::MAX));
-        let record = UsageRecord {
-            cost_usd: cost,
-            ..UsageRecord::default()
-        };
+        let record = UsageRecord { cost_usd: cost, ..UsageRecord::default() };
         let mut sums = Sums::default();
         for _ in 0..10 {
             sums.add(&Sums::of(&record)).unwrap();

@@ -26,10 +26,7 @@ impl TestStore {
         Self {
             store: Store::open(dir.path()).unwrap(),
             path: dir.path().join(DATABASE),
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .build()
-                .unwrap(),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap(),
             _dir: dir,
         }
     }
@@ -43,9 +40,7 @@ impl TestStore {
     }
 
     fn note(&self, sender: Sender) {
-        self.runtime
-            .block_on(self.store.ingest(Batch::new(sender)))
-            .unwrap();
+        self.runtime.block_on(self.store.ingest(Batch::new(sender))).unwrap();
     }
 
     fn page(&self, query: RecordsQuery) -> Page {
@@ -122,16 +117,14 @@ fn any_record() -> impl Strategy<Value = UsageRecord> {
         proptest::sample::select(outcomes.to_vec()),
         proptest::sample::select(statuses.to_vec()),
     )
-        .prop_map(
-            |((number, later_ms, agent), (input, output, rate), outcome, status)| {
-                let mut record = charged(record(number), input, output, rate);
-                record.time_ms += later_ms;
-                record.attribution.agent = ["a", "b", "c"][agent].into();
-                record.outcome = outcome;
-                record.cost_status = status;
-                record
-            },
-        )
+        .prop_map(|((number, later_ms, agent), (input, output, rate), outcome, status)| {
+            let mut record = charged(record(number), input, output, rate);
+            record.time_ms += later_ms;
+            record.attribution.agent = ["a", "b", "c"][agent].into();
+            record.outcome = outcome;
+            record.cost_status = status;
+            record
+        })
 }
 
 fn everything(every: Every, zone: TimeZone) -> SummaryQuery {
@@ -267,11 +260,7 @@ fn filters_and_times_choose_records_and_sums() {
             let mut record = charged(record(number), 10, 1, 1);
             record.time_ms += number * 3_600_000;
             record.attribution.agent = if number % 2 == 0 { "even" } else { "odd" }.into();
-            record.outcome = if number % 3 == 0 {
-                Outcome::Denied
-            } else {
-                Outcome::Ok
-            };
+            record.outcome = if number % 3 == 0 { Outcome::Denied } else { Outcome::Ok };
             record
         })
         .collect();
@@ -288,10 +277,7 @@ fn filters_and_times_choose_records_and_sums() {
     });
     let ids: Vec<_> = page.records.iter().map(|record| &record.id).collect();
     assert_eq!(ids, [&records[4].id, &records[2].id]);
-    let summary = test.summary(SummaryQuery {
-        filters,
-        ..everything(Every::Period, TimeZone::UTC)
-    });
+    let summary = test.summary(SummaryQuery { filters, ..everything(Every::Period, TimeZone::UTC) });
     assert_eq!((summary.total.calls, summary.total.denied), (4, 2));
     assert_eq!(summary.rows.len(), 1);
 }
@@ -314,21 +300,14 @@ fn drop_totals_are_the_newest_of_each_instance() {
     test.note(sender("two", 1, 2));
     let dropped = test.runtime.block_on(test.store.dropped()).unwrap();
     assert_eq!(dropped, [("ring_full".to_owned(), 10)]);
-    let seen = |since| {
-        test.runtime
-            .block_on(test.store.instances_seen_since(since))
-            .unwrap()
-    };
+    let seen = |since| test.runtime.block_on(test.store.instances_seen_since(since)).unwrap();
     assert_eq!((seen(START_MS as i64), seen(START_MS as i64 + 1)), (2, 0));
 }
 
 #[test]
 fn what_was_acknowledged_is_there_after_opening_again() {
     let dir = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     for round in 0..3 {
         let store = Store::open(dir.path()).unwrap();
         let mut batch = Batch::new(Sender::default());
@@ -355,16 +334,11 @@ fn a_failed_transaction_leaves_nothing_and_the_next_works() {
     let hour = START_MS as i64 / MS_PER_HOUR;
     let other = Connection::open(&path).unwrap();
     other
-        .execute(
-            "INSERT INTO rollup_hour VALUES (?1, 1, ?2)",
-            rusqlite::params![hour, full.encode()],
-        )
+        .execute("INSERT INTO rollup_hour VALUES (?1, 1, ?2)", rusqlite::params![hour, full.encode()])
         .unwrap();
     assert!(writer.store(std::slice::from_ref(&batch)).is_err());
     let rows = |table: &str| -> i64 {
-        other
-            .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
-            .unwrap()
+        other.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     };
     assert_eq!((rows("records"), rows("dims"), rows("rollup_day")), (0, 0, 0));
     other.execute("DELETE FROM rollup_hour", []).unwrap();

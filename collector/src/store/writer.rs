@@ -56,11 +56,7 @@ impl Writer {
                 Ok(sums.encode())
             },
         )?;
-        let mut writer = Self {
-            connection,
-            dims: HashMap::new(),
-            last_write_failed: false,
-        };
+        let mut writer = Self { connection, dims: HashMap::new(), last_write_failed: false };
         writer.load_dims()?;
         Ok(writer)
     }
@@ -137,9 +133,7 @@ impl Writer {
     }
 
     fn transact(&mut self, batches: &[Batch]) -> Result<Vec<Stored>, StoreError> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut rollups = Rollups::default();
         let mut all = Vec::with_capacity(batches.len());
         for batch in batches {
@@ -163,9 +157,7 @@ impl Writer {
 
     /// Takes the write lock; after a failed write, writes and flushes too, as only that shows that it works again.
     fn probe(&mut self) -> Result<(), StoreError> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if self.last_write_failed {
             transaction.execute_batch(
                 "CREATE TABLE probe (a); INSERT INTO probe VALUES (zeroblob(65536)); DROP TABLE probe;",
@@ -183,8 +175,7 @@ impl Writer {
     }
 
     fn checkpoint(&self) -> Result<(), StoreError> {
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
 }
@@ -292,12 +283,7 @@ fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<(), Sto
          ON CONFLICT DO UPDATE SET dropped = excluded.dropped",
     )?;
     for (reason, dropped) in &sender.dropped {
-        statement.execute(params![
-            sender.gateway,
-            sender.instance,
-            reason,
-            clamped(*dropped)
-        ])?;
+        statement.execute(params![sender.gateway, sender.instance, reason, clamped(*dropped)])?;
     }
     Ok(())
 }
