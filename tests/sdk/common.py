@@ -1,4 +1,7 @@
-"""What the SDK scripts share: attribution headers, and one JSON line for each call."""
+"""What the SDK scripts share: attribution headers, and one JSON line for each call.
+
+Each call is a run of its own, so that its record is found by the name of the call.
+"""
 
 import json
 import sys
@@ -13,6 +16,7 @@ def headers(call, agent):
         "x-tollgate-agent": agent,
         "x-tollgate-team": "sdk",
         "x-tollgate-environment": "test",
+        "x-tollgate-run": call,
     }
 
 

@@ -93,12 +93,24 @@ impl Collector {
         self.directory.join("data/ingest.token")
     }
 
+    /// Its API.
+    #[must_use]
+    pub const fn api(&self) -> Api {
+        Api(self.address)
+    }
+}
+
+/// The API of a collector.
+#[derive(Clone, Copy, Debug)]
+pub struct Api(SocketAddr);
+
+impl Api {
     /// A `GET` of its API.
     ///
     /// # Errors
     /// No answer, not 200, or not JSON.
     pub fn get(&self, path: &str) -> Result<Value> {
-        let body = get_blocking(self.address, path)?;
+        let body = get_blocking(self.0, path)?;
         serde_json::from_str(&body).with_context(|| format!("{path} answers what is not JSON: {body}"))
     }
 
@@ -134,6 +146,22 @@ impl Collector {
         let records = self.wait_for(|records| records.contains_key(call));
         let records = records.with_context(|| format!("no record of call {call}"))?;
         records.get(call).cloned().context("a record that was there")
+    }
+
+    /// The record of the call that the run `run` consists of, once it has arrived.
+    ///
+    /// # Errors
+    /// It does not arrive within fifteen seconds, or it is not alone.
+    pub fn record_of_run(&self, run: &str) -> Result<Value> {
+        let of_run = |record: &&Value| record.get("run").is_some_and(|known| known == run);
+        let records = self.wait_for(|records| records.values().any(|record| of_run(&record)));
+        let records = records.with_context(|| format!("no record of run {run}"))?;
+        let mut records = records.values().filter(of_run);
+        let record = records.next().cloned().context("a record that was there")?;
+        if records.next().is_some() {
+            bail!("several records of run {run}");
+        }
+        Ok(record)
     }
 
     /// All records, once there are at least `count`.

@@ -7,6 +7,7 @@
 //! | [`render`] | how a file of `envoy/` becomes one that runs here |
 //! | [`collector`] | a running collector and its API |
 //! | [`stack`] | all of them together |
+//! | [`books`] | whether a record says what the providers' ledger says |
 //! | [`http`] | a client that can send and break off anything |
 //! | [`sdk`] | the providers' official Python SDKs |
 //! | [`process`], [`ports`] | children that never outlive a test; free ports |
@@ -15,6 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))] // a test that cannot go on should say where
 
 pub mod artifacts;
+pub mod books;
 pub mod collector;
 pub mod envoy;
 pub mod http;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tollgate_simulator::Simulator;
 
 use crate::artifacts::{self, Workspace};
-use crate::collector::Collector;
+use crate::collector::{Api, Collector};
 use crate::envoy::{Envoy, Start};
 use crate::http::{Call, Reply};
 use crate::ports;
@@ -101,6 +101,7 @@ pub struct Stack {
     /// The providers.
     pub simulator: Simulator,
     gateway: SocketAddr,
+    api: Api,
     directory: PathBuf,
 }
 
@@ -142,7 +143,8 @@ impl Stack {
             plugin,
         })?;
         let gateway = product.envoy.address();
-        Ok(Self { product: Mutex::new(product), simulator, gateway, directory })
+        let api = product.collector.api();
+        Ok(Self { product: Mutex::new(product), simulator, gateway, api, directory })
     }
 
     /// The stack that the tests of one file share: started by the first, stopped after the last that holds it.
@@ -166,6 +168,12 @@ impl Stack {
         self.gateway
     }
 
+    /// The collector's API.
+    #[must_use]
+    pub const fn api(&self) -> Api {
+        self.api
+    }
+
     /// Sends a call through the gateway.
     ///
     /// # Errors
@@ -180,7 +188,7 @@ impl Stack {
     /// The answer has no call id, or the record does not arrive.
     pub fn record_of(&self, reply: &Reply) -> Result<Value> {
         let call = reply.header("x-tollgate-call").context("the answer has no x-tollgate-call")?;
-        self.with(|product| product.collector.record(&call))
+        self.api.record(&call)
     }
 
     /// Looks at collector and gateway.

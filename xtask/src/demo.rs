@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use tollgate_simulator::{Random, Served, Simulator};
+use tollgate_tests::books::{dollars, pico};
 use tollgate_tests::http::Call;
 use tollgate_tests::stack::Product;
 
@@ -37,7 +38,7 @@ pub fn run(product: &Product, simulator: &Simulator, tollgate: &Path) -> Result<
     println!();
     let mut differences = simulator.ledger().violations();
     for by in DIMENSIONS {
-        let summary = product.collector.get(&format!("/api/v1/summary?by={by}&since=1d"))?;
+        let summary = product.collector.api().get(&format!("/api/v1/summary?by={by}&since=1d"))?;
         compare(by, &summary, &served, &mut differences)?;
     }
     if !differences.is_empty() {
@@ -152,7 +153,7 @@ impl Habit {
 fn wait_until_stored(product: &Product, calls: usize) -> Result<()> {
     let start = Instant::now();
     loop {
-        let summary = product.collector.get("/api/v1/summary?by=team&since=1d")?;
+        let summary = product.collector.api().get("/api/v1/summary?by=team&since=1d")?;
         let stored = summary.pointer("/total/calls").and_then(Value::as_u64).unwrap_or(0);
         if stored >= calls as u64 {
             return Ok(());
@@ -241,20 +242,6 @@ fn by_summary(by: &str, summary: &Value) -> Result<BTreeMap<String, Row>> {
     Ok(named)
 }
 
-/// Pico-dollars of a decimal string of dollars; not the product's own reading of it.
-fn pico(amount: &str) -> Result<i128> {
-    let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));
-    if fraction.len() > 12 {
-        bail!("`{amount}` has more than twelve decimals");
-    }
-    let digits = format!("{whole}{fraction:0<12}");
-    digits.parse().with_context(|| format!("`{amount}` is not an amount"))
-}
-
-fn dollars(pico: i128) -> String {
-    format!("{}.{:012}", pico / 1_000_000_000_000, pico % 1_000_000_000_000)
-}
-
 /// Seed of the demo's traffic and of the simulator's answers.
 pub const SEED: u64 = 7;
 const CALLS_PER_AGENT: usize = 120;
@@ -328,16 +315,3 @@ const AGENTS: [Agent; 5] = [
         ],
     },
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_are_read_and_written_alike() {
-        assert_eq!(pico("0.001234500000").ok(), Some(1_234_500_000));
-        assert_eq!(pico("12").ok(), Some(12_000_000_000_000));
-        assert_eq!(dollars(1_234_500_000), "0.001234500000");
-        assert!(pico("0.0000000000001").is_err());
-    }
-}

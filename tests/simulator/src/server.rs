@@ -178,7 +178,9 @@ async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respon
 
 fn route(asked: Asked) -> Answer {
     let path = asked.received.path.split('?').next().unwrap_or_default().to_owned();
-    let gemini_call = path.strip_prefix("/v1beta/models/").and_then(|rest| rest.split_once(':'));
+    let gemini_call = ["/v1beta/models/", "/v1/models/"]
+        .iter()
+        .find_map(|prefix| path.strip_prefix(prefix)?.split_once(':'));
     let provider = match (path.as_str(), gemini_call) {
         (_, Some(_)) => "gemini",
         ("/v1/messages" | "/v1/messages/count_tokens", _) => "anthropic",

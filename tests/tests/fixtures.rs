@@ -1,0 +1,135 @@
+//! Every fixture of the project, replayed through Envoy and the module: its record equals `tollgate meter`'s line.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use base64::Engine as _;
+use serde_json::Value;
+use tollgate_simulator::{Recorded, fingerprint};
+use tollgate_tests::artifacts::{self, Workspace};
+use tollgate_tests::http::Call;
+use tollgate_tests::stack::{PROVIDERS, Stack};
+
+#[tokio::test]
+async fn a_replayed_fixture_is_recorded_as_the_command_line_meters_it() {
+    let workspace = Workspace::find().unwrap();
+    let files = corpora(&workspace.file("core/testdata"));
+    assert!(!files.is_empty(), "core/testdata has no fixtures");
+    let stack = Stack::start("fixtures").unwrap();
+    let mut differences = Vec::new();
+    let mut replayed = 0;
+    for file in files {
+        let metered = metered(&file);
+        for fixture in lines(&file) {
+            let id = fixture["id"].as_str().unwrap();
+            let expected = metered.get(id).unwrap_or_else(|| panic!("`meter` has no line for {id}"));
+            let Some(provider) = routed(&fixture, expected) else { continue };
+            for write_bytes in [0, 13, 1000] {
+                let found = replay(&stack, &fixture, provider, write_bytes).await;
+                replayed += 1;
+                for field in COMPARED {
+                    let (found, expected) = (&found[*field], &expected[*field]);
+                    if found != expected {
+                        differences.push(format!(
+                            "{} {id}, {write_bytes} bytes a write: {field} is {found}, `meter` says {expected}",
+                            file.display()
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        differences.is_empty(),
+        "{} of {replayed} differ:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+    println!("{replayed} replays");
+}
+
+/// Serves the fixture's answer to the fixture's request, and waits for its record.
+async fn replay(stack: &Stack, fixture: &Value, provider: &str, write_bytes: usize) -> Value {
+    let name = format!("{}-{write_bytes}", fixture["id"].as_str().unwrap());
+    let body = base64::engine::general_purpose::STANDARD
+        .decode(fixture["response_body_base64"].as_str().unwrap())
+        .unwrap();
+    let status = u16::try_from(fixture["response_status"].as_u64().unwrap()).unwrap();
+    let expected_fingerprint = fingerprint(&body);
+    stack.simulator.replay(&name, Recorded { status, headers: headers(fixture), body, write_bytes });
+    let path = format!("/{provider}{}", path_and_query(fixture));
+    let request = fixture["request_body"].as_str().unwrap_or_default().to_owned();
+    let call = Call::post_bytes(&path, request)
+        .header("content-type", "application/json")
+        .header("x-sim-call", &name);
+    let reply = stack.send(call).await.unwrap();
+    assert_eq!(reply.status, status, "{name}");
+    assert_eq!(fingerprint(&reply.body), expected_fingerprint, "{name}: the answer was changed");
+    stack.record_of(&reply).unwrap()
+}
+
+/// The route that leads to this fixture's provider; none for what `envoy.yaml` has no route for.
+fn routed<'a>(fixture: &Value, metered: &'a Value) -> Option<&'a str> {
+    let provider = metered["provider"].as_str()?;
+    let is_http = fixture["transport"].as_str().is_none_or(|transport| transport == "http");
+    (is_http && PROVIDERS.contains(&provider)).then_some(provider)
+}
+
+fn path_and_query(fixture: &Value) -> String {
+    let url = fixture["url"].as_str().unwrap_or_default();
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let from_url = after_scheme.find('/').map(|at| after_scheme[at..].to_owned());
+    from_url.unwrap_or_else(|| fixture["path"].as_str().unwrap().to_owned())
+}
+
+fn headers(fixture: &Value) -> Vec<(String, String)> {
+    let Some(headers) = fixture["response_headers"].as_object() else { return Vec::new() };
+    let values = |value: &Value| match value {
+        Value::Array(values) => values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect(),
+        value => value.as_str().map(str::to_owned).into_iter().collect::<Vec<_>>(),
+    };
+    headers
+        .iter()
+        .flat_map(|(name, value)| values(value).into_iter().map(|value| (name.clone(), value)))
+        .collect()
+}
+
+/// What `tollgate meter` prints for each line of the file, by its id.
+fn metered(file: &Path) -> BTreeMap<String, Value> {
+    let output = Command::new(artifacts::build_collector().unwrap())
+        .args(["meter", "--format", "json", "--corpus"])
+        .arg(file)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "tollgate meter: {}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.map(|line| (line["id"].as_str().unwrap().to_owned(), line)).collect()
+}
+
+fn lines(file: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn corpora(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
+    files.sort();
+    files
+}
+
+/// Fields of `meter`'s lines that a record has under the same names.
+const COMPARED: &[&str] = &[
+    "provider",
+    "operation",
+    "request_model",
+    "response_model",
+    "outcome",
+    "usage",
+    "cost_usd",
+    "cost_status",
+];
