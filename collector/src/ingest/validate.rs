@@ -87,11 +87,7 @@ fn texts(record: &UsageRecord) -> Result<(), Refused> {
     for (field, value) in
         [("gateway", &record.gateway), ("provider", &record.provider), ("operation", &record.operation)]
     {
-<<<<<<< HEAD
         name(field, value, TEXT_BYTES_MAX)?;
-=======
-        text(field, value, TEXT_BYTES_MAX)?;
->>>>>>> refs/heads/harness
     }
     for (field, value, most) in [
         ("run", &who.run, NAME_BYTES_MAX),

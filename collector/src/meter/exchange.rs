@@ -28,14 +28,10 @@ pub struct Exchange {
     /// Which API, for reports.
     #[serde(default)]
     pub api: String,
-    #[serde(default)]
-    method: Option<String>,
     url: String,
     path: String,
     #[serde(default = "http")]
     transport: String,
-    #[serde(default)]
-    request_headers: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     request_body: Option<Value>,
     #[serde(default)]
