@@ -42,7 +42,7 @@ enum Content {
 }
 
 /// The head of a provider's answer.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy)]
 pub struct ResponseHead<'a> {
     /// HTTP status.
     pub status: u16,
@@ -50,6 +50,8 @@ pub struct ResponseHead<'a> {
     pub content_type: Option<&'a str>,
     /// `content-encoding`.
     pub content_encoding: Option<&'a str>,
+    /// Any other header, by its lower-case name: some providers count there.
+    pub header: &'a dyn Fn(&str) -> Option<String>,
 }
 
 /// How an exchange ended, as the gateway saw it.
@@ -113,10 +115,14 @@ impl Call {
     /// The answer's head came. A second head (after an upgrade or an informational answer) replaces the first.
     pub fn response_head(&mut self, head: &ResponseHead<'_>, now_ms: u64) {
         let encoding = head.content_encoding.filter(|encoding| !matches!(encoding.trim(), "" | "identity"));
-        let mut meter = Meter::new(self.target.api);
+        let mut meter = Meter::new(&self.target.provider, self.target.api);
         if let Some(encoding) = encoding {
             meter.encoded(encoding);
         }
+        if head.status == SWITCHING_PROTOCOLS {
+            meter.upgraded();
+        }
+        meter.headers(head.header);
         self.answer = Some(Answer {
             status: head.status,
             first_byte_ms: now_ms.saturating_sub(self.time_ms),
@@ -187,7 +193,9 @@ impl Call {
 
     fn streams(&self) -> bool {
         let body = self.answer.as_ref().map_or(Body::Empty, |answer| answer.meter.body());
-        self.request.stream() || self.path_streams || body == Body::Sse
+        self.request.stream()
+            || self.path_streams
+            || matches!(body, Body::Sse | Body::EventStream | Body::WebSocket)
     }
 
     fn outcome(&self, ending: Ending) -> Outcome {
@@ -206,7 +214,7 @@ impl Call {
 
     /// What is to be paid for: the table "what is paid when nothing was measured" of ARCHITECTURE.md.
     fn consumed(&self, ending: Ending, outcome: Outcome) -> Consumed {
-        let reported = self.answer.as_ref().and_then(|answer| answer.meter.reported(&self.target.provider));
+        let reported = self.answer.as_ref().and_then(|answer| answer.meter.reported());
         let named_tier = self.answer.as_ref().and_then(|answer| answer.meter.reading().service_tier());
         let reported_tier = reported.as_ref().and_then(Normalised::service_tier);
         let service_tier = reported_tier.or(named_tier).map(str::to_owned);
@@ -214,6 +222,8 @@ impl Call {
         let aborted = matches!(ending, Ending::ClientAbort | Ending::UpstreamAbort);
         let measure = match reported {
             _ if ending == Ending::NotSent => Measure::Nothing,
+            // Paid when the result is fetched.
+            Some(normalised) if self.target.api == Api::Deferred => Measure::Elsewhere(normalised),
             Some(_) if self.target.api.is_free() => Measure::Nothing,
             Some(normalised) if aborted => self.cut_short(normalised),
             Some(normalised) => Measure::Reported(normalised),
@@ -258,6 +268,8 @@ enum Measure {
     Reported(Normalised),
     /// The gateway worked it out.
     Estimated(Normalised),
+    /// The provider reported it, but it is paid with another call.
+    Elsewhere(Normalised),
     /// Nothing is paid.
     Nothing,
     /// Nobody knows.
@@ -272,6 +284,11 @@ impl Measure {
                 return;
             }
             Self::Unknown => {
+                record.cost_status = CostStatus::Unpriced;
+                return;
+            }
+            Self::Elsewhere(normalised) => {
+                record.usage = normalised.usage;
                 record.cost_status = CostStatus::Unpriced;
                 return;
             }
@@ -339,8 +356,9 @@ impl Answer {
         let body = self.meter.body();
         let unexpected = match (self.content_type, body) {
             (_, Body::Empty) => false,
-            (Content::Json, Body::Json)
-            | (Content::EventStream, Body::Sse)
+            (_, Body::WebSocket)
+            | (Content::Json, Body::Json)
+            | (Content::EventStream, Body::Sse | Body::EventStream)
             | (Content::Other, Body::Unread) => false,
             _ => self.status < 400 && !self.encoded,
         };
@@ -362,12 +380,15 @@ impl Content {
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match essence.as_str() {
             "application/json" => Self::Json,
-            "text/event-stream" => Self::EventStream,
+            "text/event-stream" | "application/vnd.amazon.eventstream" => Self::EventStream,
+            "application/x-jsonl" | "application/jsonl" => Self::Json,
             other if other.ends_with("+json") || other.ends_with("ndjson") => Self::Json,
             _ => Self::Other,
         }
     }
 }
+
+const SWITCHING_PROTOCOLS: u16 = 101;
 
 #[cfg(test)]
 mod tests {
@@ -417,6 +438,7 @@ mod tests {
             status: exchange.status,
             content_type: Some(exchange.content_type),
             content_encoding: None,
+            header: &|_| None,
         };
         if exchange.ending != Ending::NotSent {
             call.response_head(&head, 1_010);
@@ -504,8 +526,12 @@ mod tests {
     fn an_encoding_that_is_not_read_is_said() {
         let target = Target::recognise(Some("openai"), "", CHAT.path);
         let mut call = Call::begin("id".into(), 0, target, CHAT.path);
-        let head =
-            ResponseHead { status: 200, content_encoding: Some("compress"), ..ResponseHead::default() };
+        let head = ResponseHead {
+            status: 200,
+            content_type: None,
+            content_encoding: Some("compress"),
+            header: &|_| None,
+        };
         call.response_head(&head, 0);
         call.response_body(&[0x1f, 0x9d]);
         let record = call.settle(Ending::Complete, "g", Some(&book()), 1);

@@ -18,6 +18,7 @@
 pub mod attribution;
 pub mod call;
 pub mod estimate;
+pub mod eventstream;
 pub mod gateway;
 pub mod id;
 pub mod inflate;
@@ -31,4 +32,5 @@ pub mod request;
 pub mod sse;
 pub mod sync;
 pub mod usage;
+pub mod websocket;
 pub mod wire;

@@ -1,25 +1,26 @@
 //! The meter: an answer's bytes in, its usage out.
 //!
-//! Reads what stands in the body whatever its content type says: the first byte tells JSON from Server-Sent
-//! Events. Holds a bounded amount of state (see [`crate::json`]); the bytes themselves pass elsewhere.
+//! Reads what stands in the body whatever its content type says: the first byte tells JSON, Server-Sent Events
+//! and AWS event streams apart. Holds a bounded amount of state (see [`crate::json`] and [`crate::inflate`]);
+//! the bytes themselves pass elsewhere.
 
+mod documents;
+
+use crate::eventstream::EventStreamDecoder;
 use crate::inflate::Inflate;
-use crate::json::Scanner;
 use crate::provider::Api;
-use crate::sse::{Events, SseDecoder};
-use crate::wire::{Family, Field, Normalised, Reading};
+use crate::sse::SseDecoder;
+use crate::websocket::WebSocketDecoder;
+use crate::wire::{Normalised, Reading, Turn};
+use documents::Documents;
 
 /// Meters one answer.
 #[derive(Debug)]
 pub struct Meter {
-    api: Api,
     inflate: Option<Inflate>,
     framing: Framing,
-    scanner: Scanner<Field>,
-    reading: Reading,
+    documents: Documents,
     body_bytes: u64,
-    documents_broken: u64,
-    head: EventHead,
 }
 
 /// How documents are framed in the body.
@@ -29,6 +30,8 @@ enum Framing {
     Undecided,
     Json,
     Sse(SseDecoder),
+    EventStream(Box<EventStreamDecoder>),
+    WebSocket(Box<WebSocketDecoder>),
     /// Text, HTML, or an encoding that is not read.
     Unread,
 }
@@ -42,24 +45,23 @@ pub enum Body {
     Json,
     /// Server-Sent Events.
     Sse,
-    /// Neither.
+    /// An AWS event stream.
+    EventStream,
+    /// A websocket's frames.
+    WebSocket,
+    /// None of these.
     Unread,
 }
 
 impl Meter {
-    /// A meter for an answer of this API.
+    /// A meter for an answer of this provider's API.
     #[must_use]
-    pub fn new(api: Api) -> Self {
-        let family = Family::of(api);
+    pub fn new(provider: &str, api: Api) -> Self {
         Self {
-            api,
             inflate: None,
             framing: Framing::Undecided,
-            scanner: Scanner::new(family.shape()),
-            reading: Reading::new(family),
+            documents: Documents::new(Reading::new(provider, api), api == Api::Invoke),
             body_bytes: 0,
-            documents_broken: 0,
-            head: EventHead::default(),
         }
     }
 
@@ -68,6 +70,21 @@ impl Meter {
         self.inflate = Inflate::of(content_encoding);
         if self.inflate.is_none() {
             self.framing = Framing::Unread;
+        }
+    }
+
+    /// The body is a websocket's frames.
+    pub fn upgraded(&mut self) {
+        self.framing = Framing::WebSocket(Box::default());
+    }
+
+    /// Response headers that may have counts: takes those of the API's family from `header`.
+    pub fn headers(&mut self, header: &dyn Fn(&str) -> Option<String>) {
+        let reading = self.documents.reading_mut();
+        for (header_name, name) in reading.family().headers() {
+            if let Some(count) = header(header_name).and_then(|text| text.trim().parse().ok()) {
+                reading.set_header(name, count);
+            }
         }
     }
 
@@ -89,43 +106,42 @@ impl Meter {
         }
         match &mut self.framing {
             Framing::Undecided | Framing::Unread => {}
-            Framing::Json => self.scanner.feed(bytes, &mut self.reading),
-            Framing::Sse(decoder) => decoder.feed(
-                bytes,
-                &mut Documents {
-                    scanner: &mut self.scanner,
-                    reading: &mut self.reading,
-                    broken: &mut self.documents_broken,
-                    head: &mut self.head,
-                },
-            ),
+            Framing::Json => self.documents.json(bytes),
+            Framing::Sse(decoder) => decoder.feed(bytes, &mut self.documents),
+            Framing::EventStream(decoder) => decoder.feed(bytes, &mut self.documents),
+            Framing::WebSocket(decoder) => decoder.feed(bytes, &mut self.documents),
         }
     }
 
     /// Ends the body.
     pub fn finish(&mut self) {
         match &mut self.framing {
-            Framing::Undecided | Framing::Unread => {}
-            Framing::Json => self.scanner.finish(&mut self.reading),
-            Framing::Sse(decoder) => decoder.finish(&mut Documents {
-                scanner: &mut self.scanner,
-                reading: &mut self.reading,
-                broken: &mut self.documents_broken,
-                head: &mut self.head,
-            }),
+            Framing::Json => self.documents.json_end(),
+            Framing::Sse(decoder) => decoder.finish(&mut self.documents),
+            Framing::EventStream(decoder) => {
+                if decoder.exceptions() > 0 {
+                    self.documents.reading_mut().set_error();
+                }
+            }
+            Framing::Undecided | Framing::WebSocket(_) | Framing::Unread => {}
         }
     }
 
     /// What the body has said so far.
     #[must_use]
     pub const fn reading(&self) -> &Reading {
-        &self.reading
+        self.documents.reading()
     }
 
     /// What the provider reported, or `None` when it reported no counts.
     #[must_use]
-    pub fn reported(&self, provider: &str) -> Option<Normalised> {
-        self.reading.reported(provider, self.api)
+    pub fn reported(&self) -> Option<Normalised> {
+        self.reading().reported()
+    }
+
+    /// Takes the turns of a session that have ended since.
+    pub fn take_turns(&mut self) -> Vec<Turn> {
+        self.documents.reading_mut().take_turns()
     }
 
     /// What the body turned out to be.
@@ -135,6 +151,8 @@ impl Meter {
             Framing::Undecided => Body::Empty,
             Framing::Json => Body::Json,
             Framing::Sse(_) => Body::Sse,
+            Framing::EventStream(_) => Body::EventStream,
+            Framing::WebSocket(_) => Body::WebSocket,
             Framing::Unread => Body::Unread,
         }
     }
@@ -143,9 +161,12 @@ impl Meter {
     #[must_use]
     pub fn is_cut(&self) -> bool {
         match &self.framing {
-            Framing::Json => !self.scanner.is_outside() || self.scanner.documents() == 0,
-            Framing::Sse(decoder) => decoder.is_open() || self.documents_broken > 0,
-            Framing::Undecided | Framing::Unread => false,
+            Framing::Json => self.documents.is_json_cut(),
+            Framing::Sse(decoder) => decoder.is_open() || self.documents.broken() > 0,
+            Framing::EventStream(decoder) => {
+                decoder.is_open() || decoder.is_broken() || self.documents.broken() > 0
+            }
+            Framing::Undecided | Framing::WebSocket(_) | Framing::Unread => false,
         }
     }
 
@@ -153,7 +174,10 @@ impl Meter {
     /// than there is for it.
     #[must_use]
     pub fn is_unread(&self) -> bool {
-        matches!(self.framing, Framing::Unread) || self.inflate.as_ref().is_some_and(Inflate::is_broken)
+        let compressed = matches!(&self.framing, Framing::WebSocket(decoder) if decoder.compressed() > 0);
+        compressed
+            || matches!(self.framing, Framing::Unread)
+            || self.inflate.as_ref().is_some_and(Inflate::is_broken)
     }
 
     /// Bytes of the body so far, as they came.
@@ -171,53 +195,46 @@ impl Framing {
             Some(b'{' | b'[' | b'"') => Self::Json,
             // `data:`, `event:`, `id:`, `retry:`, and comments.
             Some(b'd' | b'e' | b'i' | b'r' | b':') => Self::Sse(SseDecoder::default()),
+            // The high byte of a frame's length: frames are below 16 MiB.
+            Some(0) => Self::EventStream(Box::default()),
             Some(_) => Self::Unread,
         }
     }
 }
 
-/// The documents in a stream of events.
-struct Documents<'a> {
-    scanner: &'a mut Scanner<Field>,
-    reading: &'a mut Reading,
-    broken: &'a mut u64,
-    head: &'a mut EventHead,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The first bytes of an event's data, to know OpenAI's closing `[DONE]`, which is no JSON.
-#[derive(Debug, Default)]
-struct EventHead {
-    bytes: [u8; 6],
-    len: usize,
-}
-
-impl EventHead {
-    fn push(&mut self, piece: &[u8]) {
-        for byte in piece.iter().take(self.bytes.len().saturating_sub(self.len)) {
-            if let Some(slot) = self.bytes.get_mut(self.len) {
-                *slot = *byte;
-                self.len += 1;
-            }
+    fn metered(api: Api, pieces: &[&[u8]]) -> Meter {
+        let mut meter = Meter::new("openai", api);
+        for piece in pieces {
+            meter.feed(piece);
         }
+        meter.finish();
+        meter
     }
 
-    fn is_done(&self) -> bool {
-        self.bytes == *b"[DONE]"
+    #[test]
+    fn state_is_bounded_whatever_arrives() {
+        let line =
+            format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n", "x".repeat(100_000));
+        let usage = "data: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
+        let stream = [line.as_str(), usage, "data: [DONE]\n\n"].concat();
+        let meter = metered(Api::ChatCompletions, &[stream.as_bytes()]);
+        assert_eq!(meter.reported().and_then(|normalised| normalised.usage.output_tokens), Some(2));
+        assert!(!meter.is_cut());
     }
-}
 
-impl Events for Documents<'_> {
-    fn data(&mut self, piece: &[u8]) {
-        self.head.push(piece);
-        self.scanner.feed(piece, self.reading);
-    }
-
-    fn event_end(&mut self) {
-        self.scanner.finish(self.reading);
-        if !self.scanner.is_outside() && !self.head.is_done() {
-            *self.broken += 1;
+    #[test]
+    fn text_that_is_no_json_is_not_read() {
+        for (body, expected) in [
+            ("<html>", Body::Unread),
+            ("upstream connect error", Body::Unread),
+            ("", Body::Empty),
+            (" \n", Body::Empty),
+        ] {
+            assert_eq!(metered(Api::ChatCompletions, &[body.as_bytes()]).body(), expected, "{body:?}");
         }
-        *self.head = EventHead::default();
-        self.scanner.reset();
     }
 }

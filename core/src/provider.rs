@@ -17,7 +17,7 @@ pub struct Target {
     pub path_model: Option<String>,
 }
 
-/// The wire formats and endpoints that are told apart.
+/// The endpoints that are told apart.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Api {
     /// OpenAI `/chat/completions`, and everything compatible with it.
@@ -28,10 +28,51 @@ pub enum Api {
     Responses,
     /// OpenAI `/embeddings`.
     Embeddings,
-    /// Anthropic `/v1/messages`, also on Vertex AI, Azure and (InvokeModel) Bedrock.
+    /// OpenAI `/images/…`.
+    Images,
+    /// OpenAI `/audio/transcriptions` and `/audio/translations`.
+    Transcription,
+    /// OpenAI `/audio/speech`.
+    Speech,
+    /// OpenAI and xAI `/realtime`, a websocket.
+    Realtime,
+    /// OpenAI `/moderations`, which costs nothing.
+    Moderation,
+    /// Anthropic `/v1/messages`, also on Vertex AI and Azure.
     Messages,
-    /// Google `:generateContent` and `:streamGenerateContent`.
+    /// Anthropic `/v1/messages/batches/{id}/results`: one result a line.
+    MessageBatchResults,
+    /// Google `:generateContent`, `:streamGenerateContent`, and its embeddings.
     GenerateContent,
+    /// Google `:embedContent` and `:batchEmbedContents`.
+    EmbedContent,
+    /// Google `/interactions`.
+    Interactions,
+    /// Google `BidiGenerateContent`, a websocket.
+    Live,
+    /// Vertex AI `:predict`.
+    Predict,
+    /// Bedrock `/model/{id}/converse` and `/converse-stream`.
+    Converse,
+    /// Bedrock `/model/{id}/invoke` and `/invoke-with-response-stream`.
+    Invoke,
+    /// Cohere `/v1/chat`, `/v2/chat` and `/v1/generate`.
+    CohereChat,
+    /// Cohere `/embed`.
+    CohereEmbed,
+    /// `/rerank`, at Cohere and others.
+    Rerank,
+    /// Ollama `/api/chat` and `/api/generate`.
+    OllamaChat,
+    /// Ollama `/api/embed` and `/api/embeddings`.
+    OllamaEmbed,
+    /// Hugging Face's tasks, `/models/{model}` and `/pipeline/{task}/{model}`.
+    HuggingFaceTask,
+    /// Mistral `/ocr`.
+    Ocr,
+    /// Starts, lists or asks after work that is done later (batches, fine-tuning, asynchronous jobs): what it
+    /// costs shows when its result is fetched.
+    Deferred,
     /// Counts tokens and costs nothing, at any provider.
     CountTokens,
     /// An endpoint that is not known. A `POST` is recorded, unpriced unless its answer has usage that can be read.
@@ -43,19 +84,65 @@ impl Api {
     #[must_use]
     pub const fn operation(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Responses | Self::Messages => "chat",
-            Self::Completions => "text_completion",
-            Self::Embeddings => "embeddings",
-            Self::GenerateContent => "generate_content",
+            Self::ChatCompletions
+            | Self::Responses
+            | Self::Messages
+            | Self::Converse
+            | Self::CohereChat
+            | Self::OllamaChat => "chat",
+            Self::Completions | Self::Invoke | Self::HuggingFaceTask => "text_completion",
+            Self::Embeddings | Self::EmbedContent | Self::Predict | Self::CohereEmbed | Self::OllamaEmbed => {
+                "embeddings"
+            }
+            Self::GenerateContent | Self::Interactions => "generate_content",
+            Self::Images => "image_generation",
+            Self::Transcription => "transcription",
+            Self::Speech => "speech",
+            Self::Realtime | Self::Live => "realtime",
+            Self::Moderation => "moderation",
+            Self::MessageBatchResults | Self::Deferred => "batch",
+            Self::Rerank => "rerank",
+            Self::Ocr => "ocr",
             Self::CountTokens => "count_tokens",
             Self::Other => "other",
         }
     }
 
-    /// Whether calls of this API never cost anything.
+    /// Whether calls of this API never cost anything themselves.
     #[must_use]
     pub const fn is_free(self) -> bool {
-        matches!(self, Self::CountTokens)
+        matches!(self, Self::CountTokens | Self::Moderation | Self::Deferred)
+    }
+
+    /// Whether the answer is generated text, so that an estimate of it makes sense.
+    #[must_use]
+    pub const fn generates_text(self) -> bool {
+        matches!(
+            self,
+            Self::ChatCompletions
+                | Self::Completions
+                | Self::Responses
+                | Self::Messages
+                | Self::GenerateContent
+                | Self::Interactions
+                | Self::Converse
+                | Self::Invoke
+                | Self::CohereChat
+                | Self::OllamaChat
+        )
+    }
+
+    /// Whether the prompt is text, so that an estimate of it makes sense.
+    #[must_use]
+    pub const fn reads_text(self) -> bool {
+        self.generates_text()
+            || matches!(self, Self::Embeddings | Self::EmbedContent | Self::CohereEmbed | Self::OllamaEmbed)
+    }
+
+    /// Whether the answer is a websocket's messages, with usage for each turn.
+    #[must_use]
+    pub const fn is_session(self) -> bool {
+        matches!(self, Self::Realtime | Self::Live)
     }
 }
 
@@ -70,6 +157,13 @@ impl Target {
         };
         Self { provider, api, path_model }
     }
+
+    /// A websocket session of which only the provider is known.
+    #[must_use]
+    pub fn session(provider: &str) -> Self {
+        let api = if matches!(provider, "gemini" | "vertex") { Api::Live } else { Api::Realtime };
+        Self { provider: known_id(provider), api, path_model: None }
+    }
 }
 
 /// The provider of a host that neither configuration nor [`by_host`] knows.
@@ -81,17 +175,21 @@ fn known_id(id: &str) -> Cow<'static, str> {
 }
 
 fn by_host(host: &str) -> Option<Cow<'static, str>> {
-    let name = host.rsplit_once(':').map_or(host, |(name, _port)| name).to_ascii_lowercase();
-    let matches = |pattern: &&str| match pattern.strip_prefix('*') {
-        Some(end) => name.ends_with(end),
-        None => name == **pattern,
+    let host = host.to_ascii_lowercase();
+    let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _port)| name);
+    let matches = |pattern: &&str| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(end), _) => name.ends_with(end) || host.ends_with(end),
+        (None, Some(start)) => {
+            name.starts_with(start) && (name.ends_with(".amazonaws.com") || name.ends_with(".api.aws"))
+        }
+        (None, None) => name == *pattern,
     };
     HOSTS.iter().find(|(pattern, _)| matches(pattern)).map(|(_, id)| Cow::Borrowed(*id))
 }
 
 /// The API that a path asks for, and the model that it names.
 fn endpoint(path: &str) -> (Api, Option<String>) {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let (path, query) = path.split_once(['?', '#']).unwrap_or((path, ""));
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let after = |name: &str| {
         let at = segments.iter().position(|segment| *segment == name)?;
@@ -99,6 +197,23 @@ fn endpoint(path: &str) -> (Api, Option<String>) {
     };
     match segments.as_slice() {
         [.., "models", last] if last.contains(':') => google(last),
+        [.., "models", "chat", "completions"] => (Api::ChatCompletions, None),
+        [.., "model", id, verb] => (bedrock(verb), Some(decoded(id))),
+        [.., "models", _] | [.., "pipeline", _, _] | [.., "pipeline", _, _, _] => {
+            let model = path.split_once("models/").or_else(|| {
+                let (_, task) = path.split_once("pipeline/")?;
+                task.split_once('/')
+            });
+            (Api::HuggingFaceTask, model.map(|(_, model)| decoded(model)))
+        }
+        [.., "models", organisation, model] => {
+            (Api::HuggingFaceTask, Some(decoded(&format!("{organisation}/{model}"))))
+        }
+        [.., last] if last.ends_with("BidiGenerateContent") => (Api::Live, None),
+        [.., "realtime"] => {
+            let model = query.split('&').find_map(|pair| pair.strip_prefix("model="));
+            (Api::Realtime, model.map(decoded))
+        }
         all => (by_ending(all), after("deployments")),
     }
 }
@@ -107,12 +222,36 @@ fn by_ending(segments: &[&str]) -> Api {
     match segments {
         [.., "chat", "completions"] => Api::ChatCompletions,
         [.., "completions"] => Api::Completions,
+        [.., "responses" | "interactions", _, "cancel"] => Api::Deferred,
         [.., "responses"] | [.., "responses", "compact"] => Api::Responses,
-        [.., "embeddings"] => Api::Embeddings,
-        [.., "messages"] => Api::Messages,
         [.., "messages", "count_tokens"] | [.., "responses", "input_tokens"] => Api::CountTokens,
+        [.., "embeddings"] if is_ollama(segments) => Api::OllamaEmbed,
+        [.., "embeddings"] => Api::Embeddings,
+        [.., "images", "generations" | "edits" | "variations"] => Api::Images,
+        [.., "audio", "transcriptions" | "translations"] => Api::Transcription,
+        [.., "audio", "speech"] => Api::Speech,
+        [.., "moderations"] => Api::Moderation,
+        [.., "batches", _, "results"] => Api::MessageBatchResults,
+        [.., "batches"] | [.., "batches", _] | [.., "batches", _, "cancel"] => Api::Deferred,
+        [.., "fine_tuning", "jobs"] | [.., "runs"] | [.., "threads"] | [.., "threads", _, "messages"] => {
+            Api::Deferred
+        }
+        [.., "async-invoke"] | [.., "batchPredictionJobs"] | [.., "model-invocation-job"] => Api::Deferred,
+        [.., "realtime", "client_secrets" | "sessions" | "transcription_sessions"] => Api::Deferred,
+        [.., "messages"] => Api::Messages,
+        [.., "interactions"] => Api::Interactions,
+        [.., "api", "chat" | "generate"] => Api::OllamaChat,
+        [.., "api", "embed"] => Api::OllamaEmbed,
+        [.., "v1" | "v2", "chat" | "generate"] => Api::CohereChat,
+        [.., "v1" | "v2", "embed"] => Api::CohereEmbed,
+        [.., "rerank"] => Api::Rerank,
+        [.., "ocr"] => Api::Ocr,
         _ => Api::Other,
     }
+}
+
+fn is_ollama(segments: &[&str]) -> bool {
+    matches!(segments, [.., "api", "embeddings"])
 }
 
 /// `gemini-2.5-flash:generateContent`, the last segment of Google's paths.
@@ -120,11 +259,24 @@ fn google(segment: &str) -> (Api, Option<String>) {
     let (model, verb) = segment.rsplit_once(':').unwrap_or((segment, ""));
     let api = match verb {
         "generateContent" | "streamGenerateContent" => Api::GenerateContent,
+        "embedContent" | "batchEmbedContents" => Api::EmbedContent,
         "rawPredict" | "streamRawPredict" => Api::Messages,
+        "predict" => Api::Predict,
         "countTokens" => Api::CountTokens,
+        "batchGenerateContent" | "asyncBatchEmbedContent" | "predictLongRunning" => Api::Deferred,
         _ => Api::Other,
     };
     (api, Some(decoded(model)))
+}
+
+/// The verb behind a Bedrock model id.
+fn bedrock(verb: &str) -> Api {
+    match verb {
+        "converse" | "converse-stream" => Api::Converse,
+        "invoke" | "invoke-with-response-stream" => Api::Invoke,
+        "count-tokens" => Api::CountTokens,
+        _ => Api::Other,
+    }
 }
 
 /// Percent-decoded, as far as it is UTF-8.
@@ -146,7 +298,7 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// Hosts and provider ids; `*` stands for anything before. Source: each provider's API reference, read 2026-11-23.
+/// Hosts and provider ids; a leading `*` stands for anything before, a closing one for a region of AWS. Source: each provider's API reference, read 2026-11-23.
 const HOSTS: &[(&str, &str)] = &[
     ("api.openai.com", "openai"),
     ("*.openai.azure.com", "azure"),
@@ -169,6 +321,20 @@ const HOSTS: &[(&str, &str)] = &[
     ("router.huggingface.co", "huggingface"),
     ("api-inference.huggingface.co", "huggingface"),
     ("ollama.com", "ollama"),
+    ("*:11434", "ollama"),
+    ("bedrock-runtime.*", "bedrock"),
+    ("bedrock-mantle.*", "bedrock"),
+    ("api.cerebras.ai", "cerebras"),
+    ("api.fireworks.ai", "fireworks"),
+    ("api.moonshot.ai", "moonshot"),
+    ("api.moonshot.cn", "moonshot"),
+    ("api.z.ai", "zai"),
+    ("api.voyageai.com", "voyage"),
+    ("*.aliyuncs.com", "alibaba"),
+    ("api.ai21.com", "ai21"),
+    ("*.snowflakecomputing.com", "snowflake"),
+    ("api.portkey.ai", "portkey"),
+    ("api.inference.crusoecloud.com", "crusoe"),
 ];
 
 #[cfg(test)]
@@ -202,6 +368,18 @@ mod tests {
                 "/openai/deployments/my%20gpt/chat/completions?api-version=1",
                 "azure ChatCompletions my gpt",
             ),
+            ("api.openai.com", "/v1/realtime?model=gpt-realtime", "openai Realtime gpt-realtime"),
+            ("localhost:11434", "/api/chat", "ollama OllamaChat "),
+            ("r.services.ai.azure.com", "/models/chat/completions", "azure ChatCompletions "),
+            ("r.services.ai.azure.com", "/anthropic/v1/messages", "azure Messages "),
+            (
+                "bedrock-runtime.us-east-1.amazonaws.com",
+                "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse-stream",
+                "bedrock Converse us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            ),
+            ("api.cohere.com", "/v2/chat", "cohere CohereChat "),
+            ("api.anthropic.com", "/v1/messages/batches/b1/results", "anthropic MessageBatchResults "),
+            ("api-inference.huggingface.co", "/models/org/name", "huggingface HuggingFaceTask org/name"),
             ("example.com", "/v1/things", "unknown Other "),
             ("evil-api.openai.com.example", "/", "unknown Other "),
         ] {

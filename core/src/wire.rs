@@ -5,9 +5,13 @@
 //! thing, is the same for all and stands here.
 
 mod anthropic;
+mod bedrock;
+mod cohere;
 mod counts;
 mod gemini;
+mod ollama;
 mod openai;
+mod realtime;
 
 use serde_json::{Map, Value};
 
@@ -24,6 +28,8 @@ pub struct Family {
     /// Where its documents name things.
     paths: &'static [(&'static str, Action, Field)],
     shape: &'static std::sync::OnceLock<Shape<Field>>,
+    /// Response headers that have counts.
+    headers: &'static [(&'static str, &'static str)],
     /// How usage objects of one answer combine.
     merge: Merge,
     /// Its usage object, normalised.
@@ -51,6 +57,16 @@ pub enum Field {
     ToolUsage,
     /// A web search that the provider ran.
     SearchQueries,
+    /// A count that stands outside a usage object, by the name that it gets in it.
+    Count(&'static str),
+    /// A count that stands in several places of a document and is their sum.
+    CountEach(&'static str),
+    /// What kind of event a document is.
+    Event,
+    /// The model that transcribes what the caller of a session says.
+    TranscriptionModel,
+    /// The id of the answer, for work that is fetched later.
+    Id,
 }
 
 /// How several usage objects of one answer combine.
@@ -60,6 +76,8 @@ enum Merge {
     Last,
     /// Each overwrites the members that it has.
     Overlay,
+    /// Each document has its own, for its own model: they add up.
+    Sum,
 }
 
 /// What else a family's function may look at.
@@ -73,6 +91,15 @@ pub struct Context<'a> {
     tool_usage: Option<&'a Map<String, Value>>,
     /// Web searches counted in the answer's items.
     searches: u64,
+    /// Counts that came as response headers.
+    headers: &'a Map<String, Value>,
+}
+
+impl Context<'_> {
+    /// A count that came as a response header.
+    fn header(&self, name: &str) -> Option<u64> {
+        json::value_count(self.headers.get(name)?)
+    }
 }
 
 /// A usage object, normalised.
@@ -111,12 +138,36 @@ impl Family {
     pub fn of(api: Api) -> &'static Self {
         match api {
             Api::Responses => &openai::RESPONSES,
+            Api::Images => &openai::IMAGES,
+            Api::Transcription => &openai::TRANSCRIPTION,
+            Api::Realtime => &realtime::REALTIME,
+            Api::Live => &realtime::LIVE,
             Api::Messages => &anthropic::MESSAGES,
-            Api::GenerateContent => &gemini::GENERATE_CONTENT,
-            Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::CountTokens | Api::Other => {
-                &openai::CHAT
-            }
+            Api::MessageBatchResults => &anthropic::BATCH_RESULTS,
+            Api::GenerateContent | Api::EmbedContent => &gemini::GENERATE_CONTENT,
+            Api::Interactions => &gemini::INTERACTIONS,
+            Api::Predict => &gemini::PREDICT,
+            Api::Converse => &bedrock::CONVERSE,
+            Api::Invoke => &bedrock::INVOKE,
+            Api::CohereChat | Api::CohereEmbed | Api::Rerank => &cohere::COHERE,
+            Api::OllamaChat | Api::OllamaEmbed => &ollama::OLLAMA,
+            Api::ChatCompletions
+            | Api::Completions
+            | Api::Embeddings
+            | Api::Speech
+            | Api::Moderation
+            | Api::HuggingFaceTask
+            | Api::Ocr
+            | Api::Deferred
+            | Api::CountTokens
+            | Api::Other => &openai::CHAT,
         }
+    }
+
+    /// Response headers that have counts, and the names by which [`Context`] knows them.
+    #[must_use]
+    pub const fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        self.headers
     }
 
     /// Its places, compiled once.
@@ -126,15 +177,34 @@ impl Family {
     }
 }
 
-/// What an answer has said so far. Holds the last usage object and a few short strings.
+/// One turn of a session, or one result of a batch.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Turn {
+    /// Whether it is the transcription of what the caller said, by a model of its own.
+    pub is_transcription: bool,
+    /// The model, where the document names it.
+    pub model: Option<String>,
+    /// What it used.
+    pub normalised: Normalised,
+}
+
+/// What an answer has said so far. Holds the last usage object, a few short strings, and in a session the turns
+/// that have not been taken, at most [`TURNS_MAX`] of them.
 #[derive(Debug)]
 pub struct Reading {
     family: &'static Family,
+    provider: String,
+    api: Api,
     model: Option<String>,
+    transcription_model: Option<String>,
     service_tier: Option<String>,
+    id: Option<String>,
+    event: Option<String>,
     usage: Map<String, Value>,
+    headers: Map<String, Value>,
     tool_usage: Map<String, Value>,
     searches: u64,
+    turns: Vec<Turn>,
     has_error: bool,
     /// Output that passed: visible text, and visible reasoning.
     output: TextCounter,
@@ -144,18 +214,31 @@ pub struct Reading {
 impl Reading {
     /// Nothing said yet.
     #[must_use]
-    pub fn new(family: &'static Family) -> Self {
+    pub fn new(provider: &str, api: Api) -> Self {
         Self {
-            family,
+            family: Family::of(api),
+            provider: provider.to_owned(),
+            api,
             model: None,
+            transcription_model: None,
             service_tier: None,
+            id: None,
+            event: None,
             usage: Map::new(),
+            headers: Map::new(),
             tool_usage: Map::new(),
             searches: 0,
+            turns: Vec::new(),
             has_error: false,
             output: TextCounter::default(),
             reasoning: TextCounter::default(),
         }
+    }
+
+    /// The family of the answer's documents.
+    #[must_use]
+    pub const fn family(&self) -> &'static Family {
+        self.family
     }
 
     /// The model that answers, as far as it has been named.
@@ -170,10 +253,26 @@ impl Reading {
         self.service_tier.as_deref()
     }
 
+    /// The answer's id.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
     /// Whether the answer said that something went wrong.
     #[must_use]
     pub const fn has_error(&self) -> bool {
         self.has_error
+    }
+
+    /// Notes that something went wrong, where the framing says so.
+    pub const fn set_error(&mut self) {
+        self.has_error = true;
+    }
+
+    /// A count from a response header.
+    pub fn set_header(&mut self, name: &'static str, count: u64) {
+        self.headers.insert(name.to_owned(), count.into());
     }
 
     /// Output tokens that passed, estimated; `None` when no output was seen.
@@ -183,31 +282,96 @@ impl Reading {
         (tokens > 0).then_some(tokens)
     }
 
-    /// What the provider reported, or `None` when it reported no counts.
+    /// The part of [`Reading::output_estimate`] that is reasoning.
     #[must_use]
-    pub fn reported(&self, provider: &str, api: Api) -> Option<Normalised> {
+    pub fn reasoning_estimate(&self) -> Option<u64> {
+        Some(self.reasoning.tokens()).filter(|tokens| *tokens > 0)
+    }
+
+    /// What the provider reported, or `None` when it reported no counts. Of a session: the turns not taken.
+    #[must_use]
+    pub fn reported(&self) -> Option<Normalised> {
+        if self.family.merge != Merge::Sum {
+            return Some(self.normalised()).filter(|normalised| !normalised.usage.is_empty());
+        }
+        let mut answers = self.turns.iter().filter(|turn| !turn.is_transcription).peekable();
+        answers.peek()?;
+        let mut sum = Normalised::default();
+        for turn in answers {
+            sum.usage.add(&turn.normalised.usage);
+            sum.conditions.clone_from(&turn.normalised.conditions);
+            let share = sum.shares.iter_mut().find(|share| share.model == turn.model);
+            match share {
+                Some(share) => share.usage.add(&turn.normalised.usage),
+                None => {
+                    let (model, usage) = (turn.model.clone(), turn.normalised.usage.clone());
+                    sum.shares.push(Share { model, usage });
+                }
+            }
+        }
+        if sum.shares.iter().all(|share| share.model.is_none()) {
+            sum.shares.clear();
+        }
+        Some(sum)
+    }
+
+    /// Takes the turns that have ended since.
+    pub fn take_turns(&mut self) -> Vec<Turn> {
+        std::mem::take(&mut self.turns)
+    }
+
+    fn normalised(&self) -> Normalised {
         let context = Context {
-            provider,
-            api,
+            provider: &self.provider,
+            api: self.api,
             tool_usage: (!self.tool_usage.is_empty()).then_some(&self.tool_usage),
             searches: self.searches,
+            headers: &self.headers,
         };
-        let normalised = (self.family.normalise)(&Counts::new(&self.usage), &context);
-        (!normalised.usage.is_empty()).then_some(normalised)
+        (self.family.normalise)(&Counts::new(&self.usage), &context)
     }
 
     fn usage(&mut self, raw: &[u8]) {
-        let Ok(Value::Object(usage)) = serde_json::from_slice(raw) else {
-            return;
-        };
+        let Ok(Value::Object(usage)) = serde_json::from_slice(raw) else { return };
         match self.family.merge {
             Merge::Last if usage.is_empty() => {}
             Merge::Last => self.usage = usage,
-            Merge::Overlay => {
+            Merge::Overlay | Merge::Sum => {
                 for (key, value) in usage.into_iter().filter(|(_, value)| !value.is_null()) {
                     self.usage.insert(key, value);
                 }
             }
+        }
+    }
+
+    fn count(&mut self, name: &str, count: u64, adds: bool) {
+        let before = self.usage.get(name).and_then(json::value_count).filter(|_| adds).unwrap_or(0);
+        self.usage.insert(name.to_owned(), before.saturating_add(count).into());
+    }
+
+    /// A document of a family whose usage adds up is a turn, where it has usage.
+    fn turn_end(&mut self) {
+        let event = self.event.take();
+        let normalised = self.normalised();
+        self.usage.clear();
+        let is_transcription =
+            event.as_deref().is_some_and(|event| event.ends_with("input_audio_transcription.completed"));
+        let counts = event.as_deref().is_none_or(|event| event == "response.done") || is_transcription;
+        if normalised.usage.is_empty() || !counts {
+            return;
+        }
+        let model = match (is_transcription, self.api.is_session()) {
+            (true, _) => self.transcription_model.clone(),
+            (false, true) => None,
+            (false, false) => self.model.clone(),
+        };
+        let turn = Turn { is_transcription, model, normalised };
+        let full = self.turns.len() >= TURNS_MAX;
+        match self.turns.last_mut() {
+            Some(last) if full && last.is_transcription == is_transcription => {
+                last.normalised.usage.add(&turn.normalised.usage);
+            }
+            _ => self.turns.push(turn),
         }
     }
 }
@@ -224,7 +388,13 @@ impl Sink<Field> for Reading {
         match field {
             Field::Usage => self.usage(raw),
             Field::Model => keep_name(&mut self.model, raw),
+            Field::TranscriptionModel => keep_name(&mut self.transcription_model, raw),
             Field::ServiceTier => keep_name(&mut self.service_tier, raw),
+            Field::Id => keep_name(&mut self.id, raw),
+            Field::Event => {
+                keep_name(&mut self.event, raw);
+                self.has_error |= raw == b"\"error\"" && !self.api.is_session();
+            }
             Field::Error => self.has_error |= !matches!(raw, b"false" | b"\"\"" | b"{}"),
             Field::ToolAction => self.searches += u64::from(raw == b"\"search\""),
             Field::ToolUsage => {
@@ -235,6 +405,11 @@ impl Sink<Field> for Reading {
             Field::SearchQueries => {
                 if let Ok(Value::Array(queries)) = serde_json::from_slice(raw) {
                     self.searches = self.searches.max(queries.len() as u64);
+                }
+            }
+            Field::Count(name) | Field::CountEach(name) => {
+                if let Some(count) = json::count(raw) {
+                    self.count(name, count, matches!(field, Field::CountEach(_)));
                 }
             }
             Field::Output | Field::Reasoning => {}
@@ -248,7 +423,11 @@ impl Sink<Field> for Reading {
         }
     }
 
-    fn document_end(&mut self) {}
+    fn document_end(&mut self) {
+        if self.family.merge == Merge::Sum {
+            self.turn_end();
+        }
+    }
 }
 
 /// Keeps the last name that is not empty (Azure's first chunk has `"model":""`).
@@ -260,5 +439,7 @@ fn keep_name(slot: &mut Option<String>, raw: &[u8]) {
     }
 }
 
+/// Turns that are kept until they are taken; more are added to the last.
+pub const TURNS_MAX: usize = 64;
 /// Longest model or tier name that is kept, in bytes.
 const NAME_BYTES_MAX: usize = 256;

@@ -172,15 +172,14 @@ impl HttpContext for HttpCall {
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         if let Some(call) = &mut self.call {
-            let text = |name| {
-                host::header(Headers::Response, name).ok().and_then(|value| String::from_utf8(value).ok())
-            };
+            let text = response_header;
             self.status = text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
             let (content_type, content_encoding) = (text("content-type"), text("content-encoding"));
             let head = ResponseHead {
                 status: self.status,
                 content_type: content_type.as_deref(),
                 content_encoding: content_encoding.as_deref(),
+                header: &text,
             };
             call.response_head(&head, host::now_ms());
             let _ = host::set_header(Headers::Response, "x-tollgate-call", call.id().as_bytes());
@@ -261,6 +260,10 @@ fn stronger(one: AttributionSource, other: AttributionSource) -> AttributionSour
         AttributionSource::None => 0,
     };
     if strength(other) > strength(one) { other } else { one }
+}
+
+fn response_header(name: &str) -> Option<String> {
+    String::from_utf8(host::header(Headers::Response, name).ok()?).ok()
 }
 
 fn text_property(path: &[u8]) -> Option<String> {

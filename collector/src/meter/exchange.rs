@@ -33,6 +33,8 @@ pub struct Exchange {
     #[serde(default = "http")]
     transport: String,
     #[serde(default)]
+    framing: String,
+    #[serde(default)]
     request_body: Option<Value>,
     #[serde(default)]
     request_model: Option<String>,
@@ -96,9 +98,11 @@ impl Exchange {
             status: self.response_status,
             content_type: header("content-type"),
             content_encoding: header("content-encoding"),
+            header: &|name| header(name).map(str::to_owned),
         };
         call.response_head(&head, time_ms);
-        for piece in cut.pieces(body) {
+        let framed = if self.framing == "ws" { websocket_frames(body) } else { body.to_vec() };
+        for piece in cut.pieces(&framed) {
             call.response_body(piece);
         }
         call.settle(Ending::Complete, "meter", Some(book), time_ms)
@@ -107,8 +111,10 @@ impl Exchange {
     fn target(&self) -> Target {
         let after_scheme = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
         let host = after_scheme.split(['/', '?']).next().unwrap_or_default();
-        let configured = (self.transport == "websocket").then_some(self.provider.as_str());
-        Target::recognise(configured, host, &self.path)
+        if self.transport == "websocket" {
+            return Target::session(&self.provider);
+        }
+        Target::recognise(None, host, &self.path)
     }
 
     /// The request body; where the recording lacks it, one that names the recorded model.
@@ -145,6 +151,17 @@ impl Metered {
             provider_cost_usd: record.provider_cost_usd,
         }
     }
+}
+
+/// A recorded session has one server message a line; the filter gets them as frames.
+fn websocket_frames(lines: &[u8]) -> Vec<u8> {
+    let mut frames = Vec::with_capacity(lines.len());
+    for message in lines.split(|byte| *byte == b'\n').filter(|message| !message.is_empty()) {
+        frames.extend_from_slice(&[0x81, 127]);
+        frames.extend_from_slice(&(message.len() as u64).to_be_bytes());
+        frames.extend_from_slice(message);
+    }
+    frames
 }
 
 fn http() -> String {

@@ -30,11 +30,28 @@ pub static MESSAGES: Family = Family {
         static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
         &SHAPE
     },
+    headers: &[],
     merge: Merge::Overlay,
     normalise,
 };
 
-fn normalise(counts: &Counts<'_>, _context: &Context<'_>) -> Normalised {
+/// Results of a message batch, one on each line, each with the model that answered. All at the batch price.
+pub static BATCH_RESULTS: Family = Family {
+    paths: &[
+        ("result.message.model", Action::Capture, Field::Model),
+        ("result.message.usage", Action::Capture, Field::Usage),
+    ],
+    shape: {
+        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
+        &SHAPE
+    },
+    headers: &[],
+    merge: Merge::Sum,
+    normalise,
+};
+
+/// Normalises the usage object of Anthropic's models, wherever they are served.
+pub(super) fn normalise(counts: &Counts<'_>, _context: &Context<'_>) -> Normalised {
     let mut usage = one_run(counts);
     let shares = iterations(counts);
     if !shares.is_empty() {
@@ -42,8 +59,13 @@ fn normalise(counts: &Counts<'_>, _context: &Context<'_>) -> Normalised {
             total.add(&share.usage);
             total
         });
-        // Tools are counted for the whole call only.
-        usage = Usage { web_searches: usage.web_searches, web_fetches: usage.web_fetches, ..total };
+        // Tools, and thinking where the runs do not say it, are counted for the whole call only.
+        usage = Usage {
+            reasoning_tokens: total.reasoning_tokens.or(usage.reasoning_tokens),
+            web_searches: usage.web_searches,
+            web_fetches: usage.web_fetches,
+            ..total
+        };
     }
     let several_models = shares.iter().any(|share| share.model.is_some());
     Normalised {

@@ -31,6 +31,15 @@ impl<'a> Counts<'a> {
         paths.iter().find_map(|path| self.at(path))
     }
 
+    /// The first count `name` in one of the objects at `paths`.
+    pub(super) fn first_in(&self, paths: &[&str], name: &str) -> Option<u64> {
+        paths.iter().find_map(|path| {
+            let object = self.value(path)?;
+            let value = name.split('.').try_fold(object, |value, key| value.get(key))?;
+            value_count(value)
+        })
+    }
+
     /// The sum of the counts that are there; `None` when none is.
     pub(super) fn sum(&self, paths: &[&str]) -> Option<u64> {
         paths.iter().filter_map(|path| self.at(path)).reduce(u64::saturating_add)

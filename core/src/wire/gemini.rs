@@ -25,25 +25,89 @@ pub static GENERATE_CONTENT: Family = Family {
         static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
         &SHAPE
     },
+    headers: &[],
     merge: Merge::Last,
     normalise,
 };
 
-fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
-    let part = |list: &str, modality: Modality| modality.tokens(counts, list);
+/// Google's interactions. A stream repeats the interaction, with usage, in its last event.
+pub static INTERACTIONS: Family = Family {
+    paths: &[
+        ("model", Action::Capture, Field::Model),
+        ("interaction.model", Action::Capture, Field::Model),
+        ("usage", Action::Capture, Field::Usage),
+        ("interaction.usage", Action::Capture, Field::Usage),
+        ("service_tier", Action::Capture, Field::ServiceTier),
+        ("interaction.service_tier", Action::Capture, Field::ServiceTier),
+        ("id", Action::Capture, Field::Id),
+        ("interaction.id", Action::Capture, Field::Id),
+        ("error", Action::Capture, Field::Error),
+        ("steps[].content[].text", Action::Text, Field::Output),
+        ("steps[].arguments", Action::Text, Field::Output),
+        ("delta.text", Action::Text, Field::Output),
+        ("delta.arguments", Action::Text, Field::Output),
+    ],
+    shape: {
+        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
+        &SHAPE
+    },
+    headers: &[],
+    merge: Merge::Last,
+    normalise: interactions,
+};
+
+/// Vertex AI's predict: embeddings with their token counts, and images.
+pub static PREDICT: Family = Family {
+    paths: &[
+        ("predictions[].embeddings.statistics.token_count", Action::Capture, Field::CountEach("token_count")),
+        ("error", Action::Capture, Field::Error),
+    ],
+    shape: {
+        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
+        &SHAPE
+    },
+    headers: &[],
+    merge: Merge::Overlay,
+    normalise: |counts, _| Normalised {
+        usage: Usage { input_tokens: counts.at("token_count"), ..Usage::default() },
+        ..Normalised::default()
+    },
+};
+
+fn interactions(counts: &Counts<'_>, _context: &Context<'_>) -> Normalised {
+    let part = |list: &str, modality: Modality| modality.tokens(counts, list, "tokens");
+    let usage = Usage {
+        input_tokens: counts.sum(&["total_input_tokens", "total_tool_use_tokens"]),
+        cache_read_tokens: counts.at("total_cached_tokens"),
+        output_tokens: counts.sum(&["total_output_tokens", "total_thought_tokens"]),
+        reasoning_tokens: counts.at("total_thought_tokens"),
+        input_audio_tokens: part("input_tokens_by_modality", Modality::Audio),
+        input_image_tokens: part("input_tokens_by_modality", Modality::Image),
+        input_video_tokens: part("input_tokens_by_modality", Modality::Video),
+        output_audio_tokens: part("output_tokens_by_modality", Modality::Audio),
+        output_image_tokens: part("output_tokens_by_modality", Modality::Image),
+        input_tool_tokens: counts.at("total_tool_use_tokens").filter(|tokens| *tokens > 0),
+        ..Usage::default()
+    };
+    Normalised { usage, ..Normalised::default() }
+}
+
+/// Normalises `usageMetadata`.
+pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
+    let part = |list: &str, modality: Modality| modality.tokens(counts, list, "tokenCount");
     let usage = Usage {
         input_tokens: counts.sum(&["promptTokenCount", "toolUsePromptTokenCount"]),
         cache_read_tokens: counts.at("cachedContentTokenCount"),
         output_tokens: counts.sum(&["candidatesTokenCount", "thoughtsTokenCount"]),
         reasoning_tokens: counts.at("thoughtsTokenCount"),
-        input_audio_tokens: part("promptTokensDetails", Modality::Audio),
-        input_image_tokens: part("promptTokensDetails", Modality::Image),
-        input_video_tokens: part("promptTokensDetails", Modality::Video),
+        input_audio_tokens: prompt_part(counts, Modality::Audio),
+        input_image_tokens: prompt_part(counts, Modality::Image),
+        input_video_tokens: prompt_part(counts, Modality::Video),
         cache_read_audio_tokens: part("cacheTokensDetails", Modality::Audio),
         cache_read_image_tokens: part("cacheTokensDetails", Modality::Image),
         output_audio_tokens: part("candidatesTokensDetails", Modality::Audio),
         output_image_tokens: part("candidatesTokensDetails", Modality::Image),
-        input_tool_tokens: counts.at("toolUsePromptTokenCount"),
+        input_tool_tokens: counts.at("toolUsePromptTokenCount").filter(|tokens| *tokens > 0),
         web_searches: (context.searches > 0).then_some(context.searches),
         ..Usage::default()
     };
@@ -57,32 +121,42 @@ fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     }
 }
 
+/// Tokens of a modality in the prompt and in what tools put behind it.
+fn prompt_part(counts: &Counts<'_>, modality: Modality) -> Option<u64> {
+    ["promptTokensDetails", "toolUsePromptTokensDetails"]
+        .into_iter()
+        .filter_map(|list| modality.tokens(counts, list, "tokenCount"))
+        .reduce(u64::saturating_add)
+}
+
 #[derive(Clone, Copy)]
 enum Modality {
+    /// Images, and documents, which are read as images of their pages.
     Image,
     Video,
     Audio,
 }
 
 impl Modality {
-    /// Tokens of this modality in a `*TokensDetails` list; `None` when the list does not name it.
-    fn tokens(self, counts: &Counts<'_>, list: &str) -> Option<u64> {
+    /// Tokens of this modality in a list such as `promptTokensDetails`; `None` when the list does not name it.
+    fn tokens(self, counts: &Counts<'_>, list: &str, count: &str) -> Option<u64> {
         let is_mine = |entry: &&Counts<'_>| entry.value("modality").is_some_and(|name| self.is(name));
         counts
             .objects(list)
             .iter()
             .filter(is_mine)
-            .map(|entry| entry.at("tokenCount").unwrap_or(0))
+            .map(|entry| entry.at(count).unwrap_or(0))
             .reduce(u64::saturating_add)
     }
 
     /// By name, or by number with `$alt=json;enum-encoding=int`.
     fn is(self, name: &Value) -> bool {
-        let (word, number) = match self {
-            Self::Image => ("IMAGE", 2),
-            Self::Video => ("VIDEO", 3),
-            Self::Audio => ("AUDIO", 4),
+        let (words, numbers): (&[&str], &[u64]) = match self {
+            Self::Image => (&["IMAGE", "DOCUMENT"], &[2, 5]),
+            Self::Video => (&["VIDEO"], &[3]),
+            Self::Audio => (&["AUDIO"], &[4]),
         };
-        name.as_str() == Some(word) || name.as_u64() == Some(number)
+        name.as_str().is_some_and(|name| words.iter().any(|word| word.eq_ignore_ascii_case(name)))
+            || name.as_u64().is_some_and(|number| numbers.contains(&number))
     }
 }

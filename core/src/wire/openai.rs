@@ -33,11 +33,50 @@ pub static CHAT: Family = Family {
         ("choices[].message.reasoning", Action::Text, Field::Reasoning),
         ("choices[].message.tool_calls[].function", Action::Text, Field::Output),
         ("choices[].text", Action::Text, Field::Output),
+        // Mistral's OCR, and Hugging Face's text generation.
+        ("usage_info.pages_processed", Action::Capture, Field::Count("pages_processed")),
+        ("generated_text", Action::Text, Field::Output),
+        ("details.generated_tokens", Action::Capture, Field::Count("generated_tokens")),
     ],
     shape: {
         static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
         &SHAPE
     },
+    headers: &[],
+    merge: Merge::Last,
+    normalise,
+};
+
+/// Images. The GPT image models count tokens; for the others a picture is a picture.
+pub static IMAGES: Family = Family {
+    paths: &[
+        ("usage", Action::Capture, Field::Usage),
+        ("error", Action::Capture, Field::Error),
+        ("model", Action::Capture, Field::Model),
+    ],
+    shape: {
+        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
+        &SHAPE
+    },
+    headers: &[],
+    merge: Merge::Last,
+    normalise,
+};
+
+/// Transcription: tokens, or seconds of audio. Answers as text, srt or vtt have neither.
+pub static TRANSCRIPTION: Family = Family {
+    paths: &[
+        ("model", Action::Capture, Field::Model),
+        ("usage", Action::Capture, Field::Usage),
+        ("error", Action::Capture, Field::Error),
+        ("text", Action::Text, Field::Output),
+        ("delta", Action::Text, Field::Output),
+    ],
+    shape: {
+        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
+        &SHAPE
+    },
+    headers: &[],
     merge: Merge::Last,
     normalise,
 };
@@ -45,6 +84,9 @@ pub static CHAT: Family = Family {
 /// Responses. Only the last event of a stream has usage; it repeats the whole answer.
 pub static RESPONSES: Family = Family {
     paths: &[
+        ("type", Action::Capture, Field::Event),
+        ("id", Action::Capture, Field::Id),
+        ("response.id", Action::Capture, Field::Id),
         ("model", Action::Capture, Field::Model),
         ("response.model", Action::Capture, Field::Model),
         ("usage", Action::Capture, Field::Usage),
@@ -65,6 +107,7 @@ pub static RESPONSES: Family = Family {
         static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
         &SHAPE
     },
+    headers: &[],
     merge: Merge::Last,
     normalise,
 };
@@ -88,46 +131,58 @@ impl Quirks {
                 Self { reasoning_outside_output: true, ..none }
             }
             ("gemini" | "vertex", Api::ChatCompletions) => Self { output_from_total: true, ..none },
+            ("perplexity", Api::ChatCompletions) => Self { reasoning_outside_output: true, ..none },
             ("mistral", _) => Self { audio_outside_input: true, ..none },
             _ => none,
         }
     }
 }
 
-fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
+/// Normalises a usage object in OpenAI's words, old or new.
+pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let quirks = Quirks::of(context);
-    let detail = |name: &str| {
-        counts
-            .at(&format!("prompt_tokens_details.{name}"))
-            .or_else(|| counts.at(&format!("input_tokens_details.{name}")))
-    };
-    let output_detail = |name: &str| {
-        counts
-            .at(&format!("completion_tokens_details.{name}"))
-            .or_else(|| counts.at(&format!("output_tokens_details.{name}")))
-    };
+    let detail = |name: &str| counts.first_in(&INPUT_DETAILS, name);
+    let output_detail = |name: &str| counts.first_in(&OUTPUT_DETAILS, name);
+    let total = counts.at("total_tokens");
+    let input = counts.first(&["prompt_tokens", "input_tokens"]);
+    let output = counts.first(&["completion_tokens", "output_tokens", "generated_tokens"]);
     let mut usage = Usage {
-        input_tokens: counts.first(&["prompt_tokens", "input_tokens"]),
-        cache_read_tokens: detail("cached_tokens")
-            .or_else(|| counts.first(&["cached_tokens", "prompt_cache_hit_tokens"])),
-        cache_write_tokens: detail("cache_write_tokens").or_else(|| counts.at("cache_creation_input_tokens")),
+        // Voyage and others give only a total: there is no output.
+        input_tokens: input.or(total.filter(|_| output.is_none())),
+        cache_read_tokens: detail("cached_tokens").or_else(|| {
+            counts.first(&[
+                "cached_tokens",
+                "prompt_cache_hit_tokens",
+                "cache_read_input_tokens",
+                "cached_prompt_text_tokens",
+            ])
+        }),
+        cache_write_tokens: detail("cache_write_tokens")
+            .or_else(|| detail("cache_creation_tokens"))
+            .or_else(|| counts.at("cache_creation_input_tokens")),
         cache_write_by_ttl: by_ttl(counts),
-        output_tokens: counts.first(&["completion_tokens", "output_tokens"]),
-        reasoning_tokens: output_detail("reasoning_tokens"),
+        output_tokens: output,
+        reasoning_tokens: output_detail("reasoning_tokens").or_else(|| counts.at("reasoning_tokens")),
         input_audio_tokens: detail("audio_tokens"),
+        cache_read_audio_tokens: detail("cached_tokens_details.audio_tokens"),
         input_image_tokens: detail("image_tokens"),
+        cache_read_image_tokens: detail("cached_tokens_details.image_tokens"),
         output_audio_tokens: output_detail("audio_tokens"),
         output_image_tokens: output_detail("image_tokens"),
-        web_searches: web_searches(context),
+        web_searches: web_searches(context).or_else(|| counts.at("num_search_queries")),
+        audio_ms: counts
+            .first(&["seconds", "billable_audio_seconds"])
+            .map(|seconds| seconds.saturating_mul(1_000)),
+        pages: counts.at("pages_processed"),
         ..Usage::default()
     };
-    let total = counts.at("total_tokens");
     // Embeddings and completions that generated nothing give no completion tokens, but a total.
-    if usage.output_tokens.is_none() && total.is_some() && total == usage.input_tokens {
+    if usage.output_tokens.is_none() && total.is_some() && total == input {
         usage.output_tokens = Some(0);
     }
     if quirks.reasoning_outside_output {
-        usage.output_tokens = sum(usage.output_tokens, usage.reasoning_tokens);
+        let beside = sum(usage.reasoning_tokens, counts.at("citation_tokens"));
+        usage.output_tokens = sum(usage.output_tokens, beside);
     }
     if quirks.output_from_total
         && let (Some(total), Some(input), Some(output)) = (total, usage.input_tokens, usage.output_tokens)
@@ -141,6 +196,12 @@ fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     }
     Normalised { usage, provider_cost: provider_cost(counts), ..Normalised::default() }
 }
+
+/// Where the parts of the prompt stand: chat, responses, realtime.
+const INPUT_DETAILS: [&str; 3] = ["prompt_tokens_details", "input_tokens_details", "input_token_details"];
+/// Where the parts of the answer stand.
+const OUTPUT_DETAILS: [&str; 3] =
+    ["completion_tokens_details", "output_tokens_details", "output_token_details"];
 
 fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     match (one, other) {
