@@ -2,6 +2,7 @@
 
 mod check;
 mod client;
+mod meter;
 mod output;
 mod records;
 mod serve;
@@ -29,6 +30,8 @@ enum Command {
     Summary(summary::SummaryArgs),
     /// List calls, newest first
     Records(records::RecordsArgs),
+    /// Meter recorded exchanges, offline
+    Meter(meter::MeterArgs),
 }
 
 /// Why a command failed, as its exit code tells.
@@ -54,6 +57,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Summary(summary) => summary.run().map_err(Failure::from),
         Command::Records(records) => records.run().map_err(Failure::from),
+        Command::Meter(meter) => meter.run().map_err(Failure::from),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

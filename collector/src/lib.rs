@@ -8,6 +8,7 @@
 //! | [`api`] | answers over HTTP, one file for each resource |
 //! | [`store`] | keeps everything in one SQLite file; the only place with SQL |
 //! | [`cli`] | the commands of `tollgate` |
+//! | [`meter`] | meters recorded exchanges offline |
 //! | [`token`], [`metrics`], [`logging`] | as they say |
 #![cfg_attr(
     test,
@@ -29,6 +30,7 @@ pub mod cli;
 pub mod config;
 pub mod ingest;
 pub mod logging;
+pub mod meter;
 pub mod metrics;
 pub mod router;
 pub mod server;

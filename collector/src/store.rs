@@ -15,7 +15,8 @@ mod sums;
 mod tests;
 mod writer;
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -269,7 +270,9 @@ fn lock(data_dir: &Path) -> Result<File, StoreError> {
         let path = path.to_owned();
         move |cause| StoreError::File { path, cause }
     };
-    std::fs::create_dir_all(data_dir).map_err(unusable(data_dir))?;
+    // Who spent what is not for every user of the machine.
+    let mut dir = DirBuilder::new();
+    dir.recursive(true).mode(0o700).create(data_dir).map_err(unusable(data_dir))?;
     let path = data_dir.join(LOCK);
     let file =
         File::options().create(true).truncate(false).write(true).open(&path).map_err(unusable(&path))?;

@@ -112,17 +112,16 @@ impl Call {
 
     /// The answer's head came. A second head (after an upgrade or an informational answer) replaces the first.
     pub fn response_head(&mut self, head: &ResponseHead<'_>, now_ms: u64) {
-        let encoded =
-            head.content_encoding.is_some_and(|encoding| !matches!(encoding.trim(), "" | "identity"));
+        let encoding = head.content_encoding.filter(|encoding| !matches!(encoding.trim(), "" | "identity"));
         let mut meter = Meter::new(self.target.api);
-        if encoded {
-            meter.unread();
+        if let Some(encoding) = encoding {
+            meter.encoded(encoding);
         }
         self.answer = Some(Answer {
             status: head.status,
             first_byte_ms: now_ms.saturating_sub(self.time_ms),
             content_type: Content::of(head.content_type.unwrap_or_default()),
-            encoded,
+            encoded: encoding.is_some(),
             meter,
         });
     }
@@ -347,7 +346,7 @@ impl Answer {
         };
         let in_stream = self.status < 400 && self.meter.reading().has_error();
         [
-            (self.encoded, Note::UnreadEncoding),
+            (self.encoded && self.meter.is_unread(), Note::UnreadEncoding),
             (unexpected, Note::UnexpectedContent),
             (ending == Ending::Complete && self.meter.is_cut(), Note::TruncatedAnswer),
             (in_stream, Note::ErrorInStream),
@@ -505,9 +504,10 @@ mod tests {
     fn an_encoding_that_is_not_read_is_said() {
         let target = Target::recognise(Some("openai"), "", CHAT.path);
         let mut call = Call::begin("id".into(), 0, target, CHAT.path);
-        let head = ResponseHead { status: 200, content_encoding: Some("zstd"), ..ResponseHead::default() };
+        let head =
+            ResponseHead { status: 200, content_encoding: Some("compress"), ..ResponseHead::default() };
         call.response_head(&head, 0);
-        call.response_body(&[0x28, 0xb5, 0x2f, 0xfd]);
+        call.response_body(&[0x1f, 0x9d]);
         let record = call.settle(Ending::Complete, "g", Some(&book()), 1);
         assert_eq!(record.cost_status, CostStatus::Unpriced);
         assert!(record.notes.contains(&Note::UnreadEncoding));

@@ -13,14 +13,14 @@ impl CallIds {
     /// A maker; `seed` must be random and its own.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
-        Self { seed, made: 0 }
+        Self { seed: mixed(seed), made: 0 }
     }
 
     /// The next id, at `now_ms` Unix milliseconds UTC.
     pub fn next(&mut self, now_ms: u64) -> String {
         self.made = self.made.wrapping_add(1);
-        let high = mixed(self.seed ^ self.made.rotate_left(32));
-        let low = mixed(self.seed.wrapping_add(self.made));
+        let high = mixed(self.seed.wrapping_add(self.made.rotate_left(32)));
+        let low = mixed(self.seed ^ self.made);
         let time = now_ms & 0xFFFF_FFFF_FFFF;
         let variant = 0x8000 | (low >> 48 & 0x3FFF);
         let mut id = String::with_capacity(36);
@@ -36,7 +36,7 @@ impl CallIds {
     }
 }
 
-/// SplitMix64's finaliser (Steele, Lea, Flood 2014): a bijection, so different inputs never collide.
+/// SplitMix64's finaliser (Steele, Lea, Flood 2014): a bijection, so one maker's inputs never collide.
 const fn mixed(value: u64) -> u64 {
     let value = (value ^ value >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let value = (value ^ value >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);

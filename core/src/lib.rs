@@ -20,6 +20,7 @@ pub mod call;
 pub mod estimate;
 pub mod gateway;
 pub mod id;
+pub mod inflate;
 pub mod json;
 pub mod meter;
 pub mod money;

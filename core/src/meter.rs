@@ -3,6 +3,7 @@
 //! Reads what stands in the body whatever its content type says: the first byte tells JSON from Server-Sent
 //! Events. Holds a bounded amount of state (see [`crate::json`]); the bytes themselves pass elsewhere.
 
+use crate::inflate::Inflate;
 use crate::json::Scanner;
 use crate::provider::Api;
 use crate::sse::{Events, SseDecoder};
@@ -12,6 +13,7 @@ use crate::wire::{Family, Field, Normalised, Reading};
 #[derive(Debug)]
 pub struct Meter {
     api: Api,
+    inflate: Option<Inflate>,
     framing: Framing,
     scanner: Scanner<Field>,
     reading: Reading,
@@ -51,6 +53,7 @@ impl Meter {
         let family = Family::of(api);
         Self {
             api,
+            inflate: None,
             framing: Framing::Undecided,
             scanner: Scanner::new(family.shape()),
             reading: Reading::new(family),
@@ -60,14 +63,27 @@ impl Meter {
         }
     }
 
-    /// Do not read the body: it has an encoding that is not understood.
-    pub fn unread(&mut self) {
-        self.framing = Framing::Unread;
+    /// The body has this `content-encoding`. One that is not known leaves the body unread.
+    pub fn encoded(&mut self, content_encoding: &str) {
+        self.inflate = Inflate::of(content_encoding);
+        if self.inflate.is_none() {
+            self.framing = Framing::Unread;
+        }
     }
 
     /// Reads a piece of the body.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.body_bytes = self.body_bytes.saturating_add(bytes.len() as u64);
+        match self.inflate.take() {
+            None => self.plain(bytes),
+            Some(mut inflate) => {
+                inflate.feed(bytes, &mut |piece| self.plain(piece));
+                self.inflate = Some(inflate);
+            }
+        }
+    }
+
+    fn plain(&mut self, bytes: &[u8]) {
         if let Framing::Undecided = self.framing {
             self.framing = Framing::by_first_byte(bytes);
         }
@@ -133,7 +149,14 @@ impl Meter {
         }
     }
 
-    /// Bytes of the body so far.
+    /// Whether the body has an encoding that is not known, is not what its encoding says, or needs more memory
+    /// than there is for it.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        matches!(self.framing, Framing::Unread) || self.inflate.as_ref().is_some_and(Inflate::is_broken)
+    }
+
+    /// Bytes of the body so far, as they came.
     #[must_use]
     pub const fn body_bytes(&self) -> u64 {
         self.body_bytes

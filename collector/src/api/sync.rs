@@ -1,13 +1,14 @@
 //! `POST /v1/sync`: gateways report, and hear what was kept.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH};
-use axum::http::{HeaderMap, StatusCode};
+use axum::body::HttpBody;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use axum::response::{IntoResponse, Response};
 use tollgate_core::price::PriceBook;
 use tollgate_core::sync::{PROTOCOL, SyncAnswer};
@@ -117,28 +118,37 @@ fn is_authorized(app: &App, headers: &HeaderMap) -> bool {
     token.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case(BEARER) && app.ingest_token.is(token))
 }
 
-async fn read(mut request: Request) -> Result<Bytes, (SyncResult, ApiError)> {
-    let too_large = || (SyncResult::TooLarge, ApiError::body_too_large(BODY_BYTES_MAX));
-    let length = request.headers().get(CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > BODY_BYTES_MAX) {
-        return Err(too_large());
-    }
-    DefaultBodyLimit::max(BODY_BYTES_MAX).apply(&mut request);
-    match Bytes::from_request(request, &()).await {
-        Ok(body) => Ok(body),
-        Err(BytesRejection::FailedToBufferBody(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(too_large())
+/// Reads a body. One that is too long is read on for a while and thrown away, so that its sender is still
+/// there to hear the answer.
+async fn read(request: Request) -> Result<Vec<u8>, (SyncResult, ApiError)> {
+    let mut body = request.into_body();
+    let mut bytes = Vec::new();
+    let mut length = 0usize;
+    while length <= DISCARDED_BYTES_MAX
+        && let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+    {
+        let frame = frame.map_err(|_| (SyncResult::Invalid, ApiError::broken_body()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length = length.saturating_add(data.len());
+        if length <= BODY_BYTES_MAX {
+            bytes.extend_from_slice(&data);
+        } else {
+            bytes = Vec::new();
         }
-        Err(_) => Err((SyncResult::Invalid, ApiError::broken_body())),
     }
+    if length > BODY_BYTES_MAX {
+        return Err((SyncResult::TooLarge, ApiError::body_too_large(BODY_BYTES_MAX)));
+    }
+    Ok(bytes)
 }
 
 fn wide(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-/// Longest body that is read.
+/// Longest body that is kept.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Of a longer body, this much is read before it is refused.
+const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
 /// Before the token in the header.
 const BEARER: &[u8] = b"Bearer ";

@@ -1,8 +1,9 @@
 //! `tollgate check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tollgate_core::gateway::GatewayConfig;
 
 use super::Failure;
 use crate::config::Config;
@@ -14,6 +15,9 @@ pub(super) struct Check {
     /// The collector's configuration
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The filter's configuration, as JSON in Envoy's plugin configuration
+    #[arg(long, value_name = "FILE")]
+    filter: Option<PathBuf>,
 }
 
 impl Check {
@@ -26,9 +30,23 @@ impl Check {
                 Err(errors) => wrong.push(errors.to_string()),
             }
         }
+        if let Some(path) = &self.filter {
+            match filter(path) {
+                Ok(()) => println!("{}: good", path.display()),
+                Err(errors) => wrong.extend(errors),
+            }
+        }
         if wrong.is_empty() {
             return Ok(());
         }
         Err(Failure::Configuration(wrong.join("\n")))
     }
+}
+
+fn filter(path: &Path) -> Result<(), Vec<String>> {
+    let file = path.display();
+    let json = std::fs::read(path).map_err(|error| vec![format!("{file}: cannot be read: {error}")])?;
+    GatewayConfig::parse(&json)
+        .map(drop)
+        .map_err(|errors| errors.iter().map(|error| format!("{file}: {error}")).collect())
 }

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
-use tollgate_core::price::PriceBook;
+use tollgate_core::price::{EMBEDDED, PriceBook};
 use tracing::{info, warn};
 
 use super::Failure;
@@ -43,7 +43,7 @@ impl Serve {
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let stop = stop_signal()?;
-    let server = Server::bind(config, book()).await?;
+    let server = Server::bind(config, book()?).await?;
     let address = server.address()?;
     if !address.ip().is_loopback() {
         warn!(
@@ -55,7 +55,10 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     server.run(stop).await
 }
 
-/// The prices that gateways get.
-fn book() -> PriceBook {
-    PriceBook::default()
+/// The prices that gateways get: those that come with this binary.
+fn book() -> anyhow::Result<PriceBook> {
+    PriceBook::from_files(EMBEDDED).map_err(|errors| {
+        let mistakes: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow!("the embedded price files are wrong:\n{}", mistakes.join("\n"))
+    })
 }

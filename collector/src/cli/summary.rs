@@ -52,6 +52,19 @@ fn render(body: &str, format: Format) -> anyhow::Result<String> {
     if let Some(first) = total.first_mut().filter(|_| !by.is_empty()) {
         "total".clone_into(first);
     }
+    // Columns of zeros make the table too wide to read; the other formats have them.
+    let shown: Vec<bool> = columns
+        .iter()
+        .zip(&total)
+        .map(|(column, sum)| ALWAYS.contains(&column.name.as_str()) || !is_zero(sum))
+        .collect();
+    let only = |row: Vec<String>| {
+        row.into_iter().zip(&shown).filter_map(|(field, show)| show.then_some(field)).collect()
+    };
+    let rows: Vec<Vec<String>> = rows.into_iter().map(only).collect();
+    let total: Vec<String> = only(total);
+    let columns: Vec<Column> =
+        columns.iter().zip(&shown).filter(|(_, show)| **show).map(|(column, _)| column.clone()).collect();
     let span = |name| answer.get(name).and_then(Value::as_str).unwrap_or_default();
     Ok(format!(
         "from {} to {}\n\n{}",
@@ -63,6 +76,11 @@ fn render(body: &str, format: Format) -> anyhow::Result<String> {
             output::table(&columns, &rows, Some(&total))
         }
     ))
+}
+
+/// Whether a sum is nothing; a word is not.
+fn is_zero(sum: &str) -> bool {
+    sum.bytes().all(|byte| matches!(byte, b'0' | b'.'))
 }
 
 fn list<'a>(answer: &'a Value, name: &str) -> Option<&'a Vec<Value>> {
@@ -80,6 +98,8 @@ fn fields(columns: &[Column], row: &Map<String, Value>) -> Vec<String> {
         .collect()
 }
 
+/// Numbers that a table shows also where they are all zero.
+const ALWAYS: [&str; 4] = ["calls", "input_tokens", "output_tokens", "cost_usd"];
 const NUMBERS: [(&str, ColumnKind); 11] = [
     ("calls", ColumnKind::Count),
     ("denied", ColumnKind::Count),

@@ -6,7 +6,8 @@ use tollgate_core::record::{CostStatus, Note, Outcome, UsageRecord};
 /// Prices a record that came unpriced from a gateway without a book; says whether it did.
 ///
 /// A record that names a price version was priced by its gateway, and stays as it is even where that found no
-/// price. So does one without any usage: no count is not a cost of zero.
+/// price. So does one without any usage: no count is not a cost of zero. Facts that decide a price and are not
+/// in the record (speed, region, shares of several models) are not known here.
 pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bool {
     let asked = record.cost_status == CostStatus::Unpriced
         && record.price_version.is_none()
@@ -34,18 +35,17 @@ pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bo
     true
 }
 
-/// Whether the usage is the provider's own, to the end of the answer; in doubt it is an estimate.
+/// Whether the usage is the provider's own, as the gateway would have said; in doubt it is an estimate.
+///
+/// A gateway notes `no_usage` where it had to estimate an answer that ended well. Of one that broke off, or
+/// failed after it had begun, the record alone does not tell.
 fn is_measured(record: &UsageRecord) -> bool {
-    let ended = matches!(record.outcome, Outcome::Ok | Outcome::Error);
-    ended
-        && record.notes.iter().all(|note| match note {
-            Note::ContradictoryUsage | Note::ErrorInStream => true,
-            Note::UnexpectedContent
-            | Note::TruncatedAnswer
-            | Note::UnreadEncoding
-            | Note::NoUsage
-            | Note::Recovered => false,
-        })
+    let told = match record.outcome {
+        Outcome::Ok => true,
+        Outcome::Error => record.status.is_some_and(|status| status >= 400),
+        Outcome::ClientAbort | Outcome::UpstreamAbort | Outcome::Denied => false,
+    };
+    told && !record.notes.iter().any(|note| matches!(note, Note::NoUsage | Note::Recovered))
 }
 
 #[cfg(test)]
@@ -105,11 +105,13 @@ mod tests {
         type Spoil = fn(&mut UsageRecord);
         let cases: &[(CostStatus, Spoil)] = &[
             (CostStatus::Estimated, |r| r.notes = vec![Note::NoUsage]),
-            (CostStatus::Estimated, |r| r.notes = vec![Note::TruncatedAnswer]),
+            (CostStatus::Measured, |r| r.notes = vec![Note::TruncatedAnswer]),
             (CostStatus::Estimated, |r| r.notes = vec![Note::Recovered]),
             (CostStatus::Estimated, |r| r.outcome = Outcome::ClientAbort),
             (CostStatus::Estimated, |r| r.outcome = Outcome::UpstreamAbort),
-            (CostStatus::Measured, |r| r.outcome = Outcome::Error),
+            (CostStatus::Estimated, |r| r.outcome = Outcome::Error),
+            (CostStatus::Measured, |r| (r.outcome, r.status) = (Outcome::Error, Some(500))),
+            (CostStatus::Estimated, |r| (r.outcome, r.status) = (Outcome::Error, Some(200))),
             (CostStatus::Measured, |r| r.notes = vec![Note::ContradictoryUsage]),
         ];
         for (at, (status, spoil)) in cases.iter().enumerate() {

@@ -87,7 +87,7 @@ fn texts(record: &UsageRecord) -> Result<(), Refused> {
     for (field, value) in
         [("gateway", &record.gateway), ("provider", &record.provider), ("operation", &record.operation)]
     {
-        text(field, value, TEXT_BYTES_MAX)?;
+        name(field, value, TEXT_BYTES_MAX)?;
     }
     for (field, value, most) in [
         ("run", &who.run, NAME_BYTES_MAX),
@@ -198,9 +198,19 @@ fn money(record: &UsageRecord) -> Result<(), Refused> {
     Ok(())
 }
 
+/// A name that the gateway checked before: anything else is a mistake of the sender.
+fn name(field: &str, value: &str, most: usize) -> Result<(), Refused> {
+    if value.chars().any(char::is_control) {
+        return Err(Refused::new(Refusal::Text, format!("`{field}` has control characters")));
+    }
+    text(field, value, most)
+}
+
+/// Text that may come from a caller or a provider: any characters, so that no caller can have a call forgotten
+/// by its choice of them.
 fn text(field: &str, value: &str, most: usize) -> Result<(), Refused> {
-    if value.is_empty() || value.len() > most || value.chars().any(char::is_control) {
-        let detail = format!("`{field}` must have 1 to {most} bytes and no control characters");
+    if value.is_empty() || value.len() > most {
+        let detail = format!("`{field}` must have 1 to {most} bytes");
         return Err(Refused::new(Refusal::Text, detail));
     }
     Ok(())
@@ -233,9 +243,9 @@ fn amount(field: &str, amount: Picodollars) -> Result<(), Refused> {
 /// End of the year 9999, as far as times print.
 const TIME_MS_MAX: u64 = 253_402_207_200_000;
 /// Longest name of a model, in bytes.
-const MODEL_BYTES_MAX: usize = 256;
+const MODEL_BYTES_MAX: usize = 512;
 /// Longest other text, in bytes.
-const TEXT_BYTES_MAX: usize = 128;
+const TEXT_BYTES_MAX: usize = 256;
 /// Most entries of a short list.
 const LIST_MAX: usize = 32;
 /// Most charges of a record: each kind twice, with room.
@@ -291,7 +301,7 @@ mod tests {
             (Refusal::Text, |r| r.attribution.team = String::new()),
             (Refusal::Text, |r| r.gateway = "a\nb".into()),
             (Refusal::Text, |r| r.provider = String::new()),
-            (Refusal::Text, |r| r.request_model = Some("m".repeat(257))),
+            (Refusal::Text, |r| r.request_model = Some("m".repeat(513))),
             (Refusal::Text, |r| r.response_model = Some(String::new())),
             (Refusal::Count, |r| {
                 r.attribution.tags = (0..17).map(|n| (format!("k{n}"), "v".into())).collect();
@@ -315,6 +325,14 @@ mod tests {
             let refused = check(&record).map_err(|refused| refused.refusal);
             assert_eq!(refused, Err(*refusal), "case {at}");
         }
+    }
+
+    #[test]
+    fn a_callers_choice_of_characters_does_not_lose_the_record() {
+        let mut record = good();
+        record.request_model = Some("a\u{0}\n\u{202e}".repeat(30));
+        record.service_tier = Some("t".repeat(256));
+        assert_eq!(check(&record), Ok(()));
     }
 
     #[test]

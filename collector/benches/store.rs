@@ -1,0 +1,151 @@
+//! How fast the store takes records and answers summaries: `cargo bench -p tollgate-collector`.
+//!
+//! `RECORDS` (default 1,000,000) of a cube of 200 agents × 4 features × 5 models × 3 environments over 90 days,
+//! in batches of `BATCH` (default 500); then a summary by every two dimensions over 30 days.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+use tollgate_collector::store::{Batch, Dimension, Every, Filters, Sender, Store, SummaryQuery};
+use tollgate_core::money::Picodollars;
+use tollgate_core::record::{Charge, CostStatus, UsageRecord};
+use tollgate_core::usage::Usage;
+
+const END_HOUR: u64 = 490_000;
+const DAYS: u64 = 90;
+
+fn main() {
+    let records = setting("RECORDS", 1_000_000);
+    let batch = setting("BATCH", 500);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    runtime.block_on(async {
+        let spent = fill(&store, records, batch).await;
+        let rate = u128::from(records) * 1000 / spent.as_millis().max(1);
+        println!("ingest   {records} records in batches of {batch}: {spent:.1?}, {rate} records/s");
+        for (every, name) in [(Every::Period, "whole"), (Every::Day, "by day")] {
+            let (median, worst, rows) = ask(&store, every).await;
+            println!("summary  30 days by two dimensions, {name}: median {median:.1?}, worst {worst:.1?}, {rows} rows");
+        }
+    });
+    let size = std::fs::metadata(dir.path().join("tollgate.db")).unwrap().len();
+    println!("database {} MB, {} bytes a record", size >> 20, size / records);
+    println!("memory   {}", memory());
+    store.close().unwrap();
+}
+
+/// Time that the store took; making the records is not counted.
+async fn fill(store: &Store, records: u64, size: u64) -> Duration {
+    let mut random = Random(7);
+    let mut spent = Duration::ZERO;
+    let mut number = 0;
+    while number < records {
+        let mut batch = Batch::new(Sender::default());
+        for _ in 0..size {
+            batch.push(&record(number, records, &mut random)).unwrap();
+            number += 1;
+        }
+        let started = Instant::now();
+        store.ingest(batch).await.unwrap();
+        spent += started.elapsed();
+    }
+    spent
+}
+
+async fn ask(store: &Store, every: Every) -> (Duration, Duration, usize) {
+    let dimensions = [
+        Dimension::Agent,
+        Dimension::Team,
+        Dimension::Feature,
+        Dimension::Environment,
+        Dimension::Model,
+        Dimension::Provider,
+    ];
+    let mut times = Vec::new();
+    let mut most = 0;
+    for (at, one) in dimensions.iter().enumerate() {
+        for two in &dimensions[at + 1..] {
+            let query = SummaryQuery {
+                from_hour: i64::try_from(END_HOUR - 30 * 24 - 5).unwrap(),
+                to_hour: i64::try_from(END_HOUR - 5).unwrap(),
+                by: vec![*one, *two],
+                every,
+                zone: TimeZone::UTC,
+                filters: Filters::default(),
+            };
+            let started = Instant::now();
+            most = most.max(store.summary(query).await.unwrap().rows.len());
+            times.push(started.elapsed());
+        }
+    }
+    times.sort();
+    (times[times.len() / 2], times[times.len() - 1], most)
+}
+
+/// Record `number` of `records`, which come in the order of their time.
+fn record(number: u64, records: u64, random: &mut Random) -> UsageRecord {
+    let ms = DAYS * 86_400_000;
+    let agent = random.below(200);
+    let mut record = UsageRecord {
+        id: format!("01890a5d-ac96-7000-8000-{number:012x}"),
+        time_ms: END_HOUR * 3_600_000 - ms + number * ms / records,
+        gateway: "edge".into(),
+        provider: "openai".into(),
+        operation: "chat".into(),
+        request_model: Some(format!("model-{}", random.below(5))),
+        status: Some(200),
+        usage: Usage {
+            input_tokens: Some(random.below(20_000)),
+            cache_read_tokens: Some(random.below(1_000)),
+            output_tokens: Some(random.below(2_000)),
+            reasoning_tokens: Some(random.below(500)),
+            ..Usage::default()
+        },
+        cost_status: CostStatus::Measured,
+        price_version: Some("2026-11-01".into()),
+        duration_ms: Some(random.below(60_000)),
+        request_bytes: Some(random.below(100_000)),
+        ..UsageRecord::default()
+    };
+    record.attribution.agent = format!("agent-{agent}");
+    record.attribution.team = format!("team-{}", agent % 12);
+    record.attribution.feature = format!("feature-{}", random.below(4));
+    record.attribution.environment = format!("environment-{}", random.below(3));
+    let rate = Picodollars::from_pico(1_250_000);
+    let parts = record.usage.parts().quantities.into_iter();
+    record.charges = parts
+        .map(|(kind, quantity)| Charge {
+            model: "model".into(),
+            kind,
+            quantity,
+            rate,
+            cost_usd: rate.times(quantity),
+        })
+        .collect();
+    record.cost_usd = record.charges.iter().map(|charge| charge.cost_usd).sum();
+    record
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+fn memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM"));
+    peak.unwrap_or("peak unknown").replace('\t', " ")
+}
+
+/// SplitMix64, so that every run has the same records.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}

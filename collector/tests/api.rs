@@ -1,0 +1,352 @@
+//! The API of a running collector, over HTTP.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Answer, Client, TOKEN, message, record};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tollgate_collector::config::Config;
+use tollgate_collector::server::Server;
+use tollgate_core::price::{Price, PriceBook, PricedModel, Rates, Sheet};
+use tollgate_core::usage::Kind;
+
+/// A collector in this process, on a free port, that ends with the test.
+struct Collector {
+    client: Client,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    dir: TempDir,
+}
+
+impl Collector {
+    fn start() -> Self {
+        Self::with_book(PriceBook::default())
+    }
+
+    fn with_book(book: PriceBook) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let token_file = dir.path().join("token");
+        std::fs::write(&token_file, TOKEN).unwrap();
+        let text = format!(
+            "listen = '127.0.0.1:0'\ndata_dir = '{}'\n[ingest]\ntoken_file = '{}'",
+            dir.path().join("data").display(),
+            token_file.display()
+        );
+        let config = Config::parse("test", &text).unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let server = Server::bind(&config, book).await.unwrap();
+                tell.send(server.address().unwrap()).unwrap();
+                server
+                    .run(async {
+                        let _ = stopped.await;
+                    })
+                    .await
+                    .unwrap();
+            });
+        });
+        let address = told.recv().unwrap();
+        Self { client: Client { address }, stop: Some(stop), thread: Some(thread), dir }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.client.get(path)
+    }
+
+    fn ok(&self, path: &str) -> Value {
+        let answer = self.get(path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        answer.json()
+    }
+
+    fn sync(&self, sequence: u64, records: Vec<Value>) -> Value {
+        let answer = self.client.sync(&message(sequence, records));
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    }
+}
+
+impl Drop for Collector {
+    fn drop(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+        self.thread.take().unwrap().join().unwrap();
+        assert!(self.dir.path().join("data/tollgate.db").exists());
+    }
+}
+
+const PERIOD: &str = "from=2026-11-20T00:00:00Z&to=2026-11-22T00:00:00Z";
+
+#[test]
+fn a_batch_is_stored_once_and_seen_in_summary_and_records() {
+    let collector = Collector::start();
+    let records: Vec<Value> = (0..6).map(record).collect();
+    let answer = collector.sync(7, records.clone());
+    assert_eq!((&answer["ack"], &answer["stored"], &answer["duplicates"]), (&json!(7), &json!(6), &json!(0)));
+    let once = collector.ok(&format!("/api/v1/summary?by=team,agent&{PERIOD}"));
+    let again = collector.sync(8, records);
+    assert_eq!((&again["stored"], &again["duplicates"]), (&json!(0), &json!(6)));
+    let twice = collector.ok(&format!("/api/v1/summary?by=team,agent&{PERIOD}"));
+    assert_eq!(once, twice, "a repeat changes nothing");
+
+    assert_eq!(once["by"], json!(["team", "agent"]));
+    assert_eq!(
+        (&once["from"], &once["to"]),
+        (&json!("2026-11-20T00:00:00Z"), &json!("2026-11-22T00:00:00Z"))
+    );
+    assert_eq!(once["total"]["calls"], 6);
+    assert_eq!(once["total"]["input_tokens"], 615);
+    assert_eq!(once["total"]["cost_usd"], "0.000768750000");
+    assert_eq!(once["total"]["estimated_cost_usd"], "0.000000000000");
+    let rows = once["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0]["agent"], "bot-2", "the largest cost first");
+    for name in [
+        "calls",
+        "denied",
+        "errors",
+        "input_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "output_tokens",
+        "reasoning_tokens",
+    ] {
+        assert!(rows[0][name].is_u64(), "{name}");
+    }
+
+    let page = collector.ok("/api/v1/records?limit=4");
+    assert_eq!(page["rows"].as_array().unwrap().len(), 4);
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let rest = collector.ok(&format!("/api/v1/records?limit=4&cursor={cursor}"));
+    assert_eq!((rest["rows"].as_array().unwrap().len(), &rest["next_cursor"]), (2, &Value::Null));
+    assert_eq!(page["rows"][0]["time"], "2026-11-20T15:30:00Z");
+    let mut shown = page["rows"][0].clone();
+    assert_eq!(collector.ok(&format!("/api/v1/records/{}", shown["id"].as_str().unwrap())), shown);
+    shown.as_object_mut().unwrap().remove("time");
+    let mut sent = record(5);
+    sent.as_object_mut().unwrap().remove("time_ms");
+    assert_eq!(shown, sent, "every field is kept");
+}
+
+#[test]
+fn summaries_group_filter_and_cut_time_as_asked() {
+    let collector = Collector::start();
+    // From 10:30 on the 20th to 13:30 on the 22nd, one an hour.
+    collector.sync(1, (0..52).map(record).collect());
+    let calls = |path: &str| collector.ok(path)["total"]["calls"].as_u64().unwrap();
+    let all = "from=2026-11-20&to=2026-11-23";
+    assert_eq!(calls(&format!("/api/v1/summary?{all}")), 52);
+    assert_eq!(calls(&format!("/api/v1/summary?{all}&agent=bot-0&agent=bot-1")), 35);
+    assert_eq!(calls(&format!("/api/v1/summary?{all}&agent=bot-0&team=other")), 0);
+    assert_eq!(calls(&format!("/api/v1/summary?{all}&model=gpt-x-2026-01-01")), 52);
+    assert_eq!(calls(&format!("/api/v1/summary?{all}&model=gpt-x")), 0, "the response model holds");
+    assert_eq!(calls(&format!("/api/v1/summary?{all}&request_model=gpt-x")), 52);
+
+    let days = collector.ok(&format!("/api/v1/summary?by=day&{all}"));
+    let by_day = |answer: &Value| -> Vec<(String, u64)> {
+        let rows = answer["rows"].as_array().unwrap();
+        rows.iter().map(|row| (row["day"].as_str().unwrap().into(), row["calls"].as_u64().unwrap())).collect()
+    };
+    let utc = [("2026-11-20", 14), ("2026-11-21", 24), ("2026-11-22", 14)];
+    assert_eq!(by_day(&days), utc.map(|(day, calls)| (day.to_owned(), calls)));
+    let tokyo = collector.ok("/api/v1/summary?by=day&tz=Asia/Tokyo&from=2026-11-20&to=2026-11-23");
+    assert_eq!(tokyo["from"], "2026-11-19T15:00:00Z");
+    let tokyo_days = [("2026-11-20", 5), ("2026-11-21", 24), ("2026-11-22", 23)];
+    assert_eq!(by_day(&tokyo), tokyo_days.map(|(day, calls)| (day.to_owned(), calls)));
+
+    let hours =
+        collector.ok("/api/v1/summary?by=hour,agent&from=2026-11-20T11:10:00Z&to=2026-11-20T12:20:00Z");
+    assert_eq!(
+        (&hours["from"], &hours["to"]),
+        (&json!("2026-11-20T11:00:00Z"), &json!("2026-11-20T13:00:00Z"))
+    );
+    assert_eq!(hours["total"]["calls"], 2, "rounded outward, and said so");
+    assert_eq!(hours["rows"][0]["hour"], "2026-11-20T11:00:00Z");
+    assert_eq!(hours["rows"][0]["agent"], "bot-1");
+
+    let hourly = collector.ok("/api/v1/summary?by=hour&tz=Asia/Tokyo&from=2026-11-20&to=2026-11-23");
+    assert_eq!(hourly["rows"][0]["hour"], "2026-11-20T19:00:00+09:00");
+}
+
+#[test]
+fn records_are_filtered_by_dimension_time_outcome_and_cost_status() {
+    let collector = Collector::start();
+    let mut records: Vec<Value> = (0..9).map(record).collect();
+    records[4]["outcome"] = json!("error");
+    records[4]["cost_status"] = json!("estimated");
+    collector.sync(1, records);
+    let count =
+        |query: &str| collector.ok(&format!("/api/v1/records?{query}"))["rows"].as_array().unwrap().len();
+    assert_eq!(count("agent=bot-1"), 3);
+    assert_eq!(count("outcome=error"), 1);
+    assert_eq!(count("outcome=error&outcome=ok"), 9);
+    assert_eq!(count("cost_status=estimated&agent=bot-1"), 1);
+    assert_eq!(count("from=2026-11-20T12:30:00Z&to=2026-11-20T14:30:00Z"), 2);
+    assert_eq!(count("from=2026-11-20T12:30:00%2B00:00&limit=3"), 3);
+}
+
+#[test]
+fn bad_records_are_refused_by_index_and_the_rest_kept() {
+    let collector = Collector::start();
+    let mut wrong_sum = record(1);
+    wrong_sum["cost_usd"] = json!("5.00");
+    let answer = collector.sync(3, vec![record(0), json!("what"), wrong_sum, record(2)]);
+    assert_eq!((&answer["stored"], &answer["duplicates"]), (&json!(2), &json!(0)));
+    let rejected = answer["rejected"].as_array().unwrap();
+    assert_eq!(rejected.iter().map(|one| one["index"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+    assert!(rejected[1]["reason"].as_str().unwrap().contains("add up"), "{answer}");
+    let metrics = collector.get("/metrics").text;
+    for line in [
+        "tollgate_collector_records_received_total 4",
+        "tollgate_collector_records_stored_total 2",
+        "tollgate_collector_records_rejected_total{reason=\"malformed\"} 1",
+        "tollgate_collector_records_rejected_total{reason=\"money\"} 1",
+        "tollgate_collector_sync_requests_total{result=\"ok\"} 1",
+        "tollgate_collector_commit_seconds_count 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
+    }
+}
+
+#[test]
+fn drop_totals_show_in_metrics() {
+    let collector = Collector::start();
+    for (sequence, dropped) in [(1, 3), (2, 5), (1, 3)] {
+        let mut message = message(sequence, vec![]);
+        message["dropped"] = json!({"outbox_full": dropped});
+        assert_eq!(collector.client.sync(&message).status, 200);
+    }
+    let metrics = collector.get("/metrics");
+    assert!(metrics.content_type.starts_with("text/plain; version=0.0.4"));
+    assert!(metrics.text.contains("tollgate_gateway_records_dropped_total{reason=\"outbox_full\"} 5\n"));
+    assert!(metrics.text.contains("tollgate_gateway_instances 1\n"));
+}
+
+#[test]
+fn only_the_token_opens_sync_and_a_refusal_says_nothing() {
+    let collector = Collector::start();
+    let body = message(1, vec![record(0)]).to_string();
+    let long = format!("Bearer {TOKEN}0");
+    let basic = format!("Basic {TOKEN}");
+    for authorization in
+        [None, Some(""), Some("Bearer "), Some(TOKEN), Some(long.as_str()), Some(basic.as_str())]
+    {
+        let answer = collector.client.sync_as(authorization, body.as_bytes());
+        assert_eq!((answer.status, answer.error_code().as_str()), (401, "unauthorized"), "{authorization:?}");
+        assert!(!answer.text.contains(TOKEN));
+    }
+    assert_eq!(collector.ok("/api/v1/records")["rows"], json!([]));
+}
+
+#[test]
+fn a_request_that_cannot_be_read_has_a_stable_code() {
+    let collector = Collector::start();
+    let bearer = format!("Bearer {TOKEN}");
+    let sync = |body: &[u8]| {
+        let answer = collector.client.sync_as(Some(&bearer), body);
+        (answer.status, answer.error_code())
+    };
+    assert_eq!(sync(b"{"), (400, "invalid_request".into()));
+    assert_eq!(sync(b"{\"protocol\":99}"), (400, "unsupported_protocol".into()));
+    assert_eq!(sync(&vec![b' '; 4 * 1024 * 1024 + 1]), (413, "body_too_large".into()));
+    let status = |path: &str| {
+        let answer = collector.get(path);
+        assert!(answer.content_type.starts_with("application/json"), "{path}");
+        (answer.status, answer.error_code())
+    };
+    let parameter = || (400, "invalid_parameter".to_owned());
+    for query in [
+        "by=colour",
+        "by=agent,agent",
+        "since=7",
+        "since=1d&from=2026-01-01",
+        "from=x",
+        "tz=Mars/Olympus",
+        "colour=red",
+        "from=2026-01-02&to=2026-01-01",
+        "by=agent&by=team",
+    ] {
+        assert_eq!(status(&format!("/api/v1/summary?{query}")), parameter(), "{query}");
+    }
+    for query in ["limit=0", "limit=1001", "limit=x", "cursor=x", "outcome=fine", "by=agent"] {
+        assert_eq!(status(&format!("/api/v1/records?{query}")), parameter(), "{query}");
+    }
+    for path in ["/nowhere", "/api/v1/records/x", "/api/v1/records/01890a5d-ac96-774b-8000-000000000000"] {
+        assert_eq!(status(path), (404, "not_found".into()), "{path}");
+    }
+    assert_eq!(status("/v1/sync"), (405, "method_not_allowed".into()));
+}
+
+#[test]
+fn a_gateway_gets_the_book_that_it_does_not_have_and_its_early_calls_are_priced() {
+    let model = PricedModel {
+        provider: "openai".into(),
+        id: "gpt-x".into(),
+        aliases: vec![],
+        dated: vec!["gpt-x".into()],
+        prices: vec![Price {
+            standard: Sheet {
+                rates: Rates([(Kind::Input, "0.00000125".parse().unwrap())].into()),
+                tiers: vec![],
+            },
+            ..Price::default()
+        }],
+    };
+    let collector = Collector::with_book(PriceBook::new("v7".into(), vec![model]));
+    let mut early = record(0);
+    for name in ["charges", "cost_usd", "cost_status", "price_version"] {
+        early.as_object_mut().unwrap().remove(name);
+    }
+    let answer = collector.sync(1, vec![early]);
+    assert_eq!(answer["prices"]["version"], "v7");
+    let kept = &collector.ok("/api/v1/records")["rows"][0];
+    assert_eq!(
+        (&kept["cost_usd"], &kept["cost_status"], &kept["price_version"]),
+        (&json!("0.000125000000"), &json!("measured"), &json!("v7"))
+    );
+    assert_eq!(kept["charges"], record(0)["charges"]);
+    let total = &collector.ok(&format!("/api/v1/summary?{PERIOD}"))["total"];
+    assert_eq!((&total["cost_usd"], &total["unpriced"]), (&json!("0.000125000000"), &json!(0)));
+
+    let mut informed = message(2, vec![]);
+    informed["price_version"] = json!("v7");
+    assert!(collector.client.sync(&informed).json().get("prices").is_none());
+    informed["price_version"] = json!("v6");
+    assert_eq!(collector.client.sync(&informed).json()["prices"]["version"], "v7");
+}
+
+#[test]
+fn a_collector_tells_how_it_is() {
+    let collector = Collector::start();
+    assert_eq!(collector.ok("/healthz"), json!({"status": "ok"}));
+    assert_eq!(collector.ok("/readyz"), json!({"status": "ready"}));
+    let home = collector.get("/");
+    assert!(home.text.contains("/api/v1/summary") && home.content_type.starts_with("text/html"));
+}
+
+#[test]
+fn gateways_that_sync_at_once_lose_and_double_nothing() {
+    let collector = Collector::start();
+    std::thread::scope(|scope| {
+        for gateway in 0..8u64 {
+            let client = &collector.client;
+            scope.spawn(move || {
+                for sequence in 0..10u64 {
+                    // Each batch overlaps the next one of its gateway and one of its neighbour.
+                    let first = gateway * 50 + sequence * 5;
+                    let records = (first..first + 10).map(record).collect();
+                    assert_eq!(client.sync(&message(sequence, records)).status, 200);
+                }
+            });
+        }
+    });
+    let expected: u64 = 7 * 50 + 9 * 5 + 10;
+    let total = collector.ok("/api/v1/summary?from=2026-11-01&to=2027-01-01");
+    assert_eq!(total["total"]["calls"], expected);
+    let tokens: u64 = (0..expected).map(|n| 100 + n).sum();
+    assert_eq!(total["total"]["input_tokens"], tokens);
+}

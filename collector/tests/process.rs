@@ -1,0 +1,198 @@
+//! The binary as a process: started, killed, stopped, misconfigured, and asked by its own commands.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::{Value, json};
+use support::{Client, TOKEN, message, record};
+
+/// A collector in a process of its own; killed with the test.
+struct Process {
+    child: Child,
+    client: Client,
+    /// The rest of its log is read, so that it never waits for a reader.
+    _log: std::thread::JoinHandle<()>,
+}
+
+impl Process {
+    fn start(dir: &Path) -> Self {
+        std::fs::write(dir.join("token"), TOKEN).unwrap();
+        let config = dir.join("tollgate.toml");
+        let text = format!(
+            "listen = '127.0.0.1:0'\ndata_dir = '{0}/data'\n[ingest]\ntoken_file = '{0}/token'",
+            dir.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut child = tollgate()
+            .args(["serve", "--log-format", "json", "--config"])
+            .arg(&config)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let address = loop {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the collector ended");
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if let Some(address) = event["address"].as_str() {
+                break address.parse().unwrap();
+            }
+        };
+        let rest = std::thread::spawn(move || {
+            let _ = log.read_to_end(&mut Vec::new());
+        });
+        Self { child, client: Client { address }, _log: rest }
+    }
+
+    fn calls(&self) -> u64 {
+        let answer = self.client.get("/api/v1/summary?from=2026-11-01&to=2026-12-01").json();
+        answer["total"]["calls"].as_u64().unwrap()
+    }
+
+    /// A command that asks this collector.
+    fn ask(&self, arguments: &[&str]) -> Output {
+        let url = format!("http://{}", self.client.address);
+        tollgate().args(arguments).env("TOLLGATE_URL", url).output().unwrap()
+    }
+
+    fn asked(&self, arguments: &[&str]) -> String {
+        let output = self.ask(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn signal(&mut self, signal: &str) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn tollgate() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    command.env_remove("TOLLGATE_URL").env_remove("TOLLGATE_TOKEN");
+    command
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_and_its_repeat_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..3u64 {
+        let mut collector = Process::start(dir.path());
+        assert_eq!(collector.calls(), round * 10);
+        let records: Vec<Value> = (round * 10..round * 10 + 10).map(record).collect();
+        let answer = collector.client.sync(&message(round, records.clone())).json();
+        assert_eq!(answer["stored"], 10);
+        assert_eq!(collector.signal("-KILL"), None);
+
+        let collector = Process::start(dir.path());
+        assert_eq!(collector.calls(), round * 10 + 10, "round {round}");
+        let answer = collector.client.sync(&message(round, records)).json();
+        assert_eq!((&answer["stored"], &answer["duplicates"]), (&json!(0), &json!(10)));
+        assert_eq!(collector.calls(), round * 10 + 10);
+    }
+}
+
+#[test]
+fn a_signal_stops_it_cleanly_with_the_log_folded_in() {
+    for signal in ["-TERM", "-INT"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut collector = Process::start(dir.path());
+        assert_eq!(collector.client.sync(&message(1, vec![record(0)])).status, 200);
+        assert_eq!(collector.signal(signal), Some(0), "{signal}");
+        let log = dir.path().join("data/tollgate.db-wal");
+        assert!(!log.exists() || log.metadata().unwrap().len() == 0);
+    }
+}
+
+#[test]
+fn a_wrong_configuration_stops_serve_and_check_with_all_mistakes() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("tollgate.toml");
+    std::fs::write(&config, "listen = 'here'\n[log]\nlevel = 'loud'\n").unwrap();
+    for command in ["serve", "check"] {
+        let output = tollgate().arg(command).arg("--config").arg(&config).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("tollgate.toml:1: `listen` is `here`"), "{said}");
+        assert!(said.contains("tollgate.toml:3: `log.level` is `loud`"), "{said}");
+    }
+    std::fs::write(&config, "listen = '127.0.0.1:0'\n").unwrap();
+    let output = tollgate().arg("check").arg("--config").arg(&config).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_wrong_filter_configuration_is_told_by_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let filter = dir.path().join("plugin.json");
+    let check = |text: &str| {
+        std::fs::write(&filter, text).unwrap();
+        let output = tollgate().arg("check").arg("--filter").arg(&filter).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(check(r#"{"gateway":"edge-1"}"#).0, Some(0));
+    let (code, said) = check(r#"{"gateway":"edge 1","colour":"red"}"#);
+    assert_eq!(code, Some(2));
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.lines().all(|line| line.contains("plugin.json: ")), "{said}");
+}
+
+#[test]
+fn commands_show_what_the_collector_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Process::start(dir.path());
+    collector.client.sync(&message(1, (0..6).map(record).collect()));
+    let period = ["--from", "2026-11-20", "--to", "2026-11-22"];
+    let with = |head: &[&'static str]| [head, &period[..]].concat();
+
+    let table = collector.asked(&with(&["summary", "--by", "team,agent"]));
+    assert!(table.contains("bot-2") && table.contains("0.000768750000"), "{table}");
+    let csv = collector.asked(&with(&["summary", "--by", "agent", "--format", "csv", "--agent", "bot-0"]));
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 2, "{csv}");
+    assert!(lines[1].starts_with("bot-0,2,0,0,0,203,"), "{csv}");
+    let json = collector.asked(&with(&["summary", "--by", "agent", "--format", "json"]));
+    let path = "/api/v1/summary?by=agent&from=2026-11-20&to=2026-11-22";
+    assert_eq!(json.trim_end(), collector.client.get(path).text, "the API's answer, unchanged");
+
+    let rows = collector.asked(&with(&["records", "--format", "csv", "--limit", "4"]));
+    assert_eq!(rows.lines().count(), 5);
+    assert!(rows.lines().nth(1).unwrap().starts_with("2026-11-20T15:30:00Z,01890a5d-"), "{rows}");
+    let table = collector.asked(&with(&["records", "--agent", "bot-1", "--outcome", "ok"]));
+    assert_eq!(table.lines().count(), 3, "{table}");
+
+    let refused = collector.ask(&["summary", "--by", "colour"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("`colour`, not one of `agent`"));
+}
+
+#[test]
+fn a_collector_that_is_not_there_is_said_in_words() {
+    let output = tollgate().args(["summary", "--url", "http://127.0.0.1:9"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("no collector answers at http://127.0.0.1:9"), "{said}");
+    assert!(said.contains("tollgate serve"), "{said}");
+}
+
+#[test]
+fn a_second_collector_on_the_same_data_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = Process::start(dir.path());
+    let output =
+        tollgate().args(["serve", "--config"]).arg(dir.path().join("tollgate.toml")).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("in use by another `tollgate serve`"));
+}

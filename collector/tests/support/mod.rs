@@ -1,0 +1,99 @@
+//! What the tests of the API and of the process share: messages, and a client that speaks plain HTTP.
+
+#![allow(dead_code)] // each test binary uses a part of it
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+/// The token that tests present.
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// Admission of the first record: 2026-11-20T10:30:00Z.
+pub const START_MS: u64 = 1_795_170_600_000;
+
+/// An answer.
+pub struct Answer {
+    pub status: u16,
+    pub content_type: String,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    pub fn error_code(&self) -> String {
+        self.json()["error"]["code"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A collector to talk to.
+pub struct Client {
+    pub address: SocketAddr,
+}
+
+impl Client {
+    pub fn get(&self, path: &str) -> Answer {
+        answer(agent().get(self.url(path)).call())
+    }
+
+    pub fn sync(&self, message: &Value) -> Answer {
+        self.sync_as(Some(&format!("Bearer {TOKEN}")), message.to_string().as_bytes())
+    }
+
+    pub fn sync_as(&self, authorization: Option<&str>, body: &[u8]) -> Answer {
+        let mut request = agent().post(self.url("/v1/sync"));
+        if let Some(value) = authorization {
+            request = request.header("authorization", value);
+        }
+        answer(request.send(body))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+}
+
+/// A message with these records.
+pub fn message(sequence: u64, records: Vec<Value>) -> Value {
+    json!({
+        "protocol": 1, "gateway": "edge", "instance": "one", "sequence": sequence,
+        "sent_at_ms": START_MS, "records": records,
+    })
+}
+
+/// A measured call: number `n`, `n` hours after the first, by agent `bot-<n mod 3>`.
+pub fn record(n: u64) -> Value {
+    let rate = 1_250_000u64;
+    let cost = rate * (100 + n);
+    let dollars = format!("0.{cost:012}");
+    json!({
+        "id": format!("01890a5d-ac96-774b-8000-{n:012x}"),
+        "time_ms": START_MS + n * 3_600_000,
+        "gateway": "edge", "agent": format!("bot-{}", n % 3), "team": "support", "feature": "chat",
+        "environment": "production", "run": "r-1", "tags": {"tier": "gold"},
+        "attribution_source": "self_declared", "provider": "openai", "operation": "chat",
+        "request_model": "gpt-x", "response_model": "gpt-x-2026-01-01", "stream": n.is_multiple_of(2), "status": 200,
+        "outcome": "ok", "usage": {"input_tokens": 100 + n, "cache_read_tokens": 0},
+        "charges": [{"model": "gpt-x", "kind": "input", "quantity": 100 + n, "rate": "0.000001250000",
+            "cost_usd": dollars}],
+        "cost_usd": dollars, "cost_status": "measured", "price_version": "v1", "duration_ms": 12,
+        "prompt": {"system_bytes": 7, "bytes_by_role": {"user": 5}},
+    })
+}
+
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build();
+    ureq::Agent::new_with_config(config)
+}
+
+fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
+    let mut response = response.unwrap();
+    let content_type = response.headers().get("content-type");
+    Answer {
+        status: response.status().as_u16(),
+        content_type: content_type.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default(),
+        text: response.body_mut().read_to_string().unwrap(),
+    }
+}
