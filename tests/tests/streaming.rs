@@ -99,6 +99,7 @@ async fn a_stream_that_the_provider_breaks_off_is_an_upstream_abort() {
 #[tokio::test]
 async fn an_error_inside_a_stream_is_noted() {
     let stack = stack();
+    let mut silent = Vec::new();
     for (kind, call) in streams() {
         let name = format!("error-inside-{kind}");
         let call =
@@ -107,8 +108,11 @@ async fn an_error_inside_a_stream_is_noted() {
         assert_eq!(reply.status, 200, "{name}");
         let record = stack.record_of(&reply).unwrap();
         let notes = record["notes"].as_array().cloned().unwrap_or_default();
-        assert!(notes.contains(&json!("error_in_stream")), "{name}: {record}");
+        if !notes.contains(&json!("error_in_stream")) {
+            silent.push(format!("{name}: {record}"));
+        }
     }
+    assert!(silent.is_empty(), "no note of the error:\n{}", silent.join("\n"));
 }
 
 #[tokio::test]
