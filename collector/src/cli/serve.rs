@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::Args;
 use tollgate_core::price::{EMBEDDED, PriceBook};
 use tracing::{info, warn};
@@ -55,10 +55,22 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     server.run(stop).await
 }
 
-/// The prices that gateways get: those that come with this binary.
+/// The prices that gateways get: those that come with Tollgate.
 fn book() -> anyhow::Result<PriceBook> {
     PriceBook::from_files(EMBEDDED).map_err(|errors| {
-        let mistakes: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        anyhow!("the embedded price files are wrong:\n{}", mistakes.join("\n"))
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the price book has mistakes: {}", errors.join("; "))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_price_book_that_comes_with_tollgate_is_good() {
+        let book = book().unwrap();
+        assert!(book.model("openai", "gpt-5").is_some());
+        assert!(!book.version().is_empty());
+    }
 }

@@ -53,11 +53,10 @@ fn render(body: &str, format: Format) -> anyhow::Result<String> {
         "total".clone_into(first);
     }
     // Columns of zeros make the table too wide to read; the other formats have them.
-    let shown: Vec<bool> = columns
-        .iter()
-        .zip(&total)
-        .map(|(column, sum)| ALWAYS.contains(&column.name.as_str()) || !is_zero(sum))
-        .collect();
+    let is_shown = |(column, sum): (&Column, &String)| {
+        column.kind == ColumnKind::Text || ALWAYS.contains(&column.name.as_str()) || !is_zero(sum)
+    };
+    let shown: Vec<bool> = columns.iter().zip(&total).map(is_shown).collect();
     let only = |row: Vec<String>| {
         row.into_iter().zip(&shown).filter_map(|(field, show)| show.then_some(field)).collect()
     };
@@ -78,7 +77,6 @@ fn render(body: &str, format: Format) -> anyhow::Result<String> {
     ))
 }
 
-/// Whether a sum is nothing; a word is not.
 fn is_zero(sum: &str) -> bool {
     sum.bytes().all(|byte| matches!(byte, b'0' | b'.'))
 }
@@ -122,7 +120,9 @@ mod tests {
         "rows":[{"team":"support","calls":3,"denied":0,"errors":1,"unpriced":0,"input_tokens":1000,
         "cache_read_tokens":0,"cache_write_tokens":0,"output_tokens":7,"reasoning_tokens":0,
         "cost_usd":"0.001200000000","estimated_cost_usd":"0.000000000000"}],
-        "total":{"calls":3,"cost_usd":"0.001200000000"}}"#;
+        "total":{"calls":3,"denied":0,"errors":1,"unpriced":0,"input_tokens":1000,"cache_read_tokens":0,
+        "cache_write_tokens":0,"output_tokens":7,"reasoning_tokens":0,"cost_usd":"0.001200000000",
+        "estimated_cost_usd":"0.000000000000"}}"#;
 
     #[test]
     fn a_table_has_the_span_the_rows_and_the_total() {
@@ -133,6 +133,7 @@ mod tests {
             found.unwrap_or_else(|| panic!("{start} in\n{shown}")).to_owned()
         };
         assert!(line("support").contains("0.001200"));
+        assert!(line("team").contains("errors") && !shown.contains("reasoning"), "{shown}");
         assert!(line("total").contains('3'));
     }
 

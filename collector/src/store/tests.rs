@@ -295,8 +295,8 @@ fn drop_totals_are_the_newest_of_each_instance() {
     };
     test.note(sender("one", 1, 5));
     test.note(sender("one", 3, 8));
-    test.note(sender("one", 2, 6)); // late: older totals change nothing
     test.note(sender("one", 3, 8)); // repeated
+    test.note(sender("one", 2, 6)); // late: older totals change nothing
     test.note(sender("two", 1, 2));
     let dropped = test.runtime.block_on(test.store.dropped()).unwrap();
     assert_eq!(dropped, [("ring_full".to_owned(), 10)]);
