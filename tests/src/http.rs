@@ -42,7 +42,17 @@ pub struct Opened {
     /// Headers.
     pub headers: HeaderMap,
     body: hyper::body::Incoming,
-    connection: tokio::task::JoinHandle<()>,
+    connection: Connection,
+}
+
+/// The task of a connection, which ends with its holder.
+#[derive(Debug)]
+struct Connection(tokio::task::JoinHandle<()>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Call {
@@ -85,9 +95,9 @@ impl Call {
         let stream = TcpStream::connect(to).await.with_context(|| format!("cannot connect to {to}"))?;
         stream.set_nodelay(true)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(async move {
+        let connection = Connection(tokio::spawn(async move {
             let _ = connection.await;
-        });
+        }));
         let mut request =
             Request::builder().method(self.method).uri(&self.path).header("host", to.to_string());
         if let Some(headers) = request.headers_mut() {
@@ -138,9 +148,11 @@ impl Opened {
         }
     }
 
-    /// Closes the connection with whatever is still to come.
-    pub fn hang_up(self) {
-        self.connection.abort();
+    /// Closes the connection with whatever is still to come; it is closed when this returns.
+    pub async fn hang_up(mut self) {
+        drop(self.body);
+        self.connection.0.abort();
+        let _ = (&mut self.connection.0).await;
     }
 }
 

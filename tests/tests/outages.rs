@@ -105,4 +105,5 @@ async fn wait_until_back(stack: &Stack) {
 }
 
 /// Where the test build of the filter can be made to panic.
-const CALLBACKS: [&str; 5] = ["request_headers", "request_body", "response_headers", "response_body", "log"];
+const CALLBACKS: [&str; 6] =
+    ["request_headers", "request_body", "response_headers", "response_body", "log", "tick"];

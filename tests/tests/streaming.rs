@@ -70,7 +70,7 @@ async fn a_caller_that_hangs_up_pays_an_estimate_of_what_came() {
         for _ in 0..12 {
             assert!(opened.next().await.unwrap().is_some(), "{name}");
         }
-        opened.hang_up();
+        opened.hang_up().await;
         let record = stack.api().record(&id).unwrap();
         let served = stack.simulator.ledger().call(&name).unwrap();
         assert_eq!(record["outcome"], "client_abort", "{name}: {record}");
@@ -99,6 +99,7 @@ async fn a_stream_that_the_provider_breaks_off_is_an_upstream_abort() {
 #[tokio::test]
 async fn an_error_inside_a_stream_is_noted() {
     let stack = stack();
+    let mut silent = Vec::new();
     for (kind, call) in streams() {
         let name = format!("error-inside-{kind}");
         let call =
@@ -107,12 +108,15 @@ async fn an_error_inside_a_stream_is_noted() {
         assert_eq!(reply.status, 200, "{name}");
         let record = stack.record_of(&reply).unwrap();
         let notes = record["notes"].as_array().cloned().unwrap_or_default();
-        assert!(notes.contains(&json!("error_in_stream")), "{name}: {record}");
+        if !notes.contains(&json!("error_in_stream")) {
+            silent.push(format!("{name}: {record}"));
+        }
     }
+    assert!(silent.is_empty(), "no note of the error:\n{}", silent.join("\n"));
 }
 
 #[tokio::test]
-async fn a_provider_that_closes_without_an_answer_is_an_error() {
+async fn a_provider_that_closes_without_an_answer_is_an_upstream_abort() {
     let stack = stack();
     for (kind, call) in streams() {
         let name = format!("close-{kind}");
@@ -120,7 +124,7 @@ async fn a_provider_that_closes_without_an_answer_is_an_error() {
         let reply = stack.send(call).await.unwrap();
         assert_eq!(reply.status, 503, "{name}");
         let record = stack.record_of(&reply).unwrap();
-        assert_eq!(record["outcome"], "error", "{name}: {record}");
+        assert_eq!(record["outcome"], "upstream_abort", "{name}: {record}");
         let attempts = stack
             .simulator
             .ledger()
@@ -144,6 +148,9 @@ async fn a_caller_that_leaves_before_the_answer_is_recorded() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         waiting.abort();
+        let _ = waiting.await;
+        // The connection is a task of its own: let it see that nobody waits.
+        tokio::time::sleep(Duration::from_millis(20)).await;
         let record = stack.api().record_of_run(&name).unwrap();
         assert_eq!(record["outcome"], "client_abort", "{name}: {record}");
         assert_eq!(record["cost_status"], "estimated", "{name}: {record}");
