@@ -40,7 +40,7 @@ pub fn bench(rounds: u32, seconds: u32) -> Result<()> {
                 let Some((envoy, results)) = bench.envoys.get_mut(index).zip(measured.get_mut(index)) else {
                     continue;
                 };
-                let time = if round == 0 { 1 } else { seconds };
+                let time = if round == 0 { WARM_UP_SECONDS } else { seconds };
                 let result = load::run(&wrk, &script, envoy, Duration::from_secs(time.into()))?;
                 if round > 0 {
                     results.push(result);
@@ -68,8 +68,8 @@ pub fn bench(rounds: u32, seconds: u32) -> Result<()> {
 fn summarise(load: Load, measured: &[Vec<Measured>]) -> Value {
     println!("\n{}", load.title());
     println!(
-        "{:>10}  {:>10}  {:>22}  {:>10}  {:>8}  {:>8}",
-        "", "requests/s", "CPU µs/request (range)", "over bare", "p50 ms", "p99 ms"
+        "{:>10}  {:>10}  {:>22}  {:>10}  {:>8}  {:>8}  {:>8}  {:>8}",
+        "", "requests/s", "CPU µs/request (range)", "over bare", "worker", "compiler", "p50 ms", "p99 ms"
     );
     let column = |rows: &[Measured], of: fn(&Measured) -> f64| Spread::of(rows.iter().map(of).collect());
     let bare = measured.first().map_or(0.0, |rows| column(rows, |row| row.cpu_us).median);
@@ -78,15 +78,19 @@ fn summarise(load: Load, measured: &[Vec<Measured>]) -> Value {
     for (variant, rows) in VARIANTS.iter().zip(measured) {
         let rate = column(rows, |row| row.requests_per_second);
         let cpu = column(rows, |row| row.cpu_us);
+        let worker = column(rows, |row| row.worker_us);
+        let compiler = column(rows, |row| row.compiler_us);
         let (p50, p99) = (column(rows, |row| row.p50_ms), column(rows, |row| row.p99_ms));
         println!(
-            "{:>10}  {:>10.0}  {:>9.1} ({:>4.1}–{:>5.1})  {:>+10.1}  {:>8.2}  {:>8.2}",
+            "{:>10}  {:>10.0}  {:>9.1} ({:>4.1}–{:>5.1})  {:>+10.1}  {:>8.1}  {:>8.1}  {:>8.2}  {:>8.2}",
             variant.name,
             rate.median,
             cpu.median,
             cpu.low,
             cpu.high,
             cpu.median - bare,
+            worker.median,
+            compiler.median,
             p50.median,
             p99.median
         );
@@ -95,6 +99,8 @@ fn summarise(load: Load, measured: &[Vec<Measured>]) -> Value {
             "requests_per_second": rate.json(),
             "cpu_us_per_request": cpu.json(),
             "cpu_us_over_bare": cpu.median - bare,
+            "cpu_us_of_workers": worker.json(),
+            "cpu_us_of_compilers": compiler.json(),
             "p50_ms": p50.json(),
             "p99_ms": p99.json(),
         });
@@ -106,6 +112,9 @@ fn summarise(load: Load, measured: &[Vec<Measured>]) -> Value {
     }
     variants
 }
+
+/// V8 compiles anew what turns out to be hot; this is done with by then.
+const WARM_UP_SECONDS: u32 = 5;
 
 /// Median and range of several rounds.
 struct Spread {

@@ -74,6 +74,10 @@ pub struct Measured {
     pub requests_per_second: f64,
     /// Processor time of Envoy for a request, microseconds.
     pub cpu_us: f64,
+    /// The part of it that worker threads used.
+    pub worker_us: f64,
+    /// The part of it that V8's own threads used, which compile.
+    pub compiler_us: f64,
     /// Half of the answers were there after this, milliseconds.
     pub p50_ms: f64,
     /// All but one in a hundred were there after this, milliseconds.
@@ -99,14 +103,14 @@ fn on_path(name: &str) -> Option<PathBuf> {
 #[allow(clippy::cast_precision_loss)] // counts of a few seconds
 pub fn run(wrk: &Path, script: &Path, envoy: &mut Envoy, time: Duration) -> Result<Measured> {
     let id = envoy.process().id();
-    let before = cpu_ns(id)?;
+    let before = Cpu::of(id)?;
     let output = Command::new(wrk)
         .args(["--threads", "1", "--connections", &CONNECTIONS.to_string()])
         .args(["--duration", &format!("{}s", time.as_secs()), "--latency", "--script"])
         .arg(script)
         .arg(format!("http://{}", envoy.address()))
         .output()?;
-    let cpu = cpu_ns(id)? - before;
+    let after = Cpu::of(id)?;
     let said = String::from_utf8_lossy(&output.stdout);
     let line = said.lines().find(|line| line.starts_with('{'));
     let line = line.with_context(|| format!("wrk says {said}{}", String::from_utf8_lossy(&output.stderr)))?;
@@ -115,23 +119,45 @@ pub fn run(wrk: &Path, script: &Path, envoy: &mut Envoy, time: Duration) -> Resu
     if number("errors") > 0.0 || number("requests") < 1.0 {
         bail!("the load met errors: {line}; {}", envoy.process().log_tail());
     }
+    let per_request =
+        |before: u64, after: u64| after.saturating_sub(before) as f64 / 1e3 / number("requests");
     Ok(Measured {
         requests_per_second: number("requests") / number("duration_us") * 1e6,
-        cpu_us: cpu as f64 / 1e3 / number("requests"),
+        cpu_us: per_request(before.all, after.all),
+        worker_us: per_request(before.workers, after.workers),
+        compiler_us: per_request(before.compilers, after.compilers),
         p50_ms: number("p50_us") / 1e3,
         p99_ms: number("p99_us") / 1e3,
     })
 }
 
-/// Processor time that all threads of a process have used, nanoseconds.
-fn cpu_ns(process: u32) -> Result<u64> {
-    let mut total = 0;
-    for task in fs::read_dir(format!("/proc/{process}/task"))? {
-        let Ok(stat) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-        let time = stat.split_whitespace().next().and_then(|time| time.parse::<u64>().ok());
-        total += time.context("/proc/…/schedstat holds no number")?;
+/// Processor time of a process, nanoseconds.
+#[derive(Clone, Copy, Default)]
+struct Cpu {
+    all: u64,
+    workers: u64,
+    compilers: u64,
+}
+
+impl Cpu {
+    /// What all threads of a process have used so far.
+    fn of(process: u32) -> Result<Self> {
+        let mut cpu = Self::default();
+        for task in fs::read_dir(format!("/proc/{process}/task"))? {
+            let task = task?.path();
+            let Ok(stat) = fs::read_to_string(task.join("schedstat")) else { continue };
+            let time = stat.split_whitespace().next().and_then(|time| time.parse::<u64>().ok());
+            let time = time.context("/proc/…/schedstat holds no number")?;
+            let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
+            cpu.all += time;
+            if name.starts_with("wrk:") {
+                cpu.workers += time;
+            } else if name.starts_with("V8") {
+                cpu.compilers += time;
+            }
+        }
+        Ok(cpu)
     }
-    Ok(total)
 }
 
 /// Resident memory of a process, KiB.
