@@ -22,6 +22,8 @@ pub struct Call {
     path_streams: bool,
     request: RequestMeter,
     answer: Option<Answer>,
+    /// Turns of a session have records of their own.
+    turns_taken: bool,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,7 @@ impl Call {
             path_streams: path.contains(":stream"),
             request: RequestMeter::default(),
             answer: None,
+            turns_taken: false,
         }
     }
 
@@ -156,6 +159,47 @@ impl Call {
         }
     }
 
+    /// Records of the turns of a websocket session that have ended since: each is settled on its own, at its own
+    /// time and with an id of its own, so that a session that lasts for hours is charged as it goes.
+    pub fn take_turns(
+        &mut self,
+        gateway: &str,
+        book: Option<&PriceBook>,
+        now_ms: u64,
+        mut next_id: impl FnMut() -> String,
+    ) -> Vec<UsageRecord> {
+        let turns = self.answer.as_mut().map(|answer| answer.meter.take_turns()).unwrap_or_default();
+        self.turns_taken |= !turns.is_empty();
+        turns
+            .into_iter()
+            .map(|turn| {
+                let mut record = self.pending(gateway);
+                record.id = next_id();
+                record.time_ms = now_ms;
+                record.stream = true;
+                record.status = self.answer.as_ref().map(|answer| answer.status);
+                record.response_model = match turn.is_transcription {
+                    true => turn.model,
+                    false => self
+                        .answer
+                        .as_ref()
+                        .and_then(|answer| answer.meter.reading().model().map(str::to_owned)),
+                };
+                if turn.is_transcription {
+                    record.operation = Api::Transcription.operation().to_owned();
+                }
+                Measure::Reported(turn.normalised).apply(&mut record, book);
+                record
+            })
+            .collect()
+    }
+
+    /// Whether everything of this call is in the records of its turns, so that it has none itself.
+    #[must_use]
+    pub fn is_settled_by_turns(&self) -> bool {
+        self.turns_taken && self.answer.as_ref().is_some_and(|answer| answer.meter.reported().is_none())
+    }
+
     /// Ends the call. `now_ms` is the end of the answer; without a `book` everything is unpriced.
     pub fn settle(
         &mut self,
@@ -181,7 +225,7 @@ impl Call {
             record.response_model = answer.meter.reading().model().map(str::to_owned);
             record.notes = answer.notes(ending);
         }
-        let consumed = self.consumed(ending, record.outcome);
+        let consumed = self.consumed(ending);
         record.service_tier =
             consumed.service_tier.or_else(|| self.request.service_tier().map(str::to_owned));
         consumed.measure.apply(&mut record, book);
@@ -213,7 +257,7 @@ impl Call {
     }
 
     /// What is to be paid for: the table "what is paid when nothing was measured" of ARCHITECTURE.md.
-    fn consumed(&self, ending: Ending, outcome: Outcome) -> Consumed {
+    fn consumed(&self, ending: Ending) -> Consumed {
         let reported = self.answer.as_ref().and_then(|answer| answer.meter.reported());
         let named_tier = self.answer.as_ref().and_then(|answer| answer.meter.reading().service_tier());
         let reported_tier = reported.as_ref().and_then(Normalised::service_tier);
@@ -228,8 +272,9 @@ impl Call {
             Some(normalised) if aborted => self.cut_short(normalised),
             Some(normalised) => Measure::Reported(normalised),
             None if self.target.api.is_free() || (refused && !aborted) => Measure::Nothing,
-            None if self.target.api == Api::Other => Measure::Unknown,
-            None => self.estimated(outcome),
+            // A session in which nobody said anything.
+            None if self.target.api.is_session() => Measure::Nothing,
+            None => self.estimated(),
         };
         Consumed { measure, service_tier }
     }
@@ -243,15 +288,23 @@ impl Call {
         Measure::Estimated(reported)
     }
 
-    fn estimated(&self, _outcome: Outcome) -> Measure {
-        Measure::Estimated(Normalised { usage: self.estimated_usage(), ..Normalised::default() })
+    /// What can be worked out from the text that passed; nobody knows where there was none.
+    fn estimated(&self) -> Measure {
+        let usage = self.estimated_usage();
+        if usage.is_empty() {
+            return Measure::Unknown;
+        }
+        Measure::Estimated(Normalised { usage, ..Normalised::default() })
     }
 
     fn estimated_usage(&self) -> Usage {
+        let api = self.target.api;
         let passed = self.answer.as_ref().and_then(|answer| answer.meter.reading().output_estimate());
+        let reasoning = self.answer.as_ref().and_then(|answer| answer.meter.reading().reasoning_estimate());
         Usage {
-            input_tokens: Some(self.request.input_estimate().unwrap_or(0)),
-            output_tokens: Some(passed.unwrap_or(0)),
+            input_tokens: self.request.input_estimate().filter(|_| api.reads_text()),
+            output_tokens: Some(passed.unwrap_or(0)).filter(|_| api.generates_text()),
+            reasoning_tokens: reasoning.filter(|_| api.generates_text()),
             ..Usage::default()
         }
     }

@@ -94,6 +94,11 @@ impl Gateway {
         }
     }
 
+    /// Forgets a call that leaves no record of its own.
+    pub fn clear(&self, slot: JournalSlot, now_ms: u64) {
+        self.with_lane(now_ms, |lane| lane.clear(slot));
+    }
+
     fn dropped(&self, reason: &str) {
         let _ = shared::add(reason, 1);
         self.metrics.borrow_mut().count("tollgate_records_dropped_total", 1);

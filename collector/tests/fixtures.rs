@@ -1,0 +1,115 @@
+//! Every fixture is metered as its author worked it out, however its bytes are cut.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a test that cannot go on should say where
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use tollgate_collector::meter::{Cut, Metered, Report, meter};
+use tollgate_core::price::{EMBEDDED, PriceBook};
+use tollgate_core::record::{CostStatus, Outcome};
+
+const CUTS: [Cut; 4] = [Cut::Whole, Cut::Every(1), Cut::Every(13), Cut::Random(7)];
+
+#[test]
+fn every_fixture_is_metered_as_expected_at_every_cut() {
+    check(&fixtures(), CUTS.as_slice());
+}
+
+/// The recordings are not in the repository; where they are at hand, they count.
+#[test]
+fn every_recording_is_metered_as_expected() {
+    let recordings = workspace().join("../shared/corpus/dev.jsonl");
+    if recordings.exists() {
+        check(&[recordings], &[Cut::Whole, Cut::Random(7)]);
+    } else {
+        println!("no recordings at hand");
+    }
+}
+
+#[test]
+fn nothing_is_called_measured_where_the_provider_said_nothing() {
+    for (name, status) in [
+        ("chat-stream-without-usage", CostStatus::Estimated),
+        ("chat-error-in-stream", CostStatus::Estimated),
+        ("chat-not-what-it-says", CostStatus::Estimated),
+        ("chat-cut-in-the-middle", CostStatus::Estimated),
+        ("chat-unknown-model", CostStatus::Unpriced),
+        ("chat-rate-limited", CostStatus::Free),
+        ("messages-count-tokens", CostStatus::Free),
+        ("chat-json", CostStatus::Measured),
+    ] {
+        assert_eq!(find(name).cost_status, status, "{name}");
+    }
+    assert_eq!(find("chat-error-in-stream").outcome, Outcome::Error);
+}
+
+#[test]
+fn what_the_provider_says_it_costs_is_kept_beside_our_price() {
+    for (name, dollars) in [
+        ("chat-openrouter-cost", "0.000020000000"),
+        ("chat-vercel-reasoning-beside", "0.001250000000"),
+        ("chat-xai-reasoning-beside", "0.001500000000"),
+        ("chat-perplexity-every-chunk", "0.005007000000"),
+    ] {
+        let cost = find(name).provider_cost_usd.unwrap_or_else(|| panic!("{name} has no provider cost"));
+        assert_eq!(cost.to_string(), dollars, "{name}");
+    }
+}
+
+fn check(files: &[PathBuf], cuts: &[Cut]) {
+    let mut whole: Option<Vec<Metered>> = None;
+    for cut in cuts {
+        let mut report = Report::default();
+        let mut lines = Vec::new();
+        for file in files {
+            meter(reader(file), *cut, &book(), |exchange, metered| {
+                report.add(exchange, metered);
+                lines.push(metered.clone());
+                Ok(())
+            })
+            .unwrap();
+        }
+        println!("{cut:?}\n{}", report.print());
+        assert!(report.is_right(), "{cut:?}");
+        assert!(!lines.is_empty());
+        match &whole {
+            None => whole = Some(lines),
+            Some(whole) => assert_eq!(&lines, whole, "{cut:?} differs from the whole"),
+        }
+    }
+}
+
+fn find(name: &str) -> Metered {
+    let mut found = None;
+    for file in fixtures() {
+        meter(reader(&file), Cut::Whole, &book(), |_, metered| {
+            if metered.id == name {
+                found = Some(metered.clone());
+            }
+            Ok(())
+        })
+        .unwrap();
+    }
+    found.unwrap_or_else(|| panic!("no fixture {name}"))
+}
+
+fn fixtures() -> Vec<PathBuf> {
+    let folder = fs::read_dir(workspace().join("core/testdata")).unwrap();
+    let mut files: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    files.sort();
+    files
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn reader(path: &Path) -> BufReader<File> {
+    BufReader::new(File::open(path).unwrap())
+}
+
+fn book() -> PriceBook {
+    PriceBook::from_files(EMBEDDED).unwrap()
+}
