@@ -269,7 +269,7 @@ impl Call {
             // Paid when the result is fetched.
             Some(normalised) if self.target.api == Api::Deferred => Measure::Elsewhere(normalised),
             Some(_) if self.target.api.is_free() => Measure::Nothing,
-            Some(normalised) if aborted => self.cut_short(normalised),
+            Some(normalised) if aborted || self.is_partial() => self.cut_short(normalised),
             Some(normalised) => Measure::Reported(normalised),
             None if self.target.api.is_free() || (refused && !aborted) => Measure::Nothing,
             // A session in which nobody said anything.
@@ -286,6 +286,10 @@ impl Call {
         reported.usage.output_tokens = reported.usage.output_tokens.max(passed).or(Some(0));
         reported.usage.input_tokens = reported.usage.input_tokens.or(estimate.input_tokens);
         Measure::Estimated(reported)
+    }
+
+    fn is_partial(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.meter.is_partial())
     }
 
     /// What can be worked out from the text that passed; nobody knows where there was none.
@@ -348,7 +352,7 @@ impl Measure {
             Self::Reported(normalised) => (normalised, true),
             Self::Estimated(normalised) => (normalised, false),
         };
-        if !measured && record.outcome == Outcome::Ok {
+        if !measured && record.outcome == Outcome::Ok && !record.notes.contains(&Note::TruncatedAnswer) {
             record.notes.push(Note::NoUsage);
         }
         let priced = price(record, &normalised, book);
@@ -554,7 +558,7 @@ mod tests {
             (
                 "body cut in the middle",
                 Exchange { answer: r#"{"model":"m","usage":{"prompt"#, ..CHAT },
-                "ok estimated in=Some(3) out=Some(0) pico=30 [TruncatedAnswer, NoUsage]",
+                "ok estimated in=Some(3) out=Some(0) pico=30 [TruncatedAnswer]",
             ),
             (
                 "unknown model",

@@ -65,6 +65,8 @@ pub enum Field {
     Event,
     /// The model that transcribes what the caller of a session says.
     TranscriptionModel,
+    /// Says that the answer is whole: in families whose streams have counts before their end.
+    End,
     /// The id of the answer, for work that is fetched later.
     Id,
 }
@@ -206,6 +208,7 @@ pub struct Reading {
     searches: u64,
     turns: Vec<Turn>,
     has_error: bool,
+    has_end: bool,
     /// Output that passed: visible text, and visible reasoning.
     output: TextCounter,
     reasoning: TextCounter,
@@ -230,6 +233,7 @@ impl Reading {
             searches: 0,
             turns: Vec::new(),
             has_error: false,
+            has_end: false,
             output: TextCounter::default(),
             reasoning: TextCounter::default(),
         }
@@ -263,6 +267,13 @@ impl Reading {
     #[must_use]
     pub const fn has_error(&self) -> bool {
         self.has_error
+    }
+
+    /// Whether the counts of a stream are only what had been used so far: the family's streams say when they are
+    /// at their end, and this one did not.
+    #[must_use]
+    pub fn lacks_end(&self) -> bool {
+        !self.has_end && self.family.paths.iter().any(|(.., field)| *field == Field::End)
     }
 
     /// Notes that something went wrong, where the framing says so.
@@ -412,6 +423,7 @@ impl Sink<Field> for Reading {
                     self.count(name, count, matches!(field, Field::CountEach(_)));
                 }
             }
+            Field::End => self.has_end = true,
             Field::Output | Field::Reasoning => {}
         }
     }

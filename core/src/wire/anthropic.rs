@@ -18,6 +18,7 @@ pub static MESSAGES: Family = Family {
         ("usage", Action::Capture, Field::Usage),
         ("message.usage", Action::Capture, Field::Usage),
         ("error", Action::Capture, Field::Error),
+        ("delta.stop_reason", Action::Capture, Field::End),
         ("content[].text", Action::Text, Field::Output),
         ("content[].input", Action::Text, Field::Output),
         ("content[].thinking", Action::Text, Field::Reasoning),
