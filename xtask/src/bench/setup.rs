@@ -78,6 +78,7 @@ impl Bench {
                 ]),
                 files: BTreeMap::from([("/etc/envoy/collector-token.yaml".to_owned(), secret)]),
                 plugin: Map::new(),
+                more_providers: Vec::new(),
             },
         )?;
         if variant.module.is_none() {
