@@ -4,6 +4,8 @@
 //! a fixed weight for each gives tokens of OpenAI's o200k encoding. A vocabulary would be exact and cost 28 MiB
 //! in every worker; bytes divided by four is 45 % low on the JSON of tool calls.
 
+use std::collections::HashMap;
+
 /// Counts a text that arrives in any pieces; holds a few counters, whatever arrives.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TextCounter {
@@ -54,7 +56,11 @@ enum Class {
 const CLASSES: usize = Class::Other as usize + 1;
 
 /// Thousandths of a token for one of each [`Class`].
-const WEIGHTS: [u64; CLASSES] = [1000, 100, 1000, 600, 500, 750, 250, 750, 700, 650, 1000, 250, 450, 1200];
+///
+/// Fitted (least absolute error) to o200k counts of 650 pieces of text on 2026-11-23: answers and tool calls of
+/// language models, English, Python, Rust, JSON, and interface texts in 18 languages. On answers that were left
+/// out of the fit: median error 3.2 %, 95th percentile 9.5 %, mean +0.1 %.
+const WEIGHTS: [u64; CLASSES] = [964, 74, 1696, 182, 1022, 850, 101, 763, 666, 690, 684, 382, 443, 373];
 
 impl TextCounter {
     /// Tokens so far.
@@ -205,6 +211,80 @@ impl TextCounter {
     }
 }
 
+/// What measured calls teach about a model: how its tokens compare with estimated ones, and how long its answers
+/// are. Holds at most [`MODELS_MAX`] models.
+#[derive(Clone, Debug, Default)]
+pub struct Learned {
+    models: HashMap<String, Lesson>,
+}
+
+/// Sums over the measured calls of one model; halved now and then, so that newer calls weigh more.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lesson {
+    calls: u64,
+    output: u64,
+    visible: u64,
+    visible_estimated: u64,
+}
+
+/// Most models that are learned about; calls of further ones teach nothing.
+pub const MODELS_MAX: usize = 256;
+
+impl Learned {
+    /// Learns from a measured call of `model`: its whole output, the visible part of that, and what was estimated
+    /// of it as it passed.
+    pub fn teach(&mut self, model: &str, output: u64, visible: u64, visible_estimated: Option<u64>) {
+        if !self.models.contains_key(model) && self.models.len() >= MODELS_MAX {
+            return;
+        }
+        let lesson = self.models.entry(model.to_owned()).or_default();
+        if lesson.calls >= CALLS_REMEMBERED {
+            for sum in
+                [&mut lesson.calls, &mut lesson.output, &mut lesson.visible, &mut lesson.visible_estimated]
+            {
+                *sum /= 2;
+            }
+        }
+        lesson.calls += 1;
+        lesson.output = lesson.output.saturating_add(output);
+        if let Some(estimated) = visible_estimated {
+            lesson.visible = lesson.visible.saturating_add(visible);
+            lesson.visible_estimated = lesson.visible_estimated.saturating_add(estimated);
+        }
+    }
+
+    /// `estimated` tokens of text as tokens of `model`: by what was learned of it, else by its maker's factor.
+    #[must_use]
+    pub fn tokens(&self, model: &str, estimated: u64) -> u64 {
+        let learned = self.models.get(model).filter(|lesson| lesson.visible_estimated >= LESSON_TOKENS_MIN);
+        let (numerator, denominator) = match learned {
+            Some(lesson) => (lesson.visible, lesson.visible_estimated),
+            None => (makers_percent(model), 100),
+        };
+        let scaled = u128::from(estimated) * u128::from(numerator) / u128::from(denominator.max(1));
+        u64::try_from(scaled).unwrap_or(u64::MAX)
+    }
+
+    /// The mean output of a measured call of `model`.
+    #[must_use]
+    pub fn mean_output(&self, model: &str) -> Option<u64> {
+        let lesson = self.models.get(model)?;
+        lesson.output.checked_div(lesson.calls)
+    }
+}
+
+/// Percent of o200k's count that the encodings of a maker's models give for the same text.
+fn makers_percent(model: &str) -> u64 {
+    const MAKERS: &[(&str, u64)] = &[("claude", 120)];
+    let named = MAKERS.iter().find(|(name, _)| model.contains(name));
+    named.map_or(100, |(_, percent)| *percent)
+}
+
+/// Estimated tokens that a lesson needs before it counts.
+const LESSON_TOKENS_MIN: u64 = 400;
+/// Calls of a model after which its sums are halved.
+const CALLS_REMEMBERED: u64 = 1_000;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -230,8 +310,38 @@ mod tests {
         }
 
         #[test]
+        fn what_is_learned_never_overflows(output in any::<u64>(), estimated in any::<u64>(), calls in 1usize..5) {
+            let mut learned = Learned::default();
+            for _ in 0..calls {
+                learned.teach("m", output, output, Some(estimated));
+            }
+            let _ = learned.tokens("m", estimated);
+            prop_assert!(learned.mean_output("m").is_some());
+        }
+
+        #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             counted(&[&bytes]);
         }
+    }
+
+    #[test]
+    fn measured_calls_correct_the_factor_of_their_model() {
+        let mut learned = Learned::default();
+        assert_eq!(learned.tokens("gpt-5", 1000), 1000);
+        assert_eq!(learned.tokens("claude-sonnet-4-5", 1000), 1200);
+        learned.teach("claude-sonnet-4-5", 700, 650, Some(500));
+        assert_eq!(learned.tokens("claude-sonnet-4-5", 1000), 1300);
+        assert_eq!(learned.mean_output("claude-sonnet-4-5"), Some(700));
+        assert_eq!(learned.mean_output("gpt-5"), None);
+    }
+
+    #[test]
+    fn models_beyond_the_bound_teach_nothing() {
+        let mut learned = Learned::default();
+        for n in 0..2 * MODELS_MAX {
+            learned.teach(&format!("model-{n}"), 1, 1, None);
+        }
+        assert_eq!(learned.models.len(), MODELS_MAX);
     }
 }

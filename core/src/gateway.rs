@@ -24,6 +24,9 @@ pub struct GatewayConfig {
     /// `pause_headers`: Envoy's filter has `allow_on_headers_stop_iteration`, so a request may wait in its headers.
     /// A rewritten request then has its exact length; without this it goes on chunked.
     pub pause_headers: bool,
+    /// `charge_retries`: the routes retry after a provider may have begun to work, so that each attempt that the
+    /// filter did not see is charged as its estimated input. The shipped routes retry only what never got there.
+    pub charge_retries: bool,
     /// `prices`: a price book that holds until a collector hands out its own.
     pub prices: Option<PriceBook>,
 }
@@ -95,6 +98,7 @@ impl GatewayConfig {
             outbox_records: keys.number("outbox_records", 64..=65_536, 4_096),
             include_usage: keys.flag("include_usage", true),
             pause_headers: keys.flag("pause_headers", false),
+            charge_retries: keys.flag("charge_retries", false),
             prices: keys.prices("prices"),
         };
         keys.nothing_else();

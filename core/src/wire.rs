@@ -286,17 +286,16 @@ impl Reading {
         self.headers.insert(name.to_owned(), count.into());
     }
 
-    /// Output tokens that passed, estimated; `None` when no output was seen.
+    /// Visible output tokens that passed, in o200k's count; 0 when none was seen.
     #[must_use]
-    pub fn output_estimate(&self) -> Option<u64> {
-        let tokens = self.output.tokens() + self.reasoning.tokens();
-        (tokens > 0).then_some(tokens)
+    pub fn visible_estimate(&self) -> u64 {
+        self.output.tokens()
     }
 
-    /// The part of [`Reading::output_estimate`] that is reasoning.
+    /// Reasoning tokens that passed in the open, in o200k's count.
     #[must_use]
-    pub fn reasoning_estimate(&self) -> Option<u64> {
-        Some(self.reasoning.tokens()).filter(|tokens| *tokens > 0)
+    pub fn reasoning_estimate(&self) -> u64 {
+        self.reasoning.tokens()
     }
 
     /// What the provider reported, or `None` when it reported no counts. Of a session: the turns not taken.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, set_trusted};
-use tollgate_core::call::{Call, Ending, ResponseHead};
+use tollgate_core::call::{Call, End, Ending, ResponseHead};
 use tollgate_core::include_usage::{self, UsageChunkFilter};
 use tollgate_core::provider::{Api, Target};
 use tollgate_core::record::UsageRecord;
@@ -210,8 +210,13 @@ impl HttpCall {
             return;
         }
         let book = self.gateway.book();
-        let mut record = call.settle(self.ending(), &self.gateway.config.gateway, book.as_deref(), now_ms);
-        record.attempts = number_property(b"upstream\0request_attempt_count");
+        let end = End {
+            ending: self.ending(),
+            now_ms,
+            attempts: number_property(b"upstream\0request_attempt_count"),
+            charge_retries: self.gateway.config.charge_retries,
+        };
+        let record = self.gateway.settle(&mut call, end, book.as_deref());
         let Ok(json) = serde_json::to_vec(&record) else { return };
         show_in_access_log(&record, &json);
         self.gateway.keep(&record, &json, self.slot.take(), now_ms);
