@@ -9,6 +9,7 @@ use base64::Engine as _;
 use serde_json::Value;
 use tollgate_simulator::{Recorded, fingerprint};
 use tollgate_tests::artifacts::{self, Workspace};
+use tollgate_tests::books;
 use tollgate_tests::http::Call;
 use tollgate_tests::stack::{PROVIDERS, Setup, Stack};
 
@@ -37,40 +38,72 @@ async fn a_replayed_fixture_is_recorded_as_the_command_line_meters_it() {
         }
         let provider = expected["provider"].as_str().unwrap();
         for write_bytes in [0, 13, 1000] {
-            let call = replay(&stack, &fixture, provider, write_bytes).await;
-            replays.push((format!("{id}, {write_bytes} bytes a write"), call, expected.clone()));
+            let name = format!("{id}-{write_bytes}");
+            let is_call = replay(&stack, &fixture, provider, &name, write_bytes).await;
+            replays.push(Replay { name, is_call, expected: expected.clone() });
         }
     }
-    let metered: Vec<_> = replays.iter().filter(|(_, call, _)| call.is_some()).collect();
-    let records = stack.api().wait_for_records(metered.len()).unwrap();
+    let calls: Vec<_> = replays.iter().filter(|replay| replay.is_call).collect();
+    let all_there = |records: &BTreeMap<String, Value>| {
+        let runs: BTreeSet<_> = records.values().filter_map(|record| record["run"].as_str()).collect();
+        calls.iter().all(|replay| runs.contains(replay.name.as_str()))
+    };
+    let records = stack.api().wait_for(all_there).or_else(|_| stack.api().records()).unwrap();
     let mut differences = Vec::new();
-    for (name, call, expected) in &metered {
-        let found = &records[call.as_ref().unwrap()];
+    for replay in &calls {
+        let found = of_run(&records, &replay.name);
+        let expected = &replay.expected;
         let wrong: Vec<_> = COMPARED.iter().filter(|field| found[**field] != expected[**field]).collect();
         if !wrong.is_empty() {
-            differences
-                .push(format!("{name}: {wrong:?}\n  `meter` says {expected}\n  the record is {found}"));
+            differences.push(format!(
+                "{}: {wrong:?}\n  `meter` says {expected}\n  the record is {found}",
+                replay.name
+            ));
         }
     }
     assert!(
         differences.is_empty(),
         "{} of {} differ:\n{}",
         differences.len(),
-        metered.len(),
+        calls.len(),
         differences.join("\n")
     );
-    println!("{} replays, {} of them calls", replays.len(), metered.len());
+    println!("{} replays, {} of them calls", replays.len(), calls.len());
 }
 
-/// Serves the fixture's answer to the fixture's request; the call id, if it was taken for a call.
-async fn replay(stack: &Stack, fixture: &Value, provider: &str, write_bytes: usize) -> Option<String> {
-    let name = format!("{}-{write_bytes}", fixture["id"].as_str().unwrap());
+/// A fixture as it went through the gateway.
+struct Replay {
+    /// Its name in the simulator's ledger, and its run.
+    name: String,
+    /// Whether the gateway took it for a call.
+    is_call: bool,
+    /// What `tollgate meter` says of it.
+    expected: Value,
+}
+
+/// The record of a run; where one answer has the results of several calls, their sum.
+fn of_run(records: &BTreeMap<String, Value>, run: &str) -> Value {
+    let mut of_run = records.values().filter(|record| record["run"] == run).cloned();
+    let Some(mut sum) = of_run.next() else { return Value::Null };
+    for record in of_run {
+        for (kind, count) in record["usage"].as_object().unwrap() {
+            let total = sum["usage"][kind].as_u64().unwrap_or(0) + count.as_u64().unwrap();
+            sum["usage"][kind] = total.into();
+        }
+        let cost = |record: &Value| books::pico(record["cost_usd"].as_str().unwrap()).unwrap();
+        sum["cost_usd"] = books::dollars(cost(&sum) + cost(&record)).into();
+    }
+    sum
+}
+
+/// Serves the fixture's answer to the fixture's request; whether the gateway took it for a call.
+async fn replay(stack: &Stack, fixture: &Value, provider: &str, name: &str, write_bytes: usize) -> bool {
     let body = base64::engine::general_purpose::STANDARD
         .decode(fixture["response_body_base64"].as_str().unwrap())
         .unwrap();
     let status = u16::try_from(fixture["response_status"].as_u64().unwrap()).unwrap();
     let sent = body.clone();
-    stack.simulator.replay(&name, Recorded { status, headers: headers(fixture), body, write_bytes });
+    stack.simulator.replay(name, Recorded { status, headers: headers(fixture), body, write_bytes });
     let path = format!("/{provider}{}", path_and_query(fixture));
     let request: String = fixture["request_body"].as_str().unwrap_or_default().to_owned();
     let call = if fixture["method"] == "GET" {
@@ -78,15 +111,17 @@ async fn replay(stack: &Stack, fixture: &Value, provider: &str, write_bytes: usi
     } else {
         Call::post_bytes(&path, request.clone()).header("content-type", "application/json")
     };
-    let reply = stack.send(call.header("x-sim-call", &name)).await.unwrap();
+    let reply = stack.send(call.header("x-sim-call", name).header("x-tollgate-run", name)).await.unwrap();
     assert_eq!(reply.status, status, "{name}");
-    let received = stack.simulator.ledger().call(&name).unwrap().received;
-    if fixture["method"] == "GET" || received.body_fingerprint == fingerprint(request.as_bytes()) {
+    let received = stack.simulator.ledger().call(name).unwrap().received;
+    let asked_as_sent =
+        fixture["method"] == "GET" || received.body_fingerprint == fingerprint(request.as_bytes());
+    if asked_as_sent || !sent.starts_with(b"data:") {
         assert!(reply.body == sent, "{name}: the answer was changed");
     } else {
-        only_the_usage_is_taken_out(&name, &reply.body, &sent);
+        only_the_usage_is_taken_out(name, &reply.body, &sent);
     }
-    reply.header("x-tollgate-call")
+    reply.header("x-tollgate-call").is_some()
 }
 
 /// Where the filter asked for a stream's usage in the caller's stead, the caller gets what it would have got: all

@@ -222,7 +222,8 @@ async fn a_stream_without_usage_is_estimated_and_says_so() {
     let stack = stack();
     // Too large to wait for, so that usage cannot be asked for.
     let question = "hi there ".repeat(40_000);
-    let body = json!({"model": "gpt-4.1-mini", "stream": true, "messages": [{"role": "user", "content": question}]});
+    let body =
+        json!({"model": "gpt-4.1-mini", "stream": true, "messages": [{"role": "user", "content": question}]});
     let call = Call::post("/openai/v1/chat/completions", &body);
     let reply = send(&stack, "no-usage", call, "events=20").await;
     let record = stack.record_of(&reply).unwrap();
