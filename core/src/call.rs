@@ -4,7 +4,7 @@
 
 use crate::attribution::{Attribution, AttributionSource};
 use crate::meter::{Body, Meter};
-use crate::price::{Facts, PriceBook, Priced};
+use crate::price::{Facts, PriceBook, Priced, facts};
 use crate::provider::{Api, Target};
 use crate::record::{CostStatus, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
@@ -231,7 +231,7 @@ impl Call {
             None if self.target.api == Api::Other => Measure::Unknown,
             None => self.estimated(outcome),
         };
-        Consumed { measure, service_tier }
+        Consumed { measure: measure.named(service_tier.as_deref()), service_tier }
     }
 
     /// The answer broke off after the provider said something: its output is at least what passed.
@@ -277,6 +277,16 @@ enum Measure {
 }
 
 impl Measure {
+    /// With the service tier that the answer named outside of its usage.
+    fn named(mut self, service_tier: Option<&str>) -> Self {
+        if let (Self::Reported(normalised) | Self::Estimated(normalised), Some(tier)) = (&mut self, service_tier)
+            && normalised.service_tier().is_none()
+        {
+            normalised.conditions.push((facts::SERVICE_TIER, tier.to_owned()));
+        }
+        self
+    }
+
     fn apply(self, record: &mut UsageRecord, book: Option<&PriceBook>) {
         let (normalised, measured) = match self {
             Self::Nothing => {
@@ -305,6 +315,7 @@ impl Measure {
         record.cost_usd = priced.cost;
         record.cost_status = priced.status(measured);
         record.charges = priced.charges;
+        record.price_basis = priced.basis;
     }
 }
 
@@ -315,8 +326,8 @@ fn price(record: &UsageRecord, normalised: &Normalised, book: Option<&PriceBook>
     };
     let mut conditions: Vec<(&str, &str)> =
         normalised.conditions.iter().map(|(fact, value)| (*fact, value.as_str())).collect();
-    if let Some(tier) = &record.service_tier {
-        conditions.push(("service_tier", tier));
+    if let (Some(tier), None) = (&record.service_tier, normalised.service_tier()) {
+        conditions.push((facts::REQUESTED_TIER, tier));
     }
     let facts = Facts {
         provider: &record.provider,
@@ -328,26 +339,20 @@ fn price(record: &UsageRecord, normalised: &Normalised, book: Option<&PriceBook>
     if normalised.shares.is_empty() {
         return book.price(&facts, &normalised.usage);
     }
-    let mut total = Priced { complete: true, ..Priced::default() };
+    let mut total = Priced { complete: true, reserved: true, ..Priced::default() };
     for share in &normalised.shares {
         let facts = match &share.model {
             Some(model) => Facts { response_model: Some(model), request_model: None, ..facts },
             None => facts,
         };
-        let part = book.price(&facts, &share.usage);
-        total.cost += part.cost;
-        total.complete &= part.complete;
-        total.charges.extend(part.charges);
+        total.add(book.price(&facts, &share.usage));
     }
     let tools = Usage {
         web_searches: normalised.usage.web_searches,
         web_fetches: normalised.usage.web_fetches,
         ..Usage::default()
     };
-    let part = book.price(&facts, &tools);
-    total.cost += part.cost;
-    total.complete &= part.complete;
-    total.charges.extend(part.charges);
+    total.add(book.price(&facts, &tools));
     total
 }
 
@@ -405,9 +410,8 @@ mod tests {
         let model = PricedModel {
             provider: "openai".into(),
             id: "m".into(),
-            aliases: vec![],
-            dated: vec![],
             prices: vec![price],
+            ..PricedModel::default()
         };
         PriceBook::new("v1".into(), vec![model])
     }
