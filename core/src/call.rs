@@ -5,7 +5,7 @@
 use crate::attribution::{Attribution, AttributionSource};
 use crate::estimate::{Learned, Passed};
 use crate::meter::{Body, Meter};
-use crate::price::{Facts, PriceBook, Priced};
+use crate::price::{Facts, PriceBook, Priced, facts};
 use crate::provider::{Api, Target};
 use crate::record::{CostStatus, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
@@ -306,6 +306,7 @@ impl Call {
             None if api.is_session() => Measure::Nothing,
             None => Measure::from_estimate(estimate()),
         };
+        let measure = measure.named(service_tier.as_deref());
         let unseen =
             end.attempts.filter(|_| end.charge_retries).map_or(0, |attempts| attempts.saturating_sub(1));
         let attempt = self.request.input_estimate().filter(|_| unseen > 0 && api.reads_text());
@@ -403,6 +404,17 @@ impl Measure {
         Self::Retried(normalised)
     }
 
+    /// With the service tier that the answer named outside of its usage.
+    fn named(mut self, service_tier: Option<&str>) -> Self {
+        if let (Self::Reported(normalised) | Self::Estimated(normalised), Some(tier)) =
+            (&mut self, service_tier)
+            && normalised.service_tier().is_none()
+        {
+            normalised.conditions.push((facts::SERVICE_TIER, tier.to_owned()));
+        }
+        self
+    }
+
     fn apply(self, record: &mut UsageRecord, book: Option<&PriceBook>) {
         let (normalised, measured) = match self {
             Self::Nothing => {
@@ -440,6 +452,7 @@ impl Measure {
         record.cost_usd = priced.cost;
         record.cost_status = priced.status(measured);
         record.charges = priced.charges;
+        record.price_basis = priced.basis;
     }
 }
 
@@ -450,8 +463,8 @@ fn price(record: &UsageRecord, normalised: &Normalised, book: Option<&PriceBook>
     };
     let mut conditions: Vec<(&str, &str)> =
         normalised.conditions.iter().map(|(fact, value)| (*fact, value.as_str())).collect();
-    if let Some(tier) = &record.service_tier {
-        conditions.push(("service_tier", tier));
+    if let (Some(tier), None) = (&record.service_tier, normalised.service_tier()) {
+        conditions.push((facts::REQUESTED_TIER, tier));
     }
     let facts = Facts {
         provider: &record.provider,
@@ -463,26 +476,20 @@ fn price(record: &UsageRecord, normalised: &Normalised, book: Option<&PriceBook>
     if normalised.shares.is_empty() {
         return book.price(&facts, &normalised.usage);
     }
-    let mut total = Priced { complete: true, ..Priced::default() };
+    let mut total = Priced { complete: true, reserved: true, ..Priced::default() };
     for share in &normalised.shares {
         let facts = match &share.model {
             Some(model) => Facts { response_model: Some(model), request_model: None, ..facts },
             None => facts,
         };
-        let part = book.price(&facts, &share.usage);
-        total.cost += part.cost;
-        total.complete &= part.complete;
-        total.charges.extend(part.charges);
+        total.add(book.price(&facts, &share.usage));
     }
     let tools = Usage {
         web_searches: normalised.usage.web_searches,
         web_fetches: normalised.usage.web_fetches,
         ..Usage::default()
     };
-    let part = book.price(&facts, &tools);
-    total.cost += part.cost;
-    total.complete &= part.complete;
-    total.charges.extend(part.charges);
+    total.add(book.price(&facts, &tools));
     total
 }
 
@@ -540,9 +547,8 @@ mod tests {
         let model = PricedModel {
             provider: "openai".into(),
             id: "m".into(),
-            aliases: vec![],
-            dated: vec![],
             prices: vec![price],
+            ..PricedModel::default()
         };
         PriceBook::new("v1".into(), vec![model])
     }
