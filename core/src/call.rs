@@ -3,7 +3,7 @@
 //! The filter feeds it from Envoy's callbacks and `tollgate meter` from a recording; both settle it here.
 
 use crate::attribution::{Attribution, AttributionSource};
-use crate::estimate::Learned;
+use crate::estimate::{Learned, Passed};
 use crate::meter::{Body, Meter};
 use crate::price::{Facts, PriceBook, Priced};
 use crate::provider::{Api, Target};
@@ -259,9 +259,8 @@ impl Call {
             return;
         };
         let visible = output.saturating_sub(normalised.usage.reasoning_tokens.unwrap_or(0));
-        let estimated = Some(answer.meter.reading().visible_estimate()).filter(|tokens| *tokens > 0);
-        learned.teach(model, output, visible, estimated);
-        learned.teach(&agent_and_model(&self.attribution.agent, model), output, visible, None);
+        learned.teach(model, output, visible, answer.meter.reading().visible());
+        learned.teach(&agent_and_model(&self.attribution.agent, model), output, visible, Passed::default());
     }
 
     fn streams(&self) -> bool {
@@ -325,11 +324,11 @@ impl Call {
     fn estimated_usage(&self, record: &UsageRecord, aborted: bool, learned: &Learned) -> Usage {
         let api = self.target.api;
         let model = record.model().unwrap_or_default();
-        let (visible, reasoning) = self.answer.as_ref().map_or((0, 0), |answer| {
+        let (visible, reasoning) = self.answer.as_ref().map_or((Passed::default(), 0), |answer| {
             let reading = answer.meter.reading();
-            (reading.visible_estimate(), reading.reasoning_estimate())
+            (reading.visible(), reading.reasoning_estimate())
         });
-        let reasoning = learned.tokens(model, reasoning);
+        let reasoning = learned.tokens(model, Passed::text(reasoning));
         let passed = learned.tokens(model, visible).saturating_add(reasoning);
         let output = if passed == 0 && aborted {
             let agents = learned.mean_output(&agent_and_model(&self.attribution.agent, model));
@@ -337,7 +336,7 @@ impl Call {
         } else {
             passed
         };
-        let input = self.request.input_estimate().map(|tokens| learned.tokens(model, tokens));
+        let input = self.request.input_estimate().map(|tokens| learned.tokens(model, Passed::text(tokens)));
         Usage {
             input_tokens: input.filter(|_| api.reads_text()),
             output_tokens: Some(output).filter(|_| api.generates_text()),
@@ -590,9 +589,9 @@ mod tests {
     /// Two measured calls of model `m`, one of them by nobody's agent, with 30 and 10 tokens of output.
     fn learned() -> Learned {
         let mut learned = Learned::default();
-        learned.teach("m", 30, 30, None);
-        learned.teach("m", 10, 10, None);
-        learned.teach("unattributed m", 10, 10, None);
+        learned.teach("m", 30, 30, Passed::default());
+        learned.teach("m", 10, 10, Passed::default());
+        learned.teach("unattributed m", 10, 10, Passed::default());
         learned
     }
 

@@ -77,6 +77,13 @@ impl TextCounter {
         &self.counts
     }
 
+    /// Adds what `whole` counted since it was `before`.
+    pub fn add_since(&mut self, whole: &Self, before: &Self) {
+        for (mine, (whole, before)) in self.counts.iter_mut().zip(whole.counts.iter().zip(before.counts)) {
+            *mine = mine.saturating_add(whole.saturating_sub(before));
+        }
+    }
+
     /// Reads a piece of UTF-8. What is not UTF-8 counts as other characters.
     pub fn feed(&mut self, piece: &[u8]) {
         for &byte in piece {
@@ -231,9 +238,8 @@ struct Lesson {
 pub const MODELS_MAX: usize = 256;
 
 impl Learned {
-    /// Learns from a measured call of `model`: its whole output, the visible part of that, and what was estimated
-    /// of it as it passed.
-    pub fn teach(&mut self, model: &str, output: u64, visible: u64, visible_estimated: Option<u64>) {
+    /// Learns from a measured call of `model`: its whole output, the visible part of that, and what passed of it.
+    pub fn teach(&mut self, model: &str, output: u64, visible: u64, passed: Passed) {
         if !self.models.contains_key(model) && self.models.len() >= MODELS_MAX {
             return;
         }
@@ -247,22 +253,24 @@ impl Learned {
         }
         lesson.calls += 1;
         lesson.output = lesson.output.saturating_add(output);
-        if let Some(estimated) = visible_estimated {
-            lesson.visible = lesson.visible.saturating_add(visible);
-            lesson.visible_estimated = lesson.visible_estimated.saturating_add(estimated);
+        if passed.text > 0 {
+            let text = visible.saturating_sub(Maker::of(model).tool_calls(passed));
+            lesson.visible = lesson.visible.saturating_add(text);
+            lesson.visible_estimated = lesson.visible_estimated.saturating_add(passed.text);
         }
     }
 
-    /// `estimated` tokens of text as tokens of `model`: by what was learned of it, else by its maker's factor.
+    /// What passed of an answer, as tokens of `model`: by what was learned of it, else by its maker's factor.
     #[must_use]
-    pub fn tokens(&self, model: &str, estimated: u64) -> u64 {
+    pub fn tokens(&self, model: &str, passed: Passed) -> u64 {
+        let maker = Maker::of(model);
         let learned = self.models.get(model).filter(|lesson| lesson.visible_estimated >= LESSON_TOKENS_MIN);
         let (numerator, denominator) = match learned {
             Some(lesson) => (lesson.visible, lesson.visible_estimated),
-            None => (makers_percent(model), 100),
+            None => (maker.percent, 100),
         };
-        let scaled = u128::from(estimated) * u128::from(numerator) / u128::from(denominator.max(1));
-        u64::try_from(scaled).unwrap_or(u64::MAX)
+        let scaled = u128::from(passed.text) * u128::from(numerator) / u128::from(denominator.max(1));
+        u64::try_from(scaled).unwrap_or(u64::MAX).saturating_add(maker.tool_calls(passed))
     }
 
     /// The mean output of a measured call of `model`.
@@ -273,11 +281,50 @@ impl Learned {
     }
 }
 
-/// Percent of o200k's count that the encodings of a maker's models give for the same text.
-fn makers_percent(model: &str) -> u64 {
-    const MAKERS: &[(&str, u64)] = &[("claude", 120)];
-    let named = MAKERS.iter().find(|(name, _)| model.contains(name));
-    named.map_or(100, |(_, percent)| *percent)
+/// What passed of an answer.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Passed {
+    /// Text, in o200k's count as [`TextCounter`] estimates it.
+    pub text: u64,
+    /// Functions that it calls: what frames a call is output too, and never seen as text.
+    pub tool_calls: u64,
+}
+
+impl Passed {
+    /// Text without calls.
+    #[must_use]
+    pub const fn text(tokens: u64) -> Self {
+        Self { text: tokens, tool_calls: 0 }
+    }
+}
+
+/// How the models of one maker differ from o200k.
+#[derive(Clone, Copy, Debug)]
+struct Maker {
+    /// Percent of o200k's count for the same text.
+    percent: u64,
+    /// Tokens that frame a function call.
+    tool_call: u64,
+}
+
+impl Maker {
+    /// By a part of the model's name. Medians of the development recordings, 2026-11-23.
+    fn of(model: &str) -> Self {
+        const MAKERS: &[(&str, Maker)] = &[
+            ("claude", Maker { percent: 118, tool_call: 40 }),
+            ("command", Maker { percent: 109, tool_call: 12 }),
+            ("grok", Maker { percent: 97, tool_call: 22 }),
+            ("llama", Maker { percent: 103, tool_call: 20 }),
+            ("gemini", Maker { percent: 101, tool_call: 3 }),
+            ("stral", Maker { percent: 103, tool_call: 3 }),
+        ];
+        let named = MAKERS.iter().find(|(name, _)| model.contains(name));
+        named.map_or(Self { percent: 100, tool_call: 10 }, |(_, maker)| *maker)
+    }
+
+    const fn tool_calls(self, passed: Passed) -> u64 {
+        self.tool_call.saturating_mul(passed.tool_calls)
+    }
 }
 
 /// Estimated tokens that a lesson needs before it counts.
@@ -313,9 +360,9 @@ mod tests {
         fn what_is_learned_never_overflows(output in any::<u64>(), estimated in any::<u64>(), calls in 1usize..5) {
             let mut learned = Learned::default();
             for _ in 0..calls {
-                learned.teach("m", output, output, Some(estimated));
+                learned.teach("m", output, output, Passed::text(estimated));
             }
-            let _ = learned.tokens("m", estimated);
+            let _ = learned.tokens("m", Passed { text: estimated, tool_calls: estimated });
             prop_assert!(learned.mean_output("m").is_some());
         }
 
@@ -328,11 +375,12 @@ mod tests {
     #[test]
     fn measured_calls_correct_the_factor_of_their_model() {
         let mut learned = Learned::default();
-        assert_eq!(learned.tokens("gpt-5", 1000), 1000);
-        assert_eq!(learned.tokens("claude-sonnet-4-5", 1000), 1200);
-        learned.teach("claude-sonnet-4-5", 700, 650, Some(500));
-        assert_eq!(learned.tokens("claude-sonnet-4-5", 1000), 1300);
-        assert_eq!(learned.mean_output("claude-sonnet-4-5"), Some(700));
+        let passed = Passed { text: 1000, tool_calls: 2 };
+        assert_eq!(learned.tokens("gpt-5", passed), 1020);
+        assert_eq!(learned.tokens("claude-sonnet-4-5", passed), 1260);
+        learned.teach("claude-sonnet-4-5", 740, 690, Passed { text: 500, tool_calls: 1 });
+        assert_eq!(learned.tokens("claude-sonnet-4-5", passed), 1380);
+        assert_eq!(learned.mean_output("claude-sonnet-4-5"), Some(740));
         assert_eq!(learned.mean_output("gpt-5"), None);
     }
 
@@ -340,7 +388,7 @@ mod tests {
     fn models_beyond_the_bound_teach_nothing() {
         let mut learned = Learned::default();
         for n in 0..2 * MODELS_MAX {
-            learned.teach(&format!("model-{n}"), 1, 1, None);
+            learned.teach(&format!("model-{n}"), 1, 1, Passed::default());
         }
         assert_eq!(learned.models.len(), MODELS_MAX);
     }

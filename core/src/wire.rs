@@ -15,7 +15,7 @@ mod realtime;
 
 use serde_json::{Map, Value};
 
-use crate::estimate::TextCounter;
+use crate::estimate::{Passed, TextCounter};
 use crate::json::{self, Action, Shape, Sink};
 use crate::money::Picodollars;
 use crate::provider::Api;
@@ -65,6 +65,10 @@ pub enum Field {
     Event,
     /// The model that transcribes what the caller of a session says.
     TranscriptionModel,
+    /// The name of a function that the answer calls: output, and a call with its overhead.
+    ToolName,
+    /// Whether the text that came just before is a thought, when it is true.
+    ThoughtFlag,
     /// Says that the answer is whole: in families whose streams have counts before their end.
     End,
     /// The id of the answer, for work that is fetched later.
@@ -212,6 +216,9 @@ pub struct Reading {
     /// Output that passed: visible text, and visible reasoning.
     output: TextCounter,
     reasoning: TextCounter,
+    tool_calls: u64,
+    /// The output before the text that is passing, as long as nothing else has come since.
+    before_text: Option<TextCounter>,
 }
 
 impl Reading {
@@ -236,6 +243,8 @@ impl Reading {
             has_end: false,
             output: TextCounter::default(),
             reasoning: TextCounter::default(),
+            tool_calls: 0,
+            before_text: None,
         }
     }
 
@@ -286,10 +295,10 @@ impl Reading {
         self.headers.insert(name.to_owned(), count.into());
     }
 
-    /// Visible output tokens that passed, in o200k's count; 0 when none was seen.
+    /// Visible output that passed.
     #[must_use]
-    pub fn visible_estimate(&self) -> u64 {
-        self.output.tokens()
+    pub fn visible(&self) -> Passed {
+        Passed { text: self.output.tokens(), tool_calls: self.tool_calls }
     }
 
     /// Reasoning tokens that passed in the open, in o200k's count.
@@ -354,6 +363,15 @@ impl Reading {
         }
     }
 
+    fn tool_call(&mut self, raw: &[u8]) {
+        // Of the events about one call in a stream of Responses, the first counts.
+        let repeats = self.event.as_deref().is_some_and(|event| event.ends_with(".done"));
+        if let Some(name) = json::text(raw).filter(|name| !name.is_empty() && !repeats) {
+            self.tool_calls += 1;
+            self.output.feed(name.as_bytes());
+        }
+    }
+
     fn count(&mut self, name: &str, count: u64, adds: bool) {
         let before = self.usage.get(name).and_then(json::value_count).filter(|_| adds).unwrap_or(0);
         self.usage.insert(name.to_owned(), before.saturating_add(count).into());
@@ -392,10 +410,18 @@ impl Sink<Field> for Reading {
             self.has_error |= field == Field::Error;
             return;
         };
+        let before_text = self.before_text.take();
         if raw == b"null" {
             return;
         }
         match field {
+            Field::ToolName => self.tool_call(raw),
+            Field::ThoughtFlag => {
+                if let Some(before) = before_text.filter(|_| raw == b"true") {
+                    self.reasoning.add_since(&self.output, &before);
+                    self.output = before;
+                }
+            }
             Field::Usage => self.usage(raw),
             Field::Model => keep_name(&mut self.model, raw),
             Field::TranscriptionModel => keep_name(&mut self.transcription_model, raw),
@@ -428,13 +454,21 @@ impl Sink<Field> for Reading {
     }
 
     fn text(&mut self, field: Field, piece: &[u8]) {
-        match field {
-            Field::Reasoning => self.reasoning.feed(piece),
-            _ => self.output.feed(piece),
+        // Responses name the kind of a delta in its event.
+        let thinks = field == Field::Reasoning
+            || self.event.as_deref().is_some_and(|event| event.contains("reasoning"));
+        if thinks {
+            self.reasoning.feed(piece);
+        } else {
+            if self.before_text.is_none() {
+                self.before_text = Some(self.output.clone());
+            }
+            self.output.feed(piece);
         }
     }
 
     fn document_end(&mut self) {
+        self.before_text = None;
         if self.family.merge == Merge::Sum {
             self.turn_end();
         }

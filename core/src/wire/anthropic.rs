@@ -22,6 +22,8 @@ pub static MESSAGES: Family = Family {
         ("content[].text", Action::Text, Field::Output),
         ("content[].input", Action::Text, Field::Output),
         ("content[].thinking", Action::Text, Field::Reasoning),
+        ("content[].name", Action::Capture, Field::ToolName),
+        ("content_block.name", Action::Capture, Field::ToolName),
         ("content_block.text", Action::Text, Field::Output),
         ("delta.text", Action::Text, Field::Output),
         ("delta.partial_json", Action::Text, Field::Output),
