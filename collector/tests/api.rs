@@ -286,7 +286,6 @@ fn a_gateway_gets_the_book_that_it_does_not_have_and_its_early_calls_are_priced(
     let model = PricedModel {
         provider: "openai".into(),
         id: "gpt-x".into(),
-        aliases: vec![],
         dated: vec!["gpt-x".into()],
         prices: vec![Price {
             standard: Sheet {
@@ -295,6 +294,7 @@ fn a_gateway_gets_the_book_that_it_does_not_have_and_its_early_calls_are_priced(
             },
             ..Price::default()
         }],
+        ..PricedModel::default()
     };
     let collector = Collector::with_book(PriceBook::new("v7".into(), vec![model]));
     let mut early = record(0);
