@@ -348,6 +348,39 @@ fn the_region_of_a_bedrock_name_chooses_its_rates_also_where_the_answer_names_th
 }
 
 #[test]
+fn the_operators_name_means_the_row_and_says_what_the_answer_does_not() {
+    let price =
+        Price { standard: sheet(10, 10), variants: vec![variant(&[("geo", "eu")], 11)], ..Price::default() };
+    let map = |provider: &str, name: &str, geo: Option<&str>| NameMap {
+        provider: provider.into(),
+        name: name.into(),
+        to_provider: "azure".into(),
+        to_model: "gpt-x".into(),
+        facts: geo.map(|geo| ("geo".to_owned(), geo.to_owned())).into_iter().collect(),
+    };
+    let other = Price { standard: sheet(7, 7), ..Price::default() };
+    let book =
+        PriceBook::new("v".into(), vec![model("azure", "gpt-x", price), model("azure", "gpt-y", other)])
+            .with_maps(vec![map("azure", "prod-eu", Some("eu")), map("vllm", "llama", None)]);
+    let read: PriceBook = serde_json::from_str(&serde_json::to_string(&book).unwrap()).unwrap();
+    let usage = Usage { input_tokens: Some(1), ..Usage::default() };
+    for (provider, request_model, response_model, expected) in [
+        ("azure", Some("prod-eu"), None, Some(11)),
+        ("azure", Some("Prod-EU"), Some("gpt-x"), Some(11)),
+        ("azure", Some("gpt-x"), Some("gpt-x"), Some(10)),
+        ("azure", Some("prod-eu"), Some("gpt-y"), Some(7)),
+        ("azure", Some("prod-eu"), Some("gpt-z"), Some(11)),
+        ("vllm", Some("llama"), Some("llama"), Some(10)),
+        ("vllm", Some("prod-eu"), None, None),
+    ] {
+        let facts = Facts { provider, request_model, response_model, ..Facts::default() };
+        let priced = read.price(&facts, &usage);
+        let found = priced.complete.then_some(priced.cost.as_pico());
+        assert_eq!(found, expected, "{provider} {request_model:?} {response_model:?}");
+    }
+}
+
+#[test]
 fn another_sellers_row_is_an_estimate() {
     let usage = Usage { input_tokens: Some(1), ..Usage::default() };
     let facts = Facts { provider: "openrouter", response_model: Some("openai/gpt-5"), ..Facts::default() };
