@@ -7,7 +7,12 @@
 //! | [`facts`] | what of a call decides its price besides the model |
 //! | `file`, `write` | price files in TOML, read and written |
 //! | `subset` | the part of a book that a gateway needs |
+//! | `edit`, `again` | overrides and discounts; a record priced once more |
 
+#[cfg(feature = "book")]
+mod again;
+#[cfg(feature = "book")]
+mod edit;
 pub mod facts;
 #[cfg(feature = "book")]
 mod file;
@@ -277,7 +282,7 @@ impl PriceBook {
     #[must_use]
     pub fn price(&self, facts: &Facts<'_>, usage: &Usage) -> Priced {
         let Some((found, by)) = self.row(facts) else {
-            return Priced::default();
+            return Priced { basis: no_row(facts), ..Priced::default() };
         };
         let geo = facts.request_model.filter(|_| by == By::Response).and_then(names::geo_of);
         let mut deciding = Deciding::of(facts.provider, facts.conditions, found.geo.or(geo), facts.time_ms);
@@ -294,10 +299,7 @@ impl PriceBook {
             Priced { estimated: found.step.is_estimate(), reserved: deciding.reserved, ..Priced::default() };
         if let Some(chosen) = found.model.choose(facts.time_ms, &deciding, usage.input_tokens.unwrap_or(0)) {
             priced.complete = true;
-            basis.from_ms = chosen.price.from_ms;
-            basis.variant = chosen.variant.map(Variant::label);
-            basis.input_above = chosen.tier;
-            basis.discount = chosen.discount().map(str::to_owned);
+            chosen.explain(&mut basis);
             priced.charge_all(&found.model.id, chosen.rates, usage);
         }
         priced.basis.push(basis);
@@ -351,7 +353,24 @@ pub struct Chosen<'a> {
     pub rates: &'a Rates,
 }
 
+/// What is kept of a call whose model has no row, so that it can be priced once there is one.
+fn no_row(facts: &Facts<'_>) -> Vec<PriceBasis> {
+    let name = facts.response_model.or(facts.request_model).filter(|name| !name.is_empty());
+    let deciding = Deciding::of(facts.provider, facts.conditions, None, facts.time_ms);
+    let basis =
+        |name: &str| PriceBasis { model: name.to_owned(), facts: deciding.to_map(), ..PriceBasis::default() };
+    name.map(basis).into_iter().collect()
+}
+
 impl Chosen<'_> {
+    /// Writes down what was chosen.
+    fn explain(&self, basis: &mut PriceBasis) {
+        basis.from_ms = self.price.from_ms;
+        basis.variant = self.variant.map(Variant::label);
+        basis.input_above = self.tier;
+        basis.discount = self.discount().map(str::to_owned);
+    }
+
     /// The operator's discount in these rates.
     #[must_use]
     pub fn discount(&self) -> Option<&str> {

@@ -432,3 +432,107 @@ proptest! {
         }
     }
 }
+
+#[cfg(feature = "book")]
+mod over_time {
+    use super::*;
+    use crate::record::UsageRecord;
+
+    fn dated(prices: &[(u64, i128)]) -> PricedModel {
+        let mut model = PricedModel { provider: "p".into(), id: "m".into(), ..PricedModel::default() };
+        for (from_ms, input) in prices {
+            model.set_price(Price { from_ms: *from_ms, standard: sheet(*input, *input), ..Price::default() });
+        }
+        model
+    }
+
+    fn at(model: &PricedModel, time_ms: u64) -> Option<i128> {
+        model.price_at(time_ms)?.standard.rates.of(Kind::Input).map(Picodollars::as_pico)
+    }
+
+    #[test]
+    fn an_override_holds_in_its_period_and_the_rest_stays() {
+        let mut model = dated(&[(0, 10), (1_000, 20)]);
+        let own = Price { from_ms: 500, until_ms: Some(1_500), standard: sheet(5, 5), ..Price::default() };
+        model.set_price(own);
+        let found: Vec<_> = [0, 499, 500, 1_499, 1_500, 9_999].map(|time| at(&model, time)).to_vec();
+        assert_eq!(found, [Some(10), Some(10), Some(5), Some(5), Some(20), Some(20)]);
+    }
+
+    #[test]
+    fn a_discount_scales_its_period_and_is_named() {
+        let mut model = dated(&[(0, 100)]);
+        model.discount((500, Some(800)), None, "0.85", "0.85 (contract)").unwrap();
+        model.discount((600, None), None, "0.5", "0.5 (trial)").unwrap();
+        let found: Vec<_> = [499, 500, 600, 800].map(|time| at(&model, time)).to_vec();
+        assert_eq!(found, [Some(100), Some(85), Some(43), Some(50)]);
+        assert_eq!(model.price_at(700).unwrap().discount.as_deref(), Some("0.85 (contract) × 0.5 (trial)"));
+        assert!(model.discount((0, None), None, "-1", "x").is_err());
+    }
+
+    #[test]
+    fn a_discount_by_route_holds_for_that_route_alone() {
+        let mut model = dated(&[(0, 100)]);
+        model.discount((0, None), Some("internal"), "0.5", "0.5").unwrap();
+        let book = PriceBook::new("v".into(), vec![model]);
+        let usage = Usage { input_tokens: Some(1), ..Usage::default() };
+        for (conditions, cost) in
+            [(vec![], 100), (vec![("route", "internal")], 50), (vec![("route", "other")], 100)]
+        {
+            let facts = Facts {
+                provider: "p",
+                response_model: Some("m"),
+                conditions: &conditions,
+                ..Facts::default()
+            };
+            assert_eq!(book.price(&facts, &usage).cost.as_pico(), cost, "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_priced_again_by_its_own_book_costs_the_same() {
+        let book = book();
+        for (conditions, input) in [
+            (vec![], 50),
+            (vec![], 500),
+            (vec![("service_tier", "flex"), ("geo", "us")], 50),
+            (vec![("requested_service_tier", "flex")], 50),
+        ] {
+            let facts = Facts { conditions: &conditions, ..facts("gpt-x") };
+            let usage = Usage { input_tokens: Some(input), output_tokens: Some(2), ..Usage::default() };
+            let priced = book.price(&facts, &usage);
+            let record = UsageRecord {
+                provider: "openai".into(),
+                response_model: Some("gpt-x".into()),
+                time_ms: 1_000,
+                usage,
+                cost_usd: priced.cost,
+                cost_status: priced.status(true),
+                charges: priced.charges.clone(),
+                price_basis: priced.basis.clone(),
+                ..UsageRecord::default()
+            };
+            let (again, status) = book.price_again(&record).unwrap();
+            assert_eq!((again, status), (priced, CostStatus::Measured), "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_unpriced_is_priced_once_there_is_a_row() {
+        let usage = Usage { input_tokens: Some(3), output_tokens: Some(0), ..Usage::default() };
+        let conditions = &[("service_tier", "flex")];
+        let facts = Facts { conditions, ..facts("gpt-x") };
+        let before = PriceBook::default().price(&facts, &usage);
+        assert_eq!((before.complete, before.basis[0].step), (false, None));
+        let record = UsageRecord {
+            provider: "openai".into(),
+            response_model: Some("gpt-x".into()),
+            time_ms: 1_000,
+            usage,
+            price_basis: before.basis,
+            ..UsageRecord::default()
+        };
+        let (again, status) = book().price_again(&record).unwrap();
+        assert_eq!((again.cost.as_pico(), status), (15, CostStatus::Measured));
+    }
+}
