@@ -176,6 +176,26 @@ impl Store {
         .await
     }
 
+    /// Provider and model of every record, as requests and answers named it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn models_seen(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.read(|_, dims| {
+            let names = |dims: &Dims| {
+                let value = |dimension| dims.value(dimension).map(str::to_owned);
+                let provider = value(Dimension::Provider).unwrap_or_default();
+                [Dimension::ResponseModel, Dimension::RequestModel]
+                    .into_iter()
+                    .filter_map(|dimension| Some((provider.clone(), value(dimension)?)))
+                    .collect::<Vec<_>>()
+            };
+            let seen: std::collections::BTreeSet<_> = dims.iter().flat_map(names).collect();
+            Ok(seen.into_iter().collect())
+        })
+        .await
+    }
+
     /// Whether the database can be written and read right now.
     ///
     /// # Errors

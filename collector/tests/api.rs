@@ -320,6 +320,31 @@ fn a_gateway_gets_the_book_that_it_does_not_have_and_its_early_calls_are_priced(
 }
 
 #[test]
+fn a_gateway_gets_the_rows_that_it_needs_within_their_bound_and_more_when_it_asks() {
+    let book = PriceBook::from_files(tollgate_core::price::EMBEDDED).unwrap();
+    let version = book.version().to_owned();
+    let collector = Collector::with_book(book);
+    let request = |sequence: u64, held: Option<&str>, models: Value| {
+        let mut body = json!({"protocol": 1, "gateway": "edge", "instance": "i", "sequence": sequence, "sent_at_ms": 1});
+        if let Some(held) = held {
+            body["price_version"] = json!(held);
+        }
+        body["models"] = models;
+        collector.client.sync(&body).json()
+    };
+    let first = request(1, None, json!([]));
+    assert_eq!(first["prices"]["version"], version.as_str());
+    let bytes = first["prices"].to_string().len();
+    assert!(bytes < 256 * 1024 && bytes > 100 * 1024, "{bytes}");
+    assert!(request(2, Some(&version), json!([])).get("prices").is_none());
+    assert!(request(3, Some(&version), json!([{"provider": "x", "model": "y"}])).get("prices").is_none());
+    let wanted = json!([{"provider": "zai", "model": "glm-4.7"}]);
+    let more: PriceBook = serde_json::from_value(request(4, Some(&version), wanted)["prices"].clone()).unwrap();
+    assert!(more.model("zai", "glm-4.7").is_some());
+    assert!(more.model("openai", "gpt-5").is_some());
+}
+
+#[test]
 fn a_collector_tells_how_it_is() {
     let collector = Collector::start();
     assert_eq!(collector.ok("/healthz"), json!({"status": "ok"}));

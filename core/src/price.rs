@@ -29,7 +29,7 @@ pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled};
 pub use index::{Found, Step};
 pub use subset::Wanted;
 #[cfg(feature = "book")]
-pub use write::day;
+pub use write::{day, quoted};
 
 use std::collections::BTreeMap;
 
