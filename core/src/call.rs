@@ -3,6 +3,7 @@
 //! The filter feeds it from Envoy's callbacks and `tollgate meter` from a recording; both settle it here.
 
 use crate::attribution::{Attribution, AttributionSource};
+use crate::estimate::{Learned, Passed};
 use crate::meter::{Body, Meter};
 use crate::price::{Facts, PriceBook, Priced, facts};
 use crate::provider::{Api, Target};
@@ -22,6 +23,8 @@ pub struct Call {
     path_streams: bool,
     request: RequestMeter,
     answer: Option<Answer>,
+    /// Turns of a session have records of their own.
+    turns_taken: bool,
 }
 
 #[derive(Debug)]
@@ -67,6 +70,19 @@ pub enum Ending {
     NotSent,
 }
 
+/// What the gateway knows of a call's end.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// How it ended.
+    pub ending: Ending,
+    /// When, Unix milliseconds UTC.
+    pub now_ms: u64,
+    /// Attempts that were made upstream, where the gateway counts them.
+    pub attempts: Option<u32>,
+    /// Whether attempts that were not seen may have cost something.
+    pub charge_retries: bool,
+}
+
 impl Call {
     /// A call that is admitted now. `id` is a UUIDv7, `time_ms` Unix milliseconds UTC.
     #[must_use]
@@ -80,6 +96,7 @@ impl Call {
             path_streams: path.contains(":stream"),
             request: RequestMeter::default(),
             answer: None,
+            turns_taken: false,
         }
     }
 
@@ -156,32 +173,77 @@ impl Call {
         }
     }
 
-    /// Ends the call. `now_ms` is the end of the answer; without a `book` everything is unpriced.
-    pub fn settle(
+    /// Records of the turns of a websocket session that have ended since: each is settled on its own, at its own
+    /// time and with an id of its own, so that a session that lasts for hours is charged as it goes.
+    pub fn take_turns(
         &mut self,
-        ending: Ending,
         gateway: &str,
         book: Option<&PriceBook>,
         now_ms: u64,
+        mut next_id: impl FnMut() -> String,
+    ) -> Vec<UsageRecord> {
+        let turns = self.answer.as_mut().map(|answer| answer.meter.take_turns()).unwrap_or_default();
+        self.turns_taken |= !turns.is_empty();
+        turns
+            .into_iter()
+            .map(|turn| {
+                let mut record = self.pending(gateway);
+                record.id = next_id();
+                record.time_ms = now_ms;
+                record.stream = true;
+                record.status = self.answer.as_ref().map(|answer| answer.status);
+                record.response_model = match turn.is_transcription {
+                    true => turn.model,
+                    false => self
+                        .answer
+                        .as_ref()
+                        .and_then(|answer| answer.meter.reading().model().map(str::to_owned)),
+                };
+                if turn.is_transcription {
+                    record.operation = Api::Transcription.operation().to_owned();
+                }
+                Measure::Reported(turn.normalised).apply(&mut record, book);
+                record
+            })
+            .collect()
+    }
+
+    /// Whether everything of this call is in the records of its turns, so that it has none itself.
+    #[must_use]
+    pub fn is_settled_by_turns(&self) -> bool {
+        self.turns_taken && self.answer.as_ref().is_some_and(|answer| answer.meter.reported().is_none())
+    }
+
+    /// Ends the call. Without a `book` everything is unpriced. What was measured is learned from.
+    pub fn settle(
+        &mut self,
+        end: End,
+        gateway: &str,
+        book: Option<&PriceBook>,
+        learned: &mut Learned,
     ) -> UsageRecord {
-        if ending == Ending::Complete
+        if end.ending == Ending::Complete
             && let Some(answer) = &mut self.answer
         {
             answer.meter.finish();
         }
         let mut record = self.pending(gateway);
-        record.duration_ms = Some(now_ms.saturating_sub(self.time_ms));
+        record.duration_ms = Some(end.now_ms.saturating_sub(self.time_ms));
         record.request_bytes = Some(self.request.body_bytes());
         record.stream = self.streams();
-        record.outcome = self.outcome(ending);
+        record.outcome = self.outcome(end.ending);
+        record.attempts = end.attempts;
         if let Some(answer) = &self.answer {
             record.status = Some(answer.status);
             record.first_byte_ms = Some(answer.first_byte_ms);
             record.response_bytes = Some(answer.meter.body_bytes());
             record.response_model = answer.meter.reading().model().map(str::to_owned);
-            record.notes = answer.notes(ending);
+            record.notes = answer.notes(end.ending);
         }
-        let consumed = self.consumed(ending, record.outcome);
+        let consumed = self.consumed(end, &record, learned);
+        if let Measure::Reported(normalised) = &consumed.measure {
+            self.teach(&record, normalised, learned);
+        }
         record.service_tier =
             consumed.service_tier.or_else(|| self.request.service_tier().map(str::to_owned));
         consumed.measure.apply(&mut record, book);
@@ -189,6 +251,16 @@ impl Call {
             record.notes.push(Note::ContradictoryUsage);
         }
         record
+    }
+
+    fn teach(&self, record: &UsageRecord, normalised: &Normalised, learned: &mut Learned) {
+        let Some((answer, model)) = self.answer.as_ref().zip(record.model()) else { return };
+        let Some(output) = normalised.usage.output_tokens.filter(|_| self.target.api.generates_text()) else {
+            return;
+        };
+        let visible = output.saturating_sub(normalised.usage.reasoning_tokens.unwrap_or(0));
+        learned.teach(model, output, visible, answer.meter.reading().visible());
+        learned.teach(&agent_and_model(&self.attribution.agent, model), output, visible, Passed::default());
     }
 
     fn streams(&self) -> bool {
@@ -213,48 +285,79 @@ impl Call {
     }
 
     /// What is to be paid for: the table "what is paid when nothing was measured" of ARCHITECTURE.md.
-    fn consumed(&self, ending: Ending, outcome: Outcome) -> Consumed {
+    fn consumed(&self, end: End, record: &UsageRecord, learned: &Learned) -> Consumed {
         let reported = self.answer.as_ref().and_then(|answer| answer.meter.reported());
         let named_tier = self.answer.as_ref().and_then(|answer| answer.meter.reading().service_tier());
         let reported_tier = reported.as_ref().and_then(Normalised::service_tier);
         let service_tier = reported_tier.or(named_tier).map(str::to_owned);
+        let api = self.target.api;
         let refused = self.answer.as_ref().is_some_and(|answer| answer.status >= 400);
-        let aborted = matches!(ending, Ending::ClientAbort | Ending::UpstreamAbort);
+        let aborted = matches!(end.ending, Ending::ClientAbort | Ending::UpstreamAbort);
+        let estimate = || self.estimated_usage(record, aborted, learned);
         let measure = match reported {
-            _ if ending == Ending::NotSent => Measure::Nothing,
+            _ if end.ending == Ending::NotSent => Measure::Nothing,
             // Paid when the result is fetched.
-            Some(normalised) if self.target.api == Api::Deferred => Measure::Elsewhere(normalised),
-            Some(_) if self.target.api.is_free() => Measure::Nothing,
-            Some(normalised) if aborted => self.cut_short(normalised),
+            Some(normalised) if api == Api::Deferred => Measure::Elsewhere(normalised),
+            Some(_) if api.is_free() => Measure::Nothing,
+            Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
             Some(normalised) => Measure::Reported(normalised),
-            None if self.target.api.is_free() || (refused && !aborted) => Measure::Nothing,
-            None if self.target.api == Api::Other => Measure::Unknown,
-            None => self.estimated(outcome),
+            None if api.is_free() || (refused && !aborted) => Measure::Nothing,
+            // A session in which nobody said anything.
+            None if api.is_session() => Measure::Nothing,
+            None => Measure::from_estimate(estimate()),
         };
-        Consumed { measure: measure.named(service_tier.as_deref()), service_tier }
+        let measure = measure.named(service_tier.as_deref());
+        let unseen =
+            end.attempts.filter(|_| end.charge_retries).map_or(0, |attempts| attempts.saturating_sub(1));
+        let attempt = self.request.input_estimate().filter(|_| unseen > 0 && api.reads_text());
+        match attempt {
+            Some(input) => Consumed { measure: measure.with_attempts(unseen, input), service_tier },
+            None => Consumed { measure, service_tier },
+        }
     }
 
-    /// The answer broke off after the provider said something: its output is at least what passed.
-    fn cut_short(&self, mut reported: Normalised) -> Measure {
-        let passed = self.answer.as_ref().and_then(|answer| answer.meter.reading().output_estimate());
-        let estimate = self.estimated_usage();
-        reported.usage.output_tokens = reported.usage.output_tokens.max(passed).or(Some(0));
-        reported.usage.input_tokens = reported.usage.input_tokens.or(estimate.input_tokens);
-        Measure::Estimated(reported)
+    fn is_partial(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.meter.is_partial())
     }
 
-    fn estimated(&self, _outcome: Outcome) -> Measure {
-        Measure::Estimated(Normalised { usage: self.estimated_usage(), ..Normalised::default() })
-    }
-
-    fn estimated_usage(&self) -> Usage {
-        let passed = self.answer.as_ref().and_then(|answer| answer.meter.reading().output_estimate());
+    /// What can be worked out from the text that passed. Where an answer broke off before any of it did, as much
+    /// as this agent's calls of the model put out in the mean.
+    fn estimated_usage(&self, record: &UsageRecord, aborted: bool, learned: &Learned) -> Usage {
+        let api = self.target.api;
+        let model = record.model().unwrap_or_default();
+        let (visible, reasoning) = self.answer.as_ref().map_or((Passed::default(), 0), |answer| {
+            let reading = answer.meter.reading();
+            (reading.visible(), reading.reasoning_estimate())
+        });
+        let reasoning = learned.tokens(model, Passed::text(reasoning));
+        let passed = learned.tokens(model, visible).saturating_add(reasoning);
+        let output = if passed == 0 && aborted {
+            let agents = learned.mean_output(&agent_and_model(&self.attribution.agent, model));
+            agents.or_else(|| learned.mean_output(model)).unwrap_or(0)
+        } else {
+            passed
+        };
+        let input = self.request.input_estimate().map(|tokens| learned.tokens(model, Passed::text(tokens)));
         Usage {
-            input_tokens: Some(self.request.input_estimate().unwrap_or(0)),
-            output_tokens: Some(passed.unwrap_or(0)),
+            input_tokens: input.filter(|_| api.reads_text()),
+            output_tokens: Some(output).filter(|_| api.generates_text()),
+            reasoning_tokens: Some(reasoning).filter(|tokens| *tokens > 0 && api.generates_text()),
             ..Usage::default()
         }
     }
+}
+
+/// The name under which the answers that one agent gets of a model are remembered.
+fn agent_and_model(agent: &str, model: &str) -> String {
+    format!("{agent} {model}")
+}
+
+/// The answer broke off after the provider said something: its output is at least what passed.
+fn cut_short(mut reported: Normalised, estimate: &Usage) -> Measure {
+    let usage = &mut reported.usage;
+    usage.output_tokens = usage.output_tokens.max(estimate.output_tokens).or(Some(0));
+    usage.input_tokens = usage.input_tokens.or(estimate.input_tokens);
+    Measure::Estimated(reported)
 }
 
 struct Consumed {
@@ -268,6 +371,8 @@ enum Measure {
     Reported(Normalised),
     /// The gateway worked it out.
     Estimated(Normalised),
+    /// Worked out, with attempts that were not seen.
+    Retried(Normalised),
     /// The provider reported it, but it is paid with another call.
     Elsewhere(Normalised),
     /// Nothing is paid.
@@ -277,9 +382,32 @@ enum Measure {
 }
 
 impl Measure {
+    /// An estimate; nobody knows where there was nothing to work it out from.
+    fn from_estimate(usage: Usage) -> Self {
+        if usage.is_empty() {
+            return Self::Unknown;
+        }
+        Self::Estimated(Normalised { usage, ..Normalised::default() })
+    }
+
+    /// The same, with the estimated input of attempts that were not seen. What the provider reported stays apart
+    /// from that no longer, so that the sum is an estimate.
+    fn with_attempts(self, attempts: u32, input: u64) -> Self {
+        let more =
+            Usage { input_tokens: Some(input.saturating_mul(u64::from(attempts))), ..Usage::default() };
+        let mut normalised = match self {
+            Self::Reported(normalised) | Self::Estimated(normalised) => normalised,
+            Self::Nothing => Normalised::default(),
+            other => return other,
+        };
+        normalised.usage.add(&more);
+        Self::Retried(normalised)
+    }
+
     /// With the service tier that the answer named outside of its usage.
     fn named(mut self, service_tier: Option<&str>) -> Self {
-        if let (Self::Reported(normalised) | Self::Estimated(normalised), Some(tier)) = (&mut self, service_tier)
+        if let (Self::Reported(normalised) | Self::Estimated(normalised), Some(tier)) =
+            (&mut self, service_tier)
             && normalised.service_tier().is_none()
         {
             normalised.conditions.push((facts::SERVICE_TIER, tier.to_owned()));
@@ -304,8 +432,17 @@ impl Measure {
             }
             Self::Reported(normalised) => (normalised, true),
             Self::Estimated(normalised) => (normalised, false),
+            Self::Retried(normalised) => {
+                record.notes.push(Note::RetriesCharged);
+                (normalised, false)
+            }
         };
-        if !measured && record.outcome == Outcome::Ok {
+        let retried = record.notes.contains(&Note::RetriesCharged);
+        if !measured
+            && !retried
+            && record.outcome == Outcome::Ok
+            && !record.notes.contains(&Note::TruncatedAnswer)
+        {
             record.notes.push(Note::NoUsage);
         }
         let priced = price(record, &normalised, book);
@@ -423,6 +560,7 @@ mod tests {
         content_type: &'static str,
         answer: &'static str,
         ending: Ending,
+        attempts: Option<u32>,
     }
 
     const CHAT: Exchange = Exchange {
@@ -432,6 +570,7 @@ mod tests {
         content_type: "application/json",
         answer: r#"{"model":"m","usage":{"prompt_tokens":7,"completion_tokens":2}}"#,
         ending: Ending::Complete,
+        attempts: Some(1),
     };
 
     fn settled(exchange: &Exchange) -> UsageRecord {
@@ -448,7 +587,18 @@ mod tests {
             call.response_head(&head, 1_010);
             call.response_body(exchange.answer.as_bytes());
         }
-        call.settle(exchange.ending, "gateway", Some(&book()), 1_020)
+        let end =
+            End { ending: exchange.ending, now_ms: 1_020, attempts: exchange.attempts, charge_retries: true };
+        call.settle(end, "gateway", Some(&book()), &mut learned())
+    }
+
+    /// Two measured calls of model `m`, one of them by nobody's agent, with 30 and 10 tokens of output.
+    fn learned() -> Learned {
+        let mut learned = Learned::default();
+        learned.teach("m", 30, 30, Passed::default());
+        learned.teach("m", 10, 10, Passed::default());
+        learned.teach("unattributed m", 10, 10, Passed::default());
+        learned
     }
 
     fn summary(exchange: &Exchange) -> String {
@@ -493,6 +643,36 @@ mod tests {
                 "client_abort estimated in=Some(3) out=Some(2) pico=230 []",
             ),
             (
+                "caller left before any output: the agent's mean",
+                Exchange {
+                    content_type: "text/event-stream",
+                    answer: "",
+                    ending: Ending::ClientAbort,
+                    ..CHAT
+                },
+                "client_abort estimated in=Some(3) out=Some(10) pico=1030 []",
+            ),
+            (
+                "provider broke off mid-stream",
+                Exchange {
+                    content_type: "text/event-stream",
+                    answer: STREAM,
+                    ending: Ending::UpstreamAbort,
+                    ..CHAT
+                },
+                "upstream_abort estimated in=Some(3) out=Some(2) pico=230 []",
+            ),
+            (
+                "attempts that were not seen",
+                Exchange { attempts: Some(3), ..CHAT },
+                "ok estimated in=Some(13) out=Some(2) pico=330 [RetriesCharged]",
+            ),
+            (
+                "retried in vain",
+                Exchange { status: 503, answer: "{}", attempts: Some(2), ..CHAT },
+                "error estimated in=Some(3) out=None pico=30 [RetriesCharged]",
+            ),
+            (
                 "stream without usage",
                 Exchange { content_type: "text/event-stream", answer: STREAM, ..CHAT },
                 "ok estimated in=Some(3) out=Some(2) pico=230 [NoUsage]",
@@ -505,7 +685,7 @@ mod tests {
             (
                 "body cut in the middle",
                 Exchange { answer: r#"{"model":"m","usage":{"prompt"#, ..CHAT },
-                "ok estimated in=Some(3) out=Some(0) pico=30 [TruncatedAnswer, NoUsage]",
+                "ok estimated in=Some(3) out=Some(0) pico=30 [TruncatedAnswer]",
             ),
             (
                 "unknown model",
@@ -538,7 +718,8 @@ mod tests {
         };
         call.response_head(&head, 0);
         call.response_body(&[0x1f, 0x9d]);
-        let record = call.settle(Ending::Complete, "g", Some(&book()), 1);
+        let end = End { ending: Ending::Complete, now_ms: 1, attempts: None, charge_retries: false };
+        let record = call.settle(end, "g", Some(&book()), &mut Learned::default());
         assert_eq!(record.cost_status, CostStatus::Unpriced);
         assert!(record.notes.contains(&Note::UnreadEncoding));
     }

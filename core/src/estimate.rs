@@ -4,6 +4,8 @@
 //! a fixed weight for each gives tokens of OpenAI's o200k encoding. A vocabulary would be exact and cost 28 MiB
 //! in every worker; bytes divided by four is 45 % low on the JSON of tool calls.
 
+use std::collections::HashMap;
+
 /// Counts a text that arrives in any pieces; holds a few counters, whatever arrives.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TextCounter {
@@ -54,7 +56,11 @@ enum Class {
 const CLASSES: usize = Class::Other as usize + 1;
 
 /// Thousandths of a token for one of each [`Class`].
-const WEIGHTS: [u64; CLASSES] = [1000, 100, 1000, 600, 500, 750, 250, 750, 700, 650, 1000, 250, 450, 1200];
+///
+/// Fitted (least absolute error) to o200k counts of 650 pieces of text on 2026-11-23: answers and tool calls of
+/// language models, English, Python, Rust, JSON, and interface texts in 18 languages. On answers that were left
+/// out of the fit: median error 3.2 %, 95th percentile 9.5 %, mean +0.1 %.
+const WEIGHTS: [u64; CLASSES] = [964, 74, 1696, 182, 1022, 850, 101, 763, 666, 690, 684, 382, 443, 373];
 
 impl TextCounter {
     /// Tokens so far.
@@ -69,6 +75,13 @@ impl TextCounter {
     #[must_use]
     pub const fn counts(&self) -> &[u64; CLASSES] {
         &self.counts
+    }
+
+    /// Adds what `whole` counted since it was `before`.
+    pub fn add_since(&mut self, whole: &Self, before: &Self) {
+        for (mine, (whole, before)) in self.counts.iter_mut().zip(whole.counts.iter().zip(before.counts)) {
+            *mine = mine.saturating_add(whole.saturating_sub(before));
+        }
     }
 
     /// Reads a piece of UTF-8. What is not UTF-8 counts as other characters.
@@ -205,6 +218,120 @@ impl TextCounter {
     }
 }
 
+/// What measured calls teach about a model: how its tokens compare with estimated ones, and how long its answers
+/// are. Holds at most [`MODELS_MAX`] models.
+#[derive(Clone, Debug, Default)]
+pub struct Learned {
+    models: HashMap<String, Lesson>,
+}
+
+/// Sums over the measured calls of one model; halved now and then, so that newer calls weigh more.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lesson {
+    calls: u64,
+    output: u64,
+    visible: u64,
+    visible_estimated: u64,
+}
+
+/// Most models that are learned about; calls of further ones teach nothing.
+pub const MODELS_MAX: usize = 256;
+
+impl Learned {
+    /// Learns from a measured call of `model`: its whole output, the visible part of that, and what passed of it.
+    pub fn teach(&mut self, model: &str, output: u64, visible: u64, passed: Passed) {
+        if !self.models.contains_key(model) && self.models.len() >= MODELS_MAX {
+            return;
+        }
+        let lesson = self.models.entry(model.to_owned()).or_default();
+        if lesson.calls >= CALLS_REMEMBERED {
+            for sum in
+                [&mut lesson.calls, &mut lesson.output, &mut lesson.visible, &mut lesson.visible_estimated]
+            {
+                *sum /= 2;
+            }
+        }
+        lesson.calls += 1;
+        lesson.output = lesson.output.saturating_add(output);
+        if passed.text > 0 {
+            let text = visible.saturating_sub(Maker::of(model).tool_calls(passed));
+            lesson.visible = lesson.visible.saturating_add(text);
+            lesson.visible_estimated = lesson.visible_estimated.saturating_add(passed.text);
+        }
+    }
+
+    /// What passed of an answer, as tokens of `model`: by what was learned of it, else by its maker's factor.
+    #[must_use]
+    pub fn tokens(&self, model: &str, passed: Passed) -> u64 {
+        let maker = Maker::of(model);
+        let learned = self.models.get(model).filter(|lesson| lesson.visible_estimated >= LESSON_TOKENS_MIN);
+        let (numerator, denominator) = match learned {
+            Some(lesson) => (lesson.visible, lesson.visible_estimated),
+            None => (maker.percent, 100),
+        };
+        let scaled = u128::from(passed.text) * u128::from(numerator) / u128::from(denominator.max(1));
+        u64::try_from(scaled).unwrap_or(u64::MAX).saturating_add(maker.tool_calls(passed))
+    }
+
+    /// The mean output of a measured call of `model`.
+    #[must_use]
+    pub fn mean_output(&self, model: &str) -> Option<u64> {
+        let lesson = self.models.get(model)?;
+        lesson.output.checked_div(lesson.calls)
+    }
+}
+
+/// What passed of an answer.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Passed {
+    /// Text, in o200k's count as [`TextCounter`] estimates it.
+    pub text: u64,
+    /// Functions that it calls: what frames a call is output too, and never seen as text.
+    pub tool_calls: u64,
+}
+
+impl Passed {
+    /// Text without calls.
+    #[must_use]
+    pub const fn text(tokens: u64) -> Self {
+        Self { text: tokens, tool_calls: 0 }
+    }
+}
+
+/// How the models of one maker differ from o200k.
+#[derive(Clone, Copy, Debug)]
+struct Maker {
+    /// Percent of o200k's count for the same text.
+    percent: u64,
+    /// Tokens that frame a function call.
+    tool_call: u64,
+}
+
+impl Maker {
+    /// By a part of the model's name. Medians of the development recordings, 2026-11-23.
+    fn of(model: &str) -> Self {
+        const MAKERS: &[(&str, Maker)] = &[
+            ("claude", Maker { percent: 118, tool_call: 40 }),
+            ("command", Maker { percent: 109, tool_call: 12 }),
+            ("grok", Maker { percent: 97, tool_call: 22 }),
+            ("llama", Maker { percent: 103, tool_call: 20 }),
+            ("gemini", Maker { percent: 101, tool_call: 3 }),
+            ("stral", Maker { percent: 103, tool_call: 3 }),
+        ];
+        let named = MAKERS.iter().find(|(name, _)| model.contains(name));
+        named.map_or(Self { percent: 100, tool_call: 10 }, |(_, maker)| *maker)
+    }
+
+    const fn tool_calls(self, passed: Passed) -> u64 {
+        self.tool_call.saturating_mul(passed.tool_calls)
+    }
+}
+
+/// Estimated tokens that a lesson needs before it counts.
+const LESSON_TOKENS_MIN: u64 = 400;
+/// Calls of a model after which its sums are halved.
+const CALLS_REMEMBERED: u64 = 1_000;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -230,8 +357,39 @@ mod tests {
         }
 
         #[test]
+        fn what_is_learned_never_overflows(output in any::<u64>(), estimated in any::<u64>(), calls in 1usize..5) {
+            let mut learned = Learned::default();
+            for _ in 0..calls {
+                learned.teach("m", output, output, Passed::text(estimated));
+            }
+            let _ = learned.tokens("m", Passed { text: estimated, tool_calls: estimated });
+            prop_assert!(learned.mean_output("m").is_some());
+        }
+
+        #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             counted(&[&bytes]);
         }
+    }
+
+    #[test]
+    fn measured_calls_correct_the_factor_of_their_model() {
+        let mut learned = Learned::default();
+        let passed = Passed { text: 1000, tool_calls: 2 };
+        assert_eq!(learned.tokens("gpt-5", passed), 1020);
+        assert_eq!(learned.tokens("claude-sonnet-4-5", passed), 1260);
+        learned.teach("claude-sonnet-4-5", 740, 690, Passed { text: 500, tool_calls: 1 });
+        assert_eq!(learned.tokens("claude-sonnet-4-5", passed), 1380);
+        assert_eq!(learned.mean_output("claude-sonnet-4-5"), Some(740));
+        assert_eq!(learned.mean_output("gpt-5"), None);
+    }
+
+    #[test]
+    fn models_beyond_the_bound_teach_nothing() {
+        let mut learned = Learned::default();
+        for n in 0..2 * MODELS_MAX {
+            learned.teach(&format!("model-{n}"), 1, 1, Passed::default());
+        }
+        assert_eq!(learned.models.len(), MODELS_MAX);
     }
 }

@@ -18,6 +18,15 @@ pub struct GatewayConfig {
     pub trusted: Vec<TrustedValue>,
     /// `outbox_records`: records that each worker keeps while the collector is away.
     pub outbox_records: u64,
+    /// `include_usage`: whether usage is asked for where a provider reports it only then. A route switches it off
+    /// by its metadata `tollgate: {include_usage: "off"}`.
+    pub include_usage: bool,
+    /// `pause_headers`: Envoy's filter has `allow_on_headers_stop_iteration`, so a request may wait in its headers.
+    /// A rewritten request then has its exact length; without this it goes on chunked.
+    pub pause_headers: bool,
+    /// `charge_retries`: the routes retry after a provider may have begun to work, so that each attempt that the
+    /// filter did not see is charged as its estimated input. The shipped routes retry only what never got there.
+    pub charge_retries: bool,
     /// `prices`: a price book that holds until a collector hands out its own.
     pub prices: Option<PriceBook>,
 }
@@ -87,6 +96,9 @@ impl GatewayConfig {
             attribution,
             trusted,
             outbox_records: keys.number("outbox_records", 64..=65_536, 4_096),
+            include_usage: keys.flag("include_usage", true),
+            pause_headers: keys.flag("pause_headers", false),
+            charge_retries: keys.flag("charge_retries", false),
             prices: keys.prices("prices"),
         };
         keys.nothing_else();

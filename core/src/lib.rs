@@ -21,6 +21,7 @@ pub mod estimate;
 pub mod eventstream;
 pub mod gateway;
 pub mod id;
+pub mod include_usage;
 pub mod inflate;
 pub mod json;
 pub mod meter;

@@ -162,12 +162,23 @@ impl Meter {
     pub fn is_cut(&self) -> bool {
         match &self.framing {
             Framing::Json => self.documents.is_json_cut(),
-            Framing::Sse(decoder) => decoder.is_open() || self.documents.broken() > 0,
+            Framing::Sse(decoder) => decoder.is_open() || self.documents.broken() > 0 || self.is_partial(),
             Framing::EventStream(decoder) => {
                 decoder.is_open() || decoder.is_broken() || self.documents.broken() > 0
             }
             Framing::Undecided | Framing::WebSocket(_) | Framing::Unread => false,
         }
+    }
+
+    /// Whether the counts are only what had been used when the stream broke off.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        let streams = match &self.framing {
+            Framing::Sse(_) | Framing::EventStream(_) => true,
+            Framing::Json => self.documents.is_sequence(),
+            Framing::Undecided | Framing::WebSocket(_) | Framing::Unread => false,
+        };
+        streams && self.reading().lacks_end()
     }
 
     /// Whether the body has an encoding that is not known, is not what its encoding says, or needs more memory

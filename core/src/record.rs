@@ -227,6 +227,8 @@ pub enum Note {
     ErrorInStream,
     /// The answer had no usage where one was due.
     NoUsage,
+    /// Envoy tried more than once, and the attempts that were not seen are charged as their estimated input.
+    RetriesCharged,
     /// The gateway's filter died during the call; this record was made from its journal.
     Recovered,
 }

@@ -15,7 +15,7 @@ mod realtime;
 
 use serde_json::{Map, Value};
 
-use crate::estimate::TextCounter;
+use crate::estimate::{Passed, TextCounter};
 use crate::json::{self, Action, Shape, Sink};
 use crate::money::Picodollars;
 use crate::provider::Api;
@@ -65,6 +65,12 @@ pub enum Field {
     Event,
     /// The model that transcribes what the caller of a session says.
     TranscriptionModel,
+    /// The name of a function that the answer calls: output, and a call with its overhead.
+    ToolName,
+    /// Whether the text that came just before is a thought, when it is true.
+    ThoughtFlag,
+    /// Says that the answer is whole: in families whose streams have counts before their end.
+    End,
     /// The id of the answer, for work that is fetched later.
     Id,
 }
@@ -206,9 +212,13 @@ pub struct Reading {
     searches: u64,
     turns: Vec<Turn>,
     has_error: bool,
+    has_end: bool,
     /// Output that passed: visible text, and visible reasoning.
     output: TextCounter,
     reasoning: TextCounter,
+    tool_calls: u64,
+    /// The output before the text that is passing, as long as nothing else has come since.
+    before_text: Option<TextCounter>,
 }
 
 impl Reading {
@@ -230,8 +240,11 @@ impl Reading {
             searches: 0,
             turns: Vec::new(),
             has_error: false,
+            has_end: false,
             output: TextCounter::default(),
             reasoning: TextCounter::default(),
+            tool_calls: 0,
+            before_text: None,
         }
     }
 
@@ -265,6 +278,13 @@ impl Reading {
         self.has_error
     }
 
+    /// Whether the counts of a stream are only what had been used so far: the family's streams say when they are
+    /// at their end, and this one did not.
+    #[must_use]
+    pub fn lacks_end(&self) -> bool {
+        !self.has_end && self.family.paths.iter().any(|(.., field)| *field == Field::End)
+    }
+
     /// Notes that something went wrong, where the framing says so.
     pub const fn set_error(&mut self) {
         self.has_error = true;
@@ -275,17 +295,16 @@ impl Reading {
         self.headers.insert(name.to_owned(), count.into());
     }
 
-    /// Output tokens that passed, estimated; `None` when no output was seen.
+    /// Visible output that passed.
     #[must_use]
-    pub fn output_estimate(&self) -> Option<u64> {
-        let tokens = self.output.tokens() + self.reasoning.tokens();
-        (tokens > 0).then_some(tokens)
+    pub fn visible(&self) -> Passed {
+        Passed { text: self.output.tokens(), tool_calls: self.tool_calls }
     }
 
-    /// The part of [`Reading::output_estimate`] that is reasoning.
+    /// Reasoning tokens that passed in the open, in o200k's count.
     #[must_use]
-    pub fn reasoning_estimate(&self) -> Option<u64> {
-        Some(self.reasoning.tokens()).filter(|tokens| *tokens > 0)
+    pub fn reasoning_estimate(&self) -> u64 {
+        self.reasoning.tokens()
     }
 
     /// What the provider reported, or `None` when it reported no counts. Of a session: the turns not taken.
@@ -344,6 +363,15 @@ impl Reading {
         }
     }
 
+    fn tool_call(&mut self, raw: &[u8]) {
+        // Of the events about one call in a stream of Responses, the first counts.
+        let repeats = self.event.as_deref().is_some_and(|event| event.ends_with(".done"));
+        if let Some(name) = json::text(raw).filter(|name| !name.is_empty() && !repeats) {
+            self.tool_calls += 1;
+            self.output.feed(name.as_bytes());
+        }
+    }
+
     fn count(&mut self, name: &str, count: u64, adds: bool) {
         let before = self.usage.get(name).and_then(json::value_count).filter(|_| adds).unwrap_or(0);
         self.usage.insert(name.to_owned(), before.saturating_add(count).into());
@@ -382,10 +410,18 @@ impl Sink<Field> for Reading {
             self.has_error |= field == Field::Error;
             return;
         };
+        let before_text = self.before_text.take();
         if raw == b"null" {
             return;
         }
         match field {
+            Field::ToolName => self.tool_call(raw),
+            Field::ThoughtFlag => {
+                if let Some(before) = before_text.filter(|_| raw == b"true") {
+                    self.reasoning.add_since(&self.output, &before);
+                    self.output = before;
+                }
+            }
             Field::Usage => self.usage(raw),
             Field::Model => keep_name(&mut self.model, raw),
             Field::TranscriptionModel => keep_name(&mut self.transcription_model, raw),
@@ -412,18 +448,27 @@ impl Sink<Field> for Reading {
                     self.count(name, count, matches!(field, Field::CountEach(_)));
                 }
             }
+            Field::End => self.has_end = true,
             Field::Output | Field::Reasoning => {}
         }
     }
 
     fn text(&mut self, field: Field, piece: &[u8]) {
-        match field {
-            Field::Reasoning => self.reasoning.feed(piece),
-            _ => self.output.feed(piece),
+        // Responses name the kind of a delta in its event.
+        let thinks = field == Field::Reasoning
+            || self.event.as_deref().is_some_and(|event| event.contains("reasoning"));
+        if thinks {
+            self.reasoning.feed(piece);
+        } else {
+            if self.before_text.is_none() {
+                self.before_text = Some(self.output.clone());
+            }
+            self.output.feed(piece);
         }
     }
 
     fn document_end(&mut self) {
+        self.before_text = None;
         if self.family.merge == Merge::Sum {
             self.turn_end();
         }

@@ -334,7 +334,7 @@ add("messages-refusal-without-output", "anthropic", ANTHROPIC + "/v1/messages",
 add("messages-error-event", "anthropic", ANTHROPIC + "/v1/messages",
     sse(*claude_stream({"input_tokens": 30, "output_tokens": 1})[:2],
         ("error", {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})),
-    (30, None, None, 1, None), request={**claude, "stream": True}, content_type=SSE, framing="sse", fact=8)
+    "none", request={**claude, "stream": True}, content_type=SSE, framing="sse", fact=8)
 add("messages-count-tokens", "anthropic", ANTHROPIC + "/v1/messages/count_tokens", {"input_tokens": 14}, "none",
     request={"model": "claude-sonnet-4-5", "messages": ASK})
 add("messages-batch-results", "anthropic", ANTHROPIC + "/v1/messages/batches/msgbatch_1/results",
@@ -347,9 +347,9 @@ add("messages-batch-results", "anthropic", ANTHROPIC + "/v1/messages/batches/msg
 ask = {"contents": [{"role": "user", "parts": [{"text": "How far is the moon?"}]}]}
 
 
-def gemini(usage, text="About 384,400 km.", **more):
-    return {"candidates": [{"content": {"parts": [{"text": text}], "role": "model"}}], "usageMetadata": usage,
-            "modelVersion": "gemini-2.5-flash", **more}
+def gemini(usage, text="About 384,400 km.", finish="STOP", **more):
+    candidate = {"content": {"parts": [{"text": text}], "role": "model"}, **({"finishReason": finish} if finish else {})}
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "gemini-2.5-flash", **more}
 
 
 thinking = {"promptTokenCount": 165, "cachedContentTokenCount": 128, "candidatesTokenCount": 20,
@@ -358,7 +358,7 @@ thinking = {"promptTokenCount": 165, "cachedContentTokenCount": 128, "candidates
 full = (210, 128, None, 320, 300, {"input_image": 65, "input_tool": 45})
 generate = GEMINI + "/v1beta/models/gemini-2.5-flash:generateContent"
 stream = GEMINI + "/v1beta/models/gemini-2.5-flash:streamGenerateContent"
-interim = gemini({"promptTokenCount": 169, "candidatesTokenCount": 4, "totalTokenCount": 173}, "About")
+interim = gemini({"promptTokenCount": 169, "candidatesTokenCount": 4, "totalTokenCount": 173}, "About", finish=None)
 add("generate-json", "gemini", generate, gemini(thinking), full, request=ask)
 add("generate-stream-sse", "gemini", stream + "?alt=sse", sse(interim, gemini(thinking, " 384,400 km."), end="\r\n"), full,
     request=ask, content_type=SSE, framing="sse")
@@ -379,7 +379,7 @@ add("generate-search-grounding", "gemini", generate,
 add("generate-vertex-error-after-events", "vertex",
     VERTEX + "/v1/projects/p/locations/us-central1/publishers/google/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
     sse(interim) + json.dumps({"error": {"code": 499, "message": "cancelled", "status": "CANCELLED"}}, indent=1),
-    (169, None, None, 4, None), request=ask, content_type=SSE, framing="sse", fact=8)
+    "none", request=ask, content_type=SSE, framing="sse", fact=8)
 add("generate-vertex-provisioned", "vertex",
     VERTEX + "/v1/projects/p/locations/us-central1/publishers/google/models/gemini-2.5-flash:generateContent",
     gemini({"promptTokenCount": 10, "candidatesTokenCount": 5, "trafficType": "PROVISIONED_THROUGHPUT"}),

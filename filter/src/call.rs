@@ -5,8 +5,9 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, set_trusted};
-use tollgate_core::call::{Call, Ending, ResponseHead};
-use tollgate_core::provider::Target;
+use tollgate_core::call::{Call, End, Ending, ResponseHead};
+use tollgate_core::include_usage::{self, UsageChunkFilter};
+use tollgate_core::provider::{Api, Target};
 use tollgate_core::record::UsageRecord;
 
 use crate::host::{self, Buffer, Headers};
@@ -18,14 +19,26 @@ pub struct HttpCall {
     gateway: Rc<Gateway>,
     call: Option<Call>,
     slot: Option<JournalSlot>,
+    asking: Asking,
     request_ended: bool,
     response_ended: bool,
     status: u16,
 }
 
+/// Whether the filter asks for usage that the caller did not ask for.
+enum Asking {
+    /// It does not.
+    No,
+    /// The request waits until its whole body is here; this many bytes have been read.
+    Gathering(usize),
+    /// It does: the chunk that this brings is taken out of the answer.
+    Asked(UsageChunkFilter),
+}
+
 /// What the request headers say that the filter needs.
 #[derive(Default)]
 struct RequestHead {
+    content_length: Option<usize>,
     method: Vec<u8>,
     path: String,
     authority: String,
@@ -38,7 +51,15 @@ struct RequestHead {
 impl HttpCall {
     /// A stream that has just begun.
     pub const fn new(gateway: Rc<Gateway>) -> Self {
-        Self { gateway, call: None, slot: None, request_ended: false, response_ended: false, status: 0 }
+        Self {
+            gateway,
+            call: None,
+            slot: None,
+            asking: Asking::No,
+            request_ended: false,
+            response_ended: false,
+            status: 0,
+        }
     }
 
     /// Reads all request headers in one host call; removes those that speak of attribution.
@@ -52,6 +73,10 @@ impl HttpCall {
                 b":path" => head.path = String::from_utf8_lossy(value).into_owned(),
                 b":authority" => head.authority = String::from_utf8_lossy(value).into_owned(),
                 b"content-type" => head.is_json = contains(value, b"json"),
+                b"content-length" => {
+                    let text = std::str::from_utf8(value).ok();
+                    head.content_length = text.and_then(|length| length.parse().ok());
+                }
                 b"content-encoding" => head.encoded = value != b"identity",
                 #[cfg(feature = "test-panic")]
                 b"x-tollgate-test-panic" => head.panic_at = value.to_vec(),
@@ -73,8 +98,9 @@ impl HttpCall {
     fn begin(&self, head: &RequestHead, reader: AttributionReader<'_>, now_ms: u64) -> Option<Call> {
         let configured = PROVIDER_PROPERTIES.iter().find_map(|path| text_property(path));
         let target = Target::recognise(configured.as_deref(), &head.authority, &head.path);
-        // Reading lists, files and results is no call; an unknown POST may be one.
-        if head.method != b"POST" {
+        // Reading lists and files is no call; an unknown POST may be one, and results of a batch and sessions are.
+        let fetched = matches!(target.api, Api::MessageBatchResults | Api::Realtime | Api::Live);
+        if head.method != b"POST" && !fetched {
             return None;
         }
         let (mut attribution, mut source) = reader.finish();
@@ -95,6 +121,59 @@ impl HttpCall {
         Some(call)
     }
 
+    /// Whether this request is to wait for its whole body, so that usage can be asked for.
+    fn may_ask(&self, head: &RequestHead) -> bool {
+        let Some(call) = self.call.as_ref().filter(|_| self.gateway.config.include_usage) else {
+            return false;
+        };
+        let small = head.content_length.is_some_and(|length| length <= GATHERED_BYTES_MAX);
+        small
+            && head.is_json
+            && !head.encoded
+            && include_usage::is_needed(call.target(), &head.path)
+            && text_property(INCLUDE_USAGE_PROPERTY).as_deref() != Some("off")
+    }
+
+    /// Reads the body as it gathers; at its end puts the question into it.
+    fn gather(&mut self, read: usize, size: usize, end_of_stream: bool) -> Action {
+        if let Some(call) = &mut self.call
+            && size > read
+            && let Ok(piece) = host::buffer_from(Buffer::RequestBody, read, size - read)
+        {
+            call.request().feed(&piece);
+        }
+        if !end_of_stream {
+            self.asking = Asking::Gathering(size);
+            return Action::Pause;
+        }
+        self.asking = Asking::No;
+        if self.call.as_mut().is_some_and(|call| call.request().stream())
+            && let Ok(body) = host::buffer(Buffer::RequestBody, size)
+            && let Some(asked) = include_usage::asked(&body)
+            && host::set_buffer(Buffer::RequestBody, size, &asked).is_ok()
+        {
+            if self.gateway.config.pause_headers {
+                let _ =
+                    host::set_header(Headers::Request, "content-length", asked.len().to_string().as_bytes());
+            }
+            self.asking = Asking::Asked(UsageChunkFilter::default());
+        }
+        self.request_ended();
+        Action::Continue
+    }
+
+    /// Takes the chunk that nobody asked for out of a piece of the answer.
+    fn take_out(&mut self, piece: &[u8], end_of_stream: bool) {
+        let Asking::Asked(filter) = &mut self.asking else { return };
+        let mut out = filter.feed(piece);
+        if end_of_stream {
+            out.extend(filter.finish());
+        }
+        if out != piece {
+            let _ = host::set_buffer(Buffer::ResponseBody, piece.len(), &out);
+        }
+    }
+
     /// The whole request has passed: from now on the provider may charge for it.
     fn request_ended(&mut self) {
         if !std::mem::replace(&mut self.request_ended, true)
@@ -105,12 +184,39 @@ impl HttpCall {
         }
     }
 
+    /// The turns of a session get records of their own, as they end.
+    fn settle_turns(&mut self) {
+        let Some(call) = &mut self.call else { return };
+        let now_ms = host::now_ms();
+        let gateway = &self.gateway;
+        let book = gateway.book();
+        for record in
+            call.take_turns(&gateway.config.gateway, book.as_deref(), now_ms, || gateway.call_id(now_ms))
+        {
+            if let Ok(json) = serde_json::to_vec(&record) {
+                gateway.keep(&record, &json, None, now_ms);
+            }
+        }
+    }
+
     fn settle(&mut self) {
+        self.settle_turns();
         let Some(mut call) = self.call.take() else { return };
         let now_ms = host::now_ms();
+        if call.is_settled_by_turns() {
+            if let Some(slot) = self.slot.take() {
+                self.gateway.clear(slot, now_ms);
+            }
+            return;
+        }
         let book = self.gateway.book();
-        let mut record = call.settle(self.ending(), &self.gateway.config.gateway, book.as_deref(), now_ms);
-        record.attempts = number_property(b"upstream\0request_attempt_count");
+        let end = End {
+            ending: self.ending(),
+            now_ms,
+            attempts: number_property(b"upstream\0request_attempt_count"),
+            charge_retries: self.gateway.config.charge_retries,
+        };
+        let record = self.gateway.settle(&mut call, end, book.as_deref());
         let Ok(json) = serde_json::to_vec(&record) else { return };
         show_in_access_log(&record, &json);
         self.gateway.keep(&record, &json, self.slot.take(), now_ms);
@@ -144,21 +250,34 @@ impl HttpContext for HttpCall {
         panic_if_asked("request_headers");
         if self.call.is_some() {
             let _ = host::set_header(Headers::Request, "accept-encoding", b"identity");
+            if self.call.as_ref().is_some_and(|call| call.target().api.is_session()) {
+                // Compressed messages could not be read.
+                let _ = host::remove_header(Headers::Request, b"sec-websocket-extensions");
+            }
             if end_of_stream {
                 self.request_ended();
+            } else if self.may_ask(&head) {
+                self.asking = Asking::Gathering(0);
+                if self.gateway.config.pause_headers {
+                    return Action::Pause;
+                }
+                let _ = host::remove_header(Headers::Request, b"content-length");
             }
         }
         Action::Continue
     }
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        panic_if_asked("request_body");
+        if let Asking::Gathering(read) = self.asking {
+            return self.gather(read, size, end_of_stream);
+        }
         if let Some(call) = &mut self.call
             && size > 0
             && let Ok(piece) = host::buffer(Buffer::RequestBody, size)
         {
             call.request().feed(&piece);
         }
-        panic_if_asked("request_body");
         if end_of_stream {
             self.request_ended();
         }
@@ -182,6 +301,14 @@ impl HttpContext for HttpCall {
                 header: &text,
             };
             call.response_head(&head, host::now_ms());
+            let is_stream = content_type.is_some_and(|kind| kind.starts_with("text/event-stream"));
+            if let Asking::Asked(_) = self.asking {
+                if is_stream && content_encoding.is_none() && self.status == 200 {
+                    let _ = host::remove_header(Headers::Response, b"content-length");
+                } else {
+                    self.asking = Asking::No;
+                }
+            }
             let _ = host::set_header(Headers::Response, "x-tollgate-call", call.id().as_bytes());
         }
         panic_if_asked("response_headers");
@@ -195,6 +322,12 @@ impl HttpContext for HttpCall {
             && let Ok(piece) = host::buffer(Buffer::ResponseBody, size)
         {
             call.response_body(&piece);
+            if call.target().api.is_session() {
+                self.settle_turns();
+            }
+            self.take_out(&piece, end_of_stream);
+        } else if end_of_stream {
+            self.take_out(&[], true);
         }
         panic_if_asked("response_body");
         self.response_ended |= end_of_stream;
@@ -286,6 +419,11 @@ const PROVIDER_PROPERTIES: &[&[u8]] = &[
     b"xds\0route_metadata\0filter_metadata\0tollgate\0provider",
     b"xds\0cluster_metadata\0filter_metadata\0tollgate\0provider",
 ];
+
+/// Where a route switches the question for usage off.
+const INCLUDE_USAGE_PROPERTY: &[u8] = b"xds\0route_metadata\0filter_metadata\0tollgate\0include_usage";
+/// Largest request that waits for its whole body, in bytes: well below Envoy's default buffer of 1 MiB.
+const GATHERED_BYTES_MAX: usize = 256 * 1024;
 
 #[cfg(feature = "test-panic")]
 thread_local! {

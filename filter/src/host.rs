@@ -71,10 +71,21 @@ pub fn set_tick_period(period_ms: u32) -> Result<()> {
     done(unsafe { raw::proxy_set_tick_period_milliseconds(period_ms) })
 }
 
-/// `length` bytes of a buffer.
+/// The first `length` bytes of a buffer.
 pub fn buffer(buffer: Buffer, length: usize) -> Result<Vec<u8>> {
+    buffer_from(buffer, 0, length)
+}
+
+/// `length` bytes of a buffer from `start` on.
+pub fn buffer_from(buffer: Buffer, start: usize, length: usize) -> Result<Vec<u8>> {
     // SAFETY: the out pointers live through the call; see `returned`.
-    returned(|data, size| unsafe { raw::proxy_get_buffer_bytes(buffer as u32, 0, length, data, size) })
+    returned(|data, size| unsafe { raw::proxy_get_buffer_bytes(buffer as u32, start, length, data, size) })
+}
+
+/// Puts `bytes` in the place of the first `length` bytes of a buffer.
+pub fn set_buffer(buffer: Buffer, length: usize, bytes: &[u8]) -> Result<()> {
+    // SAFETY: the slice lives through the call.
+    done(unsafe { raw::proxy_set_buffer_bytes(buffer as u32, 0, length, bytes.as_ptr(), bytes.len()) })
 }
 
 /// All pairs of a header map, as the host serialises them.
@@ -227,6 +238,13 @@ mod raw {
             length: usize,
             data: *mut *mut u8,
             size: *mut usize,
+        ) -> u32;
+        pub fn proxy_set_buffer_bytes(
+            buffer: u32,
+            start: usize,
+            length: usize,
+            data: *const u8,
+            size: usize,
         ) -> u32;
         pub fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
         pub fn proxy_get_header_map_value(

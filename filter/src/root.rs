@@ -9,6 +9,8 @@ use std::time::Duration;
 use log::{error, info, warn};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
+use tollgate_core::call::{Call, End};
+use tollgate_core::estimate::Learned;
 use tollgate_core::gateway::GatewayConfig;
 use tollgate_core::id::CallIds;
 use tollgate_core::price::PriceBook;
@@ -40,6 +42,7 @@ pub struct Gateway {
     book: RefCell<Option<Rc<PriceBook>>>,
     lane: RefCell<Option<Lane>>,
     metrics: RefCell<Metrics>,
+    learned: RefCell<Learned>,
 }
 
 impl Gateway {
@@ -53,6 +56,7 @@ impl Gateway {
             book: RefCell::new(config.prices.clone().map(Rc::new)),
             lane: RefCell::new(None),
             metrics: RefCell::new(Metrics::default()),
+            learned: RefCell::new(Learned::default()),
             config,
         }
     }
@@ -65,6 +69,11 @@ impl Gateway {
     /// The price book that holds now, if one is here yet.
     pub fn book(&self) -> Option<Rc<PriceBook>> {
         self.book.borrow().clone()
+    }
+
+    /// Ends a call, and learns from it.
+    pub fn settle(&self, call: &mut Call, end: End, book: Option<&PriceBook>) -> UsageRecord {
+        call.settle(end, &self.config.gateway, book, &mut self.learned.borrow_mut())
     }
 
     /// Notes a call under way in the journal.
@@ -92,6 +101,11 @@ impl Gateway {
             Some(Err(Dropped::OutboxFull | Dropped::Host)) => self.dropped(shared::DROPPED_OUTBOX_FULL),
             None => self.dropped(shared::DROPPED_NO_LANE),
         }
+    }
+
+    /// Forgets a call that leaves no record of its own.
+    pub fn clear(&self, slot: JournalSlot, now_ms: u64) {
+        self.with_lane(now_ms, |lane| lane.clear(slot));
     }
 
     fn dropped(&self, reason: &str) {

@@ -28,6 +28,8 @@ pub struct Replace {
     pub files: BTreeMap<String, PathBuf>,
     /// Set in the filter's plugin configuration.
     pub plugin: Map<String, Value>,
+    /// More providers to give a route `/PROVIDER/`, to the cluster of the first route that is there.
+    pub more_providers: Vec<String>,
 }
 
 /// Reads a YAML file, aliases resolved.
@@ -59,6 +61,9 @@ pub fn render(path: &Path, replace: &Replace) -> Result<Value> {
     }
     for (named, path) in &replace.files {
         set_text(&mut config, named, &path.to_string_lossy()).with_context(within)?;
+    }
+    for provider in &replace.more_providers {
+        add_route(&mut config, provider).with_context(within)?;
     }
     if !replace.plugin.is_empty() {
         set_plugin(&mut config, &replace.plugin).with_context(within)?;
@@ -145,6 +150,33 @@ fn set_cluster(config: &mut Value, name: &str, address: SocketAddr) -> Result<()
         .pointer_mut("/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address")
         .with_context(|| format!("cluster `{name}` has no endpoint"))?;
     *endpoint = json!({"address": address.ip(), "port_value": address.port()});
+    Ok(())
+}
+
+/// Adds a route like the first one; `unknown` names no provider.
+fn add_route(config: &mut Value, provider: &str) -> Result<()> {
+    let mut added = false;
+    visit(config, &mut |node| {
+        let routes = node.get_mut("routes").and_then(Value::as_array_mut).filter(|_| !added);
+        if let Some(routes) = routes
+            && let Some(mut route) = routes.first().cloned()
+        {
+            let metadata = match provider {
+                "unknown" => json!({}),
+                provider => json!({"filter_metadata": {"tollgate": {"provider": provider}}}),
+            };
+            if let Some(fields) = route.as_object_mut() {
+                fields.insert("name".into(), json!(provider));
+                fields.insert("match".into(), json!({"prefix": format!("/{provider}/")}));
+                fields.insert("metadata".into(), metadata);
+            }
+            routes.push(route);
+            added = true;
+        }
+    });
+    if !added {
+        bail!("no routes");
+    }
     Ok(())
 }
 

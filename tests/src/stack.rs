@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
 use anyhow::{Context as _, Result};
@@ -38,6 +38,8 @@ pub struct Plan {
     pub providers: Option<SocketAddr>,
     /// Set in the filter's plugin configuration.
     pub plugin: Map<String, Value>,
+    /// More providers to give a route `/PROVIDER/`.
+    pub more_providers: Vec<String>,
 }
 
 /// A collector and the gateway that reports to it. Dropping it stops the gateway first.
@@ -77,6 +79,7 @@ impl Product {
             clusters,
             files: BTreeMap::from([("/etc/envoy/collector-token.yaml".to_owned(), secret)]),
             plugin: plan.plugin.clone(),
+            more_providers: plan.more_providers.clone(),
         };
         let config = render::render(&workspace.file("envoy/envoy.yaml"), &replace)?;
         let mut envoy = Envoy::start(&Start {
@@ -105,35 +108,51 @@ pub struct Stack {
     directory: PathBuf,
 }
 
+/// What is special about a stack.
+#[derive(Clone, Debug, Default)]
+pub struct Setup<'a> {
+    /// Name of its directory below `target/e2e`.
+    pub name: &'a str,
+    /// The filter's module, if not the one that is shipped.
+    pub module: Option<PathBuf>,
+    /// Keys to set in the filter's configuration, an object.
+    pub plugin: Value,
+    /// Providers to give a route `/PROVIDER/` besides those of `envoy.yaml`; `unknown` stands for none configured.
+    pub more_providers: Vec<String>,
+}
+
 impl Stack {
     /// Builds what is missing and starts everything; `name` is the name of its directory below `target/e2e`.
     ///
     /// # Errors
     /// A step fails.
     pub fn start(name: &str) -> Result<Self> {
-        let module = artifacts::build_filter()?;
-        Self::start_with(name, &module, &json!({}))
+        Self::set_up(&Setup { name, ..Setup::default() })
     }
 
-    /// The same with this module, and these keys in the filter's configuration.
+    /// The same, with what is special about this one.
     ///
     /// # Errors
     /// A step fails.
-    pub fn start_with(name: &str, module: &Path, plugin: &Value) -> Result<Self> {
+    pub fn set_up(setup: &Setup<'_>) -> Result<Self> {
+        let module = match &setup.module {
+            Some(module) => module.clone(),
+            None => artifacts::build_filter()?,
+        };
         let tollgate = artifacts::build_collector()?;
         let workspace = Workspace::find()?;
         let simulator = Simulator::start(SEED)?;
         let gateway_port = ports::free()?;
-        let directory = workspace.target.join("e2e").join(format!("{name}-{gateway_port}"));
+        let directory = workspace.target.join("e2e").join(format!("{}-{gateway_port}", setup.name));
         let _ = fs::remove_dir_all(&directory);
-        let mut plugin = plugin.as_object().cloned().unwrap_or_default();
+        let mut plugin = setup.plugin.as_object().cloned().unwrap_or_default();
         let collector = plugin.entry("collector").or_insert_with(|| json!({}));
         if let Some(collector) = collector.as_object_mut() {
             collector.entry("interval_ms").or_insert_with(|| json!(SYNC_INTERVAL_MS));
         }
         let product = Product::start(&Plan {
             directory: directory.clone(),
-            module: module.to_owned(),
+            module,
             tollgate,
             gateway_port,
             admin_port: ports::free()?,
@@ -141,6 +160,7 @@ impl Stack {
             workers: 2,
             providers: Some(simulator.address()),
             plugin,
+            more_providers: setup.more_providers.clone(),
         })?;
         let gateway = product.envoy.address();
         let api = product.collector.api();

@@ -201,9 +201,29 @@ async fn an_unknown_model_is_unpriced_with_its_tokens_kept() {
 }
 
 #[tokio::test]
-async fn a_stream_without_usage_is_estimated_and_says_so() {
+async fn a_stream_is_measured_though_the_caller_did_not_ask_and_shows_it_nothing_of_it() {
     let stack = stack();
     let body = json!({"model": "gpt-4.1-mini", "stream": true, "messages": [{"role": "user", "content": "hi there"}]});
+    for cut in ["event", "7", "1000"] {
+        let name = format!("asked-{cut}");
+        let call = Call::post("/openai/v1/chat/completions", &body);
+        let reply = send(&stack, &name, call, &format!("events=20;cut={cut}")).await;
+        let text = String::from_utf8(reply.body.to_vec()).unwrap();
+        assert!(text.trim_end().ends_with("data: [DONE]"), "{text}");
+        assert!(!text.contains("\"choices\":[]"), "the extra chunk is taken out: {text}");
+        let record = stack.record_of(&reply).unwrap();
+        assert_eq!(record["cost_status"], "measured", "{record}");
+        books::same(&record, &stack.simulator.ledger().call(&name).unwrap()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_stream_without_usage_is_estimated_and_says_so() {
+    let stack = stack();
+    // Too large to wait for, so that usage cannot be asked for.
+    let question = "hi there ".repeat(40_000);
+    let body =
+        json!({"model": "gpt-4.1-mini", "stream": true, "messages": [{"role": "user", "content": question}]});
     let call = Call::post("/openai/v1/chat/completions", &body);
     let reply = send(&stack, "no-usage", call, "events=20").await;
     let record = stack.record_of(&reply).unwrap();

@@ -7,7 +7,7 @@ use serde_json::json;
 use tollgate_tests::artifacts;
 use tollgate_tests::books;
 use tollgate_tests::http::{Call, Reply};
-use tollgate_tests::stack::Stack;
+use tollgate_tests::stack::{Setup, Stack};
 
 async fn call(stack: &Stack, name: &str) -> Reply {
     let body = json!({"model": "gpt-5-mini", "messages": [{"role": "user", "content": "hi"}]});
@@ -60,10 +60,14 @@ async fn a_collector_that_is_away_costs_no_call_and_no_record() {
 
 #[tokio::test]
 async fn a_filter_that_panics_loses_nothing_that_was_settled() {
-    let module = artifacts::build_panicking_filter().unwrap();
     // A long interval: what was settled before the panic is still on its way when it comes.
-    let plugin = json!({"collector": {"interval_ms": 1000}});
-    let stack = Stack::start_with("panic", &module, &plugin).unwrap();
+    let setup = Setup {
+        name: "panic",
+        module: Some(artifacts::build_panicking_filter().unwrap()),
+        plugin: json!({"collector": {"interval_ms": 1000}}),
+        ..Setup::default()
+    };
+    let stack = Stack::set_up(&setup).unwrap();
     let mut ids = Vec::new();
     for callback in CALLBACKS {
         for number in 0..10 {

@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::fmt::rfc2822;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tollgate_core::call::{Call, Ending, ResponseHead};
+use tollgate_core::call::{Call, End, Ending, ResponseHead};
+use tollgate_core::estimate::Learned;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::PriceBook;
 use tollgate_core::provider::Target;
@@ -108,7 +109,8 @@ impl Exchange {
         for piece in cut.pieces(&framed) {
             call.response_body(piece);
         }
-        call.settle(Ending::Complete, "meter", Some(book), time_ms)
+        let end = End { ending: Ending::Complete, now_ms: time_ms, attempts: None, charge_retries: false };
+        call.settle(end, "meter", Some(book), &mut Learned::default())
     }
 
     fn target(&self) -> Target {

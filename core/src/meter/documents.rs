@@ -57,6 +57,11 @@ impl Documents {
         self.scanner.finish(&mut self.reading);
     }
 
+    /// Whether such a body has several documents.
+    pub const fn is_sequence(&self) -> bool {
+        self.scanner.documents() > 1
+    }
+
     /// Whether such a body ended in the middle, or has no document.
     pub fn is_json_cut(&self) -> bool {
         !self.scanner.is_outside() || self.scanner.documents() == 0

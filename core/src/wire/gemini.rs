@@ -17,8 +17,12 @@ pub static GENERATE_CONTENT: Family = Family {
         ("modelVersion", Action::Capture, Field::Model),
         ("usageMetadata", Action::Capture, Field::Usage),
         ("error", Action::Capture, Field::Error),
+        ("candidates[].finishReason", Action::Capture, Field::End),
+        ("promptFeedback.blockReason", Action::Capture, Field::End),
         ("candidates[].content.parts[].text", Action::Text, Field::Output),
-        ("candidates[].content.parts[].functionCall", Action::Text, Field::Output),
+        ("candidates[].content.parts[].thought", Action::Capture, Field::ThoughtFlag),
+        ("candidates[].content.parts[].functionCall.name", Action::Capture, Field::ToolName),
+        ("candidates[].content.parts[].functionCall.args", Action::Text, Field::Output),
         ("candidates[].groundingMetadata.webSearchQueries", Action::Capture, Field::SearchQueries),
     ],
     shape: {

@@ -1,5 +1,5 @@
 //! A filter that does nothing: what proxy-wasm itself costs, for the benchmark.
-#![allow(unsafe_code)] // the SDK's entry macro exports `_initialize`
+#![allow(unsafe_code, missing_docs)] // the SDK's entry macro exports `_initialize`
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
