@@ -10,6 +10,7 @@
 //! | [`cli`] | the commands of `tollgate` |
 //! | [`meter`] | meters recorded exchanges offline |
 //! | [`prices`] | the price book: built from files and configuration, renewed while it runs |
+//! | [`reprice`] | prices records again after a correction |
 //! | [`token`], [`metrics`], [`logging`] | as they say |
 #![cfg_attr(
     test,
@@ -34,6 +35,7 @@ pub mod logging;
 pub mod meter;
 pub mod metrics;
 pub mod prices;
+pub mod reprice;
 pub mod router;
 pub mod server;
 pub mod store;
