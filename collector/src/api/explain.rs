@@ -104,7 +104,8 @@ fn line(charge: &Charge, rows: &[PriceBasis]) -> Value {
 }
 
 fn adjustment(adjustment: &Adjustment) -> Value {
-    let booked = adjustment.booked_hour.checked_mul(3_600_000).and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let booked =
+        adjustment.booked_hour.checked_mul(3_600_000).and_then(|ms| Timestamp::from_millisecond(ms).ok());
     json!({
         "reason": adjustment.reason,
         "made": time(adjustment.made_ms),

@@ -60,7 +60,8 @@ impl Month {
 }
 
 fn hour_of(day: Date) -> i64 {
-    let start = day.at(0, 0, 0, 0).to_zoned_datetime(TimeZone::UTC).map(|zoned| zoned.timestamp().as_millisecond());
+    let start =
+        day.at(0, 0, 0, 0).to_zoned_datetime(TimeZone::UTC).map(|zoned| zoned.timestamp().as_millisecond());
     start.map_or(i64::MAX, |ms| ms.div_euclid(MS_PER_HOUR))
 }
 
@@ -83,8 +84,9 @@ impl FromStr for Month {
 
 /// Hours before this one are closed; the smallest number when none is.
 pub(super) fn end_hour(connection: &Connection) -> Result<i64, StoreError> {
-    let end: Option<i64> =
-        connection.prepare_cached("SELECT max(end_hour) FROM closed_months")?.query_row([], |row| row.get(0))?;
+    let end: Option<i64> = connection
+        .prepare_cached("SELECT max(end_hour) FROM closed_months")?
+        .query_row([], |row| row.get(0))?;
     Ok(end.unwrap_or(i64::MIN))
 }
 
@@ -122,8 +124,8 @@ pub(super) fn close(transaction: &Transaction<'_>, month: Month, now_ms: u64) ->
 
 /// Closed months, the latest first.
 pub(super) fn all(connection: &Connection) -> Result<Vec<ClosedMonth>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT month, closed_ms, sums FROM closed_months ORDER BY end_hour DESC")?;
+    let mut statement = connection
+        .prepare_cached("SELECT month, closed_ms, sums FROM closed_months ORDER BY end_hour DESC")?;
     let mut rows = statement.query([])?;
     let mut months = Vec::new();
     while let Some(row) = rows.next()? {
