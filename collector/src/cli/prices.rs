@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use tollgate_core::price::{PriceBook, PriceFile};
+use tollgate_core::price::{PriceBook, PriceFile, Wanted};
 
 use super::client::{self, Ask};
 use super::output::{self, Column, ColumnKind, Format};
@@ -32,6 +32,8 @@ enum Command {
     Check(Check),
     /// Compare two sets of price files, offline
     Diff(diff::Diff),
+    /// Print rows as JSON, for `prices` in the configuration of a filter that has no collector
+    Export(Export),
     /// Read genai-prices' or LiteLLM's data, and print what would change; with --write, write it
     Import(import::Import),
 }
@@ -79,6 +81,16 @@ struct Check {
     files: Vec<PathBuf>,
 }
 
+#[derive(Args, Debug)]
+struct Export {
+    /// Models as PROVIDER:NAME, such as openai:gpt-5
+    #[arg(required = true, value_name = "PROVIDER:NAME")]
+    models: Vec<String>,
+    /// The collector's configuration, for prices of your own
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
 impl PricesArgs {
     /// Does what is asked.
     pub(super) fn run(self) -> anyhow::Result<()> {
@@ -88,6 +100,7 @@ impl PricesArgs {
             Command::Missing(missing) => missing.run(),
             Command::Check(check) => check.run(),
             Command::Diff(diff) => diff.run(),
+            Command::Export(export) => export.run(),
             Command::Import(import) => import.run(),
         }
     }
@@ -252,6 +265,33 @@ impl Check {
             book.models().len(),
             book.version()
         ))
+    }
+}
+
+impl Export {
+    fn run(self) -> anyhow::Result<()> {
+        let (name, config) = match &self.config {
+            None => (String::new(), crate::config::PricesConfig::default()),
+            Some(path) => {
+                let config =
+                    crate::config::Config::load(path).map_err(|errors| anyhow::anyhow!("{errors}"))?;
+                (path.display().to_string(), config.prices)
+            }
+        };
+        let book =
+            crate::prices::book(&name, &config).map_err(|errors| anyhow::anyhow!(errors.join("\n")))?;
+        let mut wanted = Vec::new();
+        for model in &self.models {
+            let Some((provider, name)) = model.split_once(':') else {
+                bail!("`{model}` is not PROVIDER:NAME, such as openai:gpt-5")
+            };
+            if book.find(provider, name, u64::MAX).is_none() {
+                bail!("`{provider}` has no price for `{name}`");
+            }
+            wanted.push(Wanted { provider: provider.to_owned(), model: name.to_owned() });
+        }
+        let part = book.subset(&wanted, crate::app::now_ms(), usize::MAX);
+        output::print(&serde_json::to_string(&part)?)
     }
 }
 

@@ -37,7 +37,7 @@ impl PriceBook {
                 continue;
             }
             rows.push(found.model);
-            let model = found.model.from_now_on(now_ms);
+            let model = found.model.still_needed(now_ms);
             let size = serde_json::to_vec(&model).map_or(usize::MAX, |json| json.len().saturating_add(1));
             if bytes.saturating_add(size) <= bytes_max && !model.prices.is_empty() {
                 bytes = bytes.saturating_add(size);
@@ -49,7 +49,7 @@ impl PriceBook {
 }
 
 impl PricedModel {
-    fn from_now_on(&self, now_ms: u64) -> Self {
+    fn still_needed(&self, now_ms: u64) -> Self {
         let since = now_ms.saturating_sub(LATE_MS);
         let mut model = self.clone();
         model.prices.retain(|price| price.until_ms.is_none_or(|until| until > since));

@@ -230,7 +230,8 @@ fn catalogue() -> PriceBook {
 
 #[test]
 fn names_find_their_rows_by_the_eight_steps() {
-    let table: &[(&str, &str, Option<(&str, Step)>)] = &[
+    type Expected = Option<(&'static str, Step)>;
+    let table: &[(&str, &str, Expected)] = &[
         // 1: case, paths, escapes, ARNs.
         ("openai", "GPT-4o", Some(("gpt-4o", Step::Exact))),
         ("gemini", "models/gemini-2.0-flash", Some(("gemini-2.0-flash", Step::Exact))),

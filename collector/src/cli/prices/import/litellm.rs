@@ -58,7 +58,7 @@ fn model(name: &str, provider: &str, entry: &Map<String, Value>) -> Option<Liste
 fn sheet(mut by_threshold: BTreeMap<u64, Rates>, standard: Option<&Sheet>) -> Option<Sheet> {
     let own = by_threshold.remove(&0)?;
     let mut rates = standard.map_or_else(Rates::default, |standard| standard.rates.clone());
-    rates.0.extend(own.0.clone());
+    rates.0.extend(own.0);
     let mut tiers: Vec<Tier> = Vec::new();
     let thresholds: Vec<u64> = match standard {
         Some(standard) => standard.tiers.iter().map(|tier| tier.input_above).collect(),
