@@ -15,7 +15,8 @@ fn main() {
         )
     };
     let events = 100_000;
-    let stream: Vec<String> = (0..events).map(|n| chunk([" about", " 384,400 km", " from", " the Earth."][n % 4])).collect();
+    let stream: Vec<String> =
+        (0..events).map(|n| chunk([" about", " 384,400 km", " from", " the Earth."][n % 4])).collect();
     let nanoseconds = median(9, || {
         let mut meter = Meter::new("openai", Api::ChatCompletions);
         for event in &stream {
@@ -26,11 +27,20 @@ fn main() {
     });
     println!("SSE event, output counted: {:.2} µs", nanoseconds / 1000.0 / events as f64);
 
-    let image = format!("{{\"data\":[{{\"b64_json\":\"{}\"}}],\"usage\":{{\"input_tokens\":1}}}}", "A".repeat(50_000_000));
+    let image = format!(
+        "{{\"data\":[{{\"b64_json\":\"{}\"}}],\"usage\":{{\"input_tokens\":1}}}}",
+        "A".repeat(50_000_000)
+    );
     print_throughput("JSON, one long string", image.as_bytes());
-    let numbers = format!("{{\"data\":[{{\"embedding\":[{}0]}}],\"usage\":{{\"prompt_tokens\":1}}}}", "-0.01234567,".repeat(2_000_000));
+    let numbers = format!(
+        "{{\"data\":[{{\"embedding\":[{}0]}}],\"usage\":{{\"prompt_tokens\":1}}}}",
+        "-0.01234567,".repeat(2_000_000)
+    );
     print_throughput("JSON, embeddings", numbers.as_bytes());
-    let members = format!("{{\"other\":[{}0],\"usage\":{{\"prompt_tokens\":1}}}}", r#"{"key":"value","n":[1,2,3],"s":"text \"quoted\""},"#.repeat(400_000));
+    let members = format!(
+        "{{\"other\":[{}0],\"usage\":{{\"prompt_tokens\":1}}}}",
+        r#"{"key":"value","n":[1,2,3],"s":"text \"quoted\""},"#.repeat(400_000)
+    );
     print_throughput("JSON, small members", members.as_bytes());
 }
 

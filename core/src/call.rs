@@ -208,6 +208,30 @@ impl Call {
             .collect()
     }
 
+    /// The ids under which work that this call started, or asked after, will be fetched.
+    #[must_use]
+    pub fn leads_to(&self) -> Vec<String> {
+        let Some(reading) = self.answer.as_ref().map(|answer| answer.meter.reading()) else {
+            return Vec::new();
+        };
+        if !self.goes_on() && self.target.api != Api::Deferred {
+            return Vec::new();
+        }
+        [reading.id(), reading.output_file()].into_iter().flatten().map(str::to_owned).collect()
+    }
+
+    /// Whether the provider has reported counts so far.
+    #[must_use]
+    pub fn is_reported(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.meter.reported().is_some())
+    }
+
+    /// Who makes it, as far as it is known.
+    #[must_use]
+    pub const fn attribution(&self) -> (&Attribution, AttributionSource) {
+        (&self.attribution, self.attribution_source)
+    }
+
     /// Whether everything of this call is in the records of its turns, so that it has none itself.
     #[must_use]
     pub fn is_settled_by_turns(&self) -> bool {
@@ -299,6 +323,7 @@ impl Call {
             // Paid when the result is fetched.
             Some(normalised) if api == Api::Deferred => Measure::Elsewhere(normalised),
             Some(_) if api.is_free() => Measure::Nothing,
+            _ if self.goes_on() => Measure::Nothing,
             Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
             Some(normalised) => Measure::Reported(normalised),
             None if api.is_free() || (refused && !aborted) => Measure::Nothing,
@@ -314,6 +339,14 @@ impl Call {
             Some(input) => Consumed { measure: measure.with_attempts(unseen, input), service_tier },
             None => Consumed { measure, service_tier },
         }
+    }
+
+    /// The work goes on without the caller: what it costs shows when its result is fetched.
+    fn goes_on(&self) -> bool {
+        // A stream says "in progress" until its end.
+        self.answer
+            .as_ref()
+            .is_some_and(|answer| answer.meter.body() == Body::Json && answer.meter.reading().goes_on())
     }
 
     fn is_partial(&self) -> bool {
@@ -510,6 +543,7 @@ impl Answer {
             (unexpected, Note::UnexpectedContent),
             (ending == Ending::Complete && self.meter.is_cut(), Note::TruncatedAnswer),
             (in_stream, Note::ErrorInStream),
+            (body == Body::Json && self.meter.reading().goes_on(), Note::Deferred),
         ]
         .into_iter()
         .filter_map(|(holds, note)| holds.then_some(note))
@@ -695,6 +729,15 @@ mod tests {
                     ..CHAT
                 },
                 "ok unpriced in=Some(7) out=Some(2) pico=0 []",
+            ),
+            (
+                "work that goes on",
+                Exchange {
+                    path: "/v1/responses",
+                    answer: r#"{"id":"resp_1","status":"queued","model":"m","usage":null}"#,
+                    ..CHAT
+                },
+                "ok free in=None out=None pico=0 [Deferred]",
             ),
             (
                 "free operation",

@@ -227,6 +227,9 @@ pub enum Note {
     ErrorInStream,
     /// The answer had no usage where one was due.
     NoUsage,
+    /// The work goes on without the caller, or was started by an earlier call: it is charged where its result is
+    /// fetched, to who started it.
+    Deferred,
     /// Envoy tried more than once, and the attempts that were not seen are charged as their estimated input.
     RetriesCharged,
     /// The gateway's filter died during the call; this record was made from its journal.
