@@ -111,7 +111,7 @@ impl Import {
                     ..PricedModel::default()
                 }),
                 Some(model) => {
-                    let now = model.price_at(u64::MAX);
+                    let now = model.price_at(from_ms);
                     if now.is_some_and(|now| adds_nothing(now, &price)) {
                         continue;
                     }
@@ -119,6 +119,9 @@ impl Import {
                         complete(now, &mut price);
                     }
                     price.from_ms = from_ms;
+                    // A price that is announced for later stays.
+                    price.until_ms =
+                        model.prices.iter().map(|later| later.from_ms).filter(|later| *later > from_ms).min();
                     model.set_price(price);
                 }
             }
@@ -260,6 +263,20 @@ mod tests {
         assert_eq!(diff::lines(&old, &old), Vec::<String>::new());
         assert_eq!(import(&old, LITELLM).models(), old.models());
         assert!(diff::lines(&old, &new).iter().any(|line| line.contains("from 2026-11-23 input: none -> 3")));
+    }
+
+    #[test]
+    fn a_price_that_is_announced_for_later_stays() {
+        let mut models = import(&PriceBook::default(), LITELLM).into_models();
+        let mut later = models[0].prices[0].clone();
+        later.from_ms = day_ms("2027-01-01").unwrap();
+        later.standard.rates.0.insert(tollgate_core::usage::Kind::Input, "0.00001".parse().unwrap());
+        models[0].set_price(later);
+        let old = PriceBook::of_models(models, vec![]);
+        assert_eq!(import(&old, LITELLM).models(), old.models());
+        let new = import(&old, &LITELLM.replace("2.5e-06", "3e-06"));
+        assert_eq!(cost(&new, "m-1", "2026-12-31", "", 100_000), "0.3");
+        assert_eq!(cost(&new, "m-1", "2027-01-01", "", 100_000), "1");
     }
 
     #[test]
