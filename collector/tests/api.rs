@@ -354,13 +354,11 @@ fn prices_are_shown_and_explained_and_corrected_by_those_who_may() {
     one["request_model"] = json!("gpt-4.1");
     one["response_model"] = json!("gpt-4.1-2025-04-14");
     let mut missing = record(1);
-    for record in [&mut missing] {
-        record["response_model"] = json!("no-such-model");
-        record["request_model"] = json!("no-such-model");
-        record["cost_usd"] = json!("0");
-        record["charges"] = json!([]);
-        record["cost_status"] = json!("unpriced");
-    }
+    missing["response_model"] = json!("no-such-model");
+    missing["request_model"] = json!("no-such-model");
+    missing["cost_usd"] = json!("0");
+    missing["charges"] = json!([]);
+    missing["cost_status"] = json!("unpriced");
     collector.sync(1, vec![one.clone(), missing]);
 
     let prices = collector.ok("/api/v1/prices?provider=openai&model=gpt-4.1-2025-04-14");

@@ -38,7 +38,8 @@ impl Serve {
             .build()
             .context("the runtime does not start")?;
         let name = self.config.as_ref().map_or_else(String::new, |path| path.display().to_string());
-        let book = prices::book(&name, &config.prices).map_err(|errors| Failure::Configuration(errors.join("\n")))?;
+        let book = prices::book(&name, &config.prices)
+            .map_err(|errors| Failure::Configuration(errors.join("\n")))?;
         runtime.block_on(serve(&config, self.config, book))?;
         Ok(())
     }

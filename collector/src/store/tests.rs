@@ -475,7 +475,11 @@ mod corrected {
         test.reprice(150, NOVEMBER_MS);
         assert_eq!(october(), closed, "a correction does not touch it");
         let rest = test.totals(november, NOVEMBER_MS * 2);
-        assert_eq!((rest.calls, rest.cost.as_pico()), (1, 2_100 + 700), "the new price and October's difference");
+        assert_eq!(
+            (rest.calls, rest.cost.as_pico()),
+            (1, 2_100 + 700),
+            "the new price and October's difference"
+        );
 
         let mut late = Batch::new(Sender { received_ms: NOVEMBER_MS, ..Sender::default() });
         late.push(&measured(3, OCTOBER_MS, 10)).unwrap();
