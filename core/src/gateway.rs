@@ -27,6 +27,8 @@ pub struct GatewayConfig {
     /// `charge_retries`: the routes retry after a provider may have begun to work, so that each attempt that the
     /// filter did not see is charged as its estimated input. The shipped routes retry only what never got there.
     pub charge_retries: bool,
+    /// `access_log`: values of each call that access loggers can show; each costs a host call. All by default.
+    pub access_log: Vec<AccessLogValue>,
     /// `prices`: a price book that holds until a collector hands out its own.
     pub prices: Option<PriceBook>,
 }
@@ -99,11 +101,93 @@ impl GatewayConfig {
             include_usage: keys.flag("include_usage", true),
             pause_headers: keys.flag("pause_headers", false),
             charge_retries: keys.flag("charge_retries", false),
+            access_log: access_log(keys),
             prices: keys.prices("prices"),
         };
         keys.nothing_else();
         config
     }
+}
+
+/// A value of a call in filter state, as `%FILTER_STATE(wasm.tollgate.<name>:PLAIN)%` shows it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AccessLogValue {
+    /// The call id.
+    Call,
+    /// Who spent.
+    Agent,
+    /// The team.
+    Team,
+    /// The feature.
+    Feature,
+    /// The environment.
+    Environment,
+    /// The model that answered, else the one asked for.
+    Model,
+    /// Input tokens.
+    InputTokens,
+    /// Output tokens.
+    OutputTokens,
+    /// Dollars, decimal.
+    Cost,
+    /// How far that can be trusted.
+    CostStatus,
+    /// The whole record as JSON.
+    Record,
+}
+
+impl AccessLogValue {
+    /// Every value.
+    pub const ALL: [Self; 11] = [
+        Self::Call,
+        Self::Agent,
+        Self::Team,
+        Self::Feature,
+        Self::Environment,
+        Self::Model,
+        Self::InputTokens,
+        Self::OutputTokens,
+        Self::Cost,
+        Self::CostStatus,
+        Self::Record,
+    ];
+
+    /// The name in filter state, behind `wasm.`.
+    #[must_use]
+    pub const fn filter_state(self) -> &'static str {
+        match self {
+            Self::Call => "tollgate.call",
+            Self::Agent => "tollgate.agent",
+            Self::Team => "tollgate.team",
+            Self::Feature => "tollgate.feature",
+            Self::Environment => "tollgate.environment",
+            Self::Model => "tollgate.model",
+            Self::InputTokens => "tollgate.input_tokens",
+            Self::OutputTokens => "tollgate.output_tokens",
+            Self::Cost => "tollgate.cost",
+            Self::CostStatus => "tollgate.cost_status",
+            Self::Record => "tollgate.record",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        self.filter_state().trim_start_matches("tollgate.")
+    }
+}
+
+fn access_log(keys: &mut Keys<'_>) -> Vec<AccessLogValue> {
+    let Some(given) = keys.get("access_log") else { return AccessLogValue::ALL.to_vec() };
+    let known = |value: &Value| {
+        let name = value.as_str()?;
+        AccessLogValue::ALL.into_iter().find(|known| known.name() == name)
+    };
+    let values: Option<Vec<AccessLogValue>> =
+        given.as_array().and_then(|names| names.iter().map(known).collect());
+    values.unwrap_or_else(|| {
+        let names = AccessLogValue::ALL.map(AccessLogValue::name).join(", ");
+        keys.wrong("access_log", &format!("is not a list of {names}"));
+        Vec::new()
+    })
 }
 
 impl CollectorConfig {
@@ -339,7 +423,7 @@ mod tests {
         let found = mistakes(
             r#"{"gatway":"x","gateway":"a b","collector":{"interval_ms":5,"clustr":"c"},
                 "attribution":{"aliases":{"X-Up":"agent","x-ok":"agnt"},"baggage":"yes","trusted":[{"field":"team"},3]},
-                "outbox_records":-1,"prices":7}"#,
+                "outbox_records":-1,"access_log":["costs"],"prices":7}"#,
         );
         for expected in [
             "gatway: is not a key here",
@@ -354,6 +438,7 @@ mod tests {
             "attribution.trusted[0].source: is not one of",
             "attribution.trusted[1]: `3` is not an object",
             "outbox_records: `-1` is not a whole number",
+            "access_log: is not a list of call, agent",
             "prices: is not a price book",
         ] {
             assert_eq!(
@@ -362,7 +447,7 @@ mod tests {
                 "{expected} in {found:#?}"
             );
         }
-        assert_eq!(found.len(), 13, "{found:#?}");
+        assert_eq!(found.len(), 14, "{found:#?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, set_trusted};
 use tollgate_core::call::{Call, End, Ending, ResponseHead};
+use tollgate_core::gateway::AccessLogValue;
 use tollgate_core::include_usage::{self, UsageChunkFilter};
 use tollgate_core::provider::{Api, Target};
 use tollgate_core::record::{Note, UsageRecord};
@@ -100,6 +101,8 @@ impl HttpCall {
     }
 
     fn begin(&self, head: &RequestHead, reader: AttributionReader<'_>, now_ms: u64) -> Option<Call> {
+        // Before the route is asked for: a changed header makes Envoy choose it anew.
+        let _ = host::set_header(Headers::Request, "accept-encoding", b"identity");
         let configured = PROVIDER_PROPERTIES.iter().find_map(|path| text_property(path));
         let target = Target::recognise(configured.as_deref(), &head.authority, &head.path);
         // Reading lists is no call; an unknown POST may be one, and fetching a result and a session are.
@@ -225,7 +228,7 @@ impl HttpCall {
             return;
         }
         let Ok(json) = serde_json::to_vec(&record) else { return };
-        show_in_access_log(&record, &json);
+        show_in_access_log(&self.gateway.config.access_log, &record, &json);
         self.gateway.keep(&record, &json, self.slot.take(), now_ms);
     }
 
@@ -272,7 +275,6 @@ impl HttpContext for HttpCall {
         self.posts = head.method == b"POST";
         panic_if_asked("request_headers");
         if self.call.is_some() {
-            let _ = host::set_header(Headers::Request, "accept-encoding", b"identity");
             if self.call.as_ref().is_some_and(|call| call.target().api.is_session()) {
                 // Compressed messages could not be read.
                 let _ = host::remove_header(Headers::Request, b"sec-websocket-extensions");
@@ -314,7 +316,11 @@ impl HttpContext for HttpCall {
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         if let Some(call) = &mut self.call {
-            let text = response_header;
+            let pairs = host::header_pairs(Headers::Response).unwrap_or_default();
+            let text = |name: &str| {
+                let (_, value) = pairs.iter().find(|(known, _)| *known == name.as_bytes())?;
+                std::str::from_utf8(value).ok().map(str::to_owned)
+            };
             self.status = text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
             let (content_type, content_encoding) = (text("content-type"), text("content-encoding"));
             let head = ResponseHead {
@@ -385,24 +391,27 @@ fn ending_of(details: &str, response_ended: bool) -> Ending {
     }
 }
 
-/// Values for `%FILTER_STATE(wasm.tollgate.…:PLAIN)%`.
-fn show_in_access_log(record: &UsageRecord, json: &[u8]) {
+/// Values for `%FILTER_STATE(wasm.tollgate.…:PLAIN)%`, those that the configuration names.
+fn show_in_access_log(shown: &[AccessLogValue], record: &UsageRecord, json: &[u8]) {
     let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
-    let attribution = &record.attribution;
-    for (name, value) in [
-        ("tollgate.call", record.id.as_bytes()),
-        ("tollgate.agent", attribution.agent.as_bytes()),
-        ("tollgate.team", attribution.team.as_bytes()),
-        ("tollgate.feature", attribution.feature.as_bytes()),
-        ("tollgate.environment", attribution.environment.as_bytes()),
-        ("tollgate.model", record.model().unwrap_or_default().as_bytes()),
-        ("tollgate.input_tokens", number(record.usage.input_tokens).as_bytes()),
-        ("tollgate.output_tokens", number(record.usage.output_tokens).as_bytes()),
-        ("tollgate.cost", record.cost_usd.to_string().as_bytes()),
-        ("tollgate.cost_status", record.cost_status.name().as_bytes()),
-        ("tollgate.record", json),
-    ] {
-        let _ = host::set_filter_state(name, value);
+    for value in shown {
+        let text = match value {
+            AccessLogValue::Record => {
+                let _ = host::set_filter_state(value.filter_state(), json);
+                continue;
+            }
+            AccessLogValue::Call => record.id.clone(),
+            AccessLogValue::Agent => record.attribution.agent.clone(),
+            AccessLogValue::Team => record.attribution.team.clone(),
+            AccessLogValue::Feature => record.attribution.feature.clone(),
+            AccessLogValue::Environment => record.attribution.environment.clone(),
+            AccessLogValue::Model => record.model().unwrap_or_default().to_owned(),
+            AccessLogValue::InputTokens => number(record.usage.input_tokens),
+            AccessLogValue::OutputTokens => number(record.usage.output_tokens),
+            AccessLogValue::Cost => record.cost_usd.to_string(),
+            AccessLogValue::CostStatus => record.cost_status.name().to_owned(),
+        };
+        let _ = host::set_filter_state(value.filter_state(), text.as_bytes());
     }
 }
 
@@ -416,10 +425,6 @@ fn stronger(one: AttributionSource, other: AttributionSource) -> AttributionSour
         AttributionSource::None => 0,
     };
     if strength(other) > strength(one) { other } else { one }
-}
-
-fn response_header(name: &str) -> Option<String> {
-    String::from_utf8(host::header(Headers::Response, name).ok()?).ok()
 }
 
 fn text_property(path: &[u8]) -> Option<String> {

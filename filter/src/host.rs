@@ -184,6 +184,7 @@ pub fn record_metric(id: u32, value: u64) -> Result<()> {
 }
 
 /// Header pairs in the host's form: a count, the sizes, then the texts, each ended by NUL.
+#[derive(Default)]
 pub struct Pairs(Vec<u8>);
 
 impl Pairs {

@@ -143,7 +143,12 @@ impl Lane {
         Some(JournalSlot(slot))
     }
 
-    /// Forgets a call that is settled.
+    /// Lets a slot be used again; what stands in it stays until then.
+    pub fn reuse(&mut self, slot: JournalSlot) {
+        self.free.push(slot.0);
+    }
+
+    /// Forgets a call that leaves no record.
     pub fn clear(&mut self, slot: JournalSlot) {
         let _ = host::set_shared(&shared::journal(self.index, slot.0), b"");
         self.free.push(slot.0);

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 
 use tollgate_core::record::UsageRecord;
-use tollgate_core::usage::Kind;
 
 use crate::host::{self, MetricType};
 
@@ -18,50 +17,63 @@ const SERIES_MAX: usize = 256;
 #[derive(Debug, Default)]
 pub struct Metrics {
     series: HashMap<(String, String, String), Series>,
-    plain: HashMap<&'static str, u32>,
+    plain: HashMap<&'static str, Counter>,
 }
 
-/// The counters of one combination of labels.
+/// The counters of one combination of labels, and what they are still to be given: host calls cost more than sums.
 #[derive(Debug, Default)]
 struct Series {
-    calls: Option<u32>,
-    input_tokens: Option<u32>,
-    output_tokens: Option<u32>,
-    cost_nanodollars: Option<u32>,
+    calls: Counter,
+    input_tokens: Counter,
+    output_tokens: Counter,
+    cost_nanodollars: Counter,
     duration_ms: Option<u32>,
     /// Pico-dollars that do not make a nano-dollar yet.
     carry_pico: i128,
 }
 
+/// A counter of Envoy's, and what has been added since it was last told.
+#[derive(Debug, Default)]
+struct Counter {
+    id: Option<u32>,
+    pending: u64,
+}
+
 impl Metrics {
     /// Counts a settled call: `tollgate_calls_total`, `tollgate_input_tokens_total`,
     /// `tollgate_output_tokens_total`, `tollgate_cost_nanodollars_total` and the histogram
-    /// `tollgate_call_duration_ms`, by provider, model and team.
+    /// `tollgate_call_duration_ms`, by provider, model and team. The counters show at the next [`Metrics::flush`].
     pub fn settled(&mut self, record: &UsageRecord) {
         let series = self.series(record);
-        add(series.calls, 1);
-        add(series.input_tokens, record.usage.input_tokens.unwrap_or(0));
-        add(series.output_tokens, record.usage.output_tokens.unwrap_or(0));
-        let pico = series.carry_pico + record.cost_usd.as_pico();
+        series.calls.pending += 1;
+        series.input_tokens.pending += record.usage.input_tokens.unwrap_or(0);
+        series.output_tokens.pending += record.usage.output_tokens.unwrap_or(0);
+        let pico = series.carry_pico.saturating_add(record.cost_usd.as_pico());
         series.carry_pico = pico % PICO_PER_NANO;
-        add(series.cost_nanodollars, u64::try_from(pico / PICO_PER_NANO).unwrap_or(0));
+        series.cost_nanodollars.pending += u64::try_from(pico / PICO_PER_NANO).unwrap_or(0);
         if let (Some(id), Some(duration_ms)) = (series.duration_ms, record.duration_ms) {
             let _ = host::record_metric(id, duration_ms);
-        }
-        for charge in record.charges.iter().filter(|charge| charge.kind == Kind::Request) {
-            self.count("tollgate_request_fees_total", charge.quantity);
         }
     }
 
     /// Adds to a counter without labels.
     pub fn count(&mut self, name: &'static str, by: u64) {
-        let id = *self
-            .plain
-            .entry(name)
-            .or_insert_with(|| host::define_metric(MetricType::Counter, name).unwrap_or(UNDEFINED));
-        if id != UNDEFINED {
-            add(Some(id), by);
+        self.plain.entry(name).or_insert_with(|| Counter::define(name)).pending += by;
+    }
+
+    /// Tells Envoy what has been counted since.
+    pub fn flush(&mut self) {
+        for series in self.series.values_mut() {
+            for counter in [
+                &mut series.calls,
+                &mut series.input_tokens,
+                &mut series.output_tokens,
+                &mut series.cost_nanodollars,
+            ] {
+                counter.flush();
+            }
         }
+        self.plain.values_mut().for_each(Counter::flush);
     }
 
     fn series(&mut self, record: &UsageRecord) -> &mut Series {
@@ -80,14 +92,31 @@ impl Series {
     fn define(provider: &str, model: &str, team: &str) -> Self {
         let labels =
             format!("provider=.{}.;model=.{}.;team=.{}.;", label(provider), label(model), label(team));
-        let metric = |kind, name: &str| host::define_metric(kind, &format!("{name}.{labels}")).ok();
+        let counter = |name: &str| Counter::define(&format!("{name}.{labels}"));
         Self {
-            calls: metric(MetricType::Counter, "tollgate_calls_total"),
-            input_tokens: metric(MetricType::Counter, "tollgate_input_tokens_total"),
-            output_tokens: metric(MetricType::Counter, "tollgate_output_tokens_total"),
-            cost_nanodollars: metric(MetricType::Counter, "tollgate_cost_nanodollars_total"),
-            duration_ms: metric(MetricType::Histogram, "tollgate_call_duration_ms"),
+            calls: counter("tollgate_calls_total"),
+            input_tokens: counter("tollgate_input_tokens_total"),
+            output_tokens: counter("tollgate_output_tokens_total"),
+            cost_nanodollars: counter("tollgate_cost_nanodollars_total"),
+            duration_ms: host::define_metric(
+                MetricType::Histogram,
+                &format!("tollgate_call_duration_ms.{labels}"),
+            )
+            .ok(),
             carry_pico: 0,
+        }
+    }
+}
+
+impl Counter {
+    fn define(name: &str) -> Self {
+        Self { id: host::define_metric(MetricType::Counter, name).ok(), pending: 0 }
+    }
+
+    fn flush(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        if let (Some(id), Ok(by @ 1..)) = (self.id, i64::try_from(pending)) {
+            let _ = host::increment_metric(id, by);
         }
     }
 }
@@ -99,11 +128,4 @@ fn label(value: &str) -> String {
     cleaned.collect::<String>().replace(".;", "._")
 }
 
-fn add(id: Option<u32>, by: u64) {
-    if let (Some(id), Ok(by @ 1..)) = (id, i64::try_from(by)) {
-        let _ = host::increment_metric(id, by);
-    }
-}
-
 const PICO_PER_NANO: i128 = 1_000;
-const UNDEFINED: u32 = u32::MAX;

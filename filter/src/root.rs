@@ -83,7 +83,8 @@ impl Gateway {
         self.with_lane(now_ms, |lane| lane.note(&pending)).flatten()
     }
 
-    /// Keeps a settled call: outbox first, so that a crash between the two leaves it twice, never not at all.
+    /// Keeps a settled call. Its journal entry stays until the slot is used again: what a dead VM leaves there of a
+    /// settled call becomes a record with the same id, which the collector knows.
     pub fn keep(&self, record: &UsageRecord, json: &[u8], slot: Option<JournalSlot>, now_ms: u64) {
         self.metrics.borrow_mut().settled(record);
         if self.config.collector.is_none() {
@@ -92,7 +93,7 @@ impl Gateway {
         let kept = self.with_lane(now_ms, |lane| {
             let kept = lane.append(json);
             if let Some(slot) = slot {
-                lane.clear(slot);
+                lane.reuse(slot);
             }
             kept
         });
@@ -158,6 +159,7 @@ impl Context for Root {
     fn on_done(&mut self) -> bool {
         let now_ms = host::now_ms();
         if let Some(gateway) = self.gateway.clone() {
+            gateway.metrics.borrow_mut().flush();
             if leader::lead(gateway.vm, now_ms) {
                 self.send(&gateway, 0, now_ms);
             }
@@ -196,6 +198,7 @@ impl RootContext for Root {
         let now_ms = host::now_ms();
         crate::call::panic_if_asked("tick");
         gateway.refresh_book();
+        gateway.metrics.borrow_mut().flush();
         let lost = gateway.lane.borrow_mut().as_mut().is_some_and(|lane| !lane.beat(now_ms));
         if lost {
             *gateway.lane.borrow_mut() = None;
