@@ -1,10 +1,13 @@
 //! The HTTP API: one file for each resource.
 
+pub mod corrections;
 pub mod error;
+pub mod explain;
 pub mod health;
 pub mod home;
 pub mod params;
 pub mod period;
+pub mod prices;
 pub mod records;
 pub mod summary;
 pub mod sync;

@@ -1,10 +1,12 @@
 //! What every request handler shares.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
-use tollgate_core::price::PriceBook;
 
 use crate::metrics::Metrics;
+use crate::prices::Prices;
 use crate::store::Store;
 use crate::token::Token;
 
@@ -13,10 +15,14 @@ use crate::token::Token;
 pub struct App {
     /// Everything that outlives a restart.
     pub store: Store,
-    /// The prices that gateways get.
-    pub book: PriceBook,
+    /// The prices that records and gateways get.
+    pub prices: Arc<Prices>,
     /// What gateways present.
     pub ingest_token: Token,
+    /// What those present who change something; without one nobody can.
+    pub admin_token: Option<Token>,
+    /// Held while records are priced again, which happens once at a time.
+    pub repricing: tokio::sync::Mutex<()>,
     /// The collector's own metrics.
     pub metrics: Metrics,
     /// Bounds how many sync requests are in memory.
@@ -26,8 +32,16 @@ pub struct App {
 impl App {
     /// The state of a collector that starts.
     #[must_use]
-    pub fn new(store: Store, book: PriceBook, ingest_token: Token) -> Self {
-        Self { store, book, ingest_token, metrics: Metrics::default(), syncs: Semaphore::new(SYNCS_MAX) }
+    pub fn new(store: Store, prices: Arc<Prices>, ingest_token: Token, admin_token: Option<Token>) -> Self {
+        Self {
+            store,
+            prices,
+            ingest_token,
+            admin_token,
+            repricing: tokio::sync::Mutex::default(),
+            metrics: Metrics::default(),
+            syncs: Semaphore::new(SYNCS_MAX),
+        }
     }
 }
 

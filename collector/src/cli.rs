@@ -2,9 +2,12 @@
 
 mod check;
 mod client;
+mod explain;
 mod meter;
 mod output;
+mod prices;
 mod records;
+mod reprice;
 mod serve;
 mod summary;
 
@@ -32,6 +35,12 @@ enum Command {
     Records(records::RecordsArgs),
     /// Meter recorded exchanges, offline
     Meter(meter::MeterArgs),
+    /// Look at prices, find what has none, check and import price files
+    Prices(prices::PricesArgs),
+    /// Price recorded calls again after a correction, as adjustments
+    Reprice(reprice::RepriceArgs),
+    /// Lock a month: what comes later is booked in the open one
+    CloseMonth(reprice::CloseMonthArgs),
 }
 
 /// Why a command failed, as its exit code tells.
@@ -58,6 +67,9 @@ pub fn run() -> ExitCode {
         Command::Summary(summary) => summary.run().map_err(Failure::from),
         Command::Records(records) => records.run().map_err(Failure::from),
         Command::Meter(meter) => meter.run().map_err(Failure::from),
+        Command::Prices(prices) => prices.run().map_err(Failure::from),
+        Command::Reprice(reprice) => reprice.run().map_err(Failure::from),
+        Command::CloseMonth(close) => close.run().map_err(Failure::from),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

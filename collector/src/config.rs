@@ -1,12 +1,14 @@
 //! `tollgate.toml`: read raw, then turned into types that cannot be wrong, with all mistakes reported at once.
 
 mod document;
+mod prices;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use document::Document;
+pub use prices::{Discount, Meaning, Override, OwnModel, Place, PricesConfig};
 
 /// Configuration of a collector.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +21,10 @@ pub struct Config {
     pub ingest: IngestConfig,
     /// How the collector logs.
     pub log: LogConfig,
+    /// Prices of the operator's own.
+    pub prices: PricesConfig,
+    /// File that holds the token for requests that change something; made at the first start where it is missing.
+    pub admin_token_file: PathBuf,
 }
 
 /// `[ingest]`: how records come in.
@@ -69,6 +75,8 @@ impl Default for Config {
         Self {
             listen: LISTEN,
             ingest: IngestConfig::in_dir(&data_dir),
+            prices: PricesConfig::default(),
+            admin_token_file: data_dir.join(ADMIN_TOKEN_FILE),
             data_dir,
             log: LogConfig { format: LogFormat::default(), level: LogLevel::default() },
         }
@@ -100,13 +108,16 @@ impl Config {
         let mut root = document.root();
         let mut ingest = document.section(&mut root, "ingest");
         let mut log = document.section(&mut root, "log");
+        let mut api = document.section(&mut root, "api");
+        let prices = prices::read(&mut document, &mut root);
 
         let listen = document.parsed(&mut root, "listen", "an address and port such as `127.0.0.1:8088`");
         let data_dir = document.path(&mut root, "data_dir");
         let token_file = document.path(&mut ingest, "token_file");
+        let admin_token_file = document.path(&mut api, "token_file");
         let format = document.choice(&mut log, "format");
         let level = document.choice(&mut log, "level");
-        for section in [root, ingest, log] {
+        for section in [root, ingest, log, api] {
             document.finish(section);
         }
 
@@ -120,6 +131,8 @@ impl Config {
             listen: listen.unwrap_or(LISTEN),
             ingest: token_file
                 .map_or_else(|| IngestConfig::in_dir(&data_dir), |token_file| IngestConfig { token_file }),
+            prices,
+            admin_token_file: admin_token_file.unwrap_or_else(|| data_dir.join(ADMIN_TOKEN_FILE)),
             data_dir,
             log: LogConfig { format: format.unwrap_or_default(), level: level.unwrap_or_default() },
         })
@@ -169,6 +182,8 @@ const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8088
 const DATA_DIR: &str = "./tollgate-data";
 /// Default name of the token's file, inside the data directory.
 const TOKEN_FILE: &str = "ingest.token";
+/// Default name of the file of the token for changes, inside the data directory.
+const ADMIN_TOKEN_FILE: &str = "admin.token";
 
 #[cfg(test)]
 mod tests {
@@ -217,7 +232,7 @@ mod tests {
         let expected = [
             "t.toml:1: `listen` is `localhost`, not an address and port such as `127.0.0.1:8088`",
             "t.toml:2: `data_dir` is `7`, not a path in quotes",
-            "t.toml:3: `colour` is not a key; there are `data_dir`, `ingest`, `listen`, `log`",
+            "t.toml:3: `colour` is not a key; there are `api`, `data_dir`, `ingest`, `listen`, `log`, `prices`",
             "t.toml:5: `ingest.token_fil` is not a key; did you mean `token_file`?",
             "t.toml:6: `ingest.token_file` is ``, not a path in quotes",
             "t.toml:8: `log.format` is `xml`, not one of `text`, `json`",

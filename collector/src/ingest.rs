@@ -6,7 +6,7 @@ mod validate;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use tollgate_core::price::PriceBook;
+use tollgate_core::price::{PriceBook, Wanted};
 use tollgate_core::record::UsageRecord;
 use tollgate_core::sync::{PROTOCOL, RejectedRecord, SyncRequest};
 
@@ -25,6 +25,8 @@ pub struct Accepted {
     pub rejected: Vec<(RejectedRecord, Refusal)>,
     /// Records that were priced here.
     pub priced: u64,
+    /// Models that the gateway wants rows of.
+    pub models: Vec<Wanted>,
 }
 
 /// Why a request was not understood.
@@ -43,10 +45,15 @@ pub enum NotUnderstood {
 /// # Errors
 /// When the request as a whole cannot be read.
 pub fn accept(body: &[u8], book: &PriceBook, now_ms: u64) -> Result<Accepted, NotUnderstood> {
-    let request = parse(body)?;
-    let received = request.records.len();
-    let mut accepted =
-        Accepted { batch: Batch::new(sender(&request, now_ms)), received, rejected: Vec::new(), priced: 0 };
+    let mut request = parse(body)?;
+    request.models.truncate(MODELS_MAX);
+    let mut accepted = Accepted {
+        batch: Batch::new(sender(&request, now_ms)),
+        received: request.records.len(),
+        rejected: Vec::new(),
+        priced: 0,
+        models: std::mem::take(&mut request.models),
+    };
     for (index, raw) in request.records.iter().enumerate() {
         if let Err(refused) = accepted.take(raw.get(), book) {
             let reason = refused.detail;
@@ -130,6 +137,8 @@ const NAME_BYTES_MAX: usize = 128;
 const REASON_BYTES_MAX: usize = 32;
 /// Most reasons of drops that one gateway may name.
 const REASONS_MAX: usize = 16;
+/// Most models that a gateway may ask for at a time.
+const MODELS_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {

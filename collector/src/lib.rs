@@ -9,6 +9,8 @@
 //! | [`store`] | keeps everything in one SQLite file; the only place with SQL |
 //! | [`cli`] | the commands of `tollgate` |
 //! | [`meter`] | meters recorded exchanges offline |
+//! | [`prices`] | the price book: built from files and configuration, renewed while it runs |
+//! | [`reprice`] | prices records again after a correction |
 //! | [`token`], [`metrics`], [`logging`] | as they say |
 #![cfg_attr(
     test,
@@ -32,6 +34,8 @@ pub mod ingest;
 pub mod logging;
 pub mod meter;
 pub mod metrics;
+pub mod prices;
+pub mod reprice;
 pub mod router;
 pub mod server;
 pub mod store;

@@ -1,5 +1,6 @@
 //! `tollgate meter`: meters recorded exchanges offline, through the same core path as the filter.
 
+mod costs;
 mod exchange;
 mod expected;
 

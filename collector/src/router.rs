@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 
-use crate::api::{error, health, home, records, summary, sync};
+use crate::api::{corrections, error, explain, health, home, prices, records, summary, sync};
 use crate::app::App;
 
 /// All routes.
@@ -16,6 +16,12 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/summary", get(summary::summary))
         .route("/api/v1/records", get(records::list))
         .route("/api/v1/records/{id}", get(records::one))
+        .route("/api/v1/records/{id}/explain", get(explain::explain))
+        .route("/api/v1/prices", get(prices::list))
+        .route("/api/v1/prices/missing", get(prices::missing))
+        .route("/api/v1/reprice", get(corrections::preview).post(corrections::apply))
+        .route("/api/v1/months", get(corrections::months))
+        .route("/api/v1/months/{month}", put(corrections::close))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

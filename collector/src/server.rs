@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::prices::Prices;
 use crate::router::router;
 use crate::store::Store;
 use crate::token::Token;
@@ -31,10 +32,12 @@ impl Server {
     pub async fn bind(config: &Config, book: PriceBook) -> anyhow::Result<Self> {
         let store = Store::open(&config.data_dir)?;
         let token = Token::load_or_create(&config.ingest.token_file)?;
+        let admin_token = Token::load_or_create(&config.admin_token_file)?;
+        let prices = Arc::new(Prices::new(book, config.prices.unpriced));
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
             format!("cannot listen on `{}`; is it in use, or not an address of this machine?", config.listen)
         })?;
-        let app = Arc::new(App::new(store, book, token));
+        let app = Arc::new(App::new(store, prices, token, Some(admin_token)));
         Ok(Self { listener, app })
     }
 
@@ -44,6 +47,12 @@ impl Server {
     /// When the system does not say.
     pub fn address(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.listener.local_addr()?)
+    }
+
+    /// The prices that it holds, to be renewed.
+    #[must_use]
+    pub fn prices(&self) -> Arc<Prices> {
+        Arc::clone(&self.app.prices)
     }
 
     /// Answers until `stop` ends, finishes what is in flight, and closes the store.

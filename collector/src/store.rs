@@ -4,10 +4,12 @@
 //! blocking threads and see a snapshot, so neither waits for the other. A record counts as stored when its
 //! transaction is on disk (`synchronous=FULL`), and rollups change in that same transaction.
 
+mod adjust;
 mod batch;
 mod dims;
 mod id;
 mod migrations;
+mod months;
 mod records;
 mod summary;
 mod sums;
@@ -26,9 +28,11 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tollgate_core::record::UsageRecord;
 
+pub use adjust::{Adjustment, Correction, Counted, Reason};
 pub use batch::{Batch, Sender};
 pub use dims::{Dimension, Dims, Filters};
 pub use id::{NotAnId, RecordId};
+pub use months::{ClosedMonth, Closing, Month, NotAMonth};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
 pub use summary::{Every, Summary, SummaryQuery, SummaryRow};
 pub use sums::{KindSum, Sums, SumsError, Totals};
@@ -172,6 +176,73 @@ impl Store {
             let sql = "SELECT count(*) FROM gateway_instances WHERE last_seen_ms >= ?1";
             let count: i64 = connection.prepare_cached(sql)?.query_row([since_ms], |row| row.get(0))?;
             Ok(count.unsigned_abs())
+        })
+        .await
+    }
+
+    /// A page of records with the prices that summaries count: corrected ones where there are.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn counted(&self, query: RecordsQuery) -> Result<(Vec<Counted>, Option<Cursor>), StoreError> {
+        self.read(move |connection, dims| adjust::page(connection, dims, &query)).await
+    }
+
+    /// Every adjustment of a record, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn adjustments(&self, id: RecordId) -> Result<Vec<Adjustment>, StoreError> {
+        self.read(move |connection, _| adjust::of_record(connection, id)).await
+    }
+
+    /// Writes corrections as adjustments, all or none; gives how many were written. One whose record was corrected
+    /// by another meanwhile is left out.
+    ///
+    /// # Errors
+    /// Nothing is written then.
+    pub async fn correct(&self, corrections: Vec<Correction>, now_ms: u64) -> Result<u64, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job = Job::Correct(corrections, now_ms, answer);
+        self.jobs.send(job).await.map_err(|_| StoreError::Stopped)?;
+        answered.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Closes a month and all before it: later corrections and late records are booked in the open one.
+    ///
+    /// # Errors
+    /// Nothing is closed then.
+    pub async fn close_month(&self, month: Month, now_ms: u64) -> Result<Closing, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job = Job::Close(month, now_ms, answer);
+        self.jobs.send(job).await.map_err(|_| StoreError::Stopped)?;
+        answered.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Closed months, the latest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn closed_months(&self) -> Result<Vec<ClosedMonth>, StoreError> {
+        self.read(|connection, _| months::all(connection)).await
+    }
+
+    /// Provider and model of every record, as requests and answers named it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn models_seen(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.read(|_, dims| {
+            let names = |dims: &Dims| {
+                let value = |dimension| dims.value(dimension).map(str::to_owned);
+                let provider = value(Dimension::Provider).unwrap_or_default();
+                [Dimension::ResponseModel, Dimension::RequestModel]
+                    .into_iter()
+                    .filter_map(|dimension| Some((provider.clone(), value(dimension)?)))
+                    .collect::<Vec<_>>()
+            };
+            let seen: std::collections::BTreeSet<_> = dims.iter().flat_map(names).collect();
+            Ok(seen.into_iter().collect())
         })
         .await
     }

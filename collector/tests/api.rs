@@ -286,7 +286,6 @@ fn a_gateway_gets_the_book_that_it_does_not_have_and_its_early_calls_are_priced(
     let model = PricedModel {
         provider: "openai".into(),
         id: "gpt-x".into(),
-        aliases: vec![],
         dated: vec!["gpt-x".into()],
         moving: vec![],
         prices: vec![Price {
@@ -296,6 +295,7 @@ fn a_gateway_gets_the_book_that_it_does_not_have_and_its_early_calls_are_priced(
             },
             ..Price::default()
         }],
+        ..PricedModel::default()
     };
     let collector = Collector::with_book(PriceBook::new("v7".into(), vec![model]));
     let mut early = record(0);
@@ -318,6 +318,92 @@ fn a_gateway_gets_the_book_that_it_does_not_have_and_its_early_calls_are_priced(
     assert!(collector.client.sync(&informed).json().get("prices").is_none());
     informed["price_version"] = json!("v6");
     assert_eq!(collector.client.sync(&informed).json()["prices"]["version"], "v7");
+}
+
+#[test]
+fn a_gateway_gets_the_rows_that_it_needs_within_their_bound_and_more_when_it_asks() {
+    let book = PriceBook::from_files(tollgate_core::price::EMBEDDED).unwrap();
+    let version = book.version().to_owned();
+    let collector = Collector::with_book(book);
+    let request = |sequence: u64, held: Option<&str>, models: Value| {
+        let mut body =
+            json!({"protocol": 1, "gateway": "edge", "instance": "i", "sequence": sequence, "sent_at_ms": 1});
+        if let Some(held) = held {
+            body["price_version"] = json!(held);
+        }
+        body["models"] = models;
+        collector.client.sync(&body).json()
+    };
+    let first = request(1, None, json!([]));
+    assert_eq!(first["prices"]["version"], version.as_str());
+    let bytes = first["prices"].to_string().len();
+    assert!(bytes < 256 * 1024 && bytes > 100 * 1024, "{bytes}");
+    assert!(request(2, Some(&version), json!([])).get("prices").is_none());
+    assert!(request(3, Some(&version), json!([{"provider": "x", "model": "y"}])).get("prices").is_none());
+    let wanted = json!([{"provider": "zai", "model": "glm-4.7"}]);
+    let more: PriceBook =
+        serde_json::from_value(request(4, Some(&version), wanted)["prices"].clone()).unwrap();
+    assert!(more.model("zai", "glm-4.7").is_some());
+    assert!(more.model("openai", "gpt-5").is_some());
+}
+
+#[test]
+fn prices_are_shown_and_explained_and_corrected_by_those_who_may() {
+    let collector = Collector::with_book(PriceBook::from_files(tollgate_core::price::EMBEDDED).unwrap());
+    let mut one = record(0);
+    one["request_model"] = json!("gpt-4.1");
+    one["response_model"] = json!("gpt-4.1-2025-04-14");
+    let mut missing = record(1);
+    missing["response_model"] = json!("no-such-model");
+    missing["request_model"] = json!("no-such-model");
+    missing["cost_usd"] = json!("0");
+    missing["charges"] = json!([]);
+    missing["cost_status"] = json!("unpriced");
+    collector.sync(1, vec![one.clone(), missing]);
+
+    let prices = collector.ok("/api/v1/prices?provider=openai&model=gpt-4.1-2025-04-14");
+    assert_eq!(prices["rows"][0]["model"], "gpt-4.1");
+    assert_eq!(prices["rows"][0]["prices"][0]["rates"]["input"], "0.000002000000");
+    assert_eq!(collector.get("/api/v1/prices?at=soon").error_code(), "invalid_parameter");
+    let rows = collector.ok("/api/v1/prices/missing");
+    assert_eq!(rows["rows"][0]["response_model"], "no-such-model");
+    assert_eq!(rows["rows"].as_array().unwrap().len(), 1);
+
+    // The record says 1.25 a million, the book 2.
+    let preview = collector.ok("/api/v1/reprice?from=2026-11-01");
+    assert_eq!(
+        (&preview["written"], &preview["total"]["difference_usd"]),
+        (&json!(false), &json!("0.000075000000"))
+    );
+    assert_eq!(collector.get("/api/v1/reprice").error_code(), "invalid_parameter");
+    let admin = std::fs::read_to_string(collector.dir.path().join("data/admin.token")).unwrap();
+    let path = "/api/v1/reprice?from=2026-11-01";
+    for wrong in [None, Some("x"), Some(TOKEN)] {
+        assert_eq!(collector.client.change("POST", path, wrong).status, 401, "{wrong:?}");
+        assert_eq!(collector.client.change("PUT", "/api/v1/months/2020-01", wrong).status, 401, "{wrong:?}");
+    }
+    let done = collector.client.change("POST", path, Some(admin.trim())).json();
+    assert_eq!((&done["written"], &done["rows"]), (&json!(true), &preview["rows"]));
+    assert_eq!(collector.ok(path)["rows"], json!([]), "nothing is left to correct");
+    let total = &collector.ok("/api/v1/summary?from=2026-11-01&to=2026-12-01")["total"];
+    assert_eq!(total["cost_usd"], "0.000200000000");
+
+    let id = one["id"].as_str().unwrap();
+    assert_eq!(collector.ok(&format!("/api/v1/records/{id}"))["cost_usd"], "0.000125000000", "not edited");
+    let explained = collector.ok(&format!("/api/v1/records/{id}/explain"));
+    assert_eq!(explained["lines"][0]["rate"], "0.000001250000");
+    assert_eq!(explained["adjusted_cost_usd"], "0.000200000000");
+    assert_eq!(explained["today"]["cost_usd"], explained["adjusted_cost_usd"]);
+
+    let close =
+        |month: &str| collector.client.change("PUT", &format!("/api/v1/months/{month}"), Some(admin.trim()));
+    assert_eq!(close("2020-01").status, 200);
+    assert_eq!(
+        (close("2020-01").error_code(), close("2999-01").error_code()),
+        ("conflict".into(), "conflict".into())
+    );
+    assert_eq!(close("soon").error_code(), "invalid_parameter");
+    assert_eq!(collector.ok("/api/v1/months")["rows"][0]["month"], "2020-01");
 }
 
 #[test]

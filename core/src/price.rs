@@ -7,7 +7,12 @@
 //! | [`facts`] | what of a call decides its price besides the model |
 //! | `file`, `write` | price files in TOML, read and written |
 //! | `subset` | the part of a book that a gateway needs |
+//! | `edit`, `again` | overrides and discounts; a record priced once more |
 
+#[cfg(feature = "book")]
+mod again;
+#[cfg(feature = "book")]
+mod edit;
 pub mod facts;
 #[cfg(feature = "book")]
 mod file;
@@ -20,11 +25,11 @@ mod tests;
 mod write;
 
 #[cfg(feature = "book")]
-pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled, version};
+pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled};
 pub use index::{Found, Step};
 pub use subset::Wanted;
 #[cfg(feature = "book")]
-pub use write::day;
+pub use write::{day, quoted};
 
 use std::collections::BTreeMap;
 
@@ -42,7 +47,24 @@ use index::Index;
 pub struct PriceBook {
     version: String,
     models: Vec<PricedModel>,
+    maps: Vec<NameMap>,
     index: Index,
+}
+
+/// A name that the operator gave a meaning: an Azure deployment, a self-hosted model (step 2 of [`names`]).
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct NameMap {
+    /// Provider id of the calls that it is for.
+    pub provider: String,
+    /// The name, as requests or answers say it, in bare form.
+    pub name: String,
+    /// Provider id of the row.
+    pub to_provider: String,
+    /// A name of the row. Where the answer names a model that the provider has a row for, that row holds instead.
+    pub to_model: String,
+    /// What else is known of such calls, such as `geo = "eu"`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
 }
 
 /// One model of one provider.
@@ -207,7 +229,20 @@ impl PriceBook {
     #[must_use]
     pub fn new(version: String, models: Vec<PricedModel>) -> Self {
         let index = Index::of(&models);
-        Self { version, models, index }
+        Self { version, models, maps: Vec::new(), index }
+    }
+
+    /// This book with the operator's names.
+    #[must_use]
+    pub fn with_maps(mut self, maps: Vec<NameMap>) -> Self {
+        self.maps = maps;
+        self
+    }
+
+    /// The operator's names.
+    #[must_use]
+    pub fn maps(&self) -> &[NameMap] {
+        &self.maps
     }
 
     /// Name of this state of the book. A part of a book ([`PriceBook::subset`]) keeps the whole's version.
@@ -247,10 +282,13 @@ impl PriceBook {
     #[must_use]
     pub fn price(&self, facts: &Facts<'_>, usage: &Usage) -> Priced {
         let Some((found, by)) = self.row(facts) else {
-            return Priced::default();
+            return Priced { basis: no_row(facts), ..Priced::default() };
         };
         let geo = facts.request_model.filter(|_| by == By::Response).and_then(names::geo_of);
-        let deciding = Deciding::of(facts.provider, facts.conditions, found.geo.or(geo), facts.time_ms);
+        let mut deciding = Deciding::of(facts.provider, facts.conditions, found.geo.or(geo), facts.time_ms);
+        if let Some(map) = self.map(facts) {
+            deciding.also(&map.facts);
+        }
         let mut basis = PriceBasis {
             model: found.model.id.clone(),
             facts: deciding.to_map(),
@@ -261,10 +299,7 @@ impl PriceBook {
             Priced { estimated: found.step.is_estimate(), reserved: deciding.reserved, ..Priced::default() };
         if let Some(chosen) = found.model.choose(facts.time_ms, &deciding, usage.input_tokens.unwrap_or(0)) {
             priced.complete = true;
-            basis.from_ms = chosen.price.from_ms;
-            basis.variant = chosen.variant.map(Variant::label);
-            basis.input_above = chosen.tier;
-            basis.discount = chosen.discount().map(str::to_owned);
+            chosen.explain(&mut basis);
             priced.charge_all(&found.model.id, chosen.rates, usage);
         }
         priced.basis.push(basis);
@@ -274,10 +309,27 @@ impl PriceBook {
     fn row(&self, facts: &Facts<'_>) -> Option<(Found<'_>, By)> {
         let response = facts.response_model.map(|name| (name, By::Response));
         let request = facts.request_model.map(|name| (name, By::Request));
-        [response, request]
-            .into_iter()
-            .flatten()
-            .find_map(|(name, by)| Some((self.find(facts.provider, name, facts.time_ms)?, by)))
+        let find = |(name, by)| Some((self.find(facts.provider, name, facts.time_ms)?, by));
+        if let Some(map) = self.map(facts) {
+            let answered = response.and_then(find).filter(|(found, _)| !found.step.is_estimate());
+            return answered.or_else(|| {
+                let found = self.find(&map.to_provider, &map.to_model, facts.time_ms)?;
+                Some((Found { step: Step::Mapped, ..found }, By::Request))
+            });
+        }
+        [response, request].into_iter().flatten().find_map(find)
+    }
+
+    /// The operator's map for a call, by the name asked for, else by that of the answer.
+    fn map(&self, facts: &Facts<'_>) -> Option<&NameMap> {
+        let of = |name: &str| {
+            let name = names::bare(name);
+            self.maps.iter().find(|map| map.provider == facts.provider && map.name == name)
+        };
+        if self.maps.is_empty() {
+            return None;
+        }
+        [facts.request_model, facts.response_model].into_iter().flatten().find_map(of)
     }
 }
 
@@ -301,7 +353,24 @@ pub struct Chosen<'a> {
     pub rates: &'a Rates,
 }
 
+/// What is kept of a call whose model has no row, so that it can be priced once there is one.
+fn no_row(facts: &Facts<'_>) -> Vec<PriceBasis> {
+    let name = facts.response_model.or(facts.request_model).filter(|name| !name.is_empty());
+    let deciding = Deciding::of(facts.provider, facts.conditions, None, facts.time_ms);
+    let basis =
+        |name: &str| PriceBasis { model: name.to_owned(), facts: deciding.to_map(), ..PriceBasis::default() };
+    name.map(basis).into_iter().collect()
+}
+
 impl Chosen<'_> {
+    /// Writes down what was chosen.
+    fn explain(&self, basis: &mut PriceBasis) {
+        basis.from_ms = self.price.from_ms;
+        basis.variant = self.variant.map(Variant::label);
+        basis.input_above = self.tier;
+        basis.discount = self.discount().map(str::to_owned);
+    }
+
     /// The operator's discount in these rates.
     #[must_use]
     pub fn discount(&self) -> Option<&str> {
@@ -483,16 +552,18 @@ impl Priced {
 struct BookOnTheWire {
     version: String,
     models: Vec<PricedModel>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    maps: Vec<NameMap>,
 }
 
 impl From<BookOnTheWire> for PriceBook {
     fn from(book: BookOnTheWire) -> Self {
-        Self::new(book.version, book.models)
+        Self::new(book.version, book.models).with_maps(book.maps)
     }
 }
 
 impl From<PriceBook> for BookOnTheWire {
     fn from(book: PriceBook) -> Self {
-        Self { version: book.version, models: book.models }
+        Self { version: book.version, models: book.models, maps: book.maps }
     }
 }

@@ -125,12 +125,12 @@ pub struct Charge {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct PriceBasis {
-    /// The row: canonical id of its model.
+    /// The row: canonical id of its model; where there is none, the name that was looked for.
     pub model: String,
     /// Start of the dated price, Unix milliseconds UTC; 0 where it is not known.
     #[serde(skip_serializing_if = "is_zero")]
     pub from_ms: u64,
-    /// By which step the model's name led to the row.
+    /// By which step the model's name led to the row; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<Step>,
     /// What was known of the call and is not standard, such as `service_tier`, whether or not a price was found.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::price::PriceBook;
+use crate::price::{PriceBook, Wanted};
 
 /// Version of these messages. A collector accepts its own and the one before.
 pub const PROTOCOL: u32 = 1;
@@ -35,6 +35,11 @@ pub struct SyncRequest {
     /// Version of the price book that the gateway holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_version: Option<String>,
+    /// Models that this gateway met and its book has no row for. The answer then has a book with their rows, as
+    /// far as the collector has them. Left out when there are none: the collector knows what a gateway's records
+    /// name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<Wanted>,
     /// Settled calls, each a [`crate::record::UsageRecord`].
     #[serde(default)]
     pub records: Vec<Box<RawValue>>,
@@ -59,10 +64,37 @@ pub struct SyncAnswer {
     /// Records refused, with their index in the request and the reason. They are not to be sent again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<RejectedRecord>,
-    /// The price book, when the gateway's is not the collector's.
+    /// Rows of the price book, when the gateway's version is not the collector's or it wants further models: at most
+    /// [`BOOK_BYTES_MAX`], and to be used instead of what the gateway held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<PriceBook>,
+    /// What is to become of calls whose model has no price.
+    #[serde(default, skip_serializing_if = "Unpriced::is_allow")]
+    pub unpriced: Unpriced,
 }
+
+/// What becomes of a call whose model has no price.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unpriced {
+    /// It goes ahead and is recorded as unpriced.
+    #[default]
+    Allow,
+    /// Budgets hold it at the dearest rates that the gateway has for the provider.
+    Ceiling,
+    /// It is refused.
+    Deny,
+}
+
+impl Unpriced {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+    fn is_allow(&self) -> bool {
+        *self == Self::Allow
+    }
+}
+
+/// Most bytes of a book in an answer, as JSON: what a gateway holds stays below 256 KiB.
+pub const BOOK_BYTES_MAX: usize = 240 * 1024;
 
 /// A record that the collector refused.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

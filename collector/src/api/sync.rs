@@ -1,5 +1,7 @@
 //! `POST /v1/sync`: gateways report, and hear what was kept.
 
+mod rows;
+
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +12,6 @@ use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::response::{IntoResponse, Response};
-use tollgate_core::price::PriceBook;
 use tollgate_core::sync::{PROTOCOL, SyncAnswer};
 use tracing::{debug, warn};
 
@@ -41,7 +42,7 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<SyncAnswer, (SyncRes
     let body = read(request).await?;
     let accepted = {
         let app = Arc::clone(app);
-        let accept = move || ingest::accept(&body, &app.book, now_ms());
+        let accept = move || ingest::accept(&body, &app.prices.book(), now_ms());
         // Reading 4 MiB of JSON takes longer than other requests should wait.
         tokio::task::spawn_blocking(accept).await.map_err(|_| stopped())?
     };
@@ -58,7 +59,7 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<SyncAnswer, (SyncRes
 
 async fn store(app: &App, accepted: Accepted) -> Result<SyncAnswer, ApiError> {
     count_accepted(&app.metrics, &accepted);
-    let Accepted { batch, rejected, .. } = accepted;
+    let Accepted { batch, rejected, models, .. } = accepted;
     let records = batch.len();
     let sender = batch.sender.clone();
     let stored = app.store.ingest(batch).await.inspect_err(|_| {
@@ -84,6 +85,8 @@ async fn store(app: &App, accepted: Accepted) -> Result<SyncAnswer, ApiError> {
             sender.gateway
         );
     }
+    let held = app.prices.held();
+    let prices = rows::for_gateway(app, &held.book, sender.price_version.as_deref(), &models).await?;
     Ok(SyncAnswer {
         protocol: PROTOCOL,
         now_ms: now_ms(),
@@ -91,14 +94,9 @@ async fn store(app: &App, accepted: Accepted) -> Result<SyncAnswer, ApiError> {
         stored: stored.stored,
         duplicates: stored.duplicates,
         rejected: rejected.into_iter().map(|(record, _)| record).collect(),
-        prices: newer_prices(&app.book, sender.price_version.as_deref()),
+        prices,
+        unpriced: held.unpriced,
     })
-}
-
-/// The book, for a gateway that has another one. An empty book replaces nothing.
-fn newer_prices(book: &PriceBook, theirs: Option<&str>) -> Option<PriceBook> {
-    let same = theirs == Some(book.version());
-    (!same && !book.models().is_empty()).then(|| book.clone())
 }
 
 fn count_accepted(metrics: &Metrics, accepted: &Accepted) {

@@ -7,6 +7,7 @@ use tollgate_core::gateway::GatewayConfig;
 
 use super::Failure;
 use crate::config::Config;
+use crate::prices;
 
 /// Arguments of `tollgate check`.
 #[derive(Debug, Args)]
@@ -25,9 +26,9 @@ impl Check {
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut wrong = Vec::new();
         if let Some(path) = &self.config {
-            match Config::load(path) {
-                Ok(_) => println!("{}: good", path.display()),
-                Err(errors) => wrong.push(errors.to_string()),
+            match collector(path) {
+                Ok(()) => println!("{}: good", path.display()),
+                Err(errors) => wrong.extend(errors),
             }
         }
         if let Some(path) = &self.filter {
@@ -41,6 +42,11 @@ impl Check {
         }
         Err(Failure::Configuration(wrong.join("\n")))
     }
+}
+
+fn collector(path: &Path) -> Result<(), Vec<String>> {
+    let config = Config::load(path).map_err(|errors| vec![errors.to_string()])?;
+    prices::book(&path.display().to_string(), &config.prices).map(drop)
 }
 
 fn filter(path: &Path) -> Result<(), Vec<String>> {

@@ -51,19 +51,51 @@ pub(super) struct Ask {
 impl Ask {
     /// The answer to `GET path` with these and `more` parameters, as the collector wrote it.
     pub(super) fn get(&self, path: &str, more: &[(&str, &str)]) -> anyhow::Result<String> {
+        let request = self.agent().get(self.at(path)).query_pairs(self.parameters());
+        self.answer(self.authorized(request.query_pairs(more.iter().copied())).call())
+    }
+
+    /// The answer to `GET path` without parameters.
+    pub(super) fn get_plain(&self, path: &str) -> anyhow::Result<String> {
+        self.answer(self.authorized(self.agent().get(self.at(path))).call())
+    }
+
+    /// The answer to `POST path` with these parameters.
+    pub(super) fn post(&self, path: &str) -> anyhow::Result<String> {
+        let request = self.agent().post(self.at(path)).query_pairs(self.parameters());
+        self.answer(self.authorized(request).send_empty())
+    }
+
+    /// The answer to `PUT path`.
+    pub(super) fn put(&self, path: &str) -> anyhow::Result<String> {
+        self.answer(self.authorized(self.agent().put(self.at(path))).send_empty())
+    }
+
+    fn agent(&self) -> ureq::Agent {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
             .timeout_global(Some(WAITS))
             .build();
-        let mut request = ureq::Agent::new_with_config(config)
-            .get(format!("{}{path}", self.url.trim_end_matches('/')))
-            .query_pairs(self.parameters())
-            .query_pairs(more.iter().copied());
-        if let Some(token) = &self.token {
-            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        ureq::Agent::new_with_config(config)
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url.trim_end_matches('/'))
+    }
+
+    fn authorized<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
+        match &self.token {
+            Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
         }
-        let mut response = request.call().map_err(|error| self.unreachable(&error))?;
+    }
+
+    fn answer(
+        &self,
+        called: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> anyhow::Result<String> {
+        let mut response = called.map_err(|error| self.unreachable(&error))?;
         let body = response
             .body_mut()
             .with_config()

@@ -5,6 +5,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::client::{self, Ask};
+use super::explain::explain;
 use super::output::{self, Column, ColumnKind, Format};
 
 /// Arguments of `tollgate records`.
@@ -24,6 +25,9 @@ pub(super) struct RecordsArgs {
     /// Go on where a page ended
     #[arg(long)]
     cursor: Option<String>,
+    /// Explain the price of the record with this id, line by line
+    #[arg(long, value_name = "ID")]
+    explain: Option<String>,
     /// Form of the answer
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -32,6 +36,9 @@ pub(super) struct RecordsArgs {
 impl RecordsArgs {
     /// Asks, page by page, and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
+        if let Some(id) = &self.explain {
+            return explain(&self.ask, id, self.format);
+        }
         if self.format == Format::Json {
             return output::print(&self.page(self.limit, self.cursor.as_deref())?);
         }

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use tollgate_core::price::{EMBEDDED, PriceBook};
+use tollgate_core::price::PriceBook;
 use tracing::{info, warn};
 
 use super::Failure;
 use crate::config::{Config, LogFormat};
 use crate::logging;
+use crate::prices::{self, Renewal};
 use crate::server::{Server, stop_signal};
 
 /// Arguments of `tollgate serve`.
@@ -36,14 +37,20 @@ impl Serve {
             .enable_all()
             .build()
             .context("the runtime does not start")?;
-        runtime.block_on(serve(&config))?;
+        let name = self.config.as_ref().map_or_else(String::new, |path| path.display().to_string());
+        let book = prices::book(&name, &config.prices)
+            .map_err(|errors| Failure::Configuration(errors.join("\n")))?;
+        runtime.block_on(serve(&config, self.config, book))?;
         Ok(())
     }
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
+async fn serve(config: &Config, file: Option<PathBuf>, book: PriceBook) -> anyhow::Result<()> {
     let stop = stop_signal()?;
-    let server = Server::bind(config, book()?).await?;
+    let server = Server::bind(config, book).await?;
+    if let Some(file) = file {
+        tokio::spawn(Renewal::new(server.prices(), file).run());
+    }
     let address = server.address()?;
     if !address.ip().is_loopback() {
         warn!(
@@ -53,24 +60,4 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     }
     info!(%address, data_dir = %config.data_dir.display(), "Collector listens on http://{address}");
     server.run(stop).await
-}
-
-/// The prices that gateways get: those that come with Tollgate.
-fn book() -> anyhow::Result<PriceBook> {
-    PriceBook::from_files(EMBEDDED).map_err(|errors| {
-        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("the price book has mistakes: {}", errors.join("; "))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_price_book_that_comes_with_tollgate_is_good() {
-        let book = book().unwrap();
-        assert!(book.model("openai", "gpt-5").is_some());
-        assert!(!book.version().is_empty());
-    }
 }

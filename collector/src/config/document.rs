@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use tollgate_core::price::quoted;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -20,6 +21,7 @@ pub(super) struct Document<'t> {
 pub(super) struct Section<'t> {
     /// `ingest.` before the keys of `[ingest]`; empty at the top.
     prefix: String,
+    line: usize,
     left: BTreeMap<String, Entry<'t>>,
     known: BTreeSet<&'static str>,
 }
@@ -60,6 +62,92 @@ impl<'t> Document<'t> {
             }
         };
         self.table(prefix, table)
+    }
+
+    /// The tables `[[key]]` of a section; none where there are none.
+    pub(super) fn tables(&mut self, of: &mut Section<'t>, key: &'static str) -> Vec<Section<'t>> {
+        let Some(entry) = of.take(key) else { return Vec::new() };
+        let DeValue::Array(items) = entry.value else {
+            self.wrong(of, key, &entry, &format!("tables `[[{}{key}]]`", of.prefix));
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            let line = self.line(item.span().start);
+            let prefix = format!("{}{key}[{index}].", of.prefix);
+            match item.into_inner() {
+                DeValue::Table(table) => tables.push(Section { line, ..self.table(prefix, table) }),
+                other => self.errors.push(ConfigError {
+                    line: Some(line),
+                    message: format!("`{}{key}[{index}]` is `{}`, not a table", of.prefix, rendered(&other)),
+                }),
+            }
+        }
+        tables
+    }
+
+    /// A text that is not empty.
+    pub(super) fn text(&mut self, of: &mut Section<'t>, key: &'static str, right: &str) -> Option<String> {
+        let entry = of.take(key)?;
+        let text = entry.value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        if text.is_none() {
+            self.wrong(of, key, &entry, right);
+        }
+        text
+    }
+
+    /// A text that must be there.
+    pub(super) fn needed(&mut self, of: &mut Section<'t>, key: &'static str, right: &str) -> Option<String> {
+        if !of.left.contains_key(key) {
+            of.known.insert(key);
+            self.at(of, &format!("`{}{key}` is missing; give {right}", of.prefix));
+        }
+        self.text(of, key, right)
+    }
+
+    /// A whole number above zero.
+    pub(super) fn count(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<u64> {
+        let entry = of.take(key)?;
+        let number = entry
+            .value
+            .as_integer()
+            .and_then(|n| u64::from_str_radix(&n.as_str().replace('_', ""), n.radix()).ok());
+        let number = number.filter(|number| *number > 0);
+        if number.is_none() {
+            self.wrong(of, key, &entry, "a whole number above 0");
+        }
+        number
+    }
+
+    /// A table of texts, such as `{ geo = "eu" }`.
+    pub(super) fn words(&mut self, of: &mut Section<'t>, key: &'static str) -> BTreeMap<String, String> {
+        let Some(entry) = of.take(key) else { return BTreeMap::new() };
+        let words = entry.value.as_table().and_then(|table| {
+            let word = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+                Some((key.get_ref().clone().into_owned(), value.get_ref().as_str()?.to_owned()))
+            };
+            table.iter().map(word).collect::<Option<BTreeMap<_, _>>>()
+        });
+        words.unwrap_or_else(|| {
+            self.wrong(of, key, &entry, "a table of words such as `{ geo = \"eu\" }`");
+            BTreeMap::new()
+        })
+    }
+
+    /// These keys as TOML, for a reader of their own.
+    pub(super) fn toml(&mut self, of: &mut Section<'t>, keys: &[&'static str]) -> String {
+        let mut text = String::new();
+        for key in keys {
+            if let Some(entry) = of.take(key) {
+                text.push_str(&format!("{key} = {}\n", rendered(&entry.value)));
+            }
+        }
+        text
+    }
+
+    /// Reports a mistake in a section as a whole.
+    pub(super) fn at(&mut self, section: &Section<'t>, message: &str) {
+        self.errors.push(ConfigError { line: Some(section.line), message: message.to_owned() });
     }
 
     /// A value that has a text form.
@@ -141,6 +229,7 @@ impl<'t> Document<'t> {
         };
         Section {
             prefix,
+            line: 1,
             left: table
                 .into_iter()
                 .map(|(key, value)| (key.into_inner().into_owned(), entry(value)))
@@ -165,9 +254,41 @@ impl<'t> Document<'t> {
 }
 
 impl<'t> Section<'t> {
+    /// Its name in messages, such as `prices.override[0]`.
+    pub(super) fn name(&self) -> &str {
+        self.prefix.trim_end_matches('.')
+    }
+
+    /// The line on which it begins.
+    pub(super) const fn line(&self) -> usize {
+        self.line
+    }
+
     fn take(&mut self, key: &'static str) -> Option<Entry<'t>> {
         self.known.insert(key);
         self.left.remove(key)
+    }
+}
+
+/// A value as TOML on one line.
+fn rendered(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => quoted(text),
+        DeValue::Integer(number) => number.as_str().to_owned(),
+        DeValue::Float(number) => number.as_str().to_owned(),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(value) => value.to_string(),
+        DeValue::Array(items) => {
+            let items: Vec<String> = items.iter().map(|item| rendered(item.get_ref())).collect();
+            format!("[{}]", items.join(", "))
+        }
+        DeValue::Table(table) => {
+            let entries: Vec<String> = table
+                .iter()
+                .map(|(key, value)| format!("{} = {}", quoted(key.get_ref()), rendered(value.get_ref())))
+                .collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
     }
 }
 

@@ -1,34 +1,25 @@
-//! Pricing on arrival: for calls that a gateway metered before it had a price book.
+//! Pricing on arrival: for calls that a gateway metered without a row for their model.
 
-use tollgate_core::price::{Facts, PriceBook};
-use tollgate_core::record::{CostStatus, Note, Outcome, UsageRecord};
+use tollgate_core::price::PriceBook;
+use tollgate_core::record::{CostStatus, UsageRecord};
 
-/// Prices a record that came unpriced from a gateway without a book; says whether it did.
+/// Prices a record that came unpriced from a gateway that has no book, or no row for the model; says whether it did.
 ///
-/// A record that names a price version was priced by its gateway, and stays as it is even where that found no
-/// price. So does one without any usage: no count is not a cost of zero. Facts that decide a price and are not
-/// in the record (speed, region, shares of several models) are not known here.
+/// A gateway holds a part of the book. A record that it found a row for was priced by it, and stays as it is even
+/// where that row has no price for the call. So does one without any usage: no count is not a cost of zero.
 pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bool {
     let asked = record.cost_status == CostStatus::Unpriced
-        && record.price_version.is_none()
         && record.charges.is_empty()
-        && record.outcome != Outcome::Denied;
-    if !asked || record.usage.is_empty() {
+        && record.price_basis.iter().all(|basis| basis.step.is_none());
+    if !asked {
         return false;
     }
-    let tier = record.service_tier.as_deref().map(|tier| ("service_tier", tier));
-    let facts = Facts {
-        provider: &record.provider,
-        response_model: record.response_model.as_deref(),
-        request_model: record.request_model.as_deref(),
-        time_ms: record.time_ms,
-        conditions: tier.as_slice(),
-    };
-    let priced = book.price(&facts, &record.usage);
-    if priced.charges.is_empty() {
+    let Some((priced, status)) = book.price_again(record) else { return false };
+    let reserved = status == CostStatus::Free;
+    if priced.charges.is_empty() && !reserved {
         return false;
     }
-    record.cost_status = priced.status(is_measured(record));
+    record.cost_status = status;
     record.charges = priced.charges;
     record.price_basis = priced.basis;
     record.cost_usd = priced.cost;
@@ -36,24 +27,12 @@ pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bo
     true
 }
 
-/// Whether the usage is the provider's own, as the gateway would have said; in doubt it is an estimate.
-///
-/// A gateway notes `no_usage` where it had to estimate an answer that ended well. Of one that broke off, or
-/// failed after it had begun, the record alone does not tell.
-fn is_measured(record: &UsageRecord) -> bool {
-    let told = match record.outcome {
-        Outcome::Ok => true,
-        Outcome::Error => record.status.is_some_and(|status| status >= 400),
-        Outcome::ClientAbort | Outcome::UpstreamAbort | Outcome::Denied => false,
-    };
-    told && !record.notes.iter().any(|note| matches!(note, Note::NoUsage | Note::Recovered))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use tollgate_core::money::Picodollars;
-    use tollgate_core::price::{Price, PricedModel, Rates, Sheet, Variant};
+    use tollgate_core::price::{Price, PricedModel, Rates, Sheet, Step, Variant};
+    use tollgate_core::record::{Note, Outcome, PriceBasis};
     use tollgate_core::usage::{Kind, Usage};
 
     fn sheet(input: i128) -> Sheet {
@@ -102,6 +81,17 @@ mod tests {
     }
 
     #[test]
+    fn a_call_of_a_gateway_without_the_row_is_priced_with_the_facts_that_it_kept() {
+        let mut record = unpriced();
+        record.price_version = Some("v9".into());
+        let facts = [("service_tier".to_owned(), "flex".to_owned())].into();
+        record.price_basis = vec![PriceBasis { model: "gpt-x".into(), facts, ..PriceBasis::default() }];
+        assert!(price_on_arrival(&mut record, &book()));
+        assert_eq!((record.cost_usd.as_pico(), record.cost_status), (35, CostStatus::Measured));
+        assert_eq!(record.price_basis[0].step, Some(Step::Exact));
+    }
+
+    #[test]
     fn usage_that_is_not_the_providers_own_is_an_estimate() {
         type Spoil = fn(&mut UsageRecord);
         let cases: &[(CostStatus, Spoil)] = &[
@@ -138,7 +128,7 @@ mod tests {
         let cases: &[Spoil] = &[
             |r| r.cost_status = CostStatus::Estimated,
             |r| r.cost_status = CostStatus::Free,
-            |r| r.price_version = Some("v1".into()),
+            |r| r.price_basis = vec![PriceBasis { step: Some(Step::Exact), ..PriceBasis::default() }],
             |r| r.outcome = Outcome::Denied,
             |r| r.usage = Usage::default(),
             |r| r.request_model = Some("unknown".into()),

@@ -13,7 +13,7 @@ use tollgate_core::estimate::Learned;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::PriceBook;
 use tollgate_core::provider::Target;
-use tollgate_core::record::{CostStatus, Outcome, UsageRecord};
+use tollgate_core::record::{CostStatus, Outcome, PriceBasis, UsageRecord};
 use tollgate_core::usage::Usage;
 
 use super::Cut;
@@ -69,6 +69,9 @@ pub struct Metered {
     pub cost_usd: Picodollars,
     /// How far that can be trusted.
     pub cost_status: CostStatus,
+    /// Which rows of the book were used and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub price_basis: Vec<PriceBasis>,
     /// What the provider said that it cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_cost_usd: Option<Picodollars>,
@@ -150,6 +153,7 @@ impl Metered {
             usage: record.usage,
             cost_usd: record.cost_usd,
             cost_status: record.cost_status,
+            price_basis: record.price_basis,
             provider_cost_usd: record.provider_cost_usd,
         }
     }

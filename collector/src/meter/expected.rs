@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::Value;
+use tollgate_core::price::Step;
 use tollgate_core::record::CostStatus;
 use tollgate_core::usage::{CacheTtl, Usage};
 
+use super::costs::Costs;
 use super::{Exchange, Metered};
 
 /// Counts by provider and API, and each difference.
@@ -14,6 +16,7 @@ use super::{Exchange, Metered};
 pub struct Report {
     rows: BTreeMap<(String, String), Row>,
     differences: Vec<String>,
+    costs: Costs,
 }
 
 /// Exchanges of one provider and API.
@@ -33,6 +36,7 @@ impl Report {
     /// Adds one exchange. Without an expectation it does not count.
     pub fn add(&mut self, exchange: &Exchange, metered: &Metered) {
         let Some(expected) = &exchange.expected else { return };
+        self.costs.add(exchange, metered);
         let row = self.rows.entry((exchange.provider.clone(), exchange.api.clone())).or_default();
         let problems = match expected.get("status").and_then(Value::as_str) {
             Some("usage") => differences(expected, metered),
@@ -58,7 +62,13 @@ impl Report {
         self.differences.is_empty()
     }
 
-    /// The table, and each difference on a line.
+    /// Whether our prices are near enough to what providers say that calls cost: within 1 % in 95 of 100.
+    #[must_use]
+    pub fn prices_are_near(&self) -> bool {
+        self.costs.is_good()
+    }
+
+    /// The table, and each difference on a line; then our prices beside the providers' own.
     #[must_use]
     pub fn print(&self) -> String {
         let mut text = String::new();
@@ -79,6 +89,7 @@ impl Report {
         for difference in &self.differences {
             let _ = writeln!(text, "{difference}");
         }
+        self.costs.print(&mut text);
         text
     }
 }
@@ -91,7 +102,10 @@ fn line(text: &mut String, provider: &str, api: &str, row: Row) {
 fn differences(expected: &Value, metered: &Metered) -> Vec<String> {
     let usage = &metered.usage;
     let mut found = Vec::new();
-    if !matches!(metered.cost_status, CostStatus::Measured | CostStatus::Unpriced | CostStatus::Free) {
+    // A router's call at its vendor's rates is measured, though its price is an estimate.
+    let price_is_likely = metered.price_basis.iter().any(|basis| basis.step.is_some_and(Step::is_estimate));
+    let usage_is_theirs = metered.cost_status != CostStatus::Estimated || price_is_likely;
+    if !usage_is_theirs {
         found.push(format!("cost_status {}", metered.cost_status.name()));
     }
     let mut compare = |name: &str, wanted: Option<u64>, got: Option<u64>| {

@@ -43,7 +43,10 @@ fn newest() -> usize {
 }
 
 /// File `000N_*.sql` is entry N−1 and brings version N−1 to N. Never edited once released.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_records_and_rollups.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_records_and_rollups.sql"),
+    include_str!("migrations/0002_adjustments.sql"),
+];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").
 const APPLICATION_ID: i32 = 0x5447_6174;

@@ -108,6 +108,48 @@ impl Sums {
         Ok(())
     }
 
+    /// Takes others out of these, which contain them.
+    ///
+    /// # Errors
+    /// [`SumsError::OutOfRange`] where they do not; these sums are then half taken and to be thrown away.
+    pub fn take(&mut self, other: &Self) -> Result<(), SumsError> {
+        let mut theirs = other.totals.clone();
+        for (mine, theirs) in self.totals.counts_mut().into_iter().zip(theirs.counts_mut()) {
+            *mine = mine.checked_sub(*theirs).ok_or(SumsError::OutOfRange)?;
+        }
+        for (mine, theirs) in self.totals.money_mut().into_iter().zip(theirs.money_mut()) {
+            *mine = plus_money(*mine, -*theirs)?;
+        }
+        for (kind, theirs) in &other.kinds {
+            let mine = self.kinds.entry(*kind).or_default();
+            mine.quantity = mine.quantity.checked_sub(theirs.quantity).ok_or(SumsError::OutOfRange)?;
+            mine.cost = plus_money(mine.cost, -theirs.cost)?;
+        }
+        self.kinds.retain(|_, sum| *sum != KindSum::default());
+        Ok(())
+    }
+
+    /// The money that these have more than others, without counts: what a closed month leaves to the open one.
+    ///
+    /// # Errors
+    /// [`SumsError::OutOfRange`].
+    pub fn money_since(&self, before: &Self) -> Result<Self, SumsError> {
+        let mut more = Self::default();
+        let (mut after, mut old) = (self.totals.clone(), before.totals.clone());
+        let money = after.money_mut().into_iter().zip(old.money_mut());
+        for (more, (after, old)) in more.totals.money_mut().into_iter().zip(money) {
+            *more = plus_money(*after, -*old)?;
+        }
+        for kind in self.kinds.keys().chain(before.kinds.keys()) {
+            let cost = |sums: &Self| sums.kinds.get(kind).map_or(Picodollars::ZERO, |sum| sum.cost);
+            let cost = plus_money(cost(self), -cost(before))?;
+            if cost != Picodollars::ZERO {
+                more.kinds.insert(*kind, KindSum { quantity: 0, cost });
+            }
+        }
+        Ok(more)
+    }
+
     /// The bytes of a rollup row.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -365,6 +407,16 @@ mod tests {
             let bytes = sums.encode();
             prop_assert_eq!(Sums::decode(&bytes), Ok(sums.clone()));
             prop_assert_eq!(Totals::decode(&bytes), Ok(sums.totals));
+        }
+
+        #[test]
+        fn what_is_added_can_be_taken_out_again(mine in any_sums(), theirs in any_sums()) {
+            let mut sum = mine.clone();
+            if sum.add(&theirs).is_ok() && sum.take(&theirs).is_ok() {
+                let mut kept = mine;
+                kept.kinds.retain(|_, sum| *sum != KindSum::default());
+                prop_assert_eq!(sum, kept);
+            }
         }
 
         #[test]

@@ -12,8 +12,10 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use super::StoreError;
+use super::adjust::{self, Correction};
 use super::batch::{Batch, RecordRow, Sender};
 use super::dims::Dims;
+use super::months::{self, Closing, Month};
 use super::sums::Sums;
 
 /// What became of a batch.
@@ -33,6 +35,10 @@ pub(super) enum Job {
     Ingest(Batch, oneshot::Sender<Result<Stored, StoreError>>),
     /// Say whether writing works.
     Probe(oneshot::Sender<Result<(), StoreError>>),
+    /// Correct prices, made at this time; say how many were.
+    Correct(Vec<Correction>, u64, oneshot::Sender<Result<u64, StoreError>>),
+    /// Close a month at this time.
+    Close(Month, u64, oneshot::Sender<Result<Closing, StoreError>>),
 }
 
 /// The writer's state: its connection and the ids of all dimensions.
@@ -107,6 +113,15 @@ impl Writer {
                 let _ = answer.send(self.probe());
                 0
             }
+            Job::Correct(corrections, now_ms, answer) => {
+                let done = self.alone(|transaction| adjust::correct(transaction, &corrections, now_ms));
+                let _ = answer.send(done);
+                corrections.len()
+            }
+            Job::Close(month, now_ms, answer) => {
+                let _ = answer.send(self.alone(|transaction| months::close(transaction, month, now_ms)));
+                0
+            }
         }
     }
 
@@ -132,8 +147,20 @@ impl Writer {
         }
     }
 
+    /// Does something in a transaction of its own.
+    fn alone<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
+    }
+
     fn transact(&mut self, batches: &[Batch]) -> Result<Vec<Stored>, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let end_hour = months::end_hour(&transaction)?;
         let mut rollups = Rollups::default();
         let mut all = Vec::with_capacity(batches.len());
         for batch in batches {
@@ -141,7 +168,13 @@ impl Writer {
             for row in &batch.rows {
                 let dims = intern(&transaction, &mut self.dims, &row.dims)?;
                 if insert(&transaction, row, dims)? {
-                    rollups.add(row, dims)?;
+                    let mut hour = row.time_ms.div_euclid(MS_PER_HOUR);
+                    if hour < end_hour {
+                        let now_ms = batch.sender.received_ms;
+                        hour = adjust::open_hour(end_hour, now_ms);
+                        adjust::note_late(&transaction, row.id, dims, &row.sums, hour, now_ms)?;
+                    }
+                    rollups.add(hour, row, dims)?;
                     stored.stored = stored.stored.saturating_add(1);
                 } else {
                     stored.duplicates = stored.duplicates.saturating_add(1);
@@ -189,8 +222,7 @@ struct Rollups {
 }
 
 impl Rollups {
-    fn add(&mut self, row: &RecordRow, dims: i64) -> Result<(), StoreError> {
-        let hour = row.time_ms.div_euclid(MS_PER_HOUR);
+    fn add(&mut self, hour: i64, row: &RecordRow, dims: i64) -> Result<(), StoreError> {
         self.hours.entry((hour, dims)).or_default().add(&row.sums)?;
         Ok(())
     }

@@ -50,6 +50,16 @@ impl Client {
         answer(request.send(body))
     }
 
+    /// A request that changes something, with the token of changes or without one.
+    pub fn change(&self, method: &str, path: &str, token: Option<&str>) -> Answer {
+        let url = self.url(path);
+        let mut request = if method == "PUT" { agent().put(url) } else { agent().post(url) };
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        answer(request.send_empty())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }

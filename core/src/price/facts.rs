@@ -17,6 +17,10 @@ pub const SERVICE_TIER: &str = "service_tier";
 pub const REQUESTED_TIER: &str = "requested_service_tier";
 /// Region of inference, as the answer or the model's name says.
 pub const GEO: &str = "geo";
+/// Region that only the model's name or the operator says, as records keep it.
+pub const NAME_GEO: &str = "name_geo";
+/// Facts of the answer that a row must have a price for.
+const MUST_BE_COVERED: &[&str] = &[SERVICE_TIER, "speed", GEO, "traffic_type", "search_size"];
 
 /// The facts that are not standard, in one form for every provider.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +54,8 @@ impl<'a> Deciding<'a> {
                 if !is_one_of(word, RESERVED) {
                     deciding.optional.push((SERVICE_TIER, word));
                 }
+            } else if !MUST_BE_COVERED.contains(&fact) {
+                deciding.optional.push((fact, word));
             } else if is_one_of(word, RESERVED) {
                 deciding.reserved = !is_router;
             } else {
@@ -68,6 +74,16 @@ impl<'a> Deciding<'a> {
             deciding.optional.push((GEO, geo));
         }
         deciding
+    }
+
+    /// Adds what the operator says of such calls, where the answer says nothing of it.
+    pub fn also(&mut self, facts: &'a BTreeMap<String, String>) {
+        for (fact, word) in facts {
+            if !self.required.iter().any(|(known, _)| known == fact) {
+                self.optional.retain(|(known, _)| known != fact);
+                self.optional.push((fact, word));
+            }
+        }
     }
 
     /// Whether a variant's conditions all hold.

@@ -41,7 +41,9 @@ use std::hash::{Hash, Hasher};
 
 use serde::Deserialize;
 
-use super::{Daily, MovingAlias, Origin, Price, PriceBook, PricedModel, Rates, Sheet, Tier, Variant};
+use super::{
+    Daily, MovingAlias, NameMap, Origin, Price, PriceBook, PricedModel, Rates, Sheet, Tier, Variant,
+};
 use crate::money::Picodollars;
 use crate::usage::Kind;
 
@@ -85,14 +87,13 @@ impl PriceBook {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let version = version(&models);
-        Ok(Self::new(version, models))
+        Ok(Self::of_models(models, Vec::new()))
     }
 
-    /// A book of these models, its version a hash of them.
+    /// A book of these models and the operator's names, its version a hash of them.
     #[must_use]
-    pub fn of_models(models: Vec<PricedModel>) -> Self {
-        Self::new(version(&models), models)
+    pub fn of_models(models: Vec<PricedModel>, maps: Vec<NameMap>) -> Self {
+        Self::new(version(&models, &maps), models).with_maps(maps)
     }
 }
 
@@ -511,10 +512,10 @@ const fn days_in(year: u64, month: u64) -> u64 {
 
 /// Sixteen hexadecimal digits that name this content (FNV-1a, which is enough to tell versions apart). Where a
 /// fact was read and when ([`Origin`]) is not part of it.
-#[must_use]
-pub fn version(models: &[PricedModel]) -> String {
+fn version(models: &[PricedModel], maps: &[NameMap]) -> String {
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
     models.hash(&mut hash);
+    maps.hash(&mut hash);
     format!("{:016x}", hash.finish())
 }
 

@@ -25,6 +25,8 @@ pub enum Step {
     Respelled,
     /// A router's spelling: parts swapped, or the route left out.
     Router,
+    /// The operator's map.
+    Mapped,
     /// The vendor's row for a call to a router: an estimate.
     Vendor,
     /// The row of the provider whose models this one sells: an estimate.
@@ -49,6 +51,7 @@ impl Step {
             Self::FineTune => "fine_tune",
             Self::Respelled => "respelled",
             Self::Router => "router",
+            Self::Mapped => "mapped",
             Self::Vendor => "vendor",
             Self::Relative => "relative",
         }

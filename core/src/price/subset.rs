@@ -17,7 +17,7 @@ impl PriceBook {
     /// The rows that the first of `wanted` mean, as many as stay below `bytes_max` as JSON, without prices that
     /// ended before `now_ms`. The version is the whole book's: what it prices, the whole prices alike.
     ///
-    /// A row keeps the names that it has in the whole book, so that no name means another row in the part.
+    /// The operator's names are all in it, and their rows come first. A row keeps the names that it has in the whole book, so that no name means another row in the part.
     #[must_use]
     pub fn subset<'w>(
         &self,
@@ -27,26 +27,29 @@ impl PriceBook {
     ) -> Self {
         let mut rows: Vec<&PricedModel> = Vec::new();
         let mut models: Vec<PricedModel> = Vec::new();
-        let mut bytes = ENVELOPE_BYTES;
-        for wanted in wanted {
-            let Some(found) = self.find(&wanted.provider, &wanted.model, now_ms) else { continue };
+        let maps = serde_json::to_vec(&self.maps).map_or(usize::MAX, |json| json.len());
+        let mut bytes = maps.saturating_add(ENVELOPE_BYTES);
+        let mapped = self.maps.iter().map(|map| (map.to_provider.as_str(), map.to_model.as_str()));
+        let wanted = wanted.into_iter().map(|wanted| (wanted.provider.as_str(), wanted.model.as_str()));
+        for (provider, model) in mapped.chain(wanted) {
+            let Some(found) = self.find(provider, model, now_ms) else { continue };
             if rows.iter().any(|row| std::ptr::eq(*row, found.model)) {
                 continue;
             }
             rows.push(found.model);
-            let model = found.model.from_now_on(now_ms);
+            let model = found.model.still_needed(now_ms);
             let size = serde_json::to_vec(&model).map_or(usize::MAX, |json| json.len().saturating_add(1));
             if bytes.saturating_add(size) <= bytes_max && !model.prices.is_empty() {
                 bytes = bytes.saturating_add(size);
                 models.push(model);
             }
         }
-        Self::new(self.version.clone(), models)
+        Self::new(self.version.clone(), models).with_maps(self.maps.clone())
     }
 }
 
 impl PricedModel {
-    fn from_now_on(&self, now_ms: u64) -> Self {
+    fn still_needed(&self, now_ms: u64) -> Self {
         let since = now_ms.saturating_sub(LATE_MS);
         let mut model = self.clone();
         model.prices.retain(|price| price.until_ms.is_none_or(|until| until > since));

@@ -230,7 +230,8 @@ fn catalogue() -> PriceBook {
 
 #[test]
 fn names_find_their_rows_by_the_eight_steps() {
-    let table: &[(&str, &str, Option<(&str, Step)>)] = &[
+    type Expected = Option<(&'static str, Step)>;
+    let table: &[(&str, &str, Expected)] = &[
         // 1: case, paths, escapes, ARNs.
         ("openai", "GPT-4o", Some(("gpt-4o", Step::Exact))),
         ("gemini", "models/gemini-2.0-flash", Some(("gemini-2.0-flash", Step::Exact))),
@@ -348,6 +349,39 @@ fn the_region_of_a_bedrock_name_chooses_its_rates_also_where_the_answer_names_th
 }
 
 #[test]
+fn the_operators_name_means_the_row_and_says_what_the_answer_does_not() {
+    let price =
+        Price { standard: sheet(10, 10), variants: vec![variant(&[("geo", "eu")], 11)], ..Price::default() };
+    let map = |provider: &str, name: &str, geo: Option<&str>| NameMap {
+        provider: provider.into(),
+        name: name.into(),
+        to_provider: "azure".into(),
+        to_model: "gpt-x".into(),
+        facts: geo.map(|geo| ("geo".to_owned(), geo.to_owned())).into_iter().collect(),
+    };
+    let other = Price { standard: sheet(7, 7), ..Price::default() };
+    let book =
+        PriceBook::new("v".into(), vec![model("azure", "gpt-x", price), model("azure", "gpt-y", other)])
+            .with_maps(vec![map("azure", "prod-eu", Some("eu")), map("vllm", "llama", None)]);
+    let read: PriceBook = serde_json::from_str(&serde_json::to_string(&book).unwrap()).unwrap();
+    let usage = Usage { input_tokens: Some(1), ..Usage::default() };
+    for (provider, request_model, response_model, expected) in [
+        ("azure", Some("prod-eu"), None, Some(11)),
+        ("azure", Some("Prod-EU"), Some("gpt-x"), Some(11)),
+        ("azure", Some("gpt-x"), Some("gpt-x"), Some(10)),
+        ("azure", Some("prod-eu"), Some("gpt-y"), Some(7)),
+        ("azure", Some("prod-eu"), Some("gpt-z"), Some(11)),
+        ("vllm", Some("llama"), Some("llama"), Some(10)),
+        ("vllm", Some("prod-eu"), None, None),
+    ] {
+        let facts = Facts { provider, request_model, response_model, ..Facts::default() };
+        let priced = read.price(&facts, &usage);
+        let found = priced.complete.then_some(priced.cost.as_pico());
+        assert_eq!(found, expected, "{provider} {request_model:?} {response_model:?}");
+    }
+}
+
+#[test]
 fn another_sellers_row_is_an_estimate() {
     let usage = Usage { input_tokens: Some(1), ..Usage::default() };
     let facts = Facts { provider: "openrouter", response_model: Some("openai/gpt-5"), ..Facts::default() };
@@ -397,5 +431,109 @@ proptest! {
         for charge in &priced.charges {
             prop_assert_eq!(charge.cost_usd, charge.rate.times(charge.quantity));
         }
+    }
+}
+
+#[cfg(feature = "book")]
+mod over_time {
+    use super::*;
+    use crate::record::UsageRecord;
+
+    fn dated(prices: &[(u64, i128)]) -> PricedModel {
+        let mut model = PricedModel { provider: "p".into(), id: "m".into(), ..PricedModel::default() };
+        for (from_ms, input) in prices {
+            model.set_price(Price { from_ms: *from_ms, standard: sheet(*input, *input), ..Price::default() });
+        }
+        model
+    }
+
+    fn at(model: &PricedModel, time_ms: u64) -> Option<i128> {
+        model.price_at(time_ms)?.standard.rates.of(Kind::Input).map(Picodollars::as_pico)
+    }
+
+    #[test]
+    fn an_override_holds_in_its_period_and_the_rest_stays() {
+        let mut model = dated(&[(0, 10), (1_000, 20)]);
+        let own = Price { from_ms: 500, until_ms: Some(1_500), standard: sheet(5, 5), ..Price::default() };
+        model.set_price(own);
+        let found: Vec<_> = [0, 499, 500, 1_499, 1_500, 9_999].map(|time| at(&model, time)).to_vec();
+        assert_eq!(found, [Some(10), Some(10), Some(5), Some(5), Some(20), Some(20)]);
+    }
+
+    #[test]
+    fn a_discount_scales_its_period_and_is_named() {
+        let mut model = dated(&[(0, 100)]);
+        model.discount((500, Some(800)), None, "0.85", "0.85 (contract)").unwrap();
+        model.discount((600, None), None, "0.5", "0.5 (trial)").unwrap();
+        let found: Vec<_> = [499, 500, 600, 800].map(|time| at(&model, time)).to_vec();
+        assert_eq!(found, [Some(100), Some(85), Some(43), Some(50)]);
+        assert_eq!(model.price_at(700).unwrap().discount.as_deref(), Some("0.85 (contract) × 0.5 (trial)"));
+        assert!(model.discount((0, None), None, "-1", "x").is_err());
+    }
+
+    #[test]
+    fn a_discount_by_route_holds_for_that_route_alone() {
+        let mut model = dated(&[(0, 100)]);
+        model.discount((0, None), Some("internal"), "0.5", "0.5").unwrap();
+        let book = PriceBook::new("v".into(), vec![model]);
+        let usage = Usage { input_tokens: Some(1), ..Usage::default() };
+        for (conditions, cost) in
+            [(vec![], 100), (vec![("route", "internal")], 50), (vec![("route", "other")], 100)]
+        {
+            let facts = Facts {
+                provider: "p",
+                response_model: Some("m"),
+                conditions: &conditions,
+                ..Facts::default()
+            };
+            assert_eq!(book.price(&facts, &usage).cost.as_pico(), cost, "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_priced_again_by_its_own_book_costs_the_same() {
+        let book = book();
+        for (conditions, input) in [
+            (vec![], 50),
+            (vec![], 500),
+            (vec![("service_tier", "flex"), ("geo", "us")], 50),
+            (vec![("requested_service_tier", "flex")], 50),
+        ] {
+            let facts = Facts { conditions: &conditions, ..facts("gpt-x") };
+            let usage = Usage { input_tokens: Some(input), output_tokens: Some(2), ..Usage::default() };
+            let priced = book.price(&facts, &usage);
+            let record = UsageRecord {
+                provider: "openai".into(),
+                response_model: Some("gpt-x".into()),
+                time_ms: 1_000,
+                usage,
+                cost_usd: priced.cost,
+                cost_status: priced.status(true),
+                charges: priced.charges.clone(),
+                price_basis: priced.basis.clone(),
+                ..UsageRecord::default()
+            };
+            let (again, status) = book.price_again(&record).unwrap();
+            assert_eq!((again, status), (priced, CostStatus::Measured), "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_unpriced_is_priced_once_there_is_a_row() {
+        let usage = Usage { input_tokens: Some(3), output_tokens: Some(0), ..Usage::default() };
+        let conditions = &[("service_tier", "flex")];
+        let facts = Facts { conditions, ..facts("gpt-x") };
+        let before = PriceBook::default().price(&facts, &usage);
+        assert_eq!((before.complete, before.basis[0].step), (false, None));
+        let record = UsageRecord {
+            provider: "openai".into(),
+            response_model: Some("gpt-x".into()),
+            time_ms: 1_000,
+            usage,
+            price_basis: before.basis,
+            ..UsageRecord::default()
+        };
+        let (again, status) = book().price_again(&record).unwrap();
+        assert_eq!((again.cost.as_pico(), status), (15, CostStatus::Measured));
     }
 }

@@ -150,7 +150,8 @@ fn amount(kind: Kind, rate: Picodollars) -> String {
 }
 
 /// A TOML basic string.
-fn quoted(text: &str) -> String {
+#[must_use]
+pub fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
         match c {

@@ -215,7 +215,7 @@ fn any_model() -> impl Strategy<Value = PricedModel> {
 proptest! {
     #[test]
     fn what_is_written_reads_back_equal(model in any_model()) {
-        let book = PriceBook::of_models(vec![model]);
+        let book = PriceBook::of_models(vec![model], vec![]);
         let again = read(&book.to_file("openai", ""));
         prop_assert_eq!(again.models(), book.models());
     }

@@ -1,0 +1,113 @@
+//! `/api/v1/reprice`: what a corrected price changes, and its adjustments; `/api/v1/months`: closed months.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::params::Params;
+use super::period::Period;
+use crate::app::{App, now_ms};
+use crate::reprice::{Repriced, reprice};
+use crate::store::{ClosedMonth, Closing, Month, RecordsQuery};
+
+/// `GET /api/v1/reprice`: answers what the book that holds now would change, and changes nothing.
+///
+/// # Errors
+/// For parameters that cannot be used, and when the store fails.
+pub async fn preview(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    Ok(Json(run(&app, params, false).await?).into_response())
+}
+
+/// `POST /api/v1/reprice`: the same, written as adjustments.
+///
+/// # Errors
+/// Without the right token, for parameters that cannot be used, and when the store fails.
+pub async fn apply(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    authorize(&app, &headers)?;
+    Ok(Json(run(&app, params, true).await?).into_response())
+}
+
+/// `GET /api/v1/months`: closed months.
+///
+/// # Errors
+/// When the store fails.
+pub async fn months(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let rows: Vec<Value> = app.store.closed_months().await?.iter().map(shown).collect();
+    Ok(Json(json!({ "rows": rows })).into_response())
+}
+
+/// `PUT /api/v1/months/{month}`: closes a month and all before it.
+///
+/// # Errors
+/// Without the right token, for a month that is not one or not over, and when the store fails.
+pub async fn close(
+    State(app): State<Arc<App>>,
+    Path(month): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    authorize(&app, &headers)?;
+    let parsed: Month =
+        month.parse().map_err(|error| ApiError::parameter(format!("`{month}` is {error}")))?;
+    match app.store.close_month(parsed, now_ms()).await? {
+        Closing::Done => {
+            let months = app.store.closed_months().await?;
+            let closed = months.iter().find(|one| one.month == month).map(shown);
+            Ok(Json(closed).into_response())
+        }
+        Closing::Already => Err(ApiError::conflict(format!("`{month}` is closed, or a later month is"))),
+        Closing::NotOver => Err(ApiError::conflict(format!("`{month}` is not over yet"))),
+    }
+}
+
+fn shown(month: &ClosedMonth) -> Value {
+    let closed = i64::try_from(month.closed_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    json!({
+        "month": month.month,
+        "closed": closed.map(|time| time.to_string()),
+        "calls": month.totals.calls,
+        "cost_usd": month.totals.cost,
+    })
+}
+
+async fn run(app: &App, mut params: Params, write: bool) -> Result<Repriced, ApiError> {
+    let period = Period::read(&mut params, Timestamp::now())?;
+    let filters = params.filters();
+    params.finish()?;
+    if period.from.is_none() {
+        return Err(ApiError::parameter("`from` or `since` is missing; say from when on to price again"));
+    }
+    let query = RecordsQuery {
+        from_ms: period.from.map(Timestamp::as_millisecond),
+        to_ms: period.to.map(Timestamp::as_millisecond),
+        filters,
+        ..RecordsQuery::default()
+    };
+    let _alone = app.repricing.lock().await;
+    Ok(reprice(&app.store, &app.prices.book(), query, write, now_ms()).await?)
+}
+
+/// Whether a request that changes something may.
+fn authorize(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(ApiError::unauthorized());
+    };
+    let token = value.as_bytes().split_at_checked(BEARER.len());
+    let is_right = token.is_some_and(|(scheme, token)| {
+        scheme.eq_ignore_ascii_case(BEARER) && app.admin_token.as_ref().is_some_and(|right| right.is(token))
+    });
+    if is_right { Ok(()) } else { Err(ApiError::unauthorized()) }
+}
+
+const BEARER: &[u8] = b"Bearer ";

@@ -1,0 +1,59 @@
+//! The rows of the price book that a gateway gets.
+
+use std::collections::BTreeSet;
+
+use tollgate_core::price::{PriceBook, PricedModel, Wanted};
+use tollgate_core::sync::BOOK_BYTES_MAX;
+
+use super::ApiError;
+use crate::app::{App, now_ms};
+
+/// A part of the book, for a gateway that has another version or wants models that it lacks.
+///
+/// First what it asks for, then what records have named, then the rest by provider, as far as it fits. An empty
+/// book replaces nothing.
+pub(super) async fn for_gateway(
+    app: &App,
+    book: &PriceBook,
+    theirs: Option<&str>,
+    asked: &[Wanted],
+) -> Result<Option<PriceBook>, ApiError> {
+    let is_current = theirs == Some(book.version());
+    let is_known = |wanted: &Wanted| book.find(&wanted.provider, &wanted.model, u64::MAX).is_some();
+    if book.models().is_empty() || (is_current && !asked.iter().any(is_known)) {
+        return Ok(None);
+    }
+    let seen = app.store.models_seen().await?;
+    let seen = seen.into_iter().map(|(provider, model)| Wanted { provider, model });
+    let mut wanted: Vec<Wanted> = asked.to_vec();
+    let mut named: BTreeSet<Wanted> = asked.iter().cloned().collect();
+    for one in seen.chain(usual(book.models())) {
+        if named.insert(one.clone()) {
+            wanted.push(one);
+        }
+    }
+    Ok(Some(book.subset(&wanted, now_ms(), BOOK_BYTES_MAX)))
+}
+
+/// Every model, those of the providers that most calls go to first.
+fn usual(models: &[PricedModel]) -> impl Iterator<Item = Wanted> {
+    let rank =
+        |model: &&PricedModel| USUAL.iter().position(|one| *one == model.provider).unwrap_or(USUAL.len());
+    let mut models: Vec<&PricedModel> = models.iter().collect();
+    models.sort_by_key(rank);
+    models.into_iter().map(|model| Wanted { provider: model.provider.clone(), model: model.id.clone() })
+}
+
+const USUAL: &[&str] = &[
+    "openai",
+    "anthropic",
+    "gemini",
+    "bedrock",
+    "azure",
+    "vertex",
+    "mistral",
+    "groq",
+    "xai",
+    "deepseek",
+    "cohere",
+];

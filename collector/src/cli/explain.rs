@@ -1,0 +1,96 @@
+//! `tollgate records --explain`: one record's price, line by line.
+
+use serde_json::Value;
+
+use super::client::{self, Ask};
+use super::output::{self, Column, ColumnKind, Format};
+
+/// Asks and prints.
+pub(super) fn explain(ask: &Ask, id: &str, format: Format) -> anyhow::Result<()> {
+    let body = ask.get_plain(&format!("/api/v1/records/{id}/explain"))?;
+    if format == Format::Json {
+        return output::print(&body);
+    }
+    output::print(&render(&client::json(&body)?))
+}
+
+fn render(answer: &Value) -> String {
+    let text = |value: &Value, name: &str| match value.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(value) => value.to_string(),
+    };
+    let list =
+        |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut out = vec![
+        format!("record {} of {}", text(answer, "id"), text(answer, "time")),
+        format!(
+            "{}: asked for {}, answered by {}",
+            text(answer, "provider"),
+            or(&text(answer, "request_model"), "no model"),
+            or(&text(answer, "response_model"), "no model")
+        ),
+        format!("price book {}", or(&text(answer, "price_version"), "none")),
+    ];
+    for row in list(answer, "rows") {
+        let from = text(&row, "from");
+        let from = if from.is_empty() { String::new() } else { format!(" from {from}") };
+        out.push(format!("row {}{from}: {}", text(&row, "model"), text(&row, "why")));
+        let source = text(&row, "source");
+        if !source.is_empty() {
+            out.push(format!("  read at {source} on {}", text(&row, "checked")));
+        }
+        let note = text(&row, "note");
+        if !note.is_empty() {
+            out.push(format!("  note: {note}"));
+        }
+    }
+    let columns = LINES.map(|(name, kind)| Column::new(name, kind));
+    let lines: Vec<Vec<String>> = list(answer, "lines")
+        .iter()
+        .map(|line| LINES.iter().map(|(name, _)| text(line, name)).collect())
+        .collect();
+    let total = ["sum", "", "", "", "", &text(answer, "cost_usd")].map(str::to_owned);
+    out.push(String::new());
+    out.push(output::table(&columns, &lines, Some(&total)));
+    out.push(format!("status {}", text(answer, "cost_status")));
+    let said = text(answer, "provider_cost_usd");
+    if !said.is_empty() {
+        out.push(format!("the provider says {said}"));
+    }
+    for adjustment in list(answer, "adjustments") {
+        out.push(format!(
+            "adjustment ({}) made {}, booked {}: {} to {}",
+            text(&adjustment, "reason"),
+            text(&adjustment, "made"),
+            text(&adjustment, "booked"),
+            text(&adjustment, "amount_usd"),
+            text(&adjustment, "cost_usd")
+        ));
+    }
+    if !list(answer, "adjustments").is_empty() {
+        out.push(format!("with adjustments {}", text(answer, "adjusted_cost_usd")));
+    }
+    if let Some(today) = answer.get("today").filter(|today| !today.is_null()) {
+        out.push(format!(
+            "by today's book {}: {} ({})",
+            text(today, "price_version"),
+            text(today, "cost_usd"),
+            text(today, "cost_status")
+        ));
+    }
+    out.join("\n")
+}
+
+fn or<'a>(text: &'a str, instead: &'a str) -> &'a str {
+    if text.is_empty() { instead } else { text }
+}
+
+const LINES: [(&str, ColumnKind); 6] = [
+    ("model", ColumnKind::Text),
+    ("kind", ColumnKind::Text),
+    ("quantity", ColumnKind::Count),
+    ("rate", ColumnKind::Text),
+    ("discount", ColumnKind::Text),
+    ("cost_usd", ColumnKind::Money),
+];

@@ -1,0 +1,118 @@
+//! Pricing a record again, from what it keeps: after a correction of the book, or where its gateway had no row.
+
+use std::collections::BTreeMap;
+
+use super::facts::{Deciding, NAME_GEO, SERVICE_TIER};
+use super::{Facts, PriceBook, Priced};
+use crate::record::{CostStatus, Note, Outcome, PriceBasis, UsageRecord};
+use crate::usage::Kind;
+
+impl PriceBook {
+    /// What a record costs by this book, with the status that it then has; `None` where there is nothing to price:
+    /// a call that was refused, that is free, or of which no count is known.
+    ///
+    /// A call that several models worked on keeps the split of its charges.
+    #[must_use]
+    pub fn price_again(&self, record: &UsageRecord) -> Option<(Priced, CostStatus)> {
+        let nothing = record.outcome == Outcome::Denied
+            || record.cost_status == CostStatus::Free
+            || record.usage.is_empty();
+        if nothing {
+            return None;
+        }
+        let kept = kept_facts(record);
+        let conditions: Vec<(&str, &str)> =
+            kept.iter().map(|(fact, word)| (fact.as_str(), word.as_str())).collect();
+        let facts = Facts {
+            provider: &record.provider,
+            response_model: record.response_model.as_deref(),
+            request_model: record.request_model.as_deref(),
+            time_ms: record.time_ms,
+            conditions: &conditions,
+        };
+        let priced = match models(record).as_slice() {
+            [] | [_] => self.price(&facts, &record.usage),
+            several => self.price_parts(record, &facts, several),
+        };
+        let status = priced.status(is_measured(record));
+        Some((priced, status))
+    }
+
+    fn price_parts(&self, record: &UsageRecord, facts: &Facts<'_>, models: &[&str]) -> Priced {
+        let mut total = Priced { complete: true, ..Priced::default() };
+        for model in models {
+            let charges = || record.charges.iter().filter(|charge| charge.model == *model);
+            let input = charges().filter(|charge| charge.kind.is_input()).map(|charge| charge.quantity).sum();
+            let deciding = Deciding::of(facts.provider, facts.conditions, None, facts.time_ms);
+            let found = self.find(facts.provider, model, facts.time_ms);
+            let chosen = found.and_then(|found| found.model.choose(facts.time_ms, &deciding, input));
+            let mut basis = PriceBasis {
+                model: (*model).to_owned(),
+                facts: deciding.to_map(),
+                step: found.map(|found| found.step),
+                ..PriceBasis::default()
+            };
+            match &chosen {
+                Some(chosen) => chosen.explain(&mut basis),
+                None => total.complete = false,
+            }
+            for charge in charges() {
+                match chosen.as_ref().and_then(|chosen| chosen.rates.of(charge.kind)) {
+                    Some(rate) => total.charge(model, charge.kind, charge.quantity, rate),
+                    None => total.complete = false,
+                }
+            }
+            total.basis.push(basis);
+        }
+        total
+    }
+}
+
+/// What the record keeps of the facts that chose its price; of an older record only the service tier is known.
+fn kept_facts(record: &UsageRecord) -> BTreeMap<String, String> {
+    let mut kept: BTreeMap<String, String> = BTreeMap::new();
+    for (fact, word) in record.price_basis.iter().flat_map(|basis| &basis.facts) {
+        // The name says it again, and the operator's map too.
+        if fact != NAME_GEO {
+            kept.entry(fact.clone()).or_insert_with(|| word.clone());
+        }
+    }
+    if record.price_basis.is_empty()
+        && let Some(tier) = &record.service_tier
+    {
+        kept.insert(SERVICE_TIER.to_owned(), tier.clone());
+    }
+    kept
+}
+
+fn models(record: &UsageRecord) -> Vec<&str> {
+    let mut models: Vec<&str> = Vec::new();
+    for charge in record.charges.iter().filter(|charge| charge.kind != Kind::Request) {
+        if !models.contains(&charge.model.as_str()) {
+            models.push(&charge.model);
+        }
+    }
+    models
+}
+
+/// Whether the usage is the provider's own, as the gateway would have said; in doubt it is an estimate.
+///
+/// A gateway notes `no_usage` where it had to estimate an answer that ended well. Of one that broke off, or
+/// failed after it had begun, the record alone does not tell.
+fn is_measured(record: &UsageRecord) -> bool {
+    match record.cost_status {
+        CostStatus::Measured => return true,
+        CostStatus::Estimated
+            if record.price_basis.iter().all(|basis| basis.step.is_none_or(|step| !step.is_estimate())) =>
+        {
+            return false;
+        }
+        _ => {}
+    }
+    let told = match record.outcome {
+        Outcome::Ok => true,
+        Outcome::Error => record.status.is_some_and(|status| status >= 400),
+        Outcome::ClientAbort | Outcome::UpstreamAbort | Outcome::Denied => false,
+    };
+    told && !record.notes.iter().any(|note| matches!(note, Note::NoUsage | Note::Recovered))
+}
