@@ -288,6 +288,7 @@ fn a_gateway_gets_the_book_that_it_does_not_have_and_its_early_calls_are_priced(
         id: "gpt-x".into(),
         aliases: vec![],
         dated: vec!["gpt-x".into()],
+        moving: vec![],
         prices: vec![Price {
             standard: Sheet {
                 rates: Rates([(Kind::Input, "0.00000125".parse().unwrap())].into()),

@@ -16,7 +16,7 @@ use tiktoken_rs::CoreBPE;
 use tollgate_core::estimate::Learned;
 use tollgate_core::json::{Scanner, Sink};
 use tollgate_core::meter::Meter;
-use tollgate_core::provider::{Api, Target};
+use tollgate_core::provider::Target;
 use tollgate_core::sse::{Events, SseDecoder};
 use tollgate_core::wire::{Family, Field};
 

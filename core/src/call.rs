@@ -5,7 +5,7 @@
 use crate::attribution::{Attribution, AttributionSource};
 use crate::estimate::{Learned, Passed};
 use crate::meter::{Body, Meter};
-use crate::price::{Facts, PriceBook, Priced};
+use crate::price::{Facts, PriceBook, Priced, facts};
 use crate::provider::{Api, Target};
 use crate::record::{CostStatus, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
@@ -208,6 +208,30 @@ impl Call {
             .collect()
     }
 
+    /// The ids under which work that this call started, or asked after, will be fetched.
+    #[must_use]
+    pub fn leads_to(&self) -> Vec<String> {
+        let Some(reading) = self.answer.as_ref().map(|answer| answer.meter.reading()) else {
+            return Vec::new();
+        };
+        if !self.goes_on() && self.target.api != Api::Deferred {
+            return Vec::new();
+        }
+        [reading.id(), reading.output_file()].into_iter().flatten().map(str::to_owned).collect()
+    }
+
+    /// Whether the provider has reported counts so far.
+    #[must_use]
+    pub fn is_reported(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.meter.reported().is_some())
+    }
+
+    /// Who makes it, as far as it is known.
+    #[must_use]
+    pub const fn attribution(&self) -> (&Attribution, AttributionSource) {
+        (&self.attribution, self.attribution_source)
+    }
+
     /// Whether everything of this call is in the records of its turns, so that it has none itself.
     #[must_use]
     pub fn is_settled_by_turns(&self) -> bool {
@@ -299,6 +323,7 @@ impl Call {
             // Paid when the result is fetched.
             Some(normalised) if api == Api::Deferred => Measure::Elsewhere(normalised),
             Some(_) if api.is_free() => Measure::Nothing,
+            _ if self.goes_on() => Measure::Nothing,
             Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
             Some(normalised) => Measure::Reported(normalised),
             None if api.is_free() || (refused && !aborted) => Measure::Nothing,
@@ -306,6 +331,7 @@ impl Call {
             None if api.is_session() => Measure::Nothing,
             None => Measure::from_estimate(estimate()),
         };
+        let measure = measure.named(service_tier.as_deref());
         let unseen =
             end.attempts.filter(|_| end.charge_retries).map_or(0, |attempts| attempts.saturating_sub(1));
         let attempt = self.request.input_estimate().filter(|_| unseen > 0 && api.reads_text());
@@ -313,6 +339,14 @@ impl Call {
             Some(input) => Consumed { measure: measure.with_attempts(unseen, input), service_tier },
             None => Consumed { measure, service_tier },
         }
+    }
+
+    /// The work goes on without the caller: what it costs shows when its result is fetched.
+    fn goes_on(&self) -> bool {
+        // A stream says "in progress" until its end.
+        self.answer
+            .as_ref()
+            .is_some_and(|answer| answer.meter.body() == Body::Json && answer.meter.reading().goes_on())
     }
 
     fn is_partial(&self) -> bool {
@@ -403,6 +437,17 @@ impl Measure {
         Self::Retried(normalised)
     }
 
+    /// With the service tier that the answer named outside of its usage.
+    fn named(mut self, service_tier: Option<&str>) -> Self {
+        if let (Self::Reported(normalised) | Self::Estimated(normalised), Some(tier)) =
+            (&mut self, service_tier)
+            && normalised.service_tier().is_none()
+        {
+            normalised.conditions.push((facts::SERVICE_TIER, tier.to_owned()));
+        }
+        self
+    }
+
     fn apply(self, record: &mut UsageRecord, book: Option<&PriceBook>) {
         let (normalised, measured) = match self {
             Self::Nothing => {
@@ -440,6 +485,7 @@ impl Measure {
         record.cost_usd = priced.cost;
         record.cost_status = priced.status(measured);
         record.charges = priced.charges;
+        record.price_basis = priced.basis;
     }
 }
 
@@ -450,8 +496,8 @@ fn price(record: &UsageRecord, normalised: &Normalised, book: Option<&PriceBook>
     };
     let mut conditions: Vec<(&str, &str)> =
         normalised.conditions.iter().map(|(fact, value)| (*fact, value.as_str())).collect();
-    if let Some(tier) = &record.service_tier {
-        conditions.push(("service_tier", tier));
+    if let (Some(tier), None) = (&record.service_tier, normalised.service_tier()) {
+        conditions.push((facts::REQUESTED_TIER, tier));
     }
     let facts = Facts {
         provider: &record.provider,
@@ -463,26 +509,20 @@ fn price(record: &UsageRecord, normalised: &Normalised, book: Option<&PriceBook>
     if normalised.shares.is_empty() {
         return book.price(&facts, &normalised.usage);
     }
-    let mut total = Priced { complete: true, ..Priced::default() };
+    let mut total = Priced { complete: true, reserved: true, ..Priced::default() };
     for share in &normalised.shares {
         let facts = match &share.model {
             Some(model) => Facts { response_model: Some(model), request_model: None, ..facts },
             None => facts,
         };
-        let part = book.price(&facts, &share.usage);
-        total.cost += part.cost;
-        total.complete &= part.complete;
-        total.charges.extend(part.charges);
+        total.add(book.price(&facts, &share.usage));
     }
     let tools = Usage {
         web_searches: normalised.usage.web_searches,
         web_fetches: normalised.usage.web_fetches,
         ..Usage::default()
     };
-    let part = book.price(&facts, &tools);
-    total.cost += part.cost;
-    total.complete &= part.complete;
-    total.charges.extend(part.charges);
+    total.add(book.price(&facts, &tools));
     total
 }
 
@@ -503,6 +543,7 @@ impl Answer {
             (unexpected, Note::UnexpectedContent),
             (ending == Ending::Complete && self.meter.is_cut(), Note::TruncatedAnswer),
             (in_stream, Note::ErrorInStream),
+            (body == Body::Json && self.meter.reading().goes_on(), Note::Deferred),
         ]
         .into_iter()
         .filter_map(|(holds, note)| holds.then_some(note))
@@ -540,9 +581,8 @@ mod tests {
         let model = PricedModel {
             provider: "openai".into(),
             id: "m".into(),
-            aliases: vec![],
-            dated: vec![],
             prices: vec![price],
+            ..PricedModel::default()
         };
         PriceBook::new("v1".into(), vec![model])
     }
@@ -689,6 +729,15 @@ mod tests {
                     ..CHAT
                 },
                 "ok unpriced in=Some(7) out=Some(2) pico=0 []",
+            ),
+            (
+                "work that goes on",
+                Exchange {
+                    path: "/v1/responses",
+                    answer: r#"{"id":"resp_1","status":"queued","model":"m","usage":null}"#,
+                    ..CHAT
+                },
+                "ok free in=None out=None pico=0 [Deferred]",
             ),
             (
                 "free operation",

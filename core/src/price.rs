@@ -1,18 +1,40 @@
 //! The price book: which rates hold for a call, and what the call costs at them.
+//!
+//! | module | knows |
+//! | --- | --- |
+//! | [`names`] | what a model's name can look like: the steps from a provider's word to a row |
+//! | `index` | which row a name means, at a time |
+//! | [`facts`] | what of a call decides its price besides the model |
+//! | `file`, `write` | price files in TOML, read and written |
+//! | `subset` | the part of a book that a gateway needs |
 
+pub mod facts;
 #[cfg(feature = "book")]
 mod file;
+mod index;
+pub mod names;
+mod subset;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "book")]
+mod write;
 
 #[cfg(feature = "book")]
-pub use file::{EMBEDDED, PriceFile, PriceFileError};
+pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled, version};
+pub use index::{Found, Step};
+pub use subset::Wanted;
+#[cfg(feature = "book")]
+pub use write::day;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::money::Picodollars;
-use crate::record::{Charge, CostStatus};
+use crate::record::{Charge, CostStatus, PriceBasis};
 use crate::usage::{Kind, Usage};
+use facts::Deciding;
+use index::Index;
 
 /// Prices of many models, with their history; what the collector holds and hands to gateways.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -20,11 +42,11 @@ use crate::usage::{Kind, Usage};
 pub struct PriceBook {
     version: String,
     models: Vec<PricedModel>,
-    by_name: HashMap<String, HashMap<String, usize>>,
+    index: Index,
 }
 
 /// One model of one provider.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct PricedModel {
     /// Provider id, such as `openai`.
     pub provider: String,
@@ -36,12 +58,29 @@ pub struct PricedModel {
     /// Names that mean it when a snapshot date or revision follows, as in `gpt-5-2025-08-07`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dated: Vec<String>,
+    /// Names that mean it for a time only, such as `mistral-large-latest`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moving: Vec<MovingAlias>,
     /// Its prices, oldest first; their periods do not overlap.
     pub prices: Vec<Price>,
 }
 
+/// A name whose meaning moves from model to model. Where several rows claim it for one time, the one whose
+/// claim began last has it; outside of all claims it belongs to the row that has it as an alias or id.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct MovingAlias {
+    /// The name.
+    pub name: String,
+    /// Since when it means this model, Unix milliseconds UTC.
+    #[serde(default)]
+    pub from_ms: u64,
+    /// Until when, exclusive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+}
+
 /// What a model costs from one day on.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Price {
     /// Start, Unix milliseconds UTC, inclusive; 0 when it is not known.
     #[serde(default)]
@@ -52,13 +91,35 @@ pub struct Price {
     /// Rates and context tiers of a plain call.
     #[serde(flatten)]
     pub standard: Sheet,
-    /// Rates of other service tiers, speeds and regions; the first that matches holds.
+    /// Rates of other service tiers, speeds, regions and hours: those with more conditions first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Variant>,
+    /// The operator's discount that these rates contain, such as `0.85 (contract 7)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<String>,
+    /// Where the facts come from. Stays with the book's files; gateways do not get it.
+    #[serde(skip)]
+    pub origin: Origin,
+}
+
+/// Where and when a price was read.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Origin {
+    /// Address of the page; the file's where the row names none.
+    pub source: String,
+    /// Day on which it was read, `YYYY-MM-DD`.
+    pub checked: String,
+    /// What a reader should know, such as a difference between sources.
+    pub note: Option<String>,
+}
+
+impl std::hash::Hash for Origin {
+    /// Where a fact was read does not make it another fact.
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
 }
 
 /// Rates by context length.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Sheet {
     /// Rates of a prompt that no tier holds for.
     pub rates: Rates,
@@ -68,7 +129,7 @@ pub struct Sheet {
 }
 
 /// Rates for prompts above a length.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Tier {
     /// Holds for prompts strictly above this many input tokens.
     pub input_above: u64,
@@ -77,17 +138,35 @@ pub struct Tier {
 }
 
 /// Rates under a condition.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Variant {
-    /// Facts that must all hold, such as `service_tier = "flex"`.
+    /// Facts that must all hold, such as `service_tier = "flex"`; a value may be several, split by `|`.
     pub when: BTreeMap<String, String>,
+    /// Hours of the day in which it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily: Option<Daily>,
     /// What holds then.
     #[serde(flatten)]
     pub sheet: Sheet,
+    /// As [`Price::discount`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discount: Option<String>,
+}
+
+/// A window of every day, UTC; one that ends before it starts runs past midnight.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct Daily {
+    /// First minute of the day, inclusive.
+    pub from_minute: u16,
+    /// Last minute of the day, exclusive.
+    pub to_minute: u16,
+    /// Whether it holds from Monday to Friday only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub weekdays: bool,
 }
 
 /// Price of one unit by kind. A kind left out inherits (see [`Kind::inherits`]); it is never zero by omission.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Rates(pub BTreeMap<Kind, Picodollars>);
 
@@ -102,7 +181,7 @@ pub struct Facts<'a> {
     pub request_model: Option<&'a str>,
     /// When the call was admitted, Unix milliseconds UTC.
     pub time_ms: u64,
-    /// Service tier in the provider's word, speed and region, as far as known.
+    /// Service tier in the provider's word, speed and region, as far as known: see [`facts`].
     pub conditions: &'a [(&'a str, &'a str)],
 }
 
@@ -115,26 +194,23 @@ pub struct Priced {
     pub cost: Picodollars,
     /// Whether every quantity has a rate. Where one has none, `cost` is the rest.
     pub complete: bool,
+    /// Whether the row is only a likely one: of the model's vendor, for a call to a router without a row.
+    pub estimated: bool,
+    /// Whether nothing is charged by the unit, because the capacity was bought beforehand.
+    pub reserved: bool,
+    /// Which rows were used and why, one for each model.
+    pub basis: Vec<PriceBasis>,
 }
 
 impl PriceBook {
     /// A book of these models. A name that two models of one provider claim belongs to the first.
     #[must_use]
     pub fn new(version: String, models: Vec<PricedModel>) -> Self {
-        let mut by_name: HashMap<String, HashMap<String, usize>> = HashMap::new();
-        for (index, model) in models.iter().enumerate() {
-            let names = by_name.entry(model.provider.clone()).or_default();
-            for name in std::iter::once(&model.id).chain(&model.aliases) {
-                names.entry(name.clone()).or_insert(index);
-            }
-            for name in &model.dated {
-                names.entry(format!("{name}{DATED}")).or_insert(index);
-            }
-        }
-        Self { version, models, by_name }
+        let index = Index::of(&models);
+        Self { version, models, index }
     }
 
-    /// Name of this state of the book; two books with one version are equal.
+    /// Name of this state of the book. A part of a book ([`PriceBook::subset`]) keeps the whole's version.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
@@ -146,62 +222,194 @@ impl PriceBook {
         &self.models
     }
 
-    /// The model of this provider that `name` means, if the book has it.
+    /// The models, to make another book of.
+    #[must_use]
+    pub fn into_models(self) -> Vec<PricedModel> {
+        self.models
+    }
+
+    /// The model of this provider that `name` means today, if the book has it.
     #[must_use]
     pub fn model(&self, provider: &str, name: &str) -> Option<&PricedModel> {
-        let names = self.by_name.get(provider)?;
-        let name = bare_name(name);
-        let index = names.get(name.as_str()).or_else(|| {
-            let family = without_snapshot(&name)?;
-            names.get(format!("{family}{DATED}").as_str())
-        })?;
-        self.models.get(*index)
+        self.find(provider, name, u64::MAX).map(|found| found.model)
+    }
+
+    /// The row that `name` means at a time, Unix milliseconds UTC, by the steps of [`names`].
+    #[must_use]
+    pub fn find<'b>(&'b self, provider: &str, name: &str, time_ms: u64) -> Option<Found<'b>> {
+        self.index.find(&self.models, provider, name, time_ms)
     }
 
     /// Prices `usage`: the response model's rates, else those of the request model.
+    ///
+    /// Without a row, without a price for that day, or where the answer names a service tier, speed or region
+    /// that the row has no price for, nothing is charged and `complete` is false: unpriced, never free.
     #[must_use]
     pub fn price(&self, facts: &Facts<'_>, usage: &Usage) -> Priced {
-        let row = [facts.response_model, facts.request_model]
-            .into_iter()
-            .flatten()
-            .find_map(|name| self.model(facts.provider, name));
-        let Some((model, rates)) = row.and_then(|model| Some((model, model.rates(facts, usage)?))) else {
+        let Some((found, by)) = self.row(facts) else {
             return Priced::default();
         };
-        let mut priced = Priced { complete: true, ..Priced::default() };
-        for (kind, quantity) in usage.parts().quantities {
-            match rates.of(kind) {
-                Some(rate) => priced.charge(&model.id, kind, quantity, rate),
-                None => priced.complete = false,
-            }
+        let geo = facts.request_model.filter(|_| by == By::Response).and_then(names::geo_of);
+        let deciding = Deciding::of(facts.provider, facts.conditions, found.geo.or(geo), facts.time_ms);
+        let mut basis = PriceBasis {
+            model: found.model.id.clone(),
+            facts: deciding.to_map(),
+            step: Some(found.step),
+            ..PriceBasis::default()
+        };
+        let mut priced =
+            Priced { estimated: found.step.is_estimate(), reserved: deciding.reserved, ..Priced::default() };
+        if let Some(chosen) = found.model.choose(facts.time_ms, &deciding, usage.input_tokens.unwrap_or(0)) {
+            priced.complete = true;
+            basis.from_ms = chosen.price.from_ms;
+            basis.variant = chosen.variant.map(Variant::label);
+            basis.input_above = chosen.tier;
+            basis.discount = chosen.discount().map(str::to_owned);
+            priced.charge_all(&found.model.id, chosen.rates, usage);
         }
-        if let Some(rate) = rates.0.get(&Kind::Request) {
-            priced.charge(&model.id, Kind::Request, 1, *rate);
-        }
+        priced.basis.push(basis);
         priced
+    }
+
+    fn row(&self, facts: &Facts<'_>) -> Option<(Found<'_>, By)> {
+        let response = facts.response_model.map(|name| (name, By::Response));
+        let request = facts.request_model.map(|name| (name, By::Request));
+        [response, request]
+            .into_iter()
+            .flatten()
+            .find_map(|(name, by)| Some((self.find(facts.provider, name, facts.time_ms)?, by)))
+    }
+}
+
+/// By which name a row was found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum By {
+    Response,
+    Request,
+}
+
+/// What holds for a call, of all that a model's row says.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen<'a> {
+    /// The dated price.
+    pub price: &'a Price,
+    /// The variant, unless the standard rates hold.
+    pub variant: Option<&'a Variant>,
+    /// The threshold that the prompt is above.
+    pub tier: Option<u64>,
+    /// The rates.
+    pub rates: &'a Rates,
+}
+
+impl Chosen<'_> {
+    /// The operator's discount in these rates.
+    #[must_use]
+    pub fn discount(&self) -> Option<&str> {
+        let of_variant = self.variant.and_then(|variant| variant.discount.as_deref());
+        of_variant.or(self.price.discount.as_deref())
     }
 }
 
 impl PricedModel {
-    /// The rates that hold for a call, or `None` when no price of this model covers its time or conditions.
+    /// The price that holds at a time, Unix milliseconds UTC.
     #[must_use]
-    pub fn rates(&self, facts: &Facts<'_>, usage: &Usage) -> Option<&Rates> {
-        let price = self.prices.iter().rev().find(|price| price.holds_at(facts.time_ms))?;
-        let matches = |variant: &&Variant| {
-            variant.when.iter().all(|(fact, value)| {
-                facts.conditions.iter().any(|(known, is)| known == fact && is.eq_ignore_ascii_case(value))
-            })
-        };
-        let sheet = price.variants.iter().find(matches).map_or(&price.standard, |variant| &variant.sheet);
-        let input = usage.input_tokens.unwrap_or(0);
+    pub fn price_at(&self, time_ms: u64) -> Option<&Price> {
+        self.prices.iter().rev().find(|price| price.holds_at(time_ms))
+    }
+
+    /// What holds for a call with `input` tokens of prompt, or `None` when no price of this model covers its
+    /// time, or none of that price's variants a fact that must be covered.
+    #[must_use]
+    pub fn choose(&self, time_ms: u64, deciding: &Deciding<'_>, input: u64) -> Option<Chosen<'_>> {
+        let price = self.price_at(time_ms)?;
+        let variant = price.variants.iter().find(|variant| deciding.chooses(variant));
+        if !deciding.covered_by(price, variant) {
+            return None;
+        }
+        let sheet = variant.map_or(&price.standard, |variant| &variant.sheet);
         let tier = sheet.tiers.iter().find(|tier| input > tier.input_above);
-        Some(tier.map_or(&sheet.rates, |tier| &tier.rates))
+        Some(Chosen {
+            price,
+            variant,
+            tier: tier.map(|tier| tier.input_above),
+            rates: tier.map_or(&sheet.rates, |tier| &tier.rates),
+        })
+    }
+
+    /// Every name that means this model at some time, without those that need a snapshot date.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let moving = self.moving.iter().map(|alias| alias.name.as_str());
+        std::iter::once(self.id.as_str()).chain(self.aliases.iter().map(String::as_str)).chain(moving)
     }
 }
 
 impl Price {
-    fn holds_at(&self, time_ms: u64) -> bool {
+    /// Whether it holds at a time, Unix milliseconds UTC.
+    #[must_use]
+    pub fn holds_at(&self, time_ms: u64) -> bool {
         self.from_ms <= time_ms && self.until_ms.is_none_or(|until| time_ms < until)
+    }
+
+    /// Its sheets: the standard one and every variant's.
+    pub fn sheets(&self) -> impl Iterator<Item = &Sheet> {
+        std::iter::once(&self.standard).chain(self.variants.iter().map(|variant| &variant.sheet))
+    }
+
+    /// Its sheets, to change them.
+    pub fn sheets_mut(&mut self) -> impl Iterator<Item = &mut Sheet> {
+        std::iter::once(&mut self.standard).chain(self.variants.iter_mut().map(|variant| &mut variant.sheet))
+    }
+
+    /// Puts the variants in the order in which they are tried: those with more conditions first.
+    pub fn order_variants(&mut self) {
+        self.variants.sort_by_key(|variant| {
+            std::cmp::Reverse(variant.when.len().saturating_add(usize::from(variant.daily.is_some())))
+        });
+    }
+}
+
+impl Sheet {
+    /// Its rates: below every threshold, then of each tier.
+    pub fn all_rates(&self) -> impl Iterator<Item = &Rates> {
+        std::iter::once(&self.rates).chain(self.tiers.iter().map(|tier| &tier.rates))
+    }
+
+    /// Its rates, to change them.
+    pub fn all_rates_mut(&mut self) -> impl Iterator<Item = &mut Rates> {
+        std::iter::once(&mut self.rates).chain(self.tiers.iter_mut().map(|tier| &mut tier.rates))
+    }
+}
+
+impl Variant {
+    /// Its conditions in words, such as `service_tier=flex`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let mut label: Vec<String> =
+            self.when.iter().map(|(fact, value)| format!("{fact}={value}")).collect();
+        label.extend(self.daily.map(|daily| format!("daily={daily}")));
+        label.join(" ")
+    }
+}
+
+impl Daily {
+    /// Whether a time, Unix milliseconds UTC, is in the window.
+    #[must_use]
+    pub fn holds_at(self, time_ms: u64) -> bool {
+        let minute = time_ms / 60_000 % 1_440;
+        // The epoch was a Thursday.
+        if self.weekdays && (time_ms / 86_400_000 + 3) % 7 >= 5 {
+            return false;
+        }
+        let (from, to) = (u64::from(self.from_minute), u64::from(self.to_minute));
+        if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to }
+    }
+}
+
+impl std::fmt::Display for Daily {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { from_minute: from, to_minute: to, weekdays } = self;
+        write!(f, "{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, to / 60, to % 60)?;
+        if *weekdays { f.write_str(" mon-fri") } else { Ok(()) }
     }
 }
 
@@ -219,17 +427,52 @@ impl Rates {
 }
 
 impl Priced {
+    fn charge_all(&mut self, model: &str, rates: &Rates, usage: &Usage) {
+        let by_token = |kind: Kind| kind.is_input() || kind.is_output();
+        for (kind, quantity) in usage.parts().quantities {
+            if self.reserved && by_token(kind) {
+                continue;
+            }
+            match rates.of(kind) {
+                Some(rate) => self.charge(model, kind, quantity, rate),
+                None => self.complete = false,
+            }
+        }
+        if let Some(rate) = rates.0.get(&Kind::Request).filter(|_| !self.reserved) {
+            self.charge(model, Kind::Request, 1, *rate);
+        }
+    }
+
     fn charge(&mut self, model: &str, kind: Kind, quantity: u64, rate: Picodollars) {
         let cost_usd = rate.times(quantity);
         self.cost += cost_usd;
         self.charges.push(Charge { model: model.to_owned(), kind, quantity, rate, cost_usd });
     }
 
+    /// Adds what another model, or another part of the same call, costs.
+    pub fn add(&mut self, part: Self) {
+        self.cost += part.cost;
+        self.complete &= part.complete;
+        self.estimated |= part.estimated;
+        self.reserved &= part.reserved;
+        self.charges.extend(part.charges);
+        for basis in part.basis {
+            if !self.basis.contains(&basis) {
+                self.basis.push(basis);
+            }
+        }
+    }
+
     /// The status of this cost, when its quantities are `measured` or else estimated.
+    ///
+    /// Reserved capacity (OpenAI `scale`, Bedrock `reserved`, Vertex provisioned throughput) was paid for
+    /// beforehand: its tokens have no price of their own, so a call that used nothing else is `free`. What such a
+    /// call is charged by the piece (searches) is charged.
     #[must_use]
-    pub const fn status(&self, measured: bool) -> CostStatus {
-        match (self.complete, measured) {
+    pub fn status(&self, measured: bool) -> CostStatus {
+        match (self.complete, measured && !self.estimated) {
             (false, _) => CostStatus::Unpriced,
+            (true, _) if self.reserved && self.charges.is_empty() => CostStatus::Free,
             (true, true) => CostStatus::Measured,
             (true, false) => CostStatus::Estimated,
         }
@@ -251,122 +494,5 @@ impl From<BookOnTheWire> for PriceBook {
 impl From<PriceBook> for BookOnTheWire {
     fn from(book: PriceBook) -> Self {
         Self { version: book.version, models: book.models }
-    }
-}
-
-/// Lower case, without the path that Google puts before a model's name.
-fn bare_name(name: &str) -> String {
-    let name = name.to_ascii_lowercase();
-    name.rsplit_once("models/").map(|(_, bare)| bare.to_owned()).unwrap_or(name)
-}
-
-/// `gpt-5` of `gpt-5-2025-08-07`, and so on for `-20250929`, `@20250929`, `-0613` and `-001`.
-fn without_snapshot(name: &str) -> Option<&str> {
-    let digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
-    if let Some((family, date)) = name.rsplit_once(['-', '@'])
-        && (digits(date, 8) || digits(date, 4) || digits(date, 3))
-    {
-        return Some(family);
-    }
-    let (rest, day) = name.rsplit_once('-')?;
-    let (rest, month) = rest.rsplit_once('-')?;
-    let (family, year) = rest.rsplit_once('-')?;
-    (digits(day, 2) && digits(month, 2) && digits(year, 4)).then_some(family)
-}
-
-/// Ends the key of a name that must be followed by a snapshot date.
-const DATED: &str = "\u{0}dated";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rate(pico: i128) -> Picodollars {
-        Picodollars::from_pico(pico)
-    }
-
-    fn rates(input: i128, output: i128) -> Rates {
-        Rates([(Kind::Input, rate(input)), (Kind::Output, rate(output))].into())
-    }
-
-    fn book() -> PriceBook {
-        let price = Price {
-            from_ms: 1_000,
-            standard: Sheet {
-                rates: rates(10, 20),
-                tiers: vec![Tier { input_above: 100, rates: rates(30, 40) }],
-            },
-            variants: vec![Variant {
-                when: [("service_tier".to_owned(), "flex".to_owned())].into(),
-                sheet: Sheet { rates: rates(5, 10), tiers: vec![] },
-            }],
-            ..Price::default()
-        };
-        PriceBook::new(
-            "v1".into(),
-            vec![PricedModel {
-                provider: "openai".into(),
-                id: "gpt-x".into(),
-                aliases: vec!["gpt-x-latest".into()],
-                dated: vec!["gpt-x".into()],
-                prices: vec![price],
-            }],
-        )
-    }
-
-    fn cost(facts: &Facts<'_>, input: u64) -> Option<i128> {
-        let usage = Usage { input_tokens: Some(input), output_tokens: Some(1), ..Usage::default() };
-        let priced = book().price(facts, &usage);
-        assert_eq!(priced.cost, priced.charges.iter().map(|charge| charge.cost_usd).sum());
-        priced.complete.then_some(priced.cost.as_pico())
-    }
-
-    fn facts(model: &'static str) -> Facts<'static> {
-        Facts { provider: "openai", response_model: Some(model), time_ms: 1_000, ..Facts::default() }
-    }
-
-    #[test]
-    fn tier_applies_strictly_above_its_threshold() {
-        assert_eq!(cost(&facts("gpt-x"), 100), Some(100 * 10 + 20));
-        assert_eq!(cost(&facts("gpt-x"), 101), Some(101 * 30 + 40));
-    }
-
-    #[test]
-    fn names_match_whole_or_with_a_snapshot_only() {
-        for name in ["gpt-x", "GPT-X", "gpt-x-latest", "gpt-x-2025-08-07", "gpt-x-20250807", "gpt-x-0807"] {
-            assert!(cost(&facts(name), 1).is_some(), "{name}");
-        }
-        for name in ["gpt-x-mini", "gpt-x-mini-2025-08-07", "gpt", "gpt-x-latest-2025-08-07", "gpt-x-25"] {
-            assert_eq!(cost(&facts(name), 1), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_price_holds_from_its_day_on() {
-        assert_eq!(cost(&Facts { time_ms: 999, ..facts("gpt-x") }, 1), None);
-    }
-
-    #[test]
-    fn a_condition_chooses_its_variant() {
-        let flex = Facts { conditions: &[("service_tier", "flex")], ..facts("gpt-x") };
-        assert_eq!(cost(&flex, 1), Some(15));
-    }
-
-    #[test]
-    fn a_rate_left_out_is_inherited_and_never_zero() {
-        let rates = rates(10, 20);
-        for kind in Kind::ALL.into_iter().filter(|kind| kind.is_input()) {
-            assert_eq!(rates.of(kind), Some(rate(10)), "{kind}");
-        }
-        assert_eq!(rates.of(Kind::Reasoning), Some(rate(20)));
-        assert_eq!(rates.of(Kind::WebSearch), None);
-    }
-
-    #[test]
-    fn a_book_reads_back_as_written() {
-        let json = serde_json::to_string(&book()).unwrap();
-        let read: PriceBook = serde_json::from_str(&json).unwrap();
-        assert_eq!(read.models(), book().models());
-        assert!(read.model("openai", "gpt-x-2025-08-07").is_some());
     }
 }

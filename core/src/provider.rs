@@ -15,6 +15,8 @@ pub struct Target {
     pub api: Api,
     /// The model, where the path names it (Azure deployments, Bedrock, Google).
     pub path_model: Option<String>,
+    /// The id of work started earlier whose result this fetches.
+    pub fetches: Option<String>,
 }
 
 /// The endpoints that are told apart.
@@ -42,6 +44,8 @@ pub enum Api {
     Messages,
     /// Anthropic `/v1/messages/batches/{id}/results`: one result a line.
     MessageBatchResults,
+    /// `/files/{id}/content`: the results of an OpenAI batch, one a line, where it is one.
+    BatchOutput,
     /// Google `:generateContent`, `:streamGenerateContent`, and its embeddings.
     GenerateContent,
     /// Google `:embedContent` and `:batchEmbedContents`.
@@ -100,7 +104,7 @@ impl Api {
             Self::Speech => "speech",
             Self::Realtime | Self::Live => "realtime",
             Self::Moderation => "moderation",
-            Self::MessageBatchResults | Self::Deferred => "batch",
+            Self::MessageBatchResults | Self::BatchOutput | Self::Deferred => "batch",
             Self::Rerank => "rerank",
             Self::Ocr => "ocr",
             Self::CountTokens => "count_tokens",
@@ -155,14 +159,14 @@ impl Target {
             Some(id) => known_id(id),
             None => by_host(host).unwrap_or(Cow::Borrowed(UNKNOWN_PROVIDER)),
         };
-        Self { provider, api, path_model }
+        Self { provider, api, path_model, fetches: fetched(path) }
     }
 
     /// A websocket session of which only the provider is known.
     #[must_use]
     pub fn session(provider: &str) -> Self {
         let api = if matches!(provider, "gemini" | "vertex") { Api::Live } else { Api::Realtime };
-        Self { provider: known_id(provider), api, path_model: None }
+        Self { provider: known_id(provider), api, path_model: None, fetches: None }
     }
 }
 
@@ -185,6 +189,19 @@ fn by_host(host: &str) -> Option<Cow<'static, str>> {
         (None, None) => name == *pattern,
     };
     HOSTS.iter().find(|(pattern, _)| matches(pattern)).map(|(_, id)| Cow::Borrowed(*id))
+}
+
+/// The id in a path that fetches a result: a response, an interaction, a batch's results, or a file.
+fn fetched(path: &str) -> Option<String> {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    match segments.as_slice() {
+        [.., "responses", "compact" | "input_tokens"] => None,
+        [.., "responses" | "interactions", id]
+        | [.., "batches", id, "results"]
+        | [.., "files", id, "content"] => Some(decoded(id)),
+        _ => None,
+    }
 }
 
 /// The API that a path asks for, and the model that it names.
@@ -223,8 +240,9 @@ fn by_ending(segments: &[&str]) -> Api {
         [.., "chat", "completions"] => Api::ChatCompletions,
         [.., "completions"] => Api::Completions,
         [.., "responses" | "interactions", _, "cancel"] => Api::Deferred,
-        [.., "responses"] | [.., "responses", "compact"] => Api::Responses,
         [.., "messages", "count_tokens"] | [.., "responses", "input_tokens"] => Api::CountTokens,
+        [.., "responses"] | [.., "responses", _] => Api::Responses,
+        [.., "files", _, "content"] => Api::BatchOutput,
         [.., "embeddings"] if is_ollama(segments) => Api::OllamaEmbed,
         [.., "embeddings"] => Api::Embeddings,
         [.., "images", "generations" | "edits" | "variations"] => Api::Images,
@@ -239,7 +257,7 @@ fn by_ending(segments: &[&str]) -> Api {
         [.., "async-invoke"] | [.., "batchPredictionJobs"] | [.., "model-invocation-job"] => Api::Deferred,
         [.., "realtime", "client_secrets" | "sessions" | "transcription_sessions"] => Api::Deferred,
         [.., "messages"] => Api::Messages,
-        [.., "interactions"] => Api::Interactions,
+        [.., "interactions"] | [.., "interactions", _] => Api::Interactions,
         [.., "api", "chat" | "generate"] => Api::OllamaChat,
         [.., "api", "embed"] => Api::OllamaEmbed,
         [.., "v1" | "v2", "chat" | "generate"] => Api::CohereChat,
@@ -384,6 +402,21 @@ mod tests {
             ("evil-api.openai.com.example", "/", "unknown Other "),
         ] {
             assert_eq!(recognised(host, path), expected, "{host}{path}");
+        }
+    }
+
+    #[test]
+    fn results_of_earlier_work_are_known_by_its_id() {
+        for (path, expected) in [
+            ("/v1/responses/resp_1?stream=true", Some("resp_1")),
+            ("/v1/responses/compact", None),
+            ("/v1/responses", None),
+            ("/v1beta/interactions/v1_x", Some("v1_x")),
+            ("/v1/messages/batches/msgbatch_1/results", Some("msgbatch_1")),
+            ("/v1/files/file-1/content", Some("file-1")),
+            ("/v1/batches/batch_1", None),
+        ] {
+            assert_eq!(Target::recognise(None, "", path).fetches.as_deref(), expected, "{path}");
         }
     }
 

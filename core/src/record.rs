@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Attribution, AttributionSource};
 use crate::money::Picodollars;
+use crate::price::Step;
 use crate::usage::{Kind, Usage};
 
 /// One call, as the filter ships it and the collector keeps it. A field that is not known is absent.
@@ -64,6 +65,9 @@ pub struct UsageRecord {
     /// Version of the price book that priced it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_version: Option<String>,
+    /// Which rows of the book were used and why, one for each model.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub price_basis: Vec<PriceBasis>,
     /// Version of the policy that admitted it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_version: Option<String>,
@@ -114,6 +118,38 @@ pub struct Charge {
     pub rate: Picodollars,
     /// `quantity` × `rate`, exactly.
     pub cost_usd: Picodollars,
+}
+
+/// Which row of the price book was used for a model, and which facts chose the rates in it: enough to explain a
+/// price, and to price the call again after a correction of the book.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct PriceBasis {
+    /// The row: canonical id of its model.
+    pub model: String,
+    /// Start of the dated price, Unix milliseconds UTC; 0 where it is not known.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub from_ms: u64,
+    /// By which step the model's name led to the row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+    /// What was known of the call and is not standard, such as `service_tier`, whether or not a price was found.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+    /// The variant that these facts chose, unless the standard rates held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// The context tier: the prompt was above this many tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_above: Option<u64>,
+    /// The operator's discount in the rates, such as `0.85 (contract 7)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discount: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+const fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 /// How a call ended.
@@ -191,6 +227,9 @@ pub enum Note {
     ErrorInStream,
     /// The answer had no usage where one was due.
     NoUsage,
+    /// The work goes on without the caller, or was started by an earlier call: it is charged where its result is
+    /// fetched, to who started it.
+    Deferred,
     /// Envoy tried more than once, and the attempts that were not seen are charged as their estimated input.
     RetriesCharged,
     /// The gateway's filter died during the call; this record was made from its journal.

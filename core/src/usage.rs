@@ -76,6 +76,12 @@ pub struct Usage {
     /// Search units (Cohere rerank).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search_units: Option<u64>,
+    /// Characters of text spoken, where the provider charges by them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub characters: Option<u64>,
+    /// Sessions of the provider's code interpreter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code_sessions: Option<u64>,
 }
 
 impl Usage {
@@ -103,6 +109,8 @@ impl Usage {
             (Kind::AudioMillisecond, self.audio_ms),
             (Kind::Page, self.pages),
             (Kind::SearchUnit, self.search_units),
+            (Kind::Character, self.characters),
+            (Kind::CodeSession, self.code_sessions),
         ] {
             parts.push(kind, quantity.unwrap_or(0));
         }
@@ -182,6 +190,8 @@ impl Usage {
             &mut self.audio_ms,
             &mut self.pages,
             &mut self.search_units,
+            &mut self.characters,
+            &mut self.code_sessions,
         ]
     }
 }
@@ -248,13 +258,17 @@ pub enum Kind {
     Page,
     /// Search units.
     SearchUnit,
+    /// Characters of text spoken.
+    Character,
+    /// Sessions of a code interpreter.
+    CodeSession,
     /// One for each call, where a provider charges for the call itself.
     Request,
 }
 
 impl Kind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Input,
         Self::CacheRead,
         Self::CacheReadAudio,
@@ -279,6 +293,8 @@ impl Kind {
         Self::AudioMillisecond,
         Self::Page,
         Self::SearchUnit,
+        Self::Character,
+        Self::CodeSession,
         Self::Request,
     ];
 
@@ -310,6 +326,8 @@ impl Kind {
             Self::AudioMillisecond => "audio_ms",
             Self::Page => "page",
             Self::SearchUnit => "search_unit",
+            Self::Character => "character",
+            Self::CodeSession => "code_session",
             Self::Request => "request",
         }
     }
@@ -419,7 +437,7 @@ impl Remainder {
     }
 }
 
-const COUNTS: usize = 20;
+const COUNTS: usize = 22;
 
 #[cfg(test)]
 mod tests {
@@ -433,7 +451,7 @@ mod tests {
             0u64..5_000,
             0..3,
         );
-        (proptest::array::uniform20(count()), ttls).prop_map(|(counts, cache_write_by_ttl)| {
+        (proptest::array::uniform22(count()), ttls).prop_map(|(counts, cache_write_by_ttl)| {
             let mut usage = Usage { cache_write_by_ttl, ..Usage::default() };
             for (field, count) in usage.counts_mut().into_iter().zip(counts) {
                 *field = count;

@@ -73,6 +73,10 @@ pub enum Field {
     End,
     /// The id of the answer, for work that is fetched later.
     Id,
+    /// How far the work is.
+    Status,
+    /// The file that will have, or has, the results of a batch.
+    OutputFile,
 }
 
 /// How several usage objects of one answer combine.
@@ -150,6 +154,8 @@ impl Family {
             Api::Live => &realtime::LIVE,
             Api::Messages => &anthropic::MESSAGES,
             Api::MessageBatchResults => &anthropic::BATCH_RESULTS,
+            Api::BatchOutput => &openai::BATCH_OUTPUT,
+            Api::Deferred => &openai::DEFERRED,
             Api::GenerateContent | Api::EmbedContent => &gemini::GENERATE_CONTENT,
             Api::Interactions => &gemini::INTERACTIONS,
             Api::Predict => &gemini::PREDICT,
@@ -164,7 +170,6 @@ impl Family {
             | Api::Moderation
             | Api::HuggingFaceTask
             | Api::Ocr
-            | Api::Deferred
             | Api::CountTokens
             | Api::Other => &openai::CHAT,
         }
@@ -205,6 +210,8 @@ pub struct Reading {
     transcription_model: Option<String>,
     service_tier: Option<String>,
     id: Option<String>,
+    status: Option<String>,
+    output_file: Option<String>,
     event: Option<String>,
     usage: Map<String, Value>,
     headers: Map<String, Value>,
@@ -233,6 +240,8 @@ impl Reading {
             transcription_model: None,
             service_tier: None,
             id: None,
+            status: None,
+            output_file: None,
             event: None,
             usage: Map::new(),
             headers: Map::new(),
@@ -270,6 +279,18 @@ impl Reading {
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// Whether the answer says that the work goes on without the caller.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        matches!(self.status.as_deref(), Some("queued" | "in_progress"))
+    }
+
+    /// The file with the results of a batch.
+    #[must_use]
+    pub fn output_file(&self) -> Option<&str> {
+        self.output_file.as_deref()
     }
 
     /// Whether the answer said that something went wrong.
@@ -427,6 +448,8 @@ impl Sink<Field> for Reading {
             Field::TranscriptionModel => keep_name(&mut self.transcription_model, raw),
             Field::ServiceTier => keep_name(&mut self.service_tier, raw),
             Field::Id => keep_name(&mut self.id, raw),
+            Field::Status => keep_name(&mut self.status, raw),
+            Field::OutputFile => keep_name(&mut self.output_file, raw),
             Field::Event => {
                 keep_name(&mut self.event, raw);
                 self.has_error |= raw == b"\"error\"" && !self.api.is_session();

@@ -8,8 +8,9 @@ use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling,
 use tollgate_core::call::{Call, End, Ending, ResponseHead};
 use tollgate_core::include_usage::{self, UsageChunkFilter};
 use tollgate_core::provider::{Api, Target};
-use tollgate_core::record::UsageRecord;
+use tollgate_core::record::{Note, UsageRecord};
 
+use crate::deferred;
 use crate::host::{self, Buffer, Headers};
 use crate::lane::JournalSlot;
 use crate::root::Gateway;
@@ -20,6 +21,8 @@ pub struct HttpCall {
     call: Option<Call>,
     slot: Option<JournalSlot>,
     asking: Asking,
+    /// The request is a `POST`.
+    posts: bool,
     request_ended: bool,
     response_ended: bool,
     status: u16,
@@ -56,6 +59,7 @@ impl HttpCall {
             call: None,
             slot: None,
             asking: Asking::No,
+            posts: false,
             request_ended: false,
             response_ended: false,
             status: 0,
@@ -98,9 +102,9 @@ impl HttpCall {
     fn begin(&self, head: &RequestHead, reader: AttributionReader<'_>, now_ms: u64) -> Option<Call> {
         let configured = PROVIDER_PROPERTIES.iter().find_map(|path| text_property(path));
         let target = Target::recognise(configured.as_deref(), &head.authority, &head.path);
-        // Reading lists and files is no call; an unknown POST may be one, and results of a batch and sessions are.
-        let fetched = matches!(target.api, Api::MessageBatchResults | Api::Realtime | Api::Live);
-        if head.method != b"POST" && !fetched {
+        // Reading lists is no call; an unknown POST may be one, and fetching a result and a session are.
+        let known = target.fetches.is_some() || target.api == Api::Deferred || target.api.is_session();
+        if head.method != b"POST" && !(head.method == b"GET" && known) {
             return None;
         }
         let (mut attribution, mut source) = reader.finish();
@@ -112,6 +116,9 @@ impl HttpCall {
                 set_trusted(&mut attribution, trusted.field, &value);
                 source = stronger(source, trusted.source);
             }
+        }
+        if let Some(work) = target.fetches.as_deref().and_then(deferred::recall) {
+            (attribution, source) = (work.attribution, work.source);
         }
         let mut call = Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path);
         call.attribute(attribution, source);
@@ -203,12 +210,6 @@ impl HttpCall {
         self.settle_turns();
         let Some(mut call) = self.call.take() else { return };
         let now_ms = host::now_ms();
-        if call.is_settled_by_turns() {
-            if let Some(slot) = self.slot.take() {
-                self.gateway.clear(slot, now_ms);
-            }
-            return;
-        }
         let book = self.gateway.book();
         let end = End {
             ending: self.ending(),
@@ -216,10 +217,31 @@ impl HttpCall {
             attempts: number_property(b"upstream\0request_attempt_count"),
             charge_retries: self.gateway.config.charge_retries,
         };
-        let record = self.gateway.settle(&mut call, end, book.as_deref());
+        let mut record = self.gateway.settle(&mut call, end, book.as_deref());
+        if !self.is_recorded(&call, &mut record) {
+            if let Some(slot) = self.slot.take() {
+                self.gateway.clear(slot, now_ms);
+            }
+            return;
+        }
         let Ok(json) = serde_json::to_vec(&record) else { return };
         show_in_access_log(&record, &json);
         self.gateway.keep(&record, &json, self.slot.take(), now_ms);
+    }
+
+    /// Whether a call that has ended leaves a record of its own. Work that it started is remembered; work that it
+    /// fetched is charged once.
+    fn is_recorded(&self, call: &Call, record: &mut UsageRecord) -> bool {
+        let (attribution, source) = call.attribution();
+        for id in call.leads_to() {
+            deferred::remember(&id, attribution, source);
+        }
+        if let Some(id) = &call.target().fetches {
+            record.notes.push(Note::Deferred);
+            return call.is_reported() && deferred::claim(id, attribution, source);
+        }
+        let asks = call.target().api == Api::Deferred && !self.posts;
+        !asks && !call.is_settled_by_turns()
     }
 
     /// How the exchange ended. Envoy's details tell an abort from an end, and a provider's answer from its own.
@@ -247,6 +269,7 @@ impl HttpContext for HttpCall {
         #[cfg(feature = "test-panic")]
         ask_to_panic(&head.panic_at);
         self.call = self.begin(&head, reader, now_ms);
+        self.posts = head.method == b"POST";
         panic_if_asked("request_headers");
         if self.call.is_some() {
             let _ = host::set_header(Headers::Request, "accept-encoding", b"identity");

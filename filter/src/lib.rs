@@ -5,6 +5,7 @@
 //! | [`host`] | host calls, as bytes and `Result`; the only place with `unsafe` |
 //! | [`root`] | one plugin in one VM: configuration, ticks |
 //! | [`call`] | one HTTP stream, from Envoy's callbacks to a record |
+//! | [`deferred`] | who started work that is fetched later |
 //! | [`lane`] | a VM's journal and outbox in shared data |
 //! | [`leader`] | which VM of this Envoy talks to the collector |
 //! | [`sync`] | what that VM sends and what it does with the answer |
@@ -12,6 +13,7 @@
 #![allow(missing_docs)] // the SDK's `main!` exports a function without one; nothing else here is public
 
 mod call;
+mod deferred;
 mod host;
 mod lane;
 mod leader;

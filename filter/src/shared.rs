@@ -41,6 +41,11 @@ pub fn outbox(lane: u32, slot: u64) -> String {
     format!("tg/1/lane/{lane}/o/{slot}")
 }
 
+/// A slot for work that is fetched later.
+pub fn deferred(slot: u64) -> String {
+    format!("tg/1/deferred/{slot}")
+}
+
 /// A number at `key`; 0 when there is none.
 pub fn number(key: &str) -> u64 {
     host::shared(key).ok().and_then(|(value, _)| read_number(&value)).unwrap_or(0)

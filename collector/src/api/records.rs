@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tollgate_core::attribution::{Attribution, AttributionSource};
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{Charge, CostStatus, Note, Outcome, PromptShape, UsageRecord};
+use tollgate_core::record::{Charge, CostStatus, Note, Outcome, PriceBasis, PromptShape, UsageRecord};
 use tollgate_core::usage::Usage;
 
 use super::error::ApiError;
@@ -124,6 +124,8 @@ struct Row {
     provider_cost_usd: Option<Picodollars>,
     #[serde(skip_serializing_if = "Option::is_none")]
     price_version: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    price_basis: Vec<PriceBasis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy_version: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,6 +170,7 @@ impl Row {
             cost_status,
             provider_cost_usd,
             price_version,
+            price_basis,
             policy_version,
             attempts,
             duration_ms,
@@ -200,6 +203,7 @@ impl Row {
             cost_status,
             provider_cost_usd,
             price_version,
+            price_basis,
             policy_version,
             attempts,
             duration_ms,

@@ -30,6 +30,7 @@ pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bo
     }
     record.cost_status = priced.status(is_measured(record));
     record.charges = priced.charges;
+    record.price_basis = priced.basis;
     record.cost_usd = priced.cost;
     record.price_version = Some(book.version().to_owned());
     true
@@ -65,15 +66,15 @@ mod tests {
             variants: vec![Variant {
                 when: [("service_tier".to_owned(), "flex".to_owned())].into(),
                 sheet: sheet(5),
+                ..Variant::default()
             }],
             ..Price::default()
         };
         let model = PricedModel {
             provider: "openai".into(),
             id: "gpt-x".into(),
-            aliases: vec![],
-            dated: vec![],
             prices: vec![price],
+            ..PricedModel::default()
         };
         PriceBook::new("v9".into(), vec![model])
     }

@@ -102,6 +102,15 @@ fn texts(record: &UsageRecord) -> Result<(), Refused> {
     ] {
         value.as_deref().map_or(Ok(()), |value| text(field, value, most))?;
     }
+    at_most("price_basis", record.price_basis.len(), LIST_MAX)?;
+    for basis in &record.price_basis {
+        text("price_basis.model", &basis.model, MODEL_BYTES_MAX)?;
+        at_most("price_basis.facts", basis.facts.len(), LIST_MAX)?;
+        let told = [&basis.variant, &basis.discount].into_iter().flatten();
+        for value in basis.facts.keys().chain(basis.facts.values()).chain(told) {
+            text("price_basis", value, MODEL_BYTES_MAX)?;
+        }
+    }
     at_most("tags", who.tags.len(), TAGS_MAX)?;
     for (key, value) in &who.tags {
         text("tags", key, NAME_BYTES_MAX)?;
@@ -145,6 +154,8 @@ fn counts(record: &UsageRecord) -> Result<(), Refused> {
         audio_ms,
         pages,
         search_units,
+        characters,
+        code_sessions,
     } = &record.usage;
     for (field, count) in [
         ("input_tokens", input_tokens),
@@ -167,6 +178,8 @@ fn counts(record: &UsageRecord) -> Result<(), Refused> {
         ("audio_ms", audio_ms),
         ("pages", pages),
         ("search_units", search_units),
+        ("characters", characters),
+        ("code_sessions", code_sessions),
     ] {
         count.map_or(Ok(()), |count| quantity(field, count))?;
     }

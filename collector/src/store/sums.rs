@@ -328,6 +328,8 @@ const fn code(kind: Kind) -> u8 {
         Kind::Page => 23,
         Kind::SearchUnit => 24,
         Kind::Request => 25,
+        Kind::Character => 26,
+        Kind::CodeSession => 27,
     }
 }
 

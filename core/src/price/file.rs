@@ -7,29 +7,41 @@
 //!
 //! [[model]]
 //! id = "gpt-x"                           # canonical, lower case
-//! aliases = ["gpt-x-latest"]             # further names that mean exactly this model
+//! aliases = ["gpt-x-1"]                  # further names that mean exactly this model
 //! dated = ["gpt-x"]                      # names that mean it when a snapshot date follows
+//! moving = [{ name = "gpt-latest", from = "2026-08-21" }]       # names that mean it for a time
 //! [[model.price]]
 //! from = "2026-08-21"                    # UTC, inclusive; left out: as long as is known
 //! tokens = { input = "4", output = "20", cache_read = "0.4" }  # dollars for a million
 //! calls = { web_search = "0.01" }                               # dollars for one
+//! note = "what a reader should know"
 //! [[model.price.tier]]                   # whole calls whose prompt is longer
 //! input_above = 272_000
 //! tokens = { input = "8", output = "30" }
-//! [[model.price.variant]]                # the first that matches holds
-//! when = { service_tier = "flex" }
+//! [[model.price.variant]]                # those with more conditions are tried first
+//! when = { service_tier = "flex" }       # a value may be several: "priority|fast"
 //! tokens = { input = "2", output = "10" }
 //! tier = [{ input_above = 272_000, tokens = { input = "4", output = "15" } }]
+//! [[model.price.variant]]
+//! when = { service_tier = "batch" }
+//! multiply = "0.5"                       # every token rate, in every tier, rounded up; then `tokens`
+//! [[model.price.variant]]
+//! daily = "16:30-00:30"                  # UTC; "01:00-04:00 mon-fri" on weekdays only
+//! tokens = { input = "2" }
+//! [[model.price.factor]]                 # multiplies the plain rates and those of every variant
+//! when = { geo = "us" }
+//! multiply = "1.1"
 //! ```
 //!
 //! A price holds until the next one of its model. What a tier or variant leaves out is as in the price that it
 //! stands in; what that leaves out inherits by kind. A file with a mistake is refused as a whole.
 
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 
 use serde::Deserialize;
 
-use super::{Price, PriceBook, PricedModel, Rates, Sheet, Tier, Variant};
+use super::{Daily, MovingAlias, Origin, Price, PriceBook, PricedModel, Rates, Sheet, Tier, Variant};
 use crate::money::Picodollars;
 use crate::usage::Kind;
 
@@ -55,11 +67,9 @@ pub struct PriceFileError {
 }
 
 /// The prices that come with Tollgate.
-pub const EMBEDDED: &[PriceFile<'static>] = &[
-    PriceFile { name: "anthropic.toml", text: include_str!("../../prices/anthropic.toml") },
-    PriceFile { name: "gemini.toml", text: include_str!("../../prices/gemini.toml") },
-    PriceFile { name: "openai.toml", text: include_str!("../../prices/openai.toml") },
-];
+pub const EMBEDDED: &[PriceFile<'static>] = embedded::FILES;
+
+mod embedded;
 
 impl PriceBook {
     /// The book of these files. Its version is a hash of their models and prices.
@@ -77,6 +87,12 @@ impl PriceBook {
         }
         let version = version(&models);
         Ok(Self::new(version, models))
+    }
+
+    /// A book of these models, its version a hash of them.
+    #[must_use]
+    pub fn of_models(models: Vec<PricedModel>) -> Self {
+        Self::new(version(&models), models)
     }
 }
 
@@ -98,7 +114,18 @@ struct ModelRow {
     aliases: Vec<String>,
     #[serde(default)]
     dated: Vec<String>,
+    #[serde(default)]
+    moving: Vec<MovingRow>,
+    #[serde(default)]
     price: Vec<PriceRow>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MovingRow {
+    name: String,
+    from: Option<String>,
+    until: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -107,18 +134,17 @@ struct PriceRow {
     from: Option<String>,
     until: Option<String>,
     #[serde(default)]
-    tokens: BTreeMap<String, String>,
+    tokens: Amounts,
     #[serde(default)]
-    calls: BTreeMap<String, String>,
+    calls: Amounts,
     #[serde(default)]
     tier: Vec<TierRow>,
     #[serde(default)]
     variant: Vec<VariantRow>,
     #[serde(default)]
+    factor: Vec<FactorRow>,
     source: Option<String>,
-    #[serde(default)]
     checked: Option<String>,
-    #[serde(default)]
     note: Option<String>,
 }
 
@@ -127,22 +153,34 @@ struct PriceRow {
 struct TierRow {
     input_above: u64,
     #[serde(default)]
-    tokens: BTreeMap<String, String>,
+    tokens: Amounts,
     #[serde(default)]
-    calls: BTreeMap<String, String>,
+    calls: Amounts,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct VariantRow {
+    #[serde(default)]
     when: BTreeMap<String, String>,
+    daily: Option<String>,
+    multiply: Option<String>,
     #[serde(default)]
-    tokens: BTreeMap<String, String>,
+    tokens: Amounts,
     #[serde(default)]
-    calls: BTreeMap<String, String>,
+    calls: Amounts,
     #[serde(default)]
     tier: Vec<TierRow>,
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FactorRow {
+    when: BTreeMap<String, String>,
+    multiply: String,
+}
+
+type Amounts = BTreeMap<String, String>;
 
 fn read(file: &PriceFile<'_>, models: &mut Vec<PricedModel>, errors: &mut Vec<PriceFileError>) {
     let mut report = |place: String, problem: String| {
@@ -150,86 +188,194 @@ fn read(file: &PriceFile<'_>, models: &mut Vec<PricedModel>, errors: &mut Vec<Pr
     };
     let parsed: File = match toml::from_str(file.text) {
         Ok(parsed) => parsed,
-        Err(error) => return report("file".into(), error.to_string().trim().replace('\n', " ")),
+        Err(error) => {
+            let line = error
+                .span()
+                .map_or(0, |span| file.text.get(..span.start).unwrap_or("").lines().count().max(1));
+            return report(format!("line {line}"), error.message().trim().replace('\n', " "));
+        }
     };
+    if parsed.provider.is_empty() {
+        report("provider".into(), "is empty; name the provider's id, such as `openai`".into());
+    }
     if parsed.source.is_empty() {
         report("source".into(), "is empty; name where the prices were read".into());
     }
     if day_ms(&parsed.checked).is_none() {
-        report("checked".into(), format!("`{}` is not a day such as 2026-10-14", parsed.checked));
+        report("checked".into(), not_a_day(&parsed.checked));
     }
     for row in parsed.model {
-        let mut at = |place: &str, problem: String| report(format!("model {}, {place}", row.id), problem);
-        if row.id.is_empty() || row.id.to_ascii_lowercase() != row.id {
-            at("id", "is not a lower-case name".into());
-        }
-        if row.price.is_empty() {
-            at("price", "is missing; a model without a price is left out".into());
-        }
-        let mut prices: Vec<Price> = Vec::new();
-        for (index, price) in row.price.iter().enumerate() {
-            let price =
-                one_price(price, &mut |place, problem| at(&format!("price {}, {place}", index + 1), problem));
-            if let Some(last) = prices.last_mut() {
-                let until = last.until_ms.unwrap_or(price.from_ms);
-                if price.from_ms <= last.from_ms || until > price.from_ms {
-                    at(
-                        &format!("price {}", index + 1),
-                        "overlaps the one before; order them by `from`".into(),
-                    );
-                }
-                last.until_ms = Some(until);
-            }
-            prices.push(price);
-        }
-        let provider = parsed.provider.clone();
-        models.push(PricedModel { provider, id: row.id, aliases: row.aliases, dated: row.dated, prices });
+        let id = row.id.clone();
+        let origin = (parsed.source.as_str(), parsed.checked.as_str());
+        let mut at = |place: &str, problem: String| report(format!("model {id}, {place}"), problem);
+        models.push(one_model(row, &parsed.provider, origin, &mut at));
     }
 }
 
 type Report<'a> = dyn FnMut(&str, String) + 'a;
 
-fn one_price(row: &PriceRow, report: &mut Report<'_>) -> Price {
-    let mut day = |name: &str, text: &Option<String>| {
-        let text = text.as_ref()?;
-        let ms = day_ms(text);
-        if ms.is_none() {
-            report(name, format!("`{text}` is not a day such as 2026-10-14"));
-        }
-        ms
-    };
-    let (from_ms, until_ms) = (day("from", &row.from).unwrap_or(0), day("until", &row.until));
-    day("checked", &row.checked);
-    let _ = (&row.source, &row.note); // for readers of the file
-    let rates = overlaid(&Rates::default(), &row.tokens, &row.calls, report);
-    if rates.0.is_empty() {
-        report("tokens", "is missing; a price without a rate is no price".into());
+fn one_model(row: ModelRow, provider: &str, origin: (&str, &str), report: &mut Report<'_>) -> PricedModel {
+    let moving_names = row.moving.iter().map(|moving| &moving.name);
+    let mut names = std::iter::once(("id", &row.id))
+        .chain(row.aliases.iter().map(|name| ("aliases", name)))
+        .chain(row.dated.iter().map(|name| ("dated", name)))
+        .chain(moving_names.map(|name| ("moving", name)));
+    if let Some((key, name)) =
+        names.find(|(_, name)| name.is_empty() || name.bytes().any(|b| b.is_ascii_uppercase()))
+    {
+        report(key, format!("`{name}` is not a lower-case name"));
     }
-    let standard = Sheet { tiers: tiers(&row.tier, |_| rates.clone(), report), rates };
-    let variants = row
-        .variant
+    drop(names);
+    if row.price.is_empty() {
+        report("price", "is missing; a model without a price is left out".into());
+    }
+    let mut prices: Vec<Price> = Vec::with_capacity(row.price.len());
+    for (index, price) in row.price.iter().enumerate() {
+        let number = index + 1;
+        let mut at = |place: &str, problem: String| report(&format!("price {number}, {place}"), problem);
+        let price = one_price(price, origin, &mut at);
+        if let Some(last) = prices.last_mut() {
+            let until = last.until_ms.unwrap_or(price.from_ms);
+            if price.from_ms <= last.from_ms || until > price.from_ms {
+                report(&format!("price {number}"), "overlaps the one before; order them by `from`".into());
+            }
+            last.until_ms = Some(until);
+        }
+        prices.push(price);
+    }
+    let moving = row
+        .moving
         .iter()
-        .map(|variant| {
-            if variant.when.is_empty() {
-                report("variant", "has no condition in `when`".into());
-            }
-            if variant.tier.is_empty() && !row.tier.is_empty() {
-                report("variant", "has no tiers, but its price has; give their rates".into());
-            }
-            let rates = overlaid(&standard.rates, &variant.tokens, &variant.calls, report);
-            let base = |above: u64| {
-                standard
-                    .tiers
-                    .iter()
-                    .find(|tier| tier.input_above == above)
-                    .map_or(&rates, |tier| &tier.rates)
-                    .clone()
-            };
-            let tiers = tiers(&variant.tier, base, report);
-            Variant { when: variant.when.clone(), sheet: Sheet { rates, tiers } }
+        .map(|moving| MovingAlias {
+            name: moving.name.clone(),
+            from_ms: day("moving.from", moving.from.as_deref(), report).unwrap_or(0),
+            until_ms: day("moving.until", moving.until.as_deref(), report),
         })
         .collect();
-    Price { from_ms, until_ms, standard, variants }
+    PricedModel {
+        provider: provider.to_owned(),
+        id: row.id,
+        aliases: row.aliases,
+        dated: row.dated,
+        moving,
+        prices,
+    }
+}
+
+fn one_price(row: &PriceRow, origin: (&str, &str), report: &mut Report<'_>) -> Price {
+    let from_ms = day("from", row.from.as_deref(), report).unwrap_or(0);
+    let until_ms = day("until", row.until.as_deref(), report);
+    if until_ms.is_some_and(|until| until <= from_ms) {
+        report("until", "is not after `from`".into());
+    }
+    day("checked", row.checked.as_deref(), report);
+    let rates = overlaid(Rates::default(), &row.tokens, &row.calls, report);
+    if rates.0.is_empty() {
+        report("tokens", "is missing; a price without a rate is no price".into());
+    } else if !rates.0.keys().any(|kind| kind.inherits().is_none()) {
+        report(
+            "tokens",
+            "has only rates of parts; give `input` or `output`, so that nothing is left without".into(),
+        );
+    }
+    let standard = Sheet { tiers: tiers(&row.tier, |_| rates.clone(), report), rates };
+    let mut price = Price {
+        from_ms,
+        until_ms,
+        variants: Vec::with_capacity(row.variant.len()),
+        standard,
+        discount: None,
+        origin: Origin {
+            source: row.source.clone().unwrap_or_else(|| origin.0.to_owned()),
+            checked: row.checked.clone().unwrap_or_else(|| origin.1.to_owned()),
+            note: row.note.clone(),
+        },
+    };
+    for variant in &row.variant {
+        let variant = one_variant(variant, &price.standard, report);
+        price.variants.push(variant);
+    }
+    for factor in &row.factor {
+        apply(factor, &mut price, report);
+    }
+    price.order_variants();
+    for (index, variant) in price.variants.iter().enumerate() {
+        let mut before = price.variants.iter().take(index);
+        if before.any(|other| other.when == variant.when && other.daily == variant.daily) {
+            report("variant", format!("`{}` is there twice", variant.label()));
+        }
+    }
+    price
+}
+
+fn one_variant(row: &VariantRow, standard: &Sheet, report: &mut Report<'_>) -> Variant {
+    let daily = row.daily.as_deref().and_then(|text| {
+        let window = window(text);
+        if window.is_none() {
+            report("variant.daily", format!("`{text}` is not a window such as `16:30-00:30`"));
+        }
+        window
+    });
+    if row.when.is_empty() && row.daily.is_none() {
+        report("variant", "has no condition in `when` or `daily`".into());
+    }
+    conditions(&row.when, report);
+    let mut base = standard.clone();
+    if let Some(multiply) = &row.multiply {
+        match factor(multiply) {
+            Ok(factor) => base.all_rates_mut().for_each(|rates| scale_tokens(rates, factor)),
+            Err(problem) => report("variant.multiply", problem),
+        }
+    } else if row.tier.is_empty() && !standard.tiers.is_empty() {
+        report("variant", "has no tiers, but its price has; give their rates, or `multiply`".into());
+    }
+    let rates = overlaid(base.rates, &row.tokens, &row.calls, report);
+    let of_tier =
+        |above: u64| base.tiers.iter().find(|tier| tier.input_above == above).map(|tier| &tier.rates);
+    let mut own = tiers(&row.tier, |above| of_tier(above).unwrap_or(&rates).clone(), report);
+    if row.multiply.is_some() {
+        own.extend(
+            base.tiers
+                .iter()
+                .filter(|tier| row.tier.iter().all(|own| own.input_above != tier.input_above))
+                .cloned(),
+        );
+        own.sort_by_key(|tier| std::cmp::Reverse(tier.input_above));
+    }
+    Variant { when: row.when.clone(), daily, sheet: Sheet { rates, tiers: own }, discount: None }
+}
+
+/// Adds what each sheet of a price is under a factor's condition: the plain one, and every variant that says
+/// nothing of the same facts.
+fn apply(row: &FactorRow, price: &mut Price, report: &mut Report<'_>) {
+    if row.when.is_empty() {
+        report("factor", "has no condition in `when`".into());
+    }
+    conditions(&row.when, report);
+    let factor = match factor(&row.multiply) {
+        Ok(factor) => factor,
+        Err(problem) => return report("factor.multiply", problem),
+    };
+    let plain = Variant { sheet: price.standard.clone(), ..Variant::default() };
+    let is_apart = |variant: &&Variant| row.when.keys().all(|fact| !variant.when.contains_key(fact));
+    let mut added: Vec<Variant> =
+        std::iter::once(&plain).chain(&price.variants).filter(is_apart).cloned().collect();
+    for variant in &mut added {
+        variant.when.extend(row.when.clone());
+        variant.sheet.all_rates_mut().for_each(|rates| scale_tokens(rates, factor));
+    }
+    price.variants.extend(added);
+}
+
+fn conditions(when: &BTreeMap<String, String>, report: &mut Report<'_>) {
+    for (fact, value) in when {
+        if !FACTS.contains(&fact.as_str()) {
+            report(&format!("when.{fact}"), format!("is not a known fact; there are {}", FACTS.join(", ")));
+        }
+        if value.split('|').any(str::is_empty) {
+            report(&format!("when.{fact}"), format!("`{value}` has an empty value"));
+        }
+    }
 }
 
 /// Longest context first, each over the rates that `base` gives for its threshold.
@@ -238,7 +384,7 @@ fn tiers(rows: &[TierRow], base: impl Fn(u64) -> Rates, report: &mut Report<'_>)
         .iter()
         .map(|row| Tier {
             input_above: row.input_above,
-            rates: overlaid(&base(row.input_above), &row.tokens, &row.calls, report),
+            rates: overlaid(base(row.input_above), &row.tokens, &row.calls, report),
         })
         .collect();
     tiers.sort_by_key(|tier| std::cmp::Reverse(tier.input_above));
@@ -248,13 +394,7 @@ fn tiers(rows: &[TierRow], base: impl Fn(u64) -> Rates, report: &mut Report<'_>)
     tiers
 }
 
-fn overlaid(
-    base: &Rates,
-    tokens: &BTreeMap<String, String>,
-    calls: &BTreeMap<String, String>,
-    report: &mut Report<'_>,
-) -> Rates {
-    let mut rates = base.clone();
+fn overlaid(mut rates: Rates, tokens: &Amounts, calls: &Amounts, report: &mut Report<'_>) -> Rates {
     for (table, per, entries) in [("tokens", PER_MILLION, tokens), ("calls", 1, calls)] {
         for (name, amount) in entries {
             match rate(table, name, amount, per) {
@@ -267,7 +407,10 @@ fn overlaid(
 }
 
 fn rate(table: &str, name: &str, amount: &str, per: i128) -> Result<(Kind, Picodollars), String> {
-    let kind = Kind::from_name(name).ok_or("is no kind of usage, such as `input`")?;
+    let kind = Kind::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Kind::ALL.into_iter().map(Kind::name).collect();
+        format!("is no kind of usage; there are {}", known.join(", "))
+    })?;
     let is_token = kind.is_input() || kind.is_output();
     if is_token != (table == "tokens") {
         return Err(format!("belongs in `{}`", if is_token { "tokens" } else { "calls" }));
@@ -284,12 +427,70 @@ fn rate(table: &str, name: &str, amount: &str, per: i128) -> Result<(Kind, Picod
     Ok((kind, Picodollars::from_pico(dollars.as_pico() / per)))
 }
 
+/// Millionths of a multiplier such as `1.1`.
+fn factor(text: &str) -> Result<u64, String> {
+    let wrong =
+        || format!("`{text}` is not a multiplier such as `0.5`, above 0 and with at most six decimals");
+    let pico = text.parse::<Picodollars>().map_err(|_| wrong())?.as_pico();
+    let whole = (pico > 0 && pico % 1_000_000 == 0).then_some(pico / 1_000_000);
+    whole.and_then(|millionths| u64::try_from(millionths).ok()).ok_or_else(wrong)
+}
+
+fn scale_tokens(rates: &mut Rates, millionths: u64) {
+    for (kind, rate) in &mut rates.0 {
+        if kind.is_input() || kind.is_output() {
+            *rate = rate.scaled_up(millionths, MILLION);
+        }
+    }
+}
+
+/// The rates of every sheet multiplied by a multiplier such as `0.85`, rounded up to a whole pico-dollar.
+///
+/// # Errors
+/// Says what is wrong with the multiplier.
+pub fn scaled(price: &mut Price, multiply: &str) -> Result<(), String> {
+    let millionths = factor(multiply)?;
+    for rates in price.sheets_mut().flat_map(Sheet::all_rates_mut) {
+        for rate in rates.0.values_mut() {
+            *rate = rate.scaled_up(millionths, MILLION);
+        }
+    }
+    Ok(())
+}
+
+fn window(text: &str) -> Option<Daily> {
+    let (text, weekdays) = text.strip_suffix(" mon-fri").map_or((text, false), |text| (text, true));
+    let (from, to) = text.split_once('-')?;
+    let minute = |text: &str| {
+        let (hour, minute) =
+            text.split_once(':').filter(|(hour, minute)| hour.len() == 2 && minute.len() == 2)?;
+        let (hour, minute) = (hour.parse::<u16>().ok()?, minute.parse::<u16>().ok()?);
+        (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+    };
+    let window = Daily { from_minute: minute(from)?, to_minute: minute(to)?, weekdays };
+    (window.from_minute != window.to_minute).then_some(window)
+}
+
+fn day(key: &str, text: Option<&str>, report: &mut Report<'_>) -> Option<u64> {
+    let text = text?;
+    let ms = day_ms(text);
+    if ms.is_none() {
+        report(key, not_a_day(text));
+    }
+    ms
+}
+
+fn not_a_day(text: &str) -> String {
+    format!("`{text}` is not a day such as 2026-10-14")
+}
+
 /// Midnight UTC of `YYYY-MM-DD`, Unix milliseconds (the days-from-civil formula of Howard Hinnant).
-fn day_ms(text: &str) -> Option<u64> {
+#[must_use]
+pub fn day_ms(text: &str) -> Option<u64> {
     let mut numbers = text.split('-').map(|part| part.parse::<u64>().ok());
     let (year, month, day) = (numbers.next()??, numbers.next()??, numbers.next()??);
     let real = numbers.next().is_none() && (1970..=9999).contains(&year) && (1..=12).contains(&month);
-    if !real || text.len() != 10 || !(1..=31).contains(&day) {
+    if !real || text.len() != 10 || !(1..=days_in(year, month)).contains(&day) {
         return None;
     }
     let shifted = if month <= 2 { year - 1 } else { year };
@@ -299,106 +500,43 @@ fn day_ms(text: &str) -> Option<u64> {
     Some((era * 146_097 + day_of_era - 719_468) * 86_400_000)
 }
 
-/// Sixteen hexadecimal digits that name this content (FNV-1a, which is enough to tell versions apart).
-fn version(models: &[PricedModel]) -> String {
-    let json = serde_json::to_vec(models).unwrap_or_default();
-    let hash = json.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("{hash:016x}")
+const fn days_in(year: u64, month: u64) -> u64 {
+    match month {
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Sixteen hexadecimal digits that name this content (FNV-1a, which is enough to tell versions apart). Where a
+/// fact was read and when ([`Origin`]) is not part of it.
+#[must_use]
+pub fn version(models: &[PricedModel]) -> String {
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    models.hash(&mut hash);
+    format!("{:016x}", hash.finish())
+}
+
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 const PER_MILLION: i128 = 1_000_000;
+const MILLION: u64 = 1_000_000;
+/// Facts that a variant may ask for.
+const FACTS: &[&str] =
+    &["service_tier", "speed", "geo", "search_size", "route", "deployment", "traffic_type"];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::price::Facts;
-    use crate::usage::Usage;
-
-    const GOOD: &str = r#"
-        provider = "openai"
-        source = "https://example.com/pricing"
-        checked = "2026-10-14"
-        [[model]]
-        id = "gpt-x"
-        dated = ["gpt-x"]
-        [[model.price]]
-        tokens = { input = "1.25", output = "10", cache_read = "0.125" }
-        calls = { web_search = "0.01" }
-        tier = [{ input_above = 100, tokens = { input = "2.5" } }]
-        [[model.price.variant]]
-        when = { service_tier = "flex" }
-        tokens = { input = "0.625" }
-        tier = [{ input_above = 100, tokens = { output = "7" } }]
-        [[model.price]]
-        from = "2026-03-01"
-        tokens = { input = "1", output = "2" }
-    "#;
-
-    fn mistakes(text: &str) -> String {
-        let errors = PriceBook::from_files(&[PriceFile { name: "f.toml", text }]).err().unwrap_or_default();
-        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    }
-
-    fn cost(input: u64, time_ms: u64, conditions: &[(&str, &str)]) -> i128 {
-        let book = PriceBook::from_files(&[PriceFile { name: "f.toml", text: GOOD }]).unwrap();
-        let usage = Usage { input_tokens: Some(input), output_tokens: Some(1), ..Usage::default() };
-        let facts = Facts {
-            provider: "openai",
-            response_model: Some("gpt-x"),
-            time_ms,
-            conditions,
-            ..Facts::default()
-        };
-        book.price(&facts, &usage).cost.as_pico()
-    }
-
-    #[test]
-    fn a_price_holds_until_the_next_and_a_tier_overlays_it() {
-        let march = day_ms("2026-03-01").unwrap();
-        assert_eq!(march, 1_772_323_200_000);
-        assert_eq!(cost(1, march - 1, &[]), 1_250_000 + 10_000_000);
-        assert_eq!(cost(1, march, &[]), 1_000_000 + 2_000_000);
-        assert_eq!(cost(101, 0, &[]), 101 * 2_500_000 + 10_000_000);
-        assert_eq!(cost(101, 0, &[("service_tier", "flex")]), 101 * 2_500_000 + 7_000_000);
-        assert_eq!(cost(1, 0, &[("service_tier", "flex")]), 625_000 + 10_000_000);
-    }
-
-    #[test]
-    fn each_mistake_has_its_message() {
-        for (from, to, expected) in [
-            ("\"1.25\"", "\"-1\"", "f.toml: model gpt-x, price 1, tokens.input: `-1` is negative"),
-            ("\"1.25\"", "\"0.0000001\"", "more than six decimals"),
-            ("\"1.25\"", "\"free\"", "`free` is not an amount of dollars"),
-            ("cache_read", "cache_raed", "tokens.cache_raed: is no kind of usage"),
-            ("web_search", "input", "calls.input: belongs in `tokens`"),
-            ("2026-03-01", "2026-3-1", "`2026-3-1` is not a day"),
-            ("from = \"2026-03-01\"", "", "price 2: overlaps the one before"),
-            ("id = \"gpt-x\"", "id = \"GPT\"", "id: is not a lower-case name"),
-            ("when = { service_tier = \"flex\" }", "when = {}", "has no condition"),
-            ("dated", "datd", "unknown field `datd`"),
-        ] {
-            let found = mistakes(&GOOD.replacen(from, to, 1));
-            assert!(found.contains(expected), "{expected} in {found}");
-        }
-        assert_eq!(mistakes(GOOD), "");
-    }
-
-    #[test]
-    fn the_embedded_book_loads_and_no_rate_is_zero_by_omission() {
-        let book = PriceBook::from_files(EMBEDDED).unwrap_or_else(|errors| panic!("{errors:#?}"));
-        assert!(book.models().len() > 50);
-        for model in book.models() {
-            for price in &model.prices {
-                let sheets = std::iter::once(&price.standard)
-                    .chain(price.variants.iter().map(|variant| &variant.sheet));
-                for rates in sheets.flat_map(|sheet| {
-                    std::iter::once(&sheet.rates).chain(sheet.tiers.iter().map(|t| &t.rates))
-                }) {
-                    assert!(rates.0.keys().any(|kind| kind.inherits().is_none()), "{}", model.id);
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -45,6 +45,8 @@ pub static INTERACTIONS: Family = Family {
         ("interaction.service_tier", Action::Capture, Field::ServiceTier),
         ("id", Action::Capture, Field::Id),
         ("interaction.id", Action::Capture, Field::Id),
+        ("status", Action::Capture, Field::Status),
+        ("interaction.status", Action::Capture, Field::Status),
         ("error", Action::Capture, Field::Error),
         ("steps[].content[].text", Action::Text, Field::Output),
         ("steps[].arguments", Action::Text, Field::Output),

@@ -82,12 +82,51 @@ pub static TRANSCRIPTION: Family = Family {
     normalise,
 };
 
+/// What starts, lists or asks after work that is done later.
+pub static DEFERRED: Family = Family {
+    paths: &[
+        ("id", Action::Capture, Field::Id),
+        ("model", Action::Capture, Field::Model),
+        ("output_file_id", Action::Capture, Field::OutputFile),
+        ("usage", Action::Capture, Field::Usage),
+        ("error", Action::Capture, Field::Error),
+    ],
+    shape: {
+        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
+        &SHAPE
+    },
+    headers: &[],
+    merge: Merge::Last,
+    normalise,
+};
+
+/// The output file of a batch: one answer a line, at the batch price.
+pub static BATCH_OUTPUT: Family = Family {
+    paths: &[
+        ("response.body.model", Action::Capture, Field::Model),
+        ("response.body.usage", Action::Capture, Field::Usage),
+    ],
+    shape: {
+        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
+        &SHAPE
+    },
+    headers: &[],
+    merge: Merge::Sum,
+    normalise: |counts, context| {
+        let mut normalised = normalise(counts, context);
+        normalised.conditions.push(("service_tier", "batch".to_owned()));
+        normalised
+    },
+};
+
 /// Responses. Only the last event of a stream has usage; it repeats the whole answer.
 pub static RESPONSES: Family = Family {
     paths: &[
         ("type", Action::Capture, Field::Event),
         ("id", Action::Capture, Field::Id),
         ("response.id", Action::Capture, Field::Id),
+        ("status", Action::Capture, Field::Status),
+        ("response.status", Action::Capture, Field::Status),
         ("model", Action::Capture, Field::Model),
         ("response.model", Action::Capture, Field::Model),
         ("usage", Action::Capture, Field::Usage),

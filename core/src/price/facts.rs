@@ -1,0 +1,139 @@
+//! What of a call decides its price besides the model: service tier, speed, region, search size, time of day.
+//!
+//! Providers use many words for the same thing. Here each is a *standard* word (the plain rates hold), a *reserved*
+//! word (capacity bought beforehand: tokens have no price of their own), or one that a row must have a variant
+//! for. A word of the third sort without a variant leaves the call unpriced: the standard rate would be a guess.
+//! A router that names a reserved word speaks of its own capacity: its caller pays the plain rates all the same
+//! (a recorded cost of `OpenRouter` with `service_tier: "provisioned"`).
+
+use std::collections::BTreeMap;
+
+use super::{Price, Variant, names};
+
+/// The service tier that the answer named.
+pub const SERVICE_TIER: &str = "service_tier";
+/// The service tier that only the request named: it chooses a variant that there is, and nothing else, so that
+/// no caller's word makes a call free or unpriced.
+pub const REQUESTED_TIER: &str = "requested_service_tier";
+/// Region of inference, as the answer or the model's name says.
+pub const GEO: &str = "geo";
+
+/// The facts that are not standard, in one form for every provider.
+#[derive(Clone, Debug, Default)]
+pub struct Deciding<'a> {
+    /// Named by the answer: a variant must cover each.
+    required: Vec<(&'a str, &'a str)>,
+    /// Known otherwise: they choose a variant where there is one.
+    optional: Vec<(&'a str, &'a str)>,
+    /// Whether the call ran on capacity that was bought beforehand.
+    pub reserved: bool,
+    time_ms: u64,
+}
+
+impl<'a> Deciding<'a> {
+    /// The deciding ones among the `conditions` of a call to `provider`. `name_geo` is the region in a model's
+    /// name.
+    #[must_use]
+    pub fn of(
+        provider: &str,
+        conditions: &[(&'a str, &'a str)],
+        name_geo: Option<&'a str>,
+        time_ms: u64,
+    ) -> Self {
+        let is_router = names::ROUTERS.contains(&provider);
+        let mut deciding = Self { time_ms, ..Self::default() };
+        for &(fact, word) in conditions {
+            if word.is_empty() || is_one_of(word, STANDARD) || (fact, word) == ("search_size", "low") {
+                continue;
+            }
+            if fact == REQUESTED_TIER {
+                if !is_one_of(word, RESERVED) {
+                    deciding.optional.push((SERVICE_TIER, word));
+                }
+            } else if is_one_of(word, RESERVED) {
+                deciding.reserved = !is_router;
+            } else {
+                let known = renamed(fact, word);
+                if !deciding.required.contains(&known) {
+                    deciding.required.push(known);
+                }
+            }
+        }
+        if deciding.required.iter().any(|(fact, _)| *fact == SERVICE_TIER) || deciding.reserved {
+            deciding.optional.retain(|(fact, _)| *fact != SERVICE_TIER);
+        }
+        if let Some(geo) = name_geo
+            && !deciding.required.iter().any(|(fact, _)| *fact == GEO)
+        {
+            deciding.optional.push((GEO, geo));
+        }
+        deciding
+    }
+
+    /// Whether a variant's conditions all hold.
+    #[must_use]
+    pub fn chooses(&self, variant: &Variant) -> bool {
+        let known = || self.required.iter().chain(&self.optional);
+        variant.daily.is_none_or(|daily| daily.holds_at(self.time_ms))
+            && variant.when.iter().all(|(fact, values)| {
+                known().any(|(known, word)| {
+                    known == fact && values.split('|').any(|value| word.eq_ignore_ascii_case(value))
+                })
+            })
+    }
+
+    /// Whether the variant speaks of every fact that must be covered. A region in a model's name must be covered
+    /// only where the row has prices by region.
+    #[must_use]
+    pub fn covered_by(&self, price: &Price, variant: Option<&Variant>) -> bool {
+        let speaks = |fact: &str| variant.is_some_and(|variant| variant.when.contains_key(fact));
+        let by_geo = || price.variants.iter().any(|variant| variant.when.contains_key(GEO));
+        let named_geo = self.optional.iter().any(|(fact, word)| *fact == GEO && *word != "global");
+        self.required.iter().all(|(fact, _)| speaks(fact)) && (!named_geo || speaks(GEO) || !by_geo())
+    }
+
+    /// The facts by name, as records keep them.
+    #[must_use]
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        let requested =
+            |fact: &str| if fact == SERVICE_TIER { REQUESTED_TIER } else { "name_geo" }.to_owned();
+        let optional = self.optional.iter().map(|(fact, word)| (requested(fact), (*word).to_owned()));
+        let required = self.required.iter().map(|(fact, word)| ((*fact).to_owned(), (*word).to_owned()));
+        let reserved = self.reserved.then(|| (SERVICE_TIER.to_owned(), "reserved".to_owned()));
+        optional.chain(required).chain(reserved).collect()
+    }
+}
+
+/// Vertex says the tier in its traffic type.
+fn renamed<'a>(fact: &'a str, word: &'a str) -> (&'a str, &'a str) {
+    match word {
+        "ON_DEMAND_PRIORITY" => (SERVICE_TIER, "priority"),
+        "ON_DEMAND_FLEX" => (SERVICE_TIER, "flex"),
+        _ => (fact, word),
+    }
+}
+
+fn is_one_of(word: &str, words: &[&str]) -> bool {
+    words.iter().any(|one| word.eq_ignore_ascii_case(one))
+}
+
+/// Words for the plain rates. `not_available` and `global` are Anthropic's regions of older and of plain calls;
+/// Gemini's unspecified values are what an unset enumeration prints.
+const STANDARD: &[&str] = &[
+    "default",
+    "standard",
+    "standard_only",
+    "auto",
+    "on_demand",
+    "none",
+    "normal",
+    "global",
+    "not_available",
+    "unspecified",
+    "service_tier_unspecified",
+    "service_tier_standard",
+    "traffic_type_unspecified",
+];
+
+/// Words for capacity that was bought beforehand (PROVIDERS.md section 3, fact 12).
+const RESERVED: &[&str] = &["scale", "reserved", "provisioned", "provisioned_throughput"];

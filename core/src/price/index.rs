@@ -1,0 +1,225 @@
+//! Which row a name means, at a time.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::PricedModel;
+use super::names;
+
+/// By which step a name led to its row.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The row's id, or one of its names.
+    Exact,
+    /// A name that moves from model to model.
+    Moving,
+    /// A snapshot of the row's family.
+    Snapshot,
+    /// Bedrock's spelling: region, revision and context left out.
+    Bedrock,
+    /// The fine-tune row of its base.
+    FineTune,
+    /// Another spelling of the provider's own.
+    Respelled,
+    /// A router's spelling: parts swapped, or the route left out.
+    Router,
+    /// The vendor's row for a call to a router: an estimate.
+    Vendor,
+    /// The row of the provider whose models this one sells: an estimate.
+    Relative,
+}
+
+impl Step {
+    /// Whether the row is another seller's, so that the price is a likely one.
+    #[must_use]
+    pub const fn is_estimate(self) -> bool {
+        matches!(self, Self::Vendor | Self::Relative)
+    }
+
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Moving => "moving",
+            Self::Snapshot => "snapshot",
+            Self::Bedrock => "bedrock",
+            Self::FineTune => "fine_tune",
+            Self::Respelled => "respelled",
+            Self::Router => "router",
+            Self::Vendor => "vendor",
+            Self::Relative => "relative",
+        }
+    }
+}
+
+/// A row that a name led to.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'b> {
+    /// The row.
+    pub model: &'b PricedModel,
+    /// By which step.
+    pub step: Step,
+    /// The region in the name.
+    pub geo: Option<&'static str>,
+}
+
+/// Names of every row, by provider.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Index {
+    providers: HashMap<String, Names>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Names {
+    exact: HashMap<String, usize>,
+    /// Families whose snapshots mean a row.
+    dated: HashMap<String, usize>,
+    /// Claims by name, the latest first.
+    moving: HashMap<String, Vec<Claim>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    from_ms: u64,
+    until_ms: Option<u64>,
+    row: usize,
+}
+
+impl Index {
+    pub(super) fn of(models: &[PricedModel]) -> Self {
+        let mut index = Self::default();
+        for (row, model) in models.iter().enumerate() {
+            if !index.providers.contains_key(&model.provider) {
+                index.providers.insert(model.provider.clone(), Names::default());
+            }
+            let Some(names) = index.providers.get_mut(&model.provider) else { continue };
+            names.add(row, model);
+        }
+        for names in index.providers.values_mut() {
+            for claims in names.moving.values_mut() {
+                claims.sort_by_key(|claim| std::cmp::Reverse(claim.from_ms));
+            }
+        }
+        index
+    }
+
+    pub(super) fn find<'b>(
+        &self,
+        models: &'b [PricedModel],
+        provider: &str,
+        name: &str,
+        time_ms: u64,
+    ) -> Option<Found<'b>> {
+        let name = names::bare(name);
+        let (row, step) = self.row(provider, &name, time_ms)?;
+        let geo = if provider == "bedrock" { names::geo_of(&name).and_then(known_geo) } else { None };
+        Some(Found { model: models.get(row)?, step, geo })
+    }
+
+    fn row(&self, provider: &str, name: &str, time_ms: u64) -> Option<(usize, Step)> {
+        let names = self.providers.get(provider);
+        if let Some(found) = names.and_then(|names| names.get(name, time_ms)) {
+            return Some(found);
+        }
+        if let Some(tuned) = names::fine_tune(name) {
+            return Some((names?.get(&tuned, time_ms)?.0, Step::FineTune));
+        }
+        let own = names.and_then(|names| names.respelled(provider, name, time_ms));
+        own.or_else(|| self.vendor(provider, name, time_ms))
+            .or_else(|| self.relative(provider, name, time_ms))
+    }
+
+    fn vendor(&self, provider: &str, name: &str, time_ms: u64) -> Option<(usize, Step)> {
+        if !names::ROUTERS.contains(&provider) || name.ends_with(":free") {
+            return None;
+        }
+        let (provider, model) = names::vendor(name)?;
+        self.seller(provider, &model, time_ms).map(|row| (row, Step::Vendor))
+    }
+
+    fn relative(&self, provider: &str, name: &str, time_ms: u64) -> Option<(usize, Step)> {
+        let mut relatives = names::relatives(provider).iter();
+        let row = relatives.find_map(|relative| self.seller(relative, name, time_ms))?;
+        Some((row, Step::Relative))
+    }
+
+    /// The row of another seller, by its own names only.
+    fn seller(&self, provider: &str, name: &str, time_ms: u64) -> Option<usize> {
+        let names = self.providers.get(provider)?;
+        let found = names.get(name, time_ms).or_else(|| names.respelled(provider, name, time_ms))?;
+        Some(found.0)
+    }
+}
+
+impl Names {
+    fn add(&mut self, row: usize, model: &PricedModel) {
+        for name in std::iter::once(&model.id).chain(&model.aliases) {
+            self.exact.entry(names::bare(name).into_owned()).or_insert(row);
+        }
+        for name in &model.dated {
+            self.dated.entry(names::bare(name).into_owned()).or_insert(row);
+        }
+        for alias in &model.moving {
+            let claim = Claim { from_ms: alias.from_ms, until_ms: alias.until_ms, row };
+            self.moving.entry(names::bare(&alias.name).into_owned()).or_default().push(claim);
+        }
+    }
+
+    /// By name, or by the family of a snapshot.
+    fn get(&self, name: &str, time_ms: u64) -> Option<(usize, Step)> {
+        if !self.moving.is_empty()
+            && let Some(claims) = self.moving.get(name)
+            && let Some(claim) = claims.iter().find(|claim| claim.holds_at(time_ms))
+        {
+            return Some((claim.row, Step::Moving));
+        }
+        if let Some(row) = self.exact.get(name) {
+            return Some((*row, Step::Exact));
+        }
+        let row = self.dated.get(names::family(name)?)?;
+        Some((*row, Step::Snapshot))
+    }
+
+    fn respelled(&self, provider: &str, name: &str, time_ms: u64) -> Option<(usize, Step)> {
+        let get = |name: &str| self.get(name, time_ms).map(|(row, _)| row);
+        if provider == "bedrock" {
+            let name = names::bedrock(name);
+            let bare = get(&name).or_else(|| get(&format!("{name}-v1:0")));
+            return bare
+                .or_else(|| get(name.replacen("-v2-0", "-v2", 1).as_str()))
+                .map(|row| (row, Step::Bedrock));
+        }
+        if let Some(row) = names::respelled(provider, name).and_then(|name| get(&name)) {
+            return Some((row, Step::Respelled));
+        }
+        let plain = names::router(name).unwrap_or(name);
+        let reordered = names::reordered(plain);
+        let row = get(plain).or_else(|| get(reordered.as_deref()?)).or_else(|| {
+            if is_router(provider) {
+                // Routers date the names of all their models.
+                return get(names::family(plain)?).or_else(|| get(names::family(reordered.as_deref()?)?));
+            }
+            let (_, unprefixed) = plain.split_once('/')?;
+            get(unprefixed)
+        });
+        row.map(|row| (row, Step::Router))
+    }
+}
+
+impl Claim {
+    fn holds_at(self, time_ms: u64) -> bool {
+        self.from_ms <= time_ms && self.until_ms.is_none_or(|until| time_ms < until)
+    }
+}
+
+/// Whether the part before a slash is a vendor there, and not to be left out.
+fn is_router(provider: &str) -> bool {
+    names::ROUTERS.contains(&provider) || matches!(provider, "together" | "groq")
+}
+
+fn known_geo(geo: &str) -> Option<&'static str> {
+    ["us", "eu", "apac", "au", "jp", "ca", "us-gov", "global"].into_iter().find(|known| *known == geo)
+}

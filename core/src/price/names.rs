@@ -1,0 +1,227 @@
+//! Model names: how a provider's word becomes the name of a row, in eight steps.
+//!
+//! 1. [`bare`]: lower case; without `models/`, `publishers/*/models/` and ARNs; `%3A` decoded.
+//! 2. The operator's map: `[[prices.model]]` puts its names on the rows as aliases when the book is loaded.
+//! 3. The exact id or alias of that provider; names that move from model to model mean what they meant then.
+//! 4. [`bedrock`]: without the region prefix, which is kept as a fact, and without `-v1`, `:0` and `:200k`.
+//! 5. [`family`]: a snapshot (`-2025-08-07`, `@20250219`, `-0613`, `-001`, `@default`) without a row of its own
+//!    means its family, where the row says so; [`reordered`] for routers that swap a name's parts.
+//! 6. [`fine_tune`]: a fine-tuned model has the fine-tune row of its base or none, never the base row;
+//!    [`respelled`] for Azure's `gpt-35` and OpenAI's internal forms.
+//! 7. [`router`]: a router's own row, without `:nitro` and the like; then the vendor's row ([`vendor`]), which is
+//!    an estimate.
+//! 8. Nothing else: no name matches by its beginning, so `gpt-5` is never `gpt-5-mini`.
+
+use std::borrow::Cow;
+
+/// Step 1: lower case, without paths and ARNs, `%3a` decoded.
+///
+/// An application inference profile has no model in its ARN; what is left of it then is the profile's id, which
+/// only the operator's map can know.
+#[must_use]
+pub fn bare(name: &str) -> Cow<'_, str> {
+    let mut name = Cow::Borrowed(name.trim());
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        name = Cow::Owned(name.to_ascii_lowercase());
+    }
+    if name.contains("%3a") {
+        name = Cow::Owned(name.replace("%3a", ":"));
+    }
+    if name.contains("%2f") {
+        name = Cow::Owned(name.replace("%2f", "/"));
+    }
+    let is_arn = name.starts_with("arn:");
+    let at = match name.rsplit_once("models/") {
+        Some((path, _)) if path.is_empty() || path.ends_with('/') => path.len() + "models/".len(),
+        _ if is_arn => name.rfind('/').map_or(0, |at| at + 1),
+        _ => 0,
+    };
+    if at == 0 {
+        return name;
+    }
+    match name {
+        Cow::Borrowed(name) => Cow::Borrowed(name.get(at..).unwrap_or(name)),
+        Cow::Owned(name) => Cow::Owned(name.get(at..).unwrap_or(&name).to_owned()),
+    }
+}
+
+/// Step 4: a Bedrock name without region, revision and context suffix.
+///
+/// `us.anthropic.claude-sonnet-4-5-20250929-v1:0` is `anthropic.claude-sonnet-4-5-20250929`. A second revision of a
+/// model (`-v2:0`) is another model, so only `-v1` is left out. A body that names the vendor's own id
+/// (`claude-sonnet-4-5-20250929`) is the vendor's row.
+#[must_use]
+pub fn bedrock(name: &str) -> String {
+    let name = name.split_once('.').filter(|(geo, _)| GEOS.contains(geo)).map_or(name, |(_, rest)| rest);
+    let mut name = name;
+    while let Some((rest, suffix)) = name.rsplit_once(':') {
+        let is_context = suffix.strip_suffix('k').is_some_and(is_digits) || suffix == "mm";
+        if !(is_context || is_digits(suffix)) {
+            break;
+        }
+        name = rest;
+    }
+    let name = name.strip_suffix("-v1").unwrap_or(name);
+    if name.starts_with("claude") { format!("anthropic.{name}") } else { name.to_owned() }
+}
+
+/// The region in a Bedrock name, in bare form or not: `eu` of `eu.anthropic.claude-…`.
+#[must_use]
+pub fn geo_of(name: &str) -> Option<&str> {
+    let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
+    let (geo, _) = name.split_once('.')?;
+    GEOS.contains(&geo).then_some(geo)
+}
+
+/// Step 5: `gpt-5` of `gpt-5-2025-08-07`, and so on for `-20250929`, `@20250929`, `@default`, `-0613`, `-001` and
+/// `-09-2025`.
+#[must_use]
+pub fn family(name: &str) -> Option<&str> {
+    let is = |text: &str, count: usize| text.len() == count && is_digits(text);
+    if let Some(family) = name.strip_suffix("@default") {
+        return Some(family);
+    }
+    let (rest, last) = name.rsplit_once(['-', '@'])?;
+    if is(last, 8) || is(last, 3) {
+        return Some(rest);
+    }
+    if is(last, 4) {
+        let month = rest.rsplit_once('-').filter(|(_, month)| is(month, 2) && last.starts_with("20"));
+        return Some(month.map_or(rest, |(family, _)| family));
+    }
+    let (rest, month) = rest.rsplit_once('-')?;
+    let (family, year) = rest.rsplit_once('-')?;
+    (is(last, 2) && is(month, 2) && is(year, 4)).then_some(family)
+}
+
+/// Step 5, routers: `anthropic/claude-haiku-4.5` of `anthropic/claude-4.5-haiku`, which is how `OpenRouter` answers.
+#[must_use]
+pub fn reordered(name: &str) -> Option<String> {
+    let (vendor, model) = name.split_once('/').map_or(("", name), |(vendor, model)| (vendor, model));
+    let rest = model.strip_prefix("claude-")?;
+    let (version, rest) = rest.split_once('-')?;
+    let (size, rest) = rest.split_once('-').map_or((rest, None), |(size, rest)| (size, Some(rest)));
+    let is_version = version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !version.is_empty();
+    if !is_version || !CLAUDE_SIZES.contains(&size) {
+        return None;
+    }
+    let mut name = if vendor.is_empty() { String::new() } else { format!("{vendor}/") };
+    name.push_str("claude-");
+    name.push_str(size);
+    name.push('-');
+    name.push_str(version);
+    if let Some(rest) = rest {
+        name.push('-');
+        name.push_str(rest);
+    }
+    Some(name)
+}
+
+/// Step 6: the row of a fine-tuned model, or `None` for a name that is not one.
+///
+/// `ft:gpt-4o-mini-2024-07-18:org::id` and Azure's `gpt-4o-mini-2024-07-18.ft-id` are rows called
+/// `ft:gpt-4o-mini-2024-07-18`.
+#[must_use]
+pub fn fine_tune(name: &str) -> Option<Cow<'_, str>> {
+    if let Some(rest) = name.strip_prefix("ft:") {
+        let base = rest.split(':').next().unwrap_or(rest);
+        return Some(Cow::Borrowed(name.get(..base.len() + "ft:".len()).unwrap_or(name)));
+    }
+    if let Some((base, _)) = name.split_once(".ft-") {
+        return Some(Cow::Owned(format!("ft:{base}")));
+    }
+    let (base, _) = name.split_once(":ft-")?;
+    Some(Cow::Owned(format!("ft:{base}")))
+}
+
+/// Step 6: other spellings of a provider's own names.
+///
+/// Azure's `gpt-35-turbo` is `gpt-3.5-turbo`; OpenAI's answers name `davinci:2023-07-21-v2` for `davinci-002`,
+/// `gpt-3.5-turbo-instruct:20230824-v2` and `text-embedding-ada-002-v2`.
+#[must_use]
+pub fn respelled(provider: &str, name: &str) -> Option<String> {
+    match provider {
+        "azure" if name.starts_with("gpt-35") => Some(name.replacen("gpt-35", "gpt-3.5", 1)),
+        "azure" if name.ends_with("-global-standard") => {
+            name.strip_suffix("-global-standard").map(str::to_owned)
+        }
+        "openai" | "azure" => {
+            if let Some((base, _)) = name.split_once(':') {
+                let base = if matches!(base, "davinci" | "babbage") {
+                    format!("{base}-002")
+                } else {
+                    base.to_owned()
+                };
+                return Some(base);
+            }
+            let base = name.strip_suffix("-v2").filter(|base| base.starts_with("text-embedding-"))?;
+            Some(base.to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Step 7: a router's name without what chooses a route, not a model: `:nitro`, `:floor`, `:online`, `:exacto`.
+///
+/// `:free` and other suffixes that name a row of their own stay: without that row there is no price.
+#[must_use]
+pub fn router(name: &str) -> Option<&str> {
+    let (base, suffix) = name.rsplit_once(':')?;
+    ROUTES.contains(&suffix).then_some(base)
+}
+
+/// Step 7: provider and model in a name with a vendor before it, such as `anthropic/claude-haiku-4.5`.
+#[must_use]
+pub fn vendor(name: &str) -> Option<(&'static str, String)> {
+    let (vendor, model) = name.split_once('/')?;
+    let (_, provider) = VENDORS.iter().find(|(prefix, _)| *prefix == vendor)?;
+    let model = model.rsplit_once(':').map_or(model, |(model, _)| model);
+    let model = if *provider == "anthropic" { model.replace('.', "-") } else { model.to_owned() };
+    Some((provider, model))
+}
+
+/// Step 7: clouds that sell another provider's models at about its prices, where they have no row of their own.
+#[must_use]
+pub fn relatives(provider: &str) -> &'static [&'static str] {
+    match provider {
+        "azure" => &["openai", "anthropic", "xai", "deepseek", "mistral", "cohere"],
+        "vertex" => &["gemini", "anthropic", "mistral"],
+        "gemini" => &["vertex"],
+        _ => &[],
+    }
+}
+
+/// Providers that send a call on to others and charge by the vendor's list.
+pub(super) const ROUTERS: &[&str] = &["openrouter", "vercel-gateway", "huggingface"];
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Regions that Bedrock puts before a name.
+const GEOS: &[&str] = &["us", "eu", "apac", "au", "jp", "ca", "us-gov", "global"];
+const CLAUDE_SIZES: &[&str] = &["haiku", "sonnet", "opus", "instant", "fable", "mythos"];
+/// Suffixes that choose how a router routes.
+const ROUTES: &[&str] = &["nitro", "floor", "online", "exacto", "beta", "fastest", "cheapest", "preferred"];
+/// What routers put before a model, and whose price list that is.
+const VENDORS: &[(&str, &str)] = &[
+    ("openai", "openai"),
+    ("anthropic", "anthropic"),
+    ("google", "gemini"),
+    ("mistralai", "mistral"),
+    ("mistral", "mistral"),
+    ("deepseek", "deepseek"),
+    ("deepseek-ai", "deepseek"),
+    ("x-ai", "xai"),
+    ("xai", "xai"),
+    ("cohere", "cohere"),
+    ("moonshotai", "moonshot"),
+    ("z-ai", "zai"),
+    ("zai", "zai"),
+    ("perplexity", "perplexity"),
+    ("qwen", "alibaba"),
+    ("alibaba", "alibaba"),
+    ("amazon", "bedrock"),
+    ("voyage", "voyage"),
+    ("minimax", "minimax"),
+];

@@ -1,0 +1,401 @@
+//! The rules of pricing and of finding a row.
+
+use super::*;
+use proptest::prelude::*;
+
+fn rate(pico: i128) -> Picodollars {
+    Picodollars::from_pico(pico)
+}
+
+fn rates(input: i128, output: i128) -> Rates {
+    Rates([(Kind::Input, rate(input)), (Kind::Output, rate(output))].into())
+}
+
+fn sheet(input: i128, output: i128) -> Sheet {
+    Sheet { rates: rates(input, output), tiers: vec![] }
+}
+
+fn variant(when: &[(&str, &str)], input: i128) -> Variant {
+    let when = when.iter().map(|(fact, value)| ((*fact).to_owned(), (*value).to_owned())).collect();
+    Variant { when, sheet: sheet(input, input), ..Variant::default() }
+}
+
+fn model(provider: &str, id: &str, price: Price) -> PricedModel {
+    PricedModel { provider: provider.into(), id: id.into(), prices: vec![price], ..PricedModel::default() }
+}
+
+fn book() -> PriceBook {
+    let mut price = Price {
+        from_ms: 1_000,
+        standard: Sheet {
+            rates: rates(10, 20),
+            tiers: vec![Tier { input_above: 100, rates: rates(30, 40) }],
+        },
+        variants: vec![
+            variant(&[("service_tier", "flex")], 5),
+            variant(&[("service_tier", "priority|fast")], 50),
+            variant(&[("geo", "us")], 11),
+            variant(&[("geo", "us"), ("service_tier", "flex")], 6),
+        ],
+        ..Price::default()
+    };
+    price.order_variants();
+    PriceBook::new(
+        "v1".into(),
+        vec![PricedModel {
+            aliases: vec!["gpt-x-latest".into()],
+            dated: vec!["gpt-x".into()],
+            ..model("openai", "gpt-x", price)
+        }],
+    )
+}
+
+fn facts(model: &'static str) -> Facts<'static> {
+    Facts { provider: "openai", response_model: Some(model), time_ms: 1_000, ..Facts::default() }
+}
+
+fn priced(facts: &Facts<'_>, input: u64) -> Priced {
+    let usage = Usage { input_tokens: Some(input), output_tokens: Some(1), ..Usage::default() };
+    let priced = book().price(facts, &usage);
+    assert_eq!(priced.cost, priced.charges.iter().map(|charge| charge.cost_usd).sum());
+    priced
+}
+
+fn cost(facts: &Facts<'_>, input: u64) -> Option<i128> {
+    let priced = priced(facts, input);
+    priced.complete.then_some(priced.cost.as_pico())
+}
+
+#[test]
+fn tier_applies_strictly_above_its_threshold() {
+    assert_eq!(cost(&facts("gpt-x"), 100), Some(100 * 10 + 20));
+    assert_eq!(cost(&facts("gpt-x"), 101), Some(101 * 30 + 40));
+    assert_eq!(priced(&facts("gpt-x"), 101).basis[0].input_above, Some(100));
+}
+
+#[test]
+fn names_match_whole_or_with_a_snapshot_only() {
+    for name in ["gpt-x", "GPT-X", "gpt-x-latest", "gpt-x-2025-08-07", "gpt-x-20250807", "gpt-x-0807"] {
+        assert!(cost(&facts(name), 1).is_some(), "{name}");
+    }
+    for name in ["gpt-x-mini", "gpt-x-mini-2025-08-07", "gpt", "gpt-x-latest-2025-08-07", "gpt-x-25"] {
+        assert_eq!(cost(&facts(name), 1), None, "{name}");
+    }
+}
+
+#[test]
+fn a_price_holds_from_its_day_on() {
+    assert_eq!(cost(&Facts { time_ms: 999, ..facts("gpt-x") }, 1), None);
+}
+
+#[test]
+fn a_condition_chooses_its_variant_and_an_unknown_one_leaves_the_call_unpriced() {
+    type Conditions = &'static [(&'static str, &'static str)];
+    let table: &[(Conditions, Option<i128>)] = &[
+        (&[("service_tier", "flex")], Some(10)),
+        (&[("service_tier", "FAST")], Some(100)),
+        (&[("service_tier", "priority"), ("speed", "standard")], Some(100)),
+        (&[("service_tier", "default")], Some(30)),
+        (&[("service_tier", "auto"), ("geo", "global")], Some(30)),
+        (&[("traffic_type", "ON_DEMAND")], Some(30)),
+        (&[("traffic_type", "ON_DEMAND_FLEX")], Some(10)),
+        (&[("geo", "us")], Some(22)),
+        (&[("geo", "us"), ("service_tier", "flex")], Some(12)),
+        (&[("service_tier", "balanced")], None),
+        (&[("speed", "fast")], None),
+        (&[("geo", "eu")], None),
+        (&[("geo", "us"), ("service_tier", "priority")], None),
+        (&[("requested_service_tier", "flex")], Some(10)),
+        (&[("requested_service_tier", "nonsense")], Some(30)),
+        (&[("requested_service_tier", "scale")], Some(30)),
+        (&[("requested_service_tier", "flex"), ("service_tier", "priority")], Some(100)),
+    ];
+    for (conditions, expected) in table {
+        assert_eq!(cost(&Facts { conditions, ..facts("gpt-x") }, 1), *expected, "{conditions:?}");
+    }
+}
+
+#[test]
+fn what_is_unpriced_says_why_and_charges_nothing() {
+    let conditions = &[("service_tier", "balanced")];
+    let priced = priced(&Facts { conditions, ..facts("gpt-x") }, 1);
+    assert_eq!((priced.charges.len(), priced.status(true)), (0, CostStatus::Unpriced));
+    assert_eq!(priced.basis[0].facts["service_tier"], "balanced");
+}
+
+#[test]
+fn tokens_of_reserved_capacity_are_free_and_its_searches_are_not() {
+    for word in ["scale", "reserved", "PROVISIONED_THROUGHPUT"] {
+        let conditions = &[("service_tier", word)];
+        let facts = Facts { conditions, ..facts("gpt-x") };
+        assert_eq!(priced(&facts, 7).status(true), CostStatus::Free, "{word}");
+        let usage = Usage { input_tokens: Some(1), web_searches: Some(2), ..Usage::default() };
+        assert_eq!(book().price(&facts, &usage).status(true), CostStatus::Unpriced, "{word}");
+    }
+}
+
+#[test]
+fn a_routers_own_capacity_costs_its_caller_the_plain_rates() {
+    let usage = Usage { input_tokens: Some(1), ..Usage::default() };
+    let conditions = &[("service_tier", "provisioned")];
+    let response_model = Some("openai/gpt-4o-mini");
+    let facts = Facts { provider: "openrouter", response_model, conditions, ..Facts::default() };
+    assert_eq!(catalogue().price(&facts, &usage).status(true), CostStatus::Measured);
+}
+
+#[test]
+fn a_daily_window_holds_by_the_clock_of_utc() {
+    let night = Daily { from_minute: 16 * 60 + 30, to_minute: 30, weekdays: false };
+    for (minute, holds) in [(0, true), (29, true), (30, false), (989, false), (990, true), (1_439, true)] {
+        assert_eq!(night.holds_at(minute * 60_000 + 86_400_000), holds, "{minute}");
+    }
+    let work = Daily { from_minute: 60, to_minute: 240, weekdays: true };
+    for (day, holds) in [(0, true), (1, true), (2, false), (3, false), (4, true)] {
+        assert_eq!(work.holds_at(day * 86_400_000 + 2 * 3_600_000), holds, "day {day}, a Thursday being 0");
+    }
+    let price = Price {
+        standard: sheet(10, 10),
+        variants: vec![Variant { daily: Some(night), sheet: sheet(5, 5), ..Variant::default() }],
+        ..Price::default()
+    };
+    let book = PriceBook::new("v".into(), vec![model("openai", "gpt-x", price)]);
+    let usage = Usage { input_tokens: Some(1), ..Usage::default() };
+    let at = |time_ms| book.price(&Facts { time_ms, ..facts("gpt-x") }, &usage).cost.as_pico();
+    assert_eq!((at(0), at(12 * 3_600_000)), (5, 10));
+}
+
+#[test]
+fn a_rate_left_out_is_inherited_and_never_zero() {
+    let rates = rates(10, 20);
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_input()) {
+        assert_eq!(rates.of(kind), Some(rate(10)), "{kind}");
+    }
+    assert_eq!(rates.of(Kind::Reasoning), Some(rate(20)));
+    assert_eq!(rates.of(Kind::WebSearch), None);
+}
+
+#[test]
+fn a_book_reads_back_as_written() {
+    let json = serde_json::to_string(&book()).unwrap();
+    let read: PriceBook = serde_json::from_str(&json).unwrap();
+    assert_eq!(read.models(), book().models());
+    assert!(read.model("openai", "gpt-x-2025-08-07").is_some());
+}
+
+#[test]
+fn a_book_of_the_first_filters_is_still_read() {
+    let json =
+        r#"{"version":"v","models":[{"provider":"p","id":"m","prices":[{"rates":{"input":"0.000001"}}]}]}"#;
+    let book: PriceBook = serde_json::from_str(json).unwrap();
+    assert!(book.model("p", "m").is_some());
+}
+
+/// Rows as the providers name them, for the matching table.
+fn catalogue() -> PriceBook {
+    let price = || Price { standard: sheet(1, 1), ..Price::default() };
+    let row =
+        |provider: &str, id: &str| PricedModel { dated: vec![id.into()], ..model(provider, id, price()) };
+    let only = |provider: &str, id: &str| model(provider, id, price());
+    let moving =
+        |from_ms, until_ms| vec![MovingAlias { name: "mistral-large-latest".into(), from_ms, until_ms }];
+    PriceBook::new(
+        "v".into(),
+        vec![
+            row("openai", "gpt-4o"),
+            only("openai", "gpt-4o-2024-05-13"),
+            row("openai", "gpt-4o-mini"),
+            row("openai", "ft:gpt-4o-mini"),
+            row("openai", "gpt-3.5-turbo-instruct"),
+            only("openai", "davinci-002"),
+            row("openai", "text-embedding-ada-002"),
+            row("openai", "gpt-5"),
+            row("azure", "gpt-3.5-turbo"),
+            row("anthropic", "claude-haiku-4-5"),
+            row("anthropic", "claude-3-7-sonnet"),
+            only("bedrock", "anthropic.claude-sonnet-4-5-20250929"),
+            only("bedrock", "anthropic.claude-3-5-sonnet-20241022-v2"),
+            only("bedrock", "amazon.nova-lite"),
+            only("bedrock", "amazon.titan-embed-text-v2"),
+            row("gemini", "gemini-2.0-flash"),
+            row("openrouter", "anthropic/claude-haiku-4.5"),
+            row("openrouter", "openai/gpt-4o-mini"),
+            only("openrouter", "deepseek/deepseek-r1:free"),
+            only("huggingface", "openai/gpt-oss-20b:groq"),
+            only("fireworks", "accounts/fireworks/models/deepseek-v3p1"),
+            PricedModel { moving: moving(0, Some(500)), ..only("mistral", "mistral-large-2411") },
+            PricedModel { moving: moving(500, None), ..only("mistral", "mistral-large-2512") },
+        ],
+    )
+}
+
+#[test]
+fn names_find_their_rows_by_the_eight_steps() {
+    let table: &[(&str, &str, Option<(&str, Step)>)] = &[
+        // 1: case, paths, escapes, ARNs.
+        ("openai", "GPT-4o", Some(("gpt-4o", Step::Exact))),
+        ("gemini", "models/gemini-2.0-flash", Some(("gemini-2.0-flash", Step::Exact))),
+        (
+            "vertex",
+            "publishers/google/models/gemini-2.0-flash-001",
+            Some(("gemini-2.0-flash", Step::Relative)),
+        ),
+        (
+            "fireworks",
+            "accounts/fireworks/models/deepseek-v3p1",
+            Some(("accounts/fireworks/models/deepseek-v3p1", Step::Exact)),
+        ),
+        (
+            "bedrock",
+            "anthropic.claude-3-5-sonnet-20241022-v2%3A0",
+            Some(("anthropic.claude-3-5-sonnet-20241022-v2", Step::Bedrock)),
+        ),
+        (
+            "bedrock",
+            "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            Some(("anthropic.claude-sonnet-4-5-20250929", Step::Bedrock)),
+        ),
+        ("bedrock", "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc123", None),
+        // 3: exact, and names that move.
+        ("openai", "gpt-4o-2024-05-13", Some(("gpt-4o-2024-05-13", Step::Exact))),
+        ("mistral", "mistral-large-latest", Some(("mistral-large-2512", Step::Moving))),
+        // 4: Bedrock.
+        (
+            "bedrock",
+            "eu.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            Some(("anthropic.claude-sonnet-4-5-20250929", Step::Bedrock)),
+        ),
+        (
+            "bedrock",
+            "claude-sonnet-4-5-20250929",
+            Some(("anthropic.claude-sonnet-4-5-20250929", Step::Bedrock)),
+        ),
+        (
+            "bedrock",
+            "anthropic.claude-3-5-sonnet-20241022-v2-0",
+            Some(("anthropic.claude-3-5-sonnet-20241022-v2", Step::Bedrock)),
+        ),
+        ("bedrock", "us.amazon.nova-lite-v1:0:300k", Some(("amazon.nova-lite", Step::Bedrock))),
+        ("bedrock", "amazon.titan-embed-text-v2:0", Some(("amazon.titan-embed-text-v2", Step::Bedrock))),
+        ("bedrock", "amazon.nova-lite-v2:0", None),
+        ("bedrock", "fr.amazon.nova-lite-v1:0", None),
+        // 5: snapshots.
+        ("openai", "gpt-4o-2024-11-20", Some(("gpt-4o", Step::Snapshot))),
+        ("vertex", "claude-3-7-sonnet@20250219", Some(("claude-3-7-sonnet", Step::Relative))),
+        ("anthropic", "claude-haiku-4-5-20251001", Some(("claude-haiku-4-5", Step::Snapshot))),
+        (
+            "openrouter",
+            "anthropic/claude-4.5-haiku-20251001",
+            Some(("anthropic/claude-haiku-4.5", Step::Router)),
+        ),
+        // 6: fine-tunes and spellings.
+        ("openai", "ft:gpt-4o-mini-2024-07-18:org::id", Some(("ft:gpt-4o-mini", Step::FineTune))),
+        ("openai", "ft:gpt-4o-2024-08-06:org::id", None),
+        ("openai", "davinci:ft-org-2023", None),
+        ("openai", "davinci:2023-07-21-v2", Some(("davinci-002", Step::Respelled))),
+        ("openai", "gpt-3.5-turbo-instruct:20230824-v2", Some(("gpt-3.5-turbo-instruct", Step::Respelled))),
+        ("openai", "text-embedding-ada-002-v2", Some(("text-embedding-ada-002", Step::Respelled))),
+        ("azure", "gpt-35-turbo", Some(("gpt-3.5-turbo", Step::Respelled))),
+        ("azure", "gpt-35-turbo-0613", Some(("gpt-3.5-turbo", Step::Respelled))),
+        ("azure", "gpt-4o-mini-2024-07-18.ft-abc", None),
+        // 7: routers.
+        ("openrouter", "openai/gpt-4o-mini:nitro", Some(("openai/gpt-4o-mini", Step::Router))),
+        ("openrouter", "openai/gpt-5", Some(("gpt-5", Step::Vendor))),
+        ("openrouter", "deepseek/deepseek-r1:free", Some(("deepseek/deepseek-r1:free", Step::Exact))),
+        ("openrouter", "openai/gpt-4o-mini:free", None),
+        ("vercel-gateway", "anthropic/claude-haiku-4.5", Some(("claude-haiku-4-5", Step::Vendor))),
+        ("huggingface", "openai/gpt-oss-20b:groq", Some(("openai/gpt-oss-20b:groq", Step::Exact))),
+        ("azure", "gpt-5", Some(("gpt-5", Step::Relative))),
+        // 8: nothing by its beginning.
+        ("openai", "gpt-4o-audio-preview", None),
+        ("openai", "gpt-5-mini", None),
+        ("openai", "gpt-5-pro-2025-10-06", None),
+        ("openai", "", None),
+        ("nowhere", "gpt-5", None),
+        ("local", "openai/gpt-5", None),
+    ];
+    let book = catalogue();
+    for (provider, name, expected) in table {
+        let found = book.find(provider, name, 1_000).map(|found| (found.model.id.as_str(), found.step));
+        assert_eq!(found, *expected, "{provider} {name}");
+    }
+}
+
+#[test]
+fn a_moving_name_means_what_it_meant_then() {
+    let book = catalogue();
+    let at =
+        |time_ms| book.find("mistral", "mistral-large-latest", time_ms).map(|found| found.model.id.clone());
+    assert_eq!(at(499).as_deref(), Some("mistral-large-2411"));
+    assert_eq!(at(500).as_deref(), Some("mistral-large-2512"));
+}
+
+#[test]
+fn the_region_of_a_bedrock_name_chooses_its_rates_also_where_the_answer_names_the_plain_model() {
+    let mut price = Price { standard: sheet(10, 10), ..Price::default() };
+    price.variants = vec![variant(&[("geo", "us|eu")], 11)];
+    let book = PriceBook::new("v".into(), vec![model("bedrock", "anthropic.claude-x", price)]);
+    let usage = Usage { input_tokens: Some(1), ..Usage::default() };
+    let cost = |response_model, request_model| {
+        let facts = Facts { provider: "bedrock", response_model, request_model, ..Facts::default() };
+        let priced = book.price(&facts, &usage);
+        priced.complete.then_some(priced.cost.as_pico())
+    };
+    assert_eq!(cost(None, Some("anthropic.claude-x-v1:0")), Some(10));
+    assert_eq!(cost(None, Some("us.anthropic.claude-x-v1:0")), Some(11));
+    assert_eq!(cost(None, Some("global.anthropic.claude-x-v1:0")), Some(10));
+    assert_eq!(cost(Some("claude-x"), Some("us.anthropic.claude-x-v1:0")), Some(11));
+    assert_eq!(cost(None, Some("jp.anthropic.claude-x-v1:0")), None);
+}
+
+#[test]
+fn another_sellers_row_is_an_estimate() {
+    let usage = Usage { input_tokens: Some(1), ..Usage::default() };
+    let facts = Facts { provider: "openrouter", response_model: Some("openai/gpt-5"), ..Facts::default() };
+    assert_eq!(catalogue().price(&facts, &usage).status(true), CostStatus::Estimated);
+}
+
+#[test]
+fn a_part_of_a_book_has_the_rows_asked_for_within_its_bytes() {
+    let book = catalogue();
+    let wanted = |names: &[(&str, &str)]| -> Vec<Wanted> {
+        let wanted = |(provider, model): &(&str, &str)| Wanted {
+            provider: (*provider).into(),
+            model: (*model).into(),
+        };
+        names.iter().map(wanted).collect()
+    };
+    let names = wanted(&[
+        ("openai", "gpt-4o-2024-11-20"),
+        ("openai", "gpt-4o"),
+        ("openai", "x"),
+        ("openai", "gpt-5"),
+    ]);
+    let part = book.subset(&names, 1_000, 10_000);
+    let ids: Vec<&str> = part.models().iter().map(|model| model.id.as_str()).collect();
+    assert_eq!((ids, part.version()), (vec!["gpt-4o", "gpt-5"], "v"));
+    let size = serde_json::to_vec(&part).unwrap().len();
+    assert!(serde_json::to_vec(&book.subset(&names, 1_000, size - 1)).unwrap().len() < size);
+}
+
+proptest! {
+    #[test]
+    fn no_name_panics(name in ".{0,40}", provider in "(openai|azure|bedrock|vertex|openrouter|anthropic)") {
+        let _ = catalogue().find(&provider, &name, 0);
+    }
+
+    #[test]
+    fn the_charges_of_a_call_add_up_to_its_cost(
+        input in 0u64..1 << 40, cached in 0u64..1 << 40, output in 0u64..1 << 40, searches in 0u64..100,
+    ) {
+        let usage = Usage {
+            input_tokens: Some(input), cache_read_tokens: Some(cached), output_tokens: Some(output),
+            web_searches: Some(searches), ..Usage::default()
+        };
+        let priced = book().price(&facts("gpt-x"), &usage);
+        prop_assert_eq!(priced.cost, priced.charges.iter().map(|charge| charge.cost_usd).sum());
+        prop_assert_eq!(priced.complete, searches == 0);
+        for charge in &priced.charges {
+            prop_assert_eq!(charge.cost_usd, charge.rate.times(charge.quantity));
+        }
+    }
+}
