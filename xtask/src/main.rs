@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod rules;
+mod signals;
 mod test;
 mod up;
 
@@ -36,6 +37,7 @@ fn run(arguments: &[String]) -> Result<()> {
         }
         "up" => {
             let options = Options::parse(options, &["--demo", "--exit"], &[])?;
+            signals::stop_children()?;
             up::up(options.has("--demo"), options.has("--exit"))
         }
         "test" => {
@@ -44,6 +46,7 @@ fn run(arguments: &[String]) -> Result<()> {
         }
         "bench" => {
             let options = Options::parse(options, &[], &["--rounds", "--seconds"])?;
+            signals::stop_children()?;
             bench::bench(options.number("--rounds", 9)?, options.number("--seconds", 3)?)
         }
         "help" | "--help" | "-h" => {

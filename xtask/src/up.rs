@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::Map;
 use tollgate_simulator::Simulator;
 use tollgate_tests::artifacts::{self, Workspace};
 use tollgate_tests::stack::{Plan, Product};
-use tollgate_tests::{envoy, ports, process};
+use tollgate_tests::{envoy, ports};
 
 use crate::demo;
 
@@ -18,7 +18,6 @@ pub fn up(with_demo: bool, exit: bool) -> Result<()> {
     if exit && !with_demo {
         bail!("--exit is for `up --demo`: without the demo there is nothing to wait for");
     }
-    stop_children_on_signals()?;
     for (what, port) in [("gateway", GATEWAY), ("Envoy's admin interface", ADMIN), ("collector", COLLECTOR)] {
         if !ports::is_free(port) {
             bail!(
@@ -88,38 +87,6 @@ fn print_addresses(directory: &std::path::Path, simulator: Option<&Simulator>) {
     }
     println!("  files       {}", directory.display());
     println!();
-}
-
-/// On Ctrl-C and SIGTERM: stops the children in order, then ends.
-fn stop_children_on_signals() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    process::keep_signals_from_children();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (interrupt, terminate) = {
-        let _inside = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
-    };
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            runtime.block_on(first_of(interrupt, terminate));
-            println!("\nstopping");
-            process::stop_all();
-            std::process::exit(130);
-        })
-        .context("cannot start a thread")?;
-    Ok(())
-}
-
-async fn first_of(mut one: tokio::signal::unix::Signal, mut other: tokio::signal::unix::Signal) {
-    std::future::poll_fn(|context| {
-        if one.poll_recv(context).is_ready() {
-            std::task::Poll::Ready(())
-        } else {
-            other.poll_recv(context).map(|_| ())
-        }
-    })
-    .await;
 }
 
 /// Runs the command line of the product, with its output the user's to see.
