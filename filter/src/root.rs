@@ -40,6 +40,8 @@ pub struct Gateway {
     instance: String,
     ids: RefCell<CallIds>,
     book: RefCell<Option<Rc<PriceBook>>>,
+    /// Which edition of the book in shared data that is.
+    edition: RefCell<Vec<u8>>,
     lane: RefCell<Option<Lane>>,
     metrics: RefCell<Metrics>,
     learned: RefCell<Learned>,
@@ -54,6 +56,7 @@ impl Gateway {
             instance: leader::instance(vm),
             ids: RefCell::new(CallIds::new(vm)),
             book: RefCell::new(config.prices.clone().map(Rc::new)),
+            edition: RefCell::default(),
             lane: RefCell::new(None),
             metrics: RefCell::new(Metrics::default()),
             learned: RefCell::new(Learned::default()),
@@ -124,16 +127,28 @@ impl Gateway {
 
     /// Takes over the price book in shared data, where it is another one.
     fn refresh_book(&self) {
-        let Ok((version, _)) = host::shared(shared::PRICE_VERSION) else { return };
-        let same = self.book.borrow().as_ref().is_some_and(|book| book.version().as_bytes() == version);
-        if version.is_empty() || same {
+        let Ok((edition, _)) = host::shared(shared::PRICE_EDITION) else { return };
+        if edition.is_empty() || *self.edition.borrow() == edition {
             return;
         }
         let Ok((json, _)) = host::shared(shared::PRICES) else { return };
         match serde_json::from_slice::<PriceBook>(&json) {
-            Ok(book) => *self.book.borrow_mut() = Some(Rc::new(book)),
+            Ok(book) => {
+                *self.book.borrow_mut() = Some(Rc::new(book));
+                *self.edition.borrow_mut() = edition;
+            }
             Err(error) => warn!("the price book in shared data cannot be read: {error}"),
         }
+    }
+}
+
+/// Puts a book into shared data, for all VMs. Books of one version may have different rows, so that an edition is
+/// named by when it came.
+fn publish(book: &PriceBook, now_ms: u64) {
+    let Ok(json) = serde_json::to_vec(book) else { return };
+    if host::set_shared(shared::PRICES, &json).is_ok() {
+        let edition = format!("{} {now_ms}", book.version());
+        let _ = host::set_shared(shared::PRICE_EDITION, edition.as_bytes());
     }
 }
 
@@ -143,11 +158,7 @@ impl Context for Root {
         let body = host::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
         if let Some(book) = self.sync.answered(call, &status, &body) {
             info!("price book {} with {} models from the collector", book.version(), book.models().len());
-            if let Ok(json) = serde_json::to_vec(&book)
-                && host::set_shared(shared::PRICES, &json).is_ok()
-            {
-                let _ = host::set_shared(shared::PRICE_VERSION, book.version().as_bytes());
-            }
+            publish(&book, host::now_ms());
             if let Some(gateway) = &self.gateway {
                 gateway.refresh_book();
             }

@@ -12,8 +12,8 @@ pub const LANES_MAX: u32 = 64;
 pub const INSTANCE: &str = "tg/1/instance";
 /// Which VM talks to the collector, and until when.
 pub const LEADER: &str = "tg/1/leader";
-/// Version of the price book in [`PRICES`].
-pub const PRICE_VERSION: &str = "tg/1/price-version";
+/// Which edition of the price book stands in [`PRICES`].
+pub const PRICE_EDITION: &str = "tg/1/price-edition";
 /// The price book from the collector, as JSON.
 pub const PRICES: &str = "tg/1/prices";
 /// Records lost because the outbox was full.
