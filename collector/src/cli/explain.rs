@@ -38,7 +38,7 @@ fn render(answer: &Value) -> String {
         out.push(format!("row {}{from}: {}", text(&row, "model"), text(&row, "why")));
         let source = text(&row, "source");
         if !source.is_empty() {
-            out.push(format!("  read at {source} on {}", text(&row, "checked")));
+            out.push(format!("  source {source} (checked {})", text(&row, "checked")));
         }
         let note = text(&row, "note");
         if !note.is_empty() {

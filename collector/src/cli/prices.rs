@@ -189,7 +189,7 @@ fn shown(row: &Value, version: &str) -> String {
             (from, "") => format!("from {from}"),
             (from, until) => format!("from {from} until {until}"),
         });
-        lines.push(format!("  read at {} on {}", text(price, "source"), text(price, "checked")));
+        lines.push(format!("  source {} (checked {})", text(price, "source"), text(price, "checked")));
         for name in ["note", "discount"] {
             let value = text(price, name);
             if !value.is_empty() {

@@ -12,7 +12,7 @@ use super::{Exchange, Metered};
 pub(super) struct Costs {
     near: u64,
     misses: Vec<String>,
-    /// With a fee outside tokens that the answer counts and no list prices.
+    /// With calls of the provider's own tools, which are charged outside tokens.
     with_fee: u64,
     /// The provider said 0: on the caller's own key, or not told.
     zero: u64,
@@ -26,10 +26,11 @@ impl Costs {
         let Some(said) = said else { return };
         if said == Picodollars::ZERO {
             self.zero += 1;
+        } else if has_fee(expected) {
+            // Before the comparison, so that no call is left out for being off.
+            self.with_fee += 1;
         } else if is_near(metered.cost_usd, said) {
             self.near += 1;
-        } else if has_fee(expected) {
-            self.with_fee += 1;
         } else {
             let model = metered.response_model.as_deref().or(metered.request_model.as_deref());
             self.misses.push(format!(
@@ -78,11 +79,29 @@ fn is_near(ours: Picodollars, theirs: Picodollars) -> bool {
     off.saturating_mul(100) <= theirs.as_pico().saturating_abs()
 }
 
-/// Whether the usage as the provider reported it has calls of its own tools.
+/// Whether the usage as the provider reported it counts calls of its own tools.
 fn has_fee(expected: &Value) -> bool {
-    let raw = expected.get("raw_usage").map(Value::to_string).unwrap_or_default();
-    ["server_tool_use_details", "server_side_tool_usage"].iter().any(|name| raw.contains(name))
+    fn counts(value: &Value) -> bool {
+        match value {
+            Value::Number(number) => number.as_u64().is_some_and(|number| number > 0),
+            Value::Object(members) => members.values().any(counts),
+            _ => false,
+        }
+    }
+    fn found(value: &Value) -> bool {
+        match value {
+            Value::Object(members) => members
+                .iter()
+                .any(|(name, value)| (TOOLS.contains(&name.as_str()) && counts(value)) || found(value)),
+            Value::Array(items) => items.iter().any(found),
+            _ => false,
+        }
+    }
+    expected.get("raw_usage").is_some_and(found)
 }
+
+/// Where `OpenRouter` and xAI count calls of their tools.
+const TOOLS: [&str; 2] = ["server_tool_use_details", "server_side_tool_usage_details"];
 
 /// An amount that may be a float's text, such as `7.099999999999999e-05`.
 fn dollars(text: &str) -> Option<Picodollars> {
@@ -115,6 +134,16 @@ mod tests {
             assert_eq!(dollars(text), Some(Picodollars::from_pico(pico)), "{text}");
         }
         assert_eq!(dollars("free"), None);
+    }
+
+    #[test]
+    fn a_fee_is_a_counted_call_of_a_tool_and_not_a_count_of_none() {
+        let fee = |details: &str| {
+            has_fee(&serde_json::from_str(&format!(r#"{{"raw_usage":[{{"usage":{details}}}]}}"#)).unwrap())
+        };
+        assert!(fee(r#"{"server_tool_use_details":{"web_search_requests":3}}"#));
+        assert!(!fee(r#"{"server_side_tool_usage_details":{"web_search_calls":0}}"#));
+        assert!(!fee(r#"{"prompt_tokens":7}"#));
     }
 
     #[test]
