@@ -322,6 +322,8 @@ impl Call {
             _ if end.ending == Ending::NotSent => Measure::Nothing,
             // Paid when the result is fetched.
             Some(normalised) if api == Api::Deferred => Measure::Elsewhere(normalised),
+            // Most of what `:predict` serves is charged by the character or the picture, not by these tokens.
+            Some(normalised) if api == Api::Predict => Measure::Elsewhere(normalised),
             Some(_) if api.is_free() => Measure::Nothing,
             _ if self.goes_on() => Measure::Nothing,
             Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
@@ -406,7 +408,7 @@ enum Measure {
     Estimated(Normalised),
     /// Worked out, with attempts that were not seen.
     Retried(Normalised),
-    /// The provider reported it, but it is paid with another call.
+    /// The provider reported it, but it is paid with another call, or in other units.
     Elsewhere(Normalised),
     /// Nothing is paid.
     Nothing,

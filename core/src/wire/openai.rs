@@ -236,7 +236,14 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
     if quirks.audio_outside_input {
         usage.input_tokens = sum(usage.input_tokens, usage.input_audio_tokens);
     }
-    Normalised { usage, provider_cost: provider_cost(counts), ..Normalised::default() }
+    // Perplexity charges each request by how much it searched.
+    let search_size = counts.text("search_context_size").map(|size| ("search_size", size.to_owned()));
+    Normalised {
+        usage,
+        provider_cost: provider_cost(counts),
+        conditions: search_size.into_iter().collect(),
+        ..Normalised::default()
+    }
 }
 
 /// Where the parts of the prompt stand: chat, responses, realtime.
