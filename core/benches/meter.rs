@@ -1,5 +1,5 @@
 //! Speed of metering, natively: `cargo bench -p tollgate-core`. Figures, never a test.
-#![allow(missing_docs, clippy::unwrap_used, clippy::cast_precision_loss)] // a benchmark
+#![allow(missing_docs, clippy::cast_precision_loss, clippy::indexing_slicing)] // a benchmark
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -282,7 +282,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_no_usage_chunk_passes_unchanged(text in "(data: |\\{\\}|x|\n|\r|\r\n|:){0,60}") {
-            prop_assert_eq!(filtered(&[text.as_bytes()]), text.clone());
+            prop_assert_eq!(&filtered(&[text.as_bytes()]), &text);
             let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
             prop_assert_eq!(filtered(&bytes), text);
         }

@@ -29,10 +29,7 @@ pub static MESSAGES: Family = Family {
         ("delta.partial_json", Action::Text, Field::Output),
         ("delta.thinking", Action::Text, Field::Reasoning),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Overlay,
     normalise,
@@ -44,10 +41,7 @@ pub static BATCH_RESULTS: Family = Family {
         ("result.message.model", Action::Capture, Field::Model),
         ("result.message.usage", Action::Capture, Field::Usage),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
     normalise,

@@ -24,10 +24,7 @@ pub static CONVERSE: Family = Family {
         ("delta.toolUse.input", Action::Text, Field::Output),
         ("delta.reasoningContent.text", Action::Text, Field::Reasoning),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Last,
     normalise: |counts, context| Normalised { usage: converse(counts, context), ..Normalised::default() },
@@ -72,10 +69,7 @@ pub static INVOKE: Family = Family {
         // The last chunk of every stream.
         ("amazon-bedrock-invocationMetrics", Action::Capture, Field::Usage),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Overlay,
     normalise: invoke,

@@ -30,10 +30,7 @@ pub static COHERE: Family = Family {
         ("text", Action::Text, Field::Output),
         ("generations[].text", Action::Text, Field::Output),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
     normalise: |counts, _| Normalised {

@@ -25,10 +25,7 @@ pub static GENERATE_CONTENT: Family = Family {
         ("candidates[].content.parts[].functionCall.args", Action::Text, Field::Output),
         ("candidates[].groundingMetadata.webSearchQueries", Action::Capture, Field::SearchQueries),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
     normalise,
@@ -53,10 +50,7 @@ pub static INTERACTIONS: Family = Family {
         ("delta.text", Action::Text, Field::Output),
         ("delta.arguments", Action::Text, Field::Output),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
     normalise: interactions,
@@ -68,10 +62,7 @@ pub static PREDICT: Family = Family {
         ("predictions[].embeddings.statistics.token_count", Action::Capture, Field::CountEach("token_count")),
         ("error", Action::Capture, Field::Error),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Overlay,
     normalise: |counts, _| Normalised {

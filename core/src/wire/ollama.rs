@@ -22,10 +22,7 @@ pub static OLLAMA: Family = Family {
         ("response", Action::Text, Field::Output),
         ("thinking", Action::Text, Field::Reasoning),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Overlay,
     normalise: |counts, _| Normalised {

@@ -39,10 +39,7 @@ pub static CHAT: Family = Family {
         ("generated_text", Action::Text, Field::Output),
         ("details.generated_tokens", Action::Capture, Field::Count("generated_tokens")),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
     normalise,
@@ -55,10 +52,7 @@ pub static IMAGES: Family = Family {
         ("error", Action::Capture, Field::Error),
         ("model", Action::Capture, Field::Model),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
     normalise,
@@ -73,10 +67,7 @@ pub static TRANSCRIPTION: Family = Family {
         ("text", Action::Text, Field::Output),
         ("delta", Action::Text, Field::Output),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
     normalise,
@@ -91,10 +82,7 @@ pub static DEFERRED: Family = Family {
         ("usage", Action::Capture, Field::Usage),
         ("error", Action::Capture, Field::Error),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
     normalise,
@@ -106,10 +94,7 @@ pub static BATCH_OUTPUT: Family = Family {
         ("response.body.model", Action::Capture, Field::Model),
         ("response.body.usage", Action::Capture, Field::Usage),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
     normalise: |counts, context| {
@@ -145,10 +130,7 @@ pub static RESPONSES: Family = Family {
         ("output[].content[].text", Action::Text, Field::Output),
         ("output[].arguments", Action::Text, Field::Output),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
     normalise,

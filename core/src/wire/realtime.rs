@@ -18,10 +18,7 @@ pub static REALTIME: Family = Family {
         ("response.usage", Action::Capture, Field::Usage),
         ("delta", Action::Text, Field::Output),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
     normalise: openai::normalise,
@@ -34,10 +31,7 @@ pub static LIVE: Family = Family {
         ("serverContent.modelTurn.parts[].text", Action::Text, Field::Output),
         ("serverContent.outputTranscription.text", Action::Text, Field::Output),
     ],
-    shape: {
-        static SHAPE: OnceLock<super::Shape<Field>> = OnceLock::new();
-        &SHAPE
-    },
+    shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
     normalise: |counts, context| {

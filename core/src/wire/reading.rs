@@ -1,0 +1,333 @@
+//! What an answer has said so far.
+
+use serde_json::{Map, Value};
+
+use super::counts::Counts;
+use super::{Context, Family, Field, Merge, Normalised, Share};
+use crate::estimate::{Passed, TextCounter};
+use crate::json::{self, Sink};
+use crate::provider::Api;
+
+/// One turn of a session, or one result of a batch.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Turn {
+    /// Whether it is the transcription of what the caller said, by a model of its own.
+    pub is_transcription: bool,
+    /// The model, where the document names it.
+    pub model: Option<String>,
+    /// What it used.
+    pub normalised: Normalised,
+}
+
+/// What an answer has said so far. Holds the last usage object, a few short strings, and in a session the turns
+/// that have not been taken, at most [`TURNS_MAX`] of them.
+#[derive(Debug)]
+pub struct Reading {
+    family: &'static Family,
+    provider: String,
+    api: Api,
+    model: Option<String>,
+    transcription_model: Option<String>,
+    service_tier: Option<String>,
+    id: Option<String>,
+    status: Option<String>,
+    output_file: Option<String>,
+    event: Option<String>,
+    usage: Map<String, Value>,
+    headers: Map<String, Value>,
+    tool_usage: Map<String, Value>,
+    searches: u64,
+    turns: Vec<Turn>,
+    has_error: bool,
+    has_end: bool,
+    /// Output that passed: visible text, and visible reasoning.
+    output: TextCounter,
+    reasoning: TextCounter,
+    tool_calls: u64,
+    /// The output before the text that is passing, as long as nothing else has come since.
+    before_text: Option<TextCounter>,
+}
+
+impl Reading {
+    /// Nothing said yet.
+    #[must_use]
+    pub fn new(provider: &str, api: Api) -> Self {
+        Self {
+            family: Family::of(api),
+            provider: provider.to_owned(),
+            api,
+            model: None,
+            transcription_model: None,
+            service_tier: None,
+            id: None,
+            status: None,
+            output_file: None,
+            event: None,
+            usage: Map::new(),
+            headers: Map::new(),
+            tool_usage: Map::new(),
+            searches: 0,
+            turns: Vec::new(),
+            has_error: false,
+            has_end: false,
+            output: TextCounter::default(),
+            reasoning: TextCounter::default(),
+            tool_calls: 0,
+            before_text: None,
+        }
+    }
+
+    /// The family of the answer's documents.
+    #[must_use]
+    pub const fn family(&self) -> &'static Family {
+        self.family
+    }
+
+    /// The model that answers, as far as it has been named.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// The service tier that the answer names.
+    #[must_use]
+    pub fn service_tier(&self) -> Option<&str> {
+        self.service_tier.as_deref()
+    }
+
+    /// The answer's id.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Whether the answer says that the work goes on without the caller.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        matches!(self.status.as_deref(), Some("queued" | "in_progress"))
+    }
+
+    /// The file with the results of a batch.
+    #[must_use]
+    pub fn output_file(&self) -> Option<&str> {
+        self.output_file.as_deref()
+    }
+
+    /// Whether the answer said that something went wrong.
+    #[must_use]
+    pub const fn has_error(&self) -> bool {
+        self.has_error
+    }
+
+    /// Whether the counts of a stream are only what had been used so far: the family's streams say when they are
+    /// at their end, and this one did not.
+    #[must_use]
+    pub fn lacks_end(&self) -> bool {
+        !self.has_end && self.family.paths.iter().any(|(.., field)| *field == Field::End)
+    }
+
+    /// Notes that something went wrong, where the framing says so.
+    pub const fn set_error(&mut self) {
+        self.has_error = true;
+    }
+
+    /// A count from a response header.
+    pub fn set_header(&mut self, name: &'static str, count: u64) {
+        self.headers.insert(name.to_owned(), count.into());
+    }
+
+    /// Visible output that passed.
+    #[must_use]
+    pub fn visible(&self) -> Passed {
+        Passed { text: self.output.tokens(), tool_calls: self.tool_calls }
+    }
+
+    /// Reasoning tokens that passed in the open, in o200k's count.
+    #[must_use]
+    pub fn reasoning_estimate(&self) -> u64 {
+        self.reasoning.tokens()
+    }
+
+    /// What the provider reported, or `None` when it reported no counts. Of a session: the turns not taken.
+    #[must_use]
+    pub fn reported(&self) -> Option<Normalised> {
+        if self.family.merge != Merge::Sum {
+            return Some(self.normalised()).filter(|normalised| !normalised.usage.is_empty());
+        }
+        let mut answers = self.turns.iter().filter(|turn| !turn.is_transcription).peekable();
+        answers.peek()?;
+        let mut sum = Normalised::default();
+        for turn in answers {
+            sum.usage.add(&turn.normalised.usage);
+            sum.conditions.clone_from(&turn.normalised.conditions);
+            let share = sum.shares.iter_mut().find(|share| share.model == turn.model);
+            match share {
+                Some(share) => share.usage.add(&turn.normalised.usage),
+                None => {
+                    let (model, usage) = (turn.model.clone(), turn.normalised.usage.clone());
+                    sum.shares.push(Share { model, usage });
+                }
+            }
+        }
+        if sum.shares.iter().all(|share| share.model.is_none()) {
+            sum.shares.clear();
+        }
+        Some(sum)
+    }
+
+    /// Takes the turns that have ended since.
+    pub fn take_turns(&mut self) -> Vec<Turn> {
+        std::mem::take(&mut self.turns)
+    }
+
+    fn normalised(&self) -> Normalised {
+        let context = Context {
+            provider: &self.provider,
+            api: self.api,
+            tool_usage: (!self.tool_usage.is_empty()).then_some(&self.tool_usage),
+            searches: self.searches,
+            headers: &self.headers,
+        };
+        (self.family.normalise)(&Counts::new(&self.usage), &context)
+    }
+
+    fn usage(&mut self, raw: &[u8]) {
+        let Ok(Value::Object(usage)) = serde_json::from_slice(raw) else { return };
+        match self.family.merge {
+            Merge::Last if usage.is_empty() => {}
+            Merge::Last => self.usage = usage,
+            Merge::Overlay | Merge::Sum => {
+                for (key, value) in usage.into_iter().filter(|(_, value)| !value.is_null()) {
+                    self.usage.insert(key, value);
+                }
+            }
+        }
+    }
+
+    fn tool_call(&mut self, raw: &[u8]) {
+        // Of the events about one call in a stream of Responses, the first counts.
+        let repeats = self.event.as_deref().is_some_and(|event| event.ends_with(".done"));
+        if let Some(name) = json::text(raw).filter(|name| !name.is_empty() && !repeats) {
+            self.tool_calls += 1;
+            self.output.feed(name.as_bytes());
+        }
+    }
+
+    fn count(&mut self, name: &str, count: u64, adds: bool) {
+        let before = self.usage.get(name).and_then(json::value_count).filter(|_| adds).unwrap_or(0);
+        self.usage.insert(name.to_owned(), before.saturating_add(count).into());
+    }
+
+    /// A document of a family whose usage adds up is a turn, where it has usage.
+    fn turn_end(&mut self) {
+        let event = self.event.take();
+        let normalised = self.normalised();
+        self.usage.clear();
+        let is_transcription =
+            event.as_deref().is_some_and(|event| event.ends_with("input_audio_transcription.completed"));
+        let counts = event.as_deref().is_none_or(|event| event == "response.done") || is_transcription;
+        if normalised.usage.is_empty() || !counts {
+            return;
+        }
+        let model = match (is_transcription, self.api.is_session()) {
+            (true, _) => self.transcription_model.clone(),
+            (false, true) => None,
+            (false, false) => self.model.clone(),
+        };
+        let turn = Turn { is_transcription, model, normalised };
+        let full = self.turns.len() >= TURNS_MAX;
+        match self.turns.last_mut() {
+            Some(last) if full && last.is_transcription == is_transcription => {
+                last.normalised.usage.add(&turn.normalised.usage);
+            }
+            _ => self.turns.push(turn),
+        }
+    }
+}
+
+impl Sink<Field> for Reading {
+    fn value(&mut self, field: Field, raw: Option<&[u8]>) {
+        let Some(raw) = raw else {
+            self.has_error |= field == Field::Error;
+            return;
+        };
+        let before_text = self.before_text.take();
+        if raw == b"null" {
+            return;
+        }
+        match field {
+            Field::ToolName => self.tool_call(raw),
+            Field::ThoughtFlag => {
+                if let Some(before) = before_text.filter(|_| raw == b"true") {
+                    self.reasoning.add_since(&self.output, &before);
+                    self.output = before;
+                }
+            }
+            Field::Usage => self.usage(raw),
+            Field::Model => keep_name(&mut self.model, raw),
+            Field::TranscriptionModel => keep_name(&mut self.transcription_model, raw),
+            Field::ServiceTier => keep_name(&mut self.service_tier, raw),
+            Field::Id => keep_name(&mut self.id, raw),
+            Field::Status => keep_name(&mut self.status, raw),
+            Field::OutputFile => keep_name(&mut self.output_file, raw),
+            Field::Event => {
+                keep_name(&mut self.event, raw);
+                self.has_error |= raw == b"\"error\"" && !self.api.is_session();
+            }
+            Field::Error => self.has_error |= !matches!(raw, b"false" | b"\"\"" | b"{}"),
+            Field::ToolAction => self.searches += u64::from(raw == b"\"search\""),
+            Field::ToolUsage => {
+                if let Ok(Value::Object(tools)) = serde_json::from_slice(raw) {
+                    self.tool_usage = tools;
+                }
+            }
+            Field::SearchQueries => {
+                if let Ok(Value::Array(queries)) = serde_json::from_slice(raw) {
+                    self.searches = self.searches.max(queries.len() as u64);
+                }
+            }
+            Field::Count(name) | Field::CountEach(name) => {
+                if let Some(count) = json::count(raw) {
+                    self.count(name, count, matches!(field, Field::CountEach(_)));
+                }
+            }
+            Field::End => self.has_end = true,
+            Field::Output | Field::Reasoning => {}
+        }
+    }
+
+    fn text(&mut self, field: Field, piece: &[u8]) {
+        // Responses name the kind of a delta in its event.
+        let thinks = field == Field::Reasoning
+            || self.event.as_deref().is_some_and(|event| event.contains("reasoning"));
+        if thinks {
+            self.reasoning.feed(piece);
+        } else {
+            if self.before_text.is_none() {
+                self.before_text = Some(self.output.clone());
+            }
+            self.output.feed(piece);
+        }
+    }
+
+    fn document_end(&mut self) {
+        self.before_text = None;
+        if self.family.merge == Merge::Sum {
+            self.turn_end();
+        }
+    }
+}
+
+/// Keeps the last name that is not empty (Azure's first chunk has `"model":""`).
+fn keep_name(slot: &mut Option<String>, raw: &[u8]) {
+    if let Some(name) = json::text(raw).filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX)
+        && slot.as_deref() != Some(name.as_str())
+    {
+        *slot = Some(name);
+    }
+}
+
+/// Turns that are kept until they are taken; more are added to the last.
+pub const TURNS_MAX: usize = 64;
+/// Longest model or tier name that is kept, in bytes.
+const NAME_BYTES_MAX: usize = 256;
