@@ -31,7 +31,7 @@ pub use subset::Wanted;
 #[cfg(feature = "book")]
 pub use write::{day, quoted};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,8 @@ pub struct PriceBook {
     models: Vec<PricedModel>,
     maps: Vec<NameMap>,
     index: Index,
+    /// In a part of a book: the names whose row it has because the whole book finds that row for them.
+    resolved: Option<BTreeSet<Wanted>>,
 }
 
 /// A name that the operator gave a meaning: an Azure deployment, a self-hosted model (step 2 of [`names`]).
@@ -229,7 +231,7 @@ impl PriceBook {
     #[must_use]
     pub fn new(version: String, models: Vec<PricedModel>) -> Self {
         let index = Index::of(&models);
-        Self { version, models, maps: Vec::new(), index }
+        Self { version, models, maps: Vec::new(), index, resolved: None }
     }
 
     /// This book with the operator's names.
@@ -272,7 +274,17 @@ impl PriceBook {
     /// The row that `name` means at a time, Unix milliseconds UTC, by the steps of [`names`].
     #[must_use]
     pub fn find<'b>(&'b self, provider: &str, name: &str, time_ms: u64) -> Option<Found<'b>> {
-        self.index.find(&self.models, provider, name, time_ms)
+        let found = self.index.find(&self.models, provider, name, time_ms)?;
+        self.would_find(provider, name, found.step).then_some(found)
+    }
+
+    /// Whether the whole book finds the same row. A part lacks rows that an earlier step may lead to, so that a step
+    /// behind the row's own names counts only for names that the whole book has been asked for.
+    fn would_find(&self, provider: &str, name: &str, step: Step) -> bool {
+        let Some(resolved) = &self.resolved else { return true };
+        let is_asked =
+            || resolved.contains(&Wanted { provider: provider.to_owned(), model: name.to_owned() });
+        matches!(step, Step::Exact | Step::Moving) || is_asked()
     }
 
     /// Prices `usage`: the response model's rates, else those of the request model.
@@ -554,16 +566,18 @@ struct BookOnTheWire {
     models: Vec<PricedModel>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     maps: Vec<NameMap>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resolved: Option<BTreeSet<Wanted>>,
 }
 
 impl From<BookOnTheWire> for PriceBook {
     fn from(book: BookOnTheWire) -> Self {
-        Self::new(book.version, book.models).with_maps(book.maps)
+        Self { resolved: book.resolved, ..Self::new(book.version, book.models).with_maps(book.maps) }
     }
 }
 
 impl From<PriceBook> for BookOnTheWire {
     fn from(book: PriceBook) -> Self {
-        Self { version: book.version, models: book.models, maps: book.maps }
+        Self { version: book.version, models: book.models, maps: book.maps, resolved: book.resolved }
     }
 }

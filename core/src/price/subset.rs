@@ -1,5 +1,7 @@
 //! The part of a book that a gateway needs: the models it meets, at the prices that hold now.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{PriceBook, PricedModel};
@@ -27,24 +29,31 @@ impl PriceBook {
     ) -> Self {
         let mut rows: Vec<&PricedModel> = Vec::new();
         let mut models: Vec<PricedModel> = Vec::new();
+        let mut resolved = BTreeSet::new();
         let maps = serde_json::to_vec(&self.maps).map_or(usize::MAX, |json| json.len());
         let mut bytes = maps.saturating_add(ENVELOPE_BYTES);
         let mapped = self.maps.iter().map(|map| (map.to_provider.as_str(), map.to_model.as_str()));
         let wanted = wanted.into_iter().map(|wanted| (wanted.provider.as_str(), wanted.model.as_str()));
         for (provider, model) in mapped.chain(wanted) {
             let Some(found) = self.find(provider, model, now_ms) else { continue };
-            if rows.iter().any(|row| std::ptr::eq(*row, found.model)) {
-                continue;
+            let mut size = provider.len() + model.len() + NAME_BYTES;
+            if !rows.iter().any(|row| std::ptr::eq(*row, found.model)) {
+                let row = found.model.still_needed(now_ms);
+                let json = serde_json::to_vec(&row).map_or(usize::MAX, |json| json.len());
+                size = size.saturating_add(json).saturating_add(1);
+                if bytes.saturating_add(size) > bytes_max || row.prices.is_empty() {
+                    continue;
+                }
+                models.push(row);
+                rows.push(found.model);
             }
-            rows.push(found.model);
-            let model = found.model.still_needed(now_ms);
-            let size = serde_json::to_vec(&model).map_or(usize::MAX, |json| json.len().saturating_add(1));
-            if bytes.saturating_add(size) <= bytes_max && !model.prices.is_empty() {
+            if bytes.saturating_add(size) <= bytes_max {
                 bytes = bytes.saturating_add(size);
-                models.push(model);
+                resolved.insert(Wanted { provider: provider.to_owned(), model: model.to_owned() });
             }
         }
-        Self::new(self.version.clone(), models).with_maps(self.maps.clone())
+        let part = Self::new(self.version.clone(), models).with_maps(self.maps.clone());
+        Self { resolved: Some(resolved), ..part }
     }
 }
 
@@ -58,6 +67,8 @@ impl PricedModel {
     }
 }
 
+/// Around a name in the list of those that the part was asked for.
+const NAME_BYTES: usize = 32;
 /// Around the models of a book.
 const ENVELOPE_BYTES: usize = 64;
 /// Calls are settled at the price of their admission, which may be this long ago.

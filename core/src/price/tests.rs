@@ -537,3 +537,31 @@ mod over_time {
         assert_eq!((again.cost.as_pico(), status), (15, CostStatus::Measured));
     }
 }
+
+#[cfg(feature = "book")]
+#[test]
+fn a_part_of_the_book_finds_the_row_of_the_whole_or_none() {
+    let whole = PriceBook::from_files(EMBEDDED).unwrap();
+    let now_ms = 1_795_000_000_000;
+    let names: Vec<Wanted> = whole
+        .models()
+        .iter()
+        .flat_map(|row| {
+            row.names().map(|name| Wanted { provider: row.provider.clone(), model: name.to_owned() })
+        })
+        .collect();
+    let wanted: Vec<&Wanted> = names.iter().step_by(97).collect();
+    let part = whole.subset(wanted.iter().copied(), now_ms, 240 * 1024);
+    let part: PriceBook = serde_json::from_str(&serde_json::to_string(&part).unwrap()).unwrap();
+    let mut found = 0;
+    for Wanted { provider, model } in &names {
+        for spelled in [model.clone(), format!("{model}-2026-01-02"), format!("openai/{model}")] {
+            if let Some(row) = part.find(provider, &spelled, now_ms) {
+                found += 1;
+                let whole = whole.find(provider, &spelled, now_ms).unwrap();
+                assert_eq!((&row.model.id, row.step), (&whole.model.id, whole.step), "{provider} {spelled}");
+            }
+        }
+    }
+    assert!(found >= wanted.len(), "{found} of {}", wanted.len());
+}
