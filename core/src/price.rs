@@ -329,6 +329,10 @@ impl PriceBook {
                 Some((Found { step: Step::Mapped, ..found }, By::Request))
             });
         }
+        // A part of the book cannot tell that the whole has no row for the model that answered.
+        if self.resolved.is_some() && response.is_some() {
+            return response.and_then(find);
+        }
         [response, request].into_iter().flatten().find_map(find)
     }
 

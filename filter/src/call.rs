@@ -137,11 +137,7 @@ impl HttpCall {
             return false;
         };
         let small = head.content_length.is_some_and(|length| length <= GATHERED_BYTES_MAX);
-        small
-            && head.is_json
-            && !head.encoded
-            && include_usage::is_needed(call.target(), &head.path)
-            && text_property(INCLUDE_USAGE_PROPERTY).as_deref() != Some("off")
+        small && head.is_json && !head.encoded && include_usage::is_needed(call.target(), &head.path)
     }
 
     /// Reads the body as it gathers; at its end puts the question into it.
@@ -158,6 +154,7 @@ impl HttpCall {
         }
         self.asking = Asking::No;
         if self.call.as_mut().is_some_and(|call| call.request().stream())
+            && text_property(INCLUDE_USAGE_PROPERTY).as_deref() != Some("off")
             && let Ok(body) = host::buffer(Buffer::RequestBody, size)
             && let Some(asked) = include_usage::asked(&body)
             && host::set_buffer(Buffer::RequestBody, size, &asked).is_ok()

@@ -8,13 +8,13 @@ use tollgate_core::record::{CostStatus, UsageRecord};
 /// A gateway holds a part of the book. A record that it found a row for was priced by it, and stays as it is even
 /// where that row has no price for the call. So does one without any usage: no count is not a cost of zero.
 pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bool {
-    let asked = record.cost_status == CostStatus::Unpriced
-        && record.charges.is_empty()
-        && record.price_basis.iter().all(|basis| basis.step.is_none());
-    if !asked {
+    if record.cost_status != CostStatus::Unpriced {
         return false;
     }
-    let Some((priced, status)) = book.price_again(record) else { return false };
+    let without_row =
+        record.charges.is_empty() && record.price_basis.iter().all(|basis| basis.step.is_none());
+    let priced = if without_row { book.price_again(record) } else { book.price_rest(record) };
+    let Some((priced, status)) = priced else { return false };
     let reserved = status == CostStatus::Free;
     if priced.charges.is_empty() && !reserved {
         return false;
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
     use tollgate_core::money::Picodollars;
     use tollgate_core::price::{Price, PricedModel, Rates, Sheet, Step, Variant};
-    use tollgate_core::record::{Note, Outcome, PriceBasis};
+    use tollgate_core::record::{Charge, Note, Outcome, PriceBasis};
     use tollgate_core::usage::{Kind, Usage};
 
     fn sheet(input: i128) -> Sheet {
@@ -78,6 +78,28 @@ mod tests {
             assert_eq!(record.cost_status, CostStatus::Measured);
             assert_eq!(record.price_version.as_deref(), Some("v9"));
         }
+    }
+
+    #[test]
+    fn what_one_of_several_models_did_is_priced_where_its_gateway_had_no_row() {
+        let mut record = unpriced();
+        record.price_basis = vec![
+            PriceBasis { model: "other".into(), step: Some(Step::Exact), ..PriceBasis::default() },
+            PriceBasis { model: "gpt-x".into(), ..PriceBasis::default() },
+        ];
+        record.charges = vec![Charge {
+            model: "other".into(),
+            kind: Kind::Input,
+            quantity: 4,
+            rate: Picodollars::from_pico(100),
+            cost_usd: Picodollars::from_pico(400),
+        }];
+        record.cost_usd = Picodollars::from_pico(400);
+        assert!(price_on_arrival(&mut record, &book()));
+        assert_eq!((record.cost_usd.as_pico(), record.cost_status), (430, CostStatus::Measured));
+        let quantities: Vec<u64> = record.charges.iter().map(|charge| charge.quantity).collect();
+        assert_eq!(quantities, [4, 3]);
+        assert!(!price_on_arrival(&mut record, &book()), "once");
     }
 
     #[test]

@@ -38,6 +38,49 @@ impl PriceBook {
         Some((priced, status))
     }
 
+    /// Prices what a gateway could not, of a call that several models worked on, when it had no row for exactly one of
+    /// them: the quantities that no charge is for. `None` where that is not what the record says.
+    #[must_use]
+    pub fn price_rest(&self, record: &UsageRecord) -> Option<(Priced, CostStatus)> {
+        let mut missing = record.price_basis.iter().filter(|basis| basis.step.is_none());
+        let basis = missing.next().filter(|_| missing.next().is_none() && !record.charges.is_empty())?;
+        let charged = |kind: Kind| -> u64 {
+            record.charges.iter().filter(|charge| charge.kind == kind).map(|charge| charge.quantity).sum()
+        };
+        let rest: Vec<(Kind, u64)> = record
+            .usage
+            .parts()
+            .quantities
+            .into_iter()
+            .map(|(kind, quantity)| (kind, quantity.saturating_sub(charged(kind))))
+            .filter(|(_, quantity)| *quantity > 0)
+            .collect();
+        let conditions: Vec<(&str, &str)> =
+            basis.facts.iter().map(|(fact, word)| (fact.as_str(), word.as_str())).collect();
+        let deciding = Deciding::of(&record.provider, &conditions, None, record.time_ms);
+        let found = self.find(&record.provider, &basis.model, record.time_ms)?;
+        let input = rest.iter().filter(|(kind, _)| kind.is_input()).map(|(_, quantity)| quantity).sum();
+        let chosen = found.model.choose(record.time_ms, &deciding, input)?;
+        let mut priced = Priced {
+            charges: record.charges.clone(),
+            cost: record.cost_usd,
+            complete: true,
+            basis: record.price_basis.clone(),
+            estimated: found.step.is_estimate(),
+            ..Priced::default()
+        };
+        for (kind, quantity) in rest {
+            priced.charge(&found.model.id, kind, quantity, chosen.rates.of(kind)?);
+        }
+        for basis in priced.basis.iter_mut().filter(|basis| basis.step.is_none()) {
+            basis.model.clone_from(&found.model.id);
+            basis.step = Some(found.step);
+            chosen.explain(basis);
+        }
+        let status = priced.status(is_measured(record));
+        Some((priced, status))
+    }
+
     fn price_parts(&self, record: &UsageRecord, facts: &Facts<'_>, models: &[&str]) -> Priced {
         let mut total = Priced { complete: true, ..Priced::default() };
         for model in models {
