@@ -52,6 +52,9 @@ pub struct UsageRecord {
     pub outcome: Outcome,
     /// What it used.
     pub usage: Usage,
+    /// Some of these counts were worked out by the gateway: the provider did not say them, or not to their end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub usage_estimated: bool,
     /// What that costs, line by line; the sum is `cost_usd`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub charges: Vec<Charge>,

@@ -16,7 +16,7 @@ pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bo
     let priced = if without_row { book.price_again(record) } else { book.price_rest(record) };
     let Some((priced, status)) = priced else { return false };
     let reserved = status == CostStatus::Free;
-    if priced.charges.is_empty() && !reserved {
+    if priced.charges.is_empty() && !priced.complete && !reserved {
         return false;
     }
     record.cost_status = status;

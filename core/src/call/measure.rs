@@ -95,6 +95,7 @@ impl Measure {
         }
         let priced = price(record, &normalised, book);
         record.usage = normalised.usage;
+        record.usage_estimated = !measured;
         record.provider_cost_usd = normalised.provider_cost;
         record.price_version = book.map(|book| book.version().to_owned());
         record.cost_usd = priced.cost;

@@ -157,5 +157,6 @@ fn is_measured(record: &UsageRecord) -> bool {
         Outcome::Error => record.status.is_some_and(|status| status >= 400),
         Outcome::ClientAbort | Outcome::UpstreamAbort | Outcome::Denied => false,
     };
-    told && !record.notes.iter().any(|note| matches!(note, Note::NoUsage | Note::Recovered))
+    told && !record.usage_estimated
+        && !record.notes.iter().any(|note| matches!(note, Note::NoUsage | Note::Recovered))
 }
