@@ -68,10 +68,27 @@ impl Accepted {
         let mut record: UsageRecord =
             serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
         validate::check(&record)?;
+        self.want_rows_of(&record);
         if pricing::price_on_arrival(&mut record, book) {
             self.priced = self.priced.saturating_add(1);
         }
         self.batch.push(&record).map_err(|error| Refused::malformed(&error))
+    }
+
+    /// A gateway that had a book, but no row for a call, wants the rows of the names in it.
+    fn want_rows_of(&mut self, record: &UsageRecord) {
+        let lacked = record.price_basis.iter().filter(|basis| basis.step.is_none());
+        let missing: Vec<&str> = lacked.map(|basis| basis.model.as_str()).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let called = [record.response_model.as_deref(), record.request_model.as_deref()];
+        for model in missing.into_iter().chain(called.into_iter().flatten()) {
+            let wanted = Wanted { provider: record.provider.clone(), model: model.to_owned() };
+            if self.models.len() < MODELS_MAX && !self.models.contains(&wanted) {
+                self.models.push(wanted);
+            }
+        }
     }
 }
 
@@ -150,6 +167,29 @@ mod tests {
 
     fn accept(body: &str) -> Result<Accepted, NotUnderstood> {
         super::accept(body.as_bytes(), &PriceBook::default(), 7)
+    }
+
+    #[test]
+    fn a_gateway_gets_the_rows_of_models_that_its_records_had_none_for() {
+        let record = serde_json::to_string(&UsageRecord {
+            id: "01a20a37-e0d8-77ff-bba3-1b4b0d13c68c".into(),
+            time_ms: 5,
+            gateway: "edge".into(),
+            provider: "openai".into(),
+            operation: "chat".into(),
+            request_model: Some("gpt-x".into()),
+            response_model: Some("gpt-x-2026-01-02".into()),
+            price_basis: vec![tollgate_core::record::PriceBasis {
+                model: "gpt-x-2026-01-02".into(),
+                ..Default::default()
+            }],
+            ..UsageRecord::default()
+        })
+        .unwrap();
+        let accepted = accept(&request(&format!(r#","records":[{record}]"#))).unwrap();
+        assert_eq!(accepted.rejected, []);
+        let models: Vec<&str> = accepted.models.iter().map(|wanted| wanted.model.as_str()).collect();
+        assert_eq!(models, ["gpt-x-2026-01-02", "gpt-x"]);
     }
 
     #[test]

@@ -244,6 +244,21 @@ mod tests {
     }
 
     #[test]
+    fn text_that_fills_the_buffer_at_a_cut_is_given_out_at_every_cut() {
+        // Varied enough that the plain text ends pieces at many places of the 16 KiB buffer.
+        let text: Vec<u8> = (0..34_000u32)
+            .flat_map(|n| format!("{} ", n.wrapping_mul(2_654_435_761) % 97).into_bytes())
+            .take(33_440)
+            .collect();
+        let body = gzip(&text);
+        for at in (0..body.len()).step_by(7) {
+            let (head, tail) = body.split_at(at);
+            let (plain, broken) = inflated("gzip", &[head, tail]);
+            assert!(!broken && plain == text, "split at byte {at}: {} of {}", plain.len(), text.len());
+        }
+    }
+
+    #[test]
     fn gzip_members_follow_each_other() {
         let body = [gzip(b"one "), gzip(b"two")].concat();
         for size in [1, body.len()] {

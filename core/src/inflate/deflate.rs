@@ -101,8 +101,12 @@ impl Deflate {
                 self.part = if self.header == Header::Gzip { Part::Trailer(8) } else { Part::End };
                 return Ok(rest);
             }
-            if written < buffer.len() && (rest.is_empty() || read == 0) {
-                return if rest.is_empty() { Ok(rest) } else { Err(Broken) };
+            if written < buffer.len() && rest.is_empty() {
+                return Ok(rest);
+            }
+            // Output that was pending may come without any input.
+            if written == 0 && read == 0 {
+                return Err(Broken);
             }
         }
     }
