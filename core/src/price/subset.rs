@@ -57,6 +57,15 @@ impl PriceBook {
     }
 }
 
+impl PriceBook {
+    /// This part as a book of its own, for a gateway that has no collector to ask: each step counts again, and a
+    /// name may mean another row than in the whole.
+    #[must_use]
+    pub fn on_its_own(self) -> Self {
+        Self { resolved: None, ..self }
+    }
+}
+
 impl PricedModel {
     fn still_needed(&self, now_ms: u64) -> Self {
         let since = now_ms.saturating_sub(LATE_MS);
