@@ -145,6 +145,7 @@ impl Envoy {
             .arg("--config-path")
             .arg(&config)
             .args(["--concurrency", &start.workers.to_string()])
+            .args(["--file-flush-interval-msec", "200"])
             .args(["--disable-hot-restart", "--drain-time-s", "1", "--log-level", "warn"])
             .args(["--component-log-level", "wasm:info"]);
         let mut process = Process::start("Envoy", &mut command, &file("log"))?;

@@ -259,10 +259,21 @@ async fn the_access_log_holds_the_record_and_its_cost() {
     let stack = stack();
     let (_, call) = every_kind().remove(0);
     let call = call.header("x-tollgate-agent", "logged");
-    let reply = send(&stack, "logged", call, "input=1000;output=100").await;
-    let record = stack.record_of(&reply).unwrap();
+    // A gateway gets the prices of a model when it first sees it; until then its log says `unpriced`.
+    let mut tries = 0;
+    let (record, line) = loop {
+        tries += 1;
+        assert!(tries < 30, "the gateway does not get the price of a model that it sees");
+        let reply = send(&stack, "logged", call.clone(), "input=1000;output=100").await;
+        let record = stack.record_of(&reply).unwrap();
+        let line = logged(&stack, record["id"].as_str().unwrap());
+        assert_eq!(record["cost_status"], "measured", "priced on arrival at the latest");
+        if line["cost_status"] != "unpriced" {
+            break (record, line);
+        }
+        assert_eq!(line["cost_usd"], "0.000000000000");
+    };
     let id = record["id"].as_str().unwrap();
-    let line = logged(&stack, id);
     assert_eq!(line["cost_usd"], record["cost_usd"]);
     assert_eq!(line["agent"], "logged");
     assert_eq!(line["team"], "unattributed");
