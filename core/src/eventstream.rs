@@ -73,14 +73,14 @@ impl EventStreamDecoder {
         let mut rest = bytes;
         while !rest.is_empty() && !self.broken {
             rest = match self.part {
-                Part::Prelude => self.in_prelude(rest, events),
+                Part::Prelude => self.in_prelude(rest),
                 Part::Headers | Part::Payload => self.in_body(rest, events),
                 Part::Checksum => self.in_checksum(rest, events),
             };
         }
     }
 
-    fn in_prelude<'b>(&mut self, bytes: &'b [u8], events: &mut impl Events) -> &'b [u8] {
+    fn in_prelude<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let rest = self.fill(bytes, PRELUDE_BYTES);
         if self.filled < PRELUDE_BYTES {
             return rest;
@@ -97,7 +97,7 @@ impl EventStreamDecoder {
         self.checksum.update(&self.prelude);
         self.payload = total - overhead - headers;
         self.headers = Headers::default();
-        self.enter(Part::Headers, headers, events);
+        self.enter(Part::Headers, headers);
         rest
     }
 
@@ -111,7 +111,7 @@ impl EventStreamDecoder {
             events.data(piece);
         }
         let left = self.left - u32::try_from(take).unwrap_or(self.left);
-        self.enter(self.part, left, events);
+        self.enter(self.part, left);
         rest
     }
 
@@ -133,7 +133,7 @@ impl EventStreamDecoder {
     }
 
     /// Continues in `part` with `left` bytes of it, or in the first part after it that has bytes.
-    fn enter(&mut self, part: Part, left: u32, _events: &mut impl Events) {
+    fn enter(&mut self, part: Part, left: u32) {
         (self.part, self.left) = match (part, left) {
             (Part::Headers, 0) if self.payload > 0 => (Part::Payload, self.payload),
             (Part::Headers | Part::Payload, 0) => (Part::Checksum, 4),

@@ -260,7 +260,7 @@ impl Root {
         let Some(outgoing) = self.sync.next(sender, interval_ms, now_ms) else { return };
         let headers = vec![
             (":method", "POST"),
-            (":path", sync::SYNC_PATH),
+            (":path", tollgate_core::sync::PATH),
             (":authority", collector.authority.as_str()),
             ("content-type", "application/json"),
         ];

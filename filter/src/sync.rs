@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use log::{info, warn};
 use tollgate_core::price::PriceBook;
-use tollgate_core::sync::{PATH, PROTOCOL, SyncAnswer};
+use tollgate_core::sync::{PROTOCOL, SyncAnswer};
 
 use crate::host;
 use crate::lane::{self, Lane, Owner};
@@ -231,6 +231,3 @@ pub fn recover(vm: u64, now_ms: u64, recovered: impl Fn(&[u8]) -> Option<Vec<u8>
     }
     records
 }
-
-/// The `:path` of sync calls.
-pub const SYNC_PATH: &str = PATH;

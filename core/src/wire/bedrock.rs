@@ -27,7 +27,7 @@ pub static CONVERSE: Family = Family {
     shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Last,
-    normalise: |counts, context| Normalised { usage: converse(counts, context), ..Normalised::default() },
+    normalise: |counts, _| Normalised { usage: converse(counts), ..Normalised::default() },
 };
 
 /// InvokeModel and InvokeModelWithResponseStream.
@@ -83,7 +83,7 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-amzn-bedrock-cache-write-input-token-count", "cache_write"),
 ];
 
-fn converse(counts: &Counts<'_>, _context: &Context<'_>) -> Usage {
+fn converse(counts: &Counts<'_>) -> Usage {
     let read = counts.first(&["cacheReadInputTokens", "cacheReadInputTokenCount"]);
     let write = counts.first(&["cacheWriteInputTokens", "cacheWriteInputTokenCount"]);
     with_cache(counts.at("inputTokens"), read, write, counts.at("outputTokens"), by_ttl(counts))
@@ -103,7 +103,7 @@ fn invoke(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
 
 fn other_models(counts: &Counts<'_>, context: &Context<'_>) -> Usage {
     if counts.at("inputTokens").is_some() {
-        return converse(counts, context);
+        return converse(counts);
     }
     let input =
         counts.first(&["prompt_tokens", "inputTokenCount", "inputTextTokenCount", "prompt_token_count"]);
