@@ -16,6 +16,7 @@
 )]
 
 pub mod attribution;
+pub mod budget;
 pub mod call;
 pub mod estimate;
 pub mod eventstream;
@@ -24,6 +25,7 @@ pub mod id;
 pub mod include_usage;
 pub mod inflate;
 pub mod json;
+mod keys;
 pub mod meter;
 pub mod money;
 pub mod price;
