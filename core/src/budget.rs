@@ -18,7 +18,7 @@ pub mod counter;
 pub mod define;
 #[cfg(test)]
 mod fleet;
-//pub mod hold;
+pub mod hold;
 pub mod ledger;
 pub mod policy;
 pub mod scope;

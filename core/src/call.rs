@@ -2,6 +2,7 @@
 //!
 //! The filter feeds it from Envoy's callbacks and `tollgate meter` from a recording; both settle it here.
 
+pub mod admission;
 mod measure;
 
 use crate::attribution::{Attribution, AttributionSource};
@@ -171,7 +172,7 @@ impl Call {
             attribution_source: self.attribution_source,
             provider: self.target.provider.clone().into_owned(),
             operation: self.target.api.operation().to_owned(),
-            request_model: self.request.model().map(str::to_owned).or_else(|| self.target.path_model.clone()),
+            request_model: self.request_model().map(str::to_owned),
             ..UsageRecord::default()
         }
     }

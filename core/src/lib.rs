@@ -8,6 +8,7 @@
 //! | [`attribution`] | who spent |
 //! | [`usage`] | what a call consumed, with one meaning for every provider |
 //! | [`price`], [`money`] | what that costs |
+//! | [`budget`], [`refusal`] | who may spend how much, and what is answered where nothing is left |
 //! | [`record`] | everything that is kept of a call |
 //! | [`sync`] | how records and prices travel between filter and collector |
 #![cfg_attr(
@@ -28,9 +29,11 @@ pub mod json;
 mod keys;
 pub mod meter;
 pub mod money;
+pub mod output_limit;
 pub mod price;
 pub mod provider;
 pub mod record;
+pub mod refusal;
 pub mod request;
 pub mod sse;
 pub mod sync;
