@@ -1,5 +1,6 @@
 //! The HTTP API: one file for each resource.
 
+pub mod audit;
 pub mod corrections;
 pub mod error;
 pub mod explain;

@@ -1,5 +1,6 @@
 //! The command line: `tollgate serve` and the commands that ask a running collector.
 
+mod audit;
 mod check;
 mod client;
 mod explain;
@@ -33,6 +34,8 @@ enum Command {
     Summary(summary::SummaryArgs),
     /// List calls, newest first
     Records(records::RecordsArgs),
+    /// Show, export and check the trail of what was changed, and by whom
+    Audit(audit::AuditArgs),
     /// Meter recorded exchanges, offline
     Meter(meter::MeterArgs),
     /// Look at prices, find what has none, check and import price files
@@ -66,6 +69,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Summary(summary) => summary.run().map_err(Failure::from),
         Command::Records(records) => records.run().map_err(Failure::from),
+        Command::Audit(audit) => audit.run().map_err(Failure::from),
         Command::Meter(meter) => meter.run().map_err(Failure::from),
         Command::Prices(prices) => prices.run().map_err(Failure::from),
         Command::Reprice(reprice) => reprice.run().map_err(Failure::from),

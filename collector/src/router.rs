@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post, put};
 
-use crate::api::{corrections, error, explain, health, home, prices, records, summary, sync};
+use crate::api::{audit, corrections, error, explain, health, home, prices, records, summary, sync};
 use crate::app::App;
 
 /// All routes.
@@ -19,6 +19,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/api/v1/records/{id}/explain", get(explain::explain))
         .route("/api/v1/prices", get(prices::list))
         .route("/api/v1/prices/missing", get(prices::missing))
+        .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/reprice", get(corrections::preview).post(corrections::apply))
         .route("/api/v1/months", get(corrections::months))
         .route("/api/v1/months/{month}", put(corrections::close))

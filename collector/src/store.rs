@@ -5,6 +5,7 @@
 //! transaction is on disk (`synchronous=FULL`), and rollups change in that same transaction.
 
 mod adjust;
+mod audit;
 mod batch;
 mod dims;
 mod id;
@@ -24,7 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tollgate_core::record::UsageRecord;
 
@@ -38,6 +40,7 @@ pub use summary::{Every, Summary, SummaryQuery, SummaryRow};
 pub use sums::{KindSum, Sums, SumsError, Totals};
 pub use writer::Stored;
 
+use crate::audit::{Entry, Head, Recorded};
 use dims::DimsTable;
 use writer::{Job, Writer};
 
@@ -197,26 +200,62 @@ impl Store {
     }
 
     /// Writes corrections as adjustments, all or none; gives how many were written. One whose record was corrected
-    /// by another meanwhile is left out.
+    /// by another meanwhile is left out. The audit trail gets `entry` with the number written.
     ///
     /// # Errors
     /// Nothing is written then.
-    pub async fn correct(&self, corrections: Vec<Correction>, now_ms: u64) -> Result<u64, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        let job = Job::Correct(corrections, now_ms, answer);
-        self.jobs.send(job).await.map_err(|_| StoreError::Stopped)?;
-        answered.await.map_err(|_| StoreError::Stopped)?
+    pub async fn correct(&self, corrections: Vec<Correction>, mut entry: Entry) -> Result<u64, StoreError> {
+        self.write(move |transaction| {
+            let written = adjust::correct(transaction, &corrections, entry.time_ms)?;
+            if let Some(Value::Object(after)) = &mut entry.after {
+                after.insert("written".into(), written.into());
+            }
+            audit::append(transaction, &entry)?;
+            Ok(written)
+        })
+        .await
     }
 
-    /// Closes a month and all before it: later corrections and late records are booked in the open one.
+    /// Closes a month and all before it: later corrections and late records are booked in the open one. The audit
+    /// trail gets `entry` when it was closed by this.
     ///
     /// # Errors
     /// Nothing is closed then.
-    pub async fn close_month(&self, month: Month, now_ms: u64) -> Result<Closing, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        let job = Job::Close(month, now_ms, answer);
-        self.jobs.send(job).await.map_err(|_| StoreError::Stopped)?;
-        answered.await.map_err(|_| StoreError::Stopped)?
+    pub async fn close_month(&self, month: Month, mut entry: Entry) -> Result<Closing, StoreError> {
+        self.write(move |transaction| {
+            let closing = months::close(transaction, month, entry.time_ms)?;
+            if closing == Closing::Done {
+                let totals = months::all(transaction)?.into_iter().next().map(|closed| closed.totals);
+                entry.after = totals.map(|totals| json!({"calls": totals.calls, "cost_usd": totals.cost}));
+                audit::append(transaction, &entry)?;
+            }
+            Ok(closing)
+        })
+        .await
+    }
+
+    /// Appends an entry to the audit trail; gives its new head.
+    ///
+    /// # Errors
+    /// Nothing is appended then.
+    pub async fn audit(&self, entry: Entry) -> Result<Head, StoreError> {
+        self.write(move |transaction| audit::append(transaction, &entry)).await
+    }
+
+    /// At most `limit` entries of the audit trail after the one with this number, in their order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn audited_after(&self, seq: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
+        self.read(move |connection, _| audit::after(connection, seq, limit)).await
+    }
+
+    /// The end of the audit trail.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn audit_head(&self) -> Result<Head, StoreError> {
+        self.read(|connection, _| audit::head(connection)).await
     }
 
     /// Closed months, the latest first.
@@ -264,6 +303,20 @@ impl Store {
             .await
         };
         tokio::time::timeout(PROBE_WAITS, probe).await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Runs work in the writer, in a transaction of its own, which is kept when it succeeds.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let work = move |writer: &mut Writer| {
+            // Whoever asked may have gone away; what was done is done.
+            let _ = answer.send(writer.alone(work));
+        };
+        self.jobs.send(Job::Alone(Box::new(work))).await.map_err(|_| StoreError::Stopped)?;
+        answered.await.map_err(|_| StoreError::Stopped)?
     }
 
     /// Lets the writer finish what it was given, and waits for it.

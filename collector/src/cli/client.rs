@@ -147,6 +147,15 @@ pub(super) fn json(body: &str) -> anyhow::Result<Value> {
     serde_json::from_str(body).context("the answer is not JSON; is this a Tollgate collector?")
 }
 
+/// A field as text: a string without quotes, nothing for what is absent or null.
+pub(super) fn field(row: &Value, name: &str) -> String {
+    match row.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(value) => value.to_string(),
+    }
+}
+
 fn refusal(body: &str, status: u16, url: &str) -> String {
     let error = serde_json::from_str::<Value>(body).unwrap_or_default();
     match error.pointer("/error/message").and_then(Value::as_str) {
