@@ -110,7 +110,7 @@ async fn run(app: &App, mut params: Params, audit: Option<Entry>) -> Result<Repr
 }
 
 /// Whether a request that changes something may.
-fn authorize(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn authorize(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(ApiError::unauthorized());
