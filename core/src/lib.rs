@@ -17,6 +17,7 @@
 
 pub mod attribution;
 pub mod call;
+pub mod digits;
 pub mod estimate;
 pub mod eventstream;
 pub mod gateway;
