@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use tollgate_core::budget::Budget;
 use tollgate_core::budget::policy::{Policy, PolicyBudget};
 use tollgate_core::budget::window::{Civil, Offset, Span, Zone};
+use tollgate_core::sync::Unpriced;
 
 use crate::store::StoredBudget;
 
@@ -47,7 +48,7 @@ impl Budgets {
 
     /// What gateways are to hold now. Its version changes with every budget and whenever a window begins.
     #[must_use]
-    pub fn policy(&self, now_ms: u64) -> Policy {
+    pub fn policy(&self, unpriced: Unpriced, now_ms: u64) -> Policy {
         let state = self.state();
         let budgets: Vec<PolicyBudget> = state
             .budgets
@@ -58,7 +59,8 @@ impl Budgets {
                 spans: spans(&stored.budget, now_ms),
             })
             .collect();
-        let mut policy = Policy { version: String::new(), budgets, registered: state.registered.clone() };
+        let registered = state.registered.clone();
+        let mut policy = Policy { version: String::new(), budgets, registered, unpriced };
         let mut hasher = DefaultHasher::new();
         serde_json::to_string(&policy).unwrap_or_default().hash(&mut hasher);
         policy.version = format!("{:016x}", hasher.finish());
@@ -172,9 +174,9 @@ mod tests {
             since_ms: 0,
         };
         budgets.replace(vec![stored], BTreeSet::new());
-        let noon = budgets.policy(ms("2026-11-25T12:00:00Z"));
-        assert_eq!(noon.version, budgets.policy(ms("2026-11-25T13:00:00Z")).version);
-        assert_ne!(noon.version, budgets.policy(ms("2026-11-26T12:00:00Z")).version);
+        let noon = budgets.policy(Unpriced::Allow, ms("2026-11-25T12:00:00Z"));
+        assert_eq!(noon.version, budgets.policy(Unpriced::Allow, ms("2026-11-25T13:00:00Z")).version);
+        assert_ne!(noon.version, budgets.policy(Unpriced::Allow, ms("2026-11-26T12:00:00Z")).version);
         assert_eq!(noon.budgets[0].spans.len(), 2);
     }
 

@@ -177,10 +177,6 @@ impl Call {
         admitted.entry()
     }
 
-    fn request_model(&self) -> Option<&str> {
-        self.request.model().or(self.target.path_model.as_deref())
-    }
-
     /// The record of this call as far as it is known before its end.
     fn pending(&self, gateway: &str) -> UsageRecord {
         UsageRecord {

@@ -3,9 +3,12 @@
 use serde_json::Value;
 
 use crate::attribution::{AttributionRules, AttributionSource, Field};
+use crate::budget::window::{Offset, Window};
+use crate::budget::{Amount, Budget, define};
 pub use crate::keys::ConfigError;
 use crate::keys::Keys;
 use crate::price::PriceBook;
+use crate::sync::Unpriced;
 
 /// Configuration of one gateway's filter, checked.
 #[derive(Clone, Debug)]
@@ -33,6 +36,13 @@ pub struct GatewayConfig {
     pub access_log: Vec<AccessLogValue>,
     /// `prices`: a price book that holds until a collector hands out its own.
     pub prices: Option<PriceBook>,
+    /// `budgets`: budgets of this gateway alone, where it has no collector.
+    pub budgets: Vec<Budget>,
+    /// `unpriced`: what becomes of calls whose model has no price, where it has no collector.
+    pub unpriced: Unpriced,
+    /// `until_policy`: whether calls go on (`allow`) or are refused (`deny`) while no collector has ever said what
+    /// budgets there are, and none can be reached.
+    pub denies_until_policy: bool,
 }
 
 /// Where records go.
@@ -95,7 +105,23 @@ impl GatewayConfig {
             charge_retries: keys.flag("charge_retries", false),
             access_log: access_log(keys),
             prices: prices(keys),
+            budgets: budgets(keys),
+            unpriced: keys
+                .choice(
+                    "unpriced",
+                    &[("allow", Unpriced::Allow), ("ceiling", Unpriced::Ceiling), ("deny", Unpriced::Deny)],
+                )
+                .unwrap_or_default(),
+            denies_until_policy: keys
+                .choice("until_policy", &[("allow", false), ("deny", true)])
+                .unwrap_or(false),
         };
+        if config.collector.is_some() && !config.budgets.is_empty() {
+            keys.wrong(
+                "budgets",
+                "stand here only where there is no collector; put them into its tollgate.toml",
+            );
+        }
         keys.nothing_else();
         config
     }
@@ -180,6 +206,27 @@ fn access_log(keys: &mut Keys<'_>) -> Vec<AccessLogValue> {
         keys.wrong("access_log", &format!("is not a list of {names}"));
         Vec::new()
     })
+}
+
+fn budgets(keys: &mut Keys<'_>) -> Vec<Budget> {
+    let budgets = define::from_keys(keys);
+    for (index, budget) in budgets.iter().enumerate() {
+        let key = |name: &str| format!("budgets[{index}].{name}");
+        if Offset::parse(&budget.time_zone).is_none() {
+            let problem = format!(
+                "`{}` is not `UTC` or an offset such as `+01:00`; time zones need a collector",
+                budget.time_zone
+            );
+            keys.wrong(&key("time_zone"), &problem);
+        }
+        if matches!(budget.window, Window::Rolling(_)) {
+            keys.wrong(&key("window"), "is rolling, which needs a collector");
+        }
+        if budget.carry_over > Amount::ZERO {
+            keys.wrong(&key("carry_over"), "needs a collector");
+        }
+    }
+    budgets
 }
 
 fn prices(keys: &mut Keys<'_>) -> Option<PriceBook> {

@@ -73,6 +73,13 @@ impl RequestMeter {
         self.bounds.as_deref()
     }
 
+    /// A limit is written into the request, which has none.
+    pub fn limit_output(&mut self, tokens: u64) {
+        if let Some(bounds) = &mut self.bounds {
+            bounds.limit_output(tokens);
+        }
+    }
+
     /// Whether the body is not read.
     #[must_use]
     pub const fn is_unread(&self) -> bool {

@@ -94,7 +94,7 @@ async fn store(app: &App, accepted: Accepted) -> Result<SyncAnswer, ApiError> {
             app.store.sync_counters(sender.gateway.clone(), sender.instance.clone(), counters, now).await?
         }
     };
-    let policy = app.budgets.policy(now);
+    let policy = app.budgets.policy(held.unpriced, now);
     Ok(SyncAnswer {
         protocol: PROTOCOL,
         now_ms: now,

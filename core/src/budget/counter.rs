@@ -6,7 +6,7 @@
 //! nothing: what arrives is merged by the larger total.
 
 use super::Amount;
-use super::ledger::Grant;
+use super::ledger::{Grant, Report};
 use super::window::Span;
 
 /// One counter in one window.
@@ -28,6 +28,8 @@ pub struct Counter {
     pub kept: Amount,
     /// What other gateways have used, as last heard.
     pub elsewhere: Amount,
+    /// The part of `elsewhere` that calls under way hold.
+    pub elsewhere_held: Amount,
     /// The limit, as last heard.
     pub limit: Amount,
     /// Grows with every change; orders reports of `used`.
@@ -114,11 +116,11 @@ impl Counter {
         self.granted = self.granted.max(grant.granted);
         self.returned = self.returned.max(grant.returned);
         self.elsewhere = grant.elsewhere;
+        self.elsewhere_held = grant.elsewhere_held;
         self.limit = grant.limit;
         self.acknowledged = self.acknowledged.max(grant.acknowledged);
         if self.free() > before {
             self.exhausted_from = Amount::ZERO;
-            self.version += 1;
         }
         if let Some(keep) = grant.keep {
             let back = self.free().minus(keep).or_nothing();
@@ -145,7 +147,21 @@ impl Counter {
     /// What is spent and settled, here and elsewhere, as far as known.
     #[must_use]
     pub const fn spent(&self) -> Amount {
-        self.used.minus(self.held).plus(self.elsewhere)
+        self.used.minus(self.held).plus(self.elsewhere).minus(self.elsewhere_held)
+    }
+
+    /// Whether a hold of this size has room once all calls under way have ended for nothing: else it stays refused until
+    /// the window ends or the limit is raised.
+    #[must_use]
+    pub fn may_clear(&self, hold: Amount) -> bool {
+        self.spent().plus(hold) <= self.limit
+    }
+
+    /// What a gateway reports of it.
+    #[must_use]
+    pub const fn report(&self, want: Amount) -> Report {
+        let Self { granted, returned, used, held, kept, in_flight, denied, version, .. } = *self;
+        Report { granted, returned, used, held, kept, in_flight, denied, version, want }
     }
 
     /// Whether its slot may be used for another counter: the window is over, no call is under way, and the collector
@@ -171,6 +187,7 @@ impl Counter {
             self.held,
             self.kept,
             self.elsewhere,
+            self.elsewhere_held,
             self.limit,
             self.exhausted_from,
         ] {
@@ -202,8 +219,17 @@ impl Counter {
             rest = after;
             Some(Amount(i128::from_le_bytes(*number)))
         };
-        let [granted, returned, used, held, kept, elsewhere, limit, exhausted_from] =
-            [amount()?, amount()?, amount()?, amount()?, amount()?, amount()?, amount()?, amount()?];
+        let [granted, returned, used, held, kept, elsewhere, elsewhere_held, limit, exhausted_from] = [
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+        ];
         let mut number = || {
             let (number, after) = rest.split_first_chunk::<8>()?;
             rest = after;
@@ -220,6 +246,7 @@ impl Counter {
             held,
             kept,
             elsewhere,
+            elsewhere_held,
             limit,
             version,
             in_flight: u32::try_from(in_flight).ok()?,
@@ -232,7 +259,7 @@ impl Counter {
 
 /// Version of the bytes.
 const LAYOUT: u8 = 1;
-const FIXED_BYTES: usize = 1 + 8 * 16 + 6 * 8;
+const FIXED_BYTES: usize = 1 + 9 * 16 + 6 * 8;
 /// So long after its end a window's counter waits for a collector to hear of it.
 const LATE_MS: u64 = 7 * 86_400_000;
 

@@ -88,8 +88,7 @@ impl Gateway {
     }
 
     fn report(&self) -> Report {
-        let Counter { granted, returned, used, held, kept, in_flight, denied, version, .. } = self.counter;
-        Report { granted, returned, used, held, kept, in_flight, denied, version, want: self.want }
+        self.counter.report(self.want)
     }
 }
 

@@ -110,6 +110,11 @@ impl RequestBounds {
         self.reading.output_limit.is_some()
     }
 
+    /// A limit is written into the request, which has none.
+    pub fn limit_output(&mut self, tokens: u64) {
+        self.reading.output_limit = Some(tokens);
+    }
+
     /// Whether the work is to go on without the caller.
     #[must_use]
     pub const fn is_background(&self) -> bool {

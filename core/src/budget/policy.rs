@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::scope::{CounterKey, Dimension, Subject, is_nobody};
 use super::window::Span;
 use super::{Amount, Budget};
+use crate::sync::Unpriced;
 
 /// All budgets, as one gateway needs them.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -19,6 +20,9 @@ pub struct Policy {
     /// that stands for them. Empty: any name, up to [`VALUES_MAX`] for each budget.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub registered: BTreeSet<String>,
+    /// What becomes of calls whose model has no price.
+    #[serde(default)]
+    pub unpriced: Unpriced,
 }
 
 /// A budget, and its windows.
@@ -76,10 +80,16 @@ impl Policy {
         OTHER.to_owned()
     }
 
-    /// Whether any budget is enforced.
+    /// Whether no call is ever held or refused.
     #[must_use]
-    pub fn is_enforced(&self) -> bool {
-        self.budgets.iter().any(|entry| entry.budget.is_enforced())
+    pub fn is_idle(&self) -> bool {
+        self.budgets.is_empty() && self.unpriced != Unpriced::Deny
+    }
+
+    /// The budget with this name.
+    #[must_use]
+    pub fn budget(&self, name: &str) -> Option<&Budget> {
+        self.budgets.iter().map(|entry| &entry.budget).find(|budget| budget.name == name)
     }
 
     /// The smallest output limit that budgets which are for this call write into requests without one.
@@ -180,6 +190,7 @@ mod tests {
                 .map(|budget| PolicyBudget { budget, generation: 1, spans: spans.clone() })
                 .collect(),
             registered: registered.iter().map(|name| (*name).to_owned()).collect(),
+            ..Policy::default()
         }
     }
 
