@@ -165,14 +165,12 @@ impl Counter {
     }
 
     /// Whether its slot may be used for another counter: the window is over, no call is under way, and the collector
-    /// knows all of it (`reported`), or there is none to know it.
+    /// knows all of it (`reported`), or there is none to know it. Long after its end nothing is waited for.
     #[must_use]
     pub const fn is_over(&self, now_ms: u64, reported: bool) -> bool {
-        self.in_flight == 0
-            && self.span.end_ms <= now_ms
-            && (!reported
-                || self.acknowledged >= self.version
-                || now_ms > self.span.end_ms.saturating_add(LATE_MS))
+        let settled = self.in_flight == 0 && (!reported || self.acknowledged >= self.version);
+        let is_late = now_ms > self.span.end_ms.saturating_add(LATE_MS);
+        self.span.end_ms <= now_ms && (settled || is_late)
     }
 
     /// As bytes: fixed numbers, then the key.
@@ -260,8 +258,8 @@ impl Counter {
 /// Version of the bytes.
 const LAYOUT: u8 = 1;
 const FIXED_BYTES: usize = 1 + 9 * 16 + 6 * 8;
-/// So long after its end a window's counter waits for a collector to hear of it.
-const LATE_MS: u64 = 7 * 86_400_000;
+/// So long after its end a window's counter waits for calls to end, and for a collector to hear of it.
+const LATE_MS: u64 = 3 * 86_400_000;
 
 #[cfg(test)]
 mod tests {
