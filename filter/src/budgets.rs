@@ -160,6 +160,13 @@ impl Budgets {
         }
     }
 
+    /// A call has come: where no policy is known here yet, shared data may have one.
+    pub fn meet(&self, config: &GatewayConfig, now_ms: u64) {
+        if self.policy.borrow().is_none() {
+            self.refresh(config, now_ms);
+        }
+    }
+
     /// The policy that holds.
     pub fn policy(&self) -> Option<Rc<Policy>> {
         self.policy.borrow().clone()

@@ -155,6 +155,7 @@ impl HttpCall {
         if head.encoded || !head.is_json {
             call.request().unread();
         }
+        self.gateway.budgets.meet(&self.gateway.config, now_ms);
         if !self.gateway.budgets.is_idle() {
             call.request().watch_bounds();
         }

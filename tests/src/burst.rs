@@ -24,6 +24,8 @@ pub struct Burst {
     pub hang_up_percent: usize,
     /// Begins the names of its calls.
     pub name: String,
+    /// So many rounds in a row must be refused whole before calls are given up.
+    pub refused_rounds: usize,
 }
 
 /// What became of a burst.
@@ -40,7 +42,7 @@ pub struct Outcome {
 }
 
 impl Burst {
-    /// Sends all calls at once, and those that are refused again, until a whole round is refused.
+    /// Sends all calls at once, and those that are refused again, until whole rounds are refused.
     ///
     /// # Errors
     /// An answer that is neither the provider's nor a refusal by a budget.
@@ -51,6 +53,7 @@ impl Burst {
         }
         let mut outcome = Outcome::default();
         let this = Arc::new(self.clone());
+        let mut refused_rounds = 0;
         loop {
             outcome.rounds += 1;
             let round = outcome.rounds;
@@ -72,7 +75,8 @@ impl Burst {
                 }
             }
             outcome.passed += passed;
-            if waiting.is_empty() || passed == 0 && round > 3 {
+            refused_rounds = if passed == 0 { refused_rounds + 1 } else { 0 };
+            if waiting.is_empty() || refused_rounds >= self.refused_rounds {
                 outcome.refused = waiting.len();
                 return Ok(outcome);
             }

@@ -26,7 +26,14 @@ fn limit(calls: i128) -> String {
 }
 
 fn burst(name: &str, gateways: Vec<(SocketAddr, usize)>) -> Burst {
-    Burst { gateways, orders: ORDERS.into(), max_tokens: 200, hang_up_percent: 0, name: name.into() }
+    Burst {
+        gateways,
+        orders: ORDERS.into(),
+        max_tokens: 200,
+        hang_up_percent: 0,
+        name: name.into(),
+        refused_rounds: 4,
+    }
 }
 
 /// The budget's own account, once nothing is under way: `used` is what the records say, and what is not spent is less
@@ -79,8 +86,9 @@ async fn the_limit_holds_with_the_collector_killed_callers_gone_and_providers_fa
     let stack = Arc::new(stack("killed", &budgets));
     let second = stack.add_gateway("second").unwrap();
     let gateways = vec![(stack.gateway(), 150), (second.address(), 150)];
-    let rough = Burst { hang_up_percent: 10, ..burst("rough", gateways.clone()) };
-    let failing = Burst { orders: format!("{ORDERS};fault=500"), ..burst("failing", gateways) };
+    let rough = Burst { hang_up_percent: 10, refused_rounds: 15, ..burst("rough", gateways.clone()) };
+    let failing =
+        Burst { orders: format!("{ORDERS};fault=500"), refused_rounds: 15, ..burst("failing", gateways) };
     let rough = tokio::spawn(async move { rough.run().await });
     let failing = tokio::spawn(async move { failing.run().await });
     for _ in 0..3 {
