@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use crate::budgets::Budgets;
 use crate::metrics::Metrics;
 use crate::prices::Prices;
 use crate::store::Store;
@@ -17,6 +18,8 @@ pub struct App {
     pub store: Store,
     /// The prices that records and gateways get.
     pub prices: Arc<Prices>,
+    /// Who may spend how much.
+    pub budgets: Budgets,
     /// What gateways present.
     pub ingest_token: Token,
     /// What those present who change something; without one nobody can.
@@ -36,6 +39,7 @@ impl App {
         Self {
             store,
             prices,
+            budgets: Budgets::default(),
             ingest_token,
             admin_token,
             repricing: tokio::sync::Mutex::default(),

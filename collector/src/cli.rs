@@ -1,5 +1,7 @@
 //! The command line: `tollgate serve` and the commands that ask a running collector.
 
+mod audit;
+mod budgets;
 mod check;
 mod client;
 mod explain;
@@ -31,8 +33,12 @@ enum Command {
     Check(check::Check),
     /// Show who spent what
     Summary(summary::SummaryArgs),
+    /// Show budgets and what is left of them, propose limits, top up, release
+    Budgets(budgets::BudgetsArgs),
     /// List calls, newest first
     Records(records::RecordsArgs),
+    /// Show, export and check the trail of what was changed, and by whom
+    Audit(audit::AuditArgs),
     /// Meter recorded exchanges, offline
     Meter(meter::MeterArgs),
     /// Look at prices, find what has none, check and import price files
@@ -65,7 +71,9 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Summary(summary) => summary.run().map_err(Failure::from),
+        Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
         Command::Records(records) => records.run().map_err(Failure::from),
+        Command::Audit(audit) => audit.run().map_err(Failure::from),
         Command::Meter(meter) => meter.run().map_err(Failure::from),
         Command::Prices(prices) => prices.run().map_err(Failure::from),
         Command::Reprice(reprice) => reprice.run().map_err(Failure::from),

@@ -1,5 +1,6 @@
 //! `tollgate.toml`: read raw, then turned into types that cannot be wrong, with all mistakes reported at once.
 
+mod budgets;
 mod document;
 mod prices;
 
@@ -7,11 +8,12 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub use budgets::BudgetsConfig;
 use document::Document;
 pub use prices::{Discount, Meaning, Override, OwnModel, Place, PricesConfig};
 
 /// Configuration of a collector.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where the server listens.
     pub listen: SocketAddr,
@@ -23,6 +25,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Prices of the operator's own.
     pub prices: PricesConfig,
+    /// Who may spend how much.
+    pub budgets: BudgetsConfig,
     /// File that holds the token for requests that change something; made at the first start where it is missing.
     pub admin_token_file: PathBuf,
 }
@@ -76,6 +80,7 @@ impl Default for Config {
             listen: LISTEN,
             ingest: IngestConfig::in_dir(&data_dir),
             prices: PricesConfig::default(),
+            budgets: BudgetsConfig::default(),
             admin_token_file: data_dir.join(ADMIN_TOKEN_FILE),
             data_dir,
             log: LogConfig { format: LogFormat::default(), level: LogLevel::default() },
@@ -110,6 +115,7 @@ impl Config {
         let mut log = document.section(&mut root, "log");
         let mut api = document.section(&mut root, "api");
         let prices = prices::read(&mut document, &mut root);
+        let budgets = budgets::read(&mut document, &mut root);
 
         let listen = document.parsed(&mut root, "listen", "an address and port such as `127.0.0.1:8088`");
         let data_dir = document.path(&mut root, "data_dir");
@@ -132,6 +138,7 @@ impl Config {
             ingest: token_file
                 .map_or_else(|| IngestConfig::in_dir(&data_dir), |token_file| IngestConfig { token_file }),
             prices,
+            budgets,
             admin_token_file: admin_token_file.unwrap_or_else(|| data_dir.join(ADMIN_TOKEN_FILE)),
             data_dir,
             log: LogConfig { format: format.unwrap_or_default(), level: level.unwrap_or_default() },
@@ -232,7 +239,7 @@ mod tests {
         let expected = [
             "t.toml:1: `listen` is `localhost`, not an address and port such as `127.0.0.1:8088`",
             "t.toml:2: `data_dir` is `7`, not a path in quotes",
-            "t.toml:3: `colour` is not a key; there are `api`, `data_dir`, `ingest`, `listen`, `log`, `prices`",
+            "t.toml:3: `colour` is not a key; there are `api`, `budgets`, `data_dir`, `ingest`, `listen`, `log`, `prices`, `registry`",
             "t.toml:5: `ingest.token_fil` is not a key; did you mean `token_file`?",
             "t.toml:6: `ingest.token_file` is ``, not a path in quotes",
             "t.toml:8: `log.format` is `xml`, not one of `text`, `json`",

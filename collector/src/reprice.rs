@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use serde_json::json;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::PriceBook;
 use tollgate_core::record::{CostStatus, UsageRecord};
 
+use crate::audit::Entry;
 use crate::store::{Correction, Counted, RecordsQuery, Store, StoreError};
 
 /// What a corrected book changes, by day, team and agent.
@@ -45,7 +47,8 @@ pub struct Row {
     pub difference_usd: Picodollars,
 }
 
-/// Prices the records that a query wants again. With `write`, differences become adjustments made at `now_ms`.
+/// Prices the records that a query wants again. With `audit`, differences become adjustments, and each transaction of
+/// them leaves this entry in the audit trail.
 ///
 /// # Errors
 /// When the store fails; what was written before stays, and the next run does the rest.
@@ -53,8 +56,7 @@ pub async fn reprice(
     store: &Store,
     book: &PriceBook,
     mut query: RecordsQuery,
-    write: bool,
-    now_ms: u64,
+    audit: Option<Entry>,
 ) -> Result<Repriced, StoreError> {
     let mut groups: BTreeMap<(String, String, String), Row> = BTreeMap::new();
     query.limit = PAGE;
@@ -67,16 +69,24 @@ pub async fn reprice(
             let key = (day(correction.before.time_ms), who.team.clone(), who.agent.clone());
             groups.entry(key).or_default().add(correction);
         }
-        if write && !corrections.is_empty() {
-            store.correct(corrections, now_ms).await?;
+        if let Some(entry) = &audit
+            && !corrections.is_empty()
+        {
+            let difference: Picodollars =
+                corrections.iter().map(|one| one.after.cost_usd - one.before.cost_usd).sum();
+            let after = json!({"price_version": book.version(), "difference_usd": difference});
+            store.correct(corrections, Entry { after: Some(after), ..entry.clone() }).await?;
         }
         match next {
             Some(cursor) => query.after = Some(cursor),
             None => break,
         }
     }
-    let mut answer =
-        Repriced { price_version: book.version().to_owned(), written: write, ..Repriced::default() };
+    let mut answer = Repriced {
+        price_version: book.version().to_owned(),
+        written: audit.is_some(),
+        ..Repriced::default()
+    };
     for ((day, team, agent), row) in groups {
         answer.total.calls = answer.total.calls.saturating_add(row.calls);
         answer.total.unpriced_before = answer.total.unpriced_before.saturating_add(row.unpriced_before);

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tollgate_core::price::PriceBook;
 use tracing::{info, warn};
 
-use crate::app::App;
+use crate::app::{App, now_ms};
 use crate::config::Config;
 use crate::prices::Prices;
 use crate::router::router;
@@ -37,7 +37,9 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
             format!("cannot listen on `{}`; is it in use, or not an address of this machine?", config.listen)
         })?;
+        let budgets = store.configure_budgets(config.budgets.budgets.clone(), now_ms()).await?;
         let app = Arc::new(App::new(store, prices, token, Some(admin_token)));
+        app.budgets.replace(budgets, config.budgets.registered.clone());
         Ok(Self { listener, app })
     }
 

@@ -5,7 +5,9 @@
 //! transaction is on disk (`synchronous=FULL`), and rollups change in that same transaction.
 
 mod adjust;
+mod audit;
 mod batch;
+mod budgets;
 mod dims;
 mod id;
 mod migrations;
@@ -24,12 +26,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tollgate_core::budget::{Amount, Budget};
 use tollgate_core::record::UsageRecord;
+use tollgate_core::sync::{CounterGrant, CounterReport};
 
 pub use adjust::{Adjustment, Correction, Counted, Reason};
 pub use batch::{Batch, Sender};
+pub use budgets::{CounterState, Put, StoredBudget};
 pub use dims::{Dimension, Dims, Filters};
 pub use id::{NotAnId, RecordId};
 pub use months::{ClosedMonth, Closing, Month, NotAMonth};
@@ -38,6 +44,7 @@ pub use summary::{Every, Summary, SummaryQuery, SummaryRow};
 pub use sums::{KindSum, Sums, SumsError, Totals};
 pub use writer::Stored;
 
+use crate::audit::{Entry, Head, Recorded};
 use dims::DimsTable;
 use writer::{Job, Writer};
 
@@ -197,26 +204,170 @@ impl Store {
     }
 
     /// Writes corrections as adjustments, all or none; gives how many were written. One whose record was corrected
-    /// by another meanwhile is left out.
+    /// by another meanwhile is left out. The audit trail gets `entry` with the number written.
     ///
     /// # Errors
     /// Nothing is written then.
-    pub async fn correct(&self, corrections: Vec<Correction>, now_ms: u64) -> Result<u64, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        let job = Job::Correct(corrections, now_ms, answer);
-        self.jobs.send(job).await.map_err(|_| StoreError::Stopped)?;
-        answered.await.map_err(|_| StoreError::Stopped)?
+    pub async fn correct(&self, corrections: Vec<Correction>, mut entry: Entry) -> Result<u64, StoreError> {
+        self.write(move |transaction| {
+            let written = adjust::correct(transaction, &corrections, entry.time_ms)?;
+            if let Some(Value::Object(after)) = &mut entry.after {
+                after.insert("written".into(), written.into());
+            }
+            audit::append(transaction, &entry)?;
+            Ok(written)
+        })
+        .await
     }
 
-    /// Closes a month and all before it: later corrections and late records are booked in the open one.
+    /// Closes a month and all before it: later corrections and late records are booked in the open one. The audit
+    /// trail gets `entry` when it was closed by this.
     ///
     /// # Errors
     /// Nothing is closed then.
-    pub async fn close_month(&self, month: Month, now_ms: u64) -> Result<Closing, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        let job = Job::Close(month, now_ms, answer);
-        self.jobs.send(job).await.map_err(|_| StoreError::Stopped)?;
-        answered.await.map_err(|_| StoreError::Stopped)?
+    pub async fn close_month(&self, month: Month, mut entry: Entry) -> Result<Closing, StoreError> {
+        self.write(move |transaction| {
+            let closing = months::close(transaction, month, entry.time_ms)?;
+            if closing == Closing::Done {
+                let totals = months::all(transaction)?.into_iter().next().map(|closed| closed.totals);
+                entry.after = totals.map(|totals| json!({"calls": totals.calls, "cost_usd": totals.cost}));
+                audit::append(transaction, &entry)?;
+            }
+            Ok(closing)
+        })
+        .await
+    }
+
+    /// Appends an entry to the audit trail; gives its new head.
+    ///
+    /// # Errors
+    /// Nothing is appended then.
+    pub async fn audit(&self, entry: Entry) -> Result<Head, StoreError> {
+        self.write(move |transaction| audit::append(transaction, &entry)).await
+    }
+
+    /// At most `limit` entries of the audit trail after the one with this number, in their order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn audited_after(&self, seq: u64, limit: usize) -> Result<Vec<Recorded>, StoreError> {
+        self.read(move |connection, _| audit::after(connection, seq, limit)).await
+    }
+
+    /// The end of the audit trail.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn audit_head(&self) -> Result<Head, StoreError> {
+        self.read(|connection, _| audit::head(connection)).await
+    }
+
+    /// Budgets that hold.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn budgets(&self) -> Result<Vec<StoredBudget>, StoreError> {
+        self.read(|connection, _| budgets::all(connection)).await
+    }
+
+    /// Makes the budgets of the configuration file hold; gives all that hold then.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn configure_budgets(
+        &self,
+        configured: Vec<Budget>,
+        now_ms: u64,
+    ) -> Result<Vec<StoredBudget>, StoreError> {
+        self.write(move |transaction| {
+            budgets::configure(transaction, &configured, now_ms)?;
+            budgets::all(transaction)
+        })
+        .await
+    }
+
+    /// Puts one budget in place; gives what that did, and all that hold then.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn put_budget(
+        &self,
+        budget: Budget,
+        actor: String,
+        now_ms: u64,
+    ) -> Result<(Put, Vec<StoredBudget>), StoreError> {
+        self.write(move |transaction| {
+            let done = budgets::put(transaction, &budget, "api", &actor, now_ms)?;
+            Ok((done, budgets::all(transaction)?))
+        })
+        .await
+    }
+
+    /// Removes a budget; gives whether it was there, and all that hold then. What was spent stays in the database.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn remove_budget(
+        &self,
+        name: String,
+        actor: String,
+        now_ms: u64,
+    ) -> Result<(bool, Vec<StoredBudget>), StoreError> {
+        self.write(move |transaction| {
+            let removed = budgets::remove(transaction, &name, &actor, now_ms)?;
+            Ok((removed, budgets::all(transaction)?))
+        })
+        .await
+    }
+
+    /// Adds to the limit of a counter (`value` of its budget's `each`, or empty) in the window that holds now; gives the
+    /// new limit, or `None` where there is no such budget.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn top_up(
+        &self,
+        name: String,
+        value: String,
+        more: Amount,
+        actor: String,
+        now_ms: u64,
+    ) -> Result<Option<Amount>, StoreError> {
+        self.write(move |transaction| budgets::top_up(transaction, (&name, &value), more, &actor, now_ms))
+            .await
+    }
+
+    /// Takes back what a run of a gateway that is gone was granted and has not used; gives how many counters had any.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn release(&self, instance: String, actor: String, now_ms: u64) -> Result<u64, StoreError> {
+        self.write(move |transaction| budgets::release(transaction, &instance, &actor, now_ms)).await
+    }
+
+    /// Takes in what a gateway reports of its counters, and answers each, in one transaction.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn sync_counters(
+        &self,
+        gateway: String,
+        instance: String,
+        reports: Vec<CounterReport>,
+        now_ms: u64,
+    ) -> Result<Vec<CounterGrant>, StoreError> {
+        self.write(move |transaction| budgets::sync(transaction, &gateway, &instance, &reports, now_ms)).await
+    }
+
+    /// The counters of all budgets in the windows that hold now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn budget_states(
+        &self,
+        now_ms: u64,
+    ) -> Result<Vec<(StoredBudget, Vec<CounterState>)>, StoreError> {
+        self.read(move |connection, _| budgets::states(connection, now_ms)).await
     }
 
     /// Closed months, the latest first.
@@ -264,6 +415,20 @@ impl Store {
             .await
         };
         tokio::time::timeout(PROBE_WAITS, probe).await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Runs work in the writer, in a transaction of its own, which is kept when it succeeds.
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let work = move |writer: &mut Writer| {
+            // Whoever asked may have gone away; what was done is done.
+            let _ = answer.send(writer.alone(work));
+        };
+        self.jobs.send(Job::Alone(Box::new(work))).await.map_err(|_| StoreError::Stopped)?;
+        answered.await.map_err(|_| StoreError::Stopped)?
     }
 
     /// Lets the writer finish what it was given, and waits for it.

@@ -2,6 +2,7 @@
 //!
 //! The filter feeds it from Envoy's callbacks and `tollgate meter` from a recording; both settle it here.
 
+pub mod admission;
 mod measure;
 
 use crate::attribution::{Attribution, AttributionSource};
@@ -174,10 +175,6 @@ impl Call {
             request_model: self.request_model(),
         };
         admitted.entry()
-    }
-
-    fn request_model(&self) -> Option<&str> {
-        self.request.model().or(self.target.path_model.as_deref())
     }
 
     /// The record of this call as far as it is known before its end.

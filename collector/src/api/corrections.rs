@@ -14,6 +14,7 @@ use super::error::ApiError;
 use super::params::Params;
 use super::period::Period;
 use crate::app::{App, now_ms};
+use crate::audit::Entry;
 use crate::reprice::{Repriced, reprice};
 use crate::store::{ClosedMonth, Closing, Month, RecordsQuery};
 
@@ -22,7 +23,7 @@ use crate::store::{ClosedMonth, Closing, Month, RecordsQuery};
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
 pub async fn preview(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    Ok(Json(run(&app, params, false).await?).into_response())
+    Ok(Json(run(&app, params, None).await?).into_response())
 }
 
 /// `POST /api/v1/reprice`: the same, written as adjustments.
@@ -35,7 +36,8 @@ pub async fn apply(
     params: Params,
 ) -> Result<Response, ApiError> {
     authorize(&app, &headers)?;
-    Ok(Json(run(&app, params, true).await?).into_response())
+    let entry = entry("records.reprice", "");
+    Ok(Json(run(&app, params, Some(entry)).await?).into_response())
 }
 
 /// `GET /api/v1/months`: closed months.
@@ -59,7 +61,7 @@ pub async fn close(
     authorize(&app, &headers)?;
     let parsed: Month =
         month.parse().map_err(|error| ApiError::parameter(format!("`{month}` is {error}")))?;
-    match app.store.close_month(parsed, now_ms()).await? {
+    match app.store.close_month(parsed, entry("month.close", &month)).await? {
         Closing::Done => {
             let months = app.store.closed_months().await?;
             let closed = months.iter().find(|one| one.month == month).map(shown);
@@ -67,6 +69,16 @@ pub async fn close(
         }
         Closing::Already => Err(ApiError::conflict(format!("`{month}` is closed, or a later month is"))),
         Closing::NotOver => Err(ApiError::conflict(format!("`{month}` is not over yet"))),
+    }
+}
+
+fn entry(action: &str, subject: &str) -> Entry {
+    Entry {
+        time_ms: now_ms(),
+        actor: "admin".into(),
+        action: action.into(),
+        subject: subject.into(),
+        ..Entry::default()
     }
 }
 
@@ -80,7 +92,7 @@ fn shown(month: &ClosedMonth) -> Value {
     })
 }
 
-async fn run(app: &App, mut params: Params, write: bool) -> Result<Repriced, ApiError> {
+async fn run(app: &App, mut params: Params, audit: Option<Entry>) -> Result<Repriced, ApiError> {
     let period = Period::read(&mut params, Timestamp::now())?;
     let filters = params.filters();
     params.finish()?;
@@ -94,11 +106,11 @@ async fn run(app: &App, mut params: Params, write: bool) -> Result<Repriced, Api
         ..RecordsQuery::default()
     };
     let _alone = app.repricing.lock().await;
-    Ok(reprice(&app.store, &app.prices.book(), query, write, now_ms()).await?)
+    Ok(reprice(&app.store, &app.prices.book(), query, audit).await?)
 }
 
 /// Whether a request that changes something may.
-fn authorize(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn authorize(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(ApiError::unauthorized());

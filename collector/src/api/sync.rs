@@ -59,7 +59,7 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<SyncAnswer, (SyncRes
 
 async fn store(app: &App, accepted: Accepted) -> Result<SyncAnswer, ApiError> {
     count_accepted(&app.metrics, &accepted);
-    let Accepted { batch, rejected, models, .. } = accepted;
+    let Accepted { batch, rejected, models, policy_version, counters, .. } = accepted;
     let records = batch.len();
     let sender = batch.sender.clone();
     let stored = app.store.ingest(batch).await.inspect_err(|_| {
@@ -87,15 +87,25 @@ async fn store(app: &App, accepted: Accepted) -> Result<SyncAnswer, ApiError> {
     }
     let held = app.prices.held();
     let prices = rows::for_gateway(app, &held.book, sender.price_version.as_deref(), &models).await?;
+    let now = now_ms();
+    let grants = match counters.is_empty() {
+        true => Vec::new(),
+        false => {
+            app.store.sync_counters(sender.gateway.clone(), sender.instance.clone(), counters, now).await?
+        }
+    };
+    let policy = app.budgets.policy(held.unpriced, now);
     Ok(SyncAnswer {
         protocol: PROTOCOL,
-        now_ms: now_ms(),
+        now_ms: now,
         ack: sender.sequence,
         stored: stored.stored,
         duplicates: stored.duplicates,
         rejected: rejected.into_iter().map(|(record, _)| record).collect(),
         prices,
         unpriced: held.unpriced,
+        policy: (policy_version.as_ref() != Some(&policy.version)).then_some(policy),
+        grants,
     })
 }
 

@@ -55,6 +55,23 @@ impl Ask {
         self.answer(self.authorized(request.query_pairs(more.iter().copied())).call())
     }
 
+    /// The answer to `GET path` with `more` parameters and none of these.
+    pub(super) fn get_with(&self, path: &str, more: &[(&str, &str)]) -> anyhow::Result<String> {
+        let request = self.agent().get(self.at(path)).query_pairs(more.iter().copied());
+        self.answer(self.authorized(request).call())
+    }
+
+    /// The answer to a request that changes something, with a JSON body unless that is null.
+    pub(super) fn send(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<String> {
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let mut request = ureq::http::Request::builder().method(method).uri(self.at(path));
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.header("content-type", "application/json").body(text)?;
+        self.answer(self.agent().run(request))
+    }
+
     /// The answer to `GET path` without parameters.
     pub(super) fn get_plain(&self, path: &str) -> anyhow::Result<String> {
         self.answer(self.authorized(self.agent().get(self.at(path))).call())
@@ -145,6 +162,15 @@ impl Ask {
 /// Reads an answer as JSON.
 pub(super) fn json(body: &str) -> anyhow::Result<Value> {
     serde_json::from_str(body).context("the answer is not JSON; is this a Tollgate collector?")
+}
+
+/// A field as text: a string without quotes, nothing for what is absent or null.
+pub(super) fn field(row: &Value, name: &str) -> String {
+    match row.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(value) => value.to_string(),
+    }
 }
 
 fn refusal(body: &str, status: u16, url: &str) -> String {

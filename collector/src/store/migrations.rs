@@ -23,10 +23,10 @@ pub(crate) fn migrate_to(connection: &mut Connection, target: usize) -> Result<(
     if marked != APPLICATION_ID && (marked != 0 || tables > 0) {
         return Err(StoreError::NotOurs);
     }
-    for (version, sql) in (1i64..).zip(MIGRATIONS).take(target).skip(found) {
+    for (version, sql) in MIGRATIONS.iter().filter(|(version, _)| (found + 1..=target).contains(version)) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(sql)?;
-        transaction.pragma_update(None, "user_version", version)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(*version).unwrap_or(i64::MAX))?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.commit()?;
     }
@@ -39,13 +39,16 @@ fn version(connection: &Connection) -> Result<usize, StoreError> {
 }
 
 fn newest() -> usize {
-    MIGRATIONS.len()
+    MIGRATIONS.last().map_or(0, |(version, _)| *version)
 }
 
-/// File `000N_*.sql` is entry N−1 and brings version N−1 to N. Never edited once released.
-const MIGRATIONS: &[&str] = &[
-    include_str!("migrations/0001_records_and_rollups.sql"),
-    include_str!("migrations/0002_adjustments.sql"),
+/// File `000N_*.sql` brings a database to version N from the version before it in this list. Numbers grow and may
+/// have gaps. Never edited once released.
+const MIGRATIONS: &[(usize, &str)] = &[
+    (1, include_str!("migrations/0001_records_and_rollups.sql")),
+    (2, include_str!("migrations/0002_adjustments.sql")),
+    (3, include_str!("migrations/0003_audit.sql")),
+    (10, include_str!("migrations/0010_budgets.sql")),
 ];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").
@@ -76,6 +79,11 @@ mod tests {
                 connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
             assert_eq!(rows, 1, "{table}");
         }
+    }
+
+    #[test]
+    fn numbers_grow() {
+        assert!(MIGRATIONS.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
 
     #[test]

@@ -108,6 +108,11 @@ fn charged(mut record: UsageRecord, input: u64, output: u64, rate: i128) -> Usag
     record
 }
 
+/// An audit entry of this time.
+fn entry(time_ms: u64) -> Entry {
+    Entry { time_ms, actor: "test".into(), ..Entry::default() }
+}
+
 fn any_record() -> impl Strategy<Value = UsageRecord> {
     let outcomes = [Outcome::Ok, Outcome::Error, Outcome::Denied, Outcome::ClientAbort];
     let statuses = [CostStatus::Measured, CostStatus::Estimated, CostStatus::Unpriced];
@@ -397,11 +402,11 @@ mod corrected {
                     base,
                 })
                 .collect();
-            self.runtime.block_on(self.store.correct(corrections, now_ms)).unwrap()
+            self.runtime.block_on(self.store.correct(corrections, entry(now_ms))).unwrap()
         }
 
         fn close_month(&self, month: &str, now_ms: u64) -> Closing {
-            self.runtime.block_on(self.store.close_month(month.parse().unwrap(), now_ms)).unwrap()
+            self.runtime.block_on(self.store.close_month(month.parse().unwrap(), entry(now_ms))).unwrap()
         }
 
         fn totals(&self, from_ms: u64, to_ms: u64) -> Totals {
@@ -511,7 +516,7 @@ mod corrected {
                 base,
             })
             .collect();
-        assert_eq!(test.runtime.block_on(test.store.correct(corrections, NOVEMBER_MS)).unwrap(), 0);
+        assert_eq!(test.runtime.block_on(test.store.correct(corrections, entry(NOVEMBER_MS))).unwrap(), 0);
         assert_eq!(test.totals(0, NOVEMBER_MS * 2).cost.as_pico(), 14 * 150);
     }
 
@@ -525,5 +530,43 @@ mod corrected {
         test.reprice(7, START_MS);
         let totals = test.totals(0, START_MS * 2);
         assert_eq!((totals.unpriced_calls, totals.calls, totals.cost.as_pico()), (0, 1, 98));
+    }
+}
+
+mod audit_trail {
+    use super::*;
+    use crate::audit::Verifier;
+
+    #[test]
+    fn entries_follow_each_other_and_stay() {
+        let test = TestStore::new();
+        for n in 0..5 {
+            let head = test.runtime.block_on(test.store.audit(entry(n))).unwrap();
+            assert_eq!(head.seq, n + 1);
+        }
+        let head = test.runtime.block_on(test.store.audit_head()).unwrap();
+        let mut verifier = Verifier::new(Some(head.clone()));
+        for page in [0, 2, 4] {
+            for entry in test.runtime.block_on(test.store.audited_after(page, 2)).unwrap() {
+                verifier.next(&entry).unwrap();
+            }
+        }
+        assert_eq!(verifier.finish(), Ok(head));
+        let connection = Connection::open(&test.path).unwrap();
+        for sql in ["UPDATE audit SET actor = 'x'", "DELETE FROM audit"] {
+            let error = connection.execute(sql, []).unwrap_err().to_string();
+            assert!(error.contains("append-only"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_closed_month_and_its_entry_are_written_together() {
+        let test = TestStore::new();
+        let close = |month: &str| test.store.close_month(month.parse().unwrap(), entry(START_MS));
+        assert_eq!(test.runtime.block_on(close("2025-10")).unwrap(), Closing::Done);
+        assert_eq!(test.runtime.block_on(close("2025-10")).unwrap(), Closing::Already);
+        let entries = test.runtime.block_on(test.store.audited_after(0, 10)).unwrap();
+        assert_eq!(entries.len(), 1, "what changed nothing leaves no entry");
+        assert!(entries[0].after.as_ref().unwrap().get().contains("cost_usd"));
     }
 }

@@ -12,10 +12,10 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use super::StoreError;
-use super::adjust::{self, Correction};
+use super::adjust;
 use super::batch::{Batch, RecordRow, Sender};
 use super::dims::Dims;
-use super::months::{self, Closing, Month};
+use super::months;
 use super::sums::Sums;
 
 /// What became of a batch.
@@ -35,10 +35,8 @@ pub(super) enum Job {
     Ingest(Batch, oneshot::Sender<Result<Stored, StoreError>>),
     /// Say whether writing works.
     Probe(oneshot::Sender<Result<(), StoreError>>),
-    /// Correct prices, made at this time; say how many were.
-    Correct(Vec<Correction>, u64, oneshot::Sender<Result<u64, StoreError>>),
-    /// Close a month at this time.
-    Close(Month, u64, oneshot::Sender<Result<Closing, StoreError>>),
+    /// Do something else with the connection, in a transaction of its own; it answers by itself.
+    Alone(Box<dyn FnOnce(&mut Writer) + Send>),
 }
 
 /// The writer's state: its connection and the ids of all dimensions.
@@ -113,14 +111,10 @@ impl Writer {
                 let _ = answer.send(self.probe());
                 0
             }
-            Job::Correct(corrections, now_ms, answer) => {
-                let done = self.alone(|transaction| adjust::correct(transaction, &corrections, now_ms));
-                let _ = answer.send(done);
-                corrections.len()
-            }
-            Job::Close(month, now_ms, answer) => {
-                let _ = answer.send(self.alone(|transaction| months::close(transaction, month, now_ms)));
-                0
+            Job::Alone(work) => {
+                work(self);
+                // What stands alone ends the gathering of batches, so that it does not wait for them.
+                RECORDS_PER_COMMIT
             }
         }
     }
@@ -148,7 +142,7 @@ impl Writer {
     }
 
     /// Does something in a transaction of its own.
-    fn alone<T>(
+    pub(super) fn alone<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

@@ -1,0 +1,89 @@
+//! `GET /api/v1/audit`: the audit trail, oldest first.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::error::ApiError;
+use super::params::Params;
+use crate::app::App;
+use crate::audit::Recorded;
+
+/// Answers a page of entries after `cursor`, and the trail's head now.
+///
+/// # Errors
+/// For parameters that cannot be used, and when the store fails.
+pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
+    let limit = match params.one("limit")? {
+        None => LIMIT,
+        Some(text) => text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
+            ApiError::parameter(format!("`limit` is `{text}`, not a number from 1 to {LIMIT_MAX}"))
+        })?,
+    };
+    let after = match params.one("cursor")? {
+        None => 0,
+        Some(text) => text.parse::<u64>().map_err(|_| {
+            ApiError::parameter(format!("`cursor` is `{text}`, not one that an earlier page gave"))
+        })?,
+    };
+    params.finish()?;
+    // The head first: it never lies before an entry that the page shows as missing.
+    let head = app.store.audit_head().await?;
+    let entries = app.store.audited_after(after, limit).await?;
+    let next = entries.last().map(|last| last.seq).filter(|_| entries.len() == limit);
+    let answer = Answer {
+        rows: entries.iter().map(Row::of).collect(),
+        next_cursor: next.map(|seq| seq.to_string()),
+        head: head.to_string(),
+    };
+    Ok(Json(answer).into_response())
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    rows: Vec<Row<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+    head: String,
+}
+
+/// An entry with its time as text beside the number that its hash covers.
+#[derive(Serialize)]
+struct Row<'a> {
+    seq: u64,
+    time: Option<String>,
+    time_ms: u64,
+    actor: &'a str,
+    action: &'a str,
+    subject: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'a RawValue>,
+    hash: &'a str,
+}
+
+impl<'a> Row<'a> {
+    fn of(entry: &'a Recorded) -> Self {
+        let time = i64::try_from(entry.time_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        Self {
+            seq: entry.seq,
+            time: time.map(|time| time.to_string()),
+            time_ms: entry.time_ms,
+            actor: &entry.actor,
+            action: &entry.action,
+            subject: &entry.subject,
+            before: entry.before.as_deref(),
+            after: entry.after.as_deref(),
+            hash: &entry.hash,
+        }
+    }
+}
+
+const LIMIT: usize = 100;
+const LIMIT_MAX: usize = 1000;

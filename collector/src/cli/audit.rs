@@ -1,0 +1,139 @@
+//! `tollgate audit`: shows, exports and checks the audit trail.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use super::client::{self, Ask};
+use super::output::{self, Column, ColumnKind, Format};
+use crate::audit::{Head, Recorded, Verifier};
+
+/// Arguments of `tollgate audit`.
+#[derive(Args, Debug)]
+pub(super) struct AuditArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show entries, oldest first
+    List(List),
+    /// Print every entry as a line of JSON
+    Export(Export),
+    /// Check that no entry was changed, removed, reordered or cut off, and that every record is accounted for
+    Verify(Verify),
+}
+
+#[derive(Args, Debug)]
+struct List {
+    #[command(flatten)]
+    ask: Ask,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Args, Debug)]
+struct Export {
+    #[command(flatten)]
+    ask: Ask,
+}
+
+#[derive(Args, Debug)]
+struct Verify {
+    #[command(flatten)]
+    ask: Ask,
+    /// A head that was kept earlier, as `seq:hash`; the trail must still contain it
+    #[arg(long)]
+    head: Option<Head>,
+    /// Check this export instead of a collector
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl AuditArgs {
+    /// Does what is asked.
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::List(list) => list.run(),
+            Command::Export(export) => each_row(&export.ask, |row| output::print(row)),
+            Command::Verify(verify) => verify.run(),
+        }
+    }
+}
+
+impl List {
+    fn run(self) -> anyhow::Result<()> {
+        if self.format == Format::Json {
+            return output::print(&self.ask.get("/api/v1/audit", &[])?);
+        }
+        let mut rows = Vec::new();
+        each_row(&self.ask, |row| {
+            let row = client::json(row)?;
+            rows.push(COLUMNS.iter().map(|name| client::field(&row, name)).collect::<Vec<_>>());
+            Ok(())
+        })?;
+        let columns = COLUMNS.map(|name| Column::new(name, ColumnKind::Text));
+        output::print(&match self.format {
+            Format::Csv => output::csv(&columns, &rows)?,
+            _ => output::table(&columns, &rows, None),
+        })
+    }
+}
+
+impl Verify {
+    fn run(self) -> anyhow::Result<()> {
+        let mut verifier = Verifier::new(self.head.clone());
+        let mut check = |line: &str| -> anyhow::Result<()> {
+            let entry: Recorded =
+                serde_json::from_str(line).context("this is not an entry of an audit trail")?;
+            Ok(verifier.next(&entry)?)
+        };
+        match &self.file {
+            Some(path) => {
+                let file =
+                    File::open(path).with_context(|| format!("`{}` cannot be opened", path.display()))?;
+                for (at, line) in (1..).zip(BufReader::new(file).lines()) {
+                    check(&line?).with_context(|| format!("{}:{at}", path.display()))?;
+                }
+            }
+            None => each_row(&self.ask, &mut check)?,
+        }
+        let head = verifier.finish()?;
+        output::print(&format!("the trail is whole: {} entries, head {head}", head.seq))?;
+        Ok(())
+    }
+}
+
+/// Hands every entry on as the collector wrote it: its bytes are what its hash covers.
+fn each_row(ask: &Ask, mut hand: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Page<'a> {
+        #[serde(borrow)]
+        rows: Vec<&'a serde_json::value::RawValue>,
+        next_cursor: Option<String>,
+    }
+    let mut cursor = None;
+    loop {
+        let mut more = vec![("limit", PAGE)];
+        more.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        let body = ask.get("/api/v1/audit", &more)?;
+        let page: Page<'_> =
+            serde_json::from_str(&body).context("the answer is not a page of the audit trail")?;
+        for row in page.rows {
+            hand(row.get())?;
+        }
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+const COLUMNS: [&str; 7] = ["seq", "time", "actor", "action", "subject", "before", "after"];
+/// Entries of one request.
+const PAGE: &str = "1000";
