@@ -97,7 +97,7 @@ impl Call {
             attribution: Attribution::default(),
             attribution_source: AttributionSource::None,
             target,
-            path_streams: path.contains(":stream"),
+            path_streams: path.contains(':') && path.contains(":stream"),
             request: RequestMeter::default(),
             answer: None,
             turns_taken: false,

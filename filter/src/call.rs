@@ -8,6 +8,7 @@ use proxy_wasm::types::Action;
 use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, set_trusted};
 use tollgate_core::budget::policy::Policy;
 use tollgate_core::call::{Call, End, Ending, ResponseHead};
+use tollgate_core::digits::Digits;
 use tollgate_core::gateway::AccessLogValue;
 use tollgate_core::include_usage::{self, UsageChunkFilter};
 use tollgate_core::output_limit;
@@ -564,25 +565,25 @@ fn ending_of(details: &str, response_ended: bool) -> Ending {
 
 /// Values for `%FILTER_STATE(wasm.tollgate.…:PLAIN)%`, those that the configuration names.
 fn show_in_access_log(shown: &[AccessLogValue], record: &UsageRecord, json: &[u8]) {
-    let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let digits = |count: Option<u64>| count.map(|count| Digits::of(count, 1));
+    let input = digits(record.usage.input_tokens);
+    let output = digits(record.usage.output_tokens);
+    let cost = record.cost_usd.to_string();
     for value in shown {
         let text = match value {
-            AccessLogValue::Record => {
-                let _ = host::set_filter_state(value.filter_state(), json);
-                continue;
-            }
-            AccessLogValue::Call => record.id.clone(),
-            AccessLogValue::Agent => record.attribution.agent.clone(),
-            AccessLogValue::Team => record.attribution.team.clone(),
-            AccessLogValue::Feature => record.attribution.feature.clone(),
-            AccessLogValue::Environment => record.attribution.environment.clone(),
-            AccessLogValue::Model => record.model().unwrap_or_default().to_owned(),
-            AccessLogValue::InputTokens => number(record.usage.input_tokens),
-            AccessLogValue::OutputTokens => number(record.usage.output_tokens),
-            AccessLogValue::Cost => record.cost_usd.to_string(),
-            AccessLogValue::CostStatus => record.cost_status.name().to_owned(),
+            AccessLogValue::Record => json,
+            AccessLogValue::Call => record.id.as_bytes(),
+            AccessLogValue::Agent => record.attribution.agent.as_bytes(),
+            AccessLogValue::Team => record.attribution.team.as_bytes(),
+            AccessLogValue::Feature => record.attribution.feature.as_bytes(),
+            AccessLogValue::Environment => record.attribution.environment.as_bytes(),
+            AccessLogValue::Model => record.model().unwrap_or_default().as_bytes(),
+            AccessLogValue::InputTokens => input.as_ref().map_or("", Digits::as_str).as_bytes(),
+            AccessLogValue::OutputTokens => output.as_ref().map_or("", Digits::as_str).as_bytes(),
+            AccessLogValue::Cost => cost.as_bytes(),
+            AccessLogValue::CostStatus => record.cost_status.name().as_bytes(),
         };
-        let _ = host::set_filter_state(value.filter_state(), text.as_bytes());
+        let _ = host::set_filter_state(value.filter_state(), text);
     }
 }
 

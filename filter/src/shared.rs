@@ -4,6 +4,8 @@
 //! is bounded: by [`LANES_MAX`] lanes with a fixed number of slots each, [`COUNTERS_MAX`] counters, and a handful of
 //! single keys.
 
+use tollgate_core::digits::Digits;
+
 use crate::host::{self, Error, Result};
 
 /// Most lanes: VMs that settle calls at the same time, dead ones included until their lane is taken over.
@@ -76,12 +78,17 @@ pub fn lane_tail(lane: u32) -> String {
 
 /// A slot of a lane's journal.
 pub fn journal(lane: u32, slot: u32) -> String {
-    format!("tg/1/lane/{lane}/j/{slot}")
+    slot_key(lane, "/j/", slot.into())
 }
 
 /// A slot of a lane's outbox.
 pub fn outbox(lane: u32, slot: u64) -> String {
-    format!("tg/1/lane/{lane}/o/{slot}")
+    slot_key(lane, "/o/", slot)
+}
+
+/// Made for every call, so without `format!`.
+fn slot_key(lane: u32, kind: &str, slot: u64) -> String {
+    ["tg/1/lane/", Digits::of(lane.into(), 1).as_str(), kind, Digits::of(slot, 1).as_str()].concat()
 }
 
 /// A slot for work that is fetched later.
