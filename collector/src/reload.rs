@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tollgate_core::price::PriceBook;
 use tracing::{error, info, warn};
 
+use crate::access::Access;
 use crate::app::{App, now_ms};
 use crate::audit::{Entry, hex};
 use crate::config::Config;
@@ -26,28 +27,28 @@ pub struct Reload {
     file: PathBuf,
     seen: Vec<Seen>,
     hash: String,
+    /// Without the signal there is still the watch.
+    hangup: Option<Signal>,
 }
 
 /// What a change of a file changes.
 type Seen = (PathBuf, Option<SystemTime>, u64);
 
 impl Reload {
-    /// Watches `file`, which the collector was started with, and what it names.
+    /// Watches `file`, which the collector was started with, and what it names. From here SIGHUP ends nothing.
     #[must_use]
     pub fn new(app: Arc<App>, certificates: Option<Arc<Certificates>>, file: PathBuf) -> Self {
         let seen = seen(&file, &app.config());
         let hash = content_hash(&file);
-        Self { app, certificates, file, seen, hash }
+        Self { app, certificates, file, seen, hash, hangup: signal(SignalKind::hangup()).ok() }
     }
 
     /// Notes the configuration that the collector started with in the audit trail, then looks again and again.
     pub async fn run(mut self) {
         self.audit("configuration.start", None).await;
-        // Without the signal there is still the watch.
-        let mut hangup = signal(SignalKind::hangup()).ok();
         loop {
             let asked = async {
-                match &mut hangup {
+                match &mut self.hangup {
                     Some(hangup) => hangup.recv().await,
                     None => std::future::pending().await,
                 }
@@ -91,6 +92,8 @@ impl Reload {
     fn read(&self, name: &str) -> Result<(Config, PriceBook), String> {
         let config = Config::load(&self.file).map_err(|errors| errors.to_string())?;
         let book = book(name, &config.prices).map_err(|errors| errors.join("; "))?;
+        // Looked at first, so that tokens and certificates change together.
+        Access::load(&config).map_err(|error| format!("{error:#}"))?;
         if let (Some(certificates), Some(tls)) = (&self.certificates, &config.tls) {
             certificates.reload(tls).map_err(|error| format!("{error:#}"))?;
         }
@@ -168,7 +171,6 @@ const EVERY: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Access;
     use crate::prices::Prices;
     use crate::store::Store;
 
