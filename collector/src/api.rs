@@ -1,6 +1,7 @@
 //! The HTTP API: one file for each resource.
 
 pub mod audit;
+pub mod budgets;
 pub mod corrections;
 pub mod error;
 pub mod explain;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::access::Access;
+use crate::budgets::Budgets;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::prices::Prices;
@@ -20,6 +21,8 @@ pub struct App {
     pub prices: Arc<Prices>,
     /// Which token allows what.
     pub access: Access,
+    /// Who may spend how much.
+    pub budgets: Budgets,
     /// Held while records are priced again, which happens once at a time.
     pub repricing: tokio::sync::Mutex<()>,
     /// The collector's own metrics.
@@ -38,6 +41,7 @@ impl App {
             store,
             prices,
             access,
+            budgets: Budgets::default(),
             repricing: tokio::sync::Mutex::default(),
             metrics: Metrics::default(),
             syncs: Semaphore::new(SYNCS_MAX),

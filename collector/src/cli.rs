@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod budgets;
 mod check;
 mod client;
 mod explain;
@@ -35,6 +36,8 @@ enum Command {
     Check(check::Check),
     /// Show who spent what
     Summary(summary::SummaryArgs),
+    /// Show budgets and what is left of them, propose limits, top up, release
+    Budgets(budgets::BudgetsArgs),
     /// List calls, newest first
     Records(records::RecordsArgs),
     /// Show, export and check the trail of what was changed, and by whom
@@ -79,6 +82,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Summary(summary) => summary.run().map_err(Failure::from),
+        Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
         Command::Records(records) => records.run().map_err(Failure::from),
         Command::Audit(audit) => audit.run().map_err(Failure::from),
         Command::Backup(backup) => backup.run(),

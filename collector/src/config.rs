@@ -1,6 +1,7 @@
 //! `tollgate.toml`: read raw, then turned into types that cannot be wrong, with all mistakes reported at once.
 
 mod access;
+mod budgets;
 mod document;
 mod keeping;
 mod prices;
@@ -10,12 +11,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 pub use access::{AccessConfig, NamedToken, Reading, TlsConfig};
+pub use budgets::BudgetsConfig;
 use document::Document;
 pub use keeping::{MetricsConfig, RetentionConfig, RollupsConfig};
 pub use prices::{Discount, Meaning, Override, OwnModel, Place, PricesConfig};
 
 /// Configuration of a collector.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where the server listens.
     pub listen: SocketAddr,
@@ -27,6 +29,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Prices of the operator's own.
     pub prices: PricesConfig,
+    /// Who may spend how much.
+    pub budgets: BudgetsConfig,
     /// File that holds the token for requests that change something; made at the first start where it is missing.
     pub admin_token_file: PathBuf,
     /// Where people reach the collector, for links in alerts; its own address where it is not set.
@@ -92,6 +96,7 @@ impl Default for Config {
             listen: LISTEN,
             ingest: IngestConfig::in_dir(&data_dir),
             prices: PricesConfig::default(),
+            budgets: BudgetsConfig::default(),
             admin_token_file: data_dir.join(ADMIN_TOKEN_FILE),
             public_url: None,
             access: AccessConfig::default(),
@@ -137,6 +142,7 @@ impl Config {
         let retention = keeping::read_retention(&mut document, &mut root);
         let rollups = keeping::read_rollups(&mut document, &mut root);
         let metrics = keeping::read_metrics(&mut document, &mut root);
+        let budgets = budgets::read(&mut document, &mut root);
 
         let listen = document.parsed(&mut root, "listen", "an address and port such as `127.0.0.1:8088`");
         let data_dir = document.path(&mut root, "data_dir");
@@ -167,6 +173,7 @@ impl Config {
             retention,
             rollups,
             metrics,
+            budgets,
             admin_token_file: admin_token_file.unwrap_or_else(|| data_dir.join(ADMIN_TOKEN_FILE)),
             data_dir,
             log: LogConfig { format: format.unwrap_or_default(), level: level.unwrap_or_default() },

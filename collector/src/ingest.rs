@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use tollgate_core::price::{PriceBook, Wanted};
 use tollgate_core::record::UsageRecord;
-use tollgate_core::sync::{PROTOCOL, RejectedRecord, SyncRequest};
+use tollgate_core::sync::{CounterReport, PROTOCOL, RejectedRecord, SyncRequest};
 
 use crate::store::{Batch, Sender};
 
@@ -27,6 +27,10 @@ pub struct Accepted {
     pub priced: u64,
     /// Models that the gateway wants rows of.
     pub models: Vec<Wanted>,
+    /// Version of the policy that it holds.
+    pub policy_version: Option<String>,
+    /// What it reports of its counters.
+    pub counters: Vec<CounterReport>,
 }
 
 /// Why a request was not understood.
@@ -53,7 +57,10 @@ pub fn accept(body: &[u8], book: &PriceBook, now_ms: u64) -> Result<Accepted, No
         rejected: Vec::new(),
         priced: 0,
         models: std::mem::take(&mut request.models),
+        policy_version: request.policy_version.take(),
+        counters: std::mem::take(&mut request.counters),
     };
+    accepted.counters.truncate(COUNTERS_MAX);
     for raw in &request.records {
         accepted.note(raw.get(), book);
     }
@@ -70,6 +77,8 @@ pub fn accept_lines(body: &str, book: &PriceBook) -> Accepted {
         rejected: Vec::new(),
         priced: 0,
         models: Vec::new(),
+        policy_version: None,
+        counters: Vec::new(),
     };
     for line in body.lines().filter(|line| !line.trim().is_empty()) {
         accepted.note(line, book);
@@ -195,6 +204,8 @@ const NAME_BYTES_MAX: usize = 128;
 const REASON_BYTES_MAX: usize = 32;
 /// Most reasons of drops that one gateway may name.
 const REASONS_MAX: usize = 16;
+/// Most counters that a gateway may report at a time.
+const COUNTERS_MAX: usize = 8_192;
 /// Most models that a gateway may ask for at a time.
 const MODELS_MAX: usize = 256;
 
@@ -248,7 +259,7 @@ mod tests {
 
     #[test]
     fn another_protocol_is_named_before_anything_else_is_read() {
-        for protocol in [0, 2, 77] {
+        for protocol in [0, 3, 77] {
             let body = format!(r#"{{"protocol":{protocol},"unknown":[]}}"#);
             assert_eq!(accept(&body).unwrap_err(), NotUnderstood::Protocol(protocol));
         }

@@ -7,6 +7,7 @@
 //! | [`ingest`] | checks and prices what gateways send |
 //! | [`api`] | answers over HTTP, one file for each resource |
 //! | [`store`] | keeps everything in one SQLite file; the only place with SQL |
+//! | [`budgets`] | budgets that hold, their windows, what gateways are told of them |
 //! | [`audit`] | the audit trail's chain of hashes |
 //! | [`cli`] | the commands of `tollgate` |
 //! | [`meter`] | meters recorded exchanges offline |
@@ -34,6 +35,7 @@ pub mod access;
 pub mod api;
 pub mod app;
 pub mod audit;
+pub mod budgets;
 pub mod cli;
 pub mod config;
 pub mod housekeeping;

@@ -75,6 +75,7 @@ impl Reload {
         self.app.metrics.count_reload(read.is_ok());
         match read {
             Ok((config, book)) => {
+                self.put_budgets(&config).await;
                 self.put(config, book);
                 // What it names may be other files now.
                 self.seen = seen(&self.file, &self.app.config());
@@ -99,6 +100,14 @@ impl Reload {
         }
         self.app.access.reload(&config).map_err(|error| format!("{error:#}"))?;
         Ok((config, book))
+    }
+
+    /// Budgets live in the store; what is spent of them stays. When it fails, those from before hold.
+    async fn put_budgets(&self, config: &Config) {
+        match self.app.store.configure_budgets(config.budgets.budgets.clone(), now_ms()).await {
+            Ok(budgets) => self.app.budgets.replace(budgets, config.budgets.registered.clone()),
+            Err(error) => error!(%error, "The changed budgets could not be stored, those from before stay"),
+        }
     }
 
     fn put(&self, config: Config, book: PriceBook) {

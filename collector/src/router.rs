@@ -7,7 +7,9 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 
 use crate::access::{Role, guard};
-use crate::api::{audit, corrections, error, explain, health, home, import, prices, records, summary, sync};
+use crate::api::{
+    audit, budgets, corrections, error, explain, health, home, import, prices, records, summary, sync,
+};
 use crate::app::App;
 
 /// All routes.
@@ -37,6 +39,7 @@ fn reading() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(home::home))
         .route("/api/v1/summary", get(summary::summary))
+        .route("/api/v1/budgets", get(budgets::list))
         .route("/api/v1/records", get(records::list))
         .route("/api/v1/records/{id}", get(records::one))
         .route("/api/v1/records/{id}/explain", get(explain::explain))
@@ -53,6 +56,9 @@ fn reading() -> Router<Arc<App>> {
 fn writing() -> Router<Arc<App>> {
     Router::new()
         .route("/api/v1/records", post(import::records))
+        .route("/api/v1/budgets/{name}", put(budgets::put).delete(budgets::remove))
+        .route("/api/v1/budgets/{name}/top-up", post(budgets::top_up))
+        .route("/api/v1/budgets/release/{instance}", post(budgets::release))
         .route("/api/v1/reprice", post(corrections::apply))
 }
 

@@ -14,7 +14,7 @@ use tollgate_core::price::PriceBook;
 use tracing::{info, warn};
 
 use crate::access::Access;
-use crate::app::App;
+use crate::app::{App, now_ms};
 use crate::config::Config;
 use crate::housekeeping;
 use crate::prices::Prices;
@@ -47,7 +47,9 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
             format!("cannot listen on `{}`; is it in use, or not an address of this machine?", config.listen)
         })?;
+        let budgets = store.configure_budgets(config.budgets.budgets.clone(), now_ms()).await?;
         let app = Arc::new(App::new(config.clone(), store, prices, access));
+        app.budgets.replace(budgets, config.budgets.registered.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(housekeeping::run(Arc::clone(&app)));
         Ok(Self { listener, app, certificates, tasks })

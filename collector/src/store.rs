@@ -10,6 +10,7 @@ pub mod audit;
 mod backup;
 mod batch;
 mod bound;
+mod budgets;
 mod dims;
 mod id;
 mod migrations;
@@ -33,12 +34,15 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tollgate_core::budget::{Amount, Budget};
 use tollgate_core::record::UsageRecord;
+use tollgate_core::sync::{CounterGrant, CounterReport};
 
 pub use accounts::Accounts;
 pub use adjust::{Adjustment, Correction, Counted, Reason};
 pub use backup::{backup, restore};
 pub use batch::{Batch, Sender};
+pub use budgets::{CounterState, Put, StoredBudget};
 pub use dims::{Dimension, Dims, Filters};
 pub use id::{NotAnId, RecordId};
 pub use months::{ClosedMonth, Closing, Month, NotAMonth};
@@ -270,6 +274,114 @@ impl Store {
     /// When the database fails.
     pub async fn audit_head(&self) -> Result<Head, StoreError> {
         self.read(|connection, _| audit::head(connection)).await
+    }
+
+    /// Budgets that hold.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn budgets(&self) -> Result<Vec<StoredBudget>, StoreError> {
+        self.read(|connection, _| budgets::all(connection)).await
+    }
+
+    /// Makes the budgets of the configuration file hold; gives all that hold then.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn configure_budgets(
+        &self,
+        configured: Vec<Budget>,
+        now_ms: u64,
+    ) -> Result<Vec<StoredBudget>, StoreError> {
+        self.write(move |transaction| {
+            budgets::configure(transaction, &configured, now_ms)?;
+            budgets::all(transaction)
+        })
+        .await
+    }
+
+    /// Puts one budget in place; gives what that did, and all that hold then.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn put_budget(
+        &self,
+        budget: Budget,
+        actor: String,
+        now_ms: u64,
+    ) -> Result<(Put, Vec<StoredBudget>), StoreError> {
+        self.write(move |transaction| {
+            let done = budgets::put(transaction, &budget, "api", &actor, now_ms)?;
+            Ok((done, budgets::all(transaction)?))
+        })
+        .await
+    }
+
+    /// Removes a budget; gives whether it was there, and all that hold then. What was spent stays in the database.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn remove_budget(
+        &self,
+        name: String,
+        actor: String,
+        now_ms: u64,
+    ) -> Result<(bool, Vec<StoredBudget>), StoreError> {
+        self.write(move |transaction| {
+            let removed = budgets::remove(transaction, &name, &actor, now_ms)?;
+            Ok((removed, budgets::all(transaction)?))
+        })
+        .await
+    }
+
+    /// Adds to the limit of a counter (`value` of its budget's `each`, or empty) in the window that holds now; gives the
+    /// new limit, or `None` where there is no such budget.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn top_up(
+        &self,
+        name: String,
+        value: String,
+        more: Amount,
+        actor: String,
+        now_ms: u64,
+    ) -> Result<Option<Amount>, StoreError> {
+        self.write(move |transaction| budgets::top_up(transaction, (&name, &value), more, &actor, now_ms))
+            .await
+    }
+
+    /// Takes back what a run of a gateway that is gone was granted and has not used; gives how many counters had any.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn release(&self, instance: String, actor: String, now_ms: u64) -> Result<u64, StoreError> {
+        self.write(move |transaction| budgets::release(transaction, &instance, &actor, now_ms)).await
+    }
+
+    /// Takes in what a gateway reports of its counters, and answers each, in one transaction.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn sync_counters(
+        &self,
+        gateway: String,
+        instance: String,
+        reports: Vec<CounterReport>,
+        now_ms: u64,
+    ) -> Result<Vec<CounterGrant>, StoreError> {
+        self.write(move |transaction| budgets::sync(transaction, &gateway, &instance, &reports, now_ms)).await
+    }
+
+    /// The counters of all budgets in the windows that hold now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn budget_states(
+        &self,
+        now_ms: u64,
+    ) -> Result<Vec<(StoredBudget, Vec<CounterState>)>, StoreError> {
+        self.read(move |connection, _| budgets::states(connection, now_ms)).await
     }
 
     /// Closed months, the latest first.

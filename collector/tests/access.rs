@@ -140,7 +140,11 @@ fn tls_is_spoken_and_certificates_of_clients_are_asked_for() {
     let curl = |more: &[&str]| {
         let mut command = std::process::Command::new("curl");
         let url = format!("https://{}/healthz", collector.client.address);
-        command.args(["--silent", "--show-error", "--noproxy", "*", "--cacert", &at("ca.pem")]).args(more).arg(url).output()
+        command
+            .args(["--silent", "--show-error", "--noproxy", "*", "--cacert", &at("ca.pem")])
+            .args(more)
+            .arg(url)
+            .output()
     };
     let Ok(without) = curl(&[]) else {
         println!("skipped the rest: there is no curl to present a certificate with");

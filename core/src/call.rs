@@ -2,6 +2,7 @@
 //!
 //! The filter feeds it from Envoy's callbacks and `tollgate meter` from a recording; both settle it here.
 
+pub mod admission;
 mod measure;
 
 use crate::attribution::{Attribution, AttributionSource};
@@ -9,7 +10,7 @@ use crate::estimate::{Learned, Passed};
 use crate::meter::{Body, Meter};
 use crate::price::PriceBook;
 use crate::provider::{Api, Target};
-use crate::record::{Note, Outcome, UsageRecord};
+use crate::record::{Admitted, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
 use crate::usage::Usage;
 use crate::wire::Normalised;
@@ -159,10 +160,25 @@ impl Call {
         }
     }
 
-    /// The record of this call as far as it is known before its end, with its whole cost still open. A gateway
-    /// that dies before the call is settled leaves this behind.
+    /// What the gateway notes before the call's end, with its whole cost still open. A gateway that dies before the
+    /// call is settled leaves this behind.
     #[must_use]
-    pub fn pending(&self, gateway: &str) -> UsageRecord {
+    pub fn journal_entry(&self, gateway: &str) -> Vec<u8> {
+        let admitted = Admitted {
+            id: &self.id,
+            time_ms: self.time_ms,
+            gateway,
+            attribution: &self.attribution,
+            attribution_source: self.attribution_source,
+            provider: &self.target.provider,
+            operation: self.target.api.operation(),
+            request_model: self.request_model(),
+        };
+        admitted.entry()
+    }
+
+    /// The record of this call as far as it is known before its end.
+    fn pending(&self, gateway: &str) -> UsageRecord {
         UsageRecord {
             id: self.id.clone(),
             time_ms: self.time_ms,
@@ -171,7 +187,7 @@ impl Call {
             attribution_source: self.attribution_source,
             provider: self.target.provider.clone().into_owned(),
             operation: self.target.api.operation().to_owned(),
-            request_model: self.request.model().map(str::to_owned).or_else(|| self.target.path_model.clone()),
+            request_model: self.request_model().map(str::to_owned),
             ..UsageRecord::default()
         }
     }

@@ -86,20 +86,31 @@ impl TextCounter {
 
     /// Reads a piece of UTF-8. What is not UTF-8 counts as other characters.
     pub fn feed(&mut self, piece: &[u8]) {
-        for &byte in piece {
-            if byte < 0x80 {
-                self.cut_len = 0;
-                self.ascii(byte);
-            } else {
-                self.multibyte(byte);
-            }
+        let mut rest = piece;
+        while let Some((&byte, tail)) = rest.split_first() {
+            rest = match byte {
+                b'a'..=b'z' => {
+                    let letters = rest.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
+                    self.cut_len = 0;
+                    self.small_letters(letters);
+                    rest.get(letters..).unwrap_or_default()
+                }
+                0..0x80 => {
+                    self.cut_len = 0;
+                    self.ascii(byte);
+                    tail
+                }
+                _ => {
+                    self.multibyte(byte);
+                    tail
+                }
+            };
         }
     }
 
     fn ascii(&mut self, byte: u8) {
         match byte {
-            b'a'..=b'z' => self.letter(false),
-            b'A'..=b'Z' => self.letter(true),
+            b'A'..=b'Z' => self.capital(),
             b'0'..=b'9' => {
                 if self.enter(Run::Digits) || self.length.is_multiple_of(3) {
                     self.count(Class::DigitGroup);
@@ -130,18 +141,28 @@ impl TextCounter {
     }
 
     /// A capital after a small letter begins a word: `camelCase` is two.
-    fn letter(&mut self, upper: bool) {
-        let begins = self.enter(Run::Word) || (upper && !self.last_upper);
-        self.last_upper = upper;
-        if begins {
-            self.length = 1;
+    fn capital(&mut self) {
+        if self.enter(Run::Word) || !self.last_upper {
+            self.length = 0;
             self.count(Class::Word);
-        } else {
-            self.length = self.length.saturating_add(1);
-            if self.length > 5 {
-                self.count(Class::LetterBeyondFifth);
-            }
         }
+        self.last_upper = true;
+        self.letters(1);
+    }
+
+    /// So many small letters, one after the other.
+    fn small_letters(&mut self, letters: usize) {
+        if self.enter(Run::Word) {
+            self.count(Class::Word);
+        }
+        self.last_upper = false;
+        self.letters(letters);
+    }
+
+    fn letters(&mut self, letters: usize) {
+        let up_to_fifth = usize::from(5u8.saturating_sub(self.length)).min(letters);
+        self.length = self.length.saturating_add(u8::try_from(letters).unwrap_or(u8::MAX));
+        self.add(Class::LetterBeyondFifth, (letters - up_to_fifth) as u64);
     }
 
     fn multibyte(&mut self, byte: u8) {
@@ -212,8 +233,12 @@ impl TextCounter {
     }
 
     fn count(&mut self, class: Class) {
+        self.add(class, 1);
+    }
+
+    fn add(&mut self, class: Class, times: u64) {
         if let Some(count) = self.counts.get_mut(class as usize) {
-            *count = count.saturating_add(1);
+            *count = count.saturating_add(times);
         }
     }
 }

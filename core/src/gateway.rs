@@ -1,9 +1,14 @@
 //! The filter's configuration: JSON in Envoy's plugin configuration, strict, all mistakes reported at once.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::attribution::{AttributionRules, AttributionSource, Field, is_name};
+use crate::attribution::{AttributionRules, AttributionSource, Field};
+use crate::budget::window::{Offset, Window};
+use crate::budget::{Amount, Budget, define};
+pub use crate::keys::ConfigError;
+use crate::keys::Keys;
 use crate::price::PriceBook;
+use crate::sync::Unpriced;
 
 /// Configuration of one gateway's filter, checked.
 #[derive(Clone, Debug)]
@@ -31,6 +36,13 @@ pub struct GatewayConfig {
     pub access_log: Vec<AccessLogValue>,
     /// `prices`: a price book that holds until a collector hands out its own.
     pub prices: Option<PriceBook>,
+    /// `budgets`: budgets of this gateway alone, where it has no collector.
+    pub budgets: Vec<Budget>,
+    /// `unpriced`: what becomes of calls whose model has no price, where it has no collector.
+    pub unpriced: Unpriced,
+    /// `until_policy`: whether calls go on (`allow`) or are refused (`deny`) while no collector has ever said what
+    /// budgets there are, and none can be reached.
+    pub denies_until_policy: bool,
 }
 
 /// Where records go.
@@ -55,16 +67,6 @@ pub struct TrustedValue {
     pub property: Vec<String>,
     /// `source`: `verified`, `key` or `route`, as records show it.
     pub source: AttributionSource,
-}
-
-/// One mistake in a configuration.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{key}: {problem}")]
-pub struct ConfigError {
-    /// Where it is, such as `collector.interval_ms`.
-    pub key: String,
-    /// What is wrong with which value, and what would be right.
-    pub problem: String,
 }
 
 impl GatewayConfig {
@@ -102,8 +104,24 @@ impl GatewayConfig {
             pause_headers: keys.flag("pause_headers", false),
             charge_retries: keys.flag("charge_retries", false),
             access_log: access_log(keys),
-            prices: keys.prices("prices"),
+            prices: prices(keys),
+            budgets: budgets(keys),
+            unpriced: keys
+                .choice(
+                    "unpriced",
+                    &[("allow", Unpriced::Allow), ("ceiling", Unpriced::Ceiling), ("deny", Unpriced::Deny)],
+                )
+                .unwrap_or_default(),
+            denies_until_policy: keys
+                .choice("until_policy", &[("allow", false), ("deny", true)])
+                .unwrap_or(false),
         };
+        if config.collector.is_some() && !config.budgets.is_empty() {
+            keys.wrong(
+                "budgets",
+                "stand here only where there is no collector; put them into its tollgate.toml",
+            );
+        }
         keys.nothing_else();
         config
     }
@@ -190,6 +208,33 @@ fn access_log(keys: &mut Keys<'_>) -> Vec<AccessLogValue> {
     })
 }
 
+fn budgets(keys: &mut Keys<'_>) -> Vec<Budget> {
+    let budgets = define::from_keys(keys);
+    for (index, budget) in budgets.iter().enumerate() {
+        let key = |name: &str| format!("budgets[{index}].{name}");
+        if Offset::parse(&budget.time_zone).is_none() {
+            let problem = format!(
+                "`{}` is not `UTC` or an offset such as `+01:00`; time zones need a collector",
+                budget.time_zone
+            );
+            keys.wrong(&key("time_zone"), &problem);
+        }
+        if matches!(budget.window, Window::Rolling(_)) {
+            keys.wrong(&key("window"), "is rolling, which needs a collector");
+        }
+        if budget.carry_over > Amount::ZERO {
+            keys.wrong(&key("carry_over"), "needs a collector");
+        }
+    }
+    budgets
+}
+
+fn prices(keys: &mut Keys<'_>) -> Option<PriceBook> {
+    let value = keys.get("prices")?;
+    let book = serde_json::from_value(value.clone());
+    book.map_err(|error| keys.wrong("prices", &format!("is not a price book: {error}"))).ok()
+}
+
 impl CollectorConfig {
     fn from_object(keys: &mut Keys<'_>) -> Self {
         let cluster = keys.text("cluster").unwrap_or_else(|| {
@@ -250,139 +295,6 @@ fn trusted_value(keys: &mut Keys<'_>) -> TrustedValue {
     };
     keys.nothing_else();
     TrustedValue { field, property, source }
-}
-
-/// The keys of one object, each read once; what is wrong goes to one list.
-struct Keys<'a> {
-    path: String,
-    object: &'a Map<String, Value>,
-    known: Vec<String>,
-    errors: &'a mut Vec<ConfigError>,
-}
-
-impl<'a> Keys<'a> {
-    fn new(path: &str, object: &'a Map<String, Value>, errors: &'a mut Vec<ConfigError>) -> Self {
-        Self { path: path.to_owned(), object, known: Vec::new(), errors }
-    }
-
-    fn key(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
-    }
-
-    fn wrong(&mut self, name: &str, problem: &str) {
-        let error = ConfigError { key: self.key(name), problem: problem.to_owned() };
-        if !self.errors.contains(&error) {
-            self.errors.push(error);
-        }
-    }
-
-    fn get(&mut self, name: &str) -> Option<&'a Value> {
-        if !self.known.iter().any(|known| known == name) {
-            self.known.push(name.to_owned());
-        }
-        self.object.get(name)
-    }
-
-    fn all(&self) -> Vec<String> {
-        self.object.keys().cloned().collect()
-    }
-
-    fn text(&mut self, name: &str) -> Option<String> {
-        let value = self.get(name)?;
-        let text = value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        if text.is_none() {
-            self.wrong(name, &format!("`{}` is not a text", shown(value)));
-            return Some(String::new());
-        }
-        text
-    }
-
-    fn name(&mut self, name: &str) -> Option<String> {
-        let text = self.text(name)?;
-        if !is_name(&text) {
-            self.wrong(name, &format!("`{text}` is not a name: 1 to 64 of A-Z a-z 0-9 . _ / -"));
-        }
-        Some(text)
-    }
-
-    fn flag(&mut self, name: &str, default: bool) -> bool {
-        let Some(value) = self.get(name) else { return default };
-        value.as_bool().unwrap_or_else(|| {
-            self.wrong(name, &format!("`{}` is neither true nor false", shown(value)));
-            default
-        })
-    }
-
-    fn number(&mut self, name: &str, range: std::ops::RangeInclusive<u64>, default: u64) -> u64 {
-        let Some(value) = self.get(name) else { return default };
-        value.as_u64().filter(|number| range.contains(number)).unwrap_or_else(|| {
-            let (low, high) = (range.start(), range.end());
-            self.wrong(name, &format!("`{}` is not a whole number from {low} to {high}", shown(value)));
-            default
-        })
-    }
-
-    fn field(&mut self, name: &str) -> Option<Field> {
-        let field = self.text(name).and_then(|text| Field::from_name(&text));
-        if field.is_none() {
-            let names: Vec<&str> = Field::ALL.iter().map(|(_, name, _)| *name).collect();
-            self.wrong(name, &format!("is not one of {}", names.join(", ")));
-        }
-        field
-    }
-
-    fn texts(&mut self, name: &str) -> Vec<String> {
-        let items = self.get(name).and_then(Value::as_array);
-        items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
-    }
-
-    fn object<T>(&mut self, name: &str, read: impl FnOnce(&mut Keys<'_>) -> T) -> Option<T> {
-        let value = self.get(name)?;
-        let Some(object) = value.as_object() else {
-            self.wrong(name, &format!("`{}` is not an object", shown(value)));
-            return None;
-        };
-        Some(read(&mut Keys::new(&self.key(name), object, self.errors)))
-    }
-
-    fn list<T>(&mut self, name: &str, read: impl Fn(&mut Keys<'_>) -> T) -> Vec<T> {
-        let Some(value) = self.get(name) else { return Vec::new() };
-        let Some(items) = value.as_array() else {
-            self.wrong(name, &format!("`{}` is not a list", shown(value)));
-            return Vec::new();
-        };
-        let mut read_items = Vec::new();
-        for (index, item) in items.iter().enumerate() {
-            let path = format!("{}[{index}]", self.key(name));
-            match item.as_object() {
-                Some(object) => read_items.push(read(&mut Keys::new(&path, object, self.errors))),
-                None => {
-                    self.wrong(&format!("{name}[{index}]"), &format!("`{}` is not an object", shown(item)));
-                }
-            }
-        }
-        read_items
-    }
-
-    fn prices(&mut self, name: &str) -> Option<PriceBook> {
-        let value = self.get(name)?;
-        let book = serde_json::from_value(value.clone());
-        book.map_err(|error| self.wrong(name, &format!("is not a price book: {error}"))).ok()
-    }
-
-    fn nothing_else(&mut self) {
-        for name in self.all() {
-            if !self.known.contains(&name) {
-                let known = self.known.join(", ");
-                self.wrong(&name, &format!("is not a key here; there are {known}"));
-            }
-        }
-    }
-}
-
-/// A value for an error message, cut.
-fn shown(value: &Value) -> String {
-    value.to_string().chars().take(60).collect()
 }
 
 #[cfg(test)]

@@ -77,17 +77,17 @@ pub fn asked(body: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-fn members(json: &[u8]) -> Option<BTreeMap<String, &RawValue>> {
+pub(crate) fn members(json: &[u8]) -> Option<BTreeMap<String, &RawValue>> {
     serde_json::from_slice(json).ok()
 }
 
 /// Where `part`, a slice of `body`, begins in it.
-fn offset(body: &[u8], part: &str) -> Option<usize> {
+pub(crate) fn offset(body: &[u8], part: &str) -> Option<usize> {
     let at = (part.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
     (at + part.len() <= body.len()).then_some(at)
 }
 
-fn spliced(body: &[u8], at: usize, removed: usize, text: &str) -> Option<Vec<u8>> {
+pub(crate) fn spliced(body: &[u8], at: usize, removed: usize, text: &str) -> Option<Vec<u8>> {
     let mut new = Vec::with_capacity(body.len() + text.len());
     new.extend_from_slice(body.get(..at)?);
     new.extend_from_slice(text.as_bytes());

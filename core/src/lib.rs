@@ -8,6 +8,7 @@
 //! | [`attribution`] | who spent |
 //! | [`usage`] | what a call consumed, with one meaning for every provider |
 //! | [`price`], [`money`] | what that costs |
+//! | [`budget`], [`refusal`] | who may spend how much, and what is answered where nothing is left |
 //! | [`record`] | everything that is kept of a call |
 //! | [`sync`] | how records and prices travel between filter and collector |
 #![cfg_attr(
@@ -16,7 +17,9 @@
 )]
 
 pub mod attribution;
+pub mod budget;
 pub mod call;
+pub mod digits;
 pub mod estimate;
 pub mod eventstream;
 pub mod gateway;
@@ -24,11 +27,14 @@ pub mod id;
 pub mod include_usage;
 pub mod inflate;
 pub mod json;
+mod keys;
 pub mod meter;
 pub mod money;
+pub mod output_limit;
 pub mod price;
 pub mod provider;
 pub mod record;
+pub mod refusal;
 pub mod request;
 pub mod sse;
 pub mod sync;

@@ -7,6 +7,7 @@
 //! | [`facts`] | what of a call decides its price besides the model |
 //! | `file`, `write` | price files in TOML, read and written |
 //! | `subset` | the part of a book that a gateway needs |
+//! | `worst` | the most that a call can cost, for budgets |
 //! | `edit`, `again` | overrides and discounts; a record priced once more |
 
 #[cfg(feature = "book")]
@@ -21,6 +22,7 @@ pub mod names;
 mod subset;
 #[cfg(test)]
 mod tests;
+mod worst;
 #[cfg(feature = "book")]
 mod write;
 
@@ -28,6 +30,7 @@ mod write;
 pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled};
 pub use index::{Found, Step};
 pub use subset::Wanted;
+pub use worst::Held;
 #[cfg(feature = "book")]
 pub use write::{day, quoted};
 
@@ -85,6 +88,12 @@ pub struct PricedModel {
     /// Names that mean it for a time only, such as `mistral-large-latest`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moving: Vec<MovingAlias>,
+    /// Context window, in tokens, where it is known: budgets hold at most this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_tokens: Option<u64>,
+    /// Longest answer, in tokens, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
     /// Its prices, oldest first; their periods do not overlap.
     pub prices: Vec<Price>,
 }

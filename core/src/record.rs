@@ -2,6 +2,11 @@
 //!
 //! It is the contract between filter and collector, and what `GET /api/v1/records` answers.
 
+mod journal;
+mod json;
+
+pub use journal::{Admitted, recovered};
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -237,6 +242,24 @@ pub enum Note {
     RetriesCharged,
     /// The gateway's filter died during the call; this record was made from its journal.
     Recovered,
+}
+
+impl Note {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ContradictoryUsage => "contradictory_usage",
+            Self::UnexpectedContent => "unexpected_content",
+            Self::TruncatedAnswer => "truncated_answer",
+            Self::UnreadEncoding => "unread_encoding",
+            Self::ErrorInStream => "error_in_stream",
+            Self::NoUsage => "no_usage",
+            Self::Deferred => "deferred",
+            Self::RetriesCharged => "retries_charged",
+            Self::Recovered => "recovered",
+        }
+    }
 }
 
 /// The shape of a prompt, without its text.

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::budget::hold::RequestBounds;
 use crate::estimate::TextCounter;
 use crate::json::{self, Action, Scanner, Shape, Sink};
 
@@ -10,6 +11,8 @@ use crate::json::{self, Action, Scanner, Shape, Sink};
 pub struct RequestMeter {
     scanner: Scanner<Field>,
     reading: Reading,
+    /// Read only where a budget may be for the call.
+    bounds: Option<Box<RequestBounds>>,
     unread: bool,
     body_bytes: u64,
 }
@@ -32,7 +35,13 @@ enum Field {
 
 impl Default for RequestMeter {
     fn default() -> Self {
-        Self { scanner: Scanner::new(shape()), reading: Reading::default(), unread: false, body_bytes: 0 }
+        Self {
+            scanner: Scanner::new(shape()),
+            reading: Reading::default(),
+            bounds: None,
+            unread: false,
+            body_bytes: 0,
+        }
     }
 }
 
@@ -47,7 +56,34 @@ impl RequestMeter {
         self.body_bytes = self.body_bytes.saturating_add(bytes.len() as u64);
         if !self.unread {
             self.scanner.feed(bytes, &mut self.reading);
+            if let Some(bounds) = &mut self.bounds {
+                bounds.feed(bytes);
+            }
         }
+    }
+
+    /// Reads, besides, what bounds the call's cost. To be said before the first piece.
+    pub fn watch_bounds(&mut self) {
+        self.bounds = Some(Box::default());
+    }
+
+    /// What bounds its cost, where that is read.
+    #[must_use]
+    pub fn bounds(&self) -> Option<&RequestBounds> {
+        self.bounds.as_deref()
+    }
+
+    /// A limit is written into the request, which has none.
+    pub fn limit_output(&mut self, tokens: u64) {
+        if let Some(bounds) = &mut self.bounds {
+            bounds.limit_output(tokens);
+        }
+    }
+
+    /// Whether the body is not read.
+    #[must_use]
+    pub const fn is_unread(&self) -> bool {
+        self.unread
     }
 
     /// The model asked for, once it has been read.

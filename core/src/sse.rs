@@ -105,6 +105,11 @@ impl SseDecoder {
                 bytes
             }
             _ => {
+                if let Some(data) = bytes.strip_prefix(b"data:") {
+                    self.begin_data(events);
+                    self.state = State::BeforeData;
+                    return data;
+                }
                 self.name = Name::default();
                 self.state = State::InName;
                 bytes

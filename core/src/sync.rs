@@ -9,10 +9,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::budget::ledger::{Grant, Report};
+use crate::budget::policy::Policy;
+use crate::budget::scope::CounterKey;
 use crate::price::{PriceBook, Wanted};
 
 /// Version of these messages. A collector accepts its own and the one before.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// Path of the endpoint.
 pub const PATH: &str = "/v1/sync";
@@ -43,6 +46,12 @@ pub struct SyncRequest {
     /// Settled calls, each a [`crate::record::UsageRecord`].
     #[serde(default)]
     pub records: Vec<Box<RawValue>>,
+    /// Version of the policy that the gateway holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<String>,
+    /// Counters that changed since the collector last acknowledged them, or on which calls wait.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counters: Vec<CounterReport>,
     /// Records that this instance could not keep, by reason: totals since it started, never deltas.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<String, u64>,
@@ -71,6 +80,30 @@ pub struct SyncAnswer {
     /// What is to become of calls whose model has no price.
     #[serde(default, skip_serializing_if = "Unpriced::is_allow")]
     pub unpriced: Unpriced,
+    /// Budgets, when the gateway's version is not the collector's: to be used instead of what it held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
+    /// One for each counter of the request that the collector knows a budget for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<CounterGrant>,
+}
+
+/// What a gateway reports of one counter.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct CounterReport {
+    /// Which.
+    pub key: CounterKey,
+    /// Its totals.
+    pub report: Report,
+}
+
+/// What a gateway is told of one counter.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct CounterGrant {
+    /// Which.
+    pub key: CounterKey,
+    /// Its grant.
+    pub grant: Grant,
 }
 
 /// What becomes of a call whose model has no price.

@@ -168,7 +168,7 @@ impl Usage {
         copy.counts_mut().map(|count| *count)
     }
 
-    fn counts_mut(&mut self) -> [&mut Option<u64>; COUNTS] {
+    pub(crate) fn counts_mut(&mut self) -> [&mut Option<u64>; COUNTS] {
         [
             &mut self.input_tokens,
             &mut self.cache_read_tokens,
@@ -416,6 +416,19 @@ pub enum CacheTtl {
     /// OpenAI, on request.
     #[serde(rename = "12h")]
     TwelveHours,
+}
+
+impl CacheTtl {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FiveMinutes => "5m",
+            Self::HalfHour => "30m",
+            Self::OneHour => "1h",
+            Self::TwelveHours => "12h",
+        }
+    }
 }
 
 /// A whole from which parts are taken until nothing is left.

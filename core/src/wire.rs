@@ -184,6 +184,11 @@ impl Family {
         self.headers
     }
 
+    /// Whether its documents say behind a text that it was a thought.
+    fn tells_thoughts(&self) -> bool {
+        self.paths.iter().any(|(.., field)| *field == Field::ThoughtFlag)
+    }
+
     /// Its places, compiled once.
     #[must_use]
     pub fn shape(&'static self) -> &'static Shape<Field> {

@@ -186,30 +186,29 @@ impl HttpCall {
         if !std::mem::replace(&mut self.request_ended, true)
             && let Some(call) = &self.call
         {
-            let pending = call.pending(&self.gateway.config.gateway);
-            self.slot = self.gateway.note(&pending, host::now_ms());
+            self.slot = self.gateway.note(call, host::now_ms());
         }
     }
 
     /// The turns of a session get records of their own, as they end.
-    fn settle_turns(&mut self) {
+    fn settle_turns(&mut self, now_ms: u64) {
         let Some(call) = &mut self.call else { return };
-        let now_ms = host::now_ms();
         let gateway = &self.gateway;
         let book = gateway.book();
         for record in
             call.take_turns(&gateway.config.gateway, book.as_deref(), now_ms, || gateway.call_id(now_ms))
         {
-            if let Ok(json) = serde_json::to_vec(&record) {
-                gateway.keep(&record, &json, None, now_ms);
-            }
+            gateway.keep(&record, &record.to_json(), None, now_ms);
         }
     }
 
     fn settle(&mut self) {
-        self.settle_turns();
-        let Some(mut call) = self.call.take() else { return };
+        if self.call.is_none() {
+            return;
+        }
         let now_ms = host::now_ms();
+        self.settle_turns(now_ms);
+        let Some(mut call) = self.call.take() else { return };
         let book = self.gateway.book();
         let end = End {
             ending: self.ending(),
@@ -224,7 +223,7 @@ impl HttpCall {
             }
             return;
         }
-        let Ok(json) = serde_json::to_vec(&record) else { return };
+        let json = record.to_json();
         show_in_access_log(&self.gateway.config.access_log, &record, &json);
         self.gateway.keep(&record, &json, self.slot.take(), now_ms);
     }
@@ -349,7 +348,7 @@ impl HttpContext for HttpCall {
         {
             call.response_body(&piece);
             if call.target().api.is_session() {
-                self.settle_turns();
+                self.settle_turns(host::now_ms());
             }
             self.take_out(&piece, end_of_stream);
         } else if end_of_stream {

@@ -14,7 +14,7 @@ use tollgate_core::estimate::Learned;
 use tollgate_core::gateway::GatewayConfig;
 use tollgate_core::id::CallIds;
 use tollgate_core::price::PriceBook;
-use tollgate_core::record::{Note, Outcome, UsageRecord};
+use tollgate_core::record::{UsageRecord, recovered};
 
 use crate::call::HttpCall;
 use crate::host::{self, Buffer, Headers};
@@ -80,10 +80,10 @@ impl Gateway {
     }
 
     /// Notes a call under way in the journal.
-    pub fn note(&self, pending: &UsageRecord, now_ms: u64) -> Option<JournalSlot> {
+    pub fn note(&self, call: &Call, now_ms: u64) -> Option<JournalSlot> {
         self.config.collector.as_ref()?;
-        let pending = serde_json::to_vec(pending).ok()?;
-        self.with_lane(now_ms, |lane| lane.note(&pending)).flatten()
+        let entry = call.journal_entry(&self.config.gateway);
+        self.with_lane(now_ms, |lane| lane.note(&entry)).flatten()
     }
 
     /// Keeps a settled call. Its journal entry stays until the slot is used again: what a dead VM leaves there of a
@@ -241,7 +241,7 @@ impl Root {
         }
         if now_ms.saturating_sub(self.recovered_ms) >= RECOVERY_MS {
             self.recovered_ms = now_ms;
-            let records = sync::recover(gateway.vm, now_ms, |pending| recovered(pending, now_ms));
+            let records = sync::recover(gateway.vm, now_ms, |entry| recovered(entry, now_ms));
             if records > 0 {
                 warn!("made {records} records of calls that a dead VM left unsettled");
             }
@@ -270,15 +270,6 @@ impl Root {
             Err(status) => self.sync.failed(&format!("the call-out was refused: {status:?}")),
         }
     }
-}
-
-/// The record of a call whose VM died: sent as far as anyone knows, with what its journal knew.
-fn recovered(pending: &[u8], now_ms: u64) -> Option<Vec<u8>> {
-    let mut record: UsageRecord = serde_json::from_slice(pending).ok()?;
-    record.outcome = Outcome::Error;
-    record.duration_ms = Some(now_ms.saturating_sub(record.time_ms));
-    record.notes.push(Note::Recovered);
-    serde_json::to_vec(&record).ok()
 }
 
 /// Root id of the service that only keeps shared data alive.

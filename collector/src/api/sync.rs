@@ -59,9 +59,11 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<SyncAnswer, (SyncRes
     store(app, accepted).await.map_err(|error| (SyncResult::Failed, error))
 }
 
-async fn store(app: &App, accepted: Accepted) -> Result<SyncAnswer, ApiError> {
+async fn store(app: &App, mut accepted: Accepted) -> Result<SyncAnswer, ApiError> {
     let sender = accepted.batch.sender.clone();
     let models = accepted.models.clone();
+    let policy_version = accepted.policy_version.clone();
+    let counters = std::mem::take(&mut accepted.counters);
     let kept = keep(app, accepted).await?;
     debug!(
         gateway = sender.gateway,
@@ -82,15 +84,25 @@ async fn store(app: &App, accepted: Accepted) -> Result<SyncAnswer, ApiError> {
     }
     let held = app.prices.held();
     let prices = rows::for_gateway(app, &held.book, sender.price_version.as_deref(), &models).await?;
+    let now = now_ms();
+    let grants = match counters.is_empty() {
+        true => Vec::new(),
+        false => {
+            app.store.sync_counters(sender.gateway.clone(), sender.instance.clone(), counters, now).await?
+        }
+    };
+    let policy = app.budgets.policy(held.unpriced, now);
     Ok(SyncAnswer {
         protocol: PROTOCOL,
-        now_ms: now_ms(),
+        now_ms: now,
         ack: sender.sequence,
         stored: kept.stored,
         duplicates: kept.duplicates,
         rejected: kept.rejected,
         prices,
         unpriced: held.unpriced,
+        policy: (policy_version.as_ref() != Some(&policy.version)).then_some(policy),
+        grants,
     })
 }
 

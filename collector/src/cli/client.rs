@@ -62,6 +62,23 @@ impl Ask {
         self.answer(self.authorized(request.query_pairs(more.iter().copied())).call())
     }
 
+    /// The answer to `GET path` with `more` parameters and none of these.
+    pub(super) fn get_with(&self, path: &str, more: &[(&str, &str)]) -> anyhow::Result<String> {
+        let request = self.agent()?.get(self.at(path)).query_pairs(more.iter().copied());
+        self.answer(self.authorized(request).call())
+    }
+
+    /// The answer to a request that changes something, with a JSON body unless that is null.
+    pub(super) fn send(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<String> {
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let mut request = ureq::http::Request::builder().method(method).uri(self.at(path));
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.header("content-type", "application/json").body(text)?;
+        self.answer(self.agent()?.run(request))
+    }
+
     /// The answer to `GET path` without parameters.
     pub(super) fn get_plain(&self, path: &str) -> anyhow::Result<String> {
         self.answer(self.authorized(self.agent()?.get(self.at(path))).call())

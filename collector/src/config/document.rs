@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde_json::Value;
 use tollgate_core::price::quoted;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -84,6 +85,40 @@ impl<'t> Document<'t> {
             }
         }
         tables
+    }
+
+    /// The tables `[[key]]` of a section as JSON, each with its line, for a reader of their own.
+    pub(super) fn json_tables(
+        &mut self,
+        of: &mut Section<'t>,
+        key: &'static str,
+    ) -> Vec<(usize, serde_json::Map<String, Value>)> {
+        let mut read = Vec::new();
+        for table in self.tables(of, key) {
+            let line = table.line;
+            read.push((
+                line,
+                table.left.into_iter().map(|(key, entry)| (key, as_json(&entry.value))).collect(),
+            ));
+        }
+        read
+    }
+
+    /// A list of names.
+    pub(super) fn names(&mut self, of: &mut Section<'t>, key: &'static str) -> Vec<String> {
+        let Some(entry) = of.take(key) else { return Vec::new() };
+        let names = entry.value.as_array().and_then(|items| {
+            items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        });
+        names.unwrap_or_else(|| {
+            self.wrong(of, key, &entry, "a list of names such as `[\"triage\"]`");
+            Vec::new()
+        })
+    }
+
+    /// Reports a mistake that another reader found.
+    pub(super) fn report(&mut self, error: ConfigError) {
+        self.errors.push(error);
     }
 
     /// A text that is not empty.
@@ -321,6 +356,34 @@ impl<'t> Section<'t> {
     fn take(&mut self, key: &'static str) -> Option<Entry<'t>> {
         self.known.insert(key);
         self.left.remove(key)
+    }
+}
+
+/// A value as JSON. A number that JSON has no room for, and a date, are texts.
+fn as_json(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::Boolean(value) => (*value).into(),
+        DeValue::Integer(number) => {
+            let digits = number.as_str().replace('_', "");
+            let whole = i64::from_str_radix(&digits, number.radix());
+            whole.map_or_else(
+                |_| Value::String(digits),
+                |whole| match u64::try_from(whole) {
+                    Ok(whole) => whole.into(),
+                    Err(_) => whole.into(),
+                },
+            )
+        }
+        DeValue::Float(number) => {
+            let parsed = number.as_str().replace('_', "").parse::<f64>().ok();
+            parsed.and_then(serde_json::Number::from_f64).map_or(Value::Null, Value::Number)
+        }
+        DeValue::Array(items) => items.iter().map(|item| as_json(item.get_ref())).collect(),
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(key, value)| (key.get_ref().clone().into_owned(), as_json(value.get_ref())))
+            .collect(),
+        other => Value::String(other.as_str().map_or_else(|| rendered(other), str::to_owned)),
     }
 }
 

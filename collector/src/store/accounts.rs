@@ -55,7 +55,7 @@ pub(super) fn read(connection: &Connection, gateways: Vec<(String, u64)>) -> Res
 /// The accounts as they are booked, without counting the records.
 pub(super) fn booked(connection: &Connection, gateways: Vec<(String, u64)>) -> Result<Accounts, StoreError> {
     let mut accounts = Accounts::default();
-    let mut statement = connection.prepare_cached("SELECT name, records FROM accounts ORDER BY name")?;
+    let mut statement = connection.prepare_cached("SELECT name, records FROM record_accounts ORDER BY name")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (name, records) = (row.get::<_, String>(0)?, row.get::<_, i64>(1)?.unsigned_abs());
@@ -106,7 +106,7 @@ impl Booking {
     /// Writes what was added.
     pub(super) fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
         let mut statement = transaction.prepare_cached(
-            "INSERT INTO accounts (name, records) VALUES (?1, ?2)
+            "INSERT INTO record_accounts (name, records) VALUES (?1, ?2)
              ON CONFLICT DO UPDATE SET records = records + excluded.records",
         )?;
         for (name, records) in &self.0 {

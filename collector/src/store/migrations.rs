@@ -58,7 +58,8 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (1, include_str!("migrations/0001_records_and_rollups.sql")),
     (2, include_str!("migrations/0002_adjustments.sql")),
     (3, include_str!("migrations/0003_audit.sql")),
-    (4, include_str!("migrations/0004_accounts.sql")),
+    (4, include_str!("migrations/0004_record_accounts.sql")),
+    (10, include_str!("migrations/0010_budgets.sql")),
 ];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").

@@ -111,6 +111,23 @@ pub(super) fn by_id(connection: &Connection, id: RecordId) -> Result<Option<Usag
     body.as_deref().map(parse).transpose()
 }
 
+/// Hands over every record of a time, start inclusive and end exclusive, Unix milliseconds UTC.
+pub(super) fn each_between(
+    connection: &Connection,
+    from_ms: i64,
+    to_ms: i64,
+    mut take: impl FnMut(&UsageRecord),
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT body FROM records INDEXED BY records_by_time WHERE time_ms >= ?1 AND time_ms < ?2",
+    )?;
+    let mut rows = statement.query([from_ms, to_ms])?;
+    while let Some(row) = rows.next()? {
+        take(&parse(row.get_ref(0)?.as_str().map_err(|_| StoreError::Damaged("record"))?)?);
+    }
+    Ok(())
+}
+
 fn body(connection: &Connection, seq: i64) -> Result<UsageRecord, StoreError> {
     let mut statement = connection.prepare_cached("SELECT body FROM records WHERE seq = ?1")?;
     let body: String = statement.query_row([seq], |row| row.get(0))?;

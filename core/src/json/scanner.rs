@@ -284,7 +284,7 @@ impl<F: Copy> Scanner<F> {
             self.extend_key(decoded.bytes());
             return rest;
         }
-        let Some(at) = memchr2(b'"', b'\\', bytes) else {
+        let Some(at) = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\')) else {
             self.extend_key(bytes);
             return &[];
         };
@@ -320,7 +320,7 @@ impl<F: Copy> Scanner<F> {
             self.pass(decoded.bytes(), sink);
             return rest;
         }
-        let Some(at) = memchr2(b'"', b'\\', bytes) else {
+        let Some(at) = quote_or_backslash(bytes) else {
             self.pass(bytes, sink);
             return &[];
         };
@@ -381,7 +381,7 @@ impl<F: Copy> Scanner<F> {
             self.pass(escaped, sink);
             return rest;
         }
-        let Some(at) = memchr2(b'"', b'\\', bytes) else {
+        let Some(at) = quote_or_backslash(bytes) else {
             self.pass(bytes, sink);
             return &[];
         };
@@ -463,6 +463,16 @@ impl<F: Copy> Scanner<F> {
         (decoded, rest)
     }
 }
+
+/// Where a string ends or an escape begins. Most strings are short: the first bytes are looked at one by one, as
+/// that costs less than to begin a search by words.
+fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+    let (near, far) = bytes.split_at(bytes.len().min(NEAR_BYTES));
+    let found = near.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+    found.or_else(|| memchr2(b'"', b'\\', far).map(|at| near.len() + at))
+}
+
+const NEAR_BYTES: usize = 16;
 
 /// At most two decoded characters.
 #[derive(Default)]

@@ -117,6 +117,8 @@ struct ModelRow {
     dated: Vec<String>,
     #[serde(default)]
     moving: Vec<MovingRow>,
+    context_tokens: Option<u64>,
+    output_tokens: Option<u64>,
     #[serde(default)]
     price: Vec<PriceRow>,
 }
@@ -253,9 +255,16 @@ fn one_model(row: ModelRow, provider: &str, origin: (&str, &str), report: &mut R
             until_ms: day("moving.until", moving.until.as_deref(), report),
         })
         .collect();
+    for (key, tokens) in [("context_tokens", row.context_tokens), ("output_tokens", row.output_tokens)] {
+        if tokens == Some(0) {
+            report(key, "is 0; leave it out where it is not known".into());
+        }
+    }
     PricedModel {
         provider: provider.to_owned(),
         id: row.id,
+        context_tokens: row.context_tokens,
+        output_tokens: row.output_tokens,
         aliases: row.aliases,
         dated: row.dated,
         moving,

@@ -43,6 +43,11 @@ fn usual_origin(models: &[&PricedModel]) -> Usual {
 
 fn write_model(text: &mut String, model: &PricedModel, usual: &Usual) {
     let _ = writeln!(text, "\n[[model]]\nid = {}", quoted(&model.id));
+    for (key, tokens) in [("context_tokens", model.context_tokens), ("output_tokens", model.output_tokens)] {
+        if let Some(tokens) = tokens {
+            let _ = writeln!(text, "{key} = {tokens}");
+        }
+    }
     for (key, names) in [("aliases", &model.aliases), ("dated", &model.dated)] {
         if !names.is_empty() {
             let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();

@@ -44,6 +44,8 @@ pub struct Reading {
     output: TextCounter,
     reasoning: TextCounter,
     tool_calls: u64,
+    /// Whether the family says behind a text that it was a thought.
+    tells_thoughts: bool,
     /// The output before the text that is passing, as long as nothing else has come since.
     before_text: Option<TextCounter>,
 }
@@ -52,8 +54,10 @@ impl Reading {
     /// Nothing said yet.
     #[must_use]
     pub fn new(provider: &str, api: Api) -> Self {
+        let family = Family::of(api);
         Self {
-            family: Family::of(api),
+            family,
+            tells_thoughts: family.tells_thoughts(),
             provider: provider.to_owned(),
             api,
             model: None,
@@ -303,7 +307,7 @@ impl Sink<Field> for Reading {
         if thinks {
             self.reasoning.feed(piece);
         } else {
-            if self.before_text.is_none() {
+            if self.before_text.is_none() && self.tells_thoughts {
                 self.before_text = Some(self.output.clone());
             }
             self.output.feed(piece);
@@ -320,6 +324,14 @@ impl Sink<Field> for Reading {
 
 /// Keeps the last name that is not empty (Azure's first chunk has `"model":""`).
 fn keep_name(slot: &mut Option<String>, raw: &[u8]) {
+    // Every event of a stream repeats the model: what is there already needs no decoding.
+    let quoted = raw.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    if let (Some(known), Some(name)) = (&slot, quoted)
+        && known.as_bytes() == name
+        && !name.contains(&b'\\')
+    {
+        return;
+    }
     if let Some(name) = json::text(raw).filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX)
         && slot.as_deref() != Some(name.as_str())
     {

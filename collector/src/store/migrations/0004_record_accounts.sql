@@ -1,10 +1,10 @@
 -- What became of every record that arrived, counted in the transaction that decides it (store/accounts.rs).
-CREATE TABLE accounts (
+CREATE TABLE record_accounts (
     name    TEXT PRIMARY KEY,
     records INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO accounts (name, records)
+INSERT INTO record_accounts (name, records)
     SELECT name, (SELECT count(*) FROM records) FROM (SELECT 'received' AS name UNION ALL SELECT 'stored');
 
 -- Records from before `horizon_ms` are removed and not taken any more. It only grows.

@@ -1,0 +1,260 @@
+//! `/api/v1/budgets`: what is left of each budget, and changes of them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tollgate_core::budget::ledger::Account;
+use tollgate_core::budget::policy::percent;
+use tollgate_core::budget::{Amount, Unit, define};
+use tollgate_core::money::Picodollars;
+
+use super::error::ApiError;
+use super::params::Params;
+use crate::access::Caller;
+use crate::app::{App, now_ms};
+use crate::budgets::{span, zone};
+use crate::store::{CounterState, Put, StoredBudget};
+
+/// `GET /api/v1/budgets`: one row for each counter of the windows that hold now.
+///
+/// # Errors
+/// For parameters that nobody asked for, and when the store fails.
+pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
+    let only = params.all("budget");
+    params.finish()?;
+    let now = now_ms();
+    let mut rows = Vec::new();
+    for (stored, states) in app.store.budget_states(now).await? {
+        if !only.is_empty() && !only.contains(&stored.budget.name) {
+            continue;
+        }
+        if states.is_empty() {
+            rows.push(row(&stored, None, now));
+        }
+        rows.extend(states.iter().map(|state| row(&stored, Some(state), now)));
+    }
+    Ok(Json(json!({ "now": time(now), "rows": rows })).into_response())
+}
+
+/// `PUT /api/v1/budgets/{name}`: makes or changes a budget; its keys are those of `[[budgets]]` in `tollgate.toml`.
+///
+/// # Errors
+/// Without the right token, for a budget that is not one, for one that the configuration file has, and when the store fails.
+pub async fn put(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    caller: Caller,
+    body: String,
+) -> Result<Response, ApiError> {
+    let value: Value = serde_json::from_str(&body)
+        .map_err(|error| ApiError::parameter(format!("the body is not JSON: {error}")))?;
+    let budget = define::read_one(&value, Some(&name)).map_err(|errors| {
+        let all: Vec<String> =
+            errors.iter().map(|error| format!("`{}` {}", error.key, error.problem)).collect();
+        ApiError::parameter(all.join("; "))
+    })?;
+    if zone(&budget.time_zone).is_none() {
+        let text = format!("`time_zone` is `{}`, not a time zone such as `Europe/Zurich`", budget.time_zone);
+        return Err(ApiError::parameter(text));
+    }
+    not_in_file(&app, &name)?;
+    let (done, all) = app.store.put_budget(budget, caller.name.clone(), now_ms()).await?;
+    app.budgets.replace_budgets(all);
+    let done = match done {
+        Put::Created => "created",
+        Put::Changed => "changed",
+        Put::CountsOtherwise => "counts_otherwise",
+        Put::Same => "same",
+    };
+    Ok(Json(json!({ "budget": name, "result": done })).into_response())
+}
+
+/// `DELETE /api/v1/budgets/{name}`: removes a budget; what was spent stays recorded.
+///
+/// # Errors
+/// Without the right token, for a budget that is not there or stands in the configuration file.
+pub async fn remove(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    caller: Caller,
+) -> Result<Response, ApiError> {
+    not_in_file(&app, &name)?;
+    let (removed, all) = app.store.remove_budget(name.clone(), caller.name.clone(), now_ms()).await?;
+    app.budgets.replace_budgets(all);
+    match removed {
+        true => Ok(Json(json!({ "budget": name, "result": "removed" })).into_response()),
+        false => Err(no_such(&name)),
+    }
+}
+
+/// What `POST /api/v1/budgets/{name}/top-up` takes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TopUp {
+    /// Dollars as a decimal string, or tokens or calls as digits.
+    amount: String,
+    /// Value of the budget's `each`.
+    #[serde(default)]
+    value: String,
+}
+
+/// `POST /api/v1/budgets/{name}/top-up`: adds to the limit of the window that holds now.
+///
+/// # Errors
+/// Without the right token, for an amount that is none, and for a budget that is not there.
+pub async fn top_up(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    caller: Caller,
+    body: String,
+) -> Result<Response, ApiError> {
+    let asked: TopUp = serde_json::from_str(&body)
+        .map_err(|error| ApiError::parameter(format!("the body is not {{\"amount\":\"5.00\"}}: {error}")))?;
+    let stored = app.budgets.all().into_iter().find(|stored| stored.budget.name == name);
+    let unit = stored.ok_or_else(|| no_such(&name))?.budget.unit;
+    let more = match unit {
+        Unit::Dollars => asked.amount.parse::<Picodollars>().ok().map(|amount| Amount(amount.as_pico())),
+        _ => asked.amount.parse::<u64>().ok().map(|amount| Amount(i128::from(amount))),
+    };
+    let more =
+        more.ok_or_else(|| ApiError::parameter(format!("`amount` is `{}`, not an amount", asked.amount)))?;
+    let limit = app.store.top_up(name.clone(), asked.value, more, caller.name.clone(), now_ms()).await?;
+    match limit {
+        Some(limit) => Ok(Json(json!({ "budget": name, "limit": shown(unit, limit) })).into_response()),
+        None => Err(no_such(&name)),
+    }
+}
+
+/// `POST /api/v1/budgets/release/{instance}`: takes back what a run of a gateway that is gone was granted and has not used.
+///
+/// # Errors
+/// Without the right token, and when the store fails.
+pub async fn release(
+    State(app): State<Arc<App>>,
+    Path(instance): Path<String>,
+    caller: Caller,
+) -> Result<Response, ApiError> {
+    let counters = app.store.release(instance.clone(), caller.name.clone(), now_ms()).await?;
+    Ok(Json(json!({ "instance": instance, "released_counters": counters })).into_response())
+}
+
+fn not_in_file(app: &App, name: &str) -> Result<(), ApiError> {
+    let stored = app.budgets.all().into_iter().find(|stored| stored.budget.name == name);
+    if stored.is_some_and(|stored| stored.source == "file") {
+        let text = format!("budget `{name}` stands in the configuration file; change it there");
+        return Err(ApiError::conflict(text));
+    }
+    Ok(())
+}
+
+fn no_such(name: &str) -> ApiError {
+    ApiError::not_found(format!("there is no budget `{name}`"))
+}
+
+fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> Value {
+    let budget = &stored.budget;
+    let show = |amount: Amount| shown(budget.unit, amount);
+    let window = span(budget, now);
+    let (value, ledger) = match state {
+        Some(state) => (state.key.value.as_str(), state.ledger.clone()),
+        None => {
+            let empty = tollgate_core::budget::ledger::Ledger { limit: budget.limit, ..Default::default() };
+            ("", empty)
+        }
+    };
+    let sum = |of: fn(&Account) -> Amount| ledger.accounts.values().map(of).fold(Amount::ZERO, Amount::plus);
+    let used = ledger.used();
+    let remaining = ledger.limit.minus(used);
+    let since = window.start_ms.max(stored.created_ms);
+    let burn = per_day(used, now.saturating_sub(since));
+    let reached = reached(remaining, burn, now).filter(|at| *at < window.end_ms);
+    let gateways: Vec<Value> = state
+        .into_iter()
+        .flat_map(|state| ledger.accounts.iter().map(move |(instance, account)| (state, instance, account)))
+        .map(|(state, instance, account)| {
+            json!({
+                "gateway": state.gateways.get(instance),
+                "instance": instance,
+                "granted": show(account.granted.minus(account.returned)),
+                "used": show(account.used),
+                "held": show(account.held),
+                "live": account.is_live(now),
+                "last_seen": time(account.seen_ms),
+            })
+        })
+        .collect();
+    json!({
+        "budget": budget.name,
+        "value": value,
+        "scope": budget.scope,
+        "each": budget.each,
+        "unit": budget.unit,
+        "action": budget.action,
+        "source": stored.source,
+        "window": budget.window.to_string(),
+        "time_zone": budget.time_zone,
+        "from": time(window.start_ms),
+        "to": (window.end_ms < u64::MAX).then(|| time(window.end_ms)),
+        "limit": show(ledger.limit),
+        "used": show(used),
+        "held": show(ledger.held()),
+        "kept": show(sum(|account| account.kept)),
+        "granted": show(sum(|account| account.granted.minus(account.returned))),
+        "presumed": show(ledger.presumed(now)),
+        "remaining": show(remaining),
+        "over_granted": ledger.committed() > ledger.limit && budget.is_enforced(),
+        "percent": percent(used, ledger.limit),
+        "denied": ledger.accounts.values().map(|account| account.denied).sum::<u64>(),
+        "in_flight": ledger.accounts.values().map(|account| u64::from(account.in_flight)).sum::<u64>(),
+        "burn_per_day": show(burn),
+        "limit_reached": reached.map(time),
+        "gateways": gateways,
+    })
+}
+
+/// Money as a decimal string of dollars, everything else as a number.
+fn shown(unit: Unit, amount: Amount) -> Value {
+    match unit {
+        Unit::Dollars => Picodollars::from_pico(amount.0).to_string().into(),
+        _ => i64::try_from(amount.0).map_or_else(|_| amount.to_string().into(), Value::from),
+    }
+}
+
+fn per_day(used: Amount, elapsed_ms: u64) -> Amount {
+    Amount(used.0.saturating_mul(MS_PER_DAY) / i128::from(elapsed_ms.max(1_000)))
+}
+
+/// When nothing will be left at this rate, Unix milliseconds UTC.
+fn reached(remaining: Amount, burn: Amount, now: u64) -> Option<u64> {
+    if remaining <= Amount::ZERO {
+        return Some(now);
+    }
+    let in_ms = remaining.0.checked_mul(MS_PER_DAY)?.checked_div(burn.0)?;
+    u64::try_from(in_ms).ok()?.checked_add(now)
+}
+
+fn time(ms: u64) -> Value {
+    let instant = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    instant.map_or(Value::Null, |instant| instant.to_string().into())
+}
+
+const MS_PER_DAY: i128 = 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burn_rate_tells_when_the_limit_is_reached() {
+        let burn = per_day(Amount(500), 43_200_000);
+        assert_eq!(burn, Amount(1_000));
+        assert_eq!(reached(Amount(500), burn, 7), Some(7 + 43_200_000));
+        assert_eq!(reached(Amount(500), Amount::ZERO, 7), None);
+        assert_eq!(reached(Amount(-1), burn, 7), Some(7));
+    }
+}

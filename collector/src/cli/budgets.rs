@@ -1,0 +1,257 @@
+//! `tollgate budgets`: what is left, proposals, top-ups, releases.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+use tollgate_core::money::Picodollars;
+
+use super::client::{self, Ask};
+use super::output::{self, Column, ColumnKind, Format};
+
+/// Arguments of `tollgate budgets`.
+#[derive(Args, Debug)]
+pub(super) struct BudgetsArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    ask: Ask,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t, global = true)]
+    format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show limit, spend and what is left (this is what happens without a command)
+    List,
+    /// Propose a limit for each agent from what it spent in the last seven days
+    Suggest {
+        /// Multiply what was spent by this
+        #[arg(long, default_value = "1.3")]
+        factor: String,
+        /// For which window
+        #[arg(long, value_enum, default_value_t)]
+        window: Per,
+    },
+    /// Make or change a budget from a JSON file with the keys of `[[budgets]]`
+    Put {
+        /// Name of the budget
+        name: String,
+        /// The file
+        file: PathBuf,
+    },
+    /// Remove a budget; what was spent stays recorded
+    Remove {
+        /// Name of the budget
+        name: String,
+    },
+    /// Add to a limit in the window that holds now
+    TopUp {
+        /// Name of the budget
+        name: String,
+        /// Dollars such as 5.00, or tokens or calls
+        amount: String,
+        /// Value of the budget's `each`
+        #[arg(long, default_value = "")]
+        value: String,
+    },
+    /// Take back what a run of a gateway that is gone was granted and has not used
+    Release {
+        /// The instance, as `tollgate budgets --format json` shows it
+        instance: String,
+    },
+}
+
+/// Window of a proposal.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Per {
+    Day,
+    #[default]
+    Week,
+    Month,
+}
+
+impl BudgetsArgs {
+    /// Asks and prints.
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let ask = &self.ask;
+        match self.command.unwrap_or(Command::List) {
+            Command::List => output::print(&list(&ask.get_plain("/api/v1/budgets")?, self.format)?),
+            Command::Suggest { factor, window } => {
+                let by = [("by", "agent"), ("since", "7d")];
+                let body = ask.get_with("/api/v1/summary", &by)?;
+                output::print(&suggest(&body, &factor, window, self.format)?)
+            }
+            Command::Put { name, file } => {
+                let text = std::fs::read_to_string(&file)
+                    .with_context(|| format!("`{}` cannot be read", file.display()))?;
+                let budget = serde_json::from_str(&text)
+                    .with_context(|| format!("`{}` is not JSON", file.display()))?;
+                output::print(&ask.send("PUT", &format!("/api/v1/budgets/{name}"), &budget)?)
+            }
+            Command::Remove { name } => {
+                output::print(&ask.send("DELETE", &format!("/api/v1/budgets/{name}"), &Value::Null)?)
+            }
+            Command::TopUp { name, amount, value } => {
+                let body = json!({ "amount": amount, "value": value });
+                output::print(&ask.send("POST", &format!("/api/v1/budgets/{name}/top-up"), &body)?)
+            }
+            Command::Release { instance } => output::print(&ask.send(
+                "POST",
+                &format!("/api/v1/budgets/release/{instance}"),
+                &Value::Null,
+            )?),
+        }
+    }
+}
+
+fn list(body: &str, format: Format) -> anyhow::Result<String> {
+    if format == Format::Json {
+        return Ok(body.to_owned());
+    }
+    let answer = client::json(body)?;
+    let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
+    let columns = COLUMNS.map(|(_, title, kind)| Column::new(title, kind));
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| COLUMNS.iter().map(|(name, ..)| text(row.get(*name))).collect()).collect();
+    if format == Format::Csv {
+        return output::csv(&columns, &rows);
+    }
+    if rows.is_empty() {
+        return Ok("no budgets; write [[budgets]] into tollgate.toml".to_owned());
+    }
+    Ok(output::table(&columns, &rows, None))
+}
+
+/// Limits for each agent: what it spent in seven days, scaled to the window, times the factor, rounded up to a cent.
+fn suggest(body: &str, factor: &str, per: Per, format: Format) -> anyhow::Result<String> {
+    let answer = client::json(body)?;
+    let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
+    let factor: Picodollars = factor
+        .parse()
+        .ok()
+        .filter(|factor| *factor > Picodollars::ZERO)
+        .context("--factor is not a number above 0 such as 1.3")?;
+    let (window, days) = match per {
+        Per::Day => ("day", 1),
+        Per::Week => ("week", 7),
+        Per::Month => ("month", 30),
+    };
+    let mut proposals = Vec::new();
+    for row in rows {
+        let agent = text(row.get("agent"));
+        let spent: Picodollars =
+            text(row.get("cost_usd")).parse().context("the answer has no cost_usd that is money")?;
+        if spent <= Picodollars::ZERO || matches!(agent.as_str(), "" | "unattributed" | "invalid") {
+            continue;
+        }
+        let limit = scaled(spent, factor, days)?;
+        proposals.push((agent, spent, limit));
+    }
+    if proposals.is_empty() {
+        bail!("no agent has spent anything in the last seven days; there is nothing to propose from");
+    }
+    if format == Format::Json {
+        let rows: Vec<Value> = proposals
+            .iter()
+            .map(|(agent, spent, limit)| {
+                json!({"agent": agent, "spent_7d_usd": spent, "limit_usd": limit, "window": window})
+            })
+            .collect();
+        return Ok(json!({ "factor": factor, "rows": rows }).to_string());
+    }
+    let columns = [
+        Column::new("agent", ColumnKind::Text),
+        Column::new("spent in 7 days $", ColumnKind::Money),
+        Column::new("limit $", ColumnKind::Money),
+        Column::new("window", ColumnKind::Text),
+    ];
+    let table: Vec<Vec<String>> = proposals
+        .iter()
+        .map(|(agent, spent, limit)| {
+            vec![agent.clone(), spent.to_string(), limit.to_string(), window.to_owned()]
+        })
+        .collect();
+    if format == Format::Csv {
+        return output::csv(&columns, &table);
+    }
+    let toml: Vec<String> = proposals
+        .iter()
+        .map(|(agent, _, limit)| {
+            let cents = limit.to_string();
+            let cents = cents.get(..cents.len() - 10).unwrap_or(&cents);
+            format!(
+                "[[budgets]]\nname = \"{agent}-{window}\"\nscope = {{ agent = \"{agent}\" }}\nlimit_usd = \"{cents}\"\nwindow = \"{window}\"\n"
+            )
+        })
+        .collect();
+    Ok(format!("{}\n\nfor tollgate.toml:\n\n{}", output::table(&columns, &table, None), toml.join("\n")))
+}
+
+/// `spent` in seven days, for so many days, times `factor`, rounded up to a whole cent.
+fn scaled(spent: Picodollars, factor: Picodollars, days: i128) -> anyhow::Result<Picodollars> {
+    let out = || "the amount is too large";
+    let product =
+        spent.as_pico().checked_mul(days).and_then(|all| all.checked_mul(factor.as_pico() / 1_000_000));
+    let pico = product.with_context(out)? / 7 / 1_000_000;
+    let cents = pico.checked_add(PICO_PER_CENT - 1).with_context(out)? / PICO_PER_CENT;
+    Ok(Picodollars::from_pico(cents * PICO_PER_CENT))
+}
+
+fn text(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    }
+}
+
+const PICO_PER_CENT: i128 = 10_000_000_000;
+
+const COLUMNS: [(&str, &str, ColumnKind); 14] = [
+    ("budget", "budget", ColumnKind::Text),
+    ("value", "of", ColumnKind::Text),
+    ("unit", "unit", ColumnKind::Text),
+    ("window", "window", ColumnKind::Text),
+    ("limit", "limit", ColumnKind::Money),
+    ("used", "used", ColumnKind::Money),
+    ("held", "held", ColumnKind::Money),
+    ("granted", "granted", ColumnKind::Money),
+    ("presumed", "presumed", ColumnKind::Money),
+    ("remaining", "remaining", ColumnKind::Money),
+    ("percent", "%", ColumnKind::Count),
+    ("denied", "denied", ColumnKind::Count),
+    ("burn_per_day", "a day", ColumnKind::Money),
+    ("limit_reached", "reached", ColumnKind::Text),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proposal_is_what_was_spent_times_the_factor_rounded_up_to_a_cent() {
+        let money = |text: &str| text.parse::<Picodollars>().unwrap();
+        for (spent, factor, days, expected) in [
+            ("10", "1.3", 7, "13.00"),
+            ("7", "1", 1, "1.00"),
+            ("0.001", "1.3", 7, "0.01"),
+            ("70", "1.5", 30, "450.00"),
+        ] {
+            assert_eq!(
+                scaled(money(spent), money(factor), days).unwrap(),
+                money(expected),
+                "{spent} {factor} {days}"
+            );
+        }
+    }
+
+    #[test]
+    fn proposals_are_made_for_agents_that_spent_something() {
+        let body = r#"{"rows":[{"agent":"triage","cost_usd":"10.000000000000"},{"agent":"unattributed","cost_usd":"3.000000000000"}]}"#;
+        let text = suggest(body, "1.3", Per::Week, Format::Table).unwrap();
+        assert!(text.contains("limit_usd = \"13.00\"") && !text.contains("unattributed"), "{text}");
+    }
+}

@@ -1,0 +1,104 @@
+//! `[[budgets]]` and `[registry]`.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use tollgate_core::budget::{Budget, define};
+
+use super::ConfigError;
+use super::document::{Document, Section};
+use crate::budgets::zone;
+
+/// `[[budgets]]` and `[registry]`: who may spend how much.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BudgetsConfig {
+    /// `[[budgets]]`.
+    pub budgets: Vec<Budget>,
+    /// `[registry]`: names that have counters of their own where a budget has one for `each`, although only the
+    /// caller says them. Empty: any name has, up to a bound.
+    pub registered: BTreeSet<String>,
+}
+
+/// Reads both.
+pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> BudgetsConfig {
+    let (lines, tables): (Vec<usize>, Vec<Value>) = document
+        .json_tables(root, "budgets")
+        .into_iter()
+        .map(|(line, table)| (line, Value::Object(table)))
+        .unzip();
+    let budgets = define::read(&Value::Array(tables)).unwrap_or_else(|errors| {
+        for error in errors {
+            let line = index(&error.key).and_then(|index| lines.get(index)).copied();
+            document.report(ConfigError { line, message: format!("`{}` {}", error.key, error.problem) });
+        }
+        Vec::new()
+    });
+    for (index, budget) in budgets.iter().enumerate() {
+        if zone(&budget.time_zone).is_none() {
+            document.report(ConfigError {
+                line: lines.get(index).copied(),
+                message: format!(
+                    "`budgets[{index}].time_zone` is `{}`, not a time zone such as `Europe/Zurich`, `UTC` or `+05:30`",
+                    budget.time_zone
+                ),
+            });
+        }
+    }
+    let mut registry = document.section(root, "registry");
+    let mut registered = BTreeSet::new();
+    for key in ["agents", "teams", "features", "environments"] {
+        registered.extend(document.names(&mut registry, key));
+    }
+    document.finish(registry);
+    BudgetsConfig { budgets, registered }
+}
+
+/// The place in `budgets[3].limit_usd`.
+fn index(key: &str) -> Option<usize> {
+    key.strip_prefix("budgets[")?.split(']').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn budgets_and_names_are_read() {
+        let config = Config::parse(
+            "t.toml",
+            "[[budgets]]
+             name = 'support'
+             scope = { team = 'support', tags = { customer = ['acme', 'b*'] } }
+             limit_usd = '250.00'
+             window = 'month'
+             time_zone = 'Europe/Zurich'
+             [[budgets]]
+             name = 'calls'
+             limit_calls = 1_000
+             window = 'hour'
+             [registry]
+             agents = ['triage', 'answers']",
+        )
+        .unwrap();
+        let names: Vec<&str> = config.budgets.budgets.iter().map(|budget| budget.name.as_str()).collect();
+        assert_eq!(names, ["support", "calls"]);
+        assert!(config.budgets.registered.contains("triage"));
+    }
+
+    #[test]
+    fn mistakes_are_named_with_line_key_and_what_would_be_right() {
+        let text = "[[budgets]]\nname = 'a'\nlimit_usd = '-1'\nwindow = 'day'\ntime_zone = 'UTC'\n\
+                    [[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'day'\nlimt = 3\n[registry]\nagents = 'x'\n";
+        let said = Config::parse("t.toml", text).unwrap_err().to_string();
+        for expected in [
+            "t.toml:1: `budgets[0].limit_usd` `\"-1\"` is below zero; a limit is 0 or more",
+            "t.toml:6: `budgets[1].limt` is not a key here",
+            "t.toml:12: `registry.agents` is `x`, not a list of names such as `[\"triage\"]`",
+        ] {
+            assert!(said.lines().any(|line| line.starts_with(expected)), "{expected} in {said}");
+        }
+        let text = "[[budgets]]\nname = 'a'\nlimit_usd = '1'\nwindow = 'day'\ntime_zone = 'Mars/Olympus'\n";
+        let said = Config::parse("t.toml", text).unwrap_err().to_string();
+        assert!(said.starts_with("t.toml:1: `budgets[0].time_zone` is `Mars/Olympus`"), "{said}");
+    }
+}

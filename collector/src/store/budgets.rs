@@ -1,0 +1,641 @@
+//! Budgets, counters and accounts: the ledgers of `tollgate_core::budget::ledger`, read, changed and written in one
+//! transaction, so that their invariant holds whoever else does the same.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde_json::json;
+use tollgate_core::budget::ledger::{Account, LIVE_MS, Ledger};
+use tollgate_core::budget::scope::{CounterKey, Dimension as BudgetDimension, Subject};
+use tollgate_core::budget::window::Window;
+use tollgate_core::budget::{Amount, Budget, Unit};
+use tollgate_core::record::UsageRecord;
+use tollgate_core::sync::{CounterGrant, CounterReport};
+
+use super::audit::append;
+use super::dims::{Dimension, Dims};
+use super::sums::Sums;
+use super::writer::MS_PER_HOUR;
+use super::{StoreError, records};
+use crate::audit::Entry;
+use crate::budgets::span;
+
+/// A budget, and what the store knows of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredBudget {
+    /// The budget.
+    pub budget: Budget,
+    /// Grows when it begins to count otherwise.
+    pub generation: u64,
+    /// Where it is defined: `file` or `api`.
+    pub source: String,
+    /// When it was made, Unix milliseconds UTC.
+    pub created_ms: u64,
+    /// Since when it counts as it does: what was spent before is taken from records.
+    pub since_ms: u64,
+}
+
+/// A counter of a budget, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CounterState {
+    /// Which.
+    pub key: CounterKey,
+    /// Its ledger.
+    pub ledger: Ledger,
+    /// Names of the gateways of its accounts, by instance.
+    pub gateways: BTreeMap<String, String>,
+}
+
+/// What was done to a budget.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Put {
+    /// It is new.
+    Created,
+    /// It is another now; what was spent stays.
+    Changed,
+    /// It counts otherwise now: its counters begin with what records say.
+    CountsOtherwise,
+    /// It was so before.
+    Same,
+}
+
+/// All budgets that hold.
+pub(super) fn all(connection: &Connection) -> Result<Vec<StoredBudget>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT definition, generation, source, created_ms, since_ms FROM budgets
+         WHERE removed_ms IS NULL ORDER BY name",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut budgets = Vec::new();
+    while let Some(row) = rows.next()? {
+        budgets.push(stored(row)?);
+    }
+    Ok(budgets)
+}
+
+fn stored(row: &Row<'_>) -> Result<StoredBudget, StoreError> {
+    let text: String = row.get(0)?;
+    Ok(StoredBudget {
+        budget: serde_json::from_str(&text).map_err(|_| StoreError::Damaged("budget"))?,
+        generation: row.get::<_, i64>(1)?.unsigned_abs(),
+        source: row.get(2)?,
+        created_ms: row.get::<_, i64>(3)?.unsigned_abs(),
+        since_ms: row.get::<_, i64>(4)?.unsigned_abs(),
+    })
+}
+
+/// Puts a budget in place, and the change into the audit trail.
+pub(super) fn put(
+    transaction: &Transaction<'_>,
+    budget: &Budget,
+    source: &str,
+    actor: &str,
+    now_ms: u64,
+) -> Result<Put, StoreError> {
+    let found = transaction
+        .prepare_cached(
+            "SELECT definition, generation, source, created_ms, since_ms, removed_ms IS NOT NULL
+             FROM budgets WHERE name = ?1",
+        )?
+        .query_row([&budget.name], |row| Ok((stored(row), row.get::<_, bool>(5)?)))
+        .optional()?;
+    let (before, removed) = match found {
+        Some((before, removed)) => (Some(before?), removed),
+        None => (None, false),
+    };
+    let (done, generation, since_ms) = match &before {
+        None => (Put::Created, 1, now_ms),
+        Some(before) if removed => (Put::Created, before.generation + 1, now_ms),
+        Some(before) if before.budget == *budget && before.source == source => {
+            (Put::Same, before.generation, before.since_ms)
+        }
+        Some(before) if before.budget.counts_as(budget) => (Put::Changed, before.generation, before.since_ms),
+        Some(before) => (Put::CountsOtherwise, before.generation + 1, now_ms),
+    };
+    if done == Put::Same {
+        return Ok(done);
+    }
+    let made = before.as_ref().filter(|_| !removed).map_or(now_ms, |before| before.created_ms);
+    let definition = serde_json::to_string(budget).map_err(|_| StoreError::Damaged("budget"))?;
+    transaction.execute(
+        "INSERT INTO budgets (name, generation, definition, source, created_ms, since_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET generation = excluded.generation, definition = excluded.definition,
+             source = excluded.source, created_ms = excluded.created_ms, since_ms = excluded.since_ms,
+             removed_ms = NULL",
+        params![budget.name, wide(generation), definition, source, wide(made), wide(since_ms)],
+    )?;
+    let shown = |budget: &Budget| serde_json::to_value(budget).unwrap_or_default();
+    append(
+        transaction,
+        &Entry {
+            time_ms: now_ms,
+            actor: actor.to_owned(),
+            action: "budget.put".into(),
+            subject: budget.name.clone(),
+            before: before.filter(|_| !removed).map(|before| shown(&before.budget)),
+            after: Some(shown(budget)),
+        },
+    )?;
+    Ok(done)
+}
+
+/// Removes a budget; its counters stay. False where there is none.
+pub(super) fn remove(
+    transaction: &Transaction<'_>,
+    name: &str,
+    actor: &str,
+    now_ms: u64,
+) -> Result<bool, StoreError> {
+    let removed = transaction.execute(
+        "UPDATE budgets SET removed_ms = ?2 WHERE name = ?1 AND removed_ms IS NULL",
+        params![name, wide(now_ms)],
+    )?;
+    if removed == 0 {
+        return Ok(false);
+    }
+    let entry = Entry {
+        time_ms: now_ms,
+        actor: actor.to_owned(),
+        action: "budget.remove".into(),
+        subject: name.to_owned(),
+        ..Entry::default()
+    };
+    append(transaction, &entry)?;
+    Ok(true)
+}
+
+/// Makes the budgets of the configuration file hold: those that it had and has no more are removed.
+pub(super) fn configure(
+    transaction: &Transaction<'_>,
+    budgets: &[Budget],
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    for budget in budgets {
+        put(transaction, budget, "file", "configuration", now_ms)?;
+    }
+    for stored in all(transaction)? {
+        let gone = !budgets.iter().any(|budget| budget.name == stored.budget.name);
+        if stored.source == "file" && gone {
+            remove(transaction, &stored.budget.name, "configuration", now_ms)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes in what a gateway reports of its counters, and answers each.
+pub(super) fn sync(
+    transaction: &Transaction<'_>,
+    gateway: &str,
+    instance: &str,
+    reports: &[CounterReport],
+    now_ms: u64,
+) -> Result<Vec<CounterGrant>, StoreError> {
+    let budgets: BTreeMap<String, StoredBudget> =
+        all(transaction)?.into_iter().map(|stored| (stored.budget.name.clone(), stored)).collect();
+    let live = live(transaction, now_ms)?;
+    let mut grants = Vec::with_capacity(reports.len());
+    for CounterReport { key, report } in reports {
+        let stored = budgets.get(&key.budget);
+        let current = stored.filter(|stored| stored.generation == key.generation);
+        let Some(id) = counter(transaction, current, key, now_ms)? else { continue };
+        let mut ledger = load(transaction, id, current.map(|stored| &stored.budget), key)?;
+        ledger.report(instance, report, now_ms);
+        // A budget that counts otherwise now, or is gone, takes reports and grants nothing.
+        let want = if current.is_some() { report.want } else { Amount::ZERO };
+        let grant = ledger.grant(instance, want, live, now_ms);
+        save(transaction, id, gateway, instance, &ledger)?;
+        grants.push(CounterGrant { key: key.clone(), grant });
+    }
+    Ok(grants)
+}
+
+/// Gateways that report.
+fn live(connection: &Connection, now_ms: u64) -> Result<usize, StoreError> {
+    let since = wide(now_ms.saturating_sub(LIVE_MS));
+    let count: i64 = connection
+        .prepare_cached("SELECT count(*) FROM gateway_instances WHERE last_seen_ms >= ?1")?
+        .query_row([since], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or(1).max(1))
+}
+
+/// The id of a counter, made where it is missing. `None` for a window that its budget does not have: nothing is
+/// granted for what a gateway makes up.
+fn counter(
+    transaction: &Transaction<'_>,
+    current: Option<&StoredBudget>,
+    key: &CounterKey,
+    now_ms: u64,
+) -> Result<Option<i64>, StoreError> {
+    let found = known(transaction, key)?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    let Some(stored) = current else { return Ok(None) };
+    let budget = &stored.budget;
+    let now = span(budget, now_ms);
+    if span(budget, key.span.start_ms) != key.span || key.span.start_ms > now.end_ms {
+        return Ok(None);
+    }
+    let seed = spent_before(transaction, stored, key)?;
+    let extra = carried_over(transaction, stored, key)?;
+    if let Window::Rolling(_) = budget.window {
+        seed_earlier_parts(transaction, stored, key)?;
+    }
+    Ok(Some(make(transaction, key, extra, seed)?))
+}
+
+/// Counters of the earlier parts of a rolling window that its budget did not see: what records say was spent in them.
+fn seed_earlier_parts(
+    transaction: &Transaction<'_>,
+    stored: &StoredBudget,
+    key: &CounterKey,
+) -> Result<(), StoreError> {
+    let from = key.span.start_ms.saturating_sub(stored.budget.window.reach_ms());
+    let mut part = span(&stored.budget, from);
+    while part.start_ms < key.span.start_ms.min(stored.since_ms) {
+        let earlier = CounterKey { span: part, ..key.clone() };
+        if known(transaction, &earlier)?.is_none() {
+            let seed = spent_before(transaction, stored, &earlier)?;
+            if seed > Amount::ZERO {
+                make(transaction, &earlier, Amount::ZERO, seed)?;
+            }
+        }
+        part = span(&stored.budget, part.end_ms);
+    }
+    Ok(())
+}
+
+fn make(
+    transaction: &Transaction<'_>,
+    key: &CounterKey,
+    extra: Amount,
+    seed: Amount,
+) -> Result<i64, StoreError> {
+    Ok(transaction
+        .prepare_cached(
+            "INSERT INTO counters (budget, generation, value, start_ms, end_ms, extra, seed, recall_until_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
+        )?
+        .insert(params![
+            key.budget,
+            wide(key.generation),
+            key.value,
+            wide(key.span.start_ms),
+            wide(key.span.end_ms),
+            bytes(extra),
+            bytes(seed),
+        ])?)
+}
+
+/// What the window before left of its limit, as far as it may be carried over.
+fn carried_over(
+    connection: &Connection,
+    stored: &StoredBudget,
+    key: &CounterKey,
+) -> Result<Amount, StoreError> {
+    let budget = &stored.budget;
+    if budget.carry_over == Amount::ZERO || key.span.start_ms == 0 {
+        return Ok(Amount::ZERO);
+    }
+    let before = CounterKey { span: span(budget, key.span.start_ms - 1), ..key.clone() };
+    let Some(id) = known(connection, &before)? else {
+        // Nobody used it then. A budget that was not there then left nothing.
+        let was_there = stored.since_ms <= before.span.start_ms;
+        return Ok(if was_there { budget.carry_over.min(budget.limit) } else { Amount::ZERO });
+    };
+    let ledger = load(connection, id, Some(budget), &before)?;
+    Ok(ledger.limit.minus(ledger.used()).or_nothing().min(budget.carry_over))
+}
+
+fn known(connection: &Connection, key: &CounterKey) -> Result<Option<i64>, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT id FROM counters WHERE budget = ?1 AND generation = ?2 AND value = ?3 AND start_ms = ?4",
+        )?
+        .query_row(params![key.budget, wide(key.generation), key.value, wide(key.span.start_ms)], |row| {
+            row.get(0)
+        })
+        .optional()?)
+}
+
+/// The ledger of a counter. Of a budget that is gone the limit is nothing.
+fn load(
+    connection: &Connection,
+    id: i64,
+    budget: Option<&Budget>,
+    key: &CounterKey,
+) -> Result<Ledger, StoreError> {
+    let (extra, seed, recall_until_ms) = connection
+        .prepare_cached("SELECT extra, seed, recall_until_ms FROM counters WHERE id = ?1")?
+        .query_row([id], |row| Ok((amount(row, 0)?, amount(row, 1)?, row.get::<_, i64>(2)?)))?;
+    let limit = budget.map_or(Amount::ZERO, |budget| budget.limit.plus(extra));
+    let earlier = match budget.map(|budget| budget.window) {
+        Some(window @ Window::Rolling(_)) => earlier_parts(connection, key, window)?,
+        _ => Amount::ZERO,
+    };
+    Ok(Ledger {
+        limit,
+        seed: seed.plus(earlier),
+        accounts: accounts(connection, id)?,
+        recall_until_ms: recall_until_ms.unsigned_abs(),
+    })
+}
+
+/// What counts of the earlier parts of a rolling window.
+fn earlier_parts(connection: &Connection, key: &CounterKey, window: Window) -> Result<Amount, StoreError> {
+    let from = key.span.start_ms.saturating_sub(window.reach_ms());
+    let mut statement = connection.prepare_cached(
+        "SELECT id, seed FROM counters
+         WHERE budget = ?1 AND generation = ?2 AND value = ?3 AND start_ms >= ?4 AND start_ms < ?5",
+    )?;
+    let bounds = params![key.budget, wide(key.generation), key.value, wide(from), wide(key.span.start_ms)];
+    let parts: Vec<(i64, Amount)> =
+        statement.query_map(bounds, |row| Ok((row.get(0)?, amount(row, 1)?)))?.collect::<Result<_, _>>()?;
+    let mut sum = Amount::ZERO;
+    for (id, seed) in parts {
+        let ledger = Ledger { seed, accounts: accounts(connection, id)?, ..Ledger::default() };
+        sum = sum.plus(ledger.committed());
+    }
+    Ok(sum)
+}
+
+fn accounts(connection: &Connection, counter: i64) -> Result<BTreeMap<String, Account>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT instance, granted, returned, used, held, kept, burn, in_flight, denied, version, seen_ms
+         FROM accounts WHERE counter = ?1",
+    )?;
+    let rows = statement.query_map([counter], |row| {
+        let number = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
+        let account = Account {
+            granted: amount(row, 1)?,
+            returned: amount(row, 2)?,
+            used: amount(row, 3)?,
+            held: amount(row, 4)?,
+            kept: amount(row, 5)?,
+            burn: amount(row, 6)?,
+            in_flight: u32::try_from(number(7)?).unwrap_or(u32::MAX),
+            denied: number(8)?,
+            version: number(9)?,
+            seen_ms: number(10)?,
+        };
+        Ok((row.get(0)?, account))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn save(
+    transaction: &Transaction<'_>,
+    counter: i64,
+    gateway: &str,
+    instance: &str,
+    ledger: &Ledger,
+) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached("UPDATE counters SET recall_until_ms = ?2 WHERE id = ?1 AND recall_until_ms <> ?2")?
+        .execute(params![counter, wide(ledger.recall_until_ms)])?;
+    let Some(account) = ledger.accounts.get(instance) else { return Ok(()) };
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO accounts (counter, instance, gateway, granted, returned, used, held, kept, burn,
+                 in_flight, denied, version, seen_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute(params![
+            counter,
+            instance,
+            gateway,
+            bytes(account.granted),
+            bytes(account.returned),
+            bytes(account.used),
+            bytes(account.held),
+            bytes(account.kept),
+            bytes(account.burn),
+            account.in_flight,
+            wide(account.denied),
+            wide(account.version),
+            wide(account.seen_ms),
+        ])?;
+    Ok(())
+}
+
+/// Every counter of the windows that hold now, of each budget.
+pub(super) fn states(
+    connection: &Connection,
+    now_ms: u64,
+) -> Result<Vec<(StoredBudget, Vec<CounterState>)>, StoreError> {
+    let mut all_states = Vec::new();
+    for stored in all(connection)? {
+        let span = span(&stored.budget, now_ms);
+        let mut statement = connection.prepare_cached(
+            "SELECT id, value FROM counters WHERE budget = ?1 AND generation = ?2 AND start_ms = ?3 ORDER BY value",
+        )?;
+        let bounds = params![stored.budget.name, wide(stored.generation), wide(span.start_ms)];
+        let rows: Vec<(i64, String)> =
+            statement.query_map(bounds, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+        let mut states = Vec::with_capacity(rows.len());
+        for (id, value) in rows {
+            let key =
+                CounterKey { budget: stored.budget.name.clone(), generation: stored.generation, value, span };
+            let ledger = load(connection, id, Some(&stored.budget), &key)?;
+            states.push(CounterState { ledger, gateways: gateways(connection, id)?, key });
+        }
+        all_states.push((stored, states));
+    }
+    Ok(all_states)
+}
+
+fn gateways(connection: &Connection, counter: i64) -> Result<BTreeMap<String, String>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT instance, gateway FROM accounts WHERE counter = ?1")?;
+    let rows = statement.query_map([counter], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Adds to the limit of a counter's window that holds now; gives the new limit. `None` without such a budget.
+pub(super) fn top_up(
+    transaction: &Transaction<'_>,
+    (name, value): (&str, &str),
+    more: Amount,
+    actor: &str,
+    now_ms: u64,
+) -> Result<Option<Amount>, StoreError> {
+    let Some(stored) = all(transaction)?.into_iter().find(|stored| stored.budget.name == name) else {
+        return Ok(None);
+    };
+    let key = CounterKey {
+        budget: name.to_owned(),
+        generation: stored.generation,
+        value: value.to_owned(),
+        span: span(&stored.budget, now_ms),
+    };
+    let Some(id) = counter(transaction, Some(&stored), &key, now_ms)? else { return Ok(None) };
+    let before: Amount =
+        transaction.query_row("SELECT extra FROM counters WHERE id = ?1", [id], |row| amount(row, 0))?;
+    let extra = before.plus(more);
+    transaction.execute("UPDATE counters SET extra = ?2 WHERE id = ?1", params![id, bytes(extra)])?;
+    let limit = |extra: Amount| json!({"value": value, "limit": stored.budget.unit.show(stored.budget.limit.plus(extra))});
+    let entry = Entry {
+        time_ms: now_ms,
+        actor: actor.to_owned(),
+        action: "budget.top_up".into(),
+        subject: name.to_owned(),
+        before: Some(limit(before)),
+        after: Some(limit(extra)),
+    };
+    append(transaction, &entry)?;
+    Ok(Some(stored.budget.limit.plus(extra)))
+}
+
+/// Takes back what a run of a gateway was granted and has not used, on every counter; gives how many had any.
+pub(super) fn release(
+    transaction: &Transaction<'_>,
+    instance: &str,
+    actor: &str,
+    now_ms: u64,
+) -> Result<u64, StoreError> {
+    let mut statement = transaction.prepare_cached("SELECT counter FROM accounts WHERE instance = ?1")?;
+    let counters: Vec<i64> = statement.query_map([instance], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut released = 0;
+    for counter in counters {
+        let mut ledger = Ledger { accounts: accounts(transaction, counter)?, ..Ledger::default() };
+        if ledger.release(instance) > Amount::ZERO {
+            let returned = ledger.accounts.get(instance).map_or(Amount::ZERO, |account| account.returned);
+            transaction.execute(
+                "UPDATE accounts SET returned = ?3 WHERE counter = ?1 AND instance = ?2",
+                params![counter, instance, bytes(returned)],
+            )?;
+            released += 1;
+        }
+    }
+    if released > 0 {
+        let entry = Entry {
+            time_ms: now_ms,
+            actor: actor.to_owned(),
+            action: "budget.release".into(),
+            subject: instance.to_owned(),
+            after: Some(json!({ "counters": released })),
+            ..Entry::default()
+        };
+        append(transaction, &entry)?;
+    }
+    Ok(released)
+}
+
+/// What records say was spent in a counter's window before its budget began to count: whole hours from the rollups, the
+/// rest, and whatever a tag decides, from the records themselves.
+fn spent_before(
+    connection: &Connection,
+    stored: &StoredBudget,
+    key: &CounterKey,
+) -> Result<Amount, StoreError> {
+    // A prepaid budget pays for what comes after it.
+    let start_ms = match stored.budget.window {
+        Window::Prepaid => stored.created_ms,
+        _ => key.span.start_ms,
+    };
+    let from = wide(start_ms);
+    let to = wide(stored.since_ms.min(key.span.end_ms));
+    if from >= to {
+        return Ok(Amount::ZERO);
+    }
+    let budget = &stored.budget;
+    let tagged = budget.scope.0.keys().chain(&budget.each).any(|one| matches!(one, BudgetDimension::Tag(_)));
+    let (first_hour, last_hour) =
+        ((from + MS_PER_HOUR - 1).div_euclid(MS_PER_HOUR), to.div_euclid(MS_PER_HOUR));
+    if tagged || first_hour >= last_hour {
+        return records_between(connection, budget, key, from, to);
+    }
+    let (first_ms, last_ms) = (first_hour * MS_PER_HOUR, last_hour * MS_PER_HOUR);
+    let edges = records_between(connection, budget, key, from, first_ms)?
+        .plus(records_between(connection, budget, key, last_ms, to)?);
+    Ok(edges.plus(rollups_between(connection, budget, key, first_hour, last_hour)?))
+}
+
+fn records_between(
+    connection: &Connection,
+    budget: &Budget,
+    key: &CounterKey,
+    from: i64,
+    to: i64,
+) -> Result<Amount, StoreError> {
+    let mut sum = Amount::ZERO;
+    records::each_between(connection, from, to, |record: &UsageRecord| {
+        let subject = Subject {
+            attribution: &record.attribution,
+            provider: &record.provider,
+            model: record.request_model.as_deref(),
+            key_id: record.key_id.as_deref(),
+        };
+        let counts = budget.scope.holds(&subject)
+            && budget.each.as_ref().is_none_or(|each| subject.value(each) == Some(key.value.as_str()));
+        if counts {
+            sum = sum.plus(spent(budget.unit, &Sums::of(record)));
+        }
+    })?;
+    Ok(sum)
+}
+
+fn rollups_between(
+    connection: &Connection,
+    budget: &Budget,
+    key: &CounterKey,
+    first_hour: i64,
+    last_hour: i64,
+) -> Result<Amount, StoreError> {
+    let counted: BTreeMap<i64, Dims> =
+        Dims::load(connection, 0)?.into_iter().filter(|(_, dims)| counts(budget, key, dims)).collect();
+    let mut statement =
+        connection.prepare_cached("SELECT dims, sums FROM rollup_hour WHERE hour >= ?1 AND hour < ?2")?;
+    let mut rows = statement.query(params![first_hour, last_hour])?;
+    let mut sum = Amount::ZERO;
+    while let Some(row) = rows.next()? {
+        if counted.contains_key(&row.get(0)?) {
+            sum = sum.plus(spent(budget.unit, &Sums::decode(row.get_ref(1)?.as_blob().unwrap_or_default())?));
+        }
+    }
+    Ok(sum)
+}
+
+/// Whether rollup rows of these dimensions count; tags are not among them.
+fn counts(budget: &Budget, key: &CounterKey, dims: &Dims) -> bool {
+    let text = |dimension| dims.value(dimension).unwrap_or_default().to_owned();
+    let attribution = tollgate_core::attribution::Attribution {
+        agent: text(Dimension::Agent),
+        team: text(Dimension::Team),
+        feature: text(Dimension::Feature),
+        environment: text(Dimension::Environment),
+        ..Default::default()
+    };
+    let provider = text(Dimension::Provider);
+    let subject = Subject {
+        attribution: &attribution,
+        provider: &provider,
+        model: dims.value(Dimension::RequestModel),
+        key_id: dims.value(Dimension::KeyId),
+    };
+    budget.scope.holds(&subject)
+        && budget.each.as_ref().is_none_or(|each| subject.value(each) == Some(key.value.as_str()))
+}
+
+fn spent(unit: Unit, sums: &Sums) -> Amount {
+    let totals = &sums.totals;
+    match unit {
+        Unit::Dollars => Amount(totals.cost.as_pico()),
+        Unit::Tokens => Amount(i128::from(totals.input_tokens) + i128::from(totals.output_tokens)),
+        Unit::Calls => Amount(i128::from(totals.calls)),
+    }
+}
+
+fn amount(row: &Row<'_>, at: usize) -> rusqlite::Result<Amount> {
+    row.get::<_, [u8; 16]>(at).map(|bytes| Amount(i128::from_be_bytes(bytes)))
+}
+
+fn bytes(amount: Amount) -> [u8; 16] {
+    amount.0.to_be_bytes()
+}
+
+/// Into SQLite's integers; the end of time stays the end of time.
+fn wide(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

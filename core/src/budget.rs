@@ -1,0 +1,249 @@
+//! Budgets: who may spend how much in which time, and what happens at the end of it.
+//!
+//! | module | knows |
+//! | --- | --- |
+//! | [`define`] | a budget as its operator writes it, and everything that can be wrong with it |
+//! | [`scope`] | which calls a budget is for, and which of its counters a call touches |
+//! | [`window`] | hours, days, weeks, months, quarters, rolling and endless windows |
+//! | [`counter`] | the gateway's side: one counter in one window, and what may be admitted on it |
+//! | [`ledger`] | the collector's side: what is granted to whom, and the invariant over all of it |
+//! | [`hold`] | the worst case of a call, which is charged before it goes on |
+//! | [`policy`] | what a gateway is told of budgets |
+//!
+//! The bound: while all calls are *bounded* ([`hold::Bound::is_bounded`]), what is spent never passes the limit. Each
+//! gateway admits a call only where its worst case fits into what it was granted and has not returned, and the sum of
+//! `max(granted − returned, used)` over all gateways is never above the limit.
+
+pub mod counter;
+pub mod define;
+#[cfg(test)]
+mod fleet;
+pub mod hold;
+pub mod ledger;
+pub mod policy;
+pub mod scope;
+pub mod window;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::money::Picodollars;
+use scope::{Dimension, Scope};
+use window::Window;
+
+/// A budget, checked.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Budget {
+    /// `name`: unique among budgets.
+    pub name: String,
+    /// `scope`: which calls count.
+    #[serde(default)]
+    pub scope: Scope,
+    /// `each`: one counter for each value of this, all with the same limit; without it one counter for all calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<Dimension>,
+    /// What is counted.
+    pub unit: Unit,
+    /// How much of it may be spent in a window.
+    pub limit: Amount,
+    /// `window`: the time after which spending starts anew.
+    pub window: Window,
+    /// `time_zone`: whose calendar that is, by its IANA name.
+    #[serde(default = "utc")]
+    pub time_zone: String,
+    /// `thresholds`: percents of the limit from which on answers carry a warning, ascending.
+    #[serde(default)]
+    pub thresholds: Vec<u16>,
+    /// `action`: what becomes of a call that does not fit.
+    #[serde(default)]
+    pub action: Action,
+    /// `hold`: what is charged before a call goes on.
+    #[serde(default)]
+    pub hold: HoldRule,
+    /// `on_outage`: what a gateway does while it cannot reach a collector.
+    #[serde(default)]
+    pub on_outage: OnOutage,
+    /// `default_output_tokens`: the output limit that is written into requests without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_output_tokens: Option<u64>,
+    /// `deferred`: whether work that is charged later (batches, background answers) may be started.
+    #[serde(default)]
+    pub deferred: bool,
+    /// `end_streams`: whether a running stream is ended where its output passes what was held for it.
+    #[serde(default)]
+    pub end_streams: bool,
+    /// `carry_over_usd` and the like: how much of an unspent limit is added to the next window's, at most.
+    #[serde(default)]
+    pub carry_over: Amount,
+    /// `status`: HTTP status of a refusal instead of 402.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// `message`: text of a refusal; `{budget}`, `{limit}`, `{spent}` and `{reset}` are filled in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Budget {
+    /// Whether a change from `self` to `other` counts other calls or counts them otherwise, so that the counters of the
+    /// one are not those of the other.
+    #[must_use]
+    pub fn counts_as(&self, other: &Self) -> bool {
+        self.scope == other.scope
+            && self.each == other.each
+            && self.unit == other.unit
+            && self.window == other.window
+            && self.time_zone == other.time_zone
+    }
+
+    /// Whether a call that does not fit is refused.
+    #[must_use]
+    pub fn is_enforced(&self) -> bool {
+        self.action == Action::Deny
+    }
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+/// What a budget counts.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Pico-dollars.
+    Dollars,
+    /// Tokens, input and output.
+    Tokens,
+    /// Calls.
+    Calls,
+}
+
+impl Unit {
+    /// An amount for people: `$12.50`, `1200 tokens`, `7 calls`.
+    #[must_use]
+    pub fn show(self, amount: Amount) -> String {
+        match self {
+            Self::Dollars => {
+                let text = Picodollars::from_pico(amount.0).to_string();
+                let cut = text.trim_end_matches('0');
+                let decimals = cut.len().saturating_sub(cut.find('.').map_or(0, |at| at + 1));
+                let shown = text.get(..cut.len() + 2_usize.saturating_sub(decimals)).unwrap_or(&text);
+                format!("${shown}")
+            }
+            Self::Tokens => format!("{} tokens", amount.0),
+            Self::Calls => format!("{} calls", amount.0),
+        }
+    }
+}
+
+/// What becomes of a call that does not fit.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It is refused.
+    #[default]
+    Deny,
+    /// It goes on, and its answer carries a warning.
+    Warn,
+    /// It goes on; what would have been refused is counted.
+    Shadow,
+}
+
+/// What is charged to a budget before a call goes on.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldRule {
+    /// The most that it can cost.
+    #[default]
+    Worst,
+    /// What this agent's calls of the model cost in the mean; looser: concurrent calls may pass the limit by the
+    /// difference.
+    Expected,
+}
+
+/// What a gateway does with an enforced budget while it cannot reach a collector.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnOutage {
+    /// Spends what it was granted, then refuses.
+    #[default]
+    Lease,
+    /// Lets calls go on; what they spend is counted.
+    Allow,
+    /// Refuses.
+    Deny,
+}
+
+/// A quantity of a budget's unit: pico-dollars, tokens or calls. In JSON a string of digits, so that no reader rounds it.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Amount(pub i128);
+
+impl Amount {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// The sum, at the end of the numbers where it would pass it.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// The difference; may be below zero.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// This or nothing, if it is below zero.
+    #[must_use]
+    pub fn or_nothing(self) -> Self {
+        self.max(Self::ZERO)
+    }
+}
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Amount {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_shown_for_people() {
+        for (unit, amount, expected) in [
+            (Unit::Dollars, 12_500_000_000_000, "$12.50"),
+            (Unit::Dollars, 0, "$0.00"),
+            (Unit::Dollars, 1_234_500_000, "$0.0012345"),
+            (Unit::Dollars, -2_000_000_000_000, "$-2.00"),
+            (Unit::Tokens, 1_200, "1200 tokens"),
+            (Unit::Calls, 7, "7 calls"),
+        ] {
+            assert_eq!(unit.show(Amount(amount)), expected);
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The gateway's side of a budget: one counter in one window, as it stands in Envoy's shared data.
+//!
+//! Three totals, never deltas: `granted` (the collector's; only grows), `returned` (the gateway's own; only grows, and
+//! grows here before anyone hears of it), `used` (worst cases of calls under way and costs of settled ones). A call
+//! is admitted only while `used` stays within `granted − returned`. So lost, repeated and reordered messages change
+//! nothing: what arrives is merged by the larger total.
+
+use super::Amount;
+use super::ledger::{Grant, Report};
+use super::window::Span;
+
+/// One counter in one window.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Counter {
+    /// Whose: see [`super::scope::CounterKey`]. In a slot of shared data it names what the slot holds.
+    pub key: Vec<u8>,
+    /// The window.
+    pub span: Span,
+    /// What collectors have granted, in all.
+    pub granted: Amount,
+    /// What was given back, in all.
+    pub returned: Amount,
+    /// What calls have used: settled costs, and the holds of calls under way.
+    pub used: Amount,
+    /// The part of `used` that calls under way hold.
+    pub held: Amount,
+    /// The part of `used` above the records' costs: worst cases kept because nobody knows what was charged.
+    pub kept: Amount,
+    /// What other gateways have used, as last heard.
+    pub elsewhere: Amount,
+    /// The part of `elsewhere` that calls under way hold.
+    pub elsewhere_held: Amount,
+    /// The limit, as last heard.
+    pub limit: Amount,
+    /// Grows with every change; orders reports of `used`.
+    pub version: u64,
+    /// Calls under way.
+    pub in_flight: u32,
+    /// The smallest hold that the collector had nothing for, since when nothing changed; 0 where there is none.
+    pub exhausted_from: Amount,
+    /// The version that the collector has acknowledged.
+    pub acknowledged: u64,
+    /// Calls that were refused on it.
+    pub denied: u64,
+}
+
+/// How a call is to be admitted on a counter.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Enforce {
+    /// Only where its hold fits into the grant.
+    Grant,
+    /// In any case: the budget warns, or lets calls pass while the collector is away.
+    Nothing,
+}
+
+impl Counter {
+    /// A counter that nobody has granted anything.
+    #[must_use]
+    pub fn new(key: Vec<u8>, span: Span, limit: Amount) -> Self {
+        Self { key, span, limit, ..Self::default() }
+    }
+
+    /// What may still be admitted; below zero where more was used than granted.
+    #[must_use]
+    pub const fn free(&self) -> Amount {
+        self.granted.minus(self.returned).minus(self.used)
+    }
+
+    /// Charges a call's hold.
+    ///
+    /// # Errors
+    /// Where it does not fit: how much is missing. Nothing is charged then.
+    pub fn admit(&mut self, hold: Amount, enforce: Enforce) -> Result<(), Amount> {
+        let free = self.free();
+        if enforce == Enforce::Grant && hold > free {
+            return Err(hold.minus(free));
+        }
+        self.used = self.used.plus(hold);
+        self.held = self.held.plus(hold);
+        self.in_flight = self.in_flight.saturating_add(1);
+        self.version += 1;
+        Ok(())
+    }
+
+    /// Takes a hold back: the call was not admitted elsewhere, and nothing of it went on.
+    pub fn roll_back(&mut self, hold: Amount) {
+        self.settle(hold, Amount::ZERO, Amount::ZERO);
+    }
+
+    /// Puts what a call cost in the place of its hold. `kept` is the part of `charge` that its record does not have.
+    pub fn settle(&mut self, hold: Amount, charge: Amount, kept: Amount) {
+        self.used = self.used.minus(hold).plus(charge);
+        self.held = self.held.minus(hold);
+        self.kept = self.kept.plus(kept);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.version += 1;
+        if charge < hold {
+            self.exhausted_from = Amount::ZERO;
+        }
+    }
+
+    /// A call's owner died: its hold stays charged, as no one knows what was spent of it.
+    pub fn abandon(&mut self, hold: Amount) {
+        self.settle(hold, hold, hold);
+    }
+
+    /// Charges what was not held: a turn of a session, or work that another call began.
+    pub fn charge(&mut self, amount: Amount) {
+        self.used = self.used.plus(amount);
+        self.version += 1;
+    }
+
+    /// Merges what a collector says, and gives back what it asks for. Old news changes nothing.
+    pub fn merge(&mut self, grant: &Grant) {
+        let before = self.free();
+        self.granted = self.granted.max(grant.granted);
+        self.returned = self.returned.max(grant.returned);
+        self.elsewhere = grant.elsewhere;
+        self.elsewhere_held = grant.elsewhere_held;
+        self.limit = grant.limit;
+        self.acknowledged = self.acknowledged.max(grant.acknowledged);
+        if self.free() > before {
+            self.exhausted_from = Amount::ZERO;
+        }
+        if let Some(keep) = grant.keep {
+            let back = self.free().minus(keep).or_nothing();
+            if back > Amount::ZERO {
+                self.returned = self.returned.plus(back);
+                self.version += 1;
+            }
+        }
+    }
+
+    /// Remembers that a collector has nothing for a hold of this size.
+    pub fn exhaust(&mut self, hold: Amount) {
+        if self.exhausted_from == Amount::ZERO || hold < self.exhausted_from {
+            self.exhausted_from = hold;
+        }
+    }
+
+    /// Whether a collector has already said that it has nothing for a hold of this size.
+    #[must_use]
+    pub fn is_exhausted_for(&self, hold: Amount) -> bool {
+        self.exhausted_from > Amount::ZERO && hold >= self.exhausted_from
+    }
+
+    /// What is spent and settled, here and elsewhere, as far as known.
+    #[must_use]
+    pub const fn spent(&self) -> Amount {
+        self.used.minus(self.held).plus(self.elsewhere).minus(self.elsewhere_held)
+    }
+
+    /// Whether a hold of this size has room once all calls under way have ended for nothing: else it stays refused until
+    /// the window ends or the limit is raised.
+    #[must_use]
+    pub fn may_clear(&self, hold: Amount) -> bool {
+        self.spent().plus(hold) <= self.limit
+    }
+
+    /// What a gateway reports of it.
+    #[must_use]
+    pub const fn report(&self, want: Amount) -> Report {
+        let Self { granted, returned, used, held, kept, in_flight, denied, version, .. } = *self;
+        Report { granted, returned, used, held, kept, in_flight, denied, version, want }
+    }
+
+    /// Whether its slot may be used for another counter: the window is over, no call is under way, and the collector
+    /// knows all of it (`reported`), or there is none to know it.
+    #[must_use]
+    pub const fn is_over(&self, now_ms: u64, reported: bool) -> bool {
+        self.in_flight == 0
+            && self.span.end_ms <= now_ms
+            && (!reported
+                || self.acknowledged >= self.version
+                || now_ms > self.span.end_ms.saturating_add(LATE_MS))
+    }
+
+    /// As bytes: fixed numbers, then the key.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(FIXED_BYTES + self.key.len());
+        bytes.push(LAYOUT);
+        for number in [
+            self.granted,
+            self.returned,
+            self.used,
+            self.held,
+            self.kept,
+            self.elsewhere,
+            self.elsewhere_held,
+            self.limit,
+            self.exhausted_from,
+        ] {
+            bytes.extend_from_slice(&number.0.to_le_bytes());
+        }
+        for number in [
+            self.span.start_ms,
+            self.span.end_ms,
+            self.version,
+            self.acknowledged,
+            u64::from(self.in_flight),
+            self.denied,
+        ] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.key);
+        bytes
+    }
+
+    /// The counter in these bytes; `None` where another layout wrote them.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (layout, mut rest) = bytes.split_first()?;
+        if *layout != LAYOUT {
+            return None;
+        }
+        let mut amount = || {
+            let (number, after) = rest.split_first_chunk::<16>()?;
+            rest = after;
+            Some(Amount(i128::from_le_bytes(*number)))
+        };
+        let [granted, returned, used, held, kept, elsewhere, elsewhere_held, limit, exhausted_from] = [
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+        ];
+        let mut number = || {
+            let (number, after) = rest.split_first_chunk::<8>()?;
+            rest = after;
+            Some(u64::from_le_bytes(*number))
+        };
+        let [start_ms, end_ms, version, acknowledged, in_flight, denied] =
+            [number()?, number()?, number()?, number()?, number()?, number()?];
+        Some(Self {
+            key: rest.to_vec(),
+            span: Span { start_ms, end_ms },
+            granted,
+            returned,
+            used,
+            held,
+            kept,
+            elsewhere,
+            elsewhere_held,
+            limit,
+            version,
+            in_flight: u32::try_from(in_flight).ok()?,
+            exhausted_from,
+            acknowledged,
+            denied,
+        })
+    }
+}
+
+/// Version of the bytes.
+const LAYOUT: u8 = 1;
+const FIXED_BYTES: usize = 1 + 9 * 16 + 6 * 8;
+/// So long after its end a window's counter waits for a collector to hear of it.
+const LATE_MS: u64 = 7 * 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counter(granted: i128) -> Counter {
+        let span = Span { start_ms: 0, end_ms: 100 };
+        Counter { granted: Amount(granted), ..Counter::new(b"k".to_vec(), span, Amount(1_000)) }
+    }
+
+    #[test]
+    fn a_call_is_admitted_only_where_its_hold_fits() {
+        let mut counter = counter(10);
+        assert_eq!(counter.admit(Amount(7), Enforce::Grant), Ok(()));
+        assert_eq!(counter.admit(Amount(7), Enforce::Grant), Err(Amount(4)));
+        assert_eq!(counter.admit(Amount(3), Enforce::Grant), Ok(()));
+        counter.settle(Amount(7), Amount(2), Amount::ZERO);
+        assert_eq!((counter.free(), counter.held, counter.in_flight), (Amount(5), Amount(3), 1));
+        counter.roll_back(Amount(3));
+        assert_eq!((counter.used, counter.held, counter.in_flight), (Amount(2), Amount::ZERO, 0));
+        assert_eq!(counter.admit(Amount(99), Enforce::Nothing), Ok(()));
+    }
+
+    #[test]
+    fn old_and_repeated_grants_change_nothing() {
+        let mut counter = counter(10);
+        let grant = Grant { granted: Amount(25), limit: Amount(1_000), ..Grant::default() };
+        counter.merge(&grant);
+        let after = counter.clone();
+        counter.merge(&grant);
+        counter.merge(&Grant { granted: Amount(20), ..grant });
+        assert_eq!(counter, after);
+        assert_eq!(counter.free(), Amount(25));
+    }
+
+    #[test]
+    fn what_is_given_back_is_gone_before_anyone_hears_of_it() {
+        let mut counter = counter(10);
+        counter.admit(Amount(4), Enforce::Grant).unwrap();
+        let grant = Grant { keep: Some(Amount(1)), limit: Amount(1_000), ..Grant::default() };
+        counter.merge(&grant);
+        assert_eq!((counter.returned, counter.free()), (Amount(5), Amount(1)));
+        assert!(counter.admit(Amount(2), Enforce::Grant).is_err());
+    }
+
+    #[test]
+    fn what_was_exhausted_is_asked_for_again_after_a_refund() {
+        let mut counter = counter(10);
+        counter.admit(Amount(10), Enforce::Grant).unwrap();
+        counter.exhaust(Amount(8));
+        counter.exhaust(Amount(9));
+        assert!(counter.is_exhausted_for(Amount(8)) && !counter.is_exhausted_for(Amount(7)));
+        counter.settle(Amount(10), Amount(9), Amount::ZERO);
+        assert!(!counter.is_exhausted_for(Amount(8)));
+    }
+
+    #[test]
+    fn a_slot_is_free_when_window_and_calls_are_over_and_the_collector_knows() {
+        let mut counter = counter(10);
+        counter.admit(Amount(1), Enforce::Grant).unwrap();
+        assert!(!counter.is_over(100, false), "a call is under way");
+        counter.abandon(Amount(1));
+        assert_eq!((counter.used, counter.kept, counter.held), (Amount(1), Amount(1), Amount::ZERO));
+        assert!(!counter.is_over(99, false) && counter.is_over(100, false));
+        assert!(!counter.is_over(100, true) && counter.is_over(100 + LATE_MS + 1, true));
+        counter.acknowledged = counter.version;
+        assert!(counter.is_over(100, true));
+    }
+
+    #[test]
+    fn bytes_read_back_as_written() {
+        let counter = Counter {
+            used: Amount(-3),
+            held: Amount(i128::MAX),
+            version: 9,
+            in_flight: 3,
+            denied: 4,
+            exhausted_from: Amount(5),
+            ..counter(1 << 90)
+        };
+        assert_eq!(Counter::from_bytes(&counter.to_bytes()), Some(counter.clone()));
+        let bytes = counter.to_bytes();
+        for length in 0..bytes.len() - 1 {
+            assert_eq!(Counter::from_bytes(&bytes[..length]), None);
+        }
+        assert_eq!(Counter::from_bytes(&[2; 200]), None);
+    }
+}

@@ -1,0 +1,342 @@
+//! Budgets as their operator writes them: read key by key, with every mistake named.
+//!
+//! The same keys in `tollgate.toml` (`[[budgets]]`), in `PUT /api/v1/budgets/{name}` and in a plugin configuration that
+//! stands without a collector.
+
+use serde_json::Value;
+
+use super::scope::{Dimension, Scope};
+use super::window::Window;
+use super::{Action, Amount, Budget, HoldRule, OnOutage, Unit};
+use crate::attribution::is_name;
+use crate::keys::{ConfigError, Keys, shown};
+use crate::money::Picodollars;
+
+/// Reads a list of budgets.
+///
+/// # Errors
+/// Every mistake in it, with the key where it is, such as `budgets[0].limit_usd`.
+pub fn read(list: &Value) -> Result<Vec<Budget>, Vec<ConfigError>> {
+    let object = [("budgets".to_owned(), list.clone())].into_iter().collect();
+    let mut errors = Vec::new();
+    let budgets = from_keys(&mut Keys::new("", &object, &mut errors));
+    if errors.is_empty() { Ok(budgets) } else { Err(errors) }
+}
+
+/// Reads one budget, whose keys are `value`'s. `name` is given where it stands outside, as in a path.
+///
+/// # Errors
+/// As [`read`], with the bare keys.
+pub fn read_one(value: &Value, name: Option<&str>) -> Result<Budget, Vec<ConfigError>> {
+    let problem = |problem: &str| vec![ConfigError { key: "budget".into(), problem: problem.into() }];
+    let Value::Object(mut object) = value.clone() else {
+        return Err(problem("is not an object such as {\"limit_usd\":\"250.00\",\"window\":\"month\"}"));
+    };
+    if let Some(name) = name {
+        if object.get("name").is_some_and(|own| own.as_str() != Some(name)) {
+            return Err(problem("has another `name` than its address"));
+        }
+        object.insert("name".into(), name.into());
+    }
+    let mut errors = Vec::new();
+    let budget = one(&mut Keys::new("", &object, &mut errors));
+    match budget {
+        Some(budget) if errors.is_empty() => Ok(budget),
+        _ => Err(errors),
+    }
+}
+
+/// The `budgets` of a configuration.
+pub(crate) fn from_keys(keys: &mut Keys<'_>) -> Vec<Budget> {
+    let budgets = keys.list("budgets", |keys| {
+        let line = keys.key("name");
+        (one(keys), line)
+    });
+    let mut read: Vec<Budget> = Vec::new();
+    for (index, (budget, _)) in budgets.into_iter().enumerate() {
+        let Some(budget) = budget else { continue };
+        if read.iter().any(|other| other.name == budget.name) {
+            keys.wrong(
+                &format!("budgets[{index}].name"),
+                &format!("`{}` is the name of another budget; names are unique", budget.name),
+            );
+        }
+        read.push(budget);
+    }
+    read
+}
+
+fn one(keys: &mut Keys<'_>) -> Option<Budget> {
+    let name = keys.name("name").unwrap_or_else(|| {
+        keys.wrong("name", "is missing; name the budget, for example \"support-monthly\"");
+        String::new()
+    });
+    let scope = keys.object("scope", scope).unwrap_or_default();
+    let each = keys.text("each").and_then(|text| {
+        let each = Dimension::parse(&text);
+        if each.is_none() {
+            keys.wrong("each", &format!("`{text}` is not one of {}", Dimension::NAMES));
+        }
+        each
+    });
+    let limits = quantity(keys, "limit");
+    if limits.is_none() {
+        keys.wrong("limit_usd", "is missing; give one of limit_usd, limit_tokens, limit_calls");
+    }
+    let carry_over = quantity(keys, "carry_over");
+    if let (Some((unit, _)), Some((limit, _))) = (carry_over, limits)
+        && unit != limit
+    {
+        keys.wrong("carry_over", "is in another unit than the limit");
+    }
+    let window = window(keys);
+    let budget = Budget {
+        scope,
+        each,
+        unit: limits.map_or(Unit::Dollars, |(unit, _)| unit),
+        limit: limits.map_or(Amount::ZERO, |(_, amount)| amount),
+        window,
+        time_zone: keys.text("time_zone").unwrap_or_else(super::utc),
+        thresholds: thresholds(keys),
+        action: keys
+            .choice("action", &[("deny", Action::Deny), ("warn", Action::Warn), ("shadow", Action::Shadow)])
+            .unwrap_or_default(),
+        hold: keys
+            .choice("hold", &[("worst", HoldRule::Worst), ("expected", HoldRule::Expected)])
+            .unwrap_or_default(),
+        on_outage: keys
+            .choice(
+                "on_outage",
+                &[("lease", OnOutage::Lease), ("allow", OnOutage::Allow), ("deny", OnOutage::Deny)],
+            )
+            .unwrap_or_default(),
+        default_output_tokens: keys
+            .has("default_output_tokens")
+            .then(|| keys.number("default_output_tokens", 1..=10_000_000, 1)),
+        deferred: keys.choice("deferred", &[("deny", false), ("allow", true)]).unwrap_or(false),
+        end_streams: keys.flag("end_streams", false),
+        carry_over: carry_over.map_or(Amount::ZERO, |(_, amount)| amount),
+        status: keys
+            .has("status")
+            .then(|| keys.number("status", 400..=499, 402))
+            .and_then(|status| u16::try_from(status).ok()),
+        message: keys.text("message"),
+        name,
+    };
+    if budget.carry_over > Amount::ZERO && matches!(window, Window::Rolling(_) | Window::Prepaid) {
+        keys.wrong("carry_over", &format!("has no meaning for the window `{window}`"));
+    }
+    keys.nothing_else();
+    limits.map(|_| budget)
+}
+
+fn window(keys: &mut Keys<'_>) -> Window {
+    const RIGHT: &str = "one of hour, day, week, month, quarter, prepaid, or \"rolling 24h\" (1m to 90d)";
+    let Some(text) = keys.text("window") else {
+        keys.wrong("window", &format!("is missing; give {RIGHT}"));
+        return Window::Month;
+    };
+    Window::parse(&text).unwrap_or_else(|| {
+        keys.wrong("window", &format!("`{text}` is not {RIGHT}"));
+        Window::Month
+    })
+}
+
+/// `PREFIX_usd`, `PREFIX_tokens` or `PREFIX_calls`, at most one of them.
+fn quantity(keys: &mut Keys<'_>, prefix: &str) -> Option<(Unit, Amount)> {
+    let mut found = None;
+    for (ending, unit) in [("usd", Unit::Dollars), ("tokens", Unit::Tokens), ("calls", Unit::Calls)] {
+        let key = format!("{prefix}_{ending}");
+        let Some(value) = keys.get(&key) else { continue };
+        let amount = match unit {
+            Unit::Dollars => dollars(value),
+            _ => value.as_u64().map(i128::from).ok_or("is not a whole number, 0 or more".to_owned()),
+        };
+        match amount {
+            Ok(amount) if found.is_none() => found = Some((unit, Amount(amount))),
+            Ok(_) => keys.wrong(&key, "is a second unit; a budget counts one of dollars, tokens, calls"),
+            Err(problem) => {
+                keys.wrong(&key, &format!("`{}` {problem}", shown(value)));
+                found = found.or(Some((unit, Amount::ZERO)));
+            }
+        }
+    }
+    found
+}
+
+fn dollars(value: &Value) -> Result<i128, String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_u64() => number.to_string(),
+        Value::Number(number) if number.as_f64().is_some_and(|number| number < 0.0) => {
+            return Err("is below zero; a limit is 0 or more".into());
+        }
+        _ => return Err("is not an amount in quotes such as \"250.00\"".into()),
+    };
+    let amount: Picodollars = text.parse().map_err(|_| "is not an amount such as \"250.00\"".to_owned())?;
+    if amount < Picodollars::ZERO {
+        return Err("is below zero; a limit is 0 or more".into());
+    }
+    Ok(amount.as_pico())
+}
+
+fn thresholds(keys: &mut Keys<'_>) -> Vec<u16> {
+    let Some(value) = keys.get("thresholds") else { return vec![80] };
+    let percent = |value: &Value| value.as_u64().and_then(|percent| u16::try_from(percent).ok());
+    let read: Option<Vec<u16>> =
+        value.as_array().and_then(|items| items.iter().map(percent).collect::<Option<_>>());
+    match read.filter(|all| all.iter().all(|percent| (1..=1_000).contains(percent))) {
+        Some(mut all) => {
+            all.sort_unstable();
+            all.dedup();
+            all
+        }
+        None => {
+            keys.wrong(
+                "thresholds",
+                &format!("`{}` is not a list of percents such as [50, 80, 100]", shown(value)),
+            );
+            Vec::new()
+        }
+    }
+}
+
+fn scope(keys: &mut Keys<'_>) -> Scope {
+    let mut scope = Scope::default();
+    for name in keys.all() {
+        if name == "tags" {
+            let tags = keys.object("tags", |keys| {
+                keys.all()
+                    .into_iter()
+                    .map(|tag| (tag.clone(), values(keys, &tag, is_tag)))
+                    .collect::<Vec<_>>()
+            });
+            for (tag, values) in tags.unwrap_or_default() {
+                scope.0.insert(Dimension::Tag(tag), values);
+            }
+            continue;
+        }
+        let Some(dimension) = Dimension::parse(&name).filter(|_| !name.starts_with("tag:")) else {
+            keys.wrong(&name, "is not one of agent, team, feature, environment, model, provider, key, tags");
+            let _ = keys.get(&name);
+            continue;
+        };
+        let test: fn(&str) -> bool = match dimension {
+            Dimension::Model => |value| !value.is_empty(),
+            Dimension::Provider => is_provider,
+            Dimension::Key => |value| value.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            _ => is_name,
+        };
+        let values = values(keys, &name, test);
+        scope.0.insert(dimension, values);
+    }
+    scope
+}
+
+/// One value or a list of them; each may end in `*`.
+fn values(keys: &mut Keys<'_>, name: &str, can_be: fn(&str) -> bool) -> Vec<String> {
+    let Some(value) = keys.get(name) else { return Vec::new() };
+    let list = match value {
+        Value::String(text) => Some(vec![text.clone()]),
+        Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    };
+    let Some(list) = list.filter(|list| !list.is_empty()) else {
+        keys.wrong(name, &format!("`{}` is neither a text nor a list of texts", shown(value)));
+        return Vec::new();
+    };
+    for text in &list {
+        let start = text.strip_suffix('*').unwrap_or(text);
+        let any = text == "*";
+        if !any && (start.contains('*') || !can_be(start)) {
+            keys.wrong(name, &format!("`{text}` cannot match any call: no {name} is ever named so"));
+        }
+    }
+    list
+}
+
+fn is_provider(value: &str) -> bool {
+    !value.is_empty()
+        && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+fn is_tag(value: &str) -> bool {
+    is_name(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(json: &str) -> Vec<String> {
+        let errors = read(&serde_json::from_str(json).unwrap()).err().unwrap_or_default();
+        errors.into_iter().map(|error| error.to_string()).collect()
+    }
+
+    #[test]
+    fn everything_can_be_said() {
+        let budgets = read(&serde_json::json!([{
+            "name": "support", "scope": {"team": "support", "model": ["gpt-5*", "o3"], "tags": {"customer": "acme"}},
+            "each": "agent", "limit_usd": "250.00", "window": "month", "time_zone": "Europe/Zurich",
+            "thresholds": [100, 50], "action": "warn", "hold": "expected", "on_outage": "allow",
+            "default_output_tokens": 1024, "deferred": "allow", "end_streams": true, "carry_over_usd": "50",
+            "status": 429, "message": "{budget} is spent"
+        }, {"name": "calls", "limit_calls": 100, "window": "rolling 24h"}]))
+        .unwrap();
+        let [first, second] = budgets.as_slice() else { panic!("{budgets:?}") };
+        assert_eq!(first.limit, Amount(250_000_000_000_000));
+        assert_eq!(first.thresholds, [50, 100]);
+        assert_eq!(
+            (first.action, first.hold, first.on_outage),
+            (Action::Warn, HoldRule::Expected, OnOutage::Allow)
+        );
+        assert_eq!((first.carry_over, first.status), (Amount(50_000_000_000_000), Some(429)));
+        assert_eq!(
+            (second.unit, second.limit, second.window),
+            (Unit::Calls, Amount(100), Window::Rolling(1_440))
+        );
+        assert!(second.is_enforced() && second.scope == Scope::default());
+        let json = serde_json::to_string(first).unwrap();
+        assert_eq!(serde_json::from_str::<Budget>(&json).unwrap(), *first);
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once() {
+        let found = mistakes(
+            r#"[{"name":"a","limit_usd":"-1","window":"fortnight","colour":1,"scope":{"agent":"bad name","team":[],"planet":"x","model":"g*t"}},
+                {"name":"a","limit_usd":"1","limit_calls":3,"window":"day","each":"galaxy","thresholds":[0],"action":"explode"},
+                {"window":"day","carry_over_tokens":5,"limit_usd":-2.5},
+                {"name":"d","limit_tokens":1.5,"window":"prepaid","carry_over_tokens":5,"status":200},
+                {"name":"e","window":"day"}, 7]"#,
+        );
+        for expected in [
+            "budgets[0].limit_usd: `\"-1\"` is below zero",
+            "budgets[0].window: `fortnight` is not one of hour",
+            "budgets[0].colour: is not a key here",
+            "budgets[0].scope.agent: `bad name` cannot match any call",
+            "budgets[0].scope.team: `[]` is neither a text nor a list",
+            "budgets[0].scope.planet: is not one of agent",
+            "budgets[0].scope.model: `g*t` cannot match any call",
+            "budgets[1].name: `a` is the name of another budget",
+            "budgets[1].limit_calls: is a second unit",
+            "budgets[1].each: `galaxy` is not one of agent",
+            "budgets[1].thresholds: `[0]` is not a list of percents",
+            "budgets[1].action: `explode` is not one of deny, warn, shadow",
+            "budgets[2].name: is missing",
+            "budgets[2].limit_usd: `-2.5` is below zero",
+            "budgets[2].carry_over: is in another unit",
+            "budgets[3].limit_tokens: `1.5` is not a whole number",
+            "budgets[3].carry_over: has no meaning for the window `prepaid`",
+            "budgets[3].status: `200` is not a whole number from 400 to 499",
+            "budgets[4].limit_usd: is missing",
+            "budgets[5]: `7` is not an object",
+        ] {
+            assert_eq!(
+                found.iter().filter(|line| line.starts_with(expected)).count(),
+                1,
+                "{expected} in {found:#?}"
+            );
+        }
+        assert_eq!(found.len(), 20, "{found:#?}");
+    }
+}

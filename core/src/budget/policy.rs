@@ -1,0 +1,244 @@
+//! What a gateway is told of budgets: the budgets, their windows that hold now and next, and what it may name.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::scope::{CounterKey, Dimension, Subject, is_nobody};
+use super::window::Span;
+use super::{Amount, Budget};
+use crate::sync::Unpriced;
+
+/// All budgets, as one gateway needs them.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Policy {
+    /// Names this state; shown in records.
+    pub version: String,
+    /// The budgets, by name.
+    pub budgets: Vec<PolicyBudget>,
+    /// Names that have counters of their own where a budget has one for `each`, though the caller's word is all
+    /// that stands for them. Empty: any name, up to [`VALUES_MAX`] for each budget.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub registered: BTreeSet<String>,
+    /// What becomes of calls whose model has no price.
+    #[serde(default)]
+    pub unpriced: Unpriced,
+}
+
+/// A budget, and its windows.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct PolicyBudget {
+    /// The budget.
+    pub budget: Budget,
+    /// Its generation: see [`CounterKey::generation`].
+    pub generation: u64,
+    /// The windows that hold now and next, by the collector's clock.
+    pub spans: Vec<Span>,
+}
+
+/// A counter that a call touches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Touched<'p> {
+    /// The budget.
+    pub budget: &'p Budget,
+    /// The counter.
+    pub key: CounterKey,
+}
+
+impl Policy {
+    /// The counters that a call touches, one for each budget that is for it. `trusted`: its attribution stands on more
+    /// than the caller's word.
+    pub fn touched<'p>(
+        &'p self,
+        subject: &Subject<'_>,
+        trusted: bool,
+        now_ms: u64,
+    ) -> impl Iterator<Item = Touched<'p>> {
+        self.budgets.iter().filter_map(move |entry| {
+            if !entry.budget.scope.holds(subject) {
+                return None;
+            }
+            let value = match &entry.budget.each {
+                None => String::new(),
+                Some(each) => self.counted_as(subject.value(each), each, trusted),
+            };
+            let span = entry.span(now_ms)?;
+            let key =
+                CounterKey { budget: entry.budget.name.clone(), generation: entry.generation, value, span };
+            Some(Touched { budget: &entry.budget, key })
+        })
+    }
+
+    /// The value under which a call counts: what is missing or malformed is one value, what only the caller says and
+    /// nobody registered is another.
+    fn counted_as(&self, value: Option<&str>, each: &Dimension, trusted: bool) -> String {
+        let Some(value) = value.filter(|value| !is_nobody(value)) else { return UNKNOWN.to_owned() };
+        let vouched = trusted || matches!(each, Dimension::Provider | Dimension::Key);
+        if vouched || self.registered.is_empty() || self.registered.contains(value) {
+            return value.chars().take(VALUE_CHARS_MAX).filter(|character| *character != '\0').collect();
+        }
+        OTHER.to_owned()
+    }
+
+    /// Whether no call is ever held or refused.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.budgets.is_empty() && self.unpriced != Unpriced::Deny
+    }
+
+    /// The budget with this name.
+    #[must_use]
+    pub fn budget(&self, name: &str) -> Option<&Budget> {
+        self.budgets.iter().map(|entry| &entry.budget).find(|budget| budget.name == name)
+    }
+
+    /// The smallest output limit that budgets which are for this call write into requests without one.
+    #[must_use]
+    pub fn default_output_tokens(&self, subject: &Subject<'_>) -> Option<u64> {
+        let defaults = self.budgets.iter().filter(|entry| entry.budget.scope.holds(subject));
+        defaults.filter_map(|entry| entry.budget.default_output_tokens).min()
+    }
+}
+
+impl PolicyBudget {
+    /// The window that holds now. Where none of those known does, as the policy is old, the last one known stays until
+    /// a collector says otherwise: nothing is spent that was not granted for it.
+    fn span(&self, now_ms: u64) -> Option<Span> {
+        self.spans.iter().find(|span| span.contains(now_ms)).or_else(|| self.spans.last()).copied()
+    }
+}
+
+/// A refusal by a budget, for its text.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Short {
+    /// Name of the budget.
+    pub budget: String,
+    /// Its limit in this window, in words.
+    pub limit: String,
+    /// What is spent and settled of it, in words.
+    pub spent: String,
+    /// When the window ends, Unix milliseconds UTC; absent where it never does.
+    pub reset_ms: Option<u64>,
+}
+
+impl Short {
+    /// The text of the refusal: the budget's own, or one that names all of it.
+    #[must_use]
+    pub fn message(&self, own: Option<&str>, soon: bool) -> String {
+        let reset = self.reset_ms.map_or_else(|| "when its limit is raised".to_owned(), rfc3339);
+        if let Some(own) = own {
+            return own
+                .replace("{budget}", &self.budget)
+                .replace("{limit}", &self.limit)
+                .replace("{spent}", &self.spent)
+                .replace("{reset}", &reset);
+        }
+        let Self { budget, limit, spent, .. } = self;
+        if soon {
+            return format!(
+                "Budget `{budget}` has nothing free right now: {spent} of {limit} are spent, the rest is held by calls \
+                 under way. Try again shortly."
+            );
+        }
+        format!("Budget `{budget}` is spent: {spent} of {limit}. It resets {reset}.")
+    }
+}
+
+/// RFC 3339, UTC, to the second.
+#[must_use]
+pub fn rfc3339(ms: u64) -> String {
+    use super::window::{Offset, Zone};
+    let civil = Offset::default().civil(ms);
+    let seconds = ms / 1_000 % 60;
+    let minutes = ms / 60_000 % 60;
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{minutes:02}:{seconds:02}Z",
+        civil.year, civil.month, civil.day, civil.hour
+    )
+}
+
+/// Counts what is missing or malformed.
+pub const UNKNOWN: &str = "(unknown)";
+/// Counts names that have no counter of their own.
+pub const OTHER: &str = "(other)";
+/// Counters that a budget for `each` has in one gateway and window; what comes after them shares [`OTHER`].
+pub const VALUES_MAX: usize = 256;
+const VALUE_CHARS_MAX: usize = 128;
+
+/// How far `spent` is, in percent of `limit`.
+#[must_use]
+pub fn percent(spent: Amount, limit: Amount) -> u16 {
+    if limit <= Amount::ZERO {
+        return u16::MAX;
+    }
+    u16::try_from(spent.or_nothing().0.saturating_mul(100) / limit.0).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribution::Attribution;
+    use crate::budget::define;
+
+    fn policy(json: &str, registered: &[&str]) -> Policy {
+        let budgets = define::read(&serde_json::from_str(json).unwrap()).unwrap();
+        let spans = vec![Span { start_ms: 0, end_ms: 100 }, Span { start_ms: 100, end_ms: 200 }];
+        Policy {
+            version: "1".into(),
+            budgets: budgets
+                .into_iter()
+                .map(|budget| PolicyBudget { budget, generation: 1, spans: spans.clone() })
+                .collect(),
+            registered: registered.iter().map(|name| (*name).to_owned()).collect(),
+            ..Policy::default()
+        }
+    }
+
+    fn values(policy: &Policy, agent: &str, trusted: bool) -> Vec<String> {
+        let attribution = Attribution { agent: agent.into(), ..Attribution::default() };
+        let subject = Subject { attribution: &attribution, provider: "openai", model: None, key_id: None };
+        policy.touched(&subject, trusted, 150).map(|touched| touched.key.value).collect()
+    }
+
+    const EACH: &str = r#"[{"name":"b","each":"agent","limit_usd":"1","window":"day"}]"#;
+
+    #[test]
+    fn invented_names_share_one_counter() {
+        let policy = policy(EACH, &["triage"]);
+        for (agent, trusted, expected) in [
+            ("triage", false, "triage"),
+            ("invented", false, OTHER),
+            ("verified", true, "verified"),
+            ("unattributed", false, UNKNOWN),
+            ("invalid", true, UNKNOWN),
+        ] {
+            assert_eq!(values(&policy, agent, trusted), [expected], "{agent}");
+        }
+    }
+
+    #[test]
+    fn a_call_counts_in_the_window_of_its_admission() {
+        let policy = policy(EACH, &[]);
+        let attribution = Attribution::default();
+        let subject = Subject { attribution: &attribution, provider: "p", model: None, key_id: None };
+        for (now_ms, start_ms) in [(0, 0), (99, 0), (100, 100), (999, 100)] {
+            let touched = policy.touched(&subject, false, now_ms).next().unwrap();
+            assert_eq!(touched.key.span.start_ms, start_ms);
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_budget_limit_spent_and_reset() {
+        let short = Short {
+            budget: "support".into(),
+            limit: "$5.00".into(),
+            spent: "$4.99".into(),
+            reset_ms: Some(1_764_547_200_000),
+        };
+        assert_eq!(
+            short.message(None, false),
+            "Budget `support` is spent: $4.99 of $5.00. It resets 2025-12-01T00:00:00Z."
+        );
+        assert_eq!(short.message(Some("{budget}: {spent}/{limit}"), false), "support: $4.99/$5.00");
+    }
+}

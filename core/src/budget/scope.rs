@@ -1,0 +1,248 @@
+//! Scopes: which calls a budget is for, and which of its counters a call touches.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::window::Span;
+use crate::attribution::{Attribution, INVALID, UNATTRIBUTED};
+
+/// Something of a call that a budget can be for.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Dimension {
+    /// `agent`.
+    Agent,
+    /// `team`.
+    Team,
+    /// `feature`.
+    Feature,
+    /// `environment`.
+    Environment,
+    /// `model`: the one asked for.
+    Model,
+    /// `provider`.
+    Provider,
+    /// `key`: the keyed hash of the provider key.
+    Key,
+    /// `tag:NAME`.
+    Tag(String),
+}
+
+/// What must hold of a call: for each dimension one of its values. A value may end in `*`.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Scope(pub BTreeMap<Dimension, Vec<String>>);
+
+/// What is known of a call when it is admitted.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Who makes it.
+    pub attribution: &'a Attribution,
+    /// Provider id.
+    pub provider: &'a str,
+    /// The model asked for.
+    pub model: Option<&'a str>,
+    /// Keyed hash of the provider key.
+    pub key_id: Option<&'a str>,
+}
+
+impl<'a> Subject<'a> {
+    /// The call's value of a dimension.
+    #[must_use]
+    pub fn value(&self, dimension: &Dimension) -> Option<&'a str> {
+        match dimension {
+            Dimension::Agent => Some(self.attribution.agent.as_str()),
+            Dimension::Team => Some(self.attribution.team.as_str()),
+            Dimension::Feature => Some(self.attribution.feature.as_str()),
+            Dimension::Environment => Some(self.attribution.environment.as_str()),
+            Dimension::Model => self.model,
+            Dimension::Provider => Some(self.provider),
+            Dimension::Key => self.key_id,
+            Dimension::Tag(name) => self.attribution.tags.get(name).map(String::as_str),
+        }
+    }
+}
+
+impl Scope {
+    /// Whether a call is in it. A call that does not say its environment, or says it wrongly, is in every one: it gets
+    /// the strictest policy that there is.
+    #[must_use]
+    pub fn holds(&self, subject: &Subject<'_>) -> bool {
+        self.0.iter().all(|(dimension, values)| {
+            let value = subject.value(dimension);
+            let any = *dimension == Dimension::Environment && value.is_none_or(is_nobody);
+            any || value.is_some_and(|value| values.iter().any(|pattern| matches(pattern, value)))
+        })
+    }
+
+    /// Whether it asks for something that stands in the request's body.
+    #[must_use]
+    pub fn needs_body(&self) -> bool {
+        self.0.contains_key(&Dimension::Model)
+    }
+}
+
+fn matches(pattern: &str, value: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => value.starts_with(start),
+        None => pattern == value,
+    }
+}
+
+/// Whether a name stands for one that is missing or malformed.
+#[must_use]
+pub fn is_nobody(name: &str) -> bool {
+    matches!(name, UNATTRIBUTED | INVALID)
+}
+
+/// Which counter of a budget: name, generation, the value of `each` (empty without one), and the window.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct CounterKey {
+    /// The budget.
+    pub budget: String,
+    /// Grows when the budget begins to count otherwise, with counters of its own.
+    pub generation: u64,
+    /// Value of `each`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub value: String,
+    /// The window.
+    pub span: Span,
+}
+
+impl CounterKey {
+    /// As bytes, for a slot of shared data.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let Self { budget, generation, value, span } = self;
+        let mut bytes = Vec::with_capacity(budget.len() + value.len() + 24);
+        bytes.extend_from_slice(budget.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(&generation.to_le_bytes());
+        bytes.extend_from_slice(&span.start_ms.to_le_bytes());
+        bytes
+    }
+
+    /// The key in these bytes, of a counter with this span.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8], span: Span) -> Option<Self> {
+        let (names, numbers) = bytes.split_at_checked(bytes.len().checked_sub(16)?)?;
+        let generation = u64::from_le_bytes(*numbers.first_chunk()?);
+        let mut names = names.split(|byte| *byte == 0);
+        let budget = String::from_utf8(names.next()?.to_vec()).ok()?;
+        let value = String::from_utf8(names.next()?.to_vec()).ok()?;
+        Some(Self { budget, generation, value, span })
+    }
+}
+
+impl fmt::Display for Dimension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Agent => f.write_str("agent"),
+            Self::Team => f.write_str("team"),
+            Self::Feature => f.write_str("feature"),
+            Self::Environment => f.write_str("environment"),
+            Self::Model => f.write_str("model"),
+            Self::Provider => f.write_str("provider"),
+            Self::Key => f.write_str("key"),
+            Self::Tag(name) => write!(f, "tag:{name}"),
+        }
+    }
+}
+
+impl Dimension {
+    /// The dimension with this name in configuration.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "agent" => Self::Agent,
+            "team" => Self::Team,
+            "feature" => Self::Feature,
+            "environment" => Self::Environment,
+            "model" => Self::Model,
+            "provider" => Self::Provider,
+            "key" => Self::Key,
+            tag => Self::Tag(tag.strip_prefix("tag:").filter(|name| !name.is_empty())?.to_owned()),
+        })
+    }
+
+    /// What configuration can say.
+    pub const NAMES: &'static str = "agent, team, feature, environment, model, provider, key, tag:NAME";
+}
+
+impl Serialize for Dimension {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Dimension {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::parse(&name).ok_or_else(|| serde::de::Error::custom("is not a dimension"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(entries: &[(&str, &str)]) -> Scope {
+        let entry = |(dimension, values): &(&str, &str)| {
+            (Dimension::parse(dimension).unwrap(), values.split('|').map(str::to_owned).collect())
+        };
+        Scope(entries.iter().map(entry).collect())
+    }
+
+    #[test]
+    fn a_scope_holds_where_all_of_it_does() {
+        let attribution = Attribution {
+            agent: "triage".into(),
+            environment: "production".into(),
+            tags: [("customer".to_owned(), "acme".to_owned())].into(),
+            ..Attribution::default()
+        };
+        let subject = Subject {
+            attribution: &attribution,
+            provider: "openai",
+            model: Some("gpt-5-mini"),
+            key_id: None,
+        };
+        for (entries, expected) in [
+            (&[][..], true),
+            (&[("agent", "triage")], true),
+            (&[("agent", "other|triage"), ("model", "gpt-5*")], true),
+            (&[("agent", "triage"), ("model", "gpt-4*")], false),
+            (&[("tag:customer", "acme"), ("provider", "openai")], true),
+            (&[("tag:other", "acme")], false),
+            (&[("key", "abc")], false),
+            (&[("team", "unattributed")], true),
+        ] {
+            assert_eq!(scope(entries).holds(&subject), expected, "{entries:?}");
+        }
+    }
+
+    #[test]
+    fn who_hides_its_environment_is_in_every_one() {
+        for environment in [UNATTRIBUTED, INVALID] {
+            let attribution = Attribution { environment: environment.into(), ..Attribution::default() };
+            let subject = Subject { attribution: &attribution, provider: "p", model: None, key_id: None };
+            assert!(scope(&[("environment", "production")]).holds(&subject));
+            assert!(!scope(&[("environment", "production"), ("team", "x")]).holds(&subject));
+        }
+    }
+
+    #[test]
+    fn keys_read_back_as_written() {
+        let key = CounterKey {
+            budget: "b".into(),
+            generation: 3,
+            value: "agent/x".into(),
+            span: Span { start_ms: 7, end_ms: 9 },
+        };
+        assert_eq!(CounterKey::from_bytes(&key.to_bytes(), key.span), Some(key));
+        assert_eq!(CounterKey::from_bytes(b"short", Span::default()), None);
+    }
+}

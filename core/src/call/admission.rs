@@ -1,0 +1,415 @@
+//! May a call go on, and what is charged for it on which counters: before it goes on, and when it is settled.
+
+use super::{Call, agent_and_model};
+use crate::attribution::AttributionSource;
+use crate::budget::hold::Bound;
+use crate::budget::policy::{Policy, Touched};
+use crate::budget::scope::Subject;
+use crate::budget::{Amount, Budget, HoldRule, Unit};
+use crate::estimate::Learned;
+use crate::price::{Facts, PriceBook, Wanted, facts};
+use crate::record::{CostStatus, Outcome, UsageRecord};
+use crate::refusal::Reason;
+use crate::sync::Unpriced;
+
+/// What is to be charged on a counter before a call goes on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hold<'p> {
+    /// The counter and its budget.
+    pub touched: Touched<'p>,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// What is known before counters are asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Admission<'p> {
+    /// What is to be held; empty where no budget is for the call.
+    Hold(Vec<Hold<'p>>),
+    /// It is refused, whatever counters say.
+    Refuse(Reason, String),
+    /// The price of this model is not here; a collector may have it.
+    WantPrice(Wanted),
+}
+
+/// What the gateway knows when it decides.
+#[derive(Clone, Copy)]
+pub struct Admitting<'a> {
+    /// Budgets.
+    pub policy: &'a Policy,
+    /// Prices.
+    pub book: Option<&'a PriceBook>,
+    /// What becomes of calls without a price.
+    pub unpriced: Unpriced,
+    /// What measured calls have taught.
+    pub learned: &'a Learned,
+    /// The collector's clock, Unix milliseconds UTC.
+    pub now_ms: u64,
+    /// Whether a collector can be asked for a price.
+    pub may_ask: bool,
+}
+
+impl Call {
+    /// What budgets see of it.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        Subject {
+            attribution: &self.attribution,
+            provider: &self.target.provider,
+            model: self.request_model(),
+            key_id: None,
+        }
+    }
+
+    /// Whether its attribution stands on more than the caller's word.
+    #[must_use]
+    pub const fn is_trusted(&self) -> bool {
+        !matches!(self.attribution_source, AttributionSource::SelfDeclared | AttributionSource::None)
+    }
+
+    /// What is to be held for it, now that its whole request is known. Calls that cost nothing, and those that fetch
+    /// what another one began, hold nothing.
+    #[must_use]
+    pub fn admission<'p>(&self, admitting: &Admitting<'p>) -> Admission<'p> {
+        let api = self.target.api;
+        if self.target.fetches.is_some() {
+            return Admission::Hold(Vec::new());
+        }
+        let touched: Vec<Touched<'p>> =
+            admitting.policy.touched(&self.subject(), self.is_trusted(), admitting.now_ms).collect();
+        let enforced = |test: &dyn Fn(&Budget) -> bool| {
+            touched.iter().map(|one| one.budget).find(|budget| budget.is_enforced() && test(budget))
+        };
+        let bounds = self.request.bounds();
+        let later =
+            api == crate::provider::Api::Deferred || bounds.is_some_and(|bounds| bounds.is_background());
+        if let Some(budget) = enforced(&|budget| later && !budget.deferred) {
+            let text = "work that is charged later may not be started under budget";
+            return Admission::Refuse(Reason::DeferredNotAllowed, format!("{text} `{}`", budget.name));
+        }
+        if api.is_free() {
+            return Admission::Hold(Vec::new());
+        }
+        if enforced(&|_| true).is_some() || admitting.unpriced == Unpriced::Deny {
+            if let Some(key) = bounds.and_then(|bounds| bounds.ambiguous()) {
+                let text = format!("the request names `{key}` twice");
+                return Admission::Refuse(Reason::AmbiguousRequest, text);
+            }
+            let is_json = api.generates_text() || api.reads_text();
+            if is_json && (self.request.is_unread() || bounds.is_some_and(|bounds| bounds.is_unreadable())) {
+                let text = "the request's body is not JSON that can be read, and a budget must know what it asks for";
+                return Admission::Refuse(Reason::UnreadableRequest, text.to_owned());
+            }
+        }
+        if touched.is_empty() && admitting.unpriced != Unpriced::Deny {
+            return Admission::Hold(Vec::new());
+        }
+        self.held(admitting, touched)
+    }
+
+    fn held<'p>(&self, admitting: &Admitting<'p>, touched: Vec<Touched<'p>>) -> Admission<'p> {
+        let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
+        let facts = Facts {
+            provider: &self.target.provider,
+            response_model: None,
+            request_model: self.request_model(),
+            time_ms: self.time_ms,
+            conditions: tier.as_slice(),
+        };
+        let empty = PriceBook::default();
+        let book = admitting.book.unwrap_or(&empty);
+        let bound = self.bound(book, &facts);
+        let mut worst = book.worst(&facts, &bound);
+        if worst.is_none() {
+            if let (true, Some(model)) = (admitting.may_ask, facts.request_model) {
+                let provider = facts.provider.to_owned();
+                return Admission::WantPrice(Wanted { provider, model: model.to_owned() });
+            }
+            match admitting.unpriced {
+                Unpriced::Allow => {}
+                Unpriced::Ceiling => worst = book.ceiling(&facts, &bound),
+                Unpriced::Deny => {
+                    let model = facts.request_model.unwrap_or("this call");
+                    let text =
+                        format!("`{model}` has no price here, and calls without a price are not allowed");
+                    return Admission::Refuse(Reason::ModelNotPriced, text);
+                }
+            }
+        }
+        let dollars = Amount(worst.unwrap_or_default().as_pico());
+        let tokens = Amount(i128::from(bound.input_tokens) + i128::from(bound.output_tokens));
+        let expected = self.expected(admitting, book, &facts);
+        let hold = |touched: Touched<'p>| {
+            let worst = match touched.budget.unit {
+                Unit::Dollars => dollars,
+                Unit::Tokens => tokens,
+                Unit::Calls => Amount(1),
+            };
+            let amount = match (touched.budget.hold, touched.budget.unit, &expected) {
+                (HoldRule::Expected, Unit::Dollars, Some((cost, _))) => worst.min(*cost),
+                (HoldRule::Expected, Unit::Tokens, Some((_, tokens))) => worst.min(*tokens),
+                _ => worst,
+            };
+            Hold { touched, amount }
+        };
+        Admission::Hold(touched.into_iter().map(hold).collect())
+    }
+
+    fn bound(&self, book: &PriceBook, facts: &Facts<'_>) -> Bound {
+        let size = book.size(facts);
+        let api = self.target.api;
+        match self.request.bounds() {
+            Some(bounds) => bounds.bound(api, self.request.body_bytes(), size),
+            None => crate::budget::hold::RequestBounds::default().bound(api, self.request.body_bytes(), size),
+        }
+    }
+
+    /// What such calls of this agent cost in the mean, in dollars and tokens; `None` where none has been measured.
+    fn expected(
+        &self,
+        admitting: &Admitting<'_>,
+        book: &PriceBook,
+        facts: &Facts<'_>,
+    ) -> Option<(Amount, Amount)> {
+        let model = facts.request_model?;
+        let mean = |name: &str| admitting.learned.mean_output(name);
+        let output_tokens = mean(&agent_and_model(&self.attribution.agent, model)).or_else(|| mean(model))?;
+        let input_tokens = self.request.input_estimate().unwrap_or_else(|| self.request.body_bytes());
+        let bound = Bound { input_tokens, output_tokens, ..Bound::default() };
+        let cost = book.worst(facts, &bound)?;
+        Some((Amount(cost.as_pico()), Amount(i128::from(input_tokens) + i128::from(output_tokens))))
+    }
+
+    /// Whether a limit on its output is to be written into its request: it generates text and has none.
+    #[must_use]
+    pub fn lacks_output_limit(&self) -> bool {
+        self.target.api.generates_text()
+            && self
+                .request
+                .bounds()
+                .is_some_and(|bounds| !bounds.has_output_limit() && !bounds.is_unreadable())
+    }
+
+    /// The model asked for.
+    #[must_use]
+    pub fn request_model(&self) -> Option<&str> {
+        self.request.model().or(self.target.path_model.as_deref())
+    }
+
+    /// The record of a call that was refused: nothing of it reached a provider.
+    #[must_use]
+    pub fn denied(&self, gateway: &str, status: u16, now_ms: u64) -> UsageRecord {
+        let mut record = self.pending(gateway);
+        record.outcome = Outcome::Denied;
+        record.cost_status = CostStatus::Free;
+        record.status = Some(status);
+        record.stream = self.streams();
+        record.request_bytes = Some(self.request.body_bytes());
+        record.duration_ms = Some(now_ms.saturating_sub(self.time_ms));
+        record
+    }
+}
+
+/// What a settled call is charged in the place of `hold`, and the part of that which its record does not have.
+///
+/// What was measured, and what is free, is charged as it is. Where the provider did not say what it charged, the whole
+/// hold stays: a budget is never short of what may stand on the bill.
+#[must_use]
+pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount) -> (Amount, Amount) {
+    let tokens = |count: Option<u64>| i128::from(count.unwrap_or(0));
+    let cost = match unit {
+        Unit::Dollars => Amount(record.cost_usd.as_pico()),
+        Unit::Tokens => Amount(tokens(record.usage.input_tokens) + tokens(record.usage.output_tokens)),
+        Unit::Calls => Amount(i128::from(reached_provider(record))),
+    };
+    let known = match unit {
+        Unit::Calls => true,
+        Unit::Tokens => record.cost_status == CostStatus::Free || is_reported(record),
+        Unit::Dollars => match record.cost_status {
+            CostStatus::Free => true,
+            CostStatus::Measured => true,
+            CostStatus::Estimated => is_reported(record),
+            CostStatus::Unpriced => false,
+        },
+    };
+    let charge = if known { cost } else { cost.max(hold) };
+    (charge, charge.minus(cost))
+}
+
+fn is_reported(record: &UsageRecord) -> bool {
+    !record.usage_estimated && record.usage.input_tokens.is_some()
+}
+
+/// Whether a provider got the call: as the collector's reports count.
+const fn reached_provider(record: &UsageRecord) -> bool {
+    !matches!(record.outcome, Outcome::Denied) && record.status.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribution::Attribution;
+    use crate::budget::define;
+    use crate::budget::policy::PolicyBudget;
+    use crate::budget::window::Span;
+    use crate::money::Picodollars;
+    use crate::price::{Price, PricedModel, Rates, Sheet};
+    use crate::provider::Target;
+    use crate::usage::{Kind, Usage};
+
+    fn book() -> PriceBook {
+        let rates = Rates(
+            [(Kind::Input, Picodollars::from_pico(10)), (Kind::Output, Picodollars::from_pico(100))].into(),
+        );
+        let price = Price { standard: Sheet { rates, tiers: vec![] }, ..Price::default() };
+        let model = PricedModel {
+            provider: "openai".into(),
+            id: "m".into(),
+            prices: vec![price],
+            ..PricedModel::default()
+        };
+        PriceBook::new("v1".into(), vec![model])
+    }
+
+    fn policy(json: serde_json::Value) -> Policy {
+        let spans = vec![Span { start_ms: 0, end_ms: u64::MAX }];
+        let budget = |budget| PolicyBudget { budget, generation: 1, spans: spans.clone() };
+        let budgets = define::read(&json).unwrap().into_iter().map(budget).collect();
+        Policy { version: "p".into(), budgets, ..Policy::default() }
+    }
+
+    fn call(path: &str, body: &str) -> Call {
+        let target = Target::recognise(Some("openai"), "", path);
+        let mut call = Call::begin("id".into(), 1_000, target, path);
+        call.attribute(
+            Attribution { agent: "triage".into(), team: "support".into(), ..Attribution::default() },
+            AttributionSource::SelfDeclared,
+        );
+        call.request().watch_bounds();
+        call.request().feed(body.as_bytes());
+        call
+    }
+
+    fn admitted(call: &Call, policy: &Policy, unpriced: Unpriced, learned: &Learned) -> String {
+        let book = book();
+        let admitting = Admitting { policy, book: Some(&book), unpriced, learned, now_ms: 5, may_ask: false };
+        match call.admission(&admitting) {
+            Admission::Hold(holds) => {
+                let hold = |hold: &Hold<'_>| format!("{}={}", hold.touched.key.budget, hold.amount);
+                holds.iter().map(hold).collect::<Vec<_>>().join(" ")
+            }
+            Admission::Refuse(reason, _) => reason.name().to_owned(),
+            Admission::WantPrice(wanted) => format!("want {}", wanted.model),
+        }
+    }
+
+    const CHAT: &str = "/v1/chat/completions";
+
+    #[test]
+    fn every_budget_of_a_call_holds_its_worst_case_in_its_unit() {
+        let policy = policy(serde_json::json!([
+            {"name": "all", "limit_usd": "1", "window": "day"},
+            {"name": "calls", "scope": {"team": "support"}, "limit_calls": 3, "window": "day"},
+            {"name": "mean", "limit_tokens": 9, "window": "day", "hold": "expected"},
+            {"name": "other", "scope": {"team": "growth"}, "limit_usd": "1", "window": "day"},
+            {"name": "tokens", "limit_tokens": 9, "window": "day"}
+        ]));
+        let body = r#"{"model":"m","max_tokens":7,"messages":[{"content":"one two three"}]}"#;
+        let call = call(CHAT, body);
+        let input = body.len() as i128 + 1_024;
+        let expected = format!("all={} calls=1 mean={} tokens={}", input * 10 + 700, input + 7, input + 7);
+        assert_eq!(admitted(&call, &policy, Unpriced::Allow, &Learned::default()), expected);
+        let mut learned = Learned::default();
+        learned.teach("triage m", 4, 4, crate::estimate::Passed::default());
+        let text = admitted(&call, &policy, Unpriced::Allow, &learned);
+        assert!(text.contains("mean=7 "), "three words and four tokens: {text}");
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_refused_under_an_enforced_budget_only() {
+        for (action, path, body, expected) in [
+            ("deny", CHAT, r#"{"model":"m","model":"n"}"#, "ambiguous_request"),
+            ("deny", CHAT, "not json", "unreadable_request"),
+            ("deny", "/v1/batches", "{}", "deferred_not_allowed"),
+            (
+                "deny",
+                "/v1/responses",
+                r#"{"model":"m","background":true,"max_output_tokens":1}"#,
+                "deferred_not_allowed",
+            ),
+            ("deny", "/v1/moderations", "{}", ""),
+            ("warn", CHAT, "not json", "b=0"),
+            ("warn", "/v1/batches", "{}", ""),
+        ] {
+            let policy = policy(
+                serde_json::json!([{"name": "b", "limit_usd": "1", "window": "day", "action": action}]),
+            );
+            let found = admitted(&call(path, body), &policy, Unpriced::Allow, &Learned::default());
+            assert_eq!(found, expected, "{action} {path} {body}");
+        }
+    }
+
+    #[test]
+    fn a_model_without_a_price_follows_the_policy() {
+        let policy = policy(serde_json::json!([{"name": "b", "limit_usd": "1", "window": "day"}]));
+        let call = call(CHAT, r#"{"model":"new","max_tokens":1}"#);
+        let ceiling = (i128::from(call.request.body_bytes()) + 1_024) * 10 + 100;
+        for (unpriced, expected) in [
+            (Unpriced::Allow, "b=0".to_owned()),
+            (Unpriced::Ceiling, format!("b={ceiling}")),
+            (Unpriced::Deny, "model_not_priced".to_owned()),
+        ] {
+            assert_eq!(admitted(&call, &policy, unpriced, &Learned::default()), expected);
+        }
+        let book = book();
+        let learned = Learned::default();
+        let admitting = Admitting {
+            policy: &policy,
+            book: Some(&book),
+            unpriced: Unpriced::Allow,
+            learned: &learned,
+            now_ms: 5,
+            may_ask: true,
+        };
+        assert!(matches!(call.admission(&admitting), Admission::WantPrice(wanted) if wanted.model == "new"));
+    }
+
+    #[test]
+    fn only_what_the_provider_said_gives_a_hold_back() {
+        let record = |cost_status, usage_estimated, status| UsageRecord {
+            cost_usd: Picodollars::from_pico(30),
+            cost_status,
+            usage_estimated,
+            status,
+            usage: Usage { input_tokens: Some(3), output_tokens: Some(4), ..Usage::default() },
+            ..UsageRecord::default()
+        };
+        for (name, record, dollars, tokens, calls) in [
+            ("measured", record(CostStatus::Measured, false, Some(200)), (30, 0), (7, 0), (1, 0)),
+            ("estimated", record(CostStatus::Estimated, true, Some(200)), (100, 70), (100, 93), (1, 0)),
+            ("a likely row", record(CostStatus::Estimated, false, Some(200)), (30, 0), (7, 0), (1, 0)),
+            ("unpriced", record(CostStatus::Unpriced, false, Some(200)), (100, 70), (7, 0), (1, 0)),
+            (
+                "not sent",
+                UsageRecord {
+                    cost_status: CostStatus::Free,
+                    outcome: Outcome::Error,
+                    ..UsageRecord::default()
+                },
+                (0, 0),
+                (0, 0),
+                (0, 0),
+            ),
+        ] {
+            for (unit, (charge, kept)) in
+                [(Unit::Dollars, dollars), (Unit::Tokens, tokens), (Unit::Calls, calls)]
+            {
+                assert_eq!(
+                    settled(&record, unit, Amount(100)),
+                    (Amount(charge), Amount(kept)),
+                    "{name} {unit:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Configuration as JSON, read key by key, so that every mistake is found and not only the first.
+
+use serde_json::{Map, Value};
+
+use crate::attribution::{Field, is_name};
+
+/// One mistake in a configuration.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct ConfigError {
+    /// Where it is, such as `collector.interval_ms`.
+    pub key: String,
+    /// What is wrong with which value, and what would be right.
+    pub problem: String,
+}
+
+/// The keys of one object, each read once; what is wrong goes to one list.
+pub(crate) struct Keys<'a> {
+    path: String,
+    object: &'a Map<String, Value>,
+    known: Vec<String>,
+    errors: &'a mut Vec<ConfigError>,
+}
+
+impl<'a> Keys<'a> {
+    pub(crate) fn new(path: &str, object: &'a Map<String, Value>, errors: &'a mut Vec<ConfigError>) -> Self {
+        Self { path: path.to_owned(), object, known: Vec::new(), errors }
+    }
+
+    pub(crate) fn key(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    pub(crate) fn wrong(&mut self, name: &str, problem: &str) {
+        let error = ConfigError { key: self.key(name), problem: problem.to_owned() };
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+
+    pub(crate) fn get(&mut self, name: &str) -> Option<&'a Value> {
+        if !self.known.iter().any(|known| known == name) {
+            self.known.push(name.to_owned());
+        }
+        self.object.get(name)
+    }
+
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.object.keys().cloned().collect()
+    }
+
+    pub(crate) fn text(&mut self, name: &str) -> Option<String> {
+        let value = self.get(name)?;
+        let text = value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        if text.is_none() {
+            self.wrong(name, &format!("`{}` is not a text", shown(value)));
+            return Some(String::new());
+        }
+        text
+    }
+
+    pub(crate) fn name(&mut self, name: &str) -> Option<String> {
+        let text = self.text(name)?;
+        if !is_name(&text) {
+            self.wrong(name, &format!("`{text}` is not a name: 1 to 64 of A-Z a-z 0-9 . _ / -"));
+        }
+        Some(text)
+    }
+
+    pub(crate) fn flag(&mut self, name: &str, default: bool) -> bool {
+        let Some(value) = self.get(name) else { return default };
+        value.as_bool().unwrap_or_else(|| {
+            self.wrong(name, &format!("`{}` is neither true nor false", shown(value)));
+            default
+        })
+    }
+
+    /// Whether the key is there; reading it is another matter.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.object.contains_key(name)
+    }
+
+    /// One of a few words.
+    pub(crate) fn choice<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name)?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() && !text.is_empty() {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.wrong(name, &format!("`{text}` is not one of {}", words.join(", ")));
+        }
+        found
+    }
+
+    pub(crate) fn number(&mut self, name: &str, range: std::ops::RangeInclusive<u64>, default: u64) -> u64 {
+        let Some(value) = self.get(name) else { return default };
+        value.as_u64().filter(|number| range.contains(number)).unwrap_or_else(|| {
+            let (low, high) = (range.start(), range.end());
+            self.wrong(name, &format!("`{}` is not a whole number from {low} to {high}", shown(value)));
+            default
+        })
+    }
+
+    pub(crate) fn field(&mut self, name: &str) -> Option<Field> {
+        let field = self.text(name).and_then(|text| Field::from_name(&text));
+        if field.is_none() {
+            let names: Vec<&str> = Field::ALL.iter().map(|(_, name, _)| *name).collect();
+            self.wrong(name, &format!("is not one of {}", names.join(", ")));
+        }
+        field
+    }
+
+    pub(crate) fn texts(&mut self, name: &str) -> Vec<String> {
+        let items = self.get(name).and_then(Value::as_array);
+        items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    pub(crate) fn object<T>(&mut self, name: &str, read: impl FnOnce(&mut Keys<'_>) -> T) -> Option<T> {
+        let value = self.get(name)?;
+        let Some(object) = value.as_object() else {
+            self.wrong(name, &format!("`{}` is not an object", shown(value)));
+            return None;
+        };
+        Some(read(&mut Keys::new(&self.key(name), object, self.errors)))
+    }
+
+    pub(crate) fn list<T>(&mut self, name: &str, read: impl Fn(&mut Keys<'_>) -> T) -> Vec<T> {
+        let Some(value) = self.get(name) else { return Vec::new() };
+        let Some(items) = value.as_array() else {
+            self.wrong(name, &format!("`{}` is not a list", shown(value)));
+            return Vec::new();
+        };
+        let mut read_items = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{}[{index}]", self.key(name));
+            match item.as_object() {
+                Some(object) => read_items.push(read(&mut Keys::new(&path, object, self.errors))),
+                None => {
+                    self.wrong(&format!("{name}[{index}]"), &format!("`{}` is not an object", shown(item)));
+                }
+            }
+        }
+        read_items
+    }
+
+    pub(crate) fn nothing_else(&mut self) {
+        for name in self.all() {
+            if !self.known.contains(&name) {
+                let known = self.known.join(", ");
+                self.wrong(&name, &format!("is not a key here; there are {known}"));
+            }
+        }
+    }
+}
+
+/// A value for an error message, cut.
+pub(crate) fn shown(value: &Value) -> String {
+    value.to_string().chars().take(60).collect()
+}
