@@ -7,6 +7,7 @@ pub mod error;
 pub mod explain;
 pub mod health;
 pub mod home;
+pub mod import;
 pub mod params;
 pub mod period;
 pub mod prices;

@@ -1,15 +1,16 @@
 //! What every request handler shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use crate::access::Access;
 use crate::budgets::Budgets;
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::prices::Prices;
 use crate::store::Store;
-use crate::token::Token;
 
 /// The collector's state.
 #[derive(Debug)]
@@ -18,34 +19,59 @@ pub struct App {
     pub store: Store,
     /// The prices that records and gateways get.
     pub prices: Arc<Prices>,
+    /// Which token allows what.
+    pub access: Access,
     /// Who may spend how much.
     pub budgets: Budgets,
-    /// What gateways present.
-    pub ingest_token: Token,
-    /// What those present who change something; without one nobody can.
-    pub admin_token: Option<Token>,
     /// Held while records are priced again, which happens once at a time.
     pub repricing: tokio::sync::Mutex<()>,
     /// The collector's own metrics.
     pub metrics: Metrics,
     /// Bounds how many sync requests are in memory.
     pub syncs: Semaphore,
+    config: RwLock<Arc<Config>>,
+    config_error: RwLock<Option<String>>,
 }
 
 impl App {
     /// The state of a collector that starts.
     #[must_use]
-    pub fn new(store: Store, prices: Arc<Prices>, ingest_token: Token, admin_token: Option<Token>) -> Self {
+    pub fn new(config: Config, store: Store, prices: Arc<Prices>, access: Access) -> Self {
         Self {
             store,
             prices,
+            access,
             budgets: Budgets::default(),
-            ingest_token,
-            admin_token,
             repricing: tokio::sync::Mutex::default(),
             metrics: Metrics::default(),
             syncs: Semaphore::new(SYNCS_MAX),
+            config: RwLock::new(Arc::new(config)),
+            config_error: RwLock::default(),
         }
+    }
+
+    /// The configuration that holds now. `listen`, `data_dir`, `log` and whether there is TLS stay what they were at
+    /// the start.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another configuration in place, which was found good.
+    pub fn set_config(&self, config: Config) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.set_config_error(None);
+    }
+
+    /// What is wrong with the configuration as it is on disk, if it could not be used.
+    #[must_use]
+    pub fn config_error(&self) -> Option<String> {
+        self.config_error.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what is wrong with the configuration on disk.
+    pub fn set_config_error(&self, error: Option<String>) {
+        *self.config_error.write().unwrap_or_else(PoisonError::into_inner) = error;
     }
 }
 

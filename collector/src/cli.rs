@@ -1,10 +1,12 @@
 //! The command line: `tollgate serve` and the commands that ask a running collector.
 
 mod audit;
+mod backup;
 mod budgets;
 mod check;
 mod client;
 mod explain;
+mod import;
 mod meter;
 mod output;
 mod prices;
@@ -12,6 +14,7 @@ mod records;
 mod reprice;
 mod serve;
 mod summary;
+mod token;
 
 use std::process::ExitCode;
 
@@ -39,6 +42,14 @@ enum Command {
     Records(records::RecordsArgs),
     /// Show, export and check the trail of what was changed, and by whom
     Audit(audit::AuditArgs),
+    /// Copy the database to a file, also while a collector runs on it
+    Backup(backup::BackupArgs),
+    /// Put a backup in the place of the database
+    Restore(backup::RestoreArgs),
+    /// Store records that a gateway could not report
+    Import(import::ImportArgs),
+    /// Make a token for a role
+    Token(token::TokenArgs),
     /// Meter recorded exchanges, offline
     Meter(meter::MeterArgs),
     /// Look at prices, find what has none, check and import price files
@@ -74,6 +85,10 @@ pub fn run() -> ExitCode {
         Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
         Command::Records(records) => records.run().map_err(Failure::from),
         Command::Audit(audit) => audit.run().map_err(Failure::from),
+        Command::Backup(backup) => backup.run(),
+        Command::Restore(restore) => restore.run(),
+        Command::Import(import) => import.run().map_err(Failure::from),
+        Command::Token(token) => token.run().map_err(Failure::from),
         Command::Meter(meter) => meter.run().map_err(Failure::from),
         Command::Prices(prices) => prices.run().map_err(Failure::from),
         Command::Reprice(reprice) => reprice.run().map_err(Failure::from),

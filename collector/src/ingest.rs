@@ -53,7 +53,7 @@ pub fn accept(body: &[u8], book: &PriceBook, now_ms: u64) -> Result<Accepted, No
     request.models.truncate(MODELS_MAX);
     let mut accepted = Accepted {
         batch: Batch::new(sender(&request, now_ms)),
-        received: request.records.len(),
+        received: 0,
         rejected: Vec::new(),
         priced: 0,
         models: std::mem::take(&mut request.models),
@@ -61,16 +61,59 @@ pub fn accept(body: &[u8], book: &PriceBook, now_ms: u64) -> Result<Accepted, No
         counters: std::mem::take(&mut request.counters),
     };
     accepted.counters.truncate(COUNTERS_MAX);
-    for (index, raw) in request.records.iter().enumerate() {
-        if let Err(refused) = accepted.take(raw.get(), book) {
-            let reason = refused.detail;
-            accepted.rejected.push((RejectedRecord { index, reason }, refused.refusal));
-        }
+    for raw in &request.records {
+        accepted.note(raw.get(), book);
     }
     Ok(accepted)
 }
 
+/// Reads records, one a line, that came at `now_ms` from no gateway. A bad record is refused, the rest kept; its index
+/// counts the lines that are not blank.
+#[must_use]
+pub fn accept_lines(body: &str, book: &PriceBook) -> Accepted {
+    let mut accepted = Accepted {
+        batch: Batch::default(),
+        received: 0,
+        rejected: Vec::new(),
+        priced: 0,
+        models: Vec::new(),
+        policy_version: None,
+        counters: Vec::new(),
+    };
+    for line in body.lines().filter(|line| !line.trim().is_empty()) {
+        accepted.note(line, book);
+    }
+    accepted
+}
+
 impl Accepted {
+    /// Index in the request of the record at this place of the batch.
+    #[must_use]
+    pub fn index_of(&self, place: usize) -> usize {
+        let mut rejected = self.rejected.iter().map(|(record, _)| record.index).peekable();
+        let mut left = place;
+        let mut index = 0usize;
+        loop {
+            if rejected.next_if_eq(&index).is_none() {
+                if left == 0 {
+                    return index;
+                }
+                left = left.saturating_sub(1);
+            }
+            index = index.saturating_add(1);
+        }
+    }
+
+    fn note(&mut self, raw: &str, book: &PriceBook) {
+        let index = self.received;
+        self.received = self.received.saturating_add(1);
+        if let Err(refused) = self.take(raw, book) {
+            let sum = self.batch.rejected.entry(refused.refusal.name()).or_default();
+            *sum = sum.saturating_add(1);
+            self.rejected.push((RejectedRecord { index, reason: refused.detail }, refused.refusal));
+        }
+    }
+
     fn take(&mut self, raw: &str, book: &PriceBook) -> Result<(), Refused> {
         let mut record: UsageRecord =
             serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
@@ -211,6 +254,7 @@ mod tests {
         let malformed = Refusal::Malformed;
         assert_eq!(rejected, [(1, malformed), (2, Refusal::Id), (4, malformed)]);
         assert_eq!((accepted.received, accepted.batch.len()), (5, 2));
+        assert_eq!([accepted.index_of(0), accepted.index_of(1)], [0, 3]);
     }
 
     #[test]

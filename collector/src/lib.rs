@@ -11,7 +11,10 @@
 //! | [`audit`] | the audit trail's chain of hashes |
 //! | [`cli`] | the commands of `tollgate` |
 //! | [`meter`] | meters recorded exchanges offline |
-//! | [`prices`] | the price book: built from files and configuration, renewed while it runs |
+//! | [`prices`] | the price book: built from files and configuration |
+//! | [`reload`] | takes a changed configuration while the collector runs |
+//! | [`access`], [`tls`] | which token allows what; encryption |
+//! | [`housekeeping`] | what the collector does by itself |
 //! | [`reprice`] | prices records again after a correction |
 //! | [`token`], [`metrics`], [`logging`] | as they say |
 #![cfg_attr(
@@ -28,19 +31,23 @@
     )
 )]
 
+pub mod access;
 pub mod api;
 pub mod app;
 pub mod audit;
 pub mod budgets;
 pub mod cli;
 pub mod config;
+pub mod housekeeping;
 pub mod ingest;
 pub mod logging;
 pub mod meter;
 pub mod metrics;
 pub mod prices;
+pub mod reload;
 pub mod reprice;
 pub mod router;
 pub mod server;
 pub mod store;
+pub mod tls;
 pub mod token;

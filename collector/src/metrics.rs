@@ -12,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::ingest::Refusal;
+use crate::store::Accounts;
 
 /// All metrics. `received = stored + duplicate + rejected + failed`, in records.
 #[derive(Debug)]
@@ -33,6 +34,12 @@ pub struct Metrics {
     pub sync_requests: Family<SyncLabels, Counter>,
     /// How long a transaction took, with its flush to disk.
     pub commit_seconds: Histogram,
+    book_received: Counter,
+    book_stored: Counter,
+    book_folded: Counter,
+    book_dropped: Family<DroppedLabels, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
+    config_good: Gauge,
     dropped: Family<DroppedLabels, Counter>,
     instances: Gauge,
 }
@@ -64,6 +71,8 @@ pub enum SyncResult {
     Invalid,
     /// A protocol that is not spoken here.
     Protocol,
+    /// More was sent than could be stored.
+    Busy,
     /// The store failed.
     Failed,
 }
@@ -76,6 +85,7 @@ impl EncodeLabelValue for SyncResult {
             Self::TooLarge => "too_large",
             Self::Invalid => "invalid",
             Self::Protocol => "protocol",
+            Self::Busy => "busy",
             Self::Failed => "failed",
         })
     }
@@ -85,6 +95,18 @@ impl EncodeLabelValue for Refusal {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         encoder.write_str(self.name())
     }
+}
+
+#[derive(Clone, Copy, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReloadLabels {
+    result: ReloadResult,
+}
+
+#[derive(Clone, Copy, Debug, EncodeLabelValue, Eq, Hash, PartialEq)]
+#[allow(non_camel_case_types)] // as they are shown
+enum ReloadResult {
+    ok,
+    failed,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -104,9 +126,16 @@ impl Default for Metrics {
             records_priced: Counter::default(),
             sync_requests: Family::default(),
             commit_seconds: Histogram::new(COMMIT_BUCKETS),
+            book_received: Counter::default(),
+            book_stored: Counter::default(),
+            book_folded: Counter::default(),
+            book_dropped: Family::default(),
+            reloads: Family::default(),
+            config_good: Gauge::default(),
             dropped: Family::default(),
             instances: Gauge::default(),
         };
+        metrics.config_good.set(1);
         metrics.register();
         metrics
     }
@@ -123,6 +152,13 @@ impl Metrics {
         self.records_rejected.get_or_create(&RejectedLabels { reason }).inc();
     }
 
+    /// Counts an attempt to take a changed configuration.
+    pub fn count_reload(&self, is_good: bool) {
+        let result = if is_good { ReloadResult::ok } else { ReloadResult::failed };
+        self.reloads.get_or_create(&ReloadLabels { result }).inc();
+        self.config_good.set(i64::from(is_good));
+    }
+
     /// Takes over what the store knows about gateways.
     pub fn set_gateways(&self, dropped: Vec<(String, u64)>, instances: u64) {
         for (reason, total) in dropped {
@@ -131,6 +167,17 @@ impl Metrics {
             counter.store(total, Ordering::Relaxed);
         }
         self.instances.set(i64::try_from(instances).unwrap_or(i64::MAX));
+    }
+
+    /// Takes over the accounts of the store. Repeats are no records of their own here.
+    pub fn set_accounts(&self, accounts: &Accounts) {
+        let set = |counter: &Counter, total: u64| counter.inner().store(total, Ordering::Relaxed);
+        set(&self.book_received, accounts.received.saturating_sub(accounts.duplicate));
+        set(&self.book_stored, accounts.stored);
+        set(&self.book_folded, accounts.folded);
+        for (reason, total) in &accounts.dropped {
+            set(&self.book_dropped.get_or_create_owned(&DroppedLabels { reason: reason.clone() }), *total);
+        }
     }
 
     /// Everything, as OpenMetrics text.
@@ -195,6 +242,16 @@ impl Metrics {
             "collector_commit_seconds",
             "Duration of a transaction with its flush to disk",
             self.commit_seconds.clone(),
+        );
+        registry.register(
+            "collector_config_reloads",
+            "Configurations taken or refused",
+            self.reloads.clone(),
+        );
+        registry.register(
+            "collector_config_good",
+            "Whether the configuration on disk is the one in use",
+            self.config_good.clone(),
         );
         registry.register(
             "gateway_records_dropped",

@@ -1,8 +1,6 @@
-//! The prices that a collector holds: what comes with Tollgate, the operator's files and configuration on top; and
-//! their renewal while it runs.
+//! The prices that a collector holds: what comes with Tollgate, the operator's files and configuration on top.
 
 mod build;
-mod renew;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -10,7 +8,6 @@ use tollgate_core::price::PriceBook;
 use tollgate_core::sync::Unpriced;
 
 pub use build::{book, files};
-pub use renew::Renewal;
 
 /// The prices now, shared by all handlers.
 #[derive(Debug, Default)]

@@ -1,27 +1,36 @@
 //! The server: from a configuration to a clean stop.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::serve::Listener;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use tollgate_core::price::PriceBook;
 use tracing::{info, warn};
 
+use crate::access::Access;
 use crate::app::{App, now_ms};
 use crate::config::Config;
+use crate::housekeeping;
 use crate::prices::Prices;
+use crate::reload::Reload;
 use crate::router::router;
 use crate::store::Store;
-use crate::token::Token;
+use crate::tls::{Certificates, TlsListener};
 
 /// A collector that listens but does not answer yet.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
     app: Arc<App>,
+    certificates: Option<Arc<Certificates>>,
+    /// What runs beside the requests; it ends before the store is closed.
+    tasks: JoinSet<()>,
 }
 
 impl Server {
@@ -31,16 +40,19 @@ impl Server {
     /// Says what is missing or in the way.
     pub async fn bind(config: &Config, book: PriceBook) -> anyhow::Result<Self> {
         let store = Store::open(&config.data_dir)?;
-        let token = Token::load_or_create(&config.ingest.token_file)?;
-        let admin_token = Token::load_or_create(&config.admin_token_file)?;
+        store.set_rows_per_hour(config.rollups.rows_per_hour);
+        let access = Access::load(config)?;
+        let certificates = config.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new);
         let prices = Arc::new(Prices::new(book, config.prices.unpriced));
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
             format!("cannot listen on `{}`; is it in use, or not an address of this machine?", config.listen)
         })?;
         let budgets = store.configure_budgets(config.budgets.budgets.clone(), now_ms()).await?;
-        let app = Arc::new(App::new(store, prices, token, Some(admin_token)));
+        let app = Arc::new(App::new(config.clone(), store, prices, access));
         app.budgets.replace(budgets, config.budgets.registered.clone());
-        Ok(Self { listener, app })
+        let mut tasks = JoinSet::new();
+        tasks.spawn(housekeeping::run(Arc::clone(&app)));
+        Ok(Self { listener, app, certificates, tasks })
     }
 
     /// Where it listens.
@@ -51,10 +63,15 @@ impl Server {
         Ok(self.listener.local_addr()?)
     }
 
-    /// The prices that it holds, to be renewed.
+    /// Takes a changed configuration in `file` while it runs.
+    pub fn watch(&mut self, file: PathBuf) {
+        self.tasks.spawn(Reload::new(Arc::clone(&self.app), self.certificates.clone(), file).run());
+    }
+
+    /// Whether it speaks TLS.
     #[must_use]
-    pub fn prices(&self) -> Arc<Prices> {
-        Arc::clone(&self.app.prices)
+    pub const fn is_encrypted(&self) -> bool {
+        self.certificates.is_some()
     }
 
     /// Answers until `stop` ends, finishes what is in flight, and closes the store.
@@ -62,26 +79,43 @@ impl Server {
     /// # Errors
     /// When serving fails, or the store cannot be closed.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-        let Self { listener, app } = self;
-        let (stopping, stopped) = tokio::sync::oneshot::channel();
-        let graceful = async move {
-            stop.await;
-            // The receiver waits for this as long as the server runs.
-            let _ = stopping.send(());
-        };
-        let serve = axum::serve(listener, router(Arc::clone(&app))).with_graceful_shutdown(graceful);
-        let patience = async {
-            let _ = stopped.await;
-            tokio::time::sleep(STOP_WAITS).await;
-        };
-        tokio::pin!(patience);
-        let serving = std::future::IntoFuture::into_future(serve);
-        tokio::select! {
-            served = serving => served.context("the server failed")?,
-            () = &mut patience => warn!("Requests were still open after {STOP_WAITS:?}; they were cut off"),
+        let Self { listener, app, certificates, tasks } = self;
+        match certificates {
+            None => serve(listener, app, tasks, stop).await,
+            Some(certificates) => serve(TlsListener::new(listener, certificates)?, app, tasks, stop).await,
         }
-        close(app).await
     }
+}
+
+async fn serve<L>(
+    listener: L,
+    app: Arc<App>,
+    mut tasks: JoinSet<()>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()>
+where
+    L: Listener,
+    L::Addr: std::fmt::Debug,
+{
+    let (stopping, stopped) = tokio::sync::oneshot::channel();
+    let graceful = async move {
+        stop.await;
+        // The receiver waits for this as long as the server runs.
+        let _ = stopping.send(());
+    };
+    let serve = axum::serve(listener, router(Arc::clone(&app))).with_graceful_shutdown(graceful);
+    let patience = async {
+        let _ = stopped.await;
+        tokio::time::sleep(STOP_WAITS).await;
+    };
+    tokio::pin!(patience);
+    let serving = std::future::IntoFuture::into_future(serve);
+    tokio::select! {
+        served = serving => served.context("the server failed")?,
+        () = &mut patience => warn!("Requests were still open after {STOP_WAITS:?}; they were cut off"),
+    }
+    tasks.shutdown().await;
+    close(app).await
 }
 
 /// Ends at SIGTERM or SIGINT.

@@ -4,15 +4,19 @@
 //! blocking threads and see a snapshot, so neither waits for the other. A record counts as stored when its
 //! transaction is on disk (`synchronous=FULL`), and rollups change in that same transaction.
 
+mod accounts;
 mod adjust;
-mod audit;
+pub mod audit;
+mod backup;
 mod batch;
+mod bound;
 mod budgets;
 mod dims;
 mod id;
 mod migrations;
 mod months;
 mod records;
+mod retention;
 mod summary;
 mod sums;
 #[cfg(test)]
@@ -22,6 +26,7 @@ mod writer;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,7 +38,9 @@ use tollgate_core::budget::{Amount, Budget};
 use tollgate_core::record::UsageRecord;
 use tollgate_core::sync::{CounterGrant, CounterReport};
 
+pub use accounts::Accounts;
 pub use adjust::{Adjustment, Correction, Counted, Reason};
+pub use backup::{backup, restore};
 pub use batch::{Batch, Sender};
 pub use budgets::{CounterState, Put, StoredBudget};
 pub use dims::{Dimension, Dims, Filters};
@@ -53,6 +60,7 @@ use writer::{Job, Writer};
 pub struct Store {
     jobs: mpsc::Sender<Job>,
     readers: Arc<Readers>,
+    rows_per_hour: Arc<AtomicU64>,
     writer: JoinHandle<()>,
     /// Held while the store is open: two processes must not write one database.
     _lock: File,
@@ -121,14 +129,20 @@ impl Store {
         let lock = lock(data_dir)?;
         let path = data_dir.join(DATABASE);
         let connection = open_writer(&path)?;
-        let writer = Writer::new(connection)?;
+        let rows_per_hour = Arc::new(AtomicU64::new(u64::MAX));
+        let writer = Writer::new(connection, Arc::clone(&rows_per_hour))?;
         let readers = Arc::new(Readers::new(path));
         let (jobs, waiting) = mpsc::channel(BATCHES_WAITING);
         let writer = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run(waiting))
             .map_err(|cause| StoreError::File { path: data_dir.to_owned(), cause })?;
-        Ok(Self { jobs, readers, writer, _lock: lock })
+        Ok(Self { jobs, readers, rows_per_hour, writer, _lock: lock })
+    }
+
+    /// Sets how many rows the rollup of an hour may have; what would make more is counted under `other`.
+    pub fn set_rows_per_hour(&self, rows: u64) {
+        self.rows_per_hour.store(rows, Ordering::Relaxed);
     }
 
     /// Stores a batch; answers when it is on disk. Waits while the writer is behind, which slows the senders.
@@ -415,6 +429,31 @@ impl Store {
             .await
         };
         tokio::time::timeout(PROBE_WAITS, probe).await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// What became of every record. Counts all of them, which takes a while in a large database.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn accounts(&self) -> Result<Accounts, StoreError> {
+        self.read(|connection, _| accounts::read(connection, dropped(connection)?)).await
+    }
+
+    /// The same as it is booked, without counting.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn booked_accounts(&self) -> Result<Accounts, StoreError> {
+        self.read(|connection, _| accounts::booked(connection, dropped(connection)?)).await
+    }
+
+    /// Removes some of the records that are older than `keep_ms`, the oldest first; gives how many.
+    ///
+    /// # Errors
+    /// Nothing is removed then.
+    pub async fn expire(&self, now_ms: u64, keep_ms: u64) -> Result<usize, StoreError> {
+        let ms = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.write(move |transaction| retention::expire(transaction, ms(now_ms), ms(keep_ms))).await
     }
 
     /// Runs work in the writer, in a transaction of its own, which is kept when it succeeds.

@@ -1,4 +1,4 @@
-//! The token that gateways present: kept in a file, compared in constant time, never shown.
+//! Tokens: kept in a file or in the configuration, held as a hash, compared in constant time, never shown.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -7,58 +7,108 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 use tracing::{info, warn};
 
-/// A shared secret.
-pub struct Token(Vec<u8>);
+use crate::audit::hex;
+
+/// A shared secret, as its SHA-256. Tokens are long and random, so the hash gives nothing to guess from.
+#[derive(Clone, Eq)]
+pub struct Token([u8; 32]);
 
 impl Token {
-    /// A token of these bytes.
+    /// The token with this text.
     #[must_use]
-    pub fn new(secret: impl Into<Vec<u8>>) -> Self {
-        Self(secret.into())
+    pub fn new(secret: impl AsRef<[u8]>) -> Self {
+        let mut hash = [0; 32];
+        for (byte, of) in hash.iter_mut().zip(digest(&SHA256, secret.as_ref()).as_ref()) {
+            *byte = *of;
+        }
+        Self(hash)
     }
 
-    /// The token in this file; a missing file is made, with a random token that only its owner can read.
+    /// The token whose SHA-256 is these 64 hexadecimal digits.
+    #[must_use]
+    pub fn from_sha256(digits: &str) -> Option<Self> {
+        let mut hash = [0; 32];
+        let mut digits = digits.chars();
+        for byte in &mut hash {
+            let (high, low) = (digits.next()?.to_digit(16)?, digits.next()?.to_digit(16)?);
+            *byte = u8::try_from(high << 4 | low).ok()?;
+        }
+        digits.next().is_none().then_some(Self(hash))
+    }
+
+    /// Its SHA-256 in hexadecimal, as configuration holds it.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        hex(&self.0)
+    }
+
+    /// A new text for a token, 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn generate() -> anyhow::Result<String> {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).context("the system gives no random bytes")?;
+        Ok(hex(&random))
+    }
+
+    /// The tokens in this file: one a line, two at most, as they are or as `sha256:` and their hash. A missing file
+    /// is made, with a random token that only its owner can read.
     ///
     /// # Errors
     /// When the file cannot be read or made, or holds no usable token.
-    pub fn load_or_create(path: &Path) -> anyhow::Result<Self> {
+    pub fn load_or_create(path: &Path) -> anyhow::Result<Vec<Self>> {
         match File::open(path) {
             Ok(file) => Self::read(path, file),
-            Err(error) if error.kind() == ErrorKind::NotFound => Self::create(path),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(vec![Self::create(path)?]),
             Err(error) => Err(error).with_context(|| format!("`{}` cannot be opened", path.display())),
         }
     }
 
-    /// Whether this was presented. Takes the same time wherever a difference is.
+    /// Whether the other is the same. Takes the same time wherever a difference is.
     #[must_use]
-    pub fn is(&self, presented: &[u8]) -> bool {
-        self.0.as_slice().ct_eq(presented).into()
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.as_slice().ct_eq(&other.0).into()
     }
 
-    fn read(path: &Path, mut file: File) -> anyhow::Result<Self> {
+    fn read(path: &Path, mut file: File) -> anyhow::Result<Vec<Self>> {
         let mut text = String::new();
         file.read_to_string(&mut text).with_context(|| format!("`{}` cannot be read", path.display()))?;
-        let text = text.trim();
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         ensure!(
-            text.len() >= BYTES_MIN && text.bytes().all(|byte| byte.is_ascii_graphic()),
-            "`{}` must hold one token of at least {BYTES_MIN} printable characters",
+            (1..=LIVE_MAX).contains(&lines.len()),
+            "`{}` must hold one token, or two while one takes the place of the other",
             path.display()
         );
+        let tokens: Option<Vec<Self>> = lines.into_iter().map(Self::parse).collect();
+        let tokens = tokens.with_context(|| {
+            format!(
+                "`{}` must hold tokens of at least {BYTES_MIN} printable characters, or `sha256:` and a hash",
+                path.display()
+            )
+        })?;
         let mode = file.metadata().map_or(0, |found| found.permissions().mode());
-        if mode & 0o077 != 0 {
+        if mode & 0o077 != 0 && !text.trim().starts_with(HASHED) {
             warn!("`{}` can be read by others than its owner; `chmod 600` it", path.display());
         }
-        Ok(Self::new(text))
+        Ok(tokens)
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        match line.strip_prefix(HASHED) {
+            Some(hash) => Self::from_sha256(hash.trim()),
+            None => (line.len() >= BYTES_MIN && line.bytes().all(|byte| byte.is_ascii_graphic()))
+                .then(|| Self::new(line)),
+        }
     }
 
     fn create(path: &Path) -> anyhow::Result<Self> {
         let failed = || format!("`{}` cannot be made", path.display());
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).context("the system gives no random bytes")?;
-        let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let token = Self::generate()?;
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).with_context(failed)?;
         }
@@ -66,8 +116,14 @@ impl Token {
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(failed)?;
         writeln!(file, "{token}").with_context(failed)?;
         file.sync_all().with_context(failed)?;
-        info!("Made a token for gateways in `{}`", path.display());
+        info!("Made a token in `{}`", path.display());
         Ok(Self::new(token))
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(other)
     }
 }
 
@@ -79,6 +135,10 @@ impl fmt::Debug for Token {
 
 /// Shortest token that is accepted.
 const BYTES_MIN: usize = 16;
+/// Tokens of one file.
+const LIVE_MAX: usize = 2;
+/// Before the hash of a token that is not kept itself.
+const HASHED: &str = "sha256:";
 
 #[cfg(test)]
 mod tests {
@@ -93,24 +153,42 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.trim().len(), 64);
-        assert!(made.is(text.trim().as_bytes()));
-        assert!(Token::load_or_create(&path).unwrap().is(text.trim().as_bytes()));
+        assert_eq!(made, [Token::new(text.trim())]);
+        assert_eq!(Token::load_or_create(&path).unwrap(), made);
     }
 
     #[test]
     fn only_the_whole_token_is_accepted() {
         let token = Token::new("0123456789abcdef");
-        assert!(token.is(b"0123456789abcdef"));
+        assert!(token.is(&Token::new("0123456789abcdef")));
         for other in ["", "0123456789abcde", "0123456789abcdef0", "0123456789abcdeg"] {
-            assert!(!token.is(other.as_bytes()), "{other}");
+            assert!(!token.is(&Token::new(other)), "{other}");
         }
+        assert_eq!(Token::from_sha256(&token.sha256()), Some(token.clone()));
+        assert_eq!(Token::from_sha256(&token.sha256()[1..]), None);
+    }
+
+    #[test]
+    fn a_file_may_hold_two_tokens_and_hashes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("t");
+        let hashed = Token::new("0123456789abcdef");
+        std::fs::write(&path, format!("fedcba9876543210\n\nsha256:{}\n", hashed.sha256())).unwrap();
+        assert_eq!(Token::load_or_create(&path).unwrap(), [Token::new("fedcba9876543210"), hashed]);
     }
 
     #[test]
     fn a_short_or_empty_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t");
-        for text in ["", "\n", "short", "sixteen letters and spaces"] {
+        for text in [
+            "",
+            "\n",
+            "short",
+            "sixteen letters and spaces",
+            "sha256:00",
+            "0123456789abcdef\n0123456789abcdef\n0123456789abcdef",
+        ] {
             std::fs::write(&path, text).unwrap();
             assert!(Token::load_or_create(&path).is_err(), "{text:?}");
         }

@@ -1,4 +1,4 @@
-//! `GET /api/v1/audit`: the audit trail, oldest first.
+//! `GET /api/v1/audit`: the audit trail, oldest first; `GET /api/v1/accounts`: what became of every record.
 
 use std::sync::Arc;
 
@@ -42,6 +42,15 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
         head: head.to_string(),
     };
     Ok(Json(answer).into_response())
+}
+
+/// `GET /api/v1/accounts`: what became of every record.
+///
+/// # Errors
+/// When the store fails.
+pub async fn accounts(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    params.finish()?;
+    Ok(Json(app.store.accounts().await?).into_response())
 }
 
 #[derive(Serialize)]

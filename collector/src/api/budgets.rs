@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -14,9 +13,9 @@ use tollgate_core::budget::policy::percent;
 use tollgate_core::budget::{Amount, Unit, define};
 use tollgate_core::money::Picodollars;
 
-use super::corrections::authorize;
 use super::error::ApiError;
 use super::params::Params;
+use crate::access::Caller;
 use crate::app::{App, now_ms};
 use crate::budgets::{span, zone};
 use crate::store::{CounterState, Put, StoredBudget};
@@ -49,10 +48,9 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
 pub async fn put(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    caller: Caller,
     body: String,
 ) -> Result<Response, ApiError> {
-    authorize(&app, &headers)?;
     let value: Value = serde_json::from_str(&body)
         .map_err(|error| ApiError::parameter(format!("the body is not JSON: {error}")))?;
     let budget = define::read_one(&value, Some(&name)).map_err(|errors| {
@@ -65,7 +63,7 @@ pub async fn put(
         return Err(ApiError::parameter(text));
     }
     not_in_file(&app, &name)?;
-    let (done, all) = app.store.put_budget(budget, ACTOR.to_owned(), now_ms()).await?;
+    let (done, all) = app.store.put_budget(budget, caller.name.clone(), now_ms()).await?;
     app.budgets.replace_budgets(all);
     let done = match done {
         Put::Created => "created",
@@ -83,11 +81,10 @@ pub async fn put(
 pub async fn remove(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, ApiError> {
-    authorize(&app, &headers)?;
     not_in_file(&app, &name)?;
-    let (removed, all) = app.store.remove_budget(name.clone(), ACTOR.to_owned(), now_ms()).await?;
+    let (removed, all) = app.store.remove_budget(name.clone(), caller.name.clone(), now_ms()).await?;
     app.budgets.replace_budgets(all);
     match removed {
         true => Ok(Json(json!({ "budget": name, "result": "removed" })).into_response()),
@@ -113,10 +110,9 @@ struct TopUp {
 pub async fn top_up(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    caller: Caller,
     body: String,
 ) -> Result<Response, ApiError> {
-    authorize(&app, &headers)?;
     let asked: TopUp = serde_json::from_str(&body)
         .map_err(|error| ApiError::parameter(format!("the body is not {{\"amount\":\"5.00\"}}: {error}")))?;
     let stored = app.budgets.all().into_iter().find(|stored| stored.budget.name == name);
@@ -127,7 +123,7 @@ pub async fn top_up(
     };
     let more =
         more.ok_or_else(|| ApiError::parameter(format!("`amount` is `{}`, not an amount", asked.amount)))?;
-    let limit = app.store.top_up(name.clone(), asked.value, more, ACTOR.to_owned(), now_ms()).await?;
+    let limit = app.store.top_up(name.clone(), asked.value, more, caller.name.clone(), now_ms()).await?;
     match limit {
         Some(limit) => Ok(Json(json!({ "budget": name, "limit": shown(unit, limit) })).into_response()),
         None => Err(no_such(&name)),
@@ -141,10 +137,9 @@ pub async fn top_up(
 pub async fn release(
     State(app): State<Arc<App>>,
     Path(instance): Path<String>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, ApiError> {
-    authorize(&app, &headers)?;
-    let counters = app.store.release(instance.clone(), ACTOR.to_owned(), now_ms()).await?;
+    let counters = app.store.release(instance.clone(), caller.name.clone(), now_ms()).await?;
     Ok(Json(json!({ "instance": instance, "released_counters": counters })).into_response())
 }
 
@@ -249,8 +244,6 @@ fn time(ms: u64) -> Value {
 }
 
 const MS_PER_DAY: i128 = 86_400_000;
-/// Whom the audit trail names for a change by the API.
-const ACTOR: &str = "api";
 
 #[cfg(test)]
 mod tests {

@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -13,7 +11,8 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::params::Params;
 use super::period::Period;
-use crate::app::{App, now_ms};
+use crate::access::Caller;
+use crate::app::App;
 use crate::audit::Entry;
 use crate::reprice::{Repriced, reprice};
 use crate::store::{ClosedMonth, Closing, Month, RecordsQuery};
@@ -32,11 +31,10 @@ pub async fn preview(State(app): State<Arc<App>>, params: Params) -> Result<Resp
 /// Without the right token, for parameters that cannot be used, and when the store fails.
 pub async fn apply(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
+    caller: Caller,
     params: Params,
 ) -> Result<Response, ApiError> {
-    authorize(&app, &headers)?;
-    let entry = entry("records.reprice", "");
+    let entry = caller.entry("records.reprice", "");
     Ok(Json(run(&app, params, Some(entry)).await?).into_response())
 }
 
@@ -56,12 +54,11 @@ pub async fn months(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
 pub async fn close(
     State(app): State<Arc<App>>,
     Path(month): Path<String>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, ApiError> {
-    authorize(&app, &headers)?;
     let parsed: Month =
         month.parse().map_err(|error| ApiError::parameter(format!("`{month}` is {error}")))?;
-    match app.store.close_month(parsed, entry("month.close", &month)).await? {
+    match app.store.close_month(parsed, caller.entry("month.close", &month)).await? {
         Closing::Done => {
             let months = app.store.closed_months().await?;
             let closed = months.iter().find(|one| one.month == month).map(shown);
@@ -69,16 +66,6 @@ pub async fn close(
         }
         Closing::Already => Err(ApiError::conflict(format!("`{month}` is closed, or a later month is"))),
         Closing::NotOver => Err(ApiError::conflict(format!("`{month}` is not over yet"))),
-    }
-}
-
-fn entry(action: &str, subject: &str) -> Entry {
-    Entry {
-        time_ms: now_ms(),
-        actor: "admin".into(),
-        action: action.into(),
-        subject: subject.into(),
-        ..Entry::default()
     }
 }
 
@@ -108,18 +95,3 @@ async fn run(app: &App, mut params: Params, audit: Option<Entry>) -> Result<Repr
     let _alone = app.repricing.lock().await;
     Ok(reprice(&app.store, &app.prices.book(), query, audit).await?)
 }
-
-/// Whether a request that changes something may.
-pub(super) fn authorize(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return Err(ApiError::unauthorized());
-    };
-    let token = value.as_bytes().split_at_checked(BEARER.len());
-    let is_right = token.is_some_and(|(scheme, token)| {
-        scheme.eq_ignore_ascii_case(BEARER) && app.admin_token.as_ref().is_some_and(|right| right.is(token))
-    });
-    if is_right { Ok(()) } else { Err(ApiError::unauthorized()) }
-}
-
-const BEARER: &[u8] = b"Bearer ";

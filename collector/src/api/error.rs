@@ -1,7 +1,8 @@
 //! Errors as answers: a status, a stable code and a sentence.
 
 use axum::Json;
-use axum::http::{StatusCode, Uri};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tracing::error;
@@ -15,12 +16,18 @@ pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
+    retry_after_s: Option<u32>,
 }
 
 impl ApiError {
     /// A parameter that cannot be used.
     pub fn parameter(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_parameter", message)
+    }
+
+    /// A body that cannot be used.
+    pub fn body(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_body", message)
     }
 
     /// A body that is longer than is read.
@@ -54,20 +61,37 @@ impl ApiError {
 
     /// The collector cannot do it now; the same request may pass later.
     pub fn unavailable(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..error }
+    }
+
+    /// More is sent than can be stored; the same request passes when what waits is done.
+    #[must_use]
+    pub fn busy() -> Self {
+        let message =
+            "more is sent than can be stored at the moment; nothing of this request was, send it again";
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message);
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..error }
     }
 
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), retry_after_s: None }
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = json!({"error": {"code": self.code, "message": self.message}});
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
+
+/// Seconds that a client is asked to wait.
+const RETRY_AFTER_S: u32 = 1;
 
 impl From<NotUnderstood> for ApiError {
     fn from(error: NotUnderstood) -> Self {

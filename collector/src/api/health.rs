@@ -19,7 +19,13 @@ pub async fn alive() -> Response {
 /// `GET /readyz`: records can be stored and questions answered.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.store.ready().await {
-        Ok(()) => Json(json!({"status": "ready"})).into_response(),
+        // The configuration from before works on, so a mistake in the one on disk is told and does not stop anything.
+        Ok(()) => match app.config_error() {
+            None => Json(json!({"status": "ready"})).into_response(),
+            Some(mistakes) => {
+                Json(json!({"status": "ready", "configuration_not_used": mistakes})).into_response()
+            }
+        },
         Err(error) => {
             let body = json!({"status": "not_ready", "reason": error.to_string()});
             (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
@@ -35,6 +41,9 @@ pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
         (app.store.dropped().await, app.store.instances_seen_since(since).await)
     {
         app.metrics.set_gateways(dropped, instances);
+    }
+    if let Ok(accounts) = app.store.booked_accounts().await {
+        app.metrics.set_accounts(&accounts);
     }
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let open = accept.is_some_and(|accept| accept.contains("application/openmetrics-text"));

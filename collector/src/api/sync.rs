@@ -5,19 +5,19 @@ mod rows;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
 use axum::response::{IntoResponse, Response};
-use tollgate_core::sync::{PROTOCOL, SyncAnswer};
+use tollgate_core::sync::{PROTOCOL, RejectedRecord, SyncAnswer};
 use tracing::{debug, warn};
 
 use super::error::ApiError;
+use crate::access::Role;
 use crate::app::{App, now_ms};
-use crate::ingest::{self, Accepted, NotUnderstood};
+use crate::ingest::{self, Accepted, NotUnderstood, Refusal};
 use crate::metrics::{Metrics, SyncResult};
 
 /// Stores what a gateway sends, and answers after the commit.
@@ -31,14 +31,16 @@ pub async fn sync(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 async fn answer(app: &Arc<App>, request: Request) -> Result<SyncAnswer, (SyncResult, ApiError)> {
-    if !is_authorized(app, request.headers()) {
+    if app.access.caller(request.headers(), Role::Ingest).is_none() {
         return Err((SyncResult::Unauthorized, ApiError::unauthorized()));
     }
     let stopped = || {
         let error = ApiError::unavailable("the collector is stopping");
         (SyncResult::Failed, error)
     };
-    let _permit = app.syncs.acquire().await.map_err(|_| stopped())?;
+    // Whoever waits longer hears so, and keeps its records meanwhile.
+    let permit = tokio::time::timeout(PERMIT_WAITS, app.syncs.acquire()).await;
+    let _permit = permit.map_err(|_| (SyncResult::Busy, ApiError::busy()))?.map_err(|_| stopped())?;
     let body = read(request).await?;
     let accepted = {
         let app = Arc::clone(app);
@@ -57,29 +59,24 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<SyncAnswer, (SyncRes
     store(app, accepted).await.map_err(|error| (SyncResult::Failed, error))
 }
 
-async fn store(app: &App, accepted: Accepted) -> Result<SyncAnswer, ApiError> {
-    count_accepted(&app.metrics, &accepted);
-    let Accepted { batch, rejected, models, policy_version, counters, .. } = accepted;
-    let records = batch.len();
-    let sender = batch.sender.clone();
-    let stored = app.store.ingest(batch).await.inspect_err(|_| {
-        app.metrics.records_failed.inc_by(wide(records));
-    })?;
-    app.metrics.records_stored.inc_by(stored.stored);
-    app.metrics.records_duplicate.inc_by(stored.duplicates);
-    app.metrics.commit_seconds.observe(stored.took.as_secs_f64());
+async fn store(app: &App, mut accepted: Accepted) -> Result<SyncAnswer, ApiError> {
+    let sender = accepted.batch.sender.clone();
+    let models = accepted.models.clone();
+    let policy_version = accepted.policy_version.clone();
+    let counters = std::mem::take(&mut accepted.counters);
+    let kept = keep(app, accepted).await?;
     debug!(
         gateway = sender.gateway,
         sequence = sender.sequence,
-        stored = stored.stored,
-        duplicates = stored.duplicates,
+        stored = kept.stored,
+        duplicates = kept.duplicates,
         "Synced with gateway `{}`",
         sender.gateway
     );
-    if let Some((first, _)) = rejected.first() {
+    if let Some(first) = kept.rejected.first() {
         warn!(
             gateway = sender.gateway,
-            rejected = rejected.len(),
+            rejected = kept.rejected.len(),
             reason = first.reason,
             "Records of gateway `{}` were refused",
             sender.gateway
@@ -99,14 +96,46 @@ async fn store(app: &App, accepted: Accepted) -> Result<SyncAnswer, ApiError> {
         protocol: PROTOCOL,
         now_ms: now,
         ack: sender.sequence,
-        stored: stored.stored,
-        duplicates: stored.duplicates,
-        rejected: rejected.into_iter().map(|(record, _)| record).collect(),
+        stored: kept.stored,
+        duplicates: kept.duplicates,
+        rejected: kept.rejected,
         prices,
         unpriced: held.unpriced,
         policy: (policy_version.as_ref() != Some(&policy.version)).then_some(policy),
         grants,
     })
+}
+
+/// What became of the records of a request.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) stored: u64,
+    pub(super) duplicates: u64,
+    pub(super) rejected: Vec<RejectedRecord>,
+}
+
+/// Stores records that were accepted, and counts what became of all.
+pub(super) async fn keep(app: &App, mut accepted: Accepted) -> Result<Kept, ApiError> {
+    count_accepted(&app.metrics, &accepted);
+    let batch = std::mem::take(&mut accepted.batch);
+    let records = batch.len();
+    let stored = app.store.ingest(batch).await.inspect_err(|_| {
+        app.metrics.records_failed.inc_by(wide(records));
+    })?;
+    app.metrics.records_stored.inc_by(stored.stored);
+    app.metrics.records_duplicate.inc_by(stored.duplicates);
+    app.metrics.commit_seconds.observe(stored.took.as_secs_f64());
+    let too_late = stored.too_late.iter().map(|place| RejectedRecord {
+        index: accepted.index_of(*place),
+        reason: "older than records are kept, so it may have been counted already".into(),
+    });
+    let mut rejected: Vec<_> = too_late.collect();
+    for _ in &rejected {
+        app.metrics.count_rejected(Refusal::TooLate);
+    }
+    rejected.extend(accepted.rejected.into_iter().map(|(record, _)| record));
+    rejected.sort_by_key(|record| record.index);
+    Ok(Kept { stored: stored.stored, duplicates: stored.duplicates, rejected })
 }
 
 fn count_accepted(metrics: &Metrics, accepted: &Accepted) {
@@ -117,18 +146,9 @@ fn count_accepted(metrics: &Metrics, accepted: &Accepted) {
     }
 }
 
-fn is_authorized(app: &App, headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return false;
-    };
-    let token = value.as_bytes().split_at_checked(BEARER.len());
-    token.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case(BEARER) && app.ingest_token.is(token))
-}
-
 /// Reads a body. One that is too long is read on for a while and thrown away, so that its sender is still
 /// there to hear the answer.
-async fn read(request: Request) -> Result<Vec<u8>, (SyncResult, ApiError)> {
+pub(super) async fn read(request: Request) -> Result<Vec<u8>, (SyncResult, ApiError)> {
     let mut body = request.into_body();
     let mut bytes = Vec::new();
     let mut length = 0usize;
@@ -154,9 +174,9 @@ fn wide(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
+/// How long a request waits for its turn before its sender is asked to come again.
+const PERMIT_WAITS: Duration = Duration::from_secs(5);
 /// Longest body that is kept.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Of a longer body, this much is read before it is refused.
 const DISCARDED_BYTES_MAX: usize = 4 * BODY_BYTES_MAX;
-/// Before the token in the header.
-const BEARER: &[u8] = b"Bearer ";

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::client::{self, Ask};
 use super::output::{self, Column, ColumnKind, Format};
@@ -105,8 +106,39 @@ impl Verify {
         }
         let head = verifier.finish()?;
         output::print(&format!("the trail is whole: {} entries, head {head}", head.seq))?;
-        Ok(())
+        match self.file {
+            Some(_) => Ok(()),
+            None => accounts(&self.ask),
+        }
     }
+}
+
+/// Shows what became of every record, and fails where one is missing.
+fn accounts(ask: &Ask) -> anyhow::Result<()> {
+    let answer = client::json(&ask.get_plain("/api/v1/accounts")?)?;
+    let text = |name: &str| client::field(&answer, name);
+    let dropped = answer.get("dropped").and_then(Value::as_object).context("the answer has no accounts")?;
+    let mut parts = vec![
+        format!("stored {}", text("stored")),
+        format!("duplicate {}", text("duplicate")),
+        format!("folded {}", text("folded")),
+    ];
+    parts.extend(dropped.iter().map(|(reason, records)| format!("dropped({reason}) {records}")));
+    output::print(&format!(
+        "received {} = {}\nstored {} = kept {} + expired {}; summaries count {}, of these {} under `other`",
+        text("received"),
+        parts.join(" + "),
+        text("stored"),
+        text("kept"),
+        text("expired"),
+        text("summarised"),
+        text("under_other"),
+    ))?;
+    ensure!(
+        answer.get("balanced") == Some(&Value::Bool(true)),
+        "these accounts do not agree: a record is missing"
+    );
+    Ok(())
 }
 
 /// Hands every entry on as the collector wrote it: its bytes are what its hash covers.

@@ -1,11 +1,15 @@
 //! Asking a running collector.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::Value;
 use ureq::http::header::AUTHORIZATION;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use crate::tls;
 
 /// Which collector to ask, and what about.
 #[derive(Args, Clone, Debug)]
@@ -16,6 +20,9 @@ pub(super) struct Ask {
     /// Token to present to it
     #[arg(long, env = "TOLLGATE_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// PEM file of the authority that the collector's certificate comes from, where it is not a public one
+    #[arg(long, env = "TOLLGATE_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// How far back, such as 90m, 24h, 7d or 4w
     #[arg(long, conflicts_with = "from")]
     since: Option<String>,
@@ -51,13 +58,13 @@ pub(super) struct Ask {
 impl Ask {
     /// The answer to `GET path` with these and `more` parameters, as the collector wrote it.
     pub(super) fn get(&self, path: &str, more: &[(&str, &str)]) -> anyhow::Result<String> {
-        let request = self.agent().get(self.at(path)).query_pairs(self.parameters());
+        let request = self.agent()?.get(self.at(path)).query_pairs(self.parameters());
         self.answer(self.authorized(request.query_pairs(more.iter().copied())).call())
     }
 
     /// The answer to `GET path` with `more` parameters and none of these.
     pub(super) fn get_with(&self, path: &str, more: &[(&str, &str)]) -> anyhow::Result<String> {
-        let request = self.agent().get(self.at(path)).query_pairs(more.iter().copied());
+        let request = self.agent()?.get(self.at(path)).query_pairs(more.iter().copied());
         self.answer(self.authorized(request).call())
     }
 
@@ -69,32 +76,40 @@ impl Ask {
             request = request.header(AUTHORIZATION, format!("Bearer {token}"));
         }
         let request = request.header("content-type", "application/json").body(text)?;
-        self.answer(self.agent().run(request))
+        self.answer(self.agent()?.run(request))
     }
 
     /// The answer to `GET path` without parameters.
     pub(super) fn get_plain(&self, path: &str) -> anyhow::Result<String> {
-        self.answer(self.authorized(self.agent().get(self.at(path))).call())
+        self.answer(self.authorized(self.agent()?.get(self.at(path))).call())
     }
 
     /// The answer to `POST path` with these parameters.
     pub(super) fn post(&self, path: &str) -> anyhow::Result<String> {
-        let request = self.agent().post(self.at(path)).query_pairs(self.parameters());
+        let request = self.agent()?.post(self.at(path)).query_pairs(self.parameters());
         self.answer(self.authorized(request).send_empty())
+    }
+
+    /// The answer to `POST path` with this body.
+    pub(super) fn post_body(&self, path: &str, body: &str) -> anyhow::Result<String> {
+        self.answer(self.authorized(self.agent()?.post(self.at(path))).send(body))
     }
 
     /// The answer to `PUT path`.
     pub(super) fn put(&self, path: &str) -> anyhow::Result<String> {
-        self.answer(self.authorized(self.agent().put(self.at(path))).send_empty())
+        self.answer(self.authorized(self.agent()?.put(self.at(path))).send_empty())
     }
 
-    fn agent(&self) -> ureq::Agent {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .timeout_global(Some(WAITS))
-            .build();
-        ureq::Agent::new_with_config(config)
+    fn agent(&self) -> anyhow::Result<ureq::Agent> {
+        let mut config =
+            ureq::Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(WAITS));
+        if let Some(path) = &self.ca {
+            let roots = tls::certificates(path)?;
+            let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+            let roots = RootCerts::new_with_certs(&roots);
+            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+        }
+        Ok(ureq::Agent::new_with_config(config.build()))
     }
 
     fn at(&self, path: &str) -> String {
@@ -147,9 +162,6 @@ impl Ask {
         match error {
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
                 anyhow::anyhow!("`{url}` is not an address such as http://127.0.0.1:8088 ({error})")
-            }
-            ureq::Error::TlsRequired => {
-                anyhow::anyhow!("`{url}`: https is not spoken yet; use http, or a proxy on this machine")
             }
             error => anyhow::anyhow!(
                 "no collector answers at {url} ({error}); start one with `tollgate serve`, or name another with \

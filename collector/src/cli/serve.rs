@@ -1,5 +1,6 @@
 //! `tollgate serve`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -8,9 +9,10 @@ use tollgate_core::price::PriceBook;
 use tracing::{info, warn};
 
 use super::Failure;
+use crate::access;
 use crate::config::{Config, LogFormat};
 use crate::logging;
-use crate::prices::{self, Renewal};
+use crate::prices;
 use crate::server::{Server, stop_signal};
 
 /// Arguments of `tollgate serve`.
@@ -47,17 +49,31 @@ impl Serve {
 
 async fn serve(config: &Config, file: Option<PathBuf>, book: PriceBook) -> anyhow::Result<()> {
     let stop = stop_signal()?;
-    let server = Server::bind(config, book).await?;
+    let mut server = Server::bind(config, book).await?;
     if let Some(file) = file {
-        tokio::spawn(Renewal::new(server.prices(), file).run());
+        server.watch(file);
     }
     let address = server.address()?;
+    let scheme = if server.is_encrypted() { "https" } else { "http" };
     if !address.ip().is_loopback() {
+        warn_of(address, access::reading_is_open(config), server.is_encrypted());
+    }
+    info!(%address, data_dir = %config.data_dir.display(), "Collector listens on {scheme}://{address}");
+    server.run(stop).await
+}
+
+/// Says what others can see of a collector that other machines reach.
+fn warn_of(address: SocketAddr, reading_is_open: bool, is_encrypted: bool) {
+    if reading_is_open {
         warn!(
-            "Listening on {address}, which other machines may reach: the API shows all records to whoever asks, \
-             without a token and without encryption. Put it behind something that asks who they are"
+            "Listening on {address}, which other machines may reach: the API shows all records to whoever asks; \
+             set `access.read` to `token`"
         );
     }
-    info!(%address, data_dir = %config.data_dir.display(), "Collector listens on http://{address}");
-    server.run(stop).await
+    if !is_encrypted {
+        warn!(
+            "Listening on {address} without encryption: tokens and records can be read on the way; set \
+             `tls.certificate` and `tls.key`, or listen on loopback behind something that encrypts"
+        );
+    }
 }

@@ -140,6 +140,60 @@ impl<'t> Document<'t> {
         self.text(of, key, right)
     }
 
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<bool> {
+        let entry = of.take(key)?;
+        let value = entry.value.as_bool();
+        if value.is_none() {
+            self.wrong(of, key, &entry, "`true` or `false`");
+        }
+        value
+    }
+
+    /// A list of texts, none of them empty.
+    pub(super) fn list(
+        &mut self,
+        of: &mut Section<'t>,
+        key: &'static str,
+        right: &str,
+    ) -> Option<Vec<String>> {
+        let entry = of.take(key)?;
+        let text = |item: &Spanned<DeValue<'t>>| {
+            item.get_ref().as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let list =
+            entry.value.as_array().and_then(|items| items.iter().map(text).collect::<Option<Vec<_>>>());
+        if list.is_none() {
+            self.wrong(of, key, &entry, right);
+        }
+        list
+    }
+
+    /// The tables `[key.NAME]` of a section, by their names.
+    pub(super) fn named(&mut self, of: &mut Section<'t>, key: &'static str) -> Vec<(String, Section<'t>)> {
+        let Some(entry) = of.take(key) else { return Vec::new() };
+        let DeValue::Table(table) = entry.value else {
+            self.wrong(of, key, &entry, &format!("tables `[{}{key}.NAME]`", of.prefix));
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for (name, item) in table {
+            let line = self.line(name.span().start);
+            let name = name.into_inner().into_owned();
+            let prefix = format!("{}{key}.{name}.", of.prefix);
+            match item.into_inner() {
+                DeValue::Table(table) => {
+                    sections.push((name, Section { line, ..self.table(prefix, table) }));
+                }
+                other => self.errors.push(ConfigError {
+                    line: Some(line),
+                    message: format!("`{}{key}.{name}` is `{}`, not a table", of.prefix, rendered(&other)),
+                }),
+            }
+        }
+        sections
+    }
+
     /// A whole number above zero.
     pub(super) fn count(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<u64> {
         let entry = of.take(key)?;

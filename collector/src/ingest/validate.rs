@@ -21,6 +21,8 @@ pub struct Refused {
 pub enum Refusal {
     /// It is not JSON of a record.
     Malformed,
+    /// It is older than records are kept.
+    TooLate,
     /// Its id is not a UUID.
     Id,
     /// Its time is missing or beyond the calendar.
@@ -39,6 +41,7 @@ impl Refusal {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
+            Self::TooLate => "too_late",
             Self::Id => "id",
             Self::Time => "time",
             Self::Text => "text",

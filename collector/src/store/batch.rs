@@ -14,6 +14,8 @@ use super::sums::Sums;
 pub struct Batch {
     /// Who sends it.
     pub sender: Sender,
+    /// Records of the request that were refused before they came here, by reason.
+    pub rejected: BTreeMap<&'static str, u64>,
     pub(super) rows: Vec<RecordRow>,
 }
 
@@ -49,7 +51,7 @@ impl Batch {
     /// An empty batch of this sender.
     #[must_use]
     pub fn new(sender: Sender) -> Self {
-        Self { sender, rows: Vec::new() }
+        Self { sender, ..Self::default() }
     }
 
     /// Adds a record.

@@ -140,6 +140,26 @@ impl Dims {
         (!value.is_empty()).then_some(value)
     }
 
+    /// The same with `other` in place of all that a caller chooses.
+    #[must_use]
+    pub fn other(&self) -> Self {
+        let other = || OTHER.to_owned();
+        Self {
+            gateway: self.gateway.clone(),
+            agent: other(),
+            team: other(),
+            feature: other(),
+            environment: other(),
+            attribution_source: self.attribution_source.clone(),
+            key_id: String::new(),
+            provider: self.provider.clone(),
+            operation: self.operation.clone(),
+            request_model: other(),
+            response_model: String::new(),
+            service_tier: String::new(),
+        }
+    }
+
     /// Writes these dimensions and gives their id.
     pub(super) fn insert(&self, connection: &Connection) -> Result<i64, StoreError> {
         let mut statement = connection.prepare_cached(
@@ -243,3 +263,6 @@ impl Filters {
         })
     }
 }
+
+/// Stands for what has no row of its own.
+const OTHER: &str = "other";

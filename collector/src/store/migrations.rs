@@ -14,6 +14,23 @@ pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 
 /// Brings a database up to `target`, which a test may choose lower than the newest.
 pub(crate) fn migrate_to(connection: &mut Connection, target: usize) -> Result<(), StoreError> {
+    let found = found(connection)?;
+    for (version, sql) in MIGRATIONS.iter().filter(|(version, _)| (found + 1..=target).contains(version)) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(sql)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(*version).unwrap_or(i64::MAX))?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Whether a file is a database of Tollgate's that this version can read.
+pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
+    if found(connection)? == 0 { Err(StoreError::NotOurs) } else { Ok(()) }
+}
+
+fn found(connection: &Connection) -> Result<usize, StoreError> {
     let found = version(connection)?;
     if found > newest() {
         return Err(StoreError::NewerSchema { found, newest: newest() });
@@ -23,14 +40,7 @@ pub(crate) fn migrate_to(connection: &mut Connection, target: usize) -> Result<(
     if marked != APPLICATION_ID && (marked != 0 || tables > 0) {
         return Err(StoreError::NotOurs);
     }
-    for (version, sql) in MIGRATIONS.iter().filter(|(version, _)| (found + 1..=target).contains(version)) {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(sql)?;
-        transaction.pragma_update(None, "user_version", i64::try_from(*version).unwrap_or(i64::MAX))?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.commit()?;
-    }
-    Ok(())
+    Ok(found)
 }
 
 fn version(connection: &Connection) -> Result<usize, StoreError> {
@@ -48,6 +58,7 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (1, include_str!("migrations/0001_records_and_rollups.sql")),
     (2, include_str!("migrations/0002_adjustments.sql")),
     (3, include_str!("migrations/0003_audit.sql")),
+    (4, include_str!("migrations/0004_record_accounts.sql")),
     (10, include_str!("migrations/0010_budgets.sql")),
 ];
 
@@ -79,6 +90,8 @@ mod tests {
                 connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
             assert_eq!(rows, 1, "{table}");
         }
+        let booked = crate::store::accounts::booked(&connection, vec![]).unwrap();
+        assert_eq!((booked.received, booked.stored), (1, 1), "what was stored before is accounted for");
     }
 
     #[test]

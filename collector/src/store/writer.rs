@@ -4,6 +4,8 @@
 //! gateways, and answers each after the commit.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::functions::FunctionFlags;
@@ -12,19 +14,24 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use super::StoreError;
+use super::accounts::{self, Booking};
 use super::adjust;
 use super::batch::{Batch, RecordRow, Sender};
+use super::bound::HourRows;
 use super::dims::Dims;
 use super::months;
+use super::retention;
 use super::sums::Sums;
 
 /// What became of a batch.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Stored {
     /// Records that are new.
     pub stored: u64,
     /// Records that were there before, or twice in the batch.
     pub duplicates: u64,
+    /// Records that are too old to be taken, by their place in the batch.
+    pub too_late: Vec<usize>,
     /// How long the transaction took that carried the batch.
     pub took: Duration,
 }
@@ -43,12 +50,14 @@ pub(super) enum Job {
 pub(super) struct Writer {
     connection: Connection,
     dims: HashMap<Dims, i64>,
+    rows_per_hour: Arc<AtomicU64>,
+    hour_rows: HourRows,
     last_write_failed: bool,
 }
 
 impl Writer {
     /// A writer on a migrated connection.
-    pub(super) fn new(connection: Connection) -> Result<Self, StoreError> {
+    pub(super) fn new(connection: Connection, rows_per_hour: Arc<AtomicU64>) -> Result<Self, StoreError> {
         connection.create_scalar_function(
             "sums_add",
             2,
@@ -60,7 +69,13 @@ impl Writer {
                 Ok(sums.encode())
             },
         )?;
-        let mut writer = Self { connection, dims: HashMap::new(), last_write_failed: false };
+        let mut writer = Self {
+            connection,
+            dims: HashMap::new(),
+            rows_per_hour,
+            hour_rows: HourRows::default(),
+            last_write_failed: false,
+        };
         writer.load_dims()?;
         Ok(writer)
     }
@@ -89,6 +104,7 @@ impl Writer {
         self.last_write_failed = stored.is_err();
         if stored.is_err() {
             // Dimensions that the lost transaction had written have no id any more.
+            self.hour_rows.clear();
             self.load_dims()?;
         }
         let took = started.elapsed();
@@ -153,33 +169,23 @@ impl Writer {
     }
 
     fn transact(&mut self, batches: &[Batch]) -> Result<Vec<Stored>, StoreError> {
+        let most = self.rows_per_hour.load(Ordering::Relaxed);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let end_hour = months::end_hour(&transaction)?;
-        let mut rollups = Rollups::default();
-        let mut all = Vec::with_capacity(batches.len());
-        for batch in batches {
-            let mut stored = Stored::default();
-            for row in &batch.rows {
-                let dims = intern(&transaction, &mut self.dims, &row.dims)?;
-                if insert(&transaction, row, dims)? {
-                    let mut hour = row.time_ms.div_euclid(MS_PER_HOUR);
-                    if hour < end_hour {
-                        let now_ms = batch.sender.received_ms;
-                        hour = adjust::open_hour(end_hour, now_ms);
-                        adjust::note_late(&transaction, row.id, dims, &row.sums, hour, now_ms)?;
-                    }
-                    rollups.add(hour, row, dims)?;
-                    stored.stored = stored.stored.saturating_add(1);
-                } else {
-                    stored.duplicates = stored.duplicates.saturating_add(1);
-                }
-            }
-            note_sender(&transaction, &batch.sender)?;
-            all.push(stored);
-        }
-        rollups.write(&transaction)?;
+        let mut work = Work {
+            transaction: &transaction,
+            end_hour: months::end_hour(&transaction)?,
+            horizon_ms: retention::horizon(&transaction)?,
+            most,
+            dims: &mut self.dims,
+            hour_rows: &mut self.hour_rows,
+            rollups: Rollups::default(),
+            booking: Booking::default(),
+        };
+        let stored = batches.iter().map(|batch| work.take(batch)).collect::<Result<_, _>>()?;
+        work.rollups.write(&transaction)?;
+        work.booking.write(&transaction)?;
         transaction.commit()?;
-        Ok(all)
+        Ok(stored)
     }
 
     /// Takes the write lock; after a failed write, writes and flushes too, as only that shows that it works again.
@@ -208,6 +214,77 @@ impl Writer {
 }
 
 type Waiting = (Batch, oneshot::Sender<Result<Stored, StoreError>>);
+
+/// A transaction of batches under way.
+struct Work<'w> {
+    transaction: &'w Transaction<'w>,
+    end_hour: i64,
+    horizon_ms: i64,
+    most: u64,
+    dims: &'w mut HashMap<Dims, i64>,
+    hour_rows: &'w mut HourRows,
+    rollups: Rollups,
+    booking: Booking,
+}
+
+impl Work<'_> {
+    fn take(&mut self, batch: &Batch) -> Result<Stored, StoreError> {
+        let mut stored = Stored::default();
+        for (at, row) in batch.rows.iter().enumerate() {
+            if row.time_ms < self.horizon_ms && !retention::is_kept(self.transaction, row.id)? {
+                stored.too_late.push(at);
+            } else if self.keep(row, batch.sender.received_ms)? {
+                stored.stored = stored.stored.saturating_add(1);
+            } else {
+                stored.duplicates = stored.duplicates.saturating_add(1);
+            }
+        }
+        note_sender(self.transaction, &batch.sender)?;
+        let count = |records: usize| u64::try_from(records).unwrap_or(u64::MAX);
+        let mut received = count(batch.rows.len());
+        for (reason, records) in &batch.rejected {
+            self.booking.add(reason, *records);
+            received = received.saturating_add(*records);
+        }
+        self.booking.add(accounts::RECEIVED, received);
+        self.booking.add(accounts::STORED, stored.stored);
+        self.booking.add(accounts::DUPLICATE, stored.duplicates);
+        self.booking.add(accounts::TOO_LATE, count(stored.too_late.len()));
+        Ok(stored)
+    }
+
+    /// Stores a record and adds it to the rollups, unless it was there.
+    fn keep(&mut self, row: &RecordRow, now_ms: u64) -> Result<bool, StoreError> {
+        let hour = row.time_ms.div_euclid(MS_PER_HOUR);
+        let is_late = hour < self.end_hour;
+        let hour = if is_late { adjust::open_hour(self.end_hour, now_ms) } else { hour };
+        let (dims, is_other) = self.dims_in(hour, &row.dims)?;
+        if !insert(self.transaction, row, dims)? {
+            return Ok(false);
+        }
+        if is_late {
+            adjust::note_late(self.transaction, row.id, dims, &row.sums, hour, now_ms)?;
+        }
+        self.booking.add(accounts::UNDER_OTHER, u64::from(is_other));
+        self.rollups.add(hour, row, dims)?;
+        Ok(true)
+    }
+
+    /// The id under which this hour counts these dimensions: their own while there is room for rows, else that of
+    /// `other`, which is said.
+    fn dims_in(&mut self, hour: i64, dims: &Dims) -> Result<(i64, bool), StoreError> {
+        // Names that nobody had before are not even interned beyond the bound.
+        let known = self.dims.get(dims).copied();
+        if self.hour_rows.admit(self.transaction, hour, known, self.most)? {
+            let id = intern(self.transaction, self.dims, dims)?;
+            self.hour_rows.note(hour, id);
+            return Ok((id, false));
+        }
+        let id = intern(self.transaction, self.dims, &dims.other())?;
+        self.hour_rows.note(hour, id);
+        Ok((id, true))
+    }
+}
 
 /// What a transaction adds to the rollups, one row for each key, in the order of the tables.
 #[derive(Default)]
@@ -286,6 +363,9 @@ fn insert(transaction: &Transaction<'_>, row: &RecordRow, dims: i64) -> Result<b
 
 /// Keeps when this instance was last seen, and its newest drop totals: an older request changes nothing.
 fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<(), StoreError> {
+    if sender.gateway.is_empty() {
+        return Ok(()); // an import
+    }
     let newest = transaction
         .prepare_cached(
             "INSERT INTO gateway_instances (gateway, instance, sequence, price_version, first_seen_ms, last_seen_ms)

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test binary uses a part of it
 
+pub mod process;
+
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
@@ -15,6 +17,7 @@ pub const START_MS: u64 = 1_795_170_600_000;
 pub struct Answer {
     pub status: u16,
     pub content_type: String,
+    pub retry_after: Option<String>,
     pub text: String,
 }
 
@@ -48,6 +51,24 @@ impl Client {
             request = request.header("authorization", value);
         }
         answer(request.send(body))
+    }
+
+    /// A `POST` with a body.
+    pub fn post(&self, path: &str, token: &str, body: &str) -> Answer {
+        let request = agent().post(self.url(path)).header("authorization", format!("Bearer {token}"));
+        answer(request.send(body))
+    }
+
+    /// A `GET` with a token.
+    pub fn get_as(&self, path: &str, token: &str) -> Answer {
+        answer(agent().get(self.url(path)).header("authorization", format!("Bearer {token}")).call())
+    }
+
+    /// Sends a message to a collector that may be gone: its answer, if one came.
+    pub fn try_sync(&self, message: &Value) -> Option<Value> {
+        let request = agent().post(self.url("/v1/sync")).header("authorization", format!("Bearer {TOKEN}"));
+        let mut response = request.send(message.to_string()).ok().filter(|answer| answer.status() == 200)?;
+        serde_json::from_str(&response.body_mut().read_to_string().ok()?).ok()
     }
 
     /// A request that changes something, with the token of changes or without one.
@@ -101,7 +122,9 @@ fn agent() -> ureq::Agent {
 fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
     let mut response = response.unwrap();
     let content_type = response.headers().get("content-type");
+    let retry_after = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
     Answer {
+        retry_after,
         status: response.status().as_u16(),
         content_type: content_type.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default(),
         text: response.body_mut().read_to_string().unwrap(),

@@ -1,0 +1,236 @@
+//! Access: which token allows what, and the guard before every route.
+//!
+//! Roles are `ingest` (gateways), `read`, `write` and `admin`; `admin` may do what `write` may, and `write` what
+//! `read` may. Tokens are held as SHA-256 hashes and compared in constant time, all of them at every request.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::api::error::ApiError;
+use crate::app::{App, now_ms};
+use crate::audit::Entry;
+use crate::config::{Config, Reading};
+use crate::token::Token;
+
+/// What a token allows.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, clap::ValueEnum)]
+pub enum Role {
+    /// Reporting usage, as gateways do.
+    Ingest,
+    /// Reading everything that is kept.
+    Read,
+    /// Changing what is kept: corrections, reviews, imports.
+    Write,
+    /// Also what binds others: closing months, releasing.
+    Admin,
+}
+
+/// Who makes a request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Caller {
+    /// Name of the token; `anyone` where none is needed.
+    pub name: String,
+}
+
+/// All tokens that are valid now.
+#[derive(Debug, Default)]
+pub struct Access {
+    keys: RwLock<Arc<Keys>>,
+}
+
+#[derive(Debug, Default)]
+struct Keys {
+    reading_is_open: bool,
+    keys: Vec<(Role, String, Token)>,
+}
+
+impl Access {
+    /// The tokens of a configuration; a missing file of one is made.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or holds no usable token.
+    pub fn load(config: &Config) -> anyhow::Result<Self> {
+        let access = Self::default();
+        access.reload(config)?;
+        Ok(access)
+    }
+
+    /// Takes the tokens of this configuration instead.
+    ///
+    /// # Errors
+    /// As [`Access::load`]; the tokens from before stay.
+    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
+        let mut keys = Keys { reading_is_open: reading_is_open(config), keys: Vec::new() };
+        for (role, name, file) in [
+            (Role::Ingest, "ingest", &config.ingest.token_file),
+            (Role::Admin, "admin", &config.admin_token_file),
+        ] {
+            let tokens = Token::load_or_create(file)?;
+            keys.keys.extend(tokens.into_iter().map(|token| (role, name.to_owned(), token)));
+        }
+        let named = config.access.tokens.iter();
+        keys.keys.extend(named.map(|one| (one.role, one.name.clone(), one.token.clone())));
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        Ok(())
+    }
+
+    /// Who presents these headers, if that allows what `role` may.
+    #[must_use]
+    pub fn caller(&self, headers: &HeaderMap, role: Role) -> Option<Caller> {
+        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
+        let found = bearer(headers).and_then(|token| keys.find(token, role));
+        let anyone = || Caller { name: "anyone".into() };
+        found.or_else(|| (role == Role::Read && keys.reading_is_open).then(anyone))
+    }
+}
+
+impl Keys {
+    fn find(&self, presented: &[u8], role: Role) -> Option<Caller> {
+        let presented = Token::new(presented);
+        let mut found = None;
+        // Every token is compared, so that the time tells nothing about where one stands.
+        for (theirs, name, token) in &self.keys {
+            if token.is(&presented) && theirs.allows(role) {
+                found = Some(Caller { name: name.clone() });
+            }
+        }
+        found
+    }
+}
+
+impl Role {
+    /// Whether who has this role may do what `other` may.
+    #[must_use]
+    pub fn allows(self, other: Self) -> bool {
+        self == other || (self > other && other != Self::Ingest)
+    }
+}
+
+impl Caller {
+    /// An entry of the audit trail about what this caller does now.
+    #[must_use]
+    pub fn entry(&self, action: &str, subject: &str) -> Entry {
+        Entry {
+            time_ms: now_ms(),
+            actor: self.name.clone(),
+            action: action.into(),
+            subject: subject.into(),
+            ..Entry::default()
+        }
+    }
+}
+
+/// Whether nobody needs a token to read.
+#[must_use]
+pub fn reading_is_open(config: &Config) -> bool {
+    match config.access.read {
+        Some(reading) => reading == Reading::Open,
+        None => config.listen.ip().is_loopback(),
+    }
+}
+
+/// Lets a request pass whose token allows this role, and notes who it is for the handler.
+pub async fn guard(
+    State((app, role)): State<(Arc<App>, Role)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match app.access.caller(request.headers(), role) {
+        Some(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        None => ApiError::unauthorized().into_response(),
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(ApiError::unauthorized)
+    }
+}
+
+/// The token of a request that has exactly one.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, token) = value.as_bytes().split_at_checked(BEARER.len())?;
+    scheme.eq_ignore_ascii_case(BEARER).then_some(token)
+}
+
+/// Before the token in the header.
+const BEARER: &[u8] = b"Bearer ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(read: &str) -> (Access, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let hash = |token: &str| Token::new(token).sha256();
+        let text = format!(
+            "data_dir = '{}'\n[access]\nread = '{read}'\n\
+             [[access.tokens]]\nrole = 'read'\nname = 'bi'\nsha256 = '{}'\n\
+             [[access.tokens]]\nrole = 'read'\nname = 'bi'\nsha256 = '{}'\n\
+             [[access.tokens]]\nrole = 'write'\nname = 'ops'\nsha256 = '{}'\n",
+            dir.path().display(),
+            hash("read-old"),
+            hash("read-new"),
+            hash("write-token")
+        );
+        (Access::load(&Config::parse("t", &text).unwrap()).unwrap(), dir)
+    }
+
+    fn ask(access: &Access, token: &str, role: Role) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("bearer {token}").parse().unwrap());
+        access.caller(&headers, role).map(|caller| caller.name)
+    }
+
+    #[test]
+    fn a_token_allows_its_role_and_those_below_and_two_of_a_name_are_live() {
+        let (access, dir) = access("token");
+        let admin = std::fs::read_to_string(dir.path().join("admin.token")).unwrap();
+        let ingest = std::fs::read_to_string(dir.path().join("ingest.token")).unwrap();
+        for (token, allowed) in [
+            ("read-old", &[Role::Read][..]),
+            ("read-new", &[Role::Read]),
+            ("write-token", &[Role::Read, Role::Write]),
+            (admin.trim(), &[Role::Read, Role::Write, Role::Admin]),
+            (ingest.trim(), &[Role::Ingest]),
+            ("nothing", &[]),
+        ] {
+            for role in [Role::Ingest, Role::Read, Role::Write, Role::Admin] {
+                assert_eq!(ask(&access, token, role).is_some(), allowed.contains(&role), "{token} {role:?}");
+            }
+        }
+        assert_eq!(ask(&access, "write-token", Role::Read).unwrap(), "ops");
+        assert_eq!(access.caller(&HeaderMap::new(), Role::Read), None);
+    }
+
+    #[test]
+    fn where_reading_is_open_nothing_else_is() {
+        let (access, _dir) = access("open");
+        assert!(access.caller(&HeaderMap::new(), Role::Read).is_some());
+        assert!(ask(&access, "wrong", Role::Read).is_some());
+        for role in [Role::Ingest, Role::Write, Role::Admin] {
+            assert_eq!(access.caller(&HeaderMap::new(), role), None);
+        }
+    }
+
+    #[test]
+    fn reading_needs_a_token_where_other_machines_reach_the_collector() {
+        for (listen, open) in [("127.0.0.1:1", true), ("[::1]:1", true), ("0.0.0.0:1", false)] {
+            let config = Config::parse("t", &format!("listen = '{listen}'")).unwrap();
+            assert_eq!(reading_is_open(&config), open, "{listen}");
+        }
+    }
+}

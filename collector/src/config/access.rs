@@ -1,0 +1,98 @@
+//! `[access]` and `[tls]`: who may ask what, and over what.
+
+use std::path::PathBuf;
+
+use super::document::{Document, Section};
+use crate::access::Role;
+use crate::token::Token;
+
+/// `[access]`: who may read, and further tokens.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AccessConfig {
+    /// Whether reading needs a token; not set, it does where other machines can reach the collector.
+    pub read: Option<Reading>,
+    /// Further tokens, by their hashes.
+    pub tokens: Vec<NamedToken>,
+}
+
+/// Who may read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub enum Reading {
+    /// Whoever reaches the collector.
+    Open,
+    /// Who presents a token of any role but `ingest`.
+    Token,
+}
+
+/// A token of the configuration.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NamedToken {
+    /// What it allows.
+    pub role: Role,
+    /// Whose it is, for the audit trail.
+    pub name: String,
+    /// The token.
+    pub token: Token,
+}
+
+/// `[tls]`: the server's certificate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TlsConfig {
+    /// PEM file of the certificate and those above it.
+    pub certificate: PathBuf,
+    /// PEM file of its key.
+    pub key: PathBuf,
+    /// PEM file of the authorities that clients' certificates must come from; without it clients need none.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Reads `[access]`.
+pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> AccessConfig {
+    let mut section = document.section(root, "access");
+    let read = document.choice(&mut section, "read");
+    let mut tokens: Vec<NamedToken> = Vec::new();
+    for mut table in document.tables(&mut section, "tokens") {
+        let role: Option<Role> = document.choice(&mut table, "role");
+        let name = document.needed(&mut table, "name", "whose token it is, such as `grafana`");
+        let hash = document.needed(&mut table, "sha256", "what `tollgate token` printed");
+        let token = hash.as_deref().and_then(Token::from_sha256);
+        if hash.is_some() && token.is_none() {
+            let message = format!("`{}.sha256` is not 64 hexadecimal digits", table.name());
+            document.at(&table, &message);
+        }
+        if role.is_none() && hash.is_some() {
+            let message = format!("`{}` needs a `role`: `ingest`, `read`, `write` or `admin`", table.name());
+            document.at(&table, &message);
+        }
+        if let (Some(role), Some(name), Some(token)) = (role, name, token) {
+            let live = tokens.iter().filter(|one| one.role == role && one.name == name).count();
+            if live >= LIVE_MAX {
+                let message = format!(
+                    "`{}`: `{name}` has more than {LIVE_MAX} tokens of this role; take out the oldest",
+                    table.name()
+                );
+                document.at(&table, &message);
+            }
+            tokens.push(NamedToken { role, name, token });
+        }
+        document.finish(table);
+    }
+    document.finish(section);
+    AccessConfig { read, tokens }
+}
+
+/// Reads `[tls]`.
+pub(super) fn read_tls<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> Option<TlsConfig> {
+    let mut section = document.section(root, "tls");
+    let certificate = document.path(&mut section, "certificate");
+    let key = document.path(&mut section, "key");
+    let client_ca = document.path(&mut section, "client_ca");
+    if certificate.is_some() != key.is_some() || (client_ca.is_some() && certificate.is_none()) {
+        document.at(&section, "`tls` needs both `certificate` and `key`");
+    }
+    document.finish(section);
+    Some(TlsConfig { certificate: certificate?, key: key?, client_ca })
+}
+
+/// Tokens of one name and role that may be live at a time: the one in use and the one that follows it.
+const LIVE_MAX: usize = 2;

@@ -1,0 +1,58 @@
+//! What the collector does by itself, at its own pace: removing records by age, and telling the audit trail's head.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{error, info};
+
+use crate::app::{App, now_ms};
+
+/// Keeps house until the collector ends.
+pub async fn run(app: Arc<App>) {
+    let mut head_told_on = None;
+    loop {
+        expire(&app).await;
+        let today = now_ms() / MS_PER_DAY;
+        if head_told_on != Some(today) && tell_head(&app).await {
+            head_told_on = Some(today);
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Removes records that are older than the configuration keeps them, a few at a time.
+pub async fn expire(app: &App) {
+    let Some(days) = app.config().retention.records_days else { return };
+    let mut removed = 0usize;
+    loop {
+        match app.store.expire(now_ms(), days.saturating_mul(MS_PER_DAY)).await {
+            Ok(0) => break,
+            Ok(some) => removed = removed.saturating_add(some),
+            Err(error) => {
+                error!(%error, "Old records could not be removed; it is tried again");
+                break;
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    if removed > 0 {
+        info!(removed, "Removed {removed} records that were older than {days} days; summaries stay");
+    }
+}
+
+/// Writes the head of the audit trail to the log, where it can be kept apart from the database.
+async fn tell_head(app: &App) -> bool {
+    match app.store.audit_head().await {
+        Ok(head) => {
+            info!(audit.head = %head, "Head of the audit trail: {head}");
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(60);
+/// Between two transactions that remove, so that gateways come first.
+const PAUSE: Duration = Duration::from_millis(20);
+const MS_PER_DAY: u64 = 86_400_000;

@@ -1,0 +1,221 @@
+//! A changed configuration is taken while the collector runs: at SIGHUP, and when a file of it changes.
+//!
+//! All or nothing: a file with a mistake changes nothing, and is reported in the log, in `/metrics` and in `/readyz`.
+//! What was taken leaves an entry in the audit trail.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tollgate_core::price::PriceBook;
+use tracing::{error, info, warn};
+
+use crate::access::Access;
+use crate::app::{App, now_ms};
+use crate::audit::{Entry, hex};
+use crate::config::Config;
+use crate::prices::book;
+use crate::tls::Certificates;
+
+/// Watches the configuration's files.
+#[derive(Debug)]
+pub struct Reload {
+    app: Arc<App>,
+    certificates: Option<Arc<Certificates>>,
+    file: PathBuf,
+    seen: Vec<Seen>,
+    hash: String,
+    /// Without the signal there is still the watch.
+    hangup: Option<Signal>,
+}
+
+/// What a change of a file changes.
+type Seen = (PathBuf, Option<SystemTime>, u64);
+
+impl Reload {
+    /// Watches `file`, which the collector was started with, and what it names. From here SIGHUP ends nothing.
+    #[must_use]
+    pub fn new(app: Arc<App>, certificates: Option<Arc<Certificates>>, file: PathBuf) -> Self {
+        let seen = seen(&file, &app.config());
+        let hash = content_hash(&file);
+        Self { app, certificates, file, seen, hash, hangup: signal(SignalKind::hangup()).ok() }
+    }
+
+    /// Notes the configuration that the collector started with in the audit trail, then looks again and again.
+    pub async fn run(mut self) {
+        self.audit("configuration.start", None).await;
+        loop {
+            let asked = async {
+                match &mut self.hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = asked => self.take().await,
+                () = tokio::time::sleep(EVERY) => self.look().await,
+            }
+        }
+    }
+
+    /// Reads again if something changed.
+    pub async fn look(&mut self) {
+        if seen(&self.file, &self.app.config()) != self.seen {
+            self.take().await;
+        }
+    }
+
+    /// Reads again, and takes what is good.
+    pub async fn take(&mut self) {
+        self.seen = seen(&self.file, &self.app.config());
+        let name = self.file.display().to_string();
+        let read = self.read(&name);
+        self.app.metrics.count_reload(read.is_ok());
+        match read {
+            Ok((config, book)) => {
+                self.put_budgets(&config).await;
+                self.put(config, book);
+                // What it names may be other files now.
+                self.seen = seen(&self.file, &self.app.config());
+                let before = std::mem::replace(&mut self.hash, content_hash(&self.file));
+                self.audit("configuration.reload", Some(before)).await;
+                info!("Took the configuration of `{name}`");
+            }
+            Err(mistakes) => {
+                error!("The changed configuration is not used, the one from before stays: {mistakes}");
+                self.app.set_config_error(Some(mistakes));
+            }
+        }
+    }
+
+    fn read(&self, name: &str) -> Result<(Config, PriceBook), String> {
+        let config = Config::load(&self.file).map_err(|errors| errors.to_string())?;
+        let book = book(name, &config.prices).map_err(|errors| errors.join("; "))?;
+        // Looked at first, so that tokens and certificates change together.
+        Access::load(&config).map_err(|error| format!("{error:#}"))?;
+        if let (Some(certificates), Some(tls)) = (&self.certificates, &config.tls) {
+            certificates.reload(tls).map_err(|error| format!("{error:#}"))?;
+        }
+        self.app.access.reload(&config).map_err(|error| format!("{error:#}"))?;
+        Ok((config, book))
+    }
+
+    /// Budgets live in the store; what is spent of them stays. When it fails, those from before hold.
+    async fn put_budgets(&self, config: &Config) {
+        match self.app.store.configure_budgets(config.budgets.budgets.clone(), now_ms()).await {
+            Ok(budgets) => self.app.budgets.replace(budgets, config.budgets.registered.clone()),
+            Err(error) => error!(%error, "The changed budgets could not be stored, those from before stay"),
+        }
+    }
+
+    fn put(&self, config: Config, book: PriceBook) {
+        let before = self.app.config();
+        if book.version() != self.app.prices.book().version() {
+            info!(
+                price.version = book.version(),
+                "Prices have changed; gateways get them with their next sync"
+            );
+        }
+        for (key, same) in [
+            ("listen", before.listen == config.listen),
+            ("data_dir", before.data_dir == config.data_dir),
+            ("log", before.log == config.log),
+            ("tls", before.tls.is_some() == config.tls.is_some()),
+        ] {
+            if !same {
+                warn!("`{key}` has changed; that holds from the next start on");
+            }
+        }
+        self.app.prices.replace(book, config.prices.unpriced);
+        self.app.store.set_rows_per_hour(config.rollups.rows_per_hour);
+        self.app.set_config(config);
+    }
+
+    async fn audit(&self, action: &str, before: Option<String>) {
+        let held = self.app.prices.held();
+        let entry = Entry {
+            time_ms: now_ms(),
+            actor: "collector".into(),
+            action: action.into(),
+            subject: self.file.display().to_string(),
+            before: before.map(|hash| json!({"sha256": hash})),
+            after: Some(json!({"sha256": self.hash, "price_version": held.book.version()})),
+        };
+        if let Err(error) = self.app.store.audit(entry).await {
+            error!(%error, "The configuration's change is missing in the audit trail");
+        }
+    }
+}
+
+/// SHA-256 of a file; empty when it cannot be read.
+fn content_hash(file: &Path) -> String {
+    let hash = |bytes: Vec<u8>| hex(ring::digest::digest(&ring::digest::SHA256, &bytes).as_ref());
+    std::fs::read(file).map_or_else(|_| String::new(), hash)
+}
+
+/// The files of a configuration, as they are now.
+fn seen(file: &Path, config: &Config) -> Vec<Seen> {
+    let mut paths = vec![file.to_owned(), config.ingest.token_file.clone(), config.admin_token_file.clone()];
+    if let Some(tls) = &config.tls {
+        paths.extend([tls.certificate.clone(), tls.key.clone()]);
+        paths.extend(tls.client_ca.clone());
+    }
+    if let Some(entries) = config.prices.dir.as_ref().and_then(|dir| std::fs::read_dir(dir).ok()) {
+        paths.extend(entries.flatten().map(|entry| entry.path()));
+    }
+    paths.sort();
+    let state = |path: PathBuf| {
+        let metadata = path.metadata().ok();
+        let length = metadata.as_ref().map_or(0, std::fs::Metadata::len);
+        (path, metadata.and_then(|metadata| metadata.modified().ok()), length)
+    };
+    paths.into_iter().map(state).collect()
+}
+
+/// How often files are looked at.
+const EVERY: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prices::Prices;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn a_good_file_is_taken_as_a_whole_and_a_bad_one_changes_nothing_and_is_reported() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tollgate.toml");
+        let data = format!("data_dir = '{}/data'\n", dir.path().display());
+        let write = |text: &str| std::fs::write(&file, format!("{data}{text}")).unwrap();
+        write("");
+        let config = Config::load(&file).unwrap();
+        let prices = Arc::new(Prices::new(book("t", &config.prices).unwrap(), Default::default()));
+        let access = Access::load(&config).unwrap();
+        let store = Store::open(&config.data_dir).unwrap();
+        let app = Arc::new(App::new(config, store, prices, access));
+        let before = app.prices.book().version().to_owned();
+        let mut reload = Reload::new(Arc::clone(&app), None, file.clone());
+
+        write(
+            "[retention]\nrecords_days = 30\n[[prices.override]]\nprovider = 'openai'\nmodel = 'm'\ntokens = { input = 'x' }\n",
+        );
+        reload.look().await;
+        assert_eq!(app.prices.book().version(), before, "a mistake changes nothing");
+        assert_eq!(app.config().retention.records_days, None);
+        assert!(app.config_error().unwrap().contains("prices.override"));
+        assert!(app.metrics.prometheus().contains("tollgate_collector_config_good 0"));
+
+        write(
+            "[retention]\nrecords_days = 30\n[[prices.override]]\nprovider = 'openai'\nmodel = 'm'\ntokens = { input = '12' }\n",
+        );
+        reload.look().await;
+        assert!(app.prices.book().model("openai", "m").is_some());
+        assert_eq!((app.config().retention.records_days, app.config_error()), (Some(30), None));
+        assert!(app.metrics.prometheus().contains("tollgate_collector_config_good 1"));
+        let trail = app.store.audited_after(0, 10).await.unwrap();
+        assert_eq!(trail.len(), 1);
+        assert_eq!(trail[0].action, "configuration.reload");
+    }
+}

@@ -1,0 +1,132 @@
+//! Accounts: what became of every record, so that none is lost without a trace.
+//!
+//! `received = stored + duplicate + folded + dropped(reason)`. What arrives here is counted in the transaction that
+//! decides it; what gateways folded into totals or could not keep is counted as they report it.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Transaction, params};
+use serde::Serialize;
+
+use super::StoreError;
+use super::sums::Totals;
+
+/// The accounts of a database.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Accounts {
+    /// Records that arrived, and those that gateways say they could not send one by one.
+    pub received: u64,
+    /// Records stored since the database was made.
+    pub stored: u64,
+    /// Records that were stored before.
+    pub duplicate: u64,
+    /// Records whose costs gateways kept as totals only.
+    pub folded: u64,
+    /// Records that are in no sum, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Of the stored records, those removed by age.
+    pub expired: u64,
+    /// Of the stored records, those that summaries count under `other`.
+    pub under_other: u64,
+    /// Records in the database now.
+    pub kept: u64,
+    /// Records that summaries count.
+    pub summarised: u64,
+    /// Whether all of these agree.
+    pub balanced: bool,
+}
+
+/// Reads all accounts, and counts anew what can be counted.
+pub(super) fn read(connection: &Connection, gateways: Vec<(String, u64)>) -> Result<Accounts, StoreError> {
+    let mut accounts = booked(connection, gateways)?;
+    let kept: i64 = connection.query_row("SELECT count(*) FROM records", [], |row| row.get(0))?;
+    accounts.kept = kept.unsigned_abs();
+    let mut statement = connection.prepare_cached("SELECT sums FROM rollup_day")?;
+    let mut rows = statement.query([])?;
+    let mut totals = Totals::default();
+    while let Some(row) = rows.next()? {
+        totals.add(&Totals::decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?)?;
+    }
+    accounts.summarised = totals.calls.saturating_add(totals.denied);
+    accounts.balanced = accounts.agree();
+    Ok(accounts)
+}
+
+/// The accounts as they are booked, without counting the records.
+pub(super) fn booked(connection: &Connection, gateways: Vec<(String, u64)>) -> Result<Accounts, StoreError> {
+    let mut accounts = Accounts::default();
+    let mut statement = connection.prepare_cached("SELECT name, records FROM record_accounts ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, records) = (row.get::<_, String>(0)?, row.get::<_, i64>(1)?.unsigned_abs());
+        match name.as_str() {
+            RECEIVED => accounts.received = records,
+            STORED => accounts.stored = records,
+            DUPLICATE => accounts.duplicate = records,
+            EXPIRED => accounts.expired = records,
+            UNDER_OTHER => accounts.under_other = records,
+            _ => *accounts.dropped.entry(name).or_default() = records,
+        }
+    }
+    for (reason, records) in gateways {
+        accounts.received = accounts.received.saturating_add(records);
+        if reason == FOLDED {
+            accounts.folded = records;
+        } else {
+            let sum = accounts.dropped.entry(format!("gateway_{reason}")).or_default();
+            *sum = sum.saturating_add(records);
+        }
+    }
+    Ok(accounts)
+}
+
+impl Accounts {
+    fn agree(&self) -> bool {
+        let dropped: u64 = self.dropped.values().sum();
+        let ended = [self.stored, self.duplicate, self.folded, dropped].iter().sum::<u64>();
+        self.received == ended
+            && self.stored == self.kept.saturating_add(self.expired)
+            && self.stored == self.summarised
+    }
+}
+
+/// What one transaction adds to the accounts.
+#[derive(Debug, Default)]
+pub(super) struct Booking(BTreeMap<String, u64>);
+
+impl Booking {
+    /// Adds to an account.
+    pub(super) fn add(&mut self, name: &str, records: u64) {
+        if records > 0 {
+            let sum = self.0.entry(name.to_owned()).or_default();
+            *sum = sum.saturating_add(records);
+        }
+    }
+
+    /// Writes what was added.
+    pub(super) fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        let mut statement = transaction.prepare_cached(
+            "INSERT INTO record_accounts (name, records) VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET records = records + excluded.records",
+        )?;
+        for (name, records) in &self.0 {
+            statement.execute(params![name, i64::try_from(*records).unwrap_or(i64::MAX)])?;
+        }
+        Ok(())
+    }
+}
+
+/// Records that arrived.
+pub(super) const RECEIVED: &str = "received";
+/// Records that are new.
+pub(super) const STORED: &str = "stored";
+/// Records that were stored before.
+pub(super) const DUPLICATE: &str = "duplicate";
+/// Records older than what is kept, of which nobody knows any more whether they were stored.
+pub(super) const TOO_LATE: &str = "too_late";
+/// Records removed by age.
+pub(super) const EXPIRED: &str = "expired";
+/// Records that summaries count under `other`.
+pub(super) const UNDER_OTHER: &str = "under_other";
+/// What gateways call records that they folded into totals.
+const FOLDED: &str = "folded";

@@ -1,0 +1,96 @@
+//! Backup and restore: the whole database as one file, also while a collector runs on it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{DATABASE, StoreError, audit, lock, migrations, open_writer};
+use crate::audit::Entry;
+
+/// Writes the database in `data_dir` to a new file: one consistent state, checked, and on disk when this returns.
+///
+/// # Errors
+/// When there is no database, the file is there already, or the copy is not whole.
+pub fn backup(data_dir: &Path, file: &Path) -> Result<(), StoreError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| StoreError::File { path, cause }
+    };
+    let source = data_dir.join(DATABASE);
+    source.metadata().map_err(failed(&source))?;
+    // Made by this, so that nothing is overwritten.
+    File::create_new(file).map_err(failed(file))?;
+    let part = part_of(file);
+    let copied = (|| {
+        let _ = std::fs::remove_file(&part);
+        let connection = Connection::open_with_flags(&source, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(super::BUSY_WAITS)?;
+        connection.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
+        check(&part)?;
+        File::open(&part).and_then(|copy| copy.sync_all()).map_err(failed(&part))?;
+        std::fs::rename(&part, file).map_err(failed(file))
+    })();
+    if copied.is_err() {
+        let _ = std::fs::remove_file(&part);
+        let _ = std::fs::remove_file(file);
+    }
+    copied
+}
+
+/// Puts a backup in the place of the database in `data_dir`, on which no collector may run; gives where the database
+/// from before was moved to, if there was one. Gateways report their totals anew, and what they still hold.
+///
+/// # Errors
+/// When a collector runs, or the file is no whole database that this version can read; nothing is changed then.
+pub fn restore(data_dir: &Path, file: &Path, now_ms: u64) -> Result<Option<PathBuf>, StoreError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |cause| StoreError::File { path, cause }
+    };
+    let _lock = lock(data_dir)?;
+    file.metadata().map_err(failed(file))?;
+    check(file)?;
+    let target = data_dir.join(DATABASE);
+    let part = part_of(&target);
+    std::fs::copy(file, &part).map_err(failed(&part))?;
+    let mut entry = Entry {
+        time_ms: now_ms,
+        actor: "collector".into(),
+        action: "backup.restore".into(),
+        subject: file.display().to_string(),
+        ..Entry::default()
+    };
+    let before = target.exists().then(|| data_dir.join(format!("{DATABASE}.before-{now_ms}")));
+    if let Some(before) = &before {
+        // Its log is folded in first, so that one file holds all of it.
+        if let Ok(connection) = open_writer(&target) {
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            entry.before = Some(serde_json::json!({"head": audit::head(&connection)?.to_string()}));
+        }
+        std::fs::rename(&target, before).map_err(failed(before))?;
+    }
+    for log in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(data_dir.join(format!("{DATABASE}{log}")));
+    }
+    std::fs::rename(&part, &target).map_err(failed(&target))?;
+    let mut connection = open_writer(&target)?;
+    let transaction = connection.transaction()?;
+    audit::append(&transaction, &entry)?;
+    transaction.commit()?;
+    Ok(before)
+}
+
+/// Whether a file is a whole database that this version can read.
+fn check(file: &Path) -> Result<(), StoreError> {
+    let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    migrations::check(&connection)?;
+    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged("page")) }
+}
+
+fn part_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}

@@ -1,0 +1,63 @@
+//! The bound on rollup rows of an hour: no caller can make summaries grow without end by inventing names.
+
+use std::collections::{BTreeMap, HashSet};
+
+use rusqlite::Connection;
+
+use super::StoreError;
+
+/// Which rows each of the hours has that were written last.
+#[derive(Debug, Default)]
+pub(super) struct HourRows {
+    hours: BTreeMap<i64, HashSet<i64>>,
+}
+
+impl HourRows {
+    /// Whether dimensions with this id, or new ones, may have a row in this hour.
+    pub(super) fn admit(
+        &mut self,
+        connection: &Connection,
+        hour: i64,
+        dims: Option<i64>,
+        most: u64,
+    ) -> Result<bool, StoreError> {
+        if !self.hours.contains_key(&hour) {
+            self.make_room(hour);
+            let mut statement = connection.prepare_cached("SELECT dims FROM rollup_hour WHERE hour = ?1")?;
+            let rows = statement.query_map([hour], |row| row.get(0))?;
+            self.hours.insert(hour, rows.collect::<Result<_, _>>()?);
+        }
+        let rows = self.hours.entry(hour).or_default();
+        let is_there = dims.is_some_and(|dims| rows.contains(&dims));
+        Ok(is_there || u64::try_from(rows.len()).unwrap_or(u64::MAX) < most)
+    }
+
+    /// Notes a row of an hour that was asked about.
+    pub(super) fn note(&mut self, hour: i64, dims: i64) {
+        if let Some(rows) = self.hours.get_mut(&hour) {
+            rows.insert(dims);
+        }
+    }
+
+    /// Forgets all, after a transaction that did not hold.
+    pub(super) fn clear(&mut self) {
+        self.hours.clear();
+    }
+
+    fn make_room(&mut self, hour: i64) {
+        while self.hours.len() >= HOURS_MAX {
+            // The one farthest from the hour that is written now.
+            let first = self.hours.keys().next().copied();
+            let last = self.hours.keys().next_back().copied();
+            let far = match (first, last) {
+                (Some(first), Some(last)) if hour.abs_diff(last) > hour.abs_diff(first) => last,
+                (Some(first), _) => first,
+                _ => return,
+            };
+            self.hours.remove(&far);
+        }
+    }
+}
+
+/// Hours whose rows are known.
+const HOURS_MAX: usize = 6;

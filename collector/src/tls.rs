@@ -1,0 +1,143 @@
+//! TLS: a listener that hands over encrypted connections, and the certificates it uses.
+//!
+//! Handshakes run beside each other, so a client that does not finish its own keeps nobody waiting. A certificate that
+//! changed on disk is taken at the next reload, for new connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use axum::serve::Listener;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::debug;
+
+use crate::config::TlsConfig;
+
+/// The certificates that new connections get, renewed while connections last.
+#[derive(Debug)]
+pub struct Certificates(RwLock<Arc<ServerConfig>>);
+
+impl Certificates {
+    /// Reads the files of a configuration.
+    ///
+    /// # Errors
+    /// Names the file that is missing, empty or does not fit.
+    pub fn load(config: &TlsConfig) -> anyhow::Result<Self> {
+        Ok(Self(RwLock::new(Arc::new(server_config(config)?))))
+    }
+
+    /// Reads them again.
+    ///
+    /// # Errors
+    /// As [`Certificates::load`]; what was there before stays.
+    pub fn reload(&self, config: &TlsConfig) -> anyhow::Result<()> {
+        let config = Arc::new(server_config(config)?);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// Connections whose handshake is done.
+#[derive(Debug)]
+pub struct TlsListener {
+    address: SocketAddr,
+    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+}
+
+impl TlsListener {
+    /// Listens with these certificates, until this listener is dropped.
+    ///
+    /// # Errors
+    /// When the system does not say where it listens.
+    pub fn new(mut listener: TcpListener, certificates: Arc<Certificates>) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let (done, ready) = mpsc::channel(HANDSHAKEN_MAX);
+        tokio::spawn(async move {
+            loop {
+                let (stream, peer) = tokio::select! {
+                    accepted = Listener::accept(&mut listener) => accepted,
+                    () = done.closed() => return,
+                };
+                let (acceptor, done) = (certificates.acceptor(), done.clone());
+                tokio::spawn(async move {
+                    match tokio::time::timeout(HANDSHAKE_WAITS, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) => drop(done.send((stream, peer)).await),
+                        Ok(Err(error)) => debug!(%error, %peer, "A TLS handshake failed"),
+                        Err(_) => debug!(%peer, "A TLS handshake took too long"),
+                    }
+                });
+            }
+        });
+        Ok(Self { address, ready })
+    }
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.ready.recv().await {
+            Some(accepted) => accepted,
+            // The accepting task ends only with this listener.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        Ok(self.address)
+    }
+}
+
+fn server_config(config: &TlsConfig) -> anyhow::Result<ServerConfig> {
+    let chain = certificates(&config.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&config.key)
+        .with_context(|| format!("`{}` holds no private key in PEM", config.key.display()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = match &config.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(path)? {
+                roots.add(certificate).with_context(|| format!("`{}` is no authority", path.display()))?;
+            }
+            builder.with_client_cert_verifier(
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?,
+            )
+        }
+    };
+    let mut server = builder
+        .with_single_cert(chain, key)
+        .with_context(|| format!("`{}` does not go with its key", config.certificate.display()))?;
+    server.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(server)
+}
+
+/// The certificates of a PEM file, at least one.
+pub(crate) fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = read.with_context(|| format!("`{}` cannot be read as PEM", path.display()))?;
+    ensure!(!certificates.is_empty(), "`{}` holds no certificate", path.display());
+    Ok(certificates)
+}
+
+/// How long a handshake may take.
+const HANDSHAKE_WAITS: Duration = Duration::from_secs(10);
+/// Connections that wait for the server after their handshake.
+const HANDSHAKEN_MAX: usize = 16;
