@@ -79,7 +79,6 @@ impl Bench {
                 files: BTreeMap::from([("/etc/envoy/collector-token.yaml".to_owned(), secret)]),
                 plugin: Map::new(),
                 more_providers: Vec::new(),
-                collector_config: String::new(),
             },
         )?;
         if variant.module.is_none() {
