@@ -460,7 +460,9 @@ fn counter_value(counter: &Counter, key: &CounterKey) -> String {
 pub fn reports(now_ms: u64, all: bool) -> Vec<CounterReport> {
     let due = |counter: &Counter| {
         let changed = counter.version != counter.acknowledged || counter.exhausted_from > Amount::ZERO;
-        changed || (all && counter.span.end_ms > now_ms)
+        // What is free in a window that is over is asked back.
+        let is_over = counter.span.end_ms <= now_ms;
+        changed || (all && !is_over) || (is_over && counter.free() > Amount::ZERO)
     };
     Counters::all()
         .filter(due)

@@ -1,6 +1,9 @@
 //! Budgets, counters and accounts: the ledgers of `tollgate_core::budget::ledger`, read, changed and written in one
 //! transaction, so that their invariant holds whoever else does the same.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -201,9 +204,10 @@ pub(super) fn sync(
         let Some(id) = counter(transaction, current, key, now_ms)? else { continue };
         let mut ledger = load(transaction, id, current.map(|stored| &stored.budget), key)?;
         ledger.report(instance, report, now_ms);
-        // A budget that counts otherwise now, or is gone, takes reports and grants nothing.
-        let want = if current.is_some() { report.want } else { Amount::ZERO };
-        let grant = ledger.grant(instance, want, live, now_ms);
+        let grant = match current.is_some() && now_ms < key.span.end_ms {
+            true => ledger.grant(instance, report.want, live, now_ms),
+            false => ledger.last_word(instance),
+        };
         save(transaction, id, gateway, instance, &ledger)?;
         grants.push(CounterGrant { key: key.clone(), grant });
     }

@@ -35,7 +35,13 @@ impl Fixture {
     }
 
     /// What an instance reports and wants, and what it is told.
-    async fn sync(&self, instance: &str, key: &CounterKey, report: Report, now_ms: u64) -> Option<CounterGrant> {
+    async fn sync(
+        &self,
+        instance: &str,
+        key: &CounterKey,
+        report: Report,
+        now_ms: u64,
+    ) -> Option<CounterGrant> {
         let reports = vec![CounterReport { key: key.clone(), report }];
         self.store.sync_counters("edge".into(), instance.into(), reports, now_ms).await.unwrap().pop()
     }
@@ -61,7 +67,12 @@ impl Fixture {
             "usage": {"input_tokens": 10, "output_tokens": 5},
             "charges": [{"model": "gpt-x", "kind": "input", "quantity": 1, "rate": cost, "cost_usd": cost}],
         });
-        let mut batch = Batch::new(Sender { gateway: "edge".into(), instance: "i".into(), received_ms: time_ms, ..Sender::default() });
+        let mut batch = Batch::new(Sender {
+            gateway: "edge".into(),
+            instance: "i".into(),
+            received_ms: time_ms,
+            ..Sender::default()
+        });
         batch.push(&serde_json::from_value(record).unwrap()).unwrap();
         self.store.ingest(batch).await.unwrap();
     }
@@ -83,13 +94,16 @@ async fn an_edited_limit_keeps_what_was_spent() {
     let granted = fixture.sync("one", &key, report(0, 6, 1), NOON).await.unwrap().grant;
     assert_eq!((granted.granted, granted.want), (dollars(6), Want::Granted));
     fixture.sync("one", &key, report(6, 0, 2), NOON + 1).await.unwrap();
-    assert_eq!(fixture.put(daily("10"), NOON + 2).await, Put::Created, "another source: the file's budget is the API's now");
     assert_eq!(fixture.put(daily("7"), NOON + 3).await, Put::Changed);
     assert_eq!(fixture.put(daily("7"), NOON + 4).await, Put::Same);
     let ledger = fixture.ledger(NOON + 5).await;
     assert_eq!((ledger.limit, ledger.used()), (dollars(7), dollars(6)));
     let short = fixture.sync("two", &key, report(0, 2, 1), NOON + 6).await.unwrap().grant;
-    assert_eq!((short.granted, short.want), (dollars(1), Want::Exhausted));
+    assert_eq!(
+        (short.granted, short.want),
+        (Amount::ZERO, Want::Recalling),
+        "the last dollar is with the first"
+    );
 }
 
 #[tokio::test]
@@ -102,11 +116,17 @@ async fn a_budget_made_later_counts_what_records_say_was_spent_before() {
     for (definition, expected) in [
         (json!({"name": "b", "limit_usd": "100", "window": "day"}), 14),
         (json!({"name": "b", "limit_usd": "100", "window": "day", "scope": {"agent": "bot"}}), 10),
-        (json!({"name": "b", "limit_usd": "100", "window": "day", "scope": {"tags": {"customer": "acme"}}}), 14),
-        (json!({"name": "b", "limit_usd": "100", "window": "day", "scope": {"tags": {"customer": "else"}}}), 0),
+        (
+            json!({"name": "b", "limit_usd": "100", "window": "day", "scope": {"tags": {"customer": "acme"}}}),
+            14,
+        ),
+        (
+            json!({"name": "b", "limit_usd": "100", "window": "day", "scope": {"tags": {"customer": "else"}}}),
+            0,
+        ),
         (json!({"name": "b", "limit_usd": "100", "window": "hour"}), 0),
         (json!({"name": "b", "limit_usd": "100", "window": "prepaid"}), 0),
-        (json!({"name": "b", "limit_usd": "100", "window": "day", "time_zone": "+05:30"}), 14),
+        (json!({"name": "b", "limit_usd": "100", "window": "day", "time_zone": "+05:30"}), 15),
     ] {
         fixture.put(budget(definition.clone()), NOON).await;
         let key = fixture.key("", NOON).await;
@@ -128,19 +148,33 @@ async fn a_rolling_window_forgets_its_parts_as_they_leave() {
     let key = fixture.key("", NOON).await;
     let grant = fixture.sync("one", &key, report(0, 10, 1), NOON).await.unwrap().grant;
     assert_eq!((grant.elsewhere, grant.granted), (dollars(2), dollars(8)), "an hour back, not more");
-    fixture.sync("one", &key, report(3, 0, 2), NOON + 1).await.unwrap();
-    let release = Report { granted: dollars(8), returned: dollars(5), used: dollars(3), version: 3, ..Report::default() };
-    fixture.sync("one", &key, release, NOON + 2).await.unwrap();
+    let after = NOON + 60_000;
+    let over = fixture.sync("one", &key, report(3, 0, 2), after).await.unwrap().grant;
+    assert_eq!((over.granted, over.keep), (dollars(8), Some(Amount::ZERO)), "the part is over");
+    let returned = Report {
+        granted: dollars(8),
+        returned: dollars(5),
+        used: dollars(3),
+        version: 3,
+        ..Report::default()
+    };
+    fixture.sync("one", &key, returned, after).await.unwrap();
     let later = NOON + 40 * 60_000;
     let key = fixture.key("", later).await;
     let grant = fixture.sync("one", &key, report(0, 10, 1), later).await.unwrap().grant;
-    assert_eq!((grant.elsewhere, grant.granted), (dollars(3), dollars(7)), "the record left, the part at noon did not");
+    assert_eq!(
+        (grant.elsewhere, grant.granted),
+        (dollars(3), dollars(7)),
+        "the record left, the part at noon did not"
+    );
 }
 
 #[tokio::test]
 async fn what_is_left_is_carried_over_up_to_its_bound() {
     let fixture = Fixture::new();
-    let with = |carry: &str| budget(json!({"name": "b", "limit_usd": "10", "window": "day", "carry_over_usd": carry}));
+    let with = |carry: &str| {
+        budget(json!({"name": "b", "limit_usd": "10", "window": "day", "carry_over_usd": carry}))
+    };
     fixture.put(with("4"), NOON).await;
     let today = fixture.key("", NOON).await;
     fixture.sync("one", &today, report(0, 7, 1), NOON).await.unwrap();
@@ -159,9 +193,13 @@ async fn what_is_left_is_carried_over_up_to_its_bound() {
 async fn a_top_up_raises_the_limit_of_the_window_and_is_audited() {
     let fixture = Fixture::new();
     fixture.put(budget(json!({"name": "b", "limit_usd": "10", "window": "prepaid"})), NOON).await;
-    let limit = fixture.store.top_up("b".into(), String::new(), dollars(5), "ann".into(), NOON).await.unwrap();
+    let limit =
+        fixture.store.top_up("b".into(), String::new(), dollars(5), "ann".into(), NOON).await.unwrap();
     assert_eq!(limit, Some(dollars(15)));
-    assert_eq!(fixture.store.top_up("c".into(), String::new(), dollars(5), "ann".into(), NOON).await.unwrap(), None);
+    assert_eq!(
+        fixture.store.top_up("c".into(), String::new(), dollars(5), "ann".into(), NOON).await.unwrap(),
+        None
+    );
     assert_eq!(fixture.ledger(NOON).await.limit, dollars(15));
     let entries = fixture.store.audited_after(0, 10).await.unwrap();
     let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
@@ -196,7 +234,11 @@ async fn windows_and_generations_that_a_budget_does_not_have_get_nothing() {
     let scoped = budget(json!({"name": "b", "limit_usd": "10", "window": "day", "scope": {"agent": "x"}}));
     assert_eq!(fixture.put(scoped, NOON + 1).await, Put::CountsOtherwise);
     let late = fixture.sync("one", &key, report(4, 4, 2), NOON + 2).await.unwrap().grant;
-    assert_eq!((late.granted, late.want), (dollars(4), Want::Granted), "its report is taken, nothing more is granted");
+    assert_eq!(
+        (late.granted, late.want),
+        (dollars(4), Want::Exhausted),
+        "its report is taken, nothing more is granted"
+    );
 }
 
 #[tokio::test]
