@@ -15,7 +15,7 @@ use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::{Offset, Window};
 use tollgate_core::budget::{Action, Amount, Budget, OnOutage, Unit};
 use tollgate_core::call::Call;
-use tollgate_core::call::admission::{Admission, Admitting, Hold, settled};
+use tollgate_core::call::admission::{Admission, Admitting, Cover, Hold, settled};
 use tollgate_core::estimate::Learned;
 use tollgate_core::gateway::GatewayConfig;
 use tollgate_core::price::{PriceBook, Wanted};
@@ -50,6 +50,8 @@ pub struct Budgets {
 pub struct Ticket {
     /// What is held.
     pub held: Vec<HeldOn>,
+    /// Of which of them how much of the answer is covered, where a budget ends streams.
+    pub covers: Vec<(usize, Cover)>,
     /// Text of `x-tollgate-warning`.
     pub warning: Option<String>,
     /// Version of the policy that admitted it.
@@ -275,11 +277,13 @@ impl Budgets {
         metrics: &mut Metrics,
     ) -> Option<(&'h Hold<'p>, Option<Counter>)> {
         ticket.held.clear();
+        ticket.covers.clear();
         ticket.warning = None;
         for hold in holds {
             match self.charge_one(hold, now_ms, metrics) {
                 Ok((held, counter)) => {
                     self.warn(hold, &counter, ticket, metrics);
+                    ticket.covers.extend(hold.cover.map(|cover| (ticket.held.len(), cover)));
                     ticket.held.push(held);
                 }
                 Err(counter) => {
@@ -395,6 +399,37 @@ impl Budgets {
         }
     }
 
+    /// Holds more for an answer that is longer than what is held for it; the refusal of the first budget that has nothing
+    /// left for it.
+    pub fn cover(&self, ticket: &mut Ticket, output_tokens: u64) -> Option<Refused> {
+        let policy = self.policy()?;
+        for (index, cover) in &mut ticket.covers {
+            if output_tokens <= cover.output_tokens {
+                continue;
+            }
+            let Some(held) = ticket.held.get_mut(*index) else { continue };
+            let Some(budget) = policy.budget(&held.key.budget) else { continue };
+            let tokens = (output_tokens - cover.output_tokens).max(COVER_TOKENS);
+            let more = Amount(cover.per_token.0.saturating_mul(i128::from(tokens)));
+            let enforce = if budget.is_enforced() { Enforce::Grant } else { Enforce::Nothing };
+            let extended = self
+                .counters
+                .borrow_mut()
+                .update_known(&held.key, |counter| (counter.extend(more, enforce), counter.clone()));
+            match extended {
+                Some((true, _)) => {
+                    held.amount = held.amount.plus(more);
+                    cover.output_tokens = cover.output_tokens.saturating_add(tokens);
+                }
+                Some((false, counter)) => {
+                    return Some(refused(budget, Some(&counter), Reason::BudgetSpent));
+                }
+                None => {}
+            }
+        }
+        None
+    }
+
     /// Puts what a call cost in the place of what was held for it.
     pub fn settle(&self, ticket: &Ticket, record: &UsageRecord) {
         let mut counters = self.counters.borrow_mut();
@@ -503,4 +538,6 @@ fn away(budget: &Budget) -> Refused {
 }
 
 const MODELS_MAX: usize = 64;
+/// Output tokens that are held for at a time, where an answer goes on beyond what is held.
+const COVER_TOKENS: u64 = 256;
 const REPORTS_MAX: usize = 2_000;

@@ -14,6 +14,7 @@ use tollgate_core::include_usage::{self, UsageChunkFilter};
 use tollgate_core::output_limit;
 use tollgate_core::provider::{Api, Target};
 use tollgate_core::record::{Note, UsageRecord};
+use tollgate_core::refusal;
 
 use crate::budgets::{Decision, Refused, Ticket};
 use crate::deferred;
@@ -47,6 +48,17 @@ pub struct HttpCall {
     may_ask: bool,
     /// The stream ended while the call waited.
     left: bool,
+    /// A budget ends the answer.
+    cut: Cut,
+}
+
+/// How far an answer is that a budget ends: first its caller is told, then the stream is closed. Both in one callback
+/// would lose what it is told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Cut {
+    No,
+    Told,
+    Closed,
 }
 
 /// Whether the filter asks for usage that the caller did not ask for.
@@ -92,6 +104,7 @@ impl HttpCall {
             status: 0,
             may_ask: false,
             left: false,
+            cut: Cut::No,
         }
     }
 
@@ -316,6 +329,30 @@ impl HttpCall {
         }
     }
 
+    /// Ends an answer that no budget covers any more; true where this piece is not to be looked at.
+    fn cut(&mut self, size: usize) -> bool {
+        match self.cut {
+            Cut::No if self.ticket.covers.is_empty() => return false,
+            Cut::No => {
+                let Some(call) = &self.call else { return false };
+                let Some(refused) = self.gateway.cover(call, &mut self.ticket) else { return false };
+                let event =
+                    refusal::stream_error(call.target(), &refused.message, call.id()).unwrap_or_default();
+                let _ = host::set_buffer(Buffer::ResponseBody, size, &event);
+                self.cut = Cut::Told;
+            }
+            Cut::Told => {
+                let _ = host::set_buffer(Buffer::ResponseBody, size, b"");
+                let _ = host::answer(200, "tollgate_budget_spent", &[], b"");
+                self.cut = Cut::Closed;
+            }
+            Cut::Closed => {
+                let _ = host::set_buffer(Buffer::ResponseBody, size, b"");
+            }
+        }
+        true
+    }
+
     /// The turns of a session get records of their own, as they end.
     fn settle_turns(&mut self, now_ms: u64) {
         let Some(call) = &mut self.call else { return };
@@ -343,12 +380,20 @@ impl HttpCall {
         let ticket = std::mem::take(&mut self.ticket);
         let book = self.gateway.book();
         let end = End {
-            ending: if self.left { Ending::NotSent } else { self.ending() },
+            ending: match (self.left, self.cut) {
+                (true, _) => Ending::NotSent,
+                // The provider is hung up on.
+                (false, Cut::Told | Cut::Closed) => Ending::ClientAbort,
+                (false, Cut::No) => self.ending(),
+            },
             now_ms,
             attempts: number_property(b"upstream\0request_attempt_count"),
             charge_retries: self.gateway.config.charge_retries,
         };
         let mut record = self.gateway.settle(&mut call, end, book.as_deref());
+        if self.cut != Cut::No {
+            record.notes.push(Note::EndedByBudget);
+        }
         record.policy_version = Some(ticket.policy_version.clone()).filter(|version| !version.is_empty());
         let held = !ticket.held.is_empty();
         let is_recorded = self.is_recorded(&call, &mut record);
@@ -526,7 +571,9 @@ impl HttpContext for HttpCall {
             if call.target().api.is_session() {
                 self.settle_turns(host::now_ms());
             }
-            self.take_out(&piece, end_of_stream);
+            if !self.cut(size) {
+                self.take_out(&piece, end_of_stream);
+            }
         } else if end_of_stream {
             self.take_out(&[], true);
         }

@@ -98,6 +98,11 @@ impl Gateway {
         self.budgets.decide(call, knows, &mut self.metrics.borrow_mut())
     }
 
+    /// Whether a running answer is still covered by what is held for it; otherwise the refusal of a budget.
+    pub fn cover(&self, call: &Call, ticket: &mut Ticket) -> Option<Refused> {
+        self.budgets.cover(ticket, call.output_so_far(&self.learned.borrow()))
+    }
+
     /// Answers a call in its provider's own shape of an error, and counts that.
     pub fn refuse(&self, call: &Call, refused: &Refused, now_ms: u64) {
         self.budgets.note_refusal(call, refused, now_ms);

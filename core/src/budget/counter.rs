@@ -82,6 +82,17 @@ impl Counter {
         Ok(())
     }
 
+    /// Holds more for a call under way; false where that does not fit, and nothing changes.
+    pub fn extend(&mut self, more: Amount, enforce: Enforce) -> bool {
+        let fits = enforce == Enforce::Nothing || more <= self.free();
+        if fits {
+            self.used = self.used.plus(more);
+            self.held = self.held.plus(more);
+            self.version += 1;
+        }
+        fits
+    }
+
     /// Takes a hold back: the call was not admitted elsewhere, and nothing of it went on.
     pub fn roll_back(&mut self, hold: Amount) {
         self.settle(hold, Amount::ZERO, Amount::ZERO);

@@ -476,7 +476,7 @@ mod tests {
         Step::Vendor,
         Step::Relative,
     ];
-    const NOTES: [Note; 9] = [
+    const NOTES: [Note; 10] = [
         Note::ContradictoryUsage,
         Note::UnexpectedContent,
         Note::TruncatedAnswer,
@@ -486,6 +486,7 @@ mod tests {
         Note::Deferred,
         Note::RetriesCharged,
         Note::Recovered,
+        Note::EndedByBudget,
     ];
     const SOURCES: [AttributionSource; 5] = [
         AttributionSource::Verified,
