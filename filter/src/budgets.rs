@@ -264,7 +264,7 @@ impl Budgets {
             }
         }
         let Some((hold, counter)) = short else { return Decision::Go(ticket) };
-        self.short_of(hold, counter.as_ref(), knows)
+        self.short_of(hold, counter.as_deref(), knows)
     }
 
     /// The first hold that has no room, with its counter where it could be read. What was charged until there is
@@ -275,7 +275,7 @@ impl Budgets {
         now_ms: u64,
         ticket: &mut Ticket,
         metrics: &mut Metrics,
-    ) -> Option<(&'h Hold<'p>, Option<Counter>)> {
+    ) -> Option<(&'h Hold<'p>, Option<Box<Counter>>)> {
         ticket.held.clear();
         ticket.covers.clear();
         ticket.warning = None;
@@ -305,7 +305,7 @@ impl Budgets {
         hold: &Hold<'_>,
         now_ms: u64,
         metrics: &mut Metrics,
-    ) -> Result<(HeldOn, Counter), Option<Counter>> {
+    ) -> Result<(HeldOn, Counter), Option<Box<Counter>>> {
         let budget = hold.touched.budget;
         let enforced = budget.is_enforced() && !(self.is_away() && budget.on_outage == OnOutage::Allow);
         let enforce = if enforced { Enforce::Grant } else { Enforce::Nothing };
@@ -332,7 +332,7 @@ impl Budgets {
         }
         match done {
             Ok((Ok(()), counter)) => Ok((HeldOn { key, unit: budget.unit, amount: hold.amount }, counter)),
-            Ok((Err(_), counter)) => Err(Some(counter)),
+            Ok((Err(_), counter)) => Err(Some(Box::new(counter))),
             Err(failed) => {
                 let name = match failed {
                     Failed::Full => "tollgate_counters_full_total",

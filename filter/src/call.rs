@@ -52,12 +52,13 @@ pub struct HttpCall {
     cut: Cut,
 }
 
-/// How far an answer is that a budget ends: first its caller is told, then the stream is closed. Both in one callback
-/// would lose what it is told.
+/// How far an answer is that a budget ends: first its caller is told, then the stream is closed. Closing at once would
+/// lose what is still on its way to the caller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Cut {
     No,
-    Told,
+    /// Since when, Unix milliseconds UTC.
+    Told(u64),
     Closed,
 }
 
@@ -339,14 +340,14 @@ impl HttpCall {
                 let event =
                     refusal::stream_error(call.target(), &refused.message, call.id()).unwrap_or_default();
                 let _ = host::set_buffer(Buffer::ResponseBody, size, &event);
-                self.cut = Cut::Told;
+                self.cut = Cut::Told(host::now_ms());
             }
-            Cut::Told => {
+            Cut::Told(since_ms) if host::now_ms() >= since_ms + TOLD_MS => {
                 let _ = host::set_buffer(Buffer::ResponseBody, size, b"");
                 let _ = host::answer(200, "tollgate_budget_spent", &[], b"");
                 self.cut = Cut::Closed;
             }
-            Cut::Closed => {
+            Cut::Told(_) | Cut::Closed => {
                 let _ = host::set_buffer(Buffer::ResponseBody, size, b"");
             }
         }
@@ -383,8 +384,8 @@ impl HttpCall {
             ending: match (self.left, self.cut) {
                 (true, _) => Ending::NotSent,
                 // The provider is hung up on.
-                (false, Cut::Told | Cut::Closed) => Ending::ClientAbort,
-                (false, Cut::No) => self.ending(),
+                (false, Cut::Closed) => Ending::ClientAbort,
+                (false, _) => self.ending(),
             },
             now_ms,
             attempts: number_property(b"upstream\0request_attempt_count"),
@@ -669,6 +670,8 @@ const PROVIDER_PROPERTIES: &[&[u8]] = &[
 
 /// Where a route switches the question for usage off.
 const INCLUDE_USAGE_PROPERTY: &[u8] = b"xds\0route_metadata\0filter_metadata\0tollgate\0include_usage";
+/// So long after its caller was told, an answer that a budget ends is closed.
+const TOLD_MS: u64 = 200;
 /// Largest request that waits for its whole body, in bytes: well below Envoy's default buffer of 1 MiB.
 const GATHERED_BYTES_MAX: usize = 256 * 1024;
 

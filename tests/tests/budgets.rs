@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tollgate_tests::artifacts;
 use tollgate_tests::burst::{self, Burst};
 use tollgate_tests::http::{Call, Reply};
 use tollgate_tests::stack::{Setup, Stack};
@@ -186,6 +187,142 @@ async fn an_output_limit_is_written_into_requests_that_have_none() {
         assert_eq!(length, Some(received.body_bytes), "{path}: the length is exact");
         assert!(received.body_bytes > text.len() + field.len() - 2, "{path}: {} bytes", received.body_bytes);
     }
+}
+
+#[tokio::test]
+async fn a_running_answer_is_ended_with_the_providers_own_error() {
+    let stack = stack(
+        "ended",
+        "[[budgets]]\nname = 'b'\nlimit_tokens = 1600\nwindow = 'day'\nhold = 'expected'\nend_streams = true\n",
+    );
+    let short = json!({"model": "gpt-5-mini", "max_completion_tokens": 50, "messages": []});
+    let orders = "input=100;output=20";
+    let call = |name: &str, orders: &str, body: &Value| {
+        Call::post("/openai/v1/chat/completions", body)
+            .header("x-sim-call", name)
+            .header("x-sim", orders)
+            .header("x-tollgate-agent", "writer")
+    };
+    // Both workers learn how long this agent's answers are.
+    for number in 0..8 {
+        let reply = stack.send(call(&format!("short-{number}"), orders, &short)).await.unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    let long =
+        json!({"model": "gpt-5-mini", "stream": true, "messages": [{"role": "user", "content": "Go on."}]});
+    let reply = stack
+        .send(call("long", "input=100;output=9000;events=9000;cut=event;delay_ms=1", &long))
+        .await
+        .unwrap();
+    assert_eq!(reply.status, 200);
+    assert!(!reply.complete, "the stream was closed");
+    let text = reply.text();
+    let end = &text[text.len().saturating_sub(400)..];
+    assert!(end.contains("insufficient_quota") && end.contains("`b`"), "{end}");
+    assert!(!stack.simulator.ledger().call("long").unwrap().finished, "the provider was hung up on");
+    let record = stack.record_of(&reply).unwrap();
+    assert!(record["notes"].as_array().unwrap().contains(&json!("ended_by_budget")), "{record:#}");
+    let row = burst::budget(&stack.api(), "b", |row| row["in_flight"] == 0).unwrap();
+    assert!(row["used"].as_u64().unwrap() <= 1_600, "{row:#}");
+}
+
+#[tokio::test]
+async fn a_filter_that_panics_leaks_no_hold_and_charges_no_call_twice() {
+    let setup = Setup {
+        name: "panic-held",
+        module: Some(artifacts::build_panicking_filter().unwrap()),
+        collector_config: "[[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'day'\n".into(),
+        ..Setup::default()
+    };
+    let stack = Stack::set_up(&setup).unwrap();
+    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 200, "messages": []});
+    for number in 0..6 {
+        assert_eq!(chat(&stack, &format!("before-{number}"), &[], &body).await.status, 200);
+    }
+    let fatal = Call::post("/openai/v1/chat/completions", &body)
+        .header("x-sim-call", "fatal")
+        .header("x-sim", ORDERS)
+        .header("x-tollgate-test-panic", "response_body");
+    let _ = stack.send(fatal).await;
+    // The lane of a dead VM is taken over after thirty seconds: then its call holds nothing any more, and its worst case
+    // is kept.
+    let start = std::time::Instant::now();
+    let row = loop {
+        let row = burst::budget(&stack.api(), "b", |_| true).unwrap();
+        if row["in_flight"] == 0 && row["kept"] != "0.000000000000" {
+            break row;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{row:#}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    let (used, kept) = (burst::pico(&row["used"]).unwrap(), burst::pico(&row["kept"]).unwrap());
+    assert_eq!(used - kept, 6 * COST, "{row:#}");
+    assert!(kept < HOLD_MAX, "one worst case: {row:#}");
+}
+
+#[tokio::test]
+async fn a_call_counts_in_the_window_of_its_admission() {
+    let stack = stack("rollover", "[[budgets]]\nname = 'b'\nlimit_calls = 4\nwindow = 'rolling 2m'\n");
+    // A part of this window lasts two seconds; these calls last longer.
+    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 200, "stream": true, "messages": []});
+    let slow = |name: String| {
+        Call::post("/openai/v1/chat/completions", &body)
+            .header("x-sim-call", name)
+            .header("x-sim", "input=400;output=150;events=6;delay_ms=600")
+    };
+    let stack = Arc::new(stack);
+    let mut calls = Vec::new();
+    for number in 0..6 {
+        let (stack, call) = (Arc::clone(&stack), slow(format!("slow-{number}")));
+        calls.push(tokio::spawn(async move { stack.send(call).await.unwrap().status }));
+        tokio::time::sleep(Duration::from_millis(900)).await;
+    }
+    let mut statuses = Vec::new();
+    for call in calls {
+        statuses.push(call.await.unwrap());
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 4, "{statuses:?}");
+    let row = burst::budget(&stack.api(), "b", |row| row["in_flight"] == 0 && row["used"] == 4).unwrap();
+    assert_eq!(row["remaining"], 0, "{row:#}");
+}
+
+#[tokio::test]
+async fn invented_names_fill_no_table_and_share_a_counter() {
+    let stack = Arc::new(stack(
+        "invented",
+        "[[budgets]]\nname = 'each'\neach = 'agent'\nlimit_calls = 1000000\nwindow = 'day'\n",
+    ));
+    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 5, "messages": []}).to_string();
+    let mut tasks = Vec::new();
+    for task in 0..8 {
+        let (stack, body) = (Arc::clone(&stack), body.clone());
+        tasks.push(tokio::spawn(async move {
+            for number in 0..150 {
+                let call = Call::post_bytes("/openai/v1/chat/completions", body.clone())
+                    .header("content-type", "application/json")
+                    .header("x-sim", "input=10;output=1")
+                    .header("x-tollgate-agent", format!("invented-{task}-{number}"));
+                let reply = stack.send(call).await.unwrap();
+                assert_eq!(reply.status, 200, "{}", reply.text());
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let start = std::time::Instant::now();
+    let rows = loop {
+        let rows =
+            stack.api().get("/api/v1/budgets?budget=each").unwrap()["rows"].as_array().unwrap().clone();
+        if rows.iter().map(|row| row["used"].as_u64().unwrap()).sum::<u64>() == 1_200 {
+            break rows;
+        }
+        assert!(start.elapsed() < Duration::from_secs(15), "{} rows", rows.len());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(rows.len() <= 2 * 256 + 2, "{} counters", rows.len());
+    let other = rows.iter().find(|row| row["value"] == "(other)").expect("the rest shares one");
+    assert!(other["used"].as_u64().unwrap() > 500, "{other:#}");
 }
 
 #[tokio::test]

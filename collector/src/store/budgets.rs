@@ -431,18 +431,26 @@ pub(super) fn states(
     let mut all_states = Vec::new();
     for stored in all(connection)? {
         let span = span(&stored.budget, now_ms);
+        // Of a rolling window the parts before this one count too.
+        let from = span.start_ms.saturating_sub(stored.budget.window.reach_ms());
         let mut statement = connection.prepare_cached(
-            "SELECT id, value FROM counters WHERE budget = ?1 AND generation = ?2 AND start_ms = ?3 ORDER BY value",
+            "SELECT DISTINCT value FROM counters
+             WHERE budget = ?1 AND generation = ?2 AND start_ms >= ?3 AND start_ms <= ?4 ORDER BY value",
         )?;
-        let bounds = params![stored.budget.name, wide(stored.generation), wide(span.start_ms)];
-        let rows: Vec<(i64, String)> =
-            statement.query_map(bounds, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-        let mut states = Vec::with_capacity(rows.len());
-        for (id, value) in rows {
+        let bounds = params![stored.budget.name, wide(stored.generation), wide(from), wide(span.start_ms)];
+        let values: Vec<String> = statement.query_map(bounds, |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut states = Vec::with_capacity(values.len());
+        for value in values {
             let key =
                 CounterKey { budget: stored.budget.name.clone(), generation: stored.generation, value, span };
-            let ledger = load(connection, id, Some(&stored.budget), &key)?;
-            states.push(CounterState { ledger, gateways: gateways(connection, id)?, key });
+            let (ledger, gateways) = match known(connection, &key)? {
+                Some(id) => (load(connection, id, Some(&stored.budget), &key)?, gateways(connection, id)?),
+                None => {
+                    let seed = earlier_parts(connection, &key, stored.budget.window)?;
+                    (Ledger { limit: stored.budget.limit, seed, ..Ledger::default() }, BTreeMap::new())
+                }
+            };
+            states.push(CounterState { ledger, gateways, key });
         }
         all_states.push((stored, states));
     }
