@@ -193,7 +193,7 @@ async fn an_output_limit_is_written_into_requests_that_have_none() {
 async fn a_running_answer_is_ended_with_the_providers_own_error() {
     let stack = stack(
         "ended",
-        "[[budgets]]\nname = 'b'\nlimit_tokens = 1600\nwindow = 'day'\nhold = 'expected'\nend_streams = true\n",
+        "[[budgets]]\nname = 'b'\nlimit_tokens = 3000\nwindow = 'day'\nhold = 'expected'\nend_streams = true\n",
     );
     let short = json!({"model": "gpt-5-mini", "max_completion_tokens": 50, "messages": []});
     let orders = "input=100;output=20";
@@ -216,14 +216,15 @@ async fn a_running_answer_is_ended_with_the_providers_own_error() {
         .unwrap();
     assert_eq!(reply.status, 200);
     assert!(!reply.complete, "the stream was closed");
-    let text = reply.text();
+    let text = String::from_utf8_lossy(&reply.body);
     let end = &text[text.len().saturating_sub(400)..];
-    assert!(end.contains("insufficient_quota") && end.contains("`b`"), "{end}");
+    assert!(end.contains("insufficient_quota") && end.contains("`b`") && end.ends_with("\n\n"), "{end}");
     assert!(!stack.simulator.ledger().call("long").unwrap().finished, "the provider was hung up on");
     let record = stack.record_of(&reply).unwrap();
     assert!(record["notes"].as_array().unwrap().contains(&json!("ended_by_budget")), "{record:#}");
     let row = burst::budget(&stack.api(), "b", |row| row["in_flight"] == 0).unwrap();
-    assert!(row["used"].as_u64().unwrap() <= 1_600, "{row:#}");
+    // Held by the mean, so the last piece may pass the limit.
+    assert!(row["used"].as_u64().unwrap() <= 3_000 + 256, "{row:#}");
 }
 
 #[tokio::test]
