@@ -27,14 +27,8 @@ fn limit(calls: i128) -> String {
 }
 
 fn burst(name: &str, gateways: Vec<(SocketAddr, usize)>) -> Burst {
-    Burst {
-        gateways,
-        orders: ORDERS.into(),
-        max_tokens: 200,
-        hang_up_percent: 0,
-        name: name.into(),
-        refused_rounds: 4,
-    }
+    let (orders, name) = (ORDERS.into(), name.into());
+    Burst { gateways, orders, max_tokens: 200, name, refused_rounds: 4, ..Burst::default() }
 }
 
 /// The budget's own account, once nothing is under way: `used` is what the records say, and what is not spent is less

@@ -1,6 +1,7 @@
 //! `cargo xtask`: builds, starts, tests and measures Tollgate.
 
 mod bench;
+mod chaos;
 mod demo;
 mod rules;
 mod signals;
@@ -48,6 +49,11 @@ fn run(arguments: &[String]) -> Result<()> {
             let options = Options::parse(options, &[], &["--rounds", "--seconds"])?;
             signals::stop_children()?;
             bench::bench(options.number("--rounds", 9)?, options.number("--seconds", 3)?)
+        }
+        "chaos" => {
+            Options::parse(options, &[], &[])?;
+            signals::stop_children()?;
+            chaos::chaos()
         }
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
@@ -114,4 +120,5 @@ cargo xtask COMMAND
   test [--only STEP]   everything that proves the project
   bench [--rounds N] [--seconds S]
                        what Tollgate costs an Envoy: a table, and target/bench.json
+  chaos                bursts, kills, losses and outages against budgets: a table; fails where a limit does not hold
 ";
