@@ -1,5 +1,7 @@
 //! The HTTP API: one file for each resource.
 
+pub mod alerts;
+pub mod anomalies;
 pub mod audit;
 pub mod budgets;
 pub mod corrections;

@@ -12,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::ingest::Refusal;
-use crate::store::Accounts;
+use crate::store::{Accounts, Attempt, Outbox};
 
 /// All metrics. `received = stored + duplicate + rejected + failed`, in records.
 #[derive(Debug)]
@@ -34,6 +34,13 @@ pub struct Metrics {
     pub sync_requests: Family<SyncLabels, Counter>,
     /// How long a transaction took, with its flush to disk.
     pub commit_seconds: Histogram,
+    /// Alerts decided.
+    pub alerts_decided: Counter,
+    /// Anomalies found.
+    pub anomalies_found: Counter,
+    deliveries: Family<DeliveryLabels, Counter>,
+    outbox_waiting: Gauge,
+    outbox_given_up: Gauge,
     book_received: Counter,
     book_stored: Counter,
     book_folded: Counter,
@@ -98,6 +105,19 @@ impl EncodeLabelValue for Refusal {
 }
 
 #[derive(Clone, Copy, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DeliveryLabels {
+    result: DeliveryResult,
+}
+
+#[derive(Clone, Copy, Debug, EncodeLabelValue, Eq, Hash, PartialEq)]
+#[allow(non_camel_case_types)] // as they are shown
+enum DeliveryResult {
+    delivered,
+    failed,
+    given_up,
+}
+
+#[derive(Clone, Copy, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ReloadLabels {
     result: ReloadResult,
 }
@@ -126,6 +146,11 @@ impl Default for Metrics {
             records_priced: Counter::default(),
             sync_requests: Family::default(),
             commit_seconds: Histogram::new(COMMIT_BUCKETS),
+            alerts_decided: Counter::default(),
+            anomalies_found: Counter::default(),
+            deliveries: Family::default(),
+            outbox_waiting: Gauge::default(),
+            outbox_given_up: Gauge::default(),
             book_received: Counter::default(),
             book_stored: Counter::default(),
             book_folded: Counter::default(),
@@ -150,6 +175,24 @@ impl Metrics {
     /// Counts a refused record.
     pub fn count_rejected(&self, reason: Refusal) {
         self.records_rejected.get_or_create(&RejectedLabels { reason }).inc();
+    }
+
+    /// Counts an attempt to deliver an alert.
+    pub fn count_delivery(&self, attempt: &Attempt) {
+        let result = match attempt {
+            Attempt::Delivered => DeliveryResult::delivered,
+            Attempt::Again(..) => DeliveryResult::failed,
+            Attempt::GivenUp(_) => DeliveryResult::given_up,
+            Attempt::NotYet(_) => return,
+        };
+        self.deliveries.get_or_create(&DeliveryLabels { result }).inc();
+    }
+
+    /// Takes over what waits in the outbox.
+    pub fn set_outbox(&self, outbox: Outbox) {
+        let gauge = |gauge: &Gauge, count: u64| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        gauge(&self.outbox_waiting, outbox.waiting);
+        gauge(&self.outbox_given_up, outbox.given_up);
     }
 
     /// Counts an attempt to take a changed configuration.

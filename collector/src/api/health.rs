@@ -45,6 +45,9 @@ pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
     if let Ok(accounts) = app.store.booked_accounts().await {
         app.metrics.set_accounts(&accounts);
     }
+    if let Ok(outbox) = app.store.outbox().await {
+        app.metrics.set_outbox(outbox);
+    }
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let open = accept.is_some_and(|accept| accept.contains("application/openmetrics-text"));
     if open {

@@ -55,7 +55,8 @@ pub(super) fn read(connection: &Connection, gateways: Vec<(String, u64)>) -> Res
 /// The accounts as they are booked, without counting the records.
 pub(super) fn booked(connection: &Connection, gateways: Vec<(String, u64)>) -> Result<Accounts, StoreError> {
     let mut accounts = Accounts::default();
-    let mut statement = connection.prepare_cached("SELECT name, records FROM record_accounts ORDER BY name")?;
+    let mut statement =
+        connection.prepare_cached("SELECT name, records FROM record_accounts ORDER BY name")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (name, records) = (row.get::<_, String>(0)?, row.get::<_, i64>(1)?.unsigned_abs());
