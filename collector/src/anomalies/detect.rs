@@ -75,6 +75,8 @@ fn cost(look: &Look<'_>, window: usize, sum: &Minute) -> Option<Finding> {
     let deviation = (chance * chance + (usual.spread.max(SPREAD_MIN) * expected).powi(2)).sqrt();
     let score = (value - expected) / deviation.max(DOLLARS_MIN);
     let (multiple, deviations) = limits(window);
+    // Before it was seen on every day of the week, an agent may well do several times as much as yesterday.
+    let multiple = if usual.hours < WEEK_HOURS { 2.0 * multiple } else { multiple };
     (value > multiple * expected
         && score > deviations
         && value - expected > DOLLARS_MIN
@@ -138,11 +140,14 @@ fn retry_loop(look: &Look<'_>, window: usize, sum: &Minute) -> Option<Finding> {
     repeated(Kind::RetryLoop, window, sum.requests.most(), look.baseline.busiest_request, REPEATS_MIN)
 }
 
-/// Whether one run or request comes far more often than the busiest of a usual hour.
+/// Whether one run or request comes far more often than in the busiest minute of a busy hour.
 fn repeated(kind: Kind, window: usize, most: u64, usual: f64, least: u64) -> Option<Finding> {
     let value = as_f64(most);
     let usual = usual.max(1.0);
-    (most >= least && value > BUSIER * usual).then(|| finding(kind, window, value, usual, value / usual))
+    // What goes on for longer comes to more without being odd.
+    let longer = if window <= 2 { 1 } else { 3 };
+    (most >= least.saturating_mul(longer) && value > BUSIER * usual * as_f64(longer))
+        .then(|| finding(kind, window, value, usual, value / usual))
 }
 
 fn finding(kind: Kind, window: usize, value: f64, expected: f64, score: f64) -> Finding {
@@ -153,20 +158,22 @@ fn finding(kind: Kind, window: usize, value: f64, expected: f64, score: f64) -> 
 /// Multiple of what is usual, and deviations from it, that a window must pass.
 const fn limits(window: usize) -> (f64, f64) {
     match window {
-        0..=1 => (3.0, 7.0),
-        2..=5 => (3.0, 6.0),
-        _ => (3.0, 5.0),
+        0..=2 => (3.0, 9.0),
+        3..=5 => (3.0, 8.0),
+        _ => (3.0, 6.0),
     }
 }
 
 /// Windows, in minutes.
-const WINDOWS: [usize; 4] = [1, 5, 15, 60];
+const WINDOWS: [usize; 5] = [1, 2, 5, 15, 60];
 /// Fewer hours are no baseline.
 const HOURS_MIN: usize = 24;
+/// Hours of a week.
+const WEEK_HOURS: usize = 168;
 /// A cent: what is less is not worth a word.
 const DOLLARS_MIN: f64 = 0.01;
 /// Fewer calls say nothing.
-const CALLS_MIN: u64 = 5;
+const CALLS_MIN: u64 = 8;
 /// Calls come in clusters, so their number varies more than chance alone.
 const CLUSTERED: f64 = 1.6;
 /// Weeks differ at least by this part.
@@ -184,13 +191,13 @@ const SHARE_DEVIATIONS: f64 = 5.0;
 const CALL_VARIES: f64 = 1.3;
 /// Longer than usual by this multiple.
 const LONGER: f64 = 2.0;
-const LONGER_DEVIATIONS: f64 = 4.5;
+const LONGER_DEVIATIONS: f64 = 6.0;
 /// Calls of one run that are many, whatever is usual.
 const RUN_CALLS_MIN: u64 = 25;
 /// Repeats of one request that are many, whatever is usual.
 const REPEATS_MIN: u64 = 15;
-/// Busier than the busiest of a usual hour by this multiple.
-const BUSIER: f64 = 4.0;
+/// Busier than the busiest minute of a busy hour by this multiple.
+const BUSIER: f64 = 3.0;
 
 #[cfg(test)]
 mod tests {

@@ -78,10 +78,12 @@ impl Watch {
             }
             let summary =
                 app.store.summary(by_agent(at, at.saturating_add(1), Dimension::Agent, None)).await?;
-            let mut busiest: BTreeMap<String, Minute> = BTreeMap::new();
+            let mut busiest: BTreeMap<String, (u64, u64)> = BTreeMap::new();
             if hour.saturating_sub(at) <= MINUTES_KEPT_HOURS {
                 for (_, agent, did) in app.store.agent_minutes(at * 60, (at + 1) * 60).await? {
-                    busiest.entry(agent).or_default().add(&did);
+                    let (run, request) = busiest.entry(agent).or_default();
+                    *run = did.runs.most().max(*run);
+                    *request = did.requests.most().max(*request);
                 }
             }
             for row in summary.rows {
@@ -97,8 +99,8 @@ impl Watch {
                     input_tokens: row.totals.input_tokens,
                     output_tokens: row.totals.output_tokens,
                     dollars: row.totals.cost.to_dollars_lossy(),
-                    busiest_run: did.map(|did| did.runs.most()),
-                    busiest_request: did.map(|did| did.requests.most()),
+                    busiest_run: did.map(|(run, _)| *run),
+                    busiest_request: did.map(|(_, request)| *request),
                 };
                 self.hours.entry(agent).or_default().insert(at, known);
             }

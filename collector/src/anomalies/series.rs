@@ -42,9 +42,9 @@ pub struct Hour {
     pub output_tokens: u64,
     /// What they cost, in dollars: for statistics, never for books.
     pub dollars: f64,
-    /// Calls of its busiest run, where that is known.
+    /// Calls of one run in its busiest minute, where that is known.
     pub busiest_run: Option<u64>,
-    /// How often its most frequent request came, where that is known.
+    /// How often one request came in its busiest minute, where that is known.
     pub busiest_request: Option<u64>,
 }
 
