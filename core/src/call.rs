@@ -97,7 +97,7 @@ impl Call {
             attribution: Attribution::default(),
             attribution_source: AttributionSource::None,
             target,
-            path_streams: path.contains(":stream"),
+            path_streams: path.contains(':') && path.contains(":stream"),
             request: RequestMeter::default(),
             answer: None,
             turns_taken: false,
@@ -303,7 +303,12 @@ impl Call {
         };
         let visible = output.saturating_sub(normalised.usage.reasoning_tokens.unwrap_or(0));
         learned.teach(model, output, visible, answer.meter.reading().visible());
-        learned.teach(&agent_and_model(&self.attribution.agent, model), output, visible, Passed::default());
+        // Budgets ask before it is known which model answers.
+        let asked_for = self.request_model().filter(|asked_for| *asked_for != model);
+        for model in std::iter::once(model).chain(asked_for) {
+            let name = agent_and_model(&self.attribution.agent, model);
+            learned.teach(&name, output, visible, Passed::default());
+        }
     }
 
     fn streams(&self) -> bool {

@@ -1,7 +1,5 @@
 //! Ids of calls.
 
-use std::fmt::Write as _;
-
 /// Makes UUIDv7s (RFC 9562): milliseconds first, then 74 bits that no other maker with another seed repeats.
 #[derive(Clone, Debug)]
 pub struct CallIds {
@@ -23,15 +21,23 @@ impl CallIds {
         let low = mixed(self.seed ^ self.made);
         let time = now_ms & 0xFFFF_FFFF_FFFF;
         let variant = 0x8000 | (low >> 48 & 0x3FFF);
+        let groups = [
+            (time >> 16, 8),
+            (time & 0xFFFF, 4),
+            (0x7000 | high & 0xFFF, 4),
+            (variant, 4),
+            (low & 0xFFFF_FFFF_FFFF, 12),
+        ];
         let mut id = String::with_capacity(36);
-        let _ = write!(
-            id,
-            "{:08x}-{:04x}-7{:03x}-{variant:04x}-{:012x}",
-            time >> 16,
-            time & 0xFFFF,
-            high & 0xFFF,
-            low & 0xFFFF_FFFF_FFFF
-        );
+        for (group, digits) in groups {
+            if !id.is_empty() {
+                id.push('-');
+            }
+            for digit in (0..digits).rev() {
+                let digit = u32::try_from(group >> (digit * 4) & 0xF).unwrap_or_default();
+                id.push(char::from_digit(digit, 16).unwrap_or('0'));
+            }
+        }
         id
     }
 }

@@ -54,6 +54,8 @@ pub struct PriceBook {
     index: Index,
     /// In a part of a book: the names whose row it has because the whole book finds that row for them.
     resolved: Option<BTreeSet<Wanted>>,
+    /// In a part of a book: names that look like snapshots of its rows and are rows of their own in the whole book.
+    apart: BTreeSet<Wanted>,
 }
 
 /// A name that the operator gave a meaning: an Azure deployment, a self-hosted model (step 2 of [`names`]).
@@ -240,7 +242,7 @@ impl PriceBook {
     #[must_use]
     pub fn new(version: String, models: Vec<PricedModel>) -> Self {
         let index = Index::of(&models);
-        Self { version, models, maps: Vec::new(), index, resolved: None }
+        Self { version, models, maps: Vec::new(), index, resolved: None, apart: BTreeSet::new() }
     }
 
     /// This book with the operator's names.
@@ -288,12 +290,16 @@ impl PriceBook {
     }
 
     /// Whether the whole book finds the same row. A part lacks rows that an earlier step may lead to, so that a step
-    /// behind the row's own names counts only for names that the whole book has been asked for.
+    /// behind the row's own names counts only for names that the whole book has been asked for, and for snapshots that
+    /// the whole book has no row of their own for.
     fn would_find(&self, provider: &str, name: &str, step: Step) -> bool {
         let Some(resolved) = &self.resolved else { return true };
-        let is_asked =
-            || resolved.contains(&Wanted { provider: provider.to_owned(), model: name.to_owned() });
-        matches!(step, Step::Exact | Step::Moving) || is_asked()
+        let wanted = |model: &str| Wanted { provider: provider.to_owned(), model: model.to_owned() };
+        match step {
+            Step::Exact | Step::Moving => true,
+            Step::Snapshot if !self.apart.contains(&wanted(&names::bare(name))) => true,
+            _ => resolved.contains(&wanted(name)),
+        }
     }
 
     /// Prices `usage`: the response model's rates, else those of the request model.
@@ -581,16 +587,25 @@ struct BookOnTheWire {
     maps: Vec<NameMap>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     resolved: Option<BTreeSet<Wanted>>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    apart: BTreeSet<Wanted>,
 }
 
 impl From<BookOnTheWire> for PriceBook {
     fn from(book: BookOnTheWire) -> Self {
-        Self { resolved: book.resolved, ..Self::new(book.version, book.models).with_maps(book.maps) }
+        let whole = Self::new(book.version, book.models).with_maps(book.maps);
+        Self { resolved: book.resolved, apart: book.apart, ..whole }
     }
 }
 
 impl From<PriceBook> for BookOnTheWire {
     fn from(book: PriceBook) -> Self {
-        Self { version: book.version, models: book.models, maps: book.maps, resolved: book.resolved }
+        Self {
+            version: book.version,
+            models: book.models,
+            maps: book.maps,
+            resolved: book.resolved,
+            apart: book.apart,
+        }
     }
 }

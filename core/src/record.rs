@@ -242,6 +242,8 @@ pub enum Note {
     RetriesCharged,
     /// The gateway's filter died during the call; this record was made from its journal.
     Recovered,
+    /// The gateway ended the answer, as a budget had nothing left for more of it.
+    EndedByBudget,
 }
 
 impl Note {
@@ -258,6 +260,7 @@ impl Note {
             Self::Deferred => "deferred",
             Self::RetriesCharged => "retries_charged",
             Self::Recovered => "recovered",
+            Self::EndedByBudget => "ended_by_budget",
         }
     }
 }

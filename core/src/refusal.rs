@@ -100,7 +100,7 @@ pub fn stream_error(target: &Target, message: &str, id: &str) -> Option<Vec<u8>>
     let event = match (Family::of(target), target.api) {
         (Family::Anthropic, _) => format!("event: error\ndata: {error}\n\n"),
         (Family::OpenAi, Api::Responses) => {
-            let error = json!({"type": "error", "sequence_number": 0, "error": error["error"]});
+            let error = json!({"type": "error", "sequence_number": 0, "error": error.get("error")});
             format!("event: error\ndata: {error}\n\n")
         }
         (Family::OpenAi | Family::Google | Family::Mistral, _) => format!("data: {error}\n\n"),

@@ -1,32 +1,65 @@
 //! One HTTP stream: Envoy's callbacks translated for `tollgate_core::call::Call`.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, set_trusted};
+use tollgate_core::budget::policy::Policy;
 use tollgate_core::call::{Call, End, Ending, ResponseHead};
+use tollgate_core::digits::Digits;
 use tollgate_core::gateway::AccessLogValue;
 use tollgate_core::include_usage::{self, UsageChunkFilter};
+use tollgate_core::output_limit;
 use tollgate_core::provider::{Api, Target};
 use tollgate_core::record::{Note, UsageRecord};
+use tollgate_core::refusal;
 
+use crate::budgets::{Decision, Refused, Ticket};
 use crate::deferred;
 use crate::host::{self, Buffer, Headers};
 use crate::lane::JournalSlot;
 use crate::root::Gateway;
+use crate::waiting::{Outcome, Parked};
 
 /// A stream; a call only where the request is one to a model.
 pub struct HttpCall {
     gateway: Rc<Gateway>,
+    context: u32,
     call: Option<Call>,
     slot: Option<JournalSlot>,
     asking: Asking,
+    /// What its budgets hold for it.
+    ticket: Ticket,
+    /// The call, while it waits for the collector.
+    parked: Option<Rc<RefCell<Parked>>>,
+    /// The call was refused: what comes as an answer is our own.
+    refused: Option<Refused>,
+    /// Bytes of the request body so far, and how many there are to be.
+    received: usize,
+    content_length: Option<usize>,
     /// The request is a `POST`.
     posts: bool,
     request_ended: bool,
     response_ended: bool,
     status: u16,
+    /// Usage is asked for where the route does not switch that off.
+    may_ask: bool,
+    /// The stream ended while the call waited.
+    left: bool,
+    /// A budget ends the answer.
+    cut: Cut,
+}
+
+/// How far an answer is that a budget ends: first its caller is told, then the stream is closed. Closing at once would
+/// lose what is still on its way to the caller.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Cut {
+    No,
+    /// Since when, Unix milliseconds UTC.
+    Told(u64),
+    Closed,
 }
 
 /// Whether the filter asks for usage that the caller did not ask for.
@@ -54,16 +87,25 @@ struct RequestHead {
 
 impl HttpCall {
     /// A stream that has just begun.
-    pub const fn new(gateway: Rc<Gateway>) -> Self {
+    pub fn new(gateway: Rc<Gateway>, context: u32) -> Self {
         Self {
             gateway,
+            context,
             call: None,
             slot: None,
             asking: Asking::No,
+            ticket: Ticket::default(),
+            parked: None,
+            refused: None,
+            received: 0,
+            content_length: None,
             posts: false,
             request_ended: false,
             response_ended: false,
             status: 0,
+            may_ask: false,
+            left: false,
+            cut: Cut::No,
         }
     }
 
@@ -128,16 +170,32 @@ impl HttpCall {
         if head.encoded || !head.is_json {
             call.request().unread();
         }
+        self.gateway.budgets.meet(&self.gateway.config, now_ms);
+        if !self.gateway.budgets.is_idle() {
+            call.request().watch_bounds();
+        }
         Some(call)
     }
 
-    /// Whether this request is to wait for its whole body, so that usage can be asked for.
-    fn may_ask(&self, head: &RequestHead) -> bool {
-        let Some(call) = self.call.as_ref().filter(|_| self.gateway.config.include_usage) else {
-            return false;
-        };
+    /// Whether this request is to wait for its whole body: because usage is to be asked for, or an output limit to be
+    /// written into it; and, where its headers can wait too, so that a refusal reaches no upstream.
+    fn gathers(&self, head: &RequestHead) -> bool {
+        let Some(call) = &self.call else { return false };
         let small = head.content_length.is_some_and(|length| length <= GATHERED_BYTES_MAX);
-        small && head.is_json && !head.encoded && include_usage::is_needed(call.target(), &head.path)
+        if !small || !head.is_json || head.encoded {
+            return false;
+        }
+        let config = &self.gateway.config;
+        let asks = config.include_usage && include_usage::is_needed(call.target(), &head.path);
+        let decides = || {
+            let policy = self.gateway.budgets.policy();
+            let limits = |policy: &Policy| {
+                output_limit::place(call.target()).is_some()
+                    && policy.budgets.iter().any(|entry| entry.budget.default_output_tokens.is_some())
+            };
+            policy.is_none_or(|policy| !policy.is_idle() && (config.pause_headers || limits(&policy)))
+        };
+        asks || decides()
     }
 
     /// Reads the body as it gathers; at its end puts the question into it.
@@ -153,20 +211,46 @@ impl HttpCall {
             return Action::Pause;
         }
         self.asking = Asking::No;
-        if self.call.as_mut().is_some_and(|call| call.request().stream())
-            && text_property(INCLUDE_USAGE_PROPERTY).as_deref() != Some("off")
-            && let Ok(body) = host::buffer(Buffer::RequestBody, size)
-            && let Some(asked) = include_usage::asked(&body)
-            && host::set_buffer(Buffer::RequestBody, size, &asked).is_ok()
-        {
-            if self.gateway.config.pause_headers {
-                let _ =
-                    host::set_header(Headers::Request, "content-length", asked.len().to_string().as_bytes());
-            }
+        self.rewrite(size);
+        self.request_ended()
+    }
+
+    /// Puts what budgets and metering need into a request that has been gathered.
+    fn rewrite(&mut self, size: usize) {
+        let Some(call) = &mut self.call else { return };
+        let asks = self.gateway.config.include_usage
+            && self.may_ask
+            && call.request().stream()
+            && text_property(INCLUDE_USAGE_PROPERTY).as_deref() != Some("off");
+        let limit = if call.lacks_output_limit() {
+            let policy = self.gateway.budgets.policy();
+            policy.and_then(|policy| policy.default_output_tokens(&call.subject()))
+        } else {
+            None
+        };
+        if !asks && limit.is_none() {
+            return;
+        }
+        let Ok(mut body) = host::buffer(Buffer::RequestBody, size) else { return };
+        let asked = asks.then(|| include_usage::asked(&body)).flatten();
+        let is_asked = asked.is_some();
+        body = asked.unwrap_or(body);
+        let limited =
+            limit.and_then(|tokens| Some((output_limit::limited(&body, call.target(), tokens)?, tokens)));
+        let is_limited = limited.as_ref().map(|(_, tokens)| *tokens);
+        body = limited.map_or(body, |(limited, _)| limited);
+        if !is_asked && is_limited.is_none() || host::set_buffer(Buffer::RequestBody, size, &body).is_err() {
+            return;
+        }
+        if let Some(tokens) = is_limited {
+            call.request().limit_output(tokens);
+        }
+        if self.gateway.config.pause_headers {
+            let _ = host::set_header(Headers::Request, "content-length", body.len().to_string().as_bytes());
+        }
+        if is_asked {
             self.asking = Asking::Asked(UsageChunkFilter::default());
         }
-        self.request_ended();
-        Action::Continue
     }
 
     /// Takes the chunk that nobody asked for out of a piece of the answer.
@@ -181,13 +265,93 @@ impl HttpCall {
         }
     }
 
-    /// The whole request has passed: from now on the provider may charge for it.
-    fn request_ended(&mut self) {
-        if !std::mem::replace(&mut self.request_ended, true)
-            && let Some(call) = &self.call
-        {
-            self.slot = self.gateway.note(call, host::now_ms());
+    /// The whole request is known: may the call go on? From there on the provider may charge for it. A call that may not
+    /// be answered `Continue` keeps its last piece here.
+    fn request_ended(&mut self) -> Action {
+        if self.parked.is_some() || self.refused.is_some() {
+            return Action::Pause;
         }
+        if std::mem::replace(&mut self.request_ended, true) {
+            return Action::Continue;
+        }
+        let Some(call) = &self.call else { return Action::Continue };
+        let now_ms = host::now_ms();
+        match self.gateway.decide(call, false, false, now_ms) {
+            Decision::Go(ticket) => {
+                self.slot = self.gateway.note(call, &ticket, now_ms);
+                self.ticket = ticket;
+                Action::Continue
+            }
+            Decision::Refuse(refused) => self.refuse(refused, now_ms),
+            Decision::Wait if self.gateway.waiting.has_room() => {
+                if let Some(call) = self.call.take() {
+                    self.parked = Some(self.gateway.waiting.park(self.context, call, now_ms));
+                    let gateway = Rc::clone(&self.gateway);
+                    gateway.waiting.ask(&gateway, self, self.context, now_ms);
+                }
+                Action::Pause
+            }
+            Decision::Wait => {
+                let decision = self.gateway.decide(call, true, true, now_ms);
+                match decision {
+                    Decision::Go(ticket) => {
+                        self.slot = self.gateway.note(call, &ticket, now_ms);
+                        self.ticket = ticket;
+                        Action::Continue
+                    }
+                    Decision::Refuse(refused) => self.refuse(refused, now_ms),
+                    Decision::Wait => Action::Continue,
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, refused: Refused, now_ms: u64) -> Action {
+        if let Some(call) = &self.call {
+            self.gateway.refuse(call, &refused, now_ms);
+        }
+        self.refused = Some(refused);
+        Action::Pause
+    }
+
+    /// Takes the call back that has waited, with what became of it.
+    fn unpark(&mut self) {
+        let Some(parked) = self.parked.take() else { return };
+        let mut parked = parked.borrow_mut();
+        self.call = parked.call.take();
+        match parked.outcome.take() {
+            Some(Outcome::Went(ticket, slot)) => (self.ticket, self.slot) = (ticket, slot),
+            Some(Outcome::Refused(refused)) => self.refused = Some(refused),
+            None => {
+                drop(parked);
+                self.gateway.waiting.leave(self.context);
+                self.left = true;
+            }
+        }
+    }
+
+    /// Ends an answer that no budget covers any more; true where this piece is not to be looked at.
+    fn cut(&mut self, size: usize) -> bool {
+        match self.cut {
+            Cut::No if self.ticket.covers.is_empty() => return false,
+            Cut::No => {
+                let Some(call) = &self.call else { return false };
+                let Some(refused) = self.gateway.cover(call, &mut self.ticket) else { return false };
+                let event =
+                    refusal::stream_error(call.target(), &refused.message, call.id()).unwrap_or_default();
+                let _ = host::set_buffer(Buffer::ResponseBody, size, &event);
+                self.cut = Cut::Told(host::now_ms());
+            }
+            Cut::Told(since_ms) if host::now_ms() >= since_ms + TOLD_MS => {
+                let _ = host::set_buffer(Buffer::ResponseBody, size, b"");
+                let _ = host::answer(200, "tollgate_budget_spent", &[], b"");
+                self.cut = Cut::Closed;
+            }
+            Cut::Told(_) | Cut::Closed => {
+                let _ = host::set_buffer(Buffer::ResponseBody, size, b"");
+            }
+        }
+        true
     }
 
     /// The turns of a session get records of their own, as they end.
@@ -195,29 +359,51 @@ impl HttpCall {
         let Some(call) = &mut self.call else { return };
         let gateway = &self.gateway;
         let book = gateway.book();
-        for record in
-            call.take_turns(&gateway.config.gateway, book.as_deref(), now_ms, || gateway.call_id(now_ms))
-        {
-            gateway.keep(&record, &record.to_json(), None, now_ms);
+        let turns =
+            call.take_turns(&gateway.config.gateway, book.as_deref(), now_ms, || gateway.call_id(now_ms));
+        for record in turns {
+            gateway.budgets.charge(call, &record, now_ms);
+            gateway.keep(&record, &record.to_json(), None, false, now_ms);
         }
     }
 
     fn settle(&mut self) {
+        self.unpark();
         if self.call.is_none() {
             return;
         }
         let now_ms = host::now_ms();
+        if let Some(refused) = self.refused.take() {
+            return self.settle_refused(&refused, now_ms);
+        }
         self.settle_turns(now_ms);
         let Some(mut call) = self.call.take() else { return };
+        let ticket = std::mem::take(&mut self.ticket);
         let book = self.gateway.book();
         let end = End {
-            ending: self.ending(),
+            ending: match (self.left, self.cut) {
+                (true, _) => Ending::NotSent,
+                // The provider is hung up on.
+                (false, Cut::Closed) => Ending::ClientAbort,
+                (false, _) => self.ending(),
+            },
             now_ms,
             attempts: number_property(b"upstream\0request_attempt_count"),
             charge_retries: self.gateway.config.charge_retries,
         };
         let mut record = self.gateway.settle(&mut call, end, book.as_deref());
-        if !self.is_recorded(&call, &mut record) {
+        if self.cut != Cut::No {
+            record.notes.push(Note::EndedByBudget);
+        }
+        record.policy_version = Some(ticket.policy_version.clone()).filter(|version| !version.is_empty());
+        let held = !ticket.held.is_empty();
+        let is_recorded = self.is_recorded(&call, &mut record);
+        if held {
+            self.gateway.budgets.settle(&ticket, &record);
+        } else if is_recorded && call.target().fetches.is_some() {
+            self.gateway.budgets.charge(&call, &record, now_ms);
+        }
+        if !is_recorded {
             if let Some(slot) = self.slot.take() {
                 self.gateway.clear(slot, now_ms);
             }
@@ -225,7 +411,17 @@ impl HttpCall {
         }
         let json = record.to_json();
         show_in_access_log(&self.gateway.config.access_log, &record, &json);
-        self.gateway.keep(&record, &json, self.slot.take(), now_ms);
+        self.gateway.keep(&record, &json, self.slot.take(), held, now_ms);
+    }
+
+    fn settle_refused(&mut self, refused: &Refused, now_ms: u64) {
+        let Some(call) = self.call.take() else { return };
+        let status = refused.status.unwrap_or_else(|| refused.reason.status());
+        let mut record = call.denied(&self.gateway.config.gateway, status, now_ms);
+        record.policy_version = self.gateway.budgets.policy().map(|policy| policy.version.clone());
+        let json = record.to_json();
+        show_in_access_log(&self.gateway.config.access_log, &record, &json);
+        self.gateway.keep(&record, &json, None, false, now_ms);
     }
 
     /// Whether a call that has ended leaves a record of its own. Work that it started is remembered; work that it
@@ -254,6 +450,13 @@ impl HttpCall {
 }
 
 impl Context for HttpCall {
+    fn on_http_call_response(&mut self, _call: u32, _headers: usize, body_size: usize, _trailers: usize) {
+        let status = host::header(Headers::CallResponse, ":status").unwrap_or_default();
+        let body = host::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
+        let gateway = Rc::clone(&self.gateway);
+        gateway.waiting.answered(&gateway, &status, &body, self.context, host::now_ms());
+    }
+
     /// Repeats what `on_log` does, where that does not run.
     fn on_done(&mut self) -> bool {
         self.settle();
@@ -275,9 +478,13 @@ impl HttpContext for HttpCall {
                 // Compressed messages could not be read.
                 let _ = host::remove_header(Headers::Request, b"sec-websocket-extensions");
             }
-            if end_of_stream {
-                self.request_ended();
-            } else if self.may_ask(&head) {
+            let is_session = self.call.as_ref().is_some_and(|call| call.target().api.is_session());
+            self.content_length = head.content_length;
+            self.may_ask =
+                self.call.as_ref().is_some_and(|call| include_usage::is_needed(call.target(), &head.path));
+            if end_of_stream || is_session {
+                return self.request_ended();
+            } else if self.gathers(&head) {
                 self.asking = Asking::Gathering(0);
                 if self.gateway.config.pause_headers {
                     return Action::Pause;
@@ -290,27 +497,36 @@ impl HttpContext for HttpCall {
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         panic_if_asked("request_body");
+        if self.parked.as_ref().is_some_and(|parked| parked.borrow().outcome.is_some()) {
+            self.unpark();
+        }
+        if self.parked.is_some() || self.refused.is_some() {
+            return Action::Pause;
+        }
         if let Asking::Gathering(read) = self.asking {
             return self.gather(read, size, end_of_stream);
         }
         if let Some(call) = &mut self.call
             && size > 0
+            && (!self.request_ended || call.target().api.is_session())
             && let Ok(piece) = host::buffer(Buffer::RequestBody, size)
         {
             call.request().feed(&piece);
         }
-        if end_of_stream {
-            self.request_ended();
-        }
-        Action::Continue
+        self.received = self.received.saturating_add(size);
+        let is_last = self.content_length.is_some_and(|length| self.received >= length);
+        if end_of_stream || is_last { self.request_ended() } else { Action::Continue }
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        self.request_ended();
-        Action::Continue
+        self.request_ended()
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        self.unpark();
+        if self.refused.is_some() {
+            return Action::Continue;
+        }
         if let Some(call) = &mut self.call {
             let pairs = host::header_pairs(Headers::Response).unwrap_or_default();
             let text = |name: &str| {
@@ -335,6 +551,9 @@ impl HttpContext for HttpCall {
                 }
             }
             let _ = host::set_header(Headers::Response, "x-tollgate-call", call.id().as_bytes());
+            if let Some(warning) = &self.ticket.warning {
+                let _ = host::set_header(Headers::Response, "x-tollgate-warning", warning.as_bytes());
+            }
         }
         panic_if_asked("response_headers");
         self.response_ended |= end_of_stream;
@@ -342,6 +561,9 @@ impl HttpContext for HttpCall {
     }
 
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if self.refused.is_some() {
+            return Action::Continue;
+        }
         if let Some(call) = &mut self.call
             && size > 0
             && let Ok(piece) = host::buffer(Buffer::ResponseBody, size)
@@ -350,7 +572,9 @@ impl HttpContext for HttpCall {
             if call.target().api.is_session() {
                 self.settle_turns(host::now_ms());
             }
-            self.take_out(&piece, end_of_stream);
+            if !self.cut(size) {
+                self.take_out(&piece, end_of_stream);
+            }
         } else if end_of_stream {
             self.take_out(&[], true);
         }
@@ -389,25 +613,25 @@ fn ending_of(details: &str, response_ended: bool) -> Ending {
 
 /// Values for `%FILTER_STATE(wasm.tollgate.…:PLAIN)%`, those that the configuration names.
 fn show_in_access_log(shown: &[AccessLogValue], record: &UsageRecord, json: &[u8]) {
-    let number = |value: Option<u64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let digits = |count: Option<u64>| count.map(|count| Digits::of(count, 1));
+    let input = digits(record.usage.input_tokens);
+    let output = digits(record.usage.output_tokens);
+    let cost = record.cost_usd.to_string();
     for value in shown {
         let text = match value {
-            AccessLogValue::Record => {
-                let _ = host::set_filter_state(value.filter_state(), json);
-                continue;
-            }
-            AccessLogValue::Call => record.id.clone(),
-            AccessLogValue::Agent => record.attribution.agent.clone(),
-            AccessLogValue::Team => record.attribution.team.clone(),
-            AccessLogValue::Feature => record.attribution.feature.clone(),
-            AccessLogValue::Environment => record.attribution.environment.clone(),
-            AccessLogValue::Model => record.model().unwrap_or_default().to_owned(),
-            AccessLogValue::InputTokens => number(record.usage.input_tokens),
-            AccessLogValue::OutputTokens => number(record.usage.output_tokens),
-            AccessLogValue::Cost => record.cost_usd.to_string(),
-            AccessLogValue::CostStatus => record.cost_status.name().to_owned(),
+            AccessLogValue::Record => json,
+            AccessLogValue::Call => record.id.as_bytes(),
+            AccessLogValue::Agent => record.attribution.agent.as_bytes(),
+            AccessLogValue::Team => record.attribution.team.as_bytes(),
+            AccessLogValue::Feature => record.attribution.feature.as_bytes(),
+            AccessLogValue::Environment => record.attribution.environment.as_bytes(),
+            AccessLogValue::Model => record.model().unwrap_or_default().as_bytes(),
+            AccessLogValue::InputTokens => input.as_ref().map_or("", Digits::as_str).as_bytes(),
+            AccessLogValue::OutputTokens => output.as_ref().map_or("", Digits::as_str).as_bytes(),
+            AccessLogValue::Cost => cost.as_bytes(),
+            AccessLogValue::CostStatus => record.cost_status.name().as_bytes(),
         };
-        let _ = host::set_filter_state(value.filter_state(), text.as_bytes());
+        let _ = host::set_filter_state(value.filter_state(), text);
     }
 }
 
@@ -446,6 +670,8 @@ const PROVIDER_PROPERTIES: &[&[u8]] = &[
 
 /// Where a route switches the question for usage off.
 const INCLUDE_USAGE_PROPERTY: &[u8] = b"xds\0route_metadata\0filter_metadata\0tollgate\0include_usage";
+/// So long after its caller was told, an answer that a budget ends is closed.
+const TOLD_MS: u64 = 200;
 /// Largest request that waits for its whole body, in bytes: well below Envoy's default buffer of 1 MiB.
 const GATHERED_BYTES_MAX: usize = 256 * 1024;
 

@@ -163,6 +163,36 @@ pub fn create_shared(key: &str, value: &[u8]) -> Result<()> {
     swap_shared(key, value, NEVER)
 }
 
+/// Makes the calls that follow speak of another stream of this VM, until the callback ends or another is named.
+pub fn speak_of(context: u32) -> Result<()> {
+    // SAFETY: takes a number only.
+    done(unsafe { raw::proxy_set_effective_context(context) })
+}
+
+/// Lets a paused request go on.
+pub fn continue_request() -> Result<()> {
+    // SAFETY: takes a number only.
+    done(unsafe { raw::proxy_continue_stream(HTTP_REQUEST) })
+}
+
+/// Answers instead of the upstream. `details` shows as Envoy's response code details.
+pub fn answer(status: u16, details: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<()> {
+    let headers = Pairs::bytes(headers);
+    // SAFETY: all slices live through the call.
+    done(unsafe {
+        raw::proxy_send_local_response(
+            u32::from(status),
+            details.as_ptr(),
+            details.len(),
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            NO_GRPC_STATUS,
+        )
+    })
+}
+
 /// Defines a metric; a known name gives a new id for the same metric, so ids are to be kept.
 pub fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
     let mut id = 0u32;
@@ -188,6 +218,23 @@ pub fn record_metric(id: u32, value: u64) -> Result<()> {
 pub struct Pairs(Vec<u8>);
 
 impl Pairs {
+    /// Pairs in the host's form.
+    fn bytes(pairs: &[(&str, &str)]) -> Vec<u8> {
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes();
+        let mut bytes = number(pairs.len()).to_vec();
+        for (name, value) in pairs {
+            bytes.extend_from_slice(&number(name.len()));
+            bytes.extend_from_slice(&number(value.len()));
+        }
+        for (name, value) in pairs {
+            for text in [name, value] {
+                bytes.extend_from_slice(text.as_bytes());
+                bytes.push(0);
+            }
+        }
+        bytes
+    }
+
     /// Names and values, in order. What is malformed ends the list.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let number = |at: usize| {
@@ -227,6 +274,8 @@ fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Result<Vec<u8
 const OK: u32 = 0;
 const OVERWRITE: u32 = 0;
 const NEVER: u32 = u32::MAX;
+const HTTP_REQUEST: u32 = 0;
+const NO_GRPC_STATUS: i32 = -1;
 
 mod raw {
     #[link(wasm_import_module = "env")]
@@ -288,6 +337,18 @@ mod raw {
             value: *const u8,
             value_size: usize,
             version: u32,
+        ) -> u32;
+        pub fn proxy_set_effective_context(context: u32) -> u32;
+        pub fn proxy_continue_stream(kind: u32) -> u32;
+        pub fn proxy_send_local_response(
+            status: u32,
+            details: *const u8,
+            details_size: usize,
+            body: *const u8,
+            body_size: usize,
+            headers: *const u8,
+            headers_size: usize,
+            grpc_status: i32,
         ) -> u32;
         pub fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
         pub fn proxy_increment_metric(id: u32, by: i64) -> u32;

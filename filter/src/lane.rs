@@ -175,7 +175,11 @@ impl Lane {
 /// The record with this sequence in a lane's outbox, if it is there.
 pub fn record(lane: u32, sequence: u64, capacity: u64) -> Option<Vec<u8>> {
     let (mut value, _) = host::shared(&shared::outbox(lane, sequence % capacity.max(1))).ok()?;
-    (shared::read_number(&value) == Some(sequence)).then(|| value.split_off(SEQUENCE_BYTES))
+    if shared::read_number(&value) != Some(sequence) {
+        return None;
+    }
+    value.drain(..SEQUENCE_BYTES);
+    Some(value)
 }
 
 /// Takes acknowledged records out of a lane: everything before `tail`, from `from` on.

@@ -5,26 +5,34 @@
 //! | [`host`] | host calls, as bytes and `Result`; the only place with `unsafe` |
 //! | [`root`] | one plugin in one VM: configuration, ticks |
 //! | [`call`] | one HTTP stream, from Envoy's callbacks to a record |
+//! | [`budgets`] | what calls hold and are charged, in one VM |
+//! | [`counters`] | the table of counters in shared data |
+//! | [`waiting`] | calls that wait for a collector's answer |
 //! | [`deferred`] | who started work that is fetched later |
+//! | [`journal`] | what is noted of a call under way |
 //! | [`lane`] | a VM's journal and outbox in shared data |
 //! | [`leader`] | which VM of this Envoy talks to the collector |
 //! | [`sync`] | what that VM sends and what it does with the answer |
 //! | [`metrics`] | Envoy stats |
 #![allow(missing_docs)] // the SDK's `main!` exports a function without one; nothing else here is public
 
+mod budgets;
 mod call;
+mod counters;
 mod deferred;
 mod host;
+mod journal;
 mod lane;
 mod leader;
 mod metrics;
 mod root;
 mod shared;
 mod sync;
+mod waiting;
 
 use proxy_wasm::traits::RootContext;
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
-    proxy_wasm::set_root_context(|_| -> Box<dyn RootContext> { Box::new(root::Root::default()) });
+    proxy_wasm::set_root_context(|context| -> Box<dyn RootContext> { Box::new(root::Root::new(context)) });
 }}

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use tollgate_core::record::UsageRecord;
+use tollgate_core::refusal::Reason;
 
 use crate::host::{self, MetricType};
 
@@ -54,6 +55,20 @@ impl Metrics {
         if let (Some(id), Some(duration_ms)) = (series.duration_ms, record.duration_ms) {
             let _ = host::record_metric(id, duration_ms);
         }
+    }
+
+    /// Counts a refusal: `tollgate_denied_total`, by reason.
+    pub fn denied(&mut self, reason: Reason) {
+        let name = match reason {
+            Reason::BudgetSpent => "tollgate_denied_total.reason=.budget_spent.;",
+            Reason::BudgetBusy => "tollgate_denied_total.reason=.budget_busy.;",
+            Reason::CollectorAway => "tollgate_denied_total.reason=.collector_away.;",
+            Reason::ModelNotPriced => "tollgate_denied_total.reason=.model_not_priced.;",
+            Reason::DeferredNotAllowed => "tollgate_denied_total.reason=.deferred_not_allowed.;",
+            Reason::AmbiguousRequest => "tollgate_denied_total.reason=.ambiguous_request.;",
+            Reason::UnreadableRequest => "tollgate_denied_total.reason=.unreadable_request.;",
+        };
+        self.count(name, 1);
     }
 
     /// Adds to a counter without labels.

@@ -9,23 +9,28 @@ use std::time::Duration;
 use log::{error, info, warn};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
+use tollgate_core::budget::policy::Policy;
 use tollgate_core::call::{Call, End};
 use tollgate_core::estimate::Learned;
 use tollgate_core::gateway::GatewayConfig;
 use tollgate_core::id::CallIds;
 use tollgate_core::price::PriceBook;
 use tollgate_core::record::{UsageRecord, recovered};
+use tollgate_core::refusal::{Refusal, refusal};
 
+use crate::budgets::{Budgets, Decision, Knows, Refused, Ticket};
 use crate::call::HttpCall;
 use crate::host::{self, Buffer, Headers};
 use crate::lane::{Dropped, JournalSlot, Lane};
 use crate::metrics::Metrics;
 use crate::sync::{self, Sender, Sync};
-use crate::{leader, shared};
+use crate::waiting::Waiting;
+use crate::{journal, leader, shared};
 
 /// The root context. Without a configuration (the keeper of shared data) it does nothing.
 #[derive(Default)]
 pub struct Root {
+    context: u32,
     gateway: Option<Rc<Gateway>>,
     sync: Sync,
     leads: bool,
@@ -45,6 +50,10 @@ pub struct Gateway {
     lane: RefCell<Option<Lane>>,
     metrics: RefCell<Metrics>,
     learned: RefCell<Learned>,
+    /// Who may spend how much.
+    pub budgets: Budgets,
+    /// Calls that wait for the collector.
+    pub waiting: Waiting,
 }
 
 impl Gateway {
@@ -60,6 +69,8 @@ impl Gateway {
             lane: RefCell::new(None),
             metrics: RefCell::new(Metrics::default()),
             learned: RefCell::new(Learned::default()),
+            budgets: Budgets::new(&config),
+            waiting: Waiting::default(),
             config,
         }
     }
@@ -74,21 +85,65 @@ impl Gateway {
         self.book.borrow().clone()
     }
 
+    /// Random id of this Envoy's shared data.
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// Whether a call whose whole request is known may go on. What it holds is charged then.
+    pub fn decide(&self, call: &Call, answered: bool, expired: bool, now_ms: u64) -> Decision {
+        let book = self.book();
+        let learned = self.learned.borrow();
+        let knows = Knows { book: book.as_deref(), learned: &learned, now_ms, answered, expired };
+        self.budgets.decide(call, knows, &mut self.metrics.borrow_mut())
+    }
+
+    /// Whether a running answer is still covered by what is held for it; otherwise the refusal of a budget.
+    pub fn cover(&self, call: &Call, ticket: &mut Ticket) -> Option<Refused> {
+        self.budgets.cover(ticket, call.output_so_far(&self.learned.borrow()))
+    }
+
+    /// Answers a call in its provider's own shape of an error, and counts that.
+    pub fn refuse(&self, call: &Call, refused: &Refused, now_ms: u64) {
+        self.budgets.note_refusal(call, refused, now_ms);
+        self.metrics.borrow_mut().denied(refused.reason);
+        let Refusal { status, headers, body } =
+            refusal(call.target(), refused.reason, refused.status, &refused.message, call.id());
+        let mut pairs: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        pairs.push(("x-tollgate-call", call.id()));
+        if let Some(budget) = &refused.budget {
+            pairs.push(("x-tollgate-budget", budget));
+        }
+        let details = format!("tollgate_{}", refused.reason.name());
+        if host::answer(status, &details, &pairs, &body).is_err() {
+            warn!("a refusal could not be sent");
+        }
+    }
+
     /// Ends a call, and learns from it.
     pub fn settle(&self, call: &mut Call, end: End, book: Option<&PriceBook>) -> UsageRecord {
         call.settle(end, &self.config.gateway, book, &mut self.learned.borrow_mut())
     }
 
     /// Notes a call under way in the journal.
-    pub fn note(&self, call: &Call, now_ms: u64) -> Option<JournalSlot> {
+    pub fn note(&self, call: &Call, ticket: &Ticket, now_ms: u64) -> Option<JournalSlot> {
         self.config.collector.as_ref()?;
-        let entry = call.journal_entry(&self.config.gateway);
+        let entry = journal::entry(&ticket.held, &call.journal_entry(&self.config.gateway));
         self.with_lane(now_ms, |lane| lane.note(&entry)).flatten()
     }
 
     /// Keeps a settled call. Its journal entry stays until the slot is used again: what a dead VM leaves there of a
-    /// settled call becomes a record with the same id, which the collector knows.
-    pub fn keep(&self, record: &UsageRecord, json: &[u8], slot: Option<JournalSlot>, now_ms: u64) {
+    /// settled call becomes a record with the same id, which the collector knows. One that holds something (`held`) is
+    /// taken out, so that it is not charged again.
+    pub fn keep(
+        &self,
+        record: &UsageRecord,
+        json: &[u8],
+        slot: Option<JournalSlot>,
+        held: bool,
+        now_ms: u64,
+    ) {
         self.metrics.borrow_mut().settled(record);
         if self.config.collector.is_none() {
             return;
@@ -96,7 +151,7 @@ impl Gateway {
         let kept = self.with_lane(now_ms, |lane| {
             let kept = lane.append(json);
             if let Some(slot) = slot {
-                lane.reuse(slot);
+                if held { lane.clear(slot) } else { lane.reuse(slot) }
             }
             kept
         });
@@ -152,18 +207,39 @@ fn publish(book: &PriceBook, now_ms: u64) {
     }
 }
 
+/// Takes over prices and a policy that came from the collector, for all VMs.
+pub fn take_in(gateway: &Gateway, book: Option<&PriceBook>, policy: Option<&Policy>, now_ms: u64) {
+    if let Some(book) = book {
+        info!("price book {} with {} models from the collector", book.version(), book.models().len());
+        publish(book, now_ms);
+        gateway.refresh_book();
+    }
+    if let Some(policy) = policy
+        && let Ok(json) = serde_json::to_vec(policy)
+        && host::set_shared(shared::POLICY, &json).is_ok()
+    {
+        let _ = host::set_shared(shared::POLICY_EDITION, policy.version.as_bytes());
+        gateway.budgets.refresh(&gateway.config, now_ms);
+    }
+}
+
 impl Context for Root {
     fn on_http_call_response(&mut self, call: u32, _headers: usize, body_size: usize, _trailers: usize) {
+        let Some(gateway) = self.gateway.clone() else { return };
+        let now_ms = host::now_ms();
         let status = host::header(Headers::CallResponse, ":status").unwrap_or_default();
         let body = host::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
-        if let Some(book) = self.sync.answered(call, &status, &body) {
-            info!("price book {} with {} models from the collector", book.version(), book.models().len());
-            publish(&book, host::now_ms());
-            if let Some(gateway) = &self.gateway {
-                gateway.refresh_book();
-            }
+        if gateway.waiting.is_flight(call) {
+            gateway.waiting.answered(&gateway, &status, &body, self.context, now_ms);
+            return;
         }
-        self.talk(host::now_ms());
+        if let Some(answer) = self.sync.answered(call, &status, &body, now_ms) {
+            take_in(&gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
+            gateway.budgets.granted(&answer.grants, self.sync.wants());
+            gateway.waiting.wake(&gateway, self.context, now_ms);
+        }
+        gateway.budgets.refresh(&gateway.config, now_ms);
+        self.talk(now_ms);
     }
 
     /// The plugin is drained or Envoy stops: ship once more what waits.
@@ -209,6 +285,9 @@ impl RootContext for Root {
         let now_ms = host::now_ms();
         crate::call::panic_if_asked("tick");
         gateway.refresh_book();
+        gateway.budgets.refresh(&gateway.config, now_ms);
+        gateway.waiting.wake(&gateway, self.context, now_ms);
+        gateway.waiting.ask(&gateway, self, self.context, now_ms);
         gateway.metrics.borrow_mut().flush();
         let lost = gateway.lane.borrow_mut().as_mut().is_some_and(|lane| !lane.beat(now_ms));
         if lost {
@@ -217,8 +296,8 @@ impl RootContext for Root {
         self.talk(now_ms);
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(HttpCall::new(self.gateway.clone()?)))
+    fn create_http_context(&self, context: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(HttpCall::new(self.gateway.clone()?, context)))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -227,6 +306,11 @@ impl RootContext for Root {
 }
 
 impl Root {
+    /// The root context with this id.
+    pub fn new(context: u32) -> Self {
+        Self { context, ..Self::default() }
+    }
+
     /// Talks to the collector, if this VM leads.
     fn talk(&mut self, now_ms: u64) {
         let Some(gateway) = self.gateway.clone() else { return };
@@ -241,7 +325,11 @@ impl Root {
         }
         if now_ms.saturating_sub(self.recovered_ms) >= RECOVERY_MS {
             self.recovered_ms = now_ms;
-            let records = sync::recover(gateway.vm, now_ms, |entry| recovered(entry, now_ms));
+            let records = sync::recover(gateway.vm, now_ms, |entry| {
+                let (held, call) = journal::read(entry);
+                held.iter().for_each(|held| gateway.budgets.abandon(held));
+                recovered(call, now_ms)
+            });
             if records > 0 {
                 warn!("made {records} records of calls that a dead VM left unsettled");
             }
@@ -251,11 +339,14 @@ impl Root {
 
     fn send(&mut self, gateway: &Gateway, interval_ms: u64, now_ms: u64) {
         let Some(collector) = &gateway.config.collector else { return };
-        let book = gateway.book();
+        let (book, policy) = (gateway.book(), gateway.budgets.policy());
         let sender = Sender {
             gateway: &gateway.config.gateway,
             instance: &gateway.instance,
             price_version: book.as_ref().map(|book| book.version()),
+            policy_version: policy.as_ref().map(|policy| policy.version.as_str()),
+            counts: policy.as_ref().is_some_and(|policy| !policy.budgets.is_empty()),
+            clock_ms: gateway.budgets.now(now_ms),
         };
         let Some(outgoing) = self.sync.next(sender, interval_ms, now_ms) else { return };
         let headers = vec![
@@ -267,7 +358,7 @@ impl Root {
         let timeout = Duration::from_millis(collector.timeout_ms);
         match self.dispatch_http_call(&collector.cluster, headers, Some(&outgoing.body), vec![], timeout) {
             Ok(call) => self.sync.sent(call),
-            Err(status) => self.sync.failed(&format!("the call-out was refused: {status:?}")),
+            Err(status) => self.sync.failed(&format!("the call-out was refused: {status:?}"), now_ms),
         }
     }
 }

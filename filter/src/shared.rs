@@ -1,7 +1,10 @@
 //! The layout of shared data: every key that Tollgate uses, and small values.
 //!
 //! All VMs of one Envoy with the same `vm_id` see the same data. Keys are never freed by Envoy, so their number
-//! is bounded: by [`LANES_MAX`] lanes with a fixed number of slots each, and a handful of single keys.
+//! is bounded: by [`LANES_MAX`] lanes with a fixed number of slots each, [`COUNTERS_MAX`] counters, and a handful of
+//! single keys.
+
+use tollgate_core::digits::Digits;
 
 use crate::host::{self, Error, Result};
 
@@ -21,6 +24,48 @@ pub const DROPPED_OUTBOX_FULL: &str = "tg/1/dropped/outbox_full";
 /// Records lost because every lane was taken.
 pub const DROPPED_NO_LANE: &str = "tg/1/dropped/no_lane";
 
+/// Which edition of the policy stands in [`POLICY`].
+pub const POLICY_EDITION: &str = "tg/1/policy-edition";
+/// The policy from the collector, as JSON.
+pub const POLICY: &str = "tg/1/policy";
+/// How far the collector's clock is ahead of ours, and since when it cannot be reached: see [`Link`].
+pub const LINK: &str = "tg/1/link";
+/// Held while a counter is made, so that none is made twice.
+pub const COUNTERS_LOCK: &str = "tg/1/counters-lock";
+/// Slots of the table of counters.
+pub const COUNTERS_MAX: u64 = 4_096;
+
+/// A slot of the table of counters.
+pub fn counter(slot: u64) -> String {
+    format!("tg/1/c/{slot}")
+}
+
+/// What is known of the way to the collector.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Link {
+    /// The collector's clock less ours, in milliseconds.
+    pub ahead_ms: i64,
+    /// Since when every sync has failed; 0 while they work.
+    pub away_since_ms: u64,
+}
+
+impl Link {
+    /// As it stands in shared data.
+    pub fn load() -> Self {
+        let Ok((value, _)) = host::shared(LINK) else { return Self::default() };
+        let ahead = read_number(&value).unwrap_or(0);
+        let away_since_ms = value.get(8..).and_then(read_number).unwrap_or(0);
+        Self { ahead_ms: i64::from_le_bytes(ahead.to_le_bytes()), away_since_ms }
+    }
+
+    /// Writes it.
+    pub fn store(self) {
+        let mut bytes = self.ahead_ms.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&self.away_since_ms.to_le_bytes());
+        let _ = host::set_shared(LINK, &bytes);
+    }
+}
+
 /// Who owns a lane.
 pub fn lane_owner(lane: u32) -> String {
     format!("tg/1/lane/{lane}/owner")
@@ -33,12 +78,17 @@ pub fn lane_tail(lane: u32) -> String {
 
 /// A slot of a lane's journal.
 pub fn journal(lane: u32, slot: u32) -> String {
-    format!("tg/1/lane/{lane}/j/{slot}")
+    slot_key(lane, "/j/", slot.into())
 }
 
 /// A slot of a lane's outbox.
 pub fn outbox(lane: u32, slot: u64) -> String {
-    format!("tg/1/lane/{lane}/o/{slot}")
+    slot_key(lane, "/o/", slot)
+}
+
+/// Made for every call, so without `format!`.
+fn slot_key(lane: u32, kind: &str, slot: u64) -> String {
+    ["tg/1/lane/", Digits::of(lane.into(), 1).as_str(), kind, Digits::of(slot, 1).as_str()].concat()
 }
 
 /// A slot for work that is fetched later.

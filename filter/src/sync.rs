@@ -4,15 +4,19 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use log::{info, warn};
-use tollgate_core::price::PriceBook;
-use tollgate_core::sync::{PROTOCOL, SyncAnswer};
+use tollgate_core::sync::{CounterReport, PROTOCOL, SyncAnswer};
 
+use crate::budgets;
 use crate::host;
 use crate::lane::{self, Lane, Owner};
-use crate::shared;
+use crate::shared::{self, Link};
 
 /// A batch is full at this size; one record more may go over.
 const BATCH_BYTES: usize = 256 * 1024;
+/// So often every counter is reported, so that the collector knows who lives and what is granted and not used.
+const REPORT_ALL_MS: u64 = 3_000;
+/// Differences between clocks that are left as they are.
+const CLOCK_MS: u64 = 200;
 /// After failures the next sync waits at most this long.
 const BACKOFF_MS_MAX: u64 = 15_000;
 
@@ -28,6 +32,10 @@ pub struct Sync {
     sequence: u64,
     sent_ms: u64,
     failures: u32,
+    /// When every counter was reported the last time, not only those that changed.
+    reported_ms: u64,
+    /// What was reported of counters in the flight, or the last one.
+    counters: Vec<CounterReport>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +74,12 @@ pub struct Sender<'a> {
     pub instance: &'a str,
     /// Version of the price book that it holds.
     pub price_version: Option<&'a str>,
+    /// Version of the policy that it holds.
+    pub policy_version: Option<&'a str>,
+    /// Whether there are budgets, so that counters change.
+    pub counts: bool,
+    /// The collector's clock.
+    pub clock_ms: u64,
 }
 
 impl Sync {
@@ -90,7 +104,15 @@ impl Sync {
             call: 0,
             batch,
         };
-        let body = request(sender, &flight, now_ms);
+        let all = now_ms.saturating_sub(self.reported_ms) >= REPORT_ALL_MS;
+        if all {
+            self.reported_ms = now_ms;
+        }
+        self.counters = match all || sender.counts {
+            true => budgets::reports(sender.clock_ms, all),
+            false => Vec::new(),
+        };
+        let body = request(sender, &flight, &self.counters, now_ms);
         self.flight = Some(flight);
         Some(Outgoing { body })
     }
@@ -103,10 +125,11 @@ impl Sync {
     }
 
     /// The request could not go out, or its answer was none: the batch is sent again.
-    pub fn failed(&mut self, reason: &str) {
+    pub fn failed(&mut self, reason: &str, now_ms: u64) {
         let Some(mut flight) = self.flight.take() else { return };
         if self.failures == 0 {
             warn!("sync with the collector failed, {} records wait: {reason}", flight.records);
+            Link { away_since_ms: now_ms.max(1), ..Link::load() }.store();
         }
         self.failures = self.failures.saturating_add(1);
         if !flight.batch.is_empty() && !self.batch.is_empty() {
@@ -117,24 +140,35 @@ impl Sync {
         self.batch_records += flight.records;
     }
 
-    /// An answer came for `call`: takes acknowledged records out of the outboxes. Gives a new price book.
-    pub fn answered(&mut self, call: u32, status: &[u8], body: &[u8]) -> Option<PriceBook> {
+    /// What was reported of counters in the request that was answered last.
+    pub fn wants(&self) -> &[CounterReport] {
+        &self.counters
+    }
+
+    /// An answer came for `call`: takes acknowledged records out of the outboxes. Gives the answer.
+    pub fn answered(&mut self, call: u32, status: &[u8], body: &[u8], now_ms: u64) -> Option<SyncAnswer> {
         let expected = self.flight.as_ref().filter(|flight| flight.call == call)?.sequence;
         let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body));
         let answer = match answer {
             Some(Ok(answer)) if answer.ack == expected => answer,
             Some(_) => {
-                self.failed("the answer does not acknowledge the request");
+                self.failed("the answer does not acknowledge the request", now_ms);
                 return None;
             }
             None => {
-                self.failed(&format!("status {}", String::from_utf8_lossy(status)));
+                self.failed(&format!("status {}", String::from_utf8_lossy(status)), now_ms);
                 return None;
             }
         };
         let flight = self.flight.take()?;
         if std::mem::take(&mut self.failures) > 0 {
             info!("sync with the collector works again");
+        }
+        let link = Link { ahead_ms: answer.now_ms.cast_signed() - now_ms.cast_signed(), away_since_ms: 0 };
+        // A clock that is read over a network is not exact; small differences change nothing.
+        let held = Link::load();
+        if held.away_since_ms > 0 || held.ahead_ms.abs_diff(link.ahead_ms) > CLOCK_MS {
+            link.store();
         }
         for rejected in &answer.rejected {
             warn!("the collector refused record {} of a batch: {}", rejected.index, rejected.reason);
@@ -146,7 +180,7 @@ impl Sync {
                 cursor.tail = reach;
             }
         }
-        answer.prices
+        Some(answer)
     }
 
     /// Forgets everything that another leader may have changed meanwhile. A request under way is not waited for:
@@ -179,13 +213,19 @@ impl Sync {
 }
 
 /// A sync request (`tollgate_core::sync::SyncRequest`), written around records that are JSON already.
-fn request(sender: Sender<'_>, flight: &Flight, now_ms: u64) -> Vec<u8> {
+fn request(sender: Sender<'_>, flight: &Flight, counters: &[CounterReport], now_ms: u64) -> Vec<u8> {
     let mut head = format!(
         r#"{{"protocol":{PROTOCOL},"gateway":"{}","instance":"{}","sequence":{},"sent_at_ms":{now_ms},"#,
         sender.gateway, sender.instance, flight.sequence
     );
     if let Some(version) = sender.price_version.and_then(|version| serde_json::to_string(version).ok()) {
         let _ = write!(head, r#""price_version":{version},"#);
+    }
+    if let Some(version) = sender.policy_version.and_then(|version| serde_json::to_string(version).ok()) {
+        let _ = write!(head, r#""policy_version":{version},"#);
+    }
+    if let Some(counters) = serde_json::to_string(counters).ok().filter(|_| !counters.is_empty()) {
+        let _ = write!(head, r#""counters":{counters},"#);
     }
     let dropped = [("outbox_full", shared::DROPPED_OUTBOX_FULL), ("no_lane", shared::DROPPED_NO_LANE)]
         .into_iter()

@@ -23,16 +23,18 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Starts `tollgate serve` with its data below `directory`, and waits until it is ready.
+    /// Starts `tollgate serve` with its data below `directory` and `more` in its configuration, and waits until it is
+    /// ready.
     ///
     /// # Errors
     /// It does not start; with the end of its log.
-    pub fn start(binary: &Path, directory: &Path, port: u16) -> Result<Self> {
+    pub fn start(binary: &Path, directory: &Path, port: u16, more: &str) -> Result<Self> {
         let data = directory.join("data");
         fs::create_dir_all(&data)?;
         let config = directory.join("tollgate.toml");
         // Literal TOML strings: paths are not to be unescaped.
-        fs::write(&config, format!("listen = \"127.0.0.1:{port}\"\ndata_dir = '{}'\n", data.display()))?;
+        let text = format!("listen = \"127.0.0.1:{port}\"\ndata_dir = '{}'\n{more}", data.display());
+        fs::write(&config, text)?;
         let process = Self::launch(binary, directory)?;
         let mut collector = Self {
             process,
@@ -85,6 +87,20 @@ impl Collector {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its configuration file.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.directory.join("tollgate.toml")
+    }
+
+    /// The token for requests that change something.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn admin_token(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.directory.join("data/admin.token"))?.trim().to_owned())
     }
 
     /// The file with the token for gateways.

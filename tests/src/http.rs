@@ -68,6 +68,12 @@ impl Call {
         Self::post_bytes(path, body.to_string()).header("content-type", "application/json")
     }
 
+    /// A `PUT` of JSON.
+    #[must_use]
+    pub fn put(path: &str, body: &Value) -> Self {
+        Self { method: Method::PUT, ..Self::post(path, body) }
+    }
+
     /// A `POST` of these bytes, without a content type.
     #[must_use]
     pub fn post_bytes(path: &str, body: impl Into<Bytes>) -> Self {

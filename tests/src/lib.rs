@@ -17,6 +17,7 @@
 
 pub mod artifacts;
 pub mod books;
+pub mod burst;
 pub mod collector;
 pub mod envoy;
 pub mod http;

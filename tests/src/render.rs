@@ -26,7 +26,7 @@ pub struct Replace {
     pub clusters: BTreeMap<String, SocketAddr>,
     /// Paths of other files named in the configuration.
     pub files: BTreeMap<String, PathBuf>,
-    /// Set in the filter's plugin configuration.
+    /// Set in the filter's plugin configuration; `null` removes a key.
     pub plugin: Map<String, Value>,
     /// More providers to give a route `/PROVIDER/`, to the cluster of the first route that is there.
     pub more_providers: Vec<String>,
@@ -198,6 +198,9 @@ fn set_json_text(plugin: &mut Value, keys: &Map<String, Value>) -> Result<()> {
     for (key, value) in keys {
         match (parsed.get_mut(key), value) {
             (Some(Value::Object(known)), Value::Object(new)) => known.extend(new.clone()),
+            (_, Value::Null) => {
+                parsed.remove(key);
+            }
             _ => {
                 parsed.insert(key.clone(), value.clone());
             }

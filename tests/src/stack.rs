@@ -40,6 +40,8 @@ pub struct Plan {
     pub plugin: Map<String, Value>,
     /// More providers to give a route `/PROVIDER/`.
     pub more_providers: Vec<String>,
+    /// More of the collector's configuration.
+    pub collector_config: String,
 }
 
 /// A collector and the gateway that reports to it. Dropping it stops the gateway first.
@@ -61,39 +63,49 @@ impl Product {
     pub fn start(plan: &Plan) -> Result<Self> {
         let workspace = Workspace::find()?;
         fs::create_dir_all(&plan.directory)?;
-        let collector = Collector::start(&plan.tollgate, &plan.directory, plan.collector_port)?;
+        let collector =
+            Collector::start(&plan.tollgate, &plan.directory, plan.collector_port, &plan.collector_config)?;
         let access_log = plan.directory.join("access.log");
-        let secret = plan.directory.join("collector-token.json");
-        let token = BTreeMap::from([("/etc/envoy/ingest.token".to_owned(), collector.token_file())]);
-        let secret_file = render::with_files(&workspace.file("envoy/collector-token.yaml"), &token)?;
-        fs::write(&secret, serde_json::to_vec_pretty(&secret_file)?)?;
-        let mut clusters = BTreeMap::from([("tollgate-collector".to_owned(), collector.address())]);
-        if let Some(providers) = plan.providers {
-            clusters.extend(PROVIDERS.map(|name| (name.to_owned(), providers)));
-        }
-        let replace = Replace {
-            listener_port: plan.gateway_port,
-            admin_port: plan.admin_port,
-            module: Some(plan.module.clone()),
-            access_log: Some(access_log.clone()),
-            clusters,
-            files: BTreeMap::from([("/etc/envoy/collector-token.yaml".to_owned(), secret)]),
-            plugin: plan.plugin.clone(),
-            more_providers: plan.more_providers.clone(),
-        };
-        let config = render::render(&workspace.file("envoy/envoy.yaml"), &replace)?;
-        let mut envoy = Envoy::start(&Start {
-            config: &config,
-            directory: &plan.directory,
-            name: "gateway",
-            listener_port: plan.gateway_port,
-            admin_port: plan.admin_port,
-            workers: plan.workers,
-        })?;
-        // The first answer brings the prices; the second sync is sent with them in place.
-        envoy.wait_for_syncs(2)?;
+        let envoy = gateway(plan, &workspace, &collector, "gateway")?;
         Ok(Self { envoy, collector, access_log })
     }
+}
+
+/// Starts a gateway that reports to `collector`, and waits until it has the collector's prices.
+fn gateway(plan: &Plan, workspace: &Workspace, collector: &Collector, name: &str) -> Result<Envoy> {
+    let secret = plan.directory.join("collector-token.json");
+    let token = BTreeMap::from([("/etc/envoy/ingest.token".to_owned(), collector.token_file())]);
+    let secret_file = render::with_files(&workspace.file("envoy/collector-token.yaml"), &token)?;
+    fs::write(&secret, serde_json::to_vec_pretty(&secret_file)?)?;
+    let mut clusters = BTreeMap::from([("tollgate-collector".to_owned(), collector.address())]);
+    if let Some(providers) = plan.providers {
+        clusters.extend(PROVIDERS.map(|name| (name.to_owned(), providers)));
+    }
+    let log = if name == "gateway" { "access.log".to_owned() } else { format!("access-{name}.log") };
+    let replace = Replace {
+        listener_port: plan.gateway_port,
+        admin_port: plan.admin_port,
+        module: Some(plan.module.clone()),
+        access_log: Some(plan.directory.join(log)),
+        clusters,
+        files: BTreeMap::from([("/etc/envoy/collector-token.yaml".to_owned(), secret)]),
+        plugin: plan.plugin.clone(),
+        more_providers: plan.more_providers.clone(),
+    };
+    let config = render::render(&workspace.file("envoy/envoy.yaml"), &replace)?;
+    let mut envoy = Envoy::start(&Start {
+        config: &config,
+        directory: &plan.directory,
+        name,
+        listener_port: plan.gateway_port,
+        admin_port: plan.admin_port,
+        workers: plan.workers,
+    })?;
+    if plan.plugin.get("collector") != Some(&Value::Null) {
+        // The first answer brings the prices; the second sync is sent with them in place.
+        envoy.wait_for_syncs(2)?;
+    }
+    Ok(envoy)
 }
 
 /// The product of a test, on free ports, in front of simulated providers.
@@ -105,7 +117,7 @@ pub struct Stack {
     pub simulator: Simulator,
     gateway: SocketAddr,
     api: Api,
-    directory: PathBuf,
+    plan: Plan,
 }
 
 /// What is special about a stack.
@@ -119,6 +131,8 @@ pub struct Setup<'a> {
     pub plugin: Value,
     /// Providers to give a route `/PROVIDER/` besides those of `envoy.yaml`; `unknown` stands for none configured.
     pub more_providers: Vec<String>,
+    /// More of the collector's configuration.
+    pub collector_config: String,
 }
 
 impl Stack {
@@ -150,8 +164,8 @@ impl Stack {
         if let Some(collector) = collector.as_object_mut() {
             collector.entry("interval_ms").or_insert_with(|| json!(SYNC_INTERVAL_MS));
         }
-        let product = Product::start(&Plan {
-            directory: directory.clone(),
+        let plan = Plan {
+            directory,
             module,
             tollgate,
             gateway_port,
@@ -161,10 +175,12 @@ impl Stack {
             providers: Some(simulator.address()),
             plugin,
             more_providers: setup.more_providers.clone(),
-        })?;
+            collector_config: setup.collector_config.clone(),
+        };
+        let product = Product::start(&plan)?;
         let gateway = product.envoy.address();
         let api = product.collector.api();
-        Ok(Self { product: Mutex::new(product), simulator, gateway, api, directory })
+        Ok(Self { product: Mutex::new(product), simulator, gateway, api, plan })
     }
 
     /// The stack that the tests of one file share: started by the first, stopped after the last that holds it.
@@ -180,6 +196,19 @@ impl Stack {
         let stack = Self::start(name).map(Arc::new).unwrap_or_else(|error| panic!("{error:?}"));
         *weak = Arc::downgrade(&stack);
         Held(stack)
+    }
+
+    /// Starts another gateway in front of the same providers, which reports to the same collector.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn add_gateway(&self, name: &str) -> Result<Envoy> {
+        let mut plan = self.plan.clone();
+        plan.gateway_port = ports::free()?;
+        plan.admin_port = ports::free()?;
+        plan.plugin.insert("gateway".into(), json!(name));
+        let workspace = Workspace::find()?;
+        self.with(|product| gateway(&plan, &workspace, &product.collector, name))
     }
 
     /// Where callers connect to.
@@ -222,7 +251,7 @@ impl Drop for Stack {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             // Keep the directories of failures only.
-            let _ = fs::remove_dir_all(&self.directory);
+            let _ = fs::remove_dir_all(&self.plan.directory);
         }
     }
 }

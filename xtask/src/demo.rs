@@ -1,4 +1,5 @@
-//! The demo: five agents of three teams call three providers through the gateway, and both sides' books are compared.
+//! The demo: five agents of three teams call three providers through the gateway, one of them until its budget is
+//! spent, and both sides' books are compared.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 use tollgate_simulator::{Random, Served, Simulator};
 use tollgate_tests::books::{dollars, pico};
+use tollgate_tests::burst;
 use tollgate_tests::http::Call;
 use tollgate_tests::stack::Product;
 
@@ -22,29 +24,36 @@ pub fn run(product: &Product, simulator: &Simulator, tollgate: &Path) -> Result<
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let gateway = product.envoy.address();
-    runtime.block_on(async {
+    let refused = runtime.block_on(async {
         let agents: Vec<_> = AGENTS.iter().map(|agent| tokio::spawn(agent.work(gateway))).collect();
+        let mut refused = 0;
         for agent in agents {
-            agent.await.context("an agent panicked")??;
+            refused += agent.await.context("an agent panicked")??;
         }
-        anyhow::Ok(())
+        anyhow::Ok(refused)
     })?;
     let served = simulator.ledger().lines();
-    wait_until_stored(product, served.len())?;
+    wait_until_stored(product, served.len(), refused)?;
     println!();
     up::tollgate(tollgate, &["summary", "--by", "team"])?;
     println!();
     up::tollgate(tollgate, &["summary", "--by", "agent"])?;
+    println!();
+    up::tollgate(tollgate, &["budgets"])?;
     println!();
     let mut differences = simulator.ledger().violations();
     for by in DIMENSIONS {
         let summary = product.collector.api().get(&format!("/api/v1/summary?by={by}&since=1d"))?;
         compare(by, &summary, &served, &mut differences)?;
     }
+    check_budget(product, &served, refused, &mut differences)?;
     if !differences.is_empty() {
         bail!("the summary and the providers' ledger disagree:\n  {}", differences.join("\n  "));
     }
     let total = served.iter().filter_map(|line| line.cost_pico).sum();
+    println!(
+        "agent `{SPENDTHRIFT}` was refused {refused} calls when its budget was spent, and passed it by nothing"
+    );
     println!(
         "agreed: {} calls, ${} by the providers' own ledger, equal by {} to the last pico-dollar",
         served.len(),
@@ -78,8 +87,10 @@ enum Habit {
 }
 
 impl Agent {
-    async fn work(&'static self, gateway: SocketAddr) -> Result<()> {
+    /// Makes its calls; gives how many a budget refused.
+    async fn work(&'static self, gateway: SocketAddr) -> Result<u64> {
         let mut random = Random::named(SEED, self.name);
+        let mut refused = 0;
         for number in 0..CALLS_PER_AGENT {
             let habit = random.pick(self.habits);
             let call = habit
@@ -96,9 +107,10 @@ impl Agent {
             if !reply.complete {
                 bail!("{}: the answer to call {number} broke off", self.name);
             }
+            refused += u64::from(reply.header("x-tollgate-budget").is_some());
             tokio::time::sleep(Duration::from_millis(random.between(60, 340))).await;
         }
-        Ok(())
+        Ok(refused)
     }
 
     fn of(call: &str) -> Option<&'static Self> {
@@ -150,17 +162,49 @@ impl Habit {
     }
 }
 
-fn wait_until_stored(product: &Product, calls: usize) -> Result<()> {
+/// The spendthrift stayed within its budget by the providers' own ledger, and what the budget says is what they charge.
+fn check_budget(
+    product: &Product,
+    served: &[Served],
+    refused: u64,
+    differences: &mut Vec<String>,
+) -> Result<()> {
+    let row = burst::budget(&product.collector.api(), SPENDTHRIFT, |row| row["in_flight"] == 0)?;
+    let amount = |field: &str| pico(row[field].as_str().unwrap_or_default());
+    let of_spendthrift =
+        |line: &&Served| line.call.as_deref().is_some_and(|call| call.starts_with(SPENDTHRIFT));
+    let spent: i128 = served.iter().filter(of_spendthrift).filter_map(|line| line.cost_pico).sum();
+    let (limit, used) = (amount("limit")?, amount("used")?);
+    if spent > limit {
+        differences.push(format!("budget `{SPENDTHRIFT}`: {spent} spent of {limit}"));
+    }
+    if used != spent {
+        differences
+            .push(format!("budget `{SPENDTHRIFT}`: used is {used}, the providers' ledger has {spent}"));
+    }
+    if refused == 0 || row["denied"] != refused {
+        differences.push(format!(
+            "budget `{SPENDTHRIFT}`: denied is {}, {refused} calls were refused",
+            row["denied"]
+        ));
+    }
+    Ok(())
+}
+
+fn wait_until_stored(product: &Product, calls: usize, refused: u64) -> Result<()> {
     let start = Instant::now();
     loop {
         let summary = product.collector.api().get("/api/v1/summary?by=team&since=1d")?;
-        let stored = summary.pointer("/total/calls").and_then(Value::as_u64).unwrap_or(0);
-        if stored >= calls as u64 {
+        let total =
+            |field: &str| summary.pointer(&format!("/total/{field}")).and_then(Value::as_u64).unwrap_or(0);
+        let (stored, denied) = (total("calls"), total("denied"));
+        if stored >= calls as u64 && denied >= refused {
             return Ok(());
         }
         if start.elapsed() > Duration::from_secs(20) {
             bail!(
-                "the providers served {calls} calls, and the collector has only {stored} of them after 20 s"
+                "the providers served {calls} calls and {refused} were refused, and the collector has only {stored} and \
+                 {denied} of them after 20 s"
             );
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -183,6 +227,8 @@ fn compare(by: &str, summary: &Value, served: &[Served], differences: &mut Vec<S
             }
         }
     }
+    // What was refused is in the summary alone.
+    found.retain(|_, row| row.values().any(|number| *number != 0));
     for name in found.keys() {
         differences.push(format!("{by} `{name}`: in the summary, and unknown to the providers' ledger"));
     }
@@ -241,6 +287,19 @@ fn by_summary(by: &str, summary: &Value) -> Result<BTreeMap<String, Row>> {
     }
     Ok(named)
 }
+
+/// The agent that runs over its budget, and the budget's name.
+const SPENDTHRIFT: &str = "planner";
+
+/// Its budget, in the collector's configuration.
+pub const BUDGETS: &str = r#"
+[[budgets]]
+name = "planner"
+scope = { agent = "planner" }
+limit_usd = "0.50"
+window = "month"
+default_output_tokens = 4000
+"#;
 
 /// Seed of the demo's traffic and of the simulator's answers.
 pub const SEED: u64 = 7;

@@ -1,6 +1,9 @@
 //! Budgets, counters and accounts: the ledgers of `tollgate_core::budget::ledger`, read, changed and written in one
 //! transaction, so that their invariant holds whoever else does the same.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -201,9 +204,10 @@ pub(super) fn sync(
         let Some(id) = counter(transaction, current, key, now_ms)? else { continue };
         let mut ledger = load(transaction, id, current.map(|stored| &stored.budget), key)?;
         ledger.report(instance, report, now_ms);
-        // A budget that counts otherwise now, or is gone, takes reports and grants nothing.
-        let want = if current.is_some() { report.want } else { Amount::ZERO };
-        let grant = ledger.grant(instance, want, live, now_ms);
+        let grant = match current.is_some() && now_ms < key.span.end_ms {
+            true => ledger.grant(instance, report.want, live, now_ms),
+            false => ledger.last_word(instance),
+        };
         save(transaction, id, gateway, instance, &ledger)?;
         grants.push(CounterGrant { key: key.clone(), grant });
     }
@@ -427,18 +431,26 @@ pub(super) fn states(
     let mut all_states = Vec::new();
     for stored in all(connection)? {
         let span = span(&stored.budget, now_ms);
+        // Of a rolling window the parts before this one count too.
+        let from = span.start_ms.saturating_sub(stored.budget.window.reach_ms());
         let mut statement = connection.prepare_cached(
-            "SELECT id, value FROM counters WHERE budget = ?1 AND generation = ?2 AND start_ms = ?3 ORDER BY value",
+            "SELECT DISTINCT value FROM counters
+             WHERE budget = ?1 AND generation = ?2 AND start_ms >= ?3 AND start_ms <= ?4 ORDER BY value",
         )?;
-        let bounds = params![stored.budget.name, wide(stored.generation), wide(span.start_ms)];
-        let rows: Vec<(i64, String)> =
-            statement.query_map(bounds, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-        let mut states = Vec::with_capacity(rows.len());
-        for (id, value) in rows {
+        let bounds = params![stored.budget.name, wide(stored.generation), wide(from), wide(span.start_ms)];
+        let values: Vec<String> = statement.query_map(bounds, |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut states = Vec::with_capacity(values.len());
+        for value in values {
             let key =
                 CounterKey { budget: stored.budget.name.clone(), generation: stored.generation, value, span };
-            let ledger = load(connection, id, Some(&stored.budget), &key)?;
-            states.push(CounterState { ledger, gateways: gateways(connection, id)?, key });
+            let (ledger, gateways) = match known(connection, &key)? {
+                Some(id) => (load(connection, id, Some(&stored.budget), &key)?, gateways(connection, id)?),
+                None => {
+                    let seed = earlier_parts(connection, &key, stored.budget.window)?;
+                    (Ledger { limit: stored.budget.limit, seed, ..Ledger::default() }, BTreeMap::new())
+                }
+            };
+            states.push(CounterState { ledger, gateways, key });
         }
         all_states.push((stored, states));
     }

@@ -82,6 +82,17 @@ impl Counter {
         Ok(())
     }
 
+    /// Holds more for a call under way; false where that does not fit, and nothing changes.
+    pub fn extend(&mut self, more: Amount, enforce: Enforce) -> bool {
+        let fits = enforce == Enforce::Nothing || more <= self.free();
+        if fits {
+            self.used = self.used.plus(more);
+            self.held = self.held.plus(more);
+            self.version += 1;
+        }
+        fits
+    }
+
     /// Takes a hold back: the call was not admitted elsewhere, and nothing of it went on.
     pub fn roll_back(&mut self, hold: Amount) {
         self.settle(hold, Amount::ZERO, Amount::ZERO);
@@ -165,14 +176,12 @@ impl Counter {
     }
 
     /// Whether its slot may be used for another counter: the window is over, no call is under way, and the collector
-    /// knows all of it (`reported`), or there is none to know it.
+    /// knows all of it (`reported`), or there is none to know it. Long after its end nothing is waited for.
     #[must_use]
     pub const fn is_over(&self, now_ms: u64, reported: bool) -> bool {
-        self.in_flight == 0
-            && self.span.end_ms <= now_ms
-            && (!reported
-                || self.acknowledged >= self.version
-                || now_ms > self.span.end_ms.saturating_add(LATE_MS))
+        let settled = self.in_flight == 0 && (!reported || self.acknowledged >= self.version);
+        let is_late = now_ms > self.span.end_ms.saturating_add(LATE_MS);
+        self.span.end_ms <= now_ms && (settled || is_late)
     }
 
     /// As bytes: fixed numbers, then the key.
@@ -260,8 +269,8 @@ impl Counter {
 /// Version of the bytes.
 const LAYOUT: u8 = 1;
 const FIXED_BYTES: usize = 1 + 9 * 16 + 6 * 8;
-/// So long after its end a window's counter waits for a collector to hear of it.
-const LATE_MS: u64 = 7 * 86_400_000;
+/// So long after its end a window's counter waits for calls to end, and for a collector to hear of it.
+const LATE_MS: u64 = 3 * 86_400_000;
 
 #[cfg(test)]
 mod tests {

@@ -237,7 +237,7 @@ impl Sink<Field> for Reading {
             Field::ItemType => match json::text(raw).as_deref() {
                 Some("image" | "input_image" | "image_url") => self.images = self.images.saturating_add(1),
                 Some("item_reference" | "document" | "file" | "input_file" | "container_upload") => {
-                    self.outside = true
+                    self.outside = true;
                 }
                 Some("input_audio") => self.audio_in = true,
                 _ => {}

@@ -220,6 +220,23 @@ impl Ledger {
         answer
     }
 
+    /// What an instance is told of a window that is over, or of a budget that is gone: nothing more is granted, and what
+    /// is unused is asked back.
+    #[must_use]
+    pub fn last_word(&self, instance: &str) -> Grant {
+        let account = self.accounts.get(instance).cloned().unwrap_or_default();
+        Grant {
+            granted: account.granted,
+            returned: account.returned,
+            keep: Some(Amount::ZERO),
+            elsewhere: self.used().minus(account.used),
+            elsewhere_held: self.held().minus(account.held),
+            limit: self.limit,
+            want: Want::Exhausted,
+            acknowledged: account.version,
+        }
+    }
+
     /// Takes back what a gateway that is gone has not used; true where that was anything. Should it come back, it hears
     /// of it with its first answer; what it spent until then counts all the same.
     pub fn release(&mut self, instance: &str) -> Amount {

@@ -6,7 +6,7 @@ use crate::budget::hold::Bound;
 use crate::budget::policy::{Policy, Touched};
 use crate::budget::scope::Subject;
 use crate::budget::{Amount, Budget, HoldRule, Unit};
-use crate::estimate::Learned;
+use crate::estimate::{Learned, Passed};
 use crate::price::{Facts, PriceBook, Wanted, facts};
 use crate::record::{CostStatus, Outcome, UsageRecord};
 use crate::refusal::Reason;
@@ -19,6 +19,17 @@ pub struct Hold<'p> {
     pub touched: Touched<'p>,
     /// How much.
     pub amount: Amount,
+    /// Where the budget ends streams: what of the answer that covers.
+    pub cover: Option<Cover>,
+}
+
+/// How much of a running answer a hold covers, and what more of it costs.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Cover {
+    /// Output tokens.
+    pub output_tokens: u64,
+    /// What one more costs, at most, in the budget's unit.
+    pub per_token: Amount,
 }
 
 /// What is known before counters are asked.
@@ -139,6 +150,9 @@ impl Call {
         let dollars = Amount(worst.unwrap_or_default().as_pico());
         let tokens = Amount(i128::from(bound.input_tokens) + i128::from(bound.output_tokens));
         let expected = self.expected(admitting, book, &facts);
+        let more = Bound { output_tokens: bound.output_tokens.saturating_add(1), ..bound.clone() };
+        let per_token =
+            Amount(book.worst(&facts, &more).unwrap_or_default().as_pico()).minus(dollars).or_nothing();
         let hold = |touched: Touched<'p>| {
             let worst = match touched.budget.unit {
                 Unit::Dollars => dollars,
@@ -146,11 +160,23 @@ impl Call {
                 Unit::Calls => Amount(1),
             };
             let amount = match (touched.budget.hold, touched.budget.unit, &expected) {
-                (HoldRule::Expected, Unit::Dollars, Some((cost, _))) => worst.min(*cost),
-                (HoldRule::Expected, Unit::Tokens, Some((_, tokens))) => worst.min(*tokens),
+                (HoldRule::Expected, Unit::Dollars, Some((cost, ..))) => worst.min(*cost),
+                (HoldRule::Expected, Unit::Tokens, Some((_, tokens, _))) => worst.min(*tokens),
                 _ => worst,
             };
-            Hold { touched, amount }
+            let cover = touched.budget.end_streams.then(|| {
+                let output_tokens = match (amount < worst, &expected) {
+                    (true, Some((_, _, output_tokens))) => *output_tokens,
+                    _ => bound.output_tokens,
+                };
+                let per_token = match touched.budget.unit {
+                    Unit::Dollars => per_token,
+                    Unit::Tokens => Amount(1),
+                    Unit::Calls => Amount::ZERO,
+                };
+                Cover { output_tokens, per_token }
+            });
+            Hold { touched, amount, cover }
         };
         Admission::Hold(touched.into_iter().map(hold).collect())
     }
@@ -164,20 +190,22 @@ impl Call {
         }
     }
 
-    /// What such calls of this agent cost in the mean, in dollars and tokens; `None` where none has been measured.
+    /// What such calls of this agent cost in the mean, in dollars and tokens, and their output alone; `None` where none
+    /// has been measured.
     fn expected(
         &self,
         admitting: &Admitting<'_>,
         book: &PriceBook,
         facts: &Facts<'_>,
-    ) -> Option<(Amount, Amount)> {
+    ) -> Option<(Amount, Amount, u64)> {
         let model = facts.request_model?;
         let mean = |name: &str| admitting.learned.mean_output(name);
         let output_tokens = mean(&agent_and_model(&self.attribution.agent, model)).or_else(|| mean(model))?;
         let input_tokens = self.request.input_estimate().unwrap_or_else(|| self.request.body_bytes());
         let bound = Bound { input_tokens, output_tokens, ..Bound::default() };
         let cost = book.worst(facts, &bound)?;
-        Some((Amount(cost.as_pico()), Amount(i128::from(input_tokens) + i128::from(output_tokens))))
+        let tokens = Amount(i128::from(input_tokens) + i128::from(output_tokens));
+        Some((Amount(cost.as_pico()), tokens, output_tokens))
     }
 
     /// Whether a limit on its output is to be written into its request: it generates text and has none.
@@ -188,6 +216,16 @@ impl Call {
                 .request
                 .bounds()
                 .is_some_and(|bounds| !bounds.has_output_limit() && !bounds.is_unreadable())
+    }
+
+    /// Output tokens that have passed so far, as far as they can be seen.
+    #[must_use]
+    pub fn output_so_far(&self, learned: &Learned) -> u64 {
+        let Some(answer) = &self.answer else { return 0 };
+        let reading = answer.meter.reading();
+        let model = reading.model().or_else(|| self.request_model()).unwrap_or_default();
+        let reasoning = learned.tokens(model, Passed::text(reading.reasoning_estimate()));
+        learned.tokens(model, reading.visible()).saturating_add(reasoning)
     }
 
     /// The model asked for.

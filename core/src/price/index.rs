@@ -122,6 +122,21 @@ impl Index {
         Some(Found { model: models.get(row)?, step, geo })
     }
 
+    /// Names of the provider's rows that look like snapshots of one of these families, and are rows of their own.
+    pub(super) fn named_snapshots<'i>(
+        &'i self,
+        provider: &str,
+        families: &'i [String],
+    ) -> impl Iterator<Item = &'i str> {
+        let names = self.providers.get(provider);
+        let all = names.into_iter().flat_map(|names| names.exact.keys().chain(names.moving.keys()));
+        let is_of = |name: &&str| {
+            names::family(name)
+                .is_some_and(|family| families.iter().any(|known| names::bare(known) == family))
+        };
+        all.map(String::as_str).filter(is_of)
+    }
+
     fn row(&self, provider: &str, name: &str, time_ms: u64) -> Option<(usize, Step)> {
         let names = self.providers.get(provider);
         if let Some(found) = names.and_then(|names| names.get(name, time_ms)) {

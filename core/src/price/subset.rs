@@ -30,6 +30,7 @@ impl PriceBook {
         let mut rows: Vec<&PricedModel> = Vec::new();
         let mut models: Vec<PricedModel> = Vec::new();
         let mut resolved = BTreeSet::new();
+        let mut apart = BTreeSet::new();
         let maps = serde_json::to_vec(&self.maps).map_or(usize::MAX, |json| json.len());
         let mut bytes = maps.saturating_add(ENVELOPE_BYTES);
         let mapped = self.maps.iter().map(|map| (map.to_provider.as_str(), map.to_model.as_str()));
@@ -40,11 +41,19 @@ impl PriceBook {
             if !rows.iter().any(|row| std::ptr::eq(*row, found.model)) {
                 let row = found.model.still_needed(now_ms);
                 let json = serde_json::to_vec(&row).map_or(usize::MAX, |json| json.len());
-                size = size.saturating_add(json).saturating_add(1);
+                let others: Vec<Wanted> = self
+                    .index
+                    .named_snapshots(&row.provider, &row.dated)
+                    .map(|model| Wanted { provider: row.provider.clone(), model: model.to_owned() })
+                    .collect();
+                let named: usize =
+                    others.iter().map(|one| one.provider.len() + one.model.len() + NAME_BYTES).sum();
+                size = size.saturating_add(json).saturating_add(named).saturating_add(1);
                 if bytes.saturating_add(size) > bytes_max || row.prices.is_empty() {
                     continue;
                 }
                 models.push(row);
+                apart.extend(others);
                 rows.push(found.model);
             }
             if bytes.saturating_add(size) <= bytes_max {
@@ -53,7 +62,7 @@ impl PriceBook {
             }
         }
         let part = Self::new(self.version.clone(), models).with_maps(self.maps.clone());
-        Self { resolved: Some(resolved), ..part }
+        Self { resolved: Some(resolved), apart, ..part }
     }
 }
 
@@ -62,7 +71,7 @@ impl PriceBook {
     /// name may mean another row than in the whole.
     #[must_use]
     pub fn on_its_own(self) -> Self {
-        Self { resolved: None, ..self }
+        Self { resolved: None, apart: BTreeSet::new(), ..self }
     }
 }
 

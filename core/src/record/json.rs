@@ -3,6 +3,7 @@
 //! What is written is what `serde_json` writes of the same record; a property test holds the two together. A gateway
 //! writes two of these for each call, and this takes a fifth of the time and less room in the module.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Charge, PriceBasis, PromptShape, UsageRecord};
@@ -111,7 +112,7 @@ pub(super) fn admitted(
     optional_text(out, "run", run.as_deref());
     optional_text(out, "parent_run", parent_run.as_deref());
     if !tags.is_empty() {
-        object(out, "tags", |out| tags.iter().for_each(|(name, value)| text(out, name, value)));
+        object(out, "tags", |out| texts(out, tags));
     }
     word(out, "attribution_source", source.name());
 }
@@ -202,7 +203,7 @@ fn write_basis(out: &mut String, basis: &PriceBasis) {
         word(out, "step", step.name());
     }
     if !facts.is_empty() {
-        object(out, "facts", |out| facts.iter().for_each(|(name, value)| text(out, name, value)));
+        object(out, "facts", |out| texts(out, facts));
     }
     optional_text(out, "variant", variant.as_deref());
     optional_number(out, "input_above", *input_above);
@@ -218,63 +219,85 @@ fn write_prompt(out: &mut String, prompt: &PromptShape) {
     optional_number(out, "tools_bytes", *tools_bytes);
     if !bytes_by_role.is_empty() {
         object(out, "bytes_by_role", |out| {
-            bytes_by_role.iter().for_each(|(role, bytes)| number(out, role, *bytes));
+            for (role, bytes) in bytes_by_role {
+                named(out, role);
+                out.push_str(Digits::of(*bytes, 1).as_str());
+            }
         });
     }
 }
 
-/// A member's key, and the comma before it where it is not the first.
-fn key(out: &mut String, name: &str) {
-    if !out.ends_with('{') {
-        out.push(',');
-    }
+/// The key of a member, which is a word of ours, and the comma before it where it is not the first.
+fn key(out: &mut String, name: &'static str) {
+    comma(out);
+    out.push('"');
+    out.push_str(name);
+    out.push_str("\":");
+}
+
+/// A member whose key is anybody's word.
+fn named(out: &mut String, name: &str) {
+    comma(out);
     quoted(out, name);
     out.push(':');
 }
 
-fn text(out: &mut String, name: &str, value: &str) {
+fn comma(out: &mut String) {
+    if out.as_bytes().last() != Some(&b'{') {
+        out.push(',');
+    }
+}
+
+fn text(out: &mut String, name: &'static str, value: &str) {
     key(out, name);
     quoted(out, value);
 }
 
+fn texts(out: &mut String, members: &BTreeMap<String, String>) {
+    for (name, value) in members {
+        named(out, name);
+        quoted(out, value);
+    }
+}
+
 /// A value of ours, which has nothing to escape.
-pub(super) fn word(out: &mut String, name: &str, value: &str) {
+pub(super) fn word(out: &mut String, name: &'static str, value: &str) {
     key(out, name);
     out.push('"');
     out.push_str(value);
     out.push('"');
 }
 
-fn optional_text(out: &mut String, name: &str, value: Option<&str>) {
+fn optional_text(out: &mut String, name: &'static str, value: Option<&str>) {
     if let Some(value) = value {
         text(out, name, value);
     }
 }
 
-fn number(out: &mut String, name: &str, value: u64) {
+fn number(out: &mut String, name: &'static str, value: u64) {
     key(out, name);
     out.push_str(Digits::of(value, 1).as_str());
 }
 
-pub(super) fn optional_number(out: &mut String, name: &str, value: Option<u64>) {
+pub(super) fn optional_number(out: &mut String, name: &'static str, value: Option<u64>) {
     if let Some(value) = value {
         number(out, name, value);
     }
 }
 
-fn flag(out: &mut String, name: &str, value: bool) {
+fn flag(out: &mut String, name: &'static str, value: bool) {
     key(out, name);
     out.push_str(if value { "true" } else { "false" });
 }
 
-fn money(out: &mut String, name: &str, value: Picodollars) {
+fn money(out: &mut String, name: &'static str, value: Picodollars) {
     key(out, name);
     out.push('"');
     let _ = write!(out, "{value}");
     out.push('"');
 }
 
-fn object(out: &mut String, name: &str, members: impl FnOnce(&mut String)) {
+fn object(out: &mut String, name: &'static str, members: impl FnOnce(&mut String)) {
     key(out, name);
     out.push('{');
     members(out);
@@ -282,7 +305,7 @@ fn object(out: &mut String, name: &str, members: impl FnOnce(&mut String)) {
 }
 
 /// A list, left out where it is empty.
-pub(super) fn list<T>(out: &mut String, name: &str, items: &[T], write: impl Fn(&mut String, &T)) {
+pub(super) fn list<T>(out: &mut String, name: &'static str, items: &[T], write: impl Fn(&mut String, &T)) {
     if items.is_empty() {
         return;
     }
@@ -453,7 +476,7 @@ mod tests {
         Step::Vendor,
         Step::Relative,
     ];
-    const NOTES: [Note; 9] = [
+    const NOTES: [Note; 10] = [
         Note::ContradictoryUsage,
         Note::UnexpectedContent,
         Note::TruncatedAnswer,
@@ -463,6 +486,7 @@ mod tests {
         Note::Deferred,
         Note::RetriesCharged,
         Note::Recovered,
+        Note::EndedByBudget,
     ];
     const SOURCES: [AttributionSource; 5] = [
         AttributionSource::Verified,

@@ -16,9 +16,12 @@ impl<'a> Counts<'a> {
 
     /// The value at `path`, such as `prompt_tokens_details.cached_tokens`.
     pub(super) fn value(&self, path: &str) -> Option<&'a Value> {
-        let mut keys = path.split('.');
-        let first = self.0.get(keys.next()?)?;
-        keys.try_fold(first, |value, key| value.get(key)).filter(|value| !value.is_null())
+        let (first, rest) = match path.bytes().position(|byte| byte == b'.') {
+            Some(dot) => (path.get(..dot)?, path.get(dot + 1..)),
+            None => (path, None),
+        };
+        let value = self.0.get(first)?;
+        rest.map_or(Some(value), |rest| within(value, rest)).filter(|value| !value.is_null())
     }
 
     /// The count at `path`.
@@ -33,11 +36,7 @@ impl<'a> Counts<'a> {
 
     /// The first count `name` in one of the objects at `paths`.
     pub(super) fn first_in(&self, paths: &[&str], name: &str) -> Option<u64> {
-        paths.iter().find_map(|path| {
-            let object = self.value(path)?;
-            let value = name.split('.').try_fold(object, |value, key| value.get(key))?;
-            value_count(value)
-        })
+        paths.iter().find_map(|path| value_count(within(self.value(path)?, name)?))
     }
 
     /// The sum of the counts that are there; `None` when none is.
@@ -61,6 +60,14 @@ impl<'a> Counts<'a> {
         let number = self.value(path)?.as_number()?;
         decimal(&number.to_string())
     }
+}
+
+/// The value at `path` in another.
+fn within<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    if path.bytes().all(|byte| byte != b'.') {
+        return value.get(path);
+    }
+    path.split('.').try_fold(value, |value, key| value.get(key))
 }
 
 /// A JSON number in any notation as pico-dollars, without going through a float.

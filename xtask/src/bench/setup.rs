@@ -46,7 +46,7 @@ impl Bench {
         let directory = Workspace::find()?.target.join("bench");
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory)?;
-        let collector = Collector::start(&artifacts::build_collector()?, &directory, ports::free()?)?;
+        let collector = Collector::start(&artifacts::build_collector()?, &directory, ports::free()?, "")?;
         let upstream = FastUpstream::start(json_answer().into_bytes(), &sse_answer())?;
         let mut bench = Self { envoys: Vec::new(), directory, upstream, collector };
         for variant in &VARIANTS {

@@ -1,0 +1,256 @@
+use serde_json::json;
+use tollgate_core::budget::define;
+use tollgate_core::budget::ledger::{Report, Want};
+use tollgate_core::budget::window::Span;
+
+use super::super::{Batch, Sender, Store};
+use super::*;
+use crate::budgets::span;
+
+const HOUR: u64 = 3_600_000;
+/// 2026-11-25T12:00:00Z.
+const NOON: u64 = 1_795_608_000_000;
+
+fn budget(value: serde_json::Value) -> Budget {
+    define::read_one(&value, None).unwrap()
+}
+
+fn daily(limit: &str) -> Budget {
+    budget(json!({"name": "b", "limit_usd": limit, "window": "day"}))
+}
+
+struct Fixture {
+    store: Store,
+    _dir: tempfile::TempDir,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { store: Store::open(dir.path()).unwrap(), _dir: dir }
+    }
+
+    async fn put(&self, budget: Budget, now_ms: u64) -> Put {
+        self.store.put_budget(budget, "test".into(), now_ms).await.unwrap().0
+    }
+
+    /// What an instance reports and wants, and what it is told.
+    async fn sync(
+        &self,
+        instance: &str,
+        key: &CounterKey,
+        report: Report,
+        now_ms: u64,
+    ) -> Option<CounterGrant> {
+        let reports = vec![CounterReport { key: key.clone(), report }];
+        self.store.sync_counters("edge".into(), instance.into(), reports, now_ms).await.unwrap().pop()
+    }
+
+    async fn key(&self, value: &str, now_ms: u64) -> CounterKey {
+        let stored = self.store.budgets().await.unwrap().pop().unwrap();
+        let span = span(&stored.budget, now_ms);
+        CounterKey { budget: stored.budget.name, generation: stored.generation, value: value.into(), span }
+    }
+
+    async fn ledger(&self, now_ms: u64) -> Ledger {
+        let states = self.store.budget_states(now_ms).await.unwrap();
+        states[0].1[0].ledger.clone()
+    }
+
+    /// A record of this many dollars.
+    async fn record(&self, n: u64, time_ms: u64, agent: &str, dollars: u64) {
+        let cost = format!("{dollars}.000000000000");
+        let record = json!({
+            "id": format!("01890a5d-ac96-774b-8000-{n:012x}"), "time_ms": time_ms, "gateway": "edge", "agent": agent,
+            "team": "support", "tags": {"customer": "acme"}, "provider": "openai", "operation": "chat",
+            "request_model": "gpt-x", "status": 200, "outcome": "ok", "cost_status": "measured", "cost_usd": cost,
+            "usage": {"input_tokens": 10, "output_tokens": 5},
+            "charges": [{"model": "gpt-x", "kind": "input", "quantity": 1, "rate": cost, "cost_usd": cost}],
+        });
+        let mut batch = Batch::new(Sender {
+            gateway: "edge".into(),
+            instance: "i".into(),
+            received_ms: time_ms,
+            ..Sender::default()
+        });
+        batch.push(&serde_json::from_value(record).unwrap()).unwrap();
+        self.store.ingest(batch).await.unwrap();
+    }
+}
+
+const fn dollars(amount: i128) -> Amount {
+    Amount(amount * 1_000_000_000_000)
+}
+
+fn report(used: i128, want: i128, version: u64) -> Report {
+    Report { granted: dollars(used), used: dollars(used), want: dollars(want), version, ..Report::default() }
+}
+
+#[tokio::test]
+async fn an_edited_limit_keeps_what_was_spent() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.put(daily("10"), NOON).await, Put::Created);
+    let key = fixture.key("", NOON).await;
+    let granted = fixture.sync("one", &key, report(0, 6, 1), NOON).await.unwrap().grant;
+    assert_eq!((granted.granted, granted.want), (dollars(6), Want::Granted));
+    fixture.sync("one", &key, report(6, 0, 2), NOON + 1).await.unwrap();
+    assert_eq!(fixture.put(daily("7"), NOON + 3).await, Put::Changed);
+    assert_eq!(fixture.put(daily("7"), NOON + 4).await, Put::Same);
+    let ledger = fixture.ledger(NOON + 5).await;
+    assert_eq!((ledger.limit, ledger.used()), (dollars(7), dollars(6)));
+    let short = fixture.sync("two", &key, report(0, 2, 1), NOON + 6).await.unwrap().grant;
+    assert_eq!(
+        (short.granted, short.want),
+        (Amount::ZERO, Want::Recalling),
+        "the last dollar is with the first"
+    );
+}
+
+#[tokio::test]
+async fn a_budget_made_later_counts_what_records_say_was_spent_before() {
+    let fixture = Fixture::new();
+    fixture.record(1, NOON - 13 * HOUR, "bot", 1).await;
+    fixture.record(2, NOON - 3 * HOUR, "bot", 2).await;
+    fixture.record(3, NOON - HOUR, "other", 4).await;
+    fixture.record(4, NOON - 60_000, "bot", 8).await;
+    for (definition, expected) in [
+        (json!({"name": "b", "limit_usd": "100", "window": "day"}), 14),
+        (json!({"name": "b", "limit_usd": "100", "window": "day", "scope": {"agent": "bot"}}), 10),
+        (
+            json!({"name": "b", "limit_usd": "100", "window": "day", "scope": {"tags": {"customer": "acme"}}}),
+            14,
+        ),
+        (
+            json!({"name": "b", "limit_usd": "100", "window": "day", "scope": {"tags": {"customer": "else"}}}),
+            0,
+        ),
+        (json!({"name": "b", "limit_usd": "100", "window": "hour"}), 0),
+        (json!({"name": "b", "limit_usd": "100", "window": "prepaid"}), 0),
+        (json!({"name": "b", "limit_usd": "100", "window": "day", "time_zone": "+05:30"}), 15),
+    ] {
+        fixture.put(budget(definition.clone()), NOON).await;
+        let key = fixture.key("", NOON).await;
+        let grant = fixture.sync("one", &key, report(0, 1, 1), NOON).await.unwrap().grant;
+        assert_eq!(grant.elsewhere, dollars(expected), "{definition}");
+    }
+    let tokens = json!({"name": "b", "limit_tokens": 1000, "window": "day"});
+    fixture.put(budget(tokens), NOON).await;
+    let key = fixture.key("", NOON).await;
+    assert_eq!(fixture.sync("one", &key, Report::default(), NOON).await.unwrap().grant.elsewhere, Amount(45));
+}
+
+#[tokio::test]
+async fn a_rolling_window_forgets_its_parts_as_they_leave() {
+    let fixture = Fixture::new();
+    fixture.record(1, NOON - 90 * 60_000, "bot", 1).await;
+    fixture.record(2, NOON - 30 * 60_000, "bot", 2).await;
+    fixture.put(budget(json!({"name": "b", "limit_usd": "10", "window": "rolling 1h"})), NOON).await;
+    let key = fixture.key("", NOON).await;
+    let grant = fixture.sync("one", &key, report(0, 10, 1), NOON).await.unwrap().grant;
+    assert_eq!((grant.elsewhere, grant.granted), (dollars(2), dollars(8)), "an hour back, not more");
+    let after = NOON + 60_000;
+    let over = fixture.sync("one", &key, report(3, 0, 2), after).await.unwrap().grant;
+    assert_eq!((over.granted, over.keep), (dollars(8), Some(Amount::ZERO)), "the part is over");
+    let returned = Report {
+        granted: dollars(8),
+        returned: dollars(5),
+        used: dollars(3),
+        version: 3,
+        ..Report::default()
+    };
+    fixture.sync("one", &key, returned, after).await.unwrap();
+    let later = NOON + 40 * 60_000;
+    let key = fixture.key("", later).await;
+    let grant = fixture.sync("one", &key, report(0, 10, 1), later).await.unwrap().grant;
+    assert_eq!(
+        (grant.elsewhere, grant.granted),
+        (dollars(3), dollars(7)),
+        "the record left, the part at noon did not"
+    );
+}
+
+#[tokio::test]
+async fn what_is_left_is_carried_over_up_to_its_bound() {
+    let fixture = Fixture::new();
+    let with = |carry: &str| {
+        budget(json!({"name": "b", "limit_usd": "10", "window": "day", "carry_over_usd": carry}))
+    };
+    fixture.put(with("4"), NOON).await;
+    let today = fixture.key("", NOON).await;
+    fixture.sync("one", &today, report(0, 7, 1), NOON).await.unwrap();
+    fixture.sync("one", &today, report(7, 0, 2), NOON).await.unwrap();
+    let tomorrow_ms = NOON + 24 * HOUR;
+    let tomorrow = fixture.key("", tomorrow_ms).await;
+    fixture.sync("one", &tomorrow, report(0, 0, 1), tomorrow_ms).await.unwrap();
+    assert_eq!(fixture.ledger(tomorrow_ms).await.limit, dollars(13), "three were left");
+    let after_ms = tomorrow_ms + 24 * HOUR;
+    let after = fixture.key("", after_ms).await;
+    fixture.sync("one", &after, report(0, 0, 1), after_ms).await.unwrap();
+    assert_eq!(fixture.ledger(after_ms).await.limit, dollars(14), "four at most");
+}
+
+#[tokio::test]
+async fn a_top_up_raises_the_limit_of_the_window_and_is_audited() {
+    let fixture = Fixture::new();
+    fixture.put(budget(json!({"name": "b", "limit_usd": "10", "window": "prepaid"})), NOON).await;
+    let limit =
+        fixture.store.top_up("b".into(), String::new(), dollars(5), "ann".into(), NOON).await.unwrap();
+    assert_eq!(limit, Some(dollars(15)));
+    assert_eq!(
+        fixture.store.top_up("c".into(), String::new(), dollars(5), "ann".into(), NOON).await.unwrap(),
+        None
+    );
+    assert_eq!(fixture.ledger(NOON).await.limit, dollars(15));
+    let entries = fixture.store.audited_after(0, 10).await.unwrap();
+    let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
+    assert_eq!(actions, ["budget.put", "budget.top_up"]);
+    assert_eq!(entries[1].actor, "ann");
+}
+
+#[tokio::test]
+async fn a_released_gateway_hears_of_it_when_it_comes_back() {
+    let fixture = Fixture::new();
+    fixture.put(daily("10"), NOON).await;
+    let key = fixture.key("", NOON).await;
+    fixture.sync("gone", &key, report(0, 10, 1), NOON).await.unwrap();
+    assert_eq!(fixture.store.release("gone".into(), "ann".into(), NOON).await.unwrap(), 1);
+    assert_eq!(fixture.store.release("gone".into(), "ann".into(), NOON).await.unwrap(), 0);
+    let other = fixture.sync("other", &key, report(0, 10, 1), NOON).await.unwrap().grant;
+    assert_eq!(other.granted, dollars(10));
+    let back = fixture.sync("gone", &key, report(0, 0, 2), NOON).await.unwrap().grant;
+    assert_eq!(back.returned, dollars(10), "nothing is left of its grant");
+}
+
+#[tokio::test]
+async fn windows_and_generations_that_a_budget_does_not_have_get_nothing() {
+    let fixture = Fixture::new();
+    fixture.put(daily("10"), NOON).await;
+    let key = fixture.key("", NOON).await;
+    let made_up = CounterKey { span: Span { start_ms: 5, end_ms: 6 }, ..key.clone() };
+    assert_eq!(fixture.sync("one", &made_up, report(0, 1, 1), NOON).await, None);
+    let future = CounterKey { span: span(&daily("10"), NOON + 72 * HOUR), ..key.clone() };
+    assert_eq!(fixture.sync("one", &future, report(0, 1, 1), NOON).await, None);
+    fixture.sync("one", &key, report(0, 4, 1), NOON).await.unwrap();
+    let scoped = budget(json!({"name": "b", "limit_usd": "10", "window": "day", "scope": {"agent": "x"}}));
+    assert_eq!(fixture.put(scoped, NOON + 1).await, Put::CountsOtherwise);
+    let late = fixture.sync("one", &key, report(4, 4, 2), NOON + 2).await.unwrap().grant;
+    assert_eq!(
+        (late.granted, late.want),
+        (dollars(4), Want::Exhausted),
+        "its report is taken, nothing more is granted"
+    );
+}
+
+#[tokio::test]
+async fn the_files_budgets_come_and_go_with_the_file() {
+    let fixture = Fixture::new();
+    let names = |stored: Vec<StoredBudget>| -> Vec<String> {
+        stored.into_iter().map(|stored| stored.budget.name).collect()
+    };
+    fixture.put(budget(json!({"name": "api", "limit_usd": "1", "window": "day"})), NOON).await;
+    let configured = fixture.store.configure_budgets(vec![daily("1")], NOON).await.unwrap();
+    assert_eq!(names(configured), ["api", "b"]);
+    assert_eq!(names(fixture.store.configure_budgets(vec![], NOON).await.unwrap()), ["api"]);
+    let again = fixture.store.configure_budgets(vec![daily("1")], NOON + 5).await.unwrap();
+    assert_eq!(again[1].generation, 2, "a budget that was removed and comes back begins anew");
+}

@@ -1,0 +1,543 @@
+//! Budgets in one VM: what is admitted on which counters, the calls that wait for a collector's answer, and what
+//! settled calls are charged.
+//!
+//! A call-out is made only where a counter has no room and a collector may have more: one at a time in a VM, for all calls
+//! that wait. It is sent by the call that came first; should that leave, the root's tick sends the next.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use tollgate_core::budget::counter::{Counter, Enforce};
+use tollgate_core::budget::ledger::Want;
+use tollgate_core::budget::policy::{OTHER, Policy, PolicyBudget, Short, VALUES_MAX, percent};
+use tollgate_core::budget::scope::CounterKey;
+use tollgate_core::budget::window::{Offset, Window};
+use tollgate_core::budget::{Action, Amount, Budget, OnOutage, Unit};
+use tollgate_core::call::Call;
+use tollgate_core::call::admission::{Admission, Admitting, Cover, Hold, settled};
+use tollgate_core::estimate::Learned;
+use tollgate_core::gateway::GatewayConfig;
+use tollgate_core::price::{PriceBook, Wanted};
+use tollgate_core::record::UsageRecord;
+use tollgate_core::refusal::Reason;
+use tollgate_core::sync::{CounterGrant, CounterReport};
+
+use crate::counters::{Counters, Failed};
+use crate::host;
+use crate::journal::HeldOn;
+use crate::metrics::Metrics;
+use crate::shared::{self, Link};
+
+/// What one VM knows of budgets.
+#[derive(Debug)]
+pub struct Budgets {
+    /// The policy that holds; `None` until a collector has said what there is.
+    policy: RefCell<Option<Rc<Policy>>>,
+    edition: RefCell<Vec<u8>>,
+    /// The policy stands in the plugin configuration: this Envoy is alone.
+    alone: bool,
+    denies_until_policy: bool,
+    link: Cell<Link>,
+    counters: RefCell<Counters>,
+    /// What calls that wait want of which counters, and prices.
+    wanted: RefCell<BTreeMap<CounterKey, Amount>>,
+    models: RefCell<Vec<Wanted>>,
+}
+
+/// A call that was admitted: what is held for it, and where.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ticket {
+    /// What is held.
+    pub held: Vec<HeldOn>,
+    /// Of which of them how much of the answer is covered, where a budget ends streams.
+    pub covers: Vec<(usize, Cover)>,
+    /// Text of `x-tollgate-warning`.
+    pub warning: Option<String>,
+    /// Version of the policy that admitted it.
+    pub policy_version: String,
+}
+
+/// What becomes of a call.
+#[derive(Debug)]
+pub enum Decision {
+    /// It goes on.
+    Go(Ticket),
+    /// It is refused.
+    Refuse(Refused),
+    /// A collector must be asked first.
+    Wait,
+}
+
+/// Why a call is refused.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// Why.
+    pub reason: Reason,
+    /// The budget.
+    pub budget: Option<String>,
+    /// Status that the budget names.
+    pub status: Option<u16>,
+    /// Text for the caller.
+    pub message: String,
+}
+
+/// What the gateway knows besides when it decides.
+#[derive(Clone, Copy)]
+pub struct Knows<'a> {
+    /// Prices.
+    pub book: Option<&'a PriceBook>,
+    /// What measured calls have taught.
+    pub learned: &'a Learned,
+    /// Our clock.
+    pub now_ms: u64,
+    /// A collector has answered since the call began to wait.
+    pub answered: bool,
+    /// It has waited long enough.
+    pub expired: bool,
+}
+
+impl Budgets {
+    /// What a VM knows that has just started.
+    pub fn new(config: &GatewayConfig) -> Self {
+        let alone = config.collector.is_none();
+        let budgets = Self {
+            policy: RefCell::new(None),
+            edition: RefCell::default(),
+            alone,
+            denies_until_policy: config.denies_until_policy,
+            link: Cell::default(),
+            counters: RefCell::new(Counters::new(!alone)),
+            wanted: RefCell::default(),
+            models: RefCell::default(),
+        };
+        if alone {
+            budgets.set_own(config, host::now_ms());
+        }
+        budgets
+    }
+
+    /// The policy of the plugin configuration, with the windows that hold now.
+    fn set_own(&self, config: &GatewayConfig, now_ms: u64) {
+        let with_spans = |budget: &Budget| {
+            let zone = Offset::parse(&budget.time_zone).unwrap_or_default();
+            let now = budget.window.span(now_ms, &zone);
+            let next = (budget.window != Window::Prepaid).then(|| budget.window.span(now.end_ms, &zone));
+            PolicyBudget {
+                budget: budget.clone(),
+                generation: 1,
+                spans: std::iter::once(now).chain(next).collect(),
+            }
+        };
+        *self.policy.borrow_mut() = Some(Rc::new(Policy {
+            version: "configured".into(),
+            budgets: config.budgets.iter().map(with_spans).collect(),
+            unpriced: config.unpriced,
+            ..Policy::default()
+        }));
+    }
+
+    /// Takes over what shared data has: another policy, the state of the way to the collector.
+    pub fn refresh(&self, config: &GatewayConfig, now_ms: u64) {
+        if self.alone {
+            let policy = self.policy();
+            let over = |entry: &PolicyBudget| entry.spans.first().is_some_and(|span| now_ms >= span.end_ms);
+            if policy.is_some_and(|policy| policy.budgets.iter().any(over)) {
+                self.set_own(config, now_ms);
+            }
+            return;
+        }
+        self.link.set(Link::load());
+        let Ok((edition, _)) = host::shared(shared::POLICY_EDITION) else { return };
+        if edition.is_empty() || *self.edition.borrow() == edition {
+            return;
+        }
+        let Ok((json, _)) = host::shared(shared::POLICY) else { return };
+        match serde_json::from_slice::<Policy>(&json) {
+            Ok(policy) => {
+                *self.policy.borrow_mut() = Some(Rc::new(policy));
+                *self.edition.borrow_mut() = edition;
+            }
+            Err(error) => log::warn!("the policy in shared data cannot be read: {error}"),
+        }
+    }
+
+    /// A call has come: where no policy is known here yet, shared data may have one.
+    pub fn meet(&self, config: &GatewayConfig, now_ms: u64) {
+        if self.policy.borrow().is_none() {
+            self.refresh(config, now_ms);
+        }
+    }
+
+    /// The policy that holds.
+    pub fn policy(&self) -> Option<Rc<Policy>> {
+        self.policy.borrow().clone()
+    }
+
+    /// Whether no call is ever held or refused.
+    pub fn is_idle(&self) -> bool {
+        self.policy.borrow().as_ref().is_some_and(|policy| policy.is_idle())
+    }
+
+    /// Whether every sync has failed of late.
+    pub fn is_away(&self) -> bool {
+        self.link.get().away_since_ms > 0
+    }
+
+    /// A call-out has failed: until shared data says otherwise, the collector is away.
+    pub fn lose_link(&self, now_ms: u64) {
+        self.link.set(Link { away_since_ms: now_ms.max(1), ..self.link.get() });
+    }
+
+    /// The collector's clock.
+    pub fn now(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_add_signed(self.link.get().ahead_ms)
+    }
+
+    /// Decides about a call whose whole request is known, and charges what it holds.
+    pub fn decide(&self, call: &Call, knows: Knows<'_>, metrics: &mut Metrics) -> Decision {
+        let Some(policy) = self.policy() else {
+            return self.without_policy(knows);
+        };
+        if policy.is_idle() {
+            return Decision::Go(Ticket::default());
+        }
+        let admitting = Admitting {
+            policy: &policy,
+            book: knows.book,
+            unpriced: policy.unpriced,
+            learned: knows.learned,
+            now_ms: self.now(knows.now_ms),
+            may_ask: !self.alone && !knows.answered && !knows.expired && !self.is_away(),
+        };
+        match call.admission(&admitting) {
+            Admission::Hold(holds) => self.charge_all(&policy, holds, knows, metrics),
+            Admission::Refuse(reason, message) => {
+                Decision::Refuse(Refused { reason, budget: None, status: None, message })
+            }
+            Admission::WantPrice(wanted) => {
+                let mut models = self.models.borrow_mut();
+                if models.len() < MODELS_MAX && !models.contains(&wanted) {
+                    models.push(wanted);
+                }
+                Decision::Wait
+            }
+        }
+    }
+
+    fn without_policy(&self, knows: Knows<'_>) -> Decision {
+        if !knows.answered && !knows.expired && !self.is_away() {
+            return Decision::Wait;
+        }
+        if self.denies_until_policy {
+            return Decision::Refuse(Refused {
+                reason: Reason::CollectorAway,
+                budget: None,
+                status: None,
+                message: "no budgets are known yet, and the collector cannot be reached".into(),
+            });
+        }
+        Decision::Go(Ticket::default())
+    }
+
+    /// Charges every counter, or none: what was charged before one that has no room is taken back, and all is tried
+    /// once more.
+    fn charge_all(
+        &self,
+        policy: &Policy,
+        holds: Vec<Hold<'_>>,
+        knows: Knows<'_>,
+        metrics: &mut Metrics,
+    ) -> Decision {
+        let mut ticket = Ticket { policy_version: policy.version.clone(), ..Ticket::default() };
+        for hold in &holds {
+            let budget = hold.touched.budget;
+            if budget.is_enforced() && self.is_away() && budget.on_outage == OnOutage::Deny {
+                return Decision::Refuse(away(budget));
+            }
+        }
+        let mut short = None;
+        for _ in 0..2 {
+            short = self.try_all(&holds, knows.now_ms, &mut ticket, metrics);
+            if short.is_none() {
+                return Decision::Go(ticket);
+            }
+        }
+        let Some((hold, counter)) = short else { return Decision::Go(ticket) };
+        self.short_of(hold, counter.as_deref(), knows)
+    }
+
+    /// The first hold that has no room, with its counter where it could be read. What was charged until there is
+    /// taken back.
+    fn try_all<'h, 'p>(
+        &self,
+        holds: &'h [Hold<'p>],
+        now_ms: u64,
+        ticket: &mut Ticket,
+        metrics: &mut Metrics,
+    ) -> Option<(&'h Hold<'p>, Option<Box<Counter>>)> {
+        ticket.held.clear();
+        ticket.covers.clear();
+        ticket.warning = None;
+        for hold in holds {
+            match self.charge_one(hold, now_ms, metrics) {
+                Ok((held, counter)) => {
+                    self.warn(hold, &counter, ticket, metrics);
+                    ticket.covers.extend(hold.cover.map(|cover| (ticket.held.len(), cover)));
+                    ticket.held.push(held);
+                }
+                Err(counter) => {
+                    for held in ticket.held.drain(..) {
+                        let key = &held.key;
+                        self.counters
+                            .borrow_mut()
+                            .update_known(key, |counter| counter.roll_back(held.amount));
+                    }
+                    return Some((hold, counter));
+                }
+            }
+        }
+        None
+    }
+
+    fn charge_one(
+        &self,
+        hold: &Hold<'_>,
+        now_ms: u64,
+        metrics: &mut Metrics,
+    ) -> Result<(HeldOn, Counter), Option<Box<Counter>>> {
+        let budget = hold.touched.budget;
+        let enforced = budget.is_enforced() && !(self.is_away() && budget.on_outage == OnOutage::Allow);
+        let enforce = if enforced { Enforce::Grant } else { Enforce::Nothing };
+        let mut counters = self.counters.borrow_mut();
+        let mut key = hold.touched.key.clone();
+        if budget.each.is_some() && counters.get(&key).is_none() && counters.values_of(&key) >= VALUES_MAX {
+            OTHER.clone_into(&mut key.value);
+        }
+        let mut act = |counter: &mut Counter| {
+            if self.alone {
+                // What a collector would grant is all that there is.
+                counter.granted = budget.limit.plus(counter.returned);
+                counter.limit = budget.limit;
+            }
+            let admitted = counter.admit(hold.amount, enforce);
+            (admitted, counter.clone())
+        };
+        let now = self.now(now_ms);
+        let mut done = counters.update(&key, budget.limit, now, &mut act);
+        if done == Err(Failed::Full) && budget.each.is_some() {
+            metrics.count("tollgate_counters_full_total", 1);
+            OTHER.clone_into(&mut key.value);
+            done = counters.update(&key, budget.limit, now, &mut act);
+        }
+        match done {
+            Ok((Ok(()), counter)) => Ok((HeldOn { key, unit: budget.unit, amount: hold.amount }, counter)),
+            Ok((Err(_), counter)) => Err(Some(Box::new(counter))),
+            Err(failed) => {
+                let name = match failed {
+                    Failed::Full => "tollgate_counters_full_total",
+                    Failed::Busy => "tollgate_counters_busy_total",
+                };
+                metrics.count(name, 1);
+                match enforced {
+                    true => Err(None),
+                    // It goes on uncounted, which the metric says.
+                    false => {
+                        Ok((HeldOn { key, unit: budget.unit, amount: Amount::ZERO }, Counter::default()))
+                    }
+                }
+            }
+        }
+    }
+
+    fn warn(&self, hold: &Hold<'_>, counter: &Counter, ticket: &mut Ticket, metrics: &mut Metrics) {
+        let budget = hold.touched.budget;
+        let spent = counter.used.plus(counter.elsewhere);
+        let percent = percent(spent, budget.limit);
+        let over = spent > budget.limit;
+        if over && budget.action == Action::Shadow {
+            metrics.count("tollgate_shadow_denied_total", 1);
+            return;
+        }
+        let passed = budget.thresholds.iter().any(|threshold| percent >= *threshold);
+        if budget.action != Action::Shadow && ticket.warning.is_none() && (passed || over) {
+            ticket.warning = Some(format!("budget={}; percent={percent}", budget.name));
+        }
+    }
+
+    /// What becomes of a call that has no room on a counter.
+    fn short_of(&self, hold: &Hold<'_>, counter: Option<&Counter>, knows: Knows<'_>) -> Decision {
+        let budget = hold.touched.budget;
+        let Some(counter) = counter else {
+            return Decision::Refuse(refused(budget, None, Reason::BudgetBusy));
+        };
+        let fits_once = hold.amount <= counter.limit.max(budget.limit);
+        let may_ask = !self.alone && !self.is_away() && fits_once;
+        if may_ask && !knows.expired && !counter.is_exhausted_for(hold.amount) {
+            let key =
+                CounterKey { value: counter_value(counter, &hold.touched.key), ..hold.touched.key.clone() };
+            let mut wanted = self.wanted.borrow_mut();
+            let sum = wanted.entry(key).or_default();
+            *sum = sum.plus(hold.amount);
+            return Decision::Wait;
+        }
+        if !self.alone && self.is_away() && counter.may_clear(hold.amount) {
+            return Decision::Refuse(away(budget));
+        }
+        let reason = if counter.may_clear(hold.amount) { Reason::BudgetBusy } else { Reason::BudgetSpent };
+        Decision::Refuse(refused(budget, Some(counter), reason))
+    }
+
+    /// Counts a refusal on the counter that refused, and remembers there that a collector has nothing more.
+    pub fn note_refusal(&self, call: &Call, refused: &Refused, now_ms: u64) {
+        let (Some(policy), Some(name)) = (self.policy(), &refused.budget) else { return };
+        let now = self.now(now_ms);
+        let touched =
+            policy.touched(&call.subject(), call.is_trusted(), now).find(|one| &one.budget.name == name);
+        if let Some(touched) = touched {
+            self.counters.borrow_mut().update_known(&touched.key, |counter| counter.denied += 1);
+        }
+    }
+
+    /// Holds more for an answer that is longer than what is held for it; the refusal of the first budget that has nothing
+    /// left for it.
+    pub fn cover(&self, ticket: &mut Ticket, output_tokens: u64) -> Option<Refused> {
+        let policy = self.policy()?;
+        for (index, cover) in &mut ticket.covers {
+            if output_tokens <= cover.output_tokens {
+                continue;
+            }
+            let Some(held) = ticket.held.get_mut(*index) else { continue };
+            let Some(budget) = policy.budget(&held.key.budget) else { continue };
+            let tokens = (output_tokens - cover.output_tokens).max(COVER_TOKENS);
+            let more = Amount(cover.per_token.0.saturating_mul(i128::from(tokens)));
+            let enforce = if budget.is_enforced() { Enforce::Grant } else { Enforce::Nothing };
+            let extended = self
+                .counters
+                .borrow_mut()
+                .update_known(&held.key, |counter| (counter.extend(more, enforce), counter.clone()));
+            match extended {
+                Some((true, _)) => {
+                    held.amount = held.amount.plus(more);
+                    cover.output_tokens = cover.output_tokens.saturating_add(tokens);
+                }
+                Some((false, counter)) => {
+                    return Some(refused(budget, Some(&counter), Reason::BudgetSpent));
+                }
+                None => {}
+            }
+        }
+        None
+    }
+
+    /// Puts what a call cost in the place of what was held for it.
+    pub fn settle(&self, ticket: &Ticket, record: &UsageRecord) {
+        let mut counters = self.counters.borrow_mut();
+        for HeldOn { key, unit, amount } in &ticket.held {
+            let (charge, kept) = settled(record, *unit, *amount);
+            counters.update_known(key, |counter| counter.settle(*amount, charge, kept));
+        }
+    }
+
+    /// Charges what was not held: a turn of a session, or the result of work that was begun earlier.
+    pub fn charge(&self, call: &Call, record: &UsageRecord, now_ms: u64) {
+        let Some(policy) = self.policy().filter(|policy| !policy.budgets.is_empty()) else { return };
+        let now = self.now(now_ms);
+        for touched in policy.touched(&call.subject(), call.is_trusted(), now) {
+            let unit = if touched.budget.unit == Unit::Calls { continue } else { touched.budget.unit };
+            let (charge, _) = settled(record, unit, Amount::ZERO);
+            let charged = |counter: &mut Counter| counter.charge(charge);
+            let _ = self.counters.borrow_mut().update(&touched.key, touched.budget.limit, now, charged);
+        }
+    }
+
+    /// A dead VM's hold: it stays charged, as nobody knows what was spent of it.
+    pub fn abandon(&self, held: &HeldOn) {
+        let amount = held.amount;
+        self.counters.borrow_mut().update_known(&held.key, |counter| counter.abandon(amount));
+    }
+
+    /// What calls that wait want, to be put to the collector; nothing is left of it here.
+    pub fn take_wanted(&self) -> (Vec<CounterReport>, Vec<Wanted>) {
+        let wanted = std::mem::take(&mut *self.wanted.borrow_mut());
+        let mut counters = self.counters.borrow_mut();
+        let reports = wanted
+            .into_iter()
+            .filter_map(|(key, want)| Some(CounterReport { report: counters.get(&key)?.report(want), key }))
+            .collect();
+        (reports, std::mem::take(&mut *self.models.borrow_mut()))
+    }
+
+    /// Takes in what the collector says of counters.
+    pub fn granted(&self, grants: &[CounterGrant], wants: &[CounterReport]) {
+        let mut counters = self.counters.borrow_mut();
+        for CounterGrant { key, grant } in grants {
+            let wanted = wants.iter().find(|report| report.key == *key).map(|report| report.report.want);
+            counters.update_known(key, |counter| {
+                counter.merge(grant);
+                if let (Want::Exhausted, Some(want)) =
+                    (grant.want, wanted.filter(|want| *want > Amount::ZERO))
+                {
+                    counter.exhaust(want.min(counter.free().or_nothing().plus(Amount(1))));
+                }
+            });
+        }
+    }
+}
+
+/// The value under which the counter stands, which is another where a table is full.
+fn counter_value(counter: &Counter, key: &CounterKey) -> String {
+    CounterKey::from_bytes(&counter.key, counter.span).map_or_else(|| key.value.clone(), |found| found.value)
+}
+
+/// Every counter that the collector should hear of: those that changed since it last did, and with `all` the others of
+/// windows that are not over.
+pub fn reports(now_ms: u64, all: bool) -> Vec<CounterReport> {
+    let due = |counter: &Counter| {
+        let changed = counter.version != counter.acknowledged || counter.exhausted_from > Amount::ZERO;
+        // What is free in a window that is over is asked back.
+        let is_over = counter.span.end_ms <= now_ms;
+        changed || (all && !is_over) || (is_over && counter.free() > Amount::ZERO)
+    };
+    Counters::all()
+        .filter(due)
+        .take(REPORTS_MAX)
+        .filter_map(|counter| {
+            let key = CounterKey::from_bytes(&counter.key, counter.span)?;
+            Some(CounterReport { report: counter.report(counter.exhausted_from), key })
+        })
+        .collect()
+}
+
+fn refused(budget: &Budget, counter: Option<&Counter>, reason: Reason) -> Refused {
+    let limit = counter.map_or(budget.limit, |counter| counter.limit);
+    let short = Short {
+        budget: budget.name.clone(),
+        limit: budget.unit.show(limit),
+        spent: counter.map_or_else(|| "an unknown part".into(), |counter| budget.unit.show(counter.spent())),
+        reset_ms: counter.map(|counter| counter.span.end_ms).filter(|end| *end < u64::MAX),
+    };
+    Refused {
+        reason,
+        budget: Some(budget.name.clone()),
+        status: budget.status.filter(|_| reason == Reason::BudgetSpent),
+        message: short.message(budget.message.as_deref(), reason == Reason::BudgetBusy),
+    }
+}
+
+fn away(budget: &Budget) -> Refused {
+    Refused {
+        reason: Reason::CollectorAway,
+        budget: Some(budget.name.clone()),
+        status: None,
+        message: format!(
+            "Budget `{}` has nothing left that was granted, and its collector cannot be reached.",
+            budget.name
+        ),
+    }
+}
+
+const MODELS_MAX: usize = 64;
+/// Output tokens that are held for at a time, where an answer goes on beyond what is held.
+const COVER_TOKENS: u64 = 256;
+const REPORTS_MAX: usize = 2_000;

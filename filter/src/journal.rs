@@ -1,0 +1,72 @@
+//! Journal entries: what is held for a call, before what `tollgate_core` notes of it.
+//!
+//! Four bytes, little endian, say how long the holds are. Each of them is the length of its key in two bytes, the unit in
+//! one, start and end of the window, the amount, and the key.
+
+use tollgate_core::budget::scope::CounterKey;
+use tollgate_core::budget::window::Span;
+use tollgate_core::budget::{Amount, Unit};
+
+/// What is held for a call on one counter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldOn {
+    /// The counter.
+    pub key: CounterKey,
+    /// Its unit.
+    pub unit: Unit,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// An entry.
+pub fn entry(held: &[HeldOn], call: &[u8]) -> Vec<u8> {
+    let mut holds = Vec::new();
+    for HeldOn { key, unit, amount } in held {
+        let bytes = key.to_bytes();
+        holds.extend_from_slice(&u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_le_bytes());
+        holds.push(match unit {
+            Unit::Dollars => 0,
+            Unit::Tokens => 1,
+            Unit::Calls => 2,
+        });
+        holds.extend_from_slice(&key.span.start_ms.to_le_bytes());
+        holds.extend_from_slice(&key.span.end_ms.to_le_bytes());
+        holds.extend_from_slice(&amount.0.to_le_bytes());
+        holds.extend_from_slice(&bytes);
+    }
+    let length = u32::try_from(holds.len()).unwrap_or(u32::MAX).to_le_bytes();
+    [&length, holds.as_slice(), call].concat()
+}
+
+/// The holds of an entry, and what is noted of the call. What is malformed has no holds.
+pub fn read(entry: &[u8]) -> (Vec<HeldOn>, &[u8]) {
+    let Some((length, rest)) = entry.split_first_chunk::<4>() else { return (Vec::new(), entry) };
+    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    let Some((mut holds, call)) = rest.split_at_checked(length) else { return (Vec::new(), rest) };
+    let mut held = Vec::new();
+    while let Some(one) = hold(&mut holds) {
+        held.push(one);
+    }
+    (held, call)
+}
+
+fn hold(rest: &mut &[u8]) -> Option<HeldOn> {
+    let length = usize::from(u16::from_le_bytes(take(rest)?));
+    let [unit] = take(rest)?;
+    let span = Span { start_ms: u64::from_le_bytes(take(rest)?), end_ms: u64::from_le_bytes(take(rest)?) };
+    let amount = Amount(i128::from_le_bytes(take(rest)?));
+    let (key, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    let unit = match unit {
+        0 => Unit::Dollars,
+        1 => Unit::Tokens,
+        _ => Unit::Calls,
+    };
+    Some(HeldOn { key: CounterKey::from_bytes(key, span)?, unit, amount })
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (bytes, after) = rest.split_first_chunk::<N>()?;
+    *rest = after;
+    Some(*bytes)
+}

@@ -1,0 +1,200 @@
+//! Calls that wait in one VM until a collector has answered: paused requests, and the one call-out for all of them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use log::warn;
+use proxy_wasm::traits::Context;
+use serde::Serialize;
+use tollgate_core::call::Call;
+use tollgate_core::price::Wanted;
+use tollgate_core::sync::{CounterReport, PATH, PROTOCOL, SyncAnswer};
+
+use crate::budgets::{Decision, Refused, Ticket};
+use crate::host;
+use crate::lane::JournalSlot;
+use crate::root::{self, Gateway};
+
+/// The waiting room.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    parked: RefCell<Vec<Rc<RefCell<Parked>>>>,
+    flight: Cell<Option<Flight>>,
+    wants: RefCell<Vec<CounterReport>>,
+}
+
+/// A call that waits.
+#[derive(Debug)]
+pub struct Parked {
+    context: u32,
+    since_ms: u64,
+    answered: bool,
+    /// The call; its stream takes it back.
+    pub call: Option<Call>,
+    /// What became of it, once that is known.
+    pub outcome: Option<Outcome>,
+}
+
+/// What became of a call that waited.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It went on.
+    Went(Ticket, Option<JournalSlot>),
+    /// It was refused, and its caller has been told.
+    Refused(Refused),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    call: u32,
+    owner: u32,
+    until_ms: u64,
+}
+
+/// A question to the collector: a sync request without records.
+#[derive(Serialize)]
+struct Question<'a> {
+    protocol: u32,
+    gateway: &'a str,
+    instance: &'a str,
+    sequence: u64,
+    sent_at_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_version: Option<&'a str>,
+    models: &'a [Wanted],
+    counters: &'a [CounterReport],
+}
+
+impl Waiting {
+    /// Whether there is room.
+    pub fn has_room(&self) -> bool {
+        self.parked.borrow().len() < PARKED_MAX
+    }
+
+    /// Takes in a call whose stream is paused.
+    pub fn park(&self, context: u32, call: Call, now_ms: u64) -> Rc<RefCell<Parked>> {
+        let parked = Parked { context, since_ms: now_ms, answered: false, call: Some(call), outcome: None };
+        let parked = Rc::new(RefCell::new(parked));
+        self.parked.borrow_mut().push(Rc::clone(&parked));
+        parked
+    }
+
+    /// A stream has ended: it waits no more, and nobody waits for its call-out.
+    pub fn leave(&self, context: u32) {
+        self.parked.borrow_mut().retain(|parked| parked.borrow().context != context);
+        if self.flight.get().is_some_and(|flight| flight.owner == context) {
+            self.flight.set(None);
+        }
+    }
+
+    /// Whether this call-out is ours.
+    pub fn is_flight(&self, call: u32) -> bool {
+        self.flight.get().is_some_and(|flight| flight.call == call)
+    }
+
+    /// Asks the collector for what waiting calls want, unless it is being asked, or nobody waits.
+    pub fn ask(&self, gateway: &Gateway, sender: &dyn Context, owner: u32, now_ms: u64) {
+        let Some(collector) = &gateway.config.collector else { return };
+        if self.flight.get().is_some_and(|flight| now_ms < flight.until_ms) || self.parked.borrow().is_empty()
+        {
+            return;
+        }
+        let (counters, models) = gateway.budgets.take_wanted();
+        let (book, policy) = (gateway.book(), gateway.budgets.policy());
+        let question = Question {
+            protocol: PROTOCOL,
+            gateway: &gateway.config.gateway,
+            instance: gateway.instance(),
+            sequence: now_ms,
+            sent_at_ms: now_ms,
+            price_version: book.as_ref().map(|book| book.version()),
+            policy_version: policy.as_ref().map(|policy| policy.version.as_str()),
+            models: &models,
+            counters: &counters,
+        };
+        let Ok(body) = serde_json::to_vec(&question) else { return };
+        let headers = vec![
+            (":method", "POST"),
+            (":path", PATH),
+            (":authority", collector.authority.as_str()),
+            ("content-type", "application/json"),
+        ];
+        let timeout_ms = collector.timeout_ms.min(WAIT_MS);
+        let timeout = Duration::from_millis(timeout_ms);
+        match sender.dispatch_http_call(&collector.cluster, headers, Some(&body), vec![], timeout) {
+            Ok(call) => {
+                self.flight.set(Some(Flight { call, owner, until_ms: now_ms + timeout_ms + GRACE_MS }));
+                *self.wants.borrow_mut() = counters;
+            }
+            Err(status) => {
+                warn!("a question to the collector was refused: {status:?}");
+                gateway.budgets.lose_link(now_ms);
+            }
+        }
+    }
+
+    /// The collector answered, or did not: takes in what it says, and lets calls go on. `owner` is the context that this
+    /// callback belongs to.
+    pub fn answered(&self, gateway: &Gateway, status: &[u8], body: &[u8], owner: u32, now_ms: u64) {
+        self.flight.set(None);
+        let wants = std::mem::take(&mut *self.wants.borrow_mut());
+        let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body).ok()).flatten();
+        match answer {
+            Some(answer) => {
+                root::take_in(gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
+                gateway.budgets.granted(&answer.grants, &wants);
+                for parked in self.parked.borrow().iter() {
+                    parked.borrow_mut().answered = true;
+                }
+            }
+            None => gateway.budgets.lose_link(now_ms),
+        }
+        self.wake(gateway, owner, now_ms);
+    }
+
+    /// Looks at every call that waits, in the order of their coming, and lets go or refuses those of which it is known
+    /// what becomes of them.
+    pub fn wake(&self, gateway: &Gateway, owner: u32, now_ms: u64) {
+        let all = std::mem::take(&mut *self.parked.borrow_mut());
+        if all.is_empty() {
+            return;
+        }
+        for parked in all {
+            if !self.settle(gateway, &mut parked.borrow_mut(), now_ms) {
+                self.parked.borrow_mut().push(parked);
+            }
+        }
+        let _ = host::speak_of(owner);
+    }
+
+    /// Whether it is known what becomes of a call; then its stream has been told.
+    fn settle(&self, gateway: &Gateway, parked: &mut Parked, now_ms: u64) -> bool {
+        let expired = now_ms.saturating_sub(parked.since_ms) >= WAIT_MS;
+        let Some(call) = &parked.call else { return true };
+        match gateway.decide(call, parked.answered, expired, now_ms) {
+            Decision::Wait => return false,
+            Decision::Go(ticket) => {
+                let slot = gateway.note(call, &ticket, now_ms);
+                parked.outcome = Some(Outcome::Went(ticket, slot));
+                let _ = host::speak_of(parked.context);
+                let _ = host::continue_request();
+            }
+            Decision::Refuse(refused) => {
+                let _ = host::speak_of(parked.context);
+                gateway.refuse(call, &refused, now_ms);
+                parked.outcome = Some(Outcome::Refused(refused));
+            }
+        }
+        true
+    }
+}
+
+/// Calls that wait in one VM at the same time; more are refused for now.
+const PARKED_MAX: usize = 256;
+/// So long a call waits at most.
+pub const WAIT_MS: u64 = 2_000;
+/// A call-out is given up so long after its timeout, should its answer never come.
+const GRACE_MS: u64 = 500;

@@ -1,0 +1,373 @@
+//! Budgets that hold: under a burst, over a fleet, with the collector killed; judged by the providers' own ledger.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tollgate_tests::artifacts;
+use tollgate_tests::burst::{self, Burst};
+use tollgate_tests::http::{Call, Reply};
+use tollgate_tests::stack::{Setup, Stack};
+
+/// What a call of [`Burst`] costs, and holds at most, in pico-dollars: `gpt-5-mini` at $0.25 and $2.
+const COST: i128 = 400 * 250_000 + 150 * 2_000_000;
+const HOLD_MAX: i128 = 1_500 * 250_000 + 200 * 2_000_000;
+const ORDERS: &str = "input=400;output=150;events=4;delay_ms=20";
+
+fn stack(name: &str, budgets: &str) -> Stack {
+    let setup = Setup { name, collector_config: budgets.to_owned(), ..Setup::default() };
+    Stack::set_up(&setup).unwrap()
+}
+
+fn limit(calls: i128) -> String {
+    let pico = calls * COST;
+    format!("{}.{:012}", pico / 1_000_000_000_000, pico % 1_000_000_000_000)
+}
+
+fn burst(name: &str, gateways: Vec<(SocketAddr, usize)>) -> Burst {
+    Burst {
+        gateways,
+        orders: ORDERS.into(),
+        max_tokens: 200,
+        hang_up_percent: 0,
+        name: name.into(),
+        refused_rounds: 4,
+    }
+}
+
+/// The budget's own account, once nothing is under way: `used` is what the records say, and what is not spent is less
+/// than one more call could cost.
+fn settled(stack: &Stack, budget: &str, spent: i128, limit: i128) -> Value {
+    let row = burst::budget(&stack.api(), budget, |row| {
+        row["in_flight"] == 0 && burst::pico(&row["used"]).is_ok_and(|used| used >= spent)
+    })
+    .unwrap();
+    let summary = stack.api().get("/api/v1/summary?by=team&since=1d&team=burst").unwrap();
+    let recorded = burst::pico(&summary["total"]["cost_usd"]).unwrap();
+    let (used, kept) = (burst::pico(&row["used"]).unwrap(), burst::pico(&row["kept"]).unwrap());
+    assert_eq!(used, recorded + kept, "used is what records say and what was kept: {row:#}");
+    assert!(spent <= limit, "spent {spent} of {limit}");
+    row
+}
+
+#[tokio::test]
+async fn a_burst_on_two_workers_spends_what_there_is_and_no_more() {
+    let budgets = format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'day'\n", limit(300));
+    let stack = stack("burst", &budgets);
+    let outcome = burst("one", vec![(stack.gateway(), 1_000)]).run().await.unwrap();
+    let spent = burst::charged(&stack.simulator, "one");
+    let row = settled(&stack, "b", spent, 300 * COST);
+    assert_eq!(spent, outcome.passed as i128 * COST, "{outcome:?}");
+    assert!(300 * COST - spent < HOLD_MAX, "{} left, {outcome:?} {row:#}", 300 * COST - spent);
+    assert_eq!(outcome.passed + outcome.refused, 1_000);
+    assert_eq!(row["kept"], "0.000000000000");
+}
+
+#[tokio::test]
+async fn three_gateways_share_a_budget() {
+    for (name, shares, calls) in
+        [("equal", [100, 100, 100], 90), ("unequal", [270, 20, 10], 90), ("two-calls", [40, 40, 40], 2)]
+    {
+        let budgets = format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'day'\n", limit(calls));
+        let stack = stack(name, &budgets);
+        let others = [stack.add_gateway("second").unwrap(), stack.add_gateway("third").unwrap()];
+        let addresses = [stack.gateway(), others[0].address(), others[1].address()];
+        let outcome = burst(name, addresses.into_iter().zip(shares).collect()).run().await.unwrap();
+        let spent = burst::charged(&stack.simulator, name);
+        let row = settled(&stack, "b", spent, calls * COST);
+        assert!(calls * COST - spent < HOLD_MAX, "{name}: {} left {outcome:?} {row:#}", calls * COST - spent);
+    }
+}
+
+#[tokio::test]
+async fn the_limit_holds_with_the_collector_killed_callers_gone_and_providers_failing() {
+    let budgets = format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'day'\n", limit(150));
+    let stack = Arc::new(stack("killed", &budgets));
+    let second = stack.add_gateway("second").unwrap();
+    let gateways = vec![(stack.gateway(), 150), (second.address(), 150)];
+    let rough = Burst { hang_up_percent: 10, refused_rounds: 15, ..burst("rough", gateways.clone()) };
+    let failing =
+        Burst { orders: format!("{ORDERS};fault=500"), refused_rounds: 15, ..burst("failing", gateways) };
+    let rough = tokio::spawn(async move { rough.run().await });
+    let failing = tokio::spawn(async move { failing.run().await });
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        let stack = Arc::clone(&stack);
+        let outage = move || {
+            stack.with(|product| {
+                product.collector.kill();
+                std::thread::sleep(Duration::from_millis(300));
+                product.collector.restart().unwrap();
+            });
+        };
+        tokio::task::spawn_blocking(outage).await.unwrap();
+    }
+    let (rough, failing) = (rough.await.unwrap().unwrap(), failing.await.unwrap().unwrap());
+    assert!(rough.passed > 0 && failing.statuses.contains_key(&500), "{rough:?} {failing:?}");
+    // What providers charge of broken answers nobody reports; all that they made is at most the worst case kept.
+    let spent = burst::charged(&stack.simulator, "rough");
+    let row = settled(&stack, "b", 0, 150 * COST);
+    let used = burst::pico(&row["used"]).unwrap();
+    assert!(used <= 150 * COST && spent <= used, "spent {spent}, used {used} {row:#}");
+    // Nothing is refused for ever: what is left can be had.
+    let left = 150 * COST - used;
+    let more = burst("more", vec![(second.address(), 20)]).run().await.unwrap();
+    assert!(left < HOLD_MAX || more.passed > 0, "{left} left: {more:?}");
+}
+
+async fn chat(stack: &Stack, name: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
+    let mut call =
+        Call::post("/openai/v1/chat/completions", body).header("x-sim-call", name).header("x-sim", ORDERS);
+    for (name, value) in headers {
+        call = call.header(name, value);
+    }
+    stack.send(call).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_is_spent_of_what_and_reaches_no_provider() {
+    let stack = stack(
+        "refusal",
+        "[[budgets]]\nname = 'tiny'\nscope = { team = 'poor' }\nlimit_usd = '0.000001'\nwindow = 'month'\n\
+         [[budgets]]\nname = 'watched'\nscope = { team = 'watched' }\nlimit_usd = '0.000001'\nwindow = 'month'\naction = 'warn'\n\
+         [[budgets]]\nname = 'shadow'\nscope = { team = 'watched' }\nlimit_usd = '0.000001'\nwindow = 'month'\naction = 'shadow'\n",
+    );
+    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 50, "messages": [{"role": "user", "content": "hi"}]});
+    let refused = chat(&stack, "poor", &[("x-tollgate-team", "poor")], &body).await;
+    assert_eq!(refused.status, 402, "{}", refused.text());
+    assert_eq!(refused.header("x-should-retry").as_deref(), Some("false"));
+    assert_eq!(refused.header("x-tollgate-budget").as_deref(), Some("tiny"));
+    assert_eq!(refused.header("x-tollgate-reason").as_deref(), Some("budget_spent"));
+    let answer: Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!(answer["error"]["code"], "insufficient_quota");
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("`tiny`") && message.contains("$0.000001") && message.contains("It resets 20"),
+        "{message}"
+    );
+    assert!(stack.simulator.ledger().call("poor").is_none(), "the provider was not reached");
+    let record = stack.record_of(&refused).unwrap();
+    assert_eq!(
+        (&record["outcome"], &record["cost_status"], &record["status"]),
+        (&json!("denied"), &json!("free"), &json!(402))
+    );
+    let watched = chat(&stack, "watched", &[("x-tollgate-team", "watched")], &body).await;
+    assert_eq!(watched.status, 200);
+    assert!(watched.header("x-tollgate-warning").unwrap().starts_with("budget=watched; percent="));
+    let free = chat(&stack, "free", &[("x-tollgate-team", "rich")], &body).await;
+    assert_eq!((free.status, free.header("x-tollgate-warning")), (200, None));
+}
+
+#[tokio::test]
+async fn an_output_limit_is_written_into_requests_that_have_none() {
+    let stack = stack(
+        "limited",
+        "[[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'day'\ndefault_output_tokens = 321\n",
+    );
+    for (path, body, field) in [
+        (
+            "/openai/v1/chat/completions",
+            json!({"model": "gpt-5-mini", "messages": []}),
+            r#""max_completion_tokens":321"#,
+        ),
+        ("/openai/v1/responses", json!({"model": "gpt-5-mini", "input": "hi"}), r#""max_output_tokens":321"#),
+        (
+            "/gemini/v1beta/models/gemini-2.5-flash:generateContent",
+            json!({"contents": [], "generationConfig": {"temperature": 0}}),
+            r#""maxOutputTokens":321"#,
+        ),
+    ] {
+        let text = body.to_string();
+        let call = Call::post(path, &body).header("x-sim-call", path).header("x-sim", ORDERS);
+        assert_eq!(stack.send(call).await.unwrap().status, 200);
+        let received = stack.simulator.ledger().call(path).unwrap().received;
+        let length = received.header("content-length").map(|length| length.parse::<usize>().unwrap());
+        assert_eq!(length, Some(received.body_bytes), "{path}: the length is exact");
+        assert!(received.body_bytes > text.len() + field.len() - 2, "{path}: {} bytes", received.body_bytes);
+    }
+}
+
+#[tokio::test]
+async fn a_running_answer_is_ended_with_the_providers_own_error() {
+    let stack = stack(
+        "ended",
+        "[[budgets]]\nname = 'b'\nlimit_tokens = 3000\nwindow = 'day'\nhold = 'expected'\nend_streams = true\n",
+    );
+    let short = json!({"model": "gpt-5-mini", "max_completion_tokens": 50, "messages": []});
+    let orders = "input=100;output=20";
+    let call = |name: &str, orders: &str, body: &Value| {
+        Call::post("/openai/v1/chat/completions", body)
+            .header("x-sim-call", name)
+            .header("x-sim", orders)
+            .header("x-tollgate-agent", "writer")
+    };
+    // Both workers learn how long this agent's answers are.
+    for number in 0..8 {
+        let reply = stack.send(call(&format!("short-{number}"), orders, &short)).await.unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    let long =
+        json!({"model": "gpt-5-mini", "stream": true, "messages": [{"role": "user", "content": "Go on."}]});
+    let reply = stack
+        .send(call("long", "input=100;output=9000;events=9000;cut=event;delay_ms=1", &long))
+        .await
+        .unwrap();
+    assert_eq!(reply.status, 200);
+    assert!(!reply.complete, "the stream was closed");
+    let text = String::from_utf8_lossy(&reply.body);
+    let end = &text[text.len().saturating_sub(400)..];
+    assert!(end.contains("insufficient_quota") && end.contains("`b`") && end.ends_with("\n\n"), "{end}");
+    assert!(!stack.simulator.ledger().call("long").unwrap().finished, "the provider was hung up on");
+    let record = stack.record_of(&reply).unwrap();
+    assert!(record["notes"].as_array().unwrap().contains(&json!("ended_by_budget")), "{record:#}");
+    let row = burst::budget(&stack.api(), "b", |row| row["in_flight"] == 0).unwrap();
+    // Held by the mean, so the last piece may pass the limit.
+    assert!(row["used"].as_u64().unwrap() <= 3_000 + 256, "{row:#}");
+}
+
+#[tokio::test]
+async fn a_filter_that_panics_leaks_no_hold_and_charges_no_call_twice() {
+    let setup = Setup {
+        name: "panic-held",
+        module: Some(artifacts::build_panicking_filter().unwrap()),
+        collector_config: "[[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'day'\n".into(),
+        ..Setup::default()
+    };
+    let stack = Stack::set_up(&setup).unwrap();
+    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 200, "messages": []});
+    for number in 0..6 {
+        assert_eq!(chat(&stack, &format!("before-{number}"), &[], &body).await.status, 200);
+    }
+    let fatal = Call::post("/openai/v1/chat/completions", &body)
+        .header("x-sim-call", "fatal")
+        .header("x-sim", ORDERS)
+        .header("x-tollgate-test-panic", "response_body");
+    let _ = stack.send(fatal).await;
+    // The lane of a dead VM is taken over after thirty seconds: then its call holds nothing any more, and its worst case
+    // is kept.
+    let start = std::time::Instant::now();
+    let row = loop {
+        let row = burst::budget(&stack.api(), "b", |_| true).unwrap();
+        if row["in_flight"] == 0 && row["kept"] != "0.000000000000" {
+            break row;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{row:#}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    let (used, kept) = (burst::pico(&row["used"]).unwrap(), burst::pico(&row["kept"]).unwrap());
+    assert_eq!(used - kept, 6 * COST, "{row:#}");
+    assert!(kept < HOLD_MAX, "one worst case: {row:#}");
+}
+
+#[tokio::test]
+async fn a_call_counts_in_the_window_of_its_admission() {
+    let stack = stack("rollover", "[[budgets]]\nname = 'b'\nlimit_calls = 4\nwindow = 'rolling 2m'\n");
+    // A part of this window lasts two seconds; these calls last longer.
+    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 200, "stream": true, "messages": []});
+    let slow = |name: String| {
+        Call::post("/openai/v1/chat/completions", &body)
+            .header("x-sim-call", name)
+            .header("x-sim", "input=400;output=150;events=6;delay_ms=600")
+    };
+    let stack = Arc::new(stack);
+    let mut calls = Vec::new();
+    for number in 0..6 {
+        let (stack, call) = (Arc::clone(&stack), slow(format!("slow-{number}")));
+        calls.push(tokio::spawn(async move { stack.send(call).await.unwrap().status }));
+        tokio::time::sleep(Duration::from_millis(900)).await;
+    }
+    let mut statuses = Vec::new();
+    for call in calls {
+        statuses.push(call.await.unwrap());
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 4, "{statuses:?}");
+    let row = burst::budget(&stack.api(), "b", |row| row["in_flight"] == 0 && row["used"] == 4).unwrap();
+    assert_eq!(row["remaining"], 0, "{row:#}");
+}
+
+#[tokio::test]
+async fn invented_names_fill_no_table_and_share_a_counter() {
+    let stack = Arc::new(stack(
+        "invented",
+        "[[budgets]]\nname = 'each'\neach = 'agent'\nlimit_calls = 1000000\nwindow = 'day'\n",
+    ));
+    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 5, "messages": []}).to_string();
+    let mut tasks = Vec::new();
+    for task in 0..8 {
+        let (stack, body) = (Arc::clone(&stack), body.clone());
+        tasks.push(tokio::spawn(async move {
+            for number in 0..150 {
+                let call = Call::post_bytes("/openai/v1/chat/completions", body.clone())
+                    .header("content-type", "application/json")
+                    .header("x-sim", "input=10;output=1")
+                    .header("x-tollgate-agent", format!("invented-{task}-{number}"));
+                let reply = stack.send(call).await.unwrap();
+                assert_eq!(reply.status, 200, "{}", reply.text());
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let start = std::time::Instant::now();
+    let rows = loop {
+        let rows =
+            stack.api().get("/api/v1/budgets?budget=each").unwrap()["rows"].as_array().unwrap().clone();
+        if rows.iter().map(|row| row["used"].as_u64().unwrap()).sum::<u64>() == 1_200 {
+            break rows;
+        }
+        assert!(start.elapsed() < Duration::from_secs(15), "{} rows", rows.len());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert!(rows.len() <= 2 * 256 + 2, "{} counters", rows.len());
+    let other = rows.iter().find(|row| row["value"] == "(other)").expect("the rest shares one");
+    assert!(other["used"].as_u64().unwrap() > 500, "{other:#}");
+}
+
+#[tokio::test]
+async fn budgets_in_the_plugin_configuration_hold_without_a_collector() {
+    let setup = Setup {
+        name: "alone",
+        plugin: json!({"collector": null, "budgets": [{"name": "b", "limit_calls": 3, "window": "day"}]}),
+        ..Setup::default()
+    };
+    let stack = Stack::set_up(&setup).unwrap();
+    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 5, "messages": []});
+    let mut statuses = Vec::new();
+    for number in 0..5 {
+        statuses.push(chat(&stack, &format!("alone-{number}"), &[], &body).await.status);
+    }
+    assert_eq!(statuses, [200, 200, 200, 402, 402]);
+}
+
+#[tokio::test]
+async fn a_raised_limit_lets_refused_calls_through_and_loses_no_spend() {
+    let stack = stack("raised", "");
+    let token = stack.with(|product| product.collector.admin_token()).unwrap();
+    let put = async |limit: u64| {
+        let budget = json!({"limit_calls": limit, "window": "day"});
+        let address = stack.with(|product| product.collector.address());
+        let call = Call::put("/api/v1/budgets/b", &budget).header("authorization", format!("Bearer {token}"));
+        let reply = call.send(address).await.unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    };
+    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 5, "messages": []});
+    let until = async |status: u16, name: &str| {
+        for number in 0..200 {
+            if chat(&stack, &format!("{name}-{number}"), &[], &body).await.status == status {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{name}: never {status}");
+    };
+    put(2).await;
+    until(402, "first").await;
+    put(5).await;
+    until(200, "second").await;
+    until(402, "third").await;
+    let row = burst::budget(&stack.api(), "b", |row| row["in_flight"] == 0 && row["used"] == 5).unwrap();
+    assert_eq!((&row["limit"], &row["remaining"]), (&json!(5), &json!(0)));
+}
