@@ -10,6 +10,7 @@ pub mod explain;
 pub mod health;
 pub mod home;
 pub mod import;
+pub mod openapi;
 pub mod params;
 pub mod period;
 pub mod prices;

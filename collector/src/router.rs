@@ -8,8 +8,8 @@ use axum::routing::{get, post, put};
 
 use crate::access::{Role, guard};
 use crate::api::{
-    alerts, anomalies, audit, budgets, corrections, error, explain, health, home, import, prices, records,
-    summary, sync,
+    alerts, anomalies, audit, budgets, corrections, error, explain, health, home, import, openapi, prices,
+    records, summary, sync,
 };
 use crate::app::App;
 
@@ -32,6 +32,7 @@ pub fn router(app: Arc<App>) -> Router {
 fn open() -> Router<Arc<App>> {
     Router::new()
         .route(tollgate_core::sync::PATH, post(sync::sync))
+        .route("/openapi.json", get(openapi::describe))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
 }
