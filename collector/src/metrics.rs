@@ -1,9 +1,11 @@
 //! The collector's own metrics, all declared here.
 
+pub mod gen_ai;
+
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,11 +15,14 @@ use prometheus_client::registry::Registry;
 
 use crate::ingest::Refusal;
 use crate::store::{Accounts, Attempt, Outbox};
+use gen_ai::GenAi;
 
 /// All metrics. `received = stored + duplicate + rejected + failed`, in records.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Usage under OpenTelemetry's names.
+    pub gen_ai: GenAi,
     /// Records in sync requests that could be read.
     pub records_received: Counter,
     /// Records stored.
@@ -138,6 +143,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("tollgate"),
+            gen_ai: GenAi::default(),
             records_received: Counter::default(),
             records_stored: Counter::default(),
             records_duplicate: Counter::default(),
@@ -225,17 +231,21 @@ impl Metrics {
 
     /// Everything, as OpenMetrics text.
     #[must_use]
-    pub fn open_metrics(&self) -> String {
+    pub fn open_metrics(&self, with_gen_ai: bool) -> String {
         let mut text = String::new();
         // Writing into a string does not fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.registry);
+        if with_gen_ai {
+            let _ = encode_registry(&mut text, self.gen_ai.registry());
+        }
+        let _ = encode_eof(&mut text);
         text
     }
 
     /// Everything, as Prometheus' own text, where a counter is declared with its `_total`.
     #[must_use]
-    pub fn prometheus(&self) -> String {
-        let open = self.open_metrics();
+    pub fn prometheus(&self, with_gen_ai: bool) -> String {
+        let open = self.open_metrics(with_gen_ai);
         let counters: Vec<&str> =
             open.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
         let mut text = String::with_capacity(open.len());
@@ -324,7 +334,7 @@ mod tests {
         metrics.count_rejected(Refusal::Id);
         metrics.set_gateways(vec![("ring_full".into(), 7)], 2);
         metrics.set_gateways(vec![("ring_full".into(), 8)], 1);
-        let text = metrics.prometheus();
+        let text = metrics.prometheus(false);
         for line in [
             "# TYPE tollgate_collector_records_stored_total counter",
             "tollgate_collector_records_stored_total 3",
@@ -337,6 +347,6 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
         assert!(!text.contains("# EOF"));
-        assert!(metrics.open_metrics().ends_with("# EOF\n"));
+        assert!(metrics.open_metrics(false).ends_with("# EOF\n"));
     }
 }

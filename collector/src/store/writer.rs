@@ -33,6 +33,8 @@ pub struct Stored {
     pub duplicates: u64,
     /// Records that are too old to be taken, by their place in the batch.
     pub too_late: Vec<usize>,
+    /// Records that were there before, likewise.
+    pub known: Vec<usize>,
     /// How long the transaction took that carried the batch.
     pub took: Duration,
 }
@@ -241,6 +243,7 @@ impl Work<'_> {
                 stored.stored = stored.stored.saturating_add(1);
             } else {
                 stored.duplicates = stored.duplicates.saturating_add(1);
+                stored.known.push(at);
             }
         }
         note_sender(self.transaction, &batch.sender)?;
