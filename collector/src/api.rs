@@ -1,5 +1,7 @@
 //! The HTTP API: one file for each resource.
 
+pub mod alerts;
+pub mod anomalies;
 pub mod audit;
 pub mod budgets;
 pub mod corrections;
@@ -8,6 +10,7 @@ pub mod explain;
 pub mod health;
 pub mod home;
 pub mod import;
+pub mod openapi;
 pub mod params;
 pub mod period;
 pub mod prices;

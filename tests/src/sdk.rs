@@ -1,4 +1,5 @@
-//! The providers' official Python SDKs, in a virtual environment below `target/`.
+//! Python packages that tests use, each set in a virtual environment below `target/`: the providers' official SDKs,
+//! and tools that check the collector from outside.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,22 +11,34 @@ use serde_json::Value;
 
 use crate::artifacts::{self, Workspace};
 
-/// The virtual environment with what `tests/sdk/requirements.txt` pins; made on first use.
+/// The Python of the virtual environment with what `tests/sdk/requirements.txt` pins; made on first use.
 ///
 /// # Errors
 /// Python, its `venv` module or PyPI is missing; the message says what to do.
 pub fn environment() -> Result<PathBuf> {
+    made("sdk-venv", "tests/sdk/requirements.txt")
+}
+
+/// The same with what `tests/tools/requirements.txt` pins.
+///
+/// # Errors
+/// As [`environment`].
+pub fn tools() -> Result<PathBuf> {
+    made("tools-venv", "tests/tools/requirements.txt")
+}
+
+fn made(name: &str, requirements: &str) -> Result<PathBuf> {
     let workspace = Workspace::find()?;
-    let home = workspace.target.join("sdk-venv");
+    let home = workspace.target.join(name);
     let python = home.join("bin/python");
-    let requirements = workspace.file("tests/sdk/requirements.txt");
+    let requirements = workspace.file(requirements);
     let wanted = fs::read(&requirements)?;
     let stamp = home.join("requirements.txt");
-    let _lock = artifacts::lock("sdk-venv")?;
+    let _lock = artifacts::lock(name)?;
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
-    eprintln!("installing the providers' SDKs from PyPI, to {}", home.display());
+    eprintln!("installing Python packages from PyPI, to {}", home.display());
     let _ = fs::remove_dir_all(&home);
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv"]).arg(&home);
@@ -33,7 +46,7 @@ pub fn environment() -> Result<PathBuf> {
     let mut pip = Command::new(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
         .arg(&requirements);
-    artifacts::run(&mut pip, "the SDKs come from PyPI: is it reached from here?")?;
+    artifacts::run(&mut pip, "the packages come from PyPI: is it reached from here?")?;
     fs::write(&stamp, wanted)?;
     Ok(python)
 }

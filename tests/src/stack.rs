@@ -69,7 +69,7 @@ impl Product {
         let collector =
             Collector::start(&plan.tollgate, &plan.directory, plan.collector_port, &plan.collector_config)?;
         let access_log = plan.directory.join("access.log");
-        let envoy = gateway(plan, &workspace, &collector, "gateway")?;
+        let envoy = gateway(plan, workspace, &collector, "gateway")?;
         Ok(Self { envoy, collector, access_log })
     }
 }
@@ -224,7 +224,7 @@ impl Stack {
         plan.admin_port = ports::free()?;
         plan.plugin.insert("gateway".into(), json!(name));
         let workspace = Workspace::find()?;
-        self.with(|product| gateway(&plan, &workspace, &product.collector, name))
+        self.with(|product| gateway(&plan, workspace, &product.collector, name))
     }
 
     /// Where callers connect to.

@@ -10,11 +10,12 @@ mod memory;
 mod setup;
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use tollgate_tests::artifacts::Workspace;
+use tollgate_tests::artifacts::{self, Workspace};
 
 use load::{Load, Measured};
 use setup::{Bench, VARIANTS};
@@ -62,6 +63,14 @@ pub fn bench(rounds: u32, seconds: u32) -> Result<()> {
     fs::write(&file, serde_json::to_vec_pretty(&report)?)?;
     println!("{}", file.display());
     Ok(())
+}
+
+/// Runs the detector of anomalies over weeks that a generator makes of this seed; fails below the bars.
+pub fn backtest(seed: u32) -> Result<()> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(&Workspace::find()?.root).args(["run", "--quiet", "--release"]);
+    command.args(["--package", "tollgate-collector", "--example", "backtest", "--", "--seed"]);
+    artifacts::run(command.arg(seed.to_string()), "recall or precision is below its bar")
 }
 
 /// Prints the table of one kind of call and gives it as JSON: medians, spread, and what each adds to a bare Envoy.

@@ -2,6 +2,7 @@
 
 mod rows;
 
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -125,6 +126,13 @@ pub(super) async fn keep(app: &App, mut accepted: Accepted) -> Result<Kept, ApiE
     app.metrics.records_stored.inc_by(stored.stored);
     app.metrics.records_duplicate.inc_by(stored.duplicates);
     app.metrics.commit_seconds.observe(stored.took.as_secs_f64());
+    if app.config().metrics.gen_ai {
+        let not_new: HashSet<usize> = stored.known.iter().chain(&stored.too_late).copied().collect();
+        let observations = std::mem::take(&mut accepted.observations).into_iter().enumerate();
+        for (_, observation) in observations.filter(|(place, _)| !not_new.contains(place)) {
+            observation.into_iter().for_each(|one| app.metrics.gen_ai.observe(one));
+        }
+    }
     let too_late = stored.too_late.iter().map(|place| RejectedRecord {
         index: accepted.index_of(*place),
         reason: "older than records are kept, so it may have been counted already".into(),

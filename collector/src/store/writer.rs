@@ -18,7 +18,8 @@ use super::accounts::{self, Booking};
 use super::adjust;
 use super::batch::{Batch, RecordRow, Sender};
 use super::bound::HourRows;
-use super::dims::Dims;
+use super::dims::{Dimension, Dims, OTHER};
+use super::minutes::{self, Minutes};
 use super::months;
 use super::retention;
 use super::sums::Sums;
@@ -32,6 +33,8 @@ pub struct Stored {
     pub duplicates: u64,
     /// Records that are too old to be taken, by their place in the batch.
     pub too_late: Vec<usize>,
+    /// Records that were there before, likewise.
+    pub known: Vec<usize>,
     /// How long the transaction took that carried the batch.
     pub took: Duration,
 }
@@ -180,10 +183,12 @@ impl Writer {
             hour_rows: &mut self.hour_rows,
             rollups: Rollups::default(),
             booking: Booking::default(),
+            minutes: Minutes::default(),
         };
         let stored = batches.iter().map(|batch| work.take(batch)).collect::<Result<_, _>>()?;
         work.rollups.write(&transaction)?;
         work.booking.write(&transaction)?;
+        work.minutes.write(&transaction)?;
         transaction.commit()?;
         Ok(stored)
     }
@@ -225,6 +230,7 @@ struct Work<'w> {
     hour_rows: &'w mut HourRows,
     rollups: Rollups,
     booking: Booking,
+    minutes: Minutes,
 }
 
 impl Work<'_> {
@@ -237,6 +243,7 @@ impl Work<'_> {
                 stored.stored = stored.stored.saturating_add(1);
             } else {
                 stored.duplicates = stored.duplicates.saturating_add(1);
+                stored.known.push(at);
             }
         }
         note_sender(self.transaction, &batch.sender)?;
@@ -258,7 +265,7 @@ impl Work<'_> {
         let hour = row.time_ms.div_euclid(MS_PER_HOUR);
         let is_late = hour < self.end_hour;
         let hour = if is_late { adjust::open_hour(self.end_hour, now_ms) } else { hour };
-        let (dims, is_other) = self.dims_in(hour, &row.dims)?;
+        let (dims, is_other) = self.dims_in(hour, &row.dims, row.time_ms)?;
         if !insert(self.transaction, row, dims)? {
             return Ok(false);
         }
@@ -267,15 +274,21 @@ impl Work<'_> {
         }
         self.booking.add(accounts::UNDER_OTHER, u64::from(is_other));
         self.rollups.add(hour, row, dims)?;
+        let agent = if is_other { OTHER } else { row.dims.value(Dimension::Agent).unwrap_or_default() };
+        self.minutes.add(row.time_ms, now_ms, agent, &row.minute);
         Ok(true)
     }
 
     /// The id under which this hour counts these dimensions: their own while there is room for rows, else that of
     /// `other`, which is said.
-    fn dims_in(&mut self, hour: i64, dims: &Dims) -> Result<(i64, bool), StoreError> {
+    fn dims_in(&mut self, hour: i64, dims: &Dims, first_ms: i64) -> Result<(i64, bool), StoreError> {
         // Names that nobody had before are not even interned beyond the bound.
         let known = self.dims.get(dims).copied();
         if self.hour_rows.admit(self.transaction, hour, known, self.most)? {
+            if known.is_none() {
+                let first_ms = hour.saturating_mul(MS_PER_HOUR).max(first_ms);
+                minutes::note_first_call(self.transaction, dims, first_ms)?;
+            }
             let id = intern(self.transaction, self.dims, dims)?;
             self.hour_rows.note(hour, id);
             return Ok((id, false));
