@@ -296,6 +296,39 @@ impl Metrics {
             "Duration of a transaction with its flush to disk",
             self.commit_seconds.clone(),
         );
+        for (name, help, counter) in [
+            (
+                "records_received",
+                "Records by id, since the database was made: stored + folded + dropped",
+                &self.book_received,
+            ),
+            ("records_stored", "Records stored, since the database was made", &self.book_stored),
+            ("records_folded", "Records whose costs gateways kept as totals only", &self.book_folded),
+            ("alerts_decided", "Alerts decided", &self.alerts_decided),
+            ("anomalies_found", "Anomalies found", &self.anomalies_found),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register(
+            "records_dropped",
+            "Records that are in no sum, by reason",
+            self.book_dropped.clone(),
+        );
+        registry.register(
+            "alert_deliveries",
+            "Attempts to deliver alerts, by result",
+            self.deliveries.clone(),
+        );
+        registry.register(
+            "alert_outbox_waiting",
+            "Deliveries of alerts that are still to come",
+            self.outbox_waiting.clone(),
+        );
+        registry.register(
+            "alert_outbox_given_up",
+            "Deliveries of alerts that were given up",
+            self.outbox_given_up.clone(),
+        );
         registry.register(
             "collector_config_reloads",
             "Configurations taken or refused",

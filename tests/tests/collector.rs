@@ -184,7 +184,8 @@ fn promtool_finds_nothing_in_the_metrics() {
     let token = fs::read_to_string(collector.token_file()).unwrap();
     let call = Call::post("/v1/sync", &sync).header("authorization", format!("Bearer {}", token.trim()));
     assert_eq!(send_blocking(call, collector.address()).unwrap().status, 200);
-    let metrics = send_blocking(Call::get("/metrics"), collector.address()).unwrap().text();
+    let metrics = send_blocking(Call::get("/metrics"), collector.address()).unwrap();
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
     for line in [
         "tollgate_records_received_total 1",
         "tollgate_records_stored_total 1",
