@@ -468,20 +468,25 @@ impl Budgets {
         (reports, std::mem::take(&mut *self.models.borrow_mut()))
     }
 
-    /// Takes in what the collector says of counters.
-    pub fn granted(&self, grants: &[CounterGrant], wants: &[CounterReport]) {
+    /// Takes in what the collector says of counters. True where something was given back, which others wait for.
+    pub fn granted(&self, grants: &[CounterGrant], wants: &[CounterReport]) -> bool {
         let mut counters = self.counters.borrow_mut();
+        let mut gave_back = false;
         for CounterGrant { key, grant } in grants {
             let wanted = wants.iter().find(|report| report.key == *key).map(|report| report.report.want);
-            counters.update_known(key, |counter| {
+            let gave = counters.update_known(key, |counter| {
+                let before = counter.returned;
                 counter.merge(grant);
                 if let (Want::Exhausted, Some(want)) =
                     (grant.want, wanted.filter(|want| *want > Amount::ZERO))
                 {
                     counter.exhaust(want.min(counter.free().or_nothing().plus(Amount(1))));
                 }
+                counter.returned > before.max(grant.returned)
             });
+            gave_back |= gave == Some(true);
         }
+        gave_back
     }
 }
 

@@ -235,7 +235,9 @@ impl Context for Root {
         }
         if let Some(answer) = self.sync.answered(call, &status, &body, now_ms) {
             take_in(&gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
-            gateway.budgets.granted(&answer.grants, self.sync.wants());
+            if gateway.budgets.granted(&answer.grants, self.sync.wants()) {
+                self.sync.hurry();
+            }
             gateway.waiting.wake(&gateway, self.context, now_ms);
         }
         gateway.budgets.refresh(&gateway.config, now_ms);

@@ -117,6 +117,11 @@ impl Sync {
         Some(Outgoing { body })
     }
 
+    /// The next request is due at once.
+    pub fn hurry(&mut self) {
+        self.sent_ms = 0;
+    }
+
     /// The request went out as this call.
     pub fn sent(&mut self, call: u32) {
         if let Some(flight) = &mut self.flight {

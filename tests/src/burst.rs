@@ -12,7 +12,7 @@ use crate::collector::Api;
 use crate::http::{Call, Reply};
 
 /// How calls of a burst are made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Burst {
     /// Gateways, each with its share of the calls.
     pub gateways: Vec<(SocketAddr, usize)>,
@@ -24,6 +24,8 @@ pub struct Burst {
     pub hang_up_percent: usize,
     /// Begins the names of its calls.
     pub name: String,
+    /// A connection that fails is a gateway that was killed, not a mistake.
+    pub gateways_may_die: bool,
     /// So many rounds in a row must be refused whole before calls are given up.
     pub refused_rounds: usize,
 }
@@ -99,13 +101,22 @@ impl Burst {
             .header("x-tollgate-agent", format!("agent-{}", number % 7))
             .header("x-tollgate-team", "burst");
         if number % 100 < self.hang_up_percent {
-            let opened = call.open(gateway).await?;
+            let opened = match call.open(gateway).await {
+                Ok(opened) => opened,
+                Err(_) if self.gateways_may_die => return Ok(0),
+                Err(error) => return Err(error),
+            };
             let status = opened.status;
             // Its body is not read.
             drop(opened);
             return Ok(status);
         }
-        let reply: Reply = call.send(gateway).await?;
+        let reply: Reply = match call.send(gateway).await {
+            Ok(reply) => reply,
+            // Its gateway is gone.
+            Err(_) if self.gateways_may_die => return Ok(0),
+            Err(error) => return Err(error),
+        };
         if !matches!(reply.status, 200 | 402 | 429 | 500 | 502 | 503 | 504) {
             bail!("{name}: {} {}", reply.status, reply.text());
         }
@@ -129,7 +140,7 @@ pub fn budget(api: &Api, name: &str, enough: impl Fn(&Value) -> bool) -> Result<
     let start = Instant::now();
     loop {
         let answer = api.get(&format!("/api/v1/budgets?budget={name}"))?;
-        let row = answer["rows"].get(0).cloned().with_context(|| format!("no budget `{name}`"))?;
+        let row = answer.pointer("/rows/0").cloned().with_context(|| format!("no budget `{name}`"))?;
         if enough(&row) {
             return Ok(row);
         }

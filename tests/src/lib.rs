@@ -21,6 +21,7 @@ pub mod burst;
 pub mod collector;
 pub mod envoy;
 pub mod http;
+pub mod lossy;
 pub mod ports;
 pub mod process;
 pub mod render;

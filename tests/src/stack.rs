@@ -13,7 +13,8 @@ use tollgate_simulator::Simulator;
 use crate::artifacts::{self, Workspace};
 use crate::collector::{Api, Collector};
 use crate::envoy::{Envoy, Start};
-use crate::http::{Call, Reply};
+use crate::http::{Call, Reply, local};
+use crate::lossy::Lossy;
 use crate::ports;
 use crate::render::{self, Replace};
 
@@ -42,6 +43,8 @@ pub struct Plan {
     pub more_providers: Vec<String>,
     /// More of the collector's configuration.
     pub collector_config: String,
+    /// Gateways reach the collector by this address, if not its own.
+    pub collector_via: Option<SocketAddr>,
 }
 
 /// A collector and the gateway that reports to it. Dropping it stops the gateway first.
@@ -66,7 +69,7 @@ impl Product {
         let collector =
             Collector::start(&plan.tollgate, &plan.directory, plan.collector_port, &plan.collector_config)?;
         let access_log = plan.directory.join("access.log");
-        let envoy = gateway(plan, &workspace, &collector, "gateway")?;
+        let envoy = gateway(plan, workspace, &collector, "gateway")?;
         Ok(Self { envoy, collector, access_log })
     }
 }
@@ -77,7 +80,10 @@ fn gateway(plan: &Plan, workspace: &Workspace, collector: &Collector, name: &str
     let token = BTreeMap::from([("/etc/envoy/ingest.token".to_owned(), collector.token_file())]);
     let secret_file = render::with_files(&workspace.file("envoy/collector-token.yaml"), &token)?;
     fs::write(&secret, serde_json::to_vec_pretty(&secret_file)?)?;
-    let mut clusters = BTreeMap::from([("tollgate-collector".to_owned(), collector.address())]);
+    let mut clusters = BTreeMap::from([(
+        "tollgate-collector".to_owned(),
+        plan.collector_via.unwrap_or_else(|| collector.address()),
+    )]);
     if let Some(providers) = plan.providers {
         clusters.extend(PROVIDERS.map(|name| (name.to_owned(), providers)));
     }
@@ -115,6 +121,8 @@ pub struct Stack {
     pub product: Mutex<Product>,
     /// The providers.
     pub simulator: Simulator,
+    /// The way to the collector, where it loses answers.
+    pub lossy: Option<Lossy>,
     gateway: SocketAddr,
     api: Api,
     plan: Plan,
@@ -133,6 +141,8 @@ pub struct Setup<'a> {
     pub more_providers: Vec<String>,
     /// More of the collector's configuration.
     pub collector_config: String,
+    /// Of a hundred of the collector's answers so many are lost on their way.
+    pub lost_percent: u64,
 }
 
 impl Stack {
@@ -164,23 +174,29 @@ impl Stack {
         if let Some(collector) = collector.as_object_mut() {
             collector.entry("interval_ms").or_insert_with(|| json!(SYNC_INTERVAL_MS));
         }
+        let collector_port = ports::free()?;
+        let lossy = match setup.lost_percent {
+            0 => None,
+            percent => Some(Lossy::start(local(collector_port), percent)?),
+        };
         let plan = Plan {
             directory,
             module,
             tollgate,
             gateway_port,
             admin_port: ports::free()?,
-            collector_port: ports::free()?,
+            collector_port,
             workers: 2,
             providers: Some(simulator.address()),
             plugin,
             more_providers: setup.more_providers.clone(),
             collector_config: setup.collector_config.clone(),
+            collector_via: lossy.as_ref().map(Lossy::address),
         };
         let product = Product::start(&plan)?;
         let gateway = product.envoy.address();
         let api = product.collector.api();
-        Ok(Self { product: Mutex::new(product), simulator, gateway, api, plan })
+        Ok(Self { product: Mutex::new(product), simulator, lossy, gateway, api, plan })
     }
 
     /// The stack that the tests of one file share: started by the first, stopped after the last that holds it.
@@ -208,7 +224,7 @@ impl Stack {
         plan.admin_port = ports::free()?;
         plan.plugin.insert("gateway".into(), json!(name));
         let workspace = Workspace::find()?;
-        self.with(|product| gateway(&plan, &workspace, &product.collector, name))
+        self.with(|product| gateway(&plan, workspace, &product.collector, name))
     }
 
     /// Where callers connect to.

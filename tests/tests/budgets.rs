@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tollgate_tests::artifacts;
 use tollgate_tests::burst::{self, Burst};
 use tollgate_tests::http::{Call, Reply};
+use tollgate_tests::sdk;
 use tollgate_tests::stack::{Setup, Stack};
 
 /// What a call of [`Burst`] costs, and holds at most, in pico-dollars: `gpt-5-mini` at $0.25 and $2.
@@ -27,14 +28,8 @@ fn limit(calls: i128) -> String {
 }
 
 fn burst(name: &str, gateways: Vec<(SocketAddr, usize)>) -> Burst {
-    Burst {
-        gateways,
-        orders: ORDERS.into(),
-        max_tokens: 200,
-        hang_up_percent: 0,
-        name: name.into(),
-        refused_rounds: 4,
-    }
+    let (orders, name) = (ORDERS.into(), name.into());
+    Burst { gateways, orders, max_tokens: 200, name, refused_rounds: 4, ..Burst::default() }
 }
 
 /// The budget's own account, once nothing is under way: `used` is what the records say, and what is not spent is less
@@ -158,6 +153,40 @@ async fn a_refusal_says_what_is_spent_of_what_and_reaches_no_provider() {
     assert!(watched.header("x-tollgate-warning").unwrap().starts_with("budget=watched; percent="));
     let free = chat(&stack, "free", &[("x-tollgate-team", "rich")], &body).await;
     assert_eq!((free.status, free.header("x-tollgate-warning")), (200, None));
+}
+
+#[test]
+fn every_sdk_tries_once_and_raises_what_it_would_for_its_provider() {
+    let setup = Setup {
+        name: "sdk-refusals",
+        more_providers: ["groq", "mistral", "cohere", "bedrock"].map(str::to_owned).to_vec(),
+        collector_config:
+            "[[budgets]]\nname = 'tiny'\nscope = { team = 'poor' }\nlimit_tokens = 1\nwindow = 'month'\n"
+                .into(),
+        ..Setup::default()
+    };
+    let stack = Stack::set_up(&setup).unwrap();
+    let seen = sdk::run("refusals.py", stack.gateway()).unwrap();
+    // Classes as PROVIDERS.md section 5 measured them.
+    for (call, class) in [
+        ("openai", "APIStatusError"),
+        ("openai-stream", "APIStatusError"),
+        ("anthropic", "PaymentRequiredError"),
+        ("gemini", "ClientError"),
+        ("groq", "APIStatusError"),
+        ("mistral", "SDKError"),
+        ("cohere", "ApiError"),
+        ("bedrock", "ServiceQuotaExceededException"),
+    ] {
+        let raised = seen.iter().find(|line| line["call"] == call).unwrap_or_else(|| panic!("no {call}"));
+        assert_eq!(raised["status"], 402, "{raised:#}");
+        assert!(raised["classes"].as_array().unwrap().contains(&json!(class)), "{call}: {raised:#}");
+        assert!(raised["text"].as_str().unwrap().contains("`tiny`"), "{call}: {raised:#}");
+        let record =
+            stack.api().record_of_run(call).unwrap_or_else(|error| panic!("{call}: one try: {error:#}"));
+        assert_eq!((&record["outcome"], &record["status"]), (&json!("denied"), &json!(402)), "{call}");
+    }
+    assert!(stack.simulator.ledger().is_empty(), "no provider was reached");
 }
 
 #[tokio::test]

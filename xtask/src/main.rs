@@ -1,6 +1,7 @@
 //! `cargo xtask`: builds, starts, tests and measures Tollgate.
 
 mod bench;
+mod chaos;
 mod demo;
 mod rules;
 mod signals;
@@ -51,6 +52,11 @@ fn run(arguments: &[String]) -> Result<()> {
                 return bench::backtest(options.number("--seed", 1)?);
             }
             bench::bench(options.number("--rounds", 9)?, options.number("--seconds", 3)?)
+        }
+        "chaos" => {
+            Options::parse(options, &[], &[])?;
+            signals::stop_children()?;
+            chaos::chaos()
         }
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
@@ -119,4 +125,5 @@ cargo xtask COMMAND
                        what Tollgate costs an Envoy: a table, and target/bench.json
   bench --backtest [--seed N]
                        how well anomalies are found: recall, precision and delay over generated weeks
+  chaos                bursts, kills, losses and outages against budgets: a table; fails where a limit does not hold
 ";

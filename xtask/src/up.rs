@@ -43,6 +43,7 @@ pub fn up(with_demo: bool, exit: bool) -> Result<()> {
         providers: simulator.as_ref().map(Simulator::address),
         plugin: Map::new(),
         more_providers: Vec::new(),
+        collector_via: None,
         collector_config: if with_demo { demo::BUDGETS.to_owned() } else { String::new() },
     })?;
     print_addresses(&directory, simulator.as_ref());

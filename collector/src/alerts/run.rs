@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use tollgate_core::budget::Budget;
+use tollgate_core::budget::window::{Span, Window as BudgetWindow};
 use tracing::{error, info, warn};
 
 use super::conditions::{self, BudgetStatus, Observed};
@@ -110,7 +112,7 @@ async fn statuses(app: &App, now_ms: u64) -> Result<Vec<BudgetStatus>, StoreErro
             statuses.push(BudgetStatus {
                 name: stored.budget.name.clone(),
                 counter: counter.key.value.clone(),
-                window_id: format!("{} {}", stored.generation, counter.key.span.start_ms),
+                window_id: format!("{} {}", stored.generation, window_id(&stored.budget, counter.key.span)),
                 window_start_ms: counter.key.span.start_ms.max(stored.created_ms),
                 window_end_ms: counter.key.span.end_ms,
                 limit_pico: counter.ledger.limit.0,
@@ -121,6 +123,18 @@ async fn statuses(app: &App, now_ms: u64) -> Result<Vec<BudgetStatus>, StoreErro
         }
     }
     Ok(statuses)
+}
+
+/// Names a window, so that what passed a threshold in it is said once. A rolling one has no end of its own: there it is
+/// said once in each of its lengths.
+fn window_id(budget: &Budget, span: Span) -> u64 {
+    match budget.window {
+        window @ BudgetWindow::Rolling(_) => {
+            let length_ms = window.reach_ms() + (span.end_ms - span.start_ms);
+            span.start_ms / length_ms.max(1)
+        }
+        _ => span.start_ms,
+    }
 }
 
 /// What a rule counts, by scope, in this window and the one before.

@@ -278,8 +278,8 @@ fn make(
 ) -> Result<i64, StoreError> {
     Ok(transaction
         .prepare_cached(
-            "INSERT INTO counters (budget, generation, value, start_ms, end_ms, extra, seed, recall_until_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
+            "INSERT INTO counters (budget, generation, value, start_ms, end_ms, extra, seed, recall_for, recall_until_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '', 0)",
         )?
         .insert(params![
             key.budget,
@@ -330,9 +330,9 @@ fn load(
     budget: Option<&Budget>,
     key: &CounterKey,
 ) -> Result<Ledger, StoreError> {
-    let (extra, seed, recall_until_ms) = connection
-        .prepare_cached("SELECT extra, seed, recall_until_ms FROM counters WHERE id = ?1")?
-        .query_row([id], |row| Ok((amount(row, 0)?, amount(row, 1)?, row.get::<_, i64>(2)?)))?;
+    let (extra, seed, recall_for, recall_until_ms) = connection
+        .prepare_cached("SELECT extra, seed, recall_for, recall_until_ms FROM counters WHERE id = ?1")?
+        .query_row([id], |row| Ok((amount(row, 0)?, amount(row, 1)?, row.get(2)?, row.get::<_, i64>(3)?)))?;
     let limit = budget.map_or(Amount::ZERO, |budget| budget.limit.plus(extra));
     let earlier = match budget.map(|budget| budget.window) {
         Some(window @ Window::Rolling(_)) => earlier_parts(connection, key, window)?,
@@ -342,6 +342,7 @@ fn load(
         limit,
         seed: seed.plus(earlier),
         accounts: accounts(connection, id)?,
+        recall_for,
         recall_until_ms: recall_until_ms.unsigned_abs(),
     })
 }
@@ -396,8 +397,11 @@ fn save(
     ledger: &Ledger,
 ) -> Result<(), StoreError> {
     transaction
-        .prepare_cached("UPDATE counters SET recall_until_ms = ?2 WHERE id = ?1 AND recall_until_ms <> ?2")?
-        .execute(params![counter, wide(ledger.recall_until_ms)])?;
+        .prepare_cached(
+            "UPDATE counters SET recall_until_ms = ?2, recall_for = ?3
+             WHERE id = ?1 AND (recall_until_ms <> ?2 OR recall_for <> ?3)",
+        )?
+        .execute(params![counter, wide(ledger.recall_until_ms), ledger.recall_for])?;
     let Some(account) = ledger.accounts.get(instance) else { return Ok(()) };
     transaction
         .prepare_cached(

@@ -20,7 +20,10 @@ pub struct Ledger {
     pub seed: Amount,
     /// By instance: a run of a gateway.
     pub accounts: BTreeMap<String, Account>,
-    /// Until when others are asked to give back what they do not use, because somebody came short; 0: nobody did.
+    /// The instance that came short, for which all others give back what they do not use, though they may be short
+    /// themselves: else what is left would lie about in parts too small for anyone. Empty: nobody is.
+    pub recall_for: String,
+    /// Until when.
     pub recall_until_ms: u64,
 }
 
@@ -184,17 +187,18 @@ impl Ledger {
             .fold(Amount::ZERO, |sum, (_, account)| sum.plus(account.unused()));
         let elsewhere = self.used();
         let elsewhere_held = self.held();
-        let recalled = now_ms < self.recall_until_ms || self.limit < self.committed();
+        let for_another = now_ms < self.recall_until_ms && self.recall_for != instance;
+        let over_granted = self.limit < self.committed();
         let account = self.accounts.entry(instance.to_owned()).or_default();
         let free = account.granted.minus(account.returned).minus(account.used);
         let at_ease = account.burn.max(Amount(self.limit.0 / EASE_PARTS)).min(share);
-        let aim = if recalled { want } else { at_ease.max(want) };
+        let aim = if for_another { Amount::ZERO } else { at_ease.max(want) };
         let given = aim.minus(free).or_nothing().min(available);
         account.granted = account.granted.plus(given);
         let free = free.plus(given);
         let short = want > free && want > Amount::ZERO;
-        let keep = if recalled && !short {
-            Some(want)
+        let keep = if for_another || over_granted {
+            Some(Amount::ZERO)
         } else {
             // Far more than it needs, while others may come short.
             let enough = at_ease.max(want);
@@ -209,13 +213,15 @@ impl Ledger {
             limit: self.limit,
             want: match short {
                 false => Want::Granted,
-                true if unused_elsewhere > Amount::ZERO => Want::Recalling,
+                true if unused_elsewhere > Amount::ZERO || for_another => Want::Recalling,
                 true => Want::Exhausted,
             },
             acknowledged: account.version,
         };
-        if answer.want == Want::Recalling {
-            self.recall_until_ms = now_ms.saturating_add(RECALL_MS);
+        if !for_another {
+            let recalls = answer.want == Want::Recalling;
+            self.recall_for = if recalls { instance.to_owned() } else { String::new() };
+            self.recall_until_ms = if recalls { now_ms.saturating_add(RECALL_MS) } else { 0 };
         }
         answer
     }
@@ -260,7 +266,7 @@ fn burn(account: &Account, report: &Report, now_ms: u64) -> Amount {
 
 /// An instance that has not reported for so long may be gone.
 pub const LIVE_MS: u64 = 15_000;
-/// A gateway that came short asks again within this time; so long others give back what they do not use.
+/// A gateway that came short asks again within this time; if it does not, it is another's turn.
 const RECALL_MS: u64 = 3_000;
 /// A gateway that burns nothing is granted this part of the limit, so that its first calls do not wait.
 const EASE_PARTS: i128 = 200;
@@ -303,6 +309,26 @@ mod tests {
     }
 
     #[test]
+    fn parts_too_small_for_anyone_come_to_one() {
+        let mut ledger = ledger(90);
+        for (instance, version) in [("a", 1), ("b", 1), ("c", 1)] {
+            ledger.grant(instance, Amount(30), 3, 1);
+            ledger.report(instance, &report(30, 10, version), 1);
+        }
+        assert_eq!(ledger.grant("a", Amount(50), 3, 2).want, Want::Recalling);
+        for instance in ["b", "c"] {
+            let answer = ledger.grant(instance, Amount(50), 3, 3);
+            assert_eq!((answer.keep, answer.want), (Some(Amount::ZERO), Want::Recalling), "short itself");
+            let returned = Report { returned: Amount(20), ..report(30, 10, 2) };
+            ledger.report(instance, &returned, 3);
+        }
+        assert_eq!(ledger.grant("b", Amount(50), 3, 4).granted, Amount(30), "it is not its turn");
+        let answer = ledger.grant("a", Amount(50), 3, 5);
+        assert_eq!((answer.granted, answer.want), (Amount(60), Want::Granted));
+        assert_eq!(ledger.recall_for, "");
+    }
+
+    #[test]
     fn repeated_and_late_reports_change_nothing() {
         let mut ledger = ledger(100);
         ledger.grant("a", Amount(50), 1, 1);
@@ -334,7 +360,7 @@ mod tests {
         ledger.report("a", &report(80, 20, 1), 1);
         ledger.limit = Amount(50);
         let answer = ledger.grant("a", Amount(5), 1, 2);
-        assert_eq!((answer.granted, answer.keep), (Amount(80), Some(Amount(5))));
+        assert_eq!((answer.granted, answer.keep), (Amount(80), Some(Amount::ZERO)));
         assert_eq!(ledger.grant("b", Amount(5), 1, 2).granted, Amount::ZERO);
     }
 

@@ -21,6 +21,7 @@ CREATE TABLE counters (
     end_ms          INTEGER NOT NULL,
     extra           BLOB NOT NULL,
     seed            BLOB NOT NULL,
+    recall_for      TEXT NOT NULL,
     recall_until_ms INTEGER NOT NULL,
     UNIQUE (budget, generation, value, start_ms)
 ) STRICT;

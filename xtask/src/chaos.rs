@@ -1,0 +1,291 @@
+//! `cargo xtask chaos`: bursts, kills, losses and outages against a budget, judged by the providers' own ledger.
+//!
+//! Each scenario is bounded in calls and time. It passes where nothing above the limit was spent, what the budget says
+//! is used is what records say and what was kept, and what is left can still be had.
+#![allow(clippy::indexing_slicing)] // of JSON: what is not there is null
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+use tollgate_tests::burst::{self, Burst, Outcome};
+use tollgate_tests::envoy::Envoy;
+use tollgate_tests::http::Call;
+use tollgate_tests::stack::{Setup, Stack};
+
+/// What happens while a burst goes on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mishap {
+    Nothing,
+    /// The collector is killed and started again, so many times.
+    CollectorKilled(usize),
+    /// The last gateway is killed.
+    GatewayKilled,
+}
+
+struct Scenario {
+    name: &'static str,
+    /// Calls of each gateway.
+    shares: &'static [usize],
+    /// The budget is worth so many calls.
+    worth: i128,
+    mishap: Mishap,
+    hang_up_percent: usize,
+    lost_percent: u64,
+    /// More orders to the simulated providers.
+    orders: &'static str,
+}
+
+/// Runs every scenario and prints the table; fails if one of them did not hold.
+pub fn chaos() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    println!("{HEAD}");
+    let mut broken = Vec::new();
+    for scenario in SCENARIOS {
+        let start = Instant::now();
+        match runtime.block_on(scenario.run()) {
+            Ok(row) => println!("{row} {:>5}s", start.elapsed().as_secs()),
+            Err(error) => {
+                println!("{:<34} {error:#}", scenario.name);
+                broken.push(scenario.name);
+            }
+        }
+    }
+    if !broken.is_empty() {
+        bail!("these did not hold: {}", broken.join(", "));
+    }
+    println!("every limit held, every account is what records say, and nothing is refused for ever");
+    Ok(())
+}
+
+impl Scenario {
+    async fn run(&self) -> Result<String> {
+        let limit = self.worth * COST;
+        let budgets = format!(
+            "[[budgets]]\nname = 'b'\nlimit_usd = '{}.{:012}'\nwindow = 'day'\n",
+            limit / PICO,
+            limit % PICO
+        );
+        let setup = Setup {
+            name: "chaos",
+            collector_config: budgets,
+            lost_percent: self.lost_percent,
+            ..Setup::default()
+        };
+        let stack = Arc::new(Stack::set_up(&setup)?);
+        let mut others = Vec::new();
+        for number in 1..self.shares.len() {
+            others.push(stack.add_gateway(&format!("gateway-{}", number + 1))?);
+        }
+        let addresses = std::iter::once(stack.gateway()).chain(others.iter().map(Envoy::address));
+        let gateways: Vec<(SocketAddr, usize)> = addresses.zip(self.shares.iter().copied()).collect();
+        let burst = Burst {
+            gateways: gateways.clone(),
+            orders: format!("{ORDERS}{}", self.orders),
+            max_tokens: 200,
+            hang_up_percent: self.hang_up_percent,
+            name: "chaos".into(),
+            gateways_may_die: self.mishap == Mishap::GatewayKilled,
+            refused_rounds: if self.mishap == Mishap::Nothing && self.lost_percent == 0 { 4 } else { 12 },
+        };
+        let calls = tokio::spawn(async move { burst.run().await });
+        let killed = self.happen(&stack, &mut others).await?;
+        let outcome = calls.await??;
+        if let Some(instance) = killed {
+            release(&stack, &instance).await?;
+        }
+        let row = self.settled(&stack, &outcome, limit).await?;
+        self.is_not_refused_for_ever(&stack, &gateways, &row, limit).await?;
+        Ok(row.text)
+    }
+
+    /// What happens; gives the instance of a gateway that was killed.
+    async fn happen(&self, stack: &Arc<Stack>, others: &mut Vec<Envoy>) -> Result<Option<String>> {
+        match self.mishap {
+            Mishap::Nothing => {}
+            Mishap::CollectorKilled(times) => {
+                for _ in 0..times {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    let stack = Arc::clone(stack);
+                    let outage = move || {
+                        stack.with(|product| {
+                            product.collector.kill();
+                            std::thread::sleep(Duration::from_millis(200));
+                            product.collector.restart()
+                        })
+                    };
+                    tokio::task::spawn_blocking(outage).await??;
+                }
+            }
+            Mishap::GatewayKilled => {
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                let row = burst::budget(&stack.api(), "b", |_| true)?;
+                let mut envoy = others.pop().context("a gateway to kill")?;
+                envoy.process().kill();
+                let name = format!("gateway-{}", self.shares.len());
+                let accounts = row["gateways"].as_array().context("no gateways")?;
+                let account = accounts.iter().find(|account| account["gateway"] == name.as_str());
+                let instance = account.and_then(|account| account["instance"].as_str());
+                return Ok(Some(instance.context("the gateway that was killed had no account")?.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn settled(&self, stack: &Stack, outcome: &Outcome, limit: i128) -> Result<Row> {
+        let spent = burst::charged(&stack.simulator, "chaos");
+        let killed = self.mishap == Mishap::GatewayKilled;
+        let row = burst::budget(&stack.api(), "b", |row| {
+            let live = row["gateways"].as_array().into_iter().flatten();
+            let held = live
+                .filter(|account| account["live"] == true || !killed)
+                .any(|account| burst::pico(&account["held"]).is_ok_and(|held| held != 0));
+            !held
+        })?;
+        let summary = stack.api().get("/api/v1/summary?by=team&since=1d")?;
+        let recorded = burst::pico(&summary["total"]["cost_usd"])?;
+        let (used, kept) = (burst::pico(&row["used"])?, burst::pico(&row["kept"])?);
+        if spent > limit {
+            bail!("{spent} spent of {limit}: {row:#}");
+        }
+        if used > limit {
+            bail!("{used} used of {limit}: {row:#}");
+        }
+        if !killed && used != recorded + kept {
+            bail!("{used} used, {recorded} recorded and {kept} kept: {row:#}");
+        }
+        if self.mishap == Mishap::Nothing
+            && self.hang_up_percent == 0
+            && self.orders.is_empty()
+            && limit - spent >= HOLD
+        {
+            bail!("{} left of {limit}, and calls were refused: {row:#}", limit - spent);
+        }
+        let dollars = |pico: i128| format!("{}.{:06}", pico / PICO, pico % PICO / 1_000_000);
+        let text = format!(
+            "{:<34} {:>8} {:>6} {:>7} {:>7} {:>6} {:>9} {:>9} {:>9} {:>9}",
+            self.name,
+            self.shares.len(),
+            self.shares.iter().sum::<usize>(),
+            outcome.passed,
+            outcome.refused,
+            outcome.rounds,
+            dollars(limit),
+            dollars(spent),
+            dollars(used),
+            dollars(kept),
+        );
+        Ok(Row { text, used })
+    }
+
+    /// A call fits as long as one worst case is left.
+    async fn is_not_refused_for_ever(
+        &self,
+        stack: &Stack,
+        gateways: &[(SocketAddr, usize)],
+        row: &Row,
+        limit: i128,
+    ) -> Result<()> {
+        if limit - row.used < HOLD {
+            return Ok(());
+        }
+        let (gateway, _) = *gateways.first().context("no gateway")?;
+        let more = Burst {
+            gateways: vec![(gateway, 1)],
+            orders: ORDERS.into(),
+            max_tokens: 200,
+            name: "more".into(),
+            refused_rounds: 20,
+            ..Burst::default()
+        };
+        let outcome = more.run().await?;
+        if outcome.passed == 0 {
+            let row = burst::budget(&stack.api(), "b", |_| true)?;
+            bail!("{} is left and refused for ever: {row:#}", limit - row_used(&row)?);
+        }
+        Ok(())
+    }
+}
+
+/// A line of the table, and what the budget says is used.
+struct Row {
+    text: String,
+    used: i128,
+}
+
+fn row_used(row: &Value) -> Result<i128> {
+    burst::pico(&row["used"])
+}
+
+/// Takes back what a gateway that was killed had not used, as an operator does.
+async fn release(stack: &Stack, instance: &str) -> Result<()> {
+    let (address, token) =
+        stack.with(|product| (product.collector.address(), product.collector.admin_token()));
+    let call = Call::post(&format!("/api/v1/budgets/release/{instance}"), &Value::Null)
+        .header("authorization", format!("Bearer {}", token?));
+    let reply = call.send(address).await?;
+    if reply.status != 200 {
+        bail!("the release was answered {} {}", reply.status, reply.text());
+    }
+    Ok(())
+}
+
+const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "burst", shares: &[1_000], worth: 300, ..PLAIN },
+    Scenario { name: "three gateways", shares: &[340, 330, 330], worth: 300, ..PLAIN },
+    Scenario { name: "very unequal load", shares: &[900, 80, 20], worth: 300, ..PLAIN },
+    Scenario { name: "two calls for three gateways", shares: &[60, 60, 60], worth: 2, ..PLAIN },
+    Scenario {
+        name: "collector killed",
+        shares: &[300, 300],
+        worth: 200,
+        mishap: Mishap::CollectorKilled(5),
+        ..PLAIN
+    },
+    Scenario { name: "answers lost", shares: &[200, 200, 200], worth: 200, lost_percent: 30, ..PLAIN },
+    Scenario { name: "callers hang up", shares: &[300, 300], worth: 200, hang_up_percent: 20, ..PLAIN },
+    Scenario { name: "providers fail", shares: &[200, 200], worth: 100, orders: ";fault=500", ..PLAIN },
+    Scenario {
+        name: "providers break off",
+        shares: &[200, 200],
+        worth: 100,
+        orders: ";fault=reset",
+        ..PLAIN
+    },
+    Scenario {
+        name: "gateway killed, then released",
+        shares: &[200, 200],
+        worth: 150,
+        mishap: Mishap::GatewayKilled,
+        ..PLAIN
+    },
+    Scenario {
+        name: "all of it at once",
+        shares: &[250, 150, 100],
+        worth: 150,
+        mishap: Mishap::CollectorKilled(4),
+        hang_up_percent: 10,
+        lost_percent: 20,
+        ..PLAIN
+    },
+];
+
+const PLAIN: Scenario = Scenario {
+    name: "",
+    shares: &[],
+    worth: 0,
+    mishap: Mishap::Nothing,
+    hang_up_percent: 0,
+    lost_percent: 0,
+    orders: "",
+};
+
+const HEAD: &str = "scenario                           gateways  calls  passed refused rounds   limit $   spent $    used $    kept $  time";
+const ORDERS: &str = "input=400;output=150;events=4;delay_ms=20";
+/// What such a call costs: `gpt-5-mini` at $0.25 and $2 for a million tokens.
+const COST: i128 = 400 * 250_000 + 150 * 2_000_000;
+/// What it holds at most.
+const HOLD: i128 = 1_500 * 250_000 + 200 * 2_000_000;
+const PICO: i128 = 1_000_000_000_000;
