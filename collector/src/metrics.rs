@@ -75,6 +75,8 @@ pub struct SyncLabels {
 pub enum SyncResult {
     /// Acknowledged.
     Ok,
+    /// Acknowledged, but older than one before: its records were taken, its totals were not.
+    OutOfOrder,
     /// Without the right token.
     Unauthorized,
     /// Longer than is read.
@@ -93,6 +95,7 @@ impl EncodeLabelValue for SyncResult {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         encoder.write_str(match self {
             Self::Ok => "ok",
+            Self::OutOfOrder => "out_of_order",
             Self::Unauthorized => "unauthorized",
             Self::TooLarge => "too_large",
             Self::Invalid => "invalid",
