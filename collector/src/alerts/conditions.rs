@@ -176,6 +176,13 @@ pub fn counted(rule: &Rule, window: &Window, observed: &Observed, now_ms: u64) -
     alerts
 }
 
+/// Whether a rule may have something to tell about these: only then what they are compared with is needed.
+#[must_use]
+pub fn is_near(rule: &Rule, cost: Picodollars, calls: u64) -> bool {
+    let value = if rule.when == When::Spend { cost.as_pico() } else { i128::from(calls) };
+    rule.forecast || rule.thresholds.iter().any(|threshold| value >= limit_of(threshold))
+}
+
 /// What a rule on silent gateways decides. A gateway that comes back and falls silent again is told anew.
 #[must_use]
 pub fn silent(rule: &Rule, gateway: &GatewaySeen, now_ms: u64) -> Option<Alert> {

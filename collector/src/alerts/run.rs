@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use tollgate_core::budget::Budget;
@@ -18,15 +18,19 @@ use super::{Alert, Event};
 use crate::anomalies::run::LASTS_MS;
 use crate::app::{App, now_ms};
 use crate::config::{AlertsConfig, Channel, Config, Rule, Severity, Target, When};
-use crate::store::{Attempt, Dimension, Due, Every, Filters, Judged, StoreError, SummaryQuery, Totals};
+use crate::store::{
+    Attempt, Dimension, Due, Every, Filters, Judged, StoreError, Summary, SummaryQuery, Totals,
+};
 
 /// Judges the rules again and again, until the collector ends.
 pub async fn judge_forever(app: Arc<App>) {
     loop {
+        let begun = Instant::now();
         if let Err(error) = judge(&app, now_ms()).await {
             error!(%error, "Alerts could not be judged; it is tried again");
         }
-        tokio::time::sleep(JUDGED_EVERY).await;
+        // Many rules over large books take a while; others come first.
+        tokio::time::sleep(JUDGED_EVERY.max(begun.elapsed().saturating_mul(REST))).await;
     }
 }
 
@@ -162,7 +166,12 @@ async fn observe(app: &App, rule: &Rule, window: &Window, now_ms: u64) -> Result
         })
     };
     let now = totals(window.start_ms, now_ms.min(window.end_ms)).await?;
-    let before = totals(window.previous_ms, window.start_ms).await?;
+    let is_near = |totals: &Totals| conditions::is_near(rule, totals.cost, calls(rule.when, totals));
+    let before = match now.rows.iter().any(|row| is_near(&row.totals)) {
+        true => totals(window.previous_ms, window.start_ms).await?,
+        // Nothing will be told that is to be compared.
+        false => Summary::default(),
+    };
     let base: Vec<String> =
         rule.scope.iter().map(|(dimension, value)| format!("{}={value}", dimension.name())).collect();
     let mut observed = Vec::new();
@@ -337,6 +346,8 @@ fn iso(ms: u64) -> String {
 
 /// How often rules are judged.
 const JUDGED_EVERY: Duration = Duration::from_secs(5);
+/// Rests between two judgements, as a multiple of what one took.
+const REST: u32 = 20;
 /// How often the outbox is looked at.
 const DELIVERED_EVERY: Duration = Duration::from_millis(500);
 /// Deliveries that are taken at a time.

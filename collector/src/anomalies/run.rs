@@ -146,15 +146,15 @@ async fn note(app: &App, agent: &str, finding: Finding, now_ms: u64) -> Result<(
 
 /// Agents and models that are new, once what was there before is known well enough.
 async fn newcomers(app: &App, now_ms: u64) -> Result<usize, StoreError> {
+    // Nothing is new to a collector that has just begun.
+    let since = app.store.known_since().await?;
+    if since.is_none_or(|since| now_ms.saturating_sub(since) < KNOWN_MS) {
+        debug!("Too little is known to call anything new");
+        return Ok(0);
+    }
     let mut found = 0usize;
     for first in app.store.first_calls_since(now_ms.saturating_sub(NEW_MS)).await? {
         let is_new = first.agent_since_ms >= now_ms.saturating_sub(NEW_MS);
-        // Nothing is new to a collector that has just begun.
-        let since = app.store.first_calls_since(0).await?.iter().map(|one| one.agent_since_ms).min();
-        if since.is_none_or(|since| now_ms.saturating_sub(since) < KNOWN_MS) {
-            debug!("Too little is known to call anything new");
-            return Ok(0);
-        }
         let kind = if is_new { Kind::NewAgent } else { Kind::NewModel };
         let detail = first.model.clone();
         let finding = Finding { kind, window_minutes: 60, value: 1.0, expected: 0.0, score: 0.0, detail };
