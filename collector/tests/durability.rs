@@ -95,7 +95,7 @@ fn a_kill_at_any_point_loses_nothing_acknowledged_and_doubles_nothing() {
 #[test]
 #[ignore = "takes minutes: the bar of 50 points and 200,000 records, with --release"]
 fn fifty_kills_lose_nothing() {
-    kills(50, 200, 1_000_000);
+    kills(50, 500, 2_000_000);
 }
 
 /// A limit on the size of files stands for a full disk: writes fail in the same place, and no privilege is needed.

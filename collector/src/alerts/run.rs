@@ -91,7 +91,10 @@ async fn alerts_of(app: &App, rule: &Rule, now_ms: u64) -> Result<Vec<Alert>, St
         }
         When::SilentGateway => {
             let gateways = app.store.gateways_seen().await?;
-            Ok(gateways.iter().filter_map(|gateway| conditions::silent(rule, gateway, now_ms)).collect())
+            Ok(gateways
+                .iter()
+                .filter_map(|gateway| conditions::silent(rule, gateway, app.started_ms, now_ms))
+                .collect())
         }
         When::Anomaly => {
             let episodes = app.store.episodes_since(now_ms.saturating_sub(LASTS_MS), SCOPES_MAX).await?;
@@ -359,3 +362,54 @@ const ASKED_MAX_S: u64 = 3_600;
 /// Spreads numbers over the range of a word.
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 const MS_PER_HOUR: u64 = 3_600_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: u64 = 1_795_608_000_000; // 2026-11-25T12:00:00Z
+
+    fn channel(text: &str) -> Channel {
+        let text = format!("[channels.c]\ntype = 'slack'\nurl = 'https://x'\n{text}");
+        Config::parse("t", &text).unwrap().alerts.channels.remove("c").unwrap()
+    }
+
+    fn due(seq: i64, severity: &str, created_ms: u64) -> Due {
+        let alert =
+            Alert { severity: severity.into(), window: seq.to_string(), ..Alert::default() }.with_id();
+        Due { seq, alert, event: Event::Opened, channel: "c".into(), attempts: 0, created_ms }
+    }
+
+    fn ready_at(channel: &Channel, due: &[Due], now_ms: u64) -> (Vec<Vec<i64>>, Vec<(i64, Attempt)>) {
+        let (groups, later) = ready(channel, due.to_vec(), &mut Rate::default(), now_ms);
+        (groups.iter().map(|group| group.iter().map(|one| one.seq).collect()).collect(), later)
+    }
+
+    #[test]
+    fn quiet_hours_hold_back_all_but_what_is_critical() {
+        let channel = channel("quiet = '11:00-13:00'");
+        let (groups, later) = ready_at(&channel, &[due(1, "warning", 0), due(2, "critical", 0)], NOON);
+        assert_eq!(groups, [[2]]);
+        assert_eq!(later, [(1, Attempt::NotYet(NOON + 3_600_000))]);
+    }
+
+    #[test]
+    fn a_digest_gathers_until_its_time_and_is_one_message() {
+        let channel = channel("digest_minutes = 10");
+        let waiting = [due(1, "info", NOON), due(2, "info", NOON + 60_000), due(3, "critical", NOON)];
+        let (groups, later) = ready_at(&channel, &waiting, NOON + 60_000);
+        assert_eq!(groups, [[3]], "what is critical does not wait");
+        assert_eq!(later, [1, 2].map(|seq| (seq, Attempt::NotYet(NOON + 600_000))));
+        let (groups, later) = ready_at(&channel, &waiting[..2], NOON + 600_000);
+        assert_eq!((groups, later), (vec![vec![1, 2]], vec![]));
+        assert_eq!(message_id(&waiting[..2]), message_id(&waiting[..2]), "the same at each attempt");
+    }
+
+    #[test]
+    fn what_is_more_than_the_rate_waits() {
+        let channel = channel("per_minute = 2");
+        let (groups, later) = ready_at(&channel, &[1, 2, 3].map(|seq| due(seq, "info", NOON)), NOON);
+        assert_eq!(groups.len(), 2);
+        assert_eq!(later, [(3, Attempt::NotYet(NOON + 60_000))]);
+    }
+}
