@@ -285,7 +285,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         let Some(gateway) = self.gateway.clone() else { return };
         let now_ms = host::now_ms();
-        crate::call::panic_if_asked("tick");
+        crate::panics::panic_if_asked("tick");
         gateway.refresh_book();
         gateway.budgets.refresh(&gateway.config, now_ms);
         gateway.waiting.wake(&gateway, self.context, now_ms);
