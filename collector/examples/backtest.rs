@@ -104,8 +104,9 @@ enum What {
     RetryLoop,
 }
 
-/// Kind, size and length in minutes, the smallest and the largest.
-const INCIDENTS: [(What, (f64, f64), (usize, usize), &str); 8] = [
+/// Kind, size and length in minutes, the smallest and the largest, and the size's unit.
+type Range = (What, (f64, f64), (usize, usize), &'static str);
+const INCIDENTS: [Range; 8] = [
     (What::Surge, (7.0, 20.0), (10, 90), "times the calls"),
     (What::DearModel, (8.0, 25.0), (15, 90), "times the price of a call"),
     (What::Errors, (0.45, 0.95), (8, 40), "of the calls fail"),

@@ -7,6 +7,7 @@ pub mod budgets;
 pub mod corrections;
 pub mod error;
 pub mod explain;
+pub mod extract;
 pub mod health;
 pub mod home;
 pub mod import;

@@ -51,7 +51,7 @@ enum Command {
     /// Store records that a gateway could not report
     Import(import::ImportArgs),
     /// Show alerts, test channels, and look into budgets that were passed
-    Alerts(alerts::AlertsArgs),
+    Alerts(Box<alerts::AlertsArgs>),
     /// Show what agents did that they usually do not, and why
     Anomalies(anomalies::AnomaliesArgs),
     /// Make a token for a role

@@ -75,6 +75,8 @@ pub struct SyncLabels {
 pub enum SyncResult {
     /// Acknowledged.
     Ok,
+    /// Acknowledged, but older than one before: its records were taken, its totals were not.
+    OutOfOrder,
     /// Without the right token.
     Unauthorized,
     /// Longer than is read.
@@ -93,6 +95,7 @@ impl EncodeLabelValue for SyncResult {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         encoder.write_str(match self {
             Self::Ok => "ok",
+            Self::OutOfOrder => "out_of_order",
             Self::Unauthorized => "unauthorized",
             Self::TooLarge => "too_large",
             Self::Invalid => "invalid",
@@ -295,6 +298,39 @@ impl Metrics {
             "collector_commit_seconds",
             "Duration of a transaction with its flush to disk",
             self.commit_seconds.clone(),
+        );
+        for (name, help, counter) in [
+            (
+                "records_received",
+                "Records by id, since the database was made: stored + folded + dropped",
+                &self.book_received,
+            ),
+            ("records_stored", "Records stored, since the database was made", &self.book_stored),
+            ("records_folded", "Records whose costs gateways kept as totals only", &self.book_folded),
+            ("alerts_decided", "Alerts decided", &self.alerts_decided),
+            ("anomalies_found", "Anomalies found", &self.anomalies_found),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register(
+            "records_dropped",
+            "Records that are in no sum, by reason",
+            self.book_dropped.clone(),
+        );
+        registry.register(
+            "alert_deliveries",
+            "Attempts to deliver alerts, by result",
+            self.deliveries.clone(),
+        );
+        registry.register(
+            "alert_outbox_waiting",
+            "Deliveries of alerts that are still to come",
+            self.outbox_waiting.clone(),
+        );
+        registry.register(
+            "alert_outbox_given_up",
+            "Deliveries of alerts that were given up",
+            self.outbox_given_up.clone(),
         );
         registry.register(
             "collector_config_reloads",

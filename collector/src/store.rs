@@ -20,6 +20,7 @@ mod months;
 mod operations;
 mod records;
 mod retention;
+mod reviews;
 mod summary;
 mod sums;
 #[cfg(test)]
@@ -43,7 +44,7 @@ use tollgate_core::sync::{CounterGrant, CounterReport};
 
 pub use accounts::Accounts;
 pub use adjust::{Adjustment, Correction, Counted, Reason};
-pub use alerts::{Attempt, Delivery, Due, Judged, Outbox, Review, ReviewChange, StoredAlert};
+pub use alerts::{Attempt, Delivery, Due, Judged, Outbox, StoredAlert};
 pub use backup::{backup, restore};
 pub use batch::{Batch, Sender};
 pub use budgets::{CounterState, Put, StoredBudget};
@@ -52,6 +53,7 @@ pub use id::{NotAnId, RecordId};
 pub use minutes::FirstCall;
 pub use months::{ClosedMonth, Closing, Month, NotAMonth};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
+pub use reviews::{Review, ReviewChange};
 pub use summary::{Every, Summary, SummaryQuery, SummaryRow};
 pub use sums::{KindSum, Sums, SumsError, Totals};
 pub use writer::Stored;

@@ -280,8 +280,8 @@ fn counter_of(collector: &Process) -> Value {
     assert!(budget.is_object(), "{answer}");
     let key = json!({"budget": "support", "generation": budget["generation"], "span": budget["spans"][0]});
     // Amounts are whole pico-dollars.
-    let report = json!({"granted": 0, "returned": 0, "used": 2_000_000_000u64, "held": 0, "kept": 0, "in_flight": 0,
-        "denied": 0, "version": 1, "want": 0});
+    let report = json!({"granted": "0", "returned": "0", "used": "2000000000", "held": "0", "kept": "0", "in_flight": 0,
+        "denied": 0, "version": 1, "want": "0"});
     json!([{"key": key, "report": report}])
 }
 

@@ -184,7 +184,8 @@ fn promtool_finds_nothing_in_the_metrics() {
     let token = fs::read_to_string(collector.token_file()).unwrap();
     let call = Call::post("/v1/sync", &sync).header("authorization", format!("Bearer {}", token.trim()));
     assert_eq!(send_blocking(call, collector.address()).unwrap().status, 200);
-    let metrics = send_blocking(Call::get("/metrics"), collector.address()).unwrap().text();
+    let metrics = send_blocking(Call::get("/metrics"), collector.address()).unwrap();
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
     for line in [
         "tollgate_records_received_total 1",
         "tollgate_records_stored_total 1",
@@ -285,4 +286,53 @@ async fn a_canary_in_prompts_answers_and_keys_is_found_nowhere() {
         Vec::<PathBuf>::new(),
         "databases and logs of collector and gateway"
     );
+}
+
+#[tokio::test]
+async fn an_access_log_fills_what_a_lost_gateway_could_not_report() {
+    let stack = Stack::start("import").unwrap();
+    let body = json!({"model": "gpt-5-mini", "messages": [{"role": "user", "content": "hi"}]});
+    let send = async || {
+        let call = Call::post("/openai/v1/chat/completions", &body).header("x-tollgate-agent", "bot");
+        assert_eq!(stack.send(call).await.unwrap().status, 200);
+    };
+    for _ in 0..5 {
+        send().await;
+    }
+    stack.api().wait_for_records(5).unwrap();
+    stack.with(|product| product.collector.stop());
+    for _ in 0..7 {
+        send().await;
+    }
+    // Envoy writes its access log every ten seconds.
+    let log = stack.with(|product| product.access_log.clone());
+    for _ in 0..200 {
+        if fs::read_to_string(&log).unwrap_or_default().lines().count() >= 12 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let token = stack.with(|product| {
+        product.envoy.process().kill();
+        product.collector.restart().unwrap();
+        product.collector.admin_token().unwrap()
+    });
+    assert_eq!(stack.api().records().unwrap().len(), 5, "the gateway took them with it");
+    let address = stack.with(|product| product.collector.address());
+    for expected in
+        ["12 records: 7 stored, 5 known before, 0 refused", "12 records: 0 stored, 12 known before"]
+    {
+        let output = Command::new(artifacts::build_collector().unwrap())
+            .args(["import", "access-log"])
+            .arg(&log)
+            .args(["--url", &format!("http://{address}"), "--token", token.trim()])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(said.starts_with(expected), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let accounts = stack.api().get("/api/v1/accounts").unwrap();
+    assert_eq!((&accounts["stored"], &accounts["balanced"]), (&json!(12), &json!(true)), "{accounts}");
+    let summary = stack.api().get("/api/v1/summary?by=agent&since=1d").unwrap();
+    assert_eq!(summary["total"]["calls"], 12);
 }

@@ -176,13 +176,22 @@ pub fn counted(rule: &Rule, window: &Window, observed: &Observed, now_ms: u64) -
     alerts
 }
 
-/// What a rule on silent gateways decides. A gateway that comes back and falls silent again is told anew.
+/// Whether a rule may have something to tell about these: only then what they are compared with is needed.
 #[must_use]
-pub fn silent(rule: &Rule, gateway: &GatewaySeen, now_ms: u64) -> Option<Alert> {
+pub fn is_near(rule: &Rule, cost: Picodollars, calls: u64) -> bool {
+    let value = if rule.when == When::Spend { cost.as_pico() } else { i128::from(calls) };
+    rule.forecast || rule.thresholds.iter().any(|threshold| value >= limit_of(threshold))
+}
+
+/// What a rule on silent gateways decides. A gateway that comes back and falls silent again is told anew; while this
+/// collector was not there, which it is since `started_ms`, nobody could report.
+#[must_use]
+pub fn silent(rule: &Rule, gateway: &GatewaySeen, started_ms: u64, now_ms: u64) -> Option<Alert> {
     let silent_ms = now_ms.saturating_sub(gateway.last_seen_ms);
+    let heard_ms = now_ms.saturating_sub(started_ms);
     let limit_ms = rule.silent_minutes.saturating_mul(60_000);
     // What was silent for long when this collector began to look is gone, not silent.
-    let is_silent = silent_ms >= limit_ms && silent_ms < limit_ms.saturating_add(GONE_MS);
+    let is_silent = silent_ms.min(heard_ms) >= limit_ms && silent_ms < limit_ms.saturating_add(GONE_MS);
     is_silent.then(|| {
         let since = time(gateway.last_seen_ms, &rule.zone);
         Alert {
@@ -394,11 +403,13 @@ mod tests {
         let rule = rule("when = 'silent_gateway'\nsilent_minutes = 3");
         let at = |ago_ms: u64| {
             let seen = GatewaySeen { gateway: "edge".into(), last_seen_ms: NOON - ago_ms };
-            silent(&rule, &seen, NOON)
+            silent(&rule, &seen, NOON - 30 * DAY_MS, NOON)
         };
         assert_eq!(at(179_999), None);
         assert!(at(180_000).is_some());
         assert_eq!(at(8 * DAY_MS), None);
+        let seen = GatewaySeen { gateway: "edge".into(), last_seen_ms: NOON - 900_000 };
+        assert_eq!(silent(&rule, &seen, NOON - 60_000, NOON), None, "the collector was away itself");
         assert_ne!(at(180_000).unwrap().id, at(180_001).unwrap().id, "another silence is another alert");
     }
 }

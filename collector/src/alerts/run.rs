@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use tollgate_core::budget::Budget;
@@ -18,15 +18,19 @@ use super::{Alert, Event};
 use crate::anomalies::run::LASTS_MS;
 use crate::app::{App, now_ms};
 use crate::config::{AlertsConfig, Channel, Config, Rule, Severity, Target, When};
-use crate::store::{Attempt, Dimension, Due, Every, Filters, Judged, StoreError, SummaryQuery, Totals};
+use crate::store::{
+    Attempt, Dimension, Due, Every, Filters, Judged, StoreError, Summary, SummaryQuery, Totals,
+};
 
 /// Judges the rules again and again, until the collector ends.
 pub async fn judge_forever(app: Arc<App>) {
     loop {
+        let begun = Instant::now();
         if let Err(error) = judge(&app, now_ms()).await {
             error!(%error, "Alerts could not be judged; it is tried again");
         }
-        tokio::time::sleep(JUDGED_EVERY).await;
+        // Many rules over large books take a while; others come first.
+        tokio::time::sleep(JUDGED_EVERY.max(begun.elapsed().saturating_mul(REST))).await;
     }
 }
 
@@ -87,7 +91,10 @@ async fn alerts_of(app: &App, rule: &Rule, now_ms: u64) -> Result<Vec<Alert>, St
         }
         When::SilentGateway => {
             let gateways = app.store.gateways_seen().await?;
-            Ok(gateways.iter().filter_map(|gateway| conditions::silent(rule, gateway, now_ms)).collect())
+            Ok(gateways
+                .iter()
+                .filter_map(|gateway| conditions::silent(rule, gateway, app.started_ms, now_ms))
+                .collect())
         }
         When::Anomaly => {
             let episodes = app.store.episodes_since(now_ms.saturating_sub(LASTS_MS), SCOPES_MAX).await?;
@@ -162,7 +169,12 @@ async fn observe(app: &App, rule: &Rule, window: &Window, now_ms: u64) -> Result
         })
     };
     let now = totals(window.start_ms, now_ms.min(window.end_ms)).await?;
-    let before = totals(window.previous_ms, window.start_ms).await?;
+    let is_near = |totals: &Totals| conditions::is_near(rule, totals.cost, calls(rule.when, totals));
+    let before = match now.rows.iter().any(|row| is_near(&row.totals)) {
+        true => totals(window.previous_ms, window.start_ms).await?,
+        // Nothing will be told that is to be compared.
+        false => Summary::default(),
+    };
     let base: Vec<String> =
         rule.scope.iter().map(|(dimension, value)| format!("{}={value}", dimension.name())).collect();
     let mut observed = Vec::new();
@@ -337,6 +349,8 @@ fn iso(ms: u64) -> String {
 
 /// How often rules are judged.
 const JUDGED_EVERY: Duration = Duration::from_secs(5);
+/// Rests between two judgements, as a multiple of what one took.
+const REST: u32 = 20;
 /// How often the outbox is looked at.
 const DELIVERED_EVERY: Duration = Duration::from_millis(500);
 /// Deliveries that are taken at a time.
@@ -348,3 +362,54 @@ const ASKED_MAX_S: u64 = 3_600;
 /// Spreads numbers over the range of a word.
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 const MS_PER_HOUR: u64 = 3_600_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: u64 = 1_795_608_000_000; // 2026-11-25T12:00:00Z
+
+    fn channel(text: &str) -> Channel {
+        let text = format!("[channels.c]\ntype = 'slack'\nurl = 'https://x'\n{text}");
+        Config::parse("t", &text).unwrap().alerts.channels.remove("c").unwrap()
+    }
+
+    fn due(seq: i64, severity: &str, created_ms: u64) -> Due {
+        let alert =
+            Alert { severity: severity.into(), window: seq.to_string(), ..Alert::default() }.with_id();
+        Due { seq, alert, event: Event::Opened, channel: "c".into(), attempts: 0, created_ms }
+    }
+
+    fn ready_at(channel: &Channel, due: &[Due], now_ms: u64) -> (Vec<Vec<i64>>, Vec<(i64, Attempt)>) {
+        let (groups, later) = ready(channel, due.to_vec(), &mut Rate::default(), now_ms);
+        (groups.iter().map(|group| group.iter().map(|one| one.seq).collect()).collect(), later)
+    }
+
+    #[test]
+    fn quiet_hours_hold_back_all_but_what_is_critical() {
+        let channel = channel("quiet = '11:00-13:00'");
+        let (groups, later) = ready_at(&channel, &[due(1, "warning", 0), due(2, "critical", 0)], NOON);
+        assert_eq!(groups, [[2]]);
+        assert_eq!(later, [(1, Attempt::NotYet(NOON + 3_600_000))]);
+    }
+
+    #[test]
+    fn a_digest_gathers_until_its_time_and_is_one_message() {
+        let channel = channel("digest_minutes = 10");
+        let waiting = [due(1, "info", NOON), due(2, "info", NOON + 60_000), due(3, "critical", NOON)];
+        let (groups, later) = ready_at(&channel, &waiting, NOON + 60_000);
+        assert_eq!(groups, [[3]], "what is critical does not wait");
+        assert_eq!(later, [1, 2].map(|seq| (seq, Attempt::NotYet(NOON + 600_000))));
+        let (groups, later) = ready_at(&channel, &waiting[..2], NOON + 600_000);
+        assert_eq!((groups, later), (vec![vec![1, 2]], vec![]));
+        assert_eq!(message_id(&waiting[..2]), message_id(&waiting[..2]), "the same at each attempt");
+    }
+
+    #[test]
+    fn what_is_more_than_the_rate_waits() {
+        let channel = channel("per_minute = 2");
+        let (groups, later) = ready_at(&channel, &[1, 2, 3].map(|seq| due(seq, "info", NOON)), NOON);
+        assert_eq!(groups.len(), 2);
+        assert_eq!(later, [(3, Attempt::NotYet(NOON + 60_000))]);
+    }
+}

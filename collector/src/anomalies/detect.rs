@@ -16,6 +16,9 @@ pub struct Look<'a> {
     pub baseline: &'a Baseline,
 }
 
+/// Looks at one kind in a window of so many minutes, of which this is the sum.
+type Test = fn(&Look<'_>, usize, &Minute) -> Option<Finding>;
+
 /// What is unusual.
 #[must_use]
 pub fn detect(look: Look<'_>) -> Vec<Finding> {
@@ -28,8 +31,7 @@ pub fn detect(look: Look<'_>) -> Vec<Finding> {
         .filter(|window| **window <= look.minutes.len())
         .map(|window| (*window, look.sum(*window)))
         .collect();
-    let tests: [fn(&Look<'_>, usize, &Minute) -> Option<Finding>; 7] =
-        [cost, errors, denied, input_tokens, output_tokens, calls_per_run, retry_loop];
+    let tests: [Test; 7] = [cost, errors, denied, input_tokens, output_tokens, calls_per_run, retry_loop];
     // The shortest window that finds a kind tells it.
     tests.iter().filter_map(|test| sums.iter().find_map(|(window, sum)| test(&look, *window, sum))).collect()
 }

@@ -39,9 +39,12 @@ pub fn of_dimension(dimension: &str, parts: &[Part]) -> Vec<Driver> {
     if excess <= 0.0 {
         return Vec::new();
     }
+    let usual: f64 = parts.iter().map(|part| part.usual).sum();
     let driver = |part: &Part| {
         let percent = percent((part.now - part.usual) / excess);
-        (percent >= PERCENT_MIN).then(|| Driver {
+        // What always has the same part explains nothing.
+        let usually = if usual > 0.0 { self::percent(part.usual / usual) } else { 0 };
+        (percent >= usually.saturating_add(PERCENT_MIN)).then(|| Driver {
             dimension: dimension.to_owned(),
             value: part.value.clone(),
             percent,
@@ -98,6 +101,7 @@ mod tests {
         assert_eq!(drivers.len(), 1);
         assert_eq!((drivers[0].value.as_str(), drivers[0].percent), ("b", 100));
         assert_eq!(of_dimension("model", &[part("a", 1.0, 2.0)]), []);
+        assert_eq!(of_dimension("model", &[part("only", 90.0, 2.0)]), [], "the only one is no explanation");
     }
 
     #[test]

@@ -146,15 +146,15 @@ async fn note(app: &App, agent: &str, finding: Finding, now_ms: u64) -> Result<(
 
 /// Agents and models that are new, once what was there before is known well enough.
 async fn newcomers(app: &App, now_ms: u64) -> Result<usize, StoreError> {
+    // Nothing is new to a collector that has just begun.
+    let since = app.store.known_since().await?;
+    if since.is_none_or(|since| now_ms.saturating_sub(since) < KNOWN_MS) {
+        debug!("Too little is known to call anything new");
+        return Ok(0);
+    }
     let mut found = 0usize;
     for first in app.store.first_calls_since(now_ms.saturating_sub(NEW_MS)).await? {
         let is_new = first.agent_since_ms >= now_ms.saturating_sub(NEW_MS);
-        // Nothing is new to a collector that has just begun.
-        let since = app.store.first_calls_since(0).await?.iter().map(|one| one.agent_since_ms).min();
-        if since.is_none_or(|since| now_ms.saturating_sub(since) < KNOWN_MS) {
-            debug!("Too little is known to call anything new");
-            return Ok(0);
-        }
         let kind = if is_new { Kind::NewAgent } else { Kind::NewModel };
         let detail = first.model.clone();
         let finding = Finding { kind, window_minutes: 60, value: 1.0, expected: 0.0, score: 0.0, detail };
@@ -229,3 +229,84 @@ const NEW_MS: u64 = 60 * MS_PER_MINUTE;
 const KNOWN_MS: u64 = 24 * MS_PER_HOUR;
 /// Records that are read to explain a finding.
 const RECORDS_MAX: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Access;
+    use crate::config::Config;
+    use crate::prices::Prices;
+    use crate::store::{Batch, Sender, Store};
+    use tollgate_core::money::Picodollars;
+    use tollgate_core::price::PriceBook;
+    use tollgate_core::record::UsageRecord;
+
+    const START_MS: u64 = 1_795_564_800_000; // 2026-11-25T00:00:00Z
+
+    /// Ten calls in a minute, of which each costs so many cents.
+    async fn minute(app: &App, at: u64, agent: &str, feature: &str, cents: u64) {
+        let sender = Sender { received_ms: START_MS + (at + 1) * MS_PER_MINUTE, ..Sender::default() };
+        let mut batch = Batch::new(sender);
+        for call in 0..10 {
+            let mut record = UsageRecord {
+                id: format!(
+                    "01890a5d-ac96-774b-{:04x}-{at:06x}{call:06x}",
+                    agent.len() + feature.len() + 0x8000
+                ),
+                time_ms: START_MS + at * MS_PER_MINUTE + call * 5_000,
+                gateway: "edge".into(),
+                provider: "openai".into(),
+                operation: "chat".into(),
+                request_model: Some("gpt-x".into()),
+                cost_usd: Picodollars::from_pico(10_000_000_000).times(cents),
+                ..UsageRecord::default()
+            };
+            record.attribution.agent = agent.into();
+            record.attribution.feature = feature.into();
+            batch.push(&record).unwrap();
+        }
+        app.store.ingest(batch).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_incident_is_found_when_its_first_minute_is_over_with_its_driver_and_is_told_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let text =
+            format!("data_dir = '{}'\n[[alerts]]\nname = 'odd'\nwhen = 'anomaly'\n", dir.path().display());
+        let config = Config::parse("t", &text).unwrap();
+        let store = Store::open(&config.data_dir).unwrap();
+        let access = Access::load(&config).unwrap();
+        let prices = Arc::new(Prices::new(PriceBook::default(), Default::default()));
+        let app = App::new(config, store, prices, access);
+        let now = |minute: u64| START_MS + minute * MS_PER_MINUTE + GRACE_MS;
+
+        let begin = 30 * 60;
+        for at in 0..begin {
+            minute(&app, at, "bot", "chat", 1).await;
+        }
+        let mut watch = Watch::default();
+        assert_eq!(watch.look(&app, now(begin)).await.unwrap(), 0, "a usual day is not unusual");
+
+        minute(&app, begin, "bot", "chat", 1).await;
+        minute(&app, begin, "bot", "reports", 30).await;
+        minute(&app, begin, "newcomer", "chat", 1).await;
+        let found = watch.look(&app, now(begin + 1)).await.unwrap();
+        assert!(found >= 2, "{found}");
+        let episodes = app.store.episodes_since(0, 10).await.unwrap();
+        let cost = episodes.iter().find(|episode| episode.finding.kind == Kind::Cost).unwrap();
+        assert_eq!((cost.agent.as_str(), cost.start_ms), ("bot", now(begin + 1)));
+        assert_eq!(
+            (cost.drivers[0].dimension.as_str(), cost.drivers[0].value.as_str()),
+            ("feature", "reports")
+        );
+        assert!(cost.drivers[0].percent >= 90, "{:?}", cost.drivers);
+        assert!(episodes.iter().any(|one| one.finding.kind == Kind::NewAgent && one.agent == "newcomer"));
+
+        let told = crate::alerts::run::judge(&app, now(begin + 1)).await.unwrap();
+        assert_eq!(told, episodes.len() as u64);
+        // The hour still holds it: the same episodes go on, and nothing is told again.
+        watch.look(&app, now(begin + 2)).await.unwrap();
+        assert_eq!(app.store.episodes_since(0, 10).await.unwrap().len(), episodes.len());
+        assert_eq!(crate::alerts::run::judge(&app, now(begin + 2)).await.unwrap(), 0);
+    }
+}

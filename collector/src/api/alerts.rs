@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::extract::{Segment, TextBody};
 use super::params::Params;
 use crate::access::Caller;
 use crate::alerts::deliver::{Outcome, deliver};
@@ -47,7 +48,7 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
 /// When there is no such channel, and when the message is not taken.
 pub async fn test(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     caller: Caller,
 ) -> Result<Response, ApiError> {
     let config = app.config();
@@ -104,9 +105,9 @@ struct Change {
 /// For a body that cannot be used, a review that is not there, and when the store fails.
 pub async fn change_review(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     caller: Caller,
-    body: String,
+    TextBody(body): TextBody,
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found(format!("there is no review `{id}`"));
     let number: i64 = id.parse().map_err(|_| missing())?;

@@ -175,7 +175,7 @@ impl Body {
                 (JSON, json!({"type": "object", "properties": properties, "additionalProperties": false}))
             }
             Self::AnyJson => (JSON, json!({"type": "object"})),
-            Self::Lines => ("application/jsonl", json!({"type": "string"})),
+            Self::Lines => (TEXT, json!({"type": "string"})),
         };
         Some(json!({"required": true, "content": {content_type: {"schema": schema}}}))
     }

@@ -126,6 +126,19 @@ impl Store {
         .await
     }
 
+    /// Since when anybody is known, Unix milliseconds UTC.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn known_since(&self) -> Result<Option<u64>, StoreError> {
+        self.read(|connection, _| {
+            let sql = "SELECT min(first_ms) FROM first_calls";
+            let first: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            Ok(first.map(i64::unsigned_abs))
+        })
+        .await
+    }
+
     /// Whether this kind of finding lasts for this agent: its episode that was found last at or after `since_ms`.
     ///
     /// # Errors

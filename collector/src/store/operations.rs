@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::alerts::{self, Attempt, Due, Judged, Outbox, Review, ReviewChange, StoredAlert};
+use super::alerts::{self, Attempt, Due, Judged, Outbox, StoredAlert};
+use super::reviews::{self, Review, ReviewChange};
 use super::{Store, StoreError};
 use crate::alerts::conditions::GatewaySeen;
 use crate::audit::Entry;
@@ -66,7 +67,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn reviews(&self) -> Result<Vec<Review>, StoreError> {
-        self.read(|connection, _| alerts::reviews(connection)).await
+        self.read(|connection, _| reviews::all(connection)).await
     }
 
     /// Changes a review; gives it as it is then, unless there is none with this number.
@@ -79,7 +80,7 @@ impl Store {
         change: ReviewChange,
         entry: Entry,
     ) -> Result<Option<Review>, StoreError> {
-        self.write(move |transaction| alerts::change_review(transaction, id, &change, entry)).await
+        self.write(move |transaction| reviews::change(transaction, id, &change, entry)).await
     }
 
     /// Every gateway, and when it last reported.

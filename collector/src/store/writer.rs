@@ -33,6 +33,8 @@ pub struct Stored {
     pub duplicates: u64,
     /// Records that are too old to be taken, by their place in the batch.
     pub too_late: Vec<usize>,
+    /// Whether the same instance had sent a later request before: its totals are old, and not taken.
+    pub out_of_order: bool,
     /// Records that were there before, likewise.
     pub known: Vec<usize>,
     /// How long the transaction took that carried the batch.
@@ -246,7 +248,7 @@ impl Work<'_> {
                 stored.known.push(at);
             }
         }
-        note_sender(self.transaction, &batch.sender)?;
+        stored.out_of_order = !note_sender(self.transaction, &batch.sender)?;
         let count = |records: usize| u64::try_from(records).unwrap_or(u64::MAX);
         let mut received = count(batch.rows.len());
         for (reason, records) in &batch.rejected {
@@ -374,10 +376,10 @@ fn insert(transaction: &Transaction<'_>, row: &RecordRow, dims: i64) -> Result<b
     Ok(changed == 1)
 }
 
-/// Keeps when this instance was last seen, and its newest drop totals: an older request changes nothing.
-fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<(), StoreError> {
+/// Keeps when this instance was last seen, and its newest drop totals: an older request changes nothing, which is said.
+fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<bool, StoreError> {
     if sender.gateway.is_empty() {
-        return Ok(()); // an import
+        return Ok(true); // an import
     }
     let newest = transaction
         .prepare_cached(
@@ -395,7 +397,7 @@ fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<(), Sto
             clamped(sender.received_ms),
         ])?;
     if newest == 0 {
-        return Ok(());
+        return Ok(false);
     }
     let mut statement = transaction.prepare_cached(
         "INSERT INTO gateway_drops (gateway, instance, reason, dropped) VALUES (?1, ?2, ?3, ?4)
@@ -404,7 +406,7 @@ fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<(), Sto
     for (reason, dropped) in &sender.dropped {
         statement.execute(params![sender.gateway, sender.instance, reason, clamped(*dropped)])?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Into SQLite's integers; these counters do not reach the end of them.
