@@ -3,6 +3,7 @@
 mod bench;
 mod chaos;
 mod demo;
+mod fuzz;
 mod rules;
 mod signals;
 mod test;
@@ -49,6 +50,10 @@ fn run(arguments: &[String]) -> Result<()> {
             let options = Options::parse(options, &[], &["--rounds", "--seconds"])?;
             signals::stop_children()?;
             bench::bench(options.number("--rounds", 9)?, options.number("--seconds", 3)?)
+        }
+        "fuzz" => {
+            let options = Options::parse(options, &[], &["--seconds"])?;
+            fuzz::fuzz(options.number("--seconds", 60)?)
         }
         "chaos" => {
             Options::parse(options, &[], &[])?;
@@ -120,5 +125,6 @@ cargo xtask COMMAND
   test [--only STEP]   everything that proves the project
   bench [--rounds N] [--seconds S]
                        what Tollgate costs an Envoy: a table, and target/bench.json
+  fuzz [--seconds N]   fuzzes every decoder, the request side and whole calls, each for N seconds
   chaos                bursts, kills, losses and outages against budgets: a table; fails where a limit does not hold
 ";
