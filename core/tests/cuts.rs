@@ -11,7 +11,10 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use proptest::prelude::*;
 
-const CHECKS: [(&str, fn(&[u8])); 8] = [
+/// Its name, and what it does with bytes.
+type Check = (&'static str, fn(&[u8]));
+
+const CHECKS: [Check; 8] = [
     ("sse", checks::sse),
     ("json", checks::json),
     ("eventstream", checks::eventstream),
