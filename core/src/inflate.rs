@@ -113,6 +113,8 @@ impl Brotli {
             }
             match result {
                 BrotliResult::NeedsMoreOutput => {}
+                // It asks for input also where the buffer was too small for what the input so far makes.
+                BrotliResult::NeedsMoreInput if output_left == 0 => {}
                 BrotliResult::NeedsMoreInput | BrotliResult::ResultSuccess => return Ok(()),
                 BrotliResult::ResultFailure => return Err(Broken),
             }
@@ -277,6 +279,18 @@ mod tests {
     fn what_is_not_known_is_not_inflated() {
         for encoding in ["compress", "gzip, br", "", "identity"] {
             assert!(Inflate::of(encoding).is_none(), "{encoding}");
+        }
+    }
+
+    /// Found by fuzzing: bytes that make more than a buffer and end in the middle.
+    #[test]
+    fn an_unfinished_brotli_body_gives_all_it_has_at_every_cut() {
+        const BODY: &[u8] = b"\x05\x06\x22\x00\x22\x22\x22\x05\x76\x30\x00\xc5\x49\x60lnIeIS\xffleoo";
+        let whole = inflated("br", &[BODY]);
+        assert_eq!((whole.0.len(), whole.1), (17_433, false));
+        for at in 0..=BODY.len() {
+            let (head, tail) = BODY.split_at(at);
+            assert_eq!(inflated("br", &[head, tail]), whole, "split at byte {at}");
         }
     }
 

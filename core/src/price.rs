@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::money::Picodollars;
 use crate::record::{Charge, CostStatus, PriceBasis};
-use crate::usage::{Kind, Usage};
+use crate::usage::{Kind, Share, Usage};
 use facts::Deciding;
 use index::Index;
 
@@ -333,6 +333,27 @@ impl PriceBook {
         priced
     }
 
+    /// Prices a call that several models worked on: each one's share at that model's rates, and what is counted for
+    /// the whole call only at those of the model that answered. Without shares, all of it at the latter's.
+    #[must_use]
+    pub fn price_shares(&self, facts: &Facts<'_>, usage: &Usage, shares: &[Share]) -> Priced {
+        if shares.is_empty() {
+            return self.price(facts, usage);
+        }
+        let mut total = Priced { complete: true, reserved: true, ..Priced::default() };
+        for share in shares {
+            let facts = match &share.model {
+                Some(model) => Facts { response_model: Some(model), request_model: None, ..*facts },
+                None => *facts,
+            };
+            total.add(self.price(&facts, &share.usage));
+        }
+        let tools =
+            Usage { web_searches: usage.web_searches, web_fetches: usage.web_fetches, ..Usage::default() };
+        total.add(self.price(facts, &tools));
+        total
+    }
+
     fn row(&self, facts: &Facts<'_>) -> Option<(Found<'_>, By)> {
         let response = facts.response_model.map(|name| (name, By::Response));
         let request = facts.request_model.map(|name| (name, By::Request));
@@ -546,7 +567,22 @@ impl Priced {
     fn charge(&mut self, model: &str, kind: Kind, quantity: u64, rate: Picodollars) {
         let cost_usd = rate.times(quantity);
         self.cost += cost_usd;
-        self.charges.push(Charge { model: model.to_owned(), kind, quantity, rate, cost_usd });
+        self.line(Charge { model: model.to_owned(), kind, quantity, rate, cost_usd });
+    }
+
+    /// A line more; one that has the rate of an earlier line is added to it, so that a call of many runs stays short.
+    fn line(&mut self, charge: Charge) {
+        let same = |known: &&mut Charge| {
+            known.kind == charge.kind && known.rate == charge.rate && known.model == charge.model
+        };
+        if let Some(known) = self.charges.iter_mut().find(same)
+            && let Some(quantity) = known.quantity.checked_add(charge.quantity)
+        {
+            known.quantity = quantity;
+            known.cost_usd = known.rate.times(quantity);
+        } else {
+            self.charges.push(charge);
+        }
     }
 
     /// Adds what another model, or another part of the same call, costs.
@@ -555,7 +591,7 @@ impl Priced {
         self.complete &= part.complete;
         self.estimated |= part.estimated;
         self.reserved &= part.reserved;
-        self.charges.extend(part.charges);
+        part.charges.into_iter().for_each(|charge| self.line(charge));
         for basis in part.basis {
             if !self.basis.contains(&basis) {
                 self.basis.push(basis);

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::attribution::{Attribution, AttributionSource};
 use crate::money::Picodollars;
 use crate::price::Step;
-use crate::usage::{Kind, Usage};
+use crate::usage::{Kind, Share, Usage};
 
 /// One call, as the filter ships it and the collector keeps it. A field that is not known is absent.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -57,6 +57,10 @@ pub struct UsageRecord {
     pub outcome: Outcome,
     /// What it used.
     pub usage: Usage,
+    /// What each model used, where several worked on the call, with a run of a model on its own line; searches and
+    /// the like are counted for the whole call only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<Share>,
     /// Some of these counts were worked out by the gateway: the provider did not say them, or not to their end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub usage_estimated: bool,

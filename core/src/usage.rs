@@ -196,6 +196,17 @@ impl Usage {
     }
 }
 
+/// What one model used of a call that several worked on.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Share {
+    /// The model; `None` for the answer's model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// What it used.
+    pub usage: Usage,
+}
+
 /// Disjoint quantities by kind, from [`Usage::parts`].
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Parts {

@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use crate::json::{self, Action, Shape};
 use crate::money::Picodollars;
 use crate::provider::Api;
-use crate::usage::Usage;
+use crate::usage::{Share, Usage};
 use counts::Counts;
 pub use reading::{Reading, TURNS_MAX, Turn};
 
@@ -134,15 +134,6 @@ impl Normalised {
     pub fn service_tier(&self) -> Option<&str> {
         self.conditions.iter().find(|(fact, _)| *fact == "service_tier").map(|(_, tier)| tier.as_str())
     }
-}
-
-/// What one model used of a call that several worked on.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Share {
-    /// The model; `None` for the answer's model.
-    pub model: Option<String>,
-    /// What it used.
-    pub usage: Usage,
 }
 
 impl Family {

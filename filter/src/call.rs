@@ -9,6 +9,7 @@ use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling,
 use tollgate_core::budget::policy::Policy;
 use tollgate_core::call::{Call, End, Ending, ResponseHead};
 use tollgate_core::include_usage::{self, UsageChunkFilter};
+use tollgate_core::key_id;
 use tollgate_core::output_limit;
 use tollgate_core::provider::{Api, Target};
 use tollgate_core::record::{Note, UsageRecord};
@@ -83,6 +84,7 @@ struct RequestHead {
     authority: String,
     is_json: bool,
     encoded: bool,
+    key_id: Option<String>,
     #[cfg(feature = "test-panic")]
     panic_at: Vec<u8>,
 }
@@ -127,6 +129,11 @@ impl HttpCall {
                     head.content_length = text.and_then(|length| length.parse().ok());
                 }
                 b"content-encoding" => head.encoded = value != b"identity",
+                b"authorization" | b"x-api-key" | b"x-goog-api-key" | b"api-key" => {
+                    let key = key_id::key_in(name, value);
+                    head.key_id =
+                        key.and_then(|key| key_id::key_id(&self.gateway.key_secret, key)).or(head.key_id);
+                }
                 #[cfg(feature = "test-panic")]
                 b"x-tollgate-test-panic" => head.panic_at = value.to_vec(),
                 _ => {}
@@ -169,6 +176,7 @@ impl HttpCall {
         }
         let mut call = Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path);
         call.attribute(attribution, source);
+        call.use_key(head.key_id.clone());
         if head.encoded || !head.is_json {
             call.request().unread();
         }

@@ -41,6 +41,8 @@ pub struct Root {
 pub struct Gateway {
     /// The plugin's configuration.
     pub config: GatewayConfig,
+    /// Key of the hash that stands for provider keys; empty where none is given.
+    pub key_secret: Vec<u8>,
     vm: u64,
     instance: String,
     ids: RefCell<CallIds>,
@@ -62,6 +64,7 @@ impl Gateway {
         let vm = RandomState::new().hash_one(host::now_ms()) | 1;
         Self {
             vm,
+            key_secret: std::env::var(KEY_SECRET).unwrap_or_default().into_bytes(),
             instance: leader::instance(vm),
             ids: RefCell::new(CallIds::new(vm)),
             book: RefCell::new(config.prices.clone().map(Rc::new)),
@@ -365,6 +368,8 @@ impl Root {
     }
 }
 
+/// Envoy's environment, by `host_env_keys`: the plugin configuration would show it in `/config_dump`.
+const KEY_SECRET: &str = "TOLLGATE_KEY_SECRET";
 /// Root id of the service that only keeps shared data alive.
 const KEEPER: &[u8] = b"keeper";
 const TICK_MS: u32 = 250;

@@ -51,14 +51,56 @@ fn made(name: &str, requirements: &str) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// Runs `tests/sdk/SCRIPT` against the gateway; it prints one JSON line for each call it made.
+/// The Node SDKs that `tests/sdk/package.json` pins, and the scripts beside them, installed on first use; gives their
+/// directory.
+///
+/// # Errors
+/// Node, npm or its registry is missing; the message says what to do.
+fn node_environment() -> Result<PathBuf> {
+    let workspace = Workspace::find()?;
+    let home = workspace.target.join("sdk-node");
+    let from = workspace.file("tests/sdk");
+    let _lock = artifacts::lock("sdk-node")?;
+    fs::create_dir_all(&home)?;
+    let wanted = fs::read(from.join("package.json"))?;
+    let stamp = home.join("installed.json");
+    if !fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        eprintln!("installing the providers' Node SDKs with npm, to {}", home.display());
+        fs::write(home.join("package.json"), &wanted)?;
+        let mut npm = Command::new("npm");
+        npm.current_dir(&home).args([
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--loglevel=error",
+        ]);
+        artifacts::run(&mut npm, "Node 20 and npm are needed: `apt-get install nodejs npm`")?;
+        fs::write(&stamp, wanted)?;
+    }
+    fs::copy(from.join("refusals.mjs"), home.join("refusals.mjs"))?;
+    Ok(home)
+}
+
+/// Runs `tests/sdk/SCRIPT`, in Python or Node, against the gateway; it prints one JSON line for each call it made.
 ///
 /// # Errors
 /// The script fails; with what it said.
 pub fn run(script: &str, gateway: SocketAddr) -> Result<Vec<Value>> {
     let workspace = Workspace::find()?;
-    let output = Command::new(environment()?)
-        .arg(workspace.file("tests/sdk").join(script))
+    let mut command = match script.ends_with(".mjs") {
+        true => {
+            let mut node = Command::new("node");
+            node.arg(node_environment()?.join(script));
+            node
+        }
+        false => {
+            let mut python = Command::new(environment()?);
+            python.arg(workspace.file("tests/sdk").join(script));
+            python
+        }
+    };
+    let output = command
         .arg(format!("http://{gateway}"))
         .env_remove("HTTP_PROXY")
         .env_remove("http_proxy")

@@ -106,6 +106,7 @@ fn gateway(plan: &Plan, workspace: &Workspace, collector: &Collector, name: &str
         listener_port: plan.gateway_port,
         admin_port: plan.admin_port,
         workers: plan.workers,
+        key_secret: Some(KEY_SECRET),
     })?;
     if plan.plugin.get("collector") != Some(&Value::Null) {
         // The first answer brings the prices; the second sync is sent with them in place.
@@ -313,6 +314,8 @@ impl Slot {
 /// Clusters of `envoy.yaml` that are providers.
 pub const PROVIDERS: [&str; 3] = ["openai", "anthropic", "gemini"];
 
+/// Secret under which tests' provider keys are hashed.
+pub const KEY_SECRET: &str = "Jefe";
 const SEED: u64 = 20_261_123;
 /// Tests do not wait a second for every record.
 const SYNC_INTERVAL_MS: u64 = 100;

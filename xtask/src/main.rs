@@ -3,6 +3,7 @@
 mod bench;
 mod chaos;
 mod demo;
+mod fuzz;
 mod rules;
 mod signals;
 mod test;
@@ -52,6 +53,10 @@ fn run(arguments: &[String]) -> Result<()> {
                 return bench::backtest(options.number("--seed", 1)?);
             }
             bench::bench(options.number("--rounds", 9)?, options.number("--seconds", 3)?)
+        }
+        "fuzz" => {
+            let options = Options::parse(options, &[], &["--seconds"])?;
+            fuzz::fuzz(options.number("--seconds", 60)?)
         }
         "chaos" => {
             Options::parse(options, &[], &[])?;
@@ -125,5 +130,6 @@ cargo xtask COMMAND
                        what Tollgate costs an Envoy: a table, and target/bench.json
   bench --backtest [--seed N]
                        how well anomalies are found: recall, precision and delay over generated weeks
+  fuzz [--seconds N]   fuzzes every decoder, the request side and whole calls, each for N seconds
   chaos                bursts, kills, losses and outages against budgets: a table; fails where a limit does not hold
 ";

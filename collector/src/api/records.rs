@@ -10,7 +10,7 @@ use serde::Serialize;
 use tollgate_core::attribution::{Attribution, AttributionSource};
 use tollgate_core::money::Picodollars;
 use tollgate_core::record::{Charge, CostStatus, Note, Outcome, PriceBasis, PromptShape, UsageRecord};
-use tollgate_core::usage::Usage;
+use tollgate_core::usage::{Share, Usage};
 
 use super::error::ApiError;
 use super::extract::Segment;
@@ -118,6 +118,8 @@ struct Row {
     status: Option<u16>,
     outcome: Outcome,
     usage: Usage,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shares: Vec<Share>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     usage_estimated: bool,
     charges: Vec<Charge>,
@@ -168,6 +170,7 @@ impl Row {
             status,
             outcome,
             usage,
+            shares,
             usage_estimated,
             charges,
             cost_usd,
@@ -202,6 +205,7 @@ impl Row {
             status,
             outcome,
             usage,
+            shares,
             usage_estimated,
             charges,
             cost_usd,

@@ -13,7 +13,9 @@ pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bo
     }
     let without_row =
         record.charges.is_empty() && record.price_basis.iter().all(|basis| basis.step.is_none());
-    let priced = if without_row { book.price_again(record) } else { book.price_rest(record) };
+    let lacks_row = record.price_basis.iter().any(|basis| basis.step.is_none());
+    let by_shares = lacks_row && !record.shares.is_empty();
+    let priced = if without_row || by_shares { book.price_again(record) } else { book.price_rest(record) };
     let Some((priced, status)) = priced else { return false };
     let reserved = status == CostStatus::Free;
     if priced.charges.is_empty() && !priced.complete && !reserved {
@@ -33,7 +35,7 @@ mod tests {
     use tollgate_core::money::Picodollars;
     use tollgate_core::price::{Price, PricedModel, Rates, Sheet, Step, Variant};
     use tollgate_core::record::{Charge, Note, Outcome, PriceBasis};
-    use tollgate_core::usage::{Kind, Usage};
+    use tollgate_core::usage::{Kind, Share, Usage};
 
     fn sheet(input: i128) -> Sheet {
         Sheet { rates: Rates([(Kind::Input, Picodollars::from_pico(input))].into()), tiers: vec![] }
@@ -100,6 +102,28 @@ mod tests {
         let quantities: Vec<u64> = record.charges.iter().map(|charge| charge.quantity).collect();
         assert_eq!(quantities, [4, 3]);
         assert!(!price_on_arrival(&mut record, &book()), "once");
+    }
+
+    #[test]
+    fn a_call_that_two_models_shared_is_priced_by_its_shares_or_not_at_all() {
+        let mut record = unpriced();
+        let tokens = |input| Usage { input_tokens: Some(input), ..Usage::default() };
+        record.shares = vec![
+            Share { model: None, usage: tokens(3) },
+            Share { model: Some("gpt-y".into()), usage: tokens(4) },
+        ];
+        let rows = ["gpt-x", "gpt-y"];
+        record.price_basis =
+            rows.map(|model| PriceBasis { model: model.into(), ..PriceBasis::default() }).to_vec();
+        let mut models = book().into_models();
+        let price = Price { standard: sheet(1_000), ..Price::default() };
+        models.push(PricedModel { id: "gpt-y".into(), prices: vec![price], ..models[0].clone() });
+        let book = PriceBook::new("v9".into(), models);
+        let mut without = UsageRecord { shares: Vec::new(), ..record.clone() };
+        assert!(price_on_arrival(&mut record, &book));
+        assert_eq!((record.cost_usd.as_pico(), record.cost_status), (4_030, CostStatus::Measured));
+        assert!(!price_on_arrival(&mut without, &book));
+        assert_eq!(without.cost_status, CostStatus::Unpriced);
     }
 
     #[test]

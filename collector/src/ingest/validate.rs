@@ -134,6 +134,15 @@ fn texts(record: &UsageRecord) -> Result<(), Refused> {
 }
 
 fn counts(record: &UsageRecord) -> Result<(), Refused> {
+    at_most("shares", record.shares.len(), LIST_MAX)?;
+    for share in &record.shares {
+        share.model.as_deref().map_or(Ok(()), |model| text("shares.model", model, MODEL_BYTES_MAX))?;
+        counts_of(&share.usage)?;
+    }
+    counts_of(&record.usage)
+}
+
+fn counts_of(usage: &Usage) -> Result<(), Refused> {
     // Destructured, so that a new count cannot be forgotten here.
     let Usage {
         input_tokens,
@@ -159,7 +168,7 @@ fn counts(record: &UsageRecord) -> Result<(), Refused> {
         search_units,
         characters,
         code_sessions,
-    } = &record.usage;
+    } = usage;
     for (field, count) in [
         ("input_tokens", input_tokens),
         ("cache_read_tokens", cache_read_tokens),

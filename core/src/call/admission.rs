@@ -68,7 +68,7 @@ impl Call {
             attribution: &self.attribution,
             provider: &self.target.provider,
             model: self.request_model(),
-            key_id: None,
+            key_id: self.key_id.as_deref(),
         }
     }
 

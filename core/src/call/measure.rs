@@ -2,7 +2,7 @@
 
 use crate::price::{Facts, PriceBook, Priced, facts};
 use crate::record::{CostStatus, Note, Outcome, UsageRecord};
-use crate::usage::Usage;
+use crate::usage::{Share, Usage};
 use crate::wire::Normalised;
 
 /// What is to be paid for a call.
@@ -49,6 +49,9 @@ impl Measure {
             other => return other,
         };
         normalised.usage.add(&more);
+        if !normalised.shares.is_empty() {
+            normalised.shares.push(Share { model: None, usage: more });
+        }
         Self::Retried(normalised)
     }
 
@@ -95,6 +98,7 @@ impl Measure {
         }
         let priced = price(record, &normalised, book);
         record.usage = normalised.usage;
+        record.shares = kept(normalised.shares);
         record.usage_estimated = !measured;
         record.provider_cost_usd = normalised.provider_cost;
         record.price_version = book.map(|book| book.version().to_owned());
@@ -107,9 +111,6 @@ impl Measure {
 
 /// Prices a call: each model's share at that model's rates.
 fn price(record: &UsageRecord, normalised: &Normalised, book: Option<&PriceBook>) -> Priced {
-    let Some(book) = book else {
-        return Priced::default();
-    };
     let mut conditions: Vec<(&str, &str)> =
         normalised.conditions.iter().map(|(fact, value)| (*fact, value.as_str())).collect();
     if let (Some(tier), None) = (&record.service_tier, normalised.service_tier()) {
@@ -122,24 +123,25 @@ fn price(record: &UsageRecord, normalised: &Normalised, book: Option<&PriceBook>
         time_ms: record.time_ms,
         conditions: &conditions,
     };
-    if normalised.shares.is_empty() {
-        return book.price(&facts, &normalised.usage);
+    // Without a book it finds no row, and keeps the facts for when there is one.
+    let none = PriceBook::default();
+    book.unwrap_or(&none).price_shares(&facts, &normalised.usage, &normalised.shares)
+}
+
+/// The shares as a record keeps them. Of a call with very many runs only what each model used in all: a tier of context
+/// length is then chosen anew by their sum, should the call be priced again.
+fn kept(shares: Vec<Share>) -> Vec<Share> {
+    if shares.len() <= SHARES_MAX {
+        return shares;
     }
-    let mut total = Priced { complete: true, reserved: true, ..Priced::default() };
-    for share in &normalised.shares {
-        let facts = match &share.model {
-            Some(model) => Facts { response_model: Some(model), request_model: None, ..facts },
-            None => facts,
-        };
-        total.add(book.price(&facts, &share.usage));
+    let mut by_model: Vec<Share> = Vec::new();
+    for share in shares {
+        match by_model.iter_mut().find(|known| known.model == share.model) {
+            Some(known) => known.usage.add(&share.usage),
+            None => by_model.push(share),
+        }
     }
-    let tools = Usage {
-        web_searches: normalised.usage.web_searches,
-        web_fetches: normalised.usage.web_fetches,
-        ..Usage::default()
-    };
-    total.add(book.price(&facts, &tools));
-    total
+    by_model
 }
 
 /// The answer broke off after the provider said something: its output is at least what passed.
@@ -148,4 +150,105 @@ pub fn cut_short(mut reported: Normalised, estimate: &Usage) -> Measure {
     usage.output_tokens = usage.output_tokens.max(estimate.output_tokens).or(Some(0));
     usage.input_tokens = usage.input_tokens.or(estimate.input_tokens);
     Measure::Estimated(reported)
+}
+
+/// Shares that a record keeps one by one.
+const SHARES_MAX: usize = 32;
+
+#[cfg(all(test, feature = "book"))]
+mod tests {
+    use super::*;
+    use crate::money::Picodollars;
+    use crate::price::{Price, PricedModel, Rates, Sheet};
+    use crate::usage::Kind;
+
+    fn model(id: &str, rate: i128) -> PricedModel {
+        let rate = Picodollars::from_pico(rate);
+        let rates = Rates([(Kind::Input, rate), (Kind::Output, rate), (Kind::WebSearch, rate)].into());
+        let price = Price { standard: Sheet { rates, tiers: vec![] }, ..Price::default() };
+        PricedModel { provider: "p".into(), id: id.into(), prices: vec![price], ..PricedModel::default() }
+    }
+
+    fn book(of: &[(&str, i128)]) -> PriceBook {
+        PriceBook::new("v".into(), of.iter().map(|(id, rate)| model(id, *rate)).collect())
+    }
+
+    fn tokens(input: u64, output: u64) -> Usage {
+        Usage { input_tokens: Some(input), output_tokens: Some(output), ..Usage::default() }
+    }
+
+    fn advised() -> Normalised {
+        let advisor = Share { model: Some("advisor".into()), usage: tokens(500, 20) };
+        let own = Share { model: None, usage: tokens(100, 50) };
+        let usage = Usage { web_searches: Some(2), ..tokens(600, 70) };
+        Normalised { usage, shares: vec![own, advisor], ..Normalised::default() }
+    }
+
+    fn metered(measure: Measure, book: Option<&PriceBook>) -> UsageRecord {
+        let mut record = UsageRecord {
+            provider: "p".into(),
+            response_model: Some("answerer".into()),
+            ..UsageRecord::default()
+        };
+        measure.apply(&mut record, book);
+        record
+    }
+
+    #[test]
+    fn a_shared_call_costs_the_same_whenever_it_is_priced() {
+        let whole = book(&[("answerer", 1), ("advisor", 10)]);
+        let priced = metered(Measure::Reported(advised()), Some(&whole));
+        assert_eq!((priced.cost_usd.as_pico(), priced.cost_status), (150 + 5_200 + 2, CostStatus::Measured));
+        for part in [None, Some(book(&[])), Some(book(&[("answerer", 1)])), Some(book(&[("advisor", 10)]))] {
+            let unpriced = metered(Measure::Reported(advised()), part.as_ref());
+            assert_eq!(unpriced.cost_status, CostStatus::Unpriced);
+            let (again, status) = whole.price_again(&unpriced).unwrap();
+            assert_eq!((again.cost, status), (priced.cost_usd, CostStatus::Measured));
+            assert_eq!(again.charges, priced.charges);
+        }
+    }
+
+    #[test]
+    fn a_shared_call_without_its_shares_stays_as_it_is() {
+        let whole = book(&[("answerer", 1), ("advisor", 10)]);
+        for part in [book(&[]), book(&[("answerer", 1)])] {
+            let mut unpriced = metered(Measure::Reported(advised()), Some(&part));
+            unpriced.shares.clear();
+            assert_eq!(whole.price_again(&unpriced), None);
+        }
+        let mut priced = metered(Measure::Reported(advised()), Some(&whole));
+        priced.shares.clear();
+        assert_eq!(whole.price_again(&priced).unwrap().0.cost, priced.cost_usd, "its charges are split");
+    }
+
+    #[test]
+    fn attempts_that_were_not_seen_are_the_answering_models() {
+        let whole = book(&[("answerer", 1), ("advisor", 10)]);
+        let record = metered(Measure::Reported(advised()).with_attempts(2, 7), Some(&whole));
+        assert_eq!(record.cost_usd.as_pico(), 150 + 5_200 + 2 + 14);
+        assert_eq!(record.usage.input_tokens, Some(614));
+    }
+
+    #[test]
+    fn a_call_of_very_many_runs_is_a_short_record_of_the_same_cost() {
+        let whole = book(&[("answerer", 1), ("advisor", 10)]);
+        let run =
+            |at: u64| Share { model: at.is_multiple_of(2).then(|| "advisor".into()), usage: tokens(3, 1) };
+        let shares: Vec<Share> = (0..400).map(run).collect();
+        let usage = tokens(1_200, 400);
+        let record =
+            metered(Measure::Reported(Normalised { usage, shares, ..Normalised::default() }), Some(&whole));
+        assert_eq!((record.charges.len(), record.shares.len()), (4, 2));
+        assert_eq!(record.cost_usd.as_pico(), 200 * 4 + 200 * 40);
+        assert_eq!(whole.price_again(&record).unwrap().0.cost, record.cost_usd);
+    }
+
+    #[test]
+    fn what_decides_a_price_is_kept_without_a_book() {
+        let conditions = vec![("speed", "fast".to_owned())];
+        let normalised = Normalised { usage: tokens(1, 1), conditions, ..Normalised::default() };
+        let record = metered(Measure::Reported(normalised), None);
+        assert_eq!(record.price_basis[0].facts, [("speed".to_owned(), "fast".to_owned())].into());
+        assert_eq!(record.price_version, None);
+    }
 }

@@ -11,13 +11,14 @@ impl PriceBook {
     /// What a record costs by this book, with the status that it then has; `None` where there is nothing to price:
     /// a call that was refused, that is free, or of which no count is known.
     ///
-    /// A call that several models worked on keeps the split of its charges.
+    /// A call that several models worked on is priced by its shares. A record from before shares were kept has the
+    /// split of its charges; `None` where these lack a model of it.
     #[must_use]
     pub fn price_again(&self, record: &UsageRecord) -> Option<(Priced, CostStatus)> {
         let nothing = record.outcome == Outcome::Denied
             || record.cost_status == CostStatus::Free
             || record.usage.is_empty();
-        if nothing {
+        if nothing || lacks_shares(record) {
             return None;
         }
         let kept = kept_facts(record);
@@ -31,8 +32,8 @@ impl PriceBook {
             conditions: &conditions,
         };
         let priced = match models(record).as_slice() {
-            [] | [_] => self.price(&facts, &record.usage),
-            several => self.price_parts(record, &facts, several),
+            several @ [_, _, ..] if record.shares.is_empty() => self.price_parts(record, &facts, several),
+            _ => self.price_shares(&facts, &record.usage, &record.shares),
         };
         let status = priced.status(is_measured(record));
         Some((priced, status))
@@ -136,6 +137,14 @@ fn models(record: &UsageRecord) -> Vec<&str> {
         }
     }
     models
+}
+
+/// Whether several models worked on the call and nothing says what each of them used.
+fn lacks_shares(record: &UsageRecord) -> bool {
+    let mut rows: Vec<&str> = record.price_basis.iter().map(|basis| basis.model.as_str()).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    record.shares.is_empty() && rows.len() > models(record).len().max(1)
 }
 
 /// Whether the usage is the provider's own, as the gateway would have said; in doubt it is an estimate.

@@ -10,7 +10,7 @@ use super::{Charge, PriceBasis, PromptShape, UsageRecord};
 use crate::attribution::{Attribution, AttributionSource};
 use crate::digits::Digits;
 use crate::money::Picodollars;
-use crate::usage::Usage;
+use crate::usage::{Share, Usage};
 
 impl UsageRecord {
     /// This record as a JSON object.
@@ -39,6 +39,7 @@ impl UsageRecord {
             status,
             outcome,
             usage,
+            shares,
             usage_estimated,
             charges,
             cost_usd,
@@ -66,6 +67,7 @@ impl UsageRecord {
         optional_number(out, "status", status.map(u64::from));
         word(out, "outcome", outcome.name());
         object(out, "usage", |out| write_usage(out, usage));
+        list(out, "shares", shares, write_share);
         if *usage_estimated {
             flag(out, "usage_estimated", true);
         }
@@ -181,6 +183,14 @@ fn write_usage(out: &mut String, usage: &Usage) {
     ] {
         optional_number(out, name, *count);
     }
+}
+
+fn write_share(out: &mut String, share: &Share) {
+    let Share { model, usage } = share;
+    out.push('{');
+    optional_text(out, "model", model.as_deref());
+    object(out, "usage", |out| write_usage(out, usage));
+    out.push('}');
 }
 
 fn write_charge(out: &mut String, charge: &Charge) {
@@ -382,6 +392,12 @@ mod tests {
     }
 
     prop_compose! {
+        fn share()(model in option::of(".{0,12}"), usage in usage()) -> Share {
+            Share { model, usage }
+        }
+    }
+
+    prop_compose! {
         fn charge()(
             model in ".{0,12}",
             kind in prop::sample::select(&Kind::ALL[..]),
@@ -424,6 +440,7 @@ mod tests {
         fn record()(
             attribution in attribution(),
             usage in usage(),
+            shares in vec(share(), 0..3),
             charges in vec(charge(), 0..4),
             price_basis in vec(basis(), 0..3),
             prompt in option::of(prompt()),
@@ -449,7 +466,7 @@ mod tests {
             let [duration_ms, first_byte_ms, request_bytes, response_bytes] = numbers.try_into().unwrap();
             UsageRecord {
                 id, time_ms, gateway, attribution, attribution_source: words.0, key_id, provider, operation,
-                request_model, response_model, service_tier, stream: flags.0, status, outcome: words.1, usage,
+                request_model, response_model, service_tier, stream: flags.0, status, outcome: words.1, usage, shares,
                 usage_estimated: flags.1, charges, cost_usd: Picodollars::from_pico(cost), cost_status: words.2,
                 provider_cost_usd: provider_cost.map(|pico| Picodollars::from_pico(pico.into())), price_version,
                 price_basis, policy_version, attempts, duration_ms, first_byte_ms, request_bytes, response_bytes,

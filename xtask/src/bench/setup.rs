@@ -119,6 +119,7 @@ impl Bench {
             listener_port,
             admin_port,
             workers: 1,
+            key_secret: None,
         })?;
         pin(envoy.process().id(), ENVOYS);
         if matches!(variant.name, "tollgate" | "budgets") {

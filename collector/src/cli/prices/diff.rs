@@ -65,6 +65,16 @@ fn changes(before: &PricedModel, after: &PricedModel, lines: &mut Vec<String>) {
     }
     let gone = old.keys().filter(|key| !new.contains_key(*key));
     lines.extend(gone.map(|key| format!("~ {name} {key}: gone")));
+    for (key, was, is) in [
+        ("context_tokens", before.context_tokens, after.context_tokens),
+        ("output_tokens", before.output_tokens, after.output_tokens),
+    ] {
+        let word =
+            |tokens: Option<u64>| tokens.map_or_else(|| "none".to_owned(), |tokens| tokens.to_string());
+        if was != is {
+            lines.push(format!("~ {name} {key}: {} -> {}", word(was), word(is)));
+        }
+    }
     if before.names().collect::<Vec<_>>() != after.names().collect::<Vec<_>>() || before.dated != after.dated
     {
         lines.push(format!("~ {name}: other names"));

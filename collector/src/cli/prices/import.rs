@@ -1,11 +1,12 @@
 //! `tollgate prices import`: the two public price lists, turned into rows.
 //!
 //! Both formats are read as data: LiteLLM's flat JSON of floats per token, and genai-prices' `data.json` of decimals per
-//! million. A float is read by its text, so nothing is rounded that the list does not round. A rate that differs from
+//! million (`core/prices/genai_json.py` makes it of their Python package). A float is read by its text, so nothing is rounded that the list does not round. A rate that differs from
 //! the book's becomes a new row from `--from` on, so that history stays; a new model becomes a row without a date.
 
 mod genai;
 mod litellm;
+mod sizes;
 
 use std::path::PathBuf;
 
@@ -23,9 +24,9 @@ pub(super) struct Import {
     /// Provider id of this book
     #[arg(long)]
     provider: String,
-    /// The list's own word for it, where it differs: x-ai, vertex_ai-language-models, …
-    #[arg(long, value_name = "WORD")]
-    theirs: Option<String>,
+    /// The list's own words for it, where they differ: x-ai, vertex_ai-language-models, …
+    #[arg(long, value_name = "WORD", value_delimiter = ',')]
+    theirs: Vec<String>,
     /// Day on which the list was read
     #[arg(long, value_name = "DAY")]
     checked: String,
@@ -35,6 +36,9 @@ pub(super) struct Import {
     /// Files or a directory that the rows are for; left out: the prices that come with Tollgate
     #[arg(long, value_name = "PATH")]
     into: Option<PathBuf>,
+    /// Take context windows and longest answers only, and leave prices and everything else of the file as they stand
+    #[arg(long)]
+    sizes: bool,
     /// Write PROVIDER.toml in --into instead of only printing what would change
     #[arg(long, requires = "into")]
     write: bool,
@@ -48,6 +52,8 @@ struct Listed {
     source: Option<String>,
     standard: Sheet,
     variants: Vec<Variant>,
+    context_tokens: Option<u64>,
+    output_tokens: Option<u64>,
 }
 
 impl Import {
@@ -58,7 +64,7 @@ impl Import {
             }
         }
         let text = std::fs::read_to_string(&self.file).with_context(|| self.file.display().to_string())?;
-        let listed = read(&text, self.theirs.as_deref().unwrap_or(&self.provider))?;
+        let listed = read(&text, self.words())?;
         if listed.is_empty() {
             bail!("{} has no model of `{}`; see --theirs", self.file.display(), self.provider);
         }
@@ -66,19 +72,48 @@ impl Import {
             Some(path) if path.exists() => super::book(&super::read(std::slice::from_ref(path))?)?,
             _ => diff::embedded()?,
         };
-        let new = self.merged(&old, listed);
+        let new = if self.sizes { self.sized(&old, &listed) } else { self.merged(&old, listed) };
         let mut lines = diff::lines(&old, &new);
         // A list that lacks a model says nothing of it.
         lines.retain(|line| !line.starts_with("- "));
         output::print(&if lines.is_empty() { "nothing changes".to_owned() } else { lines.join("\n") })?;
         if let (true, Some(dir)) = (self.write, &self.into) {
             let path = if dir.is_dir() { dir.join(format!("{}.toml", self.provider)) } else { dir.clone() };
-            let comment = format!("Prices of {}. Imported from {}.", self.provider, self.file.display());
-            std::fs::write(&path, new.to_file(&self.provider, &comment))
-                .with_context(|| path.display().to_string())?;
+            let text = if self.sizes {
+                let old = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+                sizes::written(&old, new.models())
+            } else {
+                let comment = format!("Prices of {}. Imported from {}.", self.provider, self.file.display());
+                new.to_file(&self.provider, &comment)
+            };
+            std::fs::write(&path, text).with_context(|| path.display().to_string())?;
             eprintln!("wrote {}", path.display());
         }
         Ok(())
+    }
+
+    /// The list's words for the provider.
+    fn words(&self) -> &[String] {
+        if self.theirs.is_empty() { std::slice::from_ref(&self.provider) } else { &self.theirs }
+    }
+
+    /// The book's rows of the provider with the sizes that the list gives.
+    fn sized(&self, old: &PriceBook, listed: &[Listed]) -> PriceBook {
+        let mut models: Vec<PricedModel> =
+            old.models().iter().filter(|model| model.provider == self.provider).cloned().collect();
+        for listed in listed {
+            let found = old.find(&self.provider, &listed.id, u64::MAX);
+            let Some(row) =
+                found.filter(|found| found.model.provider == self.provider && !found.step.is_estimate())
+            else {
+                continue;
+            };
+            if let Some(model) = models.iter_mut().find(|model| model.id == row.model.id) {
+                let sizes = (listed.context_tokens, listed.output_tokens);
+                (model.context_tokens, model.output_tokens) = larger(model, sizes);
+            }
+        }
+        PriceBook::of_models(models, Vec::new())
     }
 
     /// The book's rows of the provider with what the list says.
@@ -102,15 +137,19 @@ impl Import {
                 ..Price::default()
             };
             price.order_variants();
+            let sizes = (listed.context_tokens, listed.output_tokens);
             match known {
                 None => models.push(PricedModel {
                     provider: self.provider.clone(),
                     id: listed.id,
                     aliases: listed.aliases,
                     prices: vec![price],
+                    context_tokens: listed.context_tokens,
+                    output_tokens: listed.output_tokens,
                     ..PricedModel::default()
                 }),
                 Some(model) => {
+                    (model.context_tokens, model.output_tokens) = larger(model, sizes);
                     let now = model.price_at(from_ms);
                     if now.is_some_and(|now| adds_nothing(now, &price)) {
                         continue;
@@ -128,6 +167,11 @@ impl Import {
         }
         PriceBook::of_models(models, Vec::new())
     }
+}
+
+/// The larger of what the book and a list give: what a budget holds for a call must not be too small.
+fn larger(model: &PricedModel, listed: (Option<u64>, Option<u64>)) -> (Option<u64>, Option<u64>) {
+    (model.context_tokens.max(listed.0), model.output_tokens.max(listed.1))
 }
 
 /// Whether a list's price says nothing that the book's does not say.
@@ -182,12 +226,15 @@ fn same_when(one: &Variant, other: &Variant) -> bool {
     one.daily == other.daily && words(one) == words(other)
 }
 
-fn read(text: &str, word: &str) -> anyhow::Result<Vec<Listed>> {
-    match serde_json::from_str(text).context("the list is not JSON")? {
-        Value::Object(entries) => Ok(litellm::read(&entries, word)),
-        Value::Array(providers) => Ok(genai::read(&providers, word)),
+fn read(text: &str, words: &[String]) -> anyhow::Result<Vec<Listed>> {
+    let list = serde_json::from_str(text).context("the list is not JSON")?;
+    let of_word = |word: &String| match &list {
+        Value::Object(entries) => Ok(litellm::read(entries, word)),
+        Value::Array(providers) => Ok(genai::read(providers, word)),
         _ => bail!("the list is neither LiteLLM's object nor genai-prices' array"),
-    }
+    };
+    let read: Vec<Vec<Listed>> = words.iter().map(of_word).collect::<Result<_, _>>()?;
+    Ok(read.into_iter().flatten().collect())
 }
 
 #[cfg(test)]
@@ -201,11 +248,12 @@ mod tests {
         "acme/m-1": {"litellm_provider": "acme", "input_cost_per_token": 2.5e-06, "output_cost_per_token": 1e-05,
             "cache_read_input_token_cost": 2.5e-07, "input_cost_per_token_above_200k_tokens": 5e-06,
             "input_cost_per_token_batches": 1.25e-06, "output_cost_per_token_batches": 5e-06,
-            "input_cost_per_token_priority": 5e-06, "source": "https://acme.example/prices"},
+            "input_cost_per_token_priority": 5e-06, "max_input_tokens": 272000, "max_output_tokens": 128000.0,
+            "source": "https://acme.example/prices"},
         "other/m-2": {"litellm_provider": "other", "input_cost_per_token": 1e-06}
     }"#;
     const GENAI: &str = r#"[{"id": "acme", "models": [
-        {"id": "m-1", "match": {"or": [{"equals": "m-1"}, {"equals": "m-one"}]},
+        {"id": "m-1", "match": {"or": [{"equals": "m-1"}, {"equals": "m-one"}]}, "context_window": 400000,
          "prices": {"input_mtok": {"base": 2.5, "tiers": [{"start": 200000, "price": 5}]}, "output_mtok": 10,
             "cache_read_mtok": 0.25, "web_searches_kcount": 10}},
         {"id": "m-2", "match": {"equals": "m-2"}, "prices": [
@@ -213,17 +261,21 @@ mod tests {
             {"constraint": {"start_date": "2026-08-21"}, "prices": {"input_mtok": 4, "output_mtok": 20}}]}
     ]}]"#;
 
-    fn import(old: &PriceBook, text: &str) -> PriceBook {
-        let import = Import {
+    fn importer() -> Import {
+        Import {
             file: "list.json".into(),
             provider: "acme".into(),
-            theirs: None,
+            theirs: Vec::new(),
             checked: "2026-11-23".into(),
             from: None,
             into: None,
+            sizes: false,
             write: false,
-        };
-        import.merged(old, read(text, "acme").unwrap())
+        }
+    }
+
+    fn import(old: &PriceBook, text: &str) -> PriceBook {
+        importer().merged(old, read(text, &["acme".into()]).unwrap())
     }
 
     fn cost(book: &PriceBook, name: &str, day: &str, tier: &str, input: u64) -> String {
@@ -299,21 +351,29 @@ mod tests {
     }
 
     #[test]
+    fn sizes_are_the_larger_of_two_lists_and_change_nothing_else() {
+        let old = import(&PriceBook::default(), GENAI);
+        let importer = |sizes| Import { sizes, ..importer() };
+        let dearer = LITELLM.replace("2.5e-06", "7e-06");
+        let listed = read(&dearer, &["acme".into()]).unwrap();
+        let new = importer(true).sized(&old, &listed);
+        let [before, after] = [&old, &new].map(|book| book.model("acme", "m-1").unwrap().clone());
+        assert_eq!((before.context_tokens, before.output_tokens), (Some(400_000), None));
+        assert_eq!((after.context_tokens, after.output_tokens), (Some(400_000), Some(128_000)));
+        assert_eq!(after.prices, before.prices);
+        let priced = importer(false).merged(&old, listed);
+        assert_eq!(priced.model("acme", "m-1").unwrap().output_tokens, Some(128_000));
+        assert_eq!(diff::lines(&old, &new), ["~ acme m-1 output_tokens: none -> 128000"]);
+    }
+
+    #[test]
     fn the_book_that_comes_with_tollgate_is_not_changed_by_a_list_without_news() {
         let embedded = diff::embedded().unwrap();
         let text = r#"{"gpt-4.1": {"litellm_provider": "openai", "input_cost_per_token": 2e-06,
             "output_cost_per_token": 8e-06, "input_cost_per_token_batches": 1e-06,
             "output_cost_per_token_batches": 4e-06}}"#;
-        let import = Import {
-            file: "list.json".into(),
-            provider: "openai".into(),
-            theirs: None,
-            checked: "2026-11-23".into(),
-            from: None,
-            into: None,
-            write: false,
-        };
-        let new = import.merged(&embedded, read(text, "openai").unwrap());
+        let import = Import { provider: "openai".into(), ..importer() };
+        let new = import.merged(&embedded, read(text, &["openai".into()]).unwrap());
         let lines: Vec<String> =
             diff::lines(&embedded, &new).into_iter().filter(|line| !line.starts_with("- ")).collect();
         assert_eq!(lines, Vec::<String>::new());

@@ -45,7 +45,8 @@ fn model(entry: &Value) -> Option<Listed> {
     let mut aliases = Vec::new();
     names(entry.get("match")?, &mut aliases);
     aliases.retain(|name| *name != id);
-    Some(Listed { id, aliases, source: None, standard, variants })
+    let context_tokens = entry.get("context_window").and_then(Value::as_u64).filter(|tokens| *tokens > 0);
+    Some(Listed { id, aliases, standard, variants, context_tokens, ..Listed::default() })
 }
 
 /// Names that a rule states whole. What matches by its beginning is left out: no name is guessed.

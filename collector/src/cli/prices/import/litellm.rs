@@ -50,7 +50,15 @@ fn model(name: &str, provider: &str, entry: &Map<String, Value>) -> Option<Liste
         source: source.map(str::to_owned),
         standard,
         variants,
+        context_tokens: tokens(entry, "max_input_tokens"),
+        output_tokens: tokens(entry, "max_output_tokens"),
     })
+}
+
+/// A size; some entries have it as a float.
+fn tokens(entry: &Map<String, Value>, key: &str) -> Option<u64> {
+    let text = entry.get(key)?.as_number()?.to_string();
+    text.strip_suffix(".0").unwrap_or(&text).parse().ok().filter(|tokens| *tokens > 0)
 }
 
 /// Rates by threshold as a sheet. What a variant lacks is as in the standard one; tiers that it lacks step up as the

@@ -1,0 +1,4 @@
+//! See [`tollgate_core_fuzz::json`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tollgate_core_fuzz::json(data));
