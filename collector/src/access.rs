@@ -56,16 +56,6 @@ impl Access {
     /// # Errors
     /// When a file cannot be read, or holds no usable token.
     pub fn load(config: &Config) -> anyhow::Result<Self> {
-        let access = Self::default();
-        access.reload(config)?;
-        Ok(access)
-    }
-
-    /// Takes the tokens of this configuration instead.
-    ///
-    /// # Errors
-    /// As [`Access::load`]; the tokens from before stay.
-    pub fn reload(&self, config: &Config) -> anyhow::Result<()> {
         let mut keys = Keys { reading_is_open: reading_is_open(config), keys: Vec::new() };
         for (role, name, file) in [
             (Role::Ingest, "ingest", &config.ingest.token_file),
@@ -76,8 +66,13 @@ impl Access {
         }
         let named = config.access.tokens.iter();
         keys.keys.extend(named.map(|one| (one.role, one.name.clone(), one.token.clone())));
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
-        Ok(())
+        Ok(Self { keys: RwLock::new(Arc::new(keys)) })
+    }
+
+    /// Takes the tokens of another instead.
+    pub fn replace(&self, other: Self) {
+        let keys = other.keys.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
     }
 
     /// Who presents these headers, if that allows what `role` may.

@@ -31,6 +31,14 @@ pub struct Reload {
     hangup: Option<Signal>,
 }
 
+/// A configuration that was read and found good, with all that it names.
+struct Good {
+    config: Config,
+    book: PriceBook,
+    certificates: Option<Certificates>,
+    access: Access,
+}
+
 /// What a change of a file changes.
 type Seen = (PathBuf, Option<SystemTime>, u64);
 
@@ -74,9 +82,8 @@ impl Reload {
         let read = self.read(&name);
         self.app.metrics.count_reload(read.is_ok());
         match read {
-            Ok((config, book)) => {
-                self.put_budgets(&config).await;
-                self.put(config, book);
+            Ok(good) => {
+                self.put(good).await;
                 // What it names may be other files now.
                 self.seen = seen(&self.file, &self.app.config());
                 let before = std::mem::replace(&mut self.hash, content_hash(&self.file));
@@ -90,16 +97,16 @@ impl Reload {
         }
     }
 
-    fn read(&self, name: &str) -> Result<(Config, PriceBook), String> {
+    fn read(&self, name: &str) -> Result<Good, String> {
+        let text = |error: anyhow::Error| format!("{error:#}");
         let config = Config::load(&self.file).map_err(|errors| errors.to_string())?;
         let book = book(name, &config.prices).map_err(|errors| errors.join("; "))?;
-        // Looked at first, so that tokens and certificates change together.
-        Access::load(&config).map_err(|error| format!("{error:#}"))?;
-        if let (Some(certificates), Some(tls)) = (&self.certificates, &config.tls) {
-            certificates.reload(tls).map_err(|error| format!("{error:#}"))?;
-        }
-        self.app.access.reload(&config).map_err(|error| format!("{error:#}"))?;
-        Ok((config, book))
+        let certificates = match (&self.certificates, &config.tls) {
+            (Some(_), Some(tls)) => Some(Certificates::load(tls).map_err(text)?),
+            _ => None,
+        };
+        let access = Access::load(&config).map_err(text)?;
+        Ok(Good { config, book, certificates, access })
     }
 
     /// Budgets live in the store; what is spent of them stays. When it fails, those from before hold.
@@ -110,7 +117,9 @@ impl Reload {
         }
     }
 
-    fn put(&self, config: Config, book: PriceBook) {
+    async fn put(&self, good: Good) {
+        let Good { config, book, certificates, access } = good;
+        self.put_budgets(&config).await;
         let before = self.app.config();
         if book.version() != self.app.prices.book().version() {
             info!(
@@ -131,6 +140,10 @@ impl Reload {
         self.app.prices.replace(book, config.prices.unpriced);
         self.app.store.set_rows_per_hour(config.rollups.rows_per_hour);
         self.app.set_config(config);
+        if let (Some(current), Some(new)) = (&self.certificates, certificates) {
+            current.replace(new);
+        }
+        self.app.access.replace(access);
     }
 
     async fn audit(&self, action: &str, before: Option<String>) {

@@ -36,14 +36,10 @@ impl Certificates {
         Ok(Self(RwLock::new(Arc::new(server_config(config)?))))
     }
 
-    /// Reads them again.
-    ///
-    /// # Errors
-    /// As [`Certificates::load`]; what was there before stays.
-    pub fn reload(&self, config: &TlsConfig) -> anyhow::Result<()> {
-        let config = Arc::new(server_config(config)?);
+    /// Takes those of another instead.
+    pub fn replace(&self, other: Self) {
+        let config = other.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
-        Ok(())
     }
 
     fn acceptor(&self) -> TlsAcceptor {

@@ -79,7 +79,7 @@ fn a_changed_configuration_is_taken_at_a_signal_and_a_bad_one_is_reported() {
     let wait = |what: &str, holds: &dyn Fn() -> bool| {
         let begun = Instant::now();
         while !holds() {
-            assert!(begun.elapsed() < Duration::from_secs(4), "{what}");
+            assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
             std::thread::sleep(Duration::from_millis(20));
         }
     };
@@ -95,7 +95,9 @@ fn a_changed_configuration_is_taken_at_a_signal_and_a_bad_one_is_reported() {
     hang_up();
     wait("the tokens hold", &|| collector.client.get("/api/v1/summary").status == 401);
     assert!(!collector.client.get("/readyz").text.contains("configuration_not_used"));
-    let trail = collector.client.get_as("/api/v1/audit", "the-read-token").json();
+    let trail = || collector.client.get_as("/api/v1/audit", "the-read-token").json();
+    wait("it is in the trail", &|| trail()["rows"].as_array().unwrap().len() == 2);
+    let trail = trail();
     let actions: Vec<&str> =
         trail["rows"].as_array().unwrap().iter().map(|row| row["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["configuration.start", "configuration.reload"]);
