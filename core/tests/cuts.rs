@@ -11,7 +11,9 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use proptest::prelude::*;
 
-const CHECKS: [(&str, fn(&[u8])); 8] = [
+type Check = (&'static str, fn(&[u8]));
+
+const CHECKS: [Check; 8] = [
     ("sse", checks::sse),
     ("json", checks::json),
     ("eventstream", checks::eventstream),

@@ -193,7 +193,7 @@ fn pieces(body: &[u8], cut: u8) -> Vec<&[u8]> {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        let length = if cut % 4 == 0 { 1 } else { 1 + state as usize % longest };
+        let length = if cut.is_multiple_of(4) { 1 } else { 1 + state as usize % longest };
         let (piece, after) = rest.split_at(length.min(rest.len()));
         pieces.push(piece);
         rest = after;

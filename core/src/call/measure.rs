@@ -232,7 +232,8 @@ mod tests {
     #[test]
     fn a_call_of_very_many_runs_is_a_short_record_of_the_same_cost() {
         let whole = book(&[("answerer", 1), ("advisor", 10)]);
-        let run = |at: u64| Share { model: at.is_multiple_of(2).then(|| "advisor".into()), usage: tokens(3, 1) };
+        let run =
+            |at: u64| Share { model: at.is_multiple_of(2).then(|| "advisor".into()), usage: tokens(3, 1) };
         let shares: Vec<Share> = (0..400).map(run).collect();
         let usage = tokens(1_200, 400);
         let record =
