@@ -1,7 +1,8 @@
 //! How fast the store takes records and answers summaries: `cargo bench -p tollgate-collector`.
 //!
 //! `RECORDS` (default 1,000,000) of a cube of 200 agents × 4 features × 5 models × 3 environments over 90 days,
-//! in batches of `BATCH` (default 500); then a summary by every two dimensions over 30 days.
+//! in batches of `BATCH` (default 500), one at a time; then `LIVE` (default 500,000) of now, as four gateways send them
+//! that report fifty thousand a second; then a summary by every two dimensions over 30 days.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::time::{Duration, Instant};
@@ -14,6 +15,9 @@ use tollgate_core::usage::Usage;
 
 const END_HOUR: u64 = 490_000;
 const DAYS: u64 = 90;
+const GATEWAYS: usize = 4;
+const MADE_AT_A_TIME: usize = 40;
+const LIVE_MS: u64 = END_HOUR * 3_600_000;
 
 fn main() {
     let records = setting("RECORDS", 1_000_000);
@@ -25,6 +29,10 @@ fn main() {
         let spent = fill(&store, records, batch).await;
         let rate = u128::from(records) * 1000 / spent.as_millis().max(1);
         println!("ingest   {records} records in batches of {batch}: {spent:.1?}, {rate} records/s");
+        let live = setting("LIVE", 500_000);
+        let spent = fill_live(&store, live, batch, records).await;
+        let rate = u128::from(live) * 1000 / spent.as_millis().max(1);
+        println!("live     {live} records in batches of {batch} by {GATEWAYS} gateways at once: {spent:.1?}, {rate} records/s");
         for (every, name) in [(Every::Period, "whole"), (Every::Day, "by day")] {
             let (median, worst, rows) = ask(&store, every).await;
             println!("summary  30 days by two dimensions, {name}: median {median:.1?}, worst {worst:.1?}, {rows} rows");
@@ -33,6 +41,11 @@ fn main() {
     let size = std::fs::metadata(dir.path().join("tollgate.db")).unwrap().len();
     println!("database {} MB, {} bytes a record", size >> 20, size / records);
     println!("memory   {}", memory());
+    store.close().unwrap();
+    let started = Instant::now();
+    let store = Store::open(dir.path()).unwrap();
+    runtime.block_on(store.ready()).unwrap();
+    println!("start    {:.1?}", started.elapsed());
     store.close().unwrap();
 }
 
@@ -49,6 +62,44 @@ async fn fill(store: &Store, records: u64, size: u64) -> Duration {
         }
         let started = Instant::now();
         store.ingest(batch).await.unwrap();
+        spent += started.elapsed();
+    }
+    spent
+}
+
+/// Records of now, fifty in a millisecond, from gateways that each wait for their answer before they go on.
+async fn fill_live(store: &Store, records: u64, size: u64, known: u64) -> Duration {
+    let mut random = Random(11);
+    let mut spent = Duration::ZERO;
+    let mut at = 0;
+    while at < records / size {
+        // Some are made at a time, so that little memory is theirs; making them is not counted.
+        let mut gateways: Vec<Vec<Batch>> = vec![Vec::new(); GATEWAYS];
+        for _ in 0..MADE_AT_A_TIME {
+            let mut batch = Batch::new(Sender {
+                gateway: format!("edge-{}", at % 4),
+                instance: "one".into(),
+                sequence: at,
+                received_ms: LIVE_MS + (at + 1) * size / 50,
+                ..Sender::default()
+            });
+            for number in at * size..(at + 1) * size {
+                let mut record = record(known + number, known, &mut random);
+                record.time_ms = LIVE_MS + number / 50;
+                batch.push(&record).unwrap();
+            }
+            gateways[usize::try_from(at).unwrap() % GATEWAYS].push(batch);
+            at += 1;
+        }
+        let started = Instant::now();
+        let send = async |batches: Vec<Batch>| {
+            for batch in batches {
+                store.ingest(batch).await.unwrap();
+            }
+        };
+        let mut gateways = gateways.into_iter();
+        let mut next = || send(gateways.next().unwrap());
+        tokio::join!(next(), next(), next(), next());
         spent += started.elapsed();
     }
     spent

@@ -1,14 +1,18 @@
 //! The HTTP API: one file for each resource.
 
+pub mod alerts;
+pub mod anomalies;
 pub mod audit;
 pub mod budgets;
 pub mod corrections;
 pub mod error;
 pub mod estimate;
 pub mod explain;
+pub mod extract;
 pub mod health;
 pub mod home;
 pub mod import;
+pub mod openapi;
 pub mod params;
 pub mod period;
 pub mod prices;

@@ -15,6 +15,8 @@ use crate::store::Store;
 /// The collector's state.
 #[derive(Debug)]
 pub struct App {
+    /// When it started, Unix milliseconds UTC.
+    pub started_ms: u64,
     /// Everything that outlives a restart.
     pub store: Store,
     /// The prices that records and gateways get.
@@ -38,6 +40,7 @@ impl App {
     #[must_use]
     pub fn new(config: Config, store: Store, prices: Arc<Prices>, access: Access) -> Self {
         Self {
+            started_ms: now_ms(),
             store,
             prices,
             access,

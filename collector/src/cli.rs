@@ -1,5 +1,7 @@
 //! The command line: `tollgate serve` and the commands that ask a running collector.
 
+mod alerts;
+mod anomalies;
 mod audit;
 mod backup;
 mod budgets;
@@ -49,6 +51,10 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Store records that a gateway could not report
     Import(import::ImportArgs),
+    /// Show alerts, test channels, and look into budgets that were passed
+    Alerts(Box<alerts::AlertsArgs>),
+    /// Show what agents did that they usually do not, and why
+    Anomalies(anomalies::AnomaliesArgs),
     /// Make a token for a role
     Token(token::TokenArgs),
     /// Meter recorded exchanges, offline
@@ -91,6 +97,8 @@ pub fn run() -> ExitCode {
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Import(import) => import.run().map_err(Failure::from),
+        Command::Alerts(alerts) => alerts.run().map_err(Failure::from),
+        Command::Anomalies(anomalies) => anomalies.run().map_err(Failure::from),
         Command::Token(token) => token.run().map_err(Failure::from),
         Command::Meter(meter) => meter.run().map_err(Failure::from),
         Command::Estimate(estimate) => estimate.run().map_err(Failure::from),

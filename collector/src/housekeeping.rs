@@ -12,6 +12,9 @@ pub async fn run(app: Arc<App>) {
     let mut head_told_on = None;
     loop {
         expire(&app).await;
+        if let Err(error) = app.store.forget_minutes(now_ms().saturating_sub(MINUTES_KEPT_MS)).await {
+            error!(%error, "Old minutes could not be removed; it is tried again");
+        }
         let today = now_ms() / MS_PER_DAY;
         if head_told_on != Some(today) && tell_head(&app).await {
             head_told_on = Some(today);
@@ -55,4 +58,6 @@ async fn tell_head(app: &App) -> bool {
 const EVERY: Duration = Duration::from_secs(60);
 /// Between two transactions that remove, so that gateways come first.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Minutes are kept for a little more than a day.
+const MINUTES_KEPT_MS: u64 = 26 * 3_600_000;
 const MS_PER_DAY: u64 = 86_400_000;

@@ -10,6 +10,7 @@ use tollgate_core::price::{PriceBook, Wanted};
 use tollgate_core::record::UsageRecord;
 use tollgate_core::sync::{CounterReport, PROTOCOL, RejectedRecord, SyncRequest};
 
+use crate::metrics::gen_ai::Observation;
 use crate::store::{Batch, Sender};
 
 pub use validate::{Refusal, Refused};
@@ -25,6 +26,8 @@ pub struct Accepted {
     pub rejected: Vec<(RejectedRecord, Refusal)>,
     /// Records that were priced here.
     pub priced: u64,
+    /// For metrics under OpenTelemetry's names, by place in the batch.
+    pub observations: Vec<Option<Observation>>,
     /// Models that the gateway wants rows of.
     pub models: Vec<Wanted>,
     /// Version of the policy that it holds.
@@ -56,6 +59,7 @@ pub fn accept(body: &[u8], book: &PriceBook, now_ms: u64) -> Result<Accepted, No
         received: 0,
         rejected: Vec::new(),
         priced: 0,
+        observations: Vec::new(),
         models: std::mem::take(&mut request.models),
         policy_version: request.policy_version.take(),
         counters: std::mem::take(&mut request.counters),
@@ -76,6 +80,7 @@ pub fn accept_lines(body: &str, book: &PriceBook) -> Accepted {
         received: 0,
         rejected: Vec::new(),
         priced: 0,
+        observations: Vec::new(),
         models: Vec::new(),
         policy_version: None,
         counters: Vec::new(),
@@ -122,7 +127,9 @@ impl Accepted {
         if pricing::price_on_arrival(&mut record, book) {
             self.priced = self.priced.saturating_add(1);
         }
-        self.batch.push(&record).map_err(|error| Refused::malformed(&error))
+        self.batch.push(&record).map_err(|error| Refused::malformed(&error))?;
+        self.observations.push(Observation::of(&record));
+        Ok(())
     }
 
     /// A gateway that had a book, but no row for a call, wants the rows of the names in it.

@@ -8,6 +8,7 @@
 //! | [`api`] | answers over HTTP, one file for each resource |
 //! | [`store`] | keeps everything in one SQLite file; the only place with SQL |
 //! | [`budgets`] | budgets that hold, their windows, what gateways are told of them |
+//! | [`alerts`], [`anomalies`] | what is decided from what is kept, and how it is told |
 //! | [`audit`] | the audit trail's chain of hashes |
 //! | [`cli`] | the commands of `tollgate` |
 //! | [`estimate`] | counts and prices a call before it is made |
@@ -33,6 +34,8 @@
 )]
 
 pub mod access;
+pub mod alerts;
+pub mod anomalies;
 pub mod api;
 pub mod app;
 pub mod audit;

@@ -1,9 +1,11 @@
 //! The collector's own metrics, all declared here.
 
+pub mod gen_ai;
+
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -12,12 +14,15 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::ingest::Refusal;
-use crate::store::Accounts;
+use crate::store::{Accounts, Attempt, Outbox};
+use gen_ai::GenAi;
 
 /// All metrics. `received = stored + duplicate + rejected + failed`, in records.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Usage under OpenTelemetry's names.
+    pub gen_ai: GenAi,
     /// Records in sync requests that could be read.
     pub records_received: Counter,
     /// Records stored.
@@ -34,6 +39,13 @@ pub struct Metrics {
     pub sync_requests: Family<SyncLabels, Counter>,
     /// How long a transaction took, with its flush to disk.
     pub commit_seconds: Histogram,
+    /// Alerts decided.
+    pub alerts_decided: Counter,
+    /// Anomalies found.
+    pub anomalies_found: Counter,
+    deliveries: Family<DeliveryLabels, Counter>,
+    outbox_waiting: Gauge,
+    outbox_given_up: Gauge,
     book_received: Counter,
     book_stored: Counter,
     book_folded: Counter,
@@ -63,6 +75,8 @@ pub struct SyncLabels {
 pub enum SyncResult {
     /// Acknowledged.
     Ok,
+    /// Acknowledged, but older than one before: its records were taken, its totals were not.
+    OutOfOrder,
     /// Without the right token.
     Unauthorized,
     /// Longer than is read.
@@ -81,6 +95,7 @@ impl EncodeLabelValue for SyncResult {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         encoder.write_str(match self {
             Self::Ok => "ok",
+            Self::OutOfOrder => "out_of_order",
             Self::Unauthorized => "unauthorized",
             Self::TooLarge => "too_large",
             Self::Invalid => "invalid",
@@ -95,6 +110,19 @@ impl EncodeLabelValue for Refusal {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         encoder.write_str(self.name())
     }
+}
+
+#[derive(Clone, Copy, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct DeliveryLabels {
+    result: DeliveryResult,
+}
+
+#[derive(Clone, Copy, Debug, EncodeLabelValue, Eq, Hash, PartialEq)]
+#[allow(non_camel_case_types)] // as they are shown
+enum DeliveryResult {
+    delivered,
+    failed,
+    given_up,
 }
 
 #[derive(Clone, Copy, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -118,6 +146,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("tollgate"),
+            gen_ai: GenAi::default(),
             records_received: Counter::default(),
             records_stored: Counter::default(),
             records_duplicate: Counter::default(),
@@ -126,6 +155,11 @@ impl Default for Metrics {
             records_priced: Counter::default(),
             sync_requests: Family::default(),
             commit_seconds: Histogram::new(COMMIT_BUCKETS),
+            alerts_decided: Counter::default(),
+            anomalies_found: Counter::default(),
+            deliveries: Family::default(),
+            outbox_waiting: Gauge::default(),
+            outbox_given_up: Gauge::default(),
             book_received: Counter::default(),
             book_stored: Counter::default(),
             book_folded: Counter::default(),
@@ -150,6 +184,24 @@ impl Metrics {
     /// Counts a refused record.
     pub fn count_rejected(&self, reason: Refusal) {
         self.records_rejected.get_or_create(&RejectedLabels { reason }).inc();
+    }
+
+    /// Counts an attempt to deliver an alert.
+    pub fn count_delivery(&self, attempt: &Attempt) {
+        let result = match attempt {
+            Attempt::Delivered => DeliveryResult::delivered,
+            Attempt::Again(..) => DeliveryResult::failed,
+            Attempt::GivenUp(_) => DeliveryResult::given_up,
+            Attempt::NotYet(_) => return,
+        };
+        self.deliveries.get_or_create(&DeliveryLabels { result }).inc();
+    }
+
+    /// Takes over what waits in the outbox.
+    pub fn set_outbox(&self, outbox: Outbox) {
+        let gauge = |gauge: &Gauge, count: u64| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        gauge(&self.outbox_waiting, outbox.waiting);
+        gauge(&self.outbox_given_up, outbox.given_up);
     }
 
     /// Counts an attempt to take a changed configuration.
@@ -182,17 +234,21 @@ impl Metrics {
 
     /// Everything, as OpenMetrics text.
     #[must_use]
-    pub fn open_metrics(&self) -> String {
+    pub fn open_metrics(&self, with_gen_ai: bool) -> String {
         let mut text = String::new();
         // Writing into a string does not fail.
-        let _ = encode(&mut text, &self.registry);
+        let _ = encode_registry(&mut text, &self.registry);
+        if with_gen_ai {
+            let _ = encode_registry(&mut text, self.gen_ai.registry());
+        }
+        let _ = encode_eof(&mut text);
         text
     }
 
     /// Everything, as Prometheus' own text, where a counter is declared with its `_total`.
     #[must_use]
-    pub fn prometheus(&self) -> String {
-        let open = self.open_metrics();
+    pub fn prometheus(&self, with_gen_ai: bool) -> String {
+        let open = self.open_metrics(with_gen_ai);
         let counters: Vec<&str> =
             open.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
         let mut text = String::with_capacity(open.len());
@@ -243,6 +299,39 @@ impl Metrics {
             "Duration of a transaction with its flush to disk",
             self.commit_seconds.clone(),
         );
+        for (name, help, counter) in [
+            (
+                "records_received",
+                "Records by id, since the database was made: stored + folded + dropped",
+                &self.book_received,
+            ),
+            ("records_stored", "Records stored, since the database was made", &self.book_stored),
+            ("records_folded", "Records whose costs gateways kept as totals only", &self.book_folded),
+            ("alerts_decided", "Alerts decided", &self.alerts_decided),
+            ("anomalies_found", "Anomalies found", &self.anomalies_found),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register(
+            "records_dropped",
+            "Records that are in no sum, by reason",
+            self.book_dropped.clone(),
+        );
+        registry.register(
+            "alert_deliveries",
+            "Attempts to deliver alerts, by result",
+            self.deliveries.clone(),
+        );
+        registry.register(
+            "alert_outbox_waiting",
+            "Deliveries of alerts that are still to come",
+            self.outbox_waiting.clone(),
+        );
+        registry.register(
+            "alert_outbox_given_up",
+            "Deliveries of alerts that were given up",
+            self.outbox_given_up.clone(),
+        );
         registry.register(
             "collector_config_reloads",
             "Configurations taken or refused",
@@ -281,7 +370,7 @@ mod tests {
         metrics.count_rejected(Refusal::Id);
         metrics.set_gateways(vec![("ring_full".into(), 7)], 2);
         metrics.set_gateways(vec![("ring_full".into(), 8)], 1);
-        let text = metrics.prometheus();
+        let text = metrics.prometheus(false);
         for line in [
             "# TYPE tollgate_collector_records_stored_total counter",
             "tollgate_collector_records_stored_total 3",
@@ -294,6 +383,6 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }
         assert!(!text.contains("# EOF"));
-        assert!(metrics.open_metrics().ends_with("# EOF\n"));
+        assert!(metrics.open_metrics(false).ends_with("# EOF\n"));
     }
 }

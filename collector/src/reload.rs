@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(app.prices.book().version(), before, "a mistake changes nothing");
         assert_eq!(app.config().retention.records_days, None);
         assert!(app.config_error().unwrap().contains("prices.override"));
-        assert!(app.metrics.prometheus().contains("tollgate_collector_config_good 0"));
+        assert!(app.metrics.prometheus(false).contains("tollgate_collector_config_good 0"));
 
         write(
             "[retention]\nrecords_days = 30\n[[prices.override]]\nprovider = 'openai'\nmodel = 'm'\ntokens = { input = '12' }\n",
@@ -213,7 +213,7 @@ mod tests {
         reload.look().await;
         assert!(app.prices.book().model("openai", "m").is_some());
         assert_eq!((app.config().retention.records_days, app.config_error()), (Some(30), None));
-        assert!(app.metrics.prometheus().contains("tollgate_collector_config_good 1"));
+        assert!(app.metrics.prometheus(false).contains("tollgate_collector_config_good 1"));
         let trail = app.store.audited_after(0, 10).await.unwrap();
         assert_eq!(trail.len(), 1);
         assert_eq!(trail[0].action, "configuration.reload");

@@ -8,8 +8,8 @@ use axum::routing::{get, post, put};
 
 use crate::access::{Role, guard};
 use crate::api::{
-    audit, budgets, corrections, error, estimate, explain, health, home, import, prices, records, summary,
-    sync,
+    alerts, anomalies, audit, budgets, corrections, error, estimate, explain, health, home, import, openapi,
+    prices, records, summary, sync,
 };
 use crate::app::App;
 
@@ -32,6 +32,7 @@ pub fn router(app: Arc<App>) -> Router {
 fn open() -> Router<Arc<App>> {
     Router::new()
         .route(tollgate_core::sync::PATH, post(sync::sync))
+        .route("/openapi.json", get(openapi::describe))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
 }
@@ -48,6 +49,9 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/prices", get(prices::list))
         .route("/api/v1/prices/missing", get(prices::missing))
         .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/alerts", get(alerts::list))
+        .route("/api/v1/anomalies", get(anomalies::list))
+        .route("/api/v1/reviews", get(alerts::reviews))
         .route("/api/v1/accounts", get(audit::accounts))
         .route("/api/v1/reprice", get(corrections::preview))
         .route("/api/v1/months", get(corrections::months))
@@ -58,6 +62,8 @@ fn reading() -> Router<Arc<App>> {
 fn writing() -> Router<Arc<App>> {
     Router::new()
         .route("/api/v1/records", post(import::records))
+        .route("/api/v1/alerts/test/{channel}", post(alerts::test))
+        .route("/api/v1/reviews/{id}", put(alerts::change_review))
         .route("/api/v1/budgets/{name}", put(budgets::put).delete(budgets::remove))
         .route("/api/v1/budgets/{name}/top-up", post(budgets::top_up))
         .route("/api/v1/budgets/release/{instance}", post(budgets::release))

@@ -14,6 +14,8 @@ use tollgate_core::price::PriceBook;
 use tracing::{info, warn};
 
 use crate::access::Access;
+use crate::alerts;
+use crate::anomalies;
 use crate::app::{App, now_ms};
 use crate::config::Config;
 use crate::housekeeping;
@@ -52,6 +54,9 @@ impl Server {
         app.budgets.replace(budgets, config.budgets.registered.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(housekeeping::run(Arc::clone(&app)));
+        tasks.spawn(anomalies::run::run(Arc::clone(&app)));
+        tasks.spawn(alerts::run::judge_forever(Arc::clone(&app)));
+        tasks.spawn(alerts::run::deliver_forever(Arc::clone(&app)));
         Ok(Self { listener, app, certificates, tasks })
     }
 

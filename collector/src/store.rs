@@ -6,6 +6,7 @@
 
 mod accounts;
 mod adjust;
+mod alerts;
 pub mod audit;
 mod backup;
 mod batch;
@@ -14,9 +15,12 @@ mod budgets;
 mod dims;
 mod id;
 mod migrations;
+mod minutes;
 mod months;
+mod operations;
 mod records;
 mod retention;
+mod reviews;
 mod summary;
 mod sums;
 #[cfg(test)]
@@ -40,13 +44,16 @@ use tollgate_core::sync::{CounterGrant, CounterReport};
 
 pub use accounts::Accounts;
 pub use adjust::{Adjustment, Correction, Counted, Reason};
+pub use alerts::{Attempt, Delivery, Due, Judged, Outbox, StoredAlert};
 pub use backup::{backup, restore};
 pub use batch::{Batch, Sender};
 pub use budgets::{CounterState, Put, StoredBudget};
 pub use dims::{Dimension, Dims, Filters};
 pub use id::{NotAnId, RecordId};
+pub use minutes::FirstCall;
 pub use months::{ClosedMonth, Closing, Month, NotAMonth};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
+pub use reviews::{Review, ReviewChange};
 pub use summary::{Every, Summary, SummaryQuery, SummaryRow};
 pub use sums::{KindSum, Sums, SumsError, Totals};
 pub use writer::Stored;

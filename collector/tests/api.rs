@@ -460,3 +460,21 @@ fn an_estimate_is_answered_and_a_wrong_question_explained() {
         assert!(answer.json()["error"]["message"].as_str().unwrap().contains(expected), "{question}");
     }
 }
+
+#[test]
+fn a_request_that_comes_after_a_later_one_is_taken_and_counted() {
+    let collector = Collector::start();
+    collector.sync(5, vec![record(0)]);
+    let answer = collector.sync(3, vec![record(1)]);
+    assert_eq!((&answer["stored"], &answer["ack"]), (&json!(1), &json!(3)));
+    let metrics = collector.get("/metrics").text;
+    for line in [
+        "tollgate_collector_sync_requests_total{result=\"out_of_order\"} 1",
+        "tollgate_collector_sync_requests_total{result=\"ok\"} 1",
+        "tollgate_records_received_total 2",
+        "tollgate_records_stored_total 2",
+        "tollgate_records_folded_total 0",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
+    }
+}

@@ -56,6 +56,13 @@ fn a_wrong_configuration_stops_serve_and_check_with_all_mistakes() {
 }
 
 #[test]
+fn the_shipped_configuration_is_good() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/tollgate.toml");
+    let output = tollgate().args(["check", "--config", file]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn a_wrong_filter_configuration_is_told_by_check() {
     let dir = tempfile::tempdir().unwrap();
     let filter = dir.path().join("plugin.json");

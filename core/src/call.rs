@@ -23,6 +23,7 @@ pub struct Call {
     time_ms: u64,
     attribution: Attribution,
     attribution_source: AttributionSource,
+    key_id: Option<String>,
     target: Target,
     path_streams: bool,
     request: RequestMeter,
@@ -96,6 +97,7 @@ impl Call {
             time_ms,
             attribution: Attribution::default(),
             attribution_source: AttributionSource::None,
+            key_id: None,
             target,
             path_streams: path.contains(':') && path.contains(":stream"),
             request: RequestMeter::default(),
@@ -108,6 +110,11 @@ impl Call {
     pub fn attribute(&mut self, attribution: Attribution, source: AttributionSource) {
         self.attribution = attribution;
         self.attribution_source = source;
+    }
+
+    /// Says which provider key it uses: see [`crate::key_id`].
+    pub fn use_key(&mut self, key_id: Option<String>) {
+        self.key_id = key_id;
     }
 
     /// The call id.
@@ -185,6 +192,7 @@ impl Call {
             gateway: gateway.to_owned(),
             attribution: self.attribution.clone(),
             attribution_source: self.attribution_source,
+            key_id: self.key_id.clone(),
             provider: self.target.provider.clone().into_owned(),
             operation: self.target.api.operation().to_owned(),
             request_model: self.request_model().map(str::to_owned),

@@ -27,6 +27,7 @@ pub mod id;
 pub mod include_usage;
 pub mod inflate;
 pub mod json;
+pub mod key_id;
 mod keys;
 pub mod meter;
 pub mod money;

@@ -247,7 +247,7 @@ mod tests {
             let event = stream_error(&target, "spent", "id").map(|bytes| String::from_utf8(bytes).unwrap());
             match expected {
                 Some(start) => {
-                    assert!(event.as_ref().is_some_and(|event| event.starts_with(start)), "{event:?}")
+                    assert!(event.as_ref().is_some_and(|event| event.starts_with(start)), "{event:?}");
                 }
                 None => assert_eq!(event, None),
             }

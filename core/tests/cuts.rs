@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use proptest::prelude::*;
 
+/// Its name, and what it does with bytes.
 type Check = (&'static str, fn(&[u8]));
 
 const CHECKS: [Check; 8] = [

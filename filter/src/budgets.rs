@@ -287,11 +287,9 @@ impl Budgets {
                     ticket.held.push(held);
                 }
                 Err(counter) => {
-                    for held in ticket.held.drain(..) {
-                        let key = &held.key;
-                        self.counters
-                            .borrow_mut()
-                            .update_known(key, |counter| counter.roll_back(held.amount));
+                    let mut counters = self.counters.borrow_mut();
+                    for HeldOn { key, slot, amount, .. } in ticket.held.drain(..) {
+                        counters.update_known(&key, Some(slot), |counter| counter.roll_back(amount));
                     }
                     return Some((hold, counter));
                 }
@@ -310,10 +308,7 @@ impl Budgets {
         let enforced = budget.is_enforced() && !(self.is_away() && budget.on_outage == OnOutage::Allow);
         let enforce = if enforced { Enforce::Grant } else { Enforce::Nothing };
         let mut counters = self.counters.borrow_mut();
-        let mut key = hold.touched.key.clone();
-        if budget.each.is_some() && counters.get(&key).is_none() && counters.values_of(&key) >= VALUES_MAX {
-            OTHER.clone_into(&mut key.value);
-        }
+        let touched = &hold.touched.key;
         let mut act = |counter: &mut Counter| {
             if self.alone {
                 // What a collector would grant is all that there is.
@@ -324,28 +319,33 @@ impl Budgets {
             (admitted, counter.clone())
         };
         let now = self.now(now_ms);
-        let mut done = counters.update(&key, budget.limit, now, &mut act);
-        if done == Err(Failed::Full) && budget.each.is_some() {
-            metrics.count("tollgate_counters_full_total", 1);
-            OTHER.clone_into(&mut key.value);
-            done = counters.update(&key, budget.limit, now, &mut act);
+        let new = (touched.span, budget.limit);
+        let mut key = touched.to_bytes();
+        let has_room =
+            |counters: &Counters| budget.each.is_none() || counters.values_of(touched) < VALUES_MAX;
+        let mut done = counters.update(&key, new, now, has_room, &mut act);
+        if done.as_ref().is_err_and(|failed| *failed == Failed::Full) && budget.each.is_some() {
+            key = CounterKey { value: OTHER.to_owned(), ..touched.clone() }.to_bytes();
+            done = counters.update(&key, new, now, |_| true, &mut act);
         }
+        let span = touched.span;
         match done {
-            Ok((Ok(()), counter)) => Ok((HeldOn { key, unit: budget.unit, amount: hold.amount }, counter)),
-            Ok((Err(_), counter)) => Err(Some(Box::new(counter))),
+            Ok(((Ok(()), counter), slot)) => {
+                Ok((HeldOn { key, span, slot, unit: budget.unit, amount: hold.amount }, counter))
+            }
+            Ok(((Err(_), counter), _)) => Err(Some(Box::new(Counter { key, ..counter }))),
             Err(failed) => {
                 let name = match failed {
                     Failed::Full => "tollgate_counters_full_total",
                     Failed::Busy => "tollgate_counters_busy_total",
                 };
                 metrics.count(name, 1);
-                match enforced {
-                    true => Err(None),
-                    // It goes on uncounted, which the metric says.
-                    false => {
-                        Ok((HeldOn { key, unit: budget.unit, amount: Amount::ZERO }, Counter::default()))
-                    }
+                if enforced {
+                    return Err(None);
                 }
+                // It goes on uncounted, which the metric says.
+                let held = HeldOn { key, span, slot: 0, unit: budget.unit, amount: Amount::ZERO };
+                Ok((held, Counter::default()))
             }
         }
     }
@@ -395,7 +395,8 @@ impl Budgets {
         let touched =
             policy.touched(&call.subject(), call.is_trusted(), now).find(|one| &one.budget.name == name);
         if let Some(touched) = touched {
-            self.counters.borrow_mut().update_known(&touched.key, |counter| counter.denied += 1);
+            let key = touched.key.to_bytes();
+            self.counters.borrow_mut().update_known(&key, None, |counter| counter.denied += 1);
         }
     }
 
@@ -408,14 +409,14 @@ impl Budgets {
                 continue;
             }
             let Some(held) = ticket.held.get_mut(*index) else { continue };
-            let Some(budget) = policy.budget(&held.key.budget) else { continue };
+            let key = CounterKey::from_bytes(&held.key, held.span);
+            let Some(budget) = key.and_then(|key| policy.budget(&key.budget)) else { continue };
             let tokens = (output_tokens - cover.output_tokens).max(COVER_TOKENS);
             let more = Amount(cover.per_token.0.saturating_mul(i128::from(tokens)));
             let enforce = if budget.is_enforced() { Enforce::Grant } else { Enforce::Nothing };
-            let extended = self
-                .counters
-                .borrow_mut()
-                .update_known(&held.key, |counter| (counter.extend(more, enforce), counter.clone()));
+            let extended = self.counters.borrow_mut().update_known(&held.key, Some(held.slot), |counter| {
+                (counter.extend(more, enforce), counter.clone())
+            });
             match extended {
                 Some((true, _)) => {
                     held.amount = held.amount.plus(more);
@@ -433,9 +434,9 @@ impl Budgets {
     /// Puts what a call cost in the place of what was held for it.
     pub fn settle(&self, ticket: &Ticket, record: &UsageRecord) {
         let mut counters = self.counters.borrow_mut();
-        for HeldOn { key, unit, amount } in &ticket.held {
+        for HeldOn { key, slot, unit, amount, .. } in &ticket.held {
             let (charge, kept) = settled(record, *unit, *amount);
-            counters.update_known(key, |counter| counter.settle(*amount, charge, kept));
+            counters.update_known(key, Some(*slot), |counter| counter.settle(*amount, charge, kept));
         }
     }
 
@@ -447,14 +448,18 @@ impl Budgets {
             let unit = if touched.budget.unit == Unit::Calls { continue } else { touched.budget.unit };
             let (charge, _) = settled(record, unit, Amount::ZERO);
             let charged = |counter: &mut Counter| counter.charge(charge);
-            let _ = self.counters.borrow_mut().update(&touched.key, touched.budget.limit, now, charged);
+            let new = (touched.key.span, touched.budget.limit);
+            let key = touched.key.to_bytes();
+            let _ = self.counters.borrow_mut().update(&key, new, now, |_| true, charged);
         }
     }
 
     /// A dead VM's hold: it stays charged, as nobody knows what was spent of it.
     pub fn abandon(&self, held: &HeldOn) {
         let amount = held.amount;
-        self.counters.borrow_mut().update_known(&held.key, |counter| counter.abandon(amount));
+        self.counters
+            .borrow_mut()
+            .update_known(&held.key, Some(held.slot), |counter| counter.abandon(amount));
     }
 
     /// What calls that wait want, to be put to the collector; nothing is left of it here.
@@ -463,7 +468,9 @@ impl Budgets {
         let mut counters = self.counters.borrow_mut();
         let reports = wanted
             .into_iter()
-            .filter_map(|(key, want)| Some(CounterReport { report: counters.get(&key)?.report(want), key }))
+            .filter_map(|(key, want)| {
+                Some(CounterReport { report: counters.get(&key.to_bytes())?.report(want), key })
+            })
             .collect();
         (reports, std::mem::take(&mut *self.models.borrow_mut()))
     }
@@ -474,7 +481,7 @@ impl Budgets {
         let mut gave_back = false;
         for CounterGrant { key, grant } in grants {
             let wanted = wants.iter().find(|report| report.key == *key).map(|report| report.report.want);
-            let gave = counters.update_known(key, |counter| {
+            let gave = counters.update_known(&key.to_bytes(), None, |counter| {
                 let before = counter.returned;
                 counter.merge(grant);
                 if let (Want::Exhausted, Some(want)) =

@@ -8,9 +8,8 @@ use proxy_wasm::types::Action;
 use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, set_trusted};
 use tollgate_core::budget::policy::Policy;
 use tollgate_core::call::{Call, End, Ending, ResponseHead};
-use tollgate_core::digits::Digits;
-use tollgate_core::gateway::AccessLogValue;
 use tollgate_core::include_usage::{self, UsageChunkFilter};
+use tollgate_core::key_id;
 use tollgate_core::output_limit;
 use tollgate_core::provider::{Api, Target};
 use tollgate_core::record::{Note, UsageRecord};
@@ -20,7 +19,11 @@ use crate::budgets::{Decision, Refused, Ticket};
 use crate::deferred;
 use crate::host::{self, Buffer, Headers};
 use crate::lane::JournalSlot;
+#[cfg(feature = "test-panic")]
+use crate::panics::ask_to_panic;
+use crate::panics::panic_if_asked;
 use crate::root::Gateway;
+use crate::stream::{ending_of, number_property, show_in_access_log, text_property};
 use crate::waiting::{Outcome, Parked};
 
 /// A stream; a call only where the request is one to a model.
@@ -81,6 +84,7 @@ struct RequestHead {
     authority: String,
     is_json: bool,
     encoded: bool,
+    key_id: Option<String>,
     #[cfg(feature = "test-panic")]
     panic_at: Vec<u8>,
 }
@@ -125,6 +129,11 @@ impl HttpCall {
                     head.content_length = text.and_then(|length| length.parse().ok());
                 }
                 b"content-encoding" => head.encoded = value != b"identity",
+                b"authorization" | b"x-api-key" | b"x-goog-api-key" | b"api-key" => {
+                    let key = key_id::key_in(name, value);
+                    head.key_id =
+                        key.and_then(|key| key_id::key_id(&self.gateway.key_secret, key)).or(head.key_id);
+                }
                 #[cfg(feature = "test-panic")]
                 b"x-tollgate-test-panic" => head.panic_at = value.to_vec(),
                 _ => {}
@@ -167,6 +176,7 @@ impl HttpCall {
         }
         let mut call = Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path);
         call.attribute(attribution, source);
+        call.use_key(head.key_id.clone());
         if head.encoded || !head.is_json {
             call.request().unread();
         }
@@ -594,47 +604,6 @@ impl HttpContext for HttpCall {
     }
 }
 
-/// Envoy's response code details, sorted (Envoy's documentation, "Response Code Details", and its source
-/// `stream_info.h`, read 2026-11-23).
-fn ending_of(details: &str, response_ended: bool) -> Ending {
-    let is = |words: &[&str]| words.iter().any(|word| details.contains(word));
-    if details == "via_upstream" && response_ended {
-        Ending::Complete
-    } else if is(&["downstream", "http2.remote_re", "http3.remote_re", "codec_error"]) {
-        Ending::ClientAbort
-    } else if is(&["connection_failure", "overflow", "no_healthy_upstream", "no_cluster"]) {
-        Ending::NotSent
-    } else if is(&["upstream", "timeout", "response_payload_too_large"]) || !response_ended {
-        Ending::UpstreamAbort
-    } else {
-        Ending::NotSent
-    }
-}
-
-/// Values for `%FILTER_STATE(wasm.tollgate.…:PLAIN)%`, those that the configuration names.
-fn show_in_access_log(shown: &[AccessLogValue], record: &UsageRecord, json: &[u8]) {
-    let digits = |count: Option<u64>| count.map(|count| Digits::of(count, 1));
-    let input = digits(record.usage.input_tokens);
-    let output = digits(record.usage.output_tokens);
-    let cost = record.cost_usd.to_string();
-    for value in shown {
-        let text = match value {
-            AccessLogValue::Record => json,
-            AccessLogValue::Call => record.id.as_bytes(),
-            AccessLogValue::Agent => record.attribution.agent.as_bytes(),
-            AccessLogValue::Team => record.attribution.team.as_bytes(),
-            AccessLogValue::Feature => record.attribution.feature.as_bytes(),
-            AccessLogValue::Environment => record.attribution.environment.as_bytes(),
-            AccessLogValue::Model => record.model().unwrap_or_default().as_bytes(),
-            AccessLogValue::InputTokens => input.as_ref().map_or("", Digits::as_str).as_bytes(),
-            AccessLogValue::OutputTokens => output.as_ref().map_or("", Digits::as_str).as_bytes(),
-            AccessLogValue::Cost => cost.as_bytes(),
-            AccessLogValue::CostStatus => record.cost_status.name().as_bytes(),
-        };
-        let _ = host::set_filter_state(value.filter_state(), text);
-    }
-}
-
 /// The stronger of two sources.
 fn stronger(one: AttributionSource, other: AttributionSource) -> AttributionSource {
     let strength = |source: AttributionSource| match source {
@@ -645,17 +614,6 @@ fn stronger(one: AttributionSource, other: AttributionSource) -> AttributionSour
         AttributionSource::None => 0,
     };
     if strength(other) > strength(one) { other } else { one }
-}
-
-fn text_property(path: &[u8]) -> Option<String> {
-    let value = host::property(path).ok().filter(|value| !value.is_empty())?;
-    String::from_utf8(value).ok()
-}
-
-/// A whole number attribute: eight bytes, little endian.
-fn number_property(path: &[u8]) -> Option<u32> {
-    let value = host::property(path).ok()?;
-    u32::try_from(crate::shared::read_number(&value)?).ok()
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
@@ -674,28 +632,3 @@ const INCLUDE_USAGE_PROPERTY: &[u8] = b"xds\0route_metadata\0filter_metadata\0to
 const TOLD_MS: u64 = 200;
 /// Largest request that waits for its whole body, in bytes: well below Envoy's default buffer of 1 MiB.
 const GATHERED_BYTES_MAX: usize = 256 * 1024;
-
-#[cfg(feature = "test-panic")]
-thread_local! {
-    static PANIC_AT: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
-}
-
-#[cfg(feature = "test-panic")]
-fn ask_to_panic(callback: &[u8]) {
-    if !callback.is_empty() {
-        PANIC_AT.with(|at| *at.borrow_mut() = callback.to_vec());
-    }
-}
-
-/// In test builds: dies in the callback that a request named.
-#[cfg(feature = "test-panic")]
-#[allow(clippy::panic)] // what this build is for
-pub fn panic_if_asked(callback: &str) {
-    if PANIC_AT.with(|at| *at.borrow() == callback.as_bytes()) {
-        panic!("asked to in {callback}");
-    }
-}
-
-/// In test builds: dies in the callback that a request named.
-#[cfg(not(feature = "test-panic"))]
-pub const fn panic_if_asked(_callback: &str) {}

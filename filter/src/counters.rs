@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::scope::CounterKey;
+use tollgate_core::budget::window::Span;
 
 use crate::host::{self, Error};
 use crate::shared;
@@ -37,55 +38,59 @@ impl Counters {
         Self { slots: HashMap::new(), reported }
     }
 
-    /// Changes a counter, which is made with this limit where it is missing. `act` may be called again where another VM
-    /// was faster; what it gives the last time is the result. Nothing is written where it leaves the counter as it was.
+    /// Changes the counter with this key, which is made with this limit where it is missing and `may_make` says so.
+    /// `act` may be called again where another VM was faster; what it gives the last time is the result, with the slot.
+    /// Nothing is written where it leaves the counter as it was. It sees no key.
     pub fn update<T>(
         &mut self,
-        key: &CounterKey,
-        limit: Amount,
+        key: &[u8],
+        (span, limit): (Span, Amount),
         now_ms: u64,
+        may_make: impl Fn(&Self) -> bool,
         mut act: impl FnMut(&mut Counter) -> T,
-    ) -> Result<T, Failed> {
-        let bytes = key.to_bytes();
+    ) -> Result<(T, u64), Failed> {
         for _ in 0..TRIES {
-            let (slot, mut counter, version) = match self.find(&bytes) {
-                Some(found) => found,
-                None => {
-                    self.make(&bytes, Counter::new(bytes.clone(), key.span, limit), now_ms)?;
-                    continue;
+            let Some((slot, mut bytes, version)) = self.find(key) else {
+                if !may_make(self) {
+                    return Err(Failed::Full);
                 }
+                self.make(key, Counter::new(key.to_vec(), span, limit), now_ms)?;
+                continue;
             };
-            let before = counter.clone();
-            let result = act(&mut counter);
-            if counter == before {
-                return Ok(result);
-            }
-            match host::swap_shared(&shared::counter(slot), &counter.to_bytes(), version) {
-                Ok(()) => return Ok(result),
-                Err(Error::CAS_MISMATCH) => {}
-                Err(_) => return Err(Failed::Busy),
+            match swap(slot, &mut bytes, version, &mut act) {
+                Swapped::Done(result) => return Ok((result, slot)),
+                Swapped::Late => {}
+                Swapped::Refused => return Err(Failed::Busy),
             }
         }
         Err(Failed::Busy)
     }
 
-    /// Changes a counter where it is; `None` where it is not.
-    pub fn update_known<T>(&mut self, key: &CounterKey, mut act: impl FnMut(&mut Counter) -> T) -> Option<T> {
-        let bytes = key.to_bytes();
+    /// Changes a counter where it is, first looked for in `slot`; `None` where it is not.
+    pub fn update_known<T>(
+        &mut self,
+        key: &[u8],
+        slot: Option<u64>,
+        mut act: impl FnMut(&mut Counter) -> T,
+    ) -> Option<T> {
         for _ in 0..TRIES {
-            let (slot, mut counter, version) = self.find(&bytes)?;
-            let result = act(&mut counter);
-            match host::swap_shared(&shared::counter(slot), &counter.to_bytes(), version) {
-                Err(Error::CAS_MISMATCH) => {}
-                done => return done.is_ok().then_some(result),
+            let there = slot.and_then(|slot| {
+                let (bytes, version) = host::shared(&shared::counter(slot)).ok()?;
+                (Counter::key_of(&bytes) == Some(key)).then_some((slot, bytes, version))
+            });
+            let (slot, mut bytes, version) = there.or_else(|| self.find(key))?;
+            match swap(slot, &mut bytes, version, &mut act) {
+                Swapped::Done(result) => return Some(result),
+                Swapped::Late => {}
+                Swapped::Refused => return None,
             }
         }
         None
     }
 
     /// The counter with this key.
-    pub fn get(&mut self, key: &CounterKey) -> Option<Counter> {
-        self.find(&key.to_bytes()).map(|(_, counter, _)| counter)
+    pub fn get(&mut self, key: &[u8]) -> Option<Counter> {
+        self.find(key).and_then(|(_, bytes, _)| Counter::from_bytes(&bytes))
     }
 
     /// How many counters of the same budget and window this VM has met.
@@ -97,28 +102,25 @@ impl Counters {
 
     /// Every counter in the table.
     pub fn all() -> impl Iterator<Item = Counter> {
-        (0..shared::COUNTERS_MAX).filter_map(|slot| read(slot).map(|(counter, _)| counter))
+        (0..shared::COUNTERS_MAX).filter_map(|slot| {
+            let (bytes, _) = host::shared(&shared::counter(slot)).ok()?;
+            Counter::from_bytes(&bytes)
+        })
     }
 
-    fn find(&mut self, key: &[u8]) -> Option<(u64, Counter, u32)> {
+    fn find(&mut self, key: &[u8]) -> Option<(u64, Vec<u8>, u32)> {
         if let Some(slot) = self.slots.get(key).copied()
-            && let Some((counter, version)) = read(slot)
-            && counter.key == key
+            && let Ok((bytes, version)) = host::shared(&shared::counter(slot))
+            && Counter::key_of(&bytes) == Some(key)
         {
-            return Some((slot, counter, version));
+            return Some((slot, bytes, version));
         }
         for slot in probes(key) {
-            match host::shared(&shared::counter(slot)) {
-                Ok((bytes, version)) => {
-                    if let Some(counter) = Counter::from_bytes(&bytes)
-                        && counter.key == key
-                    {
-                        self.remember(key, slot);
-                        return Some((slot, counter, version));
-                    }
-                }
-                // Never used, so that no counter is behind it.
-                Err(_) => break,
+            // Where no slot ever was, no counter is behind it.
+            let Ok((bytes, version)) = host::shared(&shared::counter(slot)) else { break };
+            if Counter::key_of(&bytes) == Some(key) {
+                self.remember(key, slot);
+                return Some((slot, bytes, version));
             }
         }
         self.slots.remove(key);
@@ -161,9 +163,30 @@ impl Counters {
     }
 }
 
-fn read(slot: u64) -> Option<(Counter, u32)> {
-    let (bytes, version) = host::shared(&shared::counter(slot)).ok()?;
-    Counter::from_bytes(&bytes).map(|counter| (counter, version))
+/// What became of a change.
+enum Swapped<T> {
+    /// It is written, or there was none.
+    Done(T),
+    /// Another was faster.
+    Late,
+    /// The host refused.
+    Refused,
+}
+
+/// Changes the counter in `bytes`, read as this version from its slot.
+fn swap<T>(slot: u64, bytes: &mut [u8], version: u32, act: &mut impl FnMut(&mut Counter) -> T) -> Swapped<T> {
+    let Some(before) = Counter::numbers(bytes) else { return Swapped::Refused };
+    let mut counter = before.clone();
+    let result = act(&mut counter);
+    if counter == before {
+        return Swapped::Done(result);
+    }
+    counter.write_numbers(bytes);
+    match host::swap_shared(&shared::counter(slot), bytes, version) {
+        Ok(()) => Swapped::Done(result),
+        Err(Error::CAS_MISMATCH) => Swapped::Late,
+        Err(_) => Swapped::Refused,
+    }
 }
 
 /// The slots where a counter may be (FNV-1a).

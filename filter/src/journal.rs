@@ -3,15 +3,18 @@
 //! Four bytes, little endian, say how long the holds are. Each of them is the length of its key in two bytes, the unit in
 //! one, start and end of the window, the amount, and the key.
 
-use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::Span;
 use tollgate_core::budget::{Amount, Unit};
 
 /// What is held for a call on one counter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeldOn {
-    /// The counter.
-    pub key: CounterKey,
+    /// The counter's key as bytes, as its slot has it.
+    pub key: Vec<u8>,
+    /// Its window.
+    pub span: Span,
+    /// The slot where it was.
+    pub slot: u64,
     /// Its unit.
     pub unit: Unit,
     /// How much.
@@ -21,18 +24,17 @@ pub struct HeldOn {
 /// An entry.
 pub fn entry(held: &[HeldOn], call: &[u8]) -> Vec<u8> {
     let mut holds = Vec::new();
-    for HeldOn { key, unit, amount } in held {
-        let bytes = key.to_bytes();
-        holds.extend_from_slice(&u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_le_bytes());
+    for HeldOn { key, span, unit, amount, .. } in held {
+        holds.extend_from_slice(&u16::try_from(key.len()).unwrap_or(u16::MAX).to_le_bytes());
         holds.push(match unit {
             Unit::Dollars => 0,
             Unit::Tokens => 1,
             Unit::Calls => 2,
         });
-        holds.extend_from_slice(&key.span.start_ms.to_le_bytes());
-        holds.extend_from_slice(&key.span.end_ms.to_le_bytes());
+        holds.extend_from_slice(&span.start_ms.to_le_bytes());
+        holds.extend_from_slice(&span.end_ms.to_le_bytes());
         holds.extend_from_slice(&amount.0.to_le_bytes());
-        holds.extend_from_slice(&bytes);
+        holds.extend_from_slice(key);
     }
     let length = u32::try_from(holds.len()).unwrap_or(u32::MAX).to_le_bytes();
     [&length, holds.as_slice(), call].concat()
@@ -62,8 +64,11 @@ fn hold(rest: &mut &[u8]) -> Option<HeldOn> {
         1 => Unit::Tokens,
         _ => Unit::Calls,
     };
-    Some(HeldOn { key: CounterKey::from_bytes(key, span)?, unit, amount })
+    Some(HeldOn { key: key.to_vec(), span, slot: NOT_KNOWN, unit, amount })
 }
+
+/// No slot: the counter is looked for.
+const NOT_KNOWN: u64 = u64::MAX;
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (bytes, after) = rest.split_first_chunk::<N>()?;

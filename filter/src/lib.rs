@@ -8,6 +8,7 @@
 //! | [`budgets`] | what calls hold and are charged, in one VM |
 //! | [`counters`] | the table of counters in shared data |
 //! | [`waiting`] | calls that wait for a collector's answer |
+//! | [`stream`] | what Envoy says of a stream, and shows of it |
 //! | [`deferred`] | who started work that is fetched later |
 //! | [`journal`] | what is noted of a call under way |
 //! | [`lane`] | a VM's journal and outbox in shared data |
@@ -25,8 +26,10 @@ mod journal;
 mod lane;
 mod leader;
 mod metrics;
+mod panics;
 mod root;
 mod shared;
+mod stream;
 mod sync;
 mod waiting;
 

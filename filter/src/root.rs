@@ -41,6 +41,8 @@ pub struct Root {
 pub struct Gateway {
     /// The plugin's configuration.
     pub config: GatewayConfig,
+    /// Key of the hash that stands for provider keys; empty where none is given.
+    pub key_secret: Vec<u8>,
     vm: u64,
     instance: String,
     ids: RefCell<CallIds>,
@@ -62,6 +64,7 @@ impl Gateway {
         let vm = RandomState::new().hash_one(host::now_ms()) | 1;
         Self {
             vm,
+            key_secret: std::env::var(KEY_SECRET).unwrap_or_default().into_bytes(),
             instance: leader::instance(vm),
             ids: RefCell::new(CallIds::new(vm)),
             book: RefCell::new(config.prices.clone().map(Rc::new)),
@@ -285,7 +288,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         let Some(gateway) = self.gateway.clone() else { return };
         let now_ms = host::now_ms();
-        crate::call::panic_if_asked("tick");
+        crate::panics::panic_if_asked("tick");
         gateway.refresh_book();
         gateway.budgets.refresh(&gateway.config, now_ms);
         gateway.waiting.wake(&gateway, self.context, now_ms);
@@ -365,6 +368,8 @@ impl Root {
     }
 }
 
+/// Envoy's environment, by `host_env_keys`: the plugin configuration would show it in `/config_dump`.
+const KEY_SECRET: &str = "TOLLGATE_KEY_SECRET";
 /// Root id of the service that only keeps shared data alive.
 const KEEPER: &[u8] = b"keeper";
 const TICK_MS: u32 = 250;

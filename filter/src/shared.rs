@@ -37,7 +37,7 @@ pub const COUNTERS_MAX: u64 = 4_096;
 
 /// A slot of the table of counters.
 pub fn counter(slot: u64) -> String {
-    format!("tg/1/c/{slot}")
+    ["tg/1/c/", Digits::of(slot, 1).as_str()].concat()
 }
 
 /// What is known of the way to the collector.

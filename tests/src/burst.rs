@@ -140,7 +140,7 @@ pub fn budget(api: &Api, name: &str, enough: impl Fn(&Value) -> bool) -> Result<
     let start = Instant::now();
     loop {
         let answer = api.get(&format!("/api/v1/budgets?budget={name}"))?;
-        let row = answer["rows"].get(0).cloned().with_context(|| format!("no budget `{name}`"))?;
+        let row = answer.pointer("/rows/0").cloned().with_context(|| format!("no budget `{name}`"))?;
         if enough(&row) {
             return Ok(row);
         }

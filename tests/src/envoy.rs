@@ -129,6 +129,8 @@ pub struct Start<'a> {
     pub admin_port: u16,
     /// Worker threads.
     pub workers: u32,
+    /// Secret under which provider keys are hashed; without one they are not.
+    pub key_secret: Option<&'a str>,
 }
 
 impl Envoy {
@@ -141,6 +143,9 @@ impl Envoy {
         let config = file("json");
         fs::write(&config, serde_json::to_vec_pretty(start.config)?)?;
         let mut command = Command::new(find()?);
+        if let Some(secret) = start.key_secret {
+            command.env("TOLLGATE_KEY_SECRET", secret);
+        }
         command
             .arg("--config-path")
             .arg(&config)

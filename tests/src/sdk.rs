@@ -1,4 +1,5 @@
-//! The providers' official Python SDKs, in a virtual environment below `target/`.
+//! Python packages that tests use, each set in a virtual environment below `target/`: the providers' official SDKs,
+//! and tools that check the collector from outside.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,22 +11,34 @@ use serde_json::Value;
 
 use crate::artifacts::{self, Workspace};
 
-/// The virtual environment with what `tests/sdk/requirements.txt` pins; made on first use.
+/// The Python of the virtual environment with what `tests/sdk/requirements.txt` pins; made on first use.
 ///
 /// # Errors
 /// Python, its `venv` module or PyPI is missing; the message says what to do.
 pub fn environment() -> Result<PathBuf> {
+    made("sdk-venv", "tests/sdk/requirements.txt")
+}
+
+/// The same with what `tests/tools/requirements.txt` pins.
+///
+/// # Errors
+/// As [`environment`].
+pub fn tools() -> Result<PathBuf> {
+    made("tools-venv", "tests/tools/requirements.txt")
+}
+
+fn made(name: &str, requirements: &str) -> Result<PathBuf> {
     let workspace = Workspace::find()?;
-    let home = workspace.target.join("sdk-venv");
+    let home = workspace.target.join(name);
     let python = home.join("bin/python");
-    let requirements = workspace.file("tests/sdk/requirements.txt");
+    let requirements = workspace.file(requirements);
     let wanted = fs::read(&requirements)?;
     let stamp = home.join("requirements.txt");
-    let _lock = artifacts::lock("sdk-venv")?;
+    let _lock = artifacts::lock(name)?;
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
-    eprintln!("installing the providers' SDKs from PyPI, to {}", home.display());
+    eprintln!("installing Python packages from PyPI, to {}", home.display());
     let _ = fs::remove_dir_all(&home);
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv"]).arg(&home);
@@ -33,19 +46,61 @@ pub fn environment() -> Result<PathBuf> {
     let mut pip = Command::new(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
         .arg(&requirements);
-    artifacts::run(&mut pip, "the SDKs come from PyPI: is it reached from here?")?;
+    artifacts::run(&mut pip, "the packages come from PyPI: is it reached from here?")?;
     fs::write(&stamp, wanted)?;
     Ok(python)
 }
 
-/// Runs `tests/sdk/SCRIPT` against the gateway; it prints one JSON line for each call it made.
+/// The Node SDKs that `tests/sdk/package.json` pins, and the scripts beside them, installed on first use; gives their
+/// directory.
+///
+/// # Errors
+/// Node, npm or its registry is missing; the message says what to do.
+fn node_environment() -> Result<PathBuf> {
+    let workspace = Workspace::find()?;
+    let home = workspace.target.join("sdk-node");
+    let from = workspace.file("tests/sdk");
+    let _lock = artifacts::lock("sdk-node")?;
+    fs::create_dir_all(&home)?;
+    let wanted = fs::read(from.join("package.json"))?;
+    let stamp = home.join("installed.json");
+    if !fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        eprintln!("installing the providers' Node SDKs with npm, to {}", home.display());
+        fs::write(home.join("package.json"), &wanted)?;
+        let mut npm = Command::new("npm");
+        npm.current_dir(&home).args([
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--loglevel=error",
+        ]);
+        artifacts::run(&mut npm, "Node 20 and npm are needed: `apt-get install nodejs npm`")?;
+        fs::write(&stamp, wanted)?;
+    }
+    fs::copy(from.join("refusals.mjs"), home.join("refusals.mjs"))?;
+    Ok(home)
+}
+
+/// Runs `tests/sdk/SCRIPT`, in Python or Node, against the gateway; it prints one JSON line for each call it made.
 ///
 /// # Errors
 /// The script fails; with what it said.
 pub fn run(script: &str, gateway: SocketAddr) -> Result<Vec<Value>> {
     let workspace = Workspace::find()?;
-    let output = Command::new(environment()?)
-        .arg(workspace.file("tests/sdk").join(script))
+    let mut command = match script.ends_with(".mjs") {
+        true => {
+            let mut node = Command::new("node");
+            node.arg(node_environment()?.join(script));
+            node
+        }
+        false => {
+            let mut python = Command::new(environment()?);
+            python.arg(workspace.file("tests/sdk").join(script));
+            python
+        }
+    };
+    let output = command
         .arg(format!("http://{gateway}"))
         .env_remove("HTTP_PROXY")
         .env_remove("http_proxy")

@@ -69,7 +69,7 @@ impl Product {
         let collector =
             Collector::start(&plan.tollgate, &plan.directory, plan.collector_port, &plan.collector_config)?;
         let access_log = plan.directory.join("access.log");
-        let envoy = gateway(plan, &workspace, &collector, "gateway")?;
+        let envoy = gateway(plan, workspace, &collector, "gateway")?;
         Ok(Self { envoy, collector, access_log })
     }
 }
@@ -106,6 +106,7 @@ fn gateway(plan: &Plan, workspace: &Workspace, collector: &Collector, name: &str
         listener_port: plan.gateway_port,
         admin_port: plan.admin_port,
         workers: plan.workers,
+        key_secret: Some(KEY_SECRET),
     })?;
     if plan.plugin.get("collector") != Some(&Value::Null) {
         // The first answer brings the prices; the second sync is sent with them in place.
@@ -224,7 +225,7 @@ impl Stack {
         plan.admin_port = ports::free()?;
         plan.plugin.insert("gateway".into(), json!(name));
         let workspace = Workspace::find()?;
-        self.with(|product| gateway(&plan, &workspace, &product.collector, name))
+        self.with(|product| gateway(&plan, workspace, &product.collector, name))
     }
 
     /// Where callers connect to.
@@ -313,6 +314,8 @@ impl Slot {
 /// Clusters of `envoy.yaml` that are providers.
 pub const PROVIDERS: [&str; 3] = ["openai", "anthropic", "gemini"];
 
+/// Secret under which tests' provider keys are hashed.
+pub const KEY_SECRET: &str = "Jefe";
 const SEED: u64 = 20_261_123;
 /// Tests do not wait a second for every record.
 const SYNC_INTERVAL_MS: u64 = 100;

@@ -22,6 +22,15 @@ async fn record(stack: &Stack, headers: &[(&str, &[u8])]) -> Value {
 }
 
 #[tokio::test]
+async fn a_provider_key_is_recorded_by_its_hash_alone() {
+    let stack = stack();
+    // RFC 4231, test case 2.
+    let record = record(&stack, &[("authorization", b"Bearer what do ya want for nothing?")]).await;
+    assert_eq!(record["key_id"], "5bdcc146bf60754e");
+    assert!(!record.to_string().contains("ya want"));
+}
+
+#[tokio::test]
 async fn every_header_is_recorded() {
     let stack = stack();
     let record = record(

@@ -97,8 +97,15 @@ async fn the_edge_stamps_who_it_verified_and_drops_what_the_caller_said() {
         },
     );
     let config = config.unwrap();
-    let start =
-        Start { config: &config, directory: &directory, name: "edge", listener_port, admin_port, workers: 1 };
+    let start = Start {
+        config: &config,
+        directory: &directory,
+        name: "edge",
+        listener_port,
+        admin_port,
+        workers: 1,
+        key_secret: None,
+    };
     let edge = Envoy::start(&start).unwrap();
     let token = fs::read_to_string(workspace.file("tests/data/edge/token.jwt")).unwrap();
     let body = json!({"model": "gpt-5-mini", "messages": []});
@@ -160,6 +167,7 @@ fn a_wrong_plugin_configuration_is_refused_with_every_mistake_named() {
         listener_port,
         admin_port,
         workers: 1,
+        key_secret: None,
     };
     let said = format!("{:#}", Envoy::start(&start).expect_err("a wrong configuration must not load"));
     for mistake in ["gateway", "cluster", "interval_ms", "colour"] {

@@ -2,6 +2,7 @@
 //!
 //! Each scenario is bounded in calls and time. It passes where nothing above the limit was spent, what the budget says
 //! is used is what records say and what was kept, and what is left can still be had.
+#![allow(clippy::indexing_slicing)] // of JSON: what is not there is null
 
 use std::net::SocketAddr;
 use std::sync::Arc;

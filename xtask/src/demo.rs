@@ -169,8 +169,10 @@ fn check_budget(
     refused: u64,
     differences: &mut Vec<String>,
 ) -> Result<()> {
-    let row = burst::budget(&product.collector.api(), SPENDTHRIFT, |row| row["in_flight"] == 0)?;
-    let amount = |field: &str| pico(row[field].as_str().unwrap_or_default());
+    let row =
+        burst::budget(&product.collector.api(), SPENDTHRIFT, |row| row.get("in_flight") == Some(&json!(0)))?;
+    let amount = |field: &str| pico(row.get(field).and_then(Value::as_str).unwrap_or_default());
+    let denied = row.get("denied").and_then(Value::as_u64).unwrap_or(0);
     let of_spendthrift =
         |line: &&Served| line.call.as_deref().is_some_and(|call| call.starts_with(SPENDTHRIFT));
     let spent: i128 = served.iter().filter(of_spendthrift).filter_map(|line| line.cost_pico).sum();
@@ -182,11 +184,8 @@ fn check_budget(
         differences
             .push(format!("budget `{SPENDTHRIFT}`: used is {used}, the providers' ledger has {spent}"));
     }
-    if refused == 0 || row["denied"] != refused {
-        differences.push(format!(
-            "budget `{SPENDTHRIFT}`: denied is {}, {refused} calls were refused",
-            row["denied"]
-        ));
+    if refused == 0 || denied != refused {
+        differences.push(format!("budget `{SPENDTHRIFT}`: denied is {denied}, {refused} calls were refused"));
     }
     Ok(())
 }

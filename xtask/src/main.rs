@@ -47,8 +47,11 @@ fn run(arguments: &[String]) -> Result<()> {
             test::test(options.value("--only"))
         }
         "bench" => {
-            let options = Options::parse(options, &[], &["--rounds", "--seconds"])?;
+            let options = Options::parse(options, &["--backtest"], &["--rounds", "--seconds", "--seed"])?;
             signals::stop_children()?;
+            if options.has("--backtest") {
+                return bench::backtest(options.number("--seed", 1)?);
+            }
             bench::bench(options.number("--rounds", 9)?, options.number("--seconds", 3)?)
         }
         "fuzz" => {
@@ -125,6 +128,8 @@ cargo xtask COMMAND
   test [--only STEP]   everything that proves the project
   bench [--rounds N] [--seconds S]
                        what Tollgate costs an Envoy: a table, and target/bench.json
+  bench --backtest [--seed N]
+                       how well anomalies are found: recall, precision and delay over generated weeks
   fuzz [--seconds N]   fuzzes every decoder, the request side and whole calls, each for N seconds
   chaos                bursts, kills, losses and outages against budgets: a table; fails where a limit does not hold
 ";

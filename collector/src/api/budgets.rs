@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use tollgate_core::budget::{Amount, Unit, define};
 use tollgate_core::money::Picodollars;
 
 use super::error::ApiError;
+use super::extract::{Segment, TextBody};
 use super::params::Params;
 use crate::access::Caller;
 use crate::app::{App, now_ms};
@@ -47,9 +48,9 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
 /// Without the right token, for a budget that is not one, for one that the configuration file has, and when the store fails.
 pub async fn put(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     caller: Caller,
-    body: String,
+    TextBody(body): TextBody,
 ) -> Result<Response, ApiError> {
     let value: Value = serde_json::from_str(&body)
         .map_err(|error| ApiError::parameter(format!("the body is not JSON: {error}")))?;
@@ -80,7 +81,7 @@ pub async fn put(
 /// Without the right token, for a budget that is not there or stands in the configuration file.
 pub async fn remove(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     caller: Caller,
 ) -> Result<Response, ApiError> {
     not_in_file(&app, &name)?;
@@ -109,9 +110,9 @@ struct TopUp {
 /// Without the right token, for an amount that is none, and for a budget that is not there.
 pub async fn top_up(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    Segment(name): Segment,
     caller: Caller,
-    body: String,
+    TextBody(body): TextBody,
 ) -> Result<Response, ApiError> {
     let asked: TopUp = serde_json::from_str(&body)
         .map_err(|error| ApiError::parameter(format!("the body is not {{\"amount\":\"5.00\"}}: {error}")))?;
@@ -136,7 +137,7 @@ pub async fn top_up(
 /// Without the right token, and when the store fails.
 pub async fn release(
     State(app): State<Arc<App>>,
-    Path(instance): Path<String>,
+    Segment(instance): Segment,
     caller: Caller,
 ) -> Result<Response, ApiError> {
     let counters = app.store.release(instance.clone(), caller.name.clone(), now_ms()).await?;

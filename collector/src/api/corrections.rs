@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::error::ApiError;
+use super::extract::Segment;
 use super::params::Params;
 use super::period::Period;
 use crate::access::Caller;
@@ -53,7 +54,7 @@ pub async fn months(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
 /// Without the right token, for a month that is not one or not over, and when the store fails.
 pub async fn close(
     State(app): State<Arc<App>>,
-    Path(month): Path<String>,
+    Segment(month): Segment,
     caller: Caller,
 ) -> Result<Response, ApiError> {
     let parsed: Month =

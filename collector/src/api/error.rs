@@ -59,6 +59,11 @@ impl ApiError {
         Self::new(StatusCode::CONFLICT, "conflict", message)
     }
 
+    /// A receiver did not take what was sent.
+    pub fn not_delivered(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, "not_delivered", message)
+    }
+
     /// The collector cannot do it now; the same request may pass later.
     pub fn unavailable(message: impl Into<String>) -> Self {
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message);

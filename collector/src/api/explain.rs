@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use tollgate_core::price::{PriceBook, day};
 use tollgate_core::record::{Charge, PriceBasis, UsageRecord};
 
 use super::error::ApiError;
+use super::extract::Segment;
 use crate::app::App;
 use crate::store::Adjustment;
 
@@ -19,7 +20,7 @@ use crate::store::Adjustment;
 ///
 /// # Errors
 /// When there is no such record, and when the store fails.
-pub async fn explain(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub async fn explain(State(app): State<Arc<App>>, Segment(id): Segment) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("there is no record with this id");
     let id: crate::store::RecordId = id.parse().map_err(|_| missing())?;
     let record = app.store.record(id).await?.ok_or_else(missing)?;

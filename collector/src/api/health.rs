@@ -45,12 +45,16 @@ pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
     if let Ok(accounts) = app.store.booked_accounts().await {
         app.metrics.set_accounts(&accounts);
     }
+    if let Ok(outbox) = app.store.outbox().await {
+        app.metrics.set_outbox(outbox);
+    }
+    let gen_ai = app.config().metrics.gen_ai;
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let open = accept.is_some_and(|accept| accept.contains("application/openmetrics-text"));
     if open {
-        ([(CONTENT_TYPE, OPEN_METRICS)], app.metrics.open_metrics()).into_response()
+        ([(CONTENT_TYPE, OPEN_METRICS)], app.metrics.open_metrics(gen_ai)).into_response()
     } else {
-        ([(CONTENT_TYPE, PROMETHEUS)], app.metrics.prometheus()).into_response()
+        ([(CONTENT_TYPE, PROMETHEUS)], app.metrics.prometheus(gen_ai)).into_response()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use tollgate_core::record::{Charge, CostStatus, Note, Outcome, PriceBasis, Promp
 use tollgate_core::usage::{Share, Usage};
 
 use super::error::ApiError;
+use super::extract::Segment;
 use super::params::{Params, listed};
 use super::period::Period;
 use crate::app::App;
@@ -31,7 +32,7 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Result<Respons
 ///
 /// # Errors
 /// When there is none with this id, and when the store fails.
-pub async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub async fn one(State(app): State<Arc<App>>, Segment(id): Segment) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("there is no record with this id");
     let id = id.parse().map_err(|_| missing())?;
     let record = app.store.record(id).await?.ok_or_else(missing)?;

@@ -2,6 +2,7 @@
 
 mod rows;
 
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,14 +24,17 @@ use crate::metrics::{Metrics, SyncResult};
 /// Stores what a gateway sends, and answers after the commit.
 pub async fn sync(State(app): State<Arc<App>>, request: Request) -> Response {
     let (result, response) = match answer(&app, request).await {
-        Ok(answer) => (SyncResult::Ok, Json(answer).into_response()),
+        Ok((result, answer)) => (result, Json(answer).into_response()),
         Err((result, error)) => (result, error.into_response()),
     };
     app.metrics.count_sync(result);
     response
 }
 
-async fn answer(app: &Arc<App>, request: Request) -> Result<SyncAnswer, (SyncResult, ApiError)> {
+async fn answer(
+    app: &Arc<App>,
+    request: Request,
+) -> Result<(SyncResult, SyncAnswer), (SyncResult, ApiError)> {
     if app.access.caller(request.headers(), Role::Ingest).is_none() {
         return Err((SyncResult::Unauthorized, ApiError::unauthorized()));
     }
@@ -59,7 +63,7 @@ async fn answer(app: &Arc<App>, request: Request) -> Result<SyncAnswer, (SyncRes
     store(app, accepted).await.map_err(|error| (SyncResult::Failed, error))
 }
 
-async fn store(app: &App, mut accepted: Accepted) -> Result<SyncAnswer, ApiError> {
+async fn store(app: &App, mut accepted: Accepted) -> Result<(SyncResult, SyncAnswer), ApiError> {
     let sender = accepted.batch.sender.clone();
     let models = accepted.models.clone();
     let policy_version = accepted.policy_version.clone();
@@ -92,7 +96,8 @@ async fn store(app: &App, mut accepted: Accepted) -> Result<SyncAnswer, ApiError
         }
     };
     let policy = app.budgets.policy(held.unpriced, now);
-    Ok(SyncAnswer {
+    let result = if kept.out_of_order { SyncResult::OutOfOrder } else { SyncResult::Ok };
+    let answer = SyncAnswer {
         protocol: PROTOCOL,
         now_ms: now,
         ack: sender.sequence,
@@ -103,7 +108,8 @@ async fn store(app: &App, mut accepted: Accepted) -> Result<SyncAnswer, ApiError
         unpriced: held.unpriced,
         policy: (policy_version.as_ref() != Some(&policy.version)).then_some(policy),
         grants,
-    })
+    };
+    Ok((result, answer))
 }
 
 /// What became of the records of a request.
@@ -111,6 +117,7 @@ async fn store(app: &App, mut accepted: Accepted) -> Result<SyncAnswer, ApiError
 pub(super) struct Kept {
     pub(super) stored: u64,
     pub(super) duplicates: u64,
+    pub(super) out_of_order: bool,
     pub(super) rejected: Vec<RejectedRecord>,
 }
 
@@ -125,6 +132,13 @@ pub(super) async fn keep(app: &App, mut accepted: Accepted) -> Result<Kept, ApiE
     app.metrics.records_stored.inc_by(stored.stored);
     app.metrics.records_duplicate.inc_by(stored.duplicates);
     app.metrics.commit_seconds.observe(stored.took.as_secs_f64());
+    if app.config().metrics.gen_ai {
+        let not_new: HashSet<usize> = stored.known.iter().chain(&stored.too_late).copied().collect();
+        let observations = std::mem::take(&mut accepted.observations).into_iter().enumerate();
+        for (_, observation) in observations.filter(|(place, _)| !not_new.contains(place)) {
+            observation.into_iter().for_each(|one| app.metrics.gen_ai.observe(one));
+        }
+    }
     let too_late = stored.too_late.iter().map(|place| RejectedRecord {
         index: accepted.index_of(*place),
         reason: "older than records are kept, so it may have been counted already".into(),
@@ -135,7 +149,12 @@ pub(super) async fn keep(app: &App, mut accepted: Accepted) -> Result<Kept, ApiE
     }
     rejected.extend(accepted.rejected.into_iter().map(|(record, _)| record));
     rejected.sort_by_key(|record| record.index);
-    Ok(Kept { stored: stored.stored, duplicates: stored.duplicates, rejected })
+    Ok(Kept {
+        stored: stored.stored,
+        duplicates: stored.duplicates,
+        out_of_order: stored.out_of_order,
+        rejected,
+    })
 }
 
 fn count_accepted(metrics: &Metrics, accepted: &Accepted) {

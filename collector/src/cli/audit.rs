@@ -61,7 +61,7 @@ impl AuditArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::List(list) => list.run(),
-            Command::Export(export) => each_row(&export.ask, |row| output::print(row)),
+            Command::Export(export) => each_row(&export.ask, output::print),
             Command::Verify(verify) => verify.run(),
         }
     }

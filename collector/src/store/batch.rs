@@ -8,6 +8,7 @@ use super::StoreError;
 use super::dims::Dims;
 use super::id::RecordId;
 use super::sums::Sums;
+use crate::anomalies::series::Minute;
 
 /// What one sync request brings.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +46,7 @@ pub(super) struct RecordRow {
     pub(super) cost_status: u8,
     pub(super) body: String,
     pub(super) sums: Sums,
+    pub(super) minute: Minute,
 }
 
 impl Batch {
@@ -67,6 +69,7 @@ impl Batch {
             cost_status: cost_status_code(record.cost_status),
             body: serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?,
             sums: Sums::of(record),
+            minute: Minute::of(record),
         });
         Ok(())
     }

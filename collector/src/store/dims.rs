@@ -265,4 +265,4 @@ impl Filters {
 }
 
 /// Stands for what has no row of its own.
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";

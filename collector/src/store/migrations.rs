@@ -59,6 +59,8 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (2, include_str!("migrations/0002_adjustments.sql")),
     (3, include_str!("migrations/0003_audit.sql")),
     (4, include_str!("migrations/0004_record_accounts.sql")),
+    (5, include_str!("migrations/0005_alerts.sql")),
+    (6, include_str!("migrations/0006_anomalies.sql")),
     (10, include_str!("migrations/0010_budgets.sql")),
 ];
 

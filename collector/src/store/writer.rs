@@ -18,7 +18,8 @@ use super::accounts::{self, Booking};
 use super::adjust;
 use super::batch::{Batch, RecordRow, Sender};
 use super::bound::HourRows;
-use super::dims::Dims;
+use super::dims::{Dimension, Dims, OTHER};
+use super::minutes::{self, Minutes};
 use super::months;
 use super::retention;
 use super::sums::Sums;
@@ -32,6 +33,10 @@ pub struct Stored {
     pub duplicates: u64,
     /// Records that are too old to be taken, by their place in the batch.
     pub too_late: Vec<usize>,
+    /// Whether the same instance had sent a later request before: its totals are old, and not taken.
+    pub out_of_order: bool,
+    /// Records that were there before, likewise.
+    pub known: Vec<usize>,
     /// How long the transaction took that carried the batch.
     pub took: Duration,
 }
@@ -180,10 +185,12 @@ impl Writer {
             hour_rows: &mut self.hour_rows,
             rollups: Rollups::default(),
             booking: Booking::default(),
+            minutes: Minutes::default(),
         };
         let stored = batches.iter().map(|batch| work.take(batch)).collect::<Result<_, _>>()?;
         work.rollups.write(&transaction)?;
         work.booking.write(&transaction)?;
+        work.minutes.write(&transaction)?;
         transaction.commit()?;
         Ok(stored)
     }
@@ -225,6 +232,7 @@ struct Work<'w> {
     hour_rows: &'w mut HourRows,
     rollups: Rollups,
     booking: Booking,
+    minutes: Minutes,
 }
 
 impl Work<'_> {
@@ -237,9 +245,10 @@ impl Work<'_> {
                 stored.stored = stored.stored.saturating_add(1);
             } else {
                 stored.duplicates = stored.duplicates.saturating_add(1);
+                stored.known.push(at);
             }
         }
-        note_sender(self.transaction, &batch.sender)?;
+        stored.out_of_order = !note_sender(self.transaction, &batch.sender)?;
         let count = |records: usize| u64::try_from(records).unwrap_or(u64::MAX);
         let mut received = count(batch.rows.len());
         for (reason, records) in &batch.rejected {
@@ -258,7 +267,7 @@ impl Work<'_> {
         let hour = row.time_ms.div_euclid(MS_PER_HOUR);
         let is_late = hour < self.end_hour;
         let hour = if is_late { adjust::open_hour(self.end_hour, now_ms) } else { hour };
-        let (dims, is_other) = self.dims_in(hour, &row.dims)?;
+        let (dims, is_other) = self.dims_in(hour, &row.dims, row.time_ms)?;
         if !insert(self.transaction, row, dims)? {
             return Ok(false);
         }
@@ -267,15 +276,21 @@ impl Work<'_> {
         }
         self.booking.add(accounts::UNDER_OTHER, u64::from(is_other));
         self.rollups.add(hour, row, dims)?;
+        let agent = if is_other { OTHER } else { row.dims.value(Dimension::Agent).unwrap_or_default() };
+        self.minutes.add(row.time_ms, now_ms, agent, &row.minute);
         Ok(true)
     }
 
     /// The id under which this hour counts these dimensions: their own while there is room for rows, else that of
     /// `other`, which is said.
-    fn dims_in(&mut self, hour: i64, dims: &Dims) -> Result<(i64, bool), StoreError> {
+    fn dims_in(&mut self, hour: i64, dims: &Dims, first_ms: i64) -> Result<(i64, bool), StoreError> {
         // Names that nobody had before are not even interned beyond the bound.
         let known = self.dims.get(dims).copied();
         if self.hour_rows.admit(self.transaction, hour, known, self.most)? {
+            if known.is_none() {
+                let first_ms = hour.saturating_mul(MS_PER_HOUR).max(first_ms);
+                minutes::note_first_call(self.transaction, dims, first_ms)?;
+            }
             let id = intern(self.transaction, self.dims, dims)?;
             self.hour_rows.note(hour, id);
             return Ok((id, false));
@@ -361,10 +376,10 @@ fn insert(transaction: &Transaction<'_>, row: &RecordRow, dims: i64) -> Result<b
     Ok(changed == 1)
 }
 
-/// Keeps when this instance was last seen, and its newest drop totals: an older request changes nothing.
-fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<(), StoreError> {
+/// Keeps when this instance was last seen, and its newest drop totals: an older request changes nothing, which is said.
+fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<bool, StoreError> {
     if sender.gateway.is_empty() {
-        return Ok(()); // an import
+        return Ok(true); // an import
     }
     let newest = transaction
         .prepare_cached(
@@ -382,7 +397,7 @@ fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<(), Sto
             clamped(sender.received_ms),
         ])?;
     if newest == 0 {
-        return Ok(());
+        return Ok(false);
     }
     let mut statement = transaction.prepare_cached(
         "INSERT INTO gateway_drops (gateway, instance, reason, dropped) VALUES (?1, ?2, ?3, ?4)
@@ -391,7 +406,7 @@ fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<(), Sto
     for (reason, dropped) in &sender.dropped {
         statement.execute(params![sender.gateway, sender.instance, reason, clamped(*dropped)])?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Into SQLite's integers; these counters do not reach the end of them.

@@ -187,9 +187,16 @@ impl Counter {
     /// As bytes: fixed numbers, then the key.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(FIXED_BYTES + self.key.len());
-        bytes.push(LAYOUT);
-        for number in [
+        let mut bytes = vec![0; FIXED_BYTES];
+        bytes.reserve_exact(self.key.len());
+        self.write_numbers(&mut bytes);
+        bytes.extend_from_slice(&self.key);
+        bytes
+    }
+
+    /// Writes its numbers over those of a counter with the same key.
+    pub fn write_numbers(&self, bytes: &mut [u8]) {
+        let amounts = [
             self.granted,
             self.returned,
             self.used,
@@ -199,55 +206,58 @@ impl Counter {
             self.elsewhere_held,
             self.limit,
             self.exhausted_from,
-        ] {
-            bytes.extend_from_slice(&number.0.to_le_bytes());
-        }
-        for number in [
+        ];
+        let numbers = [
             self.span.start_ms,
             self.span.end_ms,
             self.version,
             self.acknowledged,
             u64::from(self.in_flight),
             self.denied,
-        ] {
-            bytes.extend_from_slice(&number.to_le_bytes());
+        ];
+        let Some((layout, rest)) = bytes.split_first_mut() else { return };
+        *layout = LAYOUT;
+        let (wide, rest) = rest.split_at_mut_checked(AMOUNTS * 16).unwrap_or_default();
+        for (place, amount) in wide.chunks_exact_mut(16).zip(amounts) {
+            place.copy_from_slice(&amount.0.to_le_bytes());
         }
-        bytes.extend_from_slice(&self.key);
-        bytes
+        for (place, number) in rest.chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
     }
 
     /// The counter in these bytes; `None` where another layout wrote them.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (layout, mut rest) = bytes.split_first()?;
+        let key = Self::key_of(bytes)?.to_vec();
+        Some(Self { key, ..Self::numbers(bytes)? })
+    }
+
+    /// The key of the counter in these bytes.
+    #[must_use]
+    pub fn key_of(bytes: &[u8]) -> Option<&[u8]> {
+        (*bytes.first()? == LAYOUT).then(|| bytes.get(FIXED_BYTES..)).flatten()
+    }
+
+    /// The counter in these bytes, without its key.
+    #[must_use]
+    pub fn numbers(bytes: &[u8]) -> Option<Self> {
+        let (layout, rest) = bytes.get(..FIXED_BYTES)?.split_first()?;
         if *layout != LAYOUT {
             return None;
         }
-        let mut amount = || {
-            let (number, after) = rest.split_first_chunk::<16>()?;
-            rest = after;
-            Some(Amount(i128::from_le_bytes(*number)))
-        };
-        let [granted, returned, used, held, kept, elsewhere, elsewhere_held, limit, exhausted_from] = [
-            amount()?,
-            amount()?,
-            amount()?,
-            amount()?,
-            amount()?,
-            amount()?,
-            amount()?,
-            amount()?,
-            amount()?,
-        ];
-        let mut number = || {
-            let (number, after) = rest.split_first_chunk::<8>()?;
-            rest = after;
-            Some(u64::from_le_bytes(*number))
-        };
+        let (wide, rest) = rest.split_at_checked(AMOUNTS * 16)?;
+        let mut wide =
+            wide.chunks_exact(16).map(|bytes| Amount(bytes.try_into().map_or(0, i128::from_le_bytes)));
+        let mut amount = || wide.next().unwrap_or_default();
+        let [granted, returned, used, held, kept, elsewhere, elsewhere_held, limit, exhausted_from] =
+            [amount(), amount(), amount(), amount(), amount(), amount(), amount(), amount(), amount()];
+        let mut narrow = rest.chunks_exact(8).map(|bytes| bytes.try_into().map_or(0, u64::from_le_bytes));
+        let mut number = || narrow.next().unwrap_or_default();
         let [start_ms, end_ms, version, acknowledged, in_flight, denied] =
-            [number()?, number()?, number()?, number()?, number()?, number()?];
+            [number(), number(), number(), number(), number(), number()];
         Some(Self {
-            key: rest.to_vec(),
+            key: Vec::new(),
             span: Span { start_ms, end_ms },
             granted,
             returned,
@@ -268,7 +278,8 @@ impl Counter {
 
 /// Version of the bytes.
 const LAYOUT: u8 = 1;
-const FIXED_BYTES: usize = 1 + 9 * 16 + 6 * 8;
+const AMOUNTS: usize = 9;
+const FIXED_BYTES: usize = 1 + AMOUNTS * 16 + 6 * 8;
 /// So long after its end a window's counter waits for calls to end, and for a collector to hear of it.
 const LATE_MS: u64 = 3 * 86_400_000;
 

@@ -122,7 +122,7 @@ impl World {
             limit_max: Amount(LIMIT),
             released: false,
             spent: Amount::ZERO,
-            split: split.then(|| [None, None]),
+            split: split.then_some([None, None]),
         }
     }
 

@@ -21,7 +21,7 @@ pub struct RequestBounds {
 
 #[derive(Debug, Default)]
 struct Reading {
-    /// Output limits by their place in [`OUTPUT_LIMITS`]. The largest holds: which one counts is the provider's choice.
+    /// The largest output limit: which of several counts is the provider's choice.
     output_limit: Option<u64>,
     choices: Option<u64>,
     images: u64,

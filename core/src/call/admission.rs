@@ -68,7 +68,7 @@ impl Call {
             attribution: &self.attribution,
             provider: &self.target.provider,
             model: self.request_model(),
-            key_id: None,
+            key_id: self.key_id.as_deref(),
         }
     }
 
@@ -149,10 +149,19 @@ impl Call {
         }
         let dollars = Amount(worst.unwrap_or_default().as_pico());
         let tokens = Amount(i128::from(bound.input_tokens) + i128::from(bound.output_tokens));
-        let expected = self.expected(admitting, book, &facts);
-        let more = Bound { output_tokens: bound.output_tokens.saturating_add(1), ..bound.clone() };
-        let per_token =
-            Amount(book.worst(&facts, &more).unwrap_or_default().as_pico()).minus(dollars).or_nothing();
+        let any = |test: fn(&Budget) -> bool| touched.iter().any(|one| test(one.budget));
+        let expected = match any(|budget| budget.hold == HoldRule::Expected) {
+            true => self.expected(admitting, book, &facts),
+            false => None,
+        };
+        let per_token = match any(|budget| budget.end_streams) {
+            true => {
+                let more = Bound { output_tokens: bound.output_tokens.saturating_add(1), ..bound.clone() };
+                let more = book.worst(&facts, &more).unwrap_or_default();
+                Amount(more.as_pico()).minus(dollars).or_nothing()
+            }
+            false => Amount::ZERO,
+        };
         let hold = |touched: Touched<'p>| {
             let worst = match touched.budget.unit {
                 Unit::Dollars => dollars,

@@ -1,4 +1,4 @@
-//! The four Envoys of the benchmark, each from `envoy/envoy.yaml`.
+//! The Envoys of the benchmark, each from `envoy/envoy.yaml`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,15 +19,37 @@ pub struct Variant {
     /// Its name in the tables.
     pub name: &'static str,
     module: Option<fn() -> Result<PathBuf>>,
+    /// Three budgets are for every call.
+    budgets: bool,
 }
 
 /// What is compared; the first is what the others are measured against.
-pub const VARIANTS: [Variant; 4] = [
-    Variant { name: "bare", module: None },
-    Variant { name: "noop", module: Some(|| artifacts::build_bench_filter("noop")) },
-    Variant { name: "readonly", module: Some(|| artifacts::build_bench_filter("readonly")) },
-    Variant { name: "tollgate", module: Some(artifacts::build_filter) },
+pub const VARIANTS: [Variant; 5] = [
+    Variant { name: "bare", module: None, budgets: false },
+    Variant { name: "noop", module: Some(|| artifacts::build_bench_filter("noop")), budgets: false },
+    Variant { name: "readonly", module: Some(|| artifacts::build_bench_filter("readonly")), budgets: false },
+    Variant { name: "tollgate", module: Some(artifacts::build_filter), budgets: false },
+    Variant { name: "budgets", module: Some(artifacts::build_filter), budgets: true },
 ];
+
+/// Budgets that every call of the load is for, and never passes.
+const BUDGETS: &str = "
+[[budgets]]
+name = 'dollars'
+limit_usd = '1000000000'
+window = 'month'
+[[budgets]]
+name = 'tokens'
+scope = { agent = 'bench' }
+limit_tokens = 1000000000000000
+window = 'day'
+[[budgets]]
+name = 'calls'
+scope = { team = 'bench' }
+each = 'agent'
+limit_calls = 1000000000000
+window = 'hour'
+";
 
 /// Upstream, collector, and one Envoy for each of [`VARIANTS`]. They stop when this is dropped.
 pub struct Bench {
@@ -37,6 +59,8 @@ pub struct Bench {
     pub directory: PathBuf,
     upstream: FastUpstream,
     collector: Collector,
+    /// With [`BUDGETS`].
+    budgets: Collector,
 }
 
 impl Bench {
@@ -47,8 +71,11 @@ impl Bench {
         let _ = fs::remove_dir_all(&directory);
         fs::create_dir_all(&directory)?;
         let collector = Collector::start(&artifacts::build_collector()?, &directory, ports::free()?, "")?;
+        let below = directory.join("budgets");
+        fs::create_dir_all(&below)?;
+        let budgets = Collector::start(&artifacts::build_collector()?, &below, ports::free()?, BUDGETS)?;
         let upstream = FastUpstream::start(json_answer().into_bytes(), &sse_answer())?;
-        let mut bench = Self { envoys: Vec::new(), directory, upstream, collector };
+        let mut bench = Self { envoys: Vec::new(), directory, upstream, collector, budgets };
         for variant in &VARIANTS {
             let envoy = bench.envoy(variant)?;
             bench.envoys.push(envoy);
@@ -60,8 +87,9 @@ impl Bench {
     pub fn envoy(&self, variant: &Variant) -> Result<Envoy> {
         let workspace = Workspace::find()?;
         let (listener_port, admin_port) = (ports::free()?, ports::free()?);
-        let secret = self.directory.join("collector-token.json");
-        let token = BTreeMap::from([("/etc/envoy/ingest.token".to_owned(), self.collector.token_file())]);
+        let collector = if variant.budgets { &self.budgets } else { &self.collector };
+        let secret = self.directory.join(format!("{}-token.json", variant.name));
+        let token = BTreeMap::from([("/etc/envoy/ingest.token".to_owned(), collector.token_file())]);
         let secret_file = render::with_files(&workspace.file("envoy/collector-token.yaml"), &token)?;
         fs::write(&secret, secret_file.to_string())?;
         let module = variant.module.map(|build| build()).transpose()?;
@@ -74,7 +102,7 @@ impl Bench {
                 access_log: Some(PathBuf::from("/dev/null")),
                 clusters: BTreeMap::from([
                     ("openai".to_owned(), self.upstream.address()),
-                    ("tollgate-collector".to_owned(), self.collector.address()),
+                    ("tollgate-collector".to_owned(), collector.address()),
                 ]),
                 files: BTreeMap::from([("/etc/envoy/collector-token.yaml".to_owned(), secret)]),
                 plugin: Map::new(),
@@ -91,9 +119,10 @@ impl Bench {
             listener_port,
             admin_port,
             workers: 1,
+            key_secret: None,
         })?;
         pin(envoy.process().id(), ENVOYS);
-        if variant.name == "tollgate" {
+        if matches!(variant.name, "tollgate" | "budgets") {
             envoy.wait_for_syncs(2)?;
         }
         Ok(envoy)

@@ -1,0 +1,415 @@
+//! Conditions: from what is observed to what is decided. Pure: the same observations give the same decisions.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tollgate_core::money::Picodollars;
+
+use super::Alert;
+use super::window::Window;
+use crate::anomalies::{Episode, Kind};
+use crate::config::{Rule, Short, Threshold, When};
+use crate::store::Dimension;
+
+/// What is used of a budget's counter in its window.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct BudgetStatus {
+    /// The budget.
+    pub name: String,
+    /// Which of its counters, where it has one for each value; empty for the only one.
+    pub counter: String,
+    /// The window, by a name that does not repeat.
+    pub window_id: String,
+    /// Its start, Unix milliseconds UTC.
+    pub window_start_ms: u64,
+    /// Its end, exclusive; the largest number for none.
+    pub window_end_ms: u64,
+    /// The limit, in pico-dollars or units.
+    pub limit_pico: i128,
+    /// What is used of it.
+    pub used_pico: i128,
+    /// Whether both are money; else they are counts.
+    pub is_money: bool,
+    /// The budget's own thresholds in percent, for rules that have none.
+    pub thresholds: Vec<u16>,
+}
+
+/// What a rule counted in one scope and window.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Observed {
+    /// The scope, such as `team=support`, or `all`.
+    pub scope: String,
+    /// Cost in the window so far, or number of calls: see `value_of`.
+    pub cost: Picodollars,
+    /// Calls of the kind that the rule counts.
+    pub calls: u64,
+    /// The same over the window before.
+    pub previous_cost: Picodollars,
+    /// The same over the window before.
+    pub previous_calls: u64,
+    /// Query of the summary that shows it.
+    pub link: String,
+}
+
+/// A gateway, and when it last reported.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct GatewaySeen {
+    /// Its name.
+    pub gateway: String,
+    /// When any of its runs reported last, Unix milliseconds UTC.
+    pub last_seen_ms: u64,
+}
+
+/// What a budget rule decides.
+#[must_use]
+pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
+    let own = status.thresholds.iter().map(|percent| Threshold::Percent(u32::from(*percent)));
+    let thresholds: Vec<Threshold> =
+        if rule.thresholds.is_empty() { own.collect() } else { rule.thresholds.clone() };
+    let scope = match status.counter.as_str() {
+        "" => format!("budget={}", status.name),
+        counter => format!("budget={} {counter}", status.name),
+    };
+    let (used, limit) = (status.used_pico, status.limit_pico);
+    let shown = |amount: i128| amount_of(amount, status.is_money);
+    let base = |threshold: String, title: String| Alert {
+        rule: rule.name.clone(),
+        scope: scope.clone(),
+        window: status.window_id.clone(),
+        threshold,
+        severity: rule.severity.name().into(),
+        title,
+        facts: vec![
+            ("Budget".into(), status.name.clone()),
+            ("Used".into(), shown(used)),
+            ("Limit".into(), shown(limit)),
+            ("Window since".into(), time(status.window_start_ms, &rule.zone)),
+        ],
+        since_ms: status.window_start_ms,
+        link: format!("/api/v1/budgets?budget={}", status.name),
+        ..Alert::default()
+    };
+    let mut alerts = Vec::new();
+    for threshold in &thresholds {
+        let is_passed = match threshold {
+            Threshold::Percent(percent) => {
+                limit > 0 && used.saturating_mul(100) >= limit.saturating_mul(i128::from(*percent))
+            }
+            Threshold::Dollars(dollars) => status.is_money && used >= dollars.as_pico(),
+            Threshold::Calls(_) => false,
+        };
+        if is_passed {
+            let title = format!("{scope} has used {} of {} ({threshold} passed)", shown(used), shown(limit));
+            let is_whole =
+                matches!(threshold, Threshold::Percent(percent) if *percent >= 100) || used >= limit;
+            alerts.push(
+                Alert {
+                    passed_budget: is_whole.then(|| status.name.clone()),
+                    ..base(threshold.to_string(), title)
+                }
+                .with_id(),
+            );
+        }
+    }
+    let window = (status.window_start_ms, status.window_end_ms);
+    if rule.forecast
+        && used < limit
+        && let Some(at) = reached(used, limit, window, now_ms)
+    {
+        let at = time(at, &rule.zone);
+        let title = format!("{scope} will pass its limit of {} on {at} at this rate", shown(limit));
+        let mut alert = base("forecast".into(), title);
+        alert.facts.push(("Will pass".into(), at));
+        alerts.push(alert.with_id());
+    }
+    alerts
+}
+
+/// What a rule on spend or on a number of calls decides in one scope.
+#[must_use]
+pub fn counted(rule: &Rule, window: &Window, observed: &Observed, now_ms: u64) -> Vec<Alert> {
+    let is_money = rule.when == When::Spend;
+    let (value, previous) = if is_money {
+        (observed.cost.as_pico(), observed.previous_cost.as_pico())
+    } else {
+        (i128::from(observed.calls), i128::from(observed.previous_calls))
+    };
+    let what = match rule.when {
+        When::Denied => " refused calls",
+        When::Unpriced => " calls without a price",
+        When::UnknownAgent => " calls of unknown agents",
+        _ => "",
+    };
+    let shown = |amount: i128| format!("{}{what}", amount_of(amount, is_money));
+    let base = |threshold: String, title: String| Alert {
+        rule: rule.name.clone(),
+        scope: observed.scope.clone(),
+        window: window.id.clone(),
+        threshold,
+        severity: rule.severity.name().into(),
+        title,
+        facts: vec![
+            ("Now".into(), shown(value)),
+            ("Window before".into(), shown(previous)),
+            ("Since".into(), time(window.start_ms, &rule.zone)),
+        ],
+        since_ms: window.start_ms,
+        link: observed.link.clone(),
+        ..Alert::default()
+    };
+    let mut alerts = Vec::new();
+    for threshold in &rule.thresholds {
+        let limit = limit_of(threshold);
+        if value >= limit {
+            let title = format!("{}: {} in {} ({threshold} passed)", observed.scope, shown(value), window.id);
+            alerts.push(base(threshold.to_string(), title).with_id());
+        }
+    }
+    let highest = rule.thresholds.last().map(limit_of);
+    if rule.forecast
+        && let Some(limit) = highest.filter(|limit| value < *limit)
+        && let Some(at) = reached(value, limit, (window.start_ms, window.end_ms), now_ms)
+    {
+        let at = time(at, &rule.zone);
+        let title = format!("{} will pass {} on {at} at this rate", observed.scope, shown(limit));
+        alerts.push(base("forecast".into(), title).with_id());
+    }
+    alerts
+}
+
+/// Whether a rule may have something to tell about these: only then what they are compared with is needed.
+#[must_use]
+pub fn is_near(rule: &Rule, cost: Picodollars, calls: u64) -> bool {
+    let value = if rule.when == When::Spend { cost.as_pico() } else { i128::from(calls) };
+    rule.forecast || rule.thresholds.iter().any(|threshold| value >= limit_of(threshold))
+}
+
+/// What a rule on silent gateways decides. A gateway that comes back and falls silent again is told anew; while this
+/// collector was not there, which it is since `started_ms`, nobody could report.
+#[must_use]
+pub fn silent(rule: &Rule, gateway: &GatewaySeen, started_ms: u64, now_ms: u64) -> Option<Alert> {
+    let silent_ms = now_ms.saturating_sub(gateway.last_seen_ms);
+    let heard_ms = now_ms.saturating_sub(started_ms);
+    let limit_ms = rule.silent_minutes.saturating_mul(60_000);
+    // What was silent for long when this collector began to look is gone, not silent.
+    let is_silent = silent_ms.min(heard_ms) >= limit_ms && silent_ms < limit_ms.saturating_add(GONE_MS);
+    is_silent.then(|| {
+        let since = time(gateway.last_seen_ms, &rule.zone);
+        Alert {
+            rule: rule.name.clone(),
+            scope: format!("gateway={}", gateway.gateway),
+            window: format!("silent since {}", gateway.last_seen_ms),
+            threshold: format!("{} minutes", rule.silent_minutes),
+            severity: rule.severity.name().into(),
+            title: format!("gateway {} has not reported since {since}", gateway.gateway),
+            facts: vec![("Last report".into(), since)],
+            since_ms: gateway.last_seen_ms,
+            link: format!("/api/v1/summary?by=gateway&gateway={}", gateway.gateway),
+            ..Alert::default()
+        }
+        .with_id()
+    })
+}
+
+/// What a rule on anomalies decides about an episode that lasts. Of a scope only the agent is known.
+#[must_use]
+pub fn anomaly(rule: &Rule, episode: &Episode) -> Option<Alert> {
+    let is_wanted =
+        rule.scope.iter().all(|(dimension, value)| *dimension == Dimension::Agent && *value == episode.agent);
+    if !is_wanted {
+        return None;
+    }
+    let finding = &episode.finding;
+    let kind = finding.kind.name();
+    let drivers: Vec<String> = episode
+        .drivers
+        .iter()
+        .map(|driver| format!("{} {} explains {}%", driver.dimension, driver.value, driver.percent))
+        .collect();
+    let title = match finding.kind {
+        Kind::NewAgent => format!("agent {} is new, with model {}", episode.agent, finding.detail),
+        Kind::NewModel => {
+            format!("agent {} calls model {} for the first time", episode.agent, finding.detail)
+        }
+        _ => format!(
+            "agent {}: {kind} {} in {} minutes, usually {}",
+            episode.agent,
+            rounded(finding.value),
+            finding.window_minutes,
+            rounded(finding.expected)
+        ),
+    };
+    let mut facts = vec![
+        ("Agent".into(), episode.agent.clone()),
+        ("Now".into(), rounded(finding.value)),
+        ("Usually".into(), rounded(finding.expected)),
+        ("Since".into(), time(episode.start_ms, &rule.zone)),
+    ];
+    if !drivers.is_empty() {
+        facts.push(("Because".into(), drivers.join("; ")));
+    }
+    Some(
+        Alert {
+            rule: rule.name.clone(),
+            scope: format!("agent={}", episode.agent),
+            window: format!("since {}", episode.start_ms),
+            threshold: kind.into(),
+            severity: rule.severity.name().into(),
+            title,
+            facts,
+            since_ms: episode.start_ms,
+            link: format!("/api/v1/anomalies?agent={}", episode.agent),
+            ..Alert::default()
+        }
+        .with_id(),
+    )
+}
+
+/// A number as people read it: whole where it is large.
+fn rounded(value: f64) -> String {
+    if value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.3}") }
+}
+
+/// When a value that grows at the mean rate of its window so far reaches a limit, if that is within the window. A
+/// tenth of the window must be over, so that the first calls of a day foretell nothing.
+fn reached(value: i128, limit: i128, (start, end): (u64, u64), now_ms: u64) -> Option<u64> {
+    let (length, elapsed) = (end.checked_sub(start)?, now_ms.checked_sub(start)?);
+    if value <= 0 || end == u64::MAX || elapsed < length / 10 {
+        return None;
+    }
+    let needed = i128::from(elapsed).checked_mul(limit)?.checked_div(value)?;
+    let at = start.checked_add(u64::try_from(needed).ok()?)?;
+    (at > now_ms && at < end).then_some(at)
+}
+
+const fn limit_of(threshold: &Threshold) -> i128 {
+    match threshold {
+        Threshold::Percent(percent) => *percent as i128,
+        Threshold::Dollars(dollars) => dollars.as_pico(),
+        Threshold::Calls(calls) => *calls as i128,
+    }
+}
+
+fn amount_of(amount: i128, is_money: bool) -> String {
+    if is_money { format!("${}", Picodollars::from_pico(amount).short()) } else { amount.to_string() }
+}
+
+/// A time as people read it.
+pub(crate) fn time(ms: u64, zone: &TimeZone) -> String {
+    let instant = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    instant.map_or_else(String::new, |instant| {
+        instant.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
+    })
+}
+
+/// A gateway that says nothing for a week longer is not there any more.
+const GONE_MS: u64 = 7 * 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const DAY_MS: u64 = 86_400_000;
+    const NOON: u64 = 1_795_608_000_000; // 2026-11-25T12:00:00Z
+
+    fn rule(text: &str) -> Rule {
+        Config::parse("t", &format!("[[alerts]]\nname = 'r'\n{text}")).unwrap().alerts.rules.remove(0)
+    }
+
+    fn status(used: i128) -> BudgetStatus {
+        BudgetStatus {
+            name: "team-a".into(),
+            window_id: "month 2026-11".into(),
+            window_start_ms: NOON - 10 * DAY_MS,
+            window_end_ms: NOON + 20 * DAY_MS,
+            limit_pico: 100_000_000_000_000,
+            used_pico: used * 1_000_000_000_000,
+            is_money: true,
+            thresholds: vec![50, 100],
+            ..BudgetStatus::default()
+        }
+    }
+
+    fn thresholds(alerts: &[Alert]) -> Vec<&str> {
+        alerts.iter().map(|alert| alert.threshold.as_str()).collect()
+    }
+
+    #[test]
+    fn a_budget_tells_each_threshold_that_is_passed_and_what_it_will_pass() {
+        let rule = rule("when = 'budget'\nthresholds = ['80%', '60.00', '100%']\nforecast = true");
+        for (used, expected) in [
+            (0, &[][..]),
+            (20, &[]),
+            (34, &["forecast"]),
+            (79, &["$60.00", "forecast"]),
+            (80, &["80%", "$60.00", "forecast"]),
+            (100, &["80%", "100%", "$60.00"]),
+        ] {
+            let alerts = budget(&rule, &status(used), NOON);
+            assert_eq!(thresholds(&alerts), expected, "{used}");
+        }
+        let forecast = &budget(&rule, &status(50), NOON)[0];
+        assert!(
+            forecast.title.contains("will pass its limit of $100.00 on 2026-12-05 12:00"),
+            "{}",
+            forecast.title
+        );
+    }
+
+    #[test]
+    fn only_a_budget_that_is_used_up_opens_a_review_and_its_own_thresholds_hold_by_default() {
+        let rule = rule("when = 'budget'");
+        let alerts = budget(&rule, &status(101), NOON);
+        let reviews: Vec<_> =
+            alerts.iter().map(|alert| (alert.threshold.as_str(), alert.passed_budget.is_some())).collect();
+        assert_eq!(reviews, [("50%", true), ("100%", true)], "the store opens one for the window");
+        assert_eq!(budget(&rule, &status(60), NOON)[0].passed_budget, None);
+    }
+
+    #[test]
+    fn spend_and_calls_are_told_by_scope_and_compared_with_the_window_before() {
+        let window = Window::at(crate::config::WindowKind::Day, &TimeZone::UTC, NOON).unwrap();
+        let observed = Observed {
+            scope: "team=a".into(),
+            cost: "12.5".parse().unwrap(),
+            calls: 3,
+            previous_cost: "4".parse().unwrap(),
+            ..Observed::default()
+        };
+        let alerts = counted(
+            &rule("when = 'spend'\nthresholds = ['10', '20']\nforecast = true"),
+            &window,
+            &observed,
+            NOON,
+        );
+        assert_eq!(thresholds(&alerts), ["$10.00", "forecast"]);
+        assert_eq!(alerts[0].facts[1], ("Window before".into(), "$4.00".into()));
+        let alerts = counted(&rule("when = 'denied'\nthresholds = ['3', '4']"), &window, &observed, NOON);
+        assert_eq!(thresholds(&alerts), ["3 calls"]);
+    }
+
+    #[test]
+    fn the_id_is_the_same_for_the_same_decision_and_another_for_another() {
+        let rule = rule("when = 'budget'");
+        let first = budget(&rule, &status(60), NOON);
+        let later = budget(&rule, &status(70), NOON + 1000);
+        assert_eq!(first[0].id, later[0].id);
+        let next = BudgetStatus { window_id: "month 2026-12".into(), ..status(60) };
+        assert_ne!(budget(&rule, &next, NOON)[0].id, first[0].id);
+    }
+
+    #[test]
+    fn a_gateway_is_silent_after_its_time_and_gone_after_a_week() {
+        let rule = rule("when = 'silent_gateway'\nsilent_minutes = 3");
+        let at = |ago_ms: u64| {
+            let seen = GatewaySeen { gateway: "edge".into(), last_seen_ms: NOON - ago_ms };
+            silent(&rule, &seen, NOON - 30 * DAY_MS, NOON)
+        };
+        assert_eq!(at(179_999), None);
+        assert!(at(180_000).is_some());
+        assert_eq!(at(8 * DAY_MS), None);
+        let seen = GatewaySeen { gateway: "edge".into(), last_seen_ms: NOON - 900_000 };
+        assert_eq!(silent(&rule, &seen, NOON - 60_000, NOON), None, "the collector was away itself");
+        assert_ne!(at(180_000).unwrap().id, at(180_001).unwrap().id, "another silence is another alert");
+    }
+}

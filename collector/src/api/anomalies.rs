@@ -1,0 +1,60 @@
+//! `GET /api/v1/anomalies`: what agents did that they usually do not, and why.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::params::Params;
+use super::period::Period;
+use crate::anomalies::Episode;
+use crate::anomalies::run::LASTS_MS;
+use crate::app::{App, now_ms};
+
+/// Answers findings of the last day, or since the time asked for, the newest first.
+///
+/// # Errors
+/// For parameters that cannot be used, and when the store fails.
+pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
+    let now = Timestamp::now();
+    let period = Period::read(&mut params, now)?;
+    let agents = params.all("agent");
+    params.finish()?;
+    let from = period.from.unwrap_or_else(|| now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(now));
+    let since = u64::try_from(from.as_millisecond()).unwrap_or(0);
+    let until = period.to.map_or(u64::MAX, |to| u64::try_from(to.as_millisecond()).unwrap_or(0));
+    let episodes = app.store.episodes_since(since, LIMIT).await?;
+    let wanted = |episode: &&Episode| {
+        episode.start_ms < until && (agents.is_empty() || agents.contains(&episode.agent))
+    };
+    let rows: Vec<Value> = episodes.iter().filter(wanted).map(shown).collect();
+    Ok(Json(json!({ "rows": rows })).into_response())
+}
+
+fn shown(episode: &Episode) -> Value {
+    let finding = &episode.finding;
+    json!({
+        "agent": episode.agent,
+        "kind": finding.kind.name(),
+        "start": time(episode.start_ms),
+        "last": time(episode.last_ms),
+        "ongoing": episode.last_ms.saturating_add(LASTS_MS) > now_ms(),
+        "window_minutes": finding.window_minutes,
+        "value": finding.value,
+        "expected": finding.expected,
+        "score": finding.score,
+        "detail": finding.detail,
+        "drivers": episode.drivers,
+    })
+}
+
+fn time(ms: u64) -> Value {
+    let instant = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    instant.map_or(Value::Null, |instant| instant.to_string().into())
+}
+
+const LIMIT: usize = 1_000;

@@ -1,0 +1,329 @@
+//! `[[alerts]]` and `[channels.NAME]`: what is told, when, and to whom.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+use tollgate_core::money::Picodollars;
+
+use super::channels::{self, Channel};
+use super::document::{Document, Section};
+use crate::store::Dimension;
+
+/// Rules and channels.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AlertsConfig {
+    /// Rules, in the order of the file.
+    pub rules: Vec<Rule>,
+    /// Channels by their names.
+    pub channels: BTreeMap<String, Channel>,
+}
+
+/// `[[alerts]]`: one rule.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rule {
+    /// Its name, which alerts carry.
+    pub name: String,
+    /// What it looks at.
+    pub when: When,
+    /// What it counts: each dimension named must have the value.
+    pub scope: Vec<(Dimension, String)>,
+    /// A scope of its own for each value of this dimension.
+    pub each: Option<Dimension>,
+    /// Only this budget; of a rule on budgets.
+    pub budget: Option<String>,
+    /// The period that it counts over.
+    pub window: WindowKind,
+    /// Where days, weeks and months begin.
+    pub zone: TimeZone,
+    /// When it tells, the lowest first; none for a rule on budgets means those of the budget.
+    pub thresholds: Vec<Threshold>,
+    /// Also when the highest threshold will be passed within the window at this rate.
+    pub forecast: bool,
+    /// How long a gateway may say nothing, in minutes; of a rule on silent gateways.
+    pub silent_minutes: u64,
+    /// How grave.
+    pub severity: Severity,
+    /// Names of the channels that hear it.
+    pub channels: Vec<String>,
+}
+
+/// What a rule looks at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum When {
+    /// What is used of a budget.
+    Budget,
+    /// What is spent.
+    Spend,
+    /// Calls that were refused.
+    Denied,
+    /// Calls that have no price.
+    Unpriced,
+    /// Calls of an agent that nobody knows: `unattributed` or `invalid`.
+    UnknownAgent,
+    /// A gateway that does not report any more.
+    SilentGateway,
+    /// What the detector of anomalies finds.
+    Anomaly,
+}
+
+/// The period that a rule counts over.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub enum WindowKind {
+    /// An hour, UTC.
+    Hour,
+    /// A calendar day.
+    #[default]
+    Day,
+    /// A calendar week, from Monday.
+    Week,
+    /// A calendar month.
+    Month,
+}
+
+/// When a rule tells.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Threshold {
+    /// At this part of the limit, in percent.
+    Percent(u32),
+    /// At this amount.
+    Dollars(Picodollars),
+    /// At this many calls.
+    Calls(u64),
+}
+
+/// How grave an alert is. PagerDuty's words.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd, clap::ValueEnum)]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Someone should look.
+    #[default]
+    Warning,
+    /// Something fails.
+    Error,
+    /// Someone must act now, at night too.
+    Critical,
+}
+
+impl Severity {
+    /// The name in messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl std::fmt::Display for Threshold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Percent(percent) => write!(f, "{percent}%"),
+            Self::Dollars(dollars) => write!(f, "${}", dollars.short()),
+            Self::Calls(calls) => write!(f, "{calls} calls"),
+        }
+    }
+}
+
+/// Dollars as people read them.
+pub trait Short {
+    /// Without the zeros at the end, with two decimals at least.
+    fn short(&self) -> String;
+}
+
+impl Short for Picodollars {
+    fn short(&self) -> String {
+        let text = self.to_string();
+        let Some((whole, decimals)) = text.split_once('.') else { return text };
+        let kept = decimals.trim_end_matches('0').len().max(2);
+        format!("{whole}.{}", decimals.get(..kept).unwrap_or(decimals))
+    }
+}
+
+/// Reads rules and channels.
+pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> AlertsConfig {
+    let mut named = BTreeMap::new();
+    for (name, mut section) in document.named(root, "channels") {
+        named.extend(channels::read(document, &mut section).map(|channel| (name, channel)));
+        document.finish(section);
+    }
+    let mut rules: Vec<Rule> = Vec::new();
+    for mut section in document.tables(root, "alerts") {
+        if let Some(rule) = rule(document, &mut section, &named) {
+            if rules.iter().any(|other| other.name == rule.name) {
+                let message = format!("`{}`: another rule has the name `{}`", section.name(), rule.name);
+                document.at(&section, &message);
+            }
+            rules.push(rule);
+        }
+        document.finish(section);
+    }
+    AlertsConfig { rules, channels: named }
+}
+
+fn rule<'t>(
+    document: &mut Document<'t>,
+    section: &mut Section<'t>,
+    known: &BTreeMap<String, Channel>,
+) -> Option<Rule> {
+    let name = document.needed(section, "name", "a name such as `support-daily`");
+    let when: Option<When> = document.choice(section, "when");
+    let scope = scope(document, section);
+    let each = document.text(section, "each", "a dimension such as `agent`").and_then(|name| {
+        let found = Dimension::from_name(&name);
+        if found.is_none() {
+            document.at(
+                section,
+                &format!("`{}.each` is `{name}`, not a dimension such as `agent`", section.name()),
+            );
+        }
+        found
+    });
+    let budget = document.text(section, "budget", "the name of a budget");
+    let window = document.choice(section, "window").unwrap_or_default();
+    let zone = channels::zone(document, section);
+    let texts =
+        document.list(section, "thresholds", "a list such as `[\"80%\", \"100%\"]`").unwrap_or_default();
+    let forecast = document.flag(section, "forecast").unwrap_or_default();
+    let silent_minutes = document.count(section, "silent_minutes").unwrap_or(SILENT_MINUTES);
+    let severity = document.choice(section, "severity").unwrap_or_default();
+    let channels = document.list(section, "channels", "a list of channels").unwrap_or_default();
+    for channel in channels.iter().filter(|name| !known.contains_key(*name)) {
+        document.at(section, &format!("`{}`: there is no `[channels.{channel}]`", section.name()));
+    }
+    let Some(when) = when else {
+        document.at(section, &format!("`{}` needs a `when`, such as `spend`", section.name()));
+        return None;
+    };
+    let mut thresholds = Vec::new();
+    for text in texts {
+        match threshold(when, &text) {
+            Some(threshold) => thresholds.push(threshold),
+            None => document
+                .at(section, &format!("`{}.thresholds` has `{text}`, not {}", section.name(), right(when))),
+        }
+    }
+    if thresholds.is_empty() && matches!(when, When::Spend) {
+        document.at(section, &format!("`{}` needs `thresholds`, such as `[\"250.00\"]`", section.name()));
+    }
+    if thresholds.is_empty() && matches!(when, When::Denied | When::Unpriced | When::UnknownAgent) {
+        thresholds.push(Threshold::Calls(1));
+    }
+    thresholds.sort_unstable();
+    let name = name?;
+    Some(Rule {
+        name,
+        when,
+        scope,
+        each,
+        budget,
+        window,
+        zone,
+        thresholds,
+        forecast,
+        silent_minutes,
+        severity,
+        channels,
+    })
+}
+
+fn scope<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Vec<(Dimension, String)> {
+    let mut scope = Vec::new();
+    for (name, value) in document.words(section, "scope") {
+        match Dimension::from_name(&name) {
+            Some(dimension) => scope.push((dimension, value)),
+            None => document.at(
+                section,
+                &format!("`{}.scope` has `{name}`, not a dimension such as `team`", section.name()),
+            ),
+        }
+    }
+    scope
+}
+
+fn threshold(when: When, text: &str) -> Option<Threshold> {
+    let dollars =
+        || text.parse::<Picodollars>().ok().filter(|amount| amount.as_pico() > 0).map(Threshold::Dollars);
+    match when {
+        When::Budget => match text.strip_suffix('%') {
+            Some(percent) => percent.parse().ok().filter(|percent| *percent > 0).map(Threshold::Percent),
+            None => dollars(),
+        },
+        When::Spend => dollars(),
+        _ => text.parse().ok().filter(|calls| *calls > 0).map(Threshold::Calls),
+    }
+}
+
+const fn right(when: When) -> &'static str {
+    match when {
+        When::Budget => "a part such as `80%` or dollars such as `250.00`",
+        When::Spend => "dollars such as `250.00`",
+        _ => "a number of calls such as `10`",
+    }
+}
+
+/// How long a gateway may say nothing by default. Gateways report at least every few seconds.
+const SILENT_MINUTES: u64 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn rules_and_channels_are_read() {
+        let text = "
+            [channels.ops]
+            type = 'slack'
+            url = 'https://hooks.example/x'
+            quiet = '22:00-07:00'
+            time_zone = 'Europe/Berlin'
+            per_minute = 5
+            [[alerts]]
+            name = 'support-daily'
+            when = 'spend'
+            scope = { team = 'support' }
+            each = 'agent'
+            thresholds = ['250.00', '100']
+            forecast = true
+            channels = ['ops']
+            [[alerts]]
+            name = 'budgets'
+            when = 'budget'
+            thresholds = ['80%', '1000']
+            [[alerts]]
+            name = 'strangers'
+            when = 'unknown_agent'";
+        let alerts = Config::parse("t", text).unwrap().alerts;
+        assert_eq!(alerts.rules.len(), 3);
+        let first = &alerts.rules[0];
+        assert_eq!((first.each, first.forecast), (Some(Dimension::Agent), true));
+        let shown: Vec<String> = first.thresholds.iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["$100.00", "$250.00"]);
+        assert_eq!(alerts.rules[1].thresholds[0], Threshold::Percent(80));
+        assert_eq!(alerts.rules[2].thresholds, [Threshold::Calls(1)]);
+        assert!(alerts.channels["ops"].quiet.is_some());
+    }
+
+    #[test]
+    fn every_mistake_of_a_rule_is_named() {
+        let text = "[[alerts]]\nname = 'a'\nwhen = 'spend'\nthresholds = ['80%']\nchannels = ['nobody']\neach = 'colour'\n\
+                    [[alerts]]\nname = 'a'\nwhen = 'denied'\nscope = { colour = 'red' }\n\
+                    [channels.x]\ntype = 'webhook'\nurl = 'ftp://x'\n";
+        let said = Config::parse("t", text).unwrap_err().to_string();
+        for part in [
+            "`alerts[0].thresholds` has `80%`, not dollars",
+            "there is no `[channels.nobody]`",
+            "`alerts[0].each` is `colour`",
+            "another rule has the name `a`",
+            "`alerts[1].scope` has `colour`",
+            "`channels.x`",
+        ] {
+            assert!(said.contains(part), "{part} in\n{said}");
+        }
+    }
+}

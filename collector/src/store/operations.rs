@@ -1,0 +1,101 @@
+//! The store's methods for alerts and reviews.
+
+use std::collections::BTreeSet;
+
+use super::alerts::{self, Attempt, Due, Judged, Outbox, StoredAlert};
+use super::reviews::{self, Review, ReviewChange};
+use super::{Store, StoreError};
+use crate::alerts::conditions::GatewaySeen;
+use crate::audit::Entry;
+
+impl Store {
+    /// Writes what rules say now; gives how many decisions are new. `resolving` are the channels that hear of an end.
+    ///
+    /// # Errors
+    /// Nothing is decided then.
+    pub async fn decide(
+        &self,
+        judged: Vec<Judged>,
+        resolving: BTreeSet<String>,
+        now_ms: u64,
+    ) -> Result<u64, StoreError> {
+        self.write(move |transaction| alerts::decide(transaction, &judged, &resolving, now_ms)).await
+    }
+
+    /// Rules with decisions that hold.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn open_rules(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|connection, _| alerts::open_rules(connection)).await
+    }
+
+    /// Deliveries that are due, the oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<Due>, StoreError> {
+        self.read(move |connection, _| alerts::due(connection, now_ms, limit)).await
+    }
+
+    /// Notes what became of attempts to deliver.
+    ///
+    /// # Errors
+    /// They are made again then, with the same ids.
+    pub async fn note_attempts(&self, attempts: Vec<(i64, Attempt)>, now_ms: u64) -> Result<(), StoreError> {
+        self.write(move |transaction| alerts::note(transaction, &attempts, now_ms)).await
+    }
+
+    /// Decisions, the newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn alerts(&self, only_open: bool, limit: usize) -> Result<Vec<StoredAlert>, StoreError> {
+        self.read(move |connection, _| alerts::list(connection, only_open, limit)).await
+    }
+
+    /// How many deliveries wait and were given up.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn outbox(&self) -> Result<Outbox, StoreError> {
+        self.read(|connection, _| alerts::outbox(connection)).await
+    }
+
+    /// Reviews, open ones first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn reviews(&self) -> Result<Vec<Review>, StoreError> {
+        self.read(|connection, _| reviews::all(connection)).await
+    }
+
+    /// Changes a review; gives it as it is then, unless there is none with this number.
+    ///
+    /// # Errors
+    /// Nothing is changed then.
+    pub async fn change_review(
+        &self,
+        id: i64,
+        change: ReviewChange,
+        entry: Entry,
+    ) -> Result<Option<Review>, StoreError> {
+        self.write(move |transaction| reviews::change(transaction, id, &change, entry)).await
+    }
+
+    /// Every gateway, and when it last reported.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn gateways_seen(&self) -> Result<Vec<GatewaySeen>, StoreError> {
+        self.read(|connection, _| {
+            let sql = "SELECT gateway, max(last_seen_ms) FROM gateway_instances GROUP BY gateway";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([], |row| {
+                Ok(GatewaySeen { gateway: row.get(0)?, last_seen_ms: row.get::<_, i64>(1)?.unsigned_abs() })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+}
