@@ -6,6 +6,7 @@ pub mod audit;
 pub mod budgets;
 pub mod corrections;
 pub mod error;
+pub mod estimate;
 pub mod explain;
 pub mod extract;
 pub mod health;

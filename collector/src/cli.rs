@@ -7,6 +7,7 @@ mod backup;
 mod budgets;
 mod check;
 mod client;
+mod estimate;
 mod explain;
 mod import;
 mod meter;
@@ -58,6 +59,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Meter recorded exchanges, offline
     Meter(meter::MeterArgs),
+    /// Count and price a call before it is made
+    Estimate(estimate::EstimateArgs),
     /// Look at prices, find what has none, check and import price files
     Prices(prices::PricesArgs),
     /// Price recorded calls again after a correction, as adjustments
@@ -98,6 +101,7 @@ pub fn run() -> ExitCode {
         Command::Anomalies(anomalies) => anomalies.run().map_err(Failure::from),
         Command::Token(token) => token.run().map_err(Failure::from),
         Command::Meter(meter) => meter.run().map_err(Failure::from),
+        Command::Estimate(estimate) => estimate.run().map_err(Failure::from),
         Command::Prices(prices) => prices.run().map_err(Failure::from),
         Command::Reprice(reprice) => reprice.run().map_err(Failure::from),
         Command::CloseMonth(close) => close.run().map_err(Failure::from),

@@ -11,6 +11,7 @@
 //! | [`alerts`], [`anomalies`] | what is decided from what is kept, and how it is told |
 //! | [`audit`] | the audit trail's chain of hashes |
 //! | [`cli`] | the commands of `tollgate` |
+//! | [`estimate`] | counts and prices a call before it is made |
 //! | [`meter`] | meters recorded exchanges offline |
 //! | [`prices`] | the price book: built from files and configuration |
 //! | [`reload`] | takes a changed configuration while the collector runs |
@@ -41,6 +42,7 @@ pub mod audit;
 pub mod budgets;
 pub mod cli;
 pub mod config;
+pub mod estimate;
 pub mod housekeeping;
 pub mod ingest;
 pub mod logging;

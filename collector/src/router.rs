@@ -8,8 +8,8 @@ use axum::routing::{get, post, put};
 
 use crate::access::{Role, guard};
 use crate::api::{
-    alerts, anomalies, audit, budgets, corrections, error, explain, health, home, import, openapi, prices,
-    records, summary, sync,
+    alerts, anomalies, audit, budgets, corrections, error, estimate, explain, health, home, import, openapi,
+    prices, records, summary, sync,
 };
 use crate::app::App;
 
@@ -45,6 +45,7 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/records", get(records::list))
         .route("/api/v1/records/{id}", get(records::one))
         .route("/api/v1/records/{id}/explain", get(explain::explain))
+        .route("/api/v1/estimate", post(estimate::ask))
         .route("/api/v1/prices", get(prices::list))
         .route("/api/v1/prices/missing", get(prices::missing))
         .route("/api/v1/audit", get(audit::list))

@@ -439,6 +439,29 @@ fn gateways_that_sync_at_once_lose_and_double_nothing() {
 }
 
 #[test]
+fn an_estimate_is_answered_and_a_wrong_question_explained() {
+    let collector = Collector::with_book(PriceBook::from_files(tollgate_core::price::EMBEDDED).unwrap());
+    let ask = |question: &str| collector.client.post("/api/v1/estimate", TOKEN, question);
+    let body =
+        json!({"model": "gpt-4.1", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]});
+    let answer = ask(&json!({"provider": "openai", "body": body, "output_tokens": 10}).to_string());
+    assert_eq!(answer.status, 200);
+    let answer = answer.json();
+    assert_eq!((&answer["input_tokens"], &answer["counted_by"]), (&json!(8), &json!("o200k_base")));
+    assert_eq!(answer["cost_usd"], "0.000096000000");
+    assert_eq!(answer["worst"]["output_tokens"], 100);
+    for (question, expected) in [
+        (r#"{"provider":"openai"}"#, "`body` is missing"),
+        (r#"{"provider":"openai","modle":"x"}"#, "unknown field `modle`"),
+        ("", "no question"),
+    ] {
+        let answer = ask(question);
+        assert_eq!((answer.status, answer.error_code()), (400, "invalid_body".to_owned()), "{question}");
+        assert!(answer.json()["error"]["message"].as_str().unwrap().contains(expected), "{question}");
+    }
+}
+
+#[test]
 fn a_request_that_comes_after_a_later_one_is_taken_and_counted() {
     let collector = Collector::start();
     collector.sync(5, vec![record(0)]);

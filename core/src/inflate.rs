@@ -294,6 +294,18 @@ mod tests {
         }
     }
 
+    /// Found by fuzzing: a byte that ended the window was withheld until more input came.
+    #[test]
+    fn an_unfinished_deflate_body_gives_all_it_has_at_every_cut() {
+        let text: Vec<u8> = (0..40_000u32).map(|n| (n % 251) as u8).collect();
+        let body = raw_deflate(&text);
+        for length in 0..body.len() {
+            let bytes: Vec<&[u8]> = body[..length].chunks(1).collect();
+            let same = inflated("deflate", &bytes) == inflated("deflate", &[&body[..length]]);
+            assert!(same, "{length} bytes");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), at in 0usize..300) {

@@ -100,8 +100,11 @@ impl Meter {
         }
     }
 
-    fn plain(&mut self, bytes: &[u8]) {
+    fn plain(&mut self, mut bytes: &[u8]) {
         if let Framing::Undecided = self.framing {
+            // What stands before the first byte that tells belongs to no framing, whichever piece it comes in.
+            let Some(at) = bytes.iter().position(|byte| !LEADING.contains(byte)) else { return };
+            bytes = bytes.get(at..).unwrap_or_default();
             self.framing = Framing::by_first_byte(bytes);
         }
         match &mut self.framing {
@@ -200,8 +203,7 @@ impl Meter {
 
 impl Framing {
     fn by_first_byte(bytes: &[u8]) -> Self {
-        let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | 0xEF | 0xBB | 0xBF);
-        match bytes.iter().find(|byte| !is_space(byte)) {
+        match bytes.first() {
             None => Self::Undecided,
             Some(b'{' | b'[' | b'"') => Self::Json,
             // `data:`, `event:`, `id:`, `retry:`, and comments.
@@ -212,6 +214,9 @@ impl Framing {
         }
     }
 }
+
+/// Space, and the bytes of a byte order mark.
+const LEADING: &[u8] = b" \n\r\t\xEF\xBB\xBF";
 
 #[cfg(test)]
 mod tests {
@@ -235,6 +240,18 @@ mod tests {
         let meter = metered(Api::ChatCompletions, &[stream.as_bytes()]);
         assert_eq!(meter.reported().and_then(|normalised| normalised.usage.output_tokens), Some(2));
         assert!(!meter.is_cut());
+    }
+
+    /// Found by fuzzing: a space before the first event was part of its line in one piece and none in two.
+    #[test]
+    fn space_before_the_body_is_the_same_in_a_piece_of_its_own() {
+        let body = b" data: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
+        for at in 0..=body.len() {
+            let (head, tail) = body.split_at(at);
+            let meter = metered(Api::ChatCompletions, &[head, tail]);
+            let output = meter.reported().and_then(|normalised| normalised.usage.output_tokens);
+            assert_eq!((output, meter.body()), (Some(2), Body::Sse), "split at byte {at}");
+        }
     }
 
     #[test]

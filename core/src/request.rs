@@ -149,14 +149,14 @@ fn shape() -> &'static Shape<Field> {
             ("service_tier", Action::Capture, Field::ServiceTier),
             ("serviceTier", Action::Capture, Field::ServiceTier),
         ];
-        paths.extend(TEXTS.iter().map(|path| (*path, Action::Text, Field::Text)));
+        paths.extend(PROMPT_TEXTS.iter().map(|path| (*path, Action::Text, Field::Text)));
         Shape::new(&paths)
     })
 }
 
 /// Where requests carry text that the model reads. Files and images are left out: their size in bytes says
 /// nothing about their tokens.
-const TEXTS: &[&str] = &[
+pub const PROMPT_TEXTS: &[&str] = &[
     // OpenAI chat completions, Anthropic messages, Cohere v2, Mistral, Ollama.
     "messages[].content",
     "messages[].content[].text",

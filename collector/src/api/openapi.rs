@@ -307,6 +307,16 @@ const OPERATIONS: &[Operation] = &[
         Body::None,
         &[400],
     ),
+    Operation {
+        role: "read",
+        ..write(
+            "post",
+            "/api/v1/estimate",
+            "Count and price a call before it is made: `provider`, a request's `body` or a prompt's `text`, `model`, `path` and `output_tokens` where they are needed",
+            Body::AnyJson,
+            &[400, 413],
+        )
+    },
     get(
         "/api/v1/prices",
         "Prices by model",

@@ -56,6 +56,16 @@ pub(super) struct Ask {
 }
 
 impl Ask {
+    /// The providers that were named.
+    pub(super) fn providers(&self) -> &[String] {
+        &self.provider
+    }
+
+    /// The models that were named.
+    pub(super) fn models(&self) -> &[String] {
+        &self.model
+    }
+
     /// The answer to `GET path` with these and `more` parameters, as the collector wrote it.
     pub(super) fn get(&self, path: &str, more: &[(&str, &str)]) -> anyhow::Result<String> {
         let request = self.agent()?.get(self.at(path)).query_pairs(self.parameters());

@@ -101,12 +101,9 @@ impl Deflate {
                 self.part = if self.header == Header::Gzip { Part::Trailer(8) } else { Part::End };
                 return Ok(rest);
             }
-            if written < buffer.len() && rest.is_empty() {
-                return Ok(rest);
-            }
-            // Output that was pending may come without any input.
+            // Output may be pending without any input left, also where the buffer had room: at the window's end.
             if written == 0 && read == 0 {
-                return Err(Broken);
+                return if rest.is_empty() { Ok(rest) } else { Err(Broken) };
             }
         }
     }

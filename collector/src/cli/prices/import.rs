@@ -4,6 +4,7 @@
 //! million (`core/prices/genai_json.py` makes it of their Python package). A float is read by its text, so nothing is rounded that the list does not round. A rate that differs from
 //! the book's becomes a new row from `--from` on, so that history stays; a new model becomes a row without a date.
 
+mod compare;
 mod genai;
 mod litellm;
 mod sizes;
@@ -39,6 +40,9 @@ pub(super) struct Import {
     /// Take context windows and longest answers only, and leave prices and everything else of the file as they stand
     #[arg(long)]
     sizes: bool,
+    /// Print what the list says of these models, for a comparison that is kept, and nothing else
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', conflicts_with = "write")]
+    compare: Vec<String>,
     /// Write PROVIDER.toml in --into instead of only printing what would change
     #[arg(long, requires = "into")]
     write: bool,
@@ -72,6 +76,11 @@ impl Import {
             Some(path) if path.exists() => super::book(&super::read(std::slice::from_ref(path))?)?,
             _ => diff::embedded()?,
         };
+        if !self.compare.is_empty() {
+            let list = if text.trim_start().starts_with('[') { "genai-prices" } else { "litellm" };
+            let lines = compare::lines(&old, &self.provider, &self.compare, list, &listed);
+            return output::print(&lines.join("\n"));
+        }
         let new = if self.sizes { self.sized(&old, &listed) } else { self.merged(&old, listed) };
         let mut lines = diff::lines(&old, &new);
         // A list that lacks a model says nothing of it.
@@ -270,6 +279,7 @@ mod tests {
             from: None,
             into: None,
             sizes: false,
+            compare: Vec::new(),
             write: false,
         }
     }
