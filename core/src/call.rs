@@ -171,6 +171,8 @@ impl Call {
     /// call is settled leaves this behind.
     #[must_use]
     pub fn journal_entry(&self, gateway: &str) -> Vec<u8> {
+        let api = self.target.api;
+        let charged = !api.is_free() && api != Api::Deferred && self.target.fetches.is_none();
         let admitted = Admitted {
             id: &self.id,
             time_ms: self.time_ms,
@@ -180,6 +182,7 @@ impl Call {
             provider: &self.target.provider,
             operation: self.target.api.operation(),
             request_model: self.request_model(),
+            input_estimate: self.request.input_estimate().filter(|_| charged),
         };
         admitted.entry()
     }

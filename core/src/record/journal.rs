@@ -3,7 +3,7 @@
 //! An entry is the beginning of the record that the call will have: its time, eight bytes, little endian, then a
 //! JSON object that is not closed yet.
 
-use super::json::{addressed, admitted, list, optional_number, quoted, word};
+use super::json::{addressed, admitted, flag, list, object, optional_number, quoted, word};
 use super::{Note, Outcome};
 use crate::attribution::{Attribution, AttributionSource};
 
@@ -26,6 +26,8 @@ pub struct Admitted<'a> {
     pub operation: &'a str,
     /// The model asked for.
     pub request_model: Option<&'a str>,
+    /// Tokens of its prompt, estimated; `None` where nothing is charged by them.
+    pub input_estimate: Option<u64>,
 }
 
 impl Admitted<'_> {
@@ -36,12 +38,16 @@ impl Admitted<'_> {
         out.push('{');
         admitted(&mut out, self.id, self.time_ms, self.gateway, self.attribution, self.attribution_source);
         addressed(&mut out, self.provider, self.operation, self.request_model);
+        if self.input_estimate.is_some() {
+            object(&mut out, "usage", |out| optional_number(out, "input_tokens", self.input_estimate));
+            flag(&mut out, "usage_estimated", true);
+        }
         [&self.time_ms.to_le_bytes(), out.as_bytes()].concat()
     }
 }
 
-/// The record, as JSON, of a call whose VM died at some time before `now_ms`: sent as far as anyone knows, with its
-/// whole cost open. `None` where this is no entry.
+/// The record, as JSON, of a call whose VM died at some time before `now_ms`: sent as far as anyone knows. It is priced
+/// where it arrives, as an estimate of its prompt; what was answered nobody knows. `None` where this is no entry.
 #[must_use]
 pub fn recovered(entry: &[u8], now_ms: u64) -> Option<Vec<u8>> {
     let (time_ms, begun) = entry.split_first_chunk::<8>()?;
@@ -59,9 +65,10 @@ const ENTRY_BYTES: usize = 512;
 mod tests {
     use super::*;
     use crate::record::{CostStatus, UsageRecord};
+    use crate::usage::Usage;
 
     #[test]
-    fn an_entry_becomes_a_record_with_its_cost_open() {
+    fn an_entry_becomes_a_record_with_an_estimate_of_its_prompt() {
         let attribution = Attribution { team: "a \"b\"".into(), ..Attribution::default() };
         let admitted = Admitted {
             id: "0190-a",
@@ -72,6 +79,7 @@ mod tests {
             provider: "openai",
             operation: "chat",
             request_model: Some("m"),
+            input_estimate: Some(12),
         };
         let json = recovered(&admitted.entry(), 3_500).unwrap();
         let expected = UsageRecord {
@@ -83,6 +91,8 @@ mod tests {
             provider: "openai".into(),
             operation: "chat".into(),
             request_model: Some("m".into()),
+            usage: Usage { input_tokens: Some(12), ..Usage::default() },
+            usage_estimated: true,
             outcome: Outcome::Error,
             duration_ms: Some(2_500),
             cost_status: CostStatus::Unpriced,
@@ -90,6 +100,10 @@ mod tests {
             ..UsageRecord::default()
         };
         assert_eq!(serde_json::from_slice::<UsageRecord>(&json).unwrap(), expected);
+        let unknown = Admitted { input_estimate: None, ..admitted };
+        let record: UsageRecord =
+            serde_json::from_slice(&recovered(&unknown.entry(), 3_500).unwrap()).unwrap();
+        assert_eq!((record.usage, record.usage_estimated), (Usage::default(), false));
     }
 
     #[test]

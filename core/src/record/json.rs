@@ -295,7 +295,7 @@ pub(super) fn optional_number(out: &mut String, name: &'static str, value: Optio
     }
 }
 
-fn flag(out: &mut String, name: &'static str, value: bool) {
+pub(super) fn flag(out: &mut String, name: &'static str, value: bool) {
     key(out, name);
     out.push_str(if value { "true" } else { "false" });
 }
@@ -307,7 +307,7 @@ fn money(out: &mut String, name: &'static str, value: Picodollars) {
     out.push('"');
 }
 
-fn object(out: &mut String, name: &'static str, members: impl FnOnce(&mut String)) {
+pub(super) fn object(out: &mut String, name: &'static str, members: impl FnOnce(&mut String)) {
     key(out, name);
     out.push('{');
     members(out);
