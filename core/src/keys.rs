@@ -76,8 +76,8 @@ impl<'a> Keys<'a> {
     }
 
     /// Whether the key is there; reading it is another matter.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.object.contains_key(name)
+    pub(crate) fn has(&mut self, name: &str) -> bool {
+        self.get(name).is_some()
     }
 
     /// One of a few words.

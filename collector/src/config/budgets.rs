@@ -26,6 +26,17 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> B
         .into_iter()
         .map(|(line, table)| (line, Value::Object(table)))
         .unzip();
+    for (index, table) in tables.iter().enumerate() {
+        let name = table.get("time_zone").and_then(Value::as_str).unwrap_or("UTC");
+        if zone(name).is_none() {
+            document.report(ConfigError {
+                line: lines.get(index).copied(),
+                message: format!(
+                    "`budgets[{index}].time_zone` is `{name}`, not a time zone such as `Europe/Zurich`, `UTC` or `+05:30`"
+                ),
+            });
+        }
+    }
     let budgets = define::read(&Value::Array(tables)).unwrap_or_else(|errors| {
         for error in errors {
             let line = index(&error.key).and_then(|index| lines.get(index)).copied();
@@ -33,17 +44,6 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> B
         }
         Vec::new()
     });
-    for (index, budget) in budgets.iter().enumerate() {
-        if zone(&budget.time_zone).is_none() {
-            document.report(ConfigError {
-                line: lines.get(index).copied(),
-                message: format!(
-                    "`budgets[{index}].time_zone` is `{}`, not a time zone such as `Europe/Zurich`, `UTC` or `+05:30`",
-                    budget.time_zone
-                ),
-            });
-        }
-    }
     let mut registry = document.section(root, "registry");
     let mut registered = BTreeSet::new();
     for key in ["agents", "teams", "features", "environments"] {
