@@ -1,8 +1,8 @@
 //! What a call would cost, before it is made: the tokens of its prompt, and the most that it can come to.
 //!
 //! Models with a public encoding are counted by it (`tiktoken-rs`); what a provider puts around messages comes to that as
-//! `OpenAI`'s cookbook says ("How to count tokens with tiktoken", read 2026-11-25). Other models' tokens are estimated as a
-//! gateway does, and the answer says so.
+//! `OpenAI`'s cookbook has it ("How to count tokens with tiktoken"; from memory, the page was not opened). Other models'
+//! tokens are estimated as a gateway does, and the answer says so.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -308,7 +308,7 @@ mod tests {
         estimate(&PriceBook::from_files(EMBEDDED).unwrap(), &question, NOW_MS)
     }
 
-    /// The cookbook's example, whose prompt `OpenAI` counts as 129 tokens of gpt-3.5-turbo and 124 of gpt-4o.
+    /// The cookbook's example, remembered with its counts: 129 tokens of gpt-3.5-turbo and 124 of gpt-4o.
     #[test]
     fn a_chat_is_counted_as_the_provider_counts_it() {
         let system = |name: Option<&str>, content: &str| match name {

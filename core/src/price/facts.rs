@@ -111,8 +111,11 @@ impl<'a> Deciding<'a> {
     /// The facts by name, as records keep them.
     #[must_use]
     pub fn to_map(&self) -> BTreeMap<String, String> {
-        let requested =
-            |fact: &str| if fact == SERVICE_TIER { REQUESTED_TIER } else { "name_geo" }.to_owned();
+        let requested = |fact: &str| match fact {
+            SERVICE_TIER => REQUESTED_TIER.to_owned(),
+            GEO => NAME_GEO.to_owned(),
+            other => other.to_owned(),
+        };
         let optional = self.optional.iter().map(|(fact, word)| (requested(fact), (*word).to_owned()));
         let required = self.required.iter().map(|(fact, word)| ((*fact).to_owned(), (*word).to_owned()));
         let reserved = self.reserved.then(|| (SERVICE_TIER.to_owned(), "reserved".to_owned()));
@@ -153,3 +156,24 @@ const STANDARD: &[&str] = &[
 
 /// Words for capacity that was bought beforehand (PROVIDERS.md section 3, fact 12).
 const RESERVED: &[&str] = &["scale", "reserved", "provisioned", "provisioned_throughput"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_keep_each_fact_under_a_name_that_reads_back_as_it_was() {
+        let conditions = [("route", "internal"), (REQUESTED_TIER, "flex"), ("speed", "fast")];
+        let map = Deciding::of("bedrock", &conditions, Some("eu"), 0).to_map();
+        let kept: Vec<(&str, &str)> = map.iter().map(|(fact, word)| (fact.as_str(), word.as_str())).collect();
+        assert_eq!(
+            kept,
+            [
+                ("name_geo", "eu"),
+                ("requested_service_tier", "flex"),
+                ("route", "internal"),
+                ("speed", "fast")
+            ]
+        );
+    }
+}
