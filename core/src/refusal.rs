@@ -79,7 +79,7 @@ pub fn refusal(target: &Target, reason: Reason, status: Option<u16>, message: &s
         _ => headers.push(("x-should-retry", "false".to_owned())),
     }
     if family == Family::Bedrock {
-        // Never a throttling error, which boto3 tries again.
+        // A throttling error only for what clears soon: boto3 tries those again.
         let kind = match reason {
             Reason::ModelNotPriced | Reason::DeferredNotAllowed => "AccessDeniedException",
             Reason::AmbiguousRequest | Reason::UnreadableRequest => "ValidationException",

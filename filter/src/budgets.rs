@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use tollgate_core::budget::counter::{Counter, Enforce};
 use tollgate_core::budget::ledger::Want;
-use tollgate_core::budget::policy::{OTHER, Policy, PolicyBudget, Short, VALUES_MAX, percent};
+use tollgate_core::budget::policy::{OTHER, Policy, PolicyBudget, Short, Touched, VALUES_MAX, percent};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::{Offset, Window};
 use tollgate_core::budget::{Action, Amount, Budget, OnOutage, Unit};
@@ -388,15 +388,21 @@ impl Budgets {
         Decision::Refuse(refused(budget, Some(counter), reason))
     }
 
-    /// Counts a refusal on the counter that refused, and remembers there that a collector has nothing more.
+    /// Counts a refusal on the counter that refused.
     pub fn note_refusal(&self, call: &Call, refused: &Refused, now_ms: u64) {
         let (Some(policy), Some(name)) = (self.policy(), &refused.budget) else { return };
         let now = self.now(now_ms);
         let touched =
             policy.touched(&call.subject(), call.is_trusted(), now).find(|one| &one.budget.name == name);
-        if let Some(touched) = touched {
-            let key = touched.key.to_bytes();
-            self.counters.borrow_mut().update_known(&key, None, |counter| counter.denied += 1);
+        let Some(Touched { key, .. }) = touched else { return };
+        let other = CounterKey { value: OTHER.to_owned(), ..key.clone() };
+        let mut counters = self.counters.borrow_mut();
+        let mut deny = |key: &CounterKey| {
+            counters.update_known(&key.to_bytes(), None, |counter| counter.denied += 1).is_some()
+        };
+        // A value without a counter of its own was refused on the one that the rest shares.
+        if !deny(&key) {
+            deny(&other);
         }
     }
 
@@ -460,6 +466,12 @@ impl Budgets {
         self.counters
             .borrow_mut()
             .update_known(&held.key, Some(held.slot), |counter| counter.abandon(amount));
+    }
+
+    /// Every call that waits is about to be decided on once more, and says again what it wants.
+    pub fn forget_wanted(&self) {
+        self.wanted.borrow_mut().clear();
+        self.models.borrow_mut().clear();
     }
 
     /// What calls that wait want, to be put to the collector; nothing is left of it here.

@@ -162,6 +162,7 @@ impl Waiting {
         if all.is_empty() {
             return;
         }
+        gateway.budgets.forget_wanted();
         for parked in all {
             if !self.settle(gateway, &mut parked.borrow_mut(), now_ms) {
                 self.parked.borrow_mut().push(parked);

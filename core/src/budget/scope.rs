@@ -75,12 +75,6 @@ impl Scope {
             any || value.is_some_and(|value| values.iter().any(|pattern| matches(pattern, value)))
         })
     }
-
-    /// Whether it asks for something that stands in the request's body.
-    #[must_use]
-    pub fn needs_body(&self) -> bool {
-        self.0.contains_key(&Dimension::Model)
-    }
 }
 
 fn matches(pattern: &str, value: &str) -> bool {
