@@ -31,7 +31,7 @@ mod write;
 pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled};
 pub use index::{Found, Step};
 pub use subset::Wanted;
-pub use worst::Held;
+pub use worst::{Held, WorstCase};
 #[cfg(feature = "book")]
 pub use write::{day, quoted};
 
