@@ -140,6 +140,11 @@ impl Gateway {
         }
     }
 
+    /// Counts something that happened, in Envoy's stats.
+    pub fn count(&self, name: &'static str) {
+        self.metrics.borrow_mut().count(name, 1);
+    }
+
     /// Ends a call, and learns from it.
     pub fn settle(&self, call: &mut Call, end: End, book: Option<&PriceBook>) -> UsageRecord {
         call.settle(end, &self.config.gateway, book, &mut self.learned.borrow_mut())
