@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tiktoken_rs::tokenizer::{Tokenizer, get_tokenizer};
 use tollgate_core::money::Picodollars;
-use tollgate_core::price::{Facts, PriceBook, Step, facts};
+use tollgate_core::price::{Facts, PriceBook, Step, WorstCase, facts};
 use tollgate_core::provider::{Api, Target};
 use tollgate_core::request::{PROMPT_TEXTS, RequestMeter};
 use tollgate_core::usage::Usage;
@@ -116,7 +116,8 @@ pub fn estimate(book: &PriceBook, question: &Question, now_ms: u64) -> Result<Es
     let usage =
         Usage { input_tokens: Some(count.tokens), output_tokens: Some(output_tokens), ..Usage::default() };
     let priced = book.price(&facts, &usage);
-    let size = book.size(&facts);
+    let row = book.worst_case(facts);
+    let size = row.as_ref().map(WorstCase::size).unwrap_or_default();
     let bounds = request.bounds().ok_or("the body was not read")?;
     let bound = bounds.bound(target.api, request.body_bytes(), size);
     let mut notes = count.notes;
@@ -142,7 +143,7 @@ pub fn estimate(book: &PriceBook, question: &Question, now_ms: u64) -> Result<Es
         worst: Worst {
             input_tokens: bound.input_tokens,
             output_tokens: bound.output_tokens,
-            cost_usd: book.worst(&facts, &bound),
+            cost_usd: row.and_then(|row| row.of(&bound)),
             unbounded: bound.unbounded,
         },
         notes,

@@ -231,7 +231,8 @@ fn budgets(keys: &mut Keys<'_>) -> Vec<Budget> {
 
 fn prices(keys: &mut Keys<'_>) -> Option<PriceBook> {
     let value = keys.get("prices")?;
-    let book = serde_json::from_value(value.clone());
+    // By its text, as books are read elsewhere too: reading them from a `Value` would take a second reader.
+    let book = serde_json::from_slice(value.to_string().as_bytes());
     book.map_err(|error| keys.wrong("prices", &format!("is not a price book: {error}"))).ok()
 }
 

@@ -22,6 +22,7 @@ pub mod names;
 mod subset;
 #[cfg(test)]
 mod tests;
+mod wire;
 mod worst;
 #[cfg(feature = "book")]
 mod write;
@@ -30,7 +31,7 @@ mod write;
 pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled};
 pub use index::{Found, Step};
 pub use subset::Wanted;
-pub use worst::Held;
+pub use worst::{Held, WorstCase};
 #[cfg(feature = "book")]
 pub use write::{day, quoted};
 
@@ -46,7 +47,7 @@ use index::Index;
 
 /// Prices of many models, with their history; what the collector holds and hands to gateways.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(from = "BookOnTheWire", into = "BookOnTheWire")]
+#[serde(from = "wire::Book", into = "wire::Book")]
 pub struct PriceBook {
     version: String,
     models: Vec<PricedModel>,
@@ -116,24 +117,19 @@ pub struct MovingAlias {
 
 /// What a model costs from one day on.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(from = "wire::Price", into = "wire::Price")]
 pub struct Price {
     /// Start, Unix milliseconds UTC, inclusive; 0 when it is not known.
-    #[serde(default)]
     pub from_ms: u64,
     /// End, exclusive.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_ms: Option<u64>,
     /// Rates and context tiers of a plain call.
-    #[serde(flatten)]
     pub standard: Sheet,
     /// Rates of other service tiers, speeds, regions and hours: those with more conditions first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Variant>,
     /// The operator's discount that these rates contain, such as `0.85 (contract 7)`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discount: Option<String>,
     /// Where the facts come from. Stays with the book's files; gateways do not get it.
-    #[serde(skip)]
     pub origin: Origin,
 }
 
@@ -154,12 +150,12 @@ impl std::hash::Hash for Origin {
 }
 
 /// Rates by context length.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq, Serialize)]
 pub struct Sheet {
     /// Rates of a prompt that no tier holds for.
     pub rates: Rates,
     /// Longest context first: the first tier that the prompt is above holds for the whole call.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tiers: Vec<Tier>,
 }
 
@@ -174,17 +170,15 @@ pub struct Tier {
 
 /// Rates under a condition.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(from = "wire::Variant", into = "wire::Variant")]
 pub struct Variant {
     /// Facts that must all hold, such as `service_tier = "flex"`; a value may be several, split by `|`.
     pub when: BTreeMap<String, String>,
     /// Hours of the day in which it holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub daily: Option<Daily>,
     /// What holds then.
-    #[serde(flatten)]
     pub sheet: Sheet,
     /// As [`Price::discount`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discount: Option<String>,
 }
 
@@ -611,37 +605,6 @@ impl Priced {
             (true, _) if self.reserved && self.charges.is_empty() => CostStatus::Free,
             (true, true) => CostStatus::Measured,
             (true, false) => CostStatus::Estimated,
-        }
-    }
-}
-
-#[derive(Deserialize, Serialize)]
-struct BookOnTheWire {
-    version: String,
-    models: Vec<PricedModel>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    maps: Vec<NameMap>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    resolved: Option<BTreeSet<Wanted>>,
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    apart: BTreeSet<Wanted>,
-}
-
-impl From<BookOnTheWire> for PriceBook {
-    fn from(book: BookOnTheWire) -> Self {
-        let whole = Self::new(book.version, book.models).with_maps(book.maps);
-        Self { resolved: book.resolved, apart: book.apart, ..whole }
-    }
-}
-
-impl From<PriceBook> for BookOnTheWire {
-    fn from(book: PriceBook) -> Self {
-        Self {
-            version: book.version,
-            models: book.models,
-            maps: book.maps,
-            resolved: book.resolved,
-            apart: book.apart,
         }
     }
 }

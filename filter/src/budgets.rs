@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use tollgate_core::budget::counter::{Counter, Enforce};
+use tollgate_core::budget::counter::{Counter, Enforce, Settlement};
 use tollgate_core::budget::ledger::Want;
 use tollgate_core::budget::policy::{OTHER, Policy, PolicyBudget, Short, Touched, VALUES_MAX, percent};
 use tollgate_core::budget::scope::CounterKey;
@@ -25,8 +25,10 @@ use tollgate_core::sync::{CounterGrant, CounterReport};
 
 use crate::counters::{Counters, Failed};
 use crate::host;
-use crate::journal::HeldOn;
+use crate::journal::{self, HeldOn};
+use crate::lane::JournalSlot;
 use crate::metrics::Metrics;
+use crate::settling::{Due, Settling};
 use crate::shared::{self, Link};
 
 /// What one VM knows of budgets.
@@ -40,6 +42,7 @@ pub struct Budgets {
     denies_until_policy: bool,
     link: Cell<Link>,
     counters: RefCell<Counters>,
+    settling: RefCell<Settling>,
     /// What calls that wait want of which counters, and prices.
     wanted: RefCell<BTreeMap<CounterKey, Amount>>,
     models: RefCell<Vec<Wanted>>,
@@ -108,6 +111,7 @@ impl Budgets {
             denies_until_policy: config.denies_until_policy,
             link: Cell::default(),
             counters: RefCell::new(Counters::new(!alone)),
+            settling: RefCell::default(),
             wanted: RefCell::default(),
             models: RefCell::default(),
         };
@@ -308,27 +312,28 @@ impl Budgets {
         let enforced = budget.is_enforced() && !(self.is_away() && budget.on_outage == OnOutage::Allow);
         let enforce = if enforced { Enforce::Grant } else { Enforce::Nothing };
         let mut counters = self.counters.borrow_mut();
-        let touched = &hold.touched.key;
+        let mut key = hold.touched.key_bytes();
+        let due = self.settling.borrow_mut().take(&key);
         let mut act = |counter: &mut Counter| {
-            if self.alone {
-                // What a collector would grant is all that there is.
-                counter.granted = budget.limit.plus(counter.returned);
-                counter.limit = budget.limit;
+            if let Some(due) = due {
+                counter.settle(due.settlement);
             }
-            let admitted = counter.admit(hold.amount, enforce);
-            (admitted, counter.clone())
+            self.admit(hold, enforce, counter)
         };
         let now = self.now(now_ms);
-        let new = (touched.span, budget.limit);
-        let mut key = touched.to_bytes();
-        let has_room =
-            |counters: &Counters| budget.each.is_none() || counters.values_of(touched) < VALUES_MAX;
+        let span = hold.touched.span;
+        let new = (span, budget.limit);
+        let has_room = |counters: &Counters| {
+            budget.each.is_none() || counters.values_of(&budget.name, span) < VALUES_MAX
+        };
         let mut done = counters.update(&key, new, now, has_room, &mut act);
-        if done.as_ref().is_err_and(|failed| *failed == Failed::Full) && budget.each.is_some() {
-            key = CounterKey { value: OTHER.to_owned(), ..touched.clone() }.to_bytes();
-            done = counters.update(&key, new, now, |_| true, &mut act);
+        if let (Err(_), Some(due)) = (&done, due) {
+            self.settling.borrow_mut().put_back(key.clone(), due);
         }
-        let span = touched.span;
+        if done.as_ref().is_err_and(|failed| *failed == Failed::Full) && budget.each.is_some() {
+            key = CounterKey { value: OTHER.to_owned(), ..hold.touched.key() }.to_bytes();
+            done = counters.update(&key, new, now, |_| true, |counter| self.admit(hold, enforce, counter));
+        }
         match done {
             Ok(((Ok(()), counter), slot)) => {
                 Ok((HeldOn { key, span, slot, unit: budget.unit, amount: hold.amount }, counter))
@@ -348,6 +353,22 @@ impl Budgets {
                 Ok((held, Counter::default()))
             }
         }
+    }
+
+    /// Admits a call on one of its counters.
+    fn admit(
+        &self,
+        hold: &Hold<'_>,
+        enforce: Enforce,
+        counter: &mut Counter,
+    ) -> (Result<(), Amount>, Counter) {
+        if self.alone {
+            // What a collector would grant is all that there is.
+            let limit = hold.touched.budget.limit;
+            counter.granted = limit.plus(counter.returned);
+            counter.limit = limit;
+        }
+        (counter.admit(hold.amount, enforce), counter.clone())
     }
 
     fn warn(&self, hold: &Hold<'_>, counter: &Counter, ticket: &mut Ticket, metrics: &mut Metrics) {
@@ -374,8 +395,8 @@ impl Budgets {
         let fits_once = hold.amount <= counter.limit.max(budget.limit);
         let may_ask = !self.alone && !self.is_away() && fits_once;
         if may_ask && !knows.expired && !counter.is_exhausted_for(hold.amount) {
-            let key =
-                CounterKey { value: counter_value(counter, &hold.touched.key), ..hold.touched.key.clone() };
+            let key = hold.touched.key();
+            let key = CounterKey { value: counter_value(counter, &key), ..key };
             let mut wanted = self.wanted.borrow_mut();
             let sum = wanted.entry(key).or_default();
             *sum = sum.plus(hold.amount);
@@ -394,7 +415,7 @@ impl Budgets {
         let now = self.now(now_ms);
         let touched =
             policy.touched(&call.subject(), call.is_trusted(), now).find(|one| &one.budget.name == name);
-        let Some(Touched { key, .. }) = touched else { return };
+        let Some(key) = touched.as_ref().map(Touched::key) else { return };
         let other = CounterKey { value: OTHER.to_owned(), ..key.clone() };
         let mut counters = self.counters.borrow_mut();
         let mut deny = |key: &CounterKey| {
@@ -437,12 +458,32 @@ impl Budgets {
         None
     }
 
-    /// Puts what a call cost in the place of what was held for it.
-    pub fn settle(&self, ticket: &Ticket, record: &UsageRecord) {
-        let mut counters = self.counters.borrow_mut();
-        for HeldOn { key, slot, unit, amount, .. } in &ticket.held {
-            let (charge, kept) = settled(record, *unit, *amount);
-            counters.update_known(key, Some(*slot), |counter| counter.settle(*amount, charge, kept));
+    /// A call has ended: what it cost takes the place of what was held for it, soon. Gives what its journal entry is to
+    /// say until then.
+    pub fn settle(&self, ticket: &Ticket, record: &UsageRecord) -> Vec<u8> {
+        let mut settling = self.settling.borrow_mut();
+        let settlement = |held: &HeldOn| settled(record, held.unit, held.amount);
+        for held in &ticket.held {
+            settling.keep(held, settlement(held));
+        }
+        journal::ended(&ticket.held, settlement)
+    }
+
+    /// The entry of a call whose settlements wait stands here.
+    pub fn keep_entry(&self, slot: JournalSlot) {
+        self.settling.borrow_mut().keep_entry(slot);
+    }
+
+    /// Entries that are to be taken out of the journal now, before anything is settled.
+    pub fn take_entries(&self) -> Vec<JournalSlot> {
+        self.settling.borrow_mut().take_entries()
+    }
+
+    /// Settles what waits.
+    pub fn settle_due(&self) {
+        for (key, Due { slot, settlement }) in self.settling.borrow_mut().take_all() {
+            let mut counters = self.counters.borrow_mut();
+            counters.update_known(&key, Some(slot), |counter| counter.settle(settlement));
         }
     }
 
@@ -452,20 +493,18 @@ impl Budgets {
         let now = self.now(now_ms);
         for touched in policy.touched(&call.subject(), call.is_trusted(), now) {
             let unit = if touched.budget.unit == Unit::Calls { continue } else { touched.budget.unit };
-            let (charge, _) = settled(record, unit, Amount::ZERO);
+            let charge = settled(record, unit, Amount::ZERO).charge;
             let charged = |counter: &mut Counter| counter.charge(charge);
-            let new = (touched.key.span, touched.budget.limit);
-            let key = touched.key.to_bytes();
+            let new = (touched.span, touched.budget.limit);
+            let key = touched.key_bytes();
             let _ = self.counters.borrow_mut().update(&key, new, now, |_| true, charged);
         }
     }
 
-    /// A dead VM's hold: it stays charged, as nobody knows what was spent of it.
-    pub fn abandon(&self, held: &HeldOn) {
-        let amount = held.amount;
-        self.counters
-            .borrow_mut()
-            .update_known(&held.key, Some(held.slot), |counter| counter.abandon(amount));
+    /// Settles what a dead VM has left in its journal.
+    pub fn recover(&self, held: &HeldOn, settlement: Settlement) {
+        let mut counters = self.counters.borrow_mut();
+        counters.update_known(&held.key, Some(held.slot), |counter| counter.settle(settlement));
     }
 
     /// Every call that waits is about to be decided on once more, and says again what it wants.

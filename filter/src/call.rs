@@ -373,7 +373,7 @@ impl HttpCall {
             call.take_turns(&gateway.config.gateway, book.as_deref(), now_ms, || gateway.call_id(now_ms));
         for record in turns {
             gateway.budgets.charge(call, &record, now_ms);
-            gateway.keep(&record, &record.to_json(), None, false, now_ms);
+            gateway.keep(&record, &record.to_json(), None, None, now_ms);
         }
     }
 
@@ -406,11 +406,9 @@ impl HttpCall {
             record.notes.push(Note::EndedByBudget);
         }
         record.policy_version = Some(ticket.policy_version.clone()).filter(|version| !version.is_empty());
-        let held = !ticket.held.is_empty();
         let is_recorded = self.is_recorded(&call, &mut record);
-        if held {
-            self.gateway.budgets.settle(&ticket, &record);
-        } else if is_recorded && call.target().fetches.is_some() {
+        let ended = (!ticket.held.is_empty()).then(|| self.gateway.budgets.settle(&ticket, &record));
+        if ended.is_none() && is_recorded && call.target().fetches.is_some() {
             self.gateway.budgets.charge(&call, &record, now_ms);
         }
         if !is_recorded {
@@ -421,7 +419,7 @@ impl HttpCall {
         }
         let json = record.to_json();
         show_in_access_log(&self.gateway.config.access_log, &record, &json);
-        self.gateway.keep(&record, &json, self.slot.take(), held, now_ms);
+        self.gateway.keep(&record, &json, self.slot.take(), ended.as_deref(), now_ms);
     }
 
     fn settle_refused(&mut self, refused: &Refused, now_ms: u64) {
@@ -431,7 +429,7 @@ impl HttpCall {
         record.policy_version = self.gateway.budgets.policy().map(|policy| policy.version.clone());
         let json = record.to_json();
         show_in_access_log(&self.gateway.config.access_log, &record, &json);
-        self.gateway.keep(&record, &json, None, false, now_ms);
+        self.gateway.keep(&record, &json, None, None, now_ms);
     }
 
     /// Whether a call that has ended leaves a record of its own. Work that it started is remembered; work that it

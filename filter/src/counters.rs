@@ -5,10 +5,10 @@
 //! make it twice; everything else needs none.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::counter::Counter;
-use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::Span;
 
 use crate::host::{self, Error};
@@ -18,7 +18,7 @@ use crate::shared;
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Where counters were found the last time.
-    slots: HashMap<Vec<u8>, u64>,
+    slots: HashMap<Vec<u8>, u64, ByFnv>,
     /// Whether a collector must know a counter before its slot is used again.
     reported: bool,
 }
@@ -35,7 +35,7 @@ pub enum Failed {
 impl Counters {
     /// A view for a gateway with a collector (`reported`) or without.
     pub fn new(reported: bool) -> Self {
-        Self { slots: HashMap::new(), reported }
+        Self { slots: HashMap::default(), reported }
     }
 
     /// Changes the counter with this key, which is made with this limit where it is missing and `may_make` says so.
@@ -94,9 +94,9 @@ impl Counters {
     }
 
     /// How many counters of the same budget and window this VM has met.
-    pub fn values_of(&self, key: &CounterKey) -> usize {
-        let start = [key.budget.as_bytes(), b"\0"].concat();
-        let end = key.span.start_ms.to_le_bytes();
+    pub fn values_of(&self, budget: &str, span: Span) -> usize {
+        let start = [budget.as_bytes(), b"\0"].concat();
+        let end = span.start_ms.to_le_bytes();
         self.slots.keys().filter(|known| known.starts_with(&start) && known.ends_with(&end)).count()
     }
 
@@ -189,12 +189,37 @@ fn swap<T>(slot: u64, bytes: &mut [u8], version: u32, act: &mut impl FnMut(&mut 
     }
 }
 
-/// The slots where a counter may be (FNV-1a).
+/// The slots where a counter may be.
 fn probes(key: &[u8]) -> impl Iterator<Item = u64> + use<> {
-    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let mut fnv = Fnv::default();
+    fnv.write(key);
+    let hash = fnv.finish();
     (0..PROBES).map(move |step| hash.wrapping_add(step) % shared::COUNTERS_MAX)
+}
+
+/// FNV-1a. Tables of counters by their keys are bounded, so that names which were chosen to collide gain little.
+#[derive(Debug)]
+pub struct Fnv(u64);
+
+/// Hashes with [`Fnv`].
+pub type ByFnv = BuildHasherDefault<Fnv>;
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// The right to make a counter. Given back when dropped; a VM that died with it loses it after [`LOCK_MS`].

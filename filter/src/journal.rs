@@ -1,8 +1,11 @@
-//! Journal entries: what is held for a call, before what `tollgate_core` notes of it.
+//! Journal entries: what is held for a call, before what `tollgate_core` notes of it. Once the call has ended and while
+//! its settlement waits, what is to be settled stands there instead.
 //!
 //! Four bytes, little endian, say how long the holds are. Each of them is the length of its key in two bytes, the unit in
-//! one, start and end of the window, the amount, and the key.
+//! one, start and end of the window, the amount held, the amounts charged and kept instead, and the key. As long as a
+//! call is under way all of its hold is to be charged and kept.
 
+use tollgate_core::budget::counter::Settlement;
 use tollgate_core::budget::window::Span;
 use tollgate_core::budget::{Amount, Unit};
 
@@ -21,10 +24,21 @@ pub struct HeldOn {
     pub amount: Amount,
 }
 
-/// An entry.
+/// The entry of a call under way.
 pub fn entry(held: &[HeldOn], call: &[u8]) -> Vec<u8> {
-    let mut holds = Vec::new();
-    for HeldOn { key, span, unit, amount, .. } in held {
+    write(held, |held| Settlement::abandoned(held.amount), call)
+}
+
+/// The entry of a call that has ended, and whose settlements wait.
+pub fn ended(held: &[HeldOn], settlement: impl Fn(&HeldOn) -> Settlement) -> Vec<u8> {
+    write(held, settlement, b"")
+}
+
+fn write(held: &[HeldOn], settlement: impl Fn(&HeldOn) -> Settlement, call: &[u8]) -> Vec<u8> {
+    let mut holds = Vec::with_capacity(held.len() * HOLD_BYTES);
+    for one in held {
+        let HeldOn { key, span, unit, .. } = one;
+        let Settlement { hold, charge, kept, .. } = settlement(one);
         holds.extend_from_slice(&u16::try_from(key.len()).unwrap_or(u16::MAX).to_le_bytes());
         holds.push(match unit {
             Unit::Dollars => 0,
@@ -33,15 +47,17 @@ pub fn entry(held: &[HeldOn], call: &[u8]) -> Vec<u8> {
         });
         holds.extend_from_slice(&span.start_ms.to_le_bytes());
         holds.extend_from_slice(&span.end_ms.to_le_bytes());
-        holds.extend_from_slice(&amount.0.to_le_bytes());
+        for amount in [hold, charge, kept] {
+            holds.extend_from_slice(&amount.0.to_le_bytes());
+        }
         holds.extend_from_slice(key);
     }
     let length = u32::try_from(holds.len()).unwrap_or(u32::MAX).to_le_bytes();
     [&length, holds.as_slice(), call].concat()
 }
 
-/// The holds of an entry, and what is noted of the call. What is malformed has no holds.
-pub fn read(entry: &[u8]) -> (Vec<HeldOn>, &[u8]) {
+/// What is to be settled by an entry whose VM is dead, and what is noted of the call. What is malformed has no holds.
+pub fn read(entry: &[u8]) -> (Vec<(HeldOn, Settlement)>, &[u8]) {
     let Some((length, rest)) = entry.split_first_chunk::<4>() else { return (Vec::new(), entry) };
     let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
     let Some((mut holds, call)) = rest.split_at_checked(length) else { return (Vec::new(), rest) };
@@ -52,11 +68,12 @@ pub fn read(entry: &[u8]) -> (Vec<HeldOn>, &[u8]) {
     (held, call)
 }
 
-fn hold(rest: &mut &[u8]) -> Option<HeldOn> {
+fn hold(rest: &mut &[u8]) -> Option<(HeldOn, Settlement)> {
     let length = usize::from(u16::from_le_bytes(take(rest)?));
     let [unit] = take(rest)?;
     let span = Span { start_ms: u64::from_le_bytes(take(rest)?), end_ms: u64::from_le_bytes(take(rest)?) };
-    let amount = Amount(i128::from_le_bytes(take(rest)?));
+    let mut amount = || Some(Amount(i128::from_le_bytes(take(rest)?)));
+    let (hold, charge, kept) = (amount()?, amount()?, amount()?);
     let (key, after) = rest.split_at_checked(length)?;
     *rest = after;
     let unit = match unit {
@@ -64,9 +81,12 @@ fn hold(rest: &mut &[u8]) -> Option<HeldOn> {
         1 => Unit::Tokens,
         _ => Unit::Calls,
     };
-    Some(HeldOn { key: key.to_vec(), span, slot: NOT_KNOWN, unit, amount })
+    let held = HeldOn { key: key.to_vec(), span, slot: NOT_KNOWN, unit, amount: hold };
+    Some((held, Settlement { hold, charge, kept, calls: 1 }))
 }
 
+/// About what a hold takes.
+const HOLD_BYTES: usize = 128;
 /// No slot: the counter is looked for.
 const NOT_KNOWN: u64 = u64::MAX;
 

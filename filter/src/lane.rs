@@ -26,6 +26,7 @@ pub struct Lane {
     /// The tail as last read; it may have moved on.
     tail: u64,
     free: Vec<u32>,
+    claimed_ms: u64,
     beaten_ms: u64,
 }
 
@@ -38,9 +39,13 @@ pub enum Dropped {
     Host,
 }
 
-/// A slot of the journal that holds a call under way.
+/// A slot of the journal that holds a call under way, of the lane claimed at that time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct JournalSlot(u32);
+pub struct JournalSlot {
+    slot: u32,
+    lane: u32,
+    claimed_ms: u64,
+}
 
 /// Who owns a lane: the VM (0: nobody), when it last showed itself, and the size of the outbox.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -110,7 +115,8 @@ impl Lane {
         while head - tail < capacity && record(index, head, capacity).is_some() {
             head += 1;
         }
-        Self { index, vm, capacity, head, tail, free: (0..JOURNAL_SLOTS).rev().collect(), beaten_ms: now_ms }
+        let free = (0..JOURNAL_SLOTS).rev().collect();
+        Self { index, vm, capacity, head, tail, free, claimed_ms: now_ms, beaten_ms: now_ms }
     }
 
     /// Shows that this VM lives. False when the lane has been taken from it: a pause longer than
@@ -140,18 +146,32 @@ impl Lane {
             self.free.push(slot);
             return None;
         }
-        Some(JournalSlot(slot))
+        Some(JournalSlot { slot, lane: self.index, claimed_ms: self.claimed_ms })
+    }
+
+    /// Writes another entry over that of a call.
+    pub fn rewrite(&self, slot: JournalSlot, entry: &[u8]) {
+        if self.has(slot) {
+            let _ = host::set_shared(&shared::journal(self.index, slot.slot), entry);
+        }
     }
 
     /// Lets a slot be used again; what stands in it stays until then.
     pub fn reuse(&mut self, slot: JournalSlot) {
-        self.free.push(slot.0);
+        if self.has(slot) {
+            self.free.push(slot.slot);
+        }
     }
 
-    /// Forgets a call that leaves no record.
+    /// Takes a call's entry out.
     pub fn clear(&mut self, slot: JournalSlot) {
-        let _ = host::set_shared(&shared::journal(self.index, slot.0), b"");
-        self.free.push(slot.0);
+        self.rewrite(slot, b"");
+        self.reuse(slot);
+    }
+
+    /// Whether the slot is this lane's: a VM that was away for too long has lost the lane in which it was taken.
+    const fn has(&self, slot: JournalSlot) -> bool {
+        slot.lane == self.index && slot.claimed_ms == self.claimed_ms
     }
 
     /// Appends a record.

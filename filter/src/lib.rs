@@ -28,6 +28,7 @@ mod leader;
 mod metrics;
 mod panics;
 mod root;
+mod settling;
 mod shared;
 mod stream;
 mod sync;

@@ -98,7 +98,23 @@ impl Gateway {
         let book = self.book();
         let learned = self.learned.borrow();
         let knows = Knows { book: book.as_deref(), learned: &learned, now_ms, answered, expired };
-        self.budgets.decide(call, knows, &mut self.metrics.borrow_mut())
+        self.clear_ended(now_ms);
+        let decision = self.budgets.decide(call, knows, &mut self.metrics.borrow_mut());
+        self.budgets.settle_due();
+        decision
+    }
+
+    /// Settles what waits: see [`crate::settling`].
+    pub fn settle_due(&self, now_ms: u64) {
+        self.clear_ended(now_ms);
+        self.budgets.settle_due();
+    }
+
+    fn clear_ended(&self, now_ms: u64) {
+        let entries = self.budgets.take_entries();
+        if !entries.is_empty() {
+            self.with_lane(now_ms, |lane| entries.iter().for_each(|slot| lane.clear(*slot)));
+        }
     }
 
     /// Whether a running answer is still covered by what is held for it; otherwise the refusal of a budget.
@@ -137,14 +153,14 @@ impl Gateway {
     }
 
     /// Keeps a settled call. Its journal entry stays until the slot is used again: what a dead VM leaves there of a
-    /// settled call becomes a record with the same id, which the collector knows. One that holds something (`held`) is
-    /// taken out, so that it is not charged again.
+    /// settled call becomes a record with the same id, which the collector knows. In the place of one that holds something
+    /// `ended` stands until that is settled.
     pub fn keep(
         &self,
         record: &UsageRecord,
         json: &[u8],
         slot: Option<JournalSlot>,
-        held: bool,
+        ended: Option<&[u8]>,
         now_ms: u64,
     ) {
         self.metrics.borrow_mut().settled(record);
@@ -154,7 +170,13 @@ impl Gateway {
         let kept = self.with_lane(now_ms, |lane| {
             let kept = lane.append(json);
             if let Some(slot) = slot {
-                if held { lane.clear(slot) } else { lane.reuse(slot) }
+                match ended {
+                    Some(entry) => {
+                        lane.rewrite(slot, entry);
+                        self.budgets.keep_entry(slot);
+                    }
+                    None => lane.reuse(slot),
+                }
             }
             kept
         });
@@ -252,6 +274,7 @@ impl Context for Root {
         let now_ms = host::now_ms();
         if let Some(gateway) = self.gateway.clone() {
             gateway.metrics.borrow_mut().flush();
+            gateway.settle_due(now_ms);
             if leader::lead(gateway.vm, now_ms) {
                 self.send(&gateway, 0, now_ms);
             }
@@ -291,6 +314,7 @@ impl RootContext for Root {
         crate::panics::panic_if_asked("tick");
         gateway.refresh_book();
         gateway.budgets.refresh(&gateway.config, now_ms);
+        gateway.settle_due(now_ms);
         gateway.waiting.wake(&gateway, self.context, now_ms);
         gateway.waiting.ask(&gateway, self, self.context, now_ms);
         gateway.metrics.borrow_mut().flush();
@@ -332,7 +356,7 @@ impl Root {
             self.recovered_ms = now_ms;
             let records = sync::recover(gateway.vm, now_ms, |entry| {
                 let (held, call) = journal::read(entry);
-                held.iter().for_each(|held| gateway.budgets.abandon(held));
+                held.iter().for_each(|(held, settlement)| gateway.budgets.recover(held, *settlement));
                 recovered(call, now_ms)
             });
             if records > 0 {

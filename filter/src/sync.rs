@@ -34,6 +34,8 @@ pub struct Sync {
     failures: u32,
     /// When every counter was reported the last time, not only those that changed.
     reported_ms: u64,
+    /// When counters were looked at the last time: full batches go out more often than that is worth.
+    counted_ms: u64,
     /// What was reported of counters in the flight, or the last one.
     counters: Vec<CounterReport>,
 }
@@ -91,7 +93,9 @@ impl Sync {
         self.collect();
         let full = self.batch.len() >= BATCH_BYTES && self.failures == 0;
         let backoff_ms = (interval_ms << self.failures.min(6)).min(BACKOFF_MS_MAX.max(interval_ms));
-        if !full && now_ms.saturating_sub(self.sent_ms) < backoff_ms {
+        let changed = sender.counts && now_ms.saturating_sub(self.counted_ms) >= interval_ms;
+        let counts = changed && self.failures == 0;
+        if !full && !counts && now_ms.saturating_sub(self.sent_ms) < backoff_ms {
             return None;
         }
         self.sequence = now_ms.max(self.sequence + 1);
@@ -108,18 +112,21 @@ impl Sync {
         if all {
             self.reported_ms = now_ms;
         }
-        self.counters = match all || sender.counts {
-            true => budgets::reports(sender.clock_ms, all),
-            false => Vec::new(),
+        self.counters = if all || changed {
+            self.counted_ms = now_ms;
+            budgets::reports(sender.clock_ms, all)
+        } else {
+            Vec::new()
         };
         let body = request(sender, &flight, &self.counters, now_ms);
         self.flight = Some(flight);
         Some(Outgoing { body })
     }
 
-    /// The next request is due at once.
+    /// The next request is due at once, and says what counters changed.
     pub fn hurry(&mut self) {
         self.sent_ms = 0;
+        self.counted_ms = 0;
     }
 
     /// The request went out as this call.
@@ -264,13 +271,13 @@ pub fn recover(vm: u64, now_ms: u64, recovered: impl Fn(&[u8]) -> Option<Vec<u8>
             if pending.is_empty() {
                 continue;
             }
-            if let Some(record) = recovered(&pending)
-                && lane.append(&record).is_err()
-            {
-                let _ = shared::add(shared::DROPPED_OUTBOX_FULL, 1);
+            if let Some(record) = recovered(&pending) {
+                records += 1;
+                if lane.append(&record).is_err() {
+                    let _ = shared::add(shared::DROPPED_OUTBOX_FULL, 1);
+                }
             }
             let _ = host::set_shared(&key, b"");
-            records += 1;
         }
         lane.release();
     }

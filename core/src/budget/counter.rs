@@ -44,6 +44,38 @@ pub struct Counter {
     pub denied: u64,
 }
 
+/// What is put in the place of what calls held, now that they have ended.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Settlement {
+    /// What they held.
+    pub hold: Amount,
+    /// What they are charged instead.
+    pub charge: Amount,
+    /// The part of `charge` that their records do not have.
+    pub kept: Amount,
+    /// How many they are.
+    pub calls: u32,
+}
+
+impl Settlement {
+    /// Of a call whose owner died: its hold stays charged, as no one knows what was spent of it.
+    #[must_use]
+    pub const fn abandoned(hold: Amount) -> Self {
+        Self { hold, charge: hold, kept: hold, calls: 1 }
+    }
+
+    /// Both at once.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            hold: self.hold.plus(other.hold),
+            charge: self.charge.plus(other.charge),
+            kept: self.kept.plus(other.kept),
+            calls: self.calls.saturating_add(other.calls),
+        }
+    }
+}
+
 /// How a call is to be admitted on a counter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Enforce {
@@ -95,24 +127,20 @@ impl Counter {
 
     /// Takes a hold back: the call was not admitted elsewhere, and nothing of it went on.
     pub fn roll_back(&mut self, hold: Amount) {
-        self.settle(hold, Amount::ZERO, Amount::ZERO);
+        self.settle(Settlement { hold, calls: 1, ..Settlement::default() });
     }
 
-    /// Puts what a call cost in the place of its hold. `kept` is the part of `charge` that its record does not have.
-    pub fn settle(&mut self, hold: Amount, charge: Amount, kept: Amount) {
+    /// Puts what calls cost in the place of their holds.
+    pub fn settle(&mut self, settlement: Settlement) {
+        let Settlement { hold, charge, kept, calls } = settlement;
         self.used = self.used.minus(hold).plus(charge);
         self.held = self.held.minus(hold);
         self.kept = self.kept.plus(kept);
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.in_flight = self.in_flight.saturating_sub(calls);
         self.version += 1;
         if charge < hold {
             self.exhausted_from = Amount::ZERO;
         }
-    }
-
-    /// A call's owner died: its hold stays charged, as no one knows what was spent of it.
-    pub fn abandon(&mut self, hold: Amount) {
-        self.settle(hold, hold, hold);
     }
 
     /// Charges what was not held: a turn of a session, or work that another call began.
@@ -292,17 +320,37 @@ mod tests {
         Counter { granted: Amount(granted), ..Counter::new(b"k".to_vec(), span, Amount(1_000)) }
     }
 
+    fn settlement(hold: i128, charge: i128) -> Settlement {
+        Settlement { hold: Amount(hold), charge: Amount(charge), calls: 1, ..Settlement::default() }
+    }
+
     #[test]
     fn a_call_is_admitted_only_where_its_hold_fits() {
         let mut counter = counter(10);
         assert_eq!(counter.admit(Amount(7), Enforce::Grant), Ok(()));
         assert_eq!(counter.admit(Amount(7), Enforce::Grant), Err(Amount(4)));
         assert_eq!(counter.admit(Amount(3), Enforce::Grant), Ok(()));
-        counter.settle(Amount(7), Amount(2), Amount::ZERO);
+        counter.settle(settlement(7, 2));
         assert_eq!((counter.free(), counter.held, counter.in_flight), (Amount(5), Amount(3), 1));
         counter.roll_back(Amount(3));
         assert_eq!((counter.used, counter.held, counter.in_flight), (Amount(2), Amount::ZERO, 0));
         assert_eq!(counter.admit(Amount(99), Enforce::Nothing), Ok(()));
+    }
+
+    #[test]
+    fn settlements_put_together_are_those_one_by_one() {
+        let (mut one_by_one, mut together) = (counter(100), counter(100));
+        for counter in [&mut one_by_one, &mut together] {
+            for hold in [7, 20, 9] {
+                counter.admit(Amount(hold), Enforce::Grant).unwrap();
+            }
+        }
+        let settlements = [settlement(7, 2), Settlement::abandoned(Amount(20)), settlement(9, 11)];
+        settlements.into_iter().for_each(|settlement| one_by_one.settle(settlement));
+        together.settle(settlements.into_iter().fold(Settlement::default(), Settlement::and));
+        together.version = one_by_one.version;
+        assert_eq!(together, one_by_one);
+        assert_eq!((together.used, together.held, together.kept), (Amount(33), Amount::ZERO, Amount(20)));
     }
 
     #[test]
@@ -334,7 +382,7 @@ mod tests {
         counter.exhaust(Amount(8));
         counter.exhaust(Amount(9));
         assert!(counter.is_exhausted_for(Amount(8)) && !counter.is_exhausted_for(Amount(7)));
-        counter.settle(Amount(10), Amount(9), Amount::ZERO);
+        counter.settle(settlement(10, 9));
         assert!(!counter.is_exhausted_for(Amount(8)));
     }
 
@@ -343,7 +391,7 @@ mod tests {
         let mut counter = counter(10);
         counter.admit(Amount(1), Enforce::Grant).unwrap();
         assert!(!counter.is_over(100, false), "a call is under way");
-        counter.abandon(Amount(1));
+        counter.settle(Settlement::abandoned(Amount(1)));
         assert_eq!((counter.used, counter.kept, counter.held), (Amount(1), Amount(1), Amount::ZERO));
         assert!(!counter.is_over(99, false) && counter.is_over(100, false));
         assert!(!counter.is_over(100, true) && counter.is_over(100 + LATE_MS + 1, true));

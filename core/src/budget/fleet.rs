@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use proptest::prelude::*;
 
 use super::Amount;
-use super::counter::{Counter, Enforce};
+use super::counter::{Counter, Enforce, Settlement};
 use super::ledger::{Grant, Ledger, Report};
 use super::window::Span;
 
@@ -141,14 +141,19 @@ impl World {
                 let call = if newest { gateway.calls.pop_back() } else { gateway.calls.pop_front() };
                 if let Some(hold) = call {
                     let cost = Amount(hold.0 * percent / 100);
-                    gateway.counter.settle(hold, cost, Amount::ZERO);
+                    gateway.counter.settle(Settlement {
+                        hold,
+                        charge: cost,
+                        calls: 1,
+                        ..Settlement::default()
+                    });
                     self.spent = self.spent.plus(cost);
                 }
             }
             Event::Abort { gateway } => {
                 let gateway = &mut self.gateways[gateway];
                 if let Some(hold) = gateway.calls.pop_front() {
-                    gateway.counter.abandon(hold);
+                    gateway.counter.settle(Settlement::abandoned(hold));
                     self.spent = self.spent.plus(hold);
                 }
             }

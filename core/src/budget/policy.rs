@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::scope::{CounterKey, Dimension, Subject, is_nobody};
+use super::scope::{CounterKey, Dimension, Subject, is_nobody, key_bytes};
 use super::window::Span;
 use super::{Amount, Budget};
 use crate::sync::Unpriced;
@@ -41,8 +41,27 @@ pub struct PolicyBudget {
 pub struct Touched<'p> {
     /// The budget.
     pub budget: &'p Budget,
-    /// The counter.
-    pub key: CounterKey,
+    /// Its generation: see [`CounterKey::generation`].
+    pub generation: u64,
+    /// The value under which the call counts; empty without `each`.
+    pub value: String,
+    /// The window.
+    pub span: Span,
+}
+
+impl Touched<'_> {
+    /// Which counter it is.
+    #[must_use]
+    pub fn key(&self) -> CounterKey {
+        let Self { budget, generation, value, span } = self;
+        CounterKey { budget: budget.name.clone(), generation: *generation, value: value.clone(), span: *span }
+    }
+
+    /// [`CounterKey::to_bytes`] of it.
+    #[must_use]
+    pub fn key_bytes(&self) -> Vec<u8> {
+        key_bytes(&self.budget.name, self.generation, &self.value, self.span)
+    }
 }
 
 impl Policy {
@@ -63,9 +82,7 @@ impl Policy {
                 Some(each) => self.counted_as(subject.value(each), each, trusted),
             };
             let span = entry.span(now_ms)?;
-            let key =
-                CounterKey { budget: entry.budget.name.clone(), generation: entry.generation, value, span };
-            Some(Touched { budget: &entry.budget, key })
+            Some(Touched { budget: &entry.budget, generation: entry.generation, value, span })
         })
     }
 
@@ -197,7 +214,7 @@ mod tests {
     fn values(policy: &Policy, agent: &str, trusted: bool) -> Vec<String> {
         let attribution = Attribution { agent: agent.into(), ..Attribution::default() };
         let subject = Subject { attribution: &attribution, provider: "openai", model: None, key_id: None };
-        policy.touched(&subject, trusted, 150).map(|touched| touched.key.value).collect()
+        policy.touched(&subject, trusted, 150).map(|touched| touched.value).collect()
     }
 
     const EACH: &str = r#"[{"name":"b","each":"agent","limit_usd":"1","window":"day"}]"#;
@@ -223,7 +240,7 @@ mod tests {
         let subject = Subject { attribution: &attribution, provider: "p", model: None, key_id: None };
         for (now_ms, start_ms) in [(0, 0), (99, 0), (100, 100), (999, 100)] {
             let touched = policy.touched(&subject, false, now_ms).next().unwrap();
-            assert_eq!(touched.key.span.start_ms, start_ms);
+            assert_eq!(touched.span.start_ms, start_ms);
         }
     }
 

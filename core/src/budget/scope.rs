@@ -108,15 +108,7 @@ impl CounterKey {
     /// As bytes, for a slot of shared data.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let Self { budget, generation, value, span } = self;
-        let mut bytes = Vec::with_capacity(budget.len() + value.len() + 24);
-        bytes.extend_from_slice(budget.as_bytes());
-        bytes.push(0);
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.push(0);
-        bytes.extend_from_slice(&generation.to_le_bytes());
-        bytes.extend_from_slice(&span.start_ms.to_le_bytes());
-        bytes
+        key_bytes(&self.budget, self.generation, &self.value, self.span)
     }
 
     /// The key in these bytes, of a counter with this span.
@@ -129,6 +121,18 @@ impl CounterKey {
         let value = String::from_utf8(names.next()?.to_vec()).ok()?;
         Some(Self { budget, generation, value, span })
     }
+}
+
+/// [`CounterKey::to_bytes`] of these parts.
+pub(super) fn key_bytes(budget: &str, generation: u64, value: &str, span: Span) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(budget.len() + value.len() + 18);
+    bytes.extend_from_slice(budget.as_bytes());
+    bytes.push(0);
+    bytes.extend_from_slice(value.as_bytes());
+    bytes.push(0);
+    bytes.extend_from_slice(&generation.to_le_bytes());
+    bytes.extend_from_slice(&span.start_ms.to_le_bytes());
+    bytes
 }
 
 impl fmt::Display for Dimension {

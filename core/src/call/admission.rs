@@ -2,12 +2,13 @@
 
 use super::{Call, agent_and_model};
 use crate::attribution::AttributionSource;
-use crate::budget::hold::Bound;
+use crate::budget::counter::Settlement;
+use crate::budget::hold::{Bound, ModelSize, RequestBounds};
 use crate::budget::policy::{Policy, Touched};
 use crate::budget::scope::Subject;
 use crate::budget::{Amount, Budget, HoldRule, Unit};
 use crate::estimate::{Learned, Passed};
-use crate::price::{Facts, PriceBook, Wanted, facts};
+use crate::price::{Facts, PriceBook, Wanted, WorstCase, facts};
 use crate::record::{CostStatus, Outcome, UsageRecord};
 use crate::refusal::Reason;
 use crate::sync::Unpriced;
@@ -127,10 +128,9 @@ impl Call {
             time_ms: self.time_ms,
             conditions: tier.as_slice(),
         };
-        let empty = PriceBook::default();
-        let book = admitting.book.unwrap_or(&empty);
-        let bound = self.bound(book, &facts);
-        let mut worst = book.worst(&facts, &bound);
+        let row = admitting.book.and_then(|book| book.worst_case(facts));
+        let bound = self.bound(row.as_ref().map(WorstCase::size).unwrap_or_default());
+        let mut worst = row.as_ref().and_then(|row| row.of(&bound));
         if worst.is_none() {
             if let (true, Some(model)) = (admitting.may_ask, facts.request_model) {
                 let provider = facts.provider.to_owned();
@@ -138,7 +138,7 @@ impl Call {
             }
             match admitting.unpriced {
                 Unpriced::Allow => {}
-                Unpriced::Ceiling => worst = book.ceiling(&facts, &bound),
+                Unpriced::Ceiling => worst = admitting.book.and_then(|book| book.ceiling(&facts, &bound)),
                 Unpriced::Deny => {
                     let model = facts.request_model.unwrap_or("this call");
                     let text =
@@ -151,13 +151,13 @@ impl Call {
         let tokens = Amount(i128::from(bound.input_tokens) + i128::from(bound.output_tokens));
         let any = |test: fn(&Budget) -> bool| touched.iter().any(|one| test(one.budget));
         let expected = match any(|budget| budget.hold == HoldRule::Expected) {
-            true => self.expected(admitting, book, &facts),
+            true => self.expected(admitting, row.as_ref()),
             false => None,
         };
         let per_token = match any(|budget| budget.end_streams) {
             true => {
                 let more = Bound { output_tokens: bound.output_tokens.saturating_add(1), ..bound.clone() };
-                let more = book.worst(&facts, &more).unwrap_or_default();
+                let more = row.as_ref().and_then(|row| row.of(&more)).unwrap_or_default();
                 Amount(more.as_pico()).minus(dollars).or_nothing()
             }
             false => Amount::ZERO,
@@ -190,12 +190,11 @@ impl Call {
         Admission::Hold(touched.into_iter().map(hold).collect())
     }
 
-    fn bound(&self, book: &PriceBook, facts: &Facts<'_>) -> Bound {
-        let size = book.size(facts);
-        let api = self.target.api;
+    fn bound(&self, size: ModelSize) -> Bound {
+        let (api, body_bytes) = (self.target.api, self.request.body_bytes());
         match self.request.bounds() {
-            Some(bounds) => bounds.bound(api, self.request.body_bytes(), size),
-            None => crate::budget::hold::RequestBounds::default().bound(api, self.request.body_bytes(), size),
+            Some(bounds) => bounds.bound(api, body_bytes, size),
+            None => RequestBounds::default().bound(api, body_bytes, size),
         }
     }
 
@@ -204,15 +203,14 @@ impl Call {
     fn expected(
         &self,
         admitting: &Admitting<'_>,
-        book: &PriceBook,
-        facts: &Facts<'_>,
+        row: Option<&WorstCase<'_>>,
     ) -> Option<(Amount, Amount, u64)> {
-        let model = facts.request_model?;
+        let model = self.request_model()?;
         let mean = |name: &str| admitting.learned.mean_output(name);
         let output_tokens = mean(&agent_and_model(&self.attribution.agent, model)).or_else(|| mean(model))?;
         let input_tokens = self.request.input_estimate().unwrap_or_else(|| self.request.body_bytes());
         let bound = Bound { input_tokens, output_tokens, ..Bound::default() };
-        let cost = book.worst(facts, &bound)?;
+        let cost = row?.of(&bound)?;
         let tokens = Amount(i128::from(input_tokens) + i128::from(output_tokens));
         Some((Amount(cost.as_pico()), tokens, output_tokens))
     }
@@ -257,12 +255,12 @@ impl Call {
     }
 }
 
-/// What a settled call is charged in the place of `hold`, and the part of that which its record does not have.
+/// What a call is charged in the place of `hold`, now that it has ended.
 ///
 /// What was measured, and what is free, is charged as it is. Where the provider did not say what it charged, the whole
 /// hold stays: a budget is never short of what may stand on the bill.
 #[must_use]
-pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount) -> (Amount, Amount) {
+pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount) -> Settlement {
     let tokens = |count: Option<u64>| i128::from(count.unwrap_or(0));
     let cost = match unit {
         Unit::Dollars => Amount(record.cost_usd.as_pico()),
@@ -280,7 +278,7 @@ pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount) -> (Amount, Amoun
         },
     };
     let charge = if known { cost } else { cost.max(hold) };
-    (charge, charge.minus(cost))
+    Settlement { hold, charge, kept: charge.minus(cost), calls: 1 }
 }
 
 fn is_reported(record: &UsageRecord) -> bool {
@@ -342,7 +340,7 @@ mod tests {
         let admitting = Admitting { policy, book: Some(&book), unpriced, learned, now_ms: 5, may_ask: false };
         match call.admission(&admitting) {
             Admission::Hold(holds) => {
-                let hold = |hold: &Hold<'_>| format!("{}={}", hold.touched.key.budget, hold.amount);
+                let hold = |hold: &Hold<'_>| format!("{}={}", hold.touched.budget.name, hold.amount);
                 holds.iter().map(hold).collect::<Vec<_>>().join(" ")
             }
             Admission::Refuse(reason, _) => reason.name().to_owned(),
@@ -451,8 +449,9 @@ mod tests {
             for (unit, (charge, kept)) in
                 [(Unit::Dollars, dollars), (Unit::Tokens, tokens), (Unit::Calls, calls)]
             {
+                let settlement = settled(&record, unit, Amount(100));
                 assert_eq!(
-                    settled(&record, unit, Amount(100)),
+                    (settlement.charge, settlement.kept),
                     (Amount(charge), Amount(kept)),
                     "{name} {unit:?}"
                 );

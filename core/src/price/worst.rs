@@ -1,7 +1,7 @@
 //! The most that a call can cost, for budgets: the bill with every fact that is not known yet at its dearest.
 
 use super::facts::{self, Deciding};
-use super::{Facts, PriceBook, PricedModel, Rates, names};
+use super::{Facts, Found, NameMap, PriceBook, PricedModel, Rates, names};
 use crate::budget::hold::{Bound, ModelSize};
 use crate::money::Picodollars;
 use crate::usage::{CacheTtl, Kind};
@@ -29,15 +29,20 @@ pub struct Held {
     pub geo: Option<String>,
 }
 
-impl PriceBook {
-    /// The size of the model that a call asks for, as far as the book knows it.
+/// What the worst case of a call is computed from: the row that its request asks for, and what the request says.
+#[derive(Debug)]
+pub struct WorstCase<'b> {
+    found: Found<'b>,
+    map: Option<&'b NameMap>,
+    facts: Facts<'b>,
+}
+
+impl WorstCase<'_> {
+    /// The size of the model, as far as the book knows it.
     #[must_use]
-    pub fn size(&self, facts: &Facts<'_>) -> ModelSize {
-        let row = self.row(facts).map(|(found, _)| found.model);
-        ModelSize {
-            context_tokens: row.and_then(|row| row.context_tokens),
-            output_tokens: row.and_then(|row| row.output_tokens),
-        }
+    pub fn size(&self) -> ModelSize {
+        let PricedModel { context_tokens, output_tokens, .. } = *self.found.model;
+        ModelSize { context_tokens, output_tokens }
     }
 
     /// The most that a call within `bound` costs; `None` where the book has no price for its model at this time.
@@ -45,17 +50,26 @@ impl PriceBook {
     /// Of context tiers every one that the prompt may reach counts; of service tiers the plain one and the one asked
     /// for; of what a prompt may be charged as, the dearest.
     #[must_use]
-    pub fn worst(&self, facts: &Facts<'_>, bound: &Bound) -> Option<Picodollars> {
-        let (found, _) = self.row(facts)?;
-        let geo = found.geo.or_else(|| facts.request_model.and_then(names::geo_of));
+    pub fn of(&self, bound: &Bound) -> Option<Picodollars> {
+        let facts = &self.facts;
+        let geo = self.found.geo.or_else(|| facts.request_model.and_then(names::geo_of));
         let asked = [("speed", &bound.held.speed), (facts::GEO, &bound.held.geo)];
         let mut conditions = facts.conditions.to_vec();
         conditions.extend(asked.into_iter().filter_map(|(fact, word)| Some((fact, word.as_deref()?))));
         let mut deciding = Deciding::of(facts.provider, &conditions, geo, facts.time_ms);
-        if let Some(map) = self.map(facts) {
+        if let Some(map) = self.map {
             deciding.also(&map.facts);
         }
-        dearest(found.model, facts, &deciding, bound)
+        dearest(self.found.model, facts, &deciding, bound)
+    }
+}
+
+impl PriceBook {
+    /// What the worst case of a call is computed from; `None` where the book has no row for its model.
+    #[must_use]
+    pub fn worst_case<'b>(&'b self, facts: Facts<'b>) -> Option<WorstCase<'b>> {
+        let (found, _) = self.row(&facts)?;
+        Some(WorstCase { found, map: self.map(&facts), facts })
     }
 
     /// The most that such a call costs at the dearest rates that the book has for its provider.
@@ -167,7 +181,7 @@ mod tests {
     fn worst(input_tokens: u64, held: Held, conditions: &[(&str, &str)]) -> Option<i128> {
         let facts = Facts { provider: "openai", request_model: Some("m"), conditions, ..Facts::default() };
         let bound = Bound { input_tokens, output_tokens: 10, held, ..Bound::default() };
-        book().worst(&facts, &bound).map(Picodollars::as_pico)
+        book().worst_case(facts).and_then(|row| row.of(&bound)).map(Picodollars::as_pico)
     }
 
     #[test]
@@ -195,7 +209,7 @@ mod tests {
     fn a_model_without_a_row_has_a_ceiling() {
         let facts = Facts { provider: "openai", request_model: Some("new"), ..Facts::default() };
         let bound = Bound { input_tokens: 100, output_tokens: 10, ..Bound::default() };
-        assert_eq!(book().worst(&facts, &bound), None);
+        assert!(book().worst_case(facts).is_none());
         assert_eq!(book().ceiling(&facts, &bound).map(Picodollars::as_pico), Some(2_000));
     }
 }

@@ -1,0 +1,66 @@
+//! Settlements that wait for the next admission.
+//!
+//! What a call cost takes the place of its hold with a read and a swap of each of its counters; so does the next call's
+//! hold, mostly on the same ones. So a VM keeps what is to be settled and puts it into its next swap of that counter,
+//! within a tick at the latest. Until then the counters still hold what the call held: too much, never too little.
+//! Should the VM die meanwhile, its journal says what is to be settled. What is taken out of the journal is settled in the
+//! same callback, and after that: a VM that dies in between leaves a hold too much.
+
+use std::collections::HashMap;
+
+use tollgate_core::budget::counter::Settlement;
+
+use crate::counters::ByFnv;
+use crate::journal::HeldOn;
+use crate::lane::JournalSlot;
+
+/// What one VM has yet to settle.
+#[derive(Debug, Default)]
+pub struct Settling {
+    due: HashMap<Vec<u8>, Due, ByFnv>,
+    entries: Vec<JournalSlot>,
+}
+
+/// What is to be settled on one counter.
+#[derive(Clone, Copy, Debug)]
+pub struct Due {
+    /// Where the counter was.
+    pub slot: u64,
+    /// All that is to be settled on it.
+    pub settlement: Settlement,
+}
+
+impl Settling {
+    /// Keeps what is to be settled on a counter.
+    pub fn keep(&mut self, held: &HeldOn, settlement: Settlement) {
+        match self.due.get_mut(&held.key) {
+            Some(due) => due.settlement = due.settlement.and(settlement),
+            None => self.put_back(held.key.clone(), Due { slot: held.slot, settlement }),
+        }
+    }
+
+    /// Remembers where the journal says it.
+    pub fn keep_entry(&mut self, slot: JournalSlot) {
+        self.entries.push(slot);
+    }
+
+    /// Entries that are to be taken out of the journal before anything is settled.
+    pub fn take_entries(&mut self) -> Vec<JournalSlot> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// What is to be settled on this counter, which is left to the caller to do.
+    pub fn take(&mut self, key: &[u8]) -> Option<Due> {
+        self.due.remove(key)
+    }
+
+    /// Keeps what could not be settled.
+    pub fn put_back(&mut self, key: Vec<u8>, due: Due) {
+        self.due.insert(key, due);
+    }
+
+    /// Everything that is to be settled, left to the caller to do.
+    pub fn take_all(&mut self) -> Vec<(Vec<u8>, Due)> {
+        self.due.drain().collect()
+    }
+}
