@@ -192,6 +192,11 @@ impl Gateway {
         self.with_lane(now_ms, |lane| lane.clear(slot));
     }
 
+    /// Counts on a stat without labels.
+    pub fn count(&self, name: &'static str) {
+        self.metrics.borrow_mut().count(name, 1);
+    }
+
     fn dropped(&self, reason: &str) {
         let _ = shared::add(reason, 1);
         self.metrics.borrow_mut().count("tollgate_records_dropped_total", 1);

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::random::Random;
 
-/// Statuses of the ABI (proxy-wasm 0.2.1), 9, 11 and what is none included. 0 says Ok and does nothing.
+/// Statuses of the ABI (proxy-wasm 0.2.1), 9, 11 and what is none included. 0 says Ok and gives nothing.
 pub const STATUSES: [u32; 14] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 77];
+/// The same without 0: nobody can tell that a change was not made where the host says that it was.
+const REFUSALS: &[u32] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 77];
 
 /// Host calls that the filter makes, with what may be injected into them.
 ///
@@ -14,18 +16,18 @@ pub const CALLS: [(&str, &[u32]); 21] = [
     ("proxy_get_current_time_nanoseconds", &STATUSES),
     ("proxy_set_tick_period_milliseconds", &STATUSES),
     ("proxy_get_buffer_bytes", &STATUSES),
-    ("proxy_set_buffer_bytes", &STATUSES),
+    ("proxy_set_buffer_bytes", REFUSALS),
     ("proxy_get_header_map_pairs", &STATUSES),
     ("proxy_get_header_map_value", &STATUSES),
-    ("proxy_replace_header_map_value", &STATUSES),
-    ("proxy_remove_header_map_value", &STATUSES),
+    ("proxy_replace_header_map_value", REFUSALS),
+    ("proxy_remove_header_map_value", REFUSALS),
     ("proxy_get_property", &STATUSES),
-    ("proxy_set_property", &STATUSES),
+    ("proxy_set_property", REFUSALS),
     ("proxy_get_shared_data", &STATUSES),
-    ("proxy_set_shared_data", &STATUSES),
-    ("proxy_set_effective_context", &STATUSES),
-    ("proxy_continue_stream", &STATUSES),
-    ("proxy_send_local_response", &STATUSES),
+    ("proxy_set_shared_data", REFUSALS),
+    ("proxy_set_effective_context", REFUSALS),
+    ("proxy_continue_stream", REFUSALS),
+    ("proxy_send_local_response", REFUSALS),
     ("proxy_define_metric", &STATUSES),
     ("proxy_increment_metric", &STATUSES),
     ("proxy_record_metric", &STATUSES),

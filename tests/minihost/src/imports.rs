@@ -394,7 +394,7 @@ fn parsed(bytes: &[u8]) -> Option<Vec<Pair>> {
 
 fn memory(caller: &mut Caller<'_, Host>) -> Result<Memory> {
     let memory = caller.get_export("memory").and_then(Extern::into_memory);
-    Ok(memory.context("the module exports no memory")?)
+    memory.context("the module exports no memory")
 }
 
 fn read(caller: &mut Caller<'_, Host>, at: u32, size: u32) -> Result<Vec<u8>> {

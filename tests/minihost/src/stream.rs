@@ -80,10 +80,21 @@ pub struct Seen {
     pub response_complete: bool,
     /// The module's own answer.
     pub reply: Option<Reply>,
+    /// Envoy's timeout ended it.
+    pub timed_out: bool,
     /// Callbacks so far.
     pub callbacks: usize,
     /// What the module set for access loggers.
     pub filter_state: Vec<(String, Vec<u8>)>,
+}
+
+impl Seen {
+    /// Whether it asked for a result or opened a session: neither is a call of its own.
+    #[must_use]
+    pub fn is_fetch_or_session(&self) -> bool {
+        let headers = self.provider_headers.as_deref().unwrap_or_default();
+        headers.iter().any(|(name, value)| name == b":method" && value == b"GET")
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -178,6 +189,7 @@ impl Stream {
     /// Envoy's timeout ends it: what comes next is the end.
     pub fn time_out(&mut self) {
         self.manner.abort_after = Some(0);
+        self.seen.timed_out = true;
     }
 
     fn act(&mut self, vm: &mut Vm, step: Step) -> Result<()> {

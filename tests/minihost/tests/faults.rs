@@ -25,6 +25,9 @@ const WAYS: [&str; 10] = [
     "bedrock/converse-stream",
 ];
 
+/// What hosts answer that lack a capability.
+const MISSING: [u32; 4] = [0, 2, 10, 12];
+
 /// Failures, gathered so that one run shows all kinds.
 #[derive(Default)]
 struct Failures(BTreeMap<String, (usize, String)>, usize);
@@ -94,7 +97,10 @@ fn every_fixture_passes_however_it_is_cut() {
             for (seed, end) in
                 [EndShape::EmptyPiece, EndShape::WithData, EndShape::Trailers].into_iter().enumerate()
             {
-                for piece_max in [0, 1, 40] {
+                for piece_max in [0, 1, 40].into_iter().skip(seed % 2) {
+                    // Byte by byte a long body is a matter of minutes.
+                    let piece_max =
+                        if way.1.response_body.len() > 8_192 { piece_max * 50 } else { piece_max };
                     let manner = Manner { end, ..manner(seed as u64, piece_max) };
                     let case = case(way, kind, manner, Plan::None);
                     let outcome = case.run().unwrap().unwrap();
@@ -134,11 +140,12 @@ fn every_host_call_fails_in_every_place() {
 fn every_capability_may_be_missing() {
     let mut failures = Failures::default();
     for (index, way) in ways().into_iter().enumerate() {
-        for kind in [Kind::Alone, Kind::Reporting] {
+        let kinds = if index % 3 == 0 { &[Kind::Alone, Kind::Reporting][..] } else { &[Kind::Reporting] };
+        for &kind in kinds {
             let manner = manner(index as u64, 60);
             let clean = clean(way, kind, &manner);
             for (name, statuses) in CALLS {
-                for status in statuses {
+                for status in statuses.iter().filter(|status| MISSING.contains(status)) {
                     let plan = Plan::Always(name, *status);
                     failures.look(format!("{name} always"), &case(way, kind, manner.clone(), plan), &clean);
                 }
@@ -152,13 +159,12 @@ fn every_capability_may_be_missing() {
 fn a_stream_may_end_behind_every_callback() {
     let mut failures = Failures::default();
     for (index, way) in EXCHANGES.iter().enumerate() {
-        for kind in [Kind::Alone, Kind::Reporting] {
-            let manner = manner(index as u64, 80);
-            let clean = clean(way, kind, &manner);
-            for after in 0..clean.seen.callbacks.min(30) {
-                let manner = Manner { abort_after: Some(after), ..manner.clone() };
-                failures.look(way.1.name.clone(), &case(way, kind, manner, Plan::None), &clean);
-            }
+        let kind = [Kind::Alone, Kind::Reporting][index % 2];
+        let manner = manner(index as u64 / 2, 80);
+        let clean = clean(way, kind, &manner);
+        for after in 0..clean.seen.callbacks.min(30) {
+            let manner = Manner { abort_after: Some(after), ..manner.clone() };
+            failures.look(way.1.name.clone(), &case(way, kind, manner, Plan::None), &clean);
         }
     }
     failures.none();
@@ -170,7 +176,7 @@ fn another_worker_changes_what_was_just_read() {
     for (index, way) in EXCHANGES.iter().enumerate() {
         for kind in [Kind::Alone, Kind::Reporting] {
             let clean = clean(way, kind, &manner(index as u64, 200));
-            for seed in 0..4 {
+            for seed in 0..2 {
                 let mut case = case(way, kind, manner(index as u64 + seed * 2, 200), Plan::None);
                 case.meddles = true;
                 failures.look(way.1.name.clone(), &case, &clean);
@@ -184,7 +190,7 @@ fn another_worker_changes_what_was_just_read() {
 fn anything_fails_at_random() {
     let mut failures = Failures::default();
     let mut seeds = Random::new(1);
-    for round in 0..3_000_u64 {
+    for round in 0..800_u64 {
         let way = &EXCHANGES[seeds.below(EXCHANGES.len())];
         let kind = if round.is_multiple_of(2) { Kind::Alone } else { Kind::Reporting };
         let manner = manner(seeds.next(), [0, 1, 30, 500][seeds.below(4)]);
