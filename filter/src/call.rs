@@ -125,7 +125,10 @@ impl HttpCall {
     fn read_request_head(&self) -> (RequestHead, AttributionReader<'_>) {
         let mut head = RequestHead { is_json: true, ..RequestHead::default() };
         let mut reader = AttributionReader::new(&self.gateway.config.attribution);
-        let Ok(pairs) = host::header_pairs(Headers::Request) else { return (head, reader) };
+        let pairs = host::header_pairs(Headers::Request).unwrap_or_default();
+        if pairs.iter().next().is_none() {
+            self.gateway.count("tollgate_requests_unread_total");
+        }
         for (name, value) in pairs.iter() {
             match name {
                 b":method" => head.method = value.to_vec(),
@@ -218,11 +221,8 @@ impl HttpCall {
 
     /// Reads the body as it gathers; at its end puts the question into it.
     fn gather(&mut self, read: usize, size: usize, end_of_stream: bool) -> Action {
-        if let Some(call) = &mut self.call
-            && size > read
-            && let Ok(piece) = host::buffer_from(Buffer::RequestBody, read, size - read)
-        {
-            call.request().feed(&piece);
+        if let Some(call) = &mut self.call {
+            feed(call, read, size);
         }
         if !end_of_stream {
             self.asking = Asking::Gathering(size);
@@ -257,30 +257,52 @@ impl HttpCall {
             limit.and_then(|tokens| Some((output_limit::limited(&body, call.target(), tokens)?, tokens)));
         let is_limited = limited.as_ref().map(|(_, tokens)| *tokens);
         body = limited.map_or(body, |(limited, _)| limited);
-        if !is_asked && is_limited.is_none() || host::set_buffer(Buffer::RequestBody, size, &body).is_err() {
+        if !is_asked && is_limited.is_none() || !self.replace_body(size, &body) {
             return;
         }
+        let Some(call) = &mut self.call else { return };
         if let Some(tokens) = is_limited {
             call.request().limit_output(tokens);
-        }
-        if self.gateway.config.pause_headers {
-            let _ = host::set_header(Headers::Request, "content-length", body.len().to_string().as_bytes());
         }
         if is_asked {
             self.asking = Asking::Asked(UsageChunkFilter::default());
         }
     }
 
-    /// Takes the chunk that nobody asked for out of a piece of the answer.
-    fn take_out(&mut self, piece: &[u8], end_of_stream: bool) {
+    /// Puts another body in the place of one of `size` bytes: with its length, or not at all.
+    fn replace_body(&self, size: usize, body: &[u8]) -> bool {
+        let has_length = self.gateway.config.pause_headers;
+        let say = |length: usize| {
+            host::set_header(Headers::Request, "content-length", length.to_string().as_bytes()).is_ok()
+        };
+        if has_length && !say(body.len()) {
+            return false;
+        }
+        let replaced = host::set_buffer(Buffer::RequestBody, size, body).is_ok();
+        if has_length && !replaced {
+            say(size);
+        }
+        replaced
+    }
+
+    /// Takes the chunk that nobody asked for out of a piece of the answer. Where a piece cannot be read or replaced, it and
+    /// all that follows pass as they come, behind what was held back.
+    fn take_out(&mut self, piece: Option<&[u8]>, end_of_stream: bool) {
         let Asking::Asked(filter) = &mut self.asking else { return };
-        let mut out = filter.feed(piece);
-        if end_of_stream {
-            out.extend(filter.finish());
+        let held = filter.held().to_vec();
+        if let Some(piece) = piece {
+            let mut out = filter.feed(piece);
+            if end_of_stream {
+                out.extend(filter.finish());
+            }
+            if out == piece || host::set_buffer(Buffer::ResponseBody, piece.len(), &out).is_ok() {
+                return;
+            }
         }
-        if out != piece {
-            let _ = host::set_buffer(Buffer::ResponseBody, piece.len(), &out);
+        if !held.is_empty() {
+            let _ = host::set_buffer(Buffer::ResponseBody, 0, &held);
         }
+        self.asking = Asking::No;
     }
 
     /// The whole request is known: may the call go on? From there on the provider may charge for it. A call that may not
@@ -388,6 +410,8 @@ impl HttpCall {
         let end = End {
             ending: match (self.left, self.cut) {
                 (true, _) => Ending::NotSent,
+                // No provider works on a request that never came to its end.
+                (false, _) if !self.request_ended && self.status == 0 => Ending::NotSent,
                 // The provider is hung up on.
                 (false, Cut::Closed) => Ending::ClientAbort,
                 (false, _) => self.ending(),
@@ -493,7 +517,9 @@ impl HttpContext for HttpCall {
                 if self.gateway.config.pause_headers {
                     return Action::Pause;
                 }
-                let _ = host::remove_header(Headers::Request, b"content-length");
+                if host::remove_header(Headers::Request, b"content-length").is_err() {
+                    self.asking = Asking::No;
+                }
             }
         }
         Action::Continue
@@ -519,11 +545,9 @@ impl HttpContext for HttpCall {
             self.hold_turn(host::now_ms());
         }
         if let Some(call) = &mut self.call
-            && size > 0
             && (!self.request_ended || call.target().api.is_session())
-            && let Ok(piece) = host::buffer(Buffer::RequestBody, size)
         {
-            call.request().feed(&piece);
+            feed(call, 0, size);
         }
         self.received = self.received.saturating_add(size);
         let is_last = self.content_length.is_some_and(|length| self.received >= length);
@@ -556,9 +580,8 @@ impl HttpContext for HttpCall {
             call.response_head(&head, host::now_ms());
             let is_stream = content_type.is_some_and(|kind| kind.starts_with("text/event-stream"));
             if let Asking::Asked(_) = self.asking {
-                if is_stream && content_encoding.is_none() && self.status == 200 {
-                    let _ = host::remove_header(Headers::Response, b"content-length");
-                } else {
+                let may = is_stream && content_encoding.is_none() && self.status == 200;
+                if !may || host::remove_header(Headers::Response, b"content-length").is_err() {
                     self.asking = Asking::No;
                 }
             }
@@ -578,17 +601,21 @@ impl HttpContext for HttpCall {
         }
         if let Some(call) = &mut self.call
             && size > 0
-            && let Ok(piece) = host::buffer(Buffer::ResponseBody, size)
         {
-            call.response_body(&piece);
+            let piece = host::buffer(Buffer::ResponseBody, size).ok().filter(|piece| piece.len() == size);
+            match &piece {
+                Some(piece) => call.response_body(piece),
+                None => call.response_lost(),
+            }
             if call.target().api.is_session() {
                 self.settle_turns(host::now_ms());
             }
-            if !self.end_session(&piece) && !self.cut(size) {
-                self.take_out(&piece, end_of_stream);
+            let ends = piece.as_deref().is_some_and(|piece| self.end_session(piece));
+            if !ends && !self.cut(size) {
+                self.take_out(piece.as_deref(), end_of_stream);
             }
         } else if end_of_stream {
-            self.take_out(&[], true);
+            self.take_out(Some(&[]), true);
         }
         panic_if_asked("response_body");
         self.response_ended |= end_of_stream;
@@ -603,6 +630,18 @@ impl HttpContext for HttpCall {
     fn on_log(&mut self) {
         panic_if_asked("log");
         self.settle();
+    }
+}
+
+/// Reads a piece of the request's body. Of a body that cannot be read whole nothing more is read.
+fn feed(call: &mut Call, start: usize, end: usize) {
+    let size = end.saturating_sub(start);
+    if size == 0 {
+        return;
+    }
+    match host::buffer_from(Buffer::RequestBody, start, size) {
+        Ok(piece) if piece.len() == size => call.request().feed(&piece),
+        _ => call.request().unread(),
     }
 }
 

@@ -140,11 +140,6 @@ impl Gateway {
         }
     }
 
-    /// Counts something that happened, in Envoy's stats.
-    pub fn count(&self, name: &'static str) {
-        self.metrics.borrow_mut().count(name, 1);
-    }
-
     /// Ends a call, and learns from it.
     pub fn settle(&self, call: &mut Call, end: End, book: Option<&PriceBook>) -> UsageRecord {
         call.settle(end, &self.config.gateway, book, &mut self.learned.borrow_mut())
@@ -195,6 +190,11 @@ impl Gateway {
     /// Forgets a call that leaves no record of its own.
     pub fn clear(&self, slot: JournalSlot, now_ms: u64) {
         self.with_lane(now_ms, |lane| lane.clear(slot));
+    }
+
+    /// Counts on a stat without labels.
+    pub fn count(&self, name: &'static str) {
+        self.metrics.borrow_mut().count(name, 1);
     }
 
     fn dropped(&self, reason: &str) {
