@@ -269,6 +269,12 @@ impl Call {
         (&self.attribution, self.attribution_source)
     }
 
+    /// Whether the answer is a websocket's, and no message of it has only come in part.
+    #[must_use]
+    pub fn is_between_messages(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.meter.is_between_messages())
+    }
+
     /// Whether everything of this call is in the records of its turns, so that it has none itself.
     #[must_use]
     pub fn is_settled_by_turns(&self) -> bool {

@@ -192,6 +192,12 @@ impl Meter {
         }
     }
 
+    /// Whether the body is a websocket's, and no message of it has only come in part.
+    #[must_use]
+    pub fn is_between_messages(&self) -> bool {
+        matches!(&self.framing, Framing::WebSocket(decoder) if !decoder.is_open())
+    }
+
     /// Whether the counts are only what had been used when the stream broke off.
     #[must_use]
     pub fn is_partial(&self) -> bool {

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use crate::provider::{Api, Target};
+use crate::websocket;
 
 /// Why a call is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -108,6 +109,23 @@ pub fn stream_error(target: &Target, message: &str, id: &str) -> Option<Vec<u8>>
         (Family::Bedrock | Family::Cohere | Family::Ollama, _) => return None,
     };
     Some(event.into_bytes())
+}
+
+/// What is sent to the caller of a session to end it: the provider's own error message, where it has one (OpenAI's API
+/// reference, Realtime server events, read 2026-11-25), and the end of the websocket.
+#[must_use]
+pub fn session_end(target: &Target, message: &str, id: &str) -> Vec<u8> {
+    let error = match target.api {
+        Api::Realtime => {
+            let code = "insufficient_quota";
+            let error =
+                json!({"type": code, "code": code, "message": message, "param": null, "event_id": null});
+            let event = json!({"type": "error", "event_id": id, "error": error});
+            websocket::text(&event.to_string())
+        }
+        _ => Vec::new(),
+    };
+    [error, websocket::close(websocket::POLICY, message)].concat()
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

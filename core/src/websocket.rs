@@ -5,6 +5,45 @@
 
 use crate::sse::Events;
 
+/// An unmasked frame with a whole text message, as servers send it.
+#[must_use]
+pub fn text(message: &str) -> Vec<u8> {
+    frame(TEXT, message.as_bytes())
+}
+
+/// A frame that closes the connection, as servers send it. Of `reason` as much as fits into a control frame.
+#[must_use]
+pub fn close(code: u16, reason: &str) -> Vec<u8> {
+    let mut payload = code.to_be_bytes().to_vec();
+    let end = reason.floor_char_boundary(CONTROL_BYTES_MAX - payload.len());
+    payload.extend_from_slice(reason.get(..end).unwrap_or_default().as_bytes());
+    frame(CLOSE, &payload)
+}
+
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![FINAL | opcode];
+    match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+        (Ok(length @ ..=125), _) => frame.push(length),
+        (_, Ok(length)) => {
+            frame.push(126);
+            frame.extend_from_slice(&length.to_be_bytes());
+        }
+        _ => {
+            frame.push(127);
+            frame.extend_from_slice(&(payload.len() as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// Close code for a message that breaks the server's policy.
+pub const POLICY: u16 = 1_008;
+const FINAL: u8 = 0x80;
+const TEXT: u8 = 0x1;
+const CLOSE: u8 = 0x8;
+const CONTROL_BYTES_MAX: usize = 125;
+
 /// Finds the text messages in bytes that arrive in any pieces; holds a few bytes, whatever arrives.
 #[derive(Debug, Default)]
 pub struct WebSocketDecoder {
@@ -211,6 +250,18 @@ mod tests {
             decoder.feed(piece, &mut collected);
         }
         (collected.done, decoder.compressed(), decoder.is_open())
+    }
+
+    #[test]
+    fn frames_of_ours_are_read_back() {
+        for length in [0, 125, 126, 65_535, 65_536] {
+            let message = "x".repeat(length);
+            let mut decoder = WebSocketDecoder::default();
+            let mut collected = Collected::default();
+            decoder.feed(&[text(&message), close(POLICY, &"é".repeat(100))].concat(), &mut collected);
+            assert_eq!((collected.done.as_slice(), decoder.is_open()), ([message].as_slice(), false));
+        }
+        assert_eq!(close(POLICY, "é").as_slice(), [0x88, 4, 3, 0xF0, 0xC3, 0xA9]);
     }
 
     #[test]

@@ -458,11 +458,14 @@ impl Budgets {
         None
     }
 
-    /// A call has ended: what it cost takes the place of what was held for it, soon. Gives what its journal entry is to
-    /// say until then.
-    pub fn settle(&self, ticket: &Ticket, record: &UsageRecord) -> Vec<u8> {
+    /// A call has ended: what it cost takes the place of what was held for it, soon. One that has no record of its own
+    /// cost nothing that others have not. Gives what its journal entry is to say until then.
+    pub fn settle(&self, ticket: &Ticket, record: Option<&UsageRecord>) -> Vec<u8> {
         let mut settling = self.settling.borrow_mut();
-        let settlement = |held: &HeldOn| settled(record, held.unit, held.amount);
+        let settlement = |held: &HeldOn| match record {
+            Some(record) => settled(record, held.unit, held.amount),
+            None => Settlement { hold: held.amount, calls: 1, ..Settlement::default() },
+        };
         for held in &ticket.held {
             settling.keep(held, settlement(held));
         }
@@ -511,6 +514,11 @@ impl Budgets {
     pub fn forget_wanted(&self) {
         self.wanted.borrow_mut().clear();
         self.models.borrow_mut().clear();
+    }
+
+    /// Whether something is to be put to the collector.
+    pub fn wants(&self) -> bool {
+        !self.wanted.borrow().is_empty() || !self.models.borrow().is_empty()
     }
 
     /// What calls that wait want, to be put to the collector; nothing is left of it here.

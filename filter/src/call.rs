@@ -1,5 +1,7 @@
 //! One HTTP stream: Envoy's callbacks translated for `tollgate_core::call::Call`.
 
+mod session;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -53,6 +55,10 @@ pub struct HttpCall {
     left: bool,
     /// A budget ends the answer.
     cut: Cut,
+    /// Since when the next turn of a session is to be held for, Unix milliseconds UTC.
+    turn_since_ms: Option<u64>,
+    /// There is no budget for another turn.
+    spent: Option<Refused>,
 }
 
 /// How far an answer is that a budget ends: first its caller is told, then the stream is closed. Closing at once would
@@ -111,6 +117,8 @@ impl HttpCall {
             may_ask: false,
             left: false,
             cut: Cut::No,
+            turn_since_ms: None,
+            spent: None,
         }
     }
 
@@ -390,19 +398,6 @@ impl HttpCall {
         true
     }
 
-    /// The turns of a session get records of their own, as they end.
-    fn settle_turns(&mut self, now_ms: u64) {
-        let Some(call) = &mut self.call else { return };
-        let gateway = &self.gateway;
-        let book = gateway.book();
-        let turns =
-            call.take_turns(&gateway.config.gateway, book.as_deref(), now_ms, || gateway.call_id(now_ms));
-        for record in turns {
-            gateway.budgets.charge(call, &record, now_ms);
-            gateway.keep(&record, &record.to_json(), None, None, now_ms);
-        }
-    }
-
     fn settle(&mut self) {
         self.unpark();
         if self.call.is_none() {
@@ -435,7 +430,8 @@ impl HttpCall {
         }
         record.policy_version = Some(ticket.policy_version.clone()).filter(|version| !version.is_empty());
         let is_recorded = self.is_recorded(&call, &mut record);
-        let ended = (!ticket.held.is_empty()).then(|| self.gateway.budgets.settle(&ticket, &record));
+        let ended = (!ticket.held.is_empty())
+            .then(|| self.gateway.budgets.settle(&ticket, is_recorded.then_some(&record)));
         if ended.is_none() && is_recorded && call.target().fetches.is_some() {
             self.gateway.budgets.charge(&call, &record, now_ms);
         }
@@ -544,6 +540,14 @@ impl HttpContext for HttpCall {
         if let Asking::Gathering(read) = self.asking {
             return self.gather(read, size, end_of_stream);
         }
+        if self.spent.is_some() && self.cut != Cut::No {
+            // The provider is to do no more for a session that is being ended.
+            let _ = host::set_buffer(Buffer::RequestBody, size, b"");
+            return Action::Continue;
+        }
+        if self.turn_since_ms.is_some() {
+            self.hold_turn(host::now_ms());
+        }
         if let Some(call) = &mut self.call
             && (!self.request_ended || call.target().api.is_session())
         {
@@ -610,7 +614,8 @@ impl HttpContext for HttpCall {
             if call.target().api.is_session() {
                 self.settle_turns(host::now_ms());
             }
-            if !self.cut(size) {
+            let ends = piece.as_deref().is_some_and(|piece| self.end_session(piece));
+            if !ends && !self.cut(size) {
                 self.take_out(piece.as_deref(), end_of_stream);
             }
         } else if end_of_stream {

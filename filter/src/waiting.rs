@@ -95,11 +95,11 @@ impl Waiting {
         self.flight.get().is_some_and(|flight| flight.call == call)
     }
 
-    /// Asks the collector for what waiting calls want, unless it is being asked, or nobody waits.
+    /// Asks the collector for what waiting calls and sessions want, unless it is being asked, or nobody waits.
     pub fn ask(&self, gateway: &Gateway, sender: &dyn Context, owner: u32, now_ms: u64) {
         let Some(collector) = &gateway.config.collector else { return };
-        if self.flight.get().is_some_and(|flight| now_ms < flight.until_ms) || self.parked.borrow().is_empty()
-        {
+        let waits = !self.parked.borrow().is_empty() || gateway.budgets.wants();
+        if !waits || self.flight.get().is_some_and(|flight| now_ms < flight.until_ms) {
             return;
         }
         let (counters, models) = gateway.budgets.take_wanted();

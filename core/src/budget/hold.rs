@@ -163,14 +163,14 @@ impl RequestBounds {
             }
             limit.unwrap_or(OUTPUT_TOKENS).saturating_mul(choices)
         } else {
-            other_output(api, choices, &mut bound)
+            other_output(api, choices, size.context_tokens, &mut bound)
         };
         bound
     }
 }
 
 /// What is not text can be held by rules of thumb only.
-fn other_output(api: Api, choices: u64, bound: &mut Bound) -> u64 {
+fn other_output(api: Api, choices: u64, context_tokens: Option<u64>, bound: &mut Bound) -> u64 {
     match api {
         Api::Embeddings | Api::EmbedContent | Api::CohereEmbed | Api::OllamaEmbed | Api::Rerank => 0,
         Api::Images => {
@@ -179,8 +179,9 @@ fn other_output(api: Api, choices: u64, bound: &mut Bound) -> u64 {
             IMAGE_OUTPUT_TOKENS.saturating_mul(choices)
         }
         Api::Realtime | Api::Live => {
+            // One turn: all that was said so far, whatever has passed.
             bound.unbounded.push("session");
-            bound.input_tokens = bound.input_tokens.max(SESSION_INPUT_TOKENS);
+            bound.input_tokens = context_tokens.unwrap_or(SESSION_INPUT_TOKENS);
             SESSION_OUTPUT_TOKENS
         }
         _ => {
