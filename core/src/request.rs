@@ -1,20 +1,38 @@
 //! What a request body says: the model, and what decides the price.
 
+mod multipart;
+
 use std::sync::OnceLock;
 
 use crate::budget::hold::RequestBounds;
 use crate::estimate::TextCounter;
 use crate::json::{self, Action, Scanner, Shape, Sink};
+use multipart::Multipart;
 
 /// Reads a request body as it streams by, in any pieces; holds a bounded amount of it.
 #[derive(Debug)]
 pub struct RequestMeter {
+    json: Json,
+    framing: Framing,
+    unread: bool,
+    body_bytes: u64,
+}
+
+/// What reads the request as JSON.
+#[derive(Debug)]
+struct Json {
     scanner: Scanner<Field>,
     reading: Reading,
     /// Read only where a budget may be for the call.
     bounds: Option<Box<RequestBounds>>,
-    unread: bool,
-    body_bytes: u64,
+}
+
+/// How the body is framed, as its first byte tells.
+#[derive(Debug)]
+enum Framing {
+    Undecided,
+    Json,
+    Multipart(Box<Multipart>),
 }
 
 #[derive(Debug, Default)]
@@ -36,9 +54,8 @@ enum Field {
 impl Default for RequestMeter {
     fn default() -> Self {
         Self {
-            scanner: Scanner::new(shape()),
-            reading: Reading::default(),
-            bounds: None,
+            json: Json { scanner: Scanner::new(shape()), reading: Reading::default(), bounds: None },
+            framing: Framing::Undecided,
             unread: false,
             body_bytes: 0,
         }
@@ -46,7 +63,7 @@ impl Default for RequestMeter {
 }
 
 impl RequestMeter {
-    /// Do not read the body: it is no JSON, or encoded.
+    /// Do not read the body, or no more of it: it is neither JSON nor a form, or encoded, or a piece is missing.
     pub const fn unread(&mut self) {
         self.unread = true;
     }
@@ -54,28 +71,33 @@ impl RequestMeter {
     /// Reads a piece of the body.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.body_bytes = self.body_bytes.saturating_add(bytes.len() as u64);
-        if !self.unread {
-            self.scanner.feed(bytes, &mut self.reading);
-            if let Some(bounds) = &mut self.bounds {
-                bounds.feed(bytes);
-            }
+        if self.unread {
+            return;
+        }
+        if let Framing::Undecided = self.framing {
+            let Some(first) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) else { return };
+            self.framing = if *first == b'-' { Framing::Multipart(Box::default()) } else { Framing::Json };
+        }
+        match &mut self.framing {
+            Framing::Multipart(form) => form.feed(bytes, &mut |json| self.json.feed(json)),
+            Framing::Undecided | Framing::Json => self.json.feed(bytes),
         }
     }
 
     /// Reads, besides, what bounds the call's cost. To be said before the first piece.
     pub fn watch_bounds(&mut self) {
-        self.bounds = Some(Box::default());
+        self.json.bounds = Some(Box::default());
     }
 
     /// What bounds its cost, where that is read.
     #[must_use]
     pub fn bounds(&self) -> Option<&RequestBounds> {
-        self.bounds.as_deref()
+        self.json.bounds.as_deref()
     }
 
     /// A limit is written into the request, which has none.
     pub fn limit_output(&mut self, tokens: u64) {
-        if let Some(bounds) = &mut self.bounds {
+        if let Some(bounds) = &mut self.json.bounds {
             bounds.limit_output(tokens);
         }
     }
@@ -89,25 +111,25 @@ impl RequestMeter {
     /// The model asked for, once it has been read.
     #[must_use]
     pub fn model(&self) -> Option<&str> {
-        self.reading.model.as_deref()
+        self.json.reading.model.as_deref()
     }
 
     /// The service tier asked for.
     #[must_use]
     pub fn service_tier(&self) -> Option<&str> {
-        self.reading.service_tier.as_deref()
+        self.json.reading.service_tier.as_deref()
     }
 
     /// Whether a streamed answer was asked for.
     #[must_use]
     pub const fn stream(&self) -> bool {
-        self.reading.stream
+        self.json.reading.stream
     }
 
     /// Input tokens, estimated from the text of the prompt; `None` when none was read.
     #[must_use]
     pub fn input_estimate(&self) -> Option<u64> {
-        let tokens = self.reading.text.tokens();
+        let tokens = self.json.reading.text.tokens();
         (tokens > 0).then_some(tokens)
     }
 
@@ -115,6 +137,15 @@ impl RequestMeter {
     #[must_use]
     pub const fn body_bytes(&self) -> u64 {
         self.body_bytes
+    }
+}
+
+impl Json {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.scanner.feed(bytes, &mut self.reading);
+        if let Some(bounds) = &mut self.bounds {
+            bounds.feed(bytes);
+        }
     }
 }
 
@@ -206,6 +237,22 @@ mod tests {
             assert_eq!(meter.service_tier(), Some("flex"));
             assert!(meter.stream());
             assert!(meter.input_estimate().is_some_and(|tokens| (9_500..=10_500).contains(&tokens)));
+        }
+    }
+
+    #[test]
+    fn a_form_says_what_it_asks_for() {
+        let body = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.mp3\"\r\n\r\n\u{1}\r\n--\r\n\
+            --b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n\
+            --b\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n\
+            --b\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\nnames of three planets\r\n--b--\r\n";
+        for size in [1, 7, body.len()] {
+            let mut meter = RequestMeter::default();
+            meter.watch_bounds();
+            body.as_bytes().chunks(size).for_each(|piece| meter.feed(piece));
+            assert_eq!((meter.model(), meter.stream()), (Some("whisper-1"), true));
+            assert!(meter.input_estimate().is_some_and(|tokens| (2..=8).contains(&tokens)));
+            assert!(meter.bounds().is_some_and(|bounds| !bounds.is_unreadable()));
         }
     }
 

@@ -89,6 +89,7 @@ struct RequestHead {
     path: String,
     authority: String,
     is_json: bool,
+    is_form: bool,
     encoded: bool,
     key_id: Option<String>,
     #[cfg(feature = "test-panic")]
@@ -134,7 +135,10 @@ impl HttpCall {
                 b":method" => head.method = value.to_vec(),
                 b":path" => head.path = String::from_utf8_lossy(value).into_owned(),
                 b":authority" => head.authority = String::from_utf8_lossy(value).into_owned(),
-                b"content-type" => head.is_json = contains(value, b"json"),
+                b"content-type" => {
+                    head.is_json = contains(value, b"json");
+                    head.is_form = contains(value, b"form-data");
+                }
                 b"content-length" => {
                     let text = std::str::from_utf8(value).ok();
                     head.content_length = text.and_then(|length| length.parse().ok());
@@ -188,7 +192,7 @@ impl HttpCall {
         let mut call = Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path);
         call.attribute(attribution, source);
         call.use_key(head.key_id.clone());
-        if head.encoded || !head.is_json {
+        if head.encoded || !(head.is_json || head.is_form) {
             call.request().unread();
         }
         self.gateway.budgets.meet(&self.gateway.config, now_ms);

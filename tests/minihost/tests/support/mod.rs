@@ -54,7 +54,9 @@ fn exchange(fixture: &Value) -> (String, Exchange) {
         pair("authorization", "Bearer sk-secret"),
     ];
     if !request_body.is_empty() {
-        request.push(pair("content-type", "application/json"));
+        let is_form = request_body.starts_with(b"--");
+        let form = "multipart/form-data; boundary=form-7";
+        request.push(pair("content-type", if is_form { form } else { "application/json" }));
         request.push(pair("content-length", &request_body.len().to_string()));
     }
     let mut response = vec![pair(":status", &fixture["response_status"].as_u64().unwrap().to_string())];
