@@ -12,7 +12,7 @@ use tollgate_core::budget::policy::{Policy, PolicyBudget};
 use tollgate_core::budget::window::{Civil, Offset, Span, Zone};
 use tollgate_core::sync::Unpriced;
 
-use crate::store::StoredBudget;
+use crate::store::{Store, StoreError, StoredBudget};
 
 /// The budgets that hold now, shared by all handlers. Memory of what the store holds, replaced after each change of it.
 #[derive(Debug, Default)]
@@ -25,12 +25,14 @@ pub struct Budgets {
 struct State {
     budgets: Vec<StoredBudget>,
     registered: BTreeSet<String>,
+    /// The number of the store's state that they were read from; 0 where that is not known.
+    seen: u64,
 }
 
 impl Budgets {
     /// Puts others in place.
     pub fn replace(&self, budgets: Vec<StoredBudget>, registered: BTreeSet<String>) {
-        let state = Arc::new(State { budgets, registered });
+        let state = Arc::new(State { budgets, registered, seen: 0 });
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
@@ -38,6 +40,19 @@ impl Budgets {
     pub fn replace_budgets(&self, budgets: Vec<StoredBudget>) {
         let registered = self.state().registered.clone();
         self.replace(budgets, registered);
+    }
+
+    /// Takes what another collector on the same database changed meanwhile.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
+        if let Some((seen, budgets)) = store.budgets_since(self.state().seen).await? {
+            let registered = self.state().registered.clone();
+            let state = Arc::new(State { budgets, registered, seen });
+            *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        }
+        Ok(())
     }
 
     /// Budgets that hold now.

@@ -7,10 +7,14 @@ use tracing::{error, info};
 
 use crate::app::{App, now_ms};
 
-/// Keeps house until the collector ends.
+/// Keeps house while this collector leads, until it ends.
 pub async fn run(app: Arc<App>) {
     let mut head_told_on = None;
     loop {
+        if !app.store.leads() {
+            tokio::time::sleep(LED_EVERY).await;
+            continue;
+        }
         expire(&app).await;
         if let Err(error) = app.store.forget_minutes(now_ms().saturating_sub(MINUTES_KEPT_MS)).await {
             error!(%error, "Old minutes could not be removed; it is tried again");
@@ -56,6 +60,8 @@ async fn tell_head(app: &App) -> bool {
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(60);
+/// How often one that does not lead asks.
+const LED_EVERY: Duration = Duration::from_secs(1);
 /// Between two transactions that remove, so that gateways come first.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Minutes are kept for a little more than a day.

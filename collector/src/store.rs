@@ -3,6 +3,11 @@
 //! One thread writes ([`writer`](self::writer)); readers have read-only connections of their own on
 //! blocking threads and see a snapshot, so neither waits for the other. A record counts as stored when its
 //! transaction is on disk (`synchronous=FULL`), and rollups change in that same transaction.
+//!
+//! Several collectors of one host may work on one file. Every transaction that writes begins with the lock
+//! (`BEGIN IMMEDIATE`), so what it reads nobody changes under it; what the writer remembers from before is checked
+//! against `PRAGMA data_version` inside it. What only one of them should do is done by the one that
+//! [leads](Store::leads).
 
 mod accounts;
 mod adjust;
@@ -17,25 +22,26 @@ mod id;
 mod migrations;
 mod minutes;
 mod months;
+mod open;
 mod operations;
 mod records;
 mod retention;
 mod reviews;
+#[cfg(test)]
+mod several;
 mod summary;
 mod sums;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use std::fs::{DirBuilder, File, TryLockError};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tollgate_core::budget::{Amount, Budget};
@@ -60,6 +66,7 @@ pub use writer::Stored;
 
 use crate::audit::{Entry, Head, Recorded};
 use dims::DimsTable;
+use open::{DATABASE, Held, open_reader};
 use writer::{Job, Writer};
 
 /// A handle on the database of one data directory.
@@ -69,8 +76,7 @@ pub struct Store {
     readers: Arc<Readers>,
     rows_per_hour: Arc<AtomicU64>,
     writer: JoinHandle<()>,
-    /// Held while the store is open: two processes must not write one database.
-    _lock: File,
+    held: Held,
 }
 
 /// Why the store could not do what it was asked.
@@ -90,8 +96,12 @@ pub enum StoreError {
         /// What the system says.
         cause: std::io::Error,
     },
-    /// Another process has the data directory.
-    #[error("`{}` is in use by another `tollgate serve`; stop it, or choose another data_dir", path.display())]
+    /// Other processes have the data directory, and what is to be done needs it alone.
+    #[error(
+        "`{}` is in use by another `tollgate serve` of this or an older version; a restore and the first start of a \
+         newer version need it alone: stop the others first",
+        path.display()
+    )]
     InUse {
         /// The data directory.
         path: PathBuf,
@@ -128,14 +138,14 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// Opens the database in this directory, making both where they are missing.
+    /// Opens the database in this directory, making both where they are missing. Others may have it open.
     ///
     /// # Errors
-    /// When the directory is in use or unusable, or its database is not one that this version can read.
+    /// When the directory is unusable, its database is not one that this version can read, or it is to be brought to
+    /// a newer schema while others have it open.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        let lock = lock(data_dir)?;
+        let (connection, held) = open::enter(data_dir)?;
         let path = data_dir.join(DATABASE);
-        let connection = open_writer(&path)?;
         let rows_per_hour = Arc::new(AtomicU64::new(u64::MAX));
         let writer = Writer::new(connection, Arc::clone(&rows_per_hour))?;
         let readers = Arc::new(Readers::new(path));
@@ -144,7 +154,14 @@ impl Store {
             .name("store-writer".into())
             .spawn(move || writer.run(waiting))
             .map_err(|cause| StoreError::File { path: data_dir.to_owned(), cause })?;
-        Ok(Self { jobs, readers, rows_per_hour, writer, _lock: lock })
+        Ok(Self { jobs, readers, rows_per_hour, writer, held })
+    }
+
+    /// Whether this is the one of the collectors on this database that judges, watches and delivers. Another takes its
+    /// place when it ends.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.held.leads()
     }
 
     /// Sets how many rows the rollup of an hour may have; what would make more is counted under `other`.
@@ -289,6 +306,19 @@ impl Store {
     /// When the database fails.
     pub async fn budgets(&self) -> Result<Vec<StoredBudget>, StoreError> {
         self.read(|connection, _| budgets::all(connection)).await
+    }
+
+    /// Budgets that hold, and the number of their state, unless that is `seen` still: another collector may have changed
+    /// them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn budgets_since(&self, seen: u64) -> Result<Option<(u64, Vec<StoredBudget>)>, StoreError> {
+        self.read(move |connection, _| {
+            let state = budgets::state(connection)?;
+            if state == seen { Ok(None) } else { Ok(Some((state, budgets::all(connection)?))) }
+        })
+        .await
     }
 
     /// Makes the budgets of the configuration file hold; gives all that hold then.
@@ -547,47 +577,6 @@ impl Readers {
     }
 }
 
-fn lock(data_dir: &Path) -> Result<File, StoreError> {
-    let unusable = |path: &Path| {
-        let path = path.to_owned();
-        move |cause| StoreError::File { path, cause }
-    };
-    // Who spent what is not for every user of the machine.
-    let mut dir = DirBuilder::new();
-    dir.recursive(true).mode(0o700).create(data_dir).map_err(unusable(data_dir))?;
-    let path = data_dir.join(LOCK);
-    let file =
-        File::options().create(true).truncate(false).write(true).open(&path).map_err(unusable(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: data_dir.to_owned() }),
-        Err(TryLockError::Error(cause)) => Err(unusable(&path)(cause)),
-    }
-}
-
-fn open_writer(path: &Path) -> Result<Connection, StoreError> {
-    let mut connection = Connection::open(path)?;
-    connection.set_prepared_statement_cache_capacity(32);
-    connection.set_transaction_behavior(TransactionBehavior::Immediate);
-    connection.busy_timeout(BUSY_WAITS)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-    connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)?;
-    migrations::migrate(&mut connection)?;
-    Ok(connection)
-}
-
-fn open_reader(path: &Path) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_WAITS)?;
-    connection.pragma_update(None, "cache_size", READER_CACHE_KIB)?;
-    Ok(connection)
-}
-
 fn dropped(connection: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT reason, dropped FROM gateway_drops ORDER BY reason")?;
@@ -604,23 +593,9 @@ fn dropped(connection: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
     Ok(totals)
 }
 
-/// File of the database in the data directory.
-const DATABASE: &str = "tollgate.db";
-/// File that is locked while the store is open.
-const LOCK: &str = "tollgate.lock";
 /// Batches that wait for the writer before senders wait; each is at most a request's body.
 const BATCHES_WAITING: usize = 16;
 /// Readers at one time.
 const READERS: usize = 4;
-/// How long a connection waits for a lock; only another program on the file holds one that long.
-const BUSY_WAITS: Duration = Duration::from_secs(5);
 /// How long readiness may take.
 const PROBE_WAITS: Duration = Duration::from_secs(2);
-/// Page cache of the writer; negative means KiB.
-const WRITER_CACHE_KIB: i64 = -32 * 1024;
-/// Page cache of each reader.
-const READER_CACHE_KIB: i64 = -8 * 1024;
-/// Pages in the write-ahead log before it is folded into the database: 16 MiB.
-const CHECKPOINT_PAGES: i64 = 4096;
-/// Size that the write-ahead log is cut back to.
-const JOURNAL_BYTES: i64 = 64 * 1024 * 1024;

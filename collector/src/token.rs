@@ -64,7 +64,7 @@ impl Token {
     pub fn load_or_create(path: &Path) -> anyhow::Result<Vec<Self>> {
         match File::open(path) {
             Ok(file) => Self::read(path, file),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(vec![Self::create(path)?]),
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::create(path),
             Err(error) => Err(error).with_context(|| format!("`{}` cannot be opened", path.display())),
         }
     }
@@ -106,18 +106,30 @@ impl Token {
         }
     }
 
-    fn create(path: &Path) -> anyhow::Result<Self> {
+    /// Another collector may do the same: the first one's token holds, and nobody sees half a file.
+    fn create(path: &Path) -> anyhow::Result<Vec<Self>> {
         let failed = || format!("`{}` cannot be made", path.display());
         let token = Self::generate()?;
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).with_context(failed)?;
         }
+        let mut part = path.as_os_str().to_owned();
+        part.push(format!(".{}.part", token.get(..8).unwrap_or_default()));
         let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).with_context(failed)?;
-        writeln!(file, "{token}").with_context(failed)?;
-        file.sync_all().with_context(failed)?;
-        info!("Made a token in `{}`", path.display());
-        Ok(Self::new(token))
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).with_context(failed)?;
+        let written = writeln!(file, "{token}").and_then(|()| file.sync_all());
+        let linked = written.and_then(|()| std::fs::hard_link(&part, path));
+        std::fs::remove_file(&part).with_context(failed)?;
+        match linked {
+            Ok(()) => {
+                info!("Made a token in `{}`", path.display());
+                Ok(vec![Self::new(token)])
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Self::read(path, File::open(path).with_context(failed)?)
+            }
+            Err(error) => Err(error).with_context(failed),
+        }
     }
 }
 

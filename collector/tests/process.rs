@@ -117,11 +117,17 @@ fn a_collector_that_is_not_there_is_said_in_words() {
 }
 
 #[test]
-fn a_second_collector_on_the_same_data_is_refused() {
+fn two_collectors_on_the_same_data_know_the_same_and_one_goes_on_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let _first = Process::start(dir.path());
-    let output =
-        tollgate().args(["serve", "--config"]).arg(dir.path().join("tollgate.toml")).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("in use by another `tollgate serve`"));
+    let mut first = Process::start(dir.path());
+    let second = Process::start(dir.path());
+    assert_eq!(first.client.sync(&message(1, (0..10).map(record).collect())).json()["stored"], 10);
+    let answer = second.client.sync(&message(2, (5..15).map(record).collect())).json();
+    assert_eq!((&answer["stored"], &answer["duplicates"]), (&json!(5), &json!(5)));
+    assert_eq!((first.calls(), second.calls()), (15, 15));
+    assert_eq!(first.signal("-KILL"), None);
+    assert_eq!(second.client.sync(&message(3, (10..20).map(record).collect())).json()["stored"], 5);
+    assert_eq!(second.calls(), 20);
+    let accounts = second.client.get("/api/v1/accounts").json();
+    assert_eq!((&accounts["balanced"], &accounts["stored"]), (&json!(true), &json!(20)));
 }

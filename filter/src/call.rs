@@ -438,15 +438,16 @@ impl HttpCall {
         if ended.is_none() && is_recorded && call.target().fetches.is_some() {
             self.gateway.budgets.charge(&call, &record, now_ms);
         }
-        if !is_recorded {
-            if let Some(slot) = self.slot.take() {
-                self.gateway.clear(slot, now_ms);
-            }
-            return;
+        if is_recorded {
+            let json = record.to_json();
+            show_in_access_log(&self.gateway.config.access_log, &record, &json);
+            self.gateway.keep(&record, &json, self.slot.take(), ended.as_deref(), now_ms);
+        } else if let Some(slot) = self.slot.take() {
+            self.gateway.clear(slot, now_ms);
         }
-        let json = record.to_json();
-        show_in_access_log(&self.gateway.config.access_log, &record, &json);
-        self.gateway.keep(&record, &json, self.slot.take(), ended.as_deref(), now_ms);
+        if ticket.tight {
+            self.gateway.settle_due(now_ms);
+        }
     }
 
     fn settle_refused(&mut self, refused: &Refused, now_ms: u64) {
@@ -519,7 +520,8 @@ impl HttpContext for HttpCall {
                 self.call.as_ref().is_some_and(|call| include_usage::is_needed(call.target(), &head.path));
             if end_of_stream || is_session {
                 return self.request_ended();
-            } else if self.gathers(&head) {
+            }
+            if self.gathers(&head) {
                 self.asking = Asking::Gathering(0);
                 if self.gateway.config.pause_headers {
                     return Action::Pause;
@@ -527,6 +529,11 @@ impl HttpContext for HttpCall {
                 if host::remove_header(Headers::Request, b"content-length").is_err() {
                     self.asking = Asking::No;
                 }
+            } else if let Some(refused) =
+                self.call.as_ref().and_then(|call| self.gateway.budgets.spent_already(call, now_ms))
+            {
+                // What is not gathered passes as it comes: nothing of it is to, where the answer is known.
+                return self.refuse(refused, now_ms);
             }
         }
         Action::Continue

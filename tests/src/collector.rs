@@ -20,6 +20,7 @@ pub struct Collector {
     address: SocketAddr,
     binary: PathBuf,
     directory: PathBuf,
+    config: String,
 }
 
 impl Collector {
@@ -31,24 +32,36 @@ impl Collector {
     pub fn start(binary: &Path, directory: &Path, port: u16, more: &str) -> Result<Self> {
         let data = directory.join("data");
         fs::create_dir_all(&data)?;
-        let config = directory.join("tollgate.toml");
+        Self::start_as("tollgate.toml", binary, directory, port, more)
+    }
+
+    /// Starts another on the same data, with the same `more` in its configuration.
+    ///
+    /// # Errors
+    /// It does not start; with the end of its log.
+    pub fn start_beside(&self, port: u16, more: &str) -> Result<Self> {
+        Self::start_as(&format!("tollgate-{port}.toml"), &self.binary, &self.directory, port, more)
+    }
+
+    fn start_as(config: &str, binary: &Path, directory: &Path, port: u16, more: &str) -> Result<Self> {
         // Literal TOML strings: paths are not to be unescaped.
+        let data = directory.join("data");
         let text = format!("listen = \"127.0.0.1:{port}\"\ndata_dir = '{}'\n{more}", data.display());
-        fs::write(&config, text)?;
-        let process = Self::launch(binary, directory)?;
+        fs::write(directory.join(config), text)?;
         let mut collector = Self {
-            process,
+            process: Self::launch(binary, directory, config)?,
             address: local(port),
             binary: binary.to_owned(),
             directory: directory.to_owned(),
+            config: config.to_owned(),
         };
         collector.wait_until_ready()?;
         Ok(collector)
     }
 
-    fn launch(binary: &Path, directory: &Path) -> Result<Process> {
+    fn launch(binary: &Path, directory: &Path, config: &str) -> Result<Process> {
         let mut command = Command::new(binary);
-        command.current_dir(directory).args(["serve", "--config", "tollgate.toml"]);
+        command.current_dir(directory).args(["serve", "--config", config]);
         let number = fs::read_dir(directory)?.count();
         Process::start("the collector", &mut command, &directory.join(format!("collector-{number}.log")))
     }
@@ -64,7 +77,7 @@ impl Collector {
     /// It does not start; with the end of its log.
     pub fn restart(&mut self) -> Result<()> {
         self.process.kill();
-        self.process = Self::launch(&self.binary, &self.directory)?;
+        self.process = Self::launch(&self.binary, &self.directory, &self.config)?;
         self.wait_until_ready()
     }
 
@@ -92,7 +105,7 @@ impl Collector {
     /// Its configuration file.
     #[must_use]
     pub fn config_file(&self) -> PathBuf {
-        self.directory.join("tollgate.toml")
+        self.directory.join(&self.config)
     }
 
     /// The token for requests that change something.

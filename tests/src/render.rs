@@ -24,6 +24,8 @@ pub struct Replace {
     pub access_log: Option<PathBuf>,
     /// Where clusters, by their names, are on loopback, without TLS.
     pub clusters: BTreeMap<String, SocketAddr>,
+    /// More endpoints of clusters, which take turns with the first.
+    pub more_endpoints: BTreeMap<String, SocketAddr>,
     /// Paths of other files named in the configuration.
     pub files: BTreeMap<String, PathBuf>,
     /// Set in the filter's plugin configuration; `null` removes a key.
@@ -58,6 +60,9 @@ pub fn render(path: &Path, replace: &Replace) -> Result<Value> {
     }
     for (name, address) in &replace.clusters {
         set_cluster(&mut config, name, *address).with_context(within)?;
+    }
+    for (name, address) in &replace.more_endpoints {
+        add_endpoint(&mut config, name, *address).with_context(within)?;
     }
     for (named, path) in &replace.files {
         set_text(&mut config, named, &path.to_string_lossy()).with_context(within)?;
@@ -135,14 +140,27 @@ fn set_access_log(config: &mut Value, log: &Path) -> Result<()> {
     Ok(())
 }
 
+fn cluster<'c>(config: &'c mut Value, name: &str) -> Result<&'c mut Value> {
+    let clusters = config.pointer_mut("/static_resources/clusters").and_then(Value::as_array_mut);
+    let mut clusters = clusters.context("no clusters")?.iter_mut();
+    clusters.find(|cluster| cluster["name"] == name).with_context(|| format!("no cluster `{name}`"))
+}
+
+/// Adds an endpoint, and what `envoy.yaml` says to add with it: one that fails is left out for a while.
+fn add_endpoint(config: &mut Value, name: &str, address: SocketAddr) -> Result<()> {
+    let cluster = cluster(config, name)?;
+    cluster["outlier_detection"] = json!({"consecutive_5xx": 1, "interval": "1s", "base_ejection_time": "3s", "max_ejection_percent": 50});
+    let endpoints = cluster.pointer_mut("/load_assignment/endpoints/0/lb_endpoints");
+    let endpoints = endpoints.and_then(Value::as_array_mut);
+    let endpoints = endpoints.with_context(|| format!("cluster `{name}` has no endpoints"))?;
+    let address = json!({"address": address.ip(), "port_value": address.port()});
+    endpoints.push(json!({"endpoint": {"address": {"socket_address": address}}}));
+    Ok(())
+}
+
 /// Puts a cluster on loopback, without TLS.
 fn set_cluster(config: &mut Value, name: &str, address: SocketAddr) -> Result<()> {
-    let clusters = config.pointer_mut("/static_resources/clusters").and_then(Value::as_array_mut);
-    let cluster = clusters
-        .context("no clusters")?
-        .iter_mut()
-        .find(|cluster| cluster["name"] == name)
-        .with_context(|| format!("no cluster `{name}`"))?;
+    let cluster = cluster(config, name)?;
     let fields = cluster.as_object_mut().context("a cluster is an object")?;
     fields.remove("transport_socket");
     fields.insert("type".into(), "STATIC".into());

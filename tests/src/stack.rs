@@ -45,6 +45,8 @@ pub struct Plan {
     pub collector_config: String,
     /// Gateways reach the collector by this address, if not its own.
     pub collector_via: Option<SocketAddr>,
+    /// Port of a second collector on the same data; gateways take turns between the two.
+    pub second_collector_port: Option<u16>,
 }
 
 /// A collector and the gateway that reports to it. Dropping it stops the gateway first.
@@ -54,6 +56,8 @@ pub struct Product {
     pub envoy: Envoy,
     /// The collector.
     pub collector: Collector,
+    /// A second one on the same data.
+    pub second: Option<Collector>,
     /// Envoy's access log.
     pub access_log: PathBuf,
 }
@@ -68,9 +72,11 @@ impl Product {
         fs::create_dir_all(&plan.directory)?;
         let collector =
             Collector::start(&plan.tollgate, &plan.directory, plan.collector_port, &plan.collector_config)?;
+        let second = plan.second_collector_port;
+        let second = second.map(|port| collector.start_beside(port, &plan.collector_config)).transpose()?;
         let access_log = plan.directory.join("access.log");
         let envoy = gateway(plan, workspace, &collector, "gateway")?;
-        Ok(Self { envoy, collector, access_log })
+        Ok(Self { envoy, collector, second, access_log })
     }
 }
 
@@ -94,6 +100,11 @@ fn gateway(plan: &Plan, workspace: &Workspace, collector: &Collector, name: &str
         module: Some(plan.module.clone()),
         access_log: Some(plan.directory.join(log)),
         clusters,
+        more_endpoints: plan
+            .second_collector_port
+            .map(|port| ("tollgate-collector".to_owned(), local(port)))
+            .into_iter()
+            .collect(),
         files: BTreeMap::from([("/etc/envoy/collector-token.yaml".to_owned(), secret)]),
         plugin: plan.plugin.clone(),
         more_providers: plan.more_providers.clone(),
@@ -144,6 +155,8 @@ pub struct Setup<'a> {
     pub collector_config: String,
     /// Of a hundred of the collector's answers so many are lost on their way.
     pub lost_percent: u64,
+    /// Whether there is a second collector on the same data.
+    pub second_collector: bool,
 }
 
 impl Stack {
@@ -193,6 +206,7 @@ impl Stack {
             more_providers: setup.more_providers.clone(),
             collector_config: setup.collector_config.clone(),
             collector_via: lossy.as_ref().map(Lossy::address),
+            second_collector_port: setup.second_collector.then(ports::free).transpose()?,
         };
         let product = Product::start(&plan)?;
         let gateway = product.envoy.address();

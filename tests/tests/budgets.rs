@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tollgate_tests::artifacts;
 use tollgate_tests::burst::{self, Burst};
-use tollgate_tests::http::{Call, Reply};
+use tollgate_tests::http::{Call, Reply, get_blocking};
 use tollgate_tests::sdk;
 use tollgate_tests::stack::{Setup, Stack};
 
@@ -110,6 +111,48 @@ async fn the_limit_holds_with_the_collector_killed_callers_gone_and_providers_fa
     let left = 150 * COST - used;
     let more = burst("more", vec![(second.address(), 20)]).run().await.unwrap();
     assert!(left < HOLD_MAX || more.passed > 0, "{left} left: {more:?}");
+}
+
+#[tokio::test]
+async fn two_collectors_on_one_database_keep_one_limit_though_one_is_killed() {
+    let budgets = format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'day'\n", limit(300));
+    let setup = Setup {
+        name: "two-collectors",
+        collector_config: budgets,
+        second_collector: true,
+        ..Setup::default()
+    };
+    let stack = Arc::new(Stack::set_up(&setup).unwrap());
+    let second = stack.add_gateway("second").unwrap();
+    let gateways = vec![(stack.gateway(), 500), (second.address(), 500)];
+    let calls = Burst { refused_rounds: 15, ..burst("pair", gateways) };
+    let calls = tokio::spawn(async move { calls.run().await });
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let other = stack.with(|product| {
+        let second = product.second.as_mut().unwrap();
+        let metrics = get_blocking(second.address(), "/metrics").unwrap();
+        second.kill();
+        metrics
+    });
+    let took: u64 = other
+        .lines()
+        .filter(|line| line.starts_with("tollgate_collector_sync_requests_total{result=\"ok\""))
+        .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
+        .sum();
+    assert!(took > 2, "both collectors were asked: {other}");
+    let outcome = calls.await.unwrap().unwrap();
+    let spent = burst::charged(&stack.simulator, "pair");
+    let row = settled(&stack, "b", spent, 300 * COST);
+    assert_eq!(spent, outcome.passed as i128 * COST, "{outcome:?}");
+    assert!(300 * COST - spent < HOLD_MAX, "{} left, {outcome:?} {row:#}", 300 * COST - spent);
+    assert_eq!(outcome.passed + outcome.refused, 1_000);
+    let accounts = stack.api().get("/api/v1/accounts").unwrap();
+    assert_eq!(accounts["balanced"], true, "{accounts}");
+    // It comes back, and knows what the other does.
+    stack.with(|product| product.second.as_mut().unwrap().restart()).unwrap();
+    let back = stack.with(|product| product.second.as_ref().unwrap().api());
+    let row_there = burst::budget(&back, "b", |_| true).unwrap();
+    assert_eq!(row_there["used"], row["used"]);
 }
 
 async fn chat(stack: &Stack, name: &str, headers: &[(&str, &str)], body: &Value) -> Reply {
@@ -374,6 +417,16 @@ async fn budgets_in_the_plugin_configuration_hold_without_a_collector() {
         statuses.push(chat(&stack, &format!("alone-{number}"), &[], &body).await.status);
     }
     assert_eq!(statuses, [200, 200, 200, 402, 402]);
+
+    // A body that is too large to wait is not even asked for.
+    let mut connection = tokio::net::TcpStream::connect(stack.gateway()).await.unwrap();
+    let head = "POST /openai/v1/chat/completions HTTP/1.1\r\nhost: gateway\r\ncontent-type: application/json\r\n\
+        content-length: 5000000\r\n\r\n";
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4_096];
+    let read = tokio::time::timeout(Duration::from_secs(10), connection.read(&mut answer)).await;
+    let answer = String::from_utf8_lossy(&answer[..read.unwrap().unwrap()]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 402 ") && answer.contains("x-tollgate-budget: b"), "{answer}");
 }
 
 #[tokio::test]

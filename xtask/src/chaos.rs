@@ -23,6 +23,8 @@ enum Mishap {
     CollectorKilled(usize),
     /// The last gateway is killed.
     GatewayKilled,
+    /// Of two collectors on one database the second is killed and started again, so many times.
+    SecondCollectorKilled(usize),
 }
 
 struct Scenario {
@@ -72,6 +74,7 @@ impl Scenario {
             name: "chaos",
             collector_config: budgets,
             lost_percent: self.lost_percent,
+            second_collector: matches!(self.mishap, Mishap::SecondCollectorKilled(_)),
             ..Setup::default()
         };
         let stack = Arc::new(Stack::set_up(&setup)?);
@@ -105,15 +108,16 @@ impl Scenario {
     async fn happen(&self, stack: &Arc<Stack>, others: &mut Vec<Envoy>) -> Result<Option<String>> {
         match self.mishap {
             Mishap::Nothing => {}
-            Mishap::CollectorKilled(times) => {
+            Mishap::CollectorKilled(times) | Mishap::SecondCollectorKilled(times) => {
                 for _ in 0..times {
                     tokio::time::sleep(Duration::from_millis(300)).await;
                     let stack = Arc::clone(stack);
                     let outage = move || {
                         stack.with(|product| {
-                            product.collector.kill();
+                            let collector = product.second.as_mut().unwrap_or(&mut product.collector);
+                            collector.kill();
                             std::thread::sleep(Duration::from_millis(200));
-                            product.collector.restart()
+                            collector.restart()
                         })
                     };
                     tokio::task::spawn_blocking(outage).await??;
@@ -242,6 +246,13 @@ const SCENARIOS: &[Scenario] = &[
         shares: &[300, 300],
         worth: 200,
         mishap: Mishap::CollectorKilled(5),
+        ..PLAIN
+    },
+    Scenario {
+        name: "one of two collectors killed",
+        shares: &[300, 300],
+        worth: 200,
+        mishap: Mishap::SecondCollectorKilled(5),
         ..PLAIN
     },
     Scenario { name: "answers lost", shares: &[200, 200, 200], worth: 200, lost_percent: 30, ..PLAIN },

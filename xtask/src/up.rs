@@ -44,6 +44,7 @@ pub fn up(with_demo: bool, exit: bool) -> Result<()> {
         plugin: Map::new(),
         more_providers: Vec::new(),
         collector_via: None,
+        second_collector_port: None,
         collector_config: if with_demo { demo::BUDGETS.to_owned() } else { String::new() },
     })?;
     print_addresses(&directory, simulator.as_ref());

@@ -22,11 +22,14 @@ use crate::store::{
     Attempt, Dimension, Due, Every, Filters, Judged, StoreError, Summary, SummaryQuery, Totals,
 };
 
-/// Judges the rules again and again, until the collector ends.
+/// Judges the rules again and again while this collector leads, until it ends. One judges at a time: what one saw
+/// earlier must not end what another saw later.
 pub async fn judge_forever(app: Arc<App>) {
     loop {
         let begun = Instant::now();
-        if let Err(error) = judge(&app, now_ms()).await {
+        if app.store.leads()
+            && let Err(error) = judge(&app, now_ms()).await
+        {
             error!(%error, "Alerts could not be judged; it is tried again");
         }
         // Many rules over large books take a while; others come first.
@@ -34,9 +37,12 @@ pub async fn judge_forever(app: Arc<App>) {
     }
 }
 
-/// Delivers what is due again and again, until the collector ends.
+/// Delivers what is due again and again while this collector leads, until it ends: rates of channels hold over all.
 pub async fn deliver_forever(app: Arc<App>) {
     let mut rates = HashMap::new();
+    while !app.store.leads() || app.store.unclaim().await.is_err() {
+        tokio::time::sleep(DELIVERED_EVERY).await;
+    }
     loop {
         if let Err(error) = deliver_due(&app, &mut rates, now_ms()).await {
             error!(%error, "Deliveries of alerts could not be read or noted; it is tried again");
@@ -216,7 +222,7 @@ pub async fn deliver_due(
     rates: &mut HashMap<String, Rate>,
     now_ms: u64,
 ) -> Result<(), StoreError> {
-    let due = app.store.due(now_ms, DUE_AT_A_TIME).await?;
+    let due = app.store.claim_due(now_ms, DUE_AT_A_TIME).await?;
     if due.is_empty() {
         return Ok(());
     }

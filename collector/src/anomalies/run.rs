@@ -15,11 +15,16 @@ use super::{Driver, Episode, Finding, Kind};
 use crate::app::{App, now_ms};
 use crate::store::{Dimension, Every, Filters, RecordsQuery, StoreError, SummaryQuery};
 
-/// Watches until the collector ends.
+/// Watches while this collector leads, until it ends.
 pub async fn run(app: Arc<App>) {
     let mut watch = Watch::default();
     loop {
         let now = now_ms();
+        if !app.store.leads() {
+            // One that ends before the minute is over leaves the look at it to this one.
+            tokio::time::sleep(LED_EVERY).await;
+            continue;
+        }
         if let Err(error) = watch.look(&app, now).await {
             error!(%error, "Anomalies could not be looked for; it is tried again");
         }
@@ -215,6 +220,8 @@ fn signed(value: u64) -> i64 {
 
 /// A finding that comes again within this time goes on.
 pub const LASTS_MS: u64 = 30 * MS_PER_MINUTE;
+/// How often one that does not lead asks.
+const LED_EVERY: Duration = Duration::from_secs(1);
 const MS_PER_MINUTE: u64 = 60_000;
 const MS_PER_HOUR: u64 = 3_600_000;
 /// Gateways report at least once a second.

@@ -63,7 +63,7 @@ pub async fn put(
         let text = format!("`time_zone` is `{}`, not a time zone such as `Europe/Zurich`", budget.time_zone);
         return Err(ApiError::parameter(text));
     }
-    not_in_file(&app, &name)?;
+    not_in_file(&app, &name).await?;
     let (done, all) = app.store.put_budget(budget, caller.name.clone(), now_ms()).await?;
     app.budgets.replace_budgets(all);
     let done = match done {
@@ -84,7 +84,7 @@ pub async fn remove(
     Segment(name): Segment,
     caller: Caller,
 ) -> Result<Response, ApiError> {
-    not_in_file(&app, &name)?;
+    not_in_file(&app, &name).await?;
     let (removed, all) = app.store.remove_budget(name.clone(), caller.name.clone(), now_ms()).await?;
     app.budgets.replace_budgets(all);
     match removed {
@@ -116,6 +116,7 @@ pub async fn top_up(
 ) -> Result<Response, ApiError> {
     let asked: TopUp = serde_json::from_str(&body)
         .map_err(|error| ApiError::parameter(format!("the body is not {{\"amount\":\"5.00\"}}: {error}")))?;
+    app.budgets.refresh(&app.store).await?;
     let stored = app.budgets.all().into_iter().find(|stored| stored.budget.name == name);
     let unit = stored.ok_or_else(|| no_such(&name))?.budget.unit;
     let more = match unit {
@@ -144,7 +145,8 @@ pub async fn release(
     Ok(Json(json!({ "instance": instance, "released_counters": counters })).into_response())
 }
 
-fn not_in_file(app: &App, name: &str) -> Result<(), ApiError> {
+async fn not_in_file(app: &App, name: &str) -> Result<(), ApiError> {
+    app.budgets.refresh(&app.store).await?;
     let stored = app.budgets.all().into_iter().find(|stored| stored.budget.name == name);
     if stored.is_some_and(|stored| stored.source == "file") {
         let text = format!("budget `{name}` stands in the configuration file; change it there");

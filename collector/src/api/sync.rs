@@ -95,6 +95,7 @@ async fn store(app: &App, mut accepted: Accepted) -> Result<(SyncResult, SyncAns
             app.store.sync_counters(sender.gateway.clone(), sender.instance.clone(), counters, now).await?
         }
     };
+    app.budgets.refresh(&app.store).await?;
     let policy = app.budgets.policy(held.unpriced, now);
     let result = if kept.out_of_order { SyncResult::OutOfOrder } else { SyncResult::Ok };
     let answer = SyncAnswer {

@@ -191,12 +191,41 @@ fn post(
     Ok(())
 }
 
-/// Deliveries that are due, the oldest first. An end waits until its beginning was delivered or given up.
-pub(super) fn due(connection: &Connection, now_ms: u64, limit: usize) -> Result<Vec<Due>, StoreError> {
+/// Takes deliveries that are due, the oldest first, so that nobody else begins them before they are noted or
+/// [`CLAIM_MS`] are over. An end waits until its beginning was delivered or given up.
+pub(super) fn claim(
+    transaction: &Transaction<'_>,
+    now_ms: u64,
+    limit: usize,
+) -> Result<Vec<Due>, StoreError> {
+    let due = due(transaction, now_ms, limit)?;
+    let mut statement =
+        transaction.prepare_cached("UPDATE outbox SET claimed_until_ms = ?2 WHERE seq = ?1")?;
+    for one in &due {
+        statement.execute(params![one.seq, wide(now_ms.saturating_add(CLAIM_MS))])?;
+    }
+    Ok(due)
+}
+
+/// Lets go of every delivery, when whoever had begun it is surely gone.
+pub(super) fn unclaim(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    transaction
+        .execute("UPDATE outbox SET claimed_until_ms = 0 WHERE state = 0 AND claimed_until_ms > 0", [])?;
+    Ok(())
+}
+
+/// Whether a delivery is due that nobody has begun.
+pub(super) fn is_any_due(connection: &Connection, now_ms: u64) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM outbox WHERE state = 0 AND next_ms <= ?1 AND claimed_until_ms <= ?1 LIMIT 1";
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.exists([wide(now_ms)])?)
+}
+
+fn due(connection: &Connection, now_ms: u64, limit: usize) -> Result<Vec<Due>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT o.seq, o.channel, o.event, o.attempts, o.created_ms, a.body
          FROM outbox o JOIN alerts a ON a.id = o.alert
-         WHERE o.state = 0 AND o.next_ms <= ?1 AND (o.event = 0 OR NOT EXISTS (
+         WHERE o.state = 0 AND o.next_ms <= ?1 AND o.claimed_until_ms <= ?1 AND (o.event = 0 OR NOT EXISTS (
              SELECT 1 FROM outbox f WHERE f.alert = o.alert AND f.channel = o.channel AND f.event = 0 AND f.state = 0))
          ORDER BY o.next_ms, o.seq LIMIT ?2",
     )?;
@@ -222,6 +251,9 @@ pub(super) fn note(
     now_ms: u64,
 ) -> Result<(), StoreError> {
     for (seq, attempt) in attempts {
+        transaction
+            .prepare_cached("UPDATE outbox SET claimed_until_ms = 0 WHERE seq = ?1")?
+            .execute([seq])?;
         match attempt {
             Attempt::Delivered => transaction
                 .prepare_cached(
@@ -298,6 +330,9 @@ pub(super) fn outbox(connection: &Connection) -> Result<Outbox, StoreError> {
         })
     })?)
 }
+
+/// Longer than attempts at all deliveries of one round take.
+const CLAIM_MS: u64 = 5 * 60_000;
 
 fn parse(body: &str) -> Result<Alert, StoreError> {
     serde_json::from_str(body).map_err(|_| StoreError::Damaged("alert"))

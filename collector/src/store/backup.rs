@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{DATABASE, StoreError, audit, lock, migrations, open_writer};
+use super::open::{self, BUSY_WAITS, DATABASE, open_writer};
+use super::{StoreError, audit, migrations};
 use crate::audit::Entry;
 
 /// Writes the database in `data_dir` to a new file: one consistent state, checked, and on disk when this returns.
@@ -25,7 +26,7 @@ pub fn backup(data_dir: &Path, file: &Path) -> Result<(), StoreError> {
     let copied = (|| {
         let _ = std::fs::remove_file(&part);
         let connection = Connection::open_with_flags(&source, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        connection.busy_timeout(super::BUSY_WAITS)?;
+        connection.busy_timeout(BUSY_WAITS)?;
         connection.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
         check(&part)?;
         File::open(&part).and_then(|copy| copy.sync_all()).map_err(failed(&part))?;
@@ -48,7 +49,7 @@ pub fn restore(data_dir: &Path, file: &Path, now_ms: u64) -> Result<Option<PathB
         let path = path.to_owned();
         move |cause| StoreError::File { path, cause }
     };
-    let _lock = lock(data_dir)?;
+    let _alone = open::alone(data_dir)?;
     file.metadata().map_err(failed(file))?;
     check(file)?;
     let target = data_dir.join(DATABASE);
@@ -64,7 +65,9 @@ pub fn restore(data_dir: &Path, file: &Path, now_ms: u64) -> Result<Option<PathB
     let before = target.exists().then(|| data_dir.join(format!("{DATABASE}.before-{now_ms}")));
     if let Some(before) = &before {
         // Its log is folded in first, so that one file holds all of it.
-        if let Ok(connection) = open_writer(&target) {
+        if let Ok(mut connection) = open_writer(&target)
+            && migrations::migrate(&mut connection).is_ok()
+        {
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
             entry.before = Some(serde_json::json!({"head": audit::head(&connection)?.to_string()}));
         }
@@ -75,6 +78,7 @@ pub fn restore(data_dir: &Path, file: &Path, now_ms: u64) -> Result<Option<PathB
     }
     std::fs::rename(&part, &target).map_err(failed(&target))?;
     let mut connection = open_writer(&target)?;
+    migrations::migrate(&mut connection)?;
     let transaction = connection.transaction()?;
     audit::append(&transaction, &entry)?;
     transaction.commit()?;

@@ -10,6 +10,8 @@ use super::StoreError;
 #[derive(Debug, Default)]
 pub(super) struct HourRows {
     hours: BTreeMap<i64, HashSet<i64>>,
+    /// Hours that may have more rows than are known. Rows are never removed, so those that are known are there.
+    doubted: HashSet<i64>,
 }
 
 impl HourRows {
@@ -21,15 +23,18 @@ impl HourRows {
         dims: Option<i64>,
         most: u64,
     ) -> Result<bool, StoreError> {
-        if !self.hours.contains_key(&hour) {
+        let is_there = |rows: &HashSet<i64>| dims.is_some_and(|dims| rows.contains(&dims));
+        if self.hours.get(&hour).is_some_and(is_there) {
+            return Ok(true);
+        }
+        if self.doubted.remove(&hour) || !self.hours.contains_key(&hour) {
             self.make_room(hour);
             let mut statement = connection.prepare_cached("SELECT dims FROM rollup_hour WHERE hour = ?1")?;
             let rows = statement.query_map([hour], |row| row.get(0))?;
             self.hours.insert(hour, rows.collect::<Result<_, _>>()?);
         }
         let rows = self.hours.entry(hour).or_default();
-        let is_there = dims.is_some_and(|dims| rows.contains(&dims));
-        Ok(is_there || u64::try_from(rows.len()).unwrap_or(u64::MAX) < most)
+        Ok(is_there(rows) || u64::try_from(rows.len()).unwrap_or(u64::MAX) < most)
     }
 
     /// Notes a row of an hour that was asked about.
@@ -39,9 +44,15 @@ impl HourRows {
         }
     }
 
+    /// Another collector may have added rows.
+    pub(super) fn doubt(&mut self) {
+        self.doubted.extend(self.hours.keys());
+    }
+
     /// Forgets all, after a transaction that did not hold.
     pub(super) fn clear(&mut self) {
         self.hours.clear();
+        self.doubted.clear();
     }
 
     fn make_room(&mut self, hour: i64) {
@@ -55,6 +66,7 @@ impl HourRows {
                 _ => return,
             };
             self.hours.remove(&far);
+            self.doubted.remove(&far);
         }
     }
 }

@@ -59,6 +59,12 @@ pub enum Put {
     Same,
 }
 
+/// The number of the budgets' state: every change makes it larger.
+pub(super) fn state(connection: &Connection) -> Result<u64, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT version FROM budgets_state")?;
+    Ok(statement.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
+}
+
 /// All budgets that hold.
 pub(super) fn all(connection: &Connection) -> Result<Vec<StoredBudget>, StoreError> {
     let mut statement = connection.prepare_cached(

@@ -12,6 +12,11 @@ pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     migrate_to(connection, newest())
 }
 
+/// Whether a database has an older schema, or none.
+pub(super) fn are_due(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(found(connection)? < newest())
+}
+
 /// Brings a database up to `target`, which a test may choose lower than the newest.
 pub(crate) fn migrate_to(connection: &mut Connection, target: usize) -> Result<(), StoreError> {
     let found = found(connection)?;
@@ -62,6 +67,7 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (5, include_str!("migrations/0005_alerts.sql")),
     (6, include_str!("migrations/0006_anomalies.sql")),
     (10, include_str!("migrations/0010_budgets.sql")),
+    (11, include_str!("migrations/0011_shared.sql")),
 ];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").

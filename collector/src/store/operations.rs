@@ -30,12 +30,25 @@ impl Store {
         self.read(|connection, _| alerts::open_rules(connection)).await
     }
 
-    /// Deliveries that are due, the oldest first.
+    /// Takes deliveries that are due, the oldest first. Nobody else is given them until
+    /// [`note_attempts`](Self::note_attempts), or for some minutes.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn due(&self, now_ms: u64, limit: usize) -> Result<Vec<Due>, StoreError> {
-        self.read(move |connection, _| alerts::due(connection, now_ms, limit)).await
+    /// None is taken then.
+    pub async fn claim_due(&self, now_ms: u64, limit: usize) -> Result<Vec<Due>, StoreError> {
+        if !self.read(move |connection, _| alerts::is_any_due(connection, now_ms)).await? {
+            return Ok(Vec::new());
+        }
+        self.write(move |transaction| alerts::claim(transaction, now_ms, limit)).await
+    }
+
+    /// Lets go of deliveries that were taken and not noted: for a collector that begins to lead, as nobody else
+    /// delivers then.
+    ///
+    /// # Errors
+    /// They come again when their time is over.
+    pub async fn unclaim(&self) -> Result<(), StoreError> {
+        self.write(|transaction| alerts::unclaim(transaction)).await
     }
 
     /// Notes what became of attempts to deliver.

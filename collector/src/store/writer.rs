@@ -1,4 +1,4 @@
-//! The writer: one thread with the only connection that writes.
+//! The writer: one thread with this process's only connection that writes.
 //!
 //! It takes as many waiting batches as fit into one transaction, so that one flush to disk serves many
 //! gateways, and answers each after the commit.
@@ -51,10 +51,15 @@ pub(super) enum Job {
     Alone(Box<dyn FnOnce(&mut Writer) + Send>),
 }
 
-/// The writer's state: its connection and the ids of all dimensions.
+/// The writer's state: its connection, and what it knows of the database.
 pub(super) struct Writer {
     connection: Connection,
+    /// Ids of all dimensions.
     dims: HashMap<Dims, i64>,
+    /// The largest of them.
+    newest_dims: i64,
+    /// Changes when another connection has written.
+    data_version: i64,
     rows_per_hour: Arc<AtomicU64>,
     hour_rows: HourRows,
     last_write_failed: bool,
@@ -77,11 +82,13 @@ impl Writer {
         let mut writer = Self {
             connection,
             dims: HashMap::new(),
+            newest_dims: 0,
+            data_version: 0,
             rows_per_hour,
             hour_rows: HourRows::default(),
             last_write_failed: false,
         };
-        writer.load_dims()?;
+        writer.forget()?;
         Ok(writer)
     }
 
@@ -109,8 +116,7 @@ impl Writer {
         self.last_write_failed = stored.is_err();
         if stored.is_err() {
             // Dimensions that the lost transaction had written have no id any more.
-            self.hour_rows.clear();
-            self.load_dims()?;
+            self.forget()?;
         }
         let took = started.elapsed();
         let mut stored = stored?;
@@ -176,12 +182,20 @@ impl Writer {
     fn transact(&mut self, batches: &[Batch]) -> Result<Vec<Stored>, StoreError> {
         let most = self.rows_per_hour.load(Ordering::Relaxed);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // From here to the commit nobody else writes.
+        let data_version = data_version(&transaction)?;
+        if data_version != self.data_version {
+            learn(&transaction, &mut self.dims, &mut self.newest_dims)?;
+            self.hour_rows.doubt();
+            self.data_version = data_version;
+        }
         let mut work = Work {
             transaction: &transaction,
             end_hour: months::end_hour(&transaction)?,
             horizon_ms: retention::horizon(&transaction)?,
             most,
             dims: &mut self.dims,
+            newest_dims: &mut self.newest_dims,
             hour_rows: &mut self.hour_rows,
             rollups: Rollups::default(),
             booking: Booking::default(),
@@ -208,10 +222,12 @@ impl Writer {
         Ok(())
     }
 
-    fn load_dims(&mut self) -> Result<(), StoreError> {
-        let rows = Dims::load(&self.connection, 0)?;
-        self.dims = rows.into_iter().map(|(id, dims)| (dims, id)).collect();
-        Ok(())
+    /// Knows nothing any more but what the database says.
+    fn forget(&mut self) -> Result<(), StoreError> {
+        self.hour_rows.clear();
+        self.dims.clear();
+        self.newest_dims = 0;
+        learn(&self.connection, &mut self.dims, &mut self.newest_dims)
     }
 
     fn checkpoint(&self) -> Result<(), StoreError> {
@@ -229,6 +245,7 @@ struct Work<'w> {
     horizon_ms: i64,
     most: u64,
     dims: &'w mut HashMap<Dims, i64>,
+    newest_dims: &'w mut i64,
     hour_rows: &'w mut HourRows,
     rollups: Rollups,
     booking: Booking,
@@ -291,13 +308,23 @@ impl Work<'_> {
                 let first_ms = hour.saturating_mul(MS_PER_HOUR).max(first_ms);
                 minutes::note_first_call(self.transaction, dims, first_ms)?;
             }
-            let id = intern(self.transaction, self.dims, dims)?;
+            let id = self.intern(dims)?;
             self.hour_rows.note(hour, id);
             return Ok((id, false));
         }
-        let id = intern(self.transaction, self.dims, &dims.other())?;
+        let id = self.intern(&dims.other())?;
         self.hour_rows.note(hour, id);
         Ok((id, true))
+    }
+
+    fn intern(&mut self, dims: &Dims) -> Result<i64, StoreError> {
+        if let Some(id) = self.dims.get(dims) {
+            return Ok(*id);
+        }
+        let id = dims.insert(self.transaction)?;
+        *self.newest_dims = id;
+        self.dims.insert(dims.clone(), id);
+        Ok(id)
     }
 }
 
@@ -346,17 +373,22 @@ fn upsert(
     Ok(())
 }
 
-fn intern(
-    transaction: &Transaction<'_>,
+/// Changes when another connection has committed since this one looked last.
+fn data_version(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
+}
+
+/// Takes in dimensions that are newer than those known.
+fn learn(
+    connection: &Connection,
     known: &mut HashMap<Dims, i64>,
-    dims: &Dims,
-) -> Result<i64, StoreError> {
-    if let Some(id) = known.get(dims) {
-        return Ok(*id);
+    newest: &mut i64,
+) -> Result<(), StoreError> {
+    for (id, dims) in Dims::load(connection, *newest)? {
+        *newest = id;
+        known.insert(dims, id);
     }
-    let id = dims.insert(transaction)?;
-    known.insert(dims.clone(), id);
-    Ok(id)
+    Ok(())
 }
 
 /// Whether the record is new.

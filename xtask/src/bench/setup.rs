@@ -100,6 +100,7 @@ impl Bench {
                 admin_port,
                 module,
                 access_log: Some(PathBuf::from("/dev/null")),
+                more_endpoints: BTreeMap::new(),
                 clusters: BTreeMap::from([
                     ("openai".to_owned(), self.upstream.address()),
                     ("tollgate-collector".to_owned(), collector.address()),

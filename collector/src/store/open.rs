@@ -1,0 +1,137 @@
+//! Opening the database: several collectors of one host work on it at the same time, but one at a time opens it, and
+//! whoever changes its schema or puts another in its place must be alone.
+//!
+//! Locks are on files beside the database. They end with their process, however it ends.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::{StoreError, migrations};
+
+/// A data directory in use: what keeps others from replacing its database.
+#[derive(Debug)]
+pub(super) struct Held {
+    data_dir: PathBuf,
+    /// Shared by all collectors.
+    _running: File,
+    /// Of the one that leads.
+    lead: Mutex<Option<File>>,
+}
+
+impl Held {
+    /// Whether this is the collector that does what only one of them should. The first that asks leads until it ends.
+    pub(super) fn leads(&self) -> bool {
+        let mut lead = self.lead.lock().unwrap_or_else(PoisonError::into_inner);
+        if lead.is_none() {
+            *lead = file(&self.data_dir, LEAD).ok().filter(|file| file.try_lock().is_ok());
+        }
+        lead.is_some()
+    }
+}
+
+/// Opens the database for writing, making it and its directory where they are missing, and brings it to the newest
+/// schema. Waits while another opens it.
+pub(super) fn enter(data_dir: &Path) -> Result<(Connection, Held), StoreError> {
+    // Who spent what is not for every user of the machine.
+    let mut dir = DirBuilder::new();
+    let made = dir.recursive(true).mode(0o700).create(data_dir);
+    made.map_err(|cause| StoreError::File { path: data_dir.to_owned(), cause })?;
+    let opening = wait(data_dir, OPENING)?;
+    let running = file(data_dir, RUNNING)?;
+    try_lock(data_dir, running.try_lock_shared())?;
+    let path = data_dir.join(DATABASE);
+    let mut connection = open_writer(&path)?;
+    if migrations::are_due(&connection)? {
+        // Those that run know the old schema. Nobody can begin meanwhile.
+        try_lock(data_dir, running.try_lock())?;
+        migrations::migrate(&mut connection)?;
+        try_lock(data_dir, running.try_lock_shared())?;
+    }
+    drop(opening);
+    let held = Held { data_dir: data_dir.to_owned(), _running: running, lead: Mutex::default() };
+    Ok((connection, held))
+}
+
+/// Keeps every collector away from a data directory while the files are held.
+pub(super) fn alone(data_dir: &Path) -> Result<[File; 2], StoreError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    made.map_err(|cause| StoreError::File { path: data_dir.to_owned(), cause })?;
+    let opening = wait(data_dir, OPENING)?;
+    let running = file(data_dir, RUNNING)?;
+    try_lock(data_dir, running.try_lock())?;
+    Ok([opening, running])
+}
+
+/// A connection that writes, on a database of any schema.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(path)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
+    connection.busy_handler(Some(|tries| {
+        std::thread::sleep(BUSY_LOOKS);
+        tries < BUSY_LOOKS_MAX
+    }))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)?;
+    Ok(connection)
+}
+
+/// A connection that reads.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_WAITS)?;
+    connection.pragma_update(None, "cache_size", READER_CACHE_KIB)?;
+    Ok(connection)
+}
+
+fn wait(data_dir: &Path, name: &str) -> Result<File, StoreError> {
+    let file = file(data_dir, name)?;
+    file.lock().map_err(|cause| StoreError::File { path: data_dir.join(name), cause })?;
+    Ok(file)
+}
+
+fn file(data_dir: &Path, name: &str) -> Result<File, StoreError> {
+    let path = data_dir.join(name);
+    let opened = File::options().create(true).truncate(false).write(true).open(&path);
+    opened.map_err(|cause| StoreError::File { path, cause })
+}
+
+fn try_lock(data_dir: &Path, locked: Result<(), TryLockError>) -> Result<(), StoreError> {
+    locked.map_err(|error| match error {
+        TryLockError::WouldBlock => StoreError::InUse { path: data_dir.to_owned() },
+        TryLockError::Error(cause) => StoreError::File { path: data_dir.join(RUNNING), cause },
+    })
+}
+
+/// File of the database in the data directory.
+pub(super) const DATABASE: &str = "tollgate.db";
+/// Locked, shared, while a collector has the database open.
+const RUNNING: &str = "tollgate.lock";
+/// Locked while the database is opened, brought to a newer schema or replaced.
+const OPENING: &str = "tollgate.opening.lock";
+/// Locked by the collector that leads.
+const LEAD: &str = "tollgate.lead.lock";
+/// How long a reader waits for a lock.
+pub(super) const BUSY_WAITS: Duration = Duration::from_secs(5);
+/// How often a writer looks whether another collector's transaction is over: they take a few milliseconds.
+const BUSY_LOOKS: Duration = Duration::from_millis(1);
+/// After so many looks it gives up, and gateways repeat.
+const BUSY_LOOKS_MAX: i32 = 10_000;
+/// Page cache of the writer; negative means KiB.
+const WRITER_CACHE_KIB: i64 = -32 * 1024;
+/// Page cache of each reader.
+const READER_CACHE_KIB: i64 = -8 * 1024;
+/// Pages in the write-ahead log before it is folded into the database: 16 MiB.
+const CHECKPOINT_PAGES: i64 = 4096;
+/// Size that the write-ahead log is cut back to.
+const JOURNAL_BYTES: i64 = 64 * 1024 * 1024;
