@@ -194,8 +194,10 @@ impl Call {
         admitted.entry()
     }
 
-    /// The record of this call as far as it is known before its end.
+    /// The record of this call as far as it is known before its end. What a session says is no request that could be made
+    /// again.
     fn pending(&self, gateway: &str) -> UsageRecord {
+        let prints = !self.target.api.is_session();
         UsageRecord {
             id: self.id.clone(),
             time_ms: self.time_ms,
@@ -206,6 +208,8 @@ impl Call {
             provider: self.target.provider.clone().into_owned(),
             operation: self.target.api.operation().to_owned(),
             request_model: self.request_model().map(str::to_owned),
+            prompt: self.request.prompt().filter(|_| prints),
+            request_hash: self.request.hash().filter(|_| prints),
             ..UsageRecord::default()
         }
     }

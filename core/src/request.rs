@@ -1,13 +1,16 @@
 //! What a request body says: the model, and what decides the price.
 
 mod multipart;
+pub mod prints;
 
 use std::sync::OnceLock;
 
 use crate::budget::hold::RequestBounds;
 use crate::estimate::TextCounter;
 use crate::json::{self, Action, Scanner, Shape, Sink};
+use crate::record::PromptShape;
 use multipart::Multipart;
+use prints::{Part, PrintKey, Prints};
 
 /// Reads a request body as it streams by, in any pieces; holds a bounded amount of it.
 #[derive(Debug)]
@@ -41,6 +44,8 @@ struct Reading {
     service_tier: Option<String>,
     stream: bool,
     text: TextCounter,
+    /// Made only where the operator gave a secret.
+    prints: Option<Box<Prints>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +53,9 @@ enum Field {
     Model,
     Stream,
     ServiceTier,
-    Text,
+    Text(Part),
+    Role,
+    Message,
 }
 
 impl Default for RequestMeter {
@@ -64,13 +71,36 @@ impl Default for RequestMeter {
 
 impl RequestMeter {
     /// Do not read the body, or no more of it: it is neither JSON nor a form, or encoded, or a piece is missing.
-    pub const fn unread(&mut self) {
+    pub fn unread(&mut self) {
         self.unread = true;
+        if self.body_bytes > 0 {
+            self.json.reading.prints = None;
+        }
+    }
+
+    /// Makes prints of the request under this key. To be said before the first piece.
+    pub fn print(&mut self, key: PrintKey) {
+        self.json.reading.prints = Some(Box::new(Prints::new(key)));
+    }
+
+    /// The keyed hash of the whole body, where it is made and there is one.
+    #[must_use]
+    pub fn hash(&self) -> Option<String> {
+        self.json.reading.prints.as_ref().filter(|_| self.body_bytes > 0).map(|prints| prints.request())
+    }
+
+    /// The shape of the prompt, where prints are made.
+    #[must_use]
+    pub fn prompt(&self) -> Option<PromptShape> {
+        self.json.reading.prints.as_ref().and_then(|prints| prints.shape())
     }
 
     /// Reads a piece of the body.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.body_bytes = self.body_bytes.saturating_add(bytes.len() as u64);
+        if let Some(prints) = &mut self.json.reading.prints {
+            prints.body(bytes);
+        }
         if self.unread {
             return;
         }
@@ -151,17 +181,28 @@ impl Json {
 
 impl Sink<Field> for Reading {
     fn value(&mut self, field: Field, raw: Option<&[u8]>) {
+        if let (Field::Message, Some(prints)) = (field, &mut self.prints) {
+            prints.message_end();
+        }
         let Some(raw) = raw else { return };
         match field {
             Field::Model => self.model = short(raw),
             Field::ServiceTier => self.service_tier = short(raw),
             Field::Stream => self.stream = raw == b"true",
-            Field::Text => {}
+            Field::Role => {
+                if let Some(prints) = &mut self.prints {
+                    prints.role(json::text(raw).filter(|role| role.len() <= ROLE_BYTES_MAX));
+                }
+            }
+            Field::Text(_) | Field::Message => {}
         }
     }
 
-    fn text(&mut self, _field: Field, piece: &[u8]) {
+    fn text(&mut self, field: Field, piece: &[u8]) {
         self.text.feed(piece);
+        if let Some(prints) = &mut self.prints {
+            prints.text(if let Field::Text(part) = field { part } else { Part::Prompt }, piece);
+        }
     }
 
     fn document_end(&mut self) {}
@@ -180,10 +221,30 @@ fn shape() -> &'static Shape<Field> {
             ("service_tier", Action::Capture, Field::ServiceTier),
             ("serviceTier", Action::Capture, Field::ServiceTier),
         ];
-        paths.extend(PROMPT_TEXTS.iter().map(|path| (*path, Action::Text, Field::Text)));
+        paths.extend(PROMPT_TEXTS.iter().map(|path| (*path, Action::Text, Field::Text(part(path)))));
+        for (message, role) in MESSAGES {
+            paths
+                .extend([(*message, Action::Element, Field::Message), (*role, Action::Capture, Field::Role)]);
+        }
         Shape::new(&paths)
     })
 }
+
+/// Which part of a prompt stands at one of [`PROMPT_TEXTS`].
+fn part(path: &str) -> Part {
+    match path.split(['.', '[']).next() {
+        Some("system" | "instructions" | "systemInstruction" | "system_instruction") => Part::System,
+        Some("tools") => Part::Tools,
+        Some("messages" | "contents") => Part::Message,
+        Some("input") if path.starts_with("input[].") => Part::Message,
+        _ => Part::Prompt,
+    }
+}
+
+/// Where messages stand, and their roles.
+const MESSAGES: &[(&str, &str)] =
+    &[("messages[]", "messages[].role"), ("contents[]", "contents[].role"), ("input[]", "input[].role")];
+const ROLE_BYTES_MAX: usize = 32;
 
 /// Where requests carry text that the model reads. Files and images are left out: their size in bytes says
 /// nothing about their tokens.
@@ -201,7 +262,6 @@ pub const PROMPT_TEXTS: &[&str] = &[
     // OpenAI responses, embeddings and completions.
     "instructions",
     "input",
-    "input[]",
     "input[].content",
     "input[].content[].text",
     "input[].arguments",
@@ -238,6 +298,64 @@ mod tests {
             assert!(meter.stream());
             assert!(meter.input_estimate().is_some_and(|tokens| (9_500..=10_500).contains(&tokens)));
         }
+    }
+
+    fn printed(body: &str, size: usize) -> (Option<String>, Option<PromptShape>) {
+        let mut meter = RequestMeter::default();
+        meter.print(PrintKey::of(b"secret").unwrap());
+        body.as_bytes().chunks(size).for_each(|piece| meter.feed(piece));
+        (meter.hash(), meter.prompt())
+    }
+
+    #[test]
+    fn prints_tell_prompts_apart_and_are_the_same_at_every_cut() {
+        let chat = |system: &str, question: &str| {
+            format!(
+                r#"{{"messages":[{{"role":"system","content":"{system}"}},{{"content":[{{"type":"text","text":"{question}"}}],"role":"user"}},{{"role":"assistant","content":"yes"}}],"tools":[{{"type":"function"}}]}}"#
+            )
+        };
+        let body = chat("be brief", "how far?");
+        let (hash, shape) = printed(&body, body.len());
+        for size in [1, 2, 7] {
+            assert_eq!(printed(&body, size), (hash.clone(), shape.clone()));
+        }
+        let shape = shape.unwrap();
+        assert_eq!((shape.system_bytes, shape.tools_bytes), (Some(8), Some(21)));
+        let by_role = [("assistant", 3), ("system", 8), ("user", 8)];
+        assert_eq!(shape.bytes_by_role, by_role.map(|(role, bytes)| (role.to_owned(), bytes)).into());
+        let (other_hash, other) = printed(&chat("be brief", "how long?"), 9);
+        assert_ne!(other_hash, hash);
+        assert_eq!(other.as_ref().unwrap().system_hash, shape.system_hash);
+        assert_ne!(printed(&chat("be long", "how far?"), 9).1.unwrap().system_hash, shape.system_hash);
+        assert_eq!(hash.map(|hash| hash.len()), Some(32));
+    }
+
+    #[test]
+    fn a_system_prompt_is_found_where_each_api_has_it() {
+        for (body, system, user) in [
+            (r#"{"system":"abc","messages":[{"role":"user","content":"hi"}]}"#, Some(3), Some(2)),
+            (r#"{"system":[{"type":"text","text":"abc"}],"messages":[]}"#, Some(3), None),
+            (r#"{"instructions":"abc","input":"hello"}"#, Some(3), Some(5)),
+            (
+                r#"{"input":[{"role":"developer","content":"abcd"},{"role":"user","content":"hi"}]}"#,
+                Some(4),
+                Some(2),
+            ),
+            (
+                r#"{"systemInstruction":{"parts":[{"text":"abc"}]},"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#,
+                Some(3),
+                Some(2),
+            ),
+            (r#"{"input":["one","two"]}"#, None, Some(6)),
+        ] {
+            let shape = printed(body, 3).1.unwrap();
+            assert_eq!(shape.system_bytes, system, "{body}");
+            assert_eq!(shape.bytes_by_role.get("user").copied(), user, "{body}");
+        }
+        assert_eq!(printed(r#"{"model":"m"}"#, 5).1, None);
+        let mut without = RequestMeter::default();
+        without.feed(b"{}");
+        assert_eq!((without.hash(), without.prompt()), (None, None));
     }
 
     #[test]

@@ -192,6 +192,9 @@ impl HttpCall {
         let mut call = Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path);
         call.attribute(attribution, source);
         call.use_key(head.key_id.clone());
+        if let Some(key) = self.gateway.print_key {
+            call.request().print(key);
+        }
         if head.encoded || !(head.is_json || head.is_form) {
             call.request().unread();
         }
