@@ -167,6 +167,13 @@ impl Call {
         }
     }
 
+    /// A piece of the answer's body came that could not be read: what follows cannot be relied on.
+    pub fn response_lost(&mut self) {
+        if let Some(answer) = &mut self.answer {
+            answer.meter.lose();
+        }
+    }
+
     /// What the gateway notes before the call's end, with its whole cost still open. A gateway that dies before the
     /// call is settled leaves this behind.
     #[must_use]
@@ -187,8 +194,10 @@ impl Call {
         admitted.entry()
     }
 
-    /// The record of this call as far as it is known before its end.
+    /// The record of this call as far as it is known before its end. What a session says is no request that could be made
+    /// again.
     fn pending(&self, gateway: &str) -> UsageRecord {
+        let prints = !self.target.api.is_session();
         UsageRecord {
             id: self.id.clone(),
             time_ms: self.time_ms,
@@ -199,6 +208,8 @@ impl Call {
             provider: self.target.provider.clone().into_owned(),
             operation: self.target.api.operation().to_owned(),
             request_model: self.request_model().map(str::to_owned),
+            prompt: self.request.prompt().filter(|_| prints),
+            request_hash: self.request.hash().filter(|_| prints),
             ..UsageRecord::default()
         }
     }
@@ -271,7 +282,8 @@ impl Call {
     /// Whether everything of this call is in the records of its turns, so that it has none itself.
     #[must_use]
     pub fn is_settled_by_turns(&self) -> bool {
-        self.turns_taken && self.answer.as_ref().is_some_and(|answer| answer.meter.reported().is_none())
+        let rest = |answer: &Answer| answer.meter.reported().is_some() || answer.meter.has_lost();
+        self.turns_taken && !self.answer.as_ref().is_some_and(rest)
     }
 
     /// Ends the call. Without a `book` everything is unpriced. What was measured is learned from.

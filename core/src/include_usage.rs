@@ -119,6 +119,12 @@ impl UsageChunkFilter {
         out
     }
 
+    /// What is held back of the pieces so far.
+    #[must_use]
+    pub fn held(&self) -> &[u8] {
+        &self.held
+    }
+
     /// The stream has ended: gives what is still held.
     pub fn finish(&mut self) -> Vec<u8> {
         let held = std::mem::take(&mut self.held);

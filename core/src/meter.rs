@@ -21,6 +21,7 @@ pub struct Meter {
     framing: Framing,
     documents: Documents,
     body_bytes: u64,
+    lost: bool,
 }
 
 /// How documents are framed in the body.
@@ -62,6 +63,7 @@ impl Meter {
             framing: Framing::Undecided,
             documents: Documents::new(Reading::new(provider, api), api == Api::Invoke),
             body_bytes: 0,
+            lost: false,
         }
     }
 
@@ -88,9 +90,23 @@ impl Meter {
         }
     }
 
+    /// A piece is missing: nothing behind it is read, and what was read is not the whole answer.
+    pub const fn lose(&mut self) {
+        self.lost = true;
+    }
+
+    /// Whether a piece is missing.
+    #[must_use]
+    pub const fn has_lost(&self) -> bool {
+        self.lost
+    }
+
     /// Reads a piece of the body.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.body_bytes = self.body_bytes.saturating_add(bytes.len() as u64);
+        if self.lost {
+            return;
+        }
         match self.inflate.take() {
             None => self.plain(bytes),
             Some(mut inflate) => {
@@ -163,6 +179,9 @@ impl Meter {
     /// Whether the body ended in the middle of a document, or has one that cannot be read.
     #[must_use]
     pub fn is_cut(&self) -> bool {
+        if self.lost {
+            return true;
+        }
         match &self.framing {
             Framing::Json => self.documents.is_json_cut(),
             Framing::Sse(decoder) => decoder.is_open() || self.documents.broken() > 0 || self.is_partial(),
@@ -187,7 +206,7 @@ impl Meter {
             Framing::Json => self.documents.is_sequence(),
             Framing::Undecided | Framing::WebSocket(_) | Framing::Unread => false,
         };
-        streams && self.reading().lacks_end()
+        self.lost || streams && self.reading().lacks_end()
     }
 
     /// Whether the body has an encoding that is not known, is not what its encoding says, or needs more memory

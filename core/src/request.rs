@@ -1,20 +1,41 @@
 //! What a request body says: the model, and what decides the price.
 
+mod multipart;
+pub mod prints;
+
 use std::sync::OnceLock;
 
 use crate::budget::hold::RequestBounds;
 use crate::estimate::TextCounter;
 use crate::json::{self, Action, Scanner, Shape, Sink};
+use crate::record::PromptShape;
+use multipart::Multipart;
+use prints::{Part, PrintKey, Prints};
 
 /// Reads a request body as it streams by, in any pieces; holds a bounded amount of it.
 #[derive(Debug)]
 pub struct RequestMeter {
+    json: Json,
+    framing: Framing,
+    unread: bool,
+    body_bytes: u64,
+}
+
+/// What reads the request as JSON.
+#[derive(Debug)]
+struct Json {
     scanner: Scanner<Field>,
     reading: Reading,
     /// Read only where a budget may be for the call.
     bounds: Option<Box<RequestBounds>>,
-    unread: bool,
-    body_bytes: u64,
+}
+
+/// How the body is framed, as its first byte tells.
+#[derive(Debug)]
+enum Framing {
+    Undecided,
+    Json,
+    Multipart(Box<Multipart>),
 }
 
 #[derive(Debug, Default)]
@@ -23,6 +44,8 @@ struct Reading {
     service_tier: Option<String>,
     stream: bool,
     text: TextCounter,
+    /// Made only where the operator gave a secret.
+    prints: Option<Box<Prints>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,15 +53,16 @@ enum Field {
     Model,
     Stream,
     ServiceTier,
-    Text,
+    Text(Part),
+    Role,
+    Message,
 }
 
 impl Default for RequestMeter {
     fn default() -> Self {
         Self {
-            scanner: Scanner::new(shape()),
-            reading: Reading::default(),
-            bounds: None,
+            json: Json { scanner: Scanner::new(shape()), reading: Reading::default(), bounds: None },
+            framing: Framing::Undecided,
             unread: false,
             body_bytes: 0,
         }
@@ -46,36 +70,64 @@ impl Default for RequestMeter {
 }
 
 impl RequestMeter {
-    /// Do not read the body: it is no JSON, or encoded.
-    pub const fn unread(&mut self) {
+    /// Do not read the body, or no more of it: it is neither JSON nor a form, or encoded, or a piece is missing.
+    pub fn unread(&mut self) {
         self.unread = true;
+        if self.body_bytes > 0 {
+            self.json.reading.prints = None;
+        }
+    }
+
+    /// Makes prints of the request under this key. To be said before the first piece.
+    pub fn print(&mut self, key: PrintKey) {
+        self.json.reading.prints = Some(Box::new(Prints::new(key)));
+    }
+
+    /// The keyed hash of the whole body, where it is made and there is one.
+    #[must_use]
+    pub fn hash(&self) -> Option<String> {
+        self.json.reading.prints.as_ref().filter(|_| self.body_bytes > 0).map(|prints| prints.request())
+    }
+
+    /// The shape of the prompt, where prints are made.
+    #[must_use]
+    pub fn prompt(&self) -> Option<PromptShape> {
+        self.json.reading.prints.as_ref().and_then(|prints| prints.shape())
     }
 
     /// Reads a piece of the body.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.body_bytes = self.body_bytes.saturating_add(bytes.len() as u64);
-        if !self.unread {
-            self.scanner.feed(bytes, &mut self.reading);
-            if let Some(bounds) = &mut self.bounds {
-                bounds.feed(bytes);
-            }
+        if let Some(prints) = &mut self.json.reading.prints {
+            prints.body(bytes);
+        }
+        if self.unread {
+            return;
+        }
+        if let Framing::Undecided = self.framing {
+            let Some(first) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) else { return };
+            self.framing = if *first == b'-' { Framing::Multipart(Box::default()) } else { Framing::Json };
+        }
+        match &mut self.framing {
+            Framing::Multipart(form) => form.feed(bytes, &mut |json| self.json.feed(json)),
+            Framing::Undecided | Framing::Json => self.json.feed(bytes),
         }
     }
 
     /// Reads, besides, what bounds the call's cost. To be said before the first piece.
     pub fn watch_bounds(&mut self) {
-        self.bounds = Some(Box::default());
+        self.json.bounds = Some(Box::default());
     }
 
     /// What bounds its cost, where that is read.
     #[must_use]
     pub fn bounds(&self) -> Option<&RequestBounds> {
-        self.bounds.as_deref()
+        self.json.bounds.as_deref()
     }
 
     /// A limit is written into the request, which has none.
     pub fn limit_output(&mut self, tokens: u64) {
-        if let Some(bounds) = &mut self.bounds {
+        if let Some(bounds) = &mut self.json.bounds {
             bounds.limit_output(tokens);
         }
     }
@@ -89,25 +141,25 @@ impl RequestMeter {
     /// The model asked for, once it has been read.
     #[must_use]
     pub fn model(&self) -> Option<&str> {
-        self.reading.model.as_deref()
+        self.json.reading.model.as_deref()
     }
 
     /// The service tier asked for.
     #[must_use]
     pub fn service_tier(&self) -> Option<&str> {
-        self.reading.service_tier.as_deref()
+        self.json.reading.service_tier.as_deref()
     }
 
     /// Whether a streamed answer was asked for.
     #[must_use]
     pub const fn stream(&self) -> bool {
-        self.reading.stream
+        self.json.reading.stream
     }
 
     /// Input tokens, estimated from the text of the prompt; `None` when none was read.
     #[must_use]
     pub fn input_estimate(&self) -> Option<u64> {
-        let tokens = self.reading.text.tokens();
+        let tokens = self.json.reading.text.tokens();
         (tokens > 0).then_some(tokens)
     }
 
@@ -118,19 +170,39 @@ impl RequestMeter {
     }
 }
 
+impl Json {
+    fn feed(&mut self, bytes: &[u8]) {
+        self.scanner.feed(bytes, &mut self.reading);
+        if let Some(bounds) = &mut self.bounds {
+            bounds.feed(bytes);
+        }
+    }
+}
+
 impl Sink<Field> for Reading {
     fn value(&mut self, field: Field, raw: Option<&[u8]>) {
+        if let (Field::Message, Some(prints)) = (field, &mut self.prints) {
+            prints.message_end();
+        }
         let Some(raw) = raw else { return };
         match field {
             Field::Model => self.model = short(raw),
             Field::ServiceTier => self.service_tier = short(raw),
             Field::Stream => self.stream = raw == b"true",
-            Field::Text => {}
+            Field::Role => {
+                if let Some(prints) = &mut self.prints {
+                    prints.role(json::text(raw).filter(|role| role.len() <= ROLE_BYTES_MAX));
+                }
+            }
+            Field::Text(_) | Field::Message => {}
         }
     }
 
-    fn text(&mut self, _field: Field, piece: &[u8]) {
+    fn text(&mut self, field: Field, piece: &[u8]) {
         self.text.feed(piece);
+        if let Some(prints) = &mut self.prints {
+            prints.text(if let Field::Text(part) = field { part } else { Part::Prompt }, piece);
+        }
     }
 
     fn document_end(&mut self) {}
@@ -149,10 +221,30 @@ fn shape() -> &'static Shape<Field> {
             ("service_tier", Action::Capture, Field::ServiceTier),
             ("serviceTier", Action::Capture, Field::ServiceTier),
         ];
-        paths.extend(PROMPT_TEXTS.iter().map(|path| (*path, Action::Text, Field::Text)));
+        paths.extend(PROMPT_TEXTS.iter().map(|path| (*path, Action::Text, Field::Text(part(path)))));
+        for (message, role) in MESSAGES {
+            paths
+                .extend([(*message, Action::Element, Field::Message), (*role, Action::Capture, Field::Role)]);
+        }
         Shape::new(&paths)
     })
 }
+
+/// Which part of a prompt stands at one of [`PROMPT_TEXTS`].
+fn part(path: &str) -> Part {
+    match path.split(['.', '[']).next() {
+        Some("system" | "instructions" | "systemInstruction" | "system_instruction") => Part::System,
+        Some("tools") => Part::Tools,
+        Some("messages" | "contents") => Part::Message,
+        Some("input") if path.starts_with("input[].") => Part::Message,
+        _ => Part::Prompt,
+    }
+}
+
+/// Where messages stand, and their roles.
+const MESSAGES: &[(&str, &str)] =
+    &[("messages[]", "messages[].role"), ("contents[]", "contents[].role"), ("input[]", "input[].role")];
+const ROLE_BYTES_MAX: usize = 32;
 
 /// Where requests carry text that the model reads. Files and images are left out: their size in bytes says
 /// nothing about their tokens.
@@ -170,7 +262,6 @@ pub const PROMPT_TEXTS: &[&str] = &[
     // OpenAI responses, embeddings and completions.
     "instructions",
     "input",
-    "input[]",
     "input[].content",
     "input[].content[].text",
     "input[].arguments",
@@ -206,6 +297,80 @@ mod tests {
             assert_eq!(meter.service_tier(), Some("flex"));
             assert!(meter.stream());
             assert!(meter.input_estimate().is_some_and(|tokens| (9_500..=10_500).contains(&tokens)));
+        }
+    }
+
+    fn printed(body: &str, size: usize) -> (Option<String>, Option<PromptShape>) {
+        let mut meter = RequestMeter::default();
+        meter.print(PrintKey::of(b"secret").unwrap());
+        body.as_bytes().chunks(size).for_each(|piece| meter.feed(piece));
+        (meter.hash(), meter.prompt())
+    }
+
+    #[test]
+    fn prints_tell_prompts_apart_and_are_the_same_at_every_cut() {
+        let chat = |system: &str, question: &str| {
+            format!(
+                r#"{{"messages":[{{"role":"system","content":"{system}"}},{{"content":[{{"type":"text","text":"{question}"}}],"role":"user"}},{{"role":"assistant","content":"yes"}}],"tools":[{{"type":"function"}}]}}"#
+            )
+        };
+        let body = chat("be brief", "how far?");
+        let (hash, shape) = printed(&body, body.len());
+        for size in [1, 2, 7] {
+            assert_eq!(printed(&body, size), (hash.clone(), shape.clone()));
+        }
+        let shape = shape.unwrap();
+        assert_eq!((shape.system_bytes, shape.tools_bytes), (Some(8), Some(21)));
+        let by_role = [("assistant", 3), ("system", 8), ("user", 8)];
+        assert_eq!(shape.bytes_by_role, by_role.map(|(role, bytes)| (role.to_owned(), bytes)).into());
+        let (other_hash, other) = printed(&chat("be brief", "how long?"), 9);
+        assert_ne!(other_hash, hash);
+        assert_eq!(other.as_ref().unwrap().system_hash, shape.system_hash);
+        assert_ne!(printed(&chat("be long", "how far?"), 9).1.unwrap().system_hash, shape.system_hash);
+        assert_eq!(hash.map(|hash| hash.len()), Some(32));
+    }
+
+    #[test]
+    fn a_system_prompt_is_found_where_each_api_has_it() {
+        for (body, system, user) in [
+            (r#"{"system":"abc","messages":[{"role":"user","content":"hi"}]}"#, Some(3), Some(2)),
+            (r#"{"system":[{"type":"text","text":"abc"}],"messages":[]}"#, Some(3), None),
+            (r#"{"instructions":"abc","input":"hello"}"#, Some(3), Some(5)),
+            (
+                r#"{"input":[{"role":"developer","content":"abcd"},{"role":"user","content":"hi"}]}"#,
+                Some(4),
+                Some(2),
+            ),
+            (
+                r#"{"systemInstruction":{"parts":[{"text":"abc"}]},"contents":[{"role":"user","parts":[{"text":"hi"}]}]}"#,
+                Some(3),
+                Some(2),
+            ),
+            (r#"{"input":["one","two"]}"#, None, Some(6)),
+        ] {
+            let shape = printed(body, 3).1.unwrap();
+            assert_eq!(shape.system_bytes, system, "{body}");
+            assert_eq!(shape.bytes_by_role.get("user").copied(), user, "{body}");
+        }
+        assert_eq!(printed(r#"{"model":"m"}"#, 5).1, None);
+        let mut without = RequestMeter::default();
+        without.feed(b"{}");
+        assert_eq!((without.hash(), without.prompt()), (None, None));
+    }
+
+    #[test]
+    fn a_form_says_what_it_asks_for() {
+        let body = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.mp3\"\r\n\r\n\u{1}\r\n--\r\n\
+            --b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n\
+            --b\r\nContent-Disposition: form-data; name=\"stream\"\r\n\r\ntrue\r\n\
+            --b\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\nnames of three planets\r\n--b--\r\n";
+        for size in [1, 7, body.len()] {
+            let mut meter = RequestMeter::default();
+            meter.watch_bounds();
+            body.as_bytes().chunks(size).for_each(|piece| meter.feed(piece));
+            assert_eq!((meter.model(), meter.stream()), (Some("whisper-1"), true));
+            assert!(meter.input_estimate().is_some_and(|tokens| (2..=8).contains(&tokens)));
+            assert!(meter.bounds().is_some_and(|bounds| !bounds.is_unreadable()));
         }
     }
 

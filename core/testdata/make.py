@@ -39,10 +39,20 @@ def add(name, provider, url, body, expected, *, request=None, content_type=JSON,
     fixtures.append({
         "id": name, "provider": provider, "api": name.split("-")[0], "fact": fact, "method": method, "url": url,
         "path": path, "transport": transport, "framing": framing,
-        "request_body": None if request is None else json.dumps(request),
+        "request_body": request if request is None or isinstance(request, str) else json.dumps(request),
         "request_model": None, "response_status": status, "response_headers": response_headers,
         "response_body_base64": base64.b64encode(body_of(body)).decode(), "expected": expected,
     })
+
+
+def form(*parts):
+    """A multipart body; a part is its name, its value, and a file name where it is a file."""
+    text = ""
+    for name, value, *file in parts:
+        text += f'--form-7\r\nContent-Disposition: form-data; name="{name}"'
+        text += f'; filename="{file[0]}"\r\nContent-Type: audio/mpeg' if file else ""
+        text += f"\r\n\r\n{value}\r\n"
+    return text + "--form-7--\r\n"
 
 
 def sse(*events, end="\n", done=False):
@@ -192,6 +202,32 @@ add("transcription-tokens", "openai", OPENAI + "/v1/audio/transcriptions",
     {"text": "How far?", "usage": {"type": "tokens", "input_tokens": 14, "output_tokens": 4, "total_tokens": 18,
                                    "input_token_details": {"text_tokens": 0, "audio_tokens": 14}}},
     (14, None, None, 4, None, {"input_audio": 14}))
+# Forms: the model stands between files and other fields (transcription, translation and image edits in OpenAI's
+# reference, transcription in Mistral's, read 2026-11-25).
+add("transcription-form-duration", "openai", OPENAI + "/v1/audio/translations",
+    {"text": "How far is the moon?", "usage": {"type": "duration", "seconds": 3}}, (None, None, None, None, None),
+    request=form(("file", "ID3\r\n--form-\r\nmodel", "a.mp3"), ("response_format", "json"), ("model", "whisper-1")))
+add("transcription-form-stream", "openai", OPENAI + "/v1/audio/transcriptions",
+    sse({"type": "transcript.text.delta", "delta": "How far?"},
+        {"type": "transcript.text.done", "text": "How far?",
+         "usage": {"type": "tokens", "input_tokens": 14, "output_tokens": 4, "total_tokens": 18,
+                   "input_token_details": {"text_tokens": 0, "audio_tokens": 14}}}),
+    (14, None, None, 4, None, {"input_audio": 14}), content_type=SSE, framing="sse",
+    request=form(("model", "gpt-4o-transcribe"), ("stream", "true"), ("file", "RIFF", "a.wav")))
+add("transcription-form-text", "openai", OPENAI + "/v1/audio/transcriptions", "How far is the moon?", "none",
+    content_type="text/plain", framing="text",
+    request=form(("file", "RIFF", "a.wav"), ("model", "whisper-1"), ("response_format", "text")))
+add("images-form-edit", "openai", OPENAI + "/v1/images/edits",
+    {"created": 1, "data": [{"b64_json": "iVBORw0KGgo="}],
+     "usage": {"input_tokens": 350, "input_tokens_details": {"text_tokens": 27, "image_tokens": 323},
+               "output_tokens": 1056, "total_tokens": 1406}}, (350, None, None, 1056, None, {"input_image": 323}),
+    request=form(("image[]", "PNG", "a.png"), ("prompt", "a \"red\" moon"), ("model", "gpt-image-1"), ("n", "1")))
+add("transcription-form-mistral", "mistral", "https://api.mistral.ai/v1/audio/transcriptions",
+    {"model": "voxtral-mini-latest", "text": "How far?", "language": None, "segments": [],
+     "usage": {"prompt_audio_seconds": 3, "prompt_tokens": 3, "total_tokens": 389, "completion_tokens": 11,
+               "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 375}}},
+    (378, None, None, 11, None, {"input_audio": 375}),
+    request=form(("model", "voxtral-mini-latest"), ("file", "RIFF", "a.wav")))
 
 
 def turn(input_tokens, output_tokens):

@@ -59,6 +59,8 @@ pub struct Ticket {
     pub warning: Option<String>,
     /// Version of the policy that admitted it.
     pub policy_version: String,
+    /// A counter has little room left: what this call gives back is not to wait.
+    pub tight: bool,
 }
 
 /// What becomes of a call.
@@ -229,6 +231,16 @@ impl Budgets {
         }
     }
 
+    /// The refusal of a call whose body has not come, by a budget that has nothing left, whatever the call may ask for.
+    pub fn spent_already(&self, call: &Call, now_ms: u64) -> Option<Refused> {
+        let policy = self.policy()?;
+        call.surely_touched(&policy, self.now(now_ms)).into_iter().find_map(|touched| {
+            let counter = self.counters.borrow_mut().get(&touched.key_bytes())?;
+            let is_spent = counter.free() <= Amount::ZERO && !counter.may_clear(Amount(1));
+            is_spent.then(|| refused(touched.budget, Some(&counter), Reason::BudgetSpent))
+        })
+    }
+
     fn without_policy(&self, knows: Knows<'_>) -> Decision {
         if !knows.answered && !knows.expired && !self.is_away() {
             return Decision::Wait;
@@ -286,6 +298,7 @@ impl Budgets {
         for hold in holds {
             match self.charge_one(hold, now_ms, metrics) {
                 Ok((held, counter)) => {
+                    ticket.tight |= counter.free().0 / AMPLE < hold.amount.0;
                     self.warn(hold, &counter, ticket, metrics);
                     ticket.covers.extend(hold.cover.map(|cover| (ticket.held.len(), cover)));
                     ticket.held.push(held);
@@ -609,6 +622,8 @@ fn away(budget: &Budget) -> Refused {
 }
 
 const MODELS_MAX: usize = 64;
+/// A counter has ample room where it could take so many more calls like the one just admitted.
+const AMPLE: i128 = 256;
 /// Output tokens that are held for at a time, where an answer goes on beyond what is held.
 const COVER_TOKENS: u64 = 256;
 const REPORTS_MAX: usize = 2_000;

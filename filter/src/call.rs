@@ -89,6 +89,7 @@ struct RequestHead {
     path: String,
     authority: String,
     is_json: bool,
+    is_form: bool,
     encoded: bool,
     key_id: Option<String>,
     #[cfg(feature = "test-panic")]
@@ -125,13 +126,19 @@ impl HttpCall {
     fn read_request_head(&self) -> (RequestHead, AttributionReader<'_>) {
         let mut head = RequestHead { is_json: true, ..RequestHead::default() };
         let mut reader = AttributionReader::new(&self.gateway.config.attribution);
-        let Ok(pairs) = host::header_pairs(Headers::Request) else { return (head, reader) };
+        let pairs = host::header_pairs(Headers::Request).unwrap_or_default();
+        if pairs.iter().next().is_none() {
+            self.gateway.count("tollgate_requests_unread_total");
+        }
         for (name, value) in pairs.iter() {
             match name {
                 b":method" => head.method = value.to_vec(),
                 b":path" => head.path = String::from_utf8_lossy(value).into_owned(),
                 b":authority" => head.authority = String::from_utf8_lossy(value).into_owned(),
-                b"content-type" => head.is_json = contains(value, b"json"),
+                b"content-type" => {
+                    head.is_json = contains(value, b"json");
+                    head.is_form = contains(value, b"form-data");
+                }
                 b"content-length" => {
                     let text = std::str::from_utf8(value).ok();
                     head.content_length = text.and_then(|length| length.parse().ok());
@@ -185,7 +192,10 @@ impl HttpCall {
         let mut call = Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path);
         call.attribute(attribution, source);
         call.use_key(head.key_id.clone());
-        if head.encoded || !head.is_json {
+        if let Some(key) = self.gateway.print_key {
+            call.request().print(key);
+        }
+        if head.encoded || !(head.is_json || head.is_form) {
             call.request().unread();
         }
         self.gateway.budgets.meet(&self.gateway.config, now_ms);
@@ -218,11 +228,8 @@ impl HttpCall {
 
     /// Reads the body as it gathers; at its end puts the question into it.
     fn gather(&mut self, read: usize, size: usize, end_of_stream: bool) -> Action {
-        if let Some(call) = &mut self.call
-            && size > read
-            && let Ok(piece) = host::buffer_from(Buffer::RequestBody, read, size - read)
-        {
-            call.request().feed(&piece);
+        if let Some(call) = &mut self.call {
+            feed(call, read, size);
         }
         if !end_of_stream {
             self.asking = Asking::Gathering(size);
@@ -257,30 +264,52 @@ impl HttpCall {
             limit.and_then(|tokens| Some((output_limit::limited(&body, call.target(), tokens)?, tokens)));
         let is_limited = limited.as_ref().map(|(_, tokens)| *tokens);
         body = limited.map_or(body, |(limited, _)| limited);
-        if !is_asked && is_limited.is_none() || host::set_buffer(Buffer::RequestBody, size, &body).is_err() {
+        if !is_asked && is_limited.is_none() || !self.replace_body(size, &body) {
             return;
         }
+        let Some(call) = &mut self.call else { return };
         if let Some(tokens) = is_limited {
             call.request().limit_output(tokens);
-        }
-        if self.gateway.config.pause_headers {
-            let _ = host::set_header(Headers::Request, "content-length", body.len().to_string().as_bytes());
         }
         if is_asked {
             self.asking = Asking::Asked(UsageChunkFilter::default());
         }
     }
 
-    /// Takes the chunk that nobody asked for out of a piece of the answer.
-    fn take_out(&mut self, piece: &[u8], end_of_stream: bool) {
+    /// Puts another body in the place of one of `size` bytes: with its length, or not at all.
+    fn replace_body(&self, size: usize, body: &[u8]) -> bool {
+        let has_length = self.gateway.config.pause_headers;
+        let say = |length: usize| {
+            host::set_header(Headers::Request, "content-length", length.to_string().as_bytes()).is_ok()
+        };
+        if has_length && !say(body.len()) {
+            return false;
+        }
+        let replaced = host::set_buffer(Buffer::RequestBody, size, body).is_ok();
+        if has_length && !replaced {
+            say(size);
+        }
+        replaced
+    }
+
+    /// Takes the chunk that nobody asked for out of a piece of the answer. Where a piece cannot be read or replaced, it and
+    /// all that follows pass as they come, behind what was held back.
+    fn take_out(&mut self, piece: Option<&[u8]>, end_of_stream: bool) {
         let Asking::Asked(filter) = &mut self.asking else { return };
-        let mut out = filter.feed(piece);
-        if end_of_stream {
-            out.extend(filter.finish());
+        let held = filter.held().to_vec();
+        if let Some(piece) = piece {
+            let mut out = filter.feed(piece);
+            if end_of_stream {
+                out.extend(filter.finish());
+            }
+            if out == piece || host::set_buffer(Buffer::ResponseBody, piece.len(), &out).is_ok() {
+                return;
+            }
         }
-        if out != piece {
-            let _ = host::set_buffer(Buffer::ResponseBody, piece.len(), &out);
+        if !held.is_empty() {
+            let _ = host::set_buffer(Buffer::ResponseBody, 0, &held);
         }
+        self.asking = Asking::No;
     }
 
     /// The whole request is known: may the call go on? From there on the provider may charge for it. A call that may not
@@ -388,6 +417,8 @@ impl HttpCall {
         let end = End {
             ending: match (self.left, self.cut) {
                 (true, _) => Ending::NotSent,
+                // No provider works on a request that never came to its end.
+                (false, _) if !self.request_ended && self.status == 0 => Ending::NotSent,
                 // The provider is hung up on.
                 (false, Cut::Closed) => Ending::ClientAbort,
                 (false, _) => self.ending(),
@@ -407,15 +438,16 @@ impl HttpCall {
         if ended.is_none() && is_recorded && call.target().fetches.is_some() {
             self.gateway.budgets.charge(&call, &record, now_ms);
         }
-        if !is_recorded {
-            if let Some(slot) = self.slot.take() {
-                self.gateway.clear(slot, now_ms);
-            }
-            return;
+        if is_recorded {
+            let json = record.to_json();
+            show_in_access_log(&self.gateway.config.access_log, &record, &json);
+            self.gateway.keep(&record, &json, self.slot.take(), ended.as_deref(), now_ms);
+        } else if let Some(slot) = self.slot.take() {
+            self.gateway.clear(slot, now_ms);
         }
-        let json = record.to_json();
-        show_in_access_log(&self.gateway.config.access_log, &record, &json);
-        self.gateway.keep(&record, &json, self.slot.take(), ended.as_deref(), now_ms);
+        if ticket.tight {
+            self.gateway.settle_due(now_ms);
+        }
     }
 
     fn settle_refused(&mut self, refused: &Refused, now_ms: u64) {
@@ -488,12 +520,20 @@ impl HttpContext for HttpCall {
                 self.call.as_ref().is_some_and(|call| include_usage::is_needed(call.target(), &head.path));
             if end_of_stream || is_session {
                 return self.request_ended();
-            } else if self.gathers(&head) {
+            }
+            if self.gathers(&head) {
                 self.asking = Asking::Gathering(0);
                 if self.gateway.config.pause_headers {
                     return Action::Pause;
                 }
-                let _ = host::remove_header(Headers::Request, b"content-length");
+                if host::remove_header(Headers::Request, b"content-length").is_err() {
+                    self.asking = Asking::No;
+                }
+            } else if let Some(refused) =
+                self.call.as_ref().and_then(|call| self.gateway.budgets.spent_already(call, now_ms))
+            {
+                // What is not gathered passes as it comes: nothing of it is to, where the answer is known.
+                return self.refuse(refused, now_ms);
             }
         }
         Action::Continue
@@ -519,11 +559,9 @@ impl HttpContext for HttpCall {
             self.hold_turn(host::now_ms());
         }
         if let Some(call) = &mut self.call
-            && size > 0
             && (!self.request_ended || call.target().api.is_session())
-            && let Ok(piece) = host::buffer(Buffer::RequestBody, size)
         {
-            call.request().feed(&piece);
+            feed(call, 0, size);
         }
         self.received = self.received.saturating_add(size);
         let is_last = self.content_length.is_some_and(|length| self.received >= length);
@@ -556,9 +594,8 @@ impl HttpContext for HttpCall {
             call.response_head(&head, host::now_ms());
             let is_stream = content_type.is_some_and(|kind| kind.starts_with("text/event-stream"));
             if let Asking::Asked(_) = self.asking {
-                if is_stream && content_encoding.is_none() && self.status == 200 {
-                    let _ = host::remove_header(Headers::Response, b"content-length");
-                } else {
+                let may = is_stream && content_encoding.is_none() && self.status == 200;
+                if !may || host::remove_header(Headers::Response, b"content-length").is_err() {
                     self.asking = Asking::No;
                 }
             }
@@ -578,17 +615,21 @@ impl HttpContext for HttpCall {
         }
         if let Some(call) = &mut self.call
             && size > 0
-            && let Ok(piece) = host::buffer(Buffer::ResponseBody, size)
         {
-            call.response_body(&piece);
+            let piece = host::buffer(Buffer::ResponseBody, size).ok().filter(|piece| piece.len() == size);
+            match &piece {
+                Some(piece) => call.response_body(piece),
+                None => call.response_lost(),
+            }
             if call.target().api.is_session() {
                 self.settle_turns(host::now_ms());
             }
-            if !self.end_session(&piece) && !self.cut(size) {
-                self.take_out(&piece, end_of_stream);
+            let ends = piece.as_deref().is_some_and(|piece| self.end_session(piece));
+            if !ends && !self.cut(size) {
+                self.take_out(piece.as_deref(), end_of_stream);
             }
         } else if end_of_stream {
-            self.take_out(&[], true);
+            self.take_out(Some(&[]), true);
         }
         panic_if_asked("response_body");
         self.response_ended |= end_of_stream;
@@ -603,6 +644,18 @@ impl HttpContext for HttpCall {
     fn on_log(&mut self) {
         panic_if_asked("log");
         self.settle();
+    }
+}
+
+/// Reads a piece of the request's body. Of a body that cannot be read whole nothing more is read.
+fn feed(call: &mut Call, start: usize, end: usize) {
+    let size = end.saturating_sub(start);
+    if size == 0 {
+        return;
+    }
+    match host::buffer_from(Buffer::RequestBody, start, size) {
+        Ok(piece) if piece.len() == size => call.request().feed(&piece),
+        _ => call.request().unread(),
     }
 }
 

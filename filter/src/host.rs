@@ -213,6 +213,25 @@ pub fn record_metric(id: u32, value: u64) -> Result<()> {
     done(unsafe { raw::proxy_record_metric(id, value) })
 }
 
+/// Messages to Envoy's log. The SDK's own logger ends the VM where the host takes none.
+pub struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let text = record.args().to_string();
+        // The ABI's levels begin with trace, the crate's with error.
+        let level = log::Level::Trace as u32 - record.level() as u32;
+        // SAFETY: the text lives through the call.
+        let _ = unsafe { raw::proxy_log(level, text.as_ptr(), text.len()) };
+    }
+
+    fn flush(&self) {}
+}
+
 /// Header pairs in the host's form: a count, the sizes, then the texts, each ended by NUL.
 #[derive(Default)]
 pub struct Pairs(Vec<u8>);
@@ -280,6 +299,7 @@ const NO_GRPC_STATUS: i32 = -1;
 mod raw {
     #[link(wasm_import_module = "env")]
     unsafe extern "C" {
+        pub fn proxy_log(level: u32, text: *const u8, size: usize) -> u32;
         pub fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
         pub fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
         pub fn proxy_get_buffer_bytes(

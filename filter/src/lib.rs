@@ -37,6 +37,8 @@ mod waiting;
 use proxy_wasm::traits::RootContext;
 
 proxy_wasm::main! {{
-    proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Info);
+    let _ = log::set_logger(&host::Logger);
+    log::set_max_level(log::LevelFilter::Info);
+    std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
     proxy_wasm::set_root_context(|context| -> Box<dyn RootContext> { Box::new(root::Root::new(context)) });
 }}

@@ -17,6 +17,7 @@ use tollgate_core::id::CallIds;
 use tollgate_core::price::PriceBook;
 use tollgate_core::record::{UsageRecord, recovered};
 use tollgate_core::refusal::{Refusal, refusal};
+use tollgate_core::request::prints::PrintKey;
 
 use crate::budgets::{Budgets, Decision, Knows, Refused, Ticket};
 use crate::call::HttpCall;
@@ -43,6 +44,8 @@ pub struct Gateway {
     pub config: GatewayConfig,
     /// Key of the hash that stands for provider keys; empty where none is given.
     pub key_secret: Vec<u8>,
+    /// The same, as the key of prints of requests.
+    pub print_key: Option<PrintKey>,
     vm: u64,
     instance: String,
     ids: RefCell<CallIds>,
@@ -61,10 +64,12 @@ pub struct Gateway {
 impl Gateway {
     fn new(config: GatewayConfig) -> Self {
         // Keys of std's hash maps come from the host's `random_get`, once for each VM and mixed for each state.
+        let key_secret = std::env::var(KEY_SECRET).unwrap_or_default().into_bytes();
         let vm = RandomState::new().hash_one(host::now_ms()) | 1;
         Self {
             vm,
-            key_secret: std::env::var(KEY_SECRET).unwrap_or_default().into_bytes(),
+            print_key: PrintKey::of(&key_secret),
+            key_secret,
             instance: leader::instance(vm),
             ids: RefCell::new(CallIds::new(vm)),
             book: RefCell::new(config.prices.clone().map(Rc::new)),
@@ -140,11 +145,6 @@ impl Gateway {
         }
     }
 
-    /// Counts something that happened, in Envoy's stats.
-    pub fn count(&self, name: &'static str) {
-        self.metrics.borrow_mut().count(name, 1);
-    }
-
     /// Ends a call, and learns from it.
     pub fn settle(&self, call: &mut Call, end: End, book: Option<&PriceBook>) -> UsageRecord {
         call.settle(end, &self.config.gateway, book, &mut self.learned.borrow_mut())
@@ -195,6 +195,11 @@ impl Gateway {
     /// Forgets a call that leaves no record of its own.
     pub fn clear(&self, slot: JournalSlot, now_ms: u64) {
         self.with_lane(now_ms, |lane| lane.clear(slot));
+    }
+
+    /// Counts on a stat without labels.
+    pub fn count(&self, name: &'static str) {
+        self.metrics.borrow_mut().count(name, 1);
     }
 
     fn dropped(&self, reason: &str) {

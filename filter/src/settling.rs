@@ -1,10 +1,10 @@
 //! Settlements that wait for the next admission.
 //!
 //! What a call cost takes the place of its hold with a read and a swap of each of its counters; so does the next call's
-//! hold, mostly on the same ones. So a VM keeps what is to be settled and puts it into its next swap of that counter,
-//! within a tick at the latest. Until then the counters still hold what the call held: too much, never too little.
-//! Should the VM die meanwhile, its journal says what is to be settled. What is taken out of the journal is settled in the
-//! same callback, and after that: a VM that dies in between leaves a hold too much.
+//! hold, mostly on the same ones. So where counters have ample room, a VM keeps what is to be settled and puts it into its
+//! next swap of that counter, within a tick at the latest. Until then the counters still hold what the call held: too
+//! much, never too little. Should the VM die meanwhile, its journal says what is to be settled. What is taken out of the
+//! journal is settled in the same callback, and after that: a VM that dies in between leaves a hold too much.
 
 use std::collections::HashMap;
 

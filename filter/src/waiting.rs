@@ -175,16 +175,18 @@ impl Waiting {
     fn settle(&self, gateway: &Gateway, parked: &mut Parked, now_ms: u64) -> bool {
         let expired = now_ms.saturating_sub(parked.since_ms) >= WAIT_MS;
         let Some(call) = &parked.call else { return true };
+        // Else another stream would be let go, or answered.
+        if host::speak_of(parked.context).is_err() {
+            return false;
+        }
         match gateway.decide(call, parked.answered, expired, now_ms) {
             Decision::Wait => return false,
             Decision::Go(ticket) => {
                 let slot = gateway.note(call, &ticket, now_ms);
                 parked.outcome = Some(Outcome::Went(ticket, slot));
-                let _ = host::speak_of(parked.context);
                 let _ = host::continue_request();
             }
             Decision::Refuse(refused) => {
-                let _ = host::speak_of(parked.context);
                 gateway.refuse(call, &refused, now_ms);
                 parked.outcome = Some(Outcome::Refused(refused));
             }

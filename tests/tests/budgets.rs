@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tollgate_tests::artifacts;
 use tollgate_tests::burst::{self, Burst};
 use tollgate_tests::http::{Call, Reply, get_blocking};
@@ -416,6 +417,16 @@ async fn budgets_in_the_plugin_configuration_hold_without_a_collector() {
         statuses.push(chat(&stack, &format!("alone-{number}"), &[], &body).await.status);
     }
     assert_eq!(statuses, [200, 200, 200, 402, 402]);
+
+    // A body that is too large to wait is not even asked for.
+    let mut connection = tokio::net::TcpStream::connect(stack.gateway()).await.unwrap();
+    let head = "POST /openai/v1/chat/completions HTTP/1.1\r\nhost: gateway\r\ncontent-type: application/json\r\n\
+        content-length: 5000000\r\n\r\n";
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4_096];
+    let read = tokio::time::timeout(Duration::from_secs(10), connection.read(&mut answer)).await;
+    let answer = String::from_utf8_lossy(&answer[..read.unwrap().unwrap()]).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 402 ") && answer.contains("x-tollgate-budget: b"), "{answer}");
 }
 
 #[tokio::test]

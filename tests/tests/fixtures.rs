@@ -112,7 +112,10 @@ async fn replay(stack: &Stack, fixture: &Value, provider: &str, name: &str, writ
     let call = if fixture["method"] == "GET" {
         Call::get(&path)
     } else {
-        Call::post_bytes(&path, request.clone()).header("content-type", "application/json")
+        let form = request.strip_prefix("--").and_then(|rest| rest.split_once("\r\n"));
+        let content_type = form.map(|(boundary, _)| format!("multipart/form-data; boundary={boundary}"));
+        let content_type = content_type.as_deref().unwrap_or("application/json");
+        Call::post_bytes(&path, request.clone()).header("content-type", content_type)
     };
     let reply = stack.send(call.header("x-sim-call", name).header("x-tollgate-run", name)).await.unwrap();
     assert_eq!(reply.status, status, "{name}");

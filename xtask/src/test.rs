@@ -62,6 +62,8 @@ fn lints_wasm() -> Result<()> {
 
 fn units() -> Result<()> {
     let mut arguments = vec!["test", "--quiet", "--workspace", "--exclude", "tollgate-tests"];
+    // It runs the built module.
+    arguments.extend(["--exclude", "tollgate-minihost"]);
     arguments.extend(WITHOUT_WASM);
     cargo(&arguments, "a unit, property or doc test fails")
 }
@@ -69,6 +71,10 @@ fn units() -> Result<()> {
 fn end_to_end() -> Result<()> {
     artifacts::build_filter()?;
     artifacts::build_collector()?;
+    cargo(
+        &["test", "--quiet", "--package", "tollgate-minihost"],
+        "the module does not stand a fault of its host: the message names the host call, its time and the status",
+    )?;
     cargo(&["test", "--package", "tollgate-tests"], "an end-to-end test fails; its logs are below target/e2e")
 }
 

@@ -18,6 +18,7 @@ use tollgate_core::output_limit;
 use tollgate_core::provider::{Api, Target};
 use tollgate_core::record::UsageRecord;
 use tollgate_core::request::RequestMeter;
+use tollgate_core::request::prints::PrintKey;
 use tollgate_core::sse::{Events, SseDecoder};
 use tollgate_core::websocket::WebSocketDecoder;
 
@@ -126,6 +127,7 @@ pub fn request(data: &[u8]) {
         let (provider, api, path) = APIS[usize::from(choice) % APIS.len()];
         let mut meter = RequestMeter::default();
         meter.watch_bounds();
+        meter.print(PrintKey::of(b"secret").expect("a key"));
         pieces.iter().for_each(|piece| meter.feed(piece));
         let bounds = meter.bounds().expect("they are watched");
         let size = ModelSize { context_tokens: Some(1_000), output_tokens: None };
@@ -143,7 +145,8 @@ pub fn request(data: &[u8]) {
             (meter.model().map(str::to_owned), meter.service_tier().map(str::to_owned), meter.stream());
         let judged =
             (bounds.ambiguous(), bounds.is_unreadable(), bounds.has_output_limit(), bounds.is_background());
-        (said, meter.input_estimate(), judged, bound, rewritten)
+        let prints = (meter.hash(), meter.prompt());
+        (said, meter.input_estimate(), prints, judged, bound, rewritten)
     });
 }
 

@@ -5,7 +5,7 @@ use crate::attribution::AttributionSource;
 use crate::budget::counter::Settlement;
 use crate::budget::hold::{Bound, ModelSize, RequestBounds};
 use crate::budget::policy::{Policy, Touched};
-use crate::budget::scope::Subject;
+use crate::budget::scope::{Dimension, Subject};
 use crate::budget::{Amount, Budget, HoldRule, Unit};
 use crate::estimate::{Learned, Passed};
 use crate::price::{Facts, PriceBook, Wanted, WorstCase, facts};
@@ -77,6 +77,19 @@ impl Call {
     #[must_use]
     pub const fn is_trusted(&self) -> bool {
         !matches!(self.attribution_source, AttributionSource::SelfDeclared | AttributionSource::None)
+    }
+
+    /// The counters of enforced budgets that it touches whatever stands in its body; none where it costs nothing.
+    #[must_use]
+    pub fn surely_touched<'p>(&self, policy: &'p Policy, now_ms: u64) -> Vec<Touched<'p>> {
+        if self.target.fetches.is_some() || self.target.api.is_free() {
+            return Vec::new();
+        }
+        let has_model = self.request_model().is_some();
+        let is_sure = |touched: &Touched<'_>| {
+            touched.budget.is_enforced() && (has_model || touched.budget.each != Some(Dimension::Model))
+        };
+        policy.touched(&self.subject(), self.is_trusted(), now_ms).filter(is_sure).collect()
     }
 
     /// What is to be held for it, now that its whole request is known. Calls that cost nothing, and those that fetch

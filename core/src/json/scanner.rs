@@ -216,7 +216,12 @@ impl<F: Copy> Scanner<F> {
     fn close(&mut self, object: bool, sink: &mut impl Sink<F>) {
         match self.open.pop() {
             Some(container) if container.of_documents && !object => self.state = State::Outside,
-            Some(container) if container.object == object => self.value_end(sink),
+            Some(container) if container.object == object => {
+                if let Some((Action::Element, field)) = self.shape.action(container.place) {
+                    sink.value(field, None);
+                }
+                self.value_end(sink);
+            }
             _ => self.state = State::Broken,
         }
     }
@@ -225,7 +230,7 @@ impl<F: Copy> Scanner<F> {
         let place = self.next.take();
         self.tee = match place.and_then(|place| self.shape.action(place)) {
             Some((Action::Capture, field)) => Tee::Capture(field),
-            Some((Action::Text, field)) => Tee::Text(field),
+            Some((Action::Text | Action::Element, field)) => Tee::Text(field),
             None => Tee::Nothing,
         };
         self.capture.clear();

@@ -8,6 +8,8 @@ pub enum Action {
     /// Hand over the decoded contents of a string piece by piece, keeping nothing. Of an object or array, the
     /// places inside it that the shape names, or else all of its raw JSON.
     Text,
+    /// The same, and of an object or array with places inside it: say when it has ended, by a value that is none.
+    Element,
 }
 
 /// Places of interest, compiled from paths.

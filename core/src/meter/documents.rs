@@ -152,8 +152,14 @@ impl Sink<()> for Unwrapped<'_> {
             self.held.extend_from_slice(piece);
             let whole = self.held.len() / 4 * 4;
             let rest = self.held.split_off(whole);
-            if let Ok(plain) = STANDARD.decode(&self.held) {
-                self.inner.feed(&plain, self.reading);
+            match STANDARD.decode(&self.held) {
+                Ok(plain) => self.inner.feed(&plain, self.reading),
+                // Four characters at a time what can be read is the same however they come.
+                Err(_) => {
+                    self.held.chunks(4).filter_map(|four| STANDARD.decode(four).ok()).for_each(|plain| {
+                        self.inner.feed(&plain, self.reading);
+                    });
+                }
             }
             *self.held = rest;
         }
@@ -163,3 +169,23 @@ impl Sink<()> for Unwrapped<'_> {
 }
 
 const BASE64_PIECE_BYTES: usize = 4 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::Api;
+
+    /// Found by fuzzing: what stood before a mistake in the same piece was lost with it.
+    #[test]
+    fn a_mistake_in_base64_costs_the_same_at_every_cut() {
+        let wrapped = br#"{"bytes":"eyJtb2RlbCI6ImNsYXVkZS0zIiwi****eCI6MX0="}"#;
+        for at in 0..=wrapped.len() {
+            let mut documents = Documents::new(Reading::new("bedrock", Api::Invoke), true);
+            let (head, tail) = wrapped.split_at(at);
+            documents.data(head);
+            documents.data(tail);
+            documents.event_end();
+            assert_eq!(documents.reading().model(), Some("claude-3"), "split at byte {at}");
+        }
+    }
+}
