@@ -79,11 +79,13 @@ impl Reload {
     pub async fn take(&mut self) {
         self.seen = seen(&self.file, &self.app.config());
         let name = self.file.display().to_string();
-        let read = self.read(&name);
-        self.app.metrics.count_reload(read.is_ok());
-        match read {
-            Ok(good) => {
-                self.put(good).await;
+        let taken = match self.read(&name) {
+            Ok(good) => self.put(good).await,
+            Err(mistakes) => Err(mistakes),
+        };
+        self.app.metrics.count_reload(taken.is_ok());
+        match taken {
+            Ok(()) => {
                 // What it names may be other files now.
                 self.seen = seen(&self.file, &self.app.config());
                 let before = std::mem::replace(&mut self.hash, content_hash(&self.file));
@@ -109,17 +111,17 @@ impl Reload {
         Ok(Good { config, book, certificates, access })
     }
 
-    /// Budgets live in the store; what is spent of them stays. When it fails, those from before hold.
-    async fn put_budgets(&self, config: &Config) {
+    /// Takes all of it. Budgets come first: they live in the store, which may fail, and then nothing is taken.
+    async fn put(&mut self, good: Good) -> Result<(), String> {
+        let Good { config, book, certificates, access } = good;
         match self.app.store.configure_budgets(config.budgets.budgets.clone(), now_ms()).await {
             Ok(budgets) => self.app.budgets.replace(budgets, config.budgets.registered.clone()),
-            Err(error) => error!(%error, "The changed budgets could not be stored, those from before stay"),
+            Err(error) => {
+                // It is tried again though no file changes.
+                self.seen.clear();
+                return Err(format!("its budgets could not be stored: {error}"));
+            }
         }
-    }
-
-    async fn put(&self, good: Good) {
-        let Good { config, book, certificates, access } = good;
-        self.put_budgets(&config).await;
         let before = self.app.config();
         if book.version() != self.app.prices.book().version() {
             info!(
@@ -144,6 +146,7 @@ impl Reload {
             current.replace(new);
         }
         self.app.access.replace(access);
+        Ok(())
     }
 
     async fn audit(&self, action: &str, before: Option<String>) {
@@ -230,5 +233,47 @@ mod tests {
         let trail = app.store.audited_after(0, 10).await.unwrap();
         assert_eq!(trail.len(), 1);
         assert_eq!(trail[0].action, "configuration.reload");
+    }
+    #[tokio::test]
+    async fn a_store_that_does_not_take_the_budgets_leaves_all_of_the_configuration_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tollgate.toml");
+        let data = format!("data_dir = '{}/data'\n", dir.path().display());
+        std::fs::write(&file, &data).unwrap();
+        let config = Config::load(&file).unwrap();
+        let prices = Arc::new(Prices::new(book("t", &config.prices).unwrap(), Default::default()));
+        let access = Access::load(&config).unwrap();
+        let store = Store::open(&config.data_dir).unwrap();
+        let app = Arc::new(App::new(config, store, prices, access));
+        let before = app.prices.book().version().to_owned();
+        let mut reload = Reload::new(Arc::clone(&app), None, file.clone());
+
+        let database = rusqlite::Connection::open(dir.path().join("data/tollgate.db")).unwrap();
+        let fails = "CREATE TRIGGER fails BEFORE INSERT ON budgets WHEN NEW.name = 'two'
+                     BEGIN SELECT RAISE(ABORT, 'no room'); END";
+        database.execute_batch(fails).unwrap();
+        let budget = |name: &str| format!("[[budgets]]\nname = '{name}'\nlimit_usd = '1'\nwindow = 'day'\n");
+        let text = format!(
+            "{data}[retention]\nrecords_days = 30\n{}{}[[prices.override]]\nprovider = 'openai'\nmodel = 'm'\ntokens = {{ input = '12' }}\n",
+            budget("one"),
+            budget("two")
+        );
+        std::fs::write(&file, text).unwrap();
+        reload.look().await;
+        assert!(app.config_error().unwrap().contains("no room"), "{:?}", app.config_error());
+        assert_eq!(
+            (app.config().retention.records_days, app.prices.book().version()),
+            (None, before.as_str())
+        );
+        assert!(app.budgets.all().is_empty() && app.store.budgets().await.unwrap().is_empty());
+        assert!(app.metrics.prometheus(false).contains("tollgate_collector_config_good 0"));
+        assert_eq!(app.store.audited_after(0, 10).await.unwrap().len(), 0);
+
+        // Nobody touches the file again.
+        database.execute_batch("DROP TRIGGER fails").unwrap();
+        reload.look().await;
+        assert_eq!((app.config().retention.records_days, app.config_error()), (Some(30), None));
+        assert_eq!((app.budgets.all().len(), app.store.budgets().await.unwrap().len()), (2, 2));
+        assert!(app.prices.book().model("openai", "m").is_some());
     }
 }

@@ -229,6 +229,49 @@ fn a_receiver_that_was_away_gets_each_alert_under_one_id_though_the_collector_wa
 }
 
 #[test]
+fn a_budget_that_is_passed_opens_a_review_also_where_no_rule_watches_its_limit() {
+    let budget = "[[budgets]]\nname = 'support'\nscope = { team = 'support' }\nlimit_usd = '0.003'\nwindow = 'month'\naction = 'warn'\n";
+    let early = "[[alerts]]\nname = 'early'\nwhen = 'budget'\nthresholds = ['50%']\n";
+    for (rules, expected) in [("", "(budget passed)"), (early, "early")] {
+        let dir = tempfile::tempdir().unwrap();
+        let collector = Process::with(dir.path(), &format!("{rules}{budget}"));
+        let rows = |path: &str| collector.client.get(path).json()["rows"].as_array().unwrap().clone();
+        let until = |path: &str| {
+            let begun = Instant::now();
+            while rows(path).is_empty() {
+                assert!(begun.elapsed() < Duration::from_secs(30), "{path} {rules}");
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        };
+        // Two thirds of it are used, then all.
+        let report = |sequence: u64, used: Option<&str>| {
+            let mut report = message(sequence, vec![]);
+            report["counters"] = counter_of(&collector);
+            if let Some(used) = used {
+                for name in ["granted", "used"] {
+                    report["counters"][0]["report"][name] = json!(used);
+                }
+                report["counters"][0]["report"]["version"] = json!(9);
+            }
+            assert_eq!(collector.client.sync(&report).status, 200);
+        };
+        report(500, None);
+        if !rules.is_empty() {
+            until("/api/v1/alerts");
+            assert!(rows("/api/v1/reviews").is_empty());
+        }
+        report(501, Some("3000000000"));
+        until("/api/v1/reviews");
+        std::thread::sleep(Duration::from_secs(6));
+        let reviews = rows("/api/v1/reviews");
+        assert_eq!((reviews.len(), &reviews[0]["budget"]), (1, &json!("support")));
+        // Judged again and again, it is decided once.
+        let alerts = rows("/api/v1/alerts");
+        assert_eq!((alerts.len(), &alerts[0]["rule"]), (1, &json!(expected)), "{alerts:?}");
+    }
+}
+
+#[test]
 fn a_budget_that_is_passed_opens_one_review_which_is_closed_with_a_note() {
     let dir = tempfile::tempdir().unwrap();
     let more = "[[alerts]]\nname = 'budgets'\nwhen = 'budget'\nthresholds = ['50%', '100%']\n\

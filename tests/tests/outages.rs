@@ -1,12 +1,14 @@
 //! What breaks must not lose or double a record: a collector that is away or killed, a filter that dies.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
 
-use std::time::Duration;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tollgate_tests::artifacts;
 use tollgate_tests::books;
-use tollgate_tests::http::{Call, Reply};
+use tollgate_tests::http::{Call, Reply, get_blocking};
 use tollgate_tests::stack::{Setup, Stack};
 
 async fn call(stack: &Stack, name: &str) -> Reply {
@@ -56,6 +58,49 @@ async fn a_collector_that_is_away_costs_no_call_and_no_record() {
     books_agree(&stack, &ids);
     let summary = stack.api().get("/api/v1/summary?by=team&since=1d").unwrap();
     assert_eq!(summary["total"]["calls"], ids.len(), "the rollups count each record once");
+}
+
+#[tokio::test]
+async fn a_collector_that_is_busy_slows_the_gateway_down_and_loses_nothing() {
+    let stack = Stack::start("busy").unwrap();
+    let (address, token) = stack.with(|product| {
+        let token = std::fs::read_to_string(product.collector.token_file()).unwrap();
+        (product.collector.address(), token.trim().to_owned())
+    });
+    let answered = |result: &str| {
+        let metrics = get_blocking(address, "/metrics").unwrap();
+        let name = format!("tollgate_collector_sync_requests_total{{result=\"{result}\"}} ");
+        metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    // Others begin as many requests as it reads at one time, and do not end them.
+    let slow: Vec<TcpStream> = (0..16)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let head = format!(
+                "POST /v1/sync HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-length: 9\r\n\r\n{{"
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let mut ids = Vec::new();
+    for number in 0..60 {
+        let name = format!("call-{number}");
+        let reply = call(&stack, &name).await;
+        assert_eq!(reply.status, 200, "{name}");
+        ids.push((name, reply.header("x-tollgate-call").unwrap()));
+    }
+    let begun = Instant::now();
+    while answered("busy") < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "never busy");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(stack.api().records().unwrap().is_empty());
+    // Each request waits five seconds for its turn, and the next comes later: not one every 100 ms.
+    assert!(answered("busy") <= 2 + begun.elapsed().as_secs() / 5, "{}", answered("busy"));
+    drop(slow);
+    books_agree(&stack, &ids);
+    assert!(stack.api().get("/api/v1/accounts").unwrap()["dropped"].as_object().unwrap().is_empty());
 }
 
 #[tokio::test]

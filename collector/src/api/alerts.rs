@@ -36,10 +36,13 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
             ApiError::parameter(format!("`limit` is `{text}`, not a number from 1 to {LIMIT_MAX}"))
         })?,
     };
+    let after = params.one("cursor")?.map(|cursor| cursor.parse()).transpose();
+    let after = after.map_err(|error| ApiError::parameter(format!("`cursor` is {error}")))?;
     params.finish()?;
-    let alerts = app.store.alerts(only_open, limit).await?;
+    let (alerts, next) = app.store.alerts(only_open, after, limit).await?;
     let rows: Vec<Value> = alerts.iter().map(shown).collect();
-    Ok(Json(json!({ "rows": rows })).into_response())
+    let next = next.map(|cursor| cursor.to_string());
+    Ok(Json(json!({ "rows": rows, "next_cursor": next })).into_response())
 }
 
 /// `POST /api/v1/alerts/test/{channel}`: sends a message that says it is a test.

@@ -3,10 +3,13 @@
 //! A decision is made once: its key is unique, and what is to be sent is written in the same transaction.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::Serialize;
 
+use super::records::NotACursor;
 use super::{StoreError, reviews};
 use crate::alerts::{Alert, Event};
 
@@ -145,14 +148,15 @@ fn open(
             wide(now_ms),
             body
         ])?;
+    // What was decided at half of a budget is in its review once all of it is used.
+    if let Some(budget) = &alert.passed_budget {
+        reviews::open(transaction, alert, budget, now_ms)?;
+    }
     if is_new == 0 {
         return Ok(false);
     }
     for channel in channels {
         post(transaction, &alert.id, channel, Event::Opened, now_ms)?;
-    }
-    if let Some(budget) = &alert.passed_budget {
-        reviews::open(transaction, alert, budget, now_ms)?;
     }
     Ok(true)
 }
@@ -274,19 +278,30 @@ pub(super) fn note(
     Ok(())
 }
 
-/// Decisions, the newest first.
+/// A page of decisions, the newest first, and where the next one begins.
 pub(super) fn list(
     connection: &Connection,
     only_open: bool,
+    after: Option<&AlertCursor>,
     limit: usize,
-) -> Result<Vec<StoredAlert>, StoreError> {
+) -> Result<(Vec<StoredAlert>, Option<AlertCursor>), StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, decided_ms, resolved_ms, body FROM alerts WHERE ?1 = 0 OR resolved_ms IS NULL
-         ORDER BY decided_ms DESC, id DESC LIMIT ?2",
+        "SELECT id, decided_ms, resolved_ms, body FROM alerts
+         WHERE (?1 = 0 OR resolved_ms IS NULL) AND (decided_ms, id) < (?2, ?3)
+         ORDER BY decided_ms DESC, id DESC LIMIT ?4",
     )?;
-    let mut rows = statement.query(params![only_open, i64::try_from(limit).unwrap_or(i64::MAX)])?;
-    let mut alerts = Vec::new();
+    // Before the first page stands what is later than all.
+    let (decided_ms, id) = after.map_or((i64::MAX, ""), |after| (wide(after.decided_ms), after.id.as_str()));
+    let one_more = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![only_open, decided_ms, id, one_more])?;
+    let mut alerts: Vec<StoredAlert> = Vec::new();
     while let Some(row) = rows.next()? {
+        if alerts.len() == limit {
+            let last = alerts.last();
+            let next =
+                last.map(|last| AlertCursor { decided_ms: last.decided_ms, id: last.alert.id.clone() });
+            return Ok((alerts, next));
+        }
         let id: String = row.get(0)?;
         alerts.push(StoredAlert {
             decided_ms: row.get::<_, i64>(1)?.unsigned_abs(),
@@ -295,7 +310,31 @@ pub(super) fn list(
             deliveries: deliveries(connection, &id)?,
         });
     }
-    Ok(alerts)
+    Ok((alerts, None))
+}
+
+/// Where a page of decisions ended; printed, it is what the API gives and takes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AlertCursor {
+    decided_ms: u64,
+    id: String,
+}
+
+impl fmt::Display for AlertCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.decided_ms, self.id)
+    }
+}
+
+impl FromStr for AlertCursor {
+    type Err = NotACursor;
+
+    fn from_str(text: &str) -> Result<Self, NotACursor> {
+        let (decided_ms, id) = text.split_once('-').ok_or(NotACursor)?;
+        let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let decided_ms = decided_ms.parse().ok().filter(|_| is_id).ok_or(NotACursor)?;
+        Ok(Self { decided_ms, id: id.to_owned() })
+    }
 }
 
 fn deliveries(connection: &Connection, id: &str) -> Result<Vec<Delivery>, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::alerts::{self, Attempt, Due, Judged, Outbox, StoredAlert};
+use super::alerts::{self, AlertCursor, Attempt, Due, Judged, Outbox, StoredAlert};
 use super::reviews::{self, Review, ReviewChange};
 use super::{Store, StoreError};
 use crate::alerts::conditions::GatewaySeen;
@@ -59,12 +59,17 @@ impl Store {
         self.write(move |transaction| alerts::note(transaction, &attempts, now_ms)).await
     }
 
-    /// Decisions, the newest first.
+    /// A page of decisions after the one that ended there, the newest first, and where the next one begins.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn alerts(&self, only_open: bool, limit: usize) -> Result<Vec<StoredAlert>, StoreError> {
-        self.read(move |connection, _| alerts::list(connection, only_open, limit)).await
+    pub async fn alerts(
+        &self,
+        only_open: bool,
+        after: Option<AlertCursor>,
+        limit: usize,
+    ) -> Result<(Vec<StoredAlert>, Option<AlertCursor>), StoreError> {
+        self.read(move |connection, _| alerts::list(connection, only_open, after.as_ref(), limit)).await
     }
 
     /// How many deliveries wait and were given up.

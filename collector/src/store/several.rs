@@ -309,3 +309,40 @@ fn a_newer_schema_and_a_restore_need_the_directory_alone() {
     first.close().unwrap();
     restore(dir.path(), &backup, NOON).unwrap();
 }
+
+#[test]
+fn pages_give_every_decision_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for round in 0..4 {
+        let alerts = (0..=round)
+            .flat_map(|at| (0..5).map(move |n| (at, n)))
+            .map(|(at, n)| {
+                let (window, threshold) = (at.to_string(), n.to_string());
+                Alert { rule: "r".into(), window, threshold, ..Alert::default() }.with_id()
+            })
+            .collect();
+        let judged = vec![Judged { rule: "r".into(), alerts, channels: vec![] }];
+        runtime().block_on(store.decide(judged, BTreeSet::new(), NOON + round)).unwrap();
+    }
+    for limit in [1, 3, 5, 20, 50] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let (page, next) = runtime().block_on(store.alerts(false, after, limit)).unwrap();
+            assert!(page.len() <= limit);
+            seen.extend(page.into_iter().map(|alert| (alert.decided_ms, alert.alert.id)));
+            // As a caller gives it back.
+            after = next.map(|next| next.to_string().parse().unwrap());
+            if after.is_none() {
+                break;
+            }
+        }
+        let mut sorted = seen.clone();
+        sorted.sort_by(|a, b| b.cmp(a));
+        sorted.dedup();
+        assert_eq!((&seen, seen.len()), (&sorted, 20), "limit {limit}");
+    }
+    for text in ["", "1", "1-", "x-a", "1-a'b", "-1-a"] {
+        assert!(text.parse::<AlertCursor>().is_err(), "{text}");
+    }
+}
