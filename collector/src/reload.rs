@@ -197,7 +197,7 @@ const EVERY: Duration = Duration::from_secs(5);
 mod tests {
     use super::*;
     use crate::prices::Prices;
-    use crate::store::Store;
+    use crate::store::{Store, refuse_budget};
 
     #[tokio::test]
     async fn a_good_file_is_taken_as_a_whole_and_a_bad_one_changes_nothing_and_is_reported() {
@@ -248,10 +248,7 @@ mod tests {
         let before = app.prices.book().version().to_owned();
         let mut reload = Reload::new(Arc::clone(&app), None, file.clone());
 
-        let database = rusqlite::Connection::open(dir.path().join("data/tollgate.db")).unwrap();
-        let fails = "CREATE TRIGGER fails BEFORE INSERT ON budgets WHEN NEW.name = 'two'
-                     BEGIN SELECT RAISE(ABORT, 'no room'); END";
-        database.execute_batch(fails).unwrap();
+        let full = refuse_budget(&dir.path().join("data"), "two");
         let budget = |name: &str| format!("[[budgets]]\nname = '{name}'\nlimit_usd = '1'\nwindow = 'day'\n");
         let text = format!(
             "{data}[retention]\nrecords_days = 30\n{}{}[[prices.override]]\nprovider = 'openai'\nmodel = 'm'\ntokens = {{ input = '12' }}\n",
@@ -270,7 +267,7 @@ mod tests {
         assert_eq!(app.store.audited_after(0, 10).await.unwrap().len(), 0);
 
         // Nobody touches the file again.
-        database.execute_batch("DROP TRIGGER fails").unwrap();
+        drop(full);
         reload.look().await;
         assert_eq!((app.config().retention.records_days, app.config_error()), (Some(30), None));
         assert_eq!((app.budgets.all().len(), app.store.budgets().await.unwrap().len()), (2, 2));
