@@ -48,7 +48,7 @@ impl Store {
     /// # Errors
     /// They come again when their time is over.
     pub async fn unclaim(&self) -> Result<(), StoreError> {
-        self.write(|transaction| alerts::unclaim(transaction)).await
+        self.write(alerts::unclaim).await
     }
 
     /// Notes what became of attempts to deliver.

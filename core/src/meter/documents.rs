@@ -158,7 +158,7 @@ impl Sink<()> for Unwrapped<'_> {
                 Err(_) => {
                     self.held.chunks(4).filter_map(|four| STANDARD.decode(four).ok()).for_each(|plain| {
                         self.inner.feed(&plain, self.reading);
-                    })
+                    });
                 }
             }
             *self.held = rest;

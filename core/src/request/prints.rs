@@ -100,9 +100,10 @@ impl Prints {
         }
     }
 
-    /// The role of the message under way.
+    /// The role of the message under way. One that no provider knows is text of the caller's, and kept as `other`.
     pub fn role(&mut self, role: Option<String>) {
-        self.role = role;
+        let known = |role: String| if ROLES.contains(&role.as_str()) { role } else { "other".to_owned() };
+        self.role = role.map(known);
     }
 
     /// The message under way has ended.
@@ -171,5 +172,7 @@ fn hexadecimal(hasher: &SipHasher13) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// Roles that are told apart.
-const ROLES_MAX: usize = 8;
+/// Roles of the providers' APIs (references of OpenAI, Anthropic, Google, Cohere and Mistral, read 2026-11-25).
+const ROLES: &[&str] = &["system", "developer", "user", "assistant", "model", "chatbot", "tool", "function"];
+/// Roles that are told apart: those, and `other`.
+const ROLES_MAX: usize = 9;
