@@ -130,6 +130,11 @@ impl Reading {
         !self.has_end && self.family.paths.iter().any(|(.., field)| *field == Field::End)
     }
 
+    /// Notes that the answer has come to its end, where the framing says so.
+    pub const fn set_end(&mut self) {
+        self.has_end = true;
+    }
+
     /// Notes that something went wrong, where the framing says so.
     pub const fn set_error(&mut self) {
         self.has_error = true;
