@@ -33,6 +33,12 @@ fn main() {
         let spent = fill_live(&store, live, batch, records).await;
         let rate = u128::from(live) * 1000 / spent.as_millis().max(1);
         println!("live     {live} records in batches of {batch} by {GATEWAYS} gateways at once: {spent:.1?}, {rate} records/s");
+        let started = Instant::now();
+        let mut weeks = 0;
+        while store.sum_week(LIVE_MS).await.unwrap() {
+            weeks += 1;
+        }
+        println!("weeks    {weeks} summed, as a collector does by itself: {:.1?}", started.elapsed());
         for (every, name) in [(Every::Period, "whole"), (Every::Day, "by day")] {
             let (median, worst, rows) = ask(&store, every).await;
             println!("summary  30 days by two dimensions, {name}: median {median:.1?}, worst {worst:.1?}, {rows} rows");

@@ -1,9 +1,11 @@
 //! How well the detector of anomalies does: `cargo xtask bench --backtest --seed N`.
 //!
 //! A generator of its own makes five weeks of calls of agents with a daily and weekly pattern, noise, growth, and new
-//! agents; in the last week incidents of stated kinds and sizes are put in. The detector sees it minute by minute as a
-//! collector would. An incident counts as found only when it is found within one minute after its first minute is
-//! over. A finding that no incident explains counts against precision. The generator knows nothing of the detector.
+//! agents; some are quiet, some work in office hours only, some fall silent for a while, and for some the collector was
+//! started anew. In the last week incidents of stated kinds and sizes are put in. The detector sees it minute by minute
+//! as a collector would. An incident counts as found only when it is found as what it is, within one minute after its
+//! first minute is over. A finding that no incident explains counts against precision; that a new agent is one is no
+//! mistake. The generator knows nothing of the detector.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -19,10 +21,14 @@ use std::collections::{BTreeMap, HashMap};
 use tollgate_collector::anomalies::Kind;
 use tollgate_collector::anomalies::baseline::Baseline;
 use tollgate_collector::anomalies::detect::{Look, detect};
+use tollgate_collector::anomalies::newcomers::{self, newcomer};
 use tollgate_collector::anomalies::run::LASTS_MS;
 use tollgate_collector::anomalies::series::{Hour, Minute};
+use tollgate_collector::store::FirstCall;
 use tollgate_core::money::Picodollars;
 
+/// A Monday.
+const EPOCH_MS: u64 = 1_792_972_800_000;
 const WEEKS: usize = 5;
 const MINUTES: usize = WEEKS * 7 * 24 * 60;
 const TEST_FROM: usize = (WEEKS - 1) * 7 * 24 * 60;
@@ -37,15 +43,40 @@ fn main() {
     let mut tally = Tally::default();
     for agent in 0..agents {
         let mut random = Random(seed.wrapping_mul(1_000_003) ^ (agent << 32));
-        let is_new = agent % 10 == 9;
-        run_agent(&mut random, is_new, &mut tally);
+        let style = match agent % 10 {
+            9 => Style::New,
+            8 => Style::Quiet,
+            7 => Style::Office,
+            6 => Style::Gap,
+            5 => Style::Restart,
+            _ => Style::Usual,
+        };
+        run_agent(&mut random, style, &mut tally);
     }
     tally.print(seed, agents);
     std::process::exit(i32::from(!tally.holds()));
 }
 
+/// What is special about an agent.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Style {
+    Usual,
+    /// It begins in the last week.
+    New,
+    /// A few calls an hour.
+    Quiet,
+    /// Nothing at night and at weekends.
+    Office,
+    /// Nothing for half an hour to a day, of it or of its gateway.
+    Gap,
+    /// The collector is started anew in the last week, and has the minutes of one day only.
+    Restart,
+}
+
 /// How an agent usually behaves.
 struct Character {
+    office: bool,
+    gap: (usize, usize),
     calls_per_minute: f64,
     night: f64,
     weekend: f64,
@@ -62,9 +93,14 @@ struct Character {
 }
 
 impl Character {
-    fn any(random: &mut Random) -> Self {
+    fn any(random: &mut Random, style: Style) -> Self {
+        let (least, most) = if style == Style::Quiet { (0.02f64, 2.0f64) } else { (8.0, 80.0) };
+        let gap = TEST_FROM + random.below(6_000);
+        let gap_ends = if style == Style::Gap { gap + 30 + random.below(1_410) } else { gap };
         Self {
-            calls_per_minute: random.between(8.0f64.ln(), 80.0f64.ln()).exp(),
+            office: style == Style::Office,
+            gap: (gap, gap_ends),
+            calls_per_minute: random.between(least.ln(), most.ln()).exp(),
             night: random.between(0.1, 0.6),
             weekend: random.between(0.2, 1.0),
             peak_hour: random.between(11.0, 17.0),
@@ -83,6 +119,11 @@ impl Character {
     fn rate(&self, minute: usize) -> f64 {
         let hour = (minute % 1_440) as f64 / 60.0;
         let day = minute / 1_440 % 7;
+        if self.office && (day >= 5 || !(8.0..18.0).contains(&hour))
+            || (self.gap.0..self.gap.1).contains(&minute)
+        {
+            return 0.0;
+        }
         let wave = ((hour - self.peak_hour) / 24.0 * std::f64::consts::TAU).cos() / 2.0 + 0.5;
         let daily = self.night + (1.0 - self.night) * wave;
         let weekly = if day >= 5 { self.weekend } else { 1.0 };
@@ -102,11 +143,28 @@ enum What {
     LongAnswers,
     FanOut,
     RetryLoop,
+    NewModel,
+}
+
+impl What {
+    /// What it is to be found as.
+    const fn kind(self) -> Kind {
+        match self {
+            Self::Surge | Self::DearModel => Kind::Cost,
+            Self::Errors => Kind::Errors,
+            Self::Refusals => Kind::Denied,
+            Self::LongPrompts => Kind::InputTokens,
+            Self::LongAnswers => Kind::OutputTokens,
+            Self::FanOut => Kind::CallsPerRun,
+            Self::RetryLoop => Kind::RetryLoop,
+            Self::NewModel => Kind::NewModel,
+        }
+    }
 }
 
 /// Kind, size and length in minutes, the smallest and the largest, and the size's unit.
 type Range = (What, (f64, f64), (usize, usize), &'static str);
-const INCIDENTS: [Range; 8] = [
+const INCIDENTS: [Range; 9] = [
     (What::Surge, (7.0, 20.0), (10, 90), "times the calls"),
     (What::DearModel, (8.0, 25.0), (15, 90), "times the price of a call"),
     (What::Errors, (0.45, 0.95), (8, 40), "of the calls fail"),
@@ -115,6 +173,7 @@ const INCIDENTS: [Range; 8] = [
     (What::LongAnswers, (5.0, 12.0), (10, 60), "times the answer"),
     (What::FanOut, (60.0, 250.0), (5, 20), "calls a minute of one run"),
     (What::RetryLoop, (50.0, 200.0), (5, 20), "times a minute the same request"),
+    (What::NewModel, (0.3, 1.0), (10, 90), "of the calls go to a model it never called"),
 ];
 
 #[derive(Clone, Debug)]
@@ -186,11 +245,12 @@ fn minute_of(
     minute
 }
 
-fn run_agent(random: &mut Random, is_new: bool, tally: &mut Tally) {
-    let character = Character::any(random);
-    let begins = if is_new { TEST_FROM + random.below(4_000) } else { 0 };
-    let incidents = if is_new { Vec::new() } else { incidents(random, &character) };
-    let mut hours: BTreeMap<i64, Hour> = BTreeMap::new();
+fn run_agent(random: &mut Random, style: Style, tally: &mut Tally) {
+    let character = Character::any(random, style);
+    let begins = if style == Style::New { TEST_FROM + random.below(4_000) } else { 0 };
+    let incidents = if style == Style::New { Vec::new() } else { incidents(random, &character) };
+    let restart = (style == Style::Restart).then(|| TEST_FROM + random.below(8_000));
+    let mut agent = Agent::default();
     let mut last = vec![Minute::default(); 60];
     let mut baseline = Baseline::default();
     let mut drift = 1.0;
@@ -199,21 +259,41 @@ fn run_agent(random: &mut Random, is_new: bool, tally: &mut Tally) {
     for at in begins..MINUTES {
         if at % 60 == 0 {
             if at >= begins + 60 {
-                hours.insert(at as i64 / 60 - 1, hour_of(&last));
+                agent.finish_hour(at as i64 / 60 - 1, &last);
             }
             if at >= TEST_FROM {
-                baseline = Baseline::at(at as i64 / 60, &hours);
+                baseline = Baseline::at(at as i64 / 60, &agent.hours);
             }
             drift = random.lognormal(0.1);
         }
-        let incident = incidents.iter().find(|incident| (incident.from..incident.to).contains(&at));
+        if restart == Some(at) {
+            agent.start_anew(at as i64 / 60);
+            baseline = Baseline::at(at as i64 / 60, &agent.hours);
+        }
+        let here = incidents.iter().position(|incident| (incident.from..incident.to).contains(&at));
+        let incident = here.map(|here| &incidents[here]);
         last.remove(0);
         last.push(minute_of(random, &character, at, drift, incident));
+        let is_new_model = incident.is_some_and(|incident| incident.what == What::NewModel);
+        if let (Some(here), true) = (here, is_new_model) {
+            let calls = last[59].calls;
+            if (0..calls).any(|_| random.chance(incidents[here].size)) {
+                agent.first_calls.entry(format!("new-{here}")).or_insert(at);
+            }
+        }
+        if last[59].calls > 0 {
+            agent.first_calls.entry("usual".into()).or_insert(at);
+        }
         if at < TEST_FROM {
             continue;
         }
-        for finding in detect(Look { minutes: &last, baseline: &baseline }) {
-            let until = episodes.insert(finding.kind, at + LASTS_MS as usize / 60_000);
+        let mut kinds: Vec<Kind> = detect(Look { minutes: &last, baseline: &baseline })
+            .into_iter()
+            .map(|finding| finding.kind)
+            .collect();
+        kinds.extend(agent.newcomers(at));
+        for kind in kinds {
+            let until = episodes.insert(kind, at + LASTS_MS as usize / 60_000);
             if until.is_some_and(|until| until >= at) {
                 continue;
             }
@@ -222,14 +302,61 @@ fn run_agent(random: &mut Random, is_new: bool, tally: &mut Tally) {
             match cause {
                 Some(cause) => {
                     tally.right += 1;
-                    found[cause] = found[cause].or(Some(at - incidents[cause].from));
+                    if kind == incidents[cause].what.kind() {
+                        found[cause] = found[cause].or(Some(at - incidents[cause].from));
+                    }
                 }
-                None => *tally.wrong.entry(finding.kind.name()).or_default() += 1,
+                None if style == Style::New && kind == Kind::NewAgent => tally.newcomers += 1,
+                None => *tally.wrong.entry((kind.name(), style)).or_default() += 1,
             }
         }
     }
     for (incident, delay) in incidents.iter().zip(found) {
         tally.kinds.entry(incident.what).or_default().push(delay);
+    }
+    *tally.agents.entry(style).or_default() += 1;
+}
+
+/// What a collector knows of an agent.
+#[derive(Default)]
+struct Agent {
+    hours: BTreeMap<i64, Hour>,
+    /// By model, the minute of its first call.
+    first_calls: BTreeMap<String, usize>,
+}
+
+impl Agent {
+    /// Only hours with calls are rows of a summary.
+    fn finish_hour(&mut self, hour: i64, minutes: &[Minute]) {
+        let sums = hour_of(minutes);
+        if sums.calls + sums.denied > 0 {
+            self.hours.insert(hour, sums);
+        }
+    }
+
+    /// Minutes are kept for a day; of the hours before, sums are known.
+    fn start_anew(&mut self, hour: i64) {
+        for (_, known) in self.hours.range_mut(..hour - 25) {
+            (known.busiest_run, known.busiest_request) = (None, None);
+        }
+    }
+
+    /// What is new when this minute is over. Others were there before it.
+    fn newcomers(&self, at: usize) -> Vec<Kind> {
+        let ms = |minute: usize| EPOCH_MS + minute as u64 * 60_000;
+        let now_ms = ms(at + 1);
+        let since = self.first_calls.values().min().map_or(0, |first| ms(*first));
+        let firsts = self.first_calls.iter().filter(|(_, first)| ms(**first) + newcomers::NEW_MS >= now_ms);
+        let kinds = firsts.filter_map(|(model, first)| {
+            let first = FirstCall {
+                agent: "a".into(),
+                model: model.clone(),
+                first_ms: ms(*first),
+                agent_since_ms: since,
+            };
+            newcomer(&first, Some(EPOCH_MS), now_ms)
+        });
+        kinds.collect()
     }
 }
 
@@ -252,7 +379,10 @@ fn hour_of(minutes: &[Minute]) -> Hour {
 struct Tally {
     kinds: BTreeMap<What, Vec<Option<usize>>>,
     right: usize,
-    wrong: BTreeMap<&'static str, usize>,
+    /// New agents that were told.
+    newcomers: usize,
+    agents: BTreeMap<Style, usize>,
+    wrong: BTreeMap<(&'static str, Style), usize>,
 }
 
 impl Tally {
@@ -273,7 +403,7 @@ impl Tally {
     }
 
     fn print(&self, seed: u64, agents: u64) {
-        println!("seed {seed}, {agents} agents, {WEEKS} weeks, incidents in the last\n");
+        println!("seed {seed}, {agents} agents {:?}, {WEEKS} weeks, incidents in the last\n", self.agents);
         println!(
             "{:>12} {:>6} {:>8} {:>14} {:>6}  size",
             "incident", "number", "at once", "in one minute", "later"
@@ -291,6 +421,7 @@ impl Tally {
         }
         let wrong: usize = self.wrong.values().sum();
         println!("\nfindings with an incident {}, without one {wrong} {:?}", self.right, self.wrong);
+        println!("new agents told {}", self.newcomers);
         println!(
             "recall within one minute {:.4} (bar 0.95), precision {:.4} (bar 0.9)",
             self.recall(),

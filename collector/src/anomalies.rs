@@ -6,6 +6,7 @@
 pub mod baseline;
 pub mod detect;
 pub mod drivers;
+pub mod newcomers;
 pub mod run;
 pub mod series;
 

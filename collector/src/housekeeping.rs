@@ -1,4 +1,4 @@
-//! What the collector does by itself, at its own pace: removing records by age, and telling the audit trail's head.
+//! What the collector does by itself, at its own pace: removing records by age, summing weeks, and telling the audit trail's head.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ pub async fn run(app: Arc<App>) {
         if let Err(error) = app.store.forget_minutes(now_ms().saturating_sub(MINUTES_KEPT_MS)).await {
             error!(%error, "Old minutes could not be removed; it is tried again");
         }
+        sum_weeks(&app).await;
         let today = now_ms() / MS_PER_DAY;
         if head_told_on != Some(today) && tell_head(&app).await {
             head_told_on = Some(today);
@@ -44,6 +45,20 @@ pub async fn expire(app: &App) {
     }
     if removed > 0 {
         info!(removed, "Removed {removed} records that were older than {days} days; summaries stay");
+    }
+}
+
+/// Sums weeks that are over, one at a time.
+async fn sum_weeks(app: &App) {
+    loop {
+        match app.store.sum_week(now_ms()).await {
+            Ok(true) => tokio::time::sleep(PAUSE).await,
+            Ok(false) => break,
+            Err(error) => {
+                error!(%error, "A week could not be summed; it is tried again");
+                break;
+            }
+        }
     }
 }
 

@@ -33,6 +33,7 @@ mod summary;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod weeks;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -22,6 +22,7 @@ pub mod call;
 pub mod digits;
 pub mod estimate;
 pub mod eventstream;
+mod few;
 pub mod gateway;
 pub mod id;
 pub mod include_usage;

@@ -10,8 +10,9 @@ use tracing::{debug, error, warn};
 use super::baseline::{Baseline, HOURS, as_f64};
 use super::detect::{Look, detect};
 use super::drivers::{self, Part};
+use super::newcomers::{is_enough_known, newcomer, news_since_ms};
 use super::series::{Hour, Minute};
-use super::{Driver, Episode, Finding, Kind};
+use super::{Driver, Episode, Finding};
 use crate::app::{App, now_ms};
 use crate::store::{Dimension, Every, Filters, RecordsQuery, StoreError, SummaryQuery};
 
@@ -151,16 +152,14 @@ async fn note(app: &App, agent: &str, finding: Finding, now_ms: u64) -> Result<(
 
 /// Agents and models that are new, once what was there before is known well enough.
 async fn newcomers(app: &App, now_ms: u64) -> Result<usize, StoreError> {
-    // Nothing is new to a collector that has just begun.
     let since = app.store.known_since().await?;
-    if since.is_none_or(|since| now_ms.saturating_sub(since) < KNOWN_MS) {
+    if !is_enough_known(since, now_ms) {
         debug!("Too little is known to call anything new");
         return Ok(0);
     }
     let mut found = 0usize;
-    for first in app.store.first_calls_since(now_ms.saturating_sub(NEW_MS)).await? {
-        let is_new = first.agent_since_ms >= now_ms.saturating_sub(NEW_MS);
-        let kind = if is_new { Kind::NewAgent } else { Kind::NewModel };
+    for first in app.store.first_calls_since(news_since_ms(now_ms)).await? {
+        let Some(kind) = newcomer(&first, since, now_ms) else { continue };
         let detail = first.model.clone();
         let finding = Finding { kind, window_minutes: 60, value: 1.0, expected: 0.0, score: 0.0, detail };
         note(app, &first.agent, finding, now_ms).await?;
@@ -230,10 +229,6 @@ const GRACE_MS: u64 = 3_000;
 const AGENTS_MAX: usize = 2_000;
 /// Hours whose minutes are kept.
 const MINUTES_KEPT_HOURS: i64 = 25;
-/// For how long a first call is news.
-const NEW_MS: u64 = 60 * MS_PER_MINUTE;
-/// How long a collector must have known its agents before one can be new.
-const KNOWN_MS: u64 = 24 * MS_PER_HOUR;
 /// Records that are read to explain a finding.
 const RECORDS_MAX: usize = 1_000;
 
@@ -241,6 +236,7 @@ const RECORDS_MAX: usize = 1_000;
 mod tests {
     use super::*;
     use crate::access::Access;
+    use crate::anomalies::Kind;
     use crate::config::Config;
     use crate::prices::Prices;
     use crate::store::{Batch, Sender, Store};

@@ -51,12 +51,12 @@ impl Pair {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
 
 /// A record that costs its number in pico-dollars.
-fn record(number: u64, agent: &str) -> UsageRecord {
+pub(super) fn record(number: u64, agent: &str) -> UsageRecord {
     let mut record = UsageRecord {
         id: format!("01890a5d-ac96-774b-8000-{number:012x}"),
         time_ms: NOON,
@@ -71,7 +71,7 @@ fn record(number: u64, agent: &str) -> UsageRecord {
     record
 }
 
-fn everything() -> SummaryQuery {
+pub(super) fn everything() -> SummaryQuery {
     SummaryQuery {
         from_hour: 0,
         to_hour: 1_000_000,

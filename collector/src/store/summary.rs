@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::StoreError;
 use super::dims::{Dimension, DimsTable, Filters};
 use super::sums::Totals;
+use super::weeks::{self, DAYS_PER_WEEK};
 use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
 
 /// A question about spend.
@@ -69,9 +70,10 @@ pub(super) fn summarise(
     let groups = Groups::of(dims, query);
     let mut summary = Summary::default();
     let mut period = Period::new(groups.values.len());
-    for span in spans(query) {
+    for span in with_weeks(connection, query, spans(query))? {
         let sql = match span.grain {
             Grain::Hour => "SELECT hour, dims, sums FROM rollup_hour WHERE hour >= ?1 AND hour < ?2",
+            Grain::Week => "SELECT week, dims, sums FROM rollup_week WHERE week >= ?1 AND week < ?2",
             Grain::Day => "SELECT day, dims, sums FROM rollup_day WHERE day >= ?1 AND day < ?2",
         };
         let mut statement = connection.prepare_cached(sql)?;
@@ -84,12 +86,14 @@ pub(super) fn summarise(
                 let start = query.period_of(match span.grain {
                     Grain::Hour => time,
                     Grain::Day => time.saturating_mul(HOURS_PER_DAY),
+                    // Only where times are not told apart.
+                    Grain::Week => time.saturating_mul(DAYS_PER_WEEK * HOURS_PER_DAY),
                 });
                 period.turn_to(start, &groups, &mut summary)?;
             }
             if let Some(group) = groups.of_dims(row.get(1)?) {
                 let bytes = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
-                period.add(group, &Totals::decode(bytes)?)?;
+                period.add(group, bytes)?;
             }
         }
     }
@@ -143,6 +147,7 @@ struct Span {
 enum Grain {
     Hour,
     Day,
+    Week,
 }
 
 /// The time asked for, whole days from the day rollup where they fit.
@@ -160,6 +165,34 @@ fn spans(query: &SummaryQuery) -> Vec<Span> {
         days,
         hours(end_day.saturating_mul(HOURS_PER_DAY), to),
     ]
+}
+
+/// The same with sums of whole weeks in place of days, where they are there and times are not told apart.
+fn with_weeks(
+    connection: &Connection,
+    query: &SummaryQuery,
+    spans: Vec<Span>,
+) -> Result<Vec<Span>, StoreError> {
+    if query.every != Every::Period {
+        return Ok(spans);
+    }
+    let mut all = Vec::new();
+    for span in spans {
+        if span.grain != Grain::Day {
+            all.push(span);
+            continue;
+        }
+        let first = span.from.saturating_add(DAYS_PER_WEEK - 1).div_euclid(DAYS_PER_WEEK);
+        let mut from = span.from;
+        for week in weeks::summed(connection, first, span.to.div_euclid(DAYS_PER_WEEK))? {
+            let begins = week.saturating_mul(DAYS_PER_WEEK);
+            all.push(Span { grain: Grain::Day, from, to: begins });
+            all.push(Span { grain: Grain::Week, from: week, to: week.saturating_add(1) });
+            from = begins.saturating_add(DAYS_PER_WEEK);
+        }
+        all.push(Span { from, ..span });
+    }
+    Ok(all)
 }
 
 /// Which group each set of dimensions belongs to.
@@ -219,9 +252,9 @@ impl Period {
         Ok(())
     }
 
-    fn add(&mut self, group: usize, totals: &Totals) -> Result<(), StoreError> {
+    fn add(&mut self, group: usize, bytes: &[u8]) -> Result<(), StoreError> {
         if let Some(sum) = self.totals.get_mut(group) {
-            sum.get_or_insert_default().add(totals)?;
+            sum.get_or_insert_default().add_encoded(bytes)?;
         }
         Ok(())
     }
@@ -271,6 +304,7 @@ mod tests {
                         match span.grain {
                             Grain::Hour => hours.extend(span.from..span.to),
                             Grain::Day => hours.extend(span.from * 24..span.to * 24),
+                            Grain::Week => unreachable!("weeks come later"),
                         }
                     }
                     assert_eq!(hours, (from..to).collect::<Vec<_>>(), "{from}..{to} {every:?} {zone}");

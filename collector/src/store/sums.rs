@@ -108,6 +108,22 @@ impl Sums {
         Ok(())
     }
 
+    /// Adds the sums of these bytes.
+    ///
+    /// # Errors
+    /// As [`Sums::add`] and [`Sums::decode`]; these sums are then half added and to be thrown away.
+    pub fn add_encoded(&mut self, bytes: &[u8]) -> Result<(), SumsError> {
+        let mut reader = Reader { bytes };
+        let totals = reader.totals()?;
+        self.totals.add(&totals)?;
+        reader.kinds(|kind, theirs| {
+            let mine = self.kinds.entry(kind).or_default();
+            mine.quantity = plus(mine.quantity, theirs.quantity)?;
+            mine.cost = plus_money(mine.cost, theirs.cost)?;
+            Ok(())
+        })
+    }
+
     /// Takes others out of these, which contain them.
     ///
     /// # Errors
@@ -155,16 +171,15 @@ impl Sums {
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64);
         bytes.push(FORMAT);
-        let mut totals = self.totals.clone();
-        for count in totals.counts_mut() {
-            put(&mut bytes, u128::from(*count));
+        for count in self.totals.counts() {
+            put_count(&mut bytes, count);
         }
-        for money in totals.money_mut() {
+        for money in self.totals.money() {
             put(&mut bytes, zigzag(money.as_pico()));
         }
         for (kind, sum) in &self.kinds {
             bytes.push(code(*kind));
-            put(&mut bytes, u128::from(sum.quantity));
+            put_count(&mut bytes, sum.quantity);
             put(&mut bytes, zigzag(sum.cost.as_pico()));
         }
         bytes
@@ -178,14 +193,10 @@ impl Sums {
         let mut reader = Reader { bytes };
         let totals = reader.totals()?;
         let mut kinds = BTreeMap::new();
-        while let Some((code, rest)) = reader.bytes.split_first() {
-            reader.bytes = rest;
-            let kind =
-                Kind::ALL.into_iter().find(|kind| self::code(*kind) == *code).ok_or(SumsError::Damaged)?;
-            let quantity = reader.count()?;
-            let cost = reader.money()?;
-            kinds.insert(kind, KindSum { quantity, cost });
-        }
+        reader.kinds(|kind, sum| {
+            kinds.insert(kind, sum);
+            Ok(())
+        })?;
         Ok(Self { totals, kinds })
     }
 }
@@ -219,12 +230,27 @@ impl Totals {
     /// # Errors
     /// [`SumsError::OutOfRange`].
     pub fn add(&mut self, other: &Self) -> Result<(), SumsError> {
-        let mut theirs = other.clone();
-        for (mine, theirs) in self.counts_mut().into_iter().zip(theirs.counts_mut()) {
-            *mine = plus(*mine, *theirs)?;
+        for (mine, theirs) in self.counts_mut().into_iter().zip(other.counts()) {
+            *mine = plus(*mine, theirs)?;
         }
-        for (mine, theirs) in self.money_mut().into_iter().zip(theirs.money_mut()) {
-            *mine = plus_money(*mine, *theirs)?;
+        for (mine, theirs) in self.money_mut().into_iter().zip(other.money()) {
+            *mine = plus_money(*mine, theirs)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the totals at the front of a rollup row, without reading its kinds.
+    ///
+    /// # Errors
+    /// [`SumsError::Damaged`] and [`SumsError::OutOfRange`]; these totals are then half added and to be thrown away.
+    pub fn add_encoded(&mut self, bytes: &[u8]) -> Result<(), SumsError> {
+        let mut reader = Reader { bytes };
+        reader.format()?;
+        for mine in self.counts_mut() {
+            *mine = plus(*mine, reader.count()?)?;
+        }
+        for mine in self.money_mut() {
+            *mine = plus_money(*mine, reader.money()?)?;
         }
         Ok(())
     }
@@ -257,6 +283,29 @@ impl Totals {
     fn money_mut(&mut self) -> [&mut Picodollars; 3] {
         [&mut self.cost, &mut self.estimated_cost, &mut self.provider_cost]
     }
+
+    /// In the order of [`Self::counts_mut`].
+    const fn counts(&self) -> [u64; 12] {
+        [
+            self.calls,
+            self.denied,
+            self.errors,
+            self.client_aborts,
+            self.upstream_aborts,
+            self.estimated_calls,
+            self.unpriced_calls,
+            self.input_tokens,
+            self.cache_read_tokens,
+            self.cache_write_tokens,
+            self.output_tokens,
+            self.reasoning_tokens,
+        ]
+    }
+
+    /// In the order of [`Self::money_mut`].
+    const fn money(&self) -> [Picodollars; 3] {
+        [self.cost, self.estimated_cost, self.provider_cost]
+    }
 }
 
 struct Reader<'a> {
@@ -264,11 +313,16 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn totals(&mut self) -> Result<Totals, SumsError> {
+    fn format(&mut self) -> Result<(), SumsError> {
         let Some((&FORMAT, rest)) = self.bytes.split_first() else {
             return Err(SumsError::Damaged);
         };
         self.bytes = rest;
+        Ok(())
+    }
+
+    fn totals(&mut self) -> Result<Totals, SumsError> {
+        self.format()?;
         let mut totals = Totals::default();
         for count in totals.counts_mut() {
             *count = self.count()?;
@@ -279,20 +333,45 @@ impl Reader<'_> {
         Ok(totals)
     }
 
+    fn kinds(
+        &mut self,
+        mut each: impl FnMut(Kind, KindSum) -> Result<(), SumsError>,
+    ) -> Result<(), SumsError> {
+        while let Some((code, rest)) = self.bytes.split_first() {
+            self.bytes = rest;
+            let kind =
+                Kind::ALL.into_iter().find(|kind| self::code(*kind) == *code).ok_or(SumsError::Damaged)?;
+            let sum = KindSum { quantity: self.count()?, cost: self.money()? };
+            each(kind, sum)?;
+        }
+        Ok(())
+    }
+
     fn count(&mut self) -> Result<u64, SumsError> {
-        // Nearly every count is below 2⁶³, read without wide arithmetic.
+        match self.narrow() {
+            Some(value) => Ok(value),
+            None => u64::try_from(self.wide()?).map_err(|_| SumsError::Damaged),
+        }
+    }
+
+    /// A number below 2⁶³, as nearly all are, read without wide arithmetic; nothing is read of a larger one.
+    fn narrow(&mut self) -> Option<u64> {
         let mut value = 0u64;
         for (at, byte) in self.bytes.iter().enumerate().take(9) {
             value |= u64::from(byte & 0x7f) << (7 * at);
             if byte & 0x80 == 0 {
                 self.bytes = self.bytes.get(at.saturating_add(1)..).unwrap_or_default();
-                return Ok(value);
+                return Some(value);
             }
         }
-        u64::try_from(self.wide()?).map_err(|_| SumsError::Damaged)
+        None
     }
 
     fn money(&mut self) -> Result<Picodollars, SumsError> {
+        if let Some(value) = self.narrow() {
+            let magnitude = i128::from(value >> 1);
+            return Ok(Picodollars::from_pico(if value & 1 == 1 { !magnitude } else { magnitude }));
+        }
         let value = self.wide()?;
         let magnitude = i128::try_from(value >> 1).map_err(|_| SumsError::Damaged)?;
         let pico = if value & 1 == 1 { !magnitude } else { magnitude };
@@ -316,7 +395,23 @@ impl Reader<'_> {
     }
 }
 
+/// The same bytes as [`put`] writes, without wide arithmetic.
+fn put_count(bytes: &mut Vec<u8>, mut value: u64) {
+    loop {
+        let low = (value & 0x7f) as u8; // seven bits fit
+        value >>= 7;
+        if value == 0 {
+            bytes.push(low);
+            return;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
 fn put(bytes: &mut Vec<u8>, mut value: u128) {
+    if let Ok(narrow) = u64::try_from(value) {
+        return put_count(bytes, narrow);
+    }
     loop {
         let low = (value & 0x7f) as u8; // seven bits fit
         value >>= 7;
@@ -407,6 +502,19 @@ mod tests {
             let bytes = sums.encode();
             prop_assert_eq!(Sums::decode(&bytes), Ok(sums.clone()));
             prop_assert_eq!(Totals::decode(&bytes), Ok(sums.totals));
+        }
+
+        #[test]
+        fn adding_bytes_is_adding_their_sums(mine in any_sums(), theirs in any_sums()) {
+            let (mut by_sums, mut by_bytes) = (mine.clone(), mine.clone());
+            let added = by_sums.add(&theirs);
+            prop_assert_eq!(by_bytes.add_encoded(&theirs.encode()), added);
+            let (mut totals, mut read) = (mine.totals.clone(), mine.totals);
+            prop_assert_eq!(read.add_encoded(&theirs.encode()), totals.add(&theirs.totals));
+            if added.is_ok() {
+                prop_assert_eq!(by_bytes, by_sums);
+                prop_assert_eq!(read, totals);
+            }
         }
 
         #[test]

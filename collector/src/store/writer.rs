@@ -23,6 +23,7 @@ use super::minutes::{self, Minutes};
 use super::months;
 use super::retention;
 use super::sums::Sums;
+use super::weeks;
 
 /// What became of a batch.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -74,8 +75,7 @@ impl Writer {
             FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
             |context| {
                 let mut sums = Sums::decode(context.get_raw(0).as_blob()?).map_err(user_error)?;
-                let more = Sums::decode(context.get_raw(1).as_blob()?).map_err(user_error)?;
-                sums.add(&more).map_err(user_error)?;
+                sums.add_encoded(context.get_raw(1).as_blob()?).map_err(user_error)?;
                 Ok(sums.encode())
             },
         )?;
@@ -341,6 +341,7 @@ impl Rollups {
     }
 
     fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        weeks::change(transaction, self.hours.keys().map(|(hour, _)| *hour))?;
         let mut days: BTreeMap<(i64, i64), Sums> = BTreeMap::new();
         for ((hour, dims), sums) in &self.hours {
             let day = hour.div_euclid(HOURS_PER_DAY);

@@ -1,6 +1,7 @@
 //! Attribution out of request headers and trusted values.
 
 use super::{Attribution, AttributionSource, Field, INVALID, NAME_BYTES_MAX, TAGS_MAX};
+use crate::few;
 
 /// Which headers speak of attribution, besides the `x-tollgate-*` ones.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -137,7 +138,7 @@ fn parsed(field: Field, value: &[u8]) -> Given {
 fn set(attribution: &mut Attribution, field: Field, given: Given) {
     let name = match given {
         Given::Tags(tags) => {
-            attribution.tags = tags.into_iter().collect();
+            attribution.tags = few::map(tags);
             return;
         }
         Given::Invalid if field == Field::Tags => return,

@@ -9,6 +9,7 @@ use super::scope::{Dimension, Scope};
 use super::window::Window;
 use super::{Action, Amount, Budget, HoldRule, OnOutage, Unit};
 use crate::attribution::is_name;
+use crate::few;
 use crate::keys::{ConfigError, Keys, shown};
 use crate::money::Picodollars;
 
@@ -186,11 +187,7 @@ fn thresholds(keys: &mut Keys<'_>) -> Vec<u16> {
     let read: Option<Vec<u16>> =
         value.as_array().and_then(|items| items.iter().map(percent).collect::<Option<_>>());
     match read.filter(|all| all.iter().all(|percent| (1..=1_000).contains(percent))) {
-        Some(mut all) => {
-            all.sort_unstable();
-            all.dedup();
-            all
-        }
+        Some(all) => few::map(all.into_iter().map(|percent| (percent, ()))).into_keys().collect(),
         None => {
             keys.wrong(
                 "thresholds",

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::{Price, Variant, names};
+use crate::few;
 
 /// The service tier that the answer named.
 pub const SERVICE_TIER: &str = "service_tier";
@@ -119,7 +120,7 @@ impl<'a> Deciding<'a> {
         let optional = self.optional.iter().map(|(fact, word)| (requested(fact), (*word).to_owned()));
         let required = self.required.iter().map(|(fact, word)| ((*fact).to_owned(), (*word).to_owned()));
         let reserved = self.reserved.then(|| (SERVICE_TIER.to_owned(), "reserved".to_owned()));
-        optional.chain(required).chain(reserved).collect()
+        few::map(optional.chain(required).chain(reserved))
     }
 }
 

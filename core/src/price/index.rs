@@ -101,11 +101,6 @@ impl Index {
             let Some(names) = index.providers.get_mut(&model.provider) else { continue };
             names.add(row, model);
         }
-        for names in index.providers.values_mut() {
-            for claims in names.moving.values_mut() {
-                claims.sort_by_key(|claim| std::cmp::Reverse(claim.from_ms));
-            }
-        }
         index
     }
 
@@ -182,7 +177,10 @@ impl Names {
         }
         for alias in &model.moving {
             let claim = Claim { from_ms: alias.from_ms, until_ms: alias.until_ms, row };
-            self.moving.entry(names::bare(&alias.name).into_owned()).or_default().push(claim);
+            let claims = self.moving.entry(names::bare(&alias.name).into_owned()).or_default();
+            // The latest first; of claims that begin at one time the first row's.
+            let after = claims.iter().take_while(|known| known.from_ms >= claim.from_ms).count();
+            claims.insert(after, claim);
         }
     }
 

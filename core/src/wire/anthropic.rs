@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share};
+use crate::few;
 use crate::usage::{CacheTtl, Usage};
 
 /// Anthropic Messages.
@@ -95,10 +96,8 @@ fn one_run(counts: &Counts<'_>) -> Usage {
 /// What is not said to live an hour lives five minutes: the delta has a new total, but no new split.
 fn by_ttl(counts: &Counts<'_>, total: u64) -> BTreeMap<CacheTtl, u64> {
     let hour = counts.at("cache_creation.ephemeral_1h_input_tokens").unwrap_or(0).min(total);
-    [(CacheTtl::FiveMinutes, total - hour), (CacheTtl::OneHour, hour)]
-        .into_iter()
-        .filter(|(_, tokens)| *tokens > 0)
-        .collect()
+    let parts = [(CacheTtl::FiveMinutes, total - hour), (CacheTtl::OneHour, hour)];
+    few::map(parts.into_iter().filter(|(_, tokens)| *tokens > 0))
 }
 
 /// The model runs of a call, where there was more than one kind of work: with compaction, an advisor or a

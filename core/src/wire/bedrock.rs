@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::{Action, Context, Counts, Family, Field, Merge, Normalised, anthropic};
+use crate::few;
 use crate::usage::{CacheTtl, Usage};
 
 /// Converse and ConverseStream, whose `metadata` event comes last.
@@ -144,11 +145,7 @@ fn by_ttl(counts: &Counts<'_>) -> BTreeMap<CacheTtl, u64> {
         "1h" => Some(CacheTtl::OneHour),
         _ => None,
     };
-    counts
-        .objects("cacheDetails")
-        .iter()
-        .filter_map(|entry| {
-            Some((ttl(entry.text("ttl")?)?, entry.at("inputTokens").filter(|tokens| *tokens > 0)?))
-        })
-        .collect()
+    few::map(counts.objects("cacheDetails").iter().filter_map(|entry| {
+        Some((ttl(entry.text("ttl")?)?, entry.at("inputTokens").filter(|tokens| *tokens > 0)?))
+    }))
 }

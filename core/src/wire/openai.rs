@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::{Action, Context, Counts, Family, Field, Merge, Normalised};
+use crate::few;
 use crate::json::value_count;
 use crate::money::Picodollars;
 use crate::provider::Api;
@@ -244,13 +245,11 @@ fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 }
 
 fn by_ttl(counts: &Counts<'_>) -> BTreeMap<CacheTtl, u64> {
-    [("ttl_30m_tokens", CacheTtl::HalfHour), ("ttl_12h_tokens", CacheTtl::TwelveHours)]
-        .into_iter()
-        .filter_map(|(name, ttl)| {
-            let path = format!("input_tokens_details.cache_write_tokens_details.{name}");
-            Some((ttl, counts.at(&path).filter(|tokens| *tokens > 0)?))
-        })
-        .collect()
+    let parts = [("ttl_30m_tokens", CacheTtl::HalfHour), ("ttl_12h_tokens", CacheTtl::TwelveHours)];
+    few::map(parts.into_iter().filter_map(|(name, ttl)| {
+        let path = format!("input_tokens_details.cache_write_tokens_details.{name}");
+        Some((ttl, counts.at(&path).filter(|tokens| *tokens > 0)?))
+    }))
 }
 
 /// The answer's own count of searches where it has one, else the searches among its items.

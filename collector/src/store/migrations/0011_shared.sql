@@ -16,3 +16,15 @@ BEGIN UPDATE budgets_state SET version = version + 1; END;
 
 -- A delivery under way is not begun by anybody else before this time, Unix milliseconds UTC.
 ALTER TABLE outbox ADD COLUMN claimed_until_ms INTEGER NOT NULL DEFAULT 0;
+
+-- Sums of whole weeks since the Unix epoch, made of days; they hold for the weeks in `summed_weeks` only.
+CREATE TABLE rollup_week (
+    week INTEGER NOT NULL,
+    dims INTEGER NOT NULL,
+    sums BLOB NOT NULL,
+    PRIMARY KEY (week, dims)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE summed_weeks (
+    week INTEGER PRIMARY KEY
+) STRICT;
