@@ -232,3 +232,27 @@ fn cargo(root: &Path) -> Command {
     }
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_binary_that_asks_for_a_loader_is_told_from_one_that_does_not() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(names_loader(&own), "tests are linked to the system's library");
+        // The same with its program header of type 3 (`PT_INTERP`) made one of type 0 (`PT_NULL`).
+        let number = |at: usize, bytes: usize| {
+            own[at..at + bytes].iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+        };
+        let (start, size, count) = (number(32, 8), number(54, 2), number(56, 2));
+        let mut without = own.clone();
+        for header in 0..count {
+            if number(start + header * size, 4) == 3 {
+                without[start + header * size] = 0;
+            }
+        }
+        assert!(!names_loader(&without));
+        assert!(!names_loader(b"") && !names_loader(b"no program"));
+    }
+}
