@@ -147,6 +147,9 @@ impl Call {
         if let Some(encoding) = encoding {
             meter.encoded(encoding);
         }
+        if head.content_type.is_some_and(|kind| kind.starts_with("text/event-stream")) {
+            meter.says_events();
+        }
         if head.status == SWITCHING_PROTOCOLS {
             meter.upgraded();
         }
@@ -567,8 +570,7 @@ mod tests {
 
     #[test]
     fn what_is_paid_when_nothing_was_measured() {
-        const STREAM: &str =
-            "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"four five\"}}]}\n\n";
+        const STREAM: &str = "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"four five\"}}]}\n\ndata: [DONE]\n\n";
         for (name, exchange, expected) in [
             ("reported", CHAT, "ok measured in=Some(7) out=Some(2) pico=270 []"),
             (

@@ -22,6 +22,7 @@ pub struct Meter {
     documents: Documents,
     body_bytes: u64,
     lost: bool,
+    says_events: bool,
 }
 
 /// How documents are framed in the body.
@@ -64,6 +65,7 @@ impl Meter {
             documents: Documents::new(Reading::new(provider, api), api == Api::Invoke),
             body_bytes: 0,
             lost: false,
+            says_events: false,
         }
     }
 
@@ -73,6 +75,11 @@ impl Meter {
         if self.inflate.is_none() {
             self.framing = Framing::Unread;
         }
+    }
+
+    /// The body says that it is Server-Sent Events, which may begin with a line that nobody knows.
+    pub const fn says_events(&mut self) {
+        self.says_events = true;
     }
 
     /// The body is a websocket's frames.
@@ -121,7 +128,12 @@ impl Meter {
             // What stands before the first byte that tells belongs to no framing, whichever piece it comes in.
             let Some(at) = bytes.iter().position(|byte| !LEADING.contains(byte)) else { return };
             bytes = bytes.get(at..).unwrap_or_default();
-            self.framing = Framing::by_first_byte(bytes);
+            self.framing = match Framing::by_first_byte(bytes) {
+                Framing::Unread if self.says_events && bytes.first() != Some(&b'<') => {
+                    Framing::Sse(SseDecoder::default())
+                }
+                framing => framing,
+            };
         }
         match &mut self.framing {
             Framing::Undecided | Framing::Unread => {}

@@ -199,6 +199,7 @@ fn fetched(path: &str) -> Option<String> {
         [.., "responses", "compact" | "input_tokens"] => None,
         [.., "responses" | "interactions", id]
         | [.., "batches", id, "results"]
+        | [.., "threads", _, "runs", id]
         | [.., "files", id, "content"] => Some(decoded(id)),
         _ => None,
     }
@@ -241,7 +242,8 @@ fn by_ending(segments: &[&str]) -> Api {
         [.., "completions"] => Api::Completions,
         [.., "responses" | "interactions", _, "cancel"] => Api::Deferred,
         [.., "messages", "count_tokens"] | [.., "responses", "input_tokens"] => Api::CountTokens,
-        [.., "responses"] | [.., "responses", _] => Api::Responses,
+        // A run of a thread is asked after like a response, and says the same.
+        [.., "responses"] | [.., "responses", _] | [.., "threads", _, "runs", _] => Api::Responses,
         [.., "files", _, "content"] => Api::BatchOutput,
         [.., "embeddings"] if is_ollama(segments) => Api::OllamaEmbed,
         [.., "embeddings"] => Api::Embeddings,
@@ -415,6 +417,8 @@ mod tests {
             ("/v1/messages/batches/msgbatch_1/results", Some("msgbatch_1")),
             ("/v1/files/file-1/content", Some("file-1")),
             ("/v1/batches/batch_1", None),
+            ("/v1/threads/thread_1/runs/run_7", Some("run_7")),
+            ("/v1/threads/thread_1/runs", None),
         ] {
             assert_eq!(Target::recognise(None, "", path).fetches.as_deref(), expected, "{path}");
         }

@@ -14,7 +14,7 @@ use tollgate_core::include_usage::{self, UsageChunkFilter};
 use tollgate_core::key_id;
 use tollgate_core::output_limit;
 use tollgate_core::provider::{Api, Target};
-use tollgate_core::record::{Note, UsageRecord};
+use tollgate_core::record::{Note, Outcome as CallOutcome, UsageRecord};
 use tollgate_core::refusal;
 
 use crate::budgets::{Decision, Refused, Ticket};
@@ -410,7 +410,10 @@ impl HttpCall {
         if let Some(refused) = self.refused.take() {
             return self.settle_refused(&refused, now_ms);
         }
-        self.settle_turns(now_ms);
+        // Results of a batch are one record, which is claimed as a whole.
+        if self.call.as_ref().is_some_and(|call| call.target().api.is_session()) {
+            self.settle_turns(now_ms);
+        }
         let Some(mut call) = self.call.take() else { return };
         let ticket = std::mem::take(&mut self.ticket);
         let book = self.gateway.book();
@@ -464,12 +467,19 @@ impl HttpCall {
     /// fetched is charged once.
     fn is_recorded(&self, call: &Call, record: &mut UsageRecord) -> bool {
         let (attribution, source) = call.attribution();
-        for id in call.leads_to() {
-            deferred::remember(&id, attribution, source);
+        let ids = call.leads_to();
+        // Who only asks after work has not started it: the results that it is told of are for who did.
+        let owner = ids.iter().find_map(|id| deferred::recall(id));
+        let (starter, trust) =
+            owner.as_ref().map_or((attribution, source), |work| (&work.attribution, work.source));
+        for id in &ids {
+            deferred::remember(id, starter, trust);
         }
         if let Some(id) = &call.target().fetches {
             record.notes.push(Note::Deferred);
-            return call.is_reported() && deferred::claim(id, attribution, source);
+            // What was fetched in part is fetched again.
+            let whole = record.outcome == CallOutcome::Ok;
+            return whole && call.is_reported() && deferred::claim(id, attribution, source);
         }
         let asks = call.target().api == Api::Deferred && !self.posts;
         !asks && !call.is_settled_by_turns()

@@ -82,7 +82,9 @@ impl Events for Documents {
             wrapper.end();
         }
         self.scanner.finish(&mut self.reading);
-        if !self.scanner.is_outside() && !self.head.is_done() {
+        if self.head.is_done() {
+            self.reading.set_end();
+        } else if !self.scanner.is_outside() {
             self.broken += 1;
         }
         self.head = EventHead::default();

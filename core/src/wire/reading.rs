@@ -130,6 +130,11 @@ impl Reading {
         !self.has_end && self.family.paths.iter().any(|(.., field)| *field == Field::End)
     }
 
+    /// Notes that the answer has come to its end, where the framing says so.
+    pub const fn set_end(&mut self) {
+        self.has_end = true;
+    }
+
     /// Notes that something went wrong, where the framing says so.
     pub const fn set_error(&mut self) {
         self.has_error = true;
@@ -164,14 +169,9 @@ impl Reading {
         for turn in answers {
             sum.usage.add(&turn.normalised.usage);
             sum.conditions.clone_from(&turn.normalised.conditions);
-            let share = sum.shares.iter_mut().find(|share| share.model == turn.model);
-            match share {
-                Some(share) => share.usage.add(&turn.normalised.usage),
-                None => {
-                    let (model, usage) = (turn.model.clone(), turn.normalised.usage.clone());
-                    sum.shares.push(Share { model, usage });
-                }
-            }
+            // Each is a call of its own, with a context tier of its own.
+            let (model, usage) = (turn.model.clone(), turn.normalised.usage.clone());
+            sum.shares.push(Share { model, usage });
         }
         if sum.shares.iter().all(|share| share.model.is_none()) {
             sum.shares.clear();
@@ -239,12 +239,15 @@ impl Reading {
             (false, false) => self.model.clone(),
         };
         let turn = Turn { is_transcription, model, normalised };
-        let full = self.turns.len() >= TURNS_MAX;
-        match self.turns.last_mut() {
-            Some(last) if full && last.is_transcription == is_transcription => {
-                last.normalised.usage.add(&turn.normalised.usage);
-            }
-            _ => self.turns.push(turn),
+        let count = self.turns.len();
+        let same = |known: &Turn| known.is_transcription == is_transcription && known.model == turn.model;
+        let known = self.turns.iter().rposition(same).filter(|_| count >= TURNS_MAX);
+        if let Some(known) = known.and_then(|at| self.turns.get_mut(at)) {
+            known.normalised.usage.add(&turn.normalised.usage);
+        } else if count < 2 * TURNS_MAX {
+            self.turns.push(turn);
+        } else {
+            self.has_error = true;
         }
     }
 }
@@ -339,7 +342,7 @@ fn keep_name(slot: &mut Option<String>, raw: &[u8]) {
     }
 }
 
-/// Turns that are kept until they are taken; more are added to the last.
+/// Turns that are kept until they are taken; more are added to one of the same model, of which there may be as many again.
 pub const TURNS_MAX: usize = 64;
 /// Longest model or tier name that is kept, in bytes.
 const NAME_BYTES_MAX: usize = 256;

@@ -12,6 +12,7 @@ mod answer;
 mod anthropic;
 mod gemini;
 mod openai;
+mod realtime;
 mod server;
 
 pub mod fast;
@@ -19,6 +20,7 @@ pub mod ledger;
 pub mod orders;
 pub mod prices;
 pub mod random;
+pub mod websocket;
 
 pub use ledger::{Ledger, Received, Served, Tokens};
 pub use random::{Random, fingerprint};

@@ -21,7 +21,7 @@ use crate::answer::{Answer, Asked};
 use crate::ledger::{Ledger, Line, Received, Served};
 use crate::orders::{Cut, Fault, Orders};
 use crate::random::{Random, fingerprint};
-use crate::{anthropic, gemini, openai};
+use crate::{anthropic, gemini, openai, realtime};
 
 /// Running providers; they stop when this is dropped.
 #[derive(Debug)]
@@ -46,8 +46,8 @@ pub struct Recorded {
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    ledger: Ledger,
+pub(crate) struct Shared {
+    pub(crate) ledger: Ledger,
     recorded: Mutex<HashMap<String, Recorded>>,
     requests: AtomicU64,
     seed: u64,
@@ -118,6 +118,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades()
                 .await;
         });
     }
@@ -137,10 +138,20 @@ impl std::fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, Broken> {
+/// Takes a websocket up. Its `sec-websocket-accept` is no answer to the caller's key: the callers here do not look.
+fn upgrade(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
-    let received = Received {
+    let received = received(&head, b"");
+    let call = received.header("x-sim-call");
+    let random = Random::named(shared.seed, call.as_deref().unwrap_or_default());
+    tokio::spawn(realtime::session(Request::from_parts(head, body), received, call, random, shared));
+    let body = Full::new(Bytes::new()).map_err(|never: Infallible| match never {}).boxed();
+    let head = Response::builder().status(101).header("connection", "upgrade").header("upgrade", "websocket");
+    head.header("sec-websocket-accept", "unchecked").body(body).expect("headers that were written by hand")
+}
+
+fn received(head: &hyper::http::request::Parts, body: &[u8]) -> Received {
+    Received {
         method: head.method.to_string(),
         path: head.uri.path_and_query().map_or_else(|| head.uri.to_string(), ToString::to_string),
         headers: head
@@ -149,8 +160,17 @@ async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respon
             .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
             .collect(),
         body_bytes: body.len(),
-        body_fingerprint: fingerprint(&body),
-    };
+        body_fingerprint: fingerprint(body),
+    }
+}
+
+async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, Broken> {
+    if request.headers().contains_key("sec-websocket-key") {
+        return Ok(upgrade(request, shared));
+    }
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    let received = received(&head, &body);
     let call = received.header("x-sim-call");
     let recorded = call.as_ref().and_then(|call| {
         let recorded = shared.recorded.lock().expect("no holder panics");

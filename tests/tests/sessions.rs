@@ -1,0 +1,164 @@
+//! Realtime sessions over a websocket: each turn is a record, right by the provider's own ledger.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tollgate_simulator::websocket::{Messages, frames};
+use tollgate_tests::stack::{Held, Slot, Stack};
+
+static STACK: Slot = Slot::new();
+
+fn stack() -> Held {
+    Stack::shared(&STACK, "sessions")
+}
+
+/// A caller's end of a session.
+struct Session {
+    socket: TcpStream,
+    messages: Messages,
+    /// The answer's head.
+    head: String,
+}
+
+impl Session {
+    async fn open(stack: &Stack, name: &str) -> Self {
+        let mut socket = TcpStream::connect(stack.gateway()).await.unwrap();
+        let request = format!(
+            "GET /openai/v1/realtime?model=gpt-realtime HTTP/1.1\r\nhost: gateway\r\nconnection: upgrade\r\n\
+             upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             sec-websocket-extensions: permessage-deflate\r\nx-sim-call: {name}\r\nx-tollgate-run: {name}\r\n\
+             x-tollgate-agent: voice\r\n\r\n"
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut read = Vec::new();
+        let end = loop {
+            if let Some(at) = read.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            let mut buffer = [0; 1_024];
+            let size = socket.read(&mut buffer).await.unwrap();
+            assert!(size > 0, "closed: {}", String::from_utf8_lossy(&read));
+            read.extend_from_slice(&buffer[..size]);
+        };
+        let mut messages = Messages::default();
+        messages.read(&read[end..]);
+        Self { socket, messages, head: String::from_utf8_lossy(&read[..end]).into_owned() }
+    }
+
+    /// The next event of this type.
+    async fn event(&mut self, kind: &str) -> Value {
+        loop {
+            while let Some(message) = self.messages.next() {
+                let event: Value = serde_json::from_str(&message).unwrap();
+                if event["type"] == kind {
+                    return event;
+                }
+            }
+            let mut buffer = [0; 4_096];
+            let size = self.socket.read(&mut buffer).await.unwrap();
+            assert!(size > 0, "the session ended before {kind}");
+            self.messages.read(&buffer[..size]);
+        }
+    }
+
+    /// Sends an event in masked frames of so many bytes, byte by byte where `slowly`.
+    async fn say(&mut self, event: &Value, piece_max: usize, slowly: bool) {
+        let bytes = frames(&event.to_string(), piece_max, Some([0x37, 0xfa, 0x21, 0x3d]));
+        let step = if slowly { 5 } else { bytes.len() };
+        for piece in bytes.chunks(step) {
+            self.socket.write_all(piece).await.unwrap();
+            self.socket.flush().await.unwrap();
+        }
+    }
+}
+
+fn of_run(records: &BTreeMap<String, Value>, run: &str) -> Vec<Value> {
+    records.values().filter(|record| record["run"] == run).cloned().collect()
+}
+
+#[tokio::test]
+async fn each_turn_is_a_record_with_the_providers_usage() {
+    let stack = stack();
+    let mut session = Session::open(&stack, "turns").await;
+    assert!(session.head.starts_with("HTTP/1.1 101"), "{}", session.head);
+    session.event("session.created").await;
+    let item = json!({"type": "conversation.item.create", "item": {"type": "message", "role": "user",
+        "content": [{"type": "input_text", "text": "How far is the moon? ".repeat(40)}]}});
+    for (piece_max, slowly) in [(4_000, false), (7, false), (60, true)] {
+        session.say(&item, piece_max, slowly).await;
+        session.say(&json!({"type": "response.create"}), piece_max, slowly).await;
+        session.event("response.done").await;
+    }
+    // Turns are recorded while the session goes on.
+    let records = stack.api().wait_for(|records| of_run(records, "turns").len() == 3).unwrap();
+    drop(session);
+    let ledger = stack.simulator.ledger();
+    let mut told: Vec<(u64, u64)> = of_run(&records, "turns")
+        .iter()
+        .map(|record| {
+            assert_eq!(
+                (&record["operation"], &record["agent"]),
+                (&json!("realtime"), &json!("voice")),
+                "{record}"
+            );
+            assert_eq!(
+                (&record["response_model"], &record["cost_status"]),
+                (&json!("gpt-realtime"), &json!("measured"))
+            );
+            let count = |name: &str| record["usage"][name].as_u64().unwrap();
+            (count("input_tokens"), count("output_tokens"))
+        })
+        .collect();
+    let mut served: Vec<(u64, u64)> = (1..=3)
+        .map(|turn| {
+            let line = ledger.call(&format!("turns-{turn}")).unwrap();
+            assert_eq!(
+                line.received.header("sec-websocket-extensions"),
+                None,
+                "compressed frames could not be read"
+            );
+            assert_eq!(line.received.header("x-tollgate-agent"), None);
+            (line.tokens.input, line.tokens.output)
+        })
+        .collect();
+    told.sort_unstable();
+    served.sort_unstable();
+    assert_eq!(told, served);
+}
+
+#[tokio::test]
+async fn a_hang_up_in_the_middle_of_a_turn_keeps_the_turns_before() {
+    let stack = stack();
+    let mut session = Session::open(&stack, "left").await;
+    session.event("session.created").await;
+    session.say(&json!({"type": "response.create"}), 10, false).await;
+    session.event("response.done").await;
+    session.say(&json!({"type": "response.create"}), 10, false).await;
+    session.event("response.output_text.delta").await;
+    drop(session);
+    let records = stack.api().wait_for(|records| !of_run(records, "left").is_empty()).unwrap();
+    let measured: Vec<Value> =
+        of_run(&records, "left").into_iter().filter(|record| record["cost_status"] == "measured").collect();
+    let line = stack.simulator.ledger().call("left-1").unwrap();
+    assert_eq!(measured.len(), 1, "{records:?}");
+    assert_eq!(measured[0]["usage"]["input_tokens"], line.tokens.input);
+    assert_eq!(measured[0]["usage"]["output_tokens"], line.tokens.output);
+}
+
+#[tokio::test]
+async fn a_session_in_which_nobody_spoke_costs_nothing() {
+    let stack = stack();
+    let mut session = Session::open(&stack, "silent").await;
+    session.event("session.created").await;
+    drop(session);
+    let records = stack.api().wait_for(|records| !of_run(records, "silent").is_empty()).unwrap();
+    let record = &of_run(&records, "silent")[0];
+    assert_eq!(
+        (&record["cost_usd"], &record["cost_status"]),
+        (&json!("0.000000000000"), &json!("free")),
+        "{record}"
+    );
+}
