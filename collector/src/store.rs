@@ -51,7 +51,7 @@ use tollgate_core::sync::{CounterGrant, CounterReport};
 
 pub use accounts::Accounts;
 pub use adjust::{Adjustment, Correction, Counted, Reason};
-pub use alerts::{Attempt, Delivery, Due, Judged, Outbox, StoredAlert};
+pub use alerts::{AlertCursor, Attempt, Delivery, Due, Judged, Outbox, StoredAlert};
 pub use backup::{backup, restore};
 pub use batch::{Batch, Sender};
 pub use budgets::{CounterState, Put, StoredBudget};
