@@ -79,12 +79,13 @@ impl Reload {
     pub async fn take(&mut self) {
         self.seen = seen(&self.file, &self.app.config());
         let name = self.file.display().to_string();
-        let taken = match self.read(&name) {
+        let read = self.read(&name);
+        let put = match read {
             Ok(good) => self.put(good).await,
             Err(mistakes) => Err(mistakes),
         };
-        self.app.metrics.count_reload(taken.is_ok());
-        match taken {
+        self.app.metrics.count_reload(put.is_ok());
+        match put {
             Ok(()) => {
                 // What it names may be other files now.
                 self.seen = seen(&self.file, &self.app.config());
@@ -111,15 +112,15 @@ impl Reload {
         Ok(Good { config, book, certificates, access })
     }
 
-    /// Takes all of it. Budgets come first: they live in the store, which may fail, and then nothing is taken.
+    /// Puts all of it in place, or nothing: budgets live in the store, which may fail, so they come first.
     async fn put(&mut self, good: Good) -> Result<(), String> {
         let Good { config, book, certificates, access } = good;
         match self.app.store.configure_budgets(config.budgets.budgets.clone(), now_ms()).await {
             Ok(budgets) => self.app.budgets.replace(budgets, config.budgets.registered.clone()),
             Err(error) => {
-                // It is tried again though no file changes.
-                self.seen.clear();
-                return Err(format!("its budgets could not be stored: {error}"));
+                // There is no mistake in the file: it is tried again at the next look.
+                self.seen = Vec::new();
+                return Err(format!("its budgets could not be stored, it is tried again: {error}"));
             }
         }
         let before = self.app.config();
@@ -197,7 +198,7 @@ const EVERY: Duration = Duration::from_secs(5);
 mod tests {
     use super::*;
     use crate::prices::Prices;
-    use crate::store::{Store, refuse_budget};
+    use crate::store::Store;
 
     #[tokio::test]
     async fn a_good_file_is_taken_as_a_whole_and_a_bad_one_changes_nothing_and_is_reported() {
@@ -233,44 +234,26 @@ mod tests {
         let trail = app.store.audited_after(0, 10).await.unwrap();
         assert_eq!(trail.len(), 1);
         assert_eq!(trail[0].action, "configuration.reload");
-    }
-    #[tokio::test]
-    async fn a_store_that_does_not_take_the_budgets_leaves_all_of_the_configuration_as_it_was() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("tollgate.toml");
-        let data = format!("data_dir = '{}/data'\n", dir.path().display());
-        std::fs::write(&file, &data).unwrap();
-        let config = Config::load(&file).unwrap();
-        let prices = Arc::new(Prices::new(book("t", &config.prices).unwrap(), Default::default()));
-        let access = Access::load(&config).unwrap();
-        let store = Store::open(&config.data_dir).unwrap();
-        let app = Arc::new(App::new(config, store, prices, access));
-        let before = app.prices.book().version().to_owned();
-        let mut reload = Reload::new(Arc::clone(&app), None, file.clone());
 
-        let full = refuse_budget(&dir.path().join("data"), "two");
-        let budget = |name: &str| format!("[[budgets]]\nname = '{name}'\nlimit_usd = '1'\nwindow = 'day'\n");
-        let text = format!(
-            "{data}[retention]\nrecords_days = 30\n{}{}[[prices.override]]\nprovider = 'openai'\nmodel = 'm'\ntokens = {{ input = '12' }}\n",
-            budget("one"),
-            budget("two")
+        // The store fails at the budgets: nothing of the file is taken, and it is tried again.
+        let database = rusqlite::Connection::open(dir.path().join("data/tollgate.db")).unwrap();
+        database.execute_batch("ALTER TABLE budgets RENAME TO away").unwrap();
+        write(
+            "[retention]\nrecords_days = 60\n[[prices.override]]\nprovider = 'openai'\nmodel = 'n'\ntokens = { input = '1' }\n\
+             [[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'day'\n",
         );
-        std::fs::write(&file, text).unwrap();
+        for _ in 0..2 {
+            reload.look().await;
+            assert_eq!(app.config().retention.records_days, Some(30));
+            assert!(app.prices.book().model("openai", "n").is_none() && app.budgets.all().is_empty());
+            assert!(app.config_error().unwrap().contains("budgets could not be stored"));
+            assert!(app.metrics.prometheus(false).contains("tollgate_collector_config_good 0"));
+            assert_eq!(app.store.audited_after(0, 10).await.unwrap().len(), 1);
+        }
+        database.execute_batch("ALTER TABLE away RENAME TO budgets").unwrap();
         reload.look().await;
-        assert!(app.config_error().unwrap().contains("no room"), "{:?}", app.config_error());
-        assert_eq!(
-            (app.config().retention.records_days, app.prices.book().version()),
-            (None, before.as_str())
-        );
-        assert!(app.budgets.all().is_empty() && app.store.budgets().await.unwrap().is_empty());
-        assert!(app.metrics.prometheus(false).contains("tollgate_collector_config_good 0"));
-        assert_eq!(app.store.audited_after(0, 10).await.unwrap().len(), 0);
-
-        // Nobody touches the file again.
-        drop(full);
-        reload.look().await;
-        assert_eq!((app.config().retention.records_days, app.config_error()), (Some(30), None));
-        assert_eq!((app.budgets.all().len(), app.store.budgets().await.unwrap().len()), (2, 2));
-        assert!(app.prices.book().model("openai", "m").is_some());
+        assert_eq!((app.config().retention.records_days, app.config_error()), (Some(60), None));
+        assert_eq!(app.budgets.all().len(), 1);
+        assert!(app.prices.book().model("openai", "n").is_some());
     }
 }

@@ -3,12 +3,9 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use serde_json::{Value, json};
 use support::process::{Process, tollgate};
-use support::{TOKEN, message, record};
+use support::{message, record};
 
 #[test]
 fn what_was_acknowledged_survives_kill_and_its_repeat_changes_nothing() {
@@ -133,41 +130,4 @@ fn two_collectors_on_the_same_data_know_the_same_and_one_goes_on_alone() {
     assert_eq!(second.calls(), 20);
     let accounts = second.client.get("/api/v1/accounts").json();
     assert_eq!((&accounts["balanced"], &accounts["stored"]), (&json!(true), &json!(20)));
-}
-
-#[test]
-fn a_collector_that_has_its_hands_full_says_so_and_takes_it_later() {
-    let dir = tempfile::tempdir().unwrap();
-    let collector = Process::start(dir.path());
-    // As many as are read at one time, each of which begins and does not end.
-    let slow: Vec<(TcpStream, String)> = (0..16)
-        .map(|n| {
-            let mut stream = TcpStream::connect(collector.client.address).unwrap();
-            let body = message(n, vec![record(n)]).to_string();
-            let head = format!(
-                "POST /v1/sync HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-                body.len()
-            );
-            stream.write_all(head.as_bytes()).unwrap();
-            let (begin, end) = body.split_at(10);
-            stream.write_all(begin.as_bytes()).unwrap();
-            (stream, end.to_owned())
-        })
-        .collect();
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    let more = message(100, vec![record(100)]);
-    let refused = collector.client.sync(&more);
-    assert_eq!((refused.status, refused.error_code().as_str()), (503, "busy"), "{}", refused.text);
-    assert_eq!(refused.retry_after.as_deref(), Some("1"));
-    assert_eq!(collector.calls(), 0);
-    let metrics = collector.client.get("/metrics").text;
-    assert!(metrics.contains("tollgate_collector_sync_requests_total{result=\"busy\"} 1"), "{metrics}");
-    for (mut stream, end) in slow {
-        stream.write_all(end.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    }
-    assert_eq!(collector.client.sync(&more).json()["stored"], 1);
-    assert_eq!(collector.calls(), 17);
 }

@@ -17,7 +17,7 @@ use super::window::Window;
 use super::{Alert, Event};
 use crate::anomalies::run::LASTS_MS;
 use crate::app::{App, now_ms};
-use crate::config::{AlertsConfig, Channel, Config, Rule, Severity, Target, Threshold, When, WindowKind};
+use crate::config::{AlertsConfig, Channel, Config, Rule, Severity, Target, When};
 use crate::store::{
     Attempt, Dimension, Due, Every, Filters, Judged, StoreError, Summary, SummaryQuery, Totals,
 };
@@ -63,16 +63,15 @@ pub async fn judge(app: &App, now_ms: u64) -> Result<u64, StoreError> {
         let alerts = alerts_of(app, rule, now_ms).await?;
         judged.push(Judged { rule: rule.name.clone(), alerts, channels: rule.channels.clone() });
     }
-    judged.push(unwatched(app, &judged, now_ms).await?);
-    let open = app.store.open_rules().await?;
-    if open.is_empty() && judged.iter().all(|judged| judged.alerts.is_empty()) {
-        return Ok(0);
-    }
+    judged.extend(unwatched(app, &judged, now_ms).await?);
     // What a rule said that is gone does not hold any more.
-    for rule in open {
-        if !rules.iter().any(|known| known.name == rule) && rule != UNWATCHED {
+    for rule in app.store.open_rules().await? {
+        if !judged.iter().any(|known| known.rule == rule) {
             judged.push(Judged { rule, ..Judged::default() });
         }
+    }
+    if judged.is_empty() {
+        return Ok(0);
     }
     let new = app.store.decide(judged, resolving(channels), now_ms).await?;
     if new > 0 {
@@ -82,33 +81,22 @@ pub async fn judge(app: &App, now_ms: u64) -> Result<u64, StoreError> {
     Ok(new)
 }
 
-/// Budgets that are passed and that no rule says so of: nobody is told, but each opens its review.
-async fn unwatched(app: &App, judged: &[Judged], now_ms: u64) -> Result<Judged, StoreError> {
-    let rule = Rule {
-        name: UNWATCHED.into(),
-        when: When::Budget,
-        scope: Vec::new(),
-        each: None,
-        budget: None,
-        window: WindowKind::Day,
-        zone: TimeZone::UTC,
-        thresholds: vec![Threshold::Percent(100)],
-        forecast: false,
-        silent_minutes: 0,
-        severity: Severity::Warning,
-        channels: Vec::new(),
+/// Budgets that are passed though no rule watches their whole limit: a decision that no channel hears, so that each has
+/// its review. Nothing where there is none.
+async fn unwatched(app: &App, judged: &[Judged], now_ms: u64) -> Result<Option<Judged>, StoreError> {
+    let rule = Rule::passed_budget();
+    let is_watched = |alert: &Alert| {
+        let passed = judged.iter().flat_map(|rule| &rule.alerts).filter(|one| one.passed_budget.is_some());
+        passed.into_iter().any(|one| one.scope == alert.scope && one.window == alert.window)
     };
-    let watched: BTreeSet<(&str, &str)> = judged
-        .iter()
-        .flat_map(|judged| &judged.alerts)
-        .filter(|alert| alert.passed_budget.is_some())
-        .map(|alert| (alert.scope.as_str(), alert.window.as_str()))
-        .collect();
     let statuses = statuses(app, now_ms).await?;
-    let passed = statuses.iter().flat_map(|status| conditions::budget(&rule, status, now_ms));
-    let alerts =
-        passed.filter(|alert| !watched.contains(&(alert.scope.as_str(), alert.window.as_str()))).collect();
-    Ok(Judged { rule: rule.name, alerts, channels: Vec::new() })
+    let alerts: Vec<Alert> = statuses
+        .iter()
+        .filter(|status| status.limit_pico > 0)
+        .flat_map(|status| conditions::budget(&rule, status, now_ms))
+        .filter(|alert| alert.passed_budget.is_some() && !is_watched(alert))
+        .collect();
+    Ok((!alerts.is_empty()).then(|| Judged { rule: rule.name, alerts, channels: Vec::new() }))
 }
 
 /// Channels that hear when an alert does not hold any more: machines, which keep its state.
@@ -384,8 +372,6 @@ fn iso(ms: u64) -> String {
     instant.map_or_else(String::new, |instant| instant.to_string())
 }
 
-/// Stands for a rule on budgets that no rule watches at their limit; no rule can have this name.
-const UNWATCHED: &str = "(budget passed)";
 /// How often rules are judged.
 const JUDGED_EVERY: Duration = Duration::from_secs(5);
 /// Rests between two judgements, as a multiple of what one took.

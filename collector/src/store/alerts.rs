@@ -9,8 +9,7 @@ use std::str::FromStr;
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::Serialize;
 
-use super::records::NotACursor;
-use super::{StoreError, reviews};
+use super::{NotACursor, StoreError, reviews};
 use crate::alerts::{Alert, Event};
 
 /// What a rule says now: every decision of it that holds.
@@ -65,6 +64,37 @@ pub struct StoredAlert {
     pub resolved_ms: Option<u64>,
     /// What was and is to be sent of it.
     pub deliveries: Vec<Delivery>,
+}
+
+/// A decision that a page ended with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AlertCursor {
+    decided_ms: i64,
+    id: String,
+}
+
+impl AlertCursor {
+    /// The one after this decision.
+    #[must_use]
+    pub fn after(stored: &StoredAlert) -> Self {
+        Self { decided_ms: wide(stored.decided_ms), id: stored.alert.id.clone() }
+    }
+}
+
+impl fmt::Display for AlertCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{}", self.decided_ms, self.id)
+    }
+}
+
+impl FromStr for AlertCursor {
+    type Err = NotACursor;
+
+    fn from_str(text: &str) -> Result<Self, NotACursor> {
+        let (time, id) = text.split_once('-').filter(|(_, id)| !id.is_empty()).ok_or(NotACursor)?;
+        let decided_ms = i64::from_str_radix(time, 16).ok().filter(|ms| *ms >= 0).ok_or(NotACursor)?;
+        Ok(Self { decided_ms, id: id.to_owned() })
+    }
 }
 
 /// A delivery as the API shows it.
@@ -278,30 +308,23 @@ pub(super) fn note(
     Ok(())
 }
 
-/// A page of decisions, the newest first, and where the next one begins.
+/// Decisions, the newest first: at most `limit`, those that come after this one.
 pub(super) fn list(
     connection: &Connection,
     only_open: bool,
-    after: Option<&AlertCursor>,
     limit: usize,
-) -> Result<(Vec<StoredAlert>, Option<AlertCursor>), StoreError> {
+    after: Option<&AlertCursor>,
+) -> Result<Vec<StoredAlert>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT id, decided_ms, resolved_ms, body FROM alerts
-         WHERE (?1 = 0 OR resolved_ms IS NULL) AND (decided_ms, id) < (?2, ?3)
-         ORDER BY decided_ms DESC, id DESC LIMIT ?4",
+         WHERE (?1 = 0 OR resolved_ms IS NULL) AND (decided_ms, id) < (?3, ?4)
+         ORDER BY decided_ms DESC, id DESC LIMIT ?2",
     )?;
-    // Before the first page stands what is later than all.
-    let (decided_ms, id) = after.map_or((i64::MAX, ""), |after| (wide(after.decided_ms), after.id.as_str()));
-    let one_more = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
-    let mut rows = statement.query(params![only_open, decided_ms, id, one_more])?;
-    let mut alerts: Vec<StoredAlert> = Vec::new();
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let (at, id) = after.map_or((i64::MAX, ""), |after| (after.decided_ms, after.id.as_str()));
+    let mut rows = statement.query(params![only_open, limit, at, id])?;
+    let mut alerts = Vec::new();
     while let Some(row) = rows.next()? {
-        if alerts.len() == limit {
-            let last = alerts.last();
-            let next =
-                last.map(|last| AlertCursor { decided_ms: last.decided_ms, id: last.alert.id.clone() });
-            return Ok((alerts, next));
-        }
         let id: String = row.get(0)?;
         alerts.push(StoredAlert {
             decided_ms: row.get::<_, i64>(1)?.unsigned_abs(),
@@ -310,31 +333,7 @@ pub(super) fn list(
             deliveries: deliveries(connection, &id)?,
         });
     }
-    Ok((alerts, None))
-}
-
-/// Where a page of decisions ended; printed, it is what the API gives and takes.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct AlertCursor {
-    decided_ms: u64,
-    id: String,
-}
-
-impl fmt::Display for AlertCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.decided_ms, self.id)
-    }
-}
-
-impl FromStr for AlertCursor {
-    type Err = NotACursor;
-
-    fn from_str(text: &str) -> Result<Self, NotACursor> {
-        let (decided_ms, id) = text.split_once('-').ok_or(NotACursor)?;
-        let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        let decided_ms = decided_ms.parse().ok().filter(|_| is_id).ok_or(NotACursor)?;
-        Ok(Self { decided_ms, id: id.to_owned() })
-    }
+    Ok(alerts)
 }
 
 fn deliveries(connection: &Connection, id: &str) -> Result<Vec<Delivery>, StoreError> {

@@ -59,17 +59,25 @@ impl Store {
         self.write(move |transaction| alerts::note(transaction, &attempts, now_ms)).await
     }
 
-    /// A page of decisions after the one that ended there, the newest first, and where the next one begins.
+    /// Decisions, the newest first: at most `limit`, and where the next page begins, unless this was the last.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn alerts(
         &self,
         only_open: bool,
-        after: Option<AlertCursor>,
         limit: usize,
+        after: Option<AlertCursor>,
     ) -> Result<(Vec<StoredAlert>, Option<AlertCursor>), StoreError> {
-        self.read(move |connection, _| alerts::list(connection, only_open, after.as_ref(), limit)).await
+        self.read(move |connection, _| {
+            // One more tells whether there is another page.
+            let mut found = alerts::list(connection, only_open, limit.saturating_add(1), after.as_ref())?;
+            let is_last = found.len() <= limit;
+            found.truncate(limit);
+            let next = found.last().filter(|_| !is_last).map(AlertCursor::after);
+            Ok((found, next))
+        })
+        .await
     }
 
     /// How many deliveries wait and were given up.

@@ -55,25 +55,6 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
 
-/// Lets the database refuse a budget with this name until this is dropped.
-pub(crate) fn refuse_budget(data_dir: &Path, name: &str) -> Refusing {
-    let database = Connection::open(data_dir.join(DATABASE)).unwrap();
-    let refused = format!(
-        "CREATE TRIGGER refused BEFORE INSERT ON budgets WHEN NEW.name = '{name}'
-         BEGIN SELECT RAISE(ABORT, 'no room'); END"
-    );
-    database.execute_batch(&refused).unwrap();
-    Refusing(database)
-}
-
-pub(crate) struct Refusing(Connection);
-
-impl Drop for Refusing {
-    fn drop(&mut self) {
-        self.0.execute_batch("DROP TRIGGER refused").unwrap();
-    }
-}
-
 /// A record that costs its number in pico-dollars.
 pub(super) fn record(number: u64, agent: &str) -> UsageRecord {
     let mut record = UsageRecord {
@@ -327,41 +308,4 @@ fn a_newer_schema_and_a_restore_need_the_directory_alone() {
     Store::open(dir.path()).unwrap().close().unwrap();
     first.close().unwrap();
     restore(dir.path(), &backup, NOON).unwrap();
-}
-
-#[test]
-fn pages_give_every_decision_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(dir.path()).unwrap();
-    for round in 0..4 {
-        let alerts = (0..=round)
-            .flat_map(|at| (0..5).map(move |n| (at, n)))
-            .map(|(at, n)| {
-                let (window, threshold) = (at.to_string(), n.to_string());
-                Alert { rule: "r".into(), window, threshold, ..Alert::default() }.with_id()
-            })
-            .collect();
-        let judged = vec![Judged { rule: "r".into(), alerts, channels: vec![] }];
-        runtime().block_on(store.decide(judged, BTreeSet::new(), NOON + round)).unwrap();
-    }
-    for limit in [1, 3, 5, 20, 50] {
-        let (mut seen, mut after) = (Vec::new(), None);
-        loop {
-            let (page, next) = runtime().block_on(store.alerts(false, after, limit)).unwrap();
-            assert!(page.len() <= limit);
-            seen.extend(page.into_iter().map(|alert| (alert.decided_ms, alert.alert.id)));
-            // As a caller gives it back.
-            after = next.map(|next| next.to_string().parse().unwrap());
-            if after.is_none() {
-                break;
-            }
-        }
-        let mut sorted = seen.clone();
-        sorted.sort_by(|a, b| b.cmp(a));
-        sorted.dedup();
-        assert_eq!((&seen, seen.len()), (&sorted, 20), "limit {limit}");
-    }
-    for text in ["", "1", "1-", "x-a", "1-a'b", "-1-a"] {
-        assert!(text.parse::<AlertCursor>().is_err(), "{text}");
-    }
 }
