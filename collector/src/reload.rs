@@ -80,10 +80,13 @@ impl Reload {
         self.seen = seen(&self.file, &self.app.config());
         let name = self.file.display().to_string();
         let read = self.read(&name);
-        self.app.metrics.count_reload(read.is_ok());
-        match read {
-            Ok(good) => {
-                self.put(good).await;
+        let put = match read {
+            Ok(good) => self.put(good).await,
+            Err(mistakes) => Err(mistakes),
+        };
+        self.app.metrics.count_reload(put.is_ok());
+        match put {
+            Ok(()) => {
                 // What it names may be other files now.
                 self.seen = seen(&self.file, &self.app.config());
                 let before = std::mem::replace(&mut self.hash, content_hash(&self.file));
@@ -109,17 +112,17 @@ impl Reload {
         Ok(Good { config, book, certificates, access })
     }
 
-    /// Budgets live in the store; what is spent of them stays. When it fails, those from before hold.
-    async fn put_budgets(&self, config: &Config) {
+    /// Puts all of it in place, or nothing: budgets live in the store, which may fail, so they come first.
+    async fn put(&mut self, good: Good) -> Result<(), String> {
+        let Good { config, book, certificates, access } = good;
         match self.app.store.configure_budgets(config.budgets.budgets.clone(), now_ms()).await {
             Ok(budgets) => self.app.budgets.replace(budgets, config.budgets.registered.clone()),
-            Err(error) => error!(%error, "The changed budgets could not be stored, those from before stay"),
+            Err(error) => {
+                // There is no mistake in the file: it is tried again at the next look.
+                self.seen = Vec::new();
+                return Err(format!("its budgets could not be stored, it is tried again: {error}"));
+            }
         }
-    }
-
-    async fn put(&self, good: Good) {
-        let Good { config, book, certificates, access } = good;
-        self.put_budgets(&config).await;
         let before = self.app.config();
         if book.version() != self.app.prices.book().version() {
             info!(
@@ -144,6 +147,7 @@ impl Reload {
             current.replace(new);
         }
         self.app.access.replace(access);
+        Ok(())
     }
 
     async fn audit(&self, action: &str, before: Option<String>) {
@@ -230,5 +234,26 @@ mod tests {
         let trail = app.store.audited_after(0, 10).await.unwrap();
         assert_eq!(trail.len(), 1);
         assert_eq!(trail[0].action, "configuration.reload");
+
+        // The store fails at the budgets: nothing of the file is taken, and it is tried again.
+        let database = rusqlite::Connection::open(dir.path().join("data/tollgate.db")).unwrap();
+        database.execute_batch("ALTER TABLE budgets RENAME TO away").unwrap();
+        write(
+            "[retention]\nrecords_days = 60\n[[prices.override]]\nprovider = 'openai'\nmodel = 'n'\ntokens = { input = '1' }\n\
+             [[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'day'\n",
+        );
+        for _ in 0..2 {
+            reload.look().await;
+            assert_eq!(app.config().retention.records_days, Some(30));
+            assert!(app.prices.book().model("openai", "n").is_none() && app.budgets.all().is_empty());
+            assert!(app.config_error().unwrap().contains("budgets could not be stored"));
+            assert!(app.metrics.prometheus(false).contains("tollgate_collector_config_good 0"));
+            assert_eq!(app.store.audited_after(0, 10).await.unwrap().len(), 1);
+        }
+        database.execute_batch("ALTER TABLE away RENAME TO budgets").unwrap();
+        reload.look().await;
+        assert_eq!((app.config().retention.records_days, app.config_error()), (Some(60), None));
+        assert_eq!(app.budgets.all().len(), 1);
+        assert!(app.prices.book().model("openai", "n").is_some());
     }
 }

@@ -51,7 +51,7 @@ use tollgate_core::sync::{CounterGrant, CounterReport};
 
 pub use accounts::Accounts;
 pub use adjust::{Adjustment, Correction, Counted, Reason};
-pub use alerts::{Attempt, Delivery, Due, Judged, Outbox, StoredAlert};
+pub use alerts::{AlertCursor, Attempt, Delivery, Due, Judged, Outbox, StoredAlert};
 pub use backup::{backup, restore};
 pub use batch::{Batch, Sender};
 pub use budgets::{CounterState, Put, StoredBudget};
@@ -61,6 +61,8 @@ pub use minutes::FirstCall;
 pub use months::{ClosedMonth, Closing, Month, NotAMonth};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
 pub use reviews::{Review, ReviewChange};
+#[cfg(test)]
+pub(crate) use several::refuse_budget;
 pub use summary::{Every, Summary, SummaryQuery, SummaryRow};
 pub use sums::{KindSum, Sums, SumsError, Totals};
 pub use writer::Stored;

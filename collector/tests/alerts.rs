@@ -273,6 +273,71 @@ fn a_budget_that_is_passed_opens_one_review_which_is_closed_with_a_note() {
     assert!(trail.contains("review.open") && trail.contains("a load test"), "{trail}");
 }
 
+#[test]
+fn a_budget_that_no_rule_watches_opens_its_review_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    // The first rule watches another budget, the second does not look at the whole limit.
+    let more = "[[alerts]]\nname = 'other'\nwhen = 'budget'\nbudget = 'other'\nthresholds = ['100%']\n\
+                [[alerts]]\nname = 'far'\nwhen = 'budget'\nthresholds = ['500%']\n\
+                [[budgets]]\nname = 'support'\nscope = { team = 'support' }\nlimit_usd = '0.001'\nwindow = 'month'\naction = 'warn'\n\
+                [[budgets]]\nname = 'untouched'\nscope = { team = 'nobody' }\nlimit_usd = '0.001'\nwindow = 'month'\naction = 'warn'\n";
+    let collector = Process::with(dir.path(), more);
+    let mut report = message(500, vec![]);
+    report["counters"] = counter_of(&collector);
+    assert_eq!(collector.client.sync(&report).status, 200);
+    let begun = Instant::now();
+    let rows = |path: &str| collector.client.get(path).json()["rows"].as_array().unwrap().clone();
+    while rows("/api/v1/reviews").is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // Judged again, it is the same one.
+    std::thread::sleep(Duration::from_secs(6));
+    let reviews = rows("/api/v1/reviews");
+    assert_eq!((reviews.len(), &reviews[0]["budget"]), (1, &json!("support")), "{reviews:?}");
+    let alerts = rows("/api/v1/alerts");
+    assert_eq!((alerts.len(), &alerts[0]["rule"]), (1, &json!("passed-budget")), "{alerts:?}");
+    assert_eq!(
+        (&alerts[0]["deliveries"], &alerts[0]["resolved"]),
+        (&json!([]), &json!(null)),
+        "nobody hears it"
+    );
+}
+
+#[test]
+fn alerts_are_listed_in_pages_that_have_each_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let more = "[[alerts]]\nname = 'each'\nwhen = 'spend'\nwindow = 'month'\neach = 'agent'\n\
+                thresholds = ['0.0001', '0.0002', '0.0003']\n";
+    let collector = Process::with(dir.path(), more);
+    spend(&collector, 0, 60);
+    let begun = Instant::now();
+    let page = |query: &str| collector.client.get(&format!("/api/v1/alerts?{query}")).json();
+    while page("limit=100")["rows"].as_array().unwrap().len() < 9 {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let whole = page("limit=100");
+    assert!(whole.get("next_cursor").is_none(), "{whole:#}");
+    for limit in [1, 2, 4, 9] {
+        let (mut rows, mut query) = (Vec::new(), format!("limit={limit}"));
+        loop {
+            let page = page(&query);
+            let some = page["rows"].as_array().unwrap();
+            assert!(!some.is_empty() && some.len() <= limit);
+            rows.extend(some.iter().map(|row| row["id"].clone()));
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            query = format!("limit={limit}&cursor={next}");
+        }
+        let all: Vec<Value> = whole["rows"].as_array().unwrap().iter().map(|row| row["id"].clone()).collect();
+        assert_eq!(rows, all, "pages of {limit}");
+    }
+    for wrong in ["", "x", "-", "12", "12-", "zz-a", "-1-a"] {
+        let answer = collector.client.get(&format!("/api/v1/alerts?cursor={wrong}"));
+        assert_eq!((answer.status, answer.json()["error"]["code"].is_string()), (400, true), "{wrong}");
+    }
+}
+
 /// The report of one counter that used twice the budget, as the policy names it.
 fn counter_of(collector: &Process) -> Value {
     let answer = collector.client.sync(&message(400, vec![])).json();

@@ -47,7 +47,7 @@ fn kills(points: u64, batches: u64, size: u64) {
             continue;
         }
         let client = support::Client { address: collector.client.address };
-        let after = Duration::from_micros(below(took.as_micros() as u64 + 1));
+        let after = Duration::from_micros(below(u64::try_from(took.as_micros()).unwrap() + 1));
         let sent = message.clone();
         let sender = std::thread::spawn(move || client.try_sync(&sent).is_some());
         std::thread::sleep(after);

@@ -9,6 +9,8 @@ use crate::budget::hold::RequestBounds;
 use crate::estimate::TextCounter;
 use crate::json::{self, Action, Scanner, Shape, Sink};
 use crate::record::PromptShape;
+use crate::sse::Events;
+use crate::websocket::WebSocketDecoder;
 use multipart::Multipart;
 use prints::{Part, PrintKey, Prints};
 
@@ -36,6 +38,8 @@ enum Framing {
     Undecided,
     Json,
     Multipart(Box<Multipart>),
+    /// What a caller says in a session: only where its messages end.
+    WebSocket(Box<WebSocketDecoder>),
 }
 
 #[derive(Debug, Default)]
@@ -113,7 +117,19 @@ impl RequestMeter {
         match &mut self.framing {
             Framing::Multipart(form) => form.feed(bytes, &mut |json| self.json.feed(json)),
             Framing::Undecided | Framing::Json => self.json.feed(bytes),
+            Framing::WebSocket(decoder) => decoder.feed(bytes, &mut Unheard),
         }
+    }
+
+    /// The body is a websocket's frames. To be said before the first piece.
+    pub fn session(&mut self) {
+        self.framing = Framing::WebSocket(Box::default());
+    }
+
+    /// Whether the body is a websocket's, and no message of it has only come in part.
+    #[must_use]
+    pub fn is_between_messages(&self) -> bool {
+        !self.unread && matches!(&self.framing, Framing::WebSocket(decoder) if !decoder.is_open())
     }
 
     /// Reads, besides, what bounds the call's cost. To be said before the first piece.
@@ -179,6 +195,15 @@ impl Json {
             bounds.feed(bytes);
         }
     }
+}
+
+/// Nothing is read of what is said.
+struct Unheard;
+
+impl Events for Unheard {
+    fn data(&mut self, _piece: &[u8]) {}
+
+    fn event_end(&mut self) {}
 }
 
 impl Sink<Field> for Reading {

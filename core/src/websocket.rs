@@ -20,6 +20,9 @@ pub fn close(code: u16, reason: &str) -> Vec<u8> {
     frame(CLOSE, &payload)
 }
 
+/// A ping as clients send it, masked with zeros: whoever gets it must answer.
+pub const PING: [u8; 6] = [FINAL | 0x9, 0x80, 0, 0, 0, 0];
+
 fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![FINAL | opcode];
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {

@@ -508,7 +508,11 @@ impl Budgets {
         let Some(policy) = self.policy().filter(|policy| !policy.budgets.is_empty()) else { return };
         let now = self.now(now_ms);
         for touched in policy.touched(&call.subject(), call.is_trusted(), now) {
-            let unit = if touched.budget.unit == Unit::Calls { continue } else { touched.budget.unit };
+            let unit = touched.budget.unit;
+            if unit == Unit::Calls && call.target().fetches.is_some() {
+                // The call that began it was counted.
+                continue;
+            }
             let charge = settled(record, unit, Amount::ZERO).charge;
             let charged = |counter: &mut Counter| counter.charge(charge);
             let new = (touched.span, touched.budget.limit);

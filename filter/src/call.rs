@@ -59,6 +59,8 @@ pub struct HttpCall {
     turn_since_ms: Option<u64>,
     /// There is no budget for another turn.
     spent: Option<Refused>,
+    /// The provider was asked to say something, so that its caller can be told.
+    pinged: bool,
 }
 
 /// How far an answer is that a budget ends: first its caller is told, then the stream is closed. Closing at once would
@@ -119,6 +121,7 @@ impl HttpCall {
             cut: Cut::No,
             turn_since_ms: None,
             spent: None,
+            pinged: false,
         }
     }
 
@@ -192,7 +195,9 @@ impl HttpCall {
         let mut call = Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path);
         call.attribute(attribution, source);
         call.use_key(head.key_id.clone());
-        if let Some(key) = self.gateway.print_key {
+        if call.target().api.is_session() {
+            call.request().session();
+        } else if let Some(key) = self.gateway.print_key {
             call.request().print(key);
         }
         if head.encoded || !(head.is_json || head.is_form) {
@@ -560,13 +565,11 @@ impl HttpContext for HttpCall {
         if let Asking::Gathering(read) = self.asking {
             return self.gather(read, size, end_of_stream);
         }
-        if self.spent.is_some() && self.cut != Cut::No {
-            // The provider is to do no more for a session that is being ended.
-            let _ = host::set_buffer(Buffer::RequestBody, size, b"");
-            return Action::Continue;
-        }
         if self.turn_since_ms.is_some() {
             self.hold_turn(host::now_ms());
+        }
+        if self.silence(size) {
+            return Action::Continue;
         }
         if let Some(call) = &mut self.call
             && (!self.request_ended || call.target().api.is_session())

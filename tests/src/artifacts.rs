@@ -110,15 +110,60 @@ pub fn build_collector() -> Result<PathBuf> {
     Ok(workspace.tollgate())
 }
 
+/// Builds the collector as one binary that needs no library of the system it runs on, for the machine's processor, and
+/// looks whether it is one. SQLite is C and needs a C compiler for musl (Debian's `musl-tools`).
+///
+/// # Errors
+/// The target or the C compiler is missing, it does not build, or asks for a loader.
+pub fn build_static_collector() -> Result<PathBuf> {
+    let workspace = Workspace::find()?;
+    let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    ensure_target(&target)?;
+    if Command::new("musl-gcc").arg("--version").output().is_err() {
+        bail!("there is no `musl-gcc`, with which SQLite is built: install `musl-tools`");
+    }
+    let mut command = cargo(&workspace.root);
+    command.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--package",
+        "tollgate-collector",
+        "--target",
+        &target,
+    ]);
+    run(&mut command, "the collector does not build for musl")?;
+    let binary = workspace.target.join(&target).join("release/tollgate");
+    if names_loader(&std::fs::read(&binary)?) {
+        bail!("{} is not static: it asks for a loader", binary.display());
+    }
+    Ok(binary)
+}
+
+/// Whether a 64-bit little-endian ELF file has a program header that names a loader (`PT_INTERP`, 3).
+fn names_loader(elf: &[u8]) -> bool {
+    let number = |at: usize, bytes: usize| -> usize {
+        let bytes = elf.get(at..at + bytes).unwrap_or_default();
+        bytes.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+    };
+    let (start, size, count) = (number(32, 8), number(54, 2), number(56, 2));
+    (0..count).any(|header| number(start + header * size, 4) == 3)
+}
+
 /// Adds the wasm target to the toolchain where it is missing.
 ///
 /// # Errors
 /// rustup cannot be run or cannot add it.
 pub fn ensure_wasm_target() -> Result<()> {
+    ensure_target(WASM_TARGET)
+}
+
+fn ensure_target(target: &str) -> Result<()> {
     let workspace = Workspace::find()?;
     let installed = Command::new("rustc")
         .current_dir(&workspace.root)
-        .args(["--print", "target-libdir", "--target", WASM_TARGET])
+        .args(["--print", "target-libdir", "--target", target])
         .output()
         .context("cannot run rustc: install Rust with rustup")?;
     let libraries = String::from_utf8_lossy(&installed.stdout).trim().to_owned();
@@ -126,8 +171,8 @@ pub fn ensure_wasm_target() -> Result<()> {
         return Ok(());
     }
     let mut command = Command::new("rustup");
-    command.current_dir(&workspace.root).args(["target", "add", WASM_TARGET]);
-    run(&mut command, &format!("add the target by hand: `rustup target add {WASM_TARGET}`"))
+    command.current_dir(&workspace.root).args(["target", "add", target]);
+    run(&mut command, &format!("add the target by hand: `rustup target add {target}`"))
 }
 
 /// Holds the file `NAME.lock` in the target directory, so that processes do a step one after the other.
@@ -186,4 +231,28 @@ fn cargo(root: &Path) -> Command {
         }
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_binary_that_asks_for_a_loader_is_told_from_one_that_does_not() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(names_loader(&own), "tests are linked to the system's library");
+        // The same with its program header of type 3 (`PT_INTERP`) made one of type 0 (`PT_NULL`).
+        let number = |at: usize, bytes: usize| {
+            own[at..at + bytes].iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+        };
+        let (start, size, count) = (number(32, 8), number(54, 2), number(56, 2));
+        let mut without = own.clone();
+        for header in 0..count {
+            if number(start + header * size, 4) == 3 {
+                without[start + header * size] = 0;
+            }
+        }
+        assert!(!names_loader(&without));
+        assert!(!names_loader(b"") && !names_loader(b"no program"));
+    }
 }

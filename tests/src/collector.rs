@@ -143,6 +143,14 @@ impl Api {
         serde_json::from_str(&body).with_context(|| format!("{path} answers what is not JSON: {body}"))
     }
 
+    /// A `GET` whose answer is no JSON.
+    ///
+    /// # Errors
+    /// No answer, or not 200.
+    pub fn text(&self, path: &str) -> Result<String> {
+        get_blocking(self.0, path)
+    }
+
     /// Every record, by its id.
     ///
     /// # Errors

@@ -26,6 +26,66 @@ fn books_agree(stack: &Stack, ids: &[(String, String)]) {
     assert_eq!(records.len(), ids.len(), "records that nobody sent");
 }
 
+/// A sync request to a collector of which all but the last byte is sent: it takes a place until then.
+fn taken_place(stack: &Stack, number: u64) -> std::net::TcpStream {
+    use std::io::Write as _;
+    let (address, token) =
+        stack.with(|product| (product.collector.address(), product.collector.token_file()));
+    let token = std::fs::read_to_string(token).unwrap();
+    let body =
+        json!({"protocol": 1, "gateway": "slow", "instance": "slow", "sequence": number, "sent_at_ms": 0,
+        "records": []})
+        .to_string();
+    let head = format!(
+        "POST /v1/sync HTTP/1.1\r\nhost: c\r\nauthorization: Bearer {}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        token.trim(),
+        body.len()
+    );
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&body.as_bytes()[..body.len() - 1]).unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_collector_without_a_free_place_slows_gateways_down_and_costs_no_record() {
+    let stack = Stack::start("busy").unwrap();
+    let mut ids = Vec::new();
+    let mut send = async |stack: &Stack, range: std::ops::Range<u32>| {
+        for number in range {
+            let name = format!("call-{number}");
+            let reply = call(stack, &name).await;
+            assert_eq!(reply.status, 200, "{name}");
+            ids.push((name, reply.header("x-tollgate-call").unwrap()));
+        }
+    };
+    send(&stack, 0..10).await;
+    stack.api().wait_for_records(10).unwrap();
+    let requests = || {
+        let text = stack.api().text("/metrics").unwrap();
+        let count = |line: &str| line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
+        text.lines()
+            .filter(|line| line.starts_with("tollgate_collector_sync_requests_total{"))
+            .filter_map(count)
+            .sum::<u64>()
+    };
+    // Sixteen are read at a time.
+    let places: Vec<_> = (0..16).map(|number| taken_place(&stack, number)).collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = requests();
+    send(&stack, 10..40).await;
+    tokio::time::sleep(Duration::from_secs(14)).await;
+    send(&stack, 40..50).await;
+    let asked = requests() - before;
+    // Ten a second is what it asks otherwise: each of these waited for its place, and longer after each refusal.
+    assert!((1..=6).contains(&asked), "{asked} requests in fourteen seconds");
+    assert_eq!(stack.api().records().unwrap().len(), 10, "nothing of them got through");
+    drop(places);
+    books_agree(&stack, &ids);
+    let accounts = stack.api().get("/api/v1/accounts").unwrap();
+    assert_eq!((&accounts["balanced"], &accounts["dropped"]), (&json!(true), &json!({})), "{accounts}");
+}
+
 #[tokio::test]
 async fn a_collector_that_is_away_costs_no_call_and_no_record() {
     let stack = Stack::start("outage").unwrap();

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tollgate_simulator::websocket::{Messages, frames};
-use tollgate_tests::stack::{Held, Slot, Stack};
+use tollgate_tests::burst;
+use tollgate_tests::stack::{Held, Setup, Slot, Stack};
 
 static STACK: Slot = Slot::new();
 
@@ -161,4 +162,35 @@ async fn a_session_in_which_nobody_spoke_costs_nothing() {
         (&json!("0.000000000000"), &json!("free")),
         "{record}"
     );
+}
+
+#[tokio::test]
+async fn a_session_ends_where_no_budget_has_another_turn() {
+    let budgets = "[[budgets]]\nname = 'turns'\nlimit_calls = 2\nwindow = 'day'\n".to_owned();
+    let setup = Setup { name: "session-budget", collector_config: budgets, ..Setup::default() };
+    let stack = Stack::set_up(&setup).unwrap();
+    let mut session = Session::open(&stack, "spent").await;
+    session.event("session.created").await;
+    for _ in 0..2 {
+        session.say(&json!({"type": "response.create"}), 100, false).await;
+        session.event("response.done").await;
+    }
+    // The collector is asked for a third; a caller that goes on talking is told what it says.
+    let mut error = None;
+    for _ in 0..40 {
+        let silence = json!({"type": "input_audio_buffer.append", "audio": "AAAA"});
+        session.say(&silence, 100, false).await;
+        let told = session.event("error");
+        if let Ok(event) = tokio::time::timeout(std::time::Duration::from_millis(250), told).await {
+            error = Some(event);
+            break;
+        }
+    }
+    let error = error.expect("the caller is told");
+    assert_eq!(error["error"]["code"], "insufficient_quota", "{error}");
+    assert!(error["error"]["message"].as_str().unwrap().contains("`turns`"), "{error}");
+    session.say(&json!({"type": "response.create"}), 100, false).await;
+    let row = burst::budget(&stack.api(), "turns", |row| row["used"] == 2 && row["held"] == 0).unwrap();
+    assert_eq!((&row["kept"], &row["in_flight"]), (&json!(0), &json!(0)), "{row:#}");
+    assert!(stack.simulator.ledger().call("spent-3").is_none(), "the provider gets no third");
 }

@@ -34,7 +34,12 @@ fn run(arguments: &[String]) -> Result<()> {
     };
     match command.as_str() {
         "build" => {
-            Options::parse(options, &[], &[])?;
+            let options = Options::parse(options, &["--static"], &[])?;
+            if options.has("--static") {
+                let tollgate = artifacts::build_static_collector()?;
+                println!("{} ({} KiB)", tollgate.display(), std::fs::metadata(&tollgate)?.len() / 1024);
+                return Ok(());
+            }
             build()
         }
         "up" => {
@@ -122,6 +127,7 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   build                builds target/tollgate.wasm and target/release/tollgate
+  build --static       builds a `tollgate` that needs no library: target/x86_64-unknown-linux-musl/release/tollgate
   up                   starts gateway, collector and dashboard on loopback; Ctrl-C stops them
   up --demo            the same with simulated providers and traffic of several agents; prints the summary
   up --demo --exit     ends after the summary; exit code 0 only if it agrees with the providers' own ledger

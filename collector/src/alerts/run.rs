@@ -63,9 +63,10 @@ pub async fn judge(app: &App, now_ms: u64) -> Result<u64, StoreError> {
         let alerts = alerts_of(app, rule, now_ms).await?;
         judged.push(Judged { rule: rule.name.clone(), alerts, channels: rule.channels.clone() });
     }
+    judged.extend(unwatched(app, &judged, now_ms).await?);
     // What a rule said that is gone does not hold any more.
     for rule in app.store.open_rules().await? {
-        if !rules.iter().any(|known| known.name == rule) {
+        if !judged.iter().any(|known| known.rule == rule) {
             judged.push(Judged { rule, ..Judged::default() });
         }
     }
@@ -78,6 +79,24 @@ pub async fn judge(app: &App, now_ms: u64) -> Result<u64, StoreError> {
         app.metrics.alerts_decided.inc_by(new);
     }
     Ok(new)
+}
+
+/// Budgets that are passed though no rule watches their whole limit: a decision that no channel hears, so that each has
+/// its review. Nothing where there is none.
+async fn unwatched(app: &App, judged: &[Judged], now_ms: u64) -> Result<Option<Judged>, StoreError> {
+    let rule = Rule::passed_budget();
+    let is_watched = |alert: &Alert| {
+        let passed = judged.iter().flat_map(|rule| &rule.alerts).filter(|one| one.passed_budget.is_some());
+        passed.into_iter().any(|one| one.scope == alert.scope && one.window == alert.window)
+    };
+    let statuses = statuses(app, now_ms).await?;
+    let alerts: Vec<Alert> = statuses
+        .iter()
+        .filter(|status| status.limit_pico > 0)
+        .flat_map(|status| conditions::budget(&rule, status, now_ms))
+        .filter(|alert| alert.passed_budget.is_some() && !is_watched(alert))
+        .collect();
+    Ok((!alerts.is_empty()).then(|| Judged { rule: rule.name, alerts, channels: Vec::new() }))
 }
 
 /// Channels that hear when an alert does not hold any more: machines, which keep its state.

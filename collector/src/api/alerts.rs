@@ -18,9 +18,9 @@ use crate::alerts::message::{Item, Message};
 use crate::alerts::run::base_url;
 use crate::alerts::{Alert, Event};
 use crate::app::{App, now_ms};
-use crate::store::{Review, ReviewChange, StoredAlert};
+use crate::store::{AlertCursor, Review, ReviewChange, StoredAlert};
 
-/// `GET /api/v1/alerts`: decisions, the newest first.
+/// `GET /api/v1/alerts`: decisions, the newest first, in pages of `limit` that go on at `cursor`.
 ///
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
@@ -36,10 +36,20 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
             ApiError::parameter(format!("`limit` is `{text}`, not a number from 1 to {LIMIT_MAX}"))
         })?,
     };
+    let after: Option<AlertCursor> = match params.one("cursor")? {
+        None => None,
+        Some(text) => Some(
+            text.parse().map_err(|error| ApiError::parameter(format!("`cursor` is `{text}`, {error}")))?,
+        ),
+    };
     params.finish()?;
-    let alerts = app.store.alerts(only_open, limit).await?;
+    let (alerts, next) = app.store.alerts(only_open, limit, after).await?;
     let rows: Vec<Value> = alerts.iter().map(shown).collect();
-    Ok(Json(json!({ "rows": rows })).into_response())
+    let mut page = json!({ "rows": rows });
+    if let (Some(next), Some(page)) = (next, page.as_object_mut()) {
+        page.insert("next_cursor".into(), next.to_string().into());
+    }
+    Ok(Json(page).into_response())
 }
 
 /// `POST /api/v1/alerts/test/{channel}`: sends a message that says it is a test.

@@ -352,7 +352,7 @@ const OPERATIONS: &[Operation] = &[
     get(
         "/api/v1/alerts",
         "What was decided, and whether it arrived",
-        &[Parameter::Word("state", &["open", "all"]), LIMIT],
+        &[Parameter::Word("state", &["open", "all"]), LIMIT, CURSOR],
         &[400],
     ),
     write("post", "/api/v1/alerts/test/{channel}", "Send a test message", Body::None, &[400, 404, 502]),

@@ -47,6 +47,30 @@ pub struct Rule {
     pub channels: Vec<String>,
 }
 
+impl Rule {
+    /// Name of [`Rule::passed_budget`], which no other rule may have.
+    pub const PASSED_BUDGET: &str = "passed-budget";
+
+    /// The rule that every budget has without being told: its whole limit, heard by nobody.
+    #[must_use]
+    pub fn passed_budget() -> Self {
+        Self {
+            name: Self::PASSED_BUDGET.to_owned(),
+            when: When::Budget,
+            scope: Vec::new(),
+            each: None,
+            budget: None,
+            window: WindowKind::default(),
+            zone: TimeZone::UTC,
+            thresholds: vec![Threshold::Percent(100)],
+            forecast: false,
+            silent_minutes: 0,
+            severity: Severity::Warning,
+            channels: Vec::new(),
+        }
+    }
+}
+
 /// What a rule looks at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -171,6 +195,14 @@ fn rule<'t>(
     known: &BTreeMap<String, Channel>,
 ) -> Option<Rule> {
     let name = document.needed(section, "name", "a name such as `support-daily`");
+    if name.as_deref() == Some(Rule::PASSED_BUDGET) {
+        let message = format!(
+            "`{}.name` is `{}`, the name of a rule that is always there",
+            section.name(),
+            Rule::PASSED_BUDGET
+        );
+        document.at(section, &message);
+    }
     let when: Option<When> = document.choice(section, "when");
     let scope = scope(document, section);
     let each = document.text(section, "each", "a dimension such as `agent`").and_then(|name| {

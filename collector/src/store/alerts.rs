@@ -3,11 +3,13 @@
 //! A decision is made once: its key is unique, and what is to be sent is written in the same transaction.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::Serialize;
 
-use super::{StoreError, reviews};
+use super::{NotACursor, StoreError, reviews};
 use crate::alerts::{Alert, Event};
 
 /// What a rule says now: every decision of it that holds.
@@ -62,6 +64,37 @@ pub struct StoredAlert {
     pub resolved_ms: Option<u64>,
     /// What was and is to be sent of it.
     pub deliveries: Vec<Delivery>,
+}
+
+/// A decision that a page ended with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AlertCursor {
+    decided_ms: i64,
+    id: String,
+}
+
+impl AlertCursor {
+    /// The one after this decision.
+    #[must_use]
+    pub fn after(stored: &StoredAlert) -> Self {
+        Self { decided_ms: wide(stored.decided_ms), id: stored.alert.id.clone() }
+    }
+}
+
+impl fmt::Display for AlertCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{}", self.decided_ms, self.id)
+    }
+}
+
+impl FromStr for AlertCursor {
+    type Err = NotACursor;
+
+    fn from_str(text: &str) -> Result<Self, NotACursor> {
+        let (time, id) = text.split_once('-').filter(|(_, id)| !id.is_empty()).ok_or(NotACursor)?;
+        let decided_ms = i64::from_str_radix(time, 16).ok().filter(|ms| *ms >= 0).ok_or(NotACursor)?;
+        Ok(Self { decided_ms, id: id.to_owned() })
+    }
 }
 
 /// A delivery as the API shows it.
@@ -274,17 +307,21 @@ pub(super) fn note(
     Ok(())
 }
 
-/// Decisions, the newest first.
+/// Decisions, the newest first: at most `limit`, those that come after this one.
 pub(super) fn list(
     connection: &Connection,
     only_open: bool,
     limit: usize,
+    after: Option<&AlertCursor>,
 ) -> Result<Vec<StoredAlert>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, decided_ms, resolved_ms, body FROM alerts WHERE ?1 = 0 OR resolved_ms IS NULL
+        "SELECT id, decided_ms, resolved_ms, body FROM alerts
+         WHERE (?1 = 0 OR resolved_ms IS NULL) AND (decided_ms, id) < (?3, ?4)
          ORDER BY decided_ms DESC, id DESC LIMIT ?2",
     )?;
-    let mut rows = statement.query(params![only_open, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let (at, id) = after.map_or((i64::MAX, ""), |after| (after.decided_ms, after.id.as_str()));
+    let mut rows = statement.query(params![only_open, limit, at, id])?;
     let mut alerts = Vec::new();
     while let Some(row) = rows.next()? {
         let id: String = row.get(0)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::alerts::{self, Attempt, Due, Judged, Outbox, StoredAlert};
+use super::alerts::{self, AlertCursor, Attempt, Due, Judged, Outbox, StoredAlert};
 use super::reviews::{self, Review, ReviewChange};
 use super::{Store, StoreError};
 use crate::alerts::conditions::GatewaySeen;
@@ -59,12 +59,25 @@ impl Store {
         self.write(move |transaction| alerts::note(transaction, &attempts, now_ms)).await
     }
 
-    /// Decisions, the newest first.
+    /// Decisions, the newest first: at most `limit`, and where the next page begins, unless this was the last.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn alerts(&self, only_open: bool, limit: usize) -> Result<Vec<StoredAlert>, StoreError> {
-        self.read(move |connection, _| alerts::list(connection, only_open, limit)).await
+    pub async fn alerts(
+        &self,
+        only_open: bool,
+        limit: usize,
+        after: Option<AlertCursor>,
+    ) -> Result<(Vec<StoredAlert>, Option<AlertCursor>), StoreError> {
+        self.read(move |connection, _| {
+            // One more tells whether there is another page.
+            let mut found = alerts::list(connection, only_open, limit.saturating_add(1), after.as_ref())?;
+            let is_last = found.len() <= limit;
+            found.truncate(limit);
+            let next = found.last().filter(|_| !is_last).map(AlertCursor::after);
+            Ok((found, next))
+        })
+        .await
     }
 
     /// How many deliveries wait and were given up.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use tollgate_core::refusal;
+use tollgate_core::{refusal, websocket};
 
 use super::{Cut, HttpCall};
 use crate::budgets::Decision;
@@ -47,6 +47,18 @@ impl HttpCall {
             Decision::Wait => return,
         }
         self.turn_since_ms = None;
+    }
+
+    /// Of a session that is to end, the provider gets nothing more; but a ping, as only behind what it says can its caller be
+    /// told. True where that is what becomes of this piece of the request.
+    pub(super) fn silence(&mut self, size: usize) -> bool {
+        let Some(call) = self.call.as_mut().filter(|_| self.spent.is_some()) else { return false };
+        if self.cut == Cut::No && !call.request().is_between_messages() {
+            return false;
+        }
+        let pings = self.cut == Cut::No && !std::mem::replace(&mut self.pinged, true);
+        let _ = host::set_buffer(Buffer::RequestBody, size, if pings { &websocket::PING } else { b"" });
+        true
     }
 
     /// Ends a session that has no budget for another turn: its caller is told behind this piece, and the connection closed.

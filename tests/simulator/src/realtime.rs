@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::ledger::{Received, Served, Tokens};
 use crate::random::Random;
 use crate::server::Shared;
-use crate::websocket::{Messages, frames};
+use crate::websocket::{Messages, PONG, frames};
 
 /// The model that answers.
 pub const MODEL: &str = "gpt-realtime";
@@ -70,6 +70,9 @@ pub async fn session(
             }}});
             socket.write_all(&frames(&done.to_string(), 100, None)).await.ok()?;
             shared.ledger.sent(&line, 1);
+        }
+        for _ in 0..messages.take_pings() {
+            socket.write_all(&PONG).await.ok()?;
         }
         let size = socket.read(&mut buffer).await.ok().filter(|size| *size > 0)?;
         messages.read(&buffer[..size]);

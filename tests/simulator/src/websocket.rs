@@ -29,12 +29,18 @@ pub fn frames(text: &str, piece_max: usize, mask: Option<[u8; 4]>) -> Vec<u8> {
 pub struct Messages {
     read: Vec<u8>,
     text: Vec<u8>,
+    pings: usize,
 }
 
 impl Messages {
     /// Bytes of the connection.
     pub fn read(&mut self, bytes: &[u8]) {
         self.read.extend_from_slice(bytes);
+    }
+
+    /// Pings that nobody has answered yet.
+    pub fn take_pings(&mut self) -> usize {
+        std::mem::take(&mut self.pings)
     }
 
     /// The next whole text message.
@@ -55,6 +61,7 @@ impl Messages {
             let plain: Vec<u8> =
                 payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
             self.read.drain(..at + length);
+            self.pings += usize::from(first & 15 == PING);
             if matches!(first & 15, TEXT | CONTINUATION) {
                 self.text.extend(plain);
                 if first & FINAL != 0 {
@@ -69,3 +76,6 @@ const FINAL: u8 = 0x80;
 const MASKED: u8 = 0x80;
 const CONTINUATION: u8 = 0;
 const TEXT: u8 = 1;
+const PING: u8 = 9;
+/// What a server answers to a ping without a payload.
+pub const PONG: [u8; 2] = [0x8A, 0];
