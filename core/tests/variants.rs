@@ -11,7 +11,6 @@ use tollgate_core::call::{Call, End, Ending, ResponseHead};
 use tollgate_core::estimate::Learned;
 use tollgate_core::provider::Target;
 use tollgate_core::record::UsageRecord;
-use tollgate_core::usage::Usage;
 
 /// An exchange: its name, provider, path, framing, request, status, headers and answer.
 struct Exchange {
