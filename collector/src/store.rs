@@ -61,8 +61,6 @@ pub use minutes::FirstCall;
 pub use months::{ClosedMonth, Closing, Month, NotAMonth};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
 pub use reviews::{Review, ReviewChange};
-#[cfg(test)]
-pub(crate) use several::refuse_budget;
 pub use summary::{Every, Summary, SummaryQuery, SummaryRow};
 pub use sums::{KindSum, Sums, SumsError, Totals};
 pub use writer::Stored;

@@ -94,7 +94,8 @@ const RULES: &[Rule] = &[
     },
     Rule {
         within: &["core", "filter", "collector", "tests/src", "tests/simulator", "xtask"],
-        except: &["collector/src/store", "xtask/src/rules.rs"],
+        // The test of an old database reads it without the collector.
+        except: &["collector/src/store", "collector/tests/migration.rs", "xtask/src/rules.rs"],
         extension: "rs",
         comment: "//",
         words: &["SELECT", "INSERT INTO", "UPDATE", "DELETE FROM", "CREATE TABLE"],

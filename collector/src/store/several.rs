@@ -55,25 +55,6 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
 }
 
-/// Lets the database refuse a budget with this name until this is dropped.
-pub(crate) fn refuse_budget(data_dir: &Path, name: &str) -> Refusing {
-    let database = Connection::open(data_dir.join(DATABASE)).unwrap();
-    let refused = format!(
-        "CREATE TRIGGER refused BEFORE INSERT ON budgets WHEN NEW.name = '{name}'
-         BEGIN SELECT RAISE(ABORT, 'no room'); END"
-    );
-    database.execute_batch(&refused).unwrap();
-    Refusing(database)
-}
-
-pub(crate) struct Refusing(Connection);
-
-impl Drop for Refusing {
-    fn drop(&mut self) {
-        self.0.execute_batch("DROP TRIGGER refused").unwrap();
-    }
-}
-
 /// A record that costs its number in pico-dollars.
 pub(super) fn record(number: u64, agent: &str) -> UsageRecord {
     let mut record = UsageRecord {
