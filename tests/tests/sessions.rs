@@ -52,7 +52,7 @@ impl Session {
     /// The next event of this type.
     async fn event(&mut self, kind: &str) -> Value {
         loop {
-            while let Some(message) = self.messages.next() {
+            while let Some(message) = self.messages.take_text() {
                 let event: Value = serde_json::from_str(&message).unwrap();
                 if event["type"] == kind {
                     return event;

@@ -32,7 +32,7 @@ pub async fn session(
     let mut turn = 0;
     let mut buffer = [0; 4_096];
     loop {
-        while let Some(message) = messages.next() {
+        while let Some(message) = messages.take_text() {
             if !message.contains("\"response.create\"") {
                 continue;
             }

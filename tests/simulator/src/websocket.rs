@@ -44,7 +44,7 @@ impl Messages {
     }
 
     /// The next whole text message.
-    pub fn next(&mut self) -> Option<String> {
+    pub fn take_text(&mut self) -> Option<String> {
         loop {
             let (first, second) = (*self.read.first()?, *self.read.get(1)?);
             let (length, mut at) = match second & 127 {
