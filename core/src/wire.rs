@@ -74,6 +74,8 @@ pub enum Field {
     ThoughtFlag,
     /// Says that the answer is whole: in families whose streams have counts before their end.
     End,
+    /// The same, in families of which only some providers give counts before the end: with every chunk.
+    Finish,
     /// The id of the answer, for work that is fetched later.
     Id,
     /// How far the work is.

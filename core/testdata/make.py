@@ -97,8 +97,8 @@ def chat(usage, model="gpt-5.1-2025-11-13", **more):
                          "finish_reason": "stop"}], "usage": usage, **more}
 
 
-def chunk(content=None, usage=None, model="gpt-5.1-2025-11-13", **more):
-    choices = [] if content is None else [{"index": 0, "delta": {"content": content}, "finish_reason": None}]
+def chunk(content=None, usage=None, finish=None, model="gpt-5.1-2025-11-13", **more):
+    choices = [] if content is None else [{"index": 0, "delta": {"content": content}, "finish_reason": finish}]
     return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": model, "choices": choices,
             "usage": usage, **more}
 
@@ -290,7 +290,7 @@ add("chat-together-top-level-cached", "together", "https://api.together.xyz/v1/c
     (50, 48, None, 2, None), request={"model": "meta-llama/Llama-3.3-70B", "messages": ASK})
 add("chat-perplexity-every-chunk", "perplexity", "https://api.perplexity.ai/chat/completions",
     sse(chunk("a", {"prompt_tokens": 5, "completion_tokens": 1}, model="sonar"),
-        chunk("b", {"prompt_tokens": 5, "completion_tokens": 2, "cost": {"total_cost": 0.005007}}, model="sonar")),
+        chunk("b", {"prompt_tokens": 5, "completion_tokens": 2, "cost": {"total_cost": 0.005007}}, "stop", model="sonar")),
     (5, None, None, 2, None), request={"model": "sonar", "messages": ASK, "stream": True}, content_type=SSE,
     framing="sse")
 add("chat-vllm-continuous", "custom", "http://10.0.0.1:8000/v1/chat/completions",

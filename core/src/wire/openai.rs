@@ -23,7 +23,7 @@ pub static CHAT: Family = Family {
         ("service_tier", Action::Capture, Field::ServiceTier),
         ("error", Action::Capture, Field::Error),
         // Where usage comes with every chunk, only that of an answer that has ended is all of it.
-        ("choices[].finish_reason", Action::Capture, Field::End),
+        ("choices[].finish_reason", Action::Capture, Field::Finish),
         ("choices[].delta.content", Action::Text, Field::Output),
         ("choices[].delta.refusal", Action::Text, Field::Output),
         ("choices[].delta.reasoning_content", Action::Text, Field::Reasoning),

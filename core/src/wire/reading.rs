@@ -40,6 +40,10 @@ pub struct Reading {
     turns: Vec<Turn>,
     has_error: bool,
     has_end: bool,
+    /// The counts came beside text, so that more of both may follow.
+    counts_beside_text: bool,
+    /// Whether the document under way has counts, and text.
+    in_document: (bool, bool),
     /// Output that passed: visible text, and visible reasoning.
     output: TextCounter,
     reasoning: TextCounter,
@@ -74,6 +78,8 @@ impl Reading {
             turns: Vec::new(),
             has_error: false,
             has_end: false,
+            counts_beside_text: false,
+            in_document: (false, false),
             output: TextCounter::default(),
             reasoning: TextCounter::default(),
             tool_calls: 0,
@@ -127,7 +133,8 @@ impl Reading {
     /// at their end, and this one did not.
     #[must_use]
     pub fn lacks_end(&self) -> bool {
-        !self.has_end && self.family.paths.iter().any(|(.., field)| *field == Field::End)
+        let says = |what: Field| self.family.paths.iter().any(|(.., field)| *field == what);
+        !self.has_end && (says(Field::End) || self.counts_beside_text && says(Field::Finish))
     }
 
     /// Notes that the answer has come to its end, where the framing says so.
@@ -197,6 +204,7 @@ impl Reading {
 
     fn usage(&mut self, raw: &[u8]) {
         let Ok(Value::Object(usage)) = serde_json::from_slice(raw) else { return };
+        self.in_document.0 = true;
         match self.family.merge {
             Merge::Last if usage.is_empty() => {}
             Merge::Last => self.usage = usage,
@@ -298,12 +306,13 @@ impl Sink<Field> for Reading {
                     self.count(name, count, matches!(field, Field::CountEach(_)));
                 }
             }
-            Field::End => self.has_end = true,
+            Field::End | Field::Finish => self.has_end = true,
             Field::Output | Field::Reasoning => {}
         }
     }
 
     fn text(&mut self, field: Field, piece: &[u8]) {
+        self.in_document.1 = true;
         // Responses name the kind of a delta in its event.
         let thinks = field == Field::Reasoning
             || self.event.as_deref().is_some_and(|event| event.contains("reasoning"));
@@ -319,6 +328,9 @@ impl Sink<Field> for Reading {
 
     fn document_end(&mut self) {
         self.before_text = None;
+        if let (true, has_text) = std::mem::take(&mut self.in_document) {
+            self.counts_beside_text = has_text;
+        }
         if self.family.merge == Merge::Sum {
             self.turn_end();
         }
