@@ -1,5 +1,6 @@
 //! One HTTP stream: Envoy's callbacks translated for `tollgate_core::call::Call`.
 
+mod rewriting;
 mod session;
 
 use std::cell::RefCell;
@@ -8,11 +9,9 @@ use std::rc::Rc;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, set_trusted};
-use tollgate_core::budget::policy::Policy;
 use tollgate_core::call::{Call, End, Ending, ResponseHead};
 use tollgate_core::include_usage::{self, UsageChunkFilter};
 use tollgate_core::key_id;
-use tollgate_core::output_limit;
 use tollgate_core::provider::{Api, Target};
 use tollgate_core::record::{Note, Outcome as CallOutcome, UsageRecord};
 use tollgate_core::refusal;
@@ -208,113 +207,6 @@ impl HttpCall {
             call.request().watch_bounds();
         }
         Some(call)
-    }
-
-    /// Whether this request is to wait for its whole body: because usage is to be asked for, or an output limit to be
-    /// written into it; and, where its headers can wait too, so that a refusal reaches no upstream.
-    fn gathers(&self, head: &RequestHead) -> bool {
-        let Some(call) = &self.call else { return false };
-        let small = head.content_length.is_some_and(|length| length <= GATHERED_BYTES_MAX);
-        if !small || !head.is_json || head.encoded {
-            return false;
-        }
-        let config = &self.gateway.config;
-        let asks = config.include_usage && include_usage::is_needed(call.target(), &head.path);
-        let decides = || {
-            let policy = self.gateway.budgets.policy();
-            let limits = |policy: &Policy| {
-                output_limit::place(call.target()).is_some()
-                    && policy.budgets.iter().any(|entry| entry.budget.default_output_tokens.is_some())
-            };
-            policy.is_none_or(|policy| !policy.is_idle() && (config.pause_headers || limits(&policy)))
-        };
-        asks || decides()
-    }
-
-    /// Reads the body as it gathers; at its end puts the question into it.
-    fn gather(&mut self, read: usize, size: usize, end_of_stream: bool) -> Action {
-        if let Some(call) = &mut self.call {
-            feed(call, read, size);
-        }
-        if !end_of_stream {
-            self.asking = Asking::Gathering(size);
-            return Action::Pause;
-        }
-        self.asking = Asking::No;
-        self.rewrite(size);
-        self.request_ended()
-    }
-
-    /// Puts what budgets and metering need into a request that has been gathered.
-    fn rewrite(&mut self, size: usize) {
-        let Some(call) = &mut self.call else { return };
-        let asks = self.gateway.config.include_usage
-            && self.may_ask
-            && call.request().stream()
-            && text_property(INCLUDE_USAGE_PROPERTY).as_deref() != Some("off");
-        let limit = if call.lacks_output_limit() {
-            let policy = self.gateway.budgets.policy();
-            policy.and_then(|policy| policy.default_output_tokens(&call.subject()))
-        } else {
-            None
-        };
-        if !asks && limit.is_none() {
-            return;
-        }
-        let Ok(mut body) = host::buffer(Buffer::RequestBody, size) else { return };
-        let asked = asks.then(|| include_usage::asked(&body)).flatten();
-        let is_asked = asked.is_some();
-        body = asked.unwrap_or(body);
-        let limited =
-            limit.and_then(|tokens| Some((output_limit::limited(&body, call.target(), tokens)?, tokens)));
-        let is_limited = limited.as_ref().map(|(_, tokens)| *tokens);
-        body = limited.map_or(body, |(limited, _)| limited);
-        if !is_asked && is_limited.is_none() || !self.replace_body(size, &body) {
-            return;
-        }
-        let Some(call) = &mut self.call else { return };
-        if let Some(tokens) = is_limited {
-            call.request().limit_output(tokens);
-        }
-        if is_asked {
-            self.asking = Asking::Asked(UsageChunkFilter::default());
-        }
-    }
-
-    /// Puts another body in the place of one of `size` bytes: with its length, or not at all.
-    fn replace_body(&self, size: usize, body: &[u8]) -> bool {
-        let has_length = self.gateway.config.pause_headers;
-        let say = |length: usize| {
-            host::set_header(Headers::Request, "content-length", length.to_string().as_bytes()).is_ok()
-        };
-        if has_length && !say(body.len()) {
-            return false;
-        }
-        let replaced = host::set_buffer(Buffer::RequestBody, size, body).is_ok();
-        if has_length && !replaced {
-            say(size);
-        }
-        replaced
-    }
-
-    /// Takes the chunk that nobody asked for out of a piece of the answer. Where a piece cannot be read or replaced, it and
-    /// all that follows pass as they come, behind what was held back.
-    fn take_out(&mut self, piece: Option<&[u8]>, end_of_stream: bool) {
-        let Asking::Asked(filter) = &mut self.asking else { return };
-        let held = filter.held().to_vec();
-        if let Some(piece) = piece {
-            let mut out = filter.feed(piece);
-            if end_of_stream {
-                out.extend(filter.finish());
-            }
-            if out == piece || host::set_buffer(Buffer::ResponseBody, piece.len(), &out).is_ok() {
-                return;
-            }
-        }
-        if !held.is_empty() {
-            let _ = host::set_buffer(Buffer::ResponseBody, 0, &held);
-        }
-        self.asking = Asking::No;
     }
 
     /// The whole request is known: may the call go on? From there on the provider may charge for it. A call that may not
@@ -694,9 +586,5 @@ const PROVIDER_PROPERTIES: &[&[u8]] = &[
     b"xds\0cluster_metadata\0filter_metadata\0tollgate\0provider",
 ];
 
-/// Where a route switches the question for usage off.
-const INCLUDE_USAGE_PROPERTY: &[u8] = b"xds\0route_metadata\0filter_metadata\0tollgate\0include_usage";
 /// So long after its caller was told, an answer that a budget ends is closed.
 const TOLD_MS: u64 = 200;
-/// Largest request that waits for its whole body, in bytes: well below Envoy's default buffer of 1 MiB.
-const GATHERED_BYTES_MAX: usize = 256 * 1024;

@@ -4,9 +4,12 @@
 //! that is not remembered is charged to who fetches it, and what was charged is remembered so that a second fetch
 //! costs nothing.
 
+use std::hash::Hasher as _;
+
 use serde::{Deserialize, Serialize};
 use tollgate_core::attribution::{Attribution, AttributionSource};
 
+use crate::counters::Fnv;
 use crate::host;
 use crate::shared;
 
@@ -52,10 +55,8 @@ fn write(work: &Work) -> bool {
         .is_ok_and(|json| host::set_shared(&shared::deferred(slot(&work.id)), &json).is_ok())
 }
 
-/// FNV-1a.
 fn slot(id: &str) -> u64 {
-    let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    hash % SLOTS
+    let mut fnv = Fnv::default();
+    fnv.write(id.as_bytes());
+    fnv.finish() % SLOTS
 }
