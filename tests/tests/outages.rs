@@ -47,19 +47,21 @@ fn taken_place(stack: &Stack, number: u64) -> std::net::TcpStream {
     stream
 }
 
+/// Makes these calls; adds the name and record id of each.
+async fn call_all(stack: &Stack, numbers: std::ops::Range<u32>, ids: &mut Vec<(String, String)>) {
+    for number in numbers {
+        let name = format!("call-{number}");
+        let reply = call(stack, &name).await;
+        assert_eq!(reply.status, 200, "{name}");
+        ids.push((name, reply.header("x-tollgate-call").unwrap()));
+    }
+}
+
 #[tokio::test]
 async fn a_collector_without_a_free_place_slows_gateways_down_and_costs_no_record() {
     let stack = Stack::start("busy").unwrap();
     let mut ids = Vec::new();
-    let mut send = async |stack: &Stack, range: std::ops::Range<u32>| {
-        for number in range {
-            let name = format!("call-{number}");
-            let reply = call(stack, &name).await;
-            assert_eq!(reply.status, 200, "{name}");
-            ids.push((name, reply.header("x-tollgate-call").unwrap()));
-        }
-    };
-    send(&stack, 0..10).await;
+    call_all(&stack, 0..10, &mut ids).await;
     stack.api().wait_for_records(10).unwrap();
     let requests = || {
         let text = stack.api().text("/metrics").unwrap();
@@ -73,9 +75,9 @@ async fn a_collector_without_a_free_place_slows_gateways_down_and_costs_no_recor
     let places: Vec<_> = (0..16).map(|number| taken_place(&stack, number)).collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
     let before = requests();
-    send(&stack, 10..40).await;
+    call_all(&stack, 10..40, &mut ids).await;
     tokio::time::sleep(Duration::from_secs(14)).await;
-    send(&stack, 40..50).await;
+    call_all(&stack, 40..50, &mut ids).await;
     let asked = requests() - before;
     // Ten a second is what it asks otherwise: each of these waited for its place, and longer after each refusal.
     assert!((1..=6).contains(&asked), "{asked} requests in fourteen seconds");
@@ -90,23 +92,15 @@ async fn a_collector_without_a_free_place_slows_gateways_down_and_costs_no_recor
 async fn a_collector_that_is_away_costs_no_call_and_no_record() {
     let stack = Stack::start("outage").unwrap();
     let mut ids = Vec::new();
-    let mut send = async |stack: &Stack, range: std::ops::Range<u32>| {
-        for number in range {
-            let name = format!("call-{number}");
-            let reply = call(stack, &name).await;
-            assert_eq!(reply.status, 200, "{name}");
-            ids.push((name, reply.header("x-tollgate-call").unwrap()));
-        }
-    };
-    send(&stack, 0..20).await;
+    call_all(&stack, 0..20, &mut ids).await;
     stack.with(|product| product.collector.stop());
-    send(&stack, 20..60).await;
+    call_all(&stack, 20..60, &mut ids).await;
     stack.with(|product| product.collector.restart()).unwrap();
-    send(&stack, 60..80).await;
+    call_all(&stack, 60..80, &mut ids).await;
     // Killed at any moment, with syncs on their way: what was not acknowledged comes again, once.
     for round in 0..5_u32 {
         let from = 80 + round * 20;
-        send(&stack, from..from + 20).await;
+        call_all(&stack, from..from + 20, &mut ids).await;
         stack.with(|product| {
             product.collector.kill();
             std::thread::sleep(Duration::from_millis(50));
