@@ -152,10 +152,10 @@ impl Reading {
         self.headers.insert(name.to_owned(), count.into());
     }
 
-    /// Visible output that passed.
+    /// Visible output that passed, and the reasoning beside it.
     #[must_use]
     pub fn visible(&self) -> Passed {
-        Passed { text: self.output.tokens(), tool_calls: self.tool_calls }
+        Passed { text: self.output.tokens(), tool_calls: self.tool_calls, reasoning: self.reasoning.tokens() }
     }
 
     /// Reasoning tokens that passed in the open, in o200k's count.
@@ -320,7 +320,7 @@ impl Sink<Field> for Reading {
             self.reasoning.feed(piece);
         } else {
             if self.before_text.is_none() && self.tells_thoughts {
-                self.before_text = Some(self.output.clone());
+                self.before_text = Some(self.output);
             }
             self.output.feed(piece);
         }
