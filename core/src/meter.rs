@@ -87,12 +87,12 @@ impl Meter {
         self.framing = Framing::WebSocket(Box::default());
     }
 
-    /// Response headers that may have counts: takes those of the API's family from `header`.
+    /// Response headers that may say something of usage or price: takes those of the API's family from `header`.
     pub fn headers(&mut self, header: &dyn Fn(&str) -> Option<String>) {
         let reading = self.documents.reading_mut();
         for (header_name, name) in reading.family().headers() {
-            if let Some(count) = header(header_name).and_then(|text| text.trim().parse().ok()) {
-                reading.set_header(name, count);
+            if let Some(said) = header(header_name) {
+                reading.set_header(name, said.trim());
             }
         }
     }

@@ -31,7 +31,7 @@ pub struct Family {
     /// Where its documents name things.
     paths: &'static [(&'static str, Action, Field)],
     shape: OnceLock<Shape<Field>>,
-    /// Response headers that have counts.
+    /// Response headers that say something of usage or price.
     headers: &'static [(&'static str, &'static str)],
     /// How usage objects of one answer combine.
     merge: Merge,
@@ -106,7 +106,7 @@ pub struct Context<'a> {
     tool_usage: Option<&'a Map<String, Value>>,
     /// Web searches counted in the answer's items.
     searches: u64,
-    /// Counts that came as response headers.
+    /// Counts and words that came as response headers.
     headers: &'a Map<String, Value>,
 }
 
@@ -114,6 +114,16 @@ impl Context<'_> {
     /// A count that came as a response header.
     fn header(&self, name: &str) -> Option<u64> {
         json::value_count(self.headers.get(name)?)
+    }
+
+    /// Dollars that came as a response header.
+    fn dollars(&self, name: &str) -> Option<Picodollars> {
+        counts::decimal(self.headers.get(name)?.as_str()?)
+    }
+
+    /// A word that came as a response header.
+    fn word(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.as_str()
     }
 }
 
@@ -171,7 +181,7 @@ impl Family {
         }
     }
 
-    /// Response headers that have counts, and the names by which [`Context`] knows them.
+    /// Response headers that say something of usage or price, and the names by which [`Context`] knows them.
     #[must_use]
     pub const fn headers(&self) -> &'static [(&'static str, &'static str)] {
         self.headers

@@ -45,7 +45,13 @@ pub static BATCH_RESULTS: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
-    normalise,
+    normalise: |counts, context| {
+        let mut normalised = normalise(counts, context);
+        if normalised.service_tier().is_none() {
+            normalised.conditions.push(("service_tier", "batch".to_owned()));
+        }
+        normalised
+    },
 };
 
 /// Normalises the usage object of Anthropic's models, wherever they are served.

@@ -28,7 +28,11 @@ pub static CONVERSE: Family = Family {
     shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Last,
-    normalise: |counts, _| Normalised { usage: converse(counts), ..Normalised::default() },
+    normalise: |counts, context| Normalised {
+        usage: converse(counts),
+        conditions: tier(context).into_iter().collect(),
+        ..Normalised::default()
+    },
 };
 
 /// InvokeModel and InvokeModelWithResponseStream.
@@ -82,7 +86,13 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-amzn-bedrock-output-token-count", "output"),
     ("x-amzn-bedrock-cache-read-input-token-count", "cache_read"),
     ("x-amzn-bedrock-cache-write-input-token-count", "cache_write"),
+    ("x-amzn-bedrock-service-tier", "service_tier"),
 ];
+
+/// The service tier among the headers.
+fn tier(context: &Context<'_>) -> Option<(&'static str, String)> {
+    Some(("service_tier", context.word("service_tier")?.to_owned()))
+}
 
 fn converse(counts: &Counts<'_>) -> Usage {
     let read = counts.first(&["cacheReadInputTokens", "cacheReadInputTokenCount"]);
@@ -99,6 +109,9 @@ fn invoke(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     // A guardrail may cut the body's usage; the headers still have it.
     let output = &mut normalised.usage.output_tokens;
     *output = output.or_else(|| context.header("output"));
+    if normalised.service_tier().is_none() {
+        normalised.conditions.extend(tier(context));
+    }
     normalised
 }
 

@@ -40,8 +40,8 @@ impl<'a> Counts<'a> {
     }
 
     /// The sum of the counts that are there; `None` when none is.
-    pub(super) fn sum(&self, paths: &[&str]) -> Option<u64> {
-        paths.iter().filter_map(|path| self.at(path)).reduce(u64::saturating_add)
+    pub(super) fn sum<P: AsRef<str>>(&self, paths: &[P]) -> Option<u64> {
+        paths.iter().filter_map(|path| self.at(path.as_ref())).reduce(u64::saturating_add)
     }
 
     /// The text at `path`.
@@ -60,6 +60,12 @@ impl<'a> Counts<'a> {
         let number = self.value(path)?.as_number()?;
         decimal(&number.to_string())
     }
+
+    /// Thousandths of the number at `path`, which may have a fraction; what is less is cut.
+    pub(super) fn thousandths(&self, path: &str) -> Option<u64> {
+        const PICO_PER_THOUSANDTH: i128 = 1_000_000_000;
+        u64::try_from(self.dollars(path)?.as_pico() / PICO_PER_THOUSANDTH).ok()
+    }
 }
 
 /// The value at `path` in another.
@@ -71,7 +77,7 @@ fn within<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 /// A JSON number in any notation as pico-dollars, without going through a float.
-fn decimal(number: &str) -> Option<Picodollars> {
+pub(super) fn decimal(number: &str) -> Option<Picodollars> {
     let (mantissa, exponent) = match number.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (number, 0),

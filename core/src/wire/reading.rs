@@ -147,9 +147,11 @@ impl Reading {
         self.has_error = true;
     }
 
-    /// A count from a response header.
-    pub fn set_header(&mut self, name: &'static str, count: u64) {
-        self.headers.insert(name.to_owned(), count.into());
+    /// What a response header says.
+    pub fn set_header(&mut self, name: &'static str, said: &str) {
+        if said.len() <= NAME_BYTES_MAX {
+            self.headers.insert(name.to_owned(), said.into());
+        }
     }
 
     /// Visible output that passed, and the reasoning beside it.
@@ -203,6 +205,10 @@ impl Reading {
     }
 
     fn usage(&mut self, raw: &[u8]) {
+        // A run's own usage has that of its steps in it.
+        if self.event.as_deref() == Some("thread.run.step") {
+            return;
+        }
         let Ok(Value::Object(usage)) = serde_json::from_slice(raw) else { return };
         self.in_document.0 = true;
         match self.family.merge {
