@@ -292,6 +292,20 @@ mod tests {
     }
 
     #[test]
+    fn a_second_message_that_did_not_end_leaves_a_stream_partial() {
+        let start = "data: {\"type\":\"message_start\",\"message\":{\"type\":\"message\",\"usage\":{\"input_tokens\":3}}}\n\n";
+        let end = "data: {\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":2}}\n\n";
+        for (body, partial) in [
+            ([start, end, "", ""], false),
+            ([start, end, start, ""], true),
+            ([start, end, start, end], false),
+        ] {
+            let body = body.concat();
+            assert_eq!(metered(Api::Messages, &[body.as_bytes()]).is_partial(), partial, "{body}");
+        }
+    }
+
+    #[test]
     fn text_that_is_no_json_is_not_read() {
         for (body, expected) in [
             ("<html>", Body::Unread),

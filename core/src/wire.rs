@@ -72,6 +72,8 @@ pub enum Field {
     ToolName,
     /// Whether the text that came just before is a thought, when it is true.
     ThoughtFlag,
+    /// Says that an answer begins: one that ended before it in the same stream was not the whole.
+    Start,
     /// Says that the answer is whole: in families whose streams have counts before their end.
     End,
     /// The same, in families of which only some providers give counts before the end: with every chunk.

@@ -16,6 +16,7 @@ pub static MESSAGES: Family = Family {
     paths: &[
         ("model", Action::Capture, Field::Model),
         ("message.model", Action::Capture, Field::Model),
+        ("message.type", Action::Capture, Field::Start),
         ("usage", Action::Capture, Field::Usage),
         ("message.usage", Action::Capture, Field::Usage),
         ("error", Action::Capture, Field::Error),

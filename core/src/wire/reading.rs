@@ -312,6 +312,7 @@ impl Sink<Field> for Reading {
                     self.count(name, count, matches!(field, Field::CountEach(_)));
                 }
             }
+            Field::Start => self.has_end = false,
             Field::End | Field::Finish => self.has_end = true,
             Field::Output | Field::Reasoning => {}
         }
