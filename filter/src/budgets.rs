@@ -272,18 +272,24 @@ impl Budgets {
                 return Decision::Refuse(away(budget));
             }
         }
-        let mut short = None;
+        let mut short = Vec::new();
         for _ in 0..2 {
             short = self.try_all(&holds, knows.now_ms, &mut ticket, metrics);
-            if short.is_none() {
+            if short.is_empty() {
                 return Decision::Go(ticket);
             }
         }
-        let Some((hold, counter)) = short else { return Decision::Go(ticket) };
-        self.short_of(hold, counter.as_deref(), knows)
+        // All that it lacks is asked for at once.
+        let mut decision = Decision::Wait;
+        for (hold, counter) in short {
+            if let refused @ Decision::Refuse(_) = self.short_of(hold, counter.as_deref(), knows) {
+                decision = refused;
+            }
+        }
+        decision
     }
 
-    /// The first hold that has no room, with its counter where it could be read. What was charged until there is
+    /// The holds that have no room, with their counters where those could be read. What was charged on others is then
     /// taken back.
     fn try_all<'h, 'p>(
         &self,
@@ -291,10 +297,11 @@ impl Budgets {
         now_ms: u64,
         ticket: &mut Ticket,
         metrics: &mut Metrics,
-    ) -> Option<(&'h Hold<'p>, Option<Box<Counter>>)> {
+    ) -> Vec<(&'h Hold<'p>, Option<Box<Counter>>)> {
         ticket.held.clear();
         ticket.covers.clear();
         ticket.warning = None;
+        let mut short = Vec::new();
         for hold in holds {
             match self.charge_one(hold, now_ms, metrics) {
                 Ok((held, counter)) => {
@@ -303,16 +310,16 @@ impl Budgets {
                     ticket.covers.extend(hold.cover.map(|cover| (ticket.held.len(), cover)));
                     ticket.held.push(held);
                 }
-                Err(counter) => {
-                    let mut counters = self.counters.borrow_mut();
-                    for HeldOn { key, slot, amount, .. } in ticket.held.drain(..) {
-                        counters.update_known(&key, Some(slot), |counter| counter.roll_back(amount));
-                    }
-                    return Some((hold, counter));
-                }
+                Err(counter) => short.push((hold, counter)),
             }
         }
-        None
+        if !short.is_empty() {
+            let mut counters = self.counters.borrow_mut();
+            for HeldOn { key, slot, amount, .. } in ticket.held.drain(..) {
+                counters.update_known(&key, Some(slot), |counter| counter.roll_back(amount));
+            }
+        }
+        short
     }
 
     fn charge_one(
@@ -535,7 +542,13 @@ impl Budgets {
 
     /// Whether something is to be put to the collector.
     pub fn wants(&self) -> bool {
-        !self.wanted.borrow().is_empty() || !self.models.borrow().is_empty()
+        self.wants_besides(&[])
+    }
+
+    /// Whether something is to be put to the collector that is not among these.
+    pub fn wants_besides(&self, asked: &[CounterReport]) -> bool {
+        let is_asked = |key: &CounterKey| asked.iter().any(|report| report.key == *key);
+        !self.models.borrow().is_empty() || !self.wanted.borrow().keys().all(is_asked)
     }
 
     /// What calls that wait want, to be put to the collector; nothing is left of it here.

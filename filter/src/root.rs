@@ -265,7 +265,7 @@ impl Context for Root {
         let status = host::header(Headers::CallResponse, ":status").unwrap_or_default();
         let body = host::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
         if gateway.waiting.is_flight(call) {
-            gateway.waiting.answered(&gateway, &status, &body, self.context, now_ms);
+            gateway.waiting.answered(&gateway, self, (&status, &body), self.context, now_ms);
             return;
         }
         if let Some(answer) = self.sync.answered(call, &status, &body, now_ms) {

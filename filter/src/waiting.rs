@@ -82,9 +82,13 @@ impl Waiting {
         parked
     }
 
-    /// A stream has ended: it waits no more, and nobody waits for its call-out.
+    /// A stream has ended that waited.
     pub fn leave(&self, context: u32) {
         self.parked.borrow_mut().retain(|parked| parked.borrow().context != context);
+    }
+
+    /// A stream has ended: its call-out is not answered any more.
+    pub fn ended(&self, context: u32) {
         if self.flight.get().is_some_and(|flight| flight.owner == context) {
             self.flight.set(None);
         }
@@ -136,9 +140,16 @@ impl Waiting {
         }
     }
 
-    /// The collector answered, or did not: takes in what it says, and lets calls go on. `owner` is the context that this
-    /// callback belongs to.
-    pub fn answered(&self, gateway: &Gateway, status: &[u8], body: &[u8], owner: u32, now_ms: u64) {
+    /// The collector answered `sender`, or did not: takes in what it says, lets calls go on, and asks for what they lack
+    /// besides. `owner` is the context that this callback belongs to.
+    pub fn answered(
+        &self,
+        gateway: &Gateway,
+        sender: &dyn Context,
+        (status, body): (&[u8], &[u8]),
+        owner: u32,
+        now_ms: u64,
+    ) {
         self.flight.set(None);
         let wants = std::mem::take(&mut *self.wants.borrow_mut());
         let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body).ok()).flatten();
@@ -153,6 +164,10 @@ impl Waiting {
             None => gateway.budgets.lose_link(now_ms),
         }
         self.wake(gateway, owner, now_ms);
+        // What it did not give is asked for again with the next tick.
+        if gateway.budgets.wants_besides(&wants) {
+            self.ask(gateway, sender, owner, now_ms);
+        }
     }
 
     /// Looks at every call that waits, in the order of their coming, and lets go or refuses those of which it is known
