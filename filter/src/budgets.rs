@@ -5,7 +5,7 @@
 //! that wait. It is sent by the call that came first; should that leave, the root's tick sends the next.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use tollgate_core::budget::counter::{Counter, Enforce, Settlement};
@@ -46,6 +46,9 @@ pub struct Budgets {
     /// What calls that wait want of which counters, and prices.
     wanted: RefCell<BTreeMap<CounterKey, Amount>>,
     models: RefCell<Vec<Wanted>>,
+    /// Models that the collector has been asked for, and since when: one that has no price still has none.
+    asked: RefCell<BTreeSet<Wanted>>,
+    asked_since_ms: Cell<u64>,
 }
 
 /// A call that was admitted: what is held for it, and where.
@@ -116,6 +119,8 @@ impl Budgets {
             settling: RefCell::default(),
             wanted: RefCell::default(),
             models: RefCell::default(),
+            asked: RefCell::default(),
+            asked_since_ms: Cell::default(),
         };
         if alone {
             budgets.set_own(config, host::now_ms());
@@ -208,15 +213,22 @@ impl Budgets {
         if policy.is_idle() {
             return Decision::Go(Ticket::default());
         }
-        let admitting = Admitting {
+        let mut admitting = Admitting {
             policy: &policy,
             book: knows.book,
             unpriced: policy.unpriced,
             learned: knows.learned,
             now_ms: self.now(knows.now_ms),
-            may_ask: !self.alone && !knows.answered && !knows.expired && !self.is_away(),
+            may_ask: !self.alone && !knows.expired && !self.is_away(),
         };
-        match call.admission(&admitting) {
+        let mut admission = call.admission(&admitting);
+        if let Admission::WantPrice(wanted) = &admission
+            && self.has_asked(wanted, knows.now_ms)
+        {
+            admitting.may_ask = false;
+            admission = call.admission(&admitting);
+        }
+        match admission {
             Admission::Hold(holds) => self.charge_all(&policy, holds, knows, metrics),
             Admission::Refuse(reason, message) => {
                 Decision::Refuse(Refused { reason, budget: None, status: None, message })
@@ -229,6 +241,25 @@ impl Budgets {
                 Decision::Wait
             }
         }
+    }
+
+    /// Whether the collector was asked for this model lately.
+    fn has_asked(&self, wanted: &Wanted, now_ms: u64) -> bool {
+        let mut asked = self.asked.borrow_mut();
+        if now_ms.saturating_sub(self.asked_since_ms.get()) >= ASKED_MS {
+            asked.clear();
+            self.asked_since_ms.set(now_ms);
+        }
+        asked.contains(wanted)
+    }
+
+    /// The collector has answered a question for these models: what it has of them is in the book.
+    pub fn told(&self, models: Vec<Wanted>) {
+        let mut asked = self.asked.borrow_mut();
+        if asked.len() + models.len() > ASKED_MAX {
+            asked.clear();
+        }
+        asked.extend(models);
     }
 
     /// The refusal of a call whose body has not come, by a budget that has nothing left, whatever the call may ask for.
@@ -639,6 +670,9 @@ fn away(budget: &Budget) -> Refused {
 }
 
 const MODELS_MAX: usize = 64;
+/// Models that are remembered as asked for, and how long: one that gets its price meanwhile has it then.
+const ASKED_MAX: usize = 1_024;
+const ASKED_MS: u64 = 60_000;
 /// A counter has ample room where it could take so many more calls like the one just admitted.
 const AMPLE: i128 = 256;
 /// Output tokens that are held for at a time, where an answer goes on beyond what is held.

@@ -191,10 +191,15 @@ fn swap<T>(slot: u64, bytes: &mut [u8], version: u32, act: &mut impl FnMut(&mut 
 
 /// The slots where a counter may be.
 fn probes(key: &[u8]) -> impl Iterator<Item = u64> + use<> {
-    let mut fnv = Fnv::default();
-    fnv.write(key);
-    let hash = fnv.finish();
+    let hash = fnv(key);
     (0..PROBES).map(move |step| hash.wrapping_add(step) % shared::COUNTERS_MAX)
+}
+
+/// FNV-1a of these bytes.
+pub fn fnv(bytes: &[u8]) -> u64 {
+    let mut fnv = Fnv::default();
+    fnv.write(bytes);
+    fnv.finish()
 }
 
 /// FNV-1a. Tables of counters by their keys are bounded, so that names which were chosen to collide gain little.

@@ -21,6 +21,7 @@ use tollgate_core::request::prints::PrintKey;
 
 use crate::budgets::{Budgets, Decision, Knows, Refused, Ticket};
 use crate::call::HttpCall;
+use crate::counters::fnv;
 use crate::host::{self, Buffer, Headers};
 use crate::lane::{Dropped, JournalSlot, Lane};
 use crate::metrics::Metrics;
@@ -233,11 +234,11 @@ impl Gateway {
 }
 
 /// Puts a book into shared data, for all VMs. Books of one version may have different rows, so that an edition is
-/// named by when it came.
-fn publish(book: &PriceBook, now_ms: u64) {
+/// named by all of it.
+fn publish(book: &PriceBook) {
     let Ok(json) = serde_json::to_vec(book) else { return };
     if host::set_shared(shared::PRICES, &json).is_ok() {
-        let edition = format!("{} {now_ms}", book.version());
+        let edition = format!("{} {:016x}", book.version(), fnv(&json));
         let _ = host::set_shared(shared::PRICE_EDITION, edition.as_bytes());
     }
 }
@@ -246,7 +247,7 @@ fn publish(book: &PriceBook, now_ms: u64) {
 pub fn take_in(gateway: &Gateway, book: Option<&PriceBook>, policy: Option<&Policy>, now_ms: u64) {
     if let Some(book) = book {
         info!("price book {} with {} models from the collector", book.version(), book.models().len());
-        publish(book, now_ms);
+        publish(book);
         gateway.refresh_book();
     }
     if let Some(policy) = policy

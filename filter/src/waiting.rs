@@ -21,7 +21,8 @@ use crate::root::{self, Gateway};
 pub struct Waiting {
     parked: RefCell<Vec<Rc<RefCell<Parked>>>>,
     flight: Cell<Option<Flight>>,
-    wants: RefCell<Vec<CounterReport>>,
+    /// What the question under way asks for.
+    asked: RefCell<(Vec<CounterReport>, Vec<Wanted>)>,
 }
 
 /// A call that waits.
@@ -131,7 +132,7 @@ impl Waiting {
         match sender.dispatch_http_call(&collector.cluster, headers, Some(&body), vec![], timeout) {
             Ok(call) => {
                 self.flight.set(Some(Flight { call, owner, until_ms: now_ms + timeout_ms + GRACE_MS }));
-                *self.wants.borrow_mut() = counters;
+                *self.asked.borrow_mut() = (counters, models);
             }
             Err(status) => {
                 warn!("a question to the collector was refused: {status:?}");
@@ -151,12 +152,13 @@ impl Waiting {
         now_ms: u64,
     ) {
         self.flight.set(None);
-        let wants = std::mem::take(&mut *self.wants.borrow_mut());
+        let (wants, models) = std::mem::take(&mut *self.asked.borrow_mut());
         let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body).ok()).flatten();
         match answer {
             Some(answer) => {
                 root::take_in(gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
                 gateway.budgets.granted(&answer.grants, &wants);
+                gateway.budgets.told(models);
                 for parked in self.parked.borrow().iter() {
                     parked.borrow_mut().answered = true;
                 }
