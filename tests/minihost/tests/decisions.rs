@@ -22,7 +22,7 @@ static CALLS: LazyLock<u64> =
     LazyLock::new(|| std::env::var("COST_CALLS").ok().and_then(|calls| calls.parse().ok()).unwrap_or(64));
 
 /// A model with a price, among the fixtures'.
-const PRICED: &str = "gpt-5-mini";
+const PRICED: &str = "gpt-4.1-mini";
 
 /// What one call costs in the mean.
 struct Cost {
@@ -42,7 +42,7 @@ fn chat(model: &str) -> Exchange {
     let request = json!({"model": model, "messages": [{"role": "user", "content": question}],
         "max_completion_tokens": 400, "temperature": 0.2})
     .to_string();
-    let answer = json!({"id": "chatcmpl-1", "object": "chat.completion", "model": model,
+    let answer = json!({"id": "chatcmpl-1", "object": "chat.completion", "model": format!("{model}-2025-04-14"),
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "By team and by model. ".repeat(30)}}],
         "usage": {"prompt_tokens": 210, "completion_tokens": 180, "total_tokens": 390}})
     .to_string();
