@@ -366,8 +366,8 @@ impl Budgets {
         let mut key = hold.touched.key_bytes();
         let due = self.settling.borrow_mut().take(&key);
         let mut act = |counter: &mut Counter| {
-            if let Some(due) = due {
-                counter.settle(due.settlement);
+            if let Some(settlement) = due {
+                counter.settle(settlement);
             }
             self.admit(hold, enforce, counter)
         };
@@ -378,8 +378,8 @@ impl Budgets {
             budget.each.is_none() || counters.values_of(&budget.name, span) < VALUES_MAX
         };
         let mut done = counters.update(&key, new, now, has_room, &mut act);
-        if let (Err(_), Some(due)) = (&done, due) {
-            self.settling.borrow_mut().put_back(key.clone(), due);
+        if let (Err(_), Some(settlement)) = (&done, due) {
+            self.settling.borrow_mut().put_back(&key, settlement);
         }
         if done.as_ref().is_err_and(|failed| *failed == Failed::Full) && budget.each.is_some() {
             key = CounterKey { value: OTHER.to_owned(), ..hold.touched.key() }.to_bytes();

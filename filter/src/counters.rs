@@ -5,11 +5,11 @@
 //! make it twice; everything else needs none.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::window::Span;
+use tollgate_core::fnv::{ByFnv, fnv};
 
 use crate::host::{self, Error};
 use crate::shared;
@@ -193,38 +193,6 @@ fn swap<T>(slot: u64, bytes: &mut [u8], version: u32, act: &mut impl FnMut(&mut 
 fn probes(key: &[u8]) -> impl Iterator<Item = u64> + use<> {
     let hash = fnv(key);
     (0..PROBES).map(move |step| hash.wrapping_add(step) % shared::COUNTERS_MAX)
-}
-
-/// FNV-1a of these bytes.
-pub fn fnv(bytes: &[u8]) -> u64 {
-    let mut fnv = Fnv::default();
-    fnv.write(bytes);
-    fnv.finish()
-}
-
-/// FNV-1a. Tables of counters by their keys are bounded, so that names which were chosen to collide gain little.
-#[derive(Debug)]
-pub struct Fnv(u64);
-
-/// Hashes with [`Fnv`].
-pub type ByFnv = BuildHasherDefault<Fnv>;
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 /// The right to make a counter. Given back when dropped; a VM that died with it loses it after [`LOCK_MS`].

@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::attribution::{Attribution, AttributionSource};
+use tollgate_core::fnv::fnv;
 
-use crate::counters::fnv;
 use crate::host;
 use crate::shared;
 

@@ -12,6 +12,7 @@ use proxy_wasm::types::ContextType;
 use tollgate_core::budget::policy::Policy;
 use tollgate_core::call::{Call, End};
 use tollgate_core::estimate::Learned;
+use tollgate_core::fnv::fnv;
 use tollgate_core::gateway::GatewayConfig;
 use tollgate_core::id::CallIds;
 use tollgate_core::price::PriceBook;
@@ -21,7 +22,6 @@ use tollgate_core::request::prints::PrintKey;
 
 use crate::budgets::{Budgets, Decision, Knows, Refused, Ticket};
 use crate::call::HttpCall;
-use crate::counters::fnv;
 use crate::host::{self, Buffer, Headers};
 use crate::lane::{Dropped, JournalSlot, Lane};
 use crate::metrics::Metrics;

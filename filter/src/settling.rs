@@ -9,8 +9,8 @@
 use std::collections::HashMap;
 
 use tollgate_core::budget::counter::Settlement;
+use tollgate_core::fnv::ByFnv;
 
-use crate::counters::ByFnv;
 use crate::journal::HeldOn;
 use crate::lane::JournalSlot;
 
@@ -34,8 +34,8 @@ impl Settling {
     /// Keeps what is to be settled on a counter.
     pub fn keep(&mut self, held: &HeldOn, settlement: Settlement) {
         match self.due.get_mut(&held.key) {
-            Some(due) => due.settlement = due.settlement.and(settlement),
-            None => self.put_back(held.key.clone(), Due { slot: held.slot, settlement }),
+            Some(due) => *due = Due { slot: held.slot, settlement: due.settlement.and(settlement) },
+            None => drop(self.due.insert(held.key.clone(), Due { slot: held.slot, settlement })),
         }
     }
 
@@ -50,17 +50,22 @@ impl Settling {
     }
 
     /// What is to be settled on this counter, which is left to the caller to do.
-    pub fn take(&mut self, key: &[u8]) -> Option<Due> {
-        self.due.remove(key)
+    pub fn take(&mut self, key: &[u8]) -> Option<Settlement> {
+        // The place stays: the next call is mostly for the same counters.
+        let due = self.due.get_mut(key)?;
+        let settlement = std::mem::take(&mut due.settlement);
+        (settlement.calls > 0).then_some(settlement)
     }
 
     /// Keeps what could not be settled.
-    pub fn put_back(&mut self, key: Vec<u8>, due: Due) {
-        self.due.insert(key, due);
+    pub fn put_back(&mut self, key: &[u8], settlement: Settlement) {
+        if let Some(due) = self.due.get_mut(key) {
+            due.settlement = due.settlement.and(settlement);
+        }
     }
 
     /// Everything that is to be settled, left to the caller to do.
     pub fn take_all(&mut self) -> Vec<(Vec<u8>, Due)> {
-        self.due.drain().collect()
+        self.due.drain().filter(|(_, due)| due.settlement.calls > 0).collect()
     }
 }
