@@ -364,10 +364,12 @@ impl Budgets {
         let enforce = if enforced { Enforce::Grant } else { Enforce::Nothing };
         let mut counters = self.counters.borrow_mut();
         let mut key = hold.touched.key_bytes();
-        let due = self.settling.borrow_mut().take(&key);
-        let mut act = |counter: &mut Counter| {
-            if let Some(settlement) = due {
-                counter.settle(settlement);
+        // Taken once, though the swap may be tried again.
+        let mut due = None;
+        let mut act = |counter: &mut Counter, slot: u64| {
+            let due = due.get_or_insert_with(|| (slot, self.settling.borrow_mut().take(slot, &key)));
+            if let (_, Some(settlement)) = due {
+                counter.settle(*settlement);
             }
             self.admit(hold, enforce, counter)
         };
@@ -378,12 +380,12 @@ impl Budgets {
             budget.each.is_none() || counters.values_of(&budget.name, span) < VALUES_MAX
         };
         let mut done = counters.update(&key, new, now, has_room, &mut act);
-        if let (Err(_), Some(settlement)) = (&done, due) {
-            self.settling.borrow_mut().put_back(&key, settlement);
+        if let (Err(_), Some((slot, Some(settlement)))) = (&done, due) {
+            self.settling.borrow_mut().put_back(slot, settlement);
         }
         if done.as_ref().is_err_and(|failed| *failed == Failed::Full) && budget.each.is_some() {
             key = CounterKey { value: OTHER.to_owned(), ..hold.touched.key() }.to_bytes();
-            done = counters.update(&key, new, now, |_| true, |counter| self.admit(hold, enforce, counter));
+            done = counters.update(&key, new, now, |_| true, |counter, _| self.admit(hold, enforce, counter));
         }
         match done {
             Ok(((Ok(()), counter), slot)) => {
@@ -535,7 +537,7 @@ impl Budgets {
 
     /// Settles what waits.
     pub fn settle_due(&self) {
-        for (key, Due { slot, settlement }) in self.settling.borrow_mut().take_all() {
+        for (slot, Due { key, settlement }) in self.settling.borrow_mut().take_all() {
             let mut counters = self.counters.borrow_mut();
             counters.update_known(&key, Some(slot), |counter| counter.settle(settlement));
         }
@@ -552,7 +554,7 @@ impl Budgets {
                 continue;
             }
             let charge = settled(record, unit, Amount::ZERO).charge;
-            let charged = |counter: &mut Counter| counter.charge(charge);
+            let charged = |counter: &mut Counter, _| counter.charge(charge);
             let new = (touched.span, touched.budget.limit);
             let key = touched.key_bytes();
             let _ = self.counters.borrow_mut().update(&key, new, now, |_| true, charged);

@@ -41,6 +41,7 @@ pub fn counter(slot: u64) -> Key {
 }
 
 /// A key that is made for every call, without memory of its own.
+#[derive(Clone, Copy, Debug)]
 pub struct Key {
     bytes: [u8; KEY_BYTES_MAX],
     length: usize,
