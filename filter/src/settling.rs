@@ -19,6 +19,8 @@ use crate::lane::JournalSlot;
 pub struct Settling {
     /// By the slot of the counter.
     due: HashMap<u64, Due, ByFnv>,
+    /// Slots in which something may be due: their places in `due` stay.
+    waiting: Vec<u64>,
     late: Vec<(u64, Due)>,
     entries: Vec<JournalSlot>,
 }
@@ -36,11 +38,18 @@ impl Settling {
     /// Keeps what is to be settled on a counter.
     pub fn keep(&mut self, held: &HeldOn, settlement: Settlement) {
         match self.due.get_mut(&held.slot) {
-            Some(due) if due.key == held.key => due.settlement = due.settlement.and(settlement),
+            Some(due) if due.key == held.key => {
+                if due.settlement.calls == 0 {
+                    self.waiting.push(held.slot);
+                }
+                due.settlement = due.settlement.and(settlement);
+            }
             _ => {
                 let due = Due { key: held.key.clone(), settlement };
                 // Another counter's, that was in this slot long ago.
-                self.late.extend(self.due.insert(held.slot, due).map(|late| (held.slot, late)));
+                let late = self.due.insert(held.slot, due).filter(|late| late.settlement.calls > 0);
+                self.late.extend(late.map(|late| (held.slot, late)));
+                self.waiting.push(held.slot);
             }
         }
     }
@@ -71,7 +80,13 @@ impl Settling {
 
     /// Everything that is to be settled, left to the caller to do, with the slots where counters were.
     pub fn take_all(&mut self) -> Vec<(u64, Due)> {
-        let all = self.due.drain().chain(self.late.drain(..));
-        all.filter(|(_, due)| due.settlement.calls > 0).collect()
+        let mut all = std::mem::take(&mut self.late);
+        for slot in self.waiting.drain(..) {
+            if let Some(due) = self.due.get_mut(&slot).filter(|due| due.settlement.calls > 0) {
+                let settlement = std::mem::take(&mut due.settlement);
+                all.push((slot, Due { key: due.key.clone(), settlement }));
+            }
+        }
+        all
     }
 }
