@@ -7,7 +7,7 @@ use crate::budget::hold::{Bound, ModelSize, RequestBounds};
 use crate::budget::policy::{Policy, Touched};
 use crate::budget::scope::{Dimension, Subject};
 use crate::budget::{Amount, Budget, HoldRule, Unit};
-use crate::estimate::{Learned, Passed};
+use crate::estimate::Learned;
 use crate::price::{Facts, PriceBook, Wanted, WorstCase, facts};
 use crate::record::{CostStatus, Outcome, UsageRecord};
 use crate::refusal::Reason;
@@ -121,7 +121,7 @@ impl Call {
                 return Admission::Refuse(Reason::AmbiguousRequest, text);
             }
             let is_json = api.generates_text() || api.reads_text();
-            if is_json && (self.request.is_unread() || bounds.is_some_and(|bounds| bounds.is_unreadable())) {
+            if is_json && (self.request.is_unread() || bounds.is_some() && self.request.is_unreadable()) {
                 let text = "the request's body is not JSON that can be read, and a budget must know what it asks for";
                 return Admission::Refuse(Reason::UnreadableRequest, text.to_owned());
             }
@@ -235,17 +235,14 @@ impl Call {
             && self
                 .request
                 .bounds()
-                .is_some_and(|bounds| !bounds.has_output_limit() && !bounds.is_unreadable())
+                .is_some_and(|bounds| !bounds.has_output_limit() && !self.request.is_unreadable())
     }
 
     /// Output tokens that have passed so far, as far as they can be seen.
     #[must_use]
     pub fn output_so_far(&self, learned: &Learned) -> u64 {
-        let Some(answer) = &self.answer else { return 0 };
-        let reading = answer.meter.reading();
-        let model = reading.model().or_else(|| self.request_model()).unwrap_or_default();
-        let reasoning = learned.tokens(model, Passed::text(reading.reasoning_estimate()));
-        learned.tokens(model, reading.visible()).saturating_add(reasoning)
+        let answers = self.answer.as_ref().and_then(|answer| answer.meter.reading().model());
+        self.passed(answers.or_else(|| self.request_model()).unwrap_or_default(), learned).0
     }
 
     /// The model asked for.

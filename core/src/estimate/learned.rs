@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use super::Passed;
+use crate::fnv::ByFnv;
 
 /// What measured calls teach about a model: how its tokens compare with estimated ones, and how long its answers
 /// are. Holds at most [`MODELS_MAX`] models.
 #[derive(Clone, Debug, Default)]
 pub struct Learned {
-    models: HashMap<String, Lesson>,
+    models: HashMap<String, Lesson, ByFnv>,
 }
 
 /// Sums over the measured calls of one model; halved now and then, so that newer calls weigh more.
