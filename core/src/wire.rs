@@ -151,6 +151,14 @@ pub struct Normalised {
 }
 
 impl Normalised {
+    /// Adds a fact that chooses a price, where it is told.
+    fn told(mut self, fact: &'static str, word: Option<&str>) -> Self {
+        if let Some(word) = word {
+            self.conditions.push((fact, word.to_owned()));
+        }
+        self
+    }
+
     /// The service tier among the conditions.
     #[must_use]
     pub fn service_tier(&self) -> Option<&str> {

@@ -37,6 +37,7 @@ pub(super) enum Class {
 pub(super) const CLASSES: usize = Class::Indic as usize + 1;
 
 /// The sort of a character.
+#[inline(never)]
 pub(super) const fn sort(code: u32) -> Sort {
     match code {
         0x30..=0x39 => Sort::Digit,
@@ -64,6 +65,7 @@ const fn is_letter(code: u32) -> bool {
 }
 
 /// A letter without its case, in scripts that are told letter by letter.
+#[inline(never)]
 pub(super) const fn folded(code: u32) -> u32 {
     match code {
         0x41..=0x5A | 0xC0..=0xDE | 0x0391..=0x03A9 | 0x0410..=0x042F => code + 0x20,
@@ -73,6 +75,7 @@ pub(super) const fn folded(code: u32) -> u32 {
 }
 
 /// The class of a character; `None` where it is told by itself.
+#[inline(never)]
 pub(super) const fn class(code: u32) -> Option<Class> {
     Some(match code {
         ..=0x7F | 0x1E00..=0x1FFF => return None,

@@ -273,6 +273,7 @@ impl TextCounter {
         given.then_some(last)
     }
 
+    #[inline(never)]
     fn end_piece(&mut self) {
         self.piece.suffix = Suffix::None;
         self.units = self.all_units();
@@ -331,6 +332,7 @@ impl Piece {
         self.take(code);
     }
 
+    #[inline(never)]
     fn take(&mut self, code: u32) {
         let code = folded(code);
         let class = class(code);

@@ -47,11 +47,9 @@ pub static BATCH_RESULTS: Family = Family {
     headers: &[],
     merge: Merge::Sum,
     normalise: |counts, context| {
-        let mut normalised = normalise(counts, context);
-        if normalised.service_tier().is_none() {
-            normalised.conditions.push(("service_tier", "batch".to_owned()));
-        }
-        normalised
+        let normalised = normalise(counts, context);
+        let tier = normalised.service_tier().is_none().then_some("batch");
+        normalised.told("service_tier", tier)
     },
 };
 
@@ -73,15 +71,10 @@ pub(super) fn normalise(counts: &Counts<'_>, _context: &Context<'_>) -> Normalis
         };
     }
     let several_models = shares.iter().any(|share| share.model.is_some());
-    Normalised {
-        usage,
-        shares: if several_models { shares } else { Vec::new() },
-        provider_cost: None,
-        conditions: [("service_tier", "service_tier"), ("speed", "speed"), ("geo", "inference_geo")]
-            .into_iter()
-            .filter_map(|(fact, path)| Some((fact, counts.text(path)?.to_owned())))
-            .collect(),
-    }
+    Normalised { usage, shares: if several_models { shares } else { Vec::new() }, ..Normalised::default() }
+        .told("service_tier", counts.text("service_tier"))
+        .told("speed", counts.text("speed"))
+        .told("geo", counts.text("inference_geo"))
 }
 
 fn one_run(counts: &Counts<'_>) -> Usage {

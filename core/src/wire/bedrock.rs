@@ -28,10 +28,9 @@ pub static CONVERSE: Family = Family {
     shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Last,
-    normalise: |counts, context| Normalised {
-        usage: converse(counts),
-        conditions: tier(context).into_iter().collect(),
-        ..Normalised::default()
+    normalise: |counts, context| {
+        Normalised { usage: converse(counts), ..Normalised::default() }
+            .told("service_tier", context.word("service_tier"))
     },
 };
 
@@ -89,11 +88,6 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-amzn-bedrock-service-tier", "service_tier"),
 ];
 
-/// The service tier among the headers.
-fn tier(context: &Context<'_>) -> Option<(&'static str, String)> {
-    Some(("service_tier", context.word("service_tier")?.to_owned()))
-}
-
 fn converse(counts: &Counts<'_>) -> Usage {
     let read = counts.first(&["cacheReadInputTokens", "cacheReadInputTokenCount"]);
     let write = counts.first(&["cacheWriteInputTokens", "cacheWriteInputTokenCount"]);
@@ -109,10 +103,8 @@ fn invoke(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     // A guardrail may cut the body's usage; the headers still have it.
     let output = &mut normalised.usage.output_tokens;
     *output = output.or_else(|| context.header("output"));
-    if normalised.service_tier().is_none() {
-        normalised.conditions.extend(tier(context));
-    }
-    normalised
+    let tier = context.word("service_tier").filter(|_| normalised.service_tier().is_none());
+    normalised.told("service_tier", tier)
 }
 
 fn other_models(counts: &Counts<'_>, context: &Context<'_>) -> Usage {

@@ -40,8 +40,8 @@ impl<'a> Counts<'a> {
     }
 
     /// The sum of the counts that are there; `None` when none is.
-    pub(super) fn sum<P: AsRef<str>>(&self, paths: &[P]) -> Option<u64> {
-        paths.iter().filter_map(|path| self.at(path.as_ref())).reduce(u64::saturating_add)
+    pub(super) fn sum(&self, paths: &[&str]) -> Option<u64> {
+        paths.iter().filter_map(|path| self.at(path)).reduce(u64::saturating_add)
     }
 
     /// The text at `path`.
@@ -61,10 +61,11 @@ impl<'a> Counts<'a> {
         decimal(&number.to_string())
     }
 
-    /// Thousandths of the number at `path`, which may have a fraction; what is less is cut.
-    pub(super) fn thousandths(&self, path: &str) -> Option<u64> {
+    /// Thousandths of the first number that is there, which may have a fraction; what is less is cut.
+    pub(super) fn thousandths(&self, paths: &[&str]) -> Option<u64> {
         const PICO_PER_THOUSANDTH: i128 = 1_000_000_000;
-        u64::try_from(self.dollars(path)?.as_pico() / PICO_PER_THOUSANDTH).ok()
+        let number = paths.iter().find_map(|path| self.dollars(path))?;
+        u64::try_from(number.as_pico() / PICO_PER_THOUSANDTH).ok()
     }
 }
 
@@ -82,14 +83,29 @@ pub(super) fn decimal(number: &str) -> Option<Picodollars> {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (number, 0),
     };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
-    let shift = 12 + exponent - i32::try_from(fraction.len()).ok()?;
-    let scale = 10i128.checked_pow(shift.unsigned_abs());
-    let pico =
-        if shift < 0 { scale.map_or(0, |scale| digits / scale) } else { digits.checked_mul(scale?)? };
-    Some(Picodollars::from_pico(pico))
+    let mut shift = exponent.checked_add(PLACES)?;
+    let (mut pico, mut is_fraction) = (0i128, false);
+    for byte in mantissa.bytes() {
+        match byte {
+            b'-' | b'+' => {}
+            b'.' => is_fraction = true,
+            b'0'..=b'9' => {
+                pico = pico.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?;
+                shift = shift.checked_sub(i32::from(is_fraction))?;
+            }
+            _ => return None,
+        }
+    }
+    for _ in 0..shift.unsigned_abs().min(DIGITS_MAX) {
+        pico = if shift < 0 { pico / 10 } else { pico.checked_mul(10)? };
+    }
+    Some(Picodollars::from_pico(if number.starts_with('-') { -pico } else { pico }))
 }
+
+/// Pico-dollars have so many places behind the point.
+const PLACES: i32 = 12;
+/// No amount has more digits.
+const DIGITS_MAX: u32 = 40;
 
 #[cfg(test)]
 mod tests {
@@ -105,9 +121,13 @@ mod tests {
             ("1e-20", 0),
             ("0.0000000000019", 1),
             ("-0.5", -500_000_000_000),
+            ("7.099999999999999e-05", 70_999_999),
+            ("1e-2147483648", 0),
         ] {
             assert_eq!(decimal(number), Some(Picodollars::from_pico(pico)), "{number}");
         }
-        assert_eq!(decimal("1e99"), None);
+        for wrong in ["1e99", "one", "1e", "1e-99999999999"] {
+            assert_eq!(decimal(wrong), None, "{wrong}");
+        }
     }
 }

@@ -108,13 +108,9 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         web_searches: (context.searches > 0).then_some(context.searches),
         ..Usage::default()
     };
-    let tier = counts.text("serviceTier").or_else(|| context.word("service_tier"));
-    let facts = [("service_tier", tier), ("traffic_type", counts.text("trafficType"))];
-    Normalised {
-        usage,
-        conditions: facts.into_iter().filter_map(|(fact, word)| Some((fact, word?.to_owned()))).collect(),
-        ..Normalised::default()
-    }
+    Normalised { usage, ..Normalised::default() }
+        .told("service_tier", counts.text("serviceTier").or_else(|| context.word("service_tier")))
+        .told("traffic_type", counts.text("trafficType"))
 }
 
 /// Tokens of a modality in the prompt and in what tools put behind it.

@@ -108,11 +108,7 @@ pub static BATCH_OUTPUT: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
-    normalise: |counts, context| {
-        let mut normalised = normalise(counts, context);
-        normalised.conditions.push(("service_tier", "batch".to_owned()));
-        normalised
-    },
+    normalise: |counts, context| normalise(counts, context).told("service_tier", Some("batch")),
 };
 
 /// Responses, and runs of threads. Only the last event of a stream has usage; it repeats the whole answer.
@@ -211,12 +207,12 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         output_audio_tokens: output_detail("audio_tokens"),
         output_image_tokens: output_detail("image_tokens"),
         web_searches: web_searches(context).or_else(|| counts.at("num_search_queries")).or_else(|| {
-            let calls = ["web_search_calls", "x_search_calls"];
-            counts
-                .sum(&calls.map(|calls| format!("server_side_tool_usage_details.{calls}")))
-                .filter(|calls| *calls > 0)
+            let details = ["web_search_calls", "x_search_calls"];
+            let calls =
+                details.iter().filter_map(|name| counts.first_in(&["server_side_tool_usage_details"], name));
+            calls.reduce(u64::saturating_add).filter(|calls| *calls > 0)
         }),
-        audio_ms: counts.thousandths("seconds").or_else(|| counts.thousandths("billable_audio_seconds")),
+        audio_ms: counts.thousandths(&["seconds", "billable_audio_seconds"]),
         pages: counts.at("pages_processed"),
         ..Usage::default()
     };
@@ -239,16 +235,13 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         usage.input_tokens = sum(usage.input_tokens, usage.input_audio_tokens);
     }
     // Perplexity charges each request by how much it searched.
-    let size = counts.text("search_context_size").map(|size| ("search_size", size.to_owned()));
-    let tier = counts.text("service_tier").map(|tier| ("service_tier", tier.to_owned()));
+    let cost = provider_cost(counts).or_else(|| context.dollars("cost"));
     // What the images of its own tool come to is not in the usage, nor whose price they have.
-    let images = makes_images(context).then(|| ("tool", "image_generation".to_owned()));
-    Normalised {
-        usage,
-        provider_cost: provider_cost(counts).or_else(|| context.dollars("cost")),
-        conditions: [size, tier, images].into_iter().flatten().collect(),
-        ..Normalised::default()
-    }
+    let images = makes_images(context).then_some("image_generation");
+    Normalised { usage, provider_cost: cost, ..Normalised::default() }
+        .told("search_size", counts.text("search_context_size"))
+        .told("service_tier", counts.text("service_tier"))
+        .told("tool", images)
 }
 
 /// Where the parts of the prompt stand: chat, responses, realtime.
@@ -265,10 +258,12 @@ fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 }
 
 fn by_ttl(counts: &Counts<'_>) -> BTreeMap<CacheTtl, u64> {
-    let parts = [("ttl_30m_tokens", CacheTtl::HalfHour), ("ttl_12h_tokens", CacheTtl::TwelveHours)];
-    few::map(parts.into_iter().filter_map(|(name, ttl)| {
-        let path = format!("cache_write_tokens_details.{name}");
-        Some((ttl, counts.first_in(&INPUT_DETAILS, &path).filter(|tokens| *tokens > 0)?))
+    let parts = [
+        ("cache_write_tokens_details.ttl_30m_tokens", CacheTtl::HalfHour),
+        ("cache_write_tokens_details.ttl_12h_tokens", CacheTtl::TwelveHours),
+    ];
+    few::map(parts.into_iter().filter_map(|(path, ttl)| {
+        Some((ttl, counts.first_in(&INPUT_DETAILS, path).filter(|tokens| *tokens > 0)?))
     }))
 }
 
