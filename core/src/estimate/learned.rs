@@ -53,10 +53,10 @@ impl Learned {
     pub fn tokens(&self, model: &str, passed: Passed) -> u64 {
         let maker = Maker::of(model);
         let lesson = self.models.get(model).copied().unwrap_or_default();
-        let counted = u128::from(lesson.text) + u128::from(maker.percent * ASSUMED_TOKENS / 100);
-        let estimated = u128::from(lesson.text_estimated) + u128::from(ASSUMED_TOKENS);
-        let scaled = (u128::from(passed.text) * counted + estimated / 2) / estimated;
-        u64::try_from(scaled).unwrap_or(u64::MAX).saturating_add(maker.tool_calls(passed))
+        let counted = lesson.text.saturating_add(maker.percent * ASSUMED_TOKENS / 100);
+        let estimated = lesson.text_estimated.saturating_add(ASSUMED_TOKENS);
+        let scaled = passed.text.saturating_mul(counted).saturating_add(estimated / 2) / estimated;
+        scaled.saturating_add(maker.tool_calls(passed))
     }
 
     /// The mean output of a measured call of `model`.
@@ -91,7 +91,7 @@ impl Maker {
     /// By a part of the model's name, in any case. Medians of the development recordings, 2026-11-25: what was reported for
     /// answers of text beside its o200k tokens, and for answers with calls, less their text and names.
     fn of(model: &str) -> Self {
-        const MAKERS: &[(&str, [u64; 3])] = &[
+        const MAKERS: &[(&str, [u8; 3])] = &[
             ("claude", [119, 42, 45]),
             ("command", [106, 14, 8]),
             ("deepseek", [102, 36, 36]),
@@ -110,7 +110,8 @@ impl Maker {
             model.as_bytes().windows(name.len()).any(|part| part.eq_ignore_ascii_case(name.as_bytes()))
         };
         let named = MAKERS.iter().find(|(name, _)| is_in(name));
-        let [percent, tool_call, parallel_call] = named.map_or([100, 10, 12], |(_, maker)| *maker);
+        let [percent, tool_call, parallel_call] =
+            named.map_or([100, 10, 12], |(_, maker)| *maker).map(u64::from);
         Self { percent, tool_call, parallel_call }
     }
 

@@ -161,10 +161,12 @@ impl TextCounter {
             }
             (suffix, _) => {
                 self.end_piece();
-                self.piece = Piece { length: 1, last: APOSTROPHE, ..Piece::marks(None) };
+                self.piece.begin_marks(None);
+                self.piece.length = 1;
+                self.piece.last = APOSTROPHE;
                 self.piece.take(APOSTROPHE);
                 if let Suffix::Letter(letter) = suffix {
-                    self.piece = Piece::word(Some(APOSTROPHE), u32::from(letter));
+                    self.piece.begin_word(Some(APOSTROPHE), u32::from(letter));
                     self.piece.take_letter(u32::from(letter));
                     self.piece.has_small = true;
                 }
@@ -192,7 +194,7 @@ impl TextCounter {
                     None
                 }
             };
-            self.piece = Piece::word(before, code);
+            self.piece.begin_word(before, code);
         }
         self.piece.take_letter(code);
         self.piece.has_small |= !capital;
@@ -209,7 +211,8 @@ impl TextCounter {
         } else {
             self.end_piece();
         }
-        self.piece = Piece { kind: Kind::Number, length: 1, ..Piece::default() };
+        self.piece.begin(Kind::Number);
+        self.piece.length = 1;
     }
 
     fn newline(&mut self, code: u32) {
@@ -243,12 +246,12 @@ impl TextCounter {
             Kind::Marks if !self.piece.closed || code == SLASH => {}
             Kind::Space => {
                 let before = self.end_space(true);
-                self.piece = Piece::marks(before);
+                self.piece.begin_marks(before);
                 self.piece.begin_class(code);
             }
             Kind::None | Kind::Word | Kind::Number | Kind::Marks => {
                 self.end_piece();
-                self.piece = Piece::marks(None);
+                self.piece.begin_marks(None);
                 self.piece.begin_class(code);
             }
         }
@@ -259,7 +262,7 @@ impl TextCounter {
 
     fn begin_space(&mut self) {
         self.end_piece();
-        self.piece = Piece { kind: Kind::Space, ..Piece::default() };
+        self.piece.begin(Kind::Space);
     }
 
     /// Ends a run of space, but for its last character, which belongs to what follows and is given back. Marks take
@@ -269,7 +272,7 @@ impl TextCounter {
         let given = spaces > 0 && (!before_marks || last == SPACE);
         let pieces = u64::from(has_newline) + u64::from(spaces > 1) + u64::from(spaces > 0 && !given);
         self.units = self.units.saturating_add(pieces * UNITS);
-        self.piece = Piece::default();
+        self.piece.begin(Kind::None);
         given.then_some(last)
     }
 
@@ -277,31 +280,36 @@ impl TextCounter {
     fn end_piece(&mut self) {
         self.piece.suffix = Suffix::None;
         self.units = self.all_units();
-        self.piece = Piece::default();
+        self.piece.begin(Kind::None);
     }
 }
 
 impl Piece {
-    /// A word with what stands before it and belongs to it.
-    fn word(before: Option<u32>, first: u32) -> Self {
+    /// Forgets the piece that ended.
+    #[inline(never)]
+    fn begin(&mut self, kind: Kind) {
+        *self = Self { kind, ..Self::default() };
+    }
+
+    /// Begins a word with what stands before it and belongs to it.
+    fn begin_word(&mut self, before: Option<u32>, first: u32) {
+        self.begin(Kind::Word);
         let [bare, spaced, marked] = WORD;
-        let (units, key) = match before {
+        (self.units, self.key) = match before {
             None => (bare, 1),
             Some(SPACE) => (spaced, SPACE),
             Some(mark) => (marked, symbol(mark)),
         };
-        let mut piece = Self { kind: Kind::Word, units, key, ..Self::default() };
-        piece.begins_capital = is_capital(first);
-        piece.begin_class(first);
-        piece
+        self.begins_capital = is_capital(first);
+        self.begin_class(first);
     }
 
-    /// Marks, and whether a space before them belongs to them.
-    fn marks(before: Option<u32>) -> Self {
+    /// Begins marks, with a space before them that belongs to them.
+    fn begin_marks(&mut self, before: Option<u32>) {
+        self.begin(Kind::Marks);
         let [bare, spaced] = MARKS;
-        let led = before.is_some();
-        let (units, key) = if led { (spaced, SPACE) } else { (bare, 4) };
-        Self { kind: Kind::Marks, units, key, led, ..Self::default() }
+        self.led = before.is_some();
+        (self.units, self.key) = if self.led { (spaced, SPACE) } else { (bare, 4) };
     }
 
     fn begin_class(&mut self, first: u32) {

@@ -79,18 +79,21 @@ fn within<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 
 /// A JSON number in any notation as pico-dollars, without going through a float.
 pub(super) fn decimal(number: &str) -> Option<Picodollars> {
-    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-        None => (number, 0),
-    };
-    let mut shift = exponent.checked_add(PLACES)?;
-    let (mut pico, mut is_fraction) = (0i128, false);
+    let end = number.bytes().position(|byte| byte | 0x20 == b'e');
+    let (mantissa, exponent) = number.split_at(end.unwrap_or(number.len()));
+    let mut shift = PLACES;
+    if let Some(exponent) = exponent.get(1..) {
+        shift = shift.checked_add(exponent.parse().ok()?)?;
+    }
+    let (mut pico, mut is_fraction) = (0i64, false);
     for byte in mantissa.bytes() {
         match byte {
             b'-' | b'+' => {}
             b'.' => is_fraction = true,
+            // Seventeen digits are more than any price has; the rest of a fraction is cut.
+            b'0'..=b'9' if is_fraction && pico >= SEVENTEEN_DIGITS => {}
             b'0'..=b'9' => {
-                pico = pico.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?;
+                pico = pico.checked_mul(10)?.checked_add(i64::from(byte - b'0'))?;
                 shift = shift.checked_sub(i32::from(is_fraction))?;
             }
             _ => return None,
@@ -99,13 +102,14 @@ pub(super) fn decimal(number: &str) -> Option<Picodollars> {
     for _ in 0..shift.unsigned_abs().min(DIGITS_MAX) {
         pico = if shift < 0 { pico / 10 } else { pico.checked_mul(10)? };
     }
-    Some(Picodollars::from_pico(if number.starts_with('-') { -pico } else { pico }))
+    Some(Picodollars::from_pico(i128::from(if number.starts_with('-') { -pico } else { pico })))
 }
 
 /// Pico-dollars have so many places behind the point.
 const PLACES: i32 = 12;
 /// No amount has more digits.
 const DIGITS_MAX: u32 = 40;
+const SEVENTEEN_DIGITS: i64 = 10_000_000_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -123,6 +127,8 @@ mod tests {
             ("-0.5", -500_000_000_000),
             ("7.099999999999999e-05", 70_999_999),
             ("1e-2147483648", 0),
+            ("0.00001234567890123456789012345678901234567890", 12_345_678),
+            ("1.2345678901234567890123e1", 12_345_678_901_234),
         ] {
             assert_eq!(decimal(number), Some(Picodollars::from_pico(pico)), "{number}");
         }
