@@ -65,7 +65,6 @@ const fn is_letter(code: u32) -> bool {
 }
 
 /// A letter without its case, in scripts that are told letter by letter.
-#[inline(never)]
 pub(super) const fn folded(code: u32) -> u32 {
     match code {
         0x41..=0x5A | 0xC0..=0xDE | 0x0391..=0x03A9 | 0x0410..=0x042F => code + 0x20,

@@ -91,9 +91,15 @@ impl TextCounter {
                     self.multibyte(byte);
                     tail
                 }
-                b'a'..=b'z' if self.piece.kind == Kind::Word && self.piece.suffix == Suffix::None => {
+                b'a'..=b'z' if self.piece.takes_small_letters() => {
                     self.cut_len = 0;
                     self.piece.small_letters(rest)
+                }
+                b' ' if self.piece.kind == Kind::Word && self.piece.suffix == Suffix::None => {
+                    self.cut_len = 0;
+                    self.begin_space();
+                    (self.piece.spaces, self.piece.last) = (1, SPACE);
+                    tail
                 }
                 _ => {
                     self.cut_len = 0;
@@ -313,23 +319,38 @@ impl Piece {
     }
 
     fn begin_class(&mut self, first: u32) {
-        if let Some(class) = class(folded(first)) {
+        if first >= 0x80
+            && let Some(class) = class(folded(first))
+        {
             self.units += weight(&BEGINNING, class);
+        }
+    }
+
+    /// Whether a small letter only goes on with a word, or begins one behind a single space: most of a text is that.
+    fn takes_small_letters(&mut self) -> bool {
+        match self.kind {
+            Kind::Word => self.suffix == Suffix::None,
+            Kind::Space if self.spaces == 1 && self.last == SPACE && !self.has_newline => {
+                let [_, spaced, _] = WORD;
+                *self = Self { kind: Kind::Word, units: spaced, key: SPACE, ..Self::default() };
+                true
+            }
+            Kind::None | Kind::Number | Kind::Marks | Kind::Space => false,
         }
     }
 
     /// Small letters at the beginning of `bytes`; gives the rest.
     fn small_letters<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let letters = bytes.iter().take_while(|byte| byte.is_ascii_lowercase()).count();
-        let (letters, rest) = bytes.split_at(letters);
-        let (mut key, mut eighths) = (self.key, self.eighths);
-        for letter in letters {
+        let (mut key, mut eighths, mut count) = (self.key, self.eighths, 0u32);
+        let mut rest = bytes;
+        while let Some((letter @ b'a'..=b'z', tail)) = rest.split_first() {
             key = key << 8 | u32::from(*letter);
             eighths = eighths.wrapping_add(group(key));
+            count += 1;
+            rest = tail;
         }
-        let count = letters.len();
         (self.key, self.eighths) = (key, eighths);
-        self.groups = self.groups.wrapping_add(u32::try_from(count).unwrap_or(0));
+        self.groups = self.groups.wrapping_add(count);
         self.letters = self.letters.saturating_add(u8::try_from(count).unwrap_or(u8::MAX));
         self.has_small = true;
         rest
@@ -340,21 +361,27 @@ impl Piece {
         self.take(code);
     }
 
-    #[inline(never)]
     fn take(&mut self, code: u32) {
         let code = folded(code);
-        let class = class(code);
-        if let Some(class) = class {
-            self.units = self.units.saturating_add(weight(&EACH, class));
-            if !matches!(class, Class::Devanagari | Class::Indic) {
-                self.key = self.key << 8 | class_symbol(class);
-                return;
-            }
+        if code >= 0x80 && self.take_class(code) {
+            return;
         }
         self.key = self.key << 8 | letter_symbol(code);
         self.eighths = self.eighths.wrapping_add(group(self.key));
         self.groups = self.groups.wrapping_add(1);
         self.letters = self.letters.saturating_add(1);
+    }
+
+    /// Takes a character that has a class. Whether that is all of it.
+    #[inline(never)]
+    fn take_class(&mut self, code: u32) -> bool {
+        let Some(class) = class(code) else { return false };
+        self.units = self.units.saturating_add(weight(&EACH, class));
+        let by_class = !matches!(class, Class::Devanagari | Class::Indic);
+        if by_class {
+            self.key = self.key << 8 | class_symbol(class);
+        }
+        by_class
     }
 
     /// What it comes to, should it end here.
@@ -399,7 +426,8 @@ fn group(key: u32) -> u32 {
 /// A character in a group: eight bits.
 fn symbol(code: u32) -> u32 {
     let code = folded(code);
-    class(code).map_or_else(|| letter_symbol(code), class_symbol)
+    let class = if code < 0x80 { None } else { class(code) };
+    class.map_or_else(|| letter_symbol(code), class_symbol)
 }
 
 const fn letter_symbol(code: u32) -> u32 {
