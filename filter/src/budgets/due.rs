@@ -11,7 +11,6 @@ use std::collections::HashMap;
 use tollgate_core::budget::counter::Settlement;
 use tollgate_core::fnv::ByFnv;
 
-use crate::journal::HeldOn;
 use crate::lane::JournalSlot;
 
 /// What one VM has yet to settle.
@@ -36,20 +35,20 @@ pub struct Due {
 
 impl Settling {
     /// Keeps what is to be settled on a counter.
-    pub fn keep(&mut self, held: &HeldOn, settlement: Settlement) {
-        match self.due.get_mut(&held.slot) {
-            Some(due) if due.key == held.key => {
-                if due.settlement.calls == 0 {
-                    self.waiting.push(held.slot);
+    pub fn keep(&mut self, key: &[u8], slot: u64, settlement: Settlement) {
+        match self.due.get_mut(&slot) {
+            Some(due) if due.key == key => {
+                if due.settlement.is_nothing() {
+                    self.waiting.push(slot);
                 }
                 due.settlement = due.settlement.and(settlement);
             }
             _ => {
-                let due = Due { key: held.key.clone(), settlement };
+                let due = Due { key: key.to_vec(), settlement };
                 // Another counter's, that was in this slot long ago.
-                let late = self.due.insert(held.slot, due).filter(|late| late.settlement.calls > 0);
-                self.late.extend(late.map(|late| (held.slot, late)));
-                self.waiting.push(held.slot);
+                let late = self.due.insert(slot, due).filter(|late| !late.settlement.is_nothing());
+                self.late.extend(late.map(|late| (slot, late)));
+                self.waiting.push(slot);
             }
         }
     }
@@ -67,22 +66,15 @@ impl Settling {
     /// What is to be settled on the counter with this key in this slot, which is left to the caller to do.
     pub fn take(&mut self, slot: u64, key: &[u8]) -> Option<Settlement> {
         // The place stays: the next call is mostly for the same counters.
-        let due = self.due.get_mut(&slot).filter(|due| due.settlement.calls > 0 && due.key == key)?;
+        let due = self.due.get_mut(&slot).filter(|due| !due.settlement.is_nothing() && due.key == key)?;
         Some(std::mem::take(&mut due.settlement))
-    }
-
-    /// Keeps what could not be settled.
-    pub fn put_back(&mut self, slot: u64, settlement: Settlement) {
-        if let Some(due) = self.due.get_mut(&slot) {
-            due.settlement = due.settlement.and(settlement);
-        }
     }
 
     /// Everything that is to be settled, left to the caller to do, with the slots where counters were.
     pub fn take_all(&mut self) -> Vec<(u64, Due)> {
         let mut all = std::mem::take(&mut self.late);
         for slot in self.waiting.drain(..) {
-            if let Some(due) = self.due.get_mut(&slot).filter(|due| due.settlement.calls > 0) {
+            if let Some(due) = self.due.get_mut(&slot).filter(|due| !due.settlement.is_nothing()) {
                 let settlement = std::mem::take(&mut due.settlement);
                 all.push((slot, Due { key: due.key.clone(), settlement }));
             }
