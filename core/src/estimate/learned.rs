@@ -106,10 +106,16 @@ impl Maker {
             ("kimi", [100, 11, 11]),
             ("stral", [105, 3, 3]),
         ];
-        let is_in = |name: &str| {
-            model.as_bytes().windows(name.len()).any(|part| part.eq_ignore_ascii_case(name.as_bytes()))
+        let model = model.as_bytes();
+        let begins_at = |name: &[u8], at: usize| {
+            model.get(at..at + name.len()).is_some_and(|part| part.eq_ignore_ascii_case(name))
         };
-        let named = MAKERS.iter().find(|(name, _)| is_in(name));
+        let is_in = |name: &[u8]| {
+            let first = name.first().copied().unwrap_or(0);
+            let starts = model.iter().enumerate().filter(|(_, byte)| (**byte | 0x20) == first);
+            starts.into_iter().any(|(at, _)| begins_at(name, at))
+        };
+        let named = MAKERS.iter().find(|(name, _)| is_in(name.as_bytes()));
         let [percent, tool_call, parallel_call] =
             named.map_or([100, 10, 12], |(_, maker)| *maker).map(u64::from);
         Self { percent, tool_call, parallel_call }

@@ -97,6 +97,10 @@ impl TextCounter {
                 }
                 b' ' if self.piece.kind == Kind::Word && self.piece.suffix == Suffix::None => {
                     self.cut_len = 0;
+                    if tail.first().is_some_and(u8::is_ascii_alphabetic) {
+                        rest = self.words(tail);
+                        continue;
+                    }
                     self.begin_space();
                     (self.piece.spaces, self.piece.last) = (1, SPACE);
                     tail
@@ -107,6 +111,51 @@ impl TextCounter {
                     tail
                 }
             };
+        }
+    }
+
+    /// Words with a space, or a full stop or comma and a space, between: as most of a text is that, nothing else of a piece
+    /// is looked at. `bytes` begins with a letter behind a word and a space; gives what follows the last word.
+    fn words<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let [_, spaced, _] = WORD;
+        let mut units = self.all_units();
+        let mut rest = bytes;
+        loop {
+            let mut groups = Groups { key: SPACE, eighths: 0, count: 0 };
+            let capital = matches!(rest.first(), Some(b'A'..=b'Z'));
+            if let (true, Some((letter, tail))) = (capital, rest.split_first()) {
+                groups.take(*letter | 0x20);
+                rest = tail;
+            }
+            rest = groups.small_letters(rest);
+            let (mark, behind) = match rest.split_first() {
+                Some((mark @ (b'.' | b','), tail)) => (lone_mark(*mark), tail),
+                _ => (0, rest),
+            };
+            match behind.split_first() {
+                Some((b' ', tail)) if tail.first().is_some_and(u8::is_ascii_alphabetic) => {
+                    let capitalised = if capital { i64::from(CAPITALISED) } else { 0 };
+                    let word = groups.units() + i64::from(spaced) + length(groups.count) + capitalised;
+                    units = units.saturating_add(at_least_one(word)).saturating_add(mark);
+                    rest = tail;
+                }
+                _ => {
+                    self.units = units;
+                    self.piece = Piece {
+                        kind: Kind::Word,
+                        key: groups.key,
+                        groups: groups.count,
+                        eighths: groups.eighths,
+                        units: spaced,
+                        letters: u8::try_from(groups.count).unwrap_or(u8::MAX),
+                        capitals: u8::from(capital),
+                        begins_capital: capital,
+                        has_small: groups.count > u32::from(capital),
+                        ..Piece::default()
+                    };
+                    return rest;
+                }
+            }
         }
     }
 
@@ -315,7 +364,7 @@ impl Piece {
         self.begin(Kind::Marks);
         let [bare, spaced] = MARKS;
         self.led = before.is_some();
-        (self.units, self.key) = if self.led { (spaced, SPACE) } else { (bare, 4) };
+        (self.units, self.key) = if self.led { (spaced, SPACE) } else { (bare, BARE_MARKS) };
     }
 
     fn begin_class(&mut self, first: u32) {
@@ -341,17 +390,11 @@ impl Piece {
 
     /// Small letters at the beginning of `bytes`; gives the rest.
     fn small_letters<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let (mut key, mut eighths, mut count) = (self.key, self.eighths, 0u32);
-        let mut rest = bytes;
-        while let Some((letter @ b'a'..=b'z', tail)) = rest.split_first() {
-            key = key << 8 | u32::from(*letter);
-            eighths = eighths.wrapping_add(group(key));
-            count += 1;
-            rest = tail;
-        }
-        (self.key, self.eighths) = (key, eighths);
-        self.groups = self.groups.wrapping_add(count);
-        self.letters = self.letters.saturating_add(u8::try_from(count).unwrap_or(u8::MAX));
+        let mut groups = Groups { key: self.key, eighths: self.eighths, count: 0 };
+        let rest = groups.small_letters(bytes);
+        (self.key, self.eighths) = (groups.key, groups.eighths);
+        self.groups = self.groups.wrapping_add(groups.count);
+        self.letters = self.letters.saturating_add(u8::try_from(groups.count).unwrap_or(u8::MAX));
         self.has_small = true;
         rest
     }
@@ -398,25 +441,80 @@ impl Piece {
         }
     }
 
-    /// By the table; no piece is less than a token.
+    /// By the table.
     fn modelled(&self) -> u64 {
-        let eighths =
-            i64::from(self.eighths.wrapping_add(group(self.key << 8 | 2))) - 8 * (i64::from(self.groups) + 1);
-        let mut units = eighths * EIGHTH + i64::from(self.units);
+        let groups = Groups { key: self.key, eighths: self.eighths, count: self.groups };
+        let mut units = groups.units() + i64::from(self.units);
         if self.kind == Kind::Word {
-            let length = LENGTHS.get(usize::from(self.letters)).or(LENGTHS.last());
-            units += i64::from(length.copied().unwrap_or(0));
+            units += length(self.letters.into());
             units += match self.capitals {
                 0 => 0,
                 1 if self.begins_capital => i64::from(CAPITALISED),
                 capitals => i64::from(CAPITALS) + i64::from(CAPITAL) * i64::from(capitals),
             };
         }
-        u64::try_from(units).unwrap_or(0).max(UNITS)
+        at_least_one(units)
     }
 }
 
+/// What the groups of a piece come to.
+struct Groups {
+    /// The last three characters.
+    key: u32,
+    eighths: u32,
+    count: u32,
+}
+
+impl Groups {
+    #[inline(always)]
+    fn take(&mut self, letter: u8) {
+        self.key = self.key << 8 | u32::from(letter);
+        self.eighths = self.eighths.wrapping_add(group(self.key));
+        self.count = self.count.wrapping_add(1);
+    }
+
+    /// Small letters at the beginning of `bytes`; gives the rest.
+    #[inline(always)]
+    fn small_letters<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let mut rest = bytes;
+        while let Some((letter @ b'a'..=b'z', tail)) = rest.split_first() {
+            self.take(*letter);
+            rest = tail;
+        }
+        rest
+    }
+
+    /// With the group at the end of the piece.
+    #[inline(always)]
+    fn units(&self) -> i64 {
+        let eighths = self.eighths.wrapping_add(group(self.key << 8 | 2));
+        (i64::from(eighths) - 8 * (i64::from(self.count) + 1)) * EIGHTH
+    }
+}
+
+/// What a word comes to for its length.
+#[inline(always)]
+fn length(letters: u32) -> i64 {
+    let length = LENGTHS.get(letters as usize).or(LENGTHS.last());
+    i64::from(length.copied().unwrap_or(0))
+}
+
+/// What a mark comes to that stands between a word and a space.
+fn lone_mark(mark: u8) -> u64 {
+    let [bare, _] = MARKS;
+    let mut groups = Groups { key: BARE_MARKS, eighths: 0, count: 0 };
+    groups.take(mark);
+    at_least_one(groups.units() + i64::from(bare))
+}
+
+/// No piece is less than a token.
+#[inline(always)]
+fn at_least_one(units: i64) -> u64 {
+    u64::try_from(units).unwrap_or(0).max(UNITS)
+}
+
 /// What the last three characters come to, in eighths of a token, and 8.
+#[inline(always)]
 fn group(key: u32) -> u32 {
     let slot = (key & 0x00FF_FFFF).wrapping_mul(0x9E37_79B1) >> 19;
     let pair = TABLE.get((slot >> 1) as usize).copied().unwrap_or(0x88);
@@ -442,6 +540,8 @@ const fn is_capital(code: u32) -> bool {
     matches!(code, 0x41..=0x5A)
 }
 
+/// Stands before marks that have no space before them.
+const BARE_MARKS: u32 = 4;
 const SPACE: u32 = 0x20;
 const APOSTROPHE: u32 = 0x27;
 const SLASH: u32 = 0x2F;
