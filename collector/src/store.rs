@@ -18,6 +18,7 @@ mod batch;
 mod bound;
 mod budgets;
 mod dims;
+mod folded;
 mod id;
 mod migrations;
 mod minutes;

@@ -73,6 +73,7 @@ async fn store(app: &App, mut accepted: Accepted) -> Result<(SyncResult, SyncAns
         gateway = sender.gateway,
         sequence = sender.sequence,
         stored = kept.stored,
+        folded = kept.folded,
         duplicates = kept.duplicates,
         "Synced with gateway `{}`",
         sender.gateway
@@ -117,6 +118,7 @@ async fn store(app: &App, mut accepted: Accepted) -> Result<(SyncResult, SyncAns
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) stored: u64,
+    pub(super) folded: u64,
     pub(super) duplicates: u64,
     pub(super) out_of_order: bool,
     pub(super) rejected: Vec<RejectedRecord>,
@@ -126,11 +128,13 @@ pub(super) struct Kept {
 pub(super) async fn keep(app: &App, mut accepted: Accepted) -> Result<Kept, ApiError> {
     count_accepted(&app.metrics, &accepted);
     let batch = std::mem::take(&mut accepted.batch);
-    let records = batch.len();
+    let rejected = wide(accepted.rejected.len());
+    let records = accepted.records.saturating_sub(rejected);
     let stored = app.store.ingest(batch).await.inspect_err(|_| {
-        app.metrics.records_failed.inc_by(wide(records));
+        app.metrics.records_failed.inc_by(records);
     })?;
     app.metrics.records_stored.inc_by(stored.stored);
+    app.metrics.records_folded.inc_by(stored.folded);
     app.metrics.records_duplicate.inc_by(stored.duplicates);
     app.metrics.commit_seconds.observe(stored.took.as_secs_f64());
     if app.config().metrics.gen_ai {
@@ -152,6 +156,7 @@ pub(super) async fn keep(app: &App, mut accepted: Accepted) -> Result<Kept, ApiE
     rejected.sort_by_key(|record| record.index);
     Ok(Kept {
         stored: stored.stored,
+        folded: stored.folded,
         duplicates: stored.duplicates,
         out_of_order: stored.out_of_order,
         rejected,
@@ -159,7 +164,7 @@ pub(super) async fn keep(app: &App, mut accepted: Accepted) -> Result<Kept, ApiE
 }
 
 fn count_accepted(metrics: &Metrics, accepted: &Accepted) {
-    metrics.records_received.inc_by(wide(accepted.received));
+    metrics.records_received.inc_by(accepted.records);
     metrics.records_priced.inc_by(accepted.priced);
     for (_, refusal) in &accepted.rejected {
         metrics.count_rejected(*refusal);

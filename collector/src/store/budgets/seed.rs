@@ -1,6 +1,6 @@
 //! What was spent before a budget began to count, from records: so that no edit loses spend.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, Transaction, params};
 use tollgate_core::attribution::Attribution;
@@ -10,6 +10,7 @@ use tollgate_core::budget::{Amount, Budget, Unit};
 use tollgate_core::record::UsageRecord;
 
 use super::super::dims::{Dimension, Dims};
+use super::super::folded;
 use super::super::records;
 use super::super::sums::Sums;
 use super::super::writer::MS_PER_HOUR;
@@ -67,7 +68,20 @@ fn records_between(
             sum = sum.plus(spent(budget.unit, &Sums::of(record)));
         }
     })?;
+    // Totals tell no tags: what has one there is not known.
+    let counted = counted(connection, budget, key)?;
+    folded::each_between(connection, from, to, |dims, sums| {
+        if counted.contains(&dims) {
+            sum = sum.plus(spent(budget.unit, sums));
+        }
+    })?;
     Ok(sum)
+}
+
+/// Dimensions that count.
+fn counted(connection: &Connection, budget: &Budget, key: &CounterKey) -> Result<BTreeSet<i64>, StoreError> {
+    let all = Dims::load(connection, 0)?.into_iter();
+    Ok(all.filter(|(_, dims)| counts(budget, key, dims)).map(|(id, _)| id).collect())
 }
 
 fn rollups_between(
@@ -77,14 +91,13 @@ fn rollups_between(
     first_hour: i64,
     last_hour: i64,
 ) -> Result<Amount, StoreError> {
-    let counted: BTreeMap<i64, Dims> =
-        Dims::load(connection, 0)?.into_iter().filter(|(_, dims)| counts(budget, key, dims)).collect();
+    let counted = counted(connection, budget, key)?;
     let mut statement =
         connection.prepare_cached("SELECT dims, sums FROM rollup_hour WHERE hour >= ?1 AND hour < ?2")?;
     let mut rows = statement.query(params![first_hour, last_hour])?;
     let mut sum = Amount::ZERO;
     while let Some(row) = rows.next()? {
-        if counted.contains_key(&row.get(0)?) {
+        if counted.contains(&row.get(0)?) {
             sum = sum.plus(spent(budget.unit, &Sums::decode(row.get_ref(1)?.as_blob().unwrap_or_default())?));
         }
     }
