@@ -35,7 +35,7 @@ fn main() {
         println!("live     {live} records in batches of {batch} by {GATEWAYS} gateways at once: {spent:.1?}, {rate} records/s");
         let started = Instant::now();
         let mut weeks = 0;
-        while store.sum_week(LIVE_MS).await.unwrap() {
+        while store.sum_week(None, LIVE_MS).await.unwrap() {
             weeks += 1;
         }
         println!("weeks    {weeks} summed, as a collector does by itself: {:.1?}", started.elapsed());

@@ -56,6 +56,8 @@ pub struct Metrics {
     config_good: Gauge,
     dropped: Family<DroppedLabels, Counter>,
     instances: Gauge,
+    /// Whether this is the collector that has the lead of those on its database.
+    pub leads: Gauge,
 }
 
 /// Labels of a refused record.
@@ -171,6 +173,7 @@ impl Default for Metrics {
             config_good: Gauge::default(),
             dropped: Family::default(),
             instances: Gauge::default(),
+            leads: Gauge::default(),
         };
         metrics.config_good.set(1);
         metrics.register();
@@ -354,6 +357,11 @@ impl Metrics {
             "gateway_records_dropped",
             "Records that gateways could not keep, by reason",
             self.dropped.clone(),
+        );
+        registry.register(
+            "collector_leads",
+            "Whether this collector is the one of its database that judges alerts, watches agents and keeps house",
+            self.leads.clone(),
         );
         registry.register(
             "gateway_instances",

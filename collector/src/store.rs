@@ -6,8 +6,8 @@
 //!
 //! Several collectors of one host may work on one file. Every transaction that writes begins with the lock
 //! (`BEGIN IMMEDIATE`), so what it reads nobody changes under it; what the writer remembers from before is checked
-//! against `PRAGMA data_version` inside it. What only one of them should do is done by the one that
-//! [leads](Store::leads).
+//! against `PRAGMA data_version` inside it. What only one of them should do is done by the one that has the
+//! [lead](lead).
 
 mod accounts;
 mod adjust;
@@ -20,6 +20,7 @@ mod budgets;
 mod dims;
 mod folded;
 mod id;
+mod lead;
 mod migrations;
 mod minutes;
 mod months;
@@ -58,7 +59,8 @@ pub use batch::{Batch, Sender};
 pub use budgets::{CounterState, Put, StoredBudget};
 pub use dims::{Dimension, Dims, Filters};
 pub use id::{NotAnId, RecordId};
-pub use minutes::FirstCall;
+pub use lead::Lead;
+pub use minutes::{EpisodesQuery, FirstCall};
 pub use months::{ClosedMonth, Closing, Month, NotAMonth};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
 pub use reviews::{Review, ReviewChange};
@@ -68,6 +70,7 @@ pub use writer::Stored;
 
 use crate::audit::{Entry, Head, Recorded};
 use dims::DimsTable;
+use lead::Leading;
 use open::{DATABASE, Held, open_reader};
 use writer::{Job, Writer};
 
@@ -78,7 +81,8 @@ pub struct Store {
     readers: Arc<Readers>,
     rows_per_hour: Arc<AtomicU64>,
     writer: JoinHandle<()>,
-    held: Held,
+    leading: Leading,
+    _held: Held,
 }
 
 /// Why the store could not do what it was asked.
@@ -134,6 +138,9 @@ pub enum StoreError {
         /// Rows that a summary may have.
         most: usize,
     },
+    /// Another collector has taken the lead since.
+    #[error("another collector has taken the lead; nothing was written")]
+    LeadLost,
     /// The writer is gone or did not answer in time.
     #[error("the store's writer does not answer")]
     Stopped,
@@ -156,14 +163,8 @@ impl Store {
             .name("store-writer".into())
             .spawn(move || writer.run(waiting))
             .map_err(|cause| StoreError::File { path: data_dir.to_owned(), cause })?;
-        Ok(Self { jobs, readers, rows_per_hour, writer, held })
-    }
-
-    /// Whether this is the one of the collectors on this database that judges, watches and delivers. Another takes its
-    /// place when it ends.
-    #[must_use]
-    pub fn leads(&self) -> bool {
-        self.held.leads()
+        let leading = Leading::new(data_dir.to_owned());
+        Ok(Self { jobs, readers, rows_per_hour, writer, leading, _held: held })
     }
 
     /// Sets how many rows the rollup of an hour may have; what would make more is counted under `other`.
@@ -490,9 +491,9 @@ impl Store {
     ///
     /// # Errors
     /// Nothing is removed then.
-    pub async fn expire(&self, now_ms: u64, keep_ms: u64) -> Result<usize, StoreError> {
+    pub async fn expire(&self, lead: Option<Lead>, now_ms: u64, keep_ms: u64) -> Result<usize, StoreError> {
         let ms = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.write(move |transaction| retention::expire(transaction, ms(now_ms), ms(keep_ms))).await
+        self.write_led(lead, move |transaction| retention::expire(transaction, ms(now_ms), ms(keep_ms))).await
     }
 
     /// Runs work in the writer, in a transaction of its own, which is kept when it succeeds.
@@ -507,6 +508,19 @@ impl Store {
         };
         self.jobs.send(Job::Alone(Box::new(work))).await.map_err(|_| StoreError::Stopped)?;
         answered.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// The same under a lead, which must still be this process's then.
+    async fn write_led<T: Send + 'static>(
+        &self,
+        lead: Option<Lead>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write(move |transaction| {
+            lead::check(transaction, lead)?;
+            work(transaction)
+        })
+        .await
     }
 
     /// Lets the writer finish what it was given, and waits for it.

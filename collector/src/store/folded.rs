@@ -251,7 +251,7 @@ mod tests {
         let mut newest = record(30, "bot");
         newest.time_ms = december;
         ingest(&store, sender(3, december), &[newest], &[]);
-        while runtime().block_on(store.expire(december, HOUR_MS)).unwrap() > 0 {}
+        while runtime().block_on(store.expire(None, december, HOUR_MS)).unwrap() > 0 {}
         let again = ingest(&store, sender(4, december), &[], &folded);
         assert_eq!((again.folded, again.too_late.len()), (0, 2));
         assert_eq!(accounts(&store).dropped["too_late"], 3);

@@ -613,7 +613,7 @@ mod bounds_of_what_is_kept {
         let all = || test.summary(everything(Every::Day, TimeZone::UTC));
         let before = all();
         let now = START_MS + 9 * DAY_MS;
-        let expire = |now| test.runtime.block_on(test.store.expire(now, 3 * DAY_MS)).unwrap();
+        let expire = |now| test.runtime.block_on(test.store.expire(None, now, 3 * DAY_MS)).unwrap();
         assert_eq!(expire(now), 6);
         assert_eq!(expire(now), 0);
         assert_eq!(expire(now + 900 * DAY_MS), 0, "a clock that jumps ahead removes nothing");
