@@ -2,15 +2,22 @@
 //!
 //! `RECORDS` (default 1,000,000) of a cube of 200 agents × 4 features × 5 models × 3 environments over 90 days,
 //! in batches of `BATCH` (default 500), one at a time; then `LIVE` (default 500,000) of now, as four gateways send them
-//! that report fifty thousand a second; then a summary by every two dimensions over 30 days.
+//! that report fifty thousand a second and, once a second, what they used of each counter of three budgets: one for
+//! all, one for each team, one for each agent; then a summary by every two dimensions over 30 days.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
+use serde_json::json;
+use tollgate_collector::budgets::span;
 use tollgate_collector::store::{Batch, Dimension, Every, Filters, Sender, Store, SummaryQuery};
+use tollgate_core::budget::ledger::Report;
+use tollgate_core::budget::scope::CounterKey;
+use tollgate_core::budget::{Amount, define};
 use tollgate_core::money::Picodollars;
 use tollgate_core::record::{Charge, CostStatus, UsageRecord};
+use tollgate_core::sync::CounterReport;
 use tollgate_core::usage::Usage;
 
 const END_HOUR: u64 = 490_000;
@@ -18,6 +25,8 @@ const DAYS: u64 = 90;
 const GATEWAYS: usize = 4;
 const MADE_AT_A_TIME: usize = 40;
 const LIVE_MS: u64 = END_HOUR * 3_600_000;
+/// Records a second, by the records' own clock.
+const LIVE_RATE: u64 = 50_000;
 
 fn main() {
     let records = setting("RECORDS", 1_000_000);
@@ -30,9 +39,22 @@ fn main() {
         let rate = u128::from(records) * 1000 / spent.as_millis().max(1);
         println!("ingest   {records} records in batches of {batch}: {spent:.1?}, {rate} records/s");
         let live = setting("LIVE", 500_000);
-        let spent = fill_live(&store, live, batch, records).await;
+        let counters = budgets(&store).await;
+        let started = Instant::now();
+        let sender =
+            Sender { gateway: "edge-0".into(), instance: "one".into(), received_ms: LIVE_MS, ..Sender::default() };
+        let mut first = Batch::new(sender);
+        first.counters = reports(&counters, 0);
+        store.ingest(first).await.unwrap();
+        println!("counters {} made, with what records say was spent before: {:.1?}", counters.len(), started.elapsed());
+        let before = writer_cpu();
+        let spent = fill_live(&store, live, batch, records, &counters).await;
         let rate = u128::from(live) * 1000 / spent.as_millis().max(1);
-        println!("live     {live} records in batches of {batch} by {GATEWAYS} gateways at once: {spent:.1?}, {rate} records/s");
+        let keys = counters.len();
+        println!("live     {live} records in batches of {batch} by {GATEWAYS} gateways at once, with {keys} counters: {spent:.1?}, {rate} records/s");
+        let busy = writer_cpu().saturating_sub(before);
+        let each = busy.as_nanos() / u128::from(live.max(1));
+        println!("writer   {busy:.1?} of processor time, {each} ns a record");
         let started = Instant::now();
         let mut weeks = 0;
         while store.sum_week(None, LIVE_MS).await.unwrap() {
@@ -73,8 +95,38 @@ async fn fill(store: &Store, records: u64, size: u64) -> Duration {
     spent
 }
 
+/// Three budgets, and every counter of theirs that the records touch.
+async fn budgets(store: &Store) -> Vec<CounterKey> {
+    let each = |each: &str, many: u64| (each.to_owned(), (0..many).map(|n| format!("{each}-{n}")).collect());
+    let all: [(String, Vec<String>); 3] =
+        [(String::new(), vec![String::new()]), each("team", 12), each("agent", 200)];
+    let mut keys = Vec::new();
+    for (each, values) in all {
+        let name = format!("by-{each}");
+        let mut budget = json!({"name": name, "limit_usd": "1000000", "window": "day"});
+        if !each.is_empty() {
+            budget["each"] = each.into();
+        }
+        let budget = define::read_one(&budget, None).unwrap();
+        let span = span(&budget, LIVE_MS);
+        store.put_budget(budget, "bench".into(), LIVE_MS).await.unwrap();
+        let key = |value| CounterKey { budget: name.clone(), generation: 1, value, span };
+        keys.extend(values.into_iter().map(key));
+    }
+    keys
+}
+
+/// What a gateway reports of its counters the `version`th time.
+fn reports(keys: &[CounterKey], version: u64) -> Vec<CounterReport> {
+    let report = |key: &CounterKey| {
+        let used = Amount(i128::from(version) * 1_000_000_000);
+        CounterReport { key: key.clone(), report: Report { used, version, ..Report::default() } }
+    };
+    keys.iter().map(report).collect()
+}
+
 /// Records of now, fifty in a millisecond, from gateways that each wait for their answer before they go on.
-async fn fill_live(store: &Store, records: u64, size: u64, known: u64) -> Duration {
+async fn fill_live(store: &Store, records: u64, size: u64, known: u64, counters: &[CounterKey]) -> Duration {
     let mut random = Random(11);
     let mut spent = Duration::ZERO;
     let mut at = 0;
@@ -99,8 +151,13 @@ async fn fill_live(store: &Store, records: u64, size: u64, known: u64) -> Durati
         }
         let started = Instant::now();
         let send = async |batches: Vec<Batch>| {
-            for batch in batches {
-                store.ingest(batch).await.unwrap();
+            for mut batch in batches {
+                let number = batch.sender.sequence * size / GATEWAYS as u64;
+                if number % (LIVE_RATE / GATEWAYS as u64) < size {
+                    batch.counters = reports(counters, batch.sender.sequence);
+                }
+                let reported = batch.counters.len();
+                assert_eq!(store.ingest(batch).await.unwrap().grants.len(), reported);
             }
         };
         let mut gateways = gateways.into_iter();
@@ -187,6 +244,15 @@ fn record(number: u64, records: u64, random: &mut Random) -> UsageRecord {
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// Processor time of the thread that writes: what does not depend on who else uses the machine.
+fn writer_cpu() -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let read = |task: &std::fs::DirEntry, name: &str| std::fs::read_to_string(task.path().join(name)).ok();
+    let of_writer = tasks.filter(|task| read(task, "comm").is_some_and(|name| name.trim() == "store-writer"));
+    let ns = of_writer.filter_map(|task| read(&task, "schedstat")?.split(' ').next()?.parse::<u64>().ok());
+    Duration::from_nanos(ns.sum())
 }
 
 fn memory() -> String {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use tollgate_core::price::{PriceBook, Wanted};
 use tollgate_core::record::{Folded, UsageRecord};
-use tollgate_core::sync::{CounterReport, PROTOCOL, RejectedRecord, SyncRequest};
+use tollgate_core::sync::{PROTOCOL, RejectedRecord, SyncRequest};
 
 use crate::metrics::gen_ai::Observation;
 use crate::store::{Batch, Sender};
@@ -34,8 +34,6 @@ pub struct Accepted {
     pub models: Vec<Wanted>,
     /// Version of the policy that it holds.
     pub policy_version: Option<String>,
-    /// What it reports of its counters.
-    pub counters: Vec<CounterReport>,
 }
 
 /// Why a request was not understood.
@@ -65,9 +63,9 @@ pub fn accept(body: &[u8], book: &PriceBook, now_ms: u64) -> Result<Accepted, No
         observations: Vec::new(),
         models: std::mem::take(&mut request.models),
         policy_version: request.policy_version.take(),
-        counters: std::mem::take(&mut request.counters),
     };
-    accepted.counters.truncate(COUNTERS_MAX);
+    accepted.batch.counters = std::mem::take(&mut request.counters);
+    accepted.batch.counters.truncate(COUNTERS_MAX);
     for raw in &request.records {
         accepted.note(raw.get(), book);
     }
@@ -87,7 +85,6 @@ pub fn accept_lines(body: &str, book: &PriceBook) -> Accepted {
         observations: Vec::new(),
         models: Vec::new(),
         policy_version: None,
-        counters: Vec::new(),
     };
     for line in body.lines().filter(|line| !line.trim().is_empty()) {
         accepted.note(line, book);

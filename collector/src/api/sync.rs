@@ -12,7 +12,7 @@ use axum::Json;
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use tollgate_core::sync::{PROTOCOL, RejectedRecord, SyncAnswer};
+use tollgate_core::sync::{CounterGrant, PROTOCOL, RejectedRecord, SyncAnswer};
 use tracing::{debug, warn};
 
 use super::error::ApiError;
@@ -63,11 +63,10 @@ async fn answer(
     store(app, accepted).await.map_err(|error| (SyncResult::Failed, error))
 }
 
-async fn store(app: &App, mut accepted: Accepted) -> Result<(SyncResult, SyncAnswer), ApiError> {
+async fn store(app: &App, accepted: Accepted) -> Result<(SyncResult, SyncAnswer), ApiError> {
     let sender = accepted.batch.sender.clone();
     let models = accepted.models.clone();
     let policy_version = accepted.policy_version.clone();
-    let counters = std::mem::take(&mut accepted.counters);
     let kept = keep(app, accepted).await?;
     debug!(
         gateway = sender.gateway,
@@ -90,12 +89,6 @@ async fn store(app: &App, mut accepted: Accepted) -> Result<(SyncResult, SyncAns
     let held = app.prices.held();
     let prices = rows::for_gateway(app, &held.book, sender.price_version.as_deref(), &models).await?;
     let now = now_ms();
-    let grants = match counters.is_empty() {
-        true => Vec::new(),
-        false => {
-            app.store.sync_counters(sender.gateway.clone(), sender.instance.clone(), counters, now).await?
-        }
-    };
     app.budgets.refresh(&app.store).await?;
     let policy = app.budgets.policy(held.unpriced, now);
     let result = if kept.out_of_order { SyncResult::OutOfOrder } else { SyncResult::Ok };
@@ -109,7 +102,7 @@ async fn store(app: &App, mut accepted: Accepted) -> Result<(SyncResult, SyncAns
         prices,
         unpriced: held.unpriced,
         policy: (policy_version.as_ref() != Some(&policy.version)).then_some(policy),
-        grants,
+        grants: kept.grants,
     };
     Ok((result, answer))
 }
@@ -122,6 +115,7 @@ pub(super) struct Kept {
     pub(super) duplicates: u64,
     pub(super) out_of_order: bool,
     pub(super) rejected: Vec<RejectedRecord>,
+    pub(super) grants: Vec<CounterGrant>,
 }
 
 /// Stores records that were accepted, and counts what became of all.
@@ -160,6 +154,7 @@ pub(super) async fn keep(app: &App, mut accepted: Accepted) -> Result<Kept, ApiE
         duplicates: stored.duplicates,
         out_of_order: stored.out_of_order,
         rejected,
+        grants: stored.grants,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tollgate_core::record::{CostStatus, Folded, Outcome, UsageRecord};
+use tollgate_core::sync::CounterReport;
 
 use super::StoreError;
 use super::dims::Dims;
@@ -18,6 +19,8 @@ pub struct Batch {
     pub sender: Sender,
     /// Records of the request that were refused before they came here, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
+    /// What its sender reports of its counters.
+    pub counters: Vec<CounterReport>,
     pub(super) rows: Vec<RecordRow>,
 }
 

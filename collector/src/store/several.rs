@@ -5,10 +5,11 @@ use std::sync::Barrier;
 
 use jiff::tz::TimeZone;
 use serde_json::json;
-use tollgate_core::budget::define;
 use tollgate_core::budget::ledger::Report;
 use tollgate_core::budget::scope::CounterKey;
+use tollgate_core::budget::{Amount, define};
 use tollgate_core::money::Picodollars;
+use tollgate_core::sync::CounterReport;
 
 use super::*;
 use crate::alerts::Alert;

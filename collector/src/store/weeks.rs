@@ -121,7 +121,8 @@ mod tests {
             weeks
         };
         let check = || {
-            let connection = crate::store::open_reader(&dir.path().join(crate::store::DATABASE)).unwrap();
+            let connection =
+                crate::store::open::open_reader(&dir.path().join(crate::store::DATABASE)).unwrap();
             let used: i64 =
                 connection.query_row("SELECT count(*) FROM summed_weeks", [], |row| row.get(0)).unwrap();
             used

@@ -3,7 +3,7 @@
 //! It takes as many waiting batches as fit into one transaction, so that one flush to disk serves many
 //! gateways, and answers each after the commit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
+use tollgate_core::sync::CounterGrant;
 use tracing::{error, warn};
 
 use super::StoreError;
@@ -18,21 +19,24 @@ use super::accounts::{self, Booking};
 use super::adjust;
 use super::batch::{Batch, RecordRow, Sender};
 use super::bound::HourRows;
+use super::budgets;
 use super::dims::{Dimension, Dims, OTHER};
 use super::folded;
 use super::minutes::{self, Minutes};
 use super::months;
 use super::retention;
+use super::rollups::Rollups;
 use super::sums::Sums;
-use super::weeks;
 
 /// What became of a batch.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stored {
     /// Records that are new.
     pub stored: u64,
     /// Records in totals that are new.
     pub folded: u64,
+    /// Answers to what was reported of counters.
+    pub grants: Vec<CounterGrant>,
     /// Records that were there before, or twice in the batch, also in totals.
     pub duplicates: u64,
     /// Records that are too old to be taken, by their place in the batch.
@@ -274,6 +278,11 @@ impl Work<'_> {
             }
         }
         stored.out_of_order = !note_sender(self.transaction, &batch.sender)?;
+        if !batch.counters.is_empty() {
+            let Sender { gateway, instance, received_ms, .. } = &batch.sender;
+            stored.grants =
+                budgets::sync(self.transaction, gateway, instance, &batch.counters, *received_ms)?;
+        }
         for (reason, records) in &batch.rejected {
             self.booking.add(reason, *records);
             received = received.saturating_add(*records);
@@ -328,7 +337,7 @@ impl Work<'_> {
         if is_other {
             self.booking.add(accounts::UNDER_OTHER, row.records());
         }
-        self.rollups.add(hour, row, dims)?;
+        self.rollups.add(hour, dims, &row.sums)?;
         let agent = if is_other { OTHER } else { row.dims.value(Dimension::Agent).unwrap_or_default() };
         // Of an hour's total nobody knows the minutes.
         if row.folded.is_none_or(|span| span.span_ms <= MS_PER_MINUTE) {
@@ -340,14 +349,22 @@ impl Work<'_> {
     /// The id under which this hour counts these dimensions: their own while there is room for rows, else that of
     /// `other`, which is said.
     fn dims_in(&mut self, hour: i64, dims: &Dims, first_ms: i64) -> Result<(i64, bool), StoreError> {
-        // Names that nobody had before are not even interned beyond the bound.
         let known = self.dims.get(dims).copied();
+        if let Some(id) = known
+            && self.hour_rows.has(hour, id)
+        {
+            return Ok((id, false));
+        }
+        // Names that nobody had before are not even interned beyond the bound.
         if self.hour_rows.admit(self.transaction, hour, known, self.most)? {
-            if known.is_none() {
-                let first_ms = hour.saturating_mul(MS_PER_HOUR).max(first_ms);
-                minutes::note_first_call(self.transaction, dims, first_ms)?;
-            }
-            let id = self.intern(dims)?;
+            let id = match known {
+                Some(id) => id,
+                None => {
+                    let first_ms = hour.saturating_mul(MS_PER_HOUR).max(first_ms);
+                    minutes::note_first_call(self.transaction, dims, first_ms)?;
+                    self.intern(dims)?
+                }
+            };
             self.hour_rows.note(hour, id);
             return Ok((id, false));
         }
@@ -365,52 +382,6 @@ impl Work<'_> {
         self.dims.insert(dims.clone(), id);
         Ok(id)
     }
-}
-
-/// What a transaction adds to the rollups, one row for each key, in the order of the tables.
-#[derive(Default)]
-struct Rollups {
-    hours: BTreeMap<(i64, i64), Sums>,
-}
-
-impl Rollups {
-    fn add(&mut self, hour: i64, row: &RecordRow, dims: i64) -> Result<(), StoreError> {
-        self.hours.entry((hour, dims)).or_default().add(&row.sums)?;
-        Ok(())
-    }
-
-    fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        weeks::change(transaction, self.hours.keys().map(|(hour, _)| *hour))?;
-        let mut days: BTreeMap<(i64, i64), Sums> = BTreeMap::new();
-        for ((hour, dims), sums) in &self.hours {
-            let day = hour.div_euclid(HOURS_PER_DAY);
-            days.entry((day, *dims)).or_default().add(sums)?;
-        }
-        upsert(
-            transaction,
-            "INSERT INTO rollup_hour (hour, dims, sums) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET sums = sums_add(sums, excluded.sums)",
-            &self.hours,
-        )?;
-        upsert(
-            transaction,
-            "INSERT INTO rollup_day (day, dims, sums) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET sums = sums_add(sums, excluded.sums)",
-            &days,
-        )
-    }
-}
-
-fn upsert(
-    transaction: &Transaction<'_>,
-    sql: &str,
-    rows: &BTreeMap<(i64, i64), Sums>,
-) -> Result<(), StoreError> {
-    let mut statement = transaction.prepare_cached(sql)?;
-    for ((time, dims), sums) in rows {
-        statement.execute(params![time, dims, sums.encode()])?;
-    }
-    Ok(())
 }
 
 /// Changes when another connection has committed since this one looked last.
