@@ -13,8 +13,8 @@ use crate::provider::{Api, Target};
 use crate::record::{Admitted, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
 use crate::usage::Usage;
-use crate::wire::Normalised;
-use measure::{Consumed, Measure, cut_short};
+use crate::wire::{Normalised, OpenTurn};
+use measure::{Consumed, Measure, cut_short, session};
 
 /// A call under way. Holds the bounded state of a request meter and an answer's meter, and short strings.
 #[derive(Debug)]
@@ -285,7 +285,7 @@ impl Call {
     /// Whether everything of this call is in the records of its turns, so that it has none itself.
     #[must_use]
     pub fn is_settled_by_turns(&self) -> bool {
-        let rest = |answer: &Answer| answer.meter.reported().is_some() || answer.meter.has_lost();
+        let rest = |answer: &Answer| answer.meter.reported().is_some() || answer.open_turn().is_some();
         self.turns_taken && !self.answer.as_ref().is_some_and(rest)
     }
 
@@ -382,11 +382,10 @@ impl Call {
             Some(normalised) if api == Api::Predict => Measure::Elsewhere(normalised),
             Some(_) if api.is_free() => Measure::Nothing,
             _ if self.goes_on() => Measure::Nothing,
+            reported if api.is_session() => session(reported, self.open_turn(record, learned)),
             Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
             Some(normalised) => Measure::Reported(normalised),
             None if api.is_free() || (refused && !aborted) => Measure::Nothing,
-            // A session in which nobody said anything.
-            None if api.is_session() => Measure::Nothing,
             None => Measure::from_estimate(estimate()),
         };
         let measure = measure.named(service_tier.as_deref());
@@ -397,6 +396,12 @@ impl Call {
             Some(input) => Consumed { measure: measure.with_attempts(unseen, input), service_tier },
             None => Consumed { measure, service_tier },
         }
+    }
+
+    /// What a session's turn has used that broke off.
+    fn open_turn(&self, record: &UsageRecord, learned: &Learned) -> Option<Usage> {
+        let turn = self.answer.as_ref()?.open_turn()?;
+        Some(turn.usage(self.passed(record.model().unwrap_or_default(), learned).0))
     }
 
     /// The work goes on without the caller: what it costs shows when its result is fetched.
@@ -416,12 +421,7 @@ impl Call {
     fn estimated_usage(&self, record: &UsageRecord, aborted: bool, learned: &Learned) -> Usage {
         let api = self.target.api;
         let model = record.model().unwrap_or_default();
-        let (visible, reasoning) = self.answer.as_ref().map_or((Passed::default(), 0), |answer| {
-            let reading = answer.meter.reading();
-            (reading.visible(), reading.reasoning_estimate())
-        });
-        let reasoning = learned.tokens(model, Passed::text(reasoning));
-        let passed = learned.tokens(model, visible).saturating_add(reasoning);
+        let (passed, reasoning) = self.passed(model, learned);
         let output = if passed == 0 && aborted {
             let agents = learned.mean_output(&agent_and_model(&self.attribution.agent, model));
             agents.or_else(|| learned.mean_output(model)).unwrap_or(0)
@@ -436,6 +436,14 @@ impl Call {
             ..Usage::default()
         }
     }
+
+    /// Output tokens of this model that passed as text, and those of them that were reasoning.
+    fn passed(&self, model: &str, learned: &Learned) -> (u64, u64) {
+        let Some(answer) = &self.answer else { return (0, 0) };
+        let reading = answer.meter.reading();
+        let reasoning = learned.tokens(model, Passed::text(reading.reasoning_estimate()));
+        (learned.tokens(model, reading.visible()).saturating_add(reasoning), reasoning)
+    }
 }
 
 /// The name under which the answers that one agent gets of a model are remembered.
@@ -444,6 +452,12 @@ fn agent_and_model(agent: &str, model: &str) -> String {
 }
 
 impl Answer {
+    /// The turn of a session that has not ended, as far as that is known.
+    fn open_turn(&self) -> Option<&OpenTurn> {
+        let turn = self.meter.reading().turn();
+        Some(turn).filter(|turn| turn.is_open() || self.meter.has_lost())
+    }
+
     fn notes(&self, ending: Ending) -> Vec<Note> {
         let body = self.meter.body();
         let unexpected = match (self.content_type, body) {

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use crate::fnv::ByFnv;
+
 /// Counts a text that arrives in any pieces; holds a few counters, whatever arrives.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TextCounter {
@@ -247,7 +249,7 @@ impl TextCounter {
 /// are. Holds at most [`MODELS_MAX`] models.
 #[derive(Clone, Debug, Default)]
 pub struct Learned {
-    models: HashMap<String, Lesson>,
+    models: HashMap<String, Lesson, ByFnv>,
 }
 
 /// Sums over the measured calls of one model; halved now and then, so that newer calls weigh more.

@@ -23,6 +23,7 @@ pub mod digits;
 pub mod estimate;
 pub mod eventstream;
 mod few;
+pub mod fnv;
 pub mod gateway;
 pub mod id;
 pub mod include_usage;

@@ -13,6 +13,7 @@ mod ollama;
 mod openai;
 mod reading;
 mod realtime;
+mod turn;
 
 use std::sync::OnceLock;
 
@@ -24,6 +25,7 @@ use crate::provider::Api;
 use crate::usage::{Share, Usage};
 use counts::Counts;
 pub use reading::{Reading, TURNS_MAX, Turn};
+pub use turn::OpenTurn;
 
 /// One family of wire formats.
 #[derive(Debug)]
@@ -64,6 +66,12 @@ pub enum Field {
     Count(&'static str),
     /// A count that stands in several places of a document and is their sum.
     CountEach(&'static str),
+    /// Text that came into the conversation of a session.
+    Heard,
+    /// Audio that a session's model speaks, in base64.
+    Audio,
+    /// The format of that audio.
+    AudioFormat,
     /// What kind of event a document is.
     Event,
     /// The model that transcribes what the caller of a session says.

@@ -5,7 +5,7 @@
 //! that wait. It is sent by the call that came first; should that leave, the root's tick sends the next.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use tollgate_core::budget::counter::{Counter, Enforce, Settlement};
@@ -46,6 +46,9 @@ pub struct Budgets {
     /// What calls that wait want of which counters, and prices.
     wanted: RefCell<BTreeMap<CounterKey, Amount>>,
     models: RefCell<Vec<Wanted>>,
+    /// Models that the collector has been asked for, and since when: one that has no price still has none.
+    asked: RefCell<BTreeSet<Wanted>>,
+    asked_since_ms: Cell<u64>,
 }
 
 /// A call that was admitted: what is held for it, and where.
@@ -116,6 +119,8 @@ impl Budgets {
             settling: RefCell::default(),
             wanted: RefCell::default(),
             models: RefCell::default(),
+            asked: RefCell::default(),
+            asked_since_ms: Cell::default(),
         };
         if alone {
             budgets.set_own(config, host::now_ms());
@@ -208,15 +213,22 @@ impl Budgets {
         if policy.is_idle() {
             return Decision::Go(Ticket::default());
         }
-        let admitting = Admitting {
+        let mut admitting = Admitting {
             policy: &policy,
             book: knows.book,
             unpriced: policy.unpriced,
             learned: knows.learned,
             now_ms: self.now(knows.now_ms),
-            may_ask: !self.alone && !knows.answered && !knows.expired && !self.is_away(),
+            may_ask: !self.alone && !knows.expired && !self.is_away(),
         };
-        match call.admission(&admitting) {
+        let mut admission = call.admission(&admitting);
+        if let Admission::WantPrice(wanted) = &admission
+            && self.has_asked(wanted, knows.now_ms)
+        {
+            admitting.may_ask = false;
+            admission = call.admission(&admitting);
+        }
+        match admission {
             Admission::Hold(holds) => self.charge_all(&policy, holds, knows, metrics),
             Admission::Refuse(reason, message) => {
                 Decision::Refuse(Refused { reason, budget: None, status: None, message })
@@ -229,6 +241,25 @@ impl Budgets {
                 Decision::Wait
             }
         }
+    }
+
+    /// Whether the collector was asked for this model lately.
+    fn has_asked(&self, wanted: &Wanted, now_ms: u64) -> bool {
+        let mut asked = self.asked.borrow_mut();
+        if now_ms.saturating_sub(self.asked_since_ms.get()) >= ASKED_MS {
+            asked.clear();
+            self.asked_since_ms.set(now_ms);
+        }
+        asked.contains(wanted)
+    }
+
+    /// The collector has answered a question for these models: what it has of them is in the book.
+    pub fn told(&self, models: Vec<Wanted>) {
+        let mut asked = self.asked.borrow_mut();
+        if asked.len() + models.len() > ASKED_MAX {
+            asked.clear();
+        }
+        asked.extend(models);
     }
 
     /// The refusal of a call whose body has not come, by a budget that has nothing left, whatever the call may ask for.
@@ -272,18 +303,24 @@ impl Budgets {
                 return Decision::Refuse(away(budget));
             }
         }
-        let mut short = None;
+        let mut short = Vec::new();
         for _ in 0..2 {
             short = self.try_all(&holds, knows.now_ms, &mut ticket, metrics);
-            if short.is_none() {
+            if short.is_empty() {
                 return Decision::Go(ticket);
             }
         }
-        let Some((hold, counter)) = short else { return Decision::Go(ticket) };
-        self.short_of(hold, counter.as_deref(), knows)
+        // All that it lacks is asked for at once.
+        let mut decision = Decision::Wait;
+        for (hold, counter) in short {
+            if let refused @ Decision::Refuse(_) = self.short_of(hold, counter.as_deref(), knows) {
+                decision = refused;
+            }
+        }
+        decision
     }
 
-    /// The first hold that has no room, with its counter where it could be read. What was charged until there is
+    /// The holds that have no room, with their counters where those could be read. What was charged on others is then
     /// taken back.
     fn try_all<'h, 'p>(
         &self,
@@ -291,10 +328,11 @@ impl Budgets {
         now_ms: u64,
         ticket: &mut Ticket,
         metrics: &mut Metrics,
-    ) -> Option<(&'h Hold<'p>, Option<Box<Counter>>)> {
+    ) -> Vec<(&'h Hold<'p>, Option<Box<Counter>>)> {
         ticket.held.clear();
         ticket.covers.clear();
         ticket.warning = None;
+        let mut short = Vec::new();
         for hold in holds {
             match self.charge_one(hold, now_ms, metrics) {
                 Ok((held, counter)) => {
@@ -303,16 +341,16 @@ impl Budgets {
                     ticket.covers.extend(hold.cover.map(|cover| (ticket.held.len(), cover)));
                     ticket.held.push(held);
                 }
-                Err(counter) => {
-                    let mut counters = self.counters.borrow_mut();
-                    for HeldOn { key, slot, amount, .. } in ticket.held.drain(..) {
-                        counters.update_known(&key, Some(slot), |counter| counter.roll_back(amount));
-                    }
-                    return Some((hold, counter));
-                }
+                Err(counter) => short.push((hold, counter)),
             }
         }
-        None
+        if !short.is_empty() {
+            let mut counters = self.counters.borrow_mut();
+            for HeldOn { key, slot, amount, .. } in ticket.held.drain(..) {
+                counters.update_known(&key, Some(slot), |counter| counter.roll_back(amount));
+            }
+        }
+        short
     }
 
     fn charge_one(
@@ -326,10 +364,12 @@ impl Budgets {
         let enforce = if enforced { Enforce::Grant } else { Enforce::Nothing };
         let mut counters = self.counters.borrow_mut();
         let mut key = hold.touched.key_bytes();
-        let due = self.settling.borrow_mut().take(&key);
-        let mut act = |counter: &mut Counter| {
-            if let Some(due) = due {
-                counter.settle(due.settlement);
+        // Taken once, though the swap may be tried again.
+        let mut due = None;
+        let mut act = |counter: &mut Counter, slot: u64| {
+            let due = due.get_or_insert_with(|| (slot, self.settling.borrow_mut().take(slot, &key)));
+            if let (_, Some(settlement)) = due {
+                counter.settle(*settlement);
             }
             self.admit(hold, enforce, counter)
         };
@@ -340,12 +380,12 @@ impl Budgets {
             budget.each.is_none() || counters.values_of(&budget.name, span) < VALUES_MAX
         };
         let mut done = counters.update(&key, new, now, has_room, &mut act);
-        if let (Err(_), Some(due)) = (&done, due) {
-            self.settling.borrow_mut().put_back(key.clone(), due);
+        if let (Err(_), Some((slot, Some(settlement)))) = (&done, due) {
+            self.settling.borrow_mut().put_back(slot, settlement);
         }
         if done.as_ref().is_err_and(|failed| *failed == Failed::Full) && budget.each.is_some() {
             key = CounterKey { value: OTHER.to_owned(), ..hold.touched.key() }.to_bytes();
-            done = counters.update(&key, new, now, |_| true, |counter| self.admit(hold, enforce, counter));
+            done = counters.update(&key, new, now, |_| true, |counter, _| self.admit(hold, enforce, counter));
         }
         match done {
             Ok(((Ok(()), counter), slot)) => {
@@ -497,7 +537,7 @@ impl Budgets {
 
     /// Settles what waits.
     pub fn settle_due(&self) {
-        for (key, Due { slot, settlement }) in self.settling.borrow_mut().take_all() {
+        for (slot, Due { key, settlement }) in self.settling.borrow_mut().take_all() {
             let mut counters = self.counters.borrow_mut();
             counters.update_known(&key, Some(slot), |counter| counter.settle(settlement));
         }
@@ -514,7 +554,7 @@ impl Budgets {
                 continue;
             }
             let charge = settled(record, unit, Amount::ZERO).charge;
-            let charged = |counter: &mut Counter| counter.charge(charge);
+            let charged = |counter: &mut Counter, _| counter.charge(charge);
             let new = (touched.span, touched.budget.limit);
             let key = touched.key_bytes();
             let _ = self.counters.borrow_mut().update(&key, new, now, |_| true, charged);
@@ -535,7 +575,13 @@ impl Budgets {
 
     /// Whether something is to be put to the collector.
     pub fn wants(&self) -> bool {
-        !self.wanted.borrow().is_empty() || !self.models.borrow().is_empty()
+        self.wants_besides(&[])
+    }
+
+    /// Whether something is to be put to the collector that is not among these.
+    pub fn wants_besides(&self, asked: &[CounterReport]) -> bool {
+        let is_asked = |key: &CounterKey| asked.iter().any(|report| report.key == *key);
+        !self.models.borrow().is_empty() || !self.wanted.borrow().keys().all(is_asked)
     }
 
     /// What calls that wait want, to be put to the collector; nothing is left of it here.
@@ -626,6 +672,9 @@ fn away(budget: &Budget) -> Refused {
 }
 
 const MODELS_MAX: usize = 64;
+/// Models that are remembered as asked for, and how long: one that gets its price meanwhile has it then.
+const ASKED_MAX: usize = 1_024;
+const ASKED_MS: u64 = 60_000;
 /// A counter has ample room where it could take so many more calls like the one just admitted.
 const AMPLE: i128 = 256;
 /// Output tokens that are held for at a time, where an answer goes on beyond what is held.

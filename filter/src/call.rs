@@ -299,6 +299,7 @@ impl HttpCall {
     }
 
     fn settle(&mut self) {
+        self.gateway.waiting.ended(self.context);
         self.unpark();
         if self.call.is_none() {
             return;
@@ -335,7 +336,8 @@ impl HttpCall {
         let is_recorded = self.is_recorded(&call, &mut record);
         let ended = (!ticket.held.is_empty())
             .then(|| self.gateway.budgets.settle(&ticket, is_recorded.then_some(&record)));
-        if ended.is_none() && is_recorded && call.target().fetches.is_some() {
+        let is_owed = call.target().fetches.is_some() || call.target().api.is_session();
+        if ended.is_none() && is_recorded && is_owed {
             self.gateway.budgets.charge(&call, &record, now_ms);
         }
         if is_recorded {
@@ -397,7 +399,7 @@ impl Context for HttpCall {
         let status = host::header(Headers::CallResponse, ":status").unwrap_or_default();
         let body = host::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
         let gateway = Rc::clone(&self.gateway);
-        gateway.waiting.answered(&gateway, &status, &body, self.context, host::now_ms());
+        gateway.waiting.answered(&gateway, self, (&status, &body), self.context, host::now_ms());
     }
 
     /// Repeats what `on_log` does, where that does not run.

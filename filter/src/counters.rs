@@ -5,22 +5,36 @@
 //! make it twice; everything else needs none.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::window::Span;
+use tollgate_core::fnv::{ByFnv, fnv};
 
 use crate::host::{self, Error};
-use crate::shared;
+use crate::shared::{self, Key};
 
 /// This VM's view of the table.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Where counters were found the last time.
-    slots: HashMap<Vec<u8>, u64, ByFnv>,
+    places: HashMap<Vec<u8>, Place, ByFnv>,
     /// Whether a collector must know a counter before its slot is used again.
     reported: bool,
+}
+
+/// A slot of the table, and its name in shared data.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    slot: u64,
+    name: Key,
+}
+
+/// A counter as it was read.
+struct Found {
+    place: Place,
+    bytes: Vec<u8>,
+    version: u32,
 }
 
 /// Why a counter could not be changed.
@@ -35,29 +49,30 @@ pub enum Failed {
 impl Counters {
     /// A view for a gateway with a collector (`reported`) or without.
     pub fn new(reported: bool) -> Self {
-        Self { slots: HashMap::default(), reported }
+        Self { places: HashMap::default(), reported }
     }
 
     /// Changes the counter with this key, which is made with this limit where it is missing and `may_make` says so.
     /// `act` may be called again where another VM was faster; what it gives the last time is the result, with the slot.
-    /// Nothing is written where it leaves the counter as it was. It sees no key.
+    /// Nothing is written where it leaves the counter as it was. It sees the slot, but no key.
     pub fn update<T>(
         &mut self,
         key: &[u8],
         (span, limit): (Span, Amount),
         now_ms: u64,
         may_make: impl Fn(&Self) -> bool,
-        mut act: impl FnMut(&mut Counter) -> T,
+        mut act: impl FnMut(&mut Counter, u64) -> T,
     ) -> Result<(T, u64), Failed> {
         for _ in 0..TRIES {
-            let Some((slot, mut bytes, version)) = self.find(key) else {
+            let Some(mut found) = self.find(key) else {
                 if !may_make(self) {
                     return Err(Failed::Full);
                 }
                 self.make(key, Counter::new(key.to_vec(), span, limit), now_ms)?;
                 continue;
             };
-            match swap(slot, &mut bytes, version, &mut act) {
+            let slot = found.place.slot;
+            match found.swap(|counter| act(counter, slot)) {
                 Swapped::Done(result) => return Ok((result, slot)),
                 Swapped::Late => {}
                 Swapped::Refused => return Err(Failed::Busy),
@@ -74,12 +89,9 @@ impl Counters {
         mut act: impl FnMut(&mut Counter) -> T,
     ) -> Option<T> {
         for _ in 0..TRIES {
-            let there = slot.and_then(|slot| {
-                let (bytes, version) = host::shared(&shared::counter(slot)).ok()?;
-                (Counter::key_of(&bytes) == Some(key)).then_some((slot, bytes, version))
-            });
-            let (slot, mut bytes, version) = there.or_else(|| self.find(key))?;
-            match swap(slot, &mut bytes, version, &mut act) {
+            let there = slot.and_then(|slot| Found::at(Place::of(slot), key).ok().flatten());
+            let mut found = there.or_else(|| self.find(key))?;
+            match found.swap(&mut act) {
                 Swapped::Done(result) => return Some(result),
                 Swapped::Late => {}
                 Swapped::Refused => return None,
@@ -90,14 +102,14 @@ impl Counters {
 
     /// The counter with this key.
     pub fn get(&mut self, key: &[u8]) -> Option<Counter> {
-        self.find(key).and_then(|(_, bytes, _)| Counter::from_bytes(&bytes))
+        self.find(key).and_then(|found| Counter::from_bytes(&found.bytes))
     }
 
     /// How many counters of the same budget and window this VM has met.
     pub fn values_of(&self, budget: &str, span: Span) -> usize {
         let start = [budget.as_bytes(), b"\0"].concat();
         let end = span.start_ms.to_le_bytes();
-        self.slots.keys().filter(|known| known.starts_with(&start) && known.ends_with(&end)).count()
+        self.places.keys().filter(|known| known.starts_with(&start) && known.ends_with(&end)).count()
     }
 
     /// Every counter in the table.
@@ -108,30 +120,30 @@ impl Counters {
         })
     }
 
-    fn find(&mut self, key: &[u8]) -> Option<(u64, Vec<u8>, u32)> {
-        if let Some(slot) = self.slots.get(key).copied()
-            && let Ok((bytes, version)) = host::shared(&shared::counter(slot))
-            && Counter::key_of(&bytes) == Some(key)
+    fn find(&mut self, key: &[u8]) -> Option<Found> {
+        if let Some(place) = self.places.get(key).copied()
+            && let Ok(Some(found)) = Found::at(place, key)
         {
-            return Some((slot, bytes, version));
+            return Some(found);
         }
         for slot in probes(key) {
+            let place = Place::of(slot);
             // Where no slot ever was, no counter is behind it.
-            let Ok((bytes, version)) = host::shared(&shared::counter(slot)) else { break };
-            if Counter::key_of(&bytes) == Some(key) {
-                self.remember(key, slot);
-                return Some((slot, bytes, version));
+            let Ok(found) = Found::at(place, key) else { break };
+            if found.is_some() {
+                self.remember(key, place);
+                return found;
             }
         }
-        self.slots.remove(key);
+        self.places.remove(key);
         None
     }
 
-    fn remember(&mut self, key: &[u8], slot: u64) {
-        if self.slots.len() >= KNOWN_MAX {
-            self.slots.clear();
+    fn remember(&mut self, key: &[u8], place: Place) {
+        if self.places.len() >= KNOWN_MAX {
+            self.places.clear();
         }
-        self.slots.insert(key.to_vec(), slot);
+        self.places.insert(key.to_vec(), place);
     }
 
     /// Makes a counter, unless another VM has meanwhile.
@@ -142,20 +154,20 @@ impl Counters {
         }
         let bytes = counter.to_bytes();
         for slot in probes(key) {
-            let name = shared::counter(slot);
-            let made = match host::shared(&name) {
-                Err(_) => host::create_shared(&name, &bytes),
+            let place = Place::of(slot);
+            let made = match host::shared(&place.name) {
+                Err(_) => host::create_shared(&place.name, &bytes),
                 Ok((old, version)) => {
                     let is_free =
                         Counter::from_bytes(&old).is_none_or(|old| old.is_over(now_ms, self.reported));
                     if !is_free {
                         continue;
                     }
-                    host::swap_shared(&name, &bytes, version)
+                    host::swap_shared(&place.name, &bytes, version)
                 }
             };
             if made.is_ok() {
-                self.remember(key, slot);
+                self.remember(key, place);
                 return Ok(());
             }
         }
@@ -173,53 +185,41 @@ enum Swapped<T> {
     Refused,
 }
 
-/// Changes the counter in `bytes`, read as this version from its slot.
-fn swap<T>(slot: u64, bytes: &mut [u8], version: u32, act: &mut impl FnMut(&mut Counter) -> T) -> Swapped<T> {
-    let Some(before) = Counter::numbers(bytes) else { return Swapped::Refused };
-    let mut counter = before.clone();
-    let result = act(&mut counter);
-    if counter == before {
-        return Swapped::Done(result);
+impl Place {
+    fn of(slot: u64) -> Self {
+        Self { slot, name: shared::counter(slot) }
     }
-    counter.write_numbers(bytes);
-    match host::swap_shared(&shared::counter(slot), bytes, version) {
-        Ok(()) => Swapped::Done(result),
-        Err(Error::CAS_MISMATCH) => Swapped::Late,
-        Err(_) => Swapped::Refused,
+}
+
+impl Found {
+    /// The counter with this key, if it is there; an error where no slot is.
+    fn at(place: Place, key: &[u8]) -> host::Result<Option<Self>> {
+        let (bytes, version) = host::shared(&place.name)?;
+        let is_it = Counter::key_of(&bytes) == Some(key);
+        Ok(is_it.then_some(Self { place, bytes, version }))
+    }
+
+    /// Changes it where it is.
+    fn swap<T>(&mut self, act: impl FnOnce(&mut Counter) -> T) -> Swapped<T> {
+        let Some(mut counter) = Counter::numbers(&self.bytes) else { return Swapped::Refused };
+        let before = counter.clone();
+        let result = act(&mut counter);
+        if counter == before {
+            return Swapped::Done(result);
+        }
+        counter.write_numbers(&mut self.bytes);
+        match host::swap_shared(&self.place.name, &self.bytes, self.version) {
+            Ok(()) => Swapped::Done(result),
+            Err(Error::CAS_MISMATCH) => Swapped::Late,
+            Err(_) => Swapped::Refused,
+        }
     }
 }
 
 /// The slots where a counter may be.
 fn probes(key: &[u8]) -> impl Iterator<Item = u64> + use<> {
-    let mut fnv = Fnv::default();
-    fnv.write(key);
-    let hash = fnv.finish();
+    let hash = fnv(key);
     (0..PROBES).map(move |step| hash.wrapping_add(step) % shared::COUNTERS_MAX)
-}
-
-/// FNV-1a. Tables of counters by their keys are bounded, so that names which were chosen to collide gain little.
-#[derive(Debug)]
-pub struct Fnv(u64);
-
-/// Hashes with [`Fnv`].
-pub type ByFnv = BuildHasherDefault<Fnv>;
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 /// The right to make a counter. Given back when dropped; a VM that died with it loses it after [`LOCK_MS`].

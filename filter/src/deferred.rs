@@ -4,12 +4,10 @@
 //! that is not remembered is charged to who fetches it, and what was charged is remembered so that a second fetch
 //! costs nothing.
 
-use std::hash::Hasher as _;
-
 use serde::{Deserialize, Serialize};
 use tollgate_core::attribution::{Attribution, AttributionSource};
+use tollgate_core::fnv::fnv;
 
-use crate::counters::Fnv;
 use crate::host;
 use crate::shared;
 
@@ -56,7 +54,5 @@ fn write(work: &Work) -> bool {
 }
 
 fn slot(id: &str) -> u64 {
-    let mut fnv = Fnv::default();
-    fnv.write(id.as_bytes());
-    fnv.finish() % SLOTS
+    fnv(id.as_bytes()) % SLOTS
 }

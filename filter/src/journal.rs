@@ -35,25 +35,33 @@ pub fn ended(held: &[HeldOn], settlement: impl Fn(&HeldOn) -> Settlement) -> Vec
 }
 
 fn write(held: &[HeldOn], settlement: impl Fn(&HeldOn) -> Settlement, call: &[u8]) -> Vec<u8> {
-    let mut holds = Vec::with_capacity(held.len() * HOLD_BYTES);
+    let holds: usize = held.iter().map(|one| HOLD_BYTES + one.key.len()).sum();
+    let mut entry = Vec::with_capacity(LENGTH_BYTES + holds + call.len());
+    entry.extend_from_slice(&u32::try_from(holds).unwrap_or(u32::MAX).to_le_bytes());
     for one in held {
         let HeldOn { key, span, unit, .. } = one;
         let Settlement { hold, charge, kept, .. } = settlement(one);
-        holds.extend_from_slice(&u16::try_from(key.len()).unwrap_or(u16::MAX).to_le_bytes());
-        holds.push(match unit {
-            Unit::Dollars => 0,
-            Unit::Tokens => 1,
-            Unit::Calls => 2,
-        });
-        holds.extend_from_slice(&span.start_ms.to_le_bytes());
-        holds.extend_from_slice(&span.end_ms.to_le_bytes());
+        let mut numbers = [0; HOLD_BYTES];
+        let mut rest = numbers.as_mut_slice();
+        put(&mut rest, u16::try_from(key.len()).unwrap_or(u16::MAX).to_le_bytes());
+        put(
+            &mut rest,
+            [match unit {
+                Unit::Dollars => 0,
+                Unit::Tokens => 1,
+                Unit::Calls => 2,
+            }],
+        );
+        put(&mut rest, span.start_ms.to_le_bytes());
+        put(&mut rest, span.end_ms.to_le_bytes());
         for amount in [hold, charge, kept] {
-            holds.extend_from_slice(&amount.0.to_le_bytes());
+            put(&mut rest, amount.0.to_le_bytes());
         }
-        holds.extend_from_slice(key);
+        entry.extend_from_slice(&numbers);
+        entry.extend_from_slice(key);
     }
-    let length = u32::try_from(holds.len()).unwrap_or(u32::MAX).to_le_bytes();
-    [&length, holds.as_slice(), call].concat()
+    entry.extend_from_slice(call);
+    entry
 }
 
 /// What is to be settled by an entry whose VM is dead, and what is noted of the call. What is malformed has no holds.
@@ -85,10 +93,18 @@ fn hold(rest: &mut &[u8]) -> Option<(HeldOn, Settlement)> {
     Some((held, Settlement { hold, charge, kept, calls: 1 }))
 }
 
-/// About what a hold takes.
-const HOLD_BYTES: usize = 128;
+const LENGTH_BYTES: usize = 4;
+/// What a hold takes besides its key.
+const HOLD_BYTES: usize = 2 + 1 + 2 * 8 + 3 * 16;
 /// No slot: the counter is looked for.
 const NOT_KNOWN: u64 = u64::MAX;
+
+fn put<const N: usize>(rest: &mut &mut [u8], bytes: [u8; N]) {
+    if let Some((place, after)) = std::mem::take(rest).split_first_chunk_mut::<N>() {
+        *place = bytes;
+        *rest = after;
+    }
+}
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (bytes, after) = rest.split_first_chunk::<N>()?;

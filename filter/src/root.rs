@@ -12,6 +12,7 @@ use proxy_wasm::types::ContextType;
 use tollgate_core::budget::policy::Policy;
 use tollgate_core::call::{Call, End};
 use tollgate_core::estimate::Learned;
+use tollgate_core::fnv::fnv;
 use tollgate_core::gateway::GatewayConfig;
 use tollgate_core::id::CallIds;
 use tollgate_core::price::PriceBook;
@@ -236,11 +237,11 @@ impl Gateway {
 }
 
 /// Puts a book into shared data, for all VMs. Books of one version may have different rows, so that an edition is
-/// named by when it came.
-fn publish(book: &PriceBook, now_ms: u64) {
+/// named by all of it.
+fn publish(book: &PriceBook) {
     let Ok(json) = serde_json::to_vec(book) else { return };
     if host::set_shared(shared::PRICES, &json).is_ok() {
-        let edition = format!("{} {now_ms}", book.version());
+        let edition = format!("{} {:016x}", book.version(), fnv(&json));
         let _ = host::set_shared(shared::PRICE_EDITION, edition.as_bytes());
     }
 }
@@ -249,7 +250,7 @@ fn publish(book: &PriceBook, now_ms: u64) {
 pub fn take_in(gateway: &Gateway, book: Option<&PriceBook>, policy: Option<&Policy>, now_ms: u64) {
     if let Some(book) = book {
         info!("price book {} with {} models from the collector", book.version(), book.models().len());
-        publish(book, now_ms);
+        publish(book);
         gateway.refresh_book();
     }
     if let Some(policy) = policy
@@ -268,7 +269,7 @@ impl Context for Root {
         let status = host::header(Headers::CallResponse, ":status").unwrap_or_default();
         let body = host::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
         if gateway.waiting.is_flight(call) {
-            gateway.waiting.answered(&gateway, &status, &body, self.context, now_ms);
+            gateway.waiting.answered(&gateway, self, (&status, &body), self.context, now_ms);
             return;
         }
         if let Some(answer) = self.sync.answered(call, &status, &body, now_ms) {

@@ -9,23 +9,25 @@
 use std::collections::HashMap;
 
 use tollgate_core::budget::counter::Settlement;
+use tollgate_core::fnv::ByFnv;
 
-use crate::counters::ByFnv;
 use crate::journal::HeldOn;
 use crate::lane::JournalSlot;
 
 /// What one VM has yet to settle.
 #[derive(Debug, Default)]
 pub struct Settling {
-    due: HashMap<Vec<u8>, Due, ByFnv>,
+    /// By the slot of the counter.
+    due: HashMap<u64, Due, ByFnv>,
+    late: Vec<(u64, Due)>,
     entries: Vec<JournalSlot>,
 }
 
 /// What is to be settled on one counter.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Due {
-    /// Where the counter was.
-    pub slot: u64,
+    /// The counter's key.
+    pub key: Vec<u8>,
     /// All that is to be settled on it.
     pub settlement: Settlement,
 }
@@ -33,9 +35,13 @@ pub struct Due {
 impl Settling {
     /// Keeps what is to be settled on a counter.
     pub fn keep(&mut self, held: &HeldOn, settlement: Settlement) {
-        match self.due.get_mut(&held.key) {
-            Some(due) => due.settlement = due.settlement.and(settlement),
-            None => self.put_back(held.key.clone(), Due { slot: held.slot, settlement }),
+        match self.due.get_mut(&held.slot) {
+            Some(due) if due.key == held.key => due.settlement = due.settlement.and(settlement),
+            _ => {
+                let due = Due { key: held.key.clone(), settlement };
+                // Another counter's, that was in this slot long ago.
+                self.late.extend(self.due.insert(held.slot, due).map(|late| (held.slot, late)));
+            }
         }
     }
 
@@ -49,18 +55,23 @@ impl Settling {
         std::mem::take(&mut self.entries)
     }
 
-    /// What is to be settled on this counter, which is left to the caller to do.
-    pub fn take(&mut self, key: &[u8]) -> Option<Due> {
-        self.due.remove(key)
+    /// What is to be settled on the counter with this key in this slot, which is left to the caller to do.
+    pub fn take(&mut self, slot: u64, key: &[u8]) -> Option<Settlement> {
+        // The place stays: the next call is mostly for the same counters.
+        let due = self.due.get_mut(&slot).filter(|due| due.settlement.calls > 0 && due.key == key)?;
+        Some(std::mem::take(&mut due.settlement))
     }
 
     /// Keeps what could not be settled.
-    pub fn put_back(&mut self, key: Vec<u8>, due: Due) {
-        self.due.insert(key, due);
+    pub fn put_back(&mut self, slot: u64, settlement: Settlement) {
+        if let Some(due) = self.due.get_mut(&slot) {
+            due.settlement = due.settlement.and(settlement);
+        }
     }
 
-    /// Everything that is to be settled, left to the caller to do.
-    pub fn take_all(&mut self) -> Vec<(Vec<u8>, Due)> {
-        self.due.drain().collect()
+    /// Everything that is to be settled, left to the caller to do, with the slots where counters were.
+    pub fn take_all(&mut self) -> Vec<(u64, Due)> {
+        let all = self.due.drain().chain(self.late.drain(..));
+        all.filter(|(_, due)| due.settlement.calls > 0).collect()
     }
 }

@@ -36,9 +36,41 @@ pub const COUNTERS_LOCK: &str = "tg/1/counters-lock";
 pub const COUNTERS_MAX: u64 = 4_096;
 
 /// A slot of the table of counters.
-pub fn counter(slot: u64) -> String {
-    ["tg/1/c/", Digits::of(slot, 1).as_str()].concat()
+pub fn counter(slot: u64) -> Key {
+    Key::of("tg/1/c/").with(Digits::of(slot, 1).as_str())
 }
+
+/// A key that is made for every call, without memory of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    bytes: [u8; KEY_BYTES_MAX],
+    length: usize,
+}
+
+impl Key {
+    fn of(start: &str) -> Self {
+        Self { bytes: [0; KEY_BYTES_MAX], length: 0 }.with(start)
+    }
+
+    fn with(mut self, part: &str) -> Self {
+        if let Some(place) = self.bytes.get_mut(self.length..self.length + part.len()) {
+            place.copy_from_slice(part.as_bytes());
+            self.length += part.len();
+        }
+        self
+    }
+}
+
+impl std::ops::Deref for Key {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// Room for the longest: a slot of a lane, with the largest numbers.
+const KEY_BYTES_MAX: usize = 48;
 
 /// What is known of the way to the collector.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -77,23 +109,23 @@ pub fn lane_tail(lane: u32) -> String {
 }
 
 /// A slot of a lane's journal.
-pub fn journal(lane: u32, slot: u32) -> String {
+pub fn journal(lane: u32, slot: u32) -> Key {
     slot_key(lane, "/j/", slot.into())
 }
 
 /// A slot of a lane's outbox.
-pub fn outbox(lane: u32, slot: u64) -> String {
+pub fn outbox(lane: u32, slot: u64) -> Key {
     slot_key(lane, "/o/", slot)
 }
 
 /// A slot of a lane's folded totals.
-pub fn fold(lane: u32, slot: usize) -> String {
+pub fn fold(lane: u32, slot: usize) -> Key {
     slot_key(lane, "/f/", u64::try_from(slot).unwrap_or(u64::MAX))
 }
 
-/// Made for every call, so without `format!`.
-fn slot_key(lane: u32, kind: &str, slot: u64) -> String {
-    ["tg/1/lane/", Digits::of(lane.into(), 1).as_str(), kind, Digits::of(slot, 1).as_str()].concat()
+fn slot_key(lane: u32, kind: &str, slot: u64) -> Key {
+    let lane = Digits::of(lane.into(), 1);
+    Key::of("tg/1/lane/").with(lane.as_str()).with(kind).with(Digits::of(slot, 1).as_str())
 }
 
 /// A slot for work that is fetched later.

@@ -21,7 +21,8 @@ use crate::root::{self, Gateway};
 pub struct Waiting {
     parked: RefCell<Vec<Rc<RefCell<Parked>>>>,
     flight: Cell<Option<Flight>>,
-    wants: RefCell<Vec<CounterReport>>,
+    /// What the question under way asks for.
+    asked: RefCell<(Vec<CounterReport>, Vec<Wanted>)>,
 }
 
 /// A call that waits.
@@ -82,9 +83,13 @@ impl Waiting {
         parked
     }
 
-    /// A stream has ended: it waits no more, and nobody waits for its call-out.
+    /// A stream has ended that waited.
     pub fn leave(&self, context: u32) {
         self.parked.borrow_mut().retain(|parked| parked.borrow().context != context);
+    }
+
+    /// A stream has ended: its call-out is not answered any more.
+    pub fn ended(&self, context: u32) {
         if self.flight.get().is_some_and(|flight| flight.owner == context) {
             self.flight.set(None);
         }
@@ -127,7 +132,7 @@ impl Waiting {
         match sender.dispatch_http_call(&collector.cluster, headers, Some(&body), vec![], timeout) {
             Ok(call) => {
                 self.flight.set(Some(Flight { call, owner, until_ms: now_ms + timeout_ms + GRACE_MS }));
-                *self.wants.borrow_mut() = counters;
+                *self.asked.borrow_mut() = (counters, models);
             }
             Err(status) => {
                 warn!("a question to the collector was refused: {status:?}");
@@ -136,16 +141,24 @@ impl Waiting {
         }
     }
 
-    /// The collector answered, or did not: takes in what it says, and lets calls go on. `owner` is the context that this
-    /// callback belongs to.
-    pub fn answered(&self, gateway: &Gateway, status: &[u8], body: &[u8], owner: u32, now_ms: u64) {
+    /// The collector answered `sender`, or did not: takes in what it says, lets calls go on, and asks for what they lack
+    /// besides. `owner` is the context that this callback belongs to.
+    pub fn answered(
+        &self,
+        gateway: &Gateway,
+        sender: &dyn Context,
+        (status, body): (&[u8], &[u8]),
+        owner: u32,
+        now_ms: u64,
+    ) {
         self.flight.set(None);
-        let wants = std::mem::take(&mut *self.wants.borrow_mut());
+        let (wants, models) = std::mem::take(&mut *self.asked.borrow_mut());
         let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body).ok()).flatten();
         match answer {
             Some(answer) => {
                 root::take_in(gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
                 gateway.budgets.granted(&answer.grants, &wants);
+                gateway.budgets.told(models);
                 for parked in self.parked.borrow().iter() {
                     parked.borrow_mut().answered = true;
                 }
@@ -153,6 +166,10 @@ impl Waiting {
             None => gateway.budgets.lose_link(now_ms),
         }
         self.wake(gateway, owner, now_ms);
+        // What it did not give is asked for again with the next tick.
+        if gateway.budgets.wants_besides(&wants) {
+            self.ask(gateway, sender, owner, now_ms);
+        }
     }
 
     /// Looks at every call that waits, in the order of their coming, and lets go or refuses those of which it is known

@@ -1,16 +1,17 @@
-//! A way to the collector that loses answers: the request arrives, what it is answered does not.
+//! A way to the collector that loses answers, or is slow: the request arrives, what it is answered does not, or late.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::Result;
 use tollgate_simulator::Random;
 
 use crate::http::local;
 
-/// A proxy that passes everything on and loses a part of the answers. Dropping it ends it.
+/// A proxy that passes everything on, loses a part of the answers and delays the others. Dropping it ends it.
 #[derive(Debug)]
 pub struct Lossy {
     address: SocketAddr,
@@ -19,11 +20,12 @@ pub struct Lossy {
 }
 
 impl Lossy {
-    /// Listens on a free port and passes on to `to`; of a hundred answers `percent` are lost, with their connection.
+    /// Listens on a free port and passes on to `to`; of a hundred answers `percent` are lost, with their connection;
+    /// the others come `late` by so much.
     ///
     /// # Errors
     /// No port is free.
-    pub fn start(to: SocketAddr, percent: u64) -> Result<Self> {
+    pub fn start(to: SocketAddr, percent: u64, late: Duration) -> Result<Self> {
         let listener = TcpListener::bind(local(0))?;
         let address = listener.local_addr()?;
         let (lost, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -36,7 +38,9 @@ impl Lossy {
                 let (Ok(caller), Ok(server)) = (caller, TcpStream::connect(to)) else { continue };
                 let lost = Arc::clone(&lost);
                 std::thread::spawn(move || {
-                    let _ = pass(&caller, &server, &mut Random::named(number, "lossy"), percent, &lost);
+                    let mut random = Random::named(number, "lossy");
+                    let is_lost = || random.chance(percent);
+                    let _ = pass(&caller, &server, is_lost, late, &lost);
                     let _ = (caller.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
                 });
             }
@@ -68,8 +72,8 @@ impl Drop for Lossy {
 fn pass(
     caller: &TcpStream,
     server: &TcpStream,
-    random: &mut Random,
-    percent: u64,
+    mut is_lost: impl FnMut() -> bool,
+    late: Duration,
     lost: &AtomicU64,
 ) -> Result<()> {
     let (mut from, mut to) = (caller.try_clone()?, server.try_clone()?);
@@ -85,9 +89,12 @@ fn pass(
             return Ok(());
         }
         let bytes = buffer.get(..read).unwrap_or_default();
-        if bytes.starts_with(b"HTTP/1.1 200") && random.chance(percent) {
-            lost.fetch_add(1, Ordering::Relaxed);
-            return Ok(());
+        if bytes.starts_with(b"HTTP/1.1 200") {
+            if is_lost() {
+                lost.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+            std::thread::sleep(late);
         }
         caller.write_all(bytes)?;
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
@@ -155,6 +156,8 @@ pub struct Setup<'a> {
     pub collector_config: String,
     /// Of a hundred of the collector's answers so many are lost on their way.
     pub lost_percent: u64,
+    /// The collector's answers are so long on their way.
+    pub late: Duration,
     /// Whether there is a second collector on the same data.
     pub second_collector: bool,
 }
@@ -189,9 +192,9 @@ impl Stack {
             collector.entry("interval_ms").or_insert_with(|| json!(SYNC_INTERVAL_MS));
         }
         let collector_port = ports::free()?;
-        let lossy = match setup.lost_percent {
-            0 => None,
-            percent => Some(Lossy::start(local(collector_port), percent)?),
+        let lossy = match (setup.lost_percent, setup.late) {
+            (0, Duration::ZERO) => None,
+            (percent, late) => Some(Lossy::start(local(collector_port), percent, late)?),
         };
         let plan = Plan {
             directory,

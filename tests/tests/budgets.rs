@@ -430,6 +430,24 @@ async fn budgets_in_the_plugin_configuration_hold_without_a_collector() {
 }
 
 #[tokio::test]
+async fn what_a_call_lacks_on_many_counters_is_asked_for_at_once() {
+    let budget = |number: i32| {
+        format!("[[budgets]]\nname = 'b{number}'\neach = 'agent'\nlimit_calls = 9\nwindow = 'day'\n")
+    };
+    let collector_config = (0..5).map(budget).collect();
+    let late = Duration::from_millis(600);
+    let stack = Stack::set_up(&Setup { name: "late", collector_config, late, ..Setup::default() }).unwrap();
+    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 5, "messages": []});
+    let mut statuses = Vec::new();
+    while statuses.last() != Some(&200) && statuses.len() < 10 {
+        let name = format!("known-{}", statuses.len());
+        statuses.push(chat(&stack, &name, &[("x-tollgate-agent", "known")], &body).await.status);
+    }
+    // Were its five counters asked for one after the other, it would be refused before it had them all.
+    assert_eq!(chat(&stack, "new", &[("x-tollgate-agent", "new")], &body).await.status, 200, "{statuses:?}");
+}
+
+#[tokio::test]
 async fn a_raised_limit_lets_refused_calls_through_and_loses_no_spend() {
     let stack = stack("raised", "");
     let token = stack.with(|product| product.collector.admin_token()).unwrap();

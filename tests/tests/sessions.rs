@@ -131,7 +131,7 @@ async fn each_turn_is_a_record_with_the_providers_usage() {
 }
 
 #[tokio::test]
-async fn a_hang_up_in_the_middle_of_a_turn_keeps_the_turns_before() {
+async fn a_hang_up_in_the_middle_of_a_turn_keeps_the_turns_before_and_estimates_it() {
     let stack = stack();
     let mut session = Session::open(&stack, "left").await;
     session.event("session.created").await;
@@ -140,13 +140,22 @@ async fn a_hang_up_in_the_middle_of_a_turn_keeps_the_turns_before() {
     session.say(&json!({"type": "response.create"}), 10, false).await;
     session.event("response.output_text.delta").await;
     drop(session);
-    let records = stack.api().wait_for(|records| !of_run(records, "left").is_empty()).unwrap();
-    let measured: Vec<Value> =
-        of_run(&records, "left").into_iter().filter(|record| record["cost_status"] == "measured").collect();
+    let records = stack.api().wait_for(|records| of_run(records, "left").len() == 2).unwrap();
+    let (measured, broken): (Vec<Value>, Vec<Value>) =
+        of_run(&records, "left").into_iter().partition(|record| record["cost_status"] == "measured");
     let line = stack.simulator.ledger().call("left-1").unwrap();
     assert_eq!(measured.len(), 1, "{records:?}");
     assert_eq!(measured[0]["usage"]["input_tokens"], line.tokens.input);
     assert_eq!(measured[0]["usage"]["output_tokens"], line.tokens.output);
+    assert_eq!(
+        (&broken[0]["cost_status"], &broken[0]["outcome"], &broken[0]["usage_estimated"]),
+        (&json!("estimated"), &json!("client_abort"), &json!(true)),
+        "{broken:?}"
+    );
+    let read = broken[0]["usage"]["input_tokens"].as_u64().unwrap();
+    assert!(read >= line.tokens.input + line.tokens.output, "the turn before is read again: {read}");
+    assert!(broken[0]["usage"]["output_tokens"].as_u64().unwrap() > 0);
+    assert_ne!(broken[0]["cost_usd"], "0.000000000000");
 }
 
 #[tokio::test]

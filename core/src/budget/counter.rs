@@ -243,14 +243,14 @@ impl Counter {
             u64::from(self.in_flight),
             self.denied,
         ];
-        let Some((layout, rest)) = bytes.split_first_mut() else { return };
-        *layout = LAYOUT;
-        let (wide, rest) = rest.split_at_mut_checked(AMOUNTS * 16).unwrap_or_default();
-        for (place, amount) in wide.chunks_exact_mut(16).zip(amounts) {
-            place.copy_from_slice(&amount.0.to_le_bytes());
+        let Some(fixed) = bytes.first_chunk_mut::<FIXED_BYTES>() else { return };
+        let (layout, mut rest) = fixed.split_at_mut(1);
+        layout.fill(LAYOUT);
+        for amount in amounts {
+            put(&mut rest, amount.0.to_le_bytes());
         }
-        for (place, number) in rest.chunks_exact_mut(8).zip(numbers) {
-            place.copy_from_slice(&number.to_le_bytes());
+        for number in numbers {
+            put(&mut rest, number.to_le_bytes());
         }
     }
 
@@ -270,20 +270,25 @@ impl Counter {
     /// The counter in these bytes, without its key.
     #[must_use]
     pub fn numbers(bytes: &[u8]) -> Option<Self> {
-        let (layout, rest) = bytes.get(..FIXED_BYTES)?.split_first()?;
+        let (layout, mut rest) = bytes.first_chunk::<FIXED_BYTES>()?.split_first()?;
         if *layout != LAYOUT {
             return None;
         }
-        let (wide, rest) = rest.split_at_checked(AMOUNTS * 16)?;
-        let mut wide =
-            wide.chunks_exact(16).map(|bytes| Amount(bytes.try_into().map_or(0, i128::from_le_bytes)));
-        let mut amount = || wide.next().unwrap_or_default();
-        let [granted, returned, used, held, kept, elsewhere, elsewhere_held, limit, exhausted_from] =
-            [amount(), amount(), amount(), amount(), amount(), amount(), amount(), amount(), amount()];
-        let mut narrow = rest.chunks_exact(8).map(|bytes| bytes.try_into().map_or(0, u64::from_le_bytes));
-        let mut number = || narrow.next().unwrap_or_default();
+        let mut amount = || Some(Amount(i128::from_le_bytes(take(&mut rest)?)));
+        let [granted, returned, used, held, kept, elsewhere, elsewhere_held, limit, exhausted_from] = [
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+            amount()?,
+        ];
+        let mut number = || Some(u64::from_le_bytes(take(&mut rest)?));
         let [start_ms, end_ms, version, acknowledged, in_flight, denied] =
-            [number(), number(), number(), number(), number(), number()];
+            [number()?, number()?, number()?, number()?, number()?, number()?];
         Some(Self {
             key: Vec::new(),
             span: Span { start_ms, end_ms },
@@ -301,6 +306,23 @@ impl Counter {
             acknowledged,
             denied,
         })
+    }
+}
+
+/// The next bytes of a counter of known length; inlined, so that no place is looked up when it runs.
+#[inline(always)]
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (bytes, after) = rest.split_first_chunk::<N>()?;
+    *rest = after;
+    Some(*bytes)
+}
+
+/// Writes the next bytes of a counter of known length.
+#[inline(always)]
+fn put<const N: usize>(rest: &mut &mut [u8], bytes: [u8; N]) {
+    if let Some((place, after)) = std::mem::take(rest).split_first_chunk_mut::<N>() {
+        *place = bytes;
+        *rest = after;
     }
 }
 

@@ -7,7 +7,7 @@ use crate::budget::hold::{Bound, ModelSize, RequestBounds};
 use crate::budget::policy::{Policy, Touched};
 use crate::budget::scope::{Dimension, Subject};
 use crate::budget::{Amount, Budget, HoldRule, Unit};
-use crate::estimate::{Learned, Passed};
+use crate::estimate::Learned;
 use crate::price::{Facts, PriceBook, Wanted, WorstCase, facts};
 use crate::record::{CostStatus, Outcome, UsageRecord};
 use crate::refusal::Reason;
@@ -241,11 +241,8 @@ impl Call {
     /// Output tokens that have passed so far, as far as they can be seen.
     #[must_use]
     pub fn output_so_far(&self, learned: &Learned) -> u64 {
-        let Some(answer) = &self.answer else { return 0 };
-        let reading = answer.meter.reading();
-        let model = reading.model().or_else(|| self.request_model()).unwrap_or_default();
-        let reasoning = learned.tokens(model, Passed::text(reading.reasoning_estimate()));
-        learned.tokens(model, reading.visible()).saturating_add(reasoning)
+        let answers = self.answer.as_ref().and_then(|answer| answer.meter.reading().model());
+        self.passed(answers.or_else(|| self.request_model()).unwrap_or_default(), learned).0
     }
 
     /// The model asked for.

@@ -152,6 +152,22 @@ pub fn cut_short(mut reported: Normalised, estimate: &Usage) -> Measure {
     Measure::Estimated(reported)
 }
 
+/// A session: its turns that were reported, and one that broke off. One in which nobody said anything is free.
+pub fn session(reported: Option<Normalised>, broken: Option<Usage>) -> Measure {
+    match (reported, broken) {
+        (None, None) => Measure::Nothing,
+        (None, Some(usage)) => Measure::from_estimate(usage),
+        (Some(turns), None) => Measure::Reported(turns),
+        (Some(mut turns), Some(usage)) => {
+            turns.usage.add(&usage);
+            if !turns.shares.is_empty() {
+                turns.shares.push(Share { model: None, usage });
+            }
+            Measure::Estimated(turns)
+        }
+    }
+}
+
 /// Shares that a record keeps one by one.
 const SHARES_MAX: usize = 32;
 

@@ -44,6 +44,7 @@ use serde::Deserialize;
 use super::{
     Daily, MovingAlias, NameMap, Origin, Price, PriceBook, PricedModel, Rates, Sheet, Tier, Variant,
 };
+use crate::fnv::Fnv;
 use crate::money::Picodollars;
 use crate::usage::Kind;
 
@@ -522,24 +523,10 @@ const fn days_in(year: u64, month: u64) -> u64 {
 /// Sixteen hexadecimal digits that name this content (FNV-1a, which is enough to tell versions apart). Where a
 /// fact was read and when ([`Origin`]) is not part of it.
 fn version(models: &[PricedModel], maps: &[NameMap]) -> String {
-    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    let mut hash = Fnv::default();
     models.hash(&mut hash);
     maps.hash(&mut hash);
     format!("{:016x}", hash.finish())
-}
-
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 const PER_MILLION: i128 = 1_000_000;

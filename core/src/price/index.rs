@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PricedModel;
 use super::names;
+use crate::fnv::ByFnv;
 
 /// By which step a name led to its row.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -72,16 +73,16 @@ pub struct Found<'b> {
 /// Names of every row, by provider.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
-    providers: HashMap<String, Names>,
+    providers: HashMap<String, Names, ByFnv>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Names {
-    exact: HashMap<String, usize>,
+    exact: HashMap<String, usize, ByFnv>,
     /// Families whose snapshots mean a row.
-    dated: HashMap<String, usize>,
+    dated: HashMap<String, usize, ByFnv>,
     /// Claims by name, the latest first.
-    moving: HashMap<String, Vec<Claim>>,
+    moving: HashMap<String, Vec<Claim>, ByFnv>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -21,6 +21,10 @@ use std::borrow::Cow;
 #[must_use]
 pub fn bare(name: &str) -> Cow<'_, str> {
     let mut name = Cow::Borrowed(name.trim());
+    if name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b':' | b'@')) {
+        // As most are; an ARN without a slash stays as it is too.
+        return name;
+    }
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         name = Cow::Owned(name.to_ascii_lowercase());
     }

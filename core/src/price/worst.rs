@@ -132,6 +132,7 @@ impl Rates {
         let pieces = [(Kind::Request, 1), (Kind::Image, held.images)];
         let tools = [Kind::WebSearch, Kind::WebFetch, Kind::FileSearch, Kind::CodeSession];
         let pieces = pieces.into_iter().chain(tools.map(|kind| (kind, held.tool_calls)));
+        let pieces = pieces.filter(|(_, count)| *count > 0);
         let extras: Picodollars =
             pieces.filter_map(|(kind, count)| self.of(kind).map(|rate| rate.times(count))).sum();
         let tokens = dearest(&input, bound.input_tokens).zip(dearest(&output, bound.output_tokens));

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::counts::Counts;
+use super::turn::OpenTurn;
 use super::{Context, Family, Field, Merge, Normalised, Share};
 use crate::estimate::{Passed, TextCounter};
 use crate::json::{self, Sink};
@@ -38,6 +39,8 @@ pub struct Reading {
     tool_usage: Map<String, Value>,
     searches: u64,
     turns: Vec<Turn>,
+    /// In a session: the turn that has not ended.
+    open_turn: OpenTurn,
     has_error: bool,
     has_end: bool,
     /// The counts came beside text, so that more of both may follow.
@@ -76,6 +79,7 @@ impl Reading {
             tool_usage: Map::new(),
             searches: 0,
             turns: Vec::new(),
+            open_turn: OpenTurn::default(),
             has_error: false,
             has_end: false,
             counts_beside_text: false,
@@ -152,7 +156,7 @@ impl Reading {
         self.headers.insert(name.to_owned(), count.into());
     }
 
-    /// Visible output that passed.
+    /// Visible output that passed; in a session, in the turn under way.
     #[must_use]
     pub fn visible(&self) -> Passed {
         Passed { text: self.output.tokens(), tool_calls: self.tool_calls }
@@ -189,6 +193,12 @@ impl Reading {
     /// Takes the turns that have ended since.
     pub fn take_turns(&mut self) -> Vec<Turn> {
         std::mem::take(&mut self.turns)
+    }
+
+    /// The turn of a session that has not ended.
+    #[must_use]
+    pub const fn turn(&self) -> &OpenTurn {
+        &self.open_turn
     }
 
     fn normalised(&self) -> Normalised {
@@ -230,6 +240,27 @@ impl Reading {
         self.usage.insert(name.to_owned(), before.saturating_add(count).into());
     }
 
+    /// Text in a session: whose it is, the whole event says.
+    fn session_text(&mut self, field: Field, piece: &[u8]) {
+        match field {
+            Field::Audio => self.open_turn.speak(piece.len()),
+            Field::Heard => self.open_turn.hear(piece),
+            _ => self.open_turn.pass(&self.output, piece),
+        }
+    }
+
+    /// An event of a session has come whole.
+    fn session_event(&mut self) {
+        let event = self.event.as_deref().unwrap_or_default();
+        if let Some(output) = self.open_turn.event(event, &self.output) {
+            if event.contains("reasoning") {
+                self.reasoning.add_since(&output, &self.output);
+            } else {
+                self.output = output;
+            }
+        }
+    }
+
     /// A document of a family whose usage adds up is a turn, where it has usage.
     fn turn_end(&mut self) {
         let event = self.event.take();
@@ -246,6 +277,10 @@ impl Reading {
             (false, true) => None,
             (false, false) => self.model.clone(),
         };
+        if self.api.is_session() && !is_transcription {
+            self.open_turn.end(&normalised.usage);
+            (self.output, self.reasoning, self.tool_calls) = Default::default();
+        }
         let turn = Turn { is_transcription, model, normalised };
         let count = self.turns.len();
         let same = |known: &Turn| known.is_transcription == is_transcription && known.model == turn.model;
@@ -289,6 +324,11 @@ impl Sink<Field> for Reading {
                 keep_name(&mut self.event, raw);
                 self.has_error |= raw == b"\"error\"" && !self.api.is_session();
             }
+            Field::AudioFormat => {
+                if let Some(format) = json::text(raw) {
+                    self.open_turn.set_format(&format);
+                }
+            }
             Field::Error => self.has_error |= !matches!(raw, b"false" | b"\"\"" | b"{}"),
             Field::ToolAction => self.searches += u64::from(raw == b"\"search\""),
             Field::ToolUsage => {
@@ -307,12 +347,15 @@ impl Sink<Field> for Reading {
                 }
             }
             Field::End | Field::Finish => self.has_end = true,
-            Field::Output | Field::Reasoning => {}
+            Field::Output | Field::Reasoning | Field::Heard | Field::Audio => {}
         }
     }
 
     fn text(&mut self, field: Field, piece: &[u8]) {
         self.in_document.1 = true;
+        if self.api.is_session() {
+            return self.session_text(field, piece);
+        }
         // Responses name the kind of a delta in its event.
         let thinks = field == Field::Reasoning
             || self.event.as_deref().is_some_and(|event| event.contains("reasoning"));
@@ -330,6 +373,9 @@ impl Sink<Field> for Reading {
         self.before_text = None;
         if let (true, has_text) = std::mem::take(&mut self.in_document) {
             self.counts_beside_text = has_text;
+        }
+        if self.api.is_session() {
+            self.session_event();
         }
         if self.family.merge == Merge::Sum {
             self.turn_end();

@@ -7,7 +7,8 @@ use std::rc::Rc;
 
 use wasmtime::error::Context as _;
 use wasmtime::{
-    Config, Engine, Instance, InstancePre, Linker, Module, Result, Store, WasmParams, WasmResults, bail,
+    Config, Engine, Instance, InstancePre, Linker, Module, ProfilingStrategy, Result, Store, WasmParams,
+    WasmResults, bail,
 };
 
 use crate::host::{Host, Pair, World};
@@ -32,6 +33,10 @@ impl Filter {
     pub fn load(file: &Path) -> Result<Self> {
         let mut config = Config::new();
         config.consume_fuel(true);
+        if std::env::var_os("MINIHOST_PROFILE").is_some() {
+            // `perf` then names the functions of a module that has not been stripped of them.
+            config.profiler(ProfilingStrategy::PerfMap);
+        }
         let engine = Engine::new(&config)?;
         let bytes =
             fs::read(file).with_context(|| format!("{}: `cargo xtask build` makes it", file.display()))?;
@@ -63,7 +68,7 @@ impl Filter {
         let mut store = Store::new(self.pre.module().engine(), host);
         store.set_fuel(FUEL)?;
         let instance = self.pre.instantiate(&mut store)?;
-        let mut vm = Vm { store, instance, last_context: ROOT };
+        let mut vm = Vm { store, instance, last_context: ROOT, instructions: 0 };
         vm.call::<(), ()>("_initialize", ())?;
         vm.call::<(u32, u32), ()>("proxy_on_context_create", (ROOT, 0))?;
         vm.call::<(u32, u32), u32>("proxy_on_vm_start", (ROOT, 0))?;
@@ -80,6 +85,8 @@ pub struct Vm {
     store: Store<Host>,
     instance: Instance,
     last_context: u32,
+    /// Wasm instructions run so far.
+    pub instructions: u64,
 }
 
 impl Vm {
@@ -144,6 +151,7 @@ impl Vm {
         self.store.set_fuel(FUEL)?;
         let function = self.instance.get_typed_func::<P, R>(&mut self.store, name)?;
         let result = function.call(&mut self.store, arguments);
+        self.instructions += FUEL.saturating_sub(self.store.get_fuel()?);
         result.with_context(|| {
             let world = self.store.data().world.borrow();
             format!(

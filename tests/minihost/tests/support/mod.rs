@@ -73,7 +73,7 @@ fn exchange(fixture: &Value) -> (String, Exchange) {
 }
 
 /// Prices of the models in the fixtures.
-static PRICES: LazyLock<Value> = LazyLock::new(|| {
+pub static PRICES: LazyLock<Value> = LazyLock::new(|| {
     let book = PriceBook::from_files(EMBEDDED).unwrap();
     let mut wanted = BTreeSet::new();
     for (provider, exchange) in EXCHANGES.iter() {

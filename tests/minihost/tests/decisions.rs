@@ -1,0 +1,196 @@
+//! What budgets cost a call, in wasm instructions and host calls (the same on every machine), and what calls wait for.
+//!
+//! `cargo test -p tollgate-minihost --test decisions -- --nocapture` prints the table. For a profile, put a module with
+//! function names in its place, set `MINIHOST_PROFILE=1`, `COST_CALLS=20000` and `COST_BUDGETS=3`, and run it under `perf`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+use support::{FILTER, Kind, NOW_MS, PRICES, properties, world};
+use tollgate_core::budget::Amount;
+use tollgate_core::budget::ledger::Grant;
+use tollgate_core::sync::SyncRequest;
+use tollgate_minihost::stream::{Exchange, Manner, Progress, Stream};
+use tollgate_minihost::vm::Vm;
+
+/// Calls that are looked at, behind as many that warm up what is made once.
+static CALLS: LazyLock<u64> =
+    LazyLock::new(|| std::env::var("COST_CALLS").ok().and_then(|calls| calls.parse().ok()).unwrap_or(64));
+
+/// A model with a price, among the fixtures'.
+const PRICED: &str = "gpt-4.1-mini";
+
+/// What one call costs in the mean.
+struct Cost {
+    instructions: u64,
+    host_calls: BTreeMap<&'static str, u64>,
+}
+
+impl Cost {
+    fn calls(&self, name: &str) -> u64 {
+        self.host_calls.get(name).copied().unwrap_or(0)
+    }
+}
+
+/// A chat completion of 1 kB, and its answer.
+fn chat(model: &str) -> Exchange {
+    let question = "How much did each team spend on which model, and why? ".repeat(16);
+    let request = json!({"model": model, "messages": [{"role": "user", "content": question}],
+        "max_completion_tokens": 400, "temperature": 0.2})
+    .to_string();
+    let answer = json!({"id": "chatcmpl-1", "object": "chat.completion", "model": format!("{model}-2025-04-14"),
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "By team and by model. ".repeat(30)}}],
+        "usage": {"prompt_tokens": 210, "completion_tokens": 180, "total_tokens": 390}})
+    .to_string();
+    let pair = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    Exchange {
+        name: "chat".into(),
+        request: vec![
+            pair(":method", "POST"),
+            pair(":path", "/v1/chat/completions"),
+            pair(":authority", "api.openai.com"),
+            pair("content-type", "application/json"),
+            pair("content-length", &request.len().to_string()),
+            pair("authorization", "Bearer sk-secret"),
+            pair("x-tollgate-agent", "planner"),
+            pair("x-tollgate-team", "search"),
+        ],
+        request_body: request.into_bytes(),
+        response: vec![pair(":status", "200"), pair("content-type", "application/json")],
+        response_body: answer.into_bytes(),
+    }
+}
+
+/// Answers all of the collector's questions: with prices, this policy, and all that a counter has.
+fn collect(vm: &mut Vm, policy: &Value) {
+    while answer(vm, policy, &PRICES) {}
+}
+
+/// Answers one question; false where there is none.
+fn answer(vm: &mut Vm, policy: &Value, prices: &Value) -> bool {
+    let Some(asked) = vm.host().call_outs.first().map(|call_out| call_out.body.clone()) else { return false };
+    {
+        let request: SyncRequest = serde_json::from_slice(&asked).unwrap();
+        let all = Amount(10_i128.pow(18));
+        let grant = Grant { granted: all, limit: all, acknowledged: u64::MAX, ..Grant::default() };
+        let grants: Vec<Value> =
+            request.counters.iter().map(|report| json!({"key": report.key, "grant": grant})).collect();
+        let body = json!({"protocol": 2, "now_ms": NOW_MS, "ack": request.sequence, "stored": 0,
+            "duplicates": 0, "prices": prices, "policy": policy, "grants": grants});
+        let headers = [(b":status".to_vec(), b"200".to_vec())];
+        vm.answer(&headers, body.to_string().as_bytes()).unwrap()
+    }
+}
+
+fn policy(budgets: &[Value]) -> Value {
+    let spans = json!([{"start_ms": 0, "end_ms": NOW_MS * 2}]);
+    let budgets: Vec<Value> = tollgate_core::budget::define::read(&json!(budgets))
+        .unwrap()
+        .into_iter()
+        .map(|budget| json!({"budget": budget, "generation": 1, "spans": spans}))
+        .collect();
+    json!({"version": "p", "budgets": budgets})
+}
+
+fn cost(model: &str, budgets: &[Value]) -> Cost {
+    let (world, policy) = (world(7, false), policy(budgets));
+    let mut vm = FILTER.start(&world, &Kind::Reporting.configuration(true), &[], 7).unwrap();
+    let run = |vm: &mut Vm, calls: u64| {
+        for _ in 0..calls {
+            let mut stream =
+                Stream::begin(vm, chat(model), Manner::default(), &properties("openai")).unwrap();
+            loop {
+                match stream.step(vm).unwrap() {
+                    Progress::Over => break,
+                    Progress::More => {}
+                    Progress::Waits => collect(vm, &policy),
+                }
+            }
+            assert_eq!(stream.seen.reply, None);
+        }
+    };
+    for _ in 0..8 {
+        world.borrow_mut().now_ms += 250;
+        vm.tick().unwrap();
+        collect(&mut vm, &policy);
+    }
+    run(&mut vm, *CALLS);
+    vm.instructions = 0;
+    world.borrow_mut().faults.calls.clear();
+    run(&mut vm, *CALLS);
+    let calls = world.borrow().faults.calls.clone();
+    let mean = |(name, count): (&'static str, u32)| (name, u64::from(count) / *CALLS);
+    Cost { instructions: vm.instructions / *CALLS, host_calls: calls.into_iter().map(mean).collect() }
+}
+
+/// Three budgets in the three units, then more like them.
+fn budgets(count: usize) -> Vec<Value> {
+    let budget = |number: usize| match number % 3 {
+        0 => json!({"name": format!("dollars-{number}"), "limit_usd": "1000000", "window": "month"}),
+        1 => json!({"name": format!("calls-{number}"), "scope": {"team": "search"}, "each": "agent",
+            "limit_calls": 1_000_000, "window": "hour"}),
+        _ => json!({"name": format!("tokens-{number}"), "scope": {"agent": "planner"},
+            "limit_tokens": 1_000_000_000, "window": "day"}),
+    };
+    (0..count).map(budget).collect()
+}
+
+#[test]
+fn a_budget_costs_a_read_and_a_swap() {
+    if let Some(count) = std::env::var("COST_BUDGETS").ok().and_then(|count| count.parse().ok()) {
+        println!("{count} budgets: {} instructions", cost(PRICED, &budgets(count)).instructions);
+        return;
+    }
+    let costs: Vec<Cost> = [0, 1, 3, 6].map(|count| cost(PRICED, &budgets(count))).into();
+    let [none, one, three, six] = &costs[..] else { unreachable!() };
+    println!("{:40} {:>8} {:>8} {:>8} {:>8}", "budgets", 0, 1, 3, 6);
+    let row = |name: &str, of: &dyn Fn(&Cost) -> u64| {
+        println!("{name:40} {:>8} {:>8} {:>8} {:>8}", of(none), of(one), of(three), of(six));
+    };
+    row("wasm instructions", &|cost| cost.instructions);
+    for name in six.host_calls.keys() {
+        row(name, &|cost| cost.calls(name));
+    }
+    let more = |name: &str| [one, three, six].map(|cost| cost.calls(name) - none.calls(name));
+    assert_eq!(more("proxy_get_shared_data"), [1, 3, 6]);
+    // Besides the swaps: the journal says what is to be settled, then that it is.
+    assert_eq!(more("proxy_set_shared_data"), [3, 5, 8]);
+    assert_eq!(more("proxy_http_call"), [0, 0, 0], "nobody is asked");
+}
+
+#[test]
+fn a_model_without_a_price_is_asked_for_once() {
+    let budget = json!({"name": "dollars", "limit_usd": "1000000", "window": "month"});
+    let unpriced = cost("nobody-knows", &[budget]);
+    assert_eq!(unpriced.calls("proxy_http_call"), 0);
+}
+
+/// Found by reading: what another call had asked for counted as an answer to all that waited, and a call went on unpriced.
+#[test]
+fn a_call_waits_for_the_answer_to_what_it_asked() {
+    let policy = policy(&budgets(1));
+    let world = world(7, false);
+    let mut vm = FILTER.start(&world, &Kind::Reporting.configuration(true), &[], 7).unwrap();
+    let mut no_prices = PRICES.clone();
+    no_prices["models"] = json!([]);
+    for _ in 0..8 {
+        world.borrow_mut().now_ms += 250;
+        vm.tick().unwrap();
+        while answer(&mut vm, &policy, &no_prices) {}
+    }
+    let wait = |vm: &mut Vm, model: &str| {
+        let mut stream = Stream::begin(vm, chat(model), Manner::default(), &properties("openai")).unwrap();
+        while stream.step(vm).unwrap() == Progress::More {}
+        stream
+    };
+    let _unpriced = wait(&mut vm, "nobody-knows");
+    let _priced = wait(&mut vm, PRICED);
+    assert!(answer(&mut vm, &policy, &no_prices), "the first has asked");
+    collect(&mut vm, &policy);
+    let held: i128 = world.borrow().counters().iter().map(|counter| counter.held.0).sum();
+    assert!(held > 0, "the second is held at its price");
+}
