@@ -47,9 +47,6 @@ async fn a_retry_loop_and_the_new_prompt_behind_it_are_found() {
     fs::write(&log, history(now_ms)).unwrap();
     let said = tollgate(&["import", "access-log", log.to_str().unwrap()]);
     assert!(said.starts_with("144 records: 144 stored"), "{said}");
-    // Hours that are over are read once; an import comes after that.
-    stack.with(|product| product.collector.restart().unwrap());
-
     let body = json!({"model": "gpt-4.1-mini", "messages": [
         {"role": "system", "content": "Answer at length."}, {"role": "user", "content": "How far is the moon?"}]});
     for _ in 0..LOOP {

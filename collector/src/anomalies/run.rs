@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -41,6 +42,8 @@ pub async fn run(app: Arc<App>) {
 pub struct Watch {
     hours: BTreeMap<String, BTreeMap<i64, Hour>>,
     loaded: BTreeSet<i64>,
+    /// Imports that these hours have.
+    imports: u64,
 }
 
 impl Watch {
@@ -78,6 +81,10 @@ impl Watch {
     /// Takes in hours that are over, and forgets those that are too old. Newest first, so that there is something usual
     /// soon after the start; one at a time, so that nobody waits for long.
     async fn load(&mut self, app: &App, hour: i64) -> Result<(), StoreError> {
+        let imports = app.imports.load(Ordering::Relaxed);
+        if imports != self.imports {
+            (self.imports, self.loaded) = (imports, BTreeSet::new());
+        }
         let oldest = hour.saturating_sub(HOURS);
         for at in (oldest..hour).rev() {
             if self.loaded.contains(&at) {
