@@ -5,7 +5,7 @@ pub mod prints;
 
 use std::sync::OnceLock;
 
-use crate::budget::hold::RequestBounds;
+use crate::budget::hold::{self, RequestBounds};
 use crate::estimate::TextCounter;
 use crate::json::{self, Action, Scanner, Shape, Sink};
 use crate::record::PromptShape;
@@ -28,8 +28,6 @@ pub struct RequestMeter {
 struct Json {
     scanner: Scanner<Field>,
     reading: Reading,
-    /// Read only where a budget may be for the call.
-    bounds: Option<Box<RequestBounds>>,
 }
 
 /// How the body is framed, as its first byte tells.
@@ -50,10 +48,19 @@ struct Reading {
     text: TextCounter,
     /// Made only where the operator gave a secret.
     prints: Option<Box<Prints>>,
+    /// Read only where a budget may be for the call.
+    bounds: Option<Box<RequestBounds>>,
+}
+
+/// What stands at a place: for the meter, and for what bounds the call.
+#[derive(Clone, Copy, Debug, Default)]
+struct Field {
+    said: Option<Said>,
+    bound: Option<hold::Field>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Field {
+enum Said {
     Model,
     Stream,
     ServiceTier,
@@ -62,10 +69,16 @@ enum Field {
     Message,
 }
 
+impl From<Said> for Field {
+    fn from(said: Said) -> Self {
+        Self { said: Some(said), bound: None }
+    }
+}
+
 impl Default for RequestMeter {
     fn default() -> Self {
         Self {
-            json: Json { scanner: Scanner::new(shape()), reading: Reading::default(), bounds: None },
+            json: Json { scanner: Scanner::new(shape()), reading: Reading::default() },
             framing: Framing::Undecided,
             unread: false,
             body_bytes: 0,
@@ -134,18 +147,19 @@ impl RequestMeter {
 
     /// Reads, besides, what bounds the call's cost. To be said before the first piece.
     pub fn watch_bounds(&mut self) {
-        self.json.bounds = Some(Box::default());
+        self.json.scanner = Scanner::new(bounded_shape());
+        self.json.reading.bounds = Some(Box::default());
     }
 
     /// What bounds its cost, where that is read.
     #[must_use]
     pub fn bounds(&self) -> Option<&RequestBounds> {
-        self.json.bounds.as_deref()
+        self.json.reading.bounds.as_deref()
     }
 
     /// A limit is written into the request, which has none.
     pub fn limit_output(&mut self, tokens: u64) {
-        if let Some(bounds) = &mut self.json.bounds {
+        if let Some(bounds) = &mut self.json.reading.bounds {
             bounds.limit_output(tokens);
         }
     }
@@ -154,6 +168,12 @@ impl RequestMeter {
     #[must_use]
     pub const fn is_unread(&self) -> bool {
         self.unread
+    }
+
+    /// Whether what has passed is not a whole JSON document.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.json.scanner.is_broken() || self.json.scanner.documents() == 0
     }
 
     /// The model asked for, once it has been read.
@@ -191,9 +211,6 @@ impl RequestMeter {
 impl Json {
     fn feed(&mut self, bytes: &[u8]) {
         self.scanner.feed(bytes, &mut self.reading);
-        if let Some(bounds) = &mut self.bounds {
-            bounds.feed(bytes);
-        }
     }
 }
 
@@ -208,27 +225,31 @@ impl Events for Unheard {
 
 impl Sink<Field> for Reading {
     fn value(&mut self, field: Field, raw: Option<&[u8]>) {
-        if let (Field::Message, Some(prints)) = (field, &mut self.prints) {
+        if let (Some(bound), Some(bounds)) = (field.bound, &mut self.bounds) {
+            bounds.value(bound, raw);
+        }
+        let Some(said) = field.said else { return };
+        if let (Said::Message, Some(prints)) = (said, &mut self.prints) {
             prints.message_end();
         }
         let Some(raw) = raw else { return };
-        match field {
-            Field::Model => self.model = short(raw),
-            Field::ServiceTier => self.service_tier = short(raw),
-            Field::Stream => self.stream = raw == b"true",
-            Field::Role => {
+        match said {
+            Said::Model => self.model = short(raw),
+            Said::ServiceTier => self.service_tier = short(raw),
+            Said::Stream => self.stream = raw == b"true",
+            Said::Role => {
                 if let Some(prints) = &mut self.prints {
                     prints.role(json::text(raw).filter(|role| role.len() <= ROLE_BYTES_MAX));
                 }
             }
-            Field::Text(_) | Field::Message => {}
+            Said::Text(_) | Said::Message => {}
         }
     }
 
     fn text(&mut self, field: Field, piece: &[u8]) {
         self.text.feed(piece);
         if let Some(prints) = &mut self.prints {
-            prints.text(if let Field::Text(part) = field { part } else { Part::Prompt }, piece);
+            prints.text(if let Some(Said::Text(part)) = field.said { part } else { Part::Prompt }, piece);
         }
     }
 
@@ -241,20 +262,43 @@ fn short(raw: &[u8]) -> Option<String> {
 
 fn shape() -> &'static Shape<Field> {
     static SHAPE: OnceLock<Shape<Field>> = OnceLock::new();
+    SHAPE.get_or_init(|| Shape::new(&places()))
+}
+
+/// With the places that bound a call.
+fn bounded_shape() -> &'static Shape<Field> {
+    static SHAPE: OnceLock<Shape<Field>> = OnceLock::new();
     SHAPE.get_or_init(|| {
-        let mut paths = vec![
-            ("model", Action::Capture, Field::Model),
-            ("stream", Action::Capture, Field::Stream),
-            ("service_tier", Action::Capture, Field::ServiceTier),
-            ("serviceTier", Action::Capture, Field::ServiceTier),
-        ];
-        paths.extend(PROMPT_TEXTS.iter().map(|path| (*path, Action::Text, Field::Text(part(path)))));
-        for (message, role) in MESSAGES {
-            paths
-                .extend([(*message, Action::Element, Field::Message), (*role, Action::Capture, Field::Role)]);
+        let mut places = places();
+        for (path, bound) in hold::places() {
+            match places.iter_mut().find(|(known, ..)| *known == path) {
+                Some((.., field)) => field.bound = Some(bound),
+                None => places.push((path, Action::Capture, Field { said: None, bound: Some(bound) })),
+            }
         }
-        Shape::new(&paths)
+        Shape::new(&places)
     })
+}
+
+fn places() -> Vec<(&'static str, Action, Field)> {
+    let mut places = vec![
+        ("model", Action::Capture, Said::Model.into()),
+        ("stream", Action::Capture, Said::Stream.into()),
+        ("service_tier", Action::Capture, Said::ServiceTier.into()),
+        ("serviceTier", Action::Capture, Said::ServiceTier.into()),
+    ];
+    places.extend(PROMPT_TEXTS.iter().map(|path| {
+        // What tools are called bounds a call; the model reads all of them.
+        let action = if *path == "tools" { Action::Whole } else { Action::Text };
+        (*path, action, Said::Text(part(path)).into())
+    }));
+    for (message, role) in MESSAGES {
+        places.extend([
+            (*message, Action::Element, Said::Message.into()),
+            (*role, Action::Capture, Said::Role.into()),
+        ]);
+    }
+    places
 }
 
 /// Which part of a prompt stands at one of [`PROMPT_TEXTS`].
@@ -308,6 +352,8 @@ const NAME_BYTES_MAX: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::hold::ModelSize;
+    use crate::provider::Api;
 
     #[test]
     fn decision_keys_are_found_behind_the_large_text() {
@@ -393,7 +439,7 @@ mod tests {
                 let mut meter = RequestMeter::default();
                 meter.watch_bounds();
                 body.chunks(size).for_each(|piece| meter.feed(piece));
-                meter.bounds().map(RequestBounds::is_unreadable)
+                (meter.model().map(str::to_owned), meter.is_unreadable())
             };
             assert_eq!(read(1), read(body.len()), "{body:?}");
         }
@@ -411,7 +457,48 @@ mod tests {
             body.as_bytes().chunks(size).for_each(|piece| meter.feed(piece));
             assert_eq!((meter.model(), meter.stream()), (Some("whisper-1"), true));
             assert!(meter.input_estimate().is_some_and(|tokens| (2..=8).contains(&tokens)));
-            assert!(meter.bounds().is_some_and(|bounds| !bounds.is_unreadable()));
+            assert!(!meter.is_unreadable());
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_the_same_whether_bounds_are_read_or_not() {
+        let tools = r#"[{"type":"function","function":{"name":"f","description":"a \"b\" {"}}, {"type":"web_search"},[1]]"#;
+        let body = format!(
+            r#"{{"tools":{tools},"model":"m","stream":true,"messages":[{{"role":"user","content":[{{"type":"text","text":"one two"}}]}}]}}"#
+        );
+        let read = |watch: bool, size: usize| {
+            let mut meter = RequestMeter::default();
+            meter.print(PrintKey::of(b"secret").unwrap());
+            if watch {
+                meter.watch_bounds();
+            }
+            body.as_bytes().chunks(size).for_each(|piece| meter.feed(piece));
+            let server_tools =
+                meter.bounds().map(|bounds| bounds.bound(Api::Responses, 0, ModelSize::default()).unbounded);
+            (
+                meter.input_estimate(),
+                meter.prompt(),
+                meter.model().map(str::to_owned),
+                meter.stream(),
+                server_tools,
+            )
+        };
+        let (estimate, prompt, model, stream, _) = read(false, body.len());
+        assert_eq!(prompt.as_ref().unwrap().tools_bytes, Some(tools.len() as u64));
+        for size in 1..=body.len() {
+            let (estimate, prompt, model, stream) = (estimate, prompt.clone(), model.clone(), stream);
+            let unbounded = Some(vec!["server_tools", "no_output_limit"]);
+            assert_eq!(
+                read(true, size),
+                (estimate, prompt, model, stream, unbounded),
+                "pieces of {size} bytes"
+            );
+        }
+        // Where both look at a place, both capture it.
+        for (path, _) in hold::places() {
+            let said = places().into_iter().find(|(known, ..)| *known == path);
+            assert!(said.is_none_or(|(_, action, _)| action == Action::Capture), "{path}");
         }
     }
 

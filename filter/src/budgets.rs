@@ -23,7 +23,7 @@ use tollgate_core::record::UsageRecord;
 use tollgate_core::refusal::Reason;
 use tollgate_core::sync::{CounterGrant, CounterReport};
 
-use crate::counters::{Counters, Failed};
+use crate::counters::{Counters, Failed, Missed};
 use crate::host;
 use crate::journal::{self, HeldOn};
 use crate::lane::JournalSlot;
@@ -345,9 +345,8 @@ impl Budgets {
             }
         }
         if !short.is_empty() {
-            let mut counters = self.counters.borrow_mut();
             for HeldOn { key, slot, amount, .. } in ticket.held.drain(..) {
-                counters.update_known(&key, Some(slot), |counter| counter.roll_back(amount));
+                self.settle_on(&key, slot, Settlement::rolled_back(amount));
             }
         }
         short
@@ -381,7 +380,7 @@ impl Budgets {
         };
         let mut done = counters.update(&key, new, now, has_room, &mut act);
         if let (Err(_), Some((slot, Some(settlement)))) = (&done, due) {
-            self.settling.borrow_mut().put_back(slot, settlement);
+            self.settling.borrow_mut().keep(&key, slot, settlement);
         }
         if done.as_ref().is_err_and(|failed| *failed == Failed::Full) && budget.each.is_some() {
             key = CounterKey { value: OTHER.to_owned(), ..hold.touched.key() }.to_bytes();
@@ -472,7 +471,7 @@ impl Budgets {
         let other = CounterKey { value: OTHER.to_owned(), ..key.clone() };
         let mut counters = self.counters.borrow_mut();
         let mut deny = |key: &CounterKey| {
-            counters.update_known(&key.to_bytes(), None, |counter| counter.denied += 1).is_some()
+            counters.update_known(&key.to_bytes(), None, |counter| counter.denied += 1) != Err(Missed::Gone)
         };
         // A value without a counter of its own was refused on the one that the rest shares.
         if !deny(&key) {
@@ -498,14 +497,14 @@ impl Budgets {
                 (counter.extend(more, enforce), counter.clone())
             });
             match extended {
-                Some((true, _)) => {
+                Ok((true, _)) => {
                     held.amount = held.amount.plus(more);
                     cover.output_tokens = cover.output_tokens.saturating_add(tokens);
                 }
-                Some((false, counter)) => {
+                Ok((false, counter)) => {
                     return Some(refused(budget, Some(&counter), Reason::BudgetSpent));
                 }
-                None => {}
+                Err(_) => {}
             }
         }
         None
@@ -520,7 +519,7 @@ impl Budgets {
             None => Settlement { hold: held.amount, calls: 1, ..Settlement::default() },
         };
         for held in &ticket.held {
-            settling.keep(held, settlement(held));
+            settling.keep(&held.key, held.slot, settlement(held));
         }
         journal::ended(&ticket.held, settlement)
     }
@@ -537,9 +536,18 @@ impl Budgets {
 
     /// Settles what waits.
     pub fn settle_due(&self) {
-        for (slot, Due { key, settlement }) in self.settling.borrow_mut().take_all() {
-            let mut counters = self.counters.borrow_mut();
-            counters.update_known(&key, Some(slot), |counter| counter.settle(settlement));
+        let all = self.settling.borrow_mut().take_all();
+        for (slot, Due { key, settlement }) in all {
+            self.settle_on(&key, slot, settlement);
+        }
+    }
+
+    /// Settles on one counter; where others change it again and again, with the next tick.
+    fn settle_on(&self, key: &[u8], slot: u64, settlement: Settlement) {
+        let settled =
+            self.counters.borrow_mut().update_known(key, Some(slot), |counter| counter.settle(settlement));
+        if settled == Err(Missed::Busy) {
+            self.settling.borrow_mut().keep(key, slot, settlement);
         }
     }
 
@@ -556,15 +564,20 @@ impl Budgets {
             let charge = settled(record, unit, Amount::ZERO).charge;
             let charged = |counter: &mut Counter, _| counter.charge(charge);
             let new = (touched.span, touched.budget.limit);
-            let key = touched.key_bytes();
-            let _ = self.counters.borrow_mut().update(&key, new, now, |_| true, charged);
+            let own = touched.key();
+            let other = CounterKey { value: OTHER.to_owned(), ..own.clone() };
+            for key in [own, other] {
+                let done = self.counters.borrow_mut().update(&key.to_bytes(), new, now, |_| true, charged);
+                if done.err() != Some(Failed::Full) || touched.budget.each.is_none() {
+                    break;
+                }
+            }
         }
     }
 
     /// Settles what a dead VM has left in its journal.
     pub fn recover(&self, held: &HeldOn, settlement: Settlement) {
-        let mut counters = self.counters.borrow_mut();
-        counters.update_known(&held.key, Some(held.slot), |counter| counter.settle(settlement));
+        self.settle_on(&held.key, held.slot, settlement);
     }
 
     /// Every call that waits is about to be decided on once more, and says again what it wants.
@@ -613,7 +626,7 @@ impl Budgets {
                 }
                 counter.returned > before.max(grant.returned)
             });
-            gave_back |= gave == Some(true);
+            gave_back |= gave == Ok(true);
         }
         gave_back
     }

@@ -46,6 +46,15 @@ pub enum Failed {
     Busy,
 }
 
+/// Why a counter that was there could not be changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Missed {
+    /// It is not there any more.
+    Gone,
+    /// Others changed it again and again, or the host refused.
+    Busy,
+}
+
 impl Counters {
     /// A view for a gateway with a collector (`reported`) or without.
     pub fn new(reported: bool) -> Self {
@@ -81,23 +90,23 @@ impl Counters {
         Err(Failed::Busy)
     }
 
-    /// Changes a counter where it is, first looked for in `slot`; `None` where it is not.
+    /// Changes a counter where it is, first looked for in `slot`.
     pub fn update_known<T>(
         &mut self,
         key: &[u8],
         slot: Option<u64>,
         mut act: impl FnMut(&mut Counter) -> T,
-    ) -> Option<T> {
+    ) -> Result<T, Missed> {
         for _ in 0..TRIES {
             let there = slot.and_then(|slot| Found::at(Place::of(slot), key).ok().flatten());
-            let mut found = there.or_else(|| self.find(key))?;
+            let mut found = there.or_else(|| self.find(key)).ok_or(Missed::Gone)?;
             match found.swap(&mut act) {
-                Swapped::Done(result) => return Some(result),
+                Swapped::Done(result) => return Ok(result),
                 Swapped::Late => {}
-                Swapped::Refused => return None,
+                Swapped::Refused => return Err(Missed::Busy),
             }
         }
-        None
+        Err(Missed::Busy)
     }
 
     /// The counter with this key.

@@ -11,7 +11,6 @@ use std::collections::HashMap;
 use tollgate_core::budget::counter::Settlement;
 use tollgate_core::fnv::ByFnv;
 
-use crate::journal::HeldOn;
 use crate::lane::JournalSlot;
 
 /// What one VM has yet to settle.
@@ -19,6 +18,8 @@ use crate::lane::JournalSlot;
 pub struct Settling {
     /// By the slot of the counter.
     due: HashMap<u64, Due, ByFnv>,
+    /// Slots in which something may be due: their places in `due` stay.
+    waiting: Vec<u64>,
     late: Vec<(u64, Due)>,
     entries: Vec<JournalSlot>,
 }
@@ -34,13 +35,20 @@ pub struct Due {
 
 impl Settling {
     /// Keeps what is to be settled on a counter.
-    pub fn keep(&mut self, held: &HeldOn, settlement: Settlement) {
-        match self.due.get_mut(&held.slot) {
-            Some(due) if due.key == held.key => due.settlement = due.settlement.and(settlement),
+    pub fn keep(&mut self, key: &[u8], slot: u64, settlement: Settlement) {
+        match self.due.get_mut(&slot) {
+            Some(due) if due.key == key => {
+                if due.settlement.is_nothing() {
+                    self.waiting.push(slot);
+                }
+                due.settlement = due.settlement.and(settlement);
+            }
             _ => {
-                let due = Due { key: held.key.clone(), settlement };
+                let due = Due { key: key.to_vec(), settlement };
                 // Another counter's, that was in this slot long ago.
-                self.late.extend(self.due.insert(held.slot, due).map(|late| (held.slot, late)));
+                let late = self.due.insert(slot, due).filter(|late| !late.settlement.is_nothing());
+                self.late.extend(late.map(|late| (slot, late)));
+                self.waiting.push(slot);
             }
         }
     }
@@ -58,20 +66,19 @@ impl Settling {
     /// What is to be settled on the counter with this key in this slot, which is left to the caller to do.
     pub fn take(&mut self, slot: u64, key: &[u8]) -> Option<Settlement> {
         // The place stays: the next call is mostly for the same counters.
-        let due = self.due.get_mut(&slot).filter(|due| due.settlement.calls > 0 && due.key == key)?;
+        let due = self.due.get_mut(&slot).filter(|due| !due.settlement.is_nothing() && due.key == key)?;
         Some(std::mem::take(&mut due.settlement))
-    }
-
-    /// Keeps what could not be settled.
-    pub fn put_back(&mut self, slot: u64, settlement: Settlement) {
-        if let Some(due) = self.due.get_mut(&slot) {
-            due.settlement = due.settlement.and(settlement);
-        }
     }
 
     /// Everything that is to be settled, left to the caller to do, with the slots where counters were.
     pub fn take_all(&mut self) -> Vec<(u64, Due)> {
-        let all = self.due.drain().chain(self.late.drain(..));
-        all.filter(|(_, due)| due.settlement.calls > 0).collect()
+        let mut all = std::mem::take(&mut self.late);
+        for slot in self.waiting.drain(..) {
+            if let Some(due) = self.due.get_mut(&slot).filter(|due| !due.settlement.is_nothing()) {
+                let settlement = std::mem::take(&mut due.settlement);
+                all.push((slot, Due { key: due.key.clone(), settlement }));
+            }
+        }
+        all
     }
 }

@@ -102,6 +102,19 @@ impl Collector {
         self.address
     }
 
+    /// Takes its configuration anew.
+    ///
+    /// # Errors
+    /// There is no `kill`, or the process is gone.
+    pub fn reload(&self) -> Result<()> {
+        let id = self.process.id().to_string();
+        let status = Command::new("kill").args(["-HUP", &id]).status()?;
+        if !status.success() {
+            bail!("the collector is gone");
+        }
+        Ok(())
+    }
+
     /// Its configuration file.
     #[must_use]
     pub fn config_file(&self) -> PathBuf {

@@ -404,6 +404,46 @@ async fn invented_names_fill_no_table_and_share_a_counter() {
 }
 
 #[tokio::test]
+async fn a_refusal_on_a_shared_counter_is_counted_there() {
+    let budget = "[[budgets]]\nname = 'each'\neach = 'agent'\nlimit_calls = 2\nwindow = 'day'\n";
+    let stack = Arc::new(stack("shared", budget));
+    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 5, "messages": []});
+    let mut tasks = Vec::new();
+    // More names than both workers have counters for.
+    for task in 0..8 {
+        let (stack, body) = (Arc::clone(&stack), body.clone());
+        tasks.push(tokio::spawn(async move {
+            let mut refused = 0;
+            for number in 0..80 {
+                let agent = format!("invented-{task}-{number}");
+                let reply = chat(&stack, &agent, &[("x-tollgate-agent", &agent)], &body).await;
+                refused += u64::from(reply.status != 200);
+            }
+            refused
+        }));
+    }
+    let mut refused = 0;
+    for task in tasks {
+        refused += task.await.unwrap();
+    }
+    assert!(refused >= 640 - 2 * 256 - 2, "{refused} refused");
+    let start = std::time::Instant::now();
+    loop {
+        let rows =
+            stack.api().get("/api/v1/budgets?budget=each").unwrap()["rows"].as_array().unwrap().clone();
+        let denied = |row: &Value| row["denied"].as_u64().unwrap();
+        let all: u64 = rows.iter().map(denied).sum();
+        let other = rows.iter().find(|row| row["value"] == "(other)").map(denied);
+        if all == refused {
+            assert_eq!(other, Some(refused), "none of the others was refused");
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(15), "{all} of {refused}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
 async fn budgets_in_the_plugin_configuration_hold_without_a_collector() {
     let setup = Setup {
         name: "alone",

@@ -144,7 +144,7 @@ pub fn request(data: &[u8]) {
         let said =
             (meter.model().map(str::to_owned), meter.service_tier().map(str::to_owned), meter.stream());
         let judged =
-            (bounds.ambiguous(), bounds.is_unreadable(), bounds.has_output_limit(), bounds.is_background());
+            (bounds.ambiguous(), meter.is_unreadable(), bounds.has_output_limit(), bounds.is_background());
         let prints = (meter.hash(), meter.prompt());
         (said, meter.input_estimate(), prints, judged, bound, rewritten)
     });

@@ -64,6 +64,18 @@ impl Settlement {
         Self { hold, charge: hold, kept: hold, calls: 1 }
     }
 
+    /// Of a call that was not admitted elsewhere: nothing of it went on.
+    #[must_use]
+    pub const fn rolled_back(hold: Amount) -> Self {
+        Self { hold, charge: Amount::ZERO, kept: Amount::ZERO, calls: 1 }
+    }
+
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Both at once.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
@@ -123,11 +135,6 @@ impl Counter {
             self.version += 1;
         }
         fits
-    }
-
-    /// Takes a hold back: the call was not admitted elsewhere, and nothing of it went on.
-    pub fn roll_back(&mut self, hold: Amount) {
-        self.settle(Settlement { hold, calls: 1, ..Settlement::default() });
     }
 
     /// Puts what calls cost in the place of their holds.
@@ -354,7 +361,7 @@ mod tests {
         assert_eq!(counter.admit(Amount(3), Enforce::Grant), Ok(()));
         counter.settle(settlement(7, 2));
         assert_eq!((counter.free(), counter.held, counter.in_flight), (Amount(5), Amount(3), 1));
-        counter.roll_back(Amount(3));
+        counter.settle(Settlement::rolled_back(Amount(3)));
         assert_eq!((counter.used, counter.held, counter.in_flight), (Amount(2), Amount::ZERO, 0));
         assert_eq!(counter.admit(Amount(99), Enforce::Nothing), Ok(()));
     }

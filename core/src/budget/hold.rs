@@ -5,22 +5,14 @@
 //! pages that a tool fetches) has no such bound and is held at the model's context window; then the call is not
 //! *bounded*, and says why.
 
-use std::sync::OnceLock;
-
-use crate::json::{self, Action, Scanner, Shape, Sink};
+use crate::json;
 use crate::price::Held;
 use crate::provider::Api;
 use crate::usage::CacheTtl;
 
-/// Reads what bounds a call out of its request as it streams by; holds a bounded amount of it.
-#[derive(Debug)]
+/// What a request says that bounds its call; [`crate::request::RequestMeter`] reads it. Holds a bounded amount of it.
+#[derive(Clone, Debug, Default)]
 pub struct RequestBounds {
-    scanner: Scanner<Field>,
-    reading: Reading,
-}
-
-#[derive(Debug, Default)]
-struct Reading {
     /// The largest output limit: which of several counts is the provider's choice.
     output_limit: Option<u64>,
     choices: Option<u64>,
@@ -38,8 +30,9 @@ struct Reading {
     twice: Option<&'static str>,
 }
 
+/// What stands at a place that bounds a call.
 #[derive(Clone, Copy, Debug)]
-enum Field {
+pub(crate) enum Field {
     Once(u8),
     OutputLimit,
     Choices,
@@ -79,52 +72,35 @@ pub struct ModelSize {
     pub output_tokens: Option<u64>,
 }
 
-impl Default for RequestBounds {
-    fn default() -> Self {
-        Self { scanner: Scanner::new(shape()), reading: Reading::default() }
-    }
-}
-
 impl RequestBounds {
-    /// Reads a piece of the body.
-    pub fn feed(&mut self, bytes: &[u8]) {
-        self.scanner.feed(bytes, &mut self.reading);
-    }
-
     /// A key that decides about the call and stands in it twice: who reads the first and who reads the last would
     /// not read the same call.
     #[must_use]
     pub const fn ambiguous(&self) -> Option<&'static str> {
-        self.reading.twice
-    }
-
-    /// Whether what has passed is not a whole JSON document.
-    #[must_use]
-    pub fn is_unreadable(&self) -> bool {
-        self.scanner.is_broken() || self.scanner.documents() == 0
+        self.twice
     }
 
     /// Whether the request limits its output.
     #[must_use]
     pub const fn has_output_limit(&self) -> bool {
-        self.reading.output_limit.is_some()
+        self.output_limit.is_some()
     }
 
     /// A limit is written into the request, which has none.
     pub fn limit_output(&mut self, tokens: u64) {
-        self.reading.output_limit = Some(tokens);
+        self.output_limit = Some(tokens);
     }
 
     /// Whether the work is to go on without the caller.
     #[must_use]
     pub const fn is_background(&self) -> bool {
-        self.reading.background
+        self.background
     }
 
     /// The most that the call can consume. `body_bytes` is the length of its body.
     #[must_use]
     pub fn bound(&self, api: Api, body_bytes: u64, size: ModelSize) -> Bound {
-        let reading = &self.reading;
+        let reading = self;
         let mut bound = Bound {
             held: Held {
                 cache_write: reading.cache_write,
@@ -199,8 +175,9 @@ impl Bound {
     }
 }
 
-impl Sink<Field> for Reading {
-    fn value(&mut self, field: Field, raw: Option<&[u8]>) {
+impl RequestBounds {
+    /// A place where something stands that bounds a call.
+    pub(crate) fn value(&mut self, field: Field, raw: Option<&[u8]>) {
         // A value too long to be kept is there all the same.
         let raw = raw.unwrap_or(b"{}");
         if raw == b"null" && !matches!(field, Field::Once(_)) {
@@ -251,12 +228,6 @@ impl Sink<Field> for Reading {
         }
     }
 
-    fn text(&mut self, _field: Field, _piece: &[u8]) {}
-
-    fn document_end(&mut self) {}
-}
-
-impl Reading {
     fn once(&mut self, key: u8, raw: &[u8]) {
         let Some(name) = ONCE.get(usize::from(key)) else { return };
         match *name {
@@ -271,13 +242,10 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
-fn shape() -> &'static Shape<Field> {
-    static SHAPE: OnceLock<Shape<Field>> = OnceLock::new();
-    SHAPE.get_or_init(|| {
-        let once = (0u8..).zip(ONCE).map(|(key, path)| (*path, Action::Capture, Field::Once(key)));
-        let rest = PATHS.iter().map(|(path, field)| (*path, Action::Capture, *field));
-        Shape::new(&once.chain(rest).collect::<Vec<_>>())
-    })
+/// The places, to be captured.
+pub(crate) fn places() -> impl Iterator<Item = (&'static str, Field)> {
+    let once = (0u8..).zip(ONCE).map(|(key, path)| (*path, Field::Once(key)));
+    once.chain(PATHS.iter().copied())
 }
 
 /// Keys at the top of a request that decide about it and may stand there once. The output limits of each provider's
@@ -404,19 +372,23 @@ const SESSION_OUTPUT_TOKENS: u64 = 4_096;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::RequestMeter;
 
     fn bound(api: Api, body: &str, size: ModelSize) -> Bound {
-        let mut whole = RequestBounds::default();
-        whole.feed(body.as_bytes());
-        let bound = whole.bound(api, body.len() as u64, size);
+        let read = |pieces: &[&[u8]]| bounds(pieces).bound(api, body.len() as u64, size);
+        let bound = read(&[body.as_bytes()]);
         for at in 0..=body.len() {
             let (head, tail) = body.as_bytes().split_at(at);
-            let mut cut = RequestBounds::default();
-            cut.feed(head);
-            cut.feed(tail);
-            assert_eq!(cut.bound(api, body.len() as u64, size), bound, "split at byte {at}");
+            assert_eq!(read(&[head, tail]), bound, "split at byte {at}");
         }
         bound
+    }
+
+    fn bounds(pieces: &[&[u8]]) -> RequestBounds {
+        let mut request = RequestMeter::default();
+        request.watch_bounds();
+        pieces.iter().for_each(|piece| request.feed(piece));
+        request.bounds().unwrap().clone()
     }
 
     #[test]
@@ -502,12 +474,7 @@ mod tests {
             (r#"{"max_tokens":1,"max_\u0074okens":100000}"#, Some("max_tokens")),
             (r#"{"model":"a","metadata":{"model":"b"}}"#, None),
         ] {
-            let mut bounds = RequestBounds::default();
-            bounds.feed(body.as_bytes());
-            assert_eq!(bounds.ambiguous(), expected, "{body}");
+            assert_eq!(bounds(&[body.as_bytes()]).ambiguous(), expected, "{body}");
         }
-        let mut bounds = RequestBounds::default();
-        bounds.feed(b"--boundary");
-        assert!(bounds.is_unreadable());
     }
 }

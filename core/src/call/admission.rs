@@ -121,7 +121,7 @@ impl Call {
                 return Admission::Refuse(Reason::AmbiguousRequest, text);
             }
             let is_json = api.generates_text() || api.reads_text();
-            if is_json && (self.request.is_unread() || bounds.is_some_and(|bounds| bounds.is_unreadable())) {
+            if is_json && (self.request.is_unread() || bounds.is_some() && self.request.is_unreadable()) {
                 let text = "the request's body is not JSON that can be read, and a budget must know what it asks for";
                 return Admission::Refuse(Reason::UnreadableRequest, text.to_owned());
             }
@@ -235,7 +235,7 @@ impl Call {
             && self
                 .request
                 .bounds()
-                .is_some_and(|bounds| !bounds.has_output_limit() && !bounds.is_unreadable())
+                .is_some_and(|bounds| !bounds.has_output_limit() && !self.request.is_unreadable())
     }
 
     /// Output tokens that have passed so far, as far as they can be seen.

@@ -34,6 +34,8 @@ pub struct Scanner<F: 'static> {
     tee: Tee<F>,
     capture: Vec<u8>,
     capture_too_long: bool,
+    /// A container that is handed over whole while places are looked for inside it, and how many are around it.
+    whole: Option<(F, usize)>,
     /// Open brackets of a container that is skipped or teed as a whole.
     depth: u32,
     escape: Escape,
@@ -112,6 +114,7 @@ impl<F: Copy> Scanner<F> {
             tee: Tee::Nothing,
             capture: Vec::new(),
             capture_too_long: false,
+            whole: None,
             depth: 0,
             escape: Escape::None,
             documents: 0,
@@ -125,6 +128,7 @@ impl<F: Copy> Scanner<F> {
         self.next = None;
         self.tee = Tee::Nothing;
         self.capture.clear();
+        self.whole = None;
         self.depth = 0;
         self.escape = Escape::None;
     }
@@ -150,6 +154,8 @@ impl<F: Copy> Scanner<F> {
     /// Reads a piece.
     pub fn feed(&mut self, bytes: &[u8], sink: &mut impl Sink<F>) {
         let mut rest = bytes;
+        // What has not been handed over yet of a container that is handed over whole.
+        let mut unsaid = bytes;
         while let Some((&byte, tail)) = rest.split_first() {
             rest = match self.state {
                 State::InKey => self.in_key(rest),
@@ -157,12 +163,21 @@ impl<F: Copy> Scanner<F> {
                 State::Inside => self.inside(rest, sink),
                 State::InsideString => self.inside_string(rest, sink),
                 State::InLiteral => self.in_literal(rest, sink),
-                State::Broken => return,
+                State::Broken => break,
                 State::Outside | State::Value | State::Key | State::Colon | State::After => {
+                    let whole = self.whole;
                     self.structure(byte, sink);
+                    match (whole, self.whole) {
+                        (None, Some(_)) => unsaid = rest,
+                        (Some((field, _)), None) => say(field, unsaid, tail, sink),
+                        _ => {}
+                    }
                     tail
                 }
             };
+        }
+        if let Some((field, _)) = self.whole {
+            say(field, unsaid, rest, sink);
         }
     }
 
@@ -214,7 +229,11 @@ impl<F: Copy> Scanner<F> {
     }
 
     fn close(&mut self, object: bool, sink: &mut impl Sink<F>) {
-        match self.open.pop() {
+        let closed = self.open.pop();
+        if self.whole.is_some_and(|(_, around)| self.open.len() <= around) {
+            self.whole = None;
+        }
+        match closed {
             Some(container) if container.of_documents && !object => self.state = State::Outside,
             Some(container) if container.object == object => {
                 if let Some((Action::Element, field)) = self.shape.action(container.place) {
@@ -230,7 +249,7 @@ impl<F: Copy> Scanner<F> {
         let place = self.next.take();
         self.tee = match place.and_then(|place| self.shape.action(place)) {
             Some((Action::Capture, field)) => Tee::Capture(field),
-            Some((Action::Text | Action::Element, field)) => Tee::Text(field),
+            Some((Action::Text | Action::Element | Action::Whole, field)) => Tee::Text(field),
             None => Tee::Nothing,
         };
         self.capture.clear();
@@ -249,6 +268,9 @@ impl<F: Copy> Scanner<F> {
                 let captured = matches!(self.tee, Tee::Capture(_));
                 if let Some(place) = place.filter(|place| !captured && self.shape.has_inside(*place)) {
                     self.tee = Tee::Nothing;
+                    if let Some((Action::Whole, field)) = self.shape.action(place) {
+                        self.whole = self.whole.or(Some((field, self.open.len())));
+                    }
                     let object = byte == b'{';
                     self.open.push(Container { place, object, of_documents: false });
                     if object {
@@ -466,6 +488,13 @@ impl<F: Copy> Scanner<F> {
             }
         };
         (decoded, rest)
+    }
+}
+
+/// Hands over what stands in `from` before `rest`, which is its end.
+fn say<F>(field: F, from: &[u8], rest: &[u8], sink: &mut impl Sink<F>) {
+    if let Some(said) = from.get(..from.len() - rest.len()).filter(|said| !said.is_empty()) {
+        sink.text(field, said);
     }
 }
 

@@ -10,6 +10,9 @@ pub enum Action {
     Text,
     /// The same, and of an object or array with places inside it: say when it has ended, by a value that is none.
     Element,
+    /// Hand over the decoded contents of a string, or all of the raw JSON of an object or array, piece by piece; places
+    /// inside it are found too, before the piece that has them.
+    Whole,
 }
 
 /// Places of interest, compiled from paths.

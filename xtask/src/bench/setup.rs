@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
@@ -20,7 +21,7 @@ pub struct Variant {
     pub name: &'static str,
     module: Option<fn() -> Result<PathBuf>>,
     /// Three budgets are for every call.
-    budgets: bool,
+    pub budgets: bool,
 }
 
 /// What is compared; the first is what the others are measured against.
@@ -129,6 +130,22 @@ impl Bench {
         Ok(envoy)
     }
 }
+
+impl Bench {
+    /// Takes the budgets away from the Envoy that has them, or gives them back; there when this returns.
+    pub fn switch_budgets(&self, on: bool) -> Result<()> {
+        let file = self.budgets.config_file();
+        let text = fs::read_to_string(&file)?;
+        let start = text.split("[[budgets]]").next().unwrap_or_default();
+        fs::write(&file, format!("{}{}", start.trim_end(), if on { BUDGETS } else { "\n" }))?;
+        self.budgets.reload()?;
+        std::thread::sleep(POLICY_ARRIVES);
+        Ok(())
+    }
+}
+
+/// So long after the collector took its configuration all gateways hold it: two of their syncs, and a tick.
+const POLICY_ARRIVES: Duration = Duration::from_millis(2_250);
 
 /// Takes the filter and its keeper out.
 fn without_wasm(config: &mut Value) -> Result<()> {
