@@ -1,30 +1,26 @@
 //! One HTTP stream: Envoy's callbacks translated for `tollgate_core::call::Call`.
 
+mod head;
 mod rewriting;
 mod session;
+mod settlement;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, set_trusted};
-use tollgate_core::call::{Call, End, Ending, ResponseHead};
+use tollgate_core::call::{Call, ResponseHead};
 use tollgate_core::include_usage::{self, UsageChunkFilter};
-use tollgate_core::key_id;
-use tollgate_core::provider::{Api, Target};
-use tollgate_core::record::{Note, Outcome as CallOutcome, UsageRecord};
 use tollgate_core::refusal;
 
 use crate::budgets::{Decision, Refused, Ticket};
-use crate::deferred;
 use crate::host::{self, Buffer, Headers};
 use crate::lane::JournalSlot;
 #[cfg(feature = "test-panic")]
 use crate::panics::ask_to_panic;
 use crate::panics::panic_if_asked;
 use crate::root::Gateway;
-use crate::stream::{ending_of, number_property, show_in_access_log, text_property};
 use crate::waiting::{Outcome, Parked};
 
 /// A stream; a call only where the request is one to a model.
@@ -82,21 +78,6 @@ enum Asking {
     Asked(UsageChunkFilter),
 }
 
-/// What the request headers say that the filter needs.
-#[derive(Default)]
-struct RequestHead {
-    content_length: Option<usize>,
-    method: Vec<u8>,
-    path: String,
-    authority: String,
-    is_json: bool,
-    is_form: bool,
-    encoded: bool,
-    key_id: Option<String>,
-    #[cfg(feature = "test-panic")]
-    panic_at: Vec<u8>,
-}
-
 impl HttpCall {
     /// A stream that has just begun.
     pub fn new(gateway: Rc<Gateway>, context: u32) -> Self {
@@ -122,91 +103,6 @@ impl HttpCall {
             spent: None,
             pinged: false,
         }
-    }
-
-    /// Reads all request headers in one host call; removes those that speak of attribution.
-    fn read_request_head(&self) -> (RequestHead, AttributionReader<'_>) {
-        let mut head = RequestHead { is_json: true, ..RequestHead::default() };
-        let mut reader = AttributionReader::new(&self.gateway.config.attribution);
-        let pairs = host::header_pairs(Headers::Request).unwrap_or_default();
-        if pairs.iter().next().is_none() {
-            self.gateway.count("tollgate_requests_unread_total");
-        }
-        for (name, value) in pairs.iter() {
-            match name {
-                b":method" => head.method = value.to_vec(),
-                b":path" => head.path = String::from_utf8_lossy(value).into_owned(),
-                b":authority" => head.authority = String::from_utf8_lossy(value).into_owned(),
-                b"content-type" => {
-                    head.is_json = contains(value, b"json");
-                    head.is_form = contains(value, b"form-data");
-                }
-                b"content-length" => {
-                    let text = std::str::from_utf8(value).ok();
-                    head.content_length = text.and_then(|length| length.parse().ok());
-                }
-                b"content-encoding" => head.encoded = value != b"identity",
-                b"authorization" | b"x-api-key" | b"x-goog-api-key" | b"api-key" => {
-                    let key = key_id::key_in(name, value);
-                    head.key_id =
-                        key.and_then(|key| key_id::key_id(&self.gateway.key_secret, key)).or(head.key_id);
-                }
-                #[cfg(feature = "test-panic")]
-                b"x-tollgate-test-panic" => head.panic_at = value.to_vec(),
-                _ => {}
-            }
-            let Ok(text) = std::str::from_utf8(name) else { continue };
-            let handled = match reader.header(text, value) {
-                Handling::Keep => Ok(()),
-                Handling::Remove => host::remove_header(Headers::Request, name),
-                Handling::Replace(rest) => host::set_header(Headers::Request, text, &rest),
-            };
-            if handled.is_err() {
-                log::warn!("attribution header {text} could not be removed");
-            }
-        }
-        (head, reader)
-    }
-
-    fn begin(&self, head: &RequestHead, reader: AttributionReader<'_>, now_ms: u64) -> Option<Call> {
-        // Before the route is asked for: a changed header makes Envoy choose it anew.
-        let _ = host::set_header(Headers::Request, "accept-encoding", b"identity");
-        let configured = PROVIDER_PROPERTIES.iter().find_map(|path| text_property(path));
-        let target = Target::recognise(configured.as_deref(), &head.authority, &head.path);
-        // Reading lists is no call; an unknown POST may be one, and fetching a result and a session are.
-        let known = target.fetches.is_some() || target.api == Api::Deferred || target.api.is_session();
-        if head.method != b"POST" && !(head.method == b"GET" && known) {
-            return None;
-        }
-        let (mut attribution, mut source) = reader.finish();
-        for trusted in &self.gateway.config.trusted {
-            let path = trusted.property.join("\0");
-            if let Ok(value) = host::property(path.as_bytes())
-                && !value.is_empty()
-            {
-                set_trusted(&mut attribution, trusted.field, &value);
-                source = stronger(source, trusted.source);
-            }
-        }
-        if let Some(work) = target.fetches.as_deref().and_then(deferred::recall) {
-            (attribution, source) = (work.attribution, work.source);
-        }
-        let mut call = Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path);
-        call.attribute(attribution, source);
-        call.use_key(head.key_id.clone());
-        if call.target().api.is_session() {
-            call.request().session();
-        } else if let Some(key) = self.gateway.print_key {
-            call.request().print(key);
-        }
-        if head.encoded || !(head.is_json || head.is_form) {
-            call.request().unread();
-        }
-        self.gateway.budgets.meet(&self.gateway.config, now_ms);
-        if !self.gateway.budgets.is_idle() {
-            call.request().watch_bounds();
-        }
-        Some(call)
     }
 
     /// The whole request is known: may the call go on? From there on the provider may charge for it. A call that may not
@@ -296,101 +192,6 @@ impl HttpCall {
             }
         }
         true
-    }
-
-    fn settle(&mut self) {
-        self.gateway.waiting.ended(self.context);
-        self.unpark();
-        if self.call.is_none() {
-            return;
-        }
-        let now_ms = host::now_ms();
-        if let Some(refused) = self.refused.take() {
-            return self.settle_refused(&refused, now_ms);
-        }
-        // Results of a batch are one record, which is claimed as a whole.
-        if self.call.as_ref().is_some_and(|call| call.target().api.is_session()) {
-            self.settle_turns(now_ms);
-        }
-        let Some(mut call) = self.call.take() else { return };
-        let ticket = std::mem::take(&mut self.ticket);
-        let book = self.gateway.book();
-        let end = End {
-            ending: match (self.left, self.cut) {
-                (true, _) => Ending::NotSent,
-                // No provider works on a request that never came to its end.
-                (false, _) if !self.request_ended && self.status == 0 => Ending::NotSent,
-                // The provider is hung up on.
-                (false, Cut::Closed) => Ending::ClientAbort,
-                (false, _) => self.ending(),
-            },
-            now_ms,
-            attempts: number_property(b"upstream\0request_attempt_count"),
-            charge_retries: self.gateway.config.charge_retries,
-        };
-        let mut record = self.gateway.settle(&mut call, end, book.as_deref());
-        if self.cut != Cut::No {
-            record.notes.push(Note::EndedByBudget);
-        }
-        record.policy_version = Some(ticket.policy_version.clone()).filter(|version| !version.is_empty());
-        let is_recorded = self.is_recorded(&call, &mut record);
-        let ended = (!ticket.held.is_empty())
-            .then(|| self.gateway.budgets.settle(&ticket, is_recorded.then_some(&record)));
-        let is_owed = call.target().fetches.is_some() || call.target().api.is_session();
-        if ended.is_none() && is_recorded && is_owed {
-            self.gateway.budgets.charge(&call, &record, now_ms);
-        }
-        if is_recorded {
-            let json = record.to_json();
-            show_in_access_log(&self.gateway.config.access_log, &record, &json);
-            self.gateway.keep(&record, &json, self.slot.take(), ended.as_deref(), now_ms);
-        } else if let Some(slot) = self.slot.take() {
-            self.gateway.clear(slot, now_ms);
-        }
-        if ticket.tight {
-            self.gateway.settle_due(now_ms);
-        }
-    }
-
-    fn settle_refused(&mut self, refused: &Refused, now_ms: u64) {
-        let Some(call) = self.call.take() else { return };
-        let status = refused.status.unwrap_or_else(|| refused.reason.status());
-        let mut record = call.denied(&self.gateway.config.gateway, status, now_ms);
-        record.policy_version = self.gateway.budgets.policy().map(|policy| policy.version.clone());
-        let json = record.to_json();
-        show_in_access_log(&self.gateway.config.access_log, &record, &json);
-        self.gateway.keep(&record, &json, None, None, now_ms);
-    }
-
-    /// Whether a call that has ended leaves a record of its own. Work that it started is remembered; work that it
-    /// fetched is charged once.
-    fn is_recorded(&self, call: &Call, record: &mut UsageRecord) -> bool {
-        let (attribution, source) = call.attribution();
-        let ids = call.leads_to();
-        // Who only asks after work has not started it: the results that it is told of are for who did.
-        let owner = ids.iter().find_map(|id| deferred::recall(id));
-        let (starter, trust) =
-            owner.as_ref().map_or((attribution, source), |work| (&work.attribution, work.source));
-        for id in &ids {
-            deferred::remember(id, starter, trust);
-        }
-        if let Some(id) = &call.target().fetches {
-            record.notes.push(Note::Deferred);
-            // What was fetched in part is fetched again.
-            let whole = record.outcome == CallOutcome::Ok;
-            return whole && call.is_reported() && deferred::claim(id, attribution, source);
-        }
-        let asks = call.target().api == Api::Deferred && !self.posts;
-        !asks && !call.is_settled_by_turns()
-    }
-
-    /// How the exchange ended. Envoy's details tell an abort from an end, and a provider's answer from its own.
-    fn ending(&self) -> Ending {
-        if self.response_ended && self.status < 400 {
-            return Ending::Complete;
-        }
-        let details = text_property(b"response\0code_details").unwrap_or_default();
-        ending_of(&details, self.response_ended)
     }
 }
 
@@ -565,28 +366,6 @@ fn feed(call: &mut Call, start: usize, end: usize) {
         _ => call.request().unread(),
     }
 }
-
-/// The stronger of two sources.
-fn stronger(one: AttributionSource, other: AttributionSource) -> AttributionSource {
-    let strength = |source: AttributionSource| match source {
-        AttributionSource::Verified => 4,
-        AttributionSource::Key => 3,
-        AttributionSource::Route => 2,
-        AttributionSource::SelfDeclared => 1,
-        AttributionSource::None => 0,
-    };
-    if strength(other) > strength(one) { other } else { one }
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
-}
-
-/// Where `provider` may be configured, the route before the cluster.
-const PROVIDER_PROPERTIES: &[&[u8]] = &[
-    b"xds\0route_metadata\0filter_metadata\0tollgate\0provider",
-    b"xds\0cluster_metadata\0filter_metadata\0tollgate\0provider",
-];
 
 /// So long after its caller was told, an answer that a budget ends is closed.
 const TOLD_MS: u64 = 200;

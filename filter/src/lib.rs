@@ -28,7 +28,6 @@ mod leader;
 mod metrics;
 mod panics;
 mod root;
-mod settling;
 mod shared;
 mod stream;
 mod sync;

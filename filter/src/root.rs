@@ -110,7 +110,7 @@ impl Gateway {
         decision
     }
 
-    /// Settles what waits: see [`crate::settling`].
+    /// Settles what waits: see [`crate::budgets`].
     pub fn settle_due(&self, now_ms: u64) {
         self.clear_ended(now_ms);
         self.budgets.settle_due();

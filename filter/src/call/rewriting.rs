@@ -6,7 +6,8 @@ use tollgate_core::budget::policy::Policy;
 use tollgate_core::include_usage::{self, UsageChunkFilter};
 use tollgate_core::output_limit;
 
-use super::{Asking, HttpCall, RequestHead, feed};
+use super::head::RequestHead;
+use super::{Asking, HttpCall, feed};
 use crate::host::{self, Buffer, Headers};
 use crate::stream::text_property;
 

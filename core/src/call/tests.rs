@@ -1,0 +1,196 @@
+//! What is paid, call by call.
+
+use super::*;
+use crate::money::Picodollars;
+use crate::price::{Price, PricedModel, Rates, Sheet};
+use crate::record::CostStatus;
+use crate::usage::Kind;
+
+fn book() -> PriceBook {
+    let rates = Rates(
+        [(Kind::Input, Picodollars::from_pico(10)), (Kind::Output, Picodollars::from_pico(100))].into(),
+    );
+    let price = Price { standard: Sheet { rates, tiers: vec![] }, ..Price::default() };
+    let model = PricedModel {
+        provider: "openai".into(),
+        id: "m".into(),
+        prices: vec![price],
+        ..PricedModel::default()
+    };
+    PriceBook::new("v1".into(), vec![model])
+}
+
+struct Exchange {
+    path: &'static str,
+    request: &'static str,
+    status: u16,
+    content_type: &'static str,
+    answer: &'static str,
+    ending: Ending,
+    attempts: Option<u32>,
+}
+
+const CHAT: Exchange = Exchange {
+    path: "/v1/chat/completions",
+    request: r#"{"model":"m","messages":[{"content":"one two three"}]}"#,
+    status: 200,
+    content_type: "application/json",
+    answer: r#"{"model":"m","usage":{"prompt_tokens":7,"completion_tokens":2}}"#,
+    ending: Ending::Complete,
+    attempts: Some(1),
+};
+
+fn settled(exchange: &Exchange) -> UsageRecord {
+    let target = Target::recognise(Some("openai"), "", exchange.path);
+    let mut call = Call::begin("id".into(), 1_000, target, exchange.path);
+    call.request().feed(exchange.request.as_bytes());
+    let head = ResponseHead {
+        status: exchange.status,
+        content_type: Some(exchange.content_type),
+        content_encoding: None,
+        header: &|_| None,
+    };
+    if exchange.ending != Ending::NotSent {
+        call.response_head(&head, 1_010);
+        call.response_body(exchange.answer.as_bytes());
+    }
+    let end =
+        End { ending: exchange.ending, now_ms: 1_020, attempts: exchange.attempts, charge_retries: true };
+    call.settle(end, "gateway", Some(&book()), &mut learned())
+}
+
+/// Two measured calls of model `m`, one of them by nobody's agent, with 30 and 10 tokens of output.
+fn learned() -> Learned {
+    let mut learned = Learned::default();
+    learned.teach("m", 30, 30, Passed::default());
+    learned.teach("m", 10, 10, Passed::default());
+    learned.teach("unattributed m", 10, 10, Passed::default());
+    learned
+}
+
+fn summary(exchange: &Exchange) -> String {
+    let record = settled(exchange);
+    let sum: Picodollars = record.charges.iter().map(|charge| charge.cost_usd).sum();
+    assert_eq!(record.cost_usd, sum, "the charges add up to the cost");
+    format!(
+        "{} {} in={:?} out={:?} pico={} {:?}",
+        record.outcome.name(),
+        record.cost_status.name(),
+        record.usage.input_tokens,
+        record.usage.output_tokens,
+        record.cost_usd.as_pico(),
+        record.notes
+    )
+}
+
+#[test]
+fn what_is_paid_when_nothing_was_measured() {
+    const STREAM: &str =
+        "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"four five\"}}]}\n\ndata: [DONE]\n\n";
+    for (name, exchange, expected) in [
+        ("reported", CHAT, "ok measured in=Some(7) out=Some(2) pico=270 []"),
+        (
+            "nothing sent",
+            Exchange { ending: Ending::NotSent, ..CHAT },
+            "error free in=None out=None pico=0 []",
+        ),
+        (
+            "provider error",
+            Exchange { status: 429, answer: r#"{"error":{"message":"slow down"}}"#, ..CHAT },
+            "error free in=None out=None pico=0 []",
+        ),
+        (
+            "caller left mid-stream",
+            Exchange {
+                content_type: "text/event-stream",
+                answer: STREAM,
+                ending: Ending::ClientAbort,
+                ..CHAT
+            },
+            "client_abort estimated in=Some(3) out=Some(2) pico=230 []",
+        ),
+        (
+            "caller left before any output: the agent's mean",
+            Exchange { content_type: "text/event-stream", answer: "", ending: Ending::ClientAbort, ..CHAT },
+            "client_abort estimated in=Some(3) out=Some(10) pico=1030 []",
+        ),
+        (
+            "provider broke off mid-stream",
+            Exchange {
+                content_type: "text/event-stream",
+                answer: STREAM,
+                ending: Ending::UpstreamAbort,
+                ..CHAT
+            },
+            "upstream_abort estimated in=Some(3) out=Some(2) pico=230 []",
+        ),
+        (
+            "attempts that were not seen",
+            Exchange { attempts: Some(3), ..CHAT },
+            "ok estimated in=Some(13) out=Some(2) pico=330 [RetriesCharged]",
+        ),
+        (
+            "retried in vain",
+            Exchange { status: 503, answer: "{}", attempts: Some(2), ..CHAT },
+            "error estimated in=Some(3) out=None pico=30 [RetriesCharged]",
+        ),
+        (
+            "stream without usage",
+            Exchange { content_type: "text/event-stream", answer: STREAM, ..CHAT },
+            "ok estimated in=Some(3) out=Some(2) pico=230 [NoUsage]",
+        ),
+        (
+            "not what its content type says",
+            Exchange { answer: "<html>", ..CHAT },
+            "ok estimated in=Some(3) out=Some(0) pico=30 [UnexpectedContent, NoUsage]",
+        ),
+        (
+            "body cut in the middle",
+            Exchange { answer: r#"{"model":"m","usage":{"prompt"#, ..CHAT },
+            "ok estimated in=Some(3) out=Some(0) pico=30 [TruncatedAnswer]",
+        ),
+        (
+            "unknown model",
+            Exchange {
+                answer: r#"{"model":"new","usage":{"prompt_tokens":7,"completion_tokens":2}}"#,
+                request: r#"{"model":"new"}"#,
+                ..CHAT
+            },
+            "ok unpriced in=Some(7) out=Some(2) pico=0 []",
+        ),
+        (
+            "work that goes on",
+            Exchange {
+                path: "/v1/responses",
+                answer: r#"{"id":"resp_1","status":"queued","model":"m","usage":null}"#,
+                ..CHAT
+            },
+            "ok free in=None out=None pico=0 [Deferred]",
+        ),
+        (
+            "free operation",
+            Exchange { path: "/v1/messages/count_tokens", answer: r#"{"input_tokens":14}"#, ..CHAT },
+            "ok free in=None out=None pico=0 []",
+        ),
+    ] {
+        assert_eq!(summary(&exchange), expected, "{name}");
+    }
+}
+
+#[test]
+fn an_encoding_that_is_not_read_is_said() {
+    let target = Target::recognise(Some("openai"), "", CHAT.path);
+    let mut call = Call::begin("id".into(), 0, target, CHAT.path);
+    let head = ResponseHead {
+        status: 200,
+        content_type: None,
+        content_encoding: Some("compress"),
+        header: &|_| None,
+    };
+    call.response_head(&head, 0);
+    call.response_body(&[0x1f, 0x9d]);
+    let end = End { ending: Ending::Complete, now_ms: 1, attempts: None, charge_retries: false };
+    let record = call.settle(end, "g", Some(&book()), &mut Learned::default());
+    assert_eq!(record.cost_status, CostStatus::Unpriced);
+    assert!(record.notes.contains(&Note::UnreadEncoding));
+}

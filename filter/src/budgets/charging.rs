@@ -1,0 +1,249 @@
+//! A call's holds: charged on all of its counters or on none, extended while its answer runs.
+
+use tollgate_core::budget::counter::{Counter, Enforce, Settlement};
+use tollgate_core::budget::policy::{OTHER, Policy, Touched, VALUES_MAX, percent};
+use tollgate_core::budget::scope::CounterKey;
+use tollgate_core::budget::{Action, Amount, OnOutage};
+use tollgate_core::call::Call;
+use tollgate_core::call::admission::Hold;
+use tollgate_core::refusal::Reason;
+
+use super::{Budgets, Decision, Knows, Refused, Ticket, away, refused};
+use crate::counters::{Counters, Failed, Missed};
+use crate::journal::HeldOn;
+use crate::metrics::Metrics;
+
+impl Budgets {
+    /// Charges every counter, or none: what was charged before one that has no room is taken back, and all is tried
+    /// once more.
+    pub(super) fn charge_all(
+        &self,
+        policy: &Policy,
+        holds: Vec<Hold<'_>>,
+        knows: Knows<'_>,
+        metrics: &mut Metrics,
+    ) -> Decision {
+        let mut ticket = Ticket { policy_version: policy.version.clone(), ..Ticket::default() };
+        for hold in &holds {
+            let budget = hold.touched.budget;
+            if budget.is_enforced() && self.is_away() && budget.on_outage == OnOutage::Deny {
+                return Decision::Refuse(away(budget));
+            }
+        }
+        let mut short = Vec::new();
+        for _ in 0..2 {
+            short = self.try_all(&holds, knows.now_ms, &mut ticket, metrics);
+            if short.is_empty() {
+                return Decision::Go(ticket);
+            }
+        }
+        // All that it lacks is asked for at once.
+        let mut decision = Decision::Wait;
+        for (hold, counter) in short {
+            if let refused @ Decision::Refuse(_) = self.short_of(hold, counter.as_deref(), knows) {
+                decision = refused;
+            }
+        }
+        decision
+    }
+
+    /// The holds that have no room, with their counters where those could be read. What was charged on others is then
+    /// taken back.
+    fn try_all<'h, 'p>(
+        &self,
+        holds: &'h [Hold<'p>],
+        now_ms: u64,
+        ticket: &mut Ticket,
+        metrics: &mut Metrics,
+    ) -> Vec<(&'h Hold<'p>, Option<Box<Counter>>)> {
+        ticket.held.clear();
+        ticket.covers.clear();
+        ticket.warning = None;
+        let mut short = Vec::new();
+        for hold in holds {
+            match self.charge_one(hold, now_ms, metrics) {
+                Ok((held, counter)) => {
+                    ticket.tight |= counter.free().0 / AMPLE < hold.amount.0;
+                    self.warn(hold, &counter, ticket, metrics);
+                    ticket.covers.extend(hold.cover.map(|cover| (ticket.held.len(), cover)));
+                    ticket.held.push(held);
+                }
+                Err(counter) => short.push((hold, counter)),
+            }
+        }
+        if !short.is_empty() {
+            for HeldOn { key, slot, amount, .. } in ticket.held.drain(..) {
+                self.settle_on(&key, slot, Settlement::rolled_back(amount));
+            }
+        }
+        short
+    }
+
+    fn charge_one(
+        &self,
+        hold: &Hold<'_>,
+        now_ms: u64,
+        metrics: &mut Metrics,
+    ) -> Result<(HeldOn, Counter), Option<Box<Counter>>> {
+        let budget = hold.touched.budget;
+        let enforced = budget.is_enforced() && !(self.is_away() && budget.on_outage == OnOutage::Allow);
+        let enforce = if enforced { Enforce::Grant } else { Enforce::Nothing };
+        let mut counters = self.counters.borrow_mut();
+        let mut key = hold.touched.key_bytes();
+        // Taken once, though the swap may be tried again.
+        let mut due = None;
+        let mut act = |counter: &mut Counter, slot: u64| {
+            let due = due.get_or_insert_with(|| (slot, self.settling.borrow_mut().take(slot, &key)));
+            if let (_, Some(settlement)) = due {
+                counter.settle(*settlement);
+            }
+            self.admit(hold, enforce, counter)
+        };
+        let now = self.now(now_ms);
+        let span = hold.touched.span;
+        let new = (span, budget.limit);
+        let has_room = |counters: &Counters| {
+            budget.each.is_none() || counters.values_of(&budget.name, span) < VALUES_MAX
+        };
+        let mut done = counters.update(&key, new, now, has_room, &mut act);
+        if let (Err(_), Some((slot, Some(settlement)))) = (&done, due) {
+            self.settling.borrow_mut().keep(&key, slot, settlement);
+        }
+        if done.as_ref().is_err_and(|failed| *failed == Failed::Full) && budget.each.is_some() {
+            key = CounterKey { value: OTHER.to_owned(), ..hold.touched.key() }.to_bytes();
+            done = counters.update(&key, new, now, |_| true, |counter, _| self.admit(hold, enforce, counter));
+        }
+        match done {
+            Ok(((Ok(()), counter), slot)) => {
+                Ok((HeldOn { key, span, slot, unit: budget.unit, amount: hold.amount }, counter))
+            }
+            Ok(((Err(_), counter), _)) => Err(Some(Box::new(Counter { key, ..counter }))),
+            Err(failed) => {
+                let name = match failed {
+                    Failed::Full => "tollgate_counters_full_total",
+                    Failed::Busy => "tollgate_counters_busy_total",
+                };
+                metrics.count(name, 1);
+                if enforced {
+                    return Err(None);
+                }
+                // It goes on uncounted, which the metric says.
+                let held = HeldOn { key, span, slot: 0, unit: budget.unit, amount: Amount::ZERO };
+                Ok((held, Counter::default()))
+            }
+        }
+    }
+
+    /// Admits a call on one of its counters.
+    fn admit(
+        &self,
+        hold: &Hold<'_>,
+        enforce: Enforce,
+        counter: &mut Counter,
+    ) -> (Result<(), Amount>, Counter) {
+        if self.alone {
+            // What a collector would grant is all that there is.
+            let limit = hold.touched.budget.limit;
+            counter.granted = limit.plus(counter.returned);
+            counter.limit = limit;
+        }
+        (counter.admit(hold.amount, enforce), counter.clone())
+    }
+
+    fn warn(&self, hold: &Hold<'_>, counter: &Counter, ticket: &mut Ticket, metrics: &mut Metrics) {
+        let budget = hold.touched.budget;
+        let spent = counter.used.plus(counter.elsewhere);
+        let percent = percent(spent, budget.limit);
+        let over = spent > budget.limit;
+        if over && budget.action == Action::Shadow {
+            metrics.count("tollgate_shadow_denied_total", 1);
+            return;
+        }
+        let passed = budget.thresholds.iter().any(|threshold| percent >= *threshold);
+        if budget.action != Action::Shadow && ticket.warning.is_none() && (passed || over) {
+            ticket.warning = Some(format!("budget={}; percent={percent}", budget.name));
+        }
+    }
+
+    /// What becomes of a call that has no room on a counter.
+    fn short_of(&self, hold: &Hold<'_>, counter: Option<&Counter>, knows: Knows<'_>) -> Decision {
+        let budget = hold.touched.budget;
+        let Some(counter) = counter else {
+            return Decision::Refuse(refused(budget, None, Reason::BudgetBusy));
+        };
+        let fits_once = hold.amount <= counter.limit.max(budget.limit);
+        let may_ask = !self.alone && !self.is_away() && fits_once;
+        if may_ask && !knows.expired && !counter.is_exhausted_for(hold.amount) {
+            let key = hold.touched.key();
+            let key = CounterKey { value: counter_value(counter, &key), ..key };
+            let mut wanted = self.wanted.borrow_mut();
+            let sum = wanted.entry(key).or_default();
+            *sum = sum.plus(hold.amount);
+            return Decision::Wait;
+        }
+        if !self.alone && self.is_away() && counter.may_clear(hold.amount) {
+            return Decision::Refuse(away(budget));
+        }
+        let reason = if counter.may_clear(hold.amount) { Reason::BudgetBusy } else { Reason::BudgetSpent };
+        Decision::Refuse(refused(budget, Some(counter), reason))
+    }
+
+    /// Counts a refusal on the counter that refused.
+    pub fn note_refusal(&self, call: &Call, refused: &Refused, now_ms: u64) {
+        let (Some(policy), Some(name)) = (self.policy(), &refused.budget) else { return };
+        let now = self.now(now_ms);
+        let touched =
+            policy.touched(&call.subject(), call.is_trusted(), now).find(|one| &one.budget.name == name);
+        let Some(key) = touched.as_ref().map(Touched::key) else { return };
+        let other = CounterKey { value: OTHER.to_owned(), ..key.clone() };
+        let mut counters = self.counters.borrow_mut();
+        let mut deny = |key: &CounterKey| {
+            counters.update_known(&key.to_bytes(), None, |counter| counter.denied += 1) != Err(Missed::Gone)
+        };
+        // A value without a counter of its own was refused on the one that the rest shares.
+        if !deny(&key) {
+            deny(&other);
+        }
+    }
+
+    /// Holds more for an answer that is longer than what is held for it; the refusal of the first budget that has nothing
+    /// left for it.
+    pub fn cover(&self, ticket: &mut Ticket, output_tokens: u64) -> Option<Refused> {
+        let policy = self.policy()?;
+        for (index, cover) in &mut ticket.covers {
+            if output_tokens <= cover.output_tokens {
+                continue;
+            }
+            let Some(held) = ticket.held.get_mut(*index) else { continue };
+            let key = CounterKey::from_bytes(&held.key, held.span);
+            let Some(budget) = key.and_then(|key| policy.budget(&key.budget)) else { continue };
+            let tokens = (output_tokens - cover.output_tokens).max(COVER_TOKENS);
+            let more = Amount(cover.per_token.0.saturating_mul(i128::from(tokens)));
+            let enforce = if budget.is_enforced() { Enforce::Grant } else { Enforce::Nothing };
+            let extended = self.counters.borrow_mut().update_known(&held.key, Some(held.slot), |counter| {
+                (counter.extend(more, enforce), counter.clone())
+            });
+            match extended {
+                Ok((true, _)) => {
+                    held.amount = held.amount.plus(more);
+                    cover.output_tokens = cover.output_tokens.saturating_add(tokens);
+                }
+                Ok((false, counter)) => {
+                    return Some(refused(budget, Some(&counter), Reason::BudgetSpent));
+                }
+                Err(_) => {}
+            }
+        }
+        None
+    }
+}
+
+/// The value under which the counter stands, which is another where a table is full.
+fn counter_value(counter: &Counter, key: &CounterKey) -> String {
+    CounterKey::from_bytes(&counter.key, counter.span).map_or_else(|| key.value.clone(), |found| found.value)
+}
+
+/// A counter has ample room where it could take so many more calls like the one just admitted.
+const AMPLE: i128 = 256;
+/// Output tokens that are held for at a time, where an answer goes on beyond what is held.
+const COVER_TOKENS: u64 = 256;

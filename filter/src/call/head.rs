@@ -1,0 +1,140 @@
+//! The request's headers: who calls, what for, and how the body comes.
+
+use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, set_trusted};
+use tollgate_core::call::Call;
+use tollgate_core::key_id;
+use tollgate_core::provider::{Api, Target};
+
+use super::HttpCall;
+use crate::deferred;
+use crate::host::{self, Headers};
+use crate::stream::text_property;
+
+/// What the request headers say that the filter needs.
+#[derive(Default)]
+pub struct RequestHead {
+    pub(super) content_length: Option<usize>,
+    pub(super) method: Vec<u8>,
+    pub(super) path: String,
+    pub(super) authority: String,
+    pub(super) is_json: bool,
+    pub(super) is_form: bool,
+    pub(super) encoded: bool,
+    pub(super) key_id: Option<String>,
+    #[cfg(feature = "test-panic")]
+    pub(super) panic_at: Vec<u8>,
+}
+
+impl HttpCall {
+    /// Reads all request headers in one host call; removes those that speak of attribution.
+    pub(super) fn read_request_head(&self) -> (RequestHead, AttributionReader<'_>) {
+        let mut head = RequestHead { is_json: true, ..RequestHead::default() };
+        let mut reader = AttributionReader::new(&self.gateway.config.attribution);
+        let pairs = host::header_pairs(Headers::Request).unwrap_or_default();
+        if pairs.iter().next().is_none() {
+            self.gateway.count("tollgate_requests_unread_total");
+        }
+        for (name, value) in pairs.iter() {
+            match name {
+                b":method" => head.method = value.to_vec(),
+                b":path" => head.path = String::from_utf8_lossy(value).into_owned(),
+                b":authority" => head.authority = String::from_utf8_lossy(value).into_owned(),
+                b"content-type" => {
+                    head.is_json = contains(value, b"json");
+                    head.is_form = contains(value, b"form-data");
+                }
+                b"content-length" => {
+                    let text = std::str::from_utf8(value).ok();
+                    head.content_length = text.and_then(|length| length.parse().ok());
+                }
+                b"content-encoding" => head.encoded = value != b"identity",
+                b"authorization" | b"x-api-key" | b"x-goog-api-key" | b"api-key" => {
+                    let key = key_id::key_in(name, value);
+                    head.key_id =
+                        key.and_then(|key| key_id::key_id(&self.gateway.key_secret, key)).or(head.key_id);
+                }
+                #[cfg(feature = "test-panic")]
+                b"x-tollgate-test-panic" => head.panic_at = value.to_vec(),
+                _ => {}
+            }
+            let Ok(text) = std::str::from_utf8(name) else { continue };
+            let handled = match reader.header(text, value) {
+                Handling::Keep => Ok(()),
+                Handling::Remove => host::remove_header(Headers::Request, name),
+                Handling::Replace(rest) => host::set_header(Headers::Request, text, &rest),
+            };
+            if handled.is_err() {
+                log::warn!("attribution header {text} could not be removed");
+            }
+        }
+        (head, reader)
+    }
+
+    pub(super) fn begin(
+        &self,
+        head: &RequestHead,
+        reader: AttributionReader<'_>,
+        now_ms: u64,
+    ) -> Option<Call> {
+        // Before the route is asked for: a changed header makes Envoy choose it anew.
+        let _ = host::set_header(Headers::Request, "accept-encoding", b"identity");
+        let configured = PROVIDER_PROPERTIES.iter().find_map(|path| text_property(path));
+        let target = Target::recognise(configured.as_deref(), &head.authority, &head.path);
+        // Reading lists is no call; an unknown POST may be one, and fetching a result and a session are.
+        let known = target.fetches.is_some() || target.api == Api::Deferred || target.api.is_session();
+        if head.method != b"POST" && !(head.method == b"GET" && known) {
+            return None;
+        }
+        let (mut attribution, mut source) = reader.finish();
+        for trusted in &self.gateway.config.trusted {
+            let path = trusted.property.join("\0");
+            if let Ok(value) = host::property(path.as_bytes())
+                && !value.is_empty()
+            {
+                set_trusted(&mut attribution, trusted.field, &value);
+                source = stronger(source, trusted.source);
+            }
+        }
+        if let Some(work) = target.fetches.as_deref().and_then(deferred::recall) {
+            (attribution, source) = (work.attribution, work.source);
+        }
+        let mut call = Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path);
+        call.attribute(attribution, source);
+        call.use_key(head.key_id.clone());
+        if call.target().api.is_session() {
+            call.request().session();
+        } else if let Some(key) = self.gateway.print_key {
+            call.request().print(key);
+        }
+        if head.encoded || !(head.is_json || head.is_form) {
+            call.request().unread();
+        }
+        self.gateway.budgets.meet(&self.gateway.config, now_ms);
+        if !self.gateway.budgets.is_idle() {
+            call.request().watch_bounds();
+        }
+        Some(call)
+    }
+}
+
+/// The stronger of two sources.
+fn stronger(one: AttributionSource, other: AttributionSource) -> AttributionSource {
+    let strength = |source: AttributionSource| match source {
+        AttributionSource::Verified => 4,
+        AttributionSource::Key => 3,
+        AttributionSource::Route => 2,
+        AttributionSource::SelfDeclared => 1,
+        AttributionSource::None => 0,
+    };
+    if strength(other) > strength(one) { other } else { one }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
+}
+
+/// Where `provider` may be configured, the route before the cluster.
+const PROVIDER_PROPERTIES: &[&[u8]] = &[
+    b"xds\0route_metadata\0filter_metadata\0tollgate\0provider",
+    b"xds\0cluster_metadata\0filter_metadata\0tollgate\0provider",
+];

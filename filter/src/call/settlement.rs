@@ -1,0 +1,109 @@
+//! The end of a call: its record, what is charged for it, and what is remembered.
+
+use tollgate_core::call::{Call, End, Ending};
+use tollgate_core::provider::Api;
+use tollgate_core::record::{Note, Outcome as CallOutcome, UsageRecord};
+
+use super::{Cut, HttpCall};
+use crate::budgets::Refused;
+use crate::deferred;
+use crate::host;
+use crate::stream::{ending_of, number_property, show_in_access_log, text_property};
+
+impl HttpCall {
+    /// Its record, and what it is charged. Again it does nothing.
+    pub(super) fn settle(&mut self) {
+        self.gateway.waiting.ended(self.context);
+        self.unpark();
+        if self.call.is_none() {
+            return;
+        }
+        let now_ms = host::now_ms();
+        if let Some(refused) = self.refused.take() {
+            return self.settle_refused(&refused, now_ms);
+        }
+        // Results of a batch are one record, which is claimed as a whole.
+        if self.call.as_ref().is_some_and(|call| call.target().api.is_session()) {
+            self.settle_turns(now_ms);
+        }
+        let Some(mut call) = self.call.take() else { return };
+        let ticket = std::mem::take(&mut self.ticket);
+        let book = self.gateway.book();
+        let end = End {
+            ending: match (self.left, self.cut) {
+                (true, _) => Ending::NotSent,
+                // No provider works on a request that never came to its end.
+                (false, _) if !self.request_ended && self.status == 0 => Ending::NotSent,
+                // The provider is hung up on.
+                (false, Cut::Closed) => Ending::ClientAbort,
+                (false, _) => self.ending(),
+            },
+            now_ms,
+            attempts: number_property(b"upstream\0request_attempt_count"),
+            charge_retries: self.gateway.config.charge_retries,
+        };
+        let mut record = self.gateway.settle(&mut call, end, book.as_deref());
+        if self.cut != Cut::No {
+            record.notes.push(Note::EndedByBudget);
+        }
+        record.policy_version = Some(ticket.policy_version.clone()).filter(|version| !version.is_empty());
+        let is_recorded = self.is_recorded(&call, &mut record);
+        let ended = (!ticket.held.is_empty())
+            .then(|| self.gateway.budgets.settle(&ticket, is_recorded.then_some(&record)));
+        let is_owed = call.target().fetches.is_some() || call.target().api.is_session();
+        if ended.is_none() && is_recorded && is_owed {
+            self.gateway.budgets.charge(&call, &record, now_ms);
+        }
+        if is_recorded {
+            let json = record.to_json();
+            show_in_access_log(&self.gateway.config.access_log, &record, &json);
+            self.gateway.keep(&record, &json, self.slot.take(), ended.as_deref(), now_ms);
+        } else if let Some(slot) = self.slot.take() {
+            self.gateway.clear(slot, now_ms);
+        }
+        if ticket.tight {
+            self.gateway.settle_due(now_ms);
+        }
+    }
+
+    fn settle_refused(&mut self, refused: &Refused, now_ms: u64) {
+        let Some(call) = self.call.take() else { return };
+        let status = refused.status.unwrap_or_else(|| refused.reason.status());
+        let mut record = call.denied(&self.gateway.config.gateway, status, now_ms);
+        record.policy_version = self.gateway.budgets.policy().map(|policy| policy.version.clone());
+        let json = record.to_json();
+        show_in_access_log(&self.gateway.config.access_log, &record, &json);
+        self.gateway.keep(&record, &json, None, None, now_ms);
+    }
+
+    /// Whether a call that has ended leaves a record of its own. Work that it started is remembered; work that it
+    /// fetched is charged once.
+    fn is_recorded(&self, call: &Call, record: &mut UsageRecord) -> bool {
+        let (attribution, source) = call.attribution();
+        let ids = call.leads_to();
+        // Who only asks after work has not started it: the results that it is told of are for who did.
+        let owner = ids.iter().find_map(|id| deferred::recall(id));
+        let (starter, trust) =
+            owner.as_ref().map_or((attribution, source), |work| (&work.attribution, work.source));
+        for id in &ids {
+            deferred::remember(id, starter, trust);
+        }
+        if let Some(id) = &call.target().fetches {
+            record.notes.push(Note::Deferred);
+            // What was fetched in part is fetched again.
+            let whole = record.outcome == CallOutcome::Ok;
+            return whole && call.is_reported() && deferred::claim(id, attribution, source);
+        }
+        let asks = call.target().api == Api::Deferred && !self.posts;
+        !asks && !call.is_settled_by_turns()
+    }
+
+    /// How the exchange ended. Envoy's details tell an abort from an end, and a provider's answer from its own.
+    fn ending(&self) -> Ending {
+        if self.response_ended && self.status < 400 {
+            return Ending::Complete;
+        }
+        let details = text_property(b"response\0code_details").unwrap_or_default();
+        ending_of(&details, self.response_ended)
+    }
+}
