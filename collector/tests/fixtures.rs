@@ -38,6 +38,13 @@ fn nothing_is_called_measured_where_the_provider_said_nothing() {
         ("chat-rate-limited", CostStatus::Free),
         ("messages-count-tokens", CostStatus::Free),
         ("chat-json", CostStatus::Measured),
+        ("chat-usage-null", CostStatus::Estimated),
+        ("chat-scale-tier", CostStatus::Free),
+        ("responses-error-event", CostStatus::Estimated),
+        ("responses-image-tool", CostStatus::Unpriced),
+        ("runs-started", CostStatus::Free),
+        ("runs-stream", CostStatus::Measured),
+        ("runs-stream-cut", CostStatus::Estimated),
     ] {
         assert_eq!(find(name).cost_status, status, "{name}");
     }
@@ -51,9 +58,29 @@ fn what_the_provider_says_it_costs_is_kept_beside_our_price() {
         ("chat-vercel-reasoning-beside", "0.001250000000"),
         ("chat-xai-reasoning-beside", "0.001500000000"),
         ("chat-perplexity-every-chunk", "0.005007000000"),
+        ("chat-litellm-cost-in-header", "0.000042500000"),
     ] {
         let cost = find(name).provider_cost_usd.unwrap_or_else(|| panic!("{name} has no provider cost"));
         assert_eq!(cost.to_string(), dollars, "{name}");
+    }
+}
+
+/// Worked out by hand from the rates of 2026-11-25 in the book, in dollars a million tokens.
+#[test]
+fn what_stands_beside_the_counts_decides_the_price() {
+    for (name, dollars) in [
+        // 0.30 and 2.50, halved by the tier that only a header names.
+        ("generate-tier-in-header", "0.000026500000"),
+        // 1.25 and 10, doubled.
+        ("chat-priority-tier", "0.000125000000"),
+        // 0.006 dollars a minute.
+        ("transcription-part-of-a-second", "0.000325000000"),
+        // 2 and 8, halved in a batch.
+        ("batch-output-lines", "0.000079000000"),
+        // 2 and 8.
+        ("runs-stream", "0.000606000000"),
+    ] {
+        assert_eq!(find(name).cost_usd.to_string(), dollars, "{name}");
     }
 }
 

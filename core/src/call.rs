@@ -26,6 +26,8 @@ pub struct Call {
     key_id: Option<String>,
     target: Target,
     path_streams: bool,
+    /// Starts a run of a thread, or goes on with one.
+    runs: bool,
     request: RequestMeter,
     answer: Option<Answer>,
     /// Turns of a session have records of their own.
@@ -92,7 +94,9 @@ impl Call {
     /// A call that is admitted now. `id` is a UUIDv7, `time_ms` Unix milliseconds UTC.
     #[must_use]
     pub fn begin(id: String, time_ms: u64, target: Target, path: &str) -> Self {
+        let (path_alone, _query) = path.split_once('?').unwrap_or((path, ""));
         Self {
+            runs: path_alone.ends_with("/runs") || path_alone.ends_with("/submit_tool_outputs"),
             id,
             time_ms,
             attribution: Attribution::default(),
@@ -142,6 +146,10 @@ impl Call {
 
     /// The answer's head came. A second head (after an upgrade or an informational answer) replaces the first.
     pub fn response_head(&mut self, head: &ResponseHead<'_>, now_ms: u64) {
+        // A run that streams has ended with its stream, which says what it used.
+        if self.runs && self.target.api == Api::Deferred && self.request.stream() {
+            self.target.api = Api::Responses;
+        }
         let encoding = head.content_encoding.filter(|encoding| !matches!(encoding.trim(), "" | "identity"));
         let mut meter = Meter::new(&self.target.provider, self.target.api);
         if let Some(encoding) = encoding {

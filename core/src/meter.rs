@@ -87,12 +87,12 @@ impl Meter {
         self.framing = Framing::WebSocket(Box::default());
     }
 
-    /// Response headers that may have counts: takes those of the API's family from `header`.
+    /// Response headers that may say something of usage or price: takes those of the API's family from `header`.
     pub fn headers(&mut self, header: &dyn Fn(&str) -> Option<String>) {
         let reading = self.documents.reading_mut();
         for (header_name, name) in reading.family().headers() {
-            if let Some(count) = header(header_name).and_then(|text| text.trim().parse().ok()) {
-                reading.set_header(name, count);
+            if let Some(said) = header(header_name) {
+                reading.set_header(name, said.trim());
             }
         }
     }
@@ -288,6 +288,20 @@ mod tests {
             let meter = metered(Api::ChatCompletions, &[head, tail]);
             let output = meter.reported().and_then(|normalised| normalised.usage.output_tokens);
             assert_eq!((output, meter.body()), (Some(2), Body::Sse), "split at byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_second_message_that_did_not_end_leaves_a_stream_partial() {
+        let start = "data: {\"type\":\"message_start\",\"message\":{\"type\":\"message\",\"usage\":{\"input_tokens\":3}}}\n\n";
+        let end = "data: {\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":2}}\n\n";
+        for (body, partial) in [
+            ([start, end, "", ""], false),
+            ([start, end, start, ""], true),
+            ([start, end, start, end], false),
+        ] {
+            let body = body.concat();
+            assert_eq!(metered(Api::Messages, &[body.as_bytes()]).is_partial(), partial, "{body}");
         }
     }
 

@@ -240,7 +240,8 @@ fn by_ending(segments: &[&str]) -> Api {
     match segments {
         [.., "chat", "completions"] => Api::ChatCompletions,
         [.., "completions"] => Api::Completions,
-        [.., "responses" | "interactions", _, "cancel"] => Api::Deferred,
+        [.., "responses" | "interactions" | "runs", _, "cancel"] => Api::Deferred,
+        [.., "runs", _, "submit_tool_outputs"] => Api::Deferred,
         [.., "messages", "count_tokens"] | [.., "responses", "input_tokens"] => Api::CountTokens,
         // A run of a thread is asked after like a response, and says the same.
         [.., "responses"] | [.., "responses", _] | [.., "threads", _, "runs", _] => Api::Responses,
@@ -400,6 +401,10 @@ mod tests {
             ("api.cohere.com", "/v2/chat", "cohere CohereChat "),
             ("api.anthropic.com", "/v1/messages/batches/b1/results", "anthropic MessageBatchResults "),
             ("api-inference.huggingface.co", "/models/org/name", "huggingface HuggingFaceTask org/name"),
+            ("api.openai.com", "/v1/threads/t/runs", "openai Deferred "),
+            ("api.openai.com", "/v1/threads/t/runs/r", "openai Responses "),
+            ("api.openai.com", "/v1/threads/t/runs/r/submit_tool_outputs", "openai Deferred "),
+            ("api.openai.com", "/v1/threads/t/runs/r/cancel", "openai Deferred "),
             ("example.com", "/v1/things", "unknown Other "),
             ("evil-api.openai.com.example", "/", "unknown Other "),
         ] {

@@ -121,11 +121,14 @@ impl RequestMeter {
         if self.unread {
             return;
         }
+        let mut bytes = bytes;
         if let Framing::Undecided = self.framing {
-            // The space of JSON, which its scanner passes over too.
-            let space = |byte: &&u8| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-            let Some(first) = bytes.iter().find(space) else { return };
-            self.framing = if *first == b'-' { Framing::Multipart(Box::default()) } else { Framing::Json };
+            // The space of JSON belongs to no framing, whichever piece it comes in.
+            let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+            let Some(at) = bytes.iter().position(|byte| !is_space(byte)) else { return };
+            bytes = bytes.get(at..).unwrap_or_default();
+            let is_form = bytes.starts_with(b"-");
+            self.framing = if is_form { Framing::Multipart(Box::default()) } else { Framing::Json };
         }
         match &mut self.framing {
             Framing::Multipart(form) => form.feed(bytes, &mut |json| self.json.feed(json)),
@@ -429,6 +432,18 @@ mod tests {
         let mut without = RequestMeter::default();
         without.feed(b"{}");
         assert_eq!((without.hash(), without.prompt()), (None, None));
+    }
+
+    /// Found by fuzzing: space in a piece of its own was passed over, and in one with a form's first line was part of it.
+    #[test]
+    fn space_before_a_form_is_the_same_in_a_piece_of_its_own() {
+        let body =
+            b"\r\n\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n--b--\r\n";
+        for size in [1, 2, body.len()] {
+            let mut meter = RequestMeter::default();
+            body.chunks(size).for_each(|piece| meter.feed(piece));
+            assert_eq!(meter.model(), Some("whisper-1"), "pieces of {size}");
+        }
     }
 
     /// Found by fuzzing: a form feed in a piece of its own was passed over as space.

@@ -33,7 +33,7 @@ pub struct Family {
     /// Where its documents name things.
     paths: &'static [(&'static str, Action, Field)],
     shape: OnceLock<Shape<Field>>,
-    /// Response headers that have counts.
+    /// Response headers that say something of usage or price.
     headers: &'static [(&'static str, &'static str)],
     /// How usage objects of one answer combine.
     merge: Merge,
@@ -80,6 +80,8 @@ pub enum Field {
     ToolName,
     /// Whether the text that came just before is a thought, when it is true.
     ThoughtFlag,
+    /// Says that an answer begins: one that ended before it in the same stream was not the whole.
+    Start,
     /// Says that the answer is whole: in families whose streams have counts before their end.
     End,
     /// The same, in families of which only some providers give counts before the end: with every chunk.
@@ -114,7 +116,7 @@ pub struct Context<'a> {
     tool_usage: Option<&'a Map<String, Value>>,
     /// Web searches counted in the answer's items.
     searches: u64,
-    /// Counts that came as response headers.
+    /// Counts and words that came as response headers.
     headers: &'a Map<String, Value>,
 }
 
@@ -122,6 +124,16 @@ impl Context<'_> {
     /// A count that came as a response header.
     fn header(&self, name: &str) -> Option<u64> {
         json::value_count(self.headers.get(name)?)
+    }
+
+    /// Dollars that came as a response header.
+    fn dollars(&self, name: &str) -> Option<Picodollars> {
+        counts::decimal(self.headers.get(name)?.as_str()?)
+    }
+
+    /// A word that came as a response header.
+    fn word(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.as_str()
     }
 }
 
@@ -139,6 +151,14 @@ pub struct Normalised {
 }
 
 impl Normalised {
+    /// Adds a fact that chooses a price, where it is told.
+    fn told(mut self, fact: &'static str, word: Option<&str>) -> Self {
+        if let Some(word) = word {
+            self.conditions.push((fact, word.to_owned()));
+        }
+        self
+    }
+
     /// The service tier among the conditions.
     #[must_use]
     pub fn service_tier(&self) -> Option<&str> {
@@ -179,7 +199,7 @@ impl Family {
         }
     }
 
-    /// Response headers that have counts, and the names by which [`Context`] knows them.
+    /// Response headers that say something of usage or price, and the names by which [`Context`] knows them.
     #[must_use]
     pub const fn headers(&self) -> &'static [(&'static str, &'static str)] {
         self.headers

@@ -465,6 +465,204 @@ add("invoke-titan-json", "bedrock", BEDROCK + "/model/amazon.titan-text-express-
     {"inputTextTokenCount": 28, "results": [{"tokenCount": 197, "outputText": "About"}]}, (28, None, None, 197, None),
     request={"inputText": "How far?"})
 
+# What providers do besides (references read 2026-11-25) ---------------------------------------------------------
+add("chat-several-choices", "openai", OPENAI + "/v1/chat/completions",
+    sse({"model": "gpt-4.1-2025-04-14", "choices": [{"index": 0, "delta": {"content": "a"}}], "usage": None},
+        {"model": "gpt-4.1-2025-04-14", "choices": [{"index": 1, "delta": {"content": "b"}}], "usage": None},
+        {"model": "gpt-4.1-2025-04-14", "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 2}}, done=True),
+    (9, None, None, 2, None), request={"model": "gpt-4.1", "messages": ASK, "n": 2, "stream": True}, content_type=SSE,
+    framing="sse")
+add("chat-usage-null", "openai", OPENAI + "/v1/chat/completions", chat(None), "none", request=chat_request)
+add("chat-priority-tier", "openai", OPENAI + "/v1/chat/completions",
+    chat({"prompt_tokens": 10, "completion_tokens": 5}, service_tier="priority"), (10, None, None, 5, None),
+    request={**chat_request, "service_tier": "fast"}, fact=3)
+add("chat-scale-tier", "openai", OPENAI + "/v1/chat/completions",
+    chat({"prompt_tokens": 10, "completion_tokens": 5}, service_tier="scale"), (10, None, None, 5, None),
+    request=chat_request, fact=12)
+add("completions-nothing-generated", "openai", OPENAI + "/v1/completions",
+    {"model": "davinci:2023-07-21-v2", "choices": [{"text": ""}], "usage": {"prompt_tokens": 6, "total_tokens": 6}},
+    (6, None, None, 0, None), request={"model": "davinci", "prompt": "How far?"})
+add("responses-incomplete", "openai", OPENAI + "/v1/responses",
+    sse({"type": "response.output_text.delta", "delta": "About"},
+        {"type": "response.incomplete", "response": response(status="incomplete",
+                                                             incomplete_details={"reason": "max_output_tokens"})}),
+    (2000, 1536, None, 120, 100), request={"model": "gpt-5.1", "input": "How far?", "stream": True}, content_type=SSE,
+    framing="sse")
+add("responses-failed", "openai", OPENAI + "/v1/responses",
+    sse({"type": "response.output_text.delta", "delta": "About"},
+        {"type": "response.failed", "response": response(status="failed", error={"code": "server_error", "message": "x"})}),
+    (2000, 1536, None, 120, 100), request={"model": "gpt-5.1", "input": "How far?", "stream": True}, content_type=SSE,
+    framing="sse")
+add("responses-error-event", "openai", OPENAI + "/v1/responses",
+    sse(("response.created", {"type": "response.created", "response": {"id": "resp_1", "model": "gpt-5.1", "usage": None}}),
+        ("error", {"type": "error", "sequence_number": 1, "code": "server_error", "message": "x", "param": None})),
+    "none", request={"model": "gpt-5.1", "input": "How far?", "stream": True}, content_type=SSE, framing="sse", fact=8)
+add("responses-cache-write", "openai", OPENAI + "/v1/responses", response(model="gpt-5.6-sol", usage={
+    "input_tokens": 3000, "output_tokens": 9, "total_tokens": 3009, "output_tokens_details": {"reasoning_tokens": 0},
+    "input_tokens_details": {"cached_tokens": 1000, "cache_write_tokens": 900,
+                             "cache_write_tokens_details": {"ttl_30m_tokens": 600, "ttl_12h_tokens": 300}}}),
+    (3000, 1000, 900, 9, 0, {"cache_write_30m": 600, "cache_write_12h": 300}),
+    request={"model": "gpt-5.6-sol", "input": "How far?"})
+tool_usage = {"image_gen": {"input_tokens": 20, "output_tokens": 272, "total_tokens": 292},
+              "web_search": {"num_requests": 0}}
+add("responses-image-tool", "openai", OPENAI + "/v1/responses", response(tool_usage=tool_usage),
+    (2000, 1536, None, 120, 100), request={"model": "gpt-5.1", "input": "Draw the moon"})
+add("responses-search-in-tool-usage", "openai", OPENAI + "/v1/responses",
+    response(tool_usage={**tool_usage, "image_gen": {"input_tokens": 0, "output_tokens": 0},
+                         "web_search": {"num_requests": 3}}),
+    (2000, 1536, None, 120, 100, {"web_searches": 3}), request={"model": "gpt-5.1", "input": "How far?"}, fact=6)
+add("responses-compact", "openai", OPENAI + "/v1/responses/compact",
+    {"id": "resp_1", "object": "response.compaction", "model": "gpt-5.1", "output": [], "usage": responses_usage},
+    (2000, 1536, None, 120, 100), request={"model": "gpt-5.1", "input": "How far?"})
+run = {"id": "run_1", "object": "thread.run", "thread_id": "thread_1", "model": "gpt-4.1", "status": "queued", "usage": None}
+run_usage = {"prompt_tokens": 123, "completion_tokens": 45, "total_tokens": 168,
+             "prompt_token_details": {"cached_tokens": 0}}
+step = {"id": "step_1", "object": "thread.run.step", "run_id": "run_1", "status": "completed",
+        "usage": {"prompt_tokens": 100, "completion_tokens": 40, "total_tokens": 140}}
+words = {"id": "msg_1", "object": "thread.message.delta", "delta": {"content": [
+    {"index": 0, "type": "text", "text": {"value": "About 384,400 km.", "annotations": []}}]}}
+add("runs-stream", "openai", OPENAI + "/v1/threads/thread_1/runs",
+    sse(("thread.run.created", run), ("thread.message.delta", words), ("thread.run.step.completed", step),
+        ("thread.run.completed", {**run, "status": "completed", "usage": run_usage}), ("done", "[DONE]")),
+    (123, None, None, 45, None), request={"assistant_id": "asst_1", "stream": True}, content_type=SSE, framing="sse")
+add("runs-stream-cut", "openai", OPENAI + "/v1/threads/runs",
+    sse(("thread.run.created", run), ("thread.message.delta", words), ("thread.run.step.completed", step)),
+    "none", request={"assistant_id": "asst_1", "stream": True}, content_type=SSE, framing="sse")
+add("runs-started", "openai", OPENAI + "/v1/threads/thread_1/runs", run, "none", request={"assistant_id": "asst_1"},
+    fact=13)
+add("images-stream", "openai", OPENAI + "/v1/images/generations",
+    sse({"type": "image_generation.partial_image", "b64_json": "iVBO"},
+        {"type": "image_generation.completed", "b64_json": "iVBORw0K",
+         "usage": {"input_tokens": 50, "output_tokens": 1056, "total_tokens": 1106,
+                   "input_tokens_details": {"text_tokens": 10, "image_tokens": 40}}}),
+    (50, None, None, 1056, None, {"input_image": 40}), request={"model": "gpt-image-1", "prompt": "moon", "stream": True},
+    content_type=SSE, framing="sse")
+add("transcription-part-of-a-second", "openai", OPENAI + "/v1/audio/transcriptions",
+    {"text": "How far?", "usage": {"type": "duration", "seconds": 3.25}}, (None, None, None, None, None),
+    request=form(("model", "whisper-1"), ("file", "RIFF", "a.wav")))
+add("speech-bytes", "openai", OPENAI + "/v1/audio/speech", b"ID3\x04\x00moon", "none", content_type="audio/mpeg",
+    framing="text", request={"model": "tts-1", "input": "How far is the moon?", "voice": "alloy"})
+add("moderation-free", "openai", OPENAI + "/v1/moderations",
+    {"id": "modr-1", "model": "omni-moderation-latest", "results": [{"flagged": False}]}, "none",
+    request={"model": "omni-moderation-latest", "input": "moon"})
+add("batch-output-lines", "openai", OPENAI + "/v1/files/file-1/content",
+    "".join(json.dumps({"custom_id": name, "response": {"status_code": 200, "body": chat(
+        {"prompt_tokens": tokens, "completion_tokens": 5}, model="gpt-4.1-2025-04-14")}}) + "\n"
+        for name, tokens in [("a", 20), ("b", 19)]),
+    (39, None, None, 10, None), content_type="application/octet-stream", framing="ndjson", method="GET", fact=13)
+add("realtime-transcription", "openai", "unknown", "\n".join(json.dumps(event) for event in [
+    {"type": "session.created", "session": {"model": "gpt-realtime", "audio": {"input": {"transcription": {
+        "model": "gpt-4o-transcribe"}}}}},
+    {"type": "conversation.item.input_audio_transcription.completed", "transcript": "How far?", "usage": {
+        "type": "tokens", "total_tokens": 18, "input_tokens": 14, "output_tokens": 4,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": 14}}}, turn(40, 25)]),
+    (40, 0, None, 25, None, {"input_audio": 30, "output_audio": 20}), framing="ws", transport="websocket", method="GET",
+    status=101)
+add("realtime-xai-beside-response", "xai", "unknown", "\n".join(json.dumps(event) for event in [
+    {"type": "session.created", "session": {"model": "grok-voice"}},
+    {"type": "response.done", "response": {"id": "r"}, "usage": {
+        "total_tokens": 50, "input_tokens": 30, "output_tokens": 20, "billable_audio_seconds": 2.5}}]),
+    (30, None, None, 20, None), framing="ws", transport="websocket", method="GET", status=101)
+add("chat-azure-v1-path", "azure", "https://r.openai.azure.com/openai/v1/chat/completions",
+    chat({"prompt_tokens": 9, "completion_tokens": 1}), (9, None, None, 1, None), request=chat_request)
+add("chat-azure-content-filter", "azure",
+    "https://r.openai.azure.com/openai/deployments/my-gpt/chat/completions?api-version=2025-01-01",
+    {**chat({"prompt_tokens": 9, "completion_tokens": 1}), "choices": [
+        {"index": 0, "finish_reason": "content_filter", "message": {"role": "assistant", "content": ""}}]},
+    (9, None, None, 1, None), request={"messages": ASK})
+add("messages-azure", "azure", "https://r.services.ai.azure.com/anthropic/v1/messages", message(claude_usage),
+    (2530, 2000, 500, 40, None, ttl), request=claude)
+add("messages-refusal-after-output", "anthropic", ANTHROPIC + "/v1/messages",
+    message({"input_tokens": 30, "output_tokens": 12}, stop_reason="refusal"), (30, None, None, 12, None), request=claude,
+    fact=11)
+add("messages-geo-and-speed", "anthropic", ANTHROPIC + "/v1/messages",
+    message({"input_tokens": 30, "output_tokens": 12, "service_tier": "standard", "speed": "fast", "inference_geo": "us"},
+            model="claude-opus-4-6"), (30, None, None, 12, None), request={**claude, "model": "claude-opus-4-6"}, fact=3)
+add("messages-thinking-told", "anthropic", ANTHROPIC + "/v1/messages",
+    message({"input_tokens": 30, "output_tokens": 90, "output_tokens_details": {"thinking_tokens": 70},
+             "server_tool_use": {"web_search_requests": 1, "web_fetch_requests": 2}}),
+    (30, None, None, 90, 70, {"web_searches": 1}), request=claude, fact=6)
+add("generate-tier-in-header", "gemini", generate, gemini({"promptTokenCount": 10, "candidatesTokenCount": 20}),
+    (10, None, None, 20, None), request=ask, headers={"x-gemini-service-tier": "flex"}, fact=3)
+add("generate-cached-audio", "gemini", generate, gemini({
+    "promptTokenCount": 500, "cachedContentTokenCount": 300, "candidatesTokenCount": 20, "totalTokenCount": 520,
+    "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 100}, {"modality": "AUDIO", "tokenCount": 400}],
+    "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 300}],
+    "candidatesTokensDetails": [{"modality": "TEXT", "tokenCount": 20}]}),
+    (500, 300, None, 20, None, {"input_audio": 400}), request=ask, fact=10)
+add("generate-image-out", "gemini", GEMINI + "/v1beta/models/gemini-2.5-flash-image:generateContent", gemini({
+    "promptTokenCount": 10, "candidatesTokenCount": 1300, "totalTokenCount": 1310,
+    "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}]}),
+    (10, None, None, 1300, None, {"output_image": 1290}), request=ask)
+add("generate-error-array", "gemini", stream,
+    [{"error": {"code": 429, "message": "quota", "status": "RESOURCE_EXHAUSTED", "details": []}}], "error", request=ask,
+    status=429, framing="json-array")
+add("count-tokens-gemini", "gemini", GEMINI + "/v1beta/models/gemini-2.5-flash:countTokens", {"totalTokens": 31}, "none",
+    request=ask)
+add("converse-service-tier", "bedrock", sonnet + "converse",
+    {"output": {"message": {"role": "assistant", "content": [{"text": "About"}]}}, "serviceTier": {"type": "flex"},
+     "usage": {"inputTokens": 10, "outputTokens": 4, "totalTokens": 14}}, (10, None, None, 4, None),
+    request={"messages": []}, fact=3)
+add("invoke-tier-in-header", "bedrock", BEDROCK + "/model/amazon.nova-micro-v1%3A0/invoke",
+    {"output": {"message": {"content": [{"text": "About"}]}}, "usage": {"inputTokens": 10, "outputTokens": 4}},
+    (10, None, None, 4, None), request={"messages": []}, headers={"x-amzn-bedrock-service-tier": "priority"}, fact=3)
+add("invoke-llama-json", "bedrock", BEDROCK + "/model/meta.llama3-8b-instruct-v1%3A0/invoke",
+    {"generation": "About", "prompt_token_count": 12, "generation_token_count": 7, "stop_reason": "stop"},
+    (12, None, None, 7, None), request={"prompt": "How far?"})
+add("invoke-cohere-headers-only", "bedrock", BEDROCK + "/model/cohere.command-r-v1%3A0/invoke",
+    {"text": "About", "generation_id": "g", "finish_reason": "COMPLETE"}, (9, None, None, 3, None),
+    request={"message": "How far?"},
+    headers={"x-amzn-bedrock-input-token-count": "9", "x-amzn-bedrock-output-token-count": "3"})
+add("embed-cohere", "cohere", "https://api.cohere.com/v2/embed",
+    {"id": "e", "embeddings": {"float": [[0.1]]}, "meta": {"billed_units": {"input_tokens": 5, "image_tokens": 0}}},
+    (5, None, None, None, None), request={"model": "embed-v4.0", "texts": ["How far?"]}, headers={"num_tokens": "5"})
+add("chat-mistral-tier-in-usage", "mistral", "https://api.mistral.ai/v1/chat/completions",
+    chat({"prompt_tokens": 63, "completion_tokens": 44, "total_tokens": 107, "service_tier": "standard",
+          "prompt_tokens_details": {"cached_tokens": 20}}, model="mistral-large-latest"), (63, 20, None, 44, None),
+    request={"model": "mistral-large-latest", "messages": ASK}, fact=3)
+add("ocr-pages", "mistral", "https://api.mistral.ai/v1/ocr",
+    {"pages": [{"index": 0, "markdown": "moon"}], "model": "mistral-ocr-latest",
+     "usage_info": {"pages_processed": 3, "doc_size_bytes": 100}}, (None, None, None, None, None),
+    request={"model": "mistral-ocr-latest", "document": {}})
+add("chat-xai-searches", "xai", "https://api.x.ai/v1/responses",
+    response(model="grok-4", usage={"input_tokens": 5689, "input_tokens_details": {"cached_tokens": 2048},
+                                    "output_tokens": 444, "output_tokens_details": {"reasoning_tokens": 245},
+                                    "num_sources_used": 0, "cost_in_usd_ticks": 160708500,
+                                    "server_side_tool_usage_details": {"web_search_calls": 2, "x_search_calls": 1,
+                                                                       "code_interpreter_calls": 0}}),
+    (5689, 2048, None, 444, 245, {"web_searches": 3}), request={"model": "grok-4", "input": "How far?"}, fact=6)
+add("chat-deepseek-stream", "deepseek", "https://api.deepseek.com/chat/completions",
+    sse(chunk("a", model="deepseek-v4-flash"),
+        chunk("", {"prompt_tokens": 300, "completion_tokens": 25, "prompt_cache_hit_tokens": 256,
+                   "prompt_cache_miss_tokens": 44, "completion_tokens_details": {"reasoning_tokens": 20}}, "stop",
+              model="deepseek-v4-flash"), done=True), (300, 256, None, 25, 20),
+    request={"model": "deepseek-reasoner", "messages": ASK, "stream": True}, content_type=SSE, framing="sse")
+add("chat-error-in-stream-groq", "groq", "https://api.groq.com/openai/v1/chat/completions",
+    sse(chunk("a", model="llama-3.1-8b-instant"), ("error", {"error": {"message": "x", "type": "invalid_request_error"}})),
+    "none", request={"model": "llama-3.1-8b-instant", "messages": ASK, "stream": True}, content_type=SSE, framing="sse",
+    fact=8)
+add("chat-openrouter-own-key", "openrouter", "https://openrouter.ai/api/v1/chat/completions",
+    chat({"prompt_tokens": 10, "completion_tokens": 2, "cost": 0.0000005, "is_byok": True,
+          "cost_details": {"upstream_inference_cost": 0.00001}}, model="openai/gpt-4.1"), (10, None, None, 2, None),
+    request={"model": "openai/gpt-4.1", "messages": ASK})
+add("chat-perplexity-research", "perplexity", "https://api.perplexity.ai/chat/completions",
+    chat({"prompt_tokens": 33, "completion_tokens": 700, "citation_tokens": 200, "num_search_queries": 28,
+          "reasoning_tokens": 500, "search_context_size": "low"}, model="sonar-deep-research"),
+    (33, None, None, 1400, 500, {"web_searches": 28}), request={"model": "sonar-deep-research", "messages": ASK})
+add("generate-ollama", "ollama", "http://localhost:11434/api/generate",
+    {"model": "gemma3", "response": "About", "done": True, "eval_count": 51}, (None, None, None, 51, None),
+    request={"model": "gemma3", "prompt": "How far?"})
+add("chat-llama-cpp-timings", "custom", "http://10.0.0.1:8080/v1/chat/completions",
+    chat({"prompt_tokens": 139, "completion_tokens": 42, "total_tokens": 181}, model="gpt-oss-20b",
+         timings={"cache_n": 138, "prompt_n": 1, "predicted_n": 42}), (139, None, None, 42, None),
+    request={"model": "gpt-oss-20b", "messages": ASK})
+add("chat-litellm-cost-in-header", "custom", "http://10.0.0.1:4000/v1/chat/completions",
+    chat({"prompt_tokens": 8, "completion_tokens": 9}, model="gpt-3.5-turbo-0125"), (8, None, None, 9, None),
+    request={"model": "gpt-3.5-turbo", "messages": ASK}, headers={"x-litellm-response-cost": "4.25e-05"})
+add("task-tgi-details", "huggingface", "https://api-inference.huggingface.co/models/org/name",
+    [{"generated_text": "About", "details": {"finish_reason": "length", "generated_tokens": 20}}],
+    (7, None, None, 20, None), request={"inputs": "How far?"}, headers={"x-prompt-tokens": "7", "x-generated-tokens": "20"})
+
 for provider in sorted({fixture["provider"] for fixture in fixtures}):
     lines = [json.dumps(fixture) for fixture in fixtures if fixture["provider"] == provider]
     (HERE / f"{provider}.jsonl").write_text("\n".join(lines) + "\n")

@@ -109,7 +109,10 @@ async fn replay(stack: &Stack, fixture: &Value, provider: &str, name: &str, writ
     stack.simulator.replay(name, Recorded { status, headers: headers(fixture), body, write_bytes });
     // A batch's results are charged once: each replay fetches those of another batch.
     let batch = format!("batches/{name}-");
-    let path = format!("/{provider}{}", path_and_query(fixture).replace("batches/", &batch));
+    let path = format!(
+        "/{provider}{}",
+        path_and_query(fixture).replace("batches/", &batch).replace("files/file-", &format!("files/{name}-"))
+    );
     let request: String = fixture["request_body"].as_str().unwrap_or_default().to_owned();
     let call = if fixture["method"] == "GET" {
         Call::get(&path)

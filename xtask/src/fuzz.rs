@@ -17,13 +17,19 @@ struct Fuzzed {
     finding: Option<String>,
 }
 
-/// Runs every target for so many seconds. Fails when one found something.
-pub fn fuzz(seconds: u32) -> Result<()> {
+/// Runs every target, or `only` one, for so many seconds. Fails when one found something.
+pub fn fuzz(seconds: u32, only: Option<&str>) -> Result<()> {
     let workspace = Workspace::find()?;
+    let mut chosen = targets(workspace)?;
+    let all_names = chosen.join(", ");
+    chosen.retain(|target| only.is_none_or(|only| only == target));
+    if chosen.is_empty() {
+        bail!("--target: `{}` is none of {all_names}", only.unwrap_or_default());
+    }
     let binaries = build(workspace)?;
     let mut all = Vec::new();
     println!("{:<12} {:>12} {:>10}  finding", "target", "executions", "a second");
-    for target in targets(workspace)? {
+    for target in chosen {
         let seeds = workspace.file(&format!("target/fuzz/seeds/{target}"));
         sow(workspace, &target, &seeds)?;
         let fuzzed = run(workspace, &binaries.join(&target), &target, &seeds, seconds)?;

@@ -60,8 +60,8 @@ fn run(arguments: &[String]) -> Result<()> {
             bench::bench(options.number("--rounds", 9)?, options.number("--seconds", 3)?)
         }
         "fuzz" => {
-            let options = Options::parse(options, &[], &["--seconds"])?;
-            fuzz::fuzz(options.number("--seconds", 60)?)
+            let options = Options::parse(options, &[], &["--seconds", "--target"])?;
+            fuzz::fuzz(options.number("--seconds", 60)?, options.value("--target"))
         }
         "chaos" => {
             Options::parse(options, &[], &[])?;
@@ -136,6 +136,7 @@ cargo xtask COMMAND
                        what Tollgate costs an Envoy: a table, and target/bench.json
   bench --backtest [--seed N]
                        how well anomalies are found: recall, precision and delay over generated weeks
-  fuzz [--seconds N]   fuzzes every decoder, the request side and whole calls, each for N seconds
+  fuzz [--seconds N] [--target NAME]
+                       fuzzes every decoder, the request side and whole calls, each for N seconds
   chaos                bursts, kills, losses and outages against budgets: a table; fails where a limit does not hold
 ";

@@ -21,7 +21,7 @@ pub const GEO: &str = "geo";
 /// Region that only the model's name or the operator says, as records keep it.
 pub const NAME_GEO: &str = "name_geo";
 /// Facts of the answer that a row must have a price for.
-const MUST_BE_COVERED: &[&str] = &[SERVICE_TIER, "speed", GEO, "traffic_type", "search_size"];
+const MUST_BE_COVERED: &[&str] = &[SERVICE_TIER, "speed", GEO, "traffic_type", "search_size", "tool"];
 
 /// The facts that are not standard, in one form for every provider.
 #[derive(Clone, Debug, Default)]

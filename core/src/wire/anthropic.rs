@@ -16,6 +16,7 @@ pub static MESSAGES: Family = Family {
     paths: &[
         ("model", Action::Capture, Field::Model),
         ("message.model", Action::Capture, Field::Model),
+        ("message.type", Action::Capture, Field::Start),
         ("usage", Action::Capture, Field::Usage),
         ("message.usage", Action::Capture, Field::Usage),
         ("error", Action::Capture, Field::Error),
@@ -45,7 +46,11 @@ pub static BATCH_RESULTS: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
-    normalise,
+    normalise: |counts, context| {
+        let normalised = normalise(counts, context);
+        let tier = normalised.service_tier().is_none().then_some("batch");
+        normalised.told("service_tier", tier)
+    },
 };
 
 /// Normalises the usage object of Anthropic's models, wherever they are served.
@@ -66,15 +71,10 @@ pub(super) fn normalise(counts: &Counts<'_>, _context: &Context<'_>) -> Normalis
         };
     }
     let several_models = shares.iter().any(|share| share.model.is_some());
-    Normalised {
-        usage,
-        shares: if several_models { shares } else { Vec::new() },
-        provider_cost: None,
-        conditions: [("service_tier", "service_tier"), ("speed", "speed"), ("geo", "inference_geo")]
-            .into_iter()
-            .filter_map(|(fact, path)| Some((fact, counts.text(path)?.to_owned())))
-            .collect(),
-    }
+    Normalised { usage, shares: if several_models { shares } else { Vec::new() }, ..Normalised::default() }
+        .told("service_tier", counts.text("service_tier"))
+        .told("speed", counts.text("speed"))
+        .told("geo", counts.text("inference_geo"))
 }
 
 fn one_run(counts: &Counts<'_>) -> Usage {

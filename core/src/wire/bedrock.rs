@@ -28,7 +28,10 @@ pub static CONVERSE: Family = Family {
     shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Last,
-    normalise: |counts, _| Normalised { usage: converse(counts), ..Normalised::default() },
+    normalise: |counts, context| {
+        Normalised { usage: converse(counts), ..Normalised::default() }
+            .told("service_tier", context.word("service_tier"))
+    },
 };
 
 /// InvokeModel and InvokeModelWithResponseStream.
@@ -82,6 +85,7 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-amzn-bedrock-output-token-count", "output"),
     ("x-amzn-bedrock-cache-read-input-token-count", "cache_read"),
     ("x-amzn-bedrock-cache-write-input-token-count", "cache_write"),
+    ("x-amzn-bedrock-service-tier", "service_tier"),
 ];
 
 fn converse(counts: &Counts<'_>) -> Usage {
@@ -99,7 +103,8 @@ fn invoke(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     // A guardrail may cut the body's usage; the headers still have it.
     let output = &mut normalised.usage.output_tokens;
     *output = output.or_else(|| context.header("output"));
-    normalised
+    let tier = context.word("service_tier").filter(|_| normalised.service_tier().is_none());
+    normalised.told("service_tier", tier)
 }
 
 fn other_models(counts: &Counts<'_>, context: &Context<'_>) -> Usage {

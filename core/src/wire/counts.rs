@@ -60,6 +60,13 @@ impl<'a> Counts<'a> {
         let number = self.value(path)?.as_number()?;
         decimal(&number.to_string())
     }
+
+    /// Thousandths of the first number that is there, which may have a fraction; what is less is cut.
+    pub(super) fn thousandths(&self, paths: &[&str]) -> Option<u64> {
+        const PICO_PER_THOUSANDTH: i128 = 1_000_000_000;
+        let number = paths.iter().find_map(|path| self.dollars(path))?;
+        u64::try_from(number.as_pico() / PICO_PER_THOUSANDTH).ok()
+    }
 }
 
 /// The value at `path` in another.
@@ -71,19 +78,38 @@ fn within<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 /// A JSON number in any notation as pico-dollars, without going through a float.
-fn decimal(number: &str) -> Option<Picodollars> {
-    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-        None => (number, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
-    let shift = 12 + exponent - i32::try_from(fraction.len()).ok()?;
-    let scale = 10i128.checked_pow(shift.unsigned_abs());
-    let pico =
-        if shift < 0 { scale.map_or(0, |scale| digits / scale) } else { digits.checked_mul(scale?)? };
-    Some(Picodollars::from_pico(pico))
+pub(super) fn decimal(number: &str) -> Option<Picodollars> {
+    let end = number.bytes().position(|byte| byte | 0x20 == b'e');
+    let (mantissa, exponent) = number.split_at(end.unwrap_or(number.len()));
+    let mut shift = PLACES;
+    if let Some(exponent) = exponent.get(1..) {
+        shift = shift.checked_add(exponent.parse().ok()?)?;
+    }
+    let (mut pico, mut is_fraction) = (0i64, false);
+    for byte in mantissa.bytes() {
+        match byte {
+            b'-' | b'+' => {}
+            b'.' => is_fraction = true,
+            // Seventeen digits are more than any price has; the rest of a fraction is cut.
+            b'0'..=b'9' if is_fraction && pico >= SEVENTEEN_DIGITS => {}
+            b'0'..=b'9' => {
+                pico = pico.checked_mul(10)?.checked_add(i64::from(byte - b'0'))?;
+                shift = shift.checked_sub(i32::from(is_fraction))?;
+            }
+            _ => return None,
+        }
+    }
+    for _ in 0..shift.unsigned_abs().min(DIGITS_MAX) {
+        pico = if shift < 0 { pico / 10 } else { pico.checked_mul(10)? };
+    }
+    Some(Picodollars::from_pico(i128::from(if number.starts_with('-') { -pico } else { pico })))
 }
+
+/// Pico-dollars have so many places behind the point.
+const PLACES: i32 = 12;
+/// No amount has more digits.
+const DIGITS_MAX: u32 = 40;
+const SEVENTEEN_DIGITS: i64 = 10_000_000_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -99,9 +125,15 @@ mod tests {
             ("1e-20", 0),
             ("0.0000000000019", 1),
             ("-0.5", -500_000_000_000),
+            ("7.099999999999999e-05", 70_999_999),
+            ("1e-2147483648", 0),
+            ("0.00001234567890123456789012345678901234567890", 12_345_678),
+            ("1.2345678901234567890123e1", 12_345_678_901_234),
         ] {
             assert_eq!(decimal(number), Some(Picodollars::from_pico(pico)), "{number}");
         }
-        assert_eq!(decimal("1e99"), None);
+        for wrong in ["1e99", "one", "1e", "1e-99999999999"] {
+            assert_eq!(decimal(wrong), None, "{wrong}");
+        }
     }
 }

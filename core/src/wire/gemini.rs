@@ -26,7 +26,7 @@ pub static GENERATE_CONTENT: Family = Family {
         ("candidates[].groundingMetadata.webSearchQueries", Action::Capture, Field::SearchQueries),
     ],
     shape: OnceLock::new(),
-    headers: &[],
+    headers: &[("x-gemini-service-tier", "service_tier")],
     merge: Merge::Last,
     normalise,
 };
@@ -108,14 +108,9 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         web_searches: (context.searches > 0).then_some(context.searches),
         ..Usage::default()
     };
-    Normalised {
-        usage,
-        conditions: [("service_tier", "serviceTier"), ("traffic_type", "trafficType")]
-            .into_iter()
-            .filter_map(|(fact, path)| Some((fact, counts.text(path)?.to_owned())))
-            .collect(),
-        ..Normalised::default()
-    }
+    Normalised { usage, ..Normalised::default() }
+        .told("service_tier", counts.text("serviceTier").or_else(|| context.word("service_tier")))
+        .told("traffic_type", counts.text("trafficType"))
 }
 
 /// Tokens of a modality in the prompt and in what tools put behind it.

@@ -30,6 +30,10 @@ pub static CHAT: Family = Family {
         ("choices[].delta.reasoning", Action::Text, Field::Reasoning),
         ("choices[].delta.tool_calls[].function.name", Action::Capture, Field::ToolName),
         ("choices[].delta.tool_calls[].function.arguments", Action::Text, Field::Output),
+        ("choices[].delta.tool_calls[].custom.name", Action::Capture, Field::ToolName),
+        ("choices[].delta.tool_calls[].custom.input", Action::Text, Field::Output),
+        ("choices[].delta.function_call.name", Action::Capture, Field::ToolName),
+        ("choices[].delta.function_call.arguments", Action::Text, Field::Output),
         ("choices[].message.content", Action::Text, Field::Output),
         ("choices[].message.refusal", Action::Text, Field::Output),
         ("choices[].message.reasoning_content", Action::Text, Field::Reasoning),
@@ -43,10 +47,14 @@ pub static CHAT: Family = Family {
         ("details.generated_tokens", Action::Capture, Field::Count("generated_tokens")),
     ],
     shape: OnceLock::new(),
-    headers: &[],
+    headers: HEADERS,
     merge: Merge::Last,
     normalise,
 };
+
+/// What LiteLLM's proxy says in headers of what a call cost, and Hugging Face's text generation of its counts.
+const HEADERS: &[(&str, &str)] =
+    &[("x-litellm-response-cost", "cost"), ("x-prompt-tokens", "input"), ("x-generated-tokens", "output")];
 
 /// Images. The GPT image models count tokens; for the others a picture is a picture.
 pub static IMAGES: Family = Family {
@@ -100,17 +108,15 @@ pub static BATCH_OUTPUT: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
-    normalise: |counts, context| {
-        let mut normalised = normalise(counts, context);
-        normalised.conditions.push(("service_tier", "batch".to_owned()));
-        normalised
-    },
+    normalise: |counts, context| normalise(counts, context).told("service_tier", Some("batch")),
 };
 
-/// Responses. Only the last event of a stream has usage; it repeats the whole answer.
+/// Responses, and runs of threads. Only the last event of a stream has usage; it repeats the whole answer.
 pub static RESPONSES: Family = Family {
     paths: &[
         ("type", Action::Capture, Field::Event),
+        // The events of a thread's run have no type in them.
+        ("object", Action::Capture, Field::Event),
         ("id", Action::Capture, Field::Id),
         ("response.id", Action::Capture, Field::Id),
         ("status", Action::Capture, Field::Status),
@@ -128,6 +134,8 @@ pub static RESPONSES: Family = Family {
         ("output[].action.type", Action::Capture, Field::ToolAction),
         ("response.output[].action.type", Action::Capture, Field::ToolAction),
         ("delta", Action::Text, Field::Output),
+        // A run of a thread streams its messages so.
+        ("delta.content[].text.value", Action::Text, Field::Output),
         ("item.name", Action::Capture, Field::ToolName),
         ("output[].name", Action::Capture, Field::ToolName),
         ("output[].content[].text", Action::Text, Field::Output),
@@ -171,8 +179,10 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
     let detail = |name: &str| counts.first_in(&INPUT_DETAILS, name);
     let output_detail = |name: &str| counts.first_in(&OUTPUT_DETAILS, name);
     let total = counts.at("total_tokens");
-    let input = counts.first(&["prompt_tokens", "input_tokens"]);
-    let output = counts.first(&["completion_tokens", "output_tokens", "generated_tokens"]);
+    let input = counts.first(&["prompt_tokens", "input_tokens"]).or_else(|| context.header("input"));
+    let output = counts
+        .first(&["completion_tokens", "output_tokens", "generated_tokens"])
+        .or_else(|| context.header("output"));
     let mut usage = Usage {
         // Voyage and others give only a total: there is no output.
         input_tokens: input.or(total.filter(|_| output.is_none())),
@@ -196,10 +206,13 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         cache_read_image_tokens: detail("cached_tokens_details.image_tokens"),
         output_audio_tokens: output_detail("audio_tokens"),
         output_image_tokens: output_detail("image_tokens"),
-        web_searches: web_searches(context).or_else(|| counts.at("num_search_queries")),
-        audio_ms: counts
-            .first(&["seconds", "billable_audio_seconds"])
-            .map(|seconds| seconds.saturating_mul(1_000)),
+        web_searches: web_searches(context).or_else(|| counts.at("num_search_queries")).or_else(|| {
+            let details = ["web_search_calls", "x_search_calls"];
+            let calls =
+                details.iter().filter_map(|name| counts.first_in(&["server_side_tool_usage_details"], name));
+            calls.reduce(u64::saturating_add).filter(|calls| *calls > 0)
+        }),
+        audio_ms: counts.thousandths(&["seconds", "billable_audio_seconds"]),
         pages: counts.at("pages_processed"),
         ..Usage::default()
     };
@@ -222,13 +235,13 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         usage.input_tokens = sum(usage.input_tokens, usage.input_audio_tokens);
     }
     // Perplexity charges each request by how much it searched.
-    let search_size = counts.text("search_context_size").map(|size| ("search_size", size.to_owned()));
-    Normalised {
-        usage,
-        provider_cost: provider_cost(counts),
-        conditions: search_size.into_iter().collect(),
-        ..Normalised::default()
-    }
+    let cost = provider_cost(counts).or_else(|| context.dollars("cost"));
+    // What the images of its own tool come to is not in the usage, nor whose price they have.
+    let images = makes_images(context).then_some("image_generation");
+    Normalised { usage, provider_cost: cost, ..Normalised::default() }
+        .told("search_size", counts.text("search_context_size"))
+        .told("service_tier", counts.text("service_tier"))
+        .told("tool", images)
 }
 
 /// Where the parts of the prompt stand: chat, responses, realtime.
@@ -245,10 +258,12 @@ fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 }
 
 fn by_ttl(counts: &Counts<'_>) -> BTreeMap<CacheTtl, u64> {
-    let parts = [("ttl_30m_tokens", CacheTtl::HalfHour), ("ttl_12h_tokens", CacheTtl::TwelveHours)];
-    few::map(parts.into_iter().filter_map(|(name, ttl)| {
-        let path = format!("input_tokens_details.cache_write_tokens_details.{name}");
-        Some((ttl, counts.at(&path).filter(|tokens| *tokens > 0)?))
+    let parts = [
+        ("cache_write_tokens_details.ttl_30m_tokens", CacheTtl::HalfHour),
+        ("cache_write_tokens_details.ttl_12h_tokens", CacheTtl::TwelveHours),
+    ];
+    few::map(parts.into_iter().filter_map(|(path, ttl)| {
+        Some((ttl, counts.first_in(&INPUT_DETAILS, path).filter(|tokens| *tokens > 0)?))
     }))
 }
 
@@ -257,6 +272,13 @@ fn web_searches(context: &Context<'_>) -> Option<u64> {
     let told =
         context.tool_usage.and_then(|tools| value_count(tools.get("web_search")?.get("num_requests")?));
     told.filter(|count| *count > 0).or_else(|| (context.searches > 0).then_some(context.searches))
+}
+
+fn makes_images(context: &Context<'_>) -> bool {
+    let made = |tools: &serde_json::Map<String, serde_json::Value>| {
+        value_count(tools.get("image_gen")?.get("output_tokens")?)
+    };
+    context.tool_usage.and_then(made).is_some_and(|tokens| tokens > 0)
 }
 
 /// OpenRouter and Vercel say dollars in `cost`, Perplexity in `cost.total_cost`, xAI 10⁻¹⁰ dollars in ticks.

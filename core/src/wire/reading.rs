@@ -151,15 +151,17 @@ impl Reading {
         self.has_error = true;
     }
 
-    /// A count from a response header.
-    pub fn set_header(&mut self, name: &'static str, count: u64) {
-        self.headers.insert(name.to_owned(), count.into());
+    /// What a response header says.
+    pub fn set_header(&mut self, name: &'static str, said: &str) {
+        if said.len() <= NAME_BYTES_MAX {
+            self.headers.insert(name.to_owned(), said.into());
+        }
     }
 
-    /// Visible output that passed; in a session, in the turn under way.
+    /// Visible output that passed, and the reasoning beside it; in a session, in the turn under way.
     #[must_use]
     pub fn visible(&self) -> Passed {
-        Passed { text: self.output.tokens(), tool_calls: self.tool_calls }
+        Passed { text: self.output.tokens(), tool_calls: self.tool_calls, reasoning: self.reasoning.tokens() }
     }
 
     /// Reasoning tokens that passed in the open, in o200k's count.
@@ -213,6 +215,10 @@ impl Reading {
     }
 
     fn usage(&mut self, raw: &[u8]) {
+        // A run's own usage has that of its steps in it.
+        if self.event.as_deref() == Some("thread.run.step") {
+            return;
+        }
         let Ok(Value::Object(usage)) = serde_json::from_slice(raw) else { return };
         self.in_document.0 = true;
         match self.family.merge {
@@ -346,6 +352,7 @@ impl Sink<Field> for Reading {
                     self.count(name, count, matches!(field, Field::CountEach(_)));
                 }
             }
+            Field::Start => self.has_end = false,
             Field::End | Field::Finish => self.has_end = true,
             Field::Output | Field::Reasoning | Field::Heard | Field::Audio => {}
         }
