@@ -2,15 +2,26 @@
 //!
 //! `RECORDS` (default 1,000,000) of a cube of 200 agents × 4 features × 5 models × 3 environments over 90 days,
 //! in batches of `BATCH` (default 500), one at a time; then `LIVE` (default 500,000) of now, as four gateways send them
-//! that report fifty thousand a second; then a summary by every two dimensions over 30 days.
+//! that report fifty thousand a second and, once a second, what they used of each counter of three budgets: one for
+//! all, one for each team, one for each agent; then a summary by every two dimensions over 30 days. With `DATA_DIR` only
+//! summaries, of the database there.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
-use tollgate_collector::store::{Batch, Dimension, Every, Filters, Sender, Store, SummaryQuery};
+use serde_json::json;
+use tollgate_collector::budgets::span;
+use tollgate_collector::store::{
+    Batch, Dimension, Every, Filters, RecordsQuery, Sender, Store, SummaryQuery,
+};
+use tollgate_core::budget::ledger::Report;
+use tollgate_core::budget::scope::CounterKey;
+use tollgate_core::budget::{Amount, define};
 use tollgate_core::money::Picodollars;
 use tollgate_core::record::{Charge, CostStatus, UsageRecord};
+use tollgate_core::sync::CounterReport;
 use tollgate_core::usage::Usage;
 
 const END_HOUR: u64 = 490_000;
@@ -18,8 +29,13 @@ const DAYS: u64 = 90;
 const GATEWAYS: usize = 4;
 const MADE_AT_A_TIME: usize = 40;
 const LIVE_MS: u64 = END_HOUR * 3_600_000;
+/// Records a second, by the records' own clock.
+const LIVE_RATE: u64 = 50_000;
 
 fn main() {
+    if let Some(dir) = std::env::var_os("DATA_DIR") {
+        return summarise(dir.as_ref());
+    }
     let records = setting("RECORDS", 1_000_000);
     let batch = setting("BATCH", 500);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
@@ -30,18 +46,30 @@ fn main() {
         let rate = u128::from(records) * 1000 / spent.as_millis().max(1);
         println!("ingest   {records} records in batches of {batch}: {spent:.1?}, {rate} records/s");
         let live = setting("LIVE", 500_000);
-        let spent = fill_live(&store, live, batch, records).await;
+        let counters = budgets(&store).await;
+        let started = Instant::now();
+        let sender =
+            Sender { gateway: "edge-0".into(), instance: "one".into(), received_ms: LIVE_MS, ..Sender::default() };
+        let mut first = Batch::new(sender);
+        first.counters = reports(&counters, 0);
+        store.ingest(first).await.unwrap();
+        println!("counters {} made, with what records say was spent before: {:.1?}", counters.len(), started.elapsed());
+        let before = cpu(is_writer);
+        let spent = fill_live(&store, live, batch, records, &counters).await;
         let rate = u128::from(live) * 1000 / spent.as_millis().max(1);
-        println!("live     {live} records in batches of {batch} by {GATEWAYS} gateways at once: {spent:.1?}, {rate} records/s");
+        let keys = counters.len();
+        println!("live     {live} records in batches of {batch} by {GATEWAYS} gateways at once, with {keys} counters: {spent:.1?}, {rate} records/s");
+        let busy = cpu(is_writer).saturating_sub(before);
+        let each = busy.as_nanos() / u128::from(live.max(1));
+        println!("writer   {busy:.1?} of processor time, {each} ns a record");
         let started = Instant::now();
         let mut weeks = 0;
-        while store.sum_week(LIVE_MS).await.unwrap() {
+        while store.sum_week(None, LIVE_MS).await.unwrap() {
             weeks += 1;
         }
         println!("weeks    {weeks} summed, as a collector does by itself: {:.1?}", started.elapsed());
         for (every, name) in [(Every::Period, "whole"), (Every::Day, "by day")] {
-            let (median, worst, rows) = ask(&store, every).await;
-            println!("summary  30 days by two dimensions, {name}: median {median:.1?}, worst {worst:.1?}, {rows} rows");
+            ask(&store, END_HOUR, every, name).await;
         }
     });
     let size = std::fs::metadata(dir.path().join("tollgate.db")).unwrap().len();
@@ -53,6 +81,22 @@ fn main() {
     runtime.block_on(store.ready()).unwrap();
     println!("start    {:.1?}", started.elapsed());
     store.close().unwrap();
+}
+
+/// Summaries of a database that is there already, over the thirty days before its newest record.
+fn summarise(dir: &Path) {
+    let store = Store::open(dir).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let newest = RecordsQuery { limit: 1, ..RecordsQuery::default() };
+        let newest = store.records(newest).await.unwrap().records.pop().unwrap();
+        let end_hour = newest.time_ms / 3_600_000;
+        while store.sum_week(None, newest.time_ms).await.unwrap() {}
+        for (every, name) in [(Every::Period, "whole"), (Every::Day, "by day")] {
+            ask(&store, end_hour, every, name).await;
+        }
+    });
+    println!("memory   {}", memory());
 }
 
 /// Time that the store took; making the records is not counted.
@@ -73,8 +117,38 @@ async fn fill(store: &Store, records: u64, size: u64) -> Duration {
     spent
 }
 
+/// Three budgets, and every counter of theirs that the records touch.
+async fn budgets(store: &Store) -> Vec<CounterKey> {
+    let each = |each: &str, many: u64| (each.to_owned(), (0..many).map(|n| format!("{each}-{n}")).collect());
+    let all: [(String, Vec<String>); 3] =
+        [(String::new(), vec![String::new()]), each("team", 12), each("agent", 200)];
+    let mut keys = Vec::new();
+    for (each, values) in all {
+        let name = format!("by-{each}");
+        let mut budget = json!({"name": name, "limit_usd": "1000000", "window": "day"});
+        if !each.is_empty() {
+            budget["each"] = each.into();
+        }
+        let budget = define::read_one(&budget, None).unwrap();
+        let span = span(&budget, LIVE_MS);
+        store.put_budget(budget, "bench".into(), LIVE_MS).await.unwrap();
+        let key = |value| CounterKey { budget: name.clone(), generation: 1, value, span };
+        keys.extend(values.into_iter().map(key));
+    }
+    keys
+}
+
+/// What a gateway reports of its counters the `version`th time.
+fn reports(keys: &[CounterKey], version: u64) -> Vec<CounterReport> {
+    let report = |key: &CounterKey| {
+        let used = Amount(i128::from(version) * 1_000_000_000);
+        CounterReport { key: key.clone(), report: Report { used, version, ..Report::default() } }
+    };
+    keys.iter().map(report).collect()
+}
+
 /// Records of now, fifty in a millisecond, from gateways that each wait for their answer before they go on.
-async fn fill_live(store: &Store, records: u64, size: u64, known: u64) -> Duration {
+async fn fill_live(store: &Store, records: u64, size: u64, known: u64, counters: &[CounterKey]) -> Duration {
     let mut random = Random(11);
     let mut spent = Duration::ZERO;
     let mut at = 0;
@@ -99,8 +173,13 @@ async fn fill_live(store: &Store, records: u64, size: u64, known: u64) -> Durati
         }
         let started = Instant::now();
         let send = async |batches: Vec<Batch>| {
-            for batch in batches {
-                store.ingest(batch).await.unwrap();
+            for mut batch in batches {
+                let number = batch.sender.sequence * size / GATEWAYS as u64;
+                if number % (LIVE_RATE / GATEWAYS as u64) < size {
+                    batch.counters = reports(counters, batch.sender.sequence);
+                }
+                let reported = batch.counters.len();
+                assert_eq!(store.ingest(batch).await.unwrap().grants.len(), reported);
             }
         };
         let mut gateways = gateways.into_iter();
@@ -111,7 +190,7 @@ async fn fill_live(store: &Store, records: u64, size: u64, known: u64) -> Durati
     spent
 }
 
-async fn ask(store: &Store, every: Every) -> (Duration, Duration, usize) {
+async fn ask(store: &Store, end_hour: u64, every: Every, name: &str) {
     let dimensions = [
         Dimension::Agent,
         Dimension::Team,
@@ -120,13 +199,13 @@ async fn ask(store: &Store, every: Every) -> (Duration, Duration, usize) {
         Dimension::Model,
         Dimension::Provider,
     ];
-    let mut times = Vec::new();
-    let mut most = 0;
+    let (mut times, mut most) = (Vec::new(), 0);
+    let before = cpu(|_| true);
     for (at, one) in dimensions.iter().enumerate() {
         for two in &dimensions[at + 1..] {
             let query = SummaryQuery {
-                from_hour: i64::try_from(END_HOUR - 30 * 24 - 5).unwrap(),
-                to_hour: i64::try_from(END_HOUR - 5).unwrap(),
+                from_hour: i64::try_from(end_hour - 30 * 24 - 5).unwrap(),
+                to_hour: i64::try_from(end_hour - 5).unwrap(),
                 by: vec![*one, *two],
                 every,
                 zone: TimeZone::UTC,
@@ -137,8 +216,12 @@ async fn ask(store: &Store, every: Every) -> (Duration, Duration, usize) {
             times.push(started.elapsed());
         }
     }
+    let busy = (cpu(|_| true).saturating_sub(before)) / u32::try_from(times.len()).unwrap();
     times.sort();
-    (times[times.len() / 2], times[times.len() - 1], most)
+    let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
+    println!(
+        "summary  30 days by two dimensions, {name}: median {median:.1?}, worst {worst:.1?}, {busy:.1?} of processor time each, {most} rows"
+    );
 }
 
 /// Record `number` of `records`, which come in the order of their time.
@@ -187,6 +270,19 @@ fn record(number: u64, records: u64, random: &mut Random) -> UsageRecord {
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// Processor time of the threads with such names: what depends less on who else uses the machine.
+fn cpu(is_one: fn(&str) -> bool) -> Duration {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let read = |task: &std::fs::DirEntry, name: &str| std::fs::read_to_string(task.path().join(name)).ok();
+    let ours = tasks.filter(|task| read(task, "comm").is_some_and(|name| is_one(name.trim())));
+    let ns = ours.filter_map(|task| read(&task, "schedstat")?.split(' ').next()?.parse::<u64>().ok());
+    Duration::from_nanos(ns.sum())
+}
+
+fn is_writer(thread: &str) -> bool {
+    thread == "store-writer"
 }
 
 fn memory() -> String {

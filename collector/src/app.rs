@@ -1,5 +1,6 @@
 //! What every request handler shares.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use jiff::Timestamp;
@@ -29,6 +30,8 @@ pub struct App {
     pub repricing: tokio::sync::Mutex<()>,
     /// The collector's own metrics.
     pub metrics: Metrics,
+    /// How often records were imported: hours that are over are others then.
+    pub imports: AtomicU64,
     /// Bounds how many sync requests are in memory.
     pub syncs: Semaphore,
     config: RwLock<Arc<Config>>,
@@ -47,6 +50,7 @@ impl App {
             budgets: Budgets::default(),
             repricing: tokio::sync::Mutex::default(),
             metrics: Metrics::default(),
+            imports: AtomicU64::new(0),
             syncs: Semaphore::new(SYNCS_MAX),
             config: RwLock::new(Arc::new(config)),
             config_error: RwLock::default(),

@@ -1,4 +1,5 @@
-//! What the collector does by itself, at its own pace: removing records by age, summing weeks, and telling the audit trail's head.
+//! What the collector does by itself, at its own pace: keeping the lead, removing records by age, summing weeks, and
+//! telling the audit trail's head.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,20 +7,44 @@ use std::time::Duration;
 use tracing::{error, info};
 
 use crate::app::{App, now_ms};
+use crate::store::Lead;
+
+/// Takes the lead of the collectors on this database where nobody has it, and keeps it, until the collector ends.
+pub async fn lead(app: Arc<App>) {
+    let mut led = false;
+    loop {
+        match app.store.keep_lead(now_ms()).await {
+            Ok(lead) => {
+                if lead.is_some() != led {
+                    led = lead.is_some();
+                    app.metrics.leads.set(led.into());
+                    let what = if led { "has the lead now" } else { "has lost the lead to another" };
+                    info!(
+                        "This collector {what}: it is with who judges alerts, watches agents and keeps house"
+                    );
+                }
+            }
+            Err(error) => error!(%error, "It is not known which collector leads; it is tried again"),
+        }
+        tokio::time::sleep(LED_EVERY).await;
+    }
+}
 
 /// Keeps house while this collector leads, until it ends.
 pub async fn run(app: Arc<App>) {
     let mut head_told_on = None;
     loop {
-        if !app.store.leads() {
+        let lead = app.store.lead(now_ms());
+        if lead.is_none() {
             tokio::time::sleep(LED_EVERY).await;
             continue;
         }
-        expire(&app).await;
-        if let Err(error) = app.store.forget_minutes(now_ms().saturating_sub(MINUTES_KEPT_MS)).await {
+        expire(&app, lead).await;
+        let before_ms = now_ms().saturating_sub(MINUTES_KEPT_MS);
+        if let Err(error) = app.store.forget_minutes(lead, before_ms).await {
             error!(%error, "Old minutes could not be removed; it is tried again");
         }
-        sum_weeks(&app).await;
+        sum_weeks(&app, lead).await;
         let today = now_ms() / MS_PER_DAY;
         if head_told_on != Some(today) && tell_head(&app).await {
             head_told_on = Some(today);
@@ -29,11 +54,11 @@ pub async fn run(app: Arc<App>) {
 }
 
 /// Removes records that are older than the configuration keeps them, a few at a time.
-pub async fn expire(app: &App) {
+pub async fn expire(app: &App, lead: Option<Lead>) {
     let Some(days) = app.config().retention.records_days else { return };
     let mut removed = 0usize;
     loop {
-        match app.store.expire(now_ms(), days.saturating_mul(MS_PER_DAY)).await {
+        match app.store.expire(lead, now_ms(), days.saturating_mul(MS_PER_DAY)).await {
             Ok(0) => break,
             Ok(some) => removed = removed.saturating_add(some),
             Err(error) => {
@@ -49,9 +74,9 @@ pub async fn expire(app: &App) {
 }
 
 /// Sums weeks that are over, one at a time.
-async fn sum_weeks(app: &App) {
+async fn sum_weeks(app: &App, lead: Option<Lead>) {
     loop {
-        match app.store.sum_week(now_ms()).await {
+        match app.store.sum_week(lead, now_ms()).await {
             Ok(true) => tokio::time::sleep(PAUSE).await,
             Ok(false) => break,
             Err(error) => {

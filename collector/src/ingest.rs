@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use tollgate_core::price::{PriceBook, Wanted};
-use tollgate_core::record::UsageRecord;
-use tollgate_core::sync::{CounterReport, PROTOCOL, RejectedRecord, SyncRequest};
+use tollgate_core::record::{Folded, UsageRecord};
+use tollgate_core::sync::{PROTOCOL, RejectedRecord, SyncRequest};
 
 use crate::metrics::gen_ai::Observation;
 use crate::store::{Batch, Sender};
@@ -20,8 +20,10 @@ pub use validate::{Refusal, Refused};
 pub struct Accepted {
     /// What is to be stored.
     pub batch: Batch,
-    /// Records in the request.
+    /// Records and totals in the request.
     pub received: usize,
+    /// Records in the request, also those in totals.
+    pub records: u64,
     /// Records that are refused.
     pub rejected: Vec<(RejectedRecord, Refusal)>,
     /// Records that were priced here.
@@ -32,8 +34,6 @@ pub struct Accepted {
     pub models: Vec<Wanted>,
     /// Version of the policy that it holds.
     pub policy_version: Option<String>,
-    /// What it reports of its counters.
-    pub counters: Vec<CounterReport>,
 }
 
 /// Why a request was not understood.
@@ -57,14 +57,15 @@ pub fn accept(body: &[u8], book: &PriceBook, now_ms: u64) -> Result<Accepted, No
     let mut accepted = Accepted {
         batch: Batch::new(sender(&request, now_ms)),
         received: 0,
+        records: 0,
         rejected: Vec::new(),
         priced: 0,
         observations: Vec::new(),
         models: std::mem::take(&mut request.models),
         policy_version: request.policy_version.take(),
-        counters: std::mem::take(&mut request.counters),
     };
-    accepted.counters.truncate(COUNTERS_MAX);
+    accepted.batch.counters = std::mem::take(&mut request.counters);
+    accepted.batch.counters.truncate(COUNTERS_MAX);
     for raw in &request.records {
         accepted.note(raw.get(), book);
     }
@@ -78,12 +79,12 @@ pub fn accept_lines(body: &str, book: &PriceBook) -> Accepted {
     let mut accepted = Accepted {
         batch: Batch::default(),
         received: 0,
+        records: 0,
         rejected: Vec::new(),
         priced: 0,
         observations: Vec::new(),
         models: Vec::new(),
         policy_version: None,
-        counters: Vec::new(),
     };
     for line in body.lines().filter(|line| !line.trim().is_empty()) {
         accepted.note(line, book);
@@ -115,11 +116,15 @@ impl Accepted {
         if let Err(refused) = self.take(raw, book) {
             let sum = self.batch.rejected.entry(refused.refusal.name()).or_default();
             *sum = sum.saturating_add(1);
+            self.records = self.records.saturating_add(1);
             self.rejected.push((RejectedRecord { index, reason: refused.detail }, refused.refusal));
         }
     }
 
     fn take(&mut self, raw: &str, book: &PriceBook) -> Result<(), Refused> {
+        if Folded::is_json_of_one(raw) {
+            return self.take_folded(raw);
+        }
         let mut record: UsageRecord =
             serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
         validate::check(&record)?;
@@ -129,6 +134,16 @@ impl Accepted {
         }
         self.batch.push(&record).map_err(|error| Refused::malformed(&error))?;
         self.observations.push(Observation::of(&record));
+        self.records = self.records.saturating_add(1);
+        Ok(())
+    }
+
+    fn take_folded(&mut self, raw: &str) -> Result<(), Refused> {
+        let folded: Folded = serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
+        validate::check_folded(&folded)?;
+        self.batch.push_folded(&folded).map_err(|error| Refused::malformed(&error))?;
+        self.observations.push(None);
+        self.records = self.records.saturating_add(folded.folded);
         Ok(())
     }
 
@@ -262,6 +277,17 @@ mod tests {
         assert_eq!(rejected, [(1, malformed), (2, Refusal::Id), (4, malformed)]);
         assert_eq!((accepted.received, accepted.batch.len()), (5, 2));
         assert_eq!([accepted.index_of(0), accepted.index_of(1)], [0, 3]);
+    }
+
+    #[test]
+    fn a_total_stands_among_records_and_counts_as_many_as_it_says() {
+        let record = r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","time_ms":1763900000000,"gateway":"edge","provider":"openai","operation":"chat"}"#;
+        let total = r#"{"folded":3,"id":"01890a5d-ac96-774b-bcce-b302099a8058","time_ms":1763900000000,"gateway":"edge","provider":"openai","operation":"chat","span_ms":60000,"totals":{"calls":3}}"#;
+        let body = request(&format!(r#","records":[{record},{total},{{"folded":2}},{total}]"#));
+        let accepted = accept(&body).unwrap();
+        assert_eq!((accepted.received, accepted.records, accepted.batch.len()), (4, 8, 3));
+        assert_eq!(accepted.rejected.len(), 1);
+        assert_eq!(accepted.index_of(2), 3);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::ingest::Refusal;
 use crate::store::{Accounts, Attempt, Outbox};
 use gen_ai::GenAi;
 
-/// All metrics. `received = stored + duplicate + rejected + failed`, in records.
+/// All metrics. `received = stored + folded + duplicate + rejected + failed`, in records.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -27,6 +27,8 @@ pub struct Metrics {
     pub records_received: Counter,
     /// Records stored.
     pub records_stored: Counter,
+    /// Records in totals that gateways folded.
+    pub records_folded: Counter,
     /// Records that were stored before.
     pub records_duplicate: Counter,
     /// Records refused, by reason.
@@ -54,6 +56,8 @@ pub struct Metrics {
     config_good: Gauge,
     dropped: Family<DroppedLabels, Counter>,
     instances: Gauge,
+    /// Whether this is the collector that has the lead of those on its database.
+    pub leads: Gauge,
 }
 
 /// Labels of a refused record.
@@ -149,6 +153,7 @@ impl Default for Metrics {
             gen_ai: GenAi::default(),
             records_received: Counter::default(),
             records_stored: Counter::default(),
+            records_folded: Counter::default(),
             records_duplicate: Counter::default(),
             records_rejected: Family::default(),
             records_failed: Counter::default(),
@@ -168,6 +173,7 @@ impl Default for Metrics {
             config_good: Gauge::default(),
             dropped: Family::default(),
             instances: Gauge::default(),
+            leads: Gauge::default(),
         };
         metrics.config_good.set(1);
         metrics.register();
@@ -274,6 +280,11 @@ impl Metrics {
         );
         registry.register("collector_records_stored", "Records stored", self.records_stored.clone());
         registry.register(
+            "collector_records_folded",
+            "Records in totals that gateways folded",
+            self.records_folded.clone(),
+        );
+        registry.register(
             "collector_records_duplicate",
             "Records that were stored before",
             self.records_duplicate.clone(),
@@ -306,7 +317,7 @@ impl Metrics {
                 &self.book_received,
             ),
             ("records_stored", "Records stored, since the database was made", &self.book_stored),
-            ("records_folded", "Records whose costs gateways kept as totals only", &self.book_folded),
+            ("records_folded", "Records that came in totals, since the database was made", &self.book_folded),
             ("alerts_decided", "Alerts decided", &self.alerts_decided),
             ("anomalies_found", "Anomalies found", &self.anomalies_found),
         ] {
@@ -346,6 +357,11 @@ impl Metrics {
             "gateway_records_dropped",
             "Records that gateways could not keep, by reason",
             self.dropped.clone(),
+        );
+        registry.register(
+            "collector_leads",
+            "Whether this collector is the one of its database that judges alerts, watches agents and keeps house",
+            self.leads.clone(),
         );
         registry.register(
             "gateway_instances",

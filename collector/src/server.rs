@@ -50,9 +50,11 @@ impl Server {
             format!("cannot listen on `{}`; is it in use, or not an address of this machine?", config.listen)
         })?;
         let budgets = store.configure_budgets(config.budgets.budgets.clone(), now_ms()).await?;
+        store.keep_lead(now_ms()).await?;
         let app = Arc::new(App::new(config.clone(), store, prices, access));
         app.budgets.replace(budgets, config.budgets.registered.clone());
         let mut tasks = JoinSet::new();
+        tasks.spawn(housekeeping::lead(Arc::clone(&app)));
         tasks.spawn(housekeeping::run(Arc::clone(&app)));
         tasks.spawn(anomalies::run::run(Arc::clone(&app)));
         tasks.spawn(alerts::run::judge_forever(Arc::clone(&app)));

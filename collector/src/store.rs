@@ -6,8 +6,8 @@
 //!
 //! Several collectors of one host may work on one file. Every transaction that writes begins with the lock
 //! (`BEGIN IMMEDIATE`), so what it reads nobody changes under it; what the writer remembers from before is checked
-//! against `PRAGMA data_version` inside it. What only one of them should do is done by the one that
-//! [leads](Store::leads).
+//! against `PRAGMA data_version` inside it. What only one of them should do is done by the one that has the
+//! [lead](lead).
 
 mod accounts;
 mod adjust;
@@ -18,15 +18,20 @@ mod batch;
 mod bound;
 mod budgets;
 mod dims;
+mod error;
+mod folded;
 mod id;
+mod lead;
 mod migrations;
 mod minutes;
 mod months;
 mod open;
 mod operations;
+mod readers;
 mod records;
 mod retention;
 mod reviews;
+mod rollups;
 #[cfg(test)]
 mod several;
 mod summary;
@@ -36,18 +41,16 @@ mod tests;
 mod weeks;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction};
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tollgate_core::budget::{Amount, Budget};
+use tokio::sync::{mpsc, oneshot};
 use tollgate_core::record::UsageRecord;
-use tollgate_core::sync::{CounterGrant, CounterReport};
 
 pub use accounts::Accounts;
 pub use adjust::{Adjustment, Correction, Counted, Reason};
@@ -56,8 +59,10 @@ pub use backup::{backup, restore};
 pub use batch::{Batch, Sender};
 pub use budgets::{CounterState, Put, StoredBudget};
 pub use dims::{Dimension, Dims, Filters};
+pub use error::StoreError;
 pub use id::{NotAnId, RecordId};
-pub use minutes::FirstCall;
+pub use lead::Lead;
+pub use minutes::{EpisodesQuery, FirstCall};
 pub use months::{ClosedMonth, Closing, Month, NotAMonth};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
 pub use reviews::{Review, ReviewChange};
@@ -67,7 +72,9 @@ pub use writer::Stored;
 
 use crate::audit::{Entry, Head, Recorded};
 use dims::DimsTable;
-use open::{DATABASE, Held, open_reader};
+use lead::Leading;
+use open::{DATABASE, Held};
+use readers::Readers;
 use writer::{Job, Writer};
 
 /// A handle on the database of one data directory.
@@ -77,65 +84,8 @@ pub struct Store {
     readers: Arc<Readers>,
     rows_per_hour: Arc<AtomicU64>,
     writer: JoinHandle<()>,
-    held: Held,
-}
-
-/// Why the store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database refused.
-    #[error("the database failed: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// A rollup could not be added up.
-    #[error(transparent)]
-    Sums(#[from] SumsError),
-    /// A file could not be made or opened.
-    #[error("`{}` could not be opened: {cause}", path.display())]
-    File {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system says.
-        cause: std::io::Error,
-    },
-    /// Other processes have the data directory, and what is to be done needs it alone.
-    #[error(
-        "`{}` is in use by another `tollgate serve` of this or an older version; a restore and the first start of a \
-         newer version need it alone: stop the others first",
-        path.display()
-    )]
-    InUse {
-        /// The data directory.
-        path: PathBuf,
-    },
-    /// The database is of a later version.
-    #[error(
-        "the database has schema version {found}, written by a newer Tollgate; this one knows versions up to \
-         {newest}: use the newer binary, or restore a backup"
-    )]
-    NewerSchema {
-        /// Version of the database.
-        found: usize,
-        /// Newest version known here.
-        newest: usize,
-    },
-    /// The file is not Tollgate's.
-    #[error("the database is not one that Tollgate made")]
-    NotOurs,
-    /// Something in the database does not read as it was written.
-    #[error("the database holds a `{0}` that does not read as it was written")]
-    Damaged(&'static str),
-    /// A transaction that carried several batches failed.
-    #[error("{0}")]
-    Failed(String),
-    /// A summary would be too long.
-    #[error("the summary has more than {most} rows")]
-    TooManyRows {
-        /// Rows that a summary may have.
-        most: usize,
-    },
-    /// The writer is gone or did not answer in time.
-    #[error("the store's writer does not answer")]
-    Stopped,
+    leading: Leading,
+    _held: Held,
 }
 
 impl Store {
@@ -155,14 +105,8 @@ impl Store {
             .name("store-writer".into())
             .spawn(move || writer.run(waiting))
             .map_err(|cause| StoreError::File { path: data_dir.to_owned(), cause })?;
-        Ok(Self { jobs, readers, rows_per_hour, writer, held })
-    }
-
-    /// Whether this is the one of the collectors on this database that judges, watches and delivers. Another takes its
-    /// place when it ends.
-    #[must_use]
-    pub fn leads(&self) -> bool {
-        self.held.leads()
+        let leading = Leading::new(data_dir.to_owned());
+        Ok(Self { jobs, readers, rows_per_hour, writer, leading, _held: held })
     }
 
     /// Sets how many rows the rollup of an hour may have; what would make more is counted under `other`.
@@ -170,7 +114,7 @@ impl Store {
         self.rows_per_hour.store(rows, Ordering::Relaxed);
     }
 
-    /// Stores a batch; answers when it is on disk. Waits while the writer is behind, which slows the senders.
+    /// Stores a batch and what its sender reports of its counters, in one transaction; answers when it is on disk. Waits while the writer is behind, which slows the senders.
     ///
     /// # Errors
     /// Nothing of the batch is stored then.
@@ -301,127 +245,6 @@ impl Store {
         self.read(|connection, _| audit::head(connection)).await
     }
 
-    /// Budgets that hold.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn budgets(&self) -> Result<Vec<StoredBudget>, StoreError> {
-        self.read(|connection, _| budgets::all(connection)).await
-    }
-
-    /// Budgets that hold, and the number of their state, unless that is `seen` still: another collector may have changed
-    /// them.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn budgets_since(&self, seen: u64) -> Result<Option<(u64, Vec<StoredBudget>)>, StoreError> {
-        self.read(move |connection, _| {
-            let state = budgets::state(connection)?;
-            if state == seen { Ok(None) } else { Ok(Some((state, budgets::all(connection)?))) }
-        })
-        .await
-    }
-
-    /// Makes the budgets of the configuration file hold; gives all that hold then.
-    ///
-    /// # Errors
-    /// Nothing changes then.
-    pub async fn configure_budgets(
-        &self,
-        configured: Vec<Budget>,
-        now_ms: u64,
-    ) -> Result<Vec<StoredBudget>, StoreError> {
-        self.write(move |transaction| {
-            budgets::configure(transaction, &configured, now_ms)?;
-            budgets::all(transaction)
-        })
-        .await
-    }
-
-    /// Puts one budget in place; gives what that did, and all that hold then.
-    ///
-    /// # Errors
-    /// Nothing changes then.
-    pub async fn put_budget(
-        &self,
-        budget: Budget,
-        actor: String,
-        now_ms: u64,
-    ) -> Result<(Put, Vec<StoredBudget>), StoreError> {
-        self.write(move |transaction| {
-            let done = budgets::put(transaction, &budget, "api", &actor, now_ms)?;
-            Ok((done, budgets::all(transaction)?))
-        })
-        .await
-    }
-
-    /// Removes a budget; gives whether it was there, and all that hold then. What was spent stays in the database.
-    ///
-    /// # Errors
-    /// Nothing changes then.
-    pub async fn remove_budget(
-        &self,
-        name: String,
-        actor: String,
-        now_ms: u64,
-    ) -> Result<(bool, Vec<StoredBudget>), StoreError> {
-        self.write(move |transaction| {
-            let removed = budgets::remove(transaction, &name, &actor, now_ms)?;
-            Ok((removed, budgets::all(transaction)?))
-        })
-        .await
-    }
-
-    /// Adds to the limit of a counter (`value` of its budget's `each`, or empty) in the window that holds now; gives the
-    /// new limit, or `None` where there is no such budget.
-    ///
-    /// # Errors
-    /// Nothing changes then.
-    pub async fn top_up(
-        &self,
-        name: String,
-        value: String,
-        more: Amount,
-        actor: String,
-        now_ms: u64,
-    ) -> Result<Option<Amount>, StoreError> {
-        self.write(move |transaction| budgets::top_up(transaction, (&name, &value), more, &actor, now_ms))
-            .await
-    }
-
-    /// Takes back what a run of a gateway that is gone was granted and has not used; gives how many counters had any.
-    ///
-    /// # Errors
-    /// Nothing changes then.
-    pub async fn release(&self, instance: String, actor: String, now_ms: u64) -> Result<u64, StoreError> {
-        self.write(move |transaction| budgets::release(transaction, &instance, &actor, now_ms)).await
-    }
-
-    /// Takes in what a gateway reports of its counters, and answers each, in one transaction.
-    ///
-    /// # Errors
-    /// Nothing changes then.
-    pub async fn sync_counters(
-        &self,
-        gateway: String,
-        instance: String,
-        reports: Vec<CounterReport>,
-        now_ms: u64,
-    ) -> Result<Vec<CounterGrant>, StoreError> {
-        self.write(move |transaction| budgets::sync(transaction, &gateway, &instance, &reports, now_ms)).await
-    }
-
-    /// The counters of all budgets in the windows that hold now.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn budget_states(
-        &self,
-        now_ms: u64,
-    ) -> Result<Vec<(StoredBudget, Vec<CounterState>)>, StoreError> {
-        self.read(move |connection, _| budgets::states(connection, now_ms)).await
-    }
-
     /// Closed months, the latest first.
     ///
     /// # Errors
@@ -489,9 +312,9 @@ impl Store {
     ///
     /// # Errors
     /// Nothing is removed then.
-    pub async fn expire(&self, now_ms: u64, keep_ms: u64) -> Result<usize, StoreError> {
+    pub async fn expire(&self, lead: Option<Lead>, now_ms: u64, keep_ms: u64) -> Result<usize, StoreError> {
         let ms = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.write(move |transaction| retention::expire(transaction, ms(now_ms), ms(keep_ms))).await
+        self.write_led(lead, move |transaction| retention::expire(transaction, ms(now_ms), ms(keep_ms))).await
     }
 
     /// Runs work in the writer, in a transaction of its own, which is kept when it succeeds.
@@ -506,6 +329,19 @@ impl Store {
         };
         self.jobs.send(Job::Alone(Box::new(work))).await.map_err(|_| StoreError::Stopped)?;
         answered.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// The same under a lead, which must still be this process's then.
+    async fn write_led<T: Send + 'static>(
+        &self,
+        lead: Option<Lead>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write(move |transaction| {
+            lead::check(transaction, lead)?;
+            work(transaction)
+        })
+        .await
     }
 
     /// Lets the writer finish what it was given, and waits for it.
@@ -534,50 +370,6 @@ impl Store {
     }
 }
 
-/// Read-only connections, a few, opened when first needed.
-#[derive(Debug)]
-struct Readers {
-    path: PathBuf,
-    permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Connection>>,
-    dims: Mutex<Arc<DimsTable>>,
-}
-
-impl Readers {
-    fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            permits: Arc::new(Semaphore::new(READERS)),
-            idle: Mutex::default(),
-            dims: Mutex::default(),
-        }
-    }
-
-    /// Runs a question in one snapshot. A connection that failed is not used again.
-    fn read<T>(
-        &self,
-        question: impl FnOnce(&Connection, &DimsTable) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => open_reader(&self.path)?,
-        };
-        let snapshot = connection.transaction()?;
-        let dims = self.dims(&snapshot)?;
-        let answer = question(&snapshot, &dims)?;
-        drop(snapshot);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        Ok(answer)
-    }
-
-    fn dims(&self, snapshot: &Connection) -> Result<Arc<DimsTable>, StoreError> {
-        let mut dims = self.dims.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::make_mut(&mut dims).refresh(snapshot)?;
-        Ok(Arc::clone(&dims))
-    }
-}
-
 fn dropped(connection: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT reason, dropped FROM gateway_drops ORDER BY reason")?;
@@ -596,7 +388,5 @@ fn dropped(connection: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
 
 /// Batches that wait for the writer before senders wait; each is at most a request's body.
 const BATCHES_WAITING: usize = 16;
-/// Readers at one time.
-const READERS: usize = 4;
 /// How long readiness may take.
 const PROBE_WAITS: Duration = Duration::from_secs(2);

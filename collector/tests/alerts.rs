@@ -6,6 +6,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -375,6 +376,51 @@ fn alerts_are_listed_in_pages_that_have_each_once() {
         let answer = collector.client.get(&format!("/api/v1/alerts?cursor={wrong}"));
         assert_eq!((answer.status, answer.json()["error"]["code"].is_string()), (400, true), "{wrong}");
     }
+}
+
+/// Waits until a collector's metrics have this line.
+fn wait_for_metric(collector: &Process, line: &str) {
+    let begun = Instant::now();
+    while !collector.client.get("/metrics").text.lines().any(|found| found == line) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{line}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_collector_that_hangs_is_replaced_and_does_nothing_when_it_wakes_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let receiver = Receiver::start(200);
+    let config = channels(receiver.port)
+        + "[[alerts]]\nname = 'each'\nwhen = 'spend'\nwindow = 'month'\nthresholds = ['0.0001', '0.0002', '0.0003', '0.004']\nchannels = ['hook']\n";
+    let first = Process::with(dir.path(), &config);
+    wait_for_metric(&first, "tollgate_collector_leads 1");
+    let second = Process::with(dir.path(), &config);
+    let signal = |name: &str| {
+        let sent = Command::new("kill").args([name, &first.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    signal("-STOP");
+    let hung = Instant::now();
+    spend(&second, 0, 10);
+    wait_for_metric(&second, "tollgate_collector_leads 1");
+    assert!(hung.elapsed() < Duration::from_secs(14), "ten seconds, and one to look: {:?}", hung.elapsed());
+    let came = || receiver.came("/hook").len();
+    while came() < 3 {
+        assert!(hung.elapsed() < Duration::from_secs(40), "{}", came());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    signal("-CONT");
+    wait_for_metric(&first, "tollgate_collector_leads 0");
+    // Both judge and deliver more often than that, if they do.
+    spend(&first, 10, 40);
+    while came() < 4 {
+        assert!(hung.elapsed() < Duration::from_secs(60), "{}", came());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::thread::sleep(Duration::from_secs(7));
+    assert_eq!(came(), 4, "each threshold once");
+    wait_for_metric(&second, "tollgate_collector_leads 1");
 }
 
 /// The report of one counter that used twice the budget, as the policy names it.

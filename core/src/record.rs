@@ -2,10 +2,14 @@
 //!
 //! It is the contract between filter and collector, and what `GET /api/v1/records` answers.
 
+mod folded;
 mod journal;
 mod json;
+mod totals;
 
+pub use folded::{FOLDS_MAX, Folded, Folds};
 pub use journal::{Admitted, recovered};
+pub use totals::{KindTotal, OutOfRange, Totals, kinds_of};
 
 use std::collections::BTreeMap;
 

@@ -4,6 +4,12 @@
 //! settlement: the owner appends, the leader ships from the tail and moves the tail when the collector has
 //! acknowledged. The journal holds what is known of each call until it is settled. Both survive the VM: the
 //! leader ships a dead VM's outbox like any other, and makes records of its journal once the lane is stale.
+//!
+//! A record that the outbox has no room for is folded into a total (`tollgate_core::record::Folds`), which stands in a
+//! slot of its own until the outbox has room for it. A total does not grow any more once it is in the outbox, or once
+//! its VM is gone.
+
+use tollgate_core::record::{FOLDS_MAX, Folds, UsageRecord};
 
 use crate::host::{self, Error};
 use crate::shared;
@@ -26,14 +32,24 @@ pub struct Lane {
     /// The tail as last read; it may have moved on.
     tail: u64,
     free: Vec<u32>,
+    folds: Folds,
     claimed_ms: u64,
     beaten_ms: u64,
+}
+
+/// How a record was kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kept {
+    /// As it is.
+    Whole,
+    /// In a total.
+    Folded,
 }
 
 /// Why a record was not kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Dropped {
-    /// The outbox is full of records that no collector has acknowledged.
+    /// The outbox is full of records that no collector has acknowledged, and so are the totals.
     OutboxFull,
     /// The host refused.
     Host,
@@ -116,15 +132,21 @@ impl Lane {
             head += 1;
         }
         let free = (0..JOURNAL_SLOTS).rev().collect();
-        Self { index, vm, capacity, head, tail, free, claimed_ms: now_ms, beaten_ms: now_ms }
+        let folds = Folds::left(folds_in(index));
+        Self { index, vm, capacity, head, tail, free, folds, claimed_ms: now_ms, beaten_ms: now_ms }
     }
 
-    /// Shows that this VM lives. False when the lane has been taken from it: a pause longer than
+    /// Shows that this VM lives, and moves totals on. False when the lane has been taken from it: a pause longer than
     /// [`STALE_MS`], after which the VM must claim another.
     pub fn beat(&mut self, now_ms: u64) -> bool {
-        if now_ms.saturating_sub(self.beaten_ms) < HEARTBEAT_MS {
-            return true;
+        if now_ms.saturating_sub(self.beaten_ms) >= HEARTBEAT_MS && !self.show(now_ms) {
+            return false;
         }
+        self.flush();
+        true
+    }
+
+    fn show(&mut self, now_ms: u64) -> bool {
         let Some((owner, version)) = Owner::of(self.index).filter(|(owner, _)| owner.vm == self.vm) else {
             return false;
         };
@@ -136,6 +158,13 @@ impl Lane {
     pub fn release(&self) {
         if let Some((owner, version)) = Owner::of(self.index).filter(|(owner, _)| owner.vm == self.vm) {
             let _ = Owner { vm: 0, ..owner }.swap(self.index, version);
+        }
+    }
+
+    /// Leaves the lane as that of a dead VM: its journal is not to be written over yet.
+    pub fn abandon(&self) {
+        if let Some((owner, version)) = Owner::of(self.index).filter(|(owner, _)| owner.vm == self.vm) {
+            let _ = Owner { vm: NO_VM, beaten_ms: 0, ..owner }.swap(self.index, version);
         }
     }
 
@@ -174,13 +203,18 @@ impl Lane {
         slot.lane == self.index && slot.claimed_ms == self.claimed_ms
     }
 
-    /// Appends a record.
+    /// Keeps a settled record: whole where there is room, else in a total.
+    pub fn keep(&mut self, record: &UsageRecord, json: &[u8]) -> Result<Kept, Dropped> {
+        match self.append(json) {
+            Err(Dropped::OutboxFull) => self.fold(record).map(|()| Kept::Folded),
+            kept => kept.map(|()| Kept::Whole),
+        }
+    }
+
+    /// Appends a record, or a total.
     pub fn append(&mut self, record: &[u8]) -> Result<(), Dropped> {
-        if self.head - self.tail >= self.capacity {
-            self.tail = shared::number(&shared::lane_tail(self.index)).max(self.tail);
-            if self.head - self.tail >= self.capacity {
-                return Err(Dropped::OutboxFull);
-            }
+        if !self.has_room() {
+            return Err(Dropped::OutboxFull);
         }
         let mut value = Vec::with_capacity(record.len() + SEQUENCE_BYTES);
         value.extend_from_slice(&self.head.to_le_bytes());
@@ -190,6 +224,48 @@ impl Lane {
         self.head += 1;
         Ok(())
     }
+
+    /// Whether the outbox has room for one more.
+    pub fn has_room(&mut self) -> bool {
+        if self.head - self.tail >= self.capacity {
+            self.tail = shared::number(&shared::lane_tail(self.index)).max(self.tail);
+        }
+        self.head - self.tail < self.capacity
+    }
+
+    fn fold(&mut self, record: &UsageRecord) -> Result<(), Dropped> {
+        let (slot, folded) = self.folds.fold(record).ok_or(Dropped::OutboxFull)?;
+        let json = folded.to_json();
+        if host::set_shared(&shared::fold(self.index, slot), &json).is_err() {
+            // What stands there goes on without this record.
+            self.folds.seal(slot);
+            return Err(Dropped::Host);
+        }
+        Ok(())
+    }
+
+    /// Moves totals to the outbox as far as it has room. One that cannot be taken out of its slot may be sent twice:
+    /// it is known by its id.
+    pub fn flush(&mut self) {
+        while let Some(slot) = self.folds.len().checked_sub(1)
+            && self.has_room()
+        {
+            let key = shared::fold(self.index, slot);
+            let total = host::shared(&key).map(|(total, _)| total).unwrap_or_default();
+            if !total.is_empty() && self.append(&total).is_err() {
+                return;
+            }
+            let _ = host::set_shared(&key, b"");
+            self.folds.pop();
+        }
+    }
+}
+
+/// Totals that stand in a lane.
+pub fn folds_in(lane: u32) -> usize {
+    let stands =
+        |slot: &usize| host::shared(&shared::fold(lane, *slot)).is_ok_and(|(total, _)| !total.is_empty());
+    (0..FOLDS_MAX).take_while(stands).count()
 }
 
 /// The record with this sequence in a lane's outbox, if it is there.
@@ -216,5 +292,7 @@ pub fn first(lane: u32, tail: u64, capacity: u64) -> Option<u64> {
     (tail..tail.saturating_add(capacity)).find(|sequence| record(lane, *sequence, capacity).is_some())
 }
 
+/// An id that no VM has: theirs are odd.
+const NO_VM: u64 = 2;
 /// A record stands behind its sequence.
 const SEQUENCE_BYTES: usize = 8;

@@ -23,7 +23,7 @@ use tollgate_core::request::prints::PrintKey;
 use crate::budgets::{Budgets, Decision, Knows, Refused, Ticket};
 use crate::call::HttpCall;
 use crate::host::{self, Buffer, Headers};
-use crate::lane::{Dropped, JournalSlot, Lane};
+use crate::lane::{Dropped, JournalSlot, Kept, Lane};
 use crate::metrics::Metrics;
 use crate::sync::{self, Sender, Sync};
 use crate::waiting::Waiting;
@@ -174,20 +174,23 @@ impl Gateway {
             return;
         }
         let kept = self.with_lane(now_ms, |lane| {
-            let kept = lane.append(json);
+            let kept = lane.keep(record, json);
             if let Some(slot) = slot {
                 match ended {
                     Some(entry) => {
                         lane.rewrite(slot, entry);
                         self.budgets.keep_entry(slot);
                     }
-                    None => lane.reuse(slot),
+                    None if kept == Ok(Kept::Whole) => lane.reuse(slot),
+                    // A record made of its entry would not be known by its id.
+                    None => lane.clear(slot),
                 }
             }
             kept
         });
         match kept {
-            Some(Ok(())) => {}
+            Some(Ok(Kept::Whole)) => {}
+            Some(Ok(Kept::Folded)) => self.count("tollgate_records_folded_total"),
             Some(Err(Dropped::OutboxFull | Dropped::Host)) => self.dropped(shared::DROPPED_OUTBOX_FULL),
             None => self.dropped(shared::DROPPED_NO_LANE),
         }

@@ -1,7 +1,7 @@
 //! The layout of shared data: every key that Tollgate uses, and small values.
 //!
 //! All VMs of one Envoy with the same `vm_id` see the same data. Keys are never freed by Envoy, so their number
-//! is bounded: by [`LANES_MAX`] lanes with a fixed number of slots each, [`COUNTERS_MAX`] counters, and a handful of
+//! is bounded: by [`LANES_MAX`] lanes with a fixed number of slots for each of three uses, [`COUNTERS_MAX`] counters, and a handful of
 //! single keys.
 
 use tollgate_core::digits::Digits;
@@ -116,6 +116,11 @@ pub fn journal(lane: u32, slot: u32) -> Key {
 /// A slot of a lane's outbox.
 pub fn outbox(lane: u32, slot: u64) -> Key {
     slot_key(lane, "/o/", slot)
+}
+
+/// A slot of a lane's folded totals.
+pub fn fold(lane: u32, slot: usize) -> Key {
+    slot_key(lane, "/f/", u64::try_from(slot).unwrap_or(u64::MAX))
 }
 
 fn slot_key(lane: u32, kind: &str, slot: u64) -> Key {

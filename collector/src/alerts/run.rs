@@ -19,7 +19,7 @@ use crate::anomalies::run::LASTS_MS;
 use crate::app::{App, now_ms};
 use crate::config::{AlertsConfig, Channel, Config, Rule, Severity, Target, When};
 use crate::store::{
-    Attempt, Dimension, Due, Every, Filters, Judged, StoreError, Summary, SummaryQuery, Totals,
+    Attempt, Dimension, Due, Every, Filters, Judged, Lead, StoreError, Summary, SummaryQuery, Totals,
 };
 
 /// Judges the rules again and again while this collector leads, until it ends. One judges at a time: what one saw
@@ -27,8 +27,10 @@ use crate::store::{
 pub async fn judge_forever(app: Arc<App>) {
     loop {
         let begun = Instant::now();
-        if app.store.leads()
-            && let Err(error) = judge(&app, now_ms()).await
+        let now = now_ms();
+        let lead = app.store.lead(now);
+        if lead.is_some()
+            && let Err(error) = judge(&app, lead, now).await
         {
             error!(%error, "Alerts could not be judged; it is tried again");
         }
@@ -40,11 +42,18 @@ pub async fn judge_forever(app: Arc<App>) {
 /// Delivers what is due again and again while this collector leads, until it ends: rates of channels hold over all.
 pub async fn deliver_forever(app: Arc<App>) {
     let mut rates = HashMap::new();
-    while !app.store.leads() || app.store.unclaim().await.is_err() {
-        tokio::time::sleep(DELIVERED_EVERY).await;
-    }
+    let mut begun = None;
     loop {
-        if let Err(error) = deliver_due(&app, &mut rates, now_ms()).await {
+        let now = now_ms();
+        let lead = app.store.lead(now);
+        if lead != begun {
+            rates.clear();
+            // What the one before had taken is for this one now.
+            begun = if lead.is_some() && app.store.unclaim(lead).await.is_ok() { lead } else { None };
+        }
+        if begun.is_some()
+            && let Err(error) = deliver_due(&app, begun, &mut rates, now).await
+        {
             error!(%error, "Deliveries of alerts could not be read or noted; it is tried again");
         }
         tokio::time::sleep(DELIVERED_EVERY).await;
@@ -55,7 +64,7 @@ pub async fn deliver_forever(app: Arc<App>) {
 ///
 /// # Errors
 /// When the store fails; nothing is decided then.
-pub async fn judge(app: &App, now_ms: u64) -> Result<u64, StoreError> {
+pub async fn judge(app: &App, lead: Option<Lead>, now_ms: u64) -> Result<u64, StoreError> {
     let config = app.config();
     let AlertsConfig { rules, channels } = &config.alerts;
     let mut judged = Vec::new();
@@ -73,7 +82,7 @@ pub async fn judge(app: &App, now_ms: u64) -> Result<u64, StoreError> {
     if judged.is_empty() {
         return Ok(0);
     }
-    let new = app.store.decide(judged, resolving(channels), now_ms).await?;
+    let new = app.store.decide(lead, judged, resolving(channels), now_ms).await?;
     if new > 0 {
         info!(new, "Decided {new} alerts");
         app.metrics.alerts_decided.inc_by(new);
@@ -238,10 +247,11 @@ const fn calls(when: When, totals: &Totals) -> u64 {
 /// When the store fails; what was sent and could not be noted is sent again, under the same id.
 pub async fn deliver_due(
     app: &App,
+    lead: Option<Lead>,
     rates: &mut HashMap<String, Rate>,
     now_ms: u64,
 ) -> Result<(), StoreError> {
-    let due = app.store.claim_due(now_ms, DUE_AT_A_TIME).await?;
+    let due = app.store.claim_due(lead, now_ms, DUE_AT_A_TIME).await?;
     if due.is_empty() {
         return Ok(());
     }
@@ -272,7 +282,7 @@ pub async fn deliver_due(
             attempts.push((seq, attempt));
         }
     }
-    app.store.note_attempts(attempts, now_ms).await
+    app.store.note_attempts(lead, attempts, now_ms).await
 }
 
 /// What of a channel's deliveries goes now, by message, and when the others come.

@@ -22,9 +22,12 @@ type Test = fn(&Look<'_>, usize, &Minute) -> Option<Finding>;
 /// What is unusual.
 #[must_use]
 pub fn detect(look: Look<'_>) -> Vec<Finding> {
-    // An agent that is new has nothing usual yet; that it is new is told elsewhere.
+    // An agent that is new has nothing usual yet; that it is new is told elsewhere. What no agent does is told at once.
     if look.baseline.hours < HOURS_MIN {
-        return Vec::new();
+        let window = NEW_WINDOW.min(look.minutes.len());
+        let most = look.sum(window).requests.most();
+        let usual = look.baseline.busiest_request;
+        return repeated(Kind::RetryLoop, window, most, usual, 2 * REPEATS_MIN).into_iter().collect();
     }
     let sums: Vec<(usize, Minute)> = WINDOWS
         .iter()
@@ -168,6 +171,8 @@ const fn limits(window: usize) -> (f64, f64) {
 
 /// Windows, in minutes.
 const WINDOWS: [usize; 5] = [1, 2, 5, 15, 60];
+/// The window of an agent without a baseline.
+const NEW_WINDOW: usize = 2;
 /// Fewer hours are no baseline.
 const HOURS_MIN: usize = 24;
 /// Hours of a week.
@@ -270,5 +275,18 @@ mod tests {
         let minutes = vec![minute(50); 60];
         let baseline = Baseline { hours: 5, ..usual() };
         assert_eq!(detect(Look { minutes: &minutes, baseline: &baseline }), []);
+    }
+
+    #[test]
+    fn an_agent_that_nobody_knows_is_found_in_a_loop() {
+        let look = |times: u64| {
+            let mut minutes = vec![Minute::default(); 60];
+            minutes[58].requests.add(1, times / 3);
+            minutes[59].requests.add(1, times - times / 3);
+            detect(Look { minutes: &minutes, baseline: &Baseline::default() })
+        };
+        assert_eq!(look(29), []);
+        let found = look(30);
+        assert_eq!((found.len(), found[0].kind, found[0].value), (1, Kind::RetryLoop, 30.0));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -14,19 +15,20 @@ use super::newcomers::{is_enough_known, newcomer, news_since_ms};
 use super::series::{Hour, Minute};
 use super::{Driver, Episode, Finding};
 use crate::app::{App, now_ms};
-use crate::store::{Dimension, Every, Filters, RecordsQuery, StoreError, SummaryQuery};
+use crate::store::{Dimension, Every, Filters, Lead, RecordsQuery, StoreError, SummaryQuery};
 
 /// Watches while this collector leads, until it ends.
 pub async fn run(app: Arc<App>) {
     let mut watch = Watch::default();
     loop {
         let now = now_ms();
-        if !app.store.leads() {
+        let lead = app.store.lead(now);
+        if lead.is_none() {
             // One that ends before the minute is over leaves the look at it to this one.
             tokio::time::sleep(LED_EVERY).await;
             continue;
         }
-        if let Err(error) = watch.look(&app, now).await {
+        if let Err(error) = watch.look(&app, lead, now).await {
             error!(%error, "Anomalies could not be looked for; it is tried again");
         }
         let into = now_ms() % MS_PER_MINUTE;
@@ -40,6 +42,8 @@ pub async fn run(app: Arc<App>) {
 pub struct Watch {
     hours: BTreeMap<String, BTreeMap<i64, Hour>>,
     loaded: BTreeSet<i64>,
+    /// Imports that these hours have.
+    imports: u64,
 }
 
 impl Watch {
@@ -47,7 +51,7 @@ impl Watch {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn look(&mut self, app: &App, now_ms: u64) -> Result<usize, StoreError> {
+    pub async fn look(&mut self, app: &App, lead: Option<Lead>, now_ms: u64) -> Result<usize, StoreError> {
         let minute = signed(now_ms / MS_PER_MINUTE);
         let hour = minute.div_euclid(60);
         self.load(app, hour).await?;
@@ -68,15 +72,19 @@ impl Watch {
             let baseline = Baseline::at(hour, self.hours.get(agent).unwrap_or(&none));
             for finding in detect(Look { minutes, baseline: &baseline }) {
                 found = found.saturating_add(1);
-                note(app, agent, finding, now_ms).await?;
+                note(app, lead, agent, finding, now_ms).await?;
             }
         }
-        Ok(found.saturating_add(newcomers(app, now_ms).await?))
+        Ok(found.saturating_add(newcomers(app, lead, now_ms).await?))
     }
 
     /// Takes in hours that are over, and forgets those that are too old. Newest first, so that there is something usual
     /// soon after the start; one at a time, so that nobody waits for long.
     async fn load(&mut self, app: &App, hour: i64) -> Result<(), StoreError> {
+        let imports = app.imports.load(Ordering::Relaxed);
+        if imports != self.imports {
+            (self.imports, self.loaded) = (imports, BTreeSet::new());
+        }
         let oldest = hour.saturating_sub(HOURS);
         for at in (oldest..hour).rev() {
             if self.loaded.contains(&at) {
@@ -122,7 +130,13 @@ impl Watch {
 }
 
 /// Writes a finding: as an episode that begins, or as one that goes on.
-async fn note(app: &App, agent: &str, finding: Finding, now_ms: u64) -> Result<(), StoreError> {
+async fn note(
+    app: &App,
+    lead: Option<Lead>,
+    agent: &str,
+    finding: Finding,
+    now_ms: u64,
+) -> Result<(), StoreError> {
     let kind = finding.kind;
     let lasting = app.store.lasting(agent.to_owned(), kind.name(), now_ms.saturating_sub(LASTS_MS)).await?;
     let episode = match lasting {
@@ -146,12 +160,12 @@ async fn note(app: &App, agent: &str, finding: Finding, now_ms: u64) -> Result<(
             Episode { seq: 0, agent: agent.to_owned(), start_ms: now_ms, last_ms: now_ms, finding, drivers }
         }
     };
-    app.store.put_episode(episode).await?;
+    app.store.put_episode(lead, episode).await?;
     Ok(())
 }
 
 /// Agents and models that are new, once what was there before is known well enough.
-async fn newcomers(app: &App, now_ms: u64) -> Result<usize, StoreError> {
+async fn newcomers(app: &App, lead: Option<Lead>, now_ms: u64) -> Result<usize, StoreError> {
     let since = app.store.known_since().await?;
     if !is_enough_known(since, now_ms) {
         debug!("Too little is known to call anything new");
@@ -162,7 +176,7 @@ async fn newcomers(app: &App, now_ms: u64) -> Result<usize, StoreError> {
         let Some(kind) = newcomer(&first, since, now_ms) else { continue };
         let detail = first.model.clone();
         let finding = Finding { kind, window_minutes: 60, value: 1.0, expected: 0.0, score: 0.0, detail };
-        note(app, &first.agent, finding, now_ms).await?;
+        note(app, lead, &first.agent, finding, now_ms).await?;
         found = found.saturating_add(1);
     }
     Ok(found)
@@ -288,12 +302,12 @@ mod tests {
             minute(&app, at, "bot", "chat", 1).await;
         }
         let mut watch = Watch::default();
-        assert_eq!(watch.look(&app, now(begin)).await.unwrap(), 0, "a usual day is not unusual");
+        assert_eq!(watch.look(&app, None, now(begin)).await.unwrap(), 0, "a usual day is not unusual");
 
         minute(&app, begin, "bot", "chat", 1).await;
         minute(&app, begin, "bot", "reports", 30).await;
         minute(&app, begin, "newcomer", "chat", 1).await;
-        let found = watch.look(&app, now(begin + 1)).await.unwrap();
+        let found = watch.look(&app, None, now(begin + 1)).await.unwrap();
         assert!(found >= 2, "{found}");
         let episodes = app.store.episodes_since(0, 10).await.unwrap();
         let cost = episodes.iter().find(|episode| episode.finding.kind == Kind::Cost).unwrap();
@@ -305,11 +319,11 @@ mod tests {
         assert!(cost.drivers[0].percent >= 90, "{:?}", cost.drivers);
         assert!(episodes.iter().any(|one| one.finding.kind == Kind::NewAgent && one.agent == "newcomer"));
 
-        let told = crate::alerts::run::judge(&app, now(begin + 1)).await.unwrap();
+        let told = crate::alerts::run::judge(&app, None, now(begin + 1)).await.unwrap();
         assert_eq!(told, episodes.len() as u64);
         // The hour still holds it: the same episodes go on, and nothing is told again.
-        watch.look(&app, now(begin + 2)).await.unwrap();
+        watch.look(&app, None, now(begin + 2)).await.unwrap();
         assert_eq!(app.store.episodes_since(0, 10).await.unwrap().len(), episodes.len());
-        assert_eq!(crate::alerts::run::judge(&app, now(begin + 2)).await.unwrap(), 0);
+        assert_eq!(crate::alerts::run::judge(&app, None, now(begin + 2)).await.unwrap(), 0);
     }
 }

@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{Outcome, UsageRecord};
+use tollgate_core::record::{Outcome, Totals, UsageRecord};
 
 /// One agent's minute. Bounded, whatever callers send.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -69,6 +69,20 @@ impl Minute {
             minute.requests.add(hashed(request), 1);
         }
         minute
+    }
+
+    /// The minute of calls of which only totals are known: not by run, nor by request.
+    #[must_use]
+    pub fn of_totals(totals: &Totals) -> Self {
+        Self {
+            calls: totals.calls,
+            errors: totals.errors.saturating_add(totals.upstream_aborts),
+            denied: totals.denied,
+            input_tokens: totals.input_tokens,
+            output_tokens: totals.output_tokens,
+            cost: totals.cost,
+            ..Self::default()
+        }
     }
 
     /// Adds another.

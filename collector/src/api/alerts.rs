@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::extract::{Segment, TextBody};
-use super::params::Params;
+use super::params::{Paging, Params, page};
 use crate::access::Caller;
 use crate::alerts::deliver::{Outcome, deliver};
 use crate::alerts::message::{Item, Message};
@@ -30,26 +30,10 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
         Some("open") => true,
         Some(other) => return Err(ApiError::parameter(format!("`state` is `{other}`, not `open` or `all`"))),
     };
-    let limit = match params.one("limit")? {
-        None => LIMIT,
-        Some(text) => text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
-            ApiError::parameter(format!("`limit` is `{text}`, not a number from 1 to {LIMIT_MAX}"))
-        })?,
-    };
-    let after: Option<AlertCursor> = match params.one("cursor")? {
-        None => None,
-        Some(text) => Some(
-            text.parse().map_err(|error| ApiError::parameter(format!("`cursor` is `{text}`, {error}")))?,
-        ),
-    };
+    let Paging { limit, after } = Paging::<AlertCursor>::read(&mut params)?;
     params.finish()?;
     let (alerts, next) = app.store.alerts(only_open, limit, after).await?;
-    let rows: Vec<Value> = alerts.iter().map(shown).collect();
-    let mut page = json!({ "rows": rows });
-    if let (Some(next), Some(page)) = (next, page.as_object_mut()) {
-        page.insert("next_cursor".into(), next.to_string().into());
-    }
-    Ok(Json(page).into_response())
+    Ok(page(alerts.iter().map(shown).collect(), next))
 }
 
 /// `POST /api/v1/alerts/test/{channel}`: sends a message that says it is a test.
@@ -91,14 +75,15 @@ pub async fn test(
     }
 }
 
-/// `GET /api/v1/reviews`: open ones first.
+/// `GET /api/v1/reviews`: open ones first, in pages of `limit` that go on at `cursor`.
 ///
 /// # Errors
-/// When the store fails.
-pub async fn reviews(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+/// For parameters that cannot be used, and when the store fails.
+pub async fn reviews(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
+    let Paging { limit, after } = Paging::read(&mut params)?;
     params.finish()?;
-    let rows: Vec<Value> = app.store.reviews().await?.iter().map(shown_review).collect();
-    Ok(Json(json!({ "rows": rows })).into_response())
+    let (reviews, next) = app.store.reviews(limit, after).await?;
+    Ok(page(reviews.iter().map(shown_review).collect(), next))
 }
 
 #[derive(Debug, Deserialize)]
@@ -173,6 +158,4 @@ fn time(ms: u64) -> Value {
     instant.map_or(Value::Null, |instant| instant.to_string().into())
 }
 
-const LIMIT: usize = 100;
-const LIMIT_MAX: usize = 1_000;
 const TEXT_BYTES_MAX: usize = 4_096;

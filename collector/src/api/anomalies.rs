@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::error::ApiError;
-use super::params::Params;
+use super::params::{Paging, Params, page};
 use super::period::Period;
 use crate::anomalies::Episode;
 use crate::anomalies::run::LASTS_MS;
 use crate::app::{App, now_ms};
+use crate::store::EpisodesQuery;
 
-/// Answers findings of the last day, or since the time asked for, the newest first.
+/// Answers findings of the last day, or since the time asked for, the newest first, in pages of `limit` that go on at
+/// `cursor`.
 ///
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
@@ -23,16 +24,14 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
     let now = Timestamp::now();
     let period = Period::read(&mut params, now)?;
     let agents = params.all("agent");
+    let Paging { limit, after } = Paging::read(&mut params)?;
     params.finish()?;
     let from = period.from.unwrap_or_else(|| now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(now));
-    let since = u64::try_from(from.as_millisecond()).unwrap_or(0);
-    let until = period.to.map_or(u64::MAX, |to| u64::try_from(to.as_millisecond()).unwrap_or(0));
-    let episodes = app.store.episodes_since(since, LIMIT).await?;
-    let wanted = |episode: &&Episode| {
-        episode.start_ms < until && (agents.is_empty() || agents.contains(&episode.agent))
-    };
-    let rows: Vec<Value> = episodes.iter().filter(wanted).map(shown).collect();
-    Ok(Json(json!({ "rows": rows })).into_response())
+    let ms = |time: Timestamp| u64::try_from(time.as_millisecond()).unwrap_or(0);
+    let query =
+        EpisodesQuery { since_ms: ms(from), until_ms: period.to.map_or(u64::MAX, ms), agents, limit, after };
+    let (episodes, next) = app.store.episodes(query).await?;
+    Ok(page(episodes.iter().map(shown).collect(), next))
 }
 
 fn shown(episode: &Episode) -> Value {
@@ -56,5 +55,3 @@ fn time(ms: u64) -> Value {
     let instant = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     instant.map_or(Value::Null, |instant| instant.to_string().into())
 }
-
-const LIMIT: usize = 1_000;

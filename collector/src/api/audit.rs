@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
-use super::params::Params;
+use super::params::{Paging, Params};
 use crate::app::App;
 use crate::audit::Recorded;
 
@@ -19,22 +19,11 @@ use crate::audit::Recorded;
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
 pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
-    let limit = match params.one("limit")? {
-        None => LIMIT,
-        Some(text) => text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
-            ApiError::parameter(format!("`limit` is `{text}`, not a number from 1 to {LIMIT_MAX}"))
-        })?,
-    };
-    let after = match params.one("cursor")? {
-        None => 0,
-        Some(text) => text.parse::<u64>().map_err(|_| {
-            ApiError::parameter(format!("`cursor` is `{text}`, not one that an earlier page gave"))
-        })?,
-    };
+    let Paging { limit, after } = Paging::<u64>::read(&mut params)?;
     params.finish()?;
     // The head first: it never lies before an entry that the page shows as missing.
     let head = app.store.audit_head().await?;
-    let entries = app.store.audited_after(after, limit).await?;
+    let entries = app.store.audited_after(after.unwrap_or(0), limit).await?;
     let next = entries.last().map(|last| last.seq).filter(|_| entries.len() == limit);
     let answer = Answer {
         rows: entries.iter().map(Row::of).collect(),
@@ -93,6 +82,3 @@ impl<'a> Row<'a> {
         }
     }
 }
-
-const LIMIT: usize = 100;
-const LIMIT_MAX: usize = 1000;

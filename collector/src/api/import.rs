@@ -1,6 +1,7 @@
 //! `POST /api/v1/records`: records that did not come by a gateway's sync, such as those of an access log.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -36,6 +37,7 @@ pub async fn records(
         "rejected": kept.rejected,
     });
     if kept.stored > 0 {
+        app.imports.fetch_add(1, Ordering::Relaxed);
         let mut entry = caller.entry("records.import", "");
         entry.after = Some(json!({"received": received, "stored": kept.stored}));
         app.store.audit(entry).await?;

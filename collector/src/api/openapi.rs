@@ -356,7 +356,7 @@ const OPERATIONS: &[Operation] = &[
         &[400],
     ),
     write("post", "/api/v1/alerts/test/{channel}", "Send a test message", Body::None, &[400, 404, 502]),
-    get("/api/v1/reviews", "Budgets that were passed", &[], &[400]),
+    get("/api/v1/reviews", "Budgets that were passed", &[LIMIT, CURSOR], &[400]),
     write(
         "put",
         "/api/v1/reviews/{id}",
@@ -367,7 +367,7 @@ const OPERATIONS: &[Operation] = &[
     get(
         "/api/v1/anomalies",
         "What agents did that they usually do not",
-        &[Parameter::Period, Parameter::Text("agent", "Only this one")],
+        &[Parameter::Period, Parameter::Text("agent", "Only this one"), LIMIT, CURSOR],
         &[400],
     ),
     get("/api/v1/audit", "The audit trail, oldest first", &[LIMIT, CURSOR], &[400]),

@@ -1,7 +1,13 @@
 //! Query parameters, taken one by one, so that none is silently ignored.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
+use axum::Json;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
 
 use crate::store::{Dimension, Filters};
 
@@ -59,6 +65,46 @@ impl Params {
     }
 }
 
+/// Which page of a list is asked for.
+#[derive(Clone, Debug)]
+pub struct Paging<C> {
+    /// Most rows.
+    pub limit: usize,
+    /// Where the page before ended.
+    pub after: Option<C>,
+}
+
+impl<C: FromStr<Err: Display>> Paging<C> {
+    /// Reads `limit` and `cursor`.
+    ///
+    /// # Errors
+    /// For those that cannot be used.
+    pub fn read(params: &mut Params) -> Result<Self, ApiError> {
+        let limit = match params.one("limit")? {
+            None => LIMIT,
+            Some(text) => {
+                text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
+                    ApiError::parameter(format!("`limit` is `{text}`, not a number from 1 to {LIMIT_MAX}"))
+                })?
+            }
+        };
+        let wrong = |text: &str, error| ApiError::parameter(format!("`cursor` is `{text}`, {error}"));
+        let after = params.one("cursor")?;
+        let after =
+            after.map(|text| text.parse().map_err(|error: C::Err| wrong(&text, error))).transpose()?;
+        Ok(Self { limit, after })
+    }
+}
+
+/// A page of a list, and where the next one starts, unless this was the last.
+pub fn page(rows: Vec<Value>, next: Option<impl Display>) -> Response {
+    let mut page = json!({ "rows": rows });
+    if let (Some(next), Some(page)) = (next, page.as_object_mut()) {
+        page.insert("next_cursor".into(), next.to_string().into());
+    }
+    Json(page).into_response()
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = ApiError;
 
@@ -74,3 +120,8 @@ pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
 }
+
+/// Rows of a page unless others are asked for.
+const LIMIT: usize = 100;
+/// Most rows of a page.
+const LIMIT_MAX: usize = 1000;

@@ -14,7 +14,7 @@ use tollgate_core::usage::{Share, Usage};
 
 use super::error::ApiError;
 use super::extract::Segment;
-use super::params::{Params, listed};
+use super::params::{Paging, Params, listed};
 use super::period::Period;
 use crate::app::App;
 use crate::store::{Page, RecordsQuery};
@@ -41,15 +41,7 @@ pub async fn one(State(app): State<Arc<App>>, Segment(id): Segment) -> Result<Re
 
 fn query(mut params: Params, now: Timestamp) -> Result<RecordsQuery, ApiError> {
     let period = Period::read(&mut params, now)?;
-    let limit = match params.one("limit")? {
-        None => LIMIT,
-        Some(text) => text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
-            ApiError::parameter(format!("`limit` is `{text}`, not a number from 1 to {LIMIT_MAX}"))
-        })?,
-    };
-    let after = params.one("cursor")?;
-    let after = after.map(|cursor| cursor.parse()).transpose();
-    let after = after.map_err(|error| ApiError::parameter(format!("`cursor` is {error}")))?;
+    let Paging { limit, after } = Paging::read(&mut params)?;
     let query = RecordsQuery {
         from_ms: period.from.map(Timestamp::as_millisecond),
         to_ms: period.to.map(Timestamp::as_millisecond),
@@ -230,10 +222,6 @@ const OUTCOMES: [Outcome; 5] =
     [Outcome::Ok, Outcome::Error, Outcome::ClientAbort, Outcome::UpstreamAbort, Outcome::Denied];
 const COST_STATUSES: [CostStatus; 4] =
     [CostStatus::Measured, CostStatus::Estimated, CostStatus::Unpriced, CostStatus::Free];
-/// Records of a page by default.
-const LIMIT: usize = 100;
-/// Most records of a page.
-const LIMIT_MAX: usize = 1000;
 
 #[cfg(test)]
 mod tests {

@@ -105,6 +105,7 @@ impl Question {
             by: self.by.iter().map(|by| by.name()).collect(),
             rows: summary.rows.into_iter().map(|row| self.row(row)).collect(),
             total: Numbers::of(&summary.total),
+            folded_calls: summary.folded,
         }
     }
 
@@ -179,6 +180,8 @@ struct Answer {
     by: Vec<&'static str>,
     rows: Vec<AnswerRow>,
     total: Numbers,
+    /// Calls, refused ones too, that gateways folded into totals: they are counted in the rows and have no record.
+    folded_calls: u64,
 }
 
 /// A row: what it is about, then its numbers.

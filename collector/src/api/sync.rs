@@ -12,7 +12,7 @@ use axum::Json;
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use tollgate_core::sync::{PROTOCOL, RejectedRecord, SyncAnswer};
+use tollgate_core::sync::{CounterGrant, PROTOCOL, RejectedRecord, SyncAnswer};
 use tracing::{debug, warn};
 
 use super::error::ApiError;
@@ -63,16 +63,16 @@ async fn answer(
     store(app, accepted).await.map_err(|error| (SyncResult::Failed, error))
 }
 
-async fn store(app: &App, mut accepted: Accepted) -> Result<(SyncResult, SyncAnswer), ApiError> {
+async fn store(app: &App, accepted: Accepted) -> Result<(SyncResult, SyncAnswer), ApiError> {
     let sender = accepted.batch.sender.clone();
     let models = accepted.models.clone();
     let policy_version = accepted.policy_version.clone();
-    let counters = std::mem::take(&mut accepted.counters);
     let kept = keep(app, accepted).await?;
     debug!(
         gateway = sender.gateway,
         sequence = sender.sequence,
         stored = kept.stored,
+        folded = kept.folded,
         duplicates = kept.duplicates,
         "Synced with gateway `{}`",
         sender.gateway
@@ -89,12 +89,6 @@ async fn store(app: &App, mut accepted: Accepted) -> Result<(SyncResult, SyncAns
     let held = app.prices.held();
     let prices = rows::for_gateway(app, &held.book, sender.price_version.as_deref(), &models).await?;
     let now = now_ms();
-    let grants = match counters.is_empty() {
-        true => Vec::new(),
-        false => {
-            app.store.sync_counters(sender.gateway.clone(), sender.instance.clone(), counters, now).await?
-        }
-    };
     app.budgets.refresh(&app.store).await?;
     let policy = app.budgets.policy(held.unpriced, now);
     let result = if kept.out_of_order { SyncResult::OutOfOrder } else { SyncResult::Ok };
@@ -108,7 +102,7 @@ async fn store(app: &App, mut accepted: Accepted) -> Result<(SyncResult, SyncAns
         prices,
         unpriced: held.unpriced,
         policy: (policy_version.as_ref() != Some(&policy.version)).then_some(policy),
-        grants,
+        grants: kept.grants,
     };
     Ok((result, answer))
 }
@@ -117,20 +111,24 @@ async fn store(app: &App, mut accepted: Accepted) -> Result<(SyncResult, SyncAns
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) stored: u64,
+    pub(super) folded: u64,
     pub(super) duplicates: u64,
     pub(super) out_of_order: bool,
     pub(super) rejected: Vec<RejectedRecord>,
+    pub(super) grants: Vec<CounterGrant>,
 }
 
 /// Stores records that were accepted, and counts what became of all.
 pub(super) async fn keep(app: &App, mut accepted: Accepted) -> Result<Kept, ApiError> {
     count_accepted(&app.metrics, &accepted);
     let batch = std::mem::take(&mut accepted.batch);
-    let records = batch.len();
+    let rejected = wide(accepted.rejected.len());
+    let records = accepted.records.saturating_sub(rejected);
     let stored = app.store.ingest(batch).await.inspect_err(|_| {
-        app.metrics.records_failed.inc_by(wide(records));
+        app.metrics.records_failed.inc_by(records);
     })?;
     app.metrics.records_stored.inc_by(stored.stored);
+    app.metrics.records_folded.inc_by(stored.folded);
     app.metrics.records_duplicate.inc_by(stored.duplicates);
     app.metrics.commit_seconds.observe(stored.took.as_secs_f64());
     if app.config().metrics.gen_ai {
@@ -152,14 +150,16 @@ pub(super) async fn keep(app: &App, mut accepted: Accepted) -> Result<Kept, ApiE
     rejected.sort_by_key(|record| record.index);
     Ok(Kept {
         stored: stored.stored,
+        folded: stored.folded,
         duplicates: stored.duplicates,
         out_of_order: stored.out_of_order,
         rejected,
+        grants: stored.grants,
     })
 }
 
 fn count_accepted(metrics: &Metrics, accepted: &Accepted) {
-    metrics.records_received.inc_by(wide(accepted.received));
+    metrics.records_received.inc_by(accepted.records);
     metrics.records_priced.inc_by(accepted.priced);
     for (_, refusal) in &accepted.rejected {
         metrics.count_rejected(*refusal);

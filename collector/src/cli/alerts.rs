@@ -1,6 +1,5 @@
 //! `tollgate alerts`.
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -85,8 +84,7 @@ impl AlertsArgs {
                 output::print(&format!("channel `{}` took the test message", test.channel))
             }
             Some(Command::Reviews(reviews)) => {
-                let body = reviews.ask.get_plain("/api/v1/reviews")?;
-                print(&body, &REVIEWS, reviews.format)
+                print(reviews.ask.rows("/api/v1/reviews", false, &[])?, &REVIEWS, reviews.format)
             }
             Some(Command::Review(review)) => review.run(),
         }
@@ -95,8 +93,8 @@ impl AlertsArgs {
 
 impl List {
     fn run(self) -> anyhow::Result<()> {
-        let state = if self.open { "?state=open" } else { "" };
-        print(&self.ask.get_plain(&format!("/api/v1/alerts{state}"))?, &ALERTS, self.format)
+        let state = if self.open { "open" } else { "all" };
+        print(self.ask.rows("/api/v1/alerts", false, &[("state", state)])?, &ALERTS, self.format)
     }
 }
 
@@ -120,12 +118,10 @@ impl Review {
     }
 }
 
-fn print(body: &str, names: &[&str], format: Format) -> anyhow::Result<()> {
+fn print(rows: Vec<Value>, names: &[&str], format: Format) -> anyhow::Result<()> {
     if format == Format::Json {
-        return output::print(body);
+        return output::print(&json!({ "rows": rows }).to_string());
     }
-    let answer = client::json(body)?;
-    let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
     let cells = |row: &Value| names.iter().map(|name| cell(row, name)).collect::<Vec<_>>();
     let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
     let columns: Vec<Column> = names.iter().map(|name| Column::new(*name, ColumnKind::Text)).collect();

@@ -1,8 +1,7 @@
 //! `tollgate anomalies`.
 
-use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::{self, Ask};
 use super::output::{self, Column, ColumnKind, Format};
@@ -20,12 +19,10 @@ pub(super) struct AnomaliesArgs {
 impl AnomaliesArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let body = self.ask.get("/api/v1/anomalies", &[])?;
+        let rows = self.ask.rows("/api/v1/anomalies", true, &[])?;
         if self.format == Format::Json {
-            return output::print(&body);
+            return output::print(&json!({ "rows": rows }).to_string());
         }
-        let answer = client::json(&body)?;
-        let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
         let cells = |row: &Value| COLUMNS.iter().map(|name| cell(row, name)).collect::<Vec<_>>();
         let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
         let columns = COLUMNS.map(|name| Column::new(name, ColumnKind::Text));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::{self, Ask};
 use super::output::{self, Column, ColumnKind, Format};
@@ -70,7 +70,7 @@ impl AuditArgs {
 impl List {
     fn run(self) -> anyhow::Result<()> {
         if self.format == Format::Json {
-            return output::print(&self.ask.get("/api/v1/audit", &[])?);
+            return output::print(&json!({ "rows": self.ask.rows("/api/v1/audit", true, &[])? }).to_string());
         }
         let mut rows = Vec::new();
         each_row(&self.ask, |row| {

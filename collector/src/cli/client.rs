@@ -78,6 +78,27 @@ impl Ask {
         self.answer(self.authorized(request).call())
     }
 
+    /// Every row of a list that pages by `cursor`, with these parameters where `asked` says so, and `more`.
+    pub(super) fn rows(&self, path: &str, asked: bool, more: &[(&str, &str)]) -> anyhow::Result<Vec<Value>> {
+        let mut rows = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mut parameters = vec![("limit", PAGE)];
+            parameters.extend_from_slice(more);
+            parameters.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let body = if asked { self.get(path, &parameters) } else { self.get_with(path, &parameters) };
+            let mut answer = json(&body?)?;
+            match answer.get_mut("rows").map(Value::take) {
+                Some(Value::Array(some)) => rows.extend(some),
+                _ => bail!("the answer has no rows; is this a Tollgate collector?"),
+            }
+            cursor = answer.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
+            if cursor.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+
     /// The answer to a request that changes something, with a JSON body unless that is null.
     pub(super) fn send(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<String> {
         let text = if body.is_null() { String::new() } else { body.to_string() };
@@ -203,7 +224,58 @@ fn refusal(body: &str, status: u16, url: &str) -> String {
     }
 }
 
+/// Rows of one request.
+const PAGE: &str = "1000";
 /// How long an answer may take.
 const WAITS: Duration = Duration::from_secs(60);
 /// Longest answer that is read.
 const BODY_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        ask: Ask,
+    }
+
+    #[test]
+    fn a_list_is_asked_for_page_by_page_to_its_end() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let answers = std::thread::spawn(move || {
+            let mut asked = Vec::new();
+            for page in [
+                r#"{"rows":[1,2],"next_cursor":"a-1"}"#,
+                r#"{"rows":[3],"next_cursor":"b"}"#,
+                r#"{"rows":[]}"#,
+            ] {
+                let (mut stream, _) = server.accept().unwrap();
+                let mut request = [0; 2048];
+                let read = stream.read(&mut request).unwrap();
+                asked.push(String::from_utf8_lossy(&request[..read]).lines().next().unwrap().to_owned());
+                let length = page.len();
+                write!(
+                    stream,
+                    "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{page}"
+                )
+                .unwrap();
+            }
+            asked
+        });
+        let url = format!("http://{address}");
+        let Command { ask } = Command::parse_from(["x", "--url", &url, "--since", "7d"]);
+        assert_eq!(ask.rows("/list", true, &[("state", "open")]).unwrap(), [1, 2, 3]);
+        let asked: Vec<String> = ["", "&cursor=a-1", "&cursor=b"]
+            .map(|cursor| format!("GET /list?since=7d&limit=1000&state=open{cursor} HTTP/1.1"))
+            .into();
+        assert_eq!(answers.join().unwrap(), asked);
+    }
+}

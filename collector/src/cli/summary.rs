@@ -65,8 +65,14 @@ fn render(body: &str, format: Format) -> anyhow::Result<String> {
     let columns: Vec<Column> =
         columns.iter().zip(&shown).filter(|(_, show)| **show).map(|(column, _)| column.clone()).collect();
     let span = |name| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+    let folded = match answer.get("folded_calls").and_then(Value::as_u64).unwrap_or(0) {
+        0 => String::new(),
+        calls => {
+            format!("\n{calls} of these calls came in totals only: their gateways had no room for records\n")
+        }
+    };
     Ok(format!(
-        "from {} to {}\n\n{}",
+        "from {} to {}\n\n{}{folded}",
         span("from"),
         span("to"),
         if by.is_empty() {
@@ -122,7 +128,7 @@ mod tests {
         "cost_usd":"0.001200000000","estimated_cost_usd":"0.000000000000"}],
         "total":{"calls":3,"denied":0,"errors":1,"unpriced":0,"input_tokens":1000,"cache_read_tokens":0,
         "cache_write_tokens":0,"output_tokens":7,"reasoning_tokens":0,"cost_usd":"0.001200000000",
-        "estimated_cost_usd":"0.000000000000"}}"#;
+        "estimated_cost_usd":"0.000000000000"},"folded_calls":2}"#;
 
     #[test]
     fn a_table_has_the_span_the_rows_and_the_total() {
@@ -135,6 +141,11 @@ mod tests {
         assert!(line("support").contains("0.001200"));
         assert!(line("team").contains("errors") && !shown.contains("reasoning"), "{shown}");
         assert!(line("total").contains('3'));
+        assert!(
+            shown.ends_with(
+                "\n2 of these calls came in totals only: their gateways had no room for records\n"
+            )
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use tollgate_core::attribution::{NAME_BYTES_MAX, TAGS_MAX};
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::UsageRecord;
+use tollgate_core::record::{Folded, UsageRecord};
 use tollgate_core::usage::Usage;
 
 use crate::store::RecordId;
@@ -75,6 +75,66 @@ pub(super) fn check(record: &UsageRecord) -> Result<(), Refused> {
     texts(record)?;
     counts(record)?;
     money(record)
+}
+
+/// Checks a total of records.
+pub(super) fn check_folded(folded: &Folded) -> Result<(), Refused> {
+    if let Err(error) = folded.id.parse::<RecordId>() {
+        return Err(Refused::new(Refusal::Id, format!("`id` is {error}")));
+    }
+    if !(1..=TIME_MS_MAX).contains(&folded.time_ms) || !(1..=SPAN_MS_MAX).contains(&folded.span_ms) {
+        let detail = format!(
+            "`time_ms` and `span_ms` are {} and {}, not at most an hour",
+            folded.time_ms, folded.span_ms
+        );
+        return Err(Refused::new(Refusal::Time, detail));
+    }
+    let who = &folded.attribution;
+    for (field, value) in [
+        ("agent", &who.agent),
+        ("team", &who.team),
+        ("feature", &who.feature),
+        ("environment", &who.environment),
+    ] {
+        text(field, value, NAME_BYTES_MAX)?;
+    }
+    for (field, value) in
+        [("gateway", &folded.gateway), ("provider", &folded.provider), ("operation", &folded.operation)]
+    {
+        name(field, value, TEXT_BYTES_MAX)?;
+    }
+    for (field, value, most) in [
+        ("key_id", &folded.key_id, TEXT_BYTES_MAX),
+        ("request_model", &folded.request_model, MODEL_BYTES_MAX),
+        ("response_model", &folded.response_model, MODEL_BYTES_MAX),
+        ("service_tier", &folded.service_tier, TEXT_BYTES_MAX),
+    ] {
+        value.as_deref().map_or(Ok(()), |value| text(field, value, most))?;
+    }
+    let calls = folded.totals.calls.checked_add(folded.totals.denied);
+    if folded.folded == 0 || folded.folded > RECORDS_MAX || calls != Some(folded.folded) {
+        let detail =
+            format!("`folded` is {}, not the calls of `totals`, at most {RECORDS_MAX}", folded.folded);
+        return Err(Refused::new(Refusal::Count, detail));
+    }
+    // Each of its records was within these.
+    let most = COUNT_MAX.saturating_mul(folded.folded);
+    at_most("kinds", folded.kinds.len(), CHARGES_MAX)?;
+    let quantities = folded.kinds.iter().map(|one| one.quantity);
+    if let Some(count) = folded.totals.counts().into_iter().chain(quantities).find(|count| *count > most) {
+        return Err(Refused::new(Refusal::Count, format!("`totals` have {count}, more than {most}")));
+    }
+    let most = PICO_MAX.saturating_mul(i128::from(folded.folded));
+    let amounts = folded.totals.money().into_iter().chain(folded.kinds.iter().map(|one| one.cost_usd));
+    for amount in amounts {
+        if !(0..=most).contains(&amount.as_pico()) {
+            return Err(Refused::new(
+                Refusal::Money,
+                format!("`totals` have {amount}, not an amount of their calls"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn texts(record: &UsageRecord) -> Result<(), Refused> {
@@ -279,13 +339,17 @@ const CHARGES_MAX: usize = 64;
 const COUNT_MAX: u64 = 10_000_000_000;
 /// Largest amount of one call: a million dollars.
 const PICO_MAX: i128 = 1_000_000_000_000_000_000;
+/// Longest time of a total.
+const SPAN_MS_MAX: u64 = 3_600_000;
+/// Most records of a total: its sums stay far from their range.
+const RECORDS_MAX: u64 = 100_000_000;
 /// Longest detail of a refusal.
 const DETAIL_CHARS_MAX: usize = 200;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollgate_core::record::Charge;
+    use tollgate_core::record::{Charge, Totals};
     use tollgate_core::usage::Kind;
 
     fn good() -> UsageRecord {
@@ -349,6 +413,47 @@ mod tests {
             spoil(&mut record);
             let refused = check(&record).map_err(|refused| refused.refusal);
             assert_eq!(refused, Err(*refusal), "case {at}");
+        }
+    }
+
+    #[test]
+    fn a_total_is_refused_for_what_its_records_cannot_have_been() {
+        type Spoil = fn(&mut Folded);
+        let cases: &[(Option<Refusal>, Spoil)] = &[
+            (None, |_| ()),
+            (None, |f| f.totals.cost = Picodollars::from_pico(2 * PICO_MAX)),
+            (None, |f| f.totals.input_tokens = 2 * COUNT_MAX),
+            (Some(Refusal::Id), |f| f.id.push('0')),
+            (Some(Refusal::Time), |f| f.time_ms = 0),
+            (Some(Refusal::Time), |f| f.span_ms = 0),
+            (Some(Refusal::Time), |f| f.span_ms = 3_600_001),
+            (Some(Refusal::Text), |f| f.attribution.team = String::new()),
+            (Some(Refusal::Text), |f| f.gateway = "a\nb".into()),
+            (Some(Refusal::Text), |f| f.request_model = Some("m".repeat(513))),
+            (Some(Refusal::Count), |f| f.folded = 3),
+            (Some(Refusal::Count), |f| (f.folded, f.totals.calls, f.totals.denied) = (0, 0, 0)),
+            (Some(Refusal::Count), |f| (f.totals.calls, f.totals.denied) = (u64::MAX, 3)),
+            (Some(Refusal::Count), |f| f.totals.output_tokens = 2 * COUNT_MAX + 1),
+            (Some(Refusal::Money), |f| f.totals.cost = Picodollars::from_pico(-1)),
+            (Some(Refusal::Money), |f| f.totals.cost = Picodollars::from_pico(2 * PICO_MAX + 1)),
+        ];
+        for (at, (refusal, spoil)) in cases.iter().enumerate() {
+            let UsageRecord { id, time_ms, gateway, provider, operation, .. } = good();
+            let totals = Totals { calls: 1, denied: 1, ..Totals::default() };
+            let mut folded = Folded {
+                folded: 2,
+                id,
+                time_ms,
+                gateway,
+                provider,
+                operation,
+                span_ms: 60_000,
+                totals,
+                ..Folded::default()
+            };
+            spoil(&mut folded);
+            let refused = check_folded(&folded).err().map(|refused| refused.refusal);
+            assert_eq!(refused, *refusal, "case {at}");
         }
     }
 

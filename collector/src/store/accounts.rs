@@ -1,7 +1,8 @@
 //! Accounts: what became of every record, so that none is lost without a trace.
 //!
 //! `received = stored + duplicate + folded + dropped(reason)`. What arrives here is counted in the transaction that
-//! decides it; what gateways folded into totals or could not keep is counted as they report it.
+//! decides it, a total that a gateway has folded as the records that it stands for; what gateways could not keep is
+//! counted as they report it.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +10,24 @@ use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 
 use super::StoreError;
-use super::sums::Totals;
+use super::sums::{InRow, Totals};
 
 /// The accounts of a database.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Accounts {
-    /// Records that arrived, and those that gateways say they could not send one by one.
+    /// Records that arrived, one by one or in totals, and those that gateways say they could not keep.
     pub received: u64,
     /// Records stored since the database was made.
     pub stored: u64,
     /// Records that were stored before.
     pub duplicate: u64,
-    /// Records whose costs gateways kept as totals only.
+    /// Records that came in totals, without a record of their own.
     pub folded: u64,
     /// Records that are in no sum, by reason.
     pub dropped: BTreeMap<String, u64>,
     /// Of the stored records, those removed by age.
     pub expired: u64,
-    /// Of the stored records, those that summaries count under `other`.
+    /// Of the stored and folded records, those that summaries count under `other`.
     pub under_other: u64,
     /// Records in the database now.
     pub kept: u64,
@@ -63,6 +64,7 @@ pub(super) fn booked(connection: &Connection, gateways: Vec<(String, u64)>) -> R
         match name.as_str() {
             RECEIVED => accounts.received = records,
             STORED => accounts.stored = records,
+            FOLDED => accounts.folded = records,
             DUPLICATE => accounts.duplicate = records,
             EXPIRED => accounts.expired = records,
             UNDER_OTHER => accounts.under_other = records,
@@ -71,12 +73,8 @@ pub(super) fn booked(connection: &Connection, gateways: Vec<(String, u64)>) -> R
     }
     for (reason, records) in gateways {
         accounts.received = accounts.received.saturating_add(records);
-        if reason == FOLDED {
-            accounts.folded = records;
-        } else {
-            let sum = accounts.dropped.entry(format!("gateway_{reason}")).or_default();
-            *sum = sum.saturating_add(records);
-        }
+        let sum = accounts.dropped.entry(format!("gateway_{reason}")).or_default();
+        *sum = sum.saturating_add(records);
     }
     Ok(accounts)
 }
@@ -87,7 +85,7 @@ impl Accounts {
         let ended = [self.stored, self.duplicate, self.folded, dropped].iter().sum::<u64>();
         self.received == ended
             && self.stored == self.kept.saturating_add(self.expired)
-            && self.stored == self.summarised
+            && self.stored.saturating_add(self.folded) == self.summarised
     }
 }
 
@@ -129,5 +127,5 @@ pub(super) const TOO_LATE: &str = "too_late";
 pub(super) const EXPIRED: &str = "expired";
 /// Records that summaries count under `other`.
 pub(super) const UNDER_OTHER: &str = "under_other";
-/// What gateways call records that they folded into totals.
-const FOLDED: &str = "folded";
+/// Records in totals that are new.
+pub(super) const FOLDED: &str = "folded";

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use tollgate_core::record::{CostStatus, Outcome, UsageRecord};
+use tollgate_core::record::{CostStatus, Folded, Outcome, UsageRecord};
+use tollgate_core::sync::CounterReport;
 
 use super::StoreError;
 use super::dims::Dims;
+use super::folded::Span;
 use super::id::RecordId;
 use super::sums::Sums;
 use crate::anomalies::series::Minute;
@@ -17,6 +19,8 @@ pub struct Batch {
     pub sender: Sender,
     /// Records of the request that were refused before they came here, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
+    /// What its sender reports of its counters.
+    pub counters: Vec<CounterReport>,
     pub(super) rows: Vec<RecordRow>,
 }
 
@@ -47,6 +51,15 @@ pub(super) struct RecordRow {
     pub(super) body: String,
     pub(super) sums: Sums,
     pub(super) minute: Minute,
+    /// Where this is not a record but a total of some.
+    pub(super) folded: Option<Span>,
+}
+
+impl RecordRow {
+    /// Records that this stands for.
+    pub(super) fn records(&self) -> u64 {
+        self.folded.map_or(1, |span| span.records)
+    }
 }
 
 impl Batch {
@@ -70,17 +83,38 @@ impl Batch {
             body: serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?,
             sums: Sums::of(record),
             minute: Minute::of(record),
+            folded: None,
         });
         Ok(())
     }
 
-    /// How many records it has.
+    /// Adds a total that a gateway has folded.
+    ///
+    /// # Errors
+    /// As [`Batch::push`].
+    pub fn push_folded(&mut self, folded: &Folded) -> Result<(), StoreError> {
+        let ms = |value| i64::try_from(value).map_err(|_| StoreError::Damaged("time_ms"));
+        self.rows.push(RecordRow {
+            id: folded.id.parse().map_err(|_| StoreError::Damaged("id"))?,
+            time_ms: ms(folded.time_ms)?,
+            dims: Dims::of_folded(folded),
+            outcome: outcome_code(Outcome::Ok),
+            cost_status: cost_status_code(CostStatus::Measured),
+            body: String::new(),
+            sums: Sums::of_folded(folded),
+            minute: Minute::of_totals(&folded.totals),
+            folded: Some(Span { records: folded.folded, span_ms: ms(folded.span_ms)? }),
+        });
+        Ok(())
+    }
+
+    /// How many records and totals it has.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether it has no record.
+    /// Whether it has nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()

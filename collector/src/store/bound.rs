@@ -15,6 +15,11 @@ pub(super) struct HourRows {
 }
 
 impl HourRows {
+    /// Whether dimensions with this id are known to have a row in this hour.
+    pub(super) fn has(&self, hour: i64, dims: i64) -> bool {
+        self.hours.get(&hour).is_some_and(|rows| rows.contains(&dims))
+    }
+
     /// Whether dimensions with this id, or new ones, may have a row in this hour.
     pub(super) fn admit(
         &mut self,

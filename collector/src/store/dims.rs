@@ -1,7 +1,7 @@
 //! Dimensions: what a summary may be grouped and filtered by, interned so that a rollup row stays small.
 
 use rusqlite::{Connection, Row, params};
-use tollgate_core::record::UsageRecord;
+use tollgate_core::record::{Folded, UsageRecord};
 
 use super::StoreError;
 
@@ -119,6 +119,26 @@ impl Dims {
         }
     }
 
+    /// The dimensions of a total that a gateway has folded.
+    #[must_use]
+    pub fn of_folded(folded: &Folded) -> Self {
+        let or_empty = |value: &Option<String>| value.clone().unwrap_or_default();
+        Self {
+            gateway: folded.gateway.clone(),
+            agent: folded.attribution.agent.clone(),
+            team: folded.attribution.team.clone(),
+            feature: folded.attribution.feature.clone(),
+            environment: folded.attribution.environment.clone(),
+            attribution_source: folded.attribution_source.name().to_owned(),
+            key_id: or_empty(&folded.key_id),
+            provider: folded.provider.clone(),
+            operation: folded.operation.clone(),
+            request_model: or_empty(&folded.request_model),
+            response_model: or_empty(&folded.response_model),
+            service_tier: or_empty(&folded.service_tier),
+        }
+    }
+
     /// The value in this dimension, if there is one.
     #[must_use]
     pub fn value(&self, dimension: Dimension) -> Option<&str> {
@@ -231,6 +251,11 @@ impl DimsTable {
             }
         }
         Ok(())
+    }
+
+    /// The dimensions with this id.
+    pub(super) fn get(&self, id: i64) -> Option<&Dims> {
+        self.rows.get(usize::try_from(id).ok()?.checked_sub(1)?)
     }
 
     /// Dimensions in the order of their ids, from 1.

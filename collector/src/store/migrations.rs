@@ -68,6 +68,8 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (6, include_str!("migrations/0006_anomalies.sql")),
     (10, include_str!("migrations/0010_budgets.sql")),
     (11, include_str!("migrations/0011_shared.sql")),
+    (12, include_str!("migrations/0012_folded.sql")),
+    (13, include_str!("migrations/0013_lead.sql")),
 ];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").

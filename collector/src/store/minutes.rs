@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::dims::{Dimension, Dims};
-use super::{Store, StoreError};
+use super::records::Cursor;
+use super::{Lead, Store, StoreError};
 use crate::anomalies::series::Minute;
 use crate::anomalies::{Driver, Episode, Finding};
 
@@ -82,6 +83,27 @@ pub struct FirstCall {
     pub first_ms: u64,
     /// Since when the agent is known at all.
     pub agent_since_ms: u64,
+}
+
+/// Which episodes to list.
+#[derive(Clone, Debug)]
+pub struct EpisodesQuery {
+    /// Found at or after this time, Unix milliseconds UTC.
+    pub since_ms: u64,
+    /// Begun before this time.
+    pub until_ms: u64,
+    /// Of these agents; empty for all.
+    pub agents: Vec<String>,
+    /// Most of a page.
+    pub limit: usize,
+    /// Where the page before ended.
+    pub after: Option<Cursor>,
+}
+
+impl Default for EpisodesQuery {
+    fn default() -> Self {
+        Self { since_ms: 0, until_ms: u64::MAX, agents: Vec::new(), limit: usize::MAX, after: None }
+    }
 }
 
 impl Store {
@@ -164,8 +186,8 @@ impl Store {
     ///
     /// # Errors
     /// Nothing is written then.
-    pub async fn put_episode(&self, episode: Episode) -> Result<i64, StoreError> {
-        self.write(move |transaction| {
+    pub async fn put_episode(&self, lead: Option<Lead>, episode: Episode) -> Result<i64, StoreError> {
+        self.write_led(lead, move |transaction| {
             let body = Body { finding: episode.finding.clone(), drivers: episode.drivers.clone() };
             let body = serde_json::to_string(&body).map_err(|_| StoreError::Damaged("anomaly"))?;
             if episode.seq > 0 {
@@ -187,31 +209,55 @@ impl Store {
         .await
     }
 
-    /// Episodes that were found at or after this time, the newest first.
+    /// A page of episodes, the newest first, and where the next one starts, unless this was the last.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn episodes(&self, query: EpisodesQuery) -> Result<(Vec<Episode>, Option<Cursor>), StoreError> {
+        self.read(move |connection, _| {
+            let sql = format!(
+                "{EPISODES} WHERE last_ms >= ?1 AND start_ms < ?2 AND (start_ms, seq) < (?3, ?4)
+                 ORDER BY start_ms DESC, seq DESC"
+            );
+            let after = query.after.map_or((i64::MAX, i64::MAX), |after| (after.time_ms, after.seq));
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut rows =
+                statement.query(params![wide(query.since_ms), wide(query.until_ms), after.0, after.1])?;
+            let mut episodes: Vec<Episode> = Vec::new();
+            while let Some(row) = rows.next()? {
+                let found = episode(row)?;
+                if !query.agents.is_empty() && !query.agents.contains(&found.agent) {
+                    continue;
+                }
+                if episodes.len() == query.limit {
+                    let next =
+                        episodes.last().map(|last| Cursor { time_ms: wide(last.start_ms), seq: last.seq });
+                    return Ok((episodes, next));
+                }
+                episodes.push(found);
+            }
+            Ok((episodes, None))
+        })
+        .await
+    }
+
+    /// At most `limit` of the episodes that were found at or after this time, the newest first.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn episodes_since(&self, since_ms: u64, limit: usize) -> Result<Vec<Episode>, StoreError> {
-        self.read(move |connection, _| {
-            let sql = format!("{EPISODES} WHERE last_ms >= ?1 ORDER BY start_ms DESC, seq DESC LIMIT ?2");
-            let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query([wide(since_ms), i64::try_from(limit).unwrap_or(i64::MAX)])?;
-            let mut episodes = Vec::new();
-            while let Some(row) = rows.next()? {
-                episodes.push(episode(row)?);
-            }
-            Ok(episodes)
-        })
-        .await
+        let (episodes, _) =
+            self.episodes(EpisodesQuery { since_ms, limit, ..EpisodesQuery::default() }).await?;
+        Ok(episodes)
     }
 
     /// Removes minutes from before this time.
     ///
     /// # Errors
     /// Nothing is removed then.
-    pub async fn forget_minutes(&self, before_ms: u64) -> Result<usize, StoreError> {
+    pub async fn forget_minutes(&self, lead: Option<Lead>, before_ms: u64) -> Result<usize, StoreError> {
         let before = wide(before_ms).div_euclid(MS_PER_MINUTE);
-        self.write(move |transaction| {
+        self.write_led(lead, move |transaction| {
             Ok(transaction.execute("DELETE FROM agent_minutes WHERE minute < ?1", [before])?)
         })
         .await
@@ -251,3 +297,53 @@ const MS_PER_MINUTE: i64 = 60_000;
 const AHEAD_MS: i64 = 5 * MS_PER_MINUTE;
 /// Calls that come later than this are not watched.
 const LATE_MS: i64 = 120 * MS_PER_MINUTE;
+
+#[cfg(test)]
+mod tests {
+    use super::super::several::runtime;
+    use super::*;
+    use crate::anomalies::Kind;
+
+    #[test]
+    fn episodes_are_listed_in_pages_that_have_each_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let finding = Finding {
+            kind: Kind::Cost,
+            window_minutes: 1,
+            value: 1.0,
+            expected: 0.0,
+            score: 0.0,
+            detail: String::new(),
+        };
+        for n in 0..9u64 {
+            let (start_ms, last_ms) = (1_000 + n / 2, 2_000 + n);
+            let (agent, finding) = (format!("agent-{}", n % 3), finding.clone());
+            let episode = Episode { seq: 0, agent, start_ms, last_ms, finding, drivers: Vec::new() };
+            runtime().block_on(store.put_episode(None, episode)).unwrap();
+        }
+        let pages = |query: EpisodesQuery| {
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let query = EpisodesQuery { after, ..query.clone() };
+                let (some, next) = runtime().block_on(store.episodes(query)).unwrap();
+                seen.extend(some.into_iter().map(|one| one.last_ms - 2_000));
+                match next {
+                    Some(_) => after = next,
+                    None => return seen,
+                }
+            }
+        };
+        for limit in [1, 2, 3, 9, 100] {
+            let query = EpisodesQuery { limit, ..EpisodesQuery::default() };
+            assert_eq!(pages(query.clone()), [8, 7, 6, 5, 4, 3, 2, 1, 0], "{limit}");
+            let of_one = EpisodesQuery { agents: vec!["agent-1".into()], ..query.clone() };
+            assert_eq!(pages(of_one), [7, 4, 1], "{limit}");
+            assert_eq!(
+                pages(EpisodesQuery { since_ms: 2_003, until_ms: 1_003, ..query }),
+                [5, 4, 3],
+                "{limit}"
+            );
+        }
+    }
+}

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, Transaction, params};
 
 use super::StoreError;
-use super::sums::{Sums, Totals};
+use super::sums::{InRow, Sums, Totals};
 use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
 
 /// A calendar month, UTC.

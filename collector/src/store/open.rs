@@ -5,8 +5,7 @@
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -16,22 +15,8 @@ use super::{StoreError, migrations};
 /// A data directory in use: what keeps others from replacing its database.
 #[derive(Debug)]
 pub(super) struct Held {
-    data_dir: PathBuf,
     /// Shared by all collectors.
     _running: File,
-    /// Of the one that leads.
-    lead: Mutex<Option<File>>,
-}
-
-impl Held {
-    /// Whether this is the collector that does what only one of them should. The first that asks leads until it ends.
-    pub(super) fn leads(&self) -> bool {
-        let mut lead = self.lead.lock().unwrap_or_else(PoisonError::into_inner);
-        if lead.is_none() {
-            *lead = file(&self.data_dir, LEAD).ok().filter(|file| file.try_lock().is_ok());
-        }
-        lead.is_some()
-    }
 }
 
 /// Opens the database for writing, making it and its directory where they are missing, and brings it to the newest
@@ -53,8 +38,12 @@ pub(super) fn enter(data_dir: &Path) -> Result<(Connection, Held), StoreError> {
         try_lock(data_dir, running.try_lock_shared())?;
     }
     drop(opening);
-    let held = Held { data_dir: data_dir.to_owned(), _running: running, lead: Mutex::default() };
-    Ok((connection, held))
+    Ok((connection, Held { _running: running }))
+}
+
+/// The lock of the collector that leads, where it is free.
+pub(super) fn try_lead_lock(data_dir: &Path) -> Option<File> {
+    file(data_dir, LEAD).ok().filter(|file| file.try_lock().is_ok())
 }
 
 /// Keeps every collector away from a data directory while the files are held.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::alerts::{self, AlertCursor, Attempt, Due, Judged, Outbox, StoredAlert};
 use super::reviews::{self, Review, ReviewChange};
-use super::{Store, StoreError};
+use super::{Cursor, Lead, Store, StoreError};
 use crate::alerts::conditions::GatewaySeen;
 use crate::audit::Entry;
 
@@ -15,11 +15,13 @@ impl Store {
     /// Nothing is decided then.
     pub async fn decide(
         &self,
+        lead: Option<Lead>,
         judged: Vec<Judged>,
         resolving: BTreeSet<String>,
         now_ms: u64,
     ) -> Result<u64, StoreError> {
-        self.write(move |transaction| alerts::decide(transaction, &judged, &resolving, now_ms)).await
+        self.write_led(lead, move |transaction| alerts::decide(transaction, &judged, &resolving, now_ms))
+            .await
     }
 
     /// Rules with decisions that hold.
@@ -35,11 +37,16 @@ impl Store {
     ///
     /// # Errors
     /// None is taken then.
-    pub async fn claim_due(&self, now_ms: u64, limit: usize) -> Result<Vec<Due>, StoreError> {
+    pub async fn claim_due(
+        &self,
+        lead: Option<Lead>,
+        now_ms: u64,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
         if !self.read(move |connection, _| alerts::is_any_due(connection, now_ms)).await? {
             return Ok(Vec::new());
         }
-        self.write(move |transaction| alerts::claim(transaction, now_ms, limit)).await
+        self.write_led(lead, move |transaction| alerts::claim(transaction, now_ms, limit)).await
     }
 
     /// Lets go of deliveries that were taken and not noted: for a collector that begins to lead, as nobody else
@@ -47,16 +54,21 @@ impl Store {
     ///
     /// # Errors
     /// They come again when their time is over.
-    pub async fn unclaim(&self) -> Result<(), StoreError> {
-        self.write(alerts::unclaim).await
+    pub async fn unclaim(&self, lead: Option<Lead>) -> Result<(), StoreError> {
+        self.write_led(lead, alerts::unclaim).await
     }
 
     /// Notes what became of attempts to deliver.
     ///
     /// # Errors
     /// They are made again then, with the same ids.
-    pub async fn note_attempts(&self, attempts: Vec<(i64, Attempt)>, now_ms: u64) -> Result<(), StoreError> {
-        self.write(move |transaction| alerts::note(transaction, &attempts, now_ms)).await
+    pub async fn note_attempts(
+        &self,
+        lead: Option<Lead>,
+        attempts: Vec<(i64, Attempt)>,
+        now_ms: u64,
+    ) -> Result<(), StoreError> {
+        self.write_led(lead, move |transaction| alerts::note(transaction, &attempts, now_ms)).await
     }
 
     /// Decisions, the newest first: at most `limit`, and where the next page begins, unless this was the last.
@@ -88,12 +100,16 @@ impl Store {
         self.read(|connection, _| alerts::outbox(connection)).await
     }
 
-    /// Reviews, open ones first.
+    /// A page of reviews, open ones first, and where the next one starts, unless this was the last.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn reviews(&self) -> Result<Vec<Review>, StoreError> {
-        self.read(|connection, _| reviews::all(connection)).await
+    pub async fn reviews(
+        &self,
+        limit: usize,
+        after: Option<Cursor>,
+    ) -> Result<(Vec<Review>, Option<Cursor>), StoreError> {
+        self.read(move |connection, _| reviews::list(connection, limit, after)).await
     }
 
     /// Changes a review; gives it as it is then, unless there is none with this number.

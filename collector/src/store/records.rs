@@ -40,11 +40,11 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// A place between two records, in the order of pages.
+/// A place between two rows, in the order of pages.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Cursor {
-    time_ms: i64,
-    seq: i64,
+    pub(super) time_ms: i64,
+    pub(super) seq: i64,
 }
 
 /// Text that is not a cursor.

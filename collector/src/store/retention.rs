@@ -1,4 +1,4 @@
-//! Retention: records are removed by age, summaries stay.
+//! Retention: records and totals are removed by age, summaries stay.
 //!
 //! A record from before the horizon is not taken any more: whether it was stored once cannot be known, and it must not
 //! be counted twice. It is answered as refused and counted as `too_late`.
@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::StoreError;
 use super::accounts::{Booking, EXPIRED};
+use super::folded;
 use super::id::RecordId;
 
 /// Records from before this time, Unix milliseconds UTC, are not kept.
@@ -42,6 +43,7 @@ pub(super) fn expire(transaction: &Transaction<'_>, now_ms: i64, keep_ms: i64) -
              (SELECT seq FROM records WHERE time_ms < ?1 ORDER BY time_ms, seq LIMIT ?2)",
         [horizon, AT_A_TIME],
     )?;
+    folded::expire(transaction, horizon)?;
     let mut booking = Booking::default();
     booking.add(EXPIRED, u64::try_from(removed).unwrap_or(u64::MAX));
     booking.write(transaction)?;

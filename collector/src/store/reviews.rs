@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
 
-use super::{StoreError, audit};
+use super::{Cursor, StoreError, audit};
 use crate::alerts::Alert;
 use crate::audit::Entry;
 
@@ -68,11 +68,26 @@ pub(super) fn open(
     Ok(())
 }
 
-/// Reviews, open ones first, then the newest.
-pub(super) fn all(connection: &Connection) -> Result<Vec<Review>, StoreError> {
-    let sql = format!("{REVIEWS} ORDER BY closed_ms IS NOT NULL, id DESC LIMIT 1000");
+/// Reviews, open ones first, then the newest: at most `limit`, and where the next page starts, unless this was the last.
+pub(super) fn list(
+    connection: &Connection,
+    limit: usize,
+    after: Option<Cursor>,
+) -> Result<(Vec<Review>, Option<Cursor>), StoreError> {
+    let sql = format!(
+        "{REVIEWS} WHERE (closed_ms IS NOT NULL, -id) > (?1, -?2) ORDER BY closed_ms IS NOT NULL, id DESC LIMIT ?3"
+    );
     let mut statement = connection.prepare_cached(&sql)?;
-    Ok(statement.query_map([], review)?.collect::<Result<_, _>>()?)
+    let (closed, id) = after.map_or((-1, 0), |after| (after.time_ms, after.seq));
+    // One more tells whether there is another page.
+    let one_more = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
+    let found = statement.query_map([closed, id, one_more], review)?;
+    let mut found: Vec<Review> = found.collect::<Result<_, _>>()?;
+    let is_last = found.len() <= limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| !is_last);
+    let next = next.map(|last| Cursor { time_ms: last.closed_ms.is_some().into(), seq: last.id });
+    Ok((found, next))
 }
 
 /// Changes a review; gives it as it is then, unless there is none with this number.
@@ -129,3 +144,45 @@ fn wide(value: u64) -> i64 {
 
 const REVIEWS: &str =
     "SELECT id, budget, window, title, opened_ms, owner, note, closed_ms, closed_by FROM reviews";
+
+#[cfg(test)]
+mod tests {
+    use super::super::several::runtime;
+    use super::super::{Judged, Store};
+    use super::*;
+    use crate::alerts::Alert;
+
+    #[test]
+    fn reviews_are_listed_in_pages_open_ones_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let alerts = (1..=7).map(|n| {
+            Alert {
+                rule: "r".into(),
+                scope: format!("s{n}"),
+                passed_budget: Some("b".into()),
+                ..Alert::default()
+            }
+            .with_id()
+        });
+        let judged = vec![Judged { rule: "r".into(), alerts: alerts.collect(), channels: vec![] }];
+        runtime().block_on(store.decide(None, judged, Default::default(), 5)).unwrap();
+        for id in [3, 6] {
+            let change = ReviewChange { closed: Some(true), ..ReviewChange::default() };
+            let entry = Entry { time_ms: 6, ..Entry::default() };
+            runtime().block_on(store.change_review(id, change, entry)).unwrap();
+        }
+        for limit in [1, 2, 3, 7, 100] {
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let (some, next) = runtime().block_on(store.reviews(limit, after)).unwrap();
+                seen.extend(some.into_iter().map(|review| review.id));
+                match next {
+                    Some(_) => after = next,
+                    None => break,
+                }
+            }
+            assert_eq!(seen, [7, 5, 4, 2, 1, 6, 3], "{limit}");
+        }
+    }
+}

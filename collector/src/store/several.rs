@@ -5,10 +5,11 @@ use std::sync::Barrier;
 
 use jiff::tz::TimeZone;
 use serde_json::json;
-use tollgate_core::budget::define;
 use tollgate_core::budget::ledger::Report;
 use tollgate_core::budget::scope::CounterKey;
+use tollgate_core::budget::{Amount, define};
 use tollgate_core::money::Picodollars;
+use tollgate_core::sync::CounterReport;
 
 use super::*;
 use crate::alerts::Alert;
@@ -227,12 +228,12 @@ fn an_alert_is_decided_once_and_each_delivery_taken_by_one() {
         .collect();
     let judged = vec![Judged { rule: "r".into(), alerts, channels: vec!["a".into(), "b".into()] }];
     let decided =
-        pair.both(async |_, store| store.decide(judged.clone(), BTreeSet::new(), NOON).await.unwrap());
+        pair.both(async |_, store| store.decide(None, judged.clone(), BTreeSet::new(), NOON).await.unwrap());
     assert_eq!(decided.iter().sum::<u64>(), 20);
     let taken = pair.both(async |_, store| {
         let mut taken = Vec::new();
         loop {
-            let due = store.claim_due(NOON, 3).await.unwrap();
+            let due = store.claim_due(None, NOON, 3).await.unwrap();
             if due.is_empty() {
                 return taken;
             }
@@ -246,11 +247,11 @@ fn an_alert_is_decided_once_and_each_delivery_taken_by_one() {
     let [one, two] = &pair.stores;
     runtime().block_on(async {
         let first = *all.first().unwrap();
-        one.note_attempts(vec![(first, Attempt::Delivered)], NOON).await.unwrap();
-        assert!(two.claim_due(NOON + 60_000, 64).await.unwrap().is_empty());
-        assert_eq!(two.claim_due(NOON + 600_000, 64).await.unwrap().len(), 39);
-        two.unclaim().await.unwrap();
-        assert_eq!(one.claim_due(NOON + 600_000, 64).await.unwrap().len(), 39);
+        one.note_attempts(None, vec![(first, Attempt::Delivered)], NOON).await.unwrap();
+        assert!(two.claim_due(None, NOON + 60_000, 64).await.unwrap().is_empty());
+        assert_eq!(two.claim_due(None, NOON + 600_000, 64).await.unwrap().len(), 39);
+        two.unclaim(None).await.unwrap();
+        assert_eq!(one.claim_due(None, NOON + 600_000, 64).await.unwrap().len(), 39);
     });
 }
 
@@ -275,11 +276,62 @@ fn what_one_is_told_of_budgets_the_other_knows() {
 #[test]
 fn one_leads_and_another_takes_its_place() {
     let Pair { stores: [one, two], dir } = Pair::new();
-    assert!(one.leads() && one.leads() && !two.leads());
+    let keep = |store: &Store, now_ms| runtime().block_on(store.keep_lead(now_ms)).unwrap();
+    let first = keep(&one, NOON);
+    assert!(first.is_some() && keep(&one, NOON + 9_000) == first && keep(&two, NOON + 9_500).is_none());
     one.close().unwrap();
-    assert!(two.leads());
+    let second = keep(&two, NOON + 9_500);
+    assert!(second.is_some() && second != first, "at once, as the lock of the first is free");
     let three = Store::open(dir.path()).unwrap();
-    assert!(!three.leads());
+    assert!(keep(&three, NOON + 19_000).is_none());
+}
+
+#[test]
+fn one_that_hangs_loses_the_lead_and_writes_nothing_under_it_when_it_wakes_up() {
+    let Pair { stores: [one, two], dir: _dir } = Pair::new();
+    let keep = |store: &Store, now_ms| runtime().block_on(store.keep_lead(now_ms)).unwrap();
+    let old = keep(&one, NOON);
+    // It has its lock still, and its time is over.
+    let late = NOON + 10_000;
+    assert!(one.lead(late - 1) == old && one.lead(late).is_none());
+    let new = keep(&two, late);
+    assert!(new.is_some() && keep(&one, late + 1).is_none() && two.lead(late + 1) == new);
+    let judged = || {
+        vec![Judged {
+            rule: "r".into(),
+            alerts: vec![Alert::default().with_id()],
+            channels: vec!["a".into()],
+        }]
+    };
+    let refused =
+        |done: Result<(), StoreError>| assert!(matches!(done, Err(StoreError::LeadLost)), "{done:?}");
+    runtime().block_on(async {
+        two.decide(new, judged(), BTreeSet::new(), late).await.unwrap();
+        refused(one.decide(old, vec![], BTreeSet::new(), late).await.map(|_| ()));
+        refused(one.claim_due(old, late, 9).await.map(|_| ()));
+        refused(one.unclaim(old).await);
+        refused(one.note_attempts(old, vec![], late).await);
+        refused(one.forget_minutes(old, late).await.map(|_| ()));
+        refused(one.expire(old, late, 1).await.map(|_| ()));
+        refused(one.sum_week(old, late).await.map(|_| ()));
+        assert_eq!(
+            two.claim_due(new, late, 9).await.unwrap().len(),
+            1,
+            "what the new one decided still holds"
+        );
+        // A clock that is set back far makes nobody wait for its old end.
+        assert!(one.keep_lead(NOON - 60_000).await.unwrap().is_some());
+        refused(two.unclaim(new).await);
+    });
+}
+
+#[test]
+fn a_lead_is_kept_by_one_that_could_not_say_so_for_a_while_where_nobody_took_it() {
+    let Pair { stores: [one, _two], dir: _dir } = Pair::new();
+    let keep = |store: &Store, now_ms| runtime().block_on(store.keep_lead(now_ms)).unwrap();
+    let lead = keep(&one, NOON);
+    assert_eq!(keep(&one, NOON + 3_600_000), lead);
+    runtime().block_on(one.unclaim(lead)).unwrap();
 }
 
 #[test]
@@ -289,7 +341,8 @@ fn many_that_open_a_new_directory_at_once_all_get_it() {
     std::thread::scope(|scope| {
         let opened: Vec<_> = (0..6).map(|_| scope.spawn(move || Store::open(path))).collect();
         let stores: Vec<_> = opened.into_iter().map(|one| one.join().unwrap().unwrap()).collect();
-        assert_eq!(stores.iter().filter(|store| store.leads()).count(), 1);
+        let leads = |store: &&Store| runtime().block_on(store.keep_lead(NOON)).unwrap().is_some();
+        assert_eq!(stores.iter().filter(leads).count(), 1);
     });
 }
 

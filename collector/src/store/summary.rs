@@ -8,7 +8,8 @@ use rusqlite::Connection;
 
 use super::StoreError;
 use super::dims::{Dimension, DimsTable, Filters};
-use super::sums::Totals;
+use super::folded;
+use super::sums::{InRow, Totals};
 use super::weeks::{self, DAYS_PER_WEEK};
 use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
 
@@ -59,6 +60,8 @@ pub struct Summary {
     pub rows: Vec<SummaryRow>,
     /// Sum of all rows.
     pub total: Totals,
+    /// Records that are counted in totals of their gateways only, and cannot be listed.
+    pub folded: u64,
 }
 
 /// Answers a query inside one snapshot of the database.
@@ -98,6 +101,7 @@ pub(super) fn summarise(
         }
     }
     period.finish(&groups, &mut summary)?;
+    summary.folded = folded::records_in(connection, dims, &query.filters, query.from_hour, query.to_hour)?;
     Ok(summary)
 }
 

@@ -7,8 +7,12 @@
 use std::collections::BTreeMap;
 
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{CostStatus, Outcome, UsageRecord};
+use tollgate_core::record::{Folded, KindTotal, OutOfRange, UsageRecord, kinds_of};
 use tollgate_core::usage::{CacheTtl, Kind};
+
+pub use tollgate_core::record::Totals;
+
+use super::StoreError;
 
 /// Counts, tokens and money of a set of records.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -17,41 +21,6 @@ pub struct Sums {
     pub totals: Totals,
     /// Quantity and cost of every kind that occurred.
     pub kinds: BTreeMap<Kind, KindSum>,
-}
-
-/// The numbers of a summary row.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Totals {
-    /// Calls that reached a provider.
-    pub calls: u64,
-    /// Calls that were refused.
-    pub denied: u64,
-    /// Calls whose outcome is `error`.
-    pub errors: u64,
-    /// Calls whose caller hung up.
-    pub client_aborts: u64,
-    /// Calls that the provider or the network broke off.
-    pub upstream_aborts: u64,
-    /// Calls whose cost is estimated.
-    pub estimated_calls: u64,
-    /// Calls that have no price for all they used.
-    pub unpriced_calls: u64,
-    /// Sum of `usage.input_tokens`.
-    pub input_tokens: u64,
-    /// Sum of `usage.cache_read_tokens`.
-    pub cache_read_tokens: u64,
-    /// Sum of `usage.cache_write_tokens`.
-    pub cache_write_tokens: u64,
-    /// Sum of `usage.output_tokens`.
-    pub output_tokens: u64,
-    /// Sum of `usage.reasoning_tokens`.
-    pub reasoning_tokens: u64,
-    /// Sum of `cost_usd`.
-    pub cost: Picodollars,
-    /// The part of `cost` whose status is `estimated`.
-    pub estimated_cost: Picodollars,
-    /// Sum of `provider_cost_usd`.
-    pub provider_cost: Picodollars,
 }
 
 /// Quantity and cost of one kind.
@@ -78,20 +47,13 @@ impl Sums {
     /// The sums of one record.
     #[must_use]
     pub fn of(record: &UsageRecord) -> Self {
-        let mut kinds: BTreeMap<Kind, KindSum> = BTreeMap::new();
-        for (kind, quantity) in record.usage.parts().quantities {
-            kinds.entry(kind).or_default().quantity = quantity;
-        }
-        let in_usage: Vec<Kind> = kinds.keys().copied().collect();
-        for charge in &record.charges {
-            let sum = kinds.entry(charge.kind).or_default();
-            sum.cost += charge.cost_usd;
-            // A charge for the call itself has no count in the usage.
-            if !in_usage.contains(&charge.kind) {
-                sum.quantity = sum.quantity.saturating_add(charge.quantity);
-            }
-        }
-        Self { totals: Totals::of(record), kinds }
+        Self { totals: Totals::of(record), kinds: by_kind(&kinds_of(record)) }
+    }
+
+    /// The sums of records that a gateway has folded.
+    #[must_use]
+    pub fn of_folded(folded: &Folded) -> Self {
+        Self { totals: folded.totals.clone(), kinds: by_kind(&folded.kinds) }
     }
 
     /// Adds others to these.
@@ -201,49 +163,23 @@ impl Sums {
     }
 }
 
-impl Totals {
-    fn of(record: &UsageRecord) -> Self {
-        let is = |yes: bool| u64::from(yes);
-        let count = |value: Option<u64>| value.unwrap_or(0);
-        let estimated = record.cost_status == CostStatus::Estimated;
-        Self {
-            calls: is(record.outcome != Outcome::Denied),
-            denied: is(record.outcome == Outcome::Denied),
-            errors: is(record.outcome == Outcome::Error),
-            client_aborts: is(record.outcome == Outcome::ClientAbort),
-            upstream_aborts: is(record.outcome == Outcome::UpstreamAbort),
-            estimated_calls: is(estimated),
-            unpriced_calls: is(record.cost_status == CostStatus::Unpriced),
-            input_tokens: count(record.usage.input_tokens),
-            cache_read_tokens: count(record.usage.cache_read_tokens),
-            cache_write_tokens: count(record.usage.cache_write_tokens),
-            output_tokens: count(record.usage.output_tokens),
-            reasoning_tokens: count(record.usage.reasoning_tokens),
-            cost: record.cost_usd,
-            estimated_cost: if estimated { record.cost_usd } else { Picodollars::ZERO },
-            provider_cost: record.provider_cost_usd.unwrap_or(Picodollars::ZERO),
-        }
-    }
-
-    /// Adds others to these.
-    ///
-    /// # Errors
-    /// [`SumsError::OutOfRange`].
-    pub fn add(&mut self, other: &Self) -> Result<(), SumsError> {
-        for (mine, theirs) in self.counts_mut().into_iter().zip(other.counts()) {
-            *mine = plus(*mine, theirs)?;
-        }
-        for (mine, theirs) in self.money_mut().into_iter().zip(other.money()) {
-            *mine = plus_money(*mine, theirs)?;
-        }
-        Ok(())
-    }
-
-    /// Adds the totals at the front of a rollup row, without reading its kinds.
+/// Totals at the front of a rollup row.
+pub(super) trait InRow: Sized {
+    /// Adds them, without reading the row's kinds.
     ///
     /// # Errors
     /// [`SumsError::Damaged`] and [`SumsError::OutOfRange`]; these totals are then half added and to be thrown away.
-    pub fn add_encoded(&mut self, bytes: &[u8]) -> Result<(), SumsError> {
+    fn add_encoded(&mut self, bytes: &[u8]) -> Result<(), SumsError>;
+
+    /// Reads them, without reading the row's kinds.
+    ///
+    /// # Errors
+    /// [`SumsError::Damaged`].
+    fn decode(bytes: &[u8]) -> Result<Self, SumsError>;
+}
+
+impl InRow for Totals {
+    fn add_encoded(&mut self, bytes: &[u8]) -> Result<(), SumsError> {
         let mut reader = Reader { bytes };
         reader.format()?;
         for mine in self.counts_mut() {
@@ -255,56 +191,30 @@ impl Totals {
         Ok(())
     }
 
-    /// The totals at the front of a rollup row, without reading its kinds.
-    ///
-    /// # Errors
-    /// [`SumsError::Damaged`].
-    pub fn decode(bytes: &[u8]) -> Result<Self, SumsError> {
+    fn decode(bytes: &[u8]) -> Result<Self, SumsError> {
         Reader { bytes }.totals()
     }
+}
 
-    fn counts_mut(&mut self) -> [&mut u64; 12] {
-        [
-            &mut self.calls,
-            &mut self.denied,
-            &mut self.errors,
-            &mut self.client_aborts,
-            &mut self.upstream_aborts,
-            &mut self.estimated_calls,
-            &mut self.unpriced_calls,
-            &mut self.input_tokens,
-            &mut self.cache_read_tokens,
-            &mut self.cache_write_tokens,
-            &mut self.output_tokens,
-            &mut self.reasoning_tokens,
-        ]
+fn by_kind(kinds: &[KindTotal]) -> BTreeMap<Kind, KindSum> {
+    let mut sums: BTreeMap<Kind, KindSum> = BTreeMap::new();
+    for KindTotal { kind, quantity, cost_usd } in kinds {
+        let sum = sums.entry(*kind).or_default();
+        sum.quantity = sum.quantity.saturating_add(*quantity);
+        sum.cost += *cost_usd;
     }
+    sums
+}
 
-    fn money_mut(&mut self) -> [&mut Picodollars; 3] {
-        [&mut self.cost, &mut self.estimated_cost, &mut self.provider_cost]
+impl From<OutOfRange> for StoreError {
+    fn from(cause: OutOfRange) -> Self {
+        Self::Sums(cause.into())
     }
+}
 
-    /// In the order of [`Self::counts_mut`].
-    const fn counts(&self) -> [u64; 12] {
-        [
-            self.calls,
-            self.denied,
-            self.errors,
-            self.client_aborts,
-            self.upstream_aborts,
-            self.estimated_calls,
-            self.unpriced_calls,
-            self.input_tokens,
-            self.cache_read_tokens,
-            self.cache_write_tokens,
-            self.output_tokens,
-            self.reasoning_tokens,
-        ]
-    }
-
-    /// In the order of [`Self::money_mut`].
-    const fn money(&self) -> [Picodollars; 3] {
-        [self.cost, self.estimated_cost, self.provider_cost]
+impl From<OutOfRange> for SumsError {
+    fn from(_: OutOfRange) -> Self {
+        Self::OutOfRange
     }
 }
 
@@ -510,7 +420,7 @@ mod tests {
             let added = by_sums.add(&theirs);
             prop_assert_eq!(by_bytes.add_encoded(&theirs.encode()), added);
             let (mut totals, mut read) = (mine.totals.clone(), mine.totals);
-            prop_assert_eq!(read.add_encoded(&theirs.encode()), totals.add(&theirs.totals));
+            prop_assert_eq!(read.add_encoded(&theirs.encode()), totals.add(&theirs.totals).map_err(SumsError::from));
             if added.is_ok() {
                 prop_assert_eq!(by_bytes, by_sums);
                 prop_assert_eq!(read, totals);

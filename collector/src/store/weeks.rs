@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::sums::Sums;
 use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
-use super::{Store, StoreError};
+use super::{Lead, Store, StoreError};
 
 /// Notes that these hours change: their weeks are not what is stored of them any more.
 pub(super) fn change(
@@ -66,8 +66,8 @@ impl Store {
     ///
     /// # Errors
     /// Nothing changes then.
-    pub async fn sum_week(&self, now_ms: u64) -> Result<bool, StoreError> {
-        self.write(move |transaction| sum_one(transaction, now_ms)).await
+    pub async fn sum_week(&self, lead: Option<Lead>, now_ms: u64) -> Result<bool, StoreError> {
+        self.write_led(lead, move |transaction| sum_one(transaction, now_ms)).await
     }
 }
 
@@ -115,13 +115,14 @@ mod tests {
         let sum = || {
             let now_ms = (START_HOUR + 1_100) * HOUR_MS;
             let mut weeks = 0;
-            while runtime().block_on(store.sum_week(now_ms)).unwrap() {
+            while runtime().block_on(store.sum_week(None, now_ms)).unwrap() {
                 weeks += 1;
             }
             weeks
         };
         let check = || {
-            let connection = crate::store::open_reader(&dir.path().join(crate::store::DATABASE)).unwrap();
+            let connection =
+                crate::store::open::open_reader(&dir.path().join(crate::store::DATABASE)).unwrap();
             let used: i64 =
                 connection.query_row("SELECT count(*) FROM summed_weeks", [], |row| row.get(0)).unwrap();
             used

@@ -3,7 +3,7 @@
 //! It takes as many waiting batches as fit into one transaction, so that one flush to disk serves many
 //! gateways, and answers each after the commit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
+use tollgate_core::sync::CounterGrant;
 use tracing::{error, warn};
 
 use super::StoreError;
@@ -18,19 +19,25 @@ use super::accounts::{self, Booking};
 use super::adjust;
 use super::batch::{Batch, RecordRow, Sender};
 use super::bound::HourRows;
+use super::budgets;
 use super::dims::{Dimension, Dims, OTHER};
+use super::folded;
 use super::minutes::{self, Minutes};
 use super::months;
 use super::retention;
+use super::rollups::Rollups;
 use super::sums::Sums;
-use super::weeks;
 
 /// What became of a batch.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stored {
     /// Records that are new.
     pub stored: u64,
-    /// Records that were there before, or twice in the batch.
+    /// Records in totals that are new.
+    pub folded: u64,
+    /// Answers to what was reported of counters.
+    pub grants: Vec<CounterGrant>,
+    /// Records that were there before, or twice in the batch, also in totals.
     pub duplicates: u64,
     /// Records that are too old to be taken, by their place in the batch.
     pub too_late: Vec<usize>,
@@ -255,60 +262,109 @@ struct Work<'w> {
 impl Work<'_> {
     fn take(&mut self, batch: &Batch) -> Result<Stored, StoreError> {
         let mut stored = Stored::default();
+        let is_import = batch.sender.gateway.is_empty();
+        let (mut received, mut too_late) = (0u64, 0u64);
         for (at, row) in batch.rows.iter().enumerate() {
-            if row.time_ms < self.horizon_ms && !retention::is_kept(self.transaction, row.id)? {
+            received = received.saturating_add(row.records());
+            if row.time_ms < self.horizon_ms && !self.is_kept(row)? {
                 stored.too_late.push(at);
-            } else if self.keep(row, batch.sender.received_ms)? {
-                stored.stored = stored.stored.saturating_add(1);
-            } else {
-                stored.duplicates = stored.duplicates.saturating_add(1);
+                too_late = too_late.saturating_add(row.records());
+            } else if is_import && self.is_folded(row)? || !self.keep(row, batch.sender.received_ms)? {
+                stored.duplicates = stored.duplicates.saturating_add(row.records());
                 stored.known.push(at);
+            } else {
+                let new = if row.folded.is_some() { &mut stored.folded } else { &mut stored.stored };
+                *new = new.saturating_add(row.records());
             }
         }
         stored.out_of_order = !note_sender(self.transaction, &batch.sender)?;
-        let count = |records: usize| u64::try_from(records).unwrap_or(u64::MAX);
-        let mut received = count(batch.rows.len());
+        if !batch.counters.is_empty() {
+            let Sender { gateway, instance, received_ms, .. } = &batch.sender;
+            stored.grants =
+                budgets::sync(self.transaction, gateway, instance, &batch.counters, *received_ms)?;
+        }
         for (reason, records) in &batch.rejected {
             self.booking.add(reason, *records);
             received = received.saturating_add(*records);
         }
-        self.booking.add(accounts::RECEIVED, received);
-        self.booking.add(accounts::STORED, stored.stored);
-        self.booking.add(accounts::DUPLICATE, stored.duplicates);
-        self.booking.add(accounts::TOO_LATE, count(stored.too_late.len()));
+        for (account, records) in [
+            (accounts::RECEIVED, received),
+            (accounts::STORED, stored.stored),
+            (accounts::FOLDED, stored.folded),
+            (accounts::DUPLICATE, stored.duplicates),
+            (accounts::TOO_LATE, too_late),
+        ] {
+            self.booking.add(account, records);
+        }
         Ok(stored)
     }
 
-    /// Stores a record and adds it to the rollups, unless it was there.
+    fn is_kept(&self, row: &RecordRow) -> Result<bool, StoreError> {
+        match row.folded {
+            Some(_) => folded::is_kept(self.transaction, row.id),
+            None => retention::is_kept(self.transaction, row.id),
+        }
+    }
+
+    /// Whether a record that no gateway sent is one that is not there, as its gateway may have folded it.
+    fn is_folded(&self, row: &RecordRow) -> Result<bool, StoreError> {
+        let dims: Vec<i64> = [self.dims.get(&row.dims), self.dims.get(&row.dims.other())]
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect();
+        Ok(folded::may_have(self.transaction, row.time_ms, &dims)? && !self.is_kept(row)?)
+    }
+
+    /// Stores a record or a total and adds it to the rollups, unless it was there.
     fn keep(&mut self, row: &RecordRow, now_ms: u64) -> Result<bool, StoreError> {
         let hour = row.time_ms.div_euclid(MS_PER_HOUR);
         let is_late = hour < self.end_hour;
         let hour = if is_late { adjust::open_hour(self.end_hour, now_ms) } else { hour };
         let (dims, is_other) = self.dims_in(hour, &row.dims, row.time_ms)?;
-        if !insert(self.transaction, row, dims)? {
+        let is_new = match row.folded {
+            Some(span) => {
+                folded::insert(self.transaction, row.id, (row.time_ms, hour), span, dims, &row.sums)?
+            }
+            None => insert(self.transaction, row, dims)?,
+        };
+        if !is_new {
             return Ok(false);
         }
-        if is_late {
+        if is_late && row.folded.is_none() {
             adjust::note_late(self.transaction, row.id, dims, &row.sums, hour, now_ms)?;
         }
-        self.booking.add(accounts::UNDER_OTHER, u64::from(is_other));
-        self.rollups.add(hour, row, dims)?;
+        if is_other {
+            self.booking.add(accounts::UNDER_OTHER, row.records());
+        }
+        self.rollups.add(hour, dims, &row.sums)?;
         let agent = if is_other { OTHER } else { row.dims.value(Dimension::Agent).unwrap_or_default() };
-        self.minutes.add(row.time_ms, now_ms, agent, &row.minute);
+        // Of an hour's total nobody knows the minutes.
+        if row.folded.is_none_or(|span| span.span_ms <= MS_PER_MINUTE) {
+            self.minutes.add(row.time_ms, now_ms, agent, &row.minute);
+        }
         Ok(true)
     }
 
     /// The id under which this hour counts these dimensions: their own while there is room for rows, else that of
     /// `other`, which is said.
     fn dims_in(&mut self, hour: i64, dims: &Dims, first_ms: i64) -> Result<(i64, bool), StoreError> {
-        // Names that nobody had before are not even interned beyond the bound.
         let known = self.dims.get(dims).copied();
+        if let Some(id) = known
+            && self.hour_rows.has(hour, id)
+        {
+            return Ok((id, false));
+        }
+        // Names that nobody had before are not even interned beyond the bound.
         if self.hour_rows.admit(self.transaction, hour, known, self.most)? {
-            if known.is_none() {
-                let first_ms = hour.saturating_mul(MS_PER_HOUR).max(first_ms);
-                minutes::note_first_call(self.transaction, dims, first_ms)?;
-            }
-            let id = self.intern(dims)?;
+            let id = match known {
+                Some(id) => id,
+                None => {
+                    let first_ms = hour.saturating_mul(MS_PER_HOUR).max(first_ms);
+                    minutes::note_first_call(self.transaction, dims, first_ms)?;
+                    self.intern(dims)?
+                }
+            };
             self.hour_rows.note(hour, id);
             return Ok((id, false));
         }
@@ -326,52 +382,6 @@ impl Work<'_> {
         self.dims.insert(dims.clone(), id);
         Ok(id)
     }
-}
-
-/// What a transaction adds to the rollups, one row for each key, in the order of the tables.
-#[derive(Default)]
-struct Rollups {
-    hours: BTreeMap<(i64, i64), Sums>,
-}
-
-impl Rollups {
-    fn add(&mut self, hour: i64, row: &RecordRow, dims: i64) -> Result<(), StoreError> {
-        self.hours.entry((hour, dims)).or_default().add(&row.sums)?;
-        Ok(())
-    }
-
-    fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        weeks::change(transaction, self.hours.keys().map(|(hour, _)| *hour))?;
-        let mut days: BTreeMap<(i64, i64), Sums> = BTreeMap::new();
-        for ((hour, dims), sums) in &self.hours {
-            let day = hour.div_euclid(HOURS_PER_DAY);
-            days.entry((day, *dims)).or_default().add(sums)?;
-        }
-        upsert(
-            transaction,
-            "INSERT INTO rollup_hour (hour, dims, sums) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET sums = sums_add(sums, excluded.sums)",
-            &self.hours,
-        )?;
-        upsert(
-            transaction,
-            "INSERT INTO rollup_day (day, dims, sums) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET sums = sums_add(sums, excluded.sums)",
-            &days,
-        )
-    }
-}
-
-fn upsert(
-    transaction: &Transaction<'_>,
-    sql: &str,
-    rows: &BTreeMap<(i64, i64), Sums>,
-) -> Result<(), StoreError> {
-    let mut statement = transaction.prepare_cached(sql)?;
-    for ((time, dims), sums) in rows {
-        statement.execute(params![time, dims, sums.encode()])?;
-    }
-    Ok(())
 }
 
 /// Changes when another connection has committed since this one looked last.
@@ -451,6 +461,7 @@ fn user_error(error: super::sums::SumsError) -> rusqlite::Error {
     rusqlite::Error::UserFunctionError(Box::new(error))
 }
 
+const MS_PER_MINUTE: i64 = 60_000;
 /// Milliseconds in an hour.
 pub(super) const MS_PER_HOUR: i64 = 3_600_000;
 /// Hours in a UTC day.

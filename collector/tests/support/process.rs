@@ -45,10 +45,12 @@ impl Process {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
         let address = loop {
             let mut line = String::new();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the collector ended");
-            let event: Value = serde_json::from_str(&line).unwrap();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the collector ended: {said}");
+            said.push_str(&line);
+            let event: Value = serde_json::from_str(&line).unwrap_or_default();
             if let Some(address) = event["address"].as_str() {
                 break address.parse().unwrap();
             }

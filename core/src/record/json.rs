@@ -258,7 +258,7 @@ fn comma(out: &mut String) {
     }
 }
 
-fn text(out: &mut String, name: &'static str, value: &str) {
+pub(super) fn text(out: &mut String, name: &'static str, value: &str) {
     key(out, name);
     quoted(out, value);
 }
@@ -278,13 +278,13 @@ pub(super) fn word(out: &mut String, name: &'static str, value: &str) {
     out.push('"');
 }
 
-fn optional_text(out: &mut String, name: &'static str, value: Option<&str>) {
+pub(super) fn optional_text(out: &mut String, name: &'static str, value: Option<&str>) {
     if let Some(value) = value {
         text(out, name, value);
     }
 }
 
-fn number(out: &mut String, name: &'static str, value: u64) {
+pub(super) fn number(out: &mut String, name: &'static str, value: u64) {
     key(out, name);
     out.push_str(Digits::of(value, 1).as_str());
 }
@@ -300,7 +300,7 @@ pub(super) fn flag(out: &mut String, name: &'static str, value: bool) {
     out.push_str(if value { "true" } else { "false" });
 }
 
-fn money(out: &mut String, name: &'static str, value: Picodollars) {
+pub(super) fn money(out: &mut String, name: &'static str, value: Picodollars) {
     key(out, name);
     out.push('"');
     let _ = write!(out, "{value}");

@@ -1,6 +1,6 @@
 //! What was spent before a budget began to count, from records: so that no edit loses spend.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, Transaction, params};
 use tollgate_core::attribution::Attribution;
@@ -10,106 +10,191 @@ use tollgate_core::budget::{Amount, Budget, Unit};
 use tollgate_core::record::UsageRecord;
 
 use super::super::dims::{Dimension, Dims};
+use super::super::folded;
 use super::super::records;
 use super::super::sums::Sums;
 use super::super::writer::MS_PER_HOUR;
 use super::{StoreError, StoredBudget, known, make, wide};
 use crate::budgets::span;
 
-/// What records say was spent in a counter's window before its budget began to count: whole hours from the rollups, the
-/// rest, and whatever a tag decides, from the records themselves.
-pub(super) fn spent_before(
-    connection: &Connection,
-    stored: &StoredBudget,
-    key: &CounterKey,
-) -> Result<Amount, StoreError> {
-    // A prepaid budget pays for what comes after it.
-    let start_ms = match stored.budget.window {
-        Window::Prepaid => stored.created_ms,
-        _ => key.span.start_ms,
-    };
-    let from = wide(start_ms);
-    let to = wide(stored.since_ms.min(key.span.end_ms));
-    if from >= to {
-        return Ok(Amount::ZERO);
-    }
-    let budget = &stored.budget;
-    let tagged = budget.scope.0.keys().chain(&budget.each).any(|one| matches!(one, BudgetDimension::Tag(_)));
-    let (first_hour, last_hour) =
-        ((from + MS_PER_HOUR - 1).div_euclid(MS_PER_HOUR), to.div_euclid(MS_PER_HOUR));
-    if tagged || first_hour >= last_hour {
-        return records_between(connection, budget, key, from, to);
-    }
-    let (first_ms, last_ms) = (first_hour * MS_PER_HOUR, last_hour * MS_PER_HOUR);
-    let edges = records_between(connection, budget, key, from, first_ms)?
-        .plus(records_between(connection, budget, key, last_ms, to)?);
-    Ok(edges.plus(rollups_between(connection, budget, key, first_hour, last_hour)?))
+/// What records say, as far as a transaction has asked: counters of one budget are made in numbers.
+#[derive(Default)]
+pub(super) struct Seeds {
+    dims: Option<Vec<(i64, Counted)>>,
+    /// By budget, generation and start of the window: what each value of `each` has spent.
+    spent: HashMap<(String, u64, u64), BTreeMap<String, Amount>>,
 }
 
-fn records_between(
-    connection: &Connection,
-    budget: &Budget,
-    key: &CounterKey,
-    from: i64,
-    to: i64,
-) -> Result<Amount, StoreError> {
-    let mut sum = Amount::ZERO;
-    records::each_between(connection, from, to, |record: &UsageRecord| {
-        let subject = Subject {
-            attribution: &record.attribution,
-            provider: &record.provider,
-            model: record.request_model.as_deref(),
-            key_id: record.key_id.as_deref(),
+/// The part of dimensions that budgets look at.
+struct Counted {
+    attribution: Attribution,
+    provider: String,
+    model: Option<String>,
+    key_id: Option<String>,
+}
+
+impl Seeds {
+    /// What records say was spent in a counter's window before its budget began to count: whole hours from the rollups,
+    /// the rest, and whatever a tag decides, from the records themselves.
+    pub(super) fn spent_before(
+        &mut self,
+        connection: &Connection,
+        stored: &StoredBudget,
+        key: &CounterKey,
+    ) -> Result<Amount, StoreError> {
+        // A prepaid budget pays for what comes after it.
+        let start_ms = match stored.budget.window {
+            Window::Prepaid => stored.created_ms,
+            _ => key.span.start_ms,
         };
-        let counts = budget.scope.holds(&subject)
-            && budget.each.as_ref().is_none_or(|each| subject.value(each) == Some(key.value.as_str()));
-        if counts {
-            sum = sum.plus(spent(budget.unit, &Sums::of(record)));
+        let (from, to) = (wide(start_ms), wide(stored.since_ms.min(key.span.end_ms)));
+        if from >= to {
+            return Ok(Amount::ZERO);
         }
-    })?;
-    Ok(sum)
+        let id = (key.budget.clone(), key.generation, key.span.start_ms);
+        if !self.spent.contains_key(&id) {
+            let spent = self.between(connection, &stored.budget, from, to)?;
+            self.spent.insert(id.clone(), spent);
+        }
+        Ok(self.spent.get(&id).and_then(|spent| spent.get(&key.value)).copied().unwrap_or(Amount::ZERO))
+    }
+
+    fn between(
+        &mut self,
+        connection: &Connection,
+        budget: &Budget,
+        from: i64,
+        to: i64,
+    ) -> Result<BTreeMap<String, Amount>, StoreError> {
+        let mut spent = Spent { budget, by_value: BTreeMap::new() };
+        let tagged =
+            budget.scope.0.keys().chain(&budget.each).any(|one| matches!(one, BudgetDimension::Tag(_)));
+        let (first_hour, last_hour) =
+            ((from + MS_PER_HOUR - 1).div_euclid(MS_PER_HOUR), to.div_euclid(MS_PER_HOUR));
+        if tagged || first_hour >= last_hour {
+            self.records_between(connection, &mut spent, from, to)?;
+        } else {
+            self.records_between(connection, &mut spent, from, first_hour * MS_PER_HOUR)?;
+            self.records_between(connection, &mut spent, last_hour * MS_PER_HOUR, to)?;
+            self.rollups_between(connection, &mut spent, first_hour, last_hour)?;
+        }
+        Ok(spent.by_value)
+    }
+
+    fn records_between(
+        &mut self,
+        connection: &Connection,
+        spent: &mut Spent<'_>,
+        from: i64,
+        to: i64,
+    ) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        records::each_between(connection, from, to, |record: &UsageRecord| {
+            let subject = Subject {
+                attribution: &record.attribution,
+                provider: &record.provider,
+                model: record.request_model.as_deref(),
+                key_id: record.key_id.as_deref(),
+            };
+            if let Some(value) = spent.value(&subject) {
+                spent.add(value, &Sums::of(record));
+            }
+        })?;
+        // Totals tell no tags: what has one there is not known.
+        let values = self.values(connection, spent)?;
+        folded::each_between(connection, from, to, |dims, sums| {
+            if let Some(value) = values.get(&dims) {
+                spent.add(value.clone(), sums);
+            }
+        })
+    }
+
+    fn rollups_between(
+        &mut self,
+        connection: &Connection,
+        spent: &mut Spent<'_>,
+        first_hour: i64,
+        last_hour: i64,
+    ) -> Result<(), StoreError> {
+        let values = self.values(connection, spent)?;
+        let mut statement =
+            connection.prepare_cached("SELECT dims, sums FROM rollup_hour WHERE hour >= ?1 AND hour < ?2")?;
+        let mut rows = statement.query(params![first_hour, last_hour])?;
+        while let Some(row) = rows.next()? {
+            if let Some(value) = values.get(&row.get(0)?) {
+                let sums = Sums::decode(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
+                spent.add(value.clone(), &sums);
+            }
+        }
+        Ok(())
+    }
+
+    /// The value of each of the dimensions that count.
+    fn values(
+        &mut self,
+        connection: &Connection,
+        spent: &Spent<'_>,
+    ) -> Result<HashMap<i64, String>, StoreError> {
+        if self.dims.is_none() {
+            let all = Dims::load(connection, 0)?.into_iter();
+            self.dims = Some(all.map(|(id, dims)| (id, Counted::of(&dims))).collect());
+        }
+        let all = self.dims.iter().flatten();
+        Ok(all.filter_map(|(id, counted)| Some((*id, spent.value(&counted.subject())?))).collect())
+    }
 }
 
-fn rollups_between(
-    connection: &Connection,
-    budget: &Budget,
-    key: &CounterKey,
-    first_hour: i64,
-    last_hour: i64,
-) -> Result<Amount, StoreError> {
-    let counted: BTreeMap<i64, Dims> =
-        Dims::load(connection, 0)?.into_iter().filter(|(_, dims)| counts(budget, key, dims)).collect();
-    let mut statement =
-        connection.prepare_cached("SELECT dims, sums FROM rollup_hour WHERE hour >= ?1 AND hour < ?2")?;
-    let mut rows = statement.query(params![first_hour, last_hour])?;
-    let mut sum = Amount::ZERO;
-    while let Some(row) = rows.next()? {
-        if counted.contains_key(&row.get(0)?) {
-            sum = sum.plus(spent(budget.unit, &Sums::decode(row.get_ref(1)?.as_blob().unwrap_or_default())?));
+/// What was spent on a budget, by the value of its `each`.
+struct Spent<'b> {
+    budget: &'b Budget,
+    by_value: BTreeMap<String, Amount>,
+}
+
+impl Spent<'_> {
+    /// The value under which a call counts, if it does.
+    fn value(&self, subject: &Subject<'_>) -> Option<String> {
+        let value = match &self.budget.each {
+            None => "",
+            Some(each) => subject.value(each)?,
+        };
+        self.budget.scope.holds(subject).then(|| value.to_owned())
+    }
+
+    fn add(&mut self, value: String, sums: &Sums) {
+        let sum = self.by_value.entry(value).or_insert(Amount::ZERO);
+        *sum = sum.plus(spent(self.budget.unit, sums));
+    }
+}
+
+impl Counted {
+    fn of(dims: &Dims) -> Self {
+        let text = |dimension| dims.value(dimension).map(str::to_owned);
+        let name = |dimension| text(dimension).unwrap_or_default();
+        Self {
+            attribution: Attribution {
+                agent: name(Dimension::Agent),
+                team: name(Dimension::Team),
+                feature: name(Dimension::Feature),
+                environment: name(Dimension::Environment),
+                ..Attribution::default()
+            },
+            provider: name(Dimension::Provider),
+            model: text(Dimension::RequestModel),
+            key_id: text(Dimension::KeyId),
         }
     }
-    Ok(sum)
-}
 
-/// Whether rollup rows of these dimensions count; tags are not among them.
-fn counts(budget: &Budget, key: &CounterKey, dims: &Dims) -> bool {
-    let text = |dimension| dims.value(dimension).unwrap_or_default().to_owned();
-    let attribution = Attribution {
-        agent: text(Dimension::Agent),
-        team: text(Dimension::Team),
-        feature: text(Dimension::Feature),
-        environment: text(Dimension::Environment),
-        ..Attribution::default()
-    };
-    let provider = text(Dimension::Provider);
-    let subject = Subject {
-        attribution: &attribution,
-        provider: &provider,
-        model: dims.value(Dimension::RequestModel),
-        key_id: dims.value(Dimension::KeyId),
-    };
-    budget.scope.holds(&subject)
-        && budget.each.as_ref().is_none_or(|each| subject.value(each) == Some(key.value.as_str()))
+    /// Tags are not among them.
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            attribution: &self.attribution,
+            provider: &self.provider,
+            model: self.model.as_deref(),
+            key_id: self.key_id.as_deref(),
+        }
+    }
 }
 
 fn spent(unit: Unit, sums: &Sums) -> Amount {
@@ -124,6 +209,7 @@ fn spent(unit: Unit, sums: &Sums) -> Amount {
 /// Counters of the earlier parts of a rolling window that its budget did not see: what records say was spent in them.
 pub(super) fn earlier_parts_unseen(
     transaction: &Transaction<'_>,
+    seeds: &mut Seeds,
     stored: &StoredBudget,
     key: &CounterKey,
 ) -> Result<(), StoreError> {
@@ -132,7 +218,7 @@ pub(super) fn earlier_parts_unseen(
     while part.start_ms < key.span.start_ms.min(stored.since_ms) {
         let earlier = CounterKey { span: part, ..key.clone() };
         if known(transaction, &earlier)?.is_none() {
-            let seed = spent_before(transaction, stored, &earlier)?;
+            let seed = seeds.spent_before(transaction, stored, &earlier)?;
             if seed > Amount::ZERO {
                 make(transaction, &earlier, Amount::ZERO, seed)?;
             }

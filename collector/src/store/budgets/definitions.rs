@@ -1,0 +1,138 @@
+//! Budgets as they are defined: by the configuration file and by the API, each change in the audit trail.
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use tollgate_core::budget::Budget;
+
+use super::super::audit::append;
+use super::{Put, StoreError, StoredBudget, wide};
+use crate::audit::Entry;
+
+/// The number of the budgets' state: every change makes it larger.
+pub(in crate::store) fn state(connection: &Connection) -> Result<u64, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT version FROM budgets_state")?;
+    Ok(statement.query_row([], |row| row.get::<_, i64>(0))?.unsigned_abs())
+}
+
+/// All budgets that hold.
+pub(in crate::store) fn all(connection: &Connection) -> Result<Vec<StoredBudget>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT definition, generation, source, created_ms, since_ms FROM budgets
+         WHERE removed_ms IS NULL ORDER BY name",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut budgets = Vec::new();
+    while let Some(row) = rows.next()? {
+        budgets.push(stored(row)?);
+    }
+    Ok(budgets)
+}
+
+fn stored(row: &Row<'_>) -> Result<StoredBudget, StoreError> {
+    let text: String = row.get(0)?;
+    Ok(StoredBudget {
+        budget: serde_json::from_str(&text).map_err(|_| StoreError::Damaged("budget"))?,
+        generation: row.get::<_, i64>(1)?.unsigned_abs(),
+        source: row.get(2)?,
+        created_ms: row.get::<_, i64>(3)?.unsigned_abs(),
+        since_ms: row.get::<_, i64>(4)?.unsigned_abs(),
+    })
+}
+
+/// Puts a budget in place, and the change into the audit trail.
+pub(in crate::store) fn put(
+    transaction: &Transaction<'_>,
+    budget: &Budget,
+    source: &str,
+    actor: &str,
+    now_ms: u64,
+) -> Result<Put, StoreError> {
+    let found = transaction
+        .prepare_cached(
+            "SELECT definition, generation, source, created_ms, since_ms, removed_ms IS NOT NULL
+             FROM budgets WHERE name = ?1",
+        )?
+        .query_row([&budget.name], |row| Ok((stored(row), row.get::<_, bool>(5)?)))
+        .optional()?;
+    let (before, removed) = match found {
+        Some((before, removed)) => (Some(before?), removed),
+        None => (None, false),
+    };
+    let (done, generation, since_ms) = match &before {
+        None => (Put::Created, 1, now_ms),
+        Some(before) if removed => (Put::Created, before.generation + 1, now_ms),
+        Some(before) if before.budget == *budget && before.source == source => {
+            (Put::Same, before.generation, before.since_ms)
+        }
+        Some(before) if before.budget.counts_as(budget) => (Put::Changed, before.generation, before.since_ms),
+        Some(before) => (Put::CountsOtherwise, before.generation + 1, now_ms),
+    };
+    if done == Put::Same {
+        return Ok(done);
+    }
+    let made = before.as_ref().filter(|_| !removed).map_or(now_ms, |before| before.created_ms);
+    let definition = serde_json::to_string(budget).map_err(|_| StoreError::Damaged("budget"))?;
+    transaction.execute(
+        "INSERT INTO budgets (name, generation, definition, source, created_ms, since_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET generation = excluded.generation, definition = excluded.definition,
+             source = excluded.source, created_ms = excluded.created_ms, since_ms = excluded.since_ms,
+             removed_ms = NULL",
+        params![budget.name, wide(generation), definition, source, wide(made), wide(since_ms)],
+    )?;
+    let shown = |budget: &Budget| serde_json::to_value(budget).unwrap_or_default();
+    append(
+        transaction,
+        &Entry {
+            time_ms: now_ms,
+            actor: actor.to_owned(),
+            action: "budget.put".into(),
+            subject: budget.name.clone(),
+            before: before.filter(|_| !removed).map(|before| shown(&before.budget)),
+            after: Some(shown(budget)),
+        },
+    )?;
+    Ok(done)
+}
+
+/// Removes a budget; its counters stay. False where there is none.
+pub(in crate::store) fn remove(
+    transaction: &Transaction<'_>,
+    name: &str,
+    actor: &str,
+    now_ms: u64,
+) -> Result<bool, StoreError> {
+    let removed = transaction.execute(
+        "UPDATE budgets SET removed_ms = ?2 WHERE name = ?1 AND removed_ms IS NULL",
+        params![name, wide(now_ms)],
+    )?;
+    if removed == 0 {
+        return Ok(false);
+    }
+    let entry = Entry {
+        time_ms: now_ms,
+        actor: actor.to_owned(),
+        action: "budget.remove".into(),
+        subject: name.to_owned(),
+        ..Entry::default()
+    };
+    append(transaction, &entry)?;
+    Ok(true)
+}
+
+/// Makes the budgets of the configuration file hold: those that it had and has no more are removed.
+pub(in crate::store) fn configure(
+    transaction: &Transaction<'_>,
+    budgets: &[Budget],
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    for budget in budgets {
+        put(transaction, budget, "file", "configuration", now_ms)?;
+    }
+    for stored in all(transaction)? {
+        let gone = !budgets.iter().any(|budget| budget.name == stored.budget.name);
+        if stored.source == "file" && gone {
+            remove(transaction, &stored.budget.name, "configuration", now_ms)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,131 @@
+//! The store's methods for budgets and counters.
+
+use tollgate_core::budget::{Amount, Budget};
+#[cfg(test)]
+use tollgate_core::sync::{CounterGrant, CounterReport};
+
+use super::{CounterState, Put, StoredBudget};
+use crate::store::{Store, StoreError};
+
+impl Store {
+    /// Budgets that hold.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn budgets(&self) -> Result<Vec<StoredBudget>, StoreError> {
+        self.read(|connection, _| super::all(connection)).await
+    }
+
+    /// Budgets that hold, and the number of their state, unless that is `seen` still: another collector may have changed
+    /// them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn budgets_since(&self, seen: u64) -> Result<Option<(u64, Vec<StoredBudget>)>, StoreError> {
+        self.read(move |connection, _| {
+            let state = super::state(connection)?;
+            if state == seen { Ok(None) } else { Ok(Some((state, super::all(connection)?))) }
+        })
+        .await
+    }
+
+    /// Makes the budgets of the configuration file hold; gives all that hold then.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn configure_budgets(
+        &self,
+        configured: Vec<Budget>,
+        now_ms: u64,
+    ) -> Result<Vec<StoredBudget>, StoreError> {
+        self.write(move |transaction| {
+            super::configure(transaction, &configured, now_ms)?;
+            super::all(transaction)
+        })
+        .await
+    }
+
+    /// Puts one budget in place; gives what that did, and all that hold then.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn put_budget(
+        &self,
+        budget: Budget,
+        actor: String,
+        now_ms: u64,
+    ) -> Result<(Put, Vec<StoredBudget>), StoreError> {
+        self.write(move |transaction| {
+            let done = super::put(transaction, &budget, "api", &actor, now_ms)?;
+            Ok((done, super::all(transaction)?))
+        })
+        .await
+    }
+
+    /// Removes a budget; gives whether it was there, and all that hold then. What was spent stays in the database.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn remove_budget(
+        &self,
+        name: String,
+        actor: String,
+        now_ms: u64,
+    ) -> Result<(bool, Vec<StoredBudget>), StoreError> {
+        self.write(move |transaction| {
+            let removed = super::remove(transaction, &name, &actor, now_ms)?;
+            Ok((removed, super::all(transaction)?))
+        })
+        .await
+    }
+
+    /// Adds to the limit of a counter (`value` of its budget's `each`, or empty) in the window that holds now; gives the
+    /// new limit, or `None` where there is no such budget.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn top_up(
+        &self,
+        name: String,
+        value: String,
+        more: Amount,
+        actor: String,
+        now_ms: u64,
+    ) -> Result<Option<Amount>, StoreError> {
+        self.write(move |transaction| super::top_up(transaction, (&name, &value), more, &actor, now_ms)).await
+    }
+
+    /// Takes back what a run of a gateway that is gone was granted and has not used; gives how many counters had any.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn release(&self, instance: String, actor: String, now_ms: u64) -> Result<u64, StoreError> {
+        self.write(move |transaction| super::release(transaction, &instance, &actor, now_ms)).await
+    }
+
+    /// Takes in what a gateway reports of its counters, and answers each, without anything else that a sync has.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    #[cfg(test)]
+    pub(in crate::store) async fn sync_counters(
+        &self,
+        gateway: String,
+        instance: String,
+        reports: Vec<CounterReport>,
+        now_ms: u64,
+    ) -> Result<Vec<CounterGrant>, StoreError> {
+        self.write(move |transaction| super::sync(transaction, &gateway, &instance, &reports, now_ms)).await
+    }
+
+    /// The counters of all budgets in the windows that hold now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn budget_states(
+        &self,
+        now_ms: u64,
+    ) -> Result<Vec<(StoredBudget, Vec<CounterState>)>, StoreError> {
+        self.read(move |connection, _| super::states(connection, now_ms)).await
+    }
+}
