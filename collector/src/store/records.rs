@@ -128,6 +128,15 @@ pub(super) fn each_between(
     Ok(())
 }
 
+/// How many records there are of a time, start inclusive and end exclusive.
+pub(super) fn count_between(connection: &Connection, from_ms: i64, to_ms: i64) -> Result<i64, StoreError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT count(*) FROM records INDEXED BY records_by_time WHERE time_ms >= ?1 AND time_ms < ?2",
+        )?
+        .query_row([from_ms, to_ms], |row| row.get(0))?)
+}
+
 fn body(connection: &Connection, seq: i64) -> Result<UsageRecord, StoreError> {
     let mut statement = connection.prepare_cached("SELECT body FROM records WHERE seq = ?1")?;
     let body: String = statement.query_row([seq], |row| row.get(0))?;

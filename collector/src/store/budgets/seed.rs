@@ -34,8 +34,8 @@ struct Counted {
 }
 
 impl Seeds {
-    /// What records say was spent in a counter's window before its budget began to count: whole hours from the rollups,
-    /// the rest, and whatever a tag decides, from the records themselves.
+    /// What records say was spent in a counter's window before its budget began to count: from the rollups, and for what
+    /// is not a whole hour, and whatever a tag decides, from the records themselves.
     pub(super) fn spent_before(
         &mut self,
         connection: &Connection,
@@ -66,19 +66,39 @@ impl Seeds {
         from: i64,
         to: i64,
     ) -> Result<BTreeMap<String, Amount>, StoreError> {
-        let mut spent = Spent { budget, by_value: BTreeMap::new() };
+        let mut spent = Spent { budget, by_value: BTreeMap::new(), takes_away: false };
         let tagged =
             budget.scope.0.keys().chain(&budget.each).any(|one| matches!(one, BudgetDimension::Tag(_)));
         let (first_hour, last_hour) =
             ((from + MS_PER_HOUR - 1).div_euclid(MS_PER_HOUR), to.div_euclid(MS_PER_HOUR));
-        if tagged || first_hour >= last_hour {
+        if tagged || first_hour > last_hour {
             self.records_between(connection, &mut spent, from, to)?;
         } else {
             self.records_between(connection, &mut spent, from, first_hour * MS_PER_HOUR)?;
-            self.records_between(connection, &mut spent, last_hour * MS_PER_HOUR, to)?;
             self.rollups_between(connection, &mut spent, first_hour, last_hour)?;
+            self.hour_until(connection, &mut spent, last_hour, to)?;
         }
         Ok(spent.by_value)
+    }
+
+    /// The part of an hour before `to`: of the records before and after it, only the fewer are read. A budget that was just
+    /// made has hardly any after it, and the writer must not stand still for an hour's records.
+    fn hour_until(
+        &mut self,
+        connection: &Connection,
+        spent: &mut Spent<'_>,
+        hour: i64,
+        to: i64,
+    ) -> Result<(), StoreError> {
+        let (start, end) = (hour * MS_PER_HOUR, (hour + 1) * MS_PER_HOUR);
+        if records::count_between(connection, to, end)? >= records::count_between(connection, start, to)? {
+            return self.records_between(connection, spent, start, to);
+        }
+        self.rollups_between(connection, spent, hour, hour + 1)?;
+        spent.takes_away = true;
+        let read = self.records_between(connection, spent, to, end);
+        spent.takes_away = false;
+        read
     }
 
     fn records_between(
@@ -150,6 +170,8 @@ impl Seeds {
 struct Spent<'b> {
     budget: &'b Budget,
     by_value: BTreeMap<String, Amount>,
+    /// What comes is not to be in it.
+    takes_away: bool,
 }
 
 impl Spent<'_> {
@@ -164,7 +186,8 @@ impl Spent<'_> {
 
     fn add(&mut self, value: String, sums: &Sums) {
         let sum = self.by_value.entry(value).or_insert(Amount::ZERO);
-        *sum = sum.plus(spent(self.budget.unit, sums));
+        let amount = spent(self.budget.unit, sums);
+        *sum = if self.takes_away { sum.minus(amount) } else { sum.plus(amount) };
     }
 }
 

@@ -140,6 +140,28 @@ async fn a_budget_made_later_counts_what_records_say_was_spent_before() {
 }
 
 #[tokio::test]
+async fn of_the_hour_in_which_a_budget_is_made_only_what_came_before_it_counts() {
+    // Of the records before and after, the fewer are read: once those, once these.
+    for after in [1, 3] {
+        let fixture = Fixture::new();
+        let minute = |minute: u64| NOON + minute * 60_000;
+        fixture.record(1, NOON - HOUR, "bot", 16).await;
+        fixture.record(2, minute(10), "bot", 1).await;
+        fixture.record(3, minute(20), "other", 2).await;
+        for number in 0..after {
+            fixture.record(4 + number, minute(40 + number), "bot", 4).await;
+        }
+        let each = budget(json!({"name": "b", "limit_usd": "100", "window": "day", "each": "agent"}));
+        fixture.put(each, minute(30)).await;
+        for (agent, expected) in [("bot", 17), ("other", 2), ("third", 0)] {
+            let key = fixture.key(agent, minute(50)).await;
+            let grant = fixture.sync("one", &key, Report::default(), minute(50)).await.unwrap().grant;
+            assert_eq!(grant.elsewhere, dollars(expected), "{agent}, {after} records after it");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_rolling_window_forgets_its_parts_as_they_leave() {
     let fixture = Fixture::new();
     fixture.record(1, NOON - 90 * 60_000, "bot", 1).await;
