@@ -391,9 +391,14 @@ impl Call {
             Some(_) if api.is_free() => Measure::Nothing,
             _ if self.goes_on() => Measure::Nothing,
             reported if api.is_session() => session(reported, self.open_turn(record, learned)),
+            Some(normalised) if self.is_unbilled() => Measure::Unbilled(normalised),
             Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
             Some(normalised) => Measure::Reported(normalised),
-            None if api.is_free() || (refused && !aborted) => Measure::Nothing,
+            None if api.is_free() => Measure::Nothing,
+            None if refused && !aborted && self.may_be_billed() => {
+                Measure::from_estimate(Usage { output_tokens: None, ..estimate() })
+            }
+            None if refused && !aborted => Measure::Nothing,
             None => Measure::from_estimate(estimate()),
         };
         let measure = measure.named(service_tier.as_deref());
@@ -404,6 +409,23 @@ impl Call {
             Some(input) => Consumed { measure: measure.with_attempts(unseen, input), service_tier },
             None => Consumed { measure, service_tier },
         }
+    }
+
+    /// Anthropic does not charge for what its model declined before it said anything (its documentation, read 2026-11-23).
+    fn is_unbilled(&self) -> bool {
+        let declined = |answer: &Answer| answer.meter.reading().is_mute_refusal();
+        self.target.provider == "anthropic" && self.answer.as_ref().is_some_and(declined)
+    }
+
+    /// Azure may charge for what its content filter stopped, and for what took too long, where the model had begun (its
+    /// documentation, read 2026-11-23).
+    fn may_be_billed(&self) -> bool {
+        let begun = |answer: &Answer| match answer.status {
+            400 => answer.meter.reading().is_filtered(),
+            408 => true,
+            _ => false,
+        };
+        self.target.provider == "azure" && self.answer.as_ref().is_some_and(begun)
     }
 
     /// What a session's turn has used that broke off.

@@ -250,6 +250,8 @@ pub enum Note {
     RetriesCharged,
     /// The gateway's filter died during the call; this record was made from its journal.
     Recovered,
+    /// The provider does not charge for it: the model declined before it said anything.
+    Unbilled,
     /// The gateway ended the answer, as a budget had nothing left for more of it.
     EndedByBudget,
 }
@@ -268,6 +270,7 @@ impl Note {
             Self::Deferred => "deferred",
             Self::RetriesCharged => "retries_charged",
             Self::Recovered => "recovered",
+            Self::Unbilled => "unbilled",
             Self::EndedByBudget => "ended_by_budget",
         }
     }

@@ -86,6 +86,8 @@ pub enum Field {
     End,
     /// The same, in families of which only some providers give counts before the end: with every chunk.
     Finish,
+    /// Why an answer that is one document has ended.
+    StopReason,
     /// The id of the answer, for work that is fetched later.
     Id,
     /// How far the work is.

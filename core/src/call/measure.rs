@@ -23,6 +23,8 @@ pub enum Measure {
     Retried(Normalised),
     /// The provider reported it, but it is paid with another call, or in other units.
     Elsewhere(Normalised),
+    /// The provider reported it, and does not charge for it.
+    Unbilled(Normalised),
     /// Nothing is paid.
     Nothing,
     /// Nobody knows.
@@ -79,6 +81,12 @@ impl Measure {
             Self::Elsewhere(normalised) => {
                 record.usage = normalised.usage;
                 record.cost_status = CostStatus::Unpriced;
+                return;
+            }
+            Self::Unbilled(normalised) => {
+                record.usage = normalised.usage;
+                record.cost_status = CostStatus::Measured;
+                record.notes.push(Note::Unbilled);
                 return;
             }
             Self::Reported(normalised) => (normalised, true),

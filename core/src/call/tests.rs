@@ -178,6 +178,48 @@ fn what_is_paid_when_nothing_was_measured() {
 }
 
 #[test]
+fn what_providers_say_of_calls_that_failed() {
+    let answered = |provider: &'static str, path: &'static str, status: u16, answer: &str| {
+        let mut call = Call::begin("id".into(), 1_000, Target::recognise(Some(provider), "", path), path);
+        call.request().feed(br#"{"model":"m","messages":[{"content":"one two three"}]}"#);
+        let head = ResponseHead {
+            status,
+            content_type: Some("application/json"),
+            content_encoding: None,
+            header: &|_| None,
+        };
+        call.response_head(&head, 1_010);
+        call.response_body(answer.as_bytes());
+        let end = End { ending: Ending::Complete, now_ms: 1_020, attempts: Some(1), charge_retries: true };
+        let record = call.settle(end, "gateway", None, &mut learned());
+        let (input, output) = (record.usage.input_tokens, record.usage.output_tokens);
+        // Without a book what is charged is unpriced, what is not is not.
+        (record.cost_status.name(), record.usage_estimated, input, output, record.notes)
+    };
+    const CHAT: &str = "/v1/chat/completions";
+    const MESSAGES: &str = "/v1/messages";
+    let filtered = r#"{"error":{"code":"content_filter","message":"m","status":400}}"#;
+    let refusal = |content: &str| {
+        format!(
+            r#"{{"model":"m","content":[{content}],"stop_reason":"refusal","usage":{{"input_tokens":7,"output_tokens":1}}}}"#
+        )
+    };
+    let declined = refusal("");
+    let broken_off = refusal(r#"{"type":"text","text":"I would"}"#);
+    for (provider, path, status, answer, expected) in [
+        ("azure", CHAT, 400, filtered, ("unpriced", true, Some(3), None, vec![])),
+        ("azure", CHAT, 408, "{}", ("unpriced", true, Some(3), None, vec![])),
+        ("azure", CHAT, 400, r#"{"error":{"code":"bad"}}"#, ("free", false, None, None, vec![])),
+        ("openai", CHAT, 400, filtered, ("free", false, None, None, vec![])),
+        ("anthropic", MESSAGES, 200, &declined, ("measured", false, Some(7), Some(1), vec![Note::Unbilled])),
+        ("anthropic", MESSAGES, 200, &broken_off, ("unpriced", false, Some(7), Some(1), vec![])),
+        ("vertex", MESSAGES, 200, &declined, ("unpriced", false, Some(7), Some(1), vec![])),
+    ] {
+        assert_eq!(answered(provider, path, status, answer), expected, "{provider} {status} {answer}");
+    }
+}
+
+#[test]
 fn an_encoding_that_is_not_read_is_said() {
     let target = Target::recognise(Some("openai"), "", CHAT.path);
     let mut call = Call::begin("id".into(), 0, target, CHAT.path);

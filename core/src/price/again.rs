@@ -17,6 +17,7 @@ impl PriceBook {
     pub fn price_again(&self, record: &UsageRecord) -> Option<(Priced, CostStatus)> {
         let nothing = record.outcome == Outcome::Denied
             || record.cost_status == CostStatus::Free
+            || record.notes.contains(&Note::Unbilled)
             || record.usage.is_empty();
         if nothing || lacks_shares(record) {
             return None;

@@ -21,6 +21,7 @@ pub static MESSAGES: Family = Family {
         ("message.usage", Action::Capture, Field::Usage),
         ("error", Action::Capture, Field::Error),
         ("delta.stop_reason", Action::Capture, Field::End),
+        ("stop_reason", Action::Capture, Field::StopReason),
         ("content[].text", Action::Text, Field::Output),
         ("content[].input", Action::Text, Field::Output),
         ("content[].thinking", Action::Text, Field::Reasoning),

@@ -42,6 +42,10 @@ pub struct Reading {
     /// In a session: the turn that has not ended.
     open_turn: OpenTurn,
     has_error: bool,
+    /// The provider's filter stopped the request.
+    is_filtered: bool,
+    /// The model declined to answer.
+    is_refusal: bool,
     has_end: bool,
     /// The counts came beside text, so that more of both may follow.
     counts_beside_text: bool,
@@ -81,6 +85,8 @@ impl Reading {
             turns: Vec::new(),
             open_turn: OpenTurn::default(),
             has_error: false,
+            is_filtered: false,
+            is_refusal: false,
             has_end: false,
             counts_beside_text: false,
             in_document: (false, false),
@@ -131,6 +137,18 @@ impl Reading {
     #[must_use]
     pub const fn has_error(&self) -> bool {
         self.has_error
+    }
+
+    /// Whether the provider's content filter stopped the request.
+    #[must_use]
+    pub const fn is_filtered(&self) -> bool {
+        self.is_filtered
+    }
+
+    /// Whether the model declined before it said anything.
+    #[must_use]
+    pub fn is_mute_refusal(&self) -> bool {
+        self.is_refusal && self.visible() == Passed::default() && self.reasoning.tokens() == 0
     }
 
     /// Whether the counts of a stream are only what had been used so far: the family's streams say when they are
@@ -335,7 +353,10 @@ impl Sink<Field> for Reading {
                     self.open_turn.set_format(&format);
                 }
             }
-            Field::Error => self.has_error |= !matches!(raw, b"false" | b"\"\"" | b"{}"),
+            Field::Error => {
+                self.has_error |= !matches!(raw, b"false" | b"\"\"" | b"{}");
+                self.is_filtered |= raw.windows(FILTERED.len()).any(|part| part == FILTERED);
+            }
             Field::ToolAction => self.searches += u64::from(raw == b"\"search\""),
             Field::ToolUsage => {
                 if let Ok(Value::Object(tools)) = serde_json::from_slice(raw) {
@@ -353,7 +374,11 @@ impl Sink<Field> for Reading {
                 }
             }
             Field::Start => self.has_end = false,
-            Field::End | Field::Finish => self.has_end = true,
+            Field::StopReason => self.is_refusal = raw == REFUSAL,
+            Field::End | Field::Finish => {
+                self.has_end = true;
+                self.is_refusal = raw == REFUSAL;
+            }
             Field::Output | Field::Reasoning | Field::Heard | Field::Audio => {}
         }
     }
@@ -409,5 +434,8 @@ fn keep_name(slot: &mut Option<String>, raw: &[u8]) {
 
 /// Turns that are kept until they are taken; more are added to one of the same model, of which there may be as many again.
 pub const TURNS_MAX: usize = 64;
+/// Azure's code for a request that its filter stopped; Anthropic's reason for an answer that the model declined.
+const FILTERED: &[u8] = b"\"content_filter\"";
+const REFUSAL: &[u8] = b"\"refusal\"";
 /// Longest model or tier name that is kept, in bytes.
 const NAME_BYTES_MAX: usize = 256;
