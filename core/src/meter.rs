@@ -279,6 +279,34 @@ mod tests {
         assert!(!meter.is_cut());
     }
 
+    #[test]
+    fn a_call_of_several_models_is_told_by_model_where_that_adds_up() {
+        let answer = |output: u64| {
+            let run = |model: &str, input: u64, output: u64| {
+                format!(
+                    r#"{{"model":"{model}","usage":{{"prompt_tokens":{input},"completion_tokens":{output}}}}}"#
+                )
+            };
+            let runs = [run("a", 10, 2), run("b", 20, 3), run("a", 30, 4)].join(",");
+            format!(
+                r#"{{"model":"compound","usage":{{"prompt_tokens":60,"completion_tokens":{output}}},"usage_breakdown":{{"models":[{runs}]}}}}"#
+            )
+        };
+        let shares = |answer: String| {
+            let mut meter = Meter::new("groq", Api::ChatCompletions);
+            answer.as_bytes().chunks(5).for_each(|piece| meter.feed(piece));
+            let shares = meter.reported().unwrap().shares.into_iter();
+            let told = |share: crate::usage::Share| {
+                (share.model, share.usage.input_tokens, share.usage.output_tokens)
+            };
+            shares.map(told).collect::<Vec<_>>()
+        };
+        let a = (Some("a".to_owned()), Some(40), Some(6));
+        assert_eq!(shares(answer(9)), [a, (Some("b".to_owned()), Some(20), Some(3))]);
+        assert_eq!(shares(answer(8)), [], "the list does not add up to the whole");
+        assert_eq!(shares(answer(9).replace("\"models\":[", "\"models\":null,\"x\":[")), []);
+    }
+
     /// Found by fuzzing: a space before the first event was part of its line in one piece and none in two.
     #[test]
     fn space_before_the_body_is_the_same_in_a_piece_of_its_own() {

@@ -60,6 +60,8 @@ pub enum Field {
     ToolAction,
     /// Usage of the provider's own tools, besides the usage object.
     ToolUsage,
+    /// What each model did of a call that several worked on.
+    Breakdown,
     /// A web search that the provider ran.
     SearchQueries,
     /// A count that stands outside a usage object, by the name that it gets in it.
@@ -116,6 +118,8 @@ pub struct Context<'a> {
     pub api: Api,
     /// The answer's object of tool usage.
     tool_usage: Option<&'a Map<String, Value>>,
+    /// The answer's object of what each model did.
+    breakdown: Option<&'a Map<String, Value>>,
     /// Web searches counted in the answer's items.
     searches: u64,
     /// Counts and words that came as response headers.

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use super::{Action, Context, Counts, Family, Field, Merge, Normalised};
+use serde_json::Value;
+
+use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share};
 use crate::few;
 use crate::json::value_count;
 use crate::money::Picodollars;
@@ -20,6 +22,7 @@ pub static CHAT: Family = Family {
         ("model", Action::Capture, Field::Model),
         ("usage", Action::Capture, Field::Usage),
         ("x_groq.usage", Action::Capture, Field::Usage),
+        ("usage_breakdown", Action::Capture, Field::Breakdown),
         ("service_tier", Action::Capture, Field::ServiceTier),
         ("error", Action::Capture, Field::Error),
         // Where usage comes with every chunk, only that of an answer that has ended is all of it.
@@ -175,6 +178,37 @@ impl Quirks {
 
 /// Normalises a usage object in OpenAI's words, old or new.
 pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
+    let mut normalised = whole(counts, context);
+    normalised.shares = by_model(context, &normalised.usage);
+    normalised
+}
+
+/// What each model did of a call of Groq's that is an agent's, each run of a model with its usage. Empty where there is no
+/// such list, or it does not add up to the whole.
+fn by_model(context: &Context<'_>, whole_usage: &Usage) -> Vec<Share> {
+    let runs = context.breakdown.and_then(|breakdown| breakdown.get("models")).and_then(Value::as_array);
+    let mut shares: Vec<Share> = Vec::new();
+    let mut sum = Usage::default();
+    for run in runs.into_iter().flatten() {
+        let (Some(model), Some(usage)) = (
+            run.get("model").and_then(Value::as_str).filter(|model| !model.is_empty()),
+            run.get("usage").and_then(Value::as_object),
+        ) else {
+            return Vec::new();
+        };
+        let usage = whole(&Counts::new(usage), context).usage;
+        sum.add(&usage);
+        match shares.iter_mut().find(|share| share.model.as_deref() == Some(model)) {
+            Some(share) => share.usage.add(&usage),
+            None => shares.push(Share { model: Some(model.to_owned()), usage }),
+        }
+    }
+    let adds_up =
+        (sum.input_tokens, sum.output_tokens) == (whole_usage.input_tokens, whole_usage.output_tokens);
+    if adds_up { shares } else { Vec::new() }
+}
+
+fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let quirks = Quirks::of(context);
     let detail = |name: &str| counts.first_in(&INPUT_DETAILS, name);
     let output_detail = |name: &str| counts.first_in(&OUTPUT_DETAILS, name);

@@ -37,6 +37,7 @@ pub struct Reading {
     usage: Map<String, Value>,
     headers: Map<String, Value>,
     tool_usage: Map<String, Value>,
+    breakdown: Map<String, Value>,
     searches: u64,
     turns: Vec<Turn>,
     /// In a session: the turn that has not ended.
@@ -81,6 +82,7 @@ impl Reading {
             usage: Map::new(),
             headers: Map::new(),
             tool_usage: Map::new(),
+            breakdown: Map::new(),
             searches: 0,
             turns: Vec::new(),
             open_turn: OpenTurn::default(),
@@ -226,6 +228,7 @@ impl Reading {
             provider: &self.provider,
             api: self.api,
             tool_usage: (!self.tool_usage.is_empty()).then_some(&self.tool_usage),
+            breakdown: (!self.breakdown.is_empty()).then_some(&self.breakdown),
             searches: self.searches,
             headers: &self.headers,
         };
@@ -361,6 +364,11 @@ impl Sink<Field> for Reading {
             Field::ToolUsage => {
                 if let Ok(Value::Object(tools)) = serde_json::from_slice(raw) {
                     self.tool_usage = tools;
+                }
+            }
+            Field::Breakdown => {
+                if let Ok(Value::Object(breakdown)) = serde_json::from_slice(raw) {
+                    self.breakdown = breakdown;
                 }
             }
             Field::SearchQueries => {
