@@ -284,6 +284,12 @@ impl Call {
         (&self.attribution, self.attribution_source)
     }
 
+    /// Whether it began a run of a thread that answers at once: work for which nothing was held.
+    #[must_use]
+    pub fn is_streamed_run(&self) -> bool {
+        self.runs && self.target.api != Api::Deferred
+    }
+
     /// Whether the answer is a websocket's, and no message of it has only come in part.
     #[must_use]
     pub fn is_between_messages(&self) -> bool {

@@ -50,7 +50,9 @@ impl HttpCall {
         let is_recorded = self.is_recorded(&call, &mut record);
         let ended = (!ticket.held.is_empty())
             .then(|| self.gateway.budgets.settle(&ticket, is_recorded.then_some(&record)));
-        let is_owed = call.target().fetches.is_some() || call.target().api.is_session();
+        // Nothing is held for work that is begun; a run that streams is paid at once.
+        let is_owed =
+            call.target().fetches.is_some() || call.target().api.is_session() || call.is_streamed_run();
         if ended.is_none() && is_recorded && is_owed {
             self.gateway.budgets.charge(&call, &record, now_ms);
         }
