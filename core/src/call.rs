@@ -417,14 +417,14 @@ impl Call {
         }
     }
 
-    /// Anthropic does not charge for what its model declined before it said anything (its documentation, read 2026-11-23).
+    /// Anthropic does not charge for what its model declined before it said anything (documented; not read anew).
     fn is_unbilled(&self) -> bool {
         let declined = |answer: &Answer| answer.meter.reading().is_mute_refusal();
         self.target.provider == "anthropic" && self.answer.as_ref().is_some_and(declined)
     }
 
-    /// Azure may charge for what its content filter stopped, and for what took too long, where the model had begun (its
-    /// documentation, read 2026-11-23).
+    /// Azure may charge for what its content filter stopped, and for what took too long, where the model had begun
+    /// (documented; not read anew).
     fn may_be_billed(&self) -> bool {
         let begun = |answer: &Answer| match answer.status {
             400 => answer.meter.reading().is_filtered(),

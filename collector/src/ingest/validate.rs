@@ -1,6 +1,6 @@
 //! What a record must be to be kept: bounded, and with numbers that add up.
 
-use tollgate_core::attribution::{NAME_BYTES_MAX, TAGS_MAX};
+use tollgate_core::attribution::{Attribution, NAME_BYTES_MAX, TAGS_MAX};
 use tollgate_core::money::Picodollars;
 use tollgate_core::record::{Folded, UsageRecord};
 use tollgate_core::usage::Usage;
@@ -89,20 +89,7 @@ pub(super) fn check_folded(folded: &Folded) -> Result<(), Refused> {
         );
         return Err(Refused::new(Refusal::Time, detail));
     }
-    let who = &folded.attribution;
-    for (field, value) in [
-        ("agent", &who.agent),
-        ("team", &who.team),
-        ("feature", &who.feature),
-        ("environment", &who.environment),
-    ] {
-        text(field, value, NAME_BYTES_MAX)?;
-    }
-    for (field, value) in
-        [("gateway", &folded.gateway), ("provider", &folded.provider), ("operation", &folded.operation)]
-    {
-        name(field, value, TEXT_BYTES_MAX)?;
-    }
+    whose(&folded.attribution, [&folded.gateway, &folded.provider, &folded.operation])?;
     for (field, value, most) in [
         ("key_id", &folded.key_id, TEXT_BYTES_MAX),
         ("request_model", &folded.request_model, MODEL_BYTES_MAX),
@@ -137,8 +124,8 @@ pub(super) fn check_folded(folded: &Folded) -> Result<(), Refused> {
     Ok(())
 }
 
-fn texts(record: &UsageRecord) -> Result<(), Refused> {
-    let who = &record.attribution;
+/// Who spent, and the gateway, provider and operation: what records and totals have in common.
+fn whose(who: &Attribution, [gateway, provider, operation]: [&str; 3]) -> Result<(), Refused> {
     for (field, value) in [
         ("agent", &who.agent),
         ("team", &who.team),
@@ -147,11 +134,15 @@ fn texts(record: &UsageRecord) -> Result<(), Refused> {
     ] {
         text(field, value, NAME_BYTES_MAX)?;
     }
-    for (field, value) in
-        [("gateway", &record.gateway), ("provider", &record.provider), ("operation", &record.operation)]
-    {
+    for (field, value) in [("gateway", gateway), ("provider", provider), ("operation", operation)] {
         name(field, value, TEXT_BYTES_MAX)?;
     }
+    Ok(())
+}
+
+fn texts(record: &UsageRecord) -> Result<(), Refused> {
+    let who = &record.attribution;
+    whose(who, [&record.gateway, &record.provider, &record.operation])?;
     for (field, value, most) in [
         ("run", &who.run, NAME_BYTES_MAX),
         ("parent_run", &who.parent_run, NAME_BYTES_MAX),

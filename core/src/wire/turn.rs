@@ -109,8 +109,8 @@ impl OpenTurn {
         }
     }
 
-    /// OpenAI: a token for each 50 ms that the model speaks (guide "Managing costs" of the Realtime API, as known on
-    /// 2026-11-25). Others are taken to be alike.
+    /// OpenAI: a token for each 50 ms that the model speaks. Its guide was not read anew, and no recording proves the rate, as
+    /// theirs have most of their audio cut out. Others are taken to be alike.
     const fn audio_tokens(&self) -> u64 {
         let bytes = self.audio_base64 / 4 * 3;
         let bytes_per_token = if self.is_telephone { 8_000 / 20 } else { 48_000 / 20 };
