@@ -27,7 +27,13 @@ impl Digits {
     /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.bytes.get(self.from..).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// As ASCII.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(self.from..).unwrap_or_default()
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Budgets {
     denies_until_policy: bool,
     link: Cell<Link>,
     counters: RefCell<Counters>,
+    /// Room for a counter's key, used again and again.
+    key: RefCell<Vec<u8>>,
     settling: RefCell<Settling>,
     /// What calls that wait want of which counters, and prices.
     wanted: RefCell<BTreeMap<CounterKey, Amount>>,
@@ -118,6 +120,7 @@ impl Budgets {
             denies_until_policy: config.denies_until_policy,
             link: Cell::default(),
             counters: RefCell::new(Counters::new(!alone)),
+            key: RefCell::default(),
             settling: RefCell::default(),
             wanted: RefCell::default(),
             models: RefCell::default(),
@@ -249,7 +252,7 @@ impl Budgets {
     pub fn spent_already(&self, call: &Call, now_ms: u64) -> Option<Refused> {
         let policy = self.policy()?;
         call.surely_touched(&policy, self.now(now_ms)).into_iter().find_map(|touched| {
-            let counter = self.counters.borrow_mut().get(&touched.key_bytes())?;
+            let counter = self.counters.borrow_mut().get(&touched.key().to_bytes())?;
             let is_spent = counter.free() <= Amount::ZERO && !counter.may_clear(Amount(1));
             is_spent.then(|| refused(touched.budget, Some(&counter), Reason::BudgetSpent))
         })

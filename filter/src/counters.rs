@@ -5,6 +5,7 @@
 //! make it twice; everything else needs none.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::counter::Counter;
@@ -17,22 +18,26 @@ use crate::shared::{self, Key};
 /// This VM's view of the table.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Where counters were found the last time.
-    places: HashMap<Vec<u8>, Place, ByFnv>,
+    /// Where counters were found the last time, by the hash of their keys.
+    places: HashMap<u64, Rc<Place>, ByFnv>,
     /// Whether a collector must know a counter before its slot is used again.
     reported: bool,
 }
 
-/// A slot of the table, and its name in shared data.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    slot: u64,
+/// A counter's key, and where it was found.
+#[derive(Debug)]
+pub struct Place {
+    /// The counter's key. What holds it again compares the pointer first.
+    pub key: Rc<[u8]>,
+    /// The slot of the table.
+    pub slot: u64,
+    /// The slot's name in shared data.
     name: Key,
 }
 
 /// A counter as it was read.
 struct Found {
-    place: Place,
+    place: Rc<Place>,
     bytes: Vec<u8>,
     version: u32,
 }
@@ -62,16 +67,16 @@ impl Counters {
     }
 
     /// Changes the counter with this key, which is made with this limit where it is missing and `may_make` says so.
-    /// `act` may be called again where another VM was faster; what it gives the last time is the result, with the slot.
-    /// Nothing is written where it leaves the counter as it was. It sees the slot, but no key.
+    /// `act` may be called again where another VM was faster; what it gives the last time is the result, with the place.
+    /// Nothing is written where it leaves the counter as it was. It sees the place, but the counter has no key.
     pub fn update<T>(
         &mut self,
         key: &[u8],
         (span, limit): (Span, Amount),
         now_ms: u64,
         may_make: impl Fn(&Self) -> bool,
-        mut act: impl FnMut(&mut Counter, u64) -> T,
-    ) -> Result<(T, u64), Failed> {
+        mut act: impl FnMut(&mut Counter, &Rc<Place>) -> T,
+    ) -> Result<(T, Rc<Place>), Failed> {
         for _ in 0..TRIES {
             let Some(mut found) = self.find(key) else {
                 if !may_make(self) {
@@ -80,9 +85,8 @@ impl Counters {
                 self.make(key, Counter::new(key.to_vec(), span, limit), now_ms)?;
                 continue;
             };
-            let slot = found.place.slot;
-            match found.swap(|counter| act(counter, slot)) {
-                Swapped::Done(result) => return Ok((result, slot)),
+            match found.swap(&mut act) {
+                Swapped::Done(result) => return Ok((result, found.place)),
                 Swapped::Late => {}
                 Swapped::Refused => return Err(Failed::Busy),
             }
@@ -90,17 +94,15 @@ impl Counters {
         Err(Failed::Busy)
     }
 
-    /// Changes a counter where it is, first looked for in `slot`.
+    /// Changes a counter that is there.
     pub fn update_known<T>(
         &mut self,
         key: &[u8],
-        slot: Option<u64>,
         mut act: impl FnMut(&mut Counter) -> T,
     ) -> Result<T, Missed> {
         for _ in 0..TRIES {
-            let there = slot.and_then(|slot| Found::at(Place::of(slot), key).ok().flatten());
-            let mut found = there.or_else(|| self.find(key)).ok_or(Missed::Gone)?;
-            match found.swap(&mut act) {
+            let mut found = self.find(key).ok_or(Missed::Gone)?;
+            match found.swap(|counter, _| act(counter)) {
                 Swapped::Done(result) => return Ok(result),
                 Swapped::Late => {}
                 Swapped::Refused => return Err(Missed::Busy),
@@ -118,41 +120,45 @@ impl Counters {
     pub fn values_of(&self, budget: &str, span: Span) -> usize {
         let start = [budget.as_bytes(), b"\0"].concat();
         let end = span.start_ms.to_le_bytes();
-        self.places.keys().filter(|known| known.starts_with(&start) && known.ends_with(&end)).count()
+        let is_of = |place: &&Rc<Place>| place.key.starts_with(&start) && place.key.ends_with(&end);
+        self.places.values().filter(is_of).count()
     }
 
     /// Every counter in the table.
     pub fn all() -> impl Iterator<Item = Counter> {
         (0..shared::COUNTERS_MAX).filter_map(|slot| {
-            let (bytes, _) = host::shared(&shared::counter(slot)).ok()?;
+            let (bytes, _) = host::shared(shared::counter(slot)).ok()?;
             Counter::from_bytes(&bytes)
         })
     }
 
     fn find(&mut self, key: &[u8]) -> Option<Found> {
-        if let Some(place) = self.places.get(key).copied()
-            && let Ok(Some(found)) = Found::at(place, key)
+        let hash = fnv(key);
+        if let Some(place) = self.places.get(&hash)
+            && is_same(&place.key, key)
+            && let Ok(Some(found)) = Found::at(place)
         {
             return Some(found);
         }
-        for slot in probes(key) {
-            let place = Place::of(slot);
+        let key: Rc<[u8]> = key.into();
+        for slot in probes(hash) {
+            let place = Rc::new(Place::new(Rc::clone(&key), slot));
             // Where no slot ever was, no counter is behind it.
-            let Ok(found) = Found::at(place, key) else { break };
+            let Ok(found) = Found::at(&place) else { break };
             if found.is_some() {
-                self.remember(key, place);
+                self.remember(hash, place);
                 return found;
             }
         }
-        self.places.remove(key);
+        self.places.remove(&hash);
         None
     }
 
-    fn remember(&mut self, key: &[u8], place: Place) {
+    fn remember(&mut self, hash: u64, place: Rc<Place>) {
         if self.places.len() >= KNOWN_MAX {
             self.places.clear();
         }
-        self.places.insert(key.to_vec(), place);
+        self.places.insert(hash, place);
     }
 
     /// Makes a counter, unless another VM has meanwhile.
@@ -161,22 +167,22 @@ impl Counters {
         if self.find(key).is_some() {
             return Ok(());
         }
-        let bytes = counter.to_bytes();
-        for slot in probes(key) {
-            let place = Place::of(slot);
-            let made = match host::shared(&place.name) {
-                Err(_) => host::create_shared(&place.name, &bytes),
+        let (bytes, hash) = (counter.to_bytes(), fnv(key));
+        for slot in probes(hash) {
+            let place = Place::new(key.into(), slot);
+            let made = match host::shared(place.name) {
+                Err(_) => host::create_shared(place.name, &bytes),
                 Ok((old, version)) => {
                     let is_free =
                         Counter::from_bytes(&old).is_none_or(|old| old.is_over(now_ms, self.reported));
                     if !is_free {
                         continue;
                     }
-                    host::swap_shared(&place.name, &bytes, version)
+                    host::swap_shared(place.name, &bytes, version)
                 }
             };
             if made.is_ok() {
-                self.remember(key, place);
+                self.remember(hash, Rc::new(place));
                 return Ok(());
             }
         }
@@ -195,25 +201,26 @@ enum Swapped<T> {
 }
 
 impl Place {
-    fn of(slot: u64) -> Self {
-        Self { slot, name: shared::counter(slot) }
+    fn new(key: Rc<[u8]>, slot: u64) -> Self {
+        Self { key, slot, name: shared::counter(slot) }
     }
 }
 
 impl Found {
-    /// The counter with this key, if it is there; an error where no slot is.
-    fn at(place: Place, key: &[u8]) -> host::Result<Option<Self>> {
-        let (bytes, version) = host::shared(&place.name)?;
-        let is_it = Counter::key_of(&bytes) == Some(key);
-        Ok(is_it.then_some(Self { place, bytes, version }))
+    /// The counter with this place's key, if it is there; an error where no slot is.
+    fn at(place: &Rc<Place>) -> host::Result<Option<Self>> {
+        let (bytes, version) = host::shared(place.name)?;
+        let is_it = Counter::key_of(&bytes).is_some_and(|key| is_same(key, &place.key));
+        Ok(is_it.then(|| Self { place: Rc::clone(place), bytes, version }))
     }
 
     /// Changes it where it is.
-    fn swap<T>(&mut self, act: impl FnOnce(&mut Counter) -> T) -> Swapped<T> {
+    fn swap<T>(&mut self, act: impl FnOnce(&mut Counter, &Rc<Place>) -> T) -> Swapped<T> {
         let Some(mut counter) = Counter::numbers(&self.bytes) else { return Swapped::Refused };
-        let before = counter.clone();
-        let result = act(&mut counter);
-        if counter == before {
+        let version = counter.version;
+        let result = act(&mut counter, &self.place);
+        // Most changes are counted; whether there was another one, what was read tells.
+        if counter.version == version && Counter::numbers(&self.bytes).as_ref() == Some(&counter) {
             return Swapped::Done(result);
         }
         counter.write_numbers(&mut self.bytes);
@@ -225,9 +232,17 @@ impl Found {
     }
 }
 
-/// The slots where a counter may be.
-fn probes(key: &[u8]) -> impl Iterator<Item = u64> + use<> {
-    let hash = fnv(key);
+/// Whether two keys are equal, eight bytes at a time: the `memcmp` of wasm goes byte by byte.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let ((words, rest), (other_words, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    words.len() == other_words.len()
+        && words.iter().zip(other_words).all(|(one, other)| word(one) == word(other))
+        && rest == other_rest
+}
+
+/// The slots where a counter with a key of this hash may be.
+fn probes(hash: u64) -> impl Iterator<Item = u64> + use<> {
     (0..PROBES).map(move |step| hash.wrapping_add(step) % shared::COUNTERS_MAX)
 }
 

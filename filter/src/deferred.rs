@@ -28,7 +28,7 @@ pub struct Work {
 
 /// What is known of `id`.
 pub fn recall(id: &str) -> Option<Work> {
-    let (value, _) = host::shared(&shared::deferred(slot(id))).ok()?;
+    let (value, _) = host::shared(shared::deferred(slot(id))).ok()?;
     serde_json::from_slice::<Work>(&value).ok().filter(|work| work.id == id)
 }
 
@@ -50,7 +50,7 @@ pub fn claim(id: &str, attribution: &Attribution, source: AttributionSource) -> 
 
 fn write(work: &Work) -> bool {
     serde_json::to_vec(work)
-        .is_ok_and(|json| host::set_shared(&shared::deferred(slot(&work.id)), &json).is_ok())
+        .is_ok_and(|json| host::set_shared(shared::deferred(slot(&work.id)), &json).is_ok())
 }
 
 fn slot(id: &str) -> u64 {

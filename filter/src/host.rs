@@ -135,7 +135,8 @@ pub fn set_filter_state(name: &str, value: &[u8]) -> Result<()> {
 }
 
 /// A value of shared data and its version. An empty value is one that was cleared.
-pub fn shared(key: &str) -> Result<(Vec<u8>, u32)> {
+pub fn shared(key: impl AsRef<[u8]>) -> Result<(Vec<u8>, u32)> {
+    let key = key.as_ref();
     let mut version = 0u32;
     // SAFETY: the key and the out pointers live through the call; see `returned`.
     let value = returned(|data, size| unsafe {
@@ -145,12 +146,13 @@ pub fn shared(key: &str) -> Result<(Vec<u8>, u32)> {
 }
 
 /// Writes a value of shared data, whatever stands there.
-pub fn set_shared(key: &str, value: &[u8]) -> Result<()> {
+pub fn set_shared(key: impl AsRef<[u8]>, value: &[u8]) -> Result<()> {
     swap_shared(key, value, OVERWRITE)
 }
 
 /// Writes a value of shared data if it still has this version.
-pub fn swap_shared(key: &str, value: &[u8], version: u32) -> Result<()> {
+pub fn swap_shared(key: impl AsRef<[u8]>, value: &[u8], version: u32) -> Result<()> {
+    let key = key.as_ref();
     // SAFETY: both slices live through the call.
     done(unsafe { raw::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) })
 }
@@ -159,7 +161,7 @@ pub fn swap_shared(key: &str, value: &[u8], version: u32) -> Result<()> {
 ///
 /// Envoy takes the version 0 for "overwrite", also of a missing key; a version that no value has creates the
 /// key when it is missing and mismatches otherwise.
-pub fn create_shared(key: &str, value: &[u8]) -> Result<()> {
+pub fn create_shared(key: impl AsRef<[u8]>, value: &[u8]) -> Result<()> {
     swap_shared(key, value, NEVER)
 }
 

@@ -5,6 +5,8 @@
 //! one, start and end of the window, the amount held, the amounts charged and kept instead, and the key. As long as a
 //! call is under way all of its hold is to be charged and kept.
 
+use std::rc::Rc;
+
 use tollgate_core::budget::counter::Settlement;
 use tollgate_core::budget::window::Span;
 use tollgate_core::budget::{Amount, Unit};
@@ -13,7 +15,7 @@ use tollgate_core::budget::{Amount, Unit};
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeldOn {
     /// The counter's key as bytes, as its slot has it.
-    pub key: Vec<u8>,
+    pub key: Rc<[u8]>,
     /// Its window.
     pub span: Span,
     /// The slot where it was.
@@ -89,7 +91,7 @@ fn hold(rest: &mut &[u8]) -> Option<(HeldOn, Settlement)> {
         1 => Unit::Tokens,
         _ => Unit::Calls,
     };
-    let held = HeldOn { key: key.to_vec(), span, slot: NOT_KNOWN, unit, amount: hold };
+    let held = HeldOn { key: key.into(), span, slot: NOT_KNOWN, unit, amount: hold };
     Some((held, Settlement { hold, charge, kept, calls: 1 }))
 }
 

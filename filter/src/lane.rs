@@ -77,7 +77,7 @@ pub struct Owner {
 impl Owner {
     /// The owner of a lane and the version to swap it with; `None` where no lane was ever made.
     pub fn of(lane: u32) -> Option<(Self, u32)> {
-        let (value, version) = host::shared(&shared::lane_owner(lane)).ok()?;
+        let (value, version) = host::shared(shared::lane_owner(lane)).ok()?;
         let number = |at: usize| value.get(at..).and_then(shared::read_number).unwrap_or(0);
         Some((Self { vm: number(0), beaten_ms: number(8), capacity: number(16) }, version))
     }
@@ -92,7 +92,7 @@ impl Owner {
 
     /// Writes this owner over the one of `version`.
     pub fn swap(self, lane: u32, version: u32) -> host::Result<()> {
-        host::swap_shared(&shared::lane_owner(lane), &self.bytes(), version)
+        host::swap_shared(shared::lane_owner(lane), &self.bytes(), version)
     }
 
     /// Whether the lane can be taken: nobody has it, or its owner is dead.
@@ -108,7 +108,7 @@ impl Lane {
         for index in 0..shared::LANES_MAX {
             let mine = Owner { vm, beaten_ms: now_ms, capacity };
             let taken = match Owner::of(index) {
-                None => host::create_shared(&shared::lane_owner(index), &mine.bytes()).is_ok(),
+                None => host::create_shared(shared::lane_owner(index), &mine.bytes()).is_ok(),
                 Some((owner, version)) if owner.vm == 0 => {
                     let mine = Owner { capacity: owner.capacity, ..mine };
                     mine.swap(index, version).is_ok()
@@ -171,7 +171,7 @@ impl Lane {
     /// Notes a call under way; `None` when the journal is full.
     pub fn note(&mut self, pending: &[u8]) -> Option<JournalSlot> {
         let slot = self.free.pop()?;
-        if host::set_shared(&shared::journal(self.index, slot), pending).is_err() {
+        if host::set_shared(shared::journal(self.index, slot), pending).is_err() {
             self.free.push(slot);
             return None;
         }
@@ -181,7 +181,7 @@ impl Lane {
     /// Writes another entry over that of a call.
     pub fn rewrite(&self, slot: JournalSlot, entry: &[u8]) {
         if self.has(slot) {
-            let _ = host::set_shared(&shared::journal(self.index, slot.slot), entry);
+            let _ = host::set_shared(shared::journal(self.index, slot.slot), entry);
         }
     }
 
@@ -219,7 +219,7 @@ impl Lane {
         let mut value = Vec::with_capacity(record.len() + SEQUENCE_BYTES);
         value.extend_from_slice(&self.head.to_le_bytes());
         value.extend_from_slice(record);
-        host::set_shared(&shared::outbox(self.index, self.head % self.capacity), &value)
+        host::set_shared(shared::outbox(self.index, self.head % self.capacity), &value)
             .map_err(|_| Dropped::Host)?;
         self.head += 1;
         Ok(())
@@ -236,7 +236,7 @@ impl Lane {
     fn fold(&mut self, record: &UsageRecord) -> Result<(), Dropped> {
         let (slot, folded) = self.folds.fold(record).ok_or(Dropped::OutboxFull)?;
         let json = folded.to_json();
-        if host::set_shared(&shared::fold(self.index, slot), &json).is_err() {
+        if host::set_shared(shared::fold(self.index, slot), &json).is_err() {
             // What stands there goes on without this record.
             self.folds.seal(slot);
             return Err(Dropped::Host);
@@ -251,11 +251,11 @@ impl Lane {
             && self.has_room()
         {
             let key = shared::fold(self.index, slot);
-            let total = host::shared(&key).map(|(total, _)| total).unwrap_or_default();
+            let total = host::shared(key).map(|(total, _)| total).unwrap_or_default();
             if !total.is_empty() && self.append(&total).is_err() {
                 return;
             }
-            let _ = host::set_shared(&key, b"");
+            let _ = host::set_shared(key, b"");
             self.folds.pop();
         }
     }
@@ -264,13 +264,13 @@ impl Lane {
 /// Totals that stand in a lane.
 pub fn folds_in(lane: u32) -> usize {
     let stands =
-        |slot: &usize| host::shared(&shared::fold(lane, *slot)).is_ok_and(|(total, _)| !total.is_empty());
+        |slot: &usize| host::shared(shared::fold(lane, *slot)).is_ok_and(|(total, _)| !total.is_empty());
     (0..FOLDS_MAX).take_while(stands).count()
 }
 
 /// The record with this sequence in a lane's outbox, if it is there.
 pub fn record(lane: u32, sequence: u64, capacity: u64) -> Option<Vec<u8>> {
-    let (mut value, _) = host::shared(&shared::outbox(lane, sequence % capacity.max(1))).ok()?;
+    let (mut value, _) = host::shared(shared::outbox(lane, sequence % capacity.max(1))).ok()?;
     if shared::read_number(&value) != Some(sequence) {
         return None;
     }
@@ -281,7 +281,7 @@ pub fn record(lane: u32, sequence: u64, capacity: u64) -> Option<Vec<u8>> {
 /// Takes acknowledged records out of a lane: everything before `tail`, from `from` on.
 pub fn acknowledge(lane: u32, from: u64, tail: u64, capacity: u64) -> Result<(), Error> {
     for sequence in from..tail {
-        host::set_shared(&shared::outbox(lane, sequence % capacity.max(1)), b"")?;
+        host::set_shared(shared::outbox(lane, sequence % capacity.max(1)), b"")?;
     }
     shared::set_number(&shared::lane_tail(lane), tail)
 }

@@ -117,10 +117,9 @@ impl Gateway {
     }
 
     fn clear_ended(&self, now_ms: u64) {
-        let entries = self.budgets.take_entries();
-        if !entries.is_empty() {
-            self.with_lane(now_ms, |lane| entries.iter().for_each(|slot| lane.clear(*slot)));
-        }
+        self.budgets.take_entries(|entries| {
+            self.with_lane(now_ms, |lane| entries.for_each(|slot| lane.clear(slot)));
+        });
     }
 
     /// Whether a running answer is still covered by what is held for it; otherwise the refusal of a budget.

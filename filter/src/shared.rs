@@ -37,7 +37,7 @@ pub const COUNTERS_MAX: u64 = 4_096;
 
 /// A slot of the table of counters.
 pub fn counter(slot: u64) -> Key {
-    Key::of("tg/1/c/").with(Digits::of(slot, 1).as_str())
+    Key::of(b"tg/1/c/").number(slot)
 }
 
 /// A key that is made for every call, without memory of its own.
@@ -48,24 +48,26 @@ pub struct Key {
 }
 
 impl Key {
-    fn of(start: &str) -> Self {
+    fn of(start: &[u8]) -> Self {
         Self { bytes: [0; KEY_BYTES_MAX], length: 0 }.with(start)
     }
 
-    fn with(mut self, part: &str) -> Self {
+    fn with(mut self, part: &[u8]) -> Self {
         if let Some(place) = self.bytes.get_mut(self.length..self.length + part.len()) {
-            place.copy_from_slice(part.as_bytes());
+            place.copy_from_slice(part);
             self.length += part.len();
         }
         self
     }
+
+    fn number(self, number: u64) -> Self {
+        self.with(Digits::of(number, 1).as_bytes())
+    }
 }
 
-impl std::ops::Deref for Key {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+impl AsRef<[u8]> for Key {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 
@@ -110,22 +112,21 @@ pub fn lane_tail(lane: u32) -> String {
 
 /// A slot of a lane's journal.
 pub fn journal(lane: u32, slot: u32) -> Key {
-    slot_key(lane, "/j/", slot.into())
+    slot_key(lane, b"/j/", slot.into())
 }
 
 /// A slot of a lane's outbox.
 pub fn outbox(lane: u32, slot: u64) -> Key {
-    slot_key(lane, "/o/", slot)
+    slot_key(lane, b"/o/", slot)
 }
 
 /// A slot of a lane's folded totals.
 pub fn fold(lane: u32, slot: usize) -> Key {
-    slot_key(lane, "/f/", u64::try_from(slot).unwrap_or(u64::MAX))
+    slot_key(lane, b"/f/", u64::try_from(slot).unwrap_or(u64::MAX))
 }
 
-fn slot_key(lane: u32, kind: &str, slot: u64) -> Key {
-    let lane = Digits::of(lane.into(), 1);
-    Key::of("tg/1/lane/").with(lane.as_str()).with(kind).with(Digits::of(slot, 1).as_str())
+fn slot_key(lane: u32, kind: &[u8], slot: u64) -> Key {
+    Key::of(b"tg/1/lane/").number(lane.into()).with(kind).number(slot)
 }
 
 /// A slot for work that is fetched later.

@@ -284,7 +284,7 @@ fn recover_journal(index: u32, lane: &mut Lane, recovered: impl Fn(&[u8]) -> Opt
     let mut records = 0;
     for slot in 0..lane::JOURNAL_SLOTS {
         let key = shared::journal(index, slot);
-        let Ok((pending, _)) = host::shared(&key) else { continue };
+        let Ok((pending, _)) = host::shared(key) else { continue };
         if pending.is_empty() {
             continue;
         }
@@ -297,7 +297,7 @@ fn recover_journal(index: u32, lane: &mut Lane, recovered: impl Fn(&[u8]) -> Opt
                 let _ = shared::add(shared::DROPPED_OUTBOX_FULL, 1);
             }
         }
-        let _ = host::set_shared(&key, b"");
+        let _ = host::set_shared(key, b"");
     }
     Some(records)
 }

@@ -1,10 +1,11 @@
 //! What a gateway is told of budgets: the budgets, their windows that hold now and next, and what it may name.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::scope::{CounterKey, Dimension, Subject, is_nobody, key_bytes};
+use super::scope::{CounterKey, Dimension, Subject, is_nobody, write_key};
 use super::window::Span;
 use super::{Amount, Budget};
 use crate::sync::Unpriced;
@@ -44,7 +45,7 @@ pub struct Touched<'p> {
     /// Its generation: see [`CounterKey::generation`].
     pub generation: u64,
     /// The value under which the call counts; empty without `each`.
-    pub value: String,
+    pub value: Cow<'p, str>,
     /// The window.
     pub span: Span,
 }
@@ -54,13 +55,18 @@ impl Touched<'_> {
     #[must_use]
     pub fn key(&self) -> CounterKey {
         let Self { budget, generation, value, span } = self;
-        CounterKey { budget: budget.name.clone(), generation: *generation, value: value.clone(), span: *span }
+        CounterKey {
+            budget: budget.name.clone(),
+            generation: *generation,
+            value: value.clone().into_owned(),
+            span: *span,
+        }
     }
 
-    /// [`CounterKey::to_bytes`] of it.
-    #[must_use]
-    pub fn key_bytes(&self) -> Vec<u8> {
-        key_bytes(&self.budget.name, self.generation, &self.value, self.span)
+    /// Writes [`CounterKey::to_bytes`] of it over what stands in `bytes`.
+    pub fn write_key(&self, bytes: &mut Vec<u8>) {
+        bytes.clear();
+        write_key(&self.budget.name, self.generation, &self.value, self.span, bytes);
     }
 }
 
@@ -69,7 +75,7 @@ impl Policy {
     /// than the caller's word.
     pub fn touched<'p>(
         &'p self,
-        subject: &Subject<'_>,
+        subject: &Subject<'p>,
         trusted: bool,
         now_ms: u64,
     ) -> impl Iterator<Item = Touched<'p>> {
@@ -78,7 +84,7 @@ impl Policy {
                 return None;
             }
             let value = match &entry.budget.each {
-                None => String::new(),
+                None => Cow::Borrowed(""),
                 Some(each) => self.counted_as(subject.value(each), each, trusted),
             };
             let span = entry.span(now_ms)?;
@@ -88,13 +94,16 @@ impl Policy {
 
     /// The value under which a call counts: what is missing or malformed is one value, what only the caller says and
     /// nobody registered is another.
-    fn counted_as(&self, value: Option<&str>, each: &Dimension, trusted: bool) -> String {
-        let Some(value) = value.filter(|value| !is_nobody(value)) else { return UNKNOWN.to_owned() };
+    fn counted_as<'v>(&self, value: Option<&'v str>, each: &Dimension, trusted: bool) -> Cow<'v, str> {
+        let Some(value) = value.filter(|value| !is_nobody(value)) else { return UNKNOWN.into() };
         let vouched = trusted || matches!(each, Dimension::Provider | Dimension::Key);
-        if vouched || self.registered.is_empty() || self.registered.contains(value) {
-            return value.chars().take(VALUE_CHARS_MAX).filter(|character| *character != '\0').collect();
+        if !(vouched || self.registered.is_empty() || self.registered.contains(value)) {
+            return OTHER.into();
         }
-        OTHER.to_owned()
+        if value.len() <= VALUE_CHARS_MAX && !value.as_bytes().contains(&0) {
+            return value.into();
+        }
+        value.chars().take(VALUE_CHARS_MAX).filter(|character| *character != '\0').collect()
     }
 
     /// Whether no call is ever held or refused.
@@ -191,11 +200,30 @@ pub fn percent(spent: Amount, limit: Amount) -> u16 {
     u16::try_from(spent.or_nothing().0.saturating_mul(100) / limit.0).unwrap_or(u16::MAX)
 }
 
+/// Whether `spent` has come to so many percent of `limit`: [`percent`] without a division.
+#[must_use]
+pub fn has_passed(spent: Amount, limit: Amount, percent: u16) -> bool {
+    limit <= Amount::ZERO
+        || spent.or_nothing().0.saturating_mul(100) >= limit.0.saturating_mul(percent.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::attribution::Attribution;
     use crate::budget::define;
+
+    #[test]
+    fn a_threshold_is_passed_when_the_percentage_says_so() {
+        for (spent, limit) in [(-1, 7), (0, 7), (5, 7), (6, 7), (7, 7), (80, 100), (79, 100), (1, 0), (0, -1)]
+        {
+            let (spent, limit) = (Amount(spent), Amount(limit));
+            for threshold in [0, 1, 71, 72, 80, 85, 86, 100, 101] {
+                let expected = percent(spent, limit) >= threshold;
+                assert_eq!(has_passed(spent, limit, threshold), expected, "{spent} of {limit}: {threshold}");
+            }
+        }
+    }
 
     fn policy(json: &str, registered: &[&str]) -> Policy {
         let budgets = define::read(&serde_json::from_str(json).unwrap()).unwrap();
@@ -214,7 +242,7 @@ mod tests {
     fn values(policy: &Policy, agent: &str, trusted: bool) -> Vec<String> {
         let attribution = Attribution { agent: agent.into(), ..Attribution::default() };
         let subject = Subject { attribution: &attribution, provider: "openai", model: None, key_id: None };
-        policy.touched(&subject, trusted, 150).map(|touched| touched.value).collect()
+        policy.touched(&subject, trusted, 150).map(|touched| touched.value.into_owned()).collect()
     }
 
     const EACH: &str = r#"[{"name":"b","each":"agent","limit_usd":"1","window":"day"}]"#;

@@ -108,7 +108,9 @@ impl CounterKey {
     /// As bytes, for a slot of shared data.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        key_bytes(&self.budget, self.generation, &self.value, self.span)
+        let mut bytes = Vec::with_capacity(self.budget.len() + self.value.len() + 18);
+        write_key(&self.budget, self.generation, &self.value, self.span, &mut bytes);
+        bytes
     }
 
     /// The key in these bytes, of a counter with this span.
@@ -123,16 +125,14 @@ impl CounterKey {
     }
 }
 
-/// [`CounterKey::to_bytes`] of these parts.
-pub(super) fn key_bytes(budget: &str, generation: u64, value: &str, span: Span) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(budget.len() + value.len() + 18);
+/// Writes [`CounterKey::to_bytes`] of these parts.
+pub(super) fn write_key(budget: &str, generation: u64, value: &str, span: Span, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(budget.as_bytes());
     bytes.push(0);
     bytes.extend_from_slice(value.as_bytes());
     bytes.push(0);
     bytes.extend_from_slice(&generation.to_le_bytes());
     bytes.extend_from_slice(&span.start_ms.to_le_bytes());
-    bytes
 }
 
 impl fmt::Display for Dimension {

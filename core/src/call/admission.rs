@@ -81,7 +81,7 @@ impl Call {
 
     /// The counters of enforced budgets that it touches whatever stands in its body; none where it costs nothing.
     #[must_use]
-    pub fn surely_touched<'p>(&self, policy: &'p Policy, now_ms: u64) -> Vec<Touched<'p>> {
+    pub fn surely_touched<'p>(&'p self, policy: &'p Policy, now_ms: u64) -> Vec<Touched<'p>> {
         if self.target.fetches.is_some() || self.target.api.is_free() {
             return Vec::new();
         }
@@ -95,7 +95,7 @@ impl Call {
     /// What is to be held for it, now that its whole request is known. Calls that cost nothing, and those that fetch
     /// what another one began, hold nothing.
     #[must_use]
-    pub fn admission<'p>(&self, admitting: &Admitting<'p>) -> Admission<'p> {
+    pub fn admission<'p>(&'p self, admitting: &Admitting<'p>) -> Admission<'p> {
         let api = self.target.api;
         if self.target.fetches.is_some() {
             return Admission::Hold(Vec::new());
@@ -132,7 +132,7 @@ impl Call {
         self.held(admitting, touched)
     }
 
-    fn held<'p>(&self, admitting: &Admitting<'p>, touched: Vec<Touched<'p>>) -> Admission<'p> {
+    fn held<'p>(&'p self, admitting: &Admitting<'p>, touched: Vec<Touched<'p>>) -> Admission<'p> {
         let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
         let facts = Facts {
             provider: &self.target.provider,

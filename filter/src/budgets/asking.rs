@@ -48,7 +48,7 @@ impl Budgets {
         let mut gave_back = false;
         for CounterGrant { key, grant } in grants {
             let wanted = wants.iter().find(|report| report.key == *key).map(|report| report.report.want);
-            let gave = counters.update_known(&key.to_bytes(), None, |counter| {
+            let gave = counters.update_known(&key.to_bytes(), |counter| {
                 let before = counter.returned;
                 counter.merge(grant);
                 if let (Want::Exhausted, Some(want)) =

@@ -1,7 +1,9 @@
 //! A call's holds: charged on all of its counters or on none, extended while its answer runs.
 
+use std::rc::Rc;
+
 use tollgate_core::budget::counter::{Counter, Enforce, Settlement};
-use tollgate_core::budget::policy::{OTHER, Policy, Touched, VALUES_MAX, percent};
+use tollgate_core::budget::policy::{OTHER, Policy, Touched, VALUES_MAX, has_passed, percent};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::{Action, Amount, OnOutage};
 use tollgate_core::call::Call;
@@ -9,9 +11,18 @@ use tollgate_core::call::admission::Hold;
 use tollgate_core::refusal::Reason;
 
 use super::{Budgets, Decision, Knows, Refused, Ticket, away, refused};
-use crate::counters::{Counters, Failed, Missed};
+use crate::counters::{Counters, Failed, Missed, Place};
 use crate::journal::HeldOn;
 use crate::metrics::Metrics;
+
+/// How a counter stands once a call is admitted on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Standing {
+    /// What may still be admitted.
+    free: Amount,
+    /// What is used, here and elsewhere.
+    used: Amount,
+}
 
 impl Budgets {
     /// Charges every counter, or none: what was charged before one that has no room is taken back, and all is tried
@@ -62,9 +73,9 @@ impl Budgets {
         let mut short = Vec::new();
         for hold in holds {
             match self.charge_one(hold, now_ms, metrics) {
-                Ok((held, counter)) => {
-                    ticket.tight |= counter.free().0 / AMPLE < hold.amount.0;
-                    self.warn(hold, &counter, ticket, metrics);
+                Ok((held, standing)) => {
+                    ticket.tight |= standing.free.0 >> AMPLE_BITS < hold.amount.0;
+                    self.warn(hold, standing, ticket, metrics);
                     ticket.covers.extend(hold.cover.map(|cover| (ticket.held.len(), cover)));
                     ticket.held.push(held);
                 }
@@ -84,20 +95,33 @@ impl Budgets {
         hold: &Hold<'_>,
         now_ms: u64,
         metrics: &mut Metrics,
-    ) -> Result<(HeldOn, Counter), Option<Box<Counter>>> {
+    ) -> Result<(HeldOn, Standing), Option<Box<Counter>>> {
+        let mut key = self.key.take();
+        hold.touched.write_key(&mut key);
+        let charged = self.charge_on(&key, hold, now_ms, metrics);
+        self.key.replace(key);
+        charged
+    }
+
+    fn charge_on(
+        &self,
+        key: &[u8],
+        hold: &Hold<'_>,
+        now_ms: u64,
+        metrics: &mut Metrics,
+    ) -> Result<(HeldOn, Standing), Option<Box<Counter>>> {
         let budget = hold.touched.budget;
         let enforced = budget.is_enforced() && !(self.is_away() && budget.on_outage == OnOutage::Allow);
         let enforce = if enforced { Enforce::Grant } else { Enforce::Nothing };
         let mut counters = self.counters.borrow_mut();
-        let mut key = hold.touched.key_bytes();
         // Taken once, though the swap may be tried again.
         let mut due = None;
-        let mut act = |counter: &mut Counter, slot: u64| {
-            let due = due.get_or_insert_with(|| (slot, self.settling.borrow_mut().take(slot, &key)));
-            if let (_, Some(settlement)) = due {
+        let mut act = |counter: &mut Counter, place: &Rc<Place>| {
+            let taken = || Some((Rc::clone(place), self.settling.borrow_mut().take(place.slot, &place.key)?));
+            if let Some((_, settlement)) = due.get_or_insert_with(taken) {
                 counter.settle(*settlement);
             }
-            self.admit(hold, enforce, counter)
+            self.admit(hold, enforce, counter, place)
         };
         let now = self.now(now_ms);
         let span = hold.touched.span;
@@ -105,19 +129,21 @@ impl Budgets {
         let has_room = |counters: &Counters| {
             budget.each.is_none() || counters.values_of(&budget.name, span) < VALUES_MAX
         };
-        let mut done = counters.update(&key, new, now, has_room, &mut act);
-        if let (Err(_), Some((slot, Some(settlement)))) = (&done, due) {
-            self.settling.borrow_mut().keep(&key, slot, settlement);
+        let mut done = counters.update(key, new, now, has_room, &mut act);
+        if let (Err(_), Some(Some((place, settlement)))) = (&done, due) {
+            self.settling.borrow_mut().keep(&place.key, place.slot, settlement);
         }
         if done.as_ref().is_err_and(|failed| *failed == Failed::Full) && budget.each.is_some() {
-            key = CounterKey { value: OTHER.to_owned(), ..hold.touched.key() }.to_bytes();
-            done = counters.update(&key, new, now, |_| true, |counter, _| self.admit(hold, enforce, counter));
+            let other = CounterKey { value: OTHER.to_owned(), ..hold.touched.key() }.to_bytes();
+            let admit = |counter: &mut Counter, place: &Rc<Place>| self.admit(hold, enforce, counter, place);
+            done = counters.update(&other, new, now, |_| true, admit);
         }
         match done {
-            Ok(((Ok(()), counter), slot)) => {
-                Ok((HeldOn { key, span, slot, unit: budget.unit, amount: hold.amount }, counter))
+            Ok((Ok(standing), place)) => {
+                let key = Rc::clone(&place.key);
+                Ok((HeldOn { key, span, slot: place.slot, unit: budget.unit, amount: hold.amount }, standing))
             }
-            Ok(((Err(_), counter), _)) => Err(Some(Box::new(Counter { key, ..counter }))),
+            Ok((Err(counter), _)) => Err(Some(counter)),
             Err(failed) => {
                 let name = match failed {
                     Failed::Full => "tollgate_counters_full_total",
@@ -128,39 +154,45 @@ impl Budgets {
                     return Err(None);
                 }
                 // It goes on uncounted, which the metric says.
-                let held = HeldOn { key, span, slot: 0, unit: budget.unit, amount: Amount::ZERO };
-                Ok((held, Counter::default()))
+                let held = HeldOn { key: key.into(), span, slot: 0, unit: budget.unit, amount: Amount::ZERO };
+                Ok((held, Standing::default()))
             }
         }
     }
 
-    /// Admits a call on one of its counters.
+    /// Admits a call on one of its counters; the counter where it has no room.
     fn admit(
         &self,
         hold: &Hold<'_>,
         enforce: Enforce,
         counter: &mut Counter,
-    ) -> (Result<(), Amount>, Counter) {
+        place: &Place,
+    ) -> Result<Standing, Box<Counter>> {
         if self.alone {
             // What a collector would grant is all that there is.
             let limit = hold.touched.budget.limit;
             counter.granted = limit.plus(counter.returned);
             counter.limit = limit;
         }
-        (counter.admit(hold.amount, enforce), counter.clone())
+        match counter.admit(hold.amount, enforce) {
+            Ok(()) => Ok(Standing { free: counter.free(), used: counter.used.plus(counter.elsewhere) }),
+            Err(_) => Err(Box::new(Counter { key: place.key.to_vec(), ..counter.clone() })),
+        }
     }
 
-    fn warn(&self, hold: &Hold<'_>, counter: &Counter, ticket: &mut Ticket, metrics: &mut Metrics) {
+    fn warn(&self, hold: &Hold<'_>, standing: Standing, ticket: &mut Ticket, metrics: &mut Metrics) {
         let budget = hold.touched.budget;
-        let spent = counter.used.plus(counter.elsewhere);
-        let percent = percent(spent, budget.limit);
-        let over = spent > budget.limit;
-        if over && budget.action == Action::Shadow {
-            metrics.count("tollgate_shadow_denied_total", 1);
+        let over = standing.used > budget.limit;
+        if budget.action == Action::Shadow {
+            if over {
+                metrics.count("tollgate_shadow_denied_total", 1);
+            }
             return;
         }
-        let passed = budget.thresholds.iter().any(|threshold| percent >= *threshold);
-        if budget.action != Action::Shadow && ticket.warning.is_none() && (passed || over) {
+        let passed =
+            || budget.thresholds.iter().any(|threshold| has_passed(standing.used, budget.limit, *threshold));
+        if ticket.warning.is_none() && (over || passed()) {
+            let percent = percent(standing.used, budget.limit);
             ticket.warning = Some(format!("budget={}; percent={percent}", budget.name));
         }
     }
@@ -198,7 +230,7 @@ impl Budgets {
         let other = CounterKey { value: OTHER.to_owned(), ..key.clone() };
         let mut counters = self.counters.borrow_mut();
         let mut deny = |key: &CounterKey| {
-            counters.update_known(&key.to_bytes(), None, |counter| counter.denied += 1) != Err(Missed::Gone)
+            counters.update_known(&key.to_bytes(), |counter| counter.denied += 1) != Err(Missed::Gone)
         };
         // A value without a counter of its own was refused on the one that the rest shares.
         if !deny(&key) {
@@ -220,9 +252,10 @@ impl Budgets {
             let tokens = (output_tokens - cover.output_tokens).max(COVER_TOKENS);
             let more = Amount(cover.per_token.0.saturating_mul(i128::from(tokens)));
             let enforce = if budget.is_enforced() { Enforce::Grant } else { Enforce::Nothing };
-            let extended = self.counters.borrow_mut().update_known(&held.key, Some(held.slot), |counter| {
-                (counter.extend(more, enforce), counter.clone())
-            });
+            let extended = self
+                .counters
+                .borrow_mut()
+                .update_known(&held.key, |counter| (counter.extend(more, enforce), counter.clone()));
             match extended {
                 Ok((true, _)) => {
                     held.amount = held.amount.plus(more);
@@ -243,7 +276,7 @@ fn counter_value(counter: &Counter, key: &CounterKey) -> String {
     CounterKey::from_bytes(&counter.key, counter.span).map_or_else(|| key.value.clone(), |found| found.value)
 }
 
-/// A counter has ample room where it could take so many more calls like the one just admitted.
-const AMPLE: i128 = 256;
+/// A counter has ample room where it could take 2⁸ more calls like the one just admitted.
+const AMPLE_BITS: u32 = 8;
 /// Output tokens that are held for at a time, where an answer goes on beyond what is held.
 const COVER_TOKENS: u64 = 256;

@@ -1,5 +1,7 @@
 //! What calls that have ended cost, in the place of what was held for them.
 
+use std::rc::Rc;
+
 use tollgate_core::budget::counter::{Counter, Settlement};
 use tollgate_core::budget::policy::OTHER;
 use tollgate_core::budget::scope::CounterKey;
@@ -10,7 +12,7 @@ use tollgate_core::record::UsageRecord;
 
 use super::due::Due;
 use super::{Budgets, Ticket};
-use crate::counters::{Failed, Missed};
+use crate::counters::{Failed, Missed, Place};
 use crate::journal::{self, HeldOn};
 use crate::lane::JournalSlot;
 
@@ -34,9 +36,9 @@ impl Budgets {
         self.settling.borrow_mut().keep_entry(slot);
     }
 
-    /// Entries that are to be taken out of the journal now, before anything is settled.
-    pub fn take_entries(&self) -> Vec<JournalSlot> {
-        self.settling.borrow_mut().take_entries()
+    /// Has what is to be taken out of the journal now taken out, before anything is settled.
+    pub fn take_entries(&self, take: impl FnOnce(std::vec::Drain<'_, JournalSlot>)) {
+        self.settling.borrow_mut().take_entries(take);
     }
 
     /// Settles what waits.
@@ -48,9 +50,8 @@ impl Budgets {
     }
 
     /// Settles on one counter; where others change it again and again, with the next tick.
-    pub(super) fn settle_on(&self, key: &[u8], slot: u64, settlement: Settlement) {
-        let settled =
-            self.counters.borrow_mut().update_known(key, Some(slot), |counter| counter.settle(settlement));
+    pub(super) fn settle_on(&self, key: &Rc<[u8]>, slot: u64, settlement: Settlement) {
+        let settled = self.counters.borrow_mut().update_known(key, |counter| counter.settle(settlement));
         if settled == Err(Missed::Busy) {
             self.settling.borrow_mut().keep(key, slot, settlement);
         }
@@ -67,7 +68,7 @@ impl Budgets {
                 continue;
             }
             let charge = settled(record, unit, Amount::ZERO).charge;
-            let charged = |counter: &mut Counter, _| counter.charge(charge);
+            let charged = |counter: &mut Counter, _: &Rc<Place>| counter.charge(charge);
             let new = (touched.span, touched.budget.limit);
             let own = touched.key();
             let other = CounterKey { value: OTHER.to_owned(), ..own.clone() };

@@ -27,7 +27,7 @@ impl HttpCall {
             self.settle_turns(now_ms);
         }
         let Some(mut call) = self.call.take() else { return };
-        let ticket = std::mem::take(&mut self.ticket);
+        let mut ticket = std::mem::take(&mut self.ticket);
         let book = self.gateway.book();
         let end = End {
             ending: match (self.left, self.cut) {
@@ -46,7 +46,8 @@ impl HttpCall {
         if self.cut != Cut::No {
             record.notes.push(Note::EndedByBudget);
         }
-        record.policy_version = Some(ticket.policy_version.clone()).filter(|version| !version.is_empty());
+        let version = std::mem::take(&mut ticket.policy_version);
+        record.policy_version = Some(version).filter(|version| !version.is_empty());
         let is_recorded = self.is_recorded(&call, &mut record);
         let ended = (!ticket.held.is_empty())
             .then(|| self.gateway.budgets.settle(&ticket, is_recorded.then_some(&record)));
