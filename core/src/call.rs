@@ -347,7 +347,8 @@ impl Call {
         let Some(output) = normalised.usage.output_tokens.filter(|_| self.target.api.generates_text()) else {
             return;
         };
-        let visible = output.saturating_sub(normalised.usage.reasoning_tokens.unwrap_or(0));
+        let hidden = [normalised.usage.reasoning_tokens, normalised.usage.citation_tokens];
+        let visible = hidden.into_iter().flatten().fold(output, u64::saturating_sub);
         learned.teach(model, output, visible, answer.meter.reading().visible());
         // Budgets ask before it is known which model answers.
         let asked_for = self.request_model().filter(|asked_for| *asked_for != model);

@@ -153,7 +153,7 @@ pub static RESPONSES: Family = Family {
 /// Where a provider that speaks OpenAI's format counts otherwise.
 #[derive(Clone, Copy, Debug, Default)]
 struct Quirks {
-    /// Reasoning is beside the completion, and charged: add it.
+    /// Reasoning, and what was read to cite it, is beside the completion, and charged: add it.
     reasoning_outside_output: bool,
     /// Reasoning is only in the total: output is total − prompt.
     output_from_total: bool,
@@ -255,7 +255,8 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         usage.output_tokens = Some(0);
     }
     if quirks.reasoning_outside_output {
-        let beside = sum(usage.reasoning_tokens, counts.at("citation_tokens"));
+        usage.citation_tokens = counts.at("citation_tokens");
+        let beside = sum(usage.reasoning_tokens, usage.citation_tokens);
         usage.output_tokens = sum(usage.output_tokens, beside);
     }
     if quirks.output_from_total
