@@ -658,6 +658,14 @@ add("chat-llama-cpp-timings", "custom", "http://10.0.0.1:8080/v1/chat/completion
     chat({"prompt_tokens": 139, "completion_tokens": 42, "total_tokens": 181}, model="gpt-oss-20b",
          timings={"cache_n": 138, "prompt_n": 1, "predicted_n": 42}), (139, None, None, 42, None),
     request={"model": "gpt-oss-20b", "messages": ASK})
+add("chat-llama-cpp-timings-without-usage", "custom", "http://10.0.0.1:8080/v1/chat/completions",
+    sse(chunk("About", timings={"cache_n": 138, "prompt_n": 1, "predicted_n": 1}),
+        chunk("", finish="stop", timings={"cache_n": 138, "prompt_n": 1, "prompt_ms": 9.198, "predicted_n": 42}), done=True),
+    (139, 138, None, 42, None), request={"model": "gpt-oss-20b", "messages": ASK, "stream": True}, content_type=SSE,
+    framing="sse")
+add("chat-llama-cpp-timings-without-the-cache", "custom", "http://10.0.0.1:8080/v1/chat/completions",
+    sse(chunk("About"), chunk("", finish="stop", timings={"prompt_n": 1, "predicted_n": 42}), done=True), "none",
+    request={"model": "gpt-oss-20b", "messages": ASK, "stream": True}, content_type=SSE, framing="sse")
 add("chat-litellm-cost-in-header", "custom", "http://10.0.0.1:4000/v1/chat/completions",
     chat({"prompt_tokens": 8, "completion_tokens": 9}, model="gpt-3.5-turbo-0125"), (8, None, None, 9, None),
     request={"model": "gpt-3.5-turbo", "messages": ASK}, headers={"x-litellm-response-cost": "4.25e-05"})

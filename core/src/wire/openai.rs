@@ -44,6 +44,9 @@ pub static CHAT: Family = Family {
         ("choices[].message.tool_calls[].function.name", Action::Capture, Field::ToolName),
         ("choices[].message.tool_calls[].function.arguments", Action::Text, Field::Output),
         ("choices[].text", Action::Text, Field::Output),
+        ("timings.cache_n", Action::Capture, Field::CountSoFar("cache_n")),
+        ("timings.prompt_n", Action::Capture, Field::CountSoFar("prompt_n")),
+        ("timings.predicted_n", Action::Capture, Field::CountSoFar("predicted_n")),
         // Mistral's OCR, and Hugging Face's text generation.
         ("usage_info.pages_processed", Action::Capture, Field::Count("pages_processed")),
         ("generated_text", Action::Text, Field::Output),
@@ -217,6 +220,9 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let output = counts
         .first(&["completion_tokens", "output_tokens", "generated_tokens"])
         .or_else(|| context.header("output"));
+    if let (None, None, None, Some(usage)) = (input, output, total, timed(counts)) {
+        return Normalised { usage, provider_cost: context.dollars("cost"), ..Normalised::default() };
+    }
     let mut usage = Usage {
         // Voyage and others give only a total: there is no output.
         input_tokens: input.or(total.filter(|_| output.is_none())),
@@ -277,6 +283,19 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         .told("search_size", counts.text("search_context_size"))
         .told("service_tier", counts.text("service_tier"))
         .told("tool", images)
+}
+
+/// llama.cpp's `timings`, which stand in an answer's last event whether usage was asked for or not (source of
+/// llama-server as known in 2026, and recordings): `prompt_n` leaves out what came from the cache. Servers that do not
+/// name that part yet do not say how long the prompt was.
+fn timed(counts: &Counts<'_>) -> Option<Usage> {
+    let cached = counts.at("cache_n")?;
+    Some(Usage {
+        input_tokens: Some(counts.at("prompt_n")?.saturating_add(cached)),
+        cache_read_tokens: Some(cached),
+        output_tokens: Some(counts.at("predicted_n")?),
+        ..Usage::default()
+    })
 }
 
 /// Where the parts of the prompt stand: chat, responses, realtime.
