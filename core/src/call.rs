@@ -95,6 +95,10 @@ impl Call {
     #[must_use]
     pub fn begin(id: String, time_ms: u64, target: Target, path: &str) -> Self {
         let (path_alone, _query) = path.split_once('?').unwrap_or((path, ""));
+        let mut request = RequestMeter::default();
+        if target.api == Api::Speech {
+            request.count_characters();
+        }
         Self {
             runs: path_alone.ends_with("/runs") || path_alone.ends_with("/submit_tool_outputs"),
             id,
@@ -104,7 +108,7 @@ impl Call {
             key_id: None,
             target,
             path_streams: path.contains(':') && path.contains(":stream"),
-            request: RequestMeter::default(),
+            request,
             answer: None,
             turns_taken: false,
         }
@@ -469,6 +473,7 @@ impl Call {
         Usage {
             input_tokens: input.filter(|_| api.reads_text()),
             output_tokens: Some(output).filter(|_| api.generates_text()),
+            characters: self.request.characters(),
             reasoning_tokens: Some(reasoning).filter(|tokens| *tokens > 0 && api.generates_text()),
             ..Usage::default()
         }
