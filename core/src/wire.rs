@@ -195,8 +195,8 @@ impl Family {
             Api::Invoke => &bedrock::INVOKE,
             Api::CohereChat | Api::CohereEmbed | Api::Rerank => &cohere::COHERE,
             Api::OllamaChat | Api::OllamaEmbed => &ollama::OLLAMA,
+            Api::Completions => &openai::COMPLETIONS,
             Api::ChatCompletions
-            | Api::Completions
             | Api::Embeddings
             | Api::Speech
             | Api::Moderation

@@ -213,6 +213,23 @@ fn speech_that_no_usage_is_reported_of_is_its_text() {
 }
 
 #[test]
+fn what_passed_is_the_same_however_a_chat_writes_it() {
+    let passed = |chunk: &dyn Fn(&str) -> String| {
+        let mut meter = Meter::new("together", Api::ChatCompletions);
+        for piece in ["Sure", ", here", " it is"] {
+            meter.feed(format!("data: {{\"choices\":[{}]}}\n\n", chunk(piece)).as_bytes());
+        }
+        meter.reading().visible()
+    };
+    let plain = passed(&|piece| format!(r#"{{"delta":{{"content":"{piece}"}}}}"#));
+    assert_eq!(plain, Passed::text(5));
+    // Together repeats the piece as completions have it.
+    assert_eq!(passed(&|piece| format!(r#"{{"text":"{piece}","delta":{{"content":"{piece}"}}}}"#)), plain);
+    let nulls = r#""refusal":null,"reasoning":null,"tool_calls":null"#;
+    assert_eq!(passed(&|piece| format!(r#"{{"delta":{{"content":"{piece}",{nulls}}}}}"#)), plain);
+}
+
+#[test]
 fn what_providers_say_of_calls_that_failed() {
     let answered = |provider: &'static str, path: &'static str, status: u16, answer: &str| {
         let mut call = Call::begin("id".into(), 1_000, Target::recognise(Some(provider), "", path), path);

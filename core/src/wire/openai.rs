@@ -16,7 +16,7 @@ use crate::money::Picodollars;
 use crate::provider::Api;
 use crate::usage::{CacheTtl, Usage};
 
-/// Chat completions, completions and embeddings.
+/// Chat completions, embeddings, and whatever has no table of its own.
 pub static CHAT: Family = Family {
     paths: &[
         ("model", Action::Capture, Field::Model),
@@ -43,7 +43,6 @@ pub static CHAT: Family = Family {
         ("choices[].message.reasoning", Action::Text, Field::Reasoning),
         ("choices[].message.tool_calls[].function.name", Action::Capture, Field::ToolName),
         ("choices[].message.tool_calls[].function.arguments", Action::Text, Field::Output),
-        ("choices[].text", Action::Text, Field::Output),
         ("timings.cache_n", Action::Capture, Field::CountSoFar("cache_n")),
         ("timings.prompt_n", Action::Capture, Field::CountSoFar("prompt_n")),
         ("timings.predicted_n", Action::Capture, Field::CountSoFar("predicted_n")),
@@ -51,6 +50,26 @@ pub static CHAT: Family = Family {
         ("usage_info.pages_processed", Action::Capture, Field::Count("pages_processed")),
         ("generated_text", Action::Text, Field::Output),
         ("details.generated_tokens", Action::Capture, Field::Count("generated_tokens")),
+    ],
+    shape: OnceLock::new(),
+    headers: HEADERS,
+    merge: Merge::Last,
+    normalise,
+};
+
+/// Completions. Together writes each piece of a chat there too, beside the chat's own place.
+pub static COMPLETIONS: Family = Family {
+    paths: &[
+        ("model", Action::Capture, Field::Model),
+        ("usage", Action::Capture, Field::Usage),
+        ("x_groq.usage", Action::Capture, Field::Usage),
+        ("service_tier", Action::Capture, Field::ServiceTier),
+        ("error", Action::Capture, Field::Error),
+        ("choices[].finish_reason", Action::Capture, Field::Finish),
+        ("choices[].text", Action::Text, Field::Output),
+        ("timings.cache_n", Action::Capture, Field::CountSoFar("cache_n")),
+        ("timings.prompt_n", Action::Capture, Field::CountSoFar("prompt_n")),
+        ("timings.predicted_n", Action::Capture, Field::CountSoFar("predicted_n")),
     ],
     shape: OnceLock::new(),
     headers: HEADERS,
