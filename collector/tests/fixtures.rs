@@ -45,6 +45,8 @@ fn nothing_is_called_measured_where_the_provider_said_nothing() {
         ("runs-started", CostStatus::Free),
         ("runs-stream", CostStatus::Measured),
         ("runs-stream-cut", CostStatus::Estimated),
+        ("speech-bytes", CostStatus::Estimated),
+        ("chat-perplexity-research", CostStatus::Measured),
     ] {
         assert_eq!(find(name).cost_status, status, "{name}");
     }
@@ -58,6 +60,7 @@ fn what_the_provider_says_it_costs_is_kept_beside_our_price() {
         ("chat-vercel-reasoning-beside", "0.001250000000"),
         ("chat-xai-reasoning-beside", "0.001500000000"),
         ("chat-perplexity-every-chunk", "0.005007000000"),
+        ("chat-perplexity-research", "0.147566000000"),
         ("chat-litellm-cost-in-header", "0.000042500000"),
     ] {
         let cost = find(name).provider_cost_usd.unwrap_or_else(|| panic!("{name} has no provider cost"));
@@ -79,6 +82,10 @@ fn what_stands_beside_the_counts_decides_the_price() {
         ("batch-output-lines", "0.000079000000"),
         // 2 and 8.
         ("runs-stream", "0.000606000000"),
+        // 2, 8 and 3 for reasoning, 2 for what is cited, and 28 searches at 0.005 dollars: as the provider says.
+        ("chat-perplexity-research", "0.147566000000"),
+        // 20 characters at 15 dollars a million.
+        ("speech-bytes", "0.000300000000"),
     ] {
         assert_eq!(find(name).cost_usd.to_string(), dollars, "{name}");
     }

@@ -95,6 +95,10 @@ impl Call {
     #[must_use]
     pub fn begin(id: String, time_ms: u64, target: Target, path: &str) -> Self {
         let (path_alone, _query) = path.split_once('?').unwrap_or((path, ""));
+        let mut request = RequestMeter::default();
+        if target.api == Api::Speech {
+            request.count_characters();
+        }
         Self {
             runs: path_alone.ends_with("/runs") || path_alone.ends_with("/submit_tool_outputs"),
             id,
@@ -104,7 +108,7 @@ impl Call {
             key_id: None,
             target,
             path_streams: path.contains(':') && path.contains(":stream"),
-            request: RequestMeter::default(),
+            request,
             answer: None,
             turns_taken: false,
         }
@@ -347,7 +351,8 @@ impl Call {
         let Some(output) = normalised.usage.output_tokens.filter(|_| self.target.api.generates_text()) else {
             return;
         };
-        let visible = output.saturating_sub(normalised.usage.reasoning_tokens.unwrap_or(0));
+        let hidden = [normalised.usage.reasoning_tokens, normalised.usage.citation_tokens];
+        let visible = hidden.into_iter().flatten().fold(output, u64::saturating_sub);
         learned.teach(model, output, visible, answer.meter.reading().visible());
         // Budgets ask before it is known which model answers.
         let asked_for = self.request_model().filter(|asked_for| *asked_for != model);
@@ -468,6 +473,7 @@ impl Call {
         Usage {
             input_tokens: input.filter(|_| api.reads_text()),
             output_tokens: Some(output).filter(|_| api.generates_text()),
+            characters: self.request.characters(),
             reasoning_tokens: Some(reasoning).filter(|tokens| *tokens > 0 && api.generates_text()),
             ..Usage::default()
         }

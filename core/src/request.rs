@@ -46,6 +46,8 @@ struct Reading {
     service_tier: Option<String>,
     stream: bool,
     text: TextCounter,
+    /// Of the prompt, where they are counted.
+    characters: Option<u64>,
     /// Made only where the operator gave a secret.
     prints: Option<Box<Prints>>,
     /// Read only where a budget may be for the call.
@@ -93,6 +95,17 @@ impl RequestMeter {
         if self.body_bytes > 0 {
             self.json.reading.prints = None;
         }
+    }
+
+    /// Counts the characters of the text that is to be spoken. To be said before the first piece.
+    pub const fn count_characters(&mut self) {
+        self.json.reading.characters = Some(0);
+    }
+
+    /// Characters (Unicode scalar values) of the text that is to be spoken, where they are counted and there are any.
+    #[must_use]
+    pub fn characters(&self) -> Option<u64> {
+        self.json.reading.characters.filter(|characters| *characters > 0)
     }
 
     /// Makes prints of the request under this key. To be said before the first piece.
@@ -251,8 +264,13 @@ impl Sink<Field> for Reading {
 
     fn text(&mut self, field: Field, piece: &[u8]) {
         self.text.feed(piece);
+        let part = if let Some(Said::Text(part)) = field.said { part } else { Part::Prompt };
+        if let (Some(characters), Part::Prompt) = (&mut self.characters, part) {
+            let begins = |byte: &&u8| **byte & 0xC0 != 0x80;
+            *characters = characters.saturating_add(piece.iter().filter(begins).count() as u64);
+        }
         if let Some(prints) = &mut self.prints {
-            prints.text(if let Some(Said::Text(part)) = field.said { part } else { Part::Prompt }, piece);
+            prints.text(part, piece);
         }
     }
 
@@ -515,6 +533,21 @@ mod tests {
             let said = places().into_iter().find(|(known, ..)| *known == path);
             assert!(said.is_none_or(|(_, action, _)| action == Action::Capture), "{path}");
         }
+    }
+
+    #[test]
+    fn characters_to_be_spoken_are_counted_however_they_are_cut_and_written() {
+        let body =
+            r#"{"model":"tts-1","instructions":"slowly","input":"h\u00e9 中\ud83d\ude00\n","voice":"alloy"}"#;
+        for size in 1..=body.len() {
+            let mut meter = RequestMeter::default();
+            meter.count_characters();
+            body.as_bytes().chunks(size).for_each(|piece| meter.feed(piece));
+            assert_eq!(meter.characters(), Some(6), "pieces of {size} bytes");
+        }
+        let mut without = RequestMeter::default();
+        without.feed(body.as_bytes());
+        assert_eq!(without.characters(), None);
     }
 
     #[test]

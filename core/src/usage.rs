@@ -31,6 +31,9 @@ pub struct Usage {
     /// Part of the output that is reasoning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_tokens: Option<u64>,
+    /// Part of the output that is text of sources, read to cite them (Perplexity's deep research).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub citation_tokens: Option<u64>,
     /// Part of the input that is audio.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_audio_tokens: Option<u64>,
@@ -146,6 +149,7 @@ impl Usage {
         parts.push(Kind::OutputAudio, rest.take(count(self.output_audio_tokens)));
         parts.push(Kind::OutputImage, rest.take(count(self.output_image_tokens)));
         parts.push(Kind::Reasoning, rest.take(count(self.reasoning_tokens)));
+        parts.push(Kind::Citation, rest.take(count(self.citation_tokens)));
         parts.push(Kind::Output, rest.left);
         parts.contradictory |= rest.short;
     }
@@ -175,6 +179,7 @@ impl Usage {
             &mut self.cache_write_tokens,
             &mut self.output_tokens,
             &mut self.reasoning_tokens,
+            &mut self.citation_tokens,
             &mut self.input_audio_tokens,
             &mut self.cache_read_audio_tokens,
             &mut self.output_audio_tokens,
@@ -251,6 +256,8 @@ pub enum Kind {
     Output,
     /// Reasoning tokens.
     Reasoning,
+    /// Tokens of sources that an answer cites.
+    Citation,
     /// Audio tokens spoken.
     OutputAudio,
     /// Image tokens made.
@@ -279,7 +286,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of reports.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Input,
         Self::CacheRead,
         Self::CacheReadAudio,
@@ -295,6 +302,7 @@ impl Kind {
         Self::InputTool,
         Self::Output,
         Self::Reasoning,
+        Self::Citation,
         Self::OutputAudio,
         Self::OutputImage,
         Self::WebSearch,
@@ -328,6 +336,7 @@ impl Kind {
             Self::InputTool => "input_tool",
             Self::Output => "output",
             Self::Reasoning => "reasoning",
+            Self::Citation => "citation",
             Self::OutputAudio => "output_audio",
             Self::OutputImage => "output_image",
             Self::WebSearch => "web_search",
@@ -387,7 +396,10 @@ impl Kind {
     /// Whether this counts tokens of the answer.
     #[must_use]
     pub const fn is_output(self) -> bool {
-        matches!(self, Self::Output | Self::Reasoning | Self::OutputAudio | Self::OutputImage)
+        matches!(
+            self,
+            Self::Output | Self::Reasoning | Self::Citation | Self::OutputAudio | Self::OutputImage
+        )
     }
 }
 
@@ -461,7 +473,7 @@ impl Remainder {
     }
 }
 
-const COUNTS: usize = 22;
+const COUNTS: usize = 23;
 
 #[cfg(test)]
 mod tests {
@@ -475,7 +487,7 @@ mod tests {
             0u64..5_000,
             0..3,
         );
-        (proptest::array::uniform22(count()), ttls).prop_map(|(counts, cache_write_by_ttl)| {
+        (proptest::array::uniform23(count()), ttls).prop_map(|(counts, cache_write_by_ttl)| {
             let mut usage = Usage { cache_write_by_ttl, ..Usage::default() };
             for (field, count) in usage.counts_mut().into_iter().zip(counts) {
                 *field = count;

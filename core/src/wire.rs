@@ -66,6 +66,8 @@ pub enum Field {
     SearchQueries,
     /// A count that stands outside a usage object, by the name that it gets in it.
     Count(&'static str),
+    /// The same, of one that may come with every event: only that of an answer that has ended is all of it.
+    CountSoFar(&'static str),
     /// A count that stands in several places of a document and is their sum.
     CountEach(&'static str),
     /// Text that came into the conversation of a session.
@@ -193,8 +195,8 @@ impl Family {
             Api::Invoke => &bedrock::INVOKE,
             Api::CohereChat | Api::CohereEmbed | Api::Rerank => &cohere::COHERE,
             Api::OllamaChat | Api::OllamaEmbed => &ollama::OLLAMA,
+            Api::Completions => &openai::COMPLETIONS,
             Api::ChatCompletions
-            | Api::Completions
             | Api::Embeddings
             | Api::Speech
             | Api::Moderation

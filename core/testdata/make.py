@@ -646,8 +646,10 @@ add("chat-openrouter-own-key", "openrouter", "https://openrouter.ai/api/v1/chat/
           "cost_details": {"upstream_inference_cost": 0.00001}}, model="openai/gpt-4.1"), (10, None, None, 2, None),
     request={"model": "openai/gpt-4.1", "messages": ASK})
 add("chat-perplexity-research", "perplexity", "https://api.perplexity.ai/chat/completions",
-    chat({"prompt_tokens": 33, "completion_tokens": 700, "citation_tokens": 200, "num_search_queries": 28,
-          "reasoning_tokens": 500, "search_context_size": "low"}, model="sonar-deep-research"),
+    chat({"prompt_tokens": 33, "completion_tokens": 700, "total_tokens": 733, "citation_tokens": 200,
+          "num_search_queries": 28, "reasoning_tokens": 500, "search_context_size": "low",
+          "cost": {"input_tokens_cost": 0.000066, "output_tokens_cost": 0.0056, "citation_tokens_cost": 0.0004,
+                   "reasoning_tokens_cost": 0.0015, "search_queries_cost": 0.14, "total_cost": 0.147566}}, model="sonar-deep-research"),
     (33, None, None, 1400, 500, {"web_searches": 28}), request={"model": "sonar-deep-research", "messages": ASK})
 add("generate-ollama", "ollama", "http://localhost:11434/api/generate",
     {"model": "gemma3", "response": "About", "done": True, "eval_count": 51}, (None, None, None, 51, None),
@@ -656,6 +658,14 @@ add("chat-llama-cpp-timings", "custom", "http://10.0.0.1:8080/v1/chat/completion
     chat({"prompt_tokens": 139, "completion_tokens": 42, "total_tokens": 181}, model="gpt-oss-20b",
          timings={"cache_n": 138, "prompt_n": 1, "predicted_n": 42}), (139, None, None, 42, None),
     request={"model": "gpt-oss-20b", "messages": ASK})
+add("chat-llama-cpp-timings-without-usage", "custom", "http://10.0.0.1:8080/v1/chat/completions",
+    sse(chunk("About", timings={"cache_n": 138, "prompt_n": 1, "predicted_n": 1}),
+        chunk("", finish="stop", timings={"cache_n": 138, "prompt_n": 1, "prompt_ms": 9.198, "predicted_n": 42}), done=True),
+    (139, 138, None, 42, None), request={"model": "gpt-oss-20b", "messages": ASK, "stream": True}, content_type=SSE,
+    framing="sse")
+add("chat-llama-cpp-timings-without-the-cache", "custom", "http://10.0.0.1:8080/v1/chat/completions",
+    sse(chunk("About"), chunk("", finish="stop", timings={"prompt_n": 1, "predicted_n": 42}), done=True), "none",
+    request={"model": "gpt-oss-20b", "messages": ASK, "stream": True}, content_type=SSE, framing="sse")
 add("chat-litellm-cost-in-header", "custom", "http://10.0.0.1:4000/v1/chat/completions",
     chat({"prompt_tokens": 8, "completion_tokens": 9}, model="gpt-3.5-turbo-0125"), (8, None, None, 9, None),
     request={"model": "gpt-3.5-turbo", "messages": ASK}, headers={"x-litellm-response-cost": "4.25e-05"})

@@ -14,6 +14,8 @@ struct Fuzzed {
     target: String,
     executions: String,
     per_second: String,
+    /// As libFuzzer itself tells them.
+    seconds: String,
     finding: Option<String>,
 }
 
@@ -28,13 +30,14 @@ pub fn fuzz(seconds: u32, only: Option<&str>) -> Result<()> {
     }
     let binaries = build(workspace)?;
     let mut all = Vec::new();
-    println!("{:<12} {:>12} {:>10}  finding", "target", "executions", "a second");
+    println!("{:<12} {:>12} {:>10} {:>8}  finding", "target", "executions", "a second", "seconds");
     for target in chosen {
         let seeds = workspace.file(&format!("target/fuzz/seeds/{target}"));
         sow(workspace, &target, &seeds)?;
         let fuzzed = run(workspace, &binaries.join(&target), &target, &seeds, seconds)?;
         let finding = fuzzed.finding.as_deref().unwrap_or("none");
-        println!("{:<12} {:>12} {:>10}  {finding}", fuzzed.target, fuzzed.executions, fuzzed.per_second);
+        let Fuzzed { target, executions, per_second, seconds, .. } = &fuzzed;
+        println!("{target:<12} {executions:>12} {per_second:>10} {seconds:>8}  {finding}");
         all.push(fuzzed);
     }
     let found: Vec<&str> =
@@ -101,7 +104,7 @@ fn sow(workspace: &Workspace, target: &str, seeds: &Path) -> Result<()> {
     for (number, body) in bodies.iter().enumerate() {
         for choice in 0..CHOICES {
             // Spread over all that can be chosen; the fuzzer finds the others.
-            let chosen = u8::try_from((number * 7 + usize::from(choice) * 5) % 24).unwrap_or(0);
+            let chosen = u8::try_from((number * 7 + usize::from(choice) * 5) % 26).unwrap_or(0);
             let seed = [&[if target == "inflate" { choice } else { chosen }, choice][..], body].concat();
             fs::write(seeds.join(format!("fixture-{number}-{choice}")), seed)?;
         }
@@ -142,6 +145,9 @@ fn run(workspace: &Workspace, binary: &Path, target: &str, seeds: &Path, seconds
         let line = told.lines().find_map(|line| line.strip_prefix("stat::")?.strip_prefix(name));
         line.map_or_else(|| "–".to_owned(), |value| value.trim_start_matches(':').trim().to_owned())
     };
+    let seconds =
+        told.lines().find_map(|line| line.strip_prefix("Done ")?.split_once(" runs in ")?.1.split_once(' '));
+    let seconds = seconds.map(|(seconds, _)| seconds);
     let finding = (!output.status.success()).then(|| {
         let written = told.lines().find_map(|line| line.split_once("Test unit written to "));
         let why = told.lines().find(|line| line.contains("panicked at") || line.contains("ERROR:"));
@@ -152,6 +158,7 @@ fn run(workspace: &Workspace, binary: &Path, target: &str, seeds: &Path, seconds
         target: target.to_owned(),
         executions: stat("number_of_executed_units"),
         per_second: stat("average_exec_per_sec"),
+        seconds: seconds.unwrap_or("–").to_owned(),
         finding,
     })
 }

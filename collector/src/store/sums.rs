@@ -377,6 +377,7 @@ const fn code(kind: Kind) -> u8 {
         Kind::Request => 25,
         Kind::Character => 26,
         Kind::CodeSession => 27,
+        Kind::Citation => 28,
     }
 }
 

@@ -127,6 +127,9 @@ pub fn request(data: &[u8]) {
         let (provider, api, path) = APIS[usize::from(choice) % APIS.len()];
         let mut meter = RequestMeter::default();
         meter.watch_bounds();
+        if api == Api::Speech {
+            meter.count_characters();
+        }
         meter.print(PrintKey::of(b"secret").expect("a key"));
         pieces.iter().for_each(|piece| meter.feed(piece));
         let bounds = meter.bounds().expect("they are watched");
@@ -146,7 +149,7 @@ pub fn request(data: &[u8]) {
         let judged =
             (bounds.ambiguous(), meter.is_unreadable(), bounds.has_output_limit(), bounds.is_background());
         let prints = (meter.hash(), meter.prompt());
-        (said, meter.input_estimate(), prints, judged, bound, rewritten)
+        (said, (meter.input_estimate(), meter.characters()), prints, judged, bound, rewritten)
     });
 }
 
@@ -258,7 +261,7 @@ const ENCODINGS: [&str; 4] = ["gzip", "deflate", "br", "zstd"];
 const PLAIN_MAX: usize = 1 << 20;
 
 /// Every API, at a provider that has it and a path that leads to it.
-pub const APIS: [(&str, Api, &str); 24] = [
+pub const APIS: [(&str, Api, &str); 26] = [
     ("openai", Api::ChatCompletions, "/v1/chat/completions"),
     ("openai", Api::Completions, "/v1/completions"),
     ("openai", Api::Responses, "/v1/responses"),
@@ -283,4 +286,6 @@ pub const APIS: [(&str, Api, &str); 24] = [
     ("mistral", Api::Ocr, "/v1/ocr"),
     ("openrouter", Api::ChatCompletions, "/api/v1/chat/completions"),
     ("perplexity", Api::Other, "/v1/elsewhere"),
+    ("perplexity", Api::ChatCompletions, "/chat/completions"),
+    ("openai", Api::Speech, "/v1/audio/speech"),
 ];

@@ -178,6 +178,58 @@ fn what_is_paid_when_nothing_was_measured() {
 }
 
 #[test]
+fn speech_that_no_usage_is_reported_of_is_its_text() {
+    let spoken = |model: &str, status: u16, ending: Ending| {
+        let path = "/v1/audio/speech";
+        let mut call = Call::begin("id".into(), 1_000, Target::recognise(Some("openai"), "", path), path);
+        call.request().feed(format!(r#"{{"model":"{model}","input":"é, moon"}}"#).as_bytes());
+        let head = ResponseHead {
+            status,
+            content_type: Some("audio/mpeg"),
+            content_encoding: None,
+            header: &|_| None,
+        };
+        call.response_head(&head, 1_010);
+        call.response_body(b"ID3");
+        let rates = Rates([(Kind::Character, Picodollars::from_pico(15))].into());
+        let price = Price { standard: Sheet { rates, tiers: vec![] }, ..Price::default() };
+        let mut models = book().into_models();
+        models.push(PricedModel {
+            provider: "openai".into(),
+            id: "tts".into(),
+            prices: vec![price],
+            ..PricedModel::default()
+        });
+        let book = PriceBook::new("v1".into(), models);
+        let end = End { ending, now_ms: 1_020, attempts: Some(1), charge_retries: true };
+        let record = call.settle(end, "gateway", Some(&book), &mut Learned::default());
+        (record.cost_status.name(), record.usage.characters, record.cost_usd.as_pico())
+    };
+    assert_eq!(spoken("tts", 200, Ending::Complete), ("estimated", Some(7), 105));
+    assert_eq!(spoken("tts", 200, Ending::ClientAbort), ("estimated", Some(7), 105));
+    assert_eq!(spoken("tts", 400, Ending::Complete), ("free", None, 0));
+    // Priced by tokens, of which nothing is known.
+    assert_eq!(spoken("m", 200, Ending::Complete), ("unpriced", Some(7), 0));
+}
+
+#[test]
+fn what_passed_is_the_same_however_a_chat_writes_it() {
+    let passed = |chunk: &dyn Fn(&str) -> String| {
+        let mut meter = Meter::new("together", Api::ChatCompletions);
+        for piece in ["Sure", ", here", " it is"] {
+            meter.feed(format!("data: {{\"choices\":[{}]}}\n\n", chunk(piece)).as_bytes());
+        }
+        meter.reading().visible()
+    };
+    let plain = passed(&|piece| format!(r#"{{"delta":{{"content":"{piece}"}}}}"#));
+    assert_eq!(plain, Passed::text(5));
+    // Together repeats the piece as completions have it.
+    assert_eq!(passed(&|piece| format!(r#"{{"text":"{piece}","delta":{{"content":"{piece}"}}}}"#)), plain);
+    let nulls = r#""refusal":null,"reasoning":null,"tool_calls":null"#;
+    assert_eq!(passed(&|piece| format!(r#"{{"delta":{{"content":"{piece}",{nulls}}}}}"#)), plain);
+}
+
+#[test]
 fn what_providers_say_of_calls_that_failed() {
     let answered = |provider: &'static str, path: &'static str, status: u16, answer: &str| {
         let mut call = Call::begin("id".into(), 1_000, Target::recognise(Some(provider), "", path), path);

@@ -285,6 +285,10 @@ impl<F: Copy> Scanner<F> {
                 }
             }
             b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => {
+                // `null` where a text may stand is none, not a word.
+                if byte == b'n' && matches!(self.tee, Tee::Text(_)) {
+                    self.tee = Tee::Nothing;
+                }
                 self.state = State::InLiteral;
                 self.pass(&[byte], sink);
             }
@@ -635,6 +639,7 @@ mod tests {
             (r#"[{"model":1},{"model":2}]"#, "model=1 | end | model=2 | end"),
             ("{\"model\":1}\n{\"model\":2}\n", "model=1 | end | model=2 | end"),
             (r#"{"either":"x"}"#, "either+=x | end"),
+            (r#"{"either":null,"items":[{"text":null},{"text":7}]}"#, "text+=7 | end"),
             (r#"{"either":[{"type":"t","text":"x"}]}"#, "either+=x | end"),
             (r#"{"items":[{"text":{"k":"v"}}]}"#, r#"text+={"k":"v"} | end"#),
             (r#"{"items":[{"text":"\ud83dx"}]}"#, "text+=\u{fffd}x | end"),

@@ -175,6 +175,26 @@ fn a_rate_left_out_is_inherited_and_never_zero() {
 }
 
 #[test]
+fn citation_tokens_have_a_rate_of_their_own_or_none() {
+    let used = Usage {
+        output_tokens: Some(9),
+        citation_tokens: Some(4),
+        reasoning_tokens: Some(2),
+        ..Usage::default()
+    };
+    let mut rates = rates(10, 20);
+    let mut priced = |citation: Option<i128>| {
+        rates.0.extend(citation.map(|pico| (Kind::Citation, rate(pico))));
+        let price = Price { standard: Sheet { rates: rates.clone(), tiers: vec![] }, ..Price::default() };
+        let book = PriceBook::new("v".into(), vec![model("openai", "m", price)]);
+        let priced = book.price(&facts("m"), &used);
+        (priced.cost.as_pico(), priced.status(true))
+    };
+    assert_eq!(priced(None), (5 * 20, CostStatus::Unpriced));
+    assert_eq!(priced(Some(3)), (5 * 20 + 4 * 3, CostStatus::Measured));
+}
+
+#[test]
 fn a_book_reads_back_as_written() {
     let json = serde_json::to_string(&book()).unwrap();
     let read: PriceBook = serde_json::from_str(&json).unwrap();

@@ -138,8 +138,12 @@ impl Rates {
         let tokens = dearest(&input, bound.input_tokens).zip(dearest(&output, bound.output_tokens));
         match tokens {
             Some((input, output)) => Some(input + output + extras),
-            // Priced by the piece alone.
-            None => (extras > Picodollars::ZERO).then_some(extras),
+            // Priced by the piece alone, or by the character: no text has more of them than bytes.
+            None => {
+                let spoken = self.0.get(&Kind::Character).filter(|_| held.audio_out);
+                let all = extras + spoken.map_or(Picodollars::ZERO, |rate| rate.times(bound.input_tokens));
+                (all > Picodollars::ZERO).then_some(all)
+            }
         }
     }
 }
@@ -204,6 +208,15 @@ mod tests {
         ] {
             assert_eq!(worst(input, held, conditions), Some(expected), "{name}");
         }
+    }
+
+    #[test]
+    fn speech_by_the_character_is_held_for_the_bytes_of_its_text() {
+        let rates = Rates([(Kind::Character, Picodollars::from_pico(3))].into());
+        let held = Held { audio_out: true, ..Held::default() };
+        let bound = Bound { input_tokens: 1_100, output_tokens: 10, held, ..Bound::default() };
+        assert_eq!(rates.most(&bound).map(Picodollars::as_pico), Some(3_300));
+        assert_eq!(rates.most(&Bound { held: Held::default(), ..bound }), None);
     }
 
     #[test]

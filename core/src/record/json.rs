@@ -134,6 +134,7 @@ fn write_usage(out: &mut String, usage: &Usage) {
         cache_write_by_ttl,
         output_tokens,
         reasoning_tokens,
+        citation_tokens,
         input_audio_tokens,
         cache_read_audio_tokens,
         output_audio_tokens,
@@ -163,6 +164,7 @@ fn write_usage(out: &mut String, usage: &Usage) {
     for (name, count) in [
         ("output_tokens", output_tokens),
         ("reasoning_tokens", reasoning_tokens),
+        ("citation_tokens", citation_tokens),
         ("input_audio_tokens", input_audio_tokens),
         ("cache_read_audio_tokens", cache_read_audio_tokens),
         ("output_audio_tokens", output_audio_tokens),

@@ -16,7 +16,7 @@ use crate::money::Picodollars;
 use crate::provider::Api;
 use crate::usage::{CacheTtl, Usage};
 
-/// Chat completions, completions and embeddings.
+/// Chat completions, embeddings, and whatever has no table of its own.
 pub static CHAT: Family = Family {
     paths: &[
         ("model", Action::Capture, Field::Model),
@@ -43,11 +43,33 @@ pub static CHAT: Family = Family {
         ("choices[].message.reasoning", Action::Text, Field::Reasoning),
         ("choices[].message.tool_calls[].function.name", Action::Capture, Field::ToolName),
         ("choices[].message.tool_calls[].function.arguments", Action::Text, Field::Output),
-        ("choices[].text", Action::Text, Field::Output),
+        ("timings.cache_n", Action::Capture, Field::CountSoFar("cache_n")),
+        ("timings.prompt_n", Action::Capture, Field::CountSoFar("prompt_n")),
+        ("timings.predicted_n", Action::Capture, Field::CountSoFar("predicted_n")),
         // Mistral's OCR, and Hugging Face's text generation.
         ("usage_info.pages_processed", Action::Capture, Field::Count("pages_processed")),
         ("generated_text", Action::Text, Field::Output),
         ("details.generated_tokens", Action::Capture, Field::Count("generated_tokens")),
+    ],
+    shape: OnceLock::new(),
+    headers: HEADERS,
+    merge: Merge::Last,
+    normalise,
+};
+
+/// Completions. Together writes each piece of a chat there too, beside the chat's own place.
+pub static COMPLETIONS: Family = Family {
+    paths: &[
+        ("model", Action::Capture, Field::Model),
+        ("usage", Action::Capture, Field::Usage),
+        ("x_groq.usage", Action::Capture, Field::Usage),
+        ("service_tier", Action::Capture, Field::ServiceTier),
+        ("error", Action::Capture, Field::Error),
+        ("choices[].finish_reason", Action::Capture, Field::Finish),
+        ("choices[].text", Action::Text, Field::Output),
+        ("timings.cache_n", Action::Capture, Field::CountSoFar("cache_n")),
+        ("timings.prompt_n", Action::Capture, Field::CountSoFar("prompt_n")),
+        ("timings.predicted_n", Action::Capture, Field::CountSoFar("predicted_n")),
     ],
     shape: OnceLock::new(),
     headers: HEADERS,
@@ -153,7 +175,7 @@ pub static RESPONSES: Family = Family {
 /// Where a provider that speaks OpenAI's format counts otherwise.
 #[derive(Clone, Copy, Debug, Default)]
 struct Quirks {
-    /// Reasoning is beside the completion, and charged: add it.
+    /// Reasoning, and what was read to cite it, is beside the completion, and charged: add it.
     reasoning_outside_output: bool,
     /// Reasoning is only in the total: output is total − prompt.
     output_from_total: bool,
@@ -217,6 +239,9 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let output = counts
         .first(&["completion_tokens", "output_tokens", "generated_tokens"])
         .or_else(|| context.header("output"));
+    if let (None, None, None, Some(usage)) = (input, output, total, timed(counts)) {
+        return Normalised { usage, provider_cost: context.dollars("cost"), ..Normalised::default() };
+    }
     let mut usage = Usage {
         // Voyage and others give only a total: there is no output.
         input_tokens: input.or(total.filter(|_| output.is_none())),
@@ -255,7 +280,8 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         usage.output_tokens = Some(0);
     }
     if quirks.reasoning_outside_output {
-        let beside = sum(usage.reasoning_tokens, counts.at("citation_tokens"));
+        usage.citation_tokens = counts.at("citation_tokens");
+        let beside = sum(usage.reasoning_tokens, usage.citation_tokens);
         usage.output_tokens = sum(usage.output_tokens, beside);
     }
     if quirks.output_from_total
@@ -276,6 +302,19 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         .told("search_size", counts.text("search_context_size"))
         .told("service_tier", counts.text("service_tier"))
         .told("tool", images)
+}
+
+/// llama.cpp's `timings`, which stand in an answer's last event whether usage was asked for or not (source of
+/// llama-server as known in 2026, and recordings): `prompt_n` leaves out what came from the cache. Servers that do not
+/// name that part yet do not say how long the prompt was.
+fn timed(counts: &Counts<'_>) -> Option<Usage> {
+    let cached = counts.at("cache_n")?;
+    Some(Usage {
+        input_tokens: Some(counts.at("prompt_n")?.saturating_add(cached)),
+        cache_read_tokens: Some(cached),
+        output_tokens: Some(counts.at("predicted_n")?),
+        ..Usage::default()
+    })
 }
 
 /// Where the parts of the prompt stand: chat, responses, realtime.

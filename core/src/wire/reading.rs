@@ -376,8 +376,9 @@ impl Sink<Field> for Reading {
                     self.searches = self.searches.max(queries.len() as u64);
                 }
             }
-            Field::Count(name) | Field::CountEach(name) => {
+            Field::Count(name) | Field::CountSoFar(name) | Field::CountEach(name) => {
                 if let Some(count) = json::count(raw) {
+                    self.in_document.0 |= matches!(field, Field::CountSoFar(_));
                     self.count(name, count, matches!(field, Field::CountEach(_)));
                 }
             }

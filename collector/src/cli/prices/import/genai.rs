@@ -118,6 +118,7 @@ fn unit(key: &str) -> Option<(Kind, i32)> {
         "output_image_mtok" => (Kind::OutputImage, MILLION),
         "input_video_mtok" => (Kind::InputVideo, MILLION),
         "output_reasoning_mtok" => (Kind::Reasoning, MILLION),
+        "output_citation_mtok" => (Kind::Citation, MILLION),
         "input_mchars" => (Kind::Character, MILLION),
         "web_searches_kcount" => (Kind::WebSearch, THOUSAND),
         "storage_searches_kcount" => (Kind::FileSearch, THOUSAND),
