@@ -25,8 +25,8 @@ use super::folded;
 use super::minutes::{self, Minutes};
 use super::months;
 use super::retention;
-use super::rollups::Rollups;
-use super::sums::Sums;
+use super::rollups::Additions;
+use super::sums::{InRow, Sums, Totals};
 
 /// What became of a batch.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -204,12 +204,12 @@ impl Writer {
             dims: &mut self.dims,
             newest_dims: &mut self.newest_dims,
             hour_rows: &mut self.hour_rows,
-            rollups: Rollups::default(),
+            additions: Additions::default(),
             booking: Booking::default(),
             minutes: Minutes::default(),
         };
         let stored = batches.iter().map(|batch| work.take(batch)).collect::<Result<_, _>>()?;
-        work.rollups.write(&transaction)?;
+        work.additions.write(&transaction)?;
         work.booking.write(&transaction)?;
         work.minutes.write(&transaction)?;
         transaction.commit()?;
@@ -254,7 +254,7 @@ struct Work<'w> {
     dims: &'w mut HashMap<Dims, i64>,
     newest_dims: &'w mut i64,
     hour_rows: &'w mut HourRows,
-    rollups: Rollups,
+    additions: Additions,
     booking: Booking,
     minutes: Minutes,
 }
@@ -332,12 +332,13 @@ impl Work<'_> {
             return Ok(false);
         }
         if is_late && row.folded.is_none() {
-            adjust::note_late(self.transaction, row.id, dims, &row.sums, hour, now_ms)?;
+            let cost = Totals::decode(&row.sums)?.cost;
+            adjust::note_late(self.transaction, row.id, dims, cost, hour, now_ms)?;
         }
         if is_other {
             self.booking.add(accounts::UNDER_OTHER, row.records());
         }
-        self.rollups.add(hour, dims, &row.sums)?;
+        self.additions.add(hour, dims, &row.sums)?;
         let agent = if is_other { OTHER } else { row.dims.value(Dimension::Agent).unwrap_or_default() };
         // Of an hour's total nobody knows the minutes.
         if row.folded.is_none_or(|span| span.span_ms <= MS_PER_MINUTE) {
