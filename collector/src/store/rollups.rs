@@ -4,6 +4,8 @@
 //! what much at once adds is stored in one piece, in `rollup_recent`, and added to the rows when there is much of it:
 //! each of them changes once then. A rollup is its rows and what is recent.
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, Transaction, params};
 
 use super::StoreError;
@@ -32,8 +34,14 @@ impl Additions {
         Ok(())
     }
 
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+    }
+
     /// Stores them: in the rows where they are few or much is recent, else as they are.
-    pub(super) fn write(self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    pub(super) fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
         if self.count == 0 {
             return Ok(());
         }
@@ -42,7 +50,7 @@ impl Additions {
             .query_row([], |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))))?;
         let are_few = rows == 0 && self.count <= FEW;
         if are_few || rows >= ROWS_MAX || recent.saturating_add(self.count) >= RECENT_MAX {
-            return settle_with(transaction, self);
+            return settle_with(transaction, &self.bytes);
         }
         transaction
             .prepare_cached("INSERT INTO rollup_recent (count, additions) VALUES (?1, ?2)")?
@@ -53,7 +61,7 @@ impl Additions {
 
 /// Adds to the rows what is recent, so that they are all there is.
 pub(super) fn settle(transaction: &Transaction<'_>) -> Result<(), StoreError> {
-    settle_with(transaction, Additions::default())
+    settle_with(transaction, &[])
 }
 
 /// Hands over what is recent: hour, id of the dimensions and encoded sums of each addition, in no order.
@@ -66,18 +74,18 @@ pub(super) fn each_recent(
     while let Some(row) = rows.next()? {
         let bytes = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
         for addition in Reader(bytes) {
-            let Addition { hour, dims, sums } = addition?;
+            let Addition { time: hour, dims, sums } = addition?;
             take(hour, dims, sums)?;
         }
     }
     Ok(())
 }
 
-fn settle_with(transaction: &Transaction<'_>, more: Additions) -> Result<(), StoreError> {
+fn settle_with(transaction: &Transaction<'_>, more: &[u8]) -> Result<(), StoreError> {
     let mut statement = transaction.prepare_cached("SELECT additions FROM rollup_recent")?;
     let recent = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<Vec<u8>>, _>>()?;
     let mut additions = Vec::new();
-    for bytes in recent.iter().chain(std::iter::once(&more.bytes)) {
+    for bytes in recent.iter().map(Vec::as_slice).chain([more]) {
         for addition in Reader(bytes) {
             additions.push(addition?);
         }
@@ -85,73 +93,77 @@ fn settle_with(transaction: &Transaction<'_>, more: Additions) -> Result<(), Sto
     if !recent.is_empty() {
         transaction.prepare_cached("DELETE FROM rollup_recent")?.execute([])?;
     }
-    // In the order of the tables.
-    additions.sort_unstable_by_key(|one| (one.hour, one.dims));
-    weeks::change(transaction, additions.iter().map(|one| one.hour))?;
+    weeks::change(transaction, additions.iter().map(|one| one.time))?;
+    let hours = merged(&mut additions)?;
     upsert(
         transaction,
         "INSERT INTO rollup_hour (hour, dims, sums) VALUES (?1, ?2, ?3)
          ON CONFLICT DO UPDATE SET sums = sums_add(sums, excluded.sums)",
-        &additions,
-        |one| one.hour,
+        &hours,
     )?;
-    additions.sort_unstable_by_key(|one| (one.day(), one.dims));
+    let of_days = hours.iter().map(|one| Addition {
+        time: one.time.div_euclid(HOURS_PER_DAY),
+        dims: one.dims,
+        sums: &one.sums,
+    });
     upsert(
         transaction,
         "INSERT INTO rollup_day (day, dims, sums) VALUES (?1, ?2, ?3)
          ON CONFLICT DO UPDATE SET sums = sums_add(sums, excluded.sums)",
-        &additions,
-        |one| one.day(),
+        &merged(&mut of_days.collect::<Vec<_>>())?,
     )
 }
 
-/// Adds each run of additions to one row.
-fn upsert(
-    transaction: &Transaction<'_>,
-    sql: &str,
-    additions: &[Addition<'_>],
-    time: impl Fn(&Addition<'_>) -> i64,
-) -> Result<(), StoreError> {
+/// One for each time and dimensions, in the order of the tables.
+fn merged<'a>(additions: &mut [Addition<'a>]) -> Result<Vec<Merged<'a>>, StoreError> {
+    additions.sort_unstable_by_key(|one| (one.time, one.dims));
+    let of_one_row = additions.chunk_by(|one, next| (one.time, one.dims) == (next.time, next.dims));
+    let mut all = Vec::new();
+    for same in of_one_row {
+        let [Addition { time, dims, sums }, more @ ..] = same else { continue };
+        let sums = if more.is_empty() {
+            Cow::Borrowed(*sums)
+        } else {
+            let mut sum = Sums::decode(sums)?;
+            more.iter().try_for_each(|one| sum.add_encoded(one.sums))?;
+            Cow::Owned(sum.encode())
+        };
+        all.push(Merged { time: *time, dims: *dims, sums });
+    }
+    Ok(all)
+}
+
+fn upsert(transaction: &Transaction<'_>, sql: &str, rows: &[Merged<'_>]) -> Result<(), StoreError> {
     let mut statement = transaction.prepare_cached(sql)?;
-    for of_one in additions.chunk_by(|one, next| one.dims == next.dims && time(one) == time(next)) {
-        match of_one {
-            [] => {}
-            [one] => _ = statement.execute(params![time(one), one.dims, one.sums])?,
-            [one, rest @ ..] => {
-                let mut sums = Sums::decode(one.sums)?;
-                for more in rest {
-                    sums.add_encoded(more.sums)?;
-                }
-                statement.execute(params![time(one), one.dims, sums.encode()])?;
-            }
-        }
+    for Merged { time, dims, sums } in rows {
+        statement.execute(params![time, dims, &**sums])?;
     }
     Ok(())
 }
 
-#[derive(Clone, Copy)]
+/// Encoded sums that come to a row: of an hour as they are stored.
 struct Addition<'a> {
-    hour: i64,
+    time: i64,
     dims: i64,
     sums: &'a [u8],
 }
 
-impl Addition<'_> {
-    const fn day(&self) -> i64 {
-        self.hour.div_euclid(HOURS_PER_DAY)
-    }
+struct Merged<'a> {
+    time: i64,
+    dims: i64,
+    sums: Cow<'a, [u8]>,
 }
 
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn read(&mut self) -> Option<Addition<'a>> {
-        let (hour, rest) = self.0.split_first_chunk()?;
+        let (time, rest) = self.0.split_first_chunk()?;
         let (dims, rest) = rest.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
         let (sums, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
         self.0 = rest;
-        Some(Addition { hour: i64::from_le_bytes(*hour), dims: i64::from_le_bytes(*dims), sums })
+        Some(Addition { time: i64::from_le_bytes(*time), dims: i64::from_le_bytes(*dims), sums })
     }
 }
 
@@ -180,3 +192,32 @@ const FEW: u64 = 256;
 const RECENT_MAX: u64 = 65_536;
 /// Most transactions whose additions are recent.
 const ROWS_MAX: u64 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn additions_read_back_and_a_part_of_them_is_damaged(
+            all in proptest::collection::vec((any::<i64>(), any::<i64>(), proptest::collection::vec(any::<u8>(), 0..40)), 1..20),
+            less in 1usize..18,
+        ) {
+            let mut additions = Additions::default();
+            for (hour, dims, sums) in &all {
+                additions.add(*hour, *dims, sums).unwrap();
+            }
+            let read = Reader(&additions.bytes).map(|one| one.map(|one| (one.time, one.dims, one.sums.to_vec())));
+            prop_assert_eq!(read.collect::<Result<Vec<_>, _>>().unwrap(), all);
+            // What is cut off is never a whole one.
+            let cut = &additions.bytes[..additions.bytes.len() - less];
+            prop_assert!(Reader(cut).any(|one| one.is_err()));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Reader(&bytes).count();
+        }
+    }
+}

@@ -79,7 +79,9 @@ pub(super) fn summarise(
         let is_asked = (query.from_hour..query.to_hour).contains(&hour);
         let Some(group) = groups.of_dims(dims).filter(|_| is_asked) else { return Ok(()) };
         // Most are of the same hour.
-        let (_, start) = *last.insert(last.filter(|(known, _)| *known == hour).unwrap_or_else(|| (hour, query.period_of(hour))));
+        let (_, start) = *last.insert(
+            last.filter(|(known, _)| *known == hour).unwrap_or_else(|| (hour, query.period_of(hour))),
+        );
         period.add_recent(start, group, sums)
     })?;
     for span in with_weeks(connection, query, spans(query))? {
