@@ -123,8 +123,9 @@ const BUSY_LOOKS_MAX: i32 = 10_000;
 const WRITER_CACHE_KIB: i64 = -32 * 1024;
 /// Page cache of each reader.
 const READER_CACHE_KIB: i64 = -8 * 1024;
-/// Size of a page. Of large ones there are few, and each costs two writes to the log and one to the database.
-const PAGE_BYTES: i64 = 16 * 1024;
+/// Size of a page. Of large ones there are few, and each costs two writes to the log and one to the database. In a
+/// database from before they are of 4 KiB until it is restored from a backup.
+pub(super) const PAGE_BYTES: i64 = 16 * 1024;
 /// Size of the write-ahead log at which it is folded into the database.
 const CHECKPOINT_BYTES: i64 = 16 * 1024 * 1024;
 /// Size that the write-ahead log is cut back to.
