@@ -10,6 +10,7 @@ use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 
 use super::StoreError;
+use super::rollups;
 use super::sums::{InRow, Totals};
 
 /// The accounts of a database.
@@ -48,6 +49,7 @@ pub(super) fn read(connection: &Connection, gateways: Vec<(String, u64)>) -> Res
     while let Some(row) = rows.next()? {
         totals.add(&Totals::decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?)?;
     }
+    rollups::each_recent(connection, |_, _, sums| Ok(totals.add(&Totals::decode(sums)?)?))?;
     accounts.summarised = totals.calls.saturating_add(totals.denied);
     accounts.balanced = accounts.agree();
     Ok(accounts)

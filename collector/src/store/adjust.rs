@@ -12,6 +12,7 @@ use super::StoreError;
 use super::id::RecordId;
 use super::months;
 use super::records::{self, Cursor, RecordsQuery};
+use super::rollups;
 use super::sums::Sums;
 use super::weeks;
 use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
@@ -115,6 +116,8 @@ pub(super) fn correct(
     corrections: &[Correction],
     now_ms: u64,
 ) -> Result<u64, StoreError> {
+    // What is taken from a row must be in it.
+    rollups::settle(transaction)?;
     let end_hour = months::end_hour(transaction)?;
     let mut written = 0u64;
     for correction in corrections {
@@ -155,7 +158,7 @@ pub(super) fn note_late(
     transaction: &Transaction<'_>,
     id: RecordId,
     dims: i64,
-    sums: &Sums,
+    cost: Picodollars,
     booked_hour: i64,
     now_ms: u64,
 ) -> Result<(), StoreError> {
@@ -163,8 +166,8 @@ pub(super) fn note_late(
         reason: Reason::Late,
         made_ms: now_ms,
         booked_hour,
-        amount_usd: sums.totals.cost,
-        cost_usd: sums.totals.cost,
+        amount_usd: cost,
+        cost_usd: cost,
         cost_status: CostStatus::Measured,
         price_version: None,
         charges: Vec::new(),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::open::{self, BUSY_WAITS, DATABASE, open_writer};
+use super::open::{self, BUSY_WAITS, DATABASE, PAGE_BYTES, open_writer};
 use super::{StoreError, audit, migrations};
 use crate::audit::Entry;
 
@@ -27,6 +27,8 @@ pub fn backup(data_dir: &Path, file: &Path) -> Result<(), StoreError> {
         let _ = std::fs::remove_file(&part);
         let connection = Connection::open_with_flags(&source, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(BUSY_WAITS)?;
+        // Of the copy.
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
         connection.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
         check(&part)?;
         File::open(&part).and_then(|copy| copy.sync_all()).map_err(failed(&part))?;
@@ -97,4 +99,30 @@ fn part_of(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".part");
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_of_a_database_from_before_has_the_pages_of_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("data");
+        std::fs::create_dir(&data_dir).unwrap();
+        let mut old = Connection::open(data_dir.join(DATABASE)).unwrap();
+        old.execute_batch("PRAGMA page_size = 4096; PRAGMA journal_mode = WAL;").unwrap();
+        migrations::migrate(&mut old).unwrap();
+        drop(open_writer(&data_dir.join(DATABASE)).unwrap());
+        let page_bytes = |path: &Path| -> i64 {
+            Connection::open(path).unwrap().query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(page_bytes(&data_dir.join(DATABASE)), 4096);
+        let file = dir.path().join("copy");
+        backup(&data_dir, &file).unwrap();
+        assert_eq!(page_bytes(&file), PAGE_BYTES);
+        let new = tempfile::tempdir().unwrap();
+        restore(new.path(), &file, 1).unwrap();
+        assert_eq!(page_bytes(&new.path().join(DATABASE)), PAGE_BYTES);
+    }
 }

@@ -49,7 +49,8 @@ pub(super) struct RecordRow {
     pub(super) outcome: u8,
     pub(super) cost_status: u8,
     pub(super) body: String,
-    pub(super) sums: Sums,
+    /// Encoded.
+    pub(super) sums: Vec<u8>,
     pub(super) minute: Minute,
     /// Where this is not a record but a total of some.
     pub(super) folded: Option<Span>,
@@ -81,7 +82,7 @@ impl Batch {
             outcome: outcome_code(record.outcome),
             cost_status: cost_status_code(record.cost_status),
             body: serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?,
-            sums: Sums::of(record),
+            sums: Sums::of(record).encode(),
             minute: Minute::of(record),
             folded: None,
         });
@@ -101,7 +102,7 @@ impl Batch {
             outcome: outcome_code(Outcome::Ok),
             cost_status: cost_status_code(CostStatus::Measured),
             body: String::new(),
-            sums: Sums::of_folded(folded),
+            sums: Sums::of_folded(folded).encode(),
             minute: Minute::of_totals(&folded.totals),
             folded: Some(Span { records: folded.folded, span_ms: ms(folded.span_ms)? }),
         });

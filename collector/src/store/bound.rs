@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use super::{StoreError, rollups};
 
 /// Which rows each of the hours has that were written last.
 #[derive(Debug, Default)]
@@ -36,7 +36,14 @@ impl HourRows {
             self.make_room(hour);
             let mut statement = connection.prepare_cached("SELECT dims FROM rollup_hour WHERE hour = ?1")?;
             let rows = statement.query_map([hour], |row| row.get(0))?;
-            self.hours.insert(hour, rows.collect::<Result<_, _>>()?);
+            let mut known: HashSet<i64> = rows.collect::<Result<_, _>>()?;
+            rollups::each_recent(connection, |recent, dims, _| {
+                if recent == hour {
+                    known.insert(dims);
+                }
+                Ok(())
+            })?;
+            self.hours.insert(hour, known);
         }
         let rows = self.hours.entry(hour).or_default();
         Ok(is_there(rows) || u64::try_from(rows.len()).unwrap_or(u64::MAX) < most)

@@ -1,6 +1,9 @@
 //! Dimensions: what a summary may be grouped and filtered by, interned so that a rollup row stays small.
 
-use rusqlite::{Connection, Row, params};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, Row, params_from_iter};
 use tollgate_core::record::{Folded, UsageRecord};
 
 use super::StoreError;
@@ -82,80 +85,117 @@ impl Dimension {
 }
 
 /// The values of one record in every dimension; empty where it has none.
-#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Dims {
-    gateway: String,
-    agent: String,
-    team: String,
-    feature: String,
-    environment: String,
-    attribution_source: String,
-    key_id: String,
-    provider: String,
-    operation: String,
-    request_model: String,
-    response_model: String,
-    service_tier: String,
+    /// Of all values, made by who makes these, so that the writer need not.
+    hash: u64,
+    /// Where each value ends in `text`, in the order of [`Column`].
+    ends: [usize; COLUMNS],
+    text: Box<str>,
+}
+
+/// What is stored of a record's dimensions, in the order of the table's columns.
+#[derive(Clone, Copy)]
+enum Column {
+    Gateway,
+    Agent,
+    Team,
+    Feature,
+    Environment,
+    AttributionSource,
+    KeyId,
+    Provider,
+    Operation,
+    RequestModel,
+    ResponseModel,
+    ServiceTier,
+}
+
+impl Hash for Dims {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 impl Dims {
     /// The dimensions of a record.
     #[must_use]
     pub fn of(record: &UsageRecord) -> Self {
-        let or_empty = |value: &Option<String>| value.clone().unwrap_or_default();
-        Self {
-            gateway: record.gateway.clone(),
-            agent: record.attribution.agent.clone(),
-            team: record.attribution.team.clone(),
-            feature: record.attribution.feature.clone(),
-            environment: record.attribution.environment.clone(),
-            attribution_source: record.attribution_source.name().to_owned(),
-            key_id: or_empty(&record.key_id),
-            provider: record.provider.clone(),
-            operation: record.operation.clone(),
-            request_model: or_empty(&record.request_model),
-            response_model: or_empty(&record.response_model),
-            service_tier: or_empty(&record.service_tier),
-        }
+        Self::new([
+            &record.gateway,
+            &record.attribution.agent,
+            &record.attribution.team,
+            &record.attribution.feature,
+            &record.attribution.environment,
+            record.attribution_source.name(),
+            record.key_id.as_deref().unwrap_or_default(),
+            &record.provider,
+            &record.operation,
+            record.request_model.as_deref().unwrap_or_default(),
+            record.response_model.as_deref().unwrap_or_default(),
+            record.service_tier.as_deref().unwrap_or_default(),
+        ])
     }
 
     /// The dimensions of a total that a gateway has folded.
     #[must_use]
     pub fn of_folded(folded: &Folded) -> Self {
-        let or_empty = |value: &Option<String>| value.clone().unwrap_or_default();
-        Self {
-            gateway: folded.gateway.clone(),
-            agent: folded.attribution.agent.clone(),
-            team: folded.attribution.team.clone(),
-            feature: folded.attribution.feature.clone(),
-            environment: folded.attribution.environment.clone(),
-            attribution_source: folded.attribution_source.name().to_owned(),
-            key_id: or_empty(&folded.key_id),
-            provider: folded.provider.clone(),
-            operation: folded.operation.clone(),
-            request_model: or_empty(&folded.request_model),
-            response_model: or_empty(&folded.response_model),
-            service_tier: or_empty(&folded.service_tier),
+        Self::new([
+            &folded.gateway,
+            &folded.attribution.agent,
+            &folded.attribution.team,
+            &folded.attribution.feature,
+            &folded.attribution.environment,
+            folded.attribution_source.name(),
+            folded.key_id.as_deref().unwrap_or_default(),
+            &folded.provider,
+            &folded.operation,
+            folded.request_model.as_deref().unwrap_or_default(),
+            folded.response_model.as_deref().unwrap_or_default(),
+            folded.service_tier.as_deref().unwrap_or_default(),
+        ])
+    }
+
+    /// Of values in the order of [`Column`].
+    fn new(values: [&str; COLUMNS]) -> Self {
+        let mut ends = [0; COLUMNS];
+        let mut text = String::with_capacity(values.iter().map(|value| value.len()).sum());
+        for (end, value) in ends.iter_mut().zip(values) {
+            text.push_str(value);
+            *end = text.len();
         }
+        Self { hash: KEYS.hash_one((ends, &text)), ends, text: text.into_boxed_str() }
+    }
+
+    fn column(&self, column: Column) -> &str {
+        self.at(column as usize)
+    }
+
+    fn at(&self, column: usize) -> &str {
+        let start = column.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.ends.get(column).and_then(|end| self.text.get(start..*end)).unwrap_or_default()
     }
 
     /// The value in this dimension, if there is one.
     #[must_use]
     pub fn value(&self, dimension: Dimension) -> Option<&str> {
         let value = match dimension {
-            Dimension::Gateway => &self.gateway,
-            Dimension::Agent => &self.agent,
-            Dimension::Team => &self.team,
-            Dimension::Feature => &self.feature,
-            Dimension::Environment => &self.environment,
-            Dimension::AttributionSource => &self.attribution_source,
-            Dimension::KeyId => &self.key_id,
-            Dimension::Provider => &self.provider,
-            Dimension::Operation => &self.operation,
-            Dimension::Model if self.response_model.is_empty() => &self.request_model,
-            Dimension::Model | Dimension::ResponseModel => &self.response_model,
-            Dimension::RequestModel => &self.request_model,
-            Dimension::ServiceTier => &self.service_tier,
+            Dimension::Gateway => self.column(Column::Gateway),
+            Dimension::Agent => self.column(Column::Agent),
+            Dimension::Team => self.column(Column::Team),
+            Dimension::Feature => self.column(Column::Feature),
+            Dimension::Environment => self.column(Column::Environment),
+            Dimension::AttributionSource => self.column(Column::AttributionSource),
+            Dimension::KeyId => self.column(Column::KeyId),
+            Dimension::Provider => self.column(Column::Provider),
+            Dimension::Operation => self.column(Column::Operation),
+            Dimension::Model => match self.column(Column::ResponseModel) {
+                "" => self.column(Column::RequestModel),
+                answered => answered,
+            },
+            Dimension::ResponseModel => self.column(Column::ResponseModel),
+            Dimension::RequestModel => self.column(Column::RequestModel),
+            Dimension::ServiceTier => self.column(Column::ServiceTier),
         };
         (!value.is_empty()).then_some(value)
     }
@@ -163,21 +203,20 @@ impl Dims {
     /// The same with `other` in place of all that a caller chooses.
     #[must_use]
     pub fn other(&self) -> Self {
-        let other = || OTHER.to_owned();
-        Self {
-            gateway: self.gateway.clone(),
-            agent: other(),
-            team: other(),
-            feature: other(),
-            environment: other(),
-            attribution_source: self.attribution_source.clone(),
-            key_id: String::new(),
-            provider: self.provider.clone(),
-            operation: self.operation.clone(),
-            request_model: other(),
-            response_model: String::new(),
-            service_tier: String::new(),
-        }
+        Self::new([
+            self.column(Column::Gateway),
+            OTHER,
+            OTHER,
+            OTHER,
+            OTHER,
+            self.column(Column::AttributionSource),
+            "",
+            self.column(Column::Provider),
+            self.column(Column::Operation),
+            OTHER,
+            "",
+            "",
+        ])
     }
 
     /// Writes these dimensions and gives their id.
@@ -187,20 +226,7 @@ impl Dims {
                  provider, operation, request_model, response_model, service_tier)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?;
-        Ok(statement.insert(params![
-            self.gateway,
-            self.agent,
-            self.team,
-            self.feature,
-            self.environment,
-            self.attribution_source,
-            self.key_id,
-            self.provider,
-            self.operation,
-            self.request_model,
-            self.response_model,
-            self.service_tier,
-        ])?)
+        Ok(statement.insert(params_from_iter((0..COLUMNS).map(|column| self.at(column))))?)
     }
 
     /// All dimensions with an id above `after`, in the order of their ids.
@@ -215,20 +241,11 @@ impl Dims {
     }
 
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            gateway: row.get(1)?,
-            agent: row.get(2)?,
-            team: row.get(3)?,
-            feature: row.get(4)?,
-            environment: row.get(5)?,
-            attribution_source: row.get(6)?,
-            key_id: row.get(7)?,
-            provider: row.get(8)?,
-            operation: row.get(9)?,
-            request_model: row.get(10)?,
-            response_model: row.get(11)?,
-            service_tier: row.get(12)?,
-        })
+        let mut values = [""; COLUMNS];
+        for (at, value) in (1..).zip(&mut values) {
+            *value = row.get_ref(at)?.as_str()?;
+        }
+        Ok(Self::new(values))
     }
 }
 
@@ -291,3 +308,7 @@ impl Filters {
 
 /// Stands for what has no row of its own.
 pub(super) const OTHER: &str = "other";
+/// Columns of dimensions.
+const COLUMNS: usize = 12;
+/// Nobody outside can choose names whose hashes are alike.
+static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);

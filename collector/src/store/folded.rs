@@ -24,14 +24,14 @@ pub(super) fn insert(
     (time_ms, hour): (i64, i64),
     span: Span,
     dims: i64,
-    sums: &Sums,
+    sums: &[u8],
 ) -> Result<bool, StoreError> {
     let mut statement = transaction.prepare_cached(
         "INSERT INTO folded (id, time_ms, span_ms, hour, dims, records, sums)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING",
     )?;
     let records = i64::try_from(span.records).unwrap_or(i64::MAX);
-    let values = params![id.0.as_slice(), time_ms, span.span_ms, hour, dims, records, sums.encode()];
+    let values = params![id.0.as_slice(), time_ms, span.span_ms, hour, dims, records, sums];
     Ok(statement.execute(values)? == 1)
 }
 

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, Transaction, params};
 
 use super::StoreError;
+use super::rollups;
 use super::sums::{InRow, Sums, Totals};
 use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
 
@@ -99,6 +100,7 @@ pub(super) fn close(transaction: &Transaction<'_>, month: Month, now_ms: u64) ->
     if month.end_hour() <= end_hour(transaction)? {
         return Ok(Closing::Already);
     }
+    rollups::settle(transaction)?;
     let mut sums = Sums::default();
     {
         let mut statement =

@@ -65,11 +65,14 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
         std::thread::sleep(BUSY_LOOKS);
         tries < BUSY_LOOKS_MAX
     }))?;
+    // Of a file that is new; others keep theirs.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB)?;
-    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    let page_bytes: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_BYTES / page_bytes.max(1))?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES)?;
     Ok(connection)
 }
@@ -120,7 +123,10 @@ const BUSY_LOOKS_MAX: i32 = 10_000;
 const WRITER_CACHE_KIB: i64 = -32 * 1024;
 /// Page cache of each reader.
 const READER_CACHE_KIB: i64 = -8 * 1024;
-/// Pages in the write-ahead log before it is folded into the database: 16 MiB.
-const CHECKPOINT_PAGES: i64 = 4096;
+/// Size of a page. Of large ones there are few, and each costs two writes to the log and one to the database. In a
+/// database from before they are of 4 KiB until it is restored from a backup.
+pub(super) const PAGE_BYTES: i64 = 16 * 1024;
+/// Size of the write-ahead log at which it is folded into the database.
+const CHECKPOINT_BYTES: i64 = 16 * 1024 * 1024;
 /// Size that the write-ahead log is cut back to.
 const JOURNAL_BYTES: i64 = 64 * 1024 * 1024;

@@ -1,6 +1,6 @@
 //! Summaries: totals by dimension and time, from the rollups alone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::StoreError;
 use super::dims::{Dimension, DimsTable, Filters};
 use super::folded;
+use super::rollups;
 use super::sums::{InRow, Totals};
 use super::weeks::{self, DAYS_PER_WEEK};
 use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
@@ -73,6 +74,16 @@ pub(super) fn summarise(
     let groups = Groups::of(dims, query);
     let mut summary = Summary::default();
     let mut period = Period::new(groups.values.len());
+    let mut last = None;
+    rollups::each_recent(connection, |hour, dims, sums| {
+        let is_asked = (query.from_hour..query.to_hour).contains(&hour);
+        let Some(group) = groups.of_dims(dims).filter(|_| is_asked) else { return Ok(()) };
+        // Most are of the same hour.
+        let (_, start) = *last.insert(
+            last.filter(|(known, _)| *known == hour).unwrap_or_else(|| (hour, query.period_of(hour))),
+        );
+        period.add_recent(start, group, sums)
+    })?;
     for span in with_weeks(connection, query, spans(query))? {
         let sql = match span.grain {
             Grain::Hour => "SELECT hour, dims, sums FROM rollup_hour WHERE hour >= ?1 AND hour < ?2",
@@ -100,7 +111,7 @@ pub(super) fn summarise(
             }
         }
     }
-    period.finish(&groups, &mut summary)?;
+    period.turn_to_end(&groups, &mut summary)?;
     summary.folded = folded::records_in(connection, dims, &query.filters, query.from_hour, query.to_hour)?;
     Ok(summary)
 }
@@ -236,11 +247,13 @@ impl Groups {
 struct Period {
     start: Option<i64>,
     totals: Vec<Option<Totals>>,
+    /// Of each day or hour and group, what is in no row yet.
+    recent: BTreeMap<(Option<i64>, usize), Totals>,
 }
 
 impl Period {
     fn new(groups: usize) -> Self {
-        Self { start: None, totals: vec![None; groups] }
+        Self { start: None, totals: vec![None; groups], recent: BTreeMap::new() }
     }
 
     fn turn_to(
@@ -249,11 +262,34 @@ impl Period {
         groups: &Groups,
         summary: &mut Summary,
     ) -> Result<(), StoreError> {
-        if self.start != start {
+        if self.start == start {
+            return Ok(());
+        }
+        self.finish(groups, summary)?;
+        while let Some(earlier) = self.first_recent().filter(|first| *first < start) {
+            self.start = earlier;
             self.finish(groups, summary)?;
-            self.start = start;
+        }
+        self.start = start;
+        Ok(())
+    }
+
+    /// Ends the one that is being read, and those that have nothing but what is recent.
+    fn turn_to_end(&mut self, groups: &Groups, summary: &mut Summary) -> Result<(), StoreError> {
+        self.finish(groups, summary)?;
+        while let Some(later) = self.first_recent() {
+            self.start = later;
+            self.finish(groups, summary)?;
         }
         Ok(())
+    }
+
+    fn first_recent(&self) -> Option<Option<i64>> {
+        self.recent.keys().next().map(|(start, _)| *start)
+    }
+
+    fn add_recent(&mut self, start: Option<i64>, group: usize, bytes: &[u8]) -> Result<(), StoreError> {
+        Ok(self.recent.entry((start, group)).or_default().add_encoded(bytes)?)
     }
 
     fn add(&mut self, group: usize, bytes: &[u8]) -> Result<(), StoreError> {
@@ -264,6 +300,12 @@ impl Period {
     }
 
     fn finish(&mut self, groups: &Groups, summary: &mut Summary) -> Result<(), StoreError> {
+        while let Some(first) = self.recent.first_entry().filter(|first| first.key().0 == self.start) {
+            let ((_, group), recent) = first.remove_entry();
+            if let Some(sum) = self.totals.get_mut(group) {
+                sum.get_or_insert_default().add(&recent)?;
+            }
+        }
         for (sum, values) in self.totals.iter_mut().zip(&groups.values) {
             let Some(totals) = sum.take() else {
                 continue;

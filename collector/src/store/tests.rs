@@ -3,6 +3,7 @@
 mod audit_trail;
 mod bounds_of_what_is_kept;
 mod corrected;
+mod recent;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

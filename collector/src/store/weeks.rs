@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Transaction, params};
 
+use super::rollups;
 use super::sums::Sums;
 use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
 use super::{Lead, Store, StoreError};
@@ -31,6 +32,7 @@ pub(super) fn summed(connection: &Connection, from: i64, to: i64) -> Result<Vec<
 
 /// Sums the newest week that is over and not summed; false where there is none.
 fn sum_one(transaction: &Transaction<'_>, now_ms: u64) -> Result<bool, StoreError> {
+    rollups::settle(transaction)?;
     let now = i64::try_from(now_ms).unwrap_or(i64::MAX).div_euclid(MS_PER_HOUR);
     let first: Option<i64> =
         transaction.query_row("SELECT min(day) FROM rollup_day", [], |row| row.get(0))?;

@@ -12,6 +12,7 @@ use tollgate_core::record::UsageRecord;
 use super::super::dims::{Dimension, Dims};
 use super::super::folded;
 use super::super::records;
+use super::super::rollups;
 use super::super::sums::Sums;
 use super::super::writer::MS_PER_HOUR;
 use super::{StoreError, StoredBudget, known, make, wide};
@@ -139,6 +140,14 @@ impl Seeds {
         last_hour: i64,
     ) -> Result<(), StoreError> {
         let values = self.values(connection, spent)?;
+        rollups::each_recent(connection, |hour, dims, sums| {
+            if (first_hour..last_hour).contains(&hour)
+                && let Some(value) = values.get(&dims)
+            {
+                spent.add(value.clone(), &Sums::decode(sums)?);
+            }
+            Ok(())
+        })?;
         let mut statement =
             connection.prepare_cached("SELECT dims, sums FROM rollup_hour WHERE hour >= ?1 AND hour < ?2")?;
         let mut rows = statement.query(params![first_hour, last_hour])?;

@@ -59,6 +59,17 @@ impl Fixture {
 
     /// A record of this many dollars.
     async fn record(&self, n: u64, time_ms: u64, agent: &str, dollars: u64) {
+        self.record_and_report(n, time_ms, agent, dollars, vec![]).await;
+    }
+
+    async fn record_and_report(
+        &self,
+        n: u64,
+        time_ms: u64,
+        agent: &str,
+        dollars: u64,
+        counters: Vec<CounterReport>,
+    ) {
         let cost = format!("{dollars}.000000000000");
         let record = json!({
             "id": format!("01890a5d-ac96-774b-8000-{n:012x}"), "time_ms": time_ms, "gateway": "edge", "agent": agent,
@@ -74,6 +85,7 @@ impl Fixture {
             ..Sender::default()
         });
         batch.push(&serde_json::from_value(record).unwrap()).unwrap();
+        batch.counters = counters;
         self.store.ingest(batch).await.unwrap();
     }
 }
@@ -275,4 +287,17 @@ async fn the_files_budgets_come_and_go_with_the_file() {
     assert_eq!(names(fixture.store.configure_budgets(vec![], NOON).await.unwrap()), ["api"]);
     let again = fixture.store.configure_budgets(vec![daily("1")], NOON + 5).await.unwrap();
     assert_eq!(again[1].generation, 2, "a budget that was removed and comes back begins anew");
+}
+
+#[tokio::test]
+async fn what_comes_with_the_first_report_is_not_taken_from_what_was_spent_before() {
+    let fixture = Fixture::new();
+    for n in 0..3 {
+        fixture.record(n, NOON + n, "a", 2).await;
+    }
+    fixture.put(daily("100"), NOON + 1_000).await;
+    let key = fixture.key("", NOON + 2_000).await;
+    let counters = vec![CounterReport { key, report: report(5, 0, 1) }];
+    fixture.record_and_report(9, NOON + 2_000, "a", 5, counters).await;
+    assert_eq!(fixture.ledger(NOON + 2_000).await.seed, dollars(6));
 }
