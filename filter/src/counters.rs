@@ -168,8 +168,9 @@ impl Counters {
             return Ok(());
         }
         let (bytes, hash) = (counter.to_bytes(), fnv(key));
+        let key: Rc<[u8]> = key.into();
         for slot in probes(hash) {
-            let place = Place::new(key.into(), slot);
+            let place = Place::new(Rc::clone(&key), slot);
             let made = match host::shared(place.name) {
                 Err(_) => host::create_shared(place.name, &bytes),
                 Ok((old, version)) => {
@@ -209,7 +210,7 @@ impl Place {
 impl Found {
     /// The counter with this place's key, if it is there; an error where no slot is.
     fn at(place: &Rc<Place>) -> host::Result<Option<Self>> {
-        let (bytes, version) = host::shared(place.name)?;
+        let (bytes, version) = host::shared(place.name.as_ref())?;
         let is_it = Counter::key_of(&bytes).is_some_and(|key| is_same(key, &place.key));
         Ok(is_it.then(|| Self { place: Rc::clone(place), bytes, version }))
     }
