@@ -1,6 +1,6 @@
 //! The bound on rollup rows of an hour: no caller can make summaries grow without end by inventing names.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rusqlite::Connection;
 
@@ -12,6 +12,8 @@ pub(super) struct HourRows {
     hours: BTreeMap<i64, HashSet<i64>>,
     /// Hours that may have more rows than are known. Rows are never removed, so those that are known are there.
     doubted: HashSet<i64>,
+    /// What is recent of the rollups, by hour; read at most once in a transaction, as it is much.
+    recent: Option<HashMap<i64, HashSet<i64>>>,
 }
 
 impl HourRows {
@@ -37,12 +39,7 @@ impl HourRows {
             let mut statement = connection.prepare_cached("SELECT dims FROM rollup_hour WHERE hour = ?1")?;
             let rows = statement.query_map([hour], |row| row.get(0))?;
             let mut known: HashSet<i64> = rows.collect::<Result<_, _>>()?;
-            rollups::each_recent(connection, |recent, dims, _| {
-                if recent == hour {
-                    known.insert(dims);
-                }
-                Ok(())
-            })?;
+            known.extend(self.recent(connection)?.get(&hour).into_iter().flatten());
             self.hours.insert(hour, known);
         }
         let rows = self.hours.entry(hour).or_default();
@@ -56,6 +53,23 @@ impl HourRows {
         }
     }
 
+    fn recent(&mut self, connection: &Connection) -> Result<&HashMap<i64, HashSet<i64>>, StoreError> {
+        if self.recent.is_none() {
+            let mut hours: HashMap<i64, HashSet<i64>> = HashMap::new();
+            rollups::each_recent(connection, |hour, dims, _| {
+                hours.entry(hour).or_default().insert(dims);
+                Ok(())
+            })?;
+            self.recent = Some(hours);
+        }
+        Ok(self.recent.get_or_insert_default())
+    }
+
+    /// A transaction begins: what is recent may be other than it was.
+    pub(super) fn begin(&mut self) {
+        self.recent = None;
+    }
+
     /// Another collector may have added rows.
     pub(super) fn doubt(&mut self) {
         self.doubted.extend(self.hours.keys());
@@ -65,6 +79,7 @@ impl HourRows {
     pub(super) fn clear(&mut self) {
         self.hours.clear();
         self.doubted.clear();
+        self.recent = None;
     }
 
     fn make_room(&mut self, hour: i64) {

@@ -200,6 +200,7 @@ impl Writer {
             self.data_version = data_version;
         }
         self.additions.clear();
+        self.hour_rows.begin();
         let mut work = Work {
             transaction: &transaction,
             insert: work::insert(&transaction)?,

@@ -304,8 +304,8 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         .told("tool", images)
 }
 
-/// llama.cpp's `timings`, which stand in an answer's last event whether usage was asked for or not (source of
-/// llama-server as known in 2026, and recordings): `prompt_n` leaves out what came from the cache. Servers that do not
+/// llama.cpp's `timings`, which stand in an answer's last event whether usage was asked for or not (as recordings have
+/// them; llama-server's source was not read for it): `prompt_n` leaves out what came from the cache. Servers that do not
 /// name that part yet do not say how long the prompt was.
 fn timed(counts: &Counts<'_>) -> Option<Usage> {
     let cached = counts.at("cache_n")?;
