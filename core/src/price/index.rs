@@ -1,6 +1,6 @@
 //! Which row a name means, at a time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +85,9 @@ struct Names {
     moving: HashMap<String, Vec<Claim>, ByFnv>,
 }
 
+/// Names by provider and family.
+pub(super) type Snapshots<'i> = HashMap<(&'i str, &'i str), BTreeSet<&'i str>, ByFnv>;
+
 #[derive(Clone, Copy, Debug)]
 struct Claim {
     from_ms: u64,
@@ -118,19 +121,17 @@ impl Index {
         Some(Found { model: models.get(row)?, step, geo })
     }
 
-    /// Names of the provider's rows that look like snapshots of one of these families, and are rows of their own.
-    pub(super) fn named_snapshots<'i>(
-        &'i self,
-        provider: &str,
-        families: &'i [String],
-    ) -> impl Iterator<Item = &'i str> {
-        let names = self.providers.get(provider);
-        let all = names.into_iter().flat_map(|names| names.exact.keys().chain(names.moving.keys()));
-        let is_of = |name: &&str| {
-            names::family(name)
-                .is_some_and(|family| families.iter().any(|known| names::bare(known) == family))
-        };
-        all.map(String::as_str).filter(is_of)
+    /// The names that look like snapshots and are rows of their own, by provider and family. Made for all rows of a
+    /// part at once, as each name is looked at for it.
+    pub(super) fn named_snapshots(&self) -> Snapshots<'_> {
+        let mut snapshots = Snapshots::default();
+        for (provider, names) in &self.providers {
+            for name in names.exact.keys().chain(names.moving.keys()) {
+                let Some(family) = names::family(name) else { continue };
+                snapshots.entry((provider.as_str(), family)).or_default().insert(name.as_str());
+            }
+        }
+        snapshots
     }
 
     fn row(&self, provider: &str, name: &str, time_ms: u64) -> Option<(usize, Step)> {

@@ -1,10 +1,10 @@
 //! The part of a book that a gateway needs: the models it meets, at the prices that hold now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{PriceBook, PricedModel};
+use super::{PriceBook, PricedModel, names};
 
 /// A model that a gateway wants the price of, by the name that it met.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -27,7 +27,8 @@ impl PriceBook {
         now_ms: u64,
         bytes_max: usize,
     ) -> Self {
-        let mut rows: Vec<&PricedModel> = Vec::new();
+        let snapshots = self.index.named_snapshots();
+        let mut rows: HashSet<*const PricedModel> = HashSet::new();
         let mut models: Vec<PricedModel> = Vec::new();
         let mut resolved = BTreeSet::new();
         let mut apart = BTreeSet::new();
@@ -38,13 +39,15 @@ impl PriceBook {
         for (provider, model) in mapped.chain(wanted) {
             let Some(found) = self.find(provider, model, now_ms) else { continue };
             let mut size = provider.len() + model.len() + NAME_BYTES;
-            if !rows.iter().any(|row| std::ptr::eq(*row, found.model)) {
+            if !rows.contains(&std::ptr::from_ref(found.model)) {
                 let row = found.model.still_needed(now_ms);
                 let json = serde_json::to_vec(&row).map_or(usize::MAX, |json| json.len());
-                let others: Vec<Wanted> = self
-                    .index
-                    .named_snapshots(&row.provider, &row.dated)
-                    .map(|model| Wanted { provider: row.provider.clone(), model: model.to_owned() })
+                let families: Vec<_> = row.dated.iter().map(|family| names::bare(family)).collect();
+                let others: Vec<Wanted> = families
+                    .iter()
+                    .filter_map(|family| snapshots.get(&(row.provider.as_str(), &**family)))
+                    .flatten()
+                    .map(|model| Wanted { provider: row.provider.clone(), model: (*model).to_owned() })
                     .collect();
                 let named: usize =
                     others.iter().map(|one| one.provider.len() + one.model.len() + NAME_BYTES).sum();
@@ -54,7 +57,7 @@ impl PriceBook {
                 }
                 models.push(row);
                 apart.extend(others);
-                rows.push(found.model);
+                rows.insert(found.model);
             }
             if bytes.saturating_add(size) <= bytes_max {
                 bytes = bytes.saturating_add(size);
