@@ -39,11 +39,13 @@ pub fn bench(rounds: u32, seconds: u32) -> Result<()> {
             for step in 0..VARIANTS.len() {
                 // Another one goes first in each round.
                 let index = (step + usize::try_from(round)?) % VARIANTS.len();
-                let Some((envoy, results)) = bench.envoys.get_mut(index).zip(measured.get_mut(index)) else {
+                let Bench { envoys, upstream, .. } = &mut bench;
+                let Some((envoy, results)) = envoys.get_mut(index).zip(measured.get_mut(index)) else {
                     continue;
                 };
                 let time = if round == 0 { WARM_UP_SECONDS } else { seconds };
-                let result = load::run(&wrk, &script, envoy, Duration::from_secs(time.into()))?;
+                let result =
+                    load::run(&wrk, &script, envoy, || upstream.given(), Duration::from_secs(time.into()))?;
                 if round > 0 {
                     results.push(result);
                 }
@@ -58,11 +60,17 @@ pub fn bench(rounds: u32, seconds: u32) -> Result<()> {
     for (load, measured) in &calls {
         report[load.name()] = summarise(*load, measured);
     }
+    let Pairs { differences, without_us, with_us } = budgets;
     println!(
-        "\nthree budgets that are for a JSON call add {:+.1} µs ({:+.1} to {:+.1}; one Envoy with and without them, {rounds} pairs)",
-        budgets.median, budgets.low, budgets.high
+        "\nthree budgets that are for a JSON call add {:+.1} µs while the machine is quiet ({without_us:.1} to {with_us:.1} µs); \
+         by all of {rounds} pairs {:+.1} ({:+.1} to {:+.1})",
+        with_us - without_us,
+        differences.median,
+        differences.low,
+        differences.high
     );
-    report["budgets_us_per_request"] = budgets.json();
+    report["budgets_us_per_request"] = differences.json();
+    report["quiet_us_without_and_with_budgets"] = json!([without_us, with_us]);
     report["memory"] = memory::growth(&wrk, &mut bench)?;
     report["wasm_bytes"] = json!(fs::metadata(Workspace::find()?.filter())?.len());
     println!("\nmodule: {} KiB", report["wasm_bytes"].as_u64().unwrap_or(0) / 1024);
@@ -74,19 +82,25 @@ pub fn bench(rounds: u32, seconds: u32) -> Result<()> {
 
 /// What budgets add to a JSON call: one Envoy loaded with and without them, in turn. Two Envoys with the same module differ
 /// by more than that.
-fn pairs(bench: &mut Bench, wrk: &Path, rounds: u32, seconds: u32) -> Result<Spread> {
+fn pairs(bench: &mut Bench, wrk: &Path, rounds: u32, seconds: u32) -> Result<Pairs> {
     let script = Load::Json.script(&bench.directory)?;
     let index = VARIANTS.iter().position(|variant| variant.budgets).context("a variant has budgets")?;
     let mut differences = Vec::new();
+    let mut slices: [Vec<f64>; 2] = Default::default();
     for round in 0..=rounds {
         let mut cpu_us = [0.0; 2];
         for step in 0..2 {
             // Another state goes first in each round.
             let on = (step + round) % 2 == 0;
             bench.switch_budgets(on)?;
-            let envoy = bench.envoys.get_mut(index).context("an Envoy for each variant")?;
-            let measured = load::run(wrk, &script, envoy, Duration::from_secs(seconds.into()))?;
+            let Bench { envoys, upstream, .. } = &mut *bench;
+            let envoy = envoys.get_mut(index).context("an Envoy for each variant")?;
+            let time = Duration::from_secs(seconds.into());
+            let measured = load::run(wrk, &script, envoy, || upstream.given(), time)?;
             cpu_us[usize::from(on)] = measured.cpu_us;
+            if round > 0 {
+                slices[usize::from(on)].extend(measured.slices_us);
+            }
         }
         if round > 0 {
             differences.push(cpu_us[1] - cpu_us[0]);
@@ -95,7 +109,18 @@ fn pairs(bench: &mut Bench, wrk: &Path, rounds: u32, seconds: u32) -> Result<Spr
     }
     eprintln!();
     bench.switch_budgets(true)?;
-    Ok(Spread::of(differences))
+    let [without_us, with_us] = slices.map(load::quiet_us);
+    Ok(Pairs { differences: Spread::of(differences), without_us, with_us })
+}
+
+/// What budgets add to a call.
+struct Pairs {
+    /// By all rounds: with them less without.
+    differences: Spread,
+    /// What a call takes without them while the machine is quiet.
+    without_us: f64,
+    /// What it takes with them.
+    with_us: f64,
 }
 
 /// Runs the detector of anomalies over weeks that a generator makes of this seed; fails below the bars.
@@ -110,11 +135,24 @@ pub fn backtest(seed: u32) -> Result<()> {
 fn summarise(load: Load, measured: &[Vec<Measured>]) -> Value {
     println!("\n{}", load.title());
     println!(
-        "{:>10}  {:>10}  {:>22}  {:>10}  {:>8}  {:>8}  {:>8}  {:>8}",
-        "", "requests/s", "CPU µs/request (range)", "over bare", "worker", "compiler", "p50 ms", "p99 ms"
+        "{:>10}  {:>10}  {:>22}  {:>10}  {:>8}  {:>10}  {:>8}  {:>8}  {:>8}  {:>8}",
+        "",
+        "requests/s",
+        "CPU µs/request (range)",
+        "over bare",
+        "quiet",
+        "over bare",
+        "worker",
+        "compiler",
+        "p50 ms",
+        "p99 ms"
     );
     let column = |rows: &[Measured], of: fn(&Measured) -> f64| Spread::of(rows.iter().map(of).collect());
+    let quiet = |rows: &[Measured]| {
+        load::quiet_us(rows.iter().flat_map(|row| row.slices_us.iter().copied()).collect())
+    };
     let bare = measured.first().map_or(0.0, |rows| column(rows, |row| row.cpu_us).median);
+    let bare_quiet = measured.first().map_or(0.0, |rows| quiet(rows));
     let mut variants = json!({});
     let mut added = Vec::new();
     for (variant, rows) in VARIANTS.iter().zip(measured) {
@@ -124,23 +162,26 @@ fn summarise(load: Load, measured: &[Vec<Measured>]) -> Value {
         let compiler = column(rows, |row| row.compiler_us);
         let (p50, p99) = (column(rows, |row| row.p50_ms), column(rows, |row| row.p99_ms));
         println!(
-            "{:>10}  {:>10.0}  {:>9.1} ({:>4.1}–{:>5.1})  {:>+10.1}  {:>8.1}  {:>8.1}  {:>8.2}  {:>8.2}",
+            "{:>10}  {:>10.0}  {:>9.1} ({:>4.1}–{:>5.1})  {:>+10.1}  {:>8.1}  {:>+10.1}  {:>8.1}  {:>8.1}  {:>8.2}  {:>8.2}",
             variant.name,
             rate.median,
             cpu.median,
             cpu.low,
             cpu.high,
             cpu.median - bare,
+            quiet(rows),
+            quiet(rows) - bare_quiet,
             worker.median,
             compiler.median,
             p50.median,
             p99.median
         );
-        added.push(cpu.median - bare);
+        added.push(quiet(rows) - bare_quiet);
         variants[variant.name] = json!({
             "requests_per_second": rate.json(),
             "cpu_us_per_request": cpu.json(),
             "cpu_us_over_bare": cpu.median - bare,
+            "quiet_cpu_us_per_request": quiet(rows),
             "cpu_us_of_workers": worker.json(),
             "cpu_us_of_compilers": compiler.json(),
             "p50_ms": p50.json(),

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Debug)]
 pub struct FastUpstream {
     address: SocketAddr,
+    answers: Arc<Answers>,
 }
 
 impl FastUpstream {
@@ -21,7 +23,9 @@ impl FastUpstream {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let answers = Arc::new(Answers { json: whole(&json), sse: chunked(sse) });
+        let answers =
+            Arc::new(Answers { json: whole(&json), sse: chunked(sse), given: AtomicU64::default() });
+        let shared = Arc::clone(&answers);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("fast-upstream".into()).spawn(move || {
             runtime.block_on(async {
@@ -31,11 +35,11 @@ impl FastUpstream {
                         continue;
                     };
                     let _ = stream.set_nodelay(true);
-                    tokio::spawn(connection(stream, Arc::clone(&answers)));
+                    tokio::spawn(connection(stream, Arc::clone(&shared)));
                 }
             });
         })?;
-        Ok(Self { address })
+        Ok(Self { address, answers })
     }
 
     /// Where it listens.
@@ -43,11 +47,19 @@ impl FastUpstream {
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// How many answers it has given.
+    #[must_use]
+    pub fn given(&self) -> u64 {
+        self.answers.given.load(Ordering::Relaxed)
+    }
 }
 
+#[derive(Debug)]
 struct Answers {
     json: Vec<u8>,
     sse: Vec<Vec<u8>>,
+    given: AtomicU64,
 }
 
 /// One connection: requests one after the other, whose heads name a content length or no body.
@@ -66,6 +78,7 @@ async fn connection(mut stream: TcpStream, answers: Arc<Answers>) {
         if written.is_err() {
             return;
         }
+        answers.given.fetch_add(1, Ordering::Relaxed);
     }
 }
 

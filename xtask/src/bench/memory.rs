@@ -22,7 +22,7 @@ pub fn growth(wrk: &Path, bench: &mut Bench) -> Result<Value> {
         let mut after = Vec::new();
         for calls in CALLS {
             while envoy.stat("http.gateway.downstream_rq_total")? < calls {
-                load::run(wrk, &script, &mut envoy, Duration::from_secs(1))?;
+                load::run(wrk, &script, &mut envoy, || bench.upstream.given(), Duration::from_secs(1))?;
             }
             after.push(load::resident_kib(id)?);
         }

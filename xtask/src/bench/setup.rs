@@ -58,7 +58,8 @@ pub struct Bench {
     pub envoys: Vec<Envoy>,
     /// Files of this run.
     pub directory: PathBuf,
-    upstream: FastUpstream,
+    /// What answers.
+    pub upstream: FastUpstream,
     collector: Collector,
     /// With [`BUDGETS`].
     budgets: Collector,
