@@ -63,11 +63,12 @@ fn main() {
         let each = busy.as_nanos() / u128::from(live.max(1));
         println!("writer   {busy:.1?} of processor time, {each} ns a record");
         let started = Instant::now();
-        let mut weeks = 0;
-        while store.sum_week(None, LIVE_MS).await.unwrap() {
-            weeks += 1;
+        let mut pieces = 1;
+        while store.pack(None, LIVE_MS).await.unwrap() {
+            pieces += 1;
         }
-        println!("weeks    {weeks} summed, as a collector does by itself: {:.1?}", started.elapsed());
+        let each = started.elapsed() / pieces;
+        println!("pack     what is over, as a collector does by itself: {pieces} transactions of {each:.1?}");
         for (every, name) in [(Every::Period, "whole"), (Every::Day, "by day")] {
             ask(&store, END_HOUR, every, name).await;
         }
@@ -91,7 +92,7 @@ fn summarise(dir: &Path) {
         let newest = RecordsQuery { limit: 1, ..RecordsQuery::default() };
         let newest = store.records(newest).await.unwrap().records.pop().unwrap();
         let end_hour = newest.time_ms / 3_600_000;
-        while store.sum_week(None, newest.time_ms).await.unwrap() {}
+        while store.pack(None, newest.time_ms).await.unwrap() {}
         for (every, name) in [(Every::Period, "whole"), (Every::Day, "by day")] {
             ask(&store, end_hour, every, name).await;
         }

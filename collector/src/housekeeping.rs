@@ -1,4 +1,4 @@
-//! What the collector does by itself, at its own pace: keeping the lead, removing records by age, summing weeks, and
+//! What the collector does by itself, at its own pace: keeping the lead, removing records by age, packing what is over, and
 //! telling the audit trail's head.
 
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub async fn run(app: Arc<App>) {
         if let Err(error) = app.store.forget_minutes(lead, before_ms).await {
             error!(%error, "Old minutes could not be removed; it is tried again");
         }
-        sum_weeks(&app, lead).await;
+        pack(&app, lead).await;
         let today = now_ms() / MS_PER_DAY;
         if head_told_on != Some(today) && tell_head(&app).await {
             head_told_on = Some(today);
@@ -73,14 +73,14 @@ pub async fn expire(app: &App, lead: Option<Lead>) {
     }
 }
 
-/// Sums weeks that are over, one at a time.
-async fn sum_weeks(app: &App, lead: Option<Lead>) {
+/// Packs the rollup of what is over, some at a time.
+async fn pack(app: &App, lead: Option<Lead>) {
     loop {
-        match app.store.sum_week(lead, now_ms()).await {
+        match app.store.pack(lead, now_ms()).await {
             Ok(true) => tokio::time::sleep(PAUSE).await,
             Ok(false) => break,
             Err(error) => {
-                error!(%error, "A week could not be summed; it is tried again");
+                error!(%error, "Summaries of what is over could not be made quicker; it is tried again");
                 break;
             }
         }
@@ -102,7 +102,7 @@ async fn tell_head(app: &App) -> bool {
 const EVERY: Duration = Duration::from_secs(60);
 /// How often one that does not lead asks.
 const LED_EVERY: Duration = Duration::from_secs(1);
-/// Between two transactions that remove, so that gateways come first.
+/// Between two transactions that remove or pack, so that gateways come first.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Minutes are kept for a little more than a day.
 const MINUTES_KEPT_MS: u64 = 26 * 3_600_000;

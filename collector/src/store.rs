@@ -27,6 +27,7 @@ mod minutes;
 mod months;
 mod open;
 mod operations;
+mod packed;
 mod readers;
 mod records;
 mod retention;
@@ -34,11 +35,11 @@ mod reviews;
 mod rollups;
 #[cfg(test)]
 mod several;
+mod spans;
 mod summary;
 mod sums;
 #[cfg(test)]
 mod tests;
-mod weeks;
 mod writer;
 
 use std::path::Path;

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 
 use super::StoreError;
+use super::packed;
 use super::rollups;
 use super::sums::{InRow, Totals};
 
@@ -43,12 +44,8 @@ pub(super) fn read(connection: &Connection, gateways: Vec<(String, u64)>) -> Res
     let mut accounts = booked(connection, gateways)?;
     let kept: i64 = connection.query_row("SELECT count(*) FROM records", [], |row| row.get(0))?;
     accounts.kept = kept.unsigned_abs();
-    let mut statement = connection.prepare_cached("SELECT sums FROM rollup_day")?;
-    let mut rows = statement.query([])?;
     let mut totals = Totals::default();
-    while let Some(row) = rows.next()? {
-        totals.add(&Totals::decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?)?;
-    }
+    packed::between(connection, i64::MIN, i64::MAX, |_, sums| Ok(totals.add_encoded(sums)?))?;
     rollups::each_recent(connection, |_, _, sums| Ok(totals.add(&Totals::decode(sums)?)?))?;
     accounts.summarised = totals.calls.saturating_add(totals.denied);
     accounts.balanced = accounts.agree();

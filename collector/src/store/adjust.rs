@@ -11,10 +11,10 @@ use tollgate_core::record::{Charge, CostStatus, PriceBasis, UsageRecord};
 use super::StoreError;
 use super::id::RecordId;
 use super::months;
+use super::packed;
 use super::records::{self, Cursor, RecordsQuery};
 use super::rollups;
 use super::sums::Sums;
-use super::weeks;
 use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
 
 /// A correction of one record's price, to be written.
@@ -216,7 +216,7 @@ fn change(
     minus: &Sums,
     plus: &Sums,
 ) -> Result<(), StoreError> {
-    weeks::change(transaction, std::iter::once(hour))?;
+    packed::change(transaction, std::iter::once(hour))?;
     for (read, write, time) in [
         (
             "SELECT sums FROM rollup_hour WHERE hour = ?1 AND dims = ?2",

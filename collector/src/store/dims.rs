@@ -117,43 +117,37 @@ impl Hash for Dims {
     }
 }
 
+/// Dimensions of a record or a total, whose members have the same names.
+macro_rules! all_of {
+    ($from:expr) => {
+        Self::new([
+            &$from.gateway,
+            &$from.attribution.agent,
+            &$from.attribution.team,
+            &$from.attribution.feature,
+            &$from.attribution.environment,
+            $from.attribution_source.name(),
+            $from.key_id.as_deref().unwrap_or_default(),
+            &$from.provider,
+            &$from.operation,
+            $from.request_model.as_deref().unwrap_or_default(),
+            $from.response_model.as_deref().unwrap_or_default(),
+            $from.service_tier.as_deref().unwrap_or_default(),
+        ])
+    };
+}
+
 impl Dims {
     /// The dimensions of a record.
     #[must_use]
     pub fn of(record: &UsageRecord) -> Self {
-        Self::new([
-            &record.gateway,
-            &record.attribution.agent,
-            &record.attribution.team,
-            &record.attribution.feature,
-            &record.attribution.environment,
-            record.attribution_source.name(),
-            record.key_id.as_deref().unwrap_or_default(),
-            &record.provider,
-            &record.operation,
-            record.request_model.as_deref().unwrap_or_default(),
-            record.response_model.as_deref().unwrap_or_default(),
-            record.service_tier.as_deref().unwrap_or_default(),
-        ])
+        all_of!(record)
     }
 
     /// The dimensions of a total that a gateway has folded.
     #[must_use]
     pub fn of_folded(folded: &Folded) -> Self {
-        Self::new([
-            &folded.gateway,
-            &folded.attribution.agent,
-            &folded.attribution.team,
-            &folded.attribution.feature,
-            &folded.attribution.environment,
-            folded.attribution_source.name(),
-            folded.key_id.as_deref().unwrap_or_default(),
-            &folded.provider,
-            &folded.operation,
-            folded.request_model.as_deref().unwrap_or_default(),
-            folded.response_model.as_deref().unwrap_or_default(),
-            folded.service_tier.as_deref().unwrap_or_default(),
-        ])
+        all_of!(folded)
     }
 
     /// Of values in the order of [`Column`].

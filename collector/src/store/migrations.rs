@@ -71,6 +71,7 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (12, include_str!("migrations/0012_folded.sql")),
     (13, include_str!("migrations/0013_lead.sql")),
     (14, include_str!("migrations/0014_recent.sql")),
+    (15, include_str!("migrations/0015_packed.sql")),
 ];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").

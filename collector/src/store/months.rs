@@ -8,9 +8,10 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, Transaction, params};
 
 use super::StoreError;
+use super::packed;
 use super::rollups;
 use super::sums::{InRow, Sums, Totals};
-use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
+use super::writer::MS_PER_HOUR;
 
 /// A calendar month, UTC.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -102,16 +103,7 @@ pub(super) fn close(transaction: &Transaction<'_>, month: Month, now_ms: u64) ->
     }
     rollups::settle(transaction)?;
     let mut sums = Sums::default();
-    {
-        let mut statement =
-            transaction.prepare_cached("SELECT sums FROM rollup_day WHERE day >= ?1 AND day < ?2")?;
-        let (from, to) =
-            (month.from_hour().div_euclid(HOURS_PER_DAY), month.end_hour().div_euclid(HOURS_PER_DAY));
-        let mut rows = statement.query([from, to])?;
-        while let Some(row) = rows.next()? {
-            sums.add(&Sums::decode(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?)?)?;
-        }
-    }
+    packed::between(transaction, month.from_hour(), month.end_hour(), |_, more| Ok(sums.add_encoded(more)?))?;
     transaction.execute(
         "INSERT INTO closed_months (month, end_hour, closed_ms, sums) VALUES (?1, ?2, ?3, ?4)",
         params![

@@ -8,10 +8,9 @@ use std::borrow::Cow;
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::StoreError;
+use super::spans::Grain;
 use super::sums::Sums;
-use super::weeks;
-use super::writer::HOURS_PER_DAY;
+use super::{StoreError, packed};
 
 /// What a transaction adds to the rollups, in the order in which it came.
 #[derive(Debug, Default)]
@@ -32,6 +31,16 @@ impl Additions {
         self.bytes.extend_from_slice(sums);
         self.count = self.count.saturating_add(1);
         Ok(())
+    }
+
+    /// All of them, as [`each_of`] reads them.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many they are.
+    pub(super) const fn count(&self) -> u64 {
+        self.count
     }
 
     /// Forgets all.
@@ -72,11 +81,19 @@ pub(super) fn each_recent(
     let mut statement = connection.prepare_cached("SELECT additions FROM rollup_recent")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let bytes = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
-        for addition in Reader(bytes) {
-            let Addition { time: hour, dims, sums } = addition?;
-            take(hour, dims, sums)?;
-        }
+        each_of(row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?, &mut take)?;
+    }
+    Ok(())
+}
+
+/// Hands over what is stored in one piece: time, id of the dimensions and encoded sums of each addition, in its order.
+pub(super) fn each_of(
+    piece: &[u8],
+    mut take: impl FnMut(i64, i64, &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for addition in Reader(piece) {
+        let Addition { time, dims, sums } = addition?;
+        take(time, dims, sums)?;
     }
     Ok(())
 }
@@ -93,7 +110,7 @@ fn settle_with(transaction: &Transaction<'_>, more: &[u8]) -> Result<(), StoreEr
     if !recent.is_empty() {
         transaction.prepare_cached("DELETE FROM rollup_recent")?.execute([])?;
     }
-    weeks::change(transaction, additions.iter().map(|one| one.time))?;
+    packed::change(transaction, additions.iter().map(|one| one.time))?;
     let hours = merged(&mut additions)?;
     upsert(
         transaction,
@@ -101,11 +118,8 @@ fn settle_with(transaction: &Transaction<'_>, more: &[u8]) -> Result<(), StoreEr
          ON CONFLICT DO UPDATE SET sums = sums_add(sums, excluded.sums)",
         &hours,
     )?;
-    let of_days = hours.iter().map(|one| Addition {
-        time: one.time.div_euclid(HOURS_PER_DAY),
-        dims: one.dims,
-        sums: &one.sums,
-    });
+    let of_days =
+        hours.iter().map(|one| Addition { time: Grain::Day.of(one.time), dims: one.dims, sums: &one.sums });
     upsert(
         transaction,
         "INSERT INTO rollup_day (day, dims, sums) VALUES (?1, ?2, ?3)

@@ -313,7 +313,7 @@ fn one_that_hangs_loses_the_lead_and_writes_nothing_under_it_when_it_wakes_up() 
         refused(one.note_attempts(old, vec![], late).await);
         refused(one.forget_minutes(old, late).await.map(|_| ()));
         refused(one.expire(old, late, 1).await.map(|_| ()));
-        refused(one.sum_week(old, late).await.map(|_| ()));
+        refused(one.pack(old, late).await.map(|_| ()));
         assert_eq!(
             two.claim_due(new, late, 9).await.unwrap().len(),
             1,

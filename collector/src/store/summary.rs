@@ -9,10 +9,11 @@ use rusqlite::Connection;
 use super::StoreError;
 use super::dims::{Dimension, DimsTable, Filters};
 use super::folded;
+use super::packed;
 use super::rollups;
+use super::spans::Span;
 use super::sums::{InRow, Totals};
-use super::weeks::{self, DAYS_PER_WEEK};
-use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
+use super::writer::MS_PER_HOUR;
 
 /// A question about spend.
 #[derive(Clone, Debug)]
@@ -84,32 +85,18 @@ pub(super) fn summarise(
         );
         period.add_recent(start, group, sums)
     })?;
-    for span in with_weeks(connection, query, spans(query))? {
-        let sql = match span.grain {
-            Grain::Hour => "SELECT hour, dims, sums FROM rollup_hour WHERE hour >= ?1 AND hour < ?2",
-            Grain::Week => "SELECT week, dims, sums FROM rollup_week WHERE week >= ?1 AND week < ?2",
-            Grain::Day => "SELECT day, dims, sums FROM rollup_day WHERE day >= ?1 AND day < ?2",
-        };
-        let mut statement = connection.prepare_cached(sql)?;
-        let mut rows = statement.query([span.from, span.to])?;
-        let mut current = None;
-        while let Some(row) = rows.next()? {
-            let time: i64 = row.get(0)?;
-            if current != Some(time) {
-                current = Some(time);
-                let start = query.period_of(match span.grain {
-                    Grain::Hour => time,
-                    Grain::Day => time.saturating_mul(HOURS_PER_DAY),
-                    // Only where times are not told apart.
-                    Grain::Week => time.saturating_mul(DAYS_PER_WEEK * HOURS_PER_DAY),
-                });
-                period.turn_to(start, &groups, &mut summary)?;
+    let mut current = None;
+    for span in spans(connection, query)? {
+        packed::each(connection, span, |time, dims, sums| {
+            if current != Some((span.grain, time)) {
+                current = Some((span.grain, time));
+                period.turn_to(query.period_of(span.grain.first_hour(time)), &groups, &mut summary)?;
             }
-            if let Some(group) = groups.of_dims(row.get(1)?) {
-                let bytes = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
-                period.add(group, bytes)?;
+            match groups.of_dims(dims) {
+                Some(group) => period.add(group, sums),
+                None => Ok(()),
             }
-        }
+        })?;
     }
     period.turn_to_end(&groups, &mut summary)?;
     summary.folded = folded::records_in(connection, dims, &query.filters, query.from_hour, query.to_hour)?;
@@ -150,62 +137,18 @@ impl SummaryQuery {
     }
 }
 
-/// A part of the time asked for, in units of one rollup.
-#[derive(Debug, Eq, PartialEq)]
-struct Span {
-    grain: Grain,
-    from: i64,
-    to: i64,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Grain {
-    Hour,
-    Day,
-    Week,
-}
-
-/// The time asked for, whole days from the day rollup where they fit.
-fn spans(query: &SummaryQuery) -> Vec<Span> {
-    let (from, to) = (query.from_hour, query.to_hour);
-    let first_day = from.saturating_add(HOURS_PER_DAY - 1).div_euclid(HOURS_PER_DAY);
-    let end_day = to.div_euclid(HOURS_PER_DAY);
-    let hours = |from, to| Span { grain: Grain::Hour, from, to };
-    if !query.days_fit() || first_day >= end_day {
-        return vec![hours(from, to)];
-    }
-    let days = Span { grain: Grain::Day, from: first_day, to: end_day };
-    vec![
-        hours(from, first_day.saturating_mul(HOURS_PER_DAY)),
-        days,
-        hours(end_day.saturating_mul(HOURS_PER_DAY), to),
-    ]
-}
-
-/// The same with sums of whole weeks in place of days, where they are there and times are not told apart.
-fn with_weeks(
-    connection: &Connection,
-    query: &SummaryQuery,
-    spans: Vec<Span>,
-) -> Result<Vec<Span>, StoreError> {
-    if query.every != Every::Period {
-        return Ok(spans);
+/// The time asked for, in whole days where they fit, and in whole weeks where times are not told apart.
+fn spans(connection: &Connection, query: &SummaryQuery) -> Result<Vec<Span>, StoreError> {
+    let hours = Span::hours(query.from_hour, query.to_hour);
+    if !query.days_fit() {
+        return Ok(vec![hours]);
     }
     let mut all = Vec::new();
-    for span in spans {
-        if span.grain != Grain::Day {
-            all.push(span);
-            continue;
+    for span in hours.with_days() {
+        match query.every {
+            Every::Period => all.extend(packed::with_weeks(connection, span)?),
+            Every::Day | Every::Hour => all.push(span),
         }
-        let first = span.from.saturating_add(DAYS_PER_WEEK - 1).div_euclid(DAYS_PER_WEEK);
-        let mut from = span.from;
-        for week in weeks::summed(connection, first, span.to.div_euclid(DAYS_PER_WEEK))? {
-            let begins = week.saturating_mul(DAYS_PER_WEEK);
-            all.push(Span { grain: Grain::Day, from, to: begins });
-            all.push(Span { grain: Grain::Week, from: week, to: week.saturating_add(1) });
-            from = begins.saturating_add(DAYS_PER_WEEK);
-        }
-        all.push(Span { from, ..span });
     }
     Ok(all)
 }
@@ -325,6 +268,7 @@ const ROWS_MAX: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
+    use super::super::spans::Grain;
     use super::*;
 
     fn query(from_hour: i64, to_hour: i64, every: Every, zone: &str) -> SummaryQuery {
@@ -340,25 +284,27 @@ mod tests {
 
     #[test]
     fn spans_cover_every_hour_once_and_use_days_where_they_fit() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        crate::store::migrations::migrate(&mut connection).unwrap();
+        let asked = |from, to, every, zone| spans(&connection, &query(from, to, every, zone)).unwrap();
         for every in [Every::Period, Every::Day, Every::Hour] {
             for zone in ["UTC", "Europe/Berlin"] {
                 for (from, to) in
                     [(0, 24), (1, 23), (23, 25), (0, 72), (5, 100), (47, 49), (30, 30), (-30, 30)]
                 {
                     let mut hours = Vec::new();
-                    for span in spans(&query(from, to, every, zone)) {
-                        match span.grain {
-                            Grain::Hour => hours.extend(span.from..span.to),
-                            Grain::Day => hours.extend(span.from * 24..span.to * 24),
-                            Grain::Week => unreachable!("weeks come later"),
-                        }
+                    for span in asked(from, to, every, zone) {
+                        hours.extend(span.grain.first_hour(span.from)..span.grain.first_hour(span.to));
                     }
                     assert_eq!(hours, (from..to).collect::<Vec<_>>(), "{from}..{to} {every:?} {zone}");
                 }
             }
         }
-        assert_eq!(spans(&query(0, 72, Every::Day, "UTC"))[1].grain, Grain::Day);
-        assert_eq!(spans(&query(0, 72, Every::Day, "Europe/Berlin")).len(), 1);
+        let grains = |from, to, every, zone| -> Vec<Grain> {
+            asked(from, to, every, zone).iter().map(|span| span.grain).collect()
+        };
+        assert_eq!(grains(0, 72, Every::Day, "UTC"), [Grain::Day]);
+        assert_eq!(grains(0, 72, Every::Day, "Europe/Berlin"), [Grain::Hour]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction};
 use tollgate_core::attribution::Attribution;
 use tollgate_core::budget::scope::{CounterKey, Dimension as BudgetDimension, Subject};
 use tollgate_core::budget::window::Window;
@@ -11,6 +11,7 @@ use tollgate_core::record::UsageRecord;
 
 use super::super::dims::{Dimension, Dims};
 use super::super::folded;
+use super::super::packed;
 use super::super::records;
 use super::super::rollups;
 use super::super::sums::Sums;
@@ -148,16 +149,12 @@ impl Seeds {
             }
             Ok(())
         })?;
-        let mut statement =
-            connection.prepare_cached("SELECT dims, sums FROM rollup_hour WHERE hour >= ?1 AND hour < ?2")?;
-        let mut rows = statement.query(params![first_hour, last_hour])?;
-        while let Some(row) = rows.next()? {
-            if let Some(value) = values.get(&row.get(0)?) {
-                let sums = Sums::decode(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
-                spent.add(value.clone(), &sums);
+        packed::between(connection, first_hour, last_hour, |dims, sums| {
+            if let Some(value) = values.get(&dims) {
+                spent.add(value.clone(), &Sums::decode(sums)?);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// The value of each of the dimensions that count.

@@ -36,6 +36,10 @@ impl TestStore {
         self.runtime.block_on(self.store.correct(corrections, entry(now_ms))).unwrap()
     }
 
+    fn pack(&self, now_ms: u64) {
+        while self.runtime.block_on(self.store.pack(None, now_ms)).unwrap() {}
+    }
+
     fn close_month(&self, month: &str, now_ms: u64) -> Closing {
         self.runtime.block_on(self.store.close_month(month.parse().unwrap(), entry(now_ms))).unwrap()
     }
@@ -66,6 +70,7 @@ proptest! {
         records in proptest::collection::vec(any_record(), 1..20),
         rates in proptest::collection::vec(0i128..1 << 62, 1..4),
         closes in any::<bool>(),
+        packs in any::<bool>(),
     ) {
         let test = TestStore::new();
         test.ingest(&records);
@@ -76,6 +81,10 @@ proptest! {
         }
         let kept = test.page(RecordsQuery { limit: 1000, ..RecordsQuery::default() }).records;
         for rate in &rates {
+            if packs {
+                // What is booked now is over, too.
+                test.pack(far + 7 * 86_400_000);
+            }
             prop_assert_eq!(test.reprice(*rate, far), kept.len() as u64);
         }
         let adjustments: Picodollars =
