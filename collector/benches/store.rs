@@ -167,6 +167,8 @@ async fn fill_live(store: &Store, records: u64, size: u64, known: u64, counters:
             for number in at * size..(at + 1) * size {
                 let mut record = record(known + number, known, &mut random);
                 record.time_ms = LIVE_MS + number / 50;
+                // As gateways write them that hold these budgets.
+                record.policy_version = Some(format!("{LIVE_MS:x}-0123456789abcdef"));
                 batch.push(&record).unwrap();
             }
             gateways[usize::try_from(at).unwrap() % GATEWAYS].push(batch);

@@ -61,7 +61,8 @@ impl Budgets {
         self.state().budgets.clone()
     }
 
-    /// What gateways are to hold now. Its version changes with every budget and whenever a window begins.
+    /// What gateways are to hold now. Its version changes with every budget and whenever a window begins, and says since
+    /// when the newest of its budgets counts: see [`knows_until`].
     #[must_use]
     pub fn policy(&self, unpriced: Unpriced, now_ms: u64) -> Policy {
         let state = self.state();
@@ -78,13 +79,22 @@ impl Budgets {
         let mut policy = Policy { version: String::new(), budgets, registered, unpriced };
         let mut hasher = DefaultHasher::new();
         serde_json::to_string(&policy).unwrap_or_default().hash(&mut hasher);
-        policy.version = format!("{:016x}", hasher.finish());
+        let newest_ms = state.budgets.iter().map(|stored| stored.since_ms).max().unwrap_or(0);
+        policy.version = format!("{newest_ms:x}-{:016x}", hasher.finish());
         policy
     }
 
     fn state(&self) -> Arc<State> {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Since when the newest budget counts that a policy of this version has, Unix milliseconds UTC: budgets that count since
+/// later were not there for a call that it admitted. `None` where the version does not say.
+#[must_use]
+pub fn knows_until(version: &str) -> Option<u64> {
+    let (newest_ms, _) = version.split_once('-')?;
+    u64::from_str_radix(newest_ms, 16).ok()
 }
 
 /// The window that holds now and the one after it; of an endless one only that.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tollgate_core::record::{CostStatus, Folded, Outcome, UsageRecord};
+use tollgate_core::record::{CostStatus, Folded, Note, Outcome, UsageRecord};
 use tollgate_core::sync::CounterReport;
 
 use super::StoreError;
@@ -11,6 +11,7 @@ use super::folded::Span;
 use super::id::RecordId;
 use super::sums::Sums;
 use crate::anomalies::series::Minute;
+use crate::budgets::knows_until;
 
 /// What one sync request brings.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +53,8 @@ pub(super) struct RecordRow {
     /// Encoded.
     pub(super) sums: Vec<u8>,
     pub(super) minute: Minute,
+    /// Budgets that count since later were not known to who admitted the call, Unix milliseconds UTC.
+    pub(super) knew_until_ms: u64,
     /// Where this is not a record but a total of some.
     pub(super) folded: Option<Span>,
 }
@@ -84,6 +87,7 @@ impl Batch {
             body: serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?,
             sums: Sums::of(record).encode(),
             minute: Minute::of(record),
+            knew_until_ms: knew_until(record),
             folded: None,
         });
         Ok(())
@@ -104,6 +108,8 @@ impl Batch {
             body: String::new(),
             sums: Sums::of_folded(folded).encode(),
             minute: Minute::of_totals(&folded.totals),
+            // Nobody knows: a gateway that folds is one that holds.
+            knew_until_ms: u64::MAX,
             folded: Some(Span { records: folded.folded, span_ms: ms(folded.span_ms)? }),
         });
         Ok(())
@@ -120,6 +126,16 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+}
+
+/// Which budgets a call's gateway knew when it admitted it; all of them where nothing was spent, or where the hold of a call
+/// whose end nobody saw stays charged.
+fn knew_until(record: &UsageRecord) -> u64 {
+    if record.outcome == Outcome::Denied || record.notes.contains(&Note::Recovered) {
+        return u64::MAX;
+    }
+    // Without a version no policy admitted it.
+    record.policy_version.as_deref().map_or(0, |version| knows_until(version).unwrap_or(u64::MAX))
 }
 
 /// The number that stands for an outcome in the database; never changed.

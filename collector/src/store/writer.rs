@@ -213,9 +213,13 @@ impl Writer {
             additions: &mut self.additions,
             booking: Booking::default(),
             minutes: Minutes::default(),
+            newest_budget_ms: budgets::newest_ms(&transaction)?,
+            missed: Vec::new(),
         };
         let mut stored = batches.iter().map(|batch| work.take(batch)).collect::<Result<Vec<_>, _>>()?;
+        let missed = std::mem::take(&mut work.missed);
         work.write()?;
+        budgets::count_missed(&transaction, &missed)?;
         // What a counter begins with is what records say, those of this transaction too.
         for (batch, stored) in batches.iter().zip(&mut stored) {
             let (Sender { gateway, instance, received_ms, .. }, counters) = (&batch.sender, &batch.counters);

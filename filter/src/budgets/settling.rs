@@ -57,9 +57,10 @@ impl Budgets {
         }
     }
 
-    /// Charges what was not held: a turn of a session, or the result of work that was begun earlier.
-    pub fn charge(&self, call: &Call, record: &UsageRecord, now_ms: u64) {
-        let Some(policy) = self.policy().filter(|policy| !policy.budgets.is_empty()) else { return };
+    /// Charges what was not held: a turn of a session, or the result of work that was begun earlier. Gives the version of the
+    /// policy that says where.
+    pub fn charge(&self, call: &Call, record: &UsageRecord, now_ms: u64) -> Option<String> {
+        let policy = self.policy().filter(|policy| !policy.budgets.is_empty())?;
         let now = self.now(now_ms);
         for touched in policy.touched(&call.subject(), call.is_trusted(), now) {
             let unit = touched.budget.unit;
@@ -79,6 +80,7 @@ impl Budgets {
                 }
             }
         }
+        Some(policy.version.clone())
     }
 
     /// Settles what a dead VM has left in its journal.

@@ -55,7 +55,7 @@ impl HttpCall {
         let is_owed =
             call.target().fetches.is_some() || call.target().api.is_session() || call.is_streamed_run();
         if ended.is_none() && is_recorded && is_owed {
-            self.gateway.budgets.charge(&call, &record, now_ms);
+            record.policy_version = self.gateway.budgets.charge(&call, &record, now_ms);
         }
         if is_recorded {
             let json = record.to_json();

@@ -114,13 +114,7 @@ impl Seeds {
             return Ok(());
         }
         records::each_between(connection, from, to, |record: &UsageRecord| {
-            let subject = Subject {
-                attribution: &record.attribution,
-                provider: &record.provider,
-                model: record.request_model.as_deref(),
-                key_id: record.key_id.as_deref(),
-            };
-            if let Some(value) = spent.value(&subject) {
+            if let Some(value) = spent.value(&subject_of(record)) {
                 spent.add(value, &Sums::of(record));
             }
         })?;
@@ -183,11 +177,7 @@ struct Spent<'b> {
 impl Spent<'_> {
     /// The value under which a call counts, if it does.
     fn value(&self, subject: &Subject<'_>) -> Option<String> {
-        let value = match &self.budget.each {
-            None => "",
-            Some(each) => subject.value(each)?,
-        };
-        self.budget.scope.holds(subject).then(|| value.to_owned())
+        value_in(self.budget, subject)
     }
 
     fn add(&mut self, value: String, sums: &Sums) {
@@ -233,6 +223,39 @@ fn spent(unit: Unit, sums: &Sums) -> Amount {
         Unit::Tokens => Amount(i128::from(totals.input_tokens) + i128::from(totals.output_tokens)),
         Unit::Calls => Amount(i128::from(totals.calls)),
     }
+}
+
+/// What a record spent on a budget, and the counter that it is for; `None` where it is for none.
+pub(super) fn spent_by(stored: &StoredBudget, record: &UsageRecord) -> Option<(CounterKey, Amount)> {
+    if stored.budget.window == Window::Prepaid && record.time_ms < stored.created_ms {
+        return None;
+    }
+    let value = value_in(&stored.budget, &subject_of(record))?;
+    let key = CounterKey {
+        budget: stored.budget.name.clone(),
+        generation: stored.generation,
+        value,
+        span: span(&stored.budget, record.time_ms),
+    };
+    Some((key, spent(stored.budget.unit, &Sums::of(record))))
+}
+
+fn subject_of(record: &UsageRecord) -> Subject<'_> {
+    Subject {
+        attribution: &record.attribution,
+        provider: &record.provider,
+        model: record.request_model.as_deref(),
+        key_id: record.key_id.as_deref(),
+    }
+}
+
+/// The value under which a call counts on a budget, if it does.
+fn value_in(budget: &Budget, subject: &Subject<'_>) -> Option<String> {
+    let value = match &budget.each {
+        None => "",
+        Some(each) => subject.value(each)?,
+    };
+    budget.scope.holds(subject).then(|| value.to_owned())
 }
 
 /// Counters of the earlier parts of a rolling window that its budget did not see: what records say was spent in them.

@@ -57,7 +57,7 @@ impl Fixture {
         states[0].1[0].ledger.clone()
     }
 
-    /// A record of this many dollars.
+    /// A record of this many dollars, of a call whose gateway knew every budget.
     async fn record(&self, n: u64, time_ms: u64, agent: &str, dollars: u64) {
         self.record_and_report(n, time_ms, agent, dollars, vec![]).await;
     }
@@ -70,24 +70,37 @@ impl Fixture {
         dollars: u64,
         counters: Vec<CounterReport>,
     ) {
-        let cost = format!("{dollars}.000000000000");
-        let record = json!({
-            "id": format!("01890a5d-ac96-774b-8000-{n:012x}"), "time_ms": time_ms, "gateway": "edge", "agent": agent,
-            "team": "support", "tags": {"customer": "acme"}, "provider": "openai", "operation": "chat",
-            "request_model": "gpt-x", "status": 200, "outcome": "ok", "cost_status": "measured", "cost_usd": cost,
-            "usage": {"input_tokens": 10, "output_tokens": 5},
-            "charges": [{"model": "gpt-x", "kind": "input", "quantity": 1, "rate": cost, "cost_usd": cost}],
-        });
+        let more = json!({"policy_version": "fffffffffff-0"});
+        self.ingest(time_ms, vec![record(n, time_ms, agent, dollars, &more)], counters).await;
+    }
+
+    async fn ingest(&self, received_ms: u64, records: Vec<serde_json::Value>, counters: Vec<CounterReport>) {
         let mut batch = Batch::new(Sender {
             gateway: "edge".into(),
             instance: "i".into(),
-            received_ms: time_ms,
+            received_ms,
             ..Sender::default()
         });
-        batch.push(&serde_json::from_value(record).unwrap()).unwrap();
+        for record in records {
+            batch.push(&serde_json::from_value(record).unwrap()).unwrap();
+        }
         batch.counters = counters;
         self.store.ingest(batch).await.unwrap();
     }
+}
+
+/// A record of this many dollars, with more members.
+fn record(n: u64, time_ms: u64, agent: &str, dollars: u64, more: &serde_json::Value) -> serde_json::Value {
+    let cost = format!("{dollars}.000000000000");
+    let mut record = json!({
+        "id": format!("01890a5d-ac96-774b-8000-{n:012x}"), "time_ms": time_ms, "gateway": "edge", "agent": agent,
+        "team": "support", "tags": {"customer": "acme"}, "provider": "openai", "operation": "chat",
+        "request_model": "gpt-x", "status": 200, "outcome": "ok", "cost_status": "measured", "cost_usd": cost,
+        "usage": {"input_tokens": 10, "output_tokens": 5},
+        "charges": [{"model": "gpt-x", "kind": "input", "quantity": 1, "rate": cost, "cost_usd": cost}],
+    });
+    record.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
+    record
 }
 
 const fn dollars(amount: i128) -> Amount {
@@ -300,4 +313,44 @@ async fn what_comes_with_the_first_report_is_not_taken_from_what_was_spent_befor
     let counters = vec![CounterReport { key, report: report(5, 0, 1) }];
     fixture.record_and_report(9, NOON + 2_000, "a", 5, counters).await;
     assert_eq!(fixture.ledger(NOON + 2_000).await.seed, dollars(6));
+}
+
+/// A policy takes a moment to arrive: what a gateway admitted meanwhile it has not charged.
+#[tokio::test]
+async fn what_was_admitted_without_a_budget_counts_on_it_once() {
+    let fixture = Fixture::new();
+    let made = NOON + HOUR;
+    let send = async |calls: &[(u64, u64, &serde_json::Value)]| {
+        let one = |(n, time_ms, more): &(u64, u64, &serde_json::Value)| {
+            let agent = if *n == 12 { "new" } else { "bot" };
+            record(*n, *time_ms, agent, 1 << n, more)
+        };
+        fixture.ingest(made + 9_000, calls.iter().map(one).collect(), vec![]).await;
+    };
+    let (old, new) = (json!({"policy_version": "5-0"}), json!({"policy_version": format!("{made:x}-0")}));
+    fixture.put(daily("100000"), NOON).await;
+    let each = json!({"name": "b", "limit_usd": "100000", "window": "day", "each": "agent"});
+    assert_eq!(fixture.put(budget(each), made).await, Put::CountsOtherwise);
+    let key = fixture.key("bot", made).await;
+    // The first makes its counter, which begins with what began before the budget: all of one batch.
+    send(&[(1, made + 1, &old), (0, made - 1, &old), (2, made + 2, &new), (3, made + 3, &json!({}))]).await;
+    fixture.sync("i", &key, report(4, 0, 1), made + 4).await.unwrap();
+    let expected = |sent: &[u32]| dollars(4 + sent.iter().map(|n| 1_i128 << n).sum::<i128>());
+    assert_eq!(fixture.ledger(made + 5).await.used(), expected(&[0, 1, 3]));
+    // Now that it is there: whatever began before or after, also where another sends it again.
+    send(&[(4, made - 2, &old), (5, made + 3, &old), (6, made - 3, &new)]).await;
+    send(&[(4, made - 2, &old)]).await;
+    send(&[
+        (7, made + 3, &json!({"policy_version": "5-0", "notes": ["recovered"]})),
+        (8, made + 3, &json!({"policy_version": "5-0", "outcome": "denied"})),
+        (9, made + 3, &json!({"policy_version": "of another make"})),
+        (10, made - 30 * HOUR, &old),
+    ])
+    .await;
+    assert_eq!(fixture.ledger(made + 9_000).await.used(), expected(&[0, 1, 3, 4, 5]));
+    // A value that nobody has reported.
+    send(&[(12, made + 3, &old)]).await;
+    let states = fixture.store.budget_states(made + 9_000).await.unwrap();
+    let new = states[0].1.iter().find(|state| state.key.value == "new").unwrap();
+    assert_eq!(new.ledger.used(), dollars(1 << 12));
 }

@@ -30,11 +30,15 @@ pub(super) struct Work<'w> {
     pub(super) insert: CachedStatement<'w>,
     pub(super) booking: Booking,
     pub(super) minutes: Minutes,
+    /// Since when the newest budget counts.
+    pub(super) newest_budget_ms: u64,
+    /// New records of calls that were admitted without it, and when they came.
+    pub(super) missed: Vec<(&'w RecordRow, u64)>,
 }
 
-impl Work<'_> {
+impl<'w> Work<'w> {
     /// Stores what is new of a batch.
-    pub(super) fn take(&mut self, batch: &Batch) -> Result<Stored, StoreError> {
+    pub(super) fn take(&mut self, batch: &'w Batch) -> Result<Stored, StoreError> {
         let mut stored = Stored::default();
         let is_import = batch.sender.gateway.is_empty();
         let (mut received, mut too_late) = (0u64, 0u64);
@@ -47,6 +51,9 @@ impl Work<'_> {
                 stored.duplicates = stored.duplicates.saturating_add(row.records());
                 stored.known.push(at);
             } else {
+                if row.knew_until_ms < self.newest_budget_ms && !is_import {
+                    self.missed.push((row, batch.sender.received_ms));
+                }
                 let new = if row.folded.is_some() { &mut stored.folded } else { &mut stored.stored };
                 *new = new.saturating_add(row.records());
             }
