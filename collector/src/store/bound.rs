@@ -54,15 +54,18 @@ impl HourRows {
     }
 
     fn recent(&mut self, connection: &Connection) -> Result<&HashMap<i64, HashSet<i64>>, StoreError> {
-        if self.recent.is_none() {
-            let mut hours: HashMap<i64, HashSet<i64>> = HashMap::new();
-            rollups::each_recent(connection, |hour, dims, _| {
-                hours.entry(hour).or_default().insert(dims);
-                Ok(())
-            })?;
-            self.recent = Some(hours);
-        }
-        Ok(self.recent.get_or_insert_default())
+        let recent = match self.recent.take() {
+            Some(recent) => recent,
+            None => {
+                let mut hours: HashMap<i64, HashSet<i64>> = HashMap::new();
+                rollups::each_recent(connection, |hour, dims, _| {
+                    hours.entry(hour).or_default().insert(dims);
+                    Ok(())
+                })?;
+                hours
+            }
+        };
+        Ok(self.recent.insert(recent))
     }
 
     /// A transaction begins: what is recent may be other than it was.

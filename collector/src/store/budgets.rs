@@ -2,6 +2,7 @@
 //! transaction, so that their invariant holds whoever else does the same.
 
 mod definitions;
+mod missed;
 mod operations;
 mod seed;
 #[cfg(test)]
@@ -15,14 +16,13 @@ use tollgate_core::budget::ledger::{Account, LIVE_MS, Ledger};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, Budget};
-use tollgate_core::record::UsageRecord;
 use tollgate_core::sync::{CounterGrant, CounterReport};
 
 pub(super) use definitions::{all, configure, put, remove, state};
+pub(super) use missed::{count_missed, newest_ms};
 
 use super::StoreError;
 use super::audit::append;
-use super::batch::RecordRow;
 use crate::audit::Entry;
 use crate::budgets::span;
 use seed::Seeds;
@@ -93,74 +93,6 @@ pub(super) fn sync(
         grants.push(CounterGrant { key: key.clone(), grant });
     }
     Ok(grants)
-}
-
-/// Since when the newest budget counts, Unix milliseconds UTC.
-pub(super) fn newest_ms(connection: &Connection) -> Result<u64, StoreError> {
-    let newest: Option<i64> = connection
-        .prepare_cached("SELECT max(since_ms) FROM budgets WHERE removed_ms IS NULL")?
-        .query_row([], |row| row.get(0))?;
-    Ok(newest.unwrap_or(0).unsigned_abs())
-}
-
-/// Counts records of calls that were admitted before a budget had arrived at their gateway, so that nobody has charged them on
-/// it. What began before the budget counted is among what its counters begin with, where they are still to be made.
-pub(super) fn count_missed(
-    transaction: &Transaction<'_>,
-    records: &[(&RecordRow, u64)],
-) -> Result<(), StoreError> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    let budgets = all(transaction)?;
-    let mut seeds = Seeds::default();
-    let now_ms = records.iter().map(|(_, received_ms)| *received_ms).max().unwrap_or(0);
-    let mut parsed = Vec::with_capacity(records.len());
-    for (row, _) in records {
-        let record: UsageRecord =
-            serde_json::from_str(&row.body).map_err(|_| StoreError::Damaged("record"))?;
-        parsed.push((record, row.knew_until_ms));
-    }
-    // Those of before come first: a counter that is made then begins with them.
-    for is_before in [true, false] {
-        let mut missed: BTreeMap<CounterKey, (&StoredBudget, Amount)> = BTreeMap::new();
-        for (record, knew_until_ms) in &parsed {
-            let unknown = budgets.iter().filter(|stored| stored.since_ms > *knew_until_ms);
-            for stored in unknown.filter(|stored| (record.time_ms < stored.since_ms) == is_before) {
-                if let Some((key, amount)) = seed::spent_by(stored, record) {
-                    let (_, sum) = missed.entry(key).or_insert((stored, Amount::ZERO));
-                    *sum = sum.plus(amount);
-                }
-            }
-        }
-        for (key, (stored, amount)) in missed {
-            let id = match known(transaction, &key)? {
-                None if !is_before && counts(stored, &key, now_ms) => {
-                    counter(transaction, &mut seeds, Some(stored), &key, now_ms)?
-                }
-                found => found,
-            };
-            if let Some(id) = id {
-                add_to_seed(transaction, id, amount)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn add_to_seed(transaction: &Transaction<'_>, counter: i64, more: Amount) -> Result<(), StoreError> {
-    let before = transaction
-        .prepare_cached("SELECT seed FROM counters WHERE id = ?1")?
-        .query_row([counter], |row| amount(row, 0))?;
-    transaction
-        .prepare_cached("UPDATE counters SET seed = ?2 WHERE id = ?1")?
-        .execute(params![counter, bytes(before.plus(more))])?;
-    Ok(())
-}
-
-/// Whether a counter's window counts now, by itself or as a part of one.
-fn counts(stored: &StoredBudget, key: &CounterKey, now_ms: u64) -> bool {
-    now_ms < key.span.end_ms.saturating_add(stored.budget.window.reach_ms())
 }
 
 /// Gateways that report.

@@ -23,7 +23,8 @@ impl HttpCall {
             let ended = (!ticket.held.is_empty()).then(|| gateway.budgets.settle(&ticket, Some(&record)));
             let slot = if ended.is_some() { self.slot.take() } else { None };
             if ended.is_none() {
-                record.policy_version = gateway.budgets.charge(call, &record, now_ms);
+                record.policy_version =
+                    gateway.budgets.charge(call, &record, now_ms).or(record.policy_version);
             }
             gateway.keep(&record, &record.to_json(), slot, ended.as_deref(), now_ms);
             self.turn_since_ms = Some(now_ms);

@@ -55,7 +55,8 @@ impl HttpCall {
         let is_owed =
             call.target().fetches.is_some() || call.target().api.is_session() || call.is_streamed_run();
         if ended.is_none() && is_recorded && is_owed {
-            record.policy_version = self.gateway.budgets.charge(&call, &record, now_ms);
+            record.policy_version =
+                self.gateway.budgets.charge(&call, &record, now_ms).or(record.policy_version);
         }
         if is_recorded {
             let json = record.to_json();

@@ -216,7 +216,7 @@ impl Counted {
     }
 }
 
-fn spent(unit: Unit, sums: &Sums) -> Amount {
+pub(super) fn spent(unit: Unit, sums: &Sums) -> Amount {
     let totals = &sums.totals;
     match unit {
         Unit::Dollars => Amount(totals.cost.as_pico()),
@@ -225,22 +225,7 @@ fn spent(unit: Unit, sums: &Sums) -> Amount {
     }
 }
 
-/// What a record spent on a budget, and the counter that it is for; `None` where it is for none.
-pub(super) fn spent_by(stored: &StoredBudget, record: &UsageRecord) -> Option<(CounterKey, Amount)> {
-    if stored.budget.window == Window::Prepaid && record.time_ms < stored.created_ms {
-        return None;
-    }
-    let value = value_in(&stored.budget, &subject_of(record))?;
-    let key = CounterKey {
-        budget: stored.budget.name.clone(),
-        generation: stored.generation,
-        value,
-        span: span(&stored.budget, record.time_ms),
-    };
-    Some((key, spent(stored.budget.unit, &Sums::of(record))))
-}
-
-fn subject_of(record: &UsageRecord) -> Subject<'_> {
+pub(super) fn subject_of(record: &UsageRecord) -> Subject<'_> {
     Subject {
         attribution: &record.attribution,
         provider: &record.provider,
@@ -250,7 +235,7 @@ fn subject_of(record: &UsageRecord) -> Subject<'_> {
 }
 
 /// The value under which a call counts on a budget, if it does.
-fn value_in(budget: &Budget, subject: &Subject<'_>) -> Option<String> {
+pub(super) fn value_in(budget: &Budget, subject: &Subject<'_>) -> Option<String> {
     let value = match &budget.each {
         None => "",
         Some(each) => subject.value(each)?,

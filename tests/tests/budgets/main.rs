@@ -1,6 +1,8 @@
 //! Budgets that hold: under a burst, over a fleet, with the collector killed; judged by the providers' own ledger.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
 
+mod refusals;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tollgate_tests::artifacts;
 use tollgate_tests::burst::{self, Burst};
 use tollgate_tests::http::{Call, Reply, get_blocking};
-use tollgate_tests::sdk;
 use tollgate_tests::stack::{Setup, Stack};
 
 /// What a call of [`Burst`] costs, and holds at most, in pico-dollars: `gpt-5-mini` at $0.25 and $2.
@@ -162,146 +163,6 @@ async fn chat(stack: &Stack, name: &str, headers: &[(&str, &str)], body: &Value)
         call = call.header(name, value);
     }
     stack.send(call).await.unwrap()
-}
-
-#[tokio::test]
-async fn a_refusal_says_what_is_spent_of_what_and_reaches_no_provider() {
-    let stack = stack(
-        "refusal",
-        "[[budgets]]\nname = 'tiny'\nscope = { team = 'poor' }\nlimit_usd = '0.000001'\nwindow = 'month'\n\
-         [[budgets]]\nname = 'watched'\nscope = { team = 'watched' }\nlimit_usd = '0.000001'\nwindow = 'month'\naction = 'warn'\n\
-         [[budgets]]\nname = 'shadow'\nscope = { team = 'watched' }\nlimit_usd = '0.000001'\nwindow = 'month'\naction = 'shadow'\n",
-    );
-    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 50, "messages": [{"role": "user", "content": "hi"}]});
-    let refused = chat(&stack, "poor", &[("x-tollgate-team", "poor")], &body).await;
-    assert_eq!(refused.status, 402, "{}", refused.text());
-    assert_eq!(refused.header("x-should-retry").as_deref(), Some("false"));
-    assert_eq!(refused.header("x-tollgate-budget").as_deref(), Some("tiny"));
-    assert_eq!(refused.header("x-tollgate-reason").as_deref(), Some("budget_spent"));
-    let answer: Value = serde_json::from_slice(&refused.body).unwrap();
-    assert_eq!(answer["error"]["code"], "insufficient_quota");
-    let message = answer["error"]["message"].as_str().unwrap();
-    assert!(
-        message.contains("`tiny`") && message.contains("$0.000001") && message.contains("It resets 20"),
-        "{message}"
-    );
-    assert!(stack.simulator.ledger().call("poor").is_none(), "the provider was not reached");
-    let record = stack.record_of(&refused).unwrap();
-    assert_eq!(
-        (&record["outcome"], &record["cost_status"], &record["status"]),
-        (&json!("denied"), &json!("free"), &json!(402))
-    );
-    let watched = chat(&stack, "watched", &[("x-tollgate-team", "watched")], &body).await;
-    assert_eq!(watched.status, 200);
-    assert!(watched.header("x-tollgate-warning").unwrap().starts_with("budget=watched; percent="));
-    let free = chat(&stack, "free", &[("x-tollgate-team", "rich")], &body).await;
-    assert_eq!((free.status, free.header("x-tollgate-warning")), (200, None));
-}
-
-#[test]
-fn every_sdk_tries_once_and_raises_what_it_would_for_its_provider() {
-    let setup = Setup {
-        name: "sdk-refusals",
-        more_providers: ["groq", "mistral", "cohere", "bedrock"].map(str::to_owned).to_vec(),
-        collector_config:
-            "[[budgets]]\nname = 'tiny'\nscope = { team = 'poor' }\nlimit_tokens = 1\nwindow = 'month'\n"
-                .into(),
-        ..Setup::default()
-    };
-    let stack = Stack::set_up(&setup).unwrap();
-    let mut seen = sdk::run("refusals.py", stack.gateway()).unwrap();
-    seen.extend(sdk::run("refusals.mjs", stack.gateway()).unwrap());
-    for (call, class) in [
-        ("openai", "APIStatusError"),
-        ("openai-stream", "APIStatusError"),
-        ("anthropic", "PaymentRequiredError"),
-        ("gemini", "ClientError"),
-        ("groq", "APIStatusError"),
-        ("mistral", "SDKError"),
-        ("cohere", "ApiError"),
-        ("bedrock", "ServiceQuotaExceededException"),
-        ("node-openai", "APIError"),
-        ("node-anthropic", "PaymentRequiredError"),
-        ("node-ai", "AI_APICallError"),
-        ("node-genai", "ApiError"),
-    ] {
-        let raised = seen.iter().find(|line| line["call"] == call).unwrap_or_else(|| panic!("no {call}"));
-        assert_eq!(raised["status"], 402, "{raised:#}");
-        let python = raised["classes"].as_array().is_some_and(|classes| classes.contains(&json!(class)));
-        assert!(python || raised["class"] == class || raised["constructor"] == class, "{call}: {raised:#}");
-        assert!(raised["text"].as_str().unwrap().contains("`tiny`"), "{call}: {raised:#}");
-        let record =
-            stack.api().record_of_run(call).unwrap_or_else(|error| panic!("{call}: one try: {error:#}"));
-        assert_eq!((&record["outcome"], &record["status"]), (&json!("denied"), &json!(402)), "{call}");
-    }
-    assert!(stack.simulator.ledger().is_empty(), "no provider was reached");
-}
-
-#[tokio::test]
-async fn an_output_limit_is_written_into_requests_that_have_none() {
-    let stack = stack(
-        "limited",
-        "[[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'day'\ndefault_output_tokens = 321\n",
-    );
-    for (path, body, field) in [
-        (
-            "/openai/v1/chat/completions",
-            json!({"model": "gpt-5-mini", "messages": []}),
-            r#""max_completion_tokens":321"#,
-        ),
-        ("/openai/v1/responses", json!({"model": "gpt-5-mini", "input": "hi"}), r#""max_output_tokens":321"#),
-        (
-            "/gemini/v1beta/models/gemini-2.5-flash:generateContent",
-            json!({"contents": [], "generationConfig": {"temperature": 0}}),
-            r#""maxOutputTokens":321"#,
-        ),
-    ] {
-        let text = body.to_string();
-        let call = Call::post(path, &body).header("x-sim-call", path).header("x-sim", ORDERS);
-        assert_eq!(stack.send(call).await.unwrap().status, 200);
-        let received = stack.simulator.ledger().call(path).unwrap().received;
-        let length = received.header("content-length").map(|length| length.parse::<usize>().unwrap());
-        assert_eq!(length, Some(received.body_bytes), "{path}: the length is exact");
-        assert!(received.body_bytes > text.len() + field.len() - 2, "{path}: {} bytes", received.body_bytes);
-    }
-}
-
-#[tokio::test]
-async fn a_running_answer_is_ended_with_the_providers_own_error() {
-    let stack = stack(
-        "ended",
-        "[[budgets]]\nname = 'b'\nlimit_tokens = 3000\nwindow = 'day'\nhold = 'expected'\nend_streams = true\n",
-    );
-    let short = json!({"model": "gpt-5-mini", "max_completion_tokens": 50, "messages": []});
-    let orders = "input=100;output=20";
-    let call = |name: &str, orders: &str, body: &Value| {
-        Call::post("/openai/v1/chat/completions", body)
-            .header("x-sim-call", name)
-            .header("x-sim", orders)
-            .header("x-tollgate-agent", "writer")
-    };
-    // Both workers learn how long this agent's answers are.
-    for number in 0..8 {
-        let reply = stack.send(call(&format!("short-{number}"), orders, &short)).await.unwrap();
-        assert_eq!(reply.status, 200, "{}", reply.text());
-    }
-    let long =
-        json!({"model": "gpt-5-mini", "stream": true, "messages": [{"role": "user", "content": "Go on."}]});
-    let reply = stack
-        .send(call("long", "input=100;output=9000;events=9000;cut=event;delay_ms=1", &long))
-        .await
-        .unwrap();
-    assert_eq!(reply.status, 200);
-    assert!(!reply.complete, "the stream was closed");
-    let text = String::from_utf8_lossy(&reply.body);
-    let end = &text[text.len().saturating_sub(400)..];
-    assert!(end.contains("insufficient_quota") && end.contains("`b`") && end.ends_with("\n\n"), "{end}");
-    assert!(!stack.simulator.ledger().call("long").unwrap().finished, "the provider was hung up on");
-    let record = stack.record_of(&reply).unwrap();
-    assert!(record["notes"].as_array().unwrap().contains(&json!("ended_by_budget")), "{record:#}");
-    let row = burst::budget(&stack.api(), "b", |row| row["in_flight"] == 0).unwrap();
-    // Held by the mean, so the last piece may pass the limit.
-    assert!(row["used"].as_u64().unwrap() <= 3_000 + 256, "{row:#}");
 }
 
 #[tokio::test]

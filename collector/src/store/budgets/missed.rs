@@ -1,0 +1,98 @@
+//! Calls that a gateway admitted without a budget, as its policy had not arrived there: nobody has charged them on it.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Transaction, params};
+use tollgate_core::budget::Amount;
+use tollgate_core::budget::scope::CounterKey;
+use tollgate_core::budget::window::Window;
+use tollgate_core::record::UsageRecord;
+
+use super::super::batch::RecordRow;
+use super::seed::{Seeds, spent, subject_of, value_in};
+use super::{StoreError, StoredBudget, all, bytes, counter, known};
+use crate::budgets::span;
+use crate::store::sums::Sums;
+
+/// Since when the newest budget counts, Unix milliseconds UTC.
+pub(in crate::store) fn newest_ms(connection: &Connection) -> Result<u64, StoreError> {
+    let newest: Option<i64> = connection
+        .prepare_cached("SELECT max(since_ms) FROM budgets WHERE removed_ms IS NULL")?
+        .query_row([], |row| row.get(0))?;
+    Ok(newest.unwrap_or(0).unsigned_abs())
+}
+
+/// Counts records of calls that were admitted before a budget had arrived at their gateway, so that nobody has charged them on
+/// it. What began before the budget counted is among what its counters begin with, where they are still to be made.
+pub(in crate::store) fn count_missed(
+    transaction: &Transaction<'_>,
+    records: &[(&RecordRow, u64)],
+) -> Result<(), StoreError> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let budgets = all(transaction)?;
+    let mut seeds = Seeds::default();
+    let now_ms = records.iter().map(|(_, received_ms)| *received_ms).max().unwrap_or(0);
+    let mut parsed = Vec::with_capacity(records.len());
+    for (row, _) in records {
+        let record: UsageRecord =
+            serde_json::from_str(&row.body).map_err(|_| StoreError::Damaged("record"))?;
+        parsed.push((record, row.knew_until_ms));
+    }
+    // Those of before come first: a counter that is made then begins with them.
+    for is_before in [true, false] {
+        let mut missed: BTreeMap<CounterKey, (&StoredBudget, Amount)> = BTreeMap::new();
+        for (record, knew_until_ms) in &parsed {
+            let unknown = budgets.iter().filter(|stored| stored.since_ms > *knew_until_ms);
+            for stored in unknown.filter(|stored| (record.time_ms < stored.since_ms) == is_before) {
+                if let Some((key, amount)) = spent_by(stored, record) {
+                    let (_, sum) = missed.entry(key).or_insert((stored, Amount::ZERO));
+                    *sum = sum.plus(amount);
+                }
+            }
+        }
+        for (key, (stored, amount)) in missed {
+            let id = match known(transaction, &key)? {
+                None if !is_before && counts(stored, &key, now_ms) => {
+                    counter(transaction, &mut seeds, Some(stored), &key, now_ms)?
+                }
+                found => found,
+            };
+            if let Some(id) = id {
+                add_to_seed(transaction, id, amount)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add_to_seed(transaction: &Transaction<'_>, counter: i64, more: Amount) -> Result<(), StoreError> {
+    let before = transaction
+        .prepare_cached("SELECT seed FROM counters WHERE id = ?1")?
+        .query_row([counter], |row| super::amount(row, 0))?;
+    transaction
+        .prepare_cached("UPDATE counters SET seed = ?2 WHERE id = ?1")?
+        .execute(params![counter, bytes(before.plus(more))])?;
+    Ok(())
+}
+
+/// Whether a counter's window counts now, by itself or as a part of one.
+fn counts(stored: &StoredBudget, key: &CounterKey, now_ms: u64) -> bool {
+    now_ms < key.span.end_ms.saturating_add(stored.budget.window.reach_ms())
+}
+
+/// What a record spent on a budget, and the counter that it is for; `None` where it is for none.
+fn spent_by(stored: &StoredBudget, record: &UsageRecord) -> Option<(CounterKey, Amount)> {
+    if stored.budget.window == Window::Prepaid && record.time_ms < stored.created_ms {
+        return None;
+    }
+    let value = value_in(&stored.budget, &subject_of(record))?;
+    let key = CounterKey {
+        budget: stored.budget.name.clone(),
+        generation: stored.generation,
+        value,
+        span: span(&stored.budget, record.time_ms),
+    };
+    Some((key, spent(stored.budget.unit, &Sums::of(record))))
+}
