@@ -25,8 +25,20 @@ pub fn text(raw: &[u8]) -> Option<String> {
 /// A captured non-negative whole number; a float without a fraction counts (Cohere writes `12.0`).
 #[must_use]
 pub fn count(raw: &[u8]) -> Option<u64> {
-    serde_json::from_slice(raw).ok().as_ref().and_then(value_count)
+    digits(raw).or_else(|| serde_json::from_slice(raw).ok().as_ref().and_then(value_count))
 }
+
+/// A whole number as nearly all are written: digits, none of them a leading zero.
+fn digits(raw: &[u8]) -> Option<u64> {
+    let is_plain = (1..=DIGITS_MAX).contains(&raw.len()) && raw.iter().all(u8::is_ascii_digit);
+    if !is_plain || raw.first() == Some(&b'0') && raw.len() > 1 {
+        return None;
+    }
+    Some(raw.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+}
+
+/// So many digits always fit.
+const DIGITS_MAX: usize = 19;
 
 /// The same of a parsed value; a string of digits counts (Google writes 64-bit numbers so).
 #[must_use]
@@ -38,4 +50,21 @@ pub fn value_count(value: &serde_json::Value) -> Option<u64> {
 fn whole(number: f64) -> Option<u64> {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     (number.fract() == 0.0 && (0.0..=EXACT_MAX).contains(&number)).then_some(number as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_digits_count_as_json_does() {
+        for raw in
+            ["0", "7", "400", "007", "9999999999999999999", "18446744073709551615", "99999999999999999999"]
+                .into_iter()
+                .chain(["", "-1", "1.0", "1e2", "1.5", "\"12\"", " 12", "12 ", "null", "1x"])
+        {
+            let parsed = serde_json::from_str(raw).ok().as_ref().and_then(value_count);
+            assert_eq!(count(raw.as_bytes()), parsed, "{raw:?}");
+        }
+    }
 }

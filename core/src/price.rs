@@ -57,6 +57,7 @@ pub struct PriceBook {
     resolved: Option<BTreeSet<Wanted>>,
     /// In a part of a book: names that look like snapshots of its rows and are rows of their own in the whole book.
     apart: BTreeSet<Wanted>,
+    last_rows: worst::LastRows,
 }
 
 /// A name that the operator gave a meaning: an Azure deployment, a self-hosted model (step 2 of [`names`]).
@@ -236,14 +237,21 @@ impl PriceBook {
     #[must_use]
     pub fn new(version: String, models: Vec<PricedModel>) -> Self {
         let index = Index::of(&models);
-        Self { version, models, maps: Vec::new(), index, resolved: None, apart: BTreeSet::new() }
+        Self {
+            version,
+            models,
+            maps: Vec::new(),
+            index,
+            resolved: None,
+            apart: BTreeSet::new(),
+            last_rows: Default::default(),
+        }
     }
 
     /// This book with the operator's names.
     #[must_use]
-    pub fn with_maps(mut self, maps: Vec<NameMap>) -> Self {
-        self.maps = maps;
-        self
+    pub fn with_maps(self, maps: Vec<NameMap>) -> Self {
+        Self { maps, last_rows: worst::LastRows::default(), ..self }
     }
 
     /// The operator's names.

@@ -29,7 +29,7 @@ impl From<Book> for PriceBook {
 
 impl From<PriceBook> for Book {
     fn from(book: PriceBook) -> Self {
-        let PriceBook { version, models, maps, resolved, apart, index: _ } = book;
+        let PriceBook { version, models, maps, resolved, apart, index: _, last_rows: _ } = book;
         Self { version, models, maps, resolved, apart }
     }
 }

@@ -1,7 +1,9 @@
 //! The most that a call can cost, for budgets: the bill with every fact that is not known yet at its dearest.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::facts::{self, Deciding};
-use super::{Facts, Found, NameMap, PriceBook, PricedModel, Rates, names};
+use super::{Facts, Found, PriceBook, PricedModel, Rates, names};
 use crate::budget::hold::{Bound, ModelSize};
 use crate::money::Picodollars;
 use crate::usage::{CacheTtl, Kind};
@@ -32,17 +34,41 @@ pub struct Held {
 /// What the worst case of a call is computed from: the row that its request asks for, and what the request says.
 #[derive(Debug)]
 pub struct WorstCase<'b> {
-    found: Found<'b>,
-    map: Option<&'b NameMap>,
+    book: &'b PriceBook,
     facts: Facts<'b>,
+    row: Arc<Row>,
+}
+
+/// What calls for one model have in common.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Which calls these are.
+    provider: String,
+    model: Option<String>,
+    conditions: Vec<(String, String)>,
+    /// The minute in which it holds: prices change with one, not within.
+    minute: u64,
+    size: ModelSize,
+    /// Of requests that ask for nothing but text.
+    plain: Dearest,
+}
+
+/// Rows that were looked for last: a gateway meets the same few again and again, and finding one is most of what the worst
+/// case takes. Not part of a book's content.
+#[derive(Debug, Default)]
+pub(super) struct LastRows(Mutex<Vec<Arc<Row>>>);
+
+impl Clone for LastRows {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl WorstCase<'_> {
     /// The size of the model, as far as the book knows it.
     #[must_use]
     pub fn size(&self) -> ModelSize {
-        let PricedModel { context_tokens, output_tokens, .. } = *self.found.model;
-        ModelSize { context_tokens, output_tokens }
+        self.row.size
     }
 
     /// The most that a call within `bound` costs; `None` where the book has no price for its model at this time.
@@ -51,25 +77,67 @@ impl WorstCase<'_> {
     /// for; of what a prompt may be charged as, the dearest.
     #[must_use]
     pub fn of(&self, bound: &Bound) -> Option<Picodollars> {
-        let facts = &self.facts;
-        let geo = self.found.geo.or_else(|| facts.request_model.and_then(names::geo_of));
-        let asked = [("speed", &bound.held.speed), (facts::GEO, &bound.held.geo)];
-        let mut conditions = facts.conditions.to_vec();
-        conditions.extend(asked.into_iter().filter_map(|(fact, word)| Some((fact, word.as_deref()?))));
-        let mut deciding = Deciding::of(facts.provider, &conditions, geo, facts.time_ms);
-        if let Some(map) = self.map {
-            deciding.also(&map.facts);
+        if bound.held == Held::default() {
+            return self.row.plain.of(bound);
         }
-        dearest(self.found.model, facts, &deciding, bound)
+        let (found, _) = self.book.row(&self.facts)?;
+        self.book.dearest(found, &self.facts, &bound.held).of(bound)
     }
+}
+
+impl Row {
+    fn is_of(&self, facts: &Facts<'_>) -> bool {
+        let same = |((fact, word), (other, other_word)): (&(String, String), &(&str, &str))| {
+            fact == other && word == other_word
+        };
+        self.minute == minute(facts)
+            && self.model.as_deref() == facts.request_model
+            && self.provider == facts.provider
+            && self.conditions.len() == facts.conditions.len()
+            && self.conditions.iter().zip(facts.conditions).all(same)
+    }
+}
+
+const fn minute(facts: &Facts<'_>) -> u64 {
+    facts.time_ms / 60_000
 }
 
 impl PriceBook {
     /// What the worst case of a call is computed from; `None` where the book has no row for its model.
     #[must_use]
     pub fn worst_case<'b>(&'b self, facts: Facts<'b>) -> Option<WorstCase<'b>> {
+        let is_asked = facts.response_model.is_none();
+        let mut last = self.last_rows.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(row) = last.iter().find(|row| is_asked && row.is_of(&facts)) {
+            return Some(WorstCase { book: self, facts, row: Arc::clone(row) });
+        }
         let (found, _) = self.row(&facts)?;
-        Some(WorstCase { found, map: self.map(&facts), facts })
+        let PricedModel { context_tokens, output_tokens, .. } = *found.model;
+        let row = Arc::new(Row {
+            provider: facts.provider.to_owned(),
+            model: facts.request_model.map(str::to_owned),
+            conditions: facts.conditions.iter().map(|&(fact, word)| (fact.into(), word.into())).collect(),
+            minute: minute(&facts),
+            size: ModelSize { context_tokens, output_tokens },
+            plain: self.dearest(found, &facts, &Held::default()),
+        });
+        if is_asked {
+            last.truncate(LAST_ROWS_MAX - 1);
+            last.insert(0, Arc::clone(&row));
+        }
+        Some(WorstCase { book: self, facts, row })
+    }
+
+    fn dearest(&self, found: Found<'_>, facts: &Facts<'_>, held: &Held) -> Dearest {
+        let geo = found.geo.or_else(|| facts.request_model.and_then(names::geo_of));
+        let asked = [("speed", &held.speed), (facts::GEO, &held.geo)];
+        let mut conditions = facts.conditions.to_vec();
+        conditions.extend(asked.into_iter().filter_map(|(fact, word)| Some((fact, word.as_deref()?))));
+        let mut deciding = Deciding::of(facts.provider, &conditions, geo, facts.time_ms);
+        if let Some(map) = self.map(facts) {
+            deciding.also(&map.facts);
+        }
+        Dearest::of_row(found.model, facts, &deciding, held)
     }
 
     /// The most that such a call costs at the dearest rates that the book has for its provider.
@@ -77,31 +145,67 @@ impl PriceBook {
     pub fn ceiling(&self, facts: &Facts<'_>, bound: &Bound) -> Option<Picodollars> {
         let deciding = Deciding::of(facts.provider, &[], None, facts.time_ms);
         let rows = self.models.iter().filter(|model| model.provider == facts.provider);
-        rows.filter_map(|model| dearest(model, facts, &deciding, bound)).max()
+        rows.filter_map(|model| Dearest::of_row(model, facts, &deciding, &bound.held).of(bound)).max()
     }
 }
 
-fn dearest(
-    model: &PricedModel,
-    facts: &Facts<'_>,
-    deciding: &Deciding<'_>,
-    bound: &Bound,
-) -> Option<Picodollars> {
-    let price = model.price_at(facts.time_ms)?;
-    let chosen =
-        price.variants.iter().filter(|variant| deciding.chooses(variant)).map(|variant| &variant.sheet);
-    let sheets = std::iter::once(&price.standard).chain(chosen);
-    let reachable = sheets.flat_map(|sheet| {
-        let tiers = sheet.tiers.iter().filter(|tier| bound.input_tokens > tier.input_above);
-        std::iter::once(&sheet.rates).chain(tiers.map(|tier| &tier.rates))
-    });
-    reachable.filter_map(|rates| rates.most(bound)).max()
+/// Rates that may be charged, each for prompts above a length.
+#[derive(Debug)]
+struct Dearest(Vec<(Option<u64>, Most)>);
+
+impl Dearest {
+    fn of_row(model: &PricedModel, facts: &Facts<'_>, deciding: &Deciding<'_>, held: &Held) -> Self {
+        let Some(price) = model.price_at(facts.time_ms) else { return Self(Vec::new()) };
+        let chosen =
+            price.variants.iter().filter(|variant| deciding.chooses(variant)).map(|variant| &variant.sheet);
+        let sheets = std::iter::once(&price.standard).chain(chosen);
+        let reachable = sheets.flat_map(|sheet| {
+            let tiers = sheet.tiers.iter().map(|tier| (Some(tier.input_above), tier.rates.most(held)));
+            std::iter::once((None, sheet.rates.most(held))).chain(tiers)
+        });
+        Self(reachable.collect())
+    }
+
+    fn of(&self, bound: &Bound) -> Option<Picodollars> {
+        let reachable =
+            self.0.iter().filter(|(above, _)| above.is_none_or(|above| bound.input_tokens > above));
+        reachable.filter_map(|(_, most)| most.of(bound)).max()
+    }
+}
+
+/// The most that rates charge for each part of a call.
+#[derive(Clone, Copy, Debug)]
+struct Most {
+    input: Option<Picodollars>,
+    output: Option<Picodollars>,
+    /// What is charged by the piece, in all.
+    extras: Picodollars,
+    /// For a character that is spoken.
+    spoken: Option<Picodollars>,
+}
+
+impl Most {
+    /// `None` where one of the parts has no rate.
+    fn of(&self, bound: &Bound) -> Option<Picodollars> {
+        let part = |rate: Option<Picodollars>, tokens: u64| match tokens {
+            0 => Some(Picodollars::ZERO),
+            _ => Some(rate?.times(tokens)),
+        };
+        match part(self.input, bound.input_tokens).zip(part(self.output, bound.output_tokens)) {
+            Some((input, output)) => Some(input + output + self.extras),
+            // Priced by the piece alone, or by the character: no text has more of them than bytes.
+            None => {
+                let spoken = self.spoken.map_or(Picodollars::ZERO, |rate| rate.times(bound.input_tokens));
+                let all = self.extras + spoken;
+                (all > Picodollars::ZERO).then_some(all)
+            }
+        }
+    }
 }
 
 impl Rates {
-    /// The most that a call within `bound` costs at these rates; `None` where one of its parts has none.
-    fn most(&self, bound: &Bound) -> Option<Picodollars> {
-        let held = &bound.held;
+    /// The most that is charged at these rates for a call that asks for this.
+    fn most(&self, held: &Held) -> Most {
         let caches = match held.cache_write {
             Some(CacheTtl::OneHour) => Some(Kind::CacheWriteTtl(CacheTtl::OneHour)),
             Some(_) => Some(Kind::CacheWrite),
@@ -123,30 +227,22 @@ impl Rates {
             held.audio_out.then_some(Kind::OutputAudio),
             held.image_out.then_some(Kind::OutputImage),
         ];
-        let dearest = |kinds: &[Option<Kind>], tokens: u64| {
-            if tokens == 0 {
-                return Some(Picodollars::ZERO);
-            }
-            kinds.iter().flatten().filter_map(|kind| self.of(*kind)).max().map(|rate| rate.times(tokens))
-        };
+        let dearest = |kinds: &[Option<Kind>]| kinds.iter().flatten().filter_map(|kind| self.of(*kind)).max();
         let pieces = [(Kind::Request, 1), (Kind::Image, held.images)];
         let tools = [Kind::WebSearch, Kind::WebFetch, Kind::FileSearch, Kind::CodeSession];
         let pieces = pieces.into_iter().chain(tools.map(|kind| (kind, held.tool_calls)));
         let pieces = pieces.filter(|(_, count)| *count > 0);
-        let extras: Picodollars =
-            pieces.filter_map(|(kind, count)| self.of(kind).map(|rate| rate.times(count))).sum();
-        let tokens = dearest(&input, bound.input_tokens).zip(dearest(&output, bound.output_tokens));
-        match tokens {
-            Some((input, output)) => Some(input + output + extras),
-            // Priced by the piece alone, or by the character: no text has more of them than bytes.
-            None => {
-                let spoken = self.0.get(&Kind::Character).filter(|_| held.audio_out);
-                let all = extras + spoken.map_or(Picodollars::ZERO, |rate| rate.times(bound.input_tokens));
-                (all > Picodollars::ZERO).then_some(all)
-            }
+        Most {
+            input: dearest(&input),
+            output: dearest(&output),
+            extras: pieces.filter_map(|(kind, count)| self.of(kind).map(|rate| rate.times(count))).sum(),
+            spoken: self.0.get(&Kind::Character).copied().filter(|_| held.audio_out),
         }
     }
 }
+
+/// Rows that are remembered.
+const LAST_ROWS_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -215,8 +311,44 @@ mod tests {
         let rates = Rates([(Kind::Character, Picodollars::from_pico(3))].into());
         let held = Held { audio_out: true, ..Held::default() };
         let bound = Bound { input_tokens: 1_100, output_tokens: 10, held, ..Bound::default() };
-        assert_eq!(rates.most(&bound).map(Picodollars::as_pico), Some(3_300));
-        assert_eq!(rates.most(&Bound { held: Held::default(), ..bound }), None);
+        assert_eq!(rates.most(&bound.held).of(&bound).map(Picodollars::as_pico), Some(3_300));
+        assert_eq!(rates.most(&Held::default()).of(&bound), None);
+    }
+
+    /// What is remembered of one call is not taken for another's.
+    #[test]
+    fn a_row_is_remembered_for_calls_like_it_only() {
+        let mut book = book();
+        let dear = Price {
+            from_ms: 120_000,
+            standard: Sheet { rates: rates(50, 500), tiers: vec![] },
+            ..Price::default()
+        };
+        book.models[0].prices.push(dear);
+        let cost = |time_ms, conditions: &[(&str, &str)], images| {
+            let facts = Facts {
+                provider: "openai",
+                request_model: Some("m"),
+                time_ms,
+                conditions,
+                ..Facts::default()
+            };
+            let held = Held { cache_write: images, ..Held::default() };
+            let bound = Bound { input_tokens: 100, output_tokens: 10, held, ..Bound::default() };
+            book.worst_case(facts).and_then(|row| row.of(&bound)).map(Picodollars::as_pico)
+        };
+        let tier = [(facts::REQUESTED_TIER, "priority")];
+        for _ in 0..3 {
+            assert_eq!(cost(0, &[], None), Some(2_000));
+            assert_eq!(cost(119_999, &tier, None), Some(8_000));
+            assert_eq!(cost(119_999, &[], Some(CacheTtl::OneHour)), Some(3_000));
+            assert_eq!(cost(120_000, &[], None), Some(10_000));
+            for other in 0..LAST_ROWS_MAX {
+                let name = other.to_string();
+                let facts = Facts { provider: "openai", request_model: Some(&name), ..Facts::default() };
+                assert!(book.worst_case(facts).is_none());
+            }
+        }
     }
 
     #[test]
