@@ -6,7 +6,7 @@
 
 mod asking;
 mod charging;
-mod due;
+mod rooms;
 mod settling;
 
 use std::cell::{Cell, RefCell};
@@ -14,7 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 pub use asking::reports;
-use due::Settling;
+use rooms::Rooms;
+pub use rooms::{Drawn, OpenRoom};
+pub use settling::Ended;
 use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::policy::{Policy, PolicyBudget, Short};
 use tollgate_core::budget::scope::CounterKey;
@@ -30,6 +32,7 @@ use tollgate_core::refusal::Reason;
 use crate::counters::Counters;
 use crate::host;
 use crate::journal::HeldOn;
+use crate::lane::OwnLane;
 use crate::metrics::Metrics;
 use crate::shared::{self, Link};
 
@@ -46,7 +49,8 @@ pub struct Budgets {
     counters: RefCell<Counters>,
     /// Room for a counter's key, used again and again.
     key: RefCell<Vec<u8>>,
-    settling: RefCell<Settling>,
+    rooms: RefCell<Rooms>,
+    lane: Rc<OwnLane>,
     /// What calls that wait want of which counters, and prices.
     wanted: RefCell<BTreeMap<CounterKey, Amount>>,
     models: RefCell<Vec<Wanted>>,
@@ -56,7 +60,7 @@ pub struct Budgets {
 }
 
 /// A call that was admitted: what is held for it, and where.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Ticket {
     /// What is held.
     pub held: Vec<HeldOn>,
@@ -66,8 +70,6 @@ pub struct Ticket {
     pub warning: Option<String>,
     /// Version of the policy that admitted it.
     pub policy_version: String,
-    /// A counter has little room left: what this call gives back is not to wait.
-    pub tight: bool,
 }
 
 /// What becomes of a call.
@@ -110,8 +112,8 @@ pub struct Knows<'a> {
 }
 
 impl Budgets {
-    /// What a VM knows that has just started.
-    pub fn new(config: &GatewayConfig) -> Self {
+    /// What a VM knows that has just started; its rooms are named in its lane.
+    pub fn new(config: &GatewayConfig, lane: Rc<OwnLane>) -> Self {
         let alone = config.collector.is_none();
         let budgets = Self {
             policy: RefCell::new(None),
@@ -121,7 +123,8 @@ impl Budgets {
             link: Cell::default(),
             counters: RefCell::new(Counters::new(!alone)),
             key: RefCell::default(),
-            settling: RefCell::default(),
+            rooms: RefCell::default(),
+            lane,
             wanted: RefCell::default(),
             models: RefCell::default(),
             asked: RefCell::default(),
@@ -145,12 +148,17 @@ impl Budgets {
                 spans: std::iter::once(now).chain(next).collect(),
             }
         };
-        *self.policy.borrow_mut() = Some(Rc::new(Policy {
+        self.set_policy(Policy {
             version: "configured".into(),
             budgets: config.budgets.iter().map(with_spans).collect(),
             unpriced: config.unpriced,
             ..Policy::default()
-        }));
+        });
+    }
+
+    fn set_policy(&self, policy: Policy) {
+        *self.policy.borrow_mut() = Some(Rc::new(policy));
+        self.rooms.borrow_mut().forget_recent();
     }
 
     /// Takes over what shared data has: another policy, the state of the way to the collector.
@@ -171,7 +179,7 @@ impl Budgets {
         let Ok((json, _)) = host::shared(shared::POLICY) else { return };
         match serde_json::from_slice::<Policy>(&json) {
             Ok(policy) => {
-                *self.policy.borrow_mut() = Some(Rc::new(policy));
+                self.set_policy(policy);
                 *self.edition.borrow_mut() = edition;
             }
             Err(error) => log::warn!("the policy in shared data cannot be read: {error}"),

@@ -29,8 +29,6 @@ pub struct Counters {
 pub struct Place {
     /// The counter's key. What holds it again compares the pointer first.
     pub key: Rc<[u8]>,
-    /// The slot of the table.
-    pub slot: u64,
     /// The slot's name in shared data.
     name: Key,
 }
@@ -134,8 +132,7 @@ impl Counters {
 
     fn find(&mut self, key: &[u8]) -> Option<Found> {
         let hash = fnv(key);
-        if let Some(place) = self.places.get(&hash)
-            && is_same(&place.key, key)
+        if let Some(place) = self.places.get(&hash).filter(|place| is_same(&place.key, key))
             && let Ok(Some(found)) = Found::at(place)
         {
             return Some(found);
@@ -203,7 +200,7 @@ enum Swapped<T> {
 
 impl Place {
     fn new(key: Rc<[u8]>, slot: u64) -> Self {
-        Self { key, slot, name: shared::counter(slot) }
+        Self { key, name: shared::counter(slot) }
     }
 }
 
@@ -234,7 +231,7 @@ impl Found {
 }
 
 /// Whether two keys are equal, eight bytes at a time: the `memcmp` of wasm goes byte by byte.
-fn is_same(one: &[u8], other: &[u8]) -> bool {
+pub fn is_same(one: &[u8], other: &[u8]) -> bool {
     let ((words, rest), (other_words, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
     let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
     words.len() == other_words.len()

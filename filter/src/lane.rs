@@ -1,14 +1,20 @@
-//! A VM's lane in shared data: its journal of calls under way, and its outbox of settled records.
+//! A VM's lane in shared data: its journal of calls under way, the rooms that it holds open on counters, and its outbox
+//! of settled records.
 //!
 //! One VM writes a lane, so the path of a call needs no compare-and-swap. The outbox is a ring in the order of
 //! settlement: the owner appends, the leader ships from the tail and moves the tail when the collector has
-//! acknowledged. The journal holds what is known of each call until it is settled. Both survive the VM: the
+//! acknowledged. The journal holds what is known of each call until it is settled. All of it survives the VM: the
 //! leader ships a dead VM's outbox like any other, and makes records of its journal once the lane is stale.
 //!
 //! A record that the outbox has no room for is folded into a total (`tollgate_core::record::Folds`), which stands in a
 //! slot of its own until the outbox has room for it. A total does not grow any more once it is in the outbox, or once
 //! its VM is gone.
 
+mod own;
+mod places;
+
+pub use own::OwnLane;
+pub use places::{Listed, PLACES, Places, listed};
 use tollgate_core::record::{FOLDS_MAX, Folds, UsageRecord};
 
 use crate::host::{self, Error};
@@ -32,6 +38,8 @@ pub struct Lane {
     /// The tail as last read; it may have moved on.
     tail: u64,
     free: Vec<u32>,
+    /// Where it names the rooms that it holds open.
+    pub places: Places,
     folds: Folds,
     claimed_ms: u64,
     beaten_ms: u64,
@@ -60,6 +68,14 @@ pub enum Dropped {
 pub struct JournalSlot {
     slot: u32,
     lane: u32,
+    claimed_ms: u64,
+}
+
+/// A lane, claimed at that time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LaneId {
+    /// Its number.
+    pub lane: u32,
     claimed_ms: u64,
 }
 
@@ -131,9 +147,23 @@ impl Lane {
         while head - tail < capacity && record(index, head, capacity).is_some() {
             head += 1;
         }
-        let free = (0..JOURNAL_SLOTS).rev().collect();
-        let folds = Folds::left(folds_in(index));
-        Self { index, vm, capacity, head, tail, free, folds, claimed_ms: now_ms, beaten_ms: now_ms }
+        Self {
+            index,
+            vm,
+            capacity,
+            head,
+            tail,
+            free: (0..JOURNAL_SLOTS).rev().collect(),
+            places: Places::of(index),
+            folds: Folds::left(folds_in(index)),
+            claimed_ms: now_ms,
+            beaten_ms: now_ms,
+        }
+    }
+
+    /// Which lane it is.
+    pub const fn id(&self) -> LaneId {
+        LaneId { lane: self.index, claimed_ms: self.claimed_ms }
     }
 
     /// Shows that this VM lives, and moves totals on. False when the lane has been taken from it: a pause longer than
@@ -178,11 +208,14 @@ impl Lane {
         Some(JournalSlot { slot, lane: self.index, claimed_ms: self.claimed_ms })
     }
 
-    /// Writes another entry over that of a call.
-    pub fn rewrite(&self, slot: JournalSlot, entry: &[u8]) {
-        if self.has(slot) {
-            let _ = host::set_shared(shared::journal(self.index, slot.slot), entry);
-        }
+    /// Whether another call can be noted.
+    pub const fn may_note(&self) -> bool {
+        !self.free.is_empty()
+    }
+
+    /// Writes another entry over that of a call; false where the host refuses.
+    pub fn rewrite(&self, slot: JournalSlot, entry: &[u8]) -> bool {
+        self.has(slot) && host::set_shared(shared::journal(self.index, slot.slot), entry).is_ok()
     }
 
     /// Lets a slot be used again; what stands in it stays until then.
@@ -199,7 +232,7 @@ impl Lane {
     }
 
     /// Whether the slot is this lane's: a VM that was away for too long has lost the lane in which it was taken.
-    const fn has(&self, slot: JournalSlot) -> bool {
+    pub const fn has(&self, slot: JournalSlot) -> bool {
         slot.lane == self.index && slot.claimed_ms == self.claimed_ms
     }
 

@@ -11,9 +11,10 @@
 //! | [`stream`] | what Envoy says of a stream, and shows of it |
 //! | [`deferred`] | who started work that is fetched later |
 //! | [`journal`] | what is noted of a call under way |
-//! | [`lane`] | a VM's journal and outbox in shared data |
+//! | [`lane`] | a VM's journal, rooms and outbox in shared data |
 //! | [`leader`] | which VM of this Envoy talks to the collector |
 //! | [`sync`] | what that VM sends and what it does with the answer |
+//! | [`recovery`] | what dead VMs have left |
 //! | [`metrics`] | Envoy stats |
 #![allow(missing_docs)] // the SDK's `main!` exports a function without one; nothing else here is public
 
@@ -27,6 +28,7 @@ mod lane;
 mod leader;
 mod metrics;
 mod panics;
+mod recovery;
 mod root;
 mod shared;
 mod stream;

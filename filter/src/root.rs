@@ -16,18 +16,18 @@ use tollgate_core::fnv::fnv;
 use tollgate_core::gateway::GatewayConfig;
 use tollgate_core::id::CallIds;
 use tollgate_core::price::PriceBook;
-use tollgate_core::record::{UsageRecord, recovered};
+use tollgate_core::record::UsageRecord;
 use tollgate_core::refusal::{Refusal, refusal};
 use tollgate_core::request::prints::PrintKey;
 
-use crate::budgets::{Budgets, Decision, Knows, Refused, Ticket};
+use crate::budgets::{Budgets, Decision, Ended, Knows, Refused, Ticket};
 use crate::call::HttpCall;
 use crate::host::{self, Buffer, Headers};
-use crate::lane::{Dropped, JournalSlot, Kept, Lane};
+use crate::lane::{Dropped, JournalSlot, Kept, OwnLane};
 use crate::metrics::Metrics;
-use crate::sync::{self, Sender, Sync};
+use crate::sync::{Sender, Sync};
 use crate::waiting::Waiting;
-use crate::{journal, leader, shared};
+use crate::{journal, leader, recovery, shared};
 
 /// The root context. Without a configuration (the keeper of shared data) it does nothing.
 #[derive(Default)]
@@ -47,13 +47,15 @@ pub struct Gateway {
     pub key_secret: Vec<u8>,
     /// The same, as the key of prints of requests.
     pub print_key: Option<PrintKey>,
-    vm: u64,
+    /// Random id of this VM.
+    pub vm: u64,
     instance: String,
     ids: RefCell<CallIds>,
     book: RefCell<Option<Rc<PriceBook>>>,
     /// Which edition of the book in shared data that is.
     edition: RefCell<Vec<u8>>,
-    lane: RefCell<Option<Lane>>,
+    /// This VM's part of shared data.
+    pub lane: Rc<OwnLane>,
     metrics: RefCell<Metrics>,
     learned: RefCell<Learned>,
     /// Who may spend how much.
@@ -67,6 +69,7 @@ impl Gateway {
         // Keys of std's hash maps come from the host's `random_get`, once for each VM and mixed for each state.
         let key_secret = std::env::var(KEY_SECRET).unwrap_or_default().into_bytes();
         let vm = RandomState::new().hash_one(host::now_ms()) | 1;
+        let lane = Rc::new(OwnLane::new(vm, &config));
         Self {
             vm,
             print_key: PrintKey::of(&key_secret),
@@ -75,10 +78,10 @@ impl Gateway {
             ids: RefCell::new(CallIds::new(vm)),
             book: RefCell::new(config.prices.clone().map(Rc::new)),
             edition: RefCell::default(),
-            lane: RefCell::new(None),
             metrics: RefCell::new(Metrics::default()),
             learned: RefCell::new(Learned::default()),
-            budgets: Budgets::new(&config),
+            budgets: Budgets::new(&config, Rc::clone(&lane)),
+            lane,
             waiting: Waiting::default(),
             config,
         }
@@ -104,22 +107,7 @@ impl Gateway {
         let book = self.book();
         let learned = self.learned.borrow();
         let knows = Knows { book: book.as_deref(), learned: &learned, now_ms, answered, expired };
-        self.clear_ended(now_ms);
-        let decision = self.budgets.decide(call, knows, &mut self.metrics.borrow_mut());
-        self.budgets.settle_due();
-        decision
-    }
-
-    /// Settles what waits: see [`crate::budgets`].
-    pub fn settle_due(&self, now_ms: u64) {
-        self.clear_ended(now_ms);
-        self.budgets.settle_due();
-    }
-
-    fn clear_ended(&self, now_ms: u64) {
-        self.budgets.take_entries(|entries| {
-            self.with_lane(now_ms, |lane| entries.for_each(|slot| lane.clear(slot)));
-        });
+        self.budgets.decide(call, knows, &mut self.metrics.borrow_mut())
     }
 
     /// Whether a running answer is still covered by what is held for it; otherwise the refusal of a budget.
@@ -154,39 +142,46 @@ impl Gateway {
     pub fn note(&self, call: &Call, ticket: &Ticket, now_ms: u64) -> Option<JournalSlot> {
         self.config.collector.as_ref()?;
         let entry = journal::entry(&ticket.held, &call.journal_entry(&self.config.gateway));
-        self.with_lane(now_ms, |lane| lane.note(&entry)).flatten()
+        let slot = self.lane.with(now_ms, |lane| lane.note(&entry)).flatten();
+        if slot.is_none() && ticket.held.iter().any(|held| held.drawn.is_some()) {
+            // Nothing would say that it was taken out of a room.
+            self.budgets.settle_due(now_ms);
+        }
+        slot
     }
 
     /// Keeps a settled call. Its journal entry stays until the slot is used again: what a dead VM leaves there of a
     /// settled call becomes a record with the same id, which the collector knows. In the place of one that holds something
-    /// `ended` stands until that is settled.
+    /// stands what is to be settled, until it is.
     pub fn keep(
         &self,
         record: &UsageRecord,
         json: &[u8],
         slot: Option<JournalSlot>,
-        ended: Option<&[u8]>,
+        mut ended: Option<Ended>,
         now_ms: u64,
     ) {
         self.metrics.borrow_mut().settled(record);
-        if self.config.collector.is_none() {
-            return;
-        }
-        let kept = self.with_lane(now_ms, |lane| {
-            let kept = lane.keep(record, json);
-            if let Some(slot) = slot {
-                match ended {
-                    Some(entry) => {
-                        lane.rewrite(slot, entry);
-                        self.budgets.keep_entry(slot);
-                    }
-                    None if kept == Ok(Kept::Whole) => lane.reuse(slot),
+        if self.config.collector.is_some() {
+            let kept = self.lane.with(now_ms, |lane| {
+                let kept = lane.keep(record, json);
+                match (slot, &mut ended) {
+                    (Some(slot), Some(ended)) => ended.note(lane, slot),
+                    (Some(slot), None) if kept == Ok(Kept::Whole) => lane.reuse(slot),
                     // A record made of its entry would not be known by its id.
-                    None => lane.clear(slot),
+                    (Some(slot), None) => lane.clear(slot),
+                    (None, _) => {}
                 }
-            }
-            kept
-        });
+                kept
+            });
+            self.count_kept(kept);
+        }
+        if let Some(ended) = ended {
+            self.budgets.finish(ended, now_ms);
+        }
+    }
+
+    fn count_kept(&self, kept: Option<Result<Kept, Dropped>>) {
         match kept {
             Some(Ok(Kept::Whole)) => {}
             Some(Ok(Kept::Folded)) => self.count("tollgate_records_folded_total"),
@@ -196,8 +191,16 @@ impl Gateway {
     }
 
     /// Forgets a call that leaves no record of its own.
-    pub fn clear(&self, slot: JournalSlot, now_ms: u64) {
-        self.with_lane(now_ms, |lane| lane.clear(slot));
+    pub fn forget(&self, slot: Option<JournalSlot>, mut ended: Option<Ended>, now_ms: u64) {
+        if let Some(slot) = slot {
+            self.lane.with(now_ms, |lane| match &mut ended {
+                Some(ended) => ended.note(lane, slot),
+                None => lane.clear(slot),
+            });
+        }
+        if let Some(ended) = ended {
+            self.budgets.finish(ended, now_ms);
+        }
     }
 
     /// Counts on a stat without labels.
@@ -208,14 +211,6 @@ impl Gateway {
     fn dropped(&self, reason: &str) {
         let _ = shared::add(reason, 1);
         self.metrics.borrow_mut().count("tollgate_records_dropped_total", 1);
-    }
-
-    fn with_lane<T>(&self, now_ms: u64, act: impl FnOnce(&mut Lane) -> T) -> Option<T> {
-        let mut lane = self.lane.borrow_mut();
-        if lane.as_mut().is_none_or(|lane| !lane.beat(now_ms)) {
-            *lane = Lane::claim(self.vm, self.config.outbox_records, now_ms);
-        }
-        lane.as_mut().map(act)
     }
 
     /// Takes over the price book in shared data, where it is another one.
@@ -287,13 +282,11 @@ impl Context for Root {
         let now_ms = host::now_ms();
         if let Some(gateway) = self.gateway.clone() {
             gateway.metrics.borrow_mut().flush();
-            gateway.settle_due(now_ms);
+            gateway.budgets.settle_due(now_ms);
             if leader::lead(gateway.vm, now_ms) {
                 self.send(&gateway, 0, now_ms);
             }
-            if let Some(lane) = gateway.lane.borrow_mut().take() {
-                lane.release();
-            }
+            gateway.lane.release();
         }
         true
     }
@@ -327,14 +320,11 @@ impl RootContext for Root {
         crate::panics::panic_if_asked("tick");
         gateway.refresh_book();
         gateway.budgets.refresh(&gateway.config, now_ms);
-        gateway.settle_due(now_ms);
+        gateway.budgets.settle_due(now_ms);
         gateway.waiting.wake(&gateway, self.context, now_ms);
         gateway.waiting.ask(&gateway, self, self.context, now_ms);
         gateway.metrics.borrow_mut().flush();
-        let lost = gateway.lane.borrow_mut().as_mut().is_some_and(|lane| !lane.beat(now_ms));
-        if lost {
-            *gateway.lane.borrow_mut() = None;
-        }
+        gateway.lane.beat(now_ms);
         self.talk(now_ms);
     }
 
@@ -367,11 +357,7 @@ impl Root {
         }
         if now_ms.saturating_sub(self.recovered_ms) >= RECOVERY_MS {
             self.recovered_ms = now_ms;
-            let records = sync::recover(gateway.vm, now_ms, |entry| {
-                let (held, call) = journal::read(entry);
-                held.iter().for_each(|(held, settlement)| gateway.budgets.recover(held, *settlement));
-                recovered(call, now_ms)
-            });
+            let records = recovery::recover(&gateway, now_ms);
             if records > 0 {
                 warn!("made {records} records of calls that a dead VM left unsettled");
             }

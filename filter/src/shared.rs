@@ -1,7 +1,7 @@
 //! The layout of shared data: every key that Tollgate uses, and small values.
 //!
 //! All VMs of one Envoy with the same `vm_id` see the same data. Keys are never freed by Envoy, so their number
-//! is bounded: by [`LANES_MAX`] lanes with a fixed number of slots for each of three uses, [`COUNTERS_MAX`] counters, and a handful of
+//! is bounded: by [`LANES_MAX`] lanes with a fixed number of slots for each of four uses, [`COUNTERS_MAX`] counters, and a handful of
 //! single keys.
 
 use tollgate_core::digits::Digits;
@@ -113,6 +113,11 @@ pub fn lane_tail(lane: u32) -> String {
 /// A slot of a lane's journal.
 pub fn journal(lane: u32, slot: u32) -> Key {
     slot_key(lane, b"/j/", slot.into())
+}
+
+/// A place for a room that a lane's owner holds open.
+pub fn room(lane: u32, place: u32) -> Key {
+    slot_key(lane, b"/r/", place.into())
 }
 
 /// A slot of a lane's outbox.

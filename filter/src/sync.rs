@@ -7,8 +7,7 @@ use log::{info, warn};
 use tollgate_core::sync::{CounterReport, PROTOCOL, SyncAnswer};
 
 use crate::budgets;
-use crate::host;
-use crate::lane::{self, Lane, Owner};
+use crate::lane::{self, Owner};
 use crate::shared::{self, Link};
 
 /// A batch is full at this size; one record more may go over.
@@ -251,53 +250,4 @@ fn request(sender: Sender<'_>, flight: &Flight, counters: &[CounterReport], now_
     body.extend_from_slice(&flight.batch);
     body.extend_from_slice(b"]}");
     body
-}
-
-/// Makes records of what dead VMs left in their journals, moves on the totals that they left, and frees their lanes.
-pub fn recover(vm: u64, now_ms: u64, recovered: impl Fn(&[u8]) -> Option<Vec<u8>>) -> u64 {
-    let mut records = 0;
-    for index in 0..shared::LANES_MAX {
-        let Some((owner, version)) = Owner::of(index) else { break };
-        let is_left =
-            if owner.vm == 0 { lane::folds_in(index) > 0 } else { owner.vm != vm && owner.is_gone(now_ms) };
-        if !is_left || (Owner { vm, beaten_ms: now_ms, ..owner }).swap(index, version).is_err() {
-            continue;
-        }
-        let mut lane = Lane::resume(index, vm, now_ms);
-        lane.flush();
-        // Who gave its lane back has left no call under way.
-        let made = if owner.vm == 0 { Some(0) } else { recover_journal(index, &mut lane, &recovered) };
-        match made {
-            Some(made) => {
-                records += made;
-                lane.release();
-            }
-            // The rest waits where it is.
-            None => lane.abandon(),
-        }
-    }
-    records
-}
-
-/// How many records were made; `None` where the outbox had no room for all.
-fn recover_journal(index: u32, lane: &mut Lane, recovered: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<u64> {
-    let mut records = 0;
-    for slot in 0..lane::JOURNAL_SLOTS {
-        let key = shared::journal(index, slot);
-        let Ok((pending, _)) = host::shared(key) else { continue };
-        if pending.is_empty() {
-            continue;
-        }
-        if !lane.has_room() {
-            return None;
-        }
-        if let Some(record) = recovered(&pending) {
-            records += 1;
-            if lane.append(&record).is_err() {
-                let _ = shared::add(shared::DROPPED_OUTBOX_FULL, 1);
-            }
-        }
-        let _ = host::set_shared(key, b"");
-    }
-    Some(records)
 }

@@ -25,7 +25,7 @@ pub struct BudgetStatus {
     pub window_end_ms: u64,
     /// The limit, in pico-dollars or units.
     pub limit_pico: i128,
-    /// What is used of it.
+    /// What is spent of it: what calls under way hold counts only where nothing else is left.
     pub used_pico: i128,
     /// Whether both are money; else they are counts.
     pub is_money: bool,

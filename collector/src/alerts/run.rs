@@ -145,7 +145,7 @@ async fn alerts_of(app: &App, rule: &Rule, now_ms: u64) -> Result<Vec<Alert>, St
     }
 }
 
-/// What is used of every budget.
+/// What is spent of every budget.
 async fn statuses(app: &App, now_ms: u64) -> Result<Vec<BudgetStatus>, StoreError> {
     let mut statuses = Vec::new();
     for (stored, counters) in app.store.budget_states(now_ms).await? {
@@ -157,7 +157,7 @@ async fn statuses(app: &App, now_ms: u64) -> Result<Vec<BudgetStatus>, StoreErro
                 window_start_ms: counter.key.span.start_ms.max(stored.created_ms),
                 window_end_ms: counter.key.span.end_ms,
                 limit_pico: counter.ledger.limit.0,
-                used_pico: counter.ledger.used().0,
+                used_pico: counter.ledger.spent().0,
                 is_money: stored.budget.unit == tollgate_core::budget::Unit::Dollars,
                 thresholds: stored.budget.thresholds.clone(),
             });

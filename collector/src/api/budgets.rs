@@ -174,7 +174,7 @@ fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> Value {
     let used = ledger.used();
     let remaining = ledger.limit.minus(used);
     let since = window.start_ms.max(stored.created_ms);
-    let burn = per_day(used, now.saturating_sub(since));
+    let burn = per_day(ledger.spent(), now.saturating_sub(since));
     let reached = reached(remaining, burn, now).filter(|at| *at < window.end_ms);
     let gateways: Vec<Value> = state
         .into_iter()

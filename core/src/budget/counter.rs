@@ -7,6 +7,7 @@
 
 use super::Amount;
 use super::ledger::{Grant, Report};
+use super::room::Room;
 use super::window::Span;
 
 /// One counter in one window.
@@ -22,7 +23,7 @@ pub struct Counter {
     pub returned: Amount,
     /// What calls have used: settled costs, and the holds of calls under way.
     pub used: Amount,
-    /// The part of `used` that calls under way hold.
+    /// The part of `used` that calls under way hold, and those to come.
     pub held: Amount,
     /// The part of `used` above the records' costs: worst cases kept because nobody knows what was charged.
     pub kept: Amount,
@@ -34,7 +35,7 @@ pub struct Counter {
     pub limit: Amount,
     /// Grows with every change; orders reports of `used`.
     pub version: u64,
-    /// Calls under way.
+    /// Calls under way, and those that room is held for.
     pub in_flight: u32,
     /// The smallest hold that the collector had nothing for, since when nothing changed; 0 where there is none.
     pub exhausted_from: Amount,
@@ -124,6 +125,14 @@ impl Counter {
         self.in_flight = self.in_flight.saturating_add(1);
         self.version += 1;
         Ok(())
+    }
+
+    /// Holds room for calls to come.
+    pub fn reserve(&mut self, room: Room) {
+        self.used = self.used.plus(room.amount);
+        self.held = self.held.plus(room.amount);
+        self.in_flight = self.in_flight.saturating_add(room.calls);
+        self.version += 1;
     }
 
     /// Holds more for a call under way; false where that does not fit, and nothing changes.

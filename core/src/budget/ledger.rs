@@ -149,6 +149,14 @@ impl Ledger {
         self.accounts.values().fold(Amount::ZERO, |sum, account| sum.plus(account.held))
     }
 
+    /// What is spent: of what is used, that which calls under way and to come do not hold; all of it where it is as much as
+    /// the limit.
+    #[must_use]
+    pub fn spent(&self) -> Amount {
+        let used = self.used();
+        if used >= self.limit { used } else { used.minus(self.held()) }
+    }
+
     /// What is granted and not used by instances that do not report any more: it counts until they do, the window
     /// ends, or it is released.
     #[must_use]
@@ -293,6 +301,16 @@ mod tests {
         let second = ledger.grant("b", Amount(60), 2, 1);
         assert_eq!((second.granted, second.want), (Amount(40), Want::Exhausted));
         assert_eq!(ledger.committed(), Amount(100));
+    }
+
+    #[test]
+    fn what_is_held_is_not_spent_while_something_is_left() {
+        let mut ledger = ledger(100);
+        ledger.grant("a", Amount(100), 1, 1);
+        ledger.report("a", &Report { held: Amount(30), ..report(100, 80, 1) }, 1);
+        assert_eq!((ledger.used(), ledger.spent()), (Amount(80), Amount(50)));
+        ledger.report("a", &Report { held: Amount(30), ..report(100, 100, 2) }, 1);
+        assert_eq!(ledger.spent(), Amount(100));
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct PolicyBudget {
 /// A counter that a call touches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Touched<'p> {
+    /// Its place among the policy's budgets.
+    pub index: usize,
     /// The budget.
     pub budget: &'p Budget,
     /// Its generation: see [`CounterKey::generation`].
@@ -54,7 +56,7 @@ impl Touched<'_> {
     /// Which counter it is.
     #[must_use]
     pub fn key(&self) -> CounterKey {
-        let Self { budget, generation, value, span } = self;
+        let Self { budget, generation, value, span, .. } = self;
         CounterKey {
             budget: budget.name.clone(),
             generation: *generation,
@@ -79,7 +81,7 @@ impl Policy {
         trusted: bool,
         now_ms: u64,
     ) -> impl Iterator<Item = Touched<'p>> {
-        self.budgets.iter().filter_map(move |entry| {
+        self.budgets.iter().enumerate().filter_map(move |(index, entry)| {
             if !entry.budget.scope.holds(subject) {
                 return None;
             }
@@ -88,7 +90,7 @@ impl Policy {
                 Some(each) => self.counted_as(subject.value(each), each, trusted),
             };
             let span = entry.span(now_ms)?;
-            Some(Touched { budget: &entry.budget, generation: entry.generation, value, span })
+            Some(Touched { index, budget: &entry.budget, generation: entry.generation, value, span })
         })
     }
 

@@ -100,10 +100,12 @@ impl Call {
         if self.target.fetches.is_some() {
             return Admission::Hold(Vec::new());
         }
-        let touched: Vec<Touched<'p>> =
-            admitting.policy.touched(&self.subject(), self.is_trusted(), admitting.now_ms).collect();
+        let subject = self.subject();
+        let touched = admitting.policy.touched(&subject, self.is_trusted(), admitting.now_ms);
+        let holds: Vec<Hold<'p>> =
+            touched.map(|touched| Hold { touched, amount: Amount::ZERO, cover: None }).collect();
         let enforced = |test: &dyn Fn(&Budget) -> bool| {
-            touched.iter().map(|one| one.budget).find(|budget| budget.is_enforced() && test(budget))
+            holds.iter().map(|hold| hold.touched.budget).find(|budget| budget.is_enforced() && test(budget))
         };
         let bounds = self.request.bounds();
         let later =
@@ -126,13 +128,14 @@ impl Call {
                 return Admission::Refuse(Reason::UnreadableRequest, text.to_owned());
             }
         }
-        if touched.is_empty() && admitting.unpriced != Unpriced::Deny {
+        if holds.is_empty() && admitting.unpriced != Unpriced::Deny {
             return Admission::Hold(Vec::new());
         }
-        self.held(admitting, touched)
+        self.held(admitting, holds)
     }
 
-    fn held<'p>(&'p self, admitting: &Admitting<'p>, touched: Vec<Touched<'p>>) -> Admission<'p> {
+    /// The holds, with how much they hold.
+    fn held<'p>(&'p self, admitting: &Admitting<'p>, mut holds: Vec<Hold<'p>>) -> Admission<'p> {
         let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
         let facts = Facts {
             provider: &self.target.provider,
@@ -162,7 +165,7 @@ impl Call {
         }
         let dollars = Amount(worst.unwrap_or_default().as_pico());
         let tokens = Amount(i128::from(bound.input_tokens) + i128::from(bound.output_tokens));
-        let any = |test: fn(&Budget) -> bool| touched.iter().any(|one| test(one.budget));
+        let any = |test: fn(&Budget) -> bool| holds.iter().any(|hold| test(hold.touched.budget));
         let expected = match any(|budget| budget.hold == HoldRule::Expected) {
             true => self.expected(admitting, row.as_ref()),
             false => None,
@@ -175,19 +178,19 @@ impl Call {
             }
             false => Amount::ZERO,
         };
-        let hold = |touched: Touched<'p>| {
+        for Hold { touched, amount, cover } in &mut holds {
             let worst = match touched.budget.unit {
                 Unit::Dollars => dollars,
                 Unit::Tokens => tokens,
                 Unit::Calls => Amount(1),
             };
-            let amount = match (touched.budget.hold, touched.budget.unit, &expected) {
+            *amount = match (touched.budget.hold, touched.budget.unit, &expected) {
                 (HoldRule::Expected, Unit::Dollars, Some((cost, ..))) => worst.min(*cost),
                 (HoldRule::Expected, Unit::Tokens, Some((_, tokens, _))) => worst.min(*tokens),
                 _ => worst,
             };
-            let cover = touched.budget.end_streams.then(|| {
-                let output_tokens = match (amount < worst, &expected) {
+            *cover = touched.budget.end_streams.then(|| {
+                let output_tokens = match (*amount < worst, &expected) {
                     (true, Some((_, _, output_tokens))) => *output_tokens,
                     _ => bound.output_tokens,
                 };
@@ -198,9 +201,8 @@ impl Call {
                 };
                 Cover { output_tokens, per_token }
             });
-            Hold { touched, amount, cover }
-        };
-        Admission::Hold(touched.into_iter().map(hold).collect())
+        }
+        Admission::Hold(holds)
     }
 
     fn bound(&self, size: ModelSize) -> Bound {

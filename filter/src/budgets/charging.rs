@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use tollgate_core::budget::counter::{Counter, Enforce, Settlement};
 use tollgate_core::budget::policy::{OTHER, Policy, Touched, VALUES_MAX, has_passed, percent};
+use tollgate_core::budget::room::Room;
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::{Action, Amount, OnOutage};
 use tollgate_core::call::Call;
@@ -15,18 +16,9 @@ use crate::counters::{Counters, Failed, Missed, Place};
 use crate::journal::HeldOn;
 use crate::metrics::Metrics;
 
-/// How a counter stands once a call is admitted on it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Standing {
-    /// What may still be admitted.
-    free: Amount,
-    /// What is used, here and elsewhere.
-    used: Amount,
-}
-
 impl Budgets {
-    /// Charges every counter, or none: what was charged before one that has no room is taken back, and all is tried
-    /// once more.
+    /// Charges every counter, or none: in rooms that are open, or else on the counters themselves. There, what was charged
+    /// before one that has no room is taken back, and all is tried once more.
     pub(super) fn charge_all(
         &self,
         policy: &Policy,
@@ -40,6 +32,9 @@ impl Budgets {
             if budget.is_enforced() && self.is_away() && budget.on_outage == OnOutage::Deny {
                 return Decision::Refuse(away(budget));
             }
+        }
+        if self.admit_in_rooms(&holds, knows.now_ms, &mut ticket, metrics) {
+            return Decision::Go(ticket);
         }
         let mut short = Vec::new();
         for _ in 0..2 {
@@ -58,6 +53,41 @@ impl Budgets {
         decision
     }
 
+    /// Admits a call in open rooms, where all of its counters have one in which it fits.
+    fn admit_in_rooms(
+        &self,
+        holds: &[Hold<'_>],
+        now_ms: u64,
+        ticket: &mut Ticket,
+        metrics: &mut Metrics,
+    ) -> bool {
+        let mut rooms = self.rooms.borrow_mut();
+        if !rooms.may_admit(&self.lane, self.alone, now_ms) {
+            return false;
+        }
+        let mut key = self.key.borrow_mut();
+        ticket.held.reserve_exact(holds.len());
+        for hold in holds {
+            let Some(room) = rooms.on(&hold.touched, &mut key).filter(|room| room.fits(hold.amount)) else {
+                ticket.held.clear();
+                return false;
+            };
+            let (key, drawn) = (Rc::clone(&room.key), Some((room, hold.amount)));
+            let (span, unit, amount) = (hold.touched.span, hold.touched.budget.unit, hold.amount);
+            ticket.held.push(HeldOn { key, span, unit, amount, drawn, ended: None });
+        }
+        for (index, hold) in holds.iter().enumerate() {
+            let Some((room, _)) = ticket.held.get(index).and_then(|held| held.drawn.as_ref()) else {
+                continue;
+            };
+            if let Some(used) = room.admit(hold.amount) {
+                self.warn(hold, used, ticket, metrics);
+            }
+            ticket.covers.extend(hold.cover.map(|cover| (index, cover)));
+        }
+        true
+    }
+
     /// The holds that have no room, with their counters where those could be read. What was charged on others is then
     /// taken back.
     fn try_all<'h, 'p>(
@@ -73,9 +103,8 @@ impl Budgets {
         let mut short = Vec::new();
         for hold in holds {
             match self.charge_one(hold, now_ms, metrics) {
-                Ok((held, standing)) => {
-                    ticket.tight |= standing.free.0 >> AMPLE_BITS < hold.amount.0;
-                    self.warn(hold, standing, ticket, metrics);
+                Ok((held, used)) => {
+                    self.warn(hold, used, ticket, metrics);
                     ticket.covers.extend(hold.cover.map(|cover| (ticket.held.len(), cover)));
                     ticket.held.push(held);
                 }
@@ -83,8 +112,11 @@ impl Budgets {
             }
         }
         if !short.is_empty() {
-            for HeldOn { key, slot, amount, .. } in ticket.held.drain(..) {
-                self.settle_on(&key, slot, Settlement::rolled_back(amount));
+            for HeldOn { key, amount, drawn, .. } in ticket.held.drain(..) {
+                match drawn {
+                    Some((room, amount)) => room.readmit(amount),
+                    None => self.settle_on(&key, Settlement::rolled_back(amount)),
+                }
             }
         }
         short
@@ -95,7 +127,7 @@ impl Budgets {
         hold: &Hold<'_>,
         now_ms: u64,
         metrics: &mut Metrics,
-    ) -> Result<(HeldOn, Standing), Option<Box<Counter>>> {
+    ) -> Result<(HeldOn, Amount), Option<Box<Counter>>> {
         let mut key = self.key.take();
         hold.touched.write_key(&mut key);
         let charged = self.charge_on(&key, hold, now_ms, metrics);
@@ -109,19 +141,21 @@ impl Budgets {
         hold: &Hold<'_>,
         now_ms: u64,
         metrics: &mut Metrics,
-    ) -> Result<(HeldOn, Standing), Option<Box<Counter>>> {
+    ) -> Result<(HeldOn, Amount), Option<Box<Counter>>> {
         let budget = hold.touched.budget;
         let enforced = budget.is_enforced() && !(self.is_away() && budget.on_outage == OnOutage::Allow);
         let enforce = if enforced { Enforce::Grant } else { Enforce::Nothing };
-        let mut counters = self.counters.borrow_mut();
+        let (mut counters, mut rooms) = (self.counters.borrow_mut(), self.rooms.borrow_mut());
         // Taken once, though the swap may be tried again.
-        let mut due = None;
+        let due = rooms.close(key, &self.lane, now_ms);
+        let place_for_room = rooms.place(&self.lane, self.alone, now_ms);
         let mut act = |counter: &mut Counter, place: &Rc<Place>| {
-            let taken = || Some((Rc::clone(place), self.settling.borrow_mut().take(place.slot, &place.key)?));
-            if let Some((_, settlement)) = due.get_or_insert_with(taken) {
+            if let Some((_, settlement)) = &due {
                 counter.settle(*settlement);
             }
-            self.admit(hold, enforce, counter, place)
+            let used = self.admit(hold, enforce, counter, place)?;
+            let may_open = place_for_room.is_some() && rooms.at(&place.key).is_none();
+            Ok((used, if may_open { Room::take(counter, hold.amount) } else { Room::default() }))
         };
         let now = self.now(now_ms);
         let span = hold.touched.span;
@@ -130,18 +164,30 @@ impl Budgets {
             budget.each.is_none() || counters.values_of(&budget.name, span) < VALUES_MAX
         };
         let mut done = counters.update(key, new, now, has_room, &mut act);
-        if let (Err(_), Some(Some((place, settlement)))) = (&done, due) {
-            self.settling.borrow_mut().keep(&place.key, place.slot, settlement);
+        if let (Err(_), Some((key, settlement))) = (&done, &due) {
+            rooms.keep_late(key, *settlement);
         }
         if done.as_ref().is_err_and(|failed| *failed == Failed::Full) && budget.each.is_some() {
             let other = CounterKey { value: OTHER.to_owned(), ..hold.touched.key() }.to_bytes();
-            let admit = |counter: &mut Counter, place: &Rc<Place>| self.admit(hold, enforce, counter, place);
+            let admit = |counter: &mut Counter, place: &Rc<Place>| {
+                Ok((self.admit(hold, enforce, counter, place)?, Room::default()))
+            };
             done = counters.update(&other, new, now, |_| true, admit);
         }
+        let drawn = place_for_room.and_then(|room_place| match &done {
+            Ok((Ok((used, left)), place)) if left.calls > 0 => {
+                let counter = (&place.key, budget);
+                rooms.open(counter, room_place, (hold.amount, *left, *used), &self.lane, now_ms)
+            }
+            _ => {
+                rooms.give(room_place, &self.lane, now_ms);
+                None
+            }
+        });
         match done {
-            Ok((Ok(standing), place)) => {
+            Ok((Ok((used, _)), place)) => {
                 let key = Rc::clone(&place.key);
-                Ok((HeldOn { key, span, slot: place.slot, unit: budget.unit, amount: hold.amount }, standing))
+                Ok((HeldOn { key, span, unit: budget.unit, amount: hold.amount, drawn, ended: None }, used))
             }
             Ok((Err(counter), _)) => Err(Some(counter)),
             Err(failed) => {
@@ -154,20 +200,27 @@ impl Budgets {
                     return Err(None);
                 }
                 // It goes on uncounted, which the metric says.
-                let held = HeldOn { key: key.into(), span, slot: 0, unit: budget.unit, amount: Amount::ZERO };
-                Ok((held, Standing::default()))
+                let held = HeldOn {
+                    key: key.into(),
+                    span,
+                    unit: budget.unit,
+                    amount: Amount::ZERO,
+                    drawn: None,
+                    ended: None,
+                };
+                Ok((held, Amount::ZERO))
             }
         }
     }
 
-    /// Admits a call on one of its counters; the counter where it has no room.
+    /// Admits a call on one of its counters: what is used of that then, here and elsewhere; the counter where it has no room.
     fn admit(
         &self,
         hold: &Hold<'_>,
         enforce: Enforce,
         counter: &mut Counter,
         place: &Place,
-    ) -> Result<Standing, Box<Counter>> {
+    ) -> Result<Amount, Box<Counter>> {
         if self.alone {
             // What a collector would grant is all that there is.
             let limit = hold.touched.budget.limit;
@@ -175,24 +228,23 @@ impl Budgets {
             counter.limit = limit;
         }
         match counter.admit(hold.amount, enforce) {
-            Ok(()) => Ok(Standing { free: counter.free(), used: counter.used.plus(counter.elsewhere) }),
+            Ok(()) => Ok(counter.used.plus(counter.elsewhere)),
             Err(_) => Err(Box::new(Counter { key: place.key.to_vec(), ..counter.clone() })),
         }
     }
 
-    fn warn(&self, hold: &Hold<'_>, standing: Standing, ticket: &mut Ticket, metrics: &mut Metrics) {
+    fn warn(&self, hold: &Hold<'_>, used: Amount, ticket: &mut Ticket, metrics: &mut Metrics) {
         let budget = hold.touched.budget;
-        let over = standing.used > budget.limit;
+        let over = used > budget.limit;
         if budget.action == Action::Shadow {
             if over {
                 metrics.count("tollgate_shadow_denied_total", 1);
             }
             return;
         }
-        let passed =
-            || budget.thresholds.iter().any(|threshold| has_passed(standing.used, budget.limit, *threshold));
+        let passed = || budget.thresholds.iter().any(|threshold| has_passed(used, budget.limit, *threshold));
         if ticket.warning.is_none() && (over || passed()) {
-            let percent = percent(standing.used, budget.limit);
+            let percent = percent(used, budget.limit);
             ticket.warning = Some(format!("budget={}; percent={percent}", budget.name));
         }
     }
@@ -276,7 +328,5 @@ fn counter_value(counter: &Counter, key: &CounterKey) -> String {
     CounterKey::from_bytes(&counter.key, counter.span).map_or_else(|| key.value.clone(), |found| found.value)
 }
 
-/// A counter has ample room where it could take 2⁸ more calls like the one just admitted.
-const AMPLE_BITS: u32 = 8;
 /// Output tokens that are held for at a time, where an answer goes on beyond what is held.
 const COVER_TOKENS: u64 = 256;

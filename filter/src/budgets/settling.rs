@@ -10,50 +10,82 @@ use tollgate_core::call::Call;
 use tollgate_core::call::admission::settled;
 use tollgate_core::record::UsageRecord;
 
-use super::due::Due;
 use super::{Budgets, Ticket};
 use crate::counters::{Failed, Missed, Place};
 use crate::journal::{self, HeldOn};
-use crate::lane::JournalSlot;
+use crate::lane::{JournalSlot, Lane};
+
+/// A call that has ended: what takes the place of its holds.
+#[derive(Debug, Default)]
+pub struct Ended {
+    held: Vec<HeldOn>,
+    /// Where the entry stands.
+    slot: Option<Rc<JournalSlot>>,
+    /// Its lane was lost: whoever recovers that settles it.
+    lost: bool,
+}
+
+impl Ended {
+    /// Has the journal say what waits, in the place of what was held.
+    pub fn note(&mut self, lane: &mut Lane, slot: JournalSlot) {
+        self.lost = !lane.has(slot);
+        if journal::ended(&self.held).is_some_and(|entry| lane.rewrite(slot, &entry)) {
+            self.slot = Some(Rc::new(slot));
+        } else {
+            lane.clear(slot);
+        }
+    }
+}
 
 impl Budgets {
     /// A call has ended: what it cost takes the place of what was held for it, soon. One that has no record of its own
-    /// cost nothing that others have not. Gives what its journal entry is to say until then.
-    pub fn settle(&self, ticket: &Ticket, record: Option<&UsageRecord>) -> Vec<u8> {
-        let mut settling = self.settling.borrow_mut();
-        let settlement = |held: &HeldOn| match record {
-            Some(record) => settled(record, held.unit, held.amount),
-            None => Settlement { hold: held.amount, calls: 1, ..Settlement::default() },
-        };
-        for held in &ticket.held {
-            settling.keep(&held.key, held.slot, settlement(held));
+    /// cost nothing that others have not.
+    pub fn settle(&self, ticket: Ticket, record: Option<&UsageRecord>) -> Ended {
+        let (rooms, mut held) = (self.rooms.borrow(), ticket.held);
+        for one in &mut held {
+            let settlement = match record {
+                Some(record) => settled(record, one.unit, one.amount),
+                None => Settlement { hold: one.amount, calls: 1, ..Settlement::default() },
+            };
+            let drawn = one.drawn.as_ref().map(|(room, _)| room).filter(|room| !room.is_closed());
+            one.ended = Some((settlement, drawn.or_else(|| rooms.at(&one.key)).map(Rc::clone)));
         }
-        journal::ended(&ticket.held, settlement)
+        Ended { held, ..Ended::default() }
     }
 
-    /// The entry of a call whose settlements wait stands here.
-    pub fn keep_entry(&self, slot: JournalSlot) {
-        self.settling.borrow_mut().keep_entry(slot);
+    /// Settles what a call that has ended held: with its rooms, where the journal says so; else at once.
+    pub fn finish(&self, ended: Ended, now_ms: u64) {
+        let Ended { held, slot, lost } = ended;
+        let waits = self.alone || slot.is_some();
+        for (key, (settlement, room)) in held.iter().filter_map(|one| Some((&one.key, one.ended.as_ref()?))) {
+            match room.as_ref().filter(|room| waits && !room.is_closed()) {
+                _ if lost => {}
+                Some(room) => room.keep(*settlement, slot.as_ref()),
+                None => self.settle_on(key, *settlement),
+            }
+        }
+        if !waits
+            && !lost
+            && held.iter().any(|one| one.drawn.as_ref().is_some_and(|(room, _)| !room.is_closed()))
+        {
+            // Nothing says any more that it was taken out of a room.
+            self.settle_due(now_ms);
+        }
     }
 
-    /// Has what is to be taken out of the journal now taken out, before anything is settled.
-    pub fn take_entries(&self, take: impl FnOnce(std::vec::Drain<'_, JournalSlot>)) {
-        self.settling.borrow_mut().take_entries(take);
-    }
-
-    /// Settles what waits.
-    pub fn settle_due(&self) {
-        let all = self.settling.borrow_mut().take_all();
-        for (slot, Due { key, settlement }) in all {
-            self.settle_on(&key, slot, settlement);
+    /// Closes all rooms, and settles what waits.
+    pub fn settle_due(&self, now_ms: u64) {
+        let all = self.rooms.borrow_mut().close_all(&self.lane, now_ms);
+        for (key, settlement) in all {
+            self.settle_on(&key, settlement);
         }
     }
 
     /// Settles on one counter; where others change it again and again, with the next tick.
-    pub(super) fn settle_on(&self, key: &Rc<[u8]>, slot: u64, settlement: Settlement) {
+    pub fn settle_on(&self, key: &Rc<[u8]>, settlement: Settlement) {
         let settled = self.counters.borrow_mut().update_known(key, |counter| counter.settle(settlement));
         if settled == Err(Missed::Busy) {
-            self.settling.borrow_mut().keep(key, slot, settlement);
+            self.rooms.borrow_mut().keep_late(key, settlement);
         }
     }
 
@@ -81,10 +113,5 @@ impl Budgets {
             }
         }
         Some(policy.version.clone())
-    }
-
-    /// Settles what a dead VM has left in its journal.
-    pub fn recover(&self, held: &HeldOn, settlement: Settlement) {
-        self.settle_on(&held.key, held.slot, settlement);
     }
 }

@@ -20,13 +20,13 @@ impl HttpCall {
             let ticket = std::mem::take(&mut self.ticket);
             record.policy_version = Some(ticket.policy_version.clone()).filter(|version| !version.is_empty());
             // Only the first has what was held; where there are more, they ended at once.
-            let ended = (!ticket.held.is_empty()).then(|| gateway.budgets.settle(&ticket, Some(&record)));
+            let ended = (!ticket.held.is_empty()).then(|| gateway.budgets.settle(ticket, Some(&record)));
             let slot = if ended.is_some() { self.slot.take() } else { None };
             if ended.is_none() {
                 record.policy_version =
                     gateway.budgets.charge(call, &record, now_ms).or(record.policy_version);
             }
-            gateway.keep(&record, &record.to_json(), slot, ended.as_deref(), now_ms);
+            gateway.keep(&record, &record.to_json(), slot, ended, now_ms);
             self.turn_since_ms = Some(now_ms);
         }
         self.hold_turn(now_ms);
@@ -39,7 +39,8 @@ impl HttpCall {
         let expired = now_ms.saturating_sub(since_ms) >= crate::waiting::WAIT_MS;
         match self.gateway.decide(call, true, expired, now_ms) {
             Decision::Go(ticket) => {
-                if self.slot.is_none() {
+                if self.slot.is_none() || !ticket.held.is_empty() {
+                    self.gateway.forget(self.slot.take(), None, now_ms);
                     self.slot = self.gateway.note(call, &ticket, now_ms);
                 }
                 self.ticket = ticket;

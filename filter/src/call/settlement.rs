@@ -50,7 +50,7 @@ impl HttpCall {
         record.policy_version = Some(version).filter(|version| !version.is_empty());
         let is_recorded = self.is_recorded(&call, &mut record);
         let ended = (!ticket.held.is_empty())
-            .then(|| self.gateway.budgets.settle(&ticket, is_recorded.then_some(&record)));
+            .then(|| self.gateway.budgets.settle(ticket, is_recorded.then_some(&record)));
         // Nothing is held for work that is begun; a run that streams is paid at once.
         let is_owed =
             call.target().fetches.is_some() || call.target().api.is_session() || call.is_streamed_run();
@@ -61,12 +61,9 @@ impl HttpCall {
         if is_recorded {
             let json = record.to_json();
             show_in_access_log(&self.gateway.config.access_log, &record, &json);
-            self.gateway.keep(&record, &json, self.slot.take(), ended.as_deref(), now_ms);
-        } else if let Some(slot) = self.slot.take() {
-            self.gateway.clear(slot, now_ms);
-        }
-        if ticket.tight {
-            self.gateway.settle_due(now_ms);
+            self.gateway.keep(&record, &json, self.slot.take(), ended, now_ms);
+        } else {
+            self.gateway.forget(self.slot.take(), ended, now_ms);
         }
     }
 

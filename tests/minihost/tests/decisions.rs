@@ -1,4 +1,5 @@
-//! What budgets cost a call, in wasm instructions and host calls (the same on every machine), and what calls wait for.
+//! What budgets cost a call, in wasm instructions and host calls (the same on every machine), what calls wait for, and what
+//! workers leave that die.
 //!
 //! `cargo test -p tollgate-minihost --test decisions -- --nocapture` prints the table. For a profile, put a module with
 //! function names in its place, set `MINIHOST_PROFILE=1`, `COST_CALLS=20000` and `COST_BUDGETS=3`, and run it under `perf`.
@@ -6,14 +7,18 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use support::{FILTER, Kind, NOW_MS, PRICES, properties, world};
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::ledger::Grant;
-use tollgate_core::sync::SyncRequest;
+use tollgate_core::sync::{CounterReport, SyncRequest};
+use tollgate_minihost::host::World;
+use tollgate_minihost::random::Random;
 use tollgate_minihost::stream::{Exchange, Manner, Progress, Stream};
 use tollgate_minihost::vm::Vm;
 
@@ -70,15 +75,22 @@ fn collect(vm: &mut Vm, policy: &Value) {
     while answer(vm, policy, &PRICES) {}
 }
 
+/// What a budget's counters are granted, in all.
+fn granted(budget: &str) -> i128 {
+    if budget.starts_with("scarce") { 800_000 } else { 10_i128.pow(18) }
+}
+
 /// Answers one question; false where there is none.
 fn answer(vm: &mut Vm, policy: &Value, prices: &Value) -> bool {
     let Some(asked) = vm.host().call_outs.first().map(|call_out| call_out.body.clone()) else { return false };
     {
         let request: SyncRequest = serde_json::from_slice(&asked).unwrap();
-        let all = Amount(10_i128.pow(18));
-        let grant = Grant { granted: all, limit: all, acknowledged: u64::MAX, ..Grant::default() };
-        let grants: Vec<Value> =
-            request.counters.iter().map(|report| json!({"key": report.key, "grant": grant})).collect();
+        let grant = |report: &CounterReport| {
+            let all = Amount(granted(&report.key.budget));
+            let grant = Grant { granted: all, limit: all, acknowledged: u64::MAX, ..Grant::default() };
+            json!({"key": report.key, "grant": grant})
+        };
+        let grants: Vec<Value> = request.counters.iter().map(grant).collect();
         let body = json!({"protocol": 2, "now_ms": NOW_MS, "ack": request.sequence, "stored": 0,
             "duplicates": 0, "prices": prices, "policy": policy, "grants": grants});
         let headers = [(b":status".to_vec(), b"200".to_vec())];
@@ -140,7 +152,7 @@ fn budgets(count: usize) -> Vec<Value> {
 }
 
 #[test]
-fn a_budget_costs_a_read_and_a_swap() {
+fn a_budget_costs_no_read_and_no_swap() {
     if let Some(count) = std::env::var("COST_BUDGETS").ok().and_then(|count| count.parse().ok()) {
         println!("{count} budgets: {} instructions", cost(PRICED, &budgets(count)).instructions);
         return;
@@ -156,9 +168,9 @@ fn a_budget_costs_a_read_and_a_swap() {
         row(name, &|cost| cost.calls(name));
     }
     let more = |name: &str| [one, three, six].map(|cost| cost.calls(name) - none.calls(name));
-    assert_eq!(more("proxy_get_shared_data"), [1, 3, 6]);
-    // Besides the swaps: the journal says what is to be settled, then that it is.
-    assert_eq!(more("proxy_set_shared_data"), [3, 5, 8]);
+    assert_eq!(more("proxy_get_shared_data"), [0, 0, 0], "room is taken for many calls at once");
+    // The journal says what is to be settled.
+    assert_eq!(more("proxy_set_shared_data"), [1, 1, 1]);
     assert_eq!(more("proxy_http_call"), [0, 0, 0], "nobody is asked");
 }
 
@@ -193,4 +205,146 @@ fn a_call_waits_for_the_answer_to_what_it_asked() {
     collect(&mut vm, &policy);
     let held: i128 = world.borrow().counters().iter().map(|counter| counter.held.0).sum();
     assert!(held > 0, "the second is held at its price");
+}
+
+/// Two workers, either of which dies now and then between two callbacks and is replaced.
+struct Workers {
+    world: Rc<RefCell<World>>,
+    policy: Value,
+    random: Random,
+    vms: Vec<(Vm, Vec<Stream>)>,
+    begun: u64,
+    deaths: u64,
+    /// What the collector got.
+    records: BTreeMap<String, Value>,
+}
+
+impl Workers {
+    fn new(seed: u64, budgets: &[Value]) -> Self {
+        let mut workers = Self {
+            world: world(seed, false),
+            policy: policy(budgets),
+            random: Random::new(seed),
+            vms: Vec::new(),
+            begun: 0,
+            deaths: 0,
+            records: BTreeMap::new(),
+        };
+        for _ in 0..2 {
+            let vm = workers.start();
+            workers.vms.push((vm, Vec::new()));
+        }
+        workers
+    }
+
+    fn start(&mut self) -> Vm {
+        let configuration = Kind::Reporting.configuration(true);
+        FILTER.start(&self.world, &configuration, &[], self.random.next()).unwrap()
+    }
+
+    fn tick(&mut self, ms: u64) {
+        self.world.borrow_mut().now_ms += ms;
+        for index in 0..self.vms.len() {
+            self.vms[index].0.tick().unwrap();
+            self.collect(index);
+        }
+    }
+
+    fn collect(&mut self, index: usize) {
+        let vm = &mut self.vms[index].0;
+        while let Some(call_out) = vm.host().call_outs.first() {
+            let request: SyncRequest = serde_json::from_slice(&call_out.body).unwrap();
+            for record in request.records {
+                let record: Value = serde_json::from_str(record.get()).unwrap();
+                self.records.entry(record["id"].as_str().unwrap().to_owned()).or_insert(record);
+            }
+            answer(vm, &self.policy, &PRICES);
+        }
+    }
+
+    fn step(&mut self, index: usize) {
+        let (vm, streams) = &mut self.vms[index];
+        if streams.len() < 8 {
+            streams.push(Stream::begin(vm, chat(PRICED), Manner::default(), &properties("openai")).unwrap());
+            self.begun += 1;
+        }
+        self.go_on(index);
+    }
+
+    fn go_on(&mut self, index: usize) {
+        let (vm, streams) = &mut self.vms[index];
+        if streams.is_empty() {
+            return;
+        }
+        let at = self.random.below(streams.len());
+        match streams[at].step(vm).unwrap() {
+            Progress::Over => drop(streams.swap_remove(at)),
+            Progress::More => {}
+            Progress::Waits => self.collect(index),
+        }
+    }
+
+    fn run(&mut self, calls: u64) {
+        for _ in 0..8 {
+            self.tick(250);
+        }
+        while self.begun < calls {
+            let index = self.random.below(2);
+            self.step(index);
+            if self.random.chance(5) {
+                self.tick(250);
+            }
+            if self.random.chance(4) {
+                let vm = self.start();
+                self.vms[index] = (vm, Vec::new());
+                self.deaths += 1;
+            }
+        }
+        while self.vms.iter().any(|(_, streams)| !streams.is_empty()) {
+            (0..2).for_each(|index| self.go_on(index));
+            self.tick(1);
+        }
+        // A dead worker is one that has been silent for half a minute.
+        for _ in 0..160 {
+            self.tick(250);
+        }
+    }
+}
+
+#[test]
+fn workers_that_die_leave_nothing_held_and_nothing_settled_twice() {
+    let mut counted = 0;
+    for (seed, budgets) in [
+        (1, budgets(3)),
+        (2, budgets(3)),
+        (3, vec![json!({"name": "scarce", "limit_tokens": 800_000, "window": "day"})]),
+        (4, [budgets(2), vec![json!({"name": "scarce", "limit_tokens": 800_000, "window": "day"})]].concat()),
+    ] {
+        let mut workers = Workers::new(seed, &budgets);
+        workers.run(400);
+        assert!(workers.deaths > 3, "{}", workers.deaths);
+        let whole = |record: &&Value| !record["notes"].to_string().contains("recovered");
+        let records = || workers.records.values().filter(whole);
+        let sum = |of: &dyn Fn(&Value) -> i128| records().map(of).sum::<i128>();
+        let number = |value: &Value| value.as_i64().map_or(0, i128::from);
+        let world = workers.world.borrow();
+        assert_eq!(world.counters().len(), budgets.len());
+        for counter in world.counters() {
+            assert_eq!((counter.in_flight, counter.held.0), (0, 0), "{counter:?}");
+            let of: &dyn Fn(&Value) -> i128 = match counter.key.first() {
+                Some(b'd') => {
+                    &|record| record["cost_usd"].as_str().unwrap().replace('.', "").parse().unwrap()
+                }
+                Some(b'c') => &|record| i128::from(record["outcome"] == "ok"),
+                _ => &|record| {
+                    number(&record["usage"]["input_tokens"]) + number(&record["usage"]["output_tokens"])
+                },
+            };
+            let used = counter.used.0 - counter.kept.0;
+            assert_eq!(used, sum(of), "{}", String::from_utf8_lossy(&counter.key));
+            counted += used;
+        }
+        println!("{} calls, {} deaths, {} records", workers.begun, workers.deaths, workers.records.len());
+    }
+    assert!(counted > 0);
 }

@@ -1,0 +1,243 @@
+//! Rooms that this VM holds open on counters for calls to come, with what is to be settled when they are closed.
+//!
+//! What a call cost takes the place of its hold with a read and a swap of each of its counters; so does the next call's
+//! hold, mostly on the same ones. So where a counter has ample room, a VM takes some for several calls, admits those on it,
+//! keeps what they cost, and settles all that with its next swap of the counter, within a tick at the latest. Until then the
+//! counter still holds what the room and its calls held: too much, never too little. Should the VM die meanwhile, its lane
+//! names its rooms, and its journal says what was taken out of them and what is to be settled. A room is taken out of the
+//! lane, with all that entries say of it, before the same callback settles it: a VM that dies in between leaves a hold too much.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tollgate_core::budget::counter::Settlement;
+use tollgate_core::budget::policy::Touched;
+use tollgate_core::budget::room::Room;
+use tollgate_core::budget::window::Span;
+use tollgate_core::budget::{Action, Amount, Budget};
+
+use crate::counters::is_same;
+use crate::journal::RoomId;
+use crate::lane::{JournalSlot, Lane, LaneId, OwnLane};
+
+/// The rooms of one VM.
+#[derive(Debug, Default)]
+pub struct Rooms {
+    /// A few: no table finds one sooner.
+    open: Vec<Rc<OpenRoom>>,
+    /// By the budget's place in the policy: the room that a call was admitted in last.
+    recent: Vec<Option<Recent>>,
+    /// The lane that names them.
+    lane: Option<LaneId>,
+    /// What could not be settled in time.
+    late: Vec<(Rc<[u8]>, Settlement)>,
+}
+
+/// A room, by what of a call leads to it.
+#[derive(Debug)]
+struct Recent {
+    value: String,
+    span: Span,
+    room: Rc<OpenRoom>,
+}
+
+/// A room.
+#[derive(Debug)]
+pub struct OpenRoom {
+    /// The key of its counter.
+    pub key: Rc<[u8]>,
+    /// Where the lane names it; nowhere without a collector, where nobody recovers what a VM leaves.
+    pub id: Option<RoomId>,
+    /// While less is used, nobody is warned.
+    quiet_below: Amount,
+    state: RefCell<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    closed: bool,
+    left: Room,
+    /// What its calls, and earlier ones, are to be charged.
+    due: Settlement,
+    /// What is used of the counter, here and elsewhere, as far as known.
+    used: Amount,
+    /// Entries of calls that have ended, until all of their rooms are closed.
+    ended: Vec<Rc<JournalSlot>>,
+}
+
+/// What a call takes out of a room.
+pub type Drawn = (Rc<OpenRoom>, Amount);
+
+impl Rooms {
+    /// Whether there may be one for the next call: it can be noted in the journal of the lane that names them. Rooms of a
+    /// lane that was lost are left to who recovers that.
+    pub fn may_admit(&mut self, lane: &OwnLane, alone: bool, now_ms: u64) -> bool {
+        alone || lane.with(now_ms, |lane| self.is_of(lane) && lane.may_note()) == Some(true)
+    }
+
+    fn is_of(&mut self, lane: &Lane) -> bool {
+        if self.lane != Some(lane.id()) {
+            self.open.drain(..).for_each(|room| room.state.borrow_mut().closed = true);
+            self.lane = Some(lane.id());
+        }
+        true
+    }
+
+    /// There is another policy.
+    pub fn forget_recent(&mut self) {
+        self.recent.clear();
+    }
+
+    /// The room on this counter, whose key is written over what stands in `key` where it is needed.
+    pub fn on(&mut self, touched: &Touched<'_>, key: &mut Vec<u8>) -> Option<Rc<OpenRoom>> {
+        let Touched { index, ref value, span, .. } = *touched;
+        if let Some(Some(recent)) = self.recent.get(index)
+            && recent.value == *value
+            && recent.span == span
+            && !recent.room.is_closed()
+        {
+            return Some(Rc::clone(&recent.room));
+        }
+        touched.write_key(key);
+        let room = Rc::clone(self.at(key)?);
+        if self.recent.len() <= index {
+            self.recent.resize_with(index + 1, || None);
+        }
+        if let Some(recent) = self.recent.get_mut(index) {
+            *recent = Some(Recent { value: value.to_string(), span, room: Rc::clone(&room) });
+        }
+        Some(room)
+    }
+
+    /// The room on the counter with this key.
+    pub fn at(&self, key: &[u8]) -> Option<&Rc<OpenRoom>> {
+        self.open.iter().find(|room| is_same(&room.key, key))
+    }
+
+    /// A place for a room, if another may be opened: the lane's (`Some`), or none where nobody recovers it.
+    pub fn place(&mut self, lane: &OwnLane, alone: bool, now_ms: u64) -> Option<Option<u32>> {
+        if !self.may_admit(lane, alone, now_ms) {
+            None
+        } else if alone {
+            (self.open.len() < OPEN_MAX).then_some(None)
+        } else {
+            lane.with(now_ms, |lane| lane.places.take()).flatten().map(Some)
+        }
+    }
+
+    /// Gives back a place that is not needed.
+    pub fn give(&self, place: Option<u32>, lane: &OwnLane, now_ms: u64) {
+        if let Some(place) = place {
+            lane.with(now_ms, |lane| lane.places.give(place));
+        }
+    }
+
+    /// Opens a room on a counter, for a call that was admitted with it and others: what that call takes out of it.
+    pub fn open(
+        &mut self,
+        (key, budget): (&Rc<[u8]>, &Budget),
+        place: Option<u32>,
+        (hold, left, used): (Amount, Room, Amount),
+        lane: &OwnLane,
+        now_ms: u64,
+    ) -> Option<Drawn> {
+        let held = Room { amount: left.amount.plus(hold), calls: left.calls + 1 };
+        let id = place.and_then(|place| {
+            let generation = lane.with(now_ms, |lane| lane.places.list(place, held, key))?;
+            Some(RoomId { place, generation })
+        });
+        let room = Rc::new(OpenRoom {
+            key: Rc::clone(key),
+            id,
+            quiet_below: quiet_below(budget),
+            state: RefCell::new(State { left, used, ..State::default() }),
+        });
+        self.open.push(Rc::clone(&room));
+        Some((room, hold))
+    }
+
+    /// Closes the room on the counter with this key: what is to be settled there, which is left to the caller to do. `None`
+    /// where there is none, or where the host refuses.
+    pub fn close(&mut self, key: &[u8], lane: &OwnLane, now_ms: u64) -> Option<(Rc<[u8]>, Settlement)> {
+        let id = self.at(key)?.id;
+        let unlisted = id.is_none_or(|id| {
+            // A lane just lost has no room any more.
+            let unlist = |lane: &mut Lane| self.lane == Some(lane.id()) && lane.places.unlist(id.place);
+            lane.with(now_ms, unlist) == Some(true)
+        });
+        if !unlisted {
+            return None;
+        }
+        let at = self.open.iter().position(|room| is_same(&room.key, key))?;
+        let room = self.open.swap_remove(at);
+        let State { left, due, ended, .. } = room.state.replace(State { closed: true, ..State::default() });
+        if let Some(id) = id {
+            lane.with(now_ms, |lane| {
+                lane.places.give(id.place);
+                ended.into_iter().filter_map(Rc::into_inner).for_each(|entry| lane.reuse(entry));
+            });
+        }
+        Some((Rc::clone(&room.key), due.and(left.back())))
+    }
+
+    /// Closes all: what is to be settled, which is left to the caller to do.
+    pub fn close_all(&mut self, lane: &OwnLane, now_ms: u64) -> Vec<(Rc<[u8]>, Settlement)> {
+        let mut all = std::mem::take(&mut self.late);
+        lane.with(now_ms, |lane| self.is_of(lane));
+        let open: Vec<Rc<[u8]>> = self.open.iter().map(|room| Rc::clone(&room.key)).collect();
+        all.extend(open.into_iter().filter_map(|key| self.close(&key, lane, now_ms)));
+        all
+    }
+
+    /// Keeps what could not be settled for later.
+    pub fn keep_late(&mut self, key: &Rc<[u8]>, settlement: Settlement) {
+        self.late.push((Rc::clone(key), settlement));
+    }
+}
+
+impl OpenRoom {
+    /// Whether it has room for a call with this hold.
+    pub fn fits(&self, hold: Amount) -> bool {
+        self.state.borrow().left.fits(hold)
+    }
+
+    /// Whether it is not open any more.
+    pub fn is_closed(&self) -> bool {
+        self.state.borrow().closed
+    }
+
+    /// Admits a call. Gives what is used of the counter then, where that is to be looked at.
+    pub fn admit(&self, hold: Amount) -> Option<Amount> {
+        let mut state = self.state.borrow_mut();
+        state.left.admit(hold);
+        state.used = state.used.plus(hold);
+        (state.used >= self.quiet_below).then_some(state.used)
+    }
+
+    /// Takes back what a call was to hold that did not go on.
+    pub fn readmit(&self, hold: Amount) {
+        let mut state = self.state.borrow_mut();
+        state.left.readmit(hold);
+        state.used = state.used.minus(hold);
+    }
+
+    /// Keeps what a call is to be charged that has ended, and its journal entry.
+    pub fn keep(&self, settlement: Settlement, entry: Option<&Rc<JournalSlot>>) {
+        let mut state = self.state.borrow_mut();
+        state.due = state.due.and(settlement);
+        state.used = state.used.plus(settlement.charge).minus(settlement.hold);
+        state.ended.extend(entry.map(Rc::clone));
+    }
+}
+
+/// While less is used of a budget, nobody is warned.
+fn quiet_below(budget: &Budget) -> Amount {
+    match budget.thresholds.iter().min().filter(|_| budget.action != Action::Shadow) {
+        Some(percent) => Amount(budget.limit.0.saturating_mul(i128::from(*percent)) / 100),
+        None => budget.limit,
+    }
+    .min(budget.limit)
+}
+
+/// Rooms that are open where no lane bounds them.
+const OPEN_MAX: usize = 64;

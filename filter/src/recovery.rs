@@ -1,0 +1,103 @@
+//! What dead VMs have left in their lanes: records of calls under way, what is to be settled, rooms.
+
+use std::rc::Rc;
+
+use tollgate_core::budget::room::Room;
+use tollgate_core::record::recovered;
+
+use crate::journal::{self, RoomId};
+use crate::lane::{self, JOURNAL_SLOTS, Lane, Listed, Owner, PLACES};
+use crate::root::Gateway;
+use crate::{host, shared};
+
+/// Makes records of what dead VMs left in their journals, settles what they held, moves on the totals that they left, and
+/// frees their lanes.
+pub fn recover(gateway: &Gateway, now_ms: u64) -> u64 {
+    let own = gateway.lane.id();
+    let mut records = 0;
+    for index in 0..shared::LANES_MAX {
+        let Some((owner, version)) = Owner::of(index) else { break };
+        let is_own = own.is_some_and(|own| own.lane == index);
+        let is_left =
+            if owner.vm == 0 { lane::folds_in(index) > 0 } else { !is_own && owner.is_gone(now_ms) };
+        let mine = Owner { vm: gateway.vm, beaten_ms: now_ms, ..owner };
+        if !is_left || mine.swap(index, version).is_err() {
+            continue;
+        }
+        let mut lane = Lane::resume(index, gateway.vm, now_ms);
+        lane.flush();
+        // Who gave its lane back has left no call under way, and no room.
+        let made = if owner.vm == 0 { Some(0) } else { recover_journal(gateway, index, &mut lane, now_ms) };
+        match made {
+            Some(made) => {
+                records += made;
+                lane.release();
+            }
+            // The rest waits where it is.
+            None => lane.abandon(),
+        }
+    }
+    records
+}
+
+/// How many records were made; `None` where the outbox had no room for all, or the host refused.
+fn recover_journal(gateway: &Gateway, index: u32, lane: &mut Lane, now_ms: u64) -> Option<u64> {
+    let rooms: Vec<Listed> = (0..PLACES).map(|place| lane::listed(index, place)).collect();
+    close_rooms(gateway, index, lane, &rooms)?;
+    let mut records = 0;
+    for slot in 0..JOURNAL_SLOTS {
+        let Some(pending) = entry(index, slot) else { continue };
+        if !lane.has_room() {
+            return None;
+        }
+        let (noted, call) = journal::read(&pending);
+        if let Some(record) = recovered(call, now_ms) {
+            records += 1;
+            if lane.append(&record).is_err() {
+                let _ = shared::add(shared::DROPPED_OUTBOX_FULL, 1);
+            }
+        }
+        // Who comes after a leader that dies here must not settle it again.
+        host::set_shared(shared::journal(index, slot), b"").ok()?;
+        for one in noted {
+            if one.with.is_none_or(|room| room.generation >= generation(&rooms, room)) {
+                gateway.budgets.settle_on(&one.key, one.settlement);
+            }
+        }
+    }
+    Some(records)
+}
+
+/// Gives back what the rooms have left that stood open.
+fn close_rooms(gateway: &Gateway, index: u32, lane: &Lane, rooms: &[Listed]) -> Option<()> {
+    if rooms.iter().all(|room| room.key.is_empty()) {
+        return Some(());
+    }
+    let mut left: Vec<Room> = rooms.iter().map(|room| room.held).collect();
+    for slot in 0..JOURNAL_SLOTS {
+        let Some(pending) = entry(index, slot) else { continue };
+        for (room, amount) in journal::read(&pending).0.into_iter().filter_map(|one| one.drawn) {
+            let place = usize::try_from(room.place).ok().and_then(|place| left.get_mut(place));
+            if let Some(left) = place.filter(|_| generation(rooms, room) == room.generation) {
+                left.admit(amount);
+            }
+        }
+    }
+    for ((place, room), left) in (0..).zip(rooms).zip(left) {
+        if !room.key.is_empty() {
+            lane.places.empty(place, room.generation).then_some(())?;
+            gateway.budgets.settle_on(&Rc::from(room.key.as_slice()), left.back());
+        }
+    }
+    Some(())
+}
+
+/// The generation of the room that stands in a place.
+fn generation(rooms: &[Listed], room: RoomId) -> u64 {
+    usize::try_from(room.place).ok().and_then(|place| rooms.get(place)).map_or(0, |room| room.generation)
+}
+
+fn entry(index: u32, slot: u32) -> Option<Vec<u8>> {
+    let (entry, _) = host::shared(shared::journal(index, slot)).ok()?;
+    (!entry.is_empty()).then_some(entry)
+}
