@@ -72,8 +72,8 @@ impl Counters {
         key: &[u8],
         (span, limit): (Span, Amount),
         now_ms: u64,
-        may_make: impl Fn(&Self) -> bool,
-        mut act: impl FnMut(&mut Counter, &Rc<Place>) -> T,
+        may_make: &dyn Fn(&Self) -> bool,
+        act: &mut dyn FnMut(&mut Counter, &Rc<Place>) -> T,
     ) -> Result<(T, Rc<Place>), Failed> {
         for _ in 0..TRIES {
             let Some(mut found) = self.find(key) else {
@@ -83,7 +83,7 @@ impl Counters {
                 self.make(key, Counter::new(key.to_vec(), span, limit), now_ms)?;
                 continue;
             };
-            match found.swap(&mut act) {
+            match found.swap(act) {
                 Swapped::Done(result) => return Ok((result, found.place)),
                 Swapped::Late => {}
                 Swapped::Refused => return Err(Failed::Busy),
@@ -100,7 +100,7 @@ impl Counters {
     ) -> Result<T, Missed> {
         for _ in 0..TRIES {
             let mut found = self.find(key).ok_or(Missed::Gone)?;
-            match found.swap(|counter, _| act(counter)) {
+            match found.swap(&mut |counter, _| act(counter)) {
                 Swapped::Done(result) => return Ok(result),
                 Swapped::Late => {}
                 Swapped::Refused => return Err(Missed::Busy),
@@ -120,14 +120,6 @@ impl Counters {
         let end = span.start_ms.to_le_bytes();
         let is_of = |place: &&Rc<Place>| place.key.starts_with(&start) && place.key.ends_with(&end);
         self.places.values().filter(is_of).count()
-    }
-
-    /// Every counter in the table.
-    pub fn all() -> impl Iterator<Item = Counter> {
-        (0..shared::COUNTERS_MAX).filter_map(|slot| {
-            let (bytes, _) = host::shared(shared::counter(slot)).ok()?;
-            Counter::from_bytes(&bytes)
-        })
     }
 
     fn find(&mut self, key: &[u8]) -> Option<Found> {
@@ -180,11 +172,39 @@ impl Counters {
                 }
             };
             if made.is_ok() {
+                let _ = shared::add(shared::COUNTERS_MADE, 1);
                 self.remember(hash, Rc::new(place));
                 return Ok(());
             }
         }
         Err(Failed::Full)
+    }
+}
+
+/// Where counters stand, for who reports all of them: most slots of the table are empty.
+#[derive(Debug, Default)]
+pub struct Slots {
+    slots: Vec<u64>,
+    /// How many counters had been made when all slots were looked at.
+    made: u64,
+    looked_ms: u64,
+}
+
+impl Slots {
+    /// Every counter in the table.
+    pub fn counters(&mut self, now_ms: u64) -> impl Iterator<Item = Counter> {
+        // Counted behind its making: what is counted here is found below.
+        let made = shared::number(shared::COUNTERS_MADE);
+        if made != self.made || now_ms.saturating_sub(self.looked_ms) >= LOOK_MS {
+            (self.made, self.looked_ms) = (made, now_ms);
+            self.slots = (0..shared::COUNTERS_MAX)
+                .filter(|slot| host::shared(shared::counter(*slot)).is_ok())
+                .collect();
+        }
+        self.slots.iter().filter_map(|slot| {
+            let (bytes, _) = host::shared(shared::counter(*slot)).ok()?;
+            Counter::from_bytes(&bytes)
+        })
     }
 }
 
@@ -213,7 +233,7 @@ impl Found {
     }
 
     /// Changes it where it is.
-    fn swap<T>(&mut self, act: impl FnOnce(&mut Counter, &Rc<Place>) -> T) -> Swapped<T> {
+    fn swap<T>(&mut self, act: &mut dyn FnMut(&mut Counter, &Rc<Place>) -> T) -> Swapped<T> {
         let Some(mut counter) = Counter::numbers(&self.bytes) else { return Swapped::Refused };
         let version = counter.version;
         let result = act(&mut counter, &self.place);
@@ -279,5 +299,7 @@ const TRIES: u32 = 256;
 /// Tries for the lock, which is held for some 50 µs at most.
 const LOCK_TRIES: u32 = 5_000;
 const LOCK_MS: u64 = 1_000;
+/// All slots are looked at so often, should one have been made and not counted.
+const LOOK_MS: u64 = 30_000;
 /// Counters whose slot a VM remembers.
 const KNOWN_MAX: usize = 8_192;

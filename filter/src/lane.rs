@@ -43,6 +43,8 @@ pub struct Lane {
     folds: Folds,
     claimed_ms: u64,
     beaten_ms: u64,
+    /// The lane that this VM had before and gave back: nobody recovers that.
+    given_back: Option<LaneId>,
 }
 
 /// How a record was kept.
@@ -63,12 +65,11 @@ pub enum Dropped {
     Host,
 }
 
-/// A slot of the journal that holds a call under way, of the lane claimed at that time.
+/// A slot of the journal that holds a call under way.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct JournalSlot {
     slot: u32,
-    lane: u32,
-    claimed_ms: u64,
+    lane: LaneId,
 }
 
 /// A lane, claimed at that time.
@@ -158,6 +159,7 @@ impl Lane {
             folds: Folds::left(folds_in(index)),
             claimed_ms: now_ms,
             beaten_ms: now_ms,
+            given_back: None,
         }
     }
 
@@ -205,7 +207,7 @@ impl Lane {
             self.free.push(slot);
             return None;
         }
-        Some(JournalSlot { slot, lane: self.index, claimed_ms: self.claimed_ms })
+        Some(JournalSlot { slot, lane: self.id() })
     }
 
     /// Whether another call can be noted.
@@ -232,8 +234,13 @@ impl Lane {
     }
 
     /// Whether the slot is this lane's: a VM that was away for too long has lost the lane in which it was taken.
-    pub const fn has(&self, slot: JournalSlot) -> bool {
-        slot.lane == self.index && slot.claimed_ms == self.claimed_ms
+    fn has(&self, slot: JournalSlot) -> bool {
+        slot.lane == self.id()
+    }
+
+    /// Whether the slot is of a lane that was lost: who recovers that settles what stands there.
+    pub fn has_lost(&self, slot: JournalSlot) -> bool {
+        !self.has(slot) && self.given_back != Some(slot.lane)
     }
 
     /// Keeps a settled record: whole where there is room, else in a total.

@@ -32,6 +32,8 @@ pub const POLICY: &str = "tg/1/policy";
 pub const LINK: &str = "tg/1/link";
 /// Held while a counter is made, so that none is made twice.
 pub const COUNTERS_LOCK: &str = "tg/1/counters-lock";
+/// How many counters have been made.
+pub const COUNTERS_MADE: &str = "tg/1/counters-made";
 /// Slots of the table of counters.
 pub const COUNTERS_MAX: u64 = 4_096;
 

@@ -7,6 +7,7 @@ use log::{info, warn};
 use tollgate_core::sync::{CounterReport, PROTOCOL, SyncAnswer};
 
 use crate::budgets;
+use crate::counters::Slots;
 use crate::lane::{self, Owner};
 use crate::shared::{self, Link};
 
@@ -35,6 +36,8 @@ pub struct Sync {
     reported_ms: u64,
     /// When counters were looked at the last time: full batches go out more often than that is worth.
     counted_ms: u64,
+    /// Where counters stand.
+    slots: Slots,
     /// What was reported of counters in the flight, or the last one.
     counters: Vec<CounterReport>,
 }
@@ -113,7 +116,7 @@ impl Sync {
         }
         self.counters = if all || changed {
             self.counted_ms = now_ms;
-            budgets::reports(sender.clock_ms, all)
+            budgets::reports(&mut self.slots, sender.clock_ms, all)
         } else {
             Vec::new()
         };

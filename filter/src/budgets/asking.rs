@@ -9,7 +9,7 @@ use tollgate_core::price::Wanted;
 use tollgate_core::sync::{CounterGrant, CounterReport};
 
 use super::Budgets;
-use crate::counters::Counters;
+use crate::counters::Slots;
 
 impl Budgets {
     /// Every call that waits is about to be decided on once more, and says again what it wants.
@@ -85,14 +85,15 @@ impl Budgets {
 
 /// Every counter that the collector should hear of: those that changed since it last did, and with `all` the others of
 /// windows that are not over.
-pub fn reports(now_ms: u64, all: bool) -> Vec<CounterReport> {
+pub fn reports(slots: &mut Slots, now_ms: u64, all: bool) -> Vec<CounterReport> {
     let due = |counter: &Counter| {
         let changed = counter.version != counter.acknowledged || counter.exhausted_from > Amount::ZERO;
         // What is free in a window that is over is asked back.
         let is_over = counter.span.end_ms <= now_ms;
         changed || (all && !is_over) || (is_over && counter.free() > Amount::ZERO)
     };
-    Counters::all()
+    slots
+        .counters(now_ms)
         .filter(due)
         .take(REPORTS_MAX)
         .filter_map(|counter| {

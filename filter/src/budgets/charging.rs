@@ -163,16 +163,16 @@ impl Budgets {
         let has_room = |counters: &Counters| {
             budget.each.is_none() || counters.values_of(&budget.name, span) < VALUES_MAX
         };
-        let mut done = counters.update(key, new, now, has_room, &mut act);
+        let mut done = counters.update(key, new, now, &has_room, &mut act);
         if let (Err(_), Some((key, settlement))) = (&done, &due) {
             rooms.keep_late(key, *settlement);
         }
         if done.as_ref().is_err_and(|failed| *failed == Failed::Full) && budget.each.is_some() {
             let other = CounterKey { value: OTHER.to_owned(), ..hold.touched.key() }.to_bytes();
-            let admit = |counter: &mut Counter, place: &Rc<Place>| {
+            let mut admit = |counter: &mut Counter, place: &Rc<Place>| {
                 Ok((self.admit(hold, enforce, counter, place)?, Room::default()))
             };
-            done = counters.update(&other, new, now, |_| true, admit);
+            done = counters.update(&other, new, now, &|_| true, &mut admit);
         }
         let drawn = place_for_room.and_then(|room_place| match &done {
             Ok((Ok((used, left)), place)) if left.calls > 0 => {

@@ -28,7 +28,7 @@ pub struct Ended {
 impl Ended {
     /// Has the journal say what waits, in the place of what was held.
     pub fn note(&mut self, lane: &mut Lane, slot: JournalSlot) {
-        self.lost = !lane.has(slot);
+        self.lost = lane.has_lost(slot);
         if journal::ended(&self.held).is_some_and(|entry| lane.rewrite(slot, &entry)) {
             self.slot = Some(Rc::new(slot));
         } else {
@@ -101,12 +101,13 @@ impl Budgets {
                 continue;
             }
             let charge = settled(record, unit, Amount::ZERO).charge;
-            let charged = |counter: &mut Counter, _: &Rc<Place>| counter.charge(charge);
+            let mut charged = |counter: &mut Counter, _: &Rc<Place>| counter.charge(charge);
             let new = (touched.span, touched.budget.limit);
             let own = touched.key();
             let other = CounterKey { value: OTHER.to_owned(), ..own.clone() };
             for key in [own, other] {
-                let done = self.counters.borrow_mut().update(&key.to_bytes(), new, now, |_| true, charged);
+                let done =
+                    self.counters.borrow_mut().update(&key.to_bytes(), new, now, &|_| true, &mut charged);
                 if done.err() != Some(Failed::Full) || touched.budget.each.is_none() {
                     break;
                 }
