@@ -241,6 +241,16 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { name: "three gateways", shares: &[340, 330, 330], worth: 300, ..PLAIN },
     Scenario { name: "very unequal load", shares: &[900, 80, 20], worth: 300, ..PLAIN },
     Scenario { name: "two calls for three gateways", shares: &[60, 60, 60], worth: 2, ..PLAIN },
+    // While there is ample room, workers take it ahead.
+    Scenario { name: "ample at first", shares: &[1_800, 1_800], worth: 3_000, ..PLAIN },
+    Scenario {
+        name: "ample at first, hang-ups, kills",
+        shares: &[1_800, 1_800],
+        worth: 3_000,
+        mishap: Mishap::CollectorKilled(5),
+        hang_up_percent: 10,
+        ..PLAIN
+    },
     Scenario {
         name: "collector killed",
         shares: &[300, 300],
