@@ -72,15 +72,18 @@ impl Rooms {
     /// Whether there may be one for the next call: it can be noted in the journal of the lane that names them. Rooms of a
     /// lane that was lost are left to who recovers that.
     pub fn may_admit(&mut self, lane: &OwnLane, alone: bool, now_ms: u64) -> bool {
-        alone || lane.with(now_ms, |lane| self.is_of(lane) && lane.may_note()) == Some(true)
+        let may_note = |lane: &mut Lane| {
+            self.leave_lost(lane);
+            lane.may_note()
+        };
+        alone || lane.with(now_ms, may_note) == Some(true)
     }
 
-    fn is_of(&mut self, lane: &Lane) -> bool {
+    fn leave_lost(&mut self, lane: &Lane) {
         if self.lane != Some(lane.id()) {
             self.open.drain(..).for_each(|room| room.state.borrow_mut().closed = true);
             self.lane = Some(lane.id());
         }
-        true
     }
 
     /// There is another policy.
@@ -159,7 +162,8 @@ impl Rooms {
     /// Closes the room on the counter with this key: what is to be settled there, which is left to the caller to do. `None`
     /// where there is none, or where the host refuses.
     pub fn close(&mut self, key: &[u8], lane: &OwnLane, now_ms: u64) -> Option<(Rc<[u8]>, Settlement)> {
-        let id = self.at(key)?.id;
+        let at = self.open.iter().position(|room| is_same(&room.key, key))?;
+        let id = self.open.get(at)?.id;
         let unlisted = id.is_none_or(|id| {
             // A lane just lost has no room any more.
             let unlist = |lane: &mut Lane| self.lane == Some(lane.id()) && lane.places.unlist(id.place);
@@ -168,7 +172,6 @@ impl Rooms {
         if !unlisted {
             return None;
         }
-        let at = self.open.iter().position(|room| is_same(&room.key, key))?;
         let room = self.open.swap_remove(at);
         let State { left, due, ended, .. } = room.state.replace(State { closed: true, ..State::default() });
         if let Some(id) = id {
@@ -183,7 +186,7 @@ impl Rooms {
     /// Closes all: what is to be settled, which is left to the caller to do.
     pub fn close_all(&mut self, lane: &OwnLane, now_ms: u64) -> Vec<(Rc<[u8]>, Settlement)> {
         let mut all = std::mem::take(&mut self.late);
-        lane.with(now_ms, |lane| self.is_of(lane));
+        lane.with(now_ms, |lane| self.leave_lost(lane));
         let open: Vec<Rc<[u8]>> = self.open.iter().map(|room| Rc::clone(&room.key)).collect();
         all.extend(open.into_iter().filter_map(|key| self.close(&key, lane, now_ms)));
         all

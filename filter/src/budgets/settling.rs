@@ -56,18 +56,17 @@ impl Budgets {
     /// Settles what a call that has ended held: with its rooms, where the journal says so; else at once.
     pub fn finish(&self, ended: Ended, now_ms: u64) {
         let Ended { held, slot, lost } = ended;
+        if lost {
+            return;
+        }
         let waits = self.alone || slot.is_some();
         for (key, (settlement, room)) in held.iter().filter_map(|one| Some((&one.key, one.ended.as_ref()?))) {
             match room.as_ref().filter(|room| waits && !room.is_closed()) {
-                _ if lost => {}
                 Some(room) => room.keep(*settlement, slot.as_ref()),
                 None => self.settle_on(key, *settlement),
             }
         }
-        if !waits
-            && !lost
-            && held.iter().any(|one| one.drawn.as_ref().is_some_and(|(room, _)| !room.is_closed()))
-        {
+        if !waits && held.iter().any(|one| one.drawn.as_ref().is_some_and(|(room, _)| !room.is_closed())) {
             // Nothing says any more that it was taken out of a room.
             self.settle_due(now_ms);
         }

@@ -39,6 +39,7 @@ impl HttpCall {
         let expired = now_ms.saturating_sub(since_ms) >= crate::waiting::WAIT_MS;
         match self.gateway.decide(call, true, expired, now_ms) {
             Decision::Go(ticket) => {
+                // The entry of a turn that held nothing is still there.
                 if self.slot.is_none() || !ticket.held.is_empty() {
                     self.gateway.forget(self.slot.take(), None, now_ms);
                     self.slot = self.gateway.note(call, &ticket, now_ms);
