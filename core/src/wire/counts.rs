@@ -6,12 +6,15 @@ use crate::json::value_count;
 use crate::money::Picodollars;
 
 /// A usage object, read by dotted paths. What is missing, null or no count is `None`.
-#[derive(Clone, Copy, Debug)]
-pub struct Counts<'a>(&'a Map<String, Value>);
+///
+/// Its few members are asked for again and again under names that mostly are not there, so they stand in a list, where
+/// length and first byte tell most names apart.
+#[derive(Debug)]
+pub struct Counts<'a>(Vec<(&'a str, &'a Value)>);
 
 impl<'a> Counts<'a> {
-    pub(super) const fn new(object: &'a Map<String, Value>) -> Self {
-        Self(object)
+    pub(super) fn new(object: &'a Map<String, Value>) -> Self {
+        Self(object.iter().map(|(name, value)| (name.as_str(), value)).collect())
     }
 
     /// The value at `path`, such as `prompt_tokens_details.cached_tokens`.
@@ -20,7 +23,10 @@ impl<'a> Counts<'a> {
             Some(dot) => (path.get(..dot)?, path.get(dot + 1..)),
             None => (path, None),
         };
-        let value = self.0.get(first)?;
+        let is = |name: &str| {
+            name.len() == first.len() && name.as_bytes().first() == first.as_bytes().first() && name == first
+        };
+        let value = self.0.iter().find(|(name, _)| is(name)).map(|(_, value)| *value)?;
         rest.map_or(Some(value), |rest| within(value, rest)).filter(|value| !value.is_null())
     }
 
@@ -52,7 +58,7 @@ impl<'a> Counts<'a> {
     /// The objects of the array at `path`.
     pub(super) fn objects(&self, path: &str) -> Vec<Counts<'a>> {
         let items = self.value(path).and_then(Value::as_array);
-        items.into_iter().flatten().filter_map(Value::as_object).map(Counts).collect()
+        items.into_iter().flatten().filter_map(Value::as_object).map(Counts::new).collect()
     }
 
     /// Dollars at `path`, written as a JSON number, to the pico-dollar (the rest is cut).
