@@ -19,6 +19,7 @@
 pub mod attribution;
 pub mod budget;
 pub mod call;
+pub mod compare;
 pub mod digits;
 pub mod estimate;
 pub mod eventstream;

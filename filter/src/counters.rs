@@ -124,7 +124,7 @@ impl Counters {
 
     fn find(&mut self, key: &[u8]) -> Option<Found> {
         let hash = fnv(key);
-        if let Some(place) = self.places.get(&hash).filter(|place| is_same(&place.key, key))
+        if let Some(place) = self.places.get(&hash).filter(|place| *place.key == *key)
             && let Ok(Some(found)) = Found::at(place)
         {
             return Some(found);
@@ -228,7 +228,7 @@ impl Found {
     /// The counter with this place's key, if it is there; an error where no slot is.
     fn at(place: &Rc<Place>) -> host::Result<Option<Self>> {
         let (bytes, version) = host::shared(place.name.as_ref())?;
-        let is_it = Counter::key_of(&bytes).is_some_and(|key| is_same(key, &place.key));
+        let is_it = Counter::key_of(&bytes).is_some_and(|key| *key == *place.key);
         Ok(is_it.then(|| Self { place: Rc::clone(place), bytes, version }))
     }
 
@@ -248,15 +248,6 @@ impl Found {
             Err(_) => Swapped::Refused,
         }
     }
-}
-
-/// Whether two keys are equal, eight bytes at a time: the `memcmp` of wasm goes byte by byte.
-pub fn is_same(one: &[u8], other: &[u8]) -> bool {
-    let ((words, rest), (other_words, other_rest)) = (one.as_chunks::<8>(), other.as_chunks::<8>());
-    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
-    words.len() == other_words.len()
-        && words.iter().zip(other_words).all(|(one, other)| word(one) == word(other))
-        && rest == other_rest
 }
 
 /// The slots where a counter with a key of this hash may be.

@@ -2,7 +2,7 @@
 //!
 //! The SDK's own wrappers panic on statuses that they do not expect and on values that are not UTF-8, and a
 //! panic ends every stream of the worker. So everything but HTTP call-outs goes through the raw imports here;
-//! this is the only module with `unsafe`. What a host does not offer is an [`Error`], never a panic.
+//! this module and `memory` alone have `unsafe`. What a host does not offer is an [`Error`], never a panic.
 #![allow(unsafe_code)] // raw imports, and memory that the host allocated for us
 
 use std::ptr::null_mut;

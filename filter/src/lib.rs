@@ -2,7 +2,8 @@
 //!
 //! | module | does |
 //! | --- | --- |
-//! | [`host`] | host calls, as bytes and `Result`; the only place with `unsafe` |
+//! | [`host`] | host calls, as bytes and `Result` |
+//! | [`memory`] | how the module gets memory and compares bytes |
 //! | [`root`] | one plugin in one VM: configuration, ticks |
 //! | [`call`] | one HTTP stream, from Envoy's callbacks to a record |
 //! | [`budgets`] | what calls hold and are charged, in one VM |
@@ -26,6 +27,7 @@ mod host;
 mod journal;
 mod lane;
 mod leader;
+mod memory;
 mod metrics;
 mod panics;
 mod recovery;
