@@ -1,9 +1,9 @@
 //! Journal entries: what is held for a call, before what `tollgate_core` notes of it. Once the call has ended and while
 //! its settlement waits, what is to be settled stands there instead.
 //!
-//! Four bytes, little endian: [`LAYOUT`], then how long the holds are. Each of them is the length of its key in two bytes, the
-//! amount held, the amounts charged and kept instead, the amount taken out of the room in which it was admitted, that room,
-//! the room with which it is settled, and the key. As long as a call is under way all of its hold is to be charged and kept.
+//! Four bytes, little endian: [`LAYOUT`], then how long the holds are. Each of them is the length of its key, the room in
+//! which it was admitted, the room with which it is settled, the amount held, the amounts charged and kept instead, the amount
+//! taken out of the room, and the key. As long as a call is under way all of its hold is to be charged and kept.
 
 use std::rc::Rc;
 
@@ -75,24 +75,21 @@ fn write<'a>(held: impl Iterator<Item = &'a HeldOn> + Clone, call: &[u8]) -> Vec
     let mut entry = Vec::with_capacity(LENGTH_BYTES + holds + call.len());
     entry.extend_from_slice(&(u32::try_from(holds).unwrap_or(u32::MAX) << 8 | LAYOUT).to_le_bytes());
     for one in held {
-        let HeldOn { key, amount, drawn, ended, .. } = one;
-        let abandoned = Settlement::abandoned(*amount);
+        let abandoned = Settlement::abandoned(one.amount);
         let Settlement { hold, charge, kept, .. } =
-            ended.as_ref().map_or(abandoned, |(settlement, _)| *settlement);
-        let drawn = drawn.as_ref().and_then(|(room, amount)| Some((room.id?, *amount)));
+            one.ended.as_ref().map_or(abandoned, |(settlement, _)| *settlement);
+        let drawn = one.drawn.as_ref().and_then(|(room, amount)| Some((room.id?, *amount)));
         let (room, taken) = drawn.unwrap_or((NO_ROOM, Amount::ZERO));
+        let with = one.settled_with().unwrap_or(NO_ROOM);
+        let length = u64::try_from(one.key.len()).unwrap_or(u64::MAX);
+        let words = [length, room.place.into(), room.generation, with.place.into(), with.generation];
+        let amounts = [hold, charge, kept, taken];
         let mut numbers = [0; HOLD_BYTES];
-        let mut rest = numbers.as_mut_slice();
-        put(&mut rest, u16::try_from(key.len()).unwrap_or(u16::MAX).to_le_bytes());
-        for amount in [hold, charge, kept, taken] {
-            put(&mut rest, amount.0.to_le_bytes());
-        }
-        for RoomId { place, generation } in [room, one.settled_with().unwrap_or(NO_ROOM)] {
-            put(&mut rest, place.to_le_bytes());
-            put(&mut rest, generation.to_le_bytes());
-        }
+        let (first, rest) = numbers.split_at_mut(8 * WORDS);
+        first.copy_from_slice(words.map(u64::to_le_bytes).as_flattened());
+        rest.copy_from_slice(amounts.map(|amount| amount.0.to_le_bytes()).as_flattened());
         entry.extend_from_slice(&numbers);
-        entry.extend_from_slice(key);
+        entry.extend_from_slice(&one.key);
     }
     entry.extend_from_slice(call);
     entry
@@ -113,38 +110,33 @@ pub fn read(entry: &[u8]) -> (Vec<Noted>, &[u8]) {
 }
 
 fn hold(rest: &mut &[u8]) -> Option<Noted> {
-    let length = usize::from(u16::from_le_bytes(take(rest)?));
-    let mut amount = || Some(Amount(i128::from_le_bytes(take(rest)?)));
-    let (hold, charge, kept, taken) = (amount()?, amount()?, amount()?, amount()?);
-    let mut room = || {
-        let place = u32::from_le_bytes(take(rest)?);
-        let room = RoomId { place, generation: u64::from_le_bytes(take(rest)?) };
-        Some((room != NO_ROOM).then_some(room))
+    let (numbers, after) = rest.split_first_chunk::<HOLD_BYTES>()?;
+    let (words, amounts) = numbers.split_at(8 * WORDS);
+    let words: [[u8; 8]; WORDS] = words.as_chunks().0.try_into().ok()?;
+    let amounts: [[u8; 16]; AMOUNTS] = amounts.as_chunks().0.try_into().ok()?;
+    let [length, place, generation, with_place, with_generation] = words.map(u64::from_le_bytes);
+    let [hold, charge, kept, taken] = amounts.map(|amount| Amount(i128::from_le_bytes(amount)));
+    let room = |place, generation| {
+        let room = RoomId { place: u32::try_from(place).ok()?, generation };
+        (room != NO_ROOM).then_some(room)
     };
-    let (drawn, with) = (room()?, room()?);
-    let (key, after) = rest.split_at_checked(length)?;
+    let (key, after) = after.split_at_checked(usize::try_from(length).ok()?)?;
     *rest = after;
-    let settlement = Settlement { hold, charge, kept, calls: 1 };
-    Some(Noted { key: key.into(), settlement, drawn: drawn.map(|room| (room, taken)), with })
+    Some(Noted {
+        key: key.into(),
+        settlement: Settlement { hold, charge, kept, calls: 1 },
+        drawn: room(place, generation).map(|room| (room, taken)),
+        with: room(with_place, with_generation),
+    })
 }
 
 const LENGTH_BYTES: usize = 4;
+/// The numbers before a key: its length and two rooms, each with its generation, in eight bytes each; then amounts.
+const WORDS: usize = 5;
+const AMOUNTS: usize = 4;
 /// What a hold takes besides its key.
-const HOLD_BYTES: usize = 2 + 4 * 16 + 2 * (4 + 8);
+const HOLD_BYTES: usize = WORDS * 8 + AMOUNTS * 16;
 /// Version of the entries.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 /// What stands where there is no room.
 const NO_ROOM: RoomId = RoomId { place: u32::MAX, generation: 0 };
-
-fn put<const N: usize>(rest: &mut &mut [u8], bytes: [u8; N]) {
-    if let Some((place, after)) = std::mem::take(rest).split_first_chunk_mut::<N>() {
-        *place = bytes;
-        *rest = after;
-    }
-}
-
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (bytes, after) = rest.split_first_chunk::<N>()?;
-    *rest = after;
-    Some(*bytes)
-}

@@ -65,7 +65,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    fn new(config: GatewayConfig) -> Self {
+    fn new(mut config: GatewayConfig) -> Self {
         // Keys of std's hash maps come from the host's `random_get`, once for each VM and mixed for each state.
         let key_secret = std::env::var(KEY_SECRET).unwrap_or_default().into_bytes();
         let vm = RandomState::new().hash_one(host::now_ms()) | 1;
@@ -76,7 +76,7 @@ impl Gateway {
             key_secret,
             instance: leader::instance(vm),
             ids: RefCell::new(CallIds::new(vm)),
-            book: RefCell::new(config.prices.clone().map(Rc::new)),
+            book: RefCell::new(config.prices.take().map(Rc::new)),
             edition: RefCell::default(),
             metrics: RefCell::new(Metrics::default()),
             learned: RefCell::new(Learned::default()),

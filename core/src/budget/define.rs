@@ -3,6 +3,8 @@
 //! The same keys in `tollgate.toml` (`[[budgets]]`), in `PUT /api/v1/budgets/{name}` and in a plugin configuration that
 //! stands without a collector.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::scope::{Dimension, Scope};
@@ -199,7 +201,7 @@ fn thresholds(keys: &mut Keys<'_>) -> Vec<u16> {
 }
 
 fn scope(keys: &mut Keys<'_>) -> Scope {
-    let mut scope = Scope::default();
+    let mut scope = BTreeMap::new();
     for name in keys.all() {
         if name == "tags" {
             let tags = keys.object("tags", |keys| {
@@ -209,7 +211,7 @@ fn scope(keys: &mut Keys<'_>) -> Scope {
                     .collect::<Vec<_>>()
             });
             for (tag, values) in tags.unwrap_or_default() {
-                scope.0.insert(Dimension::Tag(tag), values);
+                scope.insert(Dimension::Tag(tag), values);
             }
             continue;
         }
@@ -225,9 +227,9 @@ fn scope(keys: &mut Keys<'_>) -> Scope {
             _ => is_name,
         };
         let values = values(keys, &name, test);
-        scope.0.insert(dimension, values);
+        scope.insert(dimension, values);
     }
-    scope
+    scope.into()
 }
 
 /// One value or a list of them; each may end in `*`.

@@ -30,9 +30,9 @@ pub enum Dimension {
 }
 
 /// What must hold of a call: for each dimension one of its values. A value may end in `*`.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Scope(pub BTreeMap<Dimension, Vec<String>>);
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(from = "BTreeMap<Dimension, Vec<String>>")]
+pub struct Scope(Vec<(Dimension, Vec<String>)>);
 
 /// What is known of a call when it is admitted.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +64,24 @@ impl<'a> Subject<'a> {
     }
 }
 
+impl From<BTreeMap<Dimension, Vec<String>>> for Scope {
+    fn from(values: BTreeMap<Dimension, Vec<String>>) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(dimension, values)| (dimension, values)))
+    }
+}
+
 impl Scope {
+    /// What it asks about, each once.
+    pub fn dimensions(&self) -> impl Iterator<Item = &Dimension> {
+        self.0.iter().map(|(dimension, _)| dimension)
+    }
+
     /// Whether a call is in it. A call that does not say its environment, or says it wrongly, is in every one: it gets
     /// the strictest policy that there is.
     #[must_use]
@@ -191,7 +208,7 @@ mod tests {
         let entry = |(dimension, values): &(&str, &str)| {
             (Dimension::parse(dimension).unwrap(), values.split('|').map(str::to_owned).collect())
         };
-        Scope(entries.iter().map(entry).collect())
+        entries.iter().map(entry).collect::<BTreeMap<_, _>>().into()
     }
 
     #[test]

@@ -16,7 +16,6 @@ use tollgate_core::budget::room::Room;
 use tollgate_core::budget::window::Span;
 use tollgate_core::budget::{Action, Amount, Budget};
 
-use crate::counters::is_same;
 use crate::journal::RoomId;
 use crate::lane::{JournalSlot, Lane, LaneId, OwnLane};
 
@@ -48,8 +47,8 @@ pub struct OpenRoom {
     pub key: Rc<[u8]>,
     /// Where the lane names it; nowhere without a collector, where nobody recovers what a VM leaves.
     pub id: Option<RoomId>,
-    /// While less is used, nobody is warned.
-    quiet_below: Amount,
+    /// While less is used, nobody is warned; `None` where this room cannot come to it.
+    quiet_below: Option<Amount>,
     state: RefCell<State>,
 }
 
@@ -59,7 +58,7 @@ struct State {
     left: Room,
     /// What its calls, and earlier ones, are to be charged.
     due: Settlement,
-    /// What is used of the counter, here and elsewhere, as far as known.
+    /// What is used of the counter, here and elsewhere, as far as known; not kept up where nobody is to be warned.
     used: Amount,
     /// Entries of calls that have ended, until all of their rooms are closed.
     ended: Vec<Rc<JournalSlot>>,
@@ -114,7 +113,7 @@ impl Rooms {
 
     /// The room on the counter with this key.
     pub fn at(&self, key: &[u8]) -> Option<&Rc<OpenRoom>> {
-        self.open.iter().find(|room| is_same(&room.key, key))
+        self.open.iter().find(|room| *room.key == *key)
     }
 
     /// A place for a room, if another may be opened: the lane's (`Some`), or none where nobody recovers it.
@@ -152,7 +151,7 @@ impl Rooms {
         let room = Rc::new(OpenRoom {
             key: Rc::clone(key),
             id,
-            quiet_below: quiet_below(budget),
+            quiet_below: Some(quiet_below(budget)).filter(|below| used.plus(left.amount) >= *below),
             state: RefCell::new(State { left, used, ..State::default() }),
         });
         self.open.push(Rc::clone(&room));
@@ -162,7 +161,7 @@ impl Rooms {
     /// Closes the room on the counter with this key: what is to be settled there, which is left to the caller to do. `None`
     /// where there is none, or where the host refuses.
     pub fn close(&mut self, key: &[u8], lane: &OwnLane, now_ms: u64) -> Option<(Rc<[u8]>, Settlement)> {
-        let at = self.open.iter().position(|room| is_same(&room.key, key))?;
+        let at = self.open.iter().position(|room| *room.key == *key)?;
         let id = self.open.get(at)?.id;
         let unlisted = id.is_none_or(|id| {
             // A lane just lost has no room any more.
@@ -213,22 +212,27 @@ impl OpenRoom {
     pub fn admit(&self, hold: Amount) -> Option<Amount> {
         let mut state = self.state.borrow_mut();
         state.left.admit(hold);
+        let quiet_below = self.quiet_below?;
         state.used = state.used.plus(hold);
-        (state.used >= self.quiet_below).then_some(state.used)
+        (state.used >= quiet_below).then_some(state.used)
     }
 
     /// Takes back what a call was to hold that did not go on.
     pub fn readmit(&self, hold: Amount) {
         let mut state = self.state.borrow_mut();
         state.left.readmit(hold);
-        state.used = state.used.minus(hold);
+        if self.quiet_below.is_some() {
+            state.used = state.used.minus(hold);
+        }
     }
 
     /// Keeps what a call is to be charged that has ended, and its journal entry.
     pub fn keep(&self, settlement: Settlement, entry: Option<&Rc<JournalSlot>>) {
         let mut state = self.state.borrow_mut();
         state.due = state.due.and(settlement);
-        state.used = state.used.plus(settlement.charge).minus(settlement.hold);
+        if self.quiet_below.is_some() {
+            state.used = state.used.plus(settlement.charge).minus(settlement.hold);
+        }
         state.ended.extend(entry.map(Rc::clone));
     }
 }

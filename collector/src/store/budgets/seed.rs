@@ -70,7 +70,7 @@ impl Seeds {
     ) -> Result<BTreeMap<String, Amount>, StoreError> {
         let mut spent = Spent { budget, by_value: BTreeMap::new(), takes_away: false };
         let tagged =
-            budget.scope.0.keys().chain(&budget.each).any(|one| matches!(one, BudgetDimension::Tag(_)));
+            budget.scope.dimensions().chain(&budget.each).any(|one| matches!(one, BudgetDimension::Tag(_)));
         let (first_hour, last_hour) =
             ((from + MS_PER_HOUR - 1).div_euclid(MS_PER_HOUR), to.div_euclid(MS_PER_HOUR));
         if tagged || first_hour > last_hour {
