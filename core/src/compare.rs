@@ -4,31 +4,47 @@
 /// each other: what C's `memcmp` gives, which this may stand for. So it compares numbers only, never arrays.
 #[must_use]
 pub fn compare(one: &[u8], other: &[u8]) -> i32 {
+    if one.len() < 8 {
+        return compare_few(one, other);
+    }
     let (mut rest, mut other_rest) = (one, other);
     while let (Some((word, after)), Some((other, other_after))) =
         (rest.split_first_chunk(), other_rest.split_first_chunk())
     {
-        if u64::from_le_bytes(*word) != u64::from_le_bytes(*other) {
-            return order(*word, *other);
+        let (word, other) = (u64::from_le_bytes(*word), u64::from_le_bytes(*other));
+        if word != other {
+            return order(word, other);
         }
         (rest, other_rest) = (after, other_after);
     }
-    if rest.is_empty() {
-        return 0;
-    }
-    if let (Some(last), Some(other)) = (one.last_chunk(), other.last_chunk()) {
+    match (one.last_chunk(), other.last_chunk()) {
         // Those of them that were compared are equal.
-        return order(*last, *other);
+        (Some(last), Some(other)) if !rest.is_empty() => {
+            order(u64::from_le_bytes(*last), u64::from_le_bytes(*other))
+        }
+        _ => 0,
     }
-    let differ = rest.iter().zip(other_rest).find(|(byte, other)| byte != other);
+}
+
+/// Of less than eight bytes.
+fn compare_few(one: &[u8], other: &[u8]) -> i32 {
+    let word = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+    if let (Some(first), Some(last)) = (one.first_chunk(), one.last_chunk())
+        && let (Some(other_first), Some(other_last)) = (other.first_chunk(), other.last_chunk())
+    {
+        return match order(word(first), word(other_first)) {
+            0 => order(word(last), word(other_last)),
+            order => order,
+        };
+    }
+    let differ = one.iter().zip(other).find(|(byte, other)| byte != other);
     differ.map_or(0, |(byte, other)| i32::from(*byte) - i32::from(*other))
 }
 
-fn order(one: [u8; 8], other: [u8; 8]) -> i32 {
-    let (one, other) = (u64::from_le_bytes(one), u64::from_le_bytes(other));
-    let differ = one ^ other;
-    // That of the lowest bit; where none differs, any.
-    let at = differ.trailing_zeros() & 0x38;
+/// By the lowest byte that differs.
+fn order(one: u64, other: u64) -> i32 {
+    // Where none does, any.
+    let at = (one ^ other).trailing_zeros() & 0x38;
     let byte = |word: u64| u8::try_from(word >> at & 0xff).map_or(0, i32::from);
     byte(one) - byte(other)
 }

@@ -241,23 +241,22 @@ fn write_prompt(out: &mut String, prompt: &PromptShape) {
 
 /// The key of a member, which is a word of ours, and the comma before it where it is not the first.
 fn key(out: &mut String, name: &'static str) {
-    comma(out);
-    out.push('"');
+    out.push_str(if is_first(out) { "\"" } else { ",\"" });
     out.push_str(name);
     out.push_str("\":");
 }
 
 /// A member whose key is anybody's word.
 fn named(out: &mut String, name: &str) {
-    comma(out);
+    if !is_first(out) {
+        out.push(',');
+    }
     quoted(out, name);
     out.push(':');
 }
 
-fn comma(out: &mut String) {
-    if out.as_bytes().last() != Some(&b'{') {
-        out.push(',');
-    }
+fn is_first(out: &str) -> bool {
+    out.as_bytes().last() == Some(&b'{')
 }
 
 pub(super) fn text(out: &mut String, name: &'static str, value: &str) {
@@ -333,7 +332,7 @@ pub(super) fn list<T>(out: &mut String, name: &'static str, items: &[T], write: 
 pub(super) fn quoted(out: &mut String, value: &str) {
     out.push('"');
     let mut rest = value;
-    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)) {
+    while let Some(at) = first_escaped(rest.as_bytes()) {
         let (plain, escaped) = rest.split_at(at);
         out.push_str(plain);
         let mut characters = escaped.chars();
@@ -356,6 +355,26 @@ pub(super) fn quoted(out: &mut String, value: &str) {
     out.push('"');
 }
 
+/// Where the first byte is that does not stand for itself in a JSON string; looked for in eight bytes at a time.
+fn first_escaped(bytes: &[u8]) -> Option<usize> {
+    let is_escaped = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    let (words, rest) = bytes.as_chunks::<8>();
+    let plain = words.iter().take_while(|word| !has_escaped(u64::from_le_bytes(**word))).count();
+    match words.get(plain) {
+        Some(word) => word.iter().position(is_escaped).map(|at| plain * 8 + at),
+        None => rest.iter().position(is_escaped).map(|at| plain * 8 + at),
+    }
+}
+
+/// Whether one of eight bytes is escaped. A byte less than a number, 128 at most, is one whose highest bit is clear and is
+/// set by taking that away; what is borrowed from it by a lower byte is of one that is less itself.
+fn has_escaped(word: u64) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let less = |word: u64, number: u64| word.wrapping_sub(EACH * number) & !word;
+    let is = |byte: u8| less(word ^ (EACH * u64::from(byte)), 1);
+    (less(word, 0x20) | is(b'"') | is(b'\\')) & (EACH << 7) != 0
+}
+
 /// A record's usual size and some more.
 const RECORD_BYTES: usize = 1_536;
 
@@ -369,6 +388,24 @@ mod tests {
     use crate::price::Step;
     use crate::record::{CostStatus, Note, Outcome};
     use crate::usage::{CacheTtl, Kind};
+
+    #[test]
+    fn what_is_escaped_is_found_wherever_it_stands() {
+        for character in
+            ['"', '\\', '\n', '\0', '\u{1f}', ' ', '!', '#', '[', ']', '\u{7f}', '\u{80}', 'é', '\u{ffff}']
+        {
+            for (before, after) in (0..20).flat_map(|before| (0..20).map(move |after| (before, after))) {
+                let value = format!(
+                    "{}{character}{}",
+                    "a".repeat(before),
+                    "\u{1}".repeat(after % 2) + &"z".repeat(after)
+                );
+                let mut out = String::new();
+                quoted(&mut out, &value);
+                assert_eq!(out, serde_json::to_string(&value).unwrap());
+            }
+        }
+    }
 
     prop_compose! {
         fn attribution()(
