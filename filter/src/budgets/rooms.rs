@@ -47,7 +47,7 @@ pub struct OpenRoom {
     pub key: Rc<[u8]>,
     /// Where the lane names it; nowhere without a collector, where nobody recovers what a VM leaves.
     pub id: Option<RoomId>,
-    /// While less is used, nobody is warned; `None` where this room cannot come to it.
+    /// While less is used, nobody is warned; `None` where all that it holds does not come to that.
     quiet_below: Option<Amount>,
     state: RefCell<State>,
 }
