@@ -52,12 +52,17 @@ fn run(arguments: &[String]) -> Result<()> {
             test::test(options.value("--only"))
         }
         "bench" => {
-            let options = Options::parse(options, &["--backtest"], &["--rounds", "--seconds", "--seed"])?;
+            let options =
+                Options::parse(options, &["--backtest"], &["--rounds", "--seconds", "--pairs", "--seed"])?;
             signals::stop_children()?;
             if options.has("--backtest") {
                 return bench::backtest(options.number("--seed", 1)?);
             }
-            bench::bench(options.number("--rounds", 9)?, options.number("--seconds", 3)?)
+            bench::bench(
+                options.number("--rounds", 9)?,
+                options.number("--seconds", 3)?,
+                options.number("--pairs", 40)?,
+            )
         }
         "fuzz" => {
             let options = Options::parse(options, &[], &["--seconds", "--target"])?;
@@ -132,7 +137,7 @@ cargo xtask COMMAND
   up --demo            the same with simulated providers and traffic of several agents; prints the summary
   up --demo --exit     ends after the summary; exit code 0 only if it agrees with the providers' own ledger
   test [--only STEP]   everything that proves the project
-  bench [--rounds N] [--seconds S]
+  bench [--rounds N] [--seconds S] [--pairs P]
                        what Tollgate costs an Envoy: a table, and target/bench.json
   bench --backtest [--seed N]
                        how well anomalies are found: recall, precision and delay over generated weeks
