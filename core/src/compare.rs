@@ -26,6 +26,13 @@ pub fn compare(one: &[u8], other: &[u8]) -> i32 {
     }
 }
 
+/// Whether two names are the same. Most that are not show it by their length or first byte.
+#[inline]
+#[must_use]
+pub fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.first() == other.first() && one == other
+}
+
 /// Of less than eight bytes.
 fn compare_few(one: &[u8], other: &[u8]) -> i32 {
     let word = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
@@ -65,6 +72,8 @@ mod tests {
             let (one, other) = (bytes(|pair| pair.0), bytes(|pair| pair.1));
             prop_assert_eq!(compare(&one, &other).cmp(&0), one.cmp(&other));
             prop_assert_eq!(compare(&one, &one.clone()), 0);
+            prop_assert_eq!(is_same(&one, &other), one == other);
+            prop_assert!(is_same(&one, &one.clone()));
         }
     }
 }

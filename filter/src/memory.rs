@@ -1,5 +1,5 @@
-//! How the module gets memory and compares bytes: a hundred small blocks and two hundred comparisons a call, which cost a
-//! seventh of all its instructions in the C library of the target.
+//! How the module gets memory and compares bytes. A call does both so often that the C library of the target took a
+//! seventh of its instructions for them (counted under wasmtime, 27 November 2026).
 //!
 //! A small block is taken from the free ones of its size and given back to them; blocks are cut from pieces that the system
 //! allocator gives, and stay. So memory grows to the most blocks of each size that were in use at once.
@@ -60,7 +60,8 @@ const fn large(size: usize) -> Layout {
     unsafe { Layout::from_size_align_unchecked(size, ALIGN) }
 }
 
-// These three are functions of few arguments, and never part of their callers: those are thousands.
+// The next three take as few arguments as they can and are never part of their callers: all of that is said a thousand
+// times in the module, which may not be much larger.
 
 #[inline(never)]
 fn take(size: usize) -> *mut u8 {

@@ -138,7 +138,7 @@ cargo xtask COMMAND
   up --demo --exit     ends after the summary; exit code 0 only if it agrees with the providers' own ledger
   test [--only STEP]   everything that proves the project
   bench [--rounds N] [--seconds S] [--pairs P]
-                       what Tollgate costs an Envoy: a table, and target/bench.json
+                       what Tollgate costs an Envoy: a table, and target/bench.json; P times with and without budgets
   bench --backtest [--seed N]
                        how well anomalies are found: recall, precision and delay over generated weeks
   fuzz [--seconds N] [--target NAME]

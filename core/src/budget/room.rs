@@ -1,6 +1,6 @@
 //! Room ahead: what one VM of a gateway takes on a counter for calls that are yet to come.
 //!
-//! Reading and changing counters is nearly half of what a decision costs. So where a counter has ample room, a VM takes room for
+//! Reading and changing counters was nearly half of what a decision cost. So where a counter has ample room, a VM takes room for
 //! several calls with one change, admits those by itself, and gives back what is left within a tick. To the counter it is
 //! held like what calls hold, and its calls are under way: too much, never too little.
 

@@ -1,5 +1,7 @@
 //! Which places of a JSON document are of interest.
 
+use crate::compare::is_same;
+
 /// What to do with the value at a place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Action {
@@ -81,11 +83,7 @@ impl<F: Copy> Shape<F> {
 
     pub(super) fn key(&self, place: Place, key: &[u8]) -> Option<Place> {
         let node = self.nodes.get(usize::from(place))?;
-        // Most keys mean nothing here, and most of those show it by their length and first byte.
-        let is = |name: &str| {
-            name.len() == key.len() && name.as_bytes().first() == key.first() && name.as_bytes() == key
-        };
-        node.keys.iter().find(|(name, _)| is(name)).map(|(_, place)| *place)
+        node.keys.iter().find(|(name, _)| is_same(name.as_bytes(), key)).map(|(_, place)| *place)
     }
 
     pub(super) fn element(&self, place: Place) -> Option<Place> {

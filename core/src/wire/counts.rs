@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use crate::compare::is_same;
 use crate::json::value_count;
 use crate::money::Picodollars;
 
 /// A usage object, read by dotted paths. What is missing, null or no count is `None`.
 ///
-/// Its few members are asked for again and again under names that mostly are not there, so they stand in a list, where
-/// length and first byte tell most names apart.
+/// Its few members are asked for again and again under names that mostly are not there, so they stand in a list: a map
+/// orders names by all of their bytes.
 #[derive(Debug)]
 pub struct Counts<'a>(Vec<(&'a str, &'a Value)>);
 
@@ -23,9 +24,7 @@ impl<'a> Counts<'a> {
             Some(dot) => (path.get(..dot)?, path.get(dot + 1..)),
             None => (path, None),
         };
-        let is = |name: &str| {
-            name.len() == first.len() && name.as_bytes().first() == first.as_bytes().first() && name == first
-        };
+        let is = |name: &str| is_same(name.as_bytes(), first.as_bytes());
         let value = self.0.iter().find(|(name, _)| is(name)).map(|(_, value)| *value)?;
         rest.map_or(Some(value), |rest| within(value, rest)).filter(|value| !value.is_null())
     }
