@@ -3,9 +3,7 @@
 //! A frame is: total length and header length (four bytes each, big endian), CRC-32 of these eight; headers;
 //! payload; CRC-32 of everything before. Source: AWS SDK documentation, "Event Stream encoding", read 2026-11-23.
 
-use std::fmt;
-
-use crc::{CRC_32_ISO_HDLC, Crc, Digest};
+use crc32fast::Hasher;
 
 use crate::sse::Events;
 
@@ -19,20 +17,11 @@ pub struct EventStreamDecoder {
     /// Bytes of the part that are still to come.
     left: u32,
     payload: u32,
-    checksum: Checksum,
+    checksum: Hasher,
     headers: Headers,
     broken: bool,
     exceptions: u64,
     events: u64,
-}
-
-/// Of what has come of a frame.
-struct Checksum(Digest<'static, u32>);
-
-impl fmt::Debug for Checksum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}", self.0.clone().finalize())
-    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,7 +40,7 @@ impl Default for EventStreamDecoder {
             filled: 0,
             left: 0,
             payload: 0,
-            checksum: Checksum(CRC.digest()),
+            checksum: Hasher::new(),
             headers: Headers::default(),
             broken: false,
             exceptions: 0,
@@ -100,12 +89,12 @@ impl EventStreamDecoder {
         let [total, headers, crc] = words(&self.prelude);
         let covered = self.prelude.get(..8).unwrap_or(&[]);
         let overhead = 16u32;
-        if CRC.checksum(covered) != crc || total < overhead || headers > total - overhead {
+        if crc32fast::hash(covered) != crc || total < overhead || headers > total - overhead {
             self.broken = true;
             return &[];
         }
-        self.checksum = Checksum(CRC.digest());
-        self.checksum.0.update(&self.prelude);
+        self.checksum = Hasher::new();
+        self.checksum.update(&self.prelude);
         self.payload = total - overhead - headers;
         self.headers = Headers::default();
         self.enter(Part::Headers, headers);
@@ -115,7 +104,7 @@ impl EventStreamDecoder {
     fn in_body<'b>(&mut self, bytes: &'b [u8], events: &mut impl Events) -> &'b [u8] {
         let take = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let (piece, rest) = bytes.split_at(take);
-        self.checksum.0.update(piece);
+        self.checksum.update(piece);
         if self.part == Part::Headers {
             piece.iter().for_each(|byte| self.headers.read(*byte));
         } else {
@@ -131,7 +120,7 @@ impl EventStreamDecoder {
         if self.filled == 4 {
             self.filled = 0;
             let [crc, ..] = words(&self.prelude);
-            if self.checksum.0.clone().finalize() == crc {
+            if self.checksum.clone().finalize() == crc {
                 self.events += 1;
                 self.exceptions += u64::from(self.headers.is_exception);
                 events.event_end();
@@ -237,8 +226,6 @@ fn words(bytes: &[u8; PRELUDE_BYTES]) -> [u32; 3] {
     words
 }
 
-/// With the smallest table: a larger one would be a sixtieth of the filter's module.
-static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 const PRELUDE_BYTES: usize = 12;
 /// Longest header name or value that is kept, in bytes.
 pub const HEADER_BYTES_MAX: usize = 64;
@@ -276,10 +263,10 @@ mod tests {
         let total = u32::try_from(16 + head.len() + payload.len()).unwrap();
         let mut frame = total.to_be_bytes().to_vec();
         frame.extend_from_slice(&u32::try_from(head.len()).unwrap().to_be_bytes());
-        frame.extend_from_slice(&CRC.checksum(&frame).to_be_bytes());
+        frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
         frame.extend_from_slice(&head);
         frame.extend_from_slice(payload);
-        frame.extend_from_slice(&CRC.checksum(&frame).to_be_bytes());
+        frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
         frame
     }
 
