@@ -111,6 +111,25 @@ fn channels(port: u16) -> String {
     )
 }
 
+/// Waits until so many deliveries are noted as delivered, which a collector that is killed must know to not send again.
+fn wait_delivered(collector: &Process, count: usize) -> Vec<Value> {
+    let begun = Instant::now();
+    loop {
+        let rows = collector.client.get("/api/v1/alerts").json()["rows"].clone();
+        let deliveries: Vec<Value> = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|row| row["deliveries"].as_array().unwrap().clone())
+            .collect();
+        if deliveries.iter().filter(|one| one["state"] == "delivered").count() == count {
+            return deliveries;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{rows}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn now_ms() -> u64 {
     u64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap()
 }
@@ -166,6 +185,7 @@ fn each_channel_gets_its_documented_shape_once_for_each_decision() {
     assert_eq!(ids, keys, "one id for all channels");
 
     // Nothing new in the same window, also after a restart; more calls change nothing.
+    wait_delivered(&collector, 6);
     collector.signal("-KILL");
     let collector = Process::with(dir.path(), &format!("{RULES}{}", channels(receiver.port)));
     spend(&collector, 100, 20);
@@ -227,6 +247,25 @@ fn a_receiver_that_was_away_gets_each_alert_under_one_id_though_the_collector_wa
             .collect();
         assert_eq!(ids.len(), 1, "{path}: every attempt has the same id");
     }
+}
+
+#[test]
+fn what_one_receiver_has_is_not_sent_again_because_the_collector_was_killed_while_another_hung() {
+    let dir = tempfile::tempdir().unwrap();
+    let (answers, hangs) = (Receiver::start(200), Receiver::start(0));
+    let away = format!("http://127.0.0.1:{}/slack", answers.port);
+    let hanging = channels(answers.port).replace(&away, &format!("http://127.0.0.1:{}/slack", hangs.port));
+    let config = format!("{}{hanging}", RULES.replace("'0.0001', ", ""));
+    let mut collector = Process::with(dir.path(), &config);
+    spend(&collector, 0, 20);
+    hangs.wait("/slack", 1);
+    let deliveries = wait_delivered(&collector, 2);
+    let chat = deliveries.iter().find(|one| one["channel"] == "chat").unwrap();
+    assert_eq!((&chat["state"], &chat["attempts"]), (&json!("waiting"), &json!(0)), "it hangs still");
+    collector.signal("-KILL");
+    let _collector = Process::with(dir.path(), &config);
+    hangs.wait("/slack", 2);
+    assert_eq!((answers.came("/hook").len(), answers.came("/pager").len()), (1, 1));
 }
 
 #[test]

@@ -276,13 +276,15 @@ pub async fn deliver_due(
             sending.spawn_blocking(move || send(&channel, &group, base_url, now_ms));
         }
     }
+    let mut noted = app.store.note_attempts(lead, attempts, now_ms).await;
+    // Noted as they end: what one receiver has is not sent again because this collector dies while another hangs.
     while let Some(sent) = sending.join_next().await {
-        for (seq, attempt) in sent.unwrap_or_default() {
-            app.metrics.count_delivery(&attempt);
-            attempts.push((seq, attempt));
-        }
+        let sent = std::iter::once(sent).chain(std::iter::from_fn(|| sending.try_join_next()));
+        let attempts: Vec<(i64, Attempt)> = sent.flat_map(Result::unwrap_or_default).collect();
+        attempts.iter().for_each(|(_, attempt)| app.metrics.count_delivery(attempt));
+        noted = noted.and(app.store.note_attempts(lead, attempts, now_ms).await);
     }
-    app.store.note_attempts(lead, attempts, now_ms).await
+    noted
 }
 
 /// What of a channel's deliveries goes now, by message, and when the others come.
