@@ -11,7 +11,7 @@ use tollgate_tests::http::Call;
 use tollgate_tests::stack::{Setup, Stack};
 use tollgate_tests::{artifacts, burst};
 
-const BUDGET: &str = "[[budgets]]\nname = 'b'\nlimit_usd = '1000'\nwindow = 'day'\non_outage = 'allow'\n";
+const BUDGET: &str = "[[budgets]]\nname = 'b'\nlimit_usd = '1000'\nwindow = 'prepaid'\non_outage = 'allow'\n";
 const TEAMS: usize = 5;
 
 /// Makes these calls by 5 teams with 6 agents each, of two models; every ninth is streamed.

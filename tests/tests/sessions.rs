@@ -175,7 +175,7 @@ async fn a_session_in_which_nobody_spoke_costs_nothing() {
 
 #[tokio::test]
 async fn a_session_ends_where_no_budget_has_another_turn() {
-    let budgets = "[[budgets]]\nname = 'turns'\nlimit_calls = 2\nwindow = 'day'\n".to_owned();
+    let budgets = "[[budgets]]\nname = 'turns'\nlimit_calls = 2\nwindow = 'prepaid'\n".to_owned();
     let setup = Setup { name: "session-budget", collector_config: budgets, ..Setup::default() };
     let stack = Stack::set_up(&setup).unwrap();
     let mut session = Session::open(&stack, "spent").await;

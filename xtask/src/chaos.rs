@@ -66,7 +66,7 @@ impl Scenario {
     async fn run(&self) -> Result<String> {
         let limit = self.worth * COST;
         let budgets = format!(
-            "[[budgets]]\nname = 'b'\nlimit_usd = '{}.{:012}'\nwindow = 'day'\n",
+            "[[budgets]]\nname = 'b'\nlimit_usd = '{}.{:012}'\nwindow = 'prepaid'\n",
             limit / PICO,
             limit % PICO
         );

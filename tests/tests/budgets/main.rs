@@ -51,7 +51,7 @@ fn settled(stack: &Stack, budget: &str, spent: i128, limit: i128) -> Value {
 
 #[tokio::test]
 async fn a_burst_on_two_workers_spends_what_there_is_and_no_more() {
-    let budgets = format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'day'\n", limit(300));
+    let budgets = format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'prepaid'\n", limit(300));
     let stack = stack("burst", &budgets);
     let outcome = burst("one", vec![(stack.gateway(), 1_000)]).run().await.unwrap();
     let spent = burst::charged(&stack.simulator, "one");
@@ -67,7 +67,7 @@ async fn three_gateways_share_a_budget() {
     for (name, shares, calls) in
         [("equal", [100, 100, 100], 90), ("unequal", [270, 20, 10], 90), ("two-calls", [40, 40, 40], 2)]
     {
-        let budgets = format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'day'\n", limit(calls));
+        let budgets = format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'prepaid'\n", limit(calls));
         let stack = stack(name, &budgets);
         let others = [stack.add_gateway("second").unwrap(), stack.add_gateway("third").unwrap()];
         let addresses = [stack.gateway(), others[0].address(), others[1].address()];
@@ -80,7 +80,7 @@ async fn three_gateways_share_a_budget() {
 
 #[tokio::test]
 async fn the_limit_holds_with_the_collector_killed_callers_gone_and_providers_failing() {
-    let budgets = format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'day'\n", limit(150));
+    let budgets = format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'prepaid'\n", limit(150));
     let stack = Arc::new(stack("killed", &budgets));
     let second = stack.add_gateway("second").unwrap();
     let gateways = vec![(stack.gateway(), 150), (second.address(), 150)];
@@ -116,7 +116,7 @@ async fn the_limit_holds_with_the_collector_killed_callers_gone_and_providers_fa
 
 #[tokio::test]
 async fn two_collectors_on_one_database_keep_one_limit_though_one_is_killed() {
-    let budgets = format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'day'\n", limit(300));
+    let budgets = format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'prepaid'\n", limit(300));
     let setup = Setup {
         name: "two-collectors",
         collector_config: budgets,
@@ -170,7 +170,7 @@ async fn a_filter_that_panics_leaks_no_hold_and_charges_no_call_twice() {
     let setup = Setup {
         name: "panic-held",
         module: Some(artifacts::build_panicking_filter().unwrap()),
-        collector_config: "[[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'day'\n".into(),
+        collector_config: "[[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'prepaid'\n".into(),
         ..Setup::default()
     };
     let stack = Stack::set_up(&setup).unwrap();
@@ -229,7 +229,7 @@ async fn a_call_counts_in_the_window_of_its_admission() {
 async fn invented_names_fill_no_table_and_share_a_counter() {
     let stack = Arc::new(stack(
         "invented",
-        "[[budgets]]\nname = 'each'\neach = 'agent'\nlimit_calls = 1000000\nwindow = 'day'\n",
+        "[[budgets]]\nname = 'each'\neach = 'agent'\nlimit_calls = 1000000\nwindow = 'prepaid'\n",
     ));
     let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 5, "messages": []}).to_string();
     let mut tasks = Vec::new();
@@ -266,7 +266,7 @@ async fn invented_names_fill_no_table_and_share_a_counter() {
 
 #[tokio::test]
 async fn a_refusal_on_a_shared_counter_is_counted_there() {
-    let budget = "[[budgets]]\nname = 'each'\neach = 'agent'\nlimit_calls = 2\nwindow = 'day'\n";
+    let budget = "[[budgets]]\nname = 'each'\neach = 'agent'\nlimit_calls = 2\nwindow = 'prepaid'\n";
     let stack = Arc::new(stack("shared", budget));
     let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 5, "messages": []});
     let mut tasks = Vec::new();
@@ -308,7 +308,7 @@ async fn a_refusal_on_a_shared_counter_is_counted_there() {
 async fn budgets_in_the_plugin_configuration_hold_without_a_collector() {
     let setup = Setup {
         name: "alone",
-        plugin: json!({"collector": null, "budgets": [{"name": "b", "limit_calls": 3, "window": "day"}]}),
+        plugin: json!({"collector": null, "budgets": [{"name": "b", "limit_calls": 3, "window": "prepaid"}]}),
         ..Setup::default()
     };
     let stack = Stack::set_up(&setup).unwrap();
@@ -333,7 +333,7 @@ async fn budgets_in_the_plugin_configuration_hold_without_a_collector() {
 #[tokio::test]
 async fn what_a_call_lacks_on_many_counters_is_asked_for_at_once() {
     let budget = |number: i32| {
-        format!("[[budgets]]\nname = 'b{number}'\neach = 'agent'\nlimit_calls = 9\nwindow = 'day'\n")
+        format!("[[budgets]]\nname = 'b{number}'\neach = 'agent'\nlimit_calls = 9\nwindow = 'prepaid'\n")
     };
     let collector_config = (0..5).map(budget).collect();
     let late = Duration::from_millis(600);
@@ -353,7 +353,7 @@ async fn a_raised_limit_lets_refused_calls_through_and_loses_no_spend() {
     let stack = stack("raised", "");
     let token = stack.with(|product| product.collector.admin_token()).unwrap();
     let put = async |limit: u64| {
-        let budget = json!({"limit_calls": limit, "window": "day"});
+        let budget = json!({"limit_calls": limit, "window": "prepaid"});
         let address = stack.with(|product| product.collector.address());
         let call = Call::put("/api/v1/budgets/b", &budget).header("authorization", format!("Bearer {token}"));
         let reply = call.send(address).await.unwrap();

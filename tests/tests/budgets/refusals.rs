@@ -85,7 +85,7 @@ fn every_sdk_tries_once_and_raises_what_it_would_for_its_provider() {
 async fn an_output_limit_is_written_into_requests_that_have_none() {
     let stack = stack(
         "limited",
-        "[[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'day'\ndefault_output_tokens = 321\n",
+        "[[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'prepaid'\ndefault_output_tokens = 321\n",
     );
     for (path, body, field) in [
         (
@@ -114,7 +114,7 @@ async fn an_output_limit_is_written_into_requests_that_have_none() {
 async fn a_running_answer_is_ended_with_the_providers_own_error() {
     let stack = stack(
         "ended",
-        "[[budgets]]\nname = 'b'\nlimit_tokens = 3000\nwindow = 'day'\nhold = 'expected'\nend_streams = true\n",
+        "[[budgets]]\nname = 'b'\nlimit_tokens = 3000\nwindow = 'prepaid'\nhold = 'expected'\nend_streams = true\n",
     );
     let short = json!({"model": "gpt-5-mini", "max_completion_tokens": 50, "messages": []});
     let orders = "input=100;output=20";
