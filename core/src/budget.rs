@@ -104,6 +104,12 @@ impl Budget {
     pub fn is_enforced(&self) -> bool {
         self.action == Action::Deny
     }
+
+    /// The output limit that it writes into requests without one; a shadow budget changes nothing.
+    #[must_use]
+    pub fn written_output_tokens(&self) -> Option<u64> {
+        self.default_output_tokens.filter(|_| self.action != Action::Shadow)
+    }
 }
 
 fn utc() -> String {

@@ -137,13 +137,7 @@ impl Call {
     /// The holds, with how much they hold.
     fn held<'p>(&'p self, admitting: &Admitting<'p>, mut holds: Vec<Hold<'p>>) -> Admission<'p> {
         let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
-        let facts = Facts {
-            provider: &self.target.provider,
-            response_model: None,
-            request_model: self.request_model(),
-            time_ms: self.time_ms,
-            conditions: tier.as_slice(),
-        };
+        let facts = self.facts(tier.as_slice());
         let row = admitting.book.and_then(|book| book.worst_case(facts));
         let bound = self.bound(row.as_ref().map(WorstCase::size).unwrap_or_default());
         let mut worst = row.as_ref().and_then(|row| row.of(&bound));
@@ -205,6 +199,17 @@ impl Call {
         Admission::Hold(holds)
     }
 
+    /// What its price depends on, as far as its request says.
+    fn facts<'a>(&'a self, conditions: &'a [(&'a str, &'a str)]) -> Facts<'a> {
+        Facts {
+            provider: &self.target.provider,
+            response_model: None,
+            request_model: self.request_model(),
+            time_ms: self.time_ms,
+            conditions,
+        }
+    }
+
     fn bound(&self, size: ModelSize) -> Bound {
         let (api, body_bytes) = (self.target.api, self.request.body_bytes());
         match self.request.bounds() {
@@ -230,14 +235,16 @@ impl Call {
         Some((Amount(cost.as_pico()), tokens, output_tokens))
     }
 
-    /// Whether a limit on its output is to be written into its request: it generates text and has none.
+    /// The limit on its output that is to be written into its request, where it generates text and has none: no more than its
+    /// model can give, which the provider would refuse.
     #[must_use]
-    pub fn lacks_output_limit(&self) -> bool {
-        self.target.api.generates_text()
-            && self
-                .request
-                .bounds()
-                .is_some_and(|bounds| !bounds.has_output_limit() && !self.request.is_unreadable())
+    pub fn default_output_tokens(&self, policy: &Policy, book: Option<&PriceBook>) -> Option<u64> {
+        let lacks_limit = self.target.api.generates_text()
+            && !self.request.is_unreadable()
+            && self.request.bounds().is_some_and(|bounds| !bounds.has_output_limit());
+        let tokens = policy.default_output_tokens(&self.subject()).filter(|_| lacks_limit)?;
+        let row = book.and_then(|book| book.worst_case(self.facts(&[])));
+        Some(tokens.min(row.and_then(|row| row.size().output_tokens).unwrap_or(tokens)))
     }
 
     /// Output tokens that have passed so far, as far as they can be seen.
