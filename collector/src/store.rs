@@ -57,7 +57,7 @@ pub use accounts::Accounts;
 pub use adjust::{Adjustment, Correction, Counted, Reason};
 pub use alerts::{AlertCursor, Attempt, Delivery, Due, Judged, Outbox, StoredAlert};
 pub use backup::{backup, restore};
-pub use batch::{Batch, Sender};
+pub use batch::{Batch, Recharge, Sender};
 pub use budgets::{CounterState, Put, StoredBudget};
 pub use dims::{Dimension, Dims, Filters};
 pub use error::StoreError;

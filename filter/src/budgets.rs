@@ -21,12 +21,14 @@ use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::policy::{Policy, PolicyBudget, Short, resets};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::{Offset, Window};
-use tollgate_core::budget::{Amount, Budget, OnOutage};
+use tollgate_core::budget::{Amount, Budget, OnOutage, Unit};
 use tollgate_core::call::Call;
 use tollgate_core::call::admission::{Admission, Admitting, Cover};
 use tollgate_core::estimate::Learned;
 use tollgate_core::gateway::GatewayConfig;
+use tollgate_core::money::Picodollars;
 use tollgate_core::price::{PriceBook, Wanted};
+use tollgate_core::record::{CostStatus, UsageRecord};
 use tollgate_core::refusal::Reason;
 
 use crate::counters::Counters;
@@ -70,6 +72,17 @@ pub struct Ticket {
     pub warning: Option<String>,
     /// Version of the policy that admitted it.
     pub policy_version: String,
+}
+
+impl Ticket {
+    /// Notes what budgets in dollars are charged for a call that has no price here: as much as the most of them holds for it.
+    pub fn note_charged(&self, record: &mut UsageRecord) {
+        if record.cost_status == CostStatus::Unpriced {
+            let dollars = self.held.iter().filter(|held| held.unit == Unit::Dollars);
+            let most = dollars.map(|held| held.amount.0).max().unwrap_or_default();
+            record.charged_usd = Some(record.cost_usd.max(Picodollars::from_pico(most)));
+        }
+    }
 }
 
 /// What becomes of a call.

@@ -206,7 +206,7 @@ fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> Value {
         "limit": show(ledger.limit),
         "used": show(used),
         "held": show(ledger.held()),
-        "kept": show(sum(|account| account.kept)),
+        "kept": show(sum(|account| account.kept).plus(ledger.kept)),
         "granted": show(sum(|account| account.granted.minus(account.returned))),
         "presumed": show(ledger.presumed(now)),
         "remaining": show(remaining),

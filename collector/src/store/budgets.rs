@@ -191,9 +191,11 @@ fn load(
     budget: Option<&Budget>,
     key: &CounterKey,
 ) -> Result<Ledger, StoreError> {
-    let (extra, seed, recall_for, recall_until_ms) = connection
-        .prepare_cached("SELECT extra, seed, recall_for, recall_until_ms FROM counters WHERE id = ?1")?
-        .query_row([id], |row| Ok((amount(row, 0)?, amount(row, 1)?, row.get(2)?, row.get::<_, i64>(3)?)))?;
+    let (extra, seed, kept, recall_for, recall_until_ms) = connection
+        .prepare_cached("SELECT extra, seed, kept, recall_for, recall_until_ms FROM counters WHERE id = ?1")?
+        .query_row([id], |row| {
+            Ok((amount(row, 0)?, amount(row, 1)?, amount(row, 2)?, row.get(3)?, row.get::<_, i64>(4)?))
+        })?;
     let limit = budget.map_or(Amount::ZERO, |budget| budget.limit.plus(extra));
     let earlier = match budget.map(|budget| budget.window) {
         Some(window @ Window::Rolling(_)) => earlier_parts(connection, key, window)?,
@@ -202,6 +204,7 @@ fn load(
     Ok(Ledger {
         limit,
         seed: seed.plus(earlier),
+        kept,
         accounts: accounts(connection, id)?,
         recall_for,
         recall_until_ms: recall_until_ms.unsigned_abs(),

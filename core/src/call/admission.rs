@@ -277,7 +277,8 @@ impl Call {
 /// What a call is charged in the place of `hold`, now that it has ended.
 ///
 /// What was measured, and what is free, is charged as it is. Where the provider did not say what it charged, the whole
-/// hold stays: a budget is never short of what may stand on the bill.
+/// hold stays: a budget is never short of what may stand on the bill. So it does where no price is known, on all budgets
+/// the same as the record says.
 #[must_use]
 pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount) -> Settlement {
     let tokens = |count: Option<u64>| i128::from(count.unwrap_or(0));
@@ -296,7 +297,11 @@ pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount) -> Settlement {
             CostStatus::Unpriced => false,
         },
     };
-    let charge = if known { cost } else { cost.max(hold) };
+    let kept = match (unit, record.charged_usd) {
+        (Unit::Dollars, Some(charged)) => Amount(charged.as_pico()),
+        _ => hold,
+    };
+    let charge = if known { cost } else { cost.max(kept) };
     Settlement { hold, charge, kept: charge.minus(cost), calls: 1 }
 }
 

@@ -3,7 +3,7 @@ use tollgate_core::budget::define;
 use tollgate_core::budget::ledger::{Report, Want};
 use tollgate_core::budget::window::Span;
 
-use super::super::{Batch, Sender, Store};
+use super::super::{Batch, Recharge, Sender, Store};
 use super::*;
 use crate::budgets::span;
 
@@ -316,6 +316,45 @@ async fn what_comes_with_the_first_report_is_not_taken_from_what_was_spent_befor
 }
 
 /// A policy takes a moment to arrive: what a gateway admitted meanwhile it has not charged.
+#[tokio::test]
+async fn a_call_whose_price_was_found_here_counts_as_what_it_cost_once() {
+    let fixture = Fixture::new();
+    fixture.put(daily("10"), NOON).await;
+    let key = fixture.key("", NOON).await;
+    // The gateway keeps what it held for one call, six dollars, and held nothing for another.
+    let reported = Report {
+        granted: dollars(6),
+        used: dollars(6),
+        kept: dollars(6),
+        want: dollars(4),
+        version: 1,
+        ..Report::default()
+    };
+    fixture.sync("i", &key, reported, NOON + 1).await.unwrap();
+    let send = async || {
+        let mut batch = Batch::new(Sender {
+            gateway: "edge".into(),
+            instance: "i".into(),
+            received_ms: NOON + 9,
+            ..Sender::default()
+        });
+        for (n, cost, used, kept) in [(1, 2, -4, -6), (2, 3, 3, 0)] {
+            let record = record(n, NOON + 2, "bot", cost, &json!({"policy_version": "fffffffffff-0"}));
+            let recharge = Recharge { used: dollars(used), kept: dollars(kept) };
+            batch.push_recharged(&serde_json::from_value(record).unwrap(), recharge).unwrap();
+        }
+        fixture.store.ingest(batch).await.unwrap();
+    };
+    send().await;
+    send().await;
+    let ledger = fixture.ledger(NOON + 10).await;
+    let kept = ledger.accounts.values().map(|account| account.kept).fold(ledger.kept, Amount::plus);
+    assert_eq!((ledger.used(), kept), (dollars(5), Amount::ZERO), "{ledger:?}");
+    // The gateway was granted all ten; the dollar by which it was charged too much is there for others.
+    let more = fixture.sync("two", &key, report(0, 5, 1), NOON + 11).await.unwrap().grant;
+    assert_eq!((more.granted, more.want), (dollars(1), Want::Recalling));
+}
+
 #[tokio::test]
 async fn what_was_admitted_without_a_budget_counts_on_it_once() {
     let fixture = Fixture::new();
