@@ -153,6 +153,50 @@ fn make(
         ])?)
 }
 
+/// Tops up the counters of a budget that begins to count otherwise by what those of before were that had the same value and
+/// window. With another unit, or another `each`, there are no such counters.
+fn keep_top_ups(
+    transaction: &Transaction<'_>,
+    before: &StoredBudget,
+    after: &StoredBudget,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    if before.budget.unit != after.budget.unit || before.budget.each != after.budget.each {
+        return Ok(());
+    }
+    let since = now_ms.saturating_sub(after.budget.window.reach_ms());
+    let mut statement = transaction.prepare_cached(
+        "SELECT value, start_ms, end_ms, extra FROM counters
+         WHERE budget = ?1 AND generation = ?2 AND end_ms > ?3 AND extra <> ?4",
+    )?;
+    let old = params![before.budget.name, wide(before.generation), wide(since), bytes(Amount::ZERO)];
+    let topped_up: Vec<(String, i64, i64, Amount)> = statement
+        .query_map(old, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, amount(row, 3)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut seeds = Seeds::default();
+    for (value, start_ms, end_ms, extra) in topped_up {
+        let span = span(&after.budget, start_ms.unsigned_abs());
+        if (wide(span.start_ms), wide(span.end_ms)) != (start_ms, end_ms) {
+            continue;
+        }
+        let key = CounterKey { budget: after.budget.name.clone(), generation: after.generation, value, span };
+        let id = match known(transaction, &key)? {
+            None if span.end_ms <= now_ms => {
+                let seed = seeds.spent_before(transaction, after, &key)?;
+                Some(make(transaction, &key, extra, seed)?)
+            }
+            None => counter(transaction, &mut seeds, Some(after), &key, now_ms)?,
+            found => found,
+        };
+        if let Some(id) = id {
+            transaction
+                .prepare_cached("UPDATE counters SET extra = ?2 WHERE id = ?1")?
+                .execute(params![id, bytes(extra)])?;
+        }
+    }
+    Ok(())
+}
+
 /// What the window before left of its limit, as far as it may be carried over.
 fn carried_over(
     connection: &Connection,

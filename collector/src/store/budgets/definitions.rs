@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tollgate_core::budget::Budget;
 
 use super::super::audit::append;
-use super::{Put, StoreError, StoredBudget, wide};
+use super::{Put, StoreError, StoredBudget, keep_top_ups, wide};
 use crate::audit::Entry;
 
 /// The number of the budgets' state: every change makes it larger.
@@ -79,6 +79,16 @@ pub(in crate::store) fn put(
              removed_ms = NULL",
         params![budget.name, wide(generation), definition, source, wide(made), wide(since_ms)],
     )?;
+    if let (Put::CountsOtherwise, Some(before)) = (done, &before) {
+        let after = StoredBudget {
+            budget: budget.clone(),
+            generation,
+            source: source.to_owned(),
+            created_ms: made,
+            since_ms,
+        };
+        keep_top_ups(transaction, before, &after, now_ms)?;
+    }
     let shown = |budget: &Budget| serde_json::to_value(budget).unwrap_or_default();
     append(
         transaction,

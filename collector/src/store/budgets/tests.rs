@@ -354,3 +354,49 @@ async fn what_was_admitted_without_a_budget_counts_on_it_once() {
     let new = states[0].1.iter().find(|state| state.key.value == "new").unwrap();
     assert_eq!(new.ledger.used(), dollars(1 << 12));
 }
+
+/// Tops up the only budget's counter for a value by this many dollars; gives its limit.
+async fn top_up(fixture: &Fixture, value: &str, more: i128, now_ms: u64) -> Amount {
+    let (name, actor) = ("b".to_owned(), "test".to_owned());
+    fixture.store.top_up(name, value.to_owned(), dollars(more), actor, now_ms).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_budget_that_counts_otherwise_keeps_its_top_ups_where_counters_stay_the_same() {
+    for (before, after, value, expected) in [
+        (json!({"scope": {"agent": "p1"}}), json!({"scope": {"agent": ["p1", "p2"]}}), "", 6),
+        (json!({"scope": {"agent": ["a", "b"]}}), json!({"scope": {"agent": ["b", "a"]}}), "", 6),
+        (json!({"time_zone": "UTC"}), json!({"time_zone": "+02:00"}), "", 6),
+        (json!({"window": "day"}), json!({"window": "day", "time_zone": "Etc/UTC"}), "", 6),
+        (json!({"window": "day"}), json!({"window": "day", "scope": {"provider": "openai"}}), "", 6),
+        (json!({"each": "agent"}), json!({"each": "agent", "scope": {"provider": "openai"}}), "bot", 6),
+        (json!({"each": "agent"}), json!({"each": "team"}), "bot", 1),
+        (json!({"window": "day"}), json!({"window": "hour"}), "", 1),
+        (json!({"window": "day"}), json!({"window": "day", "time_zone": "+02:00"}), "", 1),
+    ] {
+        let fixture = Fixture::new();
+        let with = |more: &serde_json::Value| {
+            let mut all = json!({"name": "b", "limit_usd": "1", "window": "prepaid"});
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            budget(all)
+        };
+        fixture.put(with(&before), NOON).await;
+        fixture.record(1, NOON + 1, "p1", 2).await;
+        assert_eq!(top_up(&fixture, value, 5, NOON + 2).await, dollars(6));
+        fixture.put(with(&after), NOON + 3).await;
+        let key = fixture.key(value, NOON + 4).await;
+        let grant = fixture.sync("one", &key, Report::default(), NOON + 4).await.unwrap().grant;
+        assert_eq!(grant.limit, dollars(expected), "{before} {after}");
+        fixture.put(with(&before), NOON + 5).await;
+        let key = fixture.key(value, NOON + 6).await;
+        let grant = fixture.sync("one", &key, Report::default(), NOON + 6).await.unwrap().grant;
+        assert_eq!(grant.limit, dollars(expected), "and back: {before} {after}");
+    }
+    let fixture = Fixture::new();
+    fixture.put(budget(json!({"name": "b", "limit_usd": "1", "window": "prepaid"})), NOON).await;
+    top_up(&fixture, "", 5, NOON).await;
+    fixture.put(budget(json!({"name": "b", "limit_calls": 1, "window": "prepaid"})), NOON + 1).await;
+    let key = fixture.key("", NOON + 2).await;
+    let grant = fixture.sync("one", &key, Report::default(), NOON + 2).await.unwrap().grant;
+    assert_eq!(grant.limit, Amount(1), "dollars are not calls");
+}
