@@ -114,21 +114,23 @@ fn counter(
     now_ms: u64,
 ) -> Result<Option<i64>, StoreError> {
     let found = known(transaction, key)?;
-    if found.is_some() {
+    let Some(stored) = current else { return Ok(found) };
+    if let Some(id) = found {
+        settle_carried_from(transaction, stored, key, id, now_ms)?;
         return Ok(found);
     }
-    let Some(stored) = current else { return Ok(None) };
     let budget = &stored.budget;
     let now = span(budget, now_ms);
     if span(budget, key.span.start_ms) != key.span || key.span.start_ms > now.end_ms {
         return Ok(None);
     }
     let seed = seeds.spent_before(transaction, stored, key)?;
-    let extra = carried_over(transaction, stored, key)?;
     if let Window::Rolling(_) = budget.window {
         seed::earlier_parts_unseen(transaction, seeds, stored, key)?;
     }
-    Ok(Some(make(transaction, key, extra, seed)?))
+    let id = make(transaction, key, Amount::ZERO, seed)?;
+    settle_carried_from(transaction, stored, key, id, now_ms)?;
+    Ok(Some(id))
 }
 
 fn make(
@@ -139,8 +141,9 @@ fn make(
 ) -> Result<i64, StoreError> {
     Ok(transaction
         .prepare_cached(
-            "INSERT INTO counters (budget, generation, value, start_ms, end_ms, extra, seed, recall_for, recall_until_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '', 0)",
+            "INSERT INTO counters (budget, generation, value, start_ms, end_ms, extra, seed, carried_from, recall_for,
+                 recall_until_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, '', 0)",
         )?
         .insert(params![
             key.budget,
@@ -154,7 +157,7 @@ fn make(
 }
 
 /// Tops up the counters of a budget that begins to count otherwise by what those of before were that had the same value and
-/// window. With another unit, or another `each`, there are no such counters.
+/// window, and by what had been carried over to them. With another unit, or another `each`, there are no such counters.
 fn keep_top_ups(
     transaction: &Transaction<'_>,
     before: &StoredBudget,
@@ -166,20 +169,26 @@ fn keep_top_ups(
     }
     let since = now_ms.saturating_sub(after.budget.window.reach_ms());
     let mut statement = transaction.prepare_cached(
-        "SELECT value, start_ms, end_ms, extra FROM counters
-         WHERE budget = ?1 AND generation = ?2 AND end_ms > ?3 AND extra <> ?4",
+        "SELECT value, start_ms, end_ms, extra, carried_from FROM counters
+         WHERE budget = ?1 AND generation = ?2 AND end_ms > ?3 AND (extra <> ?4 OR carried_from <> ?4)",
     )?;
     let old = params![before.budget.name, wide(before.generation), wide(since), bytes(Amount::ZERO)];
-    let topped_up: Vec<(String, i64, i64, Amount)> = statement
-        .query_map(old, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, amount(row, 3)?)))?
+    let topped_up: Vec<(String, i64, i64, Amount, Option<Amount>)> = statement
+        .query_map(old, |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, amount(row, 3)?, amount_or_none(row, 4)?))
+        })?
         .collect::<Result<_, _>>()?;
     let mut seeds = Seeds::default();
-    for (value, start_ms, end_ms, extra) in topped_up {
+    for (value, start_ms, end_ms, extra, from) in topped_up {
         let span = span(&after.budget, start_ms.unsigned_abs());
         if (wide(span.start_ms), wide(span.end_ms)) != (start_ms, end_ms) {
             continue;
         }
-        let key = CounterKey { budget: after.budget.name.clone(), generation: after.generation, value, span };
+        let old =
+            CounterKey { budget: before.budget.name.clone(), generation: before.generation, value, span };
+        let carried = carried_over(transaction, &before.budget, &old, from.unwrap_or_default())?;
+        let extra = extra.plus(carried.min(after.budget.carry_over));
+        let key = CounterKey { generation: after.generation, ..old };
         let id = match known(transaction, &key)? {
             None if span.end_ms <= now_ms => {
                 let seed = seeds.spent_before(transaction, after, &key)?;
@@ -190,31 +199,84 @@ fn keep_top_ups(
         };
         if let Some(id) = id {
             transaction
-                .prepare_cached("UPDATE counters SET extra = ?2 WHERE id = ?1")?
-                .execute(params![id, bytes(extra)])?;
+                .prepare_cached("UPDATE counters SET extra = ?2, carried_from = ?3 WHERE id = ?1")?
+                .execute(params![id, bytes(extra), bytes(Amount::ZERO)])?;
         }
     }
     Ok(())
 }
 
-/// What the window before left of its limit, as far as it may be carried over.
-fn carried_over(
+/// Notes once what the limit of the window before was, when that is over: while it holds, all of it may still be spent
+/// there.
+fn settle_carried_from(
+    transaction: &Transaction<'_>,
+    stored: &StoredBudget,
+    key: &CounterKey,
+    id: i64,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    if now_ms < key.span.start_ms {
+        return Ok(());
+    }
+    let is_open: bool = transaction
+        .prepare_cached("SELECT carried_from IS NULL FROM counters WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))?;
+    if is_open {
+        let from = limit_before(transaction, stored, key)?;
+        transaction
+            .prepare_cached("UPDATE counters SET carried_from = ?2 WHERE id = ?1")?
+            .execute(params![id, bytes(from)])?;
+    }
+    Ok(())
+}
+
+/// The limit of the window before, as far as this one may carry over what that left; nothing where it may not.
+fn limit_before(
     connection: &Connection,
     stored: &StoredBudget,
     key: &CounterKey,
 ) -> Result<Amount, StoreError> {
     let budget = &stored.budget;
-    if budget.carry_over == Amount::ZERO || key.span.start_ms == 0 {
-        return Ok(Amount::ZERO);
-    }
-    let before = CounterKey { span: span(budget, key.span.start_ms - 1), ..key.clone() };
-    let Some(id) = known(connection, &before)? else {
+    let Some(before) = window_before(budget, key) else { return Ok(Amount::ZERO) };
+    match known(connection, &before)? {
+        Some(id) => Ok(load(connection, id, Some(budget), &before)?.limit),
         // Nobody used it then. A budget that was not there then left nothing.
-        let was_there = stored.since_ms <= before.span.start_ms;
-        return Ok(if was_there { budget.carry_over.min(budget.limit) } else { Amount::ZERO });
+        None if stored.since_ms <= before.span.start_ms => Ok(budget.limit),
+        None => Ok(Amount::ZERO),
+    }
+}
+
+/// The counter of the window before, whose rest is carried over; `None` where none is.
+fn window_before(budget: &Budget, key: &CounterKey) -> Option<CounterKey> {
+    let end_ms = key.span.start_ms.checked_sub(1).filter(|_| budget.carry_over > Amount::ZERO)?;
+    Some(CounterKey { span: span(budget, end_ms), ..key.clone() })
+}
+
+/// What is carried over of the limit that the window before had: never what is granted there and may still be spent.
+/// It grows when that is given back.
+fn carried_over(
+    connection: &Connection,
+    budget: &Budget,
+    key: &CounterKey,
+    from: Amount,
+) -> Result<Amount, StoreError> {
+    let Some(before) = window_before(budget, key).filter(|_| from > Amount::ZERO) else {
+        return Ok(Amount::ZERO);
     };
-    let ledger = load(connection, id, Some(budget), &before)?;
-    Ok(ledger.limit.minus(ledger.used()).or_nothing().min(budget.carry_over))
+    let committed = match known(connection, &before)? {
+        Some(id) => committed(connection, id)?,
+        None => Amount::ZERO,
+    };
+    Ok(from.minus(committed).or_nothing().min(budget.carry_over))
+}
+
+/// What counts on a counter against its limit.
+fn committed(connection: &Connection, id: i64) -> Result<Amount, StoreError> {
+    let seed = connection
+        .prepare_cached("SELECT seed FROM counters WHERE id = ?1")?
+        .query_row([id], |row| amount(row, 0))?;
+    let ledger = Ledger { seed, accounts: accounts(connection, id)?, ..Ledger::default() };
+    Ok(ledger.committed())
 }
 
 fn known(connection: &Connection, key: &CounterKey) -> Result<Option<i64>, StoreError> {
@@ -235,10 +297,18 @@ fn load(
     budget: Option<&Budget>,
     key: &CounterKey,
 ) -> Result<Ledger, StoreError> {
-    let (extra, seed, recall_for, recall_until_ms) = connection
-        .prepare_cached("SELECT extra, seed, recall_for, recall_until_ms FROM counters WHERE id = ?1")?
-        .query_row([id], |row| Ok((amount(row, 0)?, amount(row, 1)?, row.get(2)?, row.get::<_, i64>(3)?)))?;
-    let limit = budget.map_or(Amount::ZERO, |budget| budget.limit.plus(extra));
+    let (extra, seed, from, recall_for, recall_until_ms) = connection
+        .prepare_cached(
+            "SELECT extra, seed, carried_from, recall_for, recall_until_ms FROM counters WHERE id = ?1",
+        )?
+        .query_row([id], |row| {
+            let from = amount_or_none(row, 2)?.unwrap_or_default();
+            Ok((amount(row, 0)?, amount(row, 1)?, from, row.get(3)?, row.get::<_, i64>(4)?))
+        })?;
+    let limit = match budget {
+        Some(budget) => budget.limit.plus(extra).plus(carried_over(connection, budget, key, from)?),
+        None => Amount::ZERO,
+    };
     let earlier = match budget.map(|budget| budget.window) {
         Some(window @ Window::Rolling(_)) => earlier_parts(connection, key, window)?,
         _ => Amount::ZERO,
@@ -256,16 +326,14 @@ fn load(
 fn earlier_parts(connection: &Connection, key: &CounterKey, window: Window) -> Result<Amount, StoreError> {
     let from = key.span.start_ms.saturating_sub(window.reach_ms());
     let mut statement = connection.prepare_cached(
-        "SELECT id, seed FROM counters
+        "SELECT id FROM counters
          WHERE budget = ?1 AND generation = ?2 AND value = ?3 AND start_ms >= ?4 AND start_ms < ?5",
     )?;
     let bounds = params![key.budget, wide(key.generation), key.value, wide(from), wide(key.span.start_ms)];
-    let parts: Vec<(i64, Amount)> =
-        statement.query_map(bounds, |row| Ok((row.get(0)?, amount(row, 1)?)))?.collect::<Result<_, _>>()?;
+    let parts: Vec<i64> = statement.query_map(bounds, |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut sum = Amount::ZERO;
-    for (id, seed) in parts {
-        let ledger = Ledger { seed, accounts: accounts(connection, id)?, ..Ledger::default() };
-        sum = sum.plus(ledger.committed());
+    for id in parts {
+        sum = sum.plus(committed(connection, id)?);
     }
     Ok(sum)
 }
@@ -396,17 +464,18 @@ pub(super) fn top_up(
         transaction.query_row("SELECT extra FROM counters WHERE id = ?1", [id], |row| amount(row, 0))?;
     let extra = before.plus(more);
     transaction.execute("UPDATE counters SET extra = ?2 WHERE id = ?1", params![id, bytes(extra)])?;
-    let limit = |extra: Amount| json!({"value": value, "limit": stored.budget.unit.show(stored.budget.limit.plus(extra))});
+    let after = load(transaction, id, Some(&stored.budget), &key)?.limit;
+    let limit = |limit: Amount| json!({"value": value, "limit": stored.budget.unit.show(limit)});
     let entry = Entry {
         time_ms: now_ms,
         actor: actor.to_owned(),
         action: "budget.top_up".into(),
         subject: name.to_owned(),
-        before: Some(limit(before)),
-        after: Some(limit(extra)),
+        before: Some(limit(after.minus(more))),
+        after: Some(limit(after)),
     };
     append(transaction, &entry)?;
-    Ok(Some(stored.budget.limit.plus(extra)))
+    Ok(Some(after))
 }
 
 /// Takes back what a run of a gateway was granted and has not used, on every counter; gives how many had any.
@@ -446,6 +515,10 @@ pub(super) fn release(
 
 fn amount(row: &Row<'_>, at: usize) -> rusqlite::Result<Amount> {
     row.get::<_, [u8; 16]>(at).map(|bytes| Amount(i128::from_be_bytes(bytes)))
+}
+
+fn amount_or_none(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Amount>> {
+    row.get::<_, Option<[u8; 16]>>(at).map(|bytes| bytes.map(|bytes| Amount(i128::from_be_bytes(bytes))))
 }
 
 fn bytes(amount: Amount) -> [u8; 16] {

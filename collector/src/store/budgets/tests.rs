@@ -225,7 +225,10 @@ async fn what_is_left_is_carried_over_up_to_its_bound() {
     fixture.put(with("4"), NOON).await;
     let today = fixture.key("", NOON).await;
     fixture.sync("one", &today, report(0, 7, 1), NOON).await.unwrap();
-    fixture.sync("one", &today, report(7, 0, 2), NOON).await.unwrap();
+    let granted = fixture.sync("one", &today, report(7, 0, 2), NOON).await.unwrap().grant.granted;
+    let returned = granted.minus(dollars(7));
+    let last = Report { granted, returned, used: dollars(7), version: 3, ..Report::default() };
+    fixture.sync("one", &today, last, NOON + 12 * HOUR).await.unwrap();
     let tomorrow_ms = NOON + 24 * HOUR;
     let tomorrow = fixture.key("", tomorrow_ms).await;
     fixture.sync("one", &tomorrow, report(0, 0, 1), tomorrow_ms).await.unwrap();
@@ -399,4 +402,50 @@ async fn a_budget_that_counts_otherwise_keeps_its_top_ups_where_counters_stay_th
     let key = fixture.key("", NOON + 2).await;
     let grant = fixture.sync("one", &key, Report::default(), NOON + 2).await.unwrap().grant;
     assert_eq!(grant.limit, Amount(1), "dollars are not calls");
+}
+
+#[tokio::test]
+async fn what_a_late_gateway_may_still_spend_is_not_carried_over() {
+    let fixture = Fixture::new();
+    let hourly = json!({"name": "b", "limit_usd": "10", "window": "hour", "carry_over_usd": "10"});
+    fixture.put(budget(hourly), NOON).await;
+    let first = fixture.key("", NOON).await;
+    let granted = fixture.sync("a", &first, report(0, 9, 1), NOON).await.unwrap().grant;
+    assert_eq!(granted.granted, dollars(9));
+    let second = fixture.key("", NOON + HOUR).await;
+    let early = fixture.sync("b", &second, report(0, 100, 1), NOON + HOUR - 1).await.unwrap().grant;
+    assert_eq!(early.granted, dollars(10), "while the first window holds, all of it may be spent there");
+    let after = NOON + HOUR + 1;
+    let both = fixture.sync("b", &second, report(10, 100, 2), after).await.unwrap().grant;
+    assert_eq!((both.granted, both.limit), (dollars(11), dollars(11)));
+    let late = fixture.sync("a", &first, report(9, 0, 2), after).await.unwrap().grant;
+    assert_eq!(late.granted, dollars(9));
+    assert_eq!(fixture.ledger(after).await.limit, dollars(11), "20 for both windows, of which 9 are gone");
+    // What was not spent after all is carried over when it comes back.
+    let returned = Report {
+        granted: dollars(9),
+        returned: dollars(6),
+        used: dollars(3),
+        version: 3,
+        ..Report::default()
+    };
+    fixture.sync("a", &first, returned, after).await.unwrap();
+    let more = fixture.sync("b", &second, report(11, 100, 3), after).await.unwrap().grant;
+    assert_eq!((more.granted, more.limit), (dollars(17), dollars(17)));
+    // What was released is carried over too; an edit keeps it.
+    let third = fixture.key("", after + HOUR).await;
+    assert_eq!(
+        fixture.sync("c", &third, report(0, 1, 1), after + HOUR).await.unwrap().grant.limit,
+        dollars(10)
+    );
+    fixture.store.release("b".into(), "test".into(), after + HOUR).await.unwrap();
+    assert_eq!(
+        fixture.sync("c", &third, report(1, 1, 2), after + HOUR).await.unwrap().grant.limit,
+        dollars(16)
+    );
+    let edited = json!({
+        "name": "b", "limit_usd": "10", "window": "hour", "carry_over_usd": "10", "scope": {"provider": "openai"}
+    });
+    assert_eq!(fixture.put(budget(edited), after + HOUR).await, Put::CountsOtherwise);
+    assert_eq!(fixture.ledger(after + HOUR).await.limit, dollars(16));
 }
