@@ -18,7 +18,7 @@ use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, Budget};
 use tollgate_core::sync::{CounterGrant, CounterReport};
 
-pub(super) use definitions::{all, configure, put, remove, state};
+pub(super) use definitions::{all, configure, put, registered, remove, state};
 pub(super) use missed::{count_missed, newest_ms};
 
 use super::StoreError;

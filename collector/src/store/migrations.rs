@@ -73,6 +73,7 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (14, include_str!("migrations/0014_recent.sql")),
     (15, include_str!("migrations/0015_packed.sql")),
     (16, include_str!("migrations/0016_carried.sql")),
+    (17, include_str!("migrations/0017_registered.sql")),
 ];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").

@@ -1,5 +1,7 @@
 //! Budgets as they are defined: by the configuration file and by the API, each change in the audit trail.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tollgate_core::budget::Budget;
 
@@ -129,12 +131,27 @@ pub(in crate::store) fn remove(
     Ok(true)
 }
 
-/// Makes the budgets of the configuration file hold: those that it had and has no more are removed.
+/// Names that have counters of their own where a budget has one for each; empty where any name has.
+pub(in crate::store) fn registered(connection: &Connection) -> Result<BTreeSet<String>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT name FROM registered")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Makes the budgets and the registered names of the configuration file hold: budgets that it had and has no more are
+/// removed.
 pub(in crate::store) fn configure(
     transaction: &Transaction<'_>,
     budgets: &[Budget],
+    names: &BTreeSet<String>,
     now_ms: u64,
 ) -> Result<(), StoreError> {
+    if registered(transaction)? != *names {
+        transaction.execute("DELETE FROM registered", [])?;
+        let mut statement = transaction.prepare_cached("INSERT INTO registered (name) VALUES (?1)")?;
+        for name in names {
+            statement.execute([name])?;
+        }
+    }
     for budget in budgets {
         put(transaction, budget, "file", "configuration", now_ms)?;
     }

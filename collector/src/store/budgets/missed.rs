@@ -1,6 +1,6 @@
 //! Calls that a gateway admitted without a budget, as its policy had not arrived there: nobody has charged them on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Transaction, params};
 use tollgate_core::budget::Amount;
@@ -34,6 +34,7 @@ pub(in crate::store) fn count_missed(
     let budgets = all(transaction)?;
     let mut seeds = Seeds::default();
     let now_ms = records.iter().map(|(_, received_ms)| *received_ms).max().unwrap_or(0);
+    let registered = seeds.registered(transaction)?;
     let mut parsed = Vec::with_capacity(records.len());
     for (row, _) in records {
         let record: UsageRecord =
@@ -46,7 +47,7 @@ pub(in crate::store) fn count_missed(
         for (record, knew_until_ms) in &parsed {
             let unknown = budgets.iter().filter(|stored| stored.since_ms > *knew_until_ms);
             for stored in unknown.filter(|stored| (record.time_ms < stored.since_ms) == is_before) {
-                if let Some((key, amount)) = spent_by(stored, record) {
+                if let Some((key, amount)) = spent_by(stored, record, &registered) {
                     let (_, sum) = missed.entry(key).or_insert((stored, Amount::ZERO));
                     *sum = sum.plus(amount);
                 }
@@ -83,11 +84,16 @@ fn counts(stored: &StoredBudget, key: &CounterKey, now_ms: u64) -> bool {
 }
 
 /// What a record spent on a budget, and the counter that it is for; `None` where it is for none.
-fn spent_by(stored: &StoredBudget, record: &UsageRecord) -> Option<(CounterKey, Amount)> {
+fn spent_by(
+    stored: &StoredBudget,
+    record: &UsageRecord,
+    registered: &BTreeSet<String>,
+) -> Option<(CounterKey, Amount)> {
     if stored.budget.window == Window::Prepaid && record.time_ms < stored.created_ms {
         return None;
     }
-    let value = value_in(&stored.budget, &subject_of(record))?;
+    let value =
+        value_in(&stored.budget, &subject_of(record), record.attribution_source.is_trusted(), registered)?;
     let key = CounterKey {
         budget: stored.budget.name.clone(),
         generation: stored.generation,

@@ -1,5 +1,7 @@
 //! The store's methods for budgets and counters.
 
+use std::collections::BTreeSet;
+
 use tollgate_core::budget::{Amount, Budget};
 #[cfg(test)]
 use tollgate_core::sync::{CounterGrant, CounterReport};
@@ -29,17 +31,18 @@ impl Store {
         .await
     }
 
-    /// Makes the budgets of the configuration file hold; gives all that hold then.
+    /// Makes the budgets of the configuration file hold, and the names that it registers; gives all budgets that hold then.
     ///
     /// # Errors
     /// Nothing changes then.
     pub async fn configure_budgets(
         &self,
         configured: Vec<Budget>,
+        registered: BTreeSet<String>,
         now_ms: u64,
     ) -> Result<Vec<StoredBudget>, StoreError> {
         self.write(move |transaction| {
-            super::configure(transaction, &configured, now_ms)?;
+            super::configure(transaction, &configured, &registered, now_ms)?;
             super::all(transaction)
         })
         .await

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use tollgate_core::budget::define;
 use tollgate_core::budget::ledger::{Report, Want};
@@ -298,10 +300,10 @@ async fn the_files_budgets_come_and_go_with_the_file() {
         stored.into_iter().map(|stored| stored.budget.name).collect()
     };
     fixture.put(budget(json!({"name": "api", "limit_usd": "1", "window": "day"})), NOON).await;
-    let configured = fixture.store.configure_budgets(vec![daily("1")], NOON).await.unwrap();
+    let configured = fixture.store.configure_budgets(vec![daily("1")], BTreeSet::new(), NOON).await.unwrap();
     assert_eq!(names(configured), ["api", "b"]);
-    assert_eq!(names(fixture.store.configure_budgets(vec![], NOON).await.unwrap()), ["api"]);
-    let again = fixture.store.configure_budgets(vec![daily("1")], NOON + 5).await.unwrap();
+    assert_eq!(names(fixture.store.configure_budgets(vec![], BTreeSet::new(), NOON).await.unwrap()), ["api"]);
+    let again = fixture.store.configure_budgets(vec![daily("1")], BTreeSet::new(), NOON + 5).await.unwrap();
     assert_eq!(again[1].generation, 2, "a budget that was removed and comes back begins anew");
 }
 
@@ -448,4 +450,39 @@ async fn what_a_late_gateway_may_still_spend_is_not_carried_over() {
     });
     assert_eq!(fixture.put(budget(edited), after + HOUR).await, Put::CountsOtherwise);
     assert_eq!(fixture.ledger(after + HOUR).await.limit, dollars(16));
+}
+
+/// What a gateway counts under names of its own is found under them.
+#[tokio::test]
+async fn an_edit_keeps_what_nobody_and_others_spent() {
+    let fixture = Fixture::new();
+    let registered = BTreeSet::from(["reg".to_owned()]);
+    fixture.store.configure_budgets(vec![], registered, NOON).await.unwrap();
+    let (early, late) = (NOON - 2 * HOUR, NOON - 60_000);
+    for (n, agent) in ["unattributed", "invalid", "made-up", "else", "reg"].into_iter().enumerate() {
+        let n = u64::try_from(n).unwrap();
+        fixture.record(10 + n, early, agent, 1).await;
+        fixture.record(20 + n, late, agent, 1).await;
+    }
+    let verified = json!({"policy_version": "fffffffffff-0", "attribution_source": "verified"});
+    let tagged = json!({"policy_version": "fffffffffff-0", "tags": {"other": "x"}});
+    fixture.ingest(early, vec![record(30, early, "sure", 1, &verified)], vec![]).await;
+    fixture.ingest(late, vec![record(31, late, "sure", 1, &verified)], vec![]).await;
+    fixture.ingest(late, vec![record(32, late, "reg", 1, &tagged)], vec![]).await;
+    for (each, value, expected) in [
+        ("agent", "(unknown)", 4),
+        ("agent", "(other)", 4),
+        ("agent", "made-up", 0),
+        ("agent", "reg", 3),
+        ("agent", "sure", 2),
+        ("tag:customer", "(unknown)", 1),
+        ("tag:customer", "(other)", 10),
+    ] {
+        fixture
+            .put(budget(json!({"name": "b", "limit_usd": "100", "window": "day", "each": each})), NOON)
+            .await;
+        let key = fixture.key(value, NOON).await;
+        let grant = fixture.sync("one", &key, Report::default(), NOON).await.unwrap().grant;
+        assert_eq!(grant.elsewhere, dollars(expected), "{each} {value}");
+    }
 }
