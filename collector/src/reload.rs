@@ -17,6 +17,7 @@ use crate::app::{App, now_ms};
 use crate::audit::{Entry, hex};
 use crate::config::Config;
 use crate::prices::book;
+use crate::store::StoreError;
 use crate::tls::Certificates;
 
 /// Watches the configuration's files.
@@ -122,6 +123,7 @@ impl Reload {
             .await
         {
             Ok(budgets) => self.app.budgets.replace(budgets, config.budgets.registered.clone()),
+            Err(error @ StoreError::NameTaken { .. }) => return Err(error.to_string()),
             Err(error) => {
                 // There is no mistake in the file: it is tried again at the next look.
                 self.seen = Vec::new();

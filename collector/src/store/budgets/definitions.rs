@@ -139,6 +139,9 @@ pub(in crate::store) fn registered(connection: &Connection) -> Result<BTreeSet<S
 
 /// Makes the budgets and the registered names of the configuration file hold: budgets that it had and has no more are
 /// removed.
+///
+/// # Errors
+/// [`StoreError::NameTaken`] where the API has a budget of a name that stands in the file.
 pub(in crate::store) fn configure(
     transaction: &Transaction<'_>,
     budgets: &[Budget],
@@ -152,10 +155,17 @@ pub(in crate::store) fn configure(
             statement.execute([name])?;
         }
     }
+    let before = all(transaction)?;
+    let is_taken = |budget: &&Budget| {
+        before.iter().any(|stored| stored.source == "api" && stored.budget.name == budget.name)
+    };
+    if let Some(taken) = budgets.iter().find(is_taken) {
+        return Err(StoreError::NameTaken { name: taken.name.clone() });
+    }
     for budget in budgets {
         put(transaction, budget, "file", "configuration", now_ms)?;
     }
-    for stored in all(transaction)? {
+    for stored in before {
         let gone = !budgets.iter().any(|budget| budget.name == stored.budget.name);
         if stored.source == "file" && gone {
             remove(transaction, &stored.budget.name, "configuration", now_ms)?;

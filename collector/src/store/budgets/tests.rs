@@ -486,3 +486,23 @@ async fn an_edit_keeps_what_nobody_and_others_spent() {
         assert_eq!(grant.elsewhere, dollars(expected), "{each} {value}");
     }
 }
+
+#[tokio::test]
+async fn a_budget_of_the_file_does_not_take_the_name_of_one_that_the_api_made() {
+    let fixture = Fixture::new();
+    fixture.put(daily("10"), NOON).await;
+    let other = budget(json!({"name": "a", "limit_usd": "1", "window": "day"}));
+    let both = vec![other.clone(), daily("1")];
+    let error = fixture.store.configure_budgets(both.clone(), BTreeSet::new(), NOON + 1).await.unwrap_err();
+    assert!(error.to_string().contains("`b`") && error.to_string().contains("rename"), "{error}");
+    let stored = fixture.store.budgets().await.unwrap();
+    assert_eq!(stored.len(), 1, "nothing of the file is taken");
+    assert_eq!((stored[0].budget.limit, stored[0].source.as_str()), (dollars(10), "api"));
+    fixture.store.remove_budget("b".into(), "ann".into(), NOON + 2).await.unwrap();
+    assert_eq!(fixture.store.configure_budgets(both, BTreeSet::new(), NOON + 3).await.unwrap().len(), 2);
+    // One of the file's may go on as it is.
+    assert_eq!(
+        fixture.store.configure_budgets(vec![other], BTreeSet::new(), NOON + 4).await.unwrap().len(),
+        1
+    );
+}
