@@ -309,33 +309,39 @@ fn load(
         Some(budget) => budget.limit.plus(extra).plus(carried_over(connection, budget, key, from)?),
         None => Amount::ZERO,
     };
-    let earlier = match budget.map(|budget| budget.window) {
-        Some(window @ Window::Rolling(_)) => earlier_parts(connection, key, window)?,
-        _ => Amount::ZERO,
-    };
-    Ok(Ledger {
+    let mut ledger = Ledger {
         limit,
-        seed: seed.plus(earlier),
+        seed,
         accounts: accounts(connection, id)?,
         recall_for,
         recall_until_ms: recall_until_ms.unsigned_abs(),
-    })
+    };
+    if let Some(Budget { window: window @ Window::Rolling(_), .. }) = budget {
+        add_earlier_parts(connection, &mut ledger, key, *window)?;
+    }
+    Ok(ledger)
 }
 
-/// What counts of the earlier parts of a rolling window.
-fn earlier_parts(connection: &Connection, key: &CounterKey, window: Window) -> Result<Amount, StoreError> {
+/// Adds what counts of the earlier parts of a rolling window: what was spent in them, and topped up.
+fn add_earlier_parts(
+    connection: &Connection,
+    ledger: &mut Ledger,
+    key: &CounterKey,
+    window: Window,
+) -> Result<(), StoreError> {
     let from = key.span.start_ms.saturating_sub(window.reach_ms());
     let mut statement = connection.prepare_cached(
-        "SELECT id FROM counters
+        "SELECT id, extra FROM counters
          WHERE budget = ?1 AND generation = ?2 AND value = ?3 AND start_ms >= ?4 AND start_ms < ?5",
     )?;
     let bounds = params![key.budget, wide(key.generation), key.value, wide(from), wide(key.span.start_ms)];
-    let parts: Vec<i64> = statement.query_map(bounds, |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut sum = Amount::ZERO;
-    for id in parts {
-        sum = sum.plus(committed(connection, id)?);
+    let parts: Vec<(i64, Amount)> =
+        statement.query_map(bounds, |row| Ok((row.get(0)?, amount(row, 1)?)))?.collect::<Result<_, _>>()?;
+    for (id, extra) in parts {
+        ledger.seed = ledger.seed.plus(committed(connection, id)?);
+        ledger.limit = ledger.limit.plus(extra);
     }
-    Ok(sum)
+    Ok(())
 }
 
 fn accounts(connection: &Connection, counter: i64) -> Result<BTreeMap<String, Account>, StoreError> {
@@ -423,8 +429,9 @@ pub(super) fn states(
             let (ledger, gateways) = match known(connection, &key)? {
                 Some(id) => (load(connection, id, Some(&stored.budget), &key)?, gateways(connection, id)?),
                 None => {
-                    let seed = earlier_parts(connection, &key, stored.budget.window)?;
-                    (Ledger { limit: stored.budget.limit, seed, ..Ledger::default() }, BTreeMap::new())
+                    let mut ledger = Ledger { limit: stored.budget.limit, ..Ledger::default() };
+                    add_earlier_parts(connection, &mut ledger, &key, stored.budget.window)?;
+                    (ledger, BTreeMap::new())
                 }
             };
             states.push(CounterState { ledger, gateways, key });

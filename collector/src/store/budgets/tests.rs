@@ -506,3 +506,29 @@ async fn a_budget_of_the_file_does_not_take_the_name_of_one_that_the_api_made() 
         1
     );
 }
+
+#[tokio::test]
+async fn a_top_up_of_a_rolling_window_lasts_as_long_as_spend_does() {
+    let fixture = Fixture::new();
+    let rolling = |scope: serde_json::Value| {
+        budget(json!({"name": "b", "limit_usd": "10", "window": "rolling 1h", "scope": scope}))
+    };
+    fixture.put(rolling(json!({})), NOON).await;
+    assert_eq!(top_up(&fixture, "", 5, NOON).await, dollars(15));
+    let minute = |minutes: u64| NOON + minutes * 60_000;
+    assert_eq!(fixture.ledger(minute(1)).await.limit, dollars(15), "no call yet in this part");
+    let key = fixture.key("", minute(30)).await;
+    let grant = fixture.sync("one", &key, report(0, 100, 1), minute(30)).await.unwrap().grant;
+    assert_eq!((grant.limit, grant.granted), (dollars(15), dollars(15)));
+    assert_eq!(top_up(&fixture, "", 1, minute(59)).await, dollars(16));
+    assert_eq!(fixture.ledger(minute(60)).await.limit, dollars(11), "the first is over");
+    let key = fixture.key("", minute(61)).await;
+    let grant = fixture.sync("one", &key, report(0, 100, 1), minute(61)).await.unwrap().grant;
+    assert_eq!((grant.limit, grant.granted), (dollars(11), Amount::ZERO), "what was granted still counts");
+    assert_eq!(fixture.put(rolling(json!({"provider": "openai"})), minute(62)).await, Put::CountsOtherwise);
+    assert_eq!(fixture.ledger(minute(63)).await.limit, dollars(11));
+    assert_eq!(fixture.ledger(minute(118)).await.limit, dollars(11));
+    let key = fixture.key("", minute(119)).await;
+    let grant = fixture.sync("two", &key, Report::default(), minute(119)).await.unwrap().grant;
+    assert_eq!(grant.limit, dollars(10), "the second is over");
+}
