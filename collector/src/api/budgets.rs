@@ -19,7 +19,7 @@ use super::params::Params;
 use crate::access::Caller;
 use crate::app::{App, now_ms};
 use crate::budgets::{span, zone};
-use crate::store::{CounterState, Put, StoredBudget};
+use crate::store::{CounterState, Put, StoredBudget, ToppedUp};
 
 /// `GET /api/v1/budgets`: one row for each counter of the windows that hold now.
 ///
@@ -104,10 +104,12 @@ struct TopUp {
     value: String,
 }
 
-/// `POST /api/v1/budgets/{name}/top-up`: adds to the limit of the window that holds now.
+/// `POST /api/v1/budgets/{name}/top-up`: adds to the limit of the window that holds now; below 0 it takes back what was
+/// added there.
 ///
 /// # Errors
-/// Without the right token, for an amount that is none, and for a budget that is not there.
+/// Without the right token, for an amount that is none or takes more than was added, for a counter that the budget cannot
+/// have, and for a budget that is not there.
 pub async fn top_up(
     State(app): State<Arc<App>>,
     Segment(name): Segment,
@@ -118,17 +120,40 @@ pub async fn top_up(
         .map_err(|error| ApiError::parameter(format!("the body is not {{\"amount\":\"5.00\"}}: {error}")))?;
     app.budgets.refresh(&app.store).await?;
     let stored = app.budgets.all().into_iter().find(|stored| stored.budget.name == name);
-    let unit = stored.ok_or_else(|| no_such(&name))?.budget.unit;
-    let more = match unit {
-        Unit::Dollars => asked.amount.parse::<Picodollars>().ok().map(|amount| Amount(amount.as_pico())),
-        _ => asked.amount.parse::<u64>().ok().map(|amount| Amount(i128::from(amount))),
+    let budget = stored.ok_or_else(|| no_such(&name))?.budget;
+    let unit = budget.unit;
+    let more = more(&asked.amount, unit).map_err(ApiError::parameter)?;
+    define::check_value(&budget, &asked.value)
+        .map_err(|problem| ApiError::parameter(format!("`value` {problem}")))?;
+    match app.store.top_up(name.clone(), asked.value, more, caller.name.clone(), now_ms()).await? {
+        ToppedUp::Limit(limit) => {
+            Ok(Json(json!({ "budget": name, "limit": shown(unit, limit) })).into_response())
+        }
+        ToppedUp::NoBudget => Err(no_such(&name)),
+        ToppedUp::TooMuch(topped_up) => Err(ApiError::parameter(format!(
+            "`amount` is `{}`, and below 0 it only takes back what was topped up in this window, which is {}; for a \
+             lower limit change the budget",
+            asked.amount,
+            unit.show(topped_up),
+        ))),
+    }
+}
+
+/// What a top-up adds, above or below 0.
+fn more(text: &str, unit: Unit) -> Result<Amount, String> {
+    let (more, right) = match unit {
+        Unit::Dollars => {
+            (text.parse::<Picodollars>().ok().map(Picodollars::as_pico), "dollars such as `5.00`")
+        }
+        Unit::Tokens => (text.parse::<i64>().ok().map(i128::from), "tokens, a whole number such as `5000`"),
+        Unit::Calls => (text.parse::<i64>().ok().map(i128::from), "calls, a whole number such as `5`"),
     };
-    let more =
-        more.ok_or_else(|| ApiError::parameter(format!("`amount` is `{}`, not an amount", asked.amount)))?;
-    let limit = app.store.top_up(name.clone(), asked.value, more, caller.name.clone(), now_ms()).await?;
-    match limit {
-        Some(limit) => Ok(Json(json!({ "budget": name, "limit": shown(unit, limit) })).into_response()),
-        None => Err(no_such(&name)),
+    match more {
+        None => Err(format!("`amount` is `{text}`, not {right}")),
+        Some(0) => {
+            Err(format!("`amount` is `{text}`, which changes nothing; give {right}, below 0 to take back"))
+        }
+        Some(more) => Ok(Amount(more)),
     }
 }
 
@@ -251,6 +276,24 @@ const MS_PER_DAY: i128 = 86_400_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_top_up_is_an_amount_of_the_budgets_unit_other_than_nothing() {
+        for (text, unit, expected) in [
+            ("5.5", Unit::Dollars, Some(5_500_000_000_000)),
+            ("-2", Unit::Dollars, Some(-2_000_000_000_000)),
+            ("0.00", Unit::Dollars, None),
+            ("five", Unit::Dollars, None),
+            ("5", Unit::Calls, Some(5)),
+            ("-5", Unit::Tokens, Some(-5)),
+            ("0", Unit::Tokens, None),
+            ("1.5", Unit::Calls, None),
+        ] {
+            let more = more(text, unit);
+            assert_eq!(more.clone().ok(), expected.map(Amount), "{text}");
+            assert!(more.is_ok() || more.unwrap_err().contains(&format!("`{text}`")), "{text}");
+        }
+    }
 
     #[test]
     fn a_burn_rate_tells_when_the_limit_is_reached() {

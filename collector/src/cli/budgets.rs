@@ -51,7 +51,8 @@ enum Command {
     TopUp {
         /// Name of the budget
         name: String,
-        /// Dollars such as 5.00, or tokens or calls
+        /// Dollars such as 5.00, or tokens or calls; below 0 to take back what was added
+        #[arg(allow_negative_numbers = true)]
         amount: String,
         /// Value of the budget's `each`
         #[arg(long, default_value = "")]

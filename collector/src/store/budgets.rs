@@ -66,6 +66,17 @@ pub enum Put {
     Same,
 }
 
+/// What became of a top-up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ToppedUp {
+    /// This is the limit now.
+    Limit(Amount),
+    /// There is no such budget.
+    NoBudget,
+    /// It takes away more than this, which was topped up in the window that holds: nothing changed.
+    TooMuch(Amount),
+}
+
 /// Takes in what a gateway reports of its counters, and answers each.
 pub(super) fn sync(
     transaction: &Transaction<'_>,
@@ -448,16 +459,16 @@ fn gateways(connection: &Connection, counter: i64) -> Result<BTreeMap<String, St
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Adds to the limit of a counter's window that holds now; gives the new limit. `None` without such a budget.
+/// Adds to the limit of a counter's window that holds now, or takes back what was added there.
 pub(super) fn top_up(
     transaction: &Transaction<'_>,
     (name, value): (&str, &str),
     more: Amount,
     actor: &str,
     now_ms: u64,
-) -> Result<Option<Amount>, StoreError> {
+) -> Result<ToppedUp, StoreError> {
     let Some(stored) = all(transaction)?.into_iter().find(|stored| stored.budget.name == name) else {
-        return Ok(None);
+        return Ok(ToppedUp::NoBudget);
     };
     let key = CounterKey {
         budget: name.to_owned(),
@@ -466,11 +477,27 @@ pub(super) fn top_up(
         span: span(&stored.budget, now_ms),
     };
     let seeds = &mut Seeds::default();
-    let Some(id) = counter(transaction, seeds, Some(&stored), &key, now_ms)? else { return Ok(None) };
-    let before: Amount =
-        transaction.query_row("SELECT extra FROM counters WHERE id = ?1", [id], |row| amount(row, 0))?;
-    let extra = before.plus(more);
-    transaction.execute("UPDATE counters SET extra = ?2 WHERE id = ?1", params![id, bytes(extra)])?;
+    let Some(id) = counter(transaction, seeds, Some(&stored), &key, now_ms)? else {
+        return Ok(ToppedUp::NoBudget);
+    };
+    if more < Amount::ZERO {
+        let topped_up = topped_up(transaction, stored.budget.window, &key)?;
+        let sum = topped_up.iter().fold(Amount::ZERO, |sum, (_, extra)| sum.plus(*extra));
+        if sum.plus(more) < Amount::ZERO {
+            return Ok(ToppedUp::TooMuch(sum.or_nothing()));
+        }
+        // Of a rolling window's parts the newest gives first; what was added there would have stayed longest.
+        let mut less = Amount::ZERO.minus(more);
+        for (id, extra) in topped_up {
+            let taken = less.min(extra);
+            less = less.minus(taken);
+            set_extra(transaction, id, extra.minus(taken))?;
+        }
+    } else {
+        let before: Amount =
+            transaction.query_row("SELECT extra FROM counters WHERE id = ?1", [id], |row| amount(row, 0))?;
+        set_extra(transaction, id, before.plus(more))?;
+    }
     let after = load(transaction, id, Some(&stored.budget), &key)?.limit;
     let limit = |limit: Amount| json!({"value": value, "limit": stored.budget.unit.show(limit)});
     let entry = Entry {
@@ -482,7 +509,29 @@ pub(super) fn top_up(
         after: Some(limit(after)),
     };
     append(transaction, &entry)?;
-    Ok(Some(after))
+    Ok(ToppedUp::Limit(after))
+}
+
+fn set_extra(transaction: &Transaction<'_>, id: i64, extra: Amount) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached("UPDATE counters SET extra = ?2 WHERE id = ?1")?
+        .execute(params![id, bytes(extra)])?;
+    Ok(())
+}
+
+/// The counters of a window that were topped up, the newest first, and by what.
+fn topped_up(
+    connection: &Connection,
+    window: Window,
+    key: &CounterKey,
+) -> Result<Vec<(i64, Amount)>, StoreError> {
+    let from = key.span.start_ms.saturating_sub(window.reach_ms());
+    let mut statement = connection.prepare_cached(
+        "SELECT id, extra FROM counters
+         WHERE budget = ?1 AND generation = ?2 AND value = ?3 AND start_ms BETWEEN ?4 AND ?5 ORDER BY start_ms DESC",
+    )?;
+    let bounds = params![key.budget, wide(key.generation), key.value, wide(from), wide(key.span.start_ms)];
+    Ok(statement.query_map(bounds, |row| Ok((row.get(0)?, amount(row, 1)?)))?.collect::<Result<_, _>>()?)
 }
 
 /// Takes back what a run of a gateway was granted and has not used, on every counter; gives how many had any.

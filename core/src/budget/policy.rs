@@ -199,7 +199,8 @@ pub const UNKNOWN: &str = "(unknown)";
 pub const OTHER: &str = "(other)";
 /// Counters that a budget for `each` has in one gateway and window; what comes after them shares [`OTHER`].
 pub const VALUES_MAX: usize = 256;
-const VALUE_CHARS_MAX: usize = 128;
+/// What is longer than this is cut.
+pub(super) const VALUE_CHARS_MAX: usize = 128;
 
 /// How far `spent` is, in percent of `limit`.
 #[must_use]

@@ -88,6 +88,12 @@ impl Scope {
         self.0.iter().map(|(dimension, _)| dimension)
     }
 
+    /// Whether a call with this value of a dimension may be in it.
+    pub(super) fn may_have(&self, dimension: &Dimension, value: &str) -> bool {
+        let mut asked = self.0.iter().filter(|(asked, _)| asked == dimension);
+        asked.all(|(_, values)| values.iter().any(|pattern| matches(pattern, value)))
+    }
+
     /// Whether a call is in it. A call that does not say its environment, or says it wrongly, is in every one: it gets
     /// the strictest policy that there is.
     #[must_use]

@@ -6,7 +6,7 @@ use tollgate_core::budget::{Amount, Budget};
 #[cfg(test)]
 use tollgate_core::sync::{CounterGrant, CounterReport};
 
-use super::{CounterState, Put, StoredBudget};
+use super::{CounterState, Put, StoredBudget, ToppedUp};
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -82,8 +82,8 @@ impl Store {
         .await
     }
 
-    /// Adds to the limit of a counter (`value` of its budget's `each`, or empty) in the window that holds now; gives the
-    /// new limit, or `None` where there is no such budget.
+    /// Adds to the limit of a counter (`value` of its budget's `each`, or empty) in the window that holds now, or takes
+    /// back what was added there.
     ///
     /// # Errors
     /// Nothing changes then.
@@ -94,7 +94,7 @@ impl Store {
         more: Amount,
         actor: String,
         now_ms: u64,
-    ) -> Result<Option<Amount>, StoreError> {
+    ) -> Result<ToppedUp, StoreError> {
         self.write(move |transaction| super::top_up(transaction, (&name, &value), more, &actor, now_ms)).await
     }
 

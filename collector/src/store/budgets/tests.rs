@@ -247,10 +247,10 @@ async fn a_top_up_raises_the_limit_of_the_window_and_is_audited() {
     fixture.put(budget(json!({"name": "b", "limit_usd": "10", "window": "prepaid"})), NOON).await;
     let limit =
         fixture.store.top_up("b".into(), String::new(), dollars(5), "ann".into(), NOON).await.unwrap();
-    assert_eq!(limit, Some(dollars(15)));
+    assert_eq!(limit, ToppedUp::Limit(dollars(15)));
     assert_eq!(
         fixture.store.top_up("c".into(), String::new(), dollars(5), "ann".into(), NOON).await.unwrap(),
-        None
+        ToppedUp::NoBudget
     );
     assert_eq!(fixture.ledger(NOON).await.limit, dollars(15));
     let entries = fixture.store.audited_after(0, 10).await.unwrap();
@@ -363,7 +363,10 @@ async fn what_was_admitted_without_a_budget_counts_on_it_once() {
 /// Tops up the only budget's counter for a value by this many dollars; gives its limit.
 async fn top_up(fixture: &Fixture, value: &str, more: i128, now_ms: u64) -> Amount {
     let (name, actor) = ("b".to_owned(), "test".to_owned());
-    fixture.store.top_up(name, value.to_owned(), dollars(more), actor, now_ms).await.unwrap().unwrap()
+    match fixture.store.top_up(name, value.to_owned(), dollars(more), actor, now_ms).await.unwrap() {
+        ToppedUp::Limit(limit) => limit,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
@@ -531,4 +534,22 @@ async fn a_top_up_of_a_rolling_window_lasts_as_long_as_spend_does() {
     let key = fixture.key("", minute(119)).await;
     let grant = fixture.sync("two", &key, Report::default(), minute(119)).await.unwrap().grant;
     assert_eq!(grant.limit, dollars(10), "the second is over");
+}
+
+#[tokio::test]
+async fn a_top_up_below_nothing_takes_back_what_was_added_and_no_more() {
+    for window in ["prepaid", "day", "rolling 1h"] {
+        let fixture = Fixture::new();
+        fixture.put(budget(json!({"name": "b", "limit_usd": "10", "window": window})), NOON).await;
+        top_up(&fixture, "", 5, NOON).await;
+        let later = NOON + 30 * 60_000;
+        top_up(&fixture, "", 2, later).await;
+        assert_eq!(top_up(&fixture, "", -4, later).await, dollars(13), "{window}");
+        let refused = fixture.store.top_up("b".into(), String::new(), dollars(-4), "ann".into(), later).await;
+        assert_eq!(refused.unwrap(), ToppedUp::TooMuch(dollars(3)), "{window}");
+        assert_eq!(fixture.ledger(later).await.limit, dollars(13), "{window}: nothing changed");
+        assert_eq!(top_up(&fixture, "", -3, later).await, dollars(10), "{window}");
+        let entries = fixture.store.audited_after(0, 10).await.unwrap();
+        assert_eq!(entries.len(), 5, "{window}: what was refused did nothing");
+    }
 }
