@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tollgate_core::budget::ledger::Account;
-use tollgate_core::budget::policy::percent;
+use tollgate_core::budget::ledger::{Account, LIVE_MS};
+use tollgate_core::budget::policy::{percent, rfc3339};
 use tollgate_core::budget::{Amount, Unit, define};
 use tollgate_core::money::Picodollars;
 
@@ -19,7 +19,7 @@ use super::params::Params;
 use crate::access::Caller;
 use crate::app::{App, now_ms};
 use crate::budgets::{span, zone};
-use crate::store::{CounterState, Put, StoredBudget, ToppedUp};
+use crate::store::{CounterState, Put, Released, StoredBudget, ToppedUp};
 
 /// `GET /api/v1/budgets`: one row for each counter of the windows that hold now.
 ///
@@ -157,17 +157,43 @@ fn more(text: &str, unit: Unit) -> Result<Amount, String> {
     }
 }
 
-/// `POST /api/v1/budgets/release/{instance}`: takes back what a run of a gateway that is gone was granted and has not used.
+/// `POST /api/v1/budgets/release/{instance}`: takes back what a run of a gateway that is gone was granted and has not used;
+/// with `force=true` also of one that still reports.
 ///
 /// # Errors
-/// Without the right token, and when the store fails.
+/// Without the right token, for an instance that never reported or still does, and when the store fails.
 pub async fn release(
     State(app): State<Arc<App>>,
     Segment(instance): Segment,
     caller: Caller,
+    mut params: Params,
 ) -> Result<Response, ApiError> {
-    let counters = app.store.release(instance.clone(), caller.name.clone(), now_ms()).await?;
-    Ok(Json(json!({ "instance": instance, "released_counters": counters })).into_response())
+    let force = match params.one("force")?.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => {
+            return Err(ApiError::parameter(format!("`force` is `{other}`, not `true` or `false`")));
+        }
+    };
+    params.finish()?;
+    match app.store.release(instance.clone(), force, caller.name.clone(), now_ms()).await? {
+        Released::Counters(counters) => {
+            Ok(Json(json!({ "instance": instance, "released_counters": counters })).into_response())
+        }
+        Released::Unknown(known) if known.is_empty() => Err(ApiError::not_found(format!(
+            "there is no gateway instance `{instance}`; none has reported yet"
+        ))),
+        Released::Unknown(known) => Err(ApiError::not_found(format!(
+            "there is no gateway instance `{instance}`; those that reported last are `{}`",
+            known.join("`, `")
+        ))),
+        Released::Live { seen_ms } => Err(ApiError::conflict(format!(
+            "gateway instance `{instance}` reported at {} and may go on spending what it was granted; if it is silent, it \
+             counts as gone from {} on: release it then, or now with `force=true` (`--force`) if you know that it is gone",
+            rfc3339(seen_ms),
+            rfc3339(seen_ms.saturating_add(LIVE_MS).saturating_add(1_000)),
+        ))),
+    }
 }
 
 async fn not_in_file(app: &App, name: &str) -> Result<(), ApiError> {

@@ -77,6 +77,20 @@ pub enum ToppedUp {
     TooMuch(Amount),
 }
 
+/// What became of a release.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Released {
+    /// On so many counters something was taken back.
+    Counters(u64),
+    /// There is no such run of a gateway; these reported last.
+    Unknown(Vec<String>),
+    /// It reports still; nothing changed.
+    Live {
+        /// When it did last, Unix milliseconds UTC.
+        seen_ms: u64,
+    },
+}
+
 /// Takes in what a gateway reports of its counters, and answers each.
 pub(super) fn sync(
     transaction: &Transaction<'_>,
@@ -534,13 +548,22 @@ fn topped_up(
     Ok(statement.query_map(bounds, |row| Ok((row.get(0)?, amount(row, 1)?)))?.collect::<Result<_, _>>()?)
 }
 
-/// Takes back what a run of a gateway was granted and has not used, on every counter; gives how many had any.
+/// Takes back what a run of a gateway was granted and has not used, on every counter; of one that reports only with
+/// `force`, as it may go on spending until it hears of it.
 pub(super) fn release(
     transaction: &Transaction<'_>,
     instance: &str,
+    force: bool,
     actor: &str,
     now_ms: u64,
-) -> Result<u64, StoreError> {
+) -> Result<Released, StoreError> {
+    let Some(seen_ms) = last_seen(transaction, instance)? else {
+        return Ok(Released::Unknown(newest_instances(transaction)?));
+    };
+    let is_live = now_ms <= seen_ms.saturating_add(LIVE_MS);
+    if is_live && !force {
+        return Ok(Released::Live { seen_ms });
+    }
     let mut statement = transaction.prepare_cached("SELECT counter FROM accounts WHERE instance = ?1")?;
     let counters: Vec<i64> = statement.query_map([instance], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut released = 0;
@@ -561,12 +584,33 @@ pub(super) fn release(
             actor: actor.to_owned(),
             action: "budget.release".into(),
             subject: instance.to_owned(),
-            after: Some(json!({ "counters": released })),
+            after: Some(json!({ "counters": released, "live": is_live })),
             ..Entry::default()
         };
         append(transaction, &entry)?;
     }
-    Ok(released)
+    Ok(Released::Counters(released))
+}
+
+/// When a run of a gateway reported last, Unix milliseconds UTC; `None` for one that never did.
+fn last_seen(connection: &Connection, instance: &str) -> Result<Option<u64>, StoreError> {
+    let seen: Option<i64> = connection
+        .prepare_cached(
+            "SELECT max(seen_ms) FROM (
+                 SELECT seen_ms FROM accounts WHERE instance = ?1
+                 UNION ALL SELECT last_seen_ms FROM gateway_instances WHERE instance = ?1
+             )",
+        )?
+        .query_row([instance], |row| row.get(0))?;
+    Ok(seen.map(i64::unsigned_abs))
+}
+
+/// Runs of gateways that reported last, the newest first.
+fn newest_instances(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT instance FROM gateway_instances ORDER BY last_seen_ms DESC, instance LIMIT ?1",
+    )?;
+    Ok(statement.query_map([INSTANCES_NAMED], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 fn amount(row: &Row<'_>, at: usize) -> rusqlite::Result<Amount> {
@@ -585,3 +629,6 @@ fn bytes(amount: Amount) -> [u8; 16] {
 fn wide(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
+
+/// Instances that are named where one is not known.
+const INSTANCES_NAMED: u32 = 10;

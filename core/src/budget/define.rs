@@ -337,7 +337,7 @@ mod tests {
             match expected {
                 None => assert_eq!(problem, None, "{each} {value}"),
                 Some(part) => {
-                    assert!(problem.as_ref().unwrap().contains(part), "{each} {value}: {problem:?}")
+                    assert!(problem.as_ref().unwrap().contains(part), "{each} {value}: {problem:?}");
                 }
             }
         }

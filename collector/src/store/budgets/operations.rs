@@ -6,7 +6,7 @@ use tollgate_core::budget::{Amount, Budget};
 #[cfg(test)]
 use tollgate_core::sync::{CounterGrant, CounterReport};
 
-use super::{CounterState, Put, StoredBudget, ToppedUp};
+use super::{CounterState, Put, Released, StoredBudget, ToppedUp};
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -98,12 +98,19 @@ impl Store {
         self.write(move |transaction| super::top_up(transaction, (&name, &value), more, &actor, now_ms)).await
     }
 
-    /// Takes back what a run of a gateway that is gone was granted and has not used; gives how many counters had any.
+    /// Takes back what a run of a gateway that is gone was granted and has not used; of one that still reports only with
+    /// `force`.
     ///
     /// # Errors
     /// Nothing changes then.
-    pub async fn release(&self, instance: String, actor: String, now_ms: u64) -> Result<u64, StoreError> {
-        self.write(move |transaction| super::release(transaction, &instance, &actor, now_ms)).await
+    pub async fn release(
+        &self,
+        instance: String,
+        force: bool,
+        actor: String,
+        now_ms: u64,
+    ) -> Result<Released, StoreError> {
+        self.write(move |transaction| super::release(transaction, &instance, force, &actor, now_ms)).await
     }
 
     /// Takes in what a gateway reports of its counters, and answers each, without anything else that a sync has.

@@ -265,8 +265,10 @@ async fn a_released_gateway_hears_of_it_when_it_comes_back() {
     fixture.put(daily("10"), NOON).await;
     let key = fixture.key("", NOON).await;
     fixture.sync("gone", &key, report(0, 10, 1), NOON).await.unwrap();
-    assert_eq!(fixture.store.release("gone".into(), "ann".into(), NOON).await.unwrap(), 1);
-    assert_eq!(fixture.store.release("gone".into(), "ann".into(), NOON).await.unwrap(), 0);
+    assert_eq!(release(&fixture, "gone", false, NOON + LIVE_MS).await, Released::Live { seen_ms: NOON });
+    let gone_ms = NOON + LIVE_MS + 1;
+    assert_eq!(release(&fixture, "gone", false, gone_ms).await, Released::Counters(1));
+    assert_eq!(release(&fixture, "gone", false, gone_ms).await, Released::Counters(0));
     let other = fixture.sync("other", &key, report(0, 10, 1), NOON).await.unwrap().grant;
     assert_eq!(other.granted, dollars(10));
     let back = fixture.sync("gone", &key, report(0, 0, 2), NOON).await.unwrap().grant;
@@ -360,6 +362,10 @@ async fn what_was_admitted_without_a_budget_counts_on_it_once() {
     assert_eq!(new.ledger.used(), dollars(1 << 12));
 }
 
+async fn release(fixture: &Fixture, instance: &str, force: bool, now_ms: u64) -> Released {
+    fixture.store.release(instance.into(), force, "ann".into(), now_ms).await.unwrap()
+}
+
 /// Tops up the only budget's counter for a value by this many dollars; gives its limit.
 async fn top_up(fixture: &Fixture, value: &str, more: i128, now_ms: u64) -> Amount {
     let (name, actor) = ("b".to_owned(), "test".to_owned());
@@ -443,7 +449,7 @@ async fn what_a_late_gateway_may_still_spend_is_not_carried_over() {
         fixture.sync("c", &third, report(0, 1, 1), after + HOUR).await.unwrap().grant.limit,
         dollars(10)
     );
-    fixture.store.release("b".into(), "test".into(), after + HOUR).await.unwrap();
+    assert_eq!(release(&fixture, "b", false, after + HOUR).await, Released::Counters(1));
     assert_eq!(
         fixture.sync("c", &third, report(1, 1, 2), after + HOUR).await.unwrap().grant.limit,
         dollars(16)
@@ -552,4 +558,21 @@ async fn a_top_up_below_nothing_takes_back_what_was_added_and_no_more() {
         let entries = fixture.store.audited_after(0, 10).await.unwrap();
         assert_eq!(entries.len(), 5, "{window}: what was refused did nothing");
     }
+}
+
+#[tokio::test]
+async fn only_a_known_gateway_that_is_silent_is_released_without_force() {
+    let fixture = Fixture::new();
+    fixture.put(daily("10"), NOON).await;
+    assert_eq!(release(&fixture, "typo", false, NOON).await, Released::Unknown(vec![]));
+    let key = fixture.key("", NOON).await;
+    let counters = vec![CounterReport { key: key.clone(), report: report(0, 10, 1) }];
+    fixture.ingest(NOON, vec![], counters).await;
+    assert_eq!(release(&fixture, "typo", true, NOON).await, Released::Unknown(vec!["i".into()]));
+    assert_eq!(release(&fixture, "i", false, NOON + 1).await, Released::Live { seen_ms: NOON });
+    assert_eq!(fixture.ledger(NOON).await.committed(), dollars(10), "nothing changed");
+    assert_eq!(release(&fixture, "i", true, NOON + 1).await, Released::Counters(1));
+    assert_eq!(fixture.ledger(NOON).await.committed(), Amount::ZERO);
+    let entry = fixture.store.audited_after(0, 10).await.unwrap().pop().unwrap();
+    assert!(entry.after.unwrap().get().contains(r#""live":true"#));
 }
