@@ -21,7 +21,8 @@ use crate::app::{App, now_ms};
 use crate::budgets::{span, zone};
 use crate::store::{CounterState, Put, Released, StoredBudget, ToppedUp};
 
-/// `GET /api/v1/budgets`: one row for each counter of the windows that hold now.
+/// `GET /api/v1/budgets`: one row for each counter of the windows that hold now, also for those that no call has used yet
+/// where something is to be said of them; of a budget for `each` value that nobody has used one whose `value` is null.
 ///
 /// # Errors
 /// For parameters that nobody asked for, and when the store fails.
@@ -30,7 +31,7 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
     params.finish()?;
     let now = now_ms();
     let mut rows = Vec::new();
-    for (stored, states) in app.store.budget_states(now).await? {
+    for (stored, states) in app.store.budget_outlook(now).await? {
         if !only.is_empty() && !only.contains(&stored.budget.name) {
             continue;
         }
@@ -215,10 +216,10 @@ fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> Value {
     let show = |amount: Amount| shown(budget.unit, amount);
     let window = span(budget, now);
     let (value, ledger) = match state {
-        Some(state) => (state.key.value.as_str(), state.ledger.clone()),
+        Some(state) => (Some(state.key.value.as_str()), state.ledger.clone()),
         None => {
             let empty = tollgate_core::budget::ledger::Ledger { limit: budget.limit, ..Default::default() };
-            ("", empty)
+            (None, empty)
         }
     };
     let sum = |of: fn(&Account) -> Amount| ledger.accounts.values().map(of).fold(Amount::ZERO, Amount::plus);

@@ -466,6 +466,39 @@ pub(super) fn states(
     Ok(all_states)
 }
 
+/// The same, and for each budget the counters that nobody has used yet in the window that holds, as they would begin: the
+/// only one, or those of values that have spent something.
+pub(super) fn outlook(
+    connection: &Connection,
+    now_ms: u64,
+) -> Result<Vec<(StoredBudget, Vec<CounterState>)>, StoreError> {
+    let mut seeds = Seeds::default();
+    let mut all_states = states(connection, now_ms)?;
+    for (stored, states) in &mut all_states {
+        let budget = &stored.budget;
+        if budget.each.is_none() && !states.is_empty() {
+            continue;
+        }
+        let span = span(budget, now_ms);
+        let mut unseen = seeds.unseen(connection, stored, span)?;
+        if budget.each.is_none() {
+            unseen.entry(String::new()).or_default();
+        }
+        for state in states.iter() {
+            unseen.remove(&state.key.value);
+        }
+        for (value, seed) in unseen {
+            let key = CounterKey { budget: budget.name.clone(), generation: stored.generation, value, span };
+            let from = limit_before(connection, stored, &key)?;
+            let limit = budget.limit.plus(carried_over(connection, budget, &key, from)?);
+            let ledger = Ledger { limit, seed, ..Ledger::default() };
+            states.push(CounterState { key, ledger, gateways: BTreeMap::new() });
+        }
+        states.sort_by(|one, other| one.key.value.cmp(&other.key.value));
+    }
+    Ok(all_states)
+}
+
 fn gateways(connection: &Connection, counter: i64) -> Result<BTreeMap<String, String>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT instance, gateway FROM accounts WHERE counter = ?1")?;

@@ -128,6 +128,17 @@ impl Store {
         self.write(move |transaction| super::sync(transaction, &gateway, &instance, &reports, now_ms)).await
     }
 
+    /// The counters of all budgets in the windows that hold now, and those that nobody has used yet, as they would begin.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn budget_outlook(
+        &self,
+        now_ms: u64,
+    ) -> Result<Vec<(StoredBudget, Vec<CounterState>)>, StoreError> {
+        self.read(move |connection, _| super::outlook(connection, now_ms)).await
+    }
+
     /// The counters of all budgets in the windows that hold now.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction};
 use tollgate_core::attribution::{Attribution, AttributionSource};
 use tollgate_core::budget::policy::counted_as;
 use tollgate_core::budget::scope::{CounterKey, Dimension as BudgetDimension, Subject};
-use tollgate_core::budget::window::Window;
+use tollgate_core::budget::window::{Span, Window};
 use tollgate_core::budget::{Amount, Budget, Unit};
 use tollgate_core::record::UsageRecord;
 
@@ -63,6 +63,22 @@ impl Seeds {
             self.spent.insert(id.clone(), spent);
         }
         Ok(self.spent.get(&id).and_then(|spent| spent.get(&key.value)).copied().unwrap_or(Amount::ZERO))
+    }
+
+    /// What counters that nobody has made yet would begin with in this window, by value: where it is rolling with all its
+    /// earlier parts.
+    pub(super) fn unseen(
+        &mut self,
+        connection: &Connection,
+        stored: &StoredBudget,
+        now: Span,
+    ) -> Result<BTreeMap<String, Amount>, StoreError> {
+        let start_ms = match stored.budget.window {
+            Window::Prepaid => stored.created_ms,
+            window => now.start_ms.saturating_sub(window.reach_ms()),
+        };
+        let (from, to) = (wide(start_ms), wide(stored.since_ms.min(now.end_ms)));
+        if from >= to { Ok(BTreeMap::new()) } else { self.between(connection, &stored.budget, from, to) }
     }
 
     /// Names that have counters of their own.

@@ -576,3 +576,56 @@ async fn only_a_known_gateway_that_is_silent_is_released_without_force() {
     let entry = fixture.store.audited_after(0, 10).await.unwrap().pop().unwrap();
     assert!(entry.after.unwrap().get().contains(r#""live":true"#));
 }
+
+/// Value, limit and use of each counter, in dollars, as it is or would begin.
+async fn outlook(fixture: &Fixture, now_ms: u64) -> Vec<(String, i128, i128)> {
+    let (_, states) = fixture.store.budget_outlook(now_ms).await.unwrap().pop().unwrap();
+    let one = |state: CounterState| (state.key.value, state.ledger.limit.0, state.ledger.used().0);
+    let in_dollars = |amount: i128| amount / dollars(1).0;
+    states
+        .into_iter()
+        .map(one)
+        .map(|(value, limit, used)| (value, in_dollars(limit), in_dollars(used)))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_a_counter_would_begin_with_is_told_before_its_first_call() {
+    let fixture = Fixture::new();
+    let with = |more: serde_json::Value| {
+        let mut all = json!({"name": "b", "limit_usd": "100", "window": "day"});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        budget(all)
+    };
+    fixture.record(1, NOON - 5 * HOUR, "bot", 1).await;
+    fixture.record(2, NOON - 30 * 60_000, "bot", 2).await;
+    fixture.record(3, NOON - 60_000, "unattributed", 4).await;
+    for (more, expected) in [
+        (json!({}), &[("", 100, 7)][..]),
+        (json!({"scope": {"agent": "bot"}}), &[("", 100, 3)]),
+        (json!({"scope": {"agent": "else"}}), &[("", 100, 0)]),
+        (json!({"window": "rolling 1h"}), &[("", 100, 6)]),
+        (json!({"window": "prepaid"}), &[("", 100, 0)]),
+        (json!({"each": "agent"}), &[("(unknown)", 100, 4), ("bot", 100, 3)]),
+        (json!({"each": "agent", "scope": {"agent": "else"}}), &[]),
+    ] {
+        let fixture_expected: Vec<(String, i128, i128)> =
+            expected.iter().map(|(value, limit, used)| ((*value).to_owned(), *limit, *used)).collect();
+        fixture.store.remove_budget("b".into(), "test".into(), NOON).await.unwrap();
+        fixture.put(with(more.clone()), NOON).await;
+        assert_eq!(outlook(&fixture, NOON + 1).await, fixture_expected, "{more}");
+        assert!(fixture.store.budget_states(NOON + 1).await.unwrap()[0].1.is_empty(), "nothing is made");
+        for (value, limit, used) in fixture_expected {
+            let key = fixture.key(&value, NOON + 2).await;
+            let grant = fixture.sync("one", &key, Report::default(), NOON + 2).await.unwrap().grant;
+            assert_eq!((grant.limit, grant.elsewhere), (dollars(limit), dollars(used)), "{more} {value}");
+        }
+        assert_eq!(outlook(&fixture, NOON + 3).await.len(), expected.len(), "{more}");
+    }
+    // What the window before left.
+    let carrying = with(json!({"carry_over_usd": "30"}));
+    fixture.put(carrying, NOON).await;
+    let key = fixture.key("", NOON).await;
+    fixture.sync("one", &key, report(0, 80, 1), NOON).await.unwrap();
+    assert_eq!(outlook(&fixture, NOON + 24 * HOUR).await, [(String::new(), 113, 0)]);
+}
