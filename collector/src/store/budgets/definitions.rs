@@ -91,7 +91,6 @@ pub(in crate::store) fn put(
         };
         keep_top_ups(transaction, before, &after, now_ms)?;
     }
-    let shown = |budget: &Budget| serde_json::to_value(budget).unwrap_or_default();
     append(
         transaction,
         &Entry {
@@ -106,6 +105,11 @@ pub(in crate::store) fn put(
     Ok(done)
 }
 
+/// A definition for the audit trail.
+fn shown(budget: &Budget) -> serde_json::Value {
+    serde_json::to_value(budget).unwrap_or_default()
+}
+
 /// Removes a budget; its counters stay. False where there is none.
 pub(in crate::store) fn remove(
     transaction: &Transaction<'_>,
@@ -113,19 +117,17 @@ pub(in crate::store) fn remove(
     actor: &str,
     now_ms: u64,
 ) -> Result<bool, StoreError> {
-    let removed = transaction.execute(
-        "UPDATE budgets SET removed_ms = ?2 WHERE name = ?1 AND removed_ms IS NULL",
-        params![name, wide(now_ms)],
-    )?;
-    if removed == 0 {
+    let Some(stored) = all(transaction)?.into_iter().find(|stored| stored.budget.name == name) else {
         return Ok(false);
-    }
+    };
+    transaction.execute("UPDATE budgets SET removed_ms = ?2 WHERE name = ?1", params![name, wide(now_ms)])?;
     let entry = Entry {
         time_ms: now_ms,
         actor: actor.to_owned(),
         action: "budget.remove".into(),
         subject: name.to_owned(),
-        ..Entry::default()
+        before: Some(shown(&stored.budget)),
+        after: None,
     };
     append(transaction, &entry)?;
     Ok(true)

@@ -629,3 +629,19 @@ async fn what_a_counter_would_begin_with_is_told_before_its_first_call() {
     fixture.sync("one", &key, report(0, 80, 1), NOON).await.unwrap();
     assert_eq!(outlook(&fixture, NOON + 24 * HOUR).await, [(String::new(), 113, 0)]);
 }
+
+#[tokio::test]
+async fn the_audit_trail_says_what_was_removed() {
+    let fixture = Fixture::new();
+    fixture.put(daily("10"), NOON).await;
+    assert!(fixture.store.remove_budget("b".into(), "ann".into(), NOON).await.unwrap().0);
+    assert!(!fixture.store.remove_budget("b".into(), "ann".into(), NOON).await.unwrap().0);
+    let entries = fixture.store.audited_after(0, 10).await.unwrap();
+    assert_eq!(entries.len(), 2);
+    let put = entries[0].after.as_ref().unwrap().get();
+    let removed = entries[1].before.as_ref().unwrap().get();
+    assert_eq!(
+        (entries[1].action.as_str(), removed, entries[1].after.is_none()),
+        ("budget.remove", put, true)
+    );
+}
