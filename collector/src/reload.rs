@@ -17,6 +17,7 @@ use crate::app::{App, now_ms};
 use crate::audit::{Entry, hex};
 use crate::config::Config;
 use crate::prices::book;
+use crate::store::StoreError;
 use crate::tls::Certificates;
 
 /// Watches the configuration's files.
@@ -115,8 +116,14 @@ impl Reload {
     /// Puts all of it in place, or nothing: budgets live in the store, which may fail, so they come first.
     async fn put(&mut self, good: Good) -> Result<(), String> {
         let Good { config, book, certificates, access } = good;
-        match self.app.store.configure_budgets(config.budgets.budgets.clone(), now_ms()).await {
+        match self
+            .app
+            .store
+            .configure_budgets(config.budgets.budgets.clone(), config.budgets.registered.clone(), now_ms())
+            .await
+        {
             Ok(budgets) => self.app.budgets.replace(budgets, config.budgets.registered.clone()),
+            Err(error @ StoreError::NameTaken { .. }) => return Err(error.to_string()),
             Err(error) => {
                 // There is no mistake in the file: it is tried again at the next look.
                 self.seen = Vec::new();

@@ -51,7 +51,8 @@ enum Command {
     TopUp {
         /// Name of the budget
         name: String,
-        /// Dollars such as 5.00, or tokens or calls
+        /// Dollars such as 5.00, or tokens or calls; below 0 to take back what was added
+        #[arg(allow_negative_numbers = true)]
         amount: String,
         /// Value of the budget's `each`
         #[arg(long, default_value = "")]
@@ -61,6 +62,9 @@ enum Command {
     Release {
         /// The instance, as `tollgate budgets --format json` shows it
         instance: String,
+        /// Although it still reports, and may go on spending what it was granted
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -98,9 +102,9 @@ impl BudgetsArgs {
                 let body = json!({ "amount": amount, "value": value });
                 output::print(&ask.send("POST", &format!("/api/v1/budgets/{name}/top-up"), &body)?)
             }
-            Command::Release { instance } => output::print(&ask.send(
+            Command::Release { instance, force } => output::print(&ask.send(
                 "POST",
-                &format!("/api/v1/budgets/release/{instance}"),
+                &format!("/api/v1/budgets/release/{instance}?force={force}"),
                 &Value::Null,
             )?),
         }

@@ -87,25 +87,11 @@ impl Policy {
             }
             let value = match &entry.budget.each {
                 None => Cow::Borrowed(""),
-                Some(each) => self.counted_as(subject.value(each), each, trusted),
+                Some(each) => counted_as(subject.value(each), each, trusted, &self.registered),
             };
             let span = entry.span(now_ms)?;
             Some(Touched { index, budget: &entry.budget, generation: entry.generation, value, span })
         })
-    }
-
-    /// The value under which a call counts: what is missing or malformed is one value, what only the caller says and
-    /// nobody registered is another.
-    fn counted_as<'v>(&self, value: Option<&'v str>, each: &Dimension, trusted: bool) -> Cow<'v, str> {
-        let Some(value) = value.filter(|value| !is_nobody(value)) else { return UNKNOWN.into() };
-        let vouched = trusted || matches!(each, Dimension::Provider | Dimension::Key);
-        if !(vouched || self.registered.is_empty() || self.registered.contains(value)) {
-            return OTHER.into();
-        }
-        if value.len() <= VALUE_CHARS_MAX && !value.as_bytes().contains(&0) {
-            return value.into();
-        }
-        value.chars().take(VALUE_CHARS_MAX).filter(|character| *character != '\0').collect()
     }
 
     /// Whether no call is ever held or refused.
@@ -132,6 +118,28 @@ impl Policy {
     pub fn writes_output_limits(&self) -> bool {
         self.budgets.iter().any(|entry| entry.budget.written_output_tokens().is_some())
     }
+}
+
+/// The value under which a call counts: what is missing or malformed is one value, what only the caller says and nobody
+/// registered is another.
+#[must_use]
+pub fn counted_as<'v>(
+    value: Option<&'v str>,
+    each: &Dimension,
+    trusted: bool,
+    registered: &BTreeSet<String>,
+) -> Cow<'v, str> {
+    let Some(value) = value.filter(|value| !value.is_empty() && !is_nobody(value)) else {
+        return UNKNOWN.into();
+    };
+    let vouched = trusted || matches!(each, Dimension::Provider | Dimension::Key);
+    if !(vouched || registered.is_empty() || registered.contains(value)) {
+        return OTHER.into();
+    }
+    if value.len() <= VALUE_CHARS_MAX && !value.as_bytes().contains(&0) {
+        return value.into();
+    }
+    value.chars().take(VALUE_CHARS_MAX).filter(|character| *character != '\0').collect()
 }
 
 impl PolicyBudget {
@@ -219,7 +227,8 @@ pub const UNKNOWN: &str = "(unknown)";
 pub const OTHER: &str = "(other)";
 /// Counters that a budget for `each` has in one gateway and window; what comes after them shares [`OTHER`].
 pub const VALUES_MAX: usize = 256;
-const VALUE_CHARS_MAX: usize = 128;
+/// What is longer than this is cut.
+pub(super) const VALUE_CHARS_MAX: usize = 128;
 
 /// How far `spent` is, in percent of `limit`.
 #[must_use]

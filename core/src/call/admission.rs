@@ -1,7 +1,6 @@
 //! May a call go on, and what is charged for it on which counters: before it goes on, and when it is settled.
 
 use super::{Call, agent_and_model};
-use crate::attribution::AttributionSource;
 use crate::budget::counter::Settlement;
 use crate::budget::hold::{Bound, ModelSize, RequestBounds};
 use crate::budget::policy::{Policy, Touched};
@@ -76,7 +75,7 @@ impl Call {
     /// Whether its attribution stands on more than the caller's word.
     #[must_use]
     pub const fn is_trusted(&self) -> bool {
-        !matches!(self.attribution_source, AttributionSource::SelfDeclared | AttributionSource::None)
+        self.attribution_source.is_trusted()
     }
 
     /// The counters of enforced budgets that it touches whatever stands in its body; none where it costs nothing.
@@ -317,7 +316,7 @@ const fn reached_provider(record: &UsageRecord) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::Attribution;
+    use crate::attribution::{Attribution, AttributionSource};
     use crate::budget::define;
     use crate::budget::policy::PolicyBudget;
     use crate::budget::window::Span;

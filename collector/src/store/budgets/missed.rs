@@ -1,7 +1,7 @@
 //! Calls that a gateway admitted without a budget, as its policy had not arrived there: nobody has charged them on it. And
 //! calls that it charged without their price, which was found here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Transaction, params};
 use tollgate_core::budget::policy::OTHER;
@@ -37,6 +37,7 @@ pub(in crate::store) fn count_missed(
     let budgets = all(transaction)?;
     let mut seeds = Seeds::default();
     let now_ms = records.iter().map(|(_, received_ms)| *received_ms).max().unwrap_or(0);
+    let registered = seeds.registered(transaction)?;
     let mut parsed = Vec::with_capacity(records.len());
     for (row, _) in records {
         let record: UsageRecord =
@@ -53,10 +54,10 @@ pub(in crate::store) fn count_missed(
                     continue;
                 }
                 let found = if is_known {
-                    recharged(transaction, stored, record, row.recharge)?
+                    recharged(transaction, (stored, &registered), record, row.recharge)?
                 } else {
                     let spent = |(key, used)| (key, Recharge { used, kept: Amount::ZERO });
-                    spent_by(stored, record).map(spent)
+                    spent_by(stored, record, &registered).map(spent)
                 };
                 if let Some((key, more)) = found {
                     let (_, sum) = missed.entry(key).or_insert((stored, Recharge::default()));
@@ -93,14 +94,14 @@ fn add(transaction: &Transaction<'_>, counter: i64, more: Recharge) -> Result<()
 /// rest shares.
 fn recharged(
     transaction: &Transaction<'_>,
-    stored: &StoredBudget,
+    (stored, registered): (&StoredBudget, &BTreeSet<String>),
     record: &UsageRecord,
     recharge: Recharge,
 ) -> Result<Option<(CounterKey, Recharge)>, StoreError> {
     if recharge == Recharge::default() || stored.budget.unit != Unit::Dollars {
         return Ok(None);
     }
-    let Some((key, _)) = spent_by(stored, record) else { return Ok(None) };
+    let Some((key, _)) = spent_by(stored, record, registered) else { return Ok(None) };
     if stored.budget.each.is_some() && known(transaction, &key)?.is_none() {
         let other = CounterKey { value: OTHER.to_owned(), ..key.clone() };
         if known(transaction, &other)?.is_some() {
@@ -116,11 +117,16 @@ fn counts(stored: &StoredBudget, key: &CounterKey, now_ms: u64) -> bool {
 }
 
 /// What a record spent on a budget, and the counter that it is for; `None` where it is for none.
-fn spent_by(stored: &StoredBudget, record: &UsageRecord) -> Option<(CounterKey, Amount)> {
+fn spent_by(
+    stored: &StoredBudget,
+    record: &UsageRecord,
+    registered: &BTreeSet<String>,
+) -> Option<(CounterKey, Amount)> {
     if stored.budget.window == Window::Prepaid && record.time_ms < stored.created_ms {
         return None;
     }
-    let value = value_in(&stored.budget, &subject_of(record))?;
+    let value =
+        value_in(&stored.budget, &subject_of(record), record.attribution_source.is_trusted(), registered)?;
     let key = CounterKey {
         budget: stored.budget.name.clone(),
         generation: stored.generation,
