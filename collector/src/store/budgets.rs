@@ -140,11 +140,14 @@ fn counter(
 ) -> Result<Option<i64>, StoreError> {
     let found = known(transaction, key)?;
     let Some(stored) = current else { return Ok(found) };
+    let budget = &stored.budget;
+    let carries_over = budget.carry_over > Amount::ZERO;
     if let Some(id) = found {
-        settle_carried_from(transaction, stored, key, id, now_ms)?;
+        if carries_over {
+            settle_carried_from(transaction, stored, key, id, now_ms)?;
+        }
         return Ok(found);
     }
-    let budget = &stored.budget;
     let now = span(budget, now_ms);
     if span(budget, key.span.start_ms) != key.span || key.span.start_ms > now.end_ms {
         return Ok(None);
@@ -153,22 +156,25 @@ fn counter(
     if let Window::Rolling(_) = budget.window {
         seed::earlier_parts_unseen(transaction, seeds, stored, key)?;
     }
-    let id = make(transaction, key, Amount::ZERO, seed)?;
-    settle_carried_from(transaction, stored, key, id, now_ms)?;
+    let id = make(transaction, key, (Amount::ZERO, seed), carries_over)?;
+    if carries_over {
+        settle_carried_from(transaction, stored, key, id, now_ms)?;
+    }
     Ok(Some(id))
 }
 
+/// Makes a counter. Where it `may_carry`, what is carried over to it is settled later; else nothing is.
 fn make(
     transaction: &Transaction<'_>,
     key: &CounterKey,
-    extra: Amount,
-    seed: Amount,
+    (extra, seed): (Amount, Amount),
+    may_carry: bool,
 ) -> Result<i64, StoreError> {
     Ok(transaction
         .prepare_cached(
             "INSERT INTO counters (budget, generation, value, start_ms, end_ms, extra, seed, carried_from, recall_for,
                  recall_until_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, '', 0)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, '', 0)",
         )?
         .insert(params![
             key.budget,
@@ -178,6 +184,7 @@ fn make(
             wide(key.span.end_ms),
             bytes(extra),
             bytes(seed),
+            (!may_carry).then_some(bytes(Amount::ZERO)),
         ])?)
 }
 
@@ -217,7 +224,7 @@ fn keep_top_ups(
         let id = match known(transaction, &key)? {
             None if span.end_ms <= now_ms => {
                 let seed = seeds.spent_before(transaction, after, &key)?;
-                Some(make(transaction, &key, extra, seed)?)
+                Some(make(transaction, &key, (extra, seed), false)?)
             }
             None => counter(transaction, &mut seeds, Some(after), &key, now_ms)?,
             found => found,

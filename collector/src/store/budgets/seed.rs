@@ -302,7 +302,7 @@ pub(super) fn earlier_parts_unseen(
         if known(transaction, &earlier)?.is_none() {
             let seed = seeds.spent_before(transaction, stored, &earlier)?;
             if seed > Amount::ZERO {
-                make(transaction, &earlier, Amount::ZERO, seed)?;
+                make(transaction, &earlier, (Amount::ZERO, seed), false)?;
             }
         }
         part = span(&stored.budget, part.end_ms);
