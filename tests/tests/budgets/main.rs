@@ -67,7 +67,8 @@ async fn three_gateways_share_a_budget() {
     for (name, shares, calls) in
         [("equal", [100, 100, 100], 90), ("unequal", [270, 20, 10], 90), ("two-calls", [40, 40, 40], 2)]
     {
-        let budgets = format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'prepaid'\n", limit(calls));
+        let budgets =
+            format!("[[budgets]]\nname = 'b'\nlimit_usd = '{}'\nwindow = 'prepaid'\n", limit(calls));
         let stack = stack(name, &budgets);
         let others = [stack.add_gateway("second").unwrap(), stack.add_gateway("third").unwrap()];
         let addresses = [stack.gateway(), others[0].address(), others[1].address()];
