@@ -108,6 +108,44 @@ fn commands_show_what_the_collector_knows() {
 }
 
 #[test]
+fn a_budget_is_what_its_name_says_whatever_its_name_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Process::start(dir.path());
+    let admin = std::fs::read_to_string(dir.path().join("data/admin.token")).unwrap();
+    let file = dir.path().join("budget.json");
+    std::fs::write(&file, r#"{"limit_calls":10,"window":"day"}"#).unwrap();
+    let file = file.display().to_string();
+    let budgets = |more: &[&str]| collector.ask(&[&["budgets", "--token", admin.trim()], more].concat());
+    let names = || {
+        let rows = collector.client.get("/api/v1/budgets").json()["rows"].clone();
+        let name = |row: &Value| row["budget"].as_str().unwrap().to_owned();
+        rows.as_array().unwrap().iter().map(name).collect::<Vec<_>>()
+    };
+    for name in ["q", "team/support", "top-up"] {
+        assert!(budgets(&["put", name, &file]).status.success(), "{name}");
+    }
+    for (arguments, expected) in [
+        (["remove", "q?x=1", ""], "there is no budget `q?x=1`"),
+        (["put", "z#f", &file], "`z#f` is not a name"),
+        (["put", "..", &file], "`..` stands for a directory"),
+        (["put", "release", &file], "`release` is what releases"),
+    ] {
+        let arguments: Vec<&str> = arguments.into_iter().filter(|one| !one.is_empty()).collect();
+        let refused = budgets(&arguments);
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+    assert_eq!(names(), ["q", "team/support", "top-up"]);
+    for name in ["q", "team/support", "top-up"] {
+        let topped = budgets(&["top-up", name, "5"]);
+        assert!(String::from_utf8(topped.stdout).unwrap().contains(r#""limit":15"#), "{name}");
+        assert!(budgets(&["remove", name]).status.success(), "{name}");
+    }
+    assert!(names().is_empty());
+}
+
+#[test]
 fn a_collector_that_is_not_there_is_said_in_words() {
     let output = tollgate().args(["summary", "--url", "http://127.0.0.1:9"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));

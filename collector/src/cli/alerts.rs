@@ -80,7 +80,7 @@ impl AlertsArgs {
             None => self.list.run(),
             Some(Command::List(list)) => list.run(),
             Some(Command::Test(test)) => {
-                test.ask.post(&format!("/api/v1/alerts/test/{}", test.channel))?;
+                test.ask.post(&format!("/api/v1/alerts/test/{}", client::segment(&test.channel)))?;
                 output::print(&format!("channel `{}` took the test message", test.channel))
             }
             Some(Command::Reviews(reviews)) => {

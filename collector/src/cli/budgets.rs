@@ -89,22 +89,24 @@ impl BudgetsArgs {
                     .with_context(|| format!("`{}` cannot be read", file.display()))?;
                 let budget = serde_json::from_str(&text)
                     .with_context(|| format!("`{}` is not JSON", file.display()))?;
-                output::print(&ask.send("PUT", &format!("/api/v1/budgets/{name}"), &budget)?)
+                output::print(&ask.send("PUT", &path(&name), &budget)?)
             }
-            Command::Remove { name } => {
-                output::print(&ask.send("DELETE", &format!("/api/v1/budgets/{name}"), &Value::Null)?)
-            }
+            Command::Remove { name } => output::print(&ask.send("DELETE", &path(&name), &Value::Null)?),
             Command::TopUp { name, amount, value } => {
                 let body = json!({ "amount": amount, "value": value });
-                output::print(&ask.send("POST", &format!("/api/v1/budgets/{name}/top-up"), &body)?)
+                output::print(&ask.send("POST", &format!("{}/top-up", path(&name)), &body)?)
             }
             Command::Release { instance } => output::print(&ask.send(
                 "POST",
-                &format!("/api/v1/budgets/release/{instance}"),
+                &format!("/api/v1/budgets/release/{}", client::segment(&instance)),
                 &Value::Null,
             )?),
         }
     }
+}
+
+fn path(name: &str) -> String {
+    format!("/api/v1/budgets/{}", client::segment(name))
 }
 
 fn list(body: &str, format: Format) -> anyhow::Result<String> {

@@ -202,6 +202,22 @@ impl Ask {
     }
 }
 
+/// A text as one segment of a path: what has a meaning there is escaped.
+pub(super) fn segment(text: &str) -> String {
+    let is_dots = matches!(text, "." | "..");
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'.' if is_dots => escaped.push_str("%2E"),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
 /// Reads an answer as JSON.
 pub(super) fn json(body: &str) -> anyhow::Result<Value> {
     serde_json::from_str(body).context("the answer is not JSON; is this a Tollgate collector?")
@@ -244,6 +260,18 @@ mod tests {
     struct Command {
         #[command(flatten)]
         ask: Ask,
+    }
+
+    #[test]
+    fn a_name_is_one_segment_of_a_path_whatever_it_has() {
+        for (text, expected) in [
+            ("support-monthly_1.0~", "support-monthly_1.0~"),
+            ("a/b?c#d e%", "a%2Fb%3Fc%23d%20e%25"),
+            ("..", "%2E%2E"),
+            ("é", "%C3%A9"),
+        ] {
+            assert_eq!(segment(text), expected);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::output::{self, Column, ColumnKind, Format};
 
 /// Asks and prints.
 pub(super) fn explain(ask: &Ask, id: &str, format: Format) -> anyhow::Result<()> {
-    let body = ask.get_plain(&format!("/api/v1/records/{id}/explain"))?;
+    let body = ask.get_plain(&format!("/api/v1/records/{}/explain", client::segment(id)))?;
     if format == Format::Json {
         return output::print(&body);
     }

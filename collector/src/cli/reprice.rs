@@ -78,7 +78,7 @@ pub(super) struct CloseMonthArgs {
 impl CloseMonthArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let body = self.ask.put(&format!("/api/v1/months/{}", self.month))?;
+        let body = self.ask.put(&format!("/api/v1/months/{}", client::segment(&self.month)))?;
         let answer = client::json(&body)?;
         let text = |name: &str| match answer.get(name) {
             Some(Value::String(text)) => text.clone(),

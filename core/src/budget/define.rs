@@ -74,6 +74,9 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
         keys.wrong("name", "is missing; name the budget, for example \"support-monthly\"");
         String::new()
     });
+    if let Some(problem) = unaddressable(&name) {
+        keys.wrong("name", &format!("`{name}` {problem}; name the budget, for example \"support-monthly\""));
+    }
     let scope = keys.object("scope", scope).unwrap_or_default();
     let each = keys.text("each").and_then(|text| {
         let each = Dimension::parse(&text);
@@ -131,6 +134,15 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
     }
     keys.nothing_else();
     limits.map(|_| budget)
+}
+
+/// Why `/api/v1/budgets/NAME` and the paths below it could not mean the budget of this name.
+fn unaddressable(name: &str) -> Option<&'static str> {
+    match name {
+        "." | ".." => Some("stands for a directory in a path"),
+        "release" => Some("is what releases a gateway's grants in the API"),
+        _ => None,
+    }
 }
 
 fn window(keys: &mut Keys<'_>) -> Window {
@@ -306,7 +318,8 @@ mod tests {
                 {"name":"a","limit_usd":"1","limit_calls":3,"window":"day","each":"galaxy","thresholds":[0],"action":"explode"},
                 {"window":"day","carry_over_tokens":5,"limit_usd":-2.5},
                 {"name":"d","limit_tokens":1.5,"window":"prepaid","carry_over_tokens":5,"status":200},
-                {"name":"e","window":"day"}, 7]"#,
+                {"name":"e","window":"day"}, 7, {"name":"..","window":"day","limit_calls":1},
+                {"name":"release","window":"day","limit_calls":1}]"#,
         );
         for expected in [
             "budgets[0].limit_usd: `\"-1\"` is below zero",
@@ -329,6 +342,8 @@ mod tests {
             "budgets[3].status: `200` is not a whole number from 400 to 499",
             "budgets[4].limit_usd: is missing",
             "budgets[5]: `7` is not an object",
+            "budgets[6].name: `..` stands for a directory",
+            "budgets[7].name: `release` is what releases",
         ] {
             assert_eq!(
                 found.iter().filter(|line| line.starts_with(expected)).count(),
@@ -336,6 +351,6 @@ mod tests {
                 "{expected} in {found:#?}"
             );
         }
-        assert_eq!(found.len(), 20, "{found:#?}");
+        assert_eq!(found.len(), 22, "{found:#?}");
     }
 }
