@@ -124,6 +124,19 @@ fn a_budget_is_what_its_name_says_whatever_its_name_has() {
     for name in ["q", "team/support", "top-up"] {
         assert!(budgets(&["put", name, &file]).status.success(), "{name}");
     }
+    let shown = dir.path().join("shown.json");
+    for name in ["q", "team/support"] {
+        let printed = budgets(&["show", name]);
+        std::fs::write(&shown, printed.stdout).unwrap();
+        let again = budgets(&["put", name, &shown.display().to_string()]);
+        assert!(String::from_utf8(again.stdout).unwrap().contains(r#""result":"same""#), "{name}");
+    }
+    let definition = collector.client.get("/api/v1/budgets/team%2Fsupport").json();
+    assert_eq!((&definition["limit_calls"], &definition["deferred"]), (&json!(10), &json!("deny")));
+    assert_eq!(collector.client.get("/api/v1/budgets/none").status, 404);
+    let trail = collector.client.get("/api/v1/audit").json();
+    let put = trail["rows"].as_array().unwrap().iter().find(|row| row["subject"] == "team/support");
+    assert_eq!(put.unwrap()["after"], definition, "the trail has what can be put");
     for (arguments, expected) in [
         (["remove", "q?x=1", ""], "there is no budget `q?x=1`"),
         (["put", "z#f", &file], "`z#f` is not a name"),

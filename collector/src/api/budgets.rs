@@ -43,6 +43,21 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
     Ok(Json(json!({ "now": time(now), "rows": rows })).into_response())
 }
 
+/// `GET /api/v1/budgets/{name}`: its definition, as `PUT` takes it.
+///
+/// # Errors
+/// For a budget that is not there, for parameters, and when the store fails.
+pub async fn one(
+    State(app): State<Arc<App>>,
+    Segment(name): Segment,
+    params: Params,
+) -> Result<Response, ApiError> {
+    params.finish()?;
+    app.budgets.refresh(&app.store).await?;
+    let stored = app.budgets.all().into_iter().find(|stored| stored.budget.name == name);
+    Ok(Json(define::write(&stored.ok_or_else(|| no_such(&name))?.budget)).into_response())
+}
+
 /// `PUT /api/v1/budgets/{name}`: makes or changes a budget; its keys are those of `[[budgets]]` in `tollgate.toml`.
 ///
 /// # Errors

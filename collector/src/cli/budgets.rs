@@ -35,7 +35,12 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         window: Per,
     },
-    /// Make or change a budget from a JSON file with the keys of `[[budgets]]`
+    /// Show how a budget is defined, as `put` takes it
+    Show {
+        /// Name of the budget
+        name: String,
+    },
+    /// Make or change a budget, all of it, from a JSON file with the keys of `[[budgets]]`
     Put {
         /// Name of the budget
         name: String,
@@ -83,6 +88,13 @@ impl BudgetsArgs {
                 let by = [("by", "agent"), ("since", "7d")];
                 let body = ask.get_with("/api/v1/summary", &by)?;
                 output::print(&suggest(&body, &factor, window, self.format)?)
+            }
+            Command::Show { name } => {
+                let body = ask.get_plain(&path(&name))?;
+                match self.format {
+                    Format::Json => output::print(&body),
+                    _ => output::print(&serde_json::to_string_pretty(&client::json(&body)?)?),
+                }
             }
             Command::Put { name, file } => {
                 let text = std::fs::read_to_string(&file)

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::scope::{Dimension, Scope};
 use super::window::Window;
@@ -48,6 +48,77 @@ pub fn read_one(value: &Value, name: Option<&str>) -> Result<Budget, Vec<ConfigE
         _ => Err(errors),
     }
 }
+
+/// A budget with the keys that [`read_one`] takes; reading them gives the same budget.
+#[must_use]
+pub fn write(budget: &Budget) -> Value {
+    let mut tags = Map::new();
+    let mut scope = Map::new();
+    if let Ok(Value::Object(dimensions)) = serde_json::to_value(&budget.scope) {
+        for (dimension, values) in dimensions {
+            match dimension.strip_prefix("tag:") {
+                Some(tag) => tags.insert(tag.to_owned(), values),
+                None => scope.insert(dimension, values),
+            };
+        }
+    }
+    if !tags.is_empty() {
+        scope.insert("tags".into(), tags.into());
+    }
+    let (ending, amount): (_, fn(Amount) -> Value) = match budget.unit {
+        Unit::Dollars => ("usd", |amount| Picodollars::from_pico(amount.0).to_string().into()),
+        Unit::Tokens => ("tokens", whole),
+        Unit::Calls => ("calls", whole),
+    };
+    let limit = (format!("limit_{ending}"), amount(budget.limit));
+    let carry_over = (format!("carry_over_{ending}"), amount(budget.carry_over));
+    let mut written = Map::new();
+    let mut put = |name: &str, value: Value| written.insert(name.to_owned(), value);
+    put("name", budget.name.as_str().into());
+    if !scope.is_empty() {
+        put("scope", scope.into());
+    }
+    if let Some(each) = &budget.each {
+        put("each", each.to_string().into());
+    }
+    put(&limit.0, limit.1);
+    put("window", budget.window.to_string().into());
+    put("time_zone", budget.time_zone.as_str().into());
+    put("thresholds", budget.thresholds.as_slice().into());
+    put("action", word(ACTIONS, budget.action));
+    put("hold", word(HOLDS, budget.hold));
+    put("on_outage", word(OUTAGES, budget.on_outage));
+    put("deferred", word(DEFERRED, budget.deferred));
+    put("end_streams", budget.end_streams.into());
+    if let Some(tokens) = budget.default_output_tokens {
+        put("default_output_tokens", tokens.into());
+    }
+    if budget.carry_over > Amount::ZERO {
+        put(&carry_over.0, carry_over.1);
+    }
+    if let Some(status) = budget.status {
+        put("status", status.into());
+    }
+    if let Some(message) = &budget.message {
+        put("message", message.as_str().into());
+    }
+    written.into()
+}
+
+fn whole(amount: Amount) -> Value {
+    u64::try_from(amount.0).map_or(Value::Null, Value::from)
+}
+
+fn word<T: PartialEq>(words: &[(&str, T)], value: T) -> Value {
+    words.iter().find(|(_, meant)| *meant == value).map_or(Value::Null, |(word, _)| (*word).into())
+}
+
+const ACTIONS: &[(&str, Action)] =
+    &[("deny", Action::Deny), ("warn", Action::Warn), ("shadow", Action::Shadow)];
+const HOLDS: &[(&str, HoldRule)] = &[("worst", HoldRule::Worst), ("expected", HoldRule::Expected)];
+const OUTAGES: &[(&str, OnOutage)] =
+    &[("lease", OnOutage::Lease), ("allow", OnOutage::Allow), ("deny", OnOutage::Deny)];
+const DEFERRED: &[(&str, bool)] = &[("deny", false), ("allow", true)];
 
 /// The `budgets` of a configuration.
 pub(crate) fn from_keys(keys: &mut Keys<'_>) -> Vec<Budget> {
@@ -104,22 +175,13 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
         window,
         time_zone: keys.text("time_zone").unwrap_or_else(super::utc),
         thresholds: thresholds(keys),
-        action: keys
-            .choice("action", &[("deny", Action::Deny), ("warn", Action::Warn), ("shadow", Action::Shadow)])
-            .unwrap_or_default(),
-        hold: keys
-            .choice("hold", &[("worst", HoldRule::Worst), ("expected", HoldRule::Expected)])
-            .unwrap_or_default(),
-        on_outage: keys
-            .choice(
-                "on_outage",
-                &[("lease", OnOutage::Lease), ("allow", OnOutage::Allow), ("deny", OnOutage::Deny)],
-            )
-            .unwrap_or_default(),
+        action: keys.choice("action", ACTIONS).unwrap_or_default(),
+        hold: keys.choice("hold", HOLDS).unwrap_or_default(),
+        on_outage: keys.choice("on_outage", OUTAGES).unwrap_or_default(),
         default_output_tokens: keys
             .has("default_output_tokens")
             .then(|| keys.number("default_output_tokens", 1..=10_000_000, 1)),
-        deferred: keys.choice("deferred", &[("deny", false), ("allow", true)]).unwrap_or(false),
+        deferred: keys.choice("deferred", DEFERRED).unwrap_or(false),
         end_streams: keys.flag("end_streams", false),
         carry_over: carry_over.map_or(Amount::ZERO, |(_, amount)| amount),
         status: keys
@@ -309,6 +371,15 @@ mod tests {
         assert!(second.is_enforced() && second.scope == Scope::default());
         let json = serde_json::to_string(first).unwrap();
         assert_eq!(serde_json::from_str::<Budget>(&json).unwrap(), *first);
+        for budget in &budgets {
+            let written = write(budget);
+            assert_eq!(read_one(&written, Some(&budget.name)).as_ref(), Ok(budget), "{written}");
+        }
+        let written = write(first);
+        assert_eq!(
+            (&written["limit_usd"], &written["scope"]["tags"]["customer"]),
+            (&"250.000000000000".into(), &serde_json::json!(["acme"]))
+        );
     }
 
     #[test]

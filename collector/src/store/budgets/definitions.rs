@@ -1,7 +1,7 @@
 //! Budgets as they are defined: by the configuration file and by the API, each change in the audit trail.
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
-use tollgate_core::budget::Budget;
+use tollgate_core::budget::{Budget, define};
 
 use super::super::audit::append;
 use super::{Put, StoreError, StoredBudget, wide};
@@ -79,7 +79,6 @@ pub(in crate::store) fn put(
              removed_ms = NULL",
         params![budget.name, wide(generation), definition, source, wide(made), wide(since_ms)],
     )?;
-    let shown = |budget: &Budget| serde_json::to_value(budget).unwrap_or_default();
     append(
         transaction,
         &Entry {
@@ -87,8 +86,8 @@ pub(in crate::store) fn put(
             actor: actor.to_owned(),
             action: "budget.put".into(),
             subject: budget.name.clone(),
-            before: before.filter(|_| !removed).map(|before| shown(&before.budget)),
-            after: Some(shown(budget)),
+            before: before.filter(|_| !removed).map(|before| define::write(&before.budget)),
+            after: Some(define::write(budget)),
         },
     )?;
     Ok(done)
