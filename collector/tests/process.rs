@@ -124,6 +124,10 @@ fn a_budget_is_what_its_name_says_whatever_its_name_has() {
     for name in ["q", "team/support", "top-up"] {
         assert!(budgets(&["put", name, &file]).status.success(), "{name}");
     }
+    let csv = String::from_utf8(budgets(&["list", "--budget", "q", "--format", "csv"]).stdout).unwrap();
+    assert_eq!(csv.lines().count(), 2, "{csv}");
+    let refused = budgets(&["--budget", "q", "suggest"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--budget is for the list"));
     let shown = dir.path().join("shown.json");
     for name in ["q", "team/support"] {
         let printed = budgets(&["show", name]);

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use tollgate_core::money::Picodollars;
 
-use super::client::{self, Ask};
+use super::client::{self, Collector, Filters};
 use super::output::{self, Column, ColumnKind, Format};
 
 /// Arguments of `tollgate budgets`.
@@ -16,7 +16,9 @@ pub(super) struct BudgetsArgs {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    ask: Ask,
+    list: List,
+    #[command(flatten)]
+    collector: Collector,
     /// Form of the answer
     #[arg(long, value_enum, default_value_t, global = true)]
     format: Format,
@@ -25,15 +27,17 @@ pub(super) struct BudgetsArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show limit, spend and what is left (this is what happens without a command)
-    List,
+    List(List),
     /// Propose a limit for each agent from what it spent in the last seven days
     Suggest {
         /// Multiply what was spent by this
-        #[arg(long, default_value = "1.3")]
-        factor: String,
+        #[arg(long, default_value = "1.3", allow_hyphen_values = true, value_parser = factor)]
+        factor: Picodollars,
         /// For which window
         #[arg(long, value_enum, default_value_t)]
         window: Per,
+        #[command(flatten)]
+        filters: Filters,
     },
     /// Show how a budget is defined, as `put` takes it
     Show {
@@ -69,6 +73,13 @@ enum Command {
     },
 }
 
+#[derive(Args, Debug, Default)]
+struct List {
+    /// Only the budget of this name; repeat for several
+    #[arg(long, value_name = "NAME")]
+    budget: Vec<String>,
+}
+
 /// Window of a proposal.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Per {
@@ -81,16 +92,25 @@ enum Per {
 impl BudgetsArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let ask = &self.ask;
-        match self.command.unwrap_or(Command::List) {
-            Command::List => output::print(&list(&ask.get_plain("/api/v1/budgets")?, self.format)?),
-            Command::Suggest { factor, window } => {
-                let by = [("by", "agent"), ("since", "7d")];
-                let body = ask.get_with("/api/v1/summary", &by)?;
-                output::print(&suggest(&body, &factor, window, self.format)?)
+        let ask = &self.collector;
+        let command = self.command.unwrap_or(Command::List(List::default()));
+        ensure!(
+            self.list.budget.is_empty() || matches!(command, Command::List(_)),
+            "--budget is for the list of budgets; leave it out here"
+        );
+        match command {
+            Command::List(more) => {
+                let names = self.list.budget.iter().chain(&more.budget);
+                let only: Vec<(&str, &str)> = names.map(|name| ("budget", name.as_str())).collect();
+                output::print(&list(&ask.get("/api/v1/budgets", &only)?, self.format)?)
+            }
+            Command::Suggest { factor, window, filters } => {
+                let asked = [vec![("by", "agent"), ("since", "7d")], filters.parameters()].concat();
+                let body = ask.get("/api/v1/summary", &asked)?;
+                output::print(&suggest(&body, factor, window, self.format)?)
             }
             Command::Show { name } => {
-                let body = ask.get_plain(&path(&name))?;
+                let body = ask.get(&path(&name), &[])?;
                 match self.format {
                     Format::Json => output::print(&body),
                     _ => output::print(&serde_json::to_string_pretty(&client::json(&body)?)?),
@@ -140,14 +160,9 @@ fn list(body: &str, format: Format) -> anyhow::Result<String> {
 }
 
 /// Limits for each agent: what it spent in seven days, scaled to the window, times the factor, rounded up to a cent.
-fn suggest(body: &str, factor: &str, per: Per, format: Format) -> anyhow::Result<String> {
+fn suggest(body: &str, factor: Picodollars, per: Per, format: Format) -> anyhow::Result<String> {
     let answer = client::json(body)?;
     let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
-    let factor: Picodollars = factor
-        .parse()
-        .ok()
-        .filter(|factor| *factor > Picodollars::ZERO)
-        .context("--factor is not a number above 0 such as 1.3")?;
     let (window, days) = match per {
         Per::Day => ("day", 1),
         Per::Week => ("week", 7),
@@ -202,6 +217,15 @@ fn suggest(body: &str, factor: &str, per: Per, format: Format) -> anyhow::Result
         })
         .collect();
     Ok(format!("{}\n\nfor tollgate.toml:\n\n{}", output::table(&columns, &table, None), toml.join("\n")))
+}
+
+/// A factor that gives limits which mean something.
+fn factor(text: &str) -> Result<Picodollars, String> {
+    let hundredth = Picodollars::from_pico(PICO_PER_CENT);
+    let factor: Option<Picodollars> = text.parse().ok();
+    factor
+        .filter(|factor| (hundredth..=hundredth.times(10_000)).contains(factor))
+        .ok_or_else(|| "it is not a number from 0.01 to 100, such as 1.3".to_owned())
 }
 
 /// `spent` in seven days, for so many days, times `factor`, rounded up to a whole cent.
@@ -263,9 +287,25 @@ mod tests {
     }
 
     #[test]
+    fn a_factor_is_from_a_hundredth_to_a_hundred() {
+        for (text, is_one) in [
+            ("0.01", true),
+            ("1.3", true),
+            ("100", true),
+            ("-1", false),
+            ("0", false),
+            ("0.0000001", false),
+            ("100.01", false),
+            ("much", false),
+        ] {
+            assert_eq!(factor(text).is_ok(), is_one, "{text}");
+        }
+    }
+
+    #[test]
     fn proposals_are_made_for_agents_that_spent_something() {
         let body = r#"{"rows":[{"agent":"triage","cost_usd":"10.000000000000"},{"agent":"unattributed","cost_usd":"3.000000000000"}]}"#;
-        let text = suggest(body, "1.3", Per::Week, Format::Table).unwrap();
+        let text = suggest(body, factor("1.3").unwrap(), Per::Week, Format::Table).unwrap();
         assert!(text.contains("limit_usd = \"13.00\"") && !text.contains("unattributed"), "{text}");
     }
 }
