@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use crate::access::Access;
 use crate::app::{App, now_ms};
 use crate::audit::{Entry, hex};
+use crate::budgets;
 use crate::config::Config;
 use crate::prices::book;
 use crate::tls::Certificates;
@@ -122,6 +123,7 @@ impl Reload {
         let later = later.into_iter().filter_map(|(key, same)| (!same).then_some(key)).collect();
         let config = read.in_running(&running);
         let book = book(name, &config.prices).map_err(|errors| errors.join("; "))?;
+        budgets::check(name, &config.budgets, &book).map_err(|errors| errors.join("; "))?;
         let certificates = match (&self.certificates, &config.tls) {
             (Some(_), Some(tls)) => Some(Certificates::load(tls).map_err(text)?),
             _ => None,

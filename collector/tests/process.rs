@@ -50,6 +50,16 @@ fn a_wrong_configuration_stops_serve_and_check_with_all_mistakes() {
         assert!(said.contains("tollgate.toml:1: `listen` is `here`"), "{said}");
         assert!(said.contains("tollgate.toml:3: `log.level` is `loud`"), "{said}");
     }
+    let budget = "[[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'day'\nscope = { provider = 'opnai' }\n";
+    std::fs::write(&config, budget).unwrap();
+    for command in ["serve", "check"] {
+        let output = tollgate().arg(command).arg("--config").arg(&config).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("tollgate.toml: `budgets[0].scope.provider` is `opnai`"), "{said}");
+    }
+    std::fs::write(&config, format!("{budget}[registry]\nproviders = ['opnai']\n")).unwrap();
+    assert!(tollgate().arg("check").arg("--config").arg(&config).output().unwrap().status.success());
     std::fs::write(&config, "listen = '127.0.0.1:0'\n").unwrap();
     let output = tollgate().arg("check").arg("--config").arg(&config).output().unwrap();
     assert_eq!(output.status.code(), Some(0));

@@ -19,7 +19,7 @@ use super::extract::{Segment, TextBody};
 use super::params::Params;
 use crate::access::Caller;
 use crate::app::{App, now_ms};
-use crate::budgets::{span, zone};
+use crate::budgets::{span, unknown_provider, zone};
 use crate::store::{CounterState, Put, StoredBudget};
 
 /// `GET /api/v1/budgets`: one row for each counter of the windows that hold now.
@@ -78,6 +78,9 @@ pub async fn put(
     if zone(&budget.time_zone).is_none() {
         let text = format!("`time_zone` is `{}`, not a time zone such as `Europe/Zurich`", budget.time_zone);
         return Err(ApiError::parameter(text));
+    }
+    if let Some(problem) = unknown_provider(&budget, &app.config().budgets.providers, &app.prices.book()) {
+        return Err(ApiError::parameter(format!("`scope.provider` {problem}")));
     }
     not_in_file(&app, &name).await?;
     let (done, all) = app.store.put_budget(budget, caller.name.clone(), now_ms()).await?;

@@ -17,6 +17,8 @@ pub struct BudgetsConfig {
     /// `[registry]`: names that have counters of their own where a budget has one for `each`, although only the
     /// caller says them. Empty: any name has, up to a bound.
     pub registered: BTreeSet<String>,
+    /// `providers` of `[registry]`: providers of the operator's own, which only routes' metadata names.
+    pub providers: BTreeSet<String>,
 }
 
 /// Reads both.
@@ -49,8 +51,9 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> B
     for key in ["agents", "teams", "features", "environments"] {
         registered.extend(document.names(&mut registry, key));
     }
+    let providers = document.names(&mut registry, "providers").into_iter().collect();
     document.finish(registry);
-    BudgetsConfig { budgets, registered }
+    BudgetsConfig { budgets, registered, providers }
 }
 
 /// The place in `budgets[3].limit_usd`.

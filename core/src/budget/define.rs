@@ -151,8 +151,12 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
     let scope = keys.object("scope", scope).unwrap_or_default();
     let each = keys.text("each").and_then(|text| {
         let each = Dimension::parse(&text);
-        if each.is_none() {
-            keys.wrong("each", &format!("`{text}` is not one of {}", Dimension::NAMES));
+        match &each {
+            None => keys.wrong("each", &format!("`{text}` is not one of {}", Dimension::NAMES)),
+            Some(Dimension::Tag(tag)) if !is_name(tag) => {
+                keys.wrong("each", &format!("`{text}` cannot be of any call: {}", right_tag()));
+            }
+            Some(_) => {}
         }
         each
     });
@@ -278,15 +282,13 @@ fn scope(keys: &mut Keys<'_>) -> Scope {
     let mut scope = BTreeMap::new();
     for name in keys.all() {
         if name == "tags" {
-            let tags = keys.object("tags", |keys| {
-                keys.all()
-                    .into_iter()
-                    .map(|tag| (tag.clone(), values(keys, &tag, is_tag)))
-                    .collect::<Vec<_>>()
-            });
-            for (tag, values) in tags.unwrap_or_default() {
-                scope.insert(Dimension::Tag(tag), values);
+            let tags =
+                keys.object("tags", |keys| keys.all().into_iter().map(|name| tag(keys, name)).collect());
+            let tags: Vec<_> = tags.unwrap_or_else(|| vec![None]);
+            if tags.is_empty() {
+                keys.wrong("tags", "names no tag; leave it out, or name one such as {\"customer\":\"acme\"}");
             }
+            scope.extend(tags.into_iter().flatten());
             continue;
         }
         let Some(dimension) = Dimension::parse(&name).filter(|_| !name.starts_with("tag:")) else {
@@ -294,20 +296,65 @@ fn scope(keys: &mut Keys<'_>) -> Scope {
             let _ = keys.get(&name);
             continue;
         };
-        let test: fn(&str) -> bool = match dimension {
-            Dimension::Model => |value| !value.is_empty(),
-            Dimension::Provider => is_provider,
-            Dimension::Key => |value| value.bytes().all(|byte| byte.is_ascii_hexdigit()),
-            _ => is_name,
+        let kind = match dimension {
+            Dimension::Model => MODEL,
+            Dimension::Provider => PROVIDER,
+            Dimension::Key => KEY,
+            _ => NAME,
         };
-        let values = values(keys, &name, test);
+        let values = values(keys, &name, kind);
         scope.insert(dimension, values);
     }
     scope.into()
 }
 
+fn tag(keys: &mut Keys<'_>, name: String) -> Option<(Dimension, Vec<String>)> {
+    let values = values(keys, &name, NAME);
+    if !is_name(&name) {
+        keys.wrong(&name, &format!("`{name}` cannot match any call: {}", right_tag()));
+        return None;
+    }
+    Some((Dimension::Tag(name), values))
+}
+
+/// Which texts can be a value.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// Whether this can be one.
+    whole: fn(&str) -> bool,
+    /// Whether one can begin so.
+    start: fn(&str) -> bool,
+    /// What would be right.
+    right: &'static str,
+}
+
+const NAME: Kind = Kind { whole: is_name, start: is_name, right: "names are 1 to 64 of A-Z a-z 0-9 . _ / -" };
+const MODEL: Kind =
+    Kind { whole: |value| !value.is_empty(), start: |_| true, right: "give a model such as gpt-5" };
+const PROVIDER: Kind = Kind {
+    whole: is_provider,
+    start: is_provider,
+    right: "provider ids are such as openai or vercel-gateway, of a-z 0-9 -",
+};
+const KEY: Kind = Kind {
+    whole: |value| value.len() == KEY_DIGITS && is_key(value),
+    start: |value| value.len() <= KEY_DIGITS && is_key(value),
+    right: "keys are named by the `key_id` of records, 16 of 0-9 a-f",
+};
+
+/// Digits of [`crate::key_id`].
+const KEY_DIGITS: usize = 16;
+
+fn is_key(value: &str) -> bool {
+    value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn right_tag() -> String {
+    format!("of tags, {}", NAME.right)
+}
+
 /// One value or a list of them; each may end in `*`.
-fn values(keys: &mut Keys<'_>, name: &str, can_be: fn(&str) -> bool) -> Vec<String> {
+fn values(keys: &mut Keys<'_>, name: &str, kind: Kind) -> Vec<String> {
     let Some(value) = keys.get(name) else { return Vec::new() };
     let list = match value {
         Value::String(text) => Some(vec![text.clone()]),
@@ -319,10 +366,14 @@ fn values(keys: &mut Keys<'_>, name: &str, can_be: fn(&str) -> bool) -> Vec<Stri
         return Vec::new();
     };
     for text in &list {
-        let start = text.strip_suffix('*').unwrap_or(text);
-        let any = text == "*";
-        if !any && (start.contains('*') || !can_be(start)) {
-            keys.wrong(name, &format!("`{text}` cannot match any call: no {name} is ever named so"));
+        let can_be = match text.strip_suffix('*') {
+            Some("") => true,
+            Some(start) => !start.contains('*') && (kind.start)(start),
+            None => !text.contains('*') && (kind.whole)(text),
+        };
+        if !can_be {
+            let right = kind.right;
+            keys.wrong(name, &format!("`{text}` cannot match any call: {right}; `*` stands at the end"));
         }
     }
     list
@@ -331,10 +382,6 @@ fn values(keys: &mut Keys<'_>, name: &str, can_be: fn(&str) -> bool) -> Vec<Stri
 fn is_provider(value: &str) -> bool {
     !value.is_empty()
         && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
-fn is_tag(value: &str) -> bool {
-    is_name(value)
 }
 
 #[cfg(test)]
@@ -380,6 +427,40 @@ mod tests {
             (&written["limit_usd"], &written["scope"]["tags"]["customer"]),
             (&"250.000000000000".into(), &serde_json::json!(["acme"]))
         );
+    }
+
+    #[test]
+    fn what_no_call_can_have_is_refused_with_what_would_be_right() {
+        let said = |more: serde_json::Value| {
+            let mut budget = serde_json::json!({"name": "b", "limit_usd": "1", "window": "day"});
+            budget.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
+            let errors = read_one(&budget, None).err().unwrap_or_default();
+            errors.into_iter().map(|error| error.to_string()).collect::<Vec<_>>().join("\n")
+        };
+        let digits = "0123456789abcdef";
+        for scope in [
+            serde_json::json!({"key": [digits, "0123*", "*"]}),
+            serde_json::json!({"tags": {"customer": ["acme", "*"]}, "model": "ft:*", "provider": "open*"}),
+        ] {
+            assert_eq!(said(serde_json::json!({ "scope": scope })), "", "{scope}");
+        }
+        for (scope, expected) in [
+            (serde_json::json!({"key": ""}), "scope.key: `` cannot match any call: keys are named by"),
+            (serde_json::json!({"key": "0123456789ABCDEF"}), "scope.key: `0123456789ABCDEF` cannot"),
+            (serde_json::json!({"key": "abc"}), "scope.key: `abc` cannot match any call"),
+            (serde_json::json!({"key": format!("{digits}0")}), "scope.key: `0123456789abcdef0` cannot"),
+            (serde_json::json!({"key": format!("{digits}0*")}), "scope.key: `0123456789abcdef0*` cannot"),
+            (serde_json::json!({"tags": {"bad key": "x"}}), "scope.tags.bad key: `bad key` cannot match any"),
+            (serde_json::json!({"tags": {"": "x"}}), "scope.tags.: `` cannot match any call: of tags, names"),
+            (serde_json::json!({"tags": {}}), "scope.tags: names no tag; leave it out"),
+            (serde_json::json!({"tags": 7}), "scope.tags: `7` is not an object"),
+            (serde_json::json!({"provider": "OpenAI"}), "scope.provider: `OpenAI` cannot match any call"),
+        ] {
+            let said = said(serde_json::json!({ "scope": scope }));
+            assert!(said.starts_with(expected) && said.lines().count() == 1, "{scope}: {said}");
+        }
+        let each = said(serde_json::json!({"each": "tag:bad key"}));
+        assert!(each.starts_with("each: `tag:bad key` cannot be of any call: of tags, names are"), "{each}");
     }
 
     #[test]

@@ -82,6 +82,12 @@ impl Scope {
         self.0.iter().map(|(dimension, _)| dimension)
     }
 
+    /// The values that it has for a dimension; none where it asks nothing about it.
+    #[must_use]
+    pub fn values(&self, dimension: &Dimension) -> &[String] {
+        self.0.iter().find(|(own, _)| own == dimension).map_or(&[], |(_, values)| values.as_slice())
+    }
+
     /// Whether a call is in it. A call that does not say its environment, or says it wrongly, is in every one: it gets
     /// the strictest policy that there is.
     #[must_use]
