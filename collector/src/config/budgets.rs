@@ -100,6 +100,10 @@ mod tests {
         ] {
             assert!(said.lines().any(|line| line.starts_with(expected)), "{expected} in {said}");
         }
+        let text = "[[budgets]]\nname = 'a'\nlimit_usd = -inf\nwindow = 'day'\nthresholds = [nan]\n";
+        let said = Config::parse("t.toml", text).unwrap_err().to_string();
+        assert!(said.contains("`budgets[0].limit_usd` `\"-inf\"` is not an amount such as"), "{said}");
+        assert!(said.contains("`budgets[0].thresholds` `[\"nan\"]` is not a list of percents"), "{said}");
         let text = "[[budgets]]\nname = 'a'\nlimit_usd = '1'\nwindow = 'day'\ntime_zone = 'Mars/Olympus'\n";
         let said = Config::parse("t.toml", text).unwrap_err().to_string();
         assert!(said.starts_with("t.toml:1: `budgets[0].time_zone` is `Mars/Olympus`"), "{said}");

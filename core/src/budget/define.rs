@@ -65,13 +65,11 @@ pub fn write(budget: &Budget) -> Value {
     if !tags.is_empty() {
         scope.insert("tags".into(), tags.into());
     }
-    let (ending, amount): (_, fn(Amount) -> Value) = match budget.unit {
-        Unit::Dollars => ("usd", |amount| Picodollars::from_pico(amount.0).to_string().into()),
-        Unit::Tokens => ("tokens", whole),
-        Unit::Calls => ("calls", whole),
+    let (limit, amount): (_, fn(Amount) -> Value) = match budget.unit {
+        Unit::Dollars => ("limit_usd", |amount| Picodollars::from_pico(amount.0).to_string().into()),
+        Unit::Tokens => ("limit_tokens", whole),
+        Unit::Calls => ("limit_calls", whole),
     };
-    let limit = (format!("limit_{ending}"), amount(budget.limit));
-    let carry_over = (format!("carry_over_{ending}"), amount(budget.carry_over));
     let mut written = Map::new();
     let mut put = |name: &str, value: Value| written.insert(name.to_owned(), value);
     put("name", budget.name.as_str().into());
@@ -81,7 +79,7 @@ pub fn write(budget: &Budget) -> Value {
     if let Some(each) = &budget.each {
         put("each", each.to_string().into());
     }
-    put(&limit.0, limit.1);
+    put(limit, amount(budget.limit));
     put("window", budget.window.to_string().into());
     put("time_zone", budget.time_zone.as_str().into());
     put("thresholds", budget.thresholds.as_slice().into());
@@ -94,7 +92,7 @@ pub fn write(budget: &Budget) -> Value {
         put("default_output_tokens", tokens.into());
     }
     if budget.carry_over > Amount::ZERO {
-        put(&carry_over.0, carry_over.1);
+        put(carry_over_key(budget.unit), amount(budget.carry_over));
     }
     if let Some(status) = budget.status {
         put("status", status.into());
@@ -103,6 +101,15 @@ pub fn write(budget: &Budget) -> Value {
         put("message", message.as_str().into());
     }
     written.into()
+}
+
+/// The key of what a budget of this unit carries over.
+pub(crate) const fn carry_over_key(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Dollars => "carry_over_usd",
+        Unit::Tokens => "carry_over_tokens",
+        Unit::Calls => "carry_over_calls",
+    }
 }
 
 fn whole(amount: Amount) -> Value {
@@ -168,7 +175,8 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
     if let (Some((unit, _)), Some((limit, _))) = (carry_over, limits)
         && unit != limit
     {
-        keys.wrong("carry_over", "is in another unit than the limit");
+        let key = carry_over_key(unit);
+        keys.wrong(key, &format!("is in another unit than the limit; give {}", carry_over_key(limit)));
     }
     let window = window(keys);
     let budget = Budget {
@@ -196,7 +204,8 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
         name,
     };
     if budget.carry_over > Amount::ZERO && matches!(window, Window::Rolling(_) | Window::Prepaid) {
-        keys.wrong("carry_over", &format!("has no meaning for the window `{window}`"));
+        let key = carry_over_key(carry_over.map_or(budget.unit, |(unit, _)| unit));
+        keys.wrong(key, &format!("has no meaning for the window `{window}`"));
     }
     keys.nothing_else();
     limits.map(|_| budget)
@@ -231,7 +240,10 @@ fn quantity(keys: &mut Keys<'_>, prefix: &str) -> Option<(Unit, Amount)> {
         let Some(value) = keys.get(&key) else { continue };
         let amount = match unit {
             Unit::Dollars => dollars(value),
-            _ => value.as_u64().map(i128::from).ok_or("is not a whole number, 0 or more".to_owned()),
+            _ => value
+                .as_u64()
+                .map(i128::from)
+                .ok_or_else(|| format!("is not a whole number from 0 to {}", u64::MAX)),
         };
         match amount {
             Ok(amount) if found.is_none() => found = Some((unit, Amount(amount))),
@@ -254,11 +266,26 @@ fn dollars(value: &Value) -> Result<i128, String> {
         }
         _ => return Err("is not an amount in quotes such as \"250.00\"".into()),
     };
-    let amount: Picodollars = text.parse().map_err(|_| "is not an amount such as \"250.00\"".to_owned())?;
+    let amount: Picodollars = text.parse().map_err(|_| not_dollars(&text))?;
     if amount < Picodollars::ZERO {
         return Err("is below zero; a limit is 0 or more".into());
     }
     Ok(amount.as_pico())
+}
+
+/// Why this text is no amount.
+fn not_dollars(text: &str) -> String {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, decimals) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(decimals) {
+        return "is not an amount such as \"250.00\", of digits and a point".to_owned();
+    }
+    let most = Picodollars::from_pico(i128::MAX);
+    match decimals.len() {
+        ..=12 => format!("is more than the most that there can be, {most}"),
+        more => format!("has {more} decimals; an amount has at most 12"),
+    }
 }
 
 fn thresholds(keys: &mut Keys<'_>) -> Vec<u16> {
@@ -459,6 +486,24 @@ mod tests {
             let said = said(serde_json::json!({ "scope": scope }));
             assert!(said.starts_with(expected) && said.lines().count() == 1, "{scope}: {said}");
         }
+        for (key, value, expected) in [
+            (
+                "limit_usd",
+                "0.0000000000001",
+                "`\"0.0000000000001\"` has 13 decimals; an amount has at most 12",
+            ),
+            (
+                "limit_usd",
+                "200000000000000000000000000",
+                "`\"200000000000000000000000000\"` is more than the most",
+            ),
+            ("limit_usd", "1e3", "`\"1e3\"` is not an amount such as \"250.00\", of digits and a point"),
+            ("deferred", "maybe", "`maybe` is not one of deny, allow"),
+        ] {
+            let said = said(serde_json::json!({ key: value }));
+            assert!(said.starts_with(&format!("{key}: {expected}")), "{said}");
+        }
+        assert_eq!(said(serde_json::json!({"deferred": true})), "deferred: `true` is not one of deny, allow");
         let each = said(serde_json::json!({"each": "tag:bad key"}));
         assert!(each.starts_with("each: `tag:bad key` cannot be of any call: of tags, names are"), "{each}");
     }
@@ -488,9 +533,9 @@ mod tests {
             "budgets[1].action: `explode` is not one of deny, warn, shadow",
             "budgets[2].name: is missing",
             "budgets[2].limit_usd: `-2.5` is below zero",
-            "budgets[2].carry_over: is in another unit",
+            "budgets[2].carry_over_tokens: is in another unit than the limit; give carry_over_usd",
             "budgets[3].limit_tokens: `1.5` is not a whole number",
-            "budgets[3].carry_over: has no meaning for the window `prepaid`",
+            "budgets[3].carry_over_tokens: has no meaning for the window `prepaid`",
             "budgets[3].status: `200` is not a whole number from 400 to 499",
             "budgets[4].limit_usd: is missing",
             "budgets[5]: `7` is not an object",
