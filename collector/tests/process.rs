@@ -173,6 +173,23 @@ fn a_budget_is_what_its_name_says_whatever_its_name_has() {
 }
 
 #[test]
+fn limits_that_are_proposed_from_less_than_a_week_are_called_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Process::start(dir.path());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let mut records: Vec<Value> = (0..6).map(record).collect();
+    for record in &mut records {
+        record["time_ms"] = json!(u64::try_from(now).unwrap());
+    }
+    collector.client.sync(&message(1, records));
+    let proposed = collector.ask(&["budgets", "suggest", "--agent", "bot-1"]);
+    let text = String::from_utf8(proposed.stdout).unwrap();
+    assert!(text.starts_with("of the last seven days "), "{text}");
+    assert!(text.contains("bot-1-week") && !text.contains("bot-2"), "{text}");
+    assert!(String::from_utf8(proposed.stderr).unwrap().contains("warning: of the last seven days "));
+}
+
+#[test]
 fn a_collector_that_is_not_there_is_said_in_words() {
     let output = tollgate().args(["summary", "--url", "http://127.0.0.1:9"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));

@@ -1,10 +1,13 @@
 //! `tollgate budgets`: what is left, proposals, top-ups, releases.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use tollgate_core::attribution::NAME_BYTES_MAX;
 use tollgate_core::money::Picodollars;
 
 use super::client::{self, Collector, Filters};
@@ -107,7 +110,17 @@ impl BudgetsArgs {
             Command::Suggest { factor, window, filters } => {
                 let asked = [vec![("by", "agent"), ("since", "7d")], filters.parameters()].concat();
                 let body = ask.get("/api/v1/summary", &asked)?;
-                output::print(&suggest(&body, factor, window, self.format)?)
+                let asked = [vec![("by", "hour"), ("since", "4w")], filters.parameters()].concat();
+                let hours = hours_recorded(&ask.get("/api/v1/summary", &asked)?, Timestamp::now())?;
+                output::print(&suggest(&body, hours, factor, window, self.format)?)?;
+                if hours < WEEK_HOURS && self.format != Format::Json {
+                    eprintln!(
+                        "\nwarning: {}; it is taken for a whole week, so these limits are too low. Ask again when a \
+                         week is recorded",
+                        recorded(hours)
+                    );
+                }
+                Ok(())
             }
             Command::Show { name } => {
                 let body = ask.get(&path(&name), &[])?;
@@ -160,7 +173,7 @@ fn list(body: &str, format: Format) -> anyhow::Result<String> {
 }
 
 /// Limits for each agent: what it spent in seven days, scaled to the window, times the factor, rounded up to a cent.
-fn suggest(body: &str, factor: Picodollars, per: Per, format: Format) -> anyhow::Result<String> {
+fn suggest(body: &str, hours: u64, factor: Picodollars, per: Per, format: Format) -> anyhow::Result<String> {
     let answer = client::json(body)?;
     let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
     let (window, days) = match per {
@@ -169,6 +182,7 @@ fn suggest(body: &str, factor: Picodollars, per: Per, format: Format) -> anyhow:
         Per::Month => ("month", 30),
     };
     let mut proposals = Vec::new();
+    let mut names = BTreeSet::new();
     for row in rows {
         let agent = text(row.get("agent"));
         let spent: Picodollars =
@@ -177,7 +191,9 @@ fn suggest(body: &str, factor: Picodollars, per: Per, format: Format) -> anyhow:
             continue;
         }
         let limit = scaled(spent, factor, days)?;
-        proposals.push((agent, spent, limit));
+        let name = budget_name(&agent, window, &names);
+        names.insert(name.clone());
+        proposals.push((name, agent, spent, limit));
     }
     if proposals.is_empty() {
         bail!("no agent has spent anything in the last seven days; there is nothing to propose from");
@@ -185,11 +201,13 @@ fn suggest(body: &str, factor: Picodollars, per: Per, format: Format) -> anyhow:
     if format == Format::Json {
         let rows: Vec<Value> = proposals
             .iter()
-            .map(|(agent, spent, limit)| {
-                json!({"agent": agent, "spent_7d_usd": spent, "limit_usd": limit, "window": window})
+            .map(|(name, agent, spent, limit)| {
+                json!({
+                    "name": name, "agent": agent, "spent_7d_usd": spent, "limit_usd": limit, "window": window,
+                })
             })
             .collect();
-        return Ok(json!({ "factor": factor, "rows": rows }).to_string());
+        return Ok(json!({ "factor": factor, "hours_recorded": hours, "rows": rows }).to_string());
     }
     let columns = [
         Column::new("agent", ColumnKind::Text),
@@ -199,7 +217,7 @@ fn suggest(body: &str, factor: Picodollars, per: Per, format: Format) -> anyhow:
     ];
     let table: Vec<Vec<String>> = proposals
         .iter()
-        .map(|(agent, spent, limit)| {
+        .map(|(_, agent, spent, limit)| {
             vec![agent.clone(), spent.to_string(), limit.to_string(), window.to_owned()]
         })
         .collect();
@@ -208,15 +226,47 @@ fn suggest(body: &str, factor: Picodollars, per: Per, format: Format) -> anyhow:
     }
     let toml: Vec<String> = proposals
         .iter()
-        .map(|(agent, _, limit)| {
+        .map(|(name, agent, _, limit)| {
             let cents = limit.to_string();
             let cents = cents.get(..cents.len() - 10).unwrap_or(&cents);
             format!(
-                "[[budgets]]\nname = \"{agent}-{window}\"\nscope = {{ agent = \"{agent}\" }}\nlimit_usd = \"{cents}\"\nwindow = \"{window}\"\n"
+                "[[budgets]]\nname = \"{name}\"\nscope = {{ agent = \"{agent}\" }}\nlimit_usd = \"{cents}\"\nwindow = \"{window}\"\n"
             )
         })
         .collect();
-    Ok(format!("{}\n\nfor tollgate.toml:\n\n{}", output::table(&columns, &table, None), toml.join("\n")))
+    let table = output::table(&columns, &table, None);
+    Ok(format!("{}\n\n{table}\n\nfor tollgate.toml:\n\n{}", recorded(hours), toml.join("\n")))
+}
+
+/// For how many of the last seven days' hours there can be records: from the first hour of a summary by hour on.
+fn hours_recorded(body: &str, now: Timestamp) -> anyhow::Result<u64> {
+    let answer = client::json(body)?;
+    let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
+    let hours = rows.iter().filter_map(|row| text(row.get("hour")).parse::<Timestamp>().ok());
+    let since_s = hours.min().map_or(0, |first| now.as_second().saturating_sub(first.as_second()));
+    Ok(u64::try_from(since_s).unwrap_or(0).div_ceil(3_600).min(WEEK_HOURS))
+}
+
+fn recorded(hours: u64) -> String {
+    match (hours / 24, hours % 24) {
+        (7, _) => "all of the last seven days is recorded".to_owned(),
+        (0, hours) => format!("of the last seven days {hours} h are recorded"),
+        (days, hours) => format!("of the last seven days {days} d {hours} h are recorded"),
+    }
+}
+
+/// A name for an agent's budget that is no other's.
+fn budget_name(agent: &str, window: &str, taken: &BTreeSet<String>) -> String {
+    let mut name = String::new();
+    for number in 1_usize.. {
+        let end = if number == 1 { format!("-{window}") } else { format!("-{window}-{number}") };
+        let start = agent.get(..NAME_BYTES_MAX.saturating_sub(end.len())).unwrap_or(agent);
+        name = format!("{start}{end}");
+        if !taken.contains(&name) {
+            break;
+        }
+    }
+    name
 }
 
 /// A factor that gives limits which mean something.
@@ -246,6 +296,7 @@ fn text(value: Option<&Value>) -> String {
     }
 }
 
+const WEEK_HOURS: u64 = 7 * 24;
 const PICO_PER_CENT: i128 = 10_000_000_000;
 
 const COLUMNS: [(&str, &str, ColumnKind); 14] = [
@@ -305,7 +356,40 @@ mod tests {
     #[test]
     fn proposals_are_made_for_agents_that_spent_something() {
         let body = r#"{"rows":[{"agent":"triage","cost_usd":"10.000000000000"},{"agent":"unattributed","cost_usd":"3.000000000000"}]}"#;
-        let text = suggest(body, factor("1.3").unwrap(), Per::Week, Format::Table).unwrap();
+        let text = suggest(body, 30, factor("1.3").unwrap(), Per::Week, Format::Table).unwrap();
         assert!(text.contains("limit_usd = \"13.00\"") && !text.contains("unattributed"), "{text}");
+        assert!(text.starts_with("of the last seven days 1 d 6 h are recorded\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_proposed_can_be_put_into_the_configuration_whatever_agents_are_called() {
+        let long = "a".repeat(64);
+        let rows: Vec<Value> = [format!("{}b", &long[1..]), long, "bot".into()]
+            .map(|agent| json!({"agent": agent, "cost_usd": "1.000000000000"}))
+            .into();
+        let body = json!({ "rows": rows }).to_string();
+        for per in [Per::Day, Per::Week, Per::Month] {
+            let text = suggest(&body, WEEK_HOURS, factor("1").unwrap(), per, Format::Table).unwrap();
+            let (_, toml) = text.split_once("for tollgate.toml:\n").unwrap();
+            let config = crate::config::Config::parse("t", toml).unwrap();
+            assert_eq!(config.budgets.budgets.len(), 3);
+        }
+    }
+
+    #[test]
+    fn of_a_week_as_much_is_recorded_as_lies_behind_its_first_hour() {
+        let now: Timestamp = "2026-11-25T12:20:00Z".parse().unwrap();
+        for (hours, expected) in [
+            (json!([]), 0),
+            (json!(["2026-11-25T12:00:00Z"]), 1),
+            (json!(["2026-11-25T11:00:00Z", "2026-11-24T12:00:00Z"]), 25),
+            (json!(["2026-11-18T13:00:00Z"]), 168),
+            (json!(["2026-11-01T00:00:00Z"]), 168),
+        ] {
+            let rows: Vec<Value> =
+                hours.as_array().unwrap().iter().map(|hour| json!({ "hour": hour })).collect();
+            let body = json!({ "rows": rows }).to_string();
+            assert_eq!(hours_recorded(&body, now).unwrap(), expected, "{hours}");
+        }
     }
 }
