@@ -129,10 +129,12 @@ impl Accepted {
             serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
         validate::check(&record)?;
         self.want_rows_of(&record);
+        let came = record.cost_usd;
         if pricing::price_on_arrival(&mut record, book) {
             self.priced = self.priced.saturating_add(1);
         }
-        self.batch.push(&record).map_err(|error| Refused::malformed(&error))?;
+        let recharge = pricing::recharge(&mut record, came);
+        self.batch.push_recharged(&record, recharge).map_err(|error| Refused::malformed(&error))?;
         self.observations.push(Observation::of(&record));
         self.records = self.records.saturating_add(1);
         Ok(())

@@ -18,6 +18,7 @@ use crate::audit::{Entry, hex};
 use crate::budgets;
 use crate::config::Config;
 use crate::prices::book;
+use crate::store::StoreError;
 use crate::tls::Certificates;
 
 /// Watches the configuration's files.
@@ -135,8 +136,14 @@ impl Reload {
     /// Puts all of it in place, or nothing: budgets live in the store, which may fail, so they come first.
     async fn put(&mut self, good: Good) -> Result<(), String> {
         let Good { config, later, book, certificates, access } = good;
-        match self.app.store.configure_budgets(config.budgets.budgets.clone(), now_ms()).await {
+        match self
+            .app
+            .store
+            .configure_budgets(config.budgets.budgets.clone(), config.budgets.registered.clone(), now_ms())
+            .await
+        {
             Ok(budgets) => self.app.budgets.replace(budgets, config.budgets.registered.clone()),
+            Err(error @ StoreError::NameTaken { .. }) => return Err(error.to_string()),
             Err(error) => {
                 // There is no mistake in the file: it is tried again at the next look.
                 self.seen = Vec::new();
@@ -285,7 +292,8 @@ mod tests {
         let config = Config::load(&file).unwrap();
         let prices = Arc::new(Prices::new(book("t", &config.prices).unwrap(), Default::default()));
         let (access, store) = (Access::load(&config).unwrap(), Store::open(&config.data_dir).unwrap());
-        let budgets = store.configure_budgets(config.budgets.budgets.clone(), 1).await.unwrap();
+        let budgets =
+            store.configure_budgets(config.budgets.budgets.clone(), Default::default(), 1).await.unwrap();
         let app = Arc::new(App::new(config, store, prices, access));
         app.budgets.replace(budgets, Default::default());
         let mut reload = Reload::new(Arc::clone(&app), None, file.clone());

@@ -49,7 +49,9 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
             format!("cannot listen on `{}`; is it in use, or not an address of this machine?", config.listen)
         })?;
-        let budgets = store.configure_budgets(config.budgets.budgets.clone(), now_ms()).await?;
+        let budgets = store
+            .configure_budgets(config.budgets.budgets.clone(), config.budgets.registered.clone(), now_ms())
+            .await?;
         store.keep_lead(now_ms()).await?;
         let app = Arc::new(App::new(config.clone(), store, prices, access));
         app.budgets.replace(budgets, config.budgets.registered.clone());

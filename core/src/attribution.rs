@@ -109,6 +109,20 @@ pub enum AttributionSource {
 }
 
 impl AttributionSource {
+    const ALL: [Self; 5] = [Self::Verified, Self::Key, Self::Route, Self::SelfDeclared, Self::None];
+
+    /// The one with this name in JSON.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.name() == name)
+    }
+
+    /// Whether it is more than the caller's word.
+    #[must_use]
+    pub const fn is_trusted(self) -> bool {
+        !matches!(self, Self::SelfDeclared | Self::None)
+    }
+
     /// The name in JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -33,7 +33,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::money::Picodollars;
 use scope::{Dimension, Scope};
-use window::Window;
+use window::{Window, is_same_zone};
 
 /// A budget, checked.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -96,13 +96,19 @@ impl Budget {
             && self.each == other.each
             && self.unit == other.unit
             && self.window == other.window
-            && self.time_zone == other.time_zone
+            && (!self.window.has_calendar() || is_same_zone(&self.time_zone, &other.time_zone))
     }
 
     /// Whether a call that does not fit is refused.
     #[must_use]
     pub fn is_enforced(&self) -> bool {
         self.action == Action::Deny
+    }
+
+    /// The output limit that it writes into requests without one; a shadow budget changes nothing.
+    #[must_use]
+    pub fn written_output_tokens(&self) -> Option<u64> {
+        self.default_output_tokens.filter(|_| self.action != Action::Shadow)
     }
 }
 
@@ -233,7 +239,36 @@ impl<'de> Deserialize<'de> for Amount {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn edits_that_mean_the_same_count_the_same() {
+        let read = |more: serde_json::Value| {
+            let mut all = json!({"name": "b", "limit_usd": "1", "window": "day"});
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            define::read_one(&all, None).unwrap()
+        };
+        for (before, after, expected) in [
+            (json!({"scope": {"agent": ["a", "b"]}}), json!({"scope": {"agent": ["b", "a", "b"]}}), true),
+            (json!({"scope": {"agent": ["a", "b"]}}), json!({"scope": {"agent": ["a"]}}), false),
+            (json!({}), json!({"time_zone": "Etc/UTC"}), true),
+            (json!({"time_zone": "Z"}), json!({"time_zone": "+00:00"}), true),
+            (json!({"time_zone": "Europe/Zurich"}), json!({"time_zone": "europe/zurich"}), true),
+            (json!({"time_zone": "Europe/Zurich"}), json!({"time_zone": "Europe/London"}), false),
+            (json!({}), json!({"time_zone": "+01:00"}), false),
+            (json!({"window": "prepaid"}), json!({"window": "prepaid", "time_zone": "+01:00"}), true),
+            (
+                json!({"window": "rolling 1h"}),
+                json!({"window": "rolling 1h", "time_zone": "Asia/Tokyo"}),
+                true,
+            ),
+            (json!({"window": "rolling 1h"}), json!({"window": "rolling 2h"}), false),
+        ] {
+            assert_eq!(read(before.clone()).counts_as(&read(after.clone())), expected, "{before} {after}");
+        }
+    }
 
     #[test]
     fn amounts_are_shown_for_people() {

@@ -5,11 +5,8 @@
 //! `choices: []`, which naive callers index into. Source: OpenAI's API reference, chat completions,
 //! `stream_options`, read 2026-11-23.
 
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
-
 use crate::provider::{Api, Target};
+use crate::rewrite::{self, members};
 
 /// Largest event that is held back to see whether it is the one to take out, in bytes; a larger one passes.
 pub const HELD_BYTES_MAX: usize = 16 * 1024;
@@ -54,45 +51,13 @@ const TELLS_UNASKED: &[&str] = &[
 /// Everything else in it stays byte for byte.
 #[must_use]
 pub fn asked(body: &[u8]) -> Option<Vec<u8>> {
-    let members = members(body)?;
-    if members.get("stream")?.get() != "true" {
+    let top = members(std::str::from_utf8(body).ok()?)?;
+    let inner = top.get("stream_options").and_then(|options| members(options.get()));
+    let asks = inner.and_then(|inner| Some(inner.get("include_usage")?.get() == "true")).unwrap_or(false);
+    if top.get("stream")?.get() != "true" || asks {
         return None;
     }
-    let Some(options) = members.get("stream_options").map(|options| options.get()) else {
-        let at = body.iter().position(|byte| *byte == b'{')? + 1;
-        let comma = if members.is_empty() { "" } else { "," };
-        return spliced(body, at, 0, &format!(r#""stream_options":{{"include_usage":true}}{comma}"#));
-    };
-    let at = offset(body, options)?;
-    let Some(inner) = self::members(options.as_bytes()) else {
-        return spliced(body, at, options.len(), r#"{"include_usage":true}"#);
-    };
-    match inner.get("include_usage").map(|flag| flag.get()) {
-        Some("true") => None,
-        Some(flag) => spliced(body, offset(body, flag)?, flag.len(), "true"),
-        None => {
-            let comma = if inner.is_empty() { "" } else { "," };
-            spliced(body, at + 1, 0, &format!(r#""include_usage":true{comma}"#))
-        }
-    }
-}
-
-pub(crate) fn members(json: &[u8]) -> Option<BTreeMap<String, &RawValue>> {
-    serde_json::from_slice(json).ok()
-}
-
-/// Where `part`, a slice of `body`, begins in it.
-pub(crate) fn offset(body: &[u8], part: &str) -> Option<usize> {
-    let at = (part.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
-    (at + part.len() <= body.len()).then_some(at)
-}
-
-pub(crate) fn spliced(body: &[u8], at: usize, removed: usize, text: &str) -> Option<Vec<u8>> {
-    let mut new = Vec::with_capacity(body.len() + text.len());
-    new.extend_from_slice(body.get(..at)?);
-    new.extend_from_slice(text.as_bytes());
-    new.extend_from_slice(body.get(at + removed..)?);
-    Some(new)
+    rewrite::put(body, &["stream_options"], &["include_usage"], "true")
 }
 
 /// Takes the usage chunk out of a stream of events, whatever its cuts. Holds at most [`HELD_BYTES_MAX`] bytes.
@@ -174,7 +139,7 @@ fn is_usage_chunk(event: &[u8]) -> bool {
     if !data.contains("\"usage\"") {
         return false;
     }
-    let Some(members) = members(data.trim().as_bytes()) else { return false };
+    let Some(members) = members(data.trim()) else { return false };
     let has = |name: &str, test: fn(&str) -> bool| members.get(name).is_some_and(|value| test(value.get()));
     has("usage", |usage| usage.starts_with('{'))
         && has("choices", |choices| choices.trim_start_matches('[').trim_end_matches(']').trim().is_empty())

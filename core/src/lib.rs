@@ -40,6 +40,7 @@ pub mod provider;
 pub mod record;
 pub mod refusal;
 pub mod request;
+pub mod rewrite;
 pub mod sse;
 pub mod sync;
 pub mod usage;

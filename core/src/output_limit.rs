@@ -1,50 +1,37 @@
 //! An output limit written into requests that have none, in the provider's own field, so that what they can cost has a
 //! bound. Sources: the API references of OpenAI, Google, Amazon, Cohere, Mistral and Ollama, read 2026-11-25.
 
-use crate::include_usage::{members, offset, spliced};
 use crate::provider::{Api, Target};
+use crate::rewrite;
 
-/// Where a request of this kind says how long its answer may be: a key, or a key inside an object.
+/// Where a request of this kind says how long its answer may be: the spellings of a key, and of the object that it stands in
+/// (none: the request itself). The first ones are written where none is there.
 #[must_use]
-pub fn place(target: &Target) -> Option<(Option<&'static str>, &'static str)> {
+pub fn place(target: &Target) -> Option<(&'static [&'static str], &'static [&'static str])> {
     Some(match target.api {
         Api::ChatCompletions if matches!(target.provider.as_ref(), "openai" | "azure") => {
-            (None, "max_completion_tokens")
+            (&[], &["max_completion_tokens"])
         }
-        Api::ChatCompletions | Api::Completions | Api::CohereChat => (None, "max_tokens"),
-        Api::Responses => (None, "max_output_tokens"),
-        Api::GenerateContent => (Some("generationConfig"), "maxOutputTokens"),
-        Api::Interactions => (Some("generation_config"), "max_output_tokens"),
-        Api::Converse => (Some("inferenceConfig"), "maxTokens"),
-        Api::OllamaChat => (Some("options"), "num_predict"),
+        Api::ChatCompletions | Api::Completions | Api::CohereChat => (&[], &["max_tokens"]),
+        Api::Responses => (&[], &["max_output_tokens"]),
+        Api::GenerateContent => {
+            (&["generationConfig", "generation_config"], &["maxOutputTokens", "max_output_tokens"])
+        }
+        Api::Interactions => (&["generation_config"], &["max_output_tokens"]),
+        Api::Converse => (&["inferenceConfig"], &["maxTokens"]),
+        Api::OllamaChat => (&["options"], &["num_predict"]),
         // Anthropic's must have one; Bedrock's other bodies differ by model.
         _ => return None,
     })
 }
 
 /// The request body with this limit; `None` where its kind has no place for one, or it cannot be read. Everything else
-/// in it stays byte for byte. The caller has seen that it has none.
+/// in it stays byte for byte. The caller has seen that it has none: what stands in its place, such as `null` or Ollama's
+/// -1, bounds nothing and is replaced.
 #[must_use]
 pub fn limited(body: &[u8], target: &Target, tokens: u64) -> Option<Vec<u8>> {
-    let (outer, key) = place(target)?;
-    let top = members(body)?;
-    let at = body.iter().position(|byte| *byte == b'{')? + 1;
-    let comma = if top.is_empty() { "" } else { "," };
-    let limit = format!(r#""{key}":{tokens}"#);
-    let Some(outer) = outer else {
-        return spliced(body, at, 0, &format!("{limit}{comma}"));
-    };
-    let Some(inside) = top.get(outer).map(|value| value.get()) else {
-        return spliced(body, at, 0, &format!(r#""{outer}":{{{limit}}}{comma}"#));
-    };
-    let from = offset(body, inside)?;
-    match members(inside.as_bytes()) {
-        Some(inner) => {
-            let comma = if inner.is_empty() { "" } else { "," };
-            spliced(body, from + 1, 0, &format!("{limit}{comma}"))
-        }
-        None => spliced(body, from, inside.len(), &format!("{{{limit}}}")),
-    }
+    let (outer, keys) = place(target)?;
+    rewrite::put(body, outer, keys, &tokens.to_string())
 }
 
 #[cfg(test)]
@@ -79,6 +66,30 @@ mod tests {
                 "/model/m/converse",
                 r#"{"inferenceConfig":null}"#,
                 Some(r#"{"inferenceConfig":{"maxTokens":9}}"#),
+            ),
+            (
+                "openai",
+                "/v1/chat/completions",
+                r#"{"model":"m", "max_completion_tokens" : null}"#,
+                Some(r#"{"model":"m", "max_completion_tokens" : 9}"#),
+            ),
+            (
+                "gemini",
+                "/v1beta/models/g:generateContent",
+                r#"{"generation_config":{"max_output_tokens":null,"temperature":0}}"#,
+                Some(r#"{"generation_config":{"max_output_tokens":9,"temperature":0}}"#),
+            ),
+            (
+                "gemini",
+                "/v1beta/models/g:generateContent",
+                r#"{"generation_config":{"temperature":0}}"#,
+                Some(r#"{"generation_config":{"maxOutputTokens":9,"temperature":0}}"#),
+            ),
+            (
+                "ollama",
+                "/api/chat",
+                r#"{"options":{"num_predict":-1}}"#,
+                Some(r#"{"options":{"num_predict":9}}"#),
             ),
             ("ollama", "/api/chat", r#"{"options":{}}"#, Some(r#"{"options":{"num_predict":9}}"#)),
             ("anthropic", "/v1/messages", "{}", None),

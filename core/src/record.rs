@@ -78,6 +78,9 @@ pub struct UsageRecord {
     /// What the provider itself said that the call cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_cost_usd: Option<Picodollars>,
+    /// What budgets in dollars were charged for it, where it is unpriced: once its price is found, that counts instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charged_usd: Option<Picodollars>,
     /// Version of the price book that priced it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_version: Option<String>,

@@ -18,15 +18,17 @@ use rooms::Rooms;
 pub use rooms::{Drawn, OpenRoom};
 pub use settling::Ended;
 use tollgate_core::budget::counter::Counter;
-use tollgate_core::budget::policy::{Policy, PolicyBudget, Short};
+use tollgate_core::budget::policy::{Policy, PolicyBudget, Short, resets};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::{Offset, Window};
-use tollgate_core::budget::{Amount, Budget};
+use tollgate_core::budget::{Amount, Budget, OnOutage, Unit};
 use tollgate_core::call::Call;
 use tollgate_core::call::admission::{Admission, Admitting, Cover};
 use tollgate_core::estimate::Learned;
 use tollgate_core::gateway::GatewayConfig;
+use tollgate_core::money::Picodollars;
 use tollgate_core::price::{PriceBook, Wanted};
+use tollgate_core::record::{CostStatus, UsageRecord};
 use tollgate_core::refusal::Reason;
 
 use crate::counters::Counters;
@@ -70,6 +72,17 @@ pub struct Ticket {
     pub warning: Option<String>,
     /// Version of the policy that admitted it.
     pub policy_version: String,
+}
+
+impl Ticket {
+    /// Notes what budgets in dollars are charged for a call that has no price here: as much as the most of them holds for it.
+    pub fn note_charged(&self, record: &mut UsageRecord) {
+        if record.cost_status == CostStatus::Unpriced {
+            let dollars = self.held.iter().filter(|held| held.unit == Unit::Dollars);
+            let most = dollars.map(|held| held.amount.0).max().unwrap_or_default();
+            record.charged_usd = Some(record.cost_usd.max(Picodollars::from_pico(most)));
+        }
+    }
 }
 
 /// What becomes of a call.
@@ -262,7 +275,7 @@ impl Budgets {
         call.surely_touched(&policy, self.now(now_ms)).into_iter().find_map(|touched| {
             let counter = self.counters.borrow_mut().get(&touched.key().to_bytes())?;
             let is_spent = counter.free() <= Amount::ZERO && !counter.may_clear(Amount(1));
-            is_spent.then(|| refused(touched.budget, Some(&counter), Reason::BudgetSpent))
+            is_spent.then(|| refused(touched.budget, Some(&counter), Amount::ZERO, Reason::BudgetSpent))
         })
     }
 
@@ -282,13 +295,19 @@ impl Budgets {
     }
 }
 
-fn refused(budget: &Budget, counter: Option<&Counter>, reason: Reason) -> Refused {
+/// The refusal of a call that is to hold so much.
+fn refused(budget: &Budget, counter: Option<&Counter>, hold: Amount, reason: Reason) -> Refused {
     let limit = counter.map_or(budget.limit, |counter| counter.limit);
+    let spent = counter.map(Counter::spent);
+    let is_left = spent.is_some_and(|spent| spent < limit && spent.plus(hold) > limit);
+    let key = counter.and_then(|counter| CounterKey::from_bytes(&counter.key, counter.span));
     let short = Short {
         budget: budget.name.clone(),
+        value: key.map(|key| key.value).unwrap_or_default(),
         limit: budget.unit.show(limit),
-        spent: counter.map_or_else(|| "an unknown part".into(), |counter| budget.unit.show(counter.spent())),
-        reset_ms: counter.map(|counter| counter.span.end_ms).filter(|end| *end < u64::MAX),
+        spent: spent.map_or_else(|| "an unknown part".into(), |spent| budget.unit.show(spent)),
+        asks: is_left.then(|| budget.unit.show(hold)),
+        reset: resets(budget.window, counter.map(|counter| counter.span)),
     };
     Refused {
         reason,
@@ -299,14 +318,15 @@ fn refused(budget: &Budget, counter: Option<&Counter>, reason: Reason) -> Refuse
 }
 
 fn away(budget: &Budget) -> Refused {
+    let why = match budget.on_outage {
+        OnOutage::Deny => "lets nothing through while",
+        OnOutage::Lease | OnOutage::Allow => "has nothing left that was granted, and",
+    };
     Refused {
         reason: Reason::CollectorAway,
         budget: Some(budget.name.clone()),
         status: None,
-        message: format!(
-            "Budget `{}` has nothing left that was granted, and its collector cannot be reached.",
-            budget.name
-        ),
+        message: format!("Budget `{}` {why} its collector cannot be reached.", budget.name),
     }
 }
 

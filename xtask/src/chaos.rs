@@ -227,7 +227,7 @@ fn row_used(row: &Value) -> Result<i128> {
 async fn release(stack: &Stack, instance: &str) -> Result<()> {
     let (address, token) =
         stack.with(|product| (product.collector.address(), product.collector.admin_token()));
-    let call = Call::post(&format!("/api/v1/budgets/release/{instance}"), &Value::Null)
+    let call = Call::post(&format!("/api/v1/budgets/release/{instance}?force=true"), &Value::Null)
         .header("authorization", format!("Bearer {}", token?));
     let reply = call.send(address).await?;
     if reply.status != 200 {

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tollgate_core::budget::ledger::Account;
-use tollgate_core::budget::policy::percent;
+use tollgate_core::budget::ledger::{Account, LIVE_MS};
+use tollgate_core::budget::policy::{percent, rfc3339};
 use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, Unit, define};
 use tollgate_core::money::Picodollars;
@@ -20,9 +20,10 @@ use super::params::Params;
 use crate::access::Caller;
 use crate::app::{App, now_ms};
 use crate::budgets::{span, unknown_provider, zone};
-use crate::store::{CounterState, Put, StoredBudget};
+use crate::store::{CounterState, Put, Released, StoredBudget, ToppedUp};
 
-/// `GET /api/v1/budgets`: one row for each counter of the windows that hold now.
+/// `GET /api/v1/budgets`: one row for each counter of the windows that hold now, also for those that no call has used yet
+/// where something is to be said of them; of a budget for `each` value that nobody has used one whose `value` is null.
 ///
 /// # Errors
 /// For parameters that nobody asked for, and when the store fails.
@@ -31,7 +32,7 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
     params.finish()?;
     let now = now_ms();
     let mut rows = Vec::new();
-    for (stored, states) in app.store.budget_states(now).await? {
+    for (stored, states) in app.store.budget_outlook(now).await? {
         if !only.is_empty() && !only.contains(&stored.budget.name) {
             continue;
         }
@@ -123,10 +124,12 @@ struct TopUp {
     value: String,
 }
 
-/// `POST /api/v1/budgets/{name}/top-up`: adds to the limit of the window that holds now.
+/// `POST /api/v1/budgets/{name}/top-up`: adds to the limit of the window that holds now; below 0 it takes back what was
+/// added there.
 ///
 /// # Errors
-/// Without the right token, for an amount that is none, and for a budget that is not there.
+/// Without the right token, for an amount that is none or takes more than was added, for a counter that the budget cannot
+/// have, and for a budget that is not there.
 pub async fn top_up(
     State(app): State<Arc<App>>,
     Segment(name): Segment,
@@ -137,31 +140,80 @@ pub async fn top_up(
         .map_err(|error| ApiError::parameter(format!("the body is not {{\"amount\":\"5.00\"}}: {error}")))?;
     app.budgets.refresh(&app.store).await?;
     let stored = app.budgets.all().into_iter().find(|stored| stored.budget.name == name);
-    let unit = stored.ok_or_else(|| no_such(&name))?.budget.unit;
-    let more = match unit {
-        Unit::Dollars => asked.amount.parse::<Picodollars>().ok().map(|amount| Amount(amount.as_pico())),
-        _ => asked.amount.parse::<u64>().ok().map(|amount| Amount(i128::from(amount))),
-    };
-    let more =
-        more.ok_or_else(|| ApiError::parameter(format!("`amount` is `{}`, not an amount", asked.amount)))?;
-    let limit = app.store.top_up(name.clone(), asked.value, more, caller.name.clone(), now_ms()).await?;
-    match limit {
-        Some(limit) => Ok(Json(json!({ "budget": name, "limit": shown(unit, limit) })).into_response()),
-        None => Err(no_such(&name)),
+    let budget = stored.ok_or_else(|| no_such(&name))?.budget;
+    let unit = budget.unit;
+    let more = more(&asked.amount, unit).map_err(ApiError::parameter)?;
+    define::check_value(&budget, &asked.value)
+        .map_err(|problem| ApiError::parameter(format!("`value` {problem}")))?;
+    match app.store.top_up(name.clone(), asked.value, more, caller.name.clone(), now_ms()).await? {
+        ToppedUp::Limit(limit) => {
+            Ok(Json(json!({ "budget": name, "limit": shown(unit, limit) })).into_response())
+        }
+        ToppedUp::NoBudget => Err(no_such(&name)),
+        ToppedUp::TooMuch(topped_up) => Err(ApiError::parameter(format!(
+            "`amount` is `{}`, and below 0 it only takes back what was topped up in this window, which is {}; for a \
+             lower limit change the budget",
+            asked.amount,
+            unit.show(topped_up),
+        ))),
     }
 }
 
-/// `POST /api/v1/budgets/release/{instance}`: takes back what a run of a gateway that is gone was granted and has not used.
+/// What a top-up adds, above or below 0.
+fn more(text: &str, unit: Unit) -> Result<Amount, String> {
+    let (more, right) = match unit {
+        Unit::Dollars => {
+            (text.parse::<Picodollars>().ok().map(Picodollars::as_pico), "dollars such as `5.00`")
+        }
+        Unit::Tokens => (text.parse::<i64>().ok().map(i128::from), "tokens, a whole number such as `5000`"),
+        Unit::Calls => (text.parse::<i64>().ok().map(i128::from), "calls, a whole number such as `5`"),
+    };
+    match more {
+        None => Err(format!("`amount` is `{text}`, not {right}")),
+        Some(0) => {
+            Err(format!("`amount` is `{text}`, which changes nothing; give {right}, below 0 to take back"))
+        }
+        Some(more) => Ok(Amount(more)),
+    }
+}
+
+/// `POST /api/v1/budgets/release/{instance}`: takes back what a run of a gateway that is gone was granted and has not used;
+/// with `force=true` also of one that still reports.
 ///
 /// # Errors
-/// Without the right token, and when the store fails.
+/// Without the right token, for an instance that never reported or still does, and when the store fails.
 pub async fn release(
     State(app): State<Arc<App>>,
     Segment(instance): Segment,
     caller: Caller,
+    mut params: Params,
 ) -> Result<Response, ApiError> {
-    let counters = app.store.release(instance.clone(), caller.name.clone(), now_ms()).await?;
-    Ok(Json(json!({ "instance": instance, "released_counters": counters })).into_response())
+    let force = match params.one("force")?.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => {
+            return Err(ApiError::parameter(format!("`force` is `{other}`, not `true` or `false`")));
+        }
+    };
+    params.finish()?;
+    match app.store.release(instance.clone(), force, caller.name.clone(), now_ms()).await? {
+        Released::Counters(counters) => {
+            Ok(Json(json!({ "instance": instance, "released_counters": counters })).into_response())
+        }
+        Released::Unknown(known) if known.is_empty() => Err(ApiError::not_found(format!(
+            "there is no gateway instance `{instance}`; none has reported yet"
+        ))),
+        Released::Unknown(known) => Err(ApiError::not_found(format!(
+            "there is no gateway instance `{instance}`; those that reported last are `{}`",
+            known.join("`, `")
+        ))),
+        Released::Live { seen_ms } => Err(ApiError::conflict(format!(
+            "gateway instance `{instance}` reported at {} and may go on spending what it was granted; if it is silent, it \
+             counts as gone from {} on: release it then, or now with `force=true` (`--force`) if you know that it is gone",
+            rfc3339(seen_ms),
+            rfc3339(seen_ms.saturating_add(LIVE_MS).saturating_add(1_000)),
+        ))),
+    }
 }
 
 async fn not_in_file(app: &App, name: &str) -> Result<(), ApiError> {
@@ -183,10 +235,10 @@ fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> Value {
     let show = |amount: Amount| shown(budget.unit, amount);
     let window = span(budget, now);
     let (value, ledger) = match state {
-        Some(state) => (state.key.value.as_str(), state.ledger.clone()),
+        Some(state) => (Some(state.key.value.as_str()), state.ledger.clone()),
         None => {
             let empty = tollgate_core::budget::ledger::Ledger { limit: budget.limit, ..Default::default() };
-            ("", empty)
+            (None, empty)
         }
     };
     let sum = |of: fn(&Account) -> Amount| ledger.accounts.values().map(of).fold(Amount::ZERO, Amount::plus);
@@ -234,7 +286,7 @@ fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> Value {
         "limit": show(ledger.limit),
         "used": show(used),
         "held": show(ledger.held()),
-        "kept": show(sum(|account| account.kept)),
+        "kept": show(sum(|account| account.kept).plus(ledger.kept)),
         "granted": show(sum(|account| account.granted.minus(account.returned))),
         "presumed": show(ledger.presumed(now)),
         "remaining": show(remaining),
@@ -284,6 +336,24 @@ mod tests {
     use tollgate_core::budget::scope::CounterKey;
 
     use super::*;
+
+    #[test]
+    fn a_top_up_is_an_amount_of_the_budgets_unit_other_than_nothing() {
+        for (text, unit, expected) in [
+            ("5.5", Unit::Dollars, Some(5_500_000_000_000)),
+            ("-2", Unit::Dollars, Some(-2_000_000_000_000)),
+            ("0.00", Unit::Dollars, None),
+            ("five", Unit::Dollars, None),
+            ("5", Unit::Calls, Some(5)),
+            ("-5", Unit::Tokens, Some(-5)),
+            ("0", Unit::Tokens, None),
+            ("1.5", Unit::Calls, None),
+        ] {
+            let more = more(text, unit);
+            assert_eq!(more.clone().ok(), expected.map(Amount), "{text}");
+            assert!(more.is_ok() || more.unwrap_err().contains(&format!("`{text}`")), "{text}");
+        }
+    }
 
     #[test]
     fn a_burn_rate_tells_when_the_limit_is_reached() {

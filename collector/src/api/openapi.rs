@@ -301,13 +301,16 @@ const OPERATIONS: &[Operation] = &[
         Body::Json(&[("amount", "string"), ("value", "string")]),
         &[400, 404, 413],
     ),
-    write(
-        "post",
-        "/api/v1/budgets/release/{instance}",
-        "Take back what a gateway that is gone was granted",
-        Body::None,
-        &[400],
-    ),
+    Operation {
+        parameters: &[Parameter::Word("force", &["true", "false"])],
+        ..write(
+            "post",
+            "/api/v1/budgets/release/{instance}",
+            "Take back what a gateway that is gone was granted; with `force` also from one that still reports",
+            Body::None,
+            &[400, 404, 409],
+        )
+    },
     Operation {
         role: "read",
         ..write(

@@ -120,6 +120,8 @@ struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_cost_usd: Option<Picodollars>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    charged_usd: Option<Picodollars>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     price_version: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     price_basis: Vec<PriceBasis>,
@@ -168,6 +170,7 @@ impl Row {
             cost_usd,
             cost_status,
             provider_cost_usd,
+            charged_usd,
             price_version,
             price_basis,
             policy_version,
@@ -203,6 +206,7 @@ impl Row {
             cost_usd,
             cost_status,
             provider_cost_usd,
+            charged_usd,
             price_version,
             price_basis,
             policy_version,
@@ -235,6 +239,7 @@ mod tests {
         let record = UsageRecord {
             time_ms: 1_763_900_000_123,
             provider_cost_usd: Some(Picodollars::from_pico(1)),
+            charged_usd: Some(Picodollars::from_pico(1)),
             attempts: Some(2),
             request_hash: Some("aa".into()),
             notes: vec![Note::NoUsage],

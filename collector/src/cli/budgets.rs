@@ -63,7 +63,8 @@ enum Command {
     TopUp {
         /// Name of the budget
         name: String,
-        /// Dollars such as 5.00, or tokens or calls
+        /// Dollars such as 5.00, or tokens or calls; below 0 to take back what was added
+        #[arg(allow_negative_numbers = true)]
         amount: String,
         /// Value of the budget's `each`
         #[arg(long, default_value = "")]
@@ -73,6 +74,9 @@ enum Command {
     Release {
         /// The instance, as `tollgate budgets --format json` shows it
         instance: String,
+        /// Although it still reports, and may go on spending what it was granted
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -141,9 +145,9 @@ impl BudgetsArgs {
                 let body = json!({ "amount": amount, "value": value });
                 output::print(&ask.send("POST", &format!("{}/top-up", path(&name)), &body)?)
             }
-            Command::Release { instance } => output::print(&ask.send(
+            Command::Release { instance, force } => output::print(&ask.send(
                 "POST",
-                &format!("/api/v1/budgets/release/{}", client::segment(&instance)),
+                &format!("/api/v1/budgets/release/{}?force={force}", client::segment(&instance)),
                 &Value::Null,
             )?),
         }

@@ -1,7 +1,12 @@
 //! Pricing on arrival: for calls that a gateway metered without a row for their model.
 
+use tollgate_core::budget::{Amount, Unit};
+use tollgate_core::call::admission::settled;
+use tollgate_core::money::Picodollars;
 use tollgate_core::price::PriceBook;
 use tollgate_core::record::{CostStatus, UsageRecord};
+
+use crate::store::Recharge;
 
 /// Prices a record that came unpriced from a gateway that has no book, or no row for the model; says whether it did.
 ///
@@ -29,10 +34,21 @@ pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bo
     true
 }
 
+/// What budgets in dollars are to be charged besides what its gateway charged them, now that a record which came with the
+/// cost `came` is priced as it is. Takes out of it what was charged where its price is known.
+pub(super) fn recharge(record: &mut UsageRecord, came: Picodollars) -> Recharge {
+    let Some(charged) = record.charged_usd else { return Recharge::default() };
+    let settlement = settled(record, Unit::Dollars, Amount::ZERO);
+    if record.cost_status != CostStatus::Unpriced {
+        record.charged_usd = None;
+    }
+    let (charged, came) = (Amount(charged.as_pico()), Amount(came.as_pico()));
+    Recharge { used: settlement.charge.minus(charged), kept: settlement.kept.minus(charged.minus(came)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollgate_core::money::Picodollars;
     use tollgate_core::price::{Price, PricedModel, Rates, Sheet, Step, Variant};
     use tollgate_core::record::{Charge, Note, Outcome, PriceBasis};
     use tollgate_core::usage::{Kind, Share, Usage};
@@ -79,6 +95,39 @@ mod tests {
             assert_eq!(record.charges.len(), 1);
             assert_eq!(record.cost_status, CostStatus::Measured);
             assert_eq!(record.price_version.as_deref(), Some("v9"));
+        }
+    }
+
+    #[test]
+    fn budgets_are_charged_what_a_call_cost_once_its_price_is_found() {
+        let of = |used, kept| Recharge { used: Amount(used), kept: Amount(kept) };
+        type Spoil = fn(&mut UsageRecord);
+        let cases: &[(Spoil, Recharge)] = &[
+            // No price at admission, so nothing was held; a hold that stayed; an older gateway, which does not say.
+            (|r| r.charged_usd = Some(Picodollars::ZERO), of(70, 0)),
+            (|r| r.charged_usd = Some(Picodollars::from_pico(1_000)), of(-930, -1_000)),
+            (|r| r.charged_usd = None, of(0, 0)),
+            // What the provider did not report stays charged.
+            (
+                |r| (r.charged_usd, r.usage_estimated) = (Some(Picodollars::from_pico(1_000)), true),
+                of(0, -70),
+            ),
+            // No price is found here either.
+            (
+                |r| {
+                    r.charged_usd = Some(Picodollars::from_pico(1_000));
+                    r.request_model = Some("unknown".into());
+                },
+                of(0, 0),
+            ),
+        ];
+        for (at, (spoil, expected)) in cases.iter().enumerate() {
+            let mut record = unpriced();
+            spoil(&mut record);
+            let came = record.cost_usd;
+            price_on_arrival(&mut record, &book());
+            assert_eq!(recharge(&mut record, came), *expected, "case {at}");
+            assert_eq!(record.charged_usd.is_some(), at == 4, "case {at}");
         }
     }
 

@@ -257,6 +257,13 @@ fn counts_of(usage: &Usage) -> Result<(), Refused> {
 fn money(record: &UsageRecord) -> Result<(), Refused> {
     amount("cost_usd", record.cost_usd)?;
     record.provider_cost_usd.map_or(Ok(()), |cost| amount("provider_cost_usd", cost))?;
+    if let Some(charged) = record.charged_usd.filter(|charged| charged.as_pico() < 0) {
+        // A worst case may be more than any call costs.
+        return Err(Refused::new(
+            Refusal::Money,
+            format!("`charged_usd` is {charged}, not an amount from 0 on"),
+        ));
+    }
     at_most("charges", record.charges.len(), CHARGES_MAX)?;
     for charge in &record.charges {
         text("charges.model", &charge.model, MODEL_BYTES_MAX)?;

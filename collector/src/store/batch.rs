@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tollgate_core::budget::Amount;
 use tollgate_core::record::{CostStatus, Folded, Note, Outcome, UsageRecord};
 use tollgate_core::sync::CounterReport;
 
@@ -42,6 +43,15 @@ pub struct Sender {
     pub received_ms: u64,
 }
 
+/// What budgets in dollars are charged for a record besides what its gateway charged them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Recharge {
+    /// Of what is used.
+    pub used: Amount,
+    /// Of the part of that which is above the records' costs.
+    pub kept: Amount,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct RecordRow {
     pub(super) id: RecordId,
@@ -55,6 +65,8 @@ pub(super) struct RecordRow {
     pub(super) minute: Minute,
     /// Budgets that count since later were not known to who admitted the call, Unix milliseconds UTC.
     pub(super) knew_until_ms: u64,
+    /// For the budgets that were known.
+    pub(super) recharge: Recharge,
     /// Where this is not a record but a total of some.
     pub(super) folded: Option<Span>,
 }
@@ -78,6 +90,14 @@ impl Batch {
     /// # Errors
     /// When its id is not a UUID or its time does not fit the database.
     pub fn push(&mut self, record: &UsageRecord) -> Result<(), StoreError> {
+        self.push_recharged(record, Recharge::default())
+    }
+
+    /// Adds a record that was priced here, for which its gateway has charged budgets something else.
+    ///
+    /// # Errors
+    /// As [`Batch::push`].
+    pub fn push_recharged(&mut self, record: &UsageRecord, recharge: Recharge) -> Result<(), StoreError> {
         self.rows.push(RecordRow {
             id: record.id.parse().map_err(|_| StoreError::Damaged("id"))?,
             time_ms: i64::try_from(record.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?,
@@ -88,6 +108,7 @@ impl Batch {
             sums: Sums::of(record).encode(),
             minute: Minute::of(record),
             knew_until_ms: knew_until(record),
+            recharge,
             folded: None,
         });
         Ok(())
@@ -110,6 +131,7 @@ impl Batch {
             minute: Minute::of_totals(&folded.totals),
             // Nobody knows: a gateway that folds is one that holds.
             knew_until_ms: u64::MAX,
+            recharge: Recharge::default(),
             folded: Some(Span { records: folded.folded, span_ms: ms(folded.span_ms)? }),
         });
         Ok(())

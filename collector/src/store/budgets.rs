@@ -18,7 +18,7 @@ use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, Budget};
 use tollgate_core::sync::{CounterGrant, CounterReport};
 
-pub(super) use definitions::{all, configure, put, remove, state};
+pub(super) use definitions::{all, configure, put, registered, remove, state};
 pub(super) use missed::{count_missed, newest_ms};
 
 use super::StoreError;
@@ -66,6 +66,31 @@ pub enum Put {
     CountsOtherwise,
     /// It was so before.
     Same,
+}
+
+/// What became of a top-up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ToppedUp {
+    /// This is the limit now.
+    Limit(Amount),
+    /// There is no such budget.
+    NoBudget,
+    /// It takes away more than this, which was topped up in the window that holds: nothing changed.
+    TooMuch(Amount),
+}
+
+/// What became of a release.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Released {
+    /// On so many counters something was taken back.
+    Counters(u64),
+    /// There is no such run of a gateway; these reported last.
+    Unknown(Vec<String>),
+    /// It reports still; nothing changed.
+    Live {
+        /// When it did last, Unix milliseconds UTC.
+        seen_ms: u64,
+    },
 }
 
 /// Takes in what a gateway reports of its counters, and answers each.
@@ -116,21 +141,23 @@ fn counter(
     now_ms: u64,
 ) -> Result<Option<i64>, StoreError> {
     let found = known(transaction, key)?;
-    if found.is_some() {
+    let Some(stored) = current else { return Ok(found) };
+    if let Some(id) = found {
+        settle_carried_from(transaction, stored, key, id, now_ms)?;
         return Ok(found);
     }
-    let Some(stored) = current else { return Ok(None) };
     let budget = &stored.budget;
     let now = span(budget, now_ms);
     if span(budget, key.span.start_ms) != key.span || key.span.start_ms > now.end_ms {
         return Ok(None);
     }
     let seed = seeds.spent_before(transaction, stored, key)?;
-    let extra = carried_over(transaction, stored, key)?;
     if let Window::Rolling(_) = budget.window {
         seed::earlier_parts_unseen(transaction, seeds, stored, key)?;
     }
-    Ok(Some(make(transaction, key, extra, seed)?))
+    let id = make(transaction, key, Amount::ZERO, seed)?;
+    settle_carried_from(transaction, stored, key, id, now_ms)?;
+    Ok(Some(id))
 }
 
 fn make(
@@ -141,8 +168,9 @@ fn make(
 ) -> Result<i64, StoreError> {
     Ok(transaction
         .prepare_cached(
-            "INSERT INTO counters (budget, generation, value, start_ms, end_ms, extra, seed, recall_for, recall_until_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '', 0)",
+            "INSERT INTO counters (budget, generation, value, start_ms, end_ms, extra, seed, carried_from, recall_for,
+                 recall_until_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, NULL, '', 0)",
         )?
         .insert(params![
             key.budget,
@@ -155,24 +183,127 @@ fn make(
         ])?)
 }
 
-/// What the window before left of its limit, as far as it may be carried over.
-fn carried_over(
+/// Tops up the counters of a budget that begins to count otherwise by what those of before were that had the same value and
+/// window, and by what had been carried over to them. With another unit, or another `each`, there are no such counters.
+fn keep_top_ups(
+    transaction: &Transaction<'_>,
+    before: &StoredBudget,
+    after: &StoredBudget,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    if before.budget.unit != after.budget.unit || before.budget.each != after.budget.each {
+        return Ok(());
+    }
+    let since = now_ms.saturating_sub(after.budget.window.reach_ms());
+    let mut statement = transaction.prepare_cached(
+        "SELECT value, start_ms, end_ms, extra, carried_from FROM counters
+         WHERE budget = ?1 AND generation = ?2 AND end_ms > ?3 AND (extra <> ?4 OR carried_from <> ?4)",
+    )?;
+    let old = params![before.budget.name, wide(before.generation), wide(since), bytes(Amount::ZERO)];
+    let topped_up: Vec<(String, i64, i64, Amount, Option<Amount>)> = statement
+        .query_map(old, |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, amount(row, 3)?, amount_or_none(row, 4)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    let mut seeds = Seeds::default();
+    for (value, start_ms, end_ms, extra, from) in topped_up {
+        let span = span(&after.budget, start_ms.unsigned_abs());
+        if (wide(span.start_ms), wide(span.end_ms)) != (start_ms, end_ms) {
+            continue;
+        }
+        let old =
+            CounterKey { budget: before.budget.name.clone(), generation: before.generation, value, span };
+        let carried = carried_over(transaction, &before.budget, &old, from.unwrap_or_default())?;
+        let extra = extra.plus(carried.min(after.budget.carry_over));
+        let key = CounterKey { generation: after.generation, ..old };
+        let id = match known(transaction, &key)? {
+            None if span.end_ms <= now_ms => {
+                let seed = seeds.spent_before(transaction, after, &key)?;
+                Some(make(transaction, &key, extra, seed)?)
+            }
+            None => counter(transaction, &mut seeds, Some(after), &key, now_ms)?,
+            found => found,
+        };
+        if let Some(id) = id {
+            transaction
+                .prepare_cached("UPDATE counters SET extra = ?2, carried_from = ?3 WHERE id = ?1")?
+                .execute(params![id, bytes(extra), bytes(Amount::ZERO)])?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes once what the limit of the window before was, when that is over: while it holds, all of it may still be spent
+/// there.
+fn settle_carried_from(
+    transaction: &Transaction<'_>,
+    stored: &StoredBudget,
+    key: &CounterKey,
+    id: i64,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    if now_ms < key.span.start_ms {
+        return Ok(());
+    }
+    let is_open: bool = transaction
+        .prepare_cached("SELECT carried_from IS NULL FROM counters WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))?;
+    if is_open {
+        let from = limit_before(transaction, stored, key)?;
+        transaction
+            .prepare_cached("UPDATE counters SET carried_from = ?2 WHERE id = ?1")?
+            .execute(params![id, bytes(from)])?;
+    }
+    Ok(())
+}
+
+/// The limit of the window before, as far as this one may carry over what that left; nothing where it may not.
+fn limit_before(
     connection: &Connection,
     stored: &StoredBudget,
     key: &CounterKey,
 ) -> Result<Amount, StoreError> {
     let budget = &stored.budget;
-    if budget.carry_over == Amount::ZERO || key.span.start_ms == 0 {
-        return Ok(Amount::ZERO);
-    }
-    let before = CounterKey { span: span(budget, key.span.start_ms - 1), ..key.clone() };
-    let Some(id) = known(connection, &before)? else {
+    let Some(before) = window_before(budget, key) else { return Ok(Amount::ZERO) };
+    match known(connection, &before)? {
+        Some(id) => Ok(load(connection, id, Some(budget), &before)?.limit),
         // Nobody used it then. A budget that was not there then left nothing.
-        let was_there = stored.since_ms <= before.span.start_ms;
-        return Ok(if was_there { budget.carry_over.min(budget.limit) } else { Amount::ZERO });
+        None if stored.since_ms <= before.span.start_ms => Ok(budget.limit),
+        None => Ok(Amount::ZERO),
+    }
+}
+
+/// The counter of the window before, whose rest is carried over; `None` where none is.
+fn window_before(budget: &Budget, key: &CounterKey) -> Option<CounterKey> {
+    let end_ms = key.span.start_ms.checked_sub(1).filter(|_| budget.carry_over > Amount::ZERO)?;
+    Some(CounterKey { span: span(budget, end_ms), ..key.clone() })
+}
+
+/// What is carried over of the limit that the window before had: never what is granted there and may still be spent.
+/// It grows when that is given back.
+fn carried_over(
+    connection: &Connection,
+    budget: &Budget,
+    key: &CounterKey,
+    from: Amount,
+) -> Result<Amount, StoreError> {
+    let Some(before) = window_before(budget, key).filter(|_| from > Amount::ZERO) else {
+        return Ok(Amount::ZERO);
     };
-    let ledger = load(connection, id, Some(budget), &before)?;
-    Ok(ledger.limit.minus(ledger.used()).or_nothing().min(budget.carry_over))
+    let committed = match known(connection, &before)? {
+        Some(id) => committed(connection, id)?,
+        None => Amount::ZERO,
+    };
+    Ok(from.minus(committed).or_nothing().min(budget.carry_over))
+}
+
+/// What counts on a counter against its limit.
+fn committed(connection: &Connection, id: i64) -> Result<Amount, StoreError> {
+    let seed = connection
+        .prepare_cached("SELECT seed FROM counters WHERE id = ?1")?
+        .query_row([id], |row| amount(row, 0))?;
+    let ledger = Ledger { seed, accounts: accounts(connection, id)?, ..Ledger::default() };
+    Ok(ledger.committed())
 }
 
 fn known(connection: &Connection, key: &CounterKey) -> Result<Option<i64>, StoreError> {
@@ -193,39 +324,53 @@ fn load(
     budget: Option<&Budget>,
     key: &CounterKey,
 ) -> Result<Ledger, StoreError> {
-    let (extra, seed, recall_for, recall_until_ms) = connection
-        .prepare_cached("SELECT extra, seed, recall_for, recall_until_ms FROM counters WHERE id = ?1")?
-        .query_row([id], |row| Ok((amount(row, 0)?, amount(row, 1)?, row.get(2)?, row.get::<_, i64>(3)?)))?;
-    let limit = budget.map_or(Amount::ZERO, |budget| budget.limit.plus(extra));
-    let earlier = match budget.map(|budget| budget.window) {
-        Some(window @ Window::Rolling(_)) => earlier_parts(connection, key, window)?,
-        _ => Amount::ZERO,
+    let (extra, seed, kept, from, recall_for, recall_until_ms) = connection
+        .prepare_cached(
+            "SELECT extra, seed, kept, carried_from, recall_for, recall_until_ms FROM counters WHERE id = ?1",
+        )?
+        .query_row([id], |row| {
+            let from = amount_or_none(row, 3)?.unwrap_or_default();
+            let (recall_for, until) = (row.get(4)?, row.get::<_, i64>(5)?);
+            Ok((amount(row, 0)?, amount(row, 1)?, amount(row, 2)?, from, recall_for, until))
+        })?;
+    let limit = match budget {
+        Some(budget) => budget.limit.plus(extra).plus(carried_over(connection, budget, key, from)?),
+        None => Amount::ZERO,
     };
-    Ok(Ledger {
+    let mut ledger = Ledger {
         limit,
-        seed: seed.plus(earlier),
+        seed,
+        kept,
         accounts: accounts(connection, id)?,
         recall_for,
         recall_until_ms: recall_until_ms.unsigned_abs(),
-    })
+    };
+    if let Some(Budget { window: window @ Window::Rolling(_), .. }) = budget {
+        add_earlier_parts(connection, &mut ledger, key, *window)?;
+    }
+    Ok(ledger)
 }
 
-/// What counts of the earlier parts of a rolling window.
-fn earlier_parts(connection: &Connection, key: &CounterKey, window: Window) -> Result<Amount, StoreError> {
+/// Adds what counts of the earlier parts of a rolling window: what was spent in them, and topped up.
+fn add_earlier_parts(
+    connection: &Connection,
+    ledger: &mut Ledger,
+    key: &CounterKey,
+    window: Window,
+) -> Result<(), StoreError> {
     let from = key.span.start_ms.saturating_sub(window.reach_ms());
     let mut statement = connection.prepare_cached(
-        "SELECT id, seed FROM counters
+        "SELECT id, extra FROM counters
          WHERE budget = ?1 AND generation = ?2 AND value = ?3 AND start_ms >= ?4 AND start_ms < ?5",
     )?;
     let bounds = params![key.budget, wide(key.generation), key.value, wide(from), wide(key.span.start_ms)];
     let parts: Vec<(i64, Amount)> =
         statement.query_map(bounds, |row| Ok((row.get(0)?, amount(row, 1)?)))?.collect::<Result<_, _>>()?;
-    let mut sum = Amount::ZERO;
-    for (id, seed) in parts {
-        let ledger = Ledger { seed, accounts: accounts(connection, id)?, ..Ledger::default() };
-        sum = sum.plus(ledger.committed());
+    for (id, extra) in parts {
+        ledger.seed = ledger.seed.plus(committed(connection, id)?);
+        ledger.limit = ledger.limit.plus(extra);
     }
-    Ok(sum)
+    Ok(())
 }
 
 fn accounts(connection: &Connection, counter: i64) -> Result<BTreeMap<String, Account>, StoreError> {
@@ -315,13 +460,48 @@ pub(super) fn states(
             let (ledger, gateways) = match known(connection, &key)? {
                 Some(id) => (load(connection, id, Some(&stored.budget), &key)?, gateways(connection, id)?),
                 None => {
-                    let seed = earlier_parts(connection, &key, stored.budget.window)?;
-                    (Ledger { limit: stored.budget.limit, seed, ..Ledger::default() }, BTreeMap::new())
+                    let mut ledger = Ledger { limit: stored.budget.limit, ..Ledger::default() };
+                    add_earlier_parts(connection, &mut ledger, &key, stored.budget.window)?;
+                    (ledger, BTreeMap::new())
                 }
             };
             states.push(CounterState { ledger, gateways, key, first_ms: first_ms.unsigned_abs() });
         }
         all_states.push((stored, states));
+    }
+    Ok(all_states)
+}
+
+/// The same, and for each budget the counters that nobody has used yet in the window that holds, as they would begin: the
+/// only one, or those of values that have spent something.
+pub(super) fn outlook(
+    connection: &Connection,
+    now_ms: u64,
+) -> Result<Vec<(StoredBudget, Vec<CounterState>)>, StoreError> {
+    let mut seeds = Seeds::default();
+    let mut all_states = states(connection, now_ms)?;
+    for (stored, states) in &mut all_states {
+        let budget = &stored.budget;
+        if budget.each.is_none() && !states.is_empty() {
+            continue;
+        }
+        let span = span(budget, now_ms);
+        let mut unseen = seeds.unseen(connection, stored, span)?;
+        if budget.each.is_none() {
+            unseen.entry(String::new()).or_default();
+        }
+        for state in states.iter() {
+            unseen.remove(&state.key.value);
+        }
+        for (value, seed) in unseen {
+            let key = CounterKey { budget: budget.name.clone(), generation: stored.generation, value, span };
+            let from = limit_before(connection, stored, &key)?;
+            let limit = budget.limit.plus(carried_over(connection, budget, &key, from)?);
+            let ledger = Ledger { limit, seed, ..Ledger::default() };
+            let first_ms = span.start_ms.saturating_sub(budget.window.reach_ms());
+            states.push(CounterState { key, ledger, gateways: BTreeMap::new(), first_ms });
+        }
+        states.sort_by(|one, other| one.key.value.cmp(&other.key.value));
     }
     Ok(all_states)
 }
@@ -333,16 +513,16 @@ fn gateways(connection: &Connection, counter: i64) -> Result<BTreeMap<String, St
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Adds to the limit of a counter's window that holds now; gives the new limit. `None` without such a budget.
+/// Adds to the limit of a counter's window that holds now, or takes back what was added there.
 pub(super) fn top_up(
     transaction: &Transaction<'_>,
     (name, value): (&str, &str),
     more: Amount,
     actor: &str,
     now_ms: u64,
-) -> Result<Option<Amount>, StoreError> {
+) -> Result<ToppedUp, StoreError> {
     let Some(stored) = all(transaction)?.into_iter().find(|stored| stored.budget.name == name) else {
-        return Ok(None);
+        return Ok(ToppedUp::NoBudget);
     };
     let key = CounterKey {
         budget: name.to_owned(),
@@ -351,31 +531,79 @@ pub(super) fn top_up(
         span: span(&stored.budget, now_ms),
     };
     let seeds = &mut Seeds::default();
-    let Some(id) = counter(transaction, seeds, Some(&stored), &key, now_ms)? else { return Ok(None) };
-    let before: Amount =
-        transaction.query_row("SELECT extra FROM counters WHERE id = ?1", [id], |row| amount(row, 0))?;
-    let extra = before.plus(more);
-    transaction.execute("UPDATE counters SET extra = ?2 WHERE id = ?1", params![id, bytes(extra)])?;
-    let limit = |extra: Amount| json!({"value": value, "limit": stored.budget.unit.show(stored.budget.limit.plus(extra))});
+    let Some(id) = counter(transaction, seeds, Some(&stored), &key, now_ms)? else {
+        return Ok(ToppedUp::NoBudget);
+    };
+    if more < Amount::ZERO {
+        let topped_up = topped_up(transaction, stored.budget.window, &key)?;
+        let sum = topped_up.iter().fold(Amount::ZERO, |sum, (_, extra)| sum.plus(*extra));
+        if sum.plus(more) < Amount::ZERO {
+            return Ok(ToppedUp::TooMuch(sum.or_nothing()));
+        }
+        // Of a rolling window's parts the newest gives first; what was added there would have stayed longest.
+        let mut less = Amount::ZERO.minus(more);
+        for (id, extra) in topped_up {
+            let taken = less.min(extra);
+            less = less.minus(taken);
+            set_extra(transaction, id, extra.minus(taken))?;
+        }
+    } else {
+        let before: Amount =
+            transaction.query_row("SELECT extra FROM counters WHERE id = ?1", [id], |row| amount(row, 0))?;
+        set_extra(transaction, id, before.plus(more))?;
+    }
+    let after = load(transaction, id, Some(&stored.budget), &key)?.limit;
+    let limit = |limit: Amount| json!({"value": value, "limit": stored.budget.unit.show(limit)});
     let entry = Entry {
         time_ms: now_ms,
         actor: actor.to_owned(),
         action: "budget.top_up".into(),
         subject: name.to_owned(),
-        before: Some(limit(before)),
-        after: Some(limit(extra)),
+        before: Some(limit(after.minus(more))),
+        after: Some(limit(after)),
     };
     append(transaction, &entry)?;
-    Ok(Some(stored.budget.limit.plus(extra)))
+    Ok(ToppedUp::Limit(after))
 }
 
-/// Takes back what a run of a gateway was granted and has not used, on every counter; gives how many had any.
+fn set_extra(transaction: &Transaction<'_>, id: i64, extra: Amount) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached("UPDATE counters SET extra = ?2 WHERE id = ?1")?
+        .execute(params![id, bytes(extra)])?;
+    Ok(())
+}
+
+/// The counters of a window that were topped up, the newest first, and by what.
+fn topped_up(
+    connection: &Connection,
+    window: Window,
+    key: &CounterKey,
+) -> Result<Vec<(i64, Amount)>, StoreError> {
+    let from = key.span.start_ms.saturating_sub(window.reach_ms());
+    let mut statement = connection.prepare_cached(
+        "SELECT id, extra FROM counters
+         WHERE budget = ?1 AND generation = ?2 AND value = ?3 AND start_ms BETWEEN ?4 AND ?5 ORDER BY start_ms DESC",
+    )?;
+    let bounds = params![key.budget, wide(key.generation), key.value, wide(from), wide(key.span.start_ms)];
+    Ok(statement.query_map(bounds, |row| Ok((row.get(0)?, amount(row, 1)?)))?.collect::<Result<_, _>>()?)
+}
+
+/// Takes back what a run of a gateway was granted and has not used, on every counter; of one that reports only with
+/// `force`, as it may go on spending until it hears of it.
 pub(super) fn release(
     transaction: &Transaction<'_>,
     instance: &str,
+    force: bool,
     actor: &str,
     now_ms: u64,
-) -> Result<u64, StoreError> {
+) -> Result<Released, StoreError> {
+    let Some(seen_ms) = last_seen(transaction, instance)? else {
+        return Ok(Released::Unknown(newest_instances(transaction)?));
+    };
+    let is_live = now_ms <= seen_ms.saturating_add(LIVE_MS);
+    if is_live && !force {
+        return Ok(Released::Live { seen_ms });
+    }
     let mut statement = transaction.prepare_cached("SELECT counter FROM accounts WHERE instance = ?1")?;
     let counters: Vec<i64> = statement.query_map([instance], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let mut released = 0;
@@ -396,16 +624,41 @@ pub(super) fn release(
             actor: actor.to_owned(),
             action: "budget.release".into(),
             subject: instance.to_owned(),
-            after: Some(json!({ "counters": released })),
+            after: Some(json!({ "counters": released, "live": is_live })),
             ..Entry::default()
         };
         append(transaction, &entry)?;
     }
-    Ok(released)
+    Ok(Released::Counters(released))
+}
+
+/// When a run of a gateway reported last, Unix milliseconds UTC; `None` for one that never did.
+fn last_seen(connection: &Connection, instance: &str) -> Result<Option<u64>, StoreError> {
+    let seen: Option<i64> = connection
+        .prepare_cached(
+            "SELECT max(seen_ms) FROM (
+                 SELECT seen_ms FROM accounts WHERE instance = ?1
+                 UNION ALL SELECT last_seen_ms FROM gateway_instances WHERE instance = ?1
+             )",
+        )?
+        .query_row([instance], |row| row.get(0))?;
+    Ok(seen.map(i64::unsigned_abs))
+}
+
+/// Runs of gateways that reported last, the newest first.
+fn newest_instances(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT instance FROM gateway_instances ORDER BY last_seen_ms DESC, instance LIMIT ?1",
+    )?;
+    Ok(statement.query_map([INSTANCES_NAMED], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 fn amount(row: &Row<'_>, at: usize) -> rusqlite::Result<Amount> {
     row.get::<_, [u8; 16]>(at).map(|bytes| Amount(i128::from_be_bytes(bytes)))
+}
+
+fn amount_or_none(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Amount>> {
+    row.get::<_, Option<[u8; 16]>>(at).map(|bytes| bytes.map(|bytes| Amount(i128::from_be_bytes(bytes))))
 }
 
 fn bytes(amount: Amount) -> [u8; 16] {
@@ -416,3 +669,6 @@ fn bytes(amount: Amount) -> [u8; 16] {
 fn wide(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
+
+/// Instances that are named where one is not known.
+const INSTANCES_NAMED: u32 = 10;

@@ -48,6 +48,15 @@ pub enum StoreError {
     /// Something in the database does not read as it was written.
     #[error("the database holds a `{0}` that does not read as it was written")]
     Damaged(&'static str),
+    /// A budget of the configuration file has the name of one that was made by the API.
+    #[error(
+        "`[[budgets]]` has a budget `{name}`, and the API has one of that name: remove that one (`tollgate budgets remove \
+         {name}`, what it counted ends with it), or rename the one in the file"
+    )]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
     /// A transaction that carried several batches failed.
     #[error("{0}")]
     Failed(String),

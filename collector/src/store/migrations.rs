@@ -72,6 +72,9 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (13, include_str!("migrations/0013_lead.sql")),
     (14, include_str!("migrations/0014_recent.sql")),
     (15, include_str!("migrations/0015_packed.sql")),
+    (16, include_str!("migrations/0016_carried.sql")),
+    (17, include_str!("migrations/0017_registered.sql")),
+    (18, include_str!("migrations/0018_recharged.sql")),
 ];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").

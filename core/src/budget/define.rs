@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::scope::{Dimension, Scope};
+use super::policy::{OTHER, UNKNOWN, VALUE_CHARS_MAX};
+use super::scope::{Dimension, Scope, is_nobody};
 use super::window::Window;
 use super::{Action, Amount, Budget, HoldRule, OnOutage, Unit};
 use crate::attribution::is_name;
@@ -323,13 +324,7 @@ fn scope(keys: &mut Keys<'_>) -> Scope {
             let _ = keys.get(&name);
             continue;
         };
-        let kind = match dimension {
-            Dimension::Model => MODEL,
-            Dimension::Provider => PROVIDER,
-            Dimension::Key => KEY,
-            _ => NAME,
-        };
-        let values = values(keys, &name, kind);
+        let values = values(keys, &name, kind_of(&dimension));
         scope.insert(dimension, values);
     }
     scope.into()
@@ -406,6 +401,55 @@ fn values(keys: &mut Keys<'_>, name: &str, kind: Kind) -> Vec<String> {
     list
 }
 
+/// Which values a dimension has.
+const fn kind_of(dimension: &Dimension) -> Kind {
+    match dimension {
+        Dimension::Model => MODEL,
+        Dimension::Provider => PROVIDER,
+        Dimension::Key => KEY,
+        _ => NAME,
+    }
+}
+
+/// What is wrong with a value that is to name one of a budget's counters: where anything is, no call counts there.
+///
+/// # Errors
+/// The problem, and what would be right.
+pub fn check_value(budget: &Budget, value: &str) -> Result<(), String> {
+    let name = &budget.name;
+    let Some(each) = &budget.each else {
+        return match value {
+            "" => Ok(()),
+            _ => {
+                Err(format!("is `{value}`, but budget `{name}` has one counter for all calls; leave it out"))
+            }
+        };
+    };
+    if value.is_empty() {
+        return Err(format!("is missing; budget `{name}` has a counter for each `{each}`, name which"));
+    }
+    if matches!(value, UNKNOWN | OTHER) {
+        return Ok(());
+    }
+    let right = match each {
+        Dimension::Model => "a model's name of up to 128 characters",
+        Dimension::Provider => "a provider's id, such as `openai`",
+        Dimension::Key => "the keyed hash of a key, 16 hexadecimal digits",
+        _ => "a name of up to 64 of `A-Z a-z 0-9 . _ / -`",
+    };
+    if !(kind_of(each).whole)(value)
+        || is_nobody(value)
+        || value.len() > VALUE_CHARS_MAX
+        || value.contains('\0')
+    {
+        return Err(format!("is `{value}`, which no `{each}` is; give {right}, `{UNKNOWN}` or `{OTHER}`"));
+    }
+    if !budget.scope.may_have(each, value) {
+        return Err(format!("is `{value}`, and no call of that `{each}` is in the scope of budget `{name}`"));
+    }
+    Ok(())
+}
+
 fn is_provider(value: &str) -> bool {
     !value.is_empty()
         && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
@@ -414,6 +458,42 @@ fn is_provider(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_no_call_counts_under_is_told() {
+        let budget = |each: &str| {
+            let more = if each.is_empty() { String::new() } else { format!(r#","each":"{each}""#) };
+            let text = format!(
+                r#"{{"name":"b","limit_usd":"1","window":"day","scope":{{"team":["sup*","x"]}}{more}}}"#
+            );
+            read_one(&serde_json::from_str(&text).unwrap(), None).unwrap()
+        };
+        for (each, value, expected) in [
+            ("", "", None),
+            ("", "nobody", Some("one counter for all calls")),
+            ("agent", "", Some("is missing")),
+            ("agent", "bot/1", None),
+            ("agent", "(unknown)", None),
+            ("agent", "(other)", None),
+            ("agent", "(each)", Some("which no `agent` is")),
+            ("agent", "typo name!", Some("is `typo name!`")),
+            ("agent", "unattributed", Some("`(unknown)`")),
+            ("model", "gpt 5 (preview)", None),
+            ("provider", "OpenAI", Some("such as `openai`")),
+            ("key", "xyz", Some("hexadecimal")),
+            ("tag:customer", "acme", None),
+            ("team", "support", None),
+            ("team", "sales", Some("in the scope")),
+        ] {
+            let problem = check_value(&budget(each), value).err();
+            match expected {
+                None => assert_eq!(problem, None, "{each} {value}"),
+                Some(part) => {
+                    assert!(problem.as_ref().unwrap().contains(part), "{each} {value}: {problem:?}");
+                }
+            }
+        }
+    }
 
     fn mistakes(json: &str) -> Vec<String> {
         let errors = read(&serde_json::from_str(json).unwrap()).err().unwrap_or_default();

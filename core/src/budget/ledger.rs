@@ -16,8 +16,13 @@ use super::Amount;
 pub struct Ledger {
     /// The limit of this window, with what was carried over and topped up.
     pub limit: Amount,
-    /// What counts besides the accounts: spent before the counter was made, and in earlier parts of a rolling window.
+    /// What counts besides the accounts: spent before the counter was made, in earlier parts of a rolling window, and what
+    /// calls cost besides what gateways charged, as their price was found by the collector only: less than nothing where it
+    /// was less.
     pub seed: Amount,
+    /// What is to be added to what the accounts keep above the records' costs: less than nothing where a price was found of
+    /// which the gateways knew none.
+    pub kept: Amount,
     /// By instance: a run of a gateway.
     pub accounts: BTreeMap<String, Account>,
     /// The instance that came short, for which all others give back what they do not use, though they may be short

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::scope::{CounterKey, Dimension, Subject, is_nobody, write_key};
-use super::window::Span;
+use super::window::{Span, Window};
 use super::{Amount, Budget};
 use crate::sync::Unpriced;
 
@@ -87,25 +87,11 @@ impl Policy {
             }
             let value = match &entry.budget.each {
                 None => Cow::Borrowed(""),
-                Some(each) => self.counted_as(subject.value(each), each, trusted),
+                Some(each) => counted_as(subject.value(each), each, trusted, &self.registered),
             };
             let span = entry.span(now_ms)?;
             Some(Touched { index, budget: &entry.budget, generation: entry.generation, value, span })
         })
-    }
-
-    /// The value under which a call counts: what is missing or malformed is one value, what only the caller says and
-    /// nobody registered is another.
-    fn counted_as<'v>(&self, value: Option<&'v str>, each: &Dimension, trusted: bool) -> Cow<'v, str> {
-        let Some(value) = value.filter(|value| !is_nobody(value)) else { return UNKNOWN.into() };
-        let vouched = trusted || matches!(each, Dimension::Provider | Dimension::Key);
-        if !(vouched || self.registered.is_empty() || self.registered.contains(value)) {
-            return OTHER.into();
-        }
-        if value.len() <= VALUE_CHARS_MAX && !value.as_bytes().contains(&0) {
-            return value.into();
-        }
-        value.chars().take(VALUE_CHARS_MAX).filter(|character| *character != '\0').collect()
     }
 
     /// Whether no call is ever held or refused.
@@ -124,8 +110,36 @@ impl Policy {
     #[must_use]
     pub fn default_output_tokens(&self, subject: &Subject<'_>) -> Option<u64> {
         let defaults = self.budgets.iter().filter(|entry| entry.budget.scope.holds(subject));
-        defaults.filter_map(|entry| entry.budget.default_output_tokens).min()
+        defaults.filter_map(|entry| entry.budget.written_output_tokens()).min()
     }
+
+    /// Whether a budget may write an output limit into requests.
+    #[must_use]
+    pub fn writes_output_limits(&self) -> bool {
+        self.budgets.iter().any(|entry| entry.budget.written_output_tokens().is_some())
+    }
+}
+
+/// The value under which a call counts: what is missing or malformed is one value, what only the caller says and nobody
+/// registered is another.
+#[must_use]
+pub fn counted_as<'v>(
+    value: Option<&'v str>,
+    each: &Dimension,
+    trusted: bool,
+    registered: &BTreeSet<String>,
+) -> Cow<'v, str> {
+    let Some(value) = value.filter(|value| !value.is_empty() && !is_nobody(value)) else {
+        return UNKNOWN.into();
+    };
+    let vouched = trusted || matches!(each, Dimension::Provider | Dimension::Key);
+    if !(vouched || registered.is_empty() || registered.contains(value)) {
+        return OTHER.into();
+    }
+    if value.len() <= VALUE_CHARS_MAX && !value.as_bytes().contains(&0) {
+        return value.into();
+    }
+    value.chars().take(VALUE_CHARS_MAX).filter(|character| *character != '\0').collect()
 }
 
 impl PolicyBudget {
@@ -137,38 +151,60 @@ impl PolicyBudget {
 }
 
 /// A refusal by a budget, for its text.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Short {
     /// Name of the budget.
     pub budget: String,
+    /// Whose counter it is, where each value has one; else empty.
+    pub value: String,
     /// Its limit in this window, in words.
     pub limit: String,
     /// What is spent and settled of it, in words.
     pub spent: String,
-    /// When the window ends, Unix milliseconds UTC; absent where it never does.
-    pub reset_ms: Option<u64>,
+    /// The most that the call may cost, in words, where something is left, but not so much.
+    pub asks: Option<String>,
+    /// When it counts anew, in words: see [`resets`].
+    pub reset: String,
 }
 
 impl Short {
-    /// The text of the refusal: the budget's own, or one that names all of it.
+    /// The text of the refusal: the budget's own, or one that names all of it. `soon`: of one that clears shortly, which the
+    /// budget's own is not for.
     #[must_use]
     pub fn message(&self, own: Option<&str>, soon: bool) -> String {
-        let reset = self.reset_ms.map_or_else(|| "when its limit is raised".to_owned(), rfc3339);
-        if let Some(own) = own {
+        let Self { budget, value, limit, spent, asks, reset } = self;
+        if let Some(own) = own.filter(|_| !soon) {
             return own
-                .replace("{budget}", &self.budget)
-                .replace("{limit}", &self.limit)
-                .replace("{spent}", &self.spent)
-                .replace("{reset}", &reset);
+                .replace("{budget}", budget)
+                .replace("{limit}", limit)
+                .replace("{spent}", spent)
+                .replace("{reset}", reset);
         }
-        let Self { budget, limit, spent, .. } = self;
+        let whose = if value.is_empty() { String::new() } else { format!(" for `{value}`") };
+        let budget = format!("Budget `{budget}`{whose}");
         if soon {
             return format!(
-                "Budget `{budget}` has nothing free right now: {spent} of {limit} are spent, the rest is held by calls \
+                "{budget} has nothing free right now: {spent} of {limit} are spent, the rest is held by calls \
                  under way. Try again shortly."
             );
         }
-        format!("Budget `{budget}` is spent: {spent} of {limit}. It resets {reset}.")
+        match asks {
+            None => format!("{budget} is spent: {spent} of {limit}. It resets {reset}."),
+            Some(asks) => format!(
+                "{budget} does not cover this call, which may come to {asks}: {spent} of {limit} are spent. A lower output \
+                 limit in the request asks for less. It resets {reset}."
+            ),
+        }
+    }
+}
+
+/// When a budget counts anew whose window this is, in words.
+#[must_use]
+pub fn resets(window: Window, span: Option<Span>) -> String {
+    match (window, span) {
+        (Window::Rolling(_), _) => format!("bit by bit, as what was spent leaves its window ({window})"),
+        (Window::Prepaid, _) | (_, None) => "when it is topped up or its limit is raised".to_owned(),
+        (_, Some(span)) => rfc3339(span.end_ms),
     }
 }
 
@@ -191,7 +227,8 @@ pub const UNKNOWN: &str = "(unknown)";
 pub const OTHER: &str = "(other)";
 /// Counters that a budget for `each` has in one gateway and window; what comes after them shares [`OTHER`].
 pub const VALUES_MAX: usize = 256;
-const VALUE_CHARS_MAX: usize = 128;
+/// What is longer than this is cut.
+pub(super) const VALUE_CHARS_MAX: usize = 128;
 
 /// How far `spent` is, in percent of `limit`.
 #[must_use]
@@ -280,12 +317,34 @@ mod tests {
             budget: "support".into(),
             limit: "$5.00".into(),
             spent: "$4.99".into(),
-            reset_ms: Some(1_764_547_200_000),
+            reset: "2025-12-01T00:00:00Z".into(),
+            ..Short::default()
         };
         assert_eq!(
             short.message(None, false),
             "Budget `support` is spent: $4.99 of $5.00. It resets 2025-12-01T00:00:00Z."
         );
         assert_eq!(short.message(Some("{budget}: {spent}/{limit}"), false), "support: $4.99/$5.00");
+        let busy = "Budget `support` has nothing free right now: $4.99 of $5.00 are spent, the rest is held by calls under way. \
+                    Try again shortly.";
+        assert_eq!(short.message(Some("gone until {reset}"), true), busy);
+        let large = Short { value: "bob".into(), asks: Some("$1.20".into()), ..short };
+        assert_eq!(
+            large.message(None, false),
+            "Budget `support` for `bob` does not cover this call, which may come to $1.20: $4.99 of $5.00 are spent. A lower \
+             output limit in the request asks for less. It resets 2025-12-01T00:00:00Z."
+        );
+    }
+
+    #[test]
+    fn a_budget_resets_when_its_window_does() {
+        let span = Some(Span { start_ms: 0, end_ms: 1_764_547_200_000 });
+        for (window, text) in [
+            ("day", "2025-12-01T00:00:00Z"),
+            ("prepaid", "when it is topped up or its limit is raised"),
+            ("rolling 24h", "bit by bit, as what was spent leaves its window (rolling 1d)"),
+        ] {
+            assert_eq!(resets(Window::parse(window).unwrap(), span), text);
+        }
     }
 }

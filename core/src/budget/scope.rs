@@ -29,7 +29,8 @@ pub enum Dimension {
     Tag(String),
 }
 
-/// What must hold of a call: for each dimension one of its values. A value may end in `*`.
+/// What must hold of a call: for each dimension one of its values, each once and in order, so that equal scopes hold for
+/// the same calls. A value may end in `*`.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(from = "BTreeMap<Dimension, Vec<String>>")]
 pub struct Scope(Vec<(Dimension, Vec<String>)>);
@@ -66,7 +67,12 @@ impl<'a> Subject<'a> {
 
 impl From<BTreeMap<Dimension, Vec<String>>> for Scope {
     fn from(values: BTreeMap<Dimension, Vec<String>>) -> Self {
-        Self(values.into_iter().collect())
+        let in_order = |(dimension, mut values): (Dimension, Vec<String>)| {
+            values.sort_unstable();
+            values.dedup();
+            (dimension, values)
+        };
+        Self(values.into_iter().map(in_order).collect())
     }
 }
 
@@ -86,6 +92,12 @@ impl Scope {
     #[must_use]
     pub fn values(&self, dimension: &Dimension) -> &[String] {
         self.0.iter().find(|(own, _)| own == dimension).map_or(&[], |(_, values)| values.as_slice())
+    }
+
+    /// Whether a call with this value of a dimension may be in it.
+    pub(super) fn may_have(&self, dimension: &Dimension, value: &str) -> bool {
+        let mut asked = self.0.iter().filter(|(asked, _)| asked == dimension);
+        asked.all(|(_, values)| values.iter().any(|pattern| matches(pattern, value)))
     }
 
     /// Whether a call is in it. A call that does not say its environment, or says it wrongly, is in every one: it gets

@@ -93,6 +93,16 @@ impl Offset {
     }
 }
 
+/// Whether two names are of one calendar, as far as names tell.
+#[must_use]
+pub fn is_same_zone(one: &str, other: &str) -> bool {
+    match (Offset::parse(one), Offset::parse(other)) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => one.eq_ignore_ascii_case(other),
+        _ => false,
+    }
+}
+
 impl Zone for Offset {
     fn civil(&self, now_ms: u64) -> Civil {
         let minutes =
@@ -167,6 +177,12 @@ impl Window {
             Self::Prepaid => return Span { start_ms: 0, end_ms: u64::MAX },
         };
         Span { start_ms: zone.instant(start), end_ms: zone.instant(end) }
+    }
+
+    /// Whether a time zone decides when it begins.
+    #[must_use]
+    pub const fn has_calendar(self) -> bool {
+        !matches!(self, Self::Rolling(_) | Self::Prepaid)
     }
 
     /// How far back spending counts from the start of a span: of a rolling window all its parts but the one that

@@ -1,7 +1,6 @@
 //! May a call go on, and what is charged for it on which counters: before it goes on, and when it is settled.
 
 use super::{Call, agent_and_model};
-use crate::attribution::AttributionSource;
 use crate::budget::counter::Settlement;
 use crate::budget::hold::{Bound, ModelSize, RequestBounds};
 use crate::budget::policy::{Policy, Touched};
@@ -76,7 +75,7 @@ impl Call {
     /// Whether its attribution stands on more than the caller's word.
     #[must_use]
     pub const fn is_trusted(&self) -> bool {
-        !matches!(self.attribution_source, AttributionSource::SelfDeclared | AttributionSource::None)
+        self.attribution_source.is_trusted()
     }
 
     /// The counters of enforced budgets that it touches whatever stands in its body; none where it costs nothing.
@@ -137,13 +136,7 @@ impl Call {
     /// The holds, with how much they hold.
     fn held<'p>(&'p self, admitting: &Admitting<'p>, mut holds: Vec<Hold<'p>>) -> Admission<'p> {
         let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
-        let facts = Facts {
-            provider: &self.target.provider,
-            response_model: None,
-            request_model: self.request_model(),
-            time_ms: self.time_ms,
-            conditions: tier.as_slice(),
-        };
+        let facts = self.facts(tier.as_slice());
         let row = admitting.book.and_then(|book| book.worst_case(facts));
         let bound = self.bound(row.as_ref().map(WorstCase::size).unwrap_or_default());
         let mut worst = row.as_ref().and_then(|row| row.of(&bound));
@@ -205,6 +198,17 @@ impl Call {
         Admission::Hold(holds)
     }
 
+    /// What its price depends on, as far as its request says.
+    fn facts<'a>(&'a self, conditions: &'a [(&'a str, &'a str)]) -> Facts<'a> {
+        Facts {
+            provider: &self.target.provider,
+            response_model: None,
+            request_model: self.request_model(),
+            time_ms: self.time_ms,
+            conditions,
+        }
+    }
+
     fn bound(&self, size: ModelSize) -> Bound {
         let (api, body_bytes) = (self.target.api, self.request.body_bytes());
         match self.request.bounds() {
@@ -230,14 +234,16 @@ impl Call {
         Some((Amount(cost.as_pico()), tokens, output_tokens))
     }
 
-    /// Whether a limit on its output is to be written into its request: it generates text and has none.
+    /// The limit on its output that is to be written into its request, where it generates text and has none: no more than its
+    /// model can give, which the provider would refuse.
     #[must_use]
-    pub fn lacks_output_limit(&self) -> bool {
-        self.target.api.generates_text()
-            && self
-                .request
-                .bounds()
-                .is_some_and(|bounds| !bounds.has_output_limit() && !self.request.is_unreadable())
+    pub fn default_output_tokens(&self, policy: &Policy, book: Option<&PriceBook>) -> Option<u64> {
+        let lacks_limit = self.target.api.generates_text()
+            && !self.request.is_unreadable()
+            && self.request.bounds().is_some_and(|bounds| !bounds.has_output_limit());
+        let tokens = policy.default_output_tokens(&self.subject()).filter(|_| lacks_limit)?;
+        let row = book.and_then(|book| book.worst_case(self.facts(&[])));
+        Some(tokens.min(row.and_then(|row| row.size().output_tokens).unwrap_or(tokens)))
     }
 
     /// Output tokens that have passed so far, as far as they can be seen.
@@ -270,7 +276,8 @@ impl Call {
 /// What a call is charged in the place of `hold`, now that it has ended.
 ///
 /// What was measured, and what is free, is charged as it is. Where the provider did not say what it charged, the whole
-/// hold stays: a budget is never short of what may stand on the bill.
+/// hold stays: a budget is never short of what may stand on the bill. So it does where no price is known, on all budgets
+/// the same as the record says.
 #[must_use]
 pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount) -> Settlement {
     let tokens = |count: Option<u64>| i128::from(count.unwrap_or(0));
@@ -289,7 +296,11 @@ pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount) -> Settlement {
             CostStatus::Unpriced => false,
         },
     };
-    let charge = if known { cost } else { cost.max(hold) };
+    let kept = match (unit, record.charged_usd) {
+        (Unit::Dollars, Some(charged)) => Amount(charged.as_pico()),
+        _ => hold,
+    };
+    let charge = if known { cost } else { cost.max(kept) };
     Settlement { hold, charge, kept: charge.minus(cost), calls: 1 }
 }
 
@@ -305,7 +316,7 @@ const fn reached_provider(record: &UsageRecord) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::Attribution;
+    use crate::attribution::{Attribution, AttributionSource};
     use crate::budget::define;
     use crate::budget::policy::PolicyBudget;
     use crate::budget::window::Span;

@@ -45,6 +45,7 @@ impl UsageRecord {
             cost_usd,
             cost_status,
             provider_cost_usd,
+            charged_usd,
             price_version,
             price_basis,
             policy_version,
@@ -74,8 +75,10 @@ impl UsageRecord {
         list(out, "charges", charges, write_charge);
         money(out, "cost_usd", *cost_usd);
         word(out, "cost_status", cost_status.name());
-        if let Some(cost) = provider_cost_usd {
-            money(out, "provider_cost_usd", *cost);
+        for (name, amount) in [("provider_cost_usd", provider_cost_usd), ("charged_usd", charged_usd)] {
+            if let Some(amount) = amount {
+                money(out, name, *amount);
+            }
         }
         optional_text(out, "price_version", price_version.as_deref());
         list(out, "price_basis", price_basis, write_basis);
@@ -497,7 +500,7 @@ mod tests {
             ),
             time_ms in any::<u64>(),
             cost in any::<i128>(),
-            provider_cost in option::of(any::<i64>()),
+            [provider_cost, charged] in [option::of(any::<i64>()), option::of(any::<i64>())],
         ) -> UsageRecord {
             let [id, gateway, provider, operation] = texts.try_into().unwrap();
             let [key_id, request_model, response_model, service_tier, price_version, policy_version, request_hash] =
@@ -508,6 +511,7 @@ mod tests {
                 request_model, response_model, service_tier, stream: flags.0, status, outcome: words.1, usage, shares,
                 usage_estimated: flags.1, charges, cost_usd: Picodollars::from_pico(cost), cost_status: words.2,
                 provider_cost_usd: provider_cost.map(|pico| Picodollars::from_pico(pico.into())), price_version,
+                charged_usd: charged.map(|pico| Picodollars::from_pico(pico.into())),
                 price_basis, policy_version, attempts, duration_ms, first_byte_ms, request_bytes, response_bytes,
                 prompt, request_hash, notes,
             }

@@ -11,6 +11,7 @@ use tollgate_core::call::Call;
 use tollgate_core::call::admission::Hold;
 use tollgate_core::refusal::Reason;
 
+use super::rooms::Standing;
 use super::{Budgets, Decision, Knows, Refused, Ticket, away, refused};
 use crate::counters::{Counters, Failed, Missed, Place};
 use crate::journal::HeldOn;
@@ -80,8 +81,8 @@ impl Budgets {
             let Some((room, _)) = ticket.held.get(index).and_then(|held| held.drawn.as_ref()) else {
                 continue;
             };
-            if let Some(used) = room.admit(hold.amount) {
-                self.warn(hold, used, ticket, metrics);
+            if let Some(standing) = room.admit(hold.amount) {
+                self.warn(hold, standing, ticket, metrics);
             }
             ticket.covers.extend(hold.cover.map(|cover| (index, cover)));
         }
@@ -103,8 +104,8 @@ impl Budgets {
         let mut short = Vec::new();
         for hold in holds {
             match self.charge_one(hold, now_ms, metrics) {
-                Ok((held, used)) => {
-                    self.warn(hold, used, ticket, metrics);
+                Ok((held, standing)) => {
+                    self.warn(hold, standing, ticket, metrics);
                     ticket.covers.extend(hold.cover.map(|cover| (ticket.held.len(), cover)));
                     ticket.held.push(held);
                 }
@@ -127,7 +128,7 @@ impl Budgets {
         hold: &Hold<'_>,
         now_ms: u64,
         metrics: &mut Metrics,
-    ) -> Result<(HeldOn, Amount), Option<Box<Counter>>> {
+    ) -> Result<(HeldOn, Standing), Option<Box<Counter>>> {
         let mut key = self.key.take();
         hold.touched.write_key(&mut key);
         let charged = self.charge_on(&key, hold, now_ms, metrics);
@@ -141,7 +142,7 @@ impl Budgets {
         hold: &Hold<'_>,
         now_ms: u64,
         metrics: &mut Metrics,
-    ) -> Result<(HeldOn, Amount), Option<Box<Counter>>> {
+    ) -> Result<(HeldOn, Standing), Option<Box<Counter>>> {
         let budget = hold.touched.budget;
         let enforced = budget.is_enforced() && !(self.is_away() && budget.on_outage == OnOutage::Allow);
         let enforce = if enforced { Enforce::Grant } else { Enforce::Nothing };
@@ -153,9 +154,9 @@ impl Budgets {
             if let Some((_, settlement)) = &due {
                 counter.settle(*settlement);
             }
-            let used = self.admit(hold, enforce, counter, place)?;
+            let standing = self.admit(hold, enforce, counter, place)?;
             let may_open = place_for_room.is_some() && rooms.at(&place.key).is_none();
-            Ok((used, if may_open { Room::take(counter, hold.amount) } else { Room::default() }))
+            Ok((standing, if may_open { Room::take(counter, hold.amount) } else { Room::default() }))
         };
         let now = self.now(now_ms);
         let span = hold.touched.span;
@@ -175,9 +176,9 @@ impl Budgets {
             done = counters.update(&other, new, now, &|_| true, &mut admit);
         }
         let drawn = place_for_room.and_then(|room_place| match &done {
-            Ok((Ok((used, left)), place)) if left.calls > 0 => {
-                let counter = (&place.key, budget);
-                rooms.open(counter, room_place, (hold.amount, *left, *used), &self.lane, now_ms)
+            Ok((Ok((standing, left)), place)) if left.calls > 0 => {
+                let counter = (&place.key, budget, *standing);
+                rooms.open(counter, room_place, (hold.amount, *left), &self.lane, now_ms)
             }
             _ => {
                 rooms.give(room_place, &self.lane, now_ms);
@@ -185,9 +186,12 @@ impl Budgets {
             }
         });
         match done {
-            Ok((Ok((used, _)), place)) => {
+            Ok((Ok((standing, _)), place)) => {
                 let key = Rc::clone(&place.key);
-                Ok((HeldOn { key, span, unit: budget.unit, amount: hold.amount, drawn, ended: None }, used))
+                Ok((
+                    HeldOn { key, span, unit: budget.unit, amount: hold.amount, drawn, ended: None },
+                    standing,
+                ))
             }
             Ok((Err(counter), _)) => Err(Some(counter)),
             Err(failed) => {
@@ -208,19 +212,19 @@ impl Budgets {
                     drawn: None,
                     ended: None,
                 };
-                Ok((held, Amount::ZERO))
+                Ok((held, Standing { used: Amount::ZERO, limit: budget.limit }))
             }
         }
     }
 
-    /// Admits a call on one of its counters: what is used of that then, here and elsewhere; the counter where it has no room.
+    /// Admits a call on one of its counters: how far that is used then; the counter where it has no room.
     fn admit(
         &self,
         hold: &Hold<'_>,
         enforce: Enforce,
         counter: &mut Counter,
         place: &Place,
-    ) -> Result<Amount, Box<Counter>> {
+    ) -> Result<Standing, Box<Counter>> {
         if self.alone {
             // What a collector would grant is all that there is.
             let limit = hold.touched.budget.limit;
@@ -228,23 +232,23 @@ impl Budgets {
             counter.limit = limit;
         }
         match counter.admit(hold.amount, enforce) {
-            Ok(()) => Ok(counter.used.plus(counter.elsewhere)),
+            Ok(()) => Ok(Standing { used: counter.used.plus(counter.elsewhere), limit: counter.limit }),
             Err(_) => Err(Box::new(Counter { key: place.key.to_vec(), ..counter.clone() })),
         }
     }
 
-    fn warn(&self, hold: &Hold<'_>, used: Amount, ticket: &mut Ticket, metrics: &mut Metrics) {
-        let budget = hold.touched.budget;
-        let over = used > budget.limit;
+    fn warn(&self, hold: &Hold<'_>, standing: Standing, ticket: &mut Ticket, metrics: &mut Metrics) {
+        let (budget, Standing { used, limit }) = (hold.touched.budget, standing);
+        let over = used > limit;
         if budget.action == Action::Shadow {
             if over {
                 metrics.count("tollgate_shadow_denied_total", 1);
             }
             return;
         }
-        let passed = || budget.thresholds.iter().any(|threshold| has_passed(used, budget.limit, *threshold));
+        let passed = || budget.thresholds.iter().any(|threshold| has_passed(used, limit, *threshold));
         if ticket.warning.is_none() && (over || passed()) {
-            let percent = percent(used, budget.limit);
+            let percent = percent(used, limit);
             ticket.warning = Some(format!("budget={}; percent={percent}", budget.name));
         }
     }
@@ -253,7 +257,7 @@ impl Budgets {
     fn short_of(&self, hold: &Hold<'_>, counter: Option<&Counter>, knows: Knows<'_>) -> Decision {
         let budget = hold.touched.budget;
         let Some(counter) = counter else {
-            return Decision::Refuse(refused(budget, None, Reason::BudgetBusy));
+            return Decision::Refuse(refused(budget, None, hold.amount, Reason::BudgetBusy));
         };
         let fits_once = hold.amount <= counter.limit.max(budget.limit);
         let may_ask = !self.alone && !self.is_away() && fits_once;
@@ -269,7 +273,7 @@ impl Budgets {
             return Decision::Refuse(away(budget));
         }
         let reason = if counter.may_clear(hold.amount) { Reason::BudgetBusy } else { Reason::BudgetSpent };
-        Decision::Refuse(refused(budget, Some(counter), reason))
+        Decision::Refuse(refused(budget, Some(counter), hold.amount, reason))
     }
 
     /// Counts a refusal on the counter that refused.
@@ -314,7 +318,7 @@ impl Budgets {
                     cover.output_tokens = cover.output_tokens.saturating_add(tokens);
                 }
                 Ok((false, counter)) => {
-                    return Some(refused(budget, Some(&counter), Reason::BudgetSpent));
+                    return Some(refused(budget, Some(&counter), Amount::ZERO, Reason::BudgetSpent));
                 }
                 Err(_) => {}
             }

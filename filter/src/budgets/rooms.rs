@@ -49,7 +49,18 @@ pub struct OpenRoom {
     pub id: Option<RoomId>,
     /// While less is used, nobody is warned; `None` where all that it holds does not come to that.
     quiet_below: Option<Amount>,
+    /// The counter's limit, with what was topped up and carried over.
+    limit: Amount,
     state: RefCell<State>,
+}
+
+/// How far a counter is used, here and elsewhere, as far as known.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// What is used, calls under way included.
+    pub used: Amount,
+    /// Its limit, with what was topped up and carried over.
+    pub limit: Amount,
 }
 
 #[derive(Debug, Default)]
@@ -137,9 +148,9 @@ impl Rooms {
     /// Opens a room on a counter, for a call that was admitted with it and others: what that call takes out of it.
     pub fn open(
         &mut self,
-        (key, budget): (&Rc<[u8]>, &Budget),
+        (key, budget, Standing { used, limit }): (&Rc<[u8]>, &Budget, Standing),
         place: Option<u32>,
-        (hold, left, used): (Amount, Room, Amount),
+        (hold, left): (Amount, Room),
         lane: &OwnLane,
         now_ms: u64,
     ) -> Option<Drawn> {
@@ -151,7 +162,8 @@ impl Rooms {
         let room = Rc::new(OpenRoom {
             key: Rc::clone(key),
             id,
-            quiet_below: Some(quiet_below(budget)).filter(|below| used.plus(left.amount) >= *below),
+            quiet_below: Some(quiet_below(budget, limit)).filter(|below| used.plus(left.amount) >= *below),
+            limit,
             state: RefCell::new(State { left, used, ..State::default() }),
         });
         self.open.push(Rc::clone(&room));
@@ -208,13 +220,13 @@ impl OpenRoom {
         self.state.borrow().closed
     }
 
-    /// Admits a call. Gives what is used of the counter then, where that is to be looked at.
-    pub fn admit(&self, hold: Amount) -> Option<Amount> {
+    /// Admits a call. Gives how far the counter is used then, where that is to be looked at.
+    pub fn admit(&self, hold: Amount) -> Option<Standing> {
         let mut state = self.state.borrow_mut();
         state.left.admit(hold);
         let quiet_below = self.quiet_below?;
         state.used = state.used.plus(hold);
-        (state.used >= quiet_below).then_some(state.used)
+        (state.used >= quiet_below).then_some(Standing { used: state.used, limit: self.limit })
     }
 
     /// Takes back what a call was to hold that did not go on.
@@ -237,13 +249,13 @@ impl OpenRoom {
     }
 }
 
-/// While less is used of a budget, nobody is warned.
-fn quiet_below(budget: &Budget) -> Amount {
+/// While less is used of a counter with this limit, nobody is warned.
+fn quiet_below(budget: &Budget, limit: Amount) -> Amount {
     match budget.thresholds.iter().min().filter(|_| budget.action != Action::Shadow) {
-        Some(percent) => Amount(budget.limit.0.saturating_mul(i128::from(*percent)) / 100),
-        None => budget.limit,
+        Some(percent) => Amount(limit.0.saturating_mul(i128::from(*percent)) / 100),
+        None => limit,
     }
-    .min(budget.limit)
+    .min(limit)
 }
 
 /// Rooms that are open where no lane bounds them.

@@ -25,8 +25,7 @@ impl HttpCall {
         let decides = || {
             let policy = self.gateway.budgets.policy();
             let limits = |policy: &Policy| {
-                output_limit::place(call.target()).is_some()
-                    && policy.budgets.iter().any(|entry| entry.budget.default_output_tokens.is_some())
+                output_limit::place(call.target()).is_some() && policy.writes_output_limits()
             };
             policy.is_none_or(|policy| !policy.is_idle() && (config.pause_headers || limits(&policy)))
         };
@@ -54,12 +53,9 @@ impl HttpCall {
             && self.may_ask
             && call.request().stream()
             && text_property(INCLUDE_USAGE_PROPERTY).as_deref() != Some("off");
-        let limit = if call.lacks_output_limit() {
-            let policy = self.gateway.budgets.policy();
-            policy.and_then(|policy| policy.default_output_tokens(&call.subject()))
-        } else {
-            None
-        };
+        let policy = self.gateway.budgets.policy();
+        let limit =
+            policy.and_then(|policy| call.default_output_tokens(&policy, self.gateway.book().as_deref()));
         if !asks && limit.is_none() {
             return;
         }

@@ -4,6 +4,7 @@ use base64::Engine as _;
 
 use crate::answer::{Answer, Asked, Kinds, quoted, words};
 use crate::ledger::Tokens;
+use crate::prices;
 
 /// `POST /v1/chat/completions`.
 pub(crate) fn chat(mut asked: Asked) -> Answer {
@@ -170,7 +171,14 @@ impl ResponseBody {
 fn bill(answer: &mut Answer, asked: &Asked, tokens: Tokens) {
     let model = asked.text("model").unwrap_or_default();
     let tier = asked.text("service_tier").unwrap_or("default");
-    answer.bill(model, tier, "default", tokens);
+    // Whoever answers under a name of its own is charged by that, where it has a price.
+    let answers = asked.orders.answers.as_deref();
+    let charged = answers.filter(|name| prices::model("openai", name, tier).is_some()).unwrap_or(model);
+    answer.bill(charged, tier, "default", tokens);
+    if let Some(name) = answers {
+        answer.served.request_model = model.to_owned();
+        answer.served.response_model = name.to_owned();
+    }
 }
 
 fn kinds(asked: &Asked) -> Kinds {

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `fault` | see [`Fault`] |
 //! | `input`, `cache_read`, `output`, `reasoning`, `cache_write_5m`, `cache_write_1h` | tokens to report |
+//! | `answers` | model that an answer of OpenAI's names |
 //! | `events` | content events of a stream |
 //! | `cut` | bytes of one write; `event` (one write for each event), `all` (one write), `random` |
 //! | `delay_ms` | pause before each write |
@@ -29,6 +30,8 @@ pub struct Orders {
     pub output: Option<u64>,
     /// Tokens of reasoning.
     pub reasoning: Option<u64>,
+    /// Model that the answer names.
+    pub answers: Option<String>,
     /// Content events of a stream.
     pub events: Option<u64>,
     /// How the body is written.
@@ -95,6 +98,7 @@ impl Orders {
             "cache_write_1h" => self.cache_write_1h = Some(number()?),
             "output" => self.output = Some(number()?),
             "reasoning" => self.reasoning = Some(number()?),
+            "answers" => self.answers = Some(value.to_owned()),
             "events" => self.events = Some(number()?),
             "delay_ms" => self.delay_ms = number()?,
             "cut" => {

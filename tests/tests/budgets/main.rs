@@ -201,6 +201,34 @@ async fn a_filter_that_panics_leaks_no_hold_and_charges_no_call_twice() {
 }
 
 #[tokio::test]
+async fn a_call_whose_price_only_the_collector_knows_counts_as_what_it_cost() {
+    let budgets = ["fine-tuned", "deployed"].map(|team| {
+        format!("[[budgets]]\nname = '{team}'\nscope = {{ team = '{team}' }}\nlimit_usd = '1'\nwindow = 'prepaid'\n")
+    });
+    let stack = stack("recharged", &budgets.concat());
+    // The name that answers has no row, so the model asked for is what it costs, of which the worst case was held. The name
+    // asked for has none, so nothing was held.
+    for (team, model, answers) in
+        [("fine-tuned", "gpt-5-mini", "my-finetune"), ("deployed", "team-chat", "gpt-5-mini-2025-08-07")]
+    {
+        let body = json!({"model": model, "max_completion_tokens": 9_000, "messages": []});
+        let call = Call::post("/openai/v1/chat/completions", &body)
+            .header("x-sim-call", team)
+            .header("x-sim", format!("{ORDERS};answers={answers}"))
+            .header("x-tollgate-team", team);
+        let reply = stack.send(call).await.unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        let record = stack.record_of(&reply).unwrap();
+        assert_eq!(burst::pico(&record["cost_usd"]).unwrap(), COST, "{record:#}");
+        let row = burst::budget(&stack.api(), team, |row| {
+            row["in_flight"] == 0 && burst::pico(&row["used"]).is_ok_and(|used| used == COST)
+        })
+        .unwrap();
+        assert_eq!(burst::pico(&row["kept"]).unwrap(), 0, "{row:#}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_counts_in_the_window_of_its_admission() {
     let stack = stack("rollover", "[[budgets]]\nname = 'b'\nlimit_calls = 4\nwindow = 'rolling 2m'\n");
     // A part of this window lasts two seconds; these calls last longer.

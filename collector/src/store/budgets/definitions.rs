@@ -1,10 +1,12 @@
 //! Budgets as they are defined: by the configuration file and by the API, each change in the audit trail.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tollgate_core::budget::{Budget, define};
 
 use super::super::audit::append;
-use super::{Put, StoreError, StoredBudget, wide};
+use super::{Put, StoreError, StoredBudget, keep_top_ups, wide};
 use crate::audit::Entry;
 
 /// The number of the budgets' state: every change makes it larger.
@@ -79,6 +81,16 @@ pub(in crate::store) fn put(
              removed_ms = NULL",
         params![budget.name, wide(generation), definition, source, wide(made), wide(since_ms)],
     )?;
+    if let (Put::CountsOtherwise, Some(before)) = (done, &before) {
+        let after = StoredBudget {
+            budget: budget.clone(),
+            generation,
+            source: source.to_owned(),
+            created_ms: made,
+            since_ms,
+        };
+        keep_top_ups(transaction, before, &after, now_ms)?;
+    }
     append(
         transaction,
         &Entry {
@@ -100,34 +112,57 @@ pub(in crate::store) fn remove(
     actor: &str,
     now_ms: u64,
 ) -> Result<bool, StoreError> {
-    let removed = transaction.execute(
-        "UPDATE budgets SET removed_ms = ?2 WHERE name = ?1 AND removed_ms IS NULL",
-        params![name, wide(now_ms)],
-    )?;
-    if removed == 0 {
+    let Some(stored) = all(transaction)?.into_iter().find(|stored| stored.budget.name == name) else {
         return Ok(false);
-    }
+    };
+    transaction.execute("UPDATE budgets SET removed_ms = ?2 WHERE name = ?1", params![name, wide(now_ms)])?;
     let entry = Entry {
         time_ms: now_ms,
         actor: actor.to_owned(),
         action: "budget.remove".into(),
         subject: name.to_owned(),
-        ..Entry::default()
+        before: Some(define::write(&stored.budget)),
+        after: None,
     };
     append(transaction, &entry)?;
     Ok(true)
 }
 
-/// Makes the budgets of the configuration file hold: those that it had and has no more are removed.
+/// Names that have counters of their own where a budget has one for each; empty where any name has.
+pub(in crate::store) fn registered(connection: &Connection) -> Result<BTreeSet<String>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT name FROM registered")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Makes the budgets and the registered names of the configuration file hold: budgets that it had and has no more are
+/// removed.
+///
+/// # Errors
+/// [`StoreError::NameTaken`] where the API has a budget of a name that stands in the file.
 pub(in crate::store) fn configure(
     transaction: &Transaction<'_>,
     budgets: &[Budget],
+    names: &BTreeSet<String>,
     now_ms: u64,
 ) -> Result<(), StoreError> {
+    if registered(transaction)? != *names {
+        transaction.execute("DELETE FROM registered", [])?;
+        let mut statement = transaction.prepare_cached("INSERT INTO registered (name) VALUES (?1)")?;
+        for name in names {
+            statement.execute([name])?;
+        }
+    }
+    let before = all(transaction)?;
+    let is_taken = |budget: &&Budget| {
+        before.iter().any(|stored| stored.source == "api" && stored.budget.name == budget.name)
+    };
+    if let Some(taken) = budgets.iter().find(is_taken) {
+        return Err(StoreError::NameTaken { name: taken.name.clone() });
+    }
     for budget in budgets {
         put(transaction, budget, "file", "configuration", now_ms)?;
     }
-    for stored in all(transaction)? {
+    for stored in before {
         let gone = !budgets.iter().any(|budget| budget.name == stored.budget.name);
         if stored.source == "file" && gone {
             remove(transaction, &stored.budget.name, "configuration", now_ms)?;

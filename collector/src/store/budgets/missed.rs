@@ -1,14 +1,16 @@
-//! Calls that a gateway admitted without a budget, as its policy had not arrived there: nobody has charged them on it.
+//! Calls that a gateway admitted without a budget, as its policy had not arrived there: nobody has charged them on it. And
+//! calls that it charged without their price, which was found here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Transaction, params};
-use tollgate_core::budget::Amount;
+use tollgate_core::budget::policy::OTHER;
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::Window;
+use tollgate_core::budget::{Amount, Unit};
 use tollgate_core::record::UsageRecord;
 
-use super::super::batch::RecordRow;
+use super::super::batch::{Recharge, RecordRow};
 use super::seed::{Seeds, spent, subject_of, value_in};
 use super::{StoreError, StoredBudget, all, bytes, counter, known};
 use crate::budgets::span;
@@ -23,7 +25,8 @@ pub(in crate::store) fn newest_ms(connection: &Connection) -> Result<u64, StoreE
 }
 
 /// Counts records of calls that were admitted before a budget had arrived at their gateway, so that nobody has charged them on
-/// it. What began before the budget counted is among what its counters begin with, where they are still to be made.
+/// it. What began before the budget counted is among what its counters begin with, where they are still to be made. On the
+/// budgets that their gateway knew, corrects what it charged.
 pub(in crate::store) fn count_missed(
     transaction: &Transaction<'_>,
     records: &[(&RecordRow, u64)],
@@ -34,25 +37,35 @@ pub(in crate::store) fn count_missed(
     let budgets = all(transaction)?;
     let mut seeds = Seeds::default();
     let now_ms = records.iter().map(|(_, received_ms)| *received_ms).max().unwrap_or(0);
+    let registered = seeds.registered(transaction)?;
     let mut parsed = Vec::with_capacity(records.len());
     for (row, _) in records {
         let record: UsageRecord =
             serde_json::from_str(&row.body).map_err(|_| StoreError::Damaged("record"))?;
-        parsed.push((record, row.knew_until_ms));
+        parsed.push((record, *row));
     }
     // Those of before come first: a counter that is made then begins with them.
     for is_before in [true, false] {
-        let mut missed: BTreeMap<CounterKey, (&StoredBudget, Amount)> = BTreeMap::new();
-        for (record, knew_until_ms) in &parsed {
-            let unknown = budgets.iter().filter(|stored| stored.since_ms > *knew_until_ms);
-            for stored in unknown.filter(|stored| (record.time_ms < stored.since_ms) == is_before) {
-                if let Some((key, amount)) = spent_by(stored, record) {
-                    let (_, sum) = missed.entry(key).or_insert((stored, Amount::ZERO));
-                    *sum = sum.plus(amount);
+        let mut missed: BTreeMap<CounterKey, (&StoredBudget, Recharge)> = BTreeMap::new();
+        for (record, row) in &parsed {
+            for stored in &budgets {
+                let is_known = stored.since_ms <= row.knew_until_ms;
+                if (!is_known && record.time_ms < stored.since_ms) != is_before {
+                    continue;
+                }
+                let found = if is_known {
+                    recharged(transaction, (stored, &registered), record, row.recharge)?
+                } else {
+                    let spent = |(key, used)| (key, Recharge { used, kept: Amount::ZERO });
+                    spent_by(stored, record, &registered).map(spent)
+                };
+                if let Some((key, more)) = found {
+                    let (_, sum) = missed.entry(key).or_insert((stored, Recharge::default()));
+                    *sum = Recharge { used: sum.used.plus(more.used), kept: sum.kept.plus(more.kept) };
                 }
             }
         }
-        for (key, (stored, amount)) in missed {
+        for (key, (stored, more)) in missed {
             let id = match known(transaction, &key)? {
                 None if !is_before && counts(stored, &key, now_ms) => {
                     counter(transaction, &mut seeds, Some(stored), &key, now_ms)?
@@ -60,21 +73,42 @@ pub(in crate::store) fn count_missed(
                 found => found,
             };
             if let Some(id) = id {
-                add_to_seed(transaction, id, amount)?;
+                add(transaction, id, more)?;
             }
         }
     }
     Ok(())
 }
 
-fn add_to_seed(transaction: &Transaction<'_>, counter: i64, more: Amount) -> Result<(), StoreError> {
-    let before = transaction
-        .prepare_cached("SELECT seed FROM counters WHERE id = ?1")?
-        .query_row([counter], |row| super::amount(row, 0))?;
+fn add(transaction: &Transaction<'_>, counter: i64, more: Recharge) -> Result<(), StoreError> {
+    let (seed, kept) = transaction
+        .prepare_cached("SELECT seed, kept FROM counters WHERE id = ?1")?
+        .query_row([counter], |row| Ok((super::amount(row, 0)?, super::amount(row, 1)?)))?;
     transaction
-        .prepare_cached("UPDATE counters SET seed = ?2 WHERE id = ?1")?
-        .execute(params![counter, bytes(before.plus(more))])?;
+        .prepare_cached("UPDATE counters SET seed = ?2, kept = ?3 WHERE id = ?1")?
+        .execute(params![counter, bytes(seed.plus(more.used)), bytes(kept.plus(more.kept))])?;
     Ok(())
+}
+
+/// What a gateway charged for a record and is to be corrected, and on which counter: where its table was full, the one that the
+/// rest shares.
+fn recharged(
+    transaction: &Transaction<'_>,
+    (stored, registered): (&StoredBudget, &BTreeSet<String>),
+    record: &UsageRecord,
+    recharge: Recharge,
+) -> Result<Option<(CounterKey, Recharge)>, StoreError> {
+    if recharge == Recharge::default() || stored.budget.unit != Unit::Dollars {
+        return Ok(None);
+    }
+    let Some((key, _)) = spent_by(stored, record, registered) else { return Ok(None) };
+    if stored.budget.each.is_some() && known(transaction, &key)?.is_none() {
+        let other = CounterKey { value: OTHER.to_owned(), ..key.clone() };
+        if known(transaction, &other)?.is_some() {
+            return Ok(Some((other, recharge)));
+        }
+    }
+    Ok(Some((key, recharge)))
 }
 
 /// Whether a counter's window counts now, by itself or as a part of one.
@@ -83,11 +117,16 @@ fn counts(stored: &StoredBudget, key: &CounterKey, now_ms: u64) -> bool {
 }
 
 /// What a record spent on a budget, and the counter that it is for; `None` where it is for none.
-fn spent_by(stored: &StoredBudget, record: &UsageRecord) -> Option<(CounterKey, Amount)> {
+fn spent_by(
+    stored: &StoredBudget,
+    record: &UsageRecord,
+    registered: &BTreeSet<String>,
+) -> Option<(CounterKey, Amount)> {
     if stored.budget.window == Window::Prepaid && record.time_ms < stored.created_ms {
         return None;
     }
-    let value = value_in(&stored.budget, &subject_of(record))?;
+    let value =
+        value_in(&stored.budget, &subject_of(record), record.attribution_source.is_trusted(), registered)?;
     let key = CounterKey {
         budget: stored.budget.name.clone(),
         generation: stored.generation,

@@ -1,10 +1,12 @@
 //! The store's methods for budgets and counters.
 
+use std::collections::BTreeSet;
+
 use tollgate_core::budget::{Amount, Budget};
 #[cfg(test)]
 use tollgate_core::sync::{CounterGrant, CounterReport};
 
-use super::{CounterState, Put, StoredBudget};
+use super::{CounterState, Put, Released, StoredBudget, ToppedUp};
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -29,17 +31,18 @@ impl Store {
         .await
     }
 
-    /// Makes the budgets of the configuration file hold; gives all that hold then.
+    /// Makes the budgets of the configuration file hold, and the names that it registers; gives all budgets that hold then.
     ///
     /// # Errors
     /// Nothing changes then.
     pub async fn configure_budgets(
         &self,
         configured: Vec<Budget>,
+        registered: BTreeSet<String>,
         now_ms: u64,
     ) -> Result<Vec<StoredBudget>, StoreError> {
         self.write(move |transaction| {
-            super::configure(transaction, &configured, now_ms)?;
+            super::configure(transaction, &configured, &registered, now_ms)?;
             super::all(transaction)
         })
         .await
@@ -79,8 +82,8 @@ impl Store {
         .await
     }
 
-    /// Adds to the limit of a counter (`value` of its budget's `each`, or empty) in the window that holds now; gives the
-    /// new limit, or `None` where there is no such budget.
+    /// Adds to the limit of a counter (`value` of its budget's `each`, or empty) in the window that holds now, or takes
+    /// back what was added there.
     ///
     /// # Errors
     /// Nothing changes then.
@@ -91,16 +94,23 @@ impl Store {
         more: Amount,
         actor: String,
         now_ms: u64,
-    ) -> Result<Option<Amount>, StoreError> {
+    ) -> Result<ToppedUp, StoreError> {
         self.write(move |transaction| super::top_up(transaction, (&name, &value), more, &actor, now_ms)).await
     }
 
-    /// Takes back what a run of a gateway that is gone was granted and has not used; gives how many counters had any.
+    /// Takes back what a run of a gateway that is gone was granted and has not used; of one that still reports only with
+    /// `force`.
     ///
     /// # Errors
     /// Nothing changes then.
-    pub async fn release(&self, instance: String, actor: String, now_ms: u64) -> Result<u64, StoreError> {
-        self.write(move |transaction| super::release(transaction, &instance, &actor, now_ms)).await
+    pub async fn release(
+        &self,
+        instance: String,
+        force: bool,
+        actor: String,
+        now_ms: u64,
+    ) -> Result<Released, StoreError> {
+        self.write(move |transaction| super::release(transaction, &instance, force, &actor, now_ms)).await
     }
 
     /// Takes in what a gateway reports of its counters, and answers each, without anything else that a sync has.
@@ -116,6 +126,17 @@ impl Store {
         now_ms: u64,
     ) -> Result<Vec<CounterGrant>, StoreError> {
         self.write(move |transaction| super::sync(transaction, &gateway, &instance, &reports, now_ms)).await
+    }
+
+    /// The counters of all budgets in the windows that hold now, and those that nobody has used yet, as they would begin.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn budget_outlook(
+        &self,
+        now_ms: u64,
+    ) -> Result<Vec<(StoredBudget, Vec<CounterState>)>, StoreError> {
+        self.read(move |connection, _| super::outlook(connection, now_ms)).await
     }
 
     /// The counters of all budgets in the windows that hold now.

@@ -1,11 +1,13 @@
 //! What was spent before a budget began to count, from records: so that no edit loses spend.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction};
-use tollgate_core::attribution::Attribution;
+use tollgate_core::attribution::{Attribution, AttributionSource};
+use tollgate_core::budget::policy::counted_as;
 use tollgate_core::budget::scope::{CounterKey, Dimension as BudgetDimension, Subject};
-use tollgate_core::budget::window::Window;
+use tollgate_core::budget::window::{Span, Window};
 use tollgate_core::budget::{Amount, Budget, Unit};
 use tollgate_core::record::UsageRecord;
 
@@ -22,6 +24,7 @@ use crate::budgets::span;
 /// What records say, as far as a transaction has asked: counters of one budget are made in numbers.
 #[derive(Default)]
 pub(super) struct Seeds {
+    registered: Option<Arc<BTreeSet<String>>>,
     dims: Option<Vec<(i64, Counted)>>,
     /// By budget, generation and start of the window: what each value of `each` has spent.
     spent: HashMap<(String, u64, u64), BTreeMap<String, Amount>>,
@@ -30,6 +33,7 @@ pub(super) struct Seeds {
 /// The part of dimensions that budgets look at.
 struct Counted {
     attribution: Attribution,
+    is_trusted: bool,
     provider: String,
     model: Option<String>,
     key_id: Option<String>,
@@ -61,6 +65,34 @@ impl Seeds {
         Ok(self.spent.get(&id).and_then(|spent| spent.get(&key.value)).copied().unwrap_or(Amount::ZERO))
     }
 
+    /// What counters that nobody has made yet would begin with in this window, by value: where it is rolling with all its
+    /// earlier parts.
+    pub(super) fn unseen(
+        &mut self,
+        connection: &Connection,
+        stored: &StoredBudget,
+        now: Span,
+    ) -> Result<BTreeMap<String, Amount>, StoreError> {
+        let start_ms = match stored.budget.window {
+            Window::Prepaid => stored.created_ms,
+            window => now.start_ms.saturating_sub(window.reach_ms()),
+        };
+        let (from, to) = (wide(start_ms), wide(stored.since_ms.min(now.end_ms)));
+        if from >= to { Ok(BTreeMap::new()) } else { self.between(connection, &stored.budget, from, to) }
+    }
+
+    /// Names that have counters of their own.
+    pub(super) fn registered(
+        &mut self,
+        connection: &Connection,
+    ) -> Result<Arc<BTreeSet<String>>, StoreError> {
+        if let Some(registered) = &self.registered {
+            return Ok(Arc::clone(registered));
+        }
+        let registered = Arc::new(super::registered(connection)?);
+        Ok(Arc::clone(self.registered.insert(registered)))
+    }
+
     fn between(
         &mut self,
         connection: &Connection,
@@ -68,7 +100,8 @@ impl Seeds {
         from: i64,
         to: i64,
     ) -> Result<BTreeMap<String, Amount>, StoreError> {
-        let mut spent = Spent { budget, by_value: BTreeMap::new(), takes_away: false };
+        let registered = self.registered(connection)?;
+        let mut spent = Spent { budget, registered, by_value: BTreeMap::new(), takes_away: false };
         let tagged =
             budget.scope.dimensions().chain(&budget.each).any(|one| matches!(one, BudgetDimension::Tag(_)));
         let (first_hour, last_hour) =
@@ -114,11 +147,11 @@ impl Seeds {
             return Ok(());
         }
         records::each_between(connection, from, to, |record: &UsageRecord| {
-            if let Some(value) = spent.value(&subject_of(record)) {
+            if let Some(value) = spent.value(&subject_of(record), record.attribution_source.is_trusted()) {
                 spent.add(value, &Sums::of(record));
             }
         })?;
-        // Totals tell no tags: what has one there is not known.
+        // Totals tell no tags: on a budget for each value of one they count as unknown.
         let values = self.values(connection, spent)?;
         folded::each_between(connection, from, to, |dims, sums| {
             if let Some(value) = values.get(&dims) {
@@ -162,13 +195,16 @@ impl Seeds {
             self.dims = Some(all.map(|(id, dims)| (id, Counted::of(&dims))).collect());
         }
         let all = self.dims.iter().flatten();
-        Ok(all.filter_map(|(id, counted)| Some((*id, spent.value(&counted.subject())?))).collect())
+        Ok(all
+            .filter_map(|(id, counted)| Some((*id, spent.value(&counted.subject(), counted.is_trusted)?)))
+            .collect())
     }
 }
 
 /// What was spent on a budget, by the value of its `each`.
 struct Spent<'b> {
     budget: &'b Budget,
+    registered: Arc<BTreeSet<String>>,
     by_value: BTreeMap<String, Amount>,
     /// What comes is not to be in it.
     takes_away: bool,
@@ -176,8 +212,8 @@ struct Spent<'b> {
 
 impl Spent<'_> {
     /// The value under which a call counts, if it does.
-    fn value(&self, subject: &Subject<'_>) -> Option<String> {
-        value_in(self.budget, subject)
+    fn value(&self, subject: &Subject<'_>, is_trusted: bool) -> Option<String> {
+        value_in(self.budget, subject, is_trusted, &self.registered)
     }
 
     fn add(&mut self, value: String, sums: &Sums) {
@@ -199,6 +235,10 @@ impl Counted {
                 environment: name(Dimension::Environment),
                 ..Attribution::default()
             },
+            is_trusted: dims
+                .value(Dimension::AttributionSource)
+                .and_then(AttributionSource::from_name)
+                .is_some_and(AttributionSource::is_trusted),
             provider: name(Dimension::Provider),
             model: text(Dimension::RequestModel),
             key_id: text(Dimension::KeyId),
@@ -234,13 +274,18 @@ pub(super) fn subject_of(record: &UsageRecord) -> Subject<'_> {
     }
 }
 
-/// The value under which a call counts on a budget, if it does.
-pub(super) fn value_in(budget: &Budget, subject: &Subject<'_>) -> Option<String> {
-    let value = match &budget.each {
-        None => "",
-        Some(each) => subject.value(each)?,
+/// The value under which a call counts on a budget, if it does: the same that gateways count it under.
+pub(super) fn value_in(
+    budget: &Budget,
+    subject: &Subject<'_>,
+    is_trusted: bool,
+    registered: &BTreeSet<String>,
+) -> Option<String> {
+    let value = || match &budget.each {
+        None => String::new(),
+        Some(each) => counted_as(subject.value(each), each, is_trusted, registered).into_owned(),
     };
-    budget.scope.holds(subject).then(|| value.to_owned())
+    budget.scope.holds(subject).then(value)
 }
 
 /// Counters of the earlier parts of a rolling window that its budget did not see: what records say was spent in them.

@@ -1,9 +1,11 @@
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use tollgate_core::budget::define;
 use tollgate_core::budget::ledger::{Report, Want};
 use tollgate_core::budget::window::Span;
 
-use super::super::{Batch, Sender, Store};
+use super::super::{Batch, Recharge, Sender, Store};
 use super::*;
 use crate::budgets::span;
 
@@ -227,7 +229,10 @@ async fn what_is_left_is_carried_over_up_to_its_bound() {
     fixture.put(with("4"), NOON).await;
     let today = fixture.key("", NOON).await;
     fixture.sync("one", &today, report(0, 7, 1), NOON).await.unwrap();
-    fixture.sync("one", &today, report(7, 0, 2), NOON).await.unwrap();
+    let granted = fixture.sync("one", &today, report(7, 0, 2), NOON).await.unwrap().grant.granted;
+    let returned = granted.minus(dollars(7));
+    let last = Report { granted, returned, used: dollars(7), version: 3, ..Report::default() };
+    fixture.sync("one", &today, last, NOON + 12 * HOUR).await.unwrap();
     let tomorrow_ms = NOON + 24 * HOUR;
     let tomorrow = fixture.key("", tomorrow_ms).await;
     fixture.sync("one", &tomorrow, report(0, 0, 1), tomorrow_ms).await.unwrap();
@@ -244,10 +249,10 @@ async fn a_top_up_raises_the_limit_of_the_window_and_is_audited() {
     fixture.put(budget(json!({"name": "b", "limit_usd": "10", "window": "prepaid"})), NOON).await;
     let limit =
         fixture.store.top_up("b".into(), String::new(), dollars(5), "ann".into(), NOON).await.unwrap();
-    assert_eq!(limit, Some(dollars(15)));
+    assert_eq!(limit, ToppedUp::Limit(dollars(15)));
     assert_eq!(
         fixture.store.top_up("c".into(), String::new(), dollars(5), "ann".into(), NOON).await.unwrap(),
-        None
+        ToppedUp::NoBudget
     );
     assert_eq!(fixture.ledger(NOON).await.limit, dollars(15));
     let entries = fixture.store.audited_after(0, 10).await.unwrap();
@@ -262,8 +267,10 @@ async fn a_released_gateway_hears_of_it_when_it_comes_back() {
     fixture.put(daily("10"), NOON).await;
     let key = fixture.key("", NOON).await;
     fixture.sync("gone", &key, report(0, 10, 1), NOON).await.unwrap();
-    assert_eq!(fixture.store.release("gone".into(), "ann".into(), NOON).await.unwrap(), 1);
-    assert_eq!(fixture.store.release("gone".into(), "ann".into(), NOON).await.unwrap(), 0);
+    assert_eq!(release(&fixture, "gone", false, NOON + LIVE_MS).await, Released::Live { seen_ms: NOON });
+    let gone_ms = NOON + LIVE_MS + 1;
+    assert_eq!(release(&fixture, "gone", false, gone_ms).await, Released::Counters(1));
+    assert_eq!(release(&fixture, "gone", false, gone_ms).await, Released::Counters(0));
     let other = fixture.sync("other", &key, report(0, 10, 1), NOON).await.unwrap().grant;
     assert_eq!(other.granted, dollars(10));
     let back = fixture.sync("gone", &key, report(0, 0, 2), NOON).await.unwrap().grant;
@@ -297,10 +304,10 @@ async fn the_files_budgets_come_and_go_with_the_file() {
         stored.into_iter().map(|stored| stored.budget.name).collect()
     };
     fixture.put(budget(json!({"name": "api", "limit_usd": "1", "window": "day"})), NOON).await;
-    let configured = fixture.store.configure_budgets(vec![daily("1")], NOON).await.unwrap();
+    let configured = fixture.store.configure_budgets(vec![daily("1")], BTreeSet::new(), NOON).await.unwrap();
     assert_eq!(names(configured), ["api", "b"]);
-    assert_eq!(names(fixture.store.configure_budgets(vec![], NOON).await.unwrap()), ["api"]);
-    let again = fixture.store.configure_budgets(vec![daily("1")], NOON + 5).await.unwrap();
+    assert_eq!(names(fixture.store.configure_budgets(vec![], BTreeSet::new(), NOON).await.unwrap()), ["api"]);
+    let again = fixture.store.configure_budgets(vec![daily("1")], BTreeSet::new(), NOON + 5).await.unwrap();
     assert_eq!(again[1].generation, 2, "a budget that was removed and comes back begins anew");
 }
 
@@ -318,6 +325,45 @@ async fn what_comes_with_the_first_report_is_not_taken_from_what_was_spent_befor
 }
 
 /// A policy takes a moment to arrive: what a gateway admitted meanwhile it has not charged.
+#[tokio::test]
+async fn a_call_whose_price_was_found_here_counts_as_what_it_cost_once() {
+    let fixture = Fixture::new();
+    fixture.put(daily("10"), NOON).await;
+    let key = fixture.key("", NOON).await;
+    // The gateway keeps what it held for one call, six dollars, and held nothing for another.
+    let reported = Report {
+        granted: dollars(6),
+        used: dollars(6),
+        kept: dollars(6),
+        want: dollars(4),
+        version: 1,
+        ..Report::default()
+    };
+    fixture.sync("i", &key, reported, NOON + 1).await.unwrap();
+    let send = async || {
+        let mut batch = Batch::new(Sender {
+            gateway: "edge".into(),
+            instance: "i".into(),
+            received_ms: NOON + 9,
+            ..Sender::default()
+        });
+        for (n, cost, used, kept) in [(1, 2, -4, -6), (2, 3, 3, 0)] {
+            let record = record(n, NOON + 2, "bot", cost, &json!({"policy_version": "fffffffffff-0"}));
+            let recharge = Recharge { used: dollars(used), kept: dollars(kept) };
+            batch.push_recharged(&serde_json::from_value(record).unwrap(), recharge).unwrap();
+        }
+        fixture.store.ingest(batch).await.unwrap();
+    };
+    send().await;
+    send().await;
+    let ledger = fixture.ledger(NOON + 10).await;
+    let kept = ledger.accounts.values().map(|account| account.kept).fold(ledger.kept, Amount::plus);
+    assert_eq!((ledger.used(), kept), (dollars(5), Amount::ZERO), "{ledger:?}");
+    // The gateway was granted all ten; the dollar by which it was charged too much is there for others.
+    let more = fixture.sync("two", &key, report(0, 5, 1), NOON + 11).await.unwrap().grant;
+    assert_eq!((more.granted, more.want), (dollars(1), Want::Recalling));
+}
+
 #[tokio::test]
 async fn what_was_admitted_without_a_budget_counts_on_it_once() {
     let fixture = Fixture::new();
@@ -355,4 +401,288 @@ async fn what_was_admitted_without_a_budget_counts_on_it_once() {
     let states = fixture.store.budget_states(made + 9_000).await.unwrap();
     let new = states[0].1.iter().find(|state| state.key.value == "new").unwrap();
     assert_eq!(new.ledger.used(), dollars(1 << 12));
+}
+
+async fn release(fixture: &Fixture, instance: &str, force: bool, now_ms: u64) -> Released {
+    fixture.store.release(instance.into(), force, "ann".into(), now_ms).await.unwrap()
+}
+
+/// Tops up the only budget's counter for a value by this many dollars; gives its limit.
+async fn top_up(fixture: &Fixture, value: &str, more: i128, now_ms: u64) -> Amount {
+    let (name, actor) = ("b".to_owned(), "test".to_owned());
+    match fixture.store.top_up(name, value.to_owned(), dollars(more), actor, now_ms).await.unwrap() {
+        ToppedUp::Limit(limit) => limit,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_budget_that_counts_otherwise_keeps_its_top_ups_where_counters_stay_the_same() {
+    for (before, after, value, expected) in [
+        (json!({"scope": {"agent": "p1"}}), json!({"scope": {"agent": ["p1", "p2"]}}), "", 6),
+        (json!({"scope": {"agent": ["a", "b"]}}), json!({"scope": {"agent": ["b", "a"]}}), "", 6),
+        (json!({"time_zone": "UTC"}), json!({"time_zone": "+02:00"}), "", 6),
+        (json!({"window": "day"}), json!({"window": "day", "time_zone": "Etc/UTC"}), "", 6),
+        (json!({"window": "day"}), json!({"window": "day", "scope": {"provider": "openai"}}), "", 6),
+        (json!({"each": "agent"}), json!({"each": "agent", "scope": {"provider": "openai"}}), "bot", 6),
+        (json!({"each": "agent"}), json!({"each": "team"}), "bot", 1),
+        (json!({"window": "day"}), json!({"window": "hour"}), "", 1),
+        (json!({"window": "day"}), json!({"window": "day", "time_zone": "+02:00"}), "", 1),
+    ] {
+        let fixture = Fixture::new();
+        let with = |more: &serde_json::Value| {
+            let mut all = json!({"name": "b", "limit_usd": "1", "window": "prepaid"});
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            budget(all)
+        };
+        fixture.put(with(&before), NOON).await;
+        fixture.record(1, NOON + 1, "p1", 2).await;
+        assert_eq!(top_up(&fixture, value, 5, NOON + 2).await, dollars(6));
+        fixture.put(with(&after), NOON + 3).await;
+        let key = fixture.key(value, NOON + 4).await;
+        let grant = fixture.sync("one", &key, Report::default(), NOON + 4).await.unwrap().grant;
+        assert_eq!(grant.limit, dollars(expected), "{before} {after}");
+        fixture.put(with(&before), NOON + 5).await;
+        let key = fixture.key(value, NOON + 6).await;
+        let grant = fixture.sync("one", &key, Report::default(), NOON + 6).await.unwrap().grant;
+        assert_eq!(grant.limit, dollars(expected), "and back: {before} {after}");
+    }
+    let fixture = Fixture::new();
+    fixture.put(budget(json!({"name": "b", "limit_usd": "1", "window": "prepaid"})), NOON).await;
+    top_up(&fixture, "", 5, NOON).await;
+    fixture.put(budget(json!({"name": "b", "limit_calls": 1, "window": "prepaid"})), NOON + 1).await;
+    let key = fixture.key("", NOON + 2).await;
+    let grant = fixture.sync("one", &key, Report::default(), NOON + 2).await.unwrap().grant;
+    assert_eq!(grant.limit, Amount(1), "dollars are not calls");
+}
+
+#[tokio::test]
+async fn what_a_late_gateway_may_still_spend_is_not_carried_over() {
+    let fixture = Fixture::new();
+    let hourly = json!({"name": "b", "limit_usd": "10", "window": "hour", "carry_over_usd": "10"});
+    fixture.put(budget(hourly), NOON).await;
+    let first = fixture.key("", NOON).await;
+    let granted = fixture.sync("a", &first, report(0, 9, 1), NOON).await.unwrap().grant;
+    assert_eq!(granted.granted, dollars(9));
+    let second = fixture.key("", NOON + HOUR).await;
+    let early = fixture.sync("b", &second, report(0, 100, 1), NOON + HOUR - 1).await.unwrap().grant;
+    assert_eq!(early.granted, dollars(10), "while the first window holds, all of it may be spent there");
+    let after = NOON + HOUR + 1;
+    let both = fixture.sync("b", &second, report(10, 100, 2), after).await.unwrap().grant;
+    assert_eq!((both.granted, both.limit), (dollars(11), dollars(11)));
+    let late = fixture.sync("a", &first, report(9, 0, 2), after).await.unwrap().grant;
+    assert_eq!(late.granted, dollars(9));
+    assert_eq!(fixture.ledger(after).await.limit, dollars(11), "20 for both windows, of which 9 are gone");
+    // What was not spent after all is carried over when it comes back.
+    let returned = Report {
+        granted: dollars(9),
+        returned: dollars(6),
+        used: dollars(3),
+        version: 3,
+        ..Report::default()
+    };
+    fixture.sync("a", &first, returned, after).await.unwrap();
+    let more = fixture.sync("b", &second, report(11, 100, 3), after).await.unwrap().grant;
+    assert_eq!((more.granted, more.limit), (dollars(17), dollars(17)));
+    // What was released is carried over too; an edit keeps it.
+    let third = fixture.key("", after + HOUR).await;
+    assert_eq!(
+        fixture.sync("c", &third, report(0, 1, 1), after + HOUR).await.unwrap().grant.limit,
+        dollars(10)
+    );
+    assert_eq!(release(&fixture, "b", false, after + HOUR).await, Released::Counters(1));
+    assert_eq!(
+        fixture.sync("c", &third, report(1, 1, 2), after + HOUR).await.unwrap().grant.limit,
+        dollars(16)
+    );
+    let edited = json!({
+        "name": "b", "limit_usd": "10", "window": "hour", "carry_over_usd": "10", "scope": {"provider": "openai"}
+    });
+    assert_eq!(fixture.put(budget(edited), after + HOUR).await, Put::CountsOtherwise);
+    assert_eq!(fixture.ledger(after + HOUR).await.limit, dollars(16));
+}
+
+/// What a gateway counts under names of its own is found under them.
+#[tokio::test]
+async fn an_edit_keeps_what_nobody_and_others_spent() {
+    let fixture = Fixture::new();
+    let registered = BTreeSet::from(["reg".to_owned()]);
+    fixture.store.configure_budgets(vec![], registered, NOON).await.unwrap();
+    let (early, late) = (NOON - 2 * HOUR, NOON - 60_000);
+    for (n, agent) in ["unattributed", "invalid", "made-up", "else", "reg"].into_iter().enumerate() {
+        let n = u64::try_from(n).unwrap();
+        fixture.record(10 + n, early, agent, 1).await;
+        fixture.record(20 + n, late, agent, 1).await;
+    }
+    let verified = json!({"policy_version": "fffffffffff-0", "attribution_source": "verified"});
+    let tagged = json!({"policy_version": "fffffffffff-0", "tags": {"other": "x"}});
+    fixture.ingest(early, vec![record(30, early, "sure", 1, &verified)], vec![]).await;
+    fixture.ingest(late, vec![record(31, late, "sure", 1, &verified)], vec![]).await;
+    fixture.ingest(late, vec![record(32, late, "reg", 1, &tagged)], vec![]).await;
+    for (each, value, expected) in [
+        ("agent", "(unknown)", 4),
+        ("agent", "(other)", 4),
+        ("agent", "made-up", 0),
+        ("agent", "reg", 3),
+        ("agent", "sure", 2),
+        ("tag:customer", "(unknown)", 1),
+        ("tag:customer", "(other)", 10),
+    ] {
+        fixture
+            .put(budget(json!({"name": "b", "limit_usd": "100", "window": "day", "each": each})), NOON)
+            .await;
+        let key = fixture.key(value, NOON).await;
+        let grant = fixture.sync("one", &key, Report::default(), NOON).await.unwrap().grant;
+        assert_eq!(grant.elsewhere, dollars(expected), "{each} {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_budget_of_the_file_does_not_take_the_name_of_one_that_the_api_made() {
+    let fixture = Fixture::new();
+    fixture.put(daily("10"), NOON).await;
+    let other = budget(json!({"name": "a", "limit_usd": "1", "window": "day"}));
+    let both = vec![other.clone(), daily("1")];
+    let error = fixture.store.configure_budgets(both.clone(), BTreeSet::new(), NOON + 1).await.unwrap_err();
+    assert!(error.to_string().contains("`b`") && error.to_string().contains("rename"), "{error}");
+    let stored = fixture.store.budgets().await.unwrap();
+    assert_eq!(stored.len(), 1, "nothing of the file is taken");
+    assert_eq!((stored[0].budget.limit, stored[0].source.as_str()), (dollars(10), "api"));
+    fixture.store.remove_budget("b".into(), "ann".into(), NOON + 2).await.unwrap();
+    assert_eq!(fixture.store.configure_budgets(both, BTreeSet::new(), NOON + 3).await.unwrap().len(), 2);
+    // One of the file's may go on as it is.
+    assert_eq!(
+        fixture.store.configure_budgets(vec![other], BTreeSet::new(), NOON + 4).await.unwrap().len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_top_up_of_a_rolling_window_lasts_as_long_as_spend_does() {
+    let fixture = Fixture::new();
+    let rolling = |scope: serde_json::Value| {
+        budget(json!({"name": "b", "limit_usd": "10", "window": "rolling 1h", "scope": scope}))
+    };
+    fixture.put(rolling(json!({})), NOON).await;
+    assert_eq!(top_up(&fixture, "", 5, NOON).await, dollars(15));
+    let minute = |minutes: u64| NOON + minutes * 60_000;
+    assert_eq!(fixture.ledger(minute(1)).await.limit, dollars(15), "no call yet in this part");
+    let key = fixture.key("", minute(30)).await;
+    let grant = fixture.sync("one", &key, report(0, 100, 1), minute(30)).await.unwrap().grant;
+    assert_eq!((grant.limit, grant.granted), (dollars(15), dollars(15)));
+    assert_eq!(top_up(&fixture, "", 1, minute(59)).await, dollars(16));
+    assert_eq!(fixture.ledger(minute(60)).await.limit, dollars(11), "the first is over");
+    let key = fixture.key("", minute(61)).await;
+    let grant = fixture.sync("one", &key, report(0, 100, 1), minute(61)).await.unwrap().grant;
+    assert_eq!((grant.limit, grant.granted), (dollars(11), Amount::ZERO), "what was granted still counts");
+    assert_eq!(fixture.put(rolling(json!({"provider": "openai"})), minute(62)).await, Put::CountsOtherwise);
+    assert_eq!(fixture.ledger(minute(63)).await.limit, dollars(11));
+    assert_eq!(fixture.ledger(minute(118)).await.limit, dollars(11));
+    let key = fixture.key("", minute(119)).await;
+    let grant = fixture.sync("two", &key, Report::default(), minute(119)).await.unwrap().grant;
+    assert_eq!(grant.limit, dollars(10), "the second is over");
+}
+
+#[tokio::test]
+async fn a_top_up_below_nothing_takes_back_what_was_added_and_no_more() {
+    for window in ["prepaid", "day", "rolling 1h"] {
+        let fixture = Fixture::new();
+        fixture.put(budget(json!({"name": "b", "limit_usd": "10", "window": window})), NOON).await;
+        top_up(&fixture, "", 5, NOON).await;
+        let later = NOON + 30 * 60_000;
+        top_up(&fixture, "", 2, later).await;
+        assert_eq!(top_up(&fixture, "", -4, later).await, dollars(13), "{window}");
+        let refused = fixture.store.top_up("b".into(), String::new(), dollars(-4), "ann".into(), later).await;
+        assert_eq!(refused.unwrap(), ToppedUp::TooMuch(dollars(3)), "{window}");
+        assert_eq!(fixture.ledger(later).await.limit, dollars(13), "{window}: nothing changed");
+        assert_eq!(top_up(&fixture, "", -3, later).await, dollars(10), "{window}");
+        let entries = fixture.store.audited_after(0, 10).await.unwrap();
+        assert_eq!(entries.len(), 5, "{window}: what was refused did nothing");
+    }
+}
+
+#[tokio::test]
+async fn only_a_known_gateway_that_is_silent_is_released_without_force() {
+    let fixture = Fixture::new();
+    fixture.put(daily("10"), NOON).await;
+    assert_eq!(release(&fixture, "typo", false, NOON).await, Released::Unknown(vec![]));
+    let key = fixture.key("", NOON).await;
+    let counters = vec![CounterReport { key: key.clone(), report: report(0, 10, 1) }];
+    fixture.ingest(NOON, vec![], counters).await;
+    assert_eq!(release(&fixture, "typo", true, NOON).await, Released::Unknown(vec!["i".into()]));
+    assert_eq!(release(&fixture, "i", false, NOON + 1).await, Released::Live { seen_ms: NOON });
+    assert_eq!(fixture.ledger(NOON).await.committed(), dollars(10), "nothing changed");
+    assert_eq!(release(&fixture, "i", true, NOON + 1).await, Released::Counters(1));
+    assert_eq!(fixture.ledger(NOON).await.committed(), Amount::ZERO);
+    let entry = fixture.store.audited_after(0, 10).await.unwrap().pop().unwrap();
+    assert!(entry.after.unwrap().get().contains(r#""live":true"#));
+}
+
+/// Value, limit and use of each counter, in dollars, as it is or would begin.
+async fn outlook(fixture: &Fixture, now_ms: u64) -> Vec<(String, i128, i128)> {
+    let (_, states) = fixture.store.budget_outlook(now_ms).await.unwrap().pop().unwrap();
+    let one = |state: CounterState| (state.key.value, state.ledger.limit.0, state.ledger.used().0);
+    let in_dollars = |amount: i128| amount / dollars(1).0;
+    states
+        .into_iter()
+        .map(one)
+        .map(|(value, limit, used)| (value, in_dollars(limit), in_dollars(used)))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_a_counter_would_begin_with_is_told_before_its_first_call() {
+    let fixture = Fixture::new();
+    let with = |more: serde_json::Value| {
+        let mut all = json!({"name": "b", "limit_usd": "100", "window": "day"});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        budget(all)
+    };
+    fixture.record(1, NOON - 5 * HOUR, "bot", 1).await;
+    fixture.record(2, NOON - 30 * 60_000, "bot", 2).await;
+    fixture.record(3, NOON - 60_000, "unattributed", 4).await;
+    for (more, expected) in [
+        (json!({}), &[("", 100, 7)][..]),
+        (json!({"scope": {"agent": "bot"}}), &[("", 100, 3)]),
+        (json!({"scope": {"agent": "else"}}), &[("", 100, 0)]),
+        (json!({"window": "rolling 1h"}), &[("", 100, 6)]),
+        (json!({"window": "prepaid"}), &[("", 100, 0)]),
+        (json!({"each": "agent"}), &[("(unknown)", 100, 4), ("bot", 100, 3)]),
+        (json!({"each": "agent", "scope": {"agent": "else"}}), &[]),
+    ] {
+        let fixture_expected: Vec<(String, i128, i128)> =
+            expected.iter().map(|(value, limit, used)| ((*value).to_owned(), *limit, *used)).collect();
+        fixture.store.remove_budget("b".into(), "test".into(), NOON).await.unwrap();
+        fixture.put(with(more.clone()), NOON).await;
+        assert_eq!(outlook(&fixture, NOON + 1).await, fixture_expected, "{more}");
+        assert!(fixture.store.budget_states(NOON + 1).await.unwrap()[0].1.is_empty(), "nothing is made");
+        for (value, limit, used) in fixture_expected {
+            let key = fixture.key(&value, NOON + 2).await;
+            let grant = fixture.sync("one", &key, Report::default(), NOON + 2).await.unwrap().grant;
+            assert_eq!((grant.limit, grant.elsewhere), (dollars(limit), dollars(used)), "{more} {value}");
+        }
+        assert_eq!(outlook(&fixture, NOON + 3).await.len(), expected.len(), "{more}");
+    }
+    // What the window before left.
+    let carrying = with(json!({"carry_over_usd": "30"}));
+    fixture.put(carrying, NOON).await;
+    let key = fixture.key("", NOON).await;
+    fixture.sync("one", &key, report(0, 80, 1), NOON).await.unwrap();
+    assert_eq!(outlook(&fixture, NOON + 24 * HOUR).await, [(String::new(), 113, 0)]);
+}
+
+#[tokio::test]
+async fn the_audit_trail_says_what_was_removed() {
+    let fixture = Fixture::new();
+    fixture.put(daily("10"), NOON).await;
+    assert!(fixture.store.remove_budget("b".into(), "ann".into(), NOON).await.unwrap().0);
+    assert!(!fixture.store.remove_budget("b".into(), "ann".into(), NOON).await.unwrap().0);
+    let entries = fixture.store.audited_after(0, 10).await.unwrap();
+    assert_eq!(entries.len(), 2);
+    let put = entries[0].after.as_ref().unwrap().get();
+    let removed = entries[1].before.as_ref().unwrap().get();
+    assert_eq!(
+        (entries[1].action.as_str(), removed, entries[1].after.is_none()),
+        ("budget.remove", put, true)
+    );
 }

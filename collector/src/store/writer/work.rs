@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Transaction, params};
 
 use super::super::accounts::{self, Booking};
 use super::super::adjust;
-use super::super::batch::{Batch, RecordRow, Sender};
+use super::super::batch::{Batch, Recharge, RecordRow, Sender};
 use super::super::bound::HourRows;
 use super::super::dims::{Dimension, Dims, OTHER};
 use super::super::folded;
@@ -32,7 +32,7 @@ pub(super) struct Work<'w> {
     pub(super) minutes: Minutes,
     /// Since when the newest budget counts.
     pub(super) newest_budget_ms: u64,
-    /// New records of calls that were admitted without it, and when they came.
+    /// New records of calls that were admitted without it, or charged something else, and when they came.
     pub(super) missed: Vec<(&'w RecordRow, u64)>,
 }
 
@@ -51,7 +51,8 @@ impl<'w> Work<'w> {
                 stored.duplicates = stored.duplicates.saturating_add(row.records());
                 stored.known.push(at);
             } else {
-                if row.knew_until_ms < self.newest_budget_ms && !is_import {
+                let is_missed = row.knew_until_ms < self.newest_budget_ms;
+                if (is_missed || row.recharge != Recharge::default()) && !is_import {
                     self.missed.push((row, batch.sender.received_ms));
                 }
                 let new = if row.folded.is_some() { &mut stored.folded } else { &mut stored.stored };
