@@ -9,9 +9,13 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use tollgate_core::budget::Budget;
 use tollgate_core::budget::policy::{Policy, PolicyBudget};
+use tollgate_core::budget::scope::Dimension;
 use tollgate_core::budget::window::{Civil, Offset, Span, Zone};
+use tollgate_core::price::PriceBook;
+use tollgate_core::provider::recognised_ids;
 use tollgate_core::sync::Unpriced;
 
+use crate::config::BudgetsConfig;
 use crate::store::{Store, StoreError, StoredBudget};
 
 /// The budgets that hold now, shared by all handlers. Memory of what the store holds, replaced after each change of it.
@@ -89,6 +93,46 @@ impl Budgets {
     }
 }
 
+/// What is wrong with the budgets of a configuration in `file` that only its prices can tell.
+///
+/// # Errors
+/// For each budget with a provider that is not known.
+pub fn check(file: &str, config: &BudgetsConfig, book: &PriceBook) -> Result<(), Vec<String>> {
+    let budgets = config.budgets.iter().enumerate();
+    let wrong: Vec<String> = budgets
+        .filter_map(|(index, budget)| {
+            let problem = unknown_provider(budget, &config.providers, book)?;
+            Some(format!("{file}: `budgets[{index}].scope.provider` {problem}"))
+        })
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// What is wrong with the providers that a budget is for: one that neither hosts nor prices nor `own` know is misspelled.
+#[must_use]
+pub fn unknown_provider(budget: &Budget, own: &BTreeSet<String>, book: &PriceBook) -> Option<String> {
+    let named = budget.scope.values(&Dimension::Provider);
+    if named.is_empty() {
+        return None;
+    }
+    let known: BTreeSet<&str> = recognised_ids()
+        .map(|id| -> &str { id })
+        .chain(own.iter().map(String::as_str))
+        .chain(book.models().iter().map(|model| model.provider.as_str()))
+        .chain(book.maps().iter().map(|map| map.provider.as_str()))
+        .collect();
+    let wrong = named.iter().find(|value| match value.strip_suffix('*') {
+        Some(start) => !known.iter().any(|id| id.starts_with(start)),
+        None => !known.contains(value.as_str()),
+    })?;
+    let known: Vec<&str> = known.into_iter().collect();
+    Some(format!(
+        "is `{wrong}`, which no call's provider can be: known are {}; one that only your routes name stands in \
+         `registry.providers`",
+        known.join(", ")
+    ))
+}
+
 /// Since when the newest budget counts that a policy of this version has, Unix milliseconds UTC: budgets that count since
 /// later were not there for a call that it admitted. `None` where the version does not say.
 #[must_use]
@@ -154,6 +198,7 @@ fn instant(ms: u64) -> Timestamp {
 mod tests {
     use serde_json::json;
     use tollgate_core::budget::define;
+    use tollgate_core::price::PricedModel;
 
     use super::*;
 
@@ -203,6 +248,23 @@ mod tests {
         assert_eq!(noon.version, budgets.policy(Unpriced::Allow, ms("2026-11-25T13:00:00Z")).version);
         assert_ne!(noon.version, budgets.policy(Unpriced::Allow, ms("2026-11-26T12:00:00Z")).version);
         assert_eq!(noon.budgets[0].spans.len(), 2);
+    }
+
+    #[test]
+    fn a_provider_is_known_by_its_host_its_prices_or_the_configuration() {
+        let model = PricedModel { provider: "acme".into(), id: "m".into(), ..PricedModel::default() };
+        let book = PriceBook::new("v".into(), vec![model]);
+        let own = BTreeSet::from(["house".to_owned()]);
+        let said = |value: &str| {
+            let json = json!({"name": "b", "limit_usd": "1", "window": "day", "scope": {"provider": value}});
+            unknown_provider(&define::read_one(&json, None).unwrap(), &own, &book)
+        };
+        for known in ["openai", "acme", "house", "unknown", "open*", "*"] {
+            assert_eq!(said(known), None, "{known}");
+        }
+        let misspelled = said("opnai").unwrap();
+        assert!(misspelled.contains("is `opnai`") && misspelled.contains(" openai, "), "{misspelled}");
+        assert!(said("zzz*").unwrap().contains("is `zzz*`"));
     }
 
     #[test]

@@ -118,3 +118,46 @@ pub fn run() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn read(command: &str) -> Result<(), ErrorKind> {
+        let words = std::iter::once("tollgate").chain(command.split(' '));
+        Cli::try_parse_from(words).map(drop).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_collector_is_named_before_or_after_a_subcommand_and_filters_only_where_they_act() {
+        for command in [
+            "budgets --url http://x --token t",
+            "budgets --url http://x list --budget b --format json",
+            "budgets list --url http://x",
+            "budgets suggest --url http://x --team support --factor 2",
+            "budgets top-up b 5 --token t",
+            "alerts --url http://x test ops",
+            "alerts reviews --token t --format csv",
+            "audit --url http://x list",
+            "audit verify --url http://x",
+            "import access-log --url http://x -",
+            "summary --since 1d --agent bob",
+            "estimate --provider openai --model m --text hi",
+        ] {
+            assert_eq!(read(command), Ok(()), "{command}");
+        }
+        for (command, kind) in [
+            ("budgets --team support", ErrorKind::UnknownArgument),
+            ("budgets --since 1d", ErrorKind::UnknownArgument),
+            ("budgets suggest --since 30d", ErrorKind::UnknownArgument),
+            ("budgets suggest --factor -1", ErrorKind::ValueValidation),
+            ("alerts --agent bob", ErrorKind::UnknownArgument),
+            ("close-month 2026-01 --team x", ErrorKind::UnknownArgument),
+            ("estimate --text hi", ErrorKind::MissingRequiredArgument),
+        ] {
+            assert_eq!(read(command), Err(kind), "{command}");
+        }
+    }
+}

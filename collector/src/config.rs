@@ -123,13 +123,35 @@ impl Config {
     /// # Errors
     /// All that is wrong with it.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let file = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&file, &text),
-            Err(error) => Err(ConfigErrors {
-                file,
-                errors: vec![ConfigError { line: None, message: format!("cannot be read: {error}") }],
-            }),
+        Self::parse(&path.display().to_string(), &Self::text(path)?)
+    }
+
+    /// The text of this file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn text(path: &Path) -> Result<String, ConfigErrors> {
+        std::fs::read_to_string(path).map_err(|error| ConfigErrors {
+            file: path.display().to_string(),
+            errors: vec![ConfigError { line: None, message: format!("cannot be read: {error}") }],
+        })
+    }
+
+    /// The same as far as it can hold in a collector that was started with `running`: where it listens, where its data
+    /// and with them its own tokens lie, and whether it has TLS stay what they are.
+    #[must_use]
+    pub fn in_running(self, running: &Self) -> Self {
+        let own = |file: PathBuf, name: &str| match file == self.data_dir.join(name) {
+            true => running.data_dir.join(name),
+            false => file,
+        };
+        Self {
+            listen: running.listen,
+            ingest: IngestConfig { token_file: own(self.ingest.token_file, TOKEN_FILE) },
+            admin_token_file: own(self.admin_token_file, ADMIN_TOKEN_FILE),
+            tls: if self.tls.is_some() == running.tls.is_some() { self.tls } else { running.tls.clone() },
+            data_dir: running.data_dir.clone(),
+            ..self
         }
     }
 

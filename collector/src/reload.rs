@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use crate::access::Access;
 use crate::app::{App, now_ms};
 use crate::audit::{Entry, hex};
+use crate::budgets;
 use crate::config::Config;
 use crate::prices::book;
 use crate::store::StoreError;
@@ -35,6 +36,8 @@ pub struct Reload {
 /// A configuration that was read and found good, with all that it names.
 struct Good {
     config: Config,
+    /// Keys whose change holds from the next start on.
+    later: Vec<&'static str>,
     book: PriceBook,
     certificates: Option<Certificates>,
     access: Access,
@@ -103,19 +106,36 @@ impl Reload {
 
     fn read(&self, name: &str) -> Result<Good, String> {
         let text = |error: anyhow::Error| format!("{error:#}");
-        let config = Config::load(&self.file).map_err(|errors| errors.to_string())?;
+        let file = Config::text(&self.file).map_err(|errors| errors.to_string())?;
+        if file.trim().is_empty() && hash(file.as_bytes()) != self.hash {
+            return Err(format!(
+                "{name}: is empty, as a file that is still being written; where the defaults are meant, write a \
+                 comment into it"
+            ));
+        }
+        let read = Config::parse(name, &file).map_err(|errors| errors.to_string())?;
+        let running = self.app.config();
+        let later = [
+            ("listen", running.listen == read.listen),
+            ("data_dir", running.data_dir == read.data_dir),
+            ("log", running.log == read.log),
+            ("tls", running.tls.is_some() == read.tls.is_some()),
+        ];
+        let later = later.into_iter().filter_map(|(key, same)| (!same).then_some(key)).collect();
+        let config = read.in_running(&running);
         let book = book(name, &config.prices).map_err(|errors| errors.join("; "))?;
+        budgets::check(name, &config.budgets, &book).map_err(|errors| errors.join("; "))?;
         let certificates = match (&self.certificates, &config.tls) {
             (Some(_), Some(tls)) => Some(Certificates::load(tls).map_err(text)?),
             _ => None,
         };
         let access = Access::load(&config).map_err(text)?;
-        Ok(Good { config, book, certificates, access })
+        Ok(Good { config, later, book, certificates, access })
     }
 
     /// Puts all of it in place, or nothing: budgets live in the store, which may fail, so they come first.
     async fn put(&mut self, good: Good) -> Result<(), String> {
-        let Good { config, book, certificates, access } = good;
+        let Good { config, later, book, certificates, access } = good;
         match self
             .app
             .store
@@ -130,22 +150,14 @@ impl Reload {
                 return Err(format!("its budgets could not be stored, it is tried again: {error}"));
             }
         }
-        let before = self.app.config();
         if book.version() != self.app.prices.book().version() {
             info!(
                 price.version = book.version(),
                 "Prices have changed; gateways get them with their next sync"
             );
         }
-        for (key, same) in [
-            ("listen", before.listen == config.listen),
-            ("data_dir", before.data_dir == config.data_dir),
-            ("log", before.log == config.log),
-            ("tls", before.tls.is_some() == config.tls.is_some()),
-        ] {
-            if !same {
-                warn!("`{key}` has changed; that holds from the next start on");
-            }
+        for key in later {
+            warn!("`{key}` has changed; that holds from the next start on");
         }
         self.app.prices.replace(book, config.prices.unpriced);
         self.app.store.set_rows_per_hour(config.rollups.rows_per_hour);
@@ -175,8 +187,11 @@ impl Reload {
 
 /// SHA-256 of a file; empty when it cannot be read.
 fn content_hash(file: &Path) -> String {
-    let hash = |bytes: Vec<u8>| hex(ring::digest::digest(&ring::digest::SHA256, &bytes).as_ref());
-    std::fs::read(file).map_or_else(|_| String::new(), hash)
+    std::fs::read(file).map_or_else(|_| String::new(), |bytes| hash(&bytes))
+}
+
+fn hash(bytes: &[u8]) -> String {
+    hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
 }
 
 /// The files of a configuration, as they are now.
@@ -204,6 +219,7 @@ const EVERY: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Role;
     use crate::prices::Prices;
     use crate::store::Store;
 
@@ -263,4 +279,49 @@ mod tests {
         assert_eq!(app.budgets.all().len(), 1);
         assert!(app.prices.book().model("openai", "n").is_some());
     }
+
+    #[tokio::test]
+    async fn what_holds_from_the_next_start_on_changes_no_token_and_an_empty_file_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tollgate.toml");
+        let at = |name: &str| dir.path().join(name);
+        let write = |data: &str, more: &str| {
+            std::fs::write(&file, format!("{more}\ndata_dir = '{}'\n{BUDGET}", at(data).display())).unwrap();
+        };
+        write("data", "listen = '0.0.0.0:1'");
+        let config = Config::load(&file).unwrap();
+        let prices = Arc::new(Prices::new(book("t", &config.prices).unwrap(), Default::default()));
+        let (access, store) = (Access::load(&config).unwrap(), Store::open(&config.data_dir).unwrap());
+        let budgets =
+            store.configure_budgets(config.budgets.budgets.clone(), Default::default(), 1).await.unwrap();
+        let app = Arc::new(App::new(config, store, prices, access));
+        app.budgets.replace(budgets, Default::default());
+        let mut reload = Reload::new(Arc::clone(&app), None, file.clone());
+        let allows = |role: Role| {
+            let name = if role == Role::Ingest { "ingest" } else { "admin" };
+            let token = std::fs::read_to_string(at(&format!("data/{name}.token"))).unwrap();
+            let mut headers = axum::http::HeaderMap::new();
+            headers.insert("authorization", format!("Bearer {}", token.trim()).parse().unwrap());
+            app.access.caller(&headers, role).is_some()
+        };
+
+        write("elsewhere", "retention.records_days = 30");
+        reload.take().await;
+        assert_eq!((app.config_error(), app.config().retention.records_days), (None, Some(30)));
+        assert!(allows(Role::Ingest) && allows(Role::Admin));
+        assert!(!at("elsewhere").exists());
+        assert_eq!(app.config().data_dir, at("data"));
+        let anyone = app.access.caller(&Default::default(), Role::Read);
+        assert_eq!(anyone, None, "other machines still reach it, so reading still needs a token");
+
+        for empty in ["", " \n"] {
+            std::fs::write(&file, empty).unwrap();
+            reload.take().await;
+            assert!(app.config_error().unwrap().contains("is empty"), "{:?}", app.config_error());
+            assert_eq!((app.budgets.all().len(), app.config().retention.records_days), (1, Some(30)));
+            assert!(allows(Role::Ingest) && allows(Role::Admin));
+        }
+    }
+
+    const BUDGET: &str = "[[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'day'\n";
 }

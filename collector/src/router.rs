@@ -42,6 +42,7 @@ fn reading() -> Router<Arc<App>> {
         .route("/", get(home::home))
         .route("/api/v1/summary", get(summary::summary))
         .route("/api/v1/budgets", get(budgets::list))
+        .route("/api/v1/budgets/{name}", get(budgets::one))
         .route("/api/v1/records", get(records::list))
         .route("/api/v1/records/{id}", get(records::one))
         .route("/api/v1/records/{id}/explain", get(explain::explain))

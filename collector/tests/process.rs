@@ -50,6 +50,16 @@ fn a_wrong_configuration_stops_serve_and_check_with_all_mistakes() {
         assert!(said.contains("tollgate.toml:1: `listen` is `here`"), "{said}");
         assert!(said.contains("tollgate.toml:3: `log.level` is `loud`"), "{said}");
     }
+    let budget = "[[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'day'\nscope = { provider = 'opnai' }\n";
+    std::fs::write(&config, budget).unwrap();
+    for command in ["serve", "check"] {
+        let output = tollgate().arg(command).arg("--config").arg(&config).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("tollgate.toml: `budgets[0].scope.provider` is `opnai`"), "{said}");
+    }
+    std::fs::write(&config, format!("{budget}[registry]\nproviders = ['opnai']\n")).unwrap();
+    assert!(tollgate().arg("check").arg("--config").arg(&config).output().unwrap().status.success());
     std::fs::write(&config, "listen = '127.0.0.1:0'\n").unwrap();
     let output = tollgate().arg("check").arg("--config").arg(&config).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
@@ -105,6 +115,78 @@ fn commands_show_what_the_collector_knows() {
     let refused = collector.ask(&["summary", "--by", "colour"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("`colour`, not one of `agent`"));
+}
+
+#[test]
+fn a_budget_is_what_its_name_says_whatever_its_name_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Process::start(dir.path());
+    let admin = std::fs::read_to_string(dir.path().join("data/admin.token")).unwrap();
+    let file = dir.path().join("budget.json");
+    std::fs::write(&file, r#"{"limit_calls":10,"window":"day"}"#).unwrap();
+    let file = file.display().to_string();
+    let budgets = |more: &[&str]| collector.ask(&[&["budgets", "--token", admin.trim()], more].concat());
+    let names = || {
+        let rows = collector.client.get("/api/v1/budgets").json()["rows"].clone();
+        let name = |row: &Value| row["budget"].as_str().unwrap().to_owned();
+        rows.as_array().unwrap().iter().map(name).collect::<Vec<_>>()
+    };
+    for name in ["q", "team/support", "top-up"] {
+        assert!(budgets(&["put", name, &file]).status.success(), "{name}");
+    }
+    let csv = String::from_utf8(budgets(&["list", "--budget", "q", "--format", "csv"]).stdout).unwrap();
+    assert_eq!(csv.lines().count(), 2, "{csv}");
+    let refused = budgets(&["--budget", "q", "suggest"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--budget is for the list"));
+    let shown = dir.path().join("shown.json");
+    for name in ["q", "team/support"] {
+        let printed = budgets(&["show", name]);
+        std::fs::write(&shown, printed.stdout).unwrap();
+        let again = budgets(&["put", name, &shown.display().to_string()]);
+        assert!(String::from_utf8(again.stdout).unwrap().contains(r#""result":"same""#), "{name}");
+    }
+    let definition = collector.client.get("/api/v1/budgets/team%2Fsupport").json();
+    assert_eq!((&definition["limit_calls"], &definition["deferred"]), (&json!(10), &json!("deny")));
+    assert_eq!(collector.client.get("/api/v1/budgets/none").status, 404);
+    let trail = collector.client.get("/api/v1/audit").json();
+    let put = trail["rows"].as_array().unwrap().iter().find(|row| row["subject"] == "team/support");
+    assert_eq!(put.unwrap()["after"], definition, "the trail has what can be put");
+    for (arguments, expected) in [
+        (["remove", "q?x=1", ""], "there is no budget `q?x=1`"),
+        (["put", "z#f", &file], "`z#f` is not a name"),
+        (["put", "..", &file], "`..` stands for a directory"),
+        (["put", "release", &file], "`release` is what releases"),
+    ] {
+        let arguments: Vec<&str> = arguments.into_iter().filter(|one| !one.is_empty()).collect();
+        let refused = budgets(&arguments);
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+    assert_eq!(names(), ["q", "team/support", "top-up"]);
+    for name in ["q", "team/support", "top-up"] {
+        let topped = budgets(&["top-up", name, "5"]);
+        assert!(String::from_utf8(topped.stdout).unwrap().contains(r#""limit":15"#), "{name}");
+        assert!(budgets(&["remove", name]).status.success(), "{name}");
+    }
+    assert!(names().is_empty());
+}
+
+#[test]
+fn limits_that_are_proposed_from_less_than_a_week_are_called_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Process::start(dir.path());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let mut records: Vec<Value> = (0..6).map(record).collect();
+    for record in &mut records {
+        record["time_ms"] = json!(u64::try_from(now).unwrap());
+    }
+    collector.client.sync(&message(1, records));
+    let proposed = collector.ask(&["budgets", "suggest", "--agent", "bot-1"]);
+    let text = String::from_utf8(proposed.stdout).unwrap();
+    assert!(text.starts_with("of the last seven days "), "{text}");
+    assert!(text.contains("bot-1-week") && !text.contains("bot-2"), "{text}");
+    assert!(String::from_utf8(proposed.stderr).unwrap().contains("warning: of the last seven days "));
 }
 
 #[test]

@@ -82,9 +82,10 @@ impl<'a> Keys<'a> {
 
     /// One of a few words.
     pub(crate) fn choice<T: Copy>(&mut self, name: &str, words: &[(&str, T)]) -> Option<T> {
-        let text = self.text(name)?;
+        let value = self.get(name)?;
+        let text = value.as_str().map_or_else(|| shown(value), str::to_owned);
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-        if found.is_none() && !text.is_empty() {
+        if found.is_none() {
             let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             self.wrong(name, &format!("`{text}` is not one of {}", words.join(", ")));
         }

@@ -173,6 +173,11 @@ impl Target {
 /// The provider of a host that neither configuration nor [`by_host`] knows.
 pub const UNKNOWN_PROVIDER: &str = "unknown";
 
+/// The provider ids that are recognised by a host, and the one of a host that is not.
+pub fn recognised_ids() -> impl Iterator<Item = &'static str> {
+    HOSTS.iter().map(|(_, id)| *id).chain([UNKNOWN_PROVIDER])
+}
+
 fn known_id(id: &str) -> Cow<'static, str> {
     let known = HOSTS.iter().map(|(_, known)| *known).find(|known| *known == id);
     known.map_or_else(|| Cow::Owned(id.to_owned()), Cow::Borrowed)

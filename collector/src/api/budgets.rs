@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tollgate_core::budget::ledger::{Account, LIVE_MS};
 use tollgate_core::budget::policy::{percent, rfc3339};
+use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, Unit, define};
 use tollgate_core::money::Picodollars;
 
@@ -18,7 +19,7 @@ use super::extract::{Segment, TextBody};
 use super::params::Params;
 use crate::access::Caller;
 use crate::app::{App, now_ms};
-use crate::budgets::{span, zone};
+use crate::budgets::{span, unknown_provider, zone};
 use crate::store::{CounterState, Put, Released, StoredBudget, ToppedUp};
 
 /// `GET /api/v1/budgets`: one row for each counter of the windows that hold now, also for those that no call has used yet
@@ -43,6 +44,21 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
     Ok(Json(json!({ "now": time(now), "rows": rows })).into_response())
 }
 
+/// `GET /api/v1/budgets/{name}`: its definition, as `PUT` takes it.
+///
+/// # Errors
+/// For a budget that is not there, for parameters, and when the store fails.
+pub async fn one(
+    State(app): State<Arc<App>>,
+    Segment(name): Segment,
+    params: Params,
+) -> Result<Response, ApiError> {
+    params.finish()?;
+    app.budgets.refresh(&app.store).await?;
+    let stored = app.budgets.all().into_iter().find(|stored| stored.budget.name == name);
+    Ok(Json(define::write(&stored.ok_or_else(|| no_such(&name))?.budget)).into_response())
+}
+
 /// `PUT /api/v1/budgets/{name}`: makes or changes a budget; its keys are those of `[[budgets]]` in `tollgate.toml`.
 ///
 /// # Errors
@@ -63,6 +79,9 @@ pub async fn put(
     if zone(&budget.time_zone).is_none() {
         let text = format!("`time_zone` is `{}`, not a time zone such as `Europe/Zurich`", budget.time_zone);
         return Err(ApiError::parameter(text));
+    }
+    if let Some(problem) = unknown_provider(&budget, &app.config().budgets.providers, &app.prices.book()) {
+        return Err(ApiError::parameter(format!("`scope.provider` {problem}")));
     }
     not_in_file(&app, &name).await?;
     let (done, all) = app.store.put_budget(budget, caller.name.clone(), now_ms()).await?;
@@ -225,9 +244,18 @@ fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> Value {
     let sum = |of: fn(&Account) -> Amount| ledger.accounts.values().map(of).fold(Amount::ZERO, Amount::plus);
     let used = ledger.used();
     let remaining = ledger.limit.minus(used);
-    let since = window.start_ms.max(stored.created_ms);
+    // What was spent before the budget was made is in it too, unless it is prepaid.
+    let since = match budget.window {
+        Window::Prepaid => stored.created_ms,
+        _ => state.map_or(window.start_ms, |state| state.first_ms),
+    };
     let burn = per_day(ledger.spent(), now.saturating_sub(since));
-    let reached = reached(remaining, burn, now).filter(|at| *at < window.end_ms);
+    // What was spent first leaves a rolling window then; from there on it fills no further at this rate.
+    let until = match budget.window {
+        Window::Rolling(minutes) => since.saturating_add(minutes.saturating_mul(MS_PER_MINUTE)),
+        _ => window.end_ms,
+    };
+    let reached = reached(remaining, burn, now).filter(|at| *at < until);
     let gateways: Vec<Value> = state
         .into_iter()
         .flat_map(|state| ledger.accounts.iter().map(move |(instance, account)| (state, instance, account)))
@@ -280,14 +308,15 @@ fn shown(unit: Unit, amount: Amount) -> Value {
     }
 }
 
+/// What that is in a day, of at least a minute: the first call of a window is no rate yet.
 fn per_day(used: Amount, elapsed_ms: u64) -> Amount {
-    Amount(used.0.saturating_mul(MS_PER_DAY) / i128::from(elapsed_ms.max(1_000)))
+    Amount(used.0.saturating_mul(MS_PER_DAY) / i128::from(elapsed_ms.max(MS_PER_MINUTE)))
 }
 
-/// When nothing will be left at this rate, Unix milliseconds UTC.
+/// When nothing will be left at this rate, Unix milliseconds UTC. `None` where nothing is left: nobody noted since when.
 fn reached(remaining: Amount, burn: Amount, now: u64) -> Option<u64> {
     if remaining <= Amount::ZERO {
-        return Some(now);
+        return None;
     }
     let in_ms = remaining.0.checked_mul(MS_PER_DAY)?.checked_div(burn.0)?;
     u64::try_from(in_ms).ok()?.checked_add(now)
@@ -299,9 +328,13 @@ fn time(ms: u64) -> Value {
 }
 
 const MS_PER_DAY: i128 = 86_400_000;
+const MS_PER_MINUTE: u64 = 60_000;
 
 #[cfg(test)]
 mod tests {
+    use tollgate_core::budget::ledger::Ledger;
+    use tollgate_core::budget::scope::CounterKey;
+
     use super::*;
 
     #[test]
@@ -328,6 +361,56 @@ mod tests {
         assert_eq!(burn, Amount(1_000));
         assert_eq!(reached(Amount(500), burn, 7), Some(7 + 43_200_000));
         assert_eq!(reached(Amount(500), Amount::ZERO, 7), None);
-        assert_eq!(reached(Amount(-1), burn, 7), Some(7));
+        assert_eq!(reached(Amount(0), burn, 7), None, "it is spent, nobody knows since when");
+        assert_eq!(per_day(Amount(1), 0), Amount(1_440), "one call is a minute's");
+    }
+
+    /// 2026-11-26T00:00:00Z, the twenty-fifth day of its month over.
+    const NOW: u64 = 1_795_651_200_000;
+    const DAY: u64 = 86_400_000;
+
+    /// The row of a budget that was made `age_ms` ago, of which so much was spent since `first_ms`.
+    fn shown_of(window: &str, limit: u64, age_ms: u64, first_ms: Option<u64>, spent: i128) -> Value {
+        let json = json!({"name": "b", "limit_calls": limit, "window": window});
+        let budget = define::read_one(&json, None).unwrap();
+        let window = span(&budget, NOW);
+        let made_ms = NOW - age_ms;
+        let stored = StoredBudget {
+            budget,
+            generation: 1,
+            source: "api".into(),
+            created_ms: made_ms,
+            since_ms: made_ms,
+        };
+        let limit = Amount(limit.into());
+        let state = CounterState {
+            key: CounterKey { budget: "b".into(), generation: 1, value: String::new(), span: window },
+            ledger: Ledger { limit, seed: Amount(spent), ..Ledger::default() },
+            gateways: Default::default(),
+            first_ms: first_ms.unwrap_or(window.start_ms),
+        };
+        row(&stored, Some(&state), NOW)
+    }
+
+    #[test]
+    fn a_burn_rate_is_what_was_spent_in_the_window_by_the_time_that_it_was_spent_in() {
+        let minute = MS_PER_MINUTE;
+        for (row, burn, reached) in [
+            // Made a minute ago: what was spent in the month before that is in it.
+            (shown_of("month", 100, minute, None, 50), 2, json!(null)),
+            (shown_of("month", 60, minute, None, 50), 2, json!(null)),
+            (shown_of("month", 58, minute, None, 50), 2, json!("2026-11-30T00:00:00Z")),
+            // The part that is filled now is only a minute of the hour.
+            (shown_of("rolling 1h", 100, 30 * DAY, Some(NOW - 59 * minute), 59), 1_440, json!(null)),
+            (
+                shown_of("rolling 1h", 100, 10 * minute, Some(NOW - 10 * minute), 30),
+                4_320,
+                json!("2026-11-26T00:23:20Z"),
+            ),
+            (shown_of("prepaid", 100, 2 * DAY, None, 50), 25, json!("2026-11-28T00:00:00Z")),
+            (shown_of("month", 50, minute, None, 50), 2, json!(null)),
+        ] {
+            assert_eq!((&row["burn_per_day"], &row["limit_reached"]), (&json!(burn), &reached), "{row}");
+        }
     }
 }

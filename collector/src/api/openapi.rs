@@ -279,10 +279,11 @@ const OPERATIONS: &[Operation] = &[
         &[Parameter::Text("budget", "Only this one")],
         &[400],
     ),
+    get("/api/v1/budgets/{name}", "A budget's definition, as `put` takes it", &[], &[400, 404]),
     write(
         "put",
         "/api/v1/budgets/{name}",
-        "Make or change a budget; keys as in `[[budgets]]`",
+        "Make or change a budget, all of it; keys as in `[[budgets]]`",
         Body::AnyJson,
         &[400, 409, 413],
     ),

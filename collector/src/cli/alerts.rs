@@ -1,9 +1,10 @@
 //! `tollgate alerts`.
 
+use anyhow::ensure;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{self, Ask};
+use super::client::{self, Collector};
 use super::output::{self, Column, ColumnKind, Format};
 
 /// Arguments of `tollgate alerts`.
@@ -13,6 +14,11 @@ pub(super) struct AlertsArgs {
     command: Option<Command>,
     #[command(flatten)]
     list: List,
+    #[command(flatten)]
+    collector: Collector,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t, global = true)]
+    format: Format,
 }
 
 #[derive(Debug, Subcommand)]
@@ -20,48 +26,27 @@ enum Command {
     /// Show what was decided and whether it arrived, the newest first
     List(List),
     /// Send a test message to a channel
-    Test(Test),
+    Test {
+        /// Name of the channel
+        channel: String,
+    },
     /// Show budgets that were passed, and who looks into it
-    Reviews(Reviews),
+    Reviews,
     /// Say who looks into a passed budget and what was found, and close it
     Review(Review),
 }
 
 #[derive(Args, Debug)]
 struct List {
-    #[command(flatten)]
-    ask: Ask,
     /// Only what still holds
     #[arg(long)]
     open: bool,
-    /// Form of the answer
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
-#[derive(Args, Debug)]
-struct Test {
-    /// Name of the channel
-    channel: String,
-    #[command(flatten)]
-    ask: Ask,
-}
-
-#[derive(Args, Debug)]
-struct Reviews {
-    #[command(flatten)]
-    ask: Ask,
-    /// Form of the answer
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
 }
 
 #[derive(Args, Debug)]
 struct Review {
     /// Its number
     id: u64,
-    #[command(flatten)]
-    ask: Ask,
     /// Who looks into it
     #[arg(long)]
     owner: Option<String>,
@@ -76,30 +61,33 @@ struct Review {
 impl AlertsArgs {
     /// Does what is asked.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        match self.command {
-            None => self.list.run(),
-            Some(Command::List(list)) => list.run(),
-            Some(Command::Test(test)) => {
-                test.ask.post(&format!("/api/v1/alerts/test/{}", test.channel))?;
-                output::print(&format!("channel `{}` took the test message", test.channel))
+        let collector = &self.collector;
+        let command = self.command.unwrap_or(Command::List(List { open: false }));
+        ensure!(
+            !self.list.open || matches!(command, Command::List(_)),
+            "--open is for the list of alerts; leave it out here"
+        );
+        match command {
+            Command::List(list) => {
+                let state = if list.open || self.list.open { "open" } else { "all" };
+                print(collector.rows("/api/v1/alerts", &[("state", state)])?, &ALERTS, self.format)
             }
-            Some(Command::Reviews(reviews)) => {
-                print(reviews.ask.rows("/api/v1/reviews", false, &[])?, &REVIEWS, reviews.format)
+            Command::Test { channel } => {
+                let path = format!("/api/v1/alerts/test/{}", client::segment(&channel));
+                let answer = collector.post(&path, &[])?;
+                output::print(&match self.format {
+                    Format::Json => answer,
+                    _ => format!("channel `{channel}` took the test message"),
+                })
             }
-            Some(Command::Review(review)) => review.run(),
+            Command::Reviews => print(collector.rows("/api/v1/reviews", &[])?, &REVIEWS, self.format),
+            Command::Review(review) => review.run(collector, self.format),
         }
     }
 }
 
-impl List {
-    fn run(self) -> anyhow::Result<()> {
-        let state = if self.open { "open" } else { "all" };
-        print(self.ask.rows("/api/v1/alerts", false, &[("state", state)])?, &ALERTS, self.format)
-    }
-}
-
 impl Review {
-    fn run(self) -> anyhow::Result<()> {
+    fn run(self, collector: &Collector, format: Format) -> anyhow::Result<()> {
         let mut change = serde_json::Map::new();
         change.extend(self.owner.map(|owner| ("owner".to_owned(), json!(owner))));
         change.extend(self.note.map(|note| ("note".to_owned(), json!(note))));
@@ -107,13 +95,17 @@ impl Review {
             change.insert("closed".into(), json!(true));
         }
         let path = format!("/api/v1/reviews/{}", self.id);
-        let answer = client::json(&self.ask.send("PUT", &path, &Value::Object(change))?)?;
-        let state =
-            if answer.get("closed").is_some_and(|closed| !closed.is_null()) { "closed" } else { "open" };
+        let body = collector.send("PUT", &path, &Value::Object(change))?;
+        if format == Format::Json {
+            return output::print(&body);
+        }
+        let answer = client::json(&body)?;
+        let is_closed = answer.get("closed").is_some_and(|closed| !closed.is_null());
         output::print(&format!(
-            "review {} of budget `{}` is {state}",
+            "review {} of budget `{}` is {}",
             self.id,
-            client::field(&answer, "budget")
+            client::field(&answer, "budget"),
+            if is_closed { "closed" } else { "open" }
         ))
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct AnomaliesArgs {
 impl AnomaliesArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let rows = self.ask.rows("/api/v1/anomalies", true, &[])?;
+        let rows = self.ask.rows("/api/v1/anomalies")?;
         if self.format == Format::Json {
             return output::print(&json!({ "rows": rows }).to_string());
         }

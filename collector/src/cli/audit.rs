@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{self, Ask};
+use super::client::{self, Collector};
 use super::output::{self, Column, ColumnKind, Format};
 use crate::audit::{Head, Recorded, Verifier};
 
@@ -17,6 +17,8 @@ use crate::audit::{Head, Recorded, Verifier};
 pub(super) struct AuditArgs {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    collector: Collector,
 }
 
 #[derive(Debug, Subcommand)]
@@ -24,30 +26,20 @@ enum Command {
     /// Show entries, oldest first
     List(List),
     /// Print every entry as a line of JSON
-    Export(Export),
+    Export,
     /// Check that no entry was changed, removed, reordered or cut off, and that every record is accounted for
     Verify(Verify),
 }
 
 #[derive(Args, Debug)]
 struct List {
-    #[command(flatten)]
-    ask: Ask,
     /// Form of the answer
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 #[derive(Args, Debug)]
-struct Export {
-    #[command(flatten)]
-    ask: Ask,
-}
-
-#[derive(Args, Debug)]
 struct Verify {
-    #[command(flatten)]
-    ask: Ask,
     /// A head that was kept earlier, as `seq:hash`; the trail must still contain it
     #[arg(long)]
     head: Option<Head>,
@@ -60,20 +52,20 @@ impl AuditArgs {
     /// Does what is asked.
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self.command {
-            Command::List(list) => list.run(),
-            Command::Export(export) => each_row(&export.ask, output::print),
-            Command::Verify(verify) => verify.run(),
+            Command::List(list) => list.run(&self.collector),
+            Command::Export => each_row(&self.collector, output::print),
+            Command::Verify(verify) => verify.run(&self.collector),
         }
     }
 }
 
 impl List {
-    fn run(self) -> anyhow::Result<()> {
+    fn run(self, collector: &Collector) -> anyhow::Result<()> {
         if self.format == Format::Json {
-            return output::print(&json!({ "rows": self.ask.rows("/api/v1/audit", true, &[])? }).to_string());
+            return output::print(&json!({ "rows": collector.rows("/api/v1/audit", &[])? }).to_string());
         }
         let mut rows = Vec::new();
-        each_row(&self.ask, |row| {
+        each_row(collector, |row| {
             let row = client::json(row)?;
             rows.push(COLUMNS.iter().map(|name| client::field(&row, name)).collect::<Vec<_>>());
             Ok(())
@@ -87,7 +79,7 @@ impl List {
 }
 
 impl Verify {
-    fn run(self) -> anyhow::Result<()> {
+    fn run(self, collector: &Collector) -> anyhow::Result<()> {
         let mut verifier = Verifier::new(self.head.clone());
         let mut check = |line: &str| -> anyhow::Result<()> {
             let entry: Recorded =
@@ -102,20 +94,20 @@ impl Verify {
                     check(&line?).with_context(|| format!("{}:{at}", path.display()))?;
                 }
             }
-            None => each_row(&self.ask, &mut check)?,
+            None => each_row(collector, &mut check)?,
         }
         let head = verifier.finish()?;
         output::print(&format!("the trail is whole: {} entries, head {head}", head.seq))?;
         match self.file {
             Some(_) => Ok(()),
-            None => accounts(&self.ask),
+            None => accounts(collector),
         }
     }
 }
 
 /// Shows what became of every record, and fails where one is missing.
-fn accounts(ask: &Ask) -> anyhow::Result<()> {
-    let answer = client::json(&ask.get_plain("/api/v1/accounts")?)?;
+fn accounts(collector: &Collector) -> anyhow::Result<()> {
+    let answer = client::json(&collector.get("/api/v1/accounts", &[])?)?;
     let text = |name: &str| client::field(&answer, name);
     let dropped = answer.get("dropped").and_then(Value::as_object).context("the answer has no accounts")?;
     let mut parts = vec![
@@ -142,7 +134,7 @@ fn accounts(ask: &Ask) -> anyhow::Result<()> {
 }
 
 /// Hands every entry on as the collector wrote it: its bytes are what its hash covers.
-fn each_row(ask: &Ask, mut hand: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn each_row(collector: &Collector, mut hand: impl FnMut(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
     #[derive(serde::Deserialize)]
     struct Page<'a> {
         #[serde(borrow)]
@@ -153,7 +145,7 @@ fn each_row(ask: &Ask, mut hand: impl FnMut(&str) -> anyhow::Result<()>) -> anyh
     loop {
         let mut more = vec![("limit", PAGE)];
         more.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let body = ask.get("/api/v1/audit", &more)?;
+        let body = collector.get("/api/v1/audit", &more)?;
         let page: Page<'_> =
             serde_json::from_str(&body).context("the answer is not a page of the audit trail")?;
         for row in page.rows {

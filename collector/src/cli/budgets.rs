@@ -1,13 +1,16 @@
 //! `tollgate budgets`: what is left, proposals, top-ups, releases.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
 use serde_json::{Value, json};
+use tollgate_core::attribution::NAME_BYTES_MAX;
 use tollgate_core::money::Picodollars;
 
-use super::client::{self, Ask};
+use super::client::{self, Collector, Filters};
 use super::output::{self, Column, ColumnKind, Format};
 
 /// Arguments of `tollgate budgets`.
@@ -16,7 +19,9 @@ pub(super) struct BudgetsArgs {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    ask: Ask,
+    list: List,
+    #[command(flatten)]
+    collector: Collector,
     /// Form of the answer
     #[arg(long, value_enum, default_value_t, global = true)]
     format: Format,
@@ -25,17 +30,24 @@ pub(super) struct BudgetsArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show limit, spend and what is left (this is what happens without a command)
-    List,
+    List(List),
     /// Propose a limit for each agent from what it spent in the last seven days
     Suggest {
         /// Multiply what was spent by this
-        #[arg(long, default_value = "1.3")]
-        factor: String,
+        #[arg(long, default_value = "1.3", allow_hyphen_values = true, value_parser = factor)]
+        factor: Picodollars,
         /// For which window
         #[arg(long, value_enum, default_value_t)]
         window: Per,
+        #[command(flatten)]
+        filters: Filters,
     },
-    /// Make or change a budget from a JSON file with the keys of `[[budgets]]`
+    /// Show how a budget is defined, as `put` takes it
+    Show {
+        /// Name of the budget
+        name: String,
+    },
+    /// Make or change a budget, all of it, from a JSON file with the keys of `[[budgets]]`
     Put {
         /// Name of the budget
         name: String,
@@ -68,6 +80,13 @@ enum Command {
     },
 }
 
+#[derive(Args, Debug, Default)]
+struct List {
+    /// Only the budget of this name; repeat for several
+    #[arg(long, value_name = "NAME")]
+    budget: Vec<String>,
+}
+
 /// Window of a proposal.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Per {
@@ -80,35 +99,63 @@ enum Per {
 impl BudgetsArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let ask = &self.ask;
-        match self.command.unwrap_or(Command::List) {
-            Command::List => output::print(&list(&ask.get_plain("/api/v1/budgets")?, self.format)?),
-            Command::Suggest { factor, window } => {
-                let by = [("by", "agent"), ("since", "7d")];
-                let body = ask.get_with("/api/v1/summary", &by)?;
-                output::print(&suggest(&body, &factor, window, self.format)?)
+        let ask = &self.collector;
+        let command = self.command.unwrap_or(Command::List(List::default()));
+        ensure!(
+            self.list.budget.is_empty() || matches!(command, Command::List(_)),
+            "--budget is for the list of budgets; leave it out here"
+        );
+        match command {
+            Command::List(more) => {
+                let names = self.list.budget.iter().chain(&more.budget);
+                let only: Vec<(&str, &str)> = names.map(|name| ("budget", name.as_str())).collect();
+                output::print(&list(&ask.get("/api/v1/budgets", &only)?, self.format)?)
+            }
+            Command::Suggest { factor, window, filters } => {
+                let asked = [vec![("by", "agent"), ("since", "7d")], filters.parameters()].concat();
+                let body = ask.get("/api/v1/summary", &asked)?;
+                let asked = [vec![("by", "hour"), ("since", "4w")], filters.parameters()].concat();
+                let hours = hours_recorded(&ask.get("/api/v1/summary", &asked)?, Timestamp::now())?;
+                output::print(&suggest(&body, hours, factor, window, self.format)?)?;
+                if hours < WEEK_HOURS && self.format != Format::Json {
+                    eprintln!(
+                        "\nwarning: {}; it is taken for a whole week, so these limits are too low. Ask again when a \
+                         week is recorded",
+                        recorded(hours)
+                    );
+                }
+                Ok(())
+            }
+            Command::Show { name } => {
+                let body = ask.get(&path(&name), &[])?;
+                match self.format {
+                    Format::Json => output::print(&body),
+                    _ => output::print(&serde_json::to_string_pretty(&client::json(&body)?)?),
+                }
             }
             Command::Put { name, file } => {
                 let text = std::fs::read_to_string(&file)
                     .with_context(|| format!("`{}` cannot be read", file.display()))?;
                 let budget = serde_json::from_str(&text)
                     .with_context(|| format!("`{}` is not JSON", file.display()))?;
-                output::print(&ask.send("PUT", &format!("/api/v1/budgets/{name}"), &budget)?)
+                output::print(&ask.send("PUT", &path(&name), &budget)?)
             }
-            Command::Remove { name } => {
-                output::print(&ask.send("DELETE", &format!("/api/v1/budgets/{name}"), &Value::Null)?)
-            }
+            Command::Remove { name } => output::print(&ask.send("DELETE", &path(&name), &Value::Null)?),
             Command::TopUp { name, amount, value } => {
                 let body = json!({ "amount": amount, "value": value });
-                output::print(&ask.send("POST", &format!("/api/v1/budgets/{name}/top-up"), &body)?)
+                output::print(&ask.send("POST", &format!("{}/top-up", path(&name)), &body)?)
             }
             Command::Release { instance, force } => output::print(&ask.send(
                 "POST",
-                &format!("/api/v1/budgets/release/{instance}?force={force}"),
+                &format!("/api/v1/budgets/release/{}?force={force}", client::segment(&instance)),
                 &Value::Null,
             )?),
         }
     }
+}
+
+fn path(name: &str) -> String {
+    format!("/api/v1/budgets/{}", client::segment(name))
 }
 
 fn list(body: &str, format: Format) -> anyhow::Result<String> {
@@ -130,20 +177,16 @@ fn list(body: &str, format: Format) -> anyhow::Result<String> {
 }
 
 /// Limits for each agent: what it spent in seven days, scaled to the window, times the factor, rounded up to a cent.
-fn suggest(body: &str, factor: &str, per: Per, format: Format) -> anyhow::Result<String> {
+fn suggest(body: &str, hours: u64, factor: Picodollars, per: Per, format: Format) -> anyhow::Result<String> {
     let answer = client::json(body)?;
     let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
-    let factor: Picodollars = factor
-        .parse()
-        .ok()
-        .filter(|factor| *factor > Picodollars::ZERO)
-        .context("--factor is not a number above 0 such as 1.3")?;
     let (window, days) = match per {
         Per::Day => ("day", 1),
         Per::Week => ("week", 7),
         Per::Month => ("month", 30),
     };
     let mut proposals = Vec::new();
+    let mut names = BTreeSet::new();
     for row in rows {
         let agent = text(row.get("agent"));
         let spent: Picodollars =
@@ -152,7 +195,9 @@ fn suggest(body: &str, factor: &str, per: Per, format: Format) -> anyhow::Result
             continue;
         }
         let limit = scaled(spent, factor, days)?;
-        proposals.push((agent, spent, limit));
+        let name = budget_name(&agent, window, &names);
+        names.insert(name.clone());
+        proposals.push((name, agent, spent, limit));
     }
     if proposals.is_empty() {
         bail!("no agent has spent anything in the last seven days; there is nothing to propose from");
@@ -160,11 +205,13 @@ fn suggest(body: &str, factor: &str, per: Per, format: Format) -> anyhow::Result
     if format == Format::Json {
         let rows: Vec<Value> = proposals
             .iter()
-            .map(|(agent, spent, limit)| {
-                json!({"agent": agent, "spent_7d_usd": spent, "limit_usd": limit, "window": window})
+            .map(|(name, agent, spent, limit)| {
+                json!({
+                    "name": name, "agent": agent, "spent_7d_usd": spent, "limit_usd": limit, "window": window,
+                })
             })
             .collect();
-        return Ok(json!({ "factor": factor, "rows": rows }).to_string());
+        return Ok(json!({ "factor": factor, "hours_recorded": hours, "rows": rows }).to_string());
     }
     let columns = [
         Column::new("agent", ColumnKind::Text),
@@ -174,7 +221,7 @@ fn suggest(body: &str, factor: &str, per: Per, format: Format) -> anyhow::Result
     ];
     let table: Vec<Vec<String>> = proposals
         .iter()
-        .map(|(agent, spent, limit)| {
+        .map(|(_, agent, spent, limit)| {
             vec![agent.clone(), spent.to_string(), limit.to_string(), window.to_owned()]
         })
         .collect();
@@ -183,15 +230,56 @@ fn suggest(body: &str, factor: &str, per: Per, format: Format) -> anyhow::Result
     }
     let toml: Vec<String> = proposals
         .iter()
-        .map(|(agent, _, limit)| {
+        .map(|(name, agent, _, limit)| {
             let cents = limit.to_string();
             let cents = cents.get(..cents.len() - 10).unwrap_or(&cents);
             format!(
-                "[[budgets]]\nname = \"{agent}-{window}\"\nscope = {{ agent = \"{agent}\" }}\nlimit_usd = \"{cents}\"\nwindow = \"{window}\"\n"
+                "[[budgets]]\nname = \"{name}\"\nscope = {{ agent = \"{agent}\" }}\nlimit_usd = \"{cents}\"\nwindow = \"{window}\"\n"
             )
         })
         .collect();
-    Ok(format!("{}\n\nfor tollgate.toml:\n\n{}", output::table(&columns, &table, None), toml.join("\n")))
+    let table = output::table(&columns, &table, None);
+    Ok(format!("{}\n\n{table}\n\nfor tollgate.toml:\n\n{}", recorded(hours), toml.join("\n")))
+}
+
+/// For how many of the last seven days' hours there can be records: from the first hour of a summary by hour on.
+fn hours_recorded(body: &str, now: Timestamp) -> anyhow::Result<u64> {
+    let answer = client::json(body)?;
+    let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
+    let hours = rows.iter().filter_map(|row| text(row.get("hour")).parse::<Timestamp>().ok());
+    let since_s = hours.min().map_or(0, |first| now.as_second().saturating_sub(first.as_second()));
+    Ok(u64::try_from(since_s).unwrap_or(0).div_ceil(3_600).min(WEEK_HOURS))
+}
+
+fn recorded(hours: u64) -> String {
+    match (hours / 24, hours % 24) {
+        (7, _) => "all of the last seven days is recorded".to_owned(),
+        (0, hours) => format!("of the last seven days {hours} h are recorded"),
+        (days, hours) => format!("of the last seven days {days} d {hours} h are recorded"),
+    }
+}
+
+/// A name for an agent's budget that is no other's.
+fn budget_name(agent: &str, window: &str, taken: &BTreeSet<String>) -> String {
+    let mut name = String::new();
+    for number in 1_usize.. {
+        let end = if number == 1 { format!("-{window}") } else { format!("-{window}-{number}") };
+        let start = agent.get(..NAME_BYTES_MAX.saturating_sub(end.len())).unwrap_or(agent);
+        name = format!("{start}{end}");
+        if !taken.contains(&name) {
+            break;
+        }
+    }
+    name
+}
+
+/// A factor that gives limits which mean something.
+fn factor(text: &str) -> Result<Picodollars, String> {
+    let hundredth = Picodollars::from_pico(PICO_PER_CENT);
+    let factor: Option<Picodollars> = text.parse().ok();
+    factor
+        .filter(|factor| (hundredth..=hundredth.times(10_000)).contains(factor))
+        .ok_or_else(|| "it is not a number from 0.01 to 100, such as 1.3".to_owned())
 }
 
 /// `spent` in seven days, for so many days, times `factor`, rounded up to a whole cent.
@@ -212,6 +300,7 @@ fn text(value: Option<&Value>) -> String {
     }
 }
 
+const WEEK_HOURS: u64 = 7 * 24;
 const PICO_PER_CENT: i128 = 10_000_000_000;
 
 const COLUMNS: [(&str, &str, ColumnKind); 14] = [
@@ -253,9 +342,58 @@ mod tests {
     }
 
     #[test]
+    fn a_factor_is_from_a_hundredth_to_a_hundred() {
+        for (text, is_one) in [
+            ("0.01", true),
+            ("1.3", true),
+            ("100", true),
+            ("-1", false),
+            ("0", false),
+            ("0.0000001", false),
+            ("100.01", false),
+            ("much", false),
+        ] {
+            assert_eq!(factor(text).is_ok(), is_one, "{text}");
+        }
+    }
+
+    #[test]
     fn proposals_are_made_for_agents_that_spent_something() {
         let body = r#"{"rows":[{"agent":"triage","cost_usd":"10.000000000000"},{"agent":"unattributed","cost_usd":"3.000000000000"}]}"#;
-        let text = suggest(body, "1.3", Per::Week, Format::Table).unwrap();
+        let text = suggest(body, 30, factor("1.3").unwrap(), Per::Week, Format::Table).unwrap();
         assert!(text.contains("limit_usd = \"13.00\"") && !text.contains("unattributed"), "{text}");
+        assert!(text.starts_with("of the last seven days 1 d 6 h are recorded\n"), "{text}");
+    }
+
+    #[test]
+    fn what_is_proposed_can_be_put_into_the_configuration_whatever_agents_are_called() {
+        let long = "a".repeat(64);
+        let rows: Vec<Value> = [format!("{}b", &long[1..]), long, "bot".into()]
+            .map(|agent| json!({"agent": agent, "cost_usd": "1.000000000000"}))
+            .into();
+        let body = json!({ "rows": rows }).to_string();
+        for per in [Per::Day, Per::Week, Per::Month] {
+            let text = suggest(&body, WEEK_HOURS, factor("1").unwrap(), per, Format::Table).unwrap();
+            let (_, toml) = text.split_once("for tollgate.toml:\n").unwrap();
+            let config = crate::config::Config::parse("t", toml).unwrap();
+            assert_eq!(config.budgets.budgets.len(), 3);
+        }
+    }
+
+    #[test]
+    fn of_a_week_as_much_is_recorded_as_lies_behind_its_first_hour() {
+        let now: Timestamp = "2026-11-25T12:20:00Z".parse().unwrap();
+        for (hours, expected) in [
+            (json!([]), 0),
+            (json!(["2026-11-25T12:00:00Z"]), 1),
+            (json!(["2026-11-25T11:00:00Z", "2026-11-24T12:00:00Z"]), 25),
+            (json!(["2026-11-18T13:00:00Z"]), 168),
+            (json!(["2026-11-01T00:00:00Z"]), 168),
+        ] {
+            let rows: Vec<Value> =
+                hours.as_array().unwrap().iter().map(|hour| json!({ "hour": hour })).collect();
+            let body = json!({ "rows": rows }).to_string();
+            assert_eq!(hours_recorded(&body, now).unwrap(), expected, "{hours}");
+        }
     }
 }

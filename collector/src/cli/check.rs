@@ -6,6 +6,7 @@ use clap::Args;
 use tollgate_core::gateway::GatewayConfig;
 
 use super::Failure;
+use crate::budgets;
 use crate::config::Config;
 use crate::prices;
 
@@ -46,7 +47,9 @@ impl Check {
 
 fn collector(path: &Path) -> Result<(), Vec<String>> {
     let config = Config::load(path).map_err(|errors| vec![errors.to_string()])?;
-    prices::book(&path.display().to_string(), &config.prices).map(drop)
+    let file = path.display().to_string();
+    let book = prices::book(&file, &config.prices)?;
+    budgets::check(&file, &config.budgets, &book)
 }
 
 fn filter(path: &Path) -> Result<(), Vec<String>> {

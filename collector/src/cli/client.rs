@@ -11,18 +11,25 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::tls;
 
+/// Which collector to ask.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Collector {
+    /// The collector
+    #[arg(long, env = "TOLLGATE_URL", default_value = "http://127.0.0.1:8088", global = true)]
+    url: String,
+    /// Token to present to it
+    #[arg(long, env = "TOLLGATE_TOKEN", hide_env_values = true, global = true)]
+    token: Option<String>,
+    /// PEM file of the authority that the collector's certificate comes from, where it is not a public one
+    #[arg(long, env = "TOLLGATE_CA", value_name = "FILE", global = true)]
+    ca: Option<PathBuf>,
+}
+
 /// Which collector to ask, and what about.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Ask {
-    /// The collector
-    #[arg(long, env = "TOLLGATE_URL", default_value = "http://127.0.0.1:8088")]
-    url: String,
-    /// Token to present to it
-    #[arg(long, env = "TOLLGATE_TOKEN", hide_env_values = true)]
-    token: Option<String>,
-    /// PEM file of the authority that the collector's certificate comes from, where it is not a public one
-    #[arg(long, env = "TOLLGATE_CA", value_name = "FILE")]
-    ca: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) collector: Collector,
     /// How far back, such as 90m, 24h, 7d or 4w
     #[arg(long, conflicts_with = "from")]
     since: Option<String>,
@@ -35,6 +42,13 @@ pub(super) struct Ask {
     /// Time zone of days and of times without an offset, such as Europe/Berlin
     #[arg(long)]
     tz: Option<String>,
+    #[command(flatten)]
+    filters: Filters,
+}
+
+/// Which calls to ask about.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Filters {
     /// Only this agent; repeat for several
     #[arg(long)]
     agent: Vec<String>,
@@ -55,39 +69,63 @@ pub(super) struct Ask {
     provider: Vec<String>,
 }
 
+impl Filters {
+    /// As parameters of a request.
+    pub(super) fn parameters(&self) -> Vec<(&'static str, &str)> {
+        let repeated = [
+            ("agent", &self.agent),
+            ("team", &self.team),
+            ("feature", &self.feature),
+            ("environment", &self.environment),
+            ("model", &self.model),
+            ("provider", &self.provider),
+        ];
+        repeated
+            .into_iter()
+            .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())))
+            .collect()
+    }
+}
+
 impl Ask {
-    /// The providers that were named.
-    pub(super) fn providers(&self) -> &[String] {
-        &self.provider
-    }
-
-    /// The models that were named.
-    pub(super) fn models(&self) -> &[String] {
-        &self.model
-    }
-
     /// The answer to `GET path` with these and `more` parameters, as the collector wrote it.
     pub(super) fn get(&self, path: &str, more: &[(&str, &str)]) -> anyhow::Result<String> {
-        let request = self.agent()?.get(self.at(path)).query_pairs(self.parameters());
-        self.answer(self.authorized(request.query_pairs(more.iter().copied())).call())
+        self.collector.get(path, &self.with(more))
     }
 
-    /// The answer to `GET path` with `more` parameters and none of these.
-    pub(super) fn get_with(&self, path: &str, more: &[(&str, &str)]) -> anyhow::Result<String> {
-        let request = self.agent()?.get(self.at(path)).query_pairs(more.iter().copied());
+    /// Every row of a list that pages by `cursor`, with these parameters.
+    pub(super) fn rows(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        self.collector.rows(path, &self.with(&[]))
+    }
+
+    /// The answer to `POST path` with these parameters.
+    pub(super) fn post(&self, path: &str) -> anyhow::Result<String> {
+        self.collector.post(path, &self.with(&[]))
+    }
+
+    fn with<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let once = [("since", &self.since), ("from", &self.from), ("to", &self.to), ("tz", &self.tz)];
+        let once = once.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        once.chain(self.filters.parameters()).chain(more.iter().copied()).collect()
+    }
+}
+
+impl Collector {
+    /// The answer to `GET path` with these parameters, as the collector wrote it.
+    pub(super) fn get(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<String> {
+        let request = self.agent()?.get(self.at(path)).query_pairs(parameters.iter().copied());
         self.answer(self.authorized(request).call())
     }
 
-    /// Every row of a list that pages by `cursor`, with these parameters where `asked` says so, and `more`.
-    pub(super) fn rows(&self, path: &str, asked: bool, more: &[(&str, &str)]) -> anyhow::Result<Vec<Value>> {
+    /// Every row of a list that pages by `cursor`, with these parameters.
+    pub(super) fn rows(&self, path: &str, asked: &[(&str, &str)]) -> anyhow::Result<Vec<Value>> {
         let mut rows = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
             let mut parameters = vec![("limit", PAGE)];
-            parameters.extend_from_slice(more);
+            parameters.extend_from_slice(asked);
             parameters.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-            let body = if asked { self.get(path, &parameters) } else { self.get_with(path, &parameters) };
-            let mut answer = json(&body?)?;
+            let mut answer = json(&self.get(path, &parameters)?)?;
             match answer.get_mut("rows").map(Value::take) {
                 Some(Value::Array(some)) => rows.extend(some),
                 _ => bail!("the answer has no rows; is this a Tollgate collector?"),
@@ -110,14 +148,9 @@ impl Ask {
         self.answer(self.agent()?.run(request))
     }
 
-    /// The answer to `GET path` without parameters.
-    pub(super) fn get_plain(&self, path: &str) -> anyhow::Result<String> {
-        self.answer(self.authorized(self.agent()?.get(self.at(path))).call())
-    }
-
     /// The answer to `POST path` with these parameters.
-    pub(super) fn post(&self, path: &str) -> anyhow::Result<String> {
-        let request = self.agent()?.post(self.at(path)).query_pairs(self.parameters());
+    pub(super) fn post(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<String> {
+        let request = self.agent()?.post(self.at(path)).query_pairs(parameters.iter().copied());
         self.answer(self.authorized(request).send_empty())
     }
 
@@ -171,23 +204,6 @@ impl Ask {
         bail!("{}", refusal(&body, response.status().as_u16(), &self.url))
     }
 
-    fn parameters(&self) -> Vec<(&'static str, &str)> {
-        let once = [("since", &self.since), ("from", &self.from), ("to", &self.to), ("tz", &self.tz)];
-        let repeated = [
-            ("agent", &self.agent),
-            ("team", &self.team),
-            ("feature", &self.feature),
-            ("environment", &self.environment),
-            ("model", &self.model),
-            ("provider", &self.provider),
-        ];
-        let once = once.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
-        let repeated = repeated
-            .into_iter()
-            .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())));
-        once.chain(repeated).collect()
-    }
-
     fn unreachable(&self, error: &ureq::Error) -> anyhow::Error {
         let url = &self.url;
         match error {
@@ -200,6 +216,22 @@ impl Ask {
             ),
         }
     }
+}
+
+/// A text as one segment of a path: what has a meaning there is escaped.
+pub(super) fn segment(text: &str) -> String {
+    let is_dots = matches!(text, "." | "..");
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'.' if is_dots => escaped.push_str("%2E"),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
 }
 
 /// Reads an answer as JSON.
@@ -247,6 +279,18 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_one_segment_of_a_path_whatever_it_has() {
+        for (text, expected) in [
+            ("support-monthly_1.0~", "support-monthly_1.0~"),
+            ("a/b?c#d e%", "a%2Fb%3Fc%23d%20e%25"),
+            ("..", "%2E%2E"),
+            ("é", "%C3%A9"),
+        ] {
+            assert_eq!(segment(text), expected);
+        }
+    }
+
+    #[test]
     fn a_list_is_asked_for_page_by_page_to_its_end() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = server.local_addr().unwrap();
@@ -271,10 +315,10 @@ mod tests {
             asked
         });
         let url = format!("http://{address}");
-        let Command { ask } = Command::parse_from(["x", "--url", &url, "--since", "7d"]);
-        assert_eq!(ask.rows("/list", true, &[("state", "open")]).unwrap(), [1, 2, 3]);
+        let Command { ask } = Command::parse_from(["x", "--url", &url, "--since", "7d", "--agent", "a"]);
+        assert_eq!(ask.rows("/list").unwrap(), [1, 2, 3]);
         let asked: Vec<String> = ["", "&cursor=a-1", "&cursor=b"]
-            .map(|cursor| format!("GET /list?since=7d&limit=1000&state=open{cursor} HTTP/1.1"))
+            .map(|cursor| format!("GET /list?limit=1000&since=7d&agent=a{cursor} HTTP/1.1"))
             .into();
         assert_eq!(answers.join().unwrap(), asked);
     }

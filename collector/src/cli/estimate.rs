@@ -3,12 +3,12 @@
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 use tollgate_core::price::{EMBEDDED, PriceBook};
 
-use super::client::{self, Ask};
+use super::client::{self, Collector};
 use super::output::{self, Column, ColumnKind, Format};
 use crate::app::now_ms;
 use crate::estimate::{Question, estimate};
@@ -32,7 +32,13 @@ pub(super) struct EstimateArgs {
     #[arg(long)]
     offline: bool,
     #[command(flatten)]
-    ask: Ask,
+    collector: Collector,
+    /// Provider id, such as openai
+    #[arg(long)]
+    provider: String,
+    /// The model, where the body does not name it
+    #[arg(long)]
+    model: Option<String>,
     /// Form of the answer
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -49,7 +55,7 @@ impl EstimateArgs {
             let answer = estimate(&book, &question, now_ms()).map_err(anyhow::Error::msg)?;
             serde_json::to_string(&answer)?
         } else {
-            self.ask.send("POST", "/api/v1/estimate", &serde_json::to_value(&question)?)?
+            self.collector.send("POST", "/api/v1/estimate", &serde_json::to_value(&question)?)?
         };
         output::print(&match self.format {
             Format::Json => answer,
@@ -58,15 +64,6 @@ impl EstimateArgs {
     }
 
     fn question(&self) -> anyhow::Result<Question> {
-        let only = |name: &str, values: &[String]| match values {
-            [] => Ok(None),
-            [one] => Ok(Some(one.clone())),
-            _ => bail!("--{name} is given {} times; a call has one", values.len()),
-        };
-        let provider = only("provider", self.ask.providers())?;
-        let Some(provider) = provider else {
-            bail!("--provider is missing; name the provider's id, such as openai");
-        };
         let body = self.file.as_ref().map(|file| {
             let mut text = String::new();
             if file.as_os_str() == "-" {
@@ -77,9 +74,9 @@ impl EstimateArgs {
             serde_json::from_str::<Value>(&text).with_context(|| format!("{} is not JSON", file.display()))
         });
         Ok(Question {
-            provider,
+            provider: self.provider.clone(),
             path: self.path.clone(),
-            model: only("model", self.ask.models())?,
+            model: self.model.clone(),
             body: body.transpose()?,
             text: self.text.clone(),
             output_tokens: self.output_tokens,

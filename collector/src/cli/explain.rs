@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::client::{self, Ask};
+use super::client::{self, Collector};
 use super::output::{self, Column, ColumnKind, Format};
 
 /// Asks and prints.
-pub(super) fn explain(ask: &Ask, id: &str, format: Format) -> anyhow::Result<()> {
-    let body = ask.get_plain(&format!("/api/v1/records/{id}/explain"))?;
+pub(super) fn explain(collector: &Collector, id: &str, format: Format) -> anyhow::Result<()> {
+    let body = collector.get(&format!("/api/v1/records/{}/explain", client::segment(id)), &[])?;
     if format == Format::Json {
         return output::print(&body);
     }

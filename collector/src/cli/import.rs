@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::client::{self, Ask};
+use super::client::{self, Collector};
 use super::output;
 
 /// Arguments of `tollgate import`.
@@ -29,7 +29,7 @@ struct AccessLog {
     /// Access log whose lines have `%FILTER_STATE(wasm.tollgate.record:PLAIN)%`; `-` for standard input
     file: PathBuf,
     #[command(flatten)]
-    ask: Ask,
+    collector: Collector,
 }
 
 impl ImportArgs {
@@ -68,7 +68,7 @@ impl AccessLog {
                 }
             }
             if batch.len() > BATCH_BYTES || (read == 0 && !batch.is_empty()) {
-                done.add(&self.ask.post_body("/api/v1/records", &batch)?)?;
+                done.add(&self.collector.post_body("/api/v1/records", &batch)?)?;
                 batch.clear();
             }
             if read == 0 {

@@ -37,7 +37,7 @@ impl RecordsArgs {
     /// Asks, page by page, and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
         if let Some(id) = &self.explain {
-            return explain(&self.ask, id, self.format);
+            return explain(&self.ask.collector, id, self.format);
         }
         if self.format == Format::Json {
             return output::print(&self.page(self.limit, self.cursor.as_deref())?);

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
 
-use super::client::{self, Ask};
+use super::client::{self, Ask, Collector};
 use super::output::{self, Column, ColumnKind, Format};
 
 /// Arguments of `tollgate reprice`.
@@ -72,13 +72,13 @@ pub(super) struct CloseMonthArgs {
     /// Month, such as 2026-10; those before it are closed with it
     month: String,
     #[command(flatten)]
-    ask: Ask,
+    collector: Collector,
 }
 
 impl CloseMonthArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let body = self.ask.put(&format!("/api/v1/months/{}", self.month))?;
+        let body = self.collector.put(&format!("/api/v1/months/{}", client::segment(&self.month)))?;
         let answer = client::json(&body)?;
         let text = |name: &str| match answer.get(name) {
             Some(Value::String(text)) => text.clone(),

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::Failure;
 use crate::access;
+use crate::budgets;
 use crate::config::{Config, LogFormat};
 use crate::logging;
 use crate::prices;
@@ -41,6 +42,7 @@ impl Serve {
             .context("the runtime does not start")?;
         let name = self.config.as_ref().map_or_else(String::new, |path| path.display().to_string());
         let book = prices::book(&name, &config.prices)
+            .and_then(|book| budgets::check(&name, &config.budgets, &book).map(|()| book))
             .map_err(|errors| Failure::Configuration(errors.join("\n")))?;
         runtime.block_on(serve(&config, self.config, book))?;
         Ok(())

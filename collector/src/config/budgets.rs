@@ -17,6 +17,8 @@ pub struct BudgetsConfig {
     /// `[registry]`: names that have counters of their own where a budget has one for `each`, although only the
     /// caller says them. Empty: any name has, up to a bound.
     pub registered: BTreeSet<String>,
+    /// `providers` of `[registry]`: providers of the operator's own, which only routes' metadata names.
+    pub providers: BTreeSet<String>,
 }
 
 /// Reads both.
@@ -49,8 +51,9 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> B
     for key in ["agents", "teams", "features", "environments"] {
         registered.extend(document.names(&mut registry, key));
     }
+    let providers = document.names(&mut registry, "providers").into_iter().collect();
     document.finish(registry);
-    BudgetsConfig { budgets, registered }
+    BudgetsConfig { budgets, registered, providers }
 }
 
 /// The place in `budgets[3].limit_usd`.
@@ -97,6 +100,10 @@ mod tests {
         ] {
             assert!(said.lines().any(|line| line.starts_with(expected)), "{expected} in {said}");
         }
+        let text = "[[budgets]]\nname = 'a'\nlimit_usd = -inf\nwindow = 'day'\nthresholds = [nan]\n";
+        let said = Config::parse("t.toml", text).unwrap_err().to_string();
+        assert!(said.contains("`budgets[0].limit_usd` `\"-inf\"` is not an amount such as"), "{said}");
+        assert!(said.contains("`budgets[0].thresholds` `[\"nan\"]` is not a list of percents"), "{said}");
         let text = "[[budgets]]\nname = 'a'\nlimit_usd = '1'\nwindow = 'day'\ntime_zone = 'Mars/Olympus'\n";
         let said = Config::parse("t.toml", text).unwrap_err().to_string();
         assert!(said.starts_with("t.toml:1: `budgets[0].time_zone` is `Mars/Olympus`"), "{said}");

@@ -375,8 +375,9 @@ fn as_json(value: &DeValue<'_>) -> Value {
             )
         }
         DeValue::Float(number) => {
-            let parsed = number.as_str().replace('_', "").parse::<f64>().ok();
-            parsed.and_then(serde_json::Number::from_f64).map_or(Value::Null, Value::Number)
+            let digits = number.as_str().replace('_', "");
+            let parsed = digits.parse().ok().and_then(serde_json::Number::from_f64);
+            parsed.map_or(Value::String(digits), Value::Number)
         }
         DeValue::Array(items) => items.iter().map(|item| as_json(item.get_ref())).collect(),
         DeValue::Table(table) => table

@@ -51,6 +51,8 @@ pub struct CounterState {
     pub ledger: Ledger,
     /// Names of the gateways of its accounts, by instance.
     pub gateways: BTreeMap<String, String>,
+    /// When the first part of it begins that counts now, Unix milliseconds UTC: of a rolling window there are several.
+    pub first_ms: u64,
 }
 
 /// What was done to a budget.
@@ -451,13 +453,15 @@ pub(super) fn states(
         // Of a rolling window the parts before this one count too.
         let from = span.start_ms.saturating_sub(stored.budget.window.reach_ms());
         let mut statement = connection.prepare_cached(
-            "SELECT DISTINCT value FROM counters
-             WHERE budget = ?1 AND generation = ?2 AND start_ms >= ?3 AND start_ms <= ?4 ORDER BY value",
+            "SELECT value, min(start_ms) FROM counters
+             WHERE budget = ?1 AND generation = ?2 AND start_ms >= ?3 AND start_ms <= ?4
+             GROUP BY value ORDER BY value",
         )?;
         let bounds = params![stored.budget.name, wide(stored.generation), wide(from), wide(span.start_ms)];
-        let values: Vec<String> = statement.query_map(bounds, |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let values: Vec<(String, i64)> =
+            statement.query_map(bounds, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
         let mut states = Vec::with_capacity(values.len());
-        for value in values {
+        for (value, first_ms) in values {
             let key =
                 CounterKey { budget: stored.budget.name.clone(), generation: stored.generation, value, span };
             let (ledger, gateways) = match known(connection, &key)? {
@@ -468,7 +472,7 @@ pub(super) fn states(
                     (ledger, BTreeMap::new())
                 }
             };
-            states.push(CounterState { ledger, gateways, key });
+            states.push(CounterState { ledger, gateways, key, first_ms: first_ms.unsigned_abs() });
         }
         all_states.push((stored, states));
     }
@@ -501,7 +505,8 @@ pub(super) fn outlook(
             let from = limit_before(connection, stored, &key)?;
             let limit = budget.limit.plus(carried_over(connection, budget, &key, from)?);
             let ledger = Ledger { limit, seed, ..Ledger::default() };
-            states.push(CounterState { key, ledger, gateways: BTreeMap::new() });
+            let first_ms = span.start_ms.saturating_sub(budget.window.reach_ms());
+            states.push(CounterState { key, ledger, gateways: BTreeMap::new(), first_ms });
         }
         states.sort_by(|one, other| one.key.value.cmp(&other.key.value));
     }

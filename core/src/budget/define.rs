@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::policy::{OTHER, UNKNOWN, VALUE_CHARS_MAX};
 use super::scope::{Dimension, Scope, is_nobody};
@@ -50,6 +50,84 @@ pub fn read_one(value: &Value, name: Option<&str>) -> Result<Budget, Vec<ConfigE
     }
 }
 
+/// A budget with the keys that [`read_one`] takes; reading them gives the same budget.
+#[must_use]
+pub fn write(budget: &Budget) -> Value {
+    let mut tags = Map::new();
+    let mut scope = Map::new();
+    if let Ok(Value::Object(dimensions)) = serde_json::to_value(&budget.scope) {
+        for (dimension, values) in dimensions {
+            match dimension.strip_prefix("tag:") {
+                Some(tag) => tags.insert(tag.to_owned(), values),
+                None => scope.insert(dimension, values),
+            };
+        }
+    }
+    if !tags.is_empty() {
+        scope.insert("tags".into(), tags.into());
+    }
+    let (limit, amount): (_, fn(Amount) -> Value) = match budget.unit {
+        Unit::Dollars => ("limit_usd", |amount| Picodollars::from_pico(amount.0).to_string().into()),
+        Unit::Tokens => ("limit_tokens", whole),
+        Unit::Calls => ("limit_calls", whole),
+    };
+    let mut written = Map::new();
+    let mut put = |name: &str, value: Value| written.insert(name.to_owned(), value);
+    put("name", budget.name.as_str().into());
+    if !scope.is_empty() {
+        put("scope", scope.into());
+    }
+    if let Some(each) = &budget.each {
+        put("each", each.to_string().into());
+    }
+    put(limit, amount(budget.limit));
+    put("window", budget.window.to_string().into());
+    put("time_zone", budget.time_zone.as_str().into());
+    put("thresholds", budget.thresholds.as_slice().into());
+    put("action", word(ACTIONS, budget.action));
+    put("hold", word(HOLDS, budget.hold));
+    put("on_outage", word(OUTAGES, budget.on_outage));
+    put("deferred", word(DEFERRED, budget.deferred));
+    put("end_streams", budget.end_streams.into());
+    if let Some(tokens) = budget.default_output_tokens {
+        put("default_output_tokens", tokens.into());
+    }
+    if budget.carry_over > Amount::ZERO {
+        put(carry_over_key(budget.unit), amount(budget.carry_over));
+    }
+    if let Some(status) = budget.status {
+        put("status", status.into());
+    }
+    if let Some(message) = &budget.message {
+        put("message", message.as_str().into());
+    }
+    written.into()
+}
+
+/// The key of what a budget of this unit carries over.
+pub(crate) const fn carry_over_key(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Dollars => "carry_over_usd",
+        Unit::Tokens => "carry_over_tokens",
+        Unit::Calls => "carry_over_calls",
+    }
+}
+
+fn whole(amount: Amount) -> Value {
+    u64::try_from(amount.0).map_or(Value::Null, Value::from)
+}
+
+fn word<T: PartialEq>(words: &[(&str, T)], value: T) -> Value {
+    words.iter().find(|(_, meant)| *meant == value).map_or(Value::Null, |(word, _)| (*word).into())
+}
+
+const ACTIONS: &[(&str, Action)] =
+    &[("deny", Action::Deny), ("warn", Action::Warn), ("shadow", Action::Shadow)];
+const HOLDS: &[(&str, HoldRule)] = &[("worst", HoldRule::Worst), ("expected", HoldRule::Expected)];
+const OUTAGES: &[(&str, OnOutage)] =
+    &[("lease", OnOutage::Lease), ("allow", OnOutage::Allow), ("deny", OnOutage::Deny)];
+const DEFERRED: &[(&str, bool)] = &[("deny", false), ("allow", true)];
+
 /// The `budgets` of a configuration.
 pub(crate) fn from_keys(keys: &mut Keys<'_>) -> Vec<Budget> {
     let budgets = keys.list("budgets", |keys| {
@@ -75,11 +153,18 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
         keys.wrong("name", "is missing; name the budget, for example \"support-monthly\"");
         String::new()
     });
+    if let Some(problem) = unaddressable(&name) {
+        keys.wrong("name", &format!("`{name}` {problem}; name the budget, for example \"support-monthly\""));
+    }
     let scope = keys.object("scope", scope).unwrap_or_default();
     let each = keys.text("each").and_then(|text| {
         let each = Dimension::parse(&text);
-        if each.is_none() {
-            keys.wrong("each", &format!("`{text}` is not one of {}", Dimension::NAMES));
+        match &each {
+            None => keys.wrong("each", &format!("`{text}` is not one of {}", Dimension::NAMES)),
+            Some(Dimension::Tag(tag)) if !is_name(tag) => {
+                keys.wrong("each", &format!("`{text}` cannot be of any call: {}", right_tag()));
+            }
+            Some(_) => {}
         }
         each
     });
@@ -91,7 +176,8 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
     if let (Some((unit, _)), Some((limit, _))) = (carry_over, limits)
         && unit != limit
     {
-        keys.wrong("carry_over", "is in another unit than the limit");
+        let key = carry_over_key(unit);
+        keys.wrong(key, &format!("is in another unit than the limit; give {}", carry_over_key(limit)));
     }
     let window = window(keys);
     let budget = Budget {
@@ -102,22 +188,13 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
         window,
         time_zone: keys.text("time_zone").unwrap_or_else(super::utc),
         thresholds: thresholds(keys),
-        action: keys
-            .choice("action", &[("deny", Action::Deny), ("warn", Action::Warn), ("shadow", Action::Shadow)])
-            .unwrap_or_default(),
-        hold: keys
-            .choice("hold", &[("worst", HoldRule::Worst), ("expected", HoldRule::Expected)])
-            .unwrap_or_default(),
-        on_outage: keys
-            .choice(
-                "on_outage",
-                &[("lease", OnOutage::Lease), ("allow", OnOutage::Allow), ("deny", OnOutage::Deny)],
-            )
-            .unwrap_or_default(),
+        action: keys.choice("action", ACTIONS).unwrap_or_default(),
+        hold: keys.choice("hold", HOLDS).unwrap_or_default(),
+        on_outage: keys.choice("on_outage", OUTAGES).unwrap_or_default(),
         default_output_tokens: keys
             .has("default_output_tokens")
             .then(|| keys.number("default_output_tokens", 1..=10_000_000, 1)),
-        deferred: keys.choice("deferred", &[("deny", false), ("allow", true)]).unwrap_or(false),
+        deferred: keys.choice("deferred", DEFERRED).unwrap_or(false),
         end_streams: keys.flag("end_streams", false),
         carry_over: carry_over.map_or(Amount::ZERO, |(_, amount)| amount),
         status: keys
@@ -128,10 +205,20 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
         name,
     };
     if budget.carry_over > Amount::ZERO && matches!(window, Window::Rolling(_) | Window::Prepaid) {
-        keys.wrong("carry_over", &format!("has no meaning for the window `{window}`"));
+        let key = carry_over_key(carry_over.map_or(budget.unit, |(unit, _)| unit));
+        keys.wrong(key, &format!("has no meaning for the window `{window}`"));
     }
     keys.nothing_else();
     limits.map(|_| budget)
+}
+
+/// Why `/api/v1/budgets/NAME` and the paths below it could not mean the budget of this name.
+fn unaddressable(name: &str) -> Option<&'static str> {
+    match name {
+        "." | ".." => Some("stands for a directory in a path"),
+        "release" => Some("is what releases a gateway's grants in the API"),
+        _ => None,
+    }
 }
 
 fn window(keys: &mut Keys<'_>) -> Window {
@@ -154,7 +241,10 @@ fn quantity(keys: &mut Keys<'_>, prefix: &str) -> Option<(Unit, Amount)> {
         let Some(value) = keys.get(&key) else { continue };
         let amount = match unit {
             Unit::Dollars => dollars(value),
-            _ => value.as_u64().map(i128::from).ok_or("is not a whole number, 0 or more".to_owned()),
+            _ => value
+                .as_u64()
+                .map(i128::from)
+                .ok_or_else(|| format!("is not a whole number from 0 to {}", u64::MAX)),
         };
         match amount {
             Ok(amount) if found.is_none() => found = Some((unit, Amount(amount))),
@@ -177,11 +267,26 @@ fn dollars(value: &Value) -> Result<i128, String> {
         }
         _ => return Err("is not an amount in quotes such as \"250.00\"".into()),
     };
-    let amount: Picodollars = text.parse().map_err(|_| "is not an amount such as \"250.00\"".to_owned())?;
+    let amount: Picodollars = text.parse().map_err(|_| not_dollars(&text))?;
     if amount < Picodollars::ZERO {
         return Err("is below zero; a limit is 0 or more".into());
     }
     Ok(amount.as_pico())
+}
+
+/// Why this text is no amount.
+fn not_dollars(text: &str) -> String {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, decimals) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits(whole) || !is_digits(decimals) {
+        return "is not an amount such as \"250.00\", of digits and a point".to_owned();
+    }
+    let most = Picodollars::from_pico(i128::MAX);
+    match decimals.len() {
+        ..=12 => format!("is more than the most that there can be, {most}"),
+        more => format!("has {more} decimals; an amount has at most 12"),
+    }
 }
 
 fn thresholds(keys: &mut Keys<'_>) -> Vec<u16> {
@@ -205,15 +310,13 @@ fn scope(keys: &mut Keys<'_>) -> Scope {
     let mut scope = BTreeMap::new();
     for name in keys.all() {
         if name == "tags" {
-            let tags = keys.object("tags", |keys| {
-                keys.all()
-                    .into_iter()
-                    .map(|tag| (tag.clone(), values(keys, &tag, is_tag)))
-                    .collect::<Vec<_>>()
-            });
-            for (tag, values) in tags.unwrap_or_default() {
-                scope.insert(Dimension::Tag(tag), values);
+            let tags =
+                keys.object("tags", |keys| keys.all().into_iter().map(|name| tag(keys, name)).collect());
+            let tags: Vec<_> = tags.unwrap_or_else(|| vec![None]);
+            if tags.is_empty() {
+                keys.wrong("tags", "names no tag; leave it out, or name one such as {\"customer\":\"acme\"}");
             }
+            scope.extend(tags.into_iter().flatten());
             continue;
         }
         let Some(dimension) = Dimension::parse(&name).filter(|_| !name.starts_with("tag:")) else {
@@ -221,14 +324,59 @@ fn scope(keys: &mut Keys<'_>) -> Scope {
             let _ = keys.get(&name);
             continue;
         };
-        let values = values(keys, &name, test_of(&dimension));
+        let values = values(keys, &name, kind_of(&dimension));
         scope.insert(dimension, values);
     }
     scope.into()
 }
 
+fn tag(keys: &mut Keys<'_>, name: String) -> Option<(Dimension, Vec<String>)> {
+    let values = values(keys, &name, NAME);
+    if !is_name(&name) {
+        keys.wrong(&name, &format!("`{name}` cannot match any call: {}", right_tag()));
+        return None;
+    }
+    Some((Dimension::Tag(name), values))
+}
+
+/// Which texts can be a value.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// Whether this can be one.
+    whole: fn(&str) -> bool,
+    /// Whether one can begin so.
+    start: fn(&str) -> bool,
+    /// What would be right.
+    right: &'static str,
+}
+
+const NAME: Kind = Kind { whole: is_name, start: is_name, right: "names are 1 to 64 of A-Z a-z 0-9 . _ / -" };
+const MODEL: Kind =
+    Kind { whole: |value| !value.is_empty(), start: |_| true, right: "give a model such as gpt-5" };
+const PROVIDER: Kind = Kind {
+    whole: is_provider,
+    start: is_provider,
+    right: "provider ids are such as openai or vercel-gateway, of a-z 0-9 -",
+};
+const KEY: Kind = Kind {
+    whole: |value| value.len() == KEY_DIGITS && is_key(value),
+    start: |value| value.len() <= KEY_DIGITS && is_key(value),
+    right: "keys are named by the `key_id` of records, 16 of 0-9 a-f",
+};
+
+/// Digits of [`crate::key_id`].
+const KEY_DIGITS: usize = 16;
+
+fn is_key(value: &str) -> bool {
+    value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn right_tag() -> String {
+    format!("of tags, {}", NAME.right)
+}
+
 /// One value or a list of them; each may end in `*`.
-fn values(keys: &mut Keys<'_>, name: &str, can_be: fn(&str) -> bool) -> Vec<String> {
+fn values(keys: &mut Keys<'_>, name: &str, kind: Kind) -> Vec<String> {
     let Some(value) = keys.get(name) else { return Vec::new() };
     let list = match value {
         Value::String(text) => Some(vec![text.clone()]),
@@ -240,22 +388,26 @@ fn values(keys: &mut Keys<'_>, name: &str, can_be: fn(&str) -> bool) -> Vec<Stri
         return Vec::new();
     };
     for text in &list {
-        let start = text.strip_suffix('*').unwrap_or(text);
-        let any = text == "*";
-        if !any && (start.contains('*') || !can_be(start)) {
-            keys.wrong(name, &format!("`{text}` cannot match any call: no {name} is ever named so"));
+        let can_be = match text.strip_suffix('*') {
+            Some("") => true,
+            Some(start) => !start.contains('*') && (kind.start)(start),
+            None => !text.contains('*') && (kind.whole)(text),
+        };
+        if !can_be {
+            let right = kind.right;
+            keys.wrong(name, &format!("`{text}` cannot match any call: {right}; `*` stands at the end"));
         }
     }
     list
 }
 
-/// Whether a call can have a value in a dimension.
-fn test_of(dimension: &Dimension) -> fn(&str) -> bool {
+/// Which values a dimension has.
+const fn kind_of(dimension: &Dimension) -> Kind {
     match dimension {
-        Dimension::Model => |value| !value.is_empty(),
-        Dimension::Provider => is_provider,
-        Dimension::Key => |value| value.bytes().all(|byte| byte.is_ascii_hexdigit()),
-        _ => is_name,
+        Dimension::Model => MODEL,
+        Dimension::Provider => PROVIDER,
+        Dimension::Key => KEY,
+        _ => NAME,
     }
 }
 
@@ -282,10 +434,14 @@ pub fn check_value(budget: &Budget, value: &str) -> Result<(), String> {
     let right = match each {
         Dimension::Model => "a model's name of up to 128 characters",
         Dimension::Provider => "a provider's id, such as `openai`",
-        Dimension::Key => "the keyed hash of a key, hexadecimal digits",
+        Dimension::Key => "the keyed hash of a key, 16 hexadecimal digits",
         _ => "a name of up to 64 of `A-Z a-z 0-9 . _ / -`",
     };
-    if !test_of(each)(value) || is_nobody(value) || value.len() > VALUE_CHARS_MAX || value.contains('\0') {
+    if !(kind_of(each).whole)(value)
+        || is_nobody(value)
+        || value.len() > VALUE_CHARS_MAX
+        || value.contains('\0')
+    {
         return Err(format!("is `{value}`, which no `{each}` is; give {right}, `{UNKNOWN}` or `{OTHER}`"));
     }
     if !budget.scope.may_have(each, value) {
@@ -297,10 +453,6 @@ pub fn check_value(budget: &Budget, value: &str) -> Result<(), String> {
 fn is_provider(value: &str) -> bool {
     !value.is_empty()
         && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
-fn is_tag(value: &str) -> bool {
-    is_name(value)
 }
 
 #[cfg(test)]
@@ -373,6 +525,67 @@ mod tests {
         assert!(second.is_enforced() && second.scope == Scope::default());
         let json = serde_json::to_string(first).unwrap();
         assert_eq!(serde_json::from_str::<Budget>(&json).unwrap(), *first);
+        for budget in &budgets {
+            let written = write(budget);
+            assert_eq!(read_one(&written, Some(&budget.name)).as_ref(), Ok(budget), "{written}");
+        }
+        let written = write(first);
+        assert_eq!(
+            (&written["limit_usd"], &written["scope"]["tags"]["customer"]),
+            (&"250.000000000000".into(), &serde_json::json!(["acme"]))
+        );
+    }
+
+    #[test]
+    fn what_no_call_can_have_is_refused_with_what_would_be_right() {
+        let said = |more: serde_json::Value| {
+            let mut budget = serde_json::json!({"name": "b", "limit_usd": "1", "window": "day"});
+            budget.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
+            let errors = read_one(&budget, None).err().unwrap_or_default();
+            errors.into_iter().map(|error| error.to_string()).collect::<Vec<_>>().join("\n")
+        };
+        let digits = "0123456789abcdef";
+        for scope in [
+            serde_json::json!({"key": [digits, "0123*", "*"]}),
+            serde_json::json!({"tags": {"customer": ["acme", "*"]}, "model": "ft:*", "provider": "open*"}),
+        ] {
+            assert_eq!(said(serde_json::json!({ "scope": scope })), "", "{scope}");
+        }
+        for (scope, expected) in [
+            (serde_json::json!({"key": ""}), "scope.key: `` cannot match any call: keys are named by"),
+            (serde_json::json!({"key": "0123456789ABCDEF"}), "scope.key: `0123456789ABCDEF` cannot"),
+            (serde_json::json!({"key": "abc"}), "scope.key: `abc` cannot match any call"),
+            (serde_json::json!({"key": format!("{digits}0")}), "scope.key: `0123456789abcdef0` cannot"),
+            (serde_json::json!({"key": format!("{digits}0*")}), "scope.key: `0123456789abcdef0*` cannot"),
+            (serde_json::json!({"tags": {"bad key": "x"}}), "scope.tags.bad key: `bad key` cannot match any"),
+            (serde_json::json!({"tags": {"": "x"}}), "scope.tags.: `` cannot match any call: of tags, names"),
+            (serde_json::json!({"tags": {}}), "scope.tags: names no tag; leave it out"),
+            (serde_json::json!({"tags": 7}), "scope.tags: `7` is not an object"),
+            (serde_json::json!({"provider": "OpenAI"}), "scope.provider: `OpenAI` cannot match any call"),
+        ] {
+            let said = said(serde_json::json!({ "scope": scope }));
+            assert!(said.starts_with(expected) && said.lines().count() == 1, "{scope}: {said}");
+        }
+        for (key, value, expected) in [
+            (
+                "limit_usd",
+                "0.0000000000001",
+                "`\"0.0000000000001\"` has 13 decimals; an amount has at most 12",
+            ),
+            (
+                "limit_usd",
+                "200000000000000000000000000",
+                "`\"200000000000000000000000000\"` is more than the most",
+            ),
+            ("limit_usd", "1e3", "`\"1e3\"` is not an amount such as \"250.00\", of digits and a point"),
+            ("deferred", "maybe", "`maybe` is not one of deny, allow"),
+        ] {
+            let said = said(serde_json::json!({ key: value }));
+            assert!(said.starts_with(&format!("{key}: {expected}")), "{said}");
+        }
+        assert_eq!(said(serde_json::json!({"deferred": true})), "deferred: `true` is not one of deny, allow");
+        let each = said(serde_json::json!({"each": "tag:bad key"}));
+        assert!(each.starts_with("each: `tag:bad key` cannot be of any call: of tags, names are"), "{each}");
     }
 
     #[test]
@@ -382,7 +595,8 @@ mod tests {
                 {"name":"a","limit_usd":"1","limit_calls":3,"window":"day","each":"galaxy","thresholds":[0],"action":"explode"},
                 {"window":"day","carry_over_tokens":5,"limit_usd":-2.5},
                 {"name":"d","limit_tokens":1.5,"window":"prepaid","carry_over_tokens":5,"status":200},
-                {"name":"e","window":"day"}, 7]"#,
+                {"name":"e","window":"day"}, 7, {"name":"..","window":"day","limit_calls":1},
+                {"name":"release","window":"day","limit_calls":1}]"#,
         );
         for expected in [
             "budgets[0].limit_usd: `\"-1\"` is below zero",
@@ -399,12 +613,14 @@ mod tests {
             "budgets[1].action: `explode` is not one of deny, warn, shadow",
             "budgets[2].name: is missing",
             "budgets[2].limit_usd: `-2.5` is below zero",
-            "budgets[2].carry_over: is in another unit",
+            "budgets[2].carry_over_tokens: is in another unit than the limit; give carry_over_usd",
             "budgets[3].limit_tokens: `1.5` is not a whole number",
-            "budgets[3].carry_over: has no meaning for the window `prepaid`",
+            "budgets[3].carry_over_tokens: has no meaning for the window `prepaid`",
             "budgets[3].status: `200` is not a whole number from 400 to 499",
             "budgets[4].limit_usd: is missing",
             "budgets[5]: `7` is not an object",
+            "budgets[6].name: `..` stands for a directory",
+            "budgets[7].name: `release` is what releases",
         ] {
             assert_eq!(
                 found.iter().filter(|line| line.starts_with(expected)).count(),
@@ -412,6 +628,6 @@ mod tests {
                 "{expected} in {found:#?}"
             );
         }
-        assert_eq!(found.len(), 20, "{found:#?}");
+        assert_eq!(found.len(), 22, "{found:#?}");
     }
 }

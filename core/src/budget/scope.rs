@@ -88,6 +88,12 @@ impl Scope {
         self.0.iter().map(|(dimension, _)| dimension)
     }
 
+    /// The values that it has for a dimension; none where it asks nothing about it.
+    #[must_use]
+    pub fn values(&self, dimension: &Dimension) -> &[String] {
+        self.0.iter().find(|(own, _)| own == dimension).map_or(&[], |(_, values)| values.as_slice())
+    }
+
     /// Whether a call with this value of a dimension may be in it.
     pub(super) fn may_have(&self, dimension: &Dimension, value: &str) -> bool {
         let mut asked = self.0.iter().filter(|(asked, _)| asked == dimension);

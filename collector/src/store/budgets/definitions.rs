@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
-use tollgate_core::budget::Budget;
+use tollgate_core::budget::{Budget, define};
 
 use super::super::audit::append;
 use super::{Put, StoreError, StoredBudget, keep_top_ups, wide};
@@ -98,16 +98,11 @@ pub(in crate::store) fn put(
             actor: actor.to_owned(),
             action: "budget.put".into(),
             subject: budget.name.clone(),
-            before: before.filter(|_| !removed).map(|before| shown(&before.budget)),
-            after: Some(shown(budget)),
+            before: before.filter(|_| !removed).map(|before| define::write(&before.budget)),
+            after: Some(define::write(budget)),
         },
     )?;
     Ok(done)
-}
-
-/// A definition for the audit trail.
-fn shown(budget: &Budget) -> serde_json::Value {
-    serde_json::to_value(budget).unwrap_or_default()
 }
 
 /// Removes a budget; its counters stay. False where there is none.
@@ -126,7 +121,7 @@ pub(in crate::store) fn remove(
         actor: actor.to_owned(),
         action: "budget.remove".into(),
         subject: name.to_owned(),
-        before: Some(shown(&stored.budget)),
+        before: Some(define::write(&stored.budget)),
         after: None,
     };
     append(transaction, &entry)?;

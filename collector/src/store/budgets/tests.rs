@@ -216,6 +216,8 @@ async fn a_rolling_window_forgets_its_parts_as_they_leave() {
         (dollars(3), dollars(7)),
         "the record left, the part at noon did not"
     );
+    let states = fixture.store.budget_states(later).await.unwrap();
+    assert_eq!(states[0].1[0].first_ms, NOON, "what counts begins there");
 }
 
 #[tokio::test]
