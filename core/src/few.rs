@@ -1,4 +1,4 @@
-//! Maps of a few entries.
+//! Maps and lists of a few entries, made with little code.
 
 use std::collections::BTreeMap;
 
@@ -7,4 +7,15 @@ pub fn map<K: Ord, V>(entries: impl IntoIterator<Item = (K, V)>) -> BTreeMap<K, 
     let mut map = BTreeMap::new();
     map.extend(entries);
     map
+}
+
+/// These values in order, each once.
+pub fn in_order<T: Ord>(values: Vec<T>) -> Vec<T> {
+    let mut ordered = Vec::new();
+    for value in values {
+        if let Err(at) = ordered.binary_search(&value) {
+            ordered.insert(at, value);
+        }
+    }
+    ordered
 }

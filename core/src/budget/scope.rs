@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::window::Span;
 use crate::attribution::{Attribution, INVALID, UNATTRIBUTED};
+use crate::few;
 
 /// Something of a call that a budget can be for.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -67,12 +68,7 @@ impl<'a> Subject<'a> {
 
 impl From<BTreeMap<Dimension, Vec<String>>> for Scope {
     fn from(values: BTreeMap<Dimension, Vec<String>>) -> Self {
-        let in_order = |(dimension, mut values): (Dimension, Vec<String>)| {
-            values.sort_unstable();
-            values.dedup();
-            (dimension, values)
-        };
-        Self(values.into_iter().map(in_order).collect())
+        Self(values.into_iter().map(|(dimension, values)| (dimension, few::in_order(values))).collect())
     }
 }
 
