@@ -236,9 +236,11 @@ impl Writer {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if self.last_write_failed {
             transaction.execute_batch(
-                "CREATE TABLE probe (a); INSERT INTO probe VALUES (zeroblob(65536)); DROP TABLE probe;",
+                "CREATE TABLE IF NOT EXISTS probe (a); INSERT INTO probe VALUES (zeroblob(65536));",
             )?;
             transaction.commit()?;
+            // Not before: pages that are free again when their transaction ends are not written.
+            self.connection.execute_batch("DROP TABLE IF EXISTS probe")?;
             self.last_write_failed = false;
         }
         Ok(())
