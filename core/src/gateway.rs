@@ -223,7 +223,7 @@ fn budgets(keys: &mut Keys<'_>) -> Vec<Budget> {
             keys.wrong(&key("window"), "is rolling, which needs a collector");
         }
         if budget.carry_over > Amount::ZERO {
-            keys.wrong(&key(define::carry_over_key(budget.unit)), "needs a collector");
+            keys.wrong(&key(&define::unit_key("carry_over", budget.unit)), "needs a collector");
         }
     }
     budgets

@@ -74,17 +74,6 @@ pub struct Ticket {
     pub policy_version: String,
 }
 
-impl Ticket {
-    /// Notes what budgets in dollars are charged for a call that has no price here: as much as the most of them holds for it.
-    pub fn note_charged(&self, record: &mut UsageRecord) {
-        if record.cost_status == CostStatus::Unpriced {
-            let dollars = self.held.iter().filter(|held| held.unit == Unit::Dollars);
-            let most = dollars.map(|held| held.amount.0).max().unwrap_or_default();
-            record.charged_usd = Some(record.cost_usd.max(Picodollars::from_pico(most)));
-        }
-    }
-}
-
 /// What becomes of a call.
 #[derive(Debug)]
 pub enum Decision {
@@ -224,6 +213,17 @@ impl Budgets {
     /// A call-out has failed: until shared data says otherwise, the collector is away.
     pub fn lose_link(&self, now_ms: u64) {
         self.link.set(Link { away_since_ms: now_ms.max(1), ..self.link.get() });
+    }
+
+    /// Notes what budgets in dollars, where there are any budgets, are charged for a call that has no price here: as much as
+    /// the most of them holds for it.
+    pub fn note_charged(&self, ticket: &Ticket, record: &mut UsageRecord) {
+        let has_budgets = || self.policy.borrow().as_ref().is_some_and(|policy| !policy.budgets.is_empty());
+        if record.cost_status == CostStatus::Unpriced && has_budgets() {
+            let dollars = ticket.held.iter().filter(|held| held.unit == Unit::Dollars);
+            let most = dollars.map(|held| held.amount.0).max().unwrap_or_default();
+            record.charged_usd = Some(record.cost_usd.max(Picodollars::from_pico(most)));
+        }
     }
 
     /// The collector's clock.

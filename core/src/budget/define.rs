@@ -3,12 +3,13 @@
 //! The same keys in `tollgate.toml` (`[[budgets]]`), in `PUT /api/v1/budgets/{name}` and in a plugin configuration that
 //! stands without a collector.
 
-use std::collections::BTreeMap;
+mod values;
 
 use serde_json::{Map, Value};
+pub use values::check_value;
+use values::{right_tag, scope};
 
-use super::policy::{OTHER, UNKNOWN, VALUE_CHARS_MAX};
-use super::scope::{Dimension, Scope, is_nobody};
+use super::scope::Dimension;
 use super::window::Window;
 use super::{Action, Amount, Budget, HoldRule, OnOutage, Unit};
 use crate::attribution::is_name;
@@ -66,10 +67,9 @@ pub fn write(budget: &Budget) -> Value {
     if !tags.is_empty() {
         scope.insert("tags".into(), tags.into());
     }
-    let (limit, amount): (_, fn(Amount) -> Value) = match budget.unit {
-        Unit::Dollars => ("limit_usd", |amount| Picodollars::from_pico(amount.0).to_string().into()),
-        Unit::Tokens => ("limit_tokens", whole),
-        Unit::Calls => ("limit_calls", whole),
+    let amount = |amount: Amount| match budget.unit {
+        Unit::Dollars => Picodollars::from_pico(amount.0).to_string().into(),
+        Unit::Tokens | Unit::Calls => u64::try_from(amount.0).map_or(Value::Null, Value::from),
     };
     let mut written = Map::new();
     let mut put = |name: &str, value: Value| written.insert(name.to_owned(), value);
@@ -80,7 +80,7 @@ pub fn write(budget: &Budget) -> Value {
     if let Some(each) = &budget.each {
         put("each", each.to_string().into());
     }
-    put(limit, amount(budget.limit));
+    put(&unit_key("limit", budget.unit), amount(budget.limit));
     put("window", budget.window.to_string().into());
     put("time_zone", budget.time_zone.as_str().into());
     put("thresholds", budget.thresholds.as_slice().into());
@@ -93,7 +93,7 @@ pub fn write(budget: &Budget) -> Value {
         put("default_output_tokens", tokens.into());
     }
     if budget.carry_over > Amount::ZERO {
-        put(carry_over_key(budget.unit), amount(budget.carry_over));
+        put(&unit_key("carry_over", budget.unit), amount(budget.carry_over));
     }
     if let Some(status) = budget.status {
         put("status", status.into());
@@ -104,17 +104,14 @@ pub fn write(budget: &Budget) -> Value {
     written.into()
 }
 
-/// The key of what a budget of this unit carries over.
-pub(crate) const fn carry_over_key(unit: Unit) -> &'static str {
-    match unit {
-        Unit::Dollars => "carry_over_usd",
-        Unit::Tokens => "carry_over_tokens",
-        Unit::Calls => "carry_over_calls",
-    }
-}
-
-fn whole(amount: Amount) -> Value {
-    u64::try_from(amount.0).map_or(Value::Null, Value::from)
+/// The key of an amount in this unit: `PREFIX_usd`, `PREFIX_tokens` or `PREFIX_calls`.
+pub(crate) fn unit_key(prefix: &str, unit: Unit) -> String {
+    let ending = match unit {
+        Unit::Dollars => "usd",
+        Unit::Tokens => "tokens",
+        Unit::Calls => "calls",
+    };
+    format!("{prefix}_{ending}")
 }
 
 fn word<T: PartialEq>(words: &[(&str, T)], value: T) -> Value {
@@ -176,8 +173,11 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
     if let (Some((unit, _)), Some((limit, _))) = (carry_over, limits)
         && unit != limit
     {
-        let key = carry_over_key(unit);
-        keys.wrong(key, &format!("is in another unit than the limit; give {}", carry_over_key(limit)));
+        let right = unit_key("carry_over", limit);
+        keys.wrong(
+            &unit_key("carry_over", unit),
+            &format!("is in another unit than the limit; give {right}"),
+        );
     }
     let window = window(keys);
     let budget = Budget {
@@ -205,8 +205,8 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
         name,
     };
     if budget.carry_over > Amount::ZERO && matches!(window, Window::Rolling(_) | Window::Prepaid) {
-        let key = carry_over_key(carry_over.map_or(budget.unit, |(unit, _)| unit));
-        keys.wrong(key, &format!("has no meaning for the window `{window}`"));
+        let key = unit_key("carry_over", carry_over.map_or(budget.unit, |(unit, _)| unit));
+        keys.wrong(&key, &format!("has no meaning for the window `{window}`"));
     }
     keys.nothing_else();
     limits.map(|_| budget)
@@ -233,11 +233,11 @@ fn window(keys: &mut Keys<'_>) -> Window {
     })
 }
 
-/// `PREFIX_usd`, `PREFIX_tokens` or `PREFIX_calls`, at most one of them.
+/// The amount under one of the [`unit_key`]s of this prefix, of which at most one may be there.
 fn quantity(keys: &mut Keys<'_>, prefix: &str) -> Option<(Unit, Amount)> {
     let mut found = None;
-    for (ending, unit) in [("usd", Unit::Dollars), ("tokens", Unit::Tokens), ("calls", Unit::Calls)] {
-        let key = format!("{prefix}_{ending}");
+    for unit in [Unit::Dollars, Unit::Tokens, Unit::Calls] {
+        let key = unit_key(prefix, unit);
         let Some(value) = keys.get(&key) else { continue };
         let amount = match unit {
             Unit::Dollars => dollars(value),
@@ -306,194 +306,9 @@ fn thresholds(keys: &mut Keys<'_>) -> Vec<u16> {
     }
 }
 
-fn scope(keys: &mut Keys<'_>) -> Scope {
-    let mut scope = BTreeMap::new();
-    for name in keys.all() {
-        if name == "tags" {
-            let tags =
-                keys.object("tags", |keys| keys.all().into_iter().map(|name| tag(keys, name)).collect());
-            let tags: Vec<_> = tags.unwrap_or_else(|| vec![None]);
-            if tags.is_empty() {
-                keys.wrong("tags", "names no tag; leave it out, or name one such as {\"customer\":\"acme\"}");
-            }
-            scope.extend(tags.into_iter().flatten());
-            continue;
-        }
-        let Some(dimension) = Dimension::parse(&name).filter(|_| !name.starts_with("tag:")) else {
-            keys.wrong(&name, "is not one of agent, team, feature, environment, model, provider, key, tags");
-            let _ = keys.get(&name);
-            continue;
-        };
-        let values = values(keys, &name, kind_of(&dimension));
-        scope.insert(dimension, values);
-    }
-    scope.into()
-}
-
-fn tag(keys: &mut Keys<'_>, name: String) -> Option<(Dimension, Vec<String>)> {
-    let values = values(keys, &name, NAME);
-    if !is_name(&name) {
-        keys.wrong(&name, &format!("`{name}` cannot match any call: {}", right_tag()));
-        return None;
-    }
-    Some((Dimension::Tag(name), values))
-}
-
-/// Which texts can be a value.
-#[derive(Clone, Copy)]
-struct Kind {
-    /// Whether this can be one.
-    whole: fn(&str) -> bool,
-    /// Whether one can begin so.
-    start: fn(&str) -> bool,
-    /// What would be right.
-    right: &'static str,
-}
-
-const NAME: Kind = Kind { whole: is_name, start: is_name, right: "names are 1 to 64 of A-Z a-z 0-9 . _ / -" };
-const MODEL: Kind =
-    Kind { whole: |value| !value.is_empty(), start: |_| true, right: "give a model such as gpt-5" };
-const PROVIDER: Kind = Kind {
-    whole: is_provider,
-    start: is_provider,
-    right: "provider ids are such as openai or vercel-gateway, of a-z 0-9 -",
-};
-const KEY: Kind = Kind {
-    whole: |value| value.len() == KEY_DIGITS && is_key(value),
-    start: |value| value.len() <= KEY_DIGITS && is_key(value),
-    right: "keys are named by the `key_id` of records, 16 of 0-9 a-f",
-};
-
-/// Digits of [`crate::key_id`].
-const KEY_DIGITS: usize = 16;
-
-fn is_key(value: &str) -> bool {
-    value.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn right_tag() -> String {
-    format!("of tags, {}", NAME.right)
-}
-
-/// One value or a list of them; each may end in `*`.
-fn values(keys: &mut Keys<'_>, name: &str, kind: Kind) -> Vec<String> {
-    let Some(value) = keys.get(name) else { return Vec::new() };
-    let list = match value {
-        Value::String(text) => Some(vec![text.clone()]),
-        Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
-        _ => None,
-    };
-    let Some(list) = list.filter(|list| !list.is_empty()) else {
-        keys.wrong(name, &format!("`{}` is neither a text nor a list of texts", shown(value)));
-        return Vec::new();
-    };
-    for text in &list {
-        let can_be = match text.strip_suffix('*') {
-            Some("") => true,
-            Some(start) => !start.contains('*') && (kind.start)(start),
-            None => !text.contains('*') && (kind.whole)(text),
-        };
-        if !can_be {
-            let right = kind.right;
-            keys.wrong(name, &format!("`{text}` cannot match any call: {right}; `*` stands at the end"));
-        }
-    }
-    list
-}
-
-/// Which values a dimension has.
-const fn kind_of(dimension: &Dimension) -> Kind {
-    match dimension {
-        Dimension::Model => MODEL,
-        Dimension::Provider => PROVIDER,
-        Dimension::Key => KEY,
-        _ => NAME,
-    }
-}
-
-/// What is wrong with a value that is to name one of a budget's counters: where anything is, no call counts there.
-///
-/// # Errors
-/// The problem, and what would be right.
-pub fn check_value(budget: &Budget, value: &str) -> Result<(), String> {
-    let name = &budget.name;
-    let Some(each) = &budget.each else {
-        return match value {
-            "" => Ok(()),
-            _ => {
-                Err(format!("is `{value}`, but budget `{name}` has one counter for all calls; leave it out"))
-            }
-        };
-    };
-    if value.is_empty() {
-        return Err(format!("is missing; budget `{name}` has a counter for each `{each}`, name which"));
-    }
-    if matches!(value, UNKNOWN | OTHER) {
-        return Ok(());
-    }
-    let right = match each {
-        Dimension::Model => "a model's name of up to 128 characters",
-        Dimension::Provider => "a provider's id, such as `openai`",
-        Dimension::Key => "the keyed hash of a key, 16 hexadecimal digits",
-        _ => "a name of up to 64 of `A-Z a-z 0-9 . _ / -`",
-    };
-    if !(kind_of(each).whole)(value)
-        || is_nobody(value)
-        || value.len() > VALUE_CHARS_MAX
-        || value.contains('\0')
-    {
-        return Err(format!("is `{value}`, which no `{each}` is; give {right}, `{UNKNOWN}` or `{OTHER}`"));
-    }
-    if !budget.scope.may_have(each, value) {
-        return Err(format!("is `{value}`, and no call of that `{each}` is in the scope of budget `{name}`"));
-    }
-    Ok(())
-}
-
-fn is_provider(value: &str) -> bool {
-    !value.is_empty()
-        && value.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_value_that_no_call_counts_under_is_told() {
-        let budget = |each: &str| {
-            let more = if each.is_empty() { String::new() } else { format!(r#","each":"{each}""#) };
-            let text = format!(
-                r#"{{"name":"b","limit_usd":"1","window":"day","scope":{{"team":["sup*","x"]}}{more}}}"#
-            );
-            read_one(&serde_json::from_str(&text).unwrap(), None).unwrap()
-        };
-        for (each, value, expected) in [
-            ("", "", None),
-            ("", "nobody", Some("one counter for all calls")),
-            ("agent", "", Some("is missing")),
-            ("agent", "bot/1", None),
-            ("agent", "(unknown)", None),
-            ("agent", "(other)", None),
-            ("agent", "(each)", Some("which no `agent` is")),
-            ("agent", "typo name!", Some("is `typo name!`")),
-            ("agent", "unattributed", Some("`(unknown)`")),
-            ("model", "gpt 5 (preview)", None),
-            ("provider", "OpenAI", Some("such as `openai`")),
-            ("key", "xyz", Some("hexadecimal")),
-            ("tag:customer", "acme", None),
-            ("team", "support", None),
-            ("team", "sales", Some("in the scope")),
-        ] {
-            let problem = check_value(&budget(each), value).err();
-            match expected {
-                None => assert_eq!(problem, None, "{each} {value}"),
-                Some(part) => {
-                    assert!(problem.as_ref().unwrap().contains(part), "{each} {value}: {problem:?}");
-                }
-            }
-        }
-    }
 
     fn mistakes(json: &str) -> Vec<String> {
         let errors = read(&serde_json::from_str(json).unwrap()).err().unwrap_or_default();
@@ -522,7 +337,7 @@ mod tests {
             (second.unit, second.limit, second.window),
             (Unit::Calls, Amount(100), Window::Rolling(1_440))
         );
-        assert!(second.is_enforced() && second.scope == Scope::default());
+        assert!(second.is_enforced() && second.scope == super::super::scope::Scope::default());
         let json = serde_json::to_string(first).unwrap();
         assert_eq!(serde_json::from_str::<Budget>(&json).unwrap(), *first);
         for budget in &budgets {

@@ -241,7 +241,10 @@ impl Call {
         let lacks_limit = self.target.api.generates_text()
             && !self.request.is_unreadable()
             && self.request.bounds().is_some_and(|bounds| !bounds.has_output_limit());
-        let tokens = policy.default_output_tokens(&self.subject()).filter(|_| lacks_limit)?;
+        if !lacks_limit {
+            return None;
+        }
+        let tokens = policy.default_output_tokens(&self.subject())?;
         let row = book.and_then(|book| book.worst_case(self.facts(&[])));
         Some(tokens.min(row.and_then(|row| row.size().output_tokens).unwrap_or(tokens)))
     }

@@ -18,7 +18,7 @@ impl HttpCall {
             call.take_turns(&gateway.config.gateway, book.as_deref(), now_ms, || gateway.call_id(now_ms));
         for mut record in turns {
             let ticket = std::mem::take(&mut self.ticket);
-            ticket.note_charged(&mut record);
+            gateway.budgets.note_charged(&ticket, &mut record);
             record.policy_version = Some(ticket.policy_version.clone()).filter(|version| !version.is_empty());
             // Only the first has what was held; where there are more, they ended at once.
             let ended = (!ticket.held.is_empty()).then(|| gateway.budgets.settle(ticket, Some(&record)));

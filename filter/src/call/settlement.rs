@@ -46,7 +46,7 @@ impl HttpCall {
         if self.cut != Cut::No {
             record.notes.push(Note::EndedByBudget);
         }
-        ticket.note_charged(&mut record);
+        self.gateway.budgets.note_charged(&ticket, &mut record);
         let version = std::mem::take(&mut ticket.policy_version);
         record.policy_version = Some(version).filter(|version| !version.is_empty());
         let is_recorded = self.is_recorded(&call, &mut record);
@@ -58,10 +58,6 @@ impl HttpCall {
         if ended.is_none() && is_recorded && is_owed {
             record.policy_version =
                 self.gateway.budgets.charge(&call, &record, now_ms).or(record.policy_version);
-        }
-        if record.policy_version.is_none() {
-            // No budget was charged.
-            record.charged_usd = None;
         }
         if is_recorded {
             let json = record.to_json();
