@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tollgate_core::budget::{Budget, define};
 
 use super::super::audit::append;
-use super::{Put, StoreError, StoredBudget, keep_top_ups, wide};
+use super::extra::keep_top_ups;
+use super::{Put, StoreError, StoredBudget, wide};
 use crate::audit::Entry;
 
 /// The number of the budgets' state: every change makes it larger.

@@ -95,7 +95,10 @@ impl Store {
         actor: String,
         now_ms: u64,
     ) -> Result<ToppedUp, StoreError> {
-        self.write(move |transaction| super::top_up(transaction, (&name, &value), more, &actor, now_ms)).await
+        self.write(move |transaction| {
+            super::extra::top_up(transaction, (&name, &value), more, &actor, now_ms)
+        })
+        .await
     }
 
     /// Takes back what a run of a gateway that is gone was granted and has not used; of one that still reports only with
@@ -110,7 +113,8 @@ impl Store {
         actor: String,
         now_ms: u64,
     ) -> Result<Released, StoreError> {
-        self.write(move |transaction| super::release(transaction, &instance, force, &actor, now_ms)).await
+        self.write(move |transaction| super::release::release(transaction, &instance, force, &actor, now_ms))
+            .await
     }
 
     /// Takes in what a gateway reports of its counters, and answers each, without anything else that a sync has.
