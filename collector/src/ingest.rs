@@ -32,6 +32,8 @@ pub struct Accepted {
     pub observations: Vec<Option<Observation>>,
     /// Models that the gateway wants rows of.
     pub models: Vec<Wanted>,
+    /// Whether the gateway adds rows to those that it has.
+    pub adds_rows: bool,
     /// Version of the policy that it holds.
     pub policy_version: Option<String>,
 }
@@ -62,6 +64,7 @@ pub fn accept(body: &[u8], book: &PriceBook, now_ms: u64) -> Result<Accepted, No
         priced: 0,
         observations: Vec::new(),
         models: std::mem::take(&mut request.models),
+        adds_rows: request.adds_rows,
         policy_version: request.policy_version.take(),
     };
     accepted.batch.counters = std::mem::take(&mut request.counters);
@@ -84,6 +87,7 @@ pub fn accept_lines(body: &str, book: &PriceBook) -> Accepted {
         priced: 0,
         observations: Vec::new(),
         models: Vec::new(),
+        adds_rows: false,
         policy_version: None,
     };
     for line in body.lines().filter(|line| !line.trim().is_empty()) {

@@ -67,6 +67,7 @@ fn writing() -> Router<Arc<App>> {
         .route("/api/v1/reviews/{id}", put(alerts::change_review))
         .route("/api/v1/budgets/{name}", put(budgets::put).delete(budgets::remove))
         .route("/api/v1/budgets/{name}/top-up", post(budgets::top_up))
+        .route("/api/v1/budgets/{name}/release-kept", post(budgets::release_kept))
         .route("/api/v1/budgets/release/{instance}", post(budgets::release))
         .route("/api/v1/reprice", post(corrections::apply))
 }

@@ -58,7 +58,7 @@ pub use adjust::{Adjustment, Correction, Counted, Reason};
 pub use alerts::{AlertCursor, Attempt, Delivery, Due, Judged, Outbox, StoredAlert};
 pub use backup::{backup, restore};
 pub use batch::{Batch, Recharge, Sender};
-pub use budgets::{CounterState, Put, Released, StoredBudget, ToppedUp};
+pub use budgets::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
 pub use dims::{Dimension, Dims, Filters};
 pub use error::StoreError;
 pub use id::{NotAnId, RecordId};

@@ -67,6 +67,16 @@ pub struct Budget {
     /// `on_outage`: what a gateway does while it cannot reach a collector.
     #[serde(default)]
     pub on_outage: OnOutage,
+    /// `on_unknown`: what a call is charged of which nobody knows what the provider charged.
+    #[serde(default)]
+    pub on_unknown: OnUnknown,
+    /// `lease`: for how long a gateway may spend what it was granted without being acknowledged, in milliseconds.
+    #[serde(default = "default_lease_ms")]
+    pub lease_ms: u64,
+    /// `ceiling_usd`: what a call is held for whose price is not known where it is decided on; without it the dearest
+    /// price of its provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<Amount>,
     /// `default_output_tokens`: the output limit that is written into requests without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_output_tokens: Option<u64>,
@@ -110,6 +120,13 @@ impl Budget {
     pub fn written_output_tokens(&self) -> Option<u64> {
         self.default_output_tokens.filter(|_| self.action != Action::Shadow)
     }
+}
+
+/// Ten minutes: longer than a collector's restart, shorter than anyone waits for what a lost gateway was granted.
+pub const DEFAULT_LEASE_MS: u64 = 600_000;
+
+const fn default_lease_ms() -> u64 {
+    DEFAULT_LEASE_MS
 }
 
 fn utc() -> String {
@@ -182,6 +199,18 @@ pub enum OnOutage {
     Allow,
     /// Refuses.
     Deny,
+}
+
+/// What a call is charged of which the provider did not say what it charged: an answer that was cut off, or a price that
+/// nobody knows.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnknown {
+    /// What its record says.
+    #[default]
+    Record,
+    /// The most that it can cost; what that is above the record is `kept`.
+    Worst,
 }
 
 /// A quantity of a budget's unit: pico-dollars, tokens or calls. In JSON a string of digits, so that no reader rounds it.

@@ -8,10 +8,12 @@
 //! | `file`, `write` | price files in TOML, read and written |
 //! | `subset` | the part of a book that a gateway needs |
 //! | `worst` | the most that a call can cost, for budgets |
+//! | `dearest` | a row that no row of a provider is dearer than |
 //! | `edit`, `again` | overrides and discounts; a record priced once more |
 
 #[cfg(feature = "book")]
 mod again;
+mod dearest;
 #[cfg(feature = "book")]
 mod edit;
 pub mod facts;
@@ -27,6 +29,7 @@ mod worst;
 #[cfg(feature = "book")]
 mod write;
 
+pub use dearest::DEAREST;
 #[cfg(feature = "book")]
 pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled};
 pub use index::{Found, Step};
@@ -57,6 +60,10 @@ pub struct PriceBook {
     resolved: Option<BTreeSet<Wanted>>,
     /// In a part of a book: names that look like snapshots of its rows and are rows of their own in the whole book.
     apart: BTreeSet<Wanted>,
+    /// A part's: for each provider the row that none of the whole is dearer than.
+    dearest: Vec<PricedModel>,
+    /// A part's: names that it was asked for and the whole has no price for.
+    without_price: BTreeSet<Wanted>,
     last_rows: worst::LastRows,
 }
 
@@ -244,6 +251,8 @@ impl PriceBook {
             index,
             resolved: None,
             apart: BTreeSet::new(),
+            dearest: Vec::new(),
+            without_price: BTreeSet::new(),
             last_rows: Default::default(),
         }
     }

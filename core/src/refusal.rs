@@ -19,6 +19,8 @@ pub enum Reason {
     CollectorAway,
     /// The model has no price, and calls without one are not allowed.
     ModelNotPriced,
+    /// The price is not known here yet, and an enforced budget must hold one.
+    PriceUnknown,
     /// Work that is charged later may not be started under an enforced budget.
     DeferredNotAllowed,
     /// A key that decides about the call stands in its body twice.
@@ -47,6 +49,7 @@ impl Reason {
             Self::BudgetBusy => "budget_busy",
             Self::CollectorAway => "collector_away",
             Self::ModelNotPriced => "model_not_priced",
+            Self::PriceUnknown => "price_unknown",
             Self::DeferredNotAllowed => "deferred_not_allowed",
             Self::AmbiguousRequest => "ambiguous_request",
             Self::UnreadableRequest => "unreadable_request",
@@ -58,7 +61,7 @@ impl Reason {
     pub const fn status(self) -> u16 {
         match self {
             Self::BudgetSpent => 402,
-            Self::BudgetBusy | Self::CollectorAway => 429,
+            Self::BudgetBusy | Self::CollectorAway | Self::PriceUnknown => 429,
             Self::ModelNotPriced | Self::DeferredNotAllowed => 403,
             Self::AmbiguousRequest => 400,
             Self::UnreadableRequest => 415,
@@ -76,7 +79,9 @@ pub fn refusal(target: &Target, reason: Reason, status: Option<u16>, message: &s
         ("x-tollgate-reason", reason.name().to_owned()),
     ];
     match (reason, status) {
-        (Reason::BudgetBusy | Reason::CollectorAway, _) => headers.push(("retry-after", "1".to_owned())),
+        (Reason::BudgetBusy | Reason::CollectorAway | Reason::PriceUnknown, _) => {
+            headers.push(("retry-after", "1".to_owned()));
+        }
         _ => headers.push(("x-should-retry", "false".to_owned())),
     }
     if family == Family::Bedrock {
@@ -84,7 +89,7 @@ pub fn refusal(target: &Target, reason: Reason, status: Option<u16>, message: &s
         let kind = match reason {
             Reason::ModelNotPriced | Reason::DeferredNotAllowed => "AccessDeniedException",
             Reason::AmbiguousRequest | Reason::UnreadableRequest => "ValidationException",
-            Reason::BudgetBusy | Reason::CollectorAway => "ThrottlingException",
+            Reason::BudgetBusy | Reason::CollectorAway | Reason::PriceUnknown => "ThrottlingException",
             Reason::BudgetSpent => "ServiceQuotaExceededException",
         };
         headers.push(("x-amzn-errortype", kind.to_owned()));
@@ -158,7 +163,9 @@ impl Family {
             Self::OpenAi => {
                 let code = match reason {
                     Reason::BudgetSpent => "insufficient_quota",
-                    Reason::BudgetBusy | Reason::CollectorAway => "rate_limit_exceeded",
+                    Reason::BudgetBusy | Reason::CollectorAway | Reason::PriceUnknown => {
+                        "rate_limit_exceeded"
+                    }
                     other => other.name(),
                 };
                 json!({"error": {"message": message, "type": code, "param": null, "code": code}})

@@ -43,6 +43,10 @@ pub struct SyncRequest {
     /// name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Wanted>,
+    /// The gateway adds the rows of an answer to those that it has of the same version, so that only what it asks for is to be
+    /// sent. One that does not say so has its rows replaced.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adds_rows: bool,
     /// Settled calls, each a [`crate::record::UsageRecord`].
     #[serde(default)]
     pub records: Vec<Box<RawValue>>,
@@ -74,7 +78,8 @@ pub struct SyncAnswer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<RejectedRecord>,
     /// Rows of the price book, when the gateway's version is not the collector's or it wants further models: at most
-    /// [`BOOK_BYTES_MAX`], and to be used instead of what the gateway held.
+    /// [`BOOK_BYTES_MAX`], and to be added to what the gateway has of the same version. It also names the models that were asked
+    /// for and have no price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<PriceBook>,
     /// What is to become of calls whose model has no price.

@@ -10,7 +10,7 @@ mod rooms;
 mod settling;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 pub use asking::reports;
@@ -21,7 +21,7 @@ use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::policy::{Policy, PolicyBudget, Short, resets};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::{Offset, Window};
-use tollgate_core::budget::{Amount, Budget, OnOutage, Unit};
+use tollgate_core::budget::{Amount, Budget, OnOutage, OnUnknown, Unit};
 use tollgate_core::call::Call;
 use tollgate_core::call::admission::{Admission, Admitting, Cover};
 use tollgate_core::estimate::Learned;
@@ -56,9 +56,6 @@ pub struct Budgets {
     /// What calls that wait want of which counters, and prices.
     wanted: RefCell<BTreeMap<CounterKey, Amount>>,
     models: RefCell<Vec<Wanted>>,
-    /// Models that the collector has been asked for, and since when: one that has no price still has none.
-    asked: RefCell<BTreeSet<Wanted>>,
-    asked_since_ms: Cell<u64>,
 }
 
 /// A call that was admitted: what is held for it, and where.
@@ -129,8 +126,6 @@ impl Budgets {
             lane,
             wanted: RefCell::default(),
             models: RefCell::default(),
-            asked: RefCell::default(),
-            asked_since_ms: Cell::default(),
         };
         if alone {
             budgets.set_own(config, host::now_ms());
@@ -215,14 +210,31 @@ impl Budgets {
         self.link.set(Link { away_since_ms: now_ms.max(1), ..self.link.get() });
     }
 
-    /// Notes what budgets in dollars, where there are any budgets, are charged for a call that has no price here: as much as
-    /// the most of them holds for it.
+    /// Notes what budgets in dollars, where there are any budgets, are charged for a call that has no price here: on those that
+    /// keep the worst where nobody knows, as much as the most of them holds for it; on others what its record says.
     pub fn note_charged(&self, ticket: &Ticket, record: &mut UsageRecord) {
         let has_budgets = || self.policy.borrow().as_ref().is_some_and(|policy| !policy.budgets.is_empty());
         if record.cost_status == CostStatus::Unpriced && has_budgets() {
-            let dollars = ticket.held.iter().filter(|held| held.unit == Unit::Dollars);
+            let keeps = |held: &&HeldOn| held.unit == Unit::Dollars && held.rule == OnUnknown::Worst;
+            let dollars = ticket.held.iter().filter(keeps);
             let most = dollars.map(|held| held.amount.0).max().unwrap_or_default();
             record.charged_usd = Some(record.cost_usd.max(Picodollars::from_pico(most)));
+        }
+    }
+
+    /// For how long nothing was acknowledged that this Envoy sent, by its own clock and counted from the sending. Alone it
+    /// never waits for anything.
+    fn silent_ms(&self, now_ms: u64) -> u64 {
+        if self.alone { 0 } else { now_ms.saturating_sub(self.link.get().acknowledged_ms) }
+    }
+
+    /// What was sent at this time was acknowledged: grants may be used for a lease from then on.
+    pub fn acknowledged(&self, sent_ms: u64) {
+        let link = Link::load();
+        if sent_ms > link.acknowledged_ms {
+            let link = Link { acknowledged_ms: sent_ms, ..link };
+            link.store();
+            self.link.set(Link { away_since_ms: 0, ..link });
         }
     }
 
@@ -239,7 +251,7 @@ impl Budgets {
         if policy.is_idle() {
             return Decision::Go(Ticket::default());
         }
-        let mut admitting = Admitting {
+        let admitting = Admitting {
             policy: &policy,
             book: knows.book,
             unpriced: policy.unpriced,
@@ -247,21 +259,15 @@ impl Budgets {
             now_ms: self.now(knows.now_ms),
             may_ask: !self.alone && !knows.expired && !self.is_away(),
         };
-        let mut admission = call.admission(&admitting);
-        if let Admission::WantPrice(wanted) = &admission
-            && self.has_asked(wanted, knows.now_ms)
-        {
-            admitting.may_ask = false;
-            admission = call.admission(&admitting);
-        }
-        match admission {
+        match call.admission(&admitting) {
             Admission::Hold(holds) => self.charge_all(&policy, holds, knows, metrics),
             Admission::Refuse(reason, message) => {
                 Decision::Refuse(Refused { reason, budget: None, status: None, message })
             }
             Admission::WantPrice(wanted) => {
+                // No more of them than calls can wait.
                 let mut models = self.models.borrow_mut();
-                if models.len() < MODELS_MAX && !models.contains(&wanted) {
+                if !models.contains(&wanted) {
                     models.push(wanted);
                 }
                 Decision::Wait
@@ -317,17 +323,21 @@ fn refused(budget: &Budget, counter: Option<&Counter>, hold: Amount, reason: Rea
     }
 }
 
-fn away(budget: &Budget) -> Refused {
-    let why = match budget.on_outage {
-        OnOutage::Deny => "lets nothing through while",
-        OnOutage::Lease | OnOutage::Allow => "has nothing left that was granted, and",
+/// The refusal of a budget whose collector cannot be reached: since when, where what it granted may not be used any more.
+fn away(budget: &Budget, silent_ms: Option<u64>) -> Refused {
+    let name = &budget.name;
+    let message = match (silent_ms, budget.on_outage) {
+        (Some(silent_ms), _) => format!(
+            "Budget `{name}` has a lease of {} s on what its collector granted, and the collector was last heard {} s ago.",
+            budget.lease_ms / 1_000,
+            silent_ms / 1_000
+        ),
+        (None, OnOutage::Deny) => {
+            format!("Budget `{name}` lets nothing through while its collector cannot be reached.")
+        }
+        (None, OnOutage::Lease | OnOutage::Allow) => {
+            format!("Budget `{name}` has nothing left that was granted, and its collector cannot be reached.")
+        }
     };
-    Refused {
-        reason: Reason::CollectorAway,
-        budget: Some(budget.name.clone()),
-        status: None,
-        message: format!("Budget `{}` {why} its collector cannot be reached.", budget.name),
-    }
+    Refused { reason: Reason::CollectorAway, budget: Some(budget.name.clone()), status: None, message }
 }
-
-const MODELS_MAX: usize = 64;

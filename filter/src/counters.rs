@@ -4,7 +4,7 @@
 //! call is under way on it, and the collector knows all of it. A counter is made under a lock, so that two VMs do not
 //! make it twice; everything else needs none.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use tollgate_core::budget::Amount;
@@ -185,14 +185,17 @@ impl Counters {
 #[derive(Debug, Default)]
 pub struct Slots {
     slots: Vec<u64>,
+    /// What each had used, of which counter, and since when.
+    used: BTreeMap<u64, ((u64, Amount), u64)>,
     /// How many counters had been made when all slots were looked at.
     made: u64,
     looked_ms: u64,
 }
 
 impl Slots {
-    /// Every counter in the table.
-    pub fn counters(&mut self, now_ms: u64) -> impl Iterator<Item = Counter> {
+    /// Every counter in the table, and whether what it has is idle: then it has just given back all but what a few of its
+    /// calls would hold.
+    pub fn counters(&mut self, now_ms: u64) -> Vec<(Counter, bool)> {
         // Counted behind its making: what is counted here is found below.
         let made = shared::number(shared::COUNTERS_MADE);
         if made != self.made || now_ms.saturating_sub(self.looked_ms) >= LOOK_MS {
@@ -201,10 +204,50 @@ impl Slots {
                 .filter(|slot| host::shared(shared::counter(*slot)).is_ok())
                 .collect();
         }
-        self.slots.iter().filter_map(|slot| {
-            let (bytes, _) = host::shared(shared::counter(*slot)).ok()?;
-            Counter::from_bytes(&bytes)
-        })
+        let mut all = Vec::with_capacity(self.slots.len());
+        for slot in &self.slots {
+            let Ok((mut bytes, version)) = host::shared(shared::counter(*slot)) else { continue };
+            let Some(mut counter) = Counter::from_bytes(&bytes) else { continue };
+            let used = (fnv(&counter.key), counter.used);
+            let (last, since_ms) = self.used.entry(*slot).or_insert((used, now_ms));
+            if *last != used {
+                (*last, *since_ms) = (used, now_ms);
+            }
+            let is_idle = now_ms.saturating_sub(*since_ms) >= IDLE_MS && counter.free() > counter.ease();
+            let gave_back = is_idle && {
+                counter.give_back(counter.ease());
+                counter.write_numbers(&mut bytes);
+                // Where a call was faster it is not idle.
+                host::swap_shared(shared::counter(*slot), &bytes, version).is_ok()
+            };
+            match gave_back || !is_idle {
+                true => all.push((counter, gave_back)),
+                false => self.used.retain(|known, _| known != slot),
+            }
+        }
+        all
+    }
+}
+
+impl Slots {
+    /// Gives back what is free of every counter: nothing more is admitted here.
+    pub fn give_back_all(&mut self) {
+        for slot in 0..shared::COUNTERS_MAX {
+            let name = shared::counter(slot);
+            for _ in 0..TRIES {
+                let Ok((mut bytes, version)) = host::shared(name) else { break };
+                let Some(mut counter) = Counter::from_bytes(&bytes) else { break };
+                if counter.give_back(Amount::ZERO) == Amount::ZERO {
+                    break;
+                }
+                counter.write_numbers(&mut bytes);
+                if host::swap_shared(name, &bytes, version) != Err(Error::CAS_MISMATCH) {
+                    break;
+                }
+            }
+        }
+        self.made = 0;
+        self.looked_ms = 0;
     }
 }
 
@@ -290,6 +333,9 @@ const TRIES: u32 = 256;
 /// Tries for the lock, which is held for some 50 µs at most.
 const LOCK_TRIES: u32 = 5_000;
 const LOCK_MS: u64 = 1_000;
+/// A counter on which nothing was used for so long gives back what it does not need: with the interval in which counters are
+/// looked at, within five seconds.
+const IDLE_MS: u64 = 2_500;
 /// All slots are looked at so often, should one have been made and not counted.
 const LOOK_MS: u64 = 30_000;
 /// Counters whose slot a VM remembers.

@@ -3,13 +3,14 @@
 //!
 //! Four bytes, little endian: [`LAYOUT`], then how long the holds are. Each of them is the length of its key, the room in
 //! which it was admitted, the room with which it is settled, the amount held, the amounts charged and kept instead, the amount
-//! taken out of the room, and the key. As long as a call is under way all of its hold is to be charged and kept.
+//! taken out of the room, and the key. As long as a call is under way nothing is to be charged yet: what it costs says the
+//! record that is made of the entry where its VM dies.
 
 use std::rc::Rc;
 
 use tollgate_core::budget::counter::Settlement;
 use tollgate_core::budget::window::Span;
-use tollgate_core::budget::{Amount, Unit};
+use tollgate_core::budget::{Amount, OnUnknown, Unit};
 
 use crate::budgets::{Drawn, OpenRoom};
 
@@ -24,6 +25,8 @@ pub struct HeldOn {
     pub unit: Unit,
     /// How much.
     pub amount: Amount,
+    /// What is charged of it where nobody knows what the provider charged.
+    pub rule: OnUnknown,
     /// The room in which it was admitted, and how much was taken out of that.
     pub drawn: Option<Drawn>,
     /// Once the call has ended: what takes the place of this, and the room with which that is settled.
@@ -75,9 +78,9 @@ fn write<'a>(held: impl Iterator<Item = &'a HeldOn> + Clone, call: &[u8]) -> Vec
     let mut entry = Vec::with_capacity(LENGTH_BYTES + holds + call.len());
     entry.extend_from_slice(&(u32::try_from(holds).unwrap_or(u32::MAX) << 8 | LAYOUT).to_le_bytes());
     for one in held {
-        let abandoned = Settlement::abandoned(one.amount);
+        let under_way = Settlement::rolled_back(one.amount);
         let Settlement { hold, charge, kept, .. } =
-            one.ended.as_ref().map_or(abandoned, |(settlement, _)| *settlement);
+            one.ended.as_ref().map_or(under_way, |(settlement, _)| *settlement);
         let drawn = one.drawn.as_ref().and_then(|(room, amount)| Some((room.id?, *amount)));
         let (room, taken) = drawn.unwrap_or((NO_ROOM, Amount::ZERO));
         let with = one.settled_with().unwrap_or(NO_ROOM);
@@ -137,6 +140,6 @@ const AMOUNTS: usize = 4;
 /// What a hold takes besides its key.
 const HOLD_BYTES: usize = WORDS * 8 + AMOUNTS * 16;
 /// Version of the entries.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 /// What stands where there is no room.
 const NO_ROOM: RoomId = RoomId { place: u32::MAX, generation: 0 };

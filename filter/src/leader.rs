@@ -24,6 +24,15 @@ pub fn lead(vm: u64, now_ms: u64) -> bool {
     }
 }
 
+/// Gives the lease up, where this VM has it.
+pub fn resign(vm: u64) {
+    if let Ok((value, version)) = host::shared(shared::LEADER)
+        && shared::read_number(&value) == Some(vm)
+    {
+        let _ = host::swap_shared(shared::LEADER, &[0; 16], version);
+    }
+}
+
 /// Random id of this Envoy process's shared data, made by whoever asks first.
 pub fn instance(candidate: u64) -> String {
     let _ = host::create_shared(shared::INSTANCE, format!("{candidate:016x}").as_bytes());

@@ -66,6 +66,7 @@ impl Metrics {
             Reason::BudgetBusy => "tollgate_denied_total.reason=.budget_busy.;",
             Reason::CollectorAway => "tollgate_denied_total.reason=.collector_away.;",
             Reason::ModelNotPriced => "tollgate_denied_total.reason=.model_not_priced.;",
+            Reason::PriceUnknown => "tollgate_denied_total.reason=.price_unknown.;",
             Reason::DeferredNotAllowed => "tollgate_denied_total.reason=.deferred_not_allowed.;",
             Reason::AmbiguousRequest => "tollgate_denied_total.reason=.ambiguous_request.;",
             Reason::UnreadableRequest => "tollgate_denied_total.reason=.unreadable_request.;",

@@ -2,10 +2,15 @@
 
 use std::rc::Rc;
 
+use tollgate_core::budget::Unit;
 use tollgate_core::budget::room::Room;
-use tollgate_core::record::recovered;
+use tollgate_core::budget::scope::CounterKey;
+use tollgate_core::budget::window::Span;
+use tollgate_core::call::admission::settled;
+use tollgate_core::money::Picodollars;
+use tollgate_core::record::{UsageRecord, recovered};
 
-use crate::journal::{self, RoomId};
+use crate::journal::{self, Noted, RoomId};
 use crate::lane::{self, JOURNAL_SLOTS, Lane, Listed, Owner, PLACES};
 use crate::root::Gateway;
 use crate::{host, shared};
@@ -50,10 +55,11 @@ fn recover_journal(gateway: &Gateway, index: u32, lane: &mut Lane, now_ms: u64) 
         if !lane.has_room() {
             return None;
         }
-        let (noted, call) = journal::read(&pending);
-        if let Some(record) = recovered(call, now_ms) {
+        let (mut noted, call) = journal::read(&pending);
+        if let Some(json) = recovered(call, now_ms) {
             records += 1;
-            if lane.append(&record).is_err() {
+            let record = charge(gateway, &json, &mut noted);
+            if lane.append(&record.unwrap_or(json)).is_err() {
                 let _ = shared::add(shared::DROPPED_OUTBOX_FULL, 1);
             }
         }
@@ -66,6 +72,27 @@ fn recover_journal(gateway: &Gateway, index: u32, lane: &mut Lane, now_ms: u64) 
         }
     }
     Some(records)
+}
+
+/// Has a call that was under way charged what its record says, where it held something; gives that record, which says what it
+/// was charged.
+fn charge(gateway: &Gateway, json: &[u8], noted: &mut [Noted]) -> Option<Vec<u8>> {
+    let policy = gateway.budgets.policy()?;
+    if noted.is_empty() {
+        return None;
+    }
+    let mut record: UsageRecord = serde_json::from_slice(json).ok()?;
+    let mut most = record.cost_usd;
+    for one in noted {
+        let key = CounterKey::from_bytes(&one.key, Span::default());
+        let Some(budget) = key.and_then(|key| policy.budget(&key.budget)) else { continue };
+        one.settlement = settled(&record, budget.unit, one.settlement.hold, budget.on_unknown);
+        if budget.unit == Unit::Dollars {
+            most = most.max(Picodollars::from_pico(one.settlement.charge.0));
+        }
+    }
+    record.charged_usd = Some(most);
+    Some(record.to_json())
 }
 
 /// Gives back what the rooms have left that stood open.

@@ -22,7 +22,7 @@ use tollgate_core::request::prints::PrintKey;
 
 use crate::budgets::{Budgets, Decision, Ended, Knows, Refused, Ticket};
 use crate::call::HttpCall;
-use crate::host::{self, Buffer, Headers};
+use crate::host::{self, Buffer, Error, Headers};
 use crate::lane::{Dropped, JournalSlot, Kept, OwnLane};
 use crate::metrics::Metrics;
 use crate::sync::{Sender, Sync};
@@ -230,13 +230,31 @@ impl Gateway {
     }
 }
 
-/// Puts a book into shared data, for all VMs. Books of one version may have different rows, so that an edition is
-/// named by all of it.
-fn publish(book: &PriceBook) {
-    let Ok(json) = serde_json::to_vec(book) else { return };
-    if host::set_shared(shared::PRICES, &json).is_ok() {
-        let edition = format!("{} {:016x}", book.version(), fnv(&json));
-        let _ = host::set_shared(shared::PRICE_EDITION, edition.as_bytes());
+/// Adds a part of the book to what shared data has of it, for all VMs: a row once received stays, whichever VM asked for it.
+/// Books of one version may have different rows, so that an edition is named by all of it.
+fn publish(part: &PriceBook) {
+    for _ in 0..PUBLISH_TRIES {
+        let held = host::shared(shared::PRICES).ok();
+        let book = match &held {
+            Some((json, _)) => {
+                serde_json::from_slice::<PriceBook>(json).ok().map(|book| book.and(part.clone()))
+            }
+            None => None,
+        };
+        let Ok(json) = serde_json::to_vec(book.as_ref().unwrap_or(part)) else { return };
+        let done = match held {
+            Some((_, version)) => host::swap_shared(shared::PRICES, &json, version),
+            None => host::create_shared(shared::PRICES, &json),
+        };
+        match done {
+            Ok(()) => {
+                let edition = format!("{} {:016x}", part.version(), fnv(&json));
+                let _ = host::set_shared(shared::PRICE_EDITION, edition.as_bytes());
+                return;
+            }
+            Err(Error::CAS_MISMATCH) => {}
+            Err(_) => return,
+        }
     }
 }
 
@@ -284,7 +302,14 @@ impl Context for Root {
             gateway.metrics.borrow_mut().flush();
             gateway.budgets.settle_due(now_ms);
             if leader::lead(gateway.vm, now_ms) {
+                if !self.leads {
+                    self.sync.reset();
+                }
+                // What is on its way may not be answered any more; sent again it is known by its ids.
+                self.sync.drain();
                 self.send(&gateway, 0, now_ms);
+                // The next VM that ends sends what it settles until then.
+                leader::resign(gateway.vm);
             }
             gateway.lane.release();
         }
@@ -397,3 +422,5 @@ const KEY_SECRET: &str = "TOLLGATE_KEY_SECRET";
 const KEEPER: &[u8] = b"keeper";
 const TICK_MS: u32 = 250;
 const RECOVERY_MS: u64 = 5_000;
+/// Tries to add to the book in shared data, where other VMs do too.
+const PUBLISH_TRIES: u32 = 16;

@@ -83,6 +83,8 @@ pub struct Link {
     pub ahead_ms: i64,
     /// Since when every sync has failed; 0 while they work.
     pub away_since_ms: u64,
+    /// When the last request was sent that a collector acknowledged, by our clock: leases count from there.
+    pub acknowledged_ms: u64,
 }
 
 impl Link {
@@ -90,14 +92,16 @@ impl Link {
     pub fn load() -> Self {
         let Ok((value, _)) = host::shared(LINK) else { return Self::default() };
         let ahead = read_number(&value).unwrap_or(0);
-        let away_since_ms = value.get(8..).and_then(read_number).unwrap_or(0);
-        Self { ahead_ms: i64::from_le_bytes(ahead.to_le_bytes()), away_since_ms }
+        let number = |at: usize| value.get(at..).and_then(read_number).unwrap_or(0);
+        let (away_since_ms, acknowledged_ms) = (number(8), number(16));
+        Self { ahead_ms: i64::from_le_bytes(ahead.to_le_bytes()), away_since_ms, acknowledged_ms }
     }
 
     /// Writes it.
     pub fn store(self) {
         let mut bytes = self.ahead_ms.to_le_bytes().to_vec();
         bytes.extend_from_slice(&self.away_since_ms.to_le_bytes());
+        bytes.extend_from_slice(&self.acknowledged_ms.to_le_bytes());
         let _ = host::set_shared(LINK, &bytes);
     }
 }

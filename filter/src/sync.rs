@@ -13,6 +13,8 @@ use crate::shared::{self, Link};
 
 /// A batch is full at this size; one record more may go over.
 const BATCH_BYTES: usize = 256 * 1024;
+/// So many records do not wait for the end of an interval.
+const FEW_RECORDS: u64 = 16;
 /// So often every counter is reported, so that the collector knows who lives and what is granted and not used.
 const REPORT_ALL_MS: u64 = 3_000;
 /// Differences between clocks that are left as they are.
@@ -57,6 +59,7 @@ struct Flight {
     sequence: u64,
     batch: Vec<u8>,
     records: u64,
+    sent_ms: u64,
     /// How far it reaches in each lane.
     reach: Vec<(u32, u64)>,
     call: u32,
@@ -87,7 +90,8 @@ pub struct Sender<'a> {
 }
 
 impl Sync {
-    /// The next request, when one is due: `interval_ms` after the last, or at once while a full batch waits.
+    /// The next request, when one is due: `interval_ms` after the last, at once while a full batch waits, and with the next
+    /// tick where only a few records do: what a gateway settled last does not wait while it is drained.
     pub fn next(&mut self, sender: Sender<'_>, interval_ms: u64, now_ms: u64) -> Option<Outgoing> {
         if self.flight.is_some() {
             return None;
@@ -97,7 +101,8 @@ impl Sync {
         let backoff_ms = (interval_ms << self.failures.min(6)).min(BACKOFF_MS_MAX.max(interval_ms));
         let changed = sender.counts && now_ms.saturating_sub(self.counted_ms) >= interval_ms;
         let counts = changed && self.failures == 0;
-        if !full && !counts && now_ms.saturating_sub(self.sent_ms) < backoff_ms {
+        let few = (1..=FEW_RECORDS).contains(&self.batch_records) && self.failures == 0;
+        if !full && !counts && !few && now_ms.saturating_sub(self.sent_ms) < backoff_ms {
             return None;
         }
         self.sequence = now_ms.max(self.sequence + 1);
@@ -105,6 +110,7 @@ impl Sync {
         let batch = std::mem::take(&mut self.batch);
         let flight = Flight {
             sequence: self.sequence,
+            sent_ms: now_ms,
             records: std::mem::take(&mut self.batch_records),
             reach: self.lanes.iter().map(|(lane, cursor)| (*lane, cursor.read)).collect(),
             call: 0,
@@ -131,6 +137,26 @@ impl Sync {
         self.counted_ms = 0;
     }
 
+    /// The next request is the last one, and due at once: it has everything, and gives back what is free.
+    pub fn drain(&mut self) {
+        self.take_back();
+        self.slots.give_back_all();
+        self.hurry();
+        self.reported_ms = 0;
+        self.failures = 0;
+    }
+
+    /// Takes the batch back that is on its way.
+    fn take_back(&mut self) {
+        let Some(mut flight) = self.flight.take() else { return };
+        if !flight.batch.is_empty() && !self.batch.is_empty() {
+            flight.batch.push(b',');
+        }
+        flight.batch.append(&mut self.batch);
+        self.batch = flight.batch;
+        self.batch_records += flight.records;
+    }
+
     /// The request went out as this call.
     pub fn sent(&mut self, call: u32) {
         if let Some(flight) = &mut self.flight {
@@ -140,18 +166,13 @@ impl Sync {
 
     /// The request could not go out, or its answer was none: the batch is sent again.
     pub fn failed(&mut self, reason: &str, now_ms: u64) {
-        let Some(mut flight) = self.flight.take() else { return };
+        let Some(flight) = &self.flight else { return };
         if self.failures == 0 {
             warn!("sync with the collector failed, {} records wait: {reason}", flight.records);
             Link { away_since_ms: now_ms.max(1), ..Link::load() }.store();
         }
         self.failures = self.failures.saturating_add(1);
-        if !flight.batch.is_empty() && !self.batch.is_empty() {
-            flight.batch.push(b',');
-        }
-        flight.batch.append(&mut self.batch);
-        self.batch = flight.batch;
-        self.batch_records += flight.records;
+        self.take_back();
     }
 
     /// What was reported of counters in the request that was answered last.
@@ -178,12 +199,16 @@ impl Sync {
         if std::mem::take(&mut self.failures) > 0 {
             info!("sync with the collector works again");
         }
-        let link = Link { ahead_ms: answer.now_ms.cast_signed() - now_ms.cast_signed(), away_since_ms: 0 };
-        // A clock that is read over a network is not exact; small differences change nothing.
         let held = Link::load();
-        if held.away_since_ms > 0 || held.ahead_ms.abs_diff(link.ahead_ms) > CLOCK_MS {
-            link.store();
+        let ahead_ms = answer.now_ms.cast_signed() - now_ms.cast_signed();
+        // A clock that is read over a network is not exact; small differences change nothing.
+        let is_other = held.ahead_ms.abs_diff(ahead_ms) > CLOCK_MS;
+        Link {
+            ahead_ms: if is_other { ahead_ms } else { held.ahead_ms },
+            away_since_ms: 0,
+            acknowledged_ms: held.acknowledged_ms.max(flight.sent_ms),
         }
+        .store();
         for rejected in &answer.rejected {
             warn!("the collector refused record {} of a batch: {}", rejected.index, rejected.reason);
         }

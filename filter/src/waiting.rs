@@ -50,6 +50,7 @@ pub enum Outcome {
 struct Flight {
     call: u32,
     owner: u32,
+    sent_ms: u64,
     until_ms: u64,
 }
 
@@ -66,6 +67,7 @@ struct Question<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     policy_version: Option<&'a str>,
     models: &'a [Wanted],
+    adds_rows: bool,
     counters: &'a [CounterReport],
 }
 
@@ -118,6 +120,7 @@ impl Waiting {
             price_version: book.as_ref().map(|book| book.version()),
             policy_version: policy.as_ref().map(|policy| policy.version.as_str()),
             models: &models,
+            adds_rows: true,
             counters: &counters,
         };
         let Ok(body) = serde_json::to_vec(&question) else { return };
@@ -131,7 +134,12 @@ impl Waiting {
         let timeout = Duration::from_millis(timeout_ms);
         match sender.dispatch_http_call(&collector.cluster, headers, Some(&body), vec![], timeout) {
             Ok(call) => {
-                self.flight.set(Some(Flight { call, owner, until_ms: now_ms + timeout_ms + GRACE_MS }));
+                self.flight.set(Some(Flight {
+                    call,
+                    owner,
+                    sent_ms: now_ms,
+                    until_ms: now_ms + timeout_ms + GRACE_MS,
+                }));
                 *self.asked.borrow_mut() = (counters, models);
             }
             Err(status) => {
@@ -151,14 +159,14 @@ impl Waiting {
         owner: u32,
         now_ms: u64,
     ) {
-        self.flight.set(None);
+        let sent_ms = self.flight.take().map_or(0, |flight| flight.sent_ms);
         let (wants, models) = std::mem::take(&mut *self.asked.borrow_mut());
         let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body).ok()).flatten();
         match answer {
             Some(answer) => {
                 root::take_in(gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
                 gateway.budgets.granted(&answer.grants, &wants);
-                gateway.budgets.told(models);
+                gateway.budgets.acknowledged(sent_ms);
                 for parked in self.parked.borrow().iter() {
                     parked.borrow_mut().answered = true;
                 }
@@ -167,7 +175,7 @@ impl Waiting {
         }
         self.wake(gateway, owner, now_ms);
         // What it did not give is asked for again with the next tick.
-        if gateway.budgets.wants_besides(&wants) {
+        if gateway.budgets.wants_besides(&wants, &models) {
             self.ask(gateway, sender, owner, now_ms);
         }
     }

@@ -20,7 +20,7 @@ use super::params::Params;
 use crate::access::Caller;
 use crate::app::{App, now_ms};
 use crate::budgets::{span, unknown_provider, zone};
-use crate::store::{CounterState, Put, Released, StoredBudget, ToppedUp};
+use crate::store::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
 
 /// `GET /api/v1/budgets`: one row for each counter of the windows that hold now, also for those that no call has used yet
 /// where something is to be said of them; of a budget for `each` value that nobody has used one whose `value` is null.
@@ -216,6 +216,34 @@ pub async fn release(
     }
 }
 
+/// `POST /api/v1/budgets/{name}/release-kept`: gives back what is kept above the records' costs, in the window that holds now;
+/// with `value` on the counter of one value of the budget's `each`.
+///
+/// # Errors
+/// Without the right token, for a budget that is not there or a value that it cannot have, and when the store fails.
+pub async fn release_kept(
+    State(app): State<Arc<App>>,
+    Segment(name): Segment,
+    caller: Caller,
+    mut params: Params,
+) -> Result<Response, ApiError> {
+    let value = params.one("value")?;
+    params.finish()?;
+    app.budgets.refresh(&app.store).await?;
+    let stored = app.budgets.all().into_iter().find(|stored| stored.budget.name == name);
+    let budget = stored.ok_or_else(|| no_such(&name))?.budget;
+    if let Some(value) = &value {
+        define::check_value(&budget, value)
+            .map_err(|problem| ApiError::parameter(format!("`value` {problem}")))?;
+    }
+    match app.store.release_kept(name.clone(), value, caller.name.clone(), now_ms()).await? {
+        KeptReleased::Amount(released) => {
+            Ok(Json(json!({ "budget": name, "released": shown(budget.unit, released) })).into_response())
+        }
+        KeptReleased::NoBudget => Err(no_such(&name)),
+    }
+}
+
 async fn not_in_file(app: &App, name: &str) -> Result<(), ApiError> {
     app.budgets.refresh(&app.store).await?;
     let stored = app.budgets.all().into_iter().find(|stored| stored.budget.name == name);
@@ -268,6 +296,7 @@ fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> Value {
                 "held": show(account.held),
                 "live": account.is_live(now),
                 "last_seen": time(account.seen_ms),
+                "lease_ends": time(account.lease_ends_ms(budget.lease_ms)),
             })
         })
         .collect();
@@ -286,7 +315,7 @@ fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> Value {
         "limit": show(ledger.limit),
         "used": show(used),
         "held": show(ledger.held()),
-        "kept": show(sum(|account| account.kept).plus(ledger.kept)),
+        "kept": show(ledger.kept_in_all()),
         "granted": show(sum(|account| account.granted.minus(account.returned))),
         "presumed": show(ledger.presumed(now)),
         "remaining": show(remaining),

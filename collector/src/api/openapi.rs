@@ -302,6 +302,16 @@ const OPERATIONS: &[Operation] = &[
         &[400, 404, 413],
     ),
     Operation {
+        parameters: &[Parameter::Text("value", "Only this value of the budget's `each`")],
+        ..write(
+            "post",
+            "/api/v1/budgets/{name}/release-kept",
+            "Give back what is kept of calls of which nobody knows what they cost",
+            Body::None,
+            &[400, 404],
+        )
+    },
+    Operation {
         parameters: &[Parameter::Word("force", &["true", "false"])],
         ..write(
             "post",

@@ -65,7 +65,7 @@ async fn answer(
 
 async fn store(app: &App, accepted: Accepted) -> Result<(SyncResult, SyncAnswer), ApiError> {
     let sender = accepted.batch.sender.clone();
-    let models = accepted.models.clone();
+    let (models, adds_rows) = (accepted.models.clone(), accepted.adds_rows);
     let policy_version = accepted.policy_version.clone();
     let kept = keep(app, accepted).await?;
     debug!(
@@ -87,7 +87,8 @@ async fn store(app: &App, accepted: Accepted) -> Result<(SyncResult, SyncAnswer)
         );
     }
     let held = app.prices.held();
-    let prices = rows::for_gateway(app, &held.book, sender.price_version.as_deref(), &models).await?;
+    let asked = rows::Asked { version: sender.price_version.as_deref(), models: &models, adds_rows };
+    let prices = rows::for_gateway(app, &held.book, asked).await?;
     let now = now_ms();
     app.budgets.refresh(&app.store).await?;
     let policy = app.budgets.policy(held.unpriced, now);

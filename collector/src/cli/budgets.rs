@@ -70,6 +70,14 @@ enum Command {
         #[arg(long, default_value = "")]
         value: String,
     },
+    /// Give back what is kept of calls of which nobody knows what they cost (`on_unknown = "worst"`)
+    ReleaseKept {
+        /// Name of the budget
+        name: String,
+        /// Only of this value of the budget's `each`
+        #[arg(long)]
+        value: Option<String>,
+    },
     /// Take back what a run of a gateway that is gone was granted and has not used
     Release {
         /// The instance, as `tollgate budgets --format json` shows it
@@ -144,6 +152,11 @@ impl BudgetsArgs {
             Command::TopUp { name, amount, value } => {
                 let body = json!({ "amount": amount, "value": value });
                 output::print(&ask.send("POST", &format!("{}/top-up", path(&name)), &body)?)
+            }
+            Command::ReleaseKept { name, value } => {
+                let value = value.map(|value| format!("?value={}", client::segment(&value)));
+                let path = format!("{}/release-kept{}", path(&name), value.unwrap_or_default());
+                output::print(&ask.send("POST", &path, &Value::Null)?)
             }
             Command::Release { instance, force } => output::print(&ask.send(
                 "POST",
@@ -303,7 +316,7 @@ fn text(value: Option<&Value>) -> String {
 const WEEK_HOURS: u64 = 7 * 24;
 const PICO_PER_CENT: i128 = 10_000_000_000;
 
-const COLUMNS: [(&str, &str, ColumnKind); 14] = [
+const COLUMNS: [(&str, &str, ColumnKind); 15] = [
     ("budget", "budget", ColumnKind::Text),
     ("value", "of", ColumnKind::Text),
     ("unit", "unit", ColumnKind::Text),
@@ -311,6 +324,7 @@ const COLUMNS: [(&str, &str, ColumnKind); 14] = [
     ("limit", "limit", ColumnKind::Money),
     ("used", "used", ColumnKind::Money),
     ("held", "held", ColumnKind::Money),
+    ("kept", "kept", ColumnKind::Money),
     ("granted", "granted", ColumnKind::Money),
     ("presumed", "presumed", ColumnKind::Money),
     ("remaining", "remaining", ColumnKind::Money),

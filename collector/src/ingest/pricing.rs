@@ -1,6 +1,6 @@
 //! Pricing on arrival: for calls that a gateway metered without a row for their model.
 
-use tollgate_core::budget::{Amount, Unit};
+use tollgate_core::budget::{Amount, OnUnknown, Unit};
 use tollgate_core::call::admission::settled;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::PriceBook;
@@ -35,15 +35,21 @@ pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bo
 }
 
 /// What budgets in dollars are to be charged besides what its gateway charged them, now that a record which came with the
-/// cost `came` is priced as it is. Takes out of it what was charged where its price is known.
+/// cost `came` is priced as it is: those that keep the worst where nobody knows were charged what the record says, others
+/// what it came with. Takes out of it what was charged where its price is known.
 pub(super) fn recharge(record: &mut UsageRecord, came: Picodollars) -> Recharge {
     let Some(charged) = record.charged_usd else { return Recharge::default() };
-    let settlement = settled(record, Unit::Dollars, Amount::ZERO);
+    let settlement = settled(record, Unit::Dollars, Amount::ZERO, OnUnknown::Worst);
+    let cost = Amount(record.cost_usd.as_pico());
     if record.cost_status != CostStatus::Unpriced {
         record.charged_usd = None;
     }
     let (charged, came) = (Amount(charged.as_pico()), Amount(came.as_pico()));
-    Recharge { used: settlement.charge.minus(charged), kept: settlement.kept.minus(charged.minus(came)) }
+    Recharge {
+        used: cost.minus(came),
+        worst_used: settlement.charge.minus(charged),
+        worst_kept: settlement.kept.minus(charged.minus(came)),
+    }
 }
 
 #[cfg(test)]
@@ -100,17 +106,21 @@ mod tests {
 
     #[test]
     fn budgets_are_charged_what_a_call_cost_once_its_price_is_found() {
-        let of = |used, kept| Recharge { used: Amount(used), kept: Amount(kept) };
+        let of = |used, worst_used, worst_kept| Recharge {
+            used: Amount(used),
+            worst_used: Amount(worst_used),
+            worst_kept: Amount(worst_kept),
+        };
         type Spoil = fn(&mut UsageRecord);
         let cases: &[(Spoil, Recharge)] = &[
             // No price at admission, so nothing was held; a hold that stayed; an older gateway, which does not say.
-            (|r| r.charged_usd = Some(Picodollars::ZERO), of(70, 0)),
-            (|r| r.charged_usd = Some(Picodollars::from_pico(1_000)), of(-930, -1_000)),
-            (|r| r.charged_usd = None, of(0, 0)),
+            (|r| r.charged_usd = Some(Picodollars::ZERO), of(70, 70, 0)),
+            (|r| r.charged_usd = Some(Picodollars::from_pico(1_000)), of(70, -930, -1_000)),
+            (|r| r.charged_usd = None, of(0, 0, 0)),
             // What the provider did not report stays charged.
             (
                 |r| (r.charged_usd, r.usage_estimated) = (Some(Picodollars::from_pico(1_000)), true),
-                of(0, -70),
+                of(70, 0, -70),
             ),
             // No price is found here either.
             (
@@ -118,7 +128,7 @@ mod tests {
                     r.charged_usd = Some(Picodollars::from_pico(1_000));
                     r.request_model = Some("unknown".into());
                 },
-                of(0, 0),
+                of(0, 0, 0),
             ),
         ];
         for (at, (spoil, expected)) in cases.iter().enumerate() {

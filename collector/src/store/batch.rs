@@ -46,10 +46,12 @@ pub struct Sender {
 /// What budgets in dollars are charged for a record besides what its gateway charged them.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Recharge {
-    /// Of what is used.
+    /// Those that charge what records say.
     pub used: Amount,
+    /// Those that keep the worst where nobody knows: of what is used.
+    pub worst_used: Amount,
     /// Of the part of that which is above the records' costs.
-    pub kept: Amount,
+    pub worst_kept: Amount,
 }
 
 #[derive(Clone, Debug)]

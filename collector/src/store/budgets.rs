@@ -16,13 +16,13 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tollgate_core::budget::ledger::{Account, LIVE_MS, Ledger};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::Window;
-use tollgate_core::budget::{Amount, Budget};
+use tollgate_core::budget::{Amount, Budget, DEFAULT_LEASE_MS};
 use tollgate_core::sync::{CounterGrant, CounterReport};
 
 pub(super) use definitions::{all, configure, put, registered, remove, state};
 pub use extra::ToppedUp;
 pub(super) use missed::{count_missed, newest_ms};
-pub use release::Released;
+pub use release::{KeptReleased, Released};
 
 use super::StoreError;
 use crate::budgets::span;
@@ -81,6 +81,7 @@ pub(super) fn sync(
     let budgets: BTreeMap<String, StoredBudget> =
         all(transaction)?.into_iter().map(|stored| (stored.budget.name.clone(), stored)).collect();
     let live = live(transaction, now_ms)?;
+    let heard = heard(transaction)?;
     let mut seeds = Seeds::default();
     let mut grants = Vec::with_capacity(reports.len());
     for CounterReport { key, report } in reports {
@@ -88,15 +89,51 @@ pub(super) fn sync(
         let current = stored.filter(|stored| stored.generation == key.generation);
         let Some(id) = counter(transaction, &mut seeds, current, key, now_ms)? else { continue };
         let mut ledger = load(transaction, id, current.map(|stored| &stored.budget), key)?;
+        // Whoever speaks is heard before anything is taken back.
         ledger.report(instance, report, now_ms);
+        for ended in ledger.end_leases(&|one| heard.get(one).copied().unwrap_or(0), now_ms) {
+            end_lease(transaction, id, &ended, &ledger)?;
+        }
         let grant = match current.is_some() && now_ms < key.span.end_ms {
-            true => ledger.grant(instance, report.want, live, now_ms),
-            false => ledger.last_word(instance),
+            true => ledger.grant(instance, report, live, now_ms),
+            false => ledger.last_word(instance, now_ms),
         };
         save(transaction, id, gateway, instance, &ledger)?;
         grants.push(CounterGrant { key: key.clone(), grant });
     }
     Ok(grants)
+}
+
+/// When each run of a gateway was heard of last, of whichever counter, Unix milliseconds UTC.
+fn heard(connection: &Connection) -> Result<BTreeMap<String, u64>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT instance, max(last_seen_ms) FROM gateway_instances GROUP BY instance")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Writes what is left of an account whose lease has ended.
+fn end_lease(
+    transaction: &Transaction<'_>,
+    counter: i64,
+    instance: &str,
+    ledger: &Ledger,
+) -> Result<(), StoreError> {
+    let Some(account) = ledger.accounts.get(instance) else { return Ok(()) };
+    transaction
+        .prepare_cached(
+            "UPDATE accounts SET returned = ?3, used = ?4, held = ?5, in_flight = ?6
+             WHERE counter = ?1 AND instance = ?2",
+        )?
+        .execute(params![
+            counter,
+            instance,
+            bytes(account.returned),
+            bytes(account.used),
+            bytes(account.held),
+            account.in_flight
+        ])?;
+    Ok(())
 }
 
 /// Gateways that report.
@@ -211,6 +248,7 @@ fn load(
         limit,
         seed,
         kept,
+        lease_ms: budget.map_or(DEFAULT_LEASE_MS, |budget| budget.lease_ms),
         accounts: accounts(connection, id)?,
         recall_for,
         recall_until_ms: recall_until_ms.unsigned_abs(),
@@ -245,7 +283,7 @@ fn add_earlier_parts(
 
 fn accounts(connection: &Connection, counter: i64) -> Result<BTreeMap<String, Account>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT instance, granted, returned, used, held, kept, burn, in_flight, denied, version, seen_ms
+        "SELECT instance, granted, returned, used, held, kept, burn, in_flight, denied, version, seen_ms, rate
          FROM accounts WHERE counter = ?1",
     )?;
     let rows = statement.query_map([counter], |row| {
@@ -261,6 +299,7 @@ fn accounts(connection: &Connection, counter: i64) -> Result<BTreeMap<String, Ac
             denied: number(8)?,
             version: number(9)?,
             seen_ms: number(10)?,
+            rate: amount(row, 11)?,
         };
         Ok((row.get(0)?, account))
     })?;
@@ -284,8 +323,8 @@ fn save(
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO accounts (counter, instance, gateway, granted, returned, used, held, kept, burn,
-                 in_flight, denied, version, seen_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                 in_flight, denied, version, seen_ms, rate)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             counter,
@@ -301,6 +340,7 @@ fn save(
             wide(account.denied),
             wide(account.version),
             wide(account.seen_ms),
+            bytes(account.rate),
         ])?;
     Ok(())
 }
@@ -311,6 +351,7 @@ pub(super) fn states(
     now_ms: u64,
 ) -> Result<Vec<(StoredBudget, Vec<CounterState>)>, StoreError> {
     let mut all_states = Vec::new();
+    let heard = heard(connection)?;
     for stored in all(connection)? {
         let span = span(&stored.budget, now_ms);
         // Of a rolling window the parts before this one count too.
@@ -327,7 +368,7 @@ pub(super) fn states(
         for (value, first_ms) in values {
             let key =
                 CounterKey { budget: stored.budget.name.clone(), generation: stored.generation, value, span };
-            let (ledger, gateways) = match known(connection, &key)? {
+            let (mut ledger, gateways) = match known(connection, &key)? {
                 Some(id) => (load(connection, id, Some(&stored.budget), &key)?, gateways(connection, id)?),
                 None => {
                     let mut ledger = Ledger { limit: stored.budget.limit, ..Ledger::default() };
@@ -335,6 +376,8 @@ pub(super) fn states(
                     (ledger, BTreeMap::new())
                 }
             };
+            // As the next report would leave it.
+            ledger.end_leases(&|one| heard.get(one).copied().unwrap_or(0), now_ms);
             states.push(CounterState { ledger, gateways, key, first_ms: first_ms.unsigned_abs() });
         }
         all_states.push((stored, states));

@@ -31,8 +31,14 @@ pub struct Counter {
     pub elsewhere: Amount,
     /// The part of `elsewhere` that calls under way hold.
     pub elsewhere_held: Amount,
+    /// What other gateways are granted and have not used, as last heard.
+    pub leased_elsewhere: Amount,
+    /// The part of `elsewhere` that is kept.
+    pub kept_elsewhere: Amount,
     /// The limit, as last heard.
     pub limit: Amount,
+    /// About the most that one of its calls held lately: [`Counter::ease`] is made of it.
+    pub recent_hold: Amount,
     /// Grows with every change; orders reports of `used`.
     pub version: u64,
     /// Calls under way, and those that room is held for.
@@ -43,6 +49,9 @@ pub struct Counter {
     pub acknowledged: u64,
     /// Calls that were refused on it.
     pub denied: u64,
+    /// When the last lease ends of a gateway that is not heard of any more, collector's clock, Unix milliseconds UTC;
+    /// 0 where there is none.
+    pub leased_until_ms: u64,
 }
 
 /// What is put in the place of what calls held, now that they have ended.
@@ -59,7 +68,7 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// Of a call whose owner died: its hold stays charged, as no one knows what was spent of it.
+    /// Of a call of which nobody knows what was spent: all of its hold stays charged.
     #[must_use]
     pub const fn abandoned(hold: Amount) -> Self {
         Self { hold, charge: hold, kept: hold, calls: 1 }
@@ -117,6 +126,7 @@ impl Counter {
     /// Where it does not fit: how much is missing. Nothing is charged then.
     pub fn admit(&mut self, hold: Amount, enforce: Enforce) -> Result<(), Amount> {
         let free = self.free();
+        self.recent_hold = hold.max(Amount(self.recent_hold.0 - self.recent_hold.0 / FORGETS));
         if enforce == Enforce::Grant && hold > free {
             return Err(hold.minus(free));
         }
@@ -165,24 +175,44 @@ impl Counter {
         self.version += 1;
     }
 
+    /// What a few of its calls would hold: an idle counter gives back the rest, so that the next calls do not wait and an
+    /// outage is lived through.
+    #[must_use]
+    pub const fn ease(&self) -> Amount {
+        Amount(self.recent_hold.0.saturating_mul(EASE_CALLS))
+    }
+
+    /// Gives back what is free above this. Gives how much that was.
+    pub fn give_back(&mut self, keep: Amount) -> Amount {
+        let back = self.free().minus(keep).or_nothing();
+        if back > Amount::ZERO {
+            self.returned = self.returned.plus(back);
+            self.version += 1;
+        }
+        back
+    }
+
     /// Merges what a collector says, and gives back what it asks for. Old news changes nothing.
     pub fn merge(&mut self, grant: &Grant) {
         let before = self.free();
+        if grant.acknowledged > self.version {
+            // It was made anew in the place of one that the collector knows: later reports are to count.
+            self.version = grant.acknowledged + 1;
+        }
         self.granted = self.granted.max(grant.granted);
         self.returned = self.returned.max(grant.returned);
         self.elsewhere = grant.elsewhere;
         self.elsewhere_held = grant.elsewhere_held;
+        self.leased_elsewhere = grant.leased_elsewhere;
+        self.kept_elsewhere = grant.kept_elsewhere;
+        self.leased_until_ms = grant.leased_until_ms;
         self.limit = grant.limit;
         self.acknowledged = self.acknowledged.max(grant.acknowledged);
         if self.free() > before {
             self.exhausted_from = Amount::ZERO;
         }
         if let Some(keep) = grant.keep {
-            let back = self.free().minus(keep).or_nothing();
-            if back > Amount::ZERO {
-                self.returned = self.returned.plus(back);
-                self.version += 1;
-            }
+            self.give_back(keep);
         }
     }
 
@@ -216,7 +246,8 @@ impl Counter {
     #[must_use]
     pub const fn report(&self, want: Amount) -> Report {
         let Self { granted, returned, used, held, kept, in_flight, denied, version, .. } = *self;
-        Report { granted, returned, used, held, kept, in_flight, denied, version, want }
+        let ease = self.ease();
+        Report { granted, returned, used, held, kept, in_flight, denied, version, want, ease, idle: false }
     }
 
     /// Whether its slot may be used for another counter: the window is over, no call is under way, and the collector
@@ -248,7 +279,10 @@ impl Counter {
             self.kept,
             self.elsewhere,
             self.elsewhere_held,
+            self.leased_elsewhere,
+            self.kept_elsewhere,
             self.limit,
+            self.recent_hold,
             self.exhausted_from,
         ];
         let numbers = [
@@ -258,6 +292,7 @@ impl Counter {
             self.acknowledged,
             u64::from(self.in_flight),
             self.denied,
+            self.leased_until_ms,
         ];
         let Some(fixed) = bytes.first_chunk_mut::<FIXED_BYTES>() else { return };
         let (layout, mut rest) = fixed.split_at_mut(1);
@@ -291,20 +326,13 @@ impl Counter {
             return None;
         }
         let mut amount = || Some(Amount(i128::from_le_bytes(take(&mut rest)?)));
-        let [granted, returned, used, held, kept, elsewhere, elsewhere_held, limit, exhausted_from] = [
-            amount()?,
-            amount()?,
-            amount()?,
-            amount()?,
-            amount()?,
-            amount()?,
-            amount()?,
-            amount()?,
-            amount()?,
-        ];
+        let [granted, returned, used, held, kept] = [amount()?, amount()?, amount()?, amount()?, amount()?];
+        let [elsewhere, elsewhere_held, leased_elsewhere, kept_elsewhere] =
+            [amount()?, amount()?, amount()?, amount()?];
+        let [limit, recent_hold, exhausted_from] = [amount()?, amount()?, amount()?];
         let mut number = || Some(u64::from_le_bytes(take(&mut rest)?));
-        let [start_ms, end_ms, version, acknowledged, in_flight, denied] =
-            [number()?, number()?, number()?, number()?, number()?, number()?];
+        let [start_ms, end_ms, version, acknowledged, in_flight, denied, leased_until_ms] =
+            [number()?, number()?, number()?, number()?, number()?, number()?, number()?];
         Some(Self {
             key: Vec::new(),
             span: Span { start_ms, end_ms },
@@ -315,12 +343,16 @@ impl Counter {
             kept,
             elsewhere,
             elsewhere_held,
+            leased_elsewhere,
+            kept_elsewhere,
             limit,
+            recent_hold,
             version,
             in_flight: u32::try_from(in_flight).ok()?,
             exhausted_from,
             acknowledged,
             denied,
+            leased_until_ms,
         })
     }
 }
@@ -343,9 +375,13 @@ fn put<const N: usize>(rest: &mut &mut [u8], bytes: [u8; N]) {
 }
 
 /// Version of the bytes.
-const LAYOUT: u8 = 1;
-const AMOUNTS: usize = 9;
-const FIXED_BYTES: usize = 1 + AMOUNTS * 16 + 6 * 8;
+const LAYOUT: u8 = 2;
+const AMOUNTS: usize = 12;
+const FIXED_BYTES: usize = 1 + AMOUNTS * 16 + 7 * 8;
+/// Calls that find room on a counter that was idle.
+const EASE_CALLS: i128 = 4;
+/// With each call a counter forgets this part of what earlier ones held.
+const FORGETS: i128 = 8;
 /// So long after its end a window's counter waits for calls to end, and for a collector to hear of it.
 const LATE_MS: u64 = 3 * 86_400_000;
 

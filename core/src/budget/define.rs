@@ -11,7 +11,7 @@ use values::{right_tag, scope};
 
 use super::scope::Dimension;
 use super::window::Window;
-use super::{Action, Amount, Budget, HoldRule, OnOutage, Unit};
+use super::{Action, Amount, Budget, DEFAULT_LEASE_MS, HoldRule, OnOutage, OnUnknown, Unit};
 use crate::attribution::is_name;
 use crate::few;
 use crate::keys::{ConfigError, Keys, shown};
@@ -87,6 +87,11 @@ pub fn write(budget: &Budget) -> Value {
     put("action", word(ACTIONS, budget.action));
     put("hold", word(HOLDS, budget.hold));
     put("on_outage", word(OUTAGES, budget.on_outage));
+    put("on_unknown", word(UNKNOWNS, budget.on_unknown));
+    put("lease", span_text(budget.lease_ms).into());
+    if let Some(ceiling) = budget.ceiling {
+        put("ceiling_usd", Picodollars::from_pico(ceiling.0).to_string().into());
+    }
     put("deferred", word(DEFERRED, budget.deferred));
     put("end_streams", budget.end_streams.into());
     if let Some(tokens) = budget.default_output_tokens {
@@ -123,6 +128,7 @@ const ACTIONS: &[(&str, Action)] =
 const HOLDS: &[(&str, HoldRule)] = &[("worst", HoldRule::Worst), ("expected", HoldRule::Expected)];
 const OUTAGES: &[(&str, OnOutage)] =
     &[("lease", OnOutage::Lease), ("allow", OnOutage::Allow), ("deny", OnOutage::Deny)];
+const UNKNOWNS: &[(&str, OnUnknown)] = &[("record", OnUnknown::Record), ("worst", OnUnknown::Worst)];
 const DEFERRED: &[(&str, bool)] = &[("deny", false), ("allow", true)];
 
 /// The `budgets` of a configuration.
@@ -191,6 +197,9 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
         action: keys.choice("action", ACTIONS).unwrap_or_default(),
         hold: keys.choice("hold", HOLDS).unwrap_or_default(),
         on_outage: keys.choice("on_outage", OUTAGES).unwrap_or_default(),
+        on_unknown: keys.choice("on_unknown", UNKNOWNS).unwrap_or_default(),
+        lease_ms: lease(keys),
+        ceiling: ceiling(keys),
         default_output_tokens: keys
             .has("default_output_tokens")
             .then(|| keys.number("default_output_tokens", 1..=10_000_000, 1)),
@@ -208,9 +217,67 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
         let key = unit_key("carry_over", carry_over.map_or(budget.unit, |(unit, _)| unit));
         keys.wrong(&key, &format!("has no meaning for the window `{window}`"));
     }
+    if budget.on_unknown == OnUnknown::Worst && !budget.is_enforced() {
+        let problem = "`worst` has no meaning for a budget that refuses nothing; leave it out, or give action = \"deny\"";
+        keys.wrong("on_unknown", problem);
+    }
+    if budget.ceiling.is_some() && budget.unit != Unit::Dollars {
+        keys.wrong("ceiling_usd", "has no meaning for a budget that does not count dollars; leave it out");
+    }
     keys.nothing_else();
     limits.map(|_| budget)
 }
+
+/// Shortest lease: two of the intervals, of a second, in which gateways report where nothing else is configured.
+pub const LEASE_MS_MIN: u64 = 2_000;
+const LEASE_MS_MAX: u64 = 86_400_000;
+
+fn lease(keys: &mut Keys<'_>) -> u64 {
+    let Some(text) = keys.text("lease") else { return DEFAULT_LEASE_MS };
+    let right = "a time from 2s (two sync intervals) to 1d, such as 10m";
+    match parse_span(&text) {
+        Some(ms) if (LEASE_MS_MIN..=LEASE_MS_MAX).contains(&ms) => ms,
+        Some(ms) if ms < LEASE_MS_MIN => {
+            keys.wrong("lease", &format!("`{text}` is below two sync intervals; give {right}"));
+            DEFAULT_LEASE_MS
+        }
+        _ => {
+            keys.wrong("lease", &format!("`{text}` is not {right}"));
+            DEFAULT_LEASE_MS
+        }
+    }
+}
+
+fn ceiling(keys: &mut Keys<'_>) -> Option<Amount> {
+    let value = keys.get("ceiling_usd")?;
+    match dollars(value) {
+        Ok(amount) if amount > 0 => Some(Amount(amount)),
+        Ok(_) => {
+            keys.wrong("ceiling_usd", &format!("`{}` holds nothing; give more than 0", shown(value)));
+            None
+        }
+        Err(problem) => {
+            keys.wrong("ceiling_usd", &format!("`{}` {problem}", shown(value)));
+            None
+        }
+    }
+}
+
+/// Milliseconds of a text such as `30s`, `10m`, `2h`, `1d`.
+fn parse_span(text: &str) -> Option<u64> {
+    let (number, unit_ms) = SPAN_UNITS.iter().find_map(|(unit, ms)| Some((text.strip_suffix(unit)?, *ms)))?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| number.parse().ok())?.and_then(|number: u64| number.checked_mul(unit_ms))
+}
+
+/// The text of so many milliseconds, in the largest unit that leaves no rest; below a second in none.
+fn span_text(ms: u64) -> String {
+    let unit = SPAN_UNITS.iter().find(|(_, unit_ms)| ms.is_multiple_of(*unit_ms));
+    unit.map_or_else(|| ms.to_string(), |(unit, unit_ms)| format!("{}{unit}", ms / unit_ms))
+}
+
+/// The largest first.
+const SPAN_UNITS: &[(&str, u64)] = &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
 
 /// Why `/api/v1/budgets/NAME` and the paths below it could not mean the budget of this name.
 fn unaddressable(name: &str) -> Option<&'static str> {
@@ -321,6 +388,7 @@ mod tests {
             "name": "support", "scope": {"team": "support", "model": ["gpt-5*", "o3"], "tags": {"customer": "acme"}},
             "each": "agent", "limit_usd": "250.00", "window": "month", "time_zone": "Europe/Zurich",
             "thresholds": [100, 50], "action": "warn", "hold": "expected", "on_outage": "allow",
+            "lease": "90s", "ceiling_usd": "0.75",
             "default_output_tokens": 1024, "deferred": "allow", "end_streams": true, "carry_over_usd": "50",
             "status": 429, "message": "{budget} is spent"
         }, {"name": "calls", "limit_calls": 100, "window": "rolling 24h"}]))
@@ -332,6 +400,8 @@ mod tests {
             (first.action, first.hold, first.on_outage),
             (Action::Warn, HoldRule::Expected, OnOutage::Allow)
         );
+        assert_eq!((first.lease_ms, first.ceiling), (90_000, Some(Amount(750_000_000_000))));
+        assert_eq!((second.lease_ms, second.on_unknown), (600_000, OnUnknown::Record));
         assert_eq!((first.carry_over, first.status), (Amount(50_000_000_000_000), Some(429)));
         assert_eq!(
             (second.unit, second.limit, second.window),
@@ -394,11 +464,24 @@ mod tests {
             ),
             ("limit_usd", "1e3", "`\"1e3\"` is not an amount such as \"250.00\", of digits and a point"),
             ("deferred", "maybe", "`maybe` is not one of deny, allow"),
+            ("on_unknown", "best", "`best` is not one of record, worst"),
+            ("lease", "1s", "`1s` is below two sync intervals; give a time from 2s"),
+            ("lease", "2d", "`2d` is not a time from 2s"),
+            ("lease", "soon", "`soon` is not a time from 2s"),
+            ("ceiling_usd", "0", "`\"0\"` holds nothing; give more than 0"),
+            ("ceiling_usd", "-1", "`\"-1\"` is below zero"),
         ] {
             let said = said(serde_json::json!({ key: value }));
             assert!(said.starts_with(&format!("{key}: {expected}")), "{said}");
         }
         assert_eq!(said(serde_json::json!({"deferred": true})), "deferred: `true` is not one of deny, allow");
+        let kept = serde_json::json!({"on_unknown": "worst", "action": "warn"});
+        assert!(
+            said(kept).starts_with("on_unknown: `worst` has no meaning for a budget that refuses nothing")
+        );
+        let tokens = serde_json::json!({"name": "b", "limit_tokens": 1, "window": "day", "ceiling_usd": "1"});
+        let tokens = read_one(&tokens, None).unwrap_err();
+        assert!(tokens[0].to_string().starts_with("ceiling_usd: has no meaning"), "{tokens:?}");
         let each = said(serde_json::json!({"each": "tag:bad key"}));
         assert!(each.starts_with("each: `tag:bad key` cannot be of any call: of tags, names are"), "{each}");
     }

@@ -5,7 +5,7 @@ use crate::budget::counter::Settlement;
 use crate::budget::hold::{Bound, ModelSize, RequestBounds};
 use crate::budget::policy::{Policy, Touched};
 use crate::budget::scope::{Dimension, Subject};
-use crate::budget::{Amount, Budget, HoldRule, Unit};
+use crate::budget::{Amount, Budget, HoldRule, OnUnknown, Unit};
 use crate::estimate::Learned;
 use crate::price::{Facts, PriceBook, Wanted, WorstCase, facts};
 use crate::record::{CostStatus, Outcome, UsageRecord};
@@ -138,23 +138,37 @@ impl Call {
         let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
         let facts = self.facts(tier.as_slice());
         let row = admitting.book.and_then(|book| book.worst_case(facts));
-        let bound = self.bound(row.as_ref().map(WorstCase::size).unwrap_or_default());
+        let mut bound = self.bound(row.as_ref().map(WorstCase::size).unwrap_or_default());
         let mut worst = row.as_ref().and_then(|row| row.of(&bound));
+        // Held where no price is here.
+        let mut ceiling = None;
         if worst.is_none() {
-            if let (true, Some(model)) = (admitting.may_ask, facts.request_model) {
-                let provider = facts.provider.to_owned();
-                return Admission::WantPrice(Wanted { provider, model: model.to_owned() });
-            }
-            match admitting.unpriced {
-                Unpriced::Allow => {}
-                Unpriced::Ceiling => worst = admitting.book.and_then(|book| book.ceiling(&facts, &bound)),
-                Unpriced::Deny => {
-                    let model = facts.request_model.unwrap_or("this call");
-                    let text =
-                        format!("`{model}` has no price here, and calls without a price are not allowed");
-                    return Admission::Refuse(Reason::ModelNotPriced, text);
+            match self.without_price(admitting, &facts, row.is_some()) {
+                WithoutPrice::Ask(wanted) => return Admission::WantPrice(wanted),
+                WithoutPrice::Refuse(text) => return Admission::Refuse(Reason::ModelNotPriced, text),
+                WithoutPrice::Nothing => {}
+                WithoutPrice::Ceiling => {
+                    let dearest = admitting.book.and_then(|book| book.ceiling(&facts));
+                    if let Some(dearest) = &dearest {
+                        bound = self.bound(dearest.size());
+                        worst = dearest.of(&bound);
+                    }
+                    ceiling = Some(worst);
                 }
             }
+        }
+        if let Some(None) = ceiling
+            && let Some(budget) = holds.iter().map(|hold| hold.touched.budget).find(|budget| {
+                budget.is_enforced() && budget.unit == Unit::Dollars && budget.ceiling.is_none()
+            })
+        {
+            let model = facts.request_model.unwrap_or("this call");
+            let text = format!(
+                "the price of `{model}` is not known here yet, nor any other to hold instead, and budget `{}` covers \
+                 no call of unknown price; try again shortly, or give the budget a `ceiling_usd`",
+                budget.name
+            );
+            return Admission::Refuse(Reason::PriceUnknown, text);
         }
         let dollars = Amount(worst.unwrap_or_default().as_pico());
         let tokens = Amount(i128::from(bound.input_tokens) + i128::from(bound.output_tokens));
@@ -173,6 +187,7 @@ impl Call {
         };
         for Hold { touched, amount, cover } in &mut holds {
             let worst = match touched.budget.unit {
+                Unit::Dollars if ceiling.is_some() => touched.budget.ceiling.unwrap_or(dollars),
                 Unit::Dollars => dollars,
                 Unit::Tokens => tokens,
                 Unit::Calls => Amount(1),
@@ -196,6 +211,28 @@ impl Call {
             });
         }
         Admission::Hold(holds)
+    }
+
+    /// What becomes of a call of which no price is here. A name whose price merely is not here is held at the dearest; only
+    /// one that the whole book is known to have no price for follows the policy.
+    fn without_price(&self, admitting: &Admitting<'_>, facts: &Facts<'_>, has_row: bool) -> WithoutPrice {
+        let model = facts.request_model.filter(|model| !model.is_empty());
+        let wanted =
+            model.map(|model| Wanted { provider: facts.provider.to_owned(), model: model.to_owned() });
+        let is_unpriced = match (&wanted, admitting.book) {
+            (Some(wanted), Some(book)) => !has_row && book.has_no_price_for(wanted),
+            _ => false,
+        };
+        match (admitting.unpriced, wanted) {
+            (_, Some(wanted)) if admitting.may_ask && !is_unpriced && !has_row => WithoutPrice::Ask(wanted),
+            (Unpriced::Deny, _) => {
+                let model = model.unwrap_or("this call");
+                let text = format!("`{model}` has no price here, and calls without a price are not allowed");
+                WithoutPrice::Refuse(text)
+            }
+            (Unpriced::Allow, _) if is_unpriced => WithoutPrice::Nothing,
+            _ => WithoutPrice::Ceiling,
+        }
     }
 
     /// What its price depends on, as far as its request says.
@@ -276,13 +313,25 @@ impl Call {
     }
 }
 
-/// What a call is charged in the place of `hold`, now that it has ended.
+/// What becomes of a call of which no price is here.
+enum WithoutPrice {
+    /// A collector is asked.
+    Ask(Wanted),
+    /// It is refused.
+    Refuse(String),
+    /// It is held at the dearest price.
+    Ceiling,
+    /// It has none, and goes on without a hold.
+    Nothing,
+}
+
+/// What a call is charged in the place of `hold`, now that it has ended: what its record says.
 ///
-/// What was measured, and what is free, is charged as it is. Where the provider did not say what it charged, the whole
-/// hold stays: a budget is never short of what may stand on the bill. So it does where no price is known, on all budgets
-/// the same as the record says.
+/// On a budget whose rule is [`OnUnknown::Worst`] the whole hold stays where the provider did not say what it charged, or where
+/// no price is known; on all such budgets as much as the record says was charged. What that is above the record's cost is
+/// `kept`.
 #[must_use]
-pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount) -> Settlement {
+pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount, rule: OnUnknown) -> Settlement {
     let tokens = |count: Option<u64>| i128::from(count.unwrap_or(0));
     let cost = match unit {
         Unit::Dollars => Amount(record.cost_usd.as_pico()),
@@ -293,17 +342,16 @@ pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount) -> Settlement {
         Unit::Calls => true,
         Unit::Tokens => record.cost_status == CostStatus::Free || is_reported(record),
         Unit::Dollars => match record.cost_status {
-            CostStatus::Free => true,
-            CostStatus::Measured => true,
+            CostStatus::Free | CostStatus::Measured => true,
             CostStatus::Estimated => is_reported(record),
             CostStatus::Unpriced => false,
         },
     };
-    let kept = match (unit, record.charged_usd) {
+    let most = match (unit, record.charged_usd) {
         (Unit::Dollars, Some(charged)) => Amount(charged.as_pico()),
         _ => hold,
     };
-    let charge = if known { cost } else { cost.max(kept) };
+    let charge = if known || rule == OnUnknown::Record { cost } else { cost.max(most) };
     Settlement { hold, charge, kept: charge.minus(cost), calls: 1 }
 }
 
@@ -409,7 +457,6 @@ mod tests {
                 "deferred_not_allowed",
             ),
             ("deny", "/v1/moderations", "{}", ""),
-            ("warn", CHAT, "not json", "b=0"),
             ("warn", "/v1/batches", "{}", ""),
         ] {
             let policy = policy(
@@ -417,6 +464,49 @@ mod tests {
             );
             let found = admitted(&call(path, body), &policy, Unpriced::Allow, &Learned::default());
             assert_eq!(found, expected, "{action} {path} {body}");
+        }
+    }
+
+    /// A name whose price merely is not here is no name without a price.
+    #[test]
+    fn a_call_whose_price_is_not_here_is_held_at_the_dearest() {
+        let policy = policy(serde_json::json!([
+            {"name": "b", "limit_usd": "1", "window": "day"},
+            {"name": "own", "limit_usd": "1", "window": "day", "ceiling_usd": "0.5"},
+            {"name": "calls", "limit_calls": 1, "window": "day"}]));
+        let (call, learned) = (call(CHAT, r#"{"model":"new","max_tokens":1}"#), Learned::default());
+        let ceiling = (i128::from(call.request.body_bytes()) + 1_024) * 10 + 100;
+        let asked = Wanted { provider: "openai".into(), model: "new".into() };
+        let known = Wanted { model: "m".into(), ..asked.clone() };
+        let told = book().subset([&known, &asked], 0, usize::MAX);
+        let not_told = book().subset([&known], 0, usize::MAX);
+        let held = format!("b={ceiling} own=500000000000 calls=1");
+        for (name, book, may_ask, expected) in [
+            ("it can be asked for", Some(&not_told), true, "asks"),
+            ("the collector is away", Some(&not_told), false, &*held),
+            ("the collector has said that it has none", Some(&told), true, "b=0 own=0 calls=1"),
+            ("nothing is known at all", None, false, "price_unknown"),
+        ] {
+            let admitting = Admitting {
+                policy: &policy,
+                book,
+                unpriced: Unpriced::Allow,
+                learned: &learned,
+                now_ms: 5,
+                may_ask,
+            };
+            let found = match call.admission(&admitting) {
+                Admission::Hold(holds) => {
+                    let hold = |hold: &Hold<'_>| format!("{}={}", hold.touched.budget.name, hold.amount);
+                    holds.iter().map(hold).collect::<Vec<_>>().join(" ")
+                }
+                Admission::Refuse(reason, _) => reason.name().to_owned(),
+                Admission::WantPrice(wanted) => {
+                    assert_eq!(wanted, asked);
+                    "asks".to_owned()
+                }
+            };
+            assert_eq!(found, expected, "{name}");
         }
     }
 
@@ -432,21 +522,10 @@ mod tests {
         ] {
             assert_eq!(admitted(&call, &policy, unpriced, &Learned::default()), expected);
         }
-        let book = book();
-        let learned = Learned::default();
-        let admitting = Admitting {
-            policy: &policy,
-            book: Some(&book),
-            unpriced: Unpriced::Allow,
-            learned: &learned,
-            now_ms: 5,
-            may_ask: true,
-        };
-        assert!(matches!(call.admission(&admitting), Admission::WantPrice(wanted) if wanted.model == "new"));
     }
 
     #[test]
-    fn only_what_the_provider_said_gives_a_hold_back() {
+    fn a_settled_call_is_charged_what_its_record_says() {
         let record = |cost_status, usage_estimated, status| UsageRecord {
             cost_usd: Picodollars::from_pico(30),
             cost_status,
@@ -455,32 +534,26 @@ mod tests {
             usage: Usage { input_tokens: Some(3), output_tokens: Some(4), ..Usage::default() },
             ..UsageRecord::default()
         };
-        for (name, record, dollars, tokens, calls) in [
-            ("measured", record(CostStatus::Measured, false, Some(200)), (30, 0), (7, 0), (1, 0)),
-            ("estimated", record(CostStatus::Estimated, true, Some(200)), (100, 70), (100, 93), (1, 0)),
-            ("a likely row", record(CostStatus::Estimated, false, Some(200)), (30, 0), (7, 0), (1, 0)),
-            ("unpriced", record(CostStatus::Unpriced, false, Some(200)), (100, 70), (7, 0), (1, 0)),
-            (
-                "not sent",
-                UsageRecord {
-                    cost_status: CostStatus::Free,
-                    outcome: Outcome::Error,
-                    ..UsageRecord::default()
-                },
-                (0, 0),
-                (0, 0),
-                (0, 0),
-            ),
+        let not_sent =
+            UsageRecord { cost_status: CostStatus::Free, outcome: Outcome::Error, ..UsageRecord::default() };
+        // What is kept above the record, on a budget that keeps the worst where nobody knows.
+        for (name, record, dollars, tokens) in [
+            ("measured", record(CostStatus::Measured, false, Some(200)), 0, 0),
+            ("estimated", record(CostStatus::Estimated, true, Some(200)), 70, 93),
+            ("a likely row", record(CostStatus::Estimated, false, Some(200)), 0, 0),
+            ("unpriced", record(CostStatus::Unpriced, false, Some(200)), 70, 0),
+            ("not sent", not_sent, 0, 0),
         ] {
-            for (unit, (charge, kept)) in
-                [(Unit::Dollars, dollars), (Unit::Tokens, tokens), (Unit::Calls, calls)]
+            let reached = i128::from(record.status.is_some());
+            for (unit, cost, kept) in
+                [(Unit::Dollars, 30, dollars), (Unit::Tokens, 7, tokens), (Unit::Calls, 1, 0)]
             {
-                let settlement = settled(&record, unit, Amount(100));
-                assert_eq!(
-                    (settlement.charge, settlement.kept),
-                    (Amount(charge), Amount(kept)),
-                    "{name} {unit:?}"
-                );
+                let cost = Amount(cost * reached);
+                let settlement = settled(&record, unit, Amount(100), OnUnknown::Record);
+                assert_eq!((settlement.charge, settlement.kept), (cost, Amount::ZERO), "{name} {unit:?}");
+                let settlement = settled(&record, unit, Amount(100), OnUnknown::Worst);
+                let expected = (cost.plus(Amount(kept)), Amount(kept));
+                assert_eq!((settlement.charge, settlement.kept), expected, "{name} {unit:?}");
             }
         }
     }

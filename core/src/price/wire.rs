@@ -18,19 +18,34 @@ pub(super) struct Book {
     resolved: Option<BTreeSet<Wanted>>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     apart: BTreeSet<Wanted>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    dearest: Vec<PricedModel>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    without_price: BTreeSet<Wanted>,
 }
 
 impl From<Book> for PriceBook {
     fn from(book: Book) -> Self {
-        let whole = Self::new(book.version, book.models).with_maps(book.maps);
-        Self { resolved: book.resolved, apart: book.apart, ..whole }
+        let Book { version, models, maps, resolved, apart, dearest, without_price } = book;
+        let whole = Self::new(version, models).with_maps(maps);
+        Self { resolved, apart, dearest, without_price, ..whole }
     }
 }
 
 impl From<PriceBook> for Book {
     fn from(book: PriceBook) -> Self {
-        let PriceBook { version, models, maps, resolved, apart, index: _, last_rows: _ } = book;
-        Self { version, models, maps, resolved, apart }
+        let PriceBook {
+            version,
+            models,
+            maps,
+            resolved,
+            apart,
+            dearest,
+            without_price,
+            index: _,
+            last_rows: _,
+        } = book;
+        Self { version, models, maps, resolved, apart, dearest, without_price }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::dearest::ANY_PROVIDER;
 use super::facts::{self, Deciding};
 use super::{Facts, Found, PriceBook, PricedModel, Rates, names};
 use crate::budget::hold::{Bound, ModelSize};
@@ -81,7 +82,7 @@ impl WorstCase<'_> {
             return self.row.plain.of(bound);
         }
         let (found, _) = self.book.row(&self.facts)?;
-        self.book.dearest(found, &self.facts, &bound.held).of(bound)
+        self.book.dearest_of(found, &self.facts, &bound.held).of(bound)
     }
 }
 
@@ -119,7 +120,7 @@ impl PriceBook {
             conditions: facts.conditions.iter().map(|&(fact, word)| (fact.into(), word.into())).collect(),
             minute: minute(&facts),
             size: ModelSize { context_tokens, output_tokens },
-            plain: self.dearest(found, &facts, &Held::default()),
+            plain: self.dearest_of(found, &facts, &Held::default()),
         });
         if is_asked {
             last.truncate(LAST_ROWS_MAX - 1);
@@ -128,7 +129,7 @@ impl PriceBook {
         Some(WorstCase { book: self, facts, row })
     }
 
-    fn dearest(&self, found: Found<'_>, facts: &Facts<'_>, held: &Held) -> Dearest {
+    fn dearest_of(&self, found: Found<'_>, facts: &Facts<'_>, held: &Held) -> Dearest {
         let geo = found.geo.or_else(|| facts.request_model.and_then(names::geo_of));
         let asked = [("speed", &held.speed), (facts::GEO, &held.geo)];
         let mut conditions = facts.conditions.to_vec();
@@ -140,12 +141,40 @@ impl PriceBook {
         Dearest::of_row(found.model, facts, &deciding, held)
     }
 
-    /// The most that such a call costs at the dearest rates that the book has for its provider.
+    /// What a call is held for whose price is not known here: the dearest row of its provider, or of all where the book
+    /// does not know that. `None` where the book has no price at all.
     #[must_use]
-    pub fn ceiling(&self, facts: &Facts<'_>, bound: &Bound) -> Option<Picodollars> {
-        let deciding = Deciding::of(facts.provider, &[], None, facts.time_ms);
-        let rows = self.models.iter().filter(|model| model.provider == facts.provider);
-        rows.filter_map(|model| Dearest::of_row(model, facts, &deciding, &bound.held).of(bound)).max()
+    pub fn ceiling(&self, facts: &Facts<'_>) -> Option<Ceiling> {
+        let of = |provider: &str| self.dearest.iter().find(|row| row.provider == provider).cloned();
+        let row = match self.dearest.is_empty() {
+            true => {
+                self.dearest(facts.provider, facts.time_ms).or_else(|| self.dearest_of_all(facts.time_ms))
+            }
+            false => of(facts.provider).or_else(|| of(ANY_PROVIDER)),
+        };
+        row.map(|row| Ceiling { row, time_ms: facts.time_ms })
+    }
+}
+
+/// The dearest price that a call may have.
+#[derive(Debug)]
+pub struct Ceiling {
+    row: PricedModel,
+    time_ms: u64,
+}
+
+impl Ceiling {
+    /// The largest model's size.
+    #[must_use]
+    pub fn size(&self) -> ModelSize {
+        ModelSize { context_tokens: self.row.context_tokens, output_tokens: self.row.output_tokens }
+    }
+
+    /// The most that a call within `bound` costs.
+    #[must_use]
+    pub fn of(&self, bound: &Bound) -> Option<Picodollars> {
+        let price = self.row.price_at(self.time_ms)?;
+        price.standard.rates.most(&bound.held).of(bound)
     }
 }
 
@@ -191,15 +220,12 @@ impl Most {
             0 => Some(Picodollars::ZERO),
             _ => Some(rate?.times(tokens)),
         };
-        match part(self.input, bound.input_tokens).zip(part(self.output, bound.output_tokens)) {
-            Some((input, output)) => Some(input + output + self.extras),
-            // Priced by the piece alone, or by the character: no text has more of them than bytes.
-            None => {
-                let spoken = self.spoken.map_or(Picodollars::ZERO, |rate| rate.times(bound.input_tokens));
-                let all = self.extras + spoken;
-                (all > Picodollars::ZERO).then_some(all)
-            }
-        }
+        let tokens = part(self.input, bound.input_tokens).zip(part(self.output, bound.output_tokens));
+        let tokens = tokens.map(|(input, output)| input + output);
+        // Priced by the piece alone, or by the character: no text has more of them than bytes.
+        let spoken = self.spoken.map(|rate| rate.times(bound.input_tokens));
+        let most = tokens.max(spoken).map(|most| most + self.extras);
+        most.or_else(|| (self.extras > Picodollars::ZERO).then_some(self.extras))
     }
 }
 
@@ -356,6 +382,7 @@ mod tests {
         let facts = Facts { provider: "openai", request_model: Some("new"), ..Facts::default() };
         let bound = Bound { input_tokens: 100, output_tokens: 10, ..Bound::default() };
         assert!(book().worst_case(facts).is_none());
-        assert_eq!(book().ceiling(&facts, &bound).map(Picodollars::as_pico), Some(2_000));
+        let ceiling = book().ceiling(&facts).and_then(|row| row.of(&bound));
+        assert_eq!(ceiling.map(Picodollars::as_pico), Some(8_000), "at priority");
     }
 }

@@ -3,7 +3,7 @@
 
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::counter::Counter;
-use tollgate_core::budget::ledger::Want;
+use tollgate_core::budget::ledger::{Report, Want};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::price::Wanted;
 use tollgate_core::sync::{CounterGrant, CounterReport};
@@ -20,13 +20,14 @@ impl Budgets {
 
     /// Whether something is to be put to the collector.
     pub fn wants(&self) -> bool {
-        self.wants_besides(&[])
+        self.wants_besides(&[], &[])
     }
 
     /// Whether something is to be put to the collector that is not among these.
-    pub fn wants_besides(&self, asked: &[CounterReport]) -> bool {
-        let is_asked = |key: &CounterKey| asked.iter().any(|report| report.key == *key);
-        !self.models.borrow().is_empty() || !self.wanted.borrow().keys().all(is_asked)
+    pub fn wants_besides(&self, counters: &[CounterReport], models: &[Wanted]) -> bool {
+        let is_asked = |key: &CounterKey| counters.iter().any(|report| report.key == *key);
+        !self.models.borrow().iter().all(|wanted| models.contains(wanted))
+            || !self.wanted.borrow().keys().all(is_asked)
     }
 
     /// What calls that wait want, to be put to the collector; nothing is left of it here.
@@ -62,48 +63,28 @@ impl Budgets {
         }
         gave_back
     }
-
-    /// Whether the collector was asked for this model lately.
-    pub(super) fn has_asked(&self, wanted: &Wanted, now_ms: u64) -> bool {
-        let mut asked = self.asked.borrow_mut();
-        if now_ms.saturating_sub(self.asked_since_ms.get()) >= ASKED_MS {
-            asked.clear();
-            self.asked_since_ms.set(now_ms);
-        }
-        asked.contains(wanted)
-    }
-
-    /// The collector has answered a question for these models: what it has of them is in the book.
-    pub fn told(&self, models: Vec<Wanted>) {
-        let mut asked = self.asked.borrow_mut();
-        if asked.len() + models.len() > ASKED_MAX {
-            asked.clear();
-        }
-        asked.extend(models);
-    }
 }
 
 /// Every counter that the collector should hear of: those that changed since it last did, and with `all` the others of
-/// windows that are not over.
+/// windows that are not over. What an idle one has free above what a few of its calls would hold is given back first.
 pub fn reports(slots: &mut Slots, now_ms: u64, all: bool) -> Vec<CounterReport> {
-    let due = |counter: &Counter| {
+    let due = |counter: &Counter, idle: bool| {
         let changed = counter.version != counter.acknowledged || counter.exhausted_from > Amount::ZERO;
         // What is free in a window that is over is asked back.
         let is_over = counter.span.end_ms <= now_ms;
-        changed || (all && !is_over) || (is_over && counter.free() > Amount::ZERO)
+        idle || changed || (all && !is_over) || (is_over && counter.free() > Amount::ZERO)
     };
-    slots
-        .counters(now_ms)
-        .filter(due)
-        .take(REPORTS_MAX)
-        .filter_map(|counter| {
-            let key = CounterKey::from_bytes(&counter.key, counter.span)?;
-            Some(CounterReport { report: counter.report(counter.exhausted_from), key })
-        })
-        .collect()
+    let mut reports = Vec::new();
+    for (counter, idle) in slots.counters(now_ms) {
+        if reports.len() < REPORTS_MAX
+            && due(&counter, idle)
+            && let Some(key) = CounterKey::from_bytes(&counter.key, counter.span)
+        {
+            let report = Report { idle, ..counter.report(counter.exhausted_from) };
+            reports.push(CounterReport { report, key });
+        }
+    }
+    reports
 }
 
-/// Models that are remembered as asked for, and how long: one that gets its price meanwhile has it then.
-const ASKED_MAX: usize = 1_024;
-const ASKED_MS: u64 = 60_000;
 const REPORTS_MAX: usize = 2_000;

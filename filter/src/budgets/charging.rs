@@ -28,10 +28,21 @@ impl Budgets {
         metrics: &mut Metrics,
     ) -> Decision {
         let mut ticket = Ticket { policy_version: policy.version.clone(), ..Ticket::default() };
+        let silent_ms = self.silent_ms(knows.now_ms);
         for hold in &holds {
             let budget = hold.touched.budget;
-            if budget.is_enforced() && self.is_away() && budget.on_outage == OnOutage::Deny {
-                return Decision::Refuse(away(budget));
+            if !budget.is_enforced() || budget.on_outage == OnOutage::Allow {
+                continue;
+            }
+            if self.is_away() && budget.on_outage == OnOutage::Deny {
+                return Decision::Refuse(away(budget, None));
+            }
+            if silent_ms > budget.lease_ms {
+                return match knows.expired || self.is_away() {
+                    true => Decision::Refuse(away(budget, Some(silent_ms))),
+                    // One that was asleep asks first.
+                    false => self.ask_for_lease(hold),
+                };
             }
         }
         if self.admit_in_rooms(&holds, knows.now_ms, &mut ticket, metrics) {
@@ -74,8 +85,9 @@ impl Budgets {
                 return false;
             };
             let (key, drawn) = (Rc::clone(&room.key), Some((room, hold.amount)));
-            let (span, unit, amount) = (hold.touched.span, hold.touched.budget.unit, hold.amount);
-            ticket.held.push(HeldOn { key, span, unit, amount, drawn, ended: None });
+            let (span, budget) = (hold.touched.span, hold.touched.budget);
+            let (unit, rule, amount) = (budget.unit, budget.on_unknown, hold.amount);
+            ticket.held.push(HeldOn { key, span, unit, amount, rule, drawn, ended: None });
         }
         for (index, hold) in holds.iter().enumerate() {
             let Some((room, _)) = ticket.held.get(index).and_then(|held| held.drawn.as_ref()) else {
@@ -188,10 +200,8 @@ impl Budgets {
         match done {
             Ok((Ok((standing, _)), place)) => {
                 let key = Rc::clone(&place.key);
-                Ok((
-                    HeldOn { key, span, unit: budget.unit, amount: hold.amount, drawn, ended: None },
-                    standing,
-                ))
+                let (unit, rule) = (budget.unit, budget.on_unknown);
+                Ok((HeldOn { key, span, unit, amount: hold.amount, rule, drawn, ended: None }, standing))
             }
             Ok((Err(counter), _)) => Err(Some(counter)),
             Err(failed) => {
@@ -209,6 +219,7 @@ impl Budgets {
                     span,
                     unit: budget.unit,
                     amount: Amount::ZERO,
+                    rule: budget.on_unknown,
                     drawn: None,
                     ended: None,
                 };
@@ -253,6 +264,12 @@ impl Budgets {
         }
     }
 
+    /// The lease of this call's grants has ended: it waits until the collector has been heard of.
+    fn ask_for_lease(&self, hold: &Hold<'_>) -> Decision {
+        self.wanted.borrow_mut().entry(hold.touched.key()).or_default();
+        Decision::Wait
+    }
+
     /// What becomes of a call that has no room on a counter.
     fn short_of(&self, hold: &Hold<'_>, counter: Option<&Counter>, knows: Knows<'_>) -> Decision {
         let budget = hold.touched.budget;
@@ -270,7 +287,7 @@ impl Budgets {
             return Decision::Wait;
         }
         if !self.alone && self.is_away() && counter.may_clear(hold.amount) {
-            return Decision::Refuse(away(budget));
+            return Decision::Refuse(away(budget, None));
         }
         let reason = if counter.may_clear(hold.amount) { Reason::BudgetBusy } else { Reason::BudgetSpent };
         Decision::Refuse(refused(budget, Some(counter), hold.amount, reason))

@@ -44,7 +44,7 @@ impl Budgets {
         let (rooms, mut held) = (self.rooms.borrow(), ticket.held);
         for one in &mut held {
             let settlement = match record {
-                Some(record) => settled(record, one.unit, one.amount),
+                Some(record) => settled(record, one.unit, one.amount, one.rule),
                 None => Settlement { hold: one.amount, calls: 1, ..Settlement::default() },
             };
             let drawn = one.drawn.as_ref().map(|(room, _)| room).filter(|room| !room.is_closed());
@@ -99,7 +99,7 @@ impl Budgets {
                 // The call that began it was counted.
                 continue;
             }
-            let charge = settled(record, unit, Amount::ZERO).charge;
+            let charge = settled(record, unit, Amount::ZERO, touched.budget.on_unknown).charge;
             let mut charged = |counter: &mut Counter, _: &Rc<Place>| counter.charge(charge);
             let new = (touched.span, touched.budget.limit);
             let own = touched.key();

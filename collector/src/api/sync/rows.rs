@@ -8,20 +8,32 @@ use tollgate_core::sync::BOOK_BYTES_MAX;
 use super::ApiError;
 use crate::app::{App, now_ms};
 
+/// What a gateway has of the book, and asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// Version of what it has.
+    pub(super) version: Option<&'a str>,
+    /// What it lacks.
+    pub(super) models: &'a [Wanted],
+    /// Whether it adds rows to those that it has.
+    pub(super) adds_rows: bool,
+}
+
 /// A part of the book, for a gateway that has another version or wants models that it lacks.
 ///
-/// First what it asks for, then what records have named, then the rest by provider, as far as it fits. An empty
-/// book replaces nothing.
+/// First what it asks for, then what records have named, then the rest by provider, as far as it fits; only what it asks for,
+/// where it has this version and adds to it. An empty book replaces nothing.
 pub(super) async fn for_gateway(
     app: &App,
     book: &PriceBook,
-    theirs: Option<&str>,
-    asked: &[Wanted],
+    Asked { version, models: asked, adds_rows }: Asked<'_>,
 ) -> Result<Option<PriceBook>, ApiError> {
-    let is_current = theirs == Some(book.version());
-    let is_known = |wanted: &Wanted| book.find(&wanted.provider, &wanted.model, u64::MAX).is_some();
-    if book.models().is_empty() || (is_current && !asked.iter().any(is_known)) {
+    let is_current = version == Some(book.version());
+    if book.models().is_empty() || (is_current && asked.is_empty()) {
         return Ok(None);
+    }
+    if is_current && adds_rows {
+        return Ok(Some(book.subset(asked, now_ms(), BOOK_BYTES_MAX)));
     }
     let seen = app.store.models_seen().await?;
     let seen = seen.into_iter().map(|(provider, model)| Wanted { provider, model });

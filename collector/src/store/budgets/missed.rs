@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction, params};
 use tollgate_core::budget::policy::OTHER;
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::Window;
-use tollgate_core::budget::{Amount, Unit};
+use tollgate_core::budget::{Amount, OnUnknown, Unit};
 use tollgate_core::record::UsageRecord;
 
 use super::super::batch::{Recharge, RecordRow};
@@ -46,7 +46,7 @@ pub(in crate::store) fn count_missed(
     }
     // Those of before come first: a counter that is made then begins with them.
     for is_before in [true, false] {
-        let mut missed: BTreeMap<CounterKey, (&StoredBudget, Recharge)> = BTreeMap::new();
+        let mut missed: BTreeMap<CounterKey, (&StoredBudget, Added)> = BTreeMap::new();
         for (record, row) in &parsed {
             for stored in &budgets {
                 let is_known = stored.since_ms <= row.knew_until_ms;
@@ -56,12 +56,12 @@ pub(in crate::store) fn count_missed(
                 let found = if is_known {
                     recharged(transaction, (stored, &registered), record, row.recharge)?
                 } else {
-                    let spent = |(key, used)| (key, Recharge { used, kept: Amount::ZERO });
+                    let spent = |(key, used)| (key, Added { used, kept: Amount::ZERO });
                     spent_by(stored, record, &registered).map(spent)
                 };
                 if let Some((key, more)) = found {
-                    let (_, sum) = missed.entry(key).or_insert((stored, Recharge::default()));
-                    *sum = Recharge { used: sum.used.plus(more.used), kept: sum.kept.plus(more.kept) };
+                    let (_, sum) = missed.entry(key).or_insert((stored, Added::default()));
+                    *sum = Added { used: sum.used.plus(more.used), kept: sum.kept.plus(more.kept) };
                 }
             }
         }
@@ -80,7 +80,15 @@ pub(in crate::store) fn count_missed(
     Ok(())
 }
 
-fn add(transaction: &Transaction<'_>, counter: i64, more: Recharge) -> Result<(), StoreError> {
+/// What is added to a counter.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Added {
+    used: Amount,
+    /// The part of it that is above the records' costs.
+    kept: Amount,
+}
+
+fn add(transaction: &Transaction<'_>, counter: i64, more: Added) -> Result<(), StoreError> {
     let (seed, kept) = transaction
         .prepare_cached("SELECT seed, kept FROM counters WHERE id = ?1")?
         .query_row([counter], |row| Ok((super::amount(row, 0)?, super::amount(row, 1)?)))?;
@@ -97,18 +105,23 @@ fn recharged(
     (stored, registered): (&StoredBudget, &BTreeSet<String>),
     record: &UsageRecord,
     recharge: Recharge,
-) -> Result<Option<(CounterKey, Recharge)>, StoreError> {
-    if recharge == Recharge::default() || stored.budget.unit != Unit::Dollars {
+) -> Result<Option<(CounterKey, Added)>, StoreError> {
+    let Recharge { used, worst_used, worst_kept } = recharge;
+    let added = match stored.budget.on_unknown {
+        OnUnknown::Record => Added { used, kept: Amount::ZERO },
+        OnUnknown::Worst => Added { used: worst_used, kept: worst_kept },
+    };
+    if added == Added::default() || stored.budget.unit != Unit::Dollars {
         return Ok(None);
     }
     let Some((key, _)) = spent_by(stored, record, registered) else { return Ok(None) };
     if stored.budget.each.is_some() && known(transaction, &key)?.is_none() {
         let other = CounterKey { value: OTHER.to_owned(), ..key.clone() };
         if known(transaction, &other)?.is_some() {
-            return Ok(Some((other, recharge)));
+            return Ok(Some((other, added)));
         }
     }
-    Ok(Some((key, recharge)))
+    Ok(Some((key, added)))
 }
 
 /// Whether a counter's window counts now, by itself or as a part of one.

@@ -6,7 +6,7 @@ use tollgate_core::budget::{Amount, Budget};
 #[cfg(test)]
 use tollgate_core::sync::{CounterGrant, CounterReport};
 
-use super::{CounterState, Put, Released, StoredBudget, ToppedUp};
+use super::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -115,6 +115,24 @@ impl Store {
     ) -> Result<Released, StoreError> {
         self.write(move |transaction| super::release::release(transaction, &instance, force, &actor, now_ms))
             .await
+    }
+
+    /// Gives back what is kept above the records' costs on a budget's counters in the window that holds now, or on that of one
+    /// `value` of its `each`.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn release_kept(
+        &self,
+        name: String,
+        value: Option<String>,
+        actor: String,
+        now_ms: u64,
+    ) -> Result<KeptReleased, StoreError> {
+        self.write(move |transaction| {
+            super::release::release_kept(transaction, (&name, value.as_deref()), &actor, now_ms)
+        })
+        .await
     }
 
     /// Takes in what a gateway reports of its counters, and answers each, without anything else that a sync has.

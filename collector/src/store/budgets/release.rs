@@ -1,4 +1,4 @@
-//! Grants of gateways that are gone.
+//! Grants of gateways that are gone, and what is kept of calls of which nobody knows what they cost.
 
 use rusqlite::{Connection, Transaction, params};
 use serde_json::json;
@@ -6,8 +6,9 @@ use tollgate_core::budget::Amount;
 use tollgate_core::budget::ledger::{LIVE_MS, Ledger};
 
 use super::super::audit::append;
-use super::{StoreError, accounts, bytes};
+use super::{StoreError, accounts, bytes, wide};
 use crate::audit::Entry;
+use crate::budgets::span;
 
 /// What became of a release.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -65,6 +66,61 @@ pub(super) fn release(
         append(transaction, &entry)?;
     }
     Ok(Released::Counters(released))
+}
+
+/// What became of a release of what is kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeptReleased {
+    /// So much was given back.
+    Amount(Amount),
+    /// There is no such budget.
+    NoBudget,
+}
+
+/// Gives back what is kept above the records' costs on all counters of a budget that count now, or on that of one value.
+pub(super) fn release_kept(
+    transaction: &Transaction<'_>,
+    (name, value): (&str, Option<&str>),
+    actor: &str,
+    now_ms: u64,
+) -> Result<KeptReleased, StoreError> {
+    let Some(stored) = super::all(transaction)?.into_iter().find(|stored| stored.budget.name == name) else {
+        return Ok(KeptReleased::NoBudget);
+    };
+    let span = span(&stored.budget, now_ms);
+    let from = span.start_ms.saturating_sub(stored.budget.window.reach_ms());
+    let mut statement = transaction.prepare_cached(
+        "SELECT id, seed, kept FROM counters
+         WHERE budget = ?1 AND generation = ?2 AND start_ms >= ?3 AND start_ms <= ?4 AND (?5 IS NULL OR value = ?5)",
+    )?;
+    let bounds = params![name, wide(stored.generation), wide(from), wide(span.start_ms), value];
+    let counters: Vec<(i64, Amount, Amount)> = statement
+        .query_map(bounds, |row| Ok((row.get(0)?, super::amount(row, 1)?, super::amount(row, 2)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut released = Amount::ZERO;
+    for (id, seed, kept) in counters {
+        let ledger = Ledger { seed, kept, accounts: accounts(transaction, id)?, ..Ledger::default() };
+        let back = ledger.kept_in_all().or_nothing();
+        if back > Amount::ZERO {
+            transaction.execute(
+                "UPDATE counters SET seed = ?2, kept = ?3 WHERE id = ?1",
+                params![id, bytes(seed.minus(back)), bytes(kept.minus(back))],
+            )?;
+            released = released.plus(back);
+        }
+    }
+    if released > Amount::ZERO {
+        let entry = Entry {
+            time_ms: now_ms,
+            actor: actor.to_owned(),
+            action: "budget.release_kept".into(),
+            subject: name.to_owned(),
+            after: Some(json!({ "released": stored.budget.unit.show(released), "value": value })),
+            ..Entry::default()
+        };
+        append(transaction, &entry)?;
+    }
+    Ok(KeptReleased::Amount(released))
 }
 
 /// When a run of a gateway reported last, Unix milliseconds UTC; `None` for one that never did.

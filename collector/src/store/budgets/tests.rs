@@ -310,7 +310,8 @@ async fn a_call_whose_price_was_found_here_counts_as_what_it_cost_once() {
         });
         for (n, cost, used, kept) in [(1, 2, -4, -6), (2, 3, 3, 0)] {
             let record = record(n, NOON + 2, "bot", cost, &json!({"policy_version": "fffffffffff-0"}));
-            let recharge = Recharge { used: dollars(used), kept: dollars(kept) };
+            let recharge =
+                Recharge { used: dollars(used), worst_used: dollars(used), worst_kept: dollars(kept) };
             batch.push_recharged(&serde_json::from_value(record).unwrap(), recharge).unwrap();
         }
         fixture.store.ingest(batch).await.unwrap();
