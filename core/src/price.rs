@@ -8,10 +8,12 @@
 //! | `file`, `write` | price files in TOML, read and written |
 //! | `subset` | the part of a book that a gateway needs |
 //! | `worst` | the most that a call can cost, for budgets |
+//! | `dearest` | a row that no row of a provider is dearer than |
 //! | `edit`, `again` | overrides and discounts; a record priced once more |
 
 #[cfg(feature = "book")]
 mod again;
+mod dearest;
 #[cfg(feature = "book")]
 mod edit;
 pub mod facts;
@@ -27,6 +29,7 @@ mod worst;
 #[cfg(feature = "book")]
 mod write;
 
+pub use dearest::DEAREST;
 #[cfg(feature = "book")]
 pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled};
 pub use index::{Found, Step};

@@ -195,6 +195,13 @@ pub fn relatives(provider: &str) -> &'static [&'static str] {
     }
 }
 
+/// Whether a call to `provider` may be charged at a row of `seller`: its own, or one whose models it sells.
+#[must_use]
+pub fn may_sell(provider: &str, seller: &str) -> bool {
+    let is_vendor = || VENDORS.iter().any(|(_, vendor)| *vendor == seller);
+    provider == seller || relatives(provider).contains(&seller) || ROUTERS.contains(&provider) && is_vendor()
+}
+
 /// Providers that send a call on to others and charge by the vendor's list.
 pub(super) const ROUTERS: &[&str] = &["openrouter", "vercel-gateway", "huggingface"];
 

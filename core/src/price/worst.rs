@@ -81,7 +81,7 @@ impl WorstCase<'_> {
             return self.row.plain.of(bound);
         }
         let (found, _) = self.book.row(&self.facts)?;
-        self.book.dearest(found, &self.facts, &bound.held).of(bound)
+        self.book.dearest_of(found, &self.facts, &bound.held).of(bound)
     }
 }
 
@@ -119,7 +119,7 @@ impl PriceBook {
             conditions: facts.conditions.iter().map(|&(fact, word)| (fact.into(), word.into())).collect(),
             minute: minute(&facts),
             size: ModelSize { context_tokens, output_tokens },
-            plain: self.dearest(found, &facts, &Held::default()),
+            plain: self.dearest_of(found, &facts, &Held::default()),
         });
         if is_asked {
             last.truncate(LAST_ROWS_MAX - 1);
@@ -128,7 +128,7 @@ impl PriceBook {
         Some(WorstCase { book: self, facts, row })
     }
 
-    fn dearest(&self, found: Found<'_>, facts: &Facts<'_>, held: &Held) -> Dearest {
+    fn dearest_of(&self, found: Found<'_>, facts: &Facts<'_>, held: &Held) -> Dearest {
         let geo = found.geo.or_else(|| facts.request_model.and_then(names::geo_of));
         let asked = [("speed", &held.speed), (facts::GEO, &held.geo)];
         let mut conditions = facts.conditions.to_vec();
@@ -191,15 +191,12 @@ impl Most {
             0 => Some(Picodollars::ZERO),
             _ => Some(rate?.times(tokens)),
         };
-        match part(self.input, bound.input_tokens).zip(part(self.output, bound.output_tokens)) {
-            Some((input, output)) => Some(input + output + self.extras),
-            // Priced by the piece alone, or by the character: no text has more of them than bytes.
-            None => {
-                let spoken = self.spoken.map_or(Picodollars::ZERO, |rate| rate.times(bound.input_tokens));
-                let all = self.extras + spoken;
-                (all > Picodollars::ZERO).then_some(all)
-            }
-        }
+        let tokens = part(self.input, bound.input_tokens).zip(part(self.output, bound.output_tokens));
+        let tokens = tokens.map(|(input, output)| input + output);
+        // Priced by the piece alone, or by the character: no text has more of them than bytes.
+        let spoken = self.spoken.map(|rate| rate.times(bound.input_tokens));
+        let most = tokens.max(spoken).map(|most| most + self.extras);
+        most.or_else(|| (self.extras > Picodollars::ZERO).then_some(self.extras))
     }
 }
 
