@@ -21,6 +21,8 @@ pub enum Reason {
     ModelNotPriced,
     /// Work that is charged later may not be started under an enforced budget.
     DeferredNotAllowed,
+    /// The call cannot be metered, and an enforced budget may be for it.
+    NotMetered,
     /// A key that decides about the call stands in its body twice.
     AmbiguousRequest,
     /// The body cannot be read, and an enforced budget must know what it asks for.
@@ -48,6 +50,7 @@ impl Reason {
             Self::CollectorAway => "collector_away",
             Self::ModelNotPriced => "model_not_priced",
             Self::DeferredNotAllowed => "deferred_not_allowed",
+            Self::NotMetered => "not_metered",
             Self::AmbiguousRequest => "ambiguous_request",
             Self::UnreadableRequest => "unreadable_request",
         }
@@ -59,7 +62,7 @@ impl Reason {
         match self {
             Self::BudgetSpent => 402,
             Self::BudgetBusy | Self::CollectorAway => 429,
-            Self::ModelNotPriced | Self::DeferredNotAllowed => 403,
+            Self::ModelNotPriced | Self::DeferredNotAllowed | Self::NotMetered => 403,
             Self::AmbiguousRequest => 400,
             Self::UnreadableRequest => 415,
         }
@@ -82,7 +85,9 @@ pub fn refusal(target: &Target, reason: Reason, status: Option<u16>, message: &s
     if family == Family::Bedrock {
         // A throttling error only for what clears soon: boto3 tries those again.
         let kind = match reason {
-            Reason::ModelNotPriced | Reason::DeferredNotAllowed => "AccessDeniedException",
+            Reason::ModelNotPriced | Reason::DeferredNotAllowed | Reason::NotMetered => {
+                "AccessDeniedException"
+            }
             Reason::AmbiguousRequest | Reason::UnreadableRequest => "ValidationException",
             Reason::BudgetBusy | Reason::CollectorAway => "ThrottlingException",
             Reason::BudgetSpent => "ServiceQuotaExceededException",

@@ -67,6 +67,7 @@ impl Metrics {
             Reason::CollectorAway => "tollgate_denied_total.reason=.collector_away.;",
             Reason::ModelNotPriced => "tollgate_denied_total.reason=.model_not_priced.;",
             Reason::DeferredNotAllowed => "tollgate_denied_total.reason=.deferred_not_allowed.;",
+            Reason::NotMetered => "tollgate_denied_total.reason=.not_metered.;",
             Reason::AmbiguousRequest => "tollgate_denied_total.reason=.ambiguous_request.;",
             Reason::UnreadableRequest => "tollgate_denied_total.reason=.unreadable_request.;",
         };

@@ -88,6 +88,9 @@ pub fn write(budget: &Budget) -> Value {
     put("hold", word(HOLDS, budget.hold));
     put("on_outage", word(OUTAGES, budget.on_outage));
     put("deferred", word(DEFERRED, budget.deferred));
+    if budget.unmetered {
+        put("unmetered", word(DEFERRED, budget.unmetered));
+    }
     put("end_streams", budget.end_streams.into());
     if let Some(tokens) = budget.default_output_tokens {
         put("default_output_tokens", tokens.into());
@@ -195,6 +198,7 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
             .has("default_output_tokens")
             .then(|| keys.number("default_output_tokens", 1..=10_000_000, 1)),
         deferred: keys.choice("deferred", DEFERRED).unwrap_or(false),
+        unmetered: keys.choice("unmetered", DEFERRED).unwrap_or(false),
         end_streams: keys.flag("end_streams", false),
         carry_over: carry_over.map_or(Amount::ZERO, |(_, amount)| amount),
         status: keys
@@ -207,6 +211,17 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
     if budget.carry_over > Amount::ZERO && matches!(window, Window::Rolling(_) | Window::Prepaid) {
         let key = unit_key("carry_over", carry_over.map_or(budget.unit, |(unit, _)| unit));
         keys.wrong(&key, &format!("has no meaning for the window `{window}`"));
+    }
+    if !budget.is_enforced() && keys.has("unmetered") {
+        let value = word(DEFERRED, budget.unmetered);
+        let action = word(ACTIONS, budget.action);
+        keys.wrong(
+            "unmetered",
+            &format!(
+                "{} has no meaning where nothing is refused (action = {action}); leave it out, or give action = \"deny\"",
+                shown(&value).replace('"', "`")
+            ),
+        );
     }
     keys.nothing_else();
     limits.map(|_| budget)
@@ -323,7 +338,7 @@ mod tests {
             "thresholds": [100, 50], "action": "warn", "hold": "expected", "on_outage": "allow",
             "default_output_tokens": 1024, "deferred": "allow", "end_streams": true, "carry_over_usd": "50",
             "status": 429, "message": "{budget} is spent"
-        }, {"name": "calls", "limit_calls": 100, "window": "rolling 24h"}]))
+        }, {"name": "calls", "limit_calls": 100, "window": "rolling 24h", "unmetered": "allow"}]))
         .unwrap();
         let [first, second] = budgets.as_slice() else { panic!("{budgets:?}") };
         assert_eq!(first.limit, Amount(250_000_000_000_000));
