@@ -147,8 +147,12 @@ pub fn request(data: &[u8]) {
         }
         let said =
             (meter.model().map(str::to_owned), meter.service_tier().map(str::to_owned), meter.stream());
-        let judged =
-            (bounds.ambiguous(), meter.is_unreadable(), bounds.output_limit(&target).is_some(), bounds.is_background());
+        let judged = (
+            bounds.ambiguous(),
+            meter.is_unreadable(),
+            bounds.output_limit(&target).is_some(),
+            bounds.is_background(),
+        );
         let prints = (meter.hash(), meter.prompt());
         (said, (meter.input_estimate(), meter.characters()), prints, judged, bound, rewritten)
     });

@@ -46,6 +46,8 @@ struct Anywhere {
 struct Node<F> {
     keys: Vec<(&'static str, Place)>,
     element: Option<Place>,
+    /// The list whose element it is.
+    list: Option<Place>,
     action: Option<(Action, F)>,
 }
 
@@ -131,6 +133,11 @@ impl<F: Copy> Shape<F> {
                 None => node.element = Some(place),
             }
         }
+        if key.is_none()
+            && let Some(node) = self.nodes.get_mut(usize::from(place))
+        {
+            node.list = Some(from);
+        }
         place
     }
 
@@ -146,15 +153,11 @@ impl<F: Copy> Shape<F> {
     /// The place behind a key of an object.
     pub(super) fn key(&self, place: Place, key: &[u8]) -> Option<Place> {
         let Some(anywhere) = &self.anywhere else { return self.own_key(place, key) };
-        let mut at = place;
-        loop {
-            if let Some(found) = self.own_key(at, key) {
-                return Some(found);
-            }
-            let Some(element) = self.own_element(at) else { break };
-            at = element;
-        }
-        Some(anywhere.place(key))
+        let of = |place: Place| self.nodes.get(usize::from(place));
+        let inwards = std::iter::successors(Some(place), |place| of(*place)?.element);
+        let outwards = std::iter::successors(of(place).and_then(|node| node.list), |place| of(*place)?.list);
+        let found = inwards.chain(outwards).find_map(|place| self.own_key(place, key));
+        Some(found.unwrap_or_else(|| anywhere.place(key)))
     }
 
     /// The place of an array's elements.
@@ -166,7 +169,7 @@ impl<F: Copy> Shape<F> {
     /// The place of a value that is no list: where nothing stands at it, that of the only element of a list.
     pub(super) fn as_element(&self, place: Place) -> Place {
         match self.nodes.get(usize::from(place)) {
-            Some(Node { action: None, element: Some(element), keys }) if keys.is_empty() => *element,
+            Some(Node { action: None, element: Some(element), keys, .. }) if keys.is_empty() => *element,
             _ => place,
         }
     }
@@ -206,6 +209,6 @@ fn mark(key: &[u8]) -> (usize, u64) {
 
 impl<F> Node<F> {
     const fn new() -> Self {
-        Self { keys: Vec::new(), element: None, action: None }
+        Self { keys: Vec::new(), element: None, list: None, action: None }
     }
 }

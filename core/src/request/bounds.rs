@@ -132,7 +132,7 @@ impl RequestBounds {
             Field::Prompt if matches!(first, b'"' | b'[' | b'{') => {
                 self.prompts = self.prompts.saturating_add(1)
             }
-            Field::Image if first != b'n' => self.images = self.images.saturating_add(1),
+            Field::Image if !matches!(first, b'n' | b'[') => self.images = self.images.saturating_add(1),
             Field::CacheControl if first != b'n' => {
                 self.cache_write = self.cache_write.max(Some(CacheTtl::FiveMinutes));
             }
@@ -206,6 +206,8 @@ impl RequestBounds {
         let Some((path, _)) = ONCE.get(usize::from(key)) else { return };
         if *path == "n" {
             self.choices = self.choices.max(json::count(raw));
+        } else if *path == "models" {
+            self.model(raw);
         } else if *path == "background" {
             self.background |= raw != b"false";
         } else if let Some(limit) = self.limits.get_mut(usize::from(key)) {
@@ -543,3 +545,6 @@ const DATA: &[u8] = b"\"data:";
 /// Other models that are kept, and the longest name of one.
 const MODELS_MAX: usize = 8;
 const MODEL_BYTES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests;
