@@ -83,6 +83,9 @@ pub struct Budget {
     /// `deferred`: whether work that is charged later (batches, background answers) may be started.
     #[serde(default)]
     pub deferred: bool,
+    /// `unmetered`: whether what cannot be metered (upgrades, tunnels and paths that nobody knows) may be called.
+    #[serde(default)]
+    pub unmetered: bool,
     /// `end_streams`: whether a running stream is ended where its output passes what was held for it.
     #[serde(default)]
     pub end_streams: bool,

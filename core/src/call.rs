@@ -5,15 +5,18 @@
 pub mod admission;
 mod measure;
 
+use std::cell::OnceCell;
+
 use crate::attribution::{Attribution, AttributionSource};
+use crate::budget::hold::VOICE_MS;
 use crate::estimate::{Learned, Passed};
 use crate::meter::{Body, Meter};
 use crate::price::PriceBook;
 use crate::provider::{Api, Target};
-use crate::record::{Admitted, Note, Outcome, UsageRecord};
+use crate::record::{Admitted, CostStatus, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
 use crate::usage::Usage;
-use crate::wire::{Normalised, OpenTurn};
+use crate::wire::{Normalised, OpenTurn, Turn};
 use measure::{Consumed, Measure, cut_short, session};
 
 /// A call under way. Holds the bounded state of a request meter and an answer's meter, and short strings.
@@ -32,6 +35,12 @@ pub struct Call {
     answer: Option<Answer>,
     /// Turns of a session have records of their own.
     turns_taken: bool,
+    /// The model that was last asked for in a session.
+    last_model: Option<String>,
+    /// How much of a session that is charged by the second has been told in turns, in milliseconds.
+    voice_told_ms: u64,
+    /// Id of the price book's row of its model, where budgets are for some models.
+    row: OnceCell<Option<String>>,
 }
 
 #[derive(Debug)]
@@ -111,6 +120,9 @@ impl Call {
             request,
             answer: None,
             turns_taken: false,
+            last_model: None,
+            voice_told_ms: 0,
+            row: OnceCell::new(),
         }
     }
 
@@ -238,8 +250,10 @@ impl Call {
         now_ms: u64,
         mut next_id: impl FnMut() -> String,
     ) -> Vec<UsageRecord> {
-        let turns = self.answer.as_mut().map(|answer| answer.meter.take_turns()).unwrap_or_default();
-        self.turns_taken |= !turns.is_empty();
+        let mut turns = self.take_ended();
+        if self.target.api == Api::Voice {
+            self.turns_by_time(&mut turns, now_ms);
+        }
         turns
             .into_iter()
             .map(|turn| {
@@ -256,12 +270,119 @@ impl Call {
                         .and_then(|answer| answer.meter.reading().model().map(str::to_owned)),
                 };
                 if turn.is_transcription {
-                    record.operation = Api::Transcription.operation().to_owned();
+                    let api = if self.target.api == Api::Voice { Api::Responses } else { Api::Transcription };
+                    record.operation = api.operation().to_owned();
                 }
-                Measure::Reported(turn.normalised).apply(&mut record, book);
+                match turn.by_the_clock {
+                    true => Measure::Estimated(turn.normalised).apply(&mut record, book),
+                    false => Measure::Reported(turn.normalised).apply(&mut record, book),
+                }
                 record
             })
             .collect()
+    }
+
+    /// In a session that is charged by the second: makes a turn of each whole minute that has passed, by the clock, and of what
+    /// the provider says at its end only the rest.
+    fn turns_by_time(&mut self, turns: &mut Vec<Turn>, now_ms: u64) {
+        let elapsed = self.voice_ms(now_ms);
+        let mut told = self.voice_told_ms;
+        for turn in turns.iter_mut().filter(|turn| !turn.is_transcription) {
+            let all = turn.normalised.usage.audio_ms.unwrap_or(0);
+            turn.normalised.usage.audio_ms = Some(all.saturating_sub(told));
+            told = told.max(all).max(elapsed);
+        }
+        while elapsed.saturating_sub(told) >= VOICE_MS {
+            told += VOICE_MS;
+            let usage = Usage { audio_ms: Some(VOICE_MS), ..Usage::default() };
+            let normalised = Normalised { usage, ..Normalised::default() };
+            turns.push(Turn { is_transcription: false, by_the_clock: true, model: None, normalised });
+        }
+        self.voice_told_ms = told;
+        self.turns_taken |= !turns.is_empty();
+    }
+
+    /// How long a session that is charged by the second has lasted.
+    fn voice_ms(&self, now_ms: u64) -> u64 {
+        let since = |answer: &Answer| {
+            (answer.status == SWITCHING_PROTOCOLS).then(|| self.time_ms.saturating_add(answer.first_byte_ms))
+        };
+        self.answer.as_ref().and_then(since).map_or(0, |since| now_ms.saturating_sub(since))
+    }
+
+    /// The requests for an answer that have come whole in a session since, each a call of its own that is admitted now; `None`
+    /// where there were too many at once. One that names no model goes on with the session's last.
+    pub fn take_asked(&mut self, now_ms: u64, mut next_id: impl FnMut() -> String) -> Option<Vec<Self>> {
+        let asked = self.request.take_asked()?;
+        let calls = asked.into_iter().map(|request| {
+            if let Some(model) = request.model() {
+                self.last_model = Some(model.to_owned());
+            }
+            let mut turn = self.turn(Api::Responses, next_id(), now_ms);
+            turn.request = request;
+            turn
+        });
+        Some(calls.collect())
+    }
+
+    /// A turn of this session as a call of its own, that is admitted now.
+    #[must_use]
+    pub fn turn(&self, api: Api, id: String, now_ms: u64) -> Self {
+        let model = self.request_model().map(str::to_owned).or_else(|| self.last_model.clone());
+        let target = Target { api, path_model: model, fetches: None, ..self.target.clone() };
+        let mut turn = Self::begin(id, now_ms, target, "");
+        turn.attribute(self.attribution.clone(), self.attribution_source);
+        turn.use_key(self.key_id.clone());
+        turn
+    }
+
+    /// Takes the turns of a session that have ended since, where each is a call of its own.
+    pub fn take_ended(&mut self) -> Vec<Turn> {
+        let turns = self.answer.as_mut().map(|answer| answer.meter.take_turns()).unwrap_or_default();
+        self.turns_taken |= !turns.is_empty();
+        turns
+    }
+
+    /// The record of a turn that is a call of its own: what its session's provider reported of it, or else what can be worked
+    /// out of `session`, in which it broke off.
+    #[must_use]
+    pub fn settle_turn(
+        &self,
+        ended: Option<Turn>,
+        session: &Self,
+        gateway: &str,
+        book: Option<&PriceBook>,
+        (learned, now_ms): (&Learned, u64),
+    ) -> UsageRecord {
+        let mut record = self.pending(gateway);
+        record.stream = true;
+        record.request_bytes = Some(self.request.body_bytes());
+        record.duration_ms = Some(now_ms.saturating_sub(self.time_ms));
+        record.status = session.answer.as_ref().map(|answer| answer.status);
+        record.service_tier = self.request.service_tier().map(str::to_owned);
+        let measure = match ended {
+            Some(turn) if turn.normalised.usage.is_empty() => {
+                record.outcome = Outcome::Error;
+                Measure::Nothing
+            }
+            Some(turn) => {
+                record.response_model = turn.model;
+                record.service_tier =
+                    turn.normalised.service_tier().map(str::to_owned).or(record.service_tier);
+                Measure::Reported(turn.normalised)
+            }
+            None => {
+                record.outcome = Outcome::ClientAbort;
+                let model = record.model().unwrap_or_default();
+                let (output, _) = session.passed(model, learned);
+                let input =
+                    self.request.input_estimate().map(|tokens| learned.tokens(model, Passed::text(tokens)));
+                let usage = Usage { input_tokens: input, output_tokens: Some(output), ..Usage::default() };
+                Measure::from_estimate(usage)
+            }
+        };
+        measure.apply(&mut record, book);
+        record
     }
 
     /// The ids under which work that this call started, or asked after, will be fetched.
@@ -340,6 +461,9 @@ impl Call {
         record.service_tier =
             consumed.service_tier.or_else(|| self.request.service_tier().map(str::to_owned));
         consumed.measure.apply(&mut record, book);
+        if self.is_unmetered() && record.cost_status == CostStatus::Unpriced {
+            record.notes.push(Note::NotRead);
+        }
         if record.usage.parts().contradictory {
             record.notes.push(Note::ContradictoryUsage);
         }
@@ -401,7 +525,7 @@ impl Call {
             Some(normalised) if api == Api::Predict => Measure::Elsewhere(normalised),
             Some(_) if api.is_free() => Measure::Nothing,
             _ if self.goes_on() => Measure::Nothing,
-            reported if api.is_session() => session(reported, self.open_turn(record, learned)),
+            reported if api.is_session() => session(reported, self.open_turn(record, learned, end.now_ms)),
             Some(normalised) if self.is_unbilled() => Measure::Unbilled(normalised),
             Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
             Some(normalised) => Measure::Reported(normalised),
@@ -440,7 +564,11 @@ impl Call {
     }
 
     /// What a session's turn has used that broke off.
-    fn open_turn(&self, record: &UsageRecord, learned: &Learned) -> Option<Usage> {
+    fn open_turn(&self, record: &UsageRecord, learned: &Learned, now_ms: u64) -> Option<Usage> {
+        if self.target.api == Api::Voice {
+            let rest = self.voice_ms(now_ms).saturating_sub(self.voice_told_ms);
+            return (rest > 0).then(|| Usage { audio_ms: Some(rest), ..Usage::default() });
+        }
         let turn = self.answer.as_ref()?.open_turn()?;
         Some(turn.usage(self.passed(record.model().unwrap_or_default(), learned).0))
     }
@@ -496,7 +624,9 @@ fn agent_and_model(agent: &str, model: &str) -> String {
 impl Answer {
     /// The turn of a session that has not ended, as far as that is known.
     fn open_turn(&self) -> Option<&OpenTurn> {
-        let turn = self.meter.reading().turn();
+        let reading = self.meter.reading();
+        // Turns that are calls of their own are settled as such.
+        let turn = Some(reading.turn()).filter(|_| !reading.has_own_calls())?;
         Some(turn).filter(|turn| turn.is_open() || self.meter.has_lost())
     }
 

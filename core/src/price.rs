@@ -34,7 +34,7 @@ pub use dearest::DEAREST;
 pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled};
 pub use index::{Found, Step};
 pub use subset::Wanted;
-pub use worst::{Held, WorstCase};
+pub use worst::{Ceiling, Held, WorstCase};
 #[cfg(feature = "book")]
 pub use write::{day, quoted};
 

@@ -4,7 +4,11 @@
 //! what is asked. So no caller chooses a price list. Paths are matched at their end, so that a gateway may put
 //! a prefix of its own before them.
 
+mod endpoint;
+
 use std::borrow::Cow;
+
+use endpoint::{Endpoint, endpoint};
 
 /// What a call is addressed to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -38,6 +42,10 @@ pub enum Api {
     Speech,
     /// OpenAI and xAI `/realtime`, a websocket.
     Realtime,
+    /// OpenAI `/live/sessions` and `/realtime/translations`, websockets that are charged by the second.
+    Voice,
+    /// The websocket of OpenAI `/responses`.
+    ResponsesSession,
     /// OpenAI `/moderations`, which costs nothing.
     Moderation,
     /// Anthropic `/v1/messages`, also on Vertex AI and Azure.
@@ -79,8 +87,12 @@ pub enum Api {
     Deferred,
     /// Counts tokens and costs nothing, at any provider.
     CountTokens,
-    /// An endpoint that is not known. A `POST` is recorded, unpriced unless its answer has usage that can be read.
+    /// Files that wait to be used: free.
+    Files,
+    /// An endpoint that is not known. What has a body is recorded, unpriced unless its answer has usage that can be read.
     Other,
+    /// An upgrade or a tunnel that cannot be read: recorded, unpriced.
+    Unmetered,
 }
 
 impl Api {
@@ -92,6 +104,7 @@ impl Api {
             | Self::Responses
             | Self::Messages
             | Self::Converse
+            | Self::ResponsesSession
             | Self::CohereChat
             | Self::OllamaChat => "chat",
             Self::Completions | Self::Invoke | Self::HuggingFaceTask => "text_completion",
@@ -102,20 +115,20 @@ impl Api {
             Self::Images => "image_generation",
             Self::Transcription => "transcription",
             Self::Speech => "speech",
-            Self::Realtime | Self::Live => "realtime",
+            Self::Realtime | Self::Live | Self::Voice => "realtime",
             Self::Moderation => "moderation",
             Self::MessageBatchResults | Self::BatchOutput | Self::Deferred => "batch",
             Self::Rerank => "rerank",
             Self::Ocr => "ocr",
             Self::CountTokens => "count_tokens",
-            Self::Other => "other",
+            Self::Files | Self::Other | Self::Unmetered => "other",
         }
     }
 
     /// Whether calls of this API never cost anything themselves.
     #[must_use]
     pub const fn is_free(self) -> bool {
-        matches!(self, Self::CountTokens | Self::Moderation | Self::Deferred)
+        matches!(self, Self::CountTokens | Self::Moderation | Self::Deferred | Self::Files)
     }
 
     /// Whether the answer is generated text, so that an estimate of it makes sense.
@@ -146,7 +159,7 @@ impl Api {
     /// Whether the answer is a websocket's messages, with usage for each turn.
     #[must_use]
     pub const fn is_session(self) -> bool {
-        matches!(self, Self::Realtime | Self::Live)
+        matches!(self, Self::Realtime | Self::Live | Self::Voice | Self::ResponsesSession)
     }
 }
 
@@ -154,12 +167,27 @@ impl Target {
     /// Recognises a call. `configured` is the provider id from route or cluster metadata; `path` may have a query.
     #[must_use]
     pub fn recognise(configured: Option<&str>, host: &str, path: &str) -> Self {
-        let (api, path_model) = endpoint(path);
+        Self::of(configured, host, endpoint(path, false))
+    }
+
+    /// Recognises a request that asks for another protocol on its connection, such as a websocket. Where that is none that
+    /// can be metered, its API is [`Api::Unmetered`]; a `POST` that asks so is decided on as the call that it is besides.
+    #[must_use]
+    pub fn recognise_upgrade(configured: Option<&str>, host: &str, path: &str) -> Self {
+        let mut target = Self::of(configured, host, endpoint(path, true));
+        if !target.api.is_session() {
+            (target.api, target.fetches) = (Api::Unmetered, None);
+        }
+        target
+    }
+
+    fn of(configured: Option<&str>, host: &str, endpoint: Endpoint) -> Self {
         let provider = match configured {
             Some(id) => known_id(id),
             None => by_host(host).unwrap_or(Cow::Borrowed(UNKNOWN_PROVIDER)),
         };
-        Self { provider, api, path_model, fetches: fetched(path) }
+        let Endpoint { api, model: path_model, fetches } = endpoint;
+        Self { provider, api, path_model, fetches }
     }
 
     /// A websocket session of which only the provider is known.
@@ -194,134 +222,6 @@ fn by_host(host: &str) -> Option<Cow<'static, str>> {
         (None, None) => name == *pattern,
     };
     HOSTS.iter().find(|(pattern, _)| matches(pattern)).map(|(_, id)| Cow::Borrowed(*id))
-}
-
-/// The id in a path that fetches a result: a response, an interaction, a batch's results, or a file.
-fn fetched(path: &str) -> Option<String> {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    match segments.as_slice() {
-        [.., "responses", "compact" | "input_tokens"] => None,
-        [.., "responses" | "interactions", id]
-        | [.., "batches", id, "results"]
-        | [.., "threads", _, "runs", id]
-        | [.., "files", id, "content"] => Some(decoded(id)),
-        _ => None,
-    }
-}
-
-/// The API that a path asks for, and the model that it names.
-fn endpoint(path: &str) -> (Api, Option<String>) {
-    let (path, query) = path.split_once(['?', '#']).unwrap_or((path, ""));
-    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    let after = |name: &str| {
-        let at = segments.iter().position(|segment| *segment == name)?;
-        segments.get(at + 1).map(|segment| decoded(segment))
-    };
-    match segments.as_slice() {
-        [.., "models", last] if last.contains(':') => google(last),
-        [.., "models", "chat", "completions"] => (Api::ChatCompletions, None),
-        [.., "model", id, verb] => (bedrock(verb), Some(decoded(id))),
-        [.., "models", _] | [.., "pipeline", _, _] | [.., "pipeline", _, _, _] => {
-            let model = path.split_once("models/").or_else(|| {
-                let (_, task) = path.split_once("pipeline/")?;
-                task.split_once('/')
-            });
-            (Api::HuggingFaceTask, model.map(|(_, model)| decoded(model)))
-        }
-        [.., "models", organisation, model] => {
-            (Api::HuggingFaceTask, Some(decoded(&format!("{organisation}/{model}"))))
-        }
-        [.., last] if last.ends_with("BidiGenerateContent") => (Api::Live, None),
-        [.., "realtime"] => {
-            let model = query.split('&').find_map(|pair| pair.strip_prefix("model="));
-            (Api::Realtime, model.map(decoded))
-        }
-        all => (by_ending(all), after("deployments")),
-    }
-}
-
-fn by_ending(segments: &[&str]) -> Api {
-    match segments {
-        [.., "chat", "completions"] => Api::ChatCompletions,
-        [.., "completions"] => Api::Completions,
-        [.., "responses" | "interactions" | "runs", _, "cancel"] => Api::Deferred,
-        [.., "runs", _, "submit_tool_outputs"] => Api::Deferred,
-        [.., "messages", "count_tokens"] | [.., "responses", "input_tokens"] => Api::CountTokens,
-        // A run of a thread is asked after like a response, and says the same.
-        [.., "responses"] | [.., "responses", _] | [.., "threads", _, "runs", _] => Api::Responses,
-        [.., "files", _, "content"] => Api::BatchOutput,
-        [.., "embeddings"] if is_ollama(segments) => Api::OllamaEmbed,
-        [.., "embeddings"] => Api::Embeddings,
-        [.., "images", "generations" | "edits" | "variations"] => Api::Images,
-        [.., "audio", "transcriptions" | "translations"] => Api::Transcription,
-        [.., "audio", "speech"] => Api::Speech,
-        [.., "moderations"] => Api::Moderation,
-        [.., "batches", _, "results"] => Api::MessageBatchResults,
-        [.., "batches"] | [.., "batches", _] | [.., "batches", _, "cancel"] => Api::Deferred,
-        [.., "fine_tuning", "jobs"] | [.., "runs"] | [.., "threads"] | [.., "threads", _, "messages"] => {
-            Api::Deferred
-        }
-        [.., "async-invoke"] | [.., "batchPredictionJobs"] | [.., "model-invocation-job"] => Api::Deferred,
-        [.., "realtime", "client_secrets" | "sessions" | "transcription_sessions"] => Api::Deferred,
-        [.., "messages"] => Api::Messages,
-        [.., "interactions"] | [.., "interactions", _] => Api::Interactions,
-        [.., "api", "chat" | "generate"] => Api::OllamaChat,
-        [.., "api", "embed"] => Api::OllamaEmbed,
-        [.., "v1" | "v2", "chat" | "generate"] => Api::CohereChat,
-        [.., "v1" | "v2", "embed"] => Api::CohereEmbed,
-        [.., "rerank"] => Api::Rerank,
-        [.., "ocr"] => Api::Ocr,
-        _ => Api::Other,
-    }
-}
-
-fn is_ollama(segments: &[&str]) -> bool {
-    matches!(segments, [.., "api", "embeddings"])
-}
-
-/// `gemini-2.5-flash:generateContent`, the last segment of Google's paths.
-fn google(segment: &str) -> (Api, Option<String>) {
-    let (model, verb) = segment.rsplit_once(':').unwrap_or((segment, ""));
-    let api = match verb {
-        "generateContent" | "streamGenerateContent" => Api::GenerateContent,
-        "embedContent" | "batchEmbedContents" => Api::EmbedContent,
-        "rawPredict" | "streamRawPredict" => Api::Messages,
-        "predict" => Api::Predict,
-        "countTokens" => Api::CountTokens,
-        "batchGenerateContent" | "asyncBatchEmbedContent" | "predictLongRunning" => Api::Deferred,
-        _ => Api::Other,
-    };
-    (api, Some(decoded(model)))
-}
-
-/// The verb behind a Bedrock model id.
-fn bedrock(verb: &str) -> Api {
-    match verb {
-        "converse" | "converse-stream" => Api::Converse,
-        "invoke" | "invoke-with-response-stream" => Api::Invoke,
-        "count-tokens" => Api::CountTokens,
-        _ => Api::Other,
-    }
-}
-
-/// Percent-decoded, as far as it is UTF-8.
-fn decoded(segment: &str) -> String {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        let escaped = match tail {
-            [high, low, ..] if byte == b'%' => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
-            _ => None,
-        };
-        bytes.push(escaped.unwrap_or(byte));
-        rest = if escaped.is_some() { tail.get(2..).unwrap_or(&[]) } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 /// Hosts and provider ids; a leading `*` stands for anything before, a closing one for a region of AWS. Source: each provider's API reference, read 2026-11-23.
@@ -364,88 +264,4 @@ const HOSTS: &[(&str, &str)] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn recognised(host: &str, path: &str) -> String {
-        let target = Target::recognise(None, host, path);
-        format!("{} {:?} {}", target.provider, target.api, target.path_model.unwrap_or_default())
-    }
-
-    #[test]
-    fn host_says_who_and_path_says_what() {
-        for (host, path, expected) in [
-            ("api.openai.com", "/v1/chat/completions", "openai ChatCompletions "),
-            ("api.openai.com:443", "/v1/responses?x=1", "openai Responses "),
-            ("API.anthropic.com", "/anthropic/v1/messages", "anthropic Messages "),
-            ("api.anthropic.com", "/v1/messages/count_tokens", "anthropic CountTokens "),
-            (
-                "generativelanguage.googleapis.com",
-                "/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
-                "gemini GenerateContent gemini-2.5-flash",
-            ),
-            (
-                "us-east5-aiplatform.googleapis.com",
-                "/v1/projects/p/locations/l/publishers/anthropic/models/claude-3-7-sonnet%4020250219:rawPredict",
-                "vertex Messages claude-3-7-sonnet@20250219",
-            ),
-            (
-                "r.openai.azure.com",
-                "/openai/deployments/my%20gpt/chat/completions?api-version=1",
-                "azure ChatCompletions my gpt",
-            ),
-            ("api.openai.com", "/v1/realtime?model=gpt-realtime", "openai Realtime gpt-realtime"),
-            ("localhost:11434", "/api/chat", "ollama OllamaChat "),
-            ("r.services.ai.azure.com", "/models/chat/completions", "azure ChatCompletions "),
-            ("r.services.ai.azure.com", "/anthropic/v1/messages", "azure Messages "),
-            (
-                "bedrock-runtime.us-east-1.amazonaws.com",
-                "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse-stream",
-                "bedrock Converse us.anthropic.claude-sonnet-4-5-20250929-v1:0",
-            ),
-            ("api.cohere.com", "/v2/chat", "cohere CohereChat "),
-            ("api.anthropic.com", "/v1/messages/batches/b1/results", "anthropic MessageBatchResults "),
-            ("api-inference.huggingface.co", "/models/org/name", "huggingface HuggingFaceTask org/name"),
-            ("api.openai.com", "/v1/threads/t/runs", "openai Deferred "),
-            ("api.openai.com", "/v1/threads/t/runs/r", "openai Responses "),
-            ("api.openai.com", "/v1/threads/t/runs/r/submit_tool_outputs", "openai Deferred "),
-            ("api.openai.com", "/v1/threads/t/runs/r/cancel", "openai Deferred "),
-            ("example.com", "/v1/things", "unknown Other "),
-            ("evil-api.openai.com.example", "/", "unknown Other "),
-        ] {
-            assert_eq!(recognised(host, path), expected, "{host}{path}");
-        }
-    }
-
-    #[test]
-    fn results_of_earlier_work_are_known_by_its_id() {
-        for (path, expected) in [
-            ("/v1/responses/resp_1?stream=true", Some("resp_1")),
-            ("/v1/responses/compact", None),
-            ("/v1/responses", None),
-            ("/v1beta/interactions/v1_x", Some("v1_x")),
-            ("/v1/messages/batches/msgbatch_1/results", Some("msgbatch_1")),
-            ("/v1/files/file-1/content", Some("file-1")),
-            ("/v1/batches/batch_1", None),
-            ("/v1/threads/thread_1/runs/run_7", Some("run_7")),
-            ("/v1/threads/thread_1/runs", None),
-        ] {
-            assert_eq!(Target::recognise(None, "", path).fetches.as_deref(), expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn configuration_wins_over_the_host() {
-        let target = Target::recognise(Some("azure"), "api.openai.com", "/v1/embeddings");
-        assert_eq!((target.provider.as_ref(), target.api), ("azure", Api::Embeddings));
-    }
-
-    #[test]
-    fn broken_escapes_stay_as_they_are() {
-        for (segment, expected) in
-            [("%", "%"), ("%2", "%2"), ("%zz", "%zz"), ("a%3Ab", "a:b"), ("%e2%82", "\u{fffd}")]
-        {
-            assert_eq!(decoded(segment), expected);
-        }
-    }
-}
+mod tests;

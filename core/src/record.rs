@@ -257,6 +257,8 @@ pub enum Note {
     Unbilled,
     /// The gateway ended the answer, as a budget had nothing left for more of it.
     EndedByBudget,
+    /// Nothing of it could be read: an upgrade, a tunnel, or a path that nobody knows.
+    NotRead,
 }
 
 impl Note {
@@ -275,6 +277,7 @@ impl Note {
             Self::Recovered => "recovered",
             Self::Unbilled => "unbilled",
             Self::EndedByBudget => "ended_by_budget",
+            Self::NotRead => "not_read",
         }
     }
 }

@@ -23,6 +23,8 @@ pub enum Reason {
     PriceUnknown,
     /// Work that is charged later may not be started under an enforced budget.
     DeferredNotAllowed,
+    /// The call cannot be metered, and an enforced budget may be for it.
+    NotMetered,
     /// A key that decides about the call stands in its body twice.
     AmbiguousRequest,
     /// The body cannot be read, and an enforced budget must know what it asks for.
@@ -51,6 +53,7 @@ impl Reason {
             Self::ModelNotPriced => "model_not_priced",
             Self::PriceUnknown => "price_unknown",
             Self::DeferredNotAllowed => "deferred_not_allowed",
+            Self::NotMetered => "not_metered",
             Self::AmbiguousRequest => "ambiguous_request",
             Self::UnreadableRequest => "unreadable_request",
         }
@@ -62,7 +65,7 @@ impl Reason {
         match self {
             Self::BudgetSpent => 402,
             Self::BudgetBusy | Self::CollectorAway | Self::PriceUnknown => 429,
-            Self::ModelNotPriced | Self::DeferredNotAllowed => 403,
+            Self::ModelNotPriced | Self::DeferredNotAllowed | Self::NotMetered => 403,
             Self::AmbiguousRequest => 400,
             Self::UnreadableRequest => 415,
         }
@@ -87,7 +90,9 @@ pub fn refusal(target: &Target, reason: Reason, status: Option<u16>, message: &s
     if family == Family::Bedrock {
         // A throttling error only for what clears soon: boto3 tries those again.
         let kind = match reason {
-            Reason::ModelNotPriced | Reason::DeferredNotAllowed => "AccessDeniedException",
+            Reason::ModelNotPriced | Reason::DeferredNotAllowed | Reason::NotMetered => {
+                "AccessDeniedException"
+            }
             Reason::AmbiguousRequest | Reason::UnreadableRequest => "ValidationException",
             Reason::BudgetBusy | Reason::CollectorAway | Reason::PriceUnknown => "ThrottlingException",
             Reason::BudgetSpent => "ServiceQuotaExceededException",

@@ -1,18 +1,19 @@
 //! What a request body says: the model, and what decides the price.
 
+pub mod bounds;
 mod multipart;
 pub mod prints;
+mod session;
 
 use std::sync::OnceLock;
 
-use crate::budget::hold::{self, RequestBounds};
 use crate::estimate::TextCounter;
 use crate::json::{self, Action, Scanner, Shape, Sink};
 use crate::record::PromptShape;
-use crate::sse::Events;
-use crate::websocket::WebSocketDecoder;
+use bounds::RequestBounds;
 use multipart::Multipart;
 use prints::{Part, PrintKey, Prints};
+use session::Said as Session;
 
 /// Reads a request body as it streams by, in any pieces; holds a bounded amount of it.
 #[derive(Debug)]
@@ -36,8 +37,8 @@ enum Framing {
     Undecided,
     Json,
     Multipart(Box<Multipart>),
-    /// What a caller says in a session: only where its messages end.
-    WebSocket(Box<WebSocketDecoder>),
+    /// What a caller says in a session.
+    WebSocket(Box<Session>),
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +49,9 @@ struct Reading {
     text: TextCounter,
     /// Of the prompt, where they are counted.
     characters: Option<u64>,
+    /// Of a session's message: what it is, and the model that it sets the session up with.
+    event: Option<String>,
+    session_model: Option<String>,
     /// Made only where the operator gave a secret.
     prints: Option<Box<Prints>>,
     /// Read only where a budget may be for the call.
@@ -58,7 +62,7 @@ struct Reading {
 #[derive(Clone, Copy, Debug, Default)]
 struct Field {
     said: Option<Said>,
-    bound: Option<hold::Field>,
+    bound: Option<bounds::Field>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +70,8 @@ enum Said {
     Model,
     Stream,
     ServiceTier,
+    Event,
+    SessionModel,
     Text(Part),
     Role,
     Message,
@@ -146,25 +152,36 @@ impl RequestMeter {
         match &mut self.framing {
             Framing::Multipart(form) => form.feed(bytes, &mut |json| self.json.feed(json)),
             Framing::Undecided | Framing::Json => self.json.feed(bytes),
-            Framing::WebSocket(decoder) => decoder.feed(bytes, &mut Unheard),
+            Framing::WebSocket(session) => session.feed(bytes),
         }
     }
 
     /// The body is a websocket's frames. To be said before the first piece.
     pub fn session(&mut self) {
-        self.framing = Framing::WebSocket(Box::default());
+        self.framing = Framing::WebSocket(Box::new(Session::new(self.json.reading.bounds.is_some())));
+    }
+
+    /// Takes the requests for an answer that have come whole in a session since; `None` where there were too many at once.
+    pub fn take_asked(&mut self) -> Option<Vec<Self>> {
+        match &mut self.framing {
+            Framing::WebSocket(session) => session.take_asked(),
+            _ => Some(Vec::new()),
+        }
     }
 
     /// Whether the body is a websocket's, and no message of it has only come in part.
     #[must_use]
     pub fn is_between_messages(&self) -> bool {
-        !self.unread && matches!(&self.framing, Framing::WebSocket(decoder) if !decoder.is_open())
+        !self.unread && matches!(&self.framing, Framing::WebSocket(session) if !session.is_open())
     }
 
     /// Reads, besides, what bounds the call's cost. To be said before the first piece.
     pub fn watch_bounds(&mut self) {
         self.json.scanner = Scanner::new(bounded_shape());
         self.json.reading.bounds = Some(Box::default());
+        if let Framing::WebSocket(session) = &mut self.framing {
+            session.watch();
+        }
     }
 
     /// What bounds its cost, where that is read.
@@ -192,9 +209,18 @@ impl RequestMeter {
         self.json.scanner.is_broken() || self.json.scanner.documents() == 0
     }
 
+    /// Whether a whole JSON document has passed, and nothing behind it.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.unread && self.json.scanner.documents() > 0 && self.json.scanner.is_outside()
+    }
+
     /// The model asked for, once it has been read.
     #[must_use]
     pub fn model(&self) -> Option<&str> {
+        if let Framing::WebSocket(session) = &self.framing {
+            return session.model();
+        }
         self.json.reading.model.as_deref()
     }
 
@@ -230,15 +256,6 @@ impl Json {
     }
 }
 
-/// Nothing is read of what is said.
-struct Unheard;
-
-impl Events for Unheard {
-    fn data(&mut self, _piece: &[u8]) {}
-
-    fn event_end(&mut self) {}
-}
-
 impl Sink<Field> for Reading {
     fn value(&mut self, field: Field, raw: Option<&[u8]>) {
         if let (Some(bound), Some(bounds)) = (field.bound, &mut self.bounds) {
@@ -252,6 +269,8 @@ impl Sink<Field> for Reading {
         match said {
             Said::Model => self.model = short(raw),
             Said::ServiceTier => self.service_tier = short(raw),
+            Said::Event => self.event = short(raw),
+            Said::SessionModel => self.session_model = short(raw),
             Said::Stream => self.stream = raw == b"true",
             Said::Role => {
                 if let Some(prints) = &mut self.prints {
@@ -275,6 +294,24 @@ impl Sink<Field> for Reading {
     }
 
     fn document_end(&mut self) {}
+
+    fn begins(&mut self, field: Field, first: u8) {
+        if let (Some(bound), Some(bounds)) = (field.bound, &mut self.bounds) {
+            bounds.begins(bound, first);
+        }
+    }
+
+    fn long(&mut self, field: Field, head: &[u8]) {
+        if let (Some(bound), Some(bounds)) = (field.bound, &mut self.bounds) {
+            bounds.long(bound, head);
+        }
+    }
+
+    fn too_deep(&mut self) {
+        if let Some(bounds) = &mut self.bounds {
+            bounds.too_deep();
+        }
+    }
 }
 
 fn short(raw: &[u8]) -> Option<String> {
@@ -289,15 +326,38 @@ fn shape() -> &'static Shape<Field> {
 /// With the places that bound a call.
 fn bounded_shape() -> &'static Shape<Field> {
     static SHAPE: OnceLock<Shape<Field>> = OnceLock::new();
-    SHAPE.get_or_init(|| {
+    SHAPE.get_or_init(|| bounded(&[]))
+}
+
+fn bounded(more: &[(&'static str, Action, Field)]) -> Shape<Field> {
+    {
         let mut places = places();
-        for (path, bound) in hold::places() {
+        places.extend(more);
+        for (path, action, bound) in bounds::places() {
             match places.iter_mut().find(|(known, ..)| *known == path) {
                 Some((.., field)) => field.bound = Some(bound),
-                None => places.push((path, Action::Capture, Field { said: None, bound: Some(bound) })),
+                None => places.push((path, action, Field { said: None, bound: Some(bound) })),
             }
         }
-        Shape::new(&places)
+        let bound = |bound| Field { said: None, bound: Some(bound) };
+        let anywhere: Vec<_> =
+            bounds::anywhere().map(|(path, action, field)| (path, action, bound(field))).collect();
+        let address = bound(bounds::Field::Address);
+        let endings: Vec<_> =
+            bounds::ENDINGS.iter().map(|ending| (*ending, Action::Capture, address)).collect();
+        Shape::anywhere(&places, &anywhere, &endings)
+    }
+}
+
+/// The same of a session's messages, with what they are.
+fn session_shape() -> &'static Shape<Field> {
+    static SHAPE: OnceLock<Shape<Field>> = OnceLock::new();
+    SHAPE.get_or_init(|| {
+        bounded(&[
+            ("type", Action::Capture, Said::Event.into()),
+            ("setup.model", Action::Capture, Said::SessionModel.into()),
+            ("session.model", Action::Capture, Said::SessionModel.into()),
+        ])
     })
 }
 
@@ -373,8 +433,8 @@ const NAME_BYTES_MAX: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::hold::ModelSize;
-    use crate::provider::Api;
+    use crate::budget::hold::{Bound, ModelSize};
+    use crate::provider::Target;
 
     #[test]
     fn decision_keys_are_found_behind_the_large_text() {
@@ -500,6 +560,7 @@ mod tests {
         let body = format!(
             r#"{{"tools":{tools},"model":"m","stream":true,"messages":[{{"role":"user","content":[{{"type":"text","text":"one two"}}]}}]}}"#
         );
+        let target = Target::recognise(Some("openai"), "", "/v1/responses");
         let read = |watch: bool, size: usize| {
             let mut meter = RequestMeter::default();
             meter.print(PrintKey::of(b"secret").unwrap());
@@ -508,7 +569,7 @@ mod tests {
             }
             body.as_bytes().chunks(size).for_each(|piece| meter.feed(piece));
             let server_tools =
-                meter.bounds().map(|bounds| bounds.bound(Api::Responses, 0, ModelSize::default()).unbounded);
+                meter.bounds().map(|bounds| Bound::of(bounds, &target, 0, ModelSize::default()).unbounded);
             (
                 meter.input_estimate(),
                 meter.prompt(),
@@ -527,11 +588,6 @@ mod tests {
                 (estimate, prompt, model, stream, unbounded),
                 "pieces of {size} bytes"
             );
-        }
-        // Where both look at a place, both capture it.
-        for (path, _) in hold::places() {
-            let said = places().into_iter().find(|(known, ..)| *known == path);
-            assert!(said.is_none_or(|(_, action, _)| action == Action::Capture), "{path}");
         }
     }
 

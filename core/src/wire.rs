@@ -183,6 +183,8 @@ impl Family {
             Api::Images => &openai::IMAGES,
             Api::Transcription => &openai::TRANSCRIPTION,
             Api::Realtime => &realtime::REALTIME,
+            Api::Voice => &realtime::VOICE,
+            Api::ResponsesSession => &realtime::RESPONSES,
             Api::Live => &realtime::LIVE,
             Api::Messages => &anthropic::MESSAGES,
             Api::MessageBatchResults => &anthropic::BATCH_RESULTS,
@@ -203,6 +205,8 @@ impl Family {
             | Api::HuggingFaceTask
             | Api::Ocr
             | Api::CountTokens
+            | Api::Files
+            | Api::Unmetered
             | Api::Other => &openai::CHAT,
         }
     }

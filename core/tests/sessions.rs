@@ -14,7 +14,7 @@ const LIVE: (&str, &str) =
     ("gemini", "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent");
 
 fn session((provider, path): (&'static str, &str), events: &[Value], cut: usize) -> Call {
-    let target = Target::recognise(Some(provider), "", path);
+    let target = Target::recognise_upgrade(Some(provider), "", path);
     let mut call = Call::begin("id".into(), 0, target, path);
     call.request().session();
     let head = ResponseHead { status: 101, content_type: None, content_encoding: None, header: &|_| None };

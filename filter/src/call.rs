@@ -12,6 +12,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 use tollgate_core::call::{Call, ResponseHead};
 use tollgate_core::include_usage::{self, UsageChunkFilter};
+use tollgate_core::provider::Api;
 use tollgate_core::refusal;
 
 use crate::budgets::{Decision, Refused, Ticket};
@@ -56,6 +57,10 @@ pub struct HttpCall {
     spent: Option<Refused>,
     /// The provider was asked to say something, so that its caller can be told.
     pinged: bool,
+    /// Turns of a session that are calls of their own.
+    turns: session::Turns,
+    /// The request asks for another protocol on its connection: its body has no end of its own.
+    upgrades: bool,
 }
 
 /// How far an answer is that a budget ends: first its caller is told, then the stream is closed. Closing at once would
@@ -102,6 +107,8 @@ impl HttpCall {
             turn_since_ms: None,
             spent: None,
             pinged: false,
+            turns: session::Turns::default(),
+            upgrades: false,
         }
     }
 
@@ -216,7 +223,8 @@ impl HttpContext for HttpCall {
         let (head, reader) = self.read_request_head();
         #[cfg(feature = "test-panic")]
         ask_to_panic(&head.panic_at);
-        self.call = self.begin(&head, reader, now_ms);
+        self.call = self.begin(&head, reader, end_of_stream, now_ms);
+        self.upgrades = head.upgrades;
         self.posts = head.method == b"POST";
         panic_if_asked("request_headers");
         if self.call.is_some() {
@@ -228,7 +236,11 @@ impl HttpContext for HttpCall {
             self.content_length = head.content_length;
             self.may_ask =
                 self.call.as_ref().is_some_and(|call| include_usage::is_needed(call.target(), &head.path));
-            if end_of_stream || is_session {
+            if is_session {
+                return self.begin_session(now_ms);
+            }
+            let is_unmetered = self.call.as_ref().is_some_and(|call| call.target().api == Api::Unmetered);
+            if end_of_stream || is_unmetered {
                 return self.request_ended();
             }
             if self.gathers(&head) {
@@ -254,7 +266,10 @@ impl HttpContext for HttpCall {
         if self.parked.as_ref().is_some_and(|parked| parked.borrow().outcome.is_some()) {
             self.unpark();
         }
-        if self.parked.is_some() || self.refused.is_some() {
+        if self.turns.waits() {
+            self.unpark_turn(host::now_ms());
+        }
+        if self.parked.is_some() || self.refused.is_some() || self.turns.waits() {
             return Action::Pause;
         }
         if let Asking::Gathering(read) = self.asking {
@@ -266,8 +281,11 @@ impl HttpContext for HttpCall {
         if self.silence(size) {
             return Action::Continue;
         }
+        if self.call.as_ref().is_some_and(|call| call.target().api.is_session()) {
+            return self.hear(size, host::now_ms());
+        }
         if let Some(call) = &mut self.call
-            && (!self.request_ended || call.target().api.is_session())
+            && !self.request_ended
         {
             feed(call, 0, size);
         }
@@ -320,6 +338,9 @@ impl HttpContext for HttpCall {
     fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         if self.refused.is_some() {
             return Action::Continue;
+        }
+        if self.turns.waits() {
+            self.unpark_turn(host::now_ms());
         }
         if let Some(call) = &mut self.call
             && size > 0

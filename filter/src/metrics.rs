@@ -68,6 +68,7 @@ impl Metrics {
             Reason::ModelNotPriced => "tollgate_denied_total.reason=.model_not_priced.;",
             Reason::PriceUnknown => "tollgate_denied_total.reason=.price_unknown.;",
             Reason::DeferredNotAllowed => "tollgate_denied_total.reason=.deferred_not_allowed.;",
+            Reason::NotMetered => "tollgate_denied_total.reason=.not_metered.;",
             Reason::AmbiguousRequest => "tollgate_denied_total.reason=.ambiguous_request.;",
             Reason::UnreadableRequest => "tollgate_denied_total.reason=.unreadable_request.;",
         };

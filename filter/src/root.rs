@@ -19,6 +19,7 @@ use tollgate_core::price::PriceBook;
 use tollgate_core::record::UsageRecord;
 use tollgate_core::refusal::{Refusal, refusal};
 use tollgate_core::request::prints::PrintKey;
+use tollgate_core::wire::Turn;
 
 use crate::budgets::{Budgets, Decision, Ended, Knows, Refused, Ticket};
 use crate::call::HttpCall;
@@ -117,8 +118,7 @@ impl Gateway {
 
     /// Answers a call in its provider's own shape of an error, and counts that.
     pub fn refuse(&self, call: &Call, refused: &Refused, now_ms: u64) {
-        self.budgets.note_refusal(call, refused, now_ms);
-        self.metrics.borrow_mut().denied(refused.reason);
+        self.count_refusal(call, refused, now_ms);
         let Refusal { status, headers, body } =
             refusal(call.target(), refused.reason, refused.status, &refused.message, call.id());
         let mut pairs: Vec<(&str, &str)> =
@@ -131,6 +131,18 @@ impl Gateway {
         if host::answer(status, &details, &pairs, &body).is_err() {
             warn!("a refusal could not be sent");
         }
+    }
+
+    /// Counts a refusal.
+    pub fn count_refusal(&self, call: &Call, refused: &Refused, now_ms: u64) {
+        self.budgets.note_refusal(call, refused, now_ms);
+        self.metrics.borrow_mut().denied(refused.reason);
+    }
+
+    /// Ends a turn that is a call of its own: with what its session's provider says of it, or where it broke off.
+    pub fn settle_turn(&self, turn: &Call, ended: Option<Turn>, session: &Call, now_ms: u64) -> UsageRecord {
+        let (book, learned) = (self.book(), self.learned.borrow());
+        turn.settle_turn(ended, session, &self.config.gateway, book.as_deref(), (&learned, now_ms))
     }
 
     /// Ends a call, and learns from it.

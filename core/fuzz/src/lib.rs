@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::sync::LazyLock;
 
-use tollgate_core::budget::hold::ModelSize;
+use tollgate_core::budget::hold::{Bound, ModelSize};
 use tollgate_core::call::{Call, End, Ending, ResponseHead};
 use tollgate_core::estimate::Learned;
 use tollgate_core::eventstream::EventStreamDecoder;
@@ -89,7 +89,7 @@ pub fn meter(data: &[u8]) {
     cut_alike(data, |choice, pieces| {
         let (provider, api, _) = APIS[usize::from(choice) % APIS.len()];
         let mut meter = Meter::new(provider, api);
-        if matches!(api, Api::Realtime | Api::Live) {
+        if api.is_session() {
             meter.upgraded();
         }
         pieces.iter().for_each(|piece| meter.feed(piece));
@@ -134,7 +134,8 @@ pub fn request(data: &[u8]) {
         pieces.iter().for_each(|piece| meter.feed(piece));
         let bounds = meter.bounds().expect("they are watched");
         let size = ModelSize { context_tokens: Some(1_000), output_tokens: None };
-        let bound = bounds.bound(api, meter.body_bytes(), size);
+        let target = Target::recognise(Some(provider), "", path);
+        let bound = Bound::of(bounds, &target, meter.body_bytes(), size);
         let whole = pieces.concat();
         let target = Target::recognise(Some(provider), "", path);
         let rewritten = [include_usage::asked(&whole), output_limit::limited(&whole, &target, 7)];
@@ -146,8 +147,12 @@ pub fn request(data: &[u8]) {
         }
         let said =
             (meter.model().map(str::to_owned), meter.service_tier().map(str::to_owned), meter.stream());
-        let judged =
-            (bounds.ambiguous(), meter.is_unreadable(), bounds.has_output_limit(), bounds.is_background());
+        let judged = (
+            bounds.ambiguous(),
+            meter.is_unreadable(),
+            bounds.output_limit(&target).is_some(),
+            bounds.is_background(),
+        );
         let prints = (meter.hash(), meter.prompt());
         (said, (meter.input_estimate(), meter.characters()), prints, judged, bound, rewritten)
     });
@@ -261,7 +266,7 @@ const ENCODINGS: [&str; 4] = ["gzip", "deflate", "br", "zstd"];
 const PLAIN_MAX: usize = 1 << 20;
 
 /// Every API, at a provider that has it and a path that leads to it.
-pub const APIS: [(&str, Api, &str); 26] = [
+pub const APIS: [(&str, Api, &str); 28] = [
     ("openai", Api::ChatCompletions, "/v1/chat/completions"),
     ("openai", Api::Completions, "/v1/completions"),
     ("openai", Api::Responses, "/v1/responses"),
@@ -269,6 +274,8 @@ pub const APIS: [(&str, Api, &str); 26] = [
     ("openai", Api::Images, "/v1/images/generations"),
     ("openai", Api::Transcription, "/v1/audio/transcriptions"),
     ("openai", Api::Realtime, "/v1/realtime"),
+    ("openai", Api::Voice, "/v1/live/sessions"),
+    ("openai", Api::ResponsesSession, "/v1/responses"),
     ("openai", Api::BatchOutput, "/v1/files/file-1/content"),
     ("openai", Api::Deferred, "/v1/batches"),
     ("anthropic", Api::Messages, "/v1/messages"),

@@ -93,6 +93,9 @@ pub fn write(budget: &Budget) -> Value {
         put("ceiling_usd", Picodollars::from_pico(ceiling.0).to_string().into());
     }
     put("deferred", word(DEFERRED, budget.deferred));
+    if budget.unmetered {
+        put("unmetered", word(DEFERRED, budget.unmetered));
+    }
     put("end_streams", budget.end_streams.into());
     if let Some(tokens) = budget.default_output_tokens {
         put("default_output_tokens", tokens.into());
@@ -204,6 +207,7 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
             .has("default_output_tokens")
             .then(|| keys.number("default_output_tokens", 1..=10_000_000, 1)),
         deferred: keys.choice("deferred", DEFERRED).unwrap_or(false),
+        unmetered: keys.choice("unmetered", DEFERRED).unwrap_or(false),
         end_streams: keys.flag("end_streams", false),
         carry_over: carry_over.map_or(Amount::ZERO, |(_, amount)| amount),
         status: keys
@@ -223,6 +227,17 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
     }
     if budget.ceiling.is_some() && budget.unit != Unit::Dollars {
         keys.wrong("ceiling_usd", "has no meaning for a budget that does not count dollars; leave it out");
+    }
+    if !budget.is_enforced() && keys.has("unmetered") {
+        let value = word(DEFERRED, budget.unmetered);
+        let action = word(ACTIONS, budget.action);
+        keys.wrong(
+            "unmetered",
+            &format!(
+                "{} has no meaning where nothing is refused (action = {action}); leave it out, or give action = \"deny\"",
+                shown(&value).replace('"', "`")
+            ),
+        );
     }
     keys.nothing_else();
     limits.map(|_| budget)
@@ -391,7 +406,7 @@ mod tests {
             "lease": "90s", "ceiling_usd": "0.75",
             "default_output_tokens": 1024, "deferred": "allow", "end_streams": true, "carry_over_usd": "50",
             "status": 429, "message": "{budget} is spent"
-        }, {"name": "calls", "limit_calls": 100, "window": "rolling 24h"}]))
+        }, {"name": "calls", "limit_calls": 100, "window": "rolling 24h", "unmetered": "allow"}]))
         .unwrap();
         let [first, second] = budgets.as_slice() else { panic!("{budgets:?}") };
         assert_eq!(first.limit, Amount(250_000_000_000_000));

@@ -3,59 +3,18 @@
 //! A request's bytes bound its tokens: no tokenizer makes more than one token of a byte. To them comes an allowance for
 //! what providers put around a prompt, and one for each image. What is not in the request (stored conversations, files,
 //! pages that a tool fetches) has no such bound and is held at the model's context window; then the call is not
-//! *bounded*, and says why.
+//! *bounded*, and says why. What of a request decides stands in the tables of [`crate::request::bounds`].
 
-use crate::json;
 use crate::price::Held;
-use crate::provider::Api;
-use crate::usage::CacheTtl;
-
-/// What a request says that bounds its call; [`crate::request::RequestMeter`] reads it. Holds a bounded amount of it.
-#[derive(Clone, Debug, Default)]
-pub struct RequestBounds {
-    /// The largest output limit: which of several counts is the provider's choice.
-    output_limit: Option<u64>,
-    choices: Option<u64>,
-    images: u64,
-    audio_in: bool,
-    audio_out: bool,
-    cache_write: Option<CacheTtl>,
-    speed: Option<String>,
-    geo: Option<String>,
-    background: bool,
-    outside: bool,
-    server_tools: bool,
-    /// Which of [`ONCE`] were there, and whether one came twice.
-    seen: u32,
-    twice: Option<&'static str>,
-}
-
-/// What stands at a place that bounds a call.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Field {
-    Once(u8),
-    OutputLimit,
-    Choices,
-    Image,
-    AudioIn,
-    Modalities,
-    CacheControl,
-    Speed,
-    Geo,
-    Background,
-    Outside,
-    SourceType,
-    ItemType,
-    ToolType,
-    ServerTool,
-}
+use crate::provider::{Api, Target};
+use crate::request::bounds::RequestBounds;
 
 /// How much a call can consume at most.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Bound {
-    /// Tokens of the prompt.
+    /// Tokens of the prompt, of all prompts.
     pub input_tokens: u64,
-    /// Tokens of the answer, of all choices.
+    /// Tokens of the answer, of all prompts and choices.
     pub output_tokens: u64,
     /// Why it is not bounded by what the request says; empty where it is.
     pub unbounded: Vec<&'static str>,
@@ -72,102 +31,42 @@ pub struct ModelSize {
     pub output_tokens: Option<u64>,
 }
 
-impl RequestBounds {
-    /// A key that decides about the call and stands in it twice: who reads the first and who reads the last would
-    /// not read the same call.
+impl Bound {
+    /// The most that a call with this request can consume. `body_bytes` is the length of its body.
     #[must_use]
-    pub const fn ambiguous(&self) -> Option<&'static str> {
-        self.twice
-    }
-
-    /// Whether the request limits its output.
-    #[must_use]
-    pub const fn has_output_limit(&self) -> bool {
-        self.output_limit.is_some()
-    }
-
-    /// A limit is written into the request, which has none.
-    pub fn limit_output(&mut self, tokens: u64) {
-        self.output_limit = Some(tokens);
-    }
-
-    /// Whether the work is to go on without the caller.
-    #[must_use]
-    pub const fn is_background(&self) -> bool {
-        self.background
-    }
-
-    /// The most that the call can consume. `body_bytes` is the length of its body.
-    #[must_use]
-    pub fn bound(&self, api: Api, body_bytes: u64, size: ModelSize) -> Bound {
-        let reading = self;
-        let mut bound = Bound {
-            held: Held {
-                cache_write: reading.cache_write,
-                audio_in: reading.audio_in || matches!(api, Api::Transcription | Api::Realtime | Api::Live),
-                image_in: reading.images > 0,
-                audio_out: reading.audio_out || matches!(api, Api::Speech | Api::Realtime | Api::Live),
-                image_out: api == Api::Images,
-                images: 0,
-                tool_calls: 0,
-                speed: reading.speed.clone(),
-                geo: reading.geo.clone(),
-            },
-            ..Bound::default()
-        };
+    pub fn of(reading: &RequestBounds, target: &Target, body_bytes: u64, size: ModelSize) -> Self {
+        let api = target.api;
+        let prompts = reading.prompts.max(1);
+        let answers = reading.choices.unwrap_or(1).max(1).saturating_mul(prompts);
+        let mut bound = Self { held: held(reading, api, answers, body_bytes), ..Self::default() };
         let context = size.context_tokens.unwrap_or(CONTEXT_TOKENS);
         bound.input_tokens = body_bytes
-            .saturating_add(TEMPLATE_TOKENS)
+            .saturating_add(TEMPLATE_TOKENS.saturating_mul(prompts))
             .saturating_add(reading.images.saturating_mul(IMAGE_TOKENS));
         if let Some(context) = size.context_tokens {
-            bound.input_tokens = bound.input_tokens.min(context);
+            bound.input_tokens = bound.input_tokens.min(context.saturating_mul(prompts));
         }
         if reading.outside {
             bound.unbounded.push("input_outside_of_the_request");
-            bound.input_tokens = bound.input_tokens.max(context);
+            bound.input_tokens = bound.input_tokens.max(context.saturating_mul(prompts));
         }
         if reading.server_tools {
             bound.unbounded.push("server_tools");
-            bound.input_tokens = bound.input_tokens.max(context);
+            bound.input_tokens = bound.input_tokens.max(context.saturating_mul(prompts));
             bound.held.tool_calls = TOOL_CALLS;
         }
-        let choices = reading.choices.unwrap_or(1).max(1);
         bound.output_tokens = if api.generates_text() {
-            let limit = reading.output_limit.or(size.output_tokens);
+            let limit = reading.output_limit(target).or(size.output_tokens);
             if limit.is_none() {
                 bound.unbounded.push("no_output_limit");
             }
-            limit.unwrap_or(OUTPUT_TOKENS).saturating_mul(choices)
+            limit.unwrap_or(OUTPUT_TOKENS).saturating_mul(answers)
         } else {
-            other_output(api, choices, size.context_tokens, &mut bound)
+            other_output(api, answers, size.context_tokens, &mut bound)
         };
         bound
     }
-}
 
-/// What is not text can be held by rules of thumb only.
-fn other_output(api: Api, choices: u64, context_tokens: Option<u64>, bound: &mut Bound) -> u64 {
-    match api {
-        Api::Embeddings | Api::EmbedContent | Api::CohereEmbed | Api::OllamaEmbed | Api::Rerank => 0,
-        Api::Images => {
-            bound.unbounded.push("images");
-            bound.held.images = choices;
-            IMAGE_OUTPUT_TOKENS.saturating_mul(choices)
-        }
-        Api::Realtime | Api::Live => {
-            // One turn: all that was said so far, whatever has passed.
-            bound.unbounded.push("session");
-            bound.input_tokens = context_tokens.unwrap_or(SESSION_INPUT_TOKENS);
-            SESSION_OUTPUT_TOKENS
-        }
-        _ => {
-            bound.unbounded.push("not_text");
-            SESSION_OUTPUT_TOKENS
-        }
-    }
-}
-
-impl Bound {
     /// Whether the request itself bounds what the call can cost.
     #[must_use]
     pub fn is_bounded(&self) -> bool {
@@ -175,181 +74,57 @@ impl Bound {
     }
 }
 
-impl RequestBounds {
-    /// A place where something stands that bounds a call.
-    pub(crate) fn value(&mut self, field: Field, raw: Option<&[u8]>) {
-        // A value too long to be kept is there all the same.
-        let raw = raw.unwrap_or(b"{}");
-        if raw == b"null" && !matches!(field, Field::Once(_)) {
-            return;
-        }
-        match field {
-            Field::Once(key) => {
-                let bit = 1 << key;
-                if self.seen & bit != 0 {
-                    self.twice = ONCE.get(usize::from(key)).copied();
-                }
-                self.seen |= bit;
-                self.once(key, raw);
-            }
-            Field::OutputLimit => self.output_limit = self.output_limit.max(json::count(raw)),
-            Field::Choices => self.choices = self.choices.max(json::count(raw)),
-            Field::Image => self.images = self.images.saturating_add(1),
-            Field::AudioIn => self.audio_in = true,
-            Field::Modalities => self.audio_out |= contains(raw, b"audio") || contains(raw, b"AUDIO"),
-            Field::CacheControl => {
-                let ttl = if contains(raw, b"1h") { CacheTtl::OneHour } else { CacheTtl::FiveMinutes };
-                self.cache_write = self.cache_write.max(Some(ttl));
-            }
-            Field::Speed => self.speed = json::text(raw),
-            Field::Geo => self.geo = json::text(raw),
-            Field::Background => self.background |= raw == b"true",
-            Field::Outside => self.outside |= raw != b"false" && raw != b"[]" && raw != b"\"\"",
-            Field::SourceType => {
-                // A picture that the provider fetches is a picture; a document has pages.
-                match json::text(raw).as_deref() {
-                    Some("base64" | "text" | "content") => {}
-                    _ => self.outside = true,
-                }
-            }
-            Field::ItemType => match json::text(raw).as_deref() {
-                Some("image" | "input_image" | "image_url") => self.images = self.images.saturating_add(1),
-                Some("item_reference" | "document" | "file" | "input_file" | "container_upload") => {
-                    self.outside = true;
-                }
-                Some("input_audio") => self.audio_in = true,
-                _ => {}
-            },
-            Field::ToolType => {
-                let kind = json::text(raw).unwrap_or_default();
-                self.server_tools |= !CLIENT_TOOLS.iter().any(|known| kind.starts_with(known));
-            }
-            Field::ServerTool => self.server_tools |= raw != b"[]" && raw != b"false",
-        }
-    }
-
-    fn once(&mut self, key: u8, raw: &[u8]) {
-        let Some(name) = ONCE.get(usize::from(key)) else { return };
-        match *name {
-            "model" | "stream" | "service_tier" => {}
-            "n" => self.choices = self.choices.max(json::count(raw)),
-            _ => self.output_limit = self.output_limit.max(json::count(raw)),
-        }
+fn held(reading: &RequestBounds, api: Api, answers: u64, body_bytes: u64) -> Held {
+    let is_session = matches!(api, Api::Realtime | Api::Live);
+    // Google's models that draw do so without being asked.
+    let may_draw = matches!(api, Api::Images | Api::GenerateContent | Api::Interactions);
+    let by_piece = matches!(api, Api::Images | Api::Predict | Api::Invoke);
+    Held {
+        cache_write: reading.cache_write,
+        audio_in: reading.audio_in || is_session || api == Api::Transcription,
+        image_in: reading.images > 0,
+        audio_out: reading.audio_out || is_session || api == Api::Speech,
+        image_out: reading.image_out || may_draw,
+        images: if by_piece { answers } else { 0 },
+        audio_ms: match api {
+            Api::Voice => VOICE_MS,
+            // No speech is packed into fewer bytes than one for each millisecond.
+            Api::Transcription => body_bytes,
+            _ => 0,
+        },
+        pages: if api == Api::Ocr { PAGES } else { 0 },
+        search_units: if api == Api::Rerank { 1 + body_bytes / SEARCH_UNIT_BYTES } else { 0 },
+        tool_calls: 0,
+        speed: reading.speed.clone(),
+        geo: reading.geo.clone(),
     }
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+/// What is not text can be held by rules of thumb only.
+fn other_output(api: Api, answers: u64, context_tokens: Option<u64>, bound: &mut Bound) -> u64 {
+    match api {
+        Api::Embeddings | Api::EmbedContent | Api::CohereEmbed | Api::OllamaEmbed | Api::Rerank => 0,
+        Api::Images => {
+            bound.unbounded.push("images");
+            IMAGE_OUTPUT_TOKENS.saturating_mul(answers)
+        }
+        Api::Realtime | Api::Live => {
+            // One turn: all that was said so far, whatever has passed.
+            bound.unbounded.push("session");
+            bound.input_tokens = context_tokens.unwrap_or(SESSION_INPUT_TOKENS);
+            SESSION_OUTPUT_TOKENS
+        }
+        Api::Voice => {
+            bound.unbounded.push("session");
+            bound.input_tokens = 0;
+            0
+        }
+        _ => {
+            bound.unbounded.push("not_text");
+            SESSION_OUTPUT_TOKENS.saturating_mul(answers)
+        }
+    }
 }
-
-/// The places, to be captured.
-pub(crate) fn places() -> impl Iterator<Item = (&'static str, Field)> {
-    let once = (0u8..).zip(ONCE).map(|(key, path)| (*path, Field::Once(key)));
-    once.chain(PATHS.iter().copied())
-}
-
-/// Keys at the top of a request that decide about it and may stand there once. The output limits of each provider's
-/// API are among them (references of OpenAI, Anthropic, Mistral, Cohere and Amazon, read 2026-11-25).
-const ONCE: &[&str] = &[
-    "model",
-    "stream",
-    "service_tier",
-    "n",
-    "max_tokens",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "max_new_tokens",
-    "max_gen_len",
-    "max_tokens_to_sample",
-    "maxTokens",
-];
-
-const PATHS: &[(&str, Field)] = &[
-    ("generationConfig.maxOutputTokens", Field::OutputLimit),
-    ("generationConfig.max_output_tokens", Field::OutputLimit),
-    ("generation_config.maxOutputTokens", Field::OutputLimit),
-    ("generation_config.max_output_tokens", Field::OutputLimit),
-    ("inferenceConfig.maxTokens", Field::OutputLimit),
-    ("inferenceConfig.max_new_tokens", Field::OutputLimit),
-    ("textGenerationConfig.maxTokenCount", Field::OutputLimit),
-    ("parameters.max_new_tokens", Field::OutputLimit),
-    ("options.num_predict", Field::OutputLimit),
-    ("best_of", Field::Choices),
-    ("num_generations", Field::Choices),
-    ("generationConfig.candidateCount", Field::Choices),
-    ("generation_config.candidate_count", Field::Choices),
-    ("generationConfig.responseModalities", Field::Modalities),
-    ("modalities", Field::Modalities),
-    ("background", Field::Background),
-    ("speed", Field::Speed),
-    ("inference_geo", Field::Geo),
-    // What is read besides the request.
-    ("previous_response_id", Field::Outside),
-    ("conversation", Field::Outside),
-    ("prompt.id", Field::Outside),
-    ("cachedContent", Field::Outside),
-    ("cached_content", Field::Outside),
-    ("container", Field::Outside),
-    ("previous_interaction_id", Field::Outside),
-    ("assistant_id", Field::Outside),
-    ("thread_id", Field::Outside),
-    ("messages[].content[].file", Field::Outside),
-    ("messages[].content[].document", Field::Outside),
-    ("messages[].content[].video", Field::Outside),
-    ("messages[].content[].video_url", Field::Outside),
-    ("contents[].parts[].fileData", Field::Outside),
-    ("contents[].parts[].file_data", Field::Outside),
-    // Parts of a prompt that are not text.
-    ("messages[].content[].type", Field::ItemType),
-    ("messages[].content[].source.type", Field::SourceType),
-    ("messages[].content[].image", Field::Image),
-    ("messages[].images[]", Field::Image),
-    ("images[]", Field::Image),
-    ("messages[].content[].input_audio", Field::AudioIn),
-    ("input[].type", Field::ItemType),
-    ("input[].content[].type", Field::ItemType),
-    ("contents[].parts[].inlineData", Field::Image),
-    ("contents[].parts[].inline_data", Field::Image),
-    // What is written to a cache at a price of its own.
-    ("cache_control", Field::CacheControl),
-    ("system[].cache_control", Field::CacheControl),
-    ("tools[].cache_control", Field::CacheControl),
-    ("messages[].content[].cache_control", Field::CacheControl),
-    ("system[].cachePoint", Field::CacheControl),
-    ("messages[].content[].cachePoint", Field::CacheControl),
-    ("toolConfig.tools[].cachePoint", Field::CacheControl),
-    // Tools that the provider runs.
-    ("tools[].type", Field::ToolType),
-    ("tools[].googleSearch", Field::ServerTool),
-    ("tools[].google_search", Field::ServerTool),
-    ("tools[].googleSearchRetrieval", Field::ServerTool),
-    ("tools[].google_search_retrieval", Field::ServerTool),
-    ("tools[].urlContext", Field::ServerTool),
-    ("tools[].url_context", Field::ServerTool),
-    ("tools[].codeExecution", Field::ServerTool),
-    ("tools[].code_execution", Field::ServerTool),
-    ("tools[].fileSearch", Field::ServerTool),
-    ("tools[].googleMaps", Field::ServerTool),
-    ("web_search_options", Field::ServerTool),
-    ("search_parameters", Field::ServerTool),
-    ("mcp_servers", Field::ServerTool),
-    ("plugins", Field::ServerTool),
-    ("connectors", Field::ServerTool),
-    ("context_management", Field::ServerTool),
-];
-
-/// Kinds of tools that the caller runs itself, by the start of their name: only their definition is input.
-const CLIENT_TOOLS: &[&str] = &[
-    "function",
-    "custom",
-    "computer",
-    "bash",
-    "text_editor",
-    "memory",
-    "local_shell",
-    "shell",
-    "apply_patch",
-];
 
 /// What providers put around a prompt: chat templates, the preamble that tools bring (Anthropic's is up to 700 tokens,
 /// its documentation, read 2026-11-25).
@@ -369,13 +144,22 @@ const IMAGE_OUTPUT_TOKENS: u64 = 8_192;
 const SESSION_INPUT_TOKENS: u64 = 32_768;
 const SESSION_OUTPUT_TOKENS: u64 = 4_096;
 
+/// Pages of the longest document that Mistral's OCR reads (its reference, read 2026-11-28).
+const PAGES: u64 = 1_000;
+/// A search unit is a query with up to 100 documents (Cohere's price list, read 2026-11-28), of four bytes at least.
+const SEARCH_UNIT_BYTES: u64 = 400;
+/// A session that is charged by the second is held for so long at a time, in milliseconds.
+pub const VOICE_MS: u64 = 60_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::request::RequestMeter;
+    use crate::usage::CacheTtl;
 
     fn bound(api: Api, body: &str, size: ModelSize) -> Bound {
-        let read = |pieces: &[&[u8]]| bounds(pieces).bound(api, body.len() as u64, size);
+        let target = Target { provider: "p".into(), api, path_model: None, fetches: None };
+        let read = |pieces: &[&[u8]]| Bound::of(&bounds(pieces), &target, body.len() as u64, size);
         let bound = read(&[body.as_bytes()]);
         for at in 0..=body.len() {
             let (head, tail) = body.as_bytes().split_at(at);

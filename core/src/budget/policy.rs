@@ -113,6 +113,12 @@ impl Policy {
         defaults.filter_map(|entry| entry.budget.written_output_tokens()).min()
     }
 
+    /// Whether a budget is for some models only.
+    #[must_use]
+    pub fn scopes_models(&self) -> bool {
+        self.budgets.iter().any(|entry| !entry.budget.scope.values(&Dimension::Model).is_empty())
+    }
+
     /// Whether a budget may write an output limit into requests.
     #[must_use]
     pub fn writes_output_limits(&self) -> bool {
@@ -280,7 +286,8 @@ mod tests {
 
     fn values(policy: &Policy, agent: &str, trusted: bool) -> Vec<String> {
         let attribution = Attribution { agent: agent.into(), ..Attribution::default() };
-        let subject = Subject { attribution: &attribution, provider: "openai", model: None, key_id: None };
+        let subject =
+            Subject { attribution: &attribution, provider: "openai", model: None, row: None, key_id: None };
         policy.touched(&subject, trusted, 150).map(|touched| touched.value.into_owned()).collect()
     }
 
@@ -304,7 +311,8 @@ mod tests {
     fn a_call_counts_in_the_window_of_its_admission() {
         let policy = policy(EACH, &[]);
         let attribution = Attribution::default();
-        let subject = Subject { attribution: &attribution, provider: "p", model: None, key_id: None };
+        let subject =
+            Subject { attribution: &attribution, provider: "p", model: None, row: None, key_id: None };
         for (now_ms, start_ms) in [(0, 0), (99, 0), (100, 100), (999, 100)] {
             let touched = policy.touched(&subject, false, now_ms).next().unwrap();
             assert_eq!(touched.span.start_ms, start_ms);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::window::Span;
 use crate::attribution::{Attribution, INVALID, UNATTRIBUTED};
 use crate::few;
+use crate::price::names;
 
 /// Something of a call that a budget can be for.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -45,6 +46,8 @@ pub struct Subject<'a> {
     pub provider: &'a str,
     /// The model asked for.
     pub model: Option<&'a str>,
+    /// Id of the price book's row that this means, where it is known.
+    pub row: Option<&'a str>,
     /// Keyed hash of the provider key.
     pub key_id: Option<&'a str>,
 }
@@ -97,15 +100,30 @@ impl Scope {
     }
 
     /// Whether a call is in it. A call that does not say its environment, or says it wrongly, is in every one: it gets
-    /// the strictest policy that there is.
+    /// the strictest policy that there is. So is one whose model nobody knows. A model is meant by each of its names.
     #[must_use]
     pub fn holds(&self, subject: &Subject<'_>) -> bool {
         self.0.iter().all(|(dimension, values)| {
+            if *dimension == Dimension::Model {
+                return subject.model.is_none_or(|model| is_model(subject, model, values));
+            }
             let value = subject.value(dimension);
             let any = *dimension == Dimension::Environment && value.is_none_or(is_nobody);
             any || value.is_some_and(|value| values.iter().any(|pattern| matches(pattern, value)))
         })
     }
+}
+
+/// Whether a scope's values name this model: as it is written, as its price's row, or as one of the names that it means
+/// whatever its provider spells it.
+fn is_model(subject: &Subject<'_>, model: &str, values: &[String]) -> bool {
+    let any = |name: &str| values.iter().any(|pattern| matches(pattern, name));
+    if any(model) || subject.row.is_some_and(any) {
+        return true;
+    }
+    let lower: Vec<String> = values.iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
+    let spellings = names::spellings(subject.provider, model);
+    spellings.iter().any(|name| lower.iter().any(|pattern| matches(pattern, name)))
 }
 
 fn matches(pattern: &str, value: &str) -> bool {
@@ -237,6 +255,7 @@ mod tests {
             attribution: &attribution,
             provider: "openai",
             model: Some("gpt-5-mini"),
+            row: None,
             key_id: None,
         };
         for (entries, expected) in [
@@ -254,10 +273,43 @@ mod tests {
     }
 
     #[test]
+    fn a_model_is_in_a_scope_by_each_of_its_names() {
+        let attribution = Attribution::default();
+        for (provider, model, row, scoped, expected) in [
+            ("openai", "GPT-4o", None, "gpt-4o", true),
+            ("openai", "gpt-4o-2024-08-06", None, "gpt-4o", true),
+            ("openai", "models/gpt-4o", None, "gpt-4o", true),
+            ("openai", "gpt-4o-mini", None, "gpt-4o", false),
+            ("openai", "gpt-4o", None, "GPT-4O*", true),
+            ("azure", "my-deployment", Some("gpt-4o"), "gpt-4o", true),
+            ("azure", "my-deployment", None, "gpt-4o", false),
+            (
+                "bedrock",
+                "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+                None,
+                "anthropic.claude-sonnet-4-5",
+                true,
+            ),
+            ("bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", None, "anthropic.claude-*", true),
+            ("vertex", "claude-sonnet-4-5@20250929", None, "claude-sonnet-4-5", true),
+            ("openrouter", "openai/gpt-4o:nitro", None, "gpt-4o", true),
+            ("openrouter", "anthropic/claude-4.5-sonnet", None, "anthropic/claude-sonnet-4.5", true),
+        ] {
+            let subject =
+                Subject { attribution: &attribution, provider, model: Some(model), row, key_id: None };
+            assert_eq!(scope(&[("model", scoped)]).holds(&subject), expected, "{provider} {model} {scoped}");
+        }
+        let subject =
+            Subject { attribution: &attribution, provider: "p", model: None, row: None, key_id: None };
+        assert!(scope(&[("model", "gpt-4o")]).holds(&subject), "nobody knows which model it is");
+    }
+
+    #[test]
     fn who_hides_its_environment_is_in_every_one() {
         for environment in [UNATTRIBUTED, INVALID] {
             let attribution = Attribution { environment: environment.into(), ..Attribution::default() };
-            let subject = Subject { attribution: &attribution, provider: "p", model: None, key_id: None };
+            let subject =
+                Subject { attribution: &attribution, provider: "p", model: None, row: None, key_id: None };
             assert!(scope(&[("environment", "production")]).holds(&subject));
             assert!(!scope(&[("environment", "production"), ("team", "x")]).holds(&subject));
         }

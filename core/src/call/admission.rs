@@ -2,14 +2,17 @@
 
 use super::{Call, agent_and_model};
 use crate::budget::counter::Settlement;
-use crate::budget::hold::{Bound, ModelSize, RequestBounds};
+use crate::budget::hold::{Bound, ModelSize};
 use crate::budget::policy::{Policy, Touched};
 use crate::budget::scope::{Dimension, Subject};
 use crate::budget::{Amount, Budget, HoldRule, OnUnknown, Unit};
 use crate::estimate::Learned;
-use crate::price::{Facts, PriceBook, Wanted, WorstCase, facts};
+use crate::money::Picodollars;
+use crate::price::{Ceiling, Facts, PriceBook, Wanted, WorstCase, facts};
+use crate::provider::Api;
 use crate::record::{CostStatus, Outcome, UsageRecord};
 use crate::refusal::Reason;
+use crate::request::bounds::RequestBounds;
 use crate::sync::Unpriced;
 
 /// What is to be charged on a counter before a call goes on.
@@ -68,6 +71,7 @@ impl Call {
             attribution: &self.attribution,
             provider: &self.target.provider,
             model: self.request_model(),
+            row: self.row.get().and_then(Option::as_deref),
             key_id: self.key_id.as_deref(),
         }
     }
@@ -85,9 +89,11 @@ impl Call {
             return Vec::new();
         }
         let has_model = self.request_model().is_some();
-        let is_sure = |touched: &Touched<'_>| {
-            touched.budget.is_enforced() && (has_model || touched.budget.each != Some(Dimension::Model))
+        let by_model = |budget: &Budget| {
+            budget.each == Some(Dimension::Model) || !budget.scope.values(&Dimension::Model).is_empty()
         };
+        let is_sure =
+            |touched: &Touched<'_>| touched.budget.is_enforced() && (has_model || !by_model(touched.budget));
         policy.touched(&self.subject(), self.is_trusted(), now_ms).filter(is_sure).collect()
     }
 
@@ -99,6 +105,9 @@ impl Call {
         if self.target.fetches.is_some() {
             return Admission::Hold(Vec::new());
         }
+        if admitting.policy.scopes_models() {
+            self.resolve(admitting.book);
+        }
         let subject = self.subject();
         let touched = admitting.policy.touched(&subject, self.is_trusted(), admitting.now_ms);
         let holds: Vec<Hold<'p>> =
@@ -107,8 +116,7 @@ impl Call {
             holds.iter().map(|hold| hold.touched.budget).find(|budget| budget.is_enforced() && test(budget))
         };
         let bounds = self.request.bounds();
-        let later =
-            api == crate::provider::Api::Deferred || bounds.is_some_and(|bounds| bounds.is_background());
+        let later = api == Api::Deferred || bounds.is_some_and(|bounds| bounds.is_background());
         if let Some(budget) = enforced(&|budget| later && !budget.deferred) {
             let text = "work that is charged later may not be started under budget";
             return Admission::Refuse(Reason::DeferredNotAllowed, format!("{text} `{}`", budget.name));
@@ -116,13 +124,16 @@ impl Call {
         if api.is_free() {
             return Admission::Hold(Vec::new());
         }
+        if self.is_unmetered() {
+            return self.unmetered(holds);
+        }
         if enforced(&|_| true).is_some() || admitting.unpriced == Unpriced::Deny {
             if let Some(key) = bounds.and_then(|bounds| bounds.ambiguous()) {
                 let text = format!("the request names `{key}` twice");
                 return Admission::Refuse(Reason::AmbiguousRequest, text);
             }
-            let is_json = api.generates_text() || api.reads_text();
-            if is_json && (self.request.is_unread() || bounds.is_some() && self.request.is_unreadable()) {
+            let unreadable = self.request.is_unread() || bounds.is_some() && self.request.is_unreadable();
+            if unreadable && !api.is_session() {
                 let text = "the request's body is not JSON that can be read, and a budget must know what it asks for";
                 return Admission::Refuse(Reason::UnreadableRequest, text.to_owned());
             }
@@ -136,33 +147,18 @@ impl Call {
     /// The holds, with how much they hold.
     fn held<'p>(&'p self, admitting: &Admitting<'p>, mut holds: Vec<Hold<'p>>) -> Admission<'p> {
         let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
-        let facts = self.facts(tier.as_slice());
-        let row = admitting.book.and_then(|book| book.worst_case(facts));
-        let mut bound = self.bound(row.as_ref().map(WorstCase::size).unwrap_or_default());
-        let mut worst = row.as_ref().and_then(|row| row.of(&bound));
-        // Held where no price is here.
-        let mut ceiling = None;
-        if worst.is_none() {
-            match self.without_price(admitting, &facts, row.is_some()) {
-                WithoutPrice::Ask(wanted) => return Admission::WantPrice(wanted),
-                WithoutPrice::Refuse(text) => return Admission::Refuse(Reason::ModelNotPriced, text),
-                WithoutPrice::Nothing => {}
-                WithoutPrice::Ceiling => {
-                    let dearest = admitting.book.and_then(|book| book.ceiling(&facts));
-                    if let Some(dearest) = &dearest {
-                        bound = self.bound(dearest.size());
-                        worst = dearest.of(&bound);
-                    }
-                    ceiling = Some(worst);
-                }
-            }
-        }
-        if let Some(None) = ceiling
-            && let Some(budget) = holds.iter().map(|hold| hold.touched.budget).find(|budget| {
-                budget.is_enforced() && budget.unit == Unit::Dollars && budget.ceiling.is_none()
-            })
+        let Worst { row, bound, cost, is_ceiling } = match self.worst(admitting, tier.as_slice()) {
+            Ok(worst) => worst,
+            Err(admission) => return admission,
+        };
+        let needs = |budget: &&Budget| {
+            budget.is_enforced() && budget.unit == Unit::Dollars && budget.ceiling.is_none()
+        };
+        if is_ceiling
+            && cost.is_none()
+            && let Some(budget) = holds.iter().map(|hold| hold.touched.budget).find(needs)
         {
-            let model = facts.request_model.unwrap_or("this call");
+            let model = self.request_model().unwrap_or("this call");
             let text = format!(
                 "the price of `{model}` is not known here yet, nor any other to hold instead, and budget `{}` covers \
                  no call of unknown price; try again shortly, or give the budget a `ceiling_usd`",
@@ -170,7 +166,7 @@ impl Call {
             );
             return Admission::Refuse(Reason::PriceUnknown, text);
         }
-        let dollars = Amount(worst.unwrap_or_default().as_pico());
+        let dollars = Amount(cost.unwrap_or_default().as_pico());
         let tokens = Amount(i128::from(bound.input_tokens) + i128::from(bound.output_tokens));
         let any = |test: fn(&Budget) -> bool| holds.iter().any(|hold| test(hold.touched.budget));
         let expected = match any(|budget| budget.hold == HoldRule::Expected) {
@@ -187,7 +183,7 @@ impl Call {
         };
         for Hold { touched, amount, cover } in &mut holds {
             let worst = match touched.budget.unit {
-                Unit::Dollars if ceiling.is_some() => touched.budget.ceiling.unwrap_or(dollars),
+                Unit::Dollars if is_ceiling => touched.budget.ceiling.unwrap_or(dollars),
                 Unit::Dollars => dollars,
                 Unit::Tokens => tokens,
                 Unit::Calls => Amount(1),
@@ -235,6 +231,100 @@ impl Call {
         }
     }
 
+    /// The dearest that may answer: of the models that it names, or of all of its provider's, where it names none.
+    fn worst<'a>(
+        &'a self,
+        admitting: &Admitting<'a>,
+        tier: &'a [(&'a str, &'a str)],
+    ) -> Result<Worst<'a>, Admission<'static>> {
+        let mut dearest: Option<Worst<'a>> = None;
+        let names = self.models_asked_for();
+        let is_open = names.is_empty() || self.bounds().is_some_and(RequestBounds::may_be_any_model);
+        for name in names {
+            let facts = Facts { request_model: Some(name), ..self.facts(tier) };
+            dearest = Some(self.worst_of(admitting, facts)?.or_dearer(dearest));
+        }
+        if is_open {
+            let facts = Facts { request_model: None, ..self.facts(tier) };
+            dearest = Some(self.ceiling(admitting, &facts).or_dearer(dearest));
+        }
+        Ok(dearest.unwrap_or_default())
+    }
+
+    /// The worst case of one model; what is to be done first, where its price is not here.
+    fn worst_of<'a>(
+        &'a self,
+        admitting: &Admitting<'a>,
+        facts: Facts<'a>,
+    ) -> Result<Worst<'a>, Admission<'static>> {
+        let row = admitting.book.and_then(|book| book.worst_case(facts));
+        let bound = self.bound(row.as_ref().map(WorstCase::size).unwrap_or_default());
+        let cost = row.as_ref().and_then(|row| row.of(&bound));
+        if cost.is_none() {
+            match self.without_price(admitting, &facts, row.is_some()) {
+                WithoutPrice::Ask(wanted) => return Err(Admission::WantPrice(wanted)),
+                WithoutPrice::Refuse(text) => return Err(Admission::Refuse(Reason::ModelNotPriced, text)),
+                WithoutPrice::Nothing => {}
+                WithoutPrice::Ceiling => return Ok(self.ceiling(admitting, &facts)),
+            }
+        }
+        Ok(Worst { row, bound, cost, is_ceiling: false })
+    }
+
+    /// The worst case of a call whose price is not here: at the dearest row of its provider.
+    fn ceiling<'a>(&'a self, admitting: &Admitting<'a>, facts: &Facts<'_>) -> Worst<'a> {
+        let dearest = admitting.book.and_then(|book| book.ceiling(facts));
+        let bound = self.bound(dearest.as_ref().map(Ceiling::size).unwrap_or_default());
+        let cost = dearest.and_then(|dearest| dearest.of(&bound));
+        Worst { row: None, bound, cost, is_ceiling: true }
+    }
+
+    /// The models that may answer, as its path or else its body names them: one, several with commas between them, and
+    /// those to fall back on.
+    fn models_asked_for(&self) -> Vec<&str> {
+        if let Some(model) = &self.target.path_model {
+            return vec![model];
+        }
+        let others = self.bounds().map_or(&[][..], RequestBounds::other_models);
+        let named = self.request.model().into_iter().chain(others.iter().map(String::as_str));
+        named.flat_map(|names| names.split(',')).map(str::trim).filter(|name| !name.is_empty()).collect()
+    }
+
+    /// Whether nothing of it can be measured, held or priced.
+    pub(super) fn is_unmetered(&self) -> bool {
+        match self.target.api {
+            Api::Unmetered => true,
+            Api::Other => self.request_model().is_none(),
+            _ => false,
+        }
+    }
+
+    /// What becomes of a call that cannot be metered.
+    fn unmetered<'p>(&self, mut holds: Vec<Hold<'p>>) -> Admission<'p> {
+        let forbids = |hold: &&Hold<'p>| hold.touched.budget.is_enforced() && !hold.touched.budget.unmetered;
+        if let Some(hold) = holds.iter().find(forbids) {
+            let budget = &hold.touched.budget.name;
+            let text = format!("what cannot be metered may not be called under budget `{budget}`");
+            return Admission::Refuse(Reason::NotMetered, text);
+        }
+        for hold in &mut holds {
+            hold.amount = Amount(i128::from(hold.touched.budget.unit == Unit::Calls));
+        }
+        Admission::Hold(holds)
+    }
+
+    /// Finds the price book's row of its model, for budgets that are for some models.
+    fn resolve(&self, book: Option<&PriceBook>) {
+        let Some((book, model)) = book.zip(self.request_model()) else { return };
+        if let Some(found) = book.find(&self.target.provider, model, self.time_ms) {
+            let _ = self.row.set(Some(found.model.id.clone()));
+        }
+    }
+
+    fn bounds(&self) -> Option<&RequestBounds> {
+        self.request.bounds()
+    }
+
     /// What its price depends on, as far as its request says.
     fn facts<'a>(&'a self, conditions: &'a [(&'a str, &'a str)]) -> Facts<'a> {
         Facts {
@@ -247,10 +337,10 @@ impl Call {
     }
 
     fn bound(&self, size: ModelSize) -> Bound {
-        let (api, body_bytes) = (self.target.api, self.request.body_bytes());
-        match self.request.bounds() {
-            Some(bounds) => bounds.bound(api, body_bytes, size),
-            None => RequestBounds::default().bound(api, body_bytes, size),
+        let body_bytes = self.request.body_bytes();
+        match self.bounds() {
+            Some(bounds) => Bound::of(bounds, &self.target, body_bytes, size),
+            None => Bound::of(&RequestBounds::default(), &self.target, body_bytes, size),
         }
     }
 
@@ -277,7 +367,7 @@ impl Call {
     pub fn default_output_tokens(&self, policy: &Policy, book: Option<&PriceBook>) -> Option<u64> {
         let lacks_limit = self.target.api.generates_text()
             && !self.request.is_unreadable()
-            && self.request.bounds().is_some_and(|bounds| !bounds.has_output_limit());
+            && self.request.bounds().is_some_and(|bounds| bounds.output_limit(&self.target).is_none());
         if !lacks_limit {
             return None;
         }
@@ -293,10 +383,10 @@ impl Call {
         self.passed(answers.or_else(|| self.request_model()).unwrap_or_default(), learned).0
     }
 
-    /// The model asked for.
+    /// The model asked for: where the path names one, what the body says changes nothing.
     #[must_use]
     pub fn request_model(&self) -> Option<&str> {
-        self.request.model().or(self.target.path_model.as_deref())
+        self.target.path_model.as_deref().or_else(|| self.request.model())
     }
 
     /// The record of a call that was refused: nothing of it reached a provider.
@@ -323,6 +413,32 @@ enum WithoutPrice {
     Ceiling,
     /// It has none, and goes on without a hold.
     Nothing,
+}
+
+/// The worst case of a call.
+#[derive(Debug, Default)]
+struct Worst<'b> {
+    /// The row that it is computed from, where its model has one.
+    row: Option<WorstCase<'b>>,
+    bound: Bound,
+    /// `None` where no price is known.
+    cost: Option<Picodollars>,
+    /// Its price is not here, or its model is not said.
+    is_ceiling: bool,
+}
+
+impl Worst<'_> {
+    /// The dearer of two, with the larger bound of each.
+    fn or_dearer(mut self, other: Option<Self>) -> Self {
+        let Some(mut other) = other else { return self };
+        if other.cost > self.cost {
+            std::mem::swap(&mut self, &mut other);
+        }
+        self.is_ceiling |= other.is_ceiling;
+        self.bound.input_tokens = self.bound.input_tokens.max(other.bound.input_tokens);
+        self.bound.output_tokens = self.bound.output_tokens.max(other.bound.output_tokens);
+        self
+    }
 }
 
 /// What a call is charged in the place of `hold`, now that it has ended: what its record says.
@@ -371,7 +487,6 @@ mod tests {
     use crate::budget::define;
     use crate::budget::policy::PolicyBudget;
     use crate::budget::window::Span;
-    use crate::money::Picodollars;
     use crate::price::{Price, PricedModel, Rates, Sheet};
     use crate::provider::Target;
     use crate::usage::{Kind, Usage};
@@ -457,6 +572,7 @@ mod tests {
                 "deferred_not_allowed",
             ),
             ("deny", "/v1/moderations", "{}", ""),
+            ("warn", CHAT, "not json", "b=6563920"),
             ("warn", "/v1/batches", "{}", ""),
         ] {
             let policy = policy(

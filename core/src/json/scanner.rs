@@ -13,6 +13,14 @@ pub trait Sink<F> {
     fn text(&mut self, field: F, piece: &[u8]);
     /// A document (or an element of the outermost array) ended.
     fn document_end(&mut self);
+    /// A value with this first byte begins. Said of shapes that look at any depth only.
+    fn begins(&mut self, _field: F, _first: u8) {}
+    /// A captured string that is too long to be kept, and what it begins with. The same.
+    fn long(&mut self, field: F, _head: &[u8]) {
+        self.value(field, None);
+    }
+    /// What stands too deep to be looked at. The same.
+    fn too_deep(&mut self) {}
 }
 
 /// Finds the places of a [`Shape`] in bytes that arrive in any pieces.
@@ -34,6 +42,8 @@ pub struct Scanner<F: 'static> {
     tee: Tee<F>,
     capture: Vec<u8>,
     capture_too_long: bool,
+    /// A captured container, looked into, that is said with its first member: an empty one is nothing.
+    unsaid: Option<F>,
     /// A container that is handed over whole while places are looked for inside it, and how many are around it.
     whole: Option<(F, usize)>,
     /// Open brackets of a container that is skipped or teed as a whole.
@@ -114,6 +124,7 @@ impl<F: Copy> Scanner<F> {
             tee: Tee::Nothing,
             capture: Vec::new(),
             capture_too_long: false,
+            unsaid: None,
             whole: None,
             depth: 0,
             escape: Escape::None,
@@ -128,6 +139,7 @@ impl<F: Copy> Scanner<F> {
         self.next = None;
         self.tee = Tee::Nothing;
         self.capture.clear();
+        self.unsaid = None;
         self.whole = None;
         self.depth = 0;
         self.escape = Escape::None;
@@ -192,6 +204,11 @@ impl<F: Copy> Scanner<F> {
         if matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
             return;
         }
+        if let Some(field) = self.unsaid.take()
+            && !matches!(byte, b'}' | b']')
+        {
+            sink.value(field, None);
+        }
         match (self.state, byte) {
             // A byte order mark, and commas between documents.
             (State::Outside, 0xEF | 0xBB | 0xBF | b',') => {}
@@ -246,12 +263,20 @@ impl<F: Copy> Scanner<F> {
     }
 
     fn value_start(&mut self, byte: u8, sink: &mut impl Sink<F>) {
-        let place = self.next.take();
+        let mut place = self.next.take();
+        if byte != b'[' && self.shape.looks_anywhere() {
+            place = place.map(|place| self.shape.as_element(place));
+        }
         self.tee = match place.and_then(|place| self.shape.action(place)) {
             Some((Action::Capture, field)) => Tee::Capture(field),
             Some((Action::Text | Action::Element | Action::Whole, field)) => Tee::Text(field),
-            None => Tee::Nothing,
+            Some((Action::Skip, _)) | None => Tee::Nothing,
         };
+        if self.shape.looks_anywhere()
+            && let Tee::Capture(field) | Tee::Text(field) = self.tee
+        {
+            sink.begins(field, byte);
+        }
         self.capture.clear();
         self.capture_too_long = false;
         match byte {
@@ -264,6 +289,7 @@ impl<F: Copy> Scanner<F> {
                     Tee::Text(_) | Tee::Nothing => State::InString,
                 };
             }
+            b'{' | b'[' if self.enters(place, sink) => self.enter(place.unwrap_or(ROOT), byte),
             b'{' | b'[' => {
                 let captured = matches!(self.tee, Tee::Capture(_));
                 if let Some(place) = place.filter(|place| !captured && self.shape.has_inside(*place)) {
@@ -296,9 +322,47 @@ impl<F: Copy> Scanner<F> {
         }
     }
 
+    /// Whether a container at this place is looked into for places at any depth.
+    fn enters(&self, place: Option<Place>, sink: &mut impl Sink<F>) -> bool {
+        let skips = || matches!(place.and_then(|place| self.shape.action(place)), Some((Action::Skip, _)));
+        if !self.shape.looks_anywhere() || skips() {
+            return false;
+        }
+        let is_deep = self.open.len() >= DEPTH_MAX;
+        if is_deep {
+            sink.too_deep();
+        }
+        !is_deep
+    }
+
+    fn enter(&mut self, place: Place, byte: u8) {
+        let is_text = match self.shape.action(place) {
+            Some((Action::Whole, _)) => true,
+            Some((Action::Text | Action::Element, _)) => !self.shape.has_inside(place),
+            _ => false,
+        };
+        match self.tee {
+            Tee::Capture(field) => self.unsaid = Some(field),
+            Tee::Text(field) if is_text => self.whole = self.whole.or(Some((field, self.open.len()))),
+            Tee::Text(_) | Tee::Nothing => {}
+        }
+        self.tee = Tee::Nothing;
+        let object = byte == b'{';
+        self.open.push(Container { place, object, of_documents: false });
+        if object {
+            self.state = State::Key;
+        } else {
+            self.before_element();
+        }
+    }
+
     fn value_end(&mut self, sink: &mut impl Sink<F>) {
         if let Tee::Capture(field) = self.tee {
-            sink.value(field, (!self.capture_too_long).then_some(self.capture.as_slice()));
+            match (self.capture_too_long, self.shape.looks_anywhere()) {
+                (false, _) => sink.value(field, Some(&self.capture)),
+                (true, false) => sink.value(field, None),
+                (true, true) => sink.long(field, &self.capture),
+            }
         }
         self.tee = Tee::Nothing;
         let of_documents = self.open.last().is_some_and(|container| container.of_documents);
@@ -443,7 +507,10 @@ impl<F: Copy> Scanner<F> {
     fn keep(&mut self, bytes: &[u8]) {
         if self.capture_too_long || self.capture.len() + bytes.len() > CAPTURE_BYTES_MAX {
             self.capture_too_long = true;
-            self.capture.clear();
+            // As much as there is in any cut.
+            let head = HEAD_BYTES.saturating_sub(self.capture.len()).min(bytes.len());
+            self.capture.extend_from_slice(bytes.get(..head).unwrap_or_default());
+            self.capture.truncate(HEAD_BYTES);
         } else {
             self.capture.extend_from_slice(bytes);
         }
@@ -511,6 +578,10 @@ fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
 }
 
 const NEAR_BYTES: usize = 16;
+/// What is kept of a captured value that is too long.
+const HEAD_BYTES: usize = 16;
+/// Levels that are looked into for places at any depth. What stands deeper is passed over, and said to be.
+const DEPTH_MAX: usize = 96;
 
 /// At most two decoded characters.
 #[derive(Default)]

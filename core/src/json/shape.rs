@@ -15,6 +15,8 @@ pub enum Action {
     /// Hand over the decoded contents of a string, or all of the raw JSON of an object or array, piece by piece; places
     /// inside it are found too, before the piece that has them.
     Whole,
+    /// Of an object or array: look at nothing inside it, though places anywhere are looked for.
+    Skip,
 }
 
 /// Places of interest, compiled from paths.
@@ -24,12 +26,28 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Shape<F> {
     nodes: Vec<Node<F>>,
+    /// Places that are looked for at any depth.
+    anywhere: Option<Anywhere>,
+}
+
+/// Keys that mean a place wherever they stand.
+#[derive(Debug)]
+struct Anywhere {
+    keys: Vec<(&'static str, Place)>,
+    /// Keys that end so.
+    endings: Vec<(&'static str, Place)>,
+    /// Which pairs of length and first letter any of the keys has, to pass over others soon.
+    known: [u64; 2],
+    /// The place of everything else: nothing stands there, and all inside it is looked at.
+    elsewhere: Place,
 }
 
 #[derive(Debug)]
 struct Node<F> {
     keys: Vec<(&'static str, Place)>,
     element: Option<Place>,
+    /// The list whose element it is.
+    list: Option<Place>,
     action: Option<(Action, F)>,
 }
 
@@ -43,9 +61,48 @@ impl<F: Copy> Shape<F> {
     /// Compiles paths. Of two entries with the same path the later one holds.
     #[must_use]
     pub fn new(paths: &[(&'static str, Action, F)]) -> Self {
-        let mut shape = Self { nodes: vec![Node::new()] };
+        let mut shape = Self { nodes: vec![Node::new()], anywhere: None };
+        shape.add(ROOT, paths);
+        shape
+    }
+
+    /// The same, and places at any depth: `keys` are paths that may begin anywhere, `endings` ends of keys. Such a shape
+    /// takes an object for a list of one: `messages[].content[].type` is also the `type` of a content that is an object.
+    #[must_use]
+    pub fn anywhere(
+        paths: &[(&'static str, Action, F)],
+        keys: &[(&'static str, Action, F)],
+        endings: &[(&'static str, Action, F)],
+    ) -> Self {
+        let mut shape = Self::new(paths);
+        let elsewhere = shape.node();
+        let base = shape.node();
+        shape.add(base, keys);
+        let keys = shape.nodes.get(usize::from(base)).map(|node| node.keys.clone()).unwrap_or_default();
+        let base = shape.node();
+        shape.add(base, endings);
+        let endings = shape.nodes.get(usize::from(base)).map(|node| node.keys.clone()).unwrap_or_default();
+        let mut known = [0; 2];
+        for (key, _) in &keys {
+            let (word, bit) = mark(key.as_bytes());
+            if let Some(word) = known.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        shape.anywhere = Some(Anywhere { keys, endings, known, elsewhere });
+        shape
+    }
+
+    fn node(&mut self) -> Place {
+        let place = Place::try_from(self.nodes.len()).unwrap_or(Place::MAX);
+        self.nodes.push(Node::new());
+        place
+    }
+
+    fn add(&mut self, from: Place, paths: &[(&'static str, Action, F)]) {
+        let shape = self;
         for (path, action, field) in paths {
-            let mut place = ROOT;
+            let mut place = from;
             for step in path.split('.') {
                 let key = step.trim_end_matches("[]");
                 if !key.is_empty() {
@@ -59,35 +116,67 @@ impl<F: Copy> Shape<F> {
                 node.action = Some((*action, *field));
             }
         }
-        shape
     }
 
     fn step(&mut self, from: Place, key: Option<&'static str>) -> Place {
         let known = match key {
-            Some(key) => self.key(from, key.as_bytes()),
-            None => self.element(from),
+            Some(key) => self.own_key(from, key.as_bytes()),
+            None => self.own_element(from),
         };
         if let Some(place) = known {
             return place;
         }
-        let place = Place::try_from(self.nodes.len()).unwrap_or(Place::MAX);
-        self.nodes.push(Node::new());
+        let place = self.node();
         if let Some(node) = self.nodes.get_mut(usize::from(from)) {
             match key {
                 Some(key) => node.keys.push((key, place)),
                 None => node.element = Some(place),
             }
         }
+        if key.is_none()
+            && let Some(node) = self.nodes.get_mut(usize::from(place))
+        {
+            node.list = Some(from);
+        }
         place
     }
 
-    pub(super) fn key(&self, place: Place, key: &[u8]) -> Option<Place> {
+    fn own_key(&self, place: Place, key: &[u8]) -> Option<Place> {
         let node = self.nodes.get(usize::from(place))?;
         node.keys.iter().find(|(name, _)| is_same(name.as_bytes(), key)).map(|(_, place)| *place)
     }
 
-    pub(super) fn element(&self, place: Place) -> Option<Place> {
+    fn own_element(&self, place: Place) -> Option<Place> {
         self.nodes.get(usize::from(place))?.element
+    }
+
+    /// The place behind a key of an object.
+    pub(super) fn key(&self, place: Place, key: &[u8]) -> Option<Place> {
+        let Some(anywhere) = &self.anywhere else { return self.own_key(place, key) };
+        let of = |place: Place| self.nodes.get(usize::from(place));
+        let inwards = std::iter::successors(Some(place), |place| of(*place)?.element);
+        let outwards = std::iter::successors(of(place).and_then(|node| node.list), |place| of(*place)?.list);
+        let found = inwards.chain(outwards).find_map(|place| self.own_key(place, key));
+        Some(found.unwrap_or_else(|| anywhere.place(key)))
+    }
+
+    /// The place of an array's elements.
+    pub(super) fn element(&self, place: Place) -> Option<Place> {
+        let element = self.own_element(place);
+        if self.anywhere.is_some() { element.or(Some(place)) } else { element }
+    }
+
+    /// The place of a value that is no list: where nothing stands at it, that of the only element of a list.
+    pub(super) fn as_element(&self, place: Place) -> Place {
+        match self.nodes.get(usize::from(place)) {
+            Some(Node { action: None, element: Some(element), keys, .. }) if keys.is_empty() => *element,
+            _ => place,
+        }
+    }
+
+    /// Whether places are looked for at any depth.
+    pub(super) const fn looks_anywhere(&self) -> bool {
+        self.anywhere.is_some()
     }
 
     pub(super) fn action(&self, place: Place) -> Option<(Action, F)> {
@@ -100,8 +189,26 @@ impl<F: Copy> Shape<F> {
     }
 }
 
+impl Anywhere {
+    fn place(&self, key: &[u8]) -> Place {
+        let (word, bit) = mark(key);
+        let may_be = self.known.get(word).is_some_and(|known| known & bit != 0);
+        let found = self.keys.iter().find(|(name, _)| may_be && is_same(name.as_bytes(), key));
+        let found =
+            found.or_else(|| self.endings.iter().find(|(ending, _)| key.ends_with(ending.as_bytes())));
+        found.map_or(self.elsewhere, |(_, place)| *place)
+    }
+}
+
+/// A bit for a key's length and first letter.
+fn mark(key: &[u8]) -> (usize, u64) {
+    let first = key.first().copied().unwrap_or_default();
+    let hash = (key.len().wrapping_mul(29)).wrapping_add(usize::from(first)) & 127;
+    (hash / 64, 1 << (hash % 64))
+}
+
 impl<F> Node<F> {
     const fn new() -> Self {
-        Self { keys: Vec::new(), element: None, action: None }
+        Self { keys: Vec::new(), element: None, list: None, action: None }
     }
 }

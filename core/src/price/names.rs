@@ -195,6 +195,33 @@ pub fn relatives(provider: &str) -> &'static [&'static str] {
     }
 }
 
+/// Other names that a provider's word means, by the steps that need no price book: without case and paths, regions,
+/// revisions, dates, routes and vendors.
+#[must_use]
+pub fn spellings(provider: &str, name: &str) -> Vec<String> {
+    let bare = bare(name).into_owned();
+    let mut names = vec![bare];
+    let mut also = |name: Option<String>| {
+        if let Some(name) = name.filter(|name| !names.contains(name)) {
+            names.push(name);
+        }
+        names.clone()
+    };
+    let known = also(None);
+    for name in known {
+        let plain = router(&name).unwrap_or(&name);
+        also((provider == "bedrock").then(|| bedrock(&name)));
+        also(respelled(provider, &name));
+        also(Some(plain.to_owned()));
+        also(reordered(plain));
+        also(vendor(plain).map(|(_, model)| model));
+    }
+    for name in also(None) {
+        also(family(&name).map(str::to_owned));
+    }
+    names
+}
+
 /// Whether a call to `provider` may be charged at a row of `seller`: its own, or one whose models it sells.
 #[must_use]
 pub fn may_sell(provider: &str, seller: &str) -> bool {

@@ -24,6 +24,12 @@ pub struct Held {
     pub image_out: bool,
     /// Images asked for.
     pub images: u64,
+    /// Milliseconds of sound that are charged by time.
+    pub audio_ms: u64,
+    /// Pages of documents.
+    pub pages: u64,
+    /// Search units.
+    pub search_units: u64,
     /// Calls of each tool that the provider runs.
     pub tool_calls: u64,
     /// Speed asked for.
@@ -254,7 +260,13 @@ impl Rates {
             held.image_out.then_some(Kind::OutputImage),
         ];
         let dearest = |kinds: &[Option<Kind>]| kinds.iter().flatten().filter_map(|kind| self.of(*kind)).max();
-        let pieces = [(Kind::Request, 1), (Kind::Image, held.images)];
+        let pieces = [
+            (Kind::Request, 1),
+            (Kind::Image, held.images),
+            (Kind::AudioMillisecond, held.audio_ms),
+            (Kind::Page, held.pages),
+            (Kind::SearchUnit, held.search_units),
+        ];
         let tools = [Kind::WebSearch, Kind::WebFetch, Kind::FileSearch, Kind::CodeSession];
         let pieces = pieces.into_iter().chain(tools.map(|kind| (kind, held.tool_calls)));
         let pieces = pieces.filter(|(_, count)| *count > 0);

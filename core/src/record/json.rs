@@ -536,7 +536,7 @@ mod tests {
         Step::Vendor,
         Step::Relative,
     ];
-    const NOTES: [Note; 10] = [
+    const NOTES: [Note; 11] = [
         Note::ContradictoryUsage,
         Note::UnexpectedContent,
         Note::TruncatedAnswer,
@@ -547,6 +547,7 @@ mod tests {
         Note::RetriesCharged,
         Note::Recovered,
         Note::EndedByBudget,
+        Note::NotRead,
     ];
     const SOURCES: [AttributionSource; 5] = [
         AttributionSource::Verified,

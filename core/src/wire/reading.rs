@@ -14,6 +14,8 @@ use crate::provider::Api;
 pub struct Turn {
     /// Whether it is the transcription of what the caller said, by a model of its own.
     pub is_transcription: bool,
+    /// Whether nobody but our clock says so.
+    pub by_the_clock: bool,
     /// The model, where the document names it.
     pub model: Option<String>,
     /// What it used.
@@ -212,6 +214,12 @@ impl Reading {
         Some(sum)
     }
 
+    /// Whether each turn of the session is a call of its own.
+    #[must_use]
+    pub fn has_own_calls(&self) -> bool {
+        self.api == Api::ResponsesSession
+    }
+
     /// Takes the turns that have ended since.
     pub fn take_turns(&mut self) -> Vec<Turn> {
         std::mem::take(&mut self.turns)
@@ -291,24 +299,43 @@ impl Reading {
     /// A document of a family whose usage adds up is a turn, where it has usage.
     fn turn_end(&mut self) {
         let event = self.event.take();
-        let normalised = self.normalised();
+        let mut normalised = self.normalised();
+        if let Some(tier) = self.service_tier.take().filter(|_| self.api == Api::ResponsesSession) {
+            normalised.conditions.push(("service_tier", tier));
+        }
         self.usage.clear();
-        let is_transcription =
-            event.as_deref().is_some_and(|event| event.ends_with("input_audio_transcription.completed"));
-        let counts = event.as_deref().is_none_or(|event| event == "response.done") || is_transcription;
-        if normalised.usage.is_empty() || !counts {
+        self.tool_usage.clear();
+        self.searches = 0;
+        let event = event.as_deref().unwrap_or_default();
+        let (is_transcription, counts, ends) = match self.api {
+            // What is delegated has its own model, as what is transcribed has.
+            Api::Voice => (event == "response.event", event == "session.closed", false),
+            Api::ResponsesSession => {
+                let ends = matches!(
+                    event,
+                    "response.completed" | "response.incomplete" | "response.failed" | "error"
+                );
+                (false, ends, ends)
+            }
+            _ => (
+                event.ends_with("input_audio_transcription.completed"),
+                matches!(event, "" | "response.done"),
+                false,
+            ),
+        };
+        if !(counts || is_transcription) || normalised.usage.is_empty() && !ends {
             return;
         }
         let model = match (is_transcription, self.api.is_session()) {
             (true, _) => self.transcription_model.clone(),
-            (false, true) => None,
-            (false, false) => self.model.clone(),
+            (false, true) if self.api != Api::ResponsesSession => None,
+            (false, _) => self.model.clone(),
         };
         if self.api.is_session() && !is_transcription {
             self.open_turn.end(&normalised.usage);
             (self.output, self.reasoning, self.tool_calls) = Default::default();
         }
-        let turn = Turn { is_transcription, model, normalised };
+        let turn = Turn { is_transcription, by_the_clock: false, model, normalised };
         let count = self.turns.len();
         let same = |known: &Turn| known.is_transcription == is_transcription && known.model == turn.model;
         let known = self.turns.iter().rposition(same).filter(|_| count >= TURNS_MAX);

@@ -30,6 +30,41 @@ pub static REALTIME: Family = Family {
     normalise: openai::normalise,
 };
 
+/// OpenAI's GPT-Live and its translations, which are charged by the second; what is delegated to another model is told in
+/// events of that model's own. Source: OpenAI's guides to Live and to realtime translation, read 2026-11-28.
+pub static VOICE: Family = Family {
+    paths: &[
+        ("type", Action::Capture, Field::Event),
+        ("session.model", Action::Capture, Field::Model),
+        ("usage", Action::Capture, Field::Usage),
+        ("event.response.model", Action::Capture, Field::TranscriptionModel),
+        ("event.response.usage", Action::Capture, Field::Usage),
+    ],
+    shape: OnceLock::new(),
+    headers: &[],
+    merge: Merge::Sum,
+    normalise: openai::normalise,
+};
+
+/// The websocket of OpenAI's Responses: the same events as in its streams. Source: OpenAI's API reference, Responses, websocket
+/// events, read 2026-11-28.
+pub static RESPONSES: Family = Family {
+    paths: &[
+        ("type", Action::Capture, Field::Event),
+        ("response.model", Action::Capture, Field::Model),
+        ("response.usage", Action::Capture, Field::Usage),
+        ("response.service_tier", Action::Capture, Field::ServiceTier),
+        ("response.tool_usage", Action::Capture, Field::ToolUsage),
+        ("response.output[].action.type", Action::Capture, Field::ToolAction),
+        ("delta", Action::Text, Field::Output),
+        ("item.name", Action::Capture, Field::ToolName),
+    ],
+    shape: OnceLock::new(),
+    headers: &[],
+    merge: Merge::Sum,
+    normalise: openai::normalise,
+};
+
 /// Google's Live.
 pub static LIVE: Family = Family {
     paths: &[

@@ -20,6 +20,8 @@ pub struct RequestHead {
     pub(super) is_json: bool,
     pub(super) is_form: bool,
     pub(super) encoded: bool,
+    /// Asks for another protocol on its connection, or for a tunnel.
+    pub(super) upgrades: bool,
     pub(super) key_id: Option<String>,
     #[cfg(feature = "test-panic")]
     pub(super) panic_at: Vec<u8>,
@@ -47,6 +49,7 @@ impl HttpCall {
                     let text = std::str::from_utf8(value).ok();
                     head.content_length = text.and_then(|length| length.parse().ok());
                 }
+                b"upgrade" => head.upgrades |= !value.is_empty(),
                 b"content-encoding" => head.encoded = value != b"identity",
                 b"authorization" | b"x-api-key" | b"x-goog-api-key" | b"api-key" => {
                     let key = key_id::key_in(name, value);
@@ -74,15 +77,21 @@ impl HttpCall {
         &self,
         head: &RequestHead,
         reader: AttributionReader<'_>,
+        end_of_stream: bool,
         now_ms: u64,
     ) -> Option<Call> {
         // Before the route is asked for: a changed header makes Envoy choose it anew.
         let _ = host::set_header(Headers::Request, "accept-encoding", b"identity");
         let configured = PROVIDER_PROPERTIES.iter().find_map(|path| text_property(path));
-        let target = Target::recognise(configured.as_deref(), &head.authority, &head.path);
-        // Reading lists is no call; an unknown POST may be one, and fetching a result and a session are.
-        let known = target.fetches.is_some() || target.api == Api::Deferred || target.api.is_session();
-        if head.method != b"POST" && !(head.method == b"GET" && known) {
+        let is_tunnel = head.method == b"CONNECT";
+        // A websocket begins with a GET: what else asks for an upgrade is the call that it is without one.
+        let upgrades = is_tunnel || head.upgrades && head.method == b"GET";
+        let recognise = if upgrades { Target::recognise_upgrade } else { Target::recognise };
+        let target = recognise(configured.as_deref(), &head.authority, &head.path);
+        let fetches = target.fetches.is_some() || target.api == Api::Deferred;
+        let is_read = end_of_stream && head.method != b"POST" && !(head.method == b"GET" && fetches);
+        if is_read && !upgrades {
+            self.gateway.count("tollgate_reads_total");
             return None;
         }
         let (mut attribution, mut source) = reader.finish();

@@ -17,6 +17,7 @@ impl HttpCall {
     pub(super) fn gathers(&self, head: &RequestHead) -> bool {
         let Some(call) = &self.call else { return false };
         let small = head.content_length.is_some_and(|length| length <= GATHERED_BYTES_MAX);
+        let small = small || head.upgrades && head.content_length.is_none();
         if !small || !head.is_json || head.encoded {
             return false;
         }
@@ -37,7 +38,11 @@ impl HttpCall {
         if let Some(call) = &mut self.call {
             feed(call, read, size);
         }
-        if !end_of_stream {
+        // What asks for another protocol as well has no end of its own.
+        let is_whole = self.upgrades
+            && (self.content_length.is_some_and(|length| size >= length)
+                || self.call.as_mut().is_some_and(|call| call.request().is_whole()));
+        if !end_of_stream && !is_whole {
             self.asking = Asking::Gathering(size);
             return Action::Pause;
         }

@@ -25,6 +25,7 @@ impl HttpCall {
         // Results of a batch are one record, which is claimed as a whole.
         if self.call.as_ref().is_some_and(|call| call.target().api.is_session()) {
             self.settle_turns(now_ms);
+            self.end_turns(now_ms);
         }
         let Some(mut call) = self.call.take() else { return };
         let mut ticket = std::mem::take(&mut self.ticket);

@@ -251,6 +251,7 @@ impl Counted {
             attribution: &self.attribution,
             provider: &self.provider,
             model: self.model.as_deref(),
+            row: None,
             key_id: self.key_id.as_deref(),
         }
     }
@@ -270,6 +271,7 @@ pub(super) fn subject_of(record: &UsageRecord) -> Subject<'_> {
         attribution: &record.attribution,
         provider: &record.provider,
         model: record.request_model.as_deref(),
+        row: None,
         key_id: record.key_id.as_deref(),
     }
 }

@@ -1,0 +1,325 @@
+//! Which API a path asks for, however it is spelled.
+//!
+//! Servers read a path more leniently than it looks: letters in either case at some, percent-encoded letters, empty, `.`
+//! and `..` segments, parameters behind a `;`. All of that is undone before it is compared, so that no spelling of a path
+//! is another API here than at its provider. Ids and models keep their case.
+//!
+//! Sources: the API references of OpenAI, Azure, Anthropic, Google (Gemini, Vertex AI), Amazon Bedrock, Mistral, Cohere, xAI,
+//! Together, Groq, Fireworks, Perplexity, Z.AI, Hugging Face and Ollama, read 2026-11-28.
+
+use super::Api;
+
+/// What a path asks for.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) api: Api,
+    /// The model that it names.
+    pub(super) model: Option<String>,
+    /// The id of earlier work whose result it fetches.
+    pub(super) fetches: Option<String>,
+}
+
+/// Reads a path; `upgrades` says that the request asks for another protocol on its connection.
+pub(super) fn endpoint(path: &str, upgrades: bool) -> Endpoint {
+    let (path, query) = path.split_once(['?', '#']).unwrap_or((path, ""));
+    let path = Segments::of(path, false);
+    let mut found = path.endpoint(query, upgrades);
+    if found.api == Api::Other && path.has_encoded_slash() {
+        // Some servers decode a slash before they split; in a model's name it is one of its characters.
+        found = Segments::of(&path.plain.join("/"), true).endpoint(query, upgrades);
+    }
+    found
+}
+
+/// A path's segments, as servers understand them.
+struct Segments {
+    /// Decoded, in the case in which they came.
+    plain: Vec<String>,
+    /// The same in lower case, to be compared.
+    lower: Vec<String>,
+}
+
+impl Segments {
+    fn of(path: &str, is_decoded: bool) -> Self {
+        let mut plain: Vec<String> = Vec::new();
+        for segment in path.split(['/', '\\']) {
+            let segment = segment.split_once(';').map_or(segment, |(segment, _)| segment);
+            let segment = if is_decoded { segment.to_owned() } else { decoded(segment) };
+            match segment.as_str() {
+                "" | "." => {}
+                ".." => drop(plain.pop()),
+                _ => plain.push(segment),
+            }
+        }
+        let lower = plain.iter().map(|segment| segment.to_ascii_lowercase()).collect();
+        Self { plain, lower }
+    }
+
+    fn has_encoded_slash(&self) -> bool {
+        self.plain.iter().any(|segment| segment.contains(['/', '\\', ';']))
+    }
+
+    /// The segment so many from the end, as it came.
+    fn from_end(&self, count: usize) -> Option<String> {
+        self.plain.len().checked_sub(count).and_then(|at| self.plain.get(at)).cloned()
+    }
+
+    /// The segments behind the first `name`, joined.
+    fn behind(&self, name: &str, skip: usize) -> Option<String> {
+        let at = self.lower.iter().position(|segment| segment == name)?;
+        self.plain.get(at + 1 + skip..).map(|segments| segments.join("/")).filter(|rest| !rest.is_empty())
+    }
+
+    fn endpoint(&self, query: &str, upgrades: bool) -> Endpoint {
+        let lower: Vec<&str> = self.lower.iter().map(String::as_str).collect();
+        if upgrades && let Some(api) = session(&lower) {
+            let model = match api {
+                Api::Realtime | Api::Voice => model_in(query).or_else(|| self.behind_one("deployments")),
+                _ => None,
+            };
+            return Endpoint { api, model, fetches: None };
+        }
+        let (api, model) = self.plain_endpoint(&lower);
+        let fetches = if api == Api::CountTokens { None } else { self.fetched(&lower) };
+        Endpoint { api, model, fetches }
+    }
+
+    fn behind_one(&self, name: &str) -> Option<String> {
+        let at = self.lower.iter().position(|segment| segment == name)?;
+        self.plain.get(at + 1).cloned()
+    }
+
+    fn plain_endpoint(&self, lower: &[&str]) -> (Api, Option<String>) {
+        if let Some((name, verb)) = lower.last().and_then(|last| last.rsplit_once(':'))
+            && let Some(api) = google(verb, lower)
+        {
+            let last = self.from_end(1).unwrap_or_default();
+            let is_collection = matches!(name, "models" | "batches" | "cachedcontents" | "authtokens");
+            let model = last.get(..name.len()).filter(|_| !is_collection && !name.is_empty());
+            return (api, model.map(str::to_owned));
+        }
+        match lower {
+            [.., "models", "chat", "completions"] => (Api::ChatCompletions, None),
+            [.., "model", _, verb] if bedrock(verb).is_some() => {
+                (bedrock(verb).unwrap_or(Api::Other), self.from_end(2))
+            }
+            // An ARN whose slashes are not encoded.
+            [.., verb] if bedrock(verb).is_some() && lower.contains(&"model") => {
+                let named = self.behind("model", 0).unwrap_or_default();
+                let model = named.rsplit_once('/').map(|(model, _)| model.to_owned());
+                (bedrock(verb).unwrap_or(Api::Other), model)
+            }
+            [.., "models", _] | [.., "models", _, _] if !is_deferred(lower) => {
+                (Api::HuggingFaceTask, self.behind("models", 0))
+            }
+            [.., "pipeline", _, _] | [.., "pipeline", _, _, _] => {
+                (Api::HuggingFaceTask, self.behind("pipeline", 1))
+            }
+            all => (by_ending(all), self.behind_one("deployments")),
+        }
+    }
+
+    /// The id in a path that fetches a result: a response, an interaction, a batch's results, or a file.
+    fn fetched(&self, lower: &[&str]) -> Option<String> {
+        match lower {
+            [.., "responses", "compact" | "input_tokens"] => None,
+            [.., "responses" | "interactions", _] | [.., "threads", _, "runs", _] => self.from_end(1),
+            [.., "batches", _, "results"] | [.., "files", _, "content"] => self.from_end(2),
+            _ => None,
+        }
+    }
+}
+
+/// The API of a websocket that can be metered.
+fn session(lower: &[&str]) -> Option<Api> {
+    Some(match lower {
+        [.., last] if last.ends_with("bidigeneratecontent") => Api::Live,
+        [.., "realtime"] => Api::Realtime,
+        [.., "realtime", "translations"] | [.., "live", "sessions"] => Api::Voice,
+        [.., "responses"] => Api::ResponsesSession,
+        _ => return None,
+    })
+}
+
+fn model_in(query: &str) -> Option<String> {
+    let of = |name| query.split('&').find_map(|pair| pair.strip_prefix(name));
+    // Azure's older API names the deployment there.
+    of("model=").or_else(|| of("deployment=")).map(decoded).filter(|model| !model.is_empty())
+}
+
+/// The API that a path's last segments name. A path is matched at its end, as a gateway may put a prefix of its own
+/// before it.
+fn by_ending(segments: &[&str]) -> Api {
+    match segments {
+        [.., "messages", "count_tokens"] | [.., "responses", "input_tokens"] => Api::CountTokens,
+        [.., "files", _, "content"] => Api::BatchOutput,
+        [.., "batches", _, "results"] => Api::MessageBatchResults,
+        [.., "threads", _, "runs", id] if *id != "stream" => Api::Responses,
+        [.., "responses" | "interactions" | "runs", _, "cancel"] => Api::Deferred,
+        all if is_deferred(all) => Api::Deferred,
+        [.., "chat", "completions"] | [.., "agents", "completions"] => Api::ChatCompletions,
+        [.., "completions"] | [.., "complete"] => Api::Completions,
+        // A run of a thread is asked after like a response, and says the same.
+        [.., "responses"] | [.., "responses", _] => Api::Responses,
+        [.., "api", "embeddings"] => Api::OllamaEmbed,
+        [.., "embeddings"] => Api::Embeddings,
+        [.., "images", "generations" | "edits" | "variations"] => Api::Images,
+        [.., "audio", "transcriptions" | "translations"] => Api::Transcription,
+        [.., "audio", "speech"] => Api::Speech,
+        [.., "moderations"] => Api::Moderation,
+        [.., "messages"] => Api::Messages,
+        [.., "interactions"] | [.., "interactions", _] => Api::Interactions,
+        [.., "api", "chat" | "generate"] => Api::OllamaChat,
+        [.., "api", "embed"] => Api::OllamaEmbed,
+        [.., "v1" | "v2", "chat" | "generate"] => Api::CohereChat,
+        [.., "v1" | "v2", "embed"] => Api::CohereEmbed,
+        [.., "rerank"] => Api::Rerank,
+        [.., "ocr"] => Api::Ocr,
+        [.., version, "files"] if is_version(version) => Api::Files,
+        _ => Api::Other,
+    }
+}
+
+/// Whether a path starts, lists or asks after work that is charged later, or elsewhere: batches, fine-tuning, videos,
+/// evaluations, what is stored by the hour, and connections that do not come through here.
+fn is_deferred(segments: &[&str]) -> bool {
+    // What stands before the version is the operator's own.
+    let from = segments
+        .iter()
+        .rposition(|segment| is_version(segment))
+        .map_or_else(|| segments.len().saturating_sub(SEGMENTS_WITHOUT_VERSION), |version| version + 1);
+    let own = segments.get(from..).unwrap_or_default();
+    let direct = match own {
+        // Plain requests at the place of a websocket set up a connection by other ways (WebRTC, SIP).
+        ["realtime", ..] | ["live", "sessions", ..] | [.., "realtime"] => true,
+        // Anthropic's agents work on their own.
+        ["sessions" | "agents" | "environments" | "deployments", rest @ ..] => {
+            !rest.contains(&"completions") && rest.len() < 2
+        }
+        _ => false,
+    };
+    direct || own.iter().any(|segment| DEFERRED.contains(&squeezed(segment).as_str()))
+}
+
+/// Without the dashes and underlines that one provider writes and another does not, and without a verb.
+fn squeezed(segment: &str) -> String {
+    let name = segment.split_once(':').map_or(segment, |(name, _)| name);
+    name.chars().filter(|letter| !matches!(letter, '-' | '_')).collect()
+}
+
+fn is_version(segment: &str) -> bool {
+    let digits = segment.strip_prefix('v').unwrap_or_default();
+    digits.as_bytes().first().is_some_and(u8::is_ascii_digit) && segment.len() <= VERSION_CHARS_MAX
+}
+
+/// The API behind `:VERB` at the end of Google's paths; `None` where the colon is part of a name.
+fn google(verb: &str, lower: &[&str]) -> Option<Api> {
+    Some(match verb {
+        "generatecontent" | "streamgeneratecontent" => Api::GenerateContent,
+        "embedcontent" | "batchembedcontents" => Api::EmbedContent,
+        "rawpredict" | "streamrawpredict" => Api::Messages,
+        "predict" | "serverstreamingpredict" | "streamingpredict" | "directpredict" => Api::Predict,
+        "counttokens" | "computetokens" => Api::CountTokens,
+        "batchgeneratecontent" | "asyncbatchembedcontent" | "predictlongrunning" | "submit" => Api::Deferred,
+        _ if is_deferred(lower) => Api::Deferred,
+        _ if lower.iter().any(|segment| *segment == "models") && lower.len() > 1 && is_google_verb(verb) => {
+            Api::Other
+        }
+        _ => return None,
+    })
+}
+
+/// Verbs of Google's that are not known by name still end in what they do; a model's tag does not.
+fn is_google_verb(verb: &str) -> bool {
+    ["content", "contents", "predict", "text", "message", "answer", "operation", "tokens"]
+        .iter()
+        .any(|ending| verb.ends_with(ending))
+}
+
+/// The verb behind a Bedrock model id.
+fn bedrock(verb: &str) -> Option<Api> {
+    Some(match verb {
+        "converse" | "converse-stream" => Api::Converse,
+        "invoke" | "invoke-with-response-stream" => Api::Invoke,
+        // Both directions run at once over HTTP/2.
+        "invoke-with-bidirectional-stream" => Api::Unmetered,
+        "count-tokens" => Api::CountTokens,
+        _ => return None,
+    })
+}
+
+/// Percent-decoded, as far as it is UTF-8.
+pub(super) fn decoded(segment: &str) -> String {
+    if !segment.contains('%') {
+        return segment.to_owned();
+    }
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        let escaped = match tail {
+            [high, low, ..] if byte == b'%' => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
+            _ => None,
+        };
+        bytes.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { tail.get(2..).unwrap_or(&[]) } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+/// Segments that name work which is charged later or elsewhere, in lower case, without dashes and underlines.
+const DEFERRED: &[&str] = &[
+    // Batches: OpenAI, Groq, Together, xAI; Mistral, Azure; Anthropic; Gemini; Vertex AI; Bedrock; Fireworks; Cohere.
+    "batches",
+    "batch",
+    "batchjobs",
+    "messagebatches",
+    "batchpredictionjobs",
+    "batchinferencejobs",
+    "modelinvocationjob",
+    "modelinvocationjobs",
+    "asyncinvoke",
+    "async",
+    "embedjobs",
+    // Fine-tuning: OpenAI, Mistral; Together; Cohere; Gemini; Vertex AI; Bedrock; Fireworks.
+    "finetuning",
+    "finetune",
+    "finetunes",
+    "finetunings",
+    "tunedmodels",
+    "tuningjobs",
+    "trainingpipelines",
+    "customjobs",
+    "pipelinejobs",
+    "modelcustomizationjobs",
+    "supervisedfinetuningjobs",
+    "reinforcementfinetuningjobs",
+    // Evaluations: OpenAI, Together, Bedrock.
+    "evals",
+    "evaluation",
+    "evaluations",
+    "evaluationjobs",
+    // Videos: OpenAI, xAI, Together; Azure; MiniMax.
+    "videos",
+    "video",
+    "videogeneration",
+    // Keys with which others connect directly.
+    "authtokens",
+    "clientsecrets",
+    "transcriptionsessions",
+    "chatkit",
+    // Threads of OpenAI's assistants.
+    "threads",
+    "runs",
+    // What is stored by the hour: OpenAI; Google.
+    "vectorstores",
+    "containers",
+    "cachedcontents",
+    "filesearchstores",
+];
+/// Of a path without a version, so many of the last segments are looked at.
+const SEGMENTS_WITHOUT_VERSION: usize = 3;
+const VERSION_CHARS_MAX: usize = 10;

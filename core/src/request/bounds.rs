@@ -1,0 +1,550 @@
+//! What a request says that bounds its call: the table of every member that decides what a call may cost.
+//!
+//! Three tables. [`ONCE`]: members that stand in one place and may stand there once; who reads the first and who reads the
+//! last would not read the same call. [`PLACES`]: members that count at their place, of which the dearest or the sum
+//! holds. [`ANYWHERE`]: members that bring something in from outside, or weigh more than their bytes, wherever they stand,
+//! in a tool's result as in a message. An object is taken for a list of one, and the other way round.
+//!
+//! Sources: the API references of OpenAI (chat completions, completions, responses, images), Azure, Anthropic (messages),
+//! Google (Gemini, Vertex AI), Amazon Bedrock (Converse, model parameters), Mistral, Cohere, xAI, `OpenRouter`, Vercel, Hugging
+//! Face and Ollama, read 2026-11-25 and 2026-11-28.
+
+use crate::json::{self, Action};
+use crate::provider::{Api, Target};
+use crate::usage::CacheTtl;
+
+/// What a request says that bounds its call; [`super::RequestMeter`] reads it. Holds a bounded amount of it.
+#[derive(Clone, Debug, Default)]
+pub struct RequestBounds {
+    /// By [`ONCE`]: the output limits that stand at their places.
+    limits: [Option<u64>; ONCE_MAX],
+    /// An output limit that the gateway wrote into the request.
+    written_limit: Option<u64>,
+    /// Members that go past the API to a model may lift its limit.
+    lifts_limit: bool,
+    pub(crate) choices: Option<u64>,
+    pub(crate) prompts: u64,
+    pub(crate) images: u64,
+    pub(crate) audio_in: bool,
+    pub(crate) audio_out: bool,
+    pub(crate) image_out: bool,
+    pub(crate) cache_write: Option<CacheTtl>,
+    pub(crate) speed: Option<String>,
+    pub(crate) geo: Option<String>,
+    pub(crate) outside: bool,
+    pub(crate) server_tools: bool,
+    background: bool,
+    /// Models that may answer in the place of the one that is asked for.
+    models: Vec<String>,
+    any_model: bool,
+    /// Which of [`ONCE`] were there, and one that came twice.
+    seen: u32,
+    twice: Option<&'static str>,
+}
+
+/// What stands at a place that bounds a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Field {
+    /// By its number in [`ONCE`].
+    Once(u8),
+    LiftsLimit,
+    Choices,
+    Prompt,
+    Image,
+    AudioIn,
+    Modalities,
+    CacheControl,
+    CacheTtl,
+    Speed,
+    Geo,
+    Background,
+    /// Something that is not in the request.
+    Outside,
+    /// The same, where it is an object.
+    OutsideObject,
+    /// Fetched, unless it is a `data:` address.
+    Address,
+    SourceType,
+    ItemType,
+    MediaType,
+    ToolType,
+    ServerTool,
+    /// The same, where the member alone says so.
+    ServerToolHere,
+    Model,
+    AnyModel,
+    Nothing,
+}
+
+impl RequestBounds {
+    /// A key that decides about the call and stands in it twice: who reads the first and who reads the last would
+    /// not read the same call.
+    #[must_use]
+    pub const fn ambiguous(&self) -> Option<&'static str> {
+        self.twice
+    }
+
+    /// The output limit, in tokens, where the request has one under a name that its API knows.
+    #[must_use]
+    pub fn output_limit(&self, target: &Target) -> Option<u64> {
+        if self.written_limit.is_some() {
+            return self.written_limit;
+        }
+        let known = ONCE.iter().zip(&self.limits).filter(|((path, _), _)| knows_limit(target, path));
+        // Which of two counts is the provider's choice.
+        known.filter_map(|(_, limit)| *limit).max().filter(|_| !self.lifts_limit)
+    }
+
+    /// A limit is written into the request, which has none.
+    pub const fn limit_output(&mut self, tokens: u64) {
+        self.written_limit = Some(tokens);
+    }
+
+    /// Whether the work is to go on without the caller.
+    #[must_use]
+    pub const fn is_background(&self) -> bool {
+        self.background
+    }
+
+    /// Models that may answer in the place of the one that is asked for.
+    #[must_use]
+    pub fn other_models(&self) -> &[String] {
+        &self.models
+    }
+
+    /// Whether models may answer that it does not name.
+    #[must_use]
+    pub const fn may_be_any_model(&self) -> bool {
+        self.any_model
+    }
+
+    /// A value begins at a place that bounds a call, with this byte.
+    pub(crate) fn begins(&mut self, field: Field, first: u8) {
+        match field {
+            Field::Once(key) => {
+                let bit = 1 << ONCE.get(usize::from(key)).map_or(key, |(_, bit)| *bit);
+                if self.seen & bit != 0 {
+                    self.twice = ONCE.get(usize::from(key)).map(|(path, _)| *path);
+                }
+                self.seen |= bit;
+            }
+            // Of a list of numbers, which is one prompt in tokens, none is a prompt.
+            Field::Prompt if matches!(first, b'"' | b'[' | b'{') => {
+                self.prompts = self.prompts.saturating_add(1)
+            }
+            Field::Image if !matches!(first, b'n' | b'[') => self.images = self.images.saturating_add(1),
+            Field::CacheControl if first != b'n' => {
+                self.cache_write = self.cache_write.max(Some(CacheTtl::FiveMinutes));
+            }
+            Field::OutsideObject => self.outside |= matches!(first, b'{' | b'['),
+            Field::ServerToolHere => self.server_tools |= !matches!(first, b'n' | b'f'),
+            _ => {}
+        }
+    }
+
+    /// A value that is too long to be kept; it begins so.
+    pub(crate) fn long(&mut self, field: Field, head: &[u8]) {
+        match field {
+            Field::Address if head.starts_with(DATA) => {}
+            _ => self.value(field, None),
+        }
+    }
+
+    /// Something stands too deep to be read.
+    pub(crate) const fn too_deep(&mut self) {
+        self.outside = true;
+    }
+
+    /// What stands at a place that bounds a call; `None` where it is too long to be kept, or an object or list.
+    pub(crate) fn value(&mut self, field: Field, raw: Option<&[u8]>) {
+        let raw = raw.unwrap_or(b"{}");
+        if raw == b"null" {
+            return;
+        }
+        let says = raw != b"false" && raw != b"\"\"";
+        match field {
+            Field::Once(key) => self.once(key, raw),
+            Field::LiftsLimit => self.lifts_limit = true,
+            Field::Choices => self.choices = self.choices.max(json::count(raw)),
+            Field::AudioIn => self.audio_in = true,
+            Field::Modalities => {
+                let modality = json::text(raw).unwrap_or_default();
+                self.audio_out |= modality.eq_ignore_ascii_case("audio");
+                self.image_out |= modality.eq_ignore_ascii_case("image");
+            }
+            Field::CacheTtl if !is_text(raw, &["5m"]) => self.cache_write = Some(CacheTtl::OneHour),
+            Field::Speed => self.speed = json::text(raw),
+            Field::Geo => self.geo = json::text(raw),
+            Field::Background => self.background |= says,
+            Field::Outside => self.outside |= says,
+            Field::Address => self.outside |= says && raw != b"{}" && !raw.starts_with(DATA),
+            // A document has pages, whatever its bytes are.
+            Field::SourceType => self.outside |= !is_text(raw, &["base64", "text", "content"]),
+            Field::ItemType => self.item_type(raw),
+            Field::MediaType => {
+                let is_bounded = ["\"image/", "\"audio/", "\"text/", "\"application/json\""];
+                self.outside |= !is_bounded.iter().any(|known| raw.starts_with(known.as_bytes()));
+            }
+            Field::ToolType => {
+                let kind = json::text(raw).unwrap_or_default();
+                self.server_tools |= !CLIENT_TOOLS.iter().any(|known| kind.starts_with(known));
+            }
+            Field::ServerTool => self.server_tools |= says,
+            Field::Model => self.model(raw),
+            Field::AnyModel => self.any_model |= says,
+            Field::CacheTtl
+            | Field::Prompt
+            | Field::Image
+            | Field::CacheControl
+            | Field::OutsideObject
+            | Field::ServerToolHere
+            | Field::Nothing => {}
+        }
+    }
+
+    fn once(&mut self, key: u8, raw: &[u8]) {
+        let Some((path, _)) = ONCE.get(usize::from(key)) else { return };
+        if *path == "n" {
+            self.choices = self.choices.max(json::count(raw));
+        } else if *path == "models" {
+            self.model(raw);
+        } else if *path == "background" {
+            self.background |= raw != b"false";
+        } else if let Some(limit) = self.limits.get_mut(usize::from(key)) {
+            // None is no limit, at some.
+            *limit = json::count(raw).filter(|tokens| *tokens > 0);
+        }
+    }
+
+    fn item_type(&mut self, raw: &[u8]) {
+        // As nearly all are.
+        if matches!(raw, b"\"text\"" | b"\"function\"" | b"\"input_text\"" | b"\"message\"" | b"\"object\"") {
+            return;
+        }
+        match json::text(raw).as_deref() {
+            Some("image" | "input_image" | "image_url") => self.images = self.images.saturating_add(1),
+            Some("input_audio") => self.audio_in = true,
+            Some(
+                "item_reference" | "document" | "file" | "input_file" | "container_upload" | "document_url"
+                | "video_url" | "input_video" | "video" | "input_document",
+            ) => self.outside = true,
+            _ => {}
+        }
+    }
+
+    fn model(&mut self, raw: &[u8]) {
+        let Some(name) = json::text(raw).filter(|name| !name.is_empty()) else {
+            self.any_model |= raw != b"{}" && raw != b"\"\"";
+            return;
+        };
+        if name.len() > MODEL_BYTES_MAX || self.models.len() >= MODELS_MAX {
+            self.any_model = true;
+        } else if !self.models.contains(&name) {
+            self.models.push(name);
+        }
+    }
+}
+
+/// Whether an API reads its output limit there.
+fn knows_limit(target: &Target, path: &str) -> bool {
+    match target.api {
+        Api::ChatCompletions => {
+            path == "max_tokens"
+                || path == "max_completion_tokens" && !MAX_TOKENS_ONLY.contains(&target.provider.as_ref())
+        }
+        Api::Completions if target.provider == "anthropic" => path == "max_tokens_to_sample",
+        Api::Completions | Api::Messages | Api::CohereChat => path == "max_tokens",
+        Api::Responses | Api::ResponsesSession => path == "max_output_tokens",
+        Api::GenerateContent => {
+            path.starts_with("generationConfig.") || path.starts_with("generation_config.")
+        }
+        Api::Interactions => path == "generation_config.max_output_tokens",
+        Api::Converse => path == "inferenceConfig.maxTokens",
+        Api::Invoke => invoke_limits(target.path_model.as_deref().unwrap_or_default()).contains(&path),
+        Api::OllamaChat => path == "options.num_predict",
+        _ => false,
+    }
+}
+
+/// Where the models of a family on Bedrock read their output limit. It refuses members that a family does not know, so that
+/// of a model whose family its name does not tell (an ARN) each of them counts.
+fn invoke_limits(model: &str) -> &'static [&'static str] {
+    let families: &[(&str, &[&str])] = &[
+        ("anthropic.", &["max_tokens", "max_tokens_to_sample"]),
+        ("amazon.nova", &["inferenceConfig.maxTokens", "inferenceConfig.max_new_tokens"]),
+        ("amazon.titan", &["textGenerationConfig.maxTokenCount"]),
+        ("meta.", &["max_gen_len"]),
+        ("ai21.j2", &["maxTokens"]),
+        ("openai.", &["max_tokens", "max_completion_tokens"]),
+        ("mistral.", &["max_tokens"]),
+        ("cohere.", &["max_tokens"]),
+        ("ai21.", &["max_tokens"]),
+        ("deepseek.", &["max_tokens"]),
+        ("qwen.", &["max_tokens"]),
+        ("writer.", &["max_tokens"]),
+    ];
+    families.iter().find(|(family, _)| model.contains(family)).map_or(ANY_LIMIT, |(_, limits)| limits)
+}
+
+/// Whether a captured value is one of these words, whatever is escaped in it.
+fn is_text(raw: &[u8], words: &[&str]) -> bool {
+    json::text(raw).is_some_and(|text| words.contains(&text.as_str()))
+}
+
+/// The places, to be captured.
+pub(crate) fn places() -> impl Iterator<Item = (&'static str, Action, Field)> {
+    let once = (0u8..).zip(ONCE).map(|(key, (path, _))| (*path, Action::Capture, Field::Once(key)));
+    let own = PLACES.iter().map(|(path, field)| (*path, Action::Capture, *field));
+    once.chain(own).chain(SKIPPED.iter().map(|path| (*path, Action::Skip, Field::Nothing)))
+}
+
+/// The places at any depth.
+pub(crate) fn anywhere() -> impl Iterator<Item = (&'static str, Action, Field)> {
+    ANYWHERE.iter().map(|(path, field)| (*path, Action::Capture, *field))
+}
+
+/// Ends of keys that mean the same at any depth.
+pub(crate) const ENDINGS: &[&str] = &["_url", "_uri", "Url", "Uri"];
+
+const ONCE_MAX: usize = ONCE.len();
+
+/// Members that may stand in a request once, and which of them are spellings of one.
+pub(crate) const ONCE: &[(&str, u8)] = &[
+    ("model", 0),
+    ("stream", 1),
+    ("service_tier", 2),
+    ("serviceTier", 2),
+    ("n", 3),
+    // Output limits: OpenAI and those like it, Anthropic, Mistral, Cohere; OpenAI; responses; Llama, Anthropic's older API and
+    // AI21's older one on Bedrock.
+    ("max_tokens", 4),
+    ("max_completion_tokens", 5),
+    ("max_output_tokens", 6),
+    ("max_gen_len", 7),
+    ("max_tokens_to_sample", 8),
+    ("maxTokens", 9),
+    // Google reads both spellings.
+    ("generationConfig", 10),
+    ("generation_config", 10),
+    ("generationConfig.maxOutputTokens", 11),
+    ("generationConfig.max_output_tokens", 11),
+    ("generation_config.maxOutputTokens", 11),
+    ("generation_config.max_output_tokens", 11),
+    // Converse, and Nova and Titan as Bedrock invokes them.
+    ("inferenceConfig", 12),
+    ("inferenceConfig.maxTokens", 13),
+    ("inferenceConfig.max_new_tokens", 14),
+    ("textGenerationConfig", 15),
+    ("textGenerationConfig.maxTokenCount", 16),
+    // Hugging Face's text generation; Ollama.
+    ("parameters", 17),
+    ("parameters.max_new_tokens", 18),
+    ("options", 19),
+    ("options.num_predict", 20),
+    ("additionalModelRequestFields", 21),
+    ("background", 22),
+    ("models", 23),
+];
+
+const ANY_LIMIT: &[&str] = &[
+    "max_tokens",
+    "max_completion_tokens",
+    "max_gen_len",
+    "max_tokens_to_sample",
+    "maxTokens",
+    "inferenceConfig.maxTokens",
+    "inferenceConfig.max_new_tokens",
+    "textGenerationConfig.maxTokenCount",
+];
+
+/// Providers of chat completions whose references know `max_tokens` alone.
+const MAX_TOKENS_ONLY: &[&str] =
+    &["deepseek", "mistral", "together", "perplexity", "huggingface", "zai", "cohere", "ai21"];
+
+/// Members that count at their place.
+pub(crate) const PLACES: &[(&str, Field)] = &[
+    // What Converse hands on to a model as it is.
+    ("additionalModelRequestFields.max_tokens", Field::LiftsLimit),
+    ("additionalModelRequestFields.max_tokens_to_sample", Field::LiftsLimit),
+    ("additionalModelRequestFields.max_completion_tokens", Field::LiftsLimit),
+    ("additionalModelRequestFields.max_gen_len", Field::LiftsLimit),
+    ("additionalModelRequestFields.maxTokens", Field::LiftsLimit),
+    ("additionalModelRequestFields.max_new_tokens", Field::LiftsLimit),
+    ("additionalModelRequestFields.inferenceConfig", Field::LiftsLimit),
+    ("additionalModelRequestFields.textGenerationConfig", Field::LiftsLimit),
+    ("additionalModelRequestFields.tools[].type", Field::ToolType),
+    // Answers asked for.
+    ("best_of", Field::Choices),
+    ("num_generations", Field::Choices),
+    ("generationConfig.candidateCount", Field::Choices),
+    ("generationConfig.candidate_count", Field::Choices),
+    ("generation_config.candidateCount", Field::Choices),
+    ("generation_config.candidate_count", Field::Choices),
+    ("parameters.sampleCount", Field::Choices),
+    ("parameters.sample_count", Field::Choices),
+    ("parameters.candidateCount", Field::Choices),
+    ("parameters.numberOfImages", Field::Choices),
+    ("parameters.num_return_sequences", Field::Choices),
+    ("config.numberOfImages", Field::Choices),
+    ("imageGenerationConfig.numberOfImages", Field::Choices),
+    ("sampleCount", Field::Choices),
+    ("numberOfImages", Field::Choices),
+    ("number_of_images", Field::Choices),
+    ("num_images", Field::Choices),
+    ("num_outputs", Field::Choices),
+    ("samples", Field::Choices),
+    // Prompts of which each is answered.
+    ("prompt[]", Field::Prompt),
+    ("prompts[]", Field::Prompt),
+    ("requests[]", Field::Prompt),
+    ("instances[]", Field::Prompt),
+    ("inputs[]", Field::Prompt),
+    // Models that may answer: OpenRouter, Vercel, LiteLLM.
+    ("models[]", Field::Model),
+    ("models[].model", Field::Model),
+    ("models[].id", Field::Model),
+    ("fallbacks[]", Field::Model),
+    ("fallbacks[].model", Field::Model),
+    ("fallback_models[]", Field::Model),
+    ("providerOptions.gateway.models[]", Field::Model),
+    ("preset", Field::AnyModel),
+    // What is made, and how.
+    ("generationConfig.responseModalities[]", Field::Modalities),
+    ("generationConfig.response_modalities[]", Field::Modalities),
+    ("generation_config.responseModalities[]", Field::Modalities),
+    ("generation_config.response_modalities[]", Field::Modalities),
+    ("modalities[]", Field::Modalities),
+    // xAI.
+    ("deferred", Field::Background),
+    ("speed", Field::Speed),
+    ("inference_geo", Field::Geo),
+    // What is read besides the request.
+    ("conversation", Field::Outside),
+    ("container", Field::Outside),
+    ("assistant_id", Field::Outside),
+    ("thread_id", Field::Outside),
+    ("promptVariables", Field::Outside),
+    ("prompt.id", Field::Outside),
+    // Tools that the provider runs.
+    ("tools[].type", Field::ToolType),
+    ("tools[].googleSearch", Field::ServerToolHere),
+    ("tools[].google_search", Field::ServerToolHere),
+    ("tools[].googleSearchRetrieval", Field::ServerToolHere),
+    ("tools[].google_search_retrieval", Field::ServerToolHere),
+    ("tools[].enterpriseWebSearch", Field::ServerToolHere),
+    ("tools[].enterprise_web_search", Field::ServerToolHere),
+    ("tools[].retrieval", Field::ServerToolHere),
+    ("tools[].urlContext", Field::ServerToolHere),
+    ("tools[].url_context", Field::ServerToolHere),
+    ("tools[].codeExecution", Field::ServerToolHere),
+    ("tools[].code_execution", Field::ServerToolHere),
+    ("tools[].fileSearch", Field::ServerToolHere),
+    ("tools[].file_search", Field::ServerToolHere),
+    ("tools[].googleMaps", Field::ServerToolHere),
+    ("tools[].google_maps", Field::ServerToolHere),
+    ("toolConfig.tools[].systemTool", Field::ServerToolHere),
+    ("web_search_options", Field::ServerToolHere),
+    ("search_parameters", Field::ServerToolHere),
+    ("mcp_servers[]", Field::ServerTool),
+    ("plugins[]", Field::ServerTool),
+    ("connectors[]", Field::ServerTool),
+    ("data_sources[]", Field::ServerTool),
+    ("dataSources[]", Field::ServerTool),
+    ("context_management", Field::ServerToolHere),
+    ("agent_id", Field::ServerTool),
+];
+
+/// Members that bring something in from outside, or weigh more than their bytes, at any depth.
+pub(crate) const ANYWHERE: &[(&str, Field)] = &[
+    // By id, or out of a store.
+    ("previous_response_id", Field::Outside),
+    ("previous_interaction_id", Field::Outside),
+    ("cachedContent", Field::Outside),
+    ("cached_content", Field::Outside),
+    ("file_id", Field::Outside),
+    ("fileId", Field::Outside),
+    ("file_ids[]", Field::Outside),
+    ("fileIds[]", Field::Outside),
+    ("vector_store_id", Field::Outside),
+    ("vector_store_ids[]", Field::Outside),
+    ("vectorStoreIds[]", Field::Outside),
+    ("prompt.id", Field::Outside),
+    ("audio.id", Field::Outside),
+    ("fileData", Field::Outside),
+    ("file_data", Field::Outside),
+    ("s3Location", Field::Outside),
+    ("s3_location", Field::Outside),
+    ("uri", Field::Outside),
+    // By an address.
+    ("source.type", Field::SourceType),
+    ("source.url", Field::Address),
+    ("image.url", Field::Address),
+    ("image_url", Field::Address),
+    ("image_url.url", Field::Address),
+    ("imageUrl", Field::Address),
+    ("imageUrl.url", Field::Address),
+    // What has pages or frames, whatever its bytes are.
+    ("document", Field::OutsideObject),
+    ("video", Field::OutsideObject),
+    ("file", Field::OutsideObject),
+    ("mimeType", Field::MediaType),
+    ("mime_type", Field::MediaType),
+    ("mediaType", Field::MediaType),
+    ("media_type", Field::MediaType),
+    ("type", Field::ItemType),
+    // Pictures and sound.
+    ("image", Field::Image),
+    ("images[]", Field::Image),
+    ("inlineData", Field::Image),
+    ("inline_data", Field::Image),
+    ("input_audio", Field::AudioIn),
+    // What is written to a cache at a price of its own.
+    ("cache_control", Field::CacheControl),
+    ("cache_control.ttl", Field::CacheTtl),
+    ("cachePoint", Field::CacheControl),
+    ("cachePoint.ttl", Field::CacheTtl),
+];
+
+/// What only describes: schemas, and what callers note for themselves. Nothing in it is read by a model as more than its bytes.
+pub(crate) const SKIPPED: &[&str] = &[
+    "tools[].function.parameters",
+    "tools[].parameters",
+    "tools[].input_schema",
+    "tools[].functionDeclarations[].parameters",
+    "tools[].functionDeclarations[].parametersJsonSchema",
+    "tools[].functionDeclarations[].response",
+    "tools[].function_declarations[].parameters",
+    "tools[].function_declarations[].parameters_json_schema",
+    "tools[].function_declarations[].response",
+    "toolConfig.tools[].toolSpec.inputSchema",
+    "metadata",
+    "labels",
+    "requestMetadata",
+    "response_format.json_schema",
+    "text.format.schema",
+    "generationConfig.responseSchema",
+    "generationConfig.response_schema",
+    "generationConfig.responseJsonSchema",
+];
+
+/// Kinds of tools that the caller runs itself, by the start of their name: only their definition is input.
+const CLIENT_TOOLS: &[&str] = &[
+    "function",
+    "custom",
+    "computer",
+    "bash",
+    "text_editor",
+    "memory",
+    "local_shell",
+    "shell",
+    "apply_patch",
+];
+
+/// An address that has in it what it names.
+const DATA: &[u8] = b"\"data:";
+/// Other models that are kept, and the longest name of one.
+const MODELS_MAX: usize = 8;
+const MODEL_BYTES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,329 @@
+//! The tables, row by row, in both forms and at any depth.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::budget::hold::{Bound, ModelSize};
+use crate::request::RequestMeter;
+
+fn read(body: &str, size: usize) -> RequestBounds {
+    let mut meter = RequestMeter::default();
+    meter.watch_bounds();
+    body.as_bytes().chunks(size.max(1)).for_each(|piece| meter.feed(piece));
+    assert!(!meter.is_unreadable(), "{body}");
+    meter.bounds().unwrap().clone()
+}
+
+fn whole(body: &Value) -> RequestBounds {
+    let body = body.to_string();
+    read(&body, body.len())
+}
+
+/// A document with `value` at `path`: lists where the path has them, or objects in their place, or lists where it has none.
+fn at(path: &str, value: Value, form: Form) -> Value {
+    path.split('.').rev().fold(value, |inside, step| {
+        let key = step.trim_end_matches("[]");
+        let lists = step.len() != key.len();
+        let inside = match form {
+            Form::AsWritten if lists => json!([inside]),
+            Form::Lists => json!([inside]),
+            Form::AsWritten | Form::Objects => inside,
+        };
+        json!({ key: inside })
+    })
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    AsWritten,
+    Objects,
+    Lists,
+}
+
+/// A value that counts at a place, and whether what was read of it shows that.
+fn sample(field: Field) -> (Value, fn(&RequestBounds) -> bool) {
+    match field {
+        Field::LiftsLimit => (json!(9), |bounds| bounds.lifts_limit),
+        Field::Choices => (json!(3), |bounds| bounds.choices == Some(3)),
+        Field::Prompt => (json!("hi"), |bounds| bounds.prompts == 1),
+        Field::Image => (json!({"format": "png"}), |bounds| bounds.images == 1),
+        Field::AudioIn => (json!({"data": "AA"}), |bounds| bounds.audio_in),
+        Field::Modalities => (json!("AUDIO"), |bounds| bounds.audio_out),
+        Field::CacheControl => (json!({"type": "x"}), |bounds| bounds.cache_write.is_some()),
+        Field::CacheTtl => (json!("1h"), |bounds| bounds.cache_write == Some(CacheTtl::OneHour)),
+        Field::Speed => (json!("fast"), |bounds| bounds.speed.as_deref() == Some("fast")),
+        Field::Geo => (json!("us"), |bounds| bounds.geo.as_deref() == Some("us")),
+        Field::Background => (json!(true), |bounds| bounds.background),
+        Field::Outside => (json!("id-1"), |bounds| bounds.outside),
+        Field::OutsideObject => (json!({"name": "n"}), |bounds| bounds.outside),
+        Field::Address => (json!("https://example.com/a.png"), |bounds| bounds.outside),
+        Field::SourceType => (json!("url"), |bounds| bounds.outside),
+        Field::ItemType => (json!("input_file"), |bounds| bounds.outside),
+        Field::MediaType => (json!("application/pdf"), |bounds| bounds.outside),
+        Field::ToolType => (json!("web_search_20250305"), |bounds| bounds.server_tools),
+        Field::ServerTool => (json!({"url": "x"}), |bounds| bounds.server_tools),
+        Field::ServerToolHere => (json!({}), |bounds| bounds.server_tools),
+        Field::Model => (json!("dear"), |bounds| bounds.models == ["dear"]),
+        Field::AnyModel => (json!("p"), |bounds| bounds.any_model),
+        Field::Once(_) | Field::Nothing => (Value::Null, |_| true),
+    }
+}
+
+#[test]
+fn each_member_counts_at_its_place_as_an_object_and_as_a_list() {
+    for (path, field) in PLACES {
+        let (value, shows) = sample(*field);
+        for form in [Form::AsWritten, Form::Objects] {
+            // A text alone is one prompt, as it is without being counted.
+            let form = if *field == Field::Prompt { Form::AsWritten } else { form };
+            let body = at(path, value.clone(), form);
+            assert!(shows(&whole(&body)), "{body}");
+        }
+    }
+}
+
+#[test]
+fn each_member_that_counts_anywhere_does_so_in_every_form() {
+    for (path, field) in ANYWHERE {
+        let (value, shows) = sample(*field);
+        for form in [Form::AsWritten, Form::Objects, Form::Lists] {
+            let member = at(path, value.clone(), form);
+            for body in [member.clone(), json!({"messages": [{"content": [{"content": [member]}]}]})] {
+                assert!(shows(&whole(&body)), "{body}");
+            }
+        }
+    }
+    for ending in ENDINGS {
+        let key = format!("any{ending}");
+        let body = json!({"contents": {"parts": {"functionResponse": {"parts": [{key: "gs://bucket/x"}]}}}});
+        assert!(whole(&body).outside, "{body}");
+    }
+}
+
+#[test]
+fn nothing_is_outside_where_all_of_it_is_in_the_request() {
+    for body in [
+        json!({"messages": [{"content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}]}),
+        json!({"messages": [{"content": [{"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{}", "A".repeat(40_000))}}]}]}),
+        json!({"messages": [{"content": [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA"}}]}]}),
+        json!({"contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": "AA"}}]}]}),
+        json!({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"properties": {"file_id": {"type": "string"}, "image_url": {"type": "string"}}}}}]}),
+        json!({"tools": [{"name": "f", "input_schema": {"properties": {"file": {"type": "object"}}}}]}),
+        json!({"tools": [{"functionDeclarations": [{"name": "f", "parameters": {"properties": {"uri": {"type": "string"}}}}]}]}),
+        json!({"metadata": {"file_id": "mine"}, "previous_response_id": null, "mcp_servers": [], "plugins": []}),
+    ] {
+        let bounds = whole(&body);
+        assert!(!bounds.outside && !bounds.server_tools, "{body}");
+    }
+}
+
+#[test]
+fn an_output_limit_counts_under_the_names_that_its_api_knows() {
+    let limit = |provider: &str, path: &str, body: &Value| {
+        let target = Target::recognise(Some(provider), "", path);
+        whole(body).output_limit(&target)
+    };
+    const CHAT: &str = "/v1/chat/completions";
+    const GEMINI: &str = "/v1beta/models/g:generateContent";
+    for (provider, path, member, expected) in [
+        ("openai", CHAT, "max_tokens", true),
+        ("openai", CHAT, "max_completion_tokens", true),
+        ("openai", CHAT, "max_output_tokens", false),
+        ("openai", CHAT, "max_gen_len", false),
+        ("openrouter", CHAT, "max_gen_len", false),
+        ("openrouter", CHAT, "max_completion_tokens", true),
+        ("mistral", CHAT, "max_tokens", true),
+        ("mistral", CHAT, "max_completion_tokens", false),
+        ("deepseek", CHAT, "max_completion_tokens", false),
+        ("openai", "/v1/completions", "max_tokens", true),
+        ("openai", "/v1/completions", "max_completion_tokens", false),
+        ("anthropic", "/v1/complete", "max_tokens_to_sample", true),
+        ("openai", "/v1/responses", "max_output_tokens", true),
+        ("openai", "/v1/responses", "max_tokens", false),
+        ("anthropic", "/v1/messages", "max_tokens", true),
+        ("anthropic", "/v1/messages", "max_output_tokens", false),
+        ("gemini", GEMINI, "generationConfig.maxOutputTokens", true),
+        ("gemini", GEMINI, "generationConfig.max_output_tokens", true),
+        ("gemini", GEMINI, "generation_config.maxOutputTokens", true),
+        ("gemini", GEMINI, "generation_config.max_output_tokens", true),
+        ("gemini", GEMINI, "max_tokens", false),
+        ("gemini", GEMINI, "maxOutputTokens", false),
+        ("gemini", "/v1beta/interactions", "generation_config.max_output_tokens", true),
+        ("gemini", "/v1beta/interactions", "max_output_tokens", false),
+        ("bedrock", "/model/m/converse", "inferenceConfig.maxTokens", true),
+        ("bedrock", "/model/m/converse", "max_tokens", false),
+        ("bedrock", "/model/m/converse", "maxTokens", false),
+        ("bedrock", "/model/m/converse", "inferenceConfig.max_new_tokens", false),
+        ("bedrock", "/model/us.anthropic.c/invoke", "max_tokens", true),
+        ("bedrock", "/model/us.anthropic.c/invoke", "max_tokens_to_sample", true),
+        ("bedrock", "/model/us.anthropic.c/invoke", "max_gen_len", false),
+        ("bedrock", "/model/amazon.nova-pro/invoke", "inferenceConfig.max_new_tokens", true),
+        ("bedrock", "/model/amazon.nova-pro/invoke", "inferenceConfig.maxTokens", true),
+        ("bedrock", "/model/amazon.nova-pro/invoke", "max_tokens", false),
+        ("bedrock", "/model/amazon.titan-text/invoke", "textGenerationConfig.maxTokenCount", true),
+        ("bedrock", "/model/meta.llama3/invoke", "max_gen_len", true),
+        ("bedrock", "/model/meta.llama3/invoke", "max_tokens", false),
+        ("bedrock", "/model/ai21.j2-ultra/invoke", "maxTokens", true),
+        ("bedrock", "/model/ai21.jamba/invoke", "max_tokens", true),
+        ("bedrock", "/model/mistral.m/invoke", "max_tokens", true),
+        ("bedrock", "/model/cohere.c/invoke", "max_tokens", true),
+        ("cohere", "/v2/chat", "max_tokens", true),
+        ("cohere", "/v2/chat", "max_output_tokens", false),
+        ("ollama", "/api/chat", "options.num_predict", true),
+        ("ollama", "/api/chat", "max_tokens", false),
+    ] {
+        let body = at(member, json!(5), Form::AsWritten);
+        assert_eq!(limit(provider, path, &body), expected.then_some(5), "{provider} {path} {body}");
+        for none in [json!(null), json!(0), json!(-1), json!(1.5), json!({}), json!("many")] {
+            let body = at(member, none, Form::AsWritten);
+            assert_eq!(limit(provider, path, &body), None, "{provider} {path} {body}");
+        }
+        if expected {
+            // In another place than its own it is none.
+            let elsewhere = json!({"messages": [at(member, json!(5), Form::AsWritten)]});
+            assert_eq!(limit(provider, path, &elsewhere), None, "{provider} {path} {elsewhere}");
+        }
+    }
+    let lifted =
+        json!({"inferenceConfig": {"maxTokens": 5}, "additionalModelRequestFields": {"max_tokens": 64_000}});
+    assert_eq!(limit("bedrock", "/model/m/converse", &lifted), None);
+}
+
+#[test]
+fn what_may_stand_once_and_stands_twice_is_ambiguous_in_every_spelling() {
+    for (path, _) in ONCE {
+        let (outer, inner) =
+            path.split_once('.').map_or((*path, None), |(outer, inner)| (outer, Some(inner)));
+        let value =
+            |text: &str| inner.map_or_else(|| text.to_owned(), |inner| format!("{{\"{inner}\":{text}}}"));
+        let escaped: String = outer.chars().map(|letter| format!("\\u{:04x}", u32::from(letter))).collect();
+        for (first, second) in [("1", "2"), ("1", "null"), ("null", "1")] {
+            for again in [outer, &escaped] {
+                let body = format!("{{\"{outer}\":{},\"{again}\":{}}}", value(first), value(second));
+                for size in [1, 5, body.len()] {
+                    assert!(read(&body, size).ambiguous().is_some(), "{body}");
+                }
+            }
+        }
+        let once = format!("{{\"{outer}\":{},\"x\":{{\"{outer}\":1}}}}", value("1"));
+        assert_eq!(read(&once, 9).ambiguous(), None, "{once}");
+    }
+    for body in [
+        r#"{"generationConfig":{},"generation_config":{}}"#,
+        r#"{"generationConfig":{"maxOutputTokens":1,"max_output_tokens":9}}"#,
+        r#"{"inferenceConfig":[{"maxTokens":1},{"maxTokens":9}]}"#,
+        r#"{"model":["a","b"]}"#,
+    ] {
+        assert!(read(body, 4).ambiguous().is_some(), "{body}");
+    }
+}
+
+#[test]
+fn many_prompts_and_choices_in_one_request_count_as_many() {
+    let output = |path: &str, body: &Value| {
+        let target = Target::recognise(Some("openai"), "", path);
+        Bound::of(&whole(body), &target, 100, ModelSize { context_tokens: None, output_tokens: Some(7) })
+            .output_tokens
+    };
+    for (path, body, expected) in [
+        ("/v1/completions", json!({"prompt": "a", "max_tokens": 5}), 5),
+        ("/v1/completions", json!({"prompt": ["a", "b", "c"], "max_tokens": 5}), 15),
+        ("/v1/completions", json!({"prompt": [1, 2, 3], "max_tokens": 5}), 5),
+        ("/v1/completions", json!({"prompt": [[1, 2], [3]], "max_tokens": 5, "n": 2}), 20),
+        ("/v1/completions", json!({"prompt": ["a", "b"], "max_tokens": 5, "n": 2, "best_of": 4}), 40),
+        ("/v1/chat/completions", json!({"max_tokens": 5, "n": 128}), 640),
+        ("/v1/generate", json!({"prompt": "a", "max_tokens": 5, "num_generations": 5}), 25),
+        (
+            "/v1beta/models/g:generateContent",
+            json!({"generationConfig": {"maxOutputTokens": 5, "candidateCount": 8}}),
+            40,
+        ),
+        ("/v1beta/models/g:batchEmbedContents", json!({"requests": [{}, {}]}), 0),
+    ] {
+        assert_eq!(output(path, &body), expected, "{path} {body}");
+    }
+    let target = Target::recognise(Some("vertex"), "", "/v1/publishers/google/models/imagen:predict");
+    let body = json!({"instances": [{"prompt": "a"}, {"prompt": "b"}], "parameters": {"sampleCount": 4}});
+    let bound = Bound::of(&whole(&body), &target, 100, ModelSize::default());
+    assert_eq!(bound.held.images, 8);
+}
+
+#[test]
+fn models_that_may_answer_besides_are_read() {
+    for (body, expected, any) in [
+        (json!({"models": ["a", "b"]}), vec!["a", "b"], false),
+        (json!({"models": "a"}), vec!["a"], false),
+        (json!({"fallbacks": [{"model": "a"}, "b"]}), vec!["a", "b"], false),
+        (json!({"fallbacks": {"model": "a"}}), vec!["a"], false),
+        (json!({"providerOptions": {"gateway": {"models": ["a"]}}}), vec!["a"], false),
+        (json!({"models": ["x".repeat(300)]}), vec![], true),
+        (
+            json!({"models": (0..20).map(|number| number.to_string()).collect::<Vec<_>>()}),
+            vec!["0", "1", "2", "3", "4", "5", "6", "7"],
+            true,
+        ),
+        (json!({"preset": "mine"}), vec![], true),
+    ] {
+        let bounds = whole(&body);
+        assert_eq!(
+            (bounds.other_models(), bounds.may_be_any_model()),
+            (&expected.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()[..], any),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn what_stands_too_deep_to_be_read_is_outside() {
+    let deep = |levels: usize| format!("{}1{}", "{\"a\":[".repeat(levels), "]}".repeat(levels));
+    assert!(!read(&deep(40), 7).outside);
+    assert!(read(&deep(60), 7).outside);
+    assert!(read(&deep(100_000), 4_096).outside);
+}
+
+fn wrapped(levels: Vec<(bool, String)>, member: Value) -> Value {
+    levels.into_iter().fold(member, |inside, (is_list, key)| match is_list {
+        true => json!({ key: [1, inside, "x"] }),
+        false => json!({ key: inside }),
+    })
+}
+
+proptest! {
+    /// A member that counts anywhere is found whatever is around it, in both forms and at every cut.
+    #[test]
+    fn members_are_found_at_any_depth_in_any_form(
+        row in 0..ANYWHERE.len(),
+        form in prop::sample::select(&[Form::AsWritten, Form::Objects, Form::Lists][..]),
+        levels in prop::collection::vec((any::<bool>(), prop::sample::select(KEYS)), 0..20),
+        size in 1usize..40,
+    ) {
+        let (path, field) = ANYWHERE[row];
+        let (value, shows) = sample(field);
+        let levels = levels.into_iter().map(|(is_list, key)| (is_list, key.to_owned())).collect();
+        let body = wrapped(levels, at(path, value, form)).to_string();
+        prop_assert!(shows(&read(&body, size)), "{}", body);
+    }
+}
+
+/// Keys around a member: known and unknown, of messages, tools' results and configurations. None of them is skipped at the top.
+const KEYS: &[&str] = &[
+    "messages",
+    "content",
+    "contents",
+    "parts",
+    "input",
+    "output",
+    "tool_result",
+    "toolResult",
+    "functionResponse",
+    "response",
+    "system",
+    "systemInstruction",
+    "instances",
+    "x",
+    "options",
+    "items",
+    "prompt",
+    "data",
+];

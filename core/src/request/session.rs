@@ -1,0 +1,146 @@
+//! What a caller says in a session over a websocket: which model it wants, and in the websocket of OpenAI's Responses each
+//! request for an answer.
+//!
+//! Sources: OpenAI's API reference, websocket events of Responses, of Realtime and of Live; Gemini API reference, Live API;
+//! read 2026-11-28.
+
+use super::{Framing, Json, Reading, RequestMeter};
+use crate::json::Scanner;
+use crate::sse::Events;
+use crate::websocket::WebSocketDecoder;
+
+/// Reads a caller's messages as they pass; holds what one request says, and at most [`ASKED_MAX`] requests that nobody took.
+#[derive(Debug)]
+pub(super) struct Said {
+    decoder: WebSocketDecoder,
+    heard: Heard,
+}
+
+#[derive(Debug)]
+struct Heard {
+    /// The message that is passing.
+    message: Json,
+    bytes: u64,
+    /// Whether what bounds a call is read.
+    watches: bool,
+    model: Option<String>,
+    asked: Vec<RequestMeter>,
+    /// More was asked for than is kept.
+    overflows: bool,
+}
+
+impl Said {
+    pub(super) fn new(watches: bool) -> Self {
+        let heard = Heard {
+            message: message(watches),
+            bytes: 0,
+            watches,
+            model: None,
+            asked: Vec::new(),
+            overflows: false,
+        };
+        Self { decoder: WebSocketDecoder::default(), heard }
+    }
+
+    pub(super) fn watch(&mut self) {
+        self.heard.watches = true;
+        self.heard.message = message(true);
+    }
+
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        self.decoder.feed(bytes, &mut self.heard);
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        self.decoder.is_open()
+    }
+
+    /// The model that the session was set up with.
+    pub(super) fn model(&self) -> Option<&str> {
+        self.heard.model.as_deref()
+    }
+
+    /// Takes the requests for an answer that have come whole since; `None` where there were too many.
+    pub(super) fn take_asked(&mut self) -> Option<Vec<RequestMeter>> {
+        let asked = std::mem::take(&mut self.heard.asked);
+        (!self.heard.overflows).then_some(asked)
+    }
+}
+
+impl Events for Heard {
+    fn data(&mut self, piece: &[u8]) {
+        self.bytes = self.bytes.saturating_add(piece.len() as u64);
+        self.message.feed(piece);
+    }
+
+    fn event_end(&mut self) {
+        let mut json = std::mem::replace(&mut self.message, message(self.watches));
+        json.scanner.finish(&mut json.reading);
+        let body_bytes = std::mem::take(&mut self.bytes);
+        let event = json.reading.event.take();
+        if self.model.is_none() {
+            self.model = json.reading.session_model.take();
+        }
+        if !event.is_some_and(|event| ASKS.contains(&event.as_str())) {
+            return;
+        }
+        if self.asked.len() >= ASKED_MAX {
+            self.overflows = true;
+        } else {
+            self.asked.push(RequestMeter { json, framing: Framing::Json, unread: false, body_bytes });
+        }
+    }
+}
+
+fn message(watches: bool) -> Json {
+    let bounds = watches.then(Box::default);
+    Json { scanner: Scanner::new(super::session_shape()), reading: Reading { bounds, ..Reading::default() } }
+}
+
+/// Events that make a model answer: a request, and words that steer an answer under way, behind which another one begins.
+const ASKS: &[&str] = &["response.create", "response.steer", "response.inject"];
+/// Requests that may come at once.
+const ASKED_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::websocket;
+
+    #[test]
+    fn requests_and_the_model_of_a_session_are_read_at_every_cut() {
+        let messages = [
+            r#"{"setup":{"model":"models/gemini-live","generationConfig":{}}}"#,
+            r#"{"type":"session.update","session":{"model":"another"}}"#,
+            r#"{"type":"response.create","model":"gpt-5","max_output_tokens":7,"previous_response_id":"r","input":"hi"}"#,
+            r#"{"type":"input_audio_buffer.append","audio":"AAAA"}"#,
+            r#"{"model":"o3","type":"response.create"}"#,
+        ];
+        let bytes: Vec<u8> = messages.iter().flat_map(|message| websocket::text(message)).collect();
+        for size in [1, 3, 50, bytes.len()] {
+            let mut meter = RequestMeter::default();
+            meter.session();
+            meter.watch_bounds();
+            bytes.chunks(size).for_each(|piece| meter.feed(piece));
+            assert_eq!(meter.model(), Some("models/gemini-live"));
+            let asked = meter.take_asked().unwrap();
+            let told: Vec<_> = asked.iter().map(|one| (one.model(), one.body_bytes())).collect();
+            assert_eq!(
+                told,
+                [(Some("gpt-5"), messages[2].len() as u64), (Some("o3"), messages[4].len() as u64)]
+            );
+            assert!(asked[0].bounds().unwrap().outside);
+            assert!(!asked[0].is_unreadable());
+            assert_eq!(meter.take_asked().unwrap().len(), 0, "each is taken once");
+        }
+    }
+
+    #[test]
+    fn more_requests_at_once_than_are_kept_are_told() {
+        let one = websocket::text(r#"{"type":"response.create"}"#);
+        let mut meter = RequestMeter::default();
+        meter.session();
+        meter.feed(&one.repeat(ASKED_MAX + 1));
+        assert!(meter.take_asked().is_none());
+    }
+}
