@@ -2,7 +2,7 @@
 
 mod reader;
 
-pub use reader::{AttributionReader, AttributionRules, Handling, is_name, set_trusted};
+pub use reader::{AttributionReader, AttributionRules, Handling, distrust, is_name, set_trusted};
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,9 @@ pub struct Attribution {
     /// Free keys and values, at most [`TAGS_MAX`].
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
+    /// Which of these stand on more than the caller's word.
+    #[serde(skip_serializing_if = "TrustedFields::is_empty")]
+    pub trusted: TrustedFields,
 }
 
 impl Default for Attribution {
@@ -41,6 +44,7 @@ impl Default for Attribution {
             run: None,
             parent_run: None,
             tags: BTreeMap::new(),
+            trusted: TrustedFields::default(),
         }
     }
 }
@@ -88,6 +92,53 @@ impl Field {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(_, known, _)| *known == name).map(|(field, ..)| field)
+    }
+}
+
+/// Fields whose values stand on more than the caller's word. In JSON a list of their names.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub struct TrustedFields(u8);
+
+impl TrustedFields {
+    /// All fields.
+    pub const ALL: Self = Self(u8::MAX);
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether this field is one.
+    #[must_use]
+    pub const fn contains(self, field: Field) -> bool {
+        self.0 & 1 << field as u8 != 0
+    }
+
+    /// This field is one, too.
+    pub const fn insert(&mut self, field: Field) {
+        self.0 |= 1 << field as u8;
+    }
+
+    /// Their names.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Field::ALL.into_iter().filter(move |(field, ..)| self.contains(*field)).map(|(_, name, _)| name)
+    }
+}
+
+impl From<Vec<String>> for TrustedFields {
+    /// Names that are no field's are passed over: a newer gateway may know more.
+    fn from(names: Vec<String>) -> Self {
+        let mut fields = Self::default();
+        names.iter().filter_map(|name| Field::from_name(name)).for_each(|field| fields.insert(field));
+        fields
+    }
+}
+
+impl From<TrustedFields> for Vec<String> {
+    fn from(fields: TrustedFields) -> Self {
+        fields.names().map(str::to_owned).collect()
     }
 }
 

@@ -5,27 +5,104 @@ use std::fmt::Write as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// The key in a request header that carries one: `authorization` (bearer tokens, and the access key id of AWS
-/// signatures), `x-api-key` (Anthropic), `x-goog-api-key` (Google), `api-key` (Azure). Names are lower case.
-#[must_use]
-pub fn key_in<'h>(name: &[u8], value: &'h [u8]) -> Option<&'h [u8]> {
-    let key = match name {
-        b"x-api-key" | b"x-goog-api-key" | b"api-key" => value,
-        b"authorization" => {
-            let (scheme, rest) = value.split_at_checked(value.iter().position(|byte| *byte == b' ')?)?;
-            let rest = rest.trim_ascii();
-            if scheme.eq_ignore_ascii_case(b"bearer") {
-                rest
-            } else {
-                let credential = b"Credential=";
-                let at = rest.windows(credential.len()).position(|window| window == credential)?;
-                rest.get(at + credential.len()..)?.split(|byte| *byte == b'/').next()?
+use crate::provider::{UNKNOWN_PROVIDER, decoded, recognised_ids};
+
+/// Where a request may carry a provider key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// `authorization`: bearer tokens, and the access key id of AWS signatures.
+    Authorization,
+    /// `x-api-key`: Anthropic.
+    XApiKey,
+    /// `x-goog-api-key`: Google.
+    XGoogApiKey,
+    /// `api-key`: Azure.
+    ApiKey,
+    /// The query: Google's `key`, the `X-Amz-Credential` of a presigned request.
+    Query,
+}
+
+/// The provider keys that a request carries, wherever: which of them counts is its provider's to say. Holds at most
+/// [`CREDENTIALS_MAX`]; with more of them nobody knows the key.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials(Vec<(Place, Vec<u8>)>);
+
+impl Credentials {
+    /// Notes a header; names are lower case.
+    pub fn header(&mut self, name: &[u8], value: &[u8]) {
+        let value = value.trim_ascii();
+        let (place, key) = match name {
+            b"x-api-key" => (Place::XApiKey, Some(value)),
+            b"x-goog-api-key" => (Place::XGoogApiKey, Some(value)),
+            b"api-key" => (Place::ApiKey, Some(value)),
+            b"authorization" => (Place::Authorization, authorized(value)),
+            _ => return,
+        };
+        self.note(place, key.unwrap_or(value));
+    }
+
+    /// Notes what the path's query says.
+    pub fn path(&mut self, path: &str) {
+        let Some((_, query)) = path.split_once('?') else { return };
+        for pair in query.split('&') {
+            let Some((name, value)) = pair.split_once('=') else { continue };
+            let value = decoded(value);
+            if name.eq_ignore_ascii_case("key") || name.eq_ignore_ascii_case("access_token") {
+                self.note(Place::Query, value.as_bytes());
+            } else if name.eq_ignore_ascii_case("x-amz-credential") {
+                let id = value.split('/').next().unwrap_or_default();
+                self.note(Place::Query, id.as_bytes());
             }
         }
-        _ => return None,
-    };
-    (!key.is_empty()).then_some(key)
+    }
+
+    fn note(&mut self, place: Place, key: &[u8]) {
+        if !key.is_empty() && self.0.len() <= CREDENTIALS_MAX {
+            self.0.push((place, key.to_vec()));
+        }
+    }
+
+    /// The [`key_id`] of the key that this provider takes. `None` where it has none, or several that differ: nobody knows
+    /// then which of them the provider takes.
+    #[must_use]
+    pub fn key_id(&self, provider: &str, secret: &[u8]) -> Option<String> {
+        let taken = places(provider);
+        let mut keys = self.0.iter().filter(|(place, _)| taken.contains(place)).map(|(_, key)| key);
+        let key = keys.next()?;
+        let is_known = self.0.len() <= CREDENTIALS_MAX && keys.all(|other| other == key);
+        is_known.then(|| key_id(secret, key))?
+    }
 }
+
+/// The key in a value of `authorization`, trimmed; `None` where it is of no known scheme.
+fn authorized(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = value.split_at_checked(value.iter().position(u8::is_ascii_whitespace)?)?;
+    let rest = rest.trim_ascii();
+    if scheme.eq_ignore_ascii_case(b"bearer") {
+        return Some(rest);
+    }
+    let credential = b"Credential=";
+    let at = rest.windows(credential.len()).position(|window| window == credential)?;
+    rest.get(at + credential.len()..)?.split(|byte| *byte == b'/').next()
+}
+
+/// Where each provider takes a key from (references of Anthropic, Google, Azure and Amazon, read 2026-11-28). All others that
+/// are recognised take a bearer token; of one that is only configured nobody knows.
+fn places(provider: &str) -> &'static [Place] {
+    match provider {
+        "anthropic" => &[Place::XApiKey, Place::Authorization],
+        "gemini" | "vertex" => &[Place::XGoogApiKey, Place::Authorization, Place::Query],
+        "azure" => &[Place::ApiKey, Place::Authorization, Place::XApiKey],
+        "bedrock" => &[Place::Authorization, Place::Query, Place::XApiKey],
+        known if known != UNKNOWN_PROVIDER && recognised_ids().any(|id| id == known) => {
+            &[Place::Authorization]
+        }
+        _ => &[Place::Authorization, Place::XApiKey, Place::XGoogApiKey, Place::ApiKey, Place::Query],
+    }
+}
+
+/// Credentials that are looked at; no client sends more.
+const CREDENTIALS_MAX: usize = 8;
 
 /// The first sixteen hexadecimal digits of the key's HMAC-SHA-256 under the operator's secret; `None` without a secret.
 #[must_use]
@@ -50,24 +127,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_found_where_providers_want_them() {
-        for (name, value, expected) in [
-            ("authorization", "Bearer sk-1", Some("sk-1")),
-            ("authorization", "bearer  sk-1", Some("sk-1")),
-            (
-                "authorization",
-                "AWS4-HMAC-SHA256 Credential=AKIA1/20261125/us-east-1/bedrock/aws4_request, Signature=x",
-                Some("AKIA1"),
-            ),
-            ("authorization", "Basic eA==", None),
-            ("authorization", "sk-1", None),
-            ("x-api-key", "sk-ant", Some("sk-ant")),
-            ("x-goog-api-key", "", None),
-            ("cookie", "a=b", None),
-        ] {
-            let found = key_in(name.as_bytes(), value.as_bytes());
-            assert_eq!(found, expected.map(str::as_bytes), "{name}: {value}");
+    fn the_key_that_counts_is_the_one_that_the_provider_takes() {
+        let signed = "AWS4-HMAC-SHA256 Credential=AKIA1/20261125/us-east-1/bedrock/aws4_request, Signature=x";
+        type Headers = &'static [(&'static str, &'static str)];
+        let cases: &[(&str, &str, Headers, Option<&str>)] = &[
+            ("openai", "/v1", &[("authorization", "Bearer sk-1")], Some("sk-1")),
+            ("openai", "/v1", &[("authorization", "bearer  sk-1 ")], Some("sk-1")),
+            ("openai", "/v1", &[("authorization", "Bearer\tsk-1")], Some("sk-1")),
+            ("openai", "/v1", &[("authorization", "Bearer sk-1"), ("x-api-key", "other")], Some("sk-1")),
+            ("openai", "/v1?key=other", &[("authorization", "Bearer sk-1")], Some("sk-1")),
+            ("openai", "/v1", &[("authorization", "Bearer sk-1"), ("authorization", "Bearer sk-2")], None),
+            ("openai", "/v1", &[("x-api-key", "other")], None),
+            ("anthropic", "/v1", &[("x-api-key", "sk-ant")], Some("sk-ant")),
+            ("anthropic", "/v1", &[("x-api-key", "sk-ant"), ("authorization", "Bearer sk-2")], None),
+            ("anthropic", "/v1", &[("x-api-key", "sk-ant"), ("api-key", "other")], Some("sk-ant")),
+            ("gemini", "/v1?alt=sse&key=g%2D1", &[], Some("g-1")),
+            ("gemini", "/v1", &[("x-goog-api-key", "g-1")], Some("g-1")),
+            ("gemini", "/v1?key=g-2", &[("x-goog-api-key", "g-1")], None),
+            ("azure", "/v1", &[("api-key", "a-1"), ("x-goog-api-key", "other")], Some("a-1")),
+            ("unknown", "/v1", &[("api-key", "a-1")], Some("a-1")),
+            ("my-own", "/v1", &[("x-api-key", "m-1")], Some("m-1")),
+            ("gemini", "/v1", &[("x-goog-api-key", ""), ("cookie", "a=b")], None),
+        ];
+        for (provider, path, headers, expected) in cases {
+            let mut credentials = Credentials::default();
+            headers.iter().for_each(|(name, value)| credentials.header(name.as_bytes(), value.as_bytes()));
+            credentials.path(path);
+            let expected = expected.and_then(|key| key_id(b"secret", key.as_bytes()));
+            assert_eq!(credentials.key_id(provider, b"secret"), expected, "{provider} {path} {headers:?}");
         }
+        let mut credentials = Credentials::default();
+        credentials.header(b"authorization", signed.as_bytes());
+        assert_eq!(credentials.key_id("bedrock", b"s"), key_id(b"s", b"AKIA1"));
+        (0..20).for_each(|_| credentials.header(b"authorization", signed.as_bytes()));
+        assert_eq!(credentials.key_id("bedrock", b"s"), None, "too many to be looked at");
+        let mut presigned = Credentials::default();
+        presigned.path("/model/m/invoke?X-Amz-Credential=AKIA1%2F20261125%2Fus-east-1");
+        assert_eq!(presigned.key_id("bedrock", b"s"), key_id(b"s", b"AKIA1"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod endpoint;
 
 use std::borrow::Cow;
 
+pub(crate) use endpoint::decoded;
 use endpoint::{Endpoint, endpoint};
 
 /// What a call is addressed to.

@@ -56,9 +56,18 @@ pub struct SyncRequest {
     /// Counters that changed since the collector last acknowledged them, or on which calls wait.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<CounterReport>,
+    /// Calls that were counted under `(other)`, as their budget has as many values as there may be in one Envoy: a total since
+    /// it started.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub values_shared: u64,
     /// Records that this instance could not keep, by reason: totals since it started, never deltas.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<String, u64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What the collector answers, after its commit.

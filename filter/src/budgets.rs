@@ -18,7 +18,7 @@ use rooms::Rooms;
 pub use rooms::{Drawn, OpenRoom};
 pub use settling::Ended;
 use tollgate_core::budget::counter::Counter;
-use tollgate_core::budget::policy::{Policy, PolicyBudget, Short, resets};
+use tollgate_core::budget::policy::{Holds, Policy, PolicyBudget, Short, resets, rfc3339};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::{Offset, Window};
 use tollgate_core::budget::{Amount, Budget, OnOutage, OnUnknown, Unit};
@@ -314,12 +314,30 @@ fn refused(budget: &Budget, counter: Option<&Counter>, hold: Amount, reason: Rea
         spent: spent.map_or_else(|| "an unknown part".into(), |spent| budget.unit.show(spent)),
         asks: is_left.then(|| budget.unit.show(hold)),
         reset: resets(budget.window, counter.map(|counter| counter.span)),
+        holds: counter.map(|counter| holds(budget, counter)).unwrap_or_default(),
     };
     Refused {
         reason,
         budget: Some(budget.name.clone()),
         status: budget.status.filter(|_| reason == Reason::BudgetSpent),
         message: short.message(budget.message.as_deref(), reason == Reason::BudgetBusy),
+    }
+}
+
+/// What holds what is neither free nor spent of a counter.
+fn holds(budget: &Budget, counter: &Counter) -> Holds {
+    let show = |amount: Amount| match amount > Amount::ZERO {
+        true => budget.unit.show(amount),
+        false => String::new(),
+    };
+    Holds {
+        calls: show(counter.held.plus(counter.elsewhere_held)),
+        leased: show(counter.leased_elsewhere),
+        leased_until: match counter.leased_until_ms {
+            0 => String::new(),
+            until_ms => rfc3339(until_ms),
+        },
+        kept: show(counter.kept.plus(counter.kept_elsewhere)),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::lane::JournalSlot;
 use crate::panics::ask_to_panic;
 use crate::panics::panic_if_asked;
 use crate::root::Gateway;
+use crate::taken::Taken;
 use crate::waiting::{Outcome, Parked};
 
 /// A stream; a call only where the request is one to a model.
@@ -77,8 +78,10 @@ enum Cut {
 enum Asking {
     /// It does not.
     No,
-    /// The request waits until its whole body is here; this many bytes have been read.
+    /// The request waits in Envoy until its whole body is here; this many bytes have been read.
     Gathering(usize),
+    /// The request waits here: nobody said how long it is, and Envoy answers 413 where it has to keep too much.
+    Taking(Taken),
     /// It does: the chunk that this brings is taken out of the answer.
     Asked(UsageChunkFilter),
 }
@@ -153,6 +156,29 @@ impl HttpCall {
         }
     }
 
+    /// A provider answers before the whole request was decided on: servers may read JSON as it comes. What is known of the
+    /// request decides now; an answer that is refused is not passed on. Errors pass, as nothing was done for them.
+    fn decide_early(&mut self, answer: &host::Pairs) -> Option<Action> {
+        let is_open = !self.request_ended || self.left;
+        let status = answer.iter().find(|(name, _)| *name == b":status").map(|(_, status)| status);
+        if !is_open || status.is_none_or(|status| status >= &b"400"[..]) {
+            return None;
+        }
+        let call = self.call.as_ref()?;
+        let now_ms = host::now_ms();
+        self.left = false;
+        self.request_ended = true;
+        match self.gateway.decide(call, true, true, now_ms) {
+            Decision::Go(ticket) => {
+                self.slot = self.gateway.note(call, &ticket, now_ms);
+                self.ticket = ticket;
+                None
+            }
+            Decision::Refuse(refused) => Some(self.refuse(refused, now_ms)),
+            Decision::Wait => None,
+        }
+    }
+
     fn refuse(&mut self, refused: Refused, now_ms: u64) -> Action {
         if let Some(call) = &self.call {
             self.gateway.refuse(call, &refused, now_ms);
@@ -220,10 +246,10 @@ impl Context for HttpCall {
 impl HttpContext for HttpCall {
     fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         let now_ms = host::now_ms();
-        let (head, reader) = self.read_request_head();
+        let (mut head, reader) = self.read_request_head();
         #[cfg(feature = "test-panic")]
         ask_to_panic(&head.panic_at);
-        self.call = self.begin(&head, reader, end_of_stream, now_ms);
+        self.call = self.begin(&mut head, reader, end_of_stream, now_ms);
         self.upgrades = head.upgrades;
         self.posts = head.method == b"POST";
         panic_if_asked("request_headers");
@@ -244,7 +270,10 @@ impl HttpContext for HttpCall {
                 return self.request_ended();
             }
             if self.gathers(&head) {
-                self.asking = Asking::Gathering(0);
+                self.asking = match head.content_length {
+                    Some(_) => Asking::Gathering(0),
+                    None => Asking::Taking(self.gateway.taken.begin()),
+                };
                 if self.gateway.config.pause_headers {
                     return Action::Pause;
                 }
@@ -272,8 +301,8 @@ impl HttpContext for HttpCall {
         if self.parked.is_some() || self.refused.is_some() || self.turns.waits() {
             return Action::Pause;
         }
-        if let Asking::Gathering(read) = self.asking {
-            return self.gather(read, size, end_of_stream);
+        if let Asking::Gathering(_) | Asking::Taking(_) = self.asking {
+            return self.gather(size, end_of_stream);
         }
         if self.turn_since_ms.is_some() {
             self.hold_turn(host::now_ms());
@@ -295,6 +324,11 @@ impl HttpContext for HttpCall {
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        if let Asking::Gathering(_) | Asking::Taking(_) = self.asking {
+            // No end of the body is told where trailers follow it.
+            let waiting = self.waiting_bytes();
+            return self.gather(waiting, true);
+        }
         self.request_ended()
     }
 
@@ -303,8 +337,11 @@ impl HttpContext for HttpCall {
         if self.refused.is_some() {
             return Action::Continue;
         }
+        let pairs = host::header_pairs(Headers::Response).unwrap_or_default();
+        if let Some(action) = self.decide_early(&pairs) {
+            return action;
+        }
         if let Some(call) = &mut self.call {
-            let pairs = host::header_pairs(Headers::Response).unwrap_or_default();
             let text = |name: &str| {
                 let (_, value) = pairs.iter().find(|(known, _)| *known == name.as_bytes())?;
                 std::str::from_utf8(value).ok().map(str::to_owned)

@@ -3,17 +3,23 @@
 //! A counter is found by the hash of its key and the slots behind it. Its slot is used again when its window is over, no
 //! call is under way on it, and the collector knows all of it. A counter is made under a lock, so that two VMs do not
 //! make it twice; everything else needs none.
+//!
+//! Counters of named values have slots apart from all others, and a budget has so many of them in a window in one Envoy, so
+//! that who invents names takes nothing from anyone else: values beyond share the budget's counter for the rest. Where they
+//! are used up, values that never spent anything make room.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::counter::Counter;
+use tollgate_core::budget::policy::{OTHER, UNKNOWN};
 use tollgate_core::budget::window::Span;
 use tollgate_core::fnv::{ByFnv, fnv};
 
 use crate::host::{self, Error};
 use crate::shared::{self, Key};
+use crate::values::Values;
 
 /// This VM's view of the table.
 #[derive(Debug, Default)]
@@ -22,6 +28,8 @@ pub struct Counters {
     places: HashMap<u64, Rc<Place>, ByFnv>,
     /// Whether a collector must know a counter before its slot is used again.
     reported: bool,
+    /// When values that never spent were looked for the last time.
+    evicted_ms: u64,
 }
 
 /// A counter's key, and where it was found.
@@ -61,25 +69,20 @@ pub enum Missed {
 impl Counters {
     /// A view for a gateway with a collector (`reported`) or without.
     pub fn new(reported: bool) -> Self {
-        Self { places: HashMap::default(), reported }
+        Self { places: HashMap::default(), reported, evicted_ms: 0 }
     }
 
-    /// Changes the counter with this key, which is made with this limit where it is missing and `may_make` says so.
-    /// `act` may be called again where another VM was faster; what it gives the last time is the result, with the place.
+    /// Changes the counter with this key, which is made with this limit where it is missing. `act` may be called again where another VM was faster; what it gives the last time is the result, with the place.
     /// Nothing is written where it leaves the counter as it was. It sees the place, but the counter has no key.
     pub fn update<T>(
         &mut self,
         key: &[u8],
         (span, limit): (Span, Amount),
         now_ms: u64,
-        may_make: &dyn Fn(&Self) -> bool,
         act: &mut dyn FnMut(&mut Counter, &Rc<Place>) -> T,
     ) -> Result<(T, Rc<Place>), Failed> {
         for _ in 0..TRIES {
             let Some(mut found) = self.find(key) else {
-                if !may_make(self) {
-                    return Err(Failed::Full);
-                }
                 self.make(key, Counter::new(key.to_vec(), span, limit), now_ms)?;
                 continue;
             };
@@ -114,14 +117,6 @@ impl Counters {
         self.find(key).and_then(|found| Counter::from_bytes(&found.bytes))
     }
 
-    /// How many counters of the same budget and window this VM has met.
-    pub fn values_of(&self, budget: &str, span: Span) -> usize {
-        let start = [budget.as_bytes(), b"\0"].concat();
-        let end = span.start_ms.to_le_bytes();
-        let is_of = |place: &&Rc<Place>| place.key.starts_with(&start) && place.key.ends_with(&end);
-        self.places.values().filter(is_of).count()
-    }
-
     fn find(&mut self, key: &[u8]) -> Option<Found> {
         let hash = fnv(key);
         if let Some(place) = self.places.get(&hash).filter(|place| *place.key == *key)
@@ -130,7 +125,7 @@ impl Counters {
             return Some(found);
         }
         let key: Rc<[u8]> = key.into();
-        for slot in probes(hash) {
+        for slot in probes(&key, hash) {
             let place = Rc::new(Place::new(Rc::clone(&key), slot));
             // Where no slot ever was, no counter is behind it.
             let Ok(found) = Found::at(&place) else { break };
@@ -152,13 +147,17 @@ impl Counters {
 
     /// Makes a counter, unless another VM has meanwhile.
     fn make(&mut self, key: &[u8], counter: Counter, now_ms: u64) -> Result<(), Failed> {
+        let value = is_named(key).then(|| Values::of(key, counter.span));
+        if value.as_ref().is_some_and(|value| !value.may_be_more(now_ms)) && !self.evict(key, now_ms) {
+            return Err(Failed::Full);
+        }
         let _lock = Lock::take(now_ms).ok_or(Failed::Busy)?;
         if self.find(key).is_some() {
             return Ok(());
         }
         let (bytes, hash) = (counter.to_bytes(), fnv(key));
         let key: Rc<[u8]> = key.into();
-        for slot in probes(hash) {
+        for slot in probes(&key, hash) {
             let place = Place::new(Rc::clone(&key), slot);
             let made = match host::shared(place.name) {
                 Err(_) => host::create_shared(place.name, &bytes),
@@ -173,11 +172,43 @@ impl Counters {
             };
             if made.is_ok() {
                 let _ = shared::add(shared::COUNTERS_MADE, 1);
+                if let Some(value) = value {
+                    value.count(1, now_ms);
+                }
                 self.remember(hash, Rc::new(place));
                 return Ok(());
             }
         }
         Err(Failed::Full)
+    }
+
+    /// Takes counters out of the table that are of the same budget and window as this key and never spent anything; true
+    /// where there was one. What such a one still has is given back first: it goes the next time. Looks once a second.
+    fn evict(&mut self, key: &[u8], now_ms: u64) -> bool {
+        if now_ms.saturating_sub(self.evicted_ms) < EVICT_MS {
+            return false;
+        }
+        self.evicted_ms = now_ms;
+        let Some(_lock) = Lock::take(now_ms) else { return false };
+        let mut gone = 0;
+        for slot in shared::OWN_COUNTERS..shared::COUNTERS_MAX {
+            let Ok((mut bytes, version)) = host::shared(shared::counter(slot)) else { continue };
+            let Some(mut counter) = Counter::from_bytes(&bytes) else { continue };
+            if !is_sibling(&counter.key, key) || !counter.never_spent() {
+                continue;
+            }
+            if counter.give_back(Amount::ZERO) > Amount::ZERO {
+                counter.write_numbers(&mut bytes);
+                let _ = host::swap_shared(shared::counter(slot), &bytes, version);
+            } else if (!self.reported || counter.acknowledged >= counter.version)
+                && host::swap_shared(shared::counter(slot), GONE, version).is_ok()
+            {
+                self.places.remove(&fnv(&counter.key));
+                Values::of(&counter.key, counter.span).count(-1, now_ms);
+                gone += 1;
+            }
+        }
+        gone > 0
     }
 }
 
@@ -293,9 +324,28 @@ impl Found {
     }
 }
 
-/// The slots where a counter with a key of this hash may be.
-fn probes(hash: u64) -> impl Iterator<Item = u64> + use<> {
-    (0..PROBES).map(move |step| hash.wrapping_add(step) % shared::COUNTERS_MAX)
+/// The slots where a counter with this key, which has this hash, may be.
+fn probes(key: &[u8], hash: u64) -> impl Iterator<Item = u64> + use<> {
+    let (start, count) = match is_named(key) {
+        true => (shared::OWN_COUNTERS, shared::COUNTERS_MAX - shared::OWN_COUNTERS),
+        false => (0, shared::OWN_COUNTERS),
+    };
+    (0..PROBES).map(move |step| start + hash.wrapping_add(step) % count)
+}
+
+/// Whether a key names one of many values, which callers may have invented.
+fn is_named(key: &[u8]) -> bool {
+    let value = key.split(|byte| *byte == 0).nth(1).unwrap_or_default();
+    !(value.is_empty() || value == OTHER.as_bytes() || value == UNKNOWN.as_bytes())
+}
+
+/// Whether two keys are of values of the same budget and window.
+fn is_sibling(one: &[u8], other: &[u8]) -> bool {
+    let budget = |key: &'_ [u8]| key.iter().position(|byte| *byte == 0);
+    let window = |key: &'_ [u8]| key.len().checked_sub(16);
+    let same = |one: Option<&[u8]>, other: Option<&[u8]>| one.is_some() && one == other;
+    same(budget(one).and_then(|end| one.get(..end)), budget(other).and_then(|end| other.get(..end)))
+        && same(window(one).and_then(|at| one.get(at..)), window(other).and_then(|at| other.get(at..)))
 }
 
 /// The right to make a counter. Given back when dropped; a VM that died with it loses it after [`LOCK_MS`].
@@ -326,6 +376,10 @@ impl Drop for Lock {
     }
 }
 
+/// What stands in the slot of a counter that was taken out: found by none, and free.
+const GONE: &[u8] = b"\0";
+/// Values that never spent are looked for so often.
+const EVICT_MS: u64 = 1_000;
 /// Slots behind its hash that a counter may stand in.
 const PROBES: u64 = 64;
 /// Tries of a compare-and-swap: 2 to 3 µs each where three threads want one counter.

@@ -35,6 +35,8 @@ mod root;
 mod shared;
 mod stream;
 mod sync;
+mod taken;
+mod values;
 mod waiting;
 
 use proxy_wasm::traits::RootContext;

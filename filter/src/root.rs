@@ -27,6 +27,7 @@ use crate::host::{self, Buffer, Error, Headers};
 use crate::lane::{Dropped, JournalSlot, Kept, OwnLane};
 use crate::metrics::Metrics;
 use crate::sync::{Sender, Sync};
+use crate::taken::TakenInAll;
 use crate::waiting::Waiting;
 use crate::{journal, leader, recovery, shared};
 
@@ -63,6 +64,8 @@ pub struct Gateway {
     pub budgets: Budgets,
     /// Calls that wait for the collector.
     pub waiting: Waiting,
+    /// Request bodies that wait for their end.
+    pub taken: TakenInAll,
 }
 
 impl Gateway {
@@ -84,6 +87,7 @@ impl Gateway {
             budgets: Budgets::new(&config, Rc::clone(&lane)),
             lane,
             waiting: Waiting::default(),
+            taken: TakenInAll::default(),
             config,
         }
     }

@@ -12,7 +12,7 @@ use crate::host::{self, Error, Result};
 pub const LANES_MAX: u32 = 64;
 
 /// Random id of this Envoy process's shared data.
-pub const INSTANCE: &str = "tg/1/instance";
+pub const INSTANCE: &str = "tg/2/instance";
 /// Which VM talks to the collector, and until when.
 pub const LEADER: &str = "tg/1/leader";
 /// Which edition of the price book stands in [`PRICES`].
@@ -33,13 +33,20 @@ pub const LINK: &str = "tg/1/link";
 /// Held while a counter is made, so that none is made twice.
 pub const COUNTERS_LOCK: &str = "tg/1/counters-lock";
 /// How many counters have been made.
-pub const COUNTERS_MADE: &str = "tg/1/counters-made";
+pub const COUNTERS_MADE: &str = "tg/2/counters-made";
 /// Slots of the table of counters.
 pub const COUNTERS_MAX: u64 = 4_096;
+/// The first of them are for counters that callers cannot name: of budgets without `each`, and of what has no counter of its
+/// own.
+pub const OWN_COUNTERS: u64 = 1_024;
+/// How many values each budget has a counter for in its windows.
+pub const VALUES: &str = "tg/2/values";
+/// Calls whose value had no counter of its own, as the budget has as many as there may be.
+pub const VALUES_SHARED: &str = "tg/2/values-shared";
 
 /// A slot of the table of counters.
 pub fn counter(slot: u64) -> Key {
-    Key::of(b"tg/1/c/").number(slot)
+    Key::of(b"tg/2/c/").number(slot)
 }
 
 /// A key that is made for every call, without memory of its own.

@@ -273,6 +273,10 @@ fn request(sender: Sender<'_>, flight: &Flight, counters: &[CounterReport], now_
         .map(|(reason, count)| format!(r#""{reason}":{count}"#))
         .collect::<Vec<_>>()
         .join(",");
+    let values_shared = shared::number(shared::VALUES_SHARED);
+    if values_shared > 0 {
+        let _ = write!(head, r#""values_shared":{values_shared},"#);
+    }
     let _ = write!(head, r#""dropped":{{{dropped}}},"records":["#);
     let mut body = head.into_bytes();
     body.extend_from_slice(&flight.batch);

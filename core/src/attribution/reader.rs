@@ -1,6 +1,6 @@
 //! Attribution out of request headers and trusted values.
 
-use super::{Attribution, AttributionSource, Field, INVALID, NAME_BYTES_MAX, TAGS_MAX};
+use super::{Attribution, AttributionSource, Field, INVALID, NAME_BYTES_MAX, TAGS_MAX, UNATTRIBUTED};
 use crate::few;
 
 /// Which headers speak of attribution, besides the `x-tollgate-*` ones.
@@ -118,6 +118,17 @@ impl<'a> AttributionReader<'a> {
 /// Puts a value that the gateway trusts over what the headers said. One that is no name is [`INVALID`].
 pub fn set_trusted(attribution: &mut Attribution, field: Field, value: &[u8]) {
     set(attribution, field, parsed(field, value));
+    attribution.trusted.insert(field);
+}
+
+/// Takes the caller's word out of a field that has a trusted source: where that says nothing, nobody does.
+pub fn distrust(attribution: &mut Attribution, field: Field) {
+    match field {
+        Field::Tags => attribution.tags.clear(),
+        Field::Run => attribution.run = None,
+        Field::ParentRun => attribution.parent_run = None,
+        _ => set(attribution, field, Given::Name(UNATTRIBUTED.to_owned())),
+    }
 }
 
 fn give(slots: &mut Slots, field: Field, value: &[u8]) {
@@ -241,6 +252,24 @@ mod tests {
         let (attribution, source, _) = read(&[("x-tollgate-tags", b"bad,=x,a=,ok=1,sp ace=2")]);
         assert_eq!(attribution.tags.into_iter().collect::<Vec<_>>(), [("ok".to_owned(), "1".to_owned())]);
         assert_eq!(source, AttributionSource::SelfDeclared);
+    }
+
+    #[test]
+    fn a_field_with_a_trusted_source_never_takes_the_callers_word() {
+        let rules = AttributionRules { aliases: Vec::new(), baggage: false };
+        for (_, name, header) in Field::ALL {
+            let field = Field::from_name(name).unwrap();
+            let mut reader = AttributionReader::new(&rules);
+            reader.header(header, if name == "tags" { b"a=b" } else { b"mine" });
+            let (mut attribution, _) = reader.finish();
+            assert_ne!(attribution, Attribution::default(), "{name}");
+            distrust(&mut attribution, field);
+            assert_eq!(attribution, Attribution::default(), "{name}");
+            set_trusted(&mut attribution, field, if name == "tags" { b"a=c" } else { b"proved" });
+            assert_eq!(attribution.trusted.names().collect::<Vec<_>>(), [name]);
+            let json = serde_json::to_string(&attribution).unwrap();
+            assert_eq!(serde_json::from_str::<Attribution>(&json).unwrap(), attribution);
+        }
     }
 
     #[test]

@@ -229,6 +229,12 @@ impl Counter {
         self.exhausted_from > Amount::ZERO && hold >= self.exhausted_from
     }
 
+    /// Whether no call was ever charged on it, and none is under way: nothing is lost with it.
+    #[must_use]
+    pub fn never_spent(&self) -> bool {
+        self.used == Amount::ZERO && self.in_flight == 0
+    }
+
     /// What is spent and settled, here and elsewhere, as far as known.
     #[must_use]
     pub const fn spent(&self) -> Amount {

@@ -73,21 +73,15 @@ impl Touched<'_> {
 }
 
 impl Policy {
-    /// The counters that a call touches, one for each budget that is for it. `trusted`: its attribution stands on more
-    /// than the caller's word.
-    pub fn touched<'p>(
-        &'p self,
-        subject: &Subject<'p>,
-        trusted: bool,
-        now_ms: u64,
-    ) -> impl Iterator<Item = Touched<'p>> {
+    /// The counters that a call touches, one for each budget that is for it.
+    pub fn touched<'p>(&'p self, subject: &Subject<'p>, now_ms: u64) -> impl Iterator<Item = Touched<'p>> {
         self.budgets.iter().enumerate().filter_map(move |(index, entry)| {
             if !entry.budget.scope.holds(subject) {
                 return None;
             }
             let value = match &entry.budget.each {
                 None => Cow::Borrowed(""),
-                Some(each) => counted_as(subject.value(each), each, trusted, &self.registered),
+                Some(each) => counted_as(subject, each, &self.registered),
             };
             let span = entry.span(now_ms)?;
             Some(Touched { index, budget: &entry.budget, generation: entry.generation, value, span })
@@ -130,16 +124,14 @@ impl Policy {
 /// registered is another.
 #[must_use]
 pub fn counted_as<'v>(
-    value: Option<&'v str>,
+    subject: &Subject<'v>,
     each: &Dimension,
-    trusted: bool,
     registered: &BTreeSet<String>,
 ) -> Cow<'v, str> {
-    let Some(value) = value.filter(|value| !value.is_empty() && !is_nobody(value)) else {
+    let Some(value) = subject.value(each).filter(|value| !value.is_empty() && !is_nobody(value)) else {
         return UNKNOWN.into();
     };
-    let vouched = trusted || matches!(each, Dimension::Provider | Dimension::Key);
-    if !(vouched || registered.is_empty() || registered.contains(value)) {
+    if !(subject.is_vouched_for(each) || registered.is_empty() || registered.contains(value)) {
         return OTHER.into();
     }
     if value.len() <= VALUE_CHARS_MAX && !value.as_bytes().contains(&0) {
@@ -171,6 +163,49 @@ pub struct Short {
     pub asks: Option<String>,
     /// When it counts anew, in words: see [`resets`].
     pub reset: String,
+    /// What holds the rest, in words.
+    pub holds: Holds,
+}
+
+/// What of a limit is neither free nor spent, each in words; empty where there is nothing of it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Holds {
+    /// Held by calls under way, on all gateways.
+    pub calls: String,
+    /// Granted to other gateways, and not used by them.
+    pub leased: String,
+    /// When the last lease ends of a gateway that is not heard of any more.
+    pub leased_until: String,
+    /// The part of what is spent that is kept above the records' costs.
+    pub kept: String,
+}
+
+impl Holds {
+    fn text(&self) -> String {
+        let Self { calls, leased, leased_until, .. } = self;
+        let leased = match (leased.is_empty(), leased_until.is_empty()) {
+            (true, _) => String::new(),
+            (false, true) => format!("{leased} is leased to other gateways"),
+            (false, false) => {
+                format!(
+                    "{leased} is leased to other gateways, of which one is silent until {leased_until} at most"
+                )
+            }
+        };
+        let calls =
+            if calls.is_empty() { String::new() } else { format!("{calls} is held by calls under way") };
+        let parts: Vec<String> = [calls, leased].into_iter().filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() { "the rest is held".to_owned() } else { parts.join(", ") }
+    }
+
+    fn kept_text(&self) -> String {
+        match self.kept.as_str() {
+            "" => String::new(),
+            kept => format!(
+                " {kept} of that is kept for calls of which nobody knows the cost: `tollgate budgets release-kept` gives it back."
+            ),
+        }
+    }
 }
 
 impl Short {
@@ -178,7 +213,7 @@ impl Short {
     /// budget's own is not for.
     #[must_use]
     pub fn message(&self, own: Option<&str>, soon: bool) -> String {
-        let Self { budget, value, limit, spent, asks, reset } = self;
+        let Self { budget, value, limit, spent, asks, reset, holds } = self;
         if let Some(own) = own.filter(|_| !soon) {
             return own
                 .replace("{budget}", budget)
@@ -189,15 +224,16 @@ impl Short {
         let whose = if value.is_empty() { String::new() } else { format!(" for `{value}`") };
         let budget = format!("Budget `{budget}`{whose}");
         if soon {
+            let (held, kept) = (holds.text(), holds.kept_text());
             return format!(
-                "{budget} has nothing free right now: {spent} of {limit} are spent, the rest is held by calls \
-                 under way. Try again shortly."
+                "{budget} has nothing free right now: {spent} of {limit} is spent, {held}.{kept} Try again shortly."
             );
         }
+        let kept = holds.kept_text();
         match asks {
-            None => format!("{budget} is spent: {spent} of {limit}. It resets {reset}."),
+            None => format!("{budget} is spent: {spent} of {limit}.{kept} It resets {reset}."),
             Some(asks) => format!(
-                "{budget} does not cover this call, which may come to {asks}: {spent} of {limit} are spent. A lower output \
+                "{budget} does not cover this call, which may come to {asks}: {spent} of {limit} is spent.{kept} A lower output \
                  limit in the request asks for less. It resets {reset}."
             ),
         }
@@ -255,7 +291,7 @@ pub fn has_passed(spent: Amount, limit: Amount, percent: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribution::Attribution;
+    use crate::attribution::{Attribution, Field, TrustedFields};
     use crate::budget::define;
 
     #[test]
@@ -286,9 +322,19 @@ mod tests {
 
     fn values(policy: &Policy, agent: &str, trusted: bool) -> Vec<String> {
         let attribution = Attribution { agent: agent.into(), ..Attribution::default() };
-        let subject =
-            Subject { attribution: &attribution, provider: "openai", model: None, row: None, key_id: None };
-        policy.touched(&subject, trusted, 150).map(|touched| touched.value.into_owned()).collect()
+        let mut fields = TrustedFields::default();
+        // One trusted field does not vouch for another.
+        fields.insert(if trusted { Field::Agent } else { Field::Team });
+        let trusted = fields;
+        let subject = Subject {
+            attribution: &attribution,
+            provider: "openai",
+            model: None,
+            row: None,
+            key_id: None,
+            trusted,
+        };
+        policy.touched(&subject, 150).map(|touched| touched.value.into_owned()).collect()
     }
 
     const EACH: &str = r#"[{"name":"b","each":"agent","limit_usd":"1","window":"day"}]"#;
@@ -311,10 +357,16 @@ mod tests {
     fn a_call_counts_in_the_window_of_its_admission() {
         let policy = policy(EACH, &[]);
         let attribution = Attribution::default();
-        let subject =
-            Subject { attribution: &attribution, provider: "p", model: None, row: None, key_id: None };
+        let subject = Subject {
+            attribution: &attribution,
+            provider: "p",
+            model: None,
+            row: None,
+            key_id: None,
+            trusted: TrustedFields::default(),
+        };
         for (now_ms, start_ms) in [(0, 0), (99, 0), (100, 100), (999, 100)] {
-            let touched = policy.touched(&subject, false, now_ms).next().unwrap();
+            let touched = policy.touched(&subject, now_ms).next().unwrap();
             assert_eq!(touched.span.start_ms, start_ms);
         }
     }
@@ -333,13 +385,21 @@ mod tests {
             "Budget `support` is spent: $4.99 of $5.00. It resets 2025-12-01T00:00:00Z."
         );
         assert_eq!(short.message(Some("{budget}: {spent}/{limit}"), false), "support: $4.99/$5.00");
-        let busy = "Budget `support` has nothing free right now: $4.99 of $5.00 are spent, the rest is held by calls under way. \
+        let holds = Holds {
+            calls: "$0.01".into(),
+            leased: "$0.20".into(),
+            leased_until: "2025-11-03T10:00:00Z".into(),
+            kept: "$1.00".into(),
+        };
+        let busy = "Budget `support` has nothing free right now: $4.99 of $5.00 is spent, $0.01 is held by calls under way, \
+                    $0.20 is leased to other gateways, of which one is silent until 2025-11-03T10:00:00Z at most. $1.00 of \
+                    that is kept for calls of which nobody knows the cost: `tollgate budgets release-kept` gives it back. \
                     Try again shortly.";
-        assert_eq!(short.message(Some("gone until {reset}"), true), busy);
+        assert_eq!(Short { holds, ..short.clone() }.message(Some("gone until {reset}"), true), busy);
         let large = Short { value: "bob".into(), asks: Some("$1.20".into()), ..short };
         assert_eq!(
             large.message(None, false),
-            "Budget `support` for `bob` does not cover this call, which may come to $1.20: $4.99 of $5.00 are spent. A lower \
+            "Budget `support` for `bob` does not cover this call, which may come to $1.20: $4.99 of $5.00 is spent. A lower \
              output limit in the request asks for less. It resets 2025-12-01T00:00:00Z."
         );
     }

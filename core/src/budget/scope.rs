@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::window::Span;
-use crate::attribution::{Attribution, INVALID, UNATTRIBUTED};
+use crate::attribution::{Attribution, Field, INVALID, TrustedFields, UNATTRIBUTED};
 use crate::few;
 use crate::price::names;
 
@@ -50,6 +50,8 @@ pub struct Subject<'a> {
     pub row: Option<&'a str>,
     /// Keyed hash of the provider key.
     pub key_id: Option<&'a str>,
+    /// Which fields of the attribution stand on more than the caller's word.
+    pub trusted: TrustedFields,
 }
 
 impl<'a> Subject<'a> {
@@ -66,6 +68,22 @@ impl<'a> Subject<'a> {
             Dimension::Key => self.key_id,
             Dimension::Tag(name) => self.attribution.tags.get(name).map(String::as_str),
         }
+    }
+}
+
+impl Subject<'_> {
+    /// Whether its value of a dimension is more than the caller's word, or one of few that mean something.
+    #[must_use]
+    pub const fn is_vouched_for(&self, dimension: &Dimension) -> bool {
+        let field = match dimension {
+            Dimension::Agent => Field::Agent,
+            Dimension::Team => Field::Team,
+            Dimension::Feature => Field::Feature,
+            Dimension::Environment => Field::Environment,
+            Dimension::Tag(_) => Field::Tags,
+            Dimension::Model | Dimension::Provider | Dimension::Key => return true,
+        };
+        self.trusted.contains(field)
     }
 }
 
@@ -100,7 +118,8 @@ impl Scope {
     }
 
     /// Whether a call is in it. A call that does not say its environment, or says it wrongly, is in every one: it gets
-    /// the strictest policy that there is. So is one whose model nobody knows. A model is meant by each of its names.
+    /// the strictest policy that there is. So is one whose model, or whose key, nobody knows. A model is meant by each of its
+    /// names.
     #[must_use]
     pub fn holds(&self, subject: &Subject<'_>) -> bool {
         self.0.iter().all(|(dimension, values)| {
@@ -108,7 +127,11 @@ impl Scope {
                 return subject.model.is_none_or(|model| is_model(subject, model, values));
             }
             let value = subject.value(dimension);
-            let any = *dimension == Dimension::Environment && value.is_none_or(is_nobody);
+            let any = match dimension {
+                Dimension::Environment => value.is_none_or(is_nobody),
+                Dimension::Key => value.is_none(),
+                _ => false,
+            };
             any || value.is_some_and(|value| values.iter().any(|pattern| matches(pattern, value)))
         })
     }
@@ -257,6 +280,7 @@ mod tests {
             model: Some("gpt-5-mini"),
             row: None,
             key_id: None,
+            trusted: TrustedFields::default(),
         };
         for (entries, expected) in [
             (&[][..], true),
@@ -265,7 +289,7 @@ mod tests {
             (&[("agent", "triage"), ("model", "gpt-4*")], false),
             (&[("tag:customer", "acme"), ("provider", "openai")], true),
             (&[("tag:other", "acme")], false),
-            (&[("key", "abc")], false),
+            (&[("key", "abc")], true),
             (&[("team", "unattributed")], true),
         ] {
             assert_eq!(scope(entries).holds(&subject), expected, "{entries:?}");
@@ -295,12 +319,24 @@ mod tests {
             ("openrouter", "openai/gpt-4o:nitro", None, "gpt-4o", true),
             ("openrouter", "anthropic/claude-4.5-sonnet", None, "anthropic/claude-sonnet-4.5", true),
         ] {
-            let subject =
-                Subject { attribution: &attribution, provider, model: Some(model), row, key_id: None };
+            let subject = Subject {
+                attribution: &attribution,
+                provider,
+                model: Some(model),
+                row,
+                key_id: None,
+                trusted: TrustedFields::default(),
+            };
             assert_eq!(scope(&[("model", scoped)]).holds(&subject), expected, "{provider} {model} {scoped}");
         }
-        let subject =
-            Subject { attribution: &attribution, provider: "p", model: None, row: None, key_id: None };
+        let subject = Subject {
+            attribution: &attribution,
+            provider: "p",
+            model: None,
+            row: None,
+            key_id: None,
+            trusted: TrustedFields::default(),
+        };
         assert!(scope(&[("model", "gpt-4o")]).holds(&subject), "nobody knows which model it is");
     }
 
@@ -308,8 +344,14 @@ mod tests {
     fn who_hides_its_environment_is_in_every_one() {
         for environment in [UNATTRIBUTED, INVALID] {
             let attribution = Attribution { environment: environment.into(), ..Attribution::default() };
-            let subject =
-                Subject { attribution: &attribution, provider: "p", model: None, row: None, key_id: None };
+            let subject = Subject {
+                attribution: &attribution,
+                provider: "p",
+                model: None,
+                row: None,
+                key_id: None,
+                trusted: TrustedFields::default(),
+            };
             assert!(scope(&[("environment", "production")]).holds(&subject));
             assert!(!scope(&[("environment", "production"), ("team", "x")]).holds(&subject));
         }

@@ -73,13 +73,8 @@ impl Call {
             model: self.request_model(),
             row: self.row.get().and_then(Option::as_deref),
             key_id: self.key_id.as_deref(),
+            trusted: self.attribution.trusted,
         }
-    }
-
-    /// Whether its attribution stands on more than the caller's word.
-    #[must_use]
-    pub const fn is_trusted(&self) -> bool {
-        self.attribution_source.is_trusted()
     }
 
     /// The counters of enforced budgets that it touches whatever stands in its body; none where it costs nothing.
@@ -94,7 +89,7 @@ impl Call {
         };
         let is_sure =
             |touched: &Touched<'_>| touched.budget.is_enforced() && (has_model || !by_model(touched.budget));
-        policy.touched(&self.subject(), self.is_trusted(), now_ms).filter(is_sure).collect()
+        policy.touched(&self.subject(), now_ms).filter(is_sure).collect()
     }
 
     /// What is to be held for it, now that its whole request is known. Calls that cost nothing, and those that fetch
@@ -109,7 +104,7 @@ impl Call {
             self.resolve(admitting.book);
         }
         let subject = self.subject();
-        let touched = admitting.policy.touched(&subject, self.is_trusted(), admitting.now_ms);
+        let touched = admitting.policy.touched(&subject, admitting.now_ms);
         let holds: Vec<Hold<'p>> =
             touched.map(|touched| Hold { touched, amount: Amount::ZERO, cover: None }).collect();
         let enforced = |test: &dyn Fn(&Budget) -> bool| {

@@ -249,7 +249,7 @@ fn bedrock(verb: &str) -> Option<Api> {
 }
 
 /// Percent-decoded, as far as it is UTF-8.
-pub(super) fn decoded(segment: &str) -> String {
+pub(crate) fn decoded(segment: &str) -> String {
     if !segment.contains('%') {
         return segment.to_owned();
     }

@@ -106,7 +106,7 @@ pub(super) fn admitted(
     attribution: &Attribution,
     source: AttributionSource,
 ) {
-    let Attribution { agent, team, feature, environment, run, parent_run, tags } = attribution;
+    let Attribution { agent, team, feature, environment, run, parent_run, tags, trusted } = attribution;
     text(out, "id", id);
     number(out, "time_ms", time_ms);
     text(out, "gateway", gateway);
@@ -119,6 +119,8 @@ pub(super) fn admitted(
     if !tags.is_empty() {
         object(out, "tags", |out| texts(out, tags));
     }
+    let trusted: Vec<&str> = trusted.names().collect();
+    list(out, "trusted", &trusted, |out, name| quoted(out, name));
     word(out, "attribution_source", source.name());
 }
 
@@ -416,9 +418,11 @@ mod tests {
             run in option::of(".{0,8}"),
             parent_run in option::of("[a-z]{0,8}"),
             tags in btree_map(".{0,6}", ".{0,6}", 0..3),
+            trusted in vec(prop::sample::select(vec!["agent", "team", "run", "tags"]), 0..3),
         ) -> Attribution {
             let [agent, team, feature, environment] = names.try_into().unwrap();
-            Attribution { agent, team, feature, environment, run, parent_run, tags }
+            let trusted = trusted.into_iter().map(str::to_owned).collect::<Vec<_>>().into();
+            Attribution { agent, team, feature, environment, run, parent_run, tags, trusted }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use tollgate_core::budget::counter::{Counter, Enforce, Settlement};
-use tollgate_core::budget::policy::{OTHER, Policy, Touched, VALUES_MAX, has_passed, percent};
+use tollgate_core::budget::policy::{OTHER, Policy, Touched, has_passed, percent};
 use tollgate_core::budget::room::Room;
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::{Action, Amount, OnOutage};
@@ -13,9 +13,10 @@ use tollgate_core::refusal::Reason;
 
 use super::rooms::Standing;
 use super::{Budgets, Decision, Knows, Refused, Ticket, away, refused};
-use crate::counters::{Counters, Failed, Missed, Place};
+use crate::counters::{Failed, Missed, Place};
 use crate::journal::HeldOn;
 use crate::metrics::Metrics;
+use crate::shared;
 
 impl Budgets {
     /// Charges every counter, or none: in rooms that are open, or else on the counters themselves. There, what was charged
@@ -173,10 +174,7 @@ impl Budgets {
         let now = self.now(now_ms);
         let span = hold.touched.span;
         let new = (span, budget.limit);
-        let has_room = |counters: &Counters| {
-            budget.each.is_none() || counters.values_of(&budget.name, span) < VALUES_MAX
-        };
-        let mut done = counters.update(key, new, now, &has_room, &mut act);
+        let mut done = counters.update(key, new, now, &mut act);
         if let (Err(_), Some((key, settlement))) = (&done, &due) {
             rooms.keep_late(key, *settlement);
         }
@@ -185,7 +183,9 @@ impl Budgets {
             let mut admit = |counter: &mut Counter, place: &Rc<Place>| {
                 Ok((self.admit(hold, enforce, counter, place)?, Room::default()))
             };
-            done = counters.update(&other, new, now, &|_| true, &mut admit);
+            done = counters.update(&other, new, now, &mut admit);
+            metrics.count("tollgate_values_shared_total", 1);
+            let _ = shared::add(shared::VALUES_SHARED, 1);
         }
         let drawn = place_for_room.and_then(|room_place| match &done {
             Ok((Ok((standing, left)), place)) if left.calls > 0 => {
@@ -297,8 +297,7 @@ impl Budgets {
     pub fn note_refusal(&self, call: &Call, refused: &Refused, now_ms: u64) {
         let (Some(policy), Some(name)) = (self.policy(), &refused.budget) else { return };
         let now = self.now(now_ms);
-        let touched =
-            policy.touched(&call.subject(), call.is_trusted(), now).find(|one| &one.budget.name == name);
+        let touched = policy.touched(&call.subject(), now).find(|one| &one.budget.name == name);
         let Some(key) = touched.as_ref().map(Touched::key) else { return };
         let other = CounterKey { value: OTHER.to_owned(), ..key.clone() };
         let mut counters = self.counters.borrow_mut();

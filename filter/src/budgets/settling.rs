@@ -93,7 +93,7 @@ impl Budgets {
     pub fn charge(&self, call: &Call, record: &UsageRecord, now_ms: u64) -> Option<String> {
         let policy = self.policy().filter(|policy| !policy.budgets.is_empty())?;
         let now = self.now(now_ms);
-        for touched in policy.touched(&call.subject(), call.is_trusted(), now) {
+        for touched in policy.touched(&call.subject(), now) {
             let unit = touched.budget.unit;
             if unit == Unit::Calls && call.target().fetches.is_some() {
                 // The call that began it was counted.
@@ -105,8 +105,7 @@ impl Budgets {
             let own = touched.key();
             let other = CounterKey { value: OTHER.to_owned(), ..own.clone() };
             for key in [own, other] {
-                let done =
-                    self.counters.borrow_mut().update(&key.to_bytes(), new, now, &|_| true, &mut charged);
+                let done = self.counters.borrow_mut().update(&key.to_bytes(), new, now, &mut charged);
                 if done.err() != Some(Failed::Full) || touched.budget.each.is_none() {
                     break;
                 }

@@ -1,8 +1,8 @@
 //! The request's headers: who calls, what for, and how the body comes.
 
-use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, set_trusted};
+use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, distrust, set_trusted};
 use tollgate_core::call::Call;
-use tollgate_core::key_id;
+use tollgate_core::key_id::Credentials;
 use tollgate_core::provider::{Api, Target};
 
 use super::HttpCall;
@@ -22,7 +22,7 @@ pub struct RequestHead {
     pub(super) encoded: bool,
     /// Asks for another protocol on its connection, or for a tunnel.
     pub(super) upgrades: bool,
-    pub(super) key_id: Option<String>,
+    pub(super) credentials: Credentials,
     #[cfg(feature = "test-panic")]
     pub(super) panic_at: Vec<u8>,
 }
@@ -51,10 +51,11 @@ impl HttpCall {
                 }
                 b"upgrade" => head.upgrades |= !value.is_empty(),
                 b"content-encoding" => head.encoded = value != b"identity",
-                b"authorization" | b"x-api-key" | b"x-goog-api-key" | b"api-key" => {
-                    let key = key_id::key_in(name, value);
-                    head.key_id =
-                        key.and_then(|key| key_id::key_id(&self.gateway.key_secret, key)).or(head.key_id);
+                // Without a secret nobody asks for the key.
+                b"authorization" | b"x-api-key" | b"x-goog-api-key" | b"api-key"
+                    if !self.gateway.key_secret.is_empty() =>
+                {
+                    head.credentials.header(name, value);
                 }
                 #[cfg(feature = "test-panic")]
                 b"x-tollgate-test-panic" => head.panic_at = value.to_vec(),
@@ -75,7 +76,7 @@ impl HttpCall {
 
     pub(super) fn begin(
         &self,
-        head: &RequestHead,
+        head: &mut RequestHead,
         reader: AttributionReader<'_>,
         end_of_stream: bool,
         now_ms: u64,
@@ -96,6 +97,13 @@ impl HttpCall {
         }
         let (mut attribution, mut source) = reader.finish();
         for trusted in &self.gateway.config.trusted {
+            distrust(&mut attribution, trusted.field);
+        }
+        for trusted in &self.gateway.config.trusted {
+            if attribution.trusted.contains(trusted.field) {
+                // The first that is there.
+                continue;
+            }
             let path = trusted.property.join("\0");
             if let Ok(value) = host::property(path.as_bytes())
                 && !value.is_empty()
@@ -107,9 +115,17 @@ impl HttpCall {
         if let Some(work) = target.fetches.as_deref().and_then(deferred::recall) {
             (attribution, source) = (work.attribution, work.source);
         }
+        let key_id = match self.gateway.key_secret.is_empty() {
+            true => None,
+            false => {
+                let mut credentials = std::mem::take(&mut head.credentials);
+                credentials.path(&head.path);
+                credentials.key_id(&target.provider, &self.gateway.key_secret)
+            }
+        };
         let mut call = Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path);
         call.attribute(attribution, source);
-        call.use_key(head.key_id.clone());
+        call.use_key(key_id);
         if call.target().api.is_session() {
             call.request().session();
         } else if let Some(key) = self.gateway.print_key {

@@ -16,8 +16,7 @@ impl HttpCall {
     /// written into it; and, where its headers can wait too, so that a refusal reaches no upstream.
     pub(super) fn gathers(&self, head: &RequestHead) -> bool {
         let Some(call) = &self.call else { return false };
-        let small = head.content_length.is_some_and(|length| length <= GATHERED_BYTES_MAX);
-        let small = small || head.upgrades && head.content_length.is_none();
+        let small = head.content_length.is_none_or(|length| length <= GATHERED_BYTES_MAX);
         if !small || !head.is_json || head.encoded {
             return false;
         }
@@ -33,22 +32,70 @@ impl HttpCall {
         asks || decides()
     }
 
-    /// Reads the body as it gathers; at its end puts the question into it.
-    pub(super) fn gather(&mut self, read: usize, size: usize, end_of_stream: bool) -> Action {
+    /// Bytes of the body that wait in Envoy.
+    pub(super) const fn waiting_bytes(&self) -> usize {
+        match self.asking {
+            Asking::Gathering(read) => read,
+            _ => 0,
+        }
+    }
+
+    /// Reads the body as it gathers; at its end puts the question into it. `size` bytes are in Envoy's buffer.
+    pub(super) fn gather(&mut self, size: usize, end_of_stream: bool) -> Action {
+        let (read, taken) = match &self.asking {
+            Asking::Gathering(read) => (*read, 0),
+            Asking::Taking(taken) => (0, taken.len()),
+            _ => return Action::Continue,
+        };
         if let Some(call) = &mut self.call {
             feed(call, read, size);
         }
+        let whole = taken.saturating_add(size);
         // What asks for another protocol as well has no end of its own.
         let is_whole = self.upgrades
-            && (self.content_length.is_some_and(|length| size >= length)
+            && (self.content_length.is_some_and(|length| whole >= length)
                 || self.call.as_mut().is_some_and(|call| call.request().is_whole()));
-        if !end_of_stream && !is_whole {
-            self.asking = Asking::Gathering(size);
+        let has_ended = end_of_stream || is_whole;
+        if !has_ended && whole <= GATHERED_BYTES_MAX {
+            self.wait_for_more(size, whole);
             return Action::Pause;
         }
+        if let Asking::Taking(taken) = &mut self.asking {
+            taken.put_back(size);
+        }
         self.asking = Asking::No;
-        self.rewrite(size);
+        if !has_ended {
+            return self.pass_on(whole);
+        }
+        self.rewrite(whole);
         self.request_ended()
+    }
+
+    fn wait_for_more(&mut self, size: usize, whole: usize) {
+        let is_taken = match &mut self.asking {
+            Asking::Taking(taken) => {
+                taken.take(size) || {
+                    // It waits in Envoy from here on, with what was taken before it.
+                    taken.put_back(size);
+                    false
+                }
+            }
+            _ => false,
+        };
+        if !is_taken {
+            self.asking = Asking::Gathering(whole);
+        }
+    }
+
+    /// A body is longer than what is gathered: what has come goes on, and only its last piece is withheld.
+    fn pass_on(&mut self, received: usize) -> Action {
+        self.received = received;
+        let now_ms = host::now_ms();
+        let refused = self.call.as_ref().and_then(|call| self.gateway.budgets.spent_already(call, now_ms));
+        match refused {
+            Some(refused) => self.refuse(refused, now_ms),
+            None => Action::Continue,
+        }
     }
 
     /// Puts what budgets and metering need into a request that has been gathered.
@@ -86,7 +133,7 @@ impl HttpCall {
 
     /// Puts another body in the place of one of `size` bytes: with its length, or not at all.
     fn replace_body(&self, size: usize, body: &[u8]) -> bool {
-        let has_length = self.gateway.config.pause_headers;
+        let has_length = self.gateway.config.pause_headers && self.content_length.is_some();
         let say = |length: usize| {
             host::set_header(Headers::Request, "content-length", length.to_string().as_bytes()).is_ok()
         };

@@ -138,8 +138,7 @@ fn spent_by(
     if stored.budget.window == Window::Prepaid && record.time_ms < stored.created_ms {
         return None;
     }
-    let value =
-        value_in(&stored.budget, &subject_of(record), record.attribution_source.is_trusted(), registered)?;
+    let value = value_in(&stored.budget, &subject_of(record), registered)?;
     let key = CounterKey {
         budget: stored.budget.name.clone(),
         generation: stored.generation,

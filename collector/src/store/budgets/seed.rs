@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction};
-use tollgate_core::attribution::{Attribution, AttributionSource};
+use tollgate_core::attribution::{Attribution, AttributionSource, TrustedFields};
 use tollgate_core::budget::policy::counted_as;
 use tollgate_core::budget::scope::{CounterKey, Dimension as BudgetDimension, Subject};
 use tollgate_core::budget::window::{Span, Window};
@@ -147,7 +147,7 @@ impl Seeds {
             return Ok(());
         }
         records::each_between(connection, from, to, |record: &UsageRecord| {
-            if let Some(value) = spent.value(&subject_of(record), record.attribution_source.is_trusted()) {
+            if let Some(value) = spent.value(&subject_of(record)) {
                 spent.add(value, &Sums::of(record));
             }
         })?;
@@ -212,8 +212,8 @@ struct Spent<'b> {
 
 impl Spent<'_> {
     /// The value under which a call counts, if it does.
-    fn value(&self, subject: &Subject<'_>, is_trusted: bool) -> Option<String> {
-        value_in(self.budget, subject, is_trusted, &self.registered)
+    fn value(&self, subject: &Subject<'_>) -> Option<String> {
+        value_in(self.budget, subject, &self.registered)
     }
 
     fn add(&mut self, value: String, sums: &Sums) {
@@ -245,7 +245,7 @@ impl Counted {
         }
     }
 
-    /// Tags are not among them.
+    /// Tags are not among them, nor which fields were trusted: where one was, all count as such.
     fn subject(&self) -> Subject<'_> {
         Subject {
             attribution: &self.attribution,
@@ -253,6 +253,7 @@ impl Counted {
             model: self.model.as_deref(),
             row: None,
             key_id: self.key_id.as_deref(),
+            trusted: if self.is_trusted { TrustedFields::ALL } else { TrustedFields::default() },
         }
     }
 }
@@ -267,7 +268,10 @@ pub(super) fn spent(unit: Unit, sums: &Sums) -> Amount {
 }
 
 pub(super) fn subject_of(record: &UsageRecord) -> Subject<'_> {
+    // Older gateways do not say which fields they trust.
+    let is_old = record.attribution.trusted.is_empty() && record.attribution_source.is_trusted();
     Subject {
+        trusted: if is_old { TrustedFields::ALL } else { record.attribution.trusted },
         attribution: &record.attribution,
         provider: &record.provider,
         model: record.request_model.as_deref(),
@@ -280,12 +284,11 @@ pub(super) fn subject_of(record: &UsageRecord) -> Subject<'_> {
 pub(super) fn value_in(
     budget: &Budget,
     subject: &Subject<'_>,
-    is_trusted: bool,
     registered: &BTreeSet<String>,
 ) -> Option<String> {
     let value = || match &budget.each {
         None => String::new(),
-        Some(each) => counted_as(subject.value(each), each, is_trusted, registered).into_owned(),
+        Some(each) => counted_as(subject, each, registered).into_owned(),
     };
     budget.scope.holds(subject).then(value)
 }
