@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::attribution::{AttributionRules, AttributionSource, Field};
 use crate::budget::window::{Offset, Window};
-use crate::budget::{Amount, Budget, define};
+use crate::budget::{Amount, Budget, Unit, define};
 pub use crate::keys::ConfigError;
 use crate::keys::Keys;
 use crate::price::PriceBook;
@@ -121,6 +121,16 @@ impl GatewayConfig {
                 "budgets",
                 "stand here only where there is no collector; put them into its tollgate.toml",
             );
+        }
+        let dollars =
+            config.budgets.iter().find(|budget| budget.unit == Unit::Dollars && budget.is_enforced());
+        if let (None, Some(budget)) = (&config.prices, dollars) {
+            let problem = format!(
+                "of dollars (`{}`) hold nothing without `prices`, and there is no collector to give them; add `prices`, or \
+                 count tokens or calls",
+                budget.name
+            );
+            keys.wrong("budgets", &problem);
         }
         keys.nothing_else();
         config

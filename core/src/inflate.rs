@@ -23,6 +23,8 @@ pub const WINDOWS_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub struct Inflate {
     codec: Codec,
     broken: bool,
+    /// How many bytes more it may inflate to.
+    left: usize,
 }
 
 enum Codec {
@@ -48,7 +50,7 @@ impl Inflate {
             "zstd" => Codec::Zstd(Box::default()),
             _ => return None,
         };
-        Some(Self { codec, broken: false })
+        Some(Self { codec, broken: false, left: PLAIN_BYTES_MAX })
     }
 
     /// Reads a piece, and hands over what it inflates to, in pieces of at most [`PIECE_BYTES_MAX`].
@@ -56,10 +58,18 @@ impl Inflate {
         if self.broken {
             return;
         }
+        let left = &mut self.left;
+        // Whatever fits is handed over, however the body is cut.
+        let mut plain = |piece: &[u8]| {
+            let fits = piece.get(..piece.len().min(*left)).unwrap_or(piece);
+            plain(fits);
+            *left -= fits.len();
+            if fits.len() == piece.len() { Ok(()) } else { Err(Broken) }
+        };
         let fed = match &mut self.codec {
-            Codec::Deflate(deflate) => deflate.feed(bytes, plain),
-            Codec::Brotli(brotli) => brotli.feed(bytes, plain),
-            Codec::Zstd(zstd) => zstd.feed(bytes, plain),
+            Codec::Deflate(deflate) => deflate.feed(bytes, &mut plain),
+            Codec::Brotli(brotli) => brotli.feed(bytes, &mut plain),
+            Codec::Zstd(zstd) => zstd.feed(bytes, &mut plain),
         };
         self.broken = fed.is_err();
     }
@@ -75,6 +85,10 @@ impl Inflate {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Broken;
 
+/// Most that one body inflates to, in bytes: some kilobytes of a hostile one would keep a worker busy for seconds. An answer
+/// with four pictures has less.
+pub const PLAIN_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// Largest piece of plain text that is handed over at once, in bytes.
 pub const PIECE_BYTES_MAX: usize = 16 * 1024;
 
@@ -86,7 +100,11 @@ struct Brotli {
 }
 
 impl Brotli {
-    fn feed(&mut self, bytes: &[u8], plain: &mut impl FnMut(&[u8])) -> Result<(), Broken> {
+    fn feed(
+        &mut self,
+        bytes: &[u8],
+        plain: &mut impl FnMut(&[u8]) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
         let Some(first) = bytes.first() else { return Ok(()) };
         if self.window.is_none() {
             self.window = Some(Window::reserve(1 << brotli_window_bits(*first))?);
@@ -109,7 +127,7 @@ impl Brotli {
                 state,
             );
             if let Some(piece) = buffer.get(..output_at).filter(|piece| !piece.is_empty()) {
-                plain(piece);
+                plain(piece)?;
             }
             match result {
                 BrotliResult::NeedsMoreOutput => {}
@@ -273,6 +291,19 @@ mod tests {
     fn a_window_above_the_bound_is_refused() {
         assert!(Window::reserve(WINDOW_BYTES_MAX + 1).is_err());
         assert!(inflated("br", &[&[0b0001_0001, 0, 0, 0]]).1, "large-window brotli");
+    }
+
+    /// As many bytes at every cut, and then no more.
+    #[test]
+    fn a_body_that_inflates_to_too_much_ends_at_the_bound() {
+        let body = gzip(&vec![b'a'; PLAIN_BYTES_MAX + 100_000]);
+        for size in [body.len(), 999] {
+            let pieces: Vec<&[u8]> = body.chunks(size).collect();
+            let (plain, broken) = inflated("gzip", &pieces);
+            assert_eq!((plain.len(), broken), (PLAIN_BYTES_MAX, true), "in pieces of {size}");
+        }
+        let (plain, broken) = inflated("gzip", &[&gzip(&vec![b'a'; PLAIN_BYTES_MAX])]);
+        assert_eq!((plain.len(), broken), (PLAIN_BYTES_MAX, false));
     }
 
     #[test]

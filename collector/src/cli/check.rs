@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use tollgate_core::budget::Budget;
 use tollgate_core::gateway::GatewayConfig;
 
 use super::Failure;
@@ -26,15 +27,24 @@ impl Check {
     /// Checks every file that is named, and says all that is wrong with any.
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut wrong = Vec::new();
+        let mut budgets = Vec::new();
         if let Some(path) = &self.config {
             match collector(path) {
-                Ok(()) => println!("{}: good", path.display()),
+                Ok(defined) => {
+                    println!("{}: good", path.display());
+                    budgets = defined.into_iter().map(|budget| (path, budget)).collect();
+                }
                 Err(errors) => wrong.extend(errors),
             }
         }
         if let Some(path) = &self.filter {
             match filter(path) {
-                Ok(()) => println!("{}: good", path.display()),
+                Ok(gateway) => {
+                    println!("{}: good", path.display());
+                    let short =
+                        budgets.iter().filter_map(|(file, budget)| short_lease(file, budget, &gateway));
+                    wrong.extend(short);
+                }
                 Err(errors) => wrong.extend(errors),
             }
         }
@@ -45,17 +55,33 @@ impl Check {
     }
 }
 
-fn collector(path: &Path) -> Result<(), Vec<String>> {
+/// A lease must outlast two of this gateway's syncs.
+fn short_lease(file: &Path, budget: &Budget, gateway: &GatewayConfig) -> Option<String> {
+    let interval_ms = gateway.collector.as_ref()?.interval_ms;
+    (budget.lease_ms < 2 * interval_ms).then(|| {
+        format!(
+            "{}: budget `{}`: `lease` is {} ms, below two of the sync intervals of gateway `{}`, which are {interval_ms} ms; \
+             give at least {} ms, or the gateway a shorter `interval_ms`",
+            file.display(),
+            budget.name,
+            budget.lease_ms,
+            gateway.gateway,
+            2 * interval_ms
+        )
+    })
+}
+
+fn collector(path: &Path) -> Result<Vec<Budget>, Vec<String>> {
     let config = Config::load(path).map_err(|errors| vec![errors.to_string()])?;
     let file = path.display().to_string();
     let book = prices::book(&file, &config.prices)?;
-    budgets::check(&file, &config.budgets, &book)
+    budgets::check(&file, &config.budgets, &book)?;
+    Ok(config.budgets.budgets)
 }
 
-fn filter(path: &Path) -> Result<(), Vec<String>> {
+fn filter(path: &Path) -> Result<GatewayConfig, Vec<String>> {
     let file = path.display();
     let json = std::fs::read(path).map_err(|error| vec![format!("{file}: cannot be read: {error}")])?;
     GatewayConfig::parse(&json)
-        .map(drop)
         .map_err(|errors| errors.iter().map(|error| format!("{file}: {error}")).collect())
 }

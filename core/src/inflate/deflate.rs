@@ -46,7 +46,11 @@ impl Deflate {
         Self { header, part: Part::start(header), raw: Decompress::new(false) }
     }
 
-    pub fn feed(&mut self, bytes: &[u8], plain: &mut impl FnMut(&[u8])) -> Result<(), Broken> {
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        plain: &mut impl FnMut(&[u8]) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
         let mut rest = bytes;
         let mut buffer = Vec::new();
         while let Some((&byte, tail)) = rest.split_first() {
@@ -85,7 +89,7 @@ impl Deflate {
         &mut self,
         bytes: &'b [u8],
         buffer: &mut [u8],
-        plain: &mut impl FnMut(&[u8]),
+        plain: &mut impl FnMut(&[u8]) -> Result<(), Broken>,
     ) -> Result<&'b [u8], Broken> {
         let mut rest = bytes;
         loop {
@@ -95,7 +99,7 @@ impl Deflate {
             let written = usize::try_from(self.raw.total_out() - out_before).map_err(|_| Broken)?;
             rest = rest.get(read..).unwrap_or(&[]);
             if let Some(piece) = buffer.get(..written).filter(|piece| !piece.is_empty()) {
-                plain(piece);
+                plain(piece)?;
             }
             if status == Status::StreamEnd {
                 self.part = if self.header == Header::Gzip { Part::Trailer(8) } else { Part::End };

@@ -26,7 +26,11 @@ enum Part {
 }
 
 impl Zstd {
-    pub fn feed(&mut self, bytes: &[u8], plain: &mut impl FnMut(&[u8])) -> Result<(), Broken> {
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        plain: &mut impl FnMut(&[u8]) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
         let mut rest = bytes;
         loop {
             if let Part::Skipped(left) = self.part {
@@ -76,7 +80,7 @@ impl Zstd {
         })
     }
 
-    fn step(&mut self, plain: &mut impl FnMut(&[u8])) -> Result<(), Broken> {
+    fn step(&mut self, plain: &mut impl FnMut(&[u8]) -> Result<(), Broken>) -> Result<(), Broken> {
         match self.part {
             Part::Skipped(_) => {}
             Part::FrameHeader if self.magic() != Some(0xFD2F_B528) => {
@@ -100,7 +104,7 @@ impl Zstd {
                         self.decoder.decode_from_to(source, &mut buffer).map_err(|_| Broken)?;
                     source = source.get(read..).unwrap_or(&[]);
                     if let Some(piece) = buffer.get(..written).filter(|piece| !piece.is_empty()) {
-                        plain(piece);
+                        plain(piece)?;
                     }
                     if written == 0 && (read == 0 || source.is_empty()) {
                         break;
