@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tiktoken_rs::tokenizer::{Tokenizer, get_tokenizer};
+use tollgate_core::budget::hold::Bound;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::{Facts, PriceBook, Step, WorstCase, facts};
 use tollgate_core::provider::{Api, Target};
@@ -119,7 +120,7 @@ pub fn estimate(book: &PriceBook, question: &Question, now_ms: u64) -> Result<Es
     let row = book.worst_case(facts);
     let size = row.as_ref().map(WorstCase::size).unwrap_or_default();
     let bounds = request.bounds().ok_or("the body was not read")?;
-    let bound = bounds.bound(target.api, request.body_bytes(), size);
+    let bound = Bound::of(bounds, &target, request.body_bytes(), size);
     let mut notes = count.notes;
     if found.is_none() {
         notes.push(format!("the price book has no row for `{model}` of `{}`", question.provider));

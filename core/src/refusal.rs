@@ -126,7 +126,12 @@ pub fn stream_error(target: &Target, message: &str, id: &str) -> Option<Vec<u8>>
 #[must_use]
 pub fn session_end(target: &Target, message: &str, id: &str) -> Vec<u8> {
     let error = match target.api {
-        Api::Realtime => {
+        Api::ResponsesSession => {
+            let error = Family::OpenAi.error(Reason::BudgetSpent, 402, message, id);
+            let event = json!({"type": "error", "status": 402, "error": error.get("error")});
+            websocket::text(&event.to_string())
+        }
+        Api::Realtime | Api::Voice => {
             let code = "insufficient_quota";
             let error =
                 json!({"type": code, "code": code, "message": message, "param": null, "event_id": null});

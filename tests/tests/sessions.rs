@@ -26,9 +26,13 @@ struct Session {
 
 impl Session {
     async fn open(stack: &Stack, name: &str) -> Self {
+        Self::open_at(stack, "/openai/v1/realtime?model=gpt-realtime", name).await
+    }
+
+    async fn open_at(stack: &Stack, path: &str, name: &str) -> Self {
         let mut socket = TcpStream::connect(stack.gateway()).await.unwrap();
         let request = format!(
-            "GET /openai/v1/realtime?model=gpt-realtime HTTP/1.1\r\nhost: gateway\r\nconnection: upgrade\r\n\
+            "GET {path} HTTP/1.1\r\nhost: gateway\r\nconnection: upgrade\r\n\
              upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
              sec-websocket-extensions: permessage-deflate\r\nx-sim-call: {name}\r\nx-tollgate-run: {name}\r\n\
              x-tollgate-agent: voice\r\n\r\n"
@@ -54,7 +58,7 @@ impl Session {
         loop {
             while let Some(message) = self.messages.take_text() {
                 let event: Value = serde_json::from_str(&message).unwrap();
-                if event["type"] == kind {
+                if event["type"] == kind || event.get(kind).is_some() {
                     return event;
                 }
             }
@@ -202,4 +206,134 @@ async fn a_session_ends_where_no_budget_has_another_turn() {
     let row = burst::budget(&stack.api(), "turns", |row| row["used"] == 2 && row["held"] == 0).unwrap();
     assert_eq!((&row["kept"], &row["in_flight"]), (&json!(0), &json!(0)), "{row:#}");
     assert!(stack.simulator.ledger().call("spent-3").is_none(), "the provider gets no third");
+}
+
+fn request(model: &str, max_output_tokens: u64) -> Value {
+    json!({"type": "response.create", "model": model, "max_output_tokens": max_output_tokens, "input": "How far is the moon?"})
+}
+
+#[tokio::test]
+async fn each_request_in_the_websocket_of_responses_is_a_record_of_its_model() {
+    let stack = stack();
+    let mut session = Session::open_at(&stack, "/openai/v1/responses", "asked").await;
+    assert!(session.head.starts_with("HTTP/1.1 101"), "{}", session.head);
+    for (model, piece_max, slowly) in
+        [("gpt-5-mini", 4_000, false), ("gpt-4.1-mini", 7, false), ("gpt-5-mini", 60, true)]
+    {
+        session.say(&request(model, 400), piece_max, slowly).await;
+        session.event("response.completed").await;
+    }
+    let records = stack.api().wait_for(|records| of_run(records, "asked").len() == 3).unwrap();
+    drop(session);
+    let mut told: Vec<(String, u64, u64)> = of_run(&records, "asked")
+        .iter()
+        .map(|record| {
+            assert_eq!(
+                (&record["operation"], &record["cost_status"]),
+                (&json!("chat"), &json!("measured")),
+                "{record}"
+            );
+            assert_eq!(record["request_model"], record["response_model"]);
+            let count = |name: &str| record["usage"][name].as_u64().unwrap();
+            let model = record["request_model"].as_str().unwrap().to_owned();
+            (model, count("input_tokens"), count("output_tokens"))
+        })
+        .collect();
+    let ledger = stack.simulator.ledger();
+    let served = |turn| {
+        let line = ledger.call(&format!("asked-{turn}")).unwrap();
+        (line.request_model.clone(), line.tokens.input, line.tokens.output)
+    };
+    let mut served: Vec<_> = (1..=3).map(served).collect();
+    told.sort_unstable();
+    served.sort_unstable();
+    assert_eq!(told, served);
+}
+
+#[tokio::test]
+async fn a_request_in_the_websocket_of_responses_that_no_budget_covers_reaches_no_provider() {
+    let budgets = "[[budgets]]\nname = 'small'\nlimit_usd = '0.01'\nwindow = 'prepaid'\n".to_owned();
+    let setup = Setup { name: "responses-budget", collector_config: budgets, ..Setup::default() };
+    let stack = Stack::set_up(&setup).unwrap();
+    let mut session = Session::open_at(&stack, "/openai/v1/responses", "covered").await;
+    session.say(&request("gpt-5-mini", 1_000), 4_000, false).await;
+    session.event("response.completed").await;
+    session.say(&request("gpt-5-mini", 100_000), 4_000, false).await;
+    let told = tokio::time::timeout(std::time::Duration::from_secs(5), session.event("error")).await;
+    let error = told.expect("the caller is told");
+    assert!(error["error"]["message"].as_str().unwrap().contains("`small`"), "{error}");
+    drop(session);
+    // A session that begins with what is not covered.
+    let mut session = Session::open_at(&stack, "/openai/v1/responses", "dear").await;
+    session.say(&request("gpt-5-mini", 100_000), 50, true).await;
+    let records = stack
+        .api()
+        .wait_for(|records| of_run(records, "dear").iter().any(|record| record["outcome"] == "denied"))
+        .unwrap();
+    assert_eq!(of_run(&records, "covered").iter().filter(|record| record["outcome"] == "denied").count(), 1);
+    drop(session);
+    let row = burst::budget(&stack.api(), "small", |row| row["held"] == "0.000000000000" || row["held"] == 0)
+        .unwrap();
+    assert_eq!(row["in_flight"], json!(0), "{row:#}");
+    for turn in ["covered-2", "dear-1"] {
+        assert!(stack.simulator.ledger().call(turn).is_none(), "the provider gets no {turn}");
+    }
+}
+
+const LIVE: &str = "/gemini/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
+
+#[tokio::test]
+async fn the_model_of_a_live_session_is_the_one_that_it_is_set_up_with() {
+    let stack = stack();
+    let mut session = Session::open_at(&stack, LIVE, "live").await;
+    session.say(&json!({"setup": {"model": "models/gemini-2.0-flash-live-001"}}), 20, false).await;
+    session.event("setupComplete").await;
+    let question = json!({"clientContent": {"turns": [{"parts": [{"text": "How far is the moon?"}]}], "turnComplete": true}});
+    session.say(&question, 4_000, false).await;
+    session.event("usageMetadata").await;
+    let records = stack.api().wait_for(|records| !of_run(records, "live").is_empty()).unwrap();
+    let record = &of_run(&records, "live")[0];
+    let line = stack.simulator.ledger().call("live-1").unwrap();
+    assert_eq!(record["request_model"], "models/gemini-2.0-flash-live-001", "{record}");
+    assert_eq!(record["usage"]["output_tokens"], line.tokens.output);
+}
+
+#[tokio::test]
+async fn a_live_session_is_held_for_when_its_model_is_known() {
+    let budgets = "[[budgets]]\nname = 'tiny'\nlimit_tokens = 10\nwindow = 'prepaid'\n".to_owned();
+    let setup = Setup { name: "live-budget", collector_config: budgets, ..Setup::default() };
+    let stack = Stack::set_up(&setup).unwrap();
+    let mut session = Session::open_at(&stack, LIVE, "broke").await;
+    session.say(&json!({"setup": {"model": "models/gemini-2.0-flash-live-001"}}), 4_000, false).await;
+    let records = stack
+        .api()
+        .wait_for(|records| of_run(records, "broke").iter().any(|record| record["outcome"] == "denied"))
+        .unwrap();
+    assert_eq!(of_run(&records, "broke")[0]["request_model"], "models/gemini-2.0-flash-live-001");
+    assert!(stack.simulator.ledger().call("broke-1").is_none());
+}
+
+#[tokio::test]
+async fn an_upgrade_that_cannot_be_metered_is_recorded_or_refused() {
+    let stack = stack();
+    let session = Session::open_at(&stack, "/openai/v1/something/new", "unknown").await;
+    assert!(session.head.starts_with("HTTP/1.1 101"), "{}", session.head);
+    drop(session);
+    let records = stack.api().wait_for(|records| !of_run(records, "unknown").is_empty()).unwrap();
+    let record = &of_run(&records, "unknown")[0];
+    assert_eq!(
+        (&record["cost_status"], &record["notes"]),
+        (&json!("unpriced"), &json!(["not_read"])),
+        "{record}"
+    );
+    for (unmetered, status) in [("deny", "403"), ("allow", "101")] {
+        let budgets = format!(
+            "[[budgets]]\nname = 'b'\nlimit_usd = '5'\nwindow = 'day'\nscope = {{ model = 'gpt-5' }}\nunmetered = '{unmetered}'\n"
+        );
+        let name = if unmetered == "deny" { "unmetered-deny" } else { "unmetered-allow" };
+        let setup = Setup { name, collector_config: budgets, ..Setup::default() };
+        let stack = Stack::set_up(&setup).unwrap();
+        let session = Session::open_at(&stack, "/openai/v1/something/new", "unknown").await;
+        assert!(session.head.starts_with(&format!("HTTP/1.1 {status}")), "{}", session.head);
+    }
 }

@@ -437,6 +437,22 @@ mod tests {
     }
 
     #[test]
+    fn unmetered_calls_are_a_matter_of_budgets_that_refuse() {
+        for action in ["warn", "shadow"] {
+            for value in ["allow", "deny"] {
+                let found = mistakes(&format!(
+                    r#"[{{"name":"b","limit_usd":"1","window":"day","action":"{action}","unmetered":"{value}"}}]"#
+                ));
+                let [found] = found.as_slice() else { panic!("{found:?}") };
+                assert!(found.starts_with(&format!("budgets[0].unmetered: `{value}`")), "{found}");
+                assert!(found.contains("leave it out, or give action = \"deny\""), "{found}");
+            }
+        }
+        let found = mistakes(r#"[{"name":"b","limit_usd":"1","window":"day","unmetered":"maybe"}]"#);
+        assert!(found[0].contains("`maybe` is not one of deny, allow"), "{found:?}");
+    }
+
+    #[test]
     fn what_no_call_can_have_is_refused_with_what_would_be_right() {
         let said = |more: serde_json::Value| {
             let mut budget = serde_json::json!({"name": "b", "limit_usd": "1", "window": "day"});

@@ -622,6 +622,85 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_metered_is_refused_unless_the_budget_says_otherwise() {
+        for (more, path, body, expected) in [
+            ("", "/v1/something", "{}", "not_metered"),
+            ("", "/v1/something", r#"{"model":"m"}"#, "b="),
+            ("", "/v1/something", "not json", "not_metered"),
+            (r#","unmetered":"allow""#, "/v1/something", "{}", "b=0"),
+            (r#","action":"warn""#, "/v1/something", "{}", "b=0"),
+            (r#","scope":{"model":"gpt-5"}"#, "/v1/something", "{}", "not_metered"),
+            (r#","scope":{"team":"growth"}"#, "/v1/something", "{}", ""),
+            ("", "/v1/images/generations", "text", "unreadable_request"),
+            ("", "/v1/audio/speech", "text", "unreadable_request"),
+            ("", "/v1/rerank", "text", "unreadable_request"),
+            ("", "/v1/videos", "{}", "deferred_not_allowed"),
+            ("", "/V1/Batches;x", "{}", "deferred_not_allowed"),
+            ("", "/v1/realtime/calls", "v=0", "deferred_not_allowed"),
+            (r#","deferred":"allow""#, "/v1/videos", "{}", ""),
+            ("", "/v1/files", "--x", ""),
+        ] {
+            let text = format!(r#"[{{"name":"b","limit_usd":"1","window":"day"{more}}}]"#);
+            let policy = policy(serde_json::from_str(&text).unwrap());
+            let found = admitted(&call(path, body), &policy, Unpriced::Allow, &Learned::default());
+            let holds = expected.is_empty() || !found.is_empty();
+            assert!(found.starts_with(expected) && holds, "{more} {path} {body}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_dearest_model_that_may_answer_is_held() {
+        let model = |id: &str, output: i128| {
+            let rates = [(Kind::Input, Picodollars::ZERO), (Kind::Output, Picodollars::from_pico(output))];
+            let price =
+                Price { standard: Sheet { rates: Rates(rates.into()), tiers: vec![] }, ..Price::default() };
+            PricedModel {
+                provider: "openai".into(),
+                id: id.into(),
+                prices: vec![price],
+                ..PricedModel::default()
+            }
+        };
+        let book =
+            PriceBook::new("v".into(), vec![model("cheap", 1), model("dear", 50), model("dearest", 900)]);
+        let policy = policy(serde_json::json!([{"name": "b", "limit_usd": "1", "window": "day"}]));
+        let learned = Learned::default();
+        for (path, body, expected) in [
+            (CHAT, r#"{"model":"cheap","max_tokens":2}"#, 2),
+            (CHAT, r#"{"model":"cheap","models":["cheap","dear"],"max_tokens":2}"#, 100),
+            (CHAT, r#"{"model":"cheap","fallbacks":[{"model":"dear"}],"max_tokens":2}"#, 100),
+            (CHAT, r#"{"model":"cheap, dear","max_tokens":2}"#, 100),
+            (CHAT, r#"{"max_tokens":2}"#, 1_800),
+            (CHAT, r#"{"model":"","max_tokens":2}"#, 1_800),
+            (CHAT, r#"{"model":"cheap","preset":"p","max_tokens":2}"#, 1_800),
+            // A path wins, whatever the body names.
+            ("/openai/deployments/dear/chat/completions", r#"{"model":"cheap","max_tokens":2}"#, 100),
+            ("/openai/deployments/dear/chat/completions", r#"{"models":["dearest"],"max_tokens":2}"#, 100),
+            (
+                "/v1beta/models/dear:generateContent",
+                r#"{"model":"cheap","generationConfig":{"maxOutputTokens":2}}"#,
+                100,
+            ),
+            ("/model/dear/converse", r#"{"model":"cheap","inferenceConfig":{"maxTokens":2}}"#, 100),
+        ] {
+            let call = call(path, body);
+            let admitting = Admitting {
+                policy: &policy,
+                book: Some(&book),
+                unpriced: Unpriced::Allow,
+                learned: &learned,
+                now_ms: 5,
+                may_ask: false,
+            };
+            let Admission::Hold(holds) = call.admission(&admitting) else { panic!("{path} {body}") };
+            assert_eq!(holds[0].amount, Amount(expected), "{path} {body}");
+            let model = call.denied("g", 402, 9).request_model;
+            let from_path = path.contains("dear").then_some("dear");
+            assert!(from_path.is_none() || model.as_deref() == from_path, "{path}: {model:?}");
+        }
+    }
+
+    #[test]
     fn a_model_without_a_price_follows_the_policy() {
         let policy = policy(serde_json::json!([{"name": "b", "limit_usd": "1", "window": "day"}]));
         let call = call(CHAT, r#"{"model":"new","max_tokens":1}"#);
