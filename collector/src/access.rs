@@ -11,12 +11,13 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tracing::warn;
 
 use crate::api::error::ApiError;
 use crate::app::{App, now_ms};
 use crate::audit::Entry;
 use crate::config::{Config, Reading};
-use crate::token::Token;
+use crate::token::{self, Token};
 
 /// What a token allows.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, clap::ValueEnum)]
@@ -62,7 +63,14 @@ impl Access {
             (Role::Admin, "admin", &config.admin_token_file),
         ] {
             let tokens = Token::load_or_create(file)?;
+            if file.starts_with(&config.data_dir) {
+                token::mend(file);
+            }
             keys.keys.extend(tokens.into_iter().map(|token| (role, name.to_owned(), token)));
+        }
+        let header = config.data_dir.join(HEADER_FILE);
+        if let Err(error) = token::write_header(&header, &config.ingest.token_file) {
+            warn!(%error, "`{}`, the header's value that Envoy sends, cannot be written", header.display());
         }
         let named = config.access.tokens.iter();
         keys.keys.extend(named.map(|one| (one.role, one.name.clone(), one.token.clone())));
@@ -157,12 +165,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let (scheme, token) = value.as_bytes().split_at_checked(BEARER.len())?;
-    scheme.eq_ignore_ascii_case(BEARER).then_some(token)
+    Some(token::without_scheme(value.as_bytes()))
 }
 
-/// Before the token in the header.
-const BEARER: &[u8] = b"Bearer ";
+/// In the data directory: what gateways put into their `authorization` header, for Envoy.
+const HEADER_FILE: &str = "ingest.bearer";
 
 #[cfg(test)]
 mod tests {

@@ -24,12 +24,7 @@ fn directory(name: &str) -> PathBuf {
 fn the_gateway_file_is_valid_as_it_stands() {
     let workspace = Workspace::find().unwrap();
     let directory = directory("validate-gateway");
-    let token = directory.join("ingest.token");
-    fs::write(&token, "token\n").unwrap();
-    let secret = directory.join("collector-token.json");
-    let files = BTreeMap::from([("/etc/envoy/ingest.token".to_owned(), token)]);
-    let secret_file = render::with_files(&workspace.file("envoy/collector-token.yaml"), &files).unwrap();
-    fs::write(&secret, secret_file.to_string()).unwrap();
+    let secret = secret_file(&workspace.file("envoy/collector-token.yaml"), &directory);
     // Only paths are other than in the file: TLS, upstreams and plugin configuration are what is shipped.
     let files = BTreeMap::from([
         ("/etc/envoy/tollgate.wasm".to_owned(), artifacts::build_filter().unwrap()),
@@ -176,9 +171,9 @@ fn a_wrong_plugin_configuration_is_refused_with_every_mistake_named() {
 }
 
 fn secret_file(shipped: &std::path::Path, directory: &std::path::Path) -> PathBuf {
-    let token = directory.join("ingest.token");
-    fs::write(&token, "token\n").unwrap();
-    let files = BTreeMap::from([("/etc/envoy/ingest.token".to_owned(), token)]);
+    let value = directory.join("ingest.bearer");
+    fs::write(&value, "Bearer 0123456789abcdef").unwrap();
+    let files = BTreeMap::from([("/etc/envoy/ingest.bearer".to_owned(), value)]);
     let secret = directory.join("collector-token.json");
     fs::write(&secret, render::with_files(shipped, &files).unwrap().to_string()).unwrap();
     secret
