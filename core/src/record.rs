@@ -257,6 +257,13 @@ pub enum Note {
     Unbilled,
     /// The gateway ended the answer, as a budget had nothing left for more of it.
     EndedByBudget,
+    /// What was fetched is work of which no gateway of the collector saw the start or the end: its counts are the
+    /// fetcher's word, so nothing is charged for it.
+    UnknownWork,
+    /// The gateway's cost was not that of its charges: the collector has priced the call.
+    CostCorrected,
+    /// The provider named a cost that no call has, such as one below nothing. It is left out.
+    ProviderCostIgnored,
 }
 
 impl Note {
@@ -275,6 +282,9 @@ impl Note {
             Self::Recovered => "recovered",
             Self::Unbilled => "unbilled",
             Self::EndedByBudget => "ended_by_budget",
+            Self::UnknownWork => "unknown_work",
+            Self::CostCorrected => "cost_corrected",
+            Self::ProviderCostIgnored => "provider_cost_ignored",
         }
     }
 }

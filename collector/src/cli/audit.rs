@@ -1,7 +1,7 @@
 //! `tollgate audit`: shows, exports and checks the audit trail.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
@@ -53,7 +53,9 @@ impl AuditArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::List(list) => list.run(&self.collector),
-            Command::Export => each_row(&self.collector, output::print),
+            // Its bytes are what its hash covers; a terminal gets them without what would move its cursor.
+            Command::Export if std::io::stdout().is_terminal() => each_row(&self.collector, output::print),
+            Command::Export => each_row(&self.collector, output::print_exactly),
             Command::Verify(verify) => verify.run(&self.collector),
         }
     }
@@ -98,6 +100,12 @@ impl Verify {
         }
         let head = verifier.finish()?;
         output::print(&format!("the trail is whole: {} entries, head {head}", head.seq))?;
+        if self.head.is_none() {
+            eprintln!(
+                "WARNING: no --head was given: this trail agrees with itself, but who can write the database can write all \
+                 of it anew. Keep this head elsewhere and verify against it the next time: --head {head}"
+            );
+        }
         match self.file {
             Some(_) => Ok(()),
             None => accounts(collector),

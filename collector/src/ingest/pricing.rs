@@ -4,9 +4,51 @@ use tollgate_core::budget::{Amount, Unit};
 use tollgate_core::call::admission::settled;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::PriceBook;
-use tollgate_core::record::{CostStatus, UsageRecord};
+use tollgate_core::record::{CostStatus, Note, Outcome, UsageRecord};
 
+use super::validate::{COUNT_MAX, PICO_MAX};
 use crate::store::Recharge;
+
+/// Takes out of a record what cannot be of its money, and says so in a note; its usage stays. A cost that is not that of
+/// its charges, or has none, is left to the collector to find anew: the record is unpriced until then.
+pub(super) fn doubt(record: &mut UsageRecord) {
+    if record.provider_cost_usd.is_some_and(|cost| !is_amount(cost)) {
+        record.provider_cost_usd = None;
+        record.notes.push(Note::ProviderCostIgnored);
+    }
+    if record.charged_usd.is_some_and(|charged| charged < Picodollars::ZERO) {
+        record.charged_usd = None;
+    }
+    if adds_up(record) {
+        return;
+    }
+    record.charges.clear();
+    record.price_basis.clear();
+    record.cost_usd = Picodollars::ZERO;
+    record.cost_status = match record.outcome {
+        Outcome::Denied => CostStatus::Free,
+        _ => CostStatus::Unpriced,
+    };
+    record.notes.push(Note::CostCorrected);
+}
+
+/// Whether a record's cost is that of its charges, and each of these its quantity times its rate.
+fn adds_up(record: &UsageRecord) -> bool {
+    let mut sum = Picodollars::ZERO;
+    for charge in &record.charges {
+        let fits = charge.quantity <= COUNT_MAX && is_amount(charge.rate) && is_amount(charge.cost_usd);
+        if !fits || charge.rate.times(charge.quantity) != charge.cost_usd {
+            return false;
+        }
+        sum = [sum, charge.cost_usd].into_iter().sum();
+    }
+    let is_free = matches!(record.cost_status, CostStatus::Free) || record.outcome == Outcome::Denied;
+    sum == record.cost_usd && is_amount(sum) && !(is_free && sum > Picodollars::ZERO)
+}
+
+fn is_amount(amount: Picodollars) -> bool {
+    (0..=PICO_MAX).contains(&amount.as_pico())
+}
 
 /// Prices a record that came unpriced from a gateway that has no book, or no row for the model; says whether it did.
 ///
@@ -96,6 +138,53 @@ mod tests {
             assert_eq!(record.cost_status, CostStatus::Measured);
             assert_eq!(record.price_version.as_deref(), Some("v9"));
         }
+    }
+
+    #[test]
+    fn a_cost_that_is_not_that_of_its_charges_is_found_anew_and_the_usage_stays() {
+        let charge = |quantity, rate, cost| Charge {
+            model: "gpt-x".into(),
+            kind: Kind::Input,
+            quantity,
+            rate: Picodollars::from_pico(rate),
+            cost_usd: Picodollars::from_pico(cost),
+        };
+        type Spoil = fn(&mut UsageRecord);
+        let cases: &[Spoil] = &[
+            // A cost without charges, or with others; charges that are not quantity times rate; below nothing.
+            |r| r.charges.clear(),
+            |r| r.cost_usd = Picodollars::from_pico(1),
+            |r| r.cost_usd = Picodollars::from_pico(-70),
+            |r| r.charges[0].cost_usd = Picodollars::from_pico(71),
+            |r| r.charges[0].quantity = u64::MAX,
+            |r| (r.charges[0].rate, r.charges[0].cost_usd) = (Picodollars::from_pico(-10), Picodollars::from_pico(-70)),
+            |r| r.cost_status = CostStatus::Free,
+        ];
+        for (at, spoil) in cases.iter().enumerate() {
+            let mut record = UsageRecord {
+                charges: vec![charge(7, 10, 70)],
+                cost_usd: Picodollars::from_pico(70),
+                cost_status: CostStatus::Measured,
+                ..unpriced()
+            };
+            doubt(&mut record);
+            assert_eq!(record.notes, [], "as it is, it adds up");
+            spoil(&mut record);
+            doubt(&mut record);
+            assert_eq!(record.notes, [Note::CostCorrected], "case {at}");
+            assert_eq!((record.cost_usd, record.cost_status), (Picodollars::ZERO, CostStatus::Unpriced));
+            assert!(price_on_arrival(&mut record, &book()), "case {at}");
+            assert_eq!((record.cost_usd.as_pico(), record.usage.input_tokens), (70, Some(7)), "case {at}");
+        }
+    }
+
+    #[test]
+    fn a_provider_that_names_a_cost_below_nothing_loses_nobody_the_usage() {
+        let mut record = unpriced();
+        record.provider_cost_usd = Some(Picodollars::from_pico(-5));
+        doubt(&mut record);
+        assert_eq!((record.provider_cost_usd, record.notes.as_slice()), (None, &[Note::ProviderCostIgnored][..]));
+        assert_eq!(record.usage.input_tokens, Some(7));
     }
 
     #[test]

@@ -547,6 +547,9 @@ mod tests {
         Note::RetriesCharged,
         Note::Recovered,
         Note::EndedByBudget,
+        Note::UnknownWork,
+        Note::CostCorrected,
+        Note::ProviderCostIgnored,
     ];
     const SOURCES: [AttributionSource; 5] = [
         AttributionSource::Verified,
