@@ -59,7 +59,8 @@ impl Doors {
     pub fn enter(self: &Arc<Self>) -> Option<Visit> {
         let mut inside = self.inside();
         if inside.visitors.len() >= VISITORS_MAX {
-            let waiting = inside.visitors.iter().filter_map(|(id, one)| Some((one.known, one.waits_since?, *id)));
+            let waiting =
+                inside.visitors.iter().filter_map(|(id, one)| Some((one.known, one.waits_since?, *id)));
             let (.., id) = waiting.min()?;
             inside.visitors.remove(&id)?.leave.notify_one();
         }

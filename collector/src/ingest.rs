@@ -98,12 +98,13 @@ pub fn accept(
     Ok(accepted)
 }
 
-/// Reads records, one a line, that came at `now_ms` from no gateway. A bad record is refused, the rest kept; its index
+/// Reads records, one a line, that came at `now_ms` from no gateway: what they cost counts on budgets, as whoever charged
+/// them there is lost. A bad record is refused, the rest kept; its index
 /// counts the lines that are not blank.
 #[must_use]
-pub fn accept_lines(body: &str, book: &PriceBook) -> Accepted {
+pub fn accept_lines(body: &str, book: &PriceBook, now_ms: u64) -> Accepted {
     let mut accepted = Accepted {
-        batch: Batch::default(),
+        batch: Batch::of_import(now_ms),
         received: 0,
         records: 0,
         rejected: Vec::new(),

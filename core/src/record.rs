@@ -202,6 +202,17 @@ impl Outcome {
     }
 }
 
+impl UsageRecord {
+    /// Takes the price out of it, for the reason in the note: the counts stay, and it is unpriced.
+    pub fn leave_uncharged(&mut self, why: Note) {
+        self.cost_usd = Picodollars::ZERO;
+        self.cost_status = CostStatus::Unpriced;
+        self.charges.clear();
+        self.price_basis.clear();
+        self.notes.push(why);
+    }
+}
+
 /// How far a cost can be trusted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

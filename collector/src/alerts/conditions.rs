@@ -109,7 +109,9 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
         if is_passed || is_reached {
             let title = match is_passed {
                 true => format!("{scope} has used {} of {} ({threshold} passed)", shown(used), shown(limit)),
-                false => refused_at(&scope, status, shown(used), shown(limit), shown(limit.saturating_sub(used))),
+                false => {
+                    refused_at(&scope, status, shown(used), shown(limit), shown(limit.saturating_sub(used)))
+                }
             };
             let is_whole = matches!(threshold, Threshold::Percent(percent) if *percent >= 100)
                 || used >= limit
@@ -354,7 +356,7 @@ mod tests {
 
     #[test]
     fn a_budget_that_refuses_below_its_thresholds_is_reached_and_says_why() {
-        let rule = rule("when = 'budget'\nthresholds = ['80', '100', '120']\nchannels = []");
+        let rule = rule("when = 'budget'\nthresholds = ['80%', '100%', '120%']\nchannels = []");
         let quiet = status(75);
         assert_eq!(budget(&rule, &quiet, NOON), []);
         let alerts = budget(&rule, &BudgetStatus { denied: 3, ..quiet }, NOON);

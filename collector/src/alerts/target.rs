@@ -90,7 +90,9 @@ fn is_global(v6: Ipv6Addr) -> bool {
     // 2001::/23 is for protocols; of it, 2001::/32 is Teredo's.
     let is_protocol = first == 0x2001 && (0x0001..0x0200).contains(&second);
     let is_translated = first == 0x64 && second == 0xff9b && third == 0;
-    v6.to_ipv4_mapped().is_some() || is_translated || (first & 0xe000 == 0x2000 && !is_document && !is_protocol)
+    v6.to_ipv4_mapped().is_some()
+        || is_translated
+        || (first & 0xe000 == 0x2000 && !is_document && !is_protocol)
 }
 
 /// The addresses of version 4 in one of version 6: mapped (::ffff:0:0/96), translated (64:ff9b::/96, RFC 6052), tunnelled

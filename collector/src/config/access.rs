@@ -100,7 +100,11 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> A
 
 /// The names in `gateways`: each as a gateway's configuration may have it and, where those that exist are `known`, one
 /// of them.
-fn gateway_names<'t>(document: &mut Document<'t>, section: &mut Section<'t>, known: &[String]) -> Vec<String> {
+fn gateway_names<'t>(
+    document: &mut Document<'t>,
+    section: &mut Section<'t>,
+    known: &[String],
+) -> Vec<String> {
     let (line, key) = (section.line_of("gateways"), format!("{}.gateways", section.name()));
     let right = "a list of gateways' names such as `[\"edge-1\"]`";
     let names = document.list(section, "gateways", right).unwrap_or_default();

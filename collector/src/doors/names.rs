@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn a_collector_on_loopback_answers_to_its_own_names_only() {
-        let text = "listen = '127.0.0.1:1'\n[api]\npublic_url = 'https://Tollgate.example/x'\nhosts = ['box.lan']";
+        let text =
+            "listen = '127.0.0.1:1'\n[api]\npublic_url = 'https://Tollgate.example/x'\nhosts = ['box.lan']";
         let names = Names::of(&Config::parse("t", text).unwrap());
         for (host, answered) in [
             ("localhost", true),

@@ -28,7 +28,8 @@ pub(super) fn possible(mut report: CounterReport) -> Result<CounterReport, Strin
             return wrong(field, &value, "from 0 to 10^30");
         }
     }
-    for (field, value) in [("version", told.version), ("denied", told.denied), ("generation", key.generation)] {
+    for (field, value) in [("version", told.version), ("denied", told.denied), ("generation", key.generation)]
+    {
         if value > NUMBER_MAX {
             return wrong(field, &value, "at most 2^62");
         }

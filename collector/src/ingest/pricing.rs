@@ -22,14 +22,10 @@ pub(super) fn doubt(record: &mut UsageRecord) {
     if adds_up(record) {
         return;
     }
-    record.charges.clear();
-    record.price_basis.clear();
-    record.cost_usd = Picodollars::ZERO;
-    record.cost_status = match record.outcome {
-        Outcome::Denied => CostStatus::Free,
-        _ => CostStatus::Unpriced,
-    };
-    record.notes.push(Note::CostCorrected);
+    record.leave_uncharged(Note::CostCorrected);
+    if record.outcome == Outcome::Denied {
+        record.cost_status = CostStatus::Free;
+    }
 }
 
 /// Whether a record's cost is that of its charges, and each of these its quantity times its rate.
@@ -157,7 +153,10 @@ mod tests {
             |r| r.cost_usd = Picodollars::from_pico(-70),
             |r| r.charges[0].cost_usd = Picodollars::from_pico(71),
             |r| r.charges[0].quantity = u64::MAX,
-            |r| (r.charges[0].rate, r.charges[0].cost_usd) = (Picodollars::from_pico(-10), Picodollars::from_pico(-70)),
+            |r| {
+                (r.charges[0].rate, r.charges[0].cost_usd) =
+                    (Picodollars::from_pico(-10), Picodollars::from_pico(-70))
+            },
             |r| r.cost_status = CostStatus::Free,
         ];
         for (at, spoil) in cases.iter().enumerate() {
@@ -183,7 +182,10 @@ mod tests {
         let mut record = unpriced();
         record.provider_cost_usd = Some(Picodollars::from_pico(-5));
         doubt(&mut record);
-        assert_eq!((record.provider_cost_usd, record.notes.as_slice()), (None, &[Note::ProviderCostIgnored][..]));
+        assert_eq!(
+            (record.provider_cost_usd, record.notes.as_slice()),
+            (None, &[Note::ProviderCostIgnored][..])
+        );
         assert_eq!(record.usage.input_tokens, Some(7));
     }
 

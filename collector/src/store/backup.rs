@@ -123,7 +123,10 @@ mod tests {
             let entries = std::fs::read_dir(&data_dir).unwrap().map(|entry| entry.unwrap());
             entries
                 .map(|entry| {
-                    (entry.file_name().to_string_lossy().into_owned(), entry.metadata().unwrap().permissions().mode() & 0o777)
+                    (
+                        entry.file_name().to_string_lossy().into_owned(),
+                        entry.metadata().unwrap().permissions().mode() & 0o777,
+                    )
                 })
                 .collect()
         };
