@@ -263,7 +263,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
-    Some(token::without_scheme(value.as_bytes()))
+    token::of_header(value.as_bytes())
 }
 
 /// In the data directory: what gateways put into their `authorization` header, for Envoy.

@@ -72,24 +72,24 @@ impl Token {
 
 /// The token of a line that holds one itself.
 fn plain(line: &str) -> Option<&str> {
-    let token = std::str::from_utf8(without_scheme(line.as_bytes())).ok()?;
+    let token = of_header(line.as_bytes()).map_or(Ok(line), str::from_utf8).ok()?;
     (token.len() >= BYTES_MIN
         && token.bytes().all(|byte| byte.is_ascii_graphic())
         && !token.starts_with(HASHED))
     .then_some(token)
 }
 
-/// The token in the value of an `authorization` header. `Bearer` may be missing or stand there twice: as where a
-/// file with the token alone is sent as it is, or one with the whole value behind a prefix of the configuration.
+/// The token in the value of an `authorization` header. `Bearer` may stand there twice: as where a file with the whole
+/// value is sent behind a prefix of the configuration.
 #[must_use]
-pub fn without_scheme(mut value: &[u8]) -> &[u8] {
-    for _ in 0..2 {
-        value = match value.split_at_checked(BEARER.len()) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case(BEARER.as_bytes()) => token.trim_ascii(),
-            _ => value,
-        };
-    }
-    value
+pub fn of_header(value: &[u8]) -> Option<&[u8]> {
+    let token = after_scheme(value)?;
+    Some(after_scheme(token).unwrap_or(token))
+}
+
+fn after_scheme(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(BEARER.len())?;
+    scheme.eq_ignore_ascii_case(BEARER.as_bytes()).then_some(token.trim_ascii())
 }
 
 impl PartialEq for Token {

@@ -6,11 +6,12 @@ use tollgate_core::money::Picodollars;
 use tollgate_core::price::PriceBook;
 use tollgate_core::record::{CostStatus, Note, Outcome, UsageRecord};
 
-use super::validate::{COUNT_MAX, PICO_MAX};
+use super::validate::PICO_MAX;
 use crate::store::Recharge;
 
-/// Takes out of a record what cannot be of its money, and says so in a note; its usage stays. A cost that is not that of
-/// its charges, or has none, is left to the collector to find anew: the record is unpriced until then.
+/// Takes out of a record what cannot be of its money, and says so in a note; its usage stays. A cost for which there are no
+/// charges is left to the collector to find: the record is unpriced until then. Charges that do not add up to the cost, or
+/// are not quantity times rate, are refused with the record, as these are no numbers of a gateway.
 pub(super) fn doubt(record: &mut UsageRecord) {
     if record.provider_cost_usd.is_some_and(|cost| !is_amount(cost)) {
         record.provider_cost_usd = None;
@@ -19,27 +20,14 @@ pub(super) fn doubt(record: &mut UsageRecord) {
     if record.charged_usd.is_some_and(|charged| charged < Picodollars::ZERO) {
         record.charged_usd = None;
     }
-    if adds_up(record) {
+    let is_nothing = record.outcome == Outcome::Denied || record.cost_status == CostStatus::Free;
+    if record.cost_usd == Picodollars::ZERO || !(record.charges.is_empty() || is_nothing) {
         return;
     }
     record.leave_uncharged(Note::CostCorrected);
     if record.outcome == Outcome::Denied {
         record.cost_status = CostStatus::Free;
     }
-}
-
-/// Whether a record's cost is that of its charges, and each of these its quantity times its rate.
-fn adds_up(record: &UsageRecord) -> bool {
-    let mut sum = Picodollars::ZERO;
-    for charge in &record.charges {
-        let fits = charge.quantity <= COUNT_MAX && is_amount(charge.rate) && is_amount(charge.cost_usd);
-        if !fits || charge.rate.times(charge.quantity) != charge.cost_usd {
-            return false;
-        }
-        sum = [sum, charge.cost_usd].into_iter().sum();
-    }
-    let is_free = matches!(record.cost_status, CostStatus::Free) || record.outcome == Outcome::Denied;
-    sum == record.cost_usd && is_amount(sum) && !(is_free && sum > Picodollars::ZERO)
 }
 
 fn is_amount(amount: Picodollars) -> bool {
@@ -137,37 +125,19 @@ mod tests {
     }
 
     #[test]
-    fn a_cost_that_is_not_that_of_its_charges_is_found_anew_and_the_usage_stays() {
-        let charge = |quantity, rate, cost| Charge {
-            model: "gpt-x".into(),
-            kind: Kind::Input,
-            quantity,
-            rate: Picodollars::from_pico(rate),
-            cost_usd: Picodollars::from_pico(cost),
-        };
+    fn a_cost_without_charges_is_found_anew_and_the_usage_stays() {
         type Spoil = fn(&mut UsageRecord);
-        let cases: &[Spoil] = &[
-            // A cost without charges, or with others; charges that are not quantity times rate; below nothing.
-            |r| r.charges.clear(),
-            |r| r.cost_usd = Picodollars::from_pico(1),
-            |r| r.cost_usd = Picodollars::from_pico(-70),
-            |r| r.charges[0].cost_usd = Picodollars::from_pico(71),
-            |r| r.charges[0].quantity = u64::MAX,
-            |r| {
-                (r.charges[0].rate, r.charges[0].cost_usd) =
-                    (Picodollars::from_pico(-10), Picodollars::from_pico(-70))
-            },
-            |r| r.cost_status = CostStatus::Free,
+        let cases: &[(CostStatus, Spoil)] = &[
+            (CostStatus::Measured, |r| r.cost_usd = Picodollars::from_pico(PICO_MAX)),
+            (CostStatus::Measured, |r| r.cost_usd = Picodollars::from_pico(1)),
+            (CostStatus::Estimated, |r| r.cost_usd = Picodollars::from_pico(-70)),
+            (CostStatus::Unpriced, |r| r.cost_usd = Picodollars::from_pico(70)),
+            (CostStatus::Free, |r| r.cost_usd = Picodollars::from_pico(70)),
         ];
-        for (at, spoil) in cases.iter().enumerate() {
-            let mut record = UsageRecord {
-                charges: vec![charge(7, 10, 70)],
-                cost_usd: Picodollars::from_pico(70),
-                cost_status: CostStatus::Measured,
-                ..unpriced()
-            };
+        for (at, (status, spoil)) in cases.iter().enumerate() {
+            let mut record = UsageRecord { cost_status: *status, ..unpriced() };
             doubt(&mut record);
-            assert_eq!(record.notes, [], "as it is, it adds up");
+            assert_eq!(record.notes, [], "as it is, nothing is wrong");
             spoil(&mut record);
             doubt(&mut record);
             assert_eq!(record.notes, [Note::CostCorrected], "case {at}");

@@ -354,7 +354,7 @@ const LIST_MAX: usize = 32;
 /// Most charges of a record: each kind twice, with room.
 const CHARGES_MAX: usize = 64;
 /// Largest count of one call; sums of these stay far from their range.
-pub(super) const COUNT_MAX: u64 = 10_000_000_000;
+const COUNT_MAX: u64 = 10_000_000_000;
 /// Largest amount of one call: a million dollars.
 pub(super) const PICO_MAX: i128 = 1_000_000_000_000_000_000;
 /// Longest time of a total.
