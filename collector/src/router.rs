@@ -57,6 +57,7 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/anomalies", get(anomalies::list))
         .route("/api/v1/reviews", get(alerts::reviews))
         .route("/api/v1/accounts", get(audit::accounts))
+        .route("/api/v1/accounts/recount", get(audit::recount))
         .route("/api/v1/reprice", get(corrections::preview))
         .route("/api/v1/months", get(corrections::months))
         .route("/metrics", get(health::metrics))

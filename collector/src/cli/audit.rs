@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::client::{self, Collector};
 use super::output::{self, Column, ColumnKind, Format};
 use crate::audit::{Head, Recorded, Verifier};
+use crate::text::printable;
 
 /// Arguments of `tollgate audit`.
 #[derive(Args, Debug)]
@@ -108,7 +109,10 @@ impl Verify {
         }
         match self.file {
             Some(_) => Ok(()),
-            None => accounts(collector),
+            None => {
+                accounts(collector)?;
+                recount(collector)
+            }
         }
     }
 }
@@ -139,6 +143,28 @@ fn accounts(collector: &Collector) -> anyhow::Result<()> {
         "these accounts do not agree: a record is missing"
     );
     Ok(())
+}
+
+/// Counts the records anew, and fails where a summary says something else.
+fn recount(collector: &Collector) -> anyhow::Result<()> {
+    let answer = client::json(&collector.get("/api/v1/accounts/recount", &[])?)?;
+    let text = |name: &str| client::field(&answer, name);
+    for example in answer.get("examples").and_then(Value::as_array).into_iter().flatten() {
+        eprintln!("{}", printable(example.as_str().unwrap_or_default()));
+    }
+    ensure!(
+        answer.get("wrong") == Some(&json!(0)),
+        "{} records were counted anew, and {} of {} sums or records are not what they were: the database was changed, or is \
+         damaged",
+        text("records"),
+        text("wrong"),
+        text("sums")
+    );
+    output::print(&format!(
+        "{} records counted anew agree with {} sums of the summaries",
+        text("records"),
+        text("sums")
+    ))
 }
 
 /// Hands every entry on as the collector wrote it: its bytes are what its hash covers.
