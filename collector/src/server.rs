@@ -135,10 +135,11 @@ async fn receive(
     let serve = async {
         match acceptor {
             None => answer(stream, router, &visit, stopped).await,
-            Some(acceptor) => match tls::handshake(&acceptor, stream, peer).await {
-                Some(stream) => answer(stream, router, &visit, stopped).await,
-                None => {}
-            },
+            Some(acceptor) => {
+                if let Some(stream) = tls::handshake(&acceptor, stream, peer).await {
+                    answer(stream, router, &visit, stopped).await;
+                }
+            }
         }
     };
     tokio::select! {

@@ -268,7 +268,7 @@ fn no_report_below_nothing_makes_money_and_what_cannot_be_makes_no_counter() {
         other_window,
         other_budget,
     ] {
-        assert_eq!(sync(30, "one", &[counter.clone()]), Vec::<Value>::new(), "{counter}");
+        assert_eq!(sync(30, "one", std::slice::from_ref(&counter)), Vec::<Value>::new(), "{counter}");
     }
     assert_eq!(sync(31, "one", &[report(&policy, "each", "bot", &[])]).len(), 1);
     let metrics = collector.client.get("/metrics").text;

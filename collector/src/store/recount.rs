@@ -43,11 +43,10 @@ pub(super) fn recount(connection: &Connection) -> Result<Recount, StoreError> {
         adjustments: adjust::all(connection)?,
         elsewhere: Rows::new(),
     };
-    let mut hours = Rows::new();
+    let mut recent = Rows::new();
     rollups::each_recent(connection, |hour, dims, sums| {
-        Ok(hours.entry((hour, dims)).or_default().add(&Sums::decode(sums)?)?)
+        Ok(recent.entry((hour, dims)).or_default().add(&Sums::decode(sums)?)?)
     })?;
-    let recent = hours.clone();
     let horizon = retention::horizon(connection)?;
     let first_whole = horizon.saturating_add(MS_PER_HOUR - 1).div_euclid(MS_PER_HOUR);
     let (first, last) = bounds(connection, &recent)?;
