@@ -34,6 +34,9 @@ pub fn of_answer(status: &[u8], body: &[u8]) -> String {
             "403, the token is not for this gateway: {}; use one for its `gateway`, or change that name",
             said.unwrap_or_default()
         ),
+        ("404" | "405", said) => {
+            format!("status {status} ({}), what answered is no collector: {WHO}", said.unwrap_or_default())
+        }
         (_, Some(said)) => format!("status {status}: {said}"),
         ("503", None) if text.contains("invalid header value") => format!(
             "503, Envoy itself refused the request ({}): the token has white space, such as a newline at its end; \
