@@ -3,7 +3,8 @@
 //! Roles are `ingest` (gateways), `read`, `write` and `admin`; `admin` may do what `write` may, and `write` what
 //! `read` may. Tokens are held as SHA-256 hashes and compared in constant time, all of them at every request.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::HeaderMap;
@@ -11,12 +12,15 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tracing::warn;
 
 use crate::api::error::ApiError;
 use crate::app::{App, now_ms};
 use crate::audit::Entry;
 use crate::config::{Config, Reading};
-use crate::token::Token;
+use crate::metrics::Metrics;
+use crate::text::printable;
+use crate::token::{self, Token};
 
 /// What a token allows.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, clap::ValueEnum)]
@@ -36,7 +40,13 @@ pub enum Role {
 pub struct Caller {
     /// Name of the token; `anyone` where none is needed.
     pub name: String,
+    /// The gateways for which it reports.
+    pub gateways: Gateways,
 }
+
+/// Which gateways a token is for. Empty: any.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Gateways(Arc<[String]>);
 
 /// All tokens that are valid now.
 #[derive(Debug, Default)]
@@ -47,7 +57,25 @@ pub struct Access {
 #[derive(Debug, Default)]
 struct Keys {
     reading_is_open: bool,
-    keys: Vec<(Role, String, Token)>,
+    keys: Vec<Key>,
+}
+
+#[derive(Debug)]
+struct Key {
+    role: Role,
+    name: String,
+    token: Token,
+    gateways: Gateways,
+}
+
+/// Requests with tokens that nobody knows: each is answered late, and one line a minute tells of them.
+#[derive(Debug, Default)]
+pub struct WrongTokens(Mutex<Told>);
+
+#[derive(Debug, Default)]
+struct Told {
+    said: Option<Instant>,
+    since: u64,
 }
 
 impl Access {
@@ -62,10 +90,30 @@ impl Access {
             (Role::Admin, "admin", &config.admin_token_file),
         ] {
             let tokens = Token::load_or_create(file)?;
-            keys.keys.extend(tokens.into_iter().map(|token| (role, name.to_owned(), token)));
+            if file.starts_with(&config.data_dir) {
+                token::mend(file);
+            }
+            let gateways = match role {
+                Role::Ingest => Gateways(config.access.gateways.clone().into()),
+                _ => Gateways::default(),
+            };
+            let key = |token| Key { role, name: name.to_owned(), token, gateways: gateways.clone() };
+            keys.keys.extend(tokens.into_iter().map(key));
+        }
+        let header = config.data_dir.join(HEADER_FILE);
+        if let Err(error) = token::write_header(&header, &config.ingest.token_file) {
+            warn!(%error, "`{}`, the header's value that Envoy sends, cannot be written", header.display());
         }
         let named = config.access.tokens.iter();
-        keys.keys.extend(named.map(|one| (one.role, one.name.clone(), one.token.clone())));
+        keys.keys.extend(named.map(|one| Key {
+            role: one.role,
+            name: one.name.clone(),
+            token: one.token.clone(),
+            gateways: Gateways(match one.gateways.as_slice() {
+                [] => config.access.gateways.clone().into(),
+                own => own.into(),
+            }),
+        }));
         Ok(Self { keys: RwLock::new(Arc::new(keys)) })
     }
 
@@ -80,8 +128,56 @@ impl Access {
     pub fn caller(&self, headers: &HeaderMap, role: Role) -> Option<Caller> {
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
         let found = bearer(headers).and_then(|token| keys.find(token, role));
-        let anyone = || Caller { name: "anyone".into() };
+        let anyone = || Caller { name: "anyone".into(), gateways: Gateways::default() };
         found.or_else(|| (role == Role::Read && keys.reading_is_open).then(anyone))
+    }
+
+    /// Whether these headers have a token that is none of anybody's.
+    #[must_use]
+    pub fn is_wrong(&self, headers: &HeaderMap) -> bool {
+        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
+        headers.contains_key(AUTHORIZATION) && bearer(headers).is_none_or(|token| !keys.know(token))
+    }
+}
+
+impl WrongTokens {
+    /// Counts such a request for this path, tells of it, and lets its sender wait.
+    pub async fn note(&self, metrics: &Metrics, path: &str) {
+        metrics.wrong_tokens.inc();
+        if let Some(count) = self.due() {
+            warn!(
+                count,
+                path = printable(path),
+                "Requests came with a token that nobody has ({count} since the last such line): a gateway's must be that \
+                 of `{HEADER_FILE}` in the data directory, or of `access.tokens`"
+            );
+        }
+        tokio::time::sleep(WRONG_WAITS).await;
+    }
+
+    /// How many there were, where it is time to say so.
+    fn due(&self) -> Option<u64> {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.since = told.since.saturating_add(1);
+        if told.said.is_some_and(|said| said.elapsed() < WRONG_SAID) {
+            return None;
+        }
+        told.said = Some(Instant::now());
+        Some(std::mem::take(&mut told.since))
+    }
+}
+
+impl Gateways {
+    /// Whether the token is for this gateway.
+    #[must_use]
+    pub fn allow(&self, gateway: &str) -> bool {
+        self.0.is_empty() || self.0.iter().any(|name| name == gateway)
+    }
+
+    /// Their names, for people.
+    #[must_use]
+    pub fn names(&self) -> String {
+        self.0.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -90,12 +186,17 @@ impl Keys {
         let presented = Token::new(presented);
         let mut found = None;
         // Every token is compared, so that the time tells nothing about where one stands.
-        for (theirs, name, token) in &self.keys {
-            if token.is(&presented) && theirs.allows(role) {
-                found = Some(Caller { name: name.clone() });
+        for key in &self.keys {
+            if key.token.is(&presented) && key.role.allows(role) {
+                found = Some(Caller { name: key.name.clone(), gateways: key.gateways.clone() });
             }
         }
         found
+    }
+
+    fn know(&self, presented: &[u8]) -> bool {
+        let presented = Token::new(presented);
+        self.keys.iter().fold(false, |known, key| key.token.is(&presented) | known)
     }
 }
 
@@ -141,7 +242,12 @@ pub async fn guard(
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        None => ApiError::unauthorized().into_response(),
+        None => {
+            if app.access.is_wrong(request.headers()) {
+                app.wrong_tokens.note(&app.metrics, request.uri().path()).await;
+            }
+            ApiError::unauthorized().into_response()
+        }
     }
 }
 
@@ -157,12 +263,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let (scheme, token) = value.as_bytes().split_at_checked(BEARER.len())?;
-    scheme.eq_ignore_ascii_case(BEARER).then_some(token)
+    token::of_header(value.as_bytes())
 }
 
-/// Before the token in the header.
-const BEARER: &[u8] = b"Bearer ";
+/// In the data directory: what gateways put into their `authorization` header, for Envoy.
+const HEADER_FILE: &str = "ingest.bearer";
+/// So long a request with a wrong token waits for its answer.
+const WRONG_WAITS: Duration = Duration::from_millis(300);
+/// So often it is said that there are some.
+const WRONG_SAID: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

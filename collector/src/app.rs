@@ -6,9 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use crate::access::Access;
+use crate::access::{Access, WrongTokens};
 use crate::budgets::Budgets;
 use crate::config::Config;
+use crate::doors::Doors;
 use crate::metrics::Metrics;
 use crate::prices::Prices;
 use crate::store::Store;
@@ -32,8 +33,12 @@ pub struct App {
     pub metrics: Metrics,
     /// How often records were imported: hours that are over are others then.
     pub imports: AtomicU64,
-    /// Bounds how many sync requests are in memory.
+    /// Bounds how many sync requests are read and stored at a time, once all of them is here.
     pub syncs: Semaphore,
+    /// Who is inside.
+    pub doors: Arc<Doors>,
+    /// Requests with tokens that nobody knows.
+    pub wrong_tokens: WrongTokens,
     config: RwLock<Arc<Config>>,
     config_error: RwLock<Option<String>>,
 }
@@ -52,6 +57,8 @@ impl App {
             metrics: Metrics::default(),
             imports: AtomicU64::new(0),
             syncs: Semaphore::new(SYNCS_MAX),
+            doors: Arc::default(),
+            wrong_tokens: WrongTokens::default(),
             config: RwLock::new(Arc::new(config)),
             config_error: RwLock::default(),
         }
@@ -88,5 +95,5 @@ pub fn now_ms() -> u64 {
     u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
 }
 
-/// Sync requests that are read and stored at one time; more wait, which slows their gateways.
+/// Sync requests that are parsed and stored at one time; more wait, which slows their gateways.
 const SYNCS_MAX: usize = 16;

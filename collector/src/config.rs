@@ -12,7 +12,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-pub use access::{AccessConfig, NamedToken, Reading, TlsConfig};
+pub use access::{AccessConfig, NamedToken, Reading, TlsConfig, is_gateway};
 pub use alerts::{AlertsConfig, Rule, Severity, Short, Threshold, When, WindowKind};
 pub use budgets::BudgetsConfig;
 pub use channels::{Channel, Email, Encryption, Quiet, Secret, Target};
@@ -39,6 +39,8 @@ pub struct Config {
     pub admin_token_file: PathBuf,
     /// Where people reach the collector, for links in alerts; its own address where it is not set.
     pub public_url: Option<String>,
+    /// Further names under which a collector on loopback answers, such as that of a proxy before it.
+    pub hosts: Vec<String>,
     /// Who may read, and further tokens.
     pub access: AccessConfig,
     /// The server's certificate; without one it speaks plain HTTP.
@@ -105,6 +107,7 @@ impl Default for Config {
             budgets: BudgetsConfig::default(),
             admin_token_file: data_dir.join(ADMIN_TOKEN_FILE),
             public_url: None,
+            hosts: Vec::new(),
             access: AccessConfig::default(),
             tls: None,
             retention: RetentionConfig::default(),
@@ -180,6 +183,7 @@ impl Config {
         let admin_token_file = document.path(&mut api, "token_file");
         let public_url =
             document.text(&mut api, "public_url", "an address such as `https://tollgate.example`");
+        let hosts = document.list(&mut api, "hosts", "a list of names such as `[\"tollgate.lan\"]`");
         let format = document.choice(&mut log, "format");
         let level = document.choice(&mut log, "level");
         for section in [root, ingest, log, api] {
@@ -198,6 +202,7 @@ impl Config {
                 .map_or_else(|| IngestConfig::in_dir(&data_dir), |token_file| IngestConfig { token_file }),
             prices,
             public_url,
+            hosts: hosts.unwrap_or_default(),
             access,
             tls,
             retention,

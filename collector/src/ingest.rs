@@ -1,5 +1,6 @@
 //! Ingest: a sync request is read, its records checked and priced, and made into a batch for the store.
 
+mod counters;
 mod pricing;
 mod validate;
 
@@ -10,6 +11,7 @@ use tollgate_core::price::{PriceBook, Wanted};
 use tollgate_core::record::{Folded, UsageRecord};
 use tollgate_core::sync::{PROTOCOL, RejectedRecord, SyncRequest};
 
+use crate::access::Gateways;
 use crate::metrics::gen_ai::Observation;
 use crate::store::{Batch, Sender};
 
@@ -36,6 +38,8 @@ pub struct Accepted {
     pub adds_rows: bool,
     /// Version of the policy that it holds.
     pub policy_version: Option<String>,
+    /// What is wrong with reports of counters that are not taken.
+    pub impossible: Vec<String>,
 }
 
 /// Why a request was not understood.
@@ -44,6 +48,14 @@ pub enum NotUnderstood {
     /// It speaks another protocol.
     #[error("protocol {0} is not supported; this collector speaks {accepted}", accepted = accepted())]
     Protocol(u32),
+    /// Its token is another gateway's.
+    #[error("`{gateway}` is not a gateway of this token, which is for {allowed}")]
+    OtherGateway {
+        /// The name of the sender.
+        gateway: String,
+        /// Names of those that the token is for.
+        allowed: String,
+    },
     /// It is not a sync request.
     #[error("not a sync request: {0}")]
     Invalid(String),
@@ -53,8 +65,16 @@ pub enum NotUnderstood {
 ///
 /// # Errors
 /// When the request as a whole cannot be read.
-pub fn accept(body: &[u8], book: &PriceBook, now_ms: u64) -> Result<Accepted, NotUnderstood> {
+pub fn accept(
+    body: &[u8],
+    book: &PriceBook,
+    gateways: &Gateways,
+    now_ms: u64,
+) -> Result<Accepted, NotUnderstood> {
     let mut request = parse(body)?;
+    if !gateways.allow(&request.gateway) {
+        return Err(NotUnderstood::OtherGateway { gateway: request.gateway, allowed: gateways.names() });
+    }
     request.models.truncate(MODELS_MAX);
     let mut accepted = Accepted {
         batch: Batch::new(sender(&request, now_ms)),
@@ -66,21 +86,28 @@ pub fn accept(body: &[u8], book: &PriceBook, now_ms: u64) -> Result<Accepted, No
         models: std::mem::take(&mut request.models),
         adds_rows: request.adds_rows,
         policy_version: request.policy_version.take(),
+        impossible: Vec::new(),
     };
-    accepted.batch.counters = std::mem::take(&mut request.counters);
-    accepted.batch.counters.truncate(COUNTERS_MAX);
+    request.counters.truncate(COUNTERS_MAX);
+    for report in std::mem::take(&mut request.counters) {
+        match counters::possible(report) {
+            Ok(report) => accepted.batch.counters.push(report),
+            Err(problem) => accepted.impossible.push(problem),
+        }
+    }
     for raw in &request.records {
-        accepted.note(raw.get(), book);
+        accepted.note(raw.get(), book, gateways);
     }
     Ok(accepted)
 }
 
-/// Reads records, one a line, that came at `now_ms` from no gateway. A bad record is refused, the rest kept; its index
+/// Reads records, one a line, that came at `now_ms` from no gateway: what they cost counts on budgets, as whoever charged
+/// them there is lost. A bad record is refused, the rest kept; its index
 /// counts the lines that are not blank.
 #[must_use]
-pub fn accept_lines(body: &str, book: &PriceBook) -> Accepted {
+pub fn accept_lines(body: &str, book: &PriceBook, now_ms: u64) -> Accepted {
     let mut accepted = Accepted {
-        batch: Batch::default(),
+        batch: Batch::of_import(now_ms),
         received: 0,
         records: 0,
         rejected: Vec::new(),
@@ -89,9 +116,10 @@ pub fn accept_lines(body: &str, book: &PriceBook) -> Accepted {
         models: Vec::new(),
         adds_rows: false,
         policy_version: None,
+        impossible: Vec::new(),
     };
     for line in body.lines().filter(|line| !line.trim().is_empty()) {
-        accepted.note(line, book);
+        accepted.note(line, book, &Gateways::default());
     }
     accepted
 }
@@ -114,10 +142,10 @@ impl Accepted {
         }
     }
 
-    fn note(&mut self, raw: &str, book: &PriceBook) {
+    fn note(&mut self, raw: &str, book: &PriceBook, gateways: &Gateways) {
         let index = self.received;
         self.received = self.received.saturating_add(1);
-        if let Err(refused) = self.take(raw, book) {
+        if let Err(refused) = self.take(raw, book, gateways) {
             let sum = self.batch.rejected.entry(refused.refusal.name()).or_default();
             *sum = sum.saturating_add(1);
             self.records = self.records.saturating_add(1);
@@ -125,13 +153,15 @@ impl Accepted {
         }
     }
 
-    fn take(&mut self, raw: &str, book: &PriceBook) -> Result<(), Refused> {
+    fn take(&mut self, raw: &str, book: &PriceBook, gateways: &Gateways) -> Result<(), Refused> {
         if Folded::is_json_of_one(raw) {
-            return self.take_folded(raw);
+            return self.take_folded(raw, gateways);
         }
         let mut record: UsageRecord =
             serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
+        pricing::doubt(&mut record);
         validate::check(&record)?;
+        validate::sent_by(&record.gateway, gateways)?;
         self.want_rows_of(&record);
         let came = record.cost_usd;
         if pricing::price_on_arrival(&mut record, book) {
@@ -144,9 +174,10 @@ impl Accepted {
         Ok(())
     }
 
-    fn take_folded(&mut self, raw: &str) -> Result<(), Refused> {
+    fn take_folded(&mut self, raw: &str, gateways: &Gateways) -> Result<(), Refused> {
         let folded: Folded = serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
         validate::check_folded(&folded)?;
+        validate::sent_by(&folded.gateway, gateways)?;
         self.batch.push_folded(&folded).map_err(|error| Refused::malformed(&error))?;
         self.observations.push(None);
         self.records = self.records.saturating_add(folded.folded);
@@ -246,7 +277,7 @@ mod tests {
     }
 
     fn accept(body: &str) -> Result<Accepted, NotUnderstood> {
-        super::accept(body.as_bytes(), &PriceBook::default(), 7)
+        super::accept(body.as_bytes(), &PriceBook::default(), &Gateways::default(), 7)
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub struct Metrics {
     pub records_priced: Counter,
     /// Sync requests, by result.
     pub sync_requests: Family<SyncLabels, Counter>,
+    /// Requests with a token that nobody has.
+    pub wrong_tokens: Counter,
+    /// Reports of counters that cannot be, which were not taken.
+    pub reports_refused: Counter,
     /// How long a transaction took, with its flush to disk.
     pub commit_seconds: Histogram,
     /// Alerts decided.
@@ -83,6 +87,8 @@ pub enum SyncResult {
     OutOfOrder,
     /// Without the right token.
     Unauthorized,
+    /// With the token of another gateway.
+    WrongGateway,
     /// Longer than is read.
     TooLarge,
     /// Not a message.
@@ -101,6 +107,7 @@ impl EncodeLabelValue for SyncResult {
             Self::Ok => "ok",
             Self::OutOfOrder => "out_of_order",
             Self::Unauthorized => "unauthorized",
+            Self::WrongGateway => "wrong_gateway",
             Self::TooLarge => "too_large",
             Self::Invalid => "invalid",
             Self::Protocol => "protocol",
@@ -159,6 +166,8 @@ impl Default for Metrics {
             records_failed: Counter::default(),
             records_priced: Counter::default(),
             sync_requests: Family::default(),
+            wrong_tokens: Counter::default(),
+            reports_refused: Counter::default(),
             commit_seconds: Histogram::new(COMMIT_BUCKETS),
             alerts_decided: Counter::default(),
             anomalies_found: Counter::default(),
@@ -305,6 +314,16 @@ impl Metrics {
             self.records_priced.clone(),
         );
         registry.register("collector_sync_requests", "Sync requests, by result", self.sync_requests.clone());
+        registry.register(
+            "collector_wrong_tokens",
+            "Requests with a token that nobody has",
+            self.wrong_tokens.clone(),
+        );
+        registry.register(
+            "collector_reports_refused",
+            "Reports of counters that cannot be, which were not taken",
+            self.reports_refused.clone(),
+        );
         registry.register(
             "collector_commit_seconds",
             "Duration of a transaction with its flush to disk",

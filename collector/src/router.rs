@@ -12,6 +12,7 @@ use crate::api::{
     prices, records, summary, sync,
 };
 use crate::app::App;
+use crate::doors;
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
@@ -25,6 +26,8 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(guarded(Role::Admin, binding()))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
+        .layer(from_fn_with_state(Arc::clone(&app), doors::check_name))
+        .layer(from_fn_with_state(Arc::clone(&app), doors::receive))
         .with_state(app)
 }
 
@@ -54,6 +57,7 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/anomalies", get(anomalies::list))
         .route("/api/v1/reviews", get(alerts::reviews))
         .route("/api/v1/accounts", get(audit::accounts))
+        .route("/api/v1/accounts/recount", get(audit::recount))
         .route("/api/v1/reprice", get(corrections::preview))
         .route("/api/v1/months", get(corrections::months))
         .route("/metrics", get(health::metrics))

@@ -7,23 +7,31 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::serve::Listener;
-use tokio::net::TcpListener;
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tollgate_core::price::PriceBook;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::access::Access;
 use crate::alerts;
 use crate::anomalies;
 use crate::app::{App, now_ms};
 use crate::config::Config;
+use crate::doors::{HEAD_WAITS, Visit};
 use crate::housekeeping;
 use crate::prices::Prices;
 use crate::reload::Reload;
 use crate::router::router;
 use crate::store::Store;
-use crate::tls::{Certificates, TlsListener};
+use crate::tls::{self, Certificates};
 
 /// A collector that listens but does not answer yet.
 #[derive(Debug)]
@@ -86,45 +94,76 @@ impl Server {
     /// Answers until `stop` ends, finishes what is in flight, and closes the store.
     ///
     /// # Errors
-    /// When serving fails, or the store cannot be closed.
+    /// When the store cannot be closed.
     pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
-        let Self { listener, app, certificates, tasks } = self;
-        match certificates {
-            None => serve(listener, app, tasks, stop).await,
-            Some(certificates) => serve(TlsListener::new(listener, certificates)?, app, tasks, stop).await,
+        let Self { mut listener, app, certificates, mut tasks } = self;
+        let router = router(Arc::clone(&app));
+        let (stopping, stopped) = watch::channel(());
+        let mut visits = JoinSet::new();
+        tokio::pin!(stop);
+        loop {
+            let (stream, peer) = tokio::select! {
+                accepted = Listener::accept(&mut listener) => accepted,
+                Some(_) = visits.join_next() => continue,
+                () = &mut stop => break,
+            };
+            let Some(visit) = app.doors.enter() else { continue };
+            let acceptor = certificates.as_ref().map(|certificates| certificates.acceptor());
+            visits.spawn(receive(stream, peer, acceptor, router.clone(), Arc::new(visit), stopped.clone()));
         }
+        drop((listener, router, stopped));
+        let _ = stopping.send(());
+        let finished = async { while visits.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_WAITS, finished).await.is_err() {
+            warn!("Requests were still open after {STOP_WAITS:?}; they were cut off");
+        }
+        visits.shutdown().await;
+        tasks.shutdown().await;
+        close(app).await
     }
 }
 
-async fn serve<L>(
-    listener: L,
-    app: Arc<App>,
-    mut tasks: JoinSet<()>,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()>
-where
-    L: Listener,
-    L::Addr: std::fmt::Debug,
-{
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let graceful = async move {
-        stop.await;
-        // The receiver waits for this as long as the server runs.
-        let _ = stopping.send(());
+/// One connection, from its handshake on, until it ends, has to go, or the collector stops.
+async fn receive(
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+    router: Router,
+    visit: Arc<Visit>,
+    stopped: watch::Receiver<()>,
+) {
+    let serve = async {
+        match acceptor {
+            None => answer(stream, router, &visit, stopped).await,
+            Some(acceptor) => {
+                if let Some(stream) = tls::handshake(&acceptor, stream, peer).await {
+                    answer(stream, router, &visit, stopped).await;
+                }
+            }
+        }
     };
-    let serve = axum::serve(listener, router(Arc::clone(&app))).with_graceful_shutdown(graceful);
-    let patience = async {
-        let _ = stopped.await;
-        tokio::time::sleep(STOP_WAITS).await;
-    };
-    tokio::pin!(patience);
-    let serving = std::future::IntoFuture::into_future(serve);
     tokio::select! {
-        served = serving => served.context("the server failed")?,
-        () = &mut patience => warn!("Requests were still open after {STOP_WAITS:?}; they were cut off"),
+        () = serve => {}
+        () = visit.sent_away() => debug!(%peer, "A connection went to make room for another"),
     }
-    tasks.shutdown().await;
-    close(app).await
+}
+
+async fn answer<S>(stream: S, router: Router, visit: &Arc<Visit>, mut stopped: watch::Receiver<()>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let router = router.layer(Extension(Arc::clone(visit)));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WAITS);
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    tokio::select! {
+        // A client that hangs up or says nothing is nobody's fault here.
+        _ = connection.as_mut() => return,
+        _ = stopped.changed() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
 }
 
 /// Ends at SIGTERM or SIGINT.

@@ -30,6 +30,7 @@ mod operations;
 mod packed;
 mod readers;
 mod records;
+mod recount;
 mod retention;
 mod reviews;
 mod rollups;
@@ -66,6 +67,7 @@ pub use lead::Lead;
 pub use minutes::{EpisodesQuery, FirstCall};
 pub use months::{ClosedMonth, Closing, Month, NotAMonth};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
+pub use recount::Recount;
 pub use reviews::{Review, ReviewChange};
 pub use summary::{Every, Summary, SummaryQuery, SummaryRow};
 pub use sums::{KindSum, Sums, SumsError, Totals};
@@ -291,6 +293,15 @@ impl Store {
             .await
         };
         tokio::time::timeout(PROBE_WAITS, probe).await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// What summaries should say by the records that are kept, beside what they say. Reads all of them, which takes
+    /// minutes in a large database.
+    ///
+    /// # Errors
+    /// When the database fails, or sums in it cannot be read.
+    pub async fn recount(&self) -> Result<Recount, StoreError> {
+        self.read(|connection, _| recount::recount(connection)).await
     }
 
     /// What became of every record. Counts all of them, which takes a while in a large database.

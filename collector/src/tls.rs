@@ -1,22 +1,19 @@
-//! TLS: a listener that hands over encrypted connections, and the certificates it uses.
+//! TLS: handshakes, and the certificates they use.
 //!
 //! Handshakes run beside each other, so a client that does not finish its own keeps nobody waiting. A certificate that
 //! changed on disk is taken at the next reload, for new connections.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use axum::serve::Listener;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
@@ -42,61 +39,24 @@ impl Certificates {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
-    fn acceptor(&self) -> TlsAcceptor {
+    /// What makes new connections.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
-/// Connections whose handshake is done.
-#[derive(Debug)]
-pub struct TlsListener {
-    address: SocketAddr,
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-}
-
-impl TlsListener {
-    /// Listens with these certificates, until this listener is dropped.
-    ///
-    /// # Errors
-    /// When the system does not say where it listens.
-    pub fn new(mut listener: TcpListener, certificates: Arc<Certificates>) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        let (done, ready) = mpsc::channel(HANDSHAKEN_MAX);
-        tokio::spawn(async move {
-            loop {
-                let (stream, peer) = tokio::select! {
-                    accepted = Listener::accept(&mut listener) => accepted,
-                    () = done.closed() => return,
-                };
-                let (acceptor, done) = (certificates.acceptor(), done.clone());
-                tokio::spawn(async move {
-                    match tokio::time::timeout(HANDSHAKE_WAITS, acceptor.accept(stream)).await {
-                        Ok(Ok(stream)) => drop(done.send((stream, peer)).await),
-                        Ok(Err(error)) => debug!(%error, %peer, "A TLS handshake failed"),
-                        Err(_) => debug!(%peer, "A TLS handshake took too long"),
-                    }
-                });
-            }
-        });
-        Ok(Self { address, ready })
+/// A connection whose handshake is done in time.
+pub(crate) async fn handshake(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> Option<TlsStream<TcpStream>> {
+    match tokio::time::timeout(HANDSHAKE_WAITS, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => debug!(%error, %peer, "A TLS handshake failed"),
+        Err(_) => debug!(%peer, "A TLS handshake took too long"),
     }
-}
-
-impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.ready.recv().await {
-            Some(accepted) => accepted,
-            // The accepting task ends only with this listener.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        Ok(self.address)
-    }
+    None
 }
 
 fn server_config(config: &TlsConfig) -> anyhow::Result<ServerConfig> {
@@ -135,5 +95,3 @@ pub(crate) fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'st
 
 /// How long a handshake may take.
 const HANDSHAKE_WAITS: Duration = Duration::from_secs(10);
-/// Connections that wait for the server after their handshake.
-const HANDSHAKEN_MAX: usize = 16;

@@ -1,17 +1,16 @@
 //! Tokens: kept in a file or in the configuration, held as a hash, compared in constant time, never shown.
 
-use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+mod files;
 
-use anyhow::{Context, ensure};
+use std::fmt;
+
+use anyhow::Context;
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
-use tracing::{info, warn};
 
 use crate::audit::hex;
+
+pub use files::{mend, private, write_header, write_header_of};
 
 /// A shared secret, as its SHA-256. Tokens are long and random, so the hash gives nothing to guess from.
 #[derive(Clone, Eq)]
@@ -56,81 +55,41 @@ impl Token {
         Ok(hex(&random))
     }
 
-    /// The tokens in this file: one a line, two at most, as they are or as `sha256:` and their hash. A missing file
-    /// is made, with a random token that only its owner can read.
-    ///
-    /// # Errors
-    /// When the file cannot be read or made, or holds no usable token.
-    pub fn load_or_create(path: &Path) -> anyhow::Result<Vec<Self>> {
-        match File::open(path) {
-            Ok(file) => Self::read(path, file),
-            Err(error) if error.kind() == ErrorKind::NotFound => Self::create(path),
-            Err(error) => Err(error).with_context(|| format!("`{}` cannot be opened", path.display())),
-        }
-    }
-
     /// Whether the other is the same. Takes the same time wherever a difference is.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.0.as_slice().ct_eq(&other.0).into()
     }
 
-    fn read(path: &Path, mut file: File) -> anyhow::Result<Vec<Self>> {
-        let mut text = String::new();
-        file.read_to_string(&mut text).with_context(|| format!("`{}` cannot be read", path.display()))?;
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        ensure!(
-            (1..=LIVE_MAX).contains(&lines.len()),
-            "`{}` must hold one token, or two while one takes the place of the other",
-            path.display()
-        );
-        let tokens: Option<Vec<Self>> = lines.into_iter().map(Self::parse).collect();
-        let tokens = tokens.with_context(|| {
-            format!(
-                "`{}` must hold tokens of at least {BYTES_MIN} printable characters, or `sha256:` and a hash",
-                path.display()
-            )
-        })?;
-        let mode = file.metadata().map_or(0, |found| found.permissions().mode());
-        if mode & 0o077 != 0 && !text.trim().starts_with(HASHED) {
-            warn!("`{}` can be read by others than its owner; `chmod 600` it", path.display());
-        }
-        Ok(tokens)
-    }
-
+    /// A token as it stands on a line of a file: itself, maybe as the header's value that Envoy sends, or its hash.
     fn parse(line: &str) -> Option<Self> {
         match line.strip_prefix(HASHED) {
             Some(hash) => Self::from_sha256(hash.trim()),
-            None => (line.len() >= BYTES_MIN && line.bytes().all(|byte| byte.is_ascii_graphic()))
-                .then(|| Self::new(line)),
+            None => plain(line).map(Self::new),
         }
     }
+}
 
-    /// Another collector may do the same: the first one's token holds, and nobody sees half a file.
-    fn create(path: &Path) -> anyhow::Result<Vec<Self>> {
-        let failed = || format!("`{}` cannot be made", path.display());
-        let token = Self::generate()?;
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).with_context(failed)?;
-        }
-        let mut part = path.as_os_str().to_owned();
-        part.push(format!(".{}.part", token.get(..8).unwrap_or_default()));
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).with_context(failed)?;
-        let written = writeln!(file, "{token}").and_then(|()| file.sync_all());
-        let linked = written.and_then(|()| std::fs::hard_link(&part, path));
-        std::fs::remove_file(&part).with_context(failed)?;
-        match linked {
-            Ok(()) => {
-                info!("Made a token in `{}`", path.display());
-                Ok(vec![Self::new(token)])
-            }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                Self::read(path, File::open(path).with_context(failed)?)
-            }
-            Err(error) => Err(error).with_context(failed),
-        }
-    }
+/// The token of a line that holds one itself.
+fn plain(line: &str) -> Option<&str> {
+    let token = of_header(line.as_bytes()).map_or(Ok(line), str::from_utf8).ok()?;
+    (token.len() >= BYTES_MIN
+        && token.bytes().all(|byte| byte.is_ascii_graphic())
+        && !token.starts_with(HASHED))
+    .then_some(token)
+}
+
+/// The token in the value of an `authorization` header. `Bearer` may stand there twice: as where a file with the whole
+/// value is sent behind a prefix of the configuration.
+#[must_use]
+pub fn of_header(value: &[u8]) -> Option<&[u8]> {
+    let token = after_scheme(value)?;
+    Some(after_scheme(token).unwrap_or(token))
+}
+
+fn after_scheme(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(BEARER.len())?;
+    scheme.eq_ignore_ascii_case(BEARER.as_bytes()).then_some(token.trim_ascii())
 }
 
 impl PartialEq for Token {
@@ -147,27 +106,14 @@ impl fmt::Debug for Token {
 
 /// Shortest token that is accepted.
 const BYTES_MIN: usize = 16;
-/// Tokens of one file.
-const LIVE_MAX: usize = 2;
+/// Before the token in the value of a header.
+const BEARER: &str = "Bearer ";
 /// Before the hash of a token that is not kept itself.
 const HASHED: &str = "sha256:";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_missing_file_is_made_for_its_owner_only_and_read_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("sub/ingest.token");
-        let made = Token::load_or_create(&path).unwrap();
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text.trim().len(), 64);
-        assert_eq!(made, [Token::new(text.trim())]);
-        assert_eq!(Token::load_or_create(&path).unwrap(), made);
-    }
 
     #[test]
     fn only_the_whole_token_is_accepted() {
@@ -178,32 +124,6 @@ mod tests {
         }
         assert_eq!(Token::from_sha256(&token.sha256()), Some(token.clone()));
         assert_eq!(Token::from_sha256(&token.sha256()[1..]), None);
-    }
-
-    #[test]
-    fn a_file_may_hold_two_tokens_and_hashes() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("t");
-        let hashed = Token::new("0123456789abcdef");
-        std::fs::write(&path, format!("fedcba9876543210\n\nsha256:{}\n", hashed.sha256())).unwrap();
-        assert_eq!(Token::load_or_create(&path).unwrap(), [Token::new("fedcba9876543210"), hashed]);
-    }
-
-    #[test]
-    fn a_short_or_empty_file_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("t");
-        for text in [
-            "",
-            "\n",
-            "short",
-            "sixteen letters and spaces",
-            "sha256:00",
-            "0123456789abcdef\n0123456789abcdef\n0123456789abcdef",
-        ] {
-            std::fs::write(&path, text).unwrap();
-            assert!(Token::load_or_create(&path).is_err(), "{text:?}");
-        }
     }
 
     #[test]

@@ -3,29 +3,13 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use support::process::Process;
-use support::{TOKEN, message, record};
+use support::{Client, message, record};
 
 /// Sync requests that are read and stored at one time (`app::SYNCS_MAX`).
 const PLACES: u64 = 16;
-
-/// A sync request of which all but the last byte is sent.
-fn begun(collector: &Process, number: u64) -> (TcpStream, u8) {
-    let body = message(number, vec![record(number)]).to_string();
-    let mut stream = TcpStream::connect(collector.client.address).unwrap();
-    let (last, rest) = body.as_bytes().split_last().unwrap();
-    let head = format!(
-        "POST /v1/sync HTTP/1.1\r\nhost: c\r\nauthorization: Bearer {TOKEN}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(rest).unwrap();
-    (stream, *last)
-}
 
 fn metric(collector: &Process, name: &str) -> u64 {
     let text = collector.client.get("/metrics").text;
@@ -37,7 +21,15 @@ fn metric(collector: &Process, name: &str) -> u64 {
 fn a_gateway_that_finds_no_place_is_told_to_come_again_and_nothing_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let collector = Process::start(dir.path());
-    let mut slow: Vec<(TcpStream, u8)> = (0..PLACES).map(|number| begun(&collector, number)).collect();
+    // While another writes, nobody's request is done.
+    let database = rusqlite::Connection::open(dir.path().join("data/tollgate.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let address = collector.client.address;
+    let slow: Vec<_> = (0..PLACES)
+        .map(|number| {
+            std::thread::spawn(move || Client { address }.sync(&message(number, vec![record(number)])))
+        })
+        .collect();
     std::thread::sleep(Duration::from_millis(500));
     let asked = Instant::now();
     let busy = collector.client.sync(&message(100, vec![record(100)]));
@@ -49,11 +41,10 @@ fn a_gateway_that_finds_no_place_is_told_to_come_again_and_nothing_is_lost() {
     // Others are answered meanwhile.
     assert_eq!(collector.client.get("/healthz").status, 200);
 
-    for (stream, last) in &mut slow {
-        stream.write_all(&[*last]).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"stored\":1"), "{answer}");
+    database.execute_batch("ROLLBACK").unwrap();
+    for one in slow {
+        let answer = one.join().unwrap();
+        assert_eq!((answer.status, &answer.json()["stored"]), (200, &1.into()), "{}", answer.text);
     }
     assert_eq!(collector.client.sync(&message(100, vec![record(100)])).json()["stored"], 1);
     assert_eq!(collector.calls(), PLACES + 1);

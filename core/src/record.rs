@@ -202,6 +202,17 @@ impl Outcome {
     }
 }
 
+impl UsageRecord {
+    /// Takes the price out of it, for the reason in the note: the counts stay, and it is unpriced.
+    pub fn leave_uncharged(&mut self, why: Note) {
+        self.cost_usd = Picodollars::ZERO;
+        self.cost_status = CostStatus::Unpriced;
+        self.charges.clear();
+        self.price_basis.clear();
+        self.notes.push(why);
+    }
+}
+
 /// How far a cost can be trusted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -259,6 +270,13 @@ pub enum Note {
     EndedByBudget,
     /// Nothing of it could be read: an upgrade, a tunnel, or a path that nobody knows.
     NotRead,
+    /// What was fetched is work of which no gateway of the collector saw the start or the end: its counts are the
+    /// fetcher's word, so nothing is charged for it.
+    UnknownWork,
+    /// The gateway named a cost without charges for it: the collector has priced the call.
+    CostCorrected,
+    /// The provider named a cost that no call has, such as one below nothing. It is left out.
+    ProviderCostIgnored,
 }
 
 impl Note {
@@ -278,6 +296,9 @@ impl Note {
             Self::Unbilled => "unbilled",
             Self::EndedByBudget => "ended_by_budget",
             Self::NotRead => "not_read",
+            Self::UnknownWork => "unknown_work",
+            Self::CostCorrected => "cost_corrected",
+            Self::ProviderCostIgnored => "provider_cost_ignored",
         }
     }
 }

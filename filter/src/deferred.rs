@@ -2,7 +2,8 @@
 //!
 //! Shared data has a fixed number of slots, chosen by a hash of the id. A newer id takes an older one's slot; work
 //! that is not remembered is charged to who fetches it, and what was charged is remembered so that a second fetch
-//! costs nothing.
+//! costs nothing. A file is only charged where a provider named it as the output of a batch: anybody can store a file that
+//! says what it likes.
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::attribution::{Attribution, AttributionSource};
@@ -24,10 +25,32 @@ pub struct Work {
     pub source: AttributionSource,
     /// Its result has been fetched, and charged.
     pub charged: bool,
+    /// A call through here started it, or a provider told of its end. Else only somebody fetched it.
+    #[serde(default = "yes")]
+    pub is_known: bool,
+}
+
+/// Whether a result is charged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Claim {
+    /// To who started the work, or fetched it first.
+    Charged,
+    /// Nothing, as its counts are the word of who stored it: it is told of once.
+    Unknown,
+    /// It was before.
+    Before,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// What is known of `id`.
 pub fn recall(id: &str) -> Option<Work> {
+    seen(id).filter(|work| work.is_known)
+}
+
+fn seen(id: &str) -> Option<Work> {
     let (value, _) = host::shared(shared::deferred(slot(id))).ok()?;
     serde_json::from_slice::<Work>(&value).ok().filter(|work| work.id == id)
 }
@@ -35,16 +58,32 @@ pub fn recall(id: &str) -> Option<Work> {
 /// Remembers who started the work with this id. What is known already stays.
 pub fn remember(id: &str, attribution: &Attribution, source: AttributionSource) {
     if recall(id).is_none() {
-        write(&Work { id: id.to_owned(), attribution: attribution.clone(), source, charged: false });
+        write(&Work { charged: false, ..Work::new(id, attribution, source) });
     }
 }
 
-/// Takes the right to charge the work with this id: true once.
-pub fn claim(id: &str, attribution: &Attribution, source: AttributionSource) -> bool {
-    match recall(id) {
-        Some(work) if work.charged => false,
-        Some(work) => write(&Work { charged: true, ..work }),
-        None => write(&Work { id: id.to_owned(), attribution: attribution.clone(), source, charged: true }),
+/// Takes the right to charge the work with this id, once. What anybody can store, as a file, is charged only where it is
+/// known to be a result: as long as it is not, nobody takes the right away either.
+pub fn claim(id: &str, is_stored: bool, attribution: &Attribution, source: AttributionSource) -> Claim {
+    match seen(id) {
+        Some(work) if work.charged => Claim::Before,
+        Some(work) if work.is_known => charged(write(&Work { charged: true, ..work })),
+        Some(_) => Claim::Before,
+        None if is_stored => {
+            write(&Work { charged: false, is_known: false, ..Work::new(id, attribution, source) });
+            Claim::Unknown
+        }
+        None => charged(write(&Work::new(id, attribution, source))),
+    }
+}
+
+const fn charged(is_written: bool) -> Claim {
+    if is_written { Claim::Charged } else { Claim::Before }
+}
+
+impl Work {
+    fn new(id: &str, attribution: &Attribution, source: AttributionSource) -> Self {
+        Self { id: id.to_owned(), attribution: attribution.clone(), source, charged: true, is_known: true }
     }
 }
 

@@ -19,6 +19,7 @@
 //! | [`metrics`] | Envoy stats |
 #![allow(missing_docs)] // the SDK's `main!` exports a function without one; nothing else here is public
 
+mod advice;
 mod budgets;
 mod call;
 mod counters;

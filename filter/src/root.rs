@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::sync::{Sender, Sync};
 use crate::taken::TakenInAll;
 use crate::waiting::Waiting;
-use crate::{journal, leader, recovery, shared};
+use crate::{advice, journal, leader, recovery, shared};
 
 /// The root context. Without a configuration (the keeper of shared data) it does nothing.
 #[derive(Default)]
@@ -427,7 +427,7 @@ impl Root {
         let timeout = Duration::from_millis(collector.timeout_ms);
         match self.dispatch_http_call(&collector.cluster, headers, Some(&outgoing.body), vec![], timeout) {
             Ok(call) => self.sync.sent(call),
-            Err(status) => self.sync.failed(&format!("the call-out was refused: {status:?}"), now_ms),
+            Err(status) => self.sync.failed(&advice::of_refusal(&collector.cluster, status), now_ms),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use log::{info, warn};
 use tollgate_core::sync::{CounterReport, PROTOCOL, SyncAnswer};
 
+use crate::advice;
 use crate::budgets;
 use crate::counters::Slots;
 use crate::lane::{self, Owner};
@@ -21,6 +22,8 @@ const REPORT_ALL_MS: u64 = 3_000;
 const CLOCK_MS: u64 = 200;
 /// After failures the next sync waits at most this long.
 const BACKOFF_MS_MAX: u64 = 15_000;
+/// So often it is said that syncs fail, and why.
+const SAID_MS: u64 = 60_000;
 
 /// The state of the leader's conversation with the collector.
 #[derive(Debug, Default)]
@@ -34,6 +37,8 @@ pub struct Sync {
     sequence: u64,
     sent_ms: u64,
     failures: u32,
+    /// When it was said the last time that they fail.
+    said_ms: u64,
     /// When every counter was reported the last time, not only those that changed.
     reported_ms: u64,
     /// When counters were looked at the last time: full batches go out more often than that is worth.
@@ -167,8 +172,11 @@ impl Sync {
     /// The request could not go out, or its answer was none: the batch is sent again.
     pub fn failed(&mut self, reason: &str, now_ms: u64) {
         let Some(flight) = &self.flight else { return };
-        if self.failures == 0 {
+        if now_ms.saturating_sub(self.said_ms) >= SAID_MS {
+            self.said_ms = now_ms;
             warn!("sync with the collector failed, {} records wait: {reason}", flight.records);
+        }
+        if self.failures == 0 {
             Link { away_since_ms: now_ms.max(1), ..Link::load() }.store();
         }
         self.failures = self.failures.saturating_add(1);
@@ -186,12 +194,8 @@ impl Sync {
         let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body));
         let answer = match answer {
             Some(Ok(answer)) if answer.ack == expected => answer,
-            Some(_) => {
-                self.failed("the answer does not acknowledge the request", now_ms);
-                return None;
-            }
-            None => {
-                self.failed(&format!("status {}", String::from_utf8_lossy(status)), now_ms);
+            _ => {
+                self.failed(&advice::of_answer(status, body), now_ms);
                 return None;
             }
         };
@@ -225,7 +229,7 @@ impl Sync {
     /// Forgets everything that another leader may have changed meanwhile. A request under way is not waited for:
     /// what it acknowledges is sent once more and known by its ids.
     pub fn reset(&mut self) {
-        *self = Self { sequence: self.sequence, ..Self::default() };
+        *self = Self { sequence: self.sequence, said_ms: self.said_ms, ..Self::default() };
     }
 
     /// Reads records that have been settled since, up to a full batch.

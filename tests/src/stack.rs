@@ -84,7 +84,7 @@ impl Product {
 /// Starts a gateway that reports to `collector`, and waits until it has the collector's prices.
 fn gateway(plan: &Plan, workspace: &Workspace, collector: &Collector, name: &str) -> Result<Envoy> {
     let secret = plan.directory.join("collector-token.json");
-    let token = BTreeMap::from([("/etc/envoy/ingest.token".to_owned(), collector.token_file())]);
+    let token = BTreeMap::from([("/etc/envoy/ingest.bearer".to_owned(), collector.header_file())]);
     let secret_file = render::with_files(&workspace.file("envoy/collector-token.yaml"), &token)?;
     fs::write(&secret, serde_json::to_vec_pretty(&secret_file)?)?;
     let mut clusters = BTreeMap::from([(

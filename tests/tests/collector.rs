@@ -13,8 +13,8 @@ use tollgate_simulator::Recorded;
 use tollgate_tests::artifacts::{self, Workspace};
 use tollgate_tests::collector::Collector;
 use tollgate_tests::http::{Call, send_blocking};
-use tollgate_tests::stack::Stack;
-use tollgate_tests::{ports, sdk};
+use tollgate_tests::stack::{Setup, Stack};
+use tollgate_tests::{burst, ports, sdk};
 
 /// A script of `tests/tools` under way; killed with the test.
 struct Tool {
@@ -248,8 +248,7 @@ fn holding(directory: &Path, needle: &[u8]) -> Vec<PathBuf> {
 async fn a_canary_in_prompts_answers_and_keys_is_found_nowhere() {
     const CANARY: &str = "canary-7f3a9c51d2";
     let config = "[[alerts]]\nname = 'spend'\nwhen = 'spend'\nthresholds = ['0.000001']\n".to_owned();
-    let setup =
-        tollgate_tests::stack::Setup { name: "canary", collector_config: config, ..Default::default() };
+    let setup = Setup { name: "canary", collector_config: config, ..Default::default() };
     let stack = Stack::set_up(&setup).unwrap();
     for stream in [false, true] {
         let body = json!({"model": "gpt-5-mini", "stream": stream, "user": CANARY, "messages": [
@@ -290,7 +289,10 @@ async fn a_canary_in_prompts_answers_and_keys_is_found_nowhere() {
 
 #[tokio::test]
 async fn an_access_log_fills_what_a_lost_gateway_could_not_report() {
-    let stack = Stack::start("import").unwrap();
+    let budget =
+        "[[budgets]]\nname = 'bot'\nscope = { agent = 'bot' }\nlimit_usd = '100'\nwindow = 'month'\n";
+    let setup = Setup { name: "import", collector_config: budget.into(), ..Setup::default() };
+    let stack = Stack::set_up(&setup).unwrap();
     let body = json!({"model": "gpt-5-mini", "messages": [{"role": "user", "content": "hi"}]});
     let send = async || {
         let call = Call::post("/openai/v1/chat/completions", &body).header("x-tollgate-agent", "bot");
@@ -335,4 +337,9 @@ async fn an_access_log_fills_what_a_lost_gateway_could_not_report() {
     assert_eq!((&accounts["stored"], &accounts["balanced"]), (&json!(12), &json!(true)), "{accounts}");
     let summary = stack.api().get("/api/v1/summary?by=agent&since=1d").unwrap();
     assert_eq!(summary["total"]["calls"], 12);
+    let row = burst::budget(&stack.api(), "bot", |_| true).unwrap();
+    assert_eq!(
+        row["used"], summary["total"]["cost_usd"],
+        "the import counts where a counter was before: {row}"
+    );
 }

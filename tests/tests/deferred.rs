@@ -124,6 +124,40 @@ async fn a_run_of_a_thread_is_charged_once_to_who_started_it() {
     assert_eq!(charged_to(&records, 777), [("starter".to_owned(), 777, 31)], "{records:#?}");
 }
 
+#[tokio::test]
+async fn a_file_that_is_no_batchs_output_is_told_of_and_charged_to_nobody() {
+    let stack = stack();
+    let line = json!({"id": "batch_req_1", "custom_id": "a", "error": null, "response": {"status_code": 200, "body": {
+        "id": "chatcmpl-1", "object": "chat.completion", "model": "gpt-4.1-mini", "choices": [],
+        "usage": {"prompt_tokens": 9_000_000, "completion_tokens": 9, "total_tokens": 9_000_009}}}})
+    .to_string();
+    let upload =
+        r#"{"id":"file-own","object":"file","purpose":"batch","filename":"x.jsonl","status":"processed"}"#;
+    exchange(&stack, "own-put", "forger", Call::post("/openai/v1/files", &json!({"x": 1})), upload).await;
+    exchange(&stack, "own-ask", "forger", Call::get("/openai/v1/files/file-own"), upload).await;
+    for name in ["own-first", "own-again"] {
+        exchange(&stack, name, "victim", Call::get("/openai/v1/files/file-own/content"), &line).await;
+    }
+    let records = all(&stack, "own-last").await;
+    let of_victim: Vec<_> = records.values().filter(|record| record["agent"] == "victim").collect();
+    assert_eq!(of_victim.len(), 1, "{of_victim:#?}");
+    assert_eq!(of_victim[0]["usage"]["input_tokens"], 9_000_000);
+    assert_eq!(of_victim[0]["cost_status"], "unpriced");
+    assert!(of_victim[0]["notes"].as_array().unwrap().contains(&json!("unknown_work")), "{of_victim:#?}");
+    assert!(of_victim[0]["cost_usd"].as_str().unwrap().bytes().all(|byte| matches!(byte, b'0' | b'.')));
+
+    // Who fetched it early has not taken the right to charge it: a provider that names it as a result is believed.
+    let ended = r#"{"id":"batch_own","object":"batch","status":"completed","input_file_id":"file-in","output_file_id":"file-own"}"#;
+    exchange(&stack, "own-poll", "owner", Call::get("/openai/v1/batches/batch_own"), ended).await;
+    exchange(&stack, "own-true", "fetcher", Call::get("/openai/v1/files/file-own/content"), &line).await;
+    let records = all(&stack, "own-end").await;
+    let charged: Vec<_> = records
+        .values()
+        .filter(|record| record["agent"] == "owner" && record["cost_status"] == "measured")
+        .collect();
+    assert_eq!(charged.len(), 1, "{records:#?}");
+}
+
 /// Who was charged for this many input tokens.
 fn charged_to(records: &BTreeMap<String, Value>, input: u64) -> Vec<(String, u64, u64)> {
     charged(records, "").into_iter().filter(|(_, found, _)| *found == input).collect()

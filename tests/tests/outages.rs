@@ -26,8 +26,8 @@ fn books_agree(stack: &Stack, ids: &[(String, String)]) {
     assert_eq!(records.len(), ids.len(), "records that nobody sent");
 }
 
-/// A sync request to a collector of which all but the last byte is sent: it takes a place until then.
-fn taken_place(stack: &Stack, number: u64) -> std::net::TcpStream {
+/// A sync request to a collector of which all but the last byte is sent.
+fn half_request(stack: &Stack, number: u64) -> std::net::TcpStream {
     use std::io::Write as _;
     let (address, token) =
         stack.with(|product| (product.collector.address(), product.collector.token_file()));
@@ -58,32 +58,18 @@ async fn call_all(stack: &Stack, numbers: std::ops::Range<u32>, ids: &mut Vec<(S
 }
 
 #[tokio::test]
-async fn a_collector_without_a_free_place_slows_gateways_down_and_costs_no_record() {
+async fn half_requests_to_the_collector_slow_no_gateway_down() {
     let stack = Stack::start("busy").unwrap();
     let mut ids = Vec::new();
     call_all(&stack, 0..10, &mut ids).await;
-    stack.api().wait_for_records(10).unwrap();
-    let requests = || {
-        let text = stack.api().text("/metrics").unwrap();
-        let count = |line: &str| line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok());
-        text.lines()
-            .filter(|line| line.starts_with("tollgate_collector_sync_requests_total{"))
-            .filter_map(count)
-            .sum::<u64>()
-    };
-    // Sixteen are read at a time.
-    let places: Vec<_> = (0..16).map(|number| taken_place(&stack, number)).collect();
+    // More than are stored at a time, all but the last byte of each.
+    let places: Vec<_> = (0..64).map(|number| half_request(&stack, number)).collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let before = requests();
+    let begun = std::time::Instant::now();
     call_all(&stack, 10..40, &mut ids).await;
-    tokio::time::sleep(Duration::from_secs(14)).await;
-    call_all(&stack, 40..50, &mut ids).await;
-    let asked = requests() - before;
-    // Ten a second is what it asks otherwise: each of these waited for its place, and longer after each refusal.
-    assert!((1..=6).contains(&asked), "{asked} requests in fourteen seconds");
-    assert_eq!(stack.api().records().unwrap().len(), 10, "nothing of them got through");
-    drop(places);
     books_agree(&stack, &ids);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    drop(places);
     let accounts = stack.api().get("/api/v1/accounts").unwrap();
     assert_eq!((&accounts["balanced"], &accounts["dropped"]), (&json!(true), &json!({})), "{accounts}");
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use tollgate_tests::artifacts::{self, WASM_TARGET, Workspace};
+use tollgate_tests::envoy;
 
 use crate::rules;
 
@@ -34,13 +35,14 @@ pub fn test(only: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step { name: "format", run: || cargo(&["fmt", "--all", "--check"], "`cargo fmt` mends it") },
     Step { name: "rules", run: rules::check },
     Step { name: "lints", run: lints },
     Step { name: "lints-wasm", run: lints_wasm },
     Step { name: "units", run: units },
     Step { name: "end-to-end", run: end_to_end },
+    Step { name: "versions", run: versions },
     Step { name: "documentation", run: documentation },
 ];
 
@@ -78,6 +80,25 @@ fn end_to_end() -> Result<()> {
     cargo(&["test", "--package", "tollgate-tests"], "an end-to-end test fails; its logs are below target/e2e")
 }
 
+/// The suites in which versions of Envoy may differ, on all that people have but the newest, which `end-to-end` ran.
+fn versions() -> Result<()> {
+    artifacts::build_filter()?;
+    artifacts::build_collector()?;
+    let (_, older) = envoy::VERSIONS.split_last().unwrap_or((&"", &[]));
+    for version in older {
+        println!("-- Envoy {version}");
+        let mut arguments = vec!["test", "--quiet", "--package", "tollgate-tests"];
+        arguments.extend(SUITES.iter().flat_map(|suite| ["--test", suite]));
+        let mut command = command(&arguments)?;
+        command.env(envoy::VERSION, version).env_remove("TOLLGATE_ENVOY");
+        artifacts::run(
+            &mut command,
+            &format!("a test fails on Envoy {version}; its logs are below target/e2e"),
+        )?;
+    }
+    Ok(())
+}
+
 fn documentation() -> Result<()> {
     let mut arguments = vec!["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"];
     arguments.extend(WITHOUT_WASM);
@@ -96,6 +117,9 @@ fn command(arguments: &[&str]) -> Result<Command> {
     command.current_dir(&Workspace::find()?.root).args(arguments);
     Ok(command)
 }
+
+/// What runs on every version.
+const SUITES: [&str; 6] = ["envoy_configs", "metering", "streaming", "budgets", "outages", "attribution"];
 
 /// Crates that only build for wasm.
 const WITHOUT_WASM: [&str; 6] = [

@@ -29,6 +29,8 @@ pub struct BudgetStatus {
     pub used_pico: i128,
     /// Whether both are money; else they are counts.
     pub is_money: bool,
+    /// Calls that it refused in this window: it is reached then, though what is used is less than its limit.
+    pub denied: u64,
     /// The budget's own thresholds in percent, for rules that have none.
     pub thresholds: Vec<u16>,
 }
@@ -97,10 +99,23 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
             Threshold::Dollars(dollars) => status.is_money && used >= dollars.as_pico(),
             Threshold::Calls(_) => false,
         };
-        if is_passed {
-            let title = format!("{scope} has used {} of {} ({threshold} passed)", shown(used), shown(limit));
-            let is_whole =
-                matches!(threshold, Threshold::Percent(percent) if *percent >= 100) || used >= limit;
+        // What is refused is not spent: nobody would hear of a budget that refuses below its thresholds.
+        let is_reached = status.denied > 0
+            && match threshold {
+                Threshold::Percent(percent) => *percent <= 100,
+                Threshold::Dollars(dollars) => status.is_money && dollars.as_pico() <= limit,
+                Threshold::Calls(_) => false,
+            };
+        if is_passed || is_reached {
+            let title = match is_passed {
+                true => format!("{scope} has used {} of {} ({threshold} passed)", shown(used), shown(limit)),
+                false => {
+                    refused_at(&scope, status, shown(used), shown(limit), shown(limit.saturating_sub(used)))
+                }
+            };
+            let is_whole = matches!(threshold, Threshold::Percent(percent) if *percent >= 100)
+                || used >= limit
+                || is_reached;
             alerts.push(
                 Alert {
                     passed_budget: is_whole.then(|| status.name.clone()),
@@ -122,6 +137,15 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
         alerts.push(alert.with_id());
     }
     alerts
+}
+
+/// A budget that refuses calls before it is spent: what they may cost at worst does not fit any more.
+fn refused_at(scope: &str, status: &BudgetStatus, used: String, limit: String, left: String) -> String {
+    let percent = status.used_pico.saturating_mul(100).checked_div(status.limit_pico).unwrap_or(0);
+    format!(
+        "{scope} refused {} calls at {percent} % ({used} of {limit}), because each may cost more than the {left} that is left",
+        status.denied
+    )
 }
 
 /// What a rule on spend or on a number of calls decides in one scope.
@@ -327,6 +351,20 @@ mod tests {
             is_money: true,
             thresholds: vec![50, 100],
             ..BudgetStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_budget_that_refuses_below_its_thresholds_is_reached_and_says_why() {
+        let rule = rule("when = 'budget'\nthresholds = ['80%', '100%', '120%']\nchannels = []");
+        let quiet = status(75);
+        assert_eq!(budget(&rule, &quiet, NOON), []);
+        let alerts = budget(&rule, &BudgetStatus { denied: 3, ..quiet }, NOON);
+        assert_eq!(thresholds(&alerts), ["80%", "100%"]);
+        for alert in &alerts {
+            assert!(alert.title.contains("refused 3 calls at 75 % ($75"), "{}", alert.title);
+            assert!(alert.title.contains("more than the $25"), "{}", alert.title);
+            assert_eq!(alert.passed_budget.as_deref(), Some("team-a"), "its review opens");
         }
     }
 

@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::conditions::time;
 use super::{Alert, Event};
+use crate::text::printable;
 
 /// What goes to a channel at once: one alert, or several where a channel gathers them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -58,7 +59,7 @@ impl Message {
     /// Where an alert's numbers are shown.
     #[must_use]
     pub fn link(&self, alert: &Alert) -> String {
-        format!("{}{}", self.base_url, alert.link)
+        printable(&format!("{}{}", self.base_url, alert.link))
     }
 }
 
@@ -66,9 +67,10 @@ impl Item {
     /// One line.
     #[must_use]
     pub fn title(&self) -> String {
+        let title = printable(&self.alert.title);
         match self.event {
-            Event::Opened => format!("[{}] {}", self.alert.severity, self.alert.title),
-            Event::Resolved => format!("[resolved] {}", self.alert.title),
+            Event::Opened => format!("[{}] {title}", self.alert.severity),
+            Event::Resolved => format!("[resolved] {title}"),
         }
     }
 
@@ -79,7 +81,8 @@ impl Item {
         facts.push(("Rule".into(), self.alert.rule.clone()));
         facts.push(("Window".into(), self.alert.window.clone()));
         facts.push(("Decided".into(), time(self.at_ms, &TimeZone::UTC)));
-        facts
+        // Names may come from callers, with any characters.
+        facts.into_iter().map(|(name, value)| (printable(&name), printable(&value))).collect()
     }
 }
 
@@ -92,4 +95,27 @@ pub fn cut(text: &str, most: usize) -> String {
     let mut cut: String = text.chars().take(most.saturating_sub(1)).collect();
     cut.push('…');
     cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_makes_a_line_of_a_message() {
+        let hostile = "x\r\nBcc: all@example\u{1b}[2J\u{202e}\u{2028}";
+        let alert = Alert {
+            title: format!("agent={hostile} passed"),
+            facts: vec![("Agent".into(), hostile.into())],
+            link: format!("/?agent={hostile}"),
+            ..Alert::default()
+        };
+        let item = Item { alert, event: Event::Opened, at_ms: 0 };
+        let lines = 3 + item.facts().len() + 1;
+        let message = Message { id: "i".into(), items: vec![item], base_url: "http://x".into() };
+        assert_eq!(message.text().lines().count(), lines, "{}", message.text());
+        for text in [message.title(), message.text().replace('\n', "")] {
+            assert!(text.chars().all(|c| !c.is_control() && c != '\u{202e}' && c != '\u{2028}'), "{text:?}");
+        }
+    }
 }

@@ -158,6 +158,11 @@ async fn statuses(app: &App, now_ms: u64) -> Result<Vec<BudgetStatus>, StoreErro
                 window_end_ms: counter.key.span.end_ms,
                 limit_pico: counter.ledger.limit.0,
                 used_pico: counter.ledger.spent().0,
+                denied: counter
+                    .ledger
+                    .accounts
+                    .values()
+                    .fold(0, |sum: u64, account| sum.saturating_add(account.denied)),
                 is_money: stored.budget.unit == tollgate_core::budget::Unit::Dollars,
                 thresholds: stored.budget.thresholds.clone(),
             });

@@ -3,7 +3,7 @@
 //! The addresses that a name resolves to are what is checked and what is connected to, so a name that changes between
 //! the two gains nothing. Redirects are not followed.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ureq::Agent;
@@ -78,29 +78,44 @@ pub fn is_public(address: IpAddr) -> bool {
                 || (a == 192 && b == 0 && c == 0);
             !special
         }
-        IpAddr::V6(v6) => match embedded(v6) {
-            Some(v4) => is_public(IpAddr::V4(v4)),
-            None => {
-                let first = v6.segments().first().copied().unwrap_or(0);
-                let second = v6.segments().get(1).copied().unwrap_or(0);
-                // Global unicast is 2000::/3; of it, 2001:db8::/32 is for documents.
-                first & 0xe000 == 0x2000 && !(first == 0x2001 && second == 0x0db8)
-            }
-        },
+        // Global unicast is 2000::/3, and who is inside another address is reached through it.
+        IpAddr::V6(v6) => is_global(v6) && embedded(v6).all(|inside| is_public(IpAddr::V4(inside))),
     }
 }
 
-/// The address of version 4 in one of version 6: mapped, translated (64:ff9b::/96) or tunnelled (2002::/16).
-fn embedded(v6: Ipv6Addr) -> Option<std::net::Ipv4Addr> {
+/// Whether an address of version 6 is global as such, or one form of an address of version 4.
+fn is_global(v6: Ipv6Addr) -> bool {
+    let [first, second, third, ..] = v6.segments();
+    let is_document = (first == 0x2001 && second == 0x0db8) || (first == 0x3fff && second < 0x1000);
+    // 2001::/23 is for protocols; of it, 2001::/32 is Teredo's.
+    let is_protocol = first == 0x2001 && (0x0001..0x0200).contains(&second);
+    let is_translated = first == 0x64 && second == 0xff9b && third == 0;
+    v6.to_ipv4_mapped().is_some()
+        || is_translated
+        || (first & 0xe000 == 0x2000 && !is_document && !is_protocol)
+}
+
+/// The addresses of version 4 in one of version 6: mapped (::ffff:0:0/96), translated (64:ff9b::/96, RFC 6052), tunnelled
+/// (6to4, 2002::/16, RFC 3056; Teredo, 2001::/32, RFC 4380, server and client; ISATAP, RFC 5214, in any prefix).
+fn embedded(v6: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
     let octets = v6.octets();
-    let four = |at: usize| {
+    let four = move |at: usize, mask: u8| {
         let bytes: [u8; 4] = octets.get(at..at.saturating_add(4))?.try_into().ok()?;
-        Some(std::net::Ipv4Addr::from(bytes))
+        Some(Ipv4Addr::from(bytes.map(|byte| byte ^ mask)))
     };
-    if v6.to_ipv4_mapped().is_some() || octets.starts_with(&[0, 0x64, 0xff, 0x9b]) {
-        return four(12);
-    }
-    if octets.starts_with(&[0x20, 0x02]) { four(2) } else { None }
+    let [first, second, ..] = v6.segments();
+    let is_isatap = matches!(octets.get(8..12), Some([0 | 2, 0, 0x5e, 0xfe]));
+    let is_last = v6.to_ipv4_mapped().is_some() || (first == 0x64 && second == 0xff9b) || is_isatap;
+    let is_teredo = first == 0x2001 && second == 0;
+    [
+        four(12, 0).filter(|_| is_last),
+        four(2, 0).filter(|_| first == 0x2002),
+        four(4, 0).filter(|_| is_teredo),
+        // The client's is stored with each bit turned.
+        four(12, 0xff).filter(|_| is_teredo),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// How long a receiver may take.
@@ -130,7 +145,24 @@ mod tests {
             ("::ffff:127.0.0.1", false),
             ("::ffff:8.8.8.8", true),
             ("64:ff9b::a00:1", false),
+            ("64:ff9b::808:808", true),
+            ("64:ff9b:1::808:808", false),
             ("2002:7f00:1::", false),
+            ("2002:a9fe:a9fe::1", false),
+            ("2002:808:808::1", true),
+            ("::127.0.0.1", false),
+            ("::ffff:0:127.0.0.1", false),
+            // Teredo: the server's address, a port, and the client's with its bits turned.
+            ("2001:0:808:808:0:0:f7f7:f7f7", true),
+            ("2001:0:808:808:0:0:80ff:fffe", false),
+            ("2001:0:808:808:8000:63bf:3fff:fdd2", false),
+            ("2001:0:7f00:1:0:0:f7f7:f7f7", false),
+            ("2606:4700::5efe:7f00:1", false),
+            ("2606:4700::200:5efe:a00:1", false),
+            ("2606:4700::200:5efe:808:808", true),
+            ("2001:db8::1", false),
+            ("3fff::1", false),
+            ("2001:20::1", false),
         ] {
             assert_eq!(is_public(address.parse().unwrap()), public, "{address}");
         }

@@ -42,6 +42,15 @@ pub async fn accounts(State(app): State<Arc<App>>, params: Params) -> Result<Res
     Ok(Json(app.store.accounts().await?).into_response())
 }
 
+/// `GET /api/v1/accounts/recount`: what summaries should say by the records that are kept, beside what they say.
+///
+/// # Errors
+/// When the store fails.
+pub async fn recount(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    params.finish()?;
+    Ok(Json(app.store.recount().await?).into_response())
+}
+
 #[derive(Serialize)]
 struct Answer<'a> {
     rows: Vec<Row<'a>>,

@@ -1,5 +1,7 @@
 //! Errors as answers: a status, a stable code and a sentence.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode, Uri};
@@ -47,6 +49,24 @@ impl ApiError {
     #[must_use]
     pub fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "a valid token is needed")
+    }
+
+    /// Under a name that is not this collector's.
+    #[must_use]
+    pub fn other_host(host: &str) -> Self {
+        let host: String = host.chars().take(100).collect();
+        let message = format!(
+            "this collector listens on loopback and is asked for `{host}`: ask for localhost, or name that host in \
+             `api.hosts` (or as `api.public_url`) of tollgate.toml"
+        );
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "other_host", message)
+    }
+
+    /// A body that did not come in time.
+    #[must_use]
+    pub fn late_body(most: Duration) -> Self {
+        let message = format!("the body was not here after {} seconds", most.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "late_body", message)
     }
 
     /// Something that is not there.
@@ -103,6 +123,9 @@ impl From<NotUnderstood> for ApiError {
         let code = match error {
             NotUnderstood::Protocol(_) => "unsupported_protocol",
             NotUnderstood::Invalid(_) => "invalid_request",
+            NotUnderstood::OtherGateway { .. } => {
+                return Self::new(StatusCode::FORBIDDEN, "wrong_gateway", error.to_string());
+            }
         };
         Self::new(StatusCode::BAD_REQUEST, code, error.to_string())
     }

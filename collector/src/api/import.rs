@@ -11,7 +11,7 @@ use serde_json::json;
 use super::error::ApiError;
 use super::sync;
 use crate::access::Caller;
-use crate::app::App;
+use crate::app::{App, now_ms};
 use crate::ingest;
 
 /// Stores records, one a line as JSON; one that is known changes nothing.
@@ -26,7 +26,7 @@ pub async fn records(
     let body = sync::read(request).await.map_err(|(_, error)| error)?;
     let body = String::from_utf8(body).map_err(|_| ApiError::body("the body is not UTF-8"))?;
     let book = app.prices.book();
-    let accept = tokio::task::spawn_blocking(move || ingest::accept_lines(&body, &book));
+    let accept = tokio::task::spawn_blocking(move || ingest::accept_lines(&body, &book, now_ms()));
     let accepted = accept.await.map_err(|_| ApiError::unavailable("the collector is stopping"))?;
     let received = accepted.received;
     let kept = sync::keep(&app, accepted).await?;

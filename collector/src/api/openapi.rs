@@ -386,6 +386,12 @@ const OPERATIONS: &[Operation] = &[
     ),
     get("/api/v1/audit", "The audit trail, oldest first", &[LIMIT, CURSOR], &[400]),
     get("/api/v1/accounts", "What became of every record", &[], &[400]),
+    get(
+        "/api/v1/accounts/recount",
+        "What summaries should say by the records that are kept, beside what they say",
+        &[],
+        &[400],
+    ),
 ];
 
 #[cfg(test)]

@@ -35,20 +35,24 @@ async fn answer(
     app: &Arc<App>,
     request: Request,
 ) -> Result<(SyncResult, SyncAnswer), (SyncResult, ApiError)> {
-    if app.access.caller(request.headers(), Role::Ingest).is_none() {
+    let Some(caller) = app.access.caller(request.headers(), Role::Ingest) else {
+        if app.access.is_wrong(request.headers()) {
+            app.wrong_tokens.note(&app.metrics, request.uri().path()).await;
+        }
         return Err((SyncResult::Unauthorized, ApiError::unauthorized()));
-    }
+    };
     let stopped = || {
         let error = ApiError::unavailable("the collector is stopping");
         (SyncResult::Failed, error)
     };
+    // A place is for who has said all: half a request takes none.
+    let body = read(request).await?;
     // Whoever waits longer hears so, and keeps its records meanwhile.
     let permit = tokio::time::timeout(PERMIT_WAITS, app.syncs.acquire()).await;
     let _permit = permit.map_err(|_| (SyncResult::Busy, ApiError::busy()))?.map_err(|_| stopped())?;
-    let body = read(request).await?;
     let accepted = {
         let app = Arc::clone(app);
-        let accept = move || ingest::accept(&body, &app.prices.book(), now_ms());
+        let accept = move || ingest::accept(&body, &app.prices.book(), &caller.gateways, now_ms());
         // Reading 4 MiB of JSON takes longer than other requests should wait.
         tokio::task::spawn_blocking(accept).await.map_err(|_| stopped())?
     };
@@ -56,6 +60,7 @@ async fn answer(
         let result = match error {
             NotUnderstood::Protocol(_) => SyncResult::Protocol,
             NotUnderstood::Invalid(_) => SyncResult::Invalid,
+            NotUnderstood::OtherGateway { .. } => SyncResult::WrongGateway,
         };
         warn!(%error, "A sync request was not understood");
         (result, ApiError::from(error))
@@ -162,6 +167,16 @@ pub(super) async fn keep(app: &App, mut accepted: Accepted) -> Result<Kept, ApiE
 fn count_accepted(metrics: &Metrics, accepted: &Accepted) {
     metrics.records_received.inc_by(accepted.records);
     metrics.records_priced.inc_by(accepted.priced);
+    metrics.reports_refused.inc_by(wide(accepted.impossible.len()));
+    if let Some(first) = accepted.impossible.first() {
+        let gateway = &accepted.batch.sender.gateway;
+        warn!(
+            gateway,
+            reports = accepted.impossible.len(),
+            reason = first,
+            "Reports of counters by gateway `{gateway}` cannot be and were not taken"
+        );
+    }
     for (_, refusal) in &accepted.rejected {
         metrics.count_rejected(*refusal);
     }

@@ -1,7 +1,7 @@
 //! `tollgate audit`: shows, exports and checks the audit trail.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::client::{self, Collector};
 use super::output::{self, Column, ColumnKind, Format};
 use crate::audit::{Head, Recorded, Verifier};
+use crate::text::printable;
 
 /// Arguments of `tollgate audit`.
 #[derive(Args, Debug)]
@@ -53,7 +54,9 @@ impl AuditArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::List(list) => list.run(&self.collector),
-            Command::Export => each_row(&self.collector, output::print),
+            // Its bytes are what its hash covers; a terminal gets them without what would move its cursor.
+            Command::Export if std::io::stdout().is_terminal() => each_row(&self.collector, output::print),
+            Command::Export => each_row(&self.collector, output::print_exactly),
             Command::Verify(verify) => verify.run(&self.collector),
         }
     }
@@ -98,9 +101,18 @@ impl Verify {
         }
         let head = verifier.finish()?;
         output::print(&format!("the trail is whole: {} entries, head {head}", head.seq))?;
+        if self.head.is_none() {
+            eprintln!(
+                "WARNING: no --head was given: this trail agrees with itself, but who can write the database can write all \
+                 of it anew. Keep this head elsewhere and verify against it the next time: --head {head}"
+            );
+        }
         match self.file {
             Some(_) => Ok(()),
-            None => accounts(collector),
+            None => {
+                accounts(collector)?;
+                recount(collector)
+            }
         }
     }
 }
@@ -131,6 +143,28 @@ fn accounts(collector: &Collector) -> anyhow::Result<()> {
         "these accounts do not agree: a record is missing"
     );
     Ok(())
+}
+
+/// Counts the records anew, and fails where a summary says something else.
+fn recount(collector: &Collector) -> anyhow::Result<()> {
+    let answer = client::json(&collector.get("/api/v1/accounts/recount", &[])?)?;
+    let text = |name: &str| client::field(&answer, name);
+    for example in answer.get("examples").and_then(Value::as_array).into_iter().flatten() {
+        eprintln!("{}", printable(example.as_str().unwrap_or_default()));
+    }
+    ensure!(
+        answer.get("wrong") == Some(&json!(0)),
+        "{} records were counted anew, and {} of {} sums or records are not what they were: the database was changed, or is \
+         damaged",
+        text("records"),
+        text("wrong"),
+        text("sums")
+    );
+    output::print(&format!(
+        "{} records counted anew agree with {} sums of the summaries",
+        text("records"),
+        text("sums")
+    ))
 }
 
 /// Hands every entry on as the collector wrote it: its bytes are what its hash covers.

@@ -6,6 +6,8 @@ use anyhow::Context;
 use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
+use crate::text::{printable, printable_json, printable_lines};
+
 /// Form of an answer.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub(super) enum Format {
@@ -75,8 +77,17 @@ pub(super) fn csv(columns: &[Column], rows: &[Vec<String>]) -> anyhow::Result<St
     Ok(String::from_utf8(bytes)?)
 }
 
-/// Prints, and takes a reader that has seen enough for granted.
+/// Prints, and takes a reader that has seen enough for granted. Whatever it says, no more than lines reach a terminal.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
+    let text = match text.starts_with(['{', '[']) {
+        true => printable_json(text),
+        false => printable_lines(text),
+    };
+    print_exactly(&text)
+}
+
+/// Prints byte for byte, for what is hashed.
+pub(super) fn print_exactly(text: &str) -> anyhow::Result<()> {
     let end = if text.ends_with('\n') { "" } else { "\n" };
     match write!(std::io::stdout().lock(), "{text}{end}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
@@ -135,16 +146,12 @@ fn money(amount: &str) -> String {
     format!("{}.{decimals}{padding}", grouped(whole))
 }
 
-/// Without what would move a terminal's cursor.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 fn harmless(text: &str) -> String {
+    let shown = printable(text);
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        return format!("'{text}");
+        return format!("'{shown}");
     }
-    text.to_owned()
+    shown
 }
 
 /// Decimals that are shown of every amount.
@@ -189,6 +196,15 @@ mod tests {
                         bot,1234567,1234.500000000000\n\
                         \"'=cmd(), \"\"x\"\"\",5,0.000000000007\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn no_name_makes_a_line_or_moves_the_cursor() {
+        let rows = [["a\r\nb\u{1b}[2J\u{9b}x", "1", "0.5"].map(str::to_owned).to_vec()];
+        for shown in [table(&columns(), &rows, None), csv(&columns(), &rows).unwrap().trim_end().to_owned()] {
+            assert_eq!(shown.lines().count(), 2, "{shown:?}");
+            assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+        }
     }
 
     #[test]

@@ -1,10 +1,16 @@
 //! `tollgate token`.
 
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow, ensure};
 use clap::Args;
+use tollgate_core::price::quoted;
 
 use super::output;
 use crate::access::Role;
-use crate::token::Token;
+use crate::config::is_gateway;
+use crate::text::printable;
+use crate::token::{Token, write_header_of};
 
 /// Arguments of `tollgate token`.
 #[derive(Args, Debug)]
@@ -15,19 +21,49 @@ pub(super) struct TokenArgs {
     /// Whose it is, for the audit trail
     #[arg(long)]
     name: String,
+    /// The gateways that a token of the role `ingest` is for; all where none is named
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    gateway: Vec<String>,
+    /// Writes the value of the header into this file, for Envoy's secret, instead of printing the token
+    #[arg(long, value_name = "FILE")]
+    envoy: Option<PathBuf>,
 }
 
 impl TokenArgs {
     /// Makes a token, and prints it with what the configuration gets.
     pub(super) fn run(self) -> anyhow::Result<()> {
+        let is_ingest = self.role == Role::Ingest;
+        ensure!(
+            is_ingest || (self.gateway.is_empty() && self.envoy.is_none()),
+            "`--gateway` and `--envoy` are for `--role ingest`: gateways do nothing else"
+        );
+        for name in &self.gateway {
+            is_gateway(name).map_err(|problem| anyhow!("`--gateway {}` is {problem}", printable(name)))?;
+        }
         let text = Token::generate()?;
         let role = clap::ValueEnum::to_possible_value(&self.role).map(|value| value.get_name().to_owned());
-        eprintln!("The token, which is shown once, and what belongs in tollgate.toml:");
-        output::print(&format!(
-            "{text}\n\n[[access.tokens]]\nrole = \"{}\"\nname = {}\nsha256 = \"{}\"",
+        let mut shown = match &self.envoy {
+            Some(file) => {
+                write_header_of(file, &text)
+                    .with_context(|| format!("`{}` cannot be written", file.display()))?;
+                eprintln!("The token is in `{}`; what belongs in tollgate.toml:", file.display());
+                String::new()
+            }
+            None => {
+                eprintln!("The token, which is shown once, and what belongs in tollgate.toml:");
+                format!("{text}\n\n")
+            }
+        };
+        shown.push_str(&format!(
+            "[[access.tokens]]\nrole = \"{}\"\nname = {}\nsha256 = \"{}\"",
             role.unwrap_or_default(),
-            tollgate_core::price::quoted(&self.name),
+            quoted(&self.name),
             Token::new(&text).sha256()
-        ))
+        ));
+        if !self.gateway.is_empty() {
+            let names: Vec<String> = self.gateway.iter().map(|name| quoted(name)).collect();
+            shown.push_str(&format!("\ngateways = [{}]", names.join(", ")));
+        }
+        output::print(&shown)
     }
 }

@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
+use tollgate_core::attribution::is_name;
+
+use super::ConfigError;
 use super::document::{Document, Section};
 use crate::access::Role;
+use crate::text::printable;
 use crate::token::Token;
 
 /// `[access]`: who may read, and further tokens.
@@ -11,6 +15,8 @@ use crate::token::Token;
 pub struct AccessConfig {
     /// Whether reading needs a token; not set, it does where other machines can reach the collector.
     pub read: Option<Reading>,
+    /// Names that gateways may have; empty: any. Who reports under another is refused.
+    pub gateways: Vec<String>,
     /// Further tokens, by their hashes.
     pub tokens: Vec<NamedToken>,
 }
@@ -31,6 +37,8 @@ pub struct NamedToken {
     pub role: Role,
     /// Whose it is, for the audit trail.
     pub name: String,
+    /// Of an `ingest` token, the gateways that it is for; empty: all.
+    pub gateways: Vec<String>,
     /// The token.
     pub token: Token,
 }
@@ -50,6 +58,7 @@ pub struct TlsConfig {
 pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> AccessConfig {
     let mut section = document.section(root, "access");
     let read = document.choice(&mut section, "read");
+    let known = gateway_names(document, &mut section, &[]);
     let mut tokens: Vec<NamedToken> = Vec::new();
     for mut table in document.tables(&mut section, "tokens") {
         let role: Option<Role> = document.choice(&mut table, "role");
@@ -64,6 +73,14 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> A
             let message = format!("`{}` needs a `role`: `ingest`, `read`, `write` or `admin`", table.name());
             document.at(&table, &message);
         }
+        let gateways = gateway_names(document, &mut table, &known);
+        if !gateways.is_empty() && role.is_some_and(|role| role != Role::Ingest) {
+            let message = format!(
+                "`{}.gateways` is for a token of the role `ingest`: others are for no gateway",
+                table.name()
+            );
+            document.at(&table, &message);
+        }
         if let (Some(role), Some(name), Some(token)) = (role, name, token) {
             let live = tokens.iter().filter(|one| one.role == role && one.name == name).count();
             if live >= LIVE_MAX {
@@ -73,12 +90,49 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> A
                 );
                 document.at(&table, &message);
             }
-            tokens.push(NamedToken { role, name, token });
+            tokens.push(NamedToken { role, name, gateways, token });
         }
         document.finish(table);
     }
     document.finish(section);
-    AccessConfig { read, tokens }
+    AccessConfig { read, gateways: known, tokens }
+}
+
+/// The names in `gateways`: each as a gateway's configuration may have it and, where those that exist are `known`, one
+/// of them.
+fn gateway_names<'t>(
+    document: &mut Document<'t>,
+    section: &mut Section<'t>,
+    known: &[String],
+) -> Vec<String> {
+    let (line, key) = (section.line_of("gateways"), format!("{}.gateways", section.name()));
+    let right = "a list of gateways' names such as `[\"edge-1\"]`";
+    let names = document.list(section, "gateways", right).unwrap_or_default();
+    for name in &names {
+        let message = if let Err(problem) = is_gateway(name) {
+            format!("`{key}` has `{}`, {problem}", printable(name))
+        } else if !known.is_empty() && !known.contains(name) {
+            format!(
+                "`{key}` has `{name}`, which is not among `access.gateways`: {}",
+                known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            )
+        } else {
+            continue;
+        };
+        document.report(ConfigError { line, message });
+    }
+    names
+}
+
+/// Whether a gateway can have this name, as its `gateway` in the plugin configuration.
+///
+/// # Errors
+/// Says what a name is.
+pub fn is_gateway(name: &str) -> Result<(), &'static str> {
+    match is_name(name) {
+        true => Ok(()),
+        false => Err("not a gateway's name: 1 to 64 of A-Z a-z 0-9 . _ / -"),
+    }
 }
 
 /// Reads `[tls]`.

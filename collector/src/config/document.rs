@@ -353,6 +353,11 @@ impl<'t> Section<'t> {
         self.line
     }
 
+    /// The line of a key, where it is there.
+    pub(super) fn line_of(&self, key: &str) -> Option<usize> {
+        self.left.get(key).map(|entry| entry.line)
+    }
+
     fn take(&mut self, key: &'static str) -> Option<Entry<'t>> {
         self.known.insert(key);
         self.left.remove(key)

@@ -4,9 +4,35 @@ use tollgate_core::budget::{Amount, OnUnknown, Unit};
 use tollgate_core::call::admission::settled;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::PriceBook;
-use tollgate_core::record::{CostStatus, UsageRecord};
+use tollgate_core::record::{CostStatus, Note, Outcome, UsageRecord};
 
+use super::validate::PICO_MAX;
 use crate::store::Recharge;
+
+/// Takes out of a record what cannot be of its money, and says so in a note; its usage stays. A cost for which there are no
+/// charges is left to the collector to find: the record is unpriced until then. Charges that do not add up to the cost, or
+/// are not quantity times rate, are refused with the record, as these are no numbers of a gateway.
+pub(super) fn doubt(record: &mut UsageRecord) {
+    if record.provider_cost_usd.is_some_and(|cost| !is_amount(cost)) {
+        record.provider_cost_usd = None;
+        record.notes.push(Note::ProviderCostIgnored);
+    }
+    if record.charged_usd.is_some_and(|charged| charged < Picodollars::ZERO) {
+        record.charged_usd = None;
+    }
+    let is_nothing = record.outcome == Outcome::Denied || record.cost_status == CostStatus::Free;
+    if record.cost_usd == Picodollars::ZERO || !(record.charges.is_empty() || is_nothing) {
+        return;
+    }
+    record.leave_uncharged(Note::CostCorrected);
+    if record.outcome == Outcome::Denied {
+        record.cost_status = CostStatus::Free;
+    }
+}
+
+fn is_amount(amount: Picodollars) -> bool {
+    (0..=PICO_MAX).contains(&amount.as_pico())
+}
 
 /// Prices a record that came unpriced from a gateway that has no book, or no row for the model; says whether it did.
 ///
@@ -102,6 +128,41 @@ mod tests {
             assert_eq!(record.cost_status, CostStatus::Measured);
             assert_eq!(record.price_version.as_deref(), Some("v9"));
         }
+    }
+
+    #[test]
+    fn a_cost_without_charges_is_found_anew_and_the_usage_stays() {
+        type Spoil = fn(&mut UsageRecord);
+        let cases: &[(CostStatus, Spoil)] = &[
+            (CostStatus::Measured, |r| r.cost_usd = Picodollars::from_pico(PICO_MAX)),
+            (CostStatus::Measured, |r| r.cost_usd = Picodollars::from_pico(1)),
+            (CostStatus::Estimated, |r| r.cost_usd = Picodollars::from_pico(-70)),
+            (CostStatus::Unpriced, |r| r.cost_usd = Picodollars::from_pico(70)),
+            (CostStatus::Free, |r| r.cost_usd = Picodollars::from_pico(70)),
+        ];
+        for (at, (status, spoil)) in cases.iter().enumerate() {
+            let mut record = UsageRecord { cost_status: *status, ..unpriced() };
+            doubt(&mut record);
+            assert_eq!(record.notes, [], "as it is, nothing is wrong");
+            spoil(&mut record);
+            doubt(&mut record);
+            assert_eq!(record.notes, [Note::CostCorrected], "case {at}");
+            assert_eq!((record.cost_usd, record.cost_status), (Picodollars::ZERO, CostStatus::Unpriced));
+            assert!(price_on_arrival(&mut record, &book()), "case {at}");
+            assert_eq!((record.cost_usd.as_pico(), record.usage.input_tokens), (70, Some(7)), "case {at}");
+        }
+    }
+
+    #[test]
+    fn a_provider_that_names_a_cost_below_nothing_loses_nobody_the_usage() {
+        let mut record = unpriced();
+        record.provider_cost_usd = Some(Picodollars::from_pico(-5));
+        doubt(&mut record);
+        assert_eq!(
+            (record.provider_cost_usd, record.notes.as_slice()),
+            (None, &[Note::ProviderCostIgnored][..])
+        );
+        assert_eq!(record.usage.input_tokens, Some(7));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use tollgate_core::money::Picodollars;
 use tollgate_core::record::{Folded, UsageRecord};
 use tollgate_core::usage::Usage;
 
+use crate::access::Gateways;
 use crate::store::RecordId;
+use crate::text::printable;
 
 /// A refused record: why, for a counter, and in words.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +25,8 @@ pub enum Refusal {
     Malformed,
     /// It is older than records are kept.
     TooLate,
+    /// It is of a gateway that the token is not for.
+    Gateway,
     /// Its id is not a UUID.
     Id,
     /// Its time is missing or beyond the calendar.
@@ -42,6 +46,7 @@ impl Refusal {
         match self {
             Self::Malformed => "malformed",
             Self::TooLate => "too_late",
+            Self::Gateway => "gateway",
             Self::Id => "id",
             Self::Time => "time",
             Self::Text => "text",
@@ -75,6 +80,19 @@ pub(super) fn check(record: &UsageRecord) -> Result<(), Refused> {
     texts(record)?;
     counts(record)?;
     money(record)
+}
+
+/// Whether who sends a record or total of this gateway may: a token that is for some gateways reports of them only.
+pub(super) fn sent_by(gateway: &str, gateways: &Gateways) -> Result<(), Refused> {
+    if gateways.allow(gateway) {
+        return Ok(());
+    }
+    let detail = format!(
+        "`gateway` is `{}`, the token is for {}",
+        printable(gateway.get(..TEXT_BYTES_MAX).unwrap_or_default()),
+        gateways.names()
+    );
+    Err(Refused::new(Refusal::Gateway, detail))
 }
 
 /// Checks a total of records.
@@ -338,7 +356,7 @@ const CHARGES_MAX: usize = 64;
 /// Largest count of one call; sums of these stay far from their range.
 const COUNT_MAX: u64 = 10_000_000_000;
 /// Largest amount of one call: a million dollars.
-const PICO_MAX: i128 = 1_000_000_000_000_000_000;
+pub(super) const PICO_MAX: i128 = 1_000_000_000_000_000_000;
 /// Longest time of a total.
 const SPAN_MS_MAX: u64 = 3_600_000;
 /// Most records of a total: its sums stay far from their range.

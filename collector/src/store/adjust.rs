@@ -3,6 +3,8 @@
 //! A summary is records plus adjustments. A correction whose hour is open changes that hour's rollup; one whose month
 //! is closed, and a record that comes after its month was closed, is booked in the first open hour instead.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use tollgate_core::money::Picodollars;
@@ -94,12 +96,30 @@ fn counted(connection: &Connection, mut record: UsageRecord) -> Result<Counted, 
         .optional()?;
     let Some((base, body)) = last else { return Ok(Counted { record, base: 0 }) };
     let adjustment = parse(&body)?;
-    record.cost_usd = adjustment.cost_usd;
-    record.cost_status = adjustment.cost_status;
-    record.price_version = adjustment.price_version;
-    record.charges = adjustment.charges;
-    record.price_basis = adjustment.price_basis;
+    adjustment.put(&mut record);
     Ok(Counted { record, base })
+}
+
+/// Every adjustment, by its record and oldest first.
+pub(super) fn all(connection: &Connection) -> Result<HashMap<RecordId, Vec<Adjustment>>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT record, body FROM adjustments ORDER BY seq")?;
+    let mut rows = statement.query([])?;
+    let mut all: HashMap<RecordId, Vec<Adjustment>> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        all.entry(RecordId(row.get(0)?)).or_default().push(parse(&row.get::<_, String>(1)?)?);
+    }
+    Ok(all)
+}
+
+impl Adjustment {
+    /// Gives a record the price that it has after this correction.
+    pub(super) fn put(self, record: &mut UsageRecord) {
+        record.cost_usd = self.cost_usd;
+        record.cost_status = self.cost_status;
+        record.price_version = self.price_version;
+        record.charges = self.charges;
+        record.price_basis = self.price_basis;
+    }
 }
 
 /// Every adjustment of a record, oldest first.

@@ -1,6 +1,7 @@
 //! Backup and restore: the whole database as one file, also while a collector runs on it.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -8,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::open::{self, BUSY_WAITS, DATABASE, PAGE_BYTES, open_writer};
 use super::{StoreError, audit, migrations};
 use crate::audit::Entry;
+use crate::token::private;
 
 /// Writes the database in `data_dir` to a new file: one consistent state, checked, and on disk when this returns.
 ///
@@ -21,10 +23,12 @@ pub fn backup(data_dir: &Path, file: &Path) -> Result<(), StoreError> {
     let source = data_dir.join(DATABASE);
     source.metadata().map_err(failed(&source))?;
     // Made by this, so that nothing is overwritten.
-    File::create_new(file).map_err(failed(file))?;
+    File::options().create_new(true).write(true).mode(0o600).open(file).map_err(failed(file))?;
     let part = part_of(file);
     let copied = (|| {
         let _ = std::fs::remove_file(&part);
+        // Who spent what is for the owner alone, in a copy too.
+        open::make_private(&part)?;
         let connection = Connection::open_with_flags(&source, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         connection.busy_timeout(BUSY_WAITS)?;
         // Of the copy.
@@ -57,6 +61,7 @@ pub fn restore(data_dir: &Path, file: &Path, now_ms: u64) -> Result<Option<PathB
     let target = data_dir.join(DATABASE);
     let part = part_of(&target);
     std::fs::copy(file, &part).map_err(failed(&part))?;
+    private(&part).map_err(failed(&part))?;
     let mut entry = Entry {
         time_ms: now_ms,
         actor: "collector".into(),
@@ -104,6 +109,45 @@ fn part_of(file: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_database_its_logs_and_copies_are_for_their_owner_alone_also_those_from_before() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("data");
+        let store = crate::store::Store::open(&data_dir).unwrap();
+        let open_to_all = |path: &Path| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        };
+        let modes = || -> Vec<(String, u32)> {
+            let entries = std::fs::read_dir(&data_dir).unwrap().map(|entry| entry.unwrap());
+            entries
+                .map(|entry| {
+                    (
+                        entry.file_name().to_string_lossy().into_owned(),
+                        entry.metadata().unwrap().permissions().mode() & 0o777,
+                    )
+                })
+                .collect()
+        };
+        assert!(modes().iter().all(|(_, mode)| *mode == 0o600), "{:?}", modes());
+        drop(store);
+        for entry in std::fs::read_dir(&data_dir).unwrap() {
+            open_to_all(&entry.unwrap().path());
+        }
+        let _store = crate::store::Store::open(&data_dir).unwrap();
+        let found = modes();
+        for name in [DATABASE, "tollgate.db-wal", "tollgate.db-shm"] {
+            assert!(found.contains(&(name.to_owned(), 0o600)), "{name}: {found:?}");
+        }
+        let copy = dir.path().join("copy");
+        backup(&data_dir, &copy).unwrap();
+        assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+        open_to_all(&copy);
+        let new = dir.path().join("new");
+        restore(&new, &copy, 1).unwrap();
+        assert_eq!(std::fs::metadata(new.join(DATABASE)).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 
     #[test]
     fn a_backup_of_a_database_from_before_has_the_pages_of_a_new_one() {

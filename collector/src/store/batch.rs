@@ -21,6 +21,8 @@ pub struct Batch {
     pub sender: Sender,
     /// Records of the request that were refused before they came here, by reason.
     pub rejected: BTreeMap<&'static str, u64>,
+    /// When it came, where it is an import, which no gateway sends: Unix milliseconds UTC.
+    pub imported_ms: u64,
     /// What its sender reports of its counters.
     pub counters: Vec<CounterReport>,
     pub(super) rows: Vec<RecordRow>,
@@ -87,6 +89,12 @@ impl Batch {
         Self { sender, ..Self::default() }
     }
 
+    /// An empty one that came at `now_ms` from no gateway.
+    #[must_use]
+    pub fn of_import(now_ms: u64) -> Self {
+        Self { imported_ms: now_ms, ..Self::default() }
+    }
+
     /// Adds a record.
     ///
     /// # Errors
@@ -109,7 +117,11 @@ impl Batch {
             body: serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?,
             sums: Sums::of(record).encode(),
             minute: Minute::of(record),
-            knew_until_ms: knew_until(record),
+            knew_until_ms: match self.imported_ms {
+                // What its gateway charged is lost with it: it counts on every budget that was for it.
+                1.. if record.outcome != Outcome::Denied => 0,
+                _ => knew_until(record),
+            },
             recharge,
             folded: None,
         });

@@ -1,6 +1,7 @@
 //! Budgets, counters and accounts: the ledgers of `tollgate_core::budget::ledger`, read, changed and written in one
 //! transaction, so that their invariant holds whoever else does the same.
 
+mod bounds;
 mod definitions;
 mod extra;
 mod missed;
@@ -166,6 +167,9 @@ fn counter(
     }
     let now = span(budget, now_ms);
     if span(budget, key.span.start_ms) != key.span || key.span.start_ms > now.end_ms {
+        return Ok(None);
+    }
+    if !bounds::admits(transaction, stored, key)? {
         return Ok(None);
     }
     let seed = seeds.spent_before(transaction, stored, key)?;

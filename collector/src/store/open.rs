@@ -4,13 +4,15 @@
 //! Locks are on files beside the database. They end with their process, however it ends.
 
 use std::fs::{DirBuilder, File, TryLockError};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use tracing::warn;
 
 use super::{StoreError, migrations};
+use crate::token::private;
 
 /// A data directory in use: what keeps others from replacing its database.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub(super) fn enter(data_dir: &Path) -> Result<(Connection, Held), StoreError> {
     let running = file(data_dir, RUNNING)?;
     try_lock(data_dir, running.try_lock_shared())?;
     let path = data_dir.join(DATABASE);
+    keep_private(data_dir);
     let mut connection = open_writer(&path)?;
     if migrations::are_due(&connection)? {
         // Those that run know the old schema. Nobody can begin meanwhile.
@@ -56,8 +59,26 @@ pub(super) fn alone(data_dir: &Path) -> Result<[File; 2], StoreError> {
     Ok([opening, running])
 }
 
+/// Takes what others than the owner may do with the database, its logs, copies and locks from them: those of an older
+/// version are as the system made them. What is another user's stays, with a warning.
+fn keep_private(data_dir: &Path) {
+    for entry in std::fs::read_dir(data_dir).into_iter().flatten().flatten() {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(OWN);
+        if is_ours && let Err(error) = private(&entry.path()) {
+            warn!(%error, "`{}` should be readable by its owner alone", entry.path().display());
+        }
+    }
+}
+
+/// Makes a file, where it is missing, that only its owner can read. SQLite gives its logs the rights of the database.
+pub(super) fn make_private(path: &Path) -> Result<(), StoreError> {
+    let made = File::options().create(true).append(true).mode(0o600).open(path);
+    made.map(drop).map_err(|cause| StoreError::File { path: path.to_owned(), cause })
+}
+
 /// A connection that writes, on a database of any schema.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+    make_private(path)?;
     let mut connection = Connection::open(path)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
@@ -94,7 +115,7 @@ fn wait(data_dir: &Path, name: &str) -> Result<File, StoreError> {
 
 fn file(data_dir: &Path, name: &str) -> Result<File, StoreError> {
     let path = data_dir.join(name);
-    let opened = File::options().create(true).truncate(false).write(true).open(&path);
+    let opened = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
     opened.map_err(|cause| StoreError::File { path, cause })
 }
 
@@ -107,6 +128,8 @@ fn try_lock(data_dir: &Path, locked: Result<(), TryLockError>) -> Result<(), Sto
 
 /// File of the database in the data directory.
 pub(super) const DATABASE: &str = "tollgate.db";
+/// What the names of the store's files begin with.
+const OWN: &str = "tollgate.";
 /// Locked, shared, while a collector has the database open.
 const RUNNING: &str = "tollgate.lock";
 /// Locked while the database is opened, brought to a newer schema or replaced.

@@ -77,7 +77,8 @@ pub(super) fn each(
     each_row(connection, Span { grain, from, to }, &mut take)
 }
 
-fn each_row(
+/// The same of rows alone, pieces left aside.
+pub(super) fn each_row(
     connection: &Connection,
     Span { grain, from, to }: Span,
     take: &mut impl FnMut(i64, i64, &[u8]) -> Result<(), StoreError>,

@@ -9,7 +9,7 @@ use crate::usage::Kind;
 
 impl PriceBook {
     /// What a record costs by this book, with the status that it then has; `None` where there is nothing to price:
-    /// a call that was refused, that is free, or of which no count is known.
+    /// a call that was refused, that is free, whose counts are the caller's own word, or of which none is known.
     ///
     /// A call that several models worked on is priced by its shares. A record from before shares were kept has the
     /// split of its charges; `None` where these lack a model of it.
@@ -17,7 +17,7 @@ impl PriceBook {
     pub fn price_again(&self, record: &UsageRecord) -> Option<(Priced, CostStatus)> {
         let nothing = record.outcome == Outcome::Denied
             || record.cost_status == CostStatus::Free
-            || record.notes.contains(&Note::Unbilled)
+            || record.notes.iter().any(|note| matches!(note, Note::Unbilled | Note::UnknownWork))
             || record.usage.is_empty();
         if nothing || lacks_shares(record) {
             return None;

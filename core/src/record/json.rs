@@ -552,6 +552,9 @@ mod tests {
         Note::Recovered,
         Note::EndedByBudget,
         Note::NotRead,
+        Note::UnknownWork,
+        Note::CostCorrected,
+        Note::ProviderCostIgnored,
     ];
     const SOURCES: [AttributionSource; 5] = [
         AttributionSource::Verified,

@@ -6,7 +6,7 @@ use tollgate_core::record::{Note, Outcome as CallOutcome, UsageRecord};
 
 use super::{Cut, HttpCall};
 use crate::budgets::Refused;
-use crate::deferred;
+use crate::deferred::{self, Claim};
 use crate::host;
 use crate::stream::{ending_of, number_property, show_in_access_log, text_property};
 
@@ -54,8 +54,9 @@ impl HttpCall {
         let ended = (!ticket.held.is_empty())
             .then(|| self.gateway.budgets.settle(ticket, is_recorded.then_some(&record)));
         // Nothing is held for work that is begun; a run that streams is paid at once.
-        let is_owed =
-            call.target().fetches.is_some() || call.target().api.is_session() || call.is_streamed_run();
+        let is_owed = (call.target().fetches.is_some() && !record.notes.contains(&Note::UnknownWork))
+            || call.target().api.is_session()
+            || call.is_streamed_run();
         if ended.is_none() && is_recorded && is_owed {
             record.policy_version =
                 self.gateway.budgets.charge(&call, &record, now_ms).or(record.policy_version);
@@ -80,7 +81,7 @@ impl HttpCall {
     }
 
     /// Whether a call that has ended leaves a record of its own. Work that it started is remembered; work that it
-    /// fetched is charged once.
+    /// fetched is charged once, or told of without a cost.
     fn is_recorded(&self, call: &Call, record: &mut UsageRecord) -> bool {
         let (attribution, source) = call.attribution();
         let ids = call.leads_to();
@@ -95,7 +96,18 @@ impl HttpCall {
             record.notes.push(Note::Deferred);
             // What was fetched in part is fetched again.
             let whole = record.outcome == CallOutcome::Ok;
-            return whole && call.is_reported() && deferred::claim(id, attribution, source);
+            if !whole || !call.is_reported() {
+                return false;
+            }
+            let is_stored = call.target().api == Api::BatchOutput;
+            return match deferred::claim(id, is_stored, attribution, source) {
+                Claim::Charged => true,
+                Claim::Before => false,
+                Claim::Unknown => {
+                    record.leave_uncharged(Note::UnknownWork);
+                    true
+                }
+            };
         }
         let asks = call.target().api == Api::Deferred && !self.posts;
         !asks && !call.is_settled_by_turns()

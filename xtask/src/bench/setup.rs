@@ -91,7 +91,7 @@ impl Bench {
         let (listener_port, admin_port) = (ports::free()?, ports::free()?);
         let collector = if variant.budgets { &self.budgets } else { &self.collector };
         let secret = self.directory.join(format!("{}-token.json", variant.name));
-        let token = BTreeMap::from([("/etc/envoy/ingest.token".to_owned(), collector.token_file())]);
+        let token = BTreeMap::from([("/etc/envoy/ingest.bearer".to_owned(), collector.header_file())]);
         let secret_file = render::with_files(&workspace.file("envoy/collector-token.yaml"), &token)?;
         fs::write(&secret, secret_file.to_string())?;
         let module = variant.module.map(|build| build()).transpose()?;

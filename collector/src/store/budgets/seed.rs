@@ -195,9 +195,7 @@ impl Seeds {
             self.dims = Some(all.map(|(id, dims)| (id, Counted::of(&dims))).collect());
         }
         let all = self.dims.iter().flatten();
-        Ok(all
-            .filter_map(|(id, counted)| Some((*id, spent.value(&counted.subject(), counted.is_trusted)?)))
-            .collect())
+        Ok(all.filter_map(|(id, counted)| Some((*id, spent.value(&counted.subject())?))).collect())
     }
 }
 

@@ -289,7 +289,8 @@ async fn what_comes_with_the_first_report_is_not_taken_from_what_was_spent_befor
 #[tokio::test]
 async fn a_call_whose_price_was_found_here_counts_as_what_it_cost_once() {
     let fixture = Fixture::new();
-    fixture.put(daily("10"), NOON).await;
+    let kept = json!({"name": "b", "limit_usd": "10", "window": "day", "on_unknown": "worst"});
+    fixture.put(budget(kept), NOON).await;
     let key = fixture.key("", NOON).await;
     // The gateway keeps what it held for one call, six dollars, and held nothing for another.
     let reported = Report {

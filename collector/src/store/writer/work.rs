@@ -52,8 +52,8 @@ impl<'w> Work<'w> {
                 stored.known.push(at);
             } else {
                 let is_missed = row.knew_until_ms < self.newest_budget_ms;
-                if (is_missed || row.recharge != Recharge::default()) && !is_import {
-                    self.missed.push((row, batch.sender.received_ms));
+                if is_missed || (row.recharge != Recharge::default() && !is_import) {
+                    self.missed.push((row, batch.sender.received_ms.max(batch.imported_ms)));
                 }
                 let new = if row.folded.is_some() { &mut stored.folded } else { &mut stored.stored };
                 *new = new.saturating_add(row.records());
