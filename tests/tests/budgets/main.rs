@@ -1,6 +1,7 @@
 //! Budgets that hold: under a burst, over a fleet, with the collector killed; judged by the providers' own ledger.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
 
+mod given_back;
 mod refusals;
 
 use std::net::SocketAddr;
