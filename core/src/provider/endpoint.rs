@@ -60,7 +60,7 @@ impl Segments {
     }
 
     /// The segment so many from the end, as it came.
-    fn from_end(&self, count: usize) -> Option<String> {
+    fn nth_last(&self, count: usize) -> Option<String> {
         self.plain.len().checked_sub(count).and_then(|at| self.plain.get(at)).cloned()
     }
 
@@ -93,7 +93,7 @@ impl Segments {
         if let Some((name, verb)) = lower.last().and_then(|last| last.rsplit_once(':'))
             && let Some(api) = google(verb, lower)
         {
-            let last = self.from_end(1).unwrap_or_default();
+            let last = self.nth_last(1).unwrap_or_default();
             let is_collection = matches!(name, "models" | "batches" | "cachedcontents" | "authtokens");
             let model = last.get(..name.len()).filter(|_| !is_collection && !name.is_empty());
             return (api, model.map(str::to_owned));
@@ -101,7 +101,7 @@ impl Segments {
         match lower {
             [.., "models", "chat", "completions"] => (Api::ChatCompletions, None),
             [.., "model", _, verb] if bedrock(verb).is_some() => {
-                (bedrock(verb).unwrap_or(Api::Other), self.from_end(2))
+                (bedrock(verb).unwrap_or(Api::Other), self.nth_last(2))
             }
             // An ARN whose slashes are not encoded.
             [.., verb] if bedrock(verb).is_some() && lower.contains(&"model") => {
@@ -123,8 +123,8 @@ impl Segments {
     fn fetched(&self, lower: &[&str]) -> Option<String> {
         match lower {
             [.., "responses", "compact" | "input_tokens"] => None,
-            [.., "responses" | "interactions", _] | [.., "threads", _, "runs", _] => self.from_end(1),
-            [.., "batches", _, "results"] | [.., "files", _, "content"] => self.from_end(2),
+            [.., "responses" | "interactions", _] | [.., "threads", _, "runs", _] => self.nth_last(1),
+            [.., "batches", _, "results"] | [.., "files", _, "content"] => self.nth_last(2),
             _ => None,
         }
     }
@@ -222,9 +222,7 @@ fn google(verb: &str, lower: &[&str]) -> Option<Api> {
         "counttokens" | "computetokens" => Api::CountTokens,
         "batchgeneratecontent" | "asyncbatchembedcontent" | "predictlongrunning" | "submit" => Api::Deferred,
         _ if is_deferred(lower) => Api::Deferred,
-        _ if lower.iter().any(|segment| *segment == "models") && lower.len() > 1 && is_google_verb(verb) => {
-            Api::Other
-        }
+        _ if lower.contains(&"models") && lower.len() > 1 && is_google_verb(verb) => Api::Other,
         _ => return None,
     })
 }

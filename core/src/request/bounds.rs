@@ -130,7 +130,7 @@ impl RequestBounds {
             }
             // Of a list of numbers, which is one prompt in tokens, none is a prompt.
             Field::Prompt if matches!(first, b'"' | b'[' | b'{') => {
-                self.prompts = self.prompts.saturating_add(1)
+                self.prompts = self.prompts.saturating_add(1);
             }
             Field::Image if !matches!(first, b'n' | b'[') => self.images = self.images.saturating_add(1),
             Field::CacheControl if first != b'n' => {
