@@ -231,6 +231,7 @@ fn sender(request: &SyncRequest, now_ms: u64) -> Sender {
         sequence: request.sequence,
         price_version: version.filter(|version| version.len() <= NAME_BYTES_MAX),
         dropped: known_reasons(&request.dropped),
+        values_shared: request.values_shared,
         received_ms: now_ms,
     }
 }

@@ -86,7 +86,8 @@ fn authorized(value: &[u8]) -> Option<&[u8]> {
     rest.get(at + credential.len()..)?.split(|byte| *byte == b'/').next()
 }
 
-/// Where each provider takes a key from (references of Anthropic, Google, Azure and Amazon, read 2026-11-28). All others that
+/// Where each provider takes a key from (as client libraries of Anthropic, Google, Azure and Amazon send it; read
+/// 2026-11-28). All others that
 /// are recognised take a bearer token; of one that is only configured nobody knows.
 fn places(provider: &str) -> &'static [Place] {
     match provider {

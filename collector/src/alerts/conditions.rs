@@ -59,6 +59,10 @@ pub struct GatewaySeen {
     pub gateway: String,
     /// When any of its runs reported last, Unix milliseconds UTC.
     pub last_seen_ms: u64,
+    /// Calls that it counted under `(other)`, as a budget had as many values as there may be.
+    pub values_shared: u64,
+    /// When they last became more, Unix milliseconds UTC; 0: never.
+    pub values_shared_ms: u64,
 }
 
 /// What a budget rule decides.
@@ -234,6 +238,36 @@ pub fn silent(rule: &Rule, gateway: &GatewaySeen, started_ms: u64, now_ms: u64) 
     })
 }
 
+/// What a rule on full budgets decides: a gateway has no counter left for another value of a budget's `each`, so that callers,
+/// who may have invented their names, share one. Told once a day for each gateway.
+#[must_use]
+pub fn full_values(rule: &Rule, gateway: &GatewaySeen, now_ms: u64) -> Option<Alert> {
+    let GatewaySeen { gateway: name, values_shared, values_shared_ms: last_ms, .. } = gateway;
+    let is_new = *last_ms > 0 && now_ms.saturating_sub(*last_ms) < FULL_LASTS_MS;
+    is_new.then(|| {
+        let last = time(*last_ms, &rule.zone);
+        Alert {
+            rule: rule.name.clone(),
+            scope: format!("gateway={name}"),
+            window: format!("day {}", last_ms / DAY_MS),
+            threshold: "full".into(),
+            severity: rule.severity.name().into(),
+            title: format!(
+                "gateway {name} counts calls under (other): a budget has as many values of its `each` as there may be"
+            ),
+            facts: vec![
+                ("Calls so far".into(), values_shared.to_string()),
+                ("Last one".into(), last),
+                ("What to do".into(), "name those that count under [registry], or trust their source".into()),
+            ],
+            since_ms: *last_ms,
+            link: format!("/api/v1/summary?by=agent&gateway={name}&since=1d"),
+            ..Alert::default()
+        }
+        .with_id()
+    })
+}
+
 /// What a rule on anomalies decides about an episode that lasts. Of a scope only the agent is known.
 #[must_use]
 pub fn anomaly(rule: &Rule, episode: &Episode) -> Option<Alert> {
@@ -325,6 +359,9 @@ pub(crate) fn time(ms: u64, zone: &TimeZone) -> String {
     })
 }
 
+/// A budget counts as full for so long after the last call that it had no counter for.
+const FULL_LASTS_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 86_400_000;
 /// A gateway that says nothing for a week longer is not there any more.
 const GONE_MS: u64 = 7 * 86_400_000;
 
@@ -333,7 +370,6 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    const DAY_MS: u64 = 86_400_000;
     const NOON: u64 = 1_795_608_000_000; // 2026-11-25T12:00:00Z
 
     fn rule(text: &str) -> Rule {
@@ -437,16 +473,37 @@ mod tests {
     }
 
     #[test]
+    fn a_budget_without_room_for_more_values_is_told_once_a_day() {
+        let rule = rule("when = 'full_values'");
+        let at = |ago_ms: u64, values_shared| {
+            let seen = GatewaySeen {
+                gateway: "edge".into(),
+                values_shared,
+                values_shared_ms: NOON - ago_ms,
+                ..GatewaySeen::default()
+            };
+            full_values(&rule, &seen, NOON)
+        };
+        let first = at(60_000, 3).unwrap();
+        assert_eq!(at(1_000, 90).unwrap().id, first.id);
+        assert!(first.title.contains("edge"), "{}", first.title);
+        assert_eq!(at(2 * 3_600_000, 3), None);
+        assert_eq!(full_values(&rule, &GatewaySeen::default(), NOON), None, "it never was");
+    }
+
+    #[test]
     fn a_gateway_is_silent_after_its_time_and_gone_after_a_week() {
         let rule = rule("when = 'silent_gateway'\nsilent_minutes = 3");
         let at = |ago_ms: u64| {
-            let seen = GatewaySeen { gateway: "edge".into(), last_seen_ms: NOON - ago_ms };
+            let seen =
+                GatewaySeen { gateway: "edge".into(), last_seen_ms: NOON - ago_ms, ..GatewaySeen::default() };
             silent(&rule, &seen, NOON - 30 * DAY_MS, NOON)
         };
         assert_eq!(at(179_999), None);
         assert!(at(180_000).is_some());
         assert_eq!(at(8 * DAY_MS), None);
-        let seen = GatewaySeen { gateway: "edge".into(), last_seen_ms: NOON - 900_000 };
+        let seen =
+            GatewaySeen { gateway: "edge".into(), last_seen_ms: NOON - 900_000, ..GatewaySeen::default() };
         assert_eq!(silent(&rule, &seen, NOON - 60_000, NOON), None, "the collector was away itself");
         assert_ne!(at(180_000).unwrap().id, at(180_001).unwrap().id, "another silence is another alert");
     }

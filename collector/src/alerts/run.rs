@@ -130,6 +130,10 @@ async fn alerts_of(app: &App, rule: &Rule, now_ms: u64) -> Result<Vec<Alert>, St
                 .filter_map(|gateway| conditions::silent(rule, gateway, app.started_ms, now_ms))
                 .collect())
         }
+        When::FullValues => {
+            let gateways = app.store.gateways_seen().await?;
+            Ok(gateways.iter().filter_map(|gateway| conditions::full_values(rule, gateway, now_ms)).collect())
+        }
         When::Anomaly => {
             let episodes = app.store.episodes_since(now_ms.saturating_sub(LASTS_MS), SCOPES_MAX).await?;
             Ok(episodes.iter().filter_map(|episode| conditions::anomaly(rule, episode)).collect())

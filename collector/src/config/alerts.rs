@@ -87,6 +87,8 @@ pub enum When {
     UnknownAgent,
     /// A gateway that does not report any more.
     SilentGateway,
+    /// A gateway that has no counter left for another value of a budget's `each`.
+    FullValues,
     /// What the detector of anomalies finds.
     Anomaly,
 }

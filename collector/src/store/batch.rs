@@ -39,6 +39,8 @@ pub struct Sender {
     pub sequence: u64,
     /// Version of its price book.
     pub price_version: Option<String>,
+    /// Calls that it counted under `(other)`, as a budget had as many values as there may be.
+    pub values_shared: u64,
     /// Its drop totals by reason.
     pub dropped: BTreeMap<String, u64>,
     /// When the request came, by the collector's clock, Unix milliseconds UTC.

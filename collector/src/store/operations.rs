@@ -131,10 +131,17 @@ impl Store {
     /// When the database fails.
     pub async fn gateways_seen(&self) -> Result<Vec<GatewaySeen>, StoreError> {
         self.read(|connection, _| {
-            let sql = "SELECT gateway, max(last_seen_ms) FROM gateway_instances GROUP BY gateway";
+            let sql = "SELECT gateway, max(last_seen_ms), sum(values_shared), max(values_shared_ms)
+                 FROM gateway_instances GROUP BY gateway";
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map([], |row| {
-                Ok(GatewaySeen { gateway: row.get(0)?, last_seen_ms: row.get::<_, i64>(1)?.unsigned_abs() })
+                let number = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
+                Ok(GatewaySeen {
+                    gateway: row.get(0)?,
+                    last_seen_ms: number(1)?,
+                    values_shared: number(2)?,
+                    values_shared_ms: number(3)?,
+                })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
         })

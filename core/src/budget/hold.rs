@@ -144,9 +144,9 @@ const IMAGE_OUTPUT_TOKENS: u64 = 8_192;
 const SESSION_INPUT_TOKENS: u64 = 32_768;
 const SESSION_OUTPUT_TOKENS: u64 = 4_096;
 
-/// Pages of the longest document that Mistral's OCR reads (its reference, read 2026-11-28).
+/// Pages of the longest document that Mistral's OCR reads (a rule of thumb, not read in its reference).
 const PAGES: u64 = 1_000;
-/// A search unit is a query with up to 100 documents (Cohere's price list, read 2026-11-28), of four bytes at least.
+/// A search unit is a query with up to 100 documents (as the price book says of Cohere), of four bytes at least.
 const SEARCH_UNIT_BYTES: u64 = 400;
 /// A session that is charged by the second is held for so long at a time, in milliseconds.
 pub const VOICE_MS: u64 = 60_000;

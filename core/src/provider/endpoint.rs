@@ -5,7 +5,8 @@
 //! is another API here than at its provider. Ids and models keep their case.
 //!
 //! Sources: the API references of OpenAI, Azure, Anthropic, Google (Gemini, Vertex AI), Amazon Bedrock, Mistral, Cohere, xAI,
-//! Together, Groq, Fireworks, Perplexity, Z.AI, Hugging Face and Ollama, read 2026-11-28.
+//! Together, Groq, Fireworks, Perplexity, Z.AI, Hugging Face and Ollama, read 2026-11-23. Spellings and
+//! deferred work that were added on 2026-11-28 are known from client libraries, not read there anew.
 
 use super::Api;
 

@@ -7,7 +7,8 @@
 //!
 //! Sources: the API references of OpenAI (chat completions, completions, responses, images), Azure, Anthropic (messages),
 //! Google (Gemini, Vertex AI), Amazon Bedrock (Converse, model parameters), Mistral, Cohere, xAI, `OpenRouter`, Vercel, Hugging
-//! Face and Ollama, read 2026-11-25 and 2026-11-28.
+//! Face and Ollama, read 2026-11-25. What was added on 2026-11-28 is known from recordings and client libraries, and was not
+//! read in the references anew.
 
 use crate::json::{self, Action};
 use crate::provider::{Api, Target};

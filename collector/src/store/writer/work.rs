@@ -192,10 +192,13 @@ fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<bool, S
     }
     let newest = transaction
         .prepare_cached(
-            "INSERT INTO gateway_instances (gateway, instance, sequence, price_version, first_seen_ms, last_seen_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+            "INSERT INTO gateway_instances (gateway, instance, sequence, price_version, first_seen_ms, last_seen_ms,
+                 values_shared, values_shared_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, iif(?6 > 0, ?5, 0))
              ON CONFLICT DO UPDATE SET sequence = excluded.sequence, price_version = excluded.price_version,
-                 last_seen_ms = max(last_seen_ms, excluded.last_seen_ms)
+                 last_seen_ms = max(last_seen_ms, excluded.last_seen_ms),
+                 values_shared_ms = iif(excluded.values_shared > values_shared, excluded.last_seen_ms, values_shared_ms),
+                 values_shared = max(values_shared, excluded.values_shared)
              WHERE excluded.sequence >= sequence",
         )?
         .execute(params![
@@ -204,6 +207,7 @@ fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<bool, S
             clamped(sender.sequence),
             sender.price_version.as_deref().unwrap_or_default(),
             clamped(sender.received_ms),
+            clamped(sender.values_shared),
         ])?;
     if newest == 0 {
         return Ok(false);
