@@ -175,11 +175,13 @@ impl Counter {
         self.version += 1;
     }
 
-    /// What a few of its calls would hold: an idle counter gives back the rest, so that the next calls do not wait and an
-    /// outage is lived through.
+    /// What a few of its calls would hold, as far as that is a small part of the limit, and one of them in any case: an idle
+    /// counter gives back the rest. So the next call does not wait, an outage is lived through, and a gateway that ends leaves
+    /// little.
     #[must_use]
-    pub const fn ease(&self) -> Amount {
-        Amount(self.recent_hold.0.saturating_mul(EASE_CALLS))
+    pub fn ease(&self) -> Amount {
+        let few = Amount(self.recent_hold.0.saturating_mul(EASE_CALLS));
+        few.min(self.recent_hold.max(Amount(self.limit.0 / EASE_PARTS)))
     }
 
     /// Gives back what is free above this. Gives how much that was.
@@ -250,7 +252,7 @@ impl Counter {
 
     /// What a gateway reports of it.
     #[must_use]
-    pub const fn report(&self, want: Amount) -> Report {
+    pub fn report(&self, want: Amount) -> Report {
         let Self { granted, returned, used, held, kept, in_flight, denied, version, .. } = *self;
         let ease = self.ease();
         Report { granted, returned, used, held, kept, in_flight, denied, version, want, ease, idle: false }
@@ -386,6 +388,8 @@ const AMOUNTS: usize = 12;
 const FIXED_BYTES: usize = 1 + AMOUNTS * 16 + 7 * 8;
 /// Calls that find room on a counter that was idle.
 const EASE_CALLS: i128 = 4;
+/// The small part of a limit.
+const EASE_PARTS: i128 = 50;
 /// With each call a counter forgets this part of what earlier ones held.
 const FORGETS: i128 = 8;
 /// So long after its end a window's counter waits for calls to end, and for a collector to hear of it.
@@ -431,6 +435,18 @@ mod tests {
         together.version = one_by_one.version;
         assert_eq!(together, one_by_one);
         assert_eq!((together.used, together.held, together.kept), (Amount(33), Amount::ZERO, Amount(20)));
+    }
+
+    #[test]
+    fn an_idle_counter_keeps_what_a_few_calls_hold_and_no_large_part_of_its_limit() {
+        for (hold, limit, expected) in [(1, 1_000, 4), (10, 1_000, 20), (100, 1_000, 100), (0, 1_000, 0)] {
+            let mut counter = Counter { limit: Amount(limit), ..counter(500) };
+            counter.admit(Amount(hold), Enforce::Grant).unwrap();
+            counter.settle(settlement(hold, 0));
+            assert_eq!(counter.ease(), Amount(expected), "{hold} of {limit}");
+            assert_eq!(counter.give_back(counter.ease()), Amount(500 - expected));
+            assert_eq!((counter.free(), counter.give_back(counter.ease())), (Amount(expected), Amount::ZERO));
+        }
     }
 
     #[test]
