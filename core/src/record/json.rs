@@ -540,7 +540,7 @@ mod tests {
         Step::Vendor,
         Step::Relative,
     ];
-    const NOTES: [Note; 11] = [
+    const NOTES: &[Note] = &[
         Note::ContradictoryUsage,
         Note::UnexpectedContent,
         Note::TruncatedAnswer,
