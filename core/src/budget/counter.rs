@@ -199,7 +199,7 @@ impl Counter {
         let before = self.free();
         if grant.acknowledged > self.version {
             // It was made anew in the place of one that the collector knows: later reports are to count.
-            self.version = grant.acknowledged + 1;
+            self.version = grant.acknowledged.saturating_add(1);
         }
         self.granted = self.granted.max(grant.granted);
         self.returned = self.returned.max(grant.returned);
