@@ -74,7 +74,7 @@ impl World {
         }
         let Some((value, version)) = self.shared.get_mut(key) else { return };
         *version += 1;
-        if let Some(mut counter) = Counter::from_bytes(value).filter(|_| key.starts_with(b"tg/1/c/")) {
+        if let Some(mut counter) = Counter::from_bytes(value).filter(|_| key.starts_with(b"tg/2/c/")) {
             counter.charge(Amount(MEDDLED));
             counter.write_numbers(value);
             *meddler.charged.entry(counter.key.clone()).or_default() += MEDDLED;
@@ -84,7 +84,7 @@ impl World {
     /// Every counter.
     #[must_use]
     pub fn counters(&self) -> Vec<Counter> {
-        let values = self.shared.iter().filter(|(key, _)| key.starts_with(b"tg/1/c/"));
+        let values = self.shared.iter().filter(|(key, _)| key.starts_with(b"tg/2/c/"));
         values.filter_map(|(_, (value, _))| Counter::from_bytes(value)).collect()
     }
 
