@@ -85,7 +85,8 @@ fn case<'a>(
 
 fn clean(way: &(String, Exchange), kind: Kind, manner: &Manner) -> Outcome {
     let whole = Manner { abort_after: None, ..manner.clone() };
-    case(way, kind, whole, Plan::None).run().unwrap().unwrap()
+    let ran = case(way, kind, whole.clone(), Plan::None).run();
+    ran.unwrap_or_else(|error| panic!("{} {kind:?} {whole:?}: {error}", way.1.name)).unwrap()
 }
 
 #[test]
