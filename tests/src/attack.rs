@@ -212,64 +212,66 @@ fn charge(line: &Served) -> i128 {
 /// Fills the row once the calls of a team have ended, and says what does not hold.
 async fn settle(stack: &Arc<Stack>, team: &'static str, row: &mut Row) -> Result<()> {
     let stack = Arc::clone(stack);
-    let settled = tokio::task::spawn_blocking(move || -> Result<Row> {
-        let mut row = Row::default();
-        let is_over = |found: &Value| {
-            pico(&found["held"]).is_ok_and(|held| held == 0) && found["in_flight"].as_u64().unwrap_or(0) == 0
-        };
-        let deadline = Instant::now() + SETTLED;
-        let budget = loop {
-            let found = burst::budget(&stack.api(), team, |_| true)?;
-            if is_over(&found) || Instant::now() > deadline {
-                break found;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        };
-        row.limit = pico(&budget["limit"])?;
-        (row.used, row.passed) = (pico(&budget["used"])?, 0);
-        let ours = lines(&stack, team);
-        row.passed = ours.len();
-        row.spent = ours.iter().map(charge).sum();
-        let (recorded, runs) = recorded(&stack, team, &ours)?;
-        let missing: Vec<&str> = ours
-            .iter()
-            .filter_map(|line| line.call.as_deref())
-            .filter(|call| !runs.iter().any(|run| call == run || call.starts_with(&format!("{run}-"))))
-            .collect();
-        row.missing = missing.len();
-        let held = pico(&budget["held"])?;
-        row.judge(&ours, recorded, held, &missing);
-        Ok(row)
-    })
-    .await??;
+    let settled = tokio::task::spawn_blocking(move || account(&stack, team)).await??;
     let (class, calls) = (std::mem::take(&mut row.class), row.calls);
     *row = Row { class, calls, ..settled };
     Ok(())
 }
 
-/// What records of a team cost together, and the runs of those that were not refused; waits until every call has one.
-fn recorded(stack: &Stack, team: &str, ours: &[Served]) -> Result<(i128, Vec<String>)> {
+/// What ledger, records and budget say of a team once they agree, or after [`SETTLED`].
+fn account(stack: &Stack, team: &str) -> Result<Row> {
     let deadline = Instant::now() + SETTLED;
     loop {
-        let (mut cost, mut runs) = (0, Vec::new());
-        let mut path = format!("/api/v1/records?team={team}&limit=500");
-        loop {
-            let page = stack.api().get(&path)?;
-            for record in page["rows"].as_array().context("no rows")? {
-                cost += pico(&record["cost_usd"]).unwrap_or(0);
-                if record["outcome"] != "denied" || record["cost_usd"] != "0.000000000000" {
-                    runs.push(record["run"].as_str().unwrap_or_default().to_owned());
-                }
-            }
-            match page["next_cursor"].as_str() {
-                Some(cursor) => path = format!("/api/v1/records?team={team}&limit=500&cursor={cursor}"),
-                None => break,
+        let ours = lines(stack, team);
+        let (recorded, runs) = recorded(stack, team)?;
+        let mut left = runs;
+        // Each turn of a session has a record with the session's run.
+        let missing: Vec<String> = ours
+            .iter()
+            .filter_map(|line| line.call.clone())
+            .filter(|call| {
+                let is_of = |run: &String| {
+                    call == run || call.rsplit_once('-').is_some_and(|(session, _)| session == run)
+                };
+                left.iter().position(is_of).map(|at| left.swap_remove(at)).is_none()
+            })
+            .collect();
+        let budget = burst::budget(&stack.api(), team, |_| true)?;
+        let (used, held) = (pico(&budget["used"])?, pico(&budget["held"])?);
+        let agrees = missing.is_empty() && held == 0 && used == recorded;
+        if !agrees && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(100));
+            continue;
+        }
+        let mut row = Row {
+            passed: ours.len(),
+            limit: pico(&budget["limit"])?,
+            spent: ours.iter().map(charge).sum(),
+            used,
+            missing: missing.len(),
+            ..Row::default()
+        };
+        row.judge(&ours, recorded, held, &missing);
+        return Ok(row);
+    }
+}
+
+/// What records of a team cost together, and the runs of those that were not refused.
+fn recorded(stack: &Stack, team: &str) -> Result<(i128, Vec<String>)> {
+    let (mut cost, mut runs) = (0, Vec::new());
+    let mut path = format!("/api/v1/records?team={team}&limit=500");
+    loop {
+        let page = stack.api().get(&path)?;
+        for record in page["rows"].as_array().context("no rows")? {
+            cost += pico(&record["cost_usd"]).unwrap_or(0);
+            if record["outcome"] != "denied" || record["cost_usd"] != "0.000000000000" {
+                runs.push(record["run"].as_str().unwrap_or_default().to_owned());
             }
         }
-        if runs.len() >= ours.len() || Instant::now() > deadline {
-            return Ok((cost, runs));
+        match page["next_cursor"].as_str() {
+            Some(cursor) => path = format!("/api/v1/records?team={team}&limit=500&cursor={cursor}"),
+            None => return Ok((cost, runs)),
         }
-        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -280,9 +282,11 @@ impl Row {
         &self.class
     }
 
-    fn judge(&mut self, ours: &[Served], recorded: i128, held: i128, missing: &[&str]) {
+    fn judge(&mut self, ours: &[Served], recorded: i128, held: i128, missing: &[String]) {
         if self.spent > self.limit {
-            let dear = ours.iter().filter(|line| charge(line) > 0).take(4);
+            let mut dear: Vec<&Served> = ours.iter().filter(|line| charge(line) > 0).collect();
+            dear.sort_by_key(|line| std::cmp::Reverse(charge(line)));
+            let dear = dear.into_iter().take(6);
             let dear: Vec<String> = dear
                 .map(|line| {
                     format!(
@@ -298,7 +302,7 @@ impl Row {
         if !missing.is_empty() {
             self.broken.push(format!(
                 "no record of {}",
-                missing.iter().take(6).copied().collect::<Vec<_>>().join(", ")
+                missing.iter().take(6).cloned().collect::<Vec<_>>().join(", ")
             ));
         }
         if self.used - held != recorded {

@@ -59,29 +59,31 @@ impl Raw {
             let _ = writing.write_all(&request).await;
             std::future::pending::<()>().await;
         };
-        let read = self.read(&mut reading);
-        let answer = tokio::select! {
-            () = write => Vec::new(),
-            answer = timeout(self.hang_up.unwrap_or(PATIENCE), read) => answer.unwrap_or_default(),
-        };
+        let mut answer = Vec::new();
+        let read = self.read(&mut reading, &mut answer);
+        tokio::select! {
+            () = write => {}
+            _ = timeout(self.hang_up.unwrap_or(PATIENCE), read) => {}
+        }
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
         Ok((status.unwrap_or(0), answer))
     }
 
-    async fn read(&self, from: &mut (impl tokio::io::AsyncRead + Unpin)) -> Vec<u8> {
-        let mut answer = Vec::new();
+    async fn read(&self, from: &mut (impl tokio::io::AsyncRead + Unpin), answer: &mut Vec<u8>) {
         let mut buffer = vec![0; 16_384];
         loop {
             let patience = if answer.is_empty() { PATIENCE } else { STANDSTILL };
             match timeout(patience, from.read(&mut buffer)).await {
                 Ok(Ok(size)) if size > 0 => answer.extend_from_slice(buffer.get(..size).unwrap_or_default()),
-                _ => return answer,
+                _ => return,
             }
-            let is_over =
-                if self.framing == Framing::Http2 { http2_is_over(&answer) } else { http1_is_over(&answer) };
+            let is_over = match self.framing {
+                Framing::Http2 => http2_is_over(answer),
+                _ => http1_is_over(answer),
+            };
             if is_over {
-                return answer;
+                return;
             }
         }
     }

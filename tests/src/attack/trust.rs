@@ -16,7 +16,7 @@ pub(super) async fn run(size: Size) -> Result<Vec<Row>> {
     let config = "[[budgets]]\nname = 'keyed'\nscope = { key = '5bdcc146bf60754e' }\nlimit_usd = '0.000001'\nwindow = 'prepaid'\n\
                   [[budgets]]\nname = 'victim'\nscope = { agent = 'victim' }\nlimit_usd = '0.05'\nwindow = 'prepaid'\n";
     let trusted =
-        json!([{"field": "agent", "property": "connection.uri_san_peer_certificate", "source": "mtls"}]);
+        json!([{"field": "agent", "property": ["connection", "uri_san_peer_certificate"], "source": "mtls"}]);
     let setup = Setup {
         name: "attack-trust",
         collector_config: config.into(),
