@@ -287,7 +287,8 @@ impl Call {
     fn turns_by_time(&mut self, turns: &mut Vec<Turn>, now_ms: u64) {
         let elapsed = self.voice_ms(now_ms);
         let mut told = self.voice_told_ms;
-        for turn in turns.iter_mut().filter(|turn| !turn.is_transcription) {
+        let by_time = |turn: &&mut Turn| !turn.is_transcription && turn.normalised.usage.audio_ms.is_some();
+        for turn in turns.iter_mut().filter(by_time) {
             let all = turn.normalised.usage.audio_ms.unwrap_or(0);
             turn.normalised.usage.audio_ms = Some(all.saturating_sub(told));
             told = told.max(all).max(elapsed);

@@ -169,6 +169,12 @@ impl RequestMeter {
         }
     }
 
+    /// Whether the body is a websocket's, and a message of it has come whole.
+    #[must_use]
+    pub const fn has_spoken(&self) -> bool {
+        matches!(&self.framing, Framing::WebSocket(session) if session.has_spoken())
+    }
+
     /// Whether the body is a websocket's, and no message of it has only come in part.
     #[must_use]
     pub fn is_between_messages(&self) -> bool {

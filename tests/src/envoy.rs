@@ -127,6 +127,39 @@ pub struct Envoy {
     process: Process,
     admin: SocketAddr,
     listener: SocketAddr,
+    /// How it is started again.
+    launch: Launch,
+}
+
+#[derive(Debug)]
+struct Launch {
+    config: PathBuf,
+    log: PathBuf,
+    workers: u32,
+    key_secret: Option<String>,
+    times: usize,
+}
+
+impl Launch {
+    fn start(&mut self) -> Result<Process> {
+        let mut command = Command::new(find()?);
+        if let Some(secret) = &self.key_secret {
+            command.env("TOLLGATE_KEY_SECRET", secret);
+        }
+        command
+            .arg("--config-path")
+            .arg(&self.config)
+            .args(["--concurrency", &self.workers.to_string()])
+            .args(["--file-flush-interval-msec", "200"])
+            .args(["--disable-hot-restart", "--drain-time-s", "1", "--log-level", "warn"])
+            .args(["--component-log-level", "wasm:info"]);
+        let log = match self.times {
+            0 => self.log.clone(),
+            times => self.log.with_extension(format!("{times}.log")),
+        };
+        self.times += 1;
+        Process::start("Envoy", &mut command, &log)
+    }
 }
 
 /// How one is started.
@@ -157,21 +190,28 @@ impl Envoy {
         let file = |suffix: &str| start.directory.join(format!("{}.{suffix}", start.name));
         let config = file("json");
         fs::write(&config, serde_json::to_vec_pretty(start.config)?)?;
-        let mut command = Command::new(find()?);
-        if let Some(secret) = start.key_secret {
-            command.env("TOLLGATE_KEY_SECRET", secret);
-        }
-        command
-            .arg("--config-path")
-            .arg(&config)
-            .args(["--concurrency", &start.workers.to_string()])
-            .args(["--file-flush-interval-msec", "200"])
-            .args(["--disable-hot-restart", "--drain-time-s", "1", "--log-level", "warn"])
-            .args(["--component-log-level", "wasm:info"]);
-        let mut process = Process::start("Envoy", &mut command, &file("log"))?;
+        let mut launch = Launch {
+            config,
+            log: file("log"),
+            workers: start.workers,
+            key_secret: start.key_secret.map(str::to_owned),
+            times: 0,
+        };
+        let mut process = launch.start()?;
         let admin = local(start.admin_port);
         process.wait_until("ready", READY, || get_blocking(admin, "/ready").is_ok())?;
-        Ok(Self { process, admin, listener: local(start.listener_port) })
+        Ok(Self { process, admin, listener: local(start.listener_port), launch })
+    }
+
+    /// Asks it to end (SIGTERM), and starts it again on the same ports once it has.
+    ///
+    /// # Errors
+    /// It does not start; with the end of its log.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.stop(Duration::from_secs(10));
+        self.process = self.launch.start()?;
+        let admin = self.admin;
+        self.process.wait_until("ready", READY, || get_blocking(admin, "/ready").is_ok())
     }
 
     /// Where callers connect to.

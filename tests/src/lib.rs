@@ -9,6 +9,7 @@
 //! | [`stack`] | all of them together |
 //! | [`books`] | whether a record says what the providers' ledger says |
 //! | [`http`] | a client that can send and break off anything |
+//! | [`attack`], [`raw`] | callers who try to pass a budget; a client that writes requests byte by byte
 //! | [`sdk`] | the providers' official Python SDKs |
 //! | [`process`], [`ports`] | children that never outlive a test; free ports |
 //!
@@ -16,6 +17,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))] // a test that cannot go on should say where
 
 pub mod artifacts;
+pub mod attack;
 pub mod books;
 pub mod burst;
 pub mod collector;
@@ -24,6 +26,7 @@ pub mod http;
 pub mod lossy;
 pub mod ports;
 pub mod process;
+pub mod raw;
 pub mod render;
 pub mod sdk;
 pub mod stack;

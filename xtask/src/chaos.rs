@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tollgate_tests::burst::{self, Burst, Outcome};
 use tollgate_tests::envoy::Envoy;
 use tollgate_tests::http::Call;
@@ -23,6 +23,10 @@ enum Mishap {
     CollectorKilled(usize),
     /// The last gateway is killed.
     GatewayKilled,
+    /// Two gateways end and begin, one after the other, so many times.
+    RollingRestarts(usize),
+    /// The last gateway is killed, and nobody releases what it was granted: its lease ends.
+    GatewayKilledLeaseEnds,
     /// Of two collectors on one database the second is killed and started again, so many times.
     SecondCollectorKilled(usize),
 }
@@ -38,6 +42,10 @@ struct Scenario {
     lost_percent: u64,
     /// More orders to the simulated providers.
     orders: &'static str,
+    /// Output limit of each request.
+    max_tokens: u64,
+    /// More keys of the budget.
+    budget: &'static str,
 }
 
 /// Runs every scenario and prints the table; fails if one of them did not hold.
@@ -66,14 +74,20 @@ impl Scenario {
     async fn run(&self) -> Result<String> {
         let limit = self.worth * COST;
         let budgets = format!(
-            "[[budgets]]\nname = 'b'\nlimit_usd = '{}.{:012}'\nwindow = 'prepaid'\n",
+            "[[budgets]]\nname = 'b'\nlimit_usd = '{}.{:012}'\nwindow = 'prepaid'\n{}\n",
             limit / PICO,
-            limit % PICO
+            limit % PICO,
+            self.budget,
         );
         let setup = Setup {
             name: "chaos",
             collector_config: budgets,
             lost_percent: self.lost_percent,
+            // A gateway that has just begun knows no budgets.
+            plugin: match self.mishap {
+                Mishap::RollingRestarts(_) => json!({"until_policy": "deny"}),
+                _ => Value::Null,
+            },
             second_collector: matches!(self.mishap, Mishap::SecondCollectorKilled(_)),
             ..Setup::default()
         };
@@ -87,21 +101,31 @@ impl Scenario {
         let burst = Burst {
             gateways: gateways.clone(),
             orders: format!("{ORDERS}{}", self.orders),
-            max_tokens: 200,
+            max_tokens: self.max_tokens,
             hang_up_percent: self.hang_up_percent,
             name: "chaos".into(),
-            gateways_may_die: self.mishap == Mishap::GatewayKilled,
+            gateways_may_die: self.loses_gateways(),
             refused_rounds: if self.mishap == Mishap::Nothing && self.lost_percent == 0 { 4 } else { 12 },
         };
         let calls = tokio::spawn(async move { burst.run().await });
         let killed = self.happen(&stack, &mut others).await?;
         let outcome = calls.await??;
-        if let Some(instance) = killed {
+        if let Some(instance) = killed.filter(|_| self.mishap == Mishap::GatewayKilled) {
             release(&stack, &instance).await?;
+        }
+        if self.mishap == Mishap::GatewayKilledLeaseEnds {
+            tokio::time::sleep(LEASE + Duration::from_secs(1)).await;
         }
         let row = self.settled(&stack, &outcome, limit).await?;
         self.is_not_refused_for_ever(&stack, &gateways, &row, limit).await?;
         Ok(row.text)
+    }
+
+    const fn loses_gateways(&self) -> bool {
+        matches!(
+            self.mishap,
+            Mishap::GatewayKilled | Mishap::GatewayKilledLeaseEnds | Mishap::RollingRestarts(_)
+        )
     }
 
     /// What happens; gives the instance of a gateway that was killed.
@@ -123,7 +147,13 @@ impl Scenario {
                     tokio::task::spawn_blocking(outage).await??;
                 }
             }
-            Mishap::GatewayKilled => {
+            Mishap::RollingRestarts(times) => {
+                for number in 0..times {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    restart_one(stack, others, number).await?;
+                }
+            }
+            Mishap::GatewayKilled | Mishap::GatewayKilledLeaseEnds => {
                 tokio::time::sleep(Duration::from_millis(700)).await;
                 let row = burst::budget(&stack.api(), "b", |_| true)?;
                 let mut envoy = others.pop().context("a gateway to kill")?;
@@ -140,7 +170,7 @@ impl Scenario {
 
     async fn settled(&self, stack: &Stack, outcome: &Outcome, limit: i128) -> Result<Row> {
         let spent = burst::charged(&stack.simulator, "chaos");
-        let killed = self.mishap == Mishap::GatewayKilled;
+        let killed = matches!(self.mishap, Mishap::GatewayKilled | Mishap::GatewayKilledLeaseEnds);
         let row = burst::budget(&stack.api(), "b", |row| {
             let live = row["gateways"].as_array().into_iter().flatten();
             let held = live
@@ -213,6 +243,16 @@ impl Scenario {
     }
 }
 
+/// Ends one of two gateways as an operator does, and begins it again where callers look for it.
+async fn restart_one(stack: &Arc<Stack>, others: &mut [Envoy], number: usize) -> Result<()> {
+    let stack = Arc::clone(stack);
+    if number % 2 == 1 {
+        let other = others.first_mut().context("two gateways")?;
+        return tokio::task::block_in_place(|| other.restart());
+    }
+    tokio::task::spawn_blocking(move || stack.with(|product| product.envoy.restart())).await?
+}
+
 /// A line of the table, and what the budget says is used.
 struct Row {
     text: String,
@@ -283,6 +323,36 @@ const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        name: "dear streams that callers leave",
+        shares: &[100, 100],
+        worth: 800,
+        hang_up_percent: 50,
+        max_tokens: 64_000,
+        ..PLAIN
+    },
+    Scenario {
+        name: "errors within answers",
+        shares: &[100, 100],
+        worth: 100,
+        orders: ";fault=error-in-stream",
+        ..PLAIN
+    },
+    Scenario {
+        name: "ten rolling restarts",
+        shares: &[300, 300],
+        worth: 400,
+        mishap: Mishap::RollingRestarts(10),
+        ..PLAIN
+    },
+    Scenario {
+        name: "gateway killed, its lease ends",
+        shares: &[200, 200],
+        worth: 150,
+        mishap: Mishap::GatewayKilledLeaseEnds,
+        budget: "lease = '4s'",
+        ..PLAIN
+    },
+    Scenario {
         name: "all of it at once",
         shares: &[250, 150, 100],
         worth: 150,
@@ -301,6 +371,8 @@ const PLAIN: Scenario = Scenario {
     hang_up_percent: 0,
     lost_percent: 0,
     orders: "",
+    max_tokens: 200,
+    budget: "",
 };
 
 const HEAD: &str = "scenario                           gateways  calls  passed refused rounds   limit $   spent $    used $    kept $  time";
@@ -310,3 +382,5 @@ const COST: i128 = 400 * 250_000 + 150 * 2_000_000;
 /// What it holds at most.
 const HOLD: i128 = 1_500 * 250_000 + 200 * 2_000_000;
 const PICO: i128 = 1_000_000_000_000;
+/// That of the scenario in which it ends.
+const LEASE: Duration = Duration::from_secs(4);

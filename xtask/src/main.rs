@@ -1,5 +1,6 @@
 //! `cargo xtask`: builds, starts, tests and measures Tollgate.
 
+mod attack;
 mod bench;
 mod chaos;
 mod demo;
@@ -67,6 +68,11 @@ fn run(arguments: &[String]) -> Result<()> {
         "fuzz" => {
             let options = Options::parse(options, &[], &["--seconds", "--target"])?;
             fuzz::fuzz(options.number("--seconds", 60)?, options.value("--target"))
+        }
+        "attack" => {
+            Options::parse(options, &[], &[])?;
+            signals::stop_children()?;
+            attack::attack()
         }
         "chaos" => {
             Options::parse(options, &[], &[])?;
@@ -143,5 +149,6 @@ cargo xtask COMMAND
                        how well anomalies are found: recall, precision and delay over generated weeks
   fuzz [--seconds N] [--target NAME]
                        fuzzes every decoder, the request side and whole calls, each for N seconds
+  attack               callers who try to pass a budget or to close it for others, judged by the providers' own ledger
   chaos                bursts, kills, losses and outages against budgets: a table; fails where a limit does not hold
 ";

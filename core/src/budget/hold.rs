@@ -75,7 +75,7 @@ impl Bound {
 }
 
 fn held(reading: &RequestBounds, api: Api, answers: u64, body_bytes: u64) -> Held {
-    let is_session = matches!(api, Api::Realtime | Api::Live);
+    let is_session = matches!(api, Api::Realtime | Api::Live | Api::Voice);
     // Google's models that draw do so without being asked.
     let may_draw = matches!(api, Api::Images | Api::GenerateContent | Api::Interactions);
     let by_piece = matches!(api, Api::Images | Api::Predict | Api::Invoke);
@@ -108,16 +108,12 @@ fn other_output(api: Api, answers: u64, context_tokens: Option<u64>, bound: &mut
             bound.unbounded.push("images");
             IMAGE_OUTPUT_TOKENS.saturating_mul(answers)
         }
-        Api::Realtime | Api::Live => {
+        // Of a voice session, what a row has no price for by the token is held by the minute alone.
+        Api::Realtime | Api::Live | Api::Voice => {
             // One turn: all that was said so far, whatever has passed.
             bound.unbounded.push("session");
             bound.input_tokens = context_tokens.unwrap_or(SESSION_INPUT_TOKENS);
             SESSION_OUTPUT_TOKENS
-        }
-        Api::Voice => {
-            bound.unbounded.push("session");
-            bound.input_tokens = 0;
-            0
         }
         _ => {
             bound.unbounded.push("not_text");

@@ -8,7 +8,7 @@ use crate::budget::scope::{Dimension, Subject};
 use crate::budget::{Amount, Budget, HoldRule, OnUnknown, Unit};
 use crate::estimate::Learned;
 use crate::money::Picodollars;
-use crate::price::{Ceiling, Facts, PriceBook, Wanted, WorstCase, facts};
+use crate::price::{Ceiling, Facts, PriceBook, Wanted, WorstCase, facts, names as model_names};
 use crate::provider::Api;
 use crate::record::{CostStatus, Outcome, UsageRecord};
 use crate::refusal::Reason;
@@ -234,7 +234,10 @@ impl Call {
     ) -> Result<Worst<'a>, Admission<'static>> {
         let mut dearest: Option<Worst<'a>> = None;
         let names = self.models_asked_for();
-        let is_open = names.is_empty() || self.bounds().is_some_and(RequestBounds::may_be_any_model);
+        let provider = self.target.provider.as_ref();
+        let is_open = names.is_empty()
+            || self.bounds().is_some_and(RequestBounds::may_be_any_model)
+            || names.iter().any(|name| model_names::is_choice(provider, name));
         for name in names {
             let facts = Facts { request_model: Some(name), ..self.facts(tier) };
             dearest = Some(self.worst_of(admitting, facts)?.or_dearer(dearest));

@@ -229,6 +229,18 @@ pub fn may_sell(provider: &str, seller: &str) -> bool {
     provider == seller || relatives(provider).contains(&seller) || ROUTERS.contains(&provider) && is_vendor()
 }
 
+/// Whether a name asks the provider to choose the model: OpenRouter's own names and presets, Azure's `model-router`.
+/// Sources: OpenRouter's documentation, Auto Router and Presets; Azure's, Model router; read 2026-11-28.
+#[must_use]
+pub fn is_choice(provider: &str, model: &str) -> bool {
+    let model = bare(model);
+    match provider {
+        "openrouter" => model.starts_with("openrouter/") || model.contains("@preset/"),
+        "azure" => model.starts_with("model-router") || model.starts_with("model_router"),
+        _ => false,
+    }
+}
+
 /// Providers that send a call on to others and charge by the vendor's list.
 pub(super) const ROUTERS: &[&str] = &["openrouter", "vercel-gateway", "huggingface"];
 
@@ -263,3 +275,25 @@ const VENDORS: &[(&str, &str)] = &[
     ("voyage", "voyage"),
     ("minimax", "minimax"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_leave_the_choice_of_a_model_to_the_provider_are_known() {
+        for (provider, model, expected) in [
+            ("openrouter", "openrouter/auto", true),
+            ("openrouter", "OpenRouter/Auto", true),
+            ("openrouter", "@preset/mine", true),
+            ("openrouter", "openai/gpt-5-nano@preset/mine", true),
+            ("openrouter", "openai/gpt-5-nano", false),
+            ("azure", "model-router", true),
+            ("azure", "model_router", true),
+            ("azure", "gpt-5.1", false),
+            ("openai", "openrouter/auto", false),
+        ] {
+            assert_eq!(is_choice(provider, model), expected, "{provider} {model}");
+        }
+    }
+}

@@ -212,8 +212,9 @@ impl RequestBounds {
         } else if *path == "background" {
             self.background |= raw != b"false";
         } else if let Some(limit) = self.limits.get_mut(usize::from(key)) {
-            // None is no limit, at some.
-            *limit = json::count(raw).filter(|tokens| *tokens > 0);
+            // None is no limit, at some. A text is a number to Google's servers alone; others refuse it, or pass it over.
+            let is_number = raw.first() != Some(&b'"') || is_googles(path);
+            *limit = json::count(raw).filter(|tokens| is_number && *tokens > 0);
         }
     }
 
@@ -244,6 +245,11 @@ impl RequestBounds {
             self.models.push(name);
         }
     }
+}
+
+/// Whether a limit stands there in Google's APIs, whose numbers may be texts (protobuf's JSON mapping, read 2026-11-28).
+fn is_googles(path: &str) -> bool {
+    path.starts_with("generationConfig.") || path.starts_with("generation_config.")
 }
 
 /// Whether an API reads its output limit there.

@@ -27,6 +27,8 @@ struct Heard {
     asked: Vec<RequestMeter>,
     /// More was asked for than is kept.
     overflows: bool,
+    /// A message has come whole.
+    spoke: bool,
 }
 
 impl Said {
@@ -38,6 +40,7 @@ impl Said {
             model: None,
             asked: Vec::new(),
             overflows: false,
+            spoke: false,
         };
         Self { decoder: WebSocketDecoder::default(), heard }
     }
@@ -60,6 +63,10 @@ impl Said {
         self.heard.model.as_deref()
     }
 
+    pub(super) const fn has_spoken(&self) -> bool {
+        self.heard.spoke
+    }
+
     /// Takes the requests for an answer that have come whole since; `None` where there were too many.
     pub(super) fn take_asked(&mut self) -> Option<Vec<RequestMeter>> {
         let asked = std::mem::take(&mut self.heard.asked);
@@ -78,6 +85,7 @@ impl Events for Heard {
         json.scanner.finish(&mut json.reading);
         let body_bytes = std::mem::take(&mut self.bytes);
         let event = json.reading.event.take();
+        self.spoke = true;
         if self.model.is_none() {
             self.model = json.reading.session_model.take();
         }
@@ -142,5 +150,17 @@ mod tests {
         meter.session();
         meter.feed(&one.repeat(ASKED_MAX + 1));
         assert!(meter.take_asked().is_none());
+    }
+
+    #[test]
+    fn a_session_has_spoken_when_its_first_message_is_whole() {
+        let one = websocket::text(r#"{"type":"response.create"}"#);
+        let mut meter = RequestMeter::default();
+        meter.session();
+        let (last, head) = one.split_last().unwrap();
+        meter.feed(head);
+        assert!(!meter.has_spoken());
+        meter.feed(&[*last]);
+        assert!(meter.has_spoken());
     }
 }

@@ -309,7 +309,9 @@ impl Reading {
         let event = event.as_deref().unwrap_or_default();
         let (is_transcription, counts, ends) = match self.api {
             // What is delegated has its own model, as what is transcribed has.
-            Api::Voice => (event == "response.event", event == "session.closed", false),
+            Api::Voice => {
+                (event == "response.event", matches!(event, "session.closed" | "response.done"), false)
+            }
             Api::ResponsesSession => {
                 let ends = matches!(
                     event,

@@ -37,6 +37,8 @@ pub static VOICE: Family = Family {
         ("type", Action::Capture, Field::Event),
         ("session.model", Action::Capture, Field::Model),
         ("usage", Action::Capture, Field::Usage),
+        // Turns in the manner of Realtime.
+        ("response.usage", Action::Capture, Field::Usage),
         ("event.response.model", Action::Capture, Field::TranscriptionModel),
         ("event.response.usage", Action::Capture, Field::Usage),
     ],

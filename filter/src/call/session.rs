@@ -64,9 +64,11 @@ impl HttpCall {
         let Some(call) = &mut self.call else { return Action::Continue };
         let was_between = call.request().is_between_messages();
         super::feed(call, 0, size);
+        // What is said before a model is named is held for at the dearest.
+        let is_told = call.request().has_spoken() || call.request_model().is_some();
         let asked = match call.target().api {
             Api::ResponsesSession => call.take_asked(now_ms, || gateway.call_id(now_ms)),
-            api if self.turns.awaits_model && call.request_model().is_some() => {
+            api if self.turns.awaits_model && is_told => {
                 self.turns.awaits_model = false;
                 Some(vec![call.turn(api, gateway.call_id(now_ms), now_ms)])
             }

@@ -49,6 +49,17 @@ impl Asked {
         format!("{prefix}{:024x}", u128::from(self.number) << 40 | u128::from(fold(&self.received.path)))
     }
 
+    /// How many answers a greedy provider gives: to each of several prompts as many as are asked for.
+    pub(crate) fn answers(&self) -> u64 {
+        if self.orders.greedy.is_none() {
+            return 1;
+        }
+        let prompts = self.body.get("prompt").and_then(Value::as_array);
+        let texts = prompts.filter(|prompts| prompts.first().is_some_and(|first| !first.is_number()));
+        let asked = self.number("n").unwrap_or(1).max(self.number("best_of").unwrap_or(1)).max(1);
+        asked * texts.map_or(1, |texts| texts.len() as u64)
+    }
+
     /// Content events of a stream.
     pub(crate) fn events(&mut self, tokens: &Tokens) -> u64 {
         let spoken = (tokens.output - tokens.reasoning).clamp(1, 60);
@@ -77,13 +88,13 @@ impl Asked {
         let part = |ordered: Option<u64>, count| {
             ordered.unwrap_or_else(|| keep(kinds.writes_cache && written && orders.input.is_none(), count))
         };
-        let reasons = kinds.reasons && thinks && orders.output.is_none();
+        let reasons = kinds.reasons && thinks && orders.output.is_none() && orders.greedy.is_none();
         Tokens {
             input,
             cache_read,
             cache_write_5m: part(orders.cache_write_5m, cache_write_5m),
             cache_write_1h: part(orders.cache_write_1h, cache_write_1h),
-            output,
+            output: orders.greedy.map_or(output, |most| most.min(output_limit.unwrap_or(u64::MAX)).max(1)),
             reasoning: orders.reasoning.unwrap_or_else(|| keep(reasons, reasoning)),
         }
     }

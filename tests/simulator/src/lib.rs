@@ -1,7 +1,8 @@
 //! Providers simulated on loopback, in their real formats, with a ledger of their own.
 //!
 //! OpenAI (chat completions, responses, embeddings), Anthropic (messages) and Gemini (generateContent and
-//! streamGenerateContent, as SSE and as a JSON array). Sizes vary by a seed. A request orders faults and token
+//! streamGenerateContent, as SSE and as a JSON array), Bedrock (converse, invoke). Paths are read as leniently as some
+//! servers do. Sizes vary by a seed. A request orders faults and token
 //! counts in its own headers (see [`orders`]). A recorded exchange can be served instead ([`Simulator::replay`]).
 //!
 //! What it charges is worked out from its own [`prices`], in whole pico-dollars: it shares no code and no price
@@ -10,6 +11,7 @@
 
 mod answer;
 mod anthropic;
+mod bedrock;
 mod gemini;
 mod openai;
 mod realtime;

@@ -6,11 +6,12 @@ use crate::answer::{Answer, Asked, Kinds, quoted, words};
 use crate::ledger::Tokens;
 use crate::prices;
 
-/// `POST /v1/chat/completions`.
+/// `POST /v1/chat/completions`, and with other words in its answer `POST /v1/completions`.
 pub(crate) fn chat(mut asked: Asked) -> Answer {
     let mut answer = Answer::new(&asked, "openai", "chat");
     let limit = asked.number("max_completion_tokens").or_else(|| asked.number("max_tokens"));
-    let tokens = asked.tokens(kinds(&asked), limit);
+    let mut tokens = asked.tokens(kinds(&asked), limit);
+    tokens.output *= asked.answers();
     bill(&mut answer, &asked, tokens);
     let count = asked.events(&tokens);
     let words = words(count, &mut asked.random);

@@ -8,6 +8,9 @@
 //! | `input`, `cache_read`, `output`, `reasoning`, `cache_write_5m`, `cache_write_1h` | tokens to report |
 //! | `answers` | model that an answer of OpenAI's names |
 //! | `events` | content events of a stream |
+//! | `greedy` | output is as long as the request allows, at most so many tokens; for each of its prompts and answers |
+//! | `bill_usd` | whatever the path is, it is answered, and so many dollars are charged |
+//! | `early` | `1`: the answer begins as soon as the body so far is JSON, whether or not it has ended |
 //! | `cut` | bytes of one write; `event` (one write for each event), `all` (one write), `random` |
 //! | `delay_ms` | pause before each write |
 
@@ -36,6 +39,12 @@ pub struct Orders {
     pub events: Option<u64>,
     /// How the body is written.
     pub cut: Option<Cut>,
+    /// Output is as long as the request allows, and at most so many tokens.
+    pub greedy: Option<u64>,
+    /// Pico-dollars that this request costs, whatever its path is.
+    pub bill_pico: Option<i128>,
+    /// The answer begins as soon as the body so far is JSON.
+    pub early: bool,
     /// Pause before each write, milliseconds.
     pub delay_ms: u64,
 }
@@ -101,6 +110,9 @@ impl Orders {
             "answers" => self.answers = Some(value.to_owned()),
             "events" => self.events = Some(number()?),
             "delay_ms" => self.delay_ms = number()?,
+            "greedy" => self.greedy = Some(number()?),
+            "bill_usd" => self.bill_pico = Some(pico(value)?),
+            "early" => self.early = value == "1",
             "cut" => {
                 self.cut = Some(match value {
                     "event" => Cut::Event,
@@ -113,6 +125,13 @@ impl Orders {
         }
         Some(())
     }
+}
+
+/// Pico-dollars of an amount such as `1.25`.
+fn pico(text: &str) -> Option<i128> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let fraction = (fraction.len() <= 12).then(|| format!("{fraction:0<12}"))?;
+    format!("{whole}{fraction}").parse().ok()
 }
 
 impl Fault {
@@ -163,6 +182,7 @@ mod tests {
         let orders = Orders::parse("fault=529; input=7;cut=3;delay_ms=2").unwrap();
         assert_eq!(orders.fault, Some(Fault::Status(529)));
         assert_eq!((orders.input, orders.cut, orders.delay_ms), (Some(7), Some(Cut::Bytes(3)), 2));
+        assert_eq!(Orders::parse("bill_usd=1.25").unwrap().bill_pico, Some(1_250_000_000_000));
         assert!(Orders::parse("fault=200").unwrap_err().contains("fault=200"));
         assert!(Orders::parse("colour=red").is_err());
     }

@@ -90,8 +90,19 @@ const fn gemini(id: &'static str, rates: Rates, long: Option<(u64, Rates)>) -> M
     Model { provider: "gemini", id, answers_as: id, service_tier: "standard", rates, long }
 }
 
+const fn bedrock(id: &'static str, rates: Rates) -> Model {
+    Model { provider: "bedrock", id, answers_as: id, service_tier: "standard", rates, long: None }
+}
+
 /// Everything that has a price here.
-pub static MODELS: [Model; 11] = [
+pub static MODELS: [Model; 17] = [
+    // Read 2026-11-28; Amazon: <https://aws.amazon.com/bedrock/pricing/>.
+    openai("o1-pro", "o1-pro-2025-03-19", "default", Rates::plain(150_000_000, 150_000_000, 600_000_000)),
+    openai("gpt-5-pro", "gpt-5-pro-2025-10-06", "default", Rates::plain(15_000_000, 15_000_000, 120_000_000)),
+    openai("o3-pro", "o3-pro-2025-06-10", "default", Rates::plain(20_000_000, 20_000_000, 80_000_000)),
+    openai("gpt-realtime", "gpt-realtime", "default", Rates::plain(4_000_000, 400_000, 16_000_000)),
+    bedrock("anthropic.claude-opus-4-1-20250805-v1:0", Rates::plain(15_000_000, 1_500_000, 75_000_000)),
+    bedrock("amazon.nova-micro-v1:0", Rates::plain(35_000, 8_750, 140_000)),
     openai("gpt-5.1", "gpt-5.1-2025-11-13", "default", Rates::plain(1_250_000, 125_000, 10_000_000)),
     openai("gpt-5-mini", "gpt-5-mini-2025-08-07", "default", Rates::plain(250_000, 25_000, 2_000_000)),
     openai("gpt-5-mini", "gpt-5-mini-2025-08-07", "flex", Rates::plain(125_000, 12_500, 1_000_000)),

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::ledger::{Received, Served, Tokens};
+use crate::prices;
 use crate::random::Random;
 use crate::server::Shared;
 use crate::websocket::{Messages, PONG, frames};
@@ -55,9 +56,12 @@ pub async fn session(
                 output: random.between(20, 300),
                 ..Tokens::default()
             };
+            let provider = if api == Api::Live { "gemini" } else { "openai" };
+            let tier = if api == Api::Live { "standard" } else { "default" };
             let line = shared.ledger.open(Served {
                 call: call.as_ref().map(|call| format!("{call}-{turn}")),
-                provider: if api == Api::Live { "gemini" } else { "openai" },
+                provider,
+                cost_pico: prices::model(provider, &model, tier).map(|priced| priced.cost(&tokens)),
                 operation: if api == Api::Responses { "chat" } else { "realtime" },
                 request_model: model.clone(),
                 response_model: model.clone(),

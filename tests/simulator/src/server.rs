@@ -21,7 +21,7 @@ use crate::answer::{Answer, Asked};
 use crate::ledger::{Ledger, Line, Received, Served};
 use crate::orders::{Cut, Fault, Orders};
 use crate::random::{Random, fingerprint};
-use crate::{anthropic, gemini, openai, realtime};
+use crate::{anthropic, bedrock, gemini, openai, realtime};
 
 /// Running providers; they stop when this is dropped.
 #[derive(Debug)]
@@ -164,12 +164,33 @@ fn received(head: &hyper::http::request::Parts, body: &[u8]) -> Received {
     }
 }
 
+/// The body as far as it is JSON; the rest is read, and nobody looks at it.
+async fn json_as_it_comes(mut body: Incoming) -> Result<Bytes, Broken> {
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(|_| Broken)?.into_data() {
+            read.extend_from_slice(&data);
+        }
+        if serde_json::from_slice::<serde_json::Value>(&read).is_ok() {
+            tokio::spawn(async move { while body.frame().await.is_some_and(|frame| frame.is_ok()) {} });
+            break;
+        }
+    }
+    Ok(read.into())
+}
+
 async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, Broken> {
     if request.headers().contains_key("sec-websocket-key") {
         return Ok(upgrade(request, shared));
     }
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    let is_early = head.headers.get("x-sim").is_some_and(|orders| {
+        orders.to_str().ok().and_then(|orders| Orders::parse(orders).ok()).is_some_and(|orders| orders.early)
+    });
+    let body = match is_early {
+        true => json_as_it_comes(body).await?,
+        false => body.collect().await.map_err(|_| Broken)?.to_bytes(),
+    };
     let received = received(&head, &body);
     let call = received.header("x-sim-call");
     let recorded = call.as_ref().and_then(|call| {
@@ -196,14 +217,17 @@ async fn serve(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respon
     deliver(answer, &orders, &mut delivery_random, shared).await
 }
 
-fn route(asked: Asked) -> Answer {
-    let path = asked.received.path.split('?').next().unwrap_or_default().to_owned();
-    let gemini_call = ["/v1beta/models/", "/v1/models/"]
-        .iter()
-        .find_map(|prefix| path.strip_prefix(prefix)?.split_once(':'));
-    let provider = match (path.as_str(), gemini_call) {
+fn route(mut asked: Asked) -> Answer {
+    let path = lenient(&asked.received.path);
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let gemini_call = match segments.as_slice() {
+        ["v1beta" | "v1", "models", call] => call.rsplit_once(':'),
+        _ => None,
+    };
+    let provider = match (segments.as_slice(), gemini_call) {
         (_, Some(_)) => "gemini",
-        ("/v1/messages" | "/v1/messages/count_tokens", _) => "anthropic",
+        (["v1", "messages"] | ["v1", "messages", "count_tokens"], _) => "anthropic",
+        (["model", ..], _) => "bedrock",
         _ => "openai",
     };
     if let Some(Fault::Status(status)) = asked.orders.fault {
@@ -213,13 +237,26 @@ fn route(asked: Asked) -> Answer {
         answer.served.stream = asked.flag("stream");
         return answer;
     }
-    match (asked.received.method.as_str(), path.as_str()) {
-        ("POST", "/v1/chat/completions") => openai::chat(asked),
-        ("POST", "/v1/responses") => openai::responses(asked),
-        ("POST", "/v1/embeddings") => openai::embeddings(asked),
-        ("POST", "/v1/messages") => anthropic::messages(asked),
-        ("POST", "/v1/messages/count_tokens") => anthropic::count_tokens(asked),
-        ("GET", "/v1/models") => Answer::new(&asked, provider, "models")
+    if let Some(bill) = asked.orders.bill_pico {
+        let mut answer = Answer::new(&asked, provider, "unknown");
+        (answer.served.cost_pico, answer.served.reported) = (Some(bill), true);
+        return answer.json("{\"id\":\"done\"}".into());
+    }
+    if let ["openai", "deployments", deployment, "chat", "completions"] = segments.as_slice() {
+        // A body without an object is refused by none of them.
+        if let Some(body) = asked.body.as_object_mut() {
+            body.insert("model".into(), (*deployment).into());
+        }
+        return openai::chat(asked);
+    }
+    match (asked.received.method.as_str(), segments.as_slice()) {
+        ("POST", ["v1", "chat", "completions"] | ["v1", "completions"]) => openai::chat(asked),
+        ("POST", ["v1", "responses"]) => openai::responses(asked),
+        ("POST", ["v1", "embeddings"]) => openai::embeddings(asked),
+        ("POST", ["v1", "messages"]) => anthropic::messages(asked),
+        ("POST", ["v1", "messages", "count_tokens"]) => anthropic::count_tokens(asked),
+        ("POST", ["model", model, verb @ ("converse" | "invoke")]) => bedrock::model(asked, model, verb),
+        ("GET", ["v1", "models"]) => Answer::new(&asked, provider, "models")
             .json("{\n  \"object\": \"list\",\n  \"data\": []\n}\n".into()),
         ("POST", _) if gemini_call.is_some() => {
             let (model, verb) = gemini_call.expect("just looked at");
@@ -227,6 +264,43 @@ fn route(asked: Asked) -> Answer {
         }
         _ => Answer::error(&asked, provider, "unknown", 404),
     }
+}
+
+/// A path as lenient servers read it: without its query, letters decoded, no parameters, no empty segments. Words are
+/// in lower case; what has digits or a colon is a model's name or a verb, and keeps its case.
+fn lenient(path: &str) -> String {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let mut read = String::new();
+    for segment in path.split('/') {
+        let segment = segment.split(';').next().unwrap_or_default();
+        let segment = decoded(segment);
+        if !segment.is_empty() {
+            let is_name = segment.contains([':', '.']);
+            read.push('/');
+            read.push_str(&if is_name { segment } else { segment.to_ascii_lowercase() });
+        }
+    }
+    read
+}
+
+fn decoded(segment: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = segment.as_bytes();
+    while let Some((byte, tail)) = rest.split_first() {
+        let escaped = (*byte == b'%').then(|| tail.get(..2)).flatten();
+        let escaped = escaped.and_then(|digits| std::str::from_utf8(digits).ok());
+        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(escaped) => {
+                bytes.push(escaped);
+                rest = &tail[2..];
+            }
+            None => {
+                bytes.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 async fn deliver(

@@ -327,3 +327,17 @@ const KEYS: &[&str] = &[
     "prompt",
     "data",
 ];
+
+#[test]
+fn a_limit_that_is_a_text_counts_at_google_alone() {
+    for (provider, path, member, expected) in [
+        ("openai", "/v1/chat/completions", "max_completion_tokens", None),
+        ("anthropic", "/v1/messages", "max_tokens", None),
+        ("bedrock", "/model/m/converse", "inferenceConfig.maxTokens", None),
+        ("gemini", "/v1beta/models/g:generateContent", "generationConfig.maxOutputTokens", Some(7)),
+    ] {
+        let target = Target::recognise(Some(provider), "", path);
+        let body = at(member, json!("7"), Form::AsWritten);
+        assert_eq!(whole(&body).output_limit(&target), expected, "{provider} {member}");
+    }
+}
