@@ -81,6 +81,10 @@ impl HttpCall {
         end_of_stream: bool,
         now_ms: u64,
     ) -> Option<Call> {
+        if head.method.is_empty() {
+            // The host could not say what is asked for: nothing that is read of it could be told from anything else.
+            return None;
+        }
         // Before the route is asked for: a changed header makes Envoy choose it anew.
         let _ = host::set_header(Headers::Request, "accept-encoding", b"identity");
         let configured = PROVIDER_PROPERTIES.iter().find_map(|path| text_property(path));

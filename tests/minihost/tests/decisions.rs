@@ -92,6 +92,10 @@ fn answer(vm: &mut Vm, policy: &Value, prices: &Value) -> bool {
             json!({"key": report.key, "grant": grant})
         };
         let grants: Vec<Value> = request.counters.iter().map(grant).collect();
+        let mut prices = prices.clone();
+        let resolved = prices["resolved"].as_array().cloned().unwrap_or_default();
+        let asked = request.models.iter().map(|wanted| json!(wanted));
+        prices["without_price"] = asked.filter(|wanted| !resolved.contains(wanted)).collect();
         let body = json!({"protocol": 2, "now_ms": NOW_MS, "ack": request.sequence, "stored": 0,
             "duplicates": 0, "prices": prices, "policy": policy, "grants": grants});
         let headers = [(b":status".to_vec(), b"200".to_vec())];

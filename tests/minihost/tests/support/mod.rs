@@ -59,6 +59,9 @@ fn exchange(fixture: &Value) -> (String, Exchange) {
         request.push(pair("content-type", if is_form { form } else { "application/json" }));
         request.push(pair("content-length", &request_body.len().to_string()));
     }
+    if fixture["response_status"] == 101 {
+        request.push(pair("upgrade", "websocket"));
+    }
     let mut response = vec![pair(":status", &fixture["response_status"].as_u64().unwrap().to_string())];
     for (name, values) in fixture["response_headers"].as_object().unwrap() {
         let values = values.as_array().unwrap().iter();
@@ -220,7 +223,7 @@ pub fn drive(vm: &mut Vm, stream: &mut Stream) -> wasmtime::Result<()> {
                 if waited == WAITS_MAX {
                     let world = vm.host().world.borrow();
                     let may = world.faults.hit(RESUMING_CALLS);
-                    wasmtime::ensure!(may, "a stream waits for ever");
+                    wasmtime::ensure!(may, "a stream waits for ever: {:?}", stream.seen);
                     drop(world);
                     stream.time_out();
                 }
