@@ -96,6 +96,7 @@ pub async fn budgets(size: Size, mut tell: impl FnMut(&Row)) -> Result<Vec<Row>>
         .iter()
         .map(|class| (class.team, class.limit, class.budget))
         .chain(sessions::BUDGETS.iter().copied())
+        .chain([("large", "50", "")])
     {
         config.push_str(&format!(
             "[[budgets]]\nname = '{team}'\nscope = {{ team = '{team}' }}\nlimit_usd = '{limit}'\nwindow = 'prepaid'\n{more}\n"
@@ -119,10 +120,27 @@ pub async fn budgets(size: Size, mut tell: impl FnMut(&Row)) -> Result<Vec<Row>>
         tell(&row);
         rows.push(row);
     }
-    let row = ordinary.stop().await?;
-    tell(&row);
-    rows.push(row);
+    for row in [large(&stack).await?, ordinary.stop().await?] {
+        tell(&row);
+        rows.push(row);
+    }
     Ok(rows)
+}
+
+/// What fits passes, however large it is.
+async fn large(stack: &Arc<Stack>) -> Result<Row> {
+    let start = Instant::now();
+    let mut row = Row { class: "ten megabytes in chunks".into(), calls: 2, ..Row::default() };
+    for number in 0..row.calls {
+        let (status, said) =
+            shots::large().raw("large", &format!("large-{number}")).send(stack.gateway()).await?;
+        if status != 200 {
+            row.broken.push(format!("answered {status}: {}", said.chars().take(600).collect::<String>()));
+        }
+    }
+    settle(stack, "large", &mut row).await?;
+    row.seconds = start.elapsed().as_secs();
+    Ok(row)
 }
 
 /// Tries to close budgets for others with invented names.
@@ -213,8 +231,10 @@ fn charge(line: &Served) -> i128 {
 async fn settle(stack: &Arc<Stack>, team: &'static str, row: &mut Row) -> Result<()> {
     let stack = Arc::clone(stack);
     let settled = tokio::task::spawn_blocking(move || account(&stack, team)).await??;
+    let mut broken = std::mem::take(&mut row.broken);
+    broken.extend(settled.broken);
     let (class, calls) = (std::mem::take(&mut row.class), row.calls);
-    *row = Row { class, calls, ..settled };
+    *row = Row { class, calls, broken, ..settled };
     Ok(())
 }
 

@@ -99,6 +99,12 @@ pub(super) fn small() -> Shot {
     Shot::json(CHAT, &super::small_body(), "input=10;output=5")
 }
 
+/// Ten megabytes in chunks, for a budget with room: it waits for a grant, and is not too large for that.
+pub(super) fn large() -> Shot {
+    let body = json!({"model": "gpt-4.1-mini", "max_completion_tokens": 16, "messages": [user(&"word ".repeat(2_000_000))]});
+    Shot::json(CHAT, &body, "input=10;output=5").framed(Framing::Chunked(65_536))
+}
+
 pub(super) fn classes() -> Vec<Class> {
     let plain = |name, team, shots| Class {
         name,

@@ -15,8 +15,7 @@ pub(super) async fn run(size: Size) -> Result<Vec<Row>> {
     // RFC 4231, test case 2, is the hash of this key.
     let config = "[[budgets]]\nname = 'keyed'\nscope = { key = '5bdcc146bf60754e' }\nlimit_usd = '0.000001'\nwindow = 'prepaid'\n\
                   [[budgets]]\nname = 'victim'\nscope = { agent = 'victim' }\nlimit_usd = '0.05'\nwindow = 'prepaid'\n";
-    let trusted =
-        json!([{"field": "agent", "property": ["connection", "uri_san_peer_certificate"], "source": "mtls"}]);
+    let trusted = json!([{"field": "agent", "property": ["connection", "uri_san_peer_certificate"], "source": "verified"}]);
     let setup = Setup {
         name: "attack-trust",
         collector_config: config.into(),
