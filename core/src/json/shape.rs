@@ -45,6 +45,9 @@ struct Anywhere {
 #[derive(Debug)]
 struct Node<F> {
     keys: Vec<(&'static str, Place)>,
+    /// Where there are many keys they stand in the order of their [`bucket`]; this says where each bucket begins, and at last
+    /// where the last one ends.
+    buckets: Option<Box<[u8; BUCKETS + 1]>>,
     element: Option<Place>,
     /// The list whose element it is.
     list: Option<Place>,
@@ -63,6 +66,7 @@ impl<F: Copy> Shape<F> {
     pub fn new(paths: &[(&'static str, Action, F)]) -> Self {
         let mut shape = Self { nodes: vec![Node::new()], anywhere: None };
         shape.add(ROOT, paths);
+        shape.nodes.iter_mut().for_each(Node::sort);
         shape
     }
 
@@ -74,7 +78,8 @@ impl<F: Copy> Shape<F> {
         keys: &[(&'static str, Action, F)],
         endings: &[(&'static str, Action, F)],
     ) -> Self {
-        let mut shape = Self::new(paths);
+        let mut shape = Self { nodes: vec![Node::new()], anywhere: None };
+        shape.add(ROOT, paths);
         let elsewhere = shape.node();
         let base = shape.node();
         shape.add(base, keys);
@@ -90,6 +95,7 @@ impl<F: Copy> Shape<F> {
             }
         }
         shape.anywhere = Some(Anywhere { keys, endings, known, elsewhere });
+        shape.nodes.iter_mut().for_each(Node::sort);
         shape
     }
 
@@ -143,7 +149,15 @@ impl<F: Copy> Shape<F> {
 
     fn own_key(&self, place: Place, key: &[u8]) -> Option<Place> {
         let node = self.nodes.get(usize::from(place))?;
-        node.keys.iter().find(|(name, _)| is_same(name.as_bytes(), key)).map(|(_, place)| *place)
+        let keys = match &node.buckets {
+            None => node.keys.as_slice(),
+            Some(buckets) => {
+                let bucket = bucket(key);
+                let (start, end) = (buckets.get(bucket)?, buckets.get(bucket + 1)?);
+                node.keys.get(usize::from(*start)..usize::from(*end))?
+            }
+        };
+        keys.iter().find(|(name, _)| is_same(name.as_bytes(), key)).map(|(_, place)| *place)
     }
 
     fn own_element(&self, place: Place) -> Option<Place> {
@@ -202,13 +216,36 @@ impl Anywhere {
 
 /// A bit for a key's length and first letter.
 fn mark(key: &[u8]) -> (usize, u64) {
-    let first = key.first().copied().unwrap_or_default();
-    let hash = (key.len().wrapping_mul(29)).wrapping_add(usize::from(first)) & 127;
-    (hash / 64, 1 << (hash % 64))
+    let bucket = bucket(key);
+    (bucket / 64, 1 << (bucket % 64))
 }
+
+/// One of [`BUCKETS`], by a key's length and first letter.
+fn bucket(key: &[u8]) -> usize {
+    let first = key.first().copied().unwrap_or_default();
+    key.len().wrapping_mul(29).wrapping_add(usize::from(first)) % BUCKETS
+}
+
+const BUCKETS: usize = 128;
+/// So few keys are looked through as they stand.
+const FEW_KEYS: usize = 6;
 
 impl<F> Node<F> {
     const fn new() -> Self {
-        Self { keys: Vec::new(), element: None, list: None, action: None }
+        Self { keys: Vec::new(), buckets: None, element: None, list: None, action: None }
+    }
+
+    /// Puts the keys in the order in which they are found. No path is added after that.
+    fn sort(&mut self) {
+        if self.keys.len() <= FEW_KEYS || self.keys.len() > usize::from(u8::MAX) {
+            return;
+        }
+        self.keys.sort_by_key(|(key, _)| bucket(key.as_bytes()));
+        let mut starts = Box::new([0; BUCKETS + 1]);
+        for (bucket_index, start) in starts.iter_mut().enumerate() {
+            let before = self.keys.iter().filter(|(key, _)| bucket(key.as_bytes()) < bucket_index);
+            *start = u8::try_from(before.count()).unwrap_or(u8::MAX);
+        }
+        self.buckets = Some(starts);
     }
 }

@@ -230,7 +230,7 @@ pub fn may_sell(provider: &str, seller: &str) -> bool {
 }
 
 /// Whether a name asks the provider to choose the model: OpenRouter's own names and presets, Azure's `model-router`.
-/// Sources: OpenRouter's documentation, Auto Router and Presets; Azure's, Model router; read 2026-11-28.
+/// Known from the price book's rows and from requests, 2026-11-28; not read in the routers' documentation.
 #[must_use]
 pub fn is_choice(provider: &str, model: &str) -> bool {
     let model = bare(model);

@@ -247,7 +247,7 @@ impl RequestBounds {
     }
 }
 
-/// Whether a limit stands there in Google's APIs, whose numbers may be texts (protobuf's JSON mapping, read 2026-11-28).
+/// Whether a limit stands there in Google's APIs, whose numbers may be texts (protobuf's JSON mapping).
 fn is_googles(path: &str) -> bool {
     path.starts_with("generationConfig.") || path.starts_with("generation_config.")
 }

@@ -96,7 +96,7 @@ const fn bedrock(id: &'static str, rates: Rates) -> Model {
 
 /// Everything that has a price here.
 pub static MODELS: [Model; 17] = [
-    // Read 2026-11-28; Amazon: <https://aws.amazon.com/bedrock/pricing/>.
+    // The providers' public rates, as the price book has them; not read there anew.
     openai("o1-pro", "o1-pro-2025-03-19", "default", Rates::plain(150_000_000, 150_000_000, 600_000_000)),
     openai("gpt-5-pro", "gpt-5-pro-2025-10-06", "default", Rates::plain(15_000_000, 15_000_000, 120_000_000)),
     openai("o3-pro", "o3-pro-2025-06-10", "default", Rates::plain(20_000_000, 20_000_000, 80_000_000)),
