@@ -25,7 +25,7 @@ enum Place {
 /// The provider keys that a request carries, wherever: which of them counts is its provider's to say. Holds at most
 /// [`CREDENTIALS_MAX`]; with more of them nobody knows the key.
 #[derive(Clone, Debug, Default)]
-pub struct Credentials(Vec<(Place, Vec<u8>)>);
+pub struct Credentials(Vec<(Place, Option<Vec<u8>>)>);
 
 impl Credentials {
     /// Notes a header; names are lower case.
@@ -38,7 +38,9 @@ impl Credentials {
             b"authorization" => (Place::Authorization, authorized(value)),
             _ => return,
         };
-        self.note(place, key.unwrap_or(value));
+        if !value.is_empty() {
+            self.note(place, key);
+        }
     }
 
     /// Notes what the path's query says.
@@ -48,17 +50,20 @@ impl Credentials {
             let Some((name, value)) = pair.split_once('=') else { continue };
             let value = decoded(value);
             if name.eq_ignore_ascii_case("key") || name.eq_ignore_ascii_case("access_token") {
-                self.note(Place::Query, value.as_bytes());
+                self.note(Place::Query, Some(value.as_bytes()));
             } else if name.eq_ignore_ascii_case("x-amz-credential") {
                 let id = value.split('/').next().unwrap_or_default();
-                self.note(Place::Query, id.as_bytes());
+                self.note(Place::Query, Some(id.as_bytes()));
             }
         }
     }
 
-    fn note(&mut self, place: Place, key: &[u8]) {
-        if !key.is_empty() && self.0.len() <= CREDENTIALS_MAX {
-            self.0.push((place, key.to_vec()));
+    /// Notes a key; `None` where something stands there that is none, or several in one.
+    fn note(&mut self, place: Place, key: Option<&[u8]>) {
+        let is_one = |byte: &u8| !byte.is_ascii_whitespace() && *byte != b',';
+        let key = key.filter(|key| !key.is_empty() && key.iter().all(is_one));
+        if self.0.len() <= CREDENTIALS_MAX {
+            self.0.push((place, key.map(<[u8]>::to_vec)));
         }
     }
 
@@ -68,8 +73,9 @@ impl Credentials {
     pub fn key_id(&self, provider: &str, secret: &[u8]) -> Option<String> {
         let taken = places(provider);
         let mut keys = self.0.iter().filter(|(place, _)| taken.contains(place)).map(|(_, key)| key);
-        let key = keys.next()?;
-        let is_known = self.0.len() <= CREDENTIALS_MAX && keys.all(|other| other == key);
+        let key = keys.next()?.as_ref()?;
+        let is_known = self.0.len() <= CREDENTIALS_MAX
+            && keys.all(|other| other.as_ref().is_some_and(|other| other == key));
         is_known.then(|| key_id(secret, key))?
     }
 }
@@ -139,6 +145,8 @@ mod tests {
             ("openai", "/v1?key=other", &[("authorization", "Bearer sk-1")], Some("sk-1")),
             ("openai", "/v1", &[("authorization", "Bearer sk-1"), ("authorization", "Bearer sk-2")], None),
             ("openai", "/v1", &[("x-api-key", "other")], None),
+            ("openai", "/v1", &[("authorization", "Bearer sk-2,Bearer sk-1")], None),
+            ("openai", "/v1", &[("authorization", "Basic c2stMQ==")], None),
             ("anthropic", "/v1", &[("x-api-key", "sk-ant")], Some("sk-ant")),
             ("anthropic", "/v1", &[("x-api-key", "sk-ant"), ("authorization", "Bearer sk-2")], None),
             ("anthropic", "/v1", &[("x-api-key", "sk-ant"), ("api-key", "other")], Some("sk-ant")),

@@ -13,7 +13,7 @@ use proxy_wasm::types::Action;
 use tollgate_core::call::{Call, ResponseHead};
 use tollgate_core::include_usage::{self, UsageChunkFilter};
 use tollgate_core::provider::Api;
-use tollgate_core::refusal;
+use tollgate_core::refusal::{self, Reason};
 
 use crate::budgets::{Decision, Refused, Ticket};
 use crate::host::{self, Buffer, Headers};
@@ -156,6 +156,20 @@ impl HttpCall {
         }
     }
 
+    /// Decides with the last piece, of `size` bytes, which waits here where the call waits: Envoy keeps no more than its buffer.
+    fn withhold(&mut self, size: usize) -> Action {
+        let action = self.request_ended();
+        if let Some(parked) = &self.parked
+            && size > WITHHELD_BYTES_MAX
+            && let Ok(piece) = host::buffer(Buffer::RequestBody, size)
+            && piece.len() == size
+            && host::set_buffer(Buffer::RequestBody, size, b"").is_ok()
+        {
+            parked.borrow_mut().withheld = piece;
+        }
+        action
+    }
+
     /// A provider answers before the whole request was decided on: servers may read JSON as it comes. What is known of the
     /// request decides now; an answer that is refused is not passed on. Errors pass, as nothing was done for them.
     fn decide_early(&mut self, answer: &host::Pairs) -> Option<Action> {
@@ -270,10 +284,12 @@ impl HttpContext for HttpCall {
                 return self.request_ended();
             }
             if self.gathers(&head) {
-                self.asking = match head.content_length {
-                    Some(_) => Asking::Gathering(0),
-                    None => Asking::Taking(self.gateway.taken.begin()),
-                };
+                if head.content_length.is_none() {
+                    // Its pieces wait here; its headers go on, as Envoy would have to keep a long body while they wait.
+                    self.asking = Asking::Taking(self.gateway.taken.begin());
+                    return Action::Continue;
+                }
+                self.asking = Asking::Gathering(0);
                 if self.gateway.config.pause_headers {
                     return Action::Pause;
                 }
@@ -320,14 +336,19 @@ impl HttpContext for HttpCall {
         }
         self.received = self.received.saturating_add(size);
         let is_last = self.content_length.is_some_and(|length| self.received >= length);
-        if end_of_stream || is_last { self.request_ended() } else { Action::Continue }
+        if end_of_stream || is_last { self.withhold(size) } else { Action::Continue }
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        if let Asking::Gathering(_) | Asking::Taking(_) = self.asking {
+        match &self.asking {
             // No end of the body is told where trailers follow it.
-            let waiting = self.waiting_bytes();
-            return self.gather(waiting, true);
+            Asking::Gathering(waiting) => return self.gather(*waiting, true),
+            Asking::Taking(taken) if taken.len() > 0 => {
+                let message = "the request's body is not JSON that can be read".to_owned();
+                let reason = Reason::UnreadableRequest;
+                return self.refuse(Refused { reason, budget: None, status: None, message }, host::now_ms());
+            }
+            _ => {}
         }
         self.request_ended()
     }
@@ -425,5 +446,7 @@ fn feed(call: &mut Call, start: usize, end: usize) {
     }
 }
 
+/// Of a piece that waits, Envoy keeps this much: well below its default buffer of 1 MiB.
+const WITHHELD_BYTES_MAX: usize = 64 * 1024;
 /// So long after its caller was told, an answer that a budget ends is closed.
 const TOLD_MS: u64 = 200;

@@ -12,7 +12,7 @@ use tollgate_core::price::Wanted;
 use tollgate_core::sync::{CounterReport, PATH, PROTOCOL, SyncAnswer};
 
 use crate::budgets::{Decision, Refused, Ticket};
-use crate::host;
+use crate::host::{self, Buffer};
 use crate::lane::JournalSlot;
 use crate::root::{self, Gateway};
 
@@ -33,6 +33,8 @@ pub struct Parked {
     answered: bool,
     /// The call; its stream takes it back.
     pub call: Option<Call>,
+    /// What waits here of its request's body, as Envoy keeps no more than its buffer.
+    pub withheld: Vec<u8>,
     /// What became of it, once that is known.
     pub outcome: Option<Outcome>,
 }
@@ -79,7 +81,14 @@ impl Waiting {
 
     /// Takes in a call whose stream is paused.
     pub fn park(&self, context: u32, call: Call, now_ms: u64) -> Rc<RefCell<Parked>> {
-        let parked = Parked { context, since_ms: now_ms, answered: false, call: Some(call), outcome: None };
+        let parked = Parked {
+            context,
+            since_ms: now_ms,
+            answered: false,
+            call: Some(call),
+            withheld: Vec::new(),
+            outcome: None,
+        };
         let parked = Rc::new(RefCell::new(parked));
         self.parked.borrow_mut().push(Rc::clone(&parked));
         parked
@@ -209,6 +218,10 @@ impl Waiting {
             Decision::Go(ticket) => {
                 let slot = gateway.note(call, &ticket, now_ms);
                 parked.outcome = Some(Outcome::Went(ticket, slot));
+                let withheld = std::mem::take(&mut parked.withheld);
+                if !withheld.is_empty() && host::set_buffer(Buffer::RequestBody, 0, &withheld).is_err() {
+                    warn!("the last {} bytes of a request could not be put back", withheld.len());
+                }
                 let _ = host::continue_request();
             }
             Decision::Refuse(refused) => {

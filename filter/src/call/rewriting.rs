@@ -32,14 +32,6 @@ impl HttpCall {
         asks || decides()
     }
 
-    /// Bytes of the body that wait in Envoy.
-    pub(super) const fn waiting_bytes(&self) -> usize {
-        match self.asking {
-            Asking::Gathering(read) => read,
-            _ => 0,
-        }
-    }
-
     /// Reads the body as it gathers; at its end puts the question into it. `size` bytes are in Envoy's buffer.
     pub(super) fn gather(&mut self, size: usize, end_of_stream: bool) -> Action {
         let (read, taken) = match &self.asking {
@@ -57,8 +49,25 @@ impl HttpCall {
                 || self.call.as_mut().is_some_and(|call| call.request().is_whole()));
         let has_ended = end_of_stream || is_whole;
         if !has_ended && whole <= GATHERED_BYTES_MAX {
-            self.wait_for_more(size, whole);
-            return Action::Pause;
+            let is_all = self.call.as_mut().is_some_and(|call| call.request().is_whole());
+            let is_kept = match &mut self.asking {
+                // Only its end is to come, or trailers, behind which nothing could be put back.
+                Asking::Taking(taken) if is_all => {
+                    taken.put_back(size);
+                    true
+                }
+                Asking::Taking(taken) => {
+                    if taken.take(size) {
+                        return Action::Continue;
+                    }
+                    false
+                }
+                _ => true,
+            };
+            if is_kept {
+                self.asking = Asking::Gathering(whole);
+                return Action::Pause;
+            }
         }
         if let Asking::Taking(taken) = &mut self.asking {
             taken.put_back(size);
@@ -67,24 +76,11 @@ impl HttpCall {
         if !has_ended {
             return self.pass_on(whole);
         }
+        if whole > GATHERED_BYTES_MAX {
+            return self.withhold(whole);
+        }
         self.rewrite(whole);
         self.request_ended()
-    }
-
-    fn wait_for_more(&mut self, size: usize, whole: usize) {
-        let is_taken = match &mut self.asking {
-            Asking::Taking(taken) => {
-                taken.take(size) || {
-                    // It waits in Envoy from here on, with what was taken before it.
-                    taken.put_back(size);
-                    false
-                }
-            }
-            _ => false,
-        };
-        if !is_taken {
-            self.asking = Asking::Gathering(whole);
-        }
     }
 
     /// A body is longer than what is gathered: what has come goes on, and only its last piece is withheld.
