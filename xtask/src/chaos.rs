@@ -289,6 +289,7 @@ const SCENARIOS: &[Scenario] = &[
         worth: 3_000,
         mishap: Mishap::CollectorKilled(5),
         hang_up_percent: 10,
+        budget: WORST,
         ..PLAIN
     },
     Scenario {
@@ -306,13 +307,21 @@ const SCENARIOS: &[Scenario] = &[
         ..PLAIN
     },
     Scenario { name: "answers lost", shares: &[200, 200, 200], worth: 200, lost_percent: 30, ..PLAIN },
-    Scenario { name: "callers hang up", shares: &[300, 300], worth: 200, hang_up_percent: 20, ..PLAIN },
+    Scenario {
+        name: "callers hang up",
+        shares: &[300, 300],
+        worth: 200,
+        hang_up_percent: 20,
+        budget: WORST,
+        ..PLAIN
+    },
     Scenario { name: "providers fail", shares: &[200, 200], worth: 100, orders: ";fault=500", ..PLAIN },
     Scenario {
         name: "providers break off",
         shares: &[200, 200],
         worth: 100,
         orders: ";fault=reset",
+        budget: WORST,
         ..PLAIN
     },
     Scenario {
@@ -359,9 +368,13 @@ const SCENARIOS: &[Scenario] = &[
         mishap: Mishap::CollectorKilled(4),
         hang_up_percent: 10,
         lost_percent: 20,
+        budget: WORST,
         ..PLAIN
     },
 ];
+
+/// Where providers finish what nobody hears, only worst cases that are kept cover what they charge.
+const WORST: &str = "on_unknown = 'worst'";
 
 const PLAIN: Scenario = Scenario {
     name: "",
