@@ -56,7 +56,12 @@ async fn a_replayed_fixture_is_recorded_as_the_command_line_meters_it() {
         // Where the provider gave no count, the gateway's estimate has learned from the calls before it.
         let estimated = found["notes"].as_array().is_some_and(|notes| notes.contains(&"no_usage".into()));
         let fields = if estimated { COMPARED_OF_ESTIMATES } else { COMPARED };
-        let wrong: Vec<_> = fields.iter().filter(|field| found[**field] != expected[**field]).collect();
+        // Results of work of which this gateway saw neither start nor end are charged to nobody.
+        let unknown = found["notes"].as_array().is_some_and(|notes| notes.contains(&"unknown_work".into()));
+        assert!(!unknown || replay.name.starts_with("batch-output"), "{}: {found}", replay.name);
+        let is_compared = |field: &str| !unknown || !matches!(field, "cost_status" | "cost_usd");
+        let fields = fields.iter().filter(|field| is_compared(field));
+        let wrong: Vec<_> = fields.filter(|field| found[**field] != expected[**field]).collect();
         if !wrong.is_empty() {
             differences.push(format!(
                 "{}: {wrong:?}\n  `meter` says {expected}\n  the record is {found}",
