@@ -60,8 +60,8 @@ impl Credentials {
 
     /// Notes a key; `None` where something stands there that is none, or several in one.
     fn note(&mut self, place: Place, key: Option<&[u8]>) {
-        let is_one = |byte: &u8| !byte.is_ascii_whitespace() && *byte != b',';
-        let key = key.filter(|key| !key.is_empty() && key.iter().all(is_one));
+        // Headers that come twice reach us joined by commas, which no key has.
+        let key = key.filter(|key| !key.is_empty() && !key.contains(&b','));
         if self.0.len() <= CREDENTIALS_MAX {
             self.0.push((place, key.map(<[u8]>::to_vec)));
         }
