@@ -12,7 +12,7 @@ use crate::budget::hold::VOICE_MS;
 use crate::estimate::{Learned, Passed};
 use crate::meter::{Body, Meter};
 use crate::price::PriceBook;
-use crate::provider::{Api, Target};
+use crate::provider::{Api, Target, pays_at_start};
 use crate::record::{Admitted, CostStatus, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
 use crate::usage::Usage;
@@ -31,6 +31,8 @@ pub struct Call {
     path_streams: bool,
     /// Starts a run of a thread, or goes on with one.
     runs: bool,
+    /// Its path starts work whose price no later answer through here shows.
+    pays_at_start: bool,
     request: RequestMeter,
     answer: Option<Answer>,
     /// Turns of a session have records of their own.
@@ -109,6 +111,7 @@ impl Call {
             request.count_characters();
         }
         Self {
+            pays_at_start: pays_at_start(path),
             runs: path_alone.ends_with("/runs") || path_alone.ends_with("/submit_tool_outputs"),
             id,
             time_ms,
@@ -395,7 +398,9 @@ impl Call {
         if !self.goes_on() && self.target.api != Api::Deferred {
             return Vec::new();
         }
-        [reading.id(), reading.output_file()].into_iter().flatten().map(str::to_owned).collect()
+        // Google's ids are paths.
+        let bare = |id: &str| id.rsplit('/').next().unwrap_or(id).to_owned();
+        [reading.id(), reading.output_file()].into_iter().flatten().map(bare).collect()
     }
 
     /// Whether the provider has reported counts so far.
@@ -523,21 +528,28 @@ impl Call {
             // Paid when the result is fetched.
             Some(normalised) if api == Api::Deferred => Measure::Elsewhere(normalised),
             // Most of what `:predict` serves is charged by the character or the picture, not by these tokens.
-            Some(normalised) if api == Api::Predict => Measure::Elsewhere(normalised),
+            Some(normalised) if api == Api::Predict && !self.embeds_by_token() => {
+                Measure::Elsewhere(normalised)
+            }
             Some(_) if api.is_free() => Measure::Nothing,
             _ if self.goes_on() => Measure::Nothing,
             reported if api.is_session() => session(reported, self.open_turn(record, learned, end.now_ms)),
-            Some(normalised) if self.is_unbilled() => Measure::Unbilled(normalised),
+            Some(normalised) if self.is_unbilled() || self.failed_unbilled() => Measure::Unbilled(normalised),
             Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
             Some(normalised) => Measure::Reported(normalised),
+            None if self.starts_paid_work(refused) => Measure::Unknown,
             None if api.is_free() => Measure::Nothing,
+            None if self.target.fetches.is_some() && api == Api::BatchOutput && self.is_json() => {
+                Measure::Nothing
+            }
+            None if self.failed_unbilled() => Measure::Nothing,
             None if refused && !aborted && self.may_be_billed() => {
                 Measure::from_estimate(Usage { output_tokens: None, ..estimate() })
             }
             None if refused && !aborted => Measure::Nothing,
             None => Measure::from_estimate(estimate()),
         };
-        let measure = measure.named(service_tier.as_deref());
+        let measure = measure.named(service_tier.as_deref()).placed(self.target.place.as_ref());
         let unseen =
             end.attempts.filter(|_| end.charge_retries).map_or(0, |attempts| attempts.saturating_sub(1));
         let attempt = self.request.input_estimate().filter(|_| unseen > 0 && api.reads_text());
@@ -551,6 +563,33 @@ impl Call {
     fn is_unbilled(&self) -> bool {
         let declined = |answer: &Answer| answer.meter.reading().is_mute_refusal();
         self.target.provider == "anthropic" && self.answer.as_ref().is_some_and(declined)
+    }
+
+    /// Work was started that costs money, and no later answer says how much: videos, fine-tuning, and batches whose results
+    /// are written to a bucket. What has no body only asks.
+    fn starts_paid_work(&self, refused: bool) -> bool {
+        self.target.api == Api::Deferred && self.pays_at_start && !refused && self.request.body_bytes() > 0
+    }
+
+    /// An error came in an answer of status 200. `OpenRouter` does not charge for what ends in one; nobody does for one before
+    /// any output (PROVIDERS.md, section 4). What was put out before it is an estimate.
+    fn failed_unbilled(&self) -> bool {
+        let Some(answer) = self.answer.as_ref().filter(|answer| answer.status < 400) else { return false };
+        let reading = answer.meter.reading();
+        let mute = reading.visible() == Passed::default() && !reading.is_filtered();
+        reading.has_error() && (mute || self.target.provider == "openrouter")
+    }
+
+    /// Of what Vertex AI serves by `:predict`, Gemini's embeddings are charged by the token (as the recorded cases
+    /// say).
+    fn embeds_by_token(&self) -> bool {
+        self.request_model().is_some_and(|model| {
+            model.rsplit('/').next().is_some_and(|name| name.starts_with("gemini-embedding"))
+        })
+    }
+
+    fn is_json(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.meter.body() == Body::Json)
     }
 
     /// Azure may charge for what its content filter stopped, and for what took too long, where the model had begun

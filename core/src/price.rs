@@ -340,8 +340,31 @@ impl PriceBook {
             chosen.explain(&mut basis);
             priced.charge_all(&found.model.id, chosen.rates, usage);
         }
+        self.charge_router(facts, found.model, usage, &mut priced);
         priced.basis.push(basis);
         priced
+    }
+
+    /// Azure's model router charges for what it reads, on top of the model that answers. Source: Microsoft, Model router,
+    /// pricing, read 2026-11-28.
+    fn charge_router(&self, facts: &Facts<'_>, answered: &PricedModel, usage: &Usage, priced: &mut Priced) {
+        let asked = facts.request_model.filter(|name| {
+            let name = names::bare(name);
+            facts.provider == "azure"
+                && (name.starts_with("model-router") || name.starts_with("model_router"))
+        });
+        let Some(router) = asked.and_then(|name| self.find(facts.provider, name, facts.time_ms)) else {
+            return;
+        };
+        if router.model.id == answered.id || !priced.complete {
+            return;
+        }
+        let price = router.model.price_at(facts.time_ms);
+        if let (Some(rate), Some(read @ 1..)) =
+            (price.and_then(|price| price.standard.rates.of(Kind::Input)), usage.input_tokens)
+        {
+            priced.charge(&router.model.id, Kind::Input, read, rate);
+        }
     }
 
     /// Prices a call that several models worked on: each one's share at that model's rates, and what is counted for
@@ -368,7 +391,13 @@ impl PriceBook {
     fn row(&self, facts: &Facts<'_>) -> Option<(Found<'_>, By)> {
         let response = facts.response_model.map(|name| (name, By::Response));
         let request = facts.request_model.map(|name| (name, By::Request));
-        let find = |(name, by)| Some((self.find(facts.provider, name, facts.time_ms)?, by));
+        // A router's path may name the host that serves, which has its own price.
+        let host = facts.conditions.iter().find(|(fact, _)| *fact == "host").map(|(_, host)| *host);
+        let find = |(name, by): (&str, By)| {
+            let at_host =
+                host.and_then(|host| self.find(facts.provider, &format!("{name}:{host}"), facts.time_ms));
+            Some((at_host.or_else(|| self.find(facts.provider, name, facts.time_ms))?, by))
+        };
         if let Some(map) = self.map(facts) {
             let answered = response.and_then(find).filter(|(found, _)| !found.step.is_estimate());
             return answered.or_else(|| {
@@ -380,7 +409,13 @@ impl PriceBook {
         if self.resolved.is_some() && response.is_some() {
             return response.and_then(find);
         }
-        [response, request].into_iter().flatten().find_map(find)
+        let found = [response, request].into_iter().flatten().find_map(find);
+        // What was asked for is not what answered: its price is a guess.
+        let guessed = |by| by == By::Request && response.is_some_and(|(name, _)| !name.is_empty());
+        found.map(|(found, by)| match guessed(by) {
+            true => (Found { step: Step::Asked, ..found }, by),
+            false => (found, by),
+        })
     }
 
     /// The operator's map for a call, by the name asked for, else by that of the answer.

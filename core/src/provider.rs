@@ -8,8 +8,8 @@ mod endpoint;
 
 use std::borrow::Cow;
 
-pub(crate) use endpoint::decoded;
 use endpoint::{Endpoint, endpoint};
+pub(crate) use endpoint::{decoded, pays_at_start};
 
 /// What a call is addressed to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Target {
     pub path_model: Option<String>,
     /// The id of work started earlier whose result this fetches.
     pub fetches: Option<String>,
+    /// What its address says that decides a price: `residency`, `location` or `host`, with the word for it.
+    pub place: Option<(&'static str, String)>,
 }
 
 /// The endpoints that are told apart.
@@ -187,16 +189,31 @@ impl Target {
             Some(id) => known_id(id),
             None => by_host(host).unwrap_or(Cow::Borrowed(UNKNOWN_PROVIDER)),
         };
-        let Endpoint { api, model: path_model, fetches } = endpoint;
-        Self { provider, api, path_model, fetches }
+        let Endpoint { api, model: path_model, fetches, place } = endpoint;
+        let place = match provider.as_ref() {
+            "openai" => residency(host).map(|region| ("residency", region)),
+            "vertex" | "huggingface" => {
+                place.filter(|(fact, _)| (*fact == "host") == (provider == "huggingface"))
+            }
+            _ => None,
+        };
+        Self { provider, api, path_model, fetches, place }
     }
 
     /// A websocket session of which only the provider is known.
     #[must_use]
     pub fn session(provider: &str) -> Self {
         let api = if matches!(provider, "gemini" | "vertex") { Api::Live } else { Api::Realtime };
-        Self { provider: known_id(provider), api, path_model: None, fetches: None }
+        Self { provider: known_id(provider), api, path_model: None, fetches: None, place: None }
     }
+}
+
+/// The region of OpenAI's hosts for data residency, such as `eu.api.openai.com`. Source: OpenAI, Data residency, read
+/// 2026-11-28.
+fn residency(host: &str) -> Option<String> {
+    let host = host.to_ascii_lowercase();
+    let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _port)| name);
+    name.strip_suffix(".api.openai.com").filter(|region| !region.is_empty()).map(str::to_owned)
 }
 
 /// The provider of a host that neither configuration nor [`by_host`] knows.
@@ -228,12 +245,29 @@ fn by_host(host: &str) -> Option<Cow<'static, str>> {
 /// Hosts and provider ids; a leading `*` stands for anything before, a closing one for a region of AWS. Source: each provider's API reference, read 2026-11-23.
 const HOSTS: &[(&str, &str)] = &[
     ("api.openai.com", "openai"),
+    ("*.api.openai.com", "openai"),
     ("*.openai.azure.com", "azure"),
     ("*.services.ai.azure.com", "azure"),
     ("*.cognitiveservices.azure.com", "azure"),
     ("api.anthropic.com", "anthropic"),
     ("generativelanguage.googleapis.com", "gemini"),
     ("*aiplatform.googleapis.com", "vertex"),
+    ("*.rep.googleapis.com", "vertex"),
+    ("api.cloudflare.com", "cloudflare"),
+    ("*.cloud.databricks.com", "databricks"),
+    ("*.azuredatabricks.net", "databricks"),
+    ("*.gcp.databricks.com", "databricks"),
+    ("api.sambanova.ai", "sambanova"),
+    ("api.deepinfra.com", "deepinfra"),
+    ("api.tokenfactory.nebius.com", "nebius"),
+    ("*.tokenfactory.nebius.com", "nebius"),
+    ("api.studio.nebius.com", "nebius"),
+    ("api.studio.nebius.ai", "nebius"),
+    ("api.novita.ai", "novita"),
+    ("api.minimax.io", "minimax"),
+    ("api.minimaxi.com", "minimax"),
+    ("api.minimax.chat", "minimax"),
+    ("api.llama.com", "meta"),
     ("api.mistral.ai", "mistral"),
     ("api.cohere.com", "cohere"),
     ("api.cohere.ai", "cohere"),

@@ -13,6 +13,7 @@ mod ollama;
 mod openai;
 mod reading;
 mod realtime;
+mod tools;
 mod turn;
 
 use std::sync::OnceLock;
@@ -25,6 +26,7 @@ use crate::provider::Api;
 use crate::usage::{Share, Usage};
 use counts::Counts;
 pub use reading::{Reading, TURNS_MAX, Turn};
+use tools::Tools;
 pub use turn::OpenTurn;
 
 /// One family of wire formats.
@@ -58,6 +60,36 @@ pub enum Field {
     Reasoning,
     /// The kind of an action that the provider's own tool took.
     ToolAction,
+    /// The kind of an item of the answer, some of which are calls of the provider's own tools.
+    Item,
+    /// The container in which code of such an item ran.
+    ItemContainer,
+    /// The kind of an item that a stream tells by itself.
+    StreamItem,
+    /// What such an item did.
+    StreamAction,
+    /// Where code of such an item ran.
+    StreamContainer,
+    /// The kind of a tool that was offered.
+    Offered,
+    /// A step of an interaction.
+    Step,
+    /// A place of a map that the answer rests on.
+    Place,
+    /// An image that was made.
+    Image,
+    /// Usage of one of several answers in a document.
+    EachUsage,
+    /// The usage object, with which a stream ends.
+    LastUsage,
+    /// A number that says what went wrong, unless it is 0.
+    ErrorCode,
+    /// A word that chooses a price, by the name that it gets in a [`Context`].
+    Word(&'static str),
+    /// Text of an answer as a whole, which chunks of some streams repeat beside what is new of it.
+    WholeOutput,
+    /// The same of its reasoning.
+    WholeReasoning,
     /// Usage of the provider's own tools, besides the usage object.
     ToolUsage,
     /// What each model did of a call that several worked on.
@@ -122,8 +154,12 @@ pub struct Context<'a> {
     tool_usage: Option<&'a Map<String, Value>>,
     /// The answer's object of what each model did.
     breakdown: Option<&'a Map<String, Value>>,
-    /// Web searches counted in the answer's items.
-    searches: u64,
+    /// What the provider's own tools did.
+    tools: &'a Tools,
+    /// The model that answers, as far as it has been named.
+    model: Option<&'a str>,
+    /// Images that were made.
+    images: u64,
     /// Counts and words that came as response headers.
     headers: &'a Map<String, Value>,
 }

@@ -92,7 +92,12 @@ impl Exchange {
     fn settle(&self, body: &[u8], cut: Cut, book: &PriceBook) -> UsageRecord {
         let time_ms = self.time_ms();
         let mut call = Call::begin(self.id.clone(), time_ms, self.target(), &self.path);
-        for piece in cut.pieces(&self.request_bytes()) {
+        let mut asked = self.request_bytes();
+        if self.framing == "ws" && !asked.is_empty() {
+            call.request().session();
+            asked = websocket_frames(&asked);
+        }
+        for piece in cut.pieces(&asked) {
             call.request().feed(piece);
         }
         let header = |name: &str| {
@@ -117,7 +122,9 @@ impl Exchange {
         let after_scheme = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
         let host = after_scheme.split(['/', '?']).next().unwrap_or_default();
         if self.transport == "websocket" {
-            return Target::session(&self.provider);
+            let mut target = Target::session(&self.provider);
+            target.path_model = self.request_model.clone();
+            return target;
         }
         Target::recognise(None, host, &self.path)
     }

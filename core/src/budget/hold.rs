@@ -154,7 +154,7 @@ mod tests {
     use crate::usage::CacheTtl;
 
     fn bound(api: Api, body: &str, size: ModelSize) -> Bound {
-        let target = Target { provider: "p".into(), api, path_model: None, fetches: None };
+        let target = Target { provider: "p".into(), api, path_model: None, fetches: None, place: None };
         let read = |pieces: &[&[u8]]| Bound::of(&bounds(pieces), &target, body.len() as u64, size);
         let bound = read(&[body.as_bytes()]);
         for at in 0..=body.len() {

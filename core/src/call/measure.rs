@@ -68,6 +68,14 @@ impl Measure {
         self
     }
 
+    /// With what the address says that decides the price.
+    pub fn placed(mut self, place: Option<&(&'static str, String)>) -> Self {
+        if let (Self::Reported(normalised) | Self::Estimated(normalised), Some(place)) = (&mut self, place) {
+            normalised.conditions.push(place.clone());
+        }
+        self
+    }
+
     pub fn apply(self, record: &mut UsageRecord, book: Option<&PriceBook>) {
         let (normalised, measured) = match self {
             Self::Nothing => {

@@ -21,7 +21,8 @@ pub const GEO: &str = "geo";
 /// Region that only the model's name or the operator says, as records keep it.
 pub const NAME_GEO: &str = "name_geo";
 /// Facts of the answer that a row must have a price for.
-const MUST_BE_COVERED: &[&str] = &[SERVICE_TIER, "speed", GEO, "traffic_type", "search_size", "tool"];
+const MUST_BE_COVERED: &[&str] =
+    &[SERVICE_TIER, "speed", GEO, "traffic_type", "search_size", "tool", "latency"];
 
 /// The facts that are not standard, in one form for every provider.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +49,7 @@ impl<'a> Deciding<'a> {
         let is_router = names::ROUTERS.contains(&provider);
         let mut deciding = Self { time_ms, ..Self::default() };
         for &(fact, word) in conditions {
+            // What the global endpoint of Vertex AI, or a host that is not told apart, costs is the plain price.
             if word.is_empty() || is_one_of(word, STANDARD) || (fact, word) == ("search_size", "low") {
                 continue;
             }

@@ -32,13 +32,15 @@ pub enum Step {
     Vendor,
     /// The row of the provider whose models this one sells: an estimate.
     Relative,
+    /// The row of the model that was asked for, where the one that answered has none: an estimate.
+    Asked,
 }
 
 impl Step {
     /// Whether the row is another seller's, so that the price is a likely one.
     #[must_use]
     pub const fn is_estimate(self) -> bool {
-        matches!(self, Self::Vendor | Self::Relative)
+        matches!(self, Self::Vendor | Self::Relative | Self::Asked)
     }
 
     /// The name in JSON.
@@ -55,6 +57,7 @@ impl Step {
             Self::Mapped => "mapped",
             Self::Vendor => "vendor",
             Self::Relative => "relative",
+            Self::Asked => "asked",
         }
     }
 }

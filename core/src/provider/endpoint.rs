@@ -18,6 +18,21 @@ pub(super) struct Endpoint {
     pub(super) model: Option<String>,
     /// The id of earlier work whose result it fetches.
     pub(super) fetches: Option<String>,
+    /// What else the path says that decides a price: where the model runs, or who runs it.
+    pub(super) place: Option<(&'static str, String)>,
+}
+
+/// Whether a path is one whose work is charged as it starts, by the second of video or the token of training, or whose results
+/// are written where no gateway sees them. Whether a request starts some tells its body.
+pub(crate) fn pays_at_start(path: &str) -> bool {
+    let (path, _query) = path.split_once(['?', '#']).unwrap_or((path, ""));
+    let segments = Segments::of(path, false);
+    let last = segments.lower.last().map(String::as_str).unwrap_or_default();
+    if last == "cancel" || last.ends_with(":cancel") {
+        return false;
+    }
+    last.ends_with(":predictlongrunning")
+        || segments.lower.iter().any(|one| PAID_AT_START.contains(&squeezed(one).as_str()))
 }
 
 /// Reads a path; `upgrades` says that the request asks for another protocol on its connection.
@@ -78,11 +93,25 @@ impl Segments {
                 Api::Realtime | Api::Voice => model_in(query).or_else(|| self.behind_one("deployments")),
                 _ => None,
             };
-            return Endpoint { api, model, fetches: None };
+            return Endpoint { api, model, fetches: None, place: None };
         }
         let (api, model) = self.plain_endpoint(&lower);
         let fetches = if api == Api::CountTokens { None } else { self.fetched(&lower) };
-        Endpoint { api, model, fetches }
+        Endpoint { api, model, fetches, place: self.place() }
+    }
+
+    /// Vertex AI names the location in a path, Hugging Face's router the host that serves before the version.
+    fn place(&self) -> Option<(&'static str, String)> {
+        let lower: Vec<&str> = self.lower.iter().map(String::as_str).collect();
+        match lower.as_slice() {
+            [host, "v1", ..] | [host, "openai", "v1", ..] if !is_version(host) => {
+                Some(("host", (*host).to_owned()))
+            }
+            all => {
+                let at = all.iter().position(|segment| *segment == "locations")?;
+                all.get(at + 1).map(|location| ("location", (*location).to_owned()))
+            }
+        }
     }
 
     fn behind_one(&self, name: &str) -> Option<String> {
@@ -109,6 +138,11 @@ impl Segments {
                 let named = self.behind("model", 0).unwrap_or_default();
                 let model = named.rsplit_once('/').map(|(model, _)| model.to_owned());
                 (bedrock(verb).unwrap_or(Api::Other), model)
+            }
+            // Databricks' endpoints bear a model's name; Cloudflare's native path has it with its maker.
+            [.., "serving-endpoints", _, "invocations"] => (Api::ChatCompletions, self.nth_last(2)),
+            all if all.windows(2).any(|pair| pair == ["ai", "run"]) => {
+                (Api::ChatCompletions, self.behind("run", 0))
             }
             [.., "models", _] | [.., "models", _, _] if !is_deferred(lower) => {
                 (Api::HuggingFaceTask, self.behind("models", 0))
@@ -155,6 +189,12 @@ fn by_ending(segments: &[&str]) -> Api {
         [.., "messages", "count_tokens"] | [.., "responses", "input_tokens"] => Api::CountTokens,
         [.., "files", _, "content"] => Api::BatchOutput,
         [.., "batches", _, "results"] => Api::MessageBatchResults,
+        // The AI SDK's protocol, whose events are named as those of Responses.
+        [.., "ai", "language-model"] => Api::Responses,
+        // Conversations of Mistral's, with agents or without.
+        [.., version, "conversations"] | [.., version, "conversations", _] if is_version(version) => {
+            Api::ChatCompletions
+        }
         [.., "threads", _, "runs", id] if *id != "stream" => Api::Responses,
         [.., "responses" | "interactions" | "runs", _, "cancel"] => Api::Deferred,
         all if is_deferred(all) => Api::Deferred,
@@ -318,6 +358,34 @@ const DEFERRED: &[&str] = &[
     "containers",
     "cachedcontents",
     "filesearchstores",
+];
+/// Those of them whose work is paid as it starts.
+const PAID_AT_START: &[&str] = &[
+    "asyncinvoke",
+    "async",
+    "embedjobs",
+    "modelinvocationjob",
+    "modelinvocationjobs",
+    "batchpredictionjobs",
+    "batchinferencejobs",
+    "finetuning",
+    "finetune",
+    "finetunes",
+    "finetunings",
+    "tunedmodels",
+    "tuningjobs",
+    "trainingpipelines",
+    "customjobs",
+    "pipelinejobs",
+    "modelcustomizationjobs",
+    "supervisedfinetuningjobs",
+    "reinforcementfinetuningjobs",
+    "evals",
+    "evaluations",
+    "evaluationjobs",
+    "videos",
+    "video",
+    "videogeneration",
 ];
 /// Of a path without a version, so many of the last segments are looked at.
 const SEGMENTS_WITHOUT_VERSION: usize = 3;

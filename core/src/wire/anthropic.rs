@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share};
+use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share, openai};
 use crate::few;
 use crate::usage::{CacheTtl, Usage};
 
@@ -19,6 +19,8 @@ pub static MESSAGES: Family = Family {
         ("message.type", Action::Capture, Field::Start),
         ("usage", Action::Capture, Field::Usage),
         ("message.usage", Action::Capture, Field::Usage),
+        ("content[].to.model", Action::Capture, Field::Model),
+        ("content_block.to.model", Action::Capture, Field::Model),
         ("error", Action::Capture, Field::Error),
         ("delta.stop_reason", Action::Capture, Field::End),
         ("stop_reason", Action::Capture, Field::StopReason),
@@ -43,12 +45,16 @@ pub static BATCH_RESULTS: Family = Family {
     paths: &[
         ("result.message.model", Action::Capture, Field::Model),
         ("result.message.usage", Action::Capture, Field::Usage),
+        // xAI's pages of results.
+        ("results[].batch_result.response.chat_get_completion.model", Action::Capture, Field::Model),
+        ("results[].batch_result.response.chat_get_completion.usage", Action::Capture, Field::EachUsage),
     ],
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
     normalise: |counts, context| {
-        let normalised = normalise(counts, context);
+        let of_xai = counts.value("prompt_tokens").is_some();
+        let normalised = if of_xai { openai::normalise(counts, context) } else { normalise(counts, context) };
         let tier = normalised.service_tier().is_none().then_some("batch");
         normalised.told("service_tier", tier)
     },
@@ -104,9 +110,17 @@ fn by_ttl(counts: &Counts<'_>, total: u64) -> BTreeMap<CacheTtl, u64> {
 /// The model runs of a call, where there was more than one kind of work: with compaction, an advisor or a
 /// fallback the top level leaves some of them out. An attempt that was refused before any output is not billed.
 fn iterations(counts: &Counts<'_>) -> Vec<Share> {
-    counts
-        .objects("iterations")
-        .iter()
+    let runs = counts.objects("iterations");
+    // The last run served the answer; one that fell back to it declined, unless it had put something out.
+    let falls_back = runs.iter().any(|run| run.text("type") == Some("fallback_message"));
+    let served = runs.len().saturating_sub(1);
+    runs.iter()
+        .enumerate()
+        .filter(|(at, run)| {
+            let attempt = matches!(run.text("type"), Some("message" | "fallback_message"));
+            !(falls_back && attempt && *at < served && run.at("output_tokens").unwrap_or(0) == 0)
+        })
+        .map(|(_, run)| run)
         .map(|run| Share { model: run.text("model").map(str::to_owned), usage: one_run(run) })
         .filter(|share| !share.usage.is_empty())
         .collect()

@@ -15,6 +15,8 @@ use crate::usage::{CacheTtl, Usage};
 pub static CONVERSE: Family = Family {
     paths: &[
         ("usage", Action::Capture, Field::Usage),
+        ("trace.promptRouter.invokedModelId", Action::Capture, Field::Model),
+        ("performanceConfig.latency", Action::Capture, Field::Word("latency")),
         ("serviceTier.type", Action::Capture, Field::ServiceTier),
         ("output.message.content[].text", Action::Text, Field::Output),
         ("output.message.content[].toolUse.input", Action::Text, Field::Output),
@@ -31,6 +33,7 @@ pub static CONVERSE: Family = Family {
     normalise: |counts, context| {
         Normalised { usage: converse(counts), ..Normalised::default() }
             .told("service_tier", context.word("service_tier"))
+            .told("latency", context.word("latency"))
     },
 };
 
@@ -50,6 +53,21 @@ pub static INVOKE: Family = Family {
         ("delta.text", Action::Text, Field::Output),
         ("delta.partial_json", Action::Text, Field::Output),
         ("delta.thinking", Action::Text, Field::Reasoning),
+        ("delta.stop_reason", Action::Capture, Field::End),
+        // A guardrail says in the last event what it did; where it blocked the request, no model ran and no metrics follow.
+        ("amazon-bedrock-guardrailAction", Action::Capture, Field::End),
+        // OpenAI's shape: gpt-oss, Qwen, Kimi, DeepSeek, Mistral.
+        ("choices[].finish_reason", Action::Capture, Field::End),
+        ("choices[].stop_reason", Action::Capture, Field::End),
+        ("choices[].text", Action::Text, Field::Output),
+        ("choices[].delta.content", Action::Text, Field::Output),
+        ("choices[].delta.reasoning_content", Action::Text, Field::Reasoning),
+        ("choices[].delta.reasoning", Action::Text, Field::Reasoning),
+        ("choices[].delta.tool_calls[].function.name", Action::Capture, Field::ToolName),
+        ("choices[].delta.tool_calls[].function.arguments", Action::Text, Field::Output),
+        ("choices[].message.reasoning_content", Action::Text, Field::Reasoning),
+        ("choices[].message.tool_calls[].function.name", Action::Capture, Field::ToolName),
+        ("choices[].message.tool_calls[].function.arguments", Action::Text, Field::Output),
         // Nova.
         ("output.message.content[].text", Action::Text, Field::Output),
         ("contentBlockDelta.delta.text", Action::Text, Field::Output),
@@ -71,7 +89,7 @@ pub static INVOKE: Family = Family {
         ("completion", Action::Text, Field::Output),
         ("text", Action::Text, Field::Output),
         // The last chunk of every stream.
-        ("amazon-bedrock-invocationMetrics", Action::Capture, Field::Usage),
+        ("amazon-bedrock-invocationMetrics", Action::Capture, Field::LastUsage),
     ],
     shape: OnceLock::new(),
     headers: HEADERS,

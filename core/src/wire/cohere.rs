@@ -5,7 +5,7 @@
 
 use std::sync::OnceLock;
 
-use super::{Action, Family, Field, Merge, Normalised};
+use super::{Action, Family, Field, Merge, Normalised, openai};
 use crate::usage::Usage;
 
 /// Cohere.
@@ -33,14 +33,20 @@ pub static COHERE: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
-    normalise: |counts, _| Normalised {
-        usage: Usage {
-            input_tokens: counts.at("billed_units.input_tokens"),
-            output_tokens: counts.at("billed_units.output_tokens"),
-            input_image_tokens: counts.at("billed_units.image_tokens").filter(|tokens| *tokens > 0),
-            search_units: counts.at("billed_units.search_units"),
-            ..Usage::default()
-        },
-        ..Normalised::default()
+    normalise: |counts, context| {
+        // Others that rank say their tokens as OpenAI's embeddings do.
+        if counts.value("billed_units").is_none() && counts.value("total_tokens").is_some() {
+            return openai::normalise(counts, context);
+        }
+        Normalised {
+            usage: Usage {
+                input_tokens: counts.at("billed_units.input_tokens"),
+                output_tokens: counts.at("billed_units.output_tokens"),
+                input_image_tokens: counts.at("billed_units.image_tokens").filter(|tokens| *tokens > 0),
+                search_units: counts.at("billed_units.search_units"),
+                ..Usage::default()
+            },
+            ..Normalised::default()
+        }
     },
 };

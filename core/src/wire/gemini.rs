@@ -23,7 +23,11 @@ pub static GENERATE_CONTENT: Family = Family {
         ("candidates[].content.parts[].thought", Action::Capture, Field::ThoughtFlag),
         ("candidates[].content.parts[].functionCall.name", Action::Capture, Field::ToolName),
         ("candidates[].content.parts[].functionCall.args", Action::Text, Field::Output),
+        ("candidates[].content.parts[].functionCall.partialArgs[].stringValue", Action::Text, Field::Output),
+        ("candidates[].content.parts[].functionCall.partialArgs[].numberValue", Action::Text, Field::Output),
+        ("candidates[].content.parts[].executableCode.code", Action::Text, Field::Output),
         ("candidates[].groundingMetadata.webSearchQueries", Action::Capture, Field::SearchQueries),
+        ("candidates[].groundingMetadata.groundingChunks[].maps.uri", Action::Capture, Field::Place),
     ],
     shape: OnceLock::new(),
     headers: &[("x-gemini-service-tier", "service_tier")],
@@ -46,9 +50,13 @@ pub static INTERACTIONS: Family = Family {
         ("interaction.status", Action::Capture, Field::Status),
         ("error", Action::Capture, Field::Error),
         ("steps[].content[].text", Action::Text, Field::Output),
-        ("steps[].arguments", Action::Text, Field::Output),
+        ("steps[].type", Action::Capture, Field::Step),
+        ("step.type", Action::Capture, Field::Step),
+        ("steps[].arguments", Action::Whole, Field::Output),
+        ("steps[].arguments.queries", Action::Capture, Field::SearchQueries),
         ("delta.text", Action::Text, Field::Output),
-        ("delta.arguments", Action::Text, Field::Output),
+        ("delta.arguments", Action::Whole, Field::Output),
+        ("delta.arguments.queries", Action::Capture, Field::SearchQueries),
     ],
     shape: OnceLock::new(),
     headers: &[],
@@ -71,7 +79,7 @@ pub static PREDICT: Family = Family {
     },
 };
 
-fn interactions(counts: &Counts<'_>, _context: &Context<'_>) -> Normalised {
+fn interactions(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let part = |list: &str, modality: Modality| modality.tokens(counts, list, "tokens");
     let usage = Usage {
         input_tokens: counts.sum(&["total_input_tokens", "total_tool_use_tokens"]),
@@ -84,6 +92,7 @@ fn interactions(counts: &Counts<'_>, _context: &Context<'_>) -> Normalised {
         output_audio_tokens: part("output_tokens_by_modality", Modality::Audio),
         output_image_tokens: part("output_tokens_by_modality", Modality::Image),
         input_tool_tokens: counts.at("total_tool_use_tokens").filter(|tokens| *tokens > 0),
+        web_searches: grounded(context, counted_searches(counts)),
         ..Usage::default()
     };
     Normalised { usage, ..Normalised::default() }
@@ -105,12 +114,40 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         output_audio_tokens: part("candidatesTokensDetails", Modality::Audio),
         output_image_tokens: part("candidatesTokensDetails", Modality::Image),
         input_tool_tokens: counts.at("toolUsePromptTokenCount").filter(|tokens| *tokens > 0),
-        web_searches: (context.searches > 0).then_some(context.searches),
+        web_searches: grounded(context, u64::from(context.tools.has_maps())),
         ..Usage::default()
     };
     Normalised { usage, ..Normalised::default() }
         .told("service_tier", counts.text("serviceTier").or_else(|| context.word("service_tier")))
         .told("traffic_type", counts.text("trafficType"))
+        .told("tool", (context.tools.has_maps() && context.tools.grounded() == 0).then_some("google_maps"))
+}
+
+/// What of a Live answer was spoken, or drawn.
+pub(super) fn spoken(counts: &Counts<'_>, usage: &mut Usage) {
+    let part = |modality: Modality| modality.tokens(counts, "responseTokensDetails", "tokenCount");
+    usage.output_audio_tokens = usage.output_audio_tokens.or_else(|| part(Modality::Audio));
+    usage.output_image_tokens = usage.output_image_tokens.or_else(|| part(Modality::Image));
+}
+
+/// Searches that are charged: each different query from Gemini 3 on; one for each grounded prompt before. Source: Google,
+/// Gemini API pricing, Grounding with Google Search, as recorded cases say; not read anew.
+fn grounded(context: &Context<'_>, counted: u64) -> Option<u64> {
+    let searches = context.tools.grounded().max(counted);
+    let by_prompt = context.model.is_some_and(|model| {
+        let model = model.rsplit('/').next().unwrap_or(model);
+        model.starts_with("gemini-1") || model.starts_with("gemini-2")
+    });
+    let charged = if by_prompt { searches.min(1) } else { searches };
+    (charged > 0).then_some(charged)
+}
+
+/// Searches that an interaction's usage counts.
+fn counted_searches(counts: &Counts<'_>) -> u64 {
+    let tools = counts.objects("grounding_tool_count");
+    let searches =
+        tools.iter().filter(|tool| tool.text("type").is_some_and(|kind| kind.starts_with("google_search")));
+    searches.filter_map(|tool| tool.at("count")).fold(0, u64::saturating_add)
 }
 
 /// Tokens of a modality in the prompt and in what tools put behind it.

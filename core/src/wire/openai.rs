@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share};
+use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share, gemini};
 use crate::few;
 use crate::json::value_count;
 use crate::money::Picodollars;
@@ -27,7 +27,21 @@ pub static CHAT: Family = Family {
         ("error", Action::Capture, Field::Error),
         // Where usage comes with every chunk, only that of an answer that has ended is all of it.
         ("choices[].finish_reason", Action::Capture, Field::Finish),
+        ("choices[].error", Action::Capture, Field::Error),
+        // MiniMax says so in an answer of status 200, and Cloudflare; Moonshot's usage stands in the last choice.
+        ("base_resp.status_code", Action::Capture, Field::ErrorCode),
+        ("errors[].message", Action::Capture, Field::Error),
+        ("choices[].usage", Action::Capture, Field::Usage),
+        ("result.usage", Action::Capture, Field::Usage),
+        ("result.response", Action::Text, Field::WholeOutput),
+        ("response", Action::Text, Field::Output),
+        ("outputs[].model", Action::Capture, Field::Model),
+        ("outputs[].content", Action::Text, Field::WholeOutput),
         ("choices[].delta.content", Action::Text, Field::Output),
+        // Mistral's parts: text, and what was thought.
+        ("choices[].delta.content[].text", Action::Text, Field::Output),
+        ("choices[].delta.content[].thinking", Action::Text, Field::Reasoning),
+        ("choices[].delta.content[].thinking[].text", Action::Text, Field::Reasoning),
         ("choices[].delta.refusal", Action::Text, Field::Output),
         ("choices[].delta.reasoning_content", Action::Text, Field::Reasoning),
         ("choices[].delta.reasoning", Action::Text, Field::Reasoning),
@@ -37,12 +51,15 @@ pub static CHAT: Family = Family {
         ("choices[].delta.tool_calls[].custom.input", Action::Text, Field::Output),
         ("choices[].delta.function_call.name", Action::Capture, Field::ToolName),
         ("choices[].delta.function_call.arguments", Action::Text, Field::Output),
-        ("choices[].message.content", Action::Text, Field::Output),
-        ("choices[].message.refusal", Action::Text, Field::Output),
-        ("choices[].message.reasoning_content", Action::Text, Field::Reasoning),
-        ("choices[].message.reasoning", Action::Text, Field::Reasoning),
+        ("choices[].message.content", Action::Text, Field::WholeOutput),
+        ("choices[].message.content[].text", Action::Text, Field::WholeOutput),
+        ("choices[].message.content[].thinking", Action::Text, Field::WholeReasoning),
+        ("choices[].message.content[].thinking[].text", Action::Text, Field::WholeReasoning),
+        ("choices[].message.refusal", Action::Text, Field::WholeOutput),
+        ("choices[].message.reasoning_content", Action::Text, Field::WholeReasoning),
+        ("choices[].message.reasoning", Action::Text, Field::WholeReasoning),
         ("choices[].message.tool_calls[].function.name", Action::Capture, Field::ToolName),
-        ("choices[].message.tool_calls[].function.arguments", Action::Text, Field::Output),
+        ("choices[].message.tool_calls[].function.arguments", Action::Text, Field::WholeOutput),
         ("timings.cache_n", Action::Capture, Field::CountSoFar("cache_n")),
         ("timings.prompt_n", Action::Capture, Field::CountSoFar("prompt_n")),
         ("timings.predicted_n", Action::Capture, Field::CountSoFar("predicted_n")),
@@ -87,6 +104,7 @@ pub static IMAGES: Family = Family {
         ("usage", Action::Capture, Field::Usage),
         ("error", Action::Capture, Field::Error),
         ("model", Action::Capture, Field::Model),
+        ("data[].url", Action::Capture, Field::Image),
     ],
     shape: OnceLock::new(),
     headers: &[],
@@ -113,6 +131,7 @@ pub static TRANSCRIPTION: Family = Family {
 pub static DEFERRED: Family = Family {
     paths: &[
         ("id", Action::Capture, Field::Id),
+        ("name", Action::Capture, Field::Id),
         ("model", Action::Capture, Field::Model),
         ("output_file_id", Action::Capture, Field::OutputFile),
         ("usage", Action::Capture, Field::Usage),
@@ -129,11 +148,25 @@ pub static BATCH_OUTPUT: Family = Family {
     paths: &[
         ("response.body.model", Action::Capture, Field::Model),
         ("response.body.usage", Action::Capture, Field::Usage),
+        // Gemini's: in the operation itself, or a line each.
+        ("response.inlinedResponses.inlinedResponses[].response.modelVersion", Action::Capture, Field::Model),
+        (
+            "response.inlinedResponses.inlinedResponses[].response.usageMetadata",
+            Action::Capture,
+            Field::EachUsage,
+        ),
+        ("response.modelVersion", Action::Capture, Field::Model),
+        ("response.usageMetadata", Action::Capture, Field::Usage),
     ],
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
-    normalise: |counts, context| normalise(counts, context).told("service_tier", Some("batch")),
+    normalise: |counts, context| {
+        let of_gemini = counts.value("promptTokenCount").is_some();
+        let normalised =
+            if of_gemini { gemini::normalise(counts, context) } else { normalise(counts, context) };
+        normalised.told("service_tier", Some("batch"))
+    },
 };
 
 /// Responses, and runs of threads. Only the last event of a stream has usage; it repeats the whole answer.
@@ -156,8 +189,19 @@ pub static RESPONSES: Family = Family {
         ("response.tool_usage", Action::Capture, Field::ToolUsage),
         ("error", Action::Capture, Field::Error),
         ("response.error", Action::Capture, Field::Error),
+        ("output[].type", Action::Capture, Field::Item),
+        ("response.output[].type", Action::Capture, Field::Item),
         ("output[].action.type", Action::Capture, Field::ToolAction),
         ("response.output[].action.type", Action::Capture, Field::ToolAction),
+        ("output[].container_id", Action::Capture, Field::ItemContainer),
+        ("response.output[].container_id", Action::Capture, Field::ItemContainer),
+        ("item.type", Action::Capture, Field::StreamItem),
+        ("item.action.type", Action::Capture, Field::StreamAction),
+        ("item.container_id", Action::Capture, Field::StreamContainer),
+        ("tools[].type", Action::Capture, Field::Offered),
+        ("response.tools[].type", Action::Capture, Field::Offered),
+        // The AI SDK's own protocol, at Vercel's gateway.
+        ("content[].text", Action::Text, Field::Output),
         ("delta", Action::Text, Field::Output),
         // A run of a thread streams its messages so.
         ("delta.content[].text.value", Action::Text, Field::Output),
@@ -187,7 +231,7 @@ impl Quirks {
     fn of(context: &Context<'_>) -> Self {
         let none = Self::default();
         match (context.provider, context.api) {
-            ("xai", Api::ChatCompletions) | ("vercel-gateway", _) => {
+            ("xai", Api::ChatCompletions | Api::MessageBatchResults) | ("vercel-gateway", _) => {
                 Self { reasoning_outside_output: true, ..none }
             }
             ("gemini" | "vertex", Api::ChatCompletions) => Self { output_from_total: true, ..none },
@@ -235,9 +279,17 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let detail = |name: &str| counts.first_in(&INPUT_DETAILS, name);
     let output_detail = |name: &str| counts.first_in(&OUTPUT_DETAILS, name);
     let total = counts.at("total_tokens");
-    let input = counts.first(&["prompt_tokens", "input_tokens"]).or_else(|| context.header("input"));
+    let input = counts
+        .first(&["prompt_tokens", "input_tokens", "inputTokens", "inputTokens.total"])
+        .or_else(|| context.header("input"));
     let output = counts
-        .first(&["completion_tokens", "output_tokens", "generated_tokens"])
+        .first(&[
+            "completion_tokens",
+            "output_tokens",
+            "generated_tokens",
+            "outputTokens",
+            "outputTokens.total",
+        ])
         .or_else(|| context.header("output"));
     if let (None, None, None, Some(usage)) = (input, output, total, timed(counts)) {
         return Normalised { usage, provider_cost: context.dollars("cost"), ..Normalised::default() };
@@ -251,33 +303,58 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
                 "prompt_cache_hit_tokens",
                 "cache_read_input_tokens",
                 "cached_prompt_text_tokens",
+                "cachedInputTokens",
+                "inputTokens.cacheRead",
             ])
         }),
         cache_write_tokens: detail("cache_write_tokens")
             .or_else(|| detail("cache_creation_tokens"))
-            .or_else(|| counts.at("cache_creation_input_tokens")),
+            .or_else(|| counts.first(&["cache_creation_input_tokens", "inputTokens.cacheWrite"])),
         cache_write_by_ttl: by_ttl(counts),
         output_tokens: output,
-        reasoning_tokens: output_detail("reasoning_tokens").or_else(|| counts.at("reasoning_tokens")),
+        reasoning_tokens: output_detail("reasoning_tokens")
+            .or_else(|| counts.first(&["reasoning_tokens", "reasoningTokens", "outputTokens.reasoning"])),
         input_audio_tokens: detail("audio_tokens"),
         cache_read_audio_tokens: detail("cached_tokens_details.audio_tokens"),
         input_image_tokens: detail("image_tokens"),
         cache_read_image_tokens: detail("cached_tokens_details.image_tokens"),
         output_audio_tokens: output_detail("audio_tokens"),
         output_image_tokens: output_detail("image_tokens"),
-        web_searches: web_searches(context).or_else(|| counts.at("num_search_queries")).or_else(|| {
+        web_searches: web_searches(context).or_else(|| counts.first(&SEARCH_COUNTS)).or_else(|| {
             let details = ["web_search_calls", "x_search_calls"];
             let calls =
                 details.iter().filter_map(|name| counts.first_in(&["server_side_tool_usage_details"], name));
             calls.reduce(u64::saturating_add).filter(|calls| *calls > 0)
         }),
-        audio_ms: counts.thousandths(&["seconds", "billable_audio_seconds"]),
+        file_searches: searched(
+            context.tools.file_searches(),
+            counts,
+            &["file_search_calls", "document_search_calls"],
+        ),
+        code_sessions: searched(context.tools.code_sessions(), counts, &["code_interpreter_calls"]),
+        images: (context.images > 0 && output.is_none()).then_some(context.images),
+        audio_ms: counts.thousandths(&["seconds", "billable_audio_seconds", "prompt_audio_seconds"]),
         pages: counts.at("pages_processed"),
         ..Usage::default()
     };
     // Embeddings and completions that generated nothing give no completion tokens, but a total.
-    if usage.output_tokens.is_none() && total.is_some() && total == input {
-        usage.output_tokens = Some(0);
+    if usage.output_tokens.is_none()
+        && let (Some(total), Some(input)) = (total, input)
+    {
+        usage.output_tokens = Some(total.saturating_sub(input));
+    }
+    // Thinking that the completion leaves out stands in the total.
+    if let (Some(total), Some(input), Some(output), Some(thought)) =
+        (total, input, output, usage.reasoning_tokens)
+        && !quirks.reasoning_outside_output
+        && thought > 0
+        && total.checked_sub(input).and_then(|rest| rest.checked_sub(output)) == Some(thought)
+    {
+        usage.output_tokens = Some(output.saturating_add(thought));
+    }
+    // The images of the image endpoints are all of the output where its parts are not told.
+    if context.api == Api::Images && counts.value("output_tokens_details").is_none() {
+        usage.output_image_tokens = usage.output_tokens;
     }
     if quirks.reasoning_outside_output {
         usage.citation_tokens = counts.at("citation_tokens");
@@ -297,11 +374,20 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     // Perplexity charges each request by how much it searched.
     let cost = provider_cost(counts).or_else(|| context.dollars("cost"));
     // What the images of its own tool come to is not in the usage, nor whose price they have.
-    let images = makes_images(context).then_some("image_generation");
+    let tool = if makes_images(context) {
+        Some("image_generation")
+    } else {
+        counts
+            .value("connectors")
+            .and_then(Value::as_object)
+            .filter(|used| !used.is_empty())
+            .map(|_| "connectors")
+    };
     Normalised { usage, provider_cost: cost, ..Normalised::default() }
         .told("search_size", counts.text("search_context_size"))
         .told("service_tier", counts.text("service_tier"))
-        .told("tool", images)
+        .told("tool", tool)
+        .told("search_tool", context.tools.previews().then_some("preview"))
 }
 
 /// llama.cpp's `timings`, which stand in an answer's last event whether usage was asked for or not (as recordings have
@@ -344,14 +430,30 @@ fn by_ttl(counts: &Counts<'_>) -> BTreeMap<CacheTtl, u64> {
 fn web_searches(context: &Context<'_>) -> Option<u64> {
     let told =
         context.tool_usage.and_then(|tools| value_count(tools.get("web_search")?.get("num_requests")?));
-    told.filter(|count| *count > 0).or_else(|| (context.searches > 0).then_some(context.searches))
+    let items = context.tools.web_searches();
+    told.filter(|count| *count > 0).or_else(|| (items > 0).then_some(items))
 }
+
+/// Calls of a tool: those among the answer's items, or what xAI counts.
+fn searched(items: u64, counts: &Counts<'_>, names: &[&str]) -> Option<u64> {
+    let told = names.iter().filter_map(|name| counts.first_in(&["server_side_tool_usage_details"], name));
+    let told = told.reduce(u64::saturating_add).unwrap_or(0);
+    Some(items.max(told)).filter(|calls| *calls > 0)
+}
+
+/// Where searches are counted: Perplexity, OpenRouter, Mistral's connectors.
+const SEARCH_COUNTS: [&str; 4] = [
+    "num_search_queries",
+    "server_tool_use_details.web_search_requests",
+    "server_tool_use.web_search_requests",
+    "connectors.web_search",
+];
 
 fn makes_images(context: &Context<'_>) -> bool {
     let made = |tools: &serde_json::Map<String, serde_json::Value>| {
         value_count(tools.get("image_gen")?.get("output_tokens")?)
     };
-    context.tool_usage.and_then(made).is_some_and(|tokens| tokens > 0)
+    context.tools.makes_images() || context.tool_usage.and_then(made).is_some_and(|tokens| tokens > 0)
 }
 
 /// OpenRouter and Vercel say dollars in `cost`, Perplexity in `cost.total_cost`, xAI 10⁻¹⁰ dollars in ticks.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::counts::Counts;
+use super::tools::Tools;
 use super::turn::OpenTurn;
 use super::{Context, Family, Field, Merge, Normalised, Share};
 use crate::estimate::{Passed, TextCounter};
@@ -40,7 +41,8 @@ pub struct Reading {
     headers: Map<String, Value>,
     tool_usage: Map<String, Value>,
     breakdown: Map<String, Value>,
-    searches: u64,
+    tools: Tools,
+    images: u64,
     turns: Vec<Turn>,
     /// In a session: the turn that has not ended.
     open_turn: OpenTurn,
@@ -57,6 +59,10 @@ pub struct Reading {
     /// Output that passed: visible text, and visible reasoning.
     output: TextCounter,
     reasoning: TextCounter,
+    /// The same as the last document has it that tells all of it, and whether that document is passing.
+    whole_output: TextCounter,
+    whole_reasoning: TextCounter,
+    whole_passes: bool,
     tool_calls: u64,
     /// Whether the family says behind a text that it was a thought.
     tells_thoughts: bool,
@@ -85,7 +91,8 @@ impl Reading {
             headers: Map::new(),
             tool_usage: Map::new(),
             breakdown: Map::new(),
-            searches: 0,
+            tools: Tools::default(),
+            images: 0,
             turns: Vec::new(),
             open_turn: OpenTurn::default(),
             has_error: false,
@@ -96,6 +103,9 @@ impl Reading {
             in_document: (false, false),
             output: TextCounter::default(),
             reasoning: TextCounter::default(),
+            whole_output: TextCounter::default(),
+            whole_reasoning: TextCounter::default(),
+            whole_passes: false,
             tool_calls: 0,
             before_text: None,
         }
@@ -152,7 +162,7 @@ impl Reading {
     /// Whether the model declined before it said anything.
     #[must_use]
     pub fn is_mute_refusal(&self) -> bool {
-        self.is_refusal && self.visible() == Passed::default() && self.reasoning.tokens() == 0
+        self.is_refusal && self.visible() == Passed::default()
     }
 
     /// Whether the counts of a stream are only what had been used so far: the family's streams say when they are
@@ -183,20 +193,22 @@ impl Reading {
     /// Visible output that passed, and the reasoning beside it; in a session, in the turn under way.
     #[must_use]
     pub fn visible(&self) -> Passed {
-        Passed { text: self.output.tokens(), tool_calls: self.tool_calls, reasoning: self.reasoning.tokens() }
+        let reasoning = self.reasoning_estimate();
+        Passed { text: told(&self.output, &self.whole_output), tool_calls: self.tool_calls, reasoning }
     }
 
     /// Reasoning tokens that passed in the open, in o200k's count.
     #[must_use]
     pub fn reasoning_estimate(&self) -> u64 {
-        self.reasoning.tokens()
+        told(&self.reasoning, &self.whole_reasoning)
     }
 
     /// What the provider reported, or `None` when it reported no counts. Of a session: the turns not taken.
     #[must_use]
     pub fn reported(&self) -> Option<Normalised> {
         if self.family.merge != Merge::Sum {
-            return Some(self.normalised()).filter(|normalised| !normalised.usage.is_empty());
+            return Some(self.normalised())
+                .filter(|normalised| !normalised.usage.is_empty() || normalised.provider_cost.is_some());
         }
         let mut answers = self.turns.iter().filter(|turn| !turn.is_transcription).peekable();
         answers.peek()?;
@@ -237,7 +249,9 @@ impl Reading {
             api: self.api,
             tool_usage: (!self.tool_usage.is_empty()).then_some(&self.tool_usage),
             breakdown: (!self.breakdown.is_empty()).then_some(&self.breakdown),
-            searches: self.searches,
+            tools: &self.tools,
+            model: self.model.as_deref(),
+            images: self.images,
             headers: &self.headers,
         };
         (self.family.normalise)(&Counts::new(&self.usage), &context)
@@ -251,14 +265,29 @@ impl Reading {
         let Ok(Value::Object(usage)) = serde_json::from_slice(raw) else { return };
         self.in_document.0 = true;
         match self.family.merge {
-            Merge::Last if usage.is_empty() => {}
+            // Zeros behind counts are what a gateway puts for what it left out.
+            Merge::Last if usage.is_empty() || !has_count(&usage) && has_count(&self.usage) => {}
             Merge::Last => self.usage = usage,
-            Merge::Overlay | Merge::Sum => {
+            Merge::Overlay => overlay(&mut self.usage, usage),
+            Merge::Sum => {
                 for (key, value) in usage.into_iter().filter(|(_, value)| !value.is_null()) {
                     self.usage.insert(key, value);
                 }
             }
         }
+    }
+
+    /// Usage of one of several answers in a document. Its model may be named behind it.
+    fn each_usage(&mut self, raw: &[u8]) {
+        self.usage(raw);
+        let normalised = self.normalised();
+        self.usage.clear();
+        self.keep_turn(Turn { is_transcription: false, by_the_clock: false, model: None, normalised });
+    }
+
+    /// Whether the event that is passing says that an item is done.
+    fn is_done(&self) -> bool {
+        self.event.as_deref().is_some_and(|event| event.ends_with("output_item.done"))
     }
 
     fn tool_call(&mut self, raw: &[u8]) {
@@ -273,6 +302,17 @@ impl Reading {
     fn count(&mut self, name: &str, count: u64, adds: bool) {
         let before = self.usage.get(name).and_then(json::value_count).filter(|_| adds).unwrap_or(0);
         self.usage.insert(name.to_owned(), before.saturating_add(count).into());
+    }
+
+    /// Text of a document that tells all of the answer so far: that of the document before it is in it.
+    fn whole_text(&mut self, field: Field, piece: &[u8]) {
+        if !std::mem::replace(&mut self.whole_passes, true) {
+            (self.whole_output, self.whole_reasoning) = Default::default();
+        }
+        match field {
+            Field::WholeReasoning => self.whole_reasoning.feed(piece),
+            _ => self.whole_output.feed(piece),
+        }
     }
 
     /// Text in a session: whose it is, the whole event says.
@@ -305,7 +345,7 @@ impl Reading {
         }
         self.usage.clear();
         self.tool_usage.clear();
-        self.searches = 0;
+        self.tools = Tools::default();
         let event = event.as_deref().unwrap_or_default();
         let (is_transcription, counts, ends) = match self.api {
             // What is delegated has its own model, as what is transcribed has.
@@ -337,7 +377,11 @@ impl Reading {
             self.open_turn.end(&normalised.usage);
             (self.output, self.reasoning, self.tool_calls) = Default::default();
         }
-        let turn = Turn { is_transcription, by_the_clock: false, model, normalised };
+        self.keep_turn(Turn { is_transcription, by_the_clock: false, model, normalised });
+    }
+
+    fn keep_turn(&mut self, turn: Turn) {
+        let is_transcription = turn.is_transcription;
         let count = self.turns.len();
         let same = |known: &Turn| known.is_transcription == is_transcription && known.model == turn.model;
         let known = self.turns.iter().rposition(same).filter(|_| count >= TURNS_MAX);
@@ -389,7 +433,27 @@ impl Sink<Field> for Reading {
                 self.has_error |= !matches!(raw, b"false" | b"\"\"" | b"{}");
                 self.is_filtered |= raw.windows(FILTERED.len()).any(|part| part == FILTERED);
             }
-            Field::ToolAction => self.searches += u64::from(raw == b"\"search\""),
+            Field::ToolAction => self.tools.action(raw),
+            Field::Item => self.tools.item(raw),
+            Field::ItemContainer => self.tools.container(raw),
+            Field::StreamItem => self.tools.stream_item(raw, self.is_done()),
+            Field::StreamAction => self.tools.stream_action(raw, self.is_done()),
+            Field::StreamContainer => self.tools.stream_container(raw),
+            Field::Offered => self.tools.offered(raw),
+            Field::Step => self.tools.step(raw),
+            Field::Place => self.tools.place(),
+            Field::Image => self.images = self.images.saturating_add(1),
+            Field::EachUsage => self.each_usage(raw),
+            Field::LastUsage => {
+                self.usage(raw);
+                self.has_end = true;
+            }
+            Field::ErrorCode => self.has_error |= raw != b"0",
+            Field::Word(name) => {
+                if let Some(word) = json::text(raw) {
+                    self.set_header(name, &word);
+                }
+            }
             Field::ToolUsage => {
                 if let Ok(Value::Object(tools)) = serde_json::from_slice(raw) {
                     self.tool_usage = tools;
@@ -402,7 +466,7 @@ impl Sink<Field> for Reading {
             }
             Field::SearchQueries => {
                 if let Ok(Value::Array(queries)) = serde_json::from_slice(raw) {
-                    self.searches = self.searches.max(queries.len() as u64);
+                    self.tools.queries(queries.iter().filter_map(Value::as_str));
                 }
             }
             Field::Count(name) | Field::CountSoFar(name) | Field::CountEach(name) => {
@@ -415,9 +479,15 @@ impl Sink<Field> for Reading {
             Field::StopReason => self.is_refusal = raw == REFUSAL,
             Field::End | Field::Finish => {
                 self.has_end = true;
+                self.has_error |= raw == b"\"error\"";
                 self.is_refusal = raw == REFUSAL;
             }
-            Field::Output | Field::Reasoning | Field::Heard | Field::Audio => {}
+            Field::Output
+            | Field::Reasoning
+            | Field::WholeOutput
+            | Field::WholeReasoning
+            | Field::Heard
+            | Field::Audio => {}
         }
     }
 
@@ -425,6 +495,9 @@ impl Sink<Field> for Reading {
         self.in_document.1 = true;
         if self.api.is_session() {
             return self.session_text(field, piece);
+        }
+        if matches!(field, Field::WholeOutput | Field::WholeReasoning) {
+            return self.whole_text(field, piece);
         }
         // Responses name the kind of a delta in its event.
         let thinks = field == Field::Reasoning
@@ -441,6 +514,8 @@ impl Sink<Field> for Reading {
 
     fn document_end(&mut self) {
         self.before_text = None;
+        self.whole_passes = false;
+        self.tools.document_end();
         if let (true, has_text) = std::mem::take(&mut self.in_document) {
             self.counts_beside_text = has_text;
         }
@@ -448,8 +523,48 @@ impl Sink<Field> for Reading {
             self.session_event();
         }
         if self.family.merge == Merge::Sum {
+            for turn in self.turns.iter_mut().filter(|turn| turn.model.is_none() && !self.api.is_session()) {
+                turn.model.clone_from(&self.model);
+            }
             self.turn_end();
         }
+    }
+}
+
+/// Tokens of a text that came in pieces, or else as a whole.
+fn told(pieces: &TextCounter, whole: &TextCounter) -> u64 {
+    let pieces = pieces.tokens();
+    if pieces > 0 { pieces } else { whole.tokens() }
+}
+
+/// Whether an object has a count, at any depth, that is not zero.
+fn has_count(usage: &Map<String, Value>) -> bool {
+    usage.values().any(|value| match value {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number > 0.0),
+        Value::Object(inner) => has_count(inner),
+        Value::Array(items) => items.iter().filter_map(Value::as_object).any(has_count),
+        _ => false,
+    })
+}
+
+/// Puts what came later over what came before. Counts only grow: a zero is none, and takes nothing back.
+fn overlay(before: &mut Map<String, Value>, later: Map<String, Value>) {
+    for (key, value) in later.into_iter().filter(|(_, value)| !value.is_null()) {
+        match (before.get_mut(&key), value) {
+            (Some(Value::Object(known)), Value::Object(value)) => {
+                overlay_zeros(known, value);
+            }
+            (Some(known), value)
+                if json::value_count(&value) == Some(0) && json::value_count(known) > Some(0) => {}
+            (_, value) => drop(before.insert(key, value)),
+        }
+    }
+}
+
+/// The same of an object inside, whose counts are the parts of one outside.
+fn overlay_zeros(before: &mut Map<String, Value>, later: Map<String, Value>) {
+    if has_count(&later) || !has_count(before) {
+        *before = later;
     }
 }
 

@@ -57,7 +57,10 @@ pub static RESPONSES: Family = Family {
         ("response.usage", Action::Capture, Field::Usage),
         ("response.service_tier", Action::Capture, Field::ServiceTier),
         ("response.tool_usage", Action::Capture, Field::ToolUsage),
+        ("response.output[].type", Action::Capture, Field::Item),
         ("response.output[].action.type", Action::Capture, Field::ToolAction),
+        ("response.output[].container_id", Action::Capture, Field::ItemContainer),
+        ("response.tools[].type", Action::Capture, Field::Offered),
         ("delta", Action::Text, Field::Output),
         ("item.name", Action::Capture, Field::ToolName),
     ],
@@ -72,6 +75,8 @@ pub static LIVE: Family = Family {
     paths: &[
         ("usageMetadata", Action::Capture, Field::Usage),
         ("serverContent.modelTurn.parts[].text", Action::Text, Field::Output),
+        ("serverContent.modelTurn.parts[].executableCode.code", Action::Text, Field::Output),
+        ("toolCall.functionCalls[].args", Action::Text, Field::Output),
         ("serverContent.outputTranscription.text", Action::Text, Field::Output),
         ("serverContent.modelTurn.parts[].inlineData.data", Action::Text, Field::Audio),
     ],
@@ -85,6 +90,7 @@ pub static LIVE: Family = Family {
         if let Some(answer) = counts.at("responseTokenCount") {
             normalised.usage.output_tokens = Some(answer.saturating_add(thoughts.unwrap_or(0)));
         }
+        gemini::spoken(counts, &mut normalised.usage);
         normalised
     },
 };
