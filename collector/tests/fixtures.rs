@@ -40,7 +40,8 @@ fn nothing_is_called_measured_where_the_provider_said_nothing() {
         ("chat-json", CostStatus::Measured),
         ("chat-usage-null", CostStatus::Estimated),
         ("chat-scale-tier", CostStatus::Free),
-        ("responses-error-event", CostStatus::Estimated),
+        // An error before any output, in an answer of status 200: nobody charges for it.
+        ("responses-error-event", CostStatus::Free),
         ("responses-image-tool", CostStatus::Unpriced),
         ("runs-started", CostStatus::Free),
         ("runs-stream", CostStatus::Measured),
