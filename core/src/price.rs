@@ -346,7 +346,7 @@ impl PriceBook {
     }
 
     /// Azure's model router charges for what it reads, on top of the model that answers. Source: Microsoft, Model router,
-    /// pricing, read 2026-11-28.
+    /// pricing, as recorded; not read anew.
     fn charge_router(&self, facts: &Facts<'_>, answered: &PricedModel, usage: &Usage, priced: &mut Priced) {
         let asked = facts.request_model.filter(|name| {
             let name = names::bare(name);

@@ -165,7 +165,11 @@ impl Class {
         let mut tasks = Vec::new();
         let places = Arc::new(Semaphore::new(self.at_once));
         if self.collector_killed {
-            with_product(stack, |product| Ok(product.collector.kill())).await?;
+            with_product(stack, |product| {
+                product.collector.kill();
+                Ok(())
+            })
+            .await?;
         }
         // The requests take turns, so that one's trace is there when the next comes.
         for round in 0..size.repeat {

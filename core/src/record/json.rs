@@ -490,7 +490,7 @@ mod tests {
             charges in vec(charge(), 0..4),
             price_basis in vec(basis(), 0..3),
             prompt in option::of(prompt()),
-            notes in vec(prop::sample::select(&NOTES[..]), 0..4),
+            notes in vec(prop::sample::select(NOTES), 0..4),
             texts in vec(".{0,16}", 4),
             optional_texts in vec(option::of(".{0,16}"), 7),
             numbers in vec(option::of(any::<u64>()), 4),
