@@ -29,7 +29,10 @@ pub(super) async fn for_gateway(
     Asked { version, models: asked, adds_rows }: Asked<'_>,
 ) -> Result<Option<PriceBook>, ApiError> {
     let is_current = version == Some(book.version());
-    if book.models().is_empty() || (is_current && asked.is_empty()) {
+    let is_known = |wanted: &Wanted| book.find(&wanted.provider, &wanted.model, u64::MAX).is_some();
+    // Who adds rows also hears which models have no price.
+    let has_news = !asked.is_empty() && (adds_rows || asked.iter().any(is_known));
+    if book.models().is_empty() || (is_current && !has_news) {
         return Ok(None);
     }
     if is_current && adds_rows {
