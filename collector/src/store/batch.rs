@@ -166,8 +166,8 @@ impl Batch {
     }
 }
 
-/// Which budgets a call's gateway knew when it admitted it; all of them where nothing was spent, or where the hold of a call
-/// whose end nobody saw stays charged.
+/// Which budgets a call's gateway knew when it admitted it; all of them where nothing was spent, or where another VM has charged
+/// the record of a call whose end nobody saw.
 fn knew_until(record: &UsageRecord) -> u64 {
     if record.outcome == Outcome::Denied || record.notes.contains(&Note::Recovered) {
         return u64::MAX;
