@@ -192,7 +192,7 @@ impl Stream {
         let truth = self.visible * tokens(&before) / tokens(&visible_text(&self.target, &self.body));
         let mut meter = Meter::new(&self.target.provider, self.target.api);
         meter.feed(&self.body[..end]);
-        let estimate = Learned::default().tokens(&self.model, meter.reading().visible()) as f64;
+        let estimate = Learned::default().tokens(&self.model, meter.reading().passed()) as f64;
         Some((estimate - truth) / truth)
     }
 

@@ -276,10 +276,11 @@ impl Call {
                     let api = if self.target.api == Api::Voice { Api::Responses } else { Api::Transcription };
                     record.operation = api.operation().to_owned();
                 }
-                match turn.by_the_clock {
-                    true => Measure::Estimated(turn.normalised).apply(&mut record, book),
-                    false => Measure::Reported(turn.normalised).apply(&mut record, book),
-                }
+                let measure = match turn.by_the_clock {
+                    true => Measure::Estimated(turn.normalised),
+                    false => Measure::Reported(turn.normalised),
+                };
+                measure.placed(self.target.place.as_ref()).apply(&mut record, book);
                 record
             })
             .collect()
@@ -385,7 +386,7 @@ impl Call {
                 Measure::from_estimate(usage)
             }
         };
-        measure.apply(&mut record, book);
+        measure.placed(self.target.place.as_ref()).apply(&mut record, book);
         record
     }
 
@@ -395,7 +396,7 @@ impl Call {
         let Some(reading) = self.answer.as_ref().map(|answer| answer.meter.reading()) else {
             return Vec::new();
         };
-        if !self.goes_on() && self.target.api != Api::Deferred {
+        if !self.goes_on() && !matches!(self.target.api, Api::Deferred | Api::MessageBatchResults) {
             return Vec::new();
         }
         // Google's ids are paths.
@@ -539,7 +540,10 @@ impl Call {
             Some(normalised) => Measure::Reported(normalised),
             None if self.starts_paid_work(refused) => Measure::Unknown,
             None if api.is_free() => Measure::Nothing,
-            None if self.target.fetches.is_some() && api == Api::BatchOutput && self.is_json() => {
+            None if self.target.fetches.is_some()
+                && matches!(api, Api::BatchOutput | Api::MessageBatchResults)
+                && self.is_json() =>
+            {
                 Measure::Nothing
             }
             None if self.failed_unbilled() => Measure::Nothing,
@@ -652,7 +656,7 @@ impl Call {
         let Some(answer) = &self.answer else { return (0, 0) };
         let reading = answer.meter.reading();
         let reasoning = learned.tokens(model, Passed::text(reading.reasoning_estimate()));
-        (learned.tokens(model, reading.visible()).saturating_add(reasoning), reasoning)
+        (learned.tokens(model, reading.passed()).saturating_add(reasoning), reasoning)
     }
 }
 

@@ -596,12 +596,18 @@ impl Rates {
 impl Priced {
     fn charge_all(&mut self, model: &str, rates: &Rates, usage: &Usage) {
         let by_token = |kind: Kind| kind.is_input() || kind.is_output();
-        for (kind, quantity) in usage.parts().quantities {
+        let parts = usage.parts().quantities;
+        // Seconds and tokens of sound measure the same work: a model that has a price for one of them charges no other.
+        let by_time = usage.audio_ms.is_some_and(|ms| ms > 0) && rates.of(Kind::AudioMillisecond).is_some();
+        let by_tokens = parts.iter().any(|(kind, _)| by_token(*kind) && rates.of(*kind).is_some());
+        for (kind, quantity) in parts {
             if self.reserved && by_token(kind) {
                 continue;
             }
-            match rates.of(kind) {
+            let is_heard_by_time = by_time && kind.is_audio() && !rates.0.contains_key(&kind);
+            match rates.of(kind).filter(|_| !is_heard_by_time) {
                 Some(rate) => self.charge(model, kind, quantity, rate),
+                None if by_time && by_token(kind) || by_tokens && kind == Kind::AudioMillisecond => {}
                 None => self.complete = false,
             }
         }

@@ -53,7 +53,8 @@ pub enum Api {
     Moderation,
     /// Anthropic `/v1/messages`, also on Vertex AI and Azure.
     Messages,
-    /// Anthropic `/v1/messages/batches/{id}/results`: one result a line.
+    /// Results of a batch as its provider tells them: Anthropic's and xAI's `/batches/{id}/results`, and the batch itself at
+    /// Gemini and Mistral, once it is done.
     MessageBatchResults,
     /// `/files/{id}/content`: the results of an OpenAI batch, one a line, where it is one.
     BatchOutput,
@@ -189,7 +190,11 @@ impl Target {
             Some(id) => known_id(id),
             None => by_host(host).unwrap_or(Cow::Borrowed(UNKNOWN_PROVIDER)),
         };
-        let Endpoint { api, model: path_model, fetches, place } = endpoint;
+        let Endpoint { mut api, model: path_model, mut fetches, batch, place } = endpoint;
+        // These have the results of a batch in the batch itself.
+        if matches!(provider.as_ref(), "gemini" | "mistral") && api == Api::Deferred && batch.is_some() {
+            (api, fetches) = (Api::MessageBatchResults, batch);
+        }
         let place = match provider.as_ref() {
             "openai" => residency(host).map(|region| ("residency", region)),
             "vertex" | "huggingface" => {

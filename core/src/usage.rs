@@ -393,6 +393,12 @@ impl Kind {
         )
     }
 
+    /// Whether this counts tokens of sound.
+    #[must_use]
+    pub const fn is_audio(self) -> bool {
+        matches!(self, Self::InputAudio | Self::CacheReadAudio | Self::OutputAudio)
+    }
+
     /// Whether this counts tokens of the answer.
     #[must_use]
     pub const fn is_output(self) -> bool {

@@ -76,6 +76,8 @@ pub enum Field {
     Step,
     /// A place of a map that the answer rests on.
     Place,
+    /// A page of the web that it rests on.
+    Page,
     /// An image that was made.
     Image,
     /// Usage of one of several answers in a document.

@@ -20,6 +20,8 @@ pub const REQUESTED_TIER: &str = "requested_service_tier";
 pub const GEO: &str = "geo";
 /// Region that only the model's name or the operator says, as records keep it.
 pub const NAME_GEO: &str = "name_geo";
+/// As the value of a condition: whatever word there is, as long as it is not one for the plain rates.
+const ANY: &str = "*";
 /// Facts of the answer that a row must have a price for.
 const MUST_BE_COVERED: &[&str] =
     &[SERVICE_TIER, "speed", GEO, "traffic_type", "search_size", "tool", "latency"];
@@ -95,9 +97,8 @@ impl<'a> Deciding<'a> {
         let known = || self.required.iter().chain(&self.optional);
         variant.daily.is_none_or(|daily| daily.holds_at(self.time_ms))
             && variant.when.iter().all(|(fact, values)| {
-                known().any(|(known, word)| {
-                    known == fact && values.split('|').any(|value| word.eq_ignore_ascii_case(value))
-                })
+                known()
+                    .any(|(known, word)| known == fact && (values == ANY || is_one_of_several(word, values)))
             })
     }
 
@@ -133,6 +134,10 @@ fn renamed<'a>(fact: &'a str, word: &'a str) -> (&'a str, &'a str) {
         "ON_DEMAND_FLEX" => (SERVICE_TIER, "flex"),
         _ => (fact, word),
     }
+}
+
+fn is_one_of_several(word: &str, values: &str) -> bool {
+    values.split('|').any(|value| word.eq_ignore_ascii_case(value))
 }
 
 fn is_one_of(word: &str, words: &[&str]) -> bool {

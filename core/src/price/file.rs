@@ -28,9 +28,10 @@
 //! [[model.price.variant]]
 //! daily = "16:30-00:30"                  # UTC; "01:00-04:00 mon-fri" on weekdays only
 //! tokens = { input = "2" }
-//! [[model.price.factor]]                 # multiplies the plain rates and those of every variant
-//! when = { geo = "us" }
-//! multiply = "1.1"
+//! [[model.price.factor]]                 # changes the plain rates and those of every variant
+//! when = { geo = "us" }                  # `*` is any word but those for the plain rates
+//! multiply = "1.1"                       # token rates; or left out
+//! calls = { web_search = "0.025" }       # what stands in their place; or left out
 //! ```
 //!
 //! A price holds until the next one of its model. What a tier or variant leaves out is as in the price that it
@@ -181,7 +182,9 @@ struct VariantRow {
 #[serde(deny_unknown_fields)]
 struct FactorRow {
     when: BTreeMap<String, String>,
-    multiply: String,
+    multiply: Option<String>,
+    #[serde(default)]
+    calls: Amounts,
 }
 
 type Amounts = BTreeMap<String, String>;
@@ -363,17 +366,23 @@ fn apply(row: &FactorRow, price: &mut Price, report: &mut Report<'_>) {
         report("factor", "has no condition in `when`".into());
     }
     conditions(&row.when, report);
-    let factor = match factor(&row.multiply) {
+    let factor = match row.multiply.as_deref().map_or(Ok(MILLION), factor) {
         Ok(factor) => factor,
         Err(problem) => return report("factor.multiply", problem),
     };
+    if row.multiply.is_none() && row.calls.is_empty() {
+        report("factor", "changes nothing; give `multiply`, or `calls`".into());
+    }
     let plain = Variant { sheet: price.standard.clone(), ..Variant::default() };
     let is_apart = |variant: &&Variant| row.when.keys().all(|fact| !variant.when.contains_key(fact));
     let mut added: Vec<Variant> =
         std::iter::once(&plain).chain(&price.variants).filter(is_apart).cloned().collect();
     for variant in &mut added {
         variant.when.extend(row.when.clone());
-        variant.sheet.all_rates_mut().for_each(|rates| scale_tokens(rates, factor));
+        for rates in variant.sheet.all_rates_mut() {
+            scale_tokens(rates, factor);
+            *rates = overlaid(std::mem::take(rates), &Amounts::new(), &row.calls, report);
+        }
     }
     price.variants.extend(added);
 }
@@ -532,8 +541,20 @@ fn version(models: &[PricedModel], maps: &[NameMap]) -> String {
 const PER_MILLION: i128 = 1_000_000;
 const MILLION: u64 = 1_000_000;
 /// Facts that a variant may ask for.
-const FACTS: &[&str] =
-    &["service_tier", "speed", "geo", "search_size", "route", "deployment", "traffic_type"];
+const FACTS: &[&str] = &[
+    "service_tier",
+    "speed",
+    "geo",
+    "search_size",
+    "route",
+    "deployment",
+    "traffic_type",
+    "location",
+    "residency",
+    "tool",
+    "search_tool",
+    "latency",
+];
 
 #[cfg(test)]
 mod tests;

@@ -175,6 +175,32 @@ fn a_rate_left_out_is_inherited_and_never_zero() {
 }
 
 #[test]
+fn seconds_and_tokens_of_sound_are_charged_once_and_never_as_nothing() {
+    let heard = |kinds: &[(Kind, i128)], usage: &Usage| {
+        let rates = Rates(kinds.iter().map(|(kind, pico)| (*kind, rate(*pico))).collect());
+        let price = Price { standard: Sheet { rates, tiers: vec![] }, ..Price::default() };
+        let priced = PriceBook::new("v".into(), vec![model("p", "voice", price)])
+            .price(&Facts { provider: "p", response_model: Some("voice"), ..Facts::default() }, usage);
+        priced.complete.then(|| priced.cost.as_pico())
+    };
+    let tokens = Usage {
+        input_tokens: Some(10),
+        input_audio_tokens: Some(8),
+        output_tokens: Some(5),
+        ..Usage::default()
+    };
+    let both = Usage { audio_ms: Some(1_000), ..tokens.clone() };
+    let (time, input, output) = ((Kind::AudioMillisecond, 7), (Kind::Input, 2), (Kind::Output, 3));
+    assert_eq!(heard(&[time], &both), Some(7_000));
+    assert_eq!(heard(&[time], &tokens), None, "no seconds were told");
+    assert_eq!(heard(&[input, output], &both), Some(35));
+    assert_eq!(heard(&[input, output, time], &both), Some(7_000 + 2 * 2 + 15), "sound by its seconds alone");
+    assert_eq!(heard(&[input, output, time, (Kind::InputAudio, 9)], &both), Some(7_000 + 2 * 2 + 8 * 9 + 15));
+    assert_eq!(heard(&[input], &both), None, "what was said has no rate");
+    assert_eq!(heard(&[(Kind::Image, 1)], &Usage { audio_ms: Some(1), ..Usage::default() }), None);
+}
+
+#[test]
 fn citation_tokens_have_a_rate_of_their_own_or_none() {
     let used = Usage {
         output_tokens: Some(9),

@@ -18,6 +18,8 @@ pub(super) struct Endpoint {
     pub(super) model: Option<String>,
     /// The id of earlier work whose result it fetches.
     pub(super) fetches: Option<String>,
+    /// The id of a batch that it asks after, where that has its results in it at some providers.
+    pub(super) batch: Option<String>,
     /// What else the path says that decides a price: where the model runs, or who runs it.
     pub(super) place: Option<(&'static str, String)>,
 }
@@ -93,11 +95,11 @@ impl Segments {
                 Api::Realtime | Api::Voice => model_in(query).or_else(|| self.behind_one("deployments")),
                 _ => None,
             };
-            return Endpoint { api, model, fetches: None, place: None };
+            return Endpoint { api, model, fetches: None, batch: None, place: None };
         }
         let (api, model) = self.plain_endpoint(&lower);
         let fetches = if api == Api::CountTokens { None } else { self.fetched(&lower) };
-        Endpoint { api, model, fetches, place: self.place() }
+        Endpoint { api, model, fetches, batch: self.batch(), place: self.place() }
     }
 
     /// Vertex AI names the location in a path, Hugging Face's router the host that serves before the version.
@@ -154,12 +156,24 @@ impl Segments {
         }
     }
 
+    /// The id of a batch that is asked after.
+    fn batch(&self) -> Option<String> {
+        let lower: Vec<&str> = self.lower.iter().map(String::as_str).collect();
+        match lower.as_slice() {
+            [.., "batches", id] | [.., "batch", "jobs", id] if !id.contains(':') => self.nth_last(1),
+            _ => None,
+        }
+    }
+
     /// The id in a path that fetches a result: a response, an interaction, a batch's results, or a file.
     fn fetched(&self, lower: &[&str]) -> Option<String> {
         match lower {
             [.., "responses", "compact" | "input_tokens"] => None,
             [.., "responses" | "interactions", _] | [.., "threads", _, "runs", _] => self.nth_last(1),
             [.., "batches", _, "results"] | [.., "files", _, "content"] => self.nth_last(2),
+            [.., "files", name] => name
+                .strip_suffix(":download")
+                .and_then(|id| self.nth_last(1)?.get(..id.len()).map(str::to_owned)),
             _ => None,
         }
     }
@@ -262,6 +276,7 @@ fn google(verb: &str, lower: &[&str]) -> Option<Api> {
         "predict" | "serverstreamingpredict" | "streamingpredict" | "directpredict" => Api::Predict,
         "counttokens" | "computetokens" => Api::CountTokens,
         "batchgeneratecontent" | "asyncbatchembedcontent" | "predictlongrunning" | "submit" => Api::Deferred,
+        "download" if lower.iter().rev().nth(1) == Some(&"files") => Api::BatchOutput,
         _ if is_deferred(lower) => Api::Deferred,
         _ if lower.contains(&"models") && lower.len() > 1 && is_google_verb(verb) => Api::Other,
         _ => return None,

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share, openai};
+use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share, gemini, openai};
 use crate::few;
 use crate::usage::{CacheTtl, Usage};
 
@@ -48,13 +48,37 @@ pub static BATCH_RESULTS: Family = Family {
         // xAI's pages of results.
         ("results[].batch_result.response.chat_get_completion.model", Action::Capture, Field::Model),
         ("results[].batch_result.response.chat_get_completion.usage", Action::Capture, Field::EachUsage),
+        // Gemini's: in the operation itself, which else names the file that has them.
+        ("metadata.model", Action::Capture, Field::Model),
+        ("response.inlinedResponses.inlinedResponses[].response.modelVersion", Action::Capture, Field::Model),
+        (
+            "response.inlinedResponses.inlinedResponses[].response.usageMetadata",
+            Action::Capture,
+            Field::EachUsage,
+        ),
+        (
+            "response.inlinedEmbedContentResponses.inlinedResponses[].response.usageMetadata",
+            Action::Capture,
+            Field::EachUsage,
+        ),
+        ("response.responsesFile", Action::Capture, Field::OutputFile),
+        // Mistral's, in the job.
+        ("outputs[].response.body.model", Action::Capture, Field::Model),
+        ("outputs[].response.body.usage", Action::Capture, Field::EachUsage),
+        ("output_file", Action::Capture, Field::OutputFile),
     ],
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
     normalise: |counts, context| {
-        let of_xai = counts.value("prompt_tokens").is_some();
-        let normalised = if of_xai { openai::normalise(counts, context) } else { normalise(counts, context) };
+        let says = |name: &str| counts.value(name).is_some();
+        let normalised = if says("prompt_tokens") {
+            openai::normalise(counts, context)
+        } else if says("promptTokenCount") {
+            gemini::normalise(counts, context)
+        } else {
+            normalise(counts, context)
+        };
         let tier = normalised.service_tier().is_none().then_some("batch");
         normalised.told("service_tier", tier)
     },

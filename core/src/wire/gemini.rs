@@ -27,7 +27,9 @@ pub static GENERATE_CONTENT: Family = Family {
         ("candidates[].content.parts[].functionCall.partialArgs[].numberValue", Action::Text, Field::Output),
         ("candidates[].content.parts[].executableCode.code", Action::Text, Field::Output),
         ("candidates[].groundingMetadata.webSearchQueries", Action::Capture, Field::SearchQueries),
+        ("candidates[].groundingMetadata.imageSearchQueries", Action::Capture, Field::SearchQueries),
         ("candidates[].groundingMetadata.groundingChunks[].maps.uri", Action::Capture, Field::Place),
+        ("candidates[].groundingMetadata.groundingChunks[].web.uri", Action::Capture, Field::Page),
     ],
     shape: OnceLock::new(),
     headers: &[("x-gemini-service-tier", "service_tier")],
@@ -92,10 +94,9 @@ fn interactions(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         output_audio_tokens: part("output_tokens_by_modality", Modality::Audio),
         output_image_tokens: part("output_tokens_by_modality", Modality::Image),
         input_tool_tokens: counts.at("total_tool_use_tokens").filter(|tokens| *tokens > 0),
-        web_searches: grounded(context, counted_searches(counts)),
         ..Usage::default()
     };
-    Normalised { usage, ..Normalised::default() }
+    grounded(context, counted_queries(counts), Normalised { usage, ..Normalised::default() })
 }
 
 /// Normalises `usageMetadata`.
@@ -114,13 +115,11 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         output_audio_tokens: part("candidatesTokensDetails", Modality::Audio),
         output_image_tokens: part("candidatesTokensDetails", Modality::Image),
         input_tool_tokens: counts.at("toolUsePromptTokenCount").filter(|tokens| *tokens > 0),
-        web_searches: grounded(context, u64::from(context.tools.has_maps())),
         ..Usage::default()
     };
-    Normalised { usage, ..Normalised::default() }
+    grounded(context, (0, 0), Normalised { usage, ..Normalised::default() })
         .told("service_tier", counts.text("serviceTier").or_else(|| context.word("service_tier")))
         .told("traffic_type", counts.text("trafficType"))
-        .told("tool", (context.tools.has_maps() && context.tools.grounded() == 0).then_some("google_maps"))
 }
 
 /// What of a Live answer was spoken, or drawn.
@@ -130,24 +129,32 @@ pub(super) fn spoken(counts: &Counts<'_>, usage: &mut Usage) {
     usage.output_image_tokens = usage.output_image_tokens.or_else(|| part(Modality::Image));
 }
 
-/// Searches that are charged: each different query from Gemini 3 on; one for each grounded prompt before. Source: Google,
-/// Gemini API pricing, Grounding with Google Search, as recorded cases say; not read anew.
-fn grounded(context: &Context<'_>, counted: u64) -> Option<u64> {
-    let searches = context.tools.grounded().max(counted);
+/// What an answer rests on of Google's Search and Maps, as it is charged: each different query from Gemini 3 on, of either at one
+/// price; before, one for each grounded prompt, of each at a price of its own, so that the row has to tell them apart. Source:
+/// Google, Gemini API pricing, as LiteLLM 1.110.2 has it (`google_maps_grounding_cost_per_query`), read 2026-11-28.
+fn grounded(context: &Context<'_>, (searches, maps): (u64, u64), mut normalised: Normalised) -> Normalised {
+    let tools = context.tools;
+    let has_maps = tools.has_maps() || maps > 0;
+    let queries = tools.grounded().max(searches.saturating_add(maps)).max(u64::from(has_maps));
     let by_prompt = context.model.is_some_and(|model| {
         let model = model.rsplit('/').next().unwrap_or(model);
         model.starts_with("gemini-1") || model.starts_with("gemini-2")
     });
-    let charged = if by_prompt { searches.min(1) } else { searches };
-    (charged > 0).then_some(charged)
+    let charged = if by_prompt { queries.min(1) } else { queries };
+    normalised.usage.web_searches = (charged > 0).then_some(charged);
+    let has_pages = tools.has_pages() || searches > 0;
+    let tool = if has_pages { "google_search_and_maps" } else { "google_maps" };
+    normalised.told("tool", (has_maps && by_prompt).then_some(tool))
 }
 
-/// Searches that an interaction's usage counts.
-fn counted_searches(counts: &Counts<'_>) -> u64 {
+/// Queries that an interaction's usage counts, of Search and of Maps.
+fn counted_queries(counts: &Counts<'_>) -> (u64, u64) {
     let tools = counts.objects("grounding_tool_count");
-    let searches =
-        tools.iter().filter(|tool| tool.text("type").is_some_and(|kind| kind.starts_with("google_search")));
-    searches.filter_map(|tool| tool.at("count")).fold(0, u64::saturating_add)
+    let of = |name: &str| {
+        let mine = tools.iter().filter(|tool| tool.text("type").is_some_and(|kind| kind.starts_with(name)));
+        mine.filter_map(|tool| tool.at("count")).fold(0, u64::saturating_add)
+    };
+    (of("google_search"), of("google_maps"))
 }
 
 /// Tokens of a modality in the prompt and in what tools put behind it.

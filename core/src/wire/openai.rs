@@ -148,13 +148,7 @@ pub static BATCH_OUTPUT: Family = Family {
     paths: &[
         ("response.body.model", Action::Capture, Field::Model),
         ("response.body.usage", Action::Capture, Field::Usage),
-        // Gemini's: in the operation itself, or a line each.
-        ("response.inlinedResponses.inlinedResponses[].response.modelVersion", Action::Capture, Field::Model),
-        (
-            "response.inlinedResponses.inlinedResponses[].response.usageMetadata",
-            Action::Capture,
-            Field::EachUsage,
-        ),
+        // Gemini's.
         ("response.modelVersion", Action::Capture, Field::Model),
         ("response.usageMetadata", Action::Capture, Field::Usage),
     ],
@@ -231,9 +225,8 @@ impl Quirks {
     fn of(context: &Context<'_>) -> Self {
         let none = Self::default();
         match (context.provider, context.api) {
-            ("xai", Api::ChatCompletions | Api::MessageBatchResults) | ("vercel-gateway", _) => {
-                Self { reasoning_outside_output: true, ..none }
-            }
+            ("xai", Api::ChatCompletions | Api::MessageBatchResults)
+            | ("vercel-gateway", Api::ChatCompletions) => Self { reasoning_outside_output: true, ..none },
             ("gemini" | "vertex", Api::ChatCompletions) => Self { output_from_total: true, ..none },
             ("perplexity", Api::ChatCompletions) => Self { reasoning_outside_output: true, ..none },
             ("mistral", _) => Self { audio_outside_input: true, ..none },
@@ -278,7 +271,7 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let quirks = Quirks::of(context);
     let detail = |name: &str| counts.first_in(&INPUT_DETAILS, name);
     let output_detail = |name: &str| counts.first_in(&OUTPUT_DETAILS, name);
-    let total = counts.at("total_tokens");
+    let total = counts.first(&["total_tokens", "totalTokens"]);
     let input = counts
         .first(&["prompt_tokens", "input_tokens", "inputTokens", "inputTokens.total"])
         .or_else(|| context.header("input"));

@@ -197,6 +197,14 @@ impl Reading {
         Passed { text: told(&self.output, &self.whole_output), tool_calls: self.tool_calls, reasoning }
     }
 
+    /// The same of an answer that is not whole: what frames the call that it ended in has not come.
+    #[must_use]
+    pub fn passed(&self) -> Passed {
+        let visible = self.visible();
+        let open = u64::from(!self.has_end);
+        Passed { tool_calls: visible.tool_calls.saturating_sub(open), ..visible }
+    }
+
     /// Reasoning tokens that passed in the open, in o200k's count.
     #[must_use]
     pub fn reasoning_estimate(&self) -> u64 {
@@ -339,6 +347,10 @@ impl Reading {
     /// A document of a family whose usage adds up is a turn, where it has usage.
     fn turn_end(&mut self) {
         let event = self.event.take();
+        // What Live searched for is told before the usage of its turn.
+        if self.api == Api::Live && self.usage.is_empty() {
+            return;
+        }
         let mut normalised = self.normalised();
         if let Some(tier) = self.service_tier.take().filter(|_| self.api == Api::ResponsesSession) {
             normalised.conditions.push(("service_tier", tier));
@@ -442,6 +454,7 @@ impl Sink<Field> for Reading {
             Field::Offered => self.tools.offered(raw),
             Field::Step => self.tools.step(raw),
             Field::Place => self.tools.place(),
+            Field::Page => self.tools.page(),
             Field::Image => self.images = self.images.saturating_add(1),
             Field::EachUsage => self.each_usage(raw),
             Field::LastUsage => {

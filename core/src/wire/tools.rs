@@ -16,8 +16,9 @@ pub(super) struct Tools {
     done: Items,
     /// Whether the searches are those of OpenAI's preview tool.
     previews: bool,
-    /// Whether places of a map were given.
+    /// Whether places of a map were given, and pages of the web.
     maps: bool,
+    pages: bool,
     /// Searches that came as steps.
     steps: u64,
     /// Hashes of the queries, each once.
@@ -112,9 +113,19 @@ impl Tools {
         self.maps = true;
     }
 
+    /// A page of the web was given.
+    pub(super) const fn page(&mut self) {
+        self.pages = true;
+    }
+
     /// A step of an interaction, or what one is told of later.
     pub(super) fn step(&mut self, kind: &[u8]) {
-        self.steps = self.steps.saturating_add(u64::from(kind == b"\"google_search_call\""));
+        match kind {
+            b"\"google_search_call\"" => self.pages = true,
+            b"\"google_maps_call\"" => self.maps = true,
+            _ => return,
+        }
+        self.steps = self.steps.saturating_add(1);
     }
 
     /// Queries of a search: each counts once, and none that is empty.
@@ -166,6 +177,11 @@ impl Tools {
     /// Whether places of a map were given.
     pub(super) const fn has_maps(&self) -> bool {
         self.maps
+    }
+
+    /// Whether pages of the web were given.
+    pub(super) const fn has_pages(&self) -> bool {
+        self.pages
     }
 }
 

@@ -31,6 +31,9 @@ const GOOD: &str = r#"
     [[model.price.factor]]
     when = { geo = "us" }
     multiply = "1.1"
+    [[model.price.factor]]
+    when = { location = "*" }
+    calls = { web_search = "0.025" }
     [[model.price]]
     from = "2026-03-01"
     tokens = { input = "1", output = "2" }
@@ -76,6 +79,37 @@ fn a_multiplier_and_a_factor_scale_every_tier_and_each_other() {
 }
 
 #[test]
+fn a_factor_may_change_what_a_call_of_a_tool_costs_under_every_other_condition() {
+    let usage = Usage { web_searches: Some(1), ..Usage::default() };
+    let search = |conditions: &[(&str, &str)]| {
+        let facts =
+            Facts { provider: "openai", response_model: Some("gpt-x"), conditions, ..Facts::default() };
+        read(GOOD).price(&facts, &usage).cost.to_string()
+    };
+    assert_eq!(search(&[]), "0.010000000000");
+    assert_eq!(search(&[("location", "global")]), "0.010000000000", "a word for the plain rates");
+    for location in ["europe-west1", "eu"] {
+        assert_eq!(search(&[("location", location)]), "0.025000000000");
+        assert_eq!(search(&[("location", location), ("service_tier", "batch")]), "0.025000000000");
+    }
+    assert_eq!(cost(1, 0, &[("location", "eu"), ("geo", "us")]), 1_375_000 + 11_000_000);
+}
+
+#[test]
+fn a_row_that_charges_nothing_says_who_calls_it_free() {
+    let book = PriceBook::from_files(EMBEDDED).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    for model in book.models() {
+        for price in &model.prices {
+            let charges = |sheet: &Sheet| {
+                sheet.all_rates().all(|rates| rates.0.values().any(|rate| *rate > Picodollars::ZERO))
+            };
+            let called_free = price.origin.note.as_deref().is_some_and(|note| note.starts_with("free"));
+            assert!(called_free || price.sheets().all(charges), "{} {}", model.provider, model.id);
+        }
+    }
+}
+
+#[test]
 fn each_mistake_has_its_message() {
     for (from, to, expected) in [
         ("\"1.25\"", "\"-1\"", "f.toml: model gpt-x, price 1, tokens.input: `-1` is negative"),
@@ -96,6 +130,12 @@ fn each_mistake_has_its_message() {
         ("service_tier = \"flex\"", "service_tier = \"batch\"", "`service_tier=batch` is there twice"),
         ("multiply = \"0.5\"", "multiply = \"half\"", "`half` is not a multiplier"),
         ("multiply = \"0.5\"", "multiply = \"0\"", "`0` is not a multiplier"),
+        ("calls = { web_search = \"0.025\" }", "", "factor: changes nothing; give `multiply`, or `calls`"),
+        (
+            "calls = { web_search = \"0.025\" }",
+            "calls = { input = \"1\" }",
+            "calls.input: belongs in `tokens`",
+        ),
         ("16:30-00:30", "16:30-24:30", "`16:30-24:30` is not a window"),
         ("tokens = { input = \"1\", output = \"2\" }", "", "price 2, tokens: is missing"),
         (
