@@ -17,7 +17,7 @@ use crate::record::{Admitted, CostStatus, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
 use crate::usage::Usage;
 use crate::wire::{Normalised, OpenTurn, Turn};
-use measure::{Consumed, Measure, cut_short, session};
+use measure::{Consumed, Measure, cut_short, doubtful, session};
 
 /// A call under way. Holds the bounded state of a request meter and an answer's meter, and short strings.
 #[derive(Debug)]
@@ -471,8 +471,12 @@ impl Call {
         if self.is_unmetered() && record.cost_status == CostStatus::Unpriced {
             record.notes.push(Note::NotRead);
         }
-        if record.usage.parts().contradictory {
+        if record.usage.parts().contradictory && !record.notes.contains(&Note::ContradictoryUsage) {
             record.notes.push(Note::ContradictoryUsage);
+        }
+        let has_unread = |answer: &Answer| answer.meter.reading().has_unread_usage();
+        if self.answer.as_ref().is_some_and(has_unread) && !record.notes.contains(&Note::NotRead) {
+            record.notes.push(Note::NotRead);
         }
         record
     }
@@ -537,6 +541,9 @@ impl Call {
             reported if api.is_session() => session(reported, self.open_turn(record, learned, end.now_ms)),
             Some(normalised) if self.is_unbilled() || self.failed_unbilled() => Measure::Unbilled(normalised),
             Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
+            Some(normalised) if normalised.contradictory || self.saw_more(&normalised) => {
+                doubtful(normalised, &estimate())
+            }
             Some(normalised) => Measure::Reported(normalised),
             None if self.starts_paid_work(refused) => Measure::Unknown,
             None if api.is_free() => Measure::Nothing,
@@ -567,6 +574,18 @@ impl Call {
     fn is_unbilled(&self) -> bool {
         let declined = |answer: &Answer| answer.meter.reading().is_mute_refusal();
         self.target.provider == "anthropic" && self.answer.as_ref().is_some_and(declined)
+    }
+
+    /// Text was seen of an answer that is said to have none.
+    fn saw_more(&self, reported: &Normalised) -> bool {
+        let usage = &reported.usage;
+        let counts_text = self.target.api.generates_text() && usage.search_units.is_none();
+        counts_text
+            && usage.output_tokens.unwrap_or(0) == 0
+            && self.answer.as_ref().is_some_and(|answer| {
+                let reading = answer.meter.reading();
+                reading.visible() != Passed::default() && !reading.is_guarded()
+            })
     }
 
     /// Work was started that costs money, and no later answer says how much: videos, fine-tuning, and batches whose results

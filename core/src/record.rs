@@ -245,7 +245,8 @@ impl CostStatus {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Note {
-    /// The provider's numbers contradict each other; parts were cut to their wholes for pricing.
+    /// The provider's numbers contradict each other or what was seen, or cannot be true: parts were cut to their wholes for
+    /// pricing, and counts below nothing or beyond any call were left out.
     ContradictoryUsage,
     /// The body is not what its content type says.
     UnexpectedContent,
@@ -268,7 +269,7 @@ pub enum Note {
     Unbilled,
     /// The gateway ended the answer, as a budget had nothing left for more of it.
     EndedByBudget,
-    /// Nothing of it could be read: an upgrade, a tunnel, or a path that nobody knows.
+    /// Nothing of it could be read: an upgrade, a tunnel, a path that nobody knows, or usage in a shape that nobody knows.
     NotRead,
     /// What was fetched is work of which no gateway of the collector saw the start or the end: its counts are the
     /// fetcher's word, so nothing is charged for it.

@@ -94,6 +94,12 @@ impl Usage {
         *self == Self::default()
     }
 
+    /// Whether it has no count that is not zero.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.counts().into_iter().flatten().all(|count| count == 0)
+    }
+
     /// The counts as disjoint parts, each with what it is charged as; kinds without a quantity are left out.
     ///
     /// The parts of the input add up to `input_tokens` and those of the output to `output_tokens`, whatever

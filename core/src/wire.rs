@@ -137,8 +137,10 @@ pub enum Field {
 /// How several usage objects of one answer combine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Merge {
-    /// Each is a total: the last one counts.
+    /// Each is a total: the last one counts, unless it is less than one before it, as gateways fill in what they left out.
     Last,
+    /// Each is a total, and earlier ones are estimates: the last one counts.
+    Final,
     /// Each overwrites the members that it has.
     Overlay,
     /// Each document has its own, for its own model: they add up.
@@ -192,6 +194,8 @@ pub struct Normalised {
     pub shares: Vec<Share>,
     /// What the provider said that the call cost.
     pub provider_cost: Option<Picodollars>,
+    /// Whether its counts cannot all be true: one is below nothing or beyond any call, or they do not make up their total.
+    pub contradictory: bool,
     /// Facts that choose a price, such as `speed` and `inference_geo`, with the provider's words.
     pub conditions: Vec<(&'static str, String)>,
 }

@@ -19,6 +19,8 @@ pub enum Measure {
     Reported(Normalised),
     /// The gateway worked it out.
     Estimated(Normalised),
+    /// The provider reported it, and it cannot all be true: what is missing is worked out.
+    Doubtful(Normalised),
     /// Worked out, with attempts that were not seen.
     Retried(Normalised),
     /// The provider reported it, but it is paid with another call, or in other units.
@@ -34,7 +36,7 @@ pub enum Measure {
 impl Measure {
     /// An estimate; nobody knows where there was nothing to work it out from.
     pub fn from_estimate(usage: Usage) -> Self {
-        if usage.is_empty() {
+        if usage.is_nothing() {
             return Self::Unknown;
         }
         Self::Estimated(Normalised { usage, ..Normalised::default() })
@@ -46,7 +48,9 @@ impl Measure {
         let more =
             Usage { input_tokens: Some(input.saturating_mul(u64::from(attempts))), ..Usage::default() };
         let mut normalised = match self {
-            Self::Reported(normalised) | Self::Estimated(normalised) => normalised,
+            Self::Reported(normalised) | Self::Estimated(normalised) | Self::Doubtful(normalised) => {
+                normalised
+            }
             Self::Nothing => Normalised::default(),
             other => return other,
         };
@@ -59,8 +63,7 @@ impl Measure {
 
     /// With the service tier that the answer named outside of its usage.
     pub fn named(mut self, service_tier: Option<&str>) -> Self {
-        if let (Self::Reported(normalised) | Self::Estimated(normalised), Some(tier)) =
-            (&mut self, service_tier)
+        if let (Some(normalised), Some(tier)) = (self.priced(), service_tier)
             && normalised.service_tier().is_none()
         {
             normalised.conditions.push((facts::SERVICE_TIER, tier.to_owned()));
@@ -70,10 +73,19 @@ impl Measure {
 
     /// With what the address says that decides the price.
     pub fn placed(mut self, place: Option<&(&'static str, String)>) -> Self {
-        if let (Self::Reported(normalised) | Self::Estimated(normalised), Some(place)) = (&mut self, place) {
+        if let (Some(normalised), Some(place)) = (self.priced(), place) {
             normalised.conditions.push(place.clone());
         }
         self
+    }
+
+    const fn priced(&mut self) -> Option<&mut Normalised> {
+        match self {
+            Self::Reported(normalised) | Self::Estimated(normalised) | Self::Doubtful(normalised) => {
+                Some(normalised)
+            }
+            _ => None,
+        }
     }
 
     pub fn apply(self, record: &mut UsageRecord, book: Option<&PriceBook>) {
@@ -99,14 +111,18 @@ impl Measure {
             }
             Self::Reported(normalised) => (normalised, true),
             Self::Estimated(normalised) => (normalised, false),
+            Self::Doubtful(normalised) => {
+                record.notes.push(Note::ContradictoryUsage);
+                (normalised, false)
+            }
             Self::Retried(normalised) => {
                 record.notes.push(Note::RetriesCharged);
                 (normalised, false)
             }
         };
-        let retried = record.notes.contains(&Note::RetriesCharged);
+        let says_why = [Note::RetriesCharged, Note::ContradictoryUsage];
         if !measured
-            && !retried
+            && !says_why.iter().any(|note| record.notes.contains(note))
             && record.outcome == Outcome::Ok
             && !record.notes.contains(&Note::TruncatedAnswer)
         {
@@ -166,6 +182,17 @@ pub fn cut_short(mut reported: Normalised, estimate: &Usage) -> Measure {
     usage.output_tokens = usage.output_tokens.max(estimate.output_tokens).or(Some(0));
     usage.input_tokens = usage.input_tokens.or(estimate.input_tokens);
     Measure::Estimated(reported)
+}
+
+/// What was reported cannot all be true: what is missing, or nothing where there was something to see, is what was seen.
+pub fn doubtful(mut reported: Normalised, estimate: &Usage) -> Measure {
+    let usage = &mut reported.usage;
+    for (count, seen) in
+        [(&mut usage.input_tokens, estimate.input_tokens), (&mut usage.output_tokens, estimate.output_tokens)]
+    {
+        *count = count.filter(|count| *count > 0).or(seen).or(*count);
+    }
+    Measure::Doubtful(reported)
 }
 
 /// A session: its turns that were reported, and one that broke off. One in which nobody said anything is free.

@@ -271,6 +271,103 @@ fn what_providers_say_of_calls_that_failed() {
     }
 }
 
+/// Who says less than was seen, or what cannot be, is not taken at its word.
+#[test]
+fn counts_that_cannot_be_true_are_estimates_with_a_note() {
+    let said = |content: &str, usage: &str| {
+        let text = r#"{"model":"m","choices":[{"message":{"content":"CONTENT"},"finish_reason":"stop"}],"usage":USAGE}"#;
+        let answer = text.replace("CONTENT", content).replace("USAGE", usage);
+        let mut call =
+            Call::begin("id".into(), 0, Target::recognise(Some("openai"), "", CHAT.path), CHAT.path);
+        call.request().feed(CHAT.request.as_bytes());
+        let head = ResponseHead {
+            status: 200,
+            content_type: Some("application/json"),
+            content_encoding: None,
+            header: &|_| None,
+        };
+        call.response_head(&head, 0);
+        call.response_body(answer.as_bytes());
+        let end = End { ending: Ending::Complete, now_ms: 1, attempts: None, charge_retries: false };
+        let record = call.settle(end, "g", Some(&book()), &mut Learned::default());
+        let notes: Vec<&str> = record.notes.iter().map(|note| note.name()).collect();
+        (record.cost_status.name(), record.usage.input_tokens, record.usage.output_tokens, notes.join(" "))
+    };
+    for (content, usage, expected) in [
+        // What was asked is three words, and what is answered too.
+        (
+            "four five six",
+            r#"{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}"#,
+            ("measured", 7, 2, ""),
+        ),
+        (
+            "four five six",
+            r#"{"prompt_tokens":7,"completion_tokens":2,"total_tokens":90}"#,
+            ("estimated", 7, 2, "contradictory_usage"),
+        ),
+        (
+            "four five six",
+            r#"{"prompt_tokens":0,"completion_tokens":0}"#,
+            ("estimated", 3, 3, "contradictory_usage"),
+        ),
+        ("", r#"{"prompt_tokens":7,"completion_tokens":0}"#, ("measured", 7, 0, "")),
+        (
+            "four five six",
+            r#"{"prompt_tokens":-7,"completion_tokens":2}"#,
+            ("estimated", 3, 2, "contradictory_usage"),
+        ),
+        (
+            "four five six",
+            r#"{"prompt_tokens":7,"completion_tokens":123456789012}"#,
+            ("estimated", 7, 3, "contradictory_usage"),
+        ),
+        ("four five six", r#"{"tokens_in":7,"tokens_out":2}"#, ("estimated", 3, 3, "no_usage not_read")),
+        ("four five six", "[7,2]", ("estimated", 3, 3, "no_usage not_read")),
+        ("four five six", "null", ("estimated", 3, 3, "no_usage")),
+    ] {
+        let (status, input, output, notes) = expected;
+        assert_eq!(
+            said(content, usage),
+            (status, Some(input), Some(output), notes.to_owned()),
+            "{content} {usage}"
+        );
+    }
+}
+
+#[test]
+fn what_comes_later_takes_back_no_counts_but_googles_estimates() {
+    let counted = |provider: &str, api: Api, events: &[&str]| {
+        let mut meter = Meter::new(provider, api);
+        events.iter().for_each(|event| meter.feed(format!("data: {event}\n\n").as_bytes()));
+        let usage = meter.reported().unwrap().usage;
+        (usage.input_tokens.unwrap(), usage.output_tokens.unwrap())
+    };
+    let chat = r#"{"usage":{"prompt_tokens":100,"completion_tokens":50}}"#;
+    let less = r#"{"usage":{"prompt_tokens":1,"completion_tokens":1}}"#;
+    assert_eq!(counted("openai", Api::ChatCompletions, &[chat, less]), (100, 50));
+    assert_eq!(counted("openai", Api::ChatCompletions, &[less, chat]), (100, 50));
+    let start = r#"{"message":{"type":"message","usage":{"input_tokens":100,"output_tokens":3}}}"#;
+    let delta = r#"{"delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":1,"output_tokens":50}}"#;
+    assert_eq!(counted("anthropic", Api::Messages, &[start, delta]), (100, 50));
+    let next = r#"{"message":{"type":"message","usage":{"input_tokens":20,"output_tokens":3}}}"#;
+    assert_eq!(counted("anthropic", Api::Messages, &[start, delta, next]), (20, 3), "another message");
+    let early = r#"{"usageMetadata":{"promptTokenCount":169,"candidatesTokenCount":1}}"#;
+    let last = r#"{"usageMetadata":{"promptTokenCount":79,"candidatesTokenCount":5}}"#;
+    assert_eq!(counted("gemini", Api::GenerateContent, &[early, last]), (79, 5));
+}
+
+#[test]
+fn the_framing_of_a_call_that_is_under_way_has_not_passed() {
+    let passed = |events: &[&str]| {
+        let mut meter = Meter::new("anthropic", Api::Messages);
+        events.iter().for_each(|event| meter.feed(format!("data: {event}\n\n").as_bytes()));
+        meter.reading().passed().tool_calls
+    };
+    let call = r#"{"content_block":{"type":"tool_use","name":"f"}}"#;
+    let end = r#"{"delta":{"stop_reason":"tool_use"}}"#;
+    assert_eq!((passed(&[]), passed(&[call]), passed(&[call, call]), passed(&[call, end])), (0, 0, 1, 1));
+}
+
 #[test]
 fn an_encoding_that_is_not_read_is_said() {
     let target = Target::recognise(Some("openai"), "", CHAT.path);

@@ -213,6 +213,8 @@ fn by_ending(segments: &[&str]) -> Api {
         [.., "responses" | "interactions" | "runs", _, "cancel"] => Api::Deferred,
         all if is_deferred(all) => Api::Deferred,
         [.., "chat", "completions"] | [.., "agents", "completions"] => Api::ChatCompletions,
+        // MiniMax.
+        [.., "text", "chatcompletion_v2" | "chatcompletion_pro"] => Api::ChatCompletions,
         [.., "completions"] | [.., "complete"] => Api::Completions,
         // A run of a thread is asked after like a response, and says the same.
         [.., "responses"] | [.., "responses", _] => Api::Responses,

@@ -16,6 +16,7 @@ pub static CONVERSE: Family = Family {
     paths: &[
         ("usage", Action::Capture, Field::Usage),
         ("trace.promptRouter.invokedModelId", Action::Capture, Field::Model),
+        ("stopReason", Action::Capture, Field::StopReason),
         ("performanceConfig.latency", Action::Capture, Field::Word("latency")),
         ("serviceTier.type", Action::Capture, Field::ServiceTier),
         ("output.message.content[].text", Action::Text, Field::Output),

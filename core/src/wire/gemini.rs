@@ -33,7 +33,7 @@ pub static GENERATE_CONTENT: Family = Family {
     ],
     shape: OnceLock::new(),
     headers: &[("x-gemini-service-tier", "service_tier")],
-    merge: Merge::Last,
+    merge: Merge::Final,
     normalise,
 };
 
@@ -57,12 +57,13 @@ pub static INTERACTIONS: Family = Family {
         ("steps[].arguments", Action::Whole, Field::Output),
         ("steps[].arguments.queries", Action::Capture, Field::SearchQueries),
         ("delta.text", Action::Text, Field::Output),
+        ("delta.content.text", Action::Text, Field::Reasoning),
         ("delta.arguments", Action::Whole, Field::Output),
         ("delta.arguments.queries", Action::Capture, Field::SearchQueries),
     ],
     shape: OnceLock::new(),
     headers: &[],
-    merge: Merge::Last,
+    merge: Merge::Final,
     normalise: interactions,
 };
 
@@ -117,7 +118,11 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         input_tool_tokens: counts.at("toolUsePromptTokenCount").filter(|tokens| *tokens > 0),
         ..Usage::default()
     };
-    grounded(context, (0, 0), Normalised { usage, ..Normalised::default() })
+    let parts = usage.input_tokens.zip(usage.output_tokens);
+    let total = counts.at("totalTokenCount");
+    let contradictory =
+        total.zip(parts).is_some_and(|(total, (input, output))| total != input.saturating_add(output));
+    grounded(context, (0, 0), Normalised { usage, contradictory, ..Normalised::default() })
         .told("service_tier", counts.text("serviceTier").or_else(|| context.word("service_tier")))
         .told("traffic_type", counts.text("trafficType"))
 }

@@ -37,6 +37,8 @@ pub static CHAT: Family = Family {
         ("response", Action::Text, Field::Output),
         ("outputs[].model", Action::Capture, Field::Model),
         ("outputs[].content", Action::Text, Field::WholeOutput),
+        ("content", Action::Text, Field::Output),
+        ("content.text", Action::Text, Field::Output),
         ("choices[].delta.content", Action::Text, Field::Output),
         // Mistral's parts: text, and what was thought.
         ("choices[].delta.content[].text", Action::Text, Field::Output),
@@ -65,7 +67,8 @@ pub static CHAT: Family = Family {
         ("timings.predicted_n", Action::Capture, Field::CountSoFar("predicted_n")),
         // Mistral's OCR, and Hugging Face's text generation.
         ("usage_info.pages_processed", Action::Capture, Field::Count("pages_processed")),
-        ("generated_text", Action::Text, Field::Output),
+        ("generated_text", Action::Text, Field::WholeOutput),
+        ("token.text", Action::Text, Field::Output),
         ("details.generated_tokens", Action::Capture, Field::Count("generated_tokens")),
     ],
     shape: OnceLock::new(),
@@ -376,7 +379,12 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
             .filter(|used| !used.is_empty())
             .map(|_| "connectors")
     };
-    Normalised { usage, provider_cost: cost, ..Normalised::default() }
+    let contradictory = total.zip(input).zip(output).is_some_and(|((total, input), output)| {
+        let makes_up = |input: u64, output: u64| total == input.saturating_add(output);
+        let (whole_input, whole_output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
+        !(makes_up(input, output) || makes_up(whole_input, whole_output))
+    });
+    Normalised { usage, provider_cost: cost, contradictory, ..Normalised::default() }
         .told("search_size", counts.text("search_context_size"))
         .told("service_tier", counts.text("service_tier"))
         .told("tool", tool)

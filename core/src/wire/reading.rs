@@ -38,6 +38,10 @@ pub struct Reading {
     output_file: Option<String>,
     event: Option<String>,
     usage: Map<String, Value>,
+    /// A usage object had a count below nothing.
+    has_negative: bool,
+    /// There is usage that is no object.
+    has_odd_usage: bool,
     headers: Map<String, Value>,
     tool_usage: Map<String, Value>,
     breakdown: Map<String, Value>,
@@ -51,6 +55,8 @@ pub struct Reading {
     is_filtered: bool,
     /// The model declined to answer.
     is_refusal: bool,
+    /// The text is of a guardrail's, in the model's place.
+    is_guarded: bool,
     has_end: bool,
     /// The counts came beside text, so that more of both may follow.
     counts_beside_text: bool,
@@ -88,6 +94,8 @@ impl Reading {
             output_file: None,
             event: None,
             usage: Map::new(),
+            has_negative: false,
+            has_odd_usage: false,
             headers: Map::new(),
             tool_usage: Map::new(),
             breakdown: Map::new(),
@@ -98,6 +106,7 @@ impl Reading {
             has_error: false,
             is_filtered: false,
             is_refusal: false,
+            is_guarded: false,
             has_end: false,
             counts_beside_text: false,
             in_document: (false, false),
@@ -163,6 +172,12 @@ impl Reading {
     #[must_use]
     pub fn is_mute_refusal(&self) -> bool {
         self.is_refusal && self.visible() == Passed::default()
+    }
+
+    /// Whether a guardrail answered in the model's place.
+    #[must_use]
+    pub const fn is_guarded(&self) -> bool {
+        self.is_guarded
     }
 
     /// Whether the counts of a stream are only what had been used so far: the family's streams say when they are
@@ -262,7 +277,21 @@ impl Reading {
             images: self.images,
             headers: &self.headers,
         };
-        (self.family.normalise)(&Counts::new(&self.usage), &context)
+        let mut normalised = (self.family.normalise)(&Counts::new(&self.usage), &context);
+        normalised.contradictory |= self.has_negative;
+        for count in normalised.usage.counts_mut() {
+            if count.is_some_and(|count| count > COUNT_MAX) {
+                *count = None;
+                normalised.contradictory = true;
+            }
+        }
+        normalised
+    }
+
+    /// Whether the answer has usage, none of which is known.
+    #[must_use]
+    pub fn has_unread_usage(&self) -> bool {
+        self.has_odd_usage || has_count(&self.usage) && self.reported().is_none()
     }
 
     fn usage(&mut self, raw: &[u8]) {
@@ -270,12 +299,18 @@ impl Reading {
         if self.event.as_deref() == Some("thread.run.step") {
             return;
         }
-        let Ok(Value::Object(usage)) = serde_json::from_slice(raw) else { return };
+        let Ok(Value::Object(usage)) = serde_json::from_slice(raw) else {
+            self.has_odd_usage = true;
+            return;
+        };
         self.in_document.0 = true;
+        self.has_negative |= has_negative(&usage);
         match self.family.merge {
-            // Zeros behind counts are what a gateway puts for what it left out.
-            Merge::Last if usage.is_empty() || !has_count(&usage) && has_count(&self.usage) => {}
-            Merge::Last => self.usage = usage,
+            // Zeros behind counts are what a gateway puts for what it left out, or less than there was.
+            Merge::Last | Merge::Final
+                if usage.is_empty() || !has_count(&usage) && has_count(&self.usage) => {}
+            Merge::Last if all_counts(&usage) < all_counts(&self.usage) => {}
+            Merge::Last | Merge::Final => self.usage = usage,
             Merge::Overlay => overlay(&mut self.usage, usage),
             Merge::Sum => {
                 for (key, value) in usage.into_iter().filter(|(_, value)| !value.is_null()) {
@@ -411,6 +446,7 @@ impl Sink<Field> for Reading {
     fn value(&mut self, field: Field, raw: Option<&[u8]>) {
         let Some(raw) = raw else {
             self.has_error |= field == Field::Error;
+            self.has_odd_usage |= matches!(field, Field::Usage | Field::EachUsage | Field::LastUsage);
             return;
         };
         let before_text = self.before_text.take();
@@ -488,12 +524,22 @@ impl Sink<Field> for Reading {
                     self.count(name, count, matches!(field, Field::CountEach(_)));
                 }
             }
-            Field::Start => self.has_end = false,
-            Field::StopReason => self.is_refusal = raw == REFUSAL,
+            Field::Start => {
+                // Another message in the same stream counts from nothing.
+                if self.has_end && !self.in_document.0 {
+                    self.usage.clear();
+                }
+                self.has_end = false;
+            }
+            Field::StopReason => {
+                self.is_refusal = raw == REFUSAL;
+                self.is_guarded |= GUARDED.contains(&raw);
+            }
             Field::End | Field::Finish => {
                 self.has_end = true;
                 self.has_error |= raw == b"\"error\"";
                 self.is_refusal = raw == REFUSAL;
+                self.is_guarded |= GUARDED.contains(&raw);
             }
             Field::Output
             | Field::Reasoning
@@ -560,7 +606,21 @@ fn has_count(usage: &Map<String, Value>) -> bool {
     })
 }
 
-/// Puts what came later over what came before. Counts only grow: a zero is none, and takes nothing back.
+/// Whether an object has a whole number below nothing, at any depth.
+fn has_negative(usage: &Map<String, Value>) -> bool {
+    usage.values().any(|value| match value {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number < 0.0 && number.fract() == 0.0),
+        Value::Object(inner) => has_negative(inner),
+        _ => false,
+    })
+}
+
+/// All counts of an object that are not parts of others.
+fn all_counts(usage: &Map<String, Value>) -> u64 {
+    usage.values().filter_map(Value::as_u64).fold(0, u64::saturating_add)
+}
+
+/// Puts what came later over what came before. Counts only grow: a smaller one takes nothing back.
 fn overlay(before: &mut Map<String, Value>, later: Map<String, Value>) {
     for (key, value) in later.into_iter().filter(|(_, value)| !value.is_null()) {
         match (before.get_mut(&key), value) {
@@ -568,7 +628,7 @@ fn overlay(before: &mut Map<String, Value>, later: Map<String, Value>) {
                 overlay_zeros(known, value);
             }
             (Some(known), value)
-                if json::value_count(&value) == Some(0) && json::value_count(known) > Some(0) => {}
+                if json::value_count(&value).is_some_and(|count| json::value_count(known) > Some(count)) => {}
             (_, value) => drop(before.insert(key, value)),
         }
     }
@@ -603,5 +663,9 @@ pub const TURNS_MAX: usize = 64;
 /// Azure's code for a request that its filter stopped; Anthropic's reason for an answer that the model declined.
 const FILTERED: &[u8] = b"\"content_filter\"";
 const REFUSAL: &[u8] = b"\"refusal\"";
+/// Bedrock's words for an answer of its guardrail.
+const GUARDED: [&[u8]; 2] = [b"\"guardrail_intervened\"", b"\"INTERVENED\""];
+/// No call has more of anything that is counted.
+const COUNT_MAX: u64 = 1_000_000_000;
 /// Longest model or tier name that is kept, in bytes.
 const NAME_BYTES_MAX: usize = 256;
