@@ -611,7 +611,9 @@ impl Priced {
                 None => self.complete = false,
             }
         }
-        if let Some(rate) = rates.0.get(&Kind::Request).filter(|_| !self.reserved) {
+        // What read a prompt and put nothing out, as one that was blocked, has not done what a call is charged for.
+        let did_nothing = usage.input_tokens.is_some() && usage.output_tokens.unwrap_or(0) == 0;
+        if let Some(rate) = rates.0.get(&Kind::Request).filter(|_| !self.reserved && !did_nothing) {
             self.charge(model, Kind::Request, 1, *rate);
         }
     }

@@ -32,7 +32,13 @@ pub static CONVERSE: Family = Family {
     headers: HEADERS,
     merge: Merge::Last,
     normalise: |counts, context| {
-        Normalised { usage: converse(counts), ..Normalised::default() }
+        let usage = converse(counts);
+        let parts = usage.input_tokens.zip(usage.output_tokens);
+        let contradictory = counts
+            .at("totalTokens")
+            .zip(parts)
+            .is_some_and(|(total, (input, output))| total != input.saturating_add(output));
+        Normalised { usage, contradictory, ..Normalised::default() }
             .told("service_tier", context.word("service_tier"))
             .told("latency", context.word("latency"))
     },

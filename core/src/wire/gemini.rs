@@ -29,6 +29,7 @@ pub static GENERATE_CONTENT: Family = Family {
         ("candidates[].groundingMetadata.webSearchQueries", Action::Capture, Field::SearchQueries),
         ("candidates[].groundingMetadata.imageSearchQueries", Action::Capture, Field::SearchQueries),
         ("candidates[].groundingMetadata.groundingChunks[].maps.uri", Action::Capture, Field::Place),
+        ("candidates[].groundingMetadata.googleMapsWidgetContextToken", Action::Capture, Field::Place),
         ("candidates[].groundingMetadata.groundingChunks[].web.uri", Action::Capture, Field::Page),
     ],
     shape: OnceLock::new(),

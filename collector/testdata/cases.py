@@ -1,0 +1,332 @@
+"""Writes cases.jsonl beside this file: exchanges near faults that metering had, at least one for each kind.
+
+The format is that of `tollgate meter --corpus`, with `class`, `why` and `expect`: dotted paths into the line that it prints,
+and what has to stand there (`{"not": x}`, `{"about": n, "within": 0.35}`, or a list `any`). Bodies are made up here; what calls
+cost is worked out from published prices, which stand in the arithmetic in dollars for a million tokens.
+
+Run it with Python 3 after a change: `python3 collector/testdata/cases.py`.
+"""
+
+import base64
+import json
+import pathlib
+import struct
+import zlib
+
+CASES = []
+SSE, JSON, AWS = "text/event-stream", "application/json", "application/vnd.amazon.eventstream"
+OPENAI, GEMINI, ANTHROPIC = "https://api.openai.com/v1", "https://generativelanguage.googleapis.com/v1beta", "https://api.anthropic.com/v1"
+BEDROCK = "https://bedrock-runtime.eu-west-1.amazonaws.com/model/"
+WORDS = [word + " " for word in ("Every spring the town holds a market at the old bridge where farmers sell bread cheese and "
+                                 "honey to people who come from far away").split()]
+WORDS_TOKENS = 24  # of o200k
+
+
+def usd(millionths):
+    return f"{millionths / 1e6:.12f}"
+
+
+def case(kind, name, url, body, expect, why, *, request=None, content_type=JSON, framing="json", method="POST", provider=""):
+    if not isinstance(body, (bytes, str)):
+        body = json.dumps(body)
+    CASES.append({
+        "class": kind, "id": f"{kind}:{name}", "provider": provider, "api": kind, "method": method, "url": url,
+        "path": "/" + url.split("/", 3)[3], "transport": "websocket" if framing == "ws" else "http", "framing": framing,
+        "request_body": request if request is None or isinstance(request, str) else json.dumps(request),
+        "response_status": 101 if framing == "ws" else 200,
+        "response_headers": {"content-type": [content_type], "date": ["Fri, 27 Nov 2026 09:00:00 GMT"]},
+        "response_body_base64": base64.b64encode(body if isinstance(body, bytes) else body.encode()).decode(),
+        "expect": expect, "why": why,
+    })
+
+
+def stream(kind, name, url, events, expect, why, **more):
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
+    case(kind, name, url, body, expect, why, content_type=SSE, framing="sse", **more)
+
+
+def frames(kind, name, model, documents, expect, why):
+    def frame(payload):
+        headers = b""
+        for key, value in ((":event-type", "chunk"), (":message-type", "event")):
+            headers += bytes([len(key)]) + key.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
+        prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
+        message = prelude + struct.pack(">I", zlib.crc32(prelude)) + headers + payload
+        return message + struct.pack(">I", zlib.crc32(message))
+
+    wrapped = [json.dumps({"bytes": base64.b64encode(json.dumps(one).encode()).decode()}).encode() for one in documents]
+    url = BEDROCK + model + "/invoke-with-response-stream"
+    case(kind, name, url, b"".join(map(frame, wrapped)), expect, why, content_type=AWS, framing="eventstream")
+
+
+def session(kind, name, provider, url, messages, expect, why, request=None):
+    body = "".join(json.dumps(message) + "\n" for message in messages)
+    case(kind, name, url, body, expect, why, framing="ws", provider=provider, method="GET", request=request)
+
+
+def chat(model, tokens, **usage):
+    read, made = tokens
+    usage = {"prompt_tokens": read, "completion_tokens": made, "total_tokens": read + made, **usage}
+    choice = {"index": 0, "message": {"role": "assistant", "content": "So it is."}, "finish_reason": "stop"}
+    return {"object": "chat.completion", "model": model, "choices": [choice], "usage": usage}
+
+
+def chat_end(model, **usage):
+    return [{"model": model, "choices": [{"delta": {"content": "So it is."}}]},
+            {"model": model, "choices": [{"delta": {}, "finish_reason": "stop"}]}, {"choices": [], "usage": usage}]
+
+
+def responses(model, items, tools=(), tokens=(2000, 200), **more):
+    usage = {"input_tokens": tokens[0], "output_tokens": tokens[1], "total_tokens": sum(tokens)}
+    return {"object": "response", "status": "completed", "model": model, "output": list(items),
+            "tools": [{"type": tool} for tool in tools], "usage": usage, **more}
+
+
+def gemini(model, tokens, grounding=None, **usage):
+    usage = {"promptTokenCount": tokens[0], "candidatesTokenCount": tokens[1], "totalTokenCount": sum(tokens), **usage}
+    candidate = {"content": {"parts": [{"text": "So it is."}]}, "finishReason": "STOP"}
+    if grounding is not None:
+        candidate["groundingMetadata"] = grounding
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": model}
+
+
+def interaction(model, steps=(), tokens=(1000, 100), **usage):
+    usage = {"total_input_tokens": tokens[0], "total_output_tokens": tokens[1], "total_tokens": sum(tokens), **usage}
+    return {"object": "interaction", "status": "completed", "model": model, "steps": list(steps), "usage": usage}
+
+
+def message(model, tokens, **more):
+    return {"type": "message", "model": model, "content": [{"type": "text", "text": "So it is."}], "stop_reason": "end_turn",
+            "usage": {"input_tokens": tokens[0], "output_tokens": tokens[1], **more}}
+
+
+def about(tokens, **more):
+    return {"usage.output_tokens": {"about": tokens, "within": 0.35}, "cost_status": "estimated", **more}
+
+
+UNKNOWN = {"any": [{"cost_status": "unpriced"}, {"cost_usd": {"not": "0.000000000000"}}]}
+NOT_MEASURED = {"cost_status": {"not": "measured"}}
+SEARCH = {"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "x"}}
+MAPS, PAGE = {"maps": {"uri": "https://maps.example/1"}}, {"web": {"uri": "https://example.com"}}
+
+
+def vertex(location, model, verb, host=None):
+    host = host or f"{location}-aiplatform.googleapis.com"
+    return f"https://{host}/v1/projects/p/locations/{location}/publishers/{model}:{verb}"
+
+
+# Counts.
+run = {"type": "message", "model": "claude-haiku-4-5", "input_tokens": 500, "output_tokens": 0}
+served = {"type": "fallback_message", "model": "claude-sonnet-4-5", "input_tokens": 520, "output_tokens": 80}
+case("fallback-attempt", "declined-before-output", ANTHROPIC + "/messages",
+     message("claude-sonnet-4-5", (520, 80), iterations=[run, served]),
+     {"usage.input_tokens": 520, "cost_usd": usd(520 * 3 + 80 * 15)}, "The attempt put nothing out.")
+start = {"type": "message_start", "message": message("claude-haiku-4-5", (4000, 1), cache_read_input_tokens=3000)}
+delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 90, "input_tokens": 0, "cache_read_input_tokens": 0}}
+stream("zero-overwrites-count", "zeros-behind", ANTHROPIC + "/messages", [start, delta],
+       {"usage.input_tokens": 7000, "usage.output_tokens": 90}, "A zero is what a gateway left out.")
+less = json.loads(json.dumps(delta))
+less["usage"]["input_tokens"] = 7
+stream("zero-overwrites-count", "less-behind", ANTHROPIC + "/messages", [start, less],
+       {"usage.input_tokens": 7000, "cost_usd": usd(4000 * 1 + 3000 * 0.1 + 90 * 5)}, "Counts are cumulative: they do not shrink.")
+stream("zero-overwrites-count", "chat-less-behind", OPENAI + "/chat/completions",
+       [*chat_end("gpt-4.1", prompt_tokens=900, completion_tokens=70), {"choices": [], "usage": {"prompt_tokens": 2, "completion_tokens": 1}}],
+       {"usage.input_tokens": 900, "usage.output_tokens": 70}, "A later, smaller total takes nothing back.")
+usage = {"prompt_tokens": 40, "completion_tokens": 6}
+stream("usage-in-choice", "kimi", "https://api.moonshot.ai/v1/chat/completions",
+       [{"model": "kimi-k2.5", "choices": [{"delta": {"content": "So it is."}}]},
+        {"model": "kimi-k2.5", "choices": [{"delta": {}, "finish_reason": "stop", "usage": usage}]}],
+       {"usage.input_tokens": 40, "usage.output_tokens": 6, "cost_status": "measured"}, "The usage stands in the choice.")
+thinking = {"prompt_tokens": 30, "completion_tokens": 20, "total_tokens": 250, "completion_tokens_details": {"reasoning_tokens": 200}}
+case("output-only-in-total", "thinking-beside", "https://gateway.example/v1/chat/completions",
+     {**chat("gemini-3.5-flash", (0, 0)), "usage": thinking}, {"usage.output_tokens": 220}, "The total has the thinking.")
+case("output-only-in-total", "no-completion", GEMINI + "/openai/chat/completions",
+     {**chat("gemini-2.5-flash", (0, 0)), "usage": {"prompt_tokens": 30, "total_tokens": 130}},
+     {"usage.output_tokens": 100, "cost_usd": usd(30 * 0.3 + 100 * 2.5)}, "What is beyond the prompt was made.")
+case("rerank-usage", "together", "https://api.together.xyz/v1/rerank",
+     {"object": "rerank", "model": "m", "results": [], "usage": {"prompt_tokens": 700, "completion_tokens": 0, "total_tokens": 700}},
+     {"usage.input_tokens": 700}, "Its tokens stand in usage.")
+case("ai-sdk-protocol", "numbers", "https://ai-gateway.vercel.sh/v1/ai/language-model",
+     {"content": [{"type": "text", "text": "So it is."}], "finishReason": "stop",
+      "usage": {"inputTokens": 50, "outputTokens": 40, "totalTokens": 90, "reasoningTokens": 30, "cachedInputTokens": 10}},
+     {"usage.input_tokens": 50, "usage.output_tokens": 40, "usage.reasoning_tokens": 30}, "The total has the reasoning.")
+case("unknown-model-priced", "answered-by-another", OPENAI + "/chat/completions", chat("gpt-99-nova", (100, 10)), NOT_MEASURED,
+     "Nobody knows what it costs.", request={"model": "gpt-4.1"})
+case("unknown-model-priced", "router-fee-is-no-price", "https://r.openai.azure.com/openai/deployments/model-router/chat/completions",
+     chat("gpt-99-nova", (100, 10)), {"cost_status": "unpriced"}, "The router's fee is not the model's price.")
+
+# Counts that cannot be true.
+case("contradictory-usage", "beyond-its-total", OPENAI + "/chat/completions", chat("gpt-4.1", (50, 10), total_tokens=9000), NOT_MEASURED,
+     "The parts do not make up the total.")
+case("contradictory-usage", "nothing-for-text", "https://api.together.xyz/v1/chat/completions", chat("m", (0, 0)), NOT_MEASURED, "Text was seen.")
+case("contradictory-usage", "converse-total", BEDROCK + "amazon.nova-lite-v1%3A0/converse",
+     {"output": {"message": {"content": [{"text": "So it is."}]}}, "usage": {"inputTokens": 10, "outputTokens": 5, "totalTokens": 900}},
+     NOT_MEASURED, "The parts do not make up the total.")
+case("contradictory-usage", "below-nothing", OPENAI + "/responses", responses("gpt-4.1", [], tokens=(-4, 20)),
+     {"usage.input_tokens": None, "usage.output_tokens": 20, "cost_status": "estimated"}, "A count below nothing is left out.")
+case("contradictory-usage", "guardrail", BEDROCK + "amazon.nova-lite-v1%3A0/converse",
+     {"output": {"message": {"content": [{"text": "I cannot say."}]}}, "stopReason": "guardrail_intervened",
+      "usage": {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}},
+     {"cost_status": "measured", "cost_usd": "0.000000000000"}, "No model ran: the text is the guardrail's.")
+case("unknown-usage", "other-names", OPENAI + "/chat/completions", {**chat("gpt-4.1", (0, 0)), "usage": {"tokens_read": 50, "tokens_made": 9}},
+     {"cost_status": "estimated"}, "An estimate, as nobody knows these names.")
+
+# Streams that were cut.
+stream("cumulative-text-in-cut-stream", "sonar", "https://api.perplexity.ai/chat/completions",
+       [{"model": "sonar", "choices": [{"delta": {"content": word}, "message": {"content": "".join(WORDS[:at + 1])}}]} for at, word in enumerate(WORDS)],
+       about(WORDS_TOKENS), "Each chunk repeats the text so far.")
+stream("json-around-text-in-cut-stream", "typed-parts", "https://api.mistral.ai/v1/chat/completions",
+       [{"model": "mistral-small-latest", "choices": [{"delta": {"content": [{"type": "text", "text": word}]}}]} for word in WORDS],
+       about(WORDS_TOKENS), "The text in the parts is what passed.")
+stream("json-around-text-in-cut-stream", "conversation", "https://api.mistral.ai/v1/conversations",
+       [{"type": "message.output.delta", "model": "mistral-small-latest", "content": word} for word in WORDS],
+       about(WORDS_TOKENS), "The events of a conversation.", request={"model": "mistral-small-latest"})
+part = [{"candidates": [{"content": {"parts": [{"functionCall": {"name": "note", "willContinue": True}}]}}], "modelVersion": "gemini-3.5-flash"}]
+part += [{"candidates": [{"content": {"parts": [{"functionCall": {"partialArgs": [{"jsonPath": "$.text", "stringValue": word}], "willContinue": True}}]}}]} for word in WORDS]
+stream("gemini-parts-unseen", "partial-args", GEMINI + "/models/gemini-3.5-flash:streamGenerateContent?alt=sse", part, about(WORDS_TOKENS + 2), "Arguments are output.")
+code = [{"candidates": [{"content": {"parts": [{"executableCode": {"code": word}}]}}], "modelVersion": "gemini-2.5-pro"} for word in WORDS]
+stream("gemini-parts-unseen", "code", vertex("global", "google/models/gemini-2.5-pro", "streamGenerateContent?alt=sse", "aiplatform.googleapis.com"),
+       code, about(WORDS_TOKENS), "Code is output.")
+frames("chat-shape-on-bedrock", "qwen", "qwen.qwen3-32b-v1%3A0", [{"choices": [{"delta": {"content": word}}]} for word in WORDS], about(WORDS_TOKENS), "OpenAI's shape.")
+opening = {"type": "message_start", "message": {"type": "message", "model": "claude-haiku-4-5-20251001", "usage": {"input_tokens": 30, "output_tokens": 1}}}
+call = {"type": "content_block_start", "content_block": {"type": "tool_use", "name": "note", "input": {}}}
+arguments = [{"type": "content_block_delta", "delta": {"type": "input_json_delta", "partial_json": word}} for word in WORDS]
+frames("cut-stream-measured", "in-a-call", "eu.anthropic.claude-haiku-4-5-20251001-v1%3A0", [opening, call, *arguments],
+       about(WORDS_TOKENS * 1.15 + 2), "What frames the call has not passed yet.")
+stream("cut-stream-measured", "in-a-call-at-anthropic", ANTHROPIC + "/messages", [opening, call, *arguments], about(WORDS_TOKENS * 1.15 + 2), "The same at Anthropic.")
+
+# What searches, tools and the address cost.
+case("search-fee-per-unique-query", "three-of-five", GEMINI + "/models/gemini-3.5-flash:generateContent",
+     gemini("gemini-3.5-flash", (100, 10), {"webSearchQueries": ["a", "b", "a", "", "c"], "groundingChunks": [PAGE]}),
+     {"usage.web_searches": 3, "cost_usd": usd(100 * 1.5 + 10 * 9 + 3 * 14_000)}, "Three different queries.")
+case("search-fee-per-prompt", "flash-lite", GEMINI + "/models/gemini-2.5-flash-lite:generateContent",
+     gemini("gemini-2.5-flash-lite", (100, 10), {"webSearchQueries": ["a", "b"]}),
+     {"cost_usd": usd(100 * 0.1 + 10 * 0.4 + 35_000)}, "One grounded prompt.")
+case("maps-grounding-fee", "flash-lite", GEMINI + "/models/gemini-2.5-flash-lite:generateContent",
+     gemini("gemini-2.5-flash-lite", (100, 10), {"webSearchQueries": ["a", "b"], "groundingChunks": [MAPS, MAPS]}),
+     {"cost_usd": usd(100 * 0.1 + 10 * 0.4 + 25_000)}, "Its queries are the map's.")
+case("maps-grounding-fee", "with-search", GEMINI + "/models/gemini-2.5-flash:generateContent",
+     gemini("gemini-2.5-flash", (100, 10), {"webSearchQueries": ["a"], "groundingChunks": [MAPS, PAGE]}),
+     {"cost_usd": usd(100 * 0.3 + 10 * 2.5 + 60_000)}, "Both tools, each at its fee.")
+case("maps-grounding-fee", "gemini-3", GEMINI + "/models/gemini-3.5-flash:generateContent",
+     gemini("gemini-3.5-flash", (100, 10), {"webSearchQueries": ["a", "b"], "groundingChunks": [MAPS]}),
+     {"cost_usd": usd(100 * 1.5 + 10 * 9 + 2 * 14_000)}, "By the query.")
+case("maps-grounding-fee", "interaction", GEMINI + "/interactions", interaction("gemini-2.5-flash", [{"type": "google_maps_call"}]),
+     {"cost_usd": usd(1000 * 0.3 + 100 * 2.5 + 25_000)}, "As a step.")
+case("interactions-search-fee", "counted", GEMINI + "/interactions",
+     interaction("gemini-3.5-flash", grounding_tool_count=[{"type": "google_search", "count": 2}]),
+     {"cost_usd": usd(1000 * 1.5 + 100 * 9 + 2 * 14_000)}, "Two queries.")
+case("web-search-preview-fee", "versioned", OPENAI + "/responses", responses("gpt-4.1-mini", [SEARCH, SEARCH], ["web_search_preview_2025_03_11"]),
+     {"usage.web_searches": 2, "cost_usd": usd(2000 * 0.4 + 200 * 1.6 + 2 * 25_000)}, "The preview tool's own fee.")
+case("web-search-preview-fee", "model-that-reasons", OPENAI + "/responses", responses("o4-mini", [SEARCH], ["web_search_preview"]),
+     {"cost_usd": usd(2000 * 1.1 + 200 * 4.4 + 10_000)}, "Models that reason pay the plain fee.")
+case("search-model-fee", "four-o", OPENAI + "/chat/completions", chat("gpt-4o-search-preview-2025-03-11", (50, 60)),
+     {"cost_usd": usd(50 * 2.5 + 60 * 10 + 25_000)}, "Each call searches.")
+stream("search-model-fee", "five", OPENAI + "/chat/completions", chat_end("gpt-5-search-api-2025-10-14", prompt_tokens=50, completion_tokens=60),
+       {"cost_usd": usd(50 * 1.25 + 60 * 10 + 10_000)}, "At the fee of its own.")
+case("search-call-without-action", "two", OPENAI + "/responses",
+     responses("gpt-5-mini", [{"type": "web_search_call", "status": "completed"}] * 2, ["web_search"]),
+     {"usage.web_searches": 2, "cost_usd": usd(2000 * 0.25 + 200 * 2 + 2 * 10_000)}, "Older answers tell no action.")
+case("file-search-fee", "three", OPENAI + "/responses", responses("gpt-5-mini", [{"type": "file_search_call"}] * 3, ["file_search"]),
+     {"usage.file_searches": 3, "cost_usd": usd(2000 * 0.25 + 200 * 2 + 3 * 2500)}, "Each call is charged.")
+case("code-session-fee", "two-containers", OPENAI + "/responses",
+     responses("gpt-5-mini", [{"type": "code_interpreter_call", "container_id": name} for name in ("a", "b", "a")], ["code_interpreter"]),
+     {"usage.code_sessions": 2, "cost_usd": usd(2000 * 0.25 + 200 * 2 + 2 * 30_000)}, "By the container.")
+case("image-tool-unseen", "with-text", OPENAI + "/responses", responses("gpt-5", [{"type": "image_generation_call", "result": "AAAA"}], ["image_generation"]),
+     NOT_MEASURED, "The image is not in the usage.")
+case("image-output-price", "mini", OPENAI + "/images/generations",
+     {"data": [{"b64_json": "AAAA"}], "usage": {"input_tokens": 20, "output_tokens": 1000, "total_tokens": 1020, "input_tokens_details": {"text_tokens": 20, "image_tokens": 0}}},
+     {"cost_usd": usd(20 * 2 + 1000 * 8)}, "They are image tokens.", request={"model": "gpt-image-1-mini", "prompt": "x"})
+case("data-residency-host", "batch-in-europe", "https://eu.api.openai.com/v1/files/file-1/content",
+     json.dumps({"response": {"body": chat("gpt-5.4", (1000, 100))}}), {"provider": "openai", "cost_usd": usd((1000 * 1.25 + 100 * 7.5) * 1.1)},
+     "Half as a batch, a tenth more there.", method="GET")
+case("data-residency-host", "older-model", "https://au.api.openai.com/v1/responses", responses("gpt-4.1", []),
+     {"cost_usd": usd(2000 * 2 + 200 * 8)}, "Models from before March 2026 cost the same.")
+case("region-price", "haiku-in-a-region", vertex("europe-west1", "anthropic/models/claude-haiku-4-5@20251001", "rawPredict"),
+     message("claude-haiku-4-5-20251001", (1000, 100)), {"cost_usd": usd((1000 + 100 * 5) * 1.1)}, "A tenth more.")
+case("region-price", "haiku-anywhere", vertex("global", "anthropic/models/claude-haiku-4-5@20251001", "rawPredict", "aiplatform.googleapis.com"),
+     message("claude-haiku-4-5-20251001", (1000, 100)), {"cost_usd": usd(1000 + 100 * 5)}, "The global endpoint is plain.")
+case("region-price", "gemini-multi-region", vertex("us", "google/models/gemini-3.5-flash", "generateContent", "aiplatform.us.rep.googleapis.com"),
+     gemini("gemini-3.5-flash", (1000, 100)), {"provider": "vertex", "cost_usd": usd((1000 * 1.5 + 100 * 9) * 1.1)}, "Some of Google's own too.")
+case("region-price", "older-claude", vertex("us-east5", "anthropic/models/claude-opus-4-1@20250805", "rawPredict"),
+     message("claude-opus-4-1-20250805", (1000, 100)), {"cost_usd": usd(1000 * 15 + 100 * 75)}, "Before 4.5 it is one price.")
+case("region-price", "bedrock-profile", BEDROCK + "eu.anthropic.claude-haiku-4-5-20251001-v1%3A0/converse",
+     {"output": {"message": {"content": [{"text": "So it is."}]}}, "usage": {"inputTokens": 1000, "outputTokens": 100, "totalTokens": 1100}},
+     {"cost_usd": usd((1000 + 100 * 5) * 1.1)}, "A regional inference profile.")
+case("model-router-fee", "json", "https://r.openai.azure.com/openai/deployments/model-router/chat/completions", chat("gpt-4.1", (1000, 100)),
+     {"cost_usd": usd(1000 * 2 + 100 * 8 + 1000 * 0.14)}, "Its fee is on top.")
+case("prompt-router", "nova", BEDROCK + "arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Adefault-prompt-router%2Famazon.nova%3A1/converse",
+     {"output": {"message": {"content": [{"text": "So it is."}]}}, "usage": {"inputTokens": 1000, "outputTokens": 100, "totalTokens": 1100},
+      "trace": {"promptRouter": {"invokedModelId": "arn:aws:bedrock:us-east-1:1:inference-profile/us.amazon.nova-pro-v1:0"}}},
+     {"cost_usd": {"about": usd(1000 * 0.8 + 100 * 3.2), "within": 0.05}}, "The model that ran.")
+case("latency-price", "claude", BEDROCK + "us.anthropic.claude-3-5-haiku-20241022-v1%3A0/converse",
+     {"output": {"message": {"content": [{"text": "So it is."}]}}, "usage": {"inputTokens": 1000, "outputTokens": 100, "totalTokens": 1100},
+      "performanceConfig": {"latency": "optimized"}}, {"cost_usd": {"not": usd(1000 * 0.8 + 100 * 4)}}, "Not the standard price.")
+case("host-in-path", "together", "https://router.huggingface.co/together/v1/chat/completions", chat("deepseek-ai/DeepSeek-R1", (1000, 100)),
+     {"provider": "huggingface", "cost_usd": usd(1000 * 3 + 100 * 7)}, "The host that serves.", request={"model": "deepseek-ai/DeepSeek-R1"})
+for host, provider in (("api.sambanova.ai", "sambanova"), ("eu-west-1.api.x.ai", "xai"), ("x.openai.azure.us", "azure"), ("ai.mongodb.com", "voyage")):
+    case("host-not-known", host, f"https://{host}/v1/chat/completions", chat("m", (10, 1)), {"provider": provider}, "Its host says who it is.")
+case("connector-tokens", "connector", "https://api.mistral.ai/v1/conversations",
+     {"outputs": [{"type": "message.output", "model": "mistral-medium-latest", "content": "So it is."}],
+      "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 150, "connector_tokens": 40, "connectors": {"web_search": 3}}},
+     {"usage.web_searches": 3, **NOT_MEASURED}, "What connectors cost is left open.")
+
+# Sessions and sound.
+turn = {"usageMetadata": {"promptTokenCount": 200, "responseTokenCount": 100, "totalTokenCount": 300,
+                          "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 200}], "responseTokensDetails": [{"modality": "AUDIO", "tokenCount": 100}]},
+        "serverContent": {"turnComplete": True}}
+LIVE = "https://generativelanguage.googleapis.com/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+setup = json.dumps({"setup": {"model": "models/gemini-2.5-flash-native-audio-preview-12-2025"}})
+session("session-model", "named-at-setup", "gemini", LIVE, [{"setupComplete": {}}, turn], {"cost_status": "measured"}, "The client names it.", setup)
+session("session-audio-price", "spoken", "gemini", LIVE, [{"setupComplete": {}}, turn],
+        {"usage.output_audio_tokens": 100, "cost_usd": usd(200 * 0.5 + 100 * 12)}, "Sound has a price of its own.", setup)
+searched = {"serverContent": {"groundingMetadata": {"webSearchQueries": ["a"], "groundingChunks": [PAGE]}}}
+session("session-audio-price", "searched", "gemini", LIVE, [{"setupComplete": {}}, searched, turn], {"usage.web_searches": 1}, "What was searched for is told before the usage.", setup)
+spoken = {"input_tokens": 90, "output_tokens": 70, "total_tokens": 160}
+session("seconds-not-charged", "voice", "xai", "wss://api.x.ai/v1/realtime",
+        [{"type": "session.created", "session": {"model": "grok-voice-think-fast-2.0"}},
+         {"type": "response.done", "response": {"id": "r"}, "usage": {**spoken, "billable_audio_seconds": 12}}],
+        {"usage.audio_ms": 12000, "cost_status": "measured", "cost_usd": f"{12000 * 0.000001333334:.12f}"}, "By the second.")
+session("seconds-not-charged", "voice-without-seconds", "xai", "wss://api.x.ai/v1/realtime",
+        [{"type": "session.created", "session": {"model": "grok-voice-2.0"}}, {"type": "response.done", "response": {"id": "r"}, "usage": spoken}],
+        {"cost_status": "unpriced"}, "Its tokens have no price.")
+heard = {"prompt_audio_seconds": 60, "prompt_tokens": 4, "completion_tokens": 5, "total_tokens": 384, "prompt_tokens_details": {"audio_tokens": 375}}
+stream("seconds-not-charged", "transcription", "https://api.mistral.ai/v1/audio/transcriptions",
+       [{"type": "transcription.text.delta", "text": "So it is."}, {"type": "transcription.done", "model": "voxtral-mini-2602", "text": "So it is.", "usage": heard}],
+       {"cost_status": "measured", "cost_usd": "0.003000000000"}, "A minute at $0.003.", request={"model": "voxtral-mini-latest"})
+
+# Work that is paid elsewhere or later, and errors.
+case("free-but-paid", "veo-on-vertex", vertex("us-central1", "google/models/veo-3.1-generate-001", "predictLongRunning"), {"name": "operations/1"}, UNKNOWN,
+     "A video is paid.", request={"instances": [{"prompt": "x"}]})
+case("free-but-paid", "fine-tuning", "https://api.mistral.ai/v1/fine_tuning/jobs", {"id": "j", "status": "QUEUED"}, UNKNOWN, "Training is paid.", request={"model": "m"})
+for model in ("lyria-3-pro-preview", "lyria-3.5-clip-preview"):
+    case("zero-price-row", model, f"{GEMINI}/models/{model}:generateContent", gemini(model, (30, 700)), UNKNOWN, "A song is paid.")
+case("zero-price-row", "blocked", GEMINI + "/models/lyria-3-pro-preview:generateContent",
+     {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 30, "totalTokenCount": 30}, "modelVersion": "lyria-3-pro-preview"},
+     {"cost_usd": "0.000000000000"}, "No song was made.")
+case("zero-price-row", "command-a-plus", "https://api.cohere.com/v2/chat",
+     {"message": {"content": [{"type": "text", "text": "So it is."}]}, "usage": {"billed_units": {"input_tokens": 30, "output_tokens": 5}}},
+     {"cost_status": "unpriced"}, "Nobody calls it free.", request={"model": "command-a-plus-05-2026"})
+lines = [{"key": str(at), "response": gemini("gemini-2.5-flash", (100, 10))} for at in range(2)]
+case("batch-results-unread", "gemini-file", "https://generativelanguage.googleapis.com/download/v1beta/files/batch-1:download?alt=media",
+     "\n".join(map(json.dumps, lines)), {"usage.input_tokens": 200, "cost_usd": usd((200 * 0.3 + 20 * 2.5) / 2)}, "A line each.", method="GET")
+case("batch-results-unread", "gemini-inlined", GEMINI + "/batches/b1",
+     {"name": "batches/b1", "metadata": {"model": "models/gemini-2.5-flash"}, "done": True,
+      "response": {"inlinedResponses": {"inlinedResponses": [{"response": gemini("gemini-2.5-flash", (100, 10))}]}}},
+     {"usage.input_tokens": 100, "cost_usd": usd((100 * 0.3 + 10 * 2.5) / 2)}, "In the operation.", method="GET")
+case("batch-results-unread", "gemini-running", GEMINI + "/batches/b1", {"name": "batches/b1", "metadata": {"state": "BATCH_STATE_RUNNING"}},
+     {"cost_status": "free"}, "It has none yet.", method="GET")
+case("batch-results-unread", "mistral-inlined", "https://api.mistral.ai/v1/batch/jobs/j1?inline=true",
+     {"id": "j1", "outputs": [{"response": {"status_code": 200, "body": chat("mistral-small-latest", (100, 10))}}]},
+     {"usage.input_tokens": 100, "cost_status": "measured"}, "In the job.", method="GET")
+case("vertex-embedding-tokens", "two-texts", vertex("us-central1", "google/models/gemini-embedding-001", "predict"),
+     {"predictions": [{"embeddings": {"statistics": {"token_count": 40}}}, {"embeddings": {"statistics": {"token_count": 60}}}]},
+     {"usage.input_tokens": 100, "cost_usd": usd(100 * 0.15)}, "By the token.")
+case("error-in-200", "minimax", "https://api.minimax.io/v1/text/chatcompletion_v2", {"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}},
+     {"outcome": "error", "cost_usd": "0.000000000000"}, "Its code says so.", request={"model": "MiniMax-M2"})
+case("provider-cost-dropped", "image", "https://api.x.ai/v1/images/generations", {"data": [{"url": "x"}], "usage": {"cost_in_usd_ticks": 200_000_000}},
+     {"provider_cost_usd": "0.020000000000", "cost_status": {"not": "free"}}, "It says what it cost.", request={"model": "grok-imagine", "prompt": "x"})
+
+with open(pathlib.Path(__file__).with_suffix(".jsonl"), "w", encoding="utf-8") as out:
+    for one in CASES:
+        out.write(json.dumps(one, separators=(",", ":")) + "\n")
