@@ -334,6 +334,22 @@ fn counts_that_cannot_be_true_are_estimates_with_a_note() {
     }
 }
 
+/// Found by cutting recorded streams: an event that ended the answer was cut before its counts.
+#[test]
+fn an_answer_has_not_ended_before_the_event_that_says_so_has() {
+    let start = r#"{"message":{"type":"message","usage":{"input_tokens":100,"output_tokens":1}}}"#;
+    let delta = r#"{"delta":{"text":"one two three four five"}}"#;
+    let end = r#"{"delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#;
+    let body = format!("data: {start}\n\ndata: {delta}\n\ndata: {end}\n\n");
+    for at in 6..=body.len() {
+        let mut meter = Meter::new("anthropic", Api::Messages);
+        meter.feed(&body.as_bytes()[..at]);
+        let is_whole = at >= body.len() - "\n\n".len();
+        let output = meter.reported().and_then(|reported| reported.usage.output_tokens);
+        assert!(meter.is_partial() || is_whole && output == Some(5), "cut at {at}: {output:?}");
+    }
+}
+
 #[test]
 fn what_comes_later_takes_back_no_counts_but_googles_estimates() {
     let counted = |provider: &str, api: Api, events: &[&str]| {
@@ -365,7 +381,9 @@ fn the_framing_of_a_call_that_is_under_way_has_not_passed() {
     };
     let call = r#"{"content_block":{"type":"tool_use","name":"f"}}"#;
     let end = r#"{"delta":{"stop_reason":"tool_use"}}"#;
-    assert_eq!((passed(&[]), passed(&[call]), passed(&[call, call]), passed(&[call, end])), (0, 0, 1, 1));
+    let stop = r#"{"type":"content_block_stop","index":1}"#;
+    assert_eq!((passed(&[]), passed(&[call]), passed(&[call, call])), (0, 0, 1));
+    assert_eq!((passed(&[call, stop]), passed(&[call, stop, call]), passed(&[call, end])), (1, 1, 1));
 }
 
 #[test]

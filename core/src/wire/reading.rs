@@ -58,6 +58,12 @@ pub struct Reading {
     /// The text is of a guardrail's, in the model's place.
     is_guarded: bool,
     has_end: bool,
+    /// The document that is passing says so: that holds once it is whole, as its counts may stand behind.
+    ends: bool,
+    /// A call was named, and nothing has told since that it is whole.
+    call_is_open: bool,
+    /// The document that is passing has said something.
+    says_something: bool,
     /// The counts came beside text, so that more of both may follow.
     counts_beside_text: bool,
     /// Whether the document under way has counts, and text.
@@ -108,6 +114,9 @@ impl Reading {
             is_refusal: false,
             is_guarded: false,
             has_end: false,
+            ends: false,
+            call_is_open: false,
+            says_something: false,
             counts_beside_text: false,
             in_document: (false, false),
             output: TextCounter::default(),
@@ -216,7 +225,7 @@ impl Reading {
     #[must_use]
     pub fn passed(&self) -> Passed {
         let visible = self.visible();
-        let open = u64::from(!self.has_end);
+        let open = u64::from(self.call_is_open && !self.has_end);
         Passed { tool_calls: visible.tool_calls.saturating_sub(open), ..visible }
     }
 
@@ -338,6 +347,7 @@ impl Reading {
         let repeats = self.event.as_deref().is_some_and(|event| event.ends_with(".done"));
         if let Some(name) = json::text(raw).filter(|name| !name.is_empty() && !repeats) {
             self.tool_calls += 1;
+            self.call_is_open = true;
             self.output.feed(name.as_bytes());
         }
     }
@@ -450,6 +460,7 @@ impl Sink<Field> for Reading {
             return;
         };
         let before_text = self.before_text.take();
+        self.says_something = true;
         if raw == b"null" {
             return;
         }
@@ -495,7 +506,7 @@ impl Sink<Field> for Reading {
             Field::EachUsage => self.each_usage(raw),
             Field::LastUsage => {
                 self.usage(raw);
-                self.has_end = true;
+                self.ends = true;
             }
             Field::ErrorCode => self.has_error |= raw != b"0",
             Field::Word(name) => {
@@ -528,6 +539,7 @@ impl Sink<Field> for Reading {
                 // Another message in the same stream counts from nothing.
                 if self.has_end && !self.in_document.0 {
                     self.usage.clear();
+                    (self.output, self.reasoning, self.tool_calls) = Default::default();
                 }
                 self.has_end = false;
             }
@@ -536,7 +548,7 @@ impl Sink<Field> for Reading {
                 self.is_guarded |= GUARDED.contains(&raw);
             }
             Field::End | Field::Finish => {
-                self.has_end = true;
+                self.ends = true;
                 self.has_error |= raw == b"\"error\"";
                 self.is_refusal = raw == REFUSAL;
                 self.is_guarded |= GUARDED.contains(&raw);
@@ -552,6 +564,7 @@ impl Sink<Field> for Reading {
 
     fn text(&mut self, field: Field, piece: &[u8]) {
         self.in_document.1 = true;
+        self.says_something = true;
         if self.api.is_session() {
             return self.session_text(field, piece);
         }
@@ -574,6 +587,9 @@ impl Sink<Field> for Reading {
     fn document_end(&mut self) {
         self.before_text = None;
         self.whole_passes = false;
+        self.has_end |= std::mem::take(&mut self.ends);
+        // Anthropic and Bedrock end a block with an event that says nothing else.
+        self.call_is_open &= std::mem::take(&mut self.says_something);
         self.tools.document_end();
         if let (true, has_text) = std::mem::take(&mut self.in_document) {
             self.counts_beside_text = has_text;
