@@ -278,7 +278,7 @@ impl Call {
                 }
                 let measure = match turn.by_the_clock {
                     true => Measure::Estimated(turn.normalised),
-                    false => Measure::Reported(turn.normalised),
+                    false => Measure::of_turn(turn.normalised),
                 };
                 measure.placed(self.target.place.as_ref()).apply(&mut record, book);
                 record
@@ -374,7 +374,7 @@ impl Call {
                 record.response_model = turn.model;
                 record.service_tier =
                     turn.normalised.service_tier().map(str::to_owned).or(record.service_tier);
-                Measure::Reported(turn.normalised)
+                Measure::of_turn(turn.normalised)
             }
             None => {
                 record.outcome = Outcome::ClientAbort;

@@ -42,6 +42,11 @@ impl Measure {
         Self::Estimated(Normalised { usage, ..Normalised::default() })
     }
 
+    /// What was reported of a turn of a session.
+    pub const fn of_turn(normalised: Normalised) -> Self {
+        if normalised.contradictory { Self::Doubtful(normalised) } else { Self::Reported(normalised) }
+    }
+
     /// The same, with the estimated input of attempts that were not seen. What the provider reported stays apart
     /// from that no longer, so that the sum is an estimate.
     pub fn with_attempts(self, attempts: u32, input: u64) -> Self {
@@ -200,7 +205,7 @@ pub fn session(reported: Option<Normalised>, broken: Option<Usage>) -> Measure {
     match (reported, broken) {
         (None, None) => Measure::Nothing,
         (None, Some(usage)) => Measure::from_estimate(usage),
-        (Some(turns), None) => Measure::Reported(turns),
+        (Some(turns), None) => Measure::of_turn(turns),
         (Some(mut turns), Some(usage)) => {
             turns.usage.add(&usage);
             if !turns.shares.is_empty() {

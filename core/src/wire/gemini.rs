@@ -104,10 +104,16 @@ fn interactions(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
 /// Normalises `usageMetadata`.
 pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let part = |list: &str, modality: Modality| modality.tokens(counts, list, "tokenCount");
+    let input = counts.sum(&["promptTokenCount", "toolUsePromptTokenCount"]);
+    let total = counts.at("totalTokenCount");
+    // What no candidate is said to have stands in the total.
+    let beyond =
+        || total.zip(input).map(|(total, input)| total.saturating_sub(input)).filter(|rest| *rest > 0);
+    let rest = counts.at("candidatesTokenCount").is_none().then(beyond).flatten();
     let usage = Usage {
-        input_tokens: counts.sum(&["promptTokenCount", "toolUsePromptTokenCount"]),
+        input_tokens: input,
         cache_read_tokens: counts.at("cachedContentTokenCount"),
-        output_tokens: counts.sum(&["candidatesTokenCount", "thoughtsTokenCount"]),
+        output_tokens: rest.or_else(|| counts.sum(&["candidatesTokenCount", "thoughtsTokenCount"])),
         reasoning_tokens: counts.at("thoughtsTokenCount"),
         input_audio_tokens: prompt_part(counts, Modality::Audio),
         input_image_tokens: prompt_part(counts, Modality::Image),
@@ -120,7 +126,6 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         ..Usage::default()
     };
     let parts = usage.input_tokens.zip(usage.output_tokens);
-    let total = counts.at("totalTokenCount");
     let contradictory =
         total.zip(parts).is_some_and(|(total, (input, output))| total != input.saturating_add(output));
     grounded(context, (0, 0), Normalised { usage, contradictory, ..Normalised::default() })

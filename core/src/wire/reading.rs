@@ -247,6 +247,7 @@ impl Reading {
         let mut sum = Normalised::default();
         for turn in answers {
             sum.usage.add(&turn.normalised.usage);
+            sum.contradictory |= turn.normalised.contradictory;
             sum.conditions.clone_from(&turn.normalised.conditions);
             // Each is a call of its own, with a context tier of its own.
             let (model, usage) = (turn.model.clone(), turn.normalised.usage.clone());
@@ -334,6 +335,7 @@ impl Reading {
         self.usage(raw);
         let normalised = self.normalised();
         self.usage.clear();
+        self.has_negative = false;
         self.keep_turn(Turn { is_transcription: false, by_the_clock: false, model: None, normalised });
     }
 
@@ -401,6 +403,7 @@ impl Reading {
             normalised.conditions.push(("service_tier", tier));
         }
         self.usage.clear();
+        self.has_negative = false;
         self.tool_usage.clear();
         self.tools = Tools::default();
         let event = event.as_deref().unwrap_or_default();
