@@ -104,6 +104,32 @@ async fn a_batch_is_charged_once_to_who_started_it() {
 }
 
 #[tokio::test]
+async fn results_that_stand_in_the_batch_itself_are_charged_once_to_who_started_it() {
+    let stack = stack();
+    let started = r#"{"name":"batches/gb1","metadata":{"model":"models/gemini-2.5-flash","state":"BATCH_STATE_PENDING"}}"#;
+    let answer = |input: u64, output: u64| {
+        json!({"response": {"modelVersion": "gemini-2.5-flash", "candidates": [],
+            "usageMetadata": {"promptTokenCount": input, "candidatesTokenCount": output, "totalTokenCount": input + output}}})
+    };
+    let ended = json!({"name": "batches/gb1", "done": true, "metadata": {"model": "models/gemini-2.5-flash"},
+        "response": {"inlinedResponses": {"inlinedResponses": [answer(5_001, 31), answer(5_002, 32)]}}})
+    .to_string();
+    let start = Call::post(
+        "/gemini/v1beta/models/gemini-2.5-flash:batchGenerateContent",
+        &json!({"batch": {"input_config": {"requests": {"requests": []}}}}),
+    );
+    exchange(&stack, "gb-start", "inliner", start, started).await;
+    let get = || Call::get("/gemini/v1beta/batches/gb1");
+    exchange(&stack, "gb-early", "fetcher", get(), started).await;
+    exchange(&stack, "gb-fetch", "fetcher", get(), &ended).await;
+    exchange(&stack, "gb-again", "another", get(), &ended).await;
+    let records = all(&stack, "gb-last").await;
+    assert_eq!(charged_to(&records, 10_003), [("inliner".to_owned(), 10_003, 63)], "{records:#?}");
+    let early = records.values().filter(|record| record["run"] == "gb-early" || record["run"] == "gb-again");
+    assert_eq!(early.count(), 0, "{records:#?}");
+}
+
+#[tokio::test]
 async fn a_run_of_a_thread_is_charged_once_to_who_started_it() {
     let stack = stack();
     let run = |status: &str, usage: &str| {
