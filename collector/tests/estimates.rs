@@ -6,16 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use tiktoken_rs::CoreBPE;
-use tollgate_core::estimate::{Learned, TextCounter};
-use tollgate_core::json::{Scanner, Sink};
-use tollgate_core::meter::Meter;
-use tollgate_core::provider::Target;
-use tollgate_core::sse::{Events, SseDecoder};
-use tollgate_core::wire::{Family, Field};
+use tollgate_core::estimate::TextCounter;
 
 /// Whole texts, against o200k: this project's own, and those of `TOLLGATE_TEXTS`, a file of `{"kind","text"}` a line.
 #[test]
