@@ -111,7 +111,7 @@ impl Call {
             request.count_characters();
         }
         Self {
-            pays_at_start: pays_at_start(path),
+            pays_at_start: target.api == Api::Deferred && pays_at_start(path),
             runs: path_alone.ends_with("/runs") || path_alone.ends_with("/submit_tool_outputs"),
             id,
             time_ms,
