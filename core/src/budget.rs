@@ -227,13 +227,25 @@ impl Amount {
     /// The sum, at the end of the numbers where it would pass it.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
+        match self.0.checked_add(other.0) {
+            Some(sum) => Self(sum),
+            None => Self::end(other.0 < 0),
+        }
     }
 
     /// The difference; may be below zero.
     #[must_use]
     pub const fn minus(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0))
+        match self.0.checked_sub(other.0) {
+            Some(difference) => Self(difference),
+            None => Self::end(other.0 > 0),
+        }
+    }
+
+    /// Where sums and differences stay that would pass it: numbers so large are rare, so this is not computed beside each.
+    #[cold]
+    const fn end(is_low: bool) -> Self {
+        Self(if is_low { i128::MIN } else { i128::MAX })
     }
 
     /// This or nothing, if it is below zero.

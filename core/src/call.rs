@@ -111,7 +111,7 @@ impl Call {
             request.count_characters();
         }
         Self {
-            pays_at_start: pays_at_start(path),
+            pays_at_start: target.api == Api::Deferred && pays_at_start(path),
             runs: path_alone.ends_with("/runs") || path_alone.ends_with("/submit_tool_outputs"),
             id,
             time_ms,
@@ -379,7 +379,7 @@ impl Call {
             None => {
                 record.outcome = Outcome::ClientAbort;
                 let model = record.model().unwrap_or_default();
-                let (output, _) = session.passed(model, learned);
+                let output = self.with_margin(session.passed(model, learned).0, &record);
                 let input =
                     self.request.input_estimate().map(|tokens| learned.tokens(model, Passed::text(tokens)));
                 let usage = Usage { input_tokens: input, output_tokens: Some(output), ..Usage::default() };
@@ -467,6 +467,7 @@ impl Call {
         }
         record.service_tier =
             consumed.service_tier.or_else(|| self.request.service_tier().map(str::to_owned));
+        let is_read = matches!(consumed.measure, Measure::Reported(_));
         consumed.measure.apply(&mut record, book);
         if self.is_unmetered() && record.cost_status == CostStatus::Unpriced {
             record.notes.push(Note::NotRead);
@@ -475,7 +476,8 @@ impl Call {
             record.notes.push(Note::ContradictoryUsage);
         }
         let has_unread = |answer: &Answer| answer.meter.reading().has_unread_usage();
-        if self.answer.as_ref().is_some_and(has_unread) && !record.notes.contains(&Note::NotRead) {
+        if !is_read && self.answer.as_ref().is_some_and(has_unread) && !record.notes.contains(&Note::NotRead)
+        {
             record.notes.push(Note::NotRead);
         }
         record
@@ -658,7 +660,7 @@ impl Call {
             let agents = learned.mean_output(&agent_and_model(&self.attribution.agent, model));
             agents.or_else(|| learned.mean_output(model)).unwrap_or(0)
         } else {
-            passed
+            self.with_margin(passed, record)
         };
         let input = self.request.input_estimate().map(|tokens| learned.tokens(model, Passed::text(tokens)));
         Usage {
@@ -668,6 +670,18 @@ impl Call {
             reasoning_tokens: Some(reasoning).filter(|tokens| *tokens > 0 && api.generates_text()),
             ..Usage::default()
         }
+    }
+
+    /// What a caller saw who left, and what was on its way then: a provider goes on until it hears of it. That is as much as
+    /// came in [`ON_THE_WAY_MS`] in the mean, no more than all that came, and no more than the request's limit.
+    fn with_margin(&self, passed: u64, record: &UsageRecord) -> u64 {
+        if record.outcome != Outcome::ClientAbort || !record.stream {
+            return passed;
+        }
+        let streamed_ms = record.duration_ms.unwrap_or(0).saturating_sub(record.first_byte_ms.unwrap_or(0));
+        let margin = passed.saturating_mul(ON_THE_WAY_MS).div_ceil(streamed_ms.max(ON_THE_WAY_MS));
+        let limit = self.request.bounds().and_then(|bounds| bounds.output_limit(&self.target));
+        passed.saturating_add(margin).min(limit.map_or(u64::MAX, |limit| limit.max(passed)))
     }
 
     /// Output tokens of this model that passed as text, and those of them that were reasoning.
@@ -731,6 +745,8 @@ impl Content {
 }
 
 const SWITCHING_PROTOCOLS: u16 = 101;
+/// Until a provider hears that a caller has left: a round trip between continents, twice. A rule of thumb.
+const ON_THE_WAY_MS: u64 = 250;
 
 #[cfg(test)]
 mod tests;

@@ -93,7 +93,11 @@ impl UsageChunkFilter {
     /// The stream has ended: gives what is still held.
     pub fn finish(&mut self) -> Vec<u8> {
         let held = std::mem::take(&mut self.held);
-        if is_usage_chunk(&held) { Vec::new() } else { held }
+        match without_usage(&held) {
+            Cleared::Same => held,
+            Cleared::Other(rest) => rest,
+            Cleared::Nothing => Vec::new(),
+        }
     }
 
     fn byte(&mut self, byte: u8, out: &mut Vec<u8>) {
@@ -123,27 +127,68 @@ impl UsageChunkFilter {
 
     fn event_end(&mut self, out: &mut Vec<u8>) {
         let event = std::mem::take(&mut self.held);
-        self.removed = !self.passing && is_usage_chunk(&event);
-        if !self.removed {
-            out.extend_from_slice(&event);
+        let cleared = if self.passing { Cleared::Same } else { without_usage(&event) };
+        self.removed = cleared == Cleared::Nothing;
+        match cleared {
+            Cleared::Same => out.extend_from_slice(&event),
+            Cleared::Other(rest) => out.extend_from_slice(&rest),
+            Cleared::Nothing => {}
         }
         self.passing = false;
         self.line_is_empty = true;
     }
 }
 
-/// A chunk with usage and no choices.
-fn is_usage_chunk(event: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(event);
-    let Some(data) = text.lines().find_map(|line| line.strip_prefix("data:")) else { return false };
-    if !data.contains("\"usage\"") {
-        return false;
-    }
-    let Some(members) = members(data.trim()) else { return false };
-    let has = |name: &str, test: fn(&str) -> bool| members.get(name).is_some_and(|value| test(value.get()));
-    has("usage", |usage| usage.starts_with('{'))
-        && has("choices", |choices| choices.trim_start_matches('[').trim_end_matches(']').trim().is_empty())
+/// What is left of an event.
+#[derive(Debug, Eq, PartialEq)]
+enum Cleared {
+    /// It has no usage that was not asked for.
+    Same,
+    /// What else stood in the chunk, as it was.
+    Other(Vec<u8>),
+    Nothing,
 }
+
+/// Takes out a chunk with usage and no choices, or the usage alone where the chunk says something else, too, such as citations.
+fn without_usage(event: &[u8]) -> Cleared {
+    let Ok(text) = std::str::from_utf8(event) else { return Cleared::Same };
+    let Some(data) = text.lines().find_map(|line| line.strip_prefix("data:")) else { return Cleared::Same };
+    if !data.contains("\"usage\"") {
+        return Cleared::Same;
+    }
+    let Some(members) = members(data.trim()) else { return Cleared::Same };
+    let is_empty = |value: &str| {
+        let inside = value.trim_start_matches(['[', '{']).trim_end_matches([']', '}']).trim();
+        inside.is_empty() || matches!(inside, "null" | "\"\"")
+    };
+    let has_usage = members.get("usage").is_some_and(|usage| usage.get().starts_with('{'));
+    let no_choice = members.get("choices").is_some_and(|choices| is_empty(choices.get()));
+    if !has_usage || !no_choice {
+        return Cleared::Same;
+    }
+    let says_more = |name: &str, value: &str| !ENVELOPE.contains(&name) && !is_empty(value);
+    if !members.iter().any(|(name, value)| says_more(name, value.get())) {
+        return Cleared::Nothing;
+    }
+    match rewrite::without(text, members.get("usage").map_or("", |usage| usage.get())) {
+        Some(rest) => Cleared::Other(rest.into_bytes()),
+        None => Cleared::Same,
+    }
+}
+
+/// Members that every chunk has, and that say nothing of their own.
+const ENVELOPE: &[&str] = &[
+    "id",
+    "object",
+    "created",
+    "model",
+    "choices",
+    "usage",
+    "system_fingerprint",
+    "service_tier",
+    "provider",
+    "obfuscation",
+];
 
 #[cfg(test)]
 mod tests {
@@ -240,6 +285,32 @@ mod tests {
                 let (head, tail) = stream.as_bytes().split_at(at);
                 assert_eq!(filtered(&[head, tail]), expected, "split at byte {at}, {end:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_else_the_usage_chunk_says_stays_as_it_was() {
+        for (data, expected) in [
+            (
+                r#"{"id":"c","choices":[],"usage":{"prompt_tokens":1,"d":{"x":[2]}},"citations":["https://a"]}"#,
+                r#"{"id":"c","choices":[],"citations":["https://a"]}"#,
+            ),
+            (
+                r#"{"citations" : [ "a" ] , "choices" : [ ] , "usage" : {"prompt_tokens":1} }"#,
+                r#"{"citations" : [ "a" ] , "choices" : [ ]  }"#,
+            ),
+            (
+                r#"{"usage":{"prompt_tokens":1},"choices":[],"timings":{"ms":3}}"#,
+                r#"{"choices":[],"timings":{"ms":3}}"#,
+            ),
+        ] {
+            assert_eq!(filtered(&[format!("data: {data}\n\n").as_bytes()]), format!("data: {expected}\n\n"));
+        }
+        for nothing in [
+            r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":1}}"#,
+            r#"{"choices":[],"usage":{"prompt_tokens":1},"citations":[],"search_results":null,"note":""}"#,
+        ] {
+            assert_eq!(filtered(&[format!("data: {nothing}\n\n").as_bytes()]), "", "{nothing}");
         }
     }
 

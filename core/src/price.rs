@@ -598,8 +598,10 @@ impl Priced {
         let by_token = |kind: Kind| kind.is_input() || kind.is_output();
         let parts = usage.parts().quantities;
         // Seconds and tokens of sound measure the same work: a model that has a price for one of them charges no other.
-        let by_time = usage.audio_ms.is_some_and(|ms| ms > 0) && rates.of(Kind::AudioMillisecond).is_some();
-        let by_tokens = parts.iter().any(|(kind, _)| by_token(*kind) && rates.of(*kind).is_some());
+        let is_timed = usage.audio_ms.is_some_and(|ms| ms > 0);
+        let by_time = is_timed && rates.of(Kind::AudioMillisecond).is_some();
+        let by_tokens =
+            is_timed && parts.iter().any(|(kind, _)| by_token(*kind) && rates.of(*kind).is_some());
         for (kind, quantity) in parts {
             if self.reserved && by_token(kind) {
                 continue;

@@ -24,6 +24,20 @@ pub(crate) fn members(json: &str) -> Option<BTreeMap<String, &RawValue>> {
     serde_json::from_slice(json.as_bytes()).ok()
 }
 
+/// A text without the member of an object whose value is `value`, a slice of the text; all else stays as it is.
+pub(crate) fn without(text: &str, value: &str) -> Option<String> {
+    let at = offset(text, value)?;
+    let before = text.get(..at)?.trim_end().strip_suffix(':')?.trim_end().strip_suffix('"')?;
+    // No key of a member that is taken out has a quote in it.
+    let before = before.get(..before.rfind('"')?)?;
+    let after = text.get(at + value.len()..)?;
+    if let Some(rest) = after.trim_start().strip_prefix(',') {
+        return Some([before, rest].concat());
+    }
+    let before = before.trim_end();
+    Some([before.strip_suffix(',').unwrap_or(before), after].concat())
+}
+
 /// Puts a member into `object`, a part of `text`.
 fn put_into(text: &str, object: &str, keys: &[&str], value: &str) -> Option<Vec<u8>> {
     let members = members(object)?;

@@ -204,11 +204,12 @@ async fn an_unknown_model_is_unpriced_with_its_tokens_kept() {
 async fn a_stream_is_measured_though_the_caller_did_not_ask_and_shows_it_nothing_of_it() {
     let stack = stack();
     let body = json!({"model": "gpt-4.1-mini", "stream": true, "messages": [{"role": "user", "content": "hi there"}]});
-    for cut in ["event", "7", "1000"] {
-        let name = format!("asked-{cut}");
+    // Also where the provider calls its stream something else.
+    for (cut, fault) in [("event", ""), ("7", ""), ("1000", ""), ("event", ";fault=content-type")] {
+        let name = format!("asked-{cut}{fault}");
         let call = Call::post("/openai/v1/chat/completions", &body);
         // Not `send`, which asserts that the caller gets every byte.
-        let call = call.header("x-sim-call", &name).header("x-sim", format!("events=20;cut={cut}"));
+        let call = call.header("x-sim-call", &name).header("x-sim", format!("events=20;cut={cut}{fault}"));
         let reply = stack.send(call).await.unwrap();
         let text = String::from_utf8(reply.body.to_vec()).unwrap();
         assert!(text.trim_end().ends_with("data: [DONE]"), "{text}");

@@ -23,7 +23,7 @@ pub struct Hold<'p> {
     /// How much.
     pub amount: Amount,
     /// Where the budget ends streams: what of the answer that covers.
-    pub cover: Option<Cover>,
+    pub cover: Option<Box<Cover>>,
 }
 
 /// How much of a running answer a hold covers, and what more of it costs.
@@ -105,8 +105,10 @@ impl Call {
         }
         let subject = self.subject();
         let touched = admitting.policy.touched(&subject, admitting.now_ms);
-        let holds: Vec<Hold<'p>> =
-            touched.map(|touched| Hold { touched, amount: Amount::ZERO, cover: None }).collect();
+        let mut holds = Vec::with_capacity(admitting.policy.budgets.len());
+        for touched in touched {
+            holds.push(Hold { touched, amount: Amount::ZERO, cover: None });
+        }
         let enforced = |test: &dyn Fn(&Budget) -> bool| {
             holds.iter().map(|hold| hold.touched.budget).find(|budget| budget.is_enforced() && test(budget))
         };
@@ -198,7 +200,7 @@ impl Call {
                     Unit::Tokens => Amount(1),
                     Unit::Calls => Amount::ZERO,
                 };
-                Cover { output_tokens, per_token }
+                Box::new(Cover { output_tokens, per_token })
             });
         }
         Admission::Hold(holds)
@@ -285,7 +287,15 @@ impl Call {
         }
         let others = self.bounds().map_or(&[][..], RequestBounds::other_models);
         let named = self.request.model().into_iter().chain(others.iter().map(String::as_str));
-        named.flat_map(|names| names.split(',')).map(str::trim).filter(|name| !name.is_empty()).collect()
+        let mut models = Vec::with_capacity(1 + others.len());
+        for names in named {
+            match names.bytes().any(|byte| byte == b',') {
+                true => models.extend(names.split(',').map(str::trim_ascii)),
+                false => models.push(names.trim_ascii()),
+            }
+        }
+        models.retain(|name| !name.is_empty());
+        models
     }
 
     /// Whether nothing of it can be measured, held or priced.

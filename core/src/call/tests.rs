@@ -84,6 +84,38 @@ fn summary(exchange: &Exchange) -> String {
 }
 
 #[test]
+fn what_was_on_its_way_to_a_caller_who_left_is_estimated_by_the_streams_own_speed() {
+    let call = Call::begin("id".into(), 0, Target::recognise(None, "api.openai.com", CHAT.path), CHAT.path);
+    let record = |outcome, stream, streamed_ms: u64| {
+        let mut record = call.pending("g");
+        (record.outcome, record.stream) = (outcome, stream);
+        (record.first_byte_ms, record.duration_ms) = (Some(400), Some(400 + streamed_ms));
+        record
+    };
+    for (outcome, stream, streamed_ms, passed, expected) in [
+        (Outcome::ClientAbort, true, 10_000, 500, 513),
+        (Outcome::ClientAbort, true, 250, 20, 40),
+        // All at once: no more than what came.
+        (Outcome::ClientAbort, true, 0, 20, 40),
+        (Outcome::ClientAbort, true, 10_000, 0, 0),
+        (Outcome::ClientAbort, false, 10_000, 500, 500),
+        (Outcome::UpstreamAbort, true, 10_000, 500, 500),
+    ] {
+        assert_eq!(
+            call.with_margin(passed, &record(outcome, stream, streamed_ms)),
+            expected,
+            "{outcome:?} {streamed_ms}"
+        );
+    }
+    let mut limited =
+        Call::begin("id".into(), 0, Target::recognise(None, "api.openai.com", CHAT.path), CHAT.path);
+    limited.request().watch_bounds();
+    limited.request().feed(br#"{"model":"m","max_completion_tokens":505}"#);
+    assert_eq!(limited.with_margin(500, &record(Outcome::ClientAbort, true, 10_000)), 505);
+    assert_eq!(limited.with_margin(510, &record(Outcome::ClientAbort, true, 10_000)), 510);
+}
+
+#[test]
 fn what_is_paid_when_nothing_was_measured() {
     const STREAM: &str =
         "data: {\"model\":\"m\",\"choices\":[{\"delta\":{\"content\":\"four five\"}}]}\n\ndata: [DONE]\n\n";
@@ -107,7 +139,7 @@ fn what_is_paid_when_nothing_was_measured() {
                 ending: Ending::ClientAbort,
                 ..CHAT
             },
-            "client_abort estimated in=Some(3) out=Some(2) pico=230 []",
+            "client_abort estimated in=Some(3) out=Some(4) pico=430 []",
         ),
         (
             "caller left before any output: the agent's mean",

@@ -13,8 +13,10 @@ pub struct Learned {
 }
 
 /// Sums over the measured calls of one model; halved now and then, so that newer calls weigh more.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Lesson {
+    /// What its name says, looked up once.
+    maker: Maker,
     calls: u64,
     output: u64,
     /// Of answers whose text can be told apart: its tokens by the provider's count, and by ours.
@@ -31,7 +33,7 @@ impl Learned {
         if !self.models.contains_key(model) && self.models.len() >= MODELS_MAX {
             return;
         }
-        let lesson = self.models.entry(model.to_owned()).or_default();
+        let lesson = self.models.entry(model.to_owned()).or_insert_with(|| Lesson::of(model));
         if lesson.calls >= CALLS_REMEMBERED {
             for sum in [&mut lesson.calls, &mut lesson.output, &mut lesson.text, &mut lesson.text_estimated] {
                 *sum /= 2;
@@ -39,7 +41,7 @@ impl Learned {
         }
         lesson.calls += 1;
         lesson.output = lesson.output.saturating_add(output);
-        let maker = Maker::of(model);
+        let maker = lesson.maker;
         let text = visible.saturating_sub(maker.tool_calls(passed));
         if passed.tells_text(output, visible) && maker.is_likely(text, passed.text) {
             lesson.text = lesson.text.saturating_add(text);
@@ -51,8 +53,8 @@ impl Learned {
     /// more that was.
     #[must_use]
     pub fn tokens(&self, model: &str, passed: Passed) -> u64 {
-        let maker = Maker::of(model);
-        let lesson = self.models.get(model).copied().unwrap_or_default();
+        let lesson = self.models.get(model).copied().unwrap_or_else(|| Lesson::of(model));
+        let maker = lesson.maker;
         let counted = lesson.text.saturating_add(maker.percent * ASSUMED_TOKENS / 100);
         let estimated = lesson.text_estimated.saturating_add(ASSUMED_TOKENS);
         let scaled = passed.text.saturating_mul(counted).saturating_add(estimated / 2) / estimated;
@@ -64,6 +66,13 @@ impl Learned {
     pub fn mean_output(&self, model: &str) -> Option<u64> {
         let lesson = self.models.get(model)?;
         lesson.output.checked_div(lesson.calls)
+    }
+}
+
+impl Lesson {
+    /// That of a model of which nothing has been learned.
+    fn of(model: &str) -> Self {
+        Self { maker: Maker::of(model), calls: 0, output: 0, text: 0, text_estimated: 0 }
     }
 }
 

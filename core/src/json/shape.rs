@@ -207,7 +207,8 @@ impl Anywhere {
     fn place(&self, key: &[u8]) -> Place {
         let (word, bit) = mark(key);
         let may_be = self.known.get(word).is_some_and(|known| known & bit != 0);
-        let found = self.keys.iter().find(|(name, _)| may_be && is_same(name.as_bytes(), key));
+        let keys = if may_be { self.keys.as_slice() } else { &[] };
+        let found = keys.iter().find(|(name, _)| is_same(name.as_bytes(), key));
         let found =
             found.or_else(|| self.endings.iter().find(|(ending, _)| key.ends_with(ending.as_bytes())));
         found.map_or(self.elsewhere, |(_, place)| *place)

@@ -233,12 +233,14 @@ pub fn may_sell(provider: &str, seller: &str) -> bool {
 /// Known from the price book's rows and from requests, 2026-11-28; not read in the routers' documentation.
 #[must_use]
 pub fn is_choice(provider: &str, model: &str) -> bool {
+    let starts: &[&str] = match provider {
+        "openrouter" => &["openrouter/"],
+        "azure" => &["model-router", "model_router"],
+        _ => return false,
+    };
     let model = bare(model);
-    match provider {
-        "openrouter" => model.starts_with("openrouter/") || model.contains("@preset/"),
-        "azure" => model.starts_with("model-router") || model.starts_with("model_router"),
-        _ => false,
-    }
+    starts.iter().any(|start| model.starts_with(start))
+        || provider == "openrouter" && model.contains("@preset/")
 }
 
 /// Providers that send a call on to others and charge by the vendor's list.

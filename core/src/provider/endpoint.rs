@@ -8,6 +8,8 @@
 //! Together, Groq, Fireworks, Perplexity, Z.AI, Hugging Face and Ollama, read 2026-11-23. Spellings and
 //! deferred work that were added on 2026-11-28 are known from client libraries, not read there anew.
 
+use std::borrow::Cow;
+
 use super::Api;
 
 /// What a path asks for.
@@ -29,12 +31,11 @@ pub(super) struct Endpoint {
 pub(crate) fn pays_at_start(path: &str) -> bool {
     let (path, _query) = path.split_once(['?', '#']).unwrap_or((path, ""));
     let segments = Segments::of(path, false);
-    let last = segments.lower.last().map(String::as_str).unwrap_or_default();
+    let last = segments.lower.last().map(Cow::as_ref).unwrap_or_default();
     if last == "cancel" || last.ends_with(":cancel") {
         return false;
     }
-    last.ends_with(":predictlongrunning")
-        || segments.lower.iter().any(|one| PAID_AT_START.contains(&squeezed(one).as_str()))
+    last.ends_with(":predictlongrunning") || segments.lower.iter().any(|one| is_one_of(PAID_AT_START, one))
 }
 
 /// Reads a path; `upgrades` says that the request asks for another protocol on its connection.
@@ -50,26 +51,29 @@ pub(super) fn endpoint(path: &str, upgrades: bool) -> Endpoint {
 }
 
 /// A path's segments, as servers understand them.
-struct Segments {
+struct Segments<'a> {
     /// Decoded, in the case in which they came.
-    plain: Vec<String>,
+    plain: Vec<Cow<'a, str>>,
     /// The same in lower case, to be compared.
-    lower: Vec<String>,
+    lower: Vec<Cow<'a, str>>,
 }
 
-impl Segments {
-    fn of(path: &str, is_decoded: bool) -> Self {
-        let mut plain: Vec<String> = Vec::new();
+impl<'a> Segments<'a> {
+    fn of(path: &'a str, is_decoded: bool) -> Self {
+        let mut plain: Vec<Cow<'a, str>> = Vec::with_capacity(SEGMENTS);
         for segment in path.split(['/', '\\']) {
-            let segment = segment.split_once(';').map_or(segment, |(segment, _)| segment);
-            let segment = if is_decoded { segment.to_owned() } else { decoded(segment) };
-            match segment.as_str() {
+            let segment = segment.split(';').next().unwrap_or_default();
+            let segment = if is_decoded { Cow::Borrowed(segment) } else { decoded(segment) };
+            match segment.as_ref() {
                 "" | "." => {}
                 ".." => drop(plain.pop()),
                 _ => plain.push(segment),
             }
         }
-        let lower = plain.iter().map(|segment| segment.to_ascii_lowercase()).collect();
+        let mut lower = plain.clone();
+        for segment in lower.iter_mut().filter(|one| one.bytes().any(|byte| byte.is_ascii_uppercase())) {
+            segment.to_mut().make_ascii_lowercase();
+        }
         Self { plain, lower }
     }
 
@@ -79,7 +83,11 @@ impl Segments {
 
     /// The segment so many from the end, as it came.
     fn nth_last(&self, count: usize) -> Option<String> {
-        self.plain.len().checked_sub(count).and_then(|at| self.plain.get(at)).cloned()
+        self.plain
+            .len()
+            .checked_sub(count)
+            .and_then(|at| self.plain.get(at))
+            .map(|one| one.as_ref().to_owned())
     }
 
     /// The segments behind the first `name`, joined.
@@ -89,7 +97,7 @@ impl Segments {
     }
 
     fn endpoint(&self, query: &str, upgrades: bool) -> Endpoint {
-        let lower: Vec<&str> = self.lower.iter().map(String::as_str).collect();
+        let lower: Vec<&str> = self.lower.iter().map(Cow::as_ref).collect();
         if upgrades && let Some(api) = session(&lower) {
             let model = match api {
                 Api::Realtime | Api::Voice => model_in(query).or_else(|| self.behind_one("deployments")),
@@ -99,26 +107,13 @@ impl Segments {
         }
         let (api, model) = self.plain_endpoint(&lower);
         let fetches = if api == Api::CountTokens { None } else { self.fetched(&lower) };
-        Endpoint { api, model, fetches, batch: self.batch(), place: self.place() }
-    }
-
-    /// Vertex AI names the location in a path, Hugging Face's router the host that serves before the version.
-    fn place(&self) -> Option<(&'static str, String)> {
-        let lower: Vec<&str> = self.lower.iter().map(String::as_str).collect();
-        match lower.as_slice() {
-            [host, "v1", ..] | [host, "openai", "v1", ..] if !is_version(host) => {
-                Some(("host", (*host).to_owned()))
-            }
-            all => {
-                let at = all.iter().position(|segment| *segment == "locations")?;
-                all.get(at + 1).map(|location| ("location", (*location).to_owned()))
-            }
-        }
+        let batch = if api == Api::Deferred { self.batch(&lower) } else { None };
+        Endpoint { api, model, fetches, batch, place: place(&lower) }
     }
 
     fn behind_one(&self, name: &str) -> Option<String> {
         let at = self.lower.iter().position(|segment| segment == name)?;
-        self.plain.get(at + 1).cloned()
+        self.plain.get(at + 1).map(|one| one.as_ref().to_owned())
     }
 
     fn plain_endpoint(&self, lower: &[&str]) -> (Api, Option<String>) {
@@ -157,9 +152,8 @@ impl Segments {
     }
 
     /// The id of a batch that is asked after.
-    fn batch(&self) -> Option<String> {
-        let lower: Vec<&str> = self.lower.iter().map(String::as_str).collect();
-        match lower.as_slice() {
+    fn batch(&self, lower: &[&str]) -> Option<String> {
+        match lower {
             [.., "batches", id] | [.., "batch", "jobs", id] if !id.contains(':') => self.nth_last(1),
             _ => None,
         }
@@ -179,6 +173,19 @@ impl Segments {
     }
 }
 
+/// Vertex AI names the location in a path, Hugging Face's router the host that serves before the version.
+fn place(lower: &[&str]) -> Option<(&'static str, String)> {
+    match lower {
+        [host, "v1", ..] | [host, "openai", "v1", ..] if !is_version(host) => {
+            Some(("host", (*host).to_owned()))
+        }
+        all => {
+            let at = all.iter().position(|segment| *segment == "locations")?;
+            all.get(at + 1).map(|location| ("location", (*location).to_owned()))
+        }
+    }
+}
+
 /// The API of a websocket that can be metered.
 fn session(lower: &[&str]) -> Option<Api> {
     Some(match lower {
@@ -193,7 +200,8 @@ fn session(lower: &[&str]) -> Option<Api> {
 fn model_in(query: &str) -> Option<String> {
     let of = |name| query.split('&').find_map(|pair| pair.strip_prefix(name));
     // Azure's older API names the deployment there.
-    of("model=").or_else(|| of("deployment=")).map(decoded).filter(|model| !model.is_empty())
+    let model = of("model=").or_else(|| of("deployment=")).filter(|model| !model.is_empty())?;
+    Some(decoded(model).into_owned())
 }
 
 /// The API that a path's last segments name. A path is matched at its end, as a gateway may put a prefix of its own
@@ -255,13 +263,16 @@ fn is_deferred(segments: &[&str]) -> bool {
         }
         _ => false,
     };
-    direct || own.iter().any(|segment| DEFERRED.contains(&squeezed(segment).as_str()))
+    direct || own.iter().any(|segment| is_one_of(DEFERRED, segment))
 }
 
-/// Without the dashes and underlines that one provider writes and another does not, and without a verb.
-fn squeezed(segment: &str) -> String {
-    let name = segment.split_once(':').map_or(segment, |(name, _)| name);
-    name.chars().filter(|letter| !matches!(letter, '-' | '_')).collect()
+/// Whether a segment is one of these names, without the dashes and underlines that one provider writes and another does not,
+/// and without a verb.
+fn is_one_of(names: &[&str], segment: &str) -> bool {
+    let letters =
+        || segment.bytes().take_while(|byte| *byte != b':').filter(|byte| !matches!(byte, b'-' | b'_'));
+    let Some(first) = letters().next() else { return false };
+    names.iter().any(|name| name.as_bytes().first() == Some(&first) && letters().eq(name.bytes()))
 }
 
 fn is_version(segment: &str) -> bool {
@@ -305,9 +316,9 @@ fn bedrock(verb: &str) -> Option<Api> {
 }
 
 /// Percent-decoded, as far as it is UTF-8.
-pub(crate) fn decoded(segment: &str) -> String {
-    if !segment.contains('%') {
-        return segment.to_owned();
+pub(crate) fn decoded(segment: &str) -> Cow<'_, str> {
+    if segment.bytes().all(|byte| byte != b'%') {
+        return Cow::Borrowed(segment);
     }
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
@@ -319,7 +330,7 @@ pub(crate) fn decoded(segment: &str) -> String {
         bytes.push(escaped.unwrap_or(byte));
         rest = if escaped.is_some() { tail.get(2..).unwrap_or(&[]) } else { tail };
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -406,4 +417,6 @@ const PAID_AT_START: &[&str] = &[
 ];
 /// Of a path without a version, so many of the last segments are looked at.
 const SEGMENTS_WITHOUT_VERSION: usize = 3;
+/// Most paths have fewer segments.
+const SEGMENTS: usize = 8;
 const VERSION_CHARS_MAX: usize = 10;

@@ -17,8 +17,8 @@ use crate::usage::CacheTtl;
 /// What a request says that bounds its call; [`super::RequestMeter`] reads it. Holds a bounded amount of it.
 #[derive(Clone, Debug, Default)]
 pub struct RequestBounds {
-    /// By [`ONCE`]: the output limits that stand at their places.
-    limits: [Option<u64>; ONCE_MAX],
+    /// The output limits that stand at their places, by their number in [`ONCE`].
+    limits: Vec<(u8, u64)>,
     /// An output limit that the gateway wrote into the request.
     written_limit: Option<u64>,
     /// Members that go past the API to a model may lift its limit.
@@ -91,9 +91,11 @@ impl RequestBounds {
         if self.written_limit.is_some() {
             return self.written_limit;
         }
-        let known = ONCE.iter().zip(&self.limits).filter(|((path, _), _)| knows_limit(target, path));
+        let is_known =
+            |key: &u8| ONCE.get(usize::from(*key)).is_some_and(|(path, _)| knows_limit(target, path));
         // Which of two counts is the provider's choice.
-        known.filter_map(|(_, limit)| *limit).max().filter(|_| !self.lifts_limit)
+        let known = self.limits.iter().filter(|(key, _)| is_known(key)).map(|(_, limit)| *limit);
+        known.max().filter(|_| !self.lifts_limit)
     }
 
     /// A limit is written into the request, which has none.
@@ -211,10 +213,16 @@ impl RequestBounds {
             self.model(raw);
         } else if *path == "background" {
             self.background |= raw != b"false";
-        } else if let Some(limit) = self.limits.get_mut(usize::from(key)) {
-            // None is no limit, at some. A text is a number to Google's servers alone; others refuse it, or pass it over.
-            let is_number = raw.first() != Some(&b'"') || is_googles(path);
-            *limit = json::count(raw).filter(|tokens| is_number && *tokens > 0);
+        } else {
+            self.limits.retain(|(known, _)| *known != key);
+            // A text is a number to Google's servers alone; others refuse it, or pass it over.
+            let is_number = match raw.first() {
+                Some(b'"') => is_googles(path),
+                first => first.is_some_and(u8::is_ascii_digit),
+            };
+            // None is no limit, at some.
+            let limit = if is_number { json::count(raw).filter(|tokens| *tokens > 0) } else { None };
+            self.limits.extend(limit.map(|tokens| (key, tokens)));
         }
     }
 
@@ -312,8 +320,6 @@ pub(crate) fn anywhere() -> impl Iterator<Item = (&'static str, Action, Field)> 
 
 /// Ends of keys that mean the same at any depth.
 pub(crate) const ENDINGS: &[&str] = &["_url", "_uri", "Url", "Uri"];
-
-const ONCE_MAX: usize = ONCE.len();
 
 /// Members that may stand in a request once, and which of them are spellings of one.
 pub(crate) const ONCE: &[(&str, u8)] = &[

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use crate::compare::is_same;
 use crate::json::value_count;
 use crate::money::Picodollars;
 
@@ -20,13 +19,7 @@ impl<'a> Counts<'a> {
 
     /// The value at `path`, such as `prompt_tokens_details.cached_tokens`.
     pub(super) fn value(&self, path: &str) -> Option<&'a Value> {
-        let (first, rest) = match path.bytes().position(|byte| byte == b'.') {
-            Some(dot) => (path.get(..dot)?, path.get(dot + 1..)),
-            None => (path, None),
-        };
-        let is = |name: &str| is_same(name.as_bytes(), first.as_bytes());
-        let value = self.0.iter().find(|(name, _)| is(name)).map(|(_, value)| *value)?;
-        rest.map_or(Some(value), |rest| within(value, rest)).filter(|value| !value.is_null())
+        self.0.iter().find_map(|(name, value)| of_member(name, value, path)).filter(|value| !value.is_null())
     }
 
     /// The count at `path`.
@@ -72,6 +65,20 @@ impl<'a> Counts<'a> {
         let number = paths.iter().find_map(|path| self.dollars(path))?;
         u64::try_from(number.as_pico() / PICO_PER_THOUSANDTH).ok()
     }
+}
+
+/// The value at `path`, if that begins with this member.
+fn of_member<'a>(name: &str, value: &'a Value, path: &str) -> Option<&'a Value> {
+    // Most names differ in their length or first byte: nothing else is looked at then.
+    let ends = path.as_bytes().get(name.len());
+    if !matches!(ends, None | Some(b'.'))
+        || name.len() > path.len()
+        || name.as_bytes().first() != path.as_bytes().first()
+    {
+        return None;
+    }
+    let rest = path.strip_prefix(name)?;
+    rest.strip_prefix('.').map_or(Some(value), |rest| within(value, rest))
 }
 
 /// The value at `path` in another.

@@ -319,7 +319,7 @@ impl Reading {
             // Zeros behind counts are what a gateway puts for what it left out, or less than there was.
             Merge::Last | Merge::Final
                 if usage.is_empty() || !has_count(&usage) && has_count(&self.usage) => {}
-            Merge::Last if all_counts(&usage) < all_counts(&self.usage) => {}
+            Merge::Last if !self.usage.is_empty() && all_counts(&usage) < all_counts(&self.usage) => {}
             Merge::Last | Merge::Final => self.usage = usage,
             Merge::Overlay => overlay(&mut self.usage, usage),
             Merge::Sum => {

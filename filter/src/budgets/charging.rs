@@ -97,7 +97,7 @@ impl Budgets {
             if let Some(standing) = room.admit(hold.amount) {
                 self.warn(hold, standing, ticket, metrics);
             }
-            ticket.covers.extend(hold.cover.map(|cover| (index, cover)));
+            ticket.covers.extend(hold.cover.as_deref().map(|cover| (index, *cover)));
         }
         true
     }
@@ -119,7 +119,7 @@ impl Budgets {
             match self.charge_one(hold, now_ms, metrics) {
                 Ok((held, standing)) => {
                     self.warn(hold, standing, ticket, metrics);
-                    ticket.covers.extend(hold.cover.map(|cover| (ticket.held.len(), cover)));
+                    ticket.covers.extend(hold.cover.as_deref().map(|cover| (ticket.held.len(), *cover)));
                     ticket.held.push(held);
                 }
                 Err(counter) => short.push((hold, counter)),
