@@ -150,6 +150,10 @@ case("ai-sdk-protocol", "numbers", "https://ai-gateway.vercel.sh/v1/ai/language-
      {"content": [{"type": "text", "text": "So it is."}], "finishReason": "stop",
       "usage": {"inputTokens": 50, "outputTokens": 40, "totalTokens": 90, "reasoningTokens": 30, "cachedInputTokens": 10}},
      {"usage.input_tokens": 50, "usage.output_tokens": 40, "usage.reasoning_tokens": 30}, "The total has the reasoning.")
+case("ai-sdk-protocol", "embeddings", "https://ai-gateway.vercel.sh/v3/ai/embedding-model", {"embeddings": [[0.5]], "usage": {"tokens": 50}},
+     {"usage.input_tokens": 50}, "Its embeddings count tokens.", request={"values": ["x"]})
+case("free-but-paid", "counting-is-free", vertex("us-east5", "anthropic/models/count-tokens", "rawPredict"), {"input_tokens": 14},
+     {"cost_status": "free"}, "Counting tokens costs nothing.", request={"model": "claude-haiku-4-5", "messages": []})
 case("unknown-model-priced", "answered-by-another", OPENAI + "/chat/completions", chat("gpt-99-nova", (100, 10)), NOT_MEASURED,
      "Nobody knows what it costs.", request={"model": "gpt-4.1"})
 case("unknown-model-priced", "router-fee-is-no-price", "https://r.openai.azure.com/openai/deployments/model-router/chat/completions",

@@ -213,6 +213,7 @@ fn by_ending(segments: &[&str]) -> Api {
         [.., "batches", _, "results"] => Api::MessageBatchResults,
         // The AI SDK's protocol, whose events are named as those of Responses.
         [.., "ai", "language-model"] => Api::Responses,
+        [.., "ai", "embedding-model"] => Api::Embeddings,
         // Conversations of Mistral's, with agents or without.
         [.., version, "conversations"] | [.., version, "conversations", _] if is_version(version) => {
             Api::ChatCompletions
@@ -285,6 +286,10 @@ fn google(verb: &str, lower: &[&str]) -> Option<Api> {
     Some(match verb {
         "generatecontent" | "streamgeneratecontent" => Api::GenerateContent,
         "embedcontent" | "batchembedcontents" => Api::EmbedContent,
+        // Anthropic's models count tokens there too.
+        "rawpredict" if lower.last().is_some_and(|last| last.starts_with("count-tokens:")) => {
+            Api::CountTokens
+        }
         "rawpredict" | "streamrawpredict" => Api::Messages,
         "predict" | "serverstreamingpredict" | "streamingpredict" | "directpredict" => Api::Predict,
         "counttokens" | "computetokens" => Api::CountTokens,

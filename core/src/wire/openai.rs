@@ -277,6 +277,8 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let total = counts.first(&["total_tokens", "totalTokens"]);
     let input = counts
         .first(&["prompt_tokens", "input_tokens", "inputTokens", "inputTokens.total"])
+        // Embeddings in the AI SDK's protocol.
+        .or_else(|| counts.at("tokens").filter(|_| context.api == Api::Embeddings))
         .or_else(|| context.header("input"));
     let output = counts
         .first(&[
