@@ -144,7 +144,9 @@ impl Call {
     /// The holds, with how much they hold.
     fn held<'p>(&'p self, admitting: &Admitting<'p>, mut holds: Vec<Hold<'p>>) -> Admission<'p> {
         let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
-        let Worst { row, bound, cost, is_ceiling } = match self.worst(admitting, tier.as_slice()) {
+        let place = self.target.place.as_ref().map(|(fact, word)| (*fact, word.as_str()));
+        let known: Vec<(&str, &str)> = tier.into_iter().chain(place).collect();
+        let Worst { row, bound, cost, is_ceiling } = match self.worst(admitting, &known) {
             Ok(worst) => worst,
             Err(admission) => return admission,
         };
@@ -232,7 +234,7 @@ impl Call {
     fn worst<'a>(
         &'a self,
         admitting: &Admitting<'a>,
-        tier: &'a [(&'a str, &'a str)],
+        known: &'a [(&'a str, &'a str)],
     ) -> Result<Worst<'a>, Admission<'static>> {
         let mut dearest: Option<Worst<'a>> = None;
         let names = self.models_asked_for();
@@ -241,11 +243,11 @@ impl Call {
             || self.bounds().is_some_and(RequestBounds::may_be_any_model)
             || names.iter().any(|name| model_names::is_choice(provider, name));
         for name in names {
-            let facts = Facts { request_model: Some(name), ..self.facts(tier) };
+            let facts = Facts { request_model: Some(name), ..self.facts(known) };
             dearest = Some(self.worst_of(admitting, facts)?.or_dearer(dearest));
         }
         if is_open {
-            let facts = Facts { request_model: None, ..self.facts(tier) };
+            let facts = Facts { request_model: None, ..self.facts(known) };
             dearest = Some(self.ceiling(admitting, &facts).or_dearer(dearest));
         }
         Ok(dearest.unwrap_or_default())
@@ -546,6 +548,54 @@ mod tests {
     }
 
     const CHAT: &str = "/v1/chat/completions";
+
+    /// A regional endpoint is dearer, and its address says so before the call.
+    #[test]
+    fn a_call_is_held_at_the_price_of_the_place_that_its_address_names() {
+        let policy = policy(serde_json::json!([{"name": "all", "limit_usd": "1", "window": "day"}]));
+        let price = |input: i128| {
+            let rates = Rates(
+                [(Kind::Input, Picodollars::from_pico(input)), (Kind::Output, Picodollars::from_pico(input))]
+                    .into(),
+            );
+            Sheet { rates, tiers: vec![] }
+        };
+        let variant = crate::price::Variant {
+            when: [("location".to_owned(), "*".to_owned())].into(),
+            sheet: price(110),
+            ..crate::price::Variant::default()
+        };
+        let price = Price { standard: price(100), variants: vec![variant], ..Price::default() };
+        let model = PricedModel {
+            provider: "vertex".into(),
+            id: "m".into(),
+            prices: vec![price],
+            ..PricedModel::default()
+        };
+        let book = PriceBook::new("v1".into(), vec![model]);
+        let held = |location: &str| {
+            let path =
+                format!("/v1/projects/p/locations/{location}/publishers/anthropic/models/m:rawPredict");
+            let mut call =
+                Call::begin("id".into(), 1_000, Target::recognise(Some("vertex"), "", &path), &path);
+            call.request().watch_bounds();
+            call.request().feed(br#"{"max_tokens":10,"messages":[{"role":"user","content":"hi"}]}"#);
+            let learned = Learned::default();
+            let admitting = Admitting {
+                policy: &policy,
+                book: Some(&book),
+                unpriced: Unpriced::Allow,
+                learned: &learned,
+                now_ms: 5,
+                may_ask: false,
+            };
+            match call.admission(&admitting) {
+                Admission::Hold(holds) => holds[0].amount.0,
+                _ => panic!("not admitted"),
+            }
+        };
+        assert_eq!(held("us-east5") * 10, held("global") * 11);
+    }
 
     #[test]
     fn every_budget_of_a_call_holds_its_worst_case_in_its_unit() {

@@ -16,6 +16,8 @@ pub const SERVICE_TIER: &str = "service_tier";
 /// The service tier that only the request named: it chooses a variant that there is, and nothing else, so that
 /// no caller's word makes a call free or unpriced.
 pub const REQUESTED_TIER: &str = "requested_service_tier";
+/// What the provider's own tools decide.
+pub const OF_TOOLS: [&str; 2] = ["tool", "search_tool"];
 /// Region of inference, as the answer or the model's name says.
 pub const GEO: &str = "geo";
 /// Region that only the model's name or the operator says, as records keep it.
@@ -94,11 +96,19 @@ impl<'a> Deciding<'a> {
     /// Whether a variant's conditions all hold.
     #[must_use]
     pub fn chooses(&self, variant: &Variant) -> bool {
+        self.may_choose(variant, &[])
+    }
+
+    /// The same, where a fact of those that are `unknown` may yet be anything.
+    #[must_use]
+    pub fn may_choose(&self, variant: &Variant, unknown: &[&str]) -> bool {
         let known = || self.required.iter().chain(&self.optional);
         variant.daily.is_none_or(|daily| daily.holds_at(self.time_ms))
             && variant.when.iter().all(|(fact, values)| {
-                known()
-                    .any(|(known, word)| known == fact && (values == ANY || is_one_of_several(word, values)))
+                unknown.contains(&fact.as_str())
+                    || known().any(|(known, word)| {
+                        known == fact && (values == ANY || is_one_of_several(word, values))
+                    })
             })
     }
 

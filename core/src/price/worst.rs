@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::dearest::ANY_PROVIDER;
 use super::facts::{self, Deciding};
-use super::{Facts, Found, PriceBook, PricedModel, Rates, names};
+use super::{Facts, Found, PriceBook, PricedModel, Rates, Variant, names};
 use crate::budget::hold::{Bound, ModelSize};
 use crate::money::Picodollars;
 use crate::usage::{CacheTtl, Kind};
@@ -191,8 +191,11 @@ struct Dearest(Vec<(Option<u64>, Most)>);
 impl Dearest {
     fn of_row(model: &PricedModel, facts: &Facts<'_>, deciding: &Deciding<'_>, held: &Held) -> Self {
         let Some(price) = model.price_at(facts.time_ms) else { return Self(Vec::new()) };
+        // Which of the provider's tools is used, only the answer tells.
+        let unknown: &[&str] = if held.tool_calls > 0 { &facts::OF_TOOLS } else { &[] };
+        let may_choose = |variant: &&Variant| deciding.may_choose(variant, unknown);
         let chosen =
-            price.variants.iter().filter(|variant| deciding.chooses(variant)).map(|variant| &variant.sheet);
+            price.variants.iter().filter(|variant| may_choose(variant)).map(|variant| &variant.sheet);
         let sheets = std::iter::once(&price.standard).chain(chosen);
         let reachable = sheets.flat_map(|sheet| {
             let tiers = sheet.tiers.iter().map(|tier| (Some(tier.input_above), tier.rates.most(held)));
@@ -306,8 +309,23 @@ mod tests {
             sheet: Sheet { rates: rates(40, 400), tiers: vec![] },
             ..Variant::default()
         };
-        let price =
-            Price { standard: Sheet { rates: standard, tiers }, variants: vec![flex], ..Price::default() };
+        standard.0.insert(Kind::WebSearch, Picodollars::from_pico(7));
+        let located = Variant {
+            when: BTreeMap::from([("location".into(), "*".into())]),
+            sheet: Sheet { rates: rates(11, 110), tiers: vec![] },
+            ..Variant::default()
+        };
+        let mut previewed = Variant {
+            when: BTreeMap::from([("search_tool".into(), "preview".into())]),
+            sheet: Sheet { rates: standard.clone(), tiers: vec![] },
+            ..Variant::default()
+        };
+        previewed.sheet.rates.0.insert(Kind::WebSearch, Picodollars::from_pico(9_000));
+        let price = Price {
+            standard: Sheet { rates: standard, tiers },
+            variants: vec![flex, located, previewed],
+            ..Price::default()
+        };
         let model = PricedModel {
             provider: "openai".into(),
             id: "m".into(),
@@ -331,6 +349,9 @@ mod tests {
             ("tier", 1_001, Held::default(), &[], 15_015 + 1_500),
             ("cache write", 100, cached(CacheTtl::FiveMinutes), &[], 1_200 + 1_000),
             ("cache write for an hour", 100, cached(CacheTtl::OneHour), &[], 2_000 + 1_000),
+            ("a region", 100, Held::default(), &[("location", "eu")], 1_100 + 1_100),
+            ("the global endpoint", 100, Held::default(), &[("location", "global")], 1_000 + 1_000),
+            ("tools", 100, Held { tool_calls: 2, ..Held::default() }, &[], 1_000 + 1_000 + 18_000),
             ("service tier", 100, Held::default(), &[(facts::REQUESTED_TIER, "priority")], 4_000 + 4_000),
             (
                 "a tier without a price",
