@@ -221,7 +221,7 @@ fn rule<'t>(
     let window = document.choice(section, "window").unwrap_or_default();
     let zone = channels::zone(document, section);
     let texts =
-        document.list(section, "thresholds", "a list such as `[\"80%\", \"100%\"]`").unwrap_or_default();
+        document.list(section, "thresholds", "a list such as `[\"80%\", \"$250\"]`").unwrap_or_default();
     let forecast = document.flag(section, "forecast").unwrap_or_default();
     let silent_minutes = document.count(section, "silent_minutes").unwrap_or(SILENT_MINUTES);
     let severity = document.choice(section, "severity").unwrap_or_default();
@@ -237,12 +237,19 @@ fn rule<'t>(
     for text in texts {
         match threshold(when, &text) {
             Some(threshold) => thresholds.push(threshold),
+            None if when == When::Budget && text.parse::<u64>().is_ok() => document.at(
+                section,
+                &format!(
+                    "`{}.thresholds` has `{text}` without a unit; write \"{text}%\" for a part of the limit, \"${text}\" for dollars",
+                    section.name()
+                ),
+            ),
             None => document
                 .at(section, &format!("`{}.thresholds` has `{text}`, not {}", section.name(), right(when))),
         }
     }
     if thresholds.is_empty() && matches!(when, When::Spend) {
-        document.at(section, &format!("`{}` needs `thresholds`, such as `[\"250.00\"]`", section.name()));
+        document.at(section, &format!("`{}` needs `thresholds`, such as `[\"$250.00\"]`", section.name()));
     }
     if thresholds.is_empty() && matches!(when, When::Denied | When::Unpriced | When::UnknownAgent) {
         thresholds.push(Threshold::Calls(1));
@@ -280,11 +287,14 @@ fn scope<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Vec<(Dim
 }
 
 fn threshold(when: When, text: &str) -> Option<Threshold> {
+    let amount = text.strip_prefix('$').unwrap_or(text);
     let dollars =
-        || text.parse::<Picodollars>().ok().filter(|amount| amount.as_pico() > 0).map(Threshold::Dollars);
+        || amount.parse::<Picodollars>().ok().filter(|amount| amount.as_pico() > 0).map(Threshold::Dollars);
     match when {
         When::Budget => match text.strip_suffix('%') {
             Some(percent) => percent.parse().ok().filter(|percent| *percent > 0).map(Threshold::Percent),
+            // A whole number alone may be either.
+            None if text.parse::<u64>().is_ok() => None,
             None => dollars(),
         },
         When::Spend => dollars(),
@@ -294,8 +304,8 @@ fn threshold(when: When, text: &str) -> Option<Threshold> {
 
 const fn right(when: When) -> &'static str {
     match when {
-        When::Budget => "a part such as `80%` or dollars such as `250.00`",
-        When::Spend => "dollars such as `250.00`",
+        When::Budget => "a part such as `80%` or dollars such as `$250.00`",
+        When::Spend => "dollars such as `$250.00`",
         _ => "a number of calls such as `10`",
     }
 }
@@ -328,7 +338,7 @@ mod tests {
             [[alerts]]
             name = 'budgets'
             when = 'budget'
-            thresholds = ['80%', '1000']
+            thresholds = ['80%', '$1000']
             [[alerts]]
             name = 'strangers'
             when = 'unknown_agent'";
@@ -341,6 +351,22 @@ mod tests {
         assert_eq!(alerts.rules[1].thresholds[0], Threshold::Percent(80));
         assert_eq!(alerts.rules[2].thresholds, [Threshold::Calls(1)]);
         assert!(alerts.channels["ops"].quiet.is_some());
+    }
+
+    #[test]
+    fn a_number_that_may_be_percents_or_dollars_is_refused_with_both_spellings() {
+        let rule = |threshold: &str| {
+            Config::parse(
+                "t",
+                &format!("[[alerts]]\nname = 'a'\nwhen = 'budget'\nthresholds = [{threshold}]\n"),
+            )
+        };
+        let said = rule("'80'").unwrap_err().to_string();
+        assert!(said.contains("\"80%\"") && said.contains("\"$80\""), "{said}");
+        assert!(rule("80").unwrap_err().to_string().contains("\"80%\""));
+        let read = |threshold| rule(threshold).unwrap().alerts.rules[0].thresholds[0];
+        assert_eq!(read("'80%'"), Threshold::Percent(80));
+        assert_eq!(read("'$80'"), read("'80.00'"));
     }
 
     #[test]
