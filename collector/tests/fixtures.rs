@@ -106,7 +106,7 @@ fn check(files: &[PathBuf], cuts: &[Cut]) {
             .unwrap();
         }
         println!("{cut:?}\n{}", report.print());
-        assert!(report.is_right(), "{cut:?}");
+        assert!(report.is_right(false), "{cut:?}");
         assert!(!lines.is_empty());
         match &whole {
             None => whole = Some(lines),

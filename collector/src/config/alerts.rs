@@ -35,6 +35,8 @@ pub struct Rule {
     pub window: WindowKind,
     /// Where days, weeks and months begin.
     pub zone: TimeZone,
+    /// The zone of times in its texts: its own, else that of its first channel.
+    pub shown_in: TimeZone,
     /// When it tells, the lowest first; none for a rule on budgets means those of the budget.
     pub thresholds: Vec<Threshold>,
     /// Also when the highest threshold will be passed within the window at this rate.
@@ -62,6 +64,7 @@ impl Rule {
             budget: None,
             window: WindowKind::default(),
             zone: TimeZone::UTC,
+            shown_in: TimeZone::UTC,
             thresholds: vec![Threshold::Percent(100)],
             forecast: false,
             silent_minutes: 0,
@@ -219,13 +222,17 @@ fn rule<'t>(
     });
     let budget = document.text(section, "budget", "the name of a budget");
     let window = document.choice(section, "window").unwrap_or_default();
-    let zone = channels::zone(document, section);
+    let own_zone = channels::zone(document, section);
     let texts =
         document.list(section, "thresholds", "a list such as `[\"80%\", \"$250\"]`").unwrap_or_default();
     let forecast = document.flag(section, "forecast").unwrap_or_default();
     let silent_minutes = document.count(section, "silent_minutes").unwrap_or(SILENT_MINUTES);
     let severity = document.choice(section, "severity").unwrap_or_default();
     let channels = document.list(section, "channels", "a list of channels").unwrap_or_default();
+    let zone_of_channel =
+        || channels.first().and_then(|name| known.get(name)).map(|channel| channel.zone.clone());
+    let shown_in = own_zone.clone().or_else(zone_of_channel).unwrap_or(TimeZone::UTC);
+    let zone = own_zone.unwrap_or(TimeZone::UTC);
     for channel in channels.iter().filter(|name| !known.contains_key(*name)) {
         document.at(section, &format!("`{}`: there is no `[channels.{channel}]`", section.name()));
     }
@@ -264,6 +271,7 @@ fn rule<'t>(
         budget,
         window,
         zone,
+        shown_in,
         thresholds,
         forecast,
         silent_minutes,
