@@ -187,6 +187,12 @@ impl Counting {
         if !is_same {
             self.wrong(format!("record {} is not what it was stored as", stored.id));
         }
+        if !record.is_cost_sound() {
+            self.wrong(format!(
+                "record {} costs ${}, which is neither its charges nor a word of its provider's that is believed",
+                stored.id, record.cost_usd
+            ));
+        }
     }
 
     /// Adds a record where it is counted, and its corrections where they are.
@@ -266,6 +272,7 @@ mod tests {
         let cases: &[Spoil] = &[
             ("a body", "UPDATE records SET body = replace(body, '\"cost_usd\":\"0.0', '\"cost_usd\":\"1.0')"),
             ("a cost status", "UPDATE records SET cost_status = 3"),
+            ("whose word a cost is", "UPDATE records SET body = replace(body, '\"book\"', '\"provider\"')"),
             ("a team", "UPDATE dims SET team = 'elsewhere'"),
             (
                 "a record's dimensions",
