@@ -31,6 +31,7 @@ mod packed;
 mod readers;
 mod records;
 mod recount;
+mod reports;
 mod retention;
 mod reviews;
 mod rollups;
