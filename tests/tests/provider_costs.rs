@@ -126,7 +126,7 @@ async fn no_upstream_talks_a_budget_down_and_the_price_is_on_the_list_of_drift()
     assert_eq!(pico(row, "book_usd"), 4 * BOOK);
     assert_eq!(pico(row, "provider_usd"), BOOK + BOOK / 10 + 44_000_000);
     let text = printed(&stack, &["prices", "drift"]);
-    assert!(text.contains("gpt-5-mini") && text.contains("doubted_calls"), "{text}");
+    assert!(text.contains("gpt-5-mini") && text.contains("doubted calls"), "{text}");
     let lines = printed(&stack, &["prices", "drift", "--format", "json", "--since", "1h"]);
     assert_eq!(serde_json::from_str::<Value>(&lines).unwrap()["rows"], drift["rows"]);
     let told = (0..100).any(|_| {
