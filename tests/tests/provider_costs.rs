@@ -26,7 +26,7 @@ async fn ask(stack: &Stack, name: &str, model: &str, says: &str, stream: bool) -
         "messages": [{"role": "user", "content": "hi"}]});
     let call = Call::post("/openai/v1/chat/completions", &body)
         .header("x-sim-call", name)
-        .header("x-sim", &format!("input=1000;output=100;cache_read=0;reasoning=0;says_usd={says}"))
+        .header("x-sim", format!("input=1000;output=100;cache_read=0;reasoning=0;says_usd={says}"))
         .header("x-tollgate-team", "routed");
     let reply = stack.send(call).await.unwrap();
     assert_eq!(reply.status, 200, "{name}: {}", reply.text());
