@@ -13,7 +13,7 @@ use tollgate_core::estimate::Learned;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::PriceBook;
 use tollgate_core::provider::Target;
-use tollgate_core::record::{CostSource, CostStatus, Note, Outcome, PriceBasis, UsageRecord};
+use tollgate_core::record::{Charge, CostSource, CostStatus, Note, Outcome, PriceBasis, UsageRecord};
 use tollgate_core::usage::Usage;
 
 use super::Cut;
@@ -73,6 +73,9 @@ pub struct Metered {
     pub cost_source: CostSource,
     /// What it costs by the book alone, as far as that has prices.
     pub book_cost_usd: Picodollars,
+    /// That, line by line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub charges: Vec<Charge>,
     /// Which rows of the book were used and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub price_basis: Vec<PriceBasis>,
@@ -169,6 +172,7 @@ impl Metered {
             cost_usd: record.cost_usd,
             cost_status: record.cost_status,
             cost_source: record.cost_source,
+            charges: record.charges,
             price_basis: record.price_basis,
             provider_cost_usd: record.provider_cost_usd,
             notes: record.notes,

@@ -23,7 +23,7 @@ impl Priced {
     /// What is owed for a call with this price whose provider said that it costs `word`, and whose counts are `measured` or
     /// else estimated.
     ///
-    /// - The provider's word counts, also where the book has no price.
+    /// - The provider's word counts, also where the book has no price; but nothing is no price where nobody else says so.
     /// - A word of less than a tenth of the book's charge is not believed: no upstream talks a budget down.
     /// - One that no call costs is left out: below nothing, or above [`COST_MAX`], or above a hundred dollars and a thousand
     ///   times the book's charge (another unit, taken for dollars).
@@ -36,7 +36,8 @@ impl Priced {
         if !is_possible(said) || self.complete && is_absurd(said, cost) {
             return Owed { word: None, note: Some(Note::ProviderCostIgnored), ..book };
         }
-        if !measured && said <= cost {
+        let is_no_price = said == Picodollars::ZERO && !self.complete;
+        if is_no_price || !measured && said <= cost {
             return book;
         }
         if is_doubted(said, cost) {
@@ -126,6 +127,8 @@ mod tests {
         assert_eq!(owed((0, false), 7, true), (7, measured, provider, None), "the book has no price");
         assert_eq!(owed((100, false), 700, true), (700, measured, provider, None), "nor for all of it");
         assert_eq!(owed((0, true), 0, true), (0, measured, provider, None), "both say that it is free");
+        let nothing = (0, CostStatus::Unpriced, CostSource::Book, None);
+        assert_eq!(owed((0, false), 0, true), nothing, "nobody else says that it is free");
         let relative = Priced { estimated: true, ..priced(100, true) };
         let owed = relative.owed(Some(Picodollars::from_pico(90)), true);
         assert_eq!((owed.cost.as_pico(), owed.status), (90, measured), "a relative's price is a guess");
