@@ -18,7 +18,7 @@ use super::Counts;
 use super::counts::decimal;
 use crate::money::Picodollars;
 
-/// Response headers that name a cost, of gateways that stand in front of every API, and their names in [`in_headers`].
+/// Response headers that name a cost, of gateways that stand in front of every API, and the names by which they are known here.
 pub const HEADERS: [(&str, &str); 2] =
     [("x-litellm-response-cost", "cost"), ("pydantic-ai-gateway-price-estimate", "price_estimate")];
 
