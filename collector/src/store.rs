@@ -32,6 +32,7 @@ mod packed;
 mod readers;
 mod records;
 mod recount;
+mod reports;
 mod retention;
 mod reviews;
 mod rollups;

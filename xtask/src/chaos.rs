@@ -218,7 +218,13 @@ impl Scenario {
             dollars(used),
             dollars(kept),
         );
-        Ok(Row { text, used, presumed: burst::pico(&row["presumed"])? })
+        // The gateway that was killed may have spent what it had left.
+        let name = format!("gateway-{}", self.shares.len());
+        let accounts = row["gateways"].as_array().into_iter().flatten();
+        let gone = accounts.filter(|account| killed && account["gateway"] == name.as_str());
+        let left = |account: &Value| Ok(burst::pico(&account["granted"])? - burst::pico(&account["used"])?);
+        let presumed = gone.map(left).sum::<Result<i128>>()?;
+        Ok(Row { text, used, presumed })
     }
 
     /// A call fits as long as one worst case is left, beside what a gateway that is gone may have spent unseen.

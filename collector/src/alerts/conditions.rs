@@ -8,6 +8,7 @@ use super::Alert;
 use super::window::Window;
 use crate::anomalies::{Episode, Kind};
 use crate::config::{Rule, Severity, Threshold, When};
+use crate::drift::{Drift, percent};
 use crate::store::Dimension;
 
 /// What is used of a budget's counter in its window.
@@ -245,6 +246,48 @@ pub fn silent(rule: &Rule, gateway: &GatewaySeen, started_ms: u64, now_ms: u64) 
     })
 }
 
+/// What a rule on prices decides of one row: how far the book is off what providers said over the window so far. A word that is
+/// not believed passes every threshold.
+#[must_use]
+pub fn price_drift(rule: &Rule, window: &Window, row: &Drift) -> Vec<Alert> {
+    let Drift { provider, model, reported } = row;
+    let off = reported.off_by();
+    let (book, said) = (for_people(reported.book), for_people(reported.provider));
+    let passed = |threshold: &&Threshold| match threshold {
+        Threshold::Percent(parts) => {
+            off.saturating_abs() > i128::from(*parts).saturating_mul(100) || reported.doubted_calls > 0
+        }
+        Threshold::Dollars(_) | Threshold::Calls(_) => false,
+    };
+    let alert = |threshold: &Threshold| {
+        let alert = Alert {
+            rule: rule.name.clone(),
+            scope: format!("price={provider}/{model}"),
+            window: window.id.clone(),
+            threshold: threshold.to_string(),
+            severity: rule.severity.name().into(),
+            title: format!(
+                "the price of {model} ({provider}) is off by {} %: {book} by the book, {said} by the provider, in {} calls",
+                percent(off),
+                reported.calls
+            ),
+            facts: vec![
+                ("By the book".into(), book.clone()),
+                ("By the provider".into(), said.clone()),
+                ("Calls".into(), reported.calls.to_string()),
+                ("Words not believed".into(), reported.doubted_calls.to_string()),
+                ("Calls without a price in the book".into(), reported.without_price.to_string()),
+                ("Since".into(), time(window.start_ms, &rule.shown_in)),
+            ],
+            since_ms: window.start_ms,
+            link: format!("/api/v1/prices/drift?provider={provider}"),
+            ..Alert::default()
+        };
+        alert.with_id()
+    };
+    rule.thresholds.iter().filter(passed).map(alert).collect()
+}
+
 /// What a rule on full budgets decides: a gateway has no counter left for another value of a budget's `each`, so that callers,
 /// who may have invented their names, share one. Told once a day for each gateway.
 #[must_use]
@@ -386,6 +429,7 @@ const GONE_MS: u64 = 7 * 86_400_000;
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::drift::Reported;
 
     #[test]
     fn amounts_are_told_to_the_cent() {
@@ -504,6 +548,31 @@ mod tests {
         assert_eq!(first[0].id, later[0].id);
         let next = BudgetStatus { window_id: "month 2026-12".into(), ..status(60) };
         assert_ne!(budget(&rule, &next, NOON)[0].id, first[0].id);
+    }
+
+    #[test]
+    fn a_price_that_is_off_is_told_once_in_a_window_at_each_threshold_and_a_doubted_word_at_all() {
+        let rule = rule("when = 'price_drift'\nthresholds = ['5%', '25%']");
+        let window = Window::at(rule.window, &rule.zone, NOON).unwrap();
+        let row = |book: i128, said: i128, doubted_calls: u64| {
+            let reported = Reported {
+                calls: 7,
+                doubted_calls,
+                book: Picodollars::from_pico(book * 1_000_000_000_000),
+                provider: Picodollars::from_pico(said * 1_000_000_000_000),
+                ..Reported::default()
+            };
+            let row = Drift { provider: "openrouter".into(), model: "perplexity/sonar".into(), reported };
+            price_drift(&rule, &window, &row)
+        };
+        assert_eq!(row(104, 100, 0), []);
+        assert_eq!(thresholds(&row(110, 100, 0)), ["5%"]);
+        assert_eq!(thresholds(&row(3, 100, 0)), ["5%", "25%"], "the book charges too little");
+        assert_eq!(thresholds(&row(100, 100, 1)), ["5%", "25%"]);
+        let alert = row(110, 100, 0).remove(0);
+        assert_eq!(alert.scope, "price=openrouter/perplexity/sonar");
+        assert!(alert.title.contains("off by 10.00 %: $110.00 by the book, $100.00"), "{}", alert.title);
+        assert_eq!(alert.id, row(120, 100, 0)[0].id, "the same decision");
     }
 
     #[test]

@@ -138,6 +138,18 @@ async fn alerts_of(app: &App, rule: &Rule, now_ms: u64) -> Result<Vec<Alert>, St
             let episodes = app.store.episodes_since(now_ms.saturating_sub(LASTS_MS), SCOPES_MAX).await?;
             Ok(episodes.iter().filter_map(|episode| conditions::anomaly(rule, episode)).collect())
         }
+        When::PriceDrift => {
+            let Some(window) = Window::at(rule.window, &rule.zone, now_ms) else { return Ok(Vec::new()) };
+            let mut filters = Filters::default();
+            for (dimension, value) in &rule.scope {
+                filters.accept(*dimension, value.clone());
+            }
+            let hour = |ms: u64| i64::try_from(ms / MS_PER_HOUR).unwrap_or(i64::MAX);
+            let to = hour(now_ms.min(window.end_ms).saturating_add(MS_PER_HOUR - 1));
+            let rows = app.store.drift(hour(window.start_ms), to, filters).await?;
+            let told = rows.iter().take(SCOPES_MAX);
+            Ok(told.flat_map(|row| conditions::price_drift(rule, &window, row)).collect())
+        }
         When::Spend | When::Denied | When::Unpriced | When::UnknownAgent => {
             let Some(window) = Window::at(rule.window, &rule.zone, now_ms) else { return Ok(Vec::new()) };
             let observed = observe(app, rule, &window, now_ms).await?;
@@ -336,11 +348,7 @@ fn ready(
 
 /// Sends a group as one message. Blocks.
 fn send(channel: &Channel, group: &[Due], base_url: String, now_ms: u64) -> Vec<(i64, Attempt)> {
-    let message = Message {
-        id: message_id(group),
-        items: group.iter().map(|due| item(due, channel)).collect(),
-        base_url,
-    };
+    let message = Message { id: message_id(group), items: items(group, channel), base_url };
     let outcome = deliver(channel, &message, now_ms);
     let attempt = |due: &Due| match &outcome {
         Outcome::Delivered => Attempt::Delivered,

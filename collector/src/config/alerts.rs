@@ -92,6 +92,8 @@ pub enum When {
     SilentGateway,
     /// A gateway that has no counter left for another value of a budget's `each`.
     FullValues,
+    /// Rows of the price book that are off what providers themselves say that calls cost.
+    PriceDrift,
     /// What the detector of anomalies finds.
     Anomaly,
 }
@@ -261,6 +263,9 @@ fn rule<'t>(
     if thresholds.is_empty() && matches!(when, When::Denied | When::Unpriced | When::UnknownAgent) {
         thresholds.push(Threshold::Calls(1));
     }
+    if thresholds.is_empty() && when == When::PriceDrift {
+        thresholds.push(Threshold::Percent(1));
+    }
     thresholds.sort_unstable();
     let name = name?;
     Some(Rule {
@@ -305,6 +310,10 @@ fn threshold(when: When, text: &str) -> Option<Threshold> {
             None if text.parse::<u64>().is_ok() => None,
             None => dollars(),
         },
+        When::PriceDrift => {
+            let percent = text.strip_suffix('%').and_then(|percent| percent.parse().ok());
+            percent.filter(|percent| *percent > 0).map(Threshold::Percent)
+        }
         When::Spend => dollars(),
         _ => text.parse().ok().filter(|calls| *calls > 0).map(Threshold::Calls),
     }
@@ -314,6 +323,7 @@ const fn right(when: When) -> &'static str {
     match when {
         When::Budget => "a part such as `80%` or dollars such as `$250.00`",
         When::Spend => "dollars such as `$250.00`",
+        When::PriceDrift => "a part such as `5%`",
         _ => "a number of calls such as `10`",
     }
 }
@@ -349,15 +359,24 @@ mod tests {
             thresholds = ['80%', '$1000']
             [[alerts]]
             name = 'strangers'
-            when = 'unknown_agent'";
+            when = 'unknown_agent'
+            [[alerts]]
+            name = 'prices'
+            when = 'price_drift'
+            [[alerts]]
+            name = 'prices-far'
+            when = 'price_drift'
+            thresholds = ['25%', '5%']";
         let alerts = Config::parse("t", text).unwrap().alerts;
-        assert_eq!(alerts.rules.len(), 3);
+        assert_eq!(alerts.rules.len(), 5);
         let first = &alerts.rules[0];
         assert_eq!((first.each, first.forecast), (Some(Dimension::Agent), true));
         let shown: Vec<String> = first.thresholds.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["$100.00", "$250.00"]);
         assert_eq!(alerts.rules[1].thresholds[0], Threshold::Percent(80));
         assert_eq!(alerts.rules[2].thresholds, [Threshold::Calls(1)]);
+        assert_eq!(alerts.rules[3].thresholds, [Threshold::Percent(1)]);
+        assert_eq!(alerts.rules[4].thresholds, [Threshold::Percent(5), Threshold::Percent(25)]);
         assert!(alerts.channels["ops"].quiet.is_some());
     }
 
@@ -381,6 +400,7 @@ mod tests {
     fn every_mistake_of_a_rule_is_named() {
         let text = "[[alerts]]\nname = 'a'\nwhen = 'spend'\nthresholds = ['80%']\nchannels = ['nobody']\neach = 'colour'\n\
                     [[alerts]]\nname = 'a'\nwhen = 'denied'\nscope = { colour = 'red' }\n\
+                    [[alerts]]\nname = 'p'\nwhen = 'price_drift'\nthresholds = ['5']\n\
                     [channels.x]\ntype = 'webhook'\nurl = 'ftp://x'\n";
         let said = Config::parse("t", text).unwrap_err().to_string();
         for part in [
@@ -389,6 +409,7 @@ mod tests {
             "`alerts[0].each` is `colour`",
             "another rule has the name `a`",
             "`alerts[1].scope` has `colour`",
+            "`alerts[2].thresholds` has `5`, not a part such as `5%`",
             "`channels.x`",
         ] {
             assert!(said.contains(part), "{part} in\n{said}");

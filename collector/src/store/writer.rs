@@ -25,6 +25,7 @@ use super::damage::Damage;
 use super::dims::Dims;
 use super::minutes::Minutes;
 use super::months;
+use super::reports::Reports;
 use super::retention;
 use super::rollups::Additions;
 use super::sums::Sums;
@@ -221,6 +222,7 @@ impl Writer {
             additions: &mut self.additions,
             booking: Booking::default(),
             minutes: Minutes::default(),
+            reports: Reports::default(),
             newest_budget_ms: budgets::newest_ms(&transaction)?,
             missed: Vec::new(),
         };
