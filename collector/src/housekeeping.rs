@@ -30,6 +30,16 @@ pub async fn lead(app: Arc<App>) {
     }
 }
 
+/// Reads the database for damage, at the start and once a day, until the collector ends. What is found, `/readyz` says.
+pub async fn look_over(app: Arc<App>) {
+    loop {
+        if let Err(error) = app.store.look_over().await {
+            error!(%error, "The database could not be read through");
+        }
+        tokio::time::sleep(LOOKED_OVER_EVERY).await;
+    }
+}
+
 /// Keeps house while this collector leads, until it ends.
 pub async fn run(app: Arc<App>) {
     let mut head_told_on = None;
@@ -106,4 +116,5 @@ const LED_EVERY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Minutes are kept for a little more than a day.
 const MINUTES_KEPT_MS: u64 = 26 * 3_600_000;
+const LOOKED_OVER_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 const MS_PER_DAY: u64 = 86_400_000;

@@ -163,11 +163,11 @@ impl Accepted {
         validate::check(&record)?;
         validate::sent_by(&record.gateway, gateways)?;
         self.want_rows_of(&record);
-        let came = record.cost_usd;
+        let (came, source) = (record.cost_usd, record.cost_source);
         if pricing::price_on_arrival(&mut record, book) {
             self.priced = self.priced.saturating_add(1);
         }
-        let recharge = pricing::recharge(&mut record, came);
+        let recharge = pricing::recharge(&mut record, came, source);
         self.batch.push_recharged(&record, recharge).map_err(|error| Refused::malformed(&error))?;
         self.observations.push(Observation::of(&record));
         self.records = self.records.saturating_add(1);

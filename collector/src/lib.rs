@@ -43,6 +43,7 @@ pub mod budgets;
 pub mod cli;
 pub mod config;
 pub mod doors;
+pub mod drift;
 pub mod estimate;
 pub mod housekeeping;
 pub mod ingest;

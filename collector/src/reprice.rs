@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::PriceBook;
-use tollgate_core::record::{CostStatus, UsageRecord};
+use tollgate_core::record::{CostSource, CostStatus, Note, UsageRecord};
 
 use crate::audit::Entry;
 use crate::store::{Correction, Counted, RecordsQuery, Store, StoreError};
@@ -115,14 +115,21 @@ impl Row {
 fn correction(book: &PriceBook, counted: Counted) -> Option<Correction> {
     let Counted { record: before, base } = counted;
     let (priced, status) = book.price_again(&before)?;
-    let lost = status == CostStatus::Unpriced && before.cost_status != CostStatus::Unpriced;
-    let same = priced.cost == before.cost_usd && status == before.cost_status;
+    // A word that was judged is judged by this book again. One from before words counted stays beside the cost.
+    let is_judged =
+        before.cost_source == CostSource::Provider || before.notes.contains(&Note::ProviderCostDoubted);
+    let measured = status == CostStatus::Measured
+        || before.cost_source == CostSource::Provider && before.cost_status == CostStatus::Measured;
+    let owed = priced.owed(before.provider_cost_usd.filter(|_| is_judged), measured);
+    let lost = owed.status == CostStatus::Unpriced && before.cost_status != CostStatus::Unpriced;
+    let same = owed.cost == before.cost_usd && owed.status == before.cost_status;
     if lost || same {
         return None;
     }
     let after = UsageRecord {
-        cost_usd: priced.cost,
-        cost_status: status,
+        cost_usd: owed.cost,
+        cost_status: owed.status,
+        cost_source: owed.source,
         charges: priced.charges,
         price_basis: priced.basis,
         price_version: Some(book.version().to_owned()),

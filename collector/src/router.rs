@@ -52,6 +52,7 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/estimate", post(estimate::ask))
         .route("/api/v1/prices", get(prices::list))
         .route("/api/v1/prices/missing", get(prices::missing))
+        .route("/api/v1/prices/drift", get(prices::drift))
         .route("/api/v1/audit", get(audit::list))
         .route("/api/v1/alerts", get(alerts::list))
         .route("/api/v1/anomalies", get(anomalies::list))

@@ -66,6 +66,7 @@ impl Server {
         let mut tasks = JoinSet::new();
         tasks.spawn(housekeeping::lead(Arc::clone(&app)));
         tasks.spawn(housekeeping::run(Arc::clone(&app)));
+        tasks.spawn(housekeeping::look_over(Arc::clone(&app)));
         tasks.spawn(anomalies::run::run(Arc::clone(&app)));
         tasks.spawn(alerts::run::judge_forever(Arc::clone(&app)));
         tasks.spawn(alerts::run::deliver_forever(Arc::clone(&app)));

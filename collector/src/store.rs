@@ -17,6 +17,7 @@ mod backup;
 mod batch;
 mod bound;
 mod budgets;
+mod damage;
 mod dims;
 mod error;
 mod folded;
@@ -31,6 +32,7 @@ mod packed;
 mod readers;
 mod records;
 mod recount;
+mod reports;
 mod retention;
 mod reviews;
 mod rollups;
@@ -74,6 +76,7 @@ pub use sums::{KindSum, Sums, SumsError, Totals};
 pub use writer::Stored;
 
 use crate::audit::{Entry, Head, Recorded};
+use damage::Damage;
 use dims::DimsTable;
 use lead::Leading;
 use open::{DATABASE, Held};
@@ -85,6 +88,7 @@ use writer::{Job, Writer};
 pub struct Store {
     jobs: mpsc::Sender<Job>,
     readers: Arc<Readers>,
+    damage: Damage,
     rows_per_hour: Arc<AtomicU64>,
     writer: JoinHandle<()>,
     leading: Leading,
@@ -98,10 +102,15 @@ impl Store {
     /// When the directory is unusable, its database is not one that this version can read, or it is to be brought to
     /// a newer schema while others have it open.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        Self::enter(data_dir).map_err(damage::named)
+    }
+
+    fn enter(data_dir: &Path) -> Result<Self, StoreError> {
         let (connection, held) = open::enter(data_dir)?;
         let path = data_dir.join(DATABASE);
         let rows_per_hour = Arc::new(AtomicU64::new(u64::MAX));
-        let writer = Writer::new(connection, Arc::clone(&rows_per_hour))?;
+        let damage = Damage::default();
+        let writer = Writer::new(connection, Arc::clone(&rows_per_hour), damage.clone())?;
         let readers = Arc::new(Readers::new(path));
         let (jobs, waiting) = mpsc::channel(BATCHES_WAITING);
         let writer = std::thread::Builder::new()
@@ -109,7 +118,7 @@ impl Store {
             .spawn(move || writer.run(waiting))
             .map_err(|cause| StoreError::File { path: data_dir.to_owned(), cause })?;
         let leading = Leading::new(data_dir.to_owned());
-        Ok(Self { jobs, readers, rows_per_hour, writer, leading, _held: held })
+        Ok(Self { jobs, readers, damage, rows_per_hour, writer, leading, _held: held })
     }
 
     /// Sets how many rows the rollup of an hour may have; what would make more is counted under `other`.
@@ -292,7 +301,16 @@ impl Store {
             })
             .await
         };
+        self.damage.check()?;
         tokio::time::timeout(PROBE_WAITS, probe).await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// Reads the whole database for damage; what is found, [`Self::ready`] says from then on.
+    ///
+    /// # Errors
+    /// When something is found, or the database cannot be read.
+    pub async fn look_over(&self) -> Result<(), StoreError> {
+        self.read(|connection, _| damage::look(connection)).await
     }
 
     /// What summaries should say by the records that are kept, beside what they say. Reads all of them, which takes
@@ -373,9 +391,10 @@ impl Store {
         let readers = Arc::clone(&self.readers);
         let permit = Arc::clone(&readers.permits).acquire_owned().await;
         let permit = permit.map_err(|_| StoreError::Stopped)?;
+        let damage = self.damage.clone();
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            readers.read(question)
+            damage.note(readers.read(question))
         })
         .await
         .map_err(|_| StoreError::Stopped)?

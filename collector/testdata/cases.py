@@ -331,6 +331,16 @@ case("error-in-200", "minimax", "https://api.minimax.io/v1/text/chatcompletion_v
 case("provider-cost-dropped", "image", "https://api.x.ai/v1/images/generations", {"data": [{"url": "x"}], "usage": {"cost_in_usd_ticks": 200_000_000}},
      {"provider_cost_usd": "0.020000000000", "cost_status": {"not": "free"}}, "It says what it cost.", request={"model": "grok-imagine", "prompt": "x"})
 
+case("router-own-cost", "openrouter", "https://openrouter.ai/api/v1/chat/completions", chat("openai/gpt-4.1-mini", (1000, 100), cost=0.0031, is_byok=False),
+     {"cost_usd": "0.003100000000", "provider_cost_usd": "0.003100000000"}, "What was charged.")
+case("router-search-fee", "openrouter", "https://openrouter.ai/api/v1/chat/completions",
+     chat("openai/gpt-4.1-mini", (1000, 100), cost=0.02056, is_byok=False, server_tool_use={"web_search_requests": 2}),
+     {"usage.web_searches": 2, "cost_usd": "0.020560000000"}, "Its searches are in what was charged.")
+case("xai-tool-fees", "code", "https://api.x.ai/v1/responses",
+     {**responses("grok-4.3", []), "usage": {"input_tokens": 2000, "output_tokens": 200, "total_tokens": 2200, "cost_in_usd_ticks": 80_000_000,
+                                             "server_side_tool_usage_details": {"code_interpreter_calls": 1}}},
+     {"cost_usd": "0.008000000000", "provider_cost_usd": "0.008000000000"}, "What was billed.")
+
 with open(pathlib.Path(__file__).with_suffix(".jsonl"), "w", encoding="utf-8") as out:
     for one in CASES:
         out.write(json.dumps(one, separators=(",", ":")) + "\n")

@@ -228,3 +228,40 @@ fn an_access_log_fills_what_was_lost_and_counts_nothing_twice() {
     assert_eq!(collector.calls(), 12);
     assert_eq!(collector.client.get("/api/v1/accounts").json()["dropped"]["id"], 2);
 }
+
+#[test]
+fn a_damaged_database_is_not_ready_and_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut collector = Process::start(dir.path());
+    for batch in 0..8 {
+        assert_eq!(collector.client.sync(&batch_of(batch, 200)).status, 200);
+    }
+    assert_eq!(collector.client.get("/readyz").status, 200);
+    assert_eq!(collector.signal("-TERM"), Some(0));
+    let database = std::fs::read_dir(dir.path().join("data")).unwrap();
+    let database = database
+        .map(|entry| entry.unwrap().path())
+        .find(|path| std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"SQLite format 3")));
+    // Some pages in the middle, which no start looks at.
+    let database = database.unwrap();
+    let mut bytes = std::fs::read(&database).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 16 * 4096].fill(0xa5);
+    std::fs::write(&database, bytes).unwrap();
+
+    let collector = Process::start(dir.path());
+    let start = Instant::now();
+    loop {
+        let ready = collector.client.get("/readyz");
+        if ready.status == 503 {
+            assert!(
+                ready.text.contains("damaged") && ready.text.contains("tollgate restore"),
+                "{}",
+                ready.text
+            );
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "{} {}", ready.status, ready.text);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -366,7 +366,7 @@ impl Call {
         record.status = session.answer.as_ref().map(|answer| answer.status);
         record.service_tier = self.request.service_tier().map(str::to_owned);
         let measure = match ended {
-            Some(turn) if turn.normalised.usage.is_empty() => {
+            Some(turn) if turn.normalised.says_nothing() => {
                 record.outcome = Outcome::Error;
                 Measure::Nothing
             }

@@ -11,7 +11,7 @@ use crate::inflate::Inflate;
 use crate::provider::Api;
 use crate::sse::SseDecoder;
 use crate::websocket::WebSocketDecoder;
-use crate::wire::{Normalised, Reading, Turn};
+use crate::wire::{COST_HEADERS, Normalised, Reading, Turn};
 use documents::Documents;
 
 /// Meters one answer.
@@ -90,7 +90,7 @@ impl Meter {
     /// Response headers that may say something of usage or price: takes those of the API's family from `header`.
     pub fn headers(&mut self, header: &dyn Fn(&str) -> Option<String>) {
         let reading = self.documents.reading_mut();
-        for (header_name, name) in reading.family().headers() {
+        for (header_name, name) in reading.family().headers().iter().chain(&COST_HEADERS) {
             if let Some(said) = header(header_name) {
                 reading.set_header(name, said.trim());
             }

@@ -25,6 +25,7 @@ mod subset;
 #[cfg(test)]
 mod tests;
 mod wire;
+mod word;
 mod worst;
 #[cfg(feature = "book")]
 mod write;
@@ -34,6 +35,7 @@ pub use dearest::DEAREST;
 pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled};
 pub use index::{Found, Step};
 pub use subset::Wanted;
+pub use word::{COST_MAX, Owed, is_possible};
 pub use worst::{Ceiling, Held, WorstCase};
 #[cfg(feature = "book")]
 pub use write::{day, quoted};

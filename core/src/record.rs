@@ -68,14 +68,17 @@ pub struct UsageRecord {
     /// Some of these counts were worked out by the gateway: the provider did not say them, or not to their end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub usage_estimated: bool,
-    /// What that costs, line by line; the sum is `cost_usd`.
+    /// What that costs by the price book, line by line; where `cost_source` is `book` the sum is `cost_usd`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub charges: Vec<Charge>,
-    /// Sum of the charges.
+    /// What the call costs, by the word of `cost_source`.
     pub cost_usd: Picodollars,
     /// How far `cost_usd` can be trusted.
     pub cost_status: CostStatus,
-    /// What the provider itself said that the call cost.
+    /// Whose word `cost_usd` is. Records from before it was told are by the book.
+    pub cost_source: CostSource,
+    /// What the provider itself said that the call cost: on the caller's own key its fee and what it says that the provider
+    /// behind it takes. It is `cost_usd` unless it is not believed (`provider_cost_doubted`) or was not the whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_cost_usd: Option<Picodollars>,
     /// What budgets in dollars were charged for it, where it is unpriced: once its price is found, that counts instead.
@@ -207,9 +210,32 @@ impl UsageRecord {
     pub fn leave_uncharged(&mut self, why: Note) {
         self.cost_usd = Picodollars::ZERO;
         self.cost_status = CostStatus::Unpriced;
+        self.cost_source = CostSource::Book;
         self.charges.clear();
         self.price_basis.clear();
         self.notes.push(why);
+    }
+}
+
+/// Whose word a cost is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CostSource {
+    /// The price book's: the sum of the charges.
+    #[default]
+    Book,
+    /// The provider's own: it said what the call cost.
+    Provider,
+}
+
+impl CostSource {
+    /// The name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Book => "book",
+            Self::Provider => "provider",
+        }
     }
 }
 
@@ -217,7 +243,7 @@ impl UsageRecord {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CostStatus {
-    /// From counts that the provider reported.
+    /// From counts that the provider reported, or a cost that it named.
     Measured,
     /// From counts that the gateway estimated.
     Estimated,
@@ -278,6 +304,8 @@ pub enum Note {
     CostCorrected,
     /// The provider named a cost that no call has, such as one below nothing. It is left out.
     ProviderCostIgnored,
+    /// The provider named less than a tenth of what the book charges. That is kept, and not believed: the book's holds.
+    ProviderCostDoubted,
 }
 
 impl Note {
@@ -300,6 +328,7 @@ impl Note {
             Self::UnknownWork => "unknown_work",
             Self::CostCorrected => "cost_corrected",
             Self::ProviderCostIgnored => "provider_cost_ignored",
+            Self::ProviderCostDoubted => "provider_cost_doubted",
         }
     }
 }

@@ -7,6 +7,7 @@
 mod anthropic;
 mod bedrock;
 mod cohere;
+mod cost;
 mod counts;
 mod gemini;
 mod ollama;
@@ -24,6 +25,7 @@ use crate::json::{self, Action, Shape};
 use crate::money::Picodollars;
 use crate::provider::Api;
 use crate::usage::{Share, Usage};
+pub use cost::HEADERS as COST_HEADERS;
 use counts::Counts;
 pub use reading::{Reading, TURNS_MAX, Turn};
 use tools::Tools;
@@ -88,6 +90,8 @@ pub enum Field {
     ErrorCode,
     /// A word that chooses a price, by the name that it gets in a [`Context`].
     Word(&'static str),
+    /// An amount of dollars that stands outside a usage object, by the same.
+    Dollars(&'static str),
     /// Text of an answer as a whole, which chunks of some streams repeat beside what is new of it.
     WholeOutput,
     /// The same of its reasoning.
@@ -174,11 +178,6 @@ impl Context<'_> {
         json::value_count(self.headers.get(name)?)
     }
 
-    /// Dollars that came as a response header.
-    fn dollars(&self, name: &str) -> Option<Picodollars> {
-        counts::decimal(self.headers.get(name)?.as_str()?)
-    }
-
     /// A word that came as a response header.
     fn word(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.as_str()
@@ -201,6 +200,12 @@ pub struct Normalised {
 }
 
 impl Normalised {
+    /// Whether it has neither a count nor a cost.
+    #[must_use]
+    pub fn says_nothing(&self) -> bool {
+        self.usage.is_empty() && self.provider_cost.is_none()
+    }
+
     /// Adds a fact that chooses a price, where it is told.
     fn told(mut self, fact: &'static str, word: Option<&str>) -> Self {
         if let Some(word) = word {

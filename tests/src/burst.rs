@@ -26,6 +26,8 @@ pub struct Burst {
     pub name: String,
     /// A connection that fails is a gateway that was killed, not a mistake.
     pub gateways_may_die: bool,
+    /// Such a gateway comes back: its calls are tried again.
+    pub gateways_return: bool,
     /// So many rounds in a row must be refused whole before calls are given up.
     pub refused_rounds: usize,
 }
@@ -37,6 +39,8 @@ pub struct Outcome {
     pub passed: usize,
     /// Calls that were refused to the end.
     pub refused: usize,
+    /// Calls that broke as their gateway was gone.
+    pub lost: usize,
     /// Rounds of trying refused calls again.
     pub rounds: usize,
     /// Answers by status.
@@ -73,6 +77,8 @@ impl Burst {
                 *outcome.statuses.entry(status).or_default() += 1;
                 match status {
                     402 | 429 => waiting.push((gateway, number)),
+                    GONE if self.gateways_return => waiting.push((gateway, number)),
+                    GONE => outcome.lost += 1,
                     _ => passed += 1,
                 }
             }
@@ -103,7 +109,7 @@ impl Burst {
         if number % 100 < self.hang_up_percent {
             let opened = match call.open(gateway).await {
                 Ok(opened) => opened,
-                Err(_) if self.gateways_may_die => return Ok(0),
+                Err(_) if self.gateways_may_die => return Ok(GONE),
                 Err(error) => return Err(error),
             };
             let status = opened.status;
@@ -114,7 +120,7 @@ impl Burst {
         let reply: Reply = match call.send(gateway).await {
             Ok(reply) => reply,
             // Its gateway is gone.
-            Err(_) if self.gateways_may_die => return Ok(0),
+            Err(_) if self.gateways_may_die => return Ok(GONE),
             Err(error) => return Err(error),
         };
         if !matches!(reply.status, 200 | 402 | 429 | 500 | 502 | 503 | 504) {
@@ -163,5 +169,7 @@ pub fn pico(value: &Value) -> Result<i128> {
 }
 
 const ROUNDS_MAX: usize = 60;
+/// In the place of a status: no answer, as the gateway was gone.
+const GONE: u16 = 0;
 /// Between rounds: a second is what refusals ask for, but tests sync ten times as often.
 const PAUSE: Duration = Duration::from_millis(300);

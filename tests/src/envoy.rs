@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::artifacts::{self, Workspace};
-use crate::http::{get_blocking, local};
+use crate::http::{get_blocking, local, post_blocking};
 use crate::process::Process;
 
 /// The versions of Envoy that Tollgate is tested on, the newest last: that is the one which runs by default. The wheels
@@ -212,6 +212,18 @@ impl Envoy {
         self.process = self.launch.start()?;
         let admin = self.admin;
         self.process.wait_until("ready", READY, || get_blocking(admin, "/ready").is_ok())
+    }
+
+    /// Drains it as the units of `envoy/README.md` do, with so long for calls that run, and starts it again.
+    ///
+    /// # Errors
+    /// The admin interface does not answer, or it does not start.
+    pub fn drain_and_restart(&mut self, running: Duration) -> Result<()> {
+        for hook in ["/healthcheck/fail", "/drain_listeners?graceful&skip_exit"] {
+            post_blocking(self.admin, hook)?;
+        }
+        std::thread::sleep(running);
+        self.restart()
     }
 
     /// Where callers connect to.

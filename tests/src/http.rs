@@ -210,6 +210,18 @@ pub fn get_blocking(address: SocketAddr, path: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&reply.body).into_owned())
 }
 
+/// Posts nothing to a path.
+///
+/// # Errors
+/// No answer, or one that is not 200.
+pub fn post_blocking(address: SocketAddr, path: &str) -> Result<()> {
+    let reply = send_blocking(Call::post_bytes(path, ""), address)?;
+    if reply.status != 200 {
+        bail!("{path} answers {}: {}", reply.status, reply.text());
+    }
+    Ok(())
+}
+
 /// This port on loopback.
 #[must_use]
 pub const fn local(port: u16) -> SocketAddr {

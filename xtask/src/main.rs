@@ -75,9 +75,9 @@ fn run(arguments: &[String]) -> Result<()> {
             attack::attack()
         }
         "chaos" => {
-            Options::parse(options, &[], &[])?;
+            let options = Options::parse(options, &[], &["--only"])?;
             signals::stop_children()?;
-            chaos::chaos()
+            chaos::chaos(options.value("--only"))
         }
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

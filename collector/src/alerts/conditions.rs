@@ -7,7 +7,8 @@ use tollgate_core::money::Picodollars;
 use super::Alert;
 use super::window::Window;
 use crate::anomalies::{Episode, Kind};
-use crate::config::{Rule, Short, Threshold, When};
+use crate::config::{Rule, Severity, Threshold, When};
+use crate::drift::{Drift, percent};
 use crate::store::Dimension;
 
 /// What is used of a budget's counter in its window.
@@ -88,7 +89,7 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
             ("Budget".into(), status.name.clone()),
             ("Used".into(), shown(used)),
             ("Limit".into(), shown(limit)),
-            ("Window since".into(), time(status.window_start_ms, &rule.zone)),
+            ("Window since".into(), time(status.window_start_ms, &rule.shown_in)),
         ],
         since_ms: status.window_start_ms,
         link: format!("/api/v1/budgets?budget={}", status.name),
@@ -112,7 +113,14 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
             };
         if is_passed || is_reached {
             let title = match is_passed {
-                true => format!("{scope} has used {} of {} ({threshold} passed)", shown(used), shown(limit)),
+                true => {
+                    let percent = used.saturating_mul(100).checked_div(limit).unwrap_or(0);
+                    format!(
+                        "{scope} has used {} of {}, {percent} % ({threshold} passed)",
+                        shown(used),
+                        shown(limit)
+                    )
+                }
                 false => {
                     refused_at(&scope, status, shown(used), shown(limit), shown(limit.saturating_sub(used)))
                 }
@@ -120,13 +128,13 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
             let is_whole = matches!(threshold, Threshold::Percent(percent) if *percent >= 100)
                 || used >= limit
                 || is_reached;
-            alerts.push(
-                Alert {
-                    passed_budget: is_whole.then(|| status.name.clone()),
-                    ..base(threshold.to_string(), title)
-                }
-                .with_id(),
-            );
+            let mut alert = base(threshold.to_string(), title);
+            if is_whole {
+                // Calls are refused, or would be: nobody is to sleep over that.
+                alert.severity = Severity::Critical.name().into();
+                alert.passed_budget = Some(status.name.clone());
+            }
+            alerts.push(alert.with_id());
         }
     }
     let window = (status.window_start_ms, status.window_end_ms);
@@ -134,7 +142,7 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
         && used < limit
         && let Some(at) = reached(used, limit, window, now_ms)
     {
-        let at = time(at, &rule.zone);
+        let at = time(at, &rule.shown_in);
         let title = format!("{scope} will pass its limit of {} on {at} at this rate", shown(limit));
         let mut alert = base("forecast".into(), title);
         alert.facts.push(("Will pass".into(), at));
@@ -178,7 +186,7 @@ pub fn counted(rule: &Rule, window: &Window, observed: &Observed, now_ms: u64) -
         facts: vec![
             ("Now".into(), shown(value)),
             ("Window before".into(), shown(previous)),
-            ("Since".into(), time(window.start_ms, &rule.zone)),
+            ("Since".into(), time(window.start_ms, &rule.shown_in)),
         ],
         since_ms: window.start_ms,
         link: observed.link.clone(),
@@ -197,7 +205,7 @@ pub fn counted(rule: &Rule, window: &Window, observed: &Observed, now_ms: u64) -
         && let Some(limit) = highest.filter(|limit| value < *limit)
         && let Some(at) = reached(value, limit, (window.start_ms, window.end_ms), now_ms)
     {
-        let at = time(at, &rule.zone);
+        let at = time(at, &rule.shown_in);
         let title = format!("{} will pass {} on {at} at this rate", observed.scope, shown(limit));
         alerts.push(base("forecast".into(), title).with_id());
     }
@@ -221,7 +229,7 @@ pub fn silent(rule: &Rule, gateway: &GatewaySeen, started_ms: u64, now_ms: u64) 
     // What was silent for long when this collector began to look is gone, not silent.
     let is_silent = silent_ms.min(heard_ms) >= limit_ms && silent_ms < limit_ms.saturating_add(GONE_MS);
     is_silent.then(|| {
-        let since = time(gateway.last_seen_ms, &rule.zone);
+        let since = time(gateway.last_seen_ms, &rule.shown_in);
         Alert {
             rule: rule.name.clone(),
             scope: format!("gateway={}", gateway.gateway),
@@ -238,6 +246,48 @@ pub fn silent(rule: &Rule, gateway: &GatewaySeen, started_ms: u64, now_ms: u64) 
     })
 }
 
+/// What a rule on prices decides of one row: how far the book is off what providers said over the window so far. A word that is
+/// not believed passes every threshold.
+#[must_use]
+pub fn price_drift(rule: &Rule, window: &Window, row: &Drift) -> Vec<Alert> {
+    let Drift { provider, model, reported } = row;
+    let off = reported.off_by();
+    let (book, said) = (for_people(reported.book), for_people(reported.provider));
+    let passed = |threshold: &&Threshold| match threshold {
+        Threshold::Percent(parts) => {
+            off.saturating_abs() > i128::from(*parts).saturating_mul(100) || reported.doubted_calls > 0
+        }
+        Threshold::Dollars(_) | Threshold::Calls(_) => false,
+    };
+    let alert = |threshold: &Threshold| {
+        let alert = Alert {
+            rule: rule.name.clone(),
+            scope: format!("price={provider}/{model}"),
+            window: window.id.clone(),
+            threshold: threshold.to_string(),
+            severity: rule.severity.name().into(),
+            title: format!(
+                "the price of {model} ({provider}) is off by {} %: {book} by the book, {said} by the provider, in {} calls",
+                percent(off),
+                reported.calls
+            ),
+            facts: vec![
+                ("By the book".into(), book.clone()),
+                ("By the provider".into(), said.clone()),
+                ("Calls".into(), reported.calls.to_string()),
+                ("Words not believed".into(), reported.doubted_calls.to_string()),
+                ("Calls without a price in the book".into(), reported.without_price.to_string()),
+                ("Since".into(), time(window.start_ms, &rule.shown_in)),
+            ],
+            since_ms: window.start_ms,
+            link: format!("/api/v1/prices/drift?provider={provider}"),
+            ..Alert::default()
+        };
+        alert.with_id()
+    };
+    rule.thresholds.iter().filter(passed).map(alert).collect()
+}
+
 /// What a rule on full budgets decides: a gateway has no counter left for another value of a budget's `each`, so that callers,
 /// who may have invented their names, share one. Told once a day for each gateway.
 #[must_use]
@@ -245,7 +295,7 @@ pub fn full_values(rule: &Rule, gateway: &GatewaySeen, now_ms: u64) -> Option<Al
     let GatewaySeen { gateway: name, values_shared, values_shared_ms: last_ms, .. } = gateway;
     let is_new = *last_ms > 0 && now_ms.saturating_sub(*last_ms) < FULL_LASTS_MS;
     is_new.then(|| {
-        let last = time(*last_ms, &rule.zone);
+        let last = time(*last_ms, &rule.shown_in);
         Alert {
             rule: rule.name.clone(),
             scope: format!("gateway={name}"),
@@ -300,7 +350,7 @@ pub fn anomaly(rule: &Rule, episode: &Episode) -> Option<Alert> {
         ("Agent".into(), episode.agent.clone()),
         ("Now".into(), rounded(finding.value)),
         ("Usually".into(), rounded(finding.expected)),
-        ("Since".into(), time(episode.start_ms, &rule.zone)),
+        ("Since".into(), time(episode.start_ms, &rule.shown_in)),
     ];
     if !drivers.is_empty() {
         facts.push(("Because".into(), drivers.join("; ")));
@@ -348,7 +398,17 @@ const fn limit_of(threshold: &Threshold) -> i128 {
 }
 
 fn amount_of(amount: i128, is_money: bool) -> String {
-    if is_money { format!("${}", Picodollars::from_pico(amount).short()) } else { amount.to_string() }
+    if is_money { for_people(Picodollars::from_pico(amount)) } else { amount.to_string() }
+}
+
+/// Dollars to the cent, and below one cent to two digits; what is less is cut. The numbers behind the link are exact.
+fn for_people(amount: Picodollars) -> String {
+    let text = amount.to_string();
+    let Some((whole, decimals)) = text.split_once('.') else { return format!("${text}") };
+    let is_cents = whole.trim_start_matches('-') != "0" || !decimals.starts_with("00");
+    let first = decimals.find(|digit| digit != '0');
+    let kept = if is_cents { 2 } else { first.map_or(2, |at| at + 2) };
+    format!("${whole}.{}", decimals.get(..kept).unwrap_or(decimals))
 }
 
 /// A time as people read it.
@@ -369,6 +429,24 @@ const GONE_MS: u64 = 7 * 86_400_000;
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::drift::Reported;
+
+    #[test]
+    fn amounts_are_told_to_the_cent() {
+        for (pico, expected) in [
+            (950_012_345_678, "$0.95"),
+            (1_000_000_000_000, "$1.00"),
+            (1_234_567_890_000_000_i128, "$1234.56"),
+            (9_999_000_000, "$0.0099"),
+            (450_000_000, "$0.00045"),
+            (1, "$0.000000000001"),
+            (0, "$0.00"),
+            (-950_012_345_678, "$-0.95"),
+        ] {
+            assert_eq!(amount_of(pico, true), expected, "{pico}");
+        }
+        assert_eq!(amount_of(12_000, false), "12000");
+    }
 
     const NOON: u64 = 1_795_608_000_000; // 2026-11-25T12:00:00Z
 
@@ -470,6 +548,31 @@ mod tests {
         assert_eq!(first[0].id, later[0].id);
         let next = BudgetStatus { window_id: "month 2026-12".into(), ..status(60) };
         assert_ne!(budget(&rule, &next, NOON)[0].id, first[0].id);
+    }
+
+    #[test]
+    fn a_price_that_is_off_is_told_once_in_a_window_at_each_threshold_and_a_doubted_word_at_all() {
+        let rule = rule("when = 'price_drift'\nthresholds = ['5%', '25%']");
+        let window = Window::at(rule.window, &rule.zone, NOON).unwrap();
+        let row = |book: i128, said: i128, doubted_calls: u64| {
+            let reported = Reported {
+                calls: 7,
+                doubted_calls,
+                book: Picodollars::from_pico(book * 1_000_000_000_000),
+                provider: Picodollars::from_pico(said * 1_000_000_000_000),
+                ..Reported::default()
+            };
+            let row = Drift { provider: "openrouter".into(), model: "perplexity/sonar".into(), reported };
+            price_drift(&rule, &window, &row)
+        };
+        assert_eq!(row(104, 100, 0), []);
+        assert_eq!(thresholds(&row(110, 100, 0)), ["5%"]);
+        assert_eq!(thresholds(&row(3, 100, 0)), ["5%", "25%"], "the book charges too little");
+        assert_eq!(thresholds(&row(100, 100, 1)), ["5%", "25%"]);
+        let alert = row(110, 100, 0).remove(0);
+        assert_eq!(alert.scope, "price=openrouter/perplexity/sonar");
+        assert!(alert.title.contains("off by 10.00 %: $110.00 by the book, $100.00"), "{}", alert.title);
+        assert_eq!(alert.id, row(120, 100, 0)[0].id, "the same decision");
     }
 
     #[test]

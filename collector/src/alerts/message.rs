@@ -26,6 +26,8 @@ pub struct Item {
     pub event: Event,
     /// When that came to be, Unix milliseconds UTC.
     pub at_ms: u64,
+    /// The zone of the people who read it.
+    pub zone: TimeZone,
 }
 
 impl Message {
@@ -80,7 +82,7 @@ impl Item {
         let mut facts = self.alert.facts.clone();
         facts.push(("Rule".into(), self.alert.rule.clone()));
         facts.push(("Window".into(), self.alert.window.clone()));
-        facts.push(("Decided".into(), time(self.at_ms, &TimeZone::UTC)));
+        facts.push(("Decided".into(), time(self.at_ms, &self.zone)));
         // Names may come from callers, with any characters.
         facts.into_iter().map(|(name, value)| (printable(&name), printable(&value))).collect()
     }
@@ -110,7 +112,7 @@ mod tests {
             link: format!("/?agent={hostile}"),
             ..Alert::default()
         };
-        let item = Item { alert, event: Event::Opened, at_ms: 0 };
+        let item = Item { alert, event: Event::Opened, at_ms: 0, zone: TimeZone::UTC };
         let lines = 3 + item.facts().len() + 1;
         let message = Message { id: "i".into(), items: vec![item], base_url: "http://x".into() };
         assert_eq!(message.text().lines().count(), lines, "{}", message.text());

@@ -138,6 +138,18 @@ async fn alerts_of(app: &App, rule: &Rule, now_ms: u64) -> Result<Vec<Alert>, St
             let episodes = app.store.episodes_since(now_ms.saturating_sub(LASTS_MS), SCOPES_MAX).await?;
             Ok(episodes.iter().filter_map(|episode| conditions::anomaly(rule, episode)).collect())
         }
+        When::PriceDrift => {
+            let Some(window) = Window::at(rule.window, &rule.zone, now_ms) else { return Ok(Vec::new()) };
+            let mut filters = Filters::default();
+            for (dimension, value) in &rule.scope {
+                filters.accept(*dimension, value.clone());
+            }
+            let hour = |ms: u64| i64::try_from(ms / MS_PER_HOUR).unwrap_or(i64::MAX);
+            let to = hour(now_ms.min(window.end_ms).saturating_add(MS_PER_HOUR - 1));
+            let rows = app.store.drift(hour(window.start_ms), to, filters).await?;
+            let told = rows.iter().take(SCOPES_MAX);
+            Ok(told.flat_map(|row| conditions::price_drift(rule, &window, row)).collect())
+        }
         When::Spend | When::Denied | When::Unpriced | When::UnknownAgent => {
             let Some(window) = Window::at(rule.window, &rule.zone, now_ms) else { return Ok(Vec::new()) };
             let observed = observe(app, rule, &window, now_ms).await?;
@@ -314,7 +326,7 @@ fn ready(
         .collect();
     let (single, gathered): (Vec<Due>, Vec<Due>) =
         due.into_iter().partition(|one| channel.digest_minutes == 0 || is_critical(one));
-    let mut groups: Vec<Vec<Due>> = single.into_iter().map(|one| vec![one]).collect();
+    let mut groups = together(channel, single);
     let oldest = gathered.iter().map(|one| one.created_ms).min();
     if let Some(oldest) = oldest {
         let at = oldest.saturating_add(channel.digest_minutes.saturating_mul(60_000));
@@ -336,7 +348,7 @@ fn ready(
 
 /// Sends a group as one message. Blocks.
 fn send(channel: &Channel, group: &[Due], base_url: String, now_ms: u64) -> Vec<(i64, Attempt)> {
-    let message = Message { id: message_id(group), items: group.iter().map(item).collect(), base_url };
+    let message = Message { id: message_id(group), items: items(group, channel), base_url };
     let outcome = deliver(channel, &message, now_ms);
     let attempt = |due: &Due| match &outcome {
         Outcome::Delivered => Attempt::Delivered,
@@ -364,8 +376,47 @@ fn send(channel: &Channel, group: &[Due], base_url: String, now_ms: u64) -> Vec<
     group.iter().map(|due| (due.seq, attempt(due))).collect()
 }
 
-fn item(due: &Due) -> Item {
-    Item { alert: due.alert.clone(), event: due.event, at_ms: due.created_ms }
+/// What is told of a group: each alert, or the last of thresholds of one thing, which says it all.
+fn items(group: &[Due], channel: &Channel) -> Vec<Item> {
+    let item = |due: &Due, alert: Alert| Item {
+        alert,
+        event: due.event,
+        at_ms: due.created_ms,
+        zone: channel.zone.clone(),
+    };
+    if let [first, .., last] = group
+        && is_for_people(channel)
+        && group.iter().all(|due| is_of_one(first, due))
+    {
+        let passed: Vec<&str> = group.iter().map(|due| due.alert.threshold.as_str()).collect();
+        let mut alert = last.alert.clone();
+        alert.facts.push(("Passed".into(), passed.join(", ")));
+        return vec![item(last, alert)];
+    }
+    group.iter().map(|due| item(due, due.alert.clone())).collect()
+}
+
+/// What goes as one message: to people, thresholds of one thing that were passed at once; machines keep the state of each.
+fn together(channel: &Channel, due: Vec<Due>) -> Vec<Vec<Due>> {
+    let mut groups: Vec<Vec<Due>> = Vec::new();
+    for one in due {
+        let is_same = |group: &&mut Vec<Due>| group.first().is_some_and(|first| is_of_one(first, &one));
+        match groups.iter_mut().find(is_same).filter(|_| is_for_people(channel)) {
+            Some(group) => group.push(one),
+            None => groups.push(vec![one]),
+        }
+    }
+    groups
+}
+
+const fn is_for_people(channel: &Channel) -> bool {
+    matches!(channel.target, Target::Slack { .. } | Target::Email(_))
+}
+
+/// Whether both are thresholds of one rule in one scope and window.
+fn is_of_one(one: &Due, other: &Due) -> bool {
+    let (Alert { rule, scope, window, .. }, alert) = (&one.alert, &other.alert);
+    one.event == other.event && *rule == alert.rule && *scope == alert.scope && *window == alert.window
 }
 
 /// The same for the same group: that of its alert, or one made of all.

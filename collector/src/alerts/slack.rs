@@ -70,7 +70,7 @@ mod tests {
             facts: (0..20).map(|n| (format!("fact {n}"), "x".repeat(5_000))).collect(),
             ..Alert::default()
         };
-        let item = Item { alert, event: Event::Opened, at_ms: 0 };
+        let item = Item { alert, event: Event::Opened, at_ms: 0, zone: jiff::tz::TimeZone::UTC };
         let message = Message { id: "i".into(), items: vec![item; 40], base_url: "http://x".into() };
         let body = body(&message);
         let blocks = body["blocks"].as_array().unwrap();

@@ -61,7 +61,7 @@ pub async fn test(
     }
     .with_id();
     let id = alert.id.clone();
-    let item = Item { alert, event: Event::Opened, at_ms: now };
+    let item = Item { alert, event: Event::Opened, at_ms: now, zone: channel.zone.clone() };
     let message = Message { id: id.clone(), items: vec![item], base_url: base_url(&config) };
     let sent = tokio::task::spawn_blocking(move || deliver(&channel, &message, now)).await;
     match sent {

@@ -53,7 +53,10 @@ fn answer(record: &UsageRecord, adjustments: &[Adjustment], book: &PriceBook) ->
         "lines": record.charges.iter().map(|charge| line(charge, &record.price_basis)).collect::<Vec<_>>(),
         "cost_usd": record.cost_usd,
         "cost_status": record.cost_status,
+        "cost_source": record.cost_source,
+        "book_cost_usd": record.book_cost(),
         "provider_cost_usd": record.provider_cost_usd,
+        "notes": record.notes,
         "adjustments": adjustments.iter().map(adjustment).collect::<Vec<_>>(),
         "adjusted_cost_usd": record.cost_usd + adjusted,
         "today": today,
@@ -114,6 +117,7 @@ fn adjustment(adjustment: &Adjustment) -> Value {
         "amount_usd": adjustment.amount_usd,
         "cost_usd": adjustment.cost_usd,
         "cost_status": adjustment.cost_status,
+        "cost_source": adjustment.cost_source,
         "price_version": adjustment.price_version,
         "lines": adjustment.charges.iter().map(|charge| line(charge, &adjustment.price_basis)).collect::<Vec<_>>(),
     })

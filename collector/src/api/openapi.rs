@@ -349,6 +349,12 @@ const OPERATIONS: &[Operation] = &[
         &[400],
     ),
     get(
+        "/api/v1/prices/drift",
+        "Rows of the book whose charges and the providers' own words differ by more than 1 %; the last seven days where no period is named",
+        &[Parameter::Period, Parameter::Filters],
+        &[400],
+    ),
+    get(
         "/api/v1/reprice",
         "What today's prices would change",
         &[Parameter::Period, Parameter::Filters],

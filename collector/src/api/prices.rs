@@ -1,4 +1,5 @@
-//! `GET /api/v1/prices`: what the collector's book says; `GET /api/v1/prices/missing`: models that have no price.
+//! `GET /api/v1/prices`: what the collector's book says; `GET /api/v1/prices/missing`: models that have no price;
+//! `GET /api/v1/prices/drift`: rows whose charges and the providers' own words differ.
 
 use std::sync::Arc;
 
@@ -8,12 +9,14 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
+use tollgate_core::money::Picodollars;
 use tollgate_core::price::{Price, PricedModel, Sheet, Variant, day};
 
 use super::error::ApiError;
 use super::params::Params;
 use super::period::Period;
 use crate::app::{App, now_ms};
+use crate::drift::{Drift, percent};
 use crate::store::{Dimension, Every, SummaryQuery};
 
 /// Answers models with their prices: by `provider`, by `model` (any name of it), as of `at`.
@@ -100,6 +103,55 @@ pub async fn missing(State(app): State<Arc<App>>, mut params: Params) -> Result<
     Ok(Json(json!({ "version": book.version(), "rows": rows })).into_response())
 }
 
+/// Answers rows of the book whose charges and the providers' own words differ by more than 1 %, over the last seven days
+/// where no period is named.
+///
+/// # Errors
+/// For parameters that cannot be used, and when the store fails.
+pub async fn drift(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
+    let now = Timestamp::now();
+    let period = Period::read(&mut params, now)?;
+    let filters = params.filters();
+    params.finish()?;
+    let hour = |time: Timestamp| time.as_millisecond().div_euclid(MS_PER_HOUR);
+    let to_hour = period.to.map_or_else(|| hour(now).saturating_add(1), hour);
+    let from_hour = period.from.map_or_else(|| to_hour.saturating_sub(DRIFT_HOURS), hour);
+    let rows = app.store.drift(from_hour, to_hour, filters).await?;
+    let rows: Vec<DriftRow> = rows.into_iter().map(DriftRow::of).collect();
+    Ok(Json(json!({ "version": app.prices.book().version(), "rows": rows })).into_response())
+}
+
+#[derive(Debug, Serialize)]
+struct DriftRow {
+    provider: String,
+    model: String,
+    calls: u64,
+    off_calls: u64,
+    doubted_calls: u64,
+    without_price: u64,
+    book_usd: Picodollars,
+    provider_usd: Picodollars,
+    difference_usd: Picodollars,
+    difference_percent: String,
+}
+
+impl DriftRow {
+    fn of(Drift { provider, model, reported }: Drift) -> Self {
+        Self {
+            provider,
+            model,
+            calls: reported.calls,
+            off_calls: reported.off_calls,
+            doubted_calls: reported.doubted_calls,
+            without_price: reported.without_price,
+            book_usd: reported.book,
+            provider_usd: reported.provider,
+            difference_usd: reported.book - reported.provider,
+            difference_percent: percent(reported.off_by()),
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Missing {
     provider: String,
@@ -180,3 +232,5 @@ impl<'a> VariantRow<'a> {
 }
 
 const MS_PER_HOUR: i64 = 3_600_000;
+/// Hours of drift that are shown where no period is named: seven days.
+const DRIFT_HOURS: i64 = 7 * 24;

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tollgate_core::attribution::{Attribution, AttributionSource};
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{Charge, CostStatus, Note, Outcome, PriceBasis, PromptShape, UsageRecord};
+use tollgate_core::record::{
+    Charge, CostSource, CostStatus, Note, Outcome, PriceBasis, PromptShape, UsageRecord,
+};
 use tollgate_core::usage::{Share, Usage};
 
 use super::error::ApiError;
@@ -117,6 +119,7 @@ struct Row {
     charges: Vec<Charge>,
     cost_usd: Picodollars,
     cost_status: CostStatus,
+    cost_source: CostSource,
     #[serde(skip_serializing_if = "Option::is_none")]
     provider_cost_usd: Option<Picodollars>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,6 +172,7 @@ impl Row {
             charges,
             cost_usd,
             cost_status,
+            cost_source,
             provider_cost_usd,
             charged_usd,
             price_version,
@@ -205,6 +209,7 @@ impl Row {
             charges,
             cost_usd,
             cost_status,
+            cost_source,
             provider_cost_usd,
             charged_usd,
             price_version,

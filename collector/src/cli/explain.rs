@@ -50,13 +50,18 @@ fn render(answer: &Value) -> String {
         .iter()
         .map(|line| LINES.iter().map(|(name, _)| text(line, name)).collect())
         .collect();
-    let total = ["sum", "", "", "", "", &text(answer, "cost_usd")].map(str::to_owned);
+    let total = ["sum", "", "", "", "", &text(answer, "book_cost_usd")].map(str::to_owned);
     out.push(String::new());
     out.push(output::table(&columns, &lines, Some(&total)));
+    out.push(whose_word(&text(answer, "cost_usd"), &text(answer, "cost_source")));
     out.push(format!("status {}", text(answer, "cost_status")));
     let said = text(answer, "provider_cost_usd");
     if !said.is_empty() {
-        out.push(format!("the provider says {said}"));
+        let notes = list(answer, "notes");
+        let is_doubted = notes.iter().any(|note| note == "provider_cost_doubted");
+        let why =
+            if is_doubted { ", less than a tenth of the book's charge, which is not believed" } else { "" };
+        out.push(format!("the provider says {said}{why}"));
     }
     for adjustment in list(answer, "adjustments") {
         out.push(format!(
@@ -80,6 +85,14 @@ fn render(answer: &Value) -> String {
         ));
     }
     out.join("\n")
+}
+
+/// What the call costs, and by whose word.
+fn whose_word(cost: &str, source: &str) -> String {
+    match source {
+        "provider" => format!("cost {cost}, by the provider's own word"),
+        _ => format!("cost {cost}, by the price book"),
+    }
 }
 
 fn or<'a>(text: &'a str, instead: &'a str) -> &'a str {

@@ -28,6 +28,8 @@ enum Command {
     Show(Show),
     /// List models of recorded calls that have no price
     Missing(Missing),
+    /// List rows whose charges and the providers' own reports of cost differ by more than 1 %; the last 7 days unless told
+    Drift(Drifting),
     /// Check price files, offline
     Check(Check),
     /// Compare two sets of price files, offline
@@ -75,6 +77,15 @@ struct Missing {
 }
 
 #[derive(Args, Debug)]
+struct Drifting {
+    #[command(flatten)]
+    ask: Ask,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Args, Debug)]
 struct Check {
     /// Price files, or directories of them
     #[arg(required = true)]
@@ -98,6 +109,7 @@ impl PricesArgs {
             Command::List(list) => list.run(),
             Command::Show(show) => show.run(),
             Command::Missing(missing) => missing.run(),
+            Command::Drift(drift) => drift.run(),
             Command::Check(check) => check.run(),
             Command::Diff(diff) => diff.run(),
             Command::Export(export) => export.run(),
@@ -234,25 +246,43 @@ impl Missing {
         if self.format == Format::Json {
             return output::print(&body);
         }
-        let columns = MISSING.map(|(name, kind)| Column::new(name, kind));
-        let answer = client::json(&body)?;
-        let field = |row: &Value, name: &str| match row.get(name) {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Null) | None => String::new(),
-            Some(value) => value.to_string(),
-        };
-        let rows: Vec<Vec<String>> = rows(&answer)?
-            .iter()
-            .map(|row| MISSING.iter().map(|(name, _)| field(row, name)).collect())
-            .collect();
-        if rows.is_empty() && self.format == Format::Table {
-            return output::print("every recorded call has a price");
-        }
-        output::print(&match self.format {
-            Format::Csv => output::csv(&columns, &rows)?,
-            _ => output::table(&columns, &rows, None),
-        })
+        print_rows(&body, &MISSING, self.format, "every recorded call has a price")
     }
+}
+
+impl Drifting {
+    fn run(self) -> anyhow::Result<()> {
+        let body = self.ask.get("/api/v1/prices/drift", &[])?;
+        if self.format == Format::Json {
+            return output::print(&body);
+        }
+        print_rows(&body, &DRIFT, self.format, "no row is off by more than 1 % of what providers say")
+    }
+}
+
+/// Prints these members of each row; where there is none, what that means.
+fn print_rows(
+    body: &str,
+    members: &[(&'static str, ColumnKind)],
+    format: Format,
+    nothing: &str,
+) -> anyhow::Result<()> {
+    let columns: Vec<Column> = members.iter().map(|(name, kind)| Column::new(*name, *kind)).collect();
+    let answer = client::json(body)?;
+    let field = |row: &Value, name: &str| match row.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(value) => value.to_string(),
+    };
+    let rows: Vec<Vec<String>> =
+        rows(&answer)?.iter().map(|row| members.iter().map(|(name, _)| field(row, name)).collect()).collect();
+    if rows.is_empty() && format == Format::Table {
+        return output::print(nothing);
+    }
+    output::print(&match format {
+        Format::Csv => output::csv(&columns, &rows)?,
+        _ => output::table(&columns, &rows, None),
+    })
 }
 
 impl Check {
@@ -335,6 +365,18 @@ fn trimmed(amount: &str) -> String {
     amount.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+const DRIFT: [(&str, ColumnKind); 10] = [
+    ("provider", ColumnKind::Text),
+    ("model", ColumnKind::Text),
+    ("calls", ColumnKind::Count),
+    ("off_calls", ColumnKind::Count),
+    ("doubted_calls", ColumnKind::Count),
+    ("without_price", ColumnKind::Count),
+    ("book_usd", ColumnKind::Money),
+    ("provider_usd", ColumnKind::Money),
+    ("difference_usd", ColumnKind::Money),
+    ("difference_percent", ColumnKind::Text),
+];
 const MISSING: [(&str, ColumnKind); 8] = [
     ("provider", ColumnKind::Text),
     ("request_model", ColumnKind::Text),

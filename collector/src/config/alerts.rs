@@ -35,6 +35,8 @@ pub struct Rule {
     pub window: WindowKind,
     /// Where days, weeks and months begin.
     pub zone: TimeZone,
+    /// The zone of times in its texts: its own, else that of its first channel.
+    pub shown_in: TimeZone,
     /// When it tells, the lowest first; none for a rule on budgets means those of the budget.
     pub thresholds: Vec<Threshold>,
     /// Also when the highest threshold will be passed within the window at this rate.
@@ -62,6 +64,7 @@ impl Rule {
             budget: None,
             window: WindowKind::default(),
             zone: TimeZone::UTC,
+            shown_in: TimeZone::UTC,
             thresholds: vec![Threshold::Percent(100)],
             forecast: false,
             silent_minutes: 0,
@@ -89,6 +92,8 @@ pub enum When {
     SilentGateway,
     /// A gateway that has no counter left for another value of a budget's `each`.
     FullValues,
+    /// Rows of the price book that are off what providers themselves say that calls cost.
+    PriceDrift,
     /// What the detector of anomalies finds.
     Anomaly,
 }
@@ -219,13 +224,17 @@ fn rule<'t>(
     });
     let budget = document.text(section, "budget", "the name of a budget");
     let window = document.choice(section, "window").unwrap_or_default();
-    let zone = channels::zone(document, section);
+    let own_zone = channels::zone(document, section);
     let texts =
-        document.list(section, "thresholds", "a list such as `[\"80%\", \"100%\"]`").unwrap_or_default();
+        document.list(section, "thresholds", "a list such as `[\"80%\", \"$250\"]`").unwrap_or_default();
     let forecast = document.flag(section, "forecast").unwrap_or_default();
     let silent_minutes = document.count(section, "silent_minutes").unwrap_or(SILENT_MINUTES);
     let severity = document.choice(section, "severity").unwrap_or_default();
     let channels = document.list(section, "channels", "a list of channels").unwrap_or_default();
+    let zone_of_channel =
+        || channels.first().and_then(|name| known.get(name)).map(|channel| channel.zone.clone());
+    let shown_in = own_zone.clone().or_else(zone_of_channel).unwrap_or(TimeZone::UTC);
+    let zone = own_zone.unwrap_or(TimeZone::UTC);
     for channel in channels.iter().filter(|name| !known.contains_key(*name)) {
         document.at(section, &format!("`{}`: there is no `[channels.{channel}]`", section.name()));
     }
@@ -237,15 +246,25 @@ fn rule<'t>(
     for text in texts {
         match threshold(when, &text) {
             Some(threshold) => thresholds.push(threshold),
+            None if when == When::Budget && text.parse::<u64>().is_ok() => document.at(
+                section,
+                &format!(
+                    "`{}.thresholds` has `{text}` without a unit; write \"{text}%\" for a part of the limit, \"${text}\" for dollars",
+                    section.name()
+                ),
+            ),
             None => document
                 .at(section, &format!("`{}.thresholds` has `{text}`, not {}", section.name(), right(when))),
         }
     }
     if thresholds.is_empty() && matches!(when, When::Spend) {
-        document.at(section, &format!("`{}` needs `thresholds`, such as `[\"250.00\"]`", section.name()));
+        document.at(section, &format!("`{}` needs `thresholds`, such as `[\"$250.00\"]`", section.name()));
     }
     if thresholds.is_empty() && matches!(when, When::Denied | When::Unpriced | When::UnknownAgent) {
         thresholds.push(Threshold::Calls(1));
+    }
+    if thresholds.is_empty() && when == When::PriceDrift {
+        thresholds.push(Threshold::Percent(1));
     }
     thresholds.sort_unstable();
     let name = name?;
@@ -257,6 +276,7 @@ fn rule<'t>(
         budget,
         window,
         zone,
+        shown_in,
         thresholds,
         forecast,
         silent_minutes,
@@ -280,13 +300,20 @@ fn scope<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Vec<(Dim
 }
 
 fn threshold(when: When, text: &str) -> Option<Threshold> {
+    let amount = text.strip_prefix('$').unwrap_or(text);
     let dollars =
-        || text.parse::<Picodollars>().ok().filter(|amount| amount.as_pico() > 0).map(Threshold::Dollars);
+        || amount.parse::<Picodollars>().ok().filter(|amount| amount.as_pico() > 0).map(Threshold::Dollars);
     match when {
         When::Budget => match text.strip_suffix('%') {
             Some(percent) => percent.parse().ok().filter(|percent| *percent > 0).map(Threshold::Percent),
+            // A whole number alone may be either.
+            None if text.parse::<u64>().is_ok() => None,
             None => dollars(),
         },
+        When::PriceDrift => {
+            let percent = text.strip_suffix('%').and_then(|percent| percent.parse().ok());
+            percent.filter(|percent| *percent > 0).map(Threshold::Percent)
+        }
         When::Spend => dollars(),
         _ => text.parse().ok().filter(|calls| *calls > 0).map(Threshold::Calls),
     }
@@ -294,8 +321,9 @@ fn threshold(when: When, text: &str) -> Option<Threshold> {
 
 const fn right(when: When) -> &'static str {
     match when {
-        When::Budget => "a part such as `80%` or dollars such as `250.00`",
-        When::Spend => "dollars such as `250.00`",
+        When::Budget => "a part such as `80%` or dollars such as `$250.00`",
+        When::Spend => "dollars such as `$250.00`",
+        When::PriceDrift => "a part such as `5%`",
         _ => "a number of calls such as `10`",
     }
 }
@@ -328,25 +356,51 @@ mod tests {
             [[alerts]]
             name = 'budgets'
             when = 'budget'
-            thresholds = ['80%', '1000']
+            thresholds = ['80%', '$1000']
             [[alerts]]
             name = 'strangers'
-            when = 'unknown_agent'";
+            when = 'unknown_agent'
+            [[alerts]]
+            name = 'prices'
+            when = 'price_drift'
+            [[alerts]]
+            name = 'prices-far'
+            when = 'price_drift'
+            thresholds = ['25%', '5%']";
         let alerts = Config::parse("t", text).unwrap().alerts;
-        assert_eq!(alerts.rules.len(), 3);
+        assert_eq!(alerts.rules.len(), 5);
         let first = &alerts.rules[0];
         assert_eq!((first.each, first.forecast), (Some(Dimension::Agent), true));
         let shown: Vec<String> = first.thresholds.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["$100.00", "$250.00"]);
         assert_eq!(alerts.rules[1].thresholds[0], Threshold::Percent(80));
         assert_eq!(alerts.rules[2].thresholds, [Threshold::Calls(1)]);
+        assert_eq!(alerts.rules[3].thresholds, [Threshold::Percent(1)]);
+        assert_eq!(alerts.rules[4].thresholds, [Threshold::Percent(5), Threshold::Percent(25)]);
         assert!(alerts.channels["ops"].quiet.is_some());
+    }
+
+    #[test]
+    fn a_number_that_may_be_percents_or_dollars_is_refused_with_both_spellings() {
+        let rule = |threshold: &str| {
+            Config::parse(
+                "t",
+                &format!("[[alerts]]\nname = 'a'\nwhen = 'budget'\nthresholds = [{threshold}]\n"),
+            )
+        };
+        let said = rule("'80'").unwrap_err().to_string();
+        assert!(said.contains("\"80%\"") && said.contains("\"$80\""), "{said}");
+        assert!(rule("80").unwrap_err().to_string().contains("\"80%\""));
+        let read = |threshold| rule(threshold).unwrap().alerts.rules[0].thresholds[0];
+        assert_eq!(read("'80%'"), Threshold::Percent(80));
+        assert_eq!(read("'$80'"), read("'80.00'"));
     }
 
     #[test]
     fn every_mistake_of_a_rule_is_named() {
         let text = "[[alerts]]\nname = 'a'\nwhen = 'spend'\nthresholds = ['80%']\nchannels = ['nobody']\neach = 'colour'\n\
                     [[alerts]]\nname = 'a'\nwhen = 'denied'\nscope = { colour = 'red' }\n\
+                    [[alerts]]\nname = 'p'\nwhen = 'price_drift'\nthresholds = ['5']\n\
                     [channels.x]\ntype = 'webhook'\nurl = 'ftp://x'\n";
         let said = Config::parse("t", text).unwrap_err().to_string();
         for part in [
@@ -355,6 +409,7 @@ mod tests {
             "`alerts[0].each` is `colour`",
             "another rule has the name `a`",
             "`alerts[1].scope` has `colour`",
+            "`alerts[2].thresholds` has `5`, not a part such as `5%`",
             "`channels.x`",
         ] {
             assert!(said.contains(part), "{part} in\n{said}");

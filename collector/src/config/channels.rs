@@ -16,6 +16,8 @@ pub struct Channel {
     pub target: Target,
     /// Whether addresses of private networks are allowed.
     pub allow_private: bool,
+    /// The zone of the people who read it.
+    pub zone: TimeZone,
     /// Times of day in which only what is critical is sent.
     pub quiet: Option<Quiet>,
     /// Most messages of a minute; what is more waits.
@@ -171,25 +173,24 @@ pub(super) fn read<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -
         Some(Kind::Email) => email(document, section).map(Target::Email),
     };
     let allow_private = document.flag(section, "allow_private").unwrap_or_default();
-    let zone = zone(document, section);
+    let zone = zone(document, section).unwrap_or(TimeZone::UTC);
     let quiet = document.parsed::<Span>(section, "quiet", "times such as `22:00-07:00`");
     let per_minute = document.count(section, "per_minute").unwrap_or(PER_MINUTE);
     let digest_minutes = document.count(section, "digest_minutes").unwrap_or(0);
-    let quiet = quiet.map(|Span(from, to)| Quiet { from, to, zone });
-    Some(Channel { target: target?, allow_private, quiet, per_minute, digest_minutes })
+    let quiet = quiet.map(|Span(from, to)| Quiet { from, to, zone: zone.clone() });
+    Some(Channel { target: target?, allow_private, zone, quiet, per_minute, digest_minutes })
 }
 
-/// `time_zone` of a section; UTC where it has none.
-pub(super) fn zone<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> TimeZone {
-    let Some(name) = document.text(section, "time_zone", "a time zone such as `Europe/Berlin`") else {
-        return TimeZone::UTC;
-    };
-    TimeZone::get(&name).unwrap_or_else(|_| {
+/// `time_zone` of a section, where it has one.
+pub(super) fn zone<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Option<TimeZone> {
+    let name = document.text(section, "time_zone", "a time zone such as `Europe/Berlin`")?;
+    let zone = TimeZone::get(&name).ok();
+    if zone.is_none() {
         let message =
             format!("`{}.time_zone` is `{name}`, not a time zone such as `Europe/Berlin`", section.name());
         document.at(section, &message);
-        TimeZone::UTC
-    })
+    }
+    zone
 }
 
 fn address<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Option<String> {

@@ -3,25 +3,33 @@
 use tollgate_core::budget::{Amount, OnUnknown, Unit};
 use tollgate_core::call::admission::settled;
 use tollgate_core::money::Picodollars;
-use tollgate_core::price::PriceBook;
-use tollgate_core::record::{CostStatus, Note, Outcome, UsageRecord};
+use tollgate_core::price::{PriceBook, is_possible};
+use tollgate_core::record::{CostSource, CostStatus, Note, Outcome, UsageRecord};
 
-use super::validate::PICO_MAX;
 use crate::store::Recharge;
 
 /// Takes out of a record what cannot be of its money, and says so in a note; its usage stays. A cost for which there are no
 /// charges is left to the collector to find: the record is unpriced until then. Charges that do not add up to the cost, or
 /// are not quantity times rate, are refused with the record, as these are no numbers of a gateway.
 pub(super) fn doubt(record: &mut UsageRecord) {
-    if record.provider_cost_usd.is_some_and(|cost| !is_amount(cost)) {
+    if record.provider_cost_usd.is_some_and(|cost| !is_possible(cost)) {
         record.provider_cost_usd = None;
         record.notes.push(Note::ProviderCostIgnored);
+        if record.cost_source == CostSource::Provider {
+            // What is left of the cost is the book's.
+            record.cost_source = CostSource::Book;
+            record.cost_usd = record.book_cost();
+            if record.charges.is_empty() {
+                record.cost_status = CostStatus::Unpriced;
+            }
+        }
     }
     if record.charged_usd.is_some_and(|charged| charged < Picodollars::ZERO) {
         record.charged_usd = None;
     }
     let is_nothing = record.outcome == Outcome::Denied || record.cost_status == CostStatus::Free;
-    if record.cost_usd == Picodollars::ZERO || !(record.charges.is_empty() || is_nothing) {
+    let is_told = record.cost_source == CostSource::Provider && !is_nothing;
+    if record.cost_usd == Picodollars::ZERO || is_told || !(record.charges.is_empty() || is_nothing) {
         return;
     }
     record.leave_uncharged(Note::CostCorrected);
@@ -30,16 +38,14 @@ pub(super) fn doubt(record: &mut UsageRecord) {
     }
 }
 
-fn is_amount(amount: Picodollars) -> bool {
-    (0..=PICO_MAX).contains(&amount.as_pico())
-}
-
 /// Prices a record that came unpriced from a gateway that has no book, or no row for the model; says whether it did.
 ///
 /// A gateway holds a part of the book. A record that it found a row for was priced by it, and stays as it is even
-/// where that row has no price for the call. So does one without any usage: no count is not a cost of zero.
+/// where that row has no price for the call. So does one without any usage: no count is not a cost of zero. One that has its
+/// provider's word gets the book's charges beside it, and the book's cost where these show that the word is not to be believed.
 pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bool {
-    if record.cost_status != CostStatus::Unpriced {
+    let by_word = record.cost_source == CostSource::Provider;
+    if record.cost_status != CostStatus::Unpriced && !(by_word && lacks_charges(record)) {
         return false;
     }
     let without_row =
@@ -52,19 +58,32 @@ pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bo
     if priced.charges.is_empty() && !priced.complete && !reserved {
         return false;
     }
-    record.cost_status = status;
+    let measured = by_word && record.cost_status == CostStatus::Measured || status == CostStatus::Measured;
+    priced.owed(record.provider_cost_usd, measured).put(record);
     record.charges = priced.charges;
     record.price_basis = priced.basis;
-    record.cost_usd = priced.cost;
     record.price_version = Some(book.version().to_owned());
     true
+}
+
+/// Whether its gateway had no row for it, and so no charges.
+fn lacks_charges(record: &UsageRecord) -> bool {
+    record.charges.is_empty() || record.price_basis.iter().any(|basis| basis.step.is_none())
 }
 
 /// What budgets in dollars are to be charged besides what its gateway charged them, now that a record which came with the
 /// cost `came` is priced as it is: those that keep the worst where nobody knows were charged what the record says, others
 /// what it came with. Takes out of it what was charged where its price is known.
-pub(super) fn recharge(record: &mut UsageRecord, came: Picodollars) -> Recharge {
-    let Some(charged) = record.charged_usd else { return Recharge::default() };
+///
+/// A word of the provider's that was believed there, and is not here, was charged on all of them.
+pub(super) fn recharge(record: &mut UsageRecord, came: Picodollars, source: CostSource) -> Recharge {
+    let Some(charged) = record.charged_usd else {
+        let more = Amount(record.cost_usd.as_pico()).minus(Amount(came.as_pico()));
+        return match source {
+            CostSource::Provider => Recharge { used: more, worst_used: more, ..Recharge::default() },
+            CostSource::Book => Recharge::default(),
+        };
+    };
     let settlement = settled(record, Unit::Dollars, Amount::ZERO, OnUnknown::Worst);
     let cost = Amount(record.cost_usd.as_pico());
     if record.cost_status != CostStatus::Unpriced {
@@ -81,7 +100,7 @@ pub(super) fn recharge(record: &mut UsageRecord, came: Picodollars) -> Recharge 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollgate_core::price::{Price, PricedModel, Rates, Sheet, Step, Variant};
+    use tollgate_core::price::{COST_MAX, Price, PricedModel, Rates, Sheet, Step, Variant};
     use tollgate_core::record::{Charge, Note, Outcome, PriceBasis};
     use tollgate_core::usage::{Kind, Share, Usage};
 
@@ -134,7 +153,7 @@ mod tests {
     fn a_cost_without_charges_is_found_anew_and_the_usage_stays() {
         type Spoil = fn(&mut UsageRecord);
         let cases: &[(CostStatus, Spoil)] = &[
-            (CostStatus::Measured, |r| r.cost_usd = Picodollars::from_pico(PICO_MAX)),
+            (CostStatus::Measured, |r| r.cost_usd = COST_MAX),
             (CostStatus::Measured, |r| r.cost_usd = Picodollars::from_pico(1)),
             (CostStatus::Estimated, |r| r.cost_usd = Picodollars::from_pico(-70)),
             (CostStatus::Unpriced, |r| r.cost_usd = Picodollars::from_pico(70)),
@@ -163,6 +182,69 @@ mod tests {
             (None, &[Note::ProviderCostIgnored][..])
         );
         assert_eq!(record.usage.input_tokens, Some(7));
+    }
+
+    /// As a gateway without a row for the model sends it, whose provider said what it cost.
+    fn told(cost: i128) -> UsageRecord {
+        UsageRecord {
+            cost_usd: Picodollars::from_pico(cost),
+            provider_cost_usd: Some(Picodollars::from_pico(cost)),
+            cost_source: CostSource::Provider,
+            cost_status: CostStatus::Measured,
+            price_basis: vec![PriceBasis { model: "gpt-x".into(), ..PriceBasis::default() }],
+            ..unpriced()
+        }
+    }
+
+    #[test]
+    fn a_cost_by_the_providers_word_gets_the_books_charges_beside_it() {
+        let mut record = told(90);
+        doubt(&mut record);
+        assert!(price_on_arrival(&mut record, &book()));
+        assert_eq!((record.cost_usd.as_pico(), record.cost_source), (90, CostSource::Provider));
+        assert_eq!((record.book_cost().as_pico(), record.cost_status), (70, CostStatus::Measured));
+        assert!(record.is_cost_sound() && record.notes.is_empty());
+        assert!(!price_on_arrival(&mut record, &book()), "once");
+        assert_eq!(
+            recharge(&mut record, Picodollars::from_pico(90), CostSource::Provider),
+            Recharge::default()
+        );
+        let mut unknown = UsageRecord { request_model: Some("unknown".into()), ..told(90) };
+        assert!(!price_on_arrival(&mut unknown, &book()));
+        assert_eq!((unknown.cost_usd.as_pico(), unknown.cost_source), (90, CostSource::Provider));
+    }
+
+    #[test]
+    fn a_word_under_a_tenth_of_the_charge_that_is_found_here_is_not_believed_and_budgets_are_charged_the_rest()
+     {
+        let mut record = told(6);
+        doubt(&mut record);
+        assert!(price_on_arrival(&mut record, &book()));
+        assert_eq!((record.cost_usd.as_pico(), record.cost_source), (70, CostSource::Book));
+        assert_eq!(record.provider_cost_usd, Some(Picodollars::from_pico(6)));
+        assert_eq!(record.notes, [Note::ProviderCostDoubted]);
+        let more = Amount(64);
+        let expected = Recharge { used: more, worst_used: more, worst_kept: Amount::ZERO };
+        assert_eq!(recharge(&mut record, Picodollars::from_pico(6), CostSource::Provider), expected);
+    }
+
+    #[test]
+    fn a_word_below_nothing_leaves_the_charges_and_the_rest() {
+        let mut record = UsageRecord { price_basis: vec![], ..told(-5) };
+        record.charges = vec![Charge {
+            model: "gpt-x".into(),
+            kind: Kind::Input,
+            quantity: 7,
+            rate: Picodollars::from_pico(10),
+            cost_usd: Picodollars::from_pico(70),
+        }];
+        doubt(&mut record);
+        assert_eq!((record.cost_usd.as_pico(), record.cost_source), (70, CostSource::Book));
+        assert_eq!((record.provider_cost_usd, record.notes), (None, vec![Note::ProviderCostIgnored]));
+        let mut record = told(-5);
+        doubt(&mut record);
+        assert!(price_on_arrival(&mut record, &book()), "it is priced as any other");
+        assert_eq!((record.cost_usd.as_pico(), record.cost_source), (70, CostSource::Book));
     }
 
     #[test]
@@ -197,7 +279,7 @@ mod tests {
             spoil(&mut record);
             let came = record.cost_usd;
             price_on_arrival(&mut record, &book());
-            assert_eq!(recharge(&mut record, came), *expected, "case {at}");
+            assert_eq!(recharge(&mut record, came, CostSource::Book), *expected, "case {at}");
             assert_eq!(record.charged_usd.is_some(), at == 4, "case {at}");
         }
     }

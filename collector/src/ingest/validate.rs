@@ -2,7 +2,8 @@
 
 use tollgate_core::attribution::{Attribution, NAME_BYTES_MAX, TAGS_MAX};
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{Folded, UsageRecord};
+use tollgate_core::price::COST_MAX;
+use tollgate_core::record::{CostSource, Folded, UsageRecord};
 use tollgate_core::usage::Usage;
 
 use crate::access::Gateways;
@@ -293,12 +294,20 @@ fn money(record: &UsageRecord) -> Result<(), Refused> {
             return Err(Refused::new(Refusal::Money, detail));
         }
     }
-    let sum: Picodollars = record.charges.iter().map(|charge| charge.cost_usd).sum();
-    if !record.charges.is_empty() && sum != record.cost_usd {
-        let detail = format!("`charges` add up to {sum}, `cost_usd` is {}", record.cost_usd);
-        return Err(Refused::new(Refusal::Money, detail));
+    if record.is_cost_sound() {
+        return Ok(());
     }
-    Ok(())
+    let (cost, sum) = (record.cost_usd, record.book_cost());
+    let detail = match record.cost_source {
+        CostSource::Book => format!("`charges` add up to {sum}, `cost_usd` is {cost}"),
+        CostSource::Provider if record.provider_cost_usd == Some(cost) => {
+            format!("`cost_usd` is {cost} by the provider's word, less than a tenth of `charges`, {sum}")
+        }
+        CostSource::Provider => {
+            format!("`cost_source` is `provider`, but `cost_usd` is {cost} and not `provider_cost_usd`")
+        }
+    };
+    Err(Refused::new(Refusal::Money, detail))
 }
 
 /// A name that the gateway checked before: anything else is a mistake of the sender.
@@ -356,7 +365,7 @@ const CHARGES_MAX: usize = 64;
 /// Largest count of one call; sums of these stay far from their range.
 const COUNT_MAX: u64 = 10_000_000_000;
 /// Largest amount of one call: a million dollars.
-pub(super) const PICO_MAX: i128 = 1_000_000_000_000_000_000;
+const PICO_MAX: i128 = COST_MAX.as_pico();
 /// Longest time of a total.
 const SPAN_MS_MAX: u64 = 3_600_000;
 /// Most records of a total: its sums stay far from their range.
@@ -388,6 +397,23 @@ mod tests {
             quantity,
             rate: Picodollars::from_pico(rate),
             cost_usd: Picodollars::from_pico(cost),
+        }
+    }
+
+    /// Charges of 60, and a cost that the provider is said to have named.
+    fn says(record: &mut UsageRecord, cost: i128, word: i128) {
+        record.charges = vec![charge(20, 3, 60)];
+        record.cost_source = CostSource::Provider;
+        record.cost_usd = Picodollars::from_pico(cost);
+        record.provider_cost_usd = Some(Picodollars::from_pico(word));
+    }
+
+    #[test]
+    fn a_cost_by_the_providers_word_need_not_be_the_charges() {
+        for cost in [6, 59, 61, 60_000] {
+            let mut record = good();
+            says(&mut record, cost, cost);
+            assert_eq!(check(&record), Ok(()), "{cost}");
         }
     }
 
@@ -424,6 +450,12 @@ mod tests {
             (Refusal::Money, |r| {
                 r.charges = vec![charge(2, 3, 7)];
                 r.cost_usd = Picodollars::from_pico(7);
+            }),
+            (Refusal::Money, |r| says(r, 60, 7)),
+            (Refusal::Money, |r| says(r, 5, 5)),
+            (Refusal::Money, |r| {
+                says(r, 7, 7);
+                r.provider_cost_usd = None;
             }),
         ];
         for (at, (refusal, spoil)) in cases.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Our price against what the provider itself said that a call cost.
+//! The book's price against what the provider itself said that a call cost, whichever of the two the record takes.
 
 use std::fmt::Write as _;
 
@@ -29,18 +29,17 @@ impl Costs {
         } else if has_fee(expected) {
             // Before the comparison, so that no call is left out for being off.
             self.with_fee += 1;
-        } else if is_near(metered.cost_usd, said) {
+        } else if is_near(metered.book_cost_usd, said) {
             self.near += 1;
         } else {
             let model = metered.response_model.as_deref().or(metered.request_model.as_deref());
             self.misses.push(format!(
-                "{} {}/{} {}: {} ({}) where the provider says {said}",
+                "{} {}/{} {}: {} by the book where the provider says {said}",
                 exchange.id,
                 exchange.provider,
                 exchange.api,
                 model.unwrap_or("without a model"),
-                metered.cost_usd,
-                metered.cost_status.name(),
+                metered.book_cost_usd,
             ));
         }
     }
@@ -60,7 +59,7 @@ impl Costs {
         let percent_tenths = self.near.saturating_mul(1000) / all;
         let _ = writeln!(
             text,
-            "\nprices: {} of {all} calls within 1 % of what the provider says ({}.{} %); left out: {} with a fee \
+            "\nprices by the book: {} of {all} calls within 1 % of what the provider says ({}.{} %); left out: {} with a fee \
              outside tokens, {} that it says cost 0",
             self.near,
             percent_tenths / 10,

@@ -13,7 +13,7 @@ use tollgate_core::estimate::Learned;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::PriceBook;
 use tollgate_core::provider::Target;
-use tollgate_core::record::{CostStatus, Outcome, PriceBasis, UsageRecord};
+use tollgate_core::record::{Charge, CostSource, CostStatus, Note, Outcome, PriceBasis, UsageRecord};
 use tollgate_core::usage::Usage;
 
 use super::Cut;
@@ -69,12 +69,22 @@ pub struct Metered {
     pub cost_usd: Picodollars,
     /// How far that can be trusted.
     pub cost_status: CostStatus,
+    /// Whose word it is.
+    pub cost_source: CostSource,
+    /// What it costs by the book alone, as far as that has prices.
+    pub book_cost_usd: Picodollars,
+    /// That, line by line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub charges: Vec<Charge>,
     /// Which rows of the book were used and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub price_basis: Vec<PriceBasis>,
     /// What the provider said that it cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_cost_usd: Option<Picodollars>,
+    /// What was odd about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
 }
 
 impl Exchange {
@@ -152,6 +162,7 @@ impl Metered {
     fn from_record(id: String, record: UsageRecord) -> Self {
         Self {
             id,
+            book_cost_usd: record.book_cost(),
             provider: record.provider,
             operation: record.operation,
             request_model: record.request_model,
@@ -160,8 +171,11 @@ impl Metered {
             usage: record.usage,
             cost_usd: record.cost_usd,
             cost_status: record.cost_status,
+            cost_source: record.cost_source,
+            charges: record.charges,
             price_basis: record.price_basis,
             provider_cost_usd: record.provider_cost_usd,
+            notes: record.notes,
         }
     }
 }

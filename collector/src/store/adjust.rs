@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{Charge, CostStatus, PriceBasis, UsageRecord};
+use tollgate_core::record::{Charge, CostSource, CostStatus, PriceBasis, UsageRecord};
 
 use super::StoreError;
 use super::id::RecordId;
@@ -45,6 +45,9 @@ pub struct Adjustment {
     pub cost_usd: Picodollars,
     /// How far that can be trusted.
     pub cost_status: CostStatus,
+    /// Whose word it is.
+    #[serde(default)]
+    pub cost_source: CostSource,
     /// The price book that it was made with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_version: Option<String>,
@@ -116,6 +119,7 @@ impl Adjustment {
     pub(super) fn put(self, record: &mut UsageRecord) {
         record.cost_usd = self.cost_usd;
         record.cost_status = self.cost_status;
+        record.cost_source = self.cost_source;
         record.price_version = self.price_version;
         record.charges = self.charges;
         record.price_basis = self.price_basis;
@@ -163,6 +167,7 @@ pub(super) fn correct(
             amount_usd: after.cost_usd - correction.before.cost_usd,
             cost_usd: after.cost_usd,
             cost_status: after.cost_status,
+            cost_source: after.cost_source,
             price_version: after.price_version.clone(),
             charges: after.charges.clone(),
             price_basis: after.price_basis.clone(),
@@ -189,6 +194,7 @@ pub(super) fn note_late(
         amount_usd: cost,
         cost_usd: cost,
         cost_status: CostStatus::Measured,
+        cost_source: CostSource::Book,
         price_version: None,
         charges: Vec::new(),
         price_basis: Vec::new(),

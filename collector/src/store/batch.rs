@@ -10,6 +10,7 @@ use super::StoreError;
 use super::dims::Dims;
 use super::folded::Span;
 use super::id::RecordId;
+use super::reports::{self, Report};
 use super::sums::Sums;
 use crate::anomalies::series::Minute;
 use crate::budgets::knows_until;
@@ -73,6 +74,8 @@ pub(super) struct RecordRow {
     pub(super) knew_until_ms: u64,
     /// For the budgets that were known.
     pub(super) recharge: Recharge,
+    /// What its provider said that it cost, beside the book's charges.
+    pub(super) report: Option<Report>,
     /// Where this is not a record but a total of some.
     pub(super) folded: Option<Span>,
 }
@@ -125,6 +128,7 @@ impl Batch {
                 _ => knew_until(record),
             },
             recharge,
+            report: reports::of(record),
             folded: None,
         });
         Ok(())
@@ -148,6 +152,7 @@ impl Batch {
             // Nobody knows: a gateway that folds is one that holds.
             knew_until_ms: u64::MAX,
             recharge: Recharge::default(),
+            report: None,
             folded: Some(Span { records: folded.folded, span_ms: ms(folded.span_ms)? }),
         });
         Ok(())

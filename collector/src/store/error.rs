@@ -48,6 +48,11 @@ pub enum StoreError {
     /// Something in the database does not read as it was written.
     #[error("the database holds a `{0}` that does not read as it was written")]
     Damaged(&'static str),
+    /// The database is damaged, as was found before.
+    #[error(
+        "the database is damaged ({0}): stop the collector, and restore from a backup: `tollgate restore`"
+    )]
+    Broken(String),
     /// A budget of the configuration file has the name of one that was made by the API.
     #[error(
         "`[[budgets]]` has a budget `{name}`, and the API has one of that name: remove that one (`tollgate budgets remove \

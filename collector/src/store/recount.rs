@@ -4,7 +4,7 @@
 //! What has expired cannot be recounted: hours from before the retention's horizon are only compared with their days and
 //! pieces. A change of what is in no sum and no dimension (a run, tags) is not seen.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rusqlite::Connection;
 use serde::Serialize;
@@ -14,10 +14,12 @@ use super::adjust::{self, Adjustment, Reason};
 use super::batch::{cost_status_code, outcome_code};
 use super::dims::Dims;
 use super::id::RecordId;
+use super::reports::{self, Place};
 use super::spans::{Grain, Span};
 use super::sums::Sums;
 use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
 use super::{StoreError, packed, retention, rollups};
+use crate::drift::Reported;
 
 /// What a recount found.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -42,6 +44,7 @@ pub(super) fn recount(connection: &Connection) -> Result<Recount, StoreError> {
         dims: Dims::load(connection, 0)?.into_iter().collect(),
         adjustments: adjust::all(connection)?,
         elsewhere: Rows::new(),
+        reports: BTreeMap::new(),
     };
     let mut recent = Rows::new();
     rollups::each_recent(connection, |hour, dims, sums| {
@@ -68,6 +71,7 @@ pub(super) fn recount(connection: &Connection) -> Result<Recount, StoreError> {
         expected.retain(|(hour, _), _| *hour >= first_whole);
         counted.retain(|(hour, _), _| *hour >= first_whole);
         counting.compare("an hour's sums by its records'", &expected, &counted);
+        counting.compare_reports(connection, (from.max(first_whole), to))?;
     }
     pieces(connection, &mut counting)?;
     Ok(counting.found)
@@ -134,6 +138,8 @@ struct Counting {
     adjustments: HashMap<RecordId, Vec<Adjustment>>,
     /// What records of earlier hours add to later ones.
     elsewhere: Rows,
+    /// What providers said in the records that were read since these were compared.
+    reports: BTreeMap<Place, Reported>,
 }
 
 impl Counting {
@@ -160,6 +166,11 @@ impl Counting {
             };
             let columns = (row.get::<_, i64>(1)?, row.get::<_, u8>(3)?, row.get::<_, u8>(4)?);
             self.columns(&record, &stored, columns);
+            // Records from before there were such sums are in none, and do not say whose word their cost is.
+            if let Some((row, reported)) = Reported::of(&record).filter(|_| body.contains(SAYS_WHOSE_WORD)) {
+                let place = (stored.hour, stored.dims, row.to_owned());
+                self.reports.entry(place).or_default().add(&reported);
+            }
             self.add(&mut rows, &record, &stored)?;
         }
         let mut totals = connection
@@ -186,6 +197,12 @@ impl Counting {
             && dims.is_some_and(|dims| *dims == own || *dims == own.other());
         if !is_same {
             self.wrong(format!("record {} is not what it was stored as", stored.id));
+        }
+        if !record.is_cost_sound() {
+            self.wrong(format!(
+                "record {} costs ${}, which is neither its charges nor a word of its provider's that is believed",
+                stored.id, record.cost_usd
+            ));
         }
     }
 
@@ -215,7 +232,7 @@ impl Counting {
 
     fn compare(&mut self, what: &str, expected: &Rows, found: &Rows) {
         let nothing = Sums::default();
-        let places: std::collections::BTreeSet<_> = expected.keys().chain(found.keys()).collect();
+        let places: BTreeSet<_> = expected.keys().chain(found.keys()).collect();
         for place in places {
             self.found.sums = self.found.sums.saturating_add(1);
             let should = without_nothing(expected.get(place).unwrap_or(&nothing));
@@ -228,6 +245,30 @@ impl Counting {
                 ));
             }
         }
+    }
+
+    /// Compares what providers said in the records of these hours with the sums of it.
+    fn compare_reports(&mut self, connection: &Connection, hours: (i64, i64)) -> Result<(), StoreError> {
+        let mut expected = std::mem::take(&mut self.reports);
+        expected.retain(|(hour, ..), _| *hour >= hours.0);
+        let mut found = BTreeMap::new();
+        reports::each_between(connection, hours, |place, reported| {
+            found.insert(place, reported);
+        })?;
+        for place in expected.keys().chain(found.keys()).collect::<BTreeSet<_>>() {
+            self.found.sums = self.found.sums.saturating_add(1);
+            let (should, does) = (expected.get(place), found.get(place));
+            if should != does {
+                let (hour, dims, row) = place;
+                let said = |of: Option<&Reported>| of.map_or(0, |reported| reported.calls);
+                let (does, should) = (said(does), said(should));
+                self.wrong(format!(
+                    "what providers said: at {hour}, dimensions {dims}, row {row}: {does} calls instead of {should}, or \
+                     other amounts"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn wrong(&mut self, what: String) {
@@ -251,6 +292,8 @@ fn without_nothing(sums: &Sums) -> Sums {
     sums
 }
 
+/// Stands in every record that says whose word its cost is.
+const SAYS_WHOSE_WORD: &str = "\"cost_source\":";
 /// Differences that are told in words.
 const EXAMPLES_MAX: usize = 20;
 
@@ -266,6 +309,7 @@ mod tests {
         let cases: &[Spoil] = &[
             ("a body", "UPDATE records SET body = replace(body, '\"cost_usd\":\"0.0', '\"cost_usd\":\"1.0')"),
             ("a cost status", "UPDATE records SET cost_status = 3"),
+            ("whose word a cost is", "UPDATE records SET body = replace(body, '\"book\"', '\"provider\"')"),
             ("a team", "UPDATE dims SET team = 'elsewhere'"),
             (
                 "a record's dimensions",

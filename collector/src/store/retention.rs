@@ -9,6 +9,7 @@ use super::StoreError;
 use super::accounts::{Booking, EXPIRED};
 use super::folded;
 use super::id::RecordId;
+use super::reports;
 
 /// Records from before this time, Unix milliseconds UTC, are not kept.
 pub(super) fn horizon(connection: &Connection) -> Result<i64, StoreError> {
@@ -44,6 +45,7 @@ pub(super) fn expire(transaction: &Transaction<'_>, now_ms: i64, keep_ms: i64) -
         [horizon, AT_A_TIME],
     )?;
     folded::expire(transaction, horizon)?;
+    reports::expire(transaction, horizon)?;
     let mut booking = Booking::default();
     booking.add(EXPIRED, u64::try_from(removed).unwrap_or(u64::MAX));
     booking.write(transaction)?;

@@ -339,7 +339,7 @@ fn a_failed_transaction_leaves_nothing_and_the_next_works() {
     let path = dir.path().join(DATABASE);
     let mut connection = open_writer(&path).unwrap();
     migrations::migrate(&mut connection).unwrap();
-    let mut writer = Writer::new(connection, Arc::new(AtomicU64::new(u64::MAX))).unwrap();
+    let mut writer = Writer::new(connection, Arc::new(AtomicU64::new(u64::MAX)), Damage::default()).unwrap();
     let mut batch = Batch::new(Sender::default());
     batch.push(&charged(record(1), 10, 1, 1)).unwrap();
     // A rollup that cannot take more stands for any failure after rows were written.

@@ -21,9 +21,11 @@ use super::accounts::Booking;
 use super::batch::{Batch, Sender};
 use super::bound::HourRows;
 use super::budgets;
+use super::damage::Damage;
 use super::dims::Dims;
 use super::minutes::Minutes;
 use super::months;
+use super::reports::Reports;
 use super::retention;
 use super::rollups::Additions;
 use super::sums::Sums;
@@ -70,6 +72,7 @@ pub(super) struct Writer {
     /// Changes when another connection has written.
     data_version: i64,
     rows_per_hour: Arc<AtomicU64>,
+    damage: Damage,
     hour_rows: HourRows,
     additions: Additions,
     last_write_failed: bool,
@@ -77,7 +80,11 @@ pub(super) struct Writer {
 
 impl Writer {
     /// A writer on a migrated connection.
-    pub(super) fn new(connection: Connection, rows_per_hour: Arc<AtomicU64>) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        connection: Connection,
+        rows_per_hour: Arc<AtomicU64>,
+        damage: Damage,
+    ) -> Result<Self, StoreError> {
         connection.create_scalar_function(
             "sums_add",
             2,
@@ -94,6 +101,7 @@ impl Writer {
             newest_dims: 0,
             data_version: 0,
             rows_per_hour,
+            damage,
             hour_rows: HourRows::default(),
             additions: Additions::default(),
             last_write_failed: false,
@@ -123,6 +131,7 @@ impl Writer {
     pub(super) fn store(&mut self, batches: &[Batch]) -> Result<Vec<Stored>, StoreError> {
         let started = Instant::now();
         let stored = self.transact(batches);
+        let stored = self.damage.note(stored);
         self.last_write_failed = stored.is_err();
         if stored.is_err() {
             // Dimensions that the lost transaction had written have no id any more.
@@ -184,7 +193,7 @@ impl Writer {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = work(&transaction)?;
+        let done = self.damage.note(work(&transaction))?;
         transaction.commit()?;
         Ok(done)
     }
@@ -213,6 +222,7 @@ impl Writer {
             additions: &mut self.additions,
             booking: Booking::default(),
             minutes: Minutes::default(),
+            reports: Reports::default(),
             newest_budget_ms: budgets::newest_ms(&transaction)?,
             missed: Vec::new(),
         };

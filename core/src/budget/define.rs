@@ -83,7 +83,8 @@ pub fn write(budget: &Budget) -> Value {
     put(&unit_key("limit", budget.unit), amount(budget.limit));
     put("window", budget.window.to_string().into());
     put("time_zone", budget.time_zone.as_str().into());
-    put("thresholds", budget.thresholds.as_slice().into());
+    let percents = budget.thresholds.iter().map(|percent| Value::from(format!("{percent}%")));
+    put("thresholds", Value::Array(percents.collect()));
     put("action", word(ACTIONS, budget.action));
     put("hold", word(HOLDS, budget.hold));
     put("on_outage", word(OUTAGES, budget.on_outage));
@@ -373,19 +374,27 @@ fn not_dollars(text: &str) -> String {
 
 fn thresholds(keys: &mut Keys<'_>) -> Vec<u16> {
     let Some(value) = keys.get("thresholds") else { return vec![80] };
-    let percent = |value: &Value| value.as_u64().and_then(|percent| u16::try_from(percent).ok());
+    let percent = |value: &Value| value.as_str()?.strip_suffix('%')?.trim_end().parse::<u16>().ok();
     let read: Option<Vec<u16>> =
         value.as_array().and_then(|items| items.iter().map(percent).collect::<Option<_>>());
-    match read.filter(|all| all.iter().all(|percent| (1..=1_000).contains(percent))) {
-        Some(all) => few::map(all.into_iter().map(|percent| (percent, ()))).into_keys().collect(),
-        None => {
-            keys.wrong(
-                "thresholds",
-                &format!("`{}` is not a list of percents such as [50, 80, 100]", shown(value)),
-            );
-            Vec::new()
-        }
+    if let Some(all) = read.filter(|all| all.iter().all(|percent| (1..=1_000).contains(percent))) {
+        return few::map(all.into_iter().map(|percent| (percent, ()))).into_keys().collect();
     }
+    // Percents, to who knows budgets; dollars, to who knows alerts.
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let is_bare = |item: &Value| item.is_number() || item.as_str().is_some_and(is_number);
+    let bare = value.as_array().into_iter().flatten().find(|item| is_bare(item));
+    let problem = match bare.map(|item| shown(item).trim_matches('"').to_owned()) {
+        Some(number) => format!(
+            "has `{number}` without a unit; write \"{number}%\" for a part of the limit (\"${number}\", dollars, is for `[[alerts]]`)"
+        ),
+        None => format!(
+            "`{}` is not a list of percents from 1% to 1000%, such as [\"50%\", \"80%\", \"100%\"]",
+            shown(value)
+        ),
+    };
+    keys.wrong("thresholds", &problem);
+    Vec::new()
 }
 
 #[cfg(test)]
@@ -398,11 +407,27 @@ mod tests {
     }
 
     #[test]
+    fn a_threshold_without_a_unit_is_refused_with_both_spellings() {
+        for bare in ["[80]", "[\"80\"]", "[\"50%\", 80]"] {
+            let json = format!(r#"[{{"name":"a","limit_usd":"1","window":"day","thresholds":{bare}}}]"#);
+            let said = mistakes(&json).join("\n");
+            assert!(
+                said.contains("thresholds") && said.contains("\"80%\"") && said.contains("\"$80\""),
+                "{said}"
+            );
+        }
+        let json = serde_json::json!([{"name": "a", "limit_usd": "1", "window": "day", "thresholds": ["100%", "50%"]}]);
+        let budgets = read(&json).unwrap();
+        assert_eq!(budgets[0].thresholds, [50, 100]);
+        assert_eq!(write(&budgets[0])["thresholds"], serde_json::json!(["50%", "100%"]));
+    }
+
+    #[test]
     fn everything_can_be_said() {
         let budgets = read(&serde_json::json!([{
             "name": "support", "scope": {"team": "support", "model": ["gpt-5*", "o3"], "tags": {"customer": "acme"}},
             "each": "agent", "limit_usd": "250.00", "window": "month", "time_zone": "Europe/Zurich",
-            "thresholds": [100, 50], "action": "warn", "hold": "expected", "on_outage": "allow",
+            "thresholds": ["100%", "50%"], "action": "warn", "hold": "expected", "on_outage": "allow",
             "lease": "90s", "ceiling_usd": "0.75",
             "default_output_tokens": 1024, "deferred": "allow", "end_streams": true, "carry_over_usd": "50",
             "status": 429, "message": "{budget} is spent"
@@ -521,7 +546,7 @@ mod tests {
     fn every_mistake_is_named_at_once() {
         let found = mistakes(
             r#"[{"name":"a","limit_usd":"-1","window":"fortnight","colour":1,"scope":{"agent":"bad name","team":[],"planet":"x","model":"g*t"}},
-                {"name":"a","limit_usd":"1","limit_calls":3,"window":"day","each":"galaxy","thresholds":[0],"action":"explode"},
+                {"name":"a","limit_usd":"1","limit_calls":3,"window":"day","each":"galaxy","thresholds":["0%"],"action":"explode"},
                 {"window":"day","carry_over_tokens":5,"limit_usd":-2.5},
                 {"name":"d","limit_tokens":1.5,"window":"prepaid","carry_over_tokens":5,"status":200},
                 {"name":"e","window":"day"}, 7, {"name":"..","window":"day","limit_calls":1},
@@ -538,7 +563,7 @@ mod tests {
             "budgets[1].name: `a` is the name of another budget",
             "budgets[1].limit_calls: is a second unit",
             "budgets[1].each: `galaxy` is not one of agent",
-            "budgets[1].thresholds: `[0]` is not a list of percents",
+            "budgets[1].thresholds: `[\"0%\"]` is not a list of percents",
             "budgets[1].action: `explode` is not one of deny, warn, shadow",
             "budgets[2].name: is missing",
             "budgets[2].limit_usd: `-2.5` is below zero",

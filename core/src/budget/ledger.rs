@@ -8,7 +8,8 @@
 //! A grant is a lease with an end. A gateway admits nothing on it once its last acknowledged request is older than the
 //! lease, by its own clock and counted from the sending. Here the lease lasts a hundredth longer, counted from the arrival:
 //! then what the gateway has left is taken back, and only what it can have spent unseen stays, as `presumed`:
-//! as much as it spent in its last minute, for each minute of the lease, and never more than it had left.
+//! as much as it spent in its last minute, for each minute of the lease and once at least, as bursts are shorter than a minute;
+//! and never more than it had left.
 
 use std::collections::BTreeMap;
 
@@ -328,7 +329,7 @@ impl Account {
     /// Takes back what it has left, and what its calls under way hold, but for what it can have spent unseen; false where
     /// that changes nothing.
     fn end_lease(&mut self, lease_ms: u64) -> bool {
-        let unseen = Amount(self.rate.0.saturating_mul(lease_ms.into()) / MINUTE_MS);
+        let unseen = Amount(self.rate.0.saturating_mul(i128::from(lease_ms).max(MINUTE_MS)) / MINUTE_MS);
         let held = std::mem::take(&mut self.held);
         self.used = self.used.minus(held);
         self.in_flight = 0;
@@ -495,6 +496,18 @@ mod tests {
         let answer = ledger.grant("a", &want(0), 2, 80_000);
         assert!(answer.granted.minus(answer.returned) <= Amount(60), "{answer:?}");
         assert_eq!(before.presumed(80_000), Amount(470));
+    }
+
+    #[test]
+    fn what_a_burst_began_before_its_gateway_was_killed_is_not_spent_by_others() {
+        let mut ledger = Ledger { lease_ms: 4_000, ..ledger(1_000) };
+        ledger.grant("a", &want(400), 1, 1);
+        // In less than a second 100 are spent, and calls for 60 are under way.
+        ledger.report("a", &report(400, 0, 1), 100);
+        ledger.report("a", &Report { held: Amount(60), in_flight: 9, ..report(400, 160, 2) }, 700);
+        ledger.end_leases(&|_| 0, 700 + 4_040);
+        assert_eq!((ledger.used(), ledger.committed()), (Amount(100), Amount(200)));
+        assert!(ledger.grant("b", &want(900), 1, 5_000).granted <= Amount(800));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a call consumed, who says so, and what that makes of its record.
 
-use crate::price::{Facts, PriceBook, Priced, facts};
+use crate::money::Picodollars;
+use crate::price::{Facts, PriceBook, Priced, facts, is_possible};
 use crate::record::{CostStatus, Note, Outcome, UsageRecord};
 use crate::usage::{Share, Usage};
 use crate::wire::Normalised;
@@ -108,6 +109,8 @@ impl Measure {
                 record.cost_status = CostStatus::Unpriced;
                 return;
             }
+            // The provider says that it charges for it all the same.
+            Self::Unbilled(normalised) if names_a_cost(&normalised) => (normalised, true),
             Self::Unbilled(normalised) => {
                 record.usage = normalised.usage;
                 record.cost_status = CostStatus::Measured;
@@ -137,13 +140,15 @@ impl Measure {
         record.usage = normalised.usage;
         record.shares = kept(normalised.shares);
         record.usage_estimated = !measured;
-        record.provider_cost_usd = normalised.provider_cost;
         record.price_version = book.map(|book| book.version().to_owned());
-        record.cost_usd = priced.cost;
-        record.cost_status = priced.status(measured);
+        priced.owed(normalised.provider_cost, measured).put(record);
         record.charges = priced.charges;
         record.price_basis = priced.basis;
     }
+}
+
+fn names_a_cost(normalised: &Normalised) -> bool {
+    normalised.provider_cost.is_some_and(|cost| cost > Picodollars::ZERO && is_possible(cost))
 }
 
 /// Prices a call: each model's share at that model's rates.
@@ -222,7 +227,6 @@ const SHARES_MAX: usize = 32;
 #[cfg(all(test, feature = "book"))]
 mod tests {
     use super::*;
-    use crate::money::Picodollars;
     use crate::price::{Price, PricedModel, Rates, Sheet};
     use crate::usage::Kind;
 

@@ -65,7 +65,7 @@ impl PriceBook {
         let chosen = found.model.choose(record.time_ms, &deciding, input)?;
         let mut priced = Priced {
             charges: record.charges.clone(),
-            cost: record.cost_usd,
+            cost: record.book_cost(),
             complete: true,
             basis: record.price_basis.clone(),
             estimated: found.step.is_estimate(),

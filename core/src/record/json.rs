@@ -44,6 +44,7 @@ impl UsageRecord {
             charges,
             cost_usd,
             cost_status,
+            cost_source,
             provider_cost_usd,
             charged_usd,
             price_version,
@@ -75,6 +76,7 @@ impl UsageRecord {
         list(out, "charges", charges, write_charge);
         money(out, "cost_usd", *cost_usd);
         word(out, "cost_status", cost_status.name());
+        word(out, "cost_source", cost_source.name());
         for (name, amount) in [("provider_cost_usd", provider_cost_usd), ("charged_usd", charged_usd)] {
             if let Some(amount) = amount {
                 money(out, name, *amount);
@@ -391,7 +393,7 @@ mod tests {
 
     use super::*;
     use crate::price::Step;
-    use crate::record::{CostStatus, Note, Outcome};
+    use crate::record::{CostSource, CostStatus, Note, Outcome};
     use crate::usage::{CacheTtl, Kind};
 
     #[test]
@@ -501,6 +503,7 @@ mod tests {
                 prop::sample::select(&SOURCES[..]),
                 prop::sample::select(&OUTCOMES[..]),
                 prop::sample::select(&STATUSES[..]),
+                prop::sample::select(&[CostSource::Book, CostSource::Provider][..]),
             ),
             time_ms in any::<u64>(),
             cost in any::<i128>(),
@@ -514,6 +517,7 @@ mod tests {
                 id, time_ms, gateway, attribution, attribution_source: words.0, key_id, provider, operation,
                 request_model, response_model, service_tier, stream: flags.0, status, outcome: words.1, usage, shares,
                 usage_estimated: flags.1, charges, cost_usd: Picodollars::from_pico(cost), cost_status: words.2,
+                cost_source: words.3,
                 provider_cost_usd: provider_cost.map(|pico| Picodollars::from_pico(pico.into())), price_version,
                 charged_usd: charged.map(|pico| Picodollars::from_pico(pico.into())),
                 price_basis, policy_version, attempts, duration_ms, first_byte_ms, request_bytes, response_bytes,
@@ -555,6 +559,7 @@ mod tests {
         Note::UnknownWork,
         Note::CostCorrected,
         Note::ProviderCostIgnored,
+        Note::ProviderCostDoubted,
     ];
     const SOURCES: [AttributionSource; 5] = [
         AttributionSource::Verified,

@@ -12,7 +12,6 @@ use serde_json::Value;
 use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share, gemini};
 use crate::few;
 use crate::json::value_count;
-use crate::money::Picodollars;
 use crate::provider::Api;
 use crate::usage::{CacheTtl, Usage};
 
@@ -70,6 +69,19 @@ pub static CHAT: Family = Family {
         ("generated_text", Action::Text, Field::WholeOutput),
         ("token.text", Action::Text, Field::Output),
         ("details.generated_tokens", Action::Capture, Field::Count("generated_tokens")),
+        // Vercel's gateway, beside a usage that may not say it.
+        ("choices[].message.provider_metadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
+        (
+            "choices[].message.provider_metadata.gateway.marketCost",
+            Action::Capture,
+            Field::Dollars("market_cost"),
+        ),
+        ("choices[].delta.provider_metadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
+        (
+            "choices[].delta.provider_metadata.gateway.marketCost",
+            Action::Capture,
+            Field::Dollars("market_cost"),
+        ),
     ],
     shape: OnceLock::new(),
     headers: HEADERS,
@@ -97,9 +109,8 @@ pub static COMPLETIONS: Family = Family {
     normalise,
 };
 
-/// What LiteLLM's proxy says in headers of what a call cost, and Hugging Face's text generation of its counts.
-const HEADERS: &[(&str, &str)] =
-    &[("x-litellm-response-cost", "cost"), ("x-prompt-tokens", "input"), ("x-generated-tokens", "output")];
+/// What Hugging Face's text generation says in headers of its counts.
+const HEADERS: &[(&str, &str)] = &[("x-prompt-tokens", "input"), ("x-generated-tokens", "output")];
 
 /// Images. The GPT image models count tokens; for the others a picture is a picture.
 pub static IMAGES: Family = Family {
@@ -198,6 +209,8 @@ pub static RESPONSES: Family = Family {
         ("tools[].type", Action::Capture, Field::Offered),
         ("response.tools[].type", Action::Capture, Field::Offered),
         // The AI SDK's own protocol, at Vercel's gateway.
+        ("providerMetadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
+        ("providerMetadata.gateway.marketCost", Action::Capture, Field::Dollars("market_cost")),
         ("content[].text", Action::Text, Field::Output),
         ("delta", Action::Text, Field::Output),
         // A run of a thread streams its messages so.
@@ -290,7 +303,7 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         ])
         .or_else(|| context.header("output"));
     if let (None, None, None, Some(usage)) = (input, output, total, timed(counts)) {
-        return Normalised { usage, provider_cost: context.dollars("cost"), ..Normalised::default() };
+        return Normalised { usage, ..Normalised::default() };
     }
     let mut usage = Usage {
         // Voyage and others give only a total: there is no output.
@@ -369,8 +382,6 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     if quirks.audio_outside_input {
         usage.input_tokens = sum(usage.input_tokens, usage.input_audio_tokens);
     }
-    // Perplexity charges each request by how much it searched.
-    let cost = provider_cost(counts).or_else(|| context.dollars("cost"));
     // What the images of its own tool come to is not in the usage, nor whose price they have.
     let tool = if makes_images(context) {
         Some("image_generation")
@@ -386,7 +397,8 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         let (whole_input, whole_output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
         !(makes_up(input, output) || makes_up(whole_input, whole_output))
     });
-    Normalised { usage, provider_cost: cost, contradictory, ..Normalised::default() }
+    // Perplexity charges each request by how much it searched.
+    Normalised { usage, contradictory, ..Normalised::default() }
         .told("search_size", counts.text("search_context_size"))
         .told("service_tier", counts.text("service_tier"))
         .told("tool", tool)
@@ -457,12 +469,4 @@ fn makes_images(context: &Context<'_>) -> bool {
         value_count(tools.get("image_gen")?.get("output_tokens")?)
     };
     context.tools.makes_images() || context.tool_usage.and_then(made).is_some_and(|tokens| tokens > 0)
-}
-
-/// OpenRouter and Vercel say dollars in `cost`, Perplexity in `cost.total_cost`, xAI 10⁻¹⁰ dollars in ticks.
-fn provider_cost(counts: &Counts<'_>) -> Option<Picodollars> {
-    const PICO_PER_TICK: i128 = 100;
-    let ticks =
-        counts.at("cost_in_usd_ticks").map(|ticks| Picodollars::from_pico(i128::from(ticks) * PICO_PER_TICK));
-    ticks.or_else(|| counts.dollars("cost.total_cost")).or_else(|| counts.dollars("cost"))
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::cost;
 use super::counts::Counts;
 use super::tools::Tools;
 use super::turn::OpenTurn;
@@ -239,12 +240,19 @@ impl Reading {
     #[must_use]
     pub fn reported(&self) -> Option<Normalised> {
         if self.family.merge != Merge::Sum {
-            return Some(self.normalised())
-                .filter(|normalised| !normalised.usage.is_empty() || normalised.provider_cost.is_some());
+            let mut normalised = self.normalised();
+            normalised.provider_cost = normalised.provider_cost.or_else(|| cost::in_headers(&self.headers));
+            return Some(normalised).filter(|normalised| !normalised.says_nothing());
         }
         let mut answers = self.turns.iter().filter(|turn| !turn.is_transcription).peekable();
         answers.peek()?;
         let mut sum = Normalised::default();
+        let own = |turn: &&Turn| !turn.is_transcription;
+        let words = self.turns.iter().filter(own).map(|turn| turn.normalised.provider_cost);
+        sum.provider_cost = cost::sum(words);
+        if !self.api.is_session() {
+            sum.provider_cost = sum.provider_cost.or_else(|| cost::in_headers(&self.headers));
+        }
         for turn in answers {
             sum.usage.add(&turn.normalised.usage);
             sum.contradictory |= turn.normalised.contradictory;
@@ -287,7 +295,9 @@ impl Reading {
             images: self.images,
             headers: &self.headers,
         };
-        let mut normalised = (self.family.normalise)(&Counts::new(&self.usage), &context);
+        let counts = Counts::new(&self.usage);
+        let mut normalised = (self.family.normalise)(&counts, &context);
+        normalised.provider_cost = cost::in_answer(&counts, &self.headers);
         normalised.contradictory |= self.has_negative;
         for count in normalised.usage.counts_mut() {
             if count.is_some_and(|count| count > COUNT_MAX) {
@@ -425,7 +435,7 @@ impl Reading {
                 false,
             ),
         };
-        if !(counts || is_transcription) || normalised.usage.is_empty() && !ends {
+        if !(counts || is_transcription) || normalised.says_nothing() && !ends {
             return;
         }
         let model = match (is_transcription, self.api.is_session()) {
@@ -447,6 +457,8 @@ impl Reading {
         let known = self.turns.iter().rposition(same).filter(|_| count >= TURNS_MAX);
         if let Some(known) = known.and_then(|at| self.turns.get_mut(at)) {
             known.normalised.usage.add(&turn.normalised.usage);
+            let words = [known.normalised.provider_cost, turn.normalised.provider_cost];
+            known.normalised.provider_cost = cost::sum(words.into_iter());
         } else if count < 2 * TURNS_MAX {
             self.turns.push(turn);
         } else {
@@ -515,6 +527,11 @@ impl Sink<Field> for Reading {
             Field::Word(name) => {
                 if let Some(word) = json::text(raw) {
                     self.set_header(name, &word);
+                }
+            }
+            Field::Dollars(name) => {
+                if let Ok(amount) = std::str::from_utf8(raw) {
+                    self.set_header(name, amount.trim_matches('"'));
                 }
             }
             Field::ToolUsage => {

@@ -178,7 +178,7 @@ impl HttpCall {
             match self.turns.open.pop_front() {
                 Some(open) => self.settle_own(open, Some(turn), now_ms),
                 // The provider began it of its own accord, or tells a mistake of no turn.
-                None if turn.normalised.usage.is_empty() => {}
+                None if turn.normalised.says_nothing() => {}
                 None => {
                     let Some(call) = &self.call else { return };
                     let call = call.turn(Api::Responses, self.gateway.call_id(now_ms), now_ms);

@@ -15,7 +15,7 @@ pub(crate) fn chat(mut asked: Asked) -> Answer {
     bill(&mut answer, &asked, tokens);
     let count = asked.events(&tokens);
     let words = words(count, &mut asked.random);
-    let usage = chat_usage(&tokens);
+    let usage = with_cost(chat_usage(&tokens), asked.orders.says_usd.as_deref());
     let model = quoted(&answer.served.response_model);
     let tier = quoted(answer.served.service_tier);
     let id = asked.id("chatcmpl-");
@@ -193,6 +193,14 @@ fn chat_usage(tokens: &Tokens) -> String {
     format!(
         "{{\"prompt_tokens\":{input},\"completion_tokens\":{output},\"total_tokens\":{total},\"prompt_tokens_details\":{{\"cached_tokens\":{cache_read},\"audio_tokens\":0}},\"completion_tokens_details\":{{\"reasoning_tokens\":{reasoning},\"audio_tokens\":0,\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}}}"
     )
+}
+
+/// Says in a usage object what the call cost, as OpenRouter does.
+fn with_cost(usage: String, says_usd: Option<&str>) -> String {
+    match (says_usd, usage.strip_suffix('}')) {
+        (Some(cost), Some(open)) => format!("{open},\"cost\":{cost},\"is_byok\":false}}"),
+        _ => usage,
+    }
 }
 
 fn responses_usage(tokens: &Tokens) -> String {

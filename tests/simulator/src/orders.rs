@@ -10,6 +10,7 @@
 //! | `events` | content events of a stream |
 //! | `greedy` | output is as long as the request allows, at most so many tokens; for each of its prompts and answers |
 //! | `bill_usd` | whatever the path is, it is answered, and so many dollars are charged |
+//! | `says_usd` | an answer of OpenAI's chat says that the call cost so many dollars, as routers do; what is charged stays |
 //! | `early` | `1`: the answer begins as soon as the body so far is JSON, whether or not it has ended |
 //! | `cut` | bytes of one write; `event` (one write for each event), `all` (one write), `random` |
 //! | `delay_ms` | pause before each write |
@@ -43,6 +44,8 @@ pub struct Orders {
     pub greedy: Option<u64>,
     /// Pico-dollars that this request costs, whatever its path is.
     pub bill_pico: Option<i128>,
+    /// What the usage says that the call cost, in dollars.
+    pub says_usd: Option<String>,
     /// The answer begins as soon as the body so far is JSON.
     pub early: bool,
     /// Pause before each write, milliseconds.
@@ -112,6 +115,7 @@ impl Orders {
             "delay_ms" => self.delay_ms = number()?,
             "greedy" => self.greedy = Some(number()?),
             "bill_usd" => self.bill_pico = Some(pico(value)?),
+            "says_usd" => self.says_usd = value.parse::<f64>().ok().map(|_| value.to_owned()),
             "early" => self.early = value == "1",
             "cut" => {
                 self.cut = Some(match value {

@@ -12,6 +12,7 @@ use super::super::bound::HourRows;
 use super::super::dims::{Dimension, Dims, OTHER};
 use super::super::folded;
 use super::super::minutes::{self, Minutes};
+use super::super::reports::Reports;
 use super::super::retention;
 use super::super::rollups::Additions;
 use super::super::sums::{InRow, Totals};
@@ -30,6 +31,7 @@ pub(super) struct Work<'w> {
     pub(super) insert: CachedStatement<'w>,
     pub(super) booking: Booking,
     pub(super) minutes: Minutes,
+    pub(super) reports: Reports,
     /// Since when the newest budget counts.
     pub(super) newest_budget_ms: u64,
     /// New records of calls that were admitted without it, or charged something else, and when they came.
@@ -80,6 +82,7 @@ impl<'w> Work<'w> {
     pub(super) fn write(self) -> Result<(), StoreError> {
         self.additions.write(self.transaction)?;
         self.booking.write(self.transaction)?;
+        self.reports.write(self.transaction)?;
         self.minutes.write(self.transaction)
     }
 
@@ -123,6 +126,9 @@ impl<'w> Work<'w> {
             self.booking.add(accounts::UNDER_OTHER, row.records());
         }
         self.additions.add(hour, dims, &row.sums)?;
+        if let Some(report) = &row.report {
+            self.reports.add(row.time_ms, dims, report);
+        }
         let agent = if is_other { OTHER } else { row.dims.value(Dimension::Agent).unwrap_or_default() };
         // Of an hour's total nobody knows the minutes.
         if row.folded.is_none_or(|span| span.span_ms <= MS_PER_MINUTE) {
