@@ -498,3 +498,21 @@ fn a_channel_is_tested_by_command_and_a_private_target_is_refused_unless_allowed
     assert!(receiver.came("/slack").is_empty());
     assert!(!test("nobody").status.success());
 }
+
+#[test]
+fn with_a_registry_every_agent_that_is_not_in_it_is_unknown() {
+    let dir = tempfile::tempdir().unwrap();
+    // Agents are bot-0, bot-1 and bot-2, of nine calls three each.
+    let more = "[registry]\nagents = ['bot-0', 'bot-1']\n\
+                [[alerts]]\nname = 'strangers'\nwhen = 'unknown_agent'\nwindow = 'month'\nthresholds = ['3', '4']\n";
+    let collector = Process::with(dir.path(), more);
+    spend(&collector, 0, 9);
+    let begun = Instant::now();
+    let rows = || collector.client.get("/api/v1/alerts").json()["rows"].as_array().unwrap().clone();
+    while rows().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let rows = rows();
+    assert_eq!((rows.len(), &rows[0]["threshold"]), (1, &json!("3 calls")), "{rows:?}");
+}

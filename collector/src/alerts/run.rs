@@ -207,7 +207,11 @@ async fn observe(app: &App, rule: &Rule, window: &Window, now_ms: u64) -> Result
         filters.accept(*dimension, value.clone());
         link.push_str(&format!("&{}={value}", dimension.name()));
     }
-    if rule.when == When::UnknownAgent {
+    let config = app.config();
+    let known = &config.budgets.agents;
+    if rule.when == When::UnknownAgent && !known.is_empty() {
+        filters.refuse(Dimension::Agent, known.clone());
+    } else if rule.when == When::UnknownAgent {
         for name in [tollgate_core::attribution::UNATTRIBUTED, tollgate_core::attribution::INVALID] {
             filters.accept(Dimension::Agent, name.to_owned());
         }

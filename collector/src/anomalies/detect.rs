@@ -105,7 +105,9 @@ fn share(kind: Kind, window: usize, part: u64, whole: u64, usual: f64) -> Option
     let value = part_of / all;
     let deviation = (all * usual * (1.0 - usual)).sqrt() * CLUSTERED;
     let score = (part_of - all * usual) / deviation;
-    let is_far = value > (3.0 * usual).max(SHARE_FAR) && value > usual + SHARE_FAR / 2.0;
+    // Of many calls a smaller part is far, too.
+    let far = if score > SHARE_PLAIN { SHARE_FAR / 2.0 } else { SHARE_FAR };
+    let is_far = value > (3.0 * usual).max(far) && value > usual + far / 2.0;
     (part >= PART_MIN && is_far && score > SHARE_DEVIATIONS)
         .then(|| finding(kind, window, value, usual, score))
 }
@@ -194,6 +196,8 @@ const SHARE_MIN: f64 = 0.02;
 /// A share that is far, whatever is usual.
 const SHARE_FAR: f64 = 0.2;
 const SHARE_DEVIATIONS: f64 = 5.0;
+/// So many that half as much is far.
+const SHARE_PLAIN: f64 = 6.0;
 /// A single call's deviation, relative.
 const CALL_VARIES: f64 = 1.3;
 /// Longer than usual by this multiple.
@@ -268,6 +272,24 @@ mod tests {
         let mut again = minute(1);
         again.requests.add(1, 40);
         assert_eq!(kinds(again), [Kind::RetryLoop]);
+    }
+
+    #[test]
+    fn a_smaller_share_of_failures_is_unusual_among_many_calls() {
+        let kinds = |errors: &dyn Fn(u64) -> u64, calls: u64| {
+            let usual = Baseline { error_share: 0.02, ..usual() };
+            let minutes: Vec<Minute> =
+                (0..60).map(|n| Minute { calls, errors: errors(n), ..Minute::default() }).collect();
+            let found = detect(Look { minutes: &minutes, baseline: &usual });
+            found.into_iter().filter(|finding| finding.kind == Kind::Errors).count()
+        };
+        // 41 of 290 calls in the last half hour.
+        assert_eq!(kinds(&|n| if n < 31 { 0 } else { 1 + u64::from(n % 5 < 2) }, 10), 1);
+        // An hour of 300 calls of which 42 fail.
+        assert_eq!(kinds(&|n| u64::from(n % 10 < 7), 5), 1);
+        // As usual, and twice that.
+        assert_eq!(kinds(&|n| u64::from(n % 5 == 0), 10), 0);
+        assert_eq!(kinds(&|n| u64::from(n % 5 < 2), 10), 0);
     }
 
     #[test]

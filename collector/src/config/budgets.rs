@@ -17,6 +17,8 @@ pub struct BudgetsConfig {
     /// `[registry]`: names that have counters of their own where a budget has one for `each`, although only the
     /// caller says them. Empty: any name has, up to a bound.
     pub registered: BTreeSet<String>,
+    /// `agents` of `[registry]` alone: all others are unknown, where there are any.
+    pub agents: BTreeSet<String>,
     /// `providers` of `[registry]`: providers of the operator's own, which only routes' metadata names.
     pub providers: BTreeSet<String>,
 }
@@ -47,13 +49,14 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> B
         Vec::new()
     });
     let mut registry = document.section(root, "registry");
-    let mut registered = BTreeSet::new();
-    for key in ["agents", "teams", "features", "environments"] {
+    let agents: BTreeSet<String> = document.names(&mut registry, "agents").into_iter().collect();
+    let mut registered = agents.clone();
+    for key in ["teams", "features", "environments"] {
         registered.extend(document.names(&mut registry, key));
     }
     let providers = document.names(&mut registry, "providers").into_iter().collect();
     document.finish(registry);
-    BudgetsConfig { budgets, registered, providers }
+    BudgetsConfig { budgets, registered, agents, providers }
 }
 
 /// The place in `budgets[3].limit_usd`.

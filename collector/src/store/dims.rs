@@ -1,5 +1,6 @@
 //! Dimensions: what a summary may be grouped and filtered by, interned so that a rollup row stays small.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::LazyLock;
 
@@ -275,10 +276,11 @@ impl DimsTable {
     }
 }
 
-/// Values to keep: each dimension named must have one of its values. No filter keeps everything.
+/// Values to keep: each dimension named must have one of its values, and none that is refused. No filter keeps everything.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Filters {
     wanted: Vec<(Dimension, Vec<String>)>,
+    refused: Vec<(Dimension, BTreeSet<String>)>,
 }
 
 impl Filters {
@@ -290,13 +292,17 @@ impl Filters {
         }
     }
 
+    /// Leaves out these values of a dimension.
+    pub fn refuse(&mut self, dimension: Dimension, values: BTreeSet<String>) {
+        self.refused.push((dimension, values));
+    }
+
     /// Whether these dimensions pass.
     #[must_use]
     pub fn keep(&self, dims: &Dims) -> bool {
-        self.wanted.iter().all(|(dimension, values)| {
-            let value = dims.value(*dimension).unwrap_or_default();
-            values.iter().any(|wanted| wanted == value)
-        })
+        let value = |dimension: Dimension| dims.value(dimension).unwrap_or_default();
+        self.wanted.iter().all(|(dimension, values)| values.iter().any(|wanted| wanted == value(*dimension)))
+            && self.refused.iter().all(|(dimension, values)| !values.contains(value(*dimension)))
     }
 }
 
