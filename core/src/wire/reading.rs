@@ -642,9 +642,10 @@ fn has_count(usage: &Map<String, Value>) -> bool {
     })
 }
 
-/// Whether an object has a whole number below nothing, at any depth.
+/// Whether an object has a count below nothing, at any depth; what a call cost is none.
 fn has_negative(usage: &Map<String, Value>) -> bool {
-    usage.values().any(|value| match value {
+    let is_cost = |name: &str| name.contains("cost") || name.contains("Cost");
+    usage.iter().filter(|(name, _)| !is_cost(name)).any(|(_, value)| match value {
         Value::Number(number) => number.as_f64().is_some_and(|number| number < 0.0 && number.fract() == 0.0),
         Value::Object(inner) => has_negative(inner),
         _ => false,
