@@ -3,7 +3,7 @@
 use tollgate_core::attribution::{Attribution, NAME_BYTES_MAX, TAGS_MAX};
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::COST_MAX;
-use tollgate_core::record::{CostSource, Folded, UsageRecord};
+use tollgate_core::record::{CostSource, Folded, STARTED_MAX, UsageRecord, WORK_BYTES_MAX, work_id};
 use tollgate_core::usage::Usage;
 
 use crate::access::Gateways;
@@ -79,6 +79,7 @@ pub(super) fn check(record: &UsageRecord) -> Result<(), Refused> {
         return Err(Refused::new(Refusal::Time, detail));
     }
     texts(record)?;
+    work(record)?;
     counts(record)?;
     money(record)
 }
@@ -201,6 +202,22 @@ fn texts(record: &UsageRecord) -> Result<(), Refused> {
         }
     }
     at_most("notes", record.notes.len(), LIST_MAX)
+}
+
+/// Fetched work is known by its id: a record with another one would be a second of it, or take its place.
+fn work(record: &UsageRecord) -> Result<(), Refused> {
+    let Some(work) = &record.work else { return Ok(()) };
+    at_most("work.started", work.started.len(), STARTED_MAX)?;
+    for id in work.fetched.iter().chain(&work.of).chain(&work.started) {
+        text("work", id, WORK_BYTES_MAX)?;
+    }
+    let Some(fetched) = &work.fetched else { return Ok(()) };
+    let right = work_id(&record.provider, fetched);
+    if record.id == right {
+        return Ok(());
+    }
+    let detail = format!("`id` is not {right}, the one of the work in `work.fetched`");
+    Err(Refused::new(Refusal::Id, detail))
 }
 
 fn counts(record: &UsageRecord) -> Result<(), Refused> {
