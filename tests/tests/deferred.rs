@@ -314,12 +314,17 @@ async fn budgets_say_what_records_do(stack: &Stack, gateways: &[SocketAddr]) {
     burst::budget(&api, "all", is_so).unwrap();
     let each = api.get("/api/v1/budgets?budget=each").unwrap();
     let summary = api.get("/api/v1/summary?by=agent&since=1d").unwrap();
-    for row in summary["rows"].as_array().unwrap() {
-        let agent = &row["agent"];
-        let counters = each["rows"].as_array().unwrap();
-        let used: Vec<&Value> =
-            counters.iter().filter(|one| one["value"] == *agent).map(|one| &one["used"]).collect();
-        assert!(used == [&row["cost_usd"]] || row["cost_usd"] == "0.000000000000", "{each:#}\n{summary:#}");
+    for agent in ["starter", "fetcher", "another"] {
+        let of = |table: &Value, name: &str, member: &str| {
+            let rows = table["rows"].as_array().unwrap().iter();
+            let found: Vec<i128> =
+                rows.filter(|row| row[name] == agent).map(|row| burst::pico(&row[member]).unwrap()).collect();
+            assert!(found.len() <= 1, "{table:#}");
+            found.first().copied().unwrap_or(0)
+        };
+        let (used, cost) = (of(&each, "value", "used"), of(&summary, "agent", "cost_usd"));
+        assert_eq!(used, cost, "{agent}: {each:#}\n{summary:#}");
+        assert_eq!(cost > 0, agent == "starter", "{agent}: {summary:#}");
     }
 }
 

@@ -426,6 +426,28 @@ mod tests {
     }
 
     #[test]
+    fn fetched_work_has_the_id_of_the_work_and_names_are_bounded() {
+        use tollgate_core::record::Work;
+        let told = |work: Work, id: &str| {
+            let record = UsageRecord { id: id.into(), work: Some(Box::new(work)), ..good() };
+            check(&record).map_err(|refused| refused.refusal)
+        };
+        let (own, right) = (good().id, work_id("openai", "resp_1"));
+        let fetched = |id: &str| Work { fetched: Some(id.into()), ..Work::default() };
+        assert_eq!(told(fetched("resp_1"), &right), Ok(()));
+        assert_eq!(told(fetched("resp_1"), &own), Err(Refusal::Id));
+        assert_eq!(told(fetched("resp_2"), &right), Err(Refusal::Id));
+        let started = |ids: &[&str]| Work {
+            started: ids.iter().map(|id| (*id).to_owned()).collect(),
+            ..Work::default()
+        };
+        assert_eq!(told(started(&["batch_1", "file_1"]), &own), Ok(()));
+        assert_eq!(told(started(&[""]), &own), Err(Refusal::Text));
+        assert_eq!(told(started(&["x".repeat(257).as_str()]), &own), Err(Refusal::Text));
+        assert!(told(started(&["x"; 5]), &own).is_err());
+    }
+
+    #[test]
     fn a_cost_by_the_providers_word_need_not_be_the_charges() {
         for cost in [6, 59, 61, 60_000] {
             let mut record = good();

@@ -16,6 +16,7 @@ fn start(number: u64, agent: &str, id: &str) -> UsageRecord {
 fn fetch(number: u64, agent: &str, (id, of): (&str, Option<&str>)) -> UsageRecord {
     let mut record = charged(record(number), 100, 10, 7);
     record.id = work_id(&record.provider, id);
+    record.provider_cost_usd = Some(record.cost_usd);
     record.attribution.agent = agent.into();
     record.work =
         Some(Box::new(Work { fetched: Some(id.into()), of: of.map(Into::into), started: Vec::new() }));
