@@ -65,6 +65,20 @@ impl Reported {
         self.provider += more.provider;
     }
 
+    /// Takes others, which are among these, out of them.
+    pub fn take(&mut self, less: &Self) {
+        for (mine, theirs) in [
+            (&mut self.calls, less.calls),
+            (&mut self.off_calls, less.off_calls),
+            (&mut self.doubted_calls, less.doubted_calls),
+            (&mut self.without_price, less.without_price),
+        ] {
+            *mine = mine.saturating_sub(theirs);
+        }
+        self.book += -less.book;
+        self.provider += -less.provider;
+    }
+
     /// How far the book is from the providers, in hundredths of a percent of what these say: above nothing where the book
     /// charges more. Where they say nothing and the book does, it is the whole.
     #[must_use]

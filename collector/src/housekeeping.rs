@@ -54,6 +54,10 @@ pub async fn run(app: Arc<App>) {
         if let Err(error) = app.store.forget_minutes(lead, before_ms).await {
             error!(%error, "Old minutes could not be removed; it is tried again");
         }
+        let before_ms = now_ms().saturating_sub(WORK_KEPT_MS);
+        if let Err(error) = app.store.forget_work(lead, before_ms).await {
+            error!(%error, "Work that was started long ago could not be forgotten; it is tried again");
+        }
         pack(&app, lead).await;
         let today = now_ms() / MS_PER_DAY;
         if head_told_on != Some(today) && tell_head(&app).await {
@@ -116,5 +120,7 @@ const LED_EVERY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 /// Minutes are kept for a little more than a day.
 const MINUTES_KEPT_MS: u64 = 26 * 3_600_000;
+/// Who started work is known for 90 days.
+const WORK_KEPT_MS: u64 = 90 * MS_PER_DAY;
 const LOOKED_OVER_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 const MS_PER_DAY: u64 = 86_400_000;

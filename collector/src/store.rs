@@ -39,6 +39,7 @@ mod rollups;
 #[cfg(test)]
 mod several;
 mod spans;
+mod started;
 mod summary;
 mod sums;
 #[cfg(test)]

@@ -31,6 +31,8 @@ pub struct Call {
     path_streams: bool,
     /// Starts a run of a thread, or goes on with one.
     runs: bool,
+    /// Goes on with work that another call started, or ends it.
+    continues: bool,
     /// Its path starts work whose price no later answer through here shows.
     pays_at_start: bool,
     request: RequestMeter,
@@ -113,6 +115,7 @@ impl Call {
         Self {
             pays_at_start: target.api == Api::Deferred && pays_at_start(path),
             runs: path_alone.ends_with("/runs") || path_alone.ends_with("/submit_tool_outputs"),
+            continues: CONTINUES.iter().any(|verb| path_alone.ends_with(verb)),
             id,
             time_ms,
             attribution: Attribution::default(),
@@ -390,7 +393,8 @@ impl Call {
         record
     }
 
-    /// The ids under which work that this call started, or asked after, will be fetched.
+    /// The ids under which work that this call started, or asked after, will be fetched: its own first, then that of the file
+    /// of its results.
     #[must_use]
     pub fn leads_to(&self) -> Vec<String> {
         let Some(reading) = self.answer.as_ref().map(|answer| answer.meter.reading()) else {
@@ -402,6 +406,12 @@ impl Call {
         // Google's ids are paths.
         let bare = |id: &str| id.rsplit('/').next().unwrap_or(id).to_owned();
         [reading.id(), reading.output_file()].into_iter().flatten().map(bare).collect()
+    }
+
+    /// Whether it is about work that another call started, which it goes on with or ends.
+    #[must_use]
+    pub const fn continues(&self) -> bool {
+        self.continues
     }
 
     /// Whether the provider has reported counts so far.
@@ -744,6 +754,8 @@ impl Content {
     }
 }
 
+/// Ends of paths whose work has its id in them.
+const CONTINUES: &[&str] = &["/cancel", ":cancel", "/submit_tool_outputs"];
 const SWITCHING_PROTOCOLS: u16 = 101;
 /// Until a provider hears that a caller has left: a round trip between continents, twice. A rule of thumb.
 const ON_THE_WAY_MS: u64 = 250;

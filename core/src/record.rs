@@ -6,10 +6,12 @@ mod folded;
 mod journal;
 mod json;
 mod totals;
+mod work;
 
 pub use folded::{FOLDS_MAX, Folded, Folds};
 pub use journal::{Admitted, recovered};
 pub use totals::{KindTotal, OutOfRange, Totals, kinds_of};
+pub use work::{STARTED_MAX, WORK_BYTES_MAX, Work, work_id};
 
 use std::collections::BTreeMap;
 
@@ -24,7 +26,8 @@ use crate::usage::{Kind, Share, Usage};
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct UsageRecord {
-    /// The call id, a UUIDv7; also in the answer header `x-tollgate-call`.
+    /// The call id, a UUIDv7; also in the answer header `x-tollgate-call`. Of fetched work it is [`work_id`] instead: whoever
+    /// fetches it, it is one record.
     pub id: String,
     /// When the call was admitted, Unix milliseconds UTC; RFC 3339 in the API.
     #[serde(rename = "time_ms")]
@@ -114,6 +117,9 @@ pub struct UsageRecord {
     /// Keyed hash of the request body, hexadecimal; equal for a repeated request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_hash: Option<String>,
+    /// Which work it started or fetched, where that goes on without its caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub work: Option<Box<Work>>,
     /// What was odd about this call, each at most once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note>,

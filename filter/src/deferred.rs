@@ -1,5 +1,8 @@
 //! Who started work that is done later (batches, background answers), by the id under which it is fetched.
 //!
+//! This is what one Envoy knows. Its collector knows it of all of them, by the records' `work`: it keeps one record of each work
+//! and puts right who started it.
+//!
 //! Shared data has a fixed number of slots, chosen by a hash of the id. A newer id takes an older one's slot; work
 //! that is not remembered is charged to who fetches it, and what was charged is remembered so that a second fetch
 //! costs nothing. A file is only charged where a provider named it as the output of a batch: anybody can store a file that
@@ -25,16 +28,19 @@ pub struct Work {
     pub source: AttributionSource,
     /// Its result has been fetched, and charged.
     pub charged: bool,
+    /// The batch that has it as its output.
+    #[serde(default)]
+    of: Option<String>,
     /// A call through here started it, or a provider told of its end. Else only somebody fetched it.
     #[serde(default = "yes")]
     pub is_known: bool,
 }
 
 /// Whether a result is charged.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Claim {
-    /// To who started the work, or fetched it first.
-    Charged,
+    /// To who started the work, or fetched it first. With the batch that has it as its output.
+    Charged(Option<String>),
     /// Nothing, as its counts are the word of who stored it: it is told of once.
     Unknown,
     /// It was before.
@@ -55,10 +61,11 @@ fn seen(id: &str) -> Option<Work> {
     serde_json::from_slice::<Work>(&value).ok().filter(|work| work.id == id)
 }
 
-/// Remembers who started the work with this id. What is known already stays.
-pub fn remember(id: &str, attribution: &Attribution, source: AttributionSource) {
+/// Remembers who started the work with this id, and of which batch it is the output. What is known already stays.
+pub fn remember(id: &str, of: Option<&str>, attribution: &Attribution, source: AttributionSource) {
     if recall(id).is_none() {
-        write(&Work { charged: false, ..Work::new(id, attribution, source) });
+        let of = of.map(str::to_owned);
+        write(&Work { charged: false, of, ..Work::new(id, attribution, source) });
     }
 }
 
@@ -67,23 +74,33 @@ pub fn remember(id: &str, attribution: &Attribution, source: AttributionSource) 
 pub fn claim(id: &str, is_stored: bool, attribution: &Attribution, source: AttributionSource) -> Claim {
     match seen(id) {
         Some(work) if work.charged => Claim::Before,
-        Some(work) if work.is_known => charged(write(&Work { charged: true, ..work })),
+        Some(work) if work.is_known => {
+            let work = Work { charged: true, ..work };
+            charged(write(&work), work.of)
+        }
         Some(_) => Claim::Before,
         None if is_stored => {
             write(&Work { charged: false, is_known: false, ..Work::new(id, attribution, source) });
             Claim::Unknown
         }
-        None => charged(write(&Work::new(id, attribution, source))),
+        None => charged(write(&Work::new(id, attribution, source)), None),
     }
 }
 
-const fn charged(is_written: bool) -> Claim {
-    if is_written { Claim::Charged } else { Claim::Before }
+fn charged(is_written: bool, of: Option<String>) -> Claim {
+    if is_written { Claim::Charged(of) } else { Claim::Before }
 }
 
 impl Work {
     fn new(id: &str, attribution: &Attribution, source: AttributionSource) -> Self {
-        Self { id: id.to_owned(), attribution: attribution.clone(), source, charged: true, is_known: true }
+        Self {
+            id: id.to_owned(),
+            attribution: attribution.clone(),
+            source,
+            charged: true,
+            of: None,
+            is_known: true,
+        }
     }
 }
 

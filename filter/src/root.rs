@@ -168,7 +168,7 @@ impl Gateway {
 
     /// Keeps a settled call. Its journal entry stays until the slot is used again: what a dead VM leaves there of a
     /// settled call becomes a record with the same id, which the collector knows. In the place of one that holds something
-    /// stands what is to be settled, until it is.
+    /// stands what is to be settled, until it is. Says whether the record is kept as it is, and not in a total.
     pub fn keep(
         &self,
         record: &UsageRecord,
@@ -176,25 +176,29 @@ impl Gateway {
         slot: Option<JournalSlot>,
         mut ended: Option<Ended>,
         now_ms: u64,
-    ) {
+    ) -> bool {
         self.metrics.borrow_mut().settled(record);
+        let mut is_whole = true;
+        let is_fetched = record.work.as_ref().is_some_and(|work| work.fetched.is_some());
         if self.config.collector.is_some() {
             let kept = self.lane.with(now_ms, |lane| {
                 let kept = lane.keep(record, json);
                 match (slot, &mut ended) {
                     (Some(slot), Some(ended)) => ended.note(lane, slot),
-                    (Some(slot), None) if kept == Ok(Kept::Whole) => lane.reuse(slot),
+                    (Some(slot), None) if kept == Ok(Kept::Whole) && !is_fetched => lane.reuse(slot),
                     // A record made of its entry would not be known by its id.
                     (Some(slot), None) => lane.clear(slot),
                     (None, _) => {}
                 }
                 kept
             });
+            is_whole = kept == Some(Ok(Kept::Whole));
             self.count_kept(kept);
         }
         if let Some(ended) = ended {
             self.budgets.finish(ended, now_ms);
         }
+        is_whole
     }
 
     fn count_kept(&self, kept: Option<Result<Kept, Dropped>>) {

@@ -237,7 +237,19 @@ impl Stack {
     /// # Errors
     /// It does not start.
     pub fn add_gateway(&self, name: &str) -> Result<Envoy> {
+        self.add_gateway_that_reports_every(name, None)
+    }
+
+    /// The same of a gateway that reports this often, in milliseconds.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn add_gateway_that_reports_every(&self, name: &str, interval_ms: Option<u64>) -> Result<Envoy> {
         let mut plan = self.plan.clone();
+        let collector = plan.plugin.get_mut("collector").and_then(Value::as_object_mut);
+        if let Some((collector, interval_ms)) = collector.zip(interval_ms) {
+            collector.insert("interval_ms".into(), json!(interval_ms));
+        }
         plan.gateway_port = ports::free()?;
         plan.admin_port = ports::free()?;
         plan.plugin.insert("gateway".into(), json!(name));

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tollgate_core::attribution::{Attribution, AttributionSource};
 use tollgate_core::money::Picodollars;
 use tollgate_core::record::{
-    Charge, CostSource, CostStatus, Note, Outcome, PriceBasis, PromptShape, UsageRecord,
+    Charge, CostSource, CostStatus, Note, Outcome, PriceBasis, PromptShape, UsageRecord, Work,
 };
 use tollgate_core::usage::{Share, Usage};
 
@@ -144,6 +144,8 @@ struct Row {
     prompt: Option<PromptShape>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    work: Option<Box<Work>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<Note>,
 }
@@ -185,6 +187,7 @@ impl Row {
             response_bytes,
             prompt,
             request_hash,
+            work,
             notes,
         } = record;
         let instant = i64::try_from(time_ms).map(Timestamp::from_millisecond);
@@ -222,6 +225,7 @@ impl Row {
             response_bytes,
             prompt,
             request_hash,
+            work,
             notes,
         }
     }
@@ -247,6 +251,7 @@ mod tests {
             charged_usd: Some(Picodollars::from_pico(1)),
             attempts: Some(2),
             request_hash: Some("aa".into()),
+            work: Some(Box::new(Work { fetched: Some("resp_1".into()), ..Work::default() })),
             notes: vec![Note::NoUsage],
             ..UsageRecord::default()
         };

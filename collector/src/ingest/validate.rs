@@ -3,7 +3,7 @@
 use tollgate_core::attribution::{Attribution, NAME_BYTES_MAX, TAGS_MAX};
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::COST_MAX;
-use tollgate_core::record::{CostSource, Folded, UsageRecord};
+use tollgate_core::record::{CostSource, Folded, STARTED_MAX, UsageRecord, WORK_BYTES_MAX, work_id};
 use tollgate_core::usage::Usage;
 
 use crate::access::Gateways;
@@ -79,6 +79,7 @@ pub(super) fn check(record: &UsageRecord) -> Result<(), Refused> {
         return Err(Refused::new(Refusal::Time, detail));
     }
     texts(record)?;
+    work(record)?;
     counts(record)?;
     money(record)
 }
@@ -201,6 +202,22 @@ fn texts(record: &UsageRecord) -> Result<(), Refused> {
         }
     }
     at_most("notes", record.notes.len(), LIST_MAX)
+}
+
+/// Fetched work is known by its id: a record with another one would be a second of it, or take its place.
+fn work(record: &UsageRecord) -> Result<(), Refused> {
+    let Some(work) = &record.work else { return Ok(()) };
+    at_most("work.started", work.started.len(), STARTED_MAX)?;
+    for id in work.fetched.iter().chain(&work.of).chain(&work.started) {
+        text("work", id, WORK_BYTES_MAX)?;
+    }
+    let Some(fetched) = &work.fetched else { return Ok(()) };
+    let right = work_id(&record.provider, fetched);
+    if record.id == right {
+        return Ok(());
+    }
+    let detail = format!("`id` is not {right}, the one of the work in `work.fetched`");
+    Err(Refused::new(Refusal::Id, detail))
 }
 
 fn counts(record: &UsageRecord) -> Result<(), Refused> {
@@ -406,6 +423,28 @@ mod tests {
         record.cost_source = CostSource::Provider;
         record.cost_usd = Picodollars::from_pico(cost);
         record.provider_cost_usd = Some(Picodollars::from_pico(word));
+    }
+
+    #[test]
+    fn fetched_work_has_the_id_of_the_work_and_names_are_bounded() {
+        use tollgate_core::record::Work;
+        let told = |work: Work, id: &str| {
+            let record = UsageRecord { id: id.into(), work: Some(Box::new(work)), ..good() };
+            check(&record).map_err(|refused| refused.refusal)
+        };
+        let (own, right) = (good().id, work_id("openai", "resp_1"));
+        let fetched = |id: &str| Work { fetched: Some(id.into()), ..Work::default() };
+        assert_eq!(told(fetched("resp_1"), &right), Ok(()));
+        assert_eq!(told(fetched("resp_1"), &own), Err(Refusal::Id));
+        assert_eq!(told(fetched("resp_2"), &right), Err(Refusal::Id));
+        let started = |ids: &[&str]| Work {
+            started: ids.iter().map(|id| (*id).to_owned()).collect(),
+            ..Work::default()
+        };
+        assert_eq!(told(started(&["batch_1", "file_1"]), &own), Ok(()));
+        assert_eq!(told(started(&[""]), &own), Err(Refusal::Text));
+        assert_eq!(told(started(&["x".repeat(257).as_str()]), &own), Err(Refusal::Text));
+        assert!(told(started(&["x"; 5]), &own).is_err());
     }
 
     #[test]

@@ -89,7 +89,8 @@ pub(super) fn page(
     Ok((counted.collect::<Result<_, _>>()?, page.next))
 }
 
-fn counted(connection: &Connection, mut record: UsageRecord) -> Result<Counted, StoreError> {
+/// A record with its corrected price.
+pub(super) fn counted(connection: &Connection, mut record: UsageRecord) -> Result<Counted, StoreError> {
     let id: RecordId = record.id.parse().map_err(|_| StoreError::Damaged("id"))?;
     let mut statement = connection.prepare_cached(
         "SELECT seq, body FROM adjustments WHERE record = ?1 AND reason = ?2 ORDER BY seq DESC LIMIT 1",
@@ -209,14 +210,17 @@ pub(super) fn open_hour(end_hour: i64, now_ms: u64) -> i64 {
 }
 
 /// Where a record is counted.
-struct Place {
-    dims: i64,
-    hour: i64,
+pub(super) struct Place {
+    /// Id of its dimensions.
+    pub(super) dims: i64,
+    /// Since the Unix epoch.
+    pub(super) hour: i64,
     /// Its last correction; 0 for none.
     corrected: i64,
 }
 
-fn place(transaction: &Transaction<'_>, id: RecordId) -> Result<Option<Place>, StoreError> {
+/// Where a record is counted; `None` where it is not there.
+pub(super) fn place(transaction: &Transaction<'_>, id: RecordId) -> Result<Option<Place>, StoreError> {
     let mut statement = transaction.prepare_cached("SELECT time_ms, dims FROM records WHERE id = ?1")?;
     let record: Option<(i64, i64)> =
         statement.query_row([id.0.as_slice()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
@@ -235,7 +239,7 @@ fn place(transaction: &Transaction<'_>, id: RecordId) -> Result<Option<Place>, S
 }
 
 /// Takes from and adds to the rollups of an hour and its day.
-fn change(
+pub(super) fn change(
     transaction: &Transaction<'_>,
     hour: i64,
     dims: i64,

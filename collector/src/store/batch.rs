@@ -11,6 +11,7 @@ use super::dims::Dims;
 use super::folded::Span;
 use super::id::RecordId;
 use super::reports::{self, Report};
+use super::started::Told;
 use super::sums::Sums;
 use crate::anomalies::series::Minute;
 use crate::budgets::knows_until;
@@ -74,6 +75,8 @@ pub(super) struct RecordRow {
     pub(super) knew_until_ms: u64,
     /// For the budgets that were known.
     pub(super) recharge: Recharge,
+    /// What it says of work that goes on without its caller.
+    pub(super) told: Option<Box<Told>>,
     /// What its provider said that it cost, beside the book's charges.
     pub(super) report: Option<Report>,
     /// Where this is not a record but a total of some.
@@ -84,6 +87,13 @@ impl RecordRow {
     /// Records that this stands for.
     pub(super) fn records(&self) -> u64 {
         self.folded.map_or(1, |span| span.records)
+    }
+
+    /// Has it say what this record does, which is the same but for who spent.
+    pub(super) fn set(&mut self, record: &UsageRecord) -> Result<(), StoreError> {
+        self.dims = Dims::of(record);
+        self.body = serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?;
+        Ok(())
     }
 }
 
@@ -113,6 +123,7 @@ impl Batch {
     /// # Errors
     /// As [`Batch::push`].
     pub fn push_recharged(&mut self, record: &UsageRecord, recharge: Recharge) -> Result<(), StoreError> {
+        let told = Told::of(record);
         self.rows.push(RecordRow {
             id: record.id.parse().map_err(|_| StoreError::Damaged("id"))?,
             time_ms: i64::try_from(record.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?,
@@ -125,9 +136,11 @@ impl Batch {
             knew_until_ms: match self.imported_ms {
                 // What its gateway charged is lost with it: it counts on every budget that was for it.
                 1.. if record.outcome != Outcome::Denied => 0,
+                _ if told.as_ref().is_some_and(|told| told.is_fetched()) => 0,
                 _ => knew_until(record),
             },
             recharge,
+            told,
             report: reports::of(record),
             folded: None,
         });
@@ -152,6 +165,7 @@ impl Batch {
             // Nobody knows: a gateway that folds is one that holds.
             knew_until_ms: u64::MAX,
             recharge: Recharge::default(),
+            told: None,
             report: None,
             folded: Some(Span { records: folded.folded, span_ms: ms(folded.span_ms)? }),
         });

@@ -22,7 +22,7 @@ use tollgate_core::sync::{CounterGrant, CounterReport};
 
 pub(super) use definitions::{all, configure, put, registered, remove, state};
 pub use extra::ToppedUp;
-pub(super) use missed::{count_missed, newest_ms};
+pub(super) use missed::{count_missed, count_moved, newest_ms};
 pub use release::{KeptReleased, Released};
 
 use super::StoreError;

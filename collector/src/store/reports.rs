@@ -36,34 +36,67 @@ impl Reports {
 
     /// Adds all to the table.
     pub(super) fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        for ((hour, dims, model), more) in &self.0 {
-            let mut sum = transaction
-                .prepare_cached(
-                    "SELECT calls, off_calls, doubted_calls, without_price, book, provider FROM price_reports
-                     WHERE hour = ?1 AND dims = ?2 AND model = ?3",
-                )?
-                .query_row(params![hour, dims, model], |row| read(row, 0))
-                .optional()?
-                .unwrap_or_default();
-            sum.add(more);
-            transaction
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO price_reports VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-                )?
-                .execute(params![
-                    hour,
-                    dims,
-                    model,
-                    count(sum.calls),
-                    count(sum.off_calls),
-                    count(sum.doubted_calls),
-                    count(sum.without_price),
-                    sum.book.as_pico().to_be_bytes(),
-                    sum.provider.as_pico().to_be_bytes(),
-                ])?;
+        for (place, more) in &self.0 {
+            change(transaction, place, |sum| sum.add(more))?;
         }
         Ok(())
     }
+}
+
+/// Changes a row of the table; one without calls goes.
+fn change(
+    transaction: &Transaction<'_>,
+    (hour, dims, model): &Place,
+    edit: impl FnOnce(&mut Reported),
+) -> Result<(), StoreError> {
+    let mut sum = transaction
+        .prepare_cached(
+            "SELECT calls, off_calls, doubted_calls, without_price, book, provider FROM price_reports
+             WHERE hour = ?1 AND dims = ?2 AND model = ?3",
+        )?
+        .query_row(params![hour, dims, model], |row| read(row, 0))
+        .optional()?
+        .unwrap_or_default();
+    edit(&mut sum);
+    if sum.calls == 0 {
+        transaction
+            .prepare_cached("DELETE FROM price_reports WHERE hour = ?1 AND dims = ?2 AND model = ?3")?
+            .execute(params![hour, dims, model])?;
+        return Ok(());
+    }
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO price_reports VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+        .execute(params![
+            hour,
+            dims,
+            model,
+            count(sum.calls),
+            count(sum.off_calls),
+            count(sum.doubted_calls),
+            count(sum.without_price),
+            sum.book.as_pico().to_be_bytes(),
+            sum.provider.as_pico().to_be_bytes(),
+        ])?;
+    Ok(())
+}
+
+/// Takes out what a record said, and adds what it says now.
+pub(super) fn moved(
+    transaction: &Transaction<'_>,
+    (dims_before, before): (i64, &UsageRecord),
+    (dims, after): (i64, &UsageRecord),
+) -> Result<(), StoreError> {
+    let place = |record: &UsageRecord, dims, row: &str| -> Place {
+        let hour = i64::try_from(record.time_ms).unwrap_or(i64::MAX).div_euclid(MS_PER_HOUR);
+        (hour, dims, row.to_owned())
+    };
+    if let Some((row, less)) = Reported::of(before) {
+        change(transaction, &place(before, dims_before, row), |sum| sum.take(&less))?;
+    }
+    if let Some((row, more)) = Reported::of(after) {
+        change(transaction, &place(after, dims, row), |sum| sum.add(&more))?;
+    }
+    Ok(())
 }
 
 /// Hands over every row of these hours, the last exclusive.

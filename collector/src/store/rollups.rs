@@ -73,6 +73,18 @@ pub(super) fn settle(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     settle_with(transaction, &[])
 }
 
+/// Removes the rows of an hour and its day that have nothing in them any more.
+pub(super) fn forget_nothing(transaction: &Transaction<'_>, hour: i64, dims: i64) -> Result<(), StoreError> {
+    let nothing = Sums::default().encode();
+    for (sql, time) in [
+        ("DELETE FROM rollup_hour WHERE hour = ?1 AND dims = ?2 AND sums = ?3", hour),
+        ("DELETE FROM rollup_day WHERE day = ?1 AND dims = ?2 AND sums = ?3", Grain::Day.of(hour)),
+    ] {
+        transaction.prepare_cached(sql)?.execute(params![time, dims, nothing])?;
+    }
+    Ok(())
+}
+
 /// Hands over what is recent: hour, id of the dimensions and encoded sums of each addition, in no order.
 pub(super) fn each_recent(
     connection: &Connection,

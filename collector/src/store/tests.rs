@@ -4,6 +4,7 @@ mod audit_trail;
 mod bounds_of_what_is_kept;
 mod corrected;
 mod recent;
+mod started;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -350,13 +351,13 @@ fn a_failed_transaction_leaves_nothing_and_the_next_works() {
     other
         .execute("INSERT INTO rollup_hour VALUES (?1, 1, ?2)", rusqlite::params![hour, full.encode()])
         .unwrap();
-    assert!(writer.store(std::slice::from_ref(&batch)).is_err());
+    assert!(writer.store(std::slice::from_mut(&mut batch)).is_err());
     let rows = |table: &str| -> i64 {
         other.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     };
     assert_eq!((rows("records"), rows("dims"), rows("rollup_day")), (0, 0, 0));
     other.execute("DELETE FROM rollup_hour", []).unwrap();
-    assert_eq!(writer.store(&[batch]).unwrap()[0].stored, 1);
+    assert_eq!(writer.store(&mut [batch]).unwrap()[0].stored, 1);
     assert_eq!((rows("records"), rows("dims"), rows("rollup_day")), (1, 1, 1));
 }
 

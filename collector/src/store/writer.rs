@@ -3,7 +3,7 @@
 //! It takes as many waiting batches as fit into one transaction, so that one flush to disk serves many
 //! gateways, and answers each after the commit.
 
-mod work;
+pub(super) mod work;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +28,7 @@ use super::months;
 use super::reports::Reports;
 use super::retention;
 use super::rollups::Additions;
+use super::started;
 use super::sums::Sums;
 use work::Work;
 
@@ -128,7 +129,7 @@ impl Writer {
     }
 
     /// Stores batches in one transaction.
-    pub(super) fn store(&mut self, batches: &[Batch]) -> Result<Vec<Stored>, StoreError> {
+    pub(super) fn store(&mut self, batches: &mut [Batch]) -> Result<Vec<Stored>, StoreError> {
         let started = Instant::now();
         let stored = self.transact(batches);
         let stored = self.damage.note(stored);
@@ -169,8 +170,8 @@ impl Writer {
         if waiting.is_empty() {
             return;
         }
-        let (batches, answers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
-        match self.store(&batches) {
+        let (mut batches, answers): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+        match self.store(&mut batches) {
             Ok(stored) => {
                 for (answer, stored) in answers.into_iter().zip(stored) {
                     // The request was given up: its records are stored, the repeat will find them.
@@ -198,7 +199,7 @@ impl Writer {
         Ok(done)
     }
 
-    fn transact(&mut self, batches: &[Batch]) -> Result<Vec<Stored>, StoreError> {
+    fn transact(&mut self, batches: &mut [Batch]) -> Result<Vec<Stored>, StoreError> {
         let most = self.rows_per_hour.load(Ordering::Relaxed);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // From here to the commit nobody else writes.
@@ -210,6 +211,8 @@ impl Writer {
         }
         self.additions.clear();
         self.hour_rows.begin();
+        let mut changes = started::arrive(&transaction, batches)?;
+        let batches = &*batches;
         let mut work = Work {
             transaction: &transaction,
             insert: work::insert(&transaction)?,
@@ -225,11 +228,18 @@ impl Writer {
             reports: Reports::default(),
             newest_budget_ms: budgets::newest_ms(&transaction)?,
             missed: Vec::new(),
+            changes: Vec::new(),
         };
         let mut stored = batches.iter().map(|batch| work.take(batch)).collect::<Result<Vec<_>, _>>()?;
         let missed = std::mem::take(&mut work.missed);
         work.write()?;
         budgets::count_missed(&transaction, &missed)?;
+        changes.append(&mut work.changes);
+        let now_ms = batches.iter().map(|batch| batch.sender.received_ms.max(batch.imported_ms)).max();
+        for change in changes {
+            change.make(&mut work, now_ms.unwrap_or(0))?;
+        }
+        drop(work);
         // What a counter begins with is what records say, those of this transaction too.
         for (batch, stored) in batches.iter().zip(&mut stored) {
             let (Sender { gateway, instance, received_ms, .. }, counters) = (&batch.sender, &batch.counters);

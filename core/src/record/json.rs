@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Charge, PriceBasis, PromptShape, UsageRecord};
+use super::{Charge, PriceBasis, PromptShape, UsageRecord, Work};
 use crate::attribution::{Attribution, AttributionSource};
 use crate::digits::Digits;
 use crate::money::Picodollars;
@@ -57,6 +57,7 @@ impl UsageRecord {
             response_bytes,
             prompt,
             request_hash,
+            work,
             notes,
         } = self;
         out.push('{');
@@ -94,6 +95,9 @@ impl UsageRecord {
             object(out, "prompt", |out| write_prompt(out, prompt));
         }
         optional_text(out, "request_hash", request_hash.as_deref());
+        if let Some(work) = work {
+            object(out, "work", |out| write_work(out, work));
+        }
         list(out, "notes", notes, |out, note| quoted(out, note.name()));
         out.push('}');
     }
@@ -244,6 +248,13 @@ fn write_prompt(out: &mut String, prompt: &PromptShape) {
             }
         });
     }
+}
+
+fn write_work(out: &mut String, work: &Work) {
+    let Work { fetched, of, started } = work;
+    optional_text(out, "fetched", fetched.as_deref());
+    optional_text(out, "of", of.as_deref());
+    list(out, "started", started, |out, id| quoted(out, id));
 }
 
 /// The key of a member, which is a word of ours, and the comma before it where it is not the first.
@@ -485,6 +496,16 @@ mod tests {
     }
 
     prop_compose! {
+        fn work()(
+            texts in vec(option::of(".{0,12}"), 2),
+            started in vec(".{0,12}", 0..3),
+        ) -> Work {
+            let [fetched, of] = texts.try_into().unwrap();
+            Work { fetched, of, started }
+        }
+    }
+
+    prop_compose! {
         fn record()(
             attribution in attribution(),
             usage in usage(),
@@ -495,6 +516,7 @@ mod tests {
             notes in vec(prop::sample::select(NOTES), 0..4),
             texts in vec(".{0,16}", 4),
             optional_texts in vec(option::of(".{0,16}"), 7),
+            work in option::of(work()),
             numbers in vec(option::of(any::<u64>()), 4),
             attempts in option::of(any::<u32>()),
             status in option::of(any::<u16>()),
@@ -521,7 +543,7 @@ mod tests {
                 provider_cost_usd: provider_cost.map(|pico| Picodollars::from_pico(pico.into())), price_version,
                 charged_usd: charged.map(|pico| Picodollars::from_pico(pico.into())),
                 price_basis, policy_version, attempts, duration_ms, first_byte_ms, request_bytes, response_bytes,
-                prompt, request_hash, notes,
+                prompt, request_hash, work: work.map(Box::new), notes,
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use tollgate_core::call::{Call, End, Ending};
 use tollgate_core::provider::Api;
-use tollgate_core::record::{Note, Outcome as CallOutcome, UsageRecord};
+use tollgate_core::record::{Note, Outcome as CallOutcome, STARTED_MAX, UsageRecord, Work, work_id};
 
 use super::{Cut, HttpCall};
 use crate::budgets::Refused;
@@ -53,18 +53,24 @@ impl HttpCall {
         let is_recorded = self.is_recorded(&call, &mut record);
         let ended = (!ticket.held.is_empty())
             .then(|| self.gateway.budgets.settle(ticket, is_recorded.then_some(&record)));
+        // What was fetched the collector charges, once whoever fetches it.
+        let is_collectors = record.fetched().is_some() && self.gateway.config.collector.is_some();
+        let is_fetched = call.target().fetches.is_some() && !record.notes.contains(&Note::UnknownWork);
         // Nothing is held for work that is begun; a run that streams is paid at once.
-        let is_owed = (call.target().fetches.is_some() && !record.notes.contains(&Note::UnknownWork))
-            || call.target().api.is_session()
-            || call.is_streamed_run();
+        let is_owed =
+            (is_fetched && !is_collectors) || call.target().api.is_session() || call.is_streamed_run();
         if ended.is_none() && is_recorded && is_owed {
             record.policy_version =
                 self.gateway.budgets.charge(&call, &record, now_ms).or(record.policy_version);
         }
         if is_recorded {
-            let json = record.to_json();
+            let json = told(&mut record);
             show_in_access_log(&self.gateway.config.access_log, &record, &json);
-            self.gateway.keep(&record, &json, self.slot.take(), ended, now_ms);
+            let is_whole = self.gateway.keep(&record, &json, self.slot.take(), ended, now_ms);
+            if is_collectors && !is_whole {
+                // A total does not say that it has fetched work in it.
+                self.gateway.budgets.charge(&call, &record, now_ms);
+            }
         } else {
             self.gateway.forget(self.slot.take(), ended, now_ms);
         }
@@ -89,8 +95,14 @@ impl HttpCall {
         let owner = ids.iter().find_map(|id| deferred::recall(id));
         let (starter, trust) =
             owner.as_ref().map_or((attribution, source), |work| (&work.attribution, work.source));
-        for id in &ids {
-            deferred::remember(id, starter, trust);
+        for (at, id) in ids.iter().enumerate() {
+            let of = ids.first().filter(|_| at > 0).map(String::as_str);
+            deferred::remember(id, of, starter, trust);
+        }
+        if self.posts && owner.is_none() && !call.continues() {
+            let started: Vec<String> =
+                ids.into_iter().filter(|id| Work::tells(id)).take(STARTED_MAX).collect();
+            record.work = (!started.is_empty()).then(|| Box::new(Work { started, ..Work::default() }));
         }
         if let Some(id) = &call.target().fetches {
             record.notes.push(Note::Deferred);
@@ -100,14 +112,19 @@ impl HttpCall {
                 return false;
             }
             let is_stored = call.target().api == Api::BatchOutput;
-            return match deferred::claim(id, is_stored, attribution, source) {
-                Claim::Charged => true,
-                Claim::Before => false,
+            let of = match deferred::claim(id, is_stored, attribution, source) {
+                Claim::Charged(of) => of,
+                Claim::Before => return false,
                 Claim::Unknown => {
                     record.leave_uncharged(Note::UnknownWork);
-                    true
+                    None
                 }
             };
+            if Work::tells(id) {
+                let of = of.filter(|of| Work::tells(of));
+                record.work = Some(Box::new(Work { fetched: Some(id.clone()), of, started: Vec::new() }));
+            }
+            return true;
         }
         let asks = call.target().api == Api::Deferred && !self.posts;
         !asks && !call.is_settled_by_turns()
@@ -121,4 +138,15 @@ impl HttpCall {
         let details = text_property(b"response\0code_details").unwrap_or_default();
         ending_of(&details, self.response_ended)
     }
+}
+
+/// The JSON of a record as it is sent: that of fetched work has the work's id, and not that of the call which fetched it.
+fn told(record: &mut UsageRecord) -> Vec<u8> {
+    let Some(fetched) = record.work.as_ref().and_then(|work| work.fetched.as_deref()) else {
+        return record.to_json();
+    };
+    let own = std::mem::replace(&mut record.id, work_id(&record.provider, fetched));
+    let json = record.to_json();
+    record.id = own;
+    json
 }

@@ -68,7 +68,7 @@ pub(in crate::store) fn count_missed(
         for (key, (stored, more)) in missed {
             let id = match known(transaction, &key)? {
                 None if !is_before && counts(stored, &key, now_ms) => {
-                    counter(transaction, &mut seeds, Some(stored), &key, now_ms)?
+                    made(transaction, &mut seeds, stored, &key, now_ms)?
                 }
                 found => found,
             };
@@ -78,6 +78,76 @@ pub(in crate::store) fn count_missed(
         }
     }
     Ok(())
+}
+
+/// Takes what a record was counted as from the counters that it was counted on, and counts it as what it is now: who spent was
+/// not known when it came, or whether it cost anything.
+pub(in crate::store) fn count_moved(
+    transaction: &Transaction<'_>,
+    before: &UsageRecord,
+    after: &UsageRecord,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let mut seeds = Seeds::default();
+    let registered = seeds.registered(transaction)?;
+    let spent = |stored: &StoredBudget, record: &UsageRecord| {
+        record.fetched().and_then(|_| spent_by(stored, record, &registered))
+    };
+    for stored in &all(transaction)? {
+        let (old, new) = (spent(stored, before), spent(stored, after));
+        if old == new {
+            continue;
+        }
+        if let Some((key, used)) = old
+            && let Some(id) = counted_on(transaction, stored, &key)?
+        {
+            let used = Amount::ZERO.minus(used);
+            add(transaction, id, Added { used, kept: Amount::ZERO })?;
+        }
+        let Some((key, used)) = new else { continue };
+        let id = match known(transaction, &key)? {
+            None if after.time_ms >= stored.since_ms && counts(stored, &key, now_ms) => {
+                made(transaction, &mut seeds, stored, &key, now_ms)?
+            }
+            found => found,
+        };
+        if let Some(id) = id {
+            add(transaction, id, Added { used, kept: Amount::ZERO })?;
+        }
+    }
+    Ok(())
+}
+
+/// A counter that is not there yet; where its budget has no room for one more, that which the rest shares.
+fn made(
+    transaction: &Transaction<'_>,
+    seeds: &mut Seeds,
+    stored: &StoredBudget,
+    key: &CounterKey,
+    now_ms: u64,
+) -> Result<Option<i64>, StoreError> {
+    let found = counter(transaction, seeds, Some(stored), key, now_ms)?;
+    if found.is_some() || stored.budget.each.is_none() {
+        return Ok(found);
+    }
+    counter(transaction, seeds, Some(stored), &shared(key), now_ms)
+}
+
+/// The counter that a value was counted on.
+fn counted_on(
+    transaction: &Transaction<'_>,
+    stored: &StoredBudget,
+    key: &CounterKey,
+) -> Result<Option<i64>, StoreError> {
+    match known(transaction, key)? {
+        None if stored.budget.each.is_some() => known(transaction, &shared(key)),
+        found => Ok(found),
+    }
+}
+
+/// That of all values which have none of their own.
+fn shared(key: &CounterKey) -> CounterKey {
+    CounterKey { value: OTHER.to_owned(), ..key.clone() }
 }
 
 /// What is added to a counter.
@@ -116,7 +186,7 @@ fn recharged(
     }
     let Some((key, _)) = spent_by(stored, record, registered) else { return Ok(None) };
     if stored.budget.each.is_some() && known(transaction, &key)?.is_none() {
-        let other = CounterKey { value: OTHER.to_owned(), ..key.clone() };
+        let other = shared(&key);
         if known(transaction, &other)?.is_some() {
             return Ok(Some((other, added)));
         }
@@ -136,6 +206,10 @@ fn spent_by(
     registered: &BTreeSet<String>,
 ) -> Option<(CounterKey, Amount)> {
     if stored.budget.window == Window::Prepaid && record.time_ms < stored.created_ms {
+        return None;
+    }
+    if stored.budget.unit == Unit::Calls && record.fetched().is_some() {
+        // The call that began it was counted.
         return None;
     }
     let value = value_in(&stored.budget, &subject_of(record), registered)?;

@@ -15,13 +15,14 @@ use super::super::minutes::{self, Minutes};
 use super::super::reports::Reports;
 use super::super::retention;
 use super::super::rollups::Additions;
+use super::super::started::Change;
 use super::super::sums::{InRow, Totals};
 use super::{MS_PER_HOUR, StoreError, Stored};
 
 /// Batches that one transaction takes.
-pub(super) struct Work<'w> {
-    pub(super) transaction: &'w Transaction<'w>,
-    pub(super) end_hour: i64,
+pub(in crate::store) struct Work<'w> {
+    pub(in crate::store) transaction: &'w Transaction<'w>,
+    pub(in crate::store) end_hour: i64,
     pub(super) horizon_ms: i64,
     pub(super) most: u64,
     pub(super) dims: &'w mut HashMap<Dims, i64>,
@@ -36,6 +37,8 @@ pub(super) struct Work<'w> {
     pub(super) newest_budget_ms: u64,
     /// New records of calls that were admitted without it, or charged something else, and when they came.
     pub(super) missed: Vec<(&'w RecordRow, u64)>,
+    /// Stored records that others show to be of known work.
+    pub(super) changes: Vec<Change>,
 }
 
 impl<'w> Work<'w> {
@@ -52,6 +55,7 @@ impl<'w> Work<'w> {
             } else if is_import && self.is_folded(row)? || !self.keep(row, batch.sender.received_ms)? {
                 stored.duplicates = stored.duplicates.saturating_add(row.records());
                 stored.known.push(at);
+                self.changes.extend(Change::of_known(row)?);
             } else {
                 let is_missed = row.knew_until_ms < self.newest_budget_ms;
                 if is_missed || (row.recharge != Recharge::default() && !is_import) {
@@ -79,7 +83,7 @@ impl<'w> Work<'w> {
     }
 
     /// Writes what all of them add up to.
-    pub(super) fn write(self) -> Result<(), StoreError> {
+    pub(super) fn write(&mut self) -> Result<(), StoreError> {
         self.additions.write(self.transaction)?;
         self.booking.write(self.transaction)?;
         self.reports.write(self.transaction)?;
@@ -147,7 +151,12 @@ impl<'w> Work<'w> {
 
     /// The id under which this hour counts these dimensions: their own while there is room for rows, else that of
     /// `other`, which is said.
-    fn dims_in(&mut self, hour: i64, dims: &Dims, first_ms: i64) -> Result<(i64, bool), StoreError> {
+    pub(in crate::store) fn dims_in(
+        &mut self,
+        hour: i64,
+        dims: &Dims,
+        first_ms: i64,
+    ) -> Result<(i64, bool), StoreError> {
         let known = self.dims.get(dims).copied();
         if let Some(id) = known
             && self.hour_rows.has(hour, id)

@@ -1,0 +1,131 @@
+//! Fetched work is one record, for who started it, whatever comes first.
+
+use tollgate_core::budget::define;
+use tollgate_core::record::{Note, Work, work_id};
+
+use super::*;
+use crate::store::dims::Dimension;
+
+fn start(number: u64, agent: &str, id: &str) -> UsageRecord {
+    let mut record = charged(record(number), 0, 0, 0);
+    record.attribution.agent = agent.into();
+    record.work = Some(Box::new(Work { started: vec![id.into()], ..Work::default() }));
+    record
+}
+
+fn fetch(number: u64, agent: &str, (id, of): (&str, Option<&str>)) -> UsageRecord {
+    let mut record = charged(record(number), 100, 10, 7);
+    record.id = work_id(&record.provider, id);
+    record.provider_cost_usd = Some(record.cost_usd);
+    record.attribution.agent = agent.into();
+    record.work =
+        Some(Box::new(Work { fetched: Some(id.into()), of: of.map(Into::into), started: Vec::new() }));
+    record
+}
+
+fn unknown(number: u64, agent: &str, id: &str) -> UsageRecord {
+    let mut record = fetch(number, agent, (id, None));
+    record.leave_uncharged(Note::UnknownWork);
+    record
+}
+
+/// Stores these, each of another gateway and in a transaction of its own, and says who was charged what: by records, by
+/// summaries and by budgets.
+fn charged_after(arrivals: &[UsageRecord]) -> Vec<(String, i128)> {
+    let test = TestStore::new();
+    let per_agent = serde_json::json!({"name": "b", "limit_usd": "5", "window": "month", "each": "agent"});
+    let budget = define::read_one(&per_agent, None).unwrap();
+    test.runtime.block_on(test.store.put_budget(budget, "test".into(), 1)).unwrap();
+    for (at, record) in arrivals.iter().enumerate() {
+        let sender = Sender {
+            gateway: format!("g{at}"),
+            instance: "i".into(),
+            received_ms: record.time_ms,
+            ..Sender::default()
+        };
+        let mut batch = Batch::new(sender);
+        batch.push(record).unwrap();
+        test.runtime.block_on(test.store.ingest(batch)).unwrap();
+    }
+    let found = test.runtime.block_on(test.store.recount()).unwrap();
+    assert_eq!((found.wrong, &found.examples), (0, &vec![]));
+    assert!(test.runtime.block_on(test.store.accounts()).unwrap().balanced);
+    let now_ms = arrivals[0].time_ms;
+    let states = test.runtime.block_on(test.store.budget_states(now_ms)).unwrap();
+    let query = RecordsQuery { limit: 99, ..RecordsQuery::default() };
+    let page = test.page(query);
+    let mut by_agent: std::collections::BTreeMap<String, i128> = std::collections::BTreeMap::new();
+    for record in &page.records {
+        *by_agent.entry(record.attribution.agent.clone()).or_default() += record.cost_usd.as_pico();
+    }
+    let by_agent: Vec<(String, i128)> = by_agent.into_iter().filter(|(_, cost)| *cost != 0).collect();
+    let summary = SummaryQuery { by: vec![Dimension::Agent], ..crate::store::several::everything() };
+    let summary = test.summary(summary);
+    let mut summed: Vec<(String, i128)> = summary
+        .rows
+        .iter()
+        .map(|row| (row.values[0].clone().unwrap_or_default(), row.totals.cost.as_pico()))
+        .filter(|(_, cost)| *cost != 0)
+        .collect();
+    summed.sort();
+    let mut counted: Vec<(String, i128)> = states
+        .iter()
+        .flat_map(|(_, counters)| counters)
+        .map(|state| (state.key.value.clone(), state.ledger.used().0))
+        .filter(|(_, used)| *used != 0)
+        .collect();
+    counted.sort();
+    assert_eq!(summed, by_agent, "summaries say what records do");
+    assert_eq!(counted, by_agent, "budgets count what records say");
+    by_agent
+}
+
+#[test]
+fn a_result_is_charged_once_to_who_started_it_in_every_order_of_arrival() {
+    let cost = fetch(1, "a", ("resp_1", None)).cost_usd.as_pico();
+    let all = [
+        start(1, "starter", "resp_1"),
+        fetch(2, "fetcher", ("resp_1", None)),
+        fetch(3, "another", ("resp_1", None)),
+        start(4, "copycat", "resp_2"),
+    ];
+    for order in orders(all.len()) {
+        let arrivals: Vec<UsageRecord> = order.iter().map(|at| all[*at].clone()).collect();
+        assert_eq!(charged_after(&arrivals), [("starter".to_owned(), cost)], "{order:?}");
+    }
+}
+
+#[test]
+fn the_output_of_a_batch_is_for_who_started_the_batch_also_where_a_gateway_did_not_know_it() {
+    let cost = fetch(1, "a", ("file_1", None)).cost_usd.as_pico();
+    let all = [
+        start(1, "starter", "batch_1"),
+        fetch(2, "fetcher", ("file_1", Some("batch_1"))),
+        unknown(3, "stranger", "file_1"),
+    ];
+    for order in orders(all.len()) {
+        let arrivals: Vec<UsageRecord> = order.iter().map(|at| all[*at].clone()).collect();
+        assert_eq!(charged_after(&arrivals), [("starter".to_owned(), cost)], "{order:?}");
+    }
+    assert_eq!(charged_after(&[unknown(3, "stranger", "file_2")]), []);
+}
+
+#[test]
+fn a_result_whose_start_nobody_saw_is_for_who_fetched_it_first() {
+    let cost = fetch(1, "a", ("resp_1", None)).cost_usd.as_pico();
+    let arrivals = [fetch(1, "first", ("resp_1", None)), fetch(2, "second", ("resp_1", None))];
+    assert_eq!(charged_after(&arrivals), [("first".to_owned(), cost)]);
+}
+
+/// Every order of so many things.
+fn orders(count: usize) -> Vec<Vec<usize>> {
+    let Some(last) = count.checked_sub(1) else { return vec![Vec::new()] };
+    let with_last = |order: Vec<usize>| {
+        (0..count).map(move |at| {
+            let mut order = order.clone();
+            order.insert(at, last);
+            order
+        })
+    };
+    orders(last).into_iter().flat_map(with_last).collect()
+}

@@ -1,0 +1,88 @@
+//! Work that is started by one call and fetched by another: batches and background answers.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{Note, UsageRecord};
+
+/// Which work a call started, or fetched the result of, by the ids that its provider gave it.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Work {
+    /// The work whose result this call fetched: a response, a batch or the file of its results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fetched: Option<String>,
+    /// The batch that has what was fetched as its output, where that has an id of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// The work that this call started; at most [`STARTED_MAX`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub started: Vec<String>,
+}
+
+impl Work {
+    /// Whether an id is one that a record tells of.
+    #[must_use]
+    pub const fn tells(id: &str) -> bool {
+        !id.is_empty() && id.len() <= WORK_BYTES_MAX
+    }
+}
+
+impl UsageRecord {
+    /// The work whose result was fetched, where it is charged.
+    #[must_use]
+    pub fn fetched(&self) -> Option<&str> {
+        let fetched = self.work.as_ref()?.fetched.as_deref();
+        fetched.filter(|_| !self.notes.contains(&Note::UnknownWork))
+    }
+}
+
+/// The id of the record of fetched work: a UUID of version 8 (RFC 9562) made of provider and work id, so that the same
+/// work is the same record, through whichever gateway and however often it is fetched.
+#[must_use]
+pub fn work_id(provider: &str, id: &str) -> String {
+    let mut hash = Sha256::new();
+    // Ids have no zero byte, nor has a provider's.
+    hash.update(b"tollgate work\0");
+    hash.update(provider.as_bytes());
+    hash.update(b"\0");
+    hash.update(id.as_bytes());
+    let mut text = String::with_capacity(36);
+    for (at, byte) in hash.finalize().into_iter().take(16).enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        let byte = match at {
+            6 => 0x80 | byte & 0x0F,
+            8 => 0x80 | byte & 0x3F,
+            _ => byte,
+        };
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Longest id of work that is told, in bytes.
+pub const WORK_BYTES_MAX: usize = 256;
+/// Most ids that one call starts.
+pub const STARTED_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_work_of_a_provider_is_the_same_record_everywhere_and_for_ever() {
+        // What is stored is found by it: never changed.
+        assert_eq!(work_id("openai", "resp_1"), "79cb2f10-c264-888e-ba54-e709f3a87099");
+        let others = [("azure", "resp_1"), ("openai", "resp_2"), ("openair", "esp_1"), ("openai", "")];
+        for (provider, id) in others {
+            let other = work_id(provider, id);
+            assert_ne!(other, work_id("openai", "resp_1"));
+            assert_eq!((other.len(), other.as_bytes()[14]), (36, b'8'), "{other}");
+            assert!(matches!(other.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{other}");
+        }
+    }
+}
