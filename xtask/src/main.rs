@@ -150,5 +150,5 @@ cargo xtask COMMAND
   fuzz [--seconds N] [--target NAME]
                        fuzzes every decoder, the request side and whole calls, each for N seconds
   attack               callers who try to pass a budget or to close it for others, judged by the providers' own ledger
-  chaos                bursts, kills, losses and outages against budgets: a table; fails where a limit does not hold
+  chaos [--only NAME]  bursts, kills, losses and outages against budgets: a table; fails where a limit does not hold
 ";
