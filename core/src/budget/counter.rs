@@ -69,8 +69,8 @@ pub struct Settlement {
 
 impl Settlement {
     /// Of a call of which nobody knows what was spent: all of its hold stays charged.
-    #[must_use]
-    pub const fn abandoned(hold: Amount) -> Self {
+    #[cfg(test)]
+    pub(super) const fn abandoned(hold: Amount) -> Self {
         Self { hold, charge: hold, kept: hold, calls: 1 }
     }
 
