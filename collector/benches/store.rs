@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use serde_json::json;
-use tollgate_collector::budgets::span;
-use tollgate_collector::store::{
-    Batch, Dimension, Every, Filters, RecordsQuery, Sender, Store, SummaryQuery,
-};
+use tollgate_collector::model::calendar::span;
+use tollgate_collector::model::dimension::Dimension;
+use tollgate_collector::store::{Batch, Every, Filters, RecordsQuery, Sender, Store, SummaryQuery};
 use tollgate_core::budget::ledger::Report;
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::{Amount, define};

@@ -15,25 +15,14 @@ use axum::response::{IntoResponse, Response};
 use tracing::warn;
 
 use crate::api::error::ApiError;
-use crate::app::{App, now_ms};
-use crate::audit::Entry;
+use crate::app::App;
 use crate::config::{Config, Reading};
 use crate::metrics::Metrics;
-use crate::text::printable;
+use crate::model::audit::Entry;
+use crate::model::clock::now_ms;
+use crate::model::role::Role;
+use crate::model::text::printable;
 use crate::token::{self, Token};
-
-/// What a token allows.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, clap::ValueEnum)]
-pub enum Role {
-    /// Reporting usage, as gateways do.
-    Ingest,
-    /// Reading everything that is kept.
-    Read,
-    /// Changing what is kept: corrections, reviews, imports.
-    Write,
-    /// Also what binds others: closing months, releasing.
-    Admin,
-}
 
 /// Who makes a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -197,14 +186,6 @@ impl Keys {
     fn know(&self, presented: &[u8]) -> bool {
         let presented = Token::new(presented);
         self.keys.iter().fold(false, |known, key| key.token.is(&presented) | known)
-    }
-}
-
-impl Role {
-    /// Whether who has this role may do what `other` may.
-    #[must_use]
-    pub fn allows(self, other: Self) -> bool {
-        self == other || (self > other && other != Self::Ingest)
     }
 }
 

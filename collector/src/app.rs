@@ -3,7 +3,6 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, WrongTokens};
@@ -11,6 +10,7 @@ use crate::budgets::Budgets;
 use crate::config::Config;
 use crate::doors::Doors;
 use crate::metrics::Metrics;
+use crate::model::clock::now_ms;
 use crate::prices::Prices;
 use crate::store::Store;
 
@@ -87,12 +87,6 @@ impl App {
     pub fn set_config_error(&self, error: Option<String>) {
         *self.config_error.write().unwrap_or_else(PoisonError::into_inner) = error;
     }
-}
-
-/// The collector's clock, Unix milliseconds UTC.
-#[must_use]
-pub fn now_ms() -> u64 {
-    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
 }
 
 /// Sync requests that are parsed and stored at one time; more wait, which slows their gateways.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
-use crate::app::{App, now_ms};
+use crate::app::App;
+use crate::model::clock::now_ms;
 use crate::store::Lead;
 
 /// Takes the lead of the collectors on this database where nobody has it, and keeps it, until the collector ends.

@@ -4,6 +4,7 @@ mod counters;
 mod pricing;
 mod validate;
 
+use crate::model::refusal::Refusal;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use crate::access::Gateways;
 use crate::metrics::gen_ai::Observation;
 use crate::store::{Batch, Sender};
 
-pub use validate::{Refusal, Refused};
+pub use validate::Refused;
 
 /// A request that was understood.
 #[derive(Debug)]
@@ -272,6 +273,7 @@ const MODELS_MAX: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::refusal::Refusal;
 
     fn request(more: &str) -> String {
         format!(r#"{{"protocol":1,"gateway":"edge","instance":"i","sequence":1,"sent_at_ms":5{more}}}"#)

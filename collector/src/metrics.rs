@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::ingest::Refusal;
+use crate::model::refusal::Refusal;
 use crate::store::{Accounts, Attempt, Outbox};
 use gen_ai::GenAi;
 

@@ -13,10 +13,11 @@ use tollgate_core::price::PriceBook;
 use tracing::{error, info, warn};
 
 use crate::access::Access;
-use crate::app::{App, now_ms};
-use crate::audit::{Entry, hex};
+use crate::app::App;
 use crate::budgets;
 use crate::config::Config;
+use crate::model::audit::{Entry, hex};
+use crate::model::clock::now_ms;
 use crate::prices::book;
 use crate::store::StoreError;
 use crate::tls::Certificates;
@@ -219,7 +220,7 @@ const EVERY: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Role;
+    use crate::model::role::Role;
     use crate::prices::Prices;
     use crate::store::Store;
 

@@ -10,7 +10,7 @@ use tollgate_core::money::Picodollars;
 use tollgate_core::price::PriceBook;
 use tollgate_core::record::{CostSource, CostStatus, Note, UsageRecord};
 
-use crate::audit::Entry;
+use crate::model::audit::Entry;
 use crate::store::{Correction, Counted, RecordsQuery, Store, StoreError};
 
 /// What a corrected book changes, by day, team and agent.

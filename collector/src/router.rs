@@ -6,13 +6,14 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 
-use crate::access::{Role, guard};
+use crate::access::guard;
 use crate::api::{
     alerts, anomalies, audit, budgets, corrections, error, estimate, explain, health, home, import, openapi,
     prices, records, summary, sync,
 };
 use crate::app::App;
 use crate::doors;
+use crate::model::role::Role;
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {

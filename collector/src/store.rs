@@ -46,6 +46,7 @@ mod sums;
 mod tests;
 mod writer;
 
+use crate::model::dimension::Dimension;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,7 +64,7 @@ pub use alerts::{AlertCursor, Attempt, Delivery, Due, Judged, Outbox, StoredAler
 pub use backup::{backup, restore};
 pub use batch::{Batch, Recharge, Sender};
 pub use budgets::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
-pub use dims::{Dimension, Dims, Filters};
+pub use dims::{Dims, Filters};
 pub use error::StoreError;
 pub use id::{NotAnId, RecordId};
 pub use lead::Lead;
@@ -76,7 +77,7 @@ pub use summary::{Every, Summary, SummaryQuery, SummaryRow};
 pub use sums::{KindSum, Sums, SumsError, Totals};
 pub use writer::Stored;
 
-use crate::audit::{Entry, Head, Recorded};
+use crate::model::audit::{Entry, Head, Recorded};
 use damage::Damage;
 use dims::DimsTable;
 use lead::Leading;

@@ -8,7 +8,7 @@ use anyhow::Context;
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
-use crate::audit::hex;
+use crate::model::audit::hex;
 
 pub use files::{mend, private, write_header, write_header_of};
 

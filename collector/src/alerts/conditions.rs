@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tollgate_core::money::Picodollars;
 
-use super::Alert;
 use super::window::Window;
-use crate::anomalies::{Episode, Kind};
 use crate::config::{Rule, Severity, Threshold, When};
-use crate::drift::{Drift, percent};
-use crate::store::Dimension;
+use crate::model::alert::{Alert, GatewaySeen};
+use crate::model::anomaly::{Episode, Kind};
+use crate::model::dimension::Dimension;
+use crate::model::drift::{Drift, percent};
 
 /// What is used of a budget's counter in its window.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -51,19 +51,6 @@ pub struct Observed {
     pub previous_calls: u64,
     /// Query of the summary that shows it.
     pub link: String,
-}
-
-/// A gateway, and when it last reported.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct GatewaySeen {
-    /// Its name.
-    pub gateway: String,
-    /// When any of its runs reported last, Unix milliseconds UTC.
-    pub last_seen_ms: u64,
-    /// Calls that it counted under `(other)`, as a budget had as many values as there may be.
-    pub values_shared: u64,
-    /// When they last became more, Unix milliseconds UTC; 0: never.
-    pub values_shared_ms: u64,
 }
 
 /// What a budget rule decides.
@@ -429,7 +416,7 @@ const GONE_MS: u64 = 7 * 86_400_000;
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::drift::Reported;
+    use crate::model::drift::Reported;
 
     #[test]
     fn amounts_are_told_to_the_cent() {

@@ -3,8 +3,8 @@
 use jiff::tz::TimeZone;
 
 use super::conditions::time;
-use super::{Alert, Event};
-use crate::text::printable;
+use crate::model::alert::{Alert, Event};
+use crate::model::text::printable;
 
 /// What goes to a channel at once: one alert, or several where a channel gathers them.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

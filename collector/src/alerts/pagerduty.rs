@@ -5,8 +5,8 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::Event;
 use super::message::{Item, Message, cut};
+use crate::model::alert::Event;
 
 /// The body of one alert's event.
 #[must_use]

@@ -61,7 +61,7 @@ const URL_MAX: usize = 3_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::{Alert, Event};
+    use crate::model::alert::{Alert, Event};
 
     #[test]
     fn a_message_keeps_the_limits_whatever_it_says() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::series::Hour;
+use crate::model::minute::Hour;
 
 /// What an agent usually does in an hour like this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -4,8 +4,8 @@
 //! explain it. Short windows find what is large within a minute, long ones what is smaller.
 
 use super::baseline::{Baseline, as_f64, median};
-use super::series::Minute;
-use super::{Finding, Kind};
+use crate::model::anomaly::{Finding, Kind};
+use crate::model::minute::Minute;
 
 /// What an agent did in the last minutes, the last complete one at the end, and what is usual for it.
 #[derive(Clone, Copy, Debug)]

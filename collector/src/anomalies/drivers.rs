@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tollgate_core::record::UsageRecord;
 
 use super::baseline::as_f64;
-use super::{Driver, Kind};
+use crate::model::anomaly::{Driver, Kind};
 use crate::store::Totals;
 
 /// What one value of a dimension did now and usually does in the same time.

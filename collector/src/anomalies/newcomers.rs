@@ -1,6 +1,6 @@
 //! Agents and models that are new. Pure.
 
-use super::Kind;
+use crate::model::anomaly::Kind;
 use crate::store::FirstCall;
 
 /// What a first call is at this time, where anybody is known since `known_since_ms`: a new agent, a new model of an

@@ -12,10 +12,12 @@ use super::baseline::{Baseline, HOURS, as_f64};
 use super::detect::{Look, detect};
 use super::drivers::{self, Part};
 use super::newcomers::{is_enough_known, newcomer, news_since_ms};
-use super::series::{Hour, Minute};
-use super::{Driver, Episode, Finding};
-use crate::app::{App, now_ms};
-use crate::store::{Dimension, Every, Filters, Lead, RecordsQuery, StoreError, SummaryQuery};
+use crate::app::App;
+use crate::model::anomaly::{Driver, Episode, Finding};
+use crate::model::clock::now_ms;
+use crate::model::dimension::Dimension;
+use crate::model::minute::{Hour, Minute};
+use crate::store::{Every, Filters, Lead, RecordsQuery, StoreError, SummaryQuery};
 
 /// Watches while this collector leads, until it ends.
 pub async fn run(app: Arc<App>) {
@@ -250,8 +252,8 @@ const RECORDS_MAX: usize = 1_000;
 mod tests {
     use super::*;
     use crate::access::Access;
-    use crate::anomalies::Kind;
     use crate::config::Config;
+    use crate::model::anomaly::Kind;
     use crate::prices::Prices;
     use crate::store::{Batch, Sender, Store};
     use tollgate_core::money::Picodollars;

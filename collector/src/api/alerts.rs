@@ -16,8 +16,9 @@ use crate::access::Caller;
 use crate::alerts::deliver::{Outcome, deliver};
 use crate::alerts::message::{Item, Message};
 use crate::alerts::run::base_url;
-use crate::alerts::{Alert, Event};
-use crate::app::{App, now_ms};
+use crate::app::App;
+use crate::model::alert::{Alert, Event};
+use crate::model::clock::now_ms;
 use crate::store::{AlertCursor, Review, ReviewChange, StoredAlert};
 
 /// `GET /api/v1/alerts`: decisions, the newest first, in pages of `limit` that go on at `cursor`.

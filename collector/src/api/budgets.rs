@@ -18,8 +18,10 @@ use super::error::ApiError;
 use super::extract::{Segment, TextBody};
 use super::params::Params;
 use crate::access::Caller;
-use crate::app::{App, now_ms};
-use crate::budgets::{span, unknown_provider, zone};
+use crate::app::App;
+use crate::budgets::unknown_provider;
+use crate::model::calendar::{span, zone};
+use crate::model::clock::now_ms;
 use crate::store::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
 
 /// `GET /api/v1/budgets`: one row for each counter of the windows that hold now, also for those that no call has used yet

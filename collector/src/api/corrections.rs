@@ -14,7 +14,7 @@ use super::params::Params;
 use super::period::Period;
 use crate::access::Caller;
 use crate::app::App;
-use crate::audit::Entry;
+use crate::model::audit::Entry;
 use crate::reprice::{Repriced, reprice};
 use crate::store::{ClosedMonth, Closing, Month, RecordsQuery};
 

@@ -8,8 +8,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::sync;
-use crate::app::{App, now_ms};
+use crate::app::App;
 use crate::estimate::{Question, estimate};
+use crate::model::clock::now_ms;
 
 /// Answers tokens, cost and worst case of a request body or a text.
 ///

@@ -11,8 +11,9 @@ use serde_json::json;
 use super::error::ApiError;
 use super::sync;
 use crate::access::Caller;
-use crate::app::{App, now_ms};
+use crate::app::App;
 use crate::ingest;
+use crate::model::clock::now_ms;
 
 /// Stores records, one a line as JSON; one that is known changes nothing.
 ///

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use crate::store::Dimension;
+use crate::model::dimension::Dimension;
 
 /// The description, OpenAPI 3.1.
 pub async fn describe() -> Response {

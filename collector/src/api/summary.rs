@@ -19,7 +19,8 @@ use super::error::ApiError;
 use super::params::{Params, listed};
 use super::period::Period;
 use crate::app::App;
-use crate::store::{Dimension, Every, Summary, SummaryQuery, SummaryRow, Totals};
+use crate::model::dimension::Dimension;
+use crate::store::{Every, Summary, SummaryQuery, SummaryRow, Totals};
 
 /// Answers a summary.
 ///

@@ -321,7 +321,7 @@ impl Export {
             wanted.push(Wanted { provider: provider.to_owned(), model: name.to_owned() });
         }
         // Its filter has nobody to ask.
-        let part = book.subset(&wanted, crate::app::now_ms(), usize::MAX).on_its_own();
+        let part = book.subset(&wanted, crate::model::clock::now_ms(), usize::MAX).on_its_own();
         output::print(&serde_json::to_string(&part)?)
     }
 }

@@ -7,9 +7,9 @@ use clap::Args;
 use tollgate_core::price::quoted;
 
 use super::output;
-use crate::access::Role;
 use crate::config::is_gateway;
-use crate::text::printable;
+use crate::model::role::Role;
+use crate::model::text::printable;
 use crate::token::{Token, write_header_of};
 
 /// Arguments of `tollgate token`.

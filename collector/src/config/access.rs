@@ -6,8 +6,8 @@ use tollgate_core::attribution::is_name;
 
 use super::ConfigError;
 use super::document::{Document, Section};
-use crate::access::Role;
-use crate::text::printable;
+use crate::model::role::Role;
+use crate::model::text::printable;
 use crate::token::Token;
 
 /// `[access]`: who may read, and further tokens.

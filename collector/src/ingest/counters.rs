@@ -4,7 +4,7 @@
 use tollgate_core::budget::Amount;
 use tollgate_core::sync::CounterReport;
 
-use crate::text::printable;
+use crate::model::text::printable;
 
 /// The report, where it can be.
 ///

@@ -17,7 +17,7 @@ use super::packed;
 use super::records::{self, Cursor, RecordsQuery};
 use super::rollups;
 use super::sums::Sums;
-use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
+use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 
 /// A correction of one record's price, to be written.
 #[derive(Clone, Debug)]

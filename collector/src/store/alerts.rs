@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 use serde::Serialize;
 
 use super::{NotACursor, StoreError, reviews};
-use crate::alerts::{Alert, Event};
+use crate::model::alert::{Alert, Event};
 
 /// What a rule says now: every decision of it that holds.
 #[derive(Clone, Debug, Default)]

@@ -13,8 +13,8 @@ use super::id::RecordId;
 use super::reports::{self, Report};
 use super::started::Told;
 use super::sums::Sums;
-use crate::anomalies::series::Minute;
-use crate::budgets::knows_until;
+use crate::model::calendar::knows_until;
+use crate::model::minute::Minute;
 
 /// What one sync request brings.
 #[derive(Clone, Debug, Default)]

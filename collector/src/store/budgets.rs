@@ -26,7 +26,7 @@ pub(super) use missed::{count_missed, count_moved, newest_ms};
 pub use release::{KeptReleased, Released};
 
 use super::StoreError;
-use crate::budgets::span;
+use crate::model::calendar::span;
 use extra::{carried_over, limit_before, settle_carried_from};
 use seed::Seeds;
 

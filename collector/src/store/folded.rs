@@ -112,8 +112,8 @@ mod tests {
 
     use super::super::several::{everything, record, runtime};
     use super::super::{Batch, Sender, Store, Stored};
-    use crate::audit::Entry;
-    use crate::budgets::span;
+    use crate::model::audit::Entry;
+    use crate::model::calendar::span;
 
     const HOUR_MS: u64 = 3_600_000;
     const MINUTE_MS: u64 = 60_000;

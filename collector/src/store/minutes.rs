@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::dims::{Dimension, Dims};
+use super::dims::Dims;
 use super::records::Cursor;
 use super::{Lead, Store, StoreError};
-use crate::anomalies::series::Minute;
-use crate::anomalies::{Driver, Episode, Finding};
+use crate::model::anomaly::{Driver, Episode, Finding};
+use crate::model::dimension::Dimension;
+use crate::model::minute::Minute;
 
 /// Minutes that a transaction adds to.
 #[derive(Debug, Default)]
@@ -302,7 +303,7 @@ const LATE_MS: i64 = 120 * MS_PER_MINUTE;
 mod tests {
     use super::super::several::runtime;
     use super::*;
-    use crate::anomalies::Kind;
+    use crate::model::anomaly::Kind;
 
     #[test]
     fn episodes_are_listed_in_pages_that_have_each_once() {

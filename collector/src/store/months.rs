@@ -11,7 +11,7 @@ use super::StoreError;
 use super::packed;
 use super::rollups;
 use super::sums::{InRow, Sums, Totals};
-use super::writer::MS_PER_HOUR;
+use crate::model::clock::MS_PER_HOUR;
 
 /// A calendar month, UTC.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::alerts::{self, AlertCursor, Attempt, Due, Judged, Outbox, StoredAlert};
 use super::reviews::{self, Review, ReviewChange};
 use super::{Cursor, Lead, Store, StoreError};
-use crate::alerts::conditions::GatewaySeen;
-use crate::audit::Entry;
+use crate::model::alert::GatewaySeen;
+use crate::model::audit::Entry;
 
 impl Store {
     /// Writes what rules say now; gives how many decisions are new. `resolving` are the channels that hear of an end.

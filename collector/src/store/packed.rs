@@ -12,8 +12,8 @@ use rusqlite::{Connection, Transaction, params};
 use super::rollups::{self, Additions};
 use super::spans::{Grain, Span};
 use super::sums::Sums;
-use super::writer::MS_PER_HOUR;
 use super::{Lead, Store, StoreError};
+use crate::model::clock::MS_PER_HOUR;
 
 /// Notes that these hours change: the pieces that they are in are not what their rows are any more.
 pub(super) fn change(

@@ -17,9 +17,9 @@ use super::id::RecordId;
 use super::reports::{self, Place};
 use super::spans::{Grain, Span};
 use super::sums::Sums;
-use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
 use super::{StoreError, packed, retention, rollups};
-use crate::drift::Reported;
+use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
+use crate::model::drift::Reported;
 
 /// What a recount found.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]

@@ -7,10 +7,11 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tollgate_core::money::Picodollars;
 use tollgate_core::record::UsageRecord;
 
-use super::dims::{Dimension, DimsTable, Filters};
-use super::writer::MS_PER_HOUR;
+use super::dims::{DimsTable, Filters};
 use super::{Store, StoreError};
-use crate::drift::{Drift, Reported};
+use crate::model::clock::MS_PER_HOUR;
+use crate::model::dimension::Dimension;
+use crate::model::drift::{Drift, Reported};
 
 /// Hour, dimensions and row of the book.
 pub(super) type Place = (i64, i64, String);

@@ -4,8 +4,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
 
 use super::{Cursor, StoreError, audit};
-use crate::alerts::Alert;
-use crate::audit::Entry;
+use crate::model::alert::Alert;
+use crate::model::audit::Entry;
 
 /// A review of a budget that was passed.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -150,7 +150,7 @@ mod tests {
     use super::super::several::runtime;
     use super::super::{Judged, Store};
     use super::*;
-    use crate::alerts::Alert;
+    use crate::model::alert::Alert;
 
     #[test]
     fn reviews_are_listed_in_pages_open_ones_first() {

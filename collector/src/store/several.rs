@@ -1,5 +1,6 @@
 //! Several stores on one database, as several collectors have it: nothing double, nothing lost, one chain, one limit.
 
+use crate::model::dimension::Dimension;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Barrier;
 
@@ -12,9 +13,10 @@ use tollgate_core::money::Picodollars;
 use tollgate_core::sync::CounterReport;
 
 use super::*;
-use crate::alerts::Alert;
-use crate::audit::Verifier;
-use crate::budgets::{Budgets, span};
+use crate::budgets::Budgets;
+use crate::model::alert::Alert;
+use crate::model::audit::Verifier;
+use crate::model::calendar::span;
 
 /// 2026-11-25T12:00:00Z.
 const NOON: u64 = 1_795_608_000_000;

@@ -1,6 +1,6 @@
 //! The time that a question is about, in the largest units that have sums.
 
-use super::writer::HOURS_PER_DAY;
+use crate::model::clock::HOURS_PER_DAY;
 
 /// A unit of time that has sums, counted from the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -7,13 +7,14 @@ use jiff::tz::TimeZone;
 use rusqlite::Connection;
 
 use super::StoreError;
-use super::dims::{Dimension, DimsTable, Filters};
+use super::dims::{DimsTable, Filters};
 use super::folded;
 use super::packed;
 use super::rollups;
 use super::spans::Span;
 use super::sums::{InRow, Totals};
-use super::writer::MS_PER_HOUR;
+use crate::model::clock::MS_PER_HOUR;
+use crate::model::dimension::Dimension;
 
 /// A question about spend.
 #[derive(Clone, Debug)]

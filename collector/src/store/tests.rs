@@ -6,6 +6,7 @@ mod corrected;
 mod recent;
 mod started;
 
+use crate::model::dimension::Dimension;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -16,8 +17,8 @@ use tollgate_core::record::{Charge, CostStatus, Outcome};
 use tollgate_core::usage::{Kind, Usage};
 
 use super::open::{open_reader, open_writer};
-use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
 use super::*;
+use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 
 const START_MS: u64 = 1_763_900_000_000;
 

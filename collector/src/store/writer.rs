@@ -304,9 +304,5 @@ fn user_error(error: super::sums::SumsError) -> rusqlite::Error {
     rusqlite::Error::UserFunctionError(Box::new(error))
 }
 
-/// Milliseconds in an hour.
-pub(super) const MS_PER_HOUR: i64 = 3_600_000;
-/// Hours in a UTC day.
-pub(super) const HOURS_PER_DAY: i64 = 24;
 /// A transaction takes no further batch once it has this many records.
 const RECORDS_PER_COMMIT: usize = 5_000;

@@ -13,7 +13,7 @@ use tollgate_core::record::UsageRecord;
 use super::super::batch::{Recharge, RecordRow};
 use super::seed::{Seeds, spent, subject_of, value_in};
 use super::{StoreError, StoredBudget, all, bytes, counter, known};
-use crate::budgets::span;
+use crate::model::calendar::span;
 use crate::store::sums::Sums;
 
 /// Since when the newest budget counts, Unix milliseconds UTC.

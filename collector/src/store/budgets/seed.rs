@@ -11,15 +11,16 @@ use tollgate_core::budget::window::{Span, Window};
 use tollgate_core::budget::{Amount, Budget, Unit};
 use tollgate_core::record::UsageRecord;
 
-use super::super::dims::{Dimension, Dims};
+use super::super::dims::Dims;
 use super::super::folded;
 use super::super::packed;
 use super::super::records;
 use super::super::rollups;
 use super::super::sums::Sums;
-use super::super::writer::MS_PER_HOUR;
 use super::{StoreError, StoredBudget, known, make, wide};
-use crate::budgets::span;
+use crate::model::calendar::span;
+use crate::model::clock::MS_PER_HOUR;
+use crate::model::dimension::Dimension;
 
 /// What records say, as far as a transaction has asked: counters of one budget are made in numbers.
 #[derive(Default)]

@@ -9,7 +9,7 @@ use tollgate_core::budget::window::Span;
 
 use super::super::{Batch, Recharge, Sender, Store};
 use super::*;
-use crate::budgets::span;
+use crate::model::calendar::span;
 
 const HOUR: u64 = 3_600_000;
 /// 2026-11-25T12:00:00Z.

@@ -1,5 +1,5 @@
 -- The audit trail: one row for each change of configuration, price, budget or registry, each approval and release.
--- `hash` covers the row and the hash before it (collector/src/audit.rs). Rows are only ever added.
+-- `hash` covers the row and the hash before it (collector/src/model/audit.rs). Rows are only ever added.
 CREATE TABLE audit (
     seq     INTEGER PRIMARY KEY,
     time_ms INTEGER NOT NULL,

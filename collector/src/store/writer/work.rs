@@ -9,7 +9,7 @@ use super::super::accounts::{self, Booking};
 use super::super::adjust;
 use super::super::batch::{Batch, Recharge, RecordRow, Sender};
 use super::super::bound::HourRows;
-use super::super::dims::{Dimension, Dims, OTHER};
+use super::super::dims::{Dims, OTHER};
 use super::super::folded;
 use super::super::minutes::{self, Minutes};
 use super::super::reports::Reports;
@@ -17,7 +17,9 @@ use super::super::retention;
 use super::super::rollups::Additions;
 use super::super::started::Change;
 use super::super::sums::{InRow, Totals};
-use super::{MS_PER_HOUR, StoreError, Stored};
+use super::{StoreError, Stored};
+use crate::model::clock::MS_PER_HOUR;
+use crate::model::dimension::Dimension;
 
 /// Batches that one transaction takes.
 pub(in crate::store) struct Work<'w> {
