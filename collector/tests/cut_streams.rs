@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tiktoken_rs::CoreBPE;
-use tollgate_collector::meter::{Cut, Exchange};
+use tollgate_collector::work::meter::{Cut, Exchange};
 use tollgate_core::eventstream::EventStreamDecoder;
 use tollgate_core::json::{Scanner, Sink};
 use tollgate_core::price::{EMBEDDED, PriceBook};

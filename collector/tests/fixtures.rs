@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use tollgate_collector::meter::{Cut, Metered, Report, meter};
+use tollgate_collector::work::meter::{Cut, Metered, Report, meter};
 use tollgate_core::price::{EMBEDDED, PriceBook};
 use tollgate_core::record::{CostStatus, Outcome};
 

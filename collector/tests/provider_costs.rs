@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tollgate_collector::meter::{Cut, Exchange, Metered};
+use tollgate_collector::work::meter::{Cut, Exchange, Metered};
 use tollgate_core::price::{EMBEDDED, PriceBook};
 use tollgate_core::record::{CostSource, CostStatus, Note};
 

@@ -13,8 +13,8 @@ use tollgate_core::record::{Charge, PriceBasis, UsageRecord};
 
 use super::error::ApiError;
 use super::extract::Segment;
-use crate::app::App;
 use crate::store::Adjustment;
+use crate::work::app::App;
 
 /// Answers rows, lines and adjustments of one record, and what the book says today.
 ///

@@ -18,8 +18,8 @@ use super::error::ApiError;
 use super::extract::Segment;
 use super::params::{Paging, Params, listed};
 use super::period::Period;
-use crate::app::App;
 use crate::store::{Page, RecordsQuery};
+use crate::work::app::App;
 
 /// Answers a page.
 ///

@@ -16,12 +16,12 @@ use tollgate_core::sync::{CounterGrant, PROTOCOL, RejectedRecord, SyncAnswer};
 use tracing::{debug, warn};
 
 use super::error::ApiError;
-use crate::app::App;
-use crate::ingest::{self, Accepted, NotUnderstood};
-use crate::metrics::{Metrics, SyncResult};
 use crate::model::clock::now_ms;
 use crate::model::refusal::Refusal;
 use crate::model::role::Role;
+use crate::work::app::App;
+use crate::work::ingest::{self, Accepted, NotUnderstood};
+use crate::work::metrics::{Metrics, SyncResult};
 
 /// Stores what a gateway sends, and answers after the commit.
 pub async fn sync(State(app): State<Arc<App>>, request: Request) -> Response {

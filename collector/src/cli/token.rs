@@ -8,9 +8,9 @@ use tollgate_core::price::quoted;
 
 use super::output;
 use crate::config::is_gateway;
+use crate::config::token::{Token, write_header_of};
 use crate::model::role::Role;
 use crate::model::text::printable;
-use crate::token::{Token, write_header_of};
 
 /// Arguments of `tollgate token`.
 #[derive(Args, Debug)]

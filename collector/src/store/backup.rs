@@ -8,8 +8,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::open::{self, BUSY_WAITS, DATABASE, PAGE_BYTES, open_writer};
 use super::{StoreError, audit, migrations};
+use crate::config::token::private;
 use crate::model::audit::Entry;
-use crate::token::private;
 
 /// Writes the database in `data_dir` to a new file: one consistent state, checked, and on disk when this returns.
 ///

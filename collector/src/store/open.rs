@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tracing::warn;
 
 use super::{StoreError, migrations};
-use crate::token::private;
+use crate::config::token::private;
 
 /// A data directory in use: what keeps others from replacing its database.
 #[derive(Debug)]

@@ -13,10 +13,10 @@ use tollgate_core::money::Picodollars;
 use tollgate_core::sync::CounterReport;
 
 use super::*;
-use crate::budgets::Budgets;
 use crate::model::alert::Alert;
 use crate::model::audit::Verifier;
 use crate::model::calendar::span;
+use crate::work::policy::Budgets;
 
 /// 2026-11-25T12:00:00Z.
 const NOON: u64 = 1_795_608_000_000;

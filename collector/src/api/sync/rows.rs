@@ -6,8 +6,8 @@ use tollgate_core::price::{PriceBook, PricedModel, Wanted};
 use tollgate_core::sync::BOOK_BYTES_MAX;
 
 use super::ApiError;
-use crate::app::App;
 use crate::model::clock::now_ms;
+use crate::work::app::App;
 
 /// What a gateway has of the book, and asks for.
 #[derive(Clone, Copy, Debug)]

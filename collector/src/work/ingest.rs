@@ -12,9 +12,9 @@ use tollgate_core::price::{PriceBook, Wanted};
 use tollgate_core::record::{Folded, UsageRecord};
 use tollgate_core::sync::{PROTOCOL, RejectedRecord, SyncRequest};
 
-use crate::access::Gateways;
-use crate::metrics::gen_ai::Observation;
 use crate::store::{Batch, Sender};
+use crate::work::access::Gateways;
+use crate::work::metrics::gen_ai::Observation;
 
 pub use validate::Refused;
 

@@ -14,13 +14,13 @@ use super::deliver::{Outcome, deliver};
 use super::message::{Item, Message};
 use super::schedule::{Rate, quiet_until_ms, wait_ms};
 use super::window::Window;
-use crate::anomalies::run::LASTS_MS;
-use crate::app::App;
 use crate::config::{AlertsConfig, Channel, Config, Rule, Severity, Target, When};
 use crate::model::alert::{Alert, Event};
 use crate::model::clock::now_ms;
 use crate::model::dimension::Dimension;
 use crate::store::{Attempt, Due, Every, Filters, Judged, Lead, StoreError, Summary, SummaryQuery, Totals};
+use crate::work::anomalies::run::LASTS_MS;
+use crate::work::app::App;
 
 /// Judges the rules again and again while this collector leads, until it ends. One judges at a time: what one saw
 /// earlier must not end what another saw later.

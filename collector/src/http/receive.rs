@@ -11,9 +11,9 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{BODY_WAITS, Visit};
 use crate::api::error::ApiError;
-use crate::app::App;
+use crate::work::app::App;
+use crate::work::doors::{BODY_WAITS, Visit};
 
 /// A request whose body is bounded; its memory is held until it is answered.
 pub async fn receive(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {

@@ -6,14 +6,15 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 
-use crate::access::guard;
 use crate::api::{
     alerts, anomalies, audit, budgets, corrections, error, estimate, explain, health, home, import, openapi,
     prices, records, summary, sync,
 };
-use crate::app::App;
-use crate::doors;
+use crate::http::guard::guard;
+use crate::http::names::check_name;
+use crate::http::receive::receive;
 use crate::model::role::Role;
+use crate::work::app::App;
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
@@ -27,8 +28,8 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(guarded(Role::Admin, binding()))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
-        .layer(from_fn_with_state(Arc::clone(&app), doors::check_name))
-        .layer(from_fn_with_state(Arc::clone(&app), doors::receive))
+        .layer(from_fn_with_state(Arc::clone(&app), check_name))
+        .layer(from_fn_with_state(Arc::clone(&app), receive))
         .with_state(app)
 }
 

@@ -5,14 +5,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Semaphore;
 
-use crate::access::{Access, WrongTokens};
-use crate::budgets::Budgets;
 use crate::config::Config;
-use crate::doors::Doors;
-use crate::metrics::Metrics;
 use crate::model::clock::now_ms;
-use crate::prices::Prices;
 use crate::store::Store;
+use crate::work::access::{Access, WrongTokens};
+use crate::work::doors::Doors;
+use crate::work::metrics::Metrics;
+use crate::work::policy::Budgets;
+use crate::work::prices::Prices;
 
 /// The collector's state.
 #[derive(Debug)]

@@ -189,7 +189,7 @@ const ALWAYS_NAMED: [&str; 5] = ["input", "cached_read", "cache_write", "output"
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meter::Cut;
+    use crate::work::meter::Cut;
     use serde_json::json;
     use tollgate_core::price::{EMBEDDED, PriceBook};
 

@@ -6,10 +6,10 @@ use tollgate_core::price::COST_MAX;
 use tollgate_core::record::{CostSource, Folded, STARTED_MAX, UsageRecord, WORK_BYTES_MAX, work_id};
 use tollgate_core::usage::Usage;
 
-use crate::access::Gateways;
 use crate::model::refusal::Refusal;
 use crate::model::text::printable;
 use crate::store::RecordId;
+use crate::work::access::Gateways;
 
 /// A refused record: why, for a counter, and in words.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -11,8 +11,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::api::error::ApiError;
-use crate::app::App;
 use crate::config::Config;
+use crate::work::app::App;
 
 /// The names that a request may ask for.
 #[derive(Clone, Debug, Eq, PartialEq)]

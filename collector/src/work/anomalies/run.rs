@@ -12,12 +12,12 @@ use super::baseline::{Baseline, HOURS, as_f64};
 use super::detect::{Look, detect};
 use super::drivers::{self, Part};
 use super::newcomers::{is_enough_known, newcomer, news_since_ms};
-use crate::app::App;
 use crate::model::anomaly::{Driver, Episode, Finding};
 use crate::model::clock::now_ms;
 use crate::model::dimension::Dimension;
 use crate::model::minute::{Hour, Minute};
 use crate::store::{Every, Filters, Lead, RecordsQuery, StoreError, SummaryQuery};
+use crate::work::app::App;
 
 /// Watches while this collector leads, until it ends.
 pub async fn run(app: Arc<App>) {
@@ -251,11 +251,11 @@ const RECORDS_MAX: usize = 1_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Access;
     use crate::config::Config;
     use crate::model::anomaly::Kind;
-    use crate::prices::Prices;
     use crate::store::{Batch, Sender, Store};
+    use crate::work::access::Access;
+    use crate::work::prices::Prices;
     use tollgate_core::money::Picodollars;
     use tollgate_core::price::PriceBook;
     use tollgate_core::record::UsageRecord;
@@ -321,11 +321,11 @@ mod tests {
         assert!(cost.drivers[0].percent >= 90, "{:?}", cost.drivers);
         assert!(episodes.iter().any(|one| one.finding.kind == Kind::NewAgent && one.agent == "newcomer"));
 
-        let told = crate::alerts::run::judge(&app, None, now(begin + 1)).await.unwrap();
+        let told = crate::work::alerts::run::judge(&app, None, now(begin + 1)).await.unwrap();
         assert_eq!(told, episodes.len() as u64);
         // The hour still holds it: the same episodes go on, and nothing is told again.
         watch.look(&app, None, now(begin + 2)).await.unwrap();
         assert_eq!(app.store.episodes_since(0, 10).await.unwrap().len(), episodes.len());
-        assert_eq!(crate::alerts::run::judge(&app, None, now(begin + 2)).await.unwrap(), 0);
+        assert_eq!(crate::work::alerts::run::judge(&app, None, now(begin + 2)).await.unwrap(), 0);
     }
 }

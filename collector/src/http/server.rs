@@ -20,19 +20,19 @@ use tokio_rustls::TlsAcceptor;
 use tollgate_core::price::PriceBook;
 use tracing::{debug, info, warn};
 
-use crate::access::Access;
-use crate::alerts;
-use crate::anomalies;
-use crate::app::App;
 use crate::config::Config;
-use crate::doors::{HEAD_WAITS, Visit};
-use crate::housekeeping;
+use crate::http::router::router;
 use crate::model::clock::now_ms;
-use crate::prices::Prices;
-use crate::reload::Reload;
-use crate::router::router;
 use crate::store::Store;
-use crate::tls::{self, Certificates};
+use crate::work::access::Access;
+use crate::work::alerts;
+use crate::work::anomalies;
+use crate::work::app::App;
+use crate::work::doors::{HEAD_WAITS, Visit};
+use crate::work::housekeeping;
+use crate::work::prices::Prices;
+use crate::work::reload::Reload;
+use crate::work::tls::{self, Certificates};
 
 /// A collector that listens but does not answer yet.
 #[derive(Debug)]

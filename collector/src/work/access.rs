@@ -6,23 +6,17 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use axum::extract::{FromRequestParts, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use axum::http::request::Parts;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use tracing::warn;
 
-use crate::api::error::ApiError;
-use crate::app::App;
+use crate::config::token::{self, Token};
 use crate::config::{Config, Reading};
-use crate::metrics::Metrics;
 use crate::model::audit::Entry;
 use crate::model::clock::now_ms;
 use crate::model::role::Role;
 use crate::model::text::printable;
-use crate::token::{self, Token};
+use crate::work::metrics::Metrics;
 
 /// Who makes a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -209,34 +203,6 @@ pub fn reading_is_open(config: &Config) -> bool {
     match config.access.read {
         Some(reading) => reading == Reading::Open,
         None => config.listen.ip().is_loopback(),
-    }
-}
-
-/// Lets a request pass whose token allows this role, and notes who it is for the handler.
-pub async fn guard(
-    State((app, role)): State<(Arc<App>, Role)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match app.access.caller(request.headers(), role) {
-        Some(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        None => {
-            if app.access.is_wrong(request.headers()) {
-                app.wrong_tokens.note(&app.metrics, request.uri().path()).await;
-            }
-            ApiError::unauthorized().into_response()
-        }
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Caller {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parts.extensions.get::<Self>().cloned().ok_or_else(ApiError::unauthorized)
     }
 }
 

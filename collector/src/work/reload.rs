@@ -12,15 +12,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tollgate_core::price::PriceBook;
 use tracing::{error, info, warn};
 
-use crate::access::Access;
-use crate::app::App;
-use crate::budgets;
 use crate::config::Config;
 use crate::model::audit::{Entry, hex};
 use crate::model::clock::now_ms;
-use crate::prices::book;
 use crate::store::StoreError;
-use crate::tls::Certificates;
+use crate::work::access::Access;
+use crate::work::app::App;
+use crate::work::policy;
+use crate::work::prices::book;
+use crate::work::tls::Certificates;
 
 /// Watches the configuration's files.
 #[derive(Debug)]
@@ -125,7 +125,7 @@ impl Reload {
         let later = later.into_iter().filter_map(|(key, same)| (!same).then_some(key)).collect();
         let config = read.in_running(&running);
         let book = book(name, &config.prices).map_err(|errors| errors.join("; "))?;
-        budgets::check(name, &config.budgets, &book).map_err(|errors| errors.join("; "))?;
+        policy::check(name, &config.budgets, &book).map_err(|errors| errors.join("; "))?;
         let certificates = match (&self.certificates, &config.tls) {
             (Some(_), Some(tls)) => Some(Certificates::load(tls).map_err(text)?),
             _ => None,
@@ -221,8 +221,8 @@ const EVERY: Duration = Duration::from_secs(5);
 mod tests {
     use super::*;
     use crate::model::role::Role;
-    use crate::prices::Prices;
     use crate::store::Store;
+    use crate::work::prices::Prices;
 
     #[tokio::test]
     async fn a_good_file_is_taken_as_a_whole_and_a_bad_one_changes_nothing_and_is_reported() {

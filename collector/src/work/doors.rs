@@ -5,24 +5,18 @@
 //! places are taken, the newcomer gets the place of who waits for longest, first among those that were never answered
 //! well: a crowd of half requests pushes itself out, and gateways, whose connections were of use, stay.
 
-mod names;
-mod receive;
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore};
 
-pub use names::{Names, check_name};
-pub use receive::receive;
-
 /// Who is inside.
 #[derive(Debug)]
 pub struct Doors {
     inside: Mutex<Inside>,
     /// Memory of bodies, in KiB.
-    memory: Arc<Semaphore>,
+    pub(crate) memory: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -85,14 +79,14 @@ impl Visit {
     }
 
     /// All of a request is here.
-    fn said(&self) {
+    pub(crate) fn said(&self) {
         if let Some(visitor) = self.doors.inside().visitors.get_mut(&self.id) {
             visitor.waits_since = None;
         }
     }
 
     /// It has been answered.
-    fn answered(&self, well: bool) {
+    pub(crate) fn answered(&self, well: bool) {
         if let Some(visitor) = self.doors.inside().visitors.get_mut(&self.id) {
             visitor.waits_since = Some(Instant::now());
             visitor.known |= well;
@@ -111,7 +105,7 @@ pub const VISITORS_MAX: usize = 512;
 /// How long a request's head may take, and a connection be silent before it.
 pub const HEAD_WAITS: Duration = Duration::from_secs(20);
 /// How long a body may take, from its head on.
-const BODY_WAITS: Duration = Duration::from_secs(20);
+pub(crate) const BODY_WAITS: Duration = Duration::from_secs(20);
 /// Memory of all bodies that are here and not yet answered.
 const MEMORY_KIB: usize = 96 * 1024;
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
-use crate::app::App;
 use crate::model::clock::now_ms;
 use crate::store::Lead;
+use crate::work::app::App;
 
 /// Takes the lead of the collectors on this database where nobody has it, and keeps it, until the collector ends.
 pub async fn lead(app: Arc<App>) {
