@@ -8,8 +8,7 @@ use tollgate_core::gateway::GatewayConfig;
 
 use super::Failure;
 use crate::config::Config;
-use crate::work::policy;
-use crate::work::prices;
+use crate::work::{policy, prices};
 
 /// Arguments of `tollgate check`.
 #[derive(Debug, Args)]

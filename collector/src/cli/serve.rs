@@ -12,9 +12,7 @@ use super::Failure;
 use crate::cli::logging;
 use crate::config::{Config, LogFormat};
 use crate::http::server::{Server, stop_signal};
-use crate::work::access;
-use crate::work::policy;
-use crate::work::prices;
+use crate::work::{access, policy, prices};
 
 /// Arguments of `tollgate serve`.
 #[derive(Debug, Args)]

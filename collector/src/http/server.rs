@@ -25,14 +25,12 @@ use crate::http::router::router;
 use crate::model::clock::now_ms;
 use crate::store::Store;
 use crate::work::access::Access;
-use crate::work::alerts;
-use crate::work::anomalies;
 use crate::work::app::App;
 use crate::work::doors::{HEAD_WAITS, Visit};
-use crate::work::housekeeping;
 use crate::work::prices::Prices;
 use crate::work::reload::Reload;
 use crate::work::tls::{self, Certificates};
+use crate::work::{alerts, anomalies, housekeeping};
 
 /// A collector that listens but does not answer yet.
 #[derive(Debug)]

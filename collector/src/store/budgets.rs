@@ -25,8 +25,8 @@ pub use extra::ToppedUp;
 pub(super) use missed::{count_missed, count_moved, newest_ms};
 pub use release::{KeptReleased, Released};
 
-use super::StoreError;
 use crate::model::calendar::span;
+use crate::store::database::error::StoreError;
 use extra::{carried_over, limit_before, settle_carried_from};
 use seed::Seeds;
 

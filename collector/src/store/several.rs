@@ -1,6 +1,5 @@
 //! Several stores on one database, as several collectors have it: nothing double, nothing lost, one chain, one limit.
 
-use crate::model::dimension::Dimension;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Barrier;
 
@@ -16,6 +15,7 @@ use super::*;
 use crate::model::alert::Alert;
 use crate::model::audit::Verifier;
 use crate::model::calendar::span;
+use crate::model::dimension::Dimension;
 use crate::work::policy::Budgets;
 
 /// 2026-11-25T12:00:00Z.
@@ -353,7 +353,7 @@ fn a_newer_schema_and_a_restore_need_the_directory_alone() {
     let dir = tempfile::tempdir().unwrap();
     let first = Store::open(dir.path()).unwrap();
     let backup = dir.path().join("backup.db");
-    super::backup(dir.path(), &backup).unwrap();
+    crate::store::backup(dir.path(), &backup).unwrap();
     assert!(matches!(restore(dir.path(), &backup, NOON), Err(StoreError::InUse { .. })));
     let connection = Connection::open(dir.path().join(DATABASE)).unwrap();
     let newest: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();

@@ -6,7 +6,6 @@ mod corrected;
 mod recent;
 mod started;
 
-use crate::model::dimension::Dimension;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -16,9 +15,11 @@ use tollgate_core::money::Picodollars;
 use tollgate_core::record::{Charge, CostStatus, Outcome};
 use tollgate_core::usage::{Kind, Usage};
 
-use super::open::{open_reader, open_writer};
 use super::*;
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
+use crate::model::dimension::Dimension;
+use crate::store::database::migrations;
+use crate::store::database::open::{open_reader, open_writer};
 
 const START_MS: u64 = 1_763_900_000_000;
 

@@ -4,7 +4,6 @@ mod counters;
 mod pricing;
 mod validate;
 
-use crate::model::refusal::Refusal;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -12,6 +11,7 @@ use tollgate_core::price::{PriceBook, Wanted};
 use tollgate_core::record::{Folded, UsageRecord};
 use tollgate_core::sync::{PROTOCOL, RejectedRecord, SyncRequest};
 
+use crate::model::refusal::Refusal;
 use crate::store::{Batch, Sender};
 use crate::work::access::Gateways;
 use crate::work::metrics::gen_ai::Observation;

@@ -7,7 +7,8 @@ use tollgate_core::budget::{Amount, Budget};
 use tollgate_core::sync::{CounterGrant, CounterReport};
 
 use super::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
+use crate::store::database::error::StoreError;
 
 impl Store {
     /// Budgets that hold.

@@ -10,16 +10,19 @@ use rusqlite::Connection;
 use serde::Serialize;
 use tollgate_core::record::UsageRecord;
 
-use super::adjust::{self, Adjustment, Reason};
-use super::batch::{cost_status_code, outcome_code};
 use super::dims::Dims;
-use super::id::RecordId;
+use super::packed;
 use super::reports::{self, Place};
 use super::spans::{Grain, Span};
 use super::sums::Sums;
-use super::{StoreError, packed, retention, rollups};
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 use crate::model::drift::Reported;
+use crate::store::database::error::StoreError;
+use crate::store::records::adjust::{self, Adjustment, Reason};
+use crate::store::records::batch::{cost_status_code, outcome_code};
+use crate::store::records::id::RecordId;
+use crate::store::records::retention;
+use crate::store::rollups;
 
 /// What a recount found.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -38,7 +41,7 @@ pub struct Recount {
 type Rows = BTreeMap<(i64, i64), Sums>;
 
 /// Reads all records, and compares what they add up to with the rollups.
-pub(super) fn recount(connection: &Connection) -> Result<Recount, StoreError> {
+pub(in crate::store) fn recount(connection: &Connection) -> Result<Recount, StoreError> {
     let mut counting = Counting {
         found: Recount::default(),
         dims: Dims::load(connection, 0)?.into_iter().collect(),
@@ -299,8 +302,9 @@ const EXAMPLES_MAX: usize = 20;
 
 #[cfg(test)]
 mod tests {
-    use super::super::several::{record, runtime};
-    use super::super::{Batch, Sender, Store};
+    use crate::store::Store;
+    use crate::store::records::batch::{Batch, Sender};
+    use crate::store::several::{record, runtime};
 
     type Spoil = (&'static str, &'static str);
 

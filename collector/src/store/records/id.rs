@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// Id of a record. Text form: a UUID with hyphens, printed in lower case.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct RecordId(pub(super) [u8; 16]);
+pub struct RecordId(pub(in crate::store) [u8; 16]);
 
 /// Text that is not a record id.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -7,11 +7,11 @@ use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, Transaction, params};
 
-use super::StoreError;
 use super::packed;
-use super::rollups;
 use super::sums::{InRow, Sums, Totals};
 use crate::model::clock::MS_PER_HOUR;
+use crate::store::database::error::StoreError;
+use crate::store::rollups;
 
 /// A calendar month, UTC.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -85,7 +85,7 @@ impl FromStr for Month {
 }
 
 /// Hours before this one are closed; the smallest number when none is.
-pub(super) fn end_hour(connection: &Connection) -> Result<i64, StoreError> {
+pub(in crate::store) fn end_hour(connection: &Connection) -> Result<i64, StoreError> {
     let end: Option<i64> = connection
         .prepare_cached("SELECT max(end_hour) FROM closed_months")?
         .query_row([], |row| row.get(0))?;
@@ -93,7 +93,11 @@ pub(super) fn end_hour(connection: &Connection) -> Result<i64, StoreError> {
 }
 
 /// Closes a month and all before it, keeping what this month came to.
-pub(super) fn close(transaction: &Transaction<'_>, month: Month, now_ms: u64) -> Result<Closing, StoreError> {
+pub(in crate::store) fn close(
+    transaction: &Transaction<'_>,
+    month: Month,
+    now_ms: u64,
+) -> Result<Closing, StoreError> {
     let now_hour = i64::try_from(now_ms).unwrap_or(i64::MAX).div_euclid(MS_PER_HOUR);
     if month.end_hour() > now_hour {
         return Ok(Closing::NotOver);
@@ -117,7 +121,7 @@ pub(super) fn close(transaction: &Transaction<'_>, month: Month, now_ms: u64) ->
 }
 
 /// Closed months, the latest first.
-pub(super) fn all(connection: &Connection) -> Result<Vec<ClosedMonth>, StoreError> {
+pub(in crate::store) fn all(connection: &Connection) -> Result<Vec<ClosedMonth>, StoreError> {
     let mut statement = connection
         .prepare_cached("SELECT month, closed_ms, sums FROM closed_months ORDER BY end_hour DESC")?;
     let mut rows = statement.query([])?;

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rusqlite::Connection;
 
-use super::{StoreError, rollups};
+use crate::store::database::error::StoreError;
+use crate::store::rollups;
 
 /// Which rows each of the hours has that were written last.
 #[derive(Debug, Default)]
-pub(super) struct HourRows {
+pub(in crate::store) struct HourRows {
     hours: BTreeMap<i64, HashSet<i64>>,
     /// Hours that may have more rows than are known. Rows are never removed, so those that are known are there.
     doubted: HashSet<i64>,
@@ -18,12 +19,12 @@ pub(super) struct HourRows {
 
 impl HourRows {
     /// Whether dimensions with this id are known to have a row in this hour.
-    pub(super) fn has(&self, hour: i64, dims: i64) -> bool {
+    pub(in crate::store) fn has(&self, hour: i64, dims: i64) -> bool {
         self.hours.get(&hour).is_some_and(|rows| rows.contains(&dims))
     }
 
     /// Whether dimensions with this id, or new ones, may have a row in this hour.
-    pub(super) fn admit(
+    pub(in crate::store) fn admit(
         &mut self,
         connection: &Connection,
         hour: i64,
@@ -47,7 +48,7 @@ impl HourRows {
     }
 
     /// Notes a row of an hour that was asked about.
-    pub(super) fn note(&mut self, hour: i64, dims: i64) {
+    pub(in crate::store) fn note(&mut self, hour: i64, dims: i64) {
         if let Some(rows) = self.hours.get_mut(&hour) {
             rows.insert(dims);
         }
@@ -69,17 +70,17 @@ impl HourRows {
     }
 
     /// A transaction begins: what is recent may be other than it was.
-    pub(super) fn begin(&mut self) {
+    pub(in crate::store) fn begin(&mut self) {
         self.recent = None;
     }
 
     /// Another collector may have added rows.
-    pub(super) fn doubt(&mut self) {
+    pub(in crate::store) fn doubt(&mut self) {
         self.doubted.extend(self.hours.keys());
     }
 
     /// Forgets all, after a transaction that did not hold.
-    pub(super) fn clear(&mut self) {
+    pub(in crate::store) fn clear(&mut self) {
         self.hours.clear();
         self.doubted.clear();
         self.recent = None;

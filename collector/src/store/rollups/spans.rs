@@ -4,7 +4,7 @@ use crate::model::clock::HOURS_PER_DAY;
 
 /// A unit of time that has sums, counted from the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Grain {
+pub(in crate::store) enum Grain {
     Hour,
     Day,
     /// Begins on Thursdays, as the epoch did.
@@ -13,17 +13,17 @@ pub(super) enum Grain {
 
 /// A part of the time asked for, in units of one grain, without its end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Span {
-    pub(super) grain: Grain,
-    pub(super) from: i64,
-    pub(super) to: i64,
+pub(in crate::store) struct Span {
+    pub(in crate::store) grain: Grain,
+    pub(in crate::store) from: i64,
+    pub(in crate::store) to: i64,
 }
 
 impl Grain {
-    pub(super) const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Week];
+    pub(in crate::store) const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Week];
 
     /// How many hours it has.
-    pub(super) const fn hours(self) -> i64 {
+    pub(in crate::store) const fn hours(self) -> i64 {
         match self {
             Self::Hour => 1,
             Self::Day => HOURS_PER_DAY,
@@ -32,12 +32,12 @@ impl Grain {
     }
 
     /// The one that this hour is in.
-    pub(super) const fn of(self, hour: i64) -> i64 {
+    pub(in crate::store) const fn of(self, hour: i64) -> i64 {
         hour.div_euclid(self.hours())
     }
 
     /// The first hour of one.
-    pub(super) const fn first_hour(self, time: i64) -> i64 {
+    pub(in crate::store) const fn first_hour(self, time: i64) -> i64 {
         time.saturating_mul(self.hours())
     }
 
@@ -49,7 +49,7 @@ impl Grain {
 
 impl Span {
     /// These hours.
-    pub(super) const fn hours(from: i64, to: i64) -> Self {
+    pub(in crate::store) const fn hours(from: i64, to: i64) -> Self {
         Self { grain: Grain::Hour, from, to }
     }
 
@@ -62,7 +62,7 @@ impl Span {
     }
 
     /// The same time, with whole days in the place of hours.
-    pub(super) fn with_days(self) -> impl Iterator<Item = Self> {
+    pub(in crate::store) fn with_days(self) -> impl Iterator<Item = Self> {
         let (from, to) = (Grain::Day.from(self.first_hour()), Grain::Day.of(self.end_hour()));
         let all = if from < to {
             vec![
@@ -77,12 +77,12 @@ impl Span {
     }
 
     /// The weeks in it that are whole.
-    pub(super) const fn whole_weeks(self) -> (i64, i64) {
+    pub(in crate::store) const fn whole_weeks(self) -> (i64, i64) {
         (Grain::Week.from(self.first_hour()), Grain::Week.of(self.end_hour()))
     }
 
     /// The same time, with these weeks, which are in it and in order, in the place of days or hours.
-    pub(super) fn with_weeks(self, weeks: &[i64]) -> Vec<Self> {
+    pub(in crate::store) fn with_weeks(self, weeks: &[i64]) -> Vec<Self> {
         let mut all = Vec::new();
         let mut from = self.from;
         for week in weeks {

@@ -3,22 +3,22 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::StoreError;
-use super::dims::{DimsTable, Filters};
 use super::id::RecordId;
-use super::sums::Sums;
+use crate::store::database::error::StoreError;
+use crate::store::rollups::dims::{DimsTable, Filters};
+use crate::store::rollups::sums::Sums;
 
 /// What a row of a batch is, where it is a total.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+pub(in crate::store) struct Span {
     /// Records that it stands for.
-    pub(super) records: u64,
+    pub(in crate::store) records: u64,
     /// Length of the time in which they were admitted, in milliseconds.
-    pub(super) span_ms: i64,
+    pub(in crate::store) span_ms: i64,
 }
 
 /// Whether the total is new.
-pub(super) fn insert(
+pub(in crate::store) fn insert(
     transaction: &Transaction<'_>,
     id: RecordId,
     (time_ms, hour): (i64, i64),
@@ -36,13 +36,17 @@ pub(super) fn insert(
 }
 
 /// Whether a total is there.
-pub(super) fn is_kept(connection: &Connection, id: RecordId) -> Result<bool, StoreError> {
+pub(in crate::store) fn is_kept(connection: &Connection, id: RecordId) -> Result<bool, StoreError> {
     let mut statement = connection.prepare_cached("SELECT 1 FROM folded WHERE id = ?1")?;
     Ok(statement.query_row([id.0.as_slice()], |_| Ok(())).optional()?.is_some())
 }
 
 /// Whether a call of one of these dimensions, admitted at this time, may be in a total already.
-pub(super) fn may_have(connection: &Connection, time_ms: i64, dims: &[i64]) -> Result<bool, StoreError> {
+pub(in crate::store) fn may_have(
+    connection: &Connection,
+    time_ms: i64,
+    dims: &[i64],
+) -> Result<bool, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT 1 FROM folded WHERE time_ms > ?1 - 3600000 AND time_ms <= ?1 AND dims = ?2
              AND time_ms + span_ms > ?1 LIMIT 1",
@@ -56,7 +60,7 @@ pub(super) fn may_have(connection: &Connection, time_ms: i64, dims: &[i64]) -> R
 }
 
 /// Records in totals that the rollups of these hours count.
-pub(super) fn records_in(
+pub(in crate::store) fn records_in(
     connection: &Connection,
     dims: &DimsTable,
     filters: &Filters,
@@ -78,7 +82,7 @@ pub(super) fn records_in(
 }
 
 /// Hands over the totals whose time begins in this one, start inclusive and end exclusive, Unix milliseconds UTC.
-pub(super) fn each_between(
+pub(in crate::store) fn each_between(
     connection: &Connection,
     from_ms: i64,
     to_ms: i64,
@@ -95,7 +99,7 @@ pub(super) fn each_between(
 }
 
 /// Forgets totals from before the horizon, which are not taken any more: the rollups keep what they were.
-pub(super) fn expire(transaction: &Transaction<'_>, horizon_ms: i64) -> Result<(), StoreError> {
+pub(in crate::store) fn expire(transaction: &Transaction<'_>, horizon_ms: i64) -> Result<(), StoreError> {
     transaction.execute("DELETE FROM folded WHERE time_ms < ?1", [horizon_ms])?;
     Ok(())
 }
@@ -110,10 +114,12 @@ mod tests {
     use tollgate_core::record::{Folded, Folds, Totals, UsageRecord};
     use tollgate_core::sync::CounterReport;
 
-    use super::super::several::{everything, record, runtime};
-    use super::super::{Batch, Sender, Store, Stored};
     use crate::model::audit::Entry;
     use crate::model::calendar::span;
+    use crate::store::Store;
+    use crate::store::records::batch::{Batch, Sender};
+    use crate::store::several::{everything, record, runtime};
+    use crate::store::writer::Stored;
 
     const HOUR_MS: u64 = 3_600_000;
     const MINUTE_MS: u64 = 60_000;
@@ -143,7 +149,7 @@ mod tests {
         runtime().block_on(store.ingest(batch)).unwrap()
     }
 
-    fn accounts(store: &Store) -> super::super::Accounts {
+    fn accounts(store: &Store) -> crate::store::records::accounts::Accounts {
         let accounts = runtime().block_on(store.accounts()).unwrap();
         assert!(accounts.balanced, "{accounts:?}");
         accounts
@@ -243,7 +249,11 @@ mod tests {
         let november = runtime().block_on(store.closed_months()).unwrap();
         assert_eq!(november[0].totals.calls, 3);
         let hour = i64::try_from(december / HOUR_MS).unwrap();
-        let query = super::super::SummaryQuery { from_hour: hour, to_hour: hour + 1, ..everything() };
+        let query = crate::store::rollups::summary::SummaryQuery {
+            from_hour: hour,
+            to_hour: hour + 1,
+            ..everything()
+        };
         let summary = runtime().block_on(store.summary(query)).unwrap();
         assert_eq!((summary.total.calls, summary.folded), (1, 1));
 

@@ -11,19 +11,20 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use tracing::warn;
 
-use super::{StoreError, migrations};
+use super::migrations;
 use crate::config::token::private;
+use crate::store::database::error::StoreError;
 
 /// A data directory in use: what keeps others from replacing its database.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(in crate::store) struct Held {
     /// Shared by all collectors.
     _running: File,
 }
 
 /// Opens the database for writing, making it and its directory where they are missing, and brings it to the newest
 /// schema. Waits while another opens it.
-pub(super) fn enter(data_dir: &Path) -> Result<(Connection, Held), StoreError> {
+pub(in crate::store) fn enter(data_dir: &Path) -> Result<(Connection, Held), StoreError> {
     // Who spent what is not for every user of the machine.
     let mut dir = DirBuilder::new();
     let made = dir.recursive(true).mode(0o700).create(data_dir);
@@ -45,12 +46,12 @@ pub(super) fn enter(data_dir: &Path) -> Result<(Connection, Held), StoreError> {
 }
 
 /// The lock of the collector that leads, where it is free.
-pub(super) fn try_lead_lock(data_dir: &Path) -> Option<File> {
+pub(in crate::store) fn try_lead_lock(data_dir: &Path) -> Option<File> {
     file(data_dir, LEAD).ok().filter(|file| file.try_lock().is_ok())
 }
 
 /// Keeps every collector away from a data directory while the files are held.
-pub(super) fn alone(data_dir: &Path) -> Result<[File; 2], StoreError> {
+pub(in crate::store) fn alone(data_dir: &Path) -> Result<[File; 2], StoreError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
     made.map_err(|cause| StoreError::File { path: data_dir.to_owned(), cause })?;
     let opening = wait(data_dir, OPENING)?;
@@ -71,13 +72,13 @@ fn keep_private(data_dir: &Path) {
 }
 
 /// Makes a file, where it is missing, that only its owner can read. SQLite gives its logs the rights of the database.
-pub(super) fn make_private(path: &Path) -> Result<(), StoreError> {
+pub(in crate::store) fn make_private(path: &Path) -> Result<(), StoreError> {
     let made = File::options().create(true).append(true).mode(0o600).open(path);
     made.map(drop).map_err(|cause| StoreError::File { path: path.to_owned(), cause })
 }
 
 /// A connection that writes, on a database of any schema.
-pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
+pub(in crate::store) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     make_private(path)?;
     let mut connection = Connection::open(path)?;
     connection.set_prepared_statement_cache_capacity(64);
@@ -99,7 +100,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// A connection that reads.
-pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+pub(in crate::store) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_WAITS)?;
@@ -127,7 +128,7 @@ fn try_lock(data_dir: &Path, locked: Result<(), TryLockError>) -> Result<(), Sto
 }
 
 /// File of the database in the data directory.
-pub(super) const DATABASE: &str = "tollgate.db";
+pub(in crate::store) const DATABASE: &str = "tollgate.db";
 /// What the names of the store's files begin with.
 const OWN: &str = "tollgate.";
 /// Locked, shared, while a collector has the database open.
@@ -137,7 +138,7 @@ const OPENING: &str = "tollgate.opening.lock";
 /// Locked by the collector that leads.
 const LEAD: &str = "tollgate.lead.lock";
 /// How long a reader waits for a lock.
-pub(super) const BUSY_WAITS: Duration = Duration::from_secs(5);
+pub(in crate::store) const BUSY_WAITS: Duration = Duration::from_secs(5);
 /// How often a writer looks whether another collector's transaction is over: they take a few milliseconds.
 const BUSY_LOOKS: Duration = Duration::from_millis(1);
 /// After so many looks it gives up, and gateways repeat.
@@ -148,7 +149,7 @@ const WRITER_CACHE_KIB: i64 = -32 * 1024;
 const READER_CACHE_KIB: i64 = -8 * 1024;
 /// Size of a page. Of large ones there are few, and each costs two writes to the log and one to the database. In a
 /// database from before they are of 4 KiB until it is restored from a backup.
-pub(super) const PAGE_BYTES: i64 = 16 * 1024;
+pub(in crate::store) const PAGE_BYTES: i64 = 16 * 1024;
 /// Size of the write-ahead log at which it is folded into the database.
 const CHECKPOINT_BYTES: i64 = 16 * 1024 * 1024;
 /// Size that the write-ahead log is cut back to.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::sums::SumsError;
+use crate::store::rollups::sums::SumsError;
 
 /// Why the store could not do what it was asked.
 #[derive(Debug, thiserror::Error)]

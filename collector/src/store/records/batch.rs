@@ -6,15 +6,15 @@ use tollgate_core::budget::Amount;
 use tollgate_core::record::{CostStatus, Folded, Note, Outcome, UsageRecord};
 use tollgate_core::sync::CounterReport;
 
-use super::StoreError;
-use super::dims::Dims;
 use super::folded::Span;
 use super::id::RecordId;
-use super::reports::{self, Report};
 use super::started::Told;
-use super::sums::Sums;
 use crate::model::calendar::knows_until;
 use crate::model::minute::Minute;
+use crate::store::database::error::StoreError;
+use crate::store::rollups::dims::Dims;
+use crate::store::rollups::reports::{self, Report};
+use crate::store::rollups::sums::Sums;
 
 /// What one sync request brings.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +27,7 @@ pub struct Batch {
     pub imported_ms: u64,
     /// What its sender reports of its counters.
     pub counters: Vec<CounterReport>,
-    pub(super) rows: Vec<RecordRow>,
+    pub(in crate::store) rows: Vec<RecordRow>,
 }
 
 /// A gateway instance, as it reports itself.
@@ -61,36 +61,36 @@ pub struct Recharge {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct RecordRow {
-    pub(super) id: RecordId,
-    pub(super) time_ms: i64,
-    pub(super) dims: Dims,
-    pub(super) outcome: u8,
-    pub(super) cost_status: u8,
-    pub(super) body: String,
+pub(in crate::store) struct RecordRow {
+    pub(in crate::store) id: RecordId,
+    pub(in crate::store) time_ms: i64,
+    pub(in crate::store) dims: Dims,
+    pub(in crate::store) outcome: u8,
+    pub(in crate::store) cost_status: u8,
+    pub(in crate::store) body: String,
     /// Encoded.
-    pub(super) sums: Vec<u8>,
-    pub(super) minute: Minute,
+    pub(in crate::store) sums: Vec<u8>,
+    pub(in crate::store) minute: Minute,
     /// Budgets that count since later were not known to who admitted the call, Unix milliseconds UTC.
-    pub(super) knew_until_ms: u64,
+    pub(in crate::store) knew_until_ms: u64,
     /// For the budgets that were known.
-    pub(super) recharge: Recharge,
+    pub(in crate::store) recharge: Recharge,
     /// What it says of work that goes on without its caller.
-    pub(super) told: Option<Box<Told>>,
+    pub(in crate::store) told: Option<Box<Told>>,
     /// What its provider said that it cost, beside the book's charges.
-    pub(super) report: Option<Report>,
+    pub(in crate::store) report: Option<Report>,
     /// Where this is not a record but a total of some.
-    pub(super) folded: Option<Span>,
+    pub(in crate::store) folded: Option<Span>,
 }
 
 impl RecordRow {
     /// Records that this stands for.
-    pub(super) fn records(&self) -> u64 {
+    pub(in crate::store) fn records(&self) -> u64 {
         self.folded.map_or(1, |span| span.records)
     }
 
     /// Has it say what this record does, which is the same but for who spent.
-    pub(super) fn set(&mut self, record: &UsageRecord) -> Result<(), StoreError> {
+    pub(in crate::store) fn set(&mut self, record: &UsageRecord) -> Result<(), StoreError> {
         self.dims = Dims::of(record);
         self.body = serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?;
         Ok(())
@@ -196,7 +196,7 @@ fn knew_until(record: &UsageRecord) -> u64 {
 }
 
 /// The number that stands for an outcome in the database; never changed.
-pub(super) const fn outcome_code(outcome: Outcome) -> u8 {
+pub(in crate::store) const fn outcome_code(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Ok => 0,
         Outcome::Error => 1,
@@ -207,7 +207,7 @@ pub(super) const fn outcome_code(outcome: Outcome) -> u8 {
 }
 
 /// The number that stands for a cost status in the database; never changed.
-pub(super) const fn cost_status_code(status: CostStatus) -> u8 {
+pub(in crate::store) const fn cost_status_code(status: CostStatus) -> u8 {
     match status {
         CostStatus::Measured => 0,
         CostStatus::Estimated => 1,

@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use rusqlite::Connection;
 
-use super::StoreError;
 use super::dims::{DimsTable, Filters};
-use super::folded;
 use super::packed;
-use super::rollups;
 use super::spans::Span;
 use super::sums::{InRow, Totals};
 use crate::model::clock::MS_PER_HOUR;
 use crate::model::dimension::Dimension;
+use crate::store::database::error::StoreError;
+use crate::store::records::folded;
+use crate::store::rollups;
 
 /// A question about spend.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ pub struct Summary {
 }
 
 /// Answers a query inside one snapshot of the database.
-pub(super) fn summarise(
+pub(in crate::store) fn summarise(
     connection: &Connection,
     dims: &DimsTable,
     query: &SummaryQuery,
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn spans_cover_every_hour_once_and_use_days_where_they_fit() {
         let mut connection = Connection::open_in_memory().unwrap();
-        crate::store::migrations::migrate(&mut connection).unwrap();
+        crate::store::database::migrations::migrate(&mut connection).unwrap();
         let asked = |from, to, every, zone| spans(&connection, &query(from, to, every, zone)).unwrap();
         for every in [Every::Period, Every::Day, Every::Hour] {
             for zone in ["UTC", "Europe/Berlin"] {

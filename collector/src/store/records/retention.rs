@@ -5,20 +5,20 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
-use super::StoreError;
 use super::accounts::{Booking, EXPIRED};
 use super::folded;
 use super::id::RecordId;
-use super::reports;
+use crate::store::database::error::StoreError;
+use crate::store::rollups::reports;
 
 /// Records from before this time, Unix milliseconds UTC, are not kept.
-pub(super) fn horizon(connection: &Connection) -> Result<i64, StoreError> {
+pub(in crate::store) fn horizon(connection: &Connection) -> Result<i64, StoreError> {
     let mut statement = connection.prepare_cached("SELECT horizon_ms FROM retention")?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
 /// Whether a record is there.
-pub(super) fn is_kept(connection: &Connection, id: RecordId) -> Result<bool, StoreError> {
+pub(in crate::store) fn is_kept(connection: &Connection, id: RecordId) -> Result<bool, StoreError> {
     let mut statement = connection.prepare_cached("SELECT 1 FROM records WHERE id = ?1")?;
     Ok(statement.query_row([id.0.as_slice()], |_| Ok(())).optional()?.is_some())
 }
@@ -27,7 +27,11 @@ pub(super) fn is_kept(connection: &Connection, id: RecordId) -> Result<bool, Sto
 ///
 /// Age is counted back from the newest record or from now, whichever is earlier: a clock that jumps ahead removes
 /// nothing that was recorded meanwhile.
-pub(super) fn expire(transaction: &Transaction<'_>, now_ms: i64, keep_ms: i64) -> Result<usize, StoreError> {
+pub(in crate::store) fn expire(
+    transaction: &Transaction<'_>,
+    now_ms: i64,
+    keep_ms: i64,
+) -> Result<usize, StoreError> {
     let newest: Option<i64> =
         transaction.query_row("SELECT max(time_ms) FROM records", [], |row| row.get(0))?;
     let Some(newest) = newest else { return Ok(0) };

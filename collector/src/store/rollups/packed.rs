@@ -9,14 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::rollups::{self, Additions};
 use super::spans::{Grain, Span};
 use super::sums::Sums;
-use super::{Lead, Store, StoreError};
 use crate::model::clock::MS_PER_HOUR;
+use crate::store::Store;
+use crate::store::database::error::StoreError;
+use crate::store::database::lead::Lead;
+use crate::store::rollups::{self, Additions};
 
 /// Notes that these hours change: the pieces that they are in are not what their rows are any more.
-pub(super) fn change(
+pub(in crate::store) fn change(
     transaction: &Transaction<'_>,
     hours: impl Iterator<Item = i64>,
 ) -> Result<(), StoreError> {
@@ -34,7 +36,7 @@ pub(super) fn change(
 
 /// Hands over the rollup of some hours, in which times are not told apart: the dimensions' id and encoded sums, each as
 /// often as there are units in it. What is recent is not among them.
-pub(super) fn between(
+pub(in crate::store) fn between(
     connection: &Connection,
     from_hour: i64,
     to_hour: i64,
@@ -49,14 +51,14 @@ pub(super) fn between(
 }
 
 /// The same time with the weeks that are there.
-pub(super) fn with_weeks(connection: &Connection, span: Span) -> Result<Vec<Span>, StoreError> {
+pub(in crate::store) fn with_weeks(connection: &Connection, span: Span) -> Result<Vec<Span>, StoreError> {
     let (from, to) = span.whole_weeks();
     Ok(span.with_weeks(&packed(connection, Grain::Week, from, to)?))
 }
 
 /// Hands over the rollup of a span, in the order of time: time, the dimensions' id and encoded sums of each row. Weeks have
 /// to be there.
-pub(super) fn each(
+pub(in crate::store) fn each(
     connection: &Connection,
     span: Span,
     mut take: impl FnMut(i64, i64, &[u8]) -> Result<(), StoreError>,
@@ -78,7 +80,7 @@ pub(super) fn each(
 }
 
 /// The same of rows alone, pieces left aside.
-pub(super) fn each_row(
+pub(in crate::store) fn each_row(
     connection: &Connection,
     Span { grain, from, to }: Span,
     take: &mut impl FnMut(i64, i64, &[u8]) -> Result<(), StoreError>,
@@ -168,9 +170,10 @@ const PACKED_HOURS_MAX: i64 = 110 * 7 * 24;
 
 #[cfg(test)]
 mod tests {
-    use super::super::several::{everything, record, runtime};
     use super::super::summary::Every;
-    use super::super::{Batch, Sender, Store};
+    use crate::store::Store;
+    use crate::store::records::batch::{Batch, Sender};
+    use crate::store::several::{everything, record, runtime};
 
     #[test]
     fn summaries_are_the_same_from_pieces_and_from_rows_also_after_a_late_record() {
@@ -194,7 +197,7 @@ mod tests {
                 .into_iter()
                 .flat_map(|span| [Every::Period, Every::Day, Every::Hour].map(|every| (span, every)));
             let summary = |((first, end), every)| {
-                let query = crate::store::SummaryQuery {
+                let query = crate::store::rollups::summary::SummaryQuery {
                     from_hour: from + first,
                     to_hour: from + end,
                     every,
@@ -210,7 +213,7 @@ mod tests {
         let pack = || runtime().block_on(store.pack(None, now_ms)).unwrap();
         let there = || {
             let connection =
-                crate::store::open::open_reader(&dir.path().join(crate::store::DATABASE)).unwrap();
+                crate::store::database::open::open_reader(&dir.path().join(crate::store::DATABASE)).unwrap();
             [1, 24, 168].map(|hours| -> i64 {
                 let sql = "SELECT count(*) FROM rollup_packed WHERE hours = ?1";
                 connection.query_row(sql, [hours], |row| row.get(0)).unwrap()

@@ -5,20 +5,22 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::dims::Dims;
-use super::records::Cursor;
-use super::{Lead, Store, StoreError};
 use crate::model::anomaly::{Driver, Episode, Finding};
 use crate::model::dimension::Dimension;
 use crate::model::minute::Minute;
+use crate::store::Store;
+use crate::store::database::error::StoreError;
+use crate::store::database::lead::Lead;
+use crate::store::records::Cursor;
+use crate::store::rollups::dims::Dims;
 
 /// Minutes that a transaction adds to.
 #[derive(Debug, Default)]
-pub(super) struct Minutes(BTreeMap<i64, HashMap<String, Minute>>);
+pub(in crate::store) struct Minutes(BTreeMap<i64, HashMap<String, Minute>>);
 
 impl Minutes {
     /// Adds a call that was admitted at `time_ms`, unless that was long ago: what comes late is not watched any more.
-    pub(super) fn add(&mut self, time_ms: i64, now_ms: u64, agent: &str, call: &Minute) {
+    pub(in crate::store) fn add(&mut self, time_ms: i64, now_ms: u64, agent: &str, call: &Minute) {
         let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
         if time_ms > now_ms.saturating_add(AHEAD_MS) || time_ms < now_ms.saturating_sub(LATE_MS) {
             return;
@@ -33,7 +35,7 @@ impl Minutes {
     }
 
     /// Adds all to the table.
-    pub(super) fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    pub(in crate::store) fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
         for (minute, agents) in &self.0 {
             for (agent, more) in agents {
                 let mut sum = find(transaction, *minute, agent)?.unwrap_or_default();
@@ -59,7 +61,7 @@ fn find(connection: &Connection, minute: i64, agent: &str) -> Result<Option<Minu
 }
 
 /// Notes when an agent first called a model, where it had not before.
-pub(super) fn note_first_call(
+pub(in crate::store) fn note_first_call(
     transaction: &Transaction<'_>,
     dims: &Dims,
     time_ms: i64,
@@ -301,9 +303,9 @@ const LATE_MS: i64 = 120 * MS_PER_MINUTE;
 
 #[cfg(test)]
 mod tests {
-    use super::super::several::runtime;
     use super::*;
     use crate::model::anomaly::Kind;
+    use crate::store::several::runtime;
 
     #[test]
     fn episodes_are_listed_in_pages_that_have_each_once() {

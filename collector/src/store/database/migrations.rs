@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::StoreError;
+use crate::store::database::error::StoreError;
 
 /// Brings a database to the newest schema; a new file becomes one.
 ///
@@ -13,7 +13,7 @@ pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// Whether a database has an older schema, or none.
-pub(super) fn are_due(connection: &Connection) -> Result<bool, StoreError> {
+pub(in crate::store) fn are_due(connection: &Connection) -> Result<bool, StoreError> {
     Ok(found(connection)? < newest())
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn migrate_to(connection: &mut Connection, target: usize) -> Result<(
 }
 
 /// Whether a file is a database of Tollgate's that this version can read.
-pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
+pub(in crate::store) fn check(connection: &Connection) -> Result<(), StoreError> {
     if found(connection)? == 0 { Err(StoreError::NotOurs) } else { Ok(()) }
 }
 
@@ -108,7 +108,7 @@ mod tests {
                 connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
             assert_eq!(rows, 1, "{table}");
         }
-        let booked = crate::store::accounts::booked(&connection, vec![]).unwrap();
+        let booked = crate::store::records::accounts::booked(&connection, vec![]).unwrap();
         assert_eq!((booked.received, booked.stored), (1, 1), "what was stored before is accounted for");
     }
 

@@ -8,35 +8,36 @@ use tollgate_core::money::Picodollars;
 use tollgate_core::record::UsageRecord;
 
 use super::dims::{DimsTable, Filters};
-use super::{Store, StoreError};
 use crate::model::clock::MS_PER_HOUR;
 use crate::model::dimension::Dimension;
 use crate::model::drift::{Drift, Reported};
+use crate::store::Store;
+use crate::store::database::error::StoreError;
 
 /// Hour, dimensions and row of the book.
-pub(super) type Place = (i64, i64, String);
+pub(in crate::store) type Place = (i64, i64, String);
 
 /// Sums that a transaction adds to.
 #[derive(Debug, Default)]
-pub(super) struct Reports(BTreeMap<Place, Reported>);
+pub(in crate::store) struct Reports(BTreeMap<Place, Reported>);
 
 /// What one record adds to a row.
-pub(super) type Report = (String, Reported);
+pub(in crate::store) type Report = (String, Reported);
 
 /// What a record adds, if anything.
-pub(super) fn of(record: &UsageRecord) -> Option<Report> {
+pub(in crate::store) fn of(record: &UsageRecord) -> Option<Report> {
     Reported::of(record).map(|(row, reported)| (row.to_owned(), reported))
 }
 
 impl Reports {
     /// Adds what a call of this time and these dimensions said.
-    pub(super) fn add(&mut self, time_ms: i64, dims: i64, (row, more): &Report) {
+    pub(in crate::store) fn add(&mut self, time_ms: i64, dims: i64, (row, more): &Report) {
         let place = (time_ms.div_euclid(MS_PER_HOUR), dims, row.clone());
         self.0.entry(place).or_default().add(more);
     }
 
     /// Adds all to the table.
-    pub(super) fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    pub(in crate::store) fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
         for (place, more) in &self.0 {
             change(transaction, place, |sum| sum.add(more))?;
         }
@@ -82,7 +83,7 @@ fn change(
 }
 
 /// Takes out what a record said, and adds what it says now.
-pub(super) fn moved(
+pub(in crate::store) fn moved(
     transaction: &Transaction<'_>,
     (dims_before, before): (i64, &UsageRecord),
     (dims, after): (i64, &UsageRecord),
@@ -101,7 +102,7 @@ pub(super) fn moved(
 }
 
 /// Hands over every row of these hours, the last exclusive.
-pub(super) fn each_between(
+pub(in crate::store) fn each_between(
     connection: &Connection,
     (from_hour, to_hour): (i64, i64),
     mut take: impl FnMut(Place, Reported),
@@ -118,7 +119,7 @@ pub(super) fn each_between(
 }
 
 /// Removes the hours that end before this time.
-pub(super) fn expire(transaction: &Transaction<'_>, horizon_ms: i64) -> Result<(), StoreError> {
+pub(in crate::store) fn expire(transaction: &Transaction<'_>, horizon_ms: i64) -> Result<(), StoreError> {
     let first = horizon_ms.div_euclid(MS_PER_HOUR);
     transaction.prepare_cached("DELETE FROM price_reports WHERE hour < ?1")?.execute([first])?;
     Ok(())
@@ -187,9 +188,9 @@ mod tests {
     use tollgate_core::record::{Charge, CostSource, PriceBasis};
     use tollgate_core::usage::Kind;
 
-    use super::super::several::{record, runtime};
-    use super::super::{Batch, Sender};
     use super::*;
+    use crate::store::records::batch::{Batch, Sender};
+    use crate::store::several::{record, runtime};
 
     fn told(n: u64, agent: &str, (book, word): (i128, i128)) -> UsageRecord {
         let mut record = record(n, agent);

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Transaction, params};
 use serde::Serialize;
 
-use super::StoreError;
-use super::packed;
-use super::rollups;
-use super::sums::{InRow, Totals};
+use crate::store::database::error::StoreError;
+use crate::store::rollups;
+use crate::store::rollups::packed;
+use crate::store::rollups::sums::{InRow, Totals};
 
 /// The accounts of a database.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -40,7 +40,10 @@ pub struct Accounts {
 }
 
 /// Reads all accounts, and counts anew what can be counted.
-pub(super) fn read(connection: &Connection, gateways: Vec<(String, u64)>) -> Result<Accounts, StoreError> {
+pub(in crate::store) fn read(
+    connection: &Connection,
+    gateways: Vec<(String, u64)>,
+) -> Result<Accounts, StoreError> {
     let mut accounts = booked(connection, gateways)?;
     let kept: i64 = connection.query_row("SELECT count(*) FROM records", [], |row| row.get(0))?;
     accounts.kept = kept.unsigned_abs();
@@ -53,7 +56,10 @@ pub(super) fn read(connection: &Connection, gateways: Vec<(String, u64)>) -> Res
 }
 
 /// The accounts as they are booked, without counting the records.
-pub(super) fn booked(connection: &Connection, gateways: Vec<(String, u64)>) -> Result<Accounts, StoreError> {
+pub(in crate::store) fn booked(
+    connection: &Connection,
+    gateways: Vec<(String, u64)>,
+) -> Result<Accounts, StoreError> {
     let mut accounts = Accounts::default();
     let mut statement =
         connection.prepare_cached("SELECT name, records FROM record_accounts ORDER BY name")?;
@@ -90,11 +96,11 @@ impl Accounts {
 
 /// What one transaction adds to the accounts.
 #[derive(Debug, Default)]
-pub(super) struct Booking(BTreeMap<String, u64>);
+pub(in crate::store) struct Booking(BTreeMap<String, u64>);
 
 impl Booking {
     /// Adds to an account.
-    pub(super) fn add(&mut self, name: &str, records: u64) {
+    pub(in crate::store) fn add(&mut self, name: &str, records: u64) {
         if records > 0 {
             let sum = self.0.entry(name.to_owned()).or_default();
             *sum = sum.saturating_add(records);
@@ -102,7 +108,7 @@ impl Booking {
     }
 
     /// Writes what was added.
-    pub(super) fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    pub(in crate::store) fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
         let mut statement = transaction.prepare_cached(
             "INSERT INTO record_accounts (name, records) VALUES (?1, ?2)
              ON CONFLICT DO UPDATE SET records = records + excluded.records",
@@ -115,16 +121,16 @@ impl Booking {
 }
 
 /// Records that arrived.
-pub(super) const RECEIVED: &str = "received";
+pub(in crate::store) const RECEIVED: &str = "received";
 /// Records that are new.
-pub(super) const STORED: &str = "stored";
+pub(in crate::store) const STORED: &str = "stored";
 /// Records that were stored before.
-pub(super) const DUPLICATE: &str = "duplicate";
+pub(in crate::store) const DUPLICATE: &str = "duplicate";
 /// Records older than what is kept, of which nobody knows any more whether they were stored.
-pub(super) const TOO_LATE: &str = "too_late";
+pub(in crate::store) const TOO_LATE: &str = "too_late";
 /// Records removed by age.
-pub(super) const EXPIRED: &str = "expired";
+pub(in crate::store) const EXPIRED: &str = "expired";
 /// Records that summaries count under `other`.
-pub(super) const UNDER_OTHER: &str = "under_other";
+pub(in crate::store) const UNDER_OTHER: &str = "under_other";
 /// Records in totals that are new.
-pub(super) const FOLDED: &str = "folded";
+pub(in crate::store) const FOLDED: &str = "folded";

@@ -4,15 +4,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::{StoreError, SumsError};
+use crate::store::database::error::StoreError;
+use crate::store::rollups::sums::SumsError;
 
 /// What is known to be wrong with the database.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Damage(Arc<Mutex<Option<String>>>);
+pub(in crate::store) struct Damage(Arc<Mutex<Option<String>>>);
 
 impl Damage {
     /// Remembers an error that means damage, and passes it on.
-    pub(super) fn note<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(in crate::store) fn note<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(error) = &result
             && is_damage(error)
         {
@@ -27,7 +28,7 @@ impl Damage {
     }
 
     /// Fails where something was found.
-    pub(super) fn check(&self) -> Result<(), StoreError> {
+    pub(in crate::store) fn check(&self) -> Result<(), StoreError> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             None => Ok(()),
             Some(found) => Err(StoreError::Broken(found)),
@@ -36,13 +37,13 @@ impl Damage {
 }
 
 /// Reads the whole database for pages that do not fit together. Takes about a minute for ten gigabytes.
-pub(super) fn look(connection: &Connection) -> Result<(), StoreError> {
+pub(in crate::store) fn look(connection: &Connection) -> Result<(), StoreError> {
     let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if said == "ok" { Ok(()) } else { Err(StoreError::Broken(said)) }
 }
 
 /// An error that means damage, with what to do about it.
-pub(super) fn named(error: StoreError) -> StoreError {
+pub(in crate::store) fn named(error: StoreError) -> StoreError {
     match error {
         StoreError::Broken(_) => error,
         _ if is_damage(&error) => StoreError::Broken(error.to_string()),

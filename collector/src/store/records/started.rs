@@ -12,25 +12,25 @@ use tollgate_core::record::{Note, UsageRecord, work_id};
 
 use super::adjust;
 use super::batch::{Batch, RecordRow, cost_status_code, outcome_code};
-use super::budgets;
-use super::dims::Dims;
 use super::id::RecordId;
-use super::reports;
-use super::rollups;
-use super::sums::Sums;
-use super::writer::work::Work;
-use super::{Lead, Store, StoreError};
+use crate::store::database::error::StoreError;
+use crate::store::database::lead::Lead;
+use crate::store::rollups::dims::Dims;
+use crate::store::rollups::reports;
+use crate::store::rollups::sums::Sums;
+use crate::store::writer::work::Work;
+use crate::store::{Store, budgets, rollups};
 
 /// Who started some work.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(super) struct Starter {
+pub(in crate::store) struct Starter {
     attribution: Attribution,
     source: AttributionSource,
 }
 
 /// What a record says of work.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Told {
+pub(in crate::store) struct Told {
     /// Work that its call started.
     started: Vec<RecordId>,
     /// Work whose result its call fetched, and the batch that this is of. Empty where nobody knows that it is any.
@@ -39,7 +39,7 @@ pub(super) struct Told {
 
 /// A stored record that is to be another one.
 #[derive(Clone, Debug)]
-pub(super) enum Change {
+pub(in crate::store) enum Change {
     /// It is known now who started the work.
     Starter(RecordId, Starter),
     /// It is known now that its counts are a provider's: this record says so.
@@ -59,7 +59,7 @@ impl Starter {
 
 impl Told {
     /// What a record says, if anything.
-    pub(super) fn of(record: &UsageRecord) -> Option<Box<Self>> {
+    pub(in crate::store) fn of(record: &UsageRecord) -> Option<Box<Self>> {
         let work = record.work.as_ref()?;
         let key = |id: &String| work_id(&record.provider, id).parse().ok();
         let fetched = match record.fetched() {
@@ -70,14 +70,14 @@ impl Told {
     }
 
     /// Whether its record is of fetched work that is charged, which no gateway does.
-    pub(super) const fn is_fetched(&self) -> bool {
+    pub(in crate::store) const fn is_fetched(&self) -> bool {
         !self.fetched.is_empty()
     }
 }
 
 /// Takes note of work in records that have arrived, and gives those of them that fetched some to who started it. Gives the
 /// stored ones whose starter is known only now.
-pub(super) fn arrive(
+pub(in crate::store) fn arrive(
     transaction: &Transaction<'_>,
     batches: &mut [Batch],
 ) -> Result<Vec<Change>, StoreError> {
@@ -154,7 +154,7 @@ fn wait(transaction: &Transaction<'_>, keys: &[RecordId], row: &RecordRow) -> Re
 
 impl Change {
     /// A record came that was there already: if what is stored was nobody's known work, and this is, it takes its place.
-    pub(super) fn of_known(row: &RecordRow) -> Result<Option<Self>, StoreError> {
+    pub(in crate::store) fn of_known(row: &RecordRow) -> Result<Option<Self>, StoreError> {
         match row.told.as_ref().filter(|told| told.is_fetched()) {
             Some(_) => Ok(Some(Self::Known(row.id, Box::new(parse(&row.body)?)))),
             None => Ok(None),
@@ -162,11 +162,11 @@ impl Change {
     }
 
     /// Changes the stored record, the sums that it is in, and what budgets were charged for it.
-    pub(super) fn make(self, work: &mut Work<'_>, now_ms: u64) -> Result<(), StoreError> {
+    pub(in crate::store) fn make(self, work: &mut Work<'_>, now_ms: u64) -> Result<(), StoreError> {
         let transaction = work.transaction;
         let (Self::Starter(id, _) | Self::Known(id, _)) = self;
         let Some(place) = adjust::place(transaction, id)? else { return Ok(()) };
-        let Some(stored) = super::records::by_id(transaction, id)? else { return Ok(()) };
+        let Some(stored) = crate::store::records::by_id(transaction, id)? else { return Ok(()) };
         if place.hour < work.end_hour {
             return Ok(());
         }

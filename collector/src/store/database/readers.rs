@@ -6,23 +6,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::StoreError;
-use super::dims::DimsTable;
 use super::open::open_reader;
+use crate::store::database::error::StoreError;
+use crate::store::rollups::dims::DimsTable;
 
 /// Read-only connections, a few, opened when first needed.
 #[derive(Debug)]
-pub(super) struct Readers {
+pub(in crate::store) struct Readers {
     path: PathBuf,
     /// As many as there may be readers at one time.
-    pub(super) permits: Arc<Semaphore>,
+    pub(in crate::store) permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
     dims: Mutex<Arc<DimsTable>>,
 }
 
 impl Readers {
     /// Readers of this file.
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(in crate::store) fn new(path: PathBuf) -> Self {
         Self {
             path,
             permits: Arc::new(Semaphore::new(READERS)),
@@ -32,7 +32,7 @@ impl Readers {
     }
 
     /// Runs a question in one snapshot. A connection that failed is not used again.
-    pub(super) fn read<T>(
+    pub(in crate::store) fn read<T>(
         &self,
         question: impl FnOnce(&Connection, &DimsTable) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {

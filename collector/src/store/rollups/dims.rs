@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, Row, params_from_iter};
 use tollgate_core::record::{Folded, UsageRecord};
 
-use super::StoreError;
 use crate::model::dimension::Dimension;
+use crate::store::database::error::StoreError;
 
 /// The values of one record in every dimension; empty where it has none.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -140,7 +140,7 @@ impl Dims {
     }
 
     /// Writes these dimensions and gives their id.
-    pub(super) fn insert(&self, connection: &Connection) -> Result<i64, StoreError> {
+    pub(in crate::store) fn insert(&self, connection: &Connection) -> Result<i64, StoreError> {
         let mut statement = connection.prepare_cached(
             "INSERT INTO dims (gateway, agent, team, feature, environment, attribution_source, key_id,
                  provider, operation, request_model, response_model, service_tier)
@@ -150,7 +150,10 @@ impl Dims {
     }
 
     /// All dimensions with an id above `after`, in the order of their ids.
-    pub(super) fn load(connection: &Connection, after: i64) -> Result<Vec<(i64, Self)>, StoreError> {
+    pub(in crate::store) fn load(
+        connection: &Connection,
+        after: i64,
+    ) -> Result<Vec<(i64, Self)>, StoreError> {
         let mut statement = connection.prepare_cached(
             "SELECT id, gateway, agent, team, feature, environment, attribution_source, key_id,
                  provider, operation, request_model, response_model, service_tier
@@ -171,7 +174,7 @@ impl Dims {
 
 /// All dimensions by id, as a reader holds them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct DimsTable {
+pub(in crate::store) struct DimsTable {
     rows: Vec<Dims>,
 }
 
@@ -179,7 +182,7 @@ impl DimsTable {
     /// Reads what was added since the last time.
     ///
     /// Ids are dense from 1: the one writer gives them in order, and rows are never removed.
-    pub(super) fn refresh(&mut self, connection: &Connection) -> Result<(), StoreError> {
+    pub(in crate::store) fn refresh(&mut self, connection: &Connection) -> Result<(), StoreError> {
         let known = i64::try_from(self.rows.len()).map_err(|_| StoreError::Damaged("dims"))?;
         for (id, dims) in Dims::load(connection, known)? {
             self.rows.push(dims);
@@ -191,12 +194,12 @@ impl DimsTable {
     }
 
     /// The dimensions with this id.
-    pub(super) fn get(&self, id: i64) -> Option<&Dims> {
+    pub(in crate::store) fn get(&self, id: i64) -> Option<&Dims> {
         self.rows.get(usize::try_from(id).ok()?.checked_sub(1)?)
     }
 
     /// Dimensions in the order of their ids, from 1.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Dims> {
+    pub(in crate::store) fn iter(&self) -> impl Iterator<Item = &Dims> {
         self.rows.iter()
     }
 }
@@ -232,7 +235,7 @@ impl Filters {
 }
 
 /// Stands for what has no row of its own.
-pub(super) const OTHER: &str = "other";
+pub(in crate::store) const OTHER: &str = "other";
 /// Columns of dimensions.
 const COLUMNS: usize = 12;
 /// Nobody outside can choose names whose hashes are alike.

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::alerts::{self, AlertCursor, Attempt, Due, Judged, Outbox, StoredAlert};
 use super::reviews::{self, Review, ReviewChange};
-use super::{Cursor, Lead, Store, StoreError};
 use crate::model::alert::GatewaySeen;
 use crate::model::audit::Entry;
+use crate::store::Store;
+use crate::store::alerts::{self, AlertCursor, Attempt, Due, Judged, Outbox, StoredAlert};
+use crate::store::database::error::StoreError;
+use crate::store::database::lead::Lead;
+use crate::store::records::Cursor;
 
 impl Store {
     /// Writes what rules say now; gives how many decisions are new. `resolving` are the channels that hear of an end.

@@ -10,14 +10,13 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::money::Picodollars;
 use tollgate_core::record::{Charge, CostSource, CostStatus, PriceBasis, UsageRecord};
 
-use super::StoreError;
 use super::id::RecordId;
-use super::months;
-use super::packed;
-use super::records::{self, Cursor, RecordsQuery};
-use super::rollups;
-use super::sums::Sums;
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
+use crate::store::database::error::StoreError;
+use crate::store::records::{self, Cursor, RecordsQuery};
+use crate::store::rollups;
+use crate::store::rollups::sums::Sums;
+use crate::store::rollups::{months, packed};
 
 /// A correction of one record's price, to be written.
 #[derive(Clone, Debug)]
@@ -79,9 +78,9 @@ pub struct Counted {
 }
 
 /// A page of records as they are counted, newest first.
-pub(super) fn page(
+pub(in crate::store) fn page(
     connection: &Connection,
-    dims: &super::DimsTable,
+    dims: &crate::store::DimsTable,
     query: &RecordsQuery,
 ) -> Result<(Vec<Counted>, Option<Cursor>), StoreError> {
     let page = records::page(connection, dims, query)?;
@@ -90,7 +89,10 @@ pub(super) fn page(
 }
 
 /// A record with its corrected price.
-pub(super) fn counted(connection: &Connection, mut record: UsageRecord) -> Result<Counted, StoreError> {
+pub(in crate::store) fn counted(
+    connection: &Connection,
+    mut record: UsageRecord,
+) -> Result<Counted, StoreError> {
     let id: RecordId = record.id.parse().map_err(|_| StoreError::Damaged("id"))?;
     let mut statement = connection.prepare_cached(
         "SELECT seq, body FROM adjustments WHERE record = ?1 AND reason = ?2 ORDER BY seq DESC LIMIT 1",
@@ -105,7 +107,9 @@ pub(super) fn counted(connection: &Connection, mut record: UsageRecord) -> Resul
 }
 
 /// Every adjustment, by its record and oldest first.
-pub(super) fn all(connection: &Connection) -> Result<HashMap<RecordId, Vec<Adjustment>>, StoreError> {
+pub(in crate::store) fn all(
+    connection: &Connection,
+) -> Result<HashMap<RecordId, Vec<Adjustment>>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT record, body FROM adjustments ORDER BY seq")?;
     let mut rows = statement.query([])?;
     let mut all: HashMap<RecordId, Vec<Adjustment>> = HashMap::new();
@@ -117,7 +121,7 @@ pub(super) fn all(connection: &Connection) -> Result<HashMap<RecordId, Vec<Adjus
 
 impl Adjustment {
     /// Gives a record the price that it has after this correction.
-    pub(super) fn put(self, record: &mut UsageRecord) {
+    pub(in crate::store) fn put(self, record: &mut UsageRecord) {
         record.cost_usd = self.cost_usd;
         record.cost_status = self.cost_status;
         record.cost_source = self.cost_source;
@@ -128,7 +132,10 @@ impl Adjustment {
 }
 
 /// Every adjustment of a record, oldest first.
-pub(super) fn of_record(connection: &Connection, id: RecordId) -> Result<Vec<Adjustment>, StoreError> {
+pub(in crate::store) fn of_record(
+    connection: &Connection,
+    id: RecordId,
+) -> Result<Vec<Adjustment>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT body FROM adjustments WHERE record = ?1 ORDER BY seq")?;
     let bodies = statement.query_map([id.0.as_slice()], |row| row.get::<_, String>(0))?;
@@ -136,7 +143,7 @@ pub(super) fn of_record(connection: &Connection, id: RecordId) -> Result<Vec<Adj
 }
 
 /// Writes corrections; gives how many were written. One whose record was corrected by another meanwhile is left out.
-pub(super) fn correct(
+pub(in crate::store) fn correct(
     transaction: &Transaction<'_>,
     corrections: &[Correction],
     now_ms: u64,
@@ -180,7 +187,7 @@ pub(super) fn correct(
 }
 
 /// Notes that a record came after its month was closed, and is counted in `booked_hour`.
-pub(super) fn note_late(
+pub(in crate::store) fn note_late(
     transaction: &Transaction<'_>,
     id: RecordId,
     dims: i64,
@@ -204,23 +211,26 @@ pub(super) fn note_late(
 }
 
 /// The hour in which what belongs to a closed month is booked.
-pub(super) fn open_hour(end_hour: i64, now_ms: u64) -> i64 {
+pub(in crate::store) fn open_hour(end_hour: i64, now_ms: u64) -> i64 {
     let now = i64::try_from(now_ms).unwrap_or(i64::MAX).div_euclid(MS_PER_HOUR);
     now.max(end_hour)
 }
 
 /// Where a record is counted.
-pub(super) struct Place {
+pub(in crate::store) struct Place {
     /// Id of its dimensions.
-    pub(super) dims: i64,
+    pub(in crate::store) dims: i64,
     /// Since the Unix epoch.
-    pub(super) hour: i64,
+    pub(in crate::store) hour: i64,
     /// Its last correction; 0 for none.
     corrected: i64,
 }
 
 /// Where a record is counted; `None` where it is not there.
-pub(super) fn place(transaction: &Transaction<'_>, id: RecordId) -> Result<Option<Place>, StoreError> {
+pub(in crate::store) fn place(
+    transaction: &Transaction<'_>,
+    id: RecordId,
+) -> Result<Option<Place>, StoreError> {
     let mut statement = transaction.prepare_cached("SELECT time_ms, dims FROM records WHERE id = ?1")?;
     let record: Option<(i64, i64)> =
         statement.query_row([id.0.as_slice()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
@@ -239,7 +249,7 @@ pub(super) fn place(transaction: &Transaction<'_>, id: RecordId) -> Result<Optio
 }
 
 /// Takes from and adds to the rollups of an hour and its day.
-pub(super) fn change(
+pub(in crate::store) fn change(
     transaction: &Transaction<'_>,
     hour: i64,
     dims: i64,

@@ -12,7 +12,7 @@ use tollgate_core::usage::{CacheTtl, Kind};
 
 pub use tollgate_core::record::Totals;
 
-use super::StoreError;
+use crate::store::database::error::StoreError;
 
 /// Counts, tokens and money of a set of records.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -164,7 +164,7 @@ impl Sums {
 }
 
 /// Totals at the front of a rollup row.
-pub(super) trait InRow: Sized {
+pub(in crate::store) trait InRow: Sized {
     /// Adds them, without reading the row's kinds.
     ///
     /// # Errors

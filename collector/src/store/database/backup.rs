@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::migrations;
 use super::open::{self, BUSY_WAITS, DATABASE, PAGE_BYTES, open_writer};
-use super::{StoreError, audit, migrations};
 use crate::config::token::private;
 use crate::model::audit::Entry;
+use crate::store::audit;
+use crate::store::database::error::StoreError;
 
 /// Writes the database in `data_dir` to a new file: one consistent state, checked, and on disk when this returns.
 ///

@@ -3,9 +3,11 @@
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
 
-use super::{Cursor, StoreError, audit};
 use crate::model::alert::Alert;
 use crate::model::audit::Entry;
+use crate::store::audit;
+use crate::store::database::error::StoreError;
+use crate::store::records::Cursor;
 
 /// A review of a budget that was passed.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -42,7 +44,7 @@ pub struct ReviewChange {
 }
 
 /// Opens the review of a budget's window, unless there is one.
-pub(super) fn open(
+pub(in crate::store) fn open(
     transaction: &Transaction<'_>,
     alert: &Alert,
     budget: &str,
@@ -69,7 +71,7 @@ pub(super) fn open(
 }
 
 /// Reviews, open ones first, then the newest: at most `limit`, and where the next page starts, unless this was the last.
-pub(super) fn list(
+pub(in crate::store) fn list(
     connection: &Connection,
     limit: usize,
     after: Option<Cursor>,
@@ -91,7 +93,7 @@ pub(super) fn list(
 }
 
 /// Changes a review; gives it as it is then, unless there is none with this number.
-pub(super) fn change(
+pub(in crate::store) fn change(
     transaction: &Transaction<'_>,
     id: i64,
     change: &ReviewChange,
@@ -147,10 +149,11 @@ const REVIEWS: &str =
 
 #[cfg(test)]
 mod tests {
-    use super::super::several::runtime;
-    use super::super::{Judged, Store};
+    use super::super::Judged;
     use super::*;
     use crate::model::alert::Alert;
+    use crate::store::Store;
+    use crate::store::several::runtime;
 
     #[test]
     fn reviews_are_listed_in_pages_open_ones_first() {

@@ -11,7 +11,9 @@ use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::{Store, StoreError, open};
+use super::open;
+use crate::store::Store;
+use crate::store::database::error::StoreError;
 
 /// The right to do what one collector should do, as long as its term is the database's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,7 +23,7 @@ pub struct Lead {
 
 /// What a process knows of its own lead.
 #[derive(Debug)]
-pub(super) struct Leading {
+pub(in crate::store) struct Leading {
     data_dir: PathBuf,
     mine: Mutex<Mine>,
 }
@@ -43,7 +45,7 @@ struct Row {
 
 impl Leading {
     /// Nobody leads yet.
-    pub(super) fn new(data_dir: PathBuf) -> Self {
+    pub(in crate::store) fn new(data_dir: PathBuf) -> Self {
         Self { data_dir, mine: Mutex::default() }
     }
 
@@ -139,7 +141,7 @@ fn take(
 
 /// Refuses what is done under a lead that somebody else has taken since. `None` is not checked: for a tool that has the
 /// database for itself.
-pub(super) fn check(transaction: &Transaction<'_>, lead: Option<Lead>) -> Result<(), StoreError> {
+pub(in crate::store) fn check(transaction: &Transaction<'_>, lead: Option<Lead>) -> Result<(), StoreError> {
     match lead {
         Some(lead) if read(transaction)?.term != lead.term => Err(StoreError::LeadLost),
         _ => Ok(()),
