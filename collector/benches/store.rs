@@ -19,8 +19,9 @@ use tollgate_core::budget::ledger::Report;
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::{Amount, define};
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{Charge, CostStatus, UsageRecord};
-use tollgate_core::sync::CounterReport;
+use tollgate_core::price::{Charge, CostStatus};
+use tollgate_core::protocol::sync::CounterReport;
+use tollgate_core::record::UsageRecord;
 use tollgate_core::usage::Usage;
 
 const END_HOUR: u64 = 490_000;

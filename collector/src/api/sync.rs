@@ -12,7 +12,7 @@ use axum::Json;
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use tollgate_core::sync::{CounterGrant, PROTOCOL, RejectedRecord, SyncAnswer};
+use tollgate_core::protocol::sync::{CounterGrant, PROTOCOL, RejectedRecord, SyncAnswer};
 use tracing::{debug, warn};
 
 use super::error::ApiError;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tollgate_core::budget::Budget;
-use tollgate_core::gateway::GatewayConfig;
+use tollgate_core::protocol::config::GatewayConfig;
 
 use super::Failure;
 use crate::config::Config;

@@ -52,7 +52,7 @@ impl Names {
 /// Envoy's cluster; whether the collector lives is no secret.
 pub async fn check_name(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    if path == tollgate_core::sync::PATH || path == "/healthz" || path == "/readyz" {
+    if path == tollgate_core::protocol::sync::PATH || path == "/healthz" || path == "/readyz" {
         return next.run(request).await;
     }
     let names = Names::of(&app.config());

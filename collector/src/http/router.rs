@@ -36,7 +36,7 @@ pub fn router(app: Arc<App>) -> Router {
 /// For everyone. Sync looks at its token itself, and counts.
 fn open() -> Router<Arc<App>> {
     Router::new()
-        .route(tollgate_core::sync::PATH, post(sync::sync))
+        .route(tollgate_core::protocol::sync::PATH, post(sync::sync))
         .route("/openapi.json", get(openapi::describe))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -115,7 +115,8 @@ const WHOLE: i128 = 10_000;
 mod tests {
     use super::*;
     use tollgate_core::price::Step;
-    use tollgate_core::record::{Charge, CostSource, PriceBasis};
+    use tollgate_core::price::{Charge, PriceBasis};
+    use tollgate_core::record::CostSource;
     use tollgate_core::usage::Kind;
 
     fn record(book: Option<i128>, word: Option<i128>) -> UsageRecord {

@@ -18,7 +18,7 @@ use tollgate_core::budget::ledger::{Account, LIVE_MS, Ledger};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, Budget, DEFAULT_LEASE_MS};
-use tollgate_core::sync::{CounterGrant, CounterReport};
+use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
 pub(super) use definitions::{all, configure, put, registered, remove, state};
 pub use extra::ToppedUp;

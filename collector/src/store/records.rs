@@ -12,7 +12,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use rusqlite::{Connection, OptionalExtension};
-use tollgate_core::record::{CostStatus, Outcome, UsageRecord};
+use tollgate_core::price::CostStatus;
+use tollgate_core::record::{Outcome, UsageRecord};
 
 use crate::store::database::error::StoreError;
 use crate::store::records::batch::{cost_status_code, outcome_code};

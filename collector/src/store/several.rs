@@ -9,7 +9,7 @@ use tollgate_core::budget::ledger::Report;
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::{Amount, define};
 use tollgate_core::money::Picodollars;
-use tollgate_core::sync::CounterReport;
+use tollgate_core::protocol::sync::CounterReport;
 
 use super::*;
 use crate::model::alert::Alert;

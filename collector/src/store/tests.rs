@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{Charge, CostStatus, Outcome};
+use tollgate_core::price::{Charge, CostStatus};
+use tollgate_core::record::Outcome;
 use tollgate_core::usage::{Kind, Usage};
 
 use super::*;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
-use tollgate_core::sync::CounterGrant;
+use tollgate_core::protocol::sync::CounterGrant;
 use tracing::{error, warn};
 
 use super::budgets;

@@ -7,9 +7,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tiktoken_rs::tokenizer::{Tokenizer, get_tokenizer};
-use tollgate_core::budget::hold::Bound;
 use tollgate_core::money::Picodollars;
-use tollgate_core::price::{Facts, PriceBook, Step, WorstCase, facts};
+use tollgate_core::price::{Bound, Facts, PriceBook, Step, WorstCase, facts};
 use tollgate_core::provider::{Api, Target};
 use tollgate_core::request::{PROMPT_TEXTS, RequestMeter};
 use tollgate_core::usage::Usage;

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use tollgate_core::price::{PriceBook, Wanted};
+use tollgate_core::protocol::sync::{PROTOCOL, RejectedRecord, SyncRequest};
 use tollgate_core::record::{Folded, UsageRecord};
-use tollgate_core::sync::{PROTOCOL, RejectedRecord, SyncRequest};
 
 use crate::model::refusal::Refusal;
 use crate::store::{Batch, Sender};
@@ -293,7 +293,7 @@ mod tests {
             operation: "chat".into(),
             request_model: Some("gpt-x".into()),
             response_model: Some("gpt-x-2026-01-02".into()),
-            price_basis: vec![tollgate_core::record::PriceBasis {
+            price_basis: vec![tollgate_core::price::PriceBasis {
                 model: "gpt-x-2026-01-02".into(),
                 ..Default::default()
             }],

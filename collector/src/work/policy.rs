@@ -7,9 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tollgate_core::budget::Budget;
 use tollgate_core::budget::policy::{Policy, PolicyBudget};
 use tollgate_core::budget::scope::Dimension;
-use tollgate_core::price::PriceBook;
+use tollgate_core::price::{PriceBook, Unpriced};
 use tollgate_core::provider::recognised_ids;
-use tollgate_core::sync::Unpriced;
 
 use crate::config::BudgetsConfig;
 use crate::model::calendar::spans;

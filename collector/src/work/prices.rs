@@ -4,8 +4,7 @@ mod build;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tollgate_core::price::PriceBook;
-use tollgate_core::sync::Unpriced;
+use tollgate_core::price::{PriceBook, Unpriced};
 
 pub use build::{book, files};
 

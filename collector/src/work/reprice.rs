@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::json;
 use tollgate_core::money::Picodollars;
-use tollgate_core::price::PriceBook;
-use tollgate_core::record::{CostSource, CostStatus, Note, UsageRecord};
+use tollgate_core::price::{CostStatus, PriceBook};
+use tollgate_core::record::{CostSource, Note, UsageRecord};
 
 use crate::model::audit::Entry;
 use crate::store::{Correction, Counted, RecordsQuery, Store, StoreError};

@@ -1,10 +1,11 @@
 //! What a call consumed, who says so, and what that makes of its record.
 
+use crate::answer::wire::Normalised;
 use crate::money::Picodollars;
-use crate::price::{Facts, PriceBook, Priced, facts, is_possible};
-use crate::record::{CostStatus, Note, Outcome, UsageRecord};
+use crate::price::charge::CostStatus;
+use crate::price::{Facts, PriceBook, Priced, facts};
+use crate::record::{Note, Outcome, UsageRecord, is_possible};
 use crate::usage::{Share, Usage};
-use crate::wire::Normalised;
 
 /// What is to be paid for a call.
 pub struct Consumed {

@@ -65,8 +65,9 @@ pub const DEAREST: &str = "(dearest)";
 #[cfg(all(test, feature = "book"))]
 mod tests {
     use super::*;
-    use crate::budget::hold::Bound;
-    use crate::price::{EMBEDDED, Facts, Held, facts};
+    use crate::price::bound::Bound;
+    use crate::price::bound::Held;
+    use crate::price::{EMBEDDED, Facts, facts};
     use crate::usage::CacheTtl;
 
     /// Over every row of the shipped book: nothing is dearer than the dearest.

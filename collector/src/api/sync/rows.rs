@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tollgate_core::price::{PriceBook, PricedModel, Wanted};
-use tollgate_core::sync::BOOK_BYTES_MAX;
+use tollgate_core::protocol::sync::BOOK_BYTES_MAX;
 
 use super::ApiError;
 use crate::model::clock::now_ms;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tollgate_core::budget::{Amount, Budget};
 #[cfg(test)]
-use tollgate_core::sync::{CounterGrant, CounterReport};
+use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
 use super::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
 use crate::store::Store;

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{Charge, CostSource, CostStatus, PriceBasis, UsageRecord};
+use tollgate_core::price::{Charge, CostStatus, PriceBasis};
+use tollgate_core::record::{CostSource, UsageRecord};
 
 use super::id::RecordId;
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};

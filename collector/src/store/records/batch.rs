@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use tollgate_core::budget::Amount;
-use tollgate_core::record::{CostStatus, Folded, Note, Outcome, UsageRecord};
-use tollgate_core::sync::CounterReport;
+use tollgate_core::price::CostStatus;
+use tollgate_core::protocol::sync::CounterReport;
+use tollgate_core::record::{Folded, Note, Outcome, UsageRecord};
 
 use super::folded::Span;
 use super::id::RecordId;

@@ -111,8 +111,8 @@ mod tests {
     use tollgate_core::budget::define;
     use tollgate_core::budget::ledger::Report;
     use tollgate_core::budget::scope::CounterKey;
+    use tollgate_core::protocol::sync::CounterReport;
     use tollgate_core::record::{Folded, Folds, Totals, UsageRecord};
-    use tollgate_core::sync::CounterReport;
 
     use crate::model::audit::Entry;
     use crate::model::calendar::span;

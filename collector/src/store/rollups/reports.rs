@@ -185,7 +185,8 @@ fn count(value: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use tollgate_core::price::Step;
-    use tollgate_core::record::{Charge, CostSource, PriceBasis};
+    use tollgate_core::price::{Charge, PriceBasis};
+    use tollgate_core::record::CostSource;
     use tollgate_core::usage::Kind;
 
     use super::*;

@@ -163,7 +163,7 @@ fn a_correction_takes_from_it_and_a_closed_month_has_it() {
 fn a_budget_begins_with_it() {
     use tollgate_core::budget::ledger::Report;
     use tollgate_core::budget::scope::CounterKey;
-    use tollgate_core::sync::CounterReport;
+    use tollgate_core::protocol::sync::CounterReport;
 
     let test = TestStore::new();
     test.ingest(&many(0, 3));

@@ -2,7 +2,7 @@
 //! none that a counter can have: such a report is left out, and what was known before stays.
 
 use tollgate_core::budget::Amount;
-use tollgate_core::sync::CounterReport;
+use tollgate_core::protocol::sync::CounterReport;
 
 use crate::model::text::printable;
 

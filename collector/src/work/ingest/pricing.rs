@@ -3,8 +3,8 @@
 use tollgate_core::budget::{Amount, OnUnknown, Unit};
 use tollgate_core::call::admission::settled;
 use tollgate_core::money::Picodollars;
-use tollgate_core::price::{PriceBook, is_possible};
-use tollgate_core::record::{CostSource, CostStatus, Note, Outcome, UsageRecord};
+use tollgate_core::price::{CostStatus, PriceBook};
+use tollgate_core::record::{CostSource, Note, Outcome, UsageRecord, is_possible};
 
 use crate::store::Recharge;
 
@@ -100,8 +100,11 @@ pub(super) fn recharge(record: &mut UsageRecord, came: Picodollars, source: Cost
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollgate_core::price::{COST_MAX, Price, PricedModel, Rates, Sheet, Step, Variant};
-    use tollgate_core::record::{Charge, Note, Outcome, PriceBasis};
+    use tollgate_core::price::Step;
+    use tollgate_core::price::{Charge, PriceBasis};
+    use tollgate_core::price::{Price, PricedModel, Rates, Sheet, Variant};
+    use tollgate_core::record::COST_MAX;
+    use tollgate_core::record::{Note, Outcome};
     use tollgate_core::usage::{Kind, Share, Usage};
 
     fn sheet(input: i128) -> Sheet {

@@ -2,8 +2,9 @@
 
 use tollgate_core::attribution::{Attribution, NAME_BYTES_MAX, TAGS_MAX};
 use tollgate_core::money::Picodollars;
-use tollgate_core::price::COST_MAX;
-use tollgate_core::record::{CostSource, Folded, STARTED_MAX, UsageRecord, WORK_BYTES_MAX, work_id};
+use tollgate_core::record::{
+    COST_MAX, CostSource, Folded, STARTED_MAX, UsageRecord, WORK_BYTES_MAX, work_id,
+};
 use tollgate_core::usage::Usage;
 
 use crate::model::refusal::Refusal;
@@ -356,7 +357,8 @@ const DETAIL_CHARS_MAX: usize = 200;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollgate_core::record::{Charge, Totals};
+    use tollgate_core::price::Charge;
+    use tollgate_core::record::Totals;
     use tollgate_core::usage::Kind;
 
     fn good() -> UsageRecord {

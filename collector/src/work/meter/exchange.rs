@@ -11,9 +11,9 @@ use serde_json::Value;
 use tollgate_core::call::{Call, End, Ending, ResponseHead};
 use tollgate_core::estimate::Learned;
 use tollgate_core::money::Picodollars;
-use tollgate_core::price::PriceBook;
+use tollgate_core::price::{Charge, CostStatus, PriceBasis, PriceBook};
 use tollgate_core::provider::Target;
-use tollgate_core::record::{Charge, CostSource, CostStatus, Note, Outcome, PriceBasis, UsageRecord};
+use tollgate_core::record::{CostSource, Note, Outcome, UsageRecord};
 use tollgate_core::usage::Usage;
 
 use super::Cut;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::Value;
-use tollgate_core::price::Step;
-use tollgate_core::record::{CostStatus, Outcome};
+use tollgate_core::price::{CostStatus, Step};
+use tollgate_core::record::Outcome;
 use tollgate_core::usage::Usage;
 
 use super::costs::Costs;
@@ -160,7 +160,9 @@ fn wanted(expected: &Value) -> BTreeMap<String, u64> {
     let rest = ["more", "billed"].into_iter().filter_map(|part| expected.get(part)?.as_object());
     let rest = rest.flatten().map(|(name, value)| (name.as_str(), Some(value)));
     own.chain(rest)
-        .filter_map(|(name, value)| Some((name.to_owned(), tollgate_core::json::value_count(value?)?)))
+        .filter_map(|(name, value)| {
+            Some((name.to_owned(), tollgate_core::decode::json::value_count(value?)?))
+        })
         .collect()
 }
 

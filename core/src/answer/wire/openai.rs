@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share, gemini};
-use crate::few;
-use crate::json::value_count;
+use crate::decode::json::value_count;
+use crate::lean::few;
 use crate::provider::Api;
 use crate::usage::{CacheTtl, Usage};
 

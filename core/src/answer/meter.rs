@@ -1,17 +1,17 @@
 //! The meter: an answer's bytes in, its usage out.
 //!
 //! Reads what stands in the body whatever its content type says: the first byte tells JSON, Server-Sent Events
-//! and AWS event streams apart. Holds a bounded amount of state (see [`crate::json`] and [`crate::inflate`]);
+//! and AWS event streams apart. Holds a bounded amount of state (see [`crate::decode::json`] and [`crate::decode::inflate`]);
 //! the bytes themselves pass elsewhere.
 
 mod documents;
 
-use crate::eventstream::EventStreamDecoder;
-use crate::inflate::Inflate;
+use crate::answer::wire::{COST_HEADERS, Normalised, Reading, Turn};
+use crate::decode::eventstream::EventStreamDecoder;
+use crate::decode::inflate::Inflate;
+use crate::decode::sse::SseDecoder;
+use crate::decode::websocket::WebSocketDecoder;
 use crate::provider::Api;
-use crate::sse::SseDecoder;
-use crate::websocket::WebSocketDecoder;
-use crate::wire::{COST_HEADERS, Normalised, Reading, Turn};
 use documents::Documents;
 
 /// Meters one answer.

@@ -1,6 +1,6 @@
 //! Which places of a JSON document are of interest.
 
-use crate::compare::is_same;
+use crate::lean::compare::is_same;
 
 /// What to do with the value at a place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

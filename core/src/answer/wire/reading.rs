@@ -2,13 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::cost;
 use super::counts::Counts;
 use super::tools::Tools;
 use super::turn::OpenTurn;
-use super::{Context, Family, Field, Merge, Normalised, Share};
+use super::{Context, Family, Field, Merge, Normalised, Share, cost};
+use crate::decode::json::{self, Sink};
 use crate::estimate::{Passed, TextCounter};
-use crate::json::{self, Sink};
 use crate::provider::Api;
 
 /// One turn of a session, or one result of a batch.

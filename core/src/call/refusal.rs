@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
+use crate::decode::websocket;
 use crate::provider::{Api, Target};
-use crate::websocket;
 
 /// Why a call is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::json::value_count;
+use crate::decode::json::value_count;
 use crate::money::Picodollars;
 
 /// A usage object, read by dotted paths. What is missing, null or no count is `None`.

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::budget::ledger::{Grant, Report};
 use crate::budget::policy::Policy;
 use crate::budget::scope::CounterKey;
+use crate::price::charge::Unpriced;
 use crate::price::{PriceBook, Wanted};
 
 /// Version of these messages. A collector accepts its own and the one before.
@@ -118,26 +119,6 @@ pub struct CounterGrant {
     pub key: CounterKey,
     /// Its grant.
     pub grant: Grant,
-}
-
-/// What becomes of a call whose model has no price.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unpriced {
-    /// It goes ahead and is recorded as unpriced.
-    #[default]
-    Allow,
-    /// Budgets hold it at the dearest rates that the gateway has for the provider.
-    Ceiling,
-    /// It is refused.
-    Deny,
-}
-
-impl Unpriced {
-    #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-    fn is_allow(&self) -> bool {
-        *self == Self::Allow
-    }
 }
 
 /// Most bytes of a book in an answer, as JSON: what a gateway holds stays below 256 KiB.

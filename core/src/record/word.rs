@@ -1,8 +1,9 @@
 //! Whose word the cost of a call is: the provider's, where it named one that can be, or else the book's.
 
-use super::Priced;
 use crate::money::Picodollars;
-use crate::record::{CostSource, CostStatus, Note, UsageRecord};
+use crate::price::Priced;
+use crate::price::charge::CostStatus;
+use crate::record::{CostSource, Note, UsageRecord};
 
 /// What a call costs, and whose word that is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_records_cost_is_its_charges_or_a_word_that_can_be() {
-        let charge = |pico: i128| crate::record::Charge {
+        let charge = |pico: i128| crate::price::charge::Charge {
             model: "m".into(),
             kind: crate::usage::Kind::Input,
             quantity: 1,

@@ -8,7 +8,7 @@ use crate::budget::{Amount, Budget, Unit, define};
 pub use crate::keys::ConfigError;
 use crate::keys::Keys;
 use crate::price::PriceBook;
-use crate::sync::Unpriced;
+use crate::price::charge::Unpriced;
 
 /// Configuration of one gateway's filter, checked.
 #[derive(Clone, Debug)]

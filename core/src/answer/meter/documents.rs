@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::json::{Action, Scanner, Shape, Sink};
-use crate::sse::Events;
-use crate::wire::{Field, Reading};
+use crate::answer::wire::{Field, Reading};
+use crate::decode::json::{Action, Scanner, Shape, Sink};
+use crate::decode::sse::Events;
 
 /// Scans the documents of a body.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //! bound. Sources: the API references of OpenAI, Google, Amazon, Cohere, Mistral and Ollama, read 2026-11-25.
 
 use crate::provider::{Api, Target};
-use crate::rewrite;
+use crate::request::rewrite;
 
 /// Where a request of this kind says how long its answer may be: the spellings of a key, and of the object that it stands in
 /// (none: the request itself). The first ones are written where none is there.

@@ -6,7 +6,7 @@
 //! `stream_options`, read 2026-11-23.
 
 use crate::provider::{Api, Target};
-use crate::rewrite::{self, members};
+use crate::request::rewrite::{self, members};
 
 /// Largest event that is held back to see whether it is the one to take out, in bytes; a larger one passes.
 pub const HELD_BYTES_MAX: usize = 16 * 1024;

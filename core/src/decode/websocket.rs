@@ -3,7 +3,7 @@
 //! Text may be masked and fragmented; control frames may stand between fragments. Compressed messages
 //! (`permessage-deflate`, RSV1) are passed over and counted: the extension is not offered upstream.
 
-use crate::sse::Events;
+use crate::decode::sse::Events;
 
 /// An unmasked frame with a whole text message, as servers send it.
 #[must_use]

@@ -5,7 +5,7 @@
 
 use crc32fast::Hasher;
 
-use crate::sse::Events;
+use crate::decode::sse::Events;
 
 /// Finds the payloads of frames in bytes that arrive in any pieces. Holds one header value of at most
 /// [`HEADER_BYTES_MAX`] bytes, whatever arrives; payloads are handed over as they come.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::{Action, Context, Counts, Family, Field, Merge, Normalised, anthropic};
-use crate::few;
+use crate::lean::few;
 use crate::usage::{CacheTtl, Usage};
 
 /// Converse and ConverseStream, whose `metadata` event comes last.

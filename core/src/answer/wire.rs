@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
-use crate::json::{self, Action, Shape};
+use crate::decode::json::{self, Action, Shape};
 use crate::money::Picodollars;
 use crate::provider::Api;
 use crate::usage::{Share, Usage};

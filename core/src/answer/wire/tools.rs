@@ -3,7 +3,7 @@
 //! Sources: OpenAI's API reference, output items of Responses; Google's, grounding metadata of generateContent and steps of
 //! interactions, as recorded; not read anew. Each kind has a fee of its own beside the tokens.
 
-use crate::fnv::fnv;
+use crate::lean::fnv::fnv;
 
 /// What tools did so far. Holds a few counters and hashes, whatever arrives.
 #[derive(Debug, Default)]

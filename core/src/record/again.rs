@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Deciding, NAME_GEO, SERVICE_TIER};
-use super::{Facts, PriceBook, Priced};
-use crate::record::{CostStatus, Note, Outcome, PriceBasis, UsageRecord};
+use crate::price::charge::{CostStatus, PriceBasis};
+use crate::price::facts::{Deciding, NAME_GEO, SERVICE_TIER};
+use crate::price::{Facts, PriceBook, Priced};
+use crate::record::{Note, Outcome, UsageRecord};
 use crate::usage::Kind;
 
 impl PriceBook {
