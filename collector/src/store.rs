@@ -1,13 +1,13 @@
 //! The store: everything that outlives a restart, in one SQLite file. The only place with SQL.
 //!
-//! One thread writes ([`writer`](self::writer)); readers have read-only connections of their own on
+//! One thread writes ([`writer`]); readers have read-only connections of their own on
 //! blocking threads and see a snapshot, so neither waits for the other. A record counts as stored when its
 //! transaction is on disk (`synchronous=FULL`), and rollups change in that same transaction.
 //!
 //! Several collectors of one host may work on one file. Every transaction that writes begins with the lock
 //! (`BEGIN IMMEDIATE`), so what it reads nobody changes under it; what the writer remembers from before is checked
 //! against `PRAGMA data_version` inside it. What only one of them should do is done by the one that has the
-//! [lead](database::lead).
+//! [lead].
 
 mod agents;
 mod alerts;

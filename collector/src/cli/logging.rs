@@ -5,7 +5,7 @@ use tracing::level_filters::LevelFilter;
 use crate::config::{LogConfig, LogFormat, LogLevel};
 
 /// Starts logging; a second start in one process changes nothing.
-pub fn start(config: LogConfig) {
+pub(super) fn start(config: LogConfig) {
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_target(false)

@@ -12,7 +12,7 @@ use crate::work::meter::{Cut, Report, meter, print_lines};
 
 /// Meters recorded exchanges with the code that the filter runs.
 #[derive(Args, Debug)]
-pub struct MeterArgs {
+pub(super) struct MeterArgs {
     /// Recorded exchanges, one JSON object a line
     #[arg(long, value_name = "FILE.jsonl")]
     corpus: PathBuf,

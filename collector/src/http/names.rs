@@ -16,7 +16,7 @@ use crate::work::app::App;
 
 /// The names that a request may ask for.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Names {
+pub(super) enum Names {
     /// Any: where other machines reach the collector, reading needs a token.
     Any,
     /// Those of this machine's loopback, and these.
@@ -26,7 +26,7 @@ pub enum Names {
 impl Names {
     /// As this configuration has them.
     #[must_use]
-    pub fn of(config: &Config) -> Self {
+    pub(super) fn of(config: &Config) -> Self {
         if !config.listen.ip().is_loopback() {
             return Self::Any;
         }
@@ -37,7 +37,7 @@ impl Names {
 
     /// Whether a request for this host, maybe with a port, is answered.
     #[must_use]
-    pub fn has(&self, host: &str) -> bool {
+    pub(super) fn has(&self, host: &str) -> bool {
         let Self::Loopback(names) = self else { return true };
         let Some(name) = without_port(host) else { return false };
         let name = name.to_ascii_lowercase();
@@ -50,7 +50,7 @@ impl Names {
 
 /// Refuses a request for a host that is not this collector. Sync shows a token, which a page does not have, and names
 /// Envoy's cluster; whether the collector lives is no secret.
-pub async fn check_name(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn check_name(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if path == tollgate_core::protocol::sync::PATH || path == "/healthz" || path == "/readyz" {
         return next.run(request).await;

@@ -16,7 +16,7 @@ use crate::work::app::App;
 use crate::work::doors::{BODY_WAITS, Visit};
 
 /// A request whose body is bounded; its memory is held until it is answered.
-pub async fn receive(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn receive(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let visit = request.extensions().get::<Arc<Visit>>().cloned();
     let intake = Arc::new(Intake { visit, memory: Arc::clone(&app.doors.memory), state: Mutex::default() });
     let (parts, body) = request.into_parts();

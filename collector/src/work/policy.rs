@@ -62,7 +62,8 @@ impl Budgets {
     }
 
     /// What gateways are to hold now. Its version changes with every budget and whenever a window begins, and says since
-    /// when the newest of its budgets counts: see [`knows_until`].
+    /// when the newest of its budgets counts: see
+    /// [`knows_until`](crate::model::calendar::knows_until).
     #[must_use]
     pub fn policy(&self, unpriced: Unpriced, now_ms: u64) -> Policy {
         let state = self.state();

@@ -117,7 +117,7 @@ const PAGES: u64 = 1_000;
 /// A search unit is a query with up to 100 documents (as the price book says of Cohere), of four bytes at least.
 const SEARCH_UNIT_BYTES: u64 = 400;
 /// A session that is charged by the second is held for so long at a time, in milliseconds.
-pub const VOICE_MS: u64 = 60_000;
+pub(crate) const VOICE_MS: u64 = 60_000;
 
 #[cfg(test)]
 mod tests {

@@ -58,7 +58,7 @@ impl Rates {
 }
 
 /// The provider of the row that [`PriceBook::dearest_of_all`] makes.
-pub const ANY_PROVIDER: &str = "*";
+pub(super) const ANY_PROVIDER: &str = "*";
 /// Name of the row that [`PriceBook::dearest`] makes.
 pub const DEAREST: &str = "(dearest)";
 

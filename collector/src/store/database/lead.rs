@@ -153,6 +153,6 @@ fn wide(value: u64) -> i64 {
 }
 
 /// A lead that is not kept for so long is free.
-pub const LEASE_MS: i64 = 10_000;
+pub(crate) const LEASE_MS: i64 = 10_000;
 /// It is kept when so much of that is gone.
 const RENEWED_MS: i64 = 3_000;

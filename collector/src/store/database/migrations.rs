@@ -8,7 +8,7 @@ use crate::store::database::error::StoreError;
 ///
 /// # Errors
 /// [`StoreError::NewerSchema`] for a database of a later Tollgate, [`StoreError::NotOurs`] for another program's.
-pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     migrate_to(connection, newest())
 }
 

@@ -11,7 +11,7 @@ use crate::decode::sse::Events;
 
 /// Scans the documents of a body.
 #[derive(Debug)]
-pub struct Documents {
+pub(super) struct Documents {
     scanner: Scanner<Field>,
     reading: Reading,
     broken: u64,
@@ -22,7 +22,7 @@ pub struct Documents {
 
 impl Documents {
     /// Documents for a reading. `wrapped` says that those of an AWS event stream are in base64.
-    pub fn new(reading: Reading, wrapped: bool) -> Self {
+    pub(super) fn new(reading: Reading, wrapped: bool) -> Self {
         Self {
             scanner: Scanner::new(reading.family().shape()),
             reading,
@@ -33,37 +33,37 @@ impl Documents {
     }
 
     /// What the documents have said so far.
-    pub const fn reading(&self) -> &Reading {
+    pub(super) const fn reading(&self) -> &Reading {
         &self.reading
     }
 
     /// The same, to be changed.
-    pub const fn reading_mut(&mut self) -> &mut Reading {
+    pub(super) const fn reading_mut(&mut self) -> &mut Reading {
         &mut self.reading
     }
 
     /// Documents of events that could not be read.
-    pub const fn broken(&self) -> u64 {
+    pub(super) const fn broken(&self) -> u64 {
         self.broken
     }
 
     /// A piece of a body that is JSON as a whole.
-    pub fn json(&mut self, bytes: &[u8]) {
+    pub(super) fn json(&mut self, bytes: &[u8]) {
         self.scanner.feed(bytes, &mut self.reading);
     }
 
     /// The end of such a body.
-    pub fn json_end(&mut self) {
+    pub(super) fn json_end(&mut self) {
         self.scanner.finish(&mut self.reading);
     }
 
     /// Whether such a body has several documents.
-    pub const fn is_sequence(&self) -> bool {
+    pub(super) const fn is_sequence(&self) -> bool {
         self.scanner.documents() > 1
     }
 
     /// Whether such a body ended in the middle, or has no document.
-    pub fn is_json_cut(&self) -> bool {
+    pub(super) fn is_json_cut(&self) -> bool {
         !self.scanner.is_outside() || self.scanner.documents() == 0
     }
 }

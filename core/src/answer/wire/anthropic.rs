@@ -12,7 +12,7 @@ use crate::lean::few;
 use crate::usage::{CacheTtl, Usage};
 
 /// Anthropic Messages.
-pub static MESSAGES: Family = Family {
+pub(super) static MESSAGES: Family = Family {
     paths: &[
         ("model", Action::Capture, Field::Model),
         ("message.model", Action::Capture, Field::Model),
@@ -41,7 +41,7 @@ pub static MESSAGES: Family = Family {
 };
 
 /// Results of a message batch, one on each line, each with the model that answered. All at the batch price.
-pub static BATCH_RESULTS: Family = Family {
+pub(super) static BATCH_RESULTS: Family = Family {
     paths: &[
         ("result.message.model", Action::Capture, Field::Model),
         ("result.message.usage", Action::Capture, Field::Usage),

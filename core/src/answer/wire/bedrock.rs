@@ -12,7 +12,7 @@ use crate::lean::few;
 use crate::usage::{CacheTtl, Usage};
 
 /// Converse and ConverseStream, whose `metadata` event comes last.
-pub static CONVERSE: Family = Family {
+pub(super) static CONVERSE: Family = Family {
     paths: &[
         ("usage", Action::Capture, Field::Usage),
         ("trace.promptRouter.invokedModelId", Action::Capture, Field::Model),
@@ -45,7 +45,7 @@ pub static CONVERSE: Family = Family {
 };
 
 /// InvokeModel and InvokeModelWithResponseStream.
-pub static INVOKE: Family = Family {
+pub(super) static INVOKE: Family = Family {
     paths: &[
         // Anthropic's models.
         ("model", Action::Capture, Field::Model),

@@ -9,7 +9,7 @@ use super::{Action, Family, Field, Merge, Normalised, openai};
 use crate::usage::Usage;
 
 /// Cohere.
-pub static COHERE: Family = Family {
+pub(super) static COHERE: Family = Family {
     paths: &[
         // Version 2: the answer, and the stream's `message-end`.
         ("usage", Action::Capture, Field::Usage),

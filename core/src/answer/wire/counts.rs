@@ -10,7 +10,7 @@ use crate::money::Picodollars;
 /// Its few members are asked for again and again under names that mostly are not there, so they stand in a list: a map
 /// orders names by all of their bytes.
 #[derive(Debug)]
-pub struct Counts<'a>(Vec<(&'a str, &'a Value)>);
+pub(super) struct Counts<'a>(Vec<(&'a str, &'a Value)>);
 
 impl<'a> Counts<'a> {
     pub(super) fn new(object: &'a Map<String, Value>) -> Self {

@@ -12,7 +12,7 @@ use super::{Action, Context, Counts, Family, Field, Merge, Normalised};
 use crate::usage::Usage;
 
 /// Google's generateContent.
-pub static GENERATE_CONTENT: Family = Family {
+pub(super) static GENERATE_CONTENT: Family = Family {
     paths: &[
         ("modelVersion", Action::Capture, Field::Model),
         ("usageMetadata", Action::Capture, Field::Usage),
@@ -39,7 +39,7 @@ pub static GENERATE_CONTENT: Family = Family {
 };
 
 /// Google's interactions. A stream repeats the interaction, with usage, in its last event.
-pub static INTERACTIONS: Family = Family {
+pub(super) static INTERACTIONS: Family = Family {
     paths: &[
         ("model", Action::Capture, Field::Model),
         ("interaction.model", Action::Capture, Field::Model),
@@ -69,7 +69,7 @@ pub static INTERACTIONS: Family = Family {
 };
 
 /// Vertex AI's predict: embeddings with their token counts, and images.
-pub static PREDICT: Family = Family {
+pub(super) static PREDICT: Family = Family {
     paths: &[
         ("predictions[].embeddings.statistics.token_count", Action::Capture, Field::CountEach("token_count")),
         ("error", Action::Capture, Field::Error),

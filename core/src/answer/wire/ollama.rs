@@ -9,7 +9,7 @@ use super::{Action, Family, Field, Merge, Normalised};
 use crate::usage::Usage;
 
 /// Ollama.
-pub static OLLAMA: Family = Family {
+pub(super) static OLLAMA: Family = Family {
     paths: &[
         ("model", Action::Capture, Field::Model),
         ("prompt_eval_count", Action::Capture, Field::Count("prompt_eval_count")),

@@ -16,7 +16,7 @@ use crate::provider::Api;
 use crate::usage::{CacheTtl, Usage};
 
 /// Chat completions, embeddings, and whatever has no table of its own.
-pub static CHAT: Family = Family {
+pub(super) static CHAT: Family = Family {
     paths: &[
         ("model", Action::Capture, Field::Model),
         ("usage", Action::Capture, Field::Usage),
@@ -90,7 +90,7 @@ pub static CHAT: Family = Family {
 };
 
 /// Completions. Together writes each piece of a chat there too, beside the chat's own place.
-pub static COMPLETIONS: Family = Family {
+pub(super) static COMPLETIONS: Family = Family {
     paths: &[
         ("model", Action::Capture, Field::Model),
         ("usage", Action::Capture, Field::Usage),
@@ -113,7 +113,7 @@ pub static COMPLETIONS: Family = Family {
 const HEADERS: &[(&str, &str)] = &[("x-prompt-tokens", "input"), ("x-generated-tokens", "output")];
 
 /// Images. The GPT image models count tokens; for the others a picture is a picture.
-pub static IMAGES: Family = Family {
+pub(super) static IMAGES: Family = Family {
     paths: &[
         ("usage", Action::Capture, Field::Usage),
         ("error", Action::Capture, Field::Error),
@@ -127,7 +127,7 @@ pub static IMAGES: Family = Family {
 };
 
 /// Transcription: tokens, or seconds of audio. Answers as text, srt or vtt have neither.
-pub static TRANSCRIPTION: Family = Family {
+pub(super) static TRANSCRIPTION: Family = Family {
     paths: &[
         ("model", Action::Capture, Field::Model),
         ("usage", Action::Capture, Field::Usage),
@@ -142,7 +142,7 @@ pub static TRANSCRIPTION: Family = Family {
 };
 
 /// What starts, lists or asks after work that is done later.
-pub static DEFERRED: Family = Family {
+pub(super) static DEFERRED: Family = Family {
     paths: &[
         ("id", Action::Capture, Field::Id),
         ("name", Action::Capture, Field::Id),
@@ -158,7 +158,7 @@ pub static DEFERRED: Family = Family {
 };
 
 /// The output file of a batch: one answer a line, at the batch price.
-pub static BATCH_OUTPUT: Family = Family {
+pub(super) static BATCH_OUTPUT: Family = Family {
     paths: &[
         ("response.body.model", Action::Capture, Field::Model),
         ("response.body.usage", Action::Capture, Field::Usage),
@@ -178,7 +178,7 @@ pub static BATCH_OUTPUT: Family = Family {
 };
 
 /// Responses, and runs of threads. Only the last event of a stream has usage; it repeats the whole answer.
-pub static RESPONSES: Family = Family {
+pub(super) static RESPONSES: Family = Family {
     paths: &[
         ("type", Action::Capture, Field::Event),
         // The events of a thread's run have no type in them.

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use super::{Action, Family, Field, Merge, gemini, openai};
 
 /// OpenAI's and xAI's Realtime.
-pub static REALTIME: Family = Family {
+pub(super) static REALTIME: Family = Family {
     paths: &[
         ("type", Action::Capture, Field::Event),
         ("session.model", Action::Capture, Field::Model),
@@ -32,7 +32,7 @@ pub static REALTIME: Family = Family {
 
 /// OpenAI's GPT-Live and its translations, which are charged by the second; what is delegated to another model is told in
 /// events of that model's own. Source: OpenAI's guides to Live and to realtime translation, read 2026-11-28.
-pub static VOICE: Family = Family {
+pub(super) static VOICE: Family = Family {
     paths: &[
         ("type", Action::Capture, Field::Event),
         ("session.model", Action::Capture, Field::Model),
@@ -50,7 +50,7 @@ pub static VOICE: Family = Family {
 
 /// The websocket of OpenAI's Responses: the same events as in its streams. Source: OpenAI's API reference, Responses, websocket
 /// events, read 2026-11-28.
-pub static RESPONSES: Family = Family {
+pub(super) static RESPONSES: Family = Family {
     paths: &[
         ("type", Action::Capture, Field::Event),
         ("response.model", Action::Capture, Field::Model),
@@ -71,7 +71,7 @@ pub static RESPONSES: Family = Family {
 };
 
 /// Google's Live.
-pub static LIVE: Family = Family {
+pub(super) static LIVE: Family = Family {
     paths: &[
         ("usageMetadata", Action::Capture, Field::Usage),
         ("serverContent.modelTurn.parts[].text", Action::Text, Field::Output),

@@ -6,7 +6,7 @@ use super::{Broken, PIECE_BYTES_MAX};
 
 /// What stands around the deflate stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Header {
+pub(super) enum Header {
     /// A gzip member.
     Gzip,
     /// zlib; some servers send raw deflate under the same name, told by the first byte.
@@ -14,7 +14,7 @@ pub enum Header {
 }
 
 /// Inflates a deflate stream. gzip checksums are not verified: the bytes go to the caller as they are.
-pub struct Deflate {
+pub(super) struct Deflate {
     header: Header,
     part: Part,
     raw: Decompress,
@@ -42,11 +42,11 @@ struct GzipHeader {
 }
 
 impl Deflate {
-    pub fn new(header: Header) -> Self {
+    pub(super) fn new(header: Header) -> Self {
         Self { header, part: Part::start(header), raw: Decompress::new(false) }
     }
 
-    pub fn feed(
+    pub(super) fn feed(
         &mut self,
         bytes: &[u8],
         plain: &mut impl FnMut(&[u8]) -> Result<(), Broken>,

@@ -6,7 +6,7 @@ use super::{Broken, PIECE_BYTES_MAX, WINDOW_BYTES_MAX, Window};
 
 /// Inflates zstd frames. Holds one block, and the window that the frame asks for.
 #[derive(Default)]
-pub struct Zstd {
+pub(super) struct Zstd {
     decoder: FrameDecoder,
     /// Bytes that are not a whole header or block yet.
     held: Vec<u8>,
@@ -26,7 +26,7 @@ enum Part {
 }
 
 impl Zstd {
-    pub fn feed(
+    pub(super) fn feed(
         &mut self,
         bytes: &[u8],
         plain: &mut impl FnMut(&[u8]) -> Result<(), Broken>,
