@@ -1,5 +1,6 @@
 //! `cargo xtask`: builds, starts, tests and measures Tollgate.
 
+mod ask;
 mod attack;
 mod bench;
 mod chaos;

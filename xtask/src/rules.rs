@@ -53,7 +53,9 @@ fn floors(root: &Path, broken: &mut Vec<String>) -> Result<()> {
         let own = Crate::read(root, folder)?;
         ORDERS.iter().filter(|order| order.folder == *folder).for_each(|order| order.check(&own, broken));
         APART.iter().filter(|apart| apart.folder == *folder).for_each(|apart| apart.check(&own, broken));
-        directions::circles(&own, broken);
+        if CIRCLES.contains(folder) {
+            directions::circles(&own, broken);
+        }
         lengths::check(&own, |place| fs::read_to_string(root.join(place)).ok(), broken);
     }
     Ok(())
@@ -140,6 +142,9 @@ const RULES: &[Rule] = &[
 
 /// Whose rooms and lengths are looked at.
 const SOURCES: &[&str] = &["core/src", "filter/src", "collector/src", "xtask/src"];
+
+/// Whose files stand in no circle: the filter's gateway still stands in `root.rs`, which knows all others.
+const CIRCLES: &[&str] = &["core/src", "collector/src", "xtask/src"];
 
 const ORDERS: &[Order] =
     &[Order { folder: "collector/src", rooms: &["model", "config", "store", "work", "api", "http", "cli"] }];

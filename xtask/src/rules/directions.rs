@@ -69,8 +69,7 @@ impl Apart {
 /// Names each circle of files that crosses two top rooms, or is larger than a reader can hold.
 pub(super) fn circles(own: &Crate, broken: &mut Vec<String>) {
     for circle in circles_of(own) {
-        let places: Vec<&str> =
-            circle.iter().filter_map(|module| Some(own.files.get(*module)?.place.as_str())).collect();
+        let places: Vec<String> = circle.iter().map(|module| leads(own, module, &circle)).collect();
         let rooms: BTreeSet<&str> =
             circle.iter().filter_map(|module| Some(module.first()?.as_str())).collect();
         let what = if rooms.len() > 1 {
@@ -83,8 +82,17 @@ pub(super) fn circles(own: &Crate, broken: &mut Vec<String>) {
         } else {
             continue;
         };
-        broken.push(format!("{what}: {}", places.join(", ")));
+        broken.push(format!("{what}:\n    {}", places.join("\n    ")));
     }
+}
+
+/// A file of a circle, and the others that it leads to.
+fn leads(own: &Crate, module: &[String], circle: &[&[String]]) -> String {
+    let Some(source) = own.files.get(module) else { return String::new() };
+    let next: BTreeSet<&[String]> = source.imports.iter().filter_map(|(_, path)| own.file_of(path)).collect();
+    let next = next.into_iter().filter(|next| *next != module && circle.contains(next));
+    let next: Vec<String> = next.map(|next| next.join("::")).collect();
+    format!("{} -> {}", source.place, next.join(", "))
 }
 
 /// Groups of files each of which leads to all others of its group.

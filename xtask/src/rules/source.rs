@@ -119,7 +119,7 @@ fn without_tests(text: &str) -> (Vec<Option<String>>, Vec<(String, bool)>) {
             continue;
         }
         let item = code.trim_start();
-        if item == "#[cfg(test)]" {
+        if item == "#[cfg(test)]" || item.starts_with("#[cfg(all(test,") {
             is_test = true;
         }
         let name = item.split_once("mod ").and_then(|(_, name)| name.strip_suffix(';'));

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use tollgate_core::budget::Amount;
 use tollgate_core::price::CostStatus;
 use tollgate_core::protocol::sync::CounterReport;
-use tollgate_core::record::{Folded, Note, Outcome, UsageRecord};
+use tollgate_core::record::{Folded, Note, Outcome, UsageRecord, work_id};
 
 use super::folded::Span;
 use super::id::RecordId;
-use super::started::Told;
 use crate::model::calendar::knows_until;
 use crate::model::minute::Minute;
 use crate::store::database::error::StoreError;
@@ -183,6 +182,33 @@ impl Batch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+}
+
+/// What a record says of work.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store) struct Told {
+    /// Work that its call started.
+    pub(in crate::store) started: Vec<RecordId>,
+    /// Work whose result its call fetched, and the batch that this is of. Empty where nobody knows that it is any.
+    pub(in crate::store) fetched: Vec<RecordId>,
+}
+
+impl Told {
+    /// What a record says, if anything.
+    pub(in crate::store) fn of(record: &UsageRecord) -> Option<Box<Self>> {
+        let work = record.work.as_ref()?;
+        let key = |id: &String| work_id(&record.provider, id).parse().ok();
+        let fetched = match record.fetched() {
+            Some(_) => work.fetched.iter().chain(&work.of).filter_map(key).collect(),
+            None => Vec::new(),
+        };
+        Some(Box::new(Self { started: work.started.iter().filter_map(key).collect(), fetched }))
+    }
+
+    /// Whether its record is of fetched work that is charged, which no gateway does.
+    pub(in crate::store) const fn is_fetched(&self) -> bool {
+        !self.fetched.is_empty()
     }
 }
 
