@@ -1,6 +1,8 @@
 //! One call, from admission to its usage record.
 //!
 //! The filter feeds it from Envoy's callbacks and `tollgate meter` from a recording; both settle it here.
+//!
+//! Long: each step of a call is a method of one type; admission, measures and refusals have their own files.
 
 pub mod admission;
 mod measure;

@@ -12,6 +12,8 @@
 //! | `edit` | overrides and discounts |
 //! | `charge` | the words in which a price is told |
 //! | `bound` | how much a call can consume at most |
+//!
+//! Long: the types of a book, the choice of a row and the bill stand together; they are to be cut apart.
 
 pub(crate) mod bound;
 pub(crate) mod charge;

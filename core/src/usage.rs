@@ -1,4 +1,6 @@
 //! Usage: what one call consumed, with one meaning for every provider.
+//!
+//! Long: the list of counts and of kinds, spelled out for parts, sums, names and inheritance.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,6 @@
 //! One HTTP stream: Envoy's callbacks translated for `tollgate_core::call::Call`.
+//!
+//! Long: Envoy's callbacks of one stream, each a method of one type; its phases are to be cut apart.
 
 mod head;
 mod rewriting;

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
     }
 }
 
+// Long: one arm for each command.
 fn run(arguments: &[String]) -> Result<()> {
     let Some((command, options)) = arguments.split_first() else {
         eprint!("{USAGE}");

@@ -196,6 +196,7 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> A
     AlertsConfig { rules, channels: named }
 }
 
+// Long: one statement for each key, so that one reading finds every mistake.
 fn rule<'t>(
     document: &mut Document<'t>,
     section: &mut Section<'t>,

@@ -280,6 +280,7 @@ impl Metrics {
         text
     }
 
+    // Long: one statement for each metric.
     fn register(&mut self) {
         let registry = &mut self.registry;
         registry.register(

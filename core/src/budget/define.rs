@@ -155,6 +155,7 @@ pub(crate) fn from_keys(keys: &mut Keys<'_>) -> Vec<Budget> {
     read
 }
 
+// Long: one statement for each key, so that one reading finds every mistake.
 fn one(keys: &mut Keys<'_>) -> Option<Budget> {
     let name = keys.name("name").unwrap_or_else(|| {
         keys.wrong("name", "is missing; name the budget, for example \"support-monthly\"");

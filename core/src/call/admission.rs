@@ -1,4 +1,6 @@
 //! May a call go on, and what is charged for it on which counters: before it goes on, and when it is settled.
+//!
+//! Long: what is held for a call and how that is settled have to agree, and are read together.
 
 use super::{Call, agent_and_model};
 use crate::budget::counter::Settlement;
@@ -142,6 +144,7 @@ impl Call {
     }
 
     /// The holds, with how much they hold.
+    // Long: one pass over the holds, after what all of them share.
     fn held<'p>(&'p self, admitting: &Admitting<'p>, mut holds: Vec<Hold<'p>>) -> Admission<'p> {
         let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
         let place = self.target.place.as_ref().map(|(fact, word)| (*fact, word.as_str()));

@@ -36,6 +36,8 @@
 //!
 //! A price holds until the next one of its model. What a tier or variant leaves out is as in the price that it
 //! stands in; what that leaves out inherits by kind. A file with a mistake is refused as a whole.
+//!
+//! Long: each table of a price file as TOML has it, and what reads it; rows and amounts are to be cut apart.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};

@@ -22,6 +22,7 @@ impl UsageRecord {
         out.into_bytes()
     }
 
+    // Long: each field is named once, so that none is forgotten.
     fn write(&self, out: &mut String) {
         // Named one by one, so that a field more is not forgotten here.
         let Self {

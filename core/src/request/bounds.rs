@@ -9,6 +9,8 @@
 //! Google (Gemini, Vertex AI), Amazon Bedrock (Converse, model parameters), Mistral, Cohere, xAI, `OpenRouter`, Vercel, Hugging
 //! Face and Ollama, read 2026-11-25. What was added on 2026-11-28 is known from recordings and client libraries, and was not
 //! read in the references anew.
+//!
+//! Long: most of it is the tables of members that decide what a call can cost.
 
 use crate::decode::json::{self, Action};
 use crate::provider::{Api, Target};

@@ -149,6 +149,7 @@ impl Budgets {
         charged
     }
 
+    // Long: one swap of a counter and everything that its outcome decides; it is to be cut in four.
     fn charge_on(
         &self,
         key: &[u8],

@@ -74,6 +74,7 @@ impl HttpCall {
         (head, reader)
     }
 
+    // Long: what the head says, step by step, in the order that Envoy needs.
     pub(super) fn begin(
         &self,
         head: &mut RequestHead,

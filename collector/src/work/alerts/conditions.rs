@@ -54,6 +54,7 @@ pub struct Observed {
 }
 
 /// What a budget rule decides.
+// Long: what is passed, refused and foreseen share the facts of one budget.
 #[must_use]
 pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
     let own = status.thresholds.iter().map(|percent| Threshold::Percent(u32::from(*percent)));

@@ -1,4 +1,6 @@
 //! What an answer has said so far.
+//!
+//! Long: one state that all wire formats share; tools, counts, cost and turns are files of their own.
 
 use serde_json::{Map, Value};
 
@@ -467,6 +469,7 @@ impl Reading {
 }
 
 impl Sink<Field> for Reading {
+    // Long: one arm for each field that a wire format may have.
     fn value(&mut self, field: Field, raw: Option<&[u8]>) {
         let Some(raw) = raw else {
             self.has_error |= field == Field::Error;

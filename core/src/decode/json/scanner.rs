@@ -1,4 +1,6 @@
 //! The incremental scanner.
+//!
+//! Long: one state machine, each step of which may find the document cut.
 
 use memchr::memchr2;
 
