@@ -54,7 +54,6 @@ impl Rule {
     pub const PASSED_BUDGET: &str = "passed-budget";
 
     /// The rule that every budget has without being told: its whole limit, heard by nobody.
-    #[must_use]
     pub fn passed_budget() -> Self {
         Self {
             name: Self::PASSED_BUDGET.to_owned(),
@@ -139,7 +138,6 @@ pub enum Severity {
 
 impl Severity {
     /// The name in messages.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Info => "info",

@@ -70,7 +70,6 @@ enum Suffix {
 
 impl TextCounter {
     /// Tokens so far.
-    #[must_use]
     pub fn tokens(&self) -> u64 {
         (self.all_units() + UNITS / 2) / UNITS
     }

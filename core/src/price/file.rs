@@ -95,7 +95,6 @@ impl PriceBook {
     }
 
     /// A book of these models and the operator's names, its version a hash of them.
-    #[must_use]
     pub fn of_models(models: Vec<PricedModel>, maps: Vec<NameMap>) -> Self {
         Self::new(version(&models, &maps), models).with_maps(maps)
     }
@@ -507,7 +506,6 @@ fn not_a_day(text: &str) -> String {
 }
 
 /// Midnight UTC of `YYYY-MM-DD`, Unix milliseconds (the days-from-civil formula of Howard Hinnant).
-#[must_use]
 pub fn day_ms(text: &str) -> Option<u64> {
     let mut numbers = text.split('-').map(|part| part.parse::<u64>().ok());
     let (year, month, day) = (numbers.next()??, numbers.next()??, numbers.next()??);

@@ -15,7 +15,6 @@ use crate::usage::{Share, Usage};
 
 impl UsageRecord {
     /// This record as a JSON object.
-    #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let mut out = String::with_capacity(RECORD_BYTES);
         self.write(&mut out);

@@ -82,13 +82,11 @@ pub(crate) enum Field {
 impl RequestBounds {
     /// A key that decides about the call and stands in it twice: who reads the first and who reads the last would
     /// not read the same call.
-    #[must_use]
     pub const fn ambiguous(&self) -> Option<&'static str> {
         self.twice
     }
 
     /// The output limit, in tokens, where the request has one under a name that its API knows.
-    #[must_use]
     pub fn output_limit(&self, target: &Target) -> Option<u64> {
         if self.written_limit.is_some() {
             return self.written_limit;
@@ -106,19 +104,16 @@ impl RequestBounds {
     }
 
     /// Whether the work is to go on without the caller.
-    #[must_use]
     pub const fn is_background(&self) -> bool {
         self.background
     }
 
     /// Models that may answer in the place of the one that is asked for.
-    #[must_use]
     pub fn other_models(&self) -> &[String] {
         &self.models
     }
 
     /// Whether models may answer that it does not name.
-    #[must_use]
     pub const fn may_be_any_model(&self) -> bool {
         self.any_model
     }

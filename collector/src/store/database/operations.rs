@@ -6,7 +6,6 @@ use crate::store::database::error::StoreError;
 
 impl Store {
     /// The lead, while this process has it at this time, Unix milliseconds UTC.
-    #[must_use]
     pub fn lead(&self, now_ms: u64) -> Option<Lead> {
         self.leading.mine().lead.filter(|(_, until_ms)| wide(now_ms) < *until_ms).map(|(lead, _)| lead)
     }

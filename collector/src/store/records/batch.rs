@@ -99,13 +99,11 @@ impl RecordRow {
 
 impl Batch {
     /// An empty batch of this sender.
-    #[must_use]
     pub fn new(sender: Sender) -> Self {
         Self { sender, ..Self::default() }
     }
 
     /// An empty one that came at `now_ms` from no gateway.
-    #[must_use]
     pub fn of_import(now_ms: u64) -> Self {
         Self { imported_ms: now_ms, ..Self::default() }
     }
@@ -173,13 +171,11 @@ impl Batch {
     }
 
     /// How many records and totals it has.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// Whether it has nothing.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

@@ -280,7 +280,6 @@ fn message_id(group: &[Due]) -> String {
 }
 
 /// Where people reach the collector.
-#[must_use]
 pub fn base_url(config: &Config) -> String {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let own = || format!("{scheme}://{}", config.listen);
