@@ -12,7 +12,7 @@ use crate::stream::text_property;
 
 /// What the request headers say that the filter needs.
 #[derive(Default)]
-pub struct RequestHead {
+pub(super) struct RequestHead {
     pub(super) content_length: Option<usize>,
     pub(super) method: Vec<u8>,
     pub(super) path: String,
