@@ -1,4 +1,6 @@
 //! One plugin in one VM: its configuration, its ticks, and what its calls share.
+//!
+//! Long: callbacks of a plugin and the gateway that its calls share, which is to be a file of its own.
 
 use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
