@@ -15,7 +15,7 @@ use tollgate_core::price::{Price, PricedModel, Sheet, Variant, day};
 use super::error::ApiError;
 use super::params::Params;
 use super::period::Period;
-use crate::model::clock::now_ms;
+use crate::model::clock::{MS_PER_HOUR, now_ms};
 use crate::model::dimension::Dimension;
 use crate::model::drift::{Drift, percent};
 use crate::store::{Every, SummaryQuery};
@@ -233,6 +233,5 @@ impl<'a> VariantRow<'a> {
     }
 }
 
-const MS_PER_HOUR: i64 = 3_600_000;
 /// Hours of drift that are shown where no period is named: seven days.
 const DRIFT_HOURS: i64 = 7 * 24;

@@ -18,6 +18,7 @@ use tollgate_core::money::Picodollars;
 use super::error::ApiError;
 use super::params::{Params, listed};
 use super::period::Period;
+use crate::model::clock::MS_PER_HOUR;
 use crate::model::dimension::Dimension;
 use crate::store::{Every, Summary, SummaryQuery, SummaryRow, Totals};
 use crate::work::app::App;
@@ -248,4 +249,3 @@ fn instant(hour: i64) -> Timestamp {
 
 /// How far back a summary looks by default.
 const SINCE: SignedDuration = SignedDuration::from_hours(7 * 24);
-const MS_PER_HOUR: i64 = 3_600_000;
