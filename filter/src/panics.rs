@@ -23,4 +23,4 @@ pub(crate) fn panic_if_asked(callback: &str) {
 
 /// In test builds: dies in the callback that a request named.
 #[cfg(not(feature = "test-panic"))]
-pub const fn panic_if_asked(_callback: &str) {}
+pub(crate) const fn panic_if_asked(_callback: &str) {}
