@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use serde_json::json;
-use tollgate_collector::budgets::span;
-use tollgate_collector::store::{
-    Batch, Dimension, Every, Filters, RecordsQuery, Sender, Store, SummaryQuery,
-};
+use tollgate_collector::model::calendar::span;
+use tollgate_collector::model::dimension::Dimension;
+use tollgate_collector::store::{Batch, Every, Filters, RecordsQuery, Sender, Store, SummaryQuery};
 use tollgate_core::budget::ledger::Report;
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::{Amount, define};
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{Charge, CostStatus, UsageRecord};
-use tollgate_core::sync::CounterReport;
+use tollgate_core::price::{Charge, CostStatus};
+use tollgate_core::protocol::sync::CounterReport;
+use tollgate_core::record::UsageRecord;
 use tollgate_core::usage::Usage;
 
 const END_HOUR: u64 = 490_000;

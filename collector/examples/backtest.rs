@@ -18,13 +18,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tollgate_collector::anomalies::Kind;
-use tollgate_collector::anomalies::baseline::Baseline;
-use tollgate_collector::anomalies::detect::{Look, detect};
-use tollgate_collector::anomalies::newcomers::{self, newcomer};
-use tollgate_collector::anomalies::run::LASTS_MS;
-use tollgate_collector::anomalies::series::{Hour, Minute};
+use tollgate_collector::model::anomaly::Kind;
+use tollgate_collector::model::minute::{Hour, Minute};
 use tollgate_collector::store::FirstCall;
+use tollgate_collector::work::anomalies::baseline::Baseline;
+use tollgate_collector::work::anomalies::detect::{Look, detect};
+use tollgate_collector::work::anomalies::newcomers::{self, newcomer};
+use tollgate_collector::work::anomalies::run::LASTS_MS;
 use tollgate_core::money::Picodollars;
 
 /// A Monday.

@@ -10,6 +10,7 @@ mod client;
 mod estimate;
 mod explain;
 mod import;
+mod logging;
 mod meter;
 mod output;
 mod prices;

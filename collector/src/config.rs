@@ -7,6 +7,7 @@ mod channels;
 mod document;
 mod keeping;
 mod prices;
+pub mod token;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

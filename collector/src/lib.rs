@@ -1,24 +1,16 @@
 //! The collector of Tollgate: keeps usage records, answers who spent what.
 //!
-//! | module | does |
+//! Each room may import only what stands above it; `cargo xtask test --only rules` keeps it so.
+//!
+//! | room | does |
 //! | --- | --- |
-//! | [`config`] | reads `tollgate.toml` |
-//! | [`server`], [`app`], [`router`] | starts and stops; what handlers share; every route |
-//! | [`ingest`] | checks and prices what gateways send |
-//! | [`api`] | answers over HTTP, one file for each resource |
+//! | [`model`] | what all of them speak of: plain types, pure functions |
+//! | [`config`] | reads `tollgate.toml` and tokens |
 //! | [`store`] | keeps everything in one SQLite file; the only place with SQL |
-//! | [`budgets`] | budgets that hold, their windows, what gateways are told of them |
-//! | [`alerts`], [`anomalies`] | what is decided from what is kept, and how it is told |
-//! | [`audit`] | the audit trail's chain of hashes |
+//! | [`work`] | admits, prices, decides, tells, keeps house |
+//! | [`api`] | answers over HTTP, one file for each resource |
+//! | [`http`] | the server, every route, the guard before them |
 //! | [`cli`] | the commands of `tollgate` |
-//! | [`estimate`] | counts and prices a call before it is made |
-//! | [`meter`] | meters recorded exchanges offline |
-//! | [`prices`] | the price book: built from files and configuration |
-//! | [`reload`] | takes a changed configuration while the collector runs |
-//! | [`access`], [`tls`] | which token allows what; encryption |
-//! | [`housekeeping`] | what the collector does by itself |
-//! | [`reprice`] | prices records again after a correction |
-//! | [`token`], [`metrics`], [`logging`] | as they say |
 #![cfg_attr(
     test,
     allow(
@@ -33,29 +25,10 @@
     )
 )]
 
-pub mod access;
-pub mod alerts;
-pub mod anomalies;
 pub mod api;
-pub mod app;
-pub mod audit;
-pub mod budgets;
 pub mod cli;
 pub mod config;
-pub mod doors;
-pub mod drift;
-pub mod estimate;
-pub mod housekeeping;
-pub mod ingest;
-pub mod logging;
-pub mod meter;
-pub mod metrics;
-pub mod prices;
-pub mod reload;
-pub mod reprice;
-pub mod router;
-pub mod server;
+pub mod http;
+pub mod model;
 pub mod store;
-pub mod text;
-pub mod tls;
-pub mod token;
+pub mod work;

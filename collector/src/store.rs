@@ -1,47 +1,23 @@
 //! The store: everything that outlives a restart, in one SQLite file. The only place with SQL.
 //!
-//! One thread writes ([`writer`](self::writer)); readers have read-only connections of their own on
+//! One thread writes ([`writer`]); readers have read-only connections of their own on
 //! blocking threads and see a snapshot, so neither waits for the other. A record counts as stored when its
 //! transaction is on disk (`synchronous=FULL`), and rollups change in that same transaction.
 //!
 //! Several collectors of one host may work on one file. Every transaction that writes begins with the lock
 //! (`BEGIN IMMEDIATE`), so what it reads nobody changes under it; what the writer remembers from before is checked
 //! against `PRAGMA data_version` inside it. What only one of them should do is done by the one that has the
-//! [lead](lead).
+//! [lead].
 
-mod accounts;
-mod adjust;
+mod agents;
 mod alerts;
 pub mod audit;
-mod backup;
-mod batch;
-mod bound;
 mod budgets;
-mod damage;
-mod dims;
-mod error;
-mod folded;
-mod id;
-mod lead;
-mod migrations;
-mod minutes;
-mod months;
-mod open;
-mod operations;
-mod packed;
-mod readers;
+mod database;
 mod records;
-mod recount;
-mod reports;
-mod retention;
-mod reviews;
 mod rollups;
 #[cfg(test)]
 mod several;
-mod spans;
-mod started;
-mod summary;
-mod sums;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -57,31 +33,35 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tollgate_core::record::UsageRecord;
 
-pub use accounts::Accounts;
-pub use adjust::{Adjustment, Correction, Counted, Reason};
+pub use agents::minutes::{EpisodesQuery, FirstCall};
+pub use alerts::reviews::{Review, ReviewChange};
 pub use alerts::{AlertCursor, Attempt, Delivery, Due, Judged, Outbox, StoredAlert};
-pub use backup::{backup, restore};
-pub use batch::{Batch, Recharge, Sender};
 pub use budgets::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
-pub use dims::{Dimension, Dims, Filters};
-pub use error::StoreError;
-pub use id::{NotAnId, RecordId};
-pub use lead::Lead;
-pub use minutes::{EpisodesQuery, FirstCall};
-pub use months::{ClosedMonth, Closing, Month, NotAMonth};
+pub use database::backup::{backup, restore};
+pub use database::error::StoreError;
+pub use database::lead::Lead;
+pub use records::accounts::Accounts;
+pub use records::adjust::{Adjustment, Correction, Counted, Reason};
+pub use records::batch::{Batch, Recharge, Sender};
+pub use records::id::{NotAnId, RecordId};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
-pub use recount::Recount;
-pub use reviews::{Review, ReviewChange};
-pub use summary::{Every, Summary, SummaryQuery, SummaryRow};
-pub use sums::{KindSum, Sums, SumsError, Totals};
+pub use rollups::dims::{Dims, Filters};
+pub use rollups::months::{ClosedMonth, Closing, Month, NotAMonth};
+pub use rollups::recount::Recount;
+pub use rollups::summary::{Every, Summary, SummaryQuery, SummaryRow};
+pub use rollups::sums::{KindSum, Sums, SumsError, Totals};
 pub use writer::Stored;
 
-use crate::audit::{Entry, Head, Recorded};
-use damage::Damage;
-use dims::DimsTable;
-use lead::Leading;
-use open::{DATABASE, Held};
-use readers::Readers;
+use crate::model::audit::{Entry, Head, Recorded};
+use crate::model::dimension::Dimension;
+use crate::store::database::{damage, lead, open};
+use crate::store::records::{accounts, adjust, retention};
+use crate::store::rollups::{months, recount, summary};
+use database::damage::Damage;
+use database::lead::Leading;
+use database::open::{DATABASE, Held};
+use database::readers::Readers;
+use rollups::dims::DimsTable;
 use writer::{Job, Writer};
 
 /// A handle on the database of one data directory.

@@ -1,6 +1,6 @@
 """Makes version-1.sql, a database as the first schema had it, and version-1.json, what it holds.
 
-The bytes of rollup rows are written here anew from their description in store/sums.rs, so that both sides would have to
+The bytes of rollup rows are written here anew from their description in store/rollups/sums.rs, so that both sides would have to
 be wrong alike. Run in this folder: python3 version-1.py
 """
 
@@ -92,7 +92,7 @@ def add(rows, key, sums):
 def main():
     chance = random.Random(1)
     database = sqlite3.connect(":memory:")
-    database.executescript(open("../src/store/migrations/0001_records_and_rollups.sql").read())
+    database.executescript(open("../src/store/database/migrations/0001_records_and_rollups.sql").read())
     dims, hours, days, agents, bodies = {}, {}, {}, {}, []
     for n in range(240):
         body, sums = record(n, chance)

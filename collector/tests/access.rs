@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use support::process::Process;
 use support::{TOKEN, message, record};
-use tollgate_collector::token::Token;
+use tollgate_collector::config::token::Token;
 
 fn token(role: &str, text: &str) -> String {
     format!(

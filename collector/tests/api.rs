@@ -8,7 +8,7 @@ use support::{Answer, Client, TOKEN, message, record};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tollgate_collector::config::Config;
-use tollgate_collector::server::Server;
+use tollgate_collector::http::server::Server;
 use tollgate_core::price::{Price, PriceBook, PricedModel, Rates, Sheet};
 use tollgate_core::usage::Kind;
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tollgate_collector::meter::{Cut, meter};
+use tollgate_collector::work::meter::{Cut, meter};
 use tollgate_core::price::{EMBEDDED, PriceBook};
 
 /// Kinds of the shared cases that are known to be wrong. One of them that becomes right is to be taken out.

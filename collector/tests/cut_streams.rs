@@ -15,13 +15,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tiktoken_rs::CoreBPE;
-use tollgate_collector::meter::{Cut, Exchange};
-use tollgate_core::eventstream::EventStreamDecoder;
-use tollgate_core::json::{Scanner, Sink};
+use tollgate_collector::work::meter::{Cut, Exchange};
+use tollgate_core::answer::wire::{Family, Field};
+use tollgate_core::decode::eventstream::EventStreamDecoder;
+use tollgate_core::decode::json::{Scanner, Sink};
+use tollgate_core::decode::sse::{Events, SseDecoder};
 use tollgate_core::price::{EMBEDDED, PriceBook};
 use tollgate_core::provider::Target;
-use tollgate_core::sse::{Events, SseDecoder};
-use tollgate_core::wire::{Family, Field};
 
 const CUTS: u64 = 5;
 /// Below this an error in percent says little.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::process::{Process, tollgate};
 use support::{TOKEN, message, record};
-use tollgate_collector::token::Token;
+use tollgate_collector::config::token::Token;
 
 /// Sends this and reads what comes until the other side closes, or nothing more for a while.
 fn exchange(collector: &Process, request: &str) -> String {

@@ -41,24 +41,29 @@ fn texts_are_counted_as_the_encoding_counts_them() {
 /// Texts of the project.
 fn files(root: &Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
-    for folder in [
-        "",
-        "core/src",
-        "core/src/wire",
-        "collector/src",
-        "collector/src/store",
-        "filter/src",
-        "core/testdata",
-    ] {
-        for entry in fs::read_dir(root.join(folder)).unwrap() {
-            let path = entry.unwrap().path();
-            let known = ["md", "rs", "py", "sql", "toml"].map(std::ffi::OsStr::new);
-            if path.extension().is_some_and(|extension| known.contains(&extension)) {
-                found.push(path);
-            }
-        }
+    for folder in ["", "core/testdata"] {
+        texts(&root.join(folder), &mut found);
+    }
+    let mut folders = ["core/src", "collector/src", "filter/src"].map(|folder| root.join(folder)).to_vec();
+    while let Some(folder) = folders.pop() {
+        folders.extend(texts(&folder, &mut found));
     }
     found
+}
+
+/// Adds the texts of a folder; gives the folders in it.
+fn texts(folder: &Path, found: &mut Vec<std::path::PathBuf>) -> Vec<std::path::PathBuf> {
+    let known = ["md", "rs", "py", "sql", "toml"].map(std::ffi::OsStr::new);
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| known.contains(&extension)) {
+            found.push(path);
+        } else if path.is_dir() {
+            folders.push(path);
+        }
+    }
+    folders
 }
 
 /// Relative errors by group.

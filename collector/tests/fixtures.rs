@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use tollgate_collector::meter::{Cut, Metered, Report, meter};
-use tollgate_core::price::{EMBEDDED, PriceBook};
-use tollgate_core::record::{CostStatus, Outcome};
+use tollgate_collector::work::meter::{Cut, Metered, Report, meter};
+use tollgate_core::price::{CostStatus, EMBEDDED, PriceBook};
+use tollgate_core::record::Outcome;
 
 const CUTS: [Cut; 4] = [Cut::Whole, Cut::Every(1), Cut::Every(13), Cut::Random(7)];
 

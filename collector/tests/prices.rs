@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use tollgate_collector::meter::{Cut, Report, meter};
+use tollgate_collector::work::meter::{Cut, Report, meter};
 use tollgate_core::price::{EMBEDDED, Facts, PriceBook};
 use tollgate_core::usage::{CacheTtl, Usage};
 

@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tollgate_collector::meter::{Cut, Exchange, Metered};
-use tollgate_core::price::{EMBEDDED, PriceBook};
-use tollgate_core::record::{CostSource, CostStatus, Note};
+use tollgate_collector::work::meter::{Cut, Exchange, Metered};
+use tollgate_core::price::{CostStatus, EMBEDDED, PriceBook};
+use tollgate_core::record::{CostSource, Note};
 
 static BOOK: LazyLock<PriceBook> = LazyLock::new(|| PriceBook::from_files(EMBEDDED).unwrap());
 const CUTS: [Cut; 4] = [Cut::Whole, Cut::Every(1), Cut::Every(13), Cut::Random(7)];

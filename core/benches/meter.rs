@@ -4,8 +4,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use tollgate_core::answer::meter::Meter;
 use tollgate_core::estimate::TextCounter;
-use tollgate_core::meter::Meter;
 use tollgate_core::provider::Api;
 use tollgate_core::request::RequestMeter;
 use tollgate_core::request::prints::PrintKey;

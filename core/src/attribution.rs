@@ -1,5 +1,6 @@
 //! Attribution: who spent, from header values.
 
+pub mod key_id;
 mod reader;
 
 pub use reader::{AttributionReader, AttributionRules, Handling, distrust, is_name, set_trusted};

@@ -11,15 +11,15 @@
 //! | [`policy`] | what a gateway is told of budgets |
 //! | [`room`] | what a VM takes on a counter for calls to come |
 //!
-//! The bound: while all calls are *bounded* ([`hold::Bound::is_bounded`]), what is spent never passes the limit. Each
-//! gateway admits a call only where its worst case fits into what it was granted and has not returned, and the sum of
-//! `max(granted − returned, used)` over all gateways is never above the limit.
+//! The bound: while all calls are *bounded* ([`is_bounded`](crate::price::Bound::is_bounded)), what is spent never
+//! passes the limit. Each gateway admits a call only where its worst case fits into what it was granted and has not
+//! returned, and the sum of `max(granted − returned, used)` over all gateways is never above the limit.
 
 pub mod counter;
 pub mod define;
 #[cfg(test)]
 mod fleet;
-pub mod hold;
+pub(crate) mod hold;
 pub mod ledger;
 pub mod policy;
 pub mod room;

@@ -4,19 +4,21 @@
 
 pub mod admission;
 mod measure;
+pub mod refusal;
 
 use std::cell::OnceCell;
 
+use crate::answer::meter::{Body, Meter};
+use crate::answer::wire::{Normalised, OpenTurn, Turn};
 use crate::attribution::{Attribution, AttributionSource};
 use crate::budget::hold::VOICE_MS;
 use crate::estimate::{Learned, Passed};
-use crate::meter::{Body, Meter};
 use crate::price::PriceBook;
+use crate::price::charge::CostStatus;
 use crate::provider::{Api, Target, pays_at_start};
-use crate::record::{Admitted, CostStatus, Note, Outcome, UsageRecord};
+use crate::record::{Admitted, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
 use crate::usage::Usage;
-use crate::wire::{Normalised, OpenTurn, Turn};
 use measure::{Consumed, Measure, cut_short, doubtful, session};
 
 /// A call under way. Holds the bounded state of a request meter and an answer's meter, and short strings.
@@ -138,7 +140,7 @@ impl Call {
         self.attribution_source = source;
     }
 
-    /// Says which provider key it uses: see [`crate::key_id`].
+    /// Says which provider key it uses: see [`crate::attribution::key_id`].
     pub fn use_key(&mut self, key_id: Option<String>) {
         self.key_id = key_id;
     }

@@ -3,46 +3,40 @@
 //! Pure logic: no I/O, no clock (time is an argument), no floats for money, no panic on any input. It builds
 //! for the filter's wasm module and for the native collector.
 //!
-//! | module | knows |
+//! | room | knows |
 //! | --- | --- |
-//! | [`attribution`] | who spent |
-//! | [`usage`] | what a call consumed, with one meaning for every provider |
-//! | [`price`], [`money`] | what that costs |
-//! | [`budget`], [`refusal`] | who may spend how much, and what is answered where nothing is left |
+//! | [`call`] | one call, from its admission to its record; refusals |
+//! | [`request`] | what a request says, and what is put into it |
+//! | [`answer`] | what an answer says: its bytes in, its usage out |
+//! | [`decode`] | bytes to documents: framings, compression, JSON; nothing of price, budget and record |
+//! | [`budget`] | who may spend how much in which time |
 //! | [`record`] | everything that is kept of a call |
-//! | [`sync`] | how records and prices travel between filter and collector |
+//! | [`price`] | what a call costs, and at most |
+//! | [`protocol`] | what filter and collector say to each other; the filter's configuration |
+//! | [`estimate`] | tokens of a text, without a vocabulary |
+//! | [`attribution`] | who spent |
+//! | [`lean`] | written by hand for the size and the speed of the filter's module |
+//! | [`usage`] | what a call consumed, with one meaning for every provider |
+//! | [`money`] | pico-dollars |
+//! | [`provider`] | providers and their APIs, recognised |
+//! | `keys` | configuration as JSON, read key by key |
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)
 )]
 
+pub mod answer;
 pub mod attribution;
 pub mod budget;
 pub mod call;
-pub mod compare;
-pub mod digits;
+pub mod decode;
 pub mod estimate;
-pub mod eventstream;
-mod few;
-pub mod fnv;
-pub mod gateway;
-pub mod id;
-pub mod include_usage;
-pub mod inflate;
-pub mod json;
-pub mod key_id;
 mod keys;
-pub mod meter;
+pub mod lean;
 pub mod money;
-pub mod output_limit;
 pub mod price;
+pub mod protocol;
 pub mod provider;
 pub mod record;
-pub mod refusal;
 pub mod request;
-pub mod rewrite;
-pub mod sse;
-pub mod sync;
 pub mod usage;
-pub mod websocket;
-pub mod wire;

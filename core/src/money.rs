@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::digits::Digits;
+use crate::lean::digits::Digits;
 
 /// Money in pico-dollars (10⁻¹² USD), never a float.
 ///

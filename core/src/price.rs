@@ -9,10 +9,12 @@
 //! | `subset` | the part of a book that a gateway needs |
 //! | `worst` | the most that a call can cost, for budgets |
 //! | `dearest` | a row that no row of a provider is dearer than |
-//! | `edit`, `again` | overrides and discounts; a record priced once more |
+//! | `edit` | overrides and discounts |
+//! | `charge` | the words in which a price is told |
+//! | `bound` | how much a call can consume at most |
 
-#[cfg(feature = "book")]
-mod again;
+pub(crate) mod bound;
+pub(crate) mod charge;
 mod dearest;
 #[cfg(feature = "book")]
 mod edit;
@@ -25,18 +27,18 @@ mod subset;
 #[cfg(test)]
 mod tests;
 mod wire;
-mod word;
 mod worst;
 #[cfg(feature = "book")]
 mod write;
 
+pub use bound::{Bound, Held, ModelSize};
+pub use charge::{Charge, CostStatus, PriceBasis, Step, Unpriced};
 pub use dearest::DEAREST;
 #[cfg(feature = "book")]
 pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled};
-pub use index::{Found, Step};
+pub use index::Found;
 pub use subset::Wanted;
-pub use word::{COST_MAX, Owed, is_possible};
-pub use worst::{Ceiling, Held, WorstCase};
+pub use worst::{Ceiling, WorstCase};
 #[cfg(feature = "book")]
 pub use write::{day, quoted};
 
@@ -45,7 +47,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::money::Picodollars;
-use crate::record::{Charge, CostStatus, PriceBasis};
 use crate::usage::{Kind, Share, Usage};
 use facts::Deciding;
 use index::Index;
@@ -464,7 +465,7 @@ fn no_row(facts: &Facts<'_>) -> Vec<PriceBasis> {
 
 impl Chosen<'_> {
     /// Writes down what was chosen.
-    fn explain(&self, basis: &mut PriceBasis) {
+    pub(crate) fn explain(&self, basis: &mut PriceBasis) {
         basis.from_ms = self.price.from_ms;
         basis.variant = self.variant.map(Variant::label);
         basis.input_above = self.tier;
@@ -622,7 +623,7 @@ impl Priced {
         }
     }
 
-    fn charge(&mut self, model: &str, kind: Kind, quantity: u64, rate: Picodollars) {
+    pub(crate) fn charge(&mut self, model: &str, kind: Kind, quantity: u64, rate: Picodollars) {
         let cost_usd = rate.times(quantity);
         self.cost += cost_usd;
         self.line(Charge { model: model.to_owned(), kind, quantity, rate, cost_usd });

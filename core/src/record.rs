@@ -2,15 +2,21 @@
 //!
 //! It is the contract between filter and collector, and what `GET /api/v1/records` answers.
 
+#[cfg(feature = "book")]
+mod again;
 mod folded;
+pub mod id;
 mod journal;
 mod json;
 mod totals;
+mod word;
 mod work;
 
+use crate::price::charge::{Charge, CostStatus, PriceBasis};
 pub use folded::{FOLDS_MAX, Folded, Folds};
 pub use journal::{Admitted, recovered};
 pub use totals::{KindTotal, OutOfRange, Totals, kinds_of};
+pub use word::{COST_MAX, Owed, is_possible};
 pub use work::{STARTED_MAX, WORK_BYTES_MAX, Work, work_id};
 
 use std::collections::BTreeMap;
@@ -19,8 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Attribution, AttributionSource};
 use crate::money::Picodollars;
-use crate::price::Step;
-use crate::usage::{Kind, Share, Usage};
+use crate::usage::{Share, Usage};
 
 /// One call, as the filter ships it and the collector keeps it. A field that is not known is absent.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -133,53 +138,6 @@ impl UsageRecord {
     }
 }
 
-/// One line of a price: a quantity of one kind at its rate.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Charge {
-    /// Canonical id of the price row's model.
-    pub model: String,
-    /// What was consumed.
-    pub kind: Kind,
-    /// How much of it: tokens, or things counted.
-    pub quantity: u64,
-    /// Price of one.
-    pub rate: Picodollars,
-    /// `quantity` × `rate`, exactly.
-    pub cost_usd: Picodollars,
-}
-
-/// Which row of the price book was used for a model, and which facts chose the rates in it: enough to explain a
-/// price, and to price the call again after a correction of the book.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(default)]
-pub struct PriceBasis {
-    /// The row: canonical id of its model; where there is none, the name that was looked for.
-    pub model: String,
-    /// Start of the dated price, Unix milliseconds UTC; 0 where it is not known.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub from_ms: u64,
-    /// By which step the model's name led to the row; absent where there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub step: Option<Step>,
-    /// What was known of the call and is not standard, such as `service_tier`, whether or not a price was found.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub facts: BTreeMap<String, String>,
-    /// The variant that these facts chose, unless the standard rates held.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
-    /// The context tier: the prompt was above this many tokens.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub input_above: Option<u64>,
-    /// The operator's discount in the rates, such as `0.85 (contract 7)`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub discount: Option<String>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-const fn is_zero(value: &u64) -> bool {
-    *value == 0
-}
-
 /// How a call ended.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -241,34 +199,6 @@ impl CostSource {
         match self {
             Self::Book => "book",
             Self::Provider => "provider",
-        }
-    }
-}
-
-/// How far a cost can be trusted.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CostStatus {
-    /// From counts that the provider reported, or a cost that it named.
-    Measured,
-    /// From counts that the gateway estimated.
-    Estimated,
-    /// There is no price for all of it; the tokens are kept and `cost_usd` is the priced part.
-    #[default]
-    Unpriced,
-    /// Nothing is charged: refused, failed before anything was sent, or an operation without a price.
-    Free,
-}
-
-impl CostStatus {
-    /// The name in JSON.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Measured => "measured",
-            Self::Estimated => "estimated",
-            Self::Unpriced => "unpriced",
-            Self::Free => "free",
         }
     }
 }
@@ -363,6 +293,8 @@ pub struct PromptShape {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::price::charge::Charge;
+    use crate::usage::Kind;
 
     #[test]
     fn a_record_reads_back_as_written() {

@@ -1,14 +1,17 @@
 //! What a request body says: the model, and what decides the price.
 
-pub mod bounds;
+pub(crate) mod bounds;
+pub mod include_usage;
 mod multipart;
+pub mod output_limit;
 pub mod prints;
+mod rewrite;
 mod session;
 
 use std::sync::OnceLock;
 
+use crate::decode::json::{self, Action, Scanner, Shape, Sink};
 use crate::estimate::TextCounter;
-use crate::json::{self, Action, Scanner, Shape, Sink};
 use crate::record::PromptShape;
 use bounds::RequestBounds;
 use multipart::Multipart;
@@ -439,7 +442,7 @@ const NAME_BYTES_MAX: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::budget::hold::{Bound, ModelSize};
+    use crate::price::bound::{Bound, ModelSize};
     use crate::provider::Target;
 
     #[test]

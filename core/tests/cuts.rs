@@ -2,6 +2,7 @@
 //! functions, on random bytes and on recorded bodies that are cut and damaged at random.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[allow(unreachable_pub)] // a library there
 #[path = "../fuzz/src/lib.rs"]
 mod checks;
 

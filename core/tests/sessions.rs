@@ -4,10 +4,11 @@
 use base64::Engine as _;
 use serde_json::{Value, json};
 use tollgate_core::call::{Call, End, Ending, ResponseHead};
+use tollgate_core::decode::websocket;
 use tollgate_core::estimate::Learned;
+use tollgate_core::price::CostStatus;
 use tollgate_core::provider::Target;
-use tollgate_core::record::{CostStatus, UsageRecord};
-use tollgate_core::websocket;
+use tollgate_core::record::UsageRecord;
 
 const REALTIME: (&str, &str) = ("openai", "/v1/realtime?model=gpt-realtime");
 const LIVE: (&str, &str) =

@@ -24,12 +24,12 @@ use tollgate_core::budget::window::{Offset, Window};
 use tollgate_core::budget::{Amount, Budget, OnOutage, OnUnknown, Unit};
 use tollgate_core::call::Call;
 use tollgate_core::call::admission::{Admission, Admitting, Cover};
+use tollgate_core::call::refusal::Reason;
 use tollgate_core::estimate::Learned;
-use tollgate_core::gateway::GatewayConfig;
 use tollgate_core::money::Picodollars;
-use tollgate_core::price::{PriceBook, Wanted};
-use tollgate_core::record::{CostStatus, UsageRecord};
-use tollgate_core::refusal::Reason;
+use tollgate_core::price::{CostStatus, PriceBook, Wanted};
+use tollgate_core::protocol::config::GatewayConfig;
+use tollgate_core::record::UsageRecord;
 
 use crate::counters::Counters;
 use crate::host;

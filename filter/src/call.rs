@@ -10,10 +10,10 @@ use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
+use tollgate_core::call::refusal::{self, Reason};
 use tollgate_core::call::{Call, ResponseHead};
-use tollgate_core::include_usage::{self, UsageChunkFilter};
 use tollgate_core::provider::Api;
-use tollgate_core::refusal::{self, Reason};
+use tollgate_core::request::include_usage::{self, UsageChunkFilter};
 
 use crate::budgets::{Decision, Refused, Ticket};
 use crate::host::{self, Buffer, Headers};

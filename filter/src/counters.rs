@@ -15,7 +15,7 @@ use tollgate_core::budget::Amount;
 use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::policy::{OTHER, UNKNOWN};
 use tollgate_core::budget::window::Span;
-use tollgate_core::fnv::{ByFnv, fnv};
+use tollgate_core::lean::fnv::{ByFnv, fnv};
 
 use crate::host::{self, Error};
 use crate::shared::{self, Key};

@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::attribution::{Attribution, AttributionSource};
-use tollgate_core::fnv::fnv;
+use tollgate_core::lean::fnv::fnv;
 
 use crate::host;
 use crate::shared;

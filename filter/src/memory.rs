@@ -9,7 +9,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::null_mut;
 
-use tollgate_core::compare::compare;
+use tollgate_core::lean::compare::compare;
 
 #[global_allocator]
 static BLOCKS: Blocks = Blocks;

@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 
-use tollgate_core::fnv::ByFnv;
+use tollgate_core::call::refusal::Reason;
+use tollgate_core::lean::fnv::ByFnv;
 use tollgate_core::record::UsageRecord;
-use tollgate_core::refusal::Reason;
 
 use crate::host::{self, MetricType};
 

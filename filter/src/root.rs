@@ -9,17 +9,17 @@ use std::time::Duration;
 use log::{error, info, warn};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
+use tollgate_core::answer::wire::Turn;
 use tollgate_core::budget::policy::Policy;
+use tollgate_core::call::refusal::{Refusal, refusal};
 use tollgate_core::call::{Call, End};
 use tollgate_core::estimate::Learned;
-use tollgate_core::fnv::fnv;
-use tollgate_core::gateway::GatewayConfig;
-use tollgate_core::id::CallIds;
+use tollgate_core::lean::fnv::fnv;
 use tollgate_core::price::PriceBook;
+use tollgate_core::protocol::config::GatewayConfig;
 use tollgate_core::record::UsageRecord;
-use tollgate_core::refusal::{Refusal, refusal};
+use tollgate_core::record::id::CallIds;
 use tollgate_core::request::prints::PrintKey;
-use tollgate_core::wire::Turn;
 
 use crate::budgets::{Budgets, Decision, Ended, Knows, Refused, Ticket};
 use crate::call::HttpCall;
@@ -424,7 +424,7 @@ impl Root {
         let Some(outgoing) = self.sync.next(sender, interval_ms, now_ms) else { return };
         let headers = vec![
             (":method", "POST"),
-            (":path", tollgate_core::sync::PATH),
+            (":path", tollgate_core::protocol::sync::PATH),
             (":authority", collector.authority.as_str()),
             ("content-type", "application/json"),
         ];

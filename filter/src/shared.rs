@@ -4,7 +4,7 @@
 //! is bounded: by [`LANES_MAX`] lanes with a fixed number of slots for each of four uses, [`COUNTERS_MAX`] counters, and a handful of
 //! single keys.
 
-use tollgate_core::digits::Digits;
+use tollgate_core::lean::digits::Digits;
 
 use crate::host::{self, Error, Result};
 

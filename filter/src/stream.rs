@@ -1,8 +1,8 @@
 //! What Envoy says of a stream, and what it is told to show of one.
 
 use tollgate_core::call::Ending;
-use tollgate_core::digits::Digits;
-use tollgate_core::gateway::AccessLogValue;
+use tollgate_core::lean::digits::Digits;
+use tollgate_core::protocol::config::AccessLogValue;
 use tollgate_core::record::UsageRecord;
 
 use crate::host;

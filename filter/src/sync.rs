@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use log::{info, warn};
-use tollgate_core::sync::{CounterReport, PROTOCOL, SyncAnswer};
+use tollgate_core::protocol::sync::{CounterReport, PROTOCOL, SyncAnswer};
 
 use crate::advice;
 use crate::budgets;
@@ -255,7 +255,7 @@ impl Sync {
     }
 }
 
-/// A sync request (`tollgate_core::sync::SyncRequest`), written around records that are JSON already.
+/// A sync request (`tollgate_core::protocol::sync::SyncRequest`), written around records that are JSON already.
 fn request(sender: Sender<'_>, flight: &Flight, counters: &[CounterReport], now_ms: u64) -> Vec<u8> {
     let mut head = format!(
         r#"{{"protocol":{PROTOCOL},"gateway":"{}","instance":"{}","sequence":{},"sent_at_ms":{now_ms},"#,

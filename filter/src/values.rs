@@ -5,7 +5,7 @@
 
 use tollgate_core::budget::policy::VALUES_MAX;
 use tollgate_core::budget::window::Span;
-use tollgate_core::fnv::fnv;
+use tollgate_core::lean::fnv::fnv;
 
 use crate::{host, shared};
 

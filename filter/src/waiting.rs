@@ -9,7 +9,7 @@ use proxy_wasm::traits::Context;
 use serde::Serialize;
 use tollgate_core::call::Call;
 use tollgate_core::price::Wanted;
-use tollgate_core::sync::{CounterReport, PATH, PROTOCOL, SyncAnswer};
+use tollgate_core::protocol::sync::{CounterReport, PATH, PROTOCOL, SyncAnswer};
 
 use crate::budgets::{Decision, Refused, Ticket};
 use crate::host::{self, Buffer};

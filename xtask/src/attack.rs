@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use tollgate_tests::attack::{self, HEAD, Row, Size};
 
 /// Tries every class and prints the table; fails if a row did not hold.
-pub fn attack() -> Result<()> {
+pub(crate) fn attack() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     println!("{HEAD}");
     let mut rows = runtime.block_on(attack::budgets(Size::FULL, |row| println!("{row}")))?;

@@ -23,7 +23,7 @@ use setup::{Bench, VARIANTS};
 
 /// Runs `rounds` rounds of `seconds` for each variant and call, then `pairs` rounds with and without budgets; prints the
 /// table, writes `target/bench.json`.
-pub fn bench(rounds: u32, seconds: u32, pairs: u32) -> Result<()> {
+pub(crate) fn bench(rounds: u32, seconds: u32, pairs: u32) -> Result<()> {
     let wrk = load::wrk()?;
     let mut bench = Bench::start()?;
     println!(
@@ -126,7 +126,7 @@ struct Pairs {
 }
 
 /// Runs the detector of anomalies over weeks that a generator makes of this seed; fails below the bars.
-pub fn backtest(seed: u32) -> Result<()> {
+pub(crate) fn backtest(seed: u32) -> Result<()> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(&Workspace::find()?.root).args(["run", "--quiet", "--release"]);
     command.args(["--package", "tollgate-collector", "--example", "backtest", "--", "--seed"]);

@@ -49,7 +49,7 @@ struct Scenario {
 }
 
 /// Runs every scenario, or those whose name has `only` in it, and prints the table; fails if one of them did not hold.
-pub fn chaos(only: Option<&str>) -> Result<()> {
+pub(crate) fn chaos(only: Option<&str>) -> Result<()> {
     let chosen: Vec<&Scenario> =
         SCENARIOS.iter().filter(|scenario| only.is_none_or(|only| scenario.name.contains(only))).collect();
     if chosen.is_empty() {

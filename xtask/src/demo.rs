@@ -17,7 +17,7 @@ use tollgate_tests::stack::Product;
 use crate::up;
 
 /// Sends the traffic, prints the summaries, and compares them with the providers' ledger.
-pub fn run(product: &Product, simulator: &Simulator, tollgate: &Path) -> Result<()> {
+pub(crate) fn run(product: &Product, simulator: &Simulator, tollgate: &Path) -> Result<()> {
     println!(
         "traffic: {} agents, {CALLS_PER_AGENT} calls each, compressed to about half a minute",
         AGENTS.len()
@@ -291,7 +291,7 @@ fn by_summary(by: &str, summary: &Value) -> Result<BTreeMap<String, Row>> {
 const SPENDTHRIFT: &str = "planner";
 
 /// Its budget, in the collector's configuration.
-pub const BUDGETS: &str = r#"
+pub(crate) const BUDGETS: &str = r#"
 [[budgets]]
 name = "planner"
 scope = { agent = "planner" }
@@ -301,7 +301,7 @@ default_output_tokens = 4000
 "#;
 
 /// Seed of the demo's traffic and of the simulator's answers.
-pub const SEED: u64 = 7;
+pub(crate) const SEED: u64 = 7;
 const CALLS_PER_AGENT: usize = 120;
 
 /// What is compared, for each value of which dimension.

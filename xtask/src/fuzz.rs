@@ -20,7 +20,7 @@ struct Fuzzed {
 }
 
 /// Runs every target, or `only` one, for so many seconds. Fails when one found something.
-pub fn fuzz(seconds: u32, only: Option<&str>) -> Result<()> {
+pub(crate) fn fuzz(seconds: u32, only: Option<&str>) -> Result<()> {
     let workspace = Workspace::find()?;
     let mut chosen = targets(workspace)?;
     let all_names = chosen.join(", ");

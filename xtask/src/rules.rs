@@ -17,7 +17,7 @@ struct Rule {
 }
 
 /// Checks every rule; all that is broken is named.
-pub fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     let root = &Workspace::find()?.root;
     let mut broken = Vec::new();
     for rule in RULES {

@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tollgate_tests::process;
 
 /// On Ctrl-C and SIGTERM: stops the children in order, then ends.
-pub fn stop_children() -> Result<()> {
+pub(crate) fn stop_children() -> Result<()> {
     process::keep_signals_from_children();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (interrupt, terminate) = {

@@ -16,7 +16,7 @@ struct Step {
 }
 
 /// Runs every step, or the one named, and stops at the first that fails.
-pub fn test(only: Option<&str>) -> Result<()> {
+pub(crate) fn test(only: Option<&str>) -> Result<()> {
     let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
     if let Some(only) = only
         && !names.contains(&only)

@@ -14,7 +14,7 @@ use tollgate_tests::{envoy, ports};
 use crate::demo;
 
 /// Starts everything; `with_demo` against simulated providers and with traffic, and then `exit`s or stays.
-pub fn up(with_demo: bool, exit: bool) -> Result<()> {
+pub(crate) fn up(with_demo: bool, exit: bool) -> Result<()> {
     if exit && !with_demo {
         bail!("--exit is for `up --demo`: without the demo there is nothing to wait for");
     }
@@ -93,7 +93,7 @@ fn print_addresses(directory: &std::path::Path, simulator: Option<&Simulator>) {
 }
 
 /// Runs the command line of the product, with its output the user's to see.
-pub fn tollgate(binary: &std::path::Path, arguments: &[&str]) -> Result<()> {
+pub(crate) fn tollgate(binary: &std::path::Path, arguments: &[&str]) -> Result<()> {
     let url = format!("http://127.0.0.1:{COLLECTOR}");
     let mut command = Command::new(binary);
     command.args(arguments).args(["--url", &url]);

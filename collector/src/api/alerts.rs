@@ -12,13 +12,14 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::extract::{Segment, TextBody};
 use super::params::{Paging, Params, page};
-use crate::access::Caller;
-use crate::alerts::deliver::{Outcome, deliver};
-use crate::alerts::message::{Item, Message};
-use crate::alerts::run::base_url;
-use crate::alerts::{Alert, Event};
-use crate::app::{App, now_ms};
+use crate::model::alert::{Alert, Event};
+use crate::model::clock::now_ms;
 use crate::store::{AlertCursor, Review, ReviewChange, StoredAlert};
+use crate::work::access::Caller;
+use crate::work::alerts::deliver::{Outcome, deliver};
+use crate::work::alerts::message::{Item, Message};
+use crate::work::alerts::run::base_url;
+use crate::work::app::App;
 
 /// `GET /api/v1/alerts`: decisions, the newest first, in pages of `limit` that go on at `cursor`.
 ///

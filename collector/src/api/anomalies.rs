@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::params::{Paging, Params, page};
 use super::period::Period;
-use crate::anomalies::Episode;
-use crate::anomalies::run::LASTS_MS;
-use crate::app::{App, now_ms};
+use crate::model::anomaly::Episode;
+use crate::model::clock::now_ms;
 use crate::store::EpisodesQuery;
+use crate::work::anomalies::run::LASTS_MS;
+use crate::work::app::App;
 
 /// Answers findings of the last day, or since the time asked for, the newest first, in pages of `limit` that go on at
 /// `cursor`.

@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 use super::error::ApiError;
 use super::params::{Paging, Params};
-use crate::app::App;
-use crate::audit::Recorded;
+use crate::model::audit::Recorded;
+use crate::work::app::App;
 
 /// Answers a page of entries after `cursor`, and the trail's head now.
 ///

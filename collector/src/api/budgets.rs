@@ -17,10 +17,12 @@ use tollgate_core::money::Picodollars;
 use super::error::ApiError;
 use super::extract::{Segment, TextBody};
 use super::params::Params;
-use crate::access::Caller;
-use crate::app::{App, now_ms};
-use crate::budgets::{span, unknown_provider, zone};
+use crate::model::calendar::{span, zone};
+use crate::model::clock::now_ms;
 use crate::store::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
+use crate::work::access::Caller;
+use crate::work::app::App;
+use crate::work::policy::unknown_provider;
 
 /// `GET /api/v1/budgets`: one row for each counter of the windows that hold now, also for those that no call has used yet
 /// where something is to be said of them; of a budget for `each` value that nobody has used one whose `value` is null.

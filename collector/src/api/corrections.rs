@@ -12,11 +12,11 @@ use super::error::ApiError;
 use super::extract::Segment;
 use super::params::Params;
 use super::period::Period;
-use crate::access::Caller;
-use crate::app::App;
-use crate::audit::Entry;
-use crate::reprice::{Repriced, reprice};
+use crate::model::audit::Entry;
 use crate::store::{ClosedMonth, Closing, Month, RecordsQuery};
+use crate::work::access::Caller;
+use crate::work::app::App;
+use crate::work::reprice::{Repriced, reprice};
 
 /// `GET /api/v1/reprice`: answers what the book that holds now would change, and changes nothing.
 ///

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tracing::error;
 
-use crate::ingest::NotUnderstood;
 use crate::store::StoreError;
+use crate::work::ingest::NotUnderstood;
 
 /// An answer that says what went wrong: `{"error":{"code","message"}}`.
 #[derive(Clone, Debug)]

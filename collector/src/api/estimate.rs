@@ -8,8 +8,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::sync;
-use crate::app::{App, now_ms};
-use crate::estimate::{Question, estimate};
+use crate::model::clock::now_ms;
+use crate::work::app::App;
+use crate::work::estimate::{Question, estimate};
 
 /// Answers tokens, cost and worst case of a request body or a text.
 ///

@@ -8,13 +8,13 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tollgate_core::money::Picodollars;
-use tollgate_core::price::{PriceBook, day};
-use tollgate_core::record::{Charge, PriceBasis, UsageRecord};
+use tollgate_core::price::{Charge, PriceBasis, PriceBook, day};
+use tollgate_core::record::UsageRecord;
 
 use super::error::ApiError;
 use super::extract::Segment;
-use crate::app::App;
 use crate::store::Adjustment;
+use crate::work::app::App;
 
 /// Answers rows, lines and adjustments of one record, and what the book says today.
 ///

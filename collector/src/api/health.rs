@@ -9,7 +9,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::app::{App, now_ms};
+use crate::model::clock::now_ms;
+use crate::work::app::App;
 
 /// `GET /healthz`: the process runs.
 pub async fn alive() -> Response {

@@ -10,9 +10,10 @@ use serde_json::json;
 
 use super::error::ApiError;
 use super::sync;
-use crate::access::Caller;
-use crate::app::{App, now_ms};
-use crate::ingest;
+use crate::model::clock::now_ms;
+use crate::work::access::Caller;
+use crate::work::app::App;
+use crate::work::ingest;
 
 /// Stores records, one a line as JSON; one that is known changes nothing.
 ///

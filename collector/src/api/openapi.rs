@@ -4,7 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use crate::store::Dimension;
+use crate::model::dimension::Dimension;
 
 /// The description, OpenAPI 3.1.
 pub async fn describe() -> Response {
@@ -239,7 +239,7 @@ const OPERATIONS: &[Operation] = &[
         role: "ingest",
         ..write(
             "post",
-            tollgate_core::sync::PATH,
+            tollgate_core::protocol::sync::PATH,
             "Gateways report, and hear what was kept",
             Body::AnyJson,
             &[400, 413],
@@ -408,7 +408,8 @@ mod tests {
 
     /// Every route of the router, as its source has them.
     fn routes() -> BTreeSet<(String, String)> {
-        let source = include_str!("../router.rs").replace("tollgate_core::sync::PATH", "\"/v1/sync\"");
+        let source =
+            include_str!("../http/router.rs").replace("tollgate_core::protocol::sync::PATH", "\"/v1/sync\"");
         let mut routes = BTreeSet::new();
         for call in source.split(".route(").skip(1) {
             let mut quoted = call.split('"');

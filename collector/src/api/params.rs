@@ -9,7 +9,8 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use crate::store::{Dimension, Filters};
+use crate::model::dimension::Dimension;
+use crate::store::Filters;
 
 use super::error::ApiError;
 

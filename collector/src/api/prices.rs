@@ -15,9 +15,11 @@ use tollgate_core::price::{Price, PricedModel, Sheet, Variant, day};
 use super::error::ApiError;
 use super::params::Params;
 use super::period::Period;
-use crate::app::{App, now_ms};
-use crate::drift::{Drift, percent};
-use crate::store::{Dimension, Every, SummaryQuery};
+use crate::model::clock::now_ms;
+use crate::model::dimension::Dimension;
+use crate::model::drift::{Drift, percent};
+use crate::store::{Every, SummaryQuery};
+use crate::work::app::App;
 
 /// Answers models with their prices: by `provider`, by `model` (any name of it), as of `at`.
 ///

@@ -9,17 +9,16 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tollgate_core::attribution::{Attribution, AttributionSource};
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{
-    Charge, CostSource, CostStatus, Note, Outcome, PriceBasis, PromptShape, UsageRecord, Work,
-};
+use tollgate_core::price::{Charge, CostStatus, PriceBasis};
+use tollgate_core::record::{CostSource, Note, Outcome, PromptShape, UsageRecord, Work};
 use tollgate_core::usage::{Share, Usage};
 
 use super::error::ApiError;
 use super::extract::Segment;
 use super::params::{Paging, Params, listed};
 use super::period::Period;
-use crate::app::App;
 use crate::store::{Page, RecordsQuery};
+use crate::work::app::App;
 
 /// Answers a page.
 ///

@@ -18,8 +18,9 @@ use tollgate_core::money::Picodollars;
 use super::error::ApiError;
 use super::params::{Params, listed};
 use super::period::Period;
-use crate::app::App;
-use crate::store::{Dimension, Every, Summary, SummaryQuery, SummaryRow, Totals};
+use crate::model::dimension::Dimension;
+use crate::store::{Every, Summary, SummaryQuery, SummaryRow, Totals};
+use crate::work::app::App;
 
 /// Answers a summary.
 ///

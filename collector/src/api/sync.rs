@@ -12,14 +12,16 @@ use axum::Json;
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use tollgate_core::sync::{CounterGrant, PROTOCOL, RejectedRecord, SyncAnswer};
+use tollgate_core::protocol::sync::{CounterGrant, PROTOCOL, RejectedRecord, SyncAnswer};
 use tracing::{debug, warn};
 
 use super::error::ApiError;
-use crate::access::Role;
-use crate::app::{App, now_ms};
-use crate::ingest::{self, Accepted, NotUnderstood, Refusal};
-use crate::metrics::{Metrics, SyncResult};
+use crate::model::clock::now_ms;
+use crate::model::refusal::Refusal;
+use crate::model::role::Role;
+use crate::work::app::App;
+use crate::work::ingest::{self, Accepted, NotUnderstood};
+use crate::work::metrics::{Metrics, SyncResult};
 
 /// Stores what a gateway sends, and answers after the commit.
 pub async fn sync(State(app): State<Arc<App>>, request: Request) -> Response {

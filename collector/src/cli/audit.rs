@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::client::{self, Collector};
 use super::output::{self, Column, ColumnKind, Format};
-use crate::audit::{Head, Recorded, Verifier};
-use crate::text::printable;
+use crate::model::audit::{Head, Recorded, Verifier};
+use crate::model::text::printable;
 
 /// Arguments of `tollgate audit`.
 #[derive(Args, Debug)]

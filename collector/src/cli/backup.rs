@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Failure, output};
-use crate::app::now_ms;
 use crate::config::Config;
+use crate::model::clock::now_ms;
 use crate::store;
 
 /// Arguments of `tollgate backup`.

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use tollgate_core::budget::Budget;
-use tollgate_core::gateway::GatewayConfig;
+use tollgate_core::protocol::config::GatewayConfig;
 
 use super::Failure;
-use crate::budgets;
 use crate::config::Config;
-use crate::prices;
+use crate::work::{policy, prices};
 
 /// Arguments of `tollgate check`.
 #[derive(Debug, Args)]
@@ -75,7 +74,7 @@ fn collector(path: &Path) -> Result<Vec<Budget>, Vec<String>> {
     let config = Config::load(path).map_err(|errors| vec![errors.to_string()])?;
     let file = path.display().to_string();
     let book = prices::book(&file, &config.prices)?;
-    budgets::check(&file, &config.budgets, &book)?;
+    policy::check(&file, &config.budgets, &book)?;
     Ok(config.budgets.budgets)
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use ureq::http::header::AUTHORIZATION;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::tls;
+use crate::work::tls;
 
 /// Which collector to ask.
 #[derive(Args, Clone, Debug)]

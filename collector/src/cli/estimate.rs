@@ -10,8 +10,8 @@ use tollgate_core::price::{EMBEDDED, PriceBook};
 
 use super::client::{self, Collector};
 use super::output::{self, Column, ColumnKind, Format};
-use crate::app::now_ms;
-use crate::estimate::{Question, estimate};
+use crate::model::clock::now_ms;
+use crate::work::estimate::{Question, estimate};
 
 /// Arguments of `tollgate estimate`.
 #[derive(Args, Debug)]

@@ -8,11 +8,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use tollgate_core::price::{EMBEDDED, PriceBook};
 
-use crate::meter::{Cut, Report, meter, print_lines};
+use crate::work::meter::{Cut, Report, meter, print_lines};
 
 /// Meters recorded exchanges with the code that the filter runs.
 #[derive(Args, Debug)]
-pub struct MeterArgs {
+pub(super) struct MeterArgs {
     /// Recorded exchanges, one JSON object a line
     #[arg(long, value_name = "FILE.jsonl")]
     corpus: PathBuf,

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
-use crate::text::{printable, printable_json, printable_lines};
+use crate::model::text::{printable, printable_json, printable_lines};
 
 /// Form of an answer.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]

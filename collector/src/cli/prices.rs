@@ -309,7 +309,7 @@ impl Export {
             }
         };
         let book =
-            crate::prices::book(&name, &config).map_err(|errors| anyhow::anyhow!(errors.join("\n")))?;
+            crate::work::prices::book(&name, &config).map_err(|errors| anyhow::anyhow!(errors.join("\n")))?;
         let mut wanted = Vec::new();
         for model in &self.models {
             let Some((provider, name)) = model.split_once(':') else {
@@ -321,7 +321,7 @@ impl Export {
             wanted.push(Wanted { provider: provider.to_owned(), model: name.to_owned() });
         }
         // Its filter has nobody to ask.
-        let part = book.subset(&wanted, crate::app::now_ms(), usize::MAX).on_its_own();
+        let part = book.subset(&wanted, crate::model::clock::now_ms(), usize::MAX).on_its_own();
         output::print(&serde_json::to_string(&part)?)
     }
 }
@@ -331,7 +331,7 @@ fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_dir() {
-            files.extend(crate::prices::files(path).map_err(anyhow::Error::msg)?);
+            files.extend(crate::work::prices::files(path).map_err(anyhow::Error::msg)?);
         } else {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
             files.push((path.display().to_string(), text));

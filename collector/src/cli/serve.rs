@@ -9,12 +9,10 @@ use tollgate_core::price::PriceBook;
 use tracing::{info, warn};
 
 use super::Failure;
-use crate::access;
-use crate::budgets;
+use crate::cli::logging;
 use crate::config::{Config, LogFormat};
-use crate::logging;
-use crate::prices;
-use crate::server::{Server, stop_signal};
+use crate::http::server::{Server, stop_signal};
+use crate::work::{access, policy, prices};
 
 /// Arguments of `tollgate serve`.
 #[derive(Debug, Args)]
@@ -42,7 +40,7 @@ impl Serve {
             .context("the runtime does not start")?;
         let name = self.config.as_ref().map_or_else(String::new, |path| path.display().to_string());
         let book = prices::book(&name, &config.prices)
-            .and_then(|book| budgets::check(&name, &config.budgets, &book).map(|()| book))
+            .and_then(|book| policy::check(&name, &config.budgets, &book).map(|()| book))
             .map_err(|errors| Failure::Configuration(errors.join("\n")))?;
         runtime.block_on(serve(&config, self.config, book))?;
         Ok(())

@@ -7,10 +7,10 @@ use clap::Args;
 use tollgate_core::price::quoted;
 
 use super::output;
-use crate::access::Role;
 use crate::config::is_gateway;
-use crate::text::printable;
-use crate::token::{Token, write_header_of};
+use crate::config::token::{Token, write_header_of};
+use crate::model::role::Role;
+use crate::model::text::printable;
 
 /// Arguments of `tollgate token`.
 #[derive(Args, Debug)]

@@ -6,9 +6,9 @@ use tollgate_core::attribution::is_name;
 
 use super::ConfigError;
 use super::document::{Document, Section};
-use crate::access::Role;
-use crate::text::printable;
-use crate::token::Token;
+use crate::config::token::Token;
+use crate::model::role::Role;
+use crate::model::text::printable;
 
 /// `[access]`: who may read, and further tokens.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -8,7 +8,7 @@ use tollgate_core::money::Picodollars;
 
 use super::channels::{self, Channel};
 use super::document::{Document, Section};
-use crate::store::Dimension;
+use crate::model::dimension::Dimension;
 
 /// Rules and channels.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -7,7 +7,7 @@ use tollgate_core::budget::{Budget, define};
 
 use super::ConfigError;
 use super::document::{Document, Section};
-use crate::budgets::zone;
+use crate::model::calendar::zone;
 
 /// `[[budgets]]` and `[registry]`: who may spend how much.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tollgate_core::price::day_ms;
-use tollgate_core::sync::Unpriced;
+use tollgate_core::price::{Unpriced, day_ms};
 
 use super::document::{Document, Section};
 

@@ -2,6 +2,9 @@
 //!
 //! A decision is made once: its key is unique, and what is to be sent is written in the same transaction.
 
+pub(super) mod operations;
+pub(super) mod reviews;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +12,9 @@ use std::str::FromStr;
 use rusqlite::{Connection, Row, Transaction, params};
 use serde::Serialize;
 
-use super::{NotACursor, StoreError, reviews};
-use crate::alerts::{Alert, Event};
+use crate::model::alert::{Alert, Event};
+use crate::store::database::error::StoreError;
+use crate::store::records::NotACursor;
 
 /// What a rule says now: every decision of it that holds.
 #[derive(Clone, Debug, Default)]

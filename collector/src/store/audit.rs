@@ -6,8 +6,8 @@
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde_json::value::RawValue;
 
-use super::StoreError;
-use crate::audit::{Entry, Head, Recorded};
+use crate::model::audit::{Entry, Head, Recorded};
+use crate::store::database::error::StoreError;
 
 /// Appends an entry; gives the trail's new head.
 pub fn append(transaction: &Transaction<'_>, entry: &Entry) -> Result<Head, StoreError> {

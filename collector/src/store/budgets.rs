@@ -18,15 +18,15 @@ use tollgate_core::budget::ledger::{Account, LIVE_MS, Ledger};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, Budget, DEFAULT_LEASE_MS};
-use tollgate_core::sync::{CounterGrant, CounterReport};
+use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
 pub(super) use definitions::{all, configure, put, registered, remove, state};
 pub use extra::ToppedUp;
 pub(super) use missed::{count_missed, count_moved, newest_ms};
 pub use release::{KeptReleased, Released};
 
-use super::StoreError;
-use crate::budgets::span;
+use crate::model::calendar::span;
+use crate::store::database::error::StoreError;
 use extra::{carried_over, limit_before, settle_carried_from};
 use seed::Seeds;
 

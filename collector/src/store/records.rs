@@ -1,15 +1,24 @@
 //! Records one by one: pages newest first, and one by its id.
 
+pub(super) mod accounts;
+pub(super) mod adjust;
+pub(super) mod batch;
+pub(super) mod folded;
+pub(super) mod id;
+pub(super) mod retention;
+pub(super) mod started;
+
 use std::fmt;
 use std::str::FromStr;
 
 use rusqlite::{Connection, OptionalExtension};
-use tollgate_core::record::{CostStatus, Outcome, UsageRecord};
+use tollgate_core::price::CostStatus;
+use tollgate_core::record::{Outcome, UsageRecord};
 
-use super::StoreError;
-use super::batch::{cost_status_code, outcome_code};
-use super::dims::{DimsTable, Filters};
-use super::id::RecordId;
+use crate::store::database::error::StoreError;
+use crate::store::records::batch::{cost_status_code, outcome_code};
+use crate::store::records::id::RecordId;
+use crate::store::rollups::dims::{DimsTable, Filters};
 
 /// Which records to list.
 #[derive(Clone, Debug, Default)]

@@ -4,13 +4,23 @@
 //! what much at once adds is stored in one piece, in `rollup_recent`, and added to the rows when there is much of it:
 //! each of them changes once then. A rollup is its rows and what is recent.
 
+pub(super) mod bound;
+pub(super) mod dims;
+pub(super) mod months;
+pub(super) mod packed;
+pub(super) mod recount;
+pub(super) mod reports;
+pub(super) mod spans;
+pub(super) mod summary;
+pub(super) mod sums;
+
 use std::borrow::Cow;
 
 use rusqlite::{Connection, Transaction, params};
 
-use super::spans::Grain;
-use super::sums::Sums;
-use super::{StoreError, packed};
+use crate::store::database::error::StoreError;
+use crate::store::rollups::spans::Grain;
+use crate::store::rollups::sums::Sums;
 
 /// What a transaction adds to the rollups, in the order in which it came.
 #[derive(Debug, Default)]

@@ -9,12 +9,14 @@ use tollgate_core::budget::ledger::Report;
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::{Amount, define};
 use tollgate_core::money::Picodollars;
-use tollgate_core::sync::CounterReport;
+use tollgate_core::protocol::sync::CounterReport;
 
 use super::*;
-use crate::alerts::Alert;
-use crate::audit::Verifier;
-use crate::budgets::{Budgets, span};
+use crate::model::alert::Alert;
+use crate::model::audit::Verifier;
+use crate::model::calendar::span;
+use crate::model::dimension::Dimension;
+use crate::work::policy::Budgets;
 
 /// 2026-11-25T12:00:00Z.
 const NOON: u64 = 1_795_608_000_000;
@@ -351,7 +353,7 @@ fn a_newer_schema_and_a_restore_need_the_directory_alone() {
     let dir = tempfile::tempdir().unwrap();
     let first = Store::open(dir.path()).unwrap();
     let backup = dir.path().join("backup.db");
-    super::backup(dir.path(), &backup).unwrap();
+    crate::store::backup(dir.path(), &backup).unwrap();
     assert!(matches!(restore(dir.path(), &backup, NOON), Err(StoreError::InUse { .. })));
     let connection = Connection::open(dir.path().join(DATABASE)).unwrap();
     let newest: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();

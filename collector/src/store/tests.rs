@@ -12,12 +12,15 @@ use std::path::PathBuf;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{Charge, CostStatus, Outcome};
+use tollgate_core::price::{Charge, CostStatus};
+use tollgate_core::record::Outcome;
 use tollgate_core::usage::{Kind, Usage};
 
-use super::open::{open_reader, open_writer};
-use super::writer::{HOURS_PER_DAY, MS_PER_HOUR};
 use super::*;
+use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
+use crate::model::dimension::Dimension;
+use crate::store::database::migrations;
+use crate::store::database::open::{open_reader, open_writer};
 
 const START_MS: u64 = 1_763_900_000_000;
 

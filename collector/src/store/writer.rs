@@ -13,23 +13,22 @@ use std::time::{Duration, Instant};
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
-use tollgate_core::sync::CounterGrant;
+use tollgate_core::protocol::sync::CounterGrant;
 use tracing::{error, warn};
 
-use super::StoreError;
-use super::accounts::Booking;
-use super::batch::{Batch, Sender};
-use super::bound::HourRows;
 use super::budgets;
-use super::damage::Damage;
-use super::dims::Dims;
-use super::minutes::Minutes;
-use super::months;
-use super::reports::Reports;
-use super::retention;
 use super::rollups::Additions;
-use super::started;
-use super::sums::Sums;
+use crate::store::agents::minutes::Minutes;
+use crate::store::database::damage::Damage;
+use crate::store::database::error::StoreError;
+use crate::store::records::accounts::Booking;
+use crate::store::records::batch::{Batch, Sender};
+use crate::store::records::{retention, started};
+use crate::store::rollups::bound::HourRows;
+use crate::store::rollups::dims::Dims;
+use crate::store::rollups::months;
+use crate::store::rollups::reports::Reports;
+use crate::store::rollups::sums::Sums;
 use work::Work;
 
 /// What became of a batch.
@@ -300,13 +299,9 @@ fn learn(
     Ok(())
 }
 
-fn user_error(error: super::sums::SumsError) -> rusqlite::Error {
+fn user_error(error: crate::store::rollups::sums::SumsError) -> rusqlite::Error {
     rusqlite::Error::UserFunctionError(Box::new(error))
 }
 
-/// Milliseconds in an hour.
-pub(super) const MS_PER_HOUR: i64 = 3_600_000;
-/// Hours in a UTC day.
-pub(super) const HOURS_PER_DAY: i64 = 24;
 /// A transaction takes no further batch once it has this many records.
 const RECORDS_PER_COMMIT: usize = 5_000;

@@ -2,19 +2,19 @@
 
 #![allow(dead_code)] // each test binary uses a part of it
 
-pub mod process;
+pub(crate) mod process;
 
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
 /// The token that tests present.
-pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// Admission of the first record: 2026-11-20T10:30:00Z.
-pub const START_MS: u64 = 1_795_170_600_000;
+pub(crate) const START_MS: u64 = 1_795_170_600_000;
 
 /// An answer.
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub content_type: String,
     pub retry_after: Option<String>,
@@ -22,30 +22,30 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
 
-    pub fn error_code(&self) -> String {
+    pub(crate) fn error_code(&self) -> String {
         self.json()["error"]["code"].as_str().unwrap().to_owned()
     }
 }
 
 /// A collector to talk to.
-pub struct Client {
+pub(crate) struct Client {
     pub address: SocketAddr,
 }
 
 impl Client {
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         answer(agent().get(self.url(path)).call())
     }
 
-    pub fn sync(&self, message: &Value) -> Answer {
+    pub(crate) fn sync(&self, message: &Value) -> Answer {
         self.sync_as(Some(&format!("Bearer {TOKEN}")), message.to_string().as_bytes())
     }
 
-    pub fn sync_as(&self, authorization: Option<&str>, body: &[u8]) -> Answer {
+    pub(crate) fn sync_as(&self, authorization: Option<&str>, body: &[u8]) -> Answer {
         let mut request = agent().post(self.url("/v1/sync"));
         if let Some(value) = authorization {
             request = request.header("authorization", value);
@@ -54,25 +54,25 @@ impl Client {
     }
 
     /// A `POST` with a body.
-    pub fn post(&self, path: &str, token: &str, body: &str) -> Answer {
+    pub(crate) fn post(&self, path: &str, token: &str, body: &str) -> Answer {
         let request = agent().post(self.url(path)).header("authorization", format!("Bearer {token}"));
         answer(request.send(body))
     }
 
     /// A `GET` with a token.
-    pub fn get_as(&self, path: &str, token: &str) -> Answer {
+    pub(crate) fn get_as(&self, path: &str, token: &str) -> Answer {
         answer(agent().get(self.url(path)).header("authorization", format!("Bearer {token}")).call())
     }
 
     /// Sends a message to a collector that may be gone: its answer, if one came.
-    pub fn try_sync(&self, message: &Value) -> Option<Value> {
+    pub(crate) fn try_sync(&self, message: &Value) -> Option<Value> {
         let request = agent().post(self.url("/v1/sync")).header("authorization", format!("Bearer {TOKEN}"));
         let mut response = request.send(message.to_string()).ok().filter(|answer| answer.status() == 200)?;
         serde_json::from_str(&response.body_mut().read_to_string().ok()?).ok()
     }
 
     /// A request that changes something, with the token of changes or without one.
-    pub fn change(&self, method: &str, path: &str, token: Option<&str>) -> Answer {
+    pub(crate) fn change(&self, method: &str, path: &str, token: Option<&str>) -> Answer {
         let url = self.url(path);
         let mut request = if method == "PUT" { agent().put(url) } else { agent().post(url) };
         if let Some(token) = token {
@@ -87,7 +87,7 @@ impl Client {
 }
 
 /// A message with these records.
-pub fn message(sequence: u64, records: Vec<Value>) -> Value {
+pub(crate) fn message(sequence: u64, records: Vec<Value>) -> Value {
     json!({
         "protocol": 1, "gateway": "edge", "instance": "one", "sequence": sequence,
         "sent_at_ms": START_MS, "records": records,
@@ -95,7 +95,7 @@ pub fn message(sequence: u64, records: Vec<Value>) -> Value {
 }
 
 /// A measured call: number `n`, `n` hours after the first, by agent `bot-<n mod 3>`.
-pub fn record(n: u64) -> Value {
+pub(crate) fn record(n: u64) -> Value {
     let rate = 1_250_000u64;
     let cost = rate * (100 + n);
     let dollars = format!("0.{cost:012}");

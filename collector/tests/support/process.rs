@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::{Client, TOKEN};
 
 /// The binary under test.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tollgate");
 
 /// A collector in a process of its own; killed with the test.
-pub struct Process {
+pub(crate) struct Process {
     pub child: Child,
     pub client: Client,
     /// The rest of its log is read, so that it never waits for a reader.
@@ -20,17 +20,17 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn start(dir: &Path) -> Self {
+    pub(crate) fn start(dir: &Path) -> Self {
         Self::with(dir, "")
     }
 
     /// With these lines of configuration, of which sections come last.
-    pub fn with(dir: &Path, more: &str) -> Self {
+    pub(crate) fn with(dir: &Path, more: &str) -> Self {
         Self::launch(dir, more, tollgate())
     }
 
     /// By this command, to which arguments are added.
-    pub fn launch(dir: &Path, more: &str, mut command: Command) -> Self {
+    pub(crate) fn launch(dir: &Path, more: &str, mut command: Command) -> Self {
         std::fs::write(dir.join("token"), TOKEN).unwrap();
         let config = dir.join("tollgate.toml");
         let text = format!(
@@ -61,24 +61,24 @@ impl Process {
         Self { child, client: Client { address }, _log: rest }
     }
 
-    pub fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u64 {
         let answer = self.client.get("/api/v1/summary?from=2026-11-01&to=2026-12-01").json();
         answer["total"]["calls"].as_u64().unwrap()
     }
 
     /// A command that asks this collector.
-    pub fn ask(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
         let url = format!("http://{}", self.client.address);
         tollgate().args(arguments).env("TOLLGATE_URL", url).output().unwrap()
     }
 
-    pub fn asked(&self, arguments: &[&str]) -> String {
+    pub(crate) fn asked(&self, arguments: &[&str]) -> String {
         let output = self.ask(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    pub fn signal(&mut self, signal: &str) -> Option<i32> {
+    pub(crate) fn signal(&mut self, signal: &str) -> Option<i32> {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
         self.child.wait().unwrap().code()
@@ -93,7 +93,7 @@ impl Drop for Process {
 }
 
 /// The binary, without the environment's settings.
-pub fn tollgate() -> Command {
+pub(crate) fn tollgate() -> Command {
     let mut command = Command::new(BINARY);
     command.env_remove("TOLLGATE_URL").env_remove("TOLLGATE_TOKEN");
     command

@@ -6,21 +6,20 @@
 use std::fmt::Debug;
 use std::sync::LazyLock;
 
-use tollgate_core::budget::hold::{Bound, ModelSize};
+use tollgate_core::answer::meter::Meter;
 use tollgate_core::call::{Call, End, Ending, ResponseHead};
+use tollgate_core::decode::eventstream::EventStreamDecoder;
+use tollgate_core::decode::inflate::Inflate;
+use tollgate_core::decode::json::{Action, Scanner, Shape, Sink};
+use tollgate_core::decode::sse::{Events, SseDecoder};
+use tollgate_core::decode::websocket::WebSocketDecoder;
 use tollgate_core::estimate::Learned;
-use tollgate_core::eventstream::EventStreamDecoder;
-use tollgate_core::include_usage::{self, UsageChunkFilter};
-use tollgate_core::inflate::Inflate;
-use tollgate_core::json::{Action, Scanner, Shape, Sink};
-use tollgate_core::meter::Meter;
-use tollgate_core::output_limit;
+use tollgate_core::price::{Bound, ModelSize};
 use tollgate_core::provider::{Api, Target};
 use tollgate_core::record::UsageRecord;
-use tollgate_core::request::RequestMeter;
+use tollgate_core::request::include_usage::{self, UsageChunkFilter};
 use tollgate_core::request::prints::PrintKey;
-use tollgate_core::sse::{Events, SseDecoder};
-use tollgate_core::websocket::WebSocketDecoder;
+use tollgate_core::request::{RequestMeter, output_limit};
 
 /// Server-Sent Events, and the filter that takes a usage chunk out of them.
 pub fn sse(data: &[u8]) {

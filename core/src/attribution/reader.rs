@@ -1,7 +1,7 @@
 //! Attribution out of request headers and trusted values.
 
 use super::{Attribution, AttributionSource, Field, INVALID, NAME_BYTES_MAX, TAGS_MAX, UNATTRIBUTED};
-use crate::few;
+use crate::lean::few;
 
 /// Which headers speak of attribution, besides the `x-tollgate-*` ones.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -13,8 +13,8 @@ use super::scope::Dimension;
 use super::window::Window;
 use super::{Action, Amount, Budget, DEFAULT_LEASE_MS, HoldRule, OnOutage, OnUnknown, Unit};
 use crate::attribution::is_name;
-use crate::few;
 use crate::keys::{ConfigError, Keys, shown};
+use crate::lean::few;
 use crate::money::Picodollars;
 
 /// Reads a list of budgets.

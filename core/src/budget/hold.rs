@@ -5,31 +5,9 @@
 //! pages that a tool fetches) has no such bound and is held at the model's context window; then the call is not
 //! *bounded*, and says why. What of a request decides stands in the tables of [`crate::request::bounds`].
 
-use crate::price::Held;
+use crate::price::bound::{Bound, Held, ModelSize};
 use crate::provider::{Api, Target};
 use crate::request::bounds::RequestBounds;
-
-/// How much a call can consume at most.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Bound {
-    /// Tokens of the prompt, of all prompts.
-    pub input_tokens: u64,
-    /// Tokens of the answer, of all prompts and choices.
-    pub output_tokens: u64,
-    /// Why it is not bounded by what the request says; empty where it is.
-    pub unbounded: Vec<&'static str>,
-    /// What else decides its price.
-    pub held: Held,
-}
-
-/// What is known of a model's size, where the price book says it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ModelSize {
-    /// Context window, in tokens.
-    pub context_tokens: Option<u64>,
-    /// Longest answer, in tokens.
-    pub output_tokens: Option<u64>,
-}
 
 impl Bound {
     /// The most that a call with this request can consume. `body_bytes` is the length of its body.
@@ -65,12 +43,6 @@ impl Bound {
             other_output(api, answers, size.context_tokens, &mut bound)
         };
         bound
-    }
-
-    /// Whether the request itself bounds what the call can cost.
-    #[must_use]
-    pub fn is_bounded(&self) -> bool {
-        self.unbounded.is_empty()
     }
 }
 
@@ -145,11 +117,13 @@ const PAGES: u64 = 1_000;
 /// A search unit is a query with up to 100 documents (as the price book says of Cohere), of four bytes at least.
 const SEARCH_UNIT_BYTES: u64 = 400;
 /// A session that is charged by the second is held for so long at a time, in milliseconds.
-pub const VOICE_MS: u64 = 60_000;
+pub(crate) const VOICE_MS: u64 = 60_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::price::bound::Bound;
+    use crate::price::bound::ModelSize;
     use crate::request::RequestMeter;
     use crate::usage::CacheTtl;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::scope::{CounterKey, Dimension, Subject, is_nobody, write_key};
 use super::window::{Span, Window};
 use super::{Amount, Budget};
-use crate::sync::Unpriced;
+use crate::price::charge::Unpriced;
 
 /// All budgets, as one gateway needs them.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::window::Span;
 use crate::attribution::{Attribution, Field, INVALID, TrustedFields, UNATTRIBUTED};
-use crate::few;
+use crate::lean::few;
 use crate::price::names;
 
 /// Something of a call that a budget can be for.

@@ -2,18 +2,18 @@
 
 use super::{Call, agent_and_model};
 use crate::budget::counter::Settlement;
-use crate::budget::hold::{Bound, ModelSize};
 use crate::budget::policy::{Policy, Touched};
 use crate::budget::scope::{Dimension, Subject};
 use crate::budget::{Amount, Budget, HoldRule, OnUnknown, Unit};
+use crate::call::refusal::Reason;
 use crate::estimate::Learned;
 use crate::money::Picodollars;
+use crate::price::bound::{Bound, ModelSize};
+use crate::price::charge::{CostStatus, Unpriced};
 use crate::price::{Ceiling, Facts, PriceBook, Wanted, WorstCase, facts, names as model_names};
 use crate::provider::Api;
-use crate::record::{CostStatus, Outcome, UsageRecord};
-use crate::refusal::Reason;
+use crate::record::{Outcome, UsageRecord};
 use crate::request::bounds::RequestBounds;
-use crate::sync::Unpriced;
 
 /// What is to be charged on a counter before a call goes on.
 #[derive(Clone, Debug, PartialEq)]

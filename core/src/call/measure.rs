@@ -1,13 +1,14 @@
 //! What a call consumed, who says so, and what that makes of its record.
 
+use crate::answer::wire::Normalised;
 use crate::money::Picodollars;
-use crate::price::{Facts, PriceBook, Priced, facts, is_possible};
-use crate::record::{CostStatus, Note, Outcome, UsageRecord};
+use crate::price::charge::CostStatus;
+use crate::price::{Facts, PriceBook, Priced, facts};
+use crate::record::{Note, Outcome, UsageRecord, is_possible};
 use crate::usage::{Share, Usage};
-use crate::wire::Normalised;
 
 /// What is to be paid for a call.
-pub struct Consumed {
+pub(super) struct Consumed {
     /// What it consumed.
     pub measure: Measure,
     /// The service tier that the answer names.
@@ -15,7 +16,7 @@ pub struct Consumed {
 }
 
 /// What a call consumed, and who says so.
-pub enum Measure {
+pub(super) enum Measure {
     /// The provider reported it.
     Reported(Normalised),
     /// The gateway worked it out.
@@ -36,7 +37,7 @@ pub enum Measure {
 
 impl Measure {
     /// An estimate; nobody knows where there was nothing to work it out from.
-    pub fn from_estimate(usage: Usage) -> Self {
+    pub(super) fn from_estimate(usage: Usage) -> Self {
         if usage.is_nothing() {
             return Self::Unknown;
         }
@@ -44,13 +45,13 @@ impl Measure {
     }
 
     /// What was reported of a turn of a session.
-    pub const fn of_turn(normalised: Normalised) -> Self {
+    pub(super) const fn of_turn(normalised: Normalised) -> Self {
         if normalised.contradictory { Self::Doubtful(normalised) } else { Self::Reported(normalised) }
     }
 
     /// The same, with the estimated input of attempts that were not seen. What the provider reported stays apart
     /// from that no longer, so that the sum is an estimate.
-    pub fn with_attempts(self, attempts: u32, input: u64) -> Self {
+    pub(super) fn with_attempts(self, attempts: u32, input: u64) -> Self {
         let more =
             Usage { input_tokens: Some(input.saturating_mul(u64::from(attempts))), ..Usage::default() };
         let mut normalised = match self {
@@ -68,7 +69,7 @@ impl Measure {
     }
 
     /// With the service tier that the answer named outside of its usage.
-    pub fn named(mut self, service_tier: Option<&str>) -> Self {
+    pub(super) fn named(mut self, service_tier: Option<&str>) -> Self {
         if let (Some(normalised), Some(tier)) = (self.priced(), service_tier)
             && normalised.service_tier().is_none()
         {
@@ -78,7 +79,7 @@ impl Measure {
     }
 
     /// With what the address says that decides the price.
-    pub fn placed(mut self, place: Option<&(&'static str, String)>) -> Self {
+    pub(super) fn placed(mut self, place: Option<&(&'static str, String)>) -> Self {
         if let (Some(normalised), Some(place)) = (self.priced(), place) {
             normalised.conditions.push(place.clone());
         }
@@ -94,7 +95,7 @@ impl Measure {
         }
     }
 
-    pub fn apply(self, record: &mut UsageRecord, book: Option<&PriceBook>) {
+    pub(super) fn apply(self, record: &mut UsageRecord, book: Option<&PriceBook>) {
         let (normalised, measured) = match self {
             Self::Nothing => {
                 record.cost_status = CostStatus::Free;
@@ -187,7 +188,7 @@ fn kept(shares: Vec<Share>) -> Vec<Share> {
 }
 
 /// The answer broke off after the provider said something: its output is at least what passed.
-pub fn cut_short(mut reported: Normalised, estimate: &Usage) -> Measure {
+pub(super) fn cut_short(mut reported: Normalised, estimate: &Usage) -> Measure {
     let usage = &mut reported.usage;
     usage.output_tokens = usage.output_tokens.max(estimate.output_tokens).or(Some(0));
     usage.input_tokens = usage.input_tokens.or(estimate.input_tokens);
@@ -195,7 +196,7 @@ pub fn cut_short(mut reported: Normalised, estimate: &Usage) -> Measure {
 }
 
 /// What was reported cannot all be true: what is missing, or nothing where there was something to see, is what was seen.
-pub fn doubtful(mut reported: Normalised, estimate: &Usage) -> Measure {
+pub(super) fn doubtful(mut reported: Normalised, estimate: &Usage) -> Measure {
     let usage = &mut reported.usage;
     for (count, seen) in
         [(&mut usage.input_tokens, estimate.input_tokens), (&mut usage.output_tokens, estimate.output_tokens)]
@@ -206,7 +207,7 @@ pub fn doubtful(mut reported: Normalised, estimate: &Usage) -> Measure {
 }
 
 /// A session: its turns that were reported, and one that broke off. One in which nobody said anything is free.
-pub fn session(reported: Option<Normalised>, broken: Option<Usage>) -> Measure {
+pub(super) fn session(reported: Option<Normalised>, broken: Option<Usage>) -> Measure {
     match (reported, broken) {
         (None, None) => Measure::Nothing,
         (None, Some(usage)) => Measure::from_estimate(usage),

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::money::Picodollars;
+use crate::price::charge::CostStatus;
 use crate::price::{Price, PricedModel, Rates, Sheet};
-use crate::record::CostStatus;
 use crate::usage::Kind;
 
 fn book() -> PriceBook {

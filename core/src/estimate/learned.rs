@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Passed;
-use crate::fnv::ByFnv;
+use crate::lean::fnv::ByFnv;
 
 /// What measured calls teach about a model: how its tokens compare with estimated ones, and how long its answers
 /// are. Holds at most [`MODELS_MAX`] models.

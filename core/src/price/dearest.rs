@@ -58,15 +58,16 @@ impl Rates {
 }
 
 /// The provider of the row that [`PriceBook::dearest_of_all`] makes.
-pub const ANY_PROVIDER: &str = "*";
+pub(super) const ANY_PROVIDER: &str = "*";
 /// Name of the row that [`PriceBook::dearest`] makes.
 pub const DEAREST: &str = "(dearest)";
 
 #[cfg(all(test, feature = "book"))]
 mod tests {
     use super::*;
-    use crate::budget::hold::Bound;
-    use crate::price::{EMBEDDED, Facts, Held, facts};
+    use crate::price::bound::Bound;
+    use crate::price::bound::Held;
+    use crate::price::{EMBEDDED, Facts, facts};
     use crate::usage::CacheTtl;
 
     /// Over every row of the shipped book: nothing is dearer than the dearest.

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::{Price, Variant, names};
-use crate::few;
+use crate::lean::few;
 
 /// The service tier that the answer named.
 pub const SERVICE_TIER: &str = "service_tier";

@@ -45,7 +45,7 @@ use serde::Deserialize;
 use super::{
     Daily, MovingAlias, NameMap, Origin, Price, PriceBook, PricedModel, Rates, Sheet, Tier, Variant,
 };
-use crate::fnv::Fnv;
+use crate::lean::fnv::Fnv;
 use crate::money::Picodollars;
 use crate::usage::Kind;
 

@@ -2,65 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde::{Deserialize, Serialize};
-
-use super::PricedModel;
-use super::names;
-use crate::fnv::ByFnv;
-
-/// By which step a name led to its row.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// The row's id, or one of its names.
-    Exact,
-    /// A name that moves from model to model.
-    Moving,
-    /// A snapshot of the row's family.
-    Snapshot,
-    /// Bedrock's spelling: region, revision and context left out.
-    Bedrock,
-    /// The fine-tune row of its base.
-    FineTune,
-    /// Another spelling of the provider's own.
-    Respelled,
-    /// A router's spelling: parts swapped, or the route left out.
-    Router,
-    /// The operator's map.
-    Mapped,
-    /// The vendor's row for a call to a router: an estimate.
-    Vendor,
-    /// The row of the provider whose models this one sells: an estimate.
-    Relative,
-    /// The row of the model that was asked for, where the one that answered has none: an estimate.
-    Asked,
-}
-
-impl Step {
-    /// Whether the row is another seller's, so that the price is a likely one.
-    #[must_use]
-    pub const fn is_estimate(self) -> bool {
-        matches!(self, Self::Vendor | Self::Relative | Self::Asked)
-    }
-
-    /// The name in JSON.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Moving => "moving",
-            Self::Snapshot => "snapshot",
-            Self::Bedrock => "bedrock",
-            Self::FineTune => "fine_tune",
-            Self::Respelled => "respelled",
-            Self::Router => "router",
-            Self::Mapped => "mapped",
-            Self::Vendor => "vendor",
-            Self::Relative => "relative",
-            Self::Asked => "asked",
-        }
-    }
-}
+use super::{PricedModel, names};
+use crate::lean::fnv::ByFnv;
+use crate::price::charge::Step;
 
 /// A row that a name led to.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
 //! The rules of pricing and of finding a row.
 
 use super::*;
+use crate::price::charge::Step;
 use proptest::prelude::*;
 
 fn rate(pico: i128) -> Picodollars {

@@ -5,38 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::dearest::ANY_PROVIDER;
 use super::facts::{self, Deciding};
 use super::{Facts, Found, PriceBook, PricedModel, Rates, Variant, names};
-use crate::budget::hold::{Bound, ModelSize};
 use crate::money::Picodollars;
+use crate::price::bound::{Bound, Held, ModelSize};
 use crate::usage::{CacheTtl, Kind};
-
-/// What of a request decides its price besides tokens.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Held {
-    /// Asks for parts to be written to the cache, for this long.
-    pub cache_write: Option<CacheTtl>,
-    /// Has audio in it.
-    pub audio_in: bool,
-    /// Has images in it.
-    pub image_in: bool,
-    /// Asks for audio.
-    pub audio_out: bool,
-    /// Asks for images.
-    pub image_out: bool,
-    /// Images asked for.
-    pub images: u64,
-    /// Milliseconds of sound that are charged by time.
-    pub audio_ms: u64,
-    /// Pages of documents.
-    pub pages: u64,
-    /// Search units.
-    pub search_units: u64,
-    /// Calls of each tool that the provider runs.
-    pub tool_calls: u64,
-    /// Speed asked for.
-    pub speed: Option<String>,
-    /// Region of inference asked for.
-    pub geo: Option<String>,
-}
 
 /// What the worst case of a call is computed from: the row that its request asks for, and what the request says.
 #[derive(Debug)]
@@ -287,6 +258,7 @@ const LAST_ROWS_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use crate::price::bound::Held;
     use std::collections::BTreeMap;
 
     use super::*;

@@ -256,7 +256,8 @@ mod tests {
 
     use super::*;
     use crate::money::Picodollars;
-    use crate::record::{Charge, CostStatus, Outcome};
+    use crate::price::charge::{Charge, CostStatus};
+    use crate::record::Outcome;
     use crate::usage::{Kind, Usage};
 
     prop_compose! {

@@ -64,7 +64,8 @@ const ENTRY_BYTES: usize = 512;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{CostStatus, UsageRecord};
+    use crate::price::charge::CostStatus;
+    use crate::record::UsageRecord;
     use crate::usage::Usage;
 
     #[test]

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Charge, PriceBasis, PromptShape, UsageRecord, Work};
+use super::{PromptShape, UsageRecord, Work};
 use crate::attribution::{Attribution, AttributionSource};
-use crate::digits::Digits;
+use crate::lean::digits::Digits;
 use crate::money::Picodollars;
+use crate::price::charge::{Charge, PriceBasis};
 use crate::usage::{Share, Usage};
 
 impl UsageRecord {
@@ -403,8 +404,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::price::Step;
-    use crate::record::{CostSource, CostStatus, Note, Outcome};
+    use crate::price::charge::CostStatus;
+    use crate::price::charge::Step;
+    use crate::record::{CostSource, Note, Outcome};
     use crate::usage::{CacheTtl, Kind};
 
     #[test]

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CostStatus, Outcome, UsageRecord};
+use super::{Outcome, UsageRecord};
 use crate::money::Picodollars;
+use crate::price::charge::CostStatus;
 use crate::usage::Kind;
 
 /// Counts, tokens and money of a set of records.

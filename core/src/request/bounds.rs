@@ -10,7 +10,7 @@
 //! Face and Ollama, read 2026-11-25. What was added on 2026-11-28 is known from recordings and client libraries, and was not
 //! read in the references anew.
 
-use crate::json::{self, Action};
+use crate::decode::json::{self, Action};
 use crate::provider::{Api, Target};
 use crate::usage::CacheTtl;
 

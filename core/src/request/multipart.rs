@@ -10,11 +10,11 @@
 use memchr::memchr;
 
 /// Most bytes of a delimiter, a part's head or a field that are kept.
-pub const KEPT_BYTES_MAX: usize = 512;
+pub(super) const KEPT_BYTES_MAX: usize = 512;
 
 /// Reads a multipart body in any pieces.
 #[derive(Debug, Default)]
-pub struct Multipart {
+pub(super) struct Multipart {
     state: State,
     /// `\r\n` and the first line.
     delimiter: Vec<u8>,
@@ -59,7 +59,7 @@ enum Field {
 
 impl Multipart {
     /// Reads a piece; JSON goes to `out`.
-    pub fn feed(&mut self, mut bytes: &[u8], out: &mut impl FnMut(&[u8])) {
+    pub(super) fn feed(&mut self, mut bytes: &[u8], out: &mut impl FnMut(&[u8])) {
         while let Some((&byte, rest)) = bytes.split_first() {
             if self.state == State::Contents && self.matched == 0 && byte != b'\r' {
                 // No delimiter begins before the next return.

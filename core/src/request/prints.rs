@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use crate::few;
+use crate::lean::few;
 use crate::record::PromptShape;
 
 /// Key of all prints of a gateway.

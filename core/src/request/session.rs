@@ -5,9 +5,9 @@
 //! read 2026-11-28.
 
 use super::{Framing, Json, Reading, RequestMeter};
-use crate::json::Scanner;
-use crate::sse::Events;
-use crate::websocket::WebSocketDecoder;
+use crate::decode::json::Scanner;
+use crate::decode::sse::Events;
+use crate::decode::websocket::WebSocketDecoder;
 
 /// Reads a caller's messages as they pass; holds what one request says, and at most [`ASKED_MAX`] requests that nobody took.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ const ASKED_MAX: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::websocket;
+    use crate::decode::websocket;
 
     #[test]
     fn requests_and_the_model_of_a_session_are_read_at_every_cut() {

@@ -6,7 +6,7 @@ use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::ledger::{Report, Want};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::price::Wanted;
-use tollgate_core::sync::{CounterGrant, CounterReport};
+use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
 use super::Budgets;
 use crate::counters::Slots;

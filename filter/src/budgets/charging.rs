@@ -9,7 +9,7 @@ use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::{Action, Amount, OnOutage};
 use tollgate_core::call::Call;
 use tollgate_core::call::admission::Hold;
-use tollgate_core::refusal::Reason;
+use tollgate_core::call::refusal::Reason;
 
 use super::rooms::Standing;
 use super::{Budgets, Decision, Knows, Refused, Ticket, away, refused};

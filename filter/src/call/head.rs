@@ -1,8 +1,8 @@
 //! The request's headers: who calls, what for, and how the body comes.
 
+use tollgate_core::attribution::key_id::Credentials;
 use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, distrust, set_trusted};
 use tollgate_core::call::Call;
-use tollgate_core::key_id::Credentials;
 use tollgate_core::provider::{Api, Target};
 
 use super::HttpCall;

@@ -3,8 +3,8 @@
 
 use proxy_wasm::types::Action;
 use tollgate_core::budget::policy::Policy;
-use tollgate_core::include_usage::{self, UsageChunkFilter};
-use tollgate_core::output_limit;
+use tollgate_core::request::include_usage::{self, UsageChunkFilter};
+use tollgate_core::request::output_limit;
 
 use super::head::RequestHead;
 use super::{Asking, HttpCall, feed};

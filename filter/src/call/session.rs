@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use proxy_wasm::types::Action;
-use tollgate_core::call::Call;
+use tollgate_core::answer::wire::Turn;
+use tollgate_core::call::{Call, refusal};
+use tollgate_core::decode::websocket;
 use tollgate_core::provider::Api;
-use tollgate_core::wire::Turn;
-use tollgate_core::{refusal, websocket};
 
 use super::{Cut, HttpCall};
 use crate::budgets::{Decision, Refused, Ticket};

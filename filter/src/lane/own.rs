@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use tollgate_core::gateway::GatewayConfig;
+use tollgate_core::protocol::config::GatewayConfig;
 
 use super::{Lane, LaneId};
 

@@ -25,7 +25,7 @@ macro_rules! host_call {
 }
 
 /// Everything that `module` may import.
-pub fn link(linker: &mut Linker<Host>, module: &Module) -> Result<()> {
+pub(crate) fn link(linker: &mut Linker<Host>, module: &Module) -> Result<()> {
     streams(linker)?;
     headers(linker)?;
     state(linker)?;

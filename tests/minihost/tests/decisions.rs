@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use support::{FILTER, Kind, NOW_MS, PRICES, properties, world};
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::ledger::Grant;
-use tollgate_core::sync::{CounterReport, SyncRequest};
+use tollgate_core::protocol::sync::{CounterReport, SyncRequest};
 use tollgate_minihost::host::World;
 use tollgate_minihost::random::Random;
 use tollgate_minihost::stream::{Exchange, Manner, Progress, Stream};

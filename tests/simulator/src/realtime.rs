@@ -17,10 +17,10 @@ use crate::server::Shared;
 use crate::websocket::{Messages, PONG, frames};
 
 /// The model that answers.
-pub const MODEL: &str = "gpt-realtime";
+pub(crate) const MODEL: &str = "gpt-realtime";
 
 /// Talks with a caller until it leaves. The call's name with `-1`, `-2`, … is that of its turns.
-pub async fn session(
+pub(crate) async fn session(
     request: Request<Incoming>,
     received: Received,
     call: Option<String>,

@@ -13,7 +13,7 @@ use super::setup;
 
 /// A kind of call.
 #[derive(Clone, Copy)]
-pub enum Load {
+pub(super) enum Load {
     /// A JSON answer.
     Json,
     /// A stream of 200 events.
@@ -22,10 +22,10 @@ pub enum Load {
 
 impl Load {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Json, Self::Sse];
+    pub(super) const ALL: [Self; 2] = [Self::Json, Self::Sse];
 
     /// Its name in `bench.json`.
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
             Self::Sse => "sse",
@@ -33,7 +33,7 @@ impl Load {
     }
 
     /// Its heading.
-    pub const fn title(self) -> &'static str {
+    pub(super) const fn title(self) -> &'static str {
         match self {
             Self::Json => "JSON call: about 1 kB there, 1.2 kB back",
             Self::Sse => "SSE call of 200 events, 50 kB",
@@ -41,7 +41,7 @@ impl Load {
     }
 
     /// Writes what `wrk` sends.
-    pub fn script(self, directory: &Path) -> Result<PathBuf> {
+    pub(super) fn script(self, directory: &Path) -> Result<PathBuf> {
         let stream = matches!(self, Self::Sse);
         let accept = if stream { "text/event-stream" } else { "application/json" };
         let body = setup::request(stream);
@@ -69,7 +69,7 @@ end
 }
 
 /// One round of one Envoy.
-pub struct Measured {
+pub(super) struct Measured {
     /// Answered requests a second.
     pub requests_per_second: f64,
     /// Processor time of Envoy for a request, microseconds.
@@ -87,7 +87,7 @@ pub struct Measured {
 }
 
 /// The load generator, installed where this is possible.
-pub fn wrk() -> Result<PathBuf> {
+pub(super) fn wrk() -> Result<PathBuf> {
     if let Some(found) = on_path("wrk") {
         return Ok(found);
     }
@@ -103,7 +103,7 @@ fn on_path(name: &str) -> Option<PathBuf> {
 
 /// Loads one Envoy for `time`; `given` says how many answers its upstream has given.
 #[allow(clippy::cast_precision_loss)] // counts of a few seconds
-pub fn run(
+pub(super) fn run(
     wrk: &Path,
     script: &Path,
     envoy: &mut Envoy,
@@ -164,7 +164,7 @@ fn slices(samples: &[(u64, u64)]) -> Vec<f64> {
 /// What a request takes while nothing else slows this machine down: the mean of the quickest tenth of the slices. On a
 /// host that others use too the same work takes up to twice as long for most of the time.
 #[allow(clippy::cast_precision_loss)] // some hundred slices
-pub fn quiet_us(mut slices_us: Vec<f64>) -> f64 {
+pub(super) fn quiet_us(mut slices_us: Vec<f64>) -> f64 {
     slices_us.sort_by(f64::total_cmp);
     slices_us.truncate(slices_us.len().div_ceil(10));
     slices_us.iter().sum::<f64>() / slices_us.len().max(1) as f64
@@ -200,7 +200,7 @@ impl Cpu {
 }
 
 /// Resident memory of a process, KiB.
-pub fn resident_kib(process: u32) -> Result<u64> {
+pub(super) fn resident_kib(process: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let value = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
@@ -208,7 +208,7 @@ pub fn resident_kib(process: u32) -> Result<u64> {
 }
 
 /// Connections of `wrk`.
-pub const CONNECTIONS: u32 = 16;
+pub(super) const CONNECTIONS: u32 = 16;
 /// Between two samples of a load: others leave the machine alone for a few tenths of a second at a time.
 const SLICE: Duration = Duration::from_millis(100);
 

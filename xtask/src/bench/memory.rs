@@ -10,7 +10,7 @@ use super::load::{self, Load};
 use super::setup::{Bench, VARIANTS};
 
 /// Resident memory of fresh Envoys, bare and with Tollgate, after so many calls.
-pub fn growth(wrk: &Path, bench: &mut Bench) -> Result<Value> {
+pub(super) fn growth(wrk: &Path, bench: &mut Bench) -> Result<Value> {
     println!("\nresident memory, MiB");
     println!("{:>10}  {:>8}  {:>14}  {:>15}", "", "at start", "10,000 calls", "100,000 calls");
     let script = Load::Json.script(&bench.directory)?;

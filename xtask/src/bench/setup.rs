@@ -16,7 +16,7 @@ use tollgate_tests::ports;
 use tollgate_tests::render::{self, Replace};
 
 /// What stands in front of the router.
-pub struct Variant {
+pub(super) struct Variant {
     /// Its name in the tables.
     pub name: &'static str,
     module: Option<fn() -> Result<PathBuf>>,
@@ -25,7 +25,7 @@ pub struct Variant {
 }
 
 /// What is compared; the first is what the others are measured against.
-pub const VARIANTS: [Variant; 5] = [
+pub(super) const VARIANTS: [Variant; 5] = [
     Variant { name: "bare", module: None, budgets: false },
     Variant { name: "noop", module: Some(|| artifacts::build_bench_filter("noop")), budgets: false },
     Variant { name: "readonly", module: Some(|| artifacts::build_bench_filter("readonly")), budgets: false },
@@ -53,7 +53,7 @@ window = 'hour'
 ";
 
 /// Upstream, collector, and one Envoy for each of [`VARIANTS`]. They stop when this is dropped.
-pub struct Bench {
+pub(super) struct Bench {
     /// In the order of [`VARIANTS`].
     pub envoys: Vec<Envoy>,
     /// Files of this run.
@@ -67,7 +67,7 @@ pub struct Bench {
 
 impl Bench {
     /// Builds what is measured and starts it.
-    pub fn start() -> Result<Self> {
+    pub(super) fn start() -> Result<Self> {
         pin(std::process::id(), OTHERS);
         let directory = Workspace::find()?.target.join("bench");
         let _ = fs::remove_dir_all(&directory);
@@ -86,7 +86,7 @@ impl Bench {
     }
 
     /// One more Envoy of this kind.
-    pub fn envoy(&self, variant: &Variant) -> Result<Envoy> {
+    pub(super) fn envoy(&self, variant: &Variant) -> Result<Envoy> {
         let workspace = Workspace::find()?;
         let (listener_port, admin_port) = (ports::free()?, ports::free()?);
         let collector = if variant.budgets { &self.budgets } else { &self.collector };
@@ -134,7 +134,7 @@ impl Bench {
 
 impl Bench {
     /// Takes the budgets away from the Envoy that has them, or gives them back; there when this returns.
-    pub fn switch_budgets(&self, on: bool) -> Result<()> {
+    pub(super) fn switch_budgets(&self, on: bool) -> Result<()> {
         let file = self.budgets.config_file();
         let text = fs::read_to_string(&file)?;
         let start = text.split("[[budgets]]").next().unwrap_or_default();
@@ -199,7 +199,7 @@ fn sse_answer() -> Vec<Vec<u8>> {
 }
 
 /// A request of some 1 kB, as an SDK writes it.
-pub fn request(stream: bool) -> String {
+pub(super) fn request(stream: bool) -> String {
     let question = "How much did each team spend on which model, and why? ".repeat(16);
     let messages = json!([
         {"role": "system", "content": "You answer in one paragraph."},

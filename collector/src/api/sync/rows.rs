@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use tollgate_core::price::{PriceBook, PricedModel, Wanted};
-use tollgate_core::sync::BOOK_BYTES_MAX;
+use tollgate_core::protocol::sync::BOOK_BYTES_MAX;
 
 use super::ApiError;
-use crate::app::{App, now_ms};
+use crate::model::clock::now_ms;
+use crate::work::app::App;
 
 /// What a gateway has of the book, and asks for.
 #[derive(Clone, Copy, Debug)]

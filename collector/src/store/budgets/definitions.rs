@@ -8,7 +8,7 @@ use tollgate_core::budget::{Budget, define};
 use super::super::audit::append;
 use super::extra::keep_top_ups;
 use super::{Put, StoreError, StoredBudget, wide};
-use crate::audit::Entry;
+use crate::model::audit::Entry;
 
 /// The number of the budgets' state: every change makes it larger.
 pub(in crate::store) fn state(connection: &Connection) -> Result<u64, StoreError> {

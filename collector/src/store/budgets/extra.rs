@@ -11,8 +11,8 @@ use super::seed::Seeds;
 use super::{
     StoreError, StoredBudget, all, amount, amount_or_none, bytes, committed, counter, known, load, make, wide,
 };
-use crate::audit::Entry;
-use crate::budgets::span;
+use crate::model::audit::Entry;
+use crate::model::calendar::span;
 
 /// What became of a top-up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -10,11 +10,11 @@ use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, OnUnknown, Unit};
 use tollgate_core::record::UsageRecord;
 
-use super::super::batch::{Recharge, RecordRow};
 use super::seed::{Seeds, spent, subject_of, value_in};
 use super::{StoreError, StoredBudget, all, bytes, counter, known};
-use crate::budgets::span;
-use crate::store::sums::Sums;
+use crate::model::calendar::span;
+use crate::store::records::batch::{Recharge, RecordRow};
+use crate::store::rollups::sums::Sums;
 
 /// Since when the newest budget counts, Unix milliseconds UTC.
 pub(in crate::store) fn newest_ms(connection: &Connection) -> Result<u64, StoreError> {

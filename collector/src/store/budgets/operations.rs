@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use tollgate_core::budget::{Amount, Budget};
 #[cfg(test)]
-use tollgate_core::sync::{CounterGrant, CounterReport};
+use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
 use super::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
+use crate::store::database::error::StoreError;
 
 impl Store {
     /// Budgets that hold.

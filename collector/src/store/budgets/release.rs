@@ -7,8 +7,8 @@ use tollgate_core::budget::ledger::{LIVE_MS, Ledger};
 
 use super::super::audit::append;
 use super::{StoreError, accounts, bytes, wide};
-use crate::audit::Entry;
-use crate::budgets::span;
+use crate::model::audit::Entry;
+use crate::model::calendar::span;
 
 /// What became of a release.
 #[derive(Clone, Debug, Eq, PartialEq)]

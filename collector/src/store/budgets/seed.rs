@@ -11,15 +11,15 @@ use tollgate_core::budget::window::{Span, Window};
 use tollgate_core::budget::{Amount, Budget, Unit};
 use tollgate_core::record::UsageRecord;
 
-use super::super::dims::{Dimension, Dims};
-use super::super::folded;
-use super::super::packed;
-use super::super::records;
-use super::super::rollups;
-use super::super::sums::Sums;
-use super::super::writer::MS_PER_HOUR;
+use super::super::{records, rollups};
 use super::{StoreError, StoredBudget, known, make, wide};
-use crate::budgets::span;
+use crate::model::calendar::span;
+use crate::model::clock::MS_PER_HOUR;
+use crate::model::dimension::Dimension;
+use crate::store::records::folded;
+use crate::store::rollups::dims::Dims;
+use crate::store::rollups::packed;
+use crate::store::rollups::sums::Sums;
 
 /// What records say, as far as a transaction has asked: counters of one budget are made in numbers.
 #[derive(Default)]

@@ -7,9 +7,10 @@ use tollgate_core::budget::define;
 use tollgate_core::budget::ledger::{Report, Want};
 use tollgate_core::budget::window::Span;
 
-use super::super::{Batch, Recharge, Sender, Store};
+use super::super::Store;
 use super::*;
-use crate::budgets::span;
+use crate::model::calendar::span;
+use crate::store::records::batch::{Batch, Recharge, Sender};
 
 const HOUR: u64 = 3_600_000;
 /// 2026-11-25T12:00:00Z.

@@ -1,7 +1,7 @@
 //! The audit trail in the store.
 
 use super::*;
-use crate::audit::Verifier;
+use crate::model::audit::Verifier;
 
 #[test]
 fn entries_follow_each_other_and_stay() {

@@ -163,7 +163,7 @@ fn a_correction_takes_from_it_and_a_closed_month_has_it() {
 fn a_budget_begins_with_it() {
     use tollgate_core::budget::ledger::Report;
     use tollgate_core::budget::scope::CounterKey;
-    use tollgate_core::sync::CounterReport;
+    use tollgate_core::protocol::sync::CounterReport;
 
     let test = TestStore::new();
     test.ingest(&many(0, 3));
@@ -171,7 +171,7 @@ fn a_budget_begins_with_it() {
     let now_ms = START_MS + 6 * 3_600_000;
     let budget = serde_json::json!({"name": "b", "limit_calls": 1000, "window": "month"});
     let budget = tollgate_core::budget::define::read_one(&budget, None).unwrap();
-    let span = crate::budgets::span(&budget, now_ms);
+    let span = crate::model::calendar::span(&budget, now_ms);
     let key = CounterKey { budget: "b".into(), generation: 1, value: String::new(), span };
     let reports = vec![CounterReport { key, report: Report::default() }];
     let used = test.runtime.block_on(async {

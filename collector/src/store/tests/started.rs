@@ -4,7 +4,7 @@ use tollgate_core::budget::define;
 use tollgate_core::record::{Note, Work, work_id};
 
 use super::*;
-use crate::store::dims::Dimension;
+use crate::model::dimension::Dimension;
 
 fn start(number: u64, agent: &str, id: &str) -> UsageRecord {
     let mut record = charged(record(number), 0, 0, 0);

@@ -5,19 +5,19 @@ use std::collections::HashMap;
 
 use rusqlite::{CachedStatement, Transaction, params};
 
-use super::super::accounts::{self, Booking};
-use super::super::adjust;
-use super::super::batch::{Batch, Recharge, RecordRow, Sender};
-use super::super::bound::HourRows;
-use super::super::dims::{Dimension, Dims, OTHER};
-use super::super::folded;
-use super::super::minutes::{self, Minutes};
-use super::super::reports::Reports;
-use super::super::retention;
 use super::super::rollups::Additions;
-use super::super::started::Change;
-use super::super::sums::{InRow, Totals};
-use super::{MS_PER_HOUR, StoreError, Stored};
+use super::{StoreError, Stored};
+use crate::model::clock::MS_PER_HOUR;
+use crate::model::dimension::Dimension;
+use crate::store::agents::minutes::{self, Minutes};
+use crate::store::records::accounts::{self, Booking};
+use crate::store::records::batch::{Batch, Recharge, RecordRow, Sender};
+use crate::store::records::started::Change;
+use crate::store::records::{adjust, folded, retention};
+use crate::store::rollups::bound::HourRows;
+use crate::store::rollups::dims::{Dims, OTHER};
+use crate::store::rollups::reports::Reports;
+use crate::store::rollups::sums::{InRow, Totals};
 
 /// Batches that one transaction takes.
 pub(in crate::store) struct Work<'w> {

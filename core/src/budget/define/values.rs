@@ -68,7 +68,7 @@ const KEY: Kind = Kind {
     right: "keys are named by the `key_id` of records, 16 of 0-9 a-f",
 };
 
-/// Digits of [`crate::key_id`].
+/// Digits of [`crate::attribution::key_id`].
 const KEY_DIGITS: usize = 16;
 
 fn is_key(value: &str) -> bool {

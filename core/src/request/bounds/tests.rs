@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::budget::hold::{Bound, ModelSize};
+use crate::price::bound::{Bound, ModelSize};
 use crate::request::RequestMeter;
 
 fn read(body: &str, size: usize) -> RequestBounds {

@@ -10,9 +10,9 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use serde_json::{Value, json};
 use tollgate_core::budget::Unit;
-use tollgate_core::include_usage::{self, UsageChunkFilter};
 use tollgate_core::price::{EMBEDDED, PriceBook, Wanted};
-use tollgate_core::sync::SyncRequest;
+use tollgate_core::protocol::sync::SyncRequest;
+use tollgate_core::request::include_usage::{self, UsageChunkFilter};
 use tollgate_minihost::faults::{Faults, Plan};
 use tollgate_minihost::host::{Meddler, Pair, World};
 use tollgate_minihost::random::Random;
@@ -20,14 +20,14 @@ use tollgate_minihost::stream::{Exchange, Manner, Progress, Seen, Stream};
 use tollgate_minihost::vm::{Filter, Vm};
 use tollgate_tests::artifacts::Workspace;
 
-pub const NOW_MS: u64 = 1_795_600_000_000;
+pub(crate) const NOW_MS: u64 = 1_795_600_000_000;
 
 /// The module, compiled once for all tests of a file.
-pub static FILTER: LazyLock<Filter> =
+pub(crate) static FILTER: LazyLock<Filter> =
     LazyLock::new(|| Filter::load(&Workspace::find().unwrap().filter()).unwrap());
 
 /// Every fixture of the project as an exchange, with its provider.
-pub static EXCHANGES: LazyLock<Vec<(String, Exchange)>> = LazyLock::new(|| {
+pub(crate) static EXCHANGES: LazyLock<Vec<(String, Exchange)>> = LazyLock::new(|| {
     let folder = Workspace::find().unwrap().file("core/testdata");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
@@ -76,7 +76,7 @@ fn exchange(fixture: &Value) -> (String, Exchange) {
 }
 
 /// Prices of the models in the fixtures.
-pub static PRICES: LazyLock<Value> = LazyLock::new(|| {
+pub(crate) static PRICES: LazyLock<Value> = LazyLock::new(|| {
     let book = PriceBook::from_files(EMBEDDED).unwrap();
     let mut wanted = BTreeSet::new();
     for (provider, exchange) in EXCHANGES.iter() {
@@ -93,7 +93,7 @@ pub static PRICES: LazyLock<Value> = LazyLock::new(|| {
 
 /// Which gateway it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Without a collector, with budgets of its own; records stand in the access log.
     Alone,
     /// With a collector; records stand in the outbox.
@@ -101,7 +101,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub fn configuration(self, pause_headers: bool) -> String {
+    pub(crate) fn configuration(self, pause_headers: bool) -> String {
         let mut configuration = json!({"gateway": "mini", "pause_headers": pause_headers});
         match self {
             Self::Alone => {
@@ -122,7 +122,7 @@ impl Kind {
 }
 
 /// One exchange through a fresh world.
-pub struct Case<'a> {
+pub(crate) struct Case<'a> {
     pub kind: Kind,
     pub provider: &'a str,
     pub exchange: &'a Exchange,
@@ -132,14 +132,14 @@ pub struct Case<'a> {
 }
 
 /// What became of it.
-pub struct Outcome {
+pub(crate) struct Outcome {
     pub seen: Seen,
     pub world: Rc<RefCell<World>>,
     pub records: Vec<Value>,
     pub log: Vec<(u32, String)>,
 }
 
-pub fn world(seed: u64, meddles: bool) -> Rc<RefCell<World>> {
+pub(crate) fn world(seed: u64, meddles: bool) -> Rc<RefCell<World>> {
     let meddler = meddles.then(|| Meddler {
         random: Random::new(seed),
         per_thousand: 300,
@@ -148,7 +148,7 @@ pub fn world(seed: u64, meddles: bool) -> Rc<RefCell<World>> {
     Rc::new(RefCell::new(World { now_ms: NOW_MS, meddler, ..World::default() }))
 }
 
-pub fn properties(provider: &str) -> Vec<(&[u8], &[u8])> {
+pub(crate) fn properties(provider: &str) -> Vec<(&[u8], &[u8])> {
     let path: &[u8] = b"xds\0route_metadata\0filter_metadata\0tollgate\0provider";
     vec![(path, provider.as_bytes()), (b"upstream\0request_attempt_count", &[1, 0, 0, 0, 0, 0, 0, 0])]
 }
@@ -158,7 +158,7 @@ impl Case<'_> {
     ///
     /// # Errors
     /// The module traps, or a stream waits for ever.
-    pub fn run(&self) -> Result<Option<Outcome>, String> {
+    pub(crate) fn run(&self) -> Result<Option<Outcome>, String> {
         let world = world(self.manner.seed, self.meddles);
         let is_missing = matches!(self.plan, Plan::Always(..));
         if is_missing {
@@ -196,20 +196,20 @@ impl Case<'_> {
         Ok(Some(Outcome { seen, world, records, log }))
     }
 
-    pub fn is_aborted(&self, seen: &Seen) -> bool {
+    pub(crate) fn is_aborted(&self, seen: &Seen) -> bool {
         self.manner.abort_after.is_some() || seen.timed_out
     }
 }
 
 /// The record in the access log.
-pub fn shown(seen: &Seen) -> Option<Value> {
+pub(crate) fn shown(seen: &Seen) -> Option<Value> {
     let (_, json) = seen.filter_state.iter().find(|(name, _)| name == "tollgate.record")?;
     Some(serde_json::from_slice(json).unwrap())
 }
 
 /// Drives one stream to its end; a call that waits is answered by a collector without budgets. One that cannot be let go on
 /// is ended by a timeout.
-pub fn drive(vm: &mut Vm, stream: &mut Stream) -> wasmtime::Result<()> {
+pub(crate) fn drive(vm: &mut Vm, stream: &mut Stream) -> wasmtime::Result<()> {
     let mut waited = 0;
     loop {
         match stream.step(vm)? {
@@ -243,7 +243,7 @@ const RESUMING_CALLS: &[&str] = &[
 ];
 
 /// The collector's turn: it acknowledges what was sent, or fails.
-pub fn answer(vm: &mut Vm, works: bool) -> wasmtime::Result<Option<SyncRequest>> {
+pub(crate) fn answer(vm: &mut Vm, works: bool) -> wasmtime::Result<Option<SyncRequest>> {
     let Some(asked) = vm.host().call_outs.first().map(|call_out| call_out.body.clone()) else {
         return Ok(None);
     };
@@ -262,11 +262,11 @@ pub fn answer(vm: &mut Vm, works: bool) -> wasmtime::Result<Option<SyncRequest>>
 }
 
 /// Host calls on which budgets stand: where one fails a call may be refused, and a hold may stay.
-pub const BUDGET_CALLS: &[&str] =
+pub(crate) const BUDGET_CALLS: &[&str] =
     &["proxy_get_shared_data", "proxy_set_shared_data", "proxy_get_current_time_nanoseconds"];
 
 /// What must hold after a stream whatever failed; `clean` is the same exchange without a fault, uncut.
-pub fn check(case: &Case<'_>, outcome: &Outcome, clean: &Outcome) -> Result<(), String> {
+pub(crate) fn check(case: &Case<'_>, outcome: &Outcome, clean: &Outcome) -> Result<(), String> {
     let world = outcome.world.borrow();
     let faults = &world.faults;
     passed_unchanged(case, &outcome.seen)?;
@@ -289,7 +289,7 @@ pub fn check(case: &Case<'_>, outcome: &Outcome, clean: &Outcome) -> Result<(), 
 }
 
 /// Bytes to provider and caller are what the other side sent, but for the question for usage and its answer.
-pub fn passed_unchanged(case: &Case<'_>, seen: &Seen) -> Result<(), String> {
+pub(crate) fn passed_unchanged(case: &Case<'_>, seen: &Seen) -> Result<(), String> {
     let exchange = case.exchange;
     let asked = include_usage::asked(&exchange.request_body);
     let requests: Vec<&[u8]> =

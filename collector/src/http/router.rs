@@ -1,0 +1,85 @@
+//! Every route on one page, by the role that it needs.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post, put};
+
+use crate::api::{
+    alerts, anomalies, audit, budgets, corrections, error, estimate, explain, health, home, import, openapi,
+    prices, records, summary, sync,
+};
+use crate::http::guard::guard;
+use crate::http::names::check_name;
+use crate::http::receive::receive;
+use crate::model::role::Role;
+use crate::work::app::App;
+
+/// All routes.
+pub fn router(app: Arc<App>) -> Router {
+    let guarded = |role, routes: Router<Arc<App>>| {
+        routes.route_layer(from_fn_with_state((Arc::clone(&app), role), guard))
+    };
+    Router::new()
+        .merge(open())
+        .merge(guarded(Role::Read, reading()))
+        .merge(guarded(Role::Write, writing()))
+        .merge(guarded(Role::Admin, binding()))
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(from_fn_with_state(Arc::clone(&app), check_name))
+        .layer(from_fn_with_state(Arc::clone(&app), receive))
+        .with_state(app)
+}
+
+/// For everyone. Sync looks at its token itself, and counts.
+fn open() -> Router<Arc<App>> {
+    Router::new()
+        .route(tollgate_core::protocol::sync::PATH, post(sync::sync))
+        .route("/openapi.json", get(openapi::describe))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+}
+
+fn reading() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(home::home))
+        .route("/api/v1/summary", get(summary::summary))
+        .route("/api/v1/budgets", get(budgets::list))
+        .route("/api/v1/budgets/{name}", get(budgets::one))
+        .route("/api/v1/records", get(records::list))
+        .route("/api/v1/records/{id}", get(records::one))
+        .route("/api/v1/records/{id}/explain", get(explain::explain))
+        .route("/api/v1/estimate", post(estimate::ask))
+        .route("/api/v1/prices", get(prices::list))
+        .route("/api/v1/prices/missing", get(prices::missing))
+        .route("/api/v1/prices/drift", get(prices::drift))
+        .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/alerts", get(alerts::list))
+        .route("/api/v1/anomalies", get(anomalies::list))
+        .route("/api/v1/reviews", get(alerts::reviews))
+        .route("/api/v1/accounts", get(audit::accounts))
+        .route("/api/v1/accounts/recount", get(audit::recount))
+        .route("/api/v1/reprice", get(corrections::preview))
+        .route("/api/v1/months", get(corrections::months))
+        .route("/metrics", get(health::metrics))
+}
+
+/// What changes what is kept.
+fn writing() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/v1/records", post(import::records))
+        .route("/api/v1/alerts/test/{channel}", post(alerts::test))
+        .route("/api/v1/reviews/{id}", put(alerts::change_review))
+        .route("/api/v1/budgets/{name}", put(budgets::put).delete(budgets::remove))
+        .route("/api/v1/budgets/{name}/top-up", post(budgets::top_up))
+        .route("/api/v1/budgets/{name}/release-kept", post(budgets::release_kept))
+        .route("/api/v1/budgets/release/{instance}", post(budgets::release))
+        .route("/api/v1/reprice", post(corrections::apply))
+}
+
+/// What binds others.
+fn binding() -> Router<Arc<App>> {
+    Router::new().route("/api/v1/months/{month}", put(corrections::close))
+}

@@ -1,0 +1,13 @@
+//! What the collector speaks of: plain types and pure functions. Imports nothing else of the crate.
+
+pub mod alert;
+pub mod anomaly;
+pub mod audit;
+pub mod calendar;
+pub mod clock;
+pub mod dimension;
+pub mod drift;
+pub mod minute;
+pub mod refusal;
+pub mod role;
+pub mod text;

@@ -1,0 +1,77 @@
+//! By what reports are grouped and filtered, other than time.
+
+/// A dimension of reports, other than time.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Dimension {
+    /// Name of the gateway.
+    Gateway,
+    /// The agent or application.
+    Agent,
+    /// The team that answers for it.
+    Team,
+    /// The product feature.
+    Feature,
+    /// Environment, such as `production`.
+    Environment,
+    /// How far the attribution can be trusted.
+    AttributionSource,
+    /// Keyed hash of the provider key.
+    KeyId,
+    /// Provider id.
+    Provider,
+    /// What was asked of it.
+    Operation,
+    /// The model that answered, else the one asked for.
+    Model,
+    /// The model asked for.
+    RequestModel,
+    /// The model that answered.
+    ResponseModel,
+    /// Service tier that decided the price.
+    ServiceTier,
+}
+
+impl Dimension {
+    /// Every dimension, in the order of documentation.
+    pub const ALL: [Self; 13] = [
+        Self::Agent,
+        Self::Team,
+        Self::Feature,
+        Self::Environment,
+        Self::Provider,
+        Self::Model,
+        Self::RequestModel,
+        Self::ResponseModel,
+        Self::Operation,
+        Self::Gateway,
+        Self::ServiceTier,
+        Self::KeyId,
+        Self::AttributionSource,
+    ];
+
+    /// The name in the API and in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Agent => "agent",
+            Self::Team => "team",
+            Self::Feature => "feature",
+            Self::Environment => "environment",
+            Self::AttributionSource => "attribution_source",
+            Self::KeyId => "key_id",
+            Self::Provider => "provider",
+            Self::Operation => "operation",
+            Self::Model => "model",
+            Self::RequestModel => "request_model",
+            Self::ResponseModel => "response_model",
+            Self::ServiceTier => "service_tier",
+        }
+    }
+
+    /// The dimension with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dimension| dimension.name() == name)
+    }
+}

@@ -1,0 +1,3 @@
+//! What is kept of agents for the detector.
+
+pub(super) mod minutes;

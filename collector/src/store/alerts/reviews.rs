@@ -1,0 +1,191 @@
+//! Reviews: opened once when a budget's window is passed; somebody says why, and closes it.
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde::Serialize;
+
+use crate::model::alert::Alert;
+use crate::model::audit::Entry;
+use crate::store::audit;
+use crate::store::database::error::StoreError;
+use crate::store::records::Cursor;
+
+/// A review of a budget that was passed.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Review {
+    /// Its number.
+    pub id: i64,
+    /// The budget.
+    pub budget: String,
+    /// The window that was passed.
+    pub window: String,
+    /// What the alert said.
+    pub title: String,
+    /// When it was opened, Unix milliseconds UTC.
+    pub opened_ms: u64,
+    /// Who looks into it.
+    pub owner: String,
+    /// What was found.
+    pub note: String,
+    /// When it was closed.
+    pub closed_ms: Option<u64>,
+    /// By whom.
+    pub closed_by: Option<String>,
+}
+
+/// What is to change of a review.
+#[derive(Clone, Debug, Default)]
+pub struct ReviewChange {
+    /// Who looks into it.
+    pub owner: Option<String>,
+    /// What was found.
+    pub note: Option<String>,
+    /// Whether it is closed or opened again.
+    pub closed: Option<bool>,
+}
+
+/// Opens the review of a budget's window, unless there is one.
+pub(in crate::store) fn open(
+    transaction: &Transaction<'_>,
+    alert: &Alert,
+    budget: &str,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let opened = transaction
+        .prepare_cached(
+            "INSERT INTO reviews (alert, budget, scope, window, title, opened_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![alert.id, budget, alert.scope, alert.window, alert.title, wide(now_ms)])?;
+    if opened > 0 {
+        let entry = Entry {
+            time_ms: now_ms,
+            actor: "collector".into(),
+            action: "review.open".into(),
+            subject: alert.scope.clone(),
+            before: None,
+            after: Some(serde_json::json!({"window": alert.window, "title": alert.title})),
+        };
+        audit::append(transaction, &entry)?;
+    }
+    Ok(())
+}
+
+/// Reviews, open ones first, then the newest: at most `limit`, and where the next page starts, unless this was the last.
+pub(in crate::store) fn list(
+    connection: &Connection,
+    limit: usize,
+    after: Option<Cursor>,
+) -> Result<(Vec<Review>, Option<Cursor>), StoreError> {
+    let sql = format!(
+        "{REVIEWS} WHERE (closed_ms IS NOT NULL, -id) > (?1, -?2) ORDER BY closed_ms IS NOT NULL, id DESC LIMIT ?3"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let (closed, id) = after.map_or((-1, 0), |after| (after.time_ms, after.seq));
+    // One more tells whether there is another page.
+    let one_more = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
+    let found = statement.query_map([closed, id, one_more], review)?;
+    let mut found: Vec<Review> = found.collect::<Result<_, _>>()?;
+    let is_last = found.len() <= limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| !is_last);
+    let next = next.map(|last| Cursor { time_ms: last.closed_ms.is_some().into(), seq: last.id });
+    Ok((found, next))
+}
+
+/// Changes a review; gives it as it is then, unless there is none with this number.
+pub(in crate::store) fn change(
+    transaction: &Transaction<'_>,
+    id: i64,
+    change: &ReviewChange,
+    mut entry: Entry,
+) -> Result<Option<Review>, StoreError> {
+    let sql = format!("{REVIEWS} WHERE id = ?1");
+    let found = transaction.query_row(&sql, [id], review).optional()?;
+    let Some(before) = found else { return Ok(None) };
+    let mut after = before.clone();
+    after.owner = change.owner.clone().unwrap_or(after.owner);
+    after.note = change.note.clone().unwrap_or(after.note);
+    match change.closed {
+        Some(true) if after.closed_ms.is_none() => {
+            after.closed_ms = Some(entry.time_ms);
+            after.closed_by = Some(entry.actor.clone());
+        }
+        Some(false) => (after.closed_ms, after.closed_by) = (None, None),
+        _ => {}
+    }
+    if after == before {
+        return Ok(Some(after));
+    }
+    transaction.execute(
+        "UPDATE reviews SET owner = ?2, note = ?3, closed_ms = ?4, closed_by = ?5 WHERE id = ?1",
+        params![id, after.owner, after.note, after.closed_ms.map(wide), after.closed_by],
+    )?;
+    entry.before = serde_json::to_value(&before).ok();
+    entry.after = serde_json::to_value(&after).ok();
+    audit::append(transaction, &entry)?;
+    Ok(Some(after))
+}
+
+fn review(row: &Row<'_>) -> rusqlite::Result<Review> {
+    Ok(Review {
+        id: row.get(0)?,
+        budget: row.get(1)?,
+        window: row.get(2)?,
+        title: row.get(3)?,
+        opened_ms: row.get::<_, i64>(4)?.unsigned_abs(),
+        owner: row.get(5)?,
+        note: row.get(6)?,
+        closed_ms: row.get::<_, Option<i64>>(7)?.map(i64::unsigned_abs),
+        closed_by: row.get(8)?,
+    })
+}
+
+fn wide(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+const REVIEWS: &str =
+    "SELECT id, budget, window, title, opened_ms, owner, note, closed_ms, closed_by FROM reviews";
+
+#[cfg(test)]
+mod tests {
+    use super::super::Judged;
+    use super::*;
+    use crate::model::alert::Alert;
+    use crate::store::Store;
+    use crate::store::several::runtime;
+
+    #[test]
+    fn reviews_are_listed_in_pages_open_ones_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let alerts = (1..=7).map(|n| {
+            Alert {
+                rule: "r".into(),
+                scope: format!("s{n}"),
+                passed_budget: Some("b".into()),
+                ..Alert::default()
+            }
+            .with_id()
+        });
+        let judged = vec![Judged { rule: "r".into(), alerts: alerts.collect(), channels: vec![] }];
+        runtime().block_on(store.decide(None, judged, Default::default(), 5)).unwrap();
+        for id in [3, 6] {
+            let change = ReviewChange { closed: Some(true), ..ReviewChange::default() };
+            let entry = Entry { time_ms: 6, ..Entry::default() };
+            runtime().block_on(store.change_review(id, change, entry)).unwrap();
+        }
+        for limit in [1, 2, 3, 7, 100] {
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let (some, next) = runtime().block_on(store.reviews(limit, after)).unwrap();
+                seen.extend(some.into_iter().map(|review| review.id));
+                match next {
+                    Some(_) => after = next,
+                    None => break,
+                }
+            }
+            assert_eq!(seen, [7, 5, 4, 2, 1, 6, 3], "{limit}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Accounts: what became of every record, so that none is lost without a trace.
+//!
+//! `received = stored + duplicate + folded + dropped(reason)`. What arrives here is counted in the transaction that
+//! decides it, a total that a gateway has folded as the records that it stands for; what gateways could not keep is
+//! counted as they report it.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Transaction, params};
+use serde::Serialize;
+
+use crate::store::database::error::StoreError;
+use crate::store::rollups;
+use crate::store::rollups::packed;
+use crate::store::rollups::sums::{InRow, Totals};
+
+/// The accounts of a database.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Accounts {
+    /// Records that arrived, one by one or in totals, and those that gateways say they could not keep.
+    pub received: u64,
+    /// Records stored since the database was made.
+    pub stored: u64,
+    /// Records that were stored before.
+    pub duplicate: u64,
+    /// Records that came in totals, without a record of their own.
+    pub folded: u64,
+    /// Records that are in no sum, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Of the stored records, those removed by age.
+    pub expired: u64,
+    /// Of the stored and folded records, those that summaries count under `other`.
+    pub under_other: u64,
+    /// Records in the database now.
+    pub kept: u64,
+    /// Records that summaries count.
+    pub summarised: u64,
+    /// Whether all of these agree.
+    pub balanced: bool,
+}
+
+/// Reads all accounts, and counts anew what can be counted.
+pub(in crate::store) fn read(
+    connection: &Connection,
+    gateways: Vec<(String, u64)>,
+) -> Result<Accounts, StoreError> {
+    let mut accounts = booked(connection, gateways)?;
+    let kept: i64 = connection.query_row("SELECT count(*) FROM records", [], |row| row.get(0))?;
+    accounts.kept = kept.unsigned_abs();
+    let mut totals = Totals::default();
+    packed::between(connection, i64::MIN, i64::MAX, |_, sums| Ok(totals.add_encoded(sums)?))?;
+    rollups::each_recent(connection, |_, _, sums| Ok(totals.add(&Totals::decode(sums)?)?))?;
+    accounts.summarised = totals.calls.saturating_add(totals.denied);
+    accounts.balanced = accounts.agree();
+    Ok(accounts)
+}
+
+/// The accounts as they are booked, without counting the records.
+pub(in crate::store) fn booked(
+    connection: &Connection,
+    gateways: Vec<(String, u64)>,
+) -> Result<Accounts, StoreError> {
+    let mut accounts = Accounts::default();
+    let mut statement =
+        connection.prepare_cached("SELECT name, records FROM record_accounts ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, records) = (row.get::<_, String>(0)?, row.get::<_, i64>(1)?.unsigned_abs());
+        match name.as_str() {
+            RECEIVED => accounts.received = records,
+            STORED => accounts.stored = records,
+            FOLDED => accounts.folded = records,
+            DUPLICATE => accounts.duplicate = records,
+            EXPIRED => accounts.expired = records,
+            UNDER_OTHER => accounts.under_other = records,
+            _ => *accounts.dropped.entry(name).or_default() = records,
+        }
+    }
+    for (reason, records) in gateways {
+        accounts.received = accounts.received.saturating_add(records);
+        let sum = accounts.dropped.entry(format!("gateway_{reason}")).or_default();
+        *sum = sum.saturating_add(records);
+    }
+    Ok(accounts)
+}
+
+impl Accounts {
+    fn agree(&self) -> bool {
+        let dropped: u64 = self.dropped.values().sum();
+        let ended = [self.stored, self.duplicate, self.folded, dropped].iter().sum::<u64>();
+        self.received == ended
+            && self.stored == self.kept.saturating_add(self.expired)
+            && self.stored.saturating_add(self.folded) == self.summarised
+    }
+}
+
+/// What one transaction adds to the accounts.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Booking(BTreeMap<String, u64>);
+
+impl Booking {
+    /// Adds to an account.
+    pub(in crate::store) fn add(&mut self, name: &str, records: u64) {
+        if records > 0 {
+            let sum = self.0.entry(name.to_owned()).or_default();
+            *sum = sum.saturating_add(records);
+        }
+    }
+
+    /// Writes what was added.
+    pub(in crate::store) fn write(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
+        let mut statement = transaction.prepare_cached(
+            "INSERT INTO record_accounts (name, records) VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET records = records + excluded.records",
+        )?;
+        for (name, records) in &self.0 {
+            statement.execute(params![name, i64::try_from(*records).unwrap_or(i64::MAX)])?;
+        }
+        Ok(())
+    }
+}
+
+/// Records that arrived.
+pub(in crate::store) const RECEIVED: &str = "received";
+/// Records that are new.
+pub(in crate::store) const STORED: &str = "stored";
+/// Records that were stored before.
+pub(in crate::store) const DUPLICATE: &str = "duplicate";
+/// Records older than what is kept, of which nobody knows any more whether they were stored.
+pub(in crate::store) const TOO_LATE: &str = "too_late";
+/// Records removed by age.
+pub(in crate::store) const EXPIRED: &str = "expired";
+/// Records that summaries count under `other`.
+pub(in crate::store) const UNDER_OTHER: &str = "under_other";
+/// Records in totals that are new.
+pub(in crate::store) const FOLDED: &str = "folded";

@@ -1,0 +1,241 @@
+//! Work that is started by one call and fetched by another, maybe through other gateways: its record is for who started it,
+//! whichever of the two is heard of first.
+//!
+//! A record of fetched work has an id made of provider and work id, so that it is stored once. One that arrives before
+//! that of the start is stored as it came, and changed when the start arrives: its row, the sums that it is in, and the
+//! counters of budgets. Months that are closed stay as they are.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
+use tollgate_core::attribution::{Attribution, AttributionSource};
+use tollgate_core::record::{Note, UsageRecord, work_id};
+
+use super::adjust;
+use super::batch::{Batch, RecordRow, cost_status_code, outcome_code};
+use super::id::RecordId;
+use crate::store::database::error::StoreError;
+use crate::store::database::lead::Lead;
+use crate::store::rollups::dims::Dims;
+use crate::store::rollups::reports;
+use crate::store::rollups::sums::Sums;
+use crate::store::writer::work::Work;
+use crate::store::{Store, budgets, rollups};
+
+/// Who started some work.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(in crate::store) struct Starter {
+    attribution: Attribution,
+    source: AttributionSource,
+}
+
+/// What a record says of work.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store) struct Told {
+    /// Work that its call started.
+    started: Vec<RecordId>,
+    /// Work whose result its call fetched, and the batch that this is of. Empty where nobody knows that it is any.
+    fetched: Vec<RecordId>,
+}
+
+/// A stored record that is to be another one.
+#[derive(Clone, Debug)]
+pub(in crate::store) enum Change {
+    /// It is known now who started the work.
+    Starter(RecordId, Starter),
+    /// It is known now that its counts are a provider's: this record says so.
+    Known(RecordId, Box<UsageRecord>),
+}
+
+impl Starter {
+    fn of(record: &UsageRecord) -> Self {
+        Self { attribution: record.attribution.clone(), source: record.attribution_source }
+    }
+
+    fn put(self, record: &mut UsageRecord) {
+        record.attribution = self.attribution;
+        record.attribution_source = self.source;
+    }
+}
+
+impl Told {
+    /// What a record says, if anything.
+    pub(in crate::store) fn of(record: &UsageRecord) -> Option<Box<Self>> {
+        let work = record.work.as_ref()?;
+        let key = |id: &String| work_id(&record.provider, id).parse().ok();
+        let fetched = match record.fetched() {
+            Some(_) => work.fetched.iter().chain(&work.of).filter_map(key).collect(),
+            None => Vec::new(),
+        };
+        Some(Box::new(Self { started: work.started.iter().filter_map(key).collect(), fetched }))
+    }
+
+    /// Whether its record is of fetched work that is charged, which no gateway does.
+    pub(in crate::store) const fn is_fetched(&self) -> bool {
+        !self.fetched.is_empty()
+    }
+}
+
+/// Takes note of work in records that have arrived, and gives those of them that fetched some to who started it. Gives the
+/// stored ones whose starter is known only now.
+pub(in crate::store) fn arrive(
+    transaction: &Transaction<'_>,
+    batches: &mut [Batch],
+) -> Result<Vec<Change>, StoreError> {
+    let mut changes = Vec::new();
+    for (row, told) in batches.iter().flat_map(|batch| &batch.rows).filter_map(telling) {
+        for key in &told.started {
+            start(transaction, *key, row, &mut changes)?;
+        }
+    }
+    for row in batches.iter_mut().flat_map(|batch| &mut batch.rows) {
+        let Some(told) = row.told.as_ref().filter(|told| told.is_fetched()) else { continue };
+        let keys = told.fetched.clone();
+        match starter(transaction, &keys)? {
+            Some(starter) => {
+                let mut record = parse(&row.body)?;
+                starter.put(&mut record);
+                row.set(&record)?;
+            }
+            None => wait(transaction, &keys, row)?,
+        }
+    }
+    Ok(changes)
+}
+
+fn telling(row: &RecordRow) -> Option<(&RecordRow, &Told)> {
+    Some((row, row.told.as_deref()?))
+}
+
+/// Remembers who started work, where that is not known, and what was fetched of it before.
+fn start(
+    transaction: &Transaction<'_>,
+    key: RecordId,
+    row: &RecordRow,
+    changes: &mut Vec<Change>,
+) -> Result<(), StoreError> {
+    let starter = Starter::of(&parse(&row.body)?);
+    let body = serde_json::to_string(&starter).map_err(|_| StoreError::Damaged("work_started"))?;
+    let new = transaction
+        .prepare_cached("INSERT INTO work_started VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+        .execute(params![key.0.as_slice(), row.time_ms, body])?;
+    if new == 0 {
+        return Ok(());
+    }
+    let mut statement =
+        transaction.prepare_cached("DELETE FROM work_fetched WHERE key = ?1 RETURNING record")?;
+    let records = statement.query_map([key.0.as_slice()], |row| Ok(RecordId(row.get(0)?)))?;
+    for record in records {
+        changes.push(Change::Starter(record?, starter.clone()));
+    }
+    Ok(())
+}
+
+/// Who started one of these.
+fn starter(connection: &Connection, keys: &[RecordId]) -> Result<Option<Starter>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT starter FROM work_started WHERE key = ?1")?;
+    for key in keys {
+        let found: Option<String> = statement.query_row([key.0.as_slice()], |row| row.get(0)).optional()?;
+        if let Some(body) = found {
+            return Ok(Some(serde_json::from_str(&body).map_err(|_| StoreError::Damaged("work_started"))?));
+        }
+    }
+    Ok(None)
+}
+
+/// Notes that a record's starter is not known.
+fn wait(transaction: &Transaction<'_>, keys: &[RecordId], row: &RecordRow) -> Result<(), StoreError> {
+    let mut statement =
+        transaction.prepare_cached("INSERT INTO work_fetched VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
+    for key in keys {
+        statement.execute(params![key.0.as_slice(), row.id.0.as_slice(), row.time_ms])?;
+    }
+    Ok(())
+}
+
+impl Change {
+    /// A record came that was there already: if what is stored was nobody's known work, and this is, it takes its place.
+    pub(in crate::store) fn of_known(row: &RecordRow) -> Result<Option<Self>, StoreError> {
+        match row.told.as_ref().filter(|told| told.is_fetched()) {
+            Some(_) => Ok(Some(Self::Known(row.id, Box::new(parse(&row.body)?)))),
+            None => Ok(None),
+        }
+    }
+
+    /// Changes the stored record, the sums that it is in, and what budgets were charged for it.
+    pub(in crate::store) fn make(self, work: &mut Work<'_>, now_ms: u64) -> Result<(), StoreError> {
+        let transaction = work.transaction;
+        let (Self::Starter(id, _) | Self::Known(id, _)) = self;
+        let Some(place) = adjust::place(transaction, id)? else { return Ok(()) };
+        let Some(stored) = crate::store::records::by_id(transaction, id)? else { return Ok(()) };
+        if place.hour < work.end_hour {
+            return Ok(());
+        }
+        let mut after = stored.clone();
+        match self {
+            Self::Starter(_, starter) => starter.put(&mut after),
+            Self::Known(_, known) if stored.notes.contains(&Note::UnknownWork) => {
+                after = UsageRecord { time_ms: stored.time_ms, ..*known };
+            }
+            Self::Known(..) => {}
+        }
+        if after == stored {
+            return Ok(());
+        }
+        let time_ms = i64::try_from(after.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?;
+        let (dims, _) = work.dims_in(place.hour, &Dims::of(&after), time_ms)?;
+        write(transaction, id, &after, dims)?;
+        let minus = Sums::of(&adjust::counted(transaction, stored.clone())?.record);
+        let plus = Sums::of(&adjust::counted(transaction, after.clone())?.record);
+        // What is taken from a row must be in it.
+        rollups::settle(transaction)?;
+        adjust::change(transaction, place.hour, place.dims, &minus, &Sums::default())?;
+        adjust::change(transaction, place.hour, dims, &Sums::default(), &plus)?;
+        rollups::forget_nothing(transaction, place.hour, place.dims)?;
+        reports::moved(transaction, (place.dims, &stored), (dims, &after))?;
+        budgets::count_moved(transaction, &stored, &after, now_ms)
+    }
+}
+
+fn write(
+    transaction: &Transaction<'_>,
+    id: RecordId,
+    record: &UsageRecord,
+    dims: i64,
+) -> Result<(), StoreError> {
+    let body = serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?;
+    transaction
+        .prepare_cached(
+            "UPDATE records SET dims = ?2, outcome = ?3, cost_status = ?4, body = ?5 WHERE id = ?1",
+        )?
+        .execute(params![
+            id.0.as_slice(),
+            dims,
+            outcome_code(record.outcome),
+            cost_status_code(record.cost_status),
+            body
+        ])?;
+    transaction
+        .prepare_cached("UPDATE adjustments SET dims = ?2 WHERE record = ?1")?
+        .execute(params![id.0.as_slice(), dims])?;
+    Ok(())
+}
+
+fn parse(body: &str) -> Result<UsageRecord, StoreError> {
+    serde_json::from_str(body).map_err(|_| StoreError::Damaged("record"))
+}
+
+impl Store {
+    /// Forgets who started work before this time, Unix milliseconds UTC: no provider keeps a result as long.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn forget_work(&self, lead: Option<Lead>, before_ms: u64) -> Result<usize, StoreError> {
+        let before = i64::try_from(before_ms).unwrap_or(i64::MAX);
+        self.write_led(lead, move |transaction| {
+            let started = transaction.execute("DELETE FROM work_started WHERE started_ms < ?1", [before])?;
+            let fetched = transaction.execute("DELETE FROM work_fetched WHERE fetched_ms < ?1", [before])?;
+            Ok(started.saturating_add(fetched))
+        })
+        .await
+    }
+}

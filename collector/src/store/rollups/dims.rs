@@ -1,0 +1,242 @@
+//! Dimensions: what a summary may be grouped and filtered by, interned so that a rollup row stays small.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, Row, params_from_iter};
+use tollgate_core::record::{Folded, UsageRecord};
+
+use crate::model::dimension::Dimension;
+use crate::store::database::error::StoreError;
+
+/// The values of one record in every dimension; empty where it has none.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Dims {
+    /// Of all values, made by who makes these, so that the writer need not.
+    hash: u64,
+    /// Where each value ends in `text`, in the order of [`Column`].
+    ends: [usize; COLUMNS],
+    text: Box<str>,
+}
+
+/// What is stored of a record's dimensions, in the order of the table's columns.
+#[derive(Clone, Copy)]
+enum Column {
+    Gateway,
+    Agent,
+    Team,
+    Feature,
+    Environment,
+    AttributionSource,
+    KeyId,
+    Provider,
+    Operation,
+    RequestModel,
+    ResponseModel,
+    ServiceTier,
+}
+
+impl Hash for Dims {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Dimensions of a record or a total, whose members have the same names.
+macro_rules! all_of {
+    ($from:expr) => {
+        Self::new([
+            &$from.gateway,
+            &$from.attribution.agent,
+            &$from.attribution.team,
+            &$from.attribution.feature,
+            &$from.attribution.environment,
+            $from.attribution_source.name(),
+            $from.key_id.as_deref().unwrap_or_default(),
+            &$from.provider,
+            &$from.operation,
+            $from.request_model.as_deref().unwrap_or_default(),
+            $from.response_model.as_deref().unwrap_or_default(),
+            $from.service_tier.as_deref().unwrap_or_default(),
+        ])
+    };
+}
+
+impl Dims {
+    /// The dimensions of a record.
+    #[must_use]
+    pub fn of(record: &UsageRecord) -> Self {
+        all_of!(record)
+    }
+
+    /// The dimensions of a total that a gateway has folded.
+    #[must_use]
+    pub fn of_folded(folded: &Folded) -> Self {
+        all_of!(folded)
+    }
+
+    /// Of values in the order of [`Column`].
+    fn new(values: [&str; COLUMNS]) -> Self {
+        let mut ends = [0; COLUMNS];
+        let mut text = String::with_capacity(values.iter().map(|value| value.len()).sum());
+        for (end, value) in ends.iter_mut().zip(values) {
+            text.push_str(value);
+            *end = text.len();
+        }
+        Self { hash: KEYS.hash_one((ends, &text)), ends, text: text.into_boxed_str() }
+    }
+
+    fn column(&self, column: Column) -> &str {
+        self.at(column as usize)
+    }
+
+    fn at(&self, column: usize) -> &str {
+        let start = column.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.ends.get(column).and_then(|end| self.text.get(start..*end)).unwrap_or_default()
+    }
+
+    /// The value in this dimension, if there is one.
+    #[must_use]
+    pub fn value(&self, dimension: Dimension) -> Option<&str> {
+        let value = match dimension {
+            Dimension::Gateway => self.column(Column::Gateway),
+            Dimension::Agent => self.column(Column::Agent),
+            Dimension::Team => self.column(Column::Team),
+            Dimension::Feature => self.column(Column::Feature),
+            Dimension::Environment => self.column(Column::Environment),
+            Dimension::AttributionSource => self.column(Column::AttributionSource),
+            Dimension::KeyId => self.column(Column::KeyId),
+            Dimension::Provider => self.column(Column::Provider),
+            Dimension::Operation => self.column(Column::Operation),
+            Dimension::Model => match self.column(Column::ResponseModel) {
+                "" => self.column(Column::RequestModel),
+                answered => answered,
+            },
+            Dimension::ResponseModel => self.column(Column::ResponseModel),
+            Dimension::RequestModel => self.column(Column::RequestModel),
+            Dimension::ServiceTier => self.column(Column::ServiceTier),
+        };
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// The same with `other` in place of all that a caller chooses.
+    #[must_use]
+    pub fn other(&self) -> Self {
+        Self::new([
+            self.column(Column::Gateway),
+            OTHER,
+            OTHER,
+            OTHER,
+            OTHER,
+            self.column(Column::AttributionSource),
+            "",
+            self.column(Column::Provider),
+            self.column(Column::Operation),
+            OTHER,
+            "",
+            "",
+        ])
+    }
+
+    /// Writes these dimensions and gives their id.
+    pub(in crate::store) fn insert(&self, connection: &Connection) -> Result<i64, StoreError> {
+        let mut statement = connection.prepare_cached(
+            "INSERT INTO dims (gateway, agent, team, feature, environment, attribution_source, key_id,
+                 provider, operation, request_model, response_model, service_tier)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        )?;
+        Ok(statement.insert(params_from_iter((0..COLUMNS).map(|column| self.at(column))))?)
+    }
+
+    /// All dimensions with an id above `after`, in the order of their ids.
+    pub(in crate::store) fn load(
+        connection: &Connection,
+        after: i64,
+    ) -> Result<Vec<(i64, Self)>, StoreError> {
+        let mut statement = connection.prepare_cached(
+            "SELECT id, gateway, agent, team, feature, environment, attribution_source, key_id,
+                 provider, operation, request_model, response_model, service_tier
+             FROM dims WHERE id > ?1 ORDER BY id",
+        )?;
+        let rows = statement.query_map([after], |row| Ok((row.get(0)?, Self::read(row)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let mut values = [""; COLUMNS];
+        for (at, value) in (1..).zip(&mut values) {
+            *value = row.get_ref(at)?.as_str()?;
+        }
+        Ok(Self::new(values))
+    }
+}
+
+/// All dimensions by id, as a reader holds them.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store) struct DimsTable {
+    rows: Vec<Dims>,
+}
+
+impl DimsTable {
+    /// Reads what was added since the last time.
+    ///
+    /// Ids are dense from 1: the one writer gives them in order, and rows are never removed.
+    pub(in crate::store) fn refresh(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let known = i64::try_from(self.rows.len()).map_err(|_| StoreError::Damaged("dims"))?;
+        for (id, dims) in Dims::load(connection, known)? {
+            self.rows.push(dims);
+            if usize::try_from(id) != Ok(self.rows.len()) {
+                return Err(StoreError::Damaged("dims"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The dimensions with this id.
+    pub(in crate::store) fn get(&self, id: i64) -> Option<&Dims> {
+        self.rows.get(usize::try_from(id).ok()?.checked_sub(1)?)
+    }
+
+    /// Dimensions in the order of their ids, from 1.
+    pub(in crate::store) fn iter(&self) -> impl Iterator<Item = &Dims> {
+        self.rows.iter()
+    }
+}
+
+/// Values to keep: each dimension named must have one of its values, and none that is refused. No filter keeps everything.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Filters {
+    wanted: Vec<(Dimension, Vec<String>)>,
+    refused: Vec<(Dimension, BTreeSet<String>)>,
+}
+
+impl Filters {
+    /// Also accepts `value` in `dimension`.
+    pub fn accept(&mut self, dimension: Dimension, value: String) {
+        match self.wanted.iter_mut().find(|(known, _)| *known == dimension) {
+            Some((_, values)) => values.push(value),
+            None => self.wanted.push((dimension, vec![value])),
+        }
+    }
+
+    /// Leaves out these values of a dimension.
+    pub fn refuse(&mut self, dimension: Dimension, values: BTreeSet<String>) {
+        self.refused.push((dimension, values));
+    }
+
+    /// Whether these dimensions pass.
+    #[must_use]
+    pub fn keep(&self, dims: &Dims) -> bool {
+        let value = |dimension: Dimension| dims.value(dimension).unwrap_or_default();
+        self.wanted.iter().all(|(dimension, values)| values.iter().any(|wanted| wanted == value(*dimension)))
+            && self.refused.iter().all(|(dimension, values)| !values.contains(value(*dimension)))
+    }
+}
+
+/// Stands for what has no row of its own.
+pub(in crate::store) const OTHER: &str = "other";
+/// Columns of dimensions.
+const COLUMNS: usize = 12;
+/// Nobody outside can choose names whose hashes are alike.
+static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);

@@ -1,0 +1,32 @@
+//! What the collector does with what it keeps: it admits, prices, decides, tells and keeps house.
+//!
+//! | module | does |
+//! | --- | --- |
+//! | [`app`] | what handlers share |
+//! | [`ingest`] | checks and prices what gateways send |
+//! | [`policy`] | budgets that hold now, and what gateways are told of them |
+//! | [`alerts`], [`anomalies`] | what is decided from what is kept, and how it is told |
+//! | [`prices`] | the price book: built from files and configuration |
+//! | [`estimate`] | counts and prices a call before it is made |
+//! | [`meter`] | meters recorded exchanges offline |
+//! | [`reprice`] | prices records again after a correction |
+//! | [`reload`] | takes a changed configuration while the collector runs |
+//! | [`access`], [`doors`], [`tls`] | which token allows what; who may come in; encryption |
+//! | [`housekeeping`] | what the collector does by itself |
+//! | [`metrics`] | the collector's own metrics |
+
+pub mod access;
+pub mod alerts;
+pub mod anomalies;
+pub mod app;
+pub mod doors;
+pub mod estimate;
+pub mod housekeeping;
+pub mod ingest;
+pub mod meter;
+pub mod metrics;
+pub mod policy;
+pub mod prices;
+pub mod reload;
+pub mod reprice;
+pub mod tls;

@@ -1,0 +1,516 @@
+//! Alerts at work: rules are judged by what the store has, and what was decided is delivered.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+use tollgate_core::budget::Budget;
+use tollgate_core::budget::window::{Span, Window as BudgetWindow};
+use tracing::{error, info, warn};
+
+use super::conditions::{self, BudgetStatus, Observed};
+use super::deliver::{Outcome, deliver};
+use super::message::{Item, Message};
+use super::schedule::{Rate, quiet_until_ms, wait_ms};
+use super::window::Window;
+use crate::config::{AlertsConfig, Channel, Config, Rule, Severity, Target, When};
+use crate::model::alert::{Alert, Event};
+use crate::model::clock::now_ms;
+use crate::model::dimension::Dimension;
+use crate::store::{Attempt, Due, Every, Filters, Judged, Lead, StoreError, Summary, SummaryQuery, Totals};
+use crate::work::anomalies::run::LASTS_MS;
+use crate::work::app::App;
+
+/// Judges the rules again and again while this collector leads, until it ends. One judges at a time: what one saw
+/// earlier must not end what another saw later.
+pub async fn judge_forever(app: Arc<App>) {
+    loop {
+        let begun = Instant::now();
+        let now = now_ms();
+        let lead = app.store.lead(now);
+        if lead.is_some()
+            && let Err(error) = judge(&app, lead, now).await
+        {
+            error!(%error, "Alerts could not be judged; it is tried again");
+        }
+        // Many rules over large books take a while; others come first.
+        tokio::time::sleep(JUDGED_EVERY.max(begun.elapsed().saturating_mul(REST))).await;
+    }
+}
+
+/// Delivers what is due again and again while this collector leads, until it ends: rates of channels hold over all.
+pub async fn deliver_forever(app: Arc<App>) {
+    let mut rates = HashMap::new();
+    let mut begun = None;
+    loop {
+        let now = now_ms();
+        let lead = app.store.lead(now);
+        if lead != begun {
+            rates.clear();
+            // What the one before had taken is for this one now.
+            begun = if lead.is_some() && app.store.unclaim(lead).await.is_ok() { lead } else { None };
+        }
+        if begun.is_some()
+            && let Err(error) = deliver_due(&app, begun, &mut rates, now).await
+        {
+            error!(%error, "Deliveries of alerts could not be read or noted; it is tried again");
+        }
+        tokio::time::sleep(DELIVERED_EVERY).await;
+    }
+}
+
+/// Judges every rule at this time; gives how many decisions are new.
+///
+/// # Errors
+/// When the store fails; nothing is decided then.
+pub async fn judge(app: &App, lead: Option<Lead>, now_ms: u64) -> Result<u64, StoreError> {
+    let config = app.config();
+    let AlertsConfig { rules, channels } = &config.alerts;
+    let mut judged = Vec::new();
+    for rule in rules {
+        let alerts = alerts_of(app, rule, now_ms).await?;
+        judged.push(Judged { rule: rule.name.clone(), alerts, channels: rule.channels.clone() });
+    }
+    judged.extend(unwatched(app, &judged, now_ms).await?);
+    // What a rule said that is gone does not hold any more.
+    for rule in app.store.open_rules().await? {
+        if !judged.iter().any(|known| known.rule == rule) {
+            judged.push(Judged { rule, ..Judged::default() });
+        }
+    }
+    if judged.is_empty() {
+        return Ok(0);
+    }
+    let new = app.store.decide(lead, judged, resolving(channels), now_ms).await?;
+    if new > 0 {
+        info!(new, "Decided {new} alerts");
+        app.metrics.alerts_decided.inc_by(new);
+    }
+    Ok(new)
+}
+
+/// Budgets that are passed though no rule watches their whole limit: a decision that no channel hears, so that each has
+/// its review. Nothing where there is none.
+async fn unwatched(app: &App, judged: &[Judged], now_ms: u64) -> Result<Option<Judged>, StoreError> {
+    let rule = Rule::passed_budget();
+    let is_watched = |alert: &Alert| {
+        let passed = judged.iter().flat_map(|rule| &rule.alerts).filter(|one| one.passed_budget.is_some());
+        passed.into_iter().any(|one| one.scope == alert.scope && one.window == alert.window)
+    };
+    let statuses = statuses(app, now_ms).await?;
+    let alerts: Vec<Alert> = statuses
+        .iter()
+        .filter(|status| status.limit_pico > 0)
+        .flat_map(|status| conditions::budget(&rule, status, now_ms))
+        .filter(|alert| alert.passed_budget.is_some() && !is_watched(alert))
+        .collect();
+    Ok((!alerts.is_empty()).then(|| Judged { rule: rule.name, alerts, channels: Vec::new() }))
+}
+
+/// Channels that hear when an alert does not hold any more: machines, which keep its state.
+fn resolving(channels: &BTreeMap<String, Channel>) -> BTreeSet<String> {
+    let hears =
+        |channel: &Channel| matches!(channel.target, Target::PagerDuty { .. } | Target::Webhook { .. });
+    channels.iter().filter(|(_, channel)| hears(channel)).map(|(name, _)| name.clone()).collect()
+}
+
+async fn alerts_of(app: &App, rule: &Rule, now_ms: u64) -> Result<Vec<Alert>, StoreError> {
+    match rule.when {
+        When::Budget => {
+            let statuses = statuses(app, now_ms).await?;
+            let wanted =
+                statuses.iter().filter(|status| rule.budget.as_ref().is_none_or(|name| *name == status.name));
+            Ok(wanted.flat_map(|status| conditions::budget(rule, status, now_ms)).collect())
+        }
+        When::SilentGateway => {
+            let gateways = app.store.gateways_seen().await?;
+            Ok(gateways
+                .iter()
+                .filter_map(|gateway| conditions::silent(rule, gateway, app.started_ms, now_ms))
+                .collect())
+        }
+        When::FullValues => {
+            let gateways = app.store.gateways_seen().await?;
+            Ok(gateways.iter().filter_map(|gateway| conditions::full_values(rule, gateway, now_ms)).collect())
+        }
+        When::Anomaly => {
+            let episodes = app.store.episodes_since(now_ms.saturating_sub(LASTS_MS), SCOPES_MAX).await?;
+            Ok(episodes.iter().filter_map(|episode| conditions::anomaly(rule, episode)).collect())
+        }
+        When::PriceDrift => {
+            let Some(window) = Window::at(rule.window, &rule.zone, now_ms) else { return Ok(Vec::new()) };
+            let mut filters = Filters::default();
+            for (dimension, value) in &rule.scope {
+                filters.accept(*dimension, value.clone());
+            }
+            let hour = |ms: u64| i64::try_from(ms / MS_PER_HOUR).unwrap_or(i64::MAX);
+            let to = hour(now_ms.min(window.end_ms).saturating_add(MS_PER_HOUR - 1));
+            let rows = app.store.drift(hour(window.start_ms), to, filters).await?;
+            let told = rows.iter().take(SCOPES_MAX);
+            Ok(told.flat_map(|row| conditions::price_drift(rule, &window, row)).collect())
+        }
+        When::Spend | When::Denied | When::Unpriced | When::UnknownAgent => {
+            let Some(window) = Window::at(rule.window, &rule.zone, now_ms) else { return Ok(Vec::new()) };
+            let observed = observe(app, rule, &window, now_ms).await?;
+            Ok(observed
+                .iter()
+                .flat_map(|observed| conditions::counted(rule, &window, observed, now_ms))
+                .collect())
+        }
+    }
+}
+
+/// What is spent of every budget.
+async fn statuses(app: &App, now_ms: u64) -> Result<Vec<BudgetStatus>, StoreError> {
+    let mut statuses = Vec::new();
+    for (stored, counters) in app.store.budget_states(now_ms).await? {
+        for counter in counters {
+            statuses.push(BudgetStatus {
+                name: stored.budget.name.clone(),
+                counter: counter.key.value.clone(),
+                window_id: format!("{} {}", stored.generation, window_id(&stored.budget, counter.key.span)),
+                window_start_ms: counter.key.span.start_ms.max(stored.created_ms),
+                window_end_ms: counter.key.span.end_ms,
+                limit_pico: counter.ledger.limit.0,
+                used_pico: counter.ledger.spent().0,
+                denied: counter
+                    .ledger
+                    .accounts
+                    .values()
+                    .fold(0, |sum: u64, account| sum.saturating_add(account.denied)),
+                is_money: stored.budget.unit == tollgate_core::budget::Unit::Dollars,
+                thresholds: stored.budget.thresholds.clone(),
+            });
+        }
+    }
+    Ok(statuses)
+}
+
+/// Names a window, so that what passed a threshold in it is said once. A rolling one has no end of its own: there it is
+/// said once in each of its lengths.
+fn window_id(budget: &Budget, span: Span) -> u64 {
+    match budget.window {
+        window @ BudgetWindow::Rolling(_) => {
+            let length_ms = window.reach_ms() + (span.end_ms - span.start_ms);
+            span.start_ms / length_ms.max(1)
+        }
+        _ => span.start_ms,
+    }
+}
+
+/// What a rule counts, by scope, in this window and the one before.
+async fn observe(app: &App, rule: &Rule, window: &Window, now_ms: u64) -> Result<Vec<Observed>, StoreError> {
+    let mut filters = Filters::default();
+    let mut link = format!("/api/v1/summary?from={}&to={}", iso(window.start_ms), iso(window.end_ms));
+    for (dimension, value) in &rule.scope {
+        filters.accept(*dimension, value.clone());
+        link.push_str(&format!("&{}={value}", dimension.name()));
+    }
+    let config = app.config();
+    let known = &config.budgets.agents;
+    if rule.when == When::UnknownAgent && !known.is_empty() {
+        filters.refuse(Dimension::Agent, known.clone());
+    } else if rule.when == When::UnknownAgent {
+        for name in [tollgate_core::attribution::UNATTRIBUTED, tollgate_core::attribution::INVALID] {
+            filters.accept(Dimension::Agent, name.to_owned());
+        }
+    }
+    let totals = |from_ms: u64, to_ms: u64| {
+        let hour = |ms: u64| i64::try_from(ms / MS_PER_HOUR).unwrap_or(i64::MAX);
+        app.store.summary(SummaryQuery {
+            from_hour: hour(from_ms),
+            to_hour: hour(to_ms.saturating_add(MS_PER_HOUR - 1)),
+            by: rule.each.into_iter().collect(),
+            every: Every::Period,
+            zone: TimeZone::UTC,
+            filters: filters.clone(),
+        })
+    };
+    let now = totals(window.start_ms, now_ms.min(window.end_ms)).await?;
+    let is_near = |totals: &Totals| conditions::is_near(rule, totals.cost, calls(rule.when, totals));
+    let before = match now.rows.iter().any(|row| is_near(&row.totals)) {
+        true => totals(window.previous_ms, window.start_ms).await?,
+        // Nothing will be told that is to be compared.
+        false => Summary::default(),
+    };
+    let base: Vec<String> =
+        rule.scope.iter().map(|(dimension, value)| format!("{}={value}", dimension.name())).collect();
+    let mut observed = Vec::new();
+    for row in now.rows.iter().take(SCOPES_MAX) {
+        let value = row.values.first().cloned().flatten();
+        let mut scope = base.clone();
+        let mut link = link.clone();
+        if let (Some(each), Some(value)) = (rule.each, &value) {
+            scope.push(format!("{}={value}", each.name()));
+            link.push_str(&format!("&{}={value}", each.name()));
+        }
+        let previous = before.rows.iter().find(|other| other.values == row.values).map(|row| &row.totals);
+        observed.push(Observed {
+            scope: if scope.is_empty() { "all".into() } else { scope.join(" ") },
+            cost: row.totals.cost,
+            calls: calls(rule.when, &row.totals),
+            previous_cost: previous.map(|totals| totals.cost).unwrap_or_default(),
+            previous_calls: previous.map_or(0, |totals| calls(rule.when, totals)),
+            link,
+        });
+    }
+    Ok(observed)
+}
+
+const fn calls(when: When, totals: &Totals) -> u64 {
+    match when {
+        When::Denied => totals.denied,
+        When::Unpriced => totals.unpriced_calls,
+        _ => totals.calls,
+    }
+}
+
+/// Delivers what is due at this time.
+///
+/// # Errors
+/// When the store fails; what was sent and could not be noted is sent again, under the same id.
+pub async fn deliver_due(
+    app: &App,
+    lead: Option<Lead>,
+    rates: &mut HashMap<String, Rate>,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let due = app.store.claim_due(lead, now_ms, DUE_AT_A_TIME).await?;
+    if due.is_empty() {
+        return Ok(());
+    }
+    let config = app.config();
+    let mut by_channel: BTreeMap<String, Vec<Due>> = BTreeMap::new();
+    for one in due {
+        by_channel.entry(one.channel.clone()).or_default().push(one);
+    }
+    let mut sending = tokio::task::JoinSet::new();
+    let mut attempts = Vec::new();
+    for (name, due) in by_channel {
+        let Some(channel) = config.alerts.channels.get(&name) else {
+            let gone = || Attempt::GivenUp(format!("there is no channel `{name}` any more"));
+            attempts.extend(due.iter().map(|one| (one.seq, gone())));
+            continue;
+        };
+        let (ready, later) = ready(channel, due, rates.entry(name).or_default(), now_ms);
+        attempts.extend(later);
+        let (channel, base_url) = (channel.clone(), base_url(&config));
+        for group in ready {
+            let (channel, base_url) = (channel.clone(), base_url.clone());
+            sending.spawn_blocking(move || send(&channel, &group, base_url, now_ms));
+        }
+    }
+    let mut noted = app.store.note_attempts(lead, attempts, now_ms).await;
+    // Noted as they end: what one receiver has is not sent again because this collector dies while another hangs.
+    while let Some(sent) = sending.join_next().await {
+        let sent = std::iter::once(sent).chain(std::iter::from_fn(|| sending.try_join_next()));
+        let attempts: Vec<(i64, Attempt)> = sent.flat_map(Result::unwrap_or_default).collect();
+        attempts.iter().for_each(|(_, attempt)| app.metrics.count_delivery(attempt));
+        noted = noted.and(app.store.note_attempts(lead, attempts, now_ms).await);
+    }
+    noted
+}
+
+/// What of a channel's deliveries goes now, by message, and when the others come.
+fn ready(
+    channel: &Channel,
+    due: Vec<Due>,
+    rate: &mut Rate,
+    now_ms: u64,
+) -> (Vec<Vec<Due>>, Vec<(i64, Attempt)>) {
+    let quiet = channel.quiet.as_ref().and_then(|quiet| quiet_until_ms(quiet, now_ms));
+    let is_critical = |due: &Due| due.alert.severity == Severity::Critical.name();
+    let (due, quieted): (Vec<Due>, Vec<Due>) =
+        due.into_iter().partition(|one| quiet.is_none() || is_critical(one));
+    let mut later: Vec<(i64, Attempt)> = quieted
+        .iter()
+        .zip(quiet.into_iter().cycle())
+        .map(|(one, until)| (one.seq, Attempt::NotYet(until)))
+        .collect();
+    let (single, gathered): (Vec<Due>, Vec<Due>) =
+        due.into_iter().partition(|one| channel.digest_minutes == 0 || is_critical(one));
+    let mut groups = together(channel, single);
+    let oldest = gathered.iter().map(|one| one.created_ms).min();
+    if let Some(oldest) = oldest {
+        let at = oldest.saturating_add(channel.digest_minutes.saturating_mul(60_000));
+        if at <= now_ms {
+            groups.push(gathered);
+        } else {
+            later.extend(gathered.iter().map(|one| (one.seq, Attempt::NotYet(at))));
+        }
+    }
+    let mut ready = Vec::new();
+    for group in groups {
+        match rate.admit(channel, now_ms) {
+            Ok(()) => ready.push(group),
+            Err(next) => later.extend(group.iter().map(|one| (one.seq, Attempt::NotYet(next)))),
+        }
+    }
+    (ready, later)
+}
+
+/// Sends a group as one message. Blocks.
+fn send(channel: &Channel, group: &[Due], base_url: String, now_ms: u64) -> Vec<(i64, Attempt)> {
+    let message = Message { id: message_id(group), items: items(group, channel), base_url };
+    let outcome = deliver(channel, &message, now_ms);
+    let attempt = |due: &Due| match &outcome {
+        Outcome::Delivered => Attempt::Delivered,
+        Outcome::Never(error) => {
+            warn!(
+                alert = due.alert.id,
+                channel = due.channel,
+                error,
+                "An alert cannot be delivered and is given up"
+            );
+            Attempt::GivenUp(error.clone())
+        }
+        Outcome::Later(error, wait_s) => {
+            let attempt = due.attempts.saturating_add(1);
+            let spread = due.seq.unsigned_abs().wrapping_mul(SPREAD) >> 40;
+            match wait_ms(attempt, spread) {
+                Some(wait) => {
+                    let asked = wait_s.map_or(0, |seconds| seconds.min(ASKED_MAX_S).saturating_mul(1_000));
+                    Attempt::Again(now_ms.saturating_add(wait.max(asked)), error.clone())
+                }
+                None => Attempt::GivenUp(error.clone()),
+            }
+        }
+    };
+    group.iter().map(|due| (due.seq, attempt(due))).collect()
+}
+
+/// What is told of a group: each alert, or the last of thresholds of one thing, which says it all.
+fn items(group: &[Due], channel: &Channel) -> Vec<Item> {
+    let item = |due: &Due, alert: Alert| Item {
+        alert,
+        event: due.event,
+        at_ms: due.created_ms,
+        zone: channel.zone.clone(),
+    };
+    if let [first, .., last] = group
+        && is_for_people(channel)
+        && group.iter().all(|due| is_of_one(first, due))
+    {
+        let passed: Vec<&str> = group.iter().map(|due| due.alert.threshold.as_str()).collect();
+        let mut alert = last.alert.clone();
+        alert.facts.push(("Passed".into(), passed.join(", ")));
+        return vec![item(last, alert)];
+    }
+    group.iter().map(|due| item(due, due.alert.clone())).collect()
+}
+
+/// What goes as one message: to people, thresholds of one thing that were passed at once; machines keep the state of each.
+fn together(channel: &Channel, due: Vec<Due>) -> Vec<Vec<Due>> {
+    let mut groups: Vec<Vec<Due>> = Vec::new();
+    for one in due {
+        let is_same = |group: &&mut Vec<Due>| group.first().is_some_and(|first| is_of_one(first, &one));
+        match groups.iter_mut().find(is_same).filter(|_| is_for_people(channel)) {
+            Some(group) => group.push(one),
+            None => groups.push(vec![one]),
+        }
+    }
+    groups
+}
+
+const fn is_for_people(channel: &Channel) -> bool {
+    matches!(channel.target, Target::Slack { .. } | Target::Email(_))
+}
+
+/// Whether both are thresholds of one rule in one scope and window.
+fn is_of_one(one: &Due, other: &Due) -> bool {
+    let (Alert { rule, scope, window, .. }, alert) = (&one.alert, &other.alert);
+    one.event == other.event && *rule == alert.rule && *scope == alert.scope && *window == alert.window
+}
+
+/// The same for the same group: that of its alert, or one made of all.
+fn message_id(group: &[Due]) -> String {
+    match group {
+        [one] if one.event == Event::Opened => one.alert.id.clone(),
+        [one] => format!("{}-resolved", one.alert.id),
+        many => {
+            let window = many.iter().map(|one| one.seq.to_string()).collect::<Vec<_>>().join(",");
+            Alert { rule: "digest".into(), window, ..Alert::default() }.with_id().id
+        }
+    }
+}
+
+/// Where people reach the collector.
+#[must_use]
+pub fn base_url(config: &Config) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let own = || format!("{scheme}://{}", config.listen);
+    config.public_url.as_ref().map_or_else(own, |url| url.trim_end_matches('/').to_owned())
+}
+
+fn iso(ms: u64) -> String {
+    let instant = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    instant.map_or_else(String::new, |instant| instant.to_string())
+}
+
+/// How often rules are judged.
+const JUDGED_EVERY: Duration = Duration::from_secs(5);
+/// Rests between two judgements, as a multiple of what one took.
+const REST: u32 = 20;
+/// How often the outbox is looked at.
+const DELIVERED_EVERY: Duration = Duration::from_millis(500);
+/// Deliveries that are taken at a time.
+const DUE_AT_A_TIME: usize = 64;
+/// Scopes that one rule may judge.
+const SCOPES_MAX: usize = 1_000;
+/// The longest wait that a receiver may ask for, in seconds.
+const ASKED_MAX_S: u64 = 3_600;
+/// Spreads numbers over the range of a word.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+const MS_PER_HOUR: u64 = 3_600_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: u64 = 1_795_608_000_000; // 2026-11-25T12:00:00Z
+
+    fn channel(text: &str) -> Channel {
+        let text = format!("[channels.c]\ntype = 'slack'\nurl = 'https://x'\n{text}");
+        Config::parse("t", &text).unwrap().alerts.channels.remove("c").unwrap()
+    }
+
+    fn due(seq: i64, severity: &str, created_ms: u64) -> Due {
+        let alert =
+            Alert { severity: severity.into(), window: seq.to_string(), ..Alert::default() }.with_id();
+        Due { seq, alert, event: Event::Opened, channel: "c".into(), attempts: 0, created_ms }
+    }
+
+    fn ready_at(channel: &Channel, due: &[Due], now_ms: u64) -> (Vec<Vec<i64>>, Vec<(i64, Attempt)>) {
+        let (groups, later) = ready(channel, due.to_vec(), &mut Rate::default(), now_ms);
+        (groups.iter().map(|group| group.iter().map(|one| one.seq).collect()).collect(), later)
+    }
+
+    #[test]
+    fn quiet_hours_hold_back_all_but_what_is_critical() {
+        let channel = channel("quiet = '11:00-13:00'");
+        let (groups, later) = ready_at(&channel, &[due(1, "warning", 0), due(2, "critical", 0)], NOON);
+        assert_eq!(groups, [[2]]);
+        assert_eq!(later, [(1, Attempt::NotYet(NOON + 3_600_000))]);
+    }
+
+    #[test]
+    fn a_digest_gathers_until_its_time_and_is_one_message() {
+        let channel = channel("digest_minutes = 10");
+        let waiting = [due(1, "info", NOON), due(2, "info", NOON + 60_000), due(3, "critical", NOON)];
+        let (groups, later) = ready_at(&channel, &waiting, NOON + 60_000);
+        assert_eq!(groups, [[3]], "what is critical does not wait");
+        assert_eq!(later, [1, 2].map(|seq| (seq, Attempt::NotYet(NOON + 600_000))));
+        let (groups, later) = ready_at(&channel, &waiting[..2], NOON + 600_000);
+        assert_eq!((groups, later), (vec![vec![1, 2]], vec![]));
+        assert_eq!(message_id(&waiting[..2]), message_id(&waiting[..2]), "the same at each attempt");
+    }
+
+    #[test]
+    fn what_is_more_than_the_rate_waits() {
+        let channel = channel("per_minute = 2");
+        let (groups, later) = ready_at(&channel, &[1, 2, 3].map(|seq| due(seq, "info", NOON)), NOON);
+        assert_eq!(groups.len(), 2);
+        assert_eq!(later, [(3, Attempt::NotYet(NOON + 60_000))]);
+    }
+}

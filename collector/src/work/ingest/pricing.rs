@@ -1,0 +1,398 @@
+//! Pricing on arrival: for calls that a gateway metered without a row for their model.
+
+use tollgate_core::budget::{Amount, OnUnknown, Unit};
+use tollgate_core::call::admission::settled;
+use tollgate_core::money::Picodollars;
+use tollgate_core::price::{CostStatus, PriceBook};
+use tollgate_core::record::{CostSource, Note, Outcome, UsageRecord, is_possible};
+
+use crate::store::Recharge;
+
+/// Takes out of a record what cannot be of its money, and says so in a note; its usage stays. A cost for which there are no
+/// charges is left to the collector to find: the record is unpriced until then. Charges that do not add up to the cost, or
+/// are not quantity times rate, are refused with the record, as these are no numbers of a gateway.
+pub(super) fn doubt(record: &mut UsageRecord) {
+    if record.provider_cost_usd.is_some_and(|cost| !is_possible(cost)) {
+        record.provider_cost_usd = None;
+        record.notes.push(Note::ProviderCostIgnored);
+        if record.cost_source == CostSource::Provider {
+            // What is left of the cost is the book's.
+            record.cost_source = CostSource::Book;
+            record.cost_usd = record.book_cost();
+            if record.charges.is_empty() {
+                record.cost_status = CostStatus::Unpriced;
+            }
+        }
+    }
+    if record.charged_usd.is_some_and(|charged| charged < Picodollars::ZERO) {
+        record.charged_usd = None;
+    }
+    let is_nothing = record.outcome == Outcome::Denied || record.cost_status == CostStatus::Free;
+    let is_told = record.cost_source == CostSource::Provider && !is_nothing;
+    if record.cost_usd == Picodollars::ZERO || is_told || !(record.charges.is_empty() || is_nothing) {
+        return;
+    }
+    record.leave_uncharged(Note::CostCorrected);
+    if record.outcome == Outcome::Denied {
+        record.cost_status = CostStatus::Free;
+    }
+}
+
+/// Prices a record that came unpriced from a gateway that has no book, or no row for the model; says whether it did.
+///
+/// A gateway holds a part of the book. A record that it found a row for was priced by it, and stays as it is even
+/// where that row has no price for the call. So does one without any usage: no count is not a cost of zero. One that has its
+/// provider's word gets the book's charges beside it, and the book's cost where these show that the word is not to be believed.
+pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bool {
+    let by_word = record.cost_source == CostSource::Provider;
+    if record.cost_status != CostStatus::Unpriced && !(by_word && lacks_charges(record)) {
+        return false;
+    }
+    let without_row =
+        record.charges.is_empty() && record.price_basis.iter().all(|basis| basis.step.is_none());
+    let lacks_row = record.price_basis.iter().any(|basis| basis.step.is_none());
+    let by_shares = lacks_row && !record.shares.is_empty();
+    let priced = if without_row || by_shares { book.price_again(record) } else { book.price_rest(record) };
+    let Some((priced, status)) = priced else { return false };
+    let reserved = status == CostStatus::Free;
+    if priced.charges.is_empty() && !priced.complete && !reserved {
+        return false;
+    }
+    let measured = by_word && record.cost_status == CostStatus::Measured || status == CostStatus::Measured;
+    priced.owed(record.provider_cost_usd, measured).put(record);
+    record.charges = priced.charges;
+    record.price_basis = priced.basis;
+    record.price_version = Some(book.version().to_owned());
+    true
+}
+
+/// Whether its gateway had no row for it, and so no charges.
+fn lacks_charges(record: &UsageRecord) -> bool {
+    record.charges.is_empty() || record.price_basis.iter().any(|basis| basis.step.is_none())
+}
+
+/// What budgets in dollars are to be charged besides what its gateway charged them, now that a record which came with the
+/// cost `came` is priced as it is: those that keep the worst where nobody knows were charged what the record says, others
+/// what it came with. Takes out of it what was charged where its price is known.
+///
+/// A word of the provider's that was believed there, and is not here, was charged on all of them.
+pub(super) fn recharge(record: &mut UsageRecord, came: Picodollars, source: CostSource) -> Recharge {
+    let Some(charged) = record.charged_usd else {
+        let more = Amount(record.cost_usd.as_pico()).minus(Amount(came.as_pico()));
+        return match source {
+            CostSource::Provider => Recharge { used: more, worst_used: more, ..Recharge::default() },
+            CostSource::Book => Recharge::default(),
+        };
+    };
+    let settlement = settled(record, Unit::Dollars, Amount::ZERO, OnUnknown::Worst);
+    let cost = Amount(record.cost_usd.as_pico());
+    if record.cost_status != CostStatus::Unpriced {
+        record.charged_usd = None;
+    }
+    let (charged, came) = (Amount(charged.as_pico()), Amount(came.as_pico()));
+    Recharge {
+        used: cost.minus(came),
+        worst_used: settlement.charge.minus(charged),
+        worst_kept: settlement.kept.minus(charged.minus(came)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tollgate_core::price::Step;
+    use tollgate_core::price::{Charge, PriceBasis};
+    use tollgate_core::price::{Price, PricedModel, Rates, Sheet, Variant};
+    use tollgate_core::record::COST_MAX;
+    use tollgate_core::record::{Note, Outcome};
+    use tollgate_core::usage::{Kind, Share, Usage};
+
+    fn sheet(input: i128) -> Sheet {
+        Sheet { rates: Rates([(Kind::Input, Picodollars::from_pico(input))].into()), tiers: vec![] }
+    }
+
+    fn book() -> PriceBook {
+        let price = Price {
+            standard: sheet(10),
+            variants: vec![Variant {
+                when: [("service_tier".to_owned(), "flex".to_owned())].into(),
+                sheet: sheet(5),
+                ..Variant::default()
+            }],
+            ..Price::default()
+        };
+        let model = PricedModel {
+            provider: "openai".into(),
+            id: "gpt-x".into(),
+            prices: vec![price],
+            ..PricedModel::default()
+        };
+        PriceBook::new("v9".into(), vec![model])
+    }
+
+    fn unpriced() -> UsageRecord {
+        UsageRecord {
+            provider: "openai".into(),
+            request_model: Some("gpt-x".into()),
+            usage: Usage { input_tokens: Some(7), ..Usage::default() },
+            ..UsageRecord::default()
+        }
+    }
+
+    #[test]
+    fn a_call_from_before_the_book_is_priced_at_the_rates_of_its_tier() {
+        for (tier, cost) in [(None, 70), (Some("flex"), 35), (Some("default"), 70)] {
+            let mut record = unpriced();
+            record.service_tier = tier.map(str::to_owned);
+            assert!(price_on_arrival(&mut record, &book()));
+            assert_eq!(record.cost_usd.as_pico(), cost);
+            assert_eq!(record.charges.len(), 1);
+            assert_eq!(record.cost_status, CostStatus::Measured);
+            assert_eq!(record.price_version.as_deref(), Some("v9"));
+        }
+    }
+
+    #[test]
+    fn a_cost_without_charges_is_found_anew_and_the_usage_stays() {
+        type Spoil = fn(&mut UsageRecord);
+        let cases: &[(CostStatus, Spoil)] = &[
+            (CostStatus::Measured, |r| r.cost_usd = COST_MAX),
+            (CostStatus::Measured, |r| r.cost_usd = Picodollars::from_pico(1)),
+            (CostStatus::Estimated, |r| r.cost_usd = Picodollars::from_pico(-70)),
+            (CostStatus::Unpriced, |r| r.cost_usd = Picodollars::from_pico(70)),
+            (CostStatus::Free, |r| r.cost_usd = Picodollars::from_pico(70)),
+        ];
+        for (at, (status, spoil)) in cases.iter().enumerate() {
+            let mut record = UsageRecord { cost_status: *status, ..unpriced() };
+            doubt(&mut record);
+            assert_eq!(record.notes, [], "as it is, nothing is wrong");
+            spoil(&mut record);
+            doubt(&mut record);
+            assert_eq!(record.notes, [Note::CostCorrected], "case {at}");
+            assert_eq!((record.cost_usd, record.cost_status), (Picodollars::ZERO, CostStatus::Unpriced));
+            assert!(price_on_arrival(&mut record, &book()), "case {at}");
+            assert_eq!((record.cost_usd.as_pico(), record.usage.input_tokens), (70, Some(7)), "case {at}");
+        }
+    }
+
+    #[test]
+    fn a_provider_that_names_a_cost_below_nothing_loses_nobody_the_usage() {
+        let mut record = unpriced();
+        record.provider_cost_usd = Some(Picodollars::from_pico(-5));
+        doubt(&mut record);
+        assert_eq!(
+            (record.provider_cost_usd, record.notes.as_slice()),
+            (None, &[Note::ProviderCostIgnored][..])
+        );
+        assert_eq!(record.usage.input_tokens, Some(7));
+    }
+
+    /// As a gateway without a row for the model sends it, whose provider said what it cost.
+    fn told(cost: i128) -> UsageRecord {
+        UsageRecord {
+            cost_usd: Picodollars::from_pico(cost),
+            provider_cost_usd: Some(Picodollars::from_pico(cost)),
+            cost_source: CostSource::Provider,
+            cost_status: CostStatus::Measured,
+            price_basis: vec![PriceBasis { model: "gpt-x".into(), ..PriceBasis::default() }],
+            ..unpriced()
+        }
+    }
+
+    #[test]
+    fn a_cost_by_the_providers_word_gets_the_books_charges_beside_it() {
+        let mut record = told(90);
+        doubt(&mut record);
+        assert!(price_on_arrival(&mut record, &book()));
+        assert_eq!((record.cost_usd.as_pico(), record.cost_source), (90, CostSource::Provider));
+        assert_eq!((record.book_cost().as_pico(), record.cost_status), (70, CostStatus::Measured));
+        assert!(record.is_cost_sound() && record.notes.is_empty());
+        assert!(!price_on_arrival(&mut record, &book()), "once");
+        assert_eq!(
+            recharge(&mut record, Picodollars::from_pico(90), CostSource::Provider),
+            Recharge::default()
+        );
+        let mut unknown = UsageRecord { request_model: Some("unknown".into()), ..told(90) };
+        assert!(!price_on_arrival(&mut unknown, &book()));
+        assert_eq!((unknown.cost_usd.as_pico(), unknown.cost_source), (90, CostSource::Provider));
+    }
+
+    #[test]
+    fn a_word_under_a_tenth_of_the_charge_that_is_found_here_is_not_believed_and_budgets_are_charged_the_rest()
+     {
+        let mut record = told(6);
+        doubt(&mut record);
+        assert!(price_on_arrival(&mut record, &book()));
+        assert_eq!((record.cost_usd.as_pico(), record.cost_source), (70, CostSource::Book));
+        assert_eq!(record.provider_cost_usd, Some(Picodollars::from_pico(6)));
+        assert_eq!(record.notes, [Note::ProviderCostDoubted]);
+        let more = Amount(64);
+        let expected = Recharge { used: more, worst_used: more, worst_kept: Amount::ZERO };
+        assert_eq!(recharge(&mut record, Picodollars::from_pico(6), CostSource::Provider), expected);
+    }
+
+    #[test]
+    fn a_word_below_nothing_leaves_the_charges_and_the_rest() {
+        let mut record = UsageRecord { price_basis: vec![], ..told(-5) };
+        record.charges = vec![Charge {
+            model: "gpt-x".into(),
+            kind: Kind::Input,
+            quantity: 7,
+            rate: Picodollars::from_pico(10),
+            cost_usd: Picodollars::from_pico(70),
+        }];
+        doubt(&mut record);
+        assert_eq!((record.cost_usd.as_pico(), record.cost_source), (70, CostSource::Book));
+        assert_eq!((record.provider_cost_usd, record.notes), (None, vec![Note::ProviderCostIgnored]));
+        let mut record = told(-5);
+        doubt(&mut record);
+        assert!(price_on_arrival(&mut record, &book()), "it is priced as any other");
+        assert_eq!((record.cost_usd.as_pico(), record.cost_source), (70, CostSource::Book));
+    }
+
+    #[test]
+    fn budgets_are_charged_what_a_call_cost_once_its_price_is_found() {
+        let of = |used, worst_used, worst_kept| Recharge {
+            used: Amount(used),
+            worst_used: Amount(worst_used),
+            worst_kept: Amount(worst_kept),
+        };
+        type Spoil = fn(&mut UsageRecord);
+        let cases: &[(Spoil, Recharge)] = &[
+            // No price at admission, so nothing was held; a hold that stayed; an older gateway, which does not say.
+            (|r| r.charged_usd = Some(Picodollars::ZERO), of(70, 70, 0)),
+            (|r| r.charged_usd = Some(Picodollars::from_pico(1_000)), of(70, -930, -1_000)),
+            (|r| r.charged_usd = None, of(0, 0, 0)),
+            // What the provider did not report stays charged.
+            (
+                |r| (r.charged_usd, r.usage_estimated) = (Some(Picodollars::from_pico(1_000)), true),
+                of(70, 0, -70),
+            ),
+            // No price is found here either.
+            (
+                |r| {
+                    r.charged_usd = Some(Picodollars::from_pico(1_000));
+                    r.request_model = Some("unknown".into());
+                },
+                of(0, 0, 0),
+            ),
+        ];
+        for (at, (spoil, expected)) in cases.iter().enumerate() {
+            let mut record = unpriced();
+            spoil(&mut record);
+            let came = record.cost_usd;
+            price_on_arrival(&mut record, &book());
+            assert_eq!(recharge(&mut record, came, CostSource::Book), *expected, "case {at}");
+            assert_eq!(record.charged_usd.is_some(), at == 4, "case {at}");
+        }
+    }
+
+    #[test]
+    fn what_one_of_several_models_did_is_priced_where_its_gateway_had_no_row() {
+        let mut record = unpriced();
+        record.price_basis = vec![
+            PriceBasis { model: "other".into(), step: Some(Step::Exact), ..PriceBasis::default() },
+            PriceBasis { model: "gpt-x".into(), ..PriceBasis::default() },
+        ];
+        record.charges = vec![Charge {
+            model: "other".into(),
+            kind: Kind::Input,
+            quantity: 4,
+            rate: Picodollars::from_pico(100),
+            cost_usd: Picodollars::from_pico(400),
+        }];
+        record.cost_usd = Picodollars::from_pico(400);
+        assert!(price_on_arrival(&mut record, &book()));
+        assert_eq!((record.cost_usd.as_pico(), record.cost_status), (430, CostStatus::Measured));
+        let quantities: Vec<u64> = record.charges.iter().map(|charge| charge.quantity).collect();
+        assert_eq!(quantities, [4, 3]);
+        assert!(!price_on_arrival(&mut record, &book()), "once");
+    }
+
+    #[test]
+    fn a_call_that_two_models_shared_is_priced_by_its_shares_or_not_at_all() {
+        let mut record = unpriced();
+        let tokens = |input| Usage { input_tokens: Some(input), ..Usage::default() };
+        record.shares = vec![
+            Share { model: None, usage: tokens(3) },
+            Share { model: Some("gpt-y".into()), usage: tokens(4) },
+        ];
+        let rows = ["gpt-x", "gpt-y"];
+        record.price_basis =
+            rows.map(|model| PriceBasis { model: model.into(), ..PriceBasis::default() }).to_vec();
+        let mut models = book().into_models();
+        let price = Price { standard: sheet(1_000), ..Price::default() };
+        models.push(PricedModel { id: "gpt-y".into(), prices: vec![price], ..models[0].clone() });
+        let book = PriceBook::new("v9".into(), models);
+        let mut without = UsageRecord { shares: Vec::new(), ..record.clone() };
+        assert!(price_on_arrival(&mut record, &book));
+        assert_eq!((record.cost_usd.as_pico(), record.cost_status), (4_030, CostStatus::Measured));
+        assert!(!price_on_arrival(&mut without, &book));
+        assert_eq!(without.cost_status, CostStatus::Unpriced);
+    }
+
+    #[test]
+    fn a_call_of_a_gateway_without_the_row_is_priced_with_the_facts_that_it_kept() {
+        let mut record = unpriced();
+        record.price_version = Some("v9".into());
+        let facts = [("service_tier".to_owned(), "flex".to_owned())].into();
+        record.price_basis = vec![PriceBasis { model: "gpt-x".into(), facts, ..PriceBasis::default() }];
+        assert!(price_on_arrival(&mut record, &book()));
+        assert_eq!((record.cost_usd.as_pico(), record.cost_status), (35, CostStatus::Measured));
+        assert_eq!(record.price_basis[0].step, Some(Step::Exact));
+    }
+
+    #[test]
+    fn usage_that_is_not_the_providers_own_is_an_estimate() {
+        type Spoil = fn(&mut UsageRecord);
+        let cases: &[(CostStatus, Spoil)] = &[
+            (CostStatus::Estimated, |r| r.notes = vec![Note::NoUsage]),
+            (CostStatus::Measured, |r| r.notes = vec![Note::TruncatedAnswer]),
+            (CostStatus::Estimated, |r| r.notes = vec![Note::Recovered]),
+            (CostStatus::Estimated, |r| r.outcome = Outcome::ClientAbort),
+            (CostStatus::Estimated, |r| r.outcome = Outcome::UpstreamAbort),
+            (CostStatus::Estimated, |r| r.outcome = Outcome::Error),
+            (CostStatus::Measured, |r| (r.outcome, r.status) = (Outcome::Error, Some(500))),
+            (CostStatus::Estimated, |r| (r.outcome, r.status) = (Outcome::Error, Some(200))),
+            (CostStatus::Measured, |r| r.notes = vec![Note::ContradictoryUsage]),
+        ];
+        for (at, (status, spoil)) in cases.iter().enumerate() {
+            let mut record = unpriced();
+            spoil(&mut record);
+            assert!(price_on_arrival(&mut record, &book()));
+            assert_eq!(record.cost_status, *status, "case {at}");
+        }
+    }
+
+    #[test]
+    fn a_kind_without_a_rate_leaves_the_rest_priced_and_the_record_unpriced() {
+        let mut record = unpriced();
+        record.usage.output_tokens = Some(3);
+        assert!(price_on_arrival(&mut record, &book()));
+        assert_eq!(record.cost_status, CostStatus::Unpriced);
+        assert_eq!(record.cost_usd.as_pico(), 70);
+    }
+
+    #[test]
+    fn what_is_not_for_the_collector_to_price_stays_as_it_came() {
+        type Spoil = fn(&mut UsageRecord);
+        let cases: &[Spoil] = &[
+            |r| r.cost_status = CostStatus::Estimated,
+            |r| r.cost_status = CostStatus::Free,
+            |r| r.price_basis = vec![PriceBasis { step: Some(Step::Exact), ..PriceBasis::default() }],
+            |r| r.outcome = Outcome::Denied,
+            |r| r.usage = Usage::default(),
+            |r| r.request_model = Some("unknown".into()),
+            |r| r.provider = "elsewhere".into(),
+        ];
+        for (at, spoil) in cases.iter().enumerate() {
+            let mut record = unpriced();
+            spoil(&mut record);
+            let before = record.clone();
+            assert!(!price_on_arrival(&mut record, &book()), "case {at}");
+            assert_eq!(record, before, "case {at}");
+        }
+        let mut record = unpriced();
+        assert!(!price_on_arrival(&mut record, &PriceBook::default()));
+    }
+}

@@ -1,0 +1,529 @@
+//! What a record must be to be kept: bounded, and with numbers that add up.
+
+use tollgate_core::attribution::{Attribution, NAME_BYTES_MAX, TAGS_MAX};
+use tollgate_core::money::Picodollars;
+use tollgate_core::record::{
+    COST_MAX, CostSource, Folded, STARTED_MAX, UsageRecord, WORK_BYTES_MAX, work_id,
+};
+use tollgate_core::usage::Usage;
+
+use crate::model::refusal::Refusal;
+use crate::model::text::printable;
+use crate::store::RecordId;
+use crate::work::access::Gateways;
+
+/// A refused record: why, for a counter, and in words.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refused {
+    /// Why.
+    pub refusal: Refusal,
+    /// Which field, and what would be right.
+    pub detail: String,
+}
+
+impl Refused {
+    /// For what could not be read.
+    pub(super) fn malformed(error: &dyn std::fmt::Display) -> Self {
+        let detail: String = error.to_string().chars().take(DETAIL_CHARS_MAX).collect();
+        Self { refusal: Refusal::Malformed, detail }
+    }
+
+    fn new(refusal: Refusal, detail: impl Into<String>) -> Self {
+        Self { refusal, detail: detail.into() }
+    }
+}
+
+/// Checks a record.
+pub(super) fn check(record: &UsageRecord) -> Result<(), Refused> {
+    if let Err(error) = record.id.parse::<RecordId>() {
+        return Err(Refused::new(Refusal::Id, format!("`id` is {error}")));
+    }
+    if !(1..=TIME_MS_MAX).contains(&record.time_ms) {
+        let detail = format!("`time_ms` is {}, not Unix milliseconds", record.time_ms);
+        return Err(Refused::new(Refusal::Time, detail));
+    }
+    texts(record)?;
+    work(record)?;
+    counts(record)?;
+    money(record)
+}
+
+/// Whether who sends a record or total of this gateway may: a token that is for some gateways reports of them only.
+pub(super) fn sent_by(gateway: &str, gateways: &Gateways) -> Result<(), Refused> {
+    if gateways.allow(gateway) {
+        return Ok(());
+    }
+    let detail = format!(
+        "`gateway` is `{}`, the token is for {}",
+        printable(gateway.get(..TEXT_BYTES_MAX).unwrap_or_default()),
+        gateways.names()
+    );
+    Err(Refused::new(Refusal::Gateway, detail))
+}
+
+/// Checks a total of records.
+pub(super) fn check_folded(folded: &Folded) -> Result<(), Refused> {
+    if let Err(error) = folded.id.parse::<RecordId>() {
+        return Err(Refused::new(Refusal::Id, format!("`id` is {error}")));
+    }
+    if !(1..=TIME_MS_MAX).contains(&folded.time_ms) || !(1..=SPAN_MS_MAX).contains(&folded.span_ms) {
+        let detail = format!(
+            "`time_ms` and `span_ms` are {} and {}, not at most an hour",
+            folded.time_ms, folded.span_ms
+        );
+        return Err(Refused::new(Refusal::Time, detail));
+    }
+    whose(&folded.attribution, [&folded.gateway, &folded.provider, &folded.operation])?;
+    for (field, value, most) in [
+        ("key_id", &folded.key_id, TEXT_BYTES_MAX),
+        ("request_model", &folded.request_model, MODEL_BYTES_MAX),
+        ("response_model", &folded.response_model, MODEL_BYTES_MAX),
+        ("service_tier", &folded.service_tier, TEXT_BYTES_MAX),
+    ] {
+        value.as_deref().map_or(Ok(()), |value| text(field, value, most))?;
+    }
+    let calls = folded.totals.calls.checked_add(folded.totals.denied);
+    if folded.folded == 0 || folded.folded > RECORDS_MAX || calls != Some(folded.folded) {
+        let detail =
+            format!("`folded` is {}, not the calls of `totals`, at most {RECORDS_MAX}", folded.folded);
+        return Err(Refused::new(Refusal::Count, detail));
+    }
+    // Each of its records was within these.
+    let most = COUNT_MAX.saturating_mul(folded.folded);
+    at_most("kinds", folded.kinds.len(), CHARGES_MAX)?;
+    let quantities = folded.kinds.iter().map(|one| one.quantity);
+    if let Some(count) = folded.totals.counts().into_iter().chain(quantities).find(|count| *count > most) {
+        return Err(Refused::new(Refusal::Count, format!("`totals` have {count}, more than {most}")));
+    }
+    let most = PICO_MAX.saturating_mul(i128::from(folded.folded));
+    let amounts = folded.totals.money().into_iter().chain(folded.kinds.iter().map(|one| one.cost_usd));
+    for amount in amounts {
+        if !(0..=most).contains(&amount.as_pico()) {
+            return Err(Refused::new(
+                Refusal::Money,
+                format!("`totals` have {amount}, not an amount of their calls"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Who spent, and the gateway, provider and operation: what records and totals have in common.
+fn whose(who: &Attribution, [gateway, provider, operation]: [&str; 3]) -> Result<(), Refused> {
+    for (field, value) in [
+        ("agent", &who.agent),
+        ("team", &who.team),
+        ("feature", &who.feature),
+        ("environment", &who.environment),
+    ] {
+        text(field, value, NAME_BYTES_MAX)?;
+    }
+    for (field, value) in [("gateway", gateway), ("provider", provider), ("operation", operation)] {
+        name(field, value, TEXT_BYTES_MAX)?;
+    }
+    Ok(())
+}
+
+fn texts(record: &UsageRecord) -> Result<(), Refused> {
+    let who = &record.attribution;
+    whose(who, [&record.gateway, &record.provider, &record.operation])?;
+    for (field, value, most) in [
+        ("run", &who.run, NAME_BYTES_MAX),
+        ("parent_run", &who.parent_run, NAME_BYTES_MAX),
+        ("key_id", &record.key_id, TEXT_BYTES_MAX),
+        ("request_model", &record.request_model, MODEL_BYTES_MAX),
+        ("response_model", &record.response_model, MODEL_BYTES_MAX),
+        ("service_tier", &record.service_tier, TEXT_BYTES_MAX),
+        ("price_version", &record.price_version, TEXT_BYTES_MAX),
+        ("policy_version", &record.policy_version, TEXT_BYTES_MAX),
+        ("request_hash", &record.request_hash, TEXT_BYTES_MAX),
+    ] {
+        value.as_deref().map_or(Ok(()), |value| text(field, value, most))?;
+    }
+    at_most("price_basis", record.price_basis.len(), LIST_MAX)?;
+    for basis in &record.price_basis {
+        text("price_basis.model", &basis.model, MODEL_BYTES_MAX)?;
+        at_most("price_basis.facts", basis.facts.len(), LIST_MAX)?;
+        let told = [&basis.variant, &basis.discount].into_iter().flatten();
+        for value in basis.facts.keys().chain(basis.facts.values()).chain(told) {
+            text("price_basis", value, MODEL_BYTES_MAX)?;
+        }
+    }
+    at_most("tags", who.tags.len(), TAGS_MAX)?;
+    for (key, value) in &who.tags {
+        text("tags", key, NAME_BYTES_MAX)?;
+        if !value.is_empty() {
+            text("tags", value, NAME_BYTES_MAX)?;
+        }
+    }
+    if let Some(prompt) = &record.prompt {
+        for hash in [&prompt.system_hash, &prompt.tools_hash].into_iter().flatten() {
+            text("prompt", hash, TEXT_BYTES_MAX)?;
+        }
+        at_most("prompt.bytes_by_role", prompt.bytes_by_role.len(), LIST_MAX)?;
+        for role in prompt.bytes_by_role.keys() {
+            text("prompt.bytes_by_role", role, TEXT_BYTES_MAX)?;
+        }
+    }
+    at_most("notes", record.notes.len(), LIST_MAX)
+}
+
+/// Fetched work is known by its id: a record with another one would be a second of it, or take its place.
+fn work(record: &UsageRecord) -> Result<(), Refused> {
+    let Some(work) = &record.work else { return Ok(()) };
+    at_most("work.started", work.started.len(), STARTED_MAX)?;
+    for id in work.fetched.iter().chain(&work.of).chain(&work.started) {
+        text("work", id, WORK_BYTES_MAX)?;
+    }
+    let Some(fetched) = &work.fetched else { return Ok(()) };
+    let right = work_id(&record.provider, fetched);
+    if record.id == right {
+        return Ok(());
+    }
+    let detail = format!("`id` is not {right}, the one of the work in `work.fetched`");
+    Err(Refused::new(Refusal::Id, detail))
+}
+
+fn counts(record: &UsageRecord) -> Result<(), Refused> {
+    at_most("shares", record.shares.len(), LIST_MAX)?;
+    for share in &record.shares {
+        share.model.as_deref().map_or(Ok(()), |model| text("shares.model", model, MODEL_BYTES_MAX))?;
+        counts_of(&share.usage)?;
+    }
+    counts_of(&record.usage)
+}
+
+fn counts_of(usage: &Usage) -> Result<(), Refused> {
+    // Destructured, so that a new count cannot be forgotten here.
+    let Usage {
+        input_tokens,
+        cache_read_tokens,
+        cache_write_tokens,
+        cache_write_by_ttl,
+        output_tokens,
+        reasoning_tokens,
+        citation_tokens,
+        input_audio_tokens,
+        cache_read_audio_tokens,
+        output_audio_tokens,
+        input_image_tokens,
+        cache_read_image_tokens,
+        output_image_tokens,
+        input_video_tokens,
+        input_tool_tokens,
+        web_searches,
+        web_fetches,
+        file_searches,
+        images,
+        audio_ms,
+        pages,
+        search_units,
+        characters,
+        code_sessions,
+    } = usage;
+    for (field, count) in [
+        ("input_tokens", input_tokens),
+        ("cache_read_tokens", cache_read_tokens),
+        ("cache_write_tokens", cache_write_tokens),
+        ("output_tokens", output_tokens),
+        ("reasoning_tokens", reasoning_tokens),
+        ("citation_tokens", citation_tokens),
+        ("input_audio_tokens", input_audio_tokens),
+        ("cache_read_audio_tokens", cache_read_audio_tokens),
+        ("output_audio_tokens", output_audio_tokens),
+        ("input_image_tokens", input_image_tokens),
+        ("cache_read_image_tokens", cache_read_image_tokens),
+        ("output_image_tokens", output_image_tokens),
+        ("input_video_tokens", input_video_tokens),
+        ("input_tool_tokens", input_tool_tokens),
+        ("web_searches", web_searches),
+        ("web_fetches", web_fetches),
+        ("file_searches", file_searches),
+        ("images", images),
+        ("audio_ms", audio_ms),
+        ("pages", pages),
+        ("search_units", search_units),
+        ("characters", characters),
+        ("code_sessions", code_sessions),
+    ] {
+        count.map_or(Ok(()), |count| quantity(field, count))?;
+    }
+    for count in cache_write_by_ttl.values() {
+        quantity("cache_write_by_ttl", *count)?;
+    }
+    Ok(())
+}
+
+fn money(record: &UsageRecord) -> Result<(), Refused> {
+    amount("cost_usd", record.cost_usd)?;
+    record.provider_cost_usd.map_or(Ok(()), |cost| amount("provider_cost_usd", cost))?;
+    if let Some(charged) = record.charged_usd.filter(|charged| charged.as_pico() < 0) {
+        // A worst case may be more than any call costs.
+        return Err(Refused::new(
+            Refusal::Money,
+            format!("`charged_usd` is {charged}, not an amount from 0 on"),
+        ));
+    }
+    at_most("charges", record.charges.len(), CHARGES_MAX)?;
+    for charge in &record.charges {
+        text("charges.model", &charge.model, MODEL_BYTES_MAX)?;
+        quantity("charges.quantity", charge.quantity)?;
+        amount("charges.rate", charge.rate)?;
+        amount("charges.cost_usd", charge.cost_usd)?;
+        if charge.rate.times(charge.quantity) != charge.cost_usd {
+            let detail = format!("`charges` of {} are not quantity times rate", charge.kind);
+            return Err(Refused::new(Refusal::Money, detail));
+        }
+    }
+    if record.is_cost_sound() {
+        return Ok(());
+    }
+    let (cost, sum) = (record.cost_usd, record.book_cost());
+    let detail = match record.cost_source {
+        CostSource::Book => format!("`charges` add up to {sum}, `cost_usd` is {cost}"),
+        CostSource::Provider if record.provider_cost_usd == Some(cost) => {
+            format!("`cost_usd` is {cost} by the provider's word, less than a tenth of `charges`, {sum}")
+        }
+        CostSource::Provider => {
+            format!("`cost_source` is `provider`, but `cost_usd` is {cost} and not `provider_cost_usd`")
+        }
+    };
+    Err(Refused::new(Refusal::Money, detail))
+}
+
+/// A name that the gateway checked before: anything else is a mistake of the sender.
+fn name(field: &str, value: &str, most: usize) -> Result<(), Refused> {
+    if value.chars().any(char::is_control) {
+        return Err(Refused::new(Refusal::Text, format!("`{field}` has control characters")));
+    }
+    text(field, value, most)
+}
+
+/// Text that may come from a caller or a provider: any characters, so that no caller can have a call forgotten
+/// by its choice of them.
+fn text(field: &str, value: &str, most: usize) -> Result<(), Refused> {
+    if value.is_empty() || value.len() > most {
+        let detail = format!("`{field}` must have 1 to {most} bytes");
+        return Err(Refused::new(Refusal::Text, detail));
+    }
+    Ok(())
+}
+
+fn at_most(field: &str, length: usize, most: usize) -> Result<(), Refused> {
+    if length > most {
+        let detail = format!("`{field}` has {length} entries, more than {most}");
+        return Err(Refused::new(Refusal::Count, detail));
+    }
+    Ok(())
+}
+
+fn quantity(field: &str, count: u64) -> Result<(), Refused> {
+    if count > COUNT_MAX {
+        let detail = format!("`{field}` is {count}, more than {COUNT_MAX}");
+        return Err(Refused::new(Refusal::Count, detail));
+    }
+    Ok(())
+}
+
+fn amount(field: &str, amount: Picodollars) -> Result<(), Refused> {
+    if !(0..=PICO_MAX).contains(&amount.as_pico()) {
+        let detail = format!("`{field}` is {amount}, not an amount from 0 to a million dollars");
+        return Err(Refused::new(Refusal::Money, detail));
+    }
+    Ok(())
+}
+
+/// End of the year 9999, as far as times print.
+const TIME_MS_MAX: u64 = 253_402_207_200_000;
+/// Longest name of a model, in bytes.
+const MODEL_BYTES_MAX: usize = 512;
+/// Longest other text, in bytes.
+const TEXT_BYTES_MAX: usize = 256;
+/// Most entries of a short list.
+const LIST_MAX: usize = 32;
+/// Most charges of a record: each kind twice, with room.
+const CHARGES_MAX: usize = 64;
+/// Largest count of one call; sums of these stay far from their range.
+const COUNT_MAX: u64 = 10_000_000_000;
+/// Largest amount of one call: a million dollars.
+const PICO_MAX: i128 = COST_MAX.as_pico();
+/// Longest time of a total.
+const SPAN_MS_MAX: u64 = 3_600_000;
+/// Most records of a total: its sums stay far from their range.
+const RECORDS_MAX: u64 = 100_000_000;
+/// Longest detail of a refusal.
+const DETAIL_CHARS_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tollgate_core::price::Charge;
+    use tollgate_core::record::Totals;
+    use tollgate_core::usage::Kind;
+
+    fn good() -> UsageRecord {
+        UsageRecord {
+            id: "01890a5d-ac96-774b-bcce-b302099a8057".into(),
+            time_ms: 1_763_900_000_000,
+            gateway: "edge".into(),
+            provider: "openai".into(),
+            operation: "chat".into(),
+            ..UsageRecord::default()
+        }
+    }
+
+    fn charge(quantity: u64, rate: i128, cost: i128) -> Charge {
+        Charge {
+            model: "gpt-x".into(),
+            kind: Kind::Input,
+            quantity,
+            rate: Picodollars::from_pico(rate),
+            cost_usd: Picodollars::from_pico(cost),
+        }
+    }
+
+    /// Charges of 60, and a cost that the provider is said to have named.
+    fn says(record: &mut UsageRecord, cost: i128, word: i128) {
+        record.charges = vec![charge(20, 3, 60)];
+        record.cost_source = CostSource::Provider;
+        record.cost_usd = Picodollars::from_pico(cost);
+        record.provider_cost_usd = Some(Picodollars::from_pico(word));
+    }
+
+    #[test]
+    fn fetched_work_has_the_id_of_the_work_and_names_are_bounded() {
+        use tollgate_core::record::Work;
+        let told = |work: Work, id: &str| {
+            let record = UsageRecord { id: id.into(), work: Some(Box::new(work)), ..good() };
+            check(&record).map_err(|refused| refused.refusal)
+        };
+        let (own, right) = (good().id, work_id("openai", "resp_1"));
+        let fetched = |id: &str| Work { fetched: Some(id.into()), ..Work::default() };
+        assert_eq!(told(fetched("resp_1"), &right), Ok(()));
+        assert_eq!(told(fetched("resp_1"), &own), Err(Refusal::Id));
+        assert_eq!(told(fetched("resp_2"), &right), Err(Refusal::Id));
+        let started = |ids: &[&str]| Work {
+            started: ids.iter().map(|id| (*id).to_owned()).collect(),
+            ..Work::default()
+        };
+        assert_eq!(told(started(&["batch_1", "file_1"]), &own), Ok(()));
+        assert_eq!(told(started(&[""]), &own), Err(Refusal::Text));
+        assert_eq!(told(started(&["x".repeat(257).as_str()]), &own), Err(Refusal::Text));
+        assert!(told(started(&["x"; 5]), &own).is_err());
+    }
+
+    #[test]
+    fn a_cost_by_the_providers_word_need_not_be_the_charges() {
+        for cost in [6, 59, 61, 60_000] {
+            let mut record = good();
+            says(&mut record, cost, cost);
+            assert_eq!(check(&record), Ok(()), "{cost}");
+        }
+    }
+
+    #[test]
+    fn a_plain_record_passes() {
+        assert_eq!(check(&good()), Ok(()));
+    }
+
+    #[test]
+    fn each_bound_refuses_with_its_reason() {
+        type Spoil = fn(&mut UsageRecord);
+        let cases: &[(Refusal, Spoil)] = &[
+            (Refusal::Id, |r| r.id = "x".into()),
+            (Refusal::Id, |r| r.id.push('0')),
+            (Refusal::Time, |r| r.time_ms = 0),
+            (Refusal::Time, |r| r.time_ms = u64::MAX),
+            (Refusal::Text, |r| r.attribution.agent = "a".repeat(65)),
+            (Refusal::Text, |r| r.attribution.team = String::new()),
+            (Refusal::Text, |r| r.gateway = "a\nb".into()),
+            (Refusal::Text, |r| r.provider = String::new()),
+            (Refusal::Text, |r| r.request_model = Some("m".repeat(513))),
+            (Refusal::Text, |r| r.response_model = Some(String::new())),
+            (Refusal::Count, |r| {
+                r.attribution.tags = (0..17).map(|n| (format!("k{n}"), "v".into())).collect();
+            }),
+            (Refusal::Text, |r| {
+                r.attribution.tags = [("k".into(), "v".repeat(65))].into();
+            }),
+            (Refusal::Count, |r| r.usage.pages = Some(u64::MAX)),
+            (Refusal::Count, |r| r.charges = vec![charge(0, 0, 0); 65]),
+            (Refusal::Money, |r| r.cost_usd = Picodollars::from_pico(-1)),
+            (Refusal::Money, |r| r.cost_usd = Picodollars::from_pico(i128::MAX)),
+            (Refusal::Money, |r| r.charges = vec![charge(2, 3, 6)]),
+            (Refusal::Money, |r| {
+                r.charges = vec![charge(2, 3, 7)];
+                r.cost_usd = Picodollars::from_pico(7);
+            }),
+            (Refusal::Money, |r| says(r, 60, 7)),
+            (Refusal::Money, |r| says(r, 5, 5)),
+            (Refusal::Money, |r| {
+                says(r, 7, 7);
+                r.provider_cost_usd = None;
+            }),
+        ];
+        for (at, (refusal, spoil)) in cases.iter().enumerate() {
+            let mut record = good();
+            spoil(&mut record);
+            let refused = check(&record).map_err(|refused| refused.refusal);
+            assert_eq!(refused, Err(*refusal), "case {at}");
+        }
+    }
+
+    #[test]
+    fn a_total_is_refused_for_what_its_records_cannot_have_been() {
+        type Spoil = fn(&mut Folded);
+        let cases: &[(Option<Refusal>, Spoil)] = &[
+            (None, |_| ()),
+            (None, |f| f.totals.cost = Picodollars::from_pico(2 * PICO_MAX)),
+            (None, |f| f.totals.input_tokens = 2 * COUNT_MAX),
+            (Some(Refusal::Id), |f| f.id.push('0')),
+            (Some(Refusal::Time), |f| f.time_ms = 0),
+            (Some(Refusal::Time), |f| f.span_ms = 0),
+            (Some(Refusal::Time), |f| f.span_ms = 3_600_001),
+            (Some(Refusal::Text), |f| f.attribution.team = String::new()),
+            (Some(Refusal::Text), |f| f.gateway = "a\nb".into()),
+            (Some(Refusal::Text), |f| f.request_model = Some("m".repeat(513))),
+            (Some(Refusal::Count), |f| f.folded = 3),
+            (Some(Refusal::Count), |f| (f.folded, f.totals.calls, f.totals.denied) = (0, 0, 0)),
+            (Some(Refusal::Count), |f| (f.totals.calls, f.totals.denied) = (u64::MAX, 3)),
+            (Some(Refusal::Count), |f| f.totals.output_tokens = 2 * COUNT_MAX + 1),
+            (Some(Refusal::Money), |f| f.totals.cost = Picodollars::from_pico(-1)),
+            (Some(Refusal::Money), |f| f.totals.cost = Picodollars::from_pico(2 * PICO_MAX + 1)),
+        ];
+        for (at, (refusal, spoil)) in cases.iter().enumerate() {
+            let UsageRecord { id, time_ms, gateway, provider, operation, .. } = good();
+            let totals = Totals { calls: 1, denied: 1, ..Totals::default() };
+            let mut folded = Folded {
+                folded: 2,
+                id,
+                time_ms,
+                gateway,
+                provider,
+                operation,
+                span_ms: 60_000,
+                totals,
+                ..Folded::default()
+            };
+            spoil(&mut folded);
+            let refused = check_folded(&folded).err().map(|refused| refused.refusal);
+            assert_eq!(refused, *refusal, "case {at}");
+        }
+    }
+
+    #[test]
+    fn a_callers_choice_of_characters_does_not_lose_the_record() {
+        let mut record = good();
+        record.request_model = Some("a\u{0}\n\u{202e}".repeat(30));
+        record.service_tier = Some("t".repeat(256));
+        assert_eq!(check(&record), Ok(()));
+    }
+
+    #[test]
+    fn charges_that_add_up_pass() {
+        let mut record = good();
+        record.charges = vec![charge(2, 3, 6), charge(1, 1, 1)];
+        record.cost_usd = Picodollars::from_pico(7);
+        assert_eq!(check(&record), Ok(()));
+    }
+}

@@ -1,0 +1,184 @@
+//! Budgets in the collector: which hold now, their windows on the calendar of a time zone, and what gateways are told.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tollgate_core::budget::Budget;
+use tollgate_core::budget::policy::{Policy, PolicyBudget};
+use tollgate_core::budget::scope::Dimension;
+use tollgate_core::price::{PriceBook, Unpriced};
+use tollgate_core::provider::recognised_ids;
+
+use crate::config::BudgetsConfig;
+use crate::model::calendar::spans;
+use crate::store::{Store, StoreError, StoredBudget};
+
+/// The budgets that hold now, shared by all handlers. Memory of what the store holds, replaced after each change of it.
+#[derive(Debug, Default)]
+pub struct Budgets {
+    state: RwLock<Arc<State>>,
+}
+
+/// Budgets, and names that may have counters of their own.
+#[derive(Debug, Default)]
+struct State {
+    budgets: Vec<StoredBudget>,
+    registered: BTreeSet<String>,
+    /// The number of the store's state that they were read from; 0 where that is not known.
+    seen: u64,
+}
+
+impl Budgets {
+    /// Puts others in place.
+    pub fn replace(&self, budgets: Vec<StoredBudget>, registered: BTreeSet<String>) {
+        let state = Arc::new(State { budgets, registered, seen: 0 });
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// The same, where only the budgets changed.
+    pub fn replace_budgets(&self, budgets: Vec<StoredBudget>) {
+        let registered = self.state().registered.clone();
+        self.replace(budgets, registered);
+    }
+
+    /// Takes what another collector on the same database changed meanwhile.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
+        if let Some((seen, budgets)) = store.budgets_since(self.state().seen).await? {
+            let registered = self.state().registered.clone();
+            let state = Arc::new(State { budgets, registered, seen });
+            *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        }
+        Ok(())
+    }
+
+    /// Budgets that hold now.
+    #[must_use]
+    pub fn all(&self) -> Vec<StoredBudget> {
+        self.state().budgets.clone()
+    }
+
+    /// What gateways are to hold now. Its version changes with every budget and whenever a window begins, and says since
+    /// when the newest of its budgets counts: see
+    /// [`knows_until`](crate::model::calendar::knows_until).
+    #[must_use]
+    pub fn policy(&self, unpriced: Unpriced, now_ms: u64) -> Policy {
+        let state = self.state();
+        let budgets: Vec<PolicyBudget> = state
+            .budgets
+            .iter()
+            .map(|stored| PolicyBudget {
+                budget: stored.budget.clone(),
+                generation: stored.generation,
+                spans: spans(&stored.budget, now_ms),
+            })
+            .collect();
+        let registered = state.registered.clone();
+        let mut policy = Policy { version: String::new(), budgets, registered, unpriced };
+        let mut hasher = DefaultHasher::new();
+        serde_json::to_string(&policy).unwrap_or_default().hash(&mut hasher);
+        let newest_ms = state.budgets.iter().map(|stored| stored.since_ms).max().unwrap_or(0);
+        policy.version = format!("{newest_ms:x}-{:016x}", hasher.finish());
+        policy
+    }
+
+    fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What is wrong with the budgets of a configuration in `file` that only its prices can tell.
+///
+/// # Errors
+/// For each budget with a provider that is not known.
+pub fn check(file: &str, config: &BudgetsConfig, book: &PriceBook) -> Result<(), Vec<String>> {
+    let budgets = config.budgets.iter().enumerate();
+    let wrong: Vec<String> = budgets
+        .filter_map(|(index, budget)| {
+            let problem = unknown_provider(budget, &config.providers, book)?;
+            Some(format!("{file}: `budgets[{index}].scope.provider` {problem}"))
+        })
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// What is wrong with the providers that a budget is for: one that neither hosts nor prices nor `own` know is misspelled.
+#[must_use]
+pub fn unknown_provider(budget: &Budget, own: &BTreeSet<String>, book: &PriceBook) -> Option<String> {
+    let named = budget.scope.values(&Dimension::Provider);
+    if named.is_empty() {
+        return None;
+    }
+    let known: BTreeSet<&str> = recognised_ids()
+        .map(|id| -> &str { id })
+        .chain(own.iter().map(String::as_str))
+        .chain(book.models().iter().map(|model| model.provider.as_str()))
+        .chain(book.maps().iter().map(|map| map.provider.as_str()))
+        .collect();
+    let wrong = named.iter().find(|value| match value.strip_suffix('*') {
+        Some(start) => !known.iter().any(|id| id.starts_with(start)),
+        None => !known.contains(value.as_str()),
+    })?;
+    let known: Vec<&str> = known.into_iter().collect();
+    Some(format!(
+        "is `{wrong}`, which no call's provider can be: known are {}; one that only your routes name stands in \
+         `registry.providers`",
+        known.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+    use tollgate_core::budget::define;
+    use tollgate_core::price::PricedModel;
+
+    use super::*;
+
+    fn budget(window: &str, zone: &str) -> Budget {
+        let json = json!({"name": "b", "limit_usd": "1", "window": window, "time_zone": zone});
+        define::read_one(&json, None).unwrap()
+    }
+
+    fn ms(text: &str) -> u64 {
+        u64::try_from(text.parse::<Timestamp>().unwrap().as_millisecond()).unwrap()
+    }
+
+    #[test]
+    fn the_policy_has_a_new_version_when_a_window_begins() {
+        let budgets = Budgets::default();
+        let stored = StoredBudget {
+            budget: budget("day", "UTC"),
+            generation: 1,
+            source: "file".into(),
+            created_ms: 0,
+            since_ms: 0,
+        };
+        budgets.replace(vec![stored], BTreeSet::new());
+        let noon = budgets.policy(Unpriced::Allow, ms("2026-11-25T12:00:00Z"));
+        assert_eq!(noon.version, budgets.policy(Unpriced::Allow, ms("2026-11-25T13:00:00Z")).version);
+        assert_ne!(noon.version, budgets.policy(Unpriced::Allow, ms("2026-11-26T12:00:00Z")).version);
+        assert_eq!(noon.budgets[0].spans.len(), 2);
+    }
+
+    #[test]
+    fn a_provider_is_known_by_its_host_its_prices_or_the_configuration() {
+        let model = PricedModel { provider: "acme".into(), id: "m".into(), ..PricedModel::default() };
+        let book = PriceBook::new("v".into(), vec![model]);
+        let own = BTreeSet::from(["house".to_owned()]);
+        let said = |value: &str| {
+            let json = json!({"name": "b", "limit_usd": "1", "window": "day", "scope": {"provider": value}});
+            unknown_provider(&define::read_one(&json, None).unwrap(), &own, &book)
+        };
+        for known in ["openai", "acme", "house", "unknown", "open*", "*"] {
+            assert_eq!(said(known), None, "{known}");
+        }
+        let misspelled = said("opnai").unwrap();
+        assert!(misspelled.contains("is `opnai`") && misspelled.contains(" openai, "), "{misspelled}");
+        assert!(said("zzz*").unwrap().contains("is `zzz*`"));
+    }
+}

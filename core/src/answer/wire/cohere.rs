@@ -1,0 +1,52 @@
+//! Cohere, versions 1 and 2: chat, generate, embed, rerank.
+//!
+//! Source: Cohere's API reference and recorded answers, read 2026-11-23. What is charged is `billed_units`, which
+//! is less than `tokens`: the model's own template is not billed.
+
+use std::sync::OnceLock;
+
+use super::{Action, Family, Field, Merge, Normalised, openai};
+use crate::usage::Usage;
+
+/// Cohere.
+pub(super) static COHERE: Family = Family {
+    paths: &[
+        // Version 2: the answer, and the stream's `message-end`.
+        ("usage", Action::Capture, Field::Usage),
+        ("delta.usage", Action::Capture, Field::Usage),
+        // Version 1: the answer, and the stream's `stream-end`; embed and rerank in both.
+        ("meta", Action::Capture, Field::Usage),
+        ("response.meta", Action::Capture, Field::Usage),
+        ("model", Action::Capture, Field::Model),
+        ("error", Action::Capture, Field::Error),
+        ("message.content[].text", Action::Text, Field::Output),
+        ("message.tool_calls[].function.name", Action::Capture, Field::ToolName),
+        ("message.tool_calls[].function.arguments", Action::Text, Field::Output),
+        ("delta.message.tool_calls.function.name", Action::Capture, Field::ToolName),
+        ("delta.message.content.text", Action::Text, Field::Output),
+        ("delta.message.content.thinking", Action::Text, Field::Reasoning),
+        ("delta.message.tool_plan", Action::Text, Field::Output),
+        ("delta.message.tool_calls.function.arguments", Action::Text, Field::Output),
+        ("text", Action::Text, Field::Output),
+        ("generations[].text", Action::Text, Field::Output),
+    ],
+    shape: OnceLock::new(),
+    headers: &[],
+    merge: Merge::Last,
+    normalise: |counts, context| {
+        // Others that rank say their tokens as OpenAI's embeddings do.
+        if counts.value("billed_units").is_none() && counts.value("total_tokens").is_some() {
+            return openai::normalise(counts, context);
+        }
+        Normalised {
+            usage: Usage {
+                input_tokens: counts.at("billed_units.input_tokens"),
+                output_tokens: counts.at("billed_units.output_tokens"),
+                input_image_tokens: counts.at("billed_units.image_tokens").filter(|tokens| *tokens > 0),
+                search_units: counts.at("billed_units.search_units"),
+                ..Usage::default()
+            },
+            ..Normalised::default()
+        }
+    },
+};

@@ -1,0 +1,707 @@
+//! What an answer has said so far.
+
+use serde_json::{Map, Value};
+
+use super::counts::Counts;
+use super::tools::Tools;
+use super::turn::OpenTurn;
+use super::{Context, Family, Field, Merge, Normalised, Share, cost};
+use crate::decode::json::{self, Sink};
+use crate::estimate::{Passed, TextCounter};
+use crate::provider::Api;
+
+/// One turn of a session, or one result of a batch.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Turn {
+    /// Whether it is the transcription of what the caller said, by a model of its own.
+    pub is_transcription: bool,
+    /// Whether nobody but our clock says so.
+    pub by_the_clock: bool,
+    /// The model, where the document names it.
+    pub model: Option<String>,
+    /// What it used.
+    pub normalised: Normalised,
+}
+
+/// What an answer has said so far. Holds the last usage object, a few short strings, and in a session the turns
+/// that have not been taken, at most [`TURNS_MAX`] of them.
+#[derive(Debug)]
+pub struct Reading {
+    family: &'static Family,
+    provider: String,
+    api: Api,
+    model: Option<String>,
+    transcription_model: Option<String>,
+    service_tier: Option<String>,
+    id: Option<String>,
+    status: Option<String>,
+    output_file: Option<String>,
+    event: Option<String>,
+    usage: Map<String, Value>,
+    /// A usage object had a count below nothing.
+    has_negative: bool,
+    /// There is usage that is no object.
+    has_odd_usage: bool,
+    headers: Map<String, Value>,
+    tool_usage: Map<String, Value>,
+    breakdown: Map<String, Value>,
+    tools: Tools,
+    images: u64,
+    turns: Vec<Turn>,
+    /// In a session: the turn that has not ended.
+    open_turn: OpenTurn,
+    has_error: bool,
+    /// The provider's filter stopped the request.
+    is_filtered: bool,
+    /// The model declined to answer.
+    is_refusal: bool,
+    /// The text is of a guardrail's, in the model's place.
+    is_guarded: bool,
+    has_end: bool,
+    /// The document that is passing says so: that holds once it is whole, as its counts may stand behind.
+    ends: bool,
+    /// A call was named, and nothing has told since that it is whole.
+    call_is_open: bool,
+    /// The document that is passing has said something.
+    says_something: bool,
+    /// The counts came beside text, so that more of both may follow.
+    counts_beside_text: bool,
+    /// Whether the document under way has counts, and text.
+    in_document: (bool, bool),
+    /// Output that passed: visible text, and visible reasoning.
+    output: TextCounter,
+    reasoning: TextCounter,
+    /// The same as the last document has it that tells all of it, and whether that document is passing.
+    whole_output: TextCounter,
+    whole_reasoning: TextCounter,
+    whole_passes: bool,
+    tool_calls: u64,
+    /// Whether the family says behind a text that it was a thought.
+    tells_thoughts: bool,
+    /// The output before the text that is passing, as long as nothing else has come since.
+    before_text: Option<TextCounter>,
+}
+
+impl Reading {
+    /// Nothing said yet.
+    #[must_use]
+    pub fn new(provider: &str, api: Api) -> Self {
+        let family = Family::of(api);
+        Self {
+            family,
+            tells_thoughts: family.tells_thoughts(),
+            provider: provider.to_owned(),
+            api,
+            model: None,
+            transcription_model: None,
+            service_tier: None,
+            id: None,
+            status: None,
+            output_file: None,
+            event: None,
+            usage: Map::new(),
+            has_negative: false,
+            has_odd_usage: false,
+            headers: Map::new(),
+            tool_usage: Map::new(),
+            breakdown: Map::new(),
+            tools: Tools::default(),
+            images: 0,
+            turns: Vec::new(),
+            open_turn: OpenTurn::default(),
+            has_error: false,
+            is_filtered: false,
+            is_refusal: false,
+            is_guarded: false,
+            has_end: false,
+            ends: false,
+            call_is_open: false,
+            says_something: false,
+            counts_beside_text: false,
+            in_document: (false, false),
+            output: TextCounter::default(),
+            reasoning: TextCounter::default(),
+            whole_output: TextCounter::default(),
+            whole_reasoning: TextCounter::default(),
+            whole_passes: false,
+            tool_calls: 0,
+            before_text: None,
+        }
+    }
+
+    /// The family of the answer's documents.
+    #[must_use]
+    pub const fn family(&self) -> &'static Family {
+        self.family
+    }
+
+    /// The model that answers, as far as it has been named.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// The service tier that the answer names.
+    #[must_use]
+    pub fn service_tier(&self) -> Option<&str> {
+        self.service_tier.as_deref()
+    }
+
+    /// The answer's id.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Whether the answer says that the work goes on without the caller.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        matches!(self.status.as_deref(), Some("queued" | "in_progress"))
+    }
+
+    /// The file with the results of a batch.
+    #[must_use]
+    pub fn output_file(&self) -> Option<&str> {
+        self.output_file.as_deref()
+    }
+
+    /// Whether the answer said that something went wrong.
+    #[must_use]
+    pub const fn has_error(&self) -> bool {
+        self.has_error
+    }
+
+    /// Whether the provider's content filter stopped the request.
+    #[must_use]
+    pub const fn is_filtered(&self) -> bool {
+        self.is_filtered
+    }
+
+    /// Whether the model declined before it said anything.
+    #[must_use]
+    pub fn is_mute_refusal(&self) -> bool {
+        self.is_refusal && self.visible() == Passed::default()
+    }
+
+    /// Whether a guardrail answered in the model's place.
+    #[must_use]
+    pub const fn is_guarded(&self) -> bool {
+        self.is_guarded
+    }
+
+    /// Whether the counts of a stream are only what had been used so far: the family's streams say when they are
+    /// at their end, and this one did not.
+    #[must_use]
+    pub fn lacks_end(&self) -> bool {
+        let says = |what: Field| self.family.paths.iter().any(|(.., field)| *field == what);
+        !self.has_end && (says(Field::End) || self.counts_beside_text && says(Field::Finish))
+    }
+
+    /// Notes that the answer has come to its end, where the framing says so.
+    pub const fn set_end(&mut self) {
+        self.has_end = true;
+    }
+
+    /// Notes that something went wrong, where the framing says so.
+    pub const fn set_error(&mut self) {
+        self.has_error = true;
+    }
+
+    /// What a response header says.
+    pub fn set_header(&mut self, name: &'static str, said: &str) {
+        if said.len() <= NAME_BYTES_MAX {
+            self.headers.insert(name.to_owned(), said.into());
+        }
+    }
+
+    /// Visible output that passed, and the reasoning beside it; in a session, in the turn under way.
+    #[must_use]
+    pub fn visible(&self) -> Passed {
+        let reasoning = self.reasoning_estimate();
+        Passed { text: told(&self.output, &self.whole_output), tool_calls: self.tool_calls, reasoning }
+    }
+
+    /// The same of an answer that is not whole: what frames the call that it ended in has not come.
+    #[must_use]
+    pub fn passed(&self) -> Passed {
+        let visible = self.visible();
+        let open = u64::from(self.call_is_open && !self.has_end);
+        Passed { tool_calls: visible.tool_calls.saturating_sub(open), ..visible }
+    }
+
+    /// Reasoning tokens that passed in the open, in o200k's count.
+    #[must_use]
+    pub fn reasoning_estimate(&self) -> u64 {
+        told(&self.reasoning, &self.whole_reasoning)
+    }
+
+    /// What the provider reported, or `None` when it reported no counts. Of a session: the turns not taken.
+    #[must_use]
+    pub fn reported(&self) -> Option<Normalised> {
+        if self.family.merge != Merge::Sum {
+            let mut normalised = self.normalised();
+            normalised.provider_cost = normalised.provider_cost.or_else(|| cost::in_headers(&self.headers));
+            return Some(normalised).filter(|normalised| !normalised.says_nothing());
+        }
+        let mut answers = self.turns.iter().filter(|turn| !turn.is_transcription).peekable();
+        answers.peek()?;
+        let mut sum = Normalised::default();
+        let own = |turn: &&Turn| !turn.is_transcription;
+        let words = self.turns.iter().filter(own).map(|turn| turn.normalised.provider_cost);
+        sum.provider_cost = cost::sum(words);
+        if !self.api.is_session() {
+            sum.provider_cost = sum.provider_cost.or_else(|| cost::in_headers(&self.headers));
+        }
+        for turn in answers {
+            sum.usage.add(&turn.normalised.usage);
+            sum.contradictory |= turn.normalised.contradictory;
+            sum.conditions.clone_from(&turn.normalised.conditions);
+            // Each is a call of its own, with a context tier of its own.
+            let (model, usage) = (turn.model.clone(), turn.normalised.usage.clone());
+            sum.shares.push(Share { model, usage });
+        }
+        if sum.shares.iter().all(|share| share.model.is_none()) {
+            sum.shares.clear();
+        }
+        Some(sum)
+    }
+
+    /// Whether each turn of the session is a call of its own.
+    #[must_use]
+    pub fn has_own_calls(&self) -> bool {
+        self.api == Api::ResponsesSession
+    }
+
+    /// Takes the turns that have ended since.
+    pub fn take_turns(&mut self) -> Vec<Turn> {
+        std::mem::take(&mut self.turns)
+    }
+
+    /// The turn of a session that has not ended.
+    #[must_use]
+    pub const fn turn(&self) -> &OpenTurn {
+        &self.open_turn
+    }
+
+    fn normalised(&self) -> Normalised {
+        let context = Context {
+            provider: &self.provider,
+            api: self.api,
+            tool_usage: (!self.tool_usage.is_empty()).then_some(&self.tool_usage),
+            breakdown: (!self.breakdown.is_empty()).then_some(&self.breakdown),
+            tools: &self.tools,
+            model: self.model.as_deref(),
+            images: self.images,
+            headers: &self.headers,
+        };
+        let counts = Counts::new(&self.usage);
+        let mut normalised = (self.family.normalise)(&counts, &context);
+        normalised.provider_cost = cost::in_answer(&counts, &self.headers);
+        normalised.contradictory |= self.has_negative;
+        for count in normalised.usage.counts_mut() {
+            if count.is_some_and(|count| count > COUNT_MAX) {
+                *count = None;
+                normalised.contradictory = true;
+            }
+        }
+        normalised
+    }
+
+    /// Whether the answer has usage, none of which is known.
+    #[must_use]
+    pub fn has_unread_usage(&self) -> bool {
+        self.has_odd_usage || has_count(&self.usage) && self.reported().is_none()
+    }
+
+    fn usage(&mut self, raw: &[u8]) {
+        // A run's own usage has that of its steps in it.
+        if self.event.as_deref() == Some("thread.run.step") {
+            return;
+        }
+        let Ok(Value::Object(usage)) = serde_json::from_slice(raw) else {
+            self.has_odd_usage = true;
+            return;
+        };
+        self.in_document.0 = true;
+        self.has_negative |= has_negative(&usage);
+        match self.family.merge {
+            // Zeros behind counts are what a gateway puts for what it left out, or less than there was.
+            Merge::Last | Merge::Final
+                if usage.is_empty() || !has_count(&usage) && has_count(&self.usage) => {}
+            Merge::Last if !self.usage.is_empty() && all_counts(&usage) < all_counts(&self.usage) => {}
+            Merge::Last | Merge::Final => self.usage = usage,
+            Merge::Overlay => overlay(&mut self.usage, usage),
+            Merge::Sum => {
+                for (key, value) in usage.into_iter().filter(|(_, value)| !value.is_null()) {
+                    self.usage.insert(key, value);
+                }
+            }
+        }
+    }
+
+    /// Usage of one of several answers in a document. Its model may be named behind it.
+    fn each_usage(&mut self, raw: &[u8]) {
+        self.usage(raw);
+        let normalised = self.normalised();
+        self.usage.clear();
+        self.has_negative = false;
+        self.keep_turn(Turn { is_transcription: false, by_the_clock: false, model: None, normalised });
+    }
+
+    /// Whether the event that is passing says that an item is done.
+    fn is_done(&self) -> bool {
+        self.event.as_deref().is_some_and(|event| event.ends_with("output_item.done"))
+    }
+
+    fn tool_call(&mut self, raw: &[u8]) {
+        // Of the events about one call in a stream of Responses, the first counts.
+        let repeats = self.event.as_deref().is_some_and(|event| event.ends_with(".done"));
+        if let Some(name) = json::text(raw).filter(|name| !name.is_empty() && !repeats) {
+            self.tool_calls += 1;
+            self.call_is_open = true;
+            self.output.feed(name.as_bytes());
+        }
+    }
+
+    fn count(&mut self, name: &str, count: u64, adds: bool) {
+        let before = self.usage.get(name).and_then(json::value_count).filter(|_| adds).unwrap_or(0);
+        self.usage.insert(name.to_owned(), before.saturating_add(count).into());
+    }
+
+    /// Text of a document that tells all of the answer so far: that of the document before it is in it.
+    fn whole_text(&mut self, field: Field, piece: &[u8]) {
+        if !std::mem::replace(&mut self.whole_passes, true) {
+            (self.whole_output, self.whole_reasoning) = Default::default();
+        }
+        match field {
+            Field::WholeReasoning => self.whole_reasoning.feed(piece),
+            _ => self.whole_output.feed(piece),
+        }
+    }
+
+    /// Text in a session: whose it is, the whole event says.
+    fn session_text(&mut self, field: Field, piece: &[u8]) {
+        match field {
+            Field::Audio => self.open_turn.speak(piece.len()),
+            Field::Heard => self.open_turn.hear(piece),
+            _ => self.open_turn.pass(&self.output, piece),
+        }
+    }
+
+    /// An event of a session has come whole.
+    fn session_event(&mut self) {
+        let event = self.event.as_deref().unwrap_or_default();
+        if let Some(output) = self.open_turn.event(event, &self.output) {
+            if event.contains("reasoning") {
+                self.reasoning.add_since(&output, &self.output);
+            } else {
+                self.output = output;
+            }
+        }
+    }
+
+    /// A document of a family whose usage adds up is a turn, where it has usage.
+    fn turn_end(&mut self) {
+        let event = self.event.take();
+        // What Live searched for is told before the usage of its turn.
+        if self.api == Api::Live && self.usage.is_empty() {
+            return;
+        }
+        let mut normalised = self.normalised();
+        if let Some(tier) = self.service_tier.take().filter(|_| self.api == Api::ResponsesSession) {
+            normalised.conditions.push(("service_tier", tier));
+        }
+        self.usage.clear();
+        self.has_negative = false;
+        self.tool_usage.clear();
+        self.tools = Tools::default();
+        let event = event.as_deref().unwrap_or_default();
+        let (is_transcription, counts, ends) = match self.api {
+            // What is delegated has its own model, as what is transcribed has.
+            Api::Voice => {
+                (event == "response.event", matches!(event, "session.closed" | "response.done"), false)
+            }
+            Api::ResponsesSession => {
+                let ends = matches!(
+                    event,
+                    "response.completed" | "response.incomplete" | "response.failed" | "error"
+                );
+                (false, ends, ends)
+            }
+            _ => (
+                event.ends_with("input_audio_transcription.completed"),
+                matches!(event, "" | "response.done"),
+                false,
+            ),
+        };
+        if !(counts || is_transcription) || normalised.says_nothing() && !ends {
+            return;
+        }
+        let model = match (is_transcription, self.api.is_session()) {
+            (true, _) => self.transcription_model.clone(),
+            (false, true) if self.api != Api::ResponsesSession => None,
+            (false, _) => self.model.clone(),
+        };
+        if self.api.is_session() && !is_transcription {
+            self.open_turn.end(&normalised.usage);
+            (self.output, self.reasoning, self.tool_calls) = Default::default();
+        }
+        self.keep_turn(Turn { is_transcription, by_the_clock: false, model, normalised });
+    }
+
+    fn keep_turn(&mut self, turn: Turn) {
+        let is_transcription = turn.is_transcription;
+        let count = self.turns.len();
+        let same = |known: &Turn| known.is_transcription == is_transcription && known.model == turn.model;
+        let known = self.turns.iter().rposition(same).filter(|_| count >= TURNS_MAX);
+        if let Some(known) = known.and_then(|at| self.turns.get_mut(at)) {
+            known.normalised.usage.add(&turn.normalised.usage);
+            let words = [known.normalised.provider_cost, turn.normalised.provider_cost];
+            known.normalised.provider_cost = cost::sum(words.into_iter());
+        } else if count < 2 * TURNS_MAX {
+            self.turns.push(turn);
+        } else {
+            self.has_error = true;
+        }
+    }
+}
+
+impl Sink<Field> for Reading {
+    fn value(&mut self, field: Field, raw: Option<&[u8]>) {
+        let Some(raw) = raw else {
+            self.has_error |= field == Field::Error;
+            self.has_odd_usage |= matches!(field, Field::Usage | Field::EachUsage | Field::LastUsage);
+            return;
+        };
+        let before_text = self.before_text.take();
+        self.says_something = true;
+        if raw == b"null" {
+            return;
+        }
+        match field {
+            Field::ToolName => self.tool_call(raw),
+            Field::ThoughtFlag => {
+                if let Some(before) = before_text.filter(|_| raw == b"true") {
+                    self.reasoning.add_since(&self.output, &before);
+                    self.output = before;
+                }
+            }
+            Field::Usage => self.usage(raw),
+            Field::Model => keep_name(&mut self.model, raw),
+            Field::TranscriptionModel => keep_name(&mut self.transcription_model, raw),
+            Field::ServiceTier => keep_name(&mut self.service_tier, raw),
+            Field::Id => keep_name(&mut self.id, raw),
+            Field::Status => keep_name(&mut self.status, raw),
+            Field::OutputFile => keep_name(&mut self.output_file, raw),
+            Field::Event => {
+                keep_name(&mut self.event, raw);
+                self.has_error |= raw == b"\"error\"" && !self.api.is_session();
+            }
+            Field::AudioFormat => {
+                if let Some(format) = json::text(raw) {
+                    self.open_turn.set_format(&format);
+                }
+            }
+            Field::Error => {
+                self.has_error |= !matches!(raw, b"false" | b"\"\"" | b"{}");
+                self.is_filtered |= raw.windows(FILTERED.len()).any(|part| part == FILTERED);
+            }
+            Field::ToolAction => self.tools.action(raw),
+            Field::Item => self.tools.item(raw),
+            Field::ItemContainer => self.tools.container(raw),
+            Field::StreamItem => self.tools.stream_item(raw, self.is_done()),
+            Field::StreamAction => self.tools.stream_action(raw, self.is_done()),
+            Field::StreamContainer => self.tools.stream_container(raw),
+            Field::Offered => self.tools.offered(raw),
+            Field::Step => self.tools.step(raw),
+            Field::Place => self.tools.place(),
+            Field::Page => self.tools.page(),
+            Field::Image => self.images = self.images.saturating_add(1),
+            Field::EachUsage => self.each_usage(raw),
+            Field::LastUsage => {
+                self.usage(raw);
+                self.ends = true;
+            }
+            Field::ErrorCode => self.has_error |= raw != b"0",
+            Field::Word(name) => {
+                if let Some(word) = json::text(raw) {
+                    self.set_header(name, &word);
+                }
+            }
+            Field::Dollars(name) => {
+                if let Ok(amount) = std::str::from_utf8(raw) {
+                    self.set_header(name, amount.trim_matches('"'));
+                }
+            }
+            Field::ToolUsage => {
+                if let Ok(Value::Object(tools)) = serde_json::from_slice(raw) {
+                    self.tool_usage = tools;
+                }
+            }
+            Field::Breakdown => {
+                if let Ok(Value::Object(breakdown)) = serde_json::from_slice(raw) {
+                    self.breakdown = breakdown;
+                }
+            }
+            Field::SearchQueries => {
+                if let Ok(Value::Array(queries)) = serde_json::from_slice(raw) {
+                    self.tools.queries(queries.iter().filter_map(Value::as_str));
+                }
+            }
+            Field::Count(name) | Field::CountSoFar(name) | Field::CountEach(name) => {
+                if let Some(count) = json::count(raw) {
+                    self.in_document.0 |= matches!(field, Field::CountSoFar(_));
+                    self.count(name, count, matches!(field, Field::CountEach(_)));
+                }
+            }
+            Field::Start => {
+                // Another message in the same stream counts from nothing.
+                if self.has_end && !self.in_document.0 {
+                    self.usage.clear();
+                    (self.output, self.reasoning, self.tool_calls) = Default::default();
+                }
+                self.has_end = false;
+            }
+            Field::StopReason => {
+                self.is_refusal = raw == REFUSAL;
+                self.is_guarded |= GUARDED.contains(&raw);
+            }
+            Field::End | Field::Finish => {
+                self.ends = true;
+                self.has_error |= raw == b"\"error\"";
+                self.is_refusal = raw == REFUSAL;
+                self.is_guarded |= GUARDED.contains(&raw);
+            }
+            Field::Output
+            | Field::Reasoning
+            | Field::WholeOutput
+            | Field::WholeReasoning
+            | Field::Heard
+            | Field::Audio => {}
+        }
+    }
+
+    fn text(&mut self, field: Field, piece: &[u8]) {
+        self.in_document.1 = true;
+        self.says_something = true;
+        if self.api.is_session() {
+            return self.session_text(field, piece);
+        }
+        if matches!(field, Field::WholeOutput | Field::WholeReasoning) {
+            return self.whole_text(field, piece);
+        }
+        // Responses name the kind of a delta in its event.
+        let thinks = field == Field::Reasoning
+            || self.event.as_deref().is_some_and(|event| event.contains("reasoning"));
+        if thinks {
+            self.reasoning.feed(piece);
+        } else {
+            if self.before_text.is_none() && self.tells_thoughts {
+                self.before_text = Some(self.output.clone());
+            }
+            self.output.feed(piece);
+        }
+    }
+
+    fn document_end(&mut self) {
+        self.before_text = None;
+        self.whole_passes = false;
+        self.has_end |= std::mem::take(&mut self.ends);
+        // Anthropic and Bedrock end a block with an event that says nothing else.
+        self.call_is_open &= std::mem::take(&mut self.says_something);
+        self.tools.document_end();
+        if let (true, has_text) = std::mem::take(&mut self.in_document) {
+            self.counts_beside_text = has_text;
+        }
+        if self.api.is_session() {
+            self.session_event();
+        }
+        if self.family.merge == Merge::Sum {
+            for turn in self.turns.iter_mut().filter(|turn| turn.model.is_none() && !self.api.is_session()) {
+                turn.model.clone_from(&self.model);
+            }
+            self.turn_end();
+        }
+    }
+}
+
+/// Tokens of a text that came in pieces, or else as a whole.
+fn told(pieces: &TextCounter, whole: &TextCounter) -> u64 {
+    let pieces = pieces.tokens();
+    if pieces > 0 { pieces } else { whole.tokens() }
+}
+
+/// Whether an object has a count, at any depth, that is not zero.
+fn has_count(usage: &Map<String, Value>) -> bool {
+    usage.values().any(|value| match value {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number > 0.0),
+        Value::Object(inner) => has_count(inner),
+        Value::Array(items) => items.iter().filter_map(Value::as_object).any(has_count),
+        _ => false,
+    })
+}
+
+/// Whether an object has a count below nothing, at any depth; what a call cost is none.
+fn has_negative(usage: &Map<String, Value>) -> bool {
+    let is_cost = |name: &str| name.contains("cost") || name.contains("Cost");
+    usage.iter().filter(|(name, _)| !is_cost(name)).any(|(_, value)| match value {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number < 0.0 && number.fract() == 0.0),
+        Value::Object(inner) => has_negative(inner),
+        _ => false,
+    })
+}
+
+/// All counts of an object that are not parts of others.
+fn all_counts(usage: &Map<String, Value>) -> u64 {
+    usage.values().filter_map(Value::as_u64).fold(0, u64::saturating_add)
+}
+
+/// Puts what came later over what came before. Counts only grow: a smaller one takes nothing back.
+fn overlay(before: &mut Map<String, Value>, later: Map<String, Value>) {
+    for (key, value) in later.into_iter().filter(|(_, value)| !value.is_null()) {
+        match (before.get_mut(&key), value) {
+            (Some(Value::Object(known)), Value::Object(value)) => {
+                overlay_zeros(known, value);
+            }
+            (Some(known), value)
+                if json::value_count(&value).is_some_and(|count| json::value_count(known) > Some(count)) => {}
+            (_, value) => drop(before.insert(key, value)),
+        }
+    }
+}
+
+/// The same of an object inside, whose counts are the parts of one outside.
+fn overlay_zeros(before: &mut Map<String, Value>, later: Map<String, Value>) {
+    if has_count(&later) || !has_count(before) {
+        *before = later;
+    }
+}
+
+/// Keeps the last name that is not empty (Azure's first chunk has `"model":""`).
+fn keep_name(slot: &mut Option<String>, raw: &[u8]) {
+    // Every event of a stream repeats the model: what is there already needs no decoding.
+    let quoted = raw.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    if let (Some(known), Some(name)) = (&slot, quoted)
+        && known.as_bytes() == name
+        && !name.contains(&b'\\')
+    {
+        return;
+    }
+    if let Some(name) = json::text(raw).filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX)
+        && slot.as_deref() != Some(name.as_str())
+    {
+        *slot = Some(name);
+    }
+}
+
+/// Turns that are kept until they are taken; more are added to one of the same model, of which there may be as many again.
+pub const TURNS_MAX: usize = 64;
+/// Azure's code for a request that its filter stopped; Anthropic's reason for an answer that the model declined.
+const FILTERED: &[u8] = b"\"content_filter\"";
+const REFUSAL: &[u8] = b"\"refusal\"";
+/// Bedrock's words for an answer of its guardrail.
+const GUARDED: [&[u8]; 2] = [b"\"guardrail_intervened\"", b"\"INTERVENED\""];
+/// No call has more of anything that is counted.
+const COUNT_MAX: u64 = 1_000_000_000;
+/// Longest model or tier name that is kept, in bytes.
+const NAME_BYTES_MAX: usize = 256;

@@ -1,0 +1,261 @@
+//! Which places of a JSON document are of interest.
+
+use crate::lean::compare::is_same;
+
+/// What to do with the value at a place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// Keep the whole value, as raw JSON, and hand it over at its end.
+    Capture,
+    /// Hand over the decoded contents of a string piece by piece, keeping nothing. Of an object or array, the
+    /// places inside it that the shape names, or else all of its raw JSON.
+    Text,
+    /// The same, and of an object or array with places inside it: say when it has ended, by a value that is none.
+    Element,
+    /// Hand over the decoded contents of a string, or all of the raw JSON of an object or array, piece by piece; places
+    /// inside it are found too, before the piece that has them.
+    Whole,
+    /// Of an object or array: look at nothing inside it, though places anywhere are looked for.
+    Skip,
+}
+
+/// Places of interest, compiled from paths.
+///
+/// A path is keys joined by dots, with `[]` behind a key for each element of its array:
+/// `choices[].delta.content`. `F` is the caller's name for what stands there.
+#[derive(Debug)]
+pub struct Shape<F> {
+    nodes: Vec<Node<F>>,
+    /// Places that are looked for at any depth.
+    anywhere: Option<Anywhere>,
+}
+
+/// Keys that mean a place wherever they stand.
+#[derive(Debug)]
+struct Anywhere {
+    keys: Vec<(&'static str, Place)>,
+    /// Keys that end so.
+    endings: Vec<(&'static str, Place)>,
+    /// Which pairs of length and first letter any of the keys has, to pass over others soon.
+    known: [u64; 2],
+    /// The last letters that the endings have: a bit for each, by its five lowest bits.
+    last: u32,
+    /// The place of everything else: nothing stands there, and all inside it is looked at.
+    elsewhere: Place,
+}
+
+#[derive(Debug)]
+struct Node<F> {
+    keys: Vec<(&'static str, Place)>,
+    /// Where there are many keys they stand in the order of their [`bucket`]; this says where each bucket begins, and at last
+    /// where the last one ends.
+    buckets: Option<Box<[u8; BUCKETS + 1]>>,
+    element: Option<Place>,
+    /// The list whose element it is.
+    list: Option<Place>,
+    action: Option<(Action, F)>,
+}
+
+/// A place in a shape; only meaningful to the shape that gave it.
+pub(super) type Place = u16;
+
+/// The place of a document as a whole.
+pub(super) const ROOT: Place = 0;
+
+impl<F: Copy> Shape<F> {
+    /// Compiles paths. Of two entries with the same path the later one holds.
+    #[must_use]
+    pub fn new(paths: &[(&'static str, Action, F)]) -> Self {
+        let mut shape = Self { nodes: vec![Node::new()], anywhere: None };
+        shape.add(ROOT, paths);
+        shape.nodes.iter_mut().for_each(Node::sort);
+        shape
+    }
+
+    /// The same, and places at any depth: `keys` are paths that may begin anywhere, `endings` ends of keys. Such a shape
+    /// takes an object for a list of one: `messages[].content[].type` is also the `type` of a content that is an object.
+    #[must_use]
+    pub fn anywhere(
+        paths: &[(&'static str, Action, F)],
+        keys: &[(&'static str, Action, F)],
+        endings: &[(&'static str, Action, F)],
+    ) -> Self {
+        let mut shape = Self { nodes: vec![Node::new()], anywhere: None };
+        shape.add(ROOT, paths);
+        let elsewhere = shape.node();
+        let base = shape.node();
+        shape.add(base, keys);
+        let keys = shape.nodes.get(usize::from(base)).map(|node| node.keys.clone()).unwrap_or_default();
+        let base = shape.node();
+        shape.add(base, endings);
+        let endings = shape.nodes.get(usize::from(base)).map(|node| node.keys.clone()).unwrap_or_default();
+        let mut known = [0; 2];
+        for (key, _) in &keys {
+            let (word, bit) = mark(key.as_bytes());
+            if let Some(word) = known.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        let last = endings.iter().fold(0, |known, (ending, _)| known | last_letter(ending.as_bytes()));
+        shape.anywhere = Some(Anywhere { keys, endings, known, last, elsewhere });
+        shape.nodes.iter_mut().for_each(Node::sort);
+        shape
+    }
+
+    fn node(&mut self) -> Place {
+        let place = Place::try_from(self.nodes.len()).unwrap_or(Place::MAX);
+        self.nodes.push(Node::new());
+        place
+    }
+
+    fn add(&mut self, from: Place, paths: &[(&'static str, Action, F)]) {
+        let shape = self;
+        for (path, action, field) in paths {
+            let mut place = from;
+            for step in path.split('.') {
+                let key = step.trim_end_matches("[]");
+                if !key.is_empty() {
+                    place = shape.step(place, Some(key));
+                }
+                for _ in 0..(step.len() - key.len()) / 2 {
+                    place = shape.step(place, None);
+                }
+            }
+            if let Some(node) = shape.nodes.get_mut(usize::from(place)) {
+                node.action = Some((*action, *field));
+            }
+        }
+    }
+
+    fn step(&mut self, from: Place, key: Option<&'static str>) -> Place {
+        let known = match key {
+            Some(key) => self.own_key(from, key.as_bytes()),
+            None => self.own_element(from),
+        };
+        if let Some(place) = known {
+            return place;
+        }
+        let place = self.node();
+        if let Some(node) = self.nodes.get_mut(usize::from(from)) {
+            match key {
+                Some(key) => node.keys.push((key, place)),
+                None => node.element = Some(place),
+            }
+        }
+        if key.is_none()
+            && let Some(node) = self.nodes.get_mut(usize::from(place))
+        {
+            node.list = Some(from);
+        }
+        place
+    }
+
+    fn own_key(&self, place: Place, key: &[u8]) -> Option<Place> {
+        let node = self.nodes.get(usize::from(place))?;
+        let keys = match &node.buckets {
+            None => node.keys.as_slice(),
+            Some(buckets) => {
+                let bucket = bucket(key);
+                let (start, end) = (buckets.get(bucket)?, buckets.get(bucket + 1)?);
+                node.keys.get(usize::from(*start)..usize::from(*end))?
+            }
+        };
+        keys.iter().find(|(name, _)| is_same(name.as_bytes(), key)).map(|(_, place)| *place)
+    }
+
+    fn own_element(&self, place: Place) -> Option<Place> {
+        self.nodes.get(usize::from(place))?.element
+    }
+
+    /// The place behind a key of an object.
+    pub(super) fn key(&self, place: Place, key: &[u8]) -> Option<Place> {
+        let Some(anywhere) = &self.anywhere else { return self.own_key(place, key) };
+        let of = |place: Place| self.nodes.get(usize::from(place));
+        let inwards = std::iter::successors(Some(place), |place| of(*place)?.element);
+        let outwards = std::iter::successors(of(place).and_then(|node| node.list), |place| of(*place)?.list);
+        let found = inwards.chain(outwards).find_map(|place| self.own_key(place, key));
+        Some(found.unwrap_or_else(|| anywhere.place(key)))
+    }
+
+    /// The place of an array's elements.
+    pub(super) fn element(&self, place: Place) -> Option<Place> {
+        let element = self.own_element(place);
+        if self.anywhere.is_some() { element.or(Some(place)) } else { element }
+    }
+
+    /// The place of a value that is no list: where nothing stands at it, that of the only element of a list.
+    pub(super) fn as_element(&self, place: Place) -> Place {
+        match self.nodes.get(usize::from(place)) {
+            Some(Node { action: None, element: Some(element), keys, .. }) if keys.is_empty() => *element,
+            _ => place,
+        }
+    }
+
+    /// Whether places are looked for at any depth.
+    pub(super) const fn looks_anywhere(&self) -> bool {
+        self.anywhere.is_some()
+    }
+
+    pub(super) fn action(&self, place: Place) -> Option<(Action, F)> {
+        self.nodes.get(usize::from(place))?.action
+    }
+
+    /// Whether anything inside this place is of interest.
+    pub(super) fn has_inside(&self, place: Place) -> bool {
+        self.nodes.get(usize::from(place)).is_some_and(|node| !node.keys.is_empty() || node.element.is_some())
+    }
+}
+
+impl Anywhere {
+    fn place(&self, key: &[u8]) -> Place {
+        let (word, bit) = mark(key);
+        let may_be = self.known.get(word).is_some_and(|known| known & bit != 0);
+        let keys = if may_be { self.keys.as_slice() } else { &[] };
+        let found = keys.iter().find(|(name, _)| is_same(name.as_bytes(), key));
+        let may_end = found.is_none() && self.last & last_letter(key) != 0;
+        let endings = if may_end { self.endings.as_slice() } else { &[] };
+        let found = found.or_else(|| endings.iter().find(|(ending, _)| key.ends_with(ending.as_bytes())));
+        found.map_or(self.elsewhere, |(_, place)| *place)
+    }
+}
+
+/// A bit for a key's length and first letter.
+fn mark(key: &[u8]) -> (usize, u64) {
+    let bucket = bucket(key);
+    (bucket / 64, 1 << (bucket % 64))
+}
+
+/// A bit for a key's last letter.
+fn last_letter(key: &[u8]) -> u32 {
+    key.last().map_or(0, |last| 1 << (last & 31))
+}
+
+/// One of [`BUCKETS`], by a key's length and first letter.
+fn bucket(key: &[u8]) -> usize {
+    let first = key.first().copied().unwrap_or_default();
+    key.len().wrapping_mul(29).wrapping_add(usize::from(first)) % BUCKETS
+}
+
+const BUCKETS: usize = 128;
+/// So few keys are looked through as they stand.
+const FEW_KEYS: usize = 6;
+
+impl<F> Node<F> {
+    const fn new() -> Self {
+        Self { keys: Vec::new(), buckets: None, element: None, list: None, action: None }
+    }
+
+    /// Puts the keys in the order in which they are found. No path is added after that.
+    fn sort(&mut self) {
+        if self.keys.len() <= FEW_KEYS || self.keys.len() > usize::from(u8::MAX) {
+            return;
+        }
+        self.keys.sort_by_key(|(key, _)| bucket(key.as_bytes()));
+        let mut starts = Box::new([0; BUCKETS + 1]);
+        for (bucket_index, start) in starts.iter_mut().enumerate() {
+            let before = self.keys.iter().filter(|(key, _)| bucket(key.as_bytes()) < bucket_index);
+            *start = u8::try_from(before.count()).unwrap_or(u8::MAX);
+        }
+        self.buckets = Some(starts);
+    }
+}

@@ -1,0 +1,6 @@
+//! Written by hand for the size and the speed of the filter's module.
+
+pub mod compare;
+pub mod digits;
+pub(crate) mod few;
+pub mod fnv;
