@@ -132,7 +132,6 @@ pub struct UsageRecord {
 
 impl UsageRecord {
     /// The model whose price holds: the one that answered, else the one asked for.
-    #[must_use]
     pub fn model(&self) -> Option<&str> {
         self.response_model.as_deref().or(self.request_model.as_deref())
     }
@@ -157,7 +156,6 @@ pub enum Outcome {
 
 impl Outcome {
     /// The name in JSON.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -194,7 +192,6 @@ pub enum CostSource {
 
 impl CostSource {
     /// The name in JSON.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Book => "book",
@@ -246,7 +243,6 @@ pub enum Note {
 
 impl Note {
     /// The name in JSON.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::ContradictoryUsage => "contradictory_usage",

@@ -1,4 +1,6 @@
 //! One HTTP stream: Envoy's callbacks translated for `tollgate_core::call::Call`.
+//!
+//! Long: Envoy's callbacks of one stream, each a method of one type; its phases are to be cut apart.
 
 mod head;
 mod rewriting;
@@ -26,7 +28,7 @@ use crate::taken::Taken;
 use crate::waiting::{Outcome, Parked};
 
 /// A stream; a call only where the request is one to a model.
-pub struct HttpCall {
+pub(crate) struct HttpCall {
     gateway: Rc<Gateway>,
     context: u32,
     call: Option<Call>,
@@ -88,7 +90,7 @@ enum Asking {
 
 impl HttpCall {
     /// A stream that has just begun.
-    pub fn new(gateway: Rc<Gateway>, context: u32) -> Self {
+    pub(crate) fn new(gateway: Rc<Gateway>, context: u32) -> Self {
         Self {
             gateway,
             context,

@@ -55,7 +55,6 @@ impl Rule {
     pub const PASSED_BUDGET: &str = "passed-budget";
 
     /// The rule that every budget has without being told: its whole limit, heard by nobody.
-    #[must_use]
     pub fn passed_budget() -> Self {
         Self {
             name: Self::PASSED_BUDGET.to_owned(),
@@ -147,7 +146,6 @@ impl When {
 
 impl Severity {
     /// The name in messages.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -204,6 +202,7 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> A
     AlertsConfig { rules, channels: named }
 }
 
+// Long: one statement for each key, so that one reading finds every mistake.
 fn rule<'t>(
     document: &mut Document<'t>,
     section: &mut Section<'t>,

@@ -57,7 +57,6 @@ pub enum Body {
 
 impl Meter {
     /// A meter for an answer of this provider's API.
-    #[must_use]
     pub fn new(provider: &str, api: Api) -> Self {
         Self {
             inflate: None,
@@ -103,7 +102,6 @@ impl Meter {
     }
 
     /// Whether a piece is missing.
-    #[must_use]
     pub const fn has_lost(&self) -> bool {
         self.lost
     }
@@ -159,13 +157,11 @@ impl Meter {
     }
 
     /// What the body has said so far.
-    #[must_use]
     pub const fn reading(&self) -> &Reading {
         self.documents.reading()
     }
 
     /// What the provider reported, or `None` when it reported no counts.
-    #[must_use]
     pub fn reported(&self) -> Option<Normalised> {
         self.reading().reported()
     }
@@ -176,7 +172,6 @@ impl Meter {
     }
 
     /// What the body turned out to be.
-    #[must_use]
     pub const fn body(&self) -> Body {
         match self.framing {
             Framing::Undecided => Body::Empty,
@@ -189,7 +184,6 @@ impl Meter {
     }
 
     /// Whether the body ended in the middle of a document, or has one that cannot be read.
-    #[must_use]
     pub fn is_cut(&self) -> bool {
         if self.lost {
             return true;
@@ -205,13 +199,11 @@ impl Meter {
     }
 
     /// Whether the body is a websocket's, and no message of it has only come in part.
-    #[must_use]
     pub fn is_between_messages(&self) -> bool {
         matches!(&self.framing, Framing::WebSocket(decoder) if !decoder.is_open())
     }
 
     /// Whether the counts are only what had been used when the stream broke off.
-    #[must_use]
     pub fn is_partial(&self) -> bool {
         let streams = match &self.framing {
             Framing::Sse(_) | Framing::EventStream(_) => true,
@@ -223,7 +215,6 @@ impl Meter {
 
     /// Whether the body has an encoding that is not known, is not what its encoding says, or needs more memory
     /// than there is for it.
-    #[must_use]
     pub fn is_unread(&self) -> bool {
         let compressed = matches!(&self.framing, Framing::WebSocket(decoder) if decoder.compressed() > 0);
         compressed
@@ -232,7 +223,6 @@ impl Meter {
     }
 
     /// Bytes of the body so far, as they came.
-    #[must_use]
     pub const fn body_bytes(&self) -> u64 {
         self.body_bytes
     }

@@ -54,7 +54,7 @@ pub struct Observed {
 }
 
 /// What a budget rule decides.
-#[must_use]
+// Long: what is passed, refused and foreseen share the facts of one budget.
 pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
     let own = status.thresholds.iter().map(|percent| Threshold::Percent(u32::from(*percent)));
     let thresholds: Vec<Threshold> =
@@ -158,7 +158,6 @@ fn refused_at(named: &str, status: &BudgetStatus, used: String, limit: String, l
 }
 
 /// What a rule on spend or on a number of calls decides in one scope.
-#[must_use]
 pub fn counted(rule: &Rule, window: &Window, observed: &Observed, now_ms: u64) -> Vec<Alert> {
     let is_money = rule.when == When::Spend;
     let (value, previous) = if is_money {
@@ -210,7 +209,6 @@ pub fn counted(rule: &Rule, window: &Window, observed: &Observed, now_ms: u64) -
 }
 
 /// Whether a rule may have something to tell about these: only then what they are compared with is needed.
-#[must_use]
 pub fn is_near(rule: &Rule, cost: Picodollars, calls: u64) -> bool {
     let value = if rule.when == When::Spend { cost.as_pico() } else { i128::from(calls) };
     rule.forecast || rule.thresholds.iter().any(|threshold| value >= limit_of(threshold))
@@ -218,7 +216,6 @@ pub fn is_near(rule: &Rule, cost: Picodollars, calls: u64) -> bool {
 
 /// What a rule on silent gateways decides. A gateway that comes back and falls silent again is told anew; while this
 /// collector was not there, which it is since `started_ms`, nobody could report.
-#[must_use]
 pub fn silent(rule: &Rule, gateway: &GatewaySeen, started_ms: u64, now_ms: u64) -> Option<Alert> {
     let silent_ms = now_ms.saturating_sub(gateway.last_seen_ms);
     let heard_ms = now_ms.saturating_sub(started_ms);
@@ -245,7 +242,6 @@ pub fn silent(rule: &Rule, gateway: &GatewaySeen, started_ms: u64, now_ms: u64) 
 
 /// What a rule on prices decides of one row: how far the book is off what providers said over the window so far. A word that is
 /// not believed passes every threshold.
-#[must_use]
 pub fn price_drift(rule: &Rule, window: &Window, row: &Drift) -> Vec<Alert> {
     let Drift { provider, model, reported } = row;
     let off = reported.off_by();
@@ -287,7 +283,6 @@ pub fn price_drift(rule: &Rule, window: &Window, row: &Drift) -> Vec<Alert> {
 
 /// What a rule on full budgets decides: a gateway has no counter left for another value of a budget's `each`, so that callers,
 /// who may have invented their names, share one. Told once a day for each gateway.
-#[must_use]
 pub fn full_values(rule: &Rule, gateway: &GatewaySeen, now_ms: u64) -> Option<Alert> {
     let GatewaySeen { gateway: name, values_shared, values_shared_ms: last_ms, .. } = gateway;
     let is_new = *last_ms > 0 && now_ms.saturating_sub(*last_ms) < FULL_LASTS_MS;
@@ -316,7 +311,6 @@ pub fn full_values(rule: &Rule, gateway: &GatewaySeen, now_ms: u64) -> Option<Al
 }
 
 /// What a rule on anomalies decides about an episode that lasts. Of a scope only the agent is known.
-#[must_use]
 pub fn anomaly(rule: &Rule, episode: &Episode) -> Option<Alert> {
     let is_wanted =
         rule.scope.iter().all(|(dimension, value)| *dimension == Dimension::Agent && *value == episode.agent);

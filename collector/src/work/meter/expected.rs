@@ -69,19 +69,16 @@ impl Report {
     }
 
     /// Whether every exchange is as expected; a `strict` reader also wants every count named in its recording.
-    #[must_use]
     pub fn is_right(&self, strict: bool) -> bool {
         self.differences.is_empty() && (!strict || self.beyond.is_empty())
     }
 
     /// Whether our prices are near enough to what providers say that calls cost: within 1 % in 95 of 100.
-    #[must_use]
     pub fn prices_are_near(&self) -> bool {
         self.costs.is_good()
     }
 
     /// The table, and each difference on a line; then our prices beside the providers' own.
-    #[must_use]
     pub fn print(&self) -> String {
         let mut text = String::new();
         let _ = writeln!(
