@@ -92,12 +92,7 @@ impl Reported {
     }
 }
 
-<<<<<<< HEAD
 /// A part as people read it: hundredths of a percent as percent, whole ones from a thousand on.
-#[must_use]
-=======
-/// A part as people read it: hundredths of a percent as percent.
->>>>>>> wt-m
 pub fn percent(hundredths: i128) -> String {
     let sign = if hundredths < 0 { "-" } else { "" };
     let amount = hundredths.unsigned_abs();
