@@ -86,6 +86,11 @@ impl RequestBounds {
         self.twice
     }
 
+    /// A key that decides about the call came a second time.
+    pub(super) const fn stands_twice(&mut self, key: &'static str) {
+        self.twice = Some(key);
+    }
+
     /// The output limit, in tokens, where the request has one under a name that its API knows.
     pub fn output_limit(&self, target: &Target) -> Option<u64> {
         if self.written_limit.is_some() {
