@@ -264,7 +264,18 @@ impl Sink<Field> for Reading {
         match said {
             Said::Model => self.model = short(raw),
             Said::ServiceTier => self.service_tier = short(raw),
-            Said::Event => self.event = short(raw),
+            Said::Event => {
+                let event = short(raw);
+                if self.event.is_some()
+                    && let Some(bounds) = &mut self.bounds
+                {
+                    bounds.stands_twice("type");
+                }
+                // Who reads the first would answer, who reads the last would not: it is an ask if either is.
+                if !self.event.as_deref().is_some_and(session::asks) {
+                    self.event = event;
+                }
+            }
             Said::SessionModel => self.session_model = short(raw),
             Said::Stream => self.stream = raw == b"true",
             Said::Role => {

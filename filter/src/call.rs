@@ -378,13 +378,11 @@ impl HttpContext for HttpCall {
                 header: &text,
             };
             call.response_head(&head, host::now_ms());
-            // Some servers call their stream something else; a document of known length is none.
-            let is_json = content_type.is_some_and(|kind| kind.to_ascii_lowercase().contains("json"));
-            let is_stream = !is_json || text("content-length").is_none();
+            // Whatever the type says and whether a length is known: some servers call their stream a document.
             if let Asking::Asked(_) = self.asking {
                 let is_plain =
                     content_encoding.is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
-                let may = is_stream && is_plain && self.status == 200;
+                let may = is_plain && self.status == 200;
                 if !may || host::remove_header(Headers::Response, b"content-length").is_err() {
                     self.asking = Asking::No;
                 }

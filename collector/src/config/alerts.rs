@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use tollgate_core::money::Picodollars;
 
@@ -136,6 +137,13 @@ pub enum Severity {
     Critical,
 }
 
+impl When {
+    /// The name in configuration.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
 impl Severity {
     /// The name in messages.
     pub const fn name(self) -> &'static str {
@@ -200,6 +208,7 @@ fn rule<'t>(
     section: &mut Section<'t>,
     known: &BTreeMap<String, Channel>,
 ) -> Option<Rule> {
+    let given = KEYS_OF_SOME.map(|key| section.has(key));
     let name = document.needed(section, "name", "a name such as `support-daily`");
     if name.as_deref() == Some(Rule::PASSED_BUDGET) {
         let message = format!(
@@ -241,11 +250,23 @@ fn rule<'t>(
         document.at(section, &format!("`{}` needs a `when`, such as `spend`", section.name()));
         return None;
     };
+    let unused = KEYS_OF_SOME.iter().zip(given).filter(|(key, given)| *given && !uses(when, key));
+    for (key, _) in unused {
+        let users = When::value_variants().iter().filter(|when| uses(**when, key));
+        let users: Vec<String> = users.map(|when| format!("`{}`", when.name())).collect();
+        let message = format!(
+            "`{}.{key}` changes nothing in a rule with `when = \"{}\"`; it is for {}",
+            section.name(),
+            when.name(),
+            users.join(", ")
+        );
+        document.at(section, &message);
+    }
     let mut thresholds = Vec::new();
     for text in texts {
         match threshold(when, &text) {
             Some(threshold) => thresholds.push(threshold),
-            None if when == When::Budget && text.parse::<u64>().is_ok() => document.at(
+            None if when == When::Budget && text.parse::<f64>().is_ok() => document.at(
                 section,
                 &format!(
                     "`{}.thresholds` has `{text}` without a unit; write \"{text}%\" for a part of the limit, \"${text}\" for dollars",
@@ -305,8 +326,8 @@ fn threshold(when: When, text: &str) -> Option<Threshold> {
     match when {
         When::Budget => match text.strip_suffix('%') {
             Some(percent) => percent.parse().ok().filter(|percent| *percent > 0).map(Threshold::Percent),
-            // A whole number alone may be either.
-            None if text.parse::<u64>().is_ok() => None,
+            // A number alone may be either.
+            None if !text.starts_with('$') => None,
             None => dollars(),
         },
         When::PriceDrift => {
@@ -324,6 +345,21 @@ const fn right(when: When) -> &'static str {
         When::Spend => "dollars such as `$250.00`",
         When::PriceDrift => "a part such as `5%`",
         _ => "a number of calls such as `10`",
+    }
+}
+
+/// Keys that only some rules use.
+const KEYS_OF_SOME: [&str; 5] = ["each", "budget", "thresholds", "forecast", "silent_minutes"];
+
+/// Whether a rule looks at a key of [`KEYS_OF_SOME`].
+fn uses(when: When, key: &str) -> bool {
+    let counts = matches!(when, When::Spend | When::Denied | When::Unpriced | When::UnknownAgent);
+    match key {
+        "each" => counts,
+        "budget" => when == When::Budget,
+        "silent_minutes" => when == When::SilentGateway,
+        "thresholds" => counts || matches!(when, When::Budget | When::PriceDrift),
+        _ => counts || when == When::Budget,
     }
 }
 
@@ -392,7 +428,15 @@ mod tests {
         assert!(rule("80").unwrap_err().to_string().contains("\"80%\""));
         let read = |threshold| rule(threshold).unwrap().alerts.rules[0].thresholds[0];
         assert_eq!(read("'80%'"), Threshold::Percent(80));
-        assert_eq!(read("'$80'"), read("'80.00'"));
+        assert!(rule("'80.00'").unwrap_err().to_string().contains("\"$80.00\""));
+    }
+
+    #[test]
+    fn every_key_of_some_rules_has_a_rule_that_uses_it_and_one_that_does_not() {
+        for key in KEYS_OF_SOME {
+            let using = When::value_variants().iter().filter(|when| uses(**when, key)).count();
+            assert!(using > 0 && using < When::value_variants().len(), "{key}: {using}");
+        }
     }
 
     #[test]
@@ -400,7 +444,11 @@ mod tests {
         let text = "[[alerts]]\nname = 'a'\nwhen = 'spend'\nthresholds = ['80%']\nchannels = ['nobody']\neach = 'colour'\n\
                     [[alerts]]\nname = 'a'\nwhen = 'denied'\nscope = { colour = 'red' }\n\
                     [[alerts]]\nname = 'p'\nwhen = 'price_drift'\nthresholds = ['5']\n\
-                    [channels.x]\ntype = 'webhook'\nurl = 'ftp://x'\n";
+                    [[alerts]]\nname = 'q'\nwhen = 'silent_gateway'\nthresholds = ['5']\n\
+                    [channels.x]\ntype = 'webhook'\nurl = 'ftp://x'\n\
+                    [channels.p]\ntype = 'pagerduty'\nurl = 'events.example'\nrouting_key = 'k'\n\
+                    [channels.s]\ntype = 'slack'\nurl = 'hello'\n\
+                    [channels.m]\ntype = 'email'\nhost = 'm'\nport = 70000\nfrom = 'a@b.c'\nto = ['a@b.c']\n";
         let said = Config::parse("t", text).unwrap_err().to_string();
         for part in [
             "`alerts[0].thresholds` has `80%`, not dollars",
@@ -409,7 +457,11 @@ mod tests {
             "another rule has the name `a`",
             "`alerts[1].scope` has `colour`",
             "`alerts[2].thresholds` has `5`, not a part such as `5%`",
-            "`channels.x`",
+            "`alerts[3].thresholds` changes nothing in a rule with `when = \"silent_gateway\"`; it is for `budget`",
+            "`channels.x.url` is `ftp://x`, not an address such as",
+            "`channels.p.url` is `events.example`, not an address",
+            "`channels.s` needs the `url` of an incoming webhook",
+            "`channels.m.port` is `70000`, not a port from 1 to 65535",
         ] {
             assert!(said.contains(part), "{part} in\n{said}");
         }

@@ -22,7 +22,7 @@ pub struct Channel {
     pub quiet: Option<Quiet>,
     /// Most messages of a minute; what is more waits.
     pub per_minute: u64,
-    /// Alerts are gathered for this long and sent as one message; 0 sends each at once.
+    /// Alerts are gathered for this long and sent as one message; 0, where the file says nothing, sends each at once.
     pub digest_minutes: u64,
 }
 
@@ -152,7 +152,13 @@ pub(super) fn read<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -
             None
         }
         Some(Kind::Slack) => {
-            secret(document, section, ["url", "url_file", "url_env"]).map(|url| Target::Slack { url })
+            let url = secret(document, section, ["url", "url_file", "url_env"]);
+            if matches!(&url, Some(Secret::Text(url)) if url.parse::<Address>().is_err()) {
+                let wanted =
+                    "needs the `url` of an incoming webhook, which begins with `https://` or `http://`";
+                document.at(section, &format!("`{}` {wanted}", section.name()));
+            }
+            url.map(|url| Target::Slack { url })
         }
         Some(Kind::Pagerduty) => {
             let url = address(document, section).unwrap_or_else(|| PAGERDUTY.to_owned());
@@ -160,13 +166,10 @@ pub(super) fn read<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -
                 .map(|routing_key| Target::PagerDuty { url, routing_key })
         }
         Some(Kind::Webhook) => {
-            let url = address(document, section);
-            if url.is_none() {
-                document.at(
-                    section,
-                    &format!("`{}` needs a `url` that begins with `https://` or `http://`", section.name()),
-                );
+            if !section.has("url") {
+                document.at(section, &format!("`{}` needs a `url`, {ADDRESS}", section.name()));
             }
+            let url = address(document, section);
             let secret = secret(document, section, ["secret", "secret_file", "secret_env"]);
             url.zip(secret).map(|(url, secret)| Target::Webhook { url, secret })
         }
@@ -194,8 +197,18 @@ pub(super) fn zone<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -
 }
 
 fn address<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Option<String> {
-    let url = document.text(section, "url", "an address such as `https://example.com/hook`")?;
-    ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)).then_some(url)
+    document.parsed::<Address>(section, "url", ADDRESS).map(|Address(url)| url)
+}
+
+/// An address that is sent to.
+struct Address(String);
+
+impl std::str::FromStr for Address {
+    type Err = ();
+    fn from_str(url: &str) -> Result<Self, ()> {
+        let host = ["https://", "http://"].iter().find_map(|scheme| url.strip_prefix(scheme)).ok_or(())?;
+        if host.is_empty() || host.starts_with('/') { Err(()) } else { Ok(Self(url.to_owned())) }
+    }
 }
 
 /// A secret under one of three keys: itself, its file, or its variable of the environment.
@@ -222,7 +235,7 @@ fn secret<'t>(
 fn email<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Option<Email> {
     let host = document.needed(section, "host", "the name of a mail server");
     let encryption: Encryption = document.choice(section, "encryption").unwrap_or_default();
-    let port = document.count(section, "port").and_then(|port| u16::try_from(port).ok());
+    let port = document.port(section, "port");
     let from = document.needed(section, "from", "an address such as `Tollgate <tollgate@example.com>`");
     let to = document.list(section, "to", "a list of addresses").unwrap_or_default();
     let ca = document.path(section, "ca");
@@ -264,5 +277,7 @@ impl std::str::FromStr for Span {
 
 /// Where PagerDuty's Events API, version 2, is (its documentation, read 2026-11-25).
 const PAGERDUTY: &str = "https://events.pagerduty.com/v2/enqueue";
+/// What an address looks like.
+const ADDRESS: &str = "an address such as `https://example.com/hook`";
 /// Messages of a minute by default: Slack takes about one a second.
 const PER_MINUTE: u64 = 30;

@@ -208,6 +208,18 @@ impl<'t> Document<'t> {
         number
     }
 
+    /// A port of TCP.
+    pub(super) fn port(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<u16> {
+        let entry = of.take(key)?;
+        let number = entry.value.as_integer().filter(|number| number.radix() == 10);
+        let port = number.and_then(|number| number.as_str().replace('_', "").parse().ok());
+        let port = port.filter(|port| *port > 0);
+        if port.is_none() {
+            self.wrong(of, key, &entry, "a port from 1 to 65535");
+        }
+        port
+    }
+
     /// A table of texts, such as `{ geo = "eu" }`.
     pub(super) fn words(&mut self, of: &mut Section<'t>, key: &'static str) -> BTreeMap<String, String> {
         let Some(entry) = of.take(key) else { return BTreeMap::new() };
@@ -351,6 +363,11 @@ impl<'t> Section<'t> {
     /// The line on which it begins.
     pub(super) const fn line(&self) -> usize {
         self.line
+    }
+
+    /// Whether it has a key that was not read yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.left.contains_key(key)
     }
 
     /// The line of a key, where it is there.

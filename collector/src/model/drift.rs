@@ -92,11 +92,14 @@ impl Reported {
     }
 }
 
-/// A part as people read it: hundredths of a percent as percent.
+/// A part as people read it: hundredths of a percent as percent, whole ones from a thousand on.
 pub fn percent(hundredths: i128) -> String {
     let sign = if hundredths < 0 { "-" } else { "" };
     let amount = hundredths.unsigned_abs();
-    format!("{sign}{}.{:02}", amount / 100, amount % 100)
+    match amount {
+        100_000.. => format!("{sign}{}", amount / 100),
+        _ => format!("{sign}{}.{:02}", amount / 100, amount % 100),
+    }
 }
 
 fn is_off(book: Picodollars, provider: Picodollars) -> bool {

@@ -90,7 +90,8 @@ impl Settlement {
         Self {
             hold: self.hold.plus(other.hold),
             charge: self.charge.plus(other.charge),
-            kept: self.kept.plus(other.kept),
+            // Mostly nothing.
+            kept: if other.kept.0 == 0 { self.kept } else { self.kept.plus(other.kept) },
             calls: self.calls.saturating_add(other.calls),
         }
     }

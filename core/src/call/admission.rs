@@ -106,9 +106,7 @@ impl Call {
         let subject = self.subject();
         let touched = admitting.policy.touched(&subject, admitting.now_ms);
         let mut holds = Vec::with_capacity(admitting.policy.budgets.len());
-        for touched in touched {
-            holds.push(Hold { touched, amount: Amount::ZERO, cover: None });
-        }
+        touched.for_each(|touched| holds.push(Hold { touched, amount: Amount::ZERO, cover: None }));
         let enforced = |test: &dyn Fn(&Budget) -> bool| {
             holds.iter().map(|hold| hold.touched.budget).find(|budget| budget.is_enforced() && test(budget))
         };
@@ -168,12 +166,16 @@ impl Call {
         }
         let dollars = Amount(cost.unwrap_or_default().as_pico());
         let tokens = Amount(i128::from(bound.input_tokens) + i128::from(bound.output_tokens));
-        let any = |test: fn(&Budget) -> bool| holds.iter().any(|hold| test(hold.touched.budget));
-        let expected = match any(|budget| budget.hold == HoldRule::Expected) {
+        let (mut some_expect, mut some_end_streams) = (false, false);
+        for Hold { touched, .. } in &holds {
+            some_expect |= touched.budget.hold == HoldRule::Expected;
+            some_end_streams |= touched.budget.end_streams;
+        }
+        let expected = match some_expect {
             true => self.expected(admitting, row.as_ref()),
             false => None,
         };
-        let per_token = match any(|budget| budget.end_streams) {
+        let per_token = match some_end_streams {
             true => {
                 let more = Bound { output_tokens: bound.output_tokens.saturating_add(1), ..bound.clone() };
                 let more = row.as_ref().and_then(|row| row.of(&more)).unwrap_or_default();
@@ -238,11 +240,17 @@ impl Call {
         known: &'a [(&'a str, &'a str)],
     ) -> Result<Worst<'a>, Admission<'static>> {
         let mut dearest: Option<Worst<'a>> = None;
-        let names = self.models_asked_for();
         let provider = self.target.provider.as_ref();
-        let is_open = names.is_empty()
-            || self.bounds().is_some_and(RequestBounds::may_be_any_model)
-            || names.iter().any(|name| model_names::is_choice(provider, name));
+        let may_be_any = self.bounds().is_some_and(RequestBounds::may_be_any_model);
+        if let Some(name) =
+            self.only_model().filter(|name| !may_be_any && !model_names::is_choice(provider, name))
+        {
+            // As nearly all do: without a list.
+            return self.worst_of(admitting, Facts { request_model: Some(name), ..self.facts(known) });
+        }
+        let names = self.models_asked_for();
+        let is_open =
+            names.is_empty() || may_be_any || names.iter().any(|name| model_names::is_choice(provider, name));
         for name in names {
             let facts = Facts { request_model: Some(name), ..self.facts(known) };
             dearest = Some(self.worst_of(admitting, facts)?.or_dearer(dearest));
@@ -282,6 +290,16 @@ impl Call {
         Worst { row: None, bound, cost, is_ceiling: true }
     }
 
+    /// The only model that may answer, where one is named.
+    fn only_model(&self) -> Option<&str> {
+        let others = self.bounds().map_or(&[][..], RequestBounds::other_models);
+        let is_one = |name: &&str| !name.is_empty() && !name.as_bytes().contains(&b',');
+        match &self.target.path_model {
+            Some(model) => Some(model),
+            None => self.request.model().filter(|_| others.is_empty()).map(str::trim_ascii).filter(is_one),
+        }
+    }
+
     /// The models that may answer, as its path or else its body names them: one, several with commas between them, and
     /// those to fall back on.
     fn models_asked_for(&self) -> Vec<&str> {
@@ -292,7 +310,7 @@ impl Call {
         let named = self.request.model().into_iter().chain(others.iter().map(String::as_str));
         let mut models = Vec::with_capacity(1 + others.len());
         for names in named {
-            match names.bytes().any(|byte| byte == b',') {
+            match names.as_bytes().contains(&b',') {
                 true => models.extend(names.split(',').map(str::trim_ascii)),
                 false => models.push(names.trim_ascii()),
             }

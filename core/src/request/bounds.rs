@@ -86,16 +86,28 @@ impl RequestBounds {
         self.twice
     }
 
+    /// A key that decides about the call came a second time.
+    pub(super) const fn stands_twice(&mut self, key: &'static str) {
+        self.twice = Some(key);
+    }
+
     /// The output limit, in tokens, where the request has one under a name that its API knows.
     pub fn output_limit(&self, target: &Target) -> Option<u64> {
         if self.written_limit.is_some() {
             return self.written_limit;
         }
-        let is_known =
-            |key: &u8| ONCE.get(usize::from(*key)).is_some_and(|(path, _)| knows_limit(target, path));
+        if self.lifts_limit {
+            return None;
+        }
         // Which of two counts is the provider's choice.
-        let known = self.limits.iter().filter(|(key, _)| is_known(key)).map(|(_, limit)| *limit);
-        known.max().filter(|_| !self.lifts_limit)
+        let mut most = None;
+        for (key, limit) in &self.limits {
+            let is_known = ONCE.get(usize::from(*key)).is_some_and(|(path, _)| knows_limit(target, path));
+            if is_known {
+                most = most.max(Some(*limit));
+            }
+        }
+        most
     }
 
     /// A limit is written into the request, which has none.
@@ -262,7 +274,7 @@ fn knows_limit(target: &Target, path: &str) -> bool {
     match target.api {
         Api::ChatCompletions => {
             path == "max_tokens"
-                || path == "max_completion_tokens" && !MAX_TOKENS_ONLY.contains(&target.provider.as_ref())
+                || path == "max_completion_tokens" && !knows_max_tokens_alone(&target.provider)
         }
         Api::Completions if target.provider == "anthropic" => path == "max_tokens_to_sample",
         Api::Completions | Api::Messages | Api::CohereChat => path == "max_tokens",
@@ -367,9 +379,13 @@ const ANY_LIMIT: &[&str] = &[
     "textGenerationConfig.maxTokenCount",
 ];
 
-/// Providers of chat completions whose references know `max_tokens` alone.
-const MAX_TOKENS_ONLY: &[&str] =
-    &["deepseek", "mistral", "together", "perplexity", "huggingface", "zai", "cohere", "ai21"];
+/// Whether a provider's reference of chat completions knows `max_tokens` alone. A match, not a list: every call asks.
+fn knows_max_tokens_alone(provider: &str) -> bool {
+    matches!(
+        provider,
+        "deepseek" | "mistral" | "together" | "perplexity" | "huggingface" | "zai" | "cohere" | "ai21"
+    )
+}
 
 /// Members that count at their place.
 pub(crate) const PLACES: &[(&str, Field)] = &[

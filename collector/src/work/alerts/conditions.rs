@@ -63,6 +63,11 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
         "" => format!("budget={}", status.name),
         counter => format!("budget={} {counter}", status.name),
     };
+    // As people call it.
+    let named = match status.counter.as_str() {
+        "" => format!("budget {}", status.name),
+        counter => format!("budget {} for {counter}", status.name),
+    };
     let (used, limit) = (status.used_pico, status.limit_pico);
     let shown = |amount: i128| amount_of(amount, status.is_money);
     let base = |threshold: String, title: String| Alert {
@@ -102,14 +107,19 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
             let title = match is_passed {
                 true => {
                     let percent = used.saturating_mul(100).checked_div(limit).unwrap_or(0);
+                    let passed = match threshold {
+                        Threshold::Percent(100..) => threshold.to_string(),
+                        _ if used >= limit => "its whole limit".into(),
+                        _ => threshold.to_string(),
+                    };
                     format!(
-                        "{scope} has used {} of {}, {percent} % ({threshold} passed)",
+                        "{named} has used {} of {}, {percent} % ({passed} passed)",
                         shown(used),
                         shown(limit)
                     )
                 }
                 false => {
-                    refused_at(&scope, status, shown(used), shown(limit), shown(limit.saturating_sub(used)))
+                    refused_at(&named, status, shown(used), shown(limit), shown(limit.saturating_sub(used)))
                 }
             };
             let is_whole = matches!(threshold, Threshold::Percent(percent) if *percent >= 100)
@@ -130,7 +140,7 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
         && let Some(at) = reached(used, limit, window, now_ms)
     {
         let at = time(at, &rule.shown_in);
-        let title = format!("{scope} will pass its limit of {} on {at} at this rate", shown(limit));
+        let title = format!("{named} will pass its limit of {} on {at} at this rate", shown(limit));
         let mut alert = base("forecast".into(), title);
         alert.facts.push(("Will pass".into(), at));
         alerts.push(alert.with_id());
@@ -139,11 +149,11 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
 }
 
 /// A budget that refuses calls before it is spent: what they may cost at worst does not fit any more.
-fn refused_at(scope: &str, status: &BudgetStatus, used: String, limit: String, left: String) -> String {
+fn refused_at(named: &str, status: &BudgetStatus, used: String, limit: String, left: String) -> String {
     let percent = status.used_pico.saturating_mul(100).checked_div(status.limit_pico).unwrap_or(0);
     format!(
-        "{scope} refused {} calls at {percent} % ({used} of {limit}), because each may cost more than the {left} that is left",
-        status.denied
+        "{named} refused {} at {percent} % ({used} of {limit}), because each may cost more than the {left} that is left",
+        calls(status.denied)
     )
 }
 
@@ -250,9 +260,9 @@ pub fn price_drift(rule: &Rule, window: &Window, row: &Drift) -> Vec<Alert> {
             threshold: threshold.to_string(),
             severity: rule.severity.name().into(),
             title: format!(
-                "the price of {model} ({provider}) is off by {} %: {book} by the book, {said} by the provider, in {} calls",
+                "the price of {model} ({provider}) is off by {} %: {book} by the book, {said} by the provider, in {}",
                 percent(off),
-                reported.calls
+                calls(reported.calls)
             ),
             facts: vec![
                 ("By the book".into(), book.clone()),
@@ -351,6 +361,10 @@ pub fn anomaly(rule: &Rule, episode: &Episode) -> Option<Alert> {
         }
         .with_id(),
     )
+}
+
+fn calls(count: u64) -> String {
+    if count == 1 { "1 call".into() } else { format!("{count} calls") }
 }
 
 /// A number as people read it: whole where it is large.
@@ -469,7 +483,7 @@ mod tests {
 
     #[test]
     fn a_budget_tells_each_threshold_that_is_passed_and_what_it_will_pass() {
-        let rule = rule("when = 'budget'\nthresholds = ['80%', '60.00', '100%']\nforecast = true");
+        let rule = rule("when = 'budget'\nthresholds = ['80%', '$60.00', '100%']\nforecast = true");
         for (used, expected) in [
             (0, &[][..]),
             (20, &[]),

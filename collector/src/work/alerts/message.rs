@@ -76,7 +76,6 @@ impl Item {
     pub fn facts(&self) -> Vec<(String, String)> {
         let mut facts = self.alert.facts.clone();
         facts.push(("Rule".into(), self.alert.rule.clone()));
-        facts.push(("Window".into(), self.alert.window.clone()));
         facts.push(("Decided".into(), time(self.at_ms, &self.zone)));
         // Names may come from callers, with any characters.
         facts.into_iter().map(|(name, value)| (printable(&name), printable(&value))).collect()

@@ -38,6 +38,8 @@ struct Anywhere {
     endings: Vec<(&'static str, Place)>,
     /// Which pairs of length and first letter any of the keys has, to pass over others soon.
     known: [u64; 2],
+    /// The last letters that the endings have: a bit for each, by its five lowest bits.
+    last: u32,
     /// The place of everything else: nothing stands there, and all inside it is looked at.
     elsewhere: Place,
 }
@@ -92,7 +94,8 @@ impl<F: Copy> Shape<F> {
                 *word |= bit;
             }
         }
-        shape.anywhere = Some(Anywhere { keys, endings, known, elsewhere });
+        let last = endings.iter().fold(0, |known, (ending, _)| known | last_letter(ending.as_bytes()));
+        shape.anywhere = Some(Anywhere { keys, endings, known, last, elsewhere });
         shape.nodes.iter_mut().for_each(Node::sort);
         shape
     }
@@ -207,8 +210,9 @@ impl Anywhere {
         let may_be = self.known.get(word).is_some_and(|known| known & bit != 0);
         let keys = if may_be { self.keys.as_slice() } else { &[] };
         let found = keys.iter().find(|(name, _)| is_same(name.as_bytes(), key));
-        let found =
-            found.or_else(|| self.endings.iter().find(|(ending, _)| key.ends_with(ending.as_bytes())));
+        let may_end = found.is_none() && self.last & last_letter(key) != 0;
+        let endings = if may_end { self.endings.as_slice() } else { &[] };
+        let found = found.or_else(|| endings.iter().find(|(ending, _)| key.ends_with(ending.as_bytes())));
         found.map_or(self.elsewhere, |(_, place)| *place)
     }
 }
@@ -217,6 +221,11 @@ impl Anywhere {
 fn mark(key: &[u8]) -> (usize, u64) {
     let bucket = bucket(key);
     (bucket / 64, 1 << (bucket % 64))
+}
+
+/// A bit for a key's last letter.
+fn last_letter(key: &[u8]) -> u32 {
+    key.last().map_or(0, |last| 1 << (last & 31))
 }
 
 /// One of [`BUCKETS`], by a key's length and first letter.
