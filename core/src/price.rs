@@ -35,7 +35,7 @@ pub use bound::{Bound, Held, ModelSize};
 pub use charge::{Charge, CostStatus, PriceBasis, Step, Unpriced};
 pub use dearest::DEAREST;
 #[cfg(feature = "book")]
-pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled};
+pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, members, scaled};
 pub use index::Found;
 pub use subset::Wanted;
 pub use worst::{Ceiling, WorstCase};
