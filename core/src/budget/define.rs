@@ -44,6 +44,18 @@ pub fn asked(list: &Value) -> Vec<Asked> {
 ///
 /// # Errors
 /// As [`read`], with the bare keys.
+///
+/// ```
+/// use tollgate_core::budget::define;
+///
+/// let good = r#"{"limit_usd":"250.00","window":"month","each":"agent"}"#;
+/// let budget = define::read_one(&serde_json::from_str(good).unwrap(), Some("support")).unwrap();
+/// assert_eq!(budget.name, "support");
+///
+/// let wrong = r#"{"limit_usd":"250.00","window":"fortnight"}"#;
+/// let errors = define::read_one(&serde_json::from_str(wrong).unwrap(), Some("support")).unwrap_err();
+/// assert!(errors[0].to_string().starts_with("window: `fortnight` is not one of hour, day"));
+/// ```
 pub fn read_one(value: &Value, name: Option<&str>) -> Result<Budget, Vec<ConfigError>> {
     let problem = |problem: &str| vec![ConfigError { key: "budget".into(), problem: problem.into() }];
     let Value::Object(mut object) = value.clone() else {
