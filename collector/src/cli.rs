@@ -89,7 +89,6 @@ impl From<anyhow::Error> for Failure {
 }
 
 /// Runs the command that the process was started with.
-#[must_use]
 pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),

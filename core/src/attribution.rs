@@ -52,7 +52,6 @@ impl Default for Attribution {
 
 impl Attribution {
     /// Whether the caller said anything about who it is.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -90,7 +89,6 @@ impl Field {
     ];
 
     /// The field with this name in configuration.
-    #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(_, known, _)| *known == name).map(|(field, ..)| field)
     }
@@ -106,13 +104,11 @@ impl TrustedFields {
     pub const ALL: Self = Self(u8::MAX);
 
     /// Whether there are none.
-    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0 == 0
     }
 
     /// Whether this field is one.
-    #[must_use]
     pub const fn contains(self, field: Field) -> bool {
         self.0 & 1 << field as u8 != 0
     }
@@ -164,19 +160,16 @@ impl AttributionSource {
     const ALL: [Self; 5] = [Self::Verified, Self::Key, Self::Route, Self::SelfDeclared, Self::None];
 
     /// The one with this name in JSON.
-    #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|source| source.name() == name)
     }
 
     /// Whether it is more than the caller's word.
-    #[must_use]
     pub const fn is_trusted(self) -> bool {
         !matches!(self, Self::SelfDeclared | Self::None)
     }
 
     /// The name in JSON.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Verified => "verified",

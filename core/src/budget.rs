@@ -103,7 +103,6 @@ pub struct Budget {
 impl Budget {
     /// Whether a change from `self` to `other` counts other calls or counts them otherwise, so that the counters of the
     /// one are not those of the other.
-    #[must_use]
     pub fn counts_as(&self, other: &Self) -> bool {
         self.scope == other.scope
             && self.each == other.each
@@ -113,13 +112,11 @@ impl Budget {
     }
 
     /// Whether a call that does not fit is refused.
-    #[must_use]
     pub fn is_enforced(&self) -> bool {
         self.action == Action::Deny
     }
 
     /// The output limit that it writes into requests without one; a shadow budget changes nothing.
-    #[must_use]
     pub fn written_output_tokens(&self) -> Option<u64> {
         self.default_output_tokens.filter(|_| self.action != Action::Shadow)
     }
@@ -150,7 +147,6 @@ pub enum Unit {
 
 impl Unit {
     /// An amount for people: `$12.50`, `1200 tokens`, `7 calls`.
-    #[must_use]
     pub fn show(self, amount: Amount) -> String {
         match self {
             Self::Dollars => {

@@ -1,6 +1,8 @@
 //! One call, from admission to its usage record.
 //!
 //! The filter feeds it from Envoy's callbacks and `tollgate meter` from a recording; both settle it here.
+//!
+//! Long: each step of a call is a method of one type; admission, measures and refusals have their own files.
 
 pub mod admission;
 mod measure;
@@ -132,7 +134,6 @@ pub struct End {
 
 impl Call {
     /// A call that is admitted now. `id` is a UUIDv7, `time_ms` Unix milliseconds UTC.
-    #[must_use]
     pub fn begin(id: String, time_ms: u64, target: Target, path: &str) -> Self {
         let (path_alone, _query) = path.split_once('?').unwrap_or((path, ""));
         let mut request = RequestMeter::default();
@@ -171,19 +172,16 @@ impl Call {
     }
 
     /// The call id.
-    #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
     /// When it was admitted, Unix milliseconds UTC.
-    #[must_use]
     pub const fn time_ms(&self) -> u64 {
         self.time_ms
     }
 
     /// What it is addressed to.
-    #[must_use]
     pub const fn target(&self) -> &Target {
         &self.target
     }
@@ -236,7 +234,6 @@ impl Call {
 
     /// What the gateway notes before the call's end, with its whole cost still open. A gateway that dies before the
     /// call is settled leaves this behind.
-    #[must_use]
     pub fn journal_entry(&self, gateway: &str) -> Vec<u8> {
         let api = self.target.api;
         let charged = !api.is_free() && api != Api::Deferred && self.target.fetches.is_none();
@@ -380,7 +377,6 @@ impl Call {
 
     /// The record of a turn that is a call of its own: what its session's provider reported of it, or else what can be worked
     /// out of `session`, in which it broke off.
-    #[must_use]
     pub fn settle_turn(
         &self,
         ended: Option<Turn>,
@@ -422,7 +418,6 @@ impl Call {
 
     /// The ids under which work that this call started, or asked after, will be fetched: its own first, then that of the file
     /// of its results.
-    #[must_use]
     pub fn leads_to(&self) -> Vec<String> {
         let Some(reading) = self.answer.as_ref().map(|answer| answer.meter.reading()) else {
             return Vec::new();
@@ -436,37 +431,31 @@ impl Call {
     }
 
     /// Whether it is about work that another call started, which it goes on with or ends.
-    #[must_use]
     pub const fn continues(&self) -> bool {
         self.continues
     }
 
     /// Whether the provider has reported counts so far.
-    #[must_use]
     pub fn is_reported(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| answer.meter.reported().is_some())
     }
 
     /// Who makes it, as far as it is known.
-    #[must_use]
     pub const fn attribution(&self) -> (&Attribution, AttributionSource) {
         (&self.attribution, self.attribution_source)
     }
 
     /// Whether it began a run of a thread that answers at once: work for which nothing was held.
-    #[must_use]
     pub fn is_streamed_run(&self) -> bool {
         self.runs && self.target.api != Api::Deferred
     }
 
     /// Whether the answer is a websocket's, and no message of it has only come in part.
-    #[must_use]
     pub fn is_between_messages(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| answer.meter.is_between_messages())
     }
 
     /// Whether everything of this call is in the records of its turns, so that it has none itself.
-    #[must_use]
     pub fn is_settled_by_turns(&self) -> bool {
         let rest = |answer: &Answer| answer.meter.reported().is_some() || answer.open_turn().is_some();
         self.turns_taken && !self.answer.as_ref().is_some_and(rest)

@@ -24,7 +24,6 @@ pub struct Passed {
 
 impl Passed {
     /// Text without calls.
-    #[must_use]
     pub const fn text(tokens: u64) -> Self {
         Self { text: tokens, tool_calls: 0, reasoning: 0 }
     }

@@ -31,13 +31,11 @@ impl Picodollars {
     pub const ZERO: Self = Self(0);
 
     /// From a number of pico-dollars.
-    #[must_use]
     pub const fn from_pico(pico: i128) -> Self {
         Self(pico)
     }
 
     /// The number of pico-dollars.
-    #[must_use]
     pub const fn as_pico(self) -> i128 {
         self.0
     }
@@ -69,7 +67,6 @@ impl Picodollars {
     }
 
     /// Dollars as a float, for screens and gauges only; never for arithmetic on money.
-    #[must_use]
     #[allow(clippy::cast_precision_loss)] // shown, not summed
     pub fn to_dollars_lossy(self) -> f64 {
         self.0 as f64 / PICO_PER_DOLLAR as f64

@@ -12,6 +12,8 @@
 //! | `edit` | overrides and discounts |
 //! | `charge` | the words in which a price is told |
 //! | `bound` | how much a call can consume at most |
+//!
+//! Long: the types of a book, the choice of a row and the bill stand together; they are to be cut apart.
 
 pub(crate) mod bound;
 pub(crate) mod charge;
@@ -266,7 +268,6 @@ pub struct Priced {
 
 impl PriceBook {
     /// A book of these models. A name that two models of one provider claim belongs to the first.
-    #[must_use]
     pub fn new(version: String, models: Vec<PricedModel>) -> Self {
         let index = Index::of(&models);
         Self {
@@ -289,19 +290,16 @@ impl PriceBook {
     }
 
     /// The operator's names.
-    #[must_use]
     pub fn maps(&self) -> &[NameMap] {
         &self.maps
     }
 
     /// Name of this state of the book. A part of a book ([`PriceBook::subset`]) keeps the whole's version.
-    #[must_use]
     pub fn version(&self) -> &str {
         &self.version
     }
 
     /// All models.
-    #[must_use]
     pub fn models(&self) -> &[PricedModel] {
         &self.models
     }
@@ -313,13 +311,11 @@ impl PriceBook {
     }
 
     /// The model of this provider that `name` means today, if the book has it.
-    #[must_use]
     pub fn model(&self, provider: &str, name: &str) -> Option<&PricedModel> {
         self.find(provider, name, u64::MAX).map(|found| found.model)
     }
 
     /// The row that `name` means at a time, Unix milliseconds UTC, by the steps of [`names`].
-    #[must_use]
     pub fn find<'b>(&'b self, provider: &str, name: &str, time_ms: u64) -> Option<Found<'b>> {
         let found = self.index.find(&self.models, provider, name, time_ms)?;
         self.would_find(provider, name, found.step).then_some(found)
@@ -342,7 +338,6 @@ impl PriceBook {
     ///
     /// Without a row, without a price for that day, or where the answer names a service tier, speed or region
     /// that the row has no price for, nothing is charged and `complete` is false: unpriced, never free.
-    #[must_use]
     pub fn price(&self, facts: &Facts<'_>, usage: &Usage) -> Priced {
         let Some((found, by)) = self.row(facts) else {
             return Priced { basis: no_row(facts), ..Priced::default() };
@@ -394,7 +389,6 @@ impl PriceBook {
 
     /// Prices a call that several models worked on: each one's share at that model's rates, and what is counted for
     /// the whole call only at those of the model that answered. Without shares, all of it at the latter's.
-    #[must_use]
     pub fn price_shares(&self, facts: &Facts<'_>, usage: &Usage, shares: &[Share]) -> Priced {
         if shares.is_empty() {
             return self.price(facts, usage);
@@ -495,7 +489,6 @@ impl Chosen<'_> {
     }
 
     /// The operator's discount in these rates.
-    #[must_use]
     pub fn discount(&self) -> Option<&str> {
         let of_variant = self.variant.and_then(|variant| variant.discount.as_deref());
         of_variant.or(self.price.discount.as_deref())
@@ -504,14 +497,12 @@ impl Chosen<'_> {
 
 impl PricedModel {
     /// The price that holds at a time, Unix milliseconds UTC.
-    #[must_use]
     pub fn price_at(&self, time_ms: u64) -> Option<&Price> {
         self.prices.iter().rev().find(|price| price.holds_at(time_ms))
     }
 
     /// What holds for a call with `input` tokens of prompt, or `None` when no price of this model covers its
     /// time, or none of that price's variants a fact that must be covered.
-    #[must_use]
     pub fn choose(&self, time_ms: u64, deciding: &Deciding<'_>, input: u64) -> Option<Chosen<'_>> {
         let price = self.price_at(time_ms)?;
         let variant = price.variants.iter().find(|variant| deciding.chooses(variant));
@@ -537,7 +528,6 @@ impl PricedModel {
 
 impl Price {
     /// Whether it holds at a time, Unix milliseconds UTC.
-    #[must_use]
     pub fn holds_at(&self, time_ms: u64) -> bool {
         self.from_ms <= time_ms && self.until_ms.is_none_or(|until| time_ms < until)
     }
@@ -574,7 +564,6 @@ impl Sheet {
 
 impl Variant {
     /// Its conditions in words, such as `service_tier=flex`.
-    #[must_use]
     pub fn label(&self) -> String {
         let mut label: Vec<String> =
             self.when.iter().map(|(fact, value)| format!("{fact}={value}")).collect();
@@ -585,7 +574,6 @@ impl Variant {
 
 impl Daily {
     /// Whether a time, Unix milliseconds UTC, is in the window.
-    #[must_use]
     pub fn holds_at(self, time_ms: u64) -> bool {
         let minute = time_ms / 60_000 % 1_440;
         // The epoch was a Thursday.
@@ -607,7 +595,6 @@ impl std::fmt::Display for Daily {
 
 impl Rates {
     /// The rate of `kind`, its own or inherited.
-    #[must_use]
     pub fn of(&self, mut kind: Kind) -> Option<Picodollars> {
         loop {
             if let Some(rate) = self.0.get(&kind) {
@@ -685,7 +672,6 @@ impl Priced {
     /// Reserved capacity (OpenAI `scale`, Bedrock `reserved`, Vertex provisioned throughput) was paid for
     /// beforehand: its tokens have no price of their own, so a call that used nothing else is `free`. What such a
     /// call is charged by the piece (searches) is charged.
-    #[must_use]
     pub fn status(&self, measured: bool) -> CostStatus {
         match (self.complete, measured && !self.estimated) {
             (false, _) => CostStatus::Unpriced,

@@ -101,7 +101,6 @@ pub enum Api {
 
 impl Api {
     /// The operation in records: OpenTelemetry's `gen_ai.operation.name` where it has one.
-    #[must_use]
     pub const fn operation(self) -> &'static str {
         match self {
             Self::ChatCompletions
@@ -130,13 +129,11 @@ impl Api {
     }
 
     /// Whether calls of this API never cost anything themselves.
-    #[must_use]
     pub const fn is_free(self) -> bool {
         matches!(self, Self::CountTokens | Self::Moderation | Self::Deferred | Self::Files)
     }
 
     /// Whether the answer is generated text, so that an estimate of it makes sense.
-    #[must_use]
     pub const fn generates_text(self) -> bool {
         matches!(
             self,
@@ -154,14 +151,12 @@ impl Api {
     }
 
     /// Whether the prompt is text, so that an estimate of it makes sense.
-    #[must_use]
     pub const fn reads_text(self) -> bool {
         self.generates_text()
             || matches!(self, Self::Embeddings | Self::EmbedContent | Self::CohereEmbed | Self::OllamaEmbed)
     }
 
     /// Whether the answer is a websocket's messages, with usage for each turn.
-    #[must_use]
     pub const fn is_session(self) -> bool {
         matches!(self, Self::Realtime | Self::Live | Self::Voice | Self::ResponsesSession)
     }
@@ -169,14 +164,12 @@ impl Api {
 
 impl Target {
     /// Recognises a call. `configured` is the provider id from route or cluster metadata; `path` may have a query.
-    #[must_use]
     pub fn recognise(configured: Option<&str>, host: &str, path: &str) -> Self {
         Self::of(configured, host, endpoint(path, false))
     }
 
     /// Recognises a request that asks for another protocol on its connection, such as a websocket. Where that is none that
     /// can be metered, its API is [`Api::Unmetered`]; a `POST` that asks so is decided on as the call that it is besides.
-    #[must_use]
     pub fn recognise_upgrade(configured: Option<&str>, host: &str, path: &str) -> Self {
         let mut target = Self::of(configured, host, endpoint(path, true));
         if !target.api.is_session() {
@@ -206,7 +199,6 @@ impl Target {
     }
 
     /// A websocket session of which only the provider is known.
-    #[must_use]
     pub fn session(provider: &str) -> Self {
         let api = if matches!(provider, "gemini" | "vertex") { Api::Live } else { Api::Realtime };
         Self { provider: known_id(provider), api, path_model: None, fetches: None, place: None }

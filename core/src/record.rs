@@ -147,7 +147,6 @@ pub struct UsageRecord {
 
 impl UsageRecord {
     /// The model whose price holds: the one that answered, else the one asked for.
-    #[must_use]
     pub fn model(&self) -> Option<&str> {
         self.response_model.as_deref().or(self.request_model.as_deref())
     }
@@ -172,7 +171,6 @@ pub enum Outcome {
 
 impl Outcome {
     /// The name in JSON.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -209,7 +207,6 @@ pub enum CostSource {
 
 impl CostSource {
     /// The name in JSON.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Book => "book",
@@ -261,7 +258,6 @@ pub enum Note {
 
 impl Note {
     /// The name in JSON.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::ContradictoryUsage => "contradictory_usage",

@@ -122,7 +122,6 @@ impl RequestMeter {
     }
 
     /// Characters (Unicode scalar values) of the text that is to be spoken, where they are counted and there are any.
-    #[must_use]
     pub fn characters(&self) -> Option<u64> {
         self.json.reading.characters.filter(|characters| *characters > 0)
     }
@@ -133,13 +132,11 @@ impl RequestMeter {
     }
 
     /// The keyed hash of the whole body, where it is made and there is one.
-    #[must_use]
     pub fn hash(&self) -> Option<String> {
         self.json.reading.prints.as_ref().filter(|_| self.body_bytes > 0).map(|prints| prints.request())
     }
 
     /// The shape of the prompt, where prints are made.
-    #[must_use]
     pub fn prompt(&self) -> Option<PromptShape> {
         self.json.reading.prints.as_ref().and_then(|prints| prints.shape())
     }
@@ -183,13 +180,11 @@ impl RequestMeter {
     }
 
     /// Whether the body is a websocket's, and a message of it has come whole.
-    #[must_use]
     pub const fn has_spoken(&self) -> bool {
         matches!(&self.framing, Framing::WebSocket(session) if session.has_spoken())
     }
 
     /// Whether the body is a websocket's, and no message of it has only come in part.
-    #[must_use]
     pub fn is_between_messages(&self) -> bool {
         !self.unread && matches!(&self.framing, Framing::WebSocket(session) if !session.is_open())
     }
@@ -204,7 +199,6 @@ impl RequestMeter {
     }
 
     /// What bounds its cost, where that is read.
-    #[must_use]
     pub fn bounds(&self) -> Option<&RequestBounds> {
         self.json.reading.bounds.as_deref()
     }
@@ -217,25 +211,21 @@ impl RequestMeter {
     }
 
     /// Whether the body is not read.
-    #[must_use]
     pub const fn is_unread(&self) -> bool {
         self.unread
     }
 
     /// Whether what has passed is not a whole JSON document.
-    #[must_use]
     pub fn is_unreadable(&self) -> bool {
         self.json.scanner.is_broken() || self.json.scanner.documents() == 0
     }
 
     /// Whether a whole JSON document has passed, and nothing behind it.
-    #[must_use]
     pub fn is_whole(&self) -> bool {
         !self.unread && self.json.scanner.documents() > 0 && self.json.scanner.is_outside()
     }
 
     /// The model asked for, once it has been read.
-    #[must_use]
     pub fn model(&self) -> Option<&str> {
         if let Framing::WebSocket(session) = &self.framing {
             return session.model();
@@ -244,26 +234,22 @@ impl RequestMeter {
     }
 
     /// The service tier asked for.
-    #[must_use]
     pub fn service_tier(&self) -> Option<&str> {
         self.json.reading.service_tier.as_deref()
     }
 
     /// Whether a streamed answer was asked for.
-    #[must_use]
     pub const fn stream(&self) -> bool {
         self.json.reading.stream
     }
 
     /// Input tokens, estimated from the text of the prompt; `None` when none was read.
-    #[must_use]
     pub fn input_estimate(&self) -> Option<u64> {
         let tokens = self.json.reading.text.tokens();
         (tokens > 0).then_some(tokens)
     }
 
     /// Bytes of the body so far.
-    #[must_use]
     pub const fn body_bytes(&self) -> u64 {
         self.body_bytes
     }
@@ -288,7 +274,18 @@ impl Sink<Field> for Reading {
         match said {
             Said::Model => self.model = short(raw),
             Said::ServiceTier => self.service_tier = short(raw),
-            Said::Event => self.event = short(raw),
+            Said::Event => {
+                let event = short(raw);
+                if self.event.is_some()
+                    && let Some(bounds) = &mut self.bounds
+                {
+                    bounds.stands_twice("type");
+                }
+                // Who reads the first would answer, who reads the last would not: it is an ask if either is.
+                if !self.event.as_deref().is_some_and(session::asks) {
+                    self.event = event;
+                }
+            }
             Said::SessionModel => self.session_model = short(raw),
             Said::Stream => self.stream = raw == b"true",
             Said::Role => {

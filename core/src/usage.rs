@@ -1,4 +1,6 @@
 //! Usage: what one call consumed, with one meaning for every provider.
+//!
+//! Long: the list of counts and of kinds, spelled out for parts, sums, names and inheritance.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -99,13 +101,11 @@ pub struct Usage {
 
 impl Usage {
     /// Whether the provider gave no count at all.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
     /// Whether it has no count that is not zero.
-    #[must_use]
     pub fn is_nothing(&self) -> bool {
         self.counts().into_iter().flatten().all(|count| count == 0)
     }
@@ -115,7 +115,6 @@ impl Usage {
     /// The parts of the input add up to `input_tokens` and those of the output to `output_tokens`, whatever
     /// the provider said: a part that is larger than what is left of its whole is cut to that, and the result
     /// says that the numbers contradict each other.
-    #[must_use]
     pub fn parts(&self) -> Parts {
         let mut parts = Parts::default();
         self.input_parts(&mut parts);
@@ -334,7 +333,6 @@ impl Kind {
     ];
 
     /// The name in records, rollups and price files.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Input => "input",
@@ -369,13 +367,11 @@ impl Kind {
     }
 
     /// The kind with this name.
-    #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// The kind whose rate holds where a price list gives none for this one; `None` where nothing may be assumed.
-    #[must_use]
     pub const fn inherits(self) -> Option<Self> {
         match self {
             Self::CacheRead
@@ -392,7 +388,6 @@ impl Kind {
     }
 
     /// Whether this counts tokens of the prompt.
-    #[must_use]
     pub const fn is_input(self) -> bool {
         matches!(
             self,
@@ -410,13 +405,11 @@ impl Kind {
     }
 
     /// Whether this counts tokens of sound.
-    #[must_use]
     pub const fn is_audio(self) -> bool {
         matches!(self, Self::InputAudio | Self::CacheReadAudio | Self::OutputAudio)
     }
 
     /// Whether this counts tokens of the answer.
-    #[must_use]
     pub const fn is_output(self) -> bool {
         matches!(
             self,
@@ -465,7 +458,6 @@ pub enum CacheTtl {
 
 impl CacheTtl {
     /// The name in JSON.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::FiveMinutes => "5m",

@@ -411,7 +411,7 @@ add("generate-blocked-prompt", "gemini", generate,
 add("generate-search-grounding", "gemini", generate,
     {**gemini({"promptTokenCount": 10, "candidatesTokenCount": 20}), "candidates": [
         {"content": {"parts": [{"text": "x"}]}, "groundingMetadata": {"webSearchQueries": ["moon", "distance"]}}]},
-    (10, None, None, 20, None, {"web_searches": 2}), request=ask, fact=6)
+    (10, None, None, 20, None, {"web_searches": 1}), request=ask, fact=6)
 add("generate-vertex-error-after-events", "vertex",
     VERTEX + "/v1/projects/p/locations/us-central1/publishers/google/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
     sse(interim) + json.dumps({"error": {"code": 499, "message": "cancelled", "status": "CANCELLED"}}, indent=1),
@@ -603,6 +603,12 @@ add("converse-service-tier", "bedrock", sonnet + "converse",
     {"output": {"message": {"role": "assistant", "content": [{"text": "About"}]}}, "serviceTier": {"type": "flex"},
      "usage": {"inputTokens": 10, "outputTokens": 4, "totalTokens": 14}}, (10, None, None, 4, None),
     request={"messages": []}, fact=3)
+add("converse-inference-profile", "bedrock",
+    BEDROCK + "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Ainference-profile%2F"
+    "us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse",
+    {"output": {"message": {"role": "assistant", "content": [{"text": "About"}]}},
+     "usage": {"inputTokens": 10, "outputTokens": 4, "totalTokens": 14}}, (10, None, None, 4, None),
+    request={"messages": []})
 add("invoke-tier-in-header", "bedrock", BEDROCK + "/model/amazon.nova-micro-v1%3A0/invoke",
     {"output": {"message": {"content": [{"text": "About"}]}}, "usage": {"inputTokens": 10, "outputTokens": 4}},
     (10, None, None, 4, None), request={"messages": []}, headers={"x-amzn-bedrock-service-tier": "priority"}, fact=3)

@@ -15,7 +15,7 @@ struct Message {
 }
 
 /// Of an answer that is no acknowledgement. No status stands for no answer.
-pub fn of_answer(status: &[u8], body: &[u8]) -> String {
+pub(crate) fn of_answer(status: &[u8], body: &[u8]) -> String {
     let status = String::from_utf8_lossy(status);
     let text = String::from_utf8_lossy(body);
     let said = serde_json::from_slice::<Said>(body).ok().map(|said| shown(&said.error.message));
@@ -52,7 +52,7 @@ pub fn of_answer(status: &[u8], body: &[u8]) -> String {
 }
 
 /// Of a call-out that Envoy did not make.
-pub fn of_refusal(cluster: &str, status: Status) -> String {
+pub(crate) fn of_refusal(cluster: &str, status: Status) -> String {
     match status {
         Status::BadArgument => format!(
             "Envoy has no cluster `{cluster}`: add it, or name in `collector.cluster` the one in which the collector is"

@@ -13,10 +13,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-pub use asking::reports;
+pub(crate) use asking::reports;
 use rooms::Rooms;
-pub use rooms::{Drawn, OpenRoom};
-pub use settling::Ended;
+pub(crate) use rooms::{Drawn, OpenRoom};
+pub(crate) use settling::Ended;
 use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::policy::{Holds, Policy, PolicyBudget, Short, resets, rfc3339};
 use tollgate_core::budget::scope::CounterKey;
@@ -40,7 +40,7 @@ use crate::shared::{self, Link};
 
 /// What one VM knows of budgets.
 #[derive(Debug)]
-pub struct Budgets {
+pub(crate) struct Budgets {
     /// The policy that holds; `None` until a collector has said what there is.
     policy: RefCell<Option<Rc<Policy>>>,
     edition: RefCell<Vec<u8>>,
@@ -60,7 +60,7 @@ pub struct Budgets {
 
 /// A call that was admitted: what is held for it, and where.
 #[derive(Clone, Debug, Default)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     /// What is held.
     pub held: Vec<HeldOn>,
     /// Of which of them how much of the answer is covered, where a budget ends streams.
@@ -73,7 +73,7 @@ pub struct Ticket {
 
 /// What becomes of a call.
 #[derive(Debug)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// It goes on.
     Go(Ticket),
     /// It is refused.
@@ -84,7 +84,7 @@ pub enum Decision {
 
 /// Why a call is refused.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Refused {
+pub(crate) struct Refused {
     /// Why.
     pub reason: Reason,
     /// The budget.
@@ -97,7 +97,7 @@ pub struct Refused {
 
 /// What the gateway knows besides when it decides.
 #[derive(Clone, Copy)]
-pub struct Knows<'a> {
+pub(crate) struct Knows<'a> {
     /// Prices.
     pub book: Option<&'a PriceBook>,
     /// What measured calls have taught.
@@ -112,7 +112,7 @@ pub struct Knows<'a> {
 
 impl Budgets {
     /// What a VM knows that has just started; its rooms are named in its lane.
-    pub fn new(config: &GatewayConfig, lane: Rc<OwnLane>) -> Self {
+    pub(crate) fn new(config: &GatewayConfig, lane: Rc<OwnLane>) -> Self {
         let alone = config.collector.is_none();
         let budgets = Self {
             policy: RefCell::new(None),
@@ -159,7 +159,7 @@ impl Budgets {
     }
 
     /// Takes over what shared data has: another policy, the state of the way to the collector.
-    pub fn refresh(&self, config: &GatewayConfig, now_ms: u64) {
+    pub(crate) fn refresh(&self, config: &GatewayConfig, now_ms: u64) {
         if self.alone {
             let policy = self.policy();
             let over = |entry: &PolicyBudget| entry.spans.first().is_some_and(|span| now_ms >= span.end_ms);
@@ -184,35 +184,35 @@ impl Budgets {
     }
 
     /// A call has come: where no policy is known here yet, shared data may have one.
-    pub fn meet(&self, config: &GatewayConfig, now_ms: u64) {
+    pub(crate) fn meet(&self, config: &GatewayConfig, now_ms: u64) {
         if self.policy.borrow().is_none() {
             self.refresh(config, now_ms);
         }
     }
 
     /// The policy that holds.
-    pub fn policy(&self) -> Option<Rc<Policy>> {
+    pub(crate) fn policy(&self) -> Option<Rc<Policy>> {
         self.policy.borrow().clone()
     }
 
     /// Whether no call is ever held or refused.
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.policy.borrow().as_ref().is_some_and(|policy| policy.is_idle())
     }
 
     /// Whether every sync has failed of late.
-    pub fn is_away(&self) -> bool {
+    pub(crate) fn is_away(&self) -> bool {
         self.link.get().away_since_ms > 0
     }
 
     /// A call-out has failed: until shared data says otherwise, the collector is away.
-    pub fn lose_link(&self, now_ms: u64) {
+    pub(crate) fn lose_link(&self, now_ms: u64) {
         self.link.set(Link { away_since_ms: now_ms.max(1), ..self.link.get() });
     }
 
     /// Notes what budgets in dollars, where there are any budgets, are charged for a call that has no price here: on those that
     /// keep the worst where nobody knows, as much as the most of them holds for it; on others what its record says.
-    pub fn note_charged(&self, ticket: &Ticket, record: &mut UsageRecord) {
+    pub(crate) fn note_charged(&self, ticket: &Ticket, record: &mut UsageRecord) {
         let has_budgets = || self.policy.borrow().as_ref().is_some_and(|policy| !policy.budgets.is_empty());
         if record.cost_status == CostStatus::Unpriced && has_budgets() {
             let keeps = |held: &&HeldOn| held.unit == Unit::Dollars && held.rule == OnUnknown::Worst;
@@ -229,7 +229,7 @@ impl Budgets {
     }
 
     /// What was sent at this time was acknowledged: grants may be used for a lease from then on.
-    pub fn acknowledged(&self, sent_ms: u64) {
+    pub(crate) fn acknowledged(&self, sent_ms: u64) {
         let link = Link::load();
         if sent_ms > link.acknowledged_ms {
             let link = Link { acknowledged_ms: sent_ms, ..link };
@@ -239,12 +239,12 @@ impl Budgets {
     }
 
     /// The collector's clock.
-    pub fn now(&self, now_ms: u64) -> u64 {
+    pub(crate) fn now(&self, now_ms: u64) -> u64 {
         now_ms.saturating_add_signed(self.link.get().ahead_ms)
     }
 
     /// Decides about a call whose whole request is known, and charges what it holds.
-    pub fn decide(&self, call: &Call, knows: Knows<'_>, metrics: &mut Metrics) -> Decision {
+    pub(crate) fn decide(&self, call: &Call, knows: Knows<'_>, metrics: &mut Metrics) -> Decision {
         let Some(policy) = self.policy() else {
             return self.without_policy(knows);
         };
@@ -276,7 +276,7 @@ impl Budgets {
     }
 
     /// The refusal of a call whose body has not come, by a budget that has nothing left, whatever the call may ask for.
-    pub fn spent_already(&self, call: &Call, now_ms: u64) -> Option<Refused> {
+    pub(crate) fn spent_already(&self, call: &Call, now_ms: u64) -> Option<Refused> {
         let policy = self.policy()?;
         call.surely_touched(&policy, self.now(now_ms)).into_iter().find_map(|touched| {
             let counter = self.counters.borrow_mut().get(&touched.key().to_bytes())?;

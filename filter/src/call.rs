@@ -1,4 +1,6 @@
 //! One HTTP stream: Envoy's callbacks translated for `tollgate_core::call::Call`.
+//!
+//! Long: Envoy's callbacks of one stream, each a method of one type; its phases are to be cut apart.
 
 mod head;
 mod rewriting;
@@ -26,7 +28,7 @@ use crate::taken::Taken;
 use crate::waiting::{Outcome, Parked};
 
 /// A stream; a call only where the request is one to a model.
-pub struct HttpCall {
+pub(crate) struct HttpCall {
     gateway: Rc<Gateway>,
     context: u32,
     call: Option<Call>,
@@ -88,7 +90,7 @@ enum Asking {
 
 impl HttpCall {
     /// A stream that has just begun.
-    pub fn new(gateway: Rc<Gateway>, context: u32) -> Self {
+    pub(crate) fn new(gateway: Rc<Gateway>, context: u32) -> Self {
         Self {
             gateway,
             context,
@@ -376,13 +378,11 @@ impl HttpContext for HttpCall {
                 header: &text,
             };
             call.response_head(&head, host::now_ms());
-            // Some servers call their stream something else; a document of known length is none.
-            let is_json = content_type.is_some_and(|kind| kind.to_ascii_lowercase().contains("json"));
-            let is_stream = !is_json || text("content-length").is_none();
+            // Whatever the type says and whether a length is known: some servers call their stream a document.
             if let Asking::Asked(_) = self.asking {
                 let is_plain =
                     content_encoding.is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
-                let may = is_stream && is_plain && self.status == 200;
+                let may = is_plain && self.status == 200;
                 if !may || host::remove_header(Headers::Response, b"content-length").is_err() {
                     self.asking = Asking::No;
                 }

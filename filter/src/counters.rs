@@ -23,7 +23,7 @@ use crate::values::Values;
 
 /// This VM's view of the table.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Where counters were found the last time, by the hash of their keys.
     places: HashMap<u64, Rc<Place>, ByFnv>,
     /// Whether a collector must know a counter before its slot is used again.
@@ -34,7 +34,7 @@ pub struct Counters {
 
 /// A counter's key, and where it was found.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     /// The counter's key. What holds it again compares the pointer first.
     pub key: Rc<[u8]>,
     /// The slot's name in shared data.
@@ -50,7 +50,7 @@ struct Found {
 
 /// Why a counter could not be changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Failed {
+pub(crate) enum Failed {
     /// No slot is free for a new counter.
     Full,
     /// Others changed it again and again, or the host refused.
@@ -59,7 +59,7 @@ pub enum Failed {
 
 /// Why a counter that was there could not be changed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Missed {
+pub(crate) enum Missed {
     /// It is not there any more.
     Gone,
     /// Others changed it again and again, or the host refused.
@@ -68,13 +68,13 @@ pub enum Missed {
 
 impl Counters {
     /// A view for a gateway with a collector (`reported`) or without.
-    pub fn new(reported: bool) -> Self {
+    pub(crate) fn new(reported: bool) -> Self {
         Self { places: HashMap::default(), reported, evicted_ms: 0 }
     }
 
     /// Changes the counter with this key, which is made with this limit where it is missing. `act` may be called again where another VM was faster; what it gives the last time is the result, with the place.
     /// Nothing is written where it leaves the counter as it was. It sees the place, but the counter has no key.
-    pub fn update<T>(
+    pub(crate) fn update<T>(
         &mut self,
         key: &[u8],
         (span, limit): (Span, Amount),
@@ -96,7 +96,7 @@ impl Counters {
     }
 
     /// Changes a counter that is there.
-    pub fn update_known<T>(
+    pub(crate) fn update_known<T>(
         &mut self,
         key: &[u8],
         mut act: impl FnMut(&mut Counter) -> T,
@@ -113,7 +113,7 @@ impl Counters {
     }
 
     /// The counter with this key.
-    pub fn get(&mut self, key: &[u8]) -> Option<Counter> {
+    pub(crate) fn get(&mut self, key: &[u8]) -> Option<Counter> {
         self.find(key).and_then(|found| Counter::from_bytes(&found.bytes))
     }
 
@@ -214,7 +214,7 @@ impl Counters {
 
 /// Where counters stand, for who reports all of them: most slots of the table are empty.
 #[derive(Debug, Default)]
-pub struct Slots {
+pub(crate) struct Slots {
     slots: Vec<u64>,
     /// What each had used, of which counter, and since when.
     used: BTreeMap<u64, ((u64, Amount), u64)>,
@@ -226,7 +226,7 @@ pub struct Slots {
 impl Slots {
     /// Every counter in the table, and whether what it has is idle: then it has just given back all but what a few of its
     /// calls would hold.
-    pub fn counters(&mut self, now_ms: u64) -> Vec<(Counter, bool)> {
+    pub(crate) fn counters(&mut self, now_ms: u64) -> Vec<(Counter, bool)> {
         // Counted behind its making: what is counted here is found below.
         let made = shared::number(shared::COUNTERS_MADE);
         if made != self.made || now_ms.saturating_sub(self.looked_ms) >= LOOK_MS {
@@ -262,7 +262,7 @@ impl Slots {
 
 impl Slots {
     /// Gives back what is free of every counter: nothing more is admitted here.
-    pub fn give_back_all(&mut self) {
+    pub(crate) fn give_back_all(&mut self) {
         for slot in 0..shared::COUNTERS_MAX {
             let name = shared::counter(slot);
             for _ in 0..TRIES {

@@ -20,7 +20,7 @@ const SLOTS: u64 = 4_096;
 
 /// What is known of an id.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct Work {
+pub(crate) struct Work {
     id: String,
     /// Who started it.
     pub attribution: Attribution,
@@ -38,7 +38,7 @@ pub struct Work {
 
 /// Whether a result is charged.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Claim {
+pub(crate) enum Claim {
     /// To who started the work, or fetched it first. With the batch that has it as its output.
     Charged(Option<String>),
     /// Nothing, as its counts are the word of who stored it: it is told of once.
@@ -52,7 +52,7 @@ const fn yes() -> bool {
 }
 
 /// What is known of `id`.
-pub fn recall(id: &str) -> Option<Work> {
+pub(crate) fn recall(id: &str) -> Option<Work> {
     seen(id).filter(|work| work.is_known)
 }
 
@@ -62,7 +62,7 @@ fn seen(id: &str) -> Option<Work> {
 }
 
 /// Remembers who started the work with this id, and of which batch it is the output. What is known already stays.
-pub fn remember(id: &str, of: Option<&str>, attribution: &Attribution, source: AttributionSource) {
+pub(crate) fn remember(id: &str, of: Option<&str>, attribution: &Attribution, source: AttributionSource) {
     if recall(id).is_none() {
         let of = of.map(str::to_owned);
         write(&Work { charged: false, of, ..Work::new(id, attribution, source) });
@@ -71,7 +71,12 @@ pub fn remember(id: &str, of: Option<&str>, attribution: &Attribution, source: A
 
 /// Takes the right to charge the work with this id, once. What anybody can store, as a file, is charged only where it is
 /// known to be a result: as long as it is not, nobody takes the right away either.
-pub fn claim(id: &str, is_stored: bool, attribution: &Attribution, source: AttributionSource) -> Claim {
+pub(crate) fn claim(
+    id: &str,
+    is_stored: bool,
+    attribution: &Attribution,
+    source: AttributionSource,
+) -> Claim {
     match seen(id) {
         Some(work) if work.charged => Claim::Before,
         Some(work) if work.is_known => {

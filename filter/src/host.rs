@@ -9,22 +9,22 @@ use std::ptr::null_mut;
 
 /// A status of the host other than Ok.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Error(pub u32);
+pub(crate) struct Error(pub u32);
 
 impl Error {
     /// There is no such key, property or buffer.
-    pub const NOT_FOUND: Self = Self(1);
+    pub(crate) const NOT_FOUND: Self = Self(1);
     /// Someone else wrote first.
-    pub const CAS_MISMATCH: Self = Self(8);
+    pub(crate) const CAS_MISMATCH: Self = Self(8);
 }
 
 /// What a host call gives.
-pub type Result<T> = std::result::Result<T, Error>;
+pub(crate) type Result<T> = std::result::Result<T, Error>;
 
 /// Buffers that can be read.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
-pub enum Buffer {
+pub(crate) enum Buffer {
     /// Piece of the request body, in its callback.
     RequestBody = 0,
     /// Piece of the response body, in its callback.
@@ -38,7 +38,7 @@ pub enum Buffer {
 /// Header maps.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
-pub enum Headers {
+pub(crate) enum Headers {
     /// Request headers, in their callback and in `on_log`.
     Request = 0,
     /// Response headers, in their callback and in `on_log`.
@@ -50,7 +50,7 @@ pub enum Headers {
 /// Kinds of Envoy stats.
 #[derive(Clone, Copy, Debug)]
 #[repr(u32)]
-pub enum MetricType {
+pub(crate) enum MetricType {
     /// Only grows.
     Counter = 0,
     /// A distribution.
@@ -58,7 +58,7 @@ pub enum MetricType {
 }
 
 /// The host's clock, Unix milliseconds UTC; 0 where there is none.
-pub fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let mut nanoseconds = 0u64;
     // SAFETY: the host writes a u64 to the pointer, which lives through the call.
     let status = unsafe { raw::proxy_get_current_time_nanoseconds(&raw mut nanoseconds) };
@@ -66,36 +66,36 @@ pub fn now_ms() -> u64 {
 }
 
 /// Asks for ticks every `period_ms`; 0 stops them.
-pub fn set_tick_period(period_ms: u32) -> Result<()> {
+pub(crate) fn set_tick_period(period_ms: u32) -> Result<()> {
     // SAFETY: takes a number only.
     done(unsafe { raw::proxy_set_tick_period_milliseconds(period_ms) })
 }
 
 /// The first `length` bytes of a buffer.
-pub fn buffer(buffer: Buffer, length: usize) -> Result<Vec<u8>> {
+pub(crate) fn buffer(buffer: Buffer, length: usize) -> Result<Vec<u8>> {
     buffer_from(buffer, 0, length)
 }
 
 /// `length` bytes of a buffer from `start` on.
-pub fn buffer_from(buffer: Buffer, start: usize, length: usize) -> Result<Vec<u8>> {
+pub(crate) fn buffer_from(buffer: Buffer, start: usize, length: usize) -> Result<Vec<u8>> {
     // SAFETY: the out pointers live through the call; see `returned`.
     returned(|data, size| unsafe { raw::proxy_get_buffer_bytes(buffer as u32, start, length, data, size) })
 }
 
 /// Puts `bytes` in the place of the first `length` bytes of a buffer.
-pub fn set_buffer(buffer: Buffer, length: usize, bytes: &[u8]) -> Result<()> {
+pub(crate) fn set_buffer(buffer: Buffer, length: usize, bytes: &[u8]) -> Result<()> {
     // SAFETY: the slice lives through the call.
     done(unsafe { raw::proxy_set_buffer_bytes(buffer as u32, 0, length, bytes.as_ptr(), bytes.len()) })
 }
 
 /// All pairs of a header map, as the host serialises them.
-pub fn header_pairs(map: Headers) -> Result<Pairs> {
+pub(crate) fn header_pairs(map: Headers) -> Result<Pairs> {
     // SAFETY: the out pointers live through the call; see `returned`.
     returned(|data, size| unsafe { raw::proxy_get_header_map_pairs(map as u32, data, size) }).map(Pairs)
 }
 
 /// The first header of this name.
-pub fn header(map: Headers, name: &str) -> Result<Vec<u8>> {
+pub(crate) fn header(map: Headers, name: &str) -> Result<Vec<u8>> {
     // SAFETY: the name and the out pointers live through the call; see `returned`.
     returned(|data, size| unsafe {
         raw::proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, size)
@@ -103,7 +103,7 @@ pub fn header(map: Headers, name: &str) -> Result<Vec<u8>> {
 }
 
 /// Sets a header, replacing all of this name.
-pub fn set_header(map: Headers, name: &str, value: &[u8]) -> Result<()> {
+pub(crate) fn set_header(map: Headers, name: &str, value: &[u8]) -> Result<()> {
     // SAFETY: both slices live through the call.
     done(unsafe {
         raw::proxy_replace_header_map_value(
@@ -117,25 +117,25 @@ pub fn set_header(map: Headers, name: &str, value: &[u8]) -> Result<()> {
 }
 
 /// Removes all headers of this name.
-pub fn remove_header(map: Headers, name: &[u8]) -> Result<()> {
+pub(crate) fn remove_header(map: Headers, name: &[u8]) -> Result<()> {
     // SAFETY: the slice lives through the call.
     done(unsafe { raw::proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) })
 }
 
 /// An Envoy attribute. The path is its names joined by NUL, as in `b"response\0code_details"`.
-pub fn property(path: &[u8]) -> Result<Vec<u8>> {
+pub(crate) fn property(path: &[u8]) -> Result<Vec<u8>> {
     // SAFETY: the path and the out pointers live through the call; see `returned`.
     returned(|data, size| unsafe { raw::proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 
 /// Sets filter state `wasm.<name>` of this stream.
-pub fn set_filter_state(name: &str, value: &[u8]) -> Result<()> {
+pub(crate) fn set_filter_state(name: &str, value: &[u8]) -> Result<()> {
     // SAFETY: both slices live through the call.
     done(unsafe { raw::proxy_set_property(name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
 }
 
 /// A value of shared data and its version. An empty value is one that was cleared.
-pub fn shared(key: impl AsRef<[u8]>) -> Result<(Vec<u8>, u32)> {
+pub(crate) fn shared(key: impl AsRef<[u8]>) -> Result<(Vec<u8>, u32)> {
     let key = key.as_ref();
     let mut version = 0u32;
     // SAFETY: the key and the out pointers live through the call; see `returned`.
@@ -146,12 +146,12 @@ pub fn shared(key: impl AsRef<[u8]>) -> Result<(Vec<u8>, u32)> {
 }
 
 /// Writes a value of shared data, whatever stands there.
-pub fn set_shared(key: impl AsRef<[u8]>, value: &[u8]) -> Result<()> {
+pub(crate) fn set_shared(key: impl AsRef<[u8]>, value: &[u8]) -> Result<()> {
     swap_shared(key, value, OVERWRITE)
 }
 
 /// Writes a value of shared data if it still has this version.
-pub fn swap_shared(key: impl AsRef<[u8]>, value: &[u8], version: u32) -> Result<()> {
+pub(crate) fn swap_shared(key: impl AsRef<[u8]>, value: &[u8], version: u32) -> Result<()> {
     let key = key.as_ref();
     // SAFETY: both slices live through the call.
     done(unsafe { raw::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) })
@@ -161,24 +161,24 @@ pub fn swap_shared(key: impl AsRef<[u8]>, value: &[u8], version: u32) -> Result<
 ///
 /// Envoy takes the version 0 for "overwrite", also of a missing key; a version that no value has creates the
 /// key when it is missing and mismatches otherwise.
-pub fn create_shared(key: impl AsRef<[u8]>, value: &[u8]) -> Result<()> {
+pub(crate) fn create_shared(key: impl AsRef<[u8]>, value: &[u8]) -> Result<()> {
     swap_shared(key, value, NEVER)
 }
 
 /// Makes the calls that follow speak of another stream of this VM, until the callback ends or another is named.
-pub fn speak_of(context: u32) -> Result<()> {
+pub(crate) fn speak_of(context: u32) -> Result<()> {
     // SAFETY: takes a number only.
     done(unsafe { raw::proxy_set_effective_context(context) })
 }
 
 /// Lets a paused request go on.
-pub fn continue_request() -> Result<()> {
+pub(crate) fn continue_request() -> Result<()> {
     // SAFETY: takes a number only.
     done(unsafe { raw::proxy_continue_stream(HTTP_REQUEST) })
 }
 
 /// Answers instead of the upstream. `details` shows as Envoy's response code details.
-pub fn answer(status: u16, details: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<()> {
+pub(crate) fn answer(status: u16, details: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<()> {
     let headers = Pairs::bytes(headers);
     // SAFETY: all slices live through the call.
     done(unsafe {
@@ -196,7 +196,7 @@ pub fn answer(status: u16, details: &str, headers: &[(&str, &str)], body: &[u8])
 }
 
 /// Defines a metric; a known name gives a new id for the same metric, so ids are to be kept.
-pub fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
+pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
     let mut id = 0u32;
     // SAFETY: the name and the out pointer live through the call.
     done(unsafe { raw::proxy_define_metric(kind as u32, name.as_ptr(), name.len(), &raw mut id) })?;
@@ -204,19 +204,19 @@ pub fn define_metric(kind: MetricType, name: &str) -> Result<u32> {
 }
 
 /// Adds to a counter or gauge.
-pub fn increment_metric(id: u32, by: i64) -> Result<()> {
+pub(crate) fn increment_metric(id: u32, by: i64) -> Result<()> {
     // SAFETY: takes numbers only.
     done(unsafe { raw::proxy_increment_metric(id, by) })
 }
 
 /// Records a value of a gauge or histogram.
-pub fn record_metric(id: u32, value: u64) -> Result<()> {
+pub(crate) fn record_metric(id: u32, value: u64) -> Result<()> {
     // SAFETY: takes numbers only.
     done(unsafe { raw::proxy_record_metric(id, value) })
 }
 
 /// Messages to Envoy's log. The SDK's own logger ends the VM where the host takes none.
-pub struct Logger;
+pub(crate) struct Logger;
 
 impl log::Log for Logger {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
@@ -236,7 +236,7 @@ impl log::Log for Logger {
 
 /// Header pairs in the host's form: a count, the sizes, then the texts, each ended by NUL.
 #[derive(Default)]
-pub struct Pairs(Vec<u8>);
+pub(crate) struct Pairs(Vec<u8>);
 
 impl Pairs {
     /// Pairs in the host's form.
@@ -257,7 +257,7 @@ impl Pairs {
     }
 
     /// Names and values, in order. What is malformed ends the list.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let number = |at: usize| {
             let bytes = self.0.get(at..at + 4)?;
             usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
@@ -301,68 +301,68 @@ const NO_GRPC_STATUS: i32 = -1;
 mod raw {
     #[link(wasm_import_module = "env")]
     unsafe extern "C" {
-        pub fn proxy_log(level: u32, text: *const u8, size: usize) -> u32;
-        pub fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
-        pub fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
-        pub fn proxy_get_buffer_bytes(
+        pub(super) fn proxy_log(level: u32, text: *const u8, size: usize) -> u32;
+        pub(super) fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
+        pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+        pub(super) fn proxy_get_buffer_bytes(
             buffer: u32,
             start: usize,
             length: usize,
             data: *mut *mut u8,
             size: *mut usize,
         ) -> u32;
-        pub fn proxy_set_buffer_bytes(
+        pub(super) fn proxy_set_buffer_bytes(
             buffer: u32,
             start: usize,
             length: usize,
             data: *const u8,
             size: usize,
         ) -> u32;
-        pub fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
-        pub fn proxy_get_header_map_value(
+        pub(super) fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> u32;
+        pub(super) fn proxy_get_header_map_value(
             map: u32,
             name: *const u8,
             name_size: usize,
             data: *mut *mut u8,
             size: *mut usize,
         ) -> u32;
-        pub fn proxy_replace_header_map_value(
+        pub(super) fn proxy_replace_header_map_value(
             map: u32,
             name: *const u8,
             name_size: usize,
             value: *const u8,
             value_size: usize,
         ) -> u32;
-        pub fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
-        pub fn proxy_get_property(
+        pub(super) fn proxy_remove_header_map_value(map: u32, name: *const u8, name_size: usize) -> u32;
+        pub(super) fn proxy_get_property(
             path: *const u8,
             path_size: usize,
             data: *mut *mut u8,
             size: *mut usize,
         ) -> u32;
-        pub fn proxy_set_property(
+        pub(super) fn proxy_set_property(
             path: *const u8,
             path_size: usize,
             value: *const u8,
             value_size: usize,
         ) -> u32;
-        pub fn proxy_get_shared_data(
+        pub(super) fn proxy_get_shared_data(
             key: *const u8,
             key_size: usize,
             data: *mut *mut u8,
             size: *mut usize,
             version: *mut u32,
         ) -> u32;
-        pub fn proxy_set_shared_data(
+        pub(super) fn proxy_set_shared_data(
             key: *const u8,
             key_size: usize,
             value: *const u8,
             value_size: usize,
             version: u32,
         ) -> u32;
-        pub fn proxy_set_effective_context(context: u32) -> u32;
-        pub fn proxy_continue_stream(kind: u32) -> u32;
-        pub fn proxy_send_local_response(
+        pub(super) fn proxy_set_effective_context(context: u32) -> u32;
+        pub(super) fn proxy_continue_stream(kind: u32) -> u32;
+        pub(super) fn proxy_send_local_response(
             status: u32,
             details: *const u8,
             details_size: usize,
@@ -372,8 +372,8 @@ mod raw {
             headers_size: usize,
             grpc_status: i32,
         ) -> u32;
-        pub fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
-        pub fn proxy_increment_metric(id: u32, by: i64) -> u32;
-        pub fn proxy_record_metric(id: u32, value: u64) -> u32;
+        pub(super) fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+        pub(super) fn proxy_increment_metric(id: u32, by: i64) -> u32;
+        pub(super) fn proxy_record_metric(id: u32, value: u64) -> u32;
     }
 }

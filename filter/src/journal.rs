@@ -16,7 +16,7 @@ use crate::budgets::{Drawn, OpenRoom};
 
 /// What is held for a call on one counter.
 #[derive(Clone, Debug)]
-pub struct HeldOn {
+pub(crate) struct HeldOn {
     /// The counter's key as bytes, as its slot has it.
     pub key: Rc<[u8]>,
     /// Its window.
@@ -42,7 +42,7 @@ impl HeldOn {
 
 /// A room of this VM's lane: its place, and the generation under which it was opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct RoomId {
+pub(crate) struct RoomId {
     /// See [`crate::lane::Places`].
     pub place: u32,
     /// The place's generation then.
@@ -51,7 +51,7 @@ pub struct RoomId {
 
 /// What a journal entry says of one hold.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Noted {
+pub(crate) struct Noted {
     /// The key of the counter.
     pub key: Rc<[u8]>,
     /// What is to be settled.
@@ -63,12 +63,12 @@ pub struct Noted {
 }
 
 /// The entry of a call under way.
-pub fn entry(held: &[HeldOn], call: &[u8]) -> Vec<u8> {
+pub(crate) fn entry(held: &[HeldOn], call: &[u8]) -> Vec<u8> {
     write(held.iter(), call)
 }
 
 /// The entry of a call that has ended: what waits until a room is closed. `None` where nothing does.
-pub fn ended(held: &[HeldOn]) -> Option<Vec<u8>> {
+pub(crate) fn ended(held: &[HeldOn]) -> Option<Vec<u8>> {
     let waits = held.iter().filter(|one| one.settled_with().is_some());
     waits.clone().next().is_some().then(|| write(waits, b""))
 }
@@ -99,7 +99,7 @@ fn write<'a>(held: impl Iterator<Item = &'a HeldOn> + Clone, call: &[u8]) -> Vec
 }
 
 /// What is to be settled by an entry whose VM is dead, and what is noted of the call. What is malformed has no holds.
-pub fn read(entry: &[u8]) -> (Vec<Noted>, &[u8]) {
+pub(crate) fn read(entry: &[u8]) -> (Vec<Noted>, &[u8]) {
     let Some((head, rest)) = entry.split_first_chunk::<LENGTH_BYTES>() else { return (Vec::new(), entry) };
     let head = u32::from_le_bytes(*head);
     let length = usize::try_from(head >> 8).unwrap_or(usize::MAX);

@@ -13,23 +13,23 @@
 mod own;
 mod places;
 
-pub use own::OwnLane;
-pub use places::{Listed, PLACES, Places, listed};
+pub(crate) use own::OwnLane;
+pub(crate) use places::{Listed, PLACES, Places, listed};
 use tollgate_core::record::{FOLDS_MAX, Folds, UsageRecord};
 
 use crate::host::{self, Error};
 use crate::shared;
 
 /// Calls under way that a lane's journal holds; more are metered without one.
-pub const JOURNAL_SLOTS: u32 = 1_024;
+pub(crate) const JOURNAL_SLOTS: u32 = 1_024;
 /// An owner shows that it lives this often.
-pub const HEARTBEAT_MS: u64 = 5_000;
+pub(crate) const HEARTBEAT_MS: u64 = 5_000;
 /// An owner that has not shown itself for this long is dead.
-pub const STALE_MS: u64 = 30_000;
+pub(crate) const STALE_MS: u64 = 30_000;
 
 /// A lane that this VM owns.
 #[derive(Debug)]
-pub struct Lane {
+pub(crate) struct Lane {
     index: u32,
     vm: u64,
     capacity: u64,
@@ -49,7 +49,7 @@ pub struct Lane {
 
 /// How a record was kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kept {
+pub(crate) enum Kept {
     /// As it is.
     Whole,
     /// In a total.
@@ -58,7 +58,7 @@ pub enum Kept {
 
 /// Why a record was not kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Dropped {
+pub(crate) enum Dropped {
     /// The outbox is full of records that no collector has acknowledged, and so are the totals.
     OutboxFull,
     /// The host refused.
@@ -67,14 +67,14 @@ pub enum Dropped {
 
 /// A slot of the journal that holds a call under way.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct JournalSlot {
+pub(crate) struct JournalSlot {
     slot: u32,
     lane: LaneId,
 }
 
 /// A lane, claimed at that time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct LaneId {
+pub(crate) struct LaneId {
     /// Its number.
     pub lane: u32,
     claimed_ms: u64,
@@ -82,7 +82,7 @@ pub struct LaneId {
 
 /// Who owns a lane: the VM (0: nobody), when it last showed itself, and the size of the outbox.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Owner {
+pub(crate) struct Owner {
     /// Random id of the VM.
     pub vm: u64,
     /// Unix milliseconds UTC.
@@ -93,7 +93,7 @@ pub struct Owner {
 
 impl Owner {
     /// The owner of a lane and the version to swap it with; `None` where no lane was ever made.
-    pub fn of(lane: u32) -> Option<(Self, u32)> {
+    pub(crate) fn of(lane: u32) -> Option<(Self, u32)> {
         let (value, version) = host::shared(shared::lane_owner(lane)).ok()?;
         let number = |at: usize| value.get(at..).and_then(shared::read_number).unwrap_or(0);
         Some((Self { vm: number(0), beaten_ms: number(8), capacity: number(16) }, version))
@@ -108,12 +108,12 @@ impl Owner {
     }
 
     /// Writes this owner over the one of `version`.
-    pub fn swap(self, lane: u32, version: u32) -> host::Result<()> {
+    pub(crate) fn swap(self, lane: u32, version: u32) -> host::Result<()> {
         host::swap_shared(shared::lane_owner(lane), &self.bytes(), version)
     }
 
     /// Whether the lane can be taken: nobody has it, or its owner is dead.
-    pub const fn is_gone(&self, now_ms: u64) -> bool {
+    pub(crate) const fn is_gone(&self, now_ms: u64) -> bool {
         self.vm == 0 || now_ms.saturating_sub(self.beaten_ms) > STALE_MS
     }
 }
@@ -121,7 +121,7 @@ impl Owner {
 impl Lane {
     /// Takes the first lane that nobody owns, or makes one. A dead VM's lane is left to the leader until it has
     /// made records of its journal.
-    pub fn claim(vm: u64, capacity: u64, now_ms: u64) -> Option<Self> {
+    pub(crate) fn claim(vm: u64, capacity: u64, now_ms: u64) -> Option<Self> {
         for index in 0..shared::LANES_MAX {
             let mine = Owner { vm, beaten_ms: now_ms, capacity };
             let taken = match Owner::of(index) {
@@ -140,7 +140,7 @@ impl Lane {
     }
 
     /// A lane just taken, continued where its last owner stopped.
-    pub fn resume(index: u32, vm: u64, now_ms: u64) -> Self {
+    pub(crate) fn resume(index: u32, vm: u64, now_ms: u64) -> Self {
         let capacity = Owner::of(index).map_or(1, |(owner, _)| owner.capacity.max(1));
         let tail = shared::number(&shared::lane_tail(index));
         let tail = first(index, tail, capacity).unwrap_or(tail);
@@ -164,13 +164,13 @@ impl Lane {
     }
 
     /// Which lane it is.
-    pub const fn id(&self) -> LaneId {
+    pub(crate) const fn id(&self) -> LaneId {
         LaneId { lane: self.index, claimed_ms: self.claimed_ms }
     }
 
     /// Shows that this VM lives, and moves totals on. False when the lane has been taken from it: a pause longer than
     /// [`STALE_MS`], after which the VM must claim another.
-    pub fn beat(&mut self, now_ms: u64) -> bool {
+    pub(crate) fn beat(&mut self, now_ms: u64) -> bool {
         if now_ms.saturating_sub(self.beaten_ms) >= HEARTBEAT_MS && !self.show(now_ms) {
             return false;
         }
@@ -187,21 +187,21 @@ impl Lane {
     }
 
     /// Gives the lane back.
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         if let Some((owner, version)) = Owner::of(self.index).filter(|(owner, _)| owner.vm == self.vm) {
             let _ = Owner { vm: 0, ..owner }.swap(self.index, version);
         }
     }
 
     /// Leaves the lane as that of a dead VM: its journal is not to be written over yet.
-    pub fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         if let Some((owner, version)) = Owner::of(self.index).filter(|(owner, _)| owner.vm == self.vm) {
             let _ = Owner { vm: NO_VM, beaten_ms: 0, ..owner }.swap(self.index, version);
         }
     }
 
     /// Notes a call under way; `None` when the journal is full.
-    pub fn note(&mut self, pending: &[u8]) -> Option<JournalSlot> {
+    pub(crate) fn note(&mut self, pending: &[u8]) -> Option<JournalSlot> {
         let slot = self.free.pop()?;
         if host::set_shared(shared::journal(self.index, slot), pending).is_err() {
             self.free.push(slot);
@@ -211,24 +211,24 @@ impl Lane {
     }
 
     /// Whether another call can be noted.
-    pub const fn may_note(&self) -> bool {
+    pub(crate) const fn may_note(&self) -> bool {
         !self.free.is_empty()
     }
 
     /// Writes another entry over that of a call; false where the host refuses.
-    pub fn rewrite(&self, slot: JournalSlot, entry: &[u8]) -> bool {
+    pub(crate) fn rewrite(&self, slot: JournalSlot, entry: &[u8]) -> bool {
         self.has(slot) && host::set_shared(shared::journal(self.index, slot.slot), entry).is_ok()
     }
 
     /// Lets a slot be used again; what stands in it stays until then.
-    pub fn reuse(&mut self, slot: JournalSlot) {
+    pub(crate) fn reuse(&mut self, slot: JournalSlot) {
         if self.has(slot) {
             self.free.push(slot.slot);
         }
     }
 
     /// Takes a call's entry out.
-    pub fn clear(&mut self, slot: JournalSlot) {
+    pub(crate) fn clear(&mut self, slot: JournalSlot) {
         self.rewrite(slot, b"");
         self.reuse(slot);
     }
@@ -239,12 +239,12 @@ impl Lane {
     }
 
     /// Whether the slot is of a lane that was lost: who recovers that settles what stands there.
-    pub fn has_lost(&self, slot: JournalSlot) -> bool {
+    pub(crate) fn has_lost(&self, slot: JournalSlot) -> bool {
         !self.has(slot) && self.given_back != Some(slot.lane)
     }
 
     /// Keeps a settled record: whole where there is room, else in a total.
-    pub fn keep(&mut self, record: &UsageRecord, json: &[u8]) -> Result<Kept, Dropped> {
+    pub(crate) fn keep(&mut self, record: &UsageRecord, json: &[u8]) -> Result<Kept, Dropped> {
         match self.append(json) {
             Err(Dropped::OutboxFull) => self.fold(record).map(|()| Kept::Folded),
             kept => kept.map(|()| Kept::Whole),
@@ -252,7 +252,7 @@ impl Lane {
     }
 
     /// Appends a record, or a total.
-    pub fn append(&mut self, record: &[u8]) -> Result<(), Dropped> {
+    pub(crate) fn append(&mut self, record: &[u8]) -> Result<(), Dropped> {
         if !self.has_room() {
             return Err(Dropped::OutboxFull);
         }
@@ -266,7 +266,7 @@ impl Lane {
     }
 
     /// Whether the outbox has room for one more.
-    pub fn has_room(&mut self) -> bool {
+    pub(crate) fn has_room(&mut self) -> bool {
         if self.head - self.tail >= self.capacity {
             self.tail = shared::number(&shared::lane_tail(self.index)).max(self.tail);
         }
@@ -286,7 +286,7 @@ impl Lane {
 
     /// Moves totals to the outbox as far as it has room. One that cannot be taken out of its slot may be sent twice:
     /// it is known by its id.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         while let Some(slot) = self.folds.len().checked_sub(1)
             && self.has_room()
         {
@@ -302,14 +302,14 @@ impl Lane {
 }
 
 /// Totals that stand in a lane.
-pub fn folds_in(lane: u32) -> usize {
+pub(crate) fn folds_in(lane: u32) -> usize {
     let stands =
         |slot: &usize| host::shared(shared::fold(lane, *slot)).is_ok_and(|(total, _)| !total.is_empty());
     (0..FOLDS_MAX).take_while(stands).count()
 }
 
 /// The record with this sequence in a lane's outbox, if it is there.
-pub fn record(lane: u32, sequence: u64, capacity: u64) -> Option<Vec<u8>> {
+pub(crate) fn record(lane: u32, sequence: u64, capacity: u64) -> Option<Vec<u8>> {
     let (mut value, _) = host::shared(shared::outbox(lane, sequence % capacity.max(1))).ok()?;
     if shared::read_number(&value) != Some(sequence) {
         return None;
@@ -319,7 +319,7 @@ pub fn record(lane: u32, sequence: u64, capacity: u64) -> Option<Vec<u8>> {
 }
 
 /// Takes acknowledged records out of a lane: everything before `tail`, from `from` on.
-pub fn acknowledge(lane: u32, from: u64, tail: u64, capacity: u64) -> Result<(), Error> {
+pub(crate) fn acknowledge(lane: u32, from: u64, tail: u64, capacity: u64) -> Result<(), Error> {
     for sequence in from..tail {
         host::set_shared(shared::outbox(lane, sequence % capacity.max(1)), b"")?;
     }
@@ -328,7 +328,7 @@ pub fn acknowledge(lane: u32, from: u64, tail: u64, capacity: u64) -> Result<(),
 
 /// The first record from `tail` on. Usually that at `tail`; a leader that died while it took acknowledged ones
 /// out leaves empty slots before it.
-pub fn first(lane: u32, tail: u64, capacity: u64) -> Option<u64> {
+pub(crate) fn first(lane: u32, tail: u64, capacity: u64) -> Option<u64> {
     (tail..tail.saturating_add(capacity)).find(|sequence| record(lane, *sequence, capacity).is_some())
 }
 

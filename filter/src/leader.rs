@@ -7,7 +7,7 @@ use crate::shared;
 const LEASE_MS: u64 = 5_000;
 
 /// Takes or renews the lease for this VM; false while another has it.
-pub fn lead(vm: u64, now_ms: u64) -> bool {
+pub(crate) fn lead(vm: u64, now_ms: u64) -> bool {
     let mut mine = [0; 16];
     for (slot, number) in mine.chunks_exact_mut(8).zip([vm, now_ms + LEASE_MS]) {
         slot.copy_from_slice(&number.to_le_bytes());
@@ -25,7 +25,7 @@ pub fn lead(vm: u64, now_ms: u64) -> bool {
 }
 
 /// Gives the lease up, where this VM has it.
-pub fn resign(vm: u64) {
+pub(crate) fn resign(vm: u64) {
     if let Ok((value, version)) = host::shared(shared::LEADER)
         && shared::read_number(&value) == Some(vm)
     {
@@ -34,7 +34,7 @@ pub fn resign(vm: u64) {
 }
 
 /// Random id of this Envoy process's shared data, made by whoever asks first.
-pub fn instance(candidate: u64) -> String {
+pub(crate) fn instance(candidate: u64) -> String {
     let _ = host::create_shared(shared::INSTANCE, format!("{candidate:016x}").as_bytes());
     host::shared(shared::INSTANCE)
         .ok()

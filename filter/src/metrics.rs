@@ -17,7 +17,7 @@ const SERIES_MAX: usize = 256;
 
 /// The metrics of one VM. Ids are kept: defining a known metric again makes a new id each time.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     series: HashMap<(String, String, String), Series, ByFnv>,
     /// A few: no table finds one sooner.
     plain: Vec<(&'static str, Counter)>,
@@ -46,7 +46,7 @@ impl Metrics {
     /// Counts a settled call: `tollgate_calls_total`, `tollgate_input_tokens_total`,
     /// `tollgate_output_tokens_total`, `tollgate_cost_nanodollars_total` and the histogram
     /// `tollgate_call_duration_ms`, by provider, model and team. The counters show at the next [`Metrics::flush`].
-    pub fn settled(&mut self, record: &UsageRecord) {
+    pub(crate) fn settled(&mut self, record: &UsageRecord) {
         let series = self.series(record);
         series.calls.pending += 1;
         series.input_tokens.pending += record.usage.input_tokens.unwrap_or(0);
@@ -60,7 +60,7 @@ impl Metrics {
     }
 
     /// Counts a refusal: `tollgate_denied_total`, by reason.
-    pub fn denied(&mut self, reason: Reason) {
+    pub(crate) fn denied(&mut self, reason: Reason) {
         let name = match reason {
             Reason::BudgetSpent => "tollgate_denied_total.reason=.budget_spent.;",
             Reason::BudgetBusy => "tollgate_denied_total.reason=.budget_busy.;",
@@ -76,7 +76,7 @@ impl Metrics {
     }
 
     /// Adds to a counter without labels.
-    pub fn count(&mut self, name: &'static str, by: u64) {
+    pub(crate) fn count(&mut self, name: &'static str, by: u64) {
         let known = self.plain.iter().position(|(known, _)| *known == name);
         let at = known.unwrap_or_else(|| {
             self.plain.push((name, Counter::define(name)));
@@ -88,7 +88,7 @@ impl Metrics {
     }
 
     /// Tells Envoy what has been counted since.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         for series in self.series.values_mut() {
             for counter in [
                 &mut series.calls,

@@ -6,7 +6,7 @@ thread_local! {
 }
 
 #[cfg(feature = "test-panic")]
-pub fn ask_to_panic(callback: &[u8]) {
+pub(crate) fn ask_to_panic(callback: &[u8]) {
     if !callback.is_empty() {
         PANIC_AT.with(|at| *at.borrow_mut() = callback.to_vec());
     }
@@ -15,7 +15,7 @@ pub fn ask_to_panic(callback: &[u8]) {
 /// In test builds: dies in the callback that a request named.
 #[cfg(feature = "test-panic")]
 #[allow(clippy::panic)] // what this build is for
-pub fn panic_if_asked(callback: &str) {
+pub(crate) fn panic_if_asked(callback: &str) {
     if PANIC_AT.with(|at| *at.borrow() == callback.as_bytes()) {
         panic!("asked to in {callback}");
     }

@@ -17,7 +17,7 @@ use crate::{host, shared};
 
 /// Makes records of what dead VMs left in their journals, settles what they held, moves on the totals that they left, and
 /// frees their lanes.
-pub fn recover(gateway: &Gateway, now_ms: u64) -> u64 {
+pub(crate) fn recover(gateway: &Gateway, now_ms: u64) -> u64 {
     let own = gateway.lane.id();
     let mut records = 0;
     for index in 0..shared::LANES_MAX {

@@ -1,4 +1,6 @@
 //! One plugin in one VM: its configuration, its ticks, and what its calls share.
+//!
+//! Long: callbacks of a plugin and the gateway that its calls share, which is to be a file of its own.
 
 use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
@@ -33,7 +35,7 @@ use crate::{advice, journal, leader, recovery, shared};
 
 /// The root context. Without a configuration (the keeper of shared data) it does nothing.
 #[derive(Default)]
-pub struct Root {
+pub(crate) struct Root {
     context: u32,
     gateway: Option<Rc<Gateway>>,
     sync: Sync,
@@ -42,7 +44,7 @@ pub struct Root {
 }
 
 /// What the calls of one plugin in one VM share.
-pub struct Gateway {
+pub(crate) struct Gateway {
     /// The plugin's configuration.
     pub config: GatewayConfig,
     /// Key of the hash that stands for provider keys; empty where none is given.
@@ -93,22 +95,22 @@ impl Gateway {
     }
 
     /// A new call id.
-    pub fn call_id(&self, now_ms: u64) -> String {
+    pub(crate) fn call_id(&self, now_ms: u64) -> String {
         self.ids.borrow_mut().next(now_ms)
     }
 
     /// The price book that holds now, if one is here yet.
-    pub fn book(&self) -> Option<Rc<PriceBook>> {
+    pub(crate) fn book(&self) -> Option<Rc<PriceBook>> {
         self.book.borrow().clone()
     }
 
     /// Random id of this Envoy's shared data.
-    pub fn instance(&self) -> &str {
+    pub(crate) fn instance(&self) -> &str {
         &self.instance
     }
 
     /// Whether a call whose whole request is known may go on. What it holds is charged then.
-    pub fn decide(&self, call: &Call, answered: bool, expired: bool, now_ms: u64) -> Decision {
+    pub(crate) fn decide(&self, call: &Call, answered: bool, expired: bool, now_ms: u64) -> Decision {
         let book = self.book();
         let learned = self.learned.borrow();
         let knows = Knows { book: book.as_deref(), learned: &learned, now_ms, answered, expired };
@@ -116,12 +118,12 @@ impl Gateway {
     }
 
     /// Whether a running answer is still covered by what is held for it; otherwise the refusal of a budget.
-    pub fn cover(&self, call: &Call, ticket: &mut Ticket) -> Option<Refused> {
+    pub(crate) fn cover(&self, call: &Call, ticket: &mut Ticket) -> Option<Refused> {
         self.budgets.cover(ticket, call.output_so_far(&self.learned.borrow()))
     }
 
     /// Answers a call in its provider's own shape of an error, and counts that.
-    pub fn refuse(&self, call: &Call, refused: &Refused, now_ms: u64) {
+    pub(crate) fn refuse(&self, call: &Call, refused: &Refused, now_ms: u64) {
         self.count_refusal(call, refused, now_ms);
         let Refusal { status, headers, body } =
             refusal(call.target(), refused.reason, refused.status, &refused.message, call.id());
@@ -138,24 +140,30 @@ impl Gateway {
     }
 
     /// Counts a refusal.
-    pub fn count_refusal(&self, call: &Call, refused: &Refused, now_ms: u64) {
+    pub(crate) fn count_refusal(&self, call: &Call, refused: &Refused, now_ms: u64) {
         self.budgets.note_refusal(call, refused, now_ms);
         self.metrics.borrow_mut().denied(refused.reason);
     }
 
     /// Ends a turn that is a call of its own: with what its session's provider says of it, or where it broke off.
-    pub fn settle_turn(&self, turn: &Call, ended: Option<Turn>, session: &Call, now_ms: u64) -> UsageRecord {
+    pub(crate) fn settle_turn(
+        &self,
+        turn: &Call,
+        ended: Option<Turn>,
+        session: &Call,
+        now_ms: u64,
+    ) -> UsageRecord {
         let (book, learned) = (self.book(), self.learned.borrow());
         turn.settle_turn(ended, session, &self.config.gateway, book.as_deref(), (&learned, now_ms))
     }
 
     /// Ends a call, and learns from it.
-    pub fn settle(&self, call: &mut Call, end: End, book: Option<&PriceBook>) -> UsageRecord {
+    pub(crate) fn settle(&self, call: &mut Call, end: End, book: Option<&PriceBook>) -> UsageRecord {
         call.settle(end, &self.config.gateway, book, &mut self.learned.borrow_mut())
     }
 
     /// Notes a call under way in the journal.
-    pub fn note(&self, call: &Call, ticket: &Ticket, now_ms: u64) -> Option<JournalSlot> {
+    pub(crate) fn note(&self, call: &Call, ticket: &Ticket, now_ms: u64) -> Option<JournalSlot> {
         self.config.collector.as_ref()?;
         let entry = journal::entry(&ticket.held, &call.journal_entry(&self.config.gateway));
         let slot = self.lane.with(now_ms, |lane| lane.note(&entry)).flatten();
@@ -169,7 +177,7 @@ impl Gateway {
     /// Keeps a settled call. Its journal entry stays until the slot is used again: what a dead VM leaves there of a
     /// settled call becomes a record with the same id, which the collector knows. In the place of one that holds something
     /// stands what is to be settled, until it is. Says whether the record is kept as it is, and not in a total.
-    pub fn keep(
+    pub(crate) fn keep(
         &self,
         record: &UsageRecord,
         json: &[u8],
@@ -211,7 +219,7 @@ impl Gateway {
     }
 
     /// Forgets a call that leaves no record of its own.
-    pub fn forget(&self, slot: Option<JournalSlot>, mut ended: Option<Ended>, now_ms: u64) {
+    pub(crate) fn forget(&self, slot: Option<JournalSlot>, mut ended: Option<Ended>, now_ms: u64) {
         if let Some(slot) = slot {
             self.lane.with(now_ms, |lane| match &mut ended {
                 Some(ended) => ended.note(lane, slot),
@@ -224,7 +232,7 @@ impl Gateway {
     }
 
     /// Counts on a stat without labels.
-    pub fn count(&self, name: &'static str) {
+    pub(crate) fn count(&self, name: &'static str) {
         self.metrics.borrow_mut().count(name, 1);
     }
 
@@ -279,7 +287,7 @@ fn publish(part: &PriceBook) {
 }
 
 /// Takes over prices and a policy that came from the collector, for all VMs.
-pub fn take_in(gateway: &Gateway, book: Option<&PriceBook>, policy: Option<&Policy>, now_ms: u64) {
+pub(crate) fn take_in(gateway: &Gateway, book: Option<&PriceBook>, policy: Option<&Policy>, now_ms: u64) {
     if let Some(book) = book {
         info!("price book {} with {} models from the collector", book.version(), book.models().len());
         publish(book);
@@ -384,7 +392,7 @@ impl RootContext for Root {
 
 impl Root {
     /// The root context with this id.
-    pub fn new(context: u32) -> Self {
+    pub(crate) fn new(context: u32) -> Self {
         Self { context, ..Self::default() }
     }
 

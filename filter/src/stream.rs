@@ -9,7 +9,7 @@ use crate::host;
 
 /// Envoy's response code details, sorted (Envoy's documentation, "Response Code Details", and its source
 /// `stream_info.h`, read 2026-11-23).
-pub fn ending_of(details: &str, response_ended: bool) -> Ending {
+pub(crate) fn ending_of(details: &str, response_ended: bool) -> Ending {
     let is = |words: &[&str]| words.iter().any(|word| details.contains(word));
     if details == "via_upstream" && response_ended {
         Ending::Complete
@@ -25,7 +25,7 @@ pub fn ending_of(details: &str, response_ended: bool) -> Ending {
 }
 
 /// Values for `%FILTER_STATE(wasm.tollgate.…:PLAIN)%`, those that the configuration names.
-pub fn show_in_access_log(shown: &[AccessLogValue], record: &UsageRecord, json: &[u8]) {
+pub(crate) fn show_in_access_log(shown: &[AccessLogValue], record: &UsageRecord, json: &[u8]) {
     let digits = |count: Option<u64>| count.map(|count| Digits::of(count, 1));
     let input = digits(record.usage.input_tokens);
     let output = digits(record.usage.output_tokens);
@@ -49,13 +49,13 @@ pub fn show_in_access_log(shown: &[AccessLogValue], record: &UsageRecord, json: 
 }
 
 /// An attribute that is a text, and not empty.
-pub fn text_property(path: &[u8]) -> Option<String> {
+pub(crate) fn text_property(path: &[u8]) -> Option<String> {
     let value = host::property(path).ok().filter(|value| !value.is_empty())?;
     String::from_utf8(value).ok()
 }
 
 /// A whole number attribute: eight bytes, little endian.
-pub fn number_property(path: &[u8]) -> Option<u32> {
+pub(crate) fn number_property(path: &[u8]) -> Option<u32> {
     let value = host::property(path).ok()?;
     u32::try_from(crate::shared::read_number(&value)?).ok()
 }

@@ -27,7 +27,7 @@ const SAID_MS: u64 = 60_000;
 
 /// The state of the leader's conversation with the collector.
 #[derive(Debug, Default)]
-pub struct Sync {
+pub(crate) struct Sync {
     /// How far each lane's outbox has been read, acknowledged or not.
     lanes: BTreeMap<u32, Cursor>,
     /// Records read and not sent, joined by commas.
@@ -72,14 +72,14 @@ struct Flight {
 
 /// A request that should go out now.
 #[derive(Debug)]
-pub struct Outgoing {
+pub(crate) struct Outgoing {
     /// The JSON body.
     pub body: Vec<u8>,
 }
 
 /// Who sends.
 #[derive(Clone, Copy, Debug)]
-pub struct Sender<'a> {
+pub(crate) struct Sender<'a> {
     /// Name of the gateway.
     pub gateway: &'a str,
     /// Random id of this Envoy's shared data.
@@ -97,7 +97,7 @@ pub struct Sender<'a> {
 impl Sync {
     /// The next request, when one is due: `interval_ms` after the last, at once while a full batch waits, and with the next
     /// tick where only a few records do: what a gateway settled last does not wait while it is drained.
-    pub fn next(&mut self, sender: Sender<'_>, interval_ms: u64, now_ms: u64) -> Option<Outgoing> {
+    pub(crate) fn next(&mut self, sender: Sender<'_>, interval_ms: u64, now_ms: u64) -> Option<Outgoing> {
         if self.flight.is_some() {
             return None;
         }
@@ -137,13 +137,13 @@ impl Sync {
     }
 
     /// The next request is due at once, and says what counters changed.
-    pub fn hurry(&mut self) {
+    pub(crate) fn hurry(&mut self) {
         self.sent_ms = 0;
         self.counted_ms = 0;
     }
 
     /// The next request is the last one, and due at once: it has everything, and gives back what is free.
-    pub fn drain(&mut self) {
+    pub(crate) fn drain(&mut self) {
         self.take_back();
         self.slots.give_back_all();
         self.hurry();
@@ -163,14 +163,14 @@ impl Sync {
     }
 
     /// The request went out as this call.
-    pub fn sent(&mut self, call: u32) {
+    pub(crate) fn sent(&mut self, call: u32) {
         if let Some(flight) = &mut self.flight {
             flight.call = call;
         }
     }
 
     /// The request could not go out, or its answer was none: the batch is sent again.
-    pub fn failed(&mut self, reason: &str, now_ms: u64) {
+    pub(crate) fn failed(&mut self, reason: &str, now_ms: u64) {
         let Some(flight) = &self.flight else { return };
         if now_ms.saturating_sub(self.said_ms) >= SAID_MS {
             self.said_ms = now_ms;
@@ -184,12 +184,18 @@ impl Sync {
     }
 
     /// What was reported of counters in the request that was answered last.
-    pub fn wants(&self) -> &[CounterReport] {
+    pub(crate) fn wants(&self) -> &[CounterReport] {
         &self.counters
     }
 
     /// An answer came for `call`: takes acknowledged records out of the outboxes. Gives the answer.
-    pub fn answered(&mut self, call: u32, status: &[u8], body: &[u8], now_ms: u64) -> Option<SyncAnswer> {
+    pub(crate) fn answered(
+        &mut self,
+        call: u32,
+        status: &[u8],
+        body: &[u8],
+        now_ms: u64,
+    ) -> Option<SyncAnswer> {
         let expected = self.flight.as_ref().filter(|flight| flight.call == call)?.sequence;
         let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body));
         let answer = match answer {
@@ -228,7 +234,7 @@ impl Sync {
 
     /// Forgets everything that another leader may have changed meanwhile. A request under way is not waited for:
     /// what it acknowledges is sent once more and known by its ids.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         *self = Self { sequence: self.sequence, said_ms: self.said_ms, ..Self::default() };
     }
 

@@ -8,30 +8,30 @@ use crate::host::{self, Buffer};
 
 /// How much all calls of a VM keep in this way.
 #[derive(Debug, Default)]
-pub struct TakenInAll(Rc<Cell<usize>>);
+pub(crate) struct TakenInAll(Rc<Cell<usize>>);
 
 impl TakenInAll {
     /// Nothing yet, of one call.
-    pub fn begin(&self) -> Taken {
+    pub(crate) fn begin(&self) -> Taken {
         Taken { bytes: Vec::new(), in_all: Rc::clone(&self.0) }
     }
 }
 
 /// What one call keeps.
 #[derive(Debug)]
-pub struct Taken {
+pub(crate) struct Taken {
     bytes: Vec<u8>,
     in_all: Rc<Cell<usize>>,
 }
 
 impl Taken {
     /// How much it is.
-    pub const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.bytes.len()
     }
 
     /// Takes the next piece out of Envoy's buffer; false where there is no room for it, or the host refuses.
-    pub fn take(&mut self, size: usize) -> bool {
+    pub(crate) fn take(&mut self, size: usize) -> bool {
         let in_all = self.in_all.get().saturating_add(size);
         if size == 0 {
             return true;
@@ -47,7 +47,7 @@ impl Taken {
     }
 
     /// Puts all of it back before the `size` bytes that are in Envoy's buffer.
-    pub fn put_back(&mut self, size: usize) {
+    pub(crate) fn put_back(&mut self, size: usize) {
         let bytes = std::mem::take(&mut self.bytes);
         self.in_all.set(self.in_all.get().saturating_sub(bytes.len()));
         // Bytes that are set for none are put before those that are there.

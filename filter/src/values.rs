@@ -11,21 +11,21 @@ use crate::{host, shared};
 
 /// A budget's values in one window.
 #[derive(Debug)]
-pub struct Values {
+pub(crate) struct Values {
     budget: u64,
     span: Span,
 }
 
 impl Values {
     /// Those of which the counter with this key is one.
-    pub fn of(key: &[u8], span: Span) -> Self {
+    pub(crate) fn of(key: &[u8], span: Span) -> Self {
         let name = key.split(|byte| *byte == 0).next().unwrap_or_default();
         let generation = key.len().checked_sub(16).and_then(|at| key.get(at..at + 8)).unwrap_or_default();
         Self { budget: fnv(&[name, b"\0", generation].concat()), span }
     }
 
     /// Whether there may be one more.
-    pub fn may_be_more(&self, now_ms: u64) -> bool {
+    pub(crate) fn may_be_more(&self, now_ms: u64) -> bool {
         let list = read();
         let count = list.iter().find(|entry| self.is(entry)).map_or(0, |entry| entry[3]);
         let max = u64::try_from(VALUES_MAX).unwrap_or(u64::MAX);
@@ -33,7 +33,7 @@ impl Values {
     }
 
     /// Counts values that came, or went.
-    pub fn count(&self, by: i64, now_ms: u64) {
+    pub(crate) fn count(&self, by: i64, now_ms: u64) {
         let mut list = read();
         match list.iter_mut().find(|entry| self.is(entry)) {
             Some(entry) => entry[3] = entry[3].saturating_add_signed(by),

@@ -18,7 +18,7 @@ use crate::root::{self, Gateway};
 
 /// The waiting room.
 #[derive(Debug, Default)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     parked: RefCell<Vec<Rc<RefCell<Parked>>>>,
     flight: Cell<Option<Flight>>,
     /// What the question under way asks for.
@@ -27,7 +27,7 @@ pub struct Waiting {
 
 /// A call that waits.
 #[derive(Debug)]
-pub struct Parked {
+pub(crate) struct Parked {
     context: u32,
     since_ms: u64,
     answered: bool,
@@ -41,7 +41,7 @@ pub struct Parked {
 
 /// What became of a call that waited.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It went on.
     Went(Ticket, Option<JournalSlot>),
     /// It was refused, and its caller has been told.
@@ -75,12 +75,12 @@ struct Question<'a> {
 
 impl Waiting {
     /// Whether there is room.
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.parked.borrow().len() < PARKED_MAX
     }
 
     /// Takes in a call whose stream is paused.
-    pub fn park(&self, context: u32, call: Call, now_ms: u64) -> Rc<RefCell<Parked>> {
+    pub(crate) fn park(&self, context: u32, call: Call, now_ms: u64) -> Rc<RefCell<Parked>> {
         let parked = Parked {
             context,
             since_ms: now_ms,
@@ -95,24 +95,24 @@ impl Waiting {
     }
 
     /// A stream has ended that waited.
-    pub fn leave(&self, context: u32) {
+    pub(crate) fn leave(&self, context: u32) {
         self.parked.borrow_mut().retain(|parked| parked.borrow().context != context);
     }
 
     /// A stream has ended: its call-out is not answered any more.
-    pub fn ended(&self, context: u32) {
+    pub(crate) fn ended(&self, context: u32) {
         if self.flight.get().is_some_and(|flight| flight.owner == context) {
             self.flight.set(None);
         }
     }
 
     /// Whether this call-out is ours.
-    pub fn is_flight(&self, call: u32) -> bool {
+    pub(crate) fn is_flight(&self, call: u32) -> bool {
         self.flight.get().is_some_and(|flight| flight.call == call)
     }
 
     /// Asks the collector for what waiting calls and sessions want, unless it is being asked, or nobody waits.
-    pub fn ask(&self, gateway: &Gateway, sender: &dyn Context, owner: u32, now_ms: u64) {
+    pub(crate) fn ask(&self, gateway: &Gateway, sender: &dyn Context, owner: u32, now_ms: u64) {
         let Some(collector) = &gateway.config.collector else { return };
         let waits = !self.parked.borrow().is_empty() || gateway.budgets.wants();
         if !waits || self.flight.get().is_some_and(|flight| now_ms < flight.until_ms) {
@@ -160,7 +160,7 @@ impl Waiting {
 
     /// The collector answered `sender`, or did not: takes in what it says, lets calls go on, and asks for what they lack
     /// besides. `owner` is the context that this callback belongs to.
-    pub fn answered(
+    pub(crate) fn answered(
         &self,
         gateway: &Gateway,
         sender: &dyn Context,
@@ -191,7 +191,7 @@ impl Waiting {
 
     /// Looks at every call that waits, in the order of their coming, and lets go or refuses those of which it is known
     /// what becomes of them.
-    pub fn wake(&self, gateway: &Gateway, owner: u32, now_ms: u64) {
+    pub(crate) fn wake(&self, gateway: &Gateway, owner: u32, now_ms: u64) {
         let all = std::mem::take(&mut *self.parked.borrow_mut());
         if all.is_empty() {
             return;
@@ -236,6 +236,6 @@ impl Waiting {
 /// Calls that wait in one VM at the same time; more are refused for now.
 const PARKED_MAX: usize = 256;
 /// So long a call waits at most.
-pub const WAIT_MS: u64 = 2_000;
+pub(crate) const WAIT_MS: u64 = 2_000;
 /// A call-out is given up so long after its timeout, should its answer never come.
 const GRACE_MS: u64 = 500;

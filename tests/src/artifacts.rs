@@ -46,25 +46,21 @@ impl Workspace {
     }
 
     /// A file of the repository.
-    #[must_use]
     pub fn file(&self, path: &str) -> PathBuf {
         self.root.join(path)
     }
 
     /// The filter's module.
-    #[must_use]
     pub fn filter(&self) -> PathBuf {
         self.target.join("tollgate.wasm")
     }
 
     /// The filter's module with panics to order.
-    #[must_use]
     pub fn panicking_filter(&self) -> PathBuf {
         self.target.join("tollgate-test-panic.wasm")
     }
 
     /// The collector and command line.
-    #[must_use]
     pub fn tollgate(&self) -> PathBuf {
         self.target.join("release/tollgate")
     }

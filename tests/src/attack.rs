@@ -301,7 +301,6 @@ fn recorded(stack: &Stack, team: &str) -> Result<(i128, Vec<String>)> {
 
 impl Row {
     /// The class.
-    #[must_use]
     pub fn class(&self) -> &str {
         &self.class
     }

@@ -64,7 +64,6 @@ pub fn pico(amount: &str) -> Result<i128> {
 }
 
 /// A decimal string of dollars.
-#[must_use]
 pub fn dollars(pico: i128) -> String {
     format!("{}.{:012}", pico / 1_000_000_000_000, pico % 1_000_000_000_000)
 }

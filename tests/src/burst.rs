@@ -131,7 +131,6 @@ impl Burst {
 }
 
 /// What the providers charge for calls whose name begins so, in pico-dollars: those that reached their end.
-#[must_use]
 pub fn charged(simulator: &Simulator, name: &str) -> i128 {
     let lines = simulator.ledger().lines();
     let ours = lines.iter().filter(|line| line.call.as_ref().is_some_and(|call| call.starts_with(name)));

@@ -97,7 +97,6 @@ impl Collector {
     }
 
     /// Where it listens.
-    #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
@@ -116,7 +115,6 @@ impl Collector {
     }
 
     /// Its configuration file.
-    #[must_use]
     pub fn config_file(&self) -> PathBuf {
         self.directory.join(&self.config)
     }
@@ -130,19 +128,16 @@ impl Collector {
     }
 
     /// The file with the token for gateways.
-    #[must_use]
     pub fn token_file(&self) -> PathBuf {
         self.directory.join("data/ingest.token")
     }
 
     /// The file that Envoy's secret names: the header's value with that token.
-    #[must_use]
     pub fn header_file(&self) -> PathBuf {
         self.directory.join("data/ingest.bearer")
     }
 
     /// Its API.
-    #[must_use]
     pub const fn api(&self) -> Api {
         Api(self.address)
     }

@@ -227,13 +227,11 @@ impl Envoy {
     }
 
     /// Where callers connect to.
-    #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.listener
     }
 
     /// Where the admin interface is.
-    #[must_use]
     pub const fn admin(&self) -> SocketAddr {
         self.admin
     }

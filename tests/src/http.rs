@@ -57,25 +57,21 @@ impl Drop for Connection {
 
 impl Call {
     /// A `GET`.
-    #[must_use]
     pub fn get(path: &str) -> Self {
         Self { method: Method::GET, path: path.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
     }
 
     /// A `POST` of JSON.
-    #[must_use]
     pub fn post(path: &str, body: &Value) -> Self {
         Self::post_bytes(path, body.to_string()).header("content-type", "application/json")
     }
 
     /// A `PUT` of JSON.
-    #[must_use]
     pub fn put(path: &str, body: &Value) -> Self {
         Self { method: Method::PUT, ..Self::post(path, body) }
     }
 
     /// A `POST` of these bytes, without a content type.
-    #[must_use]
     pub fn post_bytes(path: &str, body: impl Into<Bytes>) -> Self {
         Self { method: Method::POST, body: body.into(), ..Self::get(path) }
     }
@@ -172,13 +168,11 @@ impl Reply {
     }
 
     /// The body as text, cut to two thousand characters.
-    #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).chars().take(2_000).collect()
     }
 
     /// The first header of this name, as text.
-    #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         let value = self.headers.get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -223,7 +217,6 @@ pub fn post_blocking(address: SocketAddr, path: &str) -> Result<()> {
 }
 
 /// This port on loopback.
-#[must_use]
 pub const fn local(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }

@@ -27,7 +27,6 @@ pub fn free() -> Result<u16> {
 }
 
 /// Whether a listener on this loopback port would start.
-#[must_use]
 pub fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

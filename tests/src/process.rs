@@ -37,7 +37,6 @@ impl Process {
     }
 
     /// Its process id.
-    #[must_use]
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -88,7 +87,6 @@ impl Process {
     }
 
     /// The last lines of its output.
-    #[must_use]
     pub fn log_tail(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
@@ -99,7 +97,6 @@ impl Process {
     }
 
     /// Its output so far.
-    #[must_use]
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }

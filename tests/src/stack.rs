@@ -258,13 +258,11 @@ impl Stack {
     }
 
     /// Where callers connect to.
-    #[must_use]
     pub const fn gateway(&self) -> SocketAddr {
         self.gateway
     }
 
     /// The collector's API.
-    #[must_use]
     pub const fn api(&self) -> Api {
         self.api
     }
@@ -334,7 +332,6 @@ pub struct Slot(Mutex<Weak<Stack>>);
 
 impl Slot {
     /// An empty one, for a `static`.
-    #[must_use]
     pub const fn new() -> Self {
         Self(Mutex::new(Weak::new()))
     }

@@ -1,9 +1,11 @@
 //! Streams: passed on at once, and settled whatever way they end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tollgate_simulator::Recorded;
 use tollgate_tests::books;
 use tollgate_tests::http::Call;
 use tollgate_tests::stack::{Held, Slot, Stack};
@@ -38,6 +40,41 @@ fn streams() -> Vec<(&'static str, Call)> {
 
 fn cost(record: &Value) -> i128 {
     books::pico(record["cost_usd"].as_str().unwrap()).unwrap()
+}
+
+/// The usage chunk that the filter asked for, in a stream of this content type.
+#[tokio::test]
+async fn a_usage_chunk_that_nobody_asked_for_is_taken_out_whatever_the_stream_is_called() {
+    let stack = stack();
+    let text = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"model\":\"gpt-4.1-mini\",\
+                \"choices\":[{\"index\":0,\"delta\":{\"content\":\"Yes.\"},\"finish_reason\":\"stop\"}]}\n\n";
+    let usage = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"model\":\"gpt-4.1-mini\",\
+                 \"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":2,\"total_tokens\":12}}\n\n";
+    let asked =
+        json!({"model": "gpt-4.1-mini", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let types =
+        ["text/event-stream", "application/json", "text/plain", "application/octet-stream", "x/y; q=json"];
+    for (index, kind) in types.into_iter().enumerate() {
+        let name = format!("called-{index}");
+        let recorded = Recorded {
+            status: 200,
+            headers: vec![("content-type".into(), kind.into())],
+            body: [text, usage, "data: [DONE]\n\n"].concat().into_bytes(),
+            write_bytes: 50,
+        };
+        stack.simulator.replay(&name, recorded);
+        let call = Call::post("/openai/v1/chat/completions", &asked).header("x-sim-call", &name);
+        let reply = stack.send(call.header("x-tollgate-run", &name)).await.unwrap();
+        assert_eq!(reply.text(), [text, "data: [DONE]\n\n"].concat(), "{kind}");
+    }
+    let has_all = |records: &BTreeMap<String, Value>| {
+        let runs = |record: &Value| record["run"].as_str().is_some_and(|run| run.starts_with("called-"));
+        records.values().filter(|record| runs(record)).count() == types.len()
+    };
+    for record in stack.api().wait_for(has_all).unwrap().values().filter(|record| !record["run"].is_null()) {
+        assert_eq!(record["usage"]["output_tokens"], 2, "{record}");
+        assert_eq!(record["cost_status"], "measured", "{record}");
+    }
 }
 
 #[tokio::test]

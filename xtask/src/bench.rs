@@ -134,6 +134,7 @@ pub(crate) fn backtest(seed: u32) -> Result<()> {
 }
 
 /// Prints the table of one kind of call and gives it as JSON: medians, spread, and what each adds to a bare Envoy.
+// Long: one table and its JSON, column by column.
 fn summarise(load: Load, measured: &[Vec<Measured>]) -> Value {
     println!("\n{}", load.title());
     println!(

@@ -14,7 +14,7 @@ use tollgate_tests::burst;
 use tollgate_tests::http::Call;
 use tollgate_tests::stack::Product;
 
-use crate::up;
+use crate::ask;
 
 /// Sends the traffic, prints the summaries, and compares them with the providers' ledger.
 pub(crate) fn run(product: &Product, simulator: &Simulator, tollgate: &Path) -> Result<()> {
@@ -35,11 +35,11 @@ pub(crate) fn run(product: &Product, simulator: &Simulator, tollgate: &Path) -> 
     let served = simulator.ledger().lines();
     wait_until_stored(product, served.len(), refused)?;
     println!();
-    up::tollgate(tollgate, &["summary", "--by", "team"])?;
+    ask::tollgate(tollgate, &["summary", "--by", "team"])?;
     println!();
-    up::tollgate(tollgate, &["summary", "--by", "agent"])?;
+    ask::tollgate(tollgate, &["summary", "--by", "agent"])?;
     println!();
-    up::tollgate(tollgate, &["budgets"])?;
+    ask::tollgate(tollgate, &["budgets"])?;
     println!();
     let mut differences = simulator.ledger().violations();
     for by in DIMENSIONS {

@@ -1,5 +1,7 @@
 //! `cargo xtask`: builds, starts, tests and measures Tollgate.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+mod ask;
 mod attack;
 mod bench;
 mod chaos;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     }
 }
 
+// Long: one arm for each command.
 fn run(arguments: &[String]) -> Result<()> {
     let Some((command, options)) = arguments.split_first() else {
         eprint!("{USAGE}");

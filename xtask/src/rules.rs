@@ -1,9 +1,15 @@
 //! Rules of the source that no lint knows: where what may stand.
 
+mod directions;
+mod lengths;
+mod source;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use directions::{Apart, Order};
+use source::Crate;
 use tollgate_tests::artifacts::Workspace;
 
 /// A rule: files under `within`, but not under `except`, must not hold any of `words`.
@@ -30,12 +36,27 @@ pub(crate) fn check() -> Result<()> {
             }
         }
     }
+    floors(root, &mut broken)?;
     if !broken.is_empty() {
         bail!(
             "{} broken:\n  {}",
             if broken.len() == 1 { "a rule is" } else { "rules are" },
             broken.join("\n  ")
         );
+    }
+    Ok(())
+}
+
+/// The rules that read the code: directions, circles, lengths.
+fn floors(root: &Path, broken: &mut Vec<String>) -> Result<()> {
+    for folder in SOURCES {
+        let own = Crate::read(root, folder)?;
+        ORDERS.iter().filter(|order| order.folder == *folder).for_each(|order| order.check(&own, broken));
+        APART.iter().filter(|apart| apart.folder == *folder).for_each(|apart| apart.check(&own, broken));
+        if CIRCLES.contains(folder) {
+            directions::circles(&own, broken);
+        }
+        lengths::check(&own, |place| fs::read_to_string(root.join(place)).ok(), broken);
     }
     Ok(())
 }
@@ -118,6 +139,18 @@ const RULES: &[Rule] = &[
         why: "the simulator's ledger must not share a mistake with what it checks",
     },
 ];
+
+/// Whose rooms and lengths are looked at.
+const SOURCES: &[&str] = &["core/src", "filter/src", "collector/src", "xtask/src"];
+
+/// Whose files stand in no circle: the filter's gateway still stands in `root.rs`, which knows all others.
+const CIRCLES: &[&str] = &["core/src", "collector/src", "xtask/src"];
+
+const ORDERS: &[Order] =
+    &[Order { folder: "collector/src", rooms: &["model", "config", "store", "work", "api", "http", "cli"] }];
+
+const APART: &[Apart] =
+    &[Apart { folder: "core/src", room: "decode", others: &["price", "budget", "record"] }];
 
 #[cfg(test)]
 mod tests {

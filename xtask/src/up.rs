@@ -1,7 +1,6 @@
 //! `cargo xtask up`: the whole product on loopback.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -11,6 +10,7 @@ use tollgate_tests::artifacts::{self, Workspace};
 use tollgate_tests::stack::{Plan, Product};
 use tollgate_tests::{envoy, ports};
 
+use crate::ask::COLLECTOR;
 use crate::demo;
 
 /// Starts everything; `with_demo` against simulated providers and with traffic, and then `exit`s or stays.
@@ -92,14 +92,5 @@ fn print_addresses(directory: &std::path::Path, simulator: Option<&Simulator>) {
     println!();
 }
 
-/// Runs the command line of the product, with its output the user's to see.
-pub(crate) fn tollgate(binary: &std::path::Path, arguments: &[&str]) -> Result<()> {
-    let url = format!("http://127.0.0.1:{COLLECTOR}");
-    let mut command = Command::new(binary);
-    command.args(arguments).args(["--url", &url]);
-    artifacts::run(&mut command, &format!("`tollgate {}` should have worked", arguments.join(" ")))
-}
-
 const GATEWAY: u16 = 10_000;
 const ADMIN: u16 = 9_901;
-const COLLECTOR: u16 = 8_088;

@@ -260,6 +260,7 @@ fn no_such(name: &str) -> ApiError {
     ApiError::not_found(format!("there is no budget `{name}`"))
 }
 
+// Long: one line for each field of the answer.
 fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> Value {
     let budget = &stored.budget;
     let show = |amount: Amount| shown(budget.unit, amount);

@@ -33,26 +33,22 @@ impl ApiError {
     }
 
     /// A body that is longer than is read.
-    #[must_use]
     pub fn body_too_large(most: usize) -> Self {
         let message = format!("the body is longer than {most} bytes; send fewer records at a time");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
     }
 
     /// A body that did not come whole.
-    #[must_use]
     pub fn broken_body() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "broken_body", "the body did not come whole")
     }
 
     /// Without the right token. Says no more than that.
-    #[must_use]
     pub fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "a valid token is needed")
     }
 
     /// Under a name that is not this collector's.
-    #[must_use]
     pub fn other_host(host: &str) -> Self {
         let host: String = host.chars().take(100).collect();
         let message = format!(
@@ -63,7 +59,6 @@ impl ApiError {
     }
 
     /// A body that did not come in time.
-    #[must_use]
     pub fn late_body(most: Duration) -> Self {
         let message = format!("the body was not here after {} seconds", most.as_secs());
         Self::new(StatusCode::REQUEST_TIMEOUT, "late_body", message)
@@ -91,7 +86,6 @@ impl ApiError {
     }
 
     /// More is sent than can be stored; the same request passes when what waits is done.
-    #[must_use]
     pub fn busy() -> Self {
         let message =
             "more is sent than can be stored at the moment; nothing of this request was, send it again";

@@ -150,6 +150,7 @@ struct Row {
 }
 
 impl Row {
+    // Long: each field of a record is named, so that none is forgotten.
     fn of(record: UsageRecord) -> Self {
         // Destructured, so that a new field of a record cannot be forgotten here.
         let UsageRecord {

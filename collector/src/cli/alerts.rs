@@ -136,4 +136,4 @@ fn cell(row: &Value, name: &str) -> String {
 }
 
 const ALERTS: [&str; 6] = ["decided", "severity", "rule", "title", "resolved", "deliveries"];
-const REVIEWS: [&str; 7] = ["id", "budget", "opened", "owner", "note", "closed", "closed_by"];
+const REVIEWS: [&str; 8] = ["id", "budget", "title", "opened", "owner", "note", "closed", "closed_by"];

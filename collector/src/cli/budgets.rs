@@ -190,6 +190,7 @@ fn list(body: &str, format: Format) -> anyhow::Result<String> {
 }
 
 /// Limits for each agent: what it spent in seven days, scaled to the window, times the factor, rounded up to a cent.
+// Long: one proposal in each of the formats.
 fn suggest(body: &str, hours: u64, factor: Picodollars, per: Per, format: Format) -> anyhow::Result<String> {
     let answer = client::json(body)?;
     let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;

@@ -14,6 +14,7 @@ pub(super) fn explain(collector: &Collector, id: &str, format: Format) -> anyhow
     output::print(&render(&client::json(&body)?))
 }
 
+// Long: one statement for each line of the explanation, in their order.
 fn render(answer: &Value) -> String {
     let text = |value: &Value, name: &str| match value.get(name) {
         Some(Value::String(text)) => text.clone(),

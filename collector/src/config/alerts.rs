@@ -55,7 +55,6 @@ impl Rule {
     pub const PASSED_BUDGET: &str = "passed-budget";
 
     /// The rule that every budget has without being told: its whole limit, heard by nobody.
-    #[must_use]
     pub fn passed_budget() -> Self {
         Self {
             name: Self::PASSED_BUDGET.to_owned(),
@@ -147,7 +146,6 @@ impl When {
 
 impl Severity {
     /// The name in messages.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -204,6 +202,7 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> A
     AlertsConfig { rules, channels: named }
 }
 
+// Long: one statement for each key, so that one reading finds every mistake.
 fn rule<'t>(
     document: &mut Document<'t>,
     section: &mut Section<'t>,
@@ -268,7 +267,7 @@ fn rule<'t>(
     for text in texts {
         match threshold(when, &text) {
             Some(threshold) => thresholds.push(threshold),
-            None if when == When::Budget && text.parse::<u64>().is_ok() => document.at(
+            None if when == When::Budget && text.parse::<f64>().is_ok() => document.at(
                 section,
                 &format!(
                     "`{}.thresholds` has `{text}` without a unit; write \"{text}%\" for a part of the limit, \"${text}\" for dollars",
@@ -328,8 +327,8 @@ fn threshold(when: When, text: &str) -> Option<Threshold> {
     match when {
         When::Budget => match text.strip_suffix('%') {
             Some(percent) => percent.parse().ok().filter(|percent| *percent > 0).map(Threshold::Percent),
-            // A whole number alone may be either.
-            None if text.parse::<u64>().is_ok() => None,
+            // A number alone may be either.
+            None if !text.starts_with('$') => None,
             None => dollars(),
         },
         When::PriceDrift => {
@@ -430,7 +429,7 @@ mod tests {
         assert!(rule("80").unwrap_err().to_string().contains("\"80%\""));
         let read = |threshold| rule(threshold).unwrap().alerts.rules[0].thresholds[0];
         assert_eq!(read("'80%'"), Threshold::Percent(80));
-        assert_eq!(read("'$80'"), read("'80.00'"));
+        assert!(rule("'80.00'").unwrap_err().to_string().contains("\"$80.00\""));
     }
 
     #[test]

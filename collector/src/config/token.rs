@@ -18,7 +18,6 @@ pub struct Token([u8; 32]);
 
 impl Token {
     /// The token with this text.
-    #[must_use]
     pub fn new(secret: impl AsRef<[u8]>) -> Self {
         let mut hash = [0; 32];
         for (byte, of) in hash.iter_mut().zip(digest(&SHA256, secret.as_ref()).as_ref()) {
@@ -28,7 +27,6 @@ impl Token {
     }
 
     /// The token whose SHA-256 is these 64 hexadecimal digits.
-    #[must_use]
     pub fn from_sha256(digits: &str) -> Option<Self> {
         let mut hash = [0; 32];
         let mut digits = digits.chars();
@@ -40,7 +38,6 @@ impl Token {
     }
 
     /// Its SHA-256 in hexadecimal, as configuration holds it.
-    #[must_use]
     pub fn sha256(&self) -> String {
         hex(&self.0)
     }
@@ -56,7 +53,6 @@ impl Token {
     }
 
     /// Whether the other is the same. Takes the same time wherever a difference is.
-    #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         self.0.as_slice().ct_eq(&other.0).into()
     }
@@ -81,7 +77,6 @@ fn plain(line: &str) -> Option<&str> {
 
 /// The token in the value of an `authorization` header. `Bearer` may stand there twice: as where a file with the whole
 /// value is sent behind a prefix of the configuration.
-#[must_use]
 pub fn of_header(value: &[u8]) -> Option<&[u8]> {
     let token = after_scheme(value)?;
     Some(after_scheme(token).unwrap_or(token))

@@ -25,7 +25,6 @@ pub(super) enum Names {
 
 impl Names {
     /// As this configuration has them.
-    #[must_use]
     pub(super) fn of(config: &Config) -> Self {
         if !config.listen.ip().is_loopback() {
             return Self::Any;
@@ -36,7 +35,6 @@ impl Names {
     }
 
     /// Whether a request for this host, maybe with a port, is answered.
-    #[must_use]
     pub(super) fn has(&self, host: &str) -> bool {
         let Self::Loopback(names) = self else { return true };
         let Some(name) = without_port(host) else { return false };

@@ -86,7 +86,6 @@ impl Server {
     }
 
     /// Whether it speaks TLS.
-    #[must_use]
     pub const fn is_encrypted(&self) -> bool {
         self.certificates.is_some()
     }

@@ -56,7 +56,6 @@ pub enum Event {
 
 impl Event {
     /// The name in messages.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Opened => "opened",

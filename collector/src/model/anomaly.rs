@@ -28,7 +28,6 @@ pub enum Kind {
 
 impl Kind {
     /// The name in the API.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cost => "cost",

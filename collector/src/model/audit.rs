@@ -105,7 +105,6 @@ pub struct Verifier {
 
 impl Verifier {
     /// A verifier that also expects this head in the trail.
-    #[must_use]
     pub const fn new(kept: Option<Head>) -> Self {
         Self { head: Head { seq: 0, hash: String::new() }, kept }
     }
@@ -148,7 +147,6 @@ impl Verifier {
 
 impl Recorded {
     /// The entry that follows a head.
-    #[must_use]
     pub fn after(head: &Head, entry: &Entry) -> Self {
         let raw = |value: &Option<Value>| {
             value.as_ref().and_then(|value| RawValue::from_string(value.to_string()).ok())
@@ -179,7 +177,6 @@ impl Recorded {
 }
 
 /// Bytes in hexadecimal, lower case.
-#[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -8,7 +8,6 @@ use tollgate_core::budget::window::{Civil, Offset, Span, Zone};
 
 /// Since when the newest budget counts that a policy of this version has, Unix milliseconds UTC: budgets that count since
 /// later were not there for a call that it admitted. `None` where the version does not say.
-#[must_use]
 pub fn knows_until(version: &str) -> Option<u64> {
     let (newest_ms, _) = version.split_once('-')?;
     u64::from_str_radix(newest_ms, 16).ok()
@@ -22,7 +21,6 @@ pub fn spans(budget: &Budget, now_ms: u64) -> Vec<Span> {
 }
 
 /// The window of a budget that holds at a time.
-#[must_use]
 pub fn span(budget: &Budget, now_ms: u64) -> Span {
     budget
         .window
@@ -30,7 +28,6 @@ pub fn span(budget: &Budget, now_ms: u64) -> Span {
 }
 
 /// The calendar with this name: `UTC`, an offset such as `+05:30`, or a time zone such as `Europe/Zurich`.
-#[must_use]
 pub fn zone(name: &str) -> Option<Box<dyn Zone>> {
     if let Some(offset) = Offset::parse(name) {
         return Some(Box::new(offset));

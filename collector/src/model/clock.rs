@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 /// The collector's clock, Unix milliseconds UTC.
-#[must_use]
 pub fn now_ms() -> u64 {
     u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
 }

@@ -50,7 +50,6 @@ impl Dimension {
     ];
 
     /// The name in the API and in records.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
@@ -70,7 +69,6 @@ impl Dimension {
     }
 
     /// The dimension with this name.
-    #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dimension| dimension.name() == name)
     }

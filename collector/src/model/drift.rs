@@ -33,7 +33,6 @@ pub struct Drift {
 
 impl Reported {
     /// What a record adds, and to which row; nothing where its provider said nothing, or not of the whole call.
-    #[must_use]
     pub fn of(record: &UsageRecord) -> Option<(&str, Self)> {
         let provider = record.provider_cost_usd.filter(|_| !record.usage_estimated)?;
         let book = record.book_cost();
@@ -81,7 +80,6 @@ impl Reported {
 
     /// How far the book is from the providers, in hundredths of a percent of what these say: above nothing where the book
     /// charges more. Where they say nothing and the book does, it is the whole.
-    #[must_use]
     pub fn off_by(&self) -> i128 {
         let (book, provider) = (self.book.as_pico(), self.provider.as_pico());
         let difference = book.saturating_sub(provider).saturating_mul(WHOLE);
@@ -89,18 +87,19 @@ impl Reported {
     }
 
     /// Whether the two differ by more than 1 %, or a word is not believed.
-    #[must_use]
     pub fn is_drift(&self) -> bool {
         self.doubted_calls > 0 || is_off(self.book, self.provider)
     }
 }
 
-/// A part as people read it: hundredths of a percent as percent.
-#[must_use]
+/// A part as people read it: hundredths of a percent as percent, whole ones from a thousand on.
 pub fn percent(hundredths: i128) -> String {
     let sign = if hundredths < 0 { "-" } else { "" };
     let amount = hundredths.unsigned_abs();
-    format!("{sign}{}.{:02}", amount / 100, amount % 100)
+    match amount {
+        100_000.. => format!("{sign}{}", amount / 100),
+        _ => format!("{sign}{}.{:02}", amount / 100, amount % 100),
+    }
 }
 
 fn is_off(book: Picodollars, provider: Picodollars) -> bool {

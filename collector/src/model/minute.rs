@@ -50,7 +50,6 @@ pub struct Hour {
 
 impl Minute {
     /// The minute of one call.
-    #[must_use]
     pub fn of(record: &UsageRecord) -> Self {
         let is = |yes: bool| u64::from(yes);
         let mut minute = Self {
@@ -72,7 +71,6 @@ impl Minute {
     }
 
     /// The minute of calls of which only totals are known: not by run, nor by request.
-    #[must_use]
     pub fn of_totals(totals: &Totals) -> Self {
         Self {
             calls: totals.calls,
@@ -125,7 +123,6 @@ impl Heavy {
     }
 
     /// The highest count.
-    #[must_use]
     pub fn most(&self) -> u64 {
         self.0.iter().map(|(_, count)| *count).max().unwrap_or(0)
     }

@@ -23,7 +23,6 @@ pub enum Refusal {
 
 impl Refusal {
     /// The name in metrics.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",

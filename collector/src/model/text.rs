@@ -2,19 +2,16 @@
 
 /// A text as one line without what would move a terminal's cursor, break a line or turn its direction: names may come
 /// from callers and providers, with any characters.
-#[must_use]
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if is_shown(c) { c } else { '\u{fffd}' }).collect()
 }
 
 /// The same for a text of several lines.
-#[must_use]
 pub fn printable_lines(text: &str) -> String {
     text.chars().map(|c| if c == '\n' || is_shown(c) { c } else { '\u{fffd}' }).collect()
 }
 
 /// JSON with these characters written as their numbers, which says the same.
-#[must_use]
 pub fn printable_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {

@@ -1,3 +1,4 @@
 //! What is kept of agents for the detector.
 
 pub(super) mod minutes;
+mod operations;

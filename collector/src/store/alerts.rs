@@ -79,7 +79,6 @@ pub struct AlertCursor {
 
 impl AlertCursor {
     /// The one after this decision.
-    #[must_use]
     pub fn after(stored: &StoredAlert) -> Self {
         Self { decided_ms: wide(stored.decided_ms), id: stored.alert.id.clone() }
     }

@@ -6,4 +6,5 @@ pub(super) mod error;
 pub(super) mod lead;
 pub(super) mod migrations;
 pub(super) mod open;
+mod operations;
 pub(super) mod readers;

@@ -5,8 +5,8 @@ pub(super) mod adjust;
 pub(super) mod batch;
 pub(super) mod folded;
 pub(super) mod id;
+mod operations;
 pub(super) mod retention;
-pub(super) mod started;
 
 use std::fmt;
 use std::str::FromStr;

@@ -7,6 +7,7 @@
 pub(super) mod bound;
 pub(super) mod dims;
 pub(super) mod months;
+mod operations;
 pub(super) mod packed;
 pub(super) mod recount;
 pub(super) mod reports;

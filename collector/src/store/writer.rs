@@ -3,6 +3,7 @@
 //! It takes as many waiting batches as fit into one transaction, so that one flush to disk serves many
 //! gateways, and answers each after the commit.
 
+pub(super) mod started;
 pub(super) mod work;
 
 use std::collections::HashMap;
@@ -23,7 +24,7 @@ use crate::store::database::damage::Damage;
 use crate::store::database::error::StoreError;
 use crate::store::records::accounts::Booking;
 use crate::store::records::batch::{Batch, Sender};
-use crate::store::records::{retention, started};
+use crate::store::records::retention;
 use crate::store::rollups::bound::HourRows;
 use crate::store::rollups::dims::Dims;
 use crate::store::rollups::months;

@@ -107,7 +107,6 @@ impl Access {
     }
 
     /// Who presents these headers, if that allows what `role` may.
-    #[must_use]
     pub fn caller(&self, headers: &HeaderMap, role: Role) -> Option<Caller> {
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
         let found = bearer(headers).and_then(|token| keys.find(token, role));
@@ -116,7 +115,6 @@ impl Access {
     }
 
     /// Whether these headers have a token that is none of anybody's.
-    #[must_use]
     pub fn is_wrong(&self, headers: &HeaderMap) -> bool {
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
         headers.contains_key(AUTHORIZATION) && bearer(headers).is_none_or(|token| !keys.know(token))
@@ -152,13 +150,11 @@ impl WrongTokens {
 
 impl Gateways {
     /// Whether the token is for this gateway.
-    #[must_use]
     pub fn allow(&self, gateway: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|name| name == gateway)
     }
 
     /// Their names, for people.
-    #[must_use]
     pub fn names(&self) -> String {
         self.0.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
     }
@@ -185,7 +181,6 @@ impl Keys {
 
 impl Caller {
     /// An entry of the audit trail about what this caller does now.
-    #[must_use]
     pub fn entry(&self, action: &str, subject: &str) -> Entry {
         Entry {
             time_ms: now_ms(),
@@ -198,7 +193,6 @@ impl Caller {
 }
 
 /// Whether nobody needs a token to read.
-#[must_use]
 pub fn reading_is_open(config: &Config) -> bool {
     match config.access.read {
         Some(reading) => reading == Reading::Open,

@@ -9,6 +9,7 @@ pub mod conditions;
 pub mod deliver;
 pub mod email;
 pub mod message;
+mod observe;
 pub mod pagerduty;
 pub mod run;
 pub mod schedule;

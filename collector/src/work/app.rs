@@ -45,7 +45,6 @@ pub struct App {
 
 impl App {
     /// The state of a collector that starts.
-    #[must_use]
     pub fn new(config: Config, store: Store, prices: Arc<Prices>, access: Access) -> Self {
         Self {
             started_ms: now_ms(),
@@ -66,7 +65,6 @@ impl App {
 
     /// The configuration that holds now. `listen`, `data_dir`, `log` and whether there is TLS stay what they were at
     /// the start.
-    #[must_use]
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -78,7 +76,6 @@ impl App {
     }
 
     /// What is wrong with the configuration as it is on disk, if it could not be used.
-    #[must_use]
     pub fn config_error(&self) -> Option<String> {
         self.config_error.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

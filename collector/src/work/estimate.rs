@@ -86,6 +86,7 @@ pub struct Worst {
 ///
 /// # Errors
 /// A sentence that names what is missing or wrong.
+// Long: from the question to the answer, each step with what the ones before found.
 pub fn estimate(book: &PriceBook, question: &Question, now_ms: u64) -> Result<Estimate, String> {
     if question.provider.is_empty() {
         return Err("`provider` is missing; name the provider's id, such as `openai`".into());

@@ -105,7 +105,6 @@ pub fn accept(
 /// Reads records, one a line, that came at `now_ms` from no gateway: what they cost counts on budgets, as whoever charged
 /// them there is lost. A bad record is refused, the rest kept; its index
 /// counts the lines that are not blank.
-#[must_use]
 pub fn accept_lines(body: &str, book: &PriceBook, now_ms: u64) -> Accepted {
     let mut accepted = Accepted {
         batch: Batch::of_import(now_ms),
@@ -127,7 +126,6 @@ pub fn accept_lines(body: &str, book: &PriceBook, now_ms: u64) -> Accepted {
 
 impl Accepted {
     /// Index in the request of the record at this place of the batch.
-    #[must_use]
     pub fn index_of(&self, place: usize) -> usize {
         let mut rejected = self.rejected.iter().map(|(record, _)| record.index).peekable();
         let mut left = place;

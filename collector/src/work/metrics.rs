@@ -248,7 +248,6 @@ impl Metrics {
     }
 
     /// Everything, as OpenMetrics text.
-    #[must_use]
     pub fn open_metrics(&self, with_gen_ai: bool) -> String {
         let mut text = String::new();
         // Writing into a string does not fail.
@@ -261,7 +260,6 @@ impl Metrics {
     }
 
     /// Everything, as Prometheus' own text, where a counter is declared with its `_total`.
-    #[must_use]
     pub fn prometheus(&self, with_gen_ai: bool) -> String {
         let open = self.open_metrics(with_gen_ai);
         let counters: Vec<&str> =
@@ -280,6 +278,7 @@ impl Metrics {
         text
     }
 
+    // Long: one statement for each metric.
     fn register(&mut self) {
         let registry = &mut self.registry;
         registry.register(

@@ -56,7 +56,6 @@ impl Budgets {
     }
 
     /// Budgets that hold now.
-    #[must_use]
     pub fn all(&self) -> Vec<StoredBudget> {
         self.state().budgets.clone()
     }
@@ -64,7 +63,6 @@ impl Budgets {
     /// What gateways are to hold now. Its version changes with every budget and whenever a window begins, and says since
     /// when the newest of its budgets counts: see
     /// [`knows_until`](crate::model::calendar::knows_until).
-    #[must_use]
     pub fn policy(&self, unpriced: Unpriced, now_ms: u64) -> Policy {
         let state = self.state();
         let budgets: Vec<PolicyBudget> = state
@@ -106,7 +104,6 @@ pub fn check(file: &str, config: &BudgetsConfig, book: &PriceBook) -> Result<(),
 }
 
 /// What is wrong with the providers that a budget is for: one that neither hosts nor prices nor `own` know is misspelled.
-#[must_use]
 pub fn unknown_provider(budget: &Budget, own: &BTreeSet<String>, book: &PriceBook) -> Option<String> {
     let named = budget.scope.values(&Dimension::Provider);
     if named.is_empty() {

@@ -25,19 +25,16 @@ pub struct Held {
 
 impl Prices {
     /// These prices.
-    #[must_use]
     pub fn new(book: PriceBook, unpriced: Unpriced) -> Self {
         Self { current: RwLock::new(Held { book: Arc::new(book), unpriced }) }
     }
 
     /// What holds now.
-    #[must_use]
     pub fn held(&self) -> Held {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The book that holds now.
-    #[must_use]
     pub fn book(&self) -> Arc<PriceBook> {
         self.held().book
     }

@@ -49,7 +49,6 @@ type Seen = (PathBuf, Option<SystemTime>, u64);
 
 impl Reload {
     /// Watches `file`, which the collector was started with, and what it names. From here SIGHUP ends nothing.
-    #[must_use]
     pub fn new(app: Arc<App>, certificates: Option<Arc<Certificates>>, file: PathBuf) -> Self {
         let seen = seen(&file, &app.config());
         let hash = content_hash(&file);

@@ -69,7 +69,6 @@ pub enum Body {
 
 impl Meter {
     /// A meter for an answer of this provider's API.
-    #[must_use]
     pub fn new(provider: &str, api: Api) -> Self {
         Self {
             inflate: None,
@@ -115,7 +114,6 @@ impl Meter {
     }
 
     /// Whether a piece is missing.
-    #[must_use]
     pub const fn has_lost(&self) -> bool {
         self.lost
     }
@@ -171,13 +169,11 @@ impl Meter {
     }
 
     /// What the body has said so far.
-    #[must_use]
     pub const fn reading(&self) -> &Reading {
         self.documents.reading()
     }
 
     /// What the provider reported, or `None` when it reported no counts.
-    #[must_use]
     pub fn reported(&self) -> Option<Normalised> {
         self.reading().reported()
     }
@@ -188,7 +184,6 @@ impl Meter {
     }
 
     /// What the body turned out to be.
-    #[must_use]
     pub const fn body(&self) -> Body {
         match self.framing {
             Framing::Undecided => Body::Empty,
@@ -201,7 +196,6 @@ impl Meter {
     }
 
     /// Whether the body ended in the middle of a document, or has one that cannot be read.
-    #[must_use]
     pub fn is_cut(&self) -> bool {
         if self.lost {
             return true;
@@ -217,13 +211,11 @@ impl Meter {
     }
 
     /// Whether the body is a websocket's, and no message of it has only come in part.
-    #[must_use]
     pub fn is_between_messages(&self) -> bool {
         matches!(&self.framing, Framing::WebSocket(decoder) if !decoder.is_open())
     }
 
     /// Whether the counts are only what had been used when the stream broke off.
-    #[must_use]
     pub fn is_partial(&self) -> bool {
         let streams = match &self.framing {
             Framing::Sse(_) | Framing::EventStream(_) => true,
@@ -235,7 +227,6 @@ impl Meter {
 
     /// Whether the body has an encoding that is not known, is not what its encoding says, or needs more memory
     /// than there is for it.
-    #[must_use]
     pub fn is_unread(&self) -> bool {
         let compressed = matches!(&self.framing, Framing::WebSocket(decoder) if decoder.compressed() > 0);
         compressed
@@ -244,7 +235,6 @@ impl Meter {
     }
 
     /// Bytes of the body so far, as they came.
-    #[must_use]
     pub const fn body_bytes(&self) -> u64 {
         self.body_bytes
     }

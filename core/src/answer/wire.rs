@@ -201,7 +201,6 @@ pub struct Normalised {
 
 impl Normalised {
     /// Whether it has neither a count nor a cost.
-    #[must_use]
     pub fn says_nothing(&self) -> bool {
         self.usage.is_empty() && self.provider_cost.is_none()
     }
@@ -215,7 +214,6 @@ impl Normalised {
     }
 
     /// The service tier among the conditions.
-    #[must_use]
     pub fn service_tier(&self) -> Option<&str> {
         self.conditions.iter().find(|(fact, _)| *fact == "service_tier").map(|(_, tier)| tier.as_str())
     }
@@ -223,7 +221,6 @@ impl Normalised {
 
 impl Family {
     /// The family of an API.
-    #[must_use]
     pub fn of(api: Api) -> &'static Self {
         match api {
             Api::Responses => &openai::RESPONSES,
@@ -259,7 +256,6 @@ impl Family {
     }
 
     /// Response headers that say something of usage or price, and the names by which [`Context`] knows them.
-    #[must_use]
     pub const fn headers(&self) -> &'static [(&'static str, &'static str)] {
         self.headers
     }
@@ -270,7 +266,6 @@ impl Family {
     }
 
     /// Its places, compiled once.
-    #[must_use]
     pub fn shape(&'static self) -> &'static Shape<Field> {
         self.shape.get_or_init(|| Shape::new(self.paths))
     }

@@ -69,7 +69,6 @@ impl Credentials {
 
     /// The [`key_id`] of the key that this provider takes. `None` where it has none, or several that differ: nobody knows
     /// then which of them the provider takes.
-    #[must_use]
     pub fn key_id(&self, provider: &str, secret: &[u8]) -> Option<String> {
         let taken = places(provider);
         let mut keys = self.0.iter().filter(|(place, _)| taken.contains(place)).map(|(_, key)| key);
@@ -112,7 +111,6 @@ fn places(provider: &str) -> &'static [Place] {
 const CREDENTIALS_MAX: usize = 8;
 
 /// The first sixteen hexadecimal digits of the key's HMAC-SHA-256 under the operator's secret; `None` without a secret.
-#[must_use]
 pub fn key_id(secret: &[u8], key: &[u8]) -> Option<String> {
     if secret.is_empty() {
         return None;

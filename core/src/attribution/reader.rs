@@ -58,7 +58,6 @@ enum Given {
 
 impl<'a> AttributionReader<'a> {
     /// Nothing said yet.
-    #[must_use]
     pub fn new(rules: &'a AttributionRules) -> Self {
         Self { rules, own: Slots::default(), aliased: Slots::default(), baggage: Slots::default() }
     }
@@ -190,7 +189,6 @@ fn tags(text: &str) -> Vec<(String, String)> {
 }
 
 /// Whether this is `[A-Za-z0-9._/-]{1,64}`.
-#[must_use]
 pub fn is_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'/' | b'-');
     (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)

@@ -75,13 +75,11 @@ impl Settlement {
     }
 
     /// Of a call that was not admitted elsewhere: nothing of it went on.
-    #[must_use]
     pub const fn rolled_back(hold: Amount) -> Self {
         Self { hold, charge: Amount::ZERO, kept: Amount::ZERO, calls: 1 }
     }
 
     /// Whether it changes nothing.
-    #[must_use]
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
@@ -110,13 +108,11 @@ pub enum Enforce {
 
 impl Counter {
     /// A counter that nobody has granted anything.
-    #[must_use]
     pub fn new(key: Vec<u8>, span: Span, limit: Amount) -> Self {
         Self { key, span, limit, ..Self::default() }
     }
 
     /// What may still be admitted; below zero where more was used than granted.
-    #[must_use]
     pub const fn free(&self) -> Amount {
         self.granted.minus(self.returned).minus(self.used)
     }
@@ -179,7 +175,6 @@ impl Counter {
     /// What a few of its calls would hold, as far as that is a small part of the limit, and one of them in any case: an idle
     /// counter gives back the rest. So the next call does not wait, an outage is lived through, and a gateway that ends leaves
     /// little.
-    #[must_use]
     pub fn ease(&self) -> Amount {
         let few = Amount(self.recent_hold.0.saturating_mul(EASE_CALLS));
         few.min(self.recent_hold.max(Amount(self.limit.0 / EASE_PARTS)))
@@ -227,32 +222,27 @@ impl Counter {
     }
 
     /// Whether a collector has already said that it has nothing for a hold of this size.
-    #[must_use]
     pub fn is_exhausted_for(&self, hold: Amount) -> bool {
         self.exhausted_from > Amount::ZERO && hold >= self.exhausted_from
     }
 
     /// Whether no call was ever charged on it, and none is under way: nothing is lost with it.
-    #[must_use]
     pub fn never_spent(&self) -> bool {
         self.used == Amount::ZERO && self.in_flight == 0
     }
 
     /// What is spent and settled, here and elsewhere, as far as known.
-    #[must_use]
     pub const fn spent(&self) -> Amount {
         self.used.minus(self.held).plus(self.elsewhere).minus(self.elsewhere_held)
     }
 
     /// Whether a hold of this size has room once all calls under way have ended for nothing: else it stays refused until
     /// the window ends or the limit is raised.
-    #[must_use]
     pub fn may_clear(&self, hold: Amount) -> bool {
         self.spent().plus(hold) <= self.limit
     }
 
     /// What a gateway reports of it.
-    #[must_use]
     pub fn report(&self, want: Amount) -> Report {
         let Self { granted, returned, used, held, kept, in_flight, denied, version, .. } = *self;
         let ease = self.ease();
@@ -261,7 +251,6 @@ impl Counter {
 
     /// Whether its slot may be used for another counter: the window is over, no call is under way, and the collector
     /// knows all of it (`reported`), or there is none to know it. Long after its end nothing is waited for.
-    #[must_use]
     pub const fn is_over(&self, now_ms: u64, reported: bool) -> bool {
         let settled = self.in_flight == 0 && (!reported || self.acknowledged >= self.version);
         let is_late = now_ms > self.span.end_ms.saturating_add(LATE_MS);
@@ -269,7 +258,6 @@ impl Counter {
     }
 
     /// As bytes: fixed numbers, then the key.
-    #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; FIXED_BYTES];
         bytes.reserve_exact(self.key.len());
@@ -315,20 +303,17 @@ impl Counter {
     }
 
     /// The counter in these bytes; `None` where another layout wrote them.
-    #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let key = Self::key_of(bytes)?.to_vec();
         Some(Self { key, ..Self::numbers(bytes)? })
     }
 
     /// The key of the counter in these bytes.
-    #[must_use]
     pub fn key_of(bytes: &[u8]) -> Option<&[u8]> {
         (*bytes.first()? == LAYOUT).then(|| bytes.get(FIXED_BYTES..)).flatten()
     }
 
     /// The counter in these bytes, without its key.
-    #[must_use]
     pub fn numbers(bytes: &[u8]) -> Option<Self> {
         let (layout, mut rest) = bytes.first_chunk::<FIXED_BYTES>()?.split_first()?;
         if *layout != LAYOUT {

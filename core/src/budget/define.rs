@@ -76,7 +76,6 @@ pub fn read_one(value: &Value, name: Option<&str>) -> Result<Budget, Vec<ConfigE
 }
 
 /// A budget with the keys that [`read_one`] takes; reading them gives the same budget.
-#[must_use]
 pub fn write(budget: &Budget) -> Value {
     let mut tags = Map::new();
     let mut scope = Map::new();
@@ -179,6 +178,7 @@ pub(crate) fn from_keys(keys: &mut Keys<'_>) -> Vec<Budget> {
     read
 }
 
+// Long: one statement for each key, so that one reading finds every mistake.
 fn one(keys: &mut Keys<'_>) -> Option<Budget> {
     let name = keys.name("name").unwrap_or_else(|| {
         keys.wrong("name", "is missing; name the budget, for example \"support-monthly\"");

@@ -11,7 +11,6 @@ use crate::request::bounds::RequestBounds;
 
 impl Bound {
     /// The most that a call with this request can consume. `body_bytes` is the length of its body.
-    #[must_use]
     pub fn of(reading: &RequestBounds, target: &Target, body_bytes: u64, size: ModelSize) -> Self {
         let api = target.api;
         let prompts = reading.prompts.max(1);

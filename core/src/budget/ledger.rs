@@ -153,19 +153,16 @@ pub enum Want {
 
 impl Account {
     /// What counts against the limit.
-    #[must_use]
     pub fn committed(&self) -> Amount {
         self.granted.minus(self.returned).max(self.used)
     }
 
     /// What it was granted and has neither used nor given back.
-    #[must_use]
     pub fn unused(&self) -> Amount {
         self.granted.minus(self.returned).minus(self.used).or_nothing()
     }
 
     /// Whether it has reported lately.
-    #[must_use]
     pub const fn is_live(&self, now_ms: u64) -> bool {
         now_ms.saturating_sub(self.seen_ms) <= LIVE_MS
     }
@@ -173,26 +170,22 @@ impl Account {
 
 impl Ledger {
     /// What counts against the limit, in all.
-    #[must_use]
     pub fn committed(&self) -> Amount {
         self.accounts.values().map(Account::committed).fold(self.seed, Amount::plus)
     }
 
     /// What was used, calls under way included.
-    #[must_use]
     pub fn used(&self) -> Amount {
         self.accounts.values().fold(self.seed, |sum, account| sum.plus(account.used))
     }
 
     /// What calls under way hold.
-    #[must_use]
     pub fn held(&self) -> Amount {
         self.accounts.values().fold(Amount::ZERO, |sum, account| sum.plus(account.held))
     }
 
     /// What is spent: of what is used, that which calls under way and to come do not hold; all of it where it is as much as
     /// the limit.
-    #[must_use]
     pub fn spent(&self) -> Amount {
         let used = self.used();
         if used >= self.limit { used } else { used.minus(self.held()) }
@@ -200,7 +193,6 @@ impl Ledger {
 
     /// What is granted and not used by instances that do not report any more: it counts until they do, the window
     /// ends, or it is released.
-    #[must_use]
     pub fn presumed(&self, now_ms: u64) -> Amount {
         let gone = self.accounts.values().filter(|account| !account.is_live(now_ms));
         gone.fold(Amount::ZERO, |sum, account| sum.plus(account.unused()))
@@ -266,7 +258,6 @@ impl Ledger {
 
     /// What an instance is told of a window that is over, or of a budget that is gone: nothing more is granted, and what
     /// is unused is asked back.
-    #[must_use]
     pub fn last_word(&self, instance: &str, now_ms: u64) -> Grant {
         Grant { keep: Some(Amount::ZERO), want: Want::Exhausted, ..self.standing(instance, now_ms) }
     }
@@ -299,7 +290,6 @@ impl Ledger {
     }
 
     /// What is kept above the records' costs, in all.
-    #[must_use]
     pub fn kept_in_all(&self) -> Amount {
         self.accounts.values().fold(self.kept, |sum, account| sum.plus(account.kept))
     }
@@ -332,7 +322,6 @@ impl Ledger {
 
 impl Account {
     /// When its lease ends where nothing more is heard of it: a hundredth later than by the gateway's own clock.
-    #[must_use]
     pub const fn lease_ends_ms(&self, lease_ms: u64) -> u64 {
         self.seen_ms.saturating_add(lease_ms).saturating_add(lease_ms / 100)
     }

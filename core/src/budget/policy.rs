@@ -82,7 +82,6 @@ pub struct Touched<'p> {
 
 impl Touched<'_> {
     /// Which counter it is.
-    #[must_use]
     pub fn key(&self) -> CounterKey {
         let Self { budget, generation, value, span, .. } = self;
         CounterKey {
@@ -117,32 +116,27 @@ impl Policy {
     }
 
     /// Whether no call is ever held or refused.
-    #[must_use]
     pub fn is_idle(&self) -> bool {
         self.budgets.is_empty() && self.unpriced != Unpriced::Deny
     }
 
     /// The budget with this name.
-    #[must_use]
     pub fn budget(&self, name: &str) -> Option<&Budget> {
         self.budgets.iter().map(|entry| &entry.budget).find(|budget| budget.name == name)
     }
 
     /// The smallest output limit that budgets which are for this call write into requests without one.
-    #[must_use]
     pub fn default_output_tokens(&self, subject: &Subject<'_>) -> Option<u64> {
         let defaults = self.budgets.iter().filter(|entry| entry.budget.scope.holds(subject));
         defaults.filter_map(|entry| entry.budget.written_output_tokens()).min()
     }
 
     /// Whether a budget is for some models only.
-    #[must_use]
     pub fn scopes_models(&self) -> bool {
         self.budgets.iter().any(|entry| !entry.budget.scope.values(&Dimension::Model).is_empty())
     }
 
     /// Whether a budget may write an output limit into requests.
-    #[must_use]
     pub fn writes_output_limits(&self) -> bool {
         self.budgets.iter().any(|entry| entry.budget.written_output_tokens().is_some())
     }
@@ -150,7 +144,6 @@ impl Policy {
 
 /// The value under which a call counts: what is missing or malformed is one value, what only the caller says and nobody
 /// registered is another.
-#[must_use]
 pub fn counted_as<'v>(
     subject: &Subject<'v>,
     each: &Dimension,
@@ -239,7 +232,6 @@ impl Holds {
 impl Short {
     /// The text of the refusal: the budget's own, or one that names all of it. `soon`: of one that clears shortly, which the
     /// budget's own is not for.
-    #[must_use]
     pub fn message(&self, own: Option<&str>, soon: bool) -> String {
         let Self { budget, value, limit, spent, asks, reset, holds } = self;
         if let Some(own) = own.filter(|_| !soon) {
@@ -269,7 +261,6 @@ impl Short {
 }
 
 /// When a budget counts anew whose window this is, in words.
-#[must_use]
 pub fn resets(window: Window, span: Option<Span>) -> String {
     match (window, span) {
         (Window::Rolling(_), _) => format!("bit by bit, as what was spent leaves its window ({window})"),
@@ -279,7 +270,6 @@ pub fn resets(window: Window, span: Option<Span>) -> String {
 }
 
 /// RFC 3339, UTC, to the second.
-#[must_use]
 pub fn rfc3339(ms: u64) -> String {
     use super::window::{Offset, Zone};
     let civil = Offset::default().civil(ms);
@@ -301,7 +291,6 @@ pub const VALUES_MAX: usize = 256;
 pub(super) const VALUE_CHARS_MAX: usize = 128;
 
 /// How far `spent` is, in percent of `limit`.
-#[must_use]
 pub fn percent(spent: Amount, limit: Amount) -> u16 {
     if limit <= Amount::ZERO {
         return u16::MAX;
@@ -310,7 +299,6 @@ pub fn percent(spent: Amount, limit: Amount) -> u16 {
 }
 
 /// Whether `spent` has come to so many percent of `limit`: [`percent`] without a division.
-#[must_use]
 pub fn has_passed(spent: Amount, limit: Amount, percent: u16) -> bool {
     limit <= Amount::ZERO
         || spent.or_nothing().0.saturating_mul(100) >= limit.0.saturating_mul(percent.into())

@@ -28,7 +28,6 @@ impl Room {
     }
 
     /// Whether a call with this hold has room.
-    #[must_use]
     pub fn fits(&self, hold: Amount) -> bool {
         self.calls > 0 && hold <= self.amount
     }

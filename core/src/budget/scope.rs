@@ -56,7 +56,6 @@ pub struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// The call's value of a dimension.
-    #[must_use]
     pub fn value(&self, dimension: &Dimension) -> Option<&'a str> {
         match dimension {
             Dimension::Agent => Some(self.attribution.agent.as_str()),
@@ -73,7 +72,6 @@ impl<'a> Subject<'a> {
 
 impl Subject<'_> {
     /// Whether its value of a dimension is more than the caller's word, or one of few that mean something.
-    #[must_use]
     pub const fn is_vouched_for(&self, dimension: &Dimension) -> bool {
         let field = match dimension {
             Dimension::Agent => Field::Agent,
@@ -106,7 +104,6 @@ impl Scope {
     }
 
     /// The values that it has for a dimension; none where it asks nothing about it.
-    #[must_use]
     pub fn values(&self, dimension: &Dimension) -> &[String] {
         self.0.iter().find(|(own, _)| own == dimension).map_or(&[], |(_, values)| values.as_slice())
     }
@@ -120,7 +117,6 @@ impl Scope {
     /// Whether a call is in it. A call that does not say its environment, or says it wrongly, is in every one: it gets
     /// the strictest policy that there is. So is one whose model, or whose key, nobody knows. A model is meant by each of its
     /// names.
-    #[must_use]
     pub fn holds(&self, subject: &Subject<'_>) -> bool {
         self.0.iter().all(|(dimension, values)| {
             if *dimension == Dimension::Model {
@@ -157,7 +153,6 @@ fn matches(pattern: &str, value: &str) -> bool {
 }
 
 /// Whether a name stands for one that is missing or malformed.
-#[must_use]
 pub fn is_nobody(name: &str) -> bool {
     matches!(name, UNATTRIBUTED | INVALID)
 }
@@ -178,7 +173,6 @@ pub struct CounterKey {
 
 impl CounterKey {
     /// As bytes, for a slot of shared data.
-    #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.budget.len() + self.value.len() + 18);
         write_key(&self.budget, self.generation, &self.value, self.span, &mut bytes);
@@ -186,7 +180,6 @@ impl CounterKey {
     }
 
     /// The key in these bytes, of a counter with this span.
-    #[must_use]
     pub fn from_bytes(bytes: &[u8], span: Span) -> Option<Self> {
         let (names, numbers) = bytes.split_at_checked(bytes.len().checked_sub(16)?)?;
         let generation = u64::from_le_bytes(*numbers.first_chunk()?);
@@ -224,7 +217,6 @@ impl fmt::Display for Dimension {
 
 impl Dimension {
     /// The dimension with this name in configuration.
-    #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "agent" => Self::Agent,

@@ -38,7 +38,6 @@ pub struct Span {
 
 impl Span {
     /// Whether this instant is in it.
-    #[must_use]
     pub const fn contains(&self, now_ms: u64) -> bool {
         self.start_ms <= now_ms && now_ms < self.end_ms
     }
@@ -74,7 +73,6 @@ pub struct Offset {
 
 impl Offset {
     /// `UTC`, or an offset such as `+05:30`.
-    #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         if matches!(name, "UTC" | "Etc/UTC" | "Z") {
             return Some(Self::default());
@@ -94,7 +92,6 @@ impl Offset {
 }
 
 /// Whether two names are of one calendar, as far as names tell.
-#[must_use]
 pub fn is_same_zone(one: &str, other: &str) -> bool {
     match (Offset::parse(one), Offset::parse(other)) {
         (Some(one), Some(other)) => one == other,
@@ -120,7 +117,6 @@ impl Zone for Offset {
 
 impl Window {
     /// `hour`, `day`, `week`, `month`, `quarter`, `prepaid`, or `rolling 24h` (minutes `m`, hours `h`, days `d`).
-    #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "hour" => Self::Hour,
@@ -180,14 +176,12 @@ impl Window {
     }
 
     /// Whether a time zone decides when it begins.
-    #[must_use]
     pub const fn has_calendar(self) -> bool {
         !matches!(self, Self::Rolling(_) | Self::Prepaid)
     }
 
     /// How far back spending counts from the start of a span: of a rolling window all its parts but the one that
     /// is filled now, else nothing.
-    #[must_use]
     pub const fn reach_ms(self) -> u64 {
         match self {
             Self::Rolling(minutes) => {

@@ -1,4 +1,6 @@
 //! May a call go on, and what is charged for it on which counters: before it goes on, and when it is settled.
+//!
+//! Long: what is held for a call and how that is settled have to agree, and are read together.
 
 use super::{Call, agent_and_model};
 use crate::budget::counter::Settlement;
@@ -65,7 +67,6 @@ pub struct Admitting<'a> {
 
 impl Call {
     /// What budgets see of it.
-    #[must_use]
     pub fn subject(&self) -> Subject<'_> {
         Subject {
             attribution: &self.attribution,
@@ -78,7 +79,6 @@ impl Call {
     }
 
     /// The counters of enforced budgets that it touches whatever stands in its body; none where it costs nothing.
-    #[must_use]
     pub fn surely_touched<'p>(&'p self, policy: &'p Policy, now_ms: u64) -> Vec<Touched<'p>> {
         if self.target.fetches.is_some() || self.target.api.is_free() {
             return Vec::new();
@@ -140,6 +140,7 @@ impl Call {
     }
 
     /// The holds, with how much they hold.
+    // Long: one pass over the holds, after what all of them share.
     fn held<'p>(&'p self, admitting: &Admitting<'p>, mut holds: Vec<Hold<'p>>) -> Admission<'p> {
         let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
         let place = self.target.place.as_ref().map(|(fact, word)| (*fact, word.as_str()));
@@ -391,7 +392,6 @@ impl Call {
 
     /// The limit on its output that is to be written into its request, where it generates text and has none: no more than its
     /// model can give, which the provider would refuse.
-    #[must_use]
     pub fn default_output_tokens(&self, policy: &Policy, book: Option<&PriceBook>) -> Option<u64> {
         let lacks_limit = self.target.api.generates_text()
             && !self.request.is_unreadable()
@@ -405,20 +405,17 @@ impl Call {
     }
 
     /// Output tokens that have passed so far, as far as they can be seen.
-    #[must_use]
     pub fn output_so_far(&self, learned: &Learned) -> u64 {
         let answers = self.answer.as_ref().and_then(|answer| answer.meter.reading().model());
         self.passed(answers.or_else(|| self.request_model()).unwrap_or_default(), learned).0
     }
 
     /// The model asked for: where the path names one, what the body says changes nothing.
-    #[must_use]
     pub fn request_model(&self) -> Option<&str> {
         self.target.path_model.as_deref().or_else(|| self.request.model())
     }
 
     /// The record of a call that was refused: nothing of it reached a provider.
-    #[must_use]
     pub fn denied(&self, gateway: &str, status: u16, now_ms: u64) -> UsageRecord {
         let mut record = self.pending(gateway);
         record.outcome = Outcome::Denied;

@@ -44,7 +44,6 @@ pub struct Refusal {
 
 impl Reason {
     /// The word in `x-tollgate-reason` and in Envoy's response code details.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::BudgetSpent => "budget_spent",
@@ -60,7 +59,6 @@ impl Reason {
     }
 
     /// The HTTP status, where a budget does not name another.
-    #[must_use]
     pub const fn status(self) -> u16 {
         match self {
             Self::BudgetSpent => 402,
@@ -73,7 +71,6 @@ impl Reason {
 }
 
 /// The refusal of a call, in the shape of its provider.
-#[must_use]
 pub fn refusal(target: &Target, reason: Reason, status: Option<u16>, message: &str, id: &str) -> Refusal {
     let status = status.unwrap_or_else(|| reason.status());
     let family = Family::of(target);
@@ -104,7 +101,6 @@ pub fn refusal(target: &Target, reason: Reason, status: Option<u16>, message: &s
 }
 
 /// What is sent into a running stream to end it: the provider's own error event.
-#[must_use]
 pub fn stream_error(target: &Target, message: &str, id: &str) -> Option<Vec<u8>> {
     let reason = Reason::BudgetSpent;
     let error = Family::of(target).error(reason, reason.status(), message, id);
@@ -123,7 +119,6 @@ pub fn stream_error(target: &Target, message: &str, id: &str) -> Option<Vec<u8>>
 
 /// What is sent to the caller of a session to end it: the provider's own error message, where it has one (OpenAI's API
 /// reference, Realtime server events, read 2026-11-25), and the end of the websocket.
-#[must_use]
 pub fn session_end(target: &Target, message: &str, id: &str) -> Vec<u8> {
     let error = match target.api {
         Api::ResponsesSession => {

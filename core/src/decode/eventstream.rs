@@ -51,19 +51,16 @@ impl Default for EventStreamDecoder {
 
 impl EventStreamDecoder {
     /// Whether a checksum or a length was wrong; nothing is read behind that.
-    #[must_use]
     pub const fn is_broken(&self) -> bool {
         self.broken
     }
 
     /// Whether a frame is open, so that the input was cut if it ends here.
-    #[must_use]
     pub const fn is_open(&self) -> bool {
         self.filled > 0 || !matches!(self.part, Part::Prelude)
     }
 
     /// Frames that said that something went wrong (`:message-type` `exception` or `error`).
-    #[must_use]
     pub const fn exceptions(&self) -> u64 {
         self.exceptions
     }

@@ -41,7 +41,6 @@ impl std::fmt::Debug for Inflate {
 
 impl Inflate {
     /// An inflater for a `content-encoding`; `None` for one that is not known, or several.
-    #[must_use]
     pub fn of(content_encoding: &str) -> Option<Self> {
         let codec = match content_encoding.trim().to_ascii_lowercase().as_str() {
             "gzip" | "x-gzip" => Codec::Deflate(Box::new(Deflate::new(Header::Gzip))),
@@ -75,7 +74,6 @@ impl Inflate {
     }
 
     /// Whether the body is not what its encoding says, or would need more memory than there is for it.
-    #[must_use]
     pub const fn is_broken(&self) -> bool {
         self.broken
     }

@@ -17,13 +17,11 @@ pub const CAPTURE_BYTES_MAX: usize = 16 * 1024;
 pub const KEY_BYTES_MAX: usize = 64;
 
 /// The text of a captured JSON string, or `None` when the captured value is not a string.
-#[must_use]
 pub fn text(raw: &[u8]) -> Option<String> {
     serde_json::from_slice(raw).ok()
 }
 
 /// A captured non-negative whole number; a float without a fraction counts (Cohere writes `12.0`).
-#[must_use]
 pub fn count(raw: &[u8]) -> Option<u64> {
     digits(raw).or_else(|| serde_json::from_slice(raw).ok().as_ref().and_then(value_count))
 }
@@ -41,7 +39,6 @@ fn digits(raw: &[u8]) -> Option<u64> {
 const DIGITS_MAX: usize = 19;
 
 /// The same of a parsed value; a string of digits counts (Google writes 64-bit numbers so).
-#[must_use]
 pub fn value_count(value: &serde_json::Value) -> Option<u64> {
     value.as_u64().or_else(|| whole(value.as_f64()?)).or_else(|| value.as_str()?.parse().ok())
 }

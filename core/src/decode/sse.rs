@@ -68,13 +68,11 @@ struct Name {
 
 impl SseDecoder {
     /// Events with data that have ended so far.
-    #[must_use]
     pub const fn events(&self) -> u64 {
         self.events
     }
 
     /// Whether an event is open, so that the input was cut if it ends here.
-    #[must_use]
     pub const fn is_open(&self) -> bool {
         self.has_data
     }

@@ -6,13 +6,11 @@
 use crate::decode::sse::Events;
 
 /// An unmasked frame with a whole text message, as servers send it.
-#[must_use]
 pub fn text(message: &str) -> Vec<u8> {
     frame(TEXT, message.as_bytes())
 }
 
 /// A frame that closes the connection, as servers send it. Of `reason` as much as fits into a control frame.
-#[must_use]
 pub fn close(code: u16, reason: &str) -> Vec<u8> {
     let mut payload = code.to_be_bytes().to_vec();
     let end = reason.floor_char_boundary(CONTROL_BYTES_MAX - payload.len());
@@ -82,19 +80,16 @@ enum Kind {
 
 impl WebSocketDecoder {
     /// Text messages that have ended so far.
-    #[must_use]
     pub const fn messages(&self) -> u64 {
         self.messages
     }
 
     /// Messages that were passed over because they are compressed.
-    #[must_use]
     pub const fn compressed(&self) -> u64 {
         self.compressed
     }
 
     /// Whether a frame or message is open, so that the input was cut if it ends here.
-    #[must_use]
     pub const fn is_open(&self) -> bool {
         self.filled > 0 || self.in_message || matches!(self.part, Part::Payload)
     }

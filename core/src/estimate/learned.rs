@@ -59,7 +59,6 @@ impl Learned {
 
     /// What passed of an answer, as tokens of `model`: by its maker's factor, and the more by what was learned of it the
     /// more that was.
-    #[must_use]
     pub fn tokens(&self, model: &str, passed: Passed) -> u64 {
         let lesson = self.models.get(model).copied().unwrap_or_else(|| Lesson::of(model));
         let maker = lesson.maker;
@@ -70,7 +69,6 @@ impl Learned {
     }
 
     /// The mean output of a measured call of `model`.
-    #[must_use]
     pub fn mean_output(&self, model: &str) -> Option<u64> {
         let lesson = self.models.get(model)?;
         lesson.output.checked_div(lesson.calls)

@@ -3,6 +3,8 @@
 //! That encoding first cuts a text by rules: words with the space or mark before them, numbers of up to three digits, runs
 //! of marks, runs of space. Nine pieces out of ten are one token. Into how many tokens a word or a run of marks falls is
 //! told by its groups of three characters: each adds or takes a little, by a table of four bits a group.
+//!
+//! Long: one state machine over characters, whose states are the pieces of the encoding.
 
 use super::characters::{Class, Sort, class, folded, sort};
 use super::weights::{BEGINNING, CAPITAL, CAPITALISED, CAPITALS, EACH, LENGTHS, MARKS, TABLE, WORD, weight};
@@ -77,7 +79,6 @@ enum Suffix {
 
 impl TextCounter {
     /// Tokens so far.
-    #[must_use]
     pub fn tokens(&self) -> u64 {
         (self.all_units() + UNITS / 2) / UNITS
     }

@@ -2,7 +2,6 @@
 
 /// Less than, equal to or greater than 0, as the first byte that differs is in `one` and in `other`, which are as long as
 /// each other: what C's `memcmp` gives, which this may stand for. So it compares numbers only, never arrays.
-#[must_use]
 pub fn compare(one: &[u8], other: &[u8]) -> i32 {
     if one.len() < 8 {
         return compare_few(one, other);
@@ -28,7 +27,6 @@ pub fn compare(one: &[u8], other: &[u8]) -> i32 {
 
 /// Whether two names are the same. Most that are not show it by their length or first byte.
 #[inline]
-#[must_use]
 pub fn is_same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.first() == other.first() && one == other
 }

@@ -9,7 +9,6 @@ pub struct Digits {
 
 impl Digits {
     /// Those of `number`, at least so many, with zeros before it.
-    #[must_use]
     pub fn of(number: u64, at_least: usize) -> Self {
         let mut digits = Self { bytes: [b'0'; DIGITS_MAX], from: DIGITS_MAX };
         let mut rest = number;
@@ -25,13 +24,11 @@ impl Digits {
     }
 
     /// As text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
     /// As ASCII.
-    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(self.from..).unwrap_or_default()
     }

@@ -4,7 +4,6 @@
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// FNV-1a of these bytes.
-#[must_use]
 pub fn fnv(bytes: &[u8]) -> u64 {
     let mut fnv = Fnv::default();
     fnv.write(bytes);

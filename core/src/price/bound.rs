@@ -55,7 +55,6 @@ pub struct Held {
 
 impl Bound {
     /// Whether the request itself bounds what the call can cost.
-    #[must_use]
     pub fn is_bounded(&self) -> bool {
         self.unbounded.is_empty()
     }

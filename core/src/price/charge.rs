@@ -37,13 +37,11 @@ pub enum Step {
 
 impl Step {
     /// Whether the row is another seller's, so that the price is a likely one.
-    #[must_use]
     pub const fn is_estimate(self) -> bool {
         matches!(self, Self::Vendor | Self::Relative | Self::Asked)
     }
 
     /// The name in JSON.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Exact => "exact",
@@ -120,7 +118,6 @@ pub enum CostStatus {
 
 impl CostStatus {
     /// The name in JSON.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Measured => "measured",

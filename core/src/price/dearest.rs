@@ -8,13 +8,11 @@ impl PriceBook {
     /// Where a provider sells the models of others, theirs count too. `None` where the book has no price for it.
     ///
     /// It is called [`DEAREST`], which no provider calls a model: what asks for that name gets a dear price.
-    #[must_use]
     pub fn dearest(&self, provider: &str, time_ms: u64) -> Option<PricedModel> {
         self.dearest_among(provider, time_ms, |model| names::may_sell(provider, &model.provider))
     }
 
     /// The same over all providers, under the name [`ANY_PROVIDER`]: for calls to one that the book does not know.
-    #[must_use]
     pub fn dearest_of_all(&self, time_ms: u64) -> Option<PricedModel> {
         self.dearest_among(ANY_PROVIDER, time_ms, |_| true)
     }

@@ -43,7 +43,6 @@ pub struct Deciding<'a> {
 impl<'a> Deciding<'a> {
     /// The deciding ones among the `conditions` of a call to `provider`. `name_geo` is the region in a model's
     /// name.
-    #[must_use]
     pub fn of(
         provider: &str,
         conditions: &[(&'a str, &'a str)],
@@ -94,13 +93,11 @@ impl<'a> Deciding<'a> {
     }
 
     /// Whether a variant's conditions all hold.
-    #[must_use]
     pub fn chooses(&self, variant: &Variant) -> bool {
         self.may_choose(variant, &[])
     }
 
     /// The same, where a fact of those that are `unknown` may yet be anything.
-    #[must_use]
     pub fn may_choose(&self, variant: &Variant, unknown: &[&str]) -> bool {
         let known = || self.required.iter().chain(&self.optional);
         variant.daily.is_none_or(|daily| daily.holds_at(self.time_ms))
@@ -114,7 +111,6 @@ impl<'a> Deciding<'a> {
 
     /// Whether the variant speaks of every fact that must be covered. A region in a model's name must be covered
     /// only where the row has prices by region.
-    #[must_use]
     pub fn covered_by(&self, price: &Price, variant: Option<&Variant>) -> bool {
         let speaks = |fact: &str| variant.is_some_and(|variant| variant.when.contains_key(fact));
         let by_geo = || price.variants.iter().any(|variant| variant.when.contains_key(GEO));
@@ -123,7 +119,6 @@ impl<'a> Deciding<'a> {
     }
 
     /// The facts by name, as records keep them.
-    #[must_use]
     pub fn to_map(&self) -> BTreeMap<String, String> {
         let requested = |fact: &str| match fact {
             SERVICE_TIER => REQUESTED_TIER.to_owned(),

@@ -36,6 +36,8 @@
 //!
 //! A price holds until the next one of its model. What a tier or variant leaves out is as in the price that it
 //! stands in; what that leaves out inherits by kind. A file with a mistake is refused as a whole.
+//!
+//! Long: each table of a price file as TOML has it, and what reads it; rows and amounts are to be cut apart.
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
@@ -96,7 +98,6 @@ impl PriceBook {
     }
 
     /// A book of these models and the operator's names, its version a hash of them.
-    #[must_use]
     pub fn of_models(models: Vec<PricedModel>, maps: Vec<NameMap>) -> Self {
         Self::new(version(&models, &maps), models).with_maps(maps)
     }
@@ -508,7 +509,6 @@ fn not_a_day(text: &str) -> String {
 }
 
 /// Midnight UTC of `YYYY-MM-DD`, Unix milliseconds (the days-from-civil formula of Howard Hinnant).
-#[must_use]
 pub fn day_ms(text: &str) -> Option<u64> {
     let mut numbers = text.split('-').map(|part| part.parse::<u64>().ok());
     let (year, month, day) = (numbers.next()??, numbers.next()??, numbers.next()??);

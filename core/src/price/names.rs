@@ -18,7 +18,6 @@ use std::borrow::Cow;
 ///
 /// An application inference profile has no model in its ARN; what is left of it then is the profile's id, which
 /// only the operator's map can know.
-#[must_use]
 pub fn bare(name: &str) -> Cow<'_, str> {
     let mut name = Cow::Borrowed(name.trim());
     if name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b':' | b'@')) {
@@ -54,7 +53,6 @@ pub fn bare(name: &str) -> Cow<'_, str> {
 /// `us.anthropic.claude-sonnet-4-5-20250929-v1:0` is `anthropic.claude-sonnet-4-5-20250929`. A second revision of a
 /// model (`-v2:0`) is another model, so only `-v1` is left out. A body that names the vendor's own id
 /// (`claude-sonnet-4-5-20250929`) is the vendor's row.
-#[must_use]
 pub fn bedrock(name: &str) -> String {
     let name = name.split_once('.').filter(|(geo, _)| GEOS.contains(geo)).map_or(name, |(_, rest)| rest);
     let mut name = name;
@@ -70,7 +68,6 @@ pub fn bedrock(name: &str) -> String {
 }
 
 /// The region in a Bedrock name, in bare form or not: `eu` of `eu.anthropic.claude-…`.
-#[must_use]
 pub fn geo_of(name: &str) -> Option<&str> {
     let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
     let (geo, _) = name.split_once('.')?;
@@ -79,7 +76,6 @@ pub fn geo_of(name: &str) -> Option<&str> {
 
 /// Step 5: `gpt-5` of `gpt-5-2025-08-07`, and so on for `-20250929`, `@20250929`, `@default`, `-0613`, `-001` and
 /// `-09-2025`.
-#[must_use]
 pub fn family(name: &str) -> Option<&str> {
     let is = |text: &str, count: usize| text.len() == count && is_digits(text);
     if let Some(family) = name.strip_suffix("@default") {
@@ -99,7 +95,6 @@ pub fn family(name: &str) -> Option<&str> {
 }
 
 /// Step 5, routers: `anthropic/claude-haiku-4.5` of `anthropic/claude-4.5-haiku`, which is how `OpenRouter` answers.
-#[must_use]
 pub fn reordered(name: &str) -> Option<String> {
     let (vendor, model) = name.split_once('/').map_or(("", name), |(vendor, model)| (vendor, model));
     let rest = model.strip_prefix("claude-")?;
@@ -125,7 +120,6 @@ pub fn reordered(name: &str) -> Option<String> {
 ///
 /// `ft:gpt-4o-mini-2024-07-18:org::id` and Azure's `gpt-4o-mini-2024-07-18.ft-id` are rows called
 /// `ft:gpt-4o-mini-2024-07-18`.
-#[must_use]
 pub fn fine_tune(name: &str) -> Option<Cow<'_, str>> {
     if let Some(rest) = name.strip_prefix("ft:") {
         let base = rest.split(':').next().unwrap_or(rest);
@@ -142,7 +136,6 @@ pub fn fine_tune(name: &str) -> Option<Cow<'_, str>> {
 ///
 /// Azure's `gpt-35-turbo` is `gpt-3.5-turbo`; OpenAI's answers name `davinci:2023-07-21-v2` for `davinci-002`,
 /// `gpt-3.5-turbo-instruct:20230824-v2` and `text-embedding-ada-002-v2`.
-#[must_use]
 pub fn respelled(provider: &str, name: &str) -> Option<String> {
     match provider {
         "azure" if name.starts_with("gpt-35") => Some(name.replacen("gpt-35", "gpt-3.5", 1)),
@@ -168,14 +161,12 @@ pub fn respelled(provider: &str, name: &str) -> Option<String> {
 /// Step 7: a router's name without what chooses a route, not a model: `:nitro`, `:floor`, `:online`, `:exacto`.
 ///
 /// `:free` and other suffixes that name a row of their own stay: without that row there is no price.
-#[must_use]
 pub fn router(name: &str) -> Option<&str> {
     let (base, suffix) = name.rsplit_once(':')?;
     ROUTES.contains(&suffix).then_some(base)
 }
 
 /// Step 7: provider and model in a name with a vendor before it, such as `anthropic/claude-haiku-4.5`.
-#[must_use]
 pub fn vendor(name: &str) -> Option<(&'static str, String)> {
     let (vendor, model) = name.split_once('/')?;
     let (_, provider) = VENDORS.iter().find(|(prefix, _)| *prefix == vendor)?;
@@ -185,7 +176,6 @@ pub fn vendor(name: &str) -> Option<(&'static str, String)> {
 }
 
 /// Step 7: clouds that sell another provider's models at about its prices, where they have no row of their own.
-#[must_use]
 pub fn relatives(provider: &str) -> &'static [&'static str] {
     match provider {
         "azure" => &["openai", "anthropic", "xai", "deepseek", "mistral", "cohere"],
@@ -197,7 +187,6 @@ pub fn relatives(provider: &str) -> &'static [&'static str] {
 
 /// Other names that a provider's word means, by the steps that need no price book: without case and paths, regions,
 /// revisions, dates, routes and vendors.
-#[must_use]
 pub fn spellings(provider: &str, name: &str) -> Vec<String> {
     let bare = bare(name).into_owned();
     let mut names = vec![bare];
@@ -223,7 +212,6 @@ pub fn spellings(provider: &str, name: &str) -> Vec<String> {
 }
 
 /// Whether a call to `provider` may be charged at a row of `seller`: its own, or one whose models it sells.
-#[must_use]
 pub fn may_sell(provider: &str, seller: &str) -> bool {
     let is_vendor = || VENDORS.iter().any(|(_, vendor)| *vendor == seller);
     provider == seller || relatives(provider).contains(&seller) || ROUTERS.contains(&provider) && is_vendor()
@@ -231,7 +219,6 @@ pub fn may_sell(provider: &str, seller: &str) -> bool {
 
 /// Whether a name asks the provider to choose the model: OpenRouter's own names and presets, Azure's `model-router`.
 /// Known from the price book's rows and from requests, 2026-11-28; not read in the routers' documentation.
-#[must_use]
 pub fn is_choice(provider: &str, model: &str) -> bool {
     let starts: &[&str] = match provider {
         "openrouter" => &["openrouter/"],

@@ -100,7 +100,6 @@ impl PriceBook {
 
     /// Whether the whole book has no price for this name: it is the whole, or was asked for it. A part that was not asked
     /// cannot tell.
-    #[must_use]
     pub fn has_no_price_for(&self, wanted: &Wanted) -> bool {
         self.resolved.is_none() || self.without_price.contains(wanted)
     }

@@ -44,7 +44,6 @@ impl Clone for LastRows {
 
 impl WorstCase<'_> {
     /// The size of the model, as far as the book knows it.
-    #[must_use]
     pub fn size(&self) -> ModelSize {
         self.row.size
     }
@@ -53,7 +52,6 @@ impl WorstCase<'_> {
     ///
     /// Of context tiers every one that the prompt may reach counts; of service tiers the plain one and the one asked
     /// for; of what a prompt may be charged as, the dearest.
-    #[must_use]
     pub fn of(&self, bound: &Bound) -> Option<Picodollars> {
         if bound.held == Held::default() {
             return self.row.plain.of(bound);
@@ -82,7 +80,6 @@ const fn minute(facts: &Facts<'_>) -> u64 {
 
 impl PriceBook {
     /// What the worst case of a call is computed from; `None` where the book has no row for its model.
-    #[must_use]
     pub fn worst_case<'b>(&'b self, facts: Facts<'b>) -> Option<WorstCase<'b>> {
         let is_asked = facts.response_model.is_none();
         let mut last = self.last_rows.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,7 +117,6 @@ impl PriceBook {
 
     /// What a call is held for whose price is not known here: the dearest row of its provider, or of all where the book
     /// does not know that. `None` where the book has no price at all.
-    #[must_use]
     pub fn ceiling(&self, facts: &Facts<'_>) -> Option<Ceiling> {
         let of = |provider: &str| self.dearest.iter().find(|row| row.provider == provider).cloned();
         let row = match self.dearest.is_empty() {
@@ -142,13 +138,11 @@ pub struct Ceiling {
 
 impl Ceiling {
     /// The largest model's size.
-    #[must_use]
     pub fn size(&self) -> ModelSize {
         ModelSize { context_tokens: self.row.context_tokens, output_tokens: self.row.output_tokens }
     }
 
     /// The most that a call within `bound` costs.
-    #[must_use]
     pub fn of(&self, bound: &Bound) -> Option<Picodollars> {
         let price = self.row.price_at(self.time_ms)?;
         price.standard.rates.most(&bound.held).of(bound)

@@ -12,7 +12,6 @@ impl PriceBook {
     /// its prices; a price with others names them.
     ///
     /// Rates stand as they are: factors and multipliers are already applied.
-    #[must_use]
     pub fn to_file(&self, provider: &str, comment: &str) -> String {
         let models: Vec<&PricedModel> =
             self.models().iter().filter(|model| model.provider == provider).collect();
@@ -155,7 +154,6 @@ fn amount(kind: Kind, rate: Picodollars) -> String {
 }
 
 /// A TOML basic string.
-#[must_use]
 pub fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
@@ -172,7 +170,6 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// `YYYY-MM-DD` of a time, Unix milliseconds UTC (the civil-from-days formula of Howard Hinnant).
-#[must_use]
 pub fn day(time_ms: u64) -> String {
     let shifted = time_ms / 86_400_000 + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);

@@ -193,7 +193,6 @@ impl AccessLogValue {
     ];
 
     /// The name in filter state, behind `wasm.`.
-    #[must_use]
     pub const fn filter_state(self) -> &'static str {
         match self {
             Self::Call => "tollgate.call",

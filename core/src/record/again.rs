@@ -14,7 +14,6 @@ impl PriceBook {
     ///
     /// A call that several models worked on is priced by its shares. A record from before shares were kept has the
     /// split of its charges; `None` where these lack a model of it.
-    #[must_use]
     pub fn price_again(&self, record: &UsageRecord) -> Option<(Priced, CostStatus)> {
         let nothing = record.outcome == Outcome::Denied
             || record.cost_status == CostStatus::Free
@@ -43,7 +42,6 @@ impl PriceBook {
 
     /// Prices what a gateway could not, of a call that several models worked on, when it had no row for exactly one of
     /// them: the quantities that no charge is for. `None` where that is not what the record says.
-    #[must_use]
     pub fn price_rest(&self, record: &UsageRecord) -> Option<(Priced, CostStatus)> {
         let mut missing = record.price_basis.iter().filter(|basis| basis.step.is_none());
         let basis = missing.next().filter(|_| missing.next().is_none() && !record.charges.is_empty())?;

@@ -55,7 +55,6 @@ pub struct Folded {
 
 impl Folded {
     /// Whether this is the JSON of a total, and not that of a record.
-    #[must_use]
     pub fn is_json_of_one(json: &str) -> bool {
         json.starts_with(r#"{"folded":"#)
     }
@@ -133,7 +132,6 @@ impl Folded {
     }
 
     /// This total as a JSON object, as `serde_json` writes it.
-    #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let mut out = String::with_capacity(JSON_BYTES);
         out.push('{');
@@ -178,19 +176,16 @@ pub struct Folds {
 
 impl Folds {
     /// So many totals that somebody else has left behind.
-    #[must_use]
     pub fn left(slots: usize) -> Self {
         Self { slots: vec![None; slots] }
     }
 
     /// How many there are; their slots are the numbers below.
-    #[must_use]
     pub const fn len(&self) -> usize {
         self.slots.len()
     }
 
     /// Whether there is none.
-    #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }

@@ -9,7 +9,6 @@ pub struct CallIds {
 
 impl CallIds {
     /// A maker; `seed` must be random and its own.
-    #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self { seed: mixed(seed), made: 0 }
     }

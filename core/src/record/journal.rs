@@ -32,7 +32,6 @@ pub struct Admitted<'a> {
 
 impl Admitted<'_> {
     /// The journal entry.
-    #[must_use]
     pub fn entry(&self) -> Vec<u8> {
         let mut out = String::with_capacity(ENTRY_BYTES);
         out.push('{');
@@ -48,7 +47,6 @@ impl Admitted<'_> {
 
 /// The record, as JSON, of a call whose VM died at some time before `now_ms`: sent as far as anyone knows. It is priced
 /// where it arrives, as an estimate of its prompt; what was answered nobody knows. `None` where this is no entry.
-#[must_use]
 pub fn recovered(entry: &[u8], now_ms: u64) -> Option<Vec<u8>> {
     let (time_ms, begun) = entry.split_first_chunk::<8>()?;
     let mut out = std::str::from_utf8(begun).ok().filter(|begun| begun.starts_with('{'))?.to_owned();

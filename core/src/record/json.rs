@@ -15,13 +15,13 @@ use crate::usage::{Share, Usage};
 
 impl UsageRecord {
     /// This record as a JSON object.
-    #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let mut out = String::with_capacity(RECORD_BYTES);
         self.write(&mut out);
         out.into_bytes()
     }
 
+    // Long: each field is named once, so that none is forgotten.
     fn write(&self, out: &mut String) {
         // Named one by one, so that a field more is not forgotten here.
         let Self {

@@ -64,7 +64,6 @@ pub struct OutOfRange;
 
 impl Totals {
     /// The totals of one record.
-    #[must_use]
     pub fn of(record: &UsageRecord) -> Self {
         let is = |yes: bool| u64::from(yes);
         let count = |value: Option<u64>| value.unwrap_or(0);
@@ -127,7 +126,6 @@ impl Totals {
     }
 
     /// Every count, in the order of [`Self::COUNTS`].
-    #[must_use]
     pub const fn counts(&self) -> [u64; 12] {
         [
             self.calls,
@@ -146,7 +144,6 @@ impl Totals {
     }
 
     /// Every amount, in the order of [`Self::MONEY`].
-    #[must_use]
     pub const fn money(&self) -> [Picodollars; 3] {
         [self.cost, self.estimated_cost, self.provider_cost]
     }
@@ -171,7 +168,6 @@ impl Totals {
 }
 
 /// What a record used and what that cost, each kind once.
-#[must_use]
 pub fn kinds_of(record: &UsageRecord) -> Vec<KindTotal> {
     let used = record.usage.parts().quantities.into_iter();
     let mut kinds: Vec<KindTotal> =

@@ -29,7 +29,6 @@ impl Priced {
     /// - One that no call costs is left out: below nothing, or above [`COST_MAX`], or above a hundred dollars and a thousand
     ///   times the book's charge (another unit, taken for dollars).
     /// - Of a call that broke off, or has attempts that nobody saw, what the provider said is the least that it cost.
-    #[must_use]
     pub fn owed(&self, word: Option<Picodollars>, measured: bool) -> Owed {
         let (cost, status) = (self.cost, self.status(measured));
         let book = Owed { cost, status, source: CostSource::Book, word, note: None };
@@ -64,14 +63,12 @@ impl Owed {
 
 impl UsageRecord {
     /// The sum of the charges: what the call costs by the book.
-    #[must_use]
     pub fn book_cost(&self) -> Picodollars {
         self.charges.iter().map(|charge| charge.cost_usd).sum()
     }
 
     /// Whether the cost follows from what the record says: by the book it is the sum of the charges, where there are any; by
     /// the provider's word it is that word, and not one that is doubted.
-    #[must_use]
     pub fn is_cost_sound(&self) -> bool {
         match self.cost_source {
             CostSource::Book => self.charges.is_empty() || self.cost_usd == self.book_cost(),
@@ -85,7 +82,6 @@ impl UsageRecord {
 }
 
 /// Whether a call may cost this.
-#[must_use]
 pub fn is_possible(cost: Picodollars) -> bool {
     (Picodollars::ZERO..=COST_MAX).contains(&cost)
 }

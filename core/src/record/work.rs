@@ -24,7 +24,6 @@ pub struct Work {
 
 impl Work {
     /// Whether an id is one that a record tells of.
-    #[must_use]
     pub const fn tells(id: &str) -> bool {
         !id.is_empty() && id.len() <= WORK_BYTES_MAX
     }
@@ -32,7 +31,6 @@ impl Work {
 
 impl UsageRecord {
     /// The work whose result was fetched, where it is charged.
-    #[must_use]
     pub fn fetched(&self) -> Option<&str> {
         let fetched = self.work.as_ref()?.fetched.as_deref();
         fetched.filter(|_| !self.notes.contains(&Note::UnknownWork))
@@ -41,7 +39,6 @@ impl UsageRecord {
 
 /// The id of the record of fetched work: a UUID of version 8 (RFC 9562) made of provider and work id, so that the same
 /// work is the same record, through whichever gateway and however often it is fetched.
-#[must_use]
 pub fn work_id(provider: &str, id: &str) -> String {
     let mut hash = Sha256::new();
     // Ids have no zero byte, nor has a provider's.

@@ -9,6 +9,8 @@
 //! Google (Gemini, Vertex AI), Amazon Bedrock (Converse, model parameters), Mistral, Cohere, xAI, `OpenRouter`, Vercel, Hugging
 //! Face and Ollama, read 2026-11-25. What was added on 2026-11-28 is known from recordings and client libraries, and was not
 //! read in the references anew.
+//!
+//! Long: most of it is the tables of members that decide what a call can cost.
 
 use crate::decode::json::{self, Action};
 use crate::provider::{Api, Target};
@@ -80,13 +82,16 @@ pub(crate) enum Field {
 impl RequestBounds {
     /// A key that decides about the call and stands in it twice: who reads the first and who reads the last would
     /// not read the same call.
-    #[must_use]
     pub const fn ambiguous(&self) -> Option<&'static str> {
         self.twice
     }
 
+    /// A key that decides about the call came a second time.
+    pub(super) const fn stands_twice(&mut self, key: &'static str) {
+        self.twice = Some(key);
+    }
+
     /// The output limit, in tokens, where the request has one under a name that its API knows.
-    #[must_use]
     pub fn output_limit(&self, target: &Target) -> Option<u64> {
         if self.written_limit.is_some() {
             return self.written_limit;
@@ -111,19 +116,16 @@ impl RequestBounds {
     }
 
     /// Whether the work is to go on without the caller.
-    #[must_use]
     pub const fn is_background(&self) -> bool {
         self.background
     }
 
     /// Models that may answer in the place of the one that is asked for.
-    #[must_use]
     pub fn other_models(&self) -> &[String] {
         &self.models
     }
 
     /// Whether models may answer that it does not name.
-    #[must_use]
     pub const fn may_be_any_model(&self) -> bool {
         self.any_model
     }

@@ -12,7 +12,6 @@ use crate::request::rewrite::{self, members};
 pub const HELD_BYTES_MAX: usize = 16 * 1024;
 
 /// Whether this upstream reports the usage of a stream only when it is asked to.
-#[must_use]
 pub fn is_needed(target: &Target, path: &str) -> bool {
     if !matches!(target.api, Api::ChatCompletions | Api::Completions) {
         return false;
@@ -49,7 +48,6 @@ const TELLS_UNASKED: &[&str] = &[
 
 /// The request body that also asks for usage; `None` where it is no stream, asks already, or cannot be read.
 /// Everything else in it stays byte for byte.
-#[must_use]
 pub fn asked(body: &[u8]) -> Option<Vec<u8>> {
     let top = members(std::str::from_utf8(body).ok()?)?;
     let inner = top.get("stream_options").and_then(|options| members(options.get()));
@@ -85,7 +83,6 @@ impl UsageChunkFilter {
     }
 
     /// What is held back of the pieces so far.
-    #[must_use]
     pub fn held(&self) -> &[u8] {
         &self.held
     }

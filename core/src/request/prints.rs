@@ -19,7 +19,6 @@ pub struct PrintKey(u64, u64);
 
 impl PrintKey {
     /// The key made of the operator's secret; `None` without one.
-    #[must_use]
     pub fn of(secret: &[u8]) -> Option<Self> {
         if secret.is_empty() {
             return None;
@@ -70,7 +69,6 @@ struct Sized {
 
 impl Prints {
     /// Prints under this key.
-    #[must_use]
     pub fn new(key: PrintKey) -> Self {
         let sized = || Sized { hasher: key.hasher(), bytes: 0 };
         Self {
@@ -130,7 +128,6 @@ impl Prints {
     }
 
     /// The shape of the prompt; `None` where none was seen.
-    #[must_use]
     pub fn shape(&self) -> Option<PromptShape> {
         let shape = PromptShape {
             system_hash: self.system.print(),
@@ -143,7 +140,6 @@ impl Prints {
     }
 
     /// The print of the whole body.
-    #[must_use]
     pub fn request(&self) -> String {
         hexadecimal(&self.body)
     }

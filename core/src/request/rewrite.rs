@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 /// The body in which the first of these `keys` that is there has this value, or the first of all where none is: in the
 /// object under one of the `outer` keys, in the same way, or at the top where there are none. What stood there before is no
 /// longer in it, so no key is there twice. `None` where the body is no JSON object.
-#[must_use]
 pub(super) fn put(body: &[u8], outer: &[&str], keys: &[&str], value: &str) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(body).ok()?;
     let top = members(text)?;

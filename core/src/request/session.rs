@@ -89,7 +89,7 @@ impl Events for Heard {
         if self.model.is_none() {
             self.model = json.reading.session_model.take();
         }
-        if !event.is_some_and(|event| ASKS.contains(&event.as_str())) {
+        if !event.as_deref().is_some_and(asks) {
             return;
         }
         if self.asked.len() >= ASKED_MAX {
@@ -103,6 +103,11 @@ impl Events for Heard {
 fn message(watches: bool) -> Json {
     let bounds = watches.then(Box::default);
     Json { scanner: Scanner::new(super::session_shape()), reading: Reading { bounds, ..Reading::default() } }
+}
+
+/// Whether an event makes a model answer.
+pub(super) fn asks(event: &str) -> bool {
+    ASKS.contains(&event)
 }
 
 /// Events that make a model answer: a request, and words that steer an answer under way, behind which another one begins.
@@ -140,6 +145,23 @@ mod tests {
             assert!(asked[0].bounds().unwrap().outside);
             assert!(!asked[0].is_unreadable());
             assert_eq!(meter.take_asked().unwrap().len(), 0, "each is taken once");
+        }
+    }
+
+    #[test]
+    fn a_message_of_two_types_is_a_request_if_either_is_and_says_so() {
+        for message in [
+            r#"{"type":"response.create","model":"gpt-5","type":"x"}"#,
+            r#"{"type":"x","model":"gpt-5","type":"response.create"}"#,
+            r#"{"type":"response.create","\u0074ype":null}"#,
+        ] {
+            let mut meter = RequestMeter::default();
+            meter.session();
+            meter.watch_bounds();
+            meter.feed(&websocket::text(message));
+            let asked = meter.take_asked().unwrap();
+            assert_eq!(asked.len(), 1, "{message}");
+            assert_eq!(asked[0].bounds().unwrap().ambiguous(), Some("type"), "{message}");
         }
     }
 

@@ -13,25 +13,25 @@ use crate::counters::Slots;
 
 impl Budgets {
     /// Every call that waits is about to be decided on once more, and says again what it wants.
-    pub fn forget_wanted(&self) {
+    pub(crate) fn forget_wanted(&self) {
         self.wanted.borrow_mut().clear();
         self.models.borrow_mut().clear();
     }
 
     /// Whether something is to be put to the collector.
-    pub fn wants(&self) -> bool {
+    pub(crate) fn wants(&self) -> bool {
         self.wants_besides(&[], &[])
     }
 
     /// Whether something is to be put to the collector that is not among these.
-    pub fn wants_besides(&self, counters: &[CounterReport], models: &[Wanted]) -> bool {
+    pub(crate) fn wants_besides(&self, counters: &[CounterReport], models: &[Wanted]) -> bool {
         let is_asked = |key: &CounterKey| counters.iter().any(|report| report.key == *key);
         !self.models.borrow().iter().all(|wanted| models.contains(wanted))
             || !self.wanted.borrow().keys().all(is_asked)
     }
 
     /// What calls that wait want, to be put to the collector; nothing is left of it here.
-    pub fn take_wanted(&self) -> (Vec<CounterReport>, Vec<Wanted>) {
+    pub(crate) fn take_wanted(&self) -> (Vec<CounterReport>, Vec<Wanted>) {
         let wanted = std::mem::take(&mut *self.wanted.borrow_mut());
         let mut counters = self.counters.borrow_mut();
         let reports = wanted
@@ -44,7 +44,7 @@ impl Budgets {
     }
 
     /// Takes in what the collector says of counters. True where something was given back, which others wait for.
-    pub fn granted(&self, grants: &[CounterGrant], wants: &[CounterReport]) -> bool {
+    pub(crate) fn granted(&self, grants: &[CounterGrant], wants: &[CounterReport]) -> bool {
         let mut counters = self.counters.borrow_mut();
         let mut gave_back = false;
         for CounterGrant { key, grant } in grants {
@@ -67,7 +67,7 @@ impl Budgets {
 
 /// Every counter that the collector should hear of: those that changed since it last did, and with `all` the others of
 /// windows that are not over. What an idle one has free above what a few of its calls would hold is given back first.
-pub fn reports(slots: &mut Slots, now_ms: u64, all: bool) -> Vec<CounterReport> {
+pub(crate) fn reports(slots: &mut Slots, now_ms: u64, all: bool) -> Vec<CounterReport> {
     let due = |counter: &Counter, idle: bool| {
         let changed = counter.version != counter.acknowledged || counter.exhausted_from > Amount::ZERO;
         // What is free in a window that is over is asked back.

@@ -149,6 +149,7 @@ impl Budgets {
         charged
     }
 
+    // Long: one swap of a counter and everything that its outcome decides; it is to be cut in four.
     fn charge_on(
         &self,
         key: &[u8],
@@ -294,7 +295,7 @@ impl Budgets {
     }
 
     /// Counts a refusal on the counter that refused.
-    pub fn note_refusal(&self, call: &Call, refused: &Refused, now_ms: u64) {
+    pub(crate) fn note_refusal(&self, call: &Call, refused: &Refused, now_ms: u64) {
         let (Some(policy), Some(name)) = (self.policy(), &refused.budget) else { return };
         let now = self.now(now_ms);
         let touched = policy.touched(&call.subject(), now).find(|one| &one.budget.name == name);
@@ -312,7 +313,7 @@ impl Budgets {
 
     /// Holds more for an answer that is longer than what is held for it; the refusal of the first budget that has nothing
     /// left for it.
-    pub fn cover(&self, ticket: &mut Ticket, output_tokens: u64) -> Option<Refused> {
+    pub(crate) fn cover(&self, ticket: &mut Ticket, output_tokens: u64) -> Option<Refused> {
         let policy = self.policy()?;
         for (index, cover) in &mut ticket.covers {
             if output_tokens <= cover.output_tokens {

@@ -21,7 +21,7 @@ use crate::lane::{JournalSlot, Lane, LaneId, OwnLane};
 
 /// The rooms of one VM.
 #[derive(Debug, Default)]
-pub struct Rooms {
+pub(super) struct Rooms {
     /// A few: no table finds one sooner.
     open: Vec<Rc<OpenRoom>>,
     /// By the budget's place in the policy: the room that a call was admitted in last.
@@ -42,7 +42,7 @@ struct Recent {
 
 /// A room.
 #[derive(Debug)]
-pub struct OpenRoom {
+pub(crate) struct OpenRoom {
     /// The key of its counter.
     pub key: Rc<[u8]>,
     /// Where the lane names it; nowhere without a collector, where nobody recovers what a VM leaves.
@@ -56,7 +56,7 @@ pub struct OpenRoom {
 
 /// How far a counter is used, here and elsewhere, as far as known.
 #[derive(Clone, Copy, Debug)]
-pub struct Standing {
+pub(crate) struct Standing {
     /// What is used, calls under way included.
     pub used: Amount,
     /// Its limit, with what was topped up and carried over.
@@ -76,12 +76,12 @@ struct State {
 }
 
 /// What a call takes out of a room.
-pub type Drawn = (Rc<OpenRoom>, Amount);
+pub(crate) type Drawn = (Rc<OpenRoom>, Amount);
 
 impl Rooms {
     /// Whether there may be one for the next call: it can be noted in the journal of the lane that names them. Rooms of a
     /// lane that was lost are left to who recovers that.
-    pub fn may_admit(&mut self, lane: &OwnLane, alone: bool, now_ms: u64) -> bool {
+    pub(super) fn may_admit(&mut self, lane: &OwnLane, alone: bool, now_ms: u64) -> bool {
         let may_note = |lane: &mut Lane| {
             self.leave_lost(lane);
             lane.may_note()
@@ -97,12 +97,12 @@ impl Rooms {
     }
 
     /// There is another policy.
-    pub fn forget_recent(&mut self) {
+    pub(super) fn forget_recent(&mut self) {
         self.recent.clear();
     }
 
     /// The room on this counter, whose key is written over what stands in `key` where it is needed.
-    pub fn on(&mut self, touched: &Touched<'_>, key: &mut Vec<u8>) -> Option<Rc<OpenRoom>> {
+    pub(super) fn on(&mut self, touched: &Touched<'_>, key: &mut Vec<u8>) -> Option<Rc<OpenRoom>> {
         let Touched { index, ref value, span, .. } = *touched;
         if let Some(Some(recent)) = self.recent.get(index)
             && recent.value == *value
@@ -123,12 +123,12 @@ impl Rooms {
     }
 
     /// The room on the counter with this key.
-    pub fn at(&self, key: &[u8]) -> Option<&Rc<OpenRoom>> {
+    pub(super) fn at(&self, key: &[u8]) -> Option<&Rc<OpenRoom>> {
         self.open.iter().find(|room| *room.key == *key)
     }
 
     /// A place for a room, if another may be opened: the lane's (`Some`), or none where nobody recovers it.
-    pub fn place(&mut self, lane: &OwnLane, alone: bool, now_ms: u64) -> Option<Option<u32>> {
+    pub(super) fn place(&mut self, lane: &OwnLane, alone: bool, now_ms: u64) -> Option<Option<u32>> {
         if !self.may_admit(lane, alone, now_ms) {
             None
         } else if alone {
@@ -139,14 +139,14 @@ impl Rooms {
     }
 
     /// Gives back a place that is not needed.
-    pub fn give(&self, place: Option<u32>, lane: &OwnLane, now_ms: u64) {
+    pub(super) fn give(&self, place: Option<u32>, lane: &OwnLane, now_ms: u64) {
         if let Some(place) = place {
             lane.with(now_ms, |lane| lane.places.give(place));
         }
     }
 
     /// Opens a room on a counter, for a call that was admitted with it and others: what that call takes out of it.
-    pub fn open(
+    pub(super) fn open(
         &mut self,
         (key, budget, Standing { used, limit }): (&Rc<[u8]>, &Budget, Standing),
         place: Option<u32>,
@@ -172,7 +172,12 @@ impl Rooms {
 
     /// Closes the room on the counter with this key: what is to be settled there, which is left to the caller to do. `None`
     /// where there is none, or where the host refuses.
-    pub fn close(&mut self, key: &[u8], lane: &OwnLane, now_ms: u64) -> Option<(Rc<[u8]>, Settlement)> {
+    pub(super) fn close(
+        &mut self,
+        key: &[u8],
+        lane: &OwnLane,
+        now_ms: u64,
+    ) -> Option<(Rc<[u8]>, Settlement)> {
         let at = self.open.iter().position(|room| *room.key == *key)?;
         let id = self.open.get(at)?.id;
         let unlisted = id.is_none_or(|id| {
@@ -195,7 +200,7 @@ impl Rooms {
     }
 
     /// Closes all: what is to be settled, which is left to the caller to do.
-    pub fn close_all(&mut self, lane: &OwnLane, now_ms: u64) -> Vec<(Rc<[u8]>, Settlement)> {
+    pub(super) fn close_all(&mut self, lane: &OwnLane, now_ms: u64) -> Vec<(Rc<[u8]>, Settlement)> {
         let mut all = std::mem::take(&mut self.late);
         lane.with(now_ms, |lane| self.leave_lost(lane));
         let open: Vec<Rc<[u8]>> = self.open.iter().map(|room| Rc::clone(&room.key)).collect();
@@ -204,24 +209,24 @@ impl Rooms {
     }
 
     /// Keeps what could not be settled for later.
-    pub fn keep_late(&mut self, key: &Rc<[u8]>, settlement: Settlement) {
+    pub(super) fn keep_late(&mut self, key: &Rc<[u8]>, settlement: Settlement) {
         self.late.push((Rc::clone(key), settlement));
     }
 }
 
 impl OpenRoom {
     /// Whether it has room for a call with this hold.
-    pub fn fits(&self, hold: Amount) -> bool {
+    pub(crate) fn fits(&self, hold: Amount) -> bool {
         self.state.borrow().left.fits(hold)
     }
 
     /// Whether it is not open any more.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.state.borrow().closed
     }
 
     /// Admits a call. Gives how far the counter is used then, where that is to be looked at.
-    pub fn admit(&self, hold: Amount) -> Option<Standing> {
+    pub(crate) fn admit(&self, hold: Amount) -> Option<Standing> {
         let mut state = self.state.borrow_mut();
         state.left.admit(hold);
         let quiet_below = self.quiet_below?;
@@ -230,7 +235,7 @@ impl OpenRoom {
     }
 
     /// Takes back what a call was to hold that did not go on.
-    pub fn readmit(&self, hold: Amount) {
+    pub(crate) fn readmit(&self, hold: Amount) {
         let mut state = self.state.borrow_mut();
         state.left.readmit(hold);
         if self.quiet_below.is_some() {
@@ -239,7 +244,7 @@ impl OpenRoom {
     }
 
     /// Keeps what a call is to be charged that has ended, and its journal entry.
-    pub fn keep(&self, settlement: Settlement, entry: Option<&Rc<JournalSlot>>) {
+    pub(crate) fn keep(&self, settlement: Settlement, entry: Option<&Rc<JournalSlot>>) {
         let mut state = self.state.borrow_mut();
         state.due = state.due.and(settlement);
         if self.quiet_below.is_some() {

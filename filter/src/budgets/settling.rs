@@ -17,7 +17,7 @@ use crate::lane::{JournalSlot, Lane};
 
 /// A call that has ended: what takes the place of its holds.
 #[derive(Debug, Default)]
-pub struct Ended {
+pub(crate) struct Ended {
     held: Vec<HeldOn>,
     /// Where the entry stands.
     slot: Option<Rc<JournalSlot>>,
@@ -27,7 +27,7 @@ pub struct Ended {
 
 impl Ended {
     /// Has the journal say what waits, in the place of what was held.
-    pub fn note(&mut self, lane: &mut Lane, slot: JournalSlot) {
+    pub(crate) fn note(&mut self, lane: &mut Lane, slot: JournalSlot) {
         self.lost = lane.has_lost(slot);
         if journal::ended(&self.held).is_some_and(|entry| lane.rewrite(slot, &entry)) {
             self.slot = Some(Rc::new(slot));
@@ -40,7 +40,7 @@ impl Ended {
 impl Budgets {
     /// A call has ended: what it cost takes the place of what was held for it, soon. One that has no record of its own
     /// cost nothing that others have not.
-    pub fn settle(&self, ticket: Ticket, record: Option<&UsageRecord>) -> Ended {
+    pub(crate) fn settle(&self, ticket: Ticket, record: Option<&UsageRecord>) -> Ended {
         let (rooms, mut held) = (self.rooms.borrow(), ticket.held);
         for one in &mut held {
             let settlement = match record {
@@ -54,7 +54,7 @@ impl Budgets {
     }
 
     /// Settles what a call that has ended held: with its rooms, where the journal says so; else at once.
-    pub fn finish(&self, ended: Ended, now_ms: u64) {
+    pub(crate) fn finish(&self, ended: Ended, now_ms: u64) {
         let Ended { held, slot, lost } = ended;
         if lost {
             return;
@@ -73,7 +73,7 @@ impl Budgets {
     }
 
     /// Closes all rooms, and settles what waits.
-    pub fn settle_due(&self, now_ms: u64) {
+    pub(crate) fn settle_due(&self, now_ms: u64) {
         let all = self.rooms.borrow_mut().close_all(&self.lane, now_ms);
         for (key, settlement) in all {
             self.settle_on(&key, settlement);
@@ -81,7 +81,7 @@ impl Budgets {
     }
 
     /// Settles on one counter; where others change it again and again, with the next tick.
-    pub fn settle_on(&self, key: &Rc<[u8]>, settlement: Settlement) {
+    pub(crate) fn settle_on(&self, key: &Rc<[u8]>, settlement: Settlement) {
         let settled = self.counters.borrow_mut().update_known(key, |counter| counter.settle(settlement));
         if settled == Err(Missed::Busy) {
             self.rooms.borrow_mut().keep_late(key, settlement);
@@ -90,7 +90,7 @@ impl Budgets {
 
     /// Charges what was not held: a turn of a session, or the result of work that was begun earlier. Gives the version of the
     /// policy that says where.
-    pub fn charge(&self, call: &Call, record: &UsageRecord, now_ms: u64) -> Option<String> {
+    pub(crate) fn charge(&self, call: &Call, record: &UsageRecord, now_ms: u64) -> Option<String> {
         let policy = self.policy().filter(|policy| !policy.budgets.is_empty())?;
         let now = self.now(now_ms);
         for touched in policy.touched(&call.subject(), now) {

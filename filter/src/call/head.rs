@@ -12,7 +12,7 @@ use crate::stream::text_property;
 
 /// What the request headers say that the filter needs.
 #[derive(Default)]
-pub struct RequestHead {
+pub(super) struct RequestHead {
     pub(super) content_length: Option<usize>,
     pub(super) method: Vec<u8>,
     pub(super) path: String,
@@ -74,6 +74,7 @@ impl HttpCall {
         (head, reader)
     }
 
+    // Long: what the head says, step by step, in the order that Envoy needs.
     pub(super) fn begin(
         &self,
         head: &mut RequestHead,

@@ -21,7 +21,7 @@ use crate::waiting::{Outcome, Parked};
 
 /// Turns of a session that are calls of their own, and one that waits.
 #[derive(Default)]
-pub struct Turns {
+pub(super) struct Turns {
     open: VecDeque<Open>,
     parked: Option<Rc<RefCell<Parked>>>,
     /// The first turn is held for when it is known which model it is with.

@@ -12,6 +12,7 @@ use crate::stream::{ending_of, number_property, show_in_access_log, text_propert
 
 impl HttpCall {
     /// Its record, and what it is charged. Again it does nothing.
+    // Long: the order of these steps keeps a record and its charge together.
     pub(super) fn settle(&mut self) {
         self.gateway.waiting.ended(self.context);
         self.unpark();

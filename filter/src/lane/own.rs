@@ -8,7 +8,7 @@ use super::{Lane, LaneId};
 
 /// A VM's lane, taken where it has none or has lost it. Without a collector there is none.
 #[derive(Debug)]
-pub struct OwnLane {
+pub(crate) struct OwnLane {
     vm: u64,
     /// Records that its outbox holds; `None` without a collector.
     capacity: Option<u64>,
@@ -18,13 +18,13 @@ pub struct OwnLane {
 
 impl OwnLane {
     /// Of a VM that has just started.
-    pub fn new(vm: u64, config: &GatewayConfig) -> Self {
+    pub(crate) fn new(vm: u64, config: &GatewayConfig) -> Self {
         let capacity = config.collector.as_ref().map(|_| config.outbox_records);
         Self { vm, capacity, lane: RefCell::new(None), given_back: Cell::new(None) }
     }
 
     /// Acts on it; `None` where there is none to be had.
-    pub fn with<T>(&self, now_ms: u64, act: impl FnOnce(&mut Lane) -> T) -> Option<T> {
+    pub(crate) fn with<T>(&self, now_ms: u64, act: impl FnOnce(&mut Lane) -> T) -> Option<T> {
         self.keep(now_ms);
         self.lane.borrow_mut().as_mut().map(act)
     }
@@ -42,12 +42,12 @@ impl OwnLane {
     }
 
     /// Which it is, where it has one.
-    pub fn id(&self) -> Option<LaneId> {
+    pub(crate) fn id(&self) -> Option<LaneId> {
         self.lane.borrow().as_ref().map(Lane::id)
     }
 
     /// Shows that this VM lives, where it has a lane.
-    pub fn beat(&self, now_ms: u64) {
+    pub(crate) fn beat(&self, now_ms: u64) {
         let mut lane = self.lane.borrow_mut();
         if lane.as_mut().is_some_and(|lane| !lane.beat(now_ms)) {
             *lane = None;
@@ -55,7 +55,7 @@ impl OwnLane {
     }
 
     /// Gives it back.
-    pub fn release(&self) {
+    pub(crate) fn release(&self) {
         if let Some(lane) = self.lane.borrow_mut().take() {
             lane.release();
             self.given_back.set(Some(lane.id()));

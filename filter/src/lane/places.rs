@@ -9,11 +9,11 @@ use tollgate_core::budget::room::Room;
 use crate::{host, shared};
 
 /// Rooms that a lane names; more are not opened.
-pub const PLACES: u32 = 64;
+pub(crate) const PLACES: u32 = 64;
 
 /// The places of a lane.
 #[derive(Debug)]
-pub struct Places {
+pub(crate) struct Places {
     lane: u32,
     /// By place: 0 where this owner has had no room yet.
     generations: [u64; PLACES as usize],
@@ -23,7 +23,7 @@ pub struct Places {
 
 /// A room, as its place names it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// Grows with every change.
     pub generation: u64,
     /// What was held for it when it was opened.
@@ -34,22 +34,22 @@ pub struct Listed {
 
 impl Places {
     /// Of a lane just taken: its last owner has no room any more.
-    pub fn of(lane: u32) -> Self {
+    pub(crate) fn of(lane: u32) -> Self {
         Self { lane, generations: [0; PLACES as usize], free: (0..PLACES).rev().collect() }
     }
 
     /// A place for a room, if there is one.
-    pub fn take(&mut self) -> Option<u32> {
+    pub(crate) fn take(&mut self) -> Option<u32> {
         self.free.pop()
     }
 
     /// Gives a place back, whose room is closed.
-    pub fn give(&mut self, place: u32) {
+    pub(crate) fn give(&mut self, place: u32) {
         self.free.push(place);
     }
 
     /// Names a room. Gives its generation, also where the host refuses: then nobody gives it back, should this VM die.
-    pub fn list(&mut self, place: u32, held: Room, key: &[u8]) -> u64 {
+    pub(crate) fn list(&mut self, place: u32, held: Room, key: &[u8]) -> u64 {
         let generation = self.next(place);
         let listed = Listed { generation, held, key: key.to_vec() };
         let _ = host::set_shared(shared::room(self.lane, place), &listed.to_bytes());
@@ -58,7 +58,7 @@ impl Places {
     }
 
     /// Takes a room out, and with it all that entries say of its generation; false where the host refuses.
-    pub fn unlist(&mut self, place: u32) -> bool {
+    pub(crate) fn unlist(&mut self, place: u32) -> bool {
         let generation = self.next(place);
         let unlisted = self.empty(place, generation);
         if unlisted {
@@ -69,7 +69,7 @@ impl Places {
 
     /// Says that a dead VM's room is given back; false where the host refuses. What entries say of its generation is still to
     /// be settled.
-    pub fn empty(&self, place: u32, generation: u64) -> bool {
+    pub(crate) fn empty(&self, place: u32, generation: u64) -> bool {
         host::set_shared(shared::room(self.lane, place), &generation.to_le_bytes()).is_ok()
     }
 
@@ -112,7 +112,7 @@ impl Listed {
 }
 
 /// What a place of a lane names.
-pub fn listed(lane: u32, place: u32) -> Listed {
+pub(crate) fn listed(lane: u32, place: u32) -> Listed {
     let bytes = host::shared(shared::room(lane, place)).map(|(bytes, _)| bytes).unwrap_or_default();
     Listed::from_bytes(&bytes).unwrap_or_default()
 }

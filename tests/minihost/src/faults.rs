@@ -67,7 +67,6 @@ impl Default for Faults {
 
 impl Faults {
     /// This plan, from now on.
-    #[must_use]
     pub const fn new(plan: Plan) -> Self {
         Self { plan, calls: BTreeMap::new(), injected: Vec::new() }
     }
@@ -91,7 +90,6 @@ impl Faults {
     }
 
     /// Whether one of these host calls failed.
-    #[must_use]
     pub fn hit(&self, names: &[&str]) -> bool {
         self.injected.iter().any(|(name, _, _)| names.contains(name))
     }

@@ -44,7 +44,6 @@ const MEDDLED: i128 = 7;
 
 impl World {
     /// A value of shared data and its version.
-    #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<(Vec<u8>, u32)> {
         self.shared.get(key).cloned()
     }
@@ -82,14 +81,12 @@ impl World {
     }
 
     /// Every counter.
-    #[must_use]
     pub fn counters(&self) -> Vec<Counter> {
         let values = self.shared.iter().filter(|(key, _)| key.starts_with(b"tg/2/c/"));
         values.filter_map(|(_, (value, _))| Counter::from_bytes(value)).collect()
     }
 
     /// Every record in an outbox, as JSON.
-    #[must_use]
     pub fn records(&self) -> Vec<Vec<u8>> {
         let is_slot =
             |key: &[u8]| key.starts_with(b"tg/1/lane/") && key.windows(3).any(|part| part == b"/o/");
@@ -102,7 +99,6 @@ impl World {
     }
 
     /// The number at a key of shared data.
-    #[must_use]
     pub fn number(&self, key: &str) -> u64 {
         let value = self.shared.get(key.as_bytes()).and_then(|(value, _)| value.get(..8)?.try_into().ok());
         value.map_or(0, u64::from_le_bytes)

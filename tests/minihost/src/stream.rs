@@ -25,7 +25,6 @@ pub struct Exchange {
 
 impl Exchange {
     /// Whether it is a websocket.
-    #[must_use]
     pub fn is_session(&self) -> bool {
         self.response.iter().any(|(name, value)| name == b":status" && value == b"101")
     }
@@ -90,7 +89,6 @@ pub struct Seen {
 
 impl Seen {
     /// Whether it asked for a result or opened a session: neither is a call of its own.
-    #[must_use]
     pub fn is_fetch_or_session(&self) -> bool {
         let headers = self.provider_headers.as_deref().unwrap_or_default();
         headers.iter().any(|(name, value)| name == b":method" && value == b"GET")

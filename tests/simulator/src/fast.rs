@@ -43,13 +43,11 @@ impl FastUpstream {
     }
 
     /// Where it listens.
-    #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// How many answers it has given.
-    #[must_use]
     pub fn given(&self) -> u64 {
         self.answers.given.load(Ordering::Relaxed)
     }

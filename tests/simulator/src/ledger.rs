@@ -47,7 +47,6 @@ pub struct Received {
 
 impl Received {
     /// The first header of this name, as text.
-    #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         let (_, value) = self.headers.iter().find(|(known, _)| known == name)?;
         Some(String::from_utf8_lossy(value).into_owned())
@@ -100,32 +99,27 @@ pub struct Ledger {
 
 impl Ledger {
     /// A copy of all lines, in the order of arrival.
-    #[must_use]
     pub fn lines(&self) -> Vec<Served> {
         self.lines.lock().expect("no holder panics").clone()
     }
 
     /// How many calls arrived.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.lines.lock().expect("no holder panics").len()
     }
 
     /// Whether no call arrived.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// The last call of this name.
-    #[must_use]
     pub fn call(&self, name: &str) -> Option<Served> {
         let lines = self.lines.lock().expect("no holder panics");
         lines.iter().rev().find(|line| line.call.as_deref() == Some(name)).cloned()
     }
 
     /// What must never reach a provider and did: `x-tollgate-*` headers, one line for each.
-    #[must_use]
     pub fn violations(&self) -> Vec<String> {
         self.violations.lock().expect("no holder panics").clone()
     }

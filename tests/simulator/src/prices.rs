@@ -47,7 +47,6 @@ impl Rates {
 }
 
 /// The model that a request names, at its service tier.
-#[must_use]
 pub fn model(provider: &str, id: &str, service_tier: &str) -> Option<&'static Model> {
     MODELS.iter().find(|model| {
         model.provider == provider
@@ -58,7 +57,6 @@ pub fn model(provider: &str, id: &str, service_tier: &str) -> Option<&'static Mo
 
 impl Model {
     /// Pico-dollars for these tokens.
-    #[must_use]
     pub fn cost(&self, tokens: &Tokens) -> i128 {
         let rates = match &self.long {
             Some((above, rates)) if tokens.input > *above => rates,

@@ -6,13 +6,11 @@ pub struct Random(u64);
 
 impl Random {
     /// A sequence that `seed` decides.
-    #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
     /// A sequence for one thing among many, such as one call: `seed` and `name` decide it.
-    #[must_use]
     pub fn named(seed: u64, name: &str) -> Self {
         Self(seed ^ fingerprint(name.as_bytes()))
     }
@@ -43,7 +41,6 @@ impl Random {
 }
 
 /// FNV-1a: tells whether two bodies are the same bytes.
-#[must_use]
 pub fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -80,13 +80,11 @@ impl Simulator {
     }
 
     /// Where it listens.
-    #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// What was served so far.
-    #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.shared.ledger
     }

@@ -1,7 +1,6 @@
 //! Websocket frames (RFC 6455), as far as a realtime session needs them: text messages, fragments, masks.
 
 /// A text message as frames of at most `piece_max` bytes, masked where a client sends it.
-#[must_use]
 pub fn frames(text: &str, piece_max: usize, mask: Option<[u8; 4]>) -> Vec<u8> {
     let mut out = Vec::new();
     let pieces: Vec<&[u8]> = text.as_bytes().chunks(piece_max.max(1)).collect();

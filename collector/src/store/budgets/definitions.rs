@@ -42,6 +42,7 @@ fn stored(row: &Row<'_>) -> Result<StoredBudget, StoreError> {
 }
 
 /// Puts a budget in place, and the change into the audit trail.
+// Long: one transaction: what was there, what it becomes, and both in the audit trail.
 pub(in crate::store) fn put(
     transaction: &Transaction<'_>,
     budget: &Budget,

@@ -12,13 +12,12 @@ use std::sync::{Mutex, PoisonError};
 use rusqlite::{Connection, Transaction, params};
 
 use super::open;
-use crate::store::Store;
 use crate::store::database::error::StoreError;
 
 /// The right to do what one collector should do, as long as its term is the database's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Lead {
-    term: i64,
+    pub(super) term: i64,
 }
 
 /// What a process knows of its own lead.
@@ -29,16 +28,16 @@ pub(in crate::store) struct Leading {
 }
 
 #[derive(Debug, Default)]
-struct Mine {
-    lead: Option<(Lead, i64)>,
+pub(super) struct Mine {
+    pub(super) lead: Option<(Lead, i64)>,
     /// The lock, where this process has it.
     lock: Option<File>,
 }
 
 /// The lead as the database has it.
 #[derive(Clone, Copy, Debug)]
-struct Row {
-    term: i64,
+pub(super) struct Row {
+    pub(super) term: i64,
     locked: bool,
     until_ms: i64,
 }
@@ -49,12 +48,12 @@ impl Leading {
         Self { data_dir, mine: Mutex::default() }
     }
 
-    fn mine(&self) -> std::sync::MutexGuard<'_, Mine> {
+    pub(super) fn mine(&self) -> std::sync::MutexGuard<'_, Mine> {
         self.mine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this process has the lock file, now if not before.
-    fn has_lock(&self) -> bool {
+    pub(super) fn has_lock(&self) -> bool {
         let mut mine = self.mine();
         if mine.lock.is_none() {
             mine.lock = open::try_lead_lock(&self.data_dir);
@@ -62,7 +61,7 @@ impl Leading {
         mine.lock.is_some()
     }
 
-    fn set(&self, lead: Option<(Lead, i64)>) {
+    pub(super) fn set(&self, lead: Option<(Lead, i64)>) {
         let mut mine = self.mine();
         mine.lead = lead;
         if lead.is_none() {
@@ -72,49 +71,15 @@ impl Leading {
     }
 }
 
-impl Store {
-    /// The lead, while this process has it at this time, Unix milliseconds UTC.
-    #[must_use]
-    pub fn lead(&self, now_ms: u64) -> Option<Lead> {
-        self.leading.mine().lead.filter(|(_, until_ms)| wide(now_ms) < *until_ms).map(|(lead, _)| lead)
-    }
-
-    /// Takes the lead where nobody has it, and keeps it; to be called every second.
-    ///
-    /// # Errors
-    /// When the database fails: then it is not known who leads.
-    pub async fn keep_lead(&self, now_ms: u64) -> Result<Option<Lead>, StoreError> {
-        let now = wide(now_ms);
-        let mine = self.leading.mine().lead;
-        if mine
-            .is_some_and(|(_, until_ms)| until_ms - now > LEASE_MS - RENEWED_MS && until_ms - now <= LEASE_MS)
-        {
-            return Ok(mine.map(|(lead, _)| lead));
-        }
-        let row = self.read(|connection, _| read(connection)).await?;
-        let is_mine = mine.is_some_and(|(lead, _)| lead.term == row.term);
-        let has_lock = self.leading.has_lock();
-        if !is_mine && !row.is_free(now, has_lock) {
-            self.leading.set(None);
-            return Ok(None);
-        }
-        let until_ms = now.saturating_add(LEASE_MS);
-        let taken =
-            self.write(move |transaction| take(transaction, row, is_mine, has_lock, until_ms)).await?;
-        self.leading.set(taken.map(|lead| (lead, until_ms)));
-        Ok(taken)
-    }
-}
-
 impl Row {
     /// Whether one that found the lock file free, or not, may take the lead.
-    const fn is_free(&self, now_ms: i64, found_lock: bool) -> bool {
+    pub(super) const fn is_free(&self, now_ms: i64, found_lock: bool) -> bool {
         // An end that is far away was written before the clock was set back.
         now_ms >= self.until_ms || self.until_ms - now_ms > 2 * LEASE_MS || (self.locked && found_lock)
     }
 }
 
-fn read(connection: &Connection) -> Result<Row, StoreError> {
+pub(super) fn read(connection: &Connection) -> Result<Row, StoreError> {
     let mut statement = connection.prepare_cached("SELECT term, locked, until_ms FROM lead")?;
     let row =
         |row: &rusqlite::Row<'_>| Ok(Row { term: row.get(0)?, locked: row.get(1)?, until_ms: row.get(2)? });
@@ -122,7 +87,7 @@ fn read(connection: &Connection) -> Result<Row, StoreError> {
 }
 
 /// Takes or keeps the lead, unless somebody did since `seen`.
-fn take(
+pub(super) fn take(
     transaction: &Transaction<'_>,
     seen: Row,
     is_mine: bool,
@@ -148,11 +113,11 @@ pub(in crate::store) fn check(transaction: &Transaction<'_>, lead: Option<Lead>)
     }
 }
 
-fn wide(value: u64) -> i64 {
+pub(super) fn wide(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 /// A lead that is not kept for so long is free.
 pub(crate) const LEASE_MS: i64 = 10_000;
 /// It is kept when so much of that is gone.
-const RENEWED_MS: i64 = 3_000;
+pub(super) const RENEWED_MS: i64 = 3_000;

@@ -81,7 +81,7 @@ pub struct Counted {
 /// A page of records as they are counted, newest first.
 pub(in crate::store) fn page(
     connection: &Connection,
-    dims: &crate::store::DimsTable,
+    dims: &crate::store::rollups::dims::DimsTable,
     query: &RecordsQuery,
 ) -> Result<(Vec<Counted>, Option<Cursor>), StoreError> {
     let page = records::page(connection, dims, query)?;

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use tollgate_core::budget::Amount;
 use tollgate_core::price::CostStatus;
 use tollgate_core::protocol::sync::CounterReport;
-use tollgate_core::record::{Folded, Note, Outcome, UsageRecord};
+use tollgate_core::record::{Folded, Note, Outcome, UsageRecord, work_id};
 
 use super::folded::Span;
 use super::id::RecordId;
-use super::started::Told;
 use crate::model::calendar::knows_until;
 use crate::model::minute::Minute;
 use crate::store::database::error::StoreError;
@@ -100,13 +99,11 @@ impl RecordRow {
 
 impl Batch {
     /// An empty batch of this sender.
-    #[must_use]
     pub fn new(sender: Sender) -> Self {
         Self { sender, ..Self::default() }
     }
 
     /// An empty one that came at `now_ms` from no gateway.
-    #[must_use]
     pub fn of_import(now_ms: u64) -> Self {
         Self { imported_ms: now_ms, ..Self::default() }
     }
@@ -174,15 +171,40 @@ impl Batch {
     }
 
     /// How many records and totals it has.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// Whether it has nothing.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+}
+
+/// What a record says of work.
+#[derive(Clone, Debug, Default)]
+pub(in crate::store) struct Told {
+    /// Work that its call started.
+    pub(in crate::store) started: Vec<RecordId>,
+    /// Work whose result its call fetched, and the batch that this is of. Empty where nobody knows that it is any.
+    pub(in crate::store) fetched: Vec<RecordId>,
+}
+
+impl Told {
+    /// What a record says, if anything.
+    pub(in crate::store) fn of(record: &UsageRecord) -> Option<Box<Self>> {
+        let work = record.work.as_ref()?;
+        let key = |id: &String| work_id(&record.provider, id).parse().ok();
+        let fetched = match record.fetched() {
+            Some(_) => work.fetched.iter().chain(&work.of).filter_map(key).collect(),
+            None => Vec::new(),
+        };
+        Some(Box::new(Self { started: work.started.iter().filter_map(key).collect(), fetched }))
+    }
+
+    /// Whether its record is of fetched work that is charged, which no gateway does.
+    pub(in crate::store) const fn is_fetched(&self) -> bool {
+        !self.fetched.is_empty()
     }
 }
 

@@ -65,13 +65,11 @@ macro_rules! all_of {
 
 impl Dims {
     /// The dimensions of a record.
-    #[must_use]
     pub fn of(record: &UsageRecord) -> Self {
         all_of!(record)
     }
 
     /// The dimensions of a total that a gateway has folded.
-    #[must_use]
     pub fn of_folded(folded: &Folded) -> Self {
         all_of!(folded)
     }
@@ -97,7 +95,6 @@ impl Dims {
     }
 
     /// The value in this dimension, if there is one.
-    #[must_use]
     pub fn value(&self, dimension: Dimension) -> Option<&str> {
         let value = match dimension {
             Dimension::Gateway => self.column(Column::Gateway),
@@ -226,7 +223,6 @@ impl Filters {
     }
 
     /// Whether these dimensions pass.
-    #[must_use]
     pub fn keep(&self, dims: &Dims) -> bool {
         let value = |dimension: Dimension| dims.value(dimension).unwrap_or_default();
         self.wanted.iter().all(|(dimension, values)| values.iter().any(|wanted| wanted == value(*dimension)))

@@ -48,13 +48,11 @@ pub enum Closing {
 
 impl Month {
     /// First hour, in hours since the Unix epoch.
-    #[must_use]
     pub fn from_hour(self) -> i64 {
         hour_of(self.first)
     }
 
     /// End, exclusive, in hours since the Unix epoch.
-    #[must_use]
     pub fn end_hour(self) -> i64 {
         let last = self.first.last_of_month();
         last.tomorrow().map_or(i64::MAX, hour_of)

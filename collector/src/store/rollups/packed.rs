@@ -12,9 +12,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::spans::{Grain, Span};
 use super::sums::Sums;
 use crate::model::clock::MS_PER_HOUR;
-use crate::store::Store;
 use crate::store::database::error::StoreError;
-use crate::store::database::lead::Lead;
 use crate::store::rollups::{self, Additions};
 
 /// Notes that these hours change: the pieces that they are in are not what their rows are any more.
@@ -108,7 +106,7 @@ fn packed(connection: &Connection, grain: Grain, from: i64, to: i64) -> Result<V
 }
 
 /// Packs what is over and not packed, the newest first, as much as a transaction is to do; true where more is left.
-fn pack_some(transaction: &Transaction<'_>, now_ms: u64) -> Result<bool, StoreError> {
+pub(super) fn pack_some(transaction: &Transaction<'_>, now_ms: u64) -> Result<bool, StoreError> {
     rollups::settle(transaction)?;
     let now_hour = i64::try_from(now_ms).unwrap_or(i64::MAX).div_euclid(MS_PER_HOUR);
     let first: Option<i64> =
@@ -149,16 +147,6 @@ fn piece(connection: &Connection, grain: Grain, time: i64) -> Result<Additions, 
         piece.add(time, *dims, &sums.encode())?;
     }
     Ok(piece)
-}
-
-impl Store {
-    /// Packs hours, days and weeks that are over, the newest first, for some tens of milliseconds; true where more is left.
-    ///
-    /// # Errors
-    /// Nothing changes then.
-    pub async fn pack(&self, lead: Option<Lead>, now_ms: u64) -> Result<bool, StoreError> {
-        self.write_led(lead, move |transaction| pack_some(transaction, now_ms)).await
-    }
 }
 
 /// Rows that one transaction packs: gateways wait for it.

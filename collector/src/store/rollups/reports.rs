@@ -11,7 +11,6 @@ use super::dims::{DimsTable, Filters};
 use crate::model::clock::MS_PER_HOUR;
 use crate::model::dimension::Dimension;
 use crate::model::drift::{Drift, Reported};
-use crate::store::Store;
 use crate::store::database::error::StoreError;
 
 /// Hour, dimensions and row of the book.
@@ -125,23 +124,7 @@ pub(in crate::store) fn expire(transaction: &Transaction<'_>, horizon_ms: i64) -
     Ok(())
 }
 
-impl Store {
-    /// Rows of the book, with what calls of these hours cost by it and by their providers: each row that drifts, the one with
-    /// the largest difference in dollars first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn drift(
-        &self,
-        from_hour: i64,
-        to_hour: i64,
-        filters: Filters,
-    ) -> Result<Vec<Drift>, StoreError> {
-        self.read(move |connection, dims| drifting(connection, dims, (from_hour, to_hour), &filters)).await
-    }
-}
-
-fn drifting(
+pub(super) fn drifting(
     connection: &Connection,
     dims: &DimsTable,
     hours: (i64, i64),
@@ -184,6 +167,7 @@ fn count(value: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use crate::store::Store;
     use tollgate_core::price::Step;
     use tollgate_core::price::{Charge, PriceBasis};
     use tollgate_core::record::CostSource;

@@ -45,13 +45,11 @@ pub enum SumsError {
 
 impl Sums {
     /// The sums of one record.
-    #[must_use]
     pub fn of(record: &UsageRecord) -> Self {
         Self { totals: Totals::of(record), kinds: by_kind(&kinds_of(record)) }
     }
 
     /// The sums of records that a gateway has folded.
-    #[must_use]
     pub fn of_folded(folded: &Folded) -> Self {
         Self { totals: folded.totals.clone(), kinds: by_kind(&folded.kinds) }
     }
@@ -129,7 +127,6 @@ impl Sums {
     }
 
     /// The bytes of a rollup row.
-    #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64);
         bytes.push(FORMAT);

@@ -12,12 +12,12 @@ use crate::model::dimension::Dimension;
 use crate::store::agents::minutes::{self, Minutes};
 use crate::store::records::accounts::{self, Booking};
 use crate::store::records::batch::{Batch, Recharge, RecordRow, Sender};
-use crate::store::records::started::Change;
 use crate::store::records::{adjust, folded, retention};
 use crate::store::rollups::bound::HourRows;
 use crate::store::rollups::dims::{Dims, OTHER};
 use crate::store::rollups::reports::Reports;
 use crate::store::rollups::sums::{InRow, Totals};
+use crate::store::writer::started::Change;
 
 /// Batches that one transaction takes.
 pub(in crate::store) struct Work<'w> {

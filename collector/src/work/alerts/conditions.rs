@@ -54,7 +54,7 @@ pub struct Observed {
 }
 
 /// What a budget rule decides.
-#[must_use]
+// Long: what is passed, refused and foreseen share the facts of one budget.
 pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
     let own = status.thresholds.iter().map(|percent| Threshold::Percent(u32::from(*percent)));
     let thresholds: Vec<Threshold> =
@@ -62,6 +62,11 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
     let scope = match status.counter.as_str() {
         "" => format!("budget={}", status.name),
         counter => format!("budget={} {counter}", status.name),
+    };
+    // As people call it.
+    let named = match status.counter.as_str() {
+        "" => format!("budget {}", status.name),
+        counter => format!("budget {} for {counter}", status.name),
     };
     let (used, limit) = (status.used_pico, status.limit_pico);
     let shown = |amount: i128| amount_of(amount, status.is_money);
@@ -102,14 +107,19 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
             let title = match is_passed {
                 true => {
                     let percent = used.saturating_mul(100).checked_div(limit).unwrap_or(0);
+                    let passed = match threshold {
+                        Threshold::Percent(100..) => threshold.to_string(),
+                        _ if used >= limit => "its whole limit".into(),
+                        _ => threshold.to_string(),
+                    };
                     format!(
-                        "{scope} has used {} of {}, {percent} % ({threshold} passed)",
+                        "{named} has used {} of {}, {percent} % ({passed} passed)",
                         shown(used),
                         shown(limit)
                     )
                 }
                 false => {
-                    refused_at(&scope, status, shown(used), shown(limit), shown(limit.saturating_sub(used)))
+                    refused_at(&named, status, shown(used), shown(limit), shown(limit.saturating_sub(used)))
                 }
             };
             let is_whole = matches!(threshold, Threshold::Percent(percent) if *percent >= 100)
@@ -130,7 +140,7 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
         && let Some(at) = reached(used, limit, window, now_ms)
     {
         let at = time(at, &rule.shown_in);
-        let title = format!("{scope} will pass its limit of {} on {at} at this rate", shown(limit));
+        let title = format!("{named} will pass its limit of {} on {at} at this rate", shown(limit));
         let mut alert = base("forecast".into(), title);
         alert.facts.push(("Will pass".into(), at));
         alerts.push(alert.with_id());
@@ -139,16 +149,15 @@ pub fn budget(rule: &Rule, status: &BudgetStatus, now_ms: u64) -> Vec<Alert> {
 }
 
 /// A budget that refuses calls before it is spent: what they may cost at worst does not fit any more.
-fn refused_at(scope: &str, status: &BudgetStatus, used: String, limit: String, left: String) -> String {
+fn refused_at(named: &str, status: &BudgetStatus, used: String, limit: String, left: String) -> String {
     let percent = status.used_pico.saturating_mul(100).checked_div(status.limit_pico).unwrap_or(0);
     format!(
-        "{scope} refused {} calls at {percent} % ({used} of {limit}), because each may cost more than the {left} that is left",
-        status.denied
+        "{named} refused {} at {percent} % ({used} of {limit}), because each may cost more than the {left} that is left",
+        calls(status.denied)
     )
 }
 
 /// What a rule on spend or on a number of calls decides in one scope.
-#[must_use]
 pub fn counted(rule: &Rule, window: &Window, observed: &Observed, now_ms: u64) -> Vec<Alert> {
     let is_money = rule.when == When::Spend;
     let (value, previous) = if is_money {
@@ -200,7 +209,6 @@ pub fn counted(rule: &Rule, window: &Window, observed: &Observed, now_ms: u64) -
 }
 
 /// Whether a rule may have something to tell about these: only then what they are compared with is needed.
-#[must_use]
 pub fn is_near(rule: &Rule, cost: Picodollars, calls: u64) -> bool {
     let value = if rule.when == When::Spend { cost.as_pico() } else { i128::from(calls) };
     rule.forecast || rule.thresholds.iter().any(|threshold| value >= limit_of(threshold))
@@ -208,7 +216,6 @@ pub fn is_near(rule: &Rule, cost: Picodollars, calls: u64) -> bool {
 
 /// What a rule on silent gateways decides. A gateway that comes back and falls silent again is told anew; while this
 /// collector was not there, which it is since `started_ms`, nobody could report.
-#[must_use]
 pub fn silent(rule: &Rule, gateway: &GatewaySeen, started_ms: u64, now_ms: u64) -> Option<Alert> {
     let silent_ms = now_ms.saturating_sub(gateway.last_seen_ms);
     let heard_ms = now_ms.saturating_sub(started_ms);
@@ -235,7 +242,6 @@ pub fn silent(rule: &Rule, gateway: &GatewaySeen, started_ms: u64, now_ms: u64) 
 
 /// What a rule on prices decides of one row: how far the book is off what providers said over the window so far. A word that is
 /// not believed passes every threshold.
-#[must_use]
 pub fn price_drift(rule: &Rule, window: &Window, row: &Drift) -> Vec<Alert> {
     let Drift { provider, model, reported } = row;
     let off = reported.off_by();
@@ -254,9 +260,9 @@ pub fn price_drift(rule: &Rule, window: &Window, row: &Drift) -> Vec<Alert> {
             threshold: threshold.to_string(),
             severity: rule.severity.name().into(),
             title: format!(
-                "the price of {model} ({provider}) is off by {} %: {book} by the book, {said} by the provider, in {} calls",
+                "the price of {model} ({provider}) is off by {} %: {book} by the book, {said} by the provider, in {}",
                 percent(off),
-                reported.calls
+                calls(reported.calls)
             ),
             facts: vec![
                 ("By the book".into(), book.clone()),
@@ -277,7 +283,6 @@ pub fn price_drift(rule: &Rule, window: &Window, row: &Drift) -> Vec<Alert> {
 
 /// What a rule on full budgets decides: a gateway has no counter left for another value of a budget's `each`, so that callers,
 /// who may have invented their names, share one. Told once a day for each gateway.
-#[must_use]
 pub fn full_values(rule: &Rule, gateway: &GatewaySeen, now_ms: u64) -> Option<Alert> {
     let GatewaySeen { gateway: name, values_shared, values_shared_ms: last_ms, .. } = gateway;
     let is_new = *last_ms > 0 && now_ms.saturating_sub(*last_ms) < FULL_LASTS_MS;
@@ -306,7 +311,6 @@ pub fn full_values(rule: &Rule, gateway: &GatewaySeen, now_ms: u64) -> Option<Al
 }
 
 /// What a rule on anomalies decides about an episode that lasts. Of a scope only the agent is known.
-#[must_use]
 pub fn anomaly(rule: &Rule, episode: &Episode) -> Option<Alert> {
     let is_wanted =
         rule.scope.iter().all(|(dimension, value)| *dimension == Dimension::Agent && *value == episode.agent);
@@ -357,6 +361,10 @@ pub fn anomaly(rule: &Rule, episode: &Episode) -> Option<Alert> {
         }
         .with_id(),
     )
+}
+
+fn calls(count: u64) -> String {
+    if count == 1 { "1 call".into() } else { format!("{count} calls") }
 }
 
 /// A number as people read it: whole where it is large.
@@ -475,7 +483,7 @@ mod tests {
 
     #[test]
     fn a_budget_tells_each_threshold_that_is_passed_and_what_it_will_pass() {
-        let rule = rule("when = 'budget'\nthresholds = ['80%', '60.00', '100%']\nforecast = true");
+        let rule = rule("when = 'budget'\nthresholds = ['80%', '$60.00', '100%']\nforecast = true");
         for (used, expected) in [
             (0, &[][..]),
             (20, &[]),

@@ -20,7 +20,6 @@ pub enum Outcome {
 }
 
 /// Sends a message.
-#[must_use]
 pub fn deliver(channel: &Channel, message: &Message, now_ms: u64) -> Outcome {
     let sent = match &channel.target {
         Target::Email(config) => return email::send(config, message),

@@ -13,7 +13,6 @@ use super::message::{Message, cut};
 use crate::config::{Email, Encryption};
 
 /// Sends a message to all receivers of a channel. Blocks.
-#[must_use]
 pub fn send(config: &Email, message: &Message) -> Outcome {
     let prepared = mail(config, message).and_then(|mail| Ok((mail, transport(config)?)));
     let (mail, transport) = match prepared {

@@ -32,7 +32,6 @@ pub struct Item {
 
 impl Message {
     /// One line.
-    #[must_use]
     pub fn title(&self) -> String {
         match self.items.as_slice() {
             [item] => item.title(),
@@ -45,7 +44,6 @@ impl Message {
     }
 
     /// All of it as plain text.
-    #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
         for item in &self.items {
@@ -59,7 +57,6 @@ impl Message {
     }
 
     /// Where an alert's numbers are shown.
-    #[must_use]
     pub fn link(&self, alert: &Alert) -> String {
         printable(&format!("{}{}", self.base_url, alert.link))
     }
@@ -67,7 +64,6 @@ impl Message {
 
 impl Item {
     /// One line.
-    #[must_use]
     pub fn title(&self) -> String {
         let title = printable(&self.alert.title);
         match self.event {
@@ -77,11 +73,9 @@ impl Item {
     }
 
     /// Name and value of each fact.
-    #[must_use]
     pub fn facts(&self) -> Vec<(String, String)> {
         let mut facts = self.alert.facts.clone();
         facts.push(("Rule".into(), self.alert.rule.clone()));
-        facts.push(("Window".into(), self.alert.window.clone()));
         facts.push(("Decided".into(), time(self.at_ms, &self.zone)));
         // Names may come from callers, with any characters.
         facts.into_iter().map(|(name, value)| (printable(&name), printable(&value))).collect()
@@ -89,7 +83,6 @@ impl Item {
 }
 
 /// The first characters of a text, ended by an ellipsis where some are left out.
-#[must_use]
 pub fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();

@@ -9,7 +9,6 @@ use super::message::{Item, Message, cut};
 use crate::model::alert::Event;
 
 /// The body of one alert's event.
-#[must_use]
 pub fn body(message: &Message, item: &Item, routing_key: &str) -> Value {
     let alert = &item.alert;
     if item.event == Event::Resolved {

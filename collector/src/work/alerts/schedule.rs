@@ -8,7 +8,6 @@ use crate::config::{Channel, Quiet};
 
 /// How long after the attempt with this number, from 1, the next one comes, in milliseconds; `None` when it was the
 /// last. Doubles from a second to half an hour, and differs a little by `spread` so that many do not come at once.
-#[must_use]
 pub fn wait_ms(attempt: u32, spread: u64) -> Option<u64> {
     if attempt >= ATTEMPTS_MAX {
         return None;
@@ -18,7 +17,6 @@ pub fn wait_ms(attempt: u32, spread: u64) -> Option<u64> {
 }
 
 /// Until when a channel is to be left in peace, if it is now.
-#[must_use]
 pub fn quiet_until_ms(quiet: &Quiet, now_ms: u64) -> Option<u64> {
     let now =
         Timestamp::from_millisecond(i64::try_from(now_ms).ok()?).ok()?.to_zoned_datetime(quiet.zone.clone());

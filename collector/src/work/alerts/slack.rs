@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::message::{Item, Message, cut};
 
 /// The body of a message.
-#[must_use]
 pub fn body(message: &Message) -> Value {
     let mut blocks = Vec::new();
     for item in message.items.iter().take(ITEMS_MAX) {

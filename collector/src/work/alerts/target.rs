@@ -13,7 +13,6 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 /// A client for deliveries.
-#[must_use]
 pub fn agent(allow_private: bool) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
@@ -59,7 +58,6 @@ impl Resolver for Public {
 pub struct Private;
 
 /// Whether an address is one of the public internet (IANA's special-purpose registries, read 2026-11-25).
-#[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {

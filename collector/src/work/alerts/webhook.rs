@@ -13,7 +13,6 @@ use serde_json::{Map, Value, json};
 use super::message::Message;
 
 /// The body of a message.
-#[must_use]
 pub fn body(message: &Message) -> Value {
     let alerts: Vec<Value> = message
         .items

@@ -20,7 +20,6 @@ pub struct Window {
 
 impl Window {
     /// The window that holds at this time; `None` where the calendar ends.
-    #[must_use]
     pub fn at(kind: WindowKind, zone: &TimeZone, now_ms: u64) -> Option<Self> {
         let now =
             Timestamp::from_millisecond(i64::try_from(now_ms).ok()?).ok()?.to_zoned_datetime(zone.clone());

@@ -35,7 +35,6 @@ pub struct Baseline {
 
 impl Baseline {
     /// The baseline of `hour`, in hours since the Unix epoch, from the finished hours before it.
-    #[must_use]
     pub fn at(hour: i64, hours: &BTreeMap<i64, Hour>) -> Self {
         let before = || hours.range(hour.saturating_sub(HOURS)..hour);
         let week: Vec<&Hour> = hours.range(hour.saturating_sub(WEEK)..hour).map(|(_, hour)| hour).collect();

@@ -20,7 +20,6 @@ pub struct Look<'a> {
 type Test = fn(&Look<'_>, usize, &Minute) -> Option<Finding>;
 
 /// What is unusual.
-#[must_use]
 pub fn detect(look: Look<'_>) -> Vec<Finding> {
     // An agent that is new has nothing usual yet; that it is new is told elsewhere. What no agent does is told at once.
     if look.baseline.hours < HOURS_MIN {

@@ -20,7 +20,6 @@ pub struct Part {
 }
 
 /// The number that a finding of this kind is about.
-#[must_use]
 pub fn measure(kind: Kind, totals: &Totals) -> f64 {
     match kind {
         Kind::Errors => as_f64(totals.errors.saturating_add(totals.upstream_aborts)),
@@ -33,7 +32,6 @@ pub fn measure(kind: Kind, totals: &Totals) -> f64 {
 }
 
 /// The values of a dimension that explain most of what is more than usual.
-#[must_use]
 pub fn of_dimension(dimension: &str, parts: &[Part]) -> Vec<Driver> {
     let excess: f64 = parts.iter().map(|part| part.now - part.usual).sum();
     if excess <= 0.0 {
@@ -57,7 +55,6 @@ pub fn of_dimension(dimension: &str, parts: &[Part]) -> Vec<Driver> {
 }
 
 /// A system prompt that calls did not have before `start_ms`, and the part of the calls since then that have it.
-#[must_use]
 pub fn of_system_prompt(records: &[UsageRecord], start_ms: u64) -> Option<Driver> {
     let hash = |record: &UsageRecord| record.prompt.as_ref().and_then(|prompt| prompt.system_hash.clone());
     let (before, since): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.time_ms < start_ms);

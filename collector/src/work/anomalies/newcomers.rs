@@ -5,7 +5,6 @@ use crate::store::FirstCall;
 
 /// What a first call is at this time, where anybody is known since `known_since_ms`: a new agent, a new model of an
 /// agent that was there before, or nothing that is news (any more).
-#[must_use]
 pub fn newcomer(first: &FirstCall, known_since_ms: Option<u64>, now_ms: u64) -> Option<Kind> {
     if !is_enough_known(known_since_ms, now_ms) || first.first_ms < news_since_ms(now_ms) {
         return None;
@@ -16,13 +15,11 @@ pub fn newcomer(first: &FirstCall, known_since_ms: Option<u64>, now_ms: u64) -> 
 
 /// Whether what was there before is known well enough to call anything new. Nothing is new to a collector that has just
 /// begun.
-#[must_use]
 pub fn is_enough_known(known_since_ms: Option<u64>, now_ms: u64) -> bool {
     known_since_ms.is_some_and(|since| now_ms.saturating_sub(since) >= KNOWN_MS)
 }
 
 /// First calls at or after this are news.
-#[must_use]
 pub const fn news_since_ms(now_ms: u64) -> u64 {
     now_ms.saturating_sub(NEW_MS)
 }

@@ -48,6 +48,9 @@ impl Report {
                 vec!["measured where nothing was reported".to_owned()]
             }
             Some("error") if metered.outcome == Outcome::Ok => vec!["outcome ok for an error".to_owned()],
+            Some("none") if metered.outcome == Outcome::Error => {
+                vec!["outcome error for a success without usage".to_owned()]
+            }
             _ => Vec::new(),
         };
         let name = format!("{} {}/{}", exchange.id, exchange.provider, exchange.api);
@@ -66,19 +69,16 @@ impl Report {
     }
 
     /// Whether every exchange is as expected; a `strict` reader also wants every count named in its recording.
-    #[must_use]
     pub fn is_right(&self, strict: bool) -> bool {
         self.differences.is_empty() && (!strict || self.beyond.is_empty())
     }
 
     /// Whether our prices are near enough to what providers say that calls cost: within 1 % in 95 of 100.
-    #[must_use]
     pub fn prices_are_near(&self) -> bool {
         self.costs.is_good()
     }
 
     /// The table, and each difference on a line; then our prices beside the providers' own.
-    #[must_use]
     pub fn print(&self) -> String {
         let mut text = String::new();
         let _ = writeln!(
@@ -159,10 +159,13 @@ fn wanted(expected: &Value) -> BTreeMap<String, u64> {
     let own = ALWAYS_NAMED.iter().map(|name| (*name, expected.get(name)));
     let rest = ["more", "billed"].into_iter().filter_map(|part| expected.get(part)?.as_object());
     let rest = rest.flatten().map(|(name, value)| (name.as_str(), Some(value)));
+    let seconds = expected.get("seconds").and_then(tollgate_core::decode::json::value_count);
+    let by_time = seconds.map(|seconds| ("audio_ms".to_owned(), seconds.saturating_mul(1_000)));
     own.chain(rest)
         .filter_map(|(name, value)| {
             Some((name.to_owned(), tollgate_core::decode::json::value_count(value?)?))
         })
+        .chain(by_time)
         .collect()
 }
 
@@ -216,7 +219,7 @@ mod tests {
 
     fn right() -> Value {
         json!({"status": "usage", "input": 100, "cached_read": 20, "cache_write": null, "output": 40,
-            "reasoning": 10, "more": {"input_audio": 30, "output_audio": 5}})
+            "reasoning": 10, "seconds": null, "more": {"input_audio": 30, "output_audio": 5}})
     }
 
     #[test]
@@ -235,6 +238,7 @@ mod tests {
             ("/more", json!({"input_audio": 30, "output_audio": 5, "nobody_knows": 3})),
             ("/status", json!("none")),
             ("/status", json!("error")),
+            ("/seconds", json!(37)),
         ] {
             let mut expected = right();
             *expected.pointer_mut(path).unwrap() = wrong.clone();

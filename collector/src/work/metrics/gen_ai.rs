@@ -50,7 +50,6 @@ struct TokenLabels {
 
 impl Observation {
     /// What a record adds; a refused call adds nothing.
-    #[must_use]
     pub fn of(record: &UsageRecord) -> Option<Self> {
         if record.outcome == Outcome::Denied {
             return None;

@@ -3,6 +3,8 @@
 //! Source: OpenAI's API reference and recorded answers of the compatible providers, read 2026-11-23.
 //! Cached and audio tokens are inside the prompt, reasoning inside the completion, at OpenAI; who differs is
 //! named in [`Quirks::of`].
+//!
+//! Long: most of it is tables of places, one for each API of OpenAI and of who is compatible with it.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -283,6 +285,7 @@ fn by_model(context: &Context<'_>, whole_usage: &Usage) -> Vec<Share> {
     if adds_up { shares } else { Vec::new() }
 }
 
+// Long: one expression for each count, with every name that compatible providers have for it.
 fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let quirks = Quirks::of(context);
     let detail = |name: &str| counts.first_in(&INPUT_DETAILS, name);

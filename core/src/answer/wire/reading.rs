@@ -1,4 +1,6 @@
 //! What an answer has said so far.
+//!
+//! Long: one state that all wire formats share; tools, counts, cost and turns are files of their own.
 
 use serde_json::{Map, Value};
 
@@ -84,7 +86,6 @@ pub struct Reading {
 
 impl Reading {
     /// Nothing said yet.
-    #[must_use]
     pub fn new(provider: &str, api: Api) -> Self {
         let family = Family::of(api);
         Self {
@@ -130,68 +131,57 @@ impl Reading {
     }
 
     /// The family of the answer's documents.
-    #[must_use]
     pub const fn family(&self) -> &'static Family {
         self.family
     }
 
     /// The model that answers, as far as it has been named.
-    #[must_use]
     pub fn model(&self) -> Option<&str> {
         self.model.as_deref()
     }
 
     /// The service tier that the answer names.
-    #[must_use]
     pub fn service_tier(&self) -> Option<&str> {
         self.service_tier.as_deref()
     }
 
     /// The answer's id.
-    #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
     }
 
     /// Whether the answer says that the work goes on without the caller.
-    #[must_use]
     pub fn goes_on(&self) -> bool {
         matches!(self.status.as_deref(), Some("queued" | "in_progress"))
     }
 
     /// The file with the results of a batch.
-    #[must_use]
     pub fn output_file(&self) -> Option<&str> {
         self.output_file.as_deref()
     }
 
     /// Whether the answer said that something went wrong.
-    #[must_use]
     pub const fn has_error(&self) -> bool {
         self.has_error
     }
 
     /// Whether the provider's content filter stopped the request.
-    #[must_use]
     pub const fn is_filtered(&self) -> bool {
         self.is_filtered
     }
 
     /// Whether the model declined before it said anything.
-    #[must_use]
     pub fn is_mute_refusal(&self) -> bool {
         self.is_refusal && self.visible() == Passed::default()
     }
 
     /// Whether a guardrail answered in the model's place.
-    #[must_use]
     pub const fn is_guarded(&self) -> bool {
         self.is_guarded
     }
 
     /// Whether the counts of a stream are only what had been used so far: the family's streams say when they are
     /// at their end, and this one did not.
-    #[must_use]
     pub fn lacks_end(&self) -> bool {
         let says = |what: Field| self.family.paths.iter().any(|(.., field)| *field == what);
         !self.has_end && (says(Field::End) || self.counts_beside_text && says(Field::Finish))
@@ -215,14 +205,12 @@ impl Reading {
     }
 
     /// Visible output that passed, and the reasoning beside it; in a session, in the turn under way.
-    #[must_use]
     pub fn visible(&self) -> Passed {
         let reasoning = self.reasoning_estimate();
         Passed { text: told(&self.output, &self.whole_output), tool_calls: self.tool_calls, reasoning }
     }
 
     /// The same of an answer that is not whole: what frames the call that it ended in has not come.
-    #[must_use]
     pub fn passed(&self) -> Passed {
         let visible = self.visible();
         let open = u64::from(self.call_is_open && !self.has_end);
@@ -230,13 +218,11 @@ impl Reading {
     }
 
     /// Reasoning tokens that passed in the open, in o200k's count.
-    #[must_use]
     pub fn reasoning_estimate(&self) -> u64 {
         told(&self.reasoning, &self.whole_reasoning)
     }
 
     /// What the provider reported, or `None` when it reported no counts. Of a session: the turns not taken.
-    #[must_use]
     pub fn reported(&self) -> Option<Normalised> {
         if self.family.merge != Merge::Sum {
             let mut normalised = self.normalised();
@@ -267,7 +253,6 @@ impl Reading {
     }
 
     /// Whether each turn of the session is a call of its own.
-    #[must_use]
     pub fn has_own_calls(&self) -> bool {
         self.api == Api::ResponsesSession
     }
@@ -278,7 +263,6 @@ impl Reading {
     }
 
     /// The turn of a session that has not ended.
-    #[must_use]
     pub const fn turn(&self) -> &OpenTurn {
         &self.open_turn
     }
@@ -308,7 +292,6 @@ impl Reading {
     }
 
     /// Whether the answer has usage, none of which is known.
-    #[must_use]
     pub fn has_unread_usage(&self) -> bool {
         self.has_odd_usage || has_count(&self.usage) && self.reported().is_none()
     }
@@ -467,6 +450,7 @@ impl Reading {
 }
 
 impl Sink<Field> for Reading {
+    // Long: one arm for each field that a wire format may have.
     fn value(&mut self, field: Field, raw: Option<&[u8]>) {
         let Some(raw) = raw else {
             self.has_error |= field == Field::Error;

@@ -22,7 +22,6 @@ pub struct OpenTurn {
 
 impl OpenTurn {
     /// Whether a model is answering.
-    #[must_use]
     pub const fn is_open(&self) -> bool {
         self.is_open
     }
@@ -96,7 +95,6 @@ impl OpenTurn {
 
     /// What a turn that broke off has used, as far as it can be seen: `text_tokens` of text were said in it. What the
     /// caller said aloud meanwhile is not in it.
-    #[must_use]
     pub fn usage(&self, text_tokens: u64) -> Usage {
         let heard = self.heard.tokens();
         let read = self.context.input_tokens.unwrap_or(0).saturating_add(heard);

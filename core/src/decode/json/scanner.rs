@@ -1,4 +1,6 @@
 //! The incremental scanner.
+//!
+//! Long: one state machine, each step of which may find the document cut.
 
 use memchr::memchr2;
 
@@ -136,7 +138,6 @@ enum Escape {
 
 impl<F: Copy> Scanner<F> {
     /// A scanner at the start of a sequence of documents.
-    #[must_use]
     pub const fn new(shape: &'static Shape<F>) -> Self {
         Self {
             shape,
@@ -170,19 +171,16 @@ impl<F: Copy> Scanner<F> {
     }
 
     /// Whether the bytes so far are not JSON.
-    #[must_use]
     pub fn is_broken(&self) -> bool {
         self.state == State::Broken
     }
 
     /// Whether no document is open, so that the input may end here.
-    #[must_use]
     pub fn is_outside(&self) -> bool {
         self.state == State::Outside && self.open.is_empty()
     }
 
     /// Documents that have ended so far.
-    #[must_use]
     pub const fn documents(&self) -> u64 {
         self.documents
     }

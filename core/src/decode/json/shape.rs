@@ -64,7 +64,6 @@ pub(super) const ROOT: Place = 0;
 
 impl<F: Copy> Shape<F> {
     /// Compiles paths. Of two entries with the same path the later one holds.
-    #[must_use]
     pub fn new(paths: &[(&'static str, Action, F)]) -> Self {
         let mut shape = Self { nodes: vec![Node::new()], anywhere: None };
         shape.add(ROOT, paths);
@@ -74,7 +73,6 @@ impl<F: Copy> Shape<F> {
 
     /// The same, and places at any depth: `keys` are paths that may begin anywhere, `endings` ends of keys. Such a shape
     /// takes an object for a list of one: `messages[].content[].type` is also the `type` of a content that is an object.
-    #[must_use]
     pub fn anywhere(
         paths: &[(&'static str, Action, F)],
         keys: &[(&'static str, Action, F)],

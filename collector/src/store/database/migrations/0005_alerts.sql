@@ -1,4 +1,4 @@
--- Decisions: one for each rule, scope, window and threshold, ever. `id` is made of these four (alerts.rs) and is what
+-- Decisions: one for each rule, scope, window and threshold, ever. `id` is made of these four (model/alert.rs) and is what
 -- receivers know it by.
 CREATE TABLE alerts (
     id          TEXT PRIMARY KEY,

@@ -8,33 +8,23 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use tollgate_core::attribution::{Attribution, AttributionSource};
-use tollgate_core::record::{Note, UsageRecord, work_id};
+use tollgate_core::record::{Note, UsageRecord};
 
-use super::adjust;
-use super::batch::{Batch, RecordRow, cost_status_code, outcome_code};
-use super::id::RecordId;
 use crate::store::database::error::StoreError;
-use crate::store::database::lead::Lead;
+use crate::store::records::adjust;
+use crate::store::records::batch::{Batch, RecordRow, Told, cost_status_code, outcome_code};
+use crate::store::records::id::RecordId;
 use crate::store::rollups::dims::Dims;
 use crate::store::rollups::reports;
 use crate::store::rollups::sums::Sums;
 use crate::store::writer::work::Work;
-use crate::store::{Store, budgets, rollups};
+use crate::store::{budgets, rollups};
 
 /// Who started some work.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(in crate::store) struct Starter {
     attribution: Attribution,
     source: AttributionSource,
-}
-
-/// What a record says of work.
-#[derive(Clone, Debug, Default)]
-pub(in crate::store) struct Told {
-    /// Work that its call started.
-    started: Vec<RecordId>,
-    /// Work whose result its call fetched, and the batch that this is of. Empty where nobody knows that it is any.
-    fetched: Vec<RecordId>,
 }
 
 /// A stored record that is to be another one.
@@ -54,24 +44,6 @@ impl Starter {
     fn put(self, record: &mut UsageRecord) {
         record.attribution = self.attribution;
         record.attribution_source = self.source;
-    }
-}
-
-impl Told {
-    /// What a record says, if anything.
-    pub(in crate::store) fn of(record: &UsageRecord) -> Option<Box<Self>> {
-        let work = record.work.as_ref()?;
-        let key = |id: &String| work_id(&record.provider, id).parse().ok();
-        let fetched = match record.fetched() {
-            Some(_) => work.fetched.iter().chain(&work.of).filter_map(key).collect(),
-            None => Vec::new(),
-        };
-        Some(Box::new(Self { started: work.started.iter().filter_map(key).collect(), fetched }))
-    }
-
-    /// Whether its record is of fetched work that is charged, which no gateway does.
-    pub(in crate::store) const fn is_fetched(&self) -> bool {
-        !self.fetched.is_empty()
     }
 }
 
@@ -222,20 +194,4 @@ fn write(
 
 fn parse(body: &str) -> Result<UsageRecord, StoreError> {
     serde_json::from_str(body).map_err(|_| StoreError::Damaged("record"))
-}
-
-impl Store {
-    /// Forgets who started work before this time, Unix milliseconds UTC: no provider keeps a result as long.
-    ///
-    /// # Errors
-    /// Nothing changes then.
-    pub async fn forget_work(&self, lead: Option<Lead>, before_ms: u64) -> Result<usize, StoreError> {
-        let before = i64::try_from(before_ms).unwrap_or(i64::MAX);
-        self.write_led(lead, move |transaction| {
-            let started = transaction.execute("DELETE FROM work_started WHERE started_ms < ?1", [before])?;
-            let fetched = transaction.execute("DELETE FROM work_fetched WHERE fetched_ms < ?1", [before])?;
-            Ok(started.saturating_add(fetched))
-        })
-        .await
-    }
 }

@@ -1,0 +1,21 @@
+//! The store's methods for work that one call starts and another fetches.
+
+use crate::store::Store;
+use crate::store::database::error::StoreError;
+use crate::store::database::lead::Lead;
+
+impl Store {
+    /// Forgets who started work before this time, Unix milliseconds UTC: no provider keeps a result as long.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn forget_work(&self, lead: Option<Lead>, before_ms: u64) -> Result<usize, StoreError> {
+        let before = i64::try_from(before_ms).unwrap_or(i64::MAX);
+        self.write_led(lead, move |transaction| {
+            let started = transaction.execute("DELETE FROM work_started WHERE started_ms < ?1", [before])?;
+            let fetched = transaction.execute("DELETE FROM work_fetched WHERE fetched_ms < ?1", [before])?;
+            Ok(started.saturating_add(fetched))
+        })
+        .await
+    }
+}

@@ -1,0 +1,33 @@
+//! The store's methods for rollups: packing, and how far the book and the providers are apart.
+
+use super::dims::Filters;
+use super::packed::pack_some;
+use super::reports::drifting;
+use crate::model::drift::Drift;
+use crate::store::Store;
+use crate::store::database::error::StoreError;
+use crate::store::database::lead::Lead;
+
+impl Store {
+    /// Packs hours, days and weeks that are over, the newest first, for some tens of milliseconds; true where more is left.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn pack(&self, lead: Option<Lead>, now_ms: u64) -> Result<bool, StoreError> {
+        self.write_led(lead, move |transaction| pack_some(transaction, now_ms)).await
+    }
+
+    /// Rows of the book, with what calls of these hours cost by it and by their providers: each row that drifts, the one with
+    /// the largest difference in dollars first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn drift(
+        &self,
+        from_hour: i64,
+        to_hour: i64,
+        filters: Filters,
+    ) -> Result<Vec<Drift>, StoreError> {
+        self.read(move |connection, dims| drifting(connection, dims, (from_hour, to_hour), &filters)).await
+    }
+}
