@@ -16,6 +16,7 @@ mod output;
 mod prices;
 mod records;
 mod reprice;
+mod schema;
 mod serve;
 mod summary;
 mod token;
@@ -38,6 +39,8 @@ enum Command {
     Serve(serve::Serve),
     /// Check configuration files, offline
     Check(check::Check),
+    /// Print a JSON Schema of tollgate.toml, for editors
+    Schema(schema::SchemaArgs),
     /// Show who spent what
     Summary(summary::SummaryArgs),
     /// Show budgets and what is left of them, propose limits, top up, release
@@ -90,6 +93,7 @@ pub fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
+        Command::Schema(schema) => schema.run().map_err(Failure::from),
         Command::Summary(summary) => summary.run().map_err(Failure::from),
         Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
         Command::Records(records) => records.run().map_err(Failure::from),

@@ -7,6 +7,7 @@ mod channels;
 mod document;
 mod keeping;
 mod prices;
+pub mod schema;
 pub mod token;
 
 use std::fmt;
@@ -165,18 +166,31 @@ impl Config {
     /// All that is wrong with it.
     pub fn parse(file: &str, text: &str) -> Result<Self, ConfigErrors> {
         let mut document = Document::new(text);
+        let config = Self::read(&mut document);
+        let errors = document.errors();
+        if !errors.is_empty() {
+            let file = file.to_owned();
+            return Err(ConfigErrors { file, errors });
+        }
+        #[cfg(test)]
+        schema::assert_accepts(text);
+        Ok(config)
+    }
+
+    /// What can be read; what cannot is in the document's errors.
+    fn read(document: &mut Document<'_>) -> Self {
         let mut root = document.root();
         let mut ingest = document.section(&mut root, "ingest");
         let mut log = document.section(&mut root, "log");
         let mut api = document.section(&mut root, "api");
-        let prices = prices::read(&mut document, &mut root);
-        let access = access::read(&mut document, &mut root);
-        let tls = access::read_tls(&mut document, &mut root);
-        let retention = keeping::read_retention(&mut document, &mut root);
-        let rollups = keeping::read_rollups(&mut document, &mut root);
-        let metrics = keeping::read_metrics(&mut document, &mut root);
-        let alerts = alerts::read(&mut document, &mut root);
-        let budgets = budgets::read(&mut document, &mut root);
+        let prices = prices::read(document, &mut root);
+        let access = access::read(document, &mut root);
+        let tls = access::read_tls(document, &mut root);
+        let retention = keeping::read_retention(document, &mut root);
+        let rollups = keeping::read_rollups(document, &mut root);
+        let metrics = keeping::read_metrics(document, &mut root);
+        let alerts = alerts::read(document, &mut root);
+        let budgets = budgets::read(document, &mut root);
 
         let listen = document.parsed(&mut root, "listen", "an address and port such as `127.0.0.1:8088`");
         let data_dir = document.path(&mut root, "data_dir");
@@ -191,13 +205,8 @@ impl Config {
             document.finish(section);
         }
 
-        let errors = document.errors();
-        if !errors.is_empty() {
-            let file = file.to_owned();
-            return Err(ConfigErrors { file, errors });
-        }
         let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR));
-        Ok(Self {
+        Self {
             listen: listen.unwrap_or(LISTEN),
             ingest: token_file
                 .map_or_else(|| IngestConfig::in_dir(&data_dir), |token_file| IngestConfig { token_file }),
@@ -214,7 +223,7 @@ impl Config {
             admin_token_file: admin_token_file.unwrap_or_else(|| data_dir.join(ADMIN_TOKEN_FILE)),
             data_dir,
             log: LogConfig { format: format.unwrap_or_default(), level: level.unwrap_or_default() },
-        })
+        }
     }
 }
 

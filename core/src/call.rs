@@ -24,6 +24,31 @@ use crate::usage::Usage;
 use measure::{Consumed, Measure, cut_short, doubtful, session};
 
 /// A call under way. Holds the bounded state of a request meter and an answer's meter, and short strings.
+///
+/// ```
+/// use tollgate_core::call::{Call, End, Ending, ResponseHead};
+/// use tollgate_core::estimate::Learned;
+/// use tollgate_core::price::CostStatus;
+/// use tollgate_core::provider::Target;
+///
+/// let path = "/v1/chat/completions";
+/// let target = Target::recognise(None, "api.openai.com", path);
+/// let mut call = Call::begin("id".into(), 1_000, target, path);
+/// call.request().feed(br#"{"model":"gpt-5-mini","messages":[{"content":"hello"}]}"#);
+/// let head = ResponseHead {
+///     status: 200,
+///     content_type: Some("application/json"),
+///     content_encoding: None,
+///     header: &|_| None,
+/// };
+/// call.response_head(&head, 1_010);
+/// call.response_body(br#"{"model":"gpt-5-mini","usage":{"prompt_tokens":7,"completion_tokens":2}}"#);
+/// let end = End { ending: Ending::Complete, now_ms: 1_020, attempts: Some(1), charge_retries: false };
+/// let record = call.settle(end, "edge-1", None, &mut Learned::default());
+/// assert_eq!(record.usage.output_tokens, Some(2));
+/// // Without a price book a call has no price. It is not free.
+/// assert_eq!(record.cost_status, CostStatus::Unpriced);
+/// ```
 #[derive(Debug)]
 pub struct Call {
     id: String,

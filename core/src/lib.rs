@@ -19,7 +19,7 @@
 //! | [`usage`] | what a call consumed, with one meaning for every provider |
 //! | [`money`] | pico-dollars |
 //! | [`provider`] | providers and their APIs, recognised |
-//! | `keys` | configuration as JSON, read key by key |
+//! | [`keys`] | configuration as JSON, read key by key; which keys there are |
 #![cfg_attr(
     test,
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)
@@ -31,7 +31,7 @@ pub mod budget;
 pub mod call;
 pub mod decode;
 pub mod estimate;
-mod keys;
+pub mod keys;
 pub mod lean;
 pub mod money;
 pub mod price;

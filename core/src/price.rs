@@ -37,7 +37,7 @@ pub use bound::{Bound, Held, ModelSize};
 pub use charge::{Charge, CostStatus, PriceBasis, Step, Unpriced};
 pub use dearest::DEAREST;
 #[cfg(feature = "book")]
-pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, scaled};
+pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, members, scaled};
 pub use index::Found;
 pub use subset::Wanted;
 pub use worst::{Ceiling, WorstCase};
@@ -54,6 +54,28 @@ use facts::Deciding;
 use index::Index;
 
 /// Prices of many models, with their history; what the collector holds and hands to gateways.
+///
+/// The prices that come with Tollgate are in the feature `book`.
+///
+/// ```
+/// # #[cfg(feature = "book")] {
+/// use tollgate_core::price::{EMBEDDED, Facts, PriceBook};
+/// use tollgate_core::usage::Usage;
+///
+/// let book = PriceBook::from_files(EMBEDDED).unwrap();
+/// let facts = Facts {
+///     provider: "openai",
+///     response_model: Some("gpt-4o-mini-2024-07-18"),
+///     request_model: Some("gpt-4o-mini"),
+///     time_ms: 1_790_000_000_000,
+///     conditions: &[],
+/// };
+/// let usage = Usage { input_tokens: Some(1_000_000), output_tokens: Some(0), ..Usage::default() };
+/// let priced = book.price(&facts, &usage);
+/// assert!(priced.complete);
+/// assert_eq!(priced.cost, "0.15".parse().unwrap());
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(from = "wire::Book", into = "wire::Book")]
 pub struct PriceBook {

@@ -28,6 +28,21 @@ use crate::money::Picodollars;
 use crate::usage::{Share, Usage};
 
 /// One call, as the filter ships it and the collector keeps it. A field that is not known is absent.
+///
+/// ```
+/// use tollgate_core::record::UsageRecord;
+///
+/// let record = UsageRecord {
+///     provider: "openai".into(),
+///     request_model: Some("gpt-5-mini".into()),
+///     response_model: Some("gpt-5-mini-2025-08-07".into()),
+///     ..UsageRecord::default()
+/// };
+/// // The model that answered counts, where the answer says it.
+/// assert_eq!(record.model(), Some("gpt-5-mini-2025-08-07"));
+/// let json = serde_json::to_string(&record).unwrap();
+/// assert_eq!(serde_json::from_str::<UsageRecord>(&json).unwrap(), record);
+/// ```
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct UsageRecord {

@@ -19,6 +19,16 @@ use prints::{Part, PrintKey, Prints};
 use session::Said as Session;
 
 /// Reads a request body as it streams by, in any pieces; holds a bounded amount of it.
+///
+/// ```
+/// use tollgate_core::request::RequestMeter;
+///
+/// let mut meter = RequestMeter::default();
+/// for piece in [&br#"{"model":"gpt-5-m"#[..], br#"ini","stream":true}"#] {
+///     meter.feed(piece);
+/// }
+/// assert_eq!((meter.model(), meter.stream()), (Some("gpt-5-mini"), true));
+/// ```
 #[derive(Debug)]
 pub struct RequestMeter {
     json: Json,

@@ -12,6 +12,16 @@ use serde::{Deserialize, Serialize};
 ///
 /// A count that the provider did not give is `None` and is left out of JSON; zero is a count that it gave.
 /// The other token counts are parts of these two; [`Usage::parts`] makes them disjoint.
+///
+/// ```
+/// use tollgate_core::usage::Usage;
+///
+/// // Parts are inside of their whole: of 100 input tokens 80 came from a cache.
+/// let usage = Usage { input_tokens: Some(100), cache_read_tokens: Some(80), ..Usage::default() };
+/// let mut twice = usage.clone();
+/// twice.add(&usage);
+/// assert_eq!((twice.input_tokens, twice.cache_read_tokens), (Some(200), Some(160)));
+/// ```
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Usage {

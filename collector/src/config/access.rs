@@ -62,6 +62,7 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> A
     let mut tokens: Vec<NamedToken> = Vec::new();
     for mut table in document.tables(&mut section, "tokens") {
         let role: Option<Role> = document.choice(&mut table, "role");
+        document.must(&table, "role");
         let name = document.needed(&mut table, "name", "whose token it is, such as `grafana`");
         let hash = document.needed(&mut table, "sha256", "what `tollgate token` printed");
         let token = hash.as_deref().and_then(Token::from_sha256);

@@ -219,6 +219,7 @@ fn rule<'t>(
         document.at(section, &message);
     }
     let when: Option<When> = document.choice(section, "when");
+    document.must(section, "when");
     let scope = scope(document, section);
     let each = document.text(section, "each", "a dimension such as `agent`").and_then(|name| {
         let found = Dimension::from_name(&name);

@@ -41,7 +41,11 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> B
             });
         }
     }
-    let budgets = define::read(&Value::Array(tables)).unwrap_or_else(|errors| {
+    let tables = Value::Array(tables);
+    if document.is_asked() {
+        document.ask(define::asked(&tables));
+    }
+    let budgets = define::read(&tables).unwrap_or_else(|errors| {
         for error in errors {
             let line = index(&error.key).and_then(|index| lines.get(index)).copied();
             document.report(ConfigError { line, message: format!("`{}` {}", error.key, error.problem) });

@@ -144,6 +144,7 @@ enum Kind {
 /// Reads one channel.
 pub(super) fn read<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Option<Channel> {
     let kind: Option<Kind> = document.choice(section, "type");
+    document.must(section, "type");
     let target = match kind {
         None => {
             let message =
@@ -238,6 +239,7 @@ fn email<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Option<E
     let port = document.port(section, "port");
     let from = document.needed(section, "from", "an address such as `Tollgate <tollgate@example.com>`");
     let to = document.list(section, "to", "a list of addresses").unwrap_or_default();
+    document.must(section, "to");
     let ca = document.path(section, "ca");
     let user = document.text(section, "user", "a name");
     let login = match user {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde_json::Value;
+use tollgate_core::keys::{Asked, Kind, general};
 use tollgate_core::price::quoted;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -16,6 +17,8 @@ pub(super) struct Document<'t> {
     text: &'t str,
     errors: Vec<ConfigError>,
     root: Option<DeTable<'t>>,
+    /// Every key that a reader asked for, where someone wants to know.
+    asked: Option<Vec<Asked>>,
 }
 
 /// A table of the document: what was asked for and what is left.
@@ -37,12 +40,22 @@ impl<'t> Document<'t> {
     /// Parses as much as can be parsed.
     pub(super) fn new(text: &'t str) -> Self {
         let (root, errors) = DeTable::parse_recoverable(text);
-        let mut document = Self { text, errors: Vec::new(), root: Some(root.into_inner()) };
+        let mut document = Self { text, errors: Vec::new(), root: Some(root.into_inner()), asked: None };
         for error in errors {
             let line = error.span().map(|span| document.line(span.start));
             document.errors.push(ConfigError { line, message: error.message().replace('\n', ", ") });
         }
         document
+    }
+
+    /// The same, with a list of what its readers ask for.
+    pub(super) fn with_asked(text: &'t str) -> Self {
+        Self { asked: Some(Vec::new()), ..Self::new(text) }
+    }
+
+    /// What was asked for, in that order.
+    pub(super) fn asked(self) -> Vec<Asked> {
+        self.asked.unwrap_or_default()
     }
 
     /// The top of the document; empty when it was taken before.
@@ -54,7 +67,7 @@ impl<'t> Document<'t> {
     /// The table `[key]` of a section; empty where there is none.
     pub(super) fn section(&mut self, of: &mut Section<'t>, key: &'static str) -> Section<'t> {
         let prefix = format!("{}{key}.", of.prefix);
-        let table = match of.take(key) {
+        let table = match self.take(of, key, || Kind::Table) {
             None => DeTable::default(),
             Some(Entry { value: DeValue::Table(table), .. }) => table,
             Some(entry) => {
@@ -67,7 +80,7 @@ impl<'t> Document<'t> {
 
     /// The tables `[[key]]` of a section; none where there are none.
     pub(super) fn tables(&mut self, of: &mut Section<'t>, key: &'static str) -> Vec<Section<'t>> {
-        let Some(entry) = of.take(key) else { return Vec::new() };
+        let Some(entry) = self.take(of, key, || Kind::Tables) else { return Vec::new() };
         let DeValue::Array(items) = entry.value else {
             self.wrong(of, key, &entry, &format!("tables `[[{}{key}]]`", of.prefix));
             return Vec::new();
@@ -106,7 +119,7 @@ impl<'t> Document<'t> {
 
     /// A list of names.
     pub(super) fn names(&mut self, of: &mut Section<'t>, key: &'static str) -> Vec<String> {
-        let Some(entry) = of.take(key) else { return Vec::new() };
+        let Some(entry) = self.take(of, key, || Kind::list(Kind::Text)) else { return Vec::new() };
         let names = entry.value.as_array().and_then(|items| {
             items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
         });
@@ -123,7 +136,7 @@ impl<'t> Document<'t> {
 
     /// A text that is not empty.
     pub(super) fn text(&mut self, of: &mut Section<'t>, key: &'static str, right: &str) -> Option<String> {
-        let entry = of.take(key)?;
+        let entry = self.take(of, key, || Kind::Text)?;
         let text = entry.value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         if text.is_none() {
             self.wrong(of, key, &entry, right);
@@ -134,15 +147,16 @@ impl<'t> Document<'t> {
     /// A text that must be there.
     pub(super) fn needed(&mut self, of: &mut Section<'t>, key: &'static str, right: &str) -> Option<String> {
         if !of.left.contains_key(key) {
-            of.known.insert(key);
             self.at(of, &format!("`{}{key}` is missing; give {right}", of.prefix));
         }
-        self.text(of, key, right)
+        let text = self.text(of, key, right);
+        self.must(of, key);
+        text
     }
 
     /// `true` or `false`.
     pub(super) fn flag(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<bool> {
-        let entry = of.take(key)?;
+        let entry = self.take(of, key, || Kind::Flag)?;
         let value = entry.value.as_bool();
         if value.is_none() {
             self.wrong(of, key, &entry, "`true` or `false`");
@@ -157,7 +171,7 @@ impl<'t> Document<'t> {
         key: &'static str,
         right: &str,
     ) -> Option<Vec<String>> {
-        let entry = of.take(key)?;
+        let entry = self.take(of, key, || Kind::list(Kind::Text))?;
         let text = |item: &Spanned<DeValue<'t>>| {
             item.get_ref().as_str().filter(|text| !text.is_empty()).map(str::to_owned)
         };
@@ -171,7 +185,7 @@ impl<'t> Document<'t> {
 
     /// The tables `[key.NAME]` of a section, by their names.
     pub(super) fn named(&mut self, of: &mut Section<'t>, key: &'static str) -> Vec<(String, Section<'t>)> {
-        let Some(entry) = of.take(key) else { return Vec::new() };
+        let Some(entry) = self.take(of, key, || Kind::Named) else { return Vec::new() };
         let DeValue::Table(table) = entry.value else {
             self.wrong(of, key, &entry, &format!("tables `[{}{key}.NAME]`", of.prefix));
             return Vec::new();
@@ -196,7 +210,7 @@ impl<'t> Document<'t> {
 
     /// A whole number above zero.
     pub(super) fn count(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<u64> {
-        let entry = of.take(key)?;
+        let entry = self.take(of, key, || Kind::Whole(1, u64::MAX))?;
         let number = entry
             .value
             .as_integer()
@@ -210,7 +224,7 @@ impl<'t> Document<'t> {
 
     /// A port of TCP.
     pub(super) fn port(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<u16> {
-        let entry = of.take(key)?;
+        let entry = self.take(of, key, || Kind::Whole(1, u16::MAX.into()))?;
         let number = entry.value.as_integer().filter(|number| number.radix() == 10);
         let port = number.and_then(|number| number.as_str().replace('_', "").parse().ok());
         let port = port.filter(|port| *port > 0);
@@ -222,7 +236,9 @@ impl<'t> Document<'t> {
 
     /// A table of texts, such as `{ geo = "eu" }`.
     pub(super) fn words(&mut self, of: &mut Section<'t>, key: &'static str) -> BTreeMap<String, String> {
-        let Some(entry) = of.take(key) else { return BTreeMap::new() };
+        let Some(entry) = self.take(of, key, || Kind::Map(Vec::new(), Box::new(Kind::Text))) else {
+            return BTreeMap::new();
+        };
         let words = entry.value.as_table().and_then(|table| {
             let word = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
                 Some((key.get_ref().clone().into_owned(), value.get_ref().as_str()?.to_owned()))
@@ -235,11 +251,24 @@ impl<'t> Document<'t> {
         })
     }
 
-    /// These keys as TOML, for a reader of their own.
-    pub(super) fn toml(&mut self, of: &mut Section<'t>, keys: &[&'static str]) -> String {
+    /// These keys, whose members are these, as TOML for a reader of their own.
+    pub(super) fn toml(
+        &mut self,
+        of: &mut Section<'t>,
+        keys: &[&'static str],
+        members: fn() -> Vec<Asked>,
+    ) -> String {
         let mut text = String::new();
+        if self.is_asked() {
+            let given = members()
+                .into_iter()
+                .filter(|member| keys.iter().any(|key| member.path.split('.').next() == Some(key)));
+            let prefix = general(&of.prefix);
+            self.ask(given.map(|member| Asked { path: format!("{prefix}{}", member.path), ..member }));
+        }
         for key in keys {
-            if let Some(entry) = of.take(key) {
+            of.known.insert(key);
+            if let Some(entry) = of.left.remove(*key) {
                 text.push_str(&format!("{key} = {}\n", rendered(&entry.value)));
             }
         }
@@ -258,7 +287,7 @@ impl<'t> Document<'t> {
         key: &'static str,
         right: &str,
     ) -> Option<T> {
-        let entry = of.take(key)?;
+        let entry = self.take(of, key, || Kind::Text)?;
         let value = entry.value.as_str().and_then(|text| text.parse().ok());
         if value.is_none() {
             self.wrong(of, key, &entry, right);
@@ -268,7 +297,7 @@ impl<'t> Document<'t> {
 
     /// A path.
     pub(super) fn path(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<PathBuf> {
-        let entry = of.take(key)?;
+        let entry = self.take(of, key, || Kind::Text)?;
         match entry.value.as_str() {
             Some(path) if !path.is_empty() => Some(PathBuf::from(path)),
             _ => {
@@ -284,18 +313,34 @@ impl<'t> Document<'t> {
         of: &mut Section<'t>,
         key: &'static str,
     ) -> Option<T> {
-        let entry = of.take(key)?;
+        let entry = self.take(of, key, || Kind::Word(words::<T>()))?;
         let word = entry.value.as_str().unwrap_or_default();
         let value = T::from_str(word, false).ok();
         if value.is_none() {
-            let words: Vec<String> = T::value_variants()
-                .iter()
-                .filter_map(clap::ValueEnum::to_possible_value)
-                .map(|value| format!("`{}`", value.get_name()))
-                .collect();
+            let words: Vec<String> = words::<T>().iter().map(|word| format!("`{word}`")).collect();
             self.wrong(of, key, &entry, &format!("one of {}", words.join(", ")));
         }
         value
+    }
+
+    /// Notes that a key must be there, after it was read.
+    pub(super) fn must(&mut self, of: &Section<'t>, key: &'static str) {
+        let path = format!("{}{key}", general(&of.prefix));
+        for asked in self.asked.iter_mut().flatten().filter(|asked| asked.path == path) {
+            asked.required = true;
+        }
+    }
+
+    /// Notes what another reader asks for; of two notes on one key the later one holds.
+    pub(super) fn ask(&mut self, keys: impl IntoIterator<Item = Asked>) {
+        if let Some(asked) = &mut self.asked {
+            asked.extend(keys);
+        }
+    }
+
+    /// Whether someone wants to know what is asked for.
+    pub(super) const fn is_asked(&self) -> bool {
+        self.asked.is_some()
     }
 
     /// Reports what nobody asked for in this section.
@@ -320,6 +365,21 @@ impl<'t> Document<'t> {
     pub(super) fn errors(mut self) -> Vec<ConfigError> {
         self.errors.sort_by_key(|error| error.line);
         self.errors
+    }
+
+    /// The key of a section, which may hold this.
+    fn take(
+        &mut self,
+        of: &mut Section<'t>,
+        key: &'static str,
+        kind: impl FnOnce() -> Kind,
+    ) -> Option<Entry<'t>> {
+        if let Some(asked) = &mut self.asked {
+            let path = format!("{}{key}", general(&of.prefix));
+            asked.push(Asked { path, kind: kind(), required: false });
+        }
+        of.known.insert(key);
+        of.left.remove(key)
     }
 
     fn table(&self, prefix: String, table: DeTable<'t>) -> Section<'t> {
@@ -374,11 +434,12 @@ impl<'t> Section<'t> {
     pub(super) fn line_of(&self, key: &str) -> Option<usize> {
         self.left.get(key).map(|entry| entry.line)
     }
+}
 
-    fn take(&mut self, key: &'static str) -> Option<Entry<'t>> {
-        self.known.insert(key);
-        self.left.remove(key)
-    }
+/// The words of a choice.
+fn words<T: clap::ValueEnum>() -> Vec<String> {
+    let values = T::value_variants().iter().filter_map(clap::ValueEnum::to_possible_value);
+    values.map(|value| value.get_name().to_owned()).collect()
 }
 
 /// A value as JSON. A number that JSON has no room for, and a date, are texts.

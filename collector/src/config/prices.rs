@@ -130,7 +130,7 @@ fn place(section: &Section<'_>) -> Place {
 fn own_price<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Option<Override> {
     let provider = document.needed(section, "provider", PROVIDER);
     let model = document.needed(section, "model", MODEL);
-    let price = document.toml(section, PRICE_KEYS);
+    let price = document.toml(section, PRICE_KEYS, tollgate_core::price::members);
     Some(Override { place: place(section), provider: provider?, model: model?.to_ascii_lowercase(), price })
 }
 
@@ -158,7 +158,7 @@ fn own_model<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Opti
     let model = document.text(section, "model", MODEL);
     let of = document.text(section, "of", PROVIDER);
     let facts = document.words(section, "facts");
-    let price = document.toml(section, PRICE_KEYS);
+    let price = document.toml(section, PRICE_KEYS, tollgate_core::price::members);
     let hour = document.text(section, "gpu_hour", "dollars such as `2.50`");
     let gpus = document.count(section, "gpus").unwrap_or(1);
     let tokens = document.count(section, "tokens_per_hour");

@@ -15,6 +15,18 @@ use crate::provider::Api;
 use documents::Documents;
 
 /// Meters one answer.
+///
+/// ```
+/// use tollgate_core::answer::meter::Meter;
+/// use tollgate_core::provider::Api;
+///
+/// let mut meter = Meter::new("openai", Api::ChatCompletions);
+/// meter.feed(b"data: {\"choices\":[]}\n\ndata: {\"usage\":{\"prompt_tokens\":7,");
+/// meter.feed(b"\"completion_tokens\":2}}\n\ndata: [DONE]\n\n");
+/// meter.finish();
+/// let reported = meter.reported().unwrap();
+/// assert_eq!((reported.usage.input_tokens, reported.usage.output_tokens), (Some(7), Some(2)));
+/// ```
 #[derive(Debug)]
 pub struct Meter {
     inflate: Option<Inflate>,

@@ -27,6 +27,17 @@ pub enum Handling {
 ///
 /// A name is `[A-Za-z0-9._/-]{1,64}`. One that is malformed, or given by two headers, is [`INVALID`], whatever
 /// else says; a tag that is malformed is left out.
+///
+/// ```
+/// use tollgate_core::attribution::{AttributionReader, AttributionRules, Handling};
+///
+/// let rules = AttributionRules { aliases: Vec::new(), baggage: true };
+/// let mut reader = AttributionReader::new(&rules);
+/// assert_eq!(reader.header("x-tollgate-agent", b"triage"), Handling::Remove);
+/// assert_eq!(reader.header("accept", b"*/*"), Handling::Keep);
+/// let (attribution, _source) = reader.finish();
+/// assert_eq!((attribution.agent.as_str(), attribution.team.as_str()), ("triage", "unattributed"));
+/// ```
 #[derive(Debug)]
 pub struct AttributionReader<'a> {
     rules: &'a AttributionRules,

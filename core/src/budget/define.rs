@@ -13,7 +13,9 @@ use super::scope::Dimension;
 use super::window::Window;
 use super::{Action, Amount, Budget, DEFAULT_LEASE_MS, HoldRule, OnOutage, OnUnknown, Unit};
 use crate::attribution::is_name;
-use crate::keys::{ConfigError, Keys, shown};
+#[cfg(feature = "book")]
+use crate::keys::{Asked, Kind};
+use crate::keys::{ConfigError, Found, Keys, note, shown};
 use crate::lean::few;
 use crate::money::Picodollars;
 
@@ -23,15 +25,37 @@ use crate::money::Picodollars;
 /// Every mistake in it, with the key where it is, such as `budgets[0].limit_usd`.
 pub fn read(list: &Value) -> Result<Vec<Budget>, Vec<ConfigError>> {
     let object = [("budgets".to_owned(), list.clone())].into_iter().collect();
-    let mut errors = Vec::new();
-    let budgets = from_keys(&mut Keys::new("", &object, &mut errors));
-    if errors.is_empty() { Ok(budgets) } else { Err(errors) }
+    let mut found = Found::default();
+    let budgets = from_keys(&mut Keys::new("", &object, &mut found));
+    if found.errors.is_empty() { Ok(budgets) } else { Err(found.errors) }
+}
+
+/// The keys that reading this list of budgets asks for, below `budgets`; what is wrong with it is no matter.
+#[cfg(feature = "book")]
+#[must_use]
+pub fn asked(list: &Value) -> Vec<Asked> {
+    let object = [("budgets".to_owned(), list.clone())].into_iter().collect();
+    let mut found = Found::default();
+    from_keys(&mut Keys::new("", &object, &mut found));
+    found.asked
 }
 
 /// Reads one budget, whose keys are `value`'s. `name` is given where it stands outside, as in a path.
 ///
 /// # Errors
 /// As [`read`], with the bare keys.
+///
+/// ```
+/// use tollgate_core::budget::define;
+///
+/// let good = r#"{"limit_usd":"250.00","window":"month","each":"agent"}"#;
+/// let budget = define::read_one(&serde_json::from_str(good).unwrap(), Some("support")).unwrap();
+/// assert_eq!(budget.name, "support");
+///
+/// let wrong = r#"{"limit_usd":"250.00","window":"fortnight"}"#;
+/// let errors = define::read_one(&serde_json::from_str(wrong).unwrap(), Some("support")).unwrap_err();
+/// assert!(errors[0].to_string().starts_with("window: `fortnight` is not one of hour, day"));
+/// ```
 pub fn read_one(value: &Value, name: Option<&str>) -> Result<Budget, Vec<ConfigError>> {
     let problem = |problem: &str| vec![ConfigError { key: "budget".into(), problem: problem.into() }];
     let Value::Object(mut object) = value.clone() else {
@@ -43,11 +67,11 @@ pub fn read_one(value: &Value, name: Option<&str>) -> Result<Budget, Vec<ConfigE
         }
         object.insert("name".into(), name.into());
     }
-    let mut errors = Vec::new();
-    let budget = one(&mut Keys::new("", &object, &mut errors));
+    let mut found = Found::default();
+    let budget = one(&mut Keys::new("", &object, &mut found));
     match budget {
-        Some(budget) if errors.is_empty() => Ok(budget),
-        _ => Err(errors),
+        Some(budget) if found.errors.is_empty() => Ok(budget),
+        _ => Err(found.errors),
     }
 }
 
@@ -160,6 +184,7 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
         keys.wrong("name", "is missing; name the budget, for example \"support-monthly\"");
         String::new()
     });
+    keys.must("name");
     if let Some(problem) = unaddressable(&name) {
         keys.wrong("name", &format!("`{name}` {problem}; name the budget, for example \"support-monthly\""));
     }
@@ -204,17 +229,12 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
         on_unknown: keys.choice("on_unknown", UNKNOWNS).unwrap_or_default(),
         lease_ms: lease(keys),
         ceiling: ceiling(keys),
-        default_output_tokens: keys
-            .has("default_output_tokens")
-            .then(|| keys.number("default_output_tokens", 1..=10_000_000, 1)),
+        default_output_tokens: keys.number_if_given("default_output_tokens", 1..=10_000_000),
         deferred: keys.choice("deferred", DEFERRED).unwrap_or(false),
         unmetered: keys.choice("unmetered", DEFERRED).unwrap_or(false),
         end_streams: keys.flag("end_streams", false),
         carry_over: carry_over.map_or(Amount::ZERO, |(_, amount)| amount),
-        status: keys
-            .has("status")
-            .then(|| keys.number("status", 400..=499, 402))
-            .and_then(|status| u16::try_from(status).ok()),
+        status: keys.number_if_given("status", 400..=499).and_then(|status| u16::try_from(status).ok()),
         message: keys.text("message"),
         name,
     };
@@ -265,6 +285,7 @@ fn lease(keys: &mut Keys<'_>) -> u64 {
 }
 
 fn ceiling(keys: &mut Keys<'_>) -> Option<Amount> {
+    note!(keys, "ceiling_usd", Kind::Dollars);
     let value = keys.get("ceiling_usd")?;
     match dollars(value) {
         Ok(amount) if amount > 0 => Some(Amount(amount)),
@@ -306,7 +327,9 @@ fn unaddressable(name: &str) -> Option<&'static str> {
 
 fn window(keys: &mut Keys<'_>) -> Window {
     const RIGHT: &str = "one of hour, day, week, month, quarter, prepaid, or \"rolling 24h\" (1m to 90d)";
-    let Some(text) = keys.text("window") else {
+    let text = keys.text("window");
+    keys.must("window");
+    let Some(text) = text else {
         keys.wrong("window", &format!("is missing; give {RIGHT}"));
         return Window::Month;
     };
@@ -321,6 +344,7 @@ fn quantity(keys: &mut Keys<'_>, prefix: &str) -> Option<(Unit, Amount)> {
     let mut found = None;
     for unit in [Unit::Dollars, Unit::Tokens, Unit::Calls] {
         let key = unit_key(prefix, unit);
+        note!(keys, &key, if unit == Unit::Dollars { Kind::Dollars } else { Kind::Whole(0, u64::MAX) });
         let Some(value) = keys.get(&key) else { continue };
         let amount = match unit {
             Unit::Dollars => dollars(value),
@@ -373,6 +397,7 @@ fn not_dollars(text: &str) -> String {
 }
 
 fn thresholds(keys: &mut Keys<'_>) -> Vec<u16> {
+    note!(keys, "thresholds", Kind::list(Kind::Text));
     let Some(value) = keys.get("thresholds") else { return vec![80] };
     let percent = |value: &Value| value.as_str()?.strip_suffix('%')?.trim_end().parse::<u16>().ok();
     let read: Option<Vec<u16>> =

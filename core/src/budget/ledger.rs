@@ -18,6 +18,17 @@ use serde::{Deserialize, Serialize};
 use super::Amount;
 
 /// All accounts of one counter in one window.
+///
+/// ```
+/// use tollgate_core::budget::Amount;
+/// use tollgate_core::budget::ledger::{Ledger, Report};
+///
+/// let mut ledger = Ledger { limit: Amount(1_000), ..Ledger::default() };
+/// let report = Report { want: Amount(100), ..Report::default() };
+/// ledger.report("edge-1", &report, 0);
+/// let grant = ledger.grant("edge-1", &report, 1, 0);
+/// assert!(grant.granted >= Amount(100) && ledger.committed() <= ledger.limit);
+/// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Ledger {
     /// The limit of this window, with what was carried over and topped up.

@@ -11,6 +11,34 @@ use super::{Amount, Budget};
 use crate::price::charge::Unpriced;
 
 /// All budgets, as one gateway needs them.
+///
+/// ```
+/// use tollgate_core::attribution::{Attribution, TrustedFields};
+/// use tollgate_core::budget::define;
+/// use tollgate_core::budget::policy::{Policy, PolicyBudget};
+/// use tollgate_core::budget::scope::Subject;
+/// use tollgate_core::budget::window::Span;
+///
+/// let rule = r#"{"name":"support","scope":{"team":"support"},"limit_usd":"250","window":"prepaid"}"#;
+/// let budget = define::read_one(&serde_json::from_str(rule).unwrap(), None).unwrap();
+/// let spans = vec![Span { start_ms: 0, end_ms: u64::MAX }];
+/// let policy = Policy {
+///     version: "1".into(),
+///     budgets: vec![PolicyBudget { budget, generation: 0, spans }],
+///     ..Policy::default()
+/// };
+/// let attribution = Attribution { team: "support".into(), ..Attribution::default() };
+/// let subject = Subject {
+///     attribution: &attribution,
+///     provider: "openai",
+///     model: Some("gpt-5-mini"),
+///     row: None,
+///     key_id: None,
+///     trusted: TrustedFields::default(),
+/// };
+/// let names: Vec<&str> = policy.touched(&subject, 1_000).map(|touched| touched.budget.name.as_str()).collect();
+/// assert_eq!(names, ["support"]);
+/// ```
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Policy {
     /// Names this state; shown in records.

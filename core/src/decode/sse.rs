@@ -13,6 +13,27 @@ pub trait Events {
 }
 
 /// Finds the data of events in bytes that arrive in any pieces; holds a few bytes, whatever arrives.
+///
+/// ```
+/// use tollgate_core::decode::sse::{Events, SseDecoder};
+///
+/// #[derive(Default)]
+/// struct Found(Vec<String>, String);
+/// impl Events for Found {
+///     fn data(&mut self, piece: &[u8]) {
+///         self.1.push_str(std::str::from_utf8(piece).unwrap());
+///     }
+///     fn event_end(&mut self) {
+///         self.0.push(std::mem::take(&mut self.1));
+///     }
+/// }
+///
+/// let (mut decoder, mut found) = (SseDecoder::default(), Found::default());
+/// for piece in ["data: on", "e\r\n\r\n: a comment\ndata: two\n\n"] {
+///     decoder.feed(piece.as_bytes(), &mut found);
+/// }
+/// assert_eq!(found.0, ["one", "two"]);
+/// ```
 #[derive(Debug, Default)]
 pub struct SseDecoder {
     state: State,

@@ -7,6 +7,14 @@ use crate::lean::fnv::ByFnv;
 
 /// What measured calls teach about a model: how its tokens compare with estimated ones, and how long its answers
 /// are. Holds at most [`MODELS_MAX`] models.
+///
+/// ```
+/// use tollgate_core::estimate::{Learned, Passed};
+///
+/// let mut learned = Learned::default();
+/// learned.teach("gpt-5-mini", 120, 120, Passed::text(100));
+/// assert_eq!(learned.mean_output("gpt-5-mini"), Some(120));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Learned {
     models: HashMap<String, Lesson, ByFnv>,

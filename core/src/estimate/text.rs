@@ -10,6 +10,15 @@ use super::characters::{Class, Sort, class, folded, sort};
 use super::weights::{BEGINNING, CAPITAL, CAPITALISED, CAPITALS, EACH, LENGTHS, MARKS, TABLE, WORD, weight};
 
 /// Counts a text that arrives in any pieces; holds a few numbers, whatever arrives.
+///
+/// ```
+/// use tollgate_core::estimate::TextCounter;
+///
+/// let mut counter = TextCounter::default();
+/// counter.feed(b"How many tok");
+/// counter.feed(b"ens are these?");
+/// assert_eq!(counter.tokens(), 6);
+/// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TextCounter {
     /// Of the pieces that have ended.

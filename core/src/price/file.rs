@@ -76,6 +76,9 @@ pub struct PriceFileError {
 pub const EMBEDDED: &[PriceFile<'static>] = embedded::FILES;
 
 mod embedded;
+mod members;
+
+pub use members::members;
 
 impl PriceBook {
     /// The book of these files. Its version is a hash of their models and prices.

@@ -6,7 +6,9 @@ use crate::attribution::{AttributionRules, AttributionSource, Field};
 use crate::budget::window::{Offset, Window};
 use crate::budget::{Amount, Budget, Unit, define};
 pub use crate::keys::ConfigError;
-use crate::keys::Keys;
+#[cfg(feature = "book")]
+use crate::keys::{Asked, Kind};
+use crate::keys::{Found, Keys, note};
 use crate::price::PriceBook;
 use crate::price::charge::Unpriced;
 
@@ -81,9 +83,18 @@ impl GatewayConfig {
         let Value::Object(object) = value else {
             return Err(problem(r#"is not an object such as {"gateway":"edge-1"}"#.into()));
         };
-        let mut errors = Vec::new();
-        let config = Self::from_object(&mut Keys::new("", &object, &mut errors));
-        if errors.is_empty() { Ok(config) } else { Err(errors) }
+        let mut found = Found::default();
+        let config = Self::from_object(&mut Keys::new("", &object, &mut found));
+        if found.errors.is_empty() { Ok(config) } else { Err(found.errors) }
+    }
+
+    /// The keys that reading this configuration asks for; what is wrong with it is no matter.
+    #[cfg(feature = "book")]
+    #[must_use]
+    pub fn asked(object: &serde_json::Map<String, Value>) -> Vec<Asked> {
+        let mut found = Found::default();
+        Self::from_object(&mut Keys::new("", object, &mut found));
+        found.asked
     }
 
     fn from_object(keys: &mut Keys<'_>) -> Self {
@@ -91,6 +102,7 @@ impl GatewayConfig {
             keys.wrong("gateway", "is missing; name this gateway, for example \"edge-1\"");
             String::new()
         });
+        keys.must("gateway");
         let collector = keys.object("collector", CollectorConfig::from_object);
         let (attribution, trusted) =
             keys.object("attribution", attribution_rules).unwrap_or_else(|| (default_rules(), Vec::new()));
@@ -203,6 +215,7 @@ impl AccessLogValue {
 }
 
 fn access_log(keys: &mut Keys<'_>) -> Vec<AccessLogValue> {
+    note!(keys, "access_log", Kind::list(Kind::word(AccessLogValue::ALL.map(AccessLogValue::name))));
     let Some(given) = keys.get("access_log") else { return AccessLogValue::ALL.to_vec() };
     let known = |value: &Value| {
         let name = value.as_str()?;
@@ -239,6 +252,7 @@ fn budgets(keys: &mut Keys<'_>) -> Vec<Budget> {
 }
 
 fn prices(keys: &mut Keys<'_>) -> Option<PriceBook> {
+    note!(keys, "prices", Kind::Other);
     let value = keys.get("prices")?;
     // By its text, as books are read elsewhere too: reading them from a `Value` would take a second reader.
     let book = serde_json::from_slice(value.to_string().as_bytes());
@@ -251,6 +265,7 @@ impl CollectorConfig {
             keys.wrong("cluster", "is missing; name Envoy's cluster of the collector");
             String::new()
         });
+        keys.must("cluster");
         let config = Self {
             cluster,
             authority: keys.text("authority").unwrap_or_else(|| "tollgate-collector".into()),
@@ -269,6 +284,7 @@ const fn default_rules() -> AttributionRules {
 fn attribution_rules(keys: &mut Keys<'_>) -> (AttributionRules, Vec<TrustedValue>) {
     let mut rules = AttributionRules { baggage: keys.flag("baggage", true), ..default_rules() };
     rules.aliases = keys.object("aliases", aliases).unwrap_or_default();
+    note!(keys, "aliases", Kind::Map(Vec::new(), Box::new(Kind::word(Field::ALL.map(|(_, name, _)| name)))));
     let trusted = keys.list("trusted", trusted_value);
     keys.nothing_else();
     (rules, trusted)
@@ -290,10 +306,12 @@ fn aliases(keys: &mut Keys<'_>) -> Vec<(String, Field)> {
 
 fn trusted_value(keys: &mut Keys<'_>) -> TrustedValue {
     let field = keys.field("field").unwrap_or(Field::Agent);
+    keys.must("field");
     let property = keys.texts("property");
     if property.is_empty() {
         keys.wrong("property", "is not a path such as [\"connection\", \"uri_san_peer_certificate\"]");
     }
+    keys.must("property");
     let source = match keys.text("source").as_deref() {
         Some("verified") => AttributionSource::Verified,
         Some("key") => AttributionSource::Key,
@@ -303,6 +321,8 @@ fn trusted_value(keys: &mut Keys<'_>) -> TrustedValue {
             AttributionSource::None
         }
     };
+    note!(keys, "source", Kind::word(["verified", "key", "route"]));
+    keys.must("source");
     keys.nothing_else();
     TrustedValue { field, property, source }
 }

@@ -8,10 +8,17 @@ use super::super::Budget;
 use super::super::policy::{OTHER, UNKNOWN, VALUE_CHARS_MAX};
 use super::super::scope::{Dimension, Scope, is_nobody};
 use crate::attribution::is_name;
-use crate::keys::{Keys, shown};
+#[cfg(feature = "book")]
+use crate::keys::Kind as Asks;
+use crate::keys::{Keys, note, shown};
 
 pub(super) fn scope(keys: &mut Keys<'_>) -> Scope {
     let mut scope = BTreeMap::new();
+    note!(keys, "tags", Asks::Map(Vec::new(), Box::new(one_or_more())));
+    #[cfg(feature = "book")]
+    for name in Dimension::NAMES.split(", ").filter(|name| !name.starts_with("tag:")) {
+        keys.note(name, one_or_more());
+    }
     for name in keys.all() {
         if name == "tags" {
             let tags =
@@ -32,6 +39,11 @@ pub(super) fn scope(keys: &mut Keys<'_>) -> Scope {
         scope.insert(dimension, values);
     }
     scope.into()
+}
+
+#[cfg(feature = "book")]
+fn one_or_more() -> Asks {
+    Asks::OneOrMore(Box::new(Asks::Text))
 }
 
 fn tag(keys: &mut Keys<'_>, name: String) -> Option<(Dimension, Vec<String>)> {

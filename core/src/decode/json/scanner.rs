@@ -30,6 +30,30 @@ pub trait Sink<F> {
 /// Holds at most [`CAPTURE_BYTES_MAX`] + [`KEY_BYTES_MAX`] bytes and a few bytes for each level of the shape,
 /// whatever arrives. It is lenient: it finds values in well-formed JSON and says [`Scanner::is_broken`] where it
 /// lost its way; it is no validator.
+///
+/// ```
+/// use std::sync::OnceLock;
+/// use tollgate_core::decode::json::{Action, Scanner, Shape, Sink};
+///
+/// static SHAPE: OnceLock<Shape<&str>> = OnceLock::new();
+///
+/// #[derive(Default)]
+/// struct Found(Vec<String>);
+/// impl Sink<&'static str> for Found {
+///     fn value(&mut self, field: &'static str, raw: Option<&[u8]>) {
+///         self.0.push(format!("{field} {}", String::from_utf8_lossy(raw.unwrap_or(b"too long"))));
+///     }
+///     fn text(&mut self, _: &'static str, _: &[u8]) {}
+///     fn document_end(&mut self) {}
+/// }
+///
+/// let shape = SHAPE.get_or_init(|| Shape::new(&[("usage.tokens", Action::Capture, "tokens")]));
+/// let (mut scanner, mut found) = (Scanner::new(shape), Found::default());
+/// for piece in [r#"{"text":"...","usage":{"tok"#, r#"ens":12}}"#] {
+///     scanner.feed(piece.as_bytes(), &mut found);
+/// }
+/// assert_eq!(found.0, ["tokens 12"]);
+/// ```
 #[derive(Debug)]
 pub struct Scanner<F: 'static> {
     shape: &'static Shape<F>,

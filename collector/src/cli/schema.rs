@@ -1,0 +1,22 @@
+//! `tollgate schema`.
+
+use clap::Args;
+
+use crate::config::schema;
+
+/// Arguments of `tollgate schema`.
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// Of the filter's configuration, which stands in Envoy's, instead
+    #[arg(long)]
+    filter: bool,
+}
+
+impl SchemaArgs {
+    /// Prints the schema.
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let schema = if self.filter { schema::of_filter() } else { schema::of_collector() };
+        println!("{}", serde_json::to_string_pretty(&schema)?);
+        Ok(())
+    }
+}
