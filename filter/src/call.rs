@@ -137,7 +137,7 @@ impl HttpCall {
                 if let Some(call) = self.call.take() {
                     self.parked = Some(self.gateway.waiting.park(self.context, call, now_ms));
                     let gateway = Rc::clone(&self.gateway);
-                    gateway.waiting.ask(&gateway, self, self.context, now_ms);
+                    gateway.waiting.ask(&gateway, self.context, now_ms);
                 }
                 Action::Pause
             }
@@ -247,7 +247,7 @@ impl Context for HttpCall {
         let status = host::header(Headers::CallResponse, ":status").unwrap_or_default();
         let body = host::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
         let gateway = Rc::clone(&self.gateway);
-        gateway.waiting.answered(&gateway, self, (&status, &body), self.context, host::now_ms());
+        gateway.waiting.answered(&gateway, (&status, &body), self.context, host::now_ms());
     }
 
     /// Repeats what `on_log` does, where that does not run.

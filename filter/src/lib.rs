@@ -2,8 +2,7 @@
 //!
 //! | module | does |
 //! | --- | --- |
-//! | [`host`] | host calls, as bytes and `Result` |
-//! | [`memory`] | how the module gets memory and compares bytes |
+//! | [`host`] | what Envoy does for the filter, and the same in memory for tests |
 //! | [`root`] | one plugin in one VM: configuration, ticks |
 //! | [`call`] | one HTTP stream, from Envoy's callbacks to a record |
 //! | [`budgets`] | what calls hold and are charged, in one VM |
@@ -17,7 +16,10 @@
 //! | [`sync`] | what that VM sends and what it does with the answer |
 //! | [`recovery`] | what dead VMs have left |
 //! | [`metrics`] | Envoy stats |
-#![allow(missing_docs)] // the SDK's `main!` exports a function without one; nothing else here is public
+#![allow(missing_docs)]
+// the SDK's `main!` exports a function without one; nothing else here is public
+// Built natively it is only tested: nothing enters it.
+#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
 
 mod advice;
 mod budgets;
@@ -28,7 +30,6 @@ mod host;
 mod journal;
 mod lane;
 mod leader;
-mod memory;
 mod metrics;
 mod panics;
 mod recovery;
@@ -40,11 +41,10 @@ mod taken;
 mod values;
 mod waiting;
 
-use proxy_wasm::traits::RootContext;
-
+#[cfg(target_arch = "wasm32")]
 proxy_wasm::main! {{
     let _ = log::set_logger(&host::Logger);
     log::set_max_level(log::LevelFilter::Info);
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
-    proxy_wasm::set_root_context(|context| -> Box<dyn RootContext> { Box::new(root::Root::new(context)) });
+    proxy_wasm::set_root_context(|context| -> Box<dyn proxy_wasm::traits::RootContext> { Box::new(root::Root::new(context)) });
 }}

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::rc::Rc;
-use std::time::Duration;
 
 use log::{error, info, warn};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -23,7 +22,7 @@ use tollgate_core::wire::Turn;
 
 use crate::budgets::{Budgets, Decision, Ended, Knows, Refused, Ticket};
 use crate::call::HttpCall;
-use crate::host::{self, Buffer, Error, Headers};
+use crate::host::{self, Buffer, Error, Headers, Post};
 use crate::lane::{Dropped, JournalSlot, Kept, OwnLane};
 use crate::metrics::Metrics;
 use crate::sync::{Sender, Sync};
@@ -69,10 +68,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    fn new(mut config: GatewayConfig) -> Self {
-        // Keys of std's hash maps come from the host's `random_get`, once for each VM and mixed for each state.
-        let key_secret = std::env::var(KEY_SECRET).unwrap_or_default().into_bytes();
-        let vm = RandomState::new().hash_one(host::now_ms()) | 1;
+    /// Of a VM with this random id, which is odd.
+    pub fn new(mut config: GatewayConfig, vm: u64, key_secret: Vec<u8>) -> Self {
         let lane = Rc::new(OwnLane::new(vm, &config));
         Self {
             vm,
@@ -301,7 +298,7 @@ impl Context for Root {
         let status = host::header(Headers::CallResponse, ":status").unwrap_or_default();
         let body = host::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
         if gateway.waiting.is_flight(call) {
-            gateway.waiting.answered(&gateway, self, (&status, &body), self.context, now_ms);
+            gateway.waiting.answered(&gateway, (&status, &body), self.context, now_ms);
             return;
         }
         if let Some(answer) = self.sync.answered(call, &status, &body, now_ms) {
@@ -345,7 +342,10 @@ impl RootContext for Root {
         let json = host::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         match GatewayConfig::parse(&json) {
             Ok(config) => {
-                let gateway = Gateway::new(config);
+                // Keys of std's hash maps come from the host's `random_get`, once for each VM and mixed for each state.
+                let vm = RandomState::new().hash_one(host::now_ms()) | 1;
+                let key_secret = std::env::var(KEY_SECRET).unwrap_or_default().into_bytes();
+                let gateway = Gateway::new(config, vm, key_secret);
                 gateway.refresh_book();
                 self.gateway = Some(Rc::new(gateway));
                 host::set_tick_period(TICK_MS).is_ok()
@@ -367,7 +367,7 @@ impl RootContext for Root {
         gateway.budgets.refresh(&gateway.config, now_ms);
         gateway.budgets.settle_due(now_ms);
         gateway.waiting.wake(&gateway, self.context, now_ms);
-        gateway.waiting.ask(&gateway, self, self.context, now_ms);
+        gateway.waiting.ask(&gateway, self.context, now_ms);
         gateway.metrics.borrow_mut().flush();
         gateway.lane.beat(now_ms);
         self.talk(now_ms);
@@ -422,14 +422,14 @@ impl Root {
             clock_ms: gateway.budgets.now(now_ms),
         };
         let Some(outgoing) = self.sync.next(sender, interval_ms, now_ms) else { return };
-        let headers = vec![
-            (":method", "POST"),
-            (":path", tollgate_core::sync::PATH),
-            (":authority", collector.authority.as_str()),
-            ("content-type", "application/json"),
-        ];
-        let timeout = Duration::from_millis(collector.timeout_ms);
-        match self.dispatch_http_call(&collector.cluster, headers, Some(&outgoing.body), vec![], timeout) {
+        let post = Post {
+            cluster: &collector.cluster,
+            authority: &collector.authority,
+            path: tollgate_core::sync::PATH,
+            body: &outgoing.body,
+            timeout_ms: collector.timeout_ms,
+        };
+        match host::post(&post) {
             Ok(call) => self.sync.sent(call),
             Err(status) => self.sync.failed(&advice::of_refusal(&collector.cluster, status), now_ms),
         }

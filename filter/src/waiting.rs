@@ -2,17 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
 
 use log::warn;
-use proxy_wasm::traits::Context;
 use serde::Serialize;
 use tollgate_core::call::Call;
 use tollgate_core::price::Wanted;
 use tollgate_core::sync::{CounterReport, PATH, PROTOCOL, SyncAnswer};
 
 use crate::budgets::{Decision, Refused, Ticket};
-use crate::host::{self, Buffer};
+use crate::host::{self, Buffer, Post};
 use crate::lane::JournalSlot;
 use crate::root::{self, Gateway};
 
@@ -112,7 +110,7 @@ impl Waiting {
     }
 
     /// Asks the collector for what waiting calls and sessions want, unless it is being asked, or nobody waits.
-    pub fn ask(&self, gateway: &Gateway, sender: &dyn Context, owner: u32, now_ms: u64) {
+    pub fn ask(&self, gateway: &Gateway, owner: u32, now_ms: u64) {
         let Some(collector) = &gateway.config.collector else { return };
         let waits = !self.parked.borrow().is_empty() || gateway.budgets.wants();
         if !waits || self.flight.get().is_some_and(|flight| now_ms < flight.until_ms) {
@@ -133,15 +131,15 @@ impl Waiting {
             counters: &counters,
         };
         let Ok(body) = serde_json::to_vec(&question) else { return };
-        let headers = vec![
-            (":method", "POST"),
-            (":path", PATH),
-            (":authority", collector.authority.as_str()),
-            ("content-type", "application/json"),
-        ];
         let timeout_ms = collector.timeout_ms.min(WAIT_MS);
-        let timeout = Duration::from_millis(timeout_ms);
-        match sender.dispatch_http_call(&collector.cluster, headers, Some(&body), vec![], timeout) {
+        let post = Post {
+            cluster: &collector.cluster,
+            authority: &collector.authority,
+            path: PATH,
+            body: &body,
+            timeout_ms,
+        };
+        match host::post(&post) {
             Ok(call) => {
                 self.flight.set(Some(Flight {
                     call,
@@ -160,14 +158,7 @@ impl Waiting {
 
     /// The collector answered `sender`, or did not: takes in what it says, lets calls go on, and asks for what they lack
     /// besides. `owner` is the context that this callback belongs to.
-    pub fn answered(
-        &self,
-        gateway: &Gateway,
-        sender: &dyn Context,
-        (status, body): (&[u8], &[u8]),
-        owner: u32,
-        now_ms: u64,
-    ) {
+    pub fn answered(&self, gateway: &Gateway, (status, body): (&[u8], &[u8]), owner: u32, now_ms: u64) {
         let sent_ms = self.flight.take().map_or(0, |flight| flight.sent_ms);
         let (wants, models) = std::mem::take(&mut *self.asked.borrow_mut());
         let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body).ok()).flatten();
@@ -185,7 +176,7 @@ impl Waiting {
         self.wake(gateway, owner, now_ms);
         // What it did not give is asked for again with the next tick.
         if gateway.budgets.wants_besides(&wants, &models) {
-            self.ask(gateway, sender, owner, now_ms);
+            self.ask(gateway, owner, now_ms);
         }
     }
 

@@ -93,7 +93,7 @@ impl HttpCall {
                 }
                 Decision::Wait => {
                     self.turns.parked = Some(gateway.waiting.park(self.context, turn, now_ms));
-                    gateway.waiting.ask(&gateway, self, self.context, now_ms);
+                    gateway.waiting.ask(&gateway, self.context, now_ms);
                     return Action::Pause;
                 }
             }
