@@ -359,3 +359,6 @@ fn away(budget: &Budget, silent_ms: Option<u64>) -> Refused {
     };
     Refused { reason: Reason::CollectorAway, budget: Some(budget.name.clone()), status: None, message }
 }
+
+#[cfg(test)]
+mod tests;

@@ -454,3 +454,6 @@ fn feed(call: &mut Call, start: usize, end: usize) {
 const WITHHELD_BYTES_MAX: usize = 64 * 1024;
 /// So long after its caller was told, an answer that a budget ends is closed.
 const TOLD_MS: u64 = 200;
+
+#[cfg(test)]
+mod tests;

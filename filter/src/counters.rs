@@ -394,3 +394,6 @@ const IDLE_MS: u64 = 2_500;
 const LOOK_MS: u64 = 30_000;
 /// Counters whose slot a VM remembers.
 const KNOWN_MAX: usize = 8_192;
+
+#[cfg(test)]
+mod tests;

@@ -112,3 +112,6 @@ fn write(work: &Work) -> bool {
 fn slot(id: &str) -> u64 {
     fnv(id.as_bytes()) % SLOTS
 }
+
+#[cfg(test)]
+mod tests;

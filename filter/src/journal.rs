@@ -143,3 +143,6 @@ const HOLD_BYTES: usize = WORDS * 8 + AMOUNTS * 16;
 const LAYOUT: u32 = 4;
 /// What stands where there is no room.
 const NO_ROOM: RoomId = RoomId { place: u32::MAX, generation: 0 };
+
+#[cfg(test)]
+mod tests;

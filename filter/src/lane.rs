@@ -336,3 +336,6 @@ pub fn first(lane: u32, tail: u64, capacity: u64) -> Option<u64> {
 const NO_VM: u64 = 2;
 /// A record stands behind its sequence.
 const SEQUENCE_BYTES: usize = 8;
+
+#[cfg(test)]
+mod tests;

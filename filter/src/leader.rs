@@ -41,3 +41,6 @@ pub fn instance(candidate: u64) -> String {
         .and_then(|(value, _)| String::from_utf8(value).ok())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

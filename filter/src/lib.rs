@@ -20,12 +20,17 @@
 // the SDK's `main!` exports a function without one; nothing else here is public
 // Built natively it is only tested: nothing enters it.
 #![cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod advice;
 mod budgets;
 mod call;
 mod counters;
+#[cfg(test)]
+mod deaths;
 mod deferred;
+#[cfg(test)]
+mod fixture;
 mod host;
 mod journal;
 mod lane;

@@ -155,3 +155,6 @@ fn label(value: &str) -> String {
 }
 
 const PICO_PER_NANO: i128 = 1_000;
+
+#[cfg(test)]
+mod tests;

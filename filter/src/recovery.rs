@@ -128,3 +128,6 @@ fn entry(index: u32, slot: u32) -> Option<Vec<u8>> {
     let (entry, _) = host::shared(shared::journal(index, slot)).ok()?;
     (!entry.is_empty()).then_some(entry)
 }
+
+#[cfg(test)]
+mod tests;

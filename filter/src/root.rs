@@ -388,6 +388,12 @@ impl Root {
         Self { context, ..Self::default() }
     }
 
+    /// What its calls share, once it is configured.
+    #[cfg(test)]
+    pub fn gateway(&self) -> Rc<Gateway> {
+        Rc::clone(self.gateway.as_ref().unwrap())
+    }
+
     /// Talks to the collector, if this VM leads.
     fn talk(&mut self, now_ms: u64) {
         let Some(gateway) = self.gateway.clone() else { return };
@@ -444,3 +450,6 @@ const TICK_MS: u32 = 250;
 const RECOVERY_MS: u64 = 5_000;
 /// Tries to add to the book in shared data, where other VMs do too.
 const PUBLISH_TRIES: u32 = 16;
+
+#[cfg(test)]
+mod tests;

@@ -186,3 +186,6 @@ pub fn read_number(value: &[u8]) -> Option<u64> {
 }
 
 const CAS_TRIES: u32 = 64;
+
+#[cfg(test)]
+mod tests;

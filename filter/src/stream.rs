@@ -59,3 +59,6 @@ pub fn number_property(path: &[u8]) -> Option<u32> {
     let value = host::property(path).ok()?;
     u32::try_from(crate::shared::read_number(&value)?).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -287,3 +287,6 @@ fn request(sender: Sender<'_>, flight: &Flight, counters: &[CounterReport], now_
     body.extend_from_slice(b"]}");
     body
 }
+
+#[cfg(test)]
+mod tests;

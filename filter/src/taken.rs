@@ -65,3 +65,6 @@ impl Drop for Taken {
 
 /// A quarter of a thousand bodies of the largest size that is gathered.
 const IN_ALL_MAX: usize = 64 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

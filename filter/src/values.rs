@@ -62,3 +62,6 @@ fn read() -> Vec<[u64; NUMBERS]> {
 const NUMBERS: usize = 4;
 /// Budgets for each value, times their windows that hold: what is above shares its counters.
 const ENTRIES_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests;

@@ -230,3 +230,6 @@ const PARKED_MAX: usize = 256;
 pub const WAIT_MS: u64 = 2_000;
 /// A call-out is given up so long after its timeout, should its answer never come.
 const GRACE_MS: u64 = 500;
+
+#[cfg(test)]
+mod tests;

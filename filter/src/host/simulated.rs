@@ -43,8 +43,12 @@ pub struct World {
     pub log: Vec<String>,
     /// Clusters that call-outs can be made to; all where there are none.
     pub clusters: Vec<String>,
-    /// Host calls so far, with what they were about.
-    pub calls: Vec<(&'static str, Vec<u8>)>,
+    /// Host calls so far.
+    pub calls: usize,
+    /// Those that changed something: their numbers, names, and what they were about.
+    pub changes: Vec<(usize, &'static str, Vec<u8>)>,
+    /// Others are always faster: no value of a known version can be swapped.
+    pub is_contended: bool,
     fault: Option<(usize, Fault)>,
     is_dead: bool,
 }
@@ -118,7 +122,7 @@ pub fn pass(ms: u64) -> u64 {
 
 /// Has this happen at the host call with this number, counted from 0 and from now on.
 pub fn plan(call: usize, fault: Fault) {
-    with(|world| world.fault = Some((world.calls.len() + call, fault)));
+    with(|world| world.fault = Some((world.calls + call, fault)));
 }
 
 /// Runs what one VM does; true where it died meanwhile. Then what it held in memory is gone: host calls of its destructors
@@ -135,14 +139,22 @@ pub fn dies(act: impl FnOnce()) -> bool {
     }
 }
 
+/// Makes a host call that changes something, unless a fault is planned for it.
+fn change<T>(name: &'static str, about: &[u8], act: impl FnOnce(&mut World) -> Result<T>) -> Result<T> {
+    call(|world| {
+        world.changes.push((world.calls - 1, name, about.to_vec()));
+        act(world)
+    })
+}
+
 /// Makes a host call, unless a fault is planned for it.
-fn call<T>(name: &'static str, about: &[u8], act: impl FnOnce(&mut World) -> Result<T>) -> Result<T> {
+fn call<T>(act: impl FnOnce(&mut World) -> Result<T>) -> Result<T> {
     let outcome = with(|world| {
         if world.is_dead {
             return Ok(Err(Error(INTERNAL_FAILURE)));
         }
-        let number = world.calls.len();
-        world.calls.push((name, about.to_vec()));
+        let number = world.calls;
+        world.calls += 1;
         match world.fault {
             Some((at, Fault::Die)) if at == number => {
                 world.is_dead = true;
@@ -161,18 +173,18 @@ fn call<T>(name: &'static str, about: &[u8], act: impl FnOnce(&mut World) -> Res
 }
 
 pub fn now_ms() -> u64 {
-    call("now", b"", |world| Ok(world.now_ms)).unwrap_or(0)
+    call(|world| Ok(world.now_ms)).unwrap_or(0)
 }
 
 pub fn set_tick_period(period_ms: u32) -> Result<()> {
-    call("set_tick_period", b"", |world| {
+    change("set_tick_period", b"", |world| {
         world.tick_period_ms = period_ms;
         Ok(())
     })
 }
 
 pub fn buffer_from(buffer: Buffer, start: usize, length: usize) -> Result<Vec<u8>> {
-    call("buffer", b"", |world| {
+    call(|world| {
         let bytes = world.buffers.get(&(buffer as u32)).ok_or(Error::NOT_FOUND)?;
         let end = bytes.len().min(start.saturating_add(length));
         Ok(bytes.get(start..end).unwrap_or_default().to_vec())
@@ -180,7 +192,7 @@ pub fn buffer_from(buffer: Buffer, start: usize, length: usize) -> Result<Vec<u8
 }
 
 pub fn set_buffer(buffer: Buffer, length: usize, bytes: &[u8]) -> Result<()> {
-    call("set_buffer", b"", |world| {
+    change("set_buffer", b"", |world| {
         let held = world.buffers.entry(buffer as u32).or_default();
         held.splice(..length.min(held.len()), bytes.iter().copied());
         Ok(())
@@ -188,7 +200,7 @@ pub fn set_buffer(buffer: Buffer, length: usize, bytes: &[u8]) -> Result<()> {
 }
 
 pub fn header_pairs(map: Headers) -> Result<Pairs> {
-    call("header_pairs", b"", |world| {
+    call(|world| {
         let headers = world.headers.get(&(map as u32)).ok_or(Error::NOT_FOUND)?;
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let pairs: Vec<(&str, String)> =
@@ -199,7 +211,7 @@ pub fn header_pairs(map: Headers) -> Result<Pairs> {
 }
 
 pub fn header(map: Headers, name: &str) -> Result<Vec<u8>> {
-    call("header", name.as_bytes(), |world| {
+    call(|world| {
         let headers = world.headers.get(&(map as u32)).ok_or(Error::NOT_FOUND)?;
         let found = headers.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.clone()).ok_or(Error::NOT_FOUND)
@@ -207,7 +219,7 @@ pub fn header(map: Headers, name: &str) -> Result<Vec<u8>> {
 }
 
 pub fn set_header(map: Headers, name: &str, value: &[u8]) -> Result<()> {
-    call("set_header", name.as_bytes(), |world| {
+    change("set_header", name.as_bytes(), |world| {
         let headers = world.headers.entry(map as u32).or_default();
         headers.retain(|(known, _)| known != name);
         headers.push((name.to_owned(), value.to_vec()));
@@ -216,7 +228,7 @@ pub fn set_header(map: Headers, name: &str, value: &[u8]) -> Result<()> {
 }
 
 pub fn remove_header(map: Headers, name: &[u8]) -> Result<()> {
-    call("remove_header", name, |world| {
+    change("remove_header", name, |world| {
         let headers = world.headers.entry(map as u32).or_default();
         headers.retain(|(known, _)| known.as_bytes() != name);
         Ok(())
@@ -224,11 +236,11 @@ pub fn remove_header(map: Headers, name: &[u8]) -> Result<()> {
 }
 
 pub fn property(path: &[u8]) -> Result<Vec<u8>> {
-    call("property", path, |world| world.properties.get(path).cloned().ok_or(Error::NOT_FOUND))
+    call(|world| world.properties.get(path).cloned().ok_or(Error::NOT_FOUND))
 }
 
 pub fn set_filter_state(name: &str, value: &[u8]) -> Result<()> {
-    call("set_filter_state", name.as_bytes(), |world| {
+    change("set_filter_state", name.as_bytes(), |world| {
         world.filter_state.insert(name.to_owned(), value.to_vec());
         Ok(())
     })
@@ -236,7 +248,7 @@ pub fn set_filter_state(name: &str, value: &[u8]) -> Result<()> {
 
 pub fn shared(key: impl AsRef<[u8]>) -> Result<(Vec<u8>, u32)> {
     let key = key.as_ref();
-    call("shared", key, |world| world.shared.get(key).cloned().ok_or(Error::NOT_FOUND))
+    call(|world| world.shared.get(key).cloned().ok_or(Error::NOT_FOUND))
 }
 
 pub fn swap_shared(key: impl AsRef<[u8]>, value: &[u8], version: u32) -> Result<()> {
@@ -246,9 +258,10 @@ pub fn swap_shared(key: impl AsRef<[u8]>, value: &[u8], version: u32) -> Result<
         NEVER => "create_shared",
         _ => "swap_shared",
     };
-    call(name, key, |world| {
+    change(name, key, |world| {
         let held = world.shared.get(key).map(|(_, version)| *version);
-        if version != OVERWRITE && held.is_some_and(|held| held != version) {
+        let is_late = held.is_some_and(|held| held != version) || world.is_contended;
+        if version != OVERWRITE && is_late {
             return Err(Error::CAS_MISMATCH);
         }
         world.last_version += 1;
@@ -258,21 +271,21 @@ pub fn swap_shared(key: impl AsRef<[u8]>, value: &[u8], version: u32) -> Result<
 }
 
 pub fn speak_of(context: u32) -> Result<()> {
-    call("speak_of", b"", |world| {
+    change("speak_of", b"", |world| {
         world.context = Some(context);
         Ok(())
     })
 }
 
 pub fn continue_request() -> Result<()> {
-    call("continue_request", b"", |world| {
+    change("continue_request", b"", |world| {
         world.continued.push(world.context);
         Ok(())
     })
 }
 
 pub fn answer(status: u16, details: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<()> {
-    call("answer", details.as_bytes(), |world| {
+    change("answer", details.as_bytes(), |world| {
         let context = world.context;
         let (details, body) = (details.to_owned(), body.to_vec());
         world.answers.push(Answer { context, status, details, headers: owned(headers), body });
@@ -281,7 +294,7 @@ pub fn answer(status: u16, details: &str, headers: &[(&str, &str)], body: &[u8])
 }
 
 pub fn define_metric(_: MetricType, name: &str) -> Result<u32> {
-    call("define_metric", name.as_bytes(), |world| {
+    change("define_metric", name.as_bytes(), |world| {
         world.metric_names.push(name.to_owned());
         world.metrics.entry(name.to_owned()).or_default();
         u32::try_from(world.metric_names.len() - 1).map_err(|_| Error(INTERNAL_FAILURE))
@@ -289,15 +302,15 @@ pub fn define_metric(_: MetricType, name: &str) -> Result<u32> {
 }
 
 pub fn increment_metric(id: u32, by: i64) -> Result<()> {
-    call("increment_metric", b"", |world| world.add_to_metric(id, by))
+    change("increment_metric", b"", |world| world.add_to_metric(id, by))
 }
 
 pub fn record_metric(id: u32, _: u64) -> Result<()> {
-    call("record_metric", b"", |world| world.add_to_metric(id, 1))
+    change("record_metric", b"", |world| world.add_to_metric(id, 1))
 }
 
 pub fn post(post: &Post<'_>) -> std::result::Result<u32, Status> {
-    let sent = call("post", post.path.as_bytes(), |world| {
+    let sent = change("post", post.path.as_bytes(), |world| {
         if !world.clusters.is_empty() && !world.clusters.iter().any(|cluster| cluster == post.cluster) {
             return Err(Error(BAD_ARGUMENT));
         }
