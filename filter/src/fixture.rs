@@ -15,7 +15,7 @@ use tollgate_core::budget::window::Span;
 use tollgate_core::call::Call;
 use tollgate_core::gateway::GatewayConfig;
 use tollgate_core::money::Picodollars;
-use tollgate_core::price::{Price, PriceBook, PricedModel, Rates, Sheet};
+use tollgate_core::price::{Price, PriceBook, PricedModel, Rates, Sheet, Wanted};
 use tollgate_core::provider::Target;
 use tollgate_core::record::UsageRecord;
 use tollgate_core::sync::{CounterGrant, CounterReport, PROTOCOL, SyncAnswer, SyncRequest};
@@ -38,17 +38,27 @@ pub const OUTBOX: u64 = 64;
 
 /// Prices of [`MODEL`].
 pub fn book() -> PriceBook {
+    book_of(&[MODEL])
+}
+
+/// The same prices for these models.
+pub fn book_of(models: &[&str]) -> PriceBook {
     let rate = |pico| Picodollars::from_pico(pico);
     let rates = Rates([(Kind::Input, rate(10)), (Kind::Output, rate(100))].into());
-    let standard = Sheet { rates, tiers: vec![] };
-    let model = PricedModel {
+    let model = |id: &&str| PricedModel {
         provider: "openai".into(),
-        id: MODEL.into(),
+        id: (*id).into(),
         output_tokens: Some(100),
-        prices: vec![Price { standard, ..Price::default() }],
+        prices: vec![Price { standard: Sheet { rates: rates.clone(), tiers: vec![] }, ..Price::default() }],
         ..PricedModel::default()
     };
-    PriceBook::new("b1".into(), vec![model])
+    PriceBook::new("b1".into(), models.iter().map(model).collect())
+}
+
+/// What a collector sends of a book of two models to who asks for one of them.
+pub fn part(model: &str) -> PriceBook {
+    let wanted = Wanted { provider: "openai".into(), model: model.into() };
+    book_of(&[MODEL, "gpt-n"]).subset([&wanted], NOW_MS, usize::MAX)
 }
 
 /// A policy of these budgets, in windows that never end.
@@ -306,6 +316,10 @@ impl Collector {
             self.store(record.get());
         }
         let grants = request.counters.iter();
+        let want = |one: &CounterReport| match one.report.used.plus(one.report.want).0 > self.granted {
+            true if one.report.want > Amount::ZERO => Want::Exhausted,
+            _ => Want::Granted,
+        };
         let answer = SyncAnswer {
             protocol: PROTOCOL,
             now_ms: simulated::with(|world| world.now_ms),
@@ -314,7 +328,7 @@ impl Collector {
             prices: request.price_version.is_none().then(book),
             policy: (request.policy_version.as_ref() != Some(&self.policy.version))
                 .then(|| self.policy.clone()),
-            grants: grants.map(|report| grant(report, Amount(self.granted), Want::Granted)).collect(),
+            grants: grants.map(|report| grant(report, Amount(self.granted), want(report))).collect(),
             ..SyncAnswer::default()
         };
         self.requests.push(request);

@@ -176,3 +176,6 @@ impl Pairs {
 const OVERWRITE: u32 = 0;
 /// A version that no value has.
 const NEVER: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests;

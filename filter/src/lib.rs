@@ -20,7 +20,17 @@
 // the SDK's `main!` exports a function without one; nothing else here is public
 // Built natively it is only tested: nothing enters it.
 #![cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap
+    )
+)]
 
 mod advice;
 mod budgets;

@@ -258,16 +258,10 @@ mod admission {
     fn a_model_without_a_price_here_is_asked_for() {
         simulated::begin(NOW_MS);
         let gateway = gateway(1, &all("1"));
-        let call = chat("a", "gpt-new");
-        let part = crate::fixture::book().subset(
-            &[Wanted { provider: "openai".into(), model: MODEL.into() }],
-            0,
-            10_000,
-        );
-        crate::root::take_in(&gateway, Some(&part), None, NOW_MS);
-        assert!(matches!(decide(&gateway, &call), Decision::Wait));
+        crate::root::take_in(&gateway, Some(&crate::fixture::part(MODEL)), None, NOW_MS);
+        assert!(matches!(decide(&gateway, &chat("a", "gpt-n")), Decision::Wait));
         let (_, models) = gateway.budgets.take_wanted();
-        assert!(models.len() <= 1);
+        assert_eq!(models, [Wanted { provider: "openai".into(), model: "gpt-n".into() }]);
     }
 
     #[test]
