@@ -31,12 +31,12 @@ use tollgate_core::price::{PriceBook, Wanted};
 use tollgate_core::record::{CostStatus, UsageRecord};
 use tollgate_core::refusal::Reason;
 
-use crate::counters::Counters;
 use crate::host;
-use crate::journal::HeldOn;
-use crate::lane::OwnLane;
 use crate::metrics::Metrics;
-use crate::shared::{self, Link};
+use crate::shared::counters::Counters;
+use crate::shared::journal::HeldOn;
+use crate::shared::lane::OwnLane;
+use crate::shared::layout::{self, Link};
 
 /// What one VM knows of budgets.
 #[derive(Debug)]
@@ -169,11 +169,11 @@ impl Budgets {
             return;
         }
         self.link.set(Link::load());
-        let Ok((edition, _)) = host::shared(shared::POLICY_EDITION) else { return };
+        let Ok((edition, _)) = host::shared(layout::POLICY_EDITION) else { return };
         if edition.is_empty() || *self.edition.borrow() == edition {
             return;
         }
-        let Ok((json, _)) = host::shared(shared::POLICY) else { return };
+        let Ok((json, _)) = host::shared(layout::POLICY) else { return };
         match serde_json::from_slice::<Policy>(&json) {
             Ok(policy) => {
                 self.set_policy(policy);

@@ -4,26 +4,28 @@ mod head;
 mod rewriting;
 mod session;
 mod settlement;
+mod stream;
+pub mod taken;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
+use taken::Taken;
 use tollgate_core::call::{Call, ResponseHead};
 use tollgate_core::include_usage::{self, UsageChunkFilter};
 use tollgate_core::provider::Api;
 use tollgate_core::refusal::{self, Reason};
 
 use crate::budgets::{Decision, Refused, Ticket};
+use crate::collector::waiting::{Outcome, Parked};
+use crate::gateway::Gateway;
 use crate::host::{self, Buffer, Headers};
-use crate::lane::JournalSlot;
 #[cfg(feature = "test-panic")]
 use crate::panics::ask_to_panic;
 use crate::panics::panic_if_asked;
-use crate::root::Gateway;
-use crate::taken::Taken;
-use crate::waiting::{Outcome, Parked};
+use crate::shared::lane::JournalSlot;
 
 /// A stream; a call only where the request is one to a model.
 pub struct HttpCall {

@@ -17,10 +17,11 @@ use serde_json::{Value, json};
 
 use crate::call::HttpCall;
 use crate::fixture::*;
+use crate::host;
 use crate::host::simulated::{self, Fault, World};
-use crate::journal::RoomId;
-use crate::lane::{self, JOURNAL_SLOTS, Owner, PLACES, STALE_MS};
-use crate::{host, journal, shared};
+use crate::shared::journal::RoomId;
+use crate::shared::lane::{self, JOURNAL_SLOTS, Owner, PLACES, STALE_MS};
+use crate::shared::{journal, layout};
 
 /// A change of shared data: the number of the host call, counted from where its VM began, and the key.
 type Change = (usize, String);
@@ -40,7 +41,7 @@ struct Death {
 fn unnamed() -> BTreeMap<Vec<u8>, i128> {
     let mut held: BTreeMap<Vec<u8>, i128> =
         counters().into_iter().map(|counter| (counter.key, counter.held.0)).collect();
-    for index in 0..shared::LANES_MAX {
+    for index in 0..layout::LANES_MAX {
         if Owner::of(index).is_none() {
             break;
         }
@@ -52,7 +53,7 @@ fn unnamed() -> BTreeMap<Vec<u8>, i128> {
         let is_open =
             |room: RoomId| generation(room) == room.generation && !rooms[room.place as usize].key.is_empty();
         for slot in 0..JOURNAL_SLOTS {
-            let Ok((entry, _)) = host::shared(shared::journal(index, slot)) else { continue };
+            let Ok((entry, _)) = host::shared(layout::journal(index, slot)) else { continue };
             for noted in journal::read(&entry).0 {
                 let is_settled = noted.with.is_some_and(|room| room.generation < generation(room));
                 let is_in_room = noted.drawn.is_some_and(|(room, _)| is_open(room));

@@ -22,9 +22,10 @@ use tollgate_core::sync::{CounterGrant, CounterReport, PROTOCOL, SyncAnswer, Syn
 use tollgate_core::usage::Kind;
 
 use crate::call::HttpCall;
+use crate::gateway::{self, Gateway};
 use crate::host::simulated::{self, Sent};
 use crate::host::{Buffer, Headers};
-use crate::root::{self, Gateway, Root};
+use crate::root::Root;
 
 /// When tests begin.
 pub const NOW_MS: u64 = 1_795_600_000_000;
@@ -100,7 +101,7 @@ pub fn alone(budgets: &Value) -> Gateway {
 pub fn gateway(vm: u64, budgets: &Value) -> Gateway {
     let gateway = Gateway::new(config(), vm, Vec::new());
     let now_ms = simulated::with(|world| world.now_ms);
-    root::take_in(&gateway, Some(&book()), Some(&policy(budgets)), now_ms);
+    gateway::take_in(&gateway, Some(&book()), Some(&policy(budgets)), now_ms);
     gateway.budgets.acknowledged(now_ms);
     gateway
 }

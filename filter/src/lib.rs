@@ -2,20 +2,14 @@
 //!
 //! | module | does |
 //! | --- | --- |
-//! | [`host`] | what Envoy does for the filter, and the same in memory for tests |
 //! | [`root`] | one plugin in one VM: configuration, ticks |
+//! | [`gateway`] | what the calls of one plugin in one VM share |
 //! | [`call`] | one HTTP stream, from Envoy's callbacks to a record |
 //! | [`budgets`] | what calls hold and are charged, in one VM |
-//! | [`counters`] | the table of counters in shared data |
-//! | [`waiting`] | calls that wait for a collector's answer |
-//! | [`stream`] | what Envoy says of a stream, and shows of it |
-//! | [`deferred`] | who started work that is fetched later |
-//! | [`journal`] | what is noted of a call under way |
-//! | [`lane`] | a VM's journal, rooms and outbox in shared data |
-//! | [`leader`] | which VM of this Envoy talks to the collector |
-//! | [`sync`] | what that VM sends and what it does with the answer |
-//! | [`recovery`] | what dead VMs have left |
+//! | [`collector`] | what is sent to the collector, asked of it, and recovered for it |
+//! | [`shared`] | what is kept in Envoy's shared data |
 //! | [`metrics`] | Envoy stats |
+//! | [`host`] | what Envoy does for the filter, and the same in memory for tests |
 #![allow(missing_docs)]
 // the SDK's `main!` exports a function without one; nothing else here is public
 // Built natively it is only tested: nothing enters it.
@@ -32,29 +26,19 @@
     )
 )]
 
-mod advice;
 mod budgets;
 mod call;
-mod counters;
+mod collector;
 #[cfg(test)]
 mod deaths;
-mod deferred;
 #[cfg(test)]
 mod fixture;
+mod gateway;
 mod host;
-mod journal;
-mod lane;
-mod leader;
 mod metrics;
 mod panics;
-mod recovery;
 mod root;
 mod shared;
-mod stream;
-mod sync;
-mod taken;
-mod values;
-mod waiting;
 
 #[cfg(target_arch = "wasm32")]
 proxy_wasm::main! {{

@@ -9,7 +9,7 @@ use tollgate_core::price::Wanted;
 use tollgate_core::sync::{CounterGrant, CounterReport};
 
 use super::Budgets;
-use crate::counters::Slots;
+use crate::shared::counters::Slots;
 
 impl Budgets {
     /// Every call that waits is about to be decided on once more, and says again what it wants.

@@ -13,10 +13,10 @@ use tollgate_core::refusal::Reason;
 
 use super::rooms::Standing;
 use super::{Budgets, Decision, Knows, Refused, Ticket, away, refused};
-use crate::counters::{Failed, Missed, Place};
-use crate::journal::HeldOn;
 use crate::metrics::Metrics;
-use crate::shared;
+use crate::shared::counters::{Failed, Missed, Place};
+use crate::shared::journal::HeldOn;
+use crate::shared::layout;
 
 impl Budgets {
     /// Charges every counter, or none: in rooms that are open, or else on the counters themselves. There, what was charged
@@ -185,7 +185,7 @@ impl Budgets {
             };
             done = counters.update(&other, new, now, &mut admit);
             metrics.count("tollgate_values_shared_total", 1);
-            let _ = shared::add(shared::VALUES_SHARED, 1);
+            let _ = layout::add(layout::VALUES_SHARED, 1);
         }
         let drawn = place_for_room.and_then(|room_place| match &done {
             Ok((Ok((standing, left)), place)) if left.calls > 0 => {

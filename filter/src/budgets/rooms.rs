@@ -16,8 +16,8 @@ use tollgate_core::budget::room::Room;
 use tollgate_core::budget::window::Span;
 use tollgate_core::budget::{Action, Amount, Budget};
 
-use crate::journal::RoomId;
-use crate::lane::{JournalSlot, Lane, LaneId, OwnLane};
+use crate::shared::journal::RoomId;
+use crate::shared::lane::{JournalSlot, Lane, LaneId, OwnLane};
 
 /// The rooms of one VM.
 #[derive(Debug, Default)]

@@ -11,9 +11,9 @@ use tollgate_core::call::admission::settled;
 use tollgate_core::record::UsageRecord;
 
 use super::{Budgets, Ticket};
-use crate::counters::{Failed, Missed, Place};
-use crate::journal::{self, HeldOn};
-use crate::lane::{JournalSlot, Lane};
+use crate::shared::counters::{Failed, Missed, Place};
+use crate::shared::journal::{self, HeldOn};
+use crate::shared::lane::{JournalSlot, Lane};
 
 /// A call that has ended: what takes the place of its holds.
 #[derive(Debug, Default)]

@@ -8,8 +8,8 @@ use super::*;
 use crate::fixture::{
     AMPLE, COST, MODEL, NOW_MS, alone, chat, counter, counters, gateway, grant, grant_wanted,
 };
+use crate::gateway::Gateway;
 use crate::host::simulated;
-use crate::root::Gateway;
 
 /// What a chat of the fixture holds on a budget in dollars.
 const HOLD: i128 = 16_140;
@@ -112,8 +112,8 @@ mod policies {
     fn a_policy_that_cannot_be_read_leaves_the_one_that_holds() {
         simulated::begin(NOW_MS);
         let gateway = gateway(1, &all("1"));
-        host::set_shared(shared::POLICY, b"{").unwrap();
-        host::set_shared(shared::POLICY_EDITION, b"p2").unwrap();
+        host::set_shared(layout::POLICY, b"{").unwrap();
+        host::set_shared(layout::POLICY_EDITION, b"p2").unwrap();
         gateway.budgets.refresh(&gateway.config, NOW_MS);
         assert_eq!(gateway.budgets.policy().unwrap().version, "p1");
         assert!(simulated::with(|world| world.log.iter().any(|line| line.contains("cannot be read"))));
@@ -258,7 +258,7 @@ mod admission {
     fn a_model_without_a_price_here_is_asked_for() {
         simulated::begin(NOW_MS);
         let gateway = gateway(1, &all("1"));
-        crate::root::take_in(&gateway, Some(&crate::fixture::part(MODEL)), None, NOW_MS);
+        crate::gateway::take_in(&gateway, Some(&crate::fixture::part(MODEL)), None, NOW_MS);
         assert!(matches!(decide(&gateway, &chat("a", "gpt-n")), Decision::Wait));
         let (_, models) = gateway.budgets.take_wanted();
         assert_eq!(models, [Wanted { provider: "openai".into(), model: "gpt-n".into() }]);
@@ -281,12 +281,12 @@ mod admission {
         let call = chat("a", MODEL);
         let policy = gateway.budgets.policy().unwrap();
         let touched = policy.touched(&call.subject(), NOW_MS).next().unwrap();
-        let values = crate::values::Values::of(&touched.key().to_bytes(), touched.span);
+        let values = crate::shared::values::Values::of(&touched.key().to_bytes(), touched.span);
         (0..tollgate_core::budget::policy::VALUES_MAX).for_each(|_| values.count(1, NOW_MS));
         assert!(matches!(decide(&gateway, &call), Decision::Wait));
         let (wanted, _) = gateway.budgets.take_wanted();
         assert_eq!(wanted[0].key.value, OTHER);
-        assert!(shared::number(shared::VALUES_SHARED) > 0, "and so many calls did");
+        assert!(layout::number(layout::VALUES_SHARED) > 0, "and so many calls did");
     }
 
     #[test]
@@ -473,20 +473,20 @@ mod reservations {
         let gateway = granted(&all("1"), AMPLE);
         let ticket = went(decide(&gateway, &chat("a", MODEL)));
         let id = ticket.held[0].drawn.as_ref().unwrap().0.id.unwrap();
-        let listed = crate::lane::listed(0, id.place);
+        let listed = crate::shared::lane::listed(0, id.place);
         assert_eq!(listed.key, counter("all").key);
         assert_eq!((listed.held.amount, listed.held.calls), (Amount(32 * HOLD), 32));
         gateway.budgets.settle_due(NOW_MS);
-        assert!(crate::lane::listed(0, id.place).key.is_empty());
+        assert!(crate::shared::lane::listed(0, id.place).key.is_empty());
     }
 
     #[test]
     fn a_vm_that_lost_its_lane_leaves_its_reservations_to_who_recovers_it() {
         let gateway = granted(&all("1"), AMPLE);
         let ticket = went(decide(&gateway, &chat("a", MODEL)));
-        let (owner, version) = crate::lane::Owner::of(0).unwrap();
-        crate::lane::Owner { vm: 9, ..owner }.swap(0, version).unwrap();
-        let later_ms = NOW_MS + crate::lane::HEARTBEAT_MS;
+        let (owner, version) = crate::shared::lane::Owner::of(0).unwrap();
+        crate::shared::lane::Owner { vm: 9, ..owner }.swap(0, version).unwrap();
+        let later_ms = NOW_MS + crate::shared::lane::HEARTBEAT_MS;
         gateway.budgets.settle_due(later_ms);
         assert!(ticket.held[0].drawn.as_ref().unwrap().0.is_closed());
         assert_eq!(counter("all").in_flight, 32, "nothing of it is settled here");
@@ -523,7 +523,7 @@ mod reservations {
         went(decide(&gateway, &chat("a", MODEL)));
         let other = json!([{"name": "other", "limit_calls": 5, "window": "day"}]);
         let policy = Policy { version: "p2".into(), ..crate::fixture::policy(&other) };
-        crate::root::take_in(&gateway, None, Some(&policy), NOW_MS);
+        crate::gateway::take_in(&gateway, None, Some(&policy), NOW_MS);
         assert!(matches!(decide(&gateway, &chat("b", MODEL)), Decision::Wait));
         let (wanted, _) = gateway.budgets.take_wanted();
         assert_eq!(wanted[0].key.budget, "other");
@@ -548,10 +548,10 @@ mod settlement {
         let call = chat("a", MODEL);
         let ticket = went(decide(&gateway, &call));
         let slot = gateway.note(&call, &ticket, NOW_MS);
-        let (owner, version) = crate::lane::Owner::of(0).unwrap();
-        crate::lane::Owner { vm: 9, ..owner }.swap(0, version).unwrap();
+        let (owner, version) = crate::shared::lane::Owner::of(0).unwrap();
+        crate::shared::lane::Owner { vm: 9, ..owner }.swap(0, version).unwrap();
         let ended = gateway.budgets.settle(ticket, None);
-        gateway.forget(slot, Some(ended), NOW_MS + crate::lane::HEARTBEAT_MS);
+        gateway.forget(slot, Some(ended), NOW_MS + crate::shared::lane::HEARTBEAT_MS);
         assert_eq!(counter("all").held, Amount(HOLD));
     }
 
@@ -639,7 +639,7 @@ mod covers {
 
 mod reports_to_a_collector {
     use super::*;
-    use crate::counters::Slots;
+    use crate::shared::counters::Slots;
 
     #[test]
     fn only_what_changed_is_told() {

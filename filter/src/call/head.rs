@@ -6,9 +6,9 @@ use tollgate_core::key_id::Credentials;
 use tollgate_core::provider::{Api, Target};
 
 use super::HttpCall;
-use crate::deferred;
+use crate::call::stream::text_property;
 use crate::host::{self, Headers};
-use crate::stream::text_property;
+use crate::shared::deferred;
 
 /// What the request headers say that the filter needs.
 #[derive(Default)]

@@ -8,8 +8,8 @@ use tollgate_core::output_limit;
 
 use super::head::RequestHead;
 use super::{Asking, HttpCall, feed};
+use crate::call::stream::text_property;
 use crate::host::{self, Buffer, Headers};
-use crate::stream::text_property;
 
 impl HttpCall {
     /// Whether this request is to wait for its whole body: because usage is to be asked for, or an output limit to be

@@ -15,9 +15,9 @@ use tollgate_core::{refusal, websocket};
 
 use super::{Cut, HttpCall};
 use crate::budgets::{Decision, Refused, Ticket};
+use crate::collector::waiting::{Outcome, Parked};
 use crate::host::{self, Buffer};
-use crate::lane::JournalSlot;
-use crate::waiting::{Outcome, Parked};
+use crate::shared::lane::JournalSlot;
 
 /// Turns of a session that are calls of their own, and one that waits.
 #[derive(Default)]
@@ -250,7 +250,7 @@ impl HttpCall {
     /// ends meanwhile is charged as it ends.
     pub(super) fn hold_turn(&mut self, now_ms: u64) {
         let (Some(call), Some(since_ms)) = (&self.call, self.turn_since_ms) else { return };
-        let expired = now_ms.saturating_sub(since_ms) >= crate::waiting::WAIT_MS;
+        let expired = now_ms.saturating_sub(since_ms) >= crate::collector::waiting::WAIT_MS;
         match self.gateway.decide(call, true, expired, now_ms) {
             Decision::Go(ticket) => {
                 // The entry of a turn that held nothing is still there.

@@ -6,9 +6,9 @@ use tollgate_core::record::{Note, Outcome as CallOutcome, STARTED_MAX, UsageReco
 
 use super::{Cut, HttpCall};
 use crate::budgets::Refused;
-use crate::deferred::{self, Claim};
+use crate::call::stream::{ending_of, number_property, show_in_access_log, text_property};
 use crate::host;
-use crate::stream::{ending_of, number_property, show_in_access_log, text_property};
+use crate::shared::deferred::{self, Claim};
 
 impl HttpCall {
     /// Its record, and what it is charged. Again it does nothing.

@@ -18,8 +18,8 @@ use tollgate_core::budget::window::Span;
 use tollgate_core::fnv::{ByFnv, fnv};
 
 use crate::host::{self, Error};
-use crate::shared::{self, Key};
-use crate::values::Values;
+use crate::shared::layout::{self, Key};
+use crate::shared::values::Values;
 
 /// This VM's view of the table.
 #[derive(Debug, Default)]
@@ -171,7 +171,7 @@ impl Counters {
                 }
             };
             if made.is_ok() {
-                let _ = shared::add(shared::COUNTERS_MADE, 1);
+                let _ = layout::add(layout::COUNTERS_MADE, 1);
                 if let Some(value) = value {
                     value.count(1, now_ms);
                 }
@@ -191,17 +191,17 @@ impl Counters {
         self.evicted_ms = now_ms;
         let Some(_lock) = Lock::take(now_ms) else { return false };
         let mut gone = 0;
-        for slot in shared::OWN_COUNTERS..shared::COUNTERS_MAX {
-            let Ok((mut bytes, version)) = host::shared(shared::counter(slot)) else { continue };
+        for slot in layout::OWN_COUNTERS..layout::COUNTERS_MAX {
+            let Ok((mut bytes, version)) = host::shared(layout::counter(slot)) else { continue };
             let Some(mut counter) = Counter::from_bytes(&bytes) else { continue };
             if !is_sibling(&counter.key, key) || !counter.never_spent() {
                 continue;
             }
             if counter.give_back(Amount::ZERO) > Amount::ZERO {
                 counter.write_numbers(&mut bytes);
-                let _ = host::swap_shared(shared::counter(slot), &bytes, version);
+                let _ = host::swap_shared(layout::counter(slot), &bytes, version);
             } else if (!self.reported || counter.acknowledged >= counter.version)
-                && host::swap_shared(shared::counter(slot), GONE, version).is_ok()
+                && host::swap_shared(layout::counter(slot), GONE, version).is_ok()
             {
                 self.places.remove(&fnv(&counter.key));
                 Values::of(&counter.key, counter.span).count(-1, now_ms);
@@ -228,16 +228,16 @@ impl Slots {
     /// calls would hold.
     pub fn counters(&mut self, now_ms: u64) -> Vec<(Counter, bool)> {
         // Counted behind its making: what is counted here is found below.
-        let made = shared::number(shared::COUNTERS_MADE);
+        let made = layout::number(layout::COUNTERS_MADE);
         if made != self.made || now_ms.saturating_sub(self.looked_ms) >= LOOK_MS {
             (self.made, self.looked_ms) = (made, now_ms);
-            self.slots = (0..shared::COUNTERS_MAX)
-                .filter(|slot| host::shared(shared::counter(*slot)).is_ok())
+            self.slots = (0..layout::COUNTERS_MAX)
+                .filter(|slot| host::shared(layout::counter(*slot)).is_ok())
                 .collect();
         }
         let mut all = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
-            let Ok((mut bytes, version)) = host::shared(shared::counter(*slot)) else { continue };
+            let Ok((mut bytes, version)) = host::shared(layout::counter(*slot)) else { continue };
             let Some(mut counter) = Counter::from_bytes(&bytes) else { continue };
             let used = (fnv(&counter.key), counter.used);
             let (last, since_ms) = self.used.entry(*slot).or_insert((used, now_ms));
@@ -249,7 +249,7 @@ impl Slots {
                 counter.give_back(counter.ease());
                 counter.write_numbers(&mut bytes);
                 // Where a call was faster it is not idle.
-                host::swap_shared(shared::counter(*slot), &bytes, version).is_ok()
+                host::swap_shared(layout::counter(*slot), &bytes, version).is_ok()
             };
             match gave_back || !is_idle {
                 true => all.push((counter, gave_back)),
@@ -263,8 +263,8 @@ impl Slots {
 impl Slots {
     /// Gives back what is free of every counter: nothing more is admitted here.
     pub fn give_back_all(&mut self) {
-        for slot in 0..shared::COUNTERS_MAX {
-            let name = shared::counter(slot);
+        for slot in 0..layout::COUNTERS_MAX {
+            let name = layout::counter(slot);
             for _ in 0..TRIES {
                 let Ok((mut bytes, version)) = host::shared(name) else { break };
                 let Some(mut counter) = Counter::from_bytes(&bytes) else { break };
@@ -294,7 +294,7 @@ enum Swapped<T> {
 
 impl Place {
     fn new(key: Rc<[u8]>, slot: u64) -> Self {
-        Self { key, name: shared::counter(slot) }
+        Self { key, name: layout::counter(slot) }
     }
 }
 
@@ -327,8 +327,8 @@ impl Found {
 /// The slots where a counter with this key, which has this hash, may be.
 fn probes(key: &[u8], hash: u64) -> impl Iterator<Item = u64> + use<> {
     let (start, count) = match is_named(key) {
-        true => (shared::OWN_COUNTERS, shared::COUNTERS_MAX - shared::OWN_COUNTERS),
-        false => (0, shared::OWN_COUNTERS),
+        true => (layout::OWN_COUNTERS, layout::COUNTERS_MAX - layout::OWN_COUNTERS),
+        false => (0, layout::OWN_COUNTERS),
     };
     (0..PROBES).map(move |step| start + hash.wrapping_add(step) % count)
 }
@@ -355,12 +355,12 @@ impl Lock {
     fn take(now_ms: u64) -> Option<Self> {
         let until = (now_ms + LOCK_MS).to_le_bytes();
         for _ in 0..LOCK_TRIES {
-            let taken = match host::shared(shared::COUNTERS_LOCK) {
-                Ok((held, version)) if shared::read_number(&held).unwrap_or(0) <= now_ms => {
-                    host::swap_shared(shared::COUNTERS_LOCK, &until, version)
+            let taken = match host::shared(layout::COUNTERS_LOCK) {
+                Ok((held, version)) if layout::read_number(&held).unwrap_or(0) <= now_ms => {
+                    host::swap_shared(layout::COUNTERS_LOCK, &until, version)
                 }
                 Ok(_) => continue,
-                Err(_) => host::create_shared(shared::COUNTERS_LOCK, &until),
+                Err(_) => host::create_shared(layout::COUNTERS_LOCK, &until),
             };
             if taken.is_ok() {
                 return Some(Self);
@@ -372,7 +372,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = shared::set_number(shared::COUNTERS_LOCK, 0);
+        let _ = layout::set_number(layout::COUNTERS_LOCK, 0);
     }
 }
 

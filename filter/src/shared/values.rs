@@ -7,7 +7,8 @@ use tollgate_core::budget::policy::VALUES_MAX;
 use tollgate_core::budget::window::Span;
 use tollgate_core::fnv::fnv;
 
-use crate::{host, shared};
+use crate::host;
+use crate::shared::layout;
 
 /// A budget's values in one window.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Values {
             }
         }
         let bytes: Vec<u8> = list.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
-        let _ = host::set_shared(shared::VALUES, &bytes);
+        let _ = host::set_shared(layout::VALUES, &bytes);
     }
 
     fn is(&self, entry: &[u64; NUMBERS]) -> bool {
@@ -54,7 +55,7 @@ impl Values {
 }
 
 fn read() -> Vec<[u64; NUMBERS]> {
-    let Ok((bytes, _)) = host::shared(shared::VALUES) else { return Vec::new() };
+    let Ok((bytes, _)) = host::shared(layout::VALUES) else { return Vec::new() };
     let numbers: Vec<u64> = bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
     numbers.as_chunks().0.to_vec()
 }

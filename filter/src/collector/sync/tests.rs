@@ -5,7 +5,7 @@ use super::*;
 use crate::fixture::{NOW_MS, OUTBOX};
 use crate::host;
 use crate::host::simulated::{self, Fault};
-use crate::lane::Lane;
+use crate::shared::lane::Lane;
 
 const INTERVAL_MS: u64 = 1_000;
 
@@ -77,7 +77,7 @@ fn records_leave_the_outbox_when_they_are_acknowledged_and_not_before() {
     assert!(lane::record(0, 1, OUTBOX).is_some());
     acknowledge(&mut sync, request.sequence, NOW_MS).unwrap();
     assert_eq!((lane::record(0, 0, OUTBOX), lane::record(0, 1, OUTBOX)), (None, None));
-    assert_eq!(shared::number(&shared::lane_tail(0)), 2);
+    assert_eq!(layout::number(&layout::lane_tail(0)), 2);
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn a_leader_that_cannot_take_records_out_sends_nothing_twice_itself() {
     // Behind the link that is read and written.
     simulated::plan(2, Fault::Fail(host::Error(10)));
     acknowledge(&mut sync, request.sequence, NOW_MS).unwrap();
-    assert_eq!(shared::number(&shared::lane_tail(0)), 0);
+    assert_eq!(layout::number(&layout::lane_tail(0)), 0);
     assert!(next(&mut sync, NOW_MS + INTERVAL_MS).unwrap().records.is_empty());
 }
 
@@ -294,8 +294,8 @@ fn what_is_on_its_way_is_sent_once_more_by_who_ends() {
 #[test]
 fn what_was_dropped_is_told_by_reason() {
     lane(0);
-    shared::add(shared::DROPPED_OUTBOX_FULL, 3).unwrap();
-    shared::add(shared::VALUES_SHARED, 4).unwrap();
+    layout::add(layout::DROPPED_OUTBOX_FULL, 3).unwrap();
+    layout::add(layout::VALUES_SHARED, 4).unwrap();
     let request = next(&mut Sync::default(), NOW_MS).unwrap();
     assert_eq!(request.dropped.into_iter().collect::<Vec<_>>(), [("outbox_full".to_owned(), 3)]);
     assert_eq!(request.values_shared, 4);

@@ -18,7 +18,7 @@ pub use places::{Listed, PLACES, Places, listed};
 use tollgate_core::record::{FOLDS_MAX, Folds, UsageRecord};
 
 use crate::host::{self, Error};
-use crate::shared;
+use crate::shared::layout;
 
 /// Calls under way that a lane's journal holds; more are metered without one.
 pub const JOURNAL_SLOTS: u32 = 1_024;
@@ -94,8 +94,8 @@ pub struct Owner {
 impl Owner {
     /// The owner of a lane and the version to swap it with; `None` where no lane was ever made.
     pub fn of(lane: u32) -> Option<(Self, u32)> {
-        let (value, version) = host::shared(shared::lane_owner(lane)).ok()?;
-        let number = |at: usize| value.get(at..).and_then(shared::read_number).unwrap_or(0);
+        let (value, version) = host::shared(layout::lane_owner(lane)).ok()?;
+        let number = |at: usize| value.get(at..).and_then(layout::read_number).unwrap_or(0);
         Some((Self { vm: number(0), beaten_ms: number(8), capacity: number(16) }, version))
     }
 
@@ -109,7 +109,7 @@ impl Owner {
 
     /// Writes this owner over the one of `version`.
     pub fn swap(self, lane: u32, version: u32) -> host::Result<()> {
-        host::swap_shared(shared::lane_owner(lane), &self.bytes(), version)
+        host::swap_shared(layout::lane_owner(lane), &self.bytes(), version)
     }
 
     /// Whether the lane can be taken: nobody has it, or its owner is dead.
@@ -122,10 +122,10 @@ impl Lane {
     /// Takes the first lane that nobody owns, or makes one. A dead VM's lane is left to the leader until it has
     /// made records of its journal.
     pub fn claim(vm: u64, capacity: u64, now_ms: u64) -> Option<Self> {
-        for index in 0..shared::LANES_MAX {
+        for index in 0..layout::LANES_MAX {
             let mine = Owner { vm, beaten_ms: now_ms, capacity };
             let taken = match Owner::of(index) {
-                None => host::create_shared(shared::lane_owner(index), &mine.bytes()).is_ok(),
+                None => host::create_shared(layout::lane_owner(index), &mine.bytes()).is_ok(),
                 Some((owner, version)) if owner.vm == 0 => {
                     let mine = Owner { capacity: owner.capacity, ..mine };
                     mine.swap(index, version).is_ok()
@@ -142,7 +142,7 @@ impl Lane {
     /// A lane just taken, continued where its last owner stopped.
     pub fn resume(index: u32, vm: u64, now_ms: u64) -> Self {
         let capacity = Owner::of(index).map_or(1, |(owner, _)| owner.capacity.max(1));
-        let tail = shared::number(&shared::lane_tail(index));
+        let tail = layout::number(&layout::lane_tail(index));
         let tail = first(index, tail, capacity).unwrap_or(tail);
         let mut head = tail;
         while head - tail < capacity && record(index, head, capacity).is_some() {
@@ -203,7 +203,7 @@ impl Lane {
     /// Notes a call under way; `None` when the journal is full.
     pub fn note(&mut self, pending: &[u8]) -> Option<JournalSlot> {
         let slot = self.free.pop()?;
-        if host::set_shared(shared::journal(self.index, slot), pending).is_err() {
+        if host::set_shared(layout::journal(self.index, slot), pending).is_err() {
             self.free.push(slot);
             return None;
         }
@@ -217,7 +217,7 @@ impl Lane {
 
     /// Writes another entry over that of a call; false where the host refuses.
     pub fn rewrite(&self, slot: JournalSlot, entry: &[u8]) -> bool {
-        self.has(slot) && host::set_shared(shared::journal(self.index, slot.slot), entry).is_ok()
+        self.has(slot) && host::set_shared(layout::journal(self.index, slot.slot), entry).is_ok()
     }
 
     /// Lets a slot be used again; what stands in it stays until then.
@@ -259,7 +259,7 @@ impl Lane {
         let mut value = Vec::with_capacity(record.len() + SEQUENCE_BYTES);
         value.extend_from_slice(&self.head.to_le_bytes());
         value.extend_from_slice(record);
-        host::set_shared(shared::outbox(self.index, self.head % self.capacity), &value)
+        host::set_shared(layout::outbox(self.index, self.head % self.capacity), &value)
             .map_err(|_| Dropped::Host)?;
         self.head += 1;
         Ok(())
@@ -268,7 +268,7 @@ impl Lane {
     /// Whether the outbox has room for one more.
     pub fn has_room(&mut self) -> bool {
         if self.head - self.tail >= self.capacity {
-            self.tail = shared::number(&shared::lane_tail(self.index)).max(self.tail);
+            self.tail = layout::number(&layout::lane_tail(self.index)).max(self.tail);
         }
         self.head - self.tail < self.capacity
     }
@@ -276,7 +276,7 @@ impl Lane {
     fn fold(&mut self, record: &UsageRecord) -> Result<(), Dropped> {
         let (slot, folded) = self.folds.fold(record).ok_or(Dropped::OutboxFull)?;
         let json = folded.to_json();
-        if host::set_shared(shared::fold(self.index, slot), &json).is_err() {
+        if host::set_shared(layout::fold(self.index, slot), &json).is_err() {
             // What stands there goes on without this record.
             self.folds.seal(slot);
             return Err(Dropped::Host);
@@ -290,7 +290,7 @@ impl Lane {
         while let Some(slot) = self.folds.len().checked_sub(1)
             && self.has_room()
         {
-            let key = shared::fold(self.index, slot);
+            let key = layout::fold(self.index, slot);
             let total = host::shared(key).map(|(total, _)| total).unwrap_or_default();
             if !total.is_empty() && self.append(&total).is_err() {
                 return;
@@ -304,14 +304,14 @@ impl Lane {
 /// Totals that stand in a lane.
 pub fn folds_in(lane: u32) -> usize {
     let stands =
-        |slot: &usize| host::shared(shared::fold(lane, *slot)).is_ok_and(|(total, _)| !total.is_empty());
+        |slot: &usize| host::shared(layout::fold(lane, *slot)).is_ok_and(|(total, _)| !total.is_empty());
     (0..FOLDS_MAX).take_while(stands).count()
 }
 
 /// The record with this sequence in a lane's outbox, if it is there.
 pub fn record(lane: u32, sequence: u64, capacity: u64) -> Option<Vec<u8>> {
-    let (mut value, _) = host::shared(shared::outbox(lane, sequence % capacity.max(1))).ok()?;
-    if shared::read_number(&value) != Some(sequence) {
+    let (mut value, _) = host::shared(layout::outbox(lane, sequence % capacity.max(1))).ok()?;
+    if layout::read_number(&value) != Some(sequence) {
         return None;
     }
     value.drain(..SEQUENCE_BYTES);
@@ -321,9 +321,9 @@ pub fn record(lane: u32, sequence: u64, capacity: u64) -> Option<Vec<u8>> {
 /// Takes acknowledged records out of a lane: everything before `tail`, from `from` on.
 pub fn acknowledge(lane: u32, from: u64, tail: u64, capacity: u64) -> Result<(), Error> {
     for sequence in from..tail {
-        host::set_shared(shared::outbox(lane, sequence % capacity.max(1)), b"")?;
+        host::set_shared(layout::outbox(lane, sequence % capacity.max(1)), b"")?;
     }
-    shared::set_number(&shared::lane_tail(lane), tail)
+    layout::set_number(&layout::lane_tail(lane), tail)
 }
 
 /// The first record from `tail` on. Usually that at `tail`; a leader that died while it took acknowledged ones

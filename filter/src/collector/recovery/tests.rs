@@ -6,7 +6,7 @@ use crate::budgets::Decision;
 use crate::fixture::{AMPLE, MODEL, NOW_MS, OUTBOX, chat, counter, gateway, grant_wanted};
 use crate::host::Error;
 use crate::host::simulated::{self, Fault};
-use crate::lane::STALE_MS;
+use crate::shared::lane::STALE_MS;
 
 /// A gateway whose VM has one call under way, and dies.
 fn dead(granted: i128, on_unknown: &str) -> Gateway {

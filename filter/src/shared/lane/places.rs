@@ -6,7 +6,8 @@
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::room::Room;
 
-use crate::{host, shared};
+use crate::host;
+use crate::shared::layout;
 
 /// Rooms that a lane names; more are not opened.
 pub const PLACES: u32 = 64;
@@ -52,7 +53,7 @@ impl Places {
     pub fn list(&mut self, place: u32, held: Room, key: &[u8]) -> u64 {
         let generation = self.next(place);
         let listed = Listed { generation, held, key: key.to_vec() };
-        let _ = host::set_shared(shared::room(self.lane, place), &listed.to_bytes());
+        let _ = host::set_shared(layout::room(self.lane, place), &listed.to_bytes());
         self.set(place, generation);
         generation
     }
@@ -70,7 +71,7 @@ impl Places {
     /// Says that a dead VM's room is given back; false where the host refuses. What entries say of its generation is still to
     /// be settled.
     pub fn empty(&self, place: u32, generation: u64) -> bool {
-        host::set_shared(shared::room(self.lane, place), &generation.to_le_bytes()).is_ok()
+        host::set_shared(layout::room(self.lane, place), &generation.to_le_bytes()).is_ok()
     }
 
     fn next(&self, place: u32) -> u64 {
@@ -113,7 +114,7 @@ impl Listed {
 
 /// What a place of a lane names.
 pub fn listed(lane: u32, place: u32) -> Listed {
-    let bytes = host::shared(shared::room(lane, place)).map(|(bytes, _)| bytes).unwrap_or_default();
+    let bytes = host::shared(layout::room(lane, place)).map(|(bytes, _)| bytes).unwrap_or_default();
     Listed::from_bytes(&bytes).unwrap_or_default()
 }
 

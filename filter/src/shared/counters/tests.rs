@@ -38,7 +38,7 @@ fn a_counter_is_made_where_it_is_missing_and_found_where_it_is() {
     make(&mut counters, &key("all", "")).unwrap();
     make(&mut counters, &key("all", "")).unwrap();
     assert_eq!(all().len(), 1);
-    assert_eq!(shared::number(shared::COUNTERS_MADE), 1);
+    assert_eq!(layout::number(layout::COUNTERS_MADE), 1);
 }
 
 #[test]
@@ -76,11 +76,11 @@ fn a_change_that_comes_too_late_is_made_on_what_stands_there_then() {
 fn who_always_comes_too_late_says_so() {
     let mut counters = begin();
     make(&mut counters, &key("all", "")).unwrap();
-    let (bytes, _) = host::shared(shared::counter(slot_of(&key("all", "")))).unwrap();
+    let (bytes, _) = host::shared(layout::counter(slot_of(&key("all", "")))).unwrap();
     simulated::with(|world| world.is_contended = true);
     assert_eq!(charge(&mut counters, &key("all", ""), 5), Err(Missed::Busy));
     simulated::with(|world| world.is_contended = false);
-    assert_eq!(host::shared(shared::counter(slot_of(&key("all", "")))).unwrap().0, bytes);
+    assert_eq!(host::shared(layout::counter(slot_of(&key("all", "")))).unwrap().0, bytes);
 }
 
 fn slot_of(key: &[u8]) -> u64 {
@@ -127,7 +127,7 @@ fn a_counter_that_gave_its_slot_away_is_not_taken_for_another() {
     let mut counters = begin();
     make(&mut counters, &key("all", "")).unwrap();
     let other = Counter::new(key("other", ""), SPAN, LIMIT).to_bytes();
-    host::set_shared(shared::counter(slot_of(&key("all", ""))), &other).unwrap();
+    host::set_shared(layout::counter(slot_of(&key("all", ""))), &other).unwrap();
     assert_eq!(counters.get(&key("all", "")), None);
     assert_eq!(charge(&mut counters, &key("all", ""), 1), Err(Missed::Gone));
 }
@@ -173,13 +173,13 @@ fn a_slot_is_used_again_once_its_window_is_over_and_the_collector_knows_all_of_i
 fn the_lock_is_given_back() {
     let mut counters = begin();
     make(&mut counters, &key("all", "")).unwrap();
-    assert_eq!(shared::number(shared::COUNTERS_LOCK), 0);
+    assert_eq!(layout::number(layout::COUNTERS_LOCK), 0);
 }
 
 #[test]
 fn while_another_makes_a_counter_none_is_made() {
     let mut counters = begin();
-    shared::set_number(shared::COUNTERS_LOCK, NOW_MS + 1).unwrap();
+    layout::set_number(layout::COUNTERS_LOCK, NOW_MS + 1).unwrap();
     assert_eq!(make(&mut counters, &key("all", "")), Err(Failed::Busy));
     assert!(all().is_empty());
 }
@@ -190,7 +190,7 @@ fn a_vm_that_died_with_the_lock_loses_it() {
     // It has taken the lock, and dies before it has made the counter.
     simulated::plan(5, Fault::Die);
     assert!(simulated::dies(|| make(&mut counters, &key("all", "")).map(drop).unwrap()));
-    let held_until_ms = shared::number(shared::COUNTERS_LOCK);
+    let held_until_ms = layout::number(layout::COUNTERS_LOCK);
     assert_eq!(held_until_ms, NOW_MS + LOCK_MS);
     let mut other = Counters::new(true);
     let new = (SPAN, LIMIT);
@@ -202,7 +202,7 @@ fn a_vm_that_died_with_the_lock_loses_it() {
 fn named_values_have_slots_apart_from_all_others() {
     for (value, is_apart) in [("", false), (OTHER, false), (UNKNOWN, false), ("planner", true)] {
         let key = key("agents", value);
-        let apart = probes(&key, fnv(&key)).map(|slot| slot >= shared::OWN_COUNTERS);
+        let apart = probes(&key, fnv(&key)).map(|slot| slot >= layout::OWN_COUNTERS);
         assert!(apart.into_iter().all(|apart| apart == is_apart), "`{value}`");
     }
 }
@@ -212,7 +212,7 @@ fn a_counter_is_looked_for_in_so_many_slots() {
     let key = key("agents", "planner");
     let slots: Vec<u64> = probes(&key, u64::MAX).collect();
     assert_eq!(slots.len(), PROBES as usize);
-    assert!(slots.iter().all(|slot| (shared::OWN_COUNTERS..shared::COUNTERS_MAX).contains(slot)));
+    assert!(slots.iter().all(|slot| (layout::OWN_COUNTERS..layout::COUNTERS_MAX).contains(slot)));
 }
 
 #[test]
@@ -283,7 +283,7 @@ mod slots {
         slots.counters(NOW_MS + 1);
         assert_eq!(simulated::with(|world| world.calls) - before, 2, "the number, and the counter");
         slots.counters(NOW_MS + LOOK_MS);
-        assert!(simulated::with(|world| world.calls) - before > shared::COUNTERS_MAX as usize);
+        assert!(simulated::with(|world| world.calls) - before > layout::COUNTERS_MAX as usize);
     }
 
     #[test]

@@ -62,8 +62,8 @@ fn a_dead_vms_lane_is_left_to_the_leader() {
 #[test]
 fn there_are_so_many_lanes_and_no_more() {
     lane();
-    let taken = (1..shared::LANES_MAX).filter_map(|vm| Lane::claim(u64::from(vm), OUTBOX, NOW_MS)).count();
-    assert_eq!(taken, shared::LANES_MAX as usize - 1);
+    let taken = (1..layout::LANES_MAX).filter_map(|vm| Lane::claim(u64::from(vm), OUTBOX, NOW_MS)).count();
+    assert_eq!(taken, layout::LANES_MAX as usize - 1);
     assert!(Lane::claim(1_000, OUTBOX, NOW_MS).is_none());
 }
 
@@ -172,7 +172,7 @@ fn what_a_leader_took_out_before_it_died_is_passed_over() {
     // Two are acknowledged; the leader takes out the records, and dies before it moves the tail.
     simulated::plan(2, Fault::Die);
     assert!(simulated::dies(|| acknowledge(0, 0, 2, OUTBOX).unwrap()));
-    assert_eq!(shared::number(&shared::lane_tail(0)), 0);
+    assert_eq!(layout::number(&layout::lane_tail(0)), 0);
     assert_eq!(first(0, 0, OUTBOX), Some(2));
     let after = Lane::resume(0, 3, NOW_MS);
     assert_eq!((after.tail, after.head), (2, 3));
@@ -205,7 +205,7 @@ fn what_the_outbox_has_no_room_for_is_folded_into_a_total() {
     assert_eq!(lane.keep(&one, &one.to_json()), Ok(Kept::Folded));
     assert_eq!(lane.keep(&one, &one.to_json()), Ok(Kept::Folded));
     assert_eq!(folds_in(0), 1, "calls of one minute and one kind are one total");
-    let (total, _) = host::shared(shared::fold(0, 0)).unwrap();
+    let (total, _) = host::shared(layout::fold(0, 0)).unwrap();
     assert!(String::from_utf8(total).unwrap().contains(r#""folded":2"#));
 }
 
@@ -248,7 +248,7 @@ fn a_total_that_cannot_be_written_goes_on_without_the_record() {
     assert_eq!(lane.keep(&record_a, &record_a.to_json()), Err(Dropped::Host));
     assert_eq!(lane.keep(&record_a, &record_a.to_json()), Ok(Kept::Folded));
     assert_eq!(folds_in(0), 2, "the first total does not grow any more");
-    let (total, _) = host::shared(shared::fold(0, 0)).unwrap();
+    let (total, _) = host::shared(layout::fold(0, 0)).unwrap();
     assert!(String::from_utf8(total).unwrap().contains(r#""folded":1"#));
 }
 
@@ -267,9 +267,9 @@ fn the_journal_has_so_many_slots_and_no_more() {
 fn a_slot_that_is_cleared_is_empty_and_used_again() {
     let mut lane = lane();
     let slot = lane.note(b"one").unwrap();
-    assert_eq!(host::shared(shared::journal(0, slot.slot)).unwrap().0, b"one");
+    assert_eq!(host::shared(layout::journal(0, slot.slot)).unwrap().0, b"one");
     lane.clear(slot);
-    assert_eq!(host::shared(shared::journal(0, slot.slot)).unwrap().0, b"");
+    assert_eq!(host::shared(layout::journal(0, slot.slot)).unwrap().0, b"");
     assert_eq!(lane.note(b"two").unwrap().slot, slot.slot);
 }
 
@@ -278,9 +278,9 @@ fn what_stands_in_a_slot_that_may_be_used_again_stays_until_then() {
     let mut lane = lane();
     let slot = lane.note(b"one").unwrap();
     lane.reuse(slot);
-    assert_eq!(host::shared(shared::journal(0, slot.slot)).unwrap().0, b"one");
+    assert_eq!(host::shared(layout::journal(0, slot.slot)).unwrap().0, b"one");
     assert_eq!(lane.note(b"two").unwrap().slot, slot.slot);
-    assert_eq!(host::shared(shared::journal(0, slot.slot)).unwrap().0, b"two");
+    assert_eq!(host::shared(layout::journal(0, slot.slot)).unwrap().0, b"two");
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_slot_of_a_lane_that_was_lost_is_not_written() {
     assert!(after.has_lost(slot) && !before.has_lost(slot));
     assert!(!after.rewrite(slot, b"two"));
     after.reuse(slot);
-    assert_eq!(host::shared(shared::journal(0, slot.slot)).unwrap().0, b"one");
+    assert_eq!(host::shared(layout::journal(0, slot.slot)).unwrap().0, b"one");
     assert_eq!(after.free.len(), JOURNAL_SLOTS as usize, "its slots are its own");
 }
 
@@ -443,7 +443,7 @@ mod of_places {
     #[test]
     fn what_is_malformed_names_no_room() {
         simulated::begin(NOW_MS);
-        host::set_shared(shared::room(0, 0), b"short").unwrap();
+        host::set_shared(layout::room(0, 0), b"short").unwrap();
         assert_eq!(listed(0, 0), Listed::default());
         assert_eq!(listed(0, 1), Listed::default(), "nothing ever stood there");
     }

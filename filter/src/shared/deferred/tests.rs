@@ -85,13 +85,13 @@ fn work_of_an_older_version_is_known() {
     simulated::begin(NOW_MS);
     let json = serde_json::json!({"id": "batch-1", "attribution": of("planner"), "source": DECLARED,
         "charged": false});
-    host::set_shared(shared::deferred(slot("batch-1")), json.to_string().as_bytes()).unwrap();
+    host::set_shared(layout::deferred(slot("batch-1")), json.to_string().as_bytes()).unwrap();
     assert!(recall("batch-1").is_some_and(|work| work.is_known));
 }
 
 #[test]
 fn what_is_not_json_is_nothing() {
     simulated::begin(NOW_MS);
-    host::set_shared(shared::deferred(slot("batch-1")), b"{").unwrap();
+    host::set_shared(layout::deferred(slot("batch-1")), b"{").unwrap();
     assert!(recall("batch-1").is_none());
 }

@@ -10,17 +10,18 @@ use tollgate_core::call::admission::settled;
 use tollgate_core::money::Picodollars;
 use tollgate_core::record::{UsageRecord, recovered};
 
-use crate::journal::{self, Noted, RoomId};
-use crate::lane::{self, JOURNAL_SLOTS, Lane, Listed, Owner, PLACES};
-use crate::root::Gateway;
-use crate::{host, shared};
+use crate::gateway::Gateway;
+use crate::host;
+use crate::shared::journal::{self, Noted, RoomId};
+use crate::shared::lane::{self, JOURNAL_SLOTS, Lane, Listed, Owner, PLACES};
+use crate::shared::layout;
 
 /// Makes records of what dead VMs left in their journals, settles what they held, moves on the totals that they left, and
 /// frees their lanes.
 pub fn recover(gateway: &Gateway, now_ms: u64) -> u64 {
     let own = gateway.lane.id();
     let mut records = 0;
-    for index in 0..shared::LANES_MAX {
+    for index in 0..layout::LANES_MAX {
         let Some((owner, version)) = Owner::of(index) else { break };
         let is_own = own.is_some_and(|own| own.lane == index);
         let is_left =
@@ -60,11 +61,11 @@ fn recover_journal(gateway: &Gateway, index: u32, lane: &mut Lane, now_ms: u64) 
             records += 1;
             let record = charge(gateway, &json, &mut noted);
             if lane.append(&record.unwrap_or(json)).is_err() {
-                let _ = shared::add(shared::DROPPED_OUTBOX_FULL, 1);
+                let _ = layout::add(layout::DROPPED_OUTBOX_FULL, 1);
             }
         }
         // Who comes after a leader that dies here must not settle it again.
-        host::set_shared(shared::journal(index, slot), b"").ok()?;
+        host::set_shared(layout::journal(index, slot), b"").ok()?;
         for one in noted {
             if one.with.is_none_or(|room| room.generation >= generation(&rooms, room)) {
                 gateway.budgets.settle_on(&one.key, one.settlement);
@@ -125,7 +126,7 @@ fn generation(rooms: &[Listed], room: RoomId) -> u64 {
 }
 
 fn entry(index: u32, slot: u32) -> Option<Vec<u8>> {
-    let (entry, _) = host::shared(shared::journal(index, slot)).ok()?;
+    let (entry, _) = host::shared(layout::journal(index, slot)).ok()?;
     (!entry.is_empty()).then_some(entry)
 }
 

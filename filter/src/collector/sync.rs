@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use log::{info, warn};
 use tollgate_core::sync::{CounterReport, PROTOCOL, SyncAnswer};
 
-use crate::advice;
 use crate::budgets;
-use crate::counters::Slots;
-use crate::lane::{self, Owner};
-use crate::shared::{self, Link};
+use crate::collector::advice;
+use crate::shared::counters::Slots;
+use crate::shared::lane::{self, Owner};
+use crate::shared::layout::{self, Link};
 
 /// A batch is full at this size; one record more may go over.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -234,10 +234,10 @@ impl Sync {
 
     /// Reads records that have been settled since, up to a full batch.
     fn collect(&mut self) {
-        for index in 0..shared::LANES_MAX {
+        for index in 0..layout::LANES_MAX {
             let Some((owner, _)) = Owner::of(index) else { break };
             let cursor = self.lanes.entry(index).or_insert_with(|| {
-                let tail = shared::number(&shared::lane_tail(index));
+                let tail = layout::number(&layout::lane_tail(index));
                 let tail = lane::first(index, tail, owner.capacity).unwrap_or(tail);
                 Cursor { tail, read: tail, capacity: owner.capacity }
             });
@@ -270,14 +270,14 @@ fn request(sender: Sender<'_>, flight: &Flight, counters: &[CounterReport], now_
     if let Some(counters) = serde_json::to_string(counters).ok().filter(|_| !counters.is_empty()) {
         let _ = write!(head, r#""counters":{counters},"#);
     }
-    let dropped = [("outbox_full", shared::DROPPED_OUTBOX_FULL), ("no_lane", shared::DROPPED_NO_LANE)]
+    let dropped = [("outbox_full", layout::DROPPED_OUTBOX_FULL), ("no_lane", layout::DROPPED_NO_LANE)]
         .into_iter()
-        .map(|(reason, key)| (reason, shared::number(key)))
+        .map(|(reason, key)| (reason, layout::number(key)))
         .filter(|(_, count)| *count > 0)
         .map(|(reason, count)| format!(r#""{reason}":{count}"#))
         .collect::<Vec<_>>()
         .join(",");
-    let values_shared = shared::number(shared::VALUES_SHARED);
+    let values_shared = layout::number(layout::VALUES_SHARED);
     if values_shared > 0 {
         let _ = write!(head, r#""values_shared":{values_shared},"#);
     }

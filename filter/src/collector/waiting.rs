@@ -10,9 +10,9 @@ use tollgate_core::price::Wanted;
 use tollgate_core::sync::{CounterReport, PATH, PROTOCOL, SyncAnswer};
 
 use crate::budgets::{Decision, Refused, Ticket};
+use crate::gateway::{self, Gateway};
 use crate::host::{self, Buffer, Post};
-use crate::lane::JournalSlot;
-use crate::root::{self, Gateway};
+use crate::shared::lane::JournalSlot;
 
 /// The waiting room.
 #[derive(Debug, Default)]
@@ -164,7 +164,7 @@ impl Waiting {
         let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body).ok()).flatten();
         match answer {
             Some(answer) => {
-                root::take_in(gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
+                gateway::take_in(gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
                 gateway.budgets.granted(&answer.grants, &wants);
                 gateway.budgets.acknowledged(sent_ms);
                 for parked in self.parked.borrow().iter() {

@@ -92,7 +92,7 @@ fn what_an_answer_did_not_give_is_asked_for_besides() {
     let policy = json!([{"name": "other", "limit_usd": "1", "window": "day"}]);
     let policy =
         tollgate_core::budget::policy::Policy { version: "p2".into(), ..crate::fixture::policy(&policy) };
-    root::take_in(&gateway, None, Some(&policy), NOW_MS);
+    gateway::take_in(&gateway, None, Some(&policy), NOW_MS);
     answer(&gateway, AMPLE, NOW_MS);
     assert!(one.borrow().outcome.is_none());
     assert_eq!(questions().len(), 2);
@@ -204,8 +204,8 @@ fn a_call_that_goes_on_is_noted_with_what_it_holds() {
     park(&gateway, 2);
     gateway.waiting.ask(&gateway, 2, NOW_MS);
     answer(&gateway, 100_000, NOW_MS);
-    let (entry, _) = host::shared(crate::shared::journal(0, 0)).unwrap();
-    let (noted, _) = crate::journal::read(&entry);
+    let (entry, _) = host::shared(crate::shared::layout::journal(0, 0)).unwrap();
+    let (noted, _) = crate::shared::journal::read(&entry);
     assert_eq!(noted[0].settlement.hold, counter("all").held);
 }
 

@@ -13,7 +13,7 @@ use tollgate_core::attribution::{Attribution, AttributionSource};
 use tollgate_core::fnv::fnv;
 
 use crate::host;
-use crate::shared;
+use crate::shared::layout;
 
 /// Work that is remembered at the same time, at most.
 const SLOTS: u64 = 4_096;
@@ -57,7 +57,7 @@ pub fn recall(id: &str) -> Option<Work> {
 }
 
 fn seen(id: &str) -> Option<Work> {
-    let (value, _) = host::shared(shared::deferred(slot(id))).ok()?;
+    let (value, _) = host::shared(layout::deferred(slot(id))).ok()?;
     serde_json::from_slice::<Work>(&value).ok().filter(|work| work.id == id)
 }
 
@@ -106,7 +106,7 @@ impl Work {
 
 fn write(work: &Work) -> bool {
     serde_json::to_vec(work)
-        .is_ok_and(|json| host::set_shared(shared::deferred(slot(&work.id)), &json).is_ok())
+        .is_ok_and(|json| host::set_shared(layout::deferred(slot(&work.id)), &json).is_ok())
 }
 
 fn slot(id: &str) -> u64 {

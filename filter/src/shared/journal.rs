@@ -43,7 +43,7 @@ impl HeldOn {
 /// A room of this VM's lane: its place, and the generation under which it was opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RoomId {
-    /// See [`crate::lane::Places`].
+    /// See [`crate::shared::lane::Places`].
     pub place: u32,
     /// The place's generation then.
     pub generation: u64,
