@@ -66,8 +66,8 @@ pub struct HttpCall {
     upgrades: bool,
 }
 
-/// How far an answer is that a budget ends: first its caller is told, then the stream is closed. Closing at once would
-/// lose what is still on its way to the caller.
+/// How far an answer is that a budget ends: first its caller is told, then the stream is closed. Closing at
+/// once would lose what is still on its way to the caller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Cut {
     No,
@@ -82,7 +82,8 @@ enum Asking {
     No,
     /// The request waits in Envoy until its whole body is here; this many bytes have been read.
     Gathering(usize),
-    /// The request waits here: nobody said how long it is, and Envoy answers 413 where it has to keep too much.
+    /// The request waits here: nobody said how long it is, and Envoy answers 413 where it has to keep too
+    /// much.
     Taking(Taken),
     /// It does: the chunk that this brings is taken out of the answer.
     Asked(UsageChunkFilter),
@@ -117,8 +118,8 @@ impl HttpCall {
         }
     }
 
-    /// The whole request is known: may the call go on? From there on the provider may charge for it. A call that may not
-    /// be answered `Continue` keeps its last piece here.
+    /// The whole request is known: may the call go on? From there on the provider may charge for it. A call
+    /// that may not be answered `Continue` keeps its last piece here.
     fn request_ended(&mut self) -> Action {
         if self.parked.is_some() || self.refused.is_some() {
             return Action::Pause;
@@ -158,7 +159,8 @@ impl HttpCall {
         }
     }
 
-    /// Decides with the last piece, of `size` bytes, which waits here where the call waits: Envoy keeps no more than its buffer.
+    /// Decides with the last piece, of `size` bytes, which waits here where the call waits: Envoy keeps no
+    /// more than its buffer.
     fn withhold(&mut self, size: usize) -> Action {
         let action = self.request_ended();
         if let Some(parked) = &self.parked
@@ -172,8 +174,9 @@ impl HttpCall {
         action
     }
 
-    /// A provider answers before the whole request was decided on: servers may read JSON as it comes. What is known of the
-    /// request decides now; an answer that is refused is not passed on. Errors pass, as nothing was done for them.
+    /// A provider answers before the whole request was decided on: servers may read JSON as it comes. What is
+    /// known of the request decides now; an answer that is refused is not passed on. Errors pass, as nothing
+    /// was done for them.
     fn decide_early(&mut self, answer: &host::Pairs) -> Option<Action> {
         let is_open = !self.request_ended || self.left;
         let status = answer.iter().find(|(name, _)| *name == b":status").map(|(_, status)| status);
@@ -287,7 +290,8 @@ impl HttpContext for HttpCall {
             }
             if self.gathers(&head) {
                 if head.content_length.is_none() {
-                    // Its pieces wait here; its headers go on, as Envoy would have to keep a long body while they wait.
+                    // Its pieces wait here; its headers go on, as Envoy would have to keep a long body while
+                    // they wait.
                     self.asking = Asking::Taking(self.gateway.taken.begin());
                     return Action::Continue;
                 }

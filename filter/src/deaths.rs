@@ -1,12 +1,15 @@
-//! A VM may die between any two host calls: nothing is lost, nothing is settled twice, and nothing stays held.
+//! A VM may die between any two host calls: nothing is lost, nothing is settled twice, and nothing stays
+//! held.
 //!
-//! What a VM does is done once, to see which host calls change shared data. Then it is done again for each of them with a VM that
-//! dies there, and another VM finds what is left. A death at a host call that changes nothing leaves what the next one does.
+//! What a VM does is done once, to see which host calls change shared data. Then it is done again for each of
+//! them with a VM that dies there, and another VM finds what is left. A death at a host call that changes
+//! nothing leaves what the next one does.
 //!
-//! Two values of shared data cannot be changed at once. So there are gaps of a host call or two, in which a counter holds what no
-//! lane names yet, or not any more: a death there leaves that hold, too much and never too little. How much it is says
-//! [`unnamed`], before anybody recovers anything. And there is one between a record in the outbox and its journal entry: see
-//! [`Death::is_between_record_and_entry`]. Outside of them everything agrees to the last pico-dollar.
+//! Two values of shared data cannot be changed at once. So there are gaps of a host call or two, in which a
+//! counter holds what no lane names yet, or not any more: a death there leaves that hold, too much and never
+//! too little. How much it is says [`unnamed`], before anybody recovers anything. And there is one between a
+//! record in the outbox and its journal entry: see [`Death::is_between_record_and_entry`]. Outside of them
+//! everything agrees to the last pico-dollar.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -19,8 +22,8 @@ use crate::call::HttpCall;
 use crate::fixture::*;
 use crate::host;
 use crate::host::simulated::{self, Fault, World};
-use crate::shared::journal::RoomId;
-use crate::shared::lane::{self, JOURNAL_SLOTS, Owner, PLACES, STALE_MS};
+use crate::shared::journal::ReservationId;
+use crate::shared::lane::{self, JOURNAL_SLOTS, Owner, RESERVATION_SLOTS, STALE_MS};
 use crate::shared::{journal, layout};
 
 /// A change of shared data: the number of the host call, counted from where its VM began, and the key.
@@ -30,8 +33,8 @@ type Change = (usize, String);
 struct Death {
     /// For messages.
     place: String,
-    /// A record is in the outbox, and its journal entry says still that the call is under way: it is charged as one of which
-    /// nobody knows the cost.
+    /// A record is in the outbox, and its journal entry says still that the call is under way: it is charged
+    /// as one of which nobody knows the cost.
     is_between_record_and_entry: bool,
     /// By counter: what it holds that no lane names.
     unnamed: BTreeMap<Vec<u8>, i128>,
@@ -45,19 +48,23 @@ fn unnamed() -> BTreeMap<Vec<u8>, i128> {
         if Owner::of(index).is_none() {
             break;
         }
-        let rooms: Vec<_> = (0..PLACES).map(|place| lane::listed(index, place)).collect();
-        for room in rooms.iter().filter(|room| !room.key.is_empty()) {
-            *held.entry(room.key.clone()).or_default() -= room.held.amount.0;
+        let reservations: Vec<_> = (0..RESERVATION_SLOTS).map(|slot| lane::listed(index, slot)).collect();
+        for reservation in reservations.iter().filter(|one| !one.key.is_empty()) {
+            *held.entry(reservation.key.clone()).or_default() -= reservation.held.amount.0;
         }
-        let generation = |room: RoomId| rooms[room.place as usize].generation;
-        let is_open =
-            |room: RoomId| generation(room) == room.generation && !rooms[room.place as usize].key.is_empty();
+        let generation = |reservation: ReservationId| reservations[reservation.slot as usize].generation;
+        let is_open = |reservation: ReservationId| {
+            generation(reservation) == reservation.generation
+                && !reservations[reservation.slot as usize].key.is_empty()
+        };
         for slot in 0..JOURNAL_SLOTS {
             let Ok((entry, _)) = host::shared(layout::journal(index, slot)) else { continue };
             for noted in journal::read(&entry).0 {
-                let is_settled = noted.with.is_some_and(|room| room.generation < generation(room));
-                let is_in_room = noted.drawn.is_some_and(|(room, _)| is_open(room));
-                if !is_settled && !is_in_room {
+                let is_settled =
+                    noted.with.is_some_and(|reservation| reservation.generation < generation(reservation));
+                let is_in_reservation =
+                    noted.reserved_from.is_some_and(|(reservation, _)| is_open(reservation));
+                if !is_settled && !is_in_reservation {
                     *held.entry(noted.key.to_vec()).or_default() -= noted.settlement.hold.0;
                 }
             }
@@ -199,8 +206,8 @@ impl Death {
 /// A VM's part in a scenario: what it does, and how many calls went on meanwhile.
 type Part = fn(&mut Vm, &mut Collector, &Cell<usize>);
 
-/// Has a VM die at each change that it makes behind what `first` did, which lived and died before; gives how many deaths there
-/// were, and how many left nothing that is not named.
+/// Has a VM die at each change that it makes behind what `first` did, which lived and died before; gives how
+/// many deaths there were, and how many left nothing that is not named.
 fn die_everywhere(scenario: &Scenario, first: Option<Part>, part: Part) -> (usize, usize) {
     scenario.begun();
     let (mut before, went_before) = (scenario.collector(), Cell::new(0));

@@ -1,4 +1,5 @@
-//! What tests share: gateways of one Envoy on the simulated host, their calls, and a collector that grants what it is told.
+//! What tests share: gateways of one Envoy on the simulated host, their calls, and a collector that grants
+//! what it is told.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -101,7 +102,7 @@ pub fn alone(budgets: &Value) -> Gateway {
 pub fn gateway(vm: u64, budgets: &Value) -> Gateway {
     let gateway = Gateway::new(config(), vm, Vec::new());
     let now_ms = simulated::with(|world| world.now_ms);
-    gateway::take_in(&gateway, Some(&book()), Some(&policy(budgets)), now_ms);
+    gateway::adopt(&gateway, Some(&book()), Some(&policy(budgets)), now_ms);
     gateway.budgets.acknowledged(now_ms);
     gateway
 }

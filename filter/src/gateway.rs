@@ -124,7 +124,8 @@ impl Gateway {
         self.metrics.borrow_mut().denied(refused.reason);
     }
 
-    /// Ends a turn that is a call of its own: with what its session's provider says of it, or where it broke off.
+    /// Ends a turn that is a call of its own: with what its session's provider says of it, or where it broke
+    /// off.
     pub fn settle_turn(&self, turn: &Call, ended: Option<Turn>, session: &Call, now_ms: u64) -> UsageRecord {
         let (book, learned) = (self.book(), self.learned.borrow());
         turn.settle_turn(ended, session, &self.config.gateway, book.as_deref(), (&learned, now_ms))
@@ -140,16 +141,17 @@ impl Gateway {
         self.config.collector.as_ref()?;
         let entry = journal::entry(&ticket.held, &call.journal_entry(&self.config.gateway));
         let slot = self.lane.with(now_ms, |lane| lane.note(&entry)).flatten();
-        if slot.is_none() && ticket.held.iter().any(|held| held.drawn.is_some()) {
-            // Nothing would say that it was taken out of a room.
+        if slot.is_none() && ticket.held.iter().any(|held| held.reserved_from.is_some()) {
+            // Nothing would say that it was taken out of a reservation.
             self.budgets.settle_due(now_ms);
         }
         slot
     }
 
-    /// Keeps a settled call. Its journal entry stays until the slot is used again: what a dead VM leaves there of a
-    /// settled call becomes a record with the same id, which the collector knows. In the place of one that holds something
-    /// stands what is to be settled, until it is. Says whether the record is kept as it is, and not in a total.
+    /// Keeps a settled call. Its journal entry stays until the slot is used again: what a dead VM leaves
+    /// there of a settled call becomes a record with the same id, which the collector knows. In the place of
+    /// one that holds something stands what is to be settled, until it is. Says whether the record is kept as
+    /// it is, and not in a total.
     pub fn keep(
         &self,
         record: &UsageRecord,
@@ -236,8 +238,8 @@ impl Gateway {
     }
 }
 
-/// Adds a part of the book to what shared data has of it, for all VMs: a row once received stays, whichever VM asked for it.
-/// Books of one version may have different rows, so that an edition is named by all of it.
+/// Adds a part of the book to what shared data has of it, for all VMs: a row once received stays, whichever
+/// VM asked for it. Books of one version may have different rows, so that an edition is named by all of it.
 fn publish(part: &PriceBook) {
     for _ in 0..PUBLISH_TRIES {
         let held = host::shared(layout::PRICES).ok();
@@ -265,7 +267,7 @@ fn publish(part: &PriceBook) {
 }
 
 /// Takes over prices and a policy that came from the collector, for all VMs.
-pub fn take_in(gateway: &Gateway, book: Option<&PriceBook>, policy: Option<&Policy>, now_ms: u64) {
+pub fn adopt(gateway: &Gateway, book: Option<&PriceBook>, policy: Option<&Policy>, now_ms: u64) {
     if let Some(book) = book {
         info!("price book {} with {} models from the collector", book.version(), book.models().len());
         publish(book);

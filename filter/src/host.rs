@@ -1,7 +1,8 @@
-//! What the host, Envoy, does for the filter: as bytes and `Result`. What it does not offer is an [`Error`], never a panic.
+//! What the host, Envoy, does for the filter: as bytes and `Result`. What it does not offer is an [`Error`],
+//! never a panic.
 //!
-//! There are two hosts: [`calls`] is Envoy's own, by the raw ABI, and `simulated` one in memory, for native tests. Which it is
-//! says the target that is built for, so that nothing is looked up at run time.
+//! There are two hosts: [`calls`] is Envoy's own, by the raw ABI, and `simulated` one in memory, for native
+//! tests. Which it is says the target that is built for, so that nothing is looked up at run time.
 
 #[cfg(target_arch = "wasm32")]
 mod calls;
@@ -14,8 +15,8 @@ pub mod simulated;
 use calls as host;
 pub use host::{
     answer, buffer_from, continue_request, define_metric, header, header_pairs, increment_metric, now_ms,
-    post, property, record_metric, remove_header, set_buffer, set_filter_state, set_header, set_tick_period,
-    shared, speak_of, swap_shared,
+    post, property, record_metric, remove_header, set_buffer, set_effective_context, set_filter_state,
+    set_header, set_tick_period, shared, swap_shared,
 };
 #[cfg(not(target_arch = "wasm32"))]
 use simulated as host;

@@ -12,7 +12,7 @@ use tollgate_core::gateway::GatewayConfig;
 use crate::call::HttpCall;
 use crate::collector::sync::{Sender, Sync};
 use crate::collector::{advice, recovery};
-use crate::gateway::{Gateway, take_in};
+use crate::gateway::{Gateway, adopt};
 use crate::host::{self, Buffer, Headers, Post};
 use crate::shared::leader;
 
@@ -37,7 +37,7 @@ impl Context for Root {
             return;
         }
         if let Some(answer) = self.sync.answered(call, &status, &body, now_ms) {
-            take_in(&gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
+            adopt(&gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
             if gateway.budgets.granted(&answer.grants, self.sync.wants()) {
                 self.sync.hurry();
             }
@@ -77,7 +77,8 @@ impl RootContext for Root {
         let json = host::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         match GatewayConfig::parse(&json) {
             Ok(config) => {
-                // Keys of std's hash maps come from the host's `random_get`, once for each VM and mixed for each state.
+                // Keys of std's hash maps come from the host's `random_get`, once for each VM and mixed for
+                // each state.
                 let vm = RandomState::new().hash_one(host::now_ms()) | 1;
                 let key_secret = std::env::var(KEY_SECRET).unwrap_or_default().into_bytes();
                 let gateway = Gateway::new(config, vm, key_secret);

@@ -104,7 +104,7 @@ mod policies {
         let other = Gateway::new(crate::fixture::config(), 3, Vec::new());
         gateway(1, &all("1"));
         assert!(other.budgets.policy().is_none());
-        other.budgets.meet(&other.config, NOW_MS);
+        other.budgets.ensure_policy(&other.config, NOW_MS);
         assert_eq!(other.budgets.policy().unwrap().budgets.len(), 1);
     }
 
@@ -258,7 +258,7 @@ mod admission {
     fn a_model_without_a_price_here_is_asked_for() {
         simulated::begin(NOW_MS);
         let gateway = gateway(1, &all("1"));
-        crate::gateway::take_in(&gateway, Some(&crate::fixture::part(MODEL)), None, NOW_MS);
+        crate::gateway::adopt(&gateway, Some(&crate::fixture::part(MODEL)), None, NOW_MS);
         assert!(matches!(decide(&gateway, &chat("a", "gpt-n")), Decision::Wait));
         let (_, models) = gateway.budgets.take_wanted();
         assert_eq!(models, [Wanted { provider: "openai".into(), model: "gpt-n".into() }]);
@@ -404,7 +404,7 @@ mod reservations {
     fn a_counter_without_is_not() {
         let gateway = granted(&all("1"), 100 * HOLD);
         let ticket = went(decide(&gateway, &chat("a", MODEL)));
-        assert!(ticket.held[0].drawn.is_none());
+        assert!(ticket.held[0].reserved_from.is_none());
         assert_eq!((counter("all").held, counter("all").in_flight), (Amount(HOLD), 1));
     }
 
@@ -414,7 +414,7 @@ mod reservations {
         went(decide(&gateway, &chat("a", MODEL)));
         let before = counter("all");
         let ticket = went(decide(&gateway, &chat("b", MODEL)));
-        assert!(ticket.held[0].drawn.is_some());
+        assert!(ticket.held[0].reserved_from.is_some());
         assert_eq!(counter("all"), before);
     }
 
@@ -472,12 +472,12 @@ mod reservations {
     fn its_lane_names_it_while_it_is_open() {
         let gateway = granted(&all("1"), AMPLE);
         let ticket = went(decide(&gateway, &chat("a", MODEL)));
-        let id = ticket.held[0].drawn.as_ref().unwrap().0.id.unwrap();
-        let listed = crate::shared::lane::listed(0, id.place);
+        let id = ticket.held[0].reserved_from.as_ref().unwrap().0.id.unwrap();
+        let listed = crate::shared::lane::listed(0, id.slot);
         assert_eq!(listed.key, counter("all").key);
         assert_eq!((listed.held.amount, listed.held.calls), (Amount(32 * HOLD), 32));
         gateway.budgets.settle_due(NOW_MS);
-        assert!(crate::shared::lane::listed(0, id.place).key.is_empty());
+        assert!(crate::shared::lane::listed(0, id.slot).key.is_empty());
     }
 
     #[test]
@@ -488,7 +488,7 @@ mod reservations {
         crate::shared::lane::Owner { vm: 9, ..owner }.swap(0, version).unwrap();
         let later_ms = NOW_MS + crate::shared::lane::HEARTBEAT_MS;
         gateway.budgets.settle_due(later_ms);
-        assert!(ticket.held[0].drawn.as_ref().unwrap().0.is_closed());
+        assert!(ticket.held[0].reserved_from.as_ref().unwrap().0.is_closed());
         assert_eq!(counter("all").in_flight, 32, "nothing of it is settled here");
     }
 
@@ -510,7 +510,7 @@ mod reservations {
         simulated::begin(NOW_MS);
         let gateway = alone(&all("1"));
         let ticket = went(decide(&gateway, &chat("a", MODEL)));
-        assert_eq!(ticket.held[0].drawn.as_ref().unwrap().0.id, None);
+        assert_eq!(ticket.held[0].reserved_from.as_ref().unwrap().0.id, None);
         settle(&gateway, ticket);
         assert_eq!(counter("all").in_flight, 32, "it waits for the tick");
         gateway.budgets.settle_due(NOW_MS);
@@ -523,7 +523,7 @@ mod reservations {
         went(decide(&gateway, &chat("a", MODEL)));
         let other = json!([{"name": "other", "limit_calls": 5, "window": "day"}]);
         let policy = Policy { version: "p2".into(), ..crate::fixture::policy(&other) };
-        crate::gateway::take_in(&gateway, None, Some(&policy), NOW_MS);
+        crate::gateway::adopt(&gateway, None, Some(&policy), NOW_MS);
         assert!(matches!(decide(&gateway, &chat("b", MODEL)), Decision::Wait));
         let (wanted, _) = gateway.budgets.take_wanted();
         assert_eq!(wanted[0].key.budget, "other");
@@ -639,12 +639,12 @@ mod covers {
 
 mod reports_to_a_collector {
     use super::*;
-    use crate::shared::counters::Slots;
+    use crate::shared::counters::OccupiedSlots;
 
     #[test]
     fn only_what_changed_is_told() {
         let gateway = granted(&all("1"), AMPLE);
-        let mut slots = Slots::default();
+        let mut slots = OccupiedSlots::default();
         assert!(reports(&mut slots, NOW_MS, false).is_empty(), "the collector knows all of it");
         went(decide(&gateway, &chat("a", MODEL)));
         let told = reports(&mut slots, NOW_MS, false);
@@ -658,7 +658,7 @@ mod reports_to_a_collector {
     #[test]
     fn a_grant_of_a_counter_that_is_gone_changes_nothing() {
         let gateway = granted(&all("1"), AMPLE);
-        let mut told = reports(&mut Slots::default(), NOW_MS, true);
+        let mut told = reports(&mut OccupiedSlots::default(), NOW_MS, true);
         told[0].key.budget = "gone".into();
         let grants: Vec<_> = told.iter().map(|report| grant(report, Amount(1), Want::Granted)).collect();
         assert!(!gateway.budgets.granted(&grants, &told));
@@ -668,7 +668,7 @@ mod reports_to_a_collector {
     #[test]
     fn what_is_given_back_is_told_to_those_who_wait() {
         let gateway = granted(&all("1"), AMPLE);
-        let told = reports(&mut Slots::default(), NOW_MS, true);
+        let told = reports(&mut OccupiedSlots::default(), NOW_MS, true);
         let mut recalled = grant(&told[0], Amount(AMPLE), Want::Granted);
         recalled.grant.keep = Some(Amount(HOLD));
         assert!(gateway.budgets.granted(&[recalled], &told));
@@ -679,7 +679,7 @@ mod reports_to_a_collector {
     fn what_is_asked_already_is_not_asked_besides() {
         let gateway = granted(&all("1"), 0);
         decide(&gateway, &chat("a", MODEL));
-        let told = reports(&mut Slots::default(), NOW_MS, true);
+        let told = reports(&mut OccupiedSlots::default(), NOW_MS, true);
         assert!(gateway.budgets.wants_besides(&[], &[]));
         assert!(!gateway.budgets.wants_besides(&told, &[]));
         gateway.budgets.forget_wanted();

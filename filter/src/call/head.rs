@@ -82,7 +82,8 @@ impl HttpCall {
         now_ms: u64,
     ) -> Option<Call> {
         if head.method.is_empty() {
-            // The host could not say what is asked for: nothing that is read of it could be told from anything else.
+            // The host could not say what is asked for: nothing that is read of it could be told from
+            // anything else.
             return None;
         }
         // Before the route is asked for: a changed header makes Envoy choose it anew.
@@ -138,7 +139,7 @@ impl HttpCall {
         if head.encoded || !(head.is_json || head.is_form) {
             call.request().unread();
         }
-        self.gateway.budgets.meet(&self.gateway.config, now_ms);
+        self.gateway.budgets.ensure_policy(&self.gateway.config, now_ms);
         if !self.gateway.budgets.is_idle() {
             call.request().watch_bounds();
         }

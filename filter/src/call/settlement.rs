@@ -86,8 +86,8 @@ impl HttpCall {
         self.gateway.keep(&record, &json, None, None, now_ms);
     }
 
-    /// Whether a call that has ended leaves a record of its own. Work that it started is remembered; work that it
-    /// fetched is charged once, or told of without a cost.
+    /// Whether a call that has ended leaves a record of its own. Work that it started is remembered; work
+    /// that it fetched is charged once, or told of without a cost.
     fn is_recorded(&self, call: &Call, record: &mut UsageRecord) -> bool {
         let (attribution, source) = call.attribution();
         let ids = call.leads_to();
@@ -130,7 +130,8 @@ impl HttpCall {
         !asks && !call.is_settled_by_turns()
     }
 
-    /// How the exchange ended. Envoy's details tell an abort from an end, and a provider's answer from its own.
+    /// How the exchange ended. Envoy's details tell an abort from an end, and a provider's answer from its
+    /// own.
     fn ending(&self) -> Ending {
         if self.response_ended && self.status < 400 {
             return Ending::Complete;
@@ -140,7 +141,8 @@ impl HttpCall {
     }
 }
 
-/// The JSON of a record as it is sent: that of fetched work has the work's id, and not that of the call which fetched it.
+/// The JSON of a record as it is sent: that of fetched work has the work's id, and not that of the call which
+/// fetched it.
 fn told(record: &mut UsageRecord) -> Vec<u8> {
     let Some(fetched) = record.work.as_ref().and_then(|work| work.fetched.as_deref()) else {
         return record.to_json();

@@ -1,5 +1,6 @@
-//! Request bodies of unknown length that wait here, instead of in Envoy, until all of their JSON has come: Envoy adds a piece
-//! to what waits before it asks anyone, and answers 413 where that is more than its buffer may have.
+//! Request bodies of unknown length that wait here, instead of in Envoy, until all of their JSON has come:
+//! Envoy adds a piece to what waits before it asks anyone, and answers 413 where that is more than its buffer
+//! may have.
 
 use std::cell::Cell;
 use std::rc::Rc;

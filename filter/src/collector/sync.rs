@@ -8,7 +8,7 @@ use tollgate_core::sync::{CounterReport, PROTOCOL, SyncAnswer};
 
 use crate::budgets;
 use crate::collector::advice;
-use crate::shared::counters::Slots;
+use crate::shared::counters::OccupiedSlots;
 use crate::shared::lane::{self, Owner};
 use crate::shared::layout::{self, Link};
 
@@ -16,7 +16,8 @@ use crate::shared::layout::{self, Link};
 const BATCH_BYTES: usize = 256 * 1024;
 /// So many records do not wait for the end of an interval.
 const FEW_RECORDS: u64 = 16;
-/// So often every counter is reported, so that the collector knows who lives and what is granted and not used.
+/// So often every counter is reported, so that the collector knows who lives and what is granted and not
+/// used.
 const REPORT_ALL_MS: u64 = 3_000;
 /// Differences between clocks that are left as they are.
 const CLOCK_MS: u64 = 200;
@@ -44,7 +45,7 @@ pub struct Sync {
     /// When counters were looked at the last time: full batches go out more often than that is worth.
     counted_ms: u64,
     /// Where counters stand.
-    slots: Slots,
+    slots: OccupiedSlots,
     /// What was reported of counters in the flight, or the last one.
     counters: Vec<CounterReport>,
 }
@@ -95,8 +96,9 @@ pub struct Sender<'a> {
 }
 
 impl Sync {
-    /// The next request, when one is due: `interval_ms` after the last, at once while a full batch waits, and with the next
-    /// tick where only a few records do: what a gateway settled last does not wait while it is drained.
+    /// The next request, when one is due: `interval_ms` after the last, at once while a full batch waits, and
+    /// with the next tick where only a few records do: what a gateway settled last does not wait while it is
+    /// drained.
     pub fn next(&mut self, sender: Sender<'_>, interval_ms: u64, now_ms: u64) -> Option<Outgoing> {
         if self.flight.is_some() {
             return None;
@@ -226,8 +228,8 @@ impl Sync {
         Some(answer)
     }
 
-    /// Forgets everything that another leader may have changed meanwhile. A request under way is not waited for:
-    /// what it acknowledges is sent once more and known by its ids.
+    /// Forgets everything that another leader may have changed meanwhile. A request under way is not waited
+    /// for: what it acknowledges is sent once more and known by its ids.
     pub fn reset(&mut self) {
         *self = Self { sequence: self.sequence, said_ms: self.said_ms, ..Self::default() };
     }

@@ -1,4 +1,5 @@
-//! Calls that wait in one VM until a collector has answered: paused requests, and the one call-out for all of them.
+//! Calls that wait in one VM until a collector has answered: paused requests, and the one call-out for all of
+//! them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -109,7 +110,8 @@ impl Waiting {
         self.flight.get().is_some_and(|flight| flight.call == call)
     }
 
-    /// Asks the collector for what waiting calls and sessions want, unless it is being asked, or nobody waits.
+    /// Asks the collector for what waiting calls and sessions want, unless it is being asked, or nobody
+    /// waits.
     pub fn ask(&self, gateway: &Gateway, owner: u32, now_ms: u64) {
         let Some(collector) = &gateway.config.collector else { return };
         let waits = !self.parked.borrow().is_empty() || gateway.budgets.wants();
@@ -156,15 +158,15 @@ impl Waiting {
         }
     }
 
-    /// The collector answered `sender`, or did not: takes in what it says, lets calls go on, and asks for what they lack
-    /// besides. `owner` is the context that this callback belongs to.
+    /// The collector answered `sender`, or did not: takes in what it says, lets calls go on, and asks for
+    /// what they lack besides. `owner` is the context that this callback belongs to.
     pub fn answered(&self, gateway: &Gateway, (status, body): (&[u8], &[u8]), owner: u32, now_ms: u64) {
         let sent_ms = self.flight.take().map_or(0, |flight| flight.sent_ms);
         let (wants, models) = std::mem::take(&mut *self.asked.borrow_mut());
         let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body).ok()).flatten();
         match answer {
             Some(answer) => {
-                gateway::take_in(gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
+                gateway::adopt(gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
                 gateway.budgets.granted(&answer.grants, &wants);
                 gateway.budgets.acknowledged(sent_ms);
                 for parked in self.parked.borrow().iter() {
@@ -180,8 +182,8 @@ impl Waiting {
         }
     }
 
-    /// Looks at every call that waits, in the order of their coming, and lets go or refuses those of which it is known
-    /// what becomes of them.
+    /// Looks at every call that waits, in the order of their coming, and lets go or refuses those of which it
+    /// is known what becomes of them.
     pub fn wake(&self, gateway: &Gateway, owner: u32, now_ms: u64) {
         let all = std::mem::take(&mut *self.parked.borrow_mut());
         if all.is_empty() {
@@ -189,19 +191,19 @@ impl Waiting {
         }
         gateway.budgets.forget_wanted();
         for parked in all {
-            if !self.settle(gateway, &mut parked.borrow_mut(), now_ms) {
+            if !self.resolve(gateway, &mut parked.borrow_mut(), now_ms) {
                 self.parked.borrow_mut().push(parked);
             }
         }
-        let _ = host::speak_of(owner);
+        let _ = host::set_effective_context(owner);
     }
 
     /// Whether it is known what becomes of a call; then its stream has been told.
-    fn settle(&self, gateway: &Gateway, parked: &mut Parked, now_ms: u64) -> bool {
+    fn resolve(&self, gateway: &Gateway, parked: &mut Parked, now_ms: u64) -> bool {
         let expired = now_ms.saturating_sub(parked.since_ms) >= WAIT_MS;
         let Some(call) = &parked.call else { return true };
         // Else another stream would be let go, or answered.
-        if host::speak_of(parked.context).is_err() {
+        if host::set_effective_context(parked.context).is_err() {
             return false;
         }
         match gateway.decide(call, parked.answered, expired, now_ms) {
@@ -226,7 +228,7 @@ impl Waiting {
 
 /// Calls that wait in one VM at the same time; more are refused for now.
 const PARKED_MAX: usize = 256;
-/// So long a call waits at most.
+/// Longest time a call waits for the collector.
 pub const WAIT_MS: u64 = 2_000;
 /// A call-out is given up so long after its timeout, should its answer never come.
 const GRACE_MS: u64 = 500;

@@ -16,8 +16,8 @@ fn start() -> (Vm, Collector) {
 fn rows_of_a_book_that_vms_asked_for_stay_whichever_asked() {
     simulated::begin(NOW_MS);
     let (gateway, other) = (Gateway::new(config(), 1, Vec::new()), Gateway::new(config(), 3, Vec::new()));
-    take_in(&gateway, Some(&part(MODEL)), None, NOW_MS);
-    take_in(&other, Some(&part("gpt-n")), None, NOW_MS);
+    adopt(&gateway, Some(&part(MODEL)), None, NOW_MS);
+    adopt(&other, Some(&part("gpt-n")), None, NOW_MS);
     assert_eq!(other.book().unwrap().models().len(), 2);
     assert_eq!(gateway.book().unwrap().models().len(), 1);
     gateway.refresh_book();
@@ -28,10 +28,10 @@ fn rows_of_a_book_that_vms_asked_for_stay_whichever_asked() {
 fn two_vms_that_add_rows_at_once_lose_none() {
     simulated::begin(NOW_MS);
     let gateway = Gateway::new(config(), 1, Vec::new());
-    take_in(&gateway, Some(&part(MODEL)), None, NOW_MS);
+    adopt(&gateway, Some(&part(MODEL)), None, NOW_MS);
     // It has read the book, and another VM is faster.
     simulated::plan(1, Fault::Fail(Error::CAS_MISMATCH));
-    take_in(&gateway, Some(&part("gpt-n")), None, NOW_MS);
+    adopt(&gateway, Some(&part("gpt-n")), None, NOW_MS);
     assert_eq!(gateway.book().unwrap().models().len(), 2);
 }
 

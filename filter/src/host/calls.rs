@@ -1,8 +1,8 @@
 //! Host calls of the proxy-wasm ABI 0.2.1: the raw imports, as bytes and `Result`.
 //!
 //! The SDK's own wrappers panic on statuses that they do not expect and on values that are not UTF-8, and a
-//! panic ends every stream of the worker. So everything but HTTP call-outs, whose answers the SDK must know of,
-//! goes through the raw imports here.
+//! panic ends every stream of the worker. So everything but HTTP call-outs, whose answers the SDK must know
+//! of, goes through the raw imports here.
 #![allow(unsafe_code)] // raw imports, and memory that the host allocated for us
 
 use std::ptr::null_mut;
@@ -103,8 +103,9 @@ pub fn swap_shared(key: impl AsRef<[u8]>, value: &[u8], version: u32) -> Result<
     done(unsafe { raw::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), version) })
 }
 
-/// Makes the calls that follow speak of another stream of this VM, until the callback ends or another is named.
-pub fn speak_of(context: u32) -> Result<()> {
+/// Makes the calls that follow speak of another stream of this VM, until the callback ends or another is
+/// named.
+pub fn set_effective_context(context: u32) -> Result<()> {
     // SAFETY: takes a number only.
     done(unsafe { raw::proxy_set_effective_context(context) })
 }

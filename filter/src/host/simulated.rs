@@ -1,5 +1,5 @@
-//! A host in memory, for native tests: shared data with versions, a clock, metrics, properties, headers, buffers, call-outs
-//! and answers, as Envoy has them. Each thread has a host of its own.
+//! A host in memory, for native tests: shared data with versions, a clock, metrics, properties, headers,
+//! buffers, call-outs and answers, as Envoy has them. Each thread has a host of its own.
 //!
 //! Any host call can be made to fail, or to be the last one that a VM makes: see [`Fault`].
 
@@ -125,8 +125,8 @@ pub fn plan(call: usize, fault: Fault) {
     with(|world| world.fault = Some((world.calls + call, fault)));
 }
 
-/// Runs what one VM does; true where it died meanwhile. Then what it held in memory is gone: host calls of its destructors
-/// do nothing. Another VM may act afterwards.
+/// Runs what one VM does; true where it died meanwhile. Then what it held in memory is gone: host calls of
+/// its destructors do nothing. Another VM may act afterwards.
 pub fn dies(act: impl FnOnce()) -> bool {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(act));
     let died = with(|world| {
@@ -270,8 +270,8 @@ pub fn swap_shared(key: impl AsRef<[u8]>, value: &[u8], version: u32) -> Result<
     })
 }
 
-pub fn speak_of(context: u32) -> Result<()> {
-    change("speak_of", b"", |world| {
+pub fn set_effective_context(context: u32) -> Result<()> {
+    change("set_effective_context", b"", |world| {
         world.context = Some(context);
         Ok(())
     })

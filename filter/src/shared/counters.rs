@@ -1,12 +1,12 @@
 //! The table of counters in shared data, which all VMs of this Envoy change by compare-and-swap.
 //!
-//! A counter is found by the hash of its key and the slots behind it. Its slot is used again when its window is over, no
-//! call is under way on it, and the collector knows all of it. A counter is made under a lock, so that two VMs do not
-//! make it twice; everything else needs none.
+//! A counter is found by the hash of its key and the slots behind it. Its slot is used again when its window
+//! is over, no call is under way on it, and the collector knows all of it. A counter is made under a lock, so
+//! that two VMs do not make it twice; everything else needs none.
 //!
-//! Counters of named values have slots apart from all others, and a budget has so many of them in a window in one Envoy, so
-//! that who invents names takes nothing from anyone else: values beyond share the budget's counter for the rest. Where they
-//! are used up, values that never spent anything make room.
+//! Counters of named values have slots apart from all others, and a budget has so many of them in a window in
+//! one Envoy, so that who invents names takes nothing from anyone else: values beyond share the budget's
+//! counter for the rest. Where they are used up, values that never spent anything make room.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -25,7 +25,7 @@ use crate::shared::values::Values;
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Where counters were found the last time, by the hash of their keys.
-    places: HashMap<u64, Rc<Place>, ByFnv>,
+    known: HashMap<u64, Rc<Slot>, ByFnv>,
     /// Whether a collector must know a counter before its slot is used again.
     reported: bool,
     /// When values that never spent were looked for the last time.
@@ -34,7 +34,7 @@ pub struct Counters {
 
 /// A counter's key, and where it was found.
 #[derive(Debug)]
-pub struct Place {
+pub struct Slot {
     /// The counter's key. What holds it again compares the pointer first.
     pub key: Rc<[u8]>,
     /// The slot's name in shared data.
@@ -43,7 +43,7 @@ pub struct Place {
 
 /// A counter as it was read.
 struct Found {
-    place: Rc<Place>,
+    slot: Rc<Slot>,
     bytes: Vec<u8>,
     version: u32,
 }
@@ -69,25 +69,27 @@ pub enum Missed {
 impl Counters {
     /// A view for a gateway with a collector (`reported`) or without.
     pub fn new(reported: bool) -> Self {
-        Self { places: HashMap::default(), reported, evicted_ms: 0 }
+        Self { known: HashMap::default(), reported, evicted_ms: 0 }
     }
 
-    /// Changes the counter with this key, which is made with this limit where it is missing. `act` may be called again where another VM was faster; what it gives the last time is the result, with the place.
-    /// Nothing is written where it leaves the counter as it was. It sees the place, but the counter has no key.
+    /// Changes the counter with this key, which is made with this limit where it is missing. `act` may be
+    /// called again where another VM was faster; what it gives the last time is the result, with the slot.
+    /// Nothing is written where it leaves the counter as it was. It sees the slot, but the counter has no
+    /// key.
     pub fn update<T>(
         &mut self,
         key: &[u8],
         (span, limit): (Span, Amount),
         now_ms: u64,
-        act: &mut dyn FnMut(&mut Counter, &Rc<Place>) -> T,
-    ) -> Result<(T, Rc<Place>), Failed> {
+        act: &mut dyn FnMut(&mut Counter, &Rc<Slot>) -> T,
+    ) -> Result<(T, Rc<Slot>), Failed> {
         for _ in 0..TRIES {
             let Some(mut found) = self.find(key) else {
                 self.make(key, Counter::new(key.to_vec(), span, limit), now_ms)?;
                 continue;
             };
             match found.swap(act) {
-                Swapped::Done(result) => return Ok((result, found.place)),
+                Swapped::Done(result) => return Ok((result, found.slot)),
                 Swapped::Late => {}
                 Swapped::Refused => return Err(Failed::Busy),
             }
@@ -119,30 +121,30 @@ impl Counters {
 
     fn find(&mut self, key: &[u8]) -> Option<Found> {
         let hash = fnv(key);
-        if let Some(place) = self.places.get(&hash).filter(|place| *place.key == *key)
-            && let Ok(Some(found)) = Found::at(place)
+        if let Some(slot) = self.known.get(&hash).filter(|slot| *slot.key == *key)
+            && let Ok(Some(found)) = Found::at(slot)
         {
             return Some(found);
         }
         let key: Rc<[u8]> = key.into();
-        for slot in probes(&key, hash) {
-            let place = Rc::new(Place::new(Rc::clone(&key), slot));
+        for number in probes(&key, hash) {
+            let slot = Rc::new(Slot::new(Rc::clone(&key), number));
             // Where no slot ever was, no counter is behind it.
-            let Ok(found) = Found::at(&place) else { break };
+            let Ok(found) = Found::at(&slot) else { break };
             if found.is_some() {
-                self.remember(hash, place);
+                self.remember(hash, slot);
                 return found;
             }
         }
-        self.places.remove(&hash);
+        self.known.remove(&hash);
         None
     }
 
-    fn remember(&mut self, hash: u64, place: Rc<Place>) {
-        if self.places.len() >= KNOWN_MAX {
-            self.places.clear();
+    fn remember(&mut self, hash: u64, slot: Rc<Slot>) {
+        if self.known.len() >= KNOWN_MAX {
+            self.known.clear();
         }
-        self.places.insert(hash, place);
+        self.known.insert(hash, slot);
     }
 
     /// Makes a counter, unless another VM has meanwhile.
@@ -151,23 +153,23 @@ impl Counters {
         if value.as_ref().is_some_and(|value| !value.may_be_more(now_ms)) && !self.evict(key, now_ms) {
             return Err(Failed::Full);
         }
-        let _lock = Lock::take(now_ms).ok_or(Failed::Busy)?;
+        let _lock = Lock::acquire(now_ms).ok_or(Failed::Busy)?;
         if self.find(key).is_some() {
             return Ok(());
         }
         let (bytes, hash) = (counter.to_bytes(), fnv(key));
         let key: Rc<[u8]> = key.into();
-        for slot in probes(&key, hash) {
-            let place = Place::new(Rc::clone(&key), slot);
-            let made = match host::shared(place.name) {
-                Err(_) => host::create_shared(place.name, &bytes),
+        for number in probes(&key, hash) {
+            let slot = Slot::new(Rc::clone(&key), number);
+            let made = match host::shared(slot.name) {
+                Err(_) => host::create_shared(slot.name, &bytes),
                 Ok((old, version)) => {
                     let is_free =
                         Counter::from_bytes(&old).is_none_or(|old| old.is_over(now_ms, self.reported));
                     if !is_free {
                         continue;
                     }
-                    host::swap_shared(place.name, &bytes, version)
+                    host::swap_shared(slot.name, &bytes, version)
                 }
             };
             if made.is_ok() {
@@ -175,21 +177,22 @@ impl Counters {
                 if let Some(value) = value {
                     value.count(1, now_ms);
                 }
-                self.remember(hash, Rc::new(place));
+                self.remember(hash, Rc::new(slot));
                 return Ok(());
             }
         }
         Err(Failed::Full)
     }
 
-    /// Takes counters out of the table that are of the same budget and window as this key and never spent anything; true
-    /// where there was one. What such a one still has is given back first: it goes the next time. Looks once a second.
+    /// Takes counters out of the table that are of the same budget and window as this key and never spent
+    /// anything; true where there was one. What such a one still has is given back first: it goes the next
+    /// time. Looks once a second.
     fn evict(&mut self, key: &[u8], now_ms: u64) -> bool {
         if now_ms.saturating_sub(self.evicted_ms) < EVICT_MS {
             return false;
         }
         self.evicted_ms = now_ms;
-        let Some(_lock) = Lock::take(now_ms) else { return false };
+        let Some(_lock) = Lock::acquire(now_ms) else { return false };
         let mut gone = 0;
         for slot in layout::OWN_COUNTERS..layout::COUNTERS_MAX {
             let Ok((mut bytes, version)) = host::shared(layout::counter(slot)) else { continue };
@@ -203,7 +206,7 @@ impl Counters {
             } else if (!self.reported || counter.acknowledged >= counter.version)
                 && host::swap_shared(layout::counter(slot), GONE, version).is_ok()
             {
-                self.places.remove(&fnv(&counter.key));
+                self.known.remove(&fnv(&counter.key));
                 Values::of(&counter.key, counter.span).count(-1, now_ms);
                 gone += 1;
             }
@@ -214,7 +217,7 @@ impl Counters {
 
 /// Where counters stand, for who reports all of them: most slots of the table are empty.
 #[derive(Debug, Default)]
-pub struct Slots {
+pub struct OccupiedSlots {
     slots: Vec<u64>,
     /// What each had used, of which counter, and since when.
     used: BTreeMap<u64, ((u64, Amount), u64)>,
@@ -223,9 +226,9 @@ pub struct Slots {
     looked_ms: u64,
 }
 
-impl Slots {
-    /// Every counter in the table, and whether what it has is idle: then it has just given back all but what a few of its
-    /// calls would hold.
+impl OccupiedSlots {
+    /// Every counter in the table, and whether what it has is idle: then it has just given back all but what
+    /// a few of its calls would hold.
     pub fn counters(&mut self, now_ms: u64) -> Vec<(Counter, bool)> {
         // Counted behind its making: what is counted here is found below.
         let made = layout::number(layout::COUNTERS_MADE);
@@ -260,7 +263,7 @@ impl Slots {
     }
 }
 
-impl Slots {
+impl OccupiedSlots {
     /// Gives back what is free of every counter: nothing more is admitted here.
     pub fn give_back_all(&mut self) {
         for slot in 0..layout::COUNTERS_MAX {
@@ -292,31 +295,31 @@ enum Swapped<T> {
     Refused,
 }
 
-impl Place {
-    fn new(key: Rc<[u8]>, slot: u64) -> Self {
-        Self { key, name: layout::counter(slot) }
+impl Slot {
+    fn new(key: Rc<[u8]>, number: u64) -> Self {
+        Self { key, name: layout::counter(number) }
     }
 }
 
 impl Found {
-    /// The counter with this place's key, if it is there; an error where no slot is.
-    fn at(place: &Rc<Place>) -> host::Result<Option<Self>> {
-        let (bytes, version) = host::shared(place.name.as_ref())?;
-        let is_it = Counter::key_of(&bytes).is_some_and(|key| *key == *place.key);
-        Ok(is_it.then(|| Self { place: Rc::clone(place), bytes, version }))
+    /// The counter with this slot's key, if it is there; an error where no slot is.
+    fn at(slot: &Rc<Slot>) -> host::Result<Option<Self>> {
+        let (bytes, version) = host::shared(slot.name.as_ref())?;
+        let is_it = Counter::key_of(&bytes).is_some_and(|key| *key == *slot.key);
+        Ok(is_it.then(|| Self { slot: Rc::clone(slot), bytes, version }))
     }
 
     /// Changes it where it is.
-    fn swap<T>(&mut self, act: &mut dyn FnMut(&mut Counter, &Rc<Place>) -> T) -> Swapped<T> {
+    fn swap<T>(&mut self, act: &mut dyn FnMut(&mut Counter, &Rc<Slot>) -> T) -> Swapped<T> {
         let Some(mut counter) = Counter::numbers(&self.bytes) else { return Swapped::Refused };
         let version = counter.version;
-        let result = act(&mut counter, &self.place);
+        let result = act(&mut counter, &self.slot);
         // Most changes are counted; whether there was another one, what was read tells.
         if counter.version == version && Counter::numbers(&self.bytes).as_ref() == Some(&counter) {
             return Swapped::Done(result);
         }
         counter.write_numbers(&mut self.bytes);
-        match host::swap_shared(&self.place.name, &self.bytes, self.version) {
+        match host::swap_shared(&self.slot.name, &self.bytes, self.version) {
             Ok(()) => Swapped::Done(result),
             Err(Error::CAS_MISMATCH) => Swapped::Late,
             Err(_) => Swapped::Refused,
@@ -352,7 +355,7 @@ fn is_sibling(one: &[u8], other: &[u8]) -> bool {
 struct Lock;
 
 impl Lock {
-    fn take(now_ms: u64) -> Option<Self> {
+    fn acquire(now_ms: u64) -> Option<Self> {
         let until = (now_ms + LOCK_MS).to_le_bytes();
         for _ in 0..LOCK_TRIES {
             let taken = match host::shared(layout::COUNTERS_LOCK) {
@@ -380,15 +383,15 @@ impl Drop for Lock {
 const GONE: &[u8] = b"\0";
 /// Values that never spent are looked for so often.
 const EVICT_MS: u64 = 1_000;
-/// Slots behind its hash that a counter may stand in.
+/// OccupiedSlots behind its hash that a counter may stand in.
 const PROBES: u64 = 64;
 /// Tries of a compare-and-swap: 2 to 3 µs each where three threads want one counter.
 const TRIES: u32 = 256;
 /// Tries for the lock, which is held for some 50 µs at most.
 const LOCK_TRIES: u32 = 5_000;
 const LOCK_MS: u64 = 1_000;
-/// A counter on which nothing was used for so long gives back what it does not need: with the interval in which counters are
-/// looked at, within five seconds.
+/// A counter on which nothing was used for so long gives back what it does not need: with the interval in
+/// which counters are looked at, within five seconds.
 const IDLE_MS: u64 = 2_500;
 /// All slots are looked at so often, should one have been made and not counted.
 const LOOK_MS: u64 = 30_000;

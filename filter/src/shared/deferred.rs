@@ -1,12 +1,12 @@
 //! Who started work that is done later (batches, background answers), by the id under which it is fetched.
 //!
-//! This is what one Envoy knows. Its collector knows it of all of them, by the records' `work`: it keeps one record of each work
-//! and puts right who started it.
+//! This is what one Envoy knows. Its collector knows it of all of them, by the records' `work`: it keeps one
+//! record of each work and puts right who started it.
 //!
-//! Shared data has a fixed number of slots, chosen by a hash of the id. A newer id takes an older one's slot; work
-//! that is not remembered is charged to who fetches it, and what was charged is remembered so that a second fetch
-//! costs nothing. A file is only charged where a provider named it as the output of a batch: anybody can store a file that
-//! says what it likes.
+//! Shared data has a fixed number of slots, chosen by a hash of the id. A newer id takes an older one's slot;
+//! work that is not remembered is charged to who fetches it, and what was charged is remembered so that a
+//! second fetch costs nothing. A file is only charged where a provider named it as the output of a batch:
+//! anybody can store a file that says what it likes.
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::attribution::{Attribution, AttributionSource};
@@ -61,7 +61,8 @@ fn seen(id: &str) -> Option<Work> {
     serde_json::from_slice::<Work>(&value).ok().filter(|work| work.id == id)
 }
 
-/// Remembers who started the work with this id, and of which batch it is the output. What is known already stays.
+/// Remembers who started the work with this id, and of which batch it is the output. What is known already
+/// stays.
 pub fn remember(id: &str, of: Option<&str>, attribution: &Attribution, source: AttributionSource) {
     if recall(id).is_none() {
         let of = of.map(str::to_owned);
@@ -69,8 +70,8 @@ pub fn remember(id: &str, of: Option<&str>, attribution: &Attribution, source: A
     }
 }
 
-/// Takes the right to charge the work with this id, once. What anybody can store, as a file, is charged only where it is
-/// known to be a result: as long as it is not, nobody takes the right away either.
+/// Takes the right to charge the work with this id, once. What anybody can store, as a file, is charged only
+/// where it is known to be a result: as long as it is not, nobody takes the right away either.
 pub fn claim(id: &str, is_stored: bool, attribution: &Attribution, source: AttributionSource) -> Claim {
     match seen(id) {
         Some(work) if work.charged => Claim::Before,

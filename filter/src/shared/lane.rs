@@ -1,20 +1,21 @@
-//! A VM's lane in shared data: its journal of calls under way, the rooms that it holds open on counters, and its outbox
-//! of settled records.
+//! A VM's lane in shared data: its journal of calls under way, the reservations that it holds open on
+//! counters, and its outbox of settled records.
 //!
-//! One VM writes a lane, so the path of a call needs no compare-and-swap. The outbox is a ring in the order of
-//! settlement: the owner appends, the leader ships from the tail and moves the tail when the collector has
-//! acknowledged. The journal holds what is known of each call until it is settled. All of it survives the VM: the
-//! leader ships a dead VM's outbox like any other, and makes records of its journal once the lane is stale.
+//! One VM writes a lane, so the path of a call needs no compare-and-swap. The outbox is a ring in the order
+//! of settlement: the owner appends, the leader ships from the tail and moves the tail when the collector has
+//! acknowledged. The journal holds what is known of each call until it is settled. All of it survives the VM:
+//! the leader ships a dead VM's outbox like any other, and makes records of its journal once the lane is
+//! stale.
 //!
-//! A record that the outbox has no room for is folded into a total (`tollgate_core::record::Folds`), which stands in a
-//! slot of its own until the outbox has room for it. A total does not grow any more once it is in the outbox, or once
-//! its VM is gone.
+//! A record that the outbox has no room for is folded into a total (`tollgate_core::record::Folds`), which
+//! stands in a slot of its own until the outbox has room for it. A total does not grow any more once it is in
+//! the outbox, or once its VM is gone.
 
 mod own;
-mod places;
+mod reservations;
 
 pub use own::OwnLane;
-pub use places::{Listed, PLACES, Places, listed};
+pub use reservations::{Listed, RESERVATION_SLOTS, ReservationSlots, listed};
 use tollgate_core::record::{FOLDS_MAX, Folds, UsageRecord};
 
 use crate::host::{self, Error};
@@ -38,8 +39,8 @@ pub struct Lane {
     /// The tail as last read; it may have moved on.
     tail: u64,
     free: Vec<u32>,
-    /// Where it names the rooms that it holds open.
-    pub places: Places,
+    /// Where it names the reservations that it holds open.
+    pub reservations: ReservationSlots,
     folds: Folds,
     claimed_ms: u64,
     beaten_ms: u64,
@@ -87,7 +88,7 @@ pub struct Owner {
     pub vm: u64,
     /// Unix milliseconds UTC.
     pub beaten_ms: u64,
-    /// Slots of the outbox.
+    /// OccupiedSlots of the outbox.
     pub capacity: u64,
 }
 
@@ -119,8 +120,8 @@ impl Owner {
 }
 
 impl Lane {
-    /// Takes the first lane that nobody owns, or makes one. A dead VM's lane is left to the leader until it has
-    /// made records of its journal.
+    /// Takes the first lane that nobody owns, or makes one. A dead VM's lane is left to the leader until it
+    /// has made records of its journal.
     pub fn claim(vm: u64, capacity: u64, now_ms: u64) -> Option<Self> {
         for index in 0..layout::LANES_MAX {
             let mine = Owner { vm, beaten_ms: now_ms, capacity };
@@ -155,7 +156,7 @@ impl Lane {
             head,
             tail,
             free: (0..JOURNAL_SLOTS).rev().collect(),
-            places: Places::of(index),
+            reservations: ReservationSlots::of(index),
             folds: Folds::left(folds_in(index)),
             claimed_ms: now_ms,
             beaten_ms: now_ms,
@@ -168,8 +169,8 @@ impl Lane {
         LaneId { lane: self.index, claimed_ms: self.claimed_ms }
     }
 
-    /// Shows that this VM lives, and moves totals on. False when the lane has been taken from it: a pause longer than
-    /// [`STALE_MS`], after which the VM must claim another.
+    /// Shows that this VM lives, and moves totals on. False when the lane has been taken from it: a pause
+    /// longer than [`STALE_MS`], after which the VM must claim another.
     pub fn beat(&mut self, now_ms: u64) -> bool {
         if now_ms.saturating_sub(self.beaten_ms) >= HEARTBEAT_MS && !self.show(now_ms) {
             return false;
@@ -233,7 +234,8 @@ impl Lane {
         self.reuse(slot);
     }
 
-    /// Whether the slot is this lane's: a VM that was away for too long has lost the lane in which it was taken.
+    /// Whether the slot is this lane's: a VM that was away for too long has lost the lane in which it was
+    /// taken.
     fn has(&self, slot: JournalSlot) -> bool {
         slot.lane == self.id()
     }
@@ -284,8 +286,8 @@ impl Lane {
         Ok(())
     }
 
-    /// Moves totals to the outbox as far as it has room. One that cannot be taken out of its slot may be sent twice:
-    /// it is known by its id.
+    /// Moves totals to the outbox as far as it has room. One that cannot be taken out of its slot may be sent
+    /// twice: it is known by its id.
     pub fn flush(&mut self) {
         while let Some(slot) = self.folds.len().checked_sub(1)
             && self.has_room()
@@ -326,8 +328,8 @@ pub fn acknowledge(lane: u32, from: u64, tail: u64, capacity: u64) -> Result<(),
     layout::set_number(&layout::lane_tail(lane), tail)
 }
 
-/// The first record from `tail` on. Usually that at `tail`; a leader that died while it took acknowledged ones
-/// out leaves empty slots before it.
+/// The first record from `tail` on. Usually that at `tail`; a leader that died while it took acknowledged
+/// ones out leaves empty slots before it.
 pub fn first(lane: u32, tail: u64, capacity: u64) -> Option<u64> {
     (tail..tail.saturating_add(capacity)).find(|sequence| record(lane, *sequence, capacity).is_some())
 }

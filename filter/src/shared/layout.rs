@@ -1,8 +1,8 @@
 //! The layout of shared data: every key that Tollgate uses, and small values.
 //!
-//! All VMs of one Envoy with the same `vm_id` see the same data. Keys are never freed by Envoy, so their number
-//! is bounded: by [`LANES_MAX`] lanes with a fixed number of slots for each of four uses, [`COUNTERS_MAX`] counters, and a handful of
-//! single keys.
+//! All VMs of one Envoy with the same `vm_id` see the same data. Keys are never freed by Envoy, so their
+//! number is bounded: by [`LANES_MAX`] lanes with a fixed number of slots for each of four uses,
+//! [`COUNTERS_MAX`] counters, and a handful of single keys.
 
 use tollgate_core::digits::Digits;
 
@@ -34,10 +34,10 @@ pub const LINK: &str = "tg/1/link";
 pub const COUNTERS_LOCK: &str = "tg/1/counters-lock";
 /// How many counters have been made.
 pub const COUNTERS_MADE: &str = "tg/2/counters-made";
-/// Slots of the table of counters.
+/// OccupiedSlots of the table of counters.
 pub const COUNTERS_MAX: u64 = 4_096;
-/// The first of them are for counters that callers cannot name: of budgets without `each`, and of what has no counter of its
-/// own.
+/// The first of them are for counters that callers cannot name: of budgets without `each`, and of what has no
+/// counter of its own.
 pub const OWN_COUNTERS: u64 = 1_024;
 /// How many values each budget has a counter for in its windows.
 pub const VALUES: &str = "tg/2/values";
@@ -128,9 +128,9 @@ pub fn journal(lane: u32, slot: u32) -> Key {
     slot_key(lane, b"/j/", slot.into())
 }
 
-/// A place for a room that a lane's owner holds open.
-pub fn room(lane: u32, place: u32) -> Key {
-    slot_key(lane, b"/r/", place.into())
+/// A slot for a reservation that a lane's owner holds open.
+pub fn reservation(lane: u32, slot: u32) -> Key {
+    slot_key(lane, b"/r/", slot.into())
 }
 
 /// A slot of a lane's outbox.

@@ -1,7 +1,8 @@
 //! How many values each budget has counters for, in one window and one Envoy: a list in shared data.
 //!
-//! Each entry is the hash of the budget's name and generation, the window's start and end, and how many values there are; eight
-//! bytes each, little endian. Entries of windows that are over make room for others. It is changed under the lock of the table.
+//! Each entry is the hash of the budget's name and generation, the window's start and end, and how many
+//! values there are; eight bytes each, little endian. Entries of windows that are over make room for others.
+//! It is changed under the lock of the table.
 
 use tollgate_core::budget::policy::VALUES_MAX;
 use tollgate_core::budget::window::Span;

@@ -20,7 +20,7 @@ fn begin() -> Counters {
 }
 
 fn make(counters: &mut Counters, key: &[u8]) -> Result<Amount, Failed> {
-    let mut act = |counter: &mut Counter, _: &Rc<Place>| {
+    let mut act = |counter: &mut Counter, _: &Rc<Slot>| {
         counter.granted = LIMIT;
         counter.version += 1;
         counter.used
@@ -260,13 +260,13 @@ fn siblings_are_of_one_budget_and_window() {
 mod slots {
     use super::*;
 
-    fn keys(slots: &mut Slots, now_ms: u64) -> Vec<(Vec<u8>, bool)> {
+    fn keys(slots: &mut OccupiedSlots, now_ms: u64) -> Vec<(Vec<u8>, bool)> {
         slots.counters(now_ms).into_iter().map(|(counter, idle)| (counter.key, idle)).collect()
     }
 
     #[test]
     fn every_counter_is_seen_and_new_ones_with_the_next_look() {
-        let (mut counters, mut slots) = (begin(), Slots::default());
+        let (mut counters, mut slots) = (begin(), OccupiedSlots::default());
         assert!(slots.counters(NOW_MS).is_empty());
         make(&mut counters, &key("all", "")).unwrap();
         assert_eq!(slots.counters(NOW_MS).len(), 1);
@@ -276,7 +276,7 @@ mod slots {
 
     #[test]
     fn the_table_is_not_looked_through_while_no_counter_is_made() {
-        let (mut counters, mut slots) = (begin(), Slots::default());
+        let (mut counters, mut slots) = (begin(), OccupiedSlots::default());
         make(&mut counters, &key("all", "")).unwrap();
         slots.counters(NOW_MS);
         let before = simulated::with(|world| world.calls);
@@ -288,7 +288,7 @@ mod slots {
 
     #[test]
     fn a_counter_on_which_nothing_was_used_for_long_gives_back_what_it_does_not_need() {
-        let (mut counters, mut slots) = (begin(), Slots::default());
+        let (mut counters, mut slots) = (begin(), OccupiedSlots::default());
         make(&mut counters, &key("all", "")).unwrap();
         counters
             .update_known(&key("all", ""), |counter| counter.admit(Amount(10), Enforce::Grant))
@@ -305,7 +305,7 @@ mod slots {
 
     #[test]
     fn a_counter_that_is_used_gives_nothing_back() {
-        let (mut counters, mut slots) = (begin(), Slots::default());
+        let (mut counters, mut slots) = (begin(), OccupiedSlots::default());
         make(&mut counters, &key("all", "")).unwrap();
         for step in 0..4 {
             charge(&mut counters, &key("all", ""), 1).unwrap();
@@ -316,7 +316,7 @@ mod slots {
 
     #[test]
     fn who_ends_gives_back_all_that_is_free() {
-        let (mut counters, mut slots) = (begin(), Slots::default());
+        let (mut counters, mut slots) = (begin(), OccupiedSlots::default());
         make(&mut counters, &key("all", "")).unwrap();
         make(&mut counters, &key("agents", "planner")).unwrap();
         charge(&mut counters, &key("all", ""), 400).unwrap();

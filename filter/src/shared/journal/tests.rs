@@ -7,7 +7,7 @@ fn held(key: &[u8], amount: i128) -> HeldOn {
         unit: Unit::Dollars,
         amount: Amount(amount),
         rule: OnUnknown::Record,
-        drawn: None,
+        reserved_from: None,
         ended: None,
     }
 }
@@ -28,7 +28,7 @@ fn a_call_under_way_is_charged_nothing_yet() {
     let expected = Noted {
         key: Rc::from(&b"one"[..]),
         settlement: Settlement::rolled_back(Amount(70)),
-        drawn: None,
+        reserved_from: None,
         with: None,
     };
     assert_eq!(noted, [expected]);

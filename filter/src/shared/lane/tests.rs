@@ -365,7 +365,7 @@ mod of_a_vm {
     }
 }
 
-mod of_places {
+mod of_reservations {
     use tollgate_core::budget::Amount;
     use tollgate_core::budget::room::Room;
 
@@ -376,74 +376,74 @@ mod of_places {
     #[test]
     fn a_place_names_a_room_by_what_it_holds_and_its_counter() {
         let mut lane = lane();
-        let place = lane.places.take().unwrap();
-        let generation = lane.places.list(place, ROOM, b"key");
-        assert_eq!(listed(0, place), Listed { generation, held: ROOM, key: b"key".to_vec() });
+        let slot = lane.reservations.claim().unwrap();
+        let generation = lane.reservations.list(slot, ROOM, b"key");
+        assert_eq!(listed(0, slot), Listed { generation, held: ROOM, key: b"key".to_vec() });
     }
 
     #[test]
     fn its_generation_grows_with_every_change() {
         let mut lane = lane();
-        let place = lane.places.take().unwrap();
-        assert_eq!(lane.places.list(place, ROOM, b"key"), 1);
-        assert!(lane.places.unlist(place));
-        assert_eq!(listed(0, place).generation, 2);
-        assert_eq!(lane.places.list(place, ROOM, b"key"), 3);
+        let slot = lane.reservations.claim().unwrap();
+        assert_eq!(lane.reservations.list(slot, ROOM, b"key"), 1);
+        assert!(lane.reservations.unlist(slot));
+        assert_eq!(listed(0, slot).generation, 2);
+        assert_eq!(lane.reservations.list(slot, ROOM, b"key"), 3);
     }
 
     #[test]
     fn it_grows_from_what_the_last_owner_left() {
         let mut before = lane();
-        let place = before.places.take().unwrap();
-        before.places.list(place, ROOM, b"key");
+        let slot = before.reservations.claim().unwrap();
+        before.reservations.list(slot, ROOM, b"key");
         let mut after = Lane::resume(0, 3, NOW_MS);
-        assert_eq!(after.places.list(place, ROOM, b"other"), 2);
+        assert_eq!(after.reservations.list(slot, ROOM, b"other"), 2);
     }
 
     #[test]
     fn a_place_without_a_room_has_no_key() {
         let mut lane = lane();
-        let place = lane.places.take().unwrap();
-        lane.places.list(place, ROOM, b"key");
-        lane.places.unlist(place);
-        assert_eq!(listed(0, place), Listed { generation: 2, ..Listed::default() });
+        let slot = lane.reservations.claim().unwrap();
+        lane.reservations.list(slot, ROOM, b"key");
+        lane.reservations.unlist(slot);
+        assert_eq!(listed(0, slot), Listed { generation: 2, ..Listed::default() });
     }
 
     #[test]
     fn a_dead_vms_room_that_is_given_back_keeps_its_generation() {
         let mut lane = lane();
-        let place = lane.places.take().unwrap();
-        let generation = lane.places.list(place, ROOM, b"key");
-        assert!(lane.places.empty(place, generation));
-        assert_eq!(listed(0, place), Listed { generation, ..Listed::default() });
+        let slot = lane.reservations.claim().unwrap();
+        let generation = lane.reservations.list(slot, ROOM, b"key");
+        assert!(lane.reservations.empty(slot, generation));
+        assert_eq!(listed(0, slot), Listed { generation, ..Listed::default() });
     }
 
     #[test]
     fn a_room_that_the_host_does_not_take_out_keeps_its_generation() {
         let mut lane = lane();
-        let place = lane.places.take().unwrap();
-        lane.places.list(place, ROOM, b"key");
+        let slot = lane.reservations.claim().unwrap();
+        lane.reservations.list(slot, ROOM, b"key");
         simulated::plan(0, Fault::Fail(REFUSED));
-        assert!(!lane.places.unlist(place));
-        assert!(lane.places.unlist(place));
-        assert_eq!(listed(0, place).generation, 2);
+        assert!(!lane.reservations.unlist(slot));
+        assert!(lane.reservations.unlist(slot));
+        assert_eq!(listed(0, slot).generation, 2);
     }
 
     #[test]
     fn there_are_so_many_places_and_no_more() {
         let mut lane = lane();
-        for _ in 0..PLACES {
-            lane.places.take().unwrap();
+        for _ in 0..RESERVATION_SLOTS {
+            lane.reservations.claim().unwrap();
         }
-        assert_eq!(lane.places.take(), None);
-        lane.places.give(7);
-        assert_eq!(lane.places.take(), Some(7));
+        assert_eq!(lane.reservations.claim(), None);
+        lane.reservations.release(7);
+        assert_eq!(lane.reservations.claim(), Some(7));
     }
 
     #[test]
     fn what_is_malformed_names_no_room() {
         simulated::begin(NOW_MS);
-        host::set_shared(layout::room(0, 0), b"short").unwrap();
+        host::set_shared(layout::reservation(0, 0), b"short").unwrap();
         assert_eq!(listed(0, 0), Listed::default());
         assert_eq!(listed(0, 1), Listed::default(), "nothing ever stood there");
     }

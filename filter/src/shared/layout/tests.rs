@@ -13,7 +13,7 @@ fn no_two_things_have_one_key() {
         add(lane_tail(lane).as_bytes());
         for slot in [0, 1, 11] {
             add(journal(lane, slot).as_ref());
-            add(room(lane, slot).as_ref());
+            add(reservation(lane, slot).as_ref());
             add(outbox(lane, slot.into()).as_ref());
             add(fold(lane, slot as usize).as_ref());
         }
@@ -39,7 +39,7 @@ fn the_longest_key_has_room() {
 #[test]
 fn keys_are_what_older_versions_wrote() {
     assert_eq!(journal(3, 17).as_ref(), b"tg/1/lane/3/j/17");
-    assert_eq!(room(3, 17).as_ref(), b"tg/1/lane/3/r/17");
+    assert_eq!(reservation(3, 17).as_ref(), b"tg/1/lane/3/r/17");
     assert_eq!(outbox(3, 17).as_ref(), b"tg/1/lane/3/o/17");
     assert_eq!(fold(3, 17).as_ref(), b"tg/1/lane/3/f/17");
     assert_eq!(counter(4_095).as_ref(), b"tg/2/c/4095");
