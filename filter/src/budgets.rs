@@ -1,12 +1,13 @@
-//! Budgets in one VM: what is admitted on which counters, the calls that wait for a collector's answer, and what
-//! settled calls are charged.
+//! Budgets in one VM: what is admitted on which counters, the calls that wait for a collector's answer, and
+//! what settled calls are charged.
 //!
-//! A call-out is made only where a counter has no room and a collector may have more: one at a time in a VM, for all calls
-//! that wait. It is sent by the call that came first; should that leave, the root's tick sends the next.
+//! A call-out is made only where a counter has no room and a collector may have more: one at a time in a VM,
+//! for all calls that wait. It is sent by the call that came first; should that leave, the root's tick sends
+//! the next.
 
 mod asking;
 mod charging;
-mod rooms;
+mod reservations;
 mod settling;
 
 use std::cell::{Cell, RefCell};
@@ -14,8 +15,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 pub(crate) use asking::reports;
-use rooms::Rooms;
-pub(crate) use rooms::{Drawn, OpenRoom};
+use reservations::Reservations;
+pub(crate) use reservations::{OpenReservation, ReservedFrom};
 pub(crate) use settling::Ended;
 use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::policy::{Holds, Policy, PolicyBudget, Short, resets, rfc3339};
@@ -27,16 +28,17 @@ use tollgate_core::call::admission::{Admission, Admitting, Cover};
 use tollgate_core::call::refusal::Reason;
 use tollgate_core::estimate::Learned;
 use tollgate_core::money::Picodollars;
-use tollgate_core::price::{CostStatus, PriceBook, Wanted};
+use tollgate_core::price::CostStatus;
+use tollgate_core::price::{PriceBook, Wanted};
 use tollgate_core::protocol::config::GatewayConfig;
 use tollgate_core::record::UsageRecord;
 
-use crate::counters::Counters;
 use crate::host;
-use crate::journal::HeldOn;
-use crate::lane::OwnLane;
 use crate::metrics::Metrics;
-use crate::shared::{self, Link};
+use crate::shared::counters::Counters;
+use crate::shared::journal::HeldOn;
+use crate::shared::lane::OwnLane;
+use crate::shared::layout::{self, Link};
 
 /// What one VM knows of budgets.
 #[derive(Debug)]
@@ -51,7 +53,7 @@ pub(crate) struct Budgets {
     counters: RefCell<Counters>,
     /// Room for a counter's key, used again and again.
     key: RefCell<Vec<u8>>,
-    rooms: RefCell<Rooms>,
+    reservations: RefCell<Reservations>,
     lane: Rc<OwnLane>,
     /// What calls that wait want of which counters, and prices.
     wanted: RefCell<BTreeMap<CounterKey, Amount>>,
@@ -111,7 +113,7 @@ pub(crate) struct Knows<'a> {
 }
 
 impl Budgets {
-    /// What a VM knows that has just started; its rooms are named in its lane.
+    /// What a VM knows that has just started; its reservations are named in its lane.
     pub(crate) fn new(config: &GatewayConfig, lane: Rc<OwnLane>) -> Self {
         let alone = config.collector.is_none();
         let budgets = Self {
@@ -122,7 +124,7 @@ impl Budgets {
             link: Cell::default(),
             counters: RefCell::new(Counters::new(!alone)),
             key: RefCell::default(),
-            rooms: RefCell::default(),
+            reservations: RefCell::default(),
             lane,
             wanted: RefCell::default(),
             models: RefCell::default(),
@@ -155,7 +157,7 @@ impl Budgets {
 
     fn set_policy(&self, policy: Policy) {
         *self.policy.borrow_mut() = Some(Rc::new(policy));
-        self.rooms.borrow_mut().forget_recent();
+        self.reservations.borrow_mut().forget_recent();
     }
 
     /// Takes over what shared data has: another policy, the state of the way to the collector.
@@ -169,11 +171,11 @@ impl Budgets {
             return;
         }
         self.link.set(Link::load());
-        let Ok((edition, _)) = host::shared(shared::POLICY_EDITION) else { return };
+        let Ok((edition, _)) = host::shared(layout::POLICY_EDITION) else { return };
         if edition.is_empty() || *self.edition.borrow() == edition {
             return;
         }
-        let Ok((json, _)) = host::shared(shared::POLICY) else { return };
+        let Ok((json, _)) = host::shared(layout::POLICY) else { return };
         match serde_json::from_slice::<Policy>(&json) {
             Ok(policy) => {
                 self.set_policy(policy);
@@ -183,8 +185,8 @@ impl Budgets {
         }
     }
 
-    /// A call has come: where no policy is known here yet, shared data may have one.
-    pub(crate) fn meet(&self, config: &GatewayConfig, now_ms: u64) {
+    /// Loads the policy from shared data if this VM has none yet.
+    pub(crate) fn ensure_policy(&self, config: &GatewayConfig, now_ms: u64) {
         if self.policy.borrow().is_none() {
             self.refresh(config, now_ms);
         }
@@ -210,8 +212,9 @@ impl Budgets {
         self.link.set(Link { away_since_ms: now_ms.max(1), ..self.link.get() });
     }
 
-    /// Notes what budgets in dollars, where there are any budgets, are charged for a call that has no price here: on those that
-    /// keep the worst where nobody knows, as much as the most of them holds for it; on others what its record says.
+    /// Notes what budgets in dollars, where there are any budgets, are charged for a call that has no price
+    /// here: on those that keep the worst where nobody knows, as much as the most of them holds for it; on
+    /// others what its record says.
     pub(crate) fn note_charged(&self, ticket: &Ticket, record: &mut UsageRecord) {
         let has_budgets = || self.policy.borrow().as_ref().is_some_and(|policy| !policy.budgets.is_empty());
         if record.cost_status == CostStatus::Unpriced && has_budgets() {
@@ -222,8 +225,8 @@ impl Budgets {
         }
     }
 
-    /// For how long nothing was acknowledged that this Envoy sent, by its own clock and counted from the sending. Alone it
-    /// never waits for anything.
+    /// For how long nothing was acknowledged that this Envoy sent, by its own clock and counted from the
+    /// sending. Alone it never waits for anything.
     fn silent_ms(&self, now_ms: u64) -> u64 {
         if self.alone { 0 } else { now_ms.saturating_sub(self.link.get().acknowledged_ms) }
     }
@@ -275,7 +278,8 @@ impl Budgets {
         }
     }
 
-    /// The refusal of a call whose body has not come, by a budget that has nothing left, whatever the call may ask for.
+    /// The refusal of a call whose body has not come, by a budget that has nothing left, whatever the call
+    /// may ask for.
     pub(crate) fn spent_already(&self, call: &Call, now_ms: u64) -> Option<Refused> {
         let policy = self.policy()?;
         call.surely_touched(&policy, self.now(now_ms)).into_iter().find_map(|touched| {
@@ -341,7 +345,8 @@ fn holds(budget: &Budget, counter: &Counter) -> Holds {
     }
 }
 
-/// The refusal of a budget whose collector cannot be reached: since when, where what it granted may not be used any more.
+/// The refusal of a budget whose collector cannot be reached: since when, where what it granted may not be
+/// used any more.
 fn away(budget: &Budget, silent_ms: Option<u64>) -> Refused {
     let name = &budget.name;
     let message = match (silent_ms, budget.on_outage) {
@@ -359,3 +364,6 @@ fn away(budget: &Budget, silent_ms: Option<u64>) -> Refused {
     };
     Refused { reason: Reason::CollectorAway, budget: Some(budget.name.clone()), status: None, message }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,26 +6,28 @@ mod head;
 mod rewriting;
 mod session;
 mod settlement;
+mod stream;
+pub(crate) mod taken;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
+use taken::Taken;
 use tollgate_core::call::refusal::{self, Reason};
 use tollgate_core::call::{Call, ResponseHead};
 use tollgate_core::provider::Api;
 use tollgate_core::request::include_usage::{self, UsageChunkFilter};
 
 use crate::budgets::{Decision, Refused, Ticket};
+use crate::collector::waiting::{Outcome, Parked};
+use crate::gateway::Gateway;
 use crate::host::{self, Buffer, Headers};
-use crate::lane::JournalSlot;
 #[cfg(feature = "test-panic")]
 use crate::panics::ask_to_panic;
 use crate::panics::panic_if_asked;
-use crate::root::Gateway;
-use crate::taken::Taken;
-use crate::waiting::{Outcome, Parked};
+use crate::shared::lane::JournalSlot;
 
 /// A stream; a call only where the request is one to a model.
 pub(crate) struct HttpCall {
@@ -66,8 +68,8 @@ pub(crate) struct HttpCall {
     upgrades: bool,
 }
 
-/// How far an answer is that a budget ends: first its caller is told, then the stream is closed. Closing at once would
-/// lose what is still on its way to the caller.
+/// How far an answer is that a budget ends: first its caller is told, then the stream is closed. Closing at
+/// once would lose what is still on its way to the caller.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Cut {
     No,
@@ -82,7 +84,8 @@ enum Asking {
     No,
     /// The request waits in Envoy until its whole body is here; this many bytes have been read.
     Gathering(usize),
-    /// The request waits here: nobody said how long it is, and Envoy answers 413 where it has to keep too much.
+    /// The request waits here: nobody said how long it is, and Envoy answers 413 where it has to keep too
+    /// much.
     Taking(Taken),
     /// It does: the chunk that this brings is taken out of the answer.
     Asked(UsageChunkFilter),
@@ -117,8 +120,8 @@ impl HttpCall {
         }
     }
 
-    /// The whole request is known: may the call go on? From there on the provider may charge for it. A call that may not
-    /// be answered `Continue` keeps its last piece here.
+    /// The whole request is known: may the call go on? From there on the provider may charge for it. A call
+    /// that may not be answered `Continue` keeps its last piece here.
     fn request_ended(&mut self) -> Action {
         if self.parked.is_some() || self.refused.is_some() {
             return Action::Pause;
@@ -139,7 +142,7 @@ impl HttpCall {
                 if let Some(call) = self.call.take() {
                     self.parked = Some(self.gateway.waiting.park(self.context, call, now_ms));
                     let gateway = Rc::clone(&self.gateway);
-                    gateway.waiting.ask(&gateway, self, self.context, now_ms);
+                    gateway.waiting.ask(&gateway, self.context, now_ms);
                 }
                 Action::Pause
             }
@@ -158,7 +161,8 @@ impl HttpCall {
         }
     }
 
-    /// Decides with the last piece, of `size` bytes, which waits here where the call waits: Envoy keeps no more than its buffer.
+    /// Decides with the last piece, of `size` bytes, which waits here where the call waits: Envoy keeps no
+    /// more than its buffer.
     fn withhold(&mut self, size: usize) -> Action {
         let action = self.request_ended();
         if let Some(parked) = &self.parked
@@ -172,8 +176,9 @@ impl HttpCall {
         action
     }
 
-    /// A provider answers before the whole request was decided on: servers may read JSON as it comes. What is known of the
-    /// request decides now; an answer that is refused is not passed on. Errors pass, as nothing was done for them.
+    /// A provider answers before the whole request was decided on: servers may read JSON as it comes. What is
+    /// known of the request decides now; an answer that is refused is not passed on. Errors pass, as nothing
+    /// was done for them.
     fn decide_early(&mut self, answer: &host::Pairs) -> Option<Action> {
         let is_open = !self.request_ended || self.left;
         let status = answer.iter().find(|(name, _)| *name == b":status").map(|(_, status)| status);
@@ -249,7 +254,7 @@ impl Context for HttpCall {
         let status = host::header(Headers::CallResponse, ":status").unwrap_or_default();
         let body = host::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
         let gateway = Rc::clone(&self.gateway);
-        gateway.waiting.answered(&gateway, self, (&status, &body), self.context, host::now_ms());
+        gateway.waiting.answered(&gateway, (&status, &body), self.context, host::now_ms());
     }
 
     /// Repeats what `on_log` does, where that does not run.
@@ -287,7 +292,8 @@ impl HttpContext for HttpCall {
             }
             if self.gathers(&head) {
                 if head.content_length.is_none() {
-                    // Its pieces wait here; its headers go on, as Envoy would have to keep a long body while they wait.
+                    // Its pieces wait here; its headers go on, as Envoy would have to keep a long body while
+                    // they wait.
                     self.asking = Asking::Taking(self.gateway.taken.begin());
                     return Action::Continue;
                 }
@@ -454,3 +460,6 @@ fn feed(call: &mut Call, start: usize, end: usize) {
 const WITHHELD_BYTES_MAX: usize = 64 * 1024;
 /// So long after its caller was told, an answer that a budget ends is closed.
 const TOLD_MS: u64 = 200;
+
+#[cfg(test)]
+mod tests;

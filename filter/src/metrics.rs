@@ -1,8 +1,8 @@
 //! Envoy stats, declared once.
 //!
-//! The ABI has no labels: they stand in the name as `key=.value.;` and `stats_tags` in `envoy.yaml` takes them
-//! out. Label values come from callers, so their number is bounded: beyond [`SERIES_MAX`] combinations they
-//! count as `other`.
+//! The ABI has no labels: they stand in the name as `key=.value.;` and `stats_tags` in `envoy.yaml` takes
+//! them out. Label values come from callers, so their number is bounded: beyond [`SERIES_MAX`] combinations
+//! they count as `other`.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,8 @@ pub(crate) struct Metrics {
     plain: Vec<(&'static str, Counter)>,
 }
 
-/// The counters of one combination of labels, and what they are still to be given: host calls cost more than sums.
+/// The counters of one combination of labels, and what they are still to be given: host calls cost more than
+/// sums.
 #[derive(Debug, Default)]
 struct Series {
     calls: Counter,
@@ -45,7 +46,8 @@ struct Counter {
 impl Metrics {
     /// Counts a settled call: `tollgate_calls_total`, `tollgate_input_tokens_total`,
     /// `tollgate_output_tokens_total`, `tollgate_cost_nanodollars_total` and the histogram
-    /// `tollgate_call_duration_ms`, by provider, model and team. The counters show at the next [`Metrics::flush`].
+    /// `tollgate_call_duration_ms`, by provider, model and team. The counters show at the next
+    /// [`Metrics::flush`].
     pub(crate) fn settled(&mut self, record: &UsageRecord) {
         let series = self.series(record);
         series.calls.pending += 1;
@@ -155,3 +157,6 @@ fn label(value: &str) -> String {
 }
 
 const PICO_PER_NANO: i128 = 1_000;
+
+#[cfg(test)]
+mod tests;

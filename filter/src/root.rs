@@ -1,37 +1,20 @@
-//! One plugin in one VM: its configuration, its ticks, and what its calls share.
-//!
-//! Long: callbacks of a plugin and the gateway that its calls share, which is to be a file of its own.
+//! One plugin in one VM: its configuration and its ticks.
 
-use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::rc::Rc;
-use std::time::Duration;
 
-use log::{error, info, warn};
+use log::{error, warn};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
-use tollgate_core::answer::wire::Turn;
-use tollgate_core::budget::policy::Policy;
-use tollgate_core::call::refusal::{Refusal, refusal};
-use tollgate_core::call::{Call, End};
-use tollgate_core::estimate::Learned;
-use tollgate_core::lean::fnv::fnv;
-use tollgate_core::price::PriceBook;
 use tollgate_core::protocol::config::GatewayConfig;
-use tollgate_core::record::UsageRecord;
-use tollgate_core::record::id::CallIds;
-use tollgate_core::request::prints::PrintKey;
 
-use crate::budgets::{Budgets, Decision, Ended, Knows, Refused, Ticket};
 use crate::call::HttpCall;
-use crate::host::{self, Buffer, Error, Headers};
-use crate::lane::{Dropped, JournalSlot, Kept, OwnLane};
-use crate::metrics::Metrics;
-use crate::sync::{Sender, Sync};
-use crate::taken::TakenInAll;
-use crate::waiting::Waiting;
-use crate::{advice, journal, leader, recovery, shared};
+use crate::collector::sync::{Sender, Sync};
+use crate::collector::{advice, recovery};
+use crate::gateway::{Gateway, adopt};
+use crate::host::{self, Buffer, Headers, Post};
+use crate::shared::leader;
 
 /// The root context. Without a configuration (the keeper of shared data) it does nothing.
 #[derive(Default)]
@@ -43,265 +26,6 @@ pub(crate) struct Root {
     recovered_ms: u64,
 }
 
-/// What the calls of one plugin in one VM share.
-pub(crate) struct Gateway {
-    /// The plugin's configuration.
-    pub config: GatewayConfig,
-    /// Key of the hash that stands for provider keys; empty where none is given.
-    pub key_secret: Vec<u8>,
-    /// The same, as the key of prints of requests.
-    pub print_key: Option<PrintKey>,
-    /// Random id of this VM.
-    pub vm: u64,
-    instance: String,
-    ids: RefCell<CallIds>,
-    book: RefCell<Option<Rc<PriceBook>>>,
-    /// Which edition of the book in shared data that is.
-    edition: RefCell<Vec<u8>>,
-    /// This VM's part of shared data.
-    pub lane: Rc<OwnLane>,
-    metrics: RefCell<Metrics>,
-    learned: RefCell<Learned>,
-    /// Who may spend how much.
-    pub budgets: Budgets,
-    /// Calls that wait for the collector.
-    pub waiting: Waiting,
-    /// Request bodies that wait for their end.
-    pub taken: TakenInAll,
-}
-
-impl Gateway {
-    fn new(mut config: GatewayConfig) -> Self {
-        // Keys of std's hash maps come from the host's `random_get`, once for each VM and mixed for each state.
-        let key_secret = std::env::var(KEY_SECRET).unwrap_or_default().into_bytes();
-        let vm = RandomState::new().hash_one(host::now_ms()) | 1;
-        let lane = Rc::new(OwnLane::new(vm, &config));
-        Self {
-            vm,
-            print_key: PrintKey::of(&key_secret),
-            key_secret,
-            instance: leader::instance(vm),
-            ids: RefCell::new(CallIds::new(vm)),
-            book: RefCell::new(config.prices.take().map(Rc::new)),
-            edition: RefCell::default(),
-            metrics: RefCell::new(Metrics::default()),
-            learned: RefCell::new(Learned::default()),
-            budgets: Budgets::new(&config, Rc::clone(&lane)),
-            lane,
-            waiting: Waiting::default(),
-            taken: TakenInAll::default(),
-            config,
-        }
-    }
-
-    /// A new call id.
-    pub(crate) fn call_id(&self, now_ms: u64) -> String {
-        self.ids.borrow_mut().next(now_ms)
-    }
-
-    /// The price book that holds now, if one is here yet.
-    pub(crate) fn book(&self) -> Option<Rc<PriceBook>> {
-        self.book.borrow().clone()
-    }
-
-    /// Random id of this Envoy's shared data.
-    pub(crate) fn instance(&self) -> &str {
-        &self.instance
-    }
-
-    /// Whether a call whose whole request is known may go on. What it holds is charged then.
-    pub(crate) fn decide(&self, call: &Call, answered: bool, expired: bool, now_ms: u64) -> Decision {
-        let book = self.book();
-        let learned = self.learned.borrow();
-        let knows = Knows { book: book.as_deref(), learned: &learned, now_ms, answered, expired };
-        self.budgets.decide(call, knows, &mut self.metrics.borrow_mut())
-    }
-
-    /// Whether a running answer is still covered by what is held for it; otherwise the refusal of a budget.
-    pub(crate) fn cover(&self, call: &Call, ticket: &mut Ticket) -> Option<Refused> {
-        self.budgets.cover(ticket, call.output_so_far(&self.learned.borrow()))
-    }
-
-    /// Answers a call in its provider's own shape of an error, and counts that.
-    pub(crate) fn refuse(&self, call: &Call, refused: &Refused, now_ms: u64) {
-        self.count_refusal(call, refused, now_ms);
-        let Refusal { status, headers, body } =
-            refusal(call.target(), refused.reason, refused.status, &refused.message, call.id());
-        let mut pairs: Vec<(&str, &str)> =
-            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        pairs.push(("x-tollgate-call", call.id()));
-        if let Some(budget) = &refused.budget {
-            pairs.push(("x-tollgate-budget", budget));
-        }
-        let details = format!("tollgate_{}", refused.reason.name());
-        if host::answer(status, &details, &pairs, &body).is_err() {
-            warn!("a refusal could not be sent");
-        }
-    }
-
-    /// Counts a refusal.
-    pub(crate) fn count_refusal(&self, call: &Call, refused: &Refused, now_ms: u64) {
-        self.budgets.note_refusal(call, refused, now_ms);
-        self.metrics.borrow_mut().denied(refused.reason);
-    }
-
-    /// Ends a turn that is a call of its own: with what its session's provider says of it, or where it broke off.
-    pub(crate) fn settle_turn(
-        &self,
-        turn: &Call,
-        ended: Option<Turn>,
-        session: &Call,
-        now_ms: u64,
-    ) -> UsageRecord {
-        let (book, learned) = (self.book(), self.learned.borrow());
-        turn.settle_turn(ended, session, &self.config.gateway, book.as_deref(), (&learned, now_ms))
-    }
-
-    /// Ends a call, and learns from it.
-    pub(crate) fn settle(&self, call: &mut Call, end: End, book: Option<&PriceBook>) -> UsageRecord {
-        call.settle(end, &self.config.gateway, book, &mut self.learned.borrow_mut())
-    }
-
-    /// Notes a call under way in the journal.
-    pub(crate) fn note(&self, call: &Call, ticket: &Ticket, now_ms: u64) -> Option<JournalSlot> {
-        self.config.collector.as_ref()?;
-        let entry = journal::entry(&ticket.held, &call.journal_entry(&self.config.gateway));
-        let slot = self.lane.with(now_ms, |lane| lane.note(&entry)).flatten();
-        if slot.is_none() && ticket.held.iter().any(|held| held.drawn.is_some()) {
-            // Nothing would say that it was taken out of a room.
-            self.budgets.settle_due(now_ms);
-        }
-        slot
-    }
-
-    /// Keeps a settled call. Its journal entry stays until the slot is used again: what a dead VM leaves there of a
-    /// settled call becomes a record with the same id, which the collector knows. In the place of one that holds something
-    /// stands what is to be settled, until it is. Says whether the record is kept as it is, and not in a total.
-    pub(crate) fn keep(
-        &self,
-        record: &UsageRecord,
-        json: &[u8],
-        slot: Option<JournalSlot>,
-        mut ended: Option<Ended>,
-        now_ms: u64,
-    ) -> bool {
-        self.metrics.borrow_mut().settled(record);
-        let mut is_whole = true;
-        let is_fetched = record.work.as_ref().is_some_and(|work| work.fetched.is_some());
-        if self.config.collector.is_some() {
-            let kept = self.lane.with(now_ms, |lane| {
-                let kept = lane.keep(record, json);
-                match (slot, &mut ended) {
-                    (Some(slot), Some(ended)) => ended.note(lane, slot),
-                    (Some(slot), None) if kept == Ok(Kept::Whole) && !is_fetched => lane.reuse(slot),
-                    // A record made of its entry would not be known by its id.
-                    (Some(slot), None) => lane.clear(slot),
-                    (None, _) => {}
-                }
-                kept
-            });
-            is_whole = kept == Some(Ok(Kept::Whole));
-            self.count_kept(kept);
-        }
-        if let Some(ended) = ended {
-            self.budgets.finish(ended, now_ms);
-        }
-        is_whole
-    }
-
-    fn count_kept(&self, kept: Option<Result<Kept, Dropped>>) {
-        match kept {
-            Some(Ok(Kept::Whole)) => {}
-            Some(Ok(Kept::Folded)) => self.count("tollgate_records_folded_total"),
-            Some(Err(Dropped::OutboxFull | Dropped::Host)) => self.dropped(shared::DROPPED_OUTBOX_FULL),
-            None => self.dropped(shared::DROPPED_NO_LANE),
-        }
-    }
-
-    /// Forgets a call that leaves no record of its own.
-    pub(crate) fn forget(&self, slot: Option<JournalSlot>, mut ended: Option<Ended>, now_ms: u64) {
-        if let Some(slot) = slot {
-            self.lane.with(now_ms, |lane| match &mut ended {
-                Some(ended) => ended.note(lane, slot),
-                None => lane.clear(slot),
-            });
-        }
-        if let Some(ended) = ended {
-            self.budgets.finish(ended, now_ms);
-        }
-    }
-
-    /// Counts on a stat without labels.
-    pub(crate) fn count(&self, name: &'static str) {
-        self.metrics.borrow_mut().count(name, 1);
-    }
-
-    fn dropped(&self, reason: &str) {
-        let _ = shared::add(reason, 1);
-        self.metrics.borrow_mut().count("tollgate_records_dropped_total", 1);
-    }
-
-    /// Takes over the price book in shared data, where it is another one.
-    fn refresh_book(&self) {
-        let Ok((edition, _)) = host::shared(shared::PRICE_EDITION) else { return };
-        if edition.is_empty() || *self.edition.borrow() == edition {
-            return;
-        }
-        let Ok((json, _)) = host::shared(shared::PRICES) else { return };
-        match serde_json::from_slice::<PriceBook>(&json) {
-            Ok(book) => {
-                *self.book.borrow_mut() = Some(Rc::new(book));
-                *self.edition.borrow_mut() = edition;
-            }
-            Err(error) => warn!("the price book in shared data cannot be read: {error}"),
-        }
-    }
-}
-
-/// Adds a part of the book to what shared data has of it, for all VMs: a row once received stays, whichever VM asked for it.
-/// Books of one version may have different rows, so that an edition is named by all of it.
-fn publish(part: &PriceBook) {
-    for _ in 0..PUBLISH_TRIES {
-        let held = host::shared(shared::PRICES).ok();
-        let book = match &held {
-            Some((json, _)) => {
-                serde_json::from_slice::<PriceBook>(json).ok().map(|book| book.and(part.clone()))
-            }
-            None => None,
-        };
-        let Ok(json) = serde_json::to_vec(book.as_ref().unwrap_or(part)) else { return };
-        let done = match held {
-            Some((_, version)) => host::swap_shared(shared::PRICES, &json, version),
-            None => host::create_shared(shared::PRICES, &json),
-        };
-        match done {
-            Ok(()) => {
-                let edition = format!("{} {:016x}", part.version(), fnv(&json));
-                let _ = host::set_shared(shared::PRICE_EDITION, edition.as_bytes());
-                return;
-            }
-            Err(Error::CAS_MISMATCH) => {}
-            Err(_) => return,
-        }
-    }
-}
-
-/// Takes over prices and a policy that came from the collector, for all VMs.
-pub(crate) fn take_in(gateway: &Gateway, book: Option<&PriceBook>, policy: Option<&Policy>, now_ms: u64) {
-    if let Some(book) = book {
-        info!("price book {} with {} models from the collector", book.version(), book.models().len());
-        publish(book);
-        gateway.refresh_book();
-    }
-    if let Some(policy) = policy
-        && let Ok(json) = serde_json::to_vec(policy)
-        && host::set_shared(shared::POLICY, &json).is_ok()
-    {
-        let _ = host::set_shared(shared::POLICY_EDITION, policy.version.as_bytes());
-        gateway.budgets.refresh(&gateway.config, now_ms);
-    }
-}
-
 impl Context for Root {
     fn on_http_call_response(&mut self, call: u32, _headers: usize, body_size: usize, _trailers: usize) {
         let Some(gateway) = self.gateway.clone() else { return };
@@ -309,11 +33,11 @@ impl Context for Root {
         let status = host::header(Headers::CallResponse, ":status").unwrap_or_default();
         let body = host::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
         if gateway.waiting.is_flight(call) {
-            gateway.waiting.answered(&gateway, self, (&status, &body), self.context, now_ms);
+            gateway.waiting.answered(&gateway, (&status, &body), self.context, now_ms);
             return;
         }
         if let Some(answer) = self.sync.answered(call, &status, &body, now_ms) {
-            take_in(&gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
+            adopt(&gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
             if gateway.budgets.granted(&answer.grants, self.sync.wants()) {
                 self.sync.hurry();
             }
@@ -327,7 +51,7 @@ impl Context for Root {
     fn on_done(&mut self) -> bool {
         let now_ms = host::now_ms();
         if let Some(gateway) = self.gateway.clone() {
-            gateway.metrics.borrow_mut().flush();
+            gateway.flush_metrics();
             gateway.budgets.settle_due(now_ms);
             if leader::lead(gateway.vm, now_ms) {
                 if !self.leads {
@@ -353,7 +77,11 @@ impl RootContext for Root {
         let json = host::buffer(Buffer::PluginConfiguration, size).unwrap_or_default();
         match GatewayConfig::parse(&json) {
             Ok(config) => {
-                let gateway = Gateway::new(config);
+                // Keys of std's hash maps come from the host's `random_get`, once for each VM and mixed for
+                // each state.
+                let vm = RandomState::new().hash_one(host::now_ms()) | 1;
+                let key_secret = std::env::var(KEY_SECRET).unwrap_or_default().into_bytes();
+                let gateway = Gateway::new(config, vm, key_secret);
                 gateway.refresh_book();
                 self.gateway = Some(Rc::new(gateway));
                 host::set_tick_period(TICK_MS).is_ok()
@@ -375,8 +103,8 @@ impl RootContext for Root {
         gateway.budgets.refresh(&gateway.config, now_ms);
         gateway.budgets.settle_due(now_ms);
         gateway.waiting.wake(&gateway, self.context, now_ms);
-        gateway.waiting.ask(&gateway, self, self.context, now_ms);
-        gateway.metrics.borrow_mut().flush();
+        gateway.waiting.ask(&gateway, self.context, now_ms);
+        gateway.flush_metrics();
         gateway.lane.beat(now_ms);
         self.talk(now_ms);
     }
@@ -394,6 +122,12 @@ impl Root {
     /// The root context with this id.
     pub(crate) fn new(context: u32) -> Self {
         Self { context, ..Self::default() }
+    }
+
+    /// What its calls share, once it is configured.
+    #[cfg(test)]
+    pub(crate) fn gateway(&self) -> Rc<Gateway> {
+        Rc::clone(self.gateway.as_ref().unwrap())
     }
 
     /// Talks to the collector, if this VM leads.
@@ -423,21 +157,21 @@ impl Root {
         let (book, policy) = (gateway.book(), gateway.budgets.policy());
         let sender = Sender {
             gateway: &gateway.config.gateway,
-            instance: &gateway.instance,
+            instance: gateway.instance(),
             price_version: book.as_ref().map(|book| book.version()),
             policy_version: policy.as_ref().map(|policy| policy.version.as_str()),
             counts: policy.as_ref().is_some_and(|policy| !policy.budgets.is_empty()),
             clock_ms: gateway.budgets.now(now_ms),
         };
         let Some(outgoing) = self.sync.next(sender, interval_ms, now_ms) else { return };
-        let headers = vec![
-            (":method", "POST"),
-            (":path", tollgate_core::protocol::sync::PATH),
-            (":authority", collector.authority.as_str()),
-            ("content-type", "application/json"),
-        ];
-        let timeout = Duration::from_millis(collector.timeout_ms);
-        match self.dispatch_http_call(&collector.cluster, headers, Some(&outgoing.body), vec![], timeout) {
+        let post = Post {
+            cluster: &collector.cluster,
+            authority: &collector.authority,
+            path: tollgate_core::protocol::sync::PATH,
+            body: &outgoing.body,
+            timeout_ms: collector.timeout_ms,
+        };
+        match host::post(&post) {
             Ok(call) => self.sync.sent(call),
             Err(status) => self.sync.failed(&advice::of_refusal(&collector.cluster, status), now_ms),
         }
@@ -450,5 +184,6 @@ const KEY_SECRET: &str = "TOLLGATE_KEY_SECRET";
 const KEEPER: &[u8] = b"keeper";
 const TICK_MS: u32 = 250;
 const RECOVERY_MS: u64 = 5_000;
-/// Tries to add to the book in shared data, where other VMs do too.
-const PUBLISH_TRIES: u32 = 16;
+
+#[cfg(test)]
+mod tests;

@@ -123,11 +123,4 @@ fn command(arguments: &[&str]) -> Result<Command> {
 const SUITES: [&str; 6] = ["envoy_configs", "metering", "streaming", "budgets", "outages", "attribution"];
 
 /// Crates that only build for wasm.
-const WITHOUT_WASM: [&str; 6] = [
-    "--exclude",
-    "tollgate-filter",
-    "--exclude",
-    "tollgate-bench-noop",
-    "--exclude",
-    "tollgate-bench-readonly",
-];
+const WITHOUT_WASM: [&str; 4] = ["--exclude", "tollgate-bench-noop", "--exclude", "tollgate-bench-readonly"];

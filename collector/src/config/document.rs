@@ -1,4 +1,6 @@
 //! A TOML document whose keys are taken one by one, so that every mistake is found, not only the first.
+//!
+//! Long: one reader for each kind of value, and what a schema says of that kind beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! What is put to a collector: counters that changed, what calls that wait want of them, models without a price; and what
-//! it answers.
+//! What is put to a collector: counters that changed, what calls that wait want of them, models without a
+//! price; and what it answers.
 
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::counter::Counter;
@@ -9,7 +9,7 @@ use tollgate_core::price::Wanted;
 use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
 use super::Budgets;
-use crate::counters::Slots;
+use crate::shared::counters::OccupiedSlots;
 
 impl Budgets {
     /// Every call that waits is about to be decided on once more, and says again what it wants.
@@ -43,7 +43,8 @@ impl Budgets {
         (reports, std::mem::take(&mut *self.models.borrow_mut()))
     }
 
-    /// Takes in what the collector says of counters. True where something was given back, which others wait for.
+    /// Takes in what the collector says of counters. True where something was given back, which others wait
+    /// for.
     pub(crate) fn granted(&self, grants: &[CounterGrant], wants: &[CounterReport]) -> bool {
         let mut counters = self.counters.borrow_mut();
         let mut gave_back = false;
@@ -65,9 +66,10 @@ impl Budgets {
     }
 }
 
-/// Every counter that the collector should hear of: those that changed since it last did, and with `all` the others of
-/// windows that are not over. What an idle one has free above what a few of its calls would hold is given back first.
-pub(crate) fn reports(slots: &mut Slots, now_ms: u64, all: bool) -> Vec<CounterReport> {
+/// Every counter that the collector should hear of: those that changed since it last did, and with `all` the
+/// others of windows that are not over. What an idle one has free above what a few of its calls would hold is
+/// given back first.
+pub(crate) fn reports(slots: &mut OccupiedSlots, now_ms: u64, all: bool) -> Vec<CounterReport> {
     let due = |counter: &Counter, idle: bool| {
         let changed = counter.version != counter.acknowledged || counter.exhausted_from > Amount::ZERO;
         // What is free in a window that is over is asked back.

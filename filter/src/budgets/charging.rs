@@ -11,16 +11,16 @@ use tollgate_core::call::Call;
 use tollgate_core::call::admission::Hold;
 use tollgate_core::call::refusal::Reason;
 
-use super::rooms::Standing;
+use super::reservations::Standing;
 use super::{Budgets, Decision, Knows, Refused, Ticket, away, refused};
-use crate::counters::{Failed, Missed, Place};
-use crate::journal::HeldOn;
 use crate::metrics::Metrics;
-use crate::shared;
+use crate::shared::counters::{Failed, Missed, Slot};
+use crate::shared::journal::HeldOn;
+use crate::shared::layout;
 
 impl Budgets {
-    /// Charges every counter, or none: in rooms that are open, or else on the counters themselves. There, what was charged
-    /// before one that has no room is taken back, and all is tried once more.
+    /// Charges every counter, or none: in reservations that are open, or else on the counters themselves.
+    /// There, what was charged before one that has no room is taken back, and all is tried once more.
     pub(super) fn charge_all(
         &self,
         policy: &Policy,
@@ -46,7 +46,7 @@ impl Budgets {
                 };
             }
         }
-        if self.admit_in_rooms(&holds, knows.now_ms, &mut ticket, metrics) {
+        if self.admit_in_reservations(&holds, knows.now_ms, &mut ticket, metrics) {
             return Decision::Go(ticket);
         }
         let mut short = Vec::new();
@@ -66,35 +66,38 @@ impl Budgets {
         decision
     }
 
-    /// Admits a call in open rooms, where all of its counters have one in which it fits.
-    fn admit_in_rooms(
+    /// Admits a call in open reservations, where all of its counters have one in which it fits.
+    fn admit_in_reservations(
         &self,
         holds: &[Hold<'_>],
         now_ms: u64,
         ticket: &mut Ticket,
         metrics: &mut Metrics,
     ) -> bool {
-        let mut rooms = self.rooms.borrow_mut();
-        if !rooms.may_admit(&self.lane, self.alone, now_ms) {
+        let mut reservations = self.reservations.borrow_mut();
+        if !reservations.may_admit(&self.lane, self.alone, now_ms) {
             return false;
         }
         let mut key = self.key.borrow_mut();
         ticket.held.reserve_exact(holds.len());
         for hold in holds {
-            let Some(room) = rooms.on(&hold.touched, &mut key).filter(|room| room.fits(hold.amount)) else {
+            let Some(reservation) =
+                reservations.on(&hold.touched, &mut key).filter(|reservation| reservation.fits(hold.amount))
+            else {
                 ticket.held.clear();
                 return false;
             };
-            let (key, drawn) = (Rc::clone(&room.key), Some((room, hold.amount)));
+            let (key, reserved_from) = (Rc::clone(&reservation.key), Some((reservation, hold.amount)));
             let (span, budget) = (hold.touched.span, hold.touched.budget);
             let (unit, rule, amount) = (budget.unit, budget.on_unknown, hold.amount);
-            ticket.held.push(HeldOn { key, span, unit, amount, rule, drawn, ended: None });
+            ticket.held.push(HeldOn { key, span, unit, amount, rule, reserved_from, ended: None });
         }
         for (index, hold) in holds.iter().enumerate() {
-            let Some((room, _)) = ticket.held.get(index).and_then(|held| held.drawn.as_ref()) else {
+            let Some((reservation, _)) = ticket.held.get(index).and_then(|held| held.reserved_from.as_ref())
+            else {
                 continue;
             };
-            if let Some(standing) = room.admit(hold.amount) {
+            if let Some(standing) = reservation.admit(hold.amount) {
                 self.warn(hold, standing, ticket, metrics);
             }
             ticket.covers.extend(hold.cover.as_deref().map(|cover| (index, *cover)));
@@ -102,8 +105,8 @@ impl Budgets {
         true
     }
 
-    /// The holds that have no room, with their counters where those could be read. What was charged on others is then
-    /// taken back.
+    /// The holds that have no room, with their counters where those could be read. What was charged on others
+    /// is then taken back.
     fn try_all<'h, 'p>(
         &self,
         holds: &'h [Hold<'p>],
@@ -126,9 +129,9 @@ impl Budgets {
             }
         }
         if !short.is_empty() {
-            for HeldOn { key, amount, drawn, .. } in ticket.held.drain(..) {
-                match drawn {
-                    Some((room, amount)) => room.readmit(amount),
+            for HeldOn { key, amount, reserved_from, .. } in ticket.held.drain(..) {
+                match reserved_from {
+                    Some((reservation, amount)) => reservation.readmit(amount),
                     None => self.settle_on(&key, Settlement::rolled_back(amount)),
                 }
             }
@@ -160,16 +163,16 @@ impl Budgets {
         let budget = hold.touched.budget;
         let enforced = budget.is_enforced() && !(self.is_away() && budget.on_outage == OnOutage::Allow);
         let enforce = if enforced { Enforce::Grant } else { Enforce::Nothing };
-        let (mut counters, mut rooms) = (self.counters.borrow_mut(), self.rooms.borrow_mut());
+        let (mut counters, mut reservations) = (self.counters.borrow_mut(), self.reservations.borrow_mut());
         // Taken once, though the swap may be tried again.
-        let due = rooms.close(key, &self.lane, now_ms);
-        let place_for_room = rooms.place(&self.lane, self.alone, now_ms);
-        let mut act = |counter: &mut Counter, place: &Rc<Place>| {
+        let due = reservations.close(key, &self.lane, now_ms);
+        let reservation_slot = reservations.claim_slot(&self.lane, self.alone, now_ms);
+        let mut act = |counter: &mut Counter, slot: &Rc<Slot>| {
             if let Some((_, settlement)) = &due {
                 counter.settle(*settlement);
             }
-            let standing = self.admit(hold, enforce, counter, place)?;
-            let may_open = place_for_room.is_some() && rooms.at(&place.key).is_none();
+            let standing = self.admit(hold, enforce, counter, slot)?;
+            let may_open = reservation_slot.is_some() && reservations.at(&slot.key).is_none();
             Ok((standing, if may_open { Room::take(counter, hold.amount) } else { Room::default() }))
         };
         let now = self.now(now_ms);
@@ -177,32 +180,35 @@ impl Budgets {
         let new = (span, budget.limit);
         let mut done = counters.update(key, new, now, &mut act);
         if let (Err(_), Some((key, settlement))) = (&done, &due) {
-            rooms.keep_late(key, *settlement);
+            reservations.keep_late(key, *settlement);
         }
         if done.as_ref().is_err_and(|failed| *failed == Failed::Full) && budget.each.is_some() {
             let other = CounterKey { value: OTHER.to_owned(), ..hold.touched.key() }.to_bytes();
-            let mut admit = |counter: &mut Counter, place: &Rc<Place>| {
-                Ok((self.admit(hold, enforce, counter, place)?, Room::default()))
+            let mut admit = |counter: &mut Counter, slot: &Rc<Slot>| {
+                Ok((self.admit(hold, enforce, counter, slot)?, Room::default()))
             };
             done = counters.update(&other, new, now, &mut admit);
             metrics.count("tollgate_values_shared_total", 1);
-            let _ = shared::add(shared::VALUES_SHARED, 1);
+            let _ = layout::add(layout::VALUES_SHARED, 1);
         }
-        let drawn = place_for_room.and_then(|room_place| match &done {
-            Ok((Ok((standing, left)), place)) if left.calls > 0 => {
-                let counter = (&place.key, budget, *standing);
-                rooms.open(counter, room_place, (hold.amount, *left), &self.lane, now_ms)
+        let reserved_from = reservation_slot.and_then(|reservation_slot| match &done {
+            Ok((Ok((standing, left)), slot)) if left.calls > 0 => {
+                let counter = (&slot.key, budget, *standing);
+                reservations.open(counter, reservation_slot, (hold.amount, *left), &self.lane, now_ms)
             }
             _ => {
-                rooms.give(room_place, &self.lane, now_ms);
+                reservations.release_slot(reservation_slot, &self.lane, now_ms);
                 None
             }
         });
         match done {
-            Ok((Ok((standing, _)), place)) => {
-                let key = Rc::clone(&place.key);
+            Ok((Ok((standing, _)), slot)) => {
+                let key = Rc::clone(&slot.key);
                 let (unit, rule) = (budget.unit, budget.on_unknown);
-                Ok((HeldOn { key, span, unit, amount: hold.amount, rule, drawn, ended: None }, standing))
+                Ok((
+                    HeldOn { key, span, unit, amount: hold.amount, rule, reserved_from, ended: None },
+                    standing,
+                ))
             }
             Ok((Err(counter), _)) => Err(Some(counter)),
             Err(failed) => {
@@ -221,7 +227,7 @@ impl Budgets {
                     unit: budget.unit,
                     amount: Amount::ZERO,
                     rule: budget.on_unknown,
-                    drawn: None,
+                    reserved_from: None,
                     ended: None,
                 };
                 Ok((held, Standing { used: Amount::ZERO, limit: budget.limit }))
@@ -235,7 +241,7 @@ impl Budgets {
         hold: &Hold<'_>,
         enforce: Enforce,
         counter: &mut Counter,
-        place: &Place,
+        slot: &Slot,
     ) -> Result<Standing, Box<Counter>> {
         if self.alone {
             // What a collector would grant is all that there is.
@@ -245,7 +251,7 @@ impl Budgets {
         }
         match counter.admit(hold.amount, enforce) {
             Ok(()) => Ok(Standing { used: counter.used.plus(counter.elsewhere), limit: counter.limit }),
-            Err(_) => Err(Box::new(Counter { key: place.key.to_vec(), ..counter.clone() })),
+            Err(_) => Err(Box::new(Counter { key: slot.key.to_vec(), ..counter.clone() })),
         }
     }
 
@@ -311,8 +317,8 @@ impl Budgets {
         }
     }
 
-    /// Holds more for an answer that is longer than what is held for it; the refusal of the first budget that has nothing
-    /// left for it.
+    /// Holds more for an answer that is longer than what is held for it; the refusal of the first budget that
+    /// has nothing left for it.
     pub(crate) fn cover(&self, ticket: &mut Ticket, output_tokens: u64) -> Option<Refused> {
         let policy = self.policy()?;
         for (index, cover) in &mut ticket.covers {

@@ -11,9 +11,9 @@ use tollgate_core::call::admission::settled;
 use tollgate_core::record::UsageRecord;
 
 use super::{Budgets, Ticket};
-use crate::counters::{Failed, Missed, Place};
-use crate::journal::{self, HeldOn};
-use crate::lane::{JournalSlot, Lane};
+use crate::shared::counters::{Failed, Missed, Slot};
+use crate::shared::journal::{self, HeldOn};
+use crate::shared::lane::{JournalSlot, Lane};
 
 /// A call that has ended: what takes the place of its holds.
 #[derive(Debug, Default)]
@@ -38,43 +38,55 @@ impl Ended {
 }
 
 impl Budgets {
-    /// A call has ended: what it cost takes the place of what was held for it, soon. One that has no record of its own
-    /// cost nothing that others have not.
+    /// A call has ended: what it cost takes the place of what was held for it, soon. One that has no record
+    /// of its own cost nothing that others have not.
     pub(crate) fn settle(&self, ticket: Ticket, record: Option<&UsageRecord>) -> Ended {
-        let (rooms, mut held) = (self.rooms.borrow(), ticket.held);
+        let (reservations, mut held) = (self.reservations.borrow(), ticket.held);
         for one in &mut held {
             let settlement = match record {
                 Some(record) => settled(record, one.unit, one.amount, one.rule),
                 None => Settlement { hold: one.amount, calls: 1, ..Settlement::default() },
             };
-            let drawn = one.drawn.as_ref().map(|(room, _)| room).filter(|room| !room.is_closed());
-            one.ended = Some((settlement, drawn.or_else(|| rooms.at(&one.key)).map(Rc::clone)));
+            let reserved_from = one
+                .reserved_from
+                .as_ref()
+                .map(|(reservation, _)| reservation)
+                .filter(|reservation| !reservation.is_closed());
+            one.ended =
+                Some((settlement, reserved_from.or_else(|| reservations.at(&one.key)).map(Rc::clone)));
         }
         Ended { held, ..Ended::default() }
     }
 
-    /// Settles what a call that has ended held: with its rooms, where the journal says so; else at once.
+    /// Settles what a call that has ended held: with its reservations, where the journal says so; else at
+    /// once.
     pub(crate) fn finish(&self, ended: Ended, now_ms: u64) {
         let Ended { held, slot, lost } = ended;
         if lost {
             return;
         }
         let waits = self.alone || slot.is_some();
-        for (key, (settlement, room)) in held.iter().filter_map(|one| Some((&one.key, one.ended.as_ref()?))) {
-            match room.as_ref().filter(|room| waits && !room.is_closed()) {
-                Some(room) => room.keep(*settlement, slot.as_ref()),
+        for (key, (settlement, reservation)) in
+            held.iter().filter_map(|one| Some((&one.key, one.ended.as_ref()?)))
+        {
+            match reservation.as_ref().filter(|reservation| waits && !reservation.is_closed()) {
+                Some(reservation) => reservation.keep(*settlement, slot.as_ref()),
                 None => self.settle_on(key, *settlement),
             }
         }
-        if !waits && held.iter().any(|one| one.drawn.as_ref().is_some_and(|(room, _)| !room.is_closed())) {
-            // Nothing says any more that it was taken out of a room.
+        if !waits
+            && held.iter().any(|one| {
+                one.reserved_from.as_ref().is_some_and(|(reservation, _)| !reservation.is_closed())
+            })
+        {
+            // Nothing says any more that it was taken out of a reservation.
             self.settle_due(now_ms);
         }
     }
 
-    /// Closes all rooms, and settles what waits.
+    /// Closes all reservations, and settles what waits.
     pub(crate) fn settle_due(&self, now_ms: u64) {
-        let all = self.rooms.borrow_mut().close_all(&self.lane, now_ms);
+        let all = self.reservations.borrow_mut().close_all(&self.lane, now_ms);
         for (key, settlement) in all {
             self.settle_on(&key, settlement);
         }
@@ -84,12 +96,12 @@ impl Budgets {
     pub(crate) fn settle_on(&self, key: &Rc<[u8]>, settlement: Settlement) {
         let settled = self.counters.borrow_mut().update_known(key, |counter| counter.settle(settlement));
         if settled == Err(Missed::Busy) {
-            self.rooms.borrow_mut().keep_late(key, settlement);
+            self.reservations.borrow_mut().keep_late(key, settlement);
         }
     }
 
-    /// Charges what was not held: a turn of a session, or the result of work that was begun earlier. Gives the version of the
-    /// policy that says where.
+    /// Charges what was not held: a turn of a session, or the result of work that was begun earlier. Gives
+    /// the version of the policy that says where.
     pub(crate) fn charge(&self, call: &Call, record: &UsageRecord, now_ms: u64) -> Option<String> {
         let policy = self.policy().filter(|policy| !policy.budgets.is_empty())?;
         let now = self.now(now_ms);
@@ -100,7 +112,7 @@ impl Budgets {
                 continue;
             }
             let charge = settled(record, unit, Amount::ZERO, touched.budget.on_unknown).charge;
-            let mut charged = |counter: &mut Counter, _: &Rc<Place>| counter.charge(charge);
+            let mut charged = |counter: &mut Counter, _: &Rc<Slot>| counter.charge(charge);
             let new = (touched.span, touched.budget.limit);
             let own = touched.key();
             let other = CounterKey { value: OTHER.to_owned(), ..own.clone() };

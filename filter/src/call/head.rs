@@ -6,13 +6,13 @@ use tollgate_core::call::Call;
 use tollgate_core::provider::{Api, Target};
 
 use super::HttpCall;
-use crate::deferred;
+use crate::call::stream::text_property;
 use crate::host::{self, Headers};
-use crate::stream::text_property;
+use crate::shared::deferred;
 
 /// What the request headers say that the filter needs.
 #[derive(Default)]
-pub(super) struct RequestHead {
+pub(crate) struct RequestHead {
     pub(super) content_length: Option<usize>,
     pub(super) method: Vec<u8>,
     pub(super) path: String,
@@ -83,7 +83,8 @@ impl HttpCall {
         now_ms: u64,
     ) -> Option<Call> {
         if head.method.is_empty() {
-            // The host could not say what is asked for: nothing that is read of it could be told from anything else.
+            // The host could not say what is asked for: nothing that is read of it could be told from
+            // anything else.
             return None;
         }
         // Before the route is asked for: a changed header makes Envoy choose it anew.
@@ -139,7 +140,7 @@ impl HttpCall {
         if head.encoded || !(head.is_json || head.is_form) {
             call.request().unread();
         }
-        self.gateway.budgets.meet(&self.gateway.config, now_ms);
+        self.gateway.budgets.ensure_policy(&self.gateway.config, now_ms);
         if !self.gateway.budgets.is_idle() {
             call.request().watch_bounds();
         }

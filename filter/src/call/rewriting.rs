@@ -1,5 +1,5 @@
-//! What the filter puts into a request that has waited for its whole body, and takes out of its answer again: the question
-//! for usage, and the output limit of a budget.
+//! What the filter puts into a request that has waited for its whole body, and takes out of its answer again:
+//! the question for usage, and the output limit of a budget.
 
 use proxy_wasm::types::Action;
 use tollgate_core::budget::policy::Policy;
@@ -8,12 +8,13 @@ use tollgate_core::request::output_limit;
 
 use super::head::RequestHead;
 use super::{Asking, HttpCall, feed};
+use crate::call::stream::text_property;
 use crate::host::{self, Buffer, Headers};
-use crate::stream::text_property;
 
 impl HttpCall {
-    /// Whether this request is to wait for its whole body: because usage is to be asked for, or an output limit to be
-    /// written into it; and, where its headers can wait too, so that a refusal reaches no upstream.
+    /// Whether this request is to wait for its whole body: because usage is to be asked for, or an output
+    /// limit to be written into it; and, where its headers can wait too, so that a refusal reaches no
+    /// upstream.
     pub(super) fn gathers(&self, head: &RequestHead) -> bool {
         let Some(call) = &self.call else { return false };
         let small = head.content_length.is_none_or(|length| length <= GATHERED_BYTES_MAX);
@@ -32,7 +33,8 @@ impl HttpCall {
         asks || decides()
     }
 
-    /// Reads the body as it gathers; at its end puts the question into it. `size` bytes are in Envoy's buffer.
+    /// Reads the body as it gathers; at its end puts the question into it. `size` bytes are in Envoy's
+    /// buffer.
     pub(super) fn gather(&mut self, size: usize, end_of_stream: bool) -> Action {
         let (read, taken) = match &self.asking {
             Asking::Gathering(read) => (*read, 0),
@@ -143,8 +145,8 @@ impl HttpCall {
         replaced
     }
 
-    /// Takes the chunk that nobody asked for out of a piece of the answer. Where a piece cannot be read or replaced, it and
-    /// all that follows pass as they come, behind what was held back.
+    /// Takes the chunk that nobody asked for out of a piece of the answer. Where a piece cannot be read or
+    /// replaced, it and all that follows pass as they come, behind what was held back.
     pub(super) fn take_out(&mut self, piece: Option<&[u8]>, end_of_stream: bool) {
         let Asking::Asked(filter) = &mut self.asking else { return };
         let held = filter.held().to_vec();

@@ -1,7 +1,9 @@
-//! Sessions over a websocket: each turn is settled when it ends, and the next one is held for like a call of its own.
+//! Sessions over a websocket: each turn is settled when it ends, and the next one is held for like a call of
+//! its own.
 //!
-//! A session that begins by saying its model (Gemini Live, GPT-Live) holds for its first turn then. In the websocket of
-//! Responses each turn begins with a request: it is a call of its own, decided on before the provider has all of it.
+//! A session that begins by saying its model (Gemini Live, GPT-Live) holds for its first turn then. In the
+//! websocket of Responses each turn begins with a request: it is a call of its own, decided on before the
+//! provider has all of it.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,19 +11,20 @@ use std::rc::Rc;
 
 use proxy_wasm::types::Action;
 use tollgate_core::answer::wire::Turn;
-use tollgate_core::call::{Call, refusal};
+use tollgate_core::call::Call;
+use tollgate_core::call::refusal;
 use tollgate_core::decode::websocket;
 use tollgate_core::provider::Api;
 
 use super::{Cut, HttpCall};
 use crate::budgets::{Decision, Refused, Ticket};
+use crate::collector::waiting::{Outcome, Parked};
 use crate::host::{self, Buffer};
-use crate::lane::JournalSlot;
-use crate::waiting::{Outcome, Parked};
+use crate::shared::lane::JournalSlot;
 
 /// Turns of a session that are calls of their own, and one that waits.
 #[derive(Default)]
-pub(super) struct Turns {
+pub(crate) struct Turns {
     open: VecDeque<Open>,
     parked: Option<Rc<RefCell<Parked>>>,
     /// The first turn is held for when it is known which model it is with.
@@ -93,7 +96,7 @@ impl HttpCall {
                 }
                 Decision::Wait => {
                     self.turns.parked = Some(gateway.waiting.park(self.context, turn, now_ms));
-                    gateway.waiting.ask(&gateway, self, self.context, now_ms);
+                    gateway.waiting.ask(&gateway, self.context, now_ms);
                     return Action::Pause;
                 }
             }
@@ -131,8 +134,8 @@ impl HttpCall {
         }
     }
 
-    /// No budget has this turn. Where all of its message is in this piece of `size` bytes, the provider is asked to say
-    /// something in its place, behind which the caller is told; else the connection is closed.
+    /// No budget has this turn. Where all of its message is in this piece of `size` bytes, the provider is
+    /// asked to say something in its place, behind which the caller is told; else the connection is closed.
     fn refuse_turn(&mut self, turn: &Call, refused: Refused, size: Option<usize>, now_ms: u64) -> Action {
         self.keep_denied(turn, &refused, now_ms);
         let Some(size) = size else {
@@ -246,11 +249,11 @@ impl HttpCall {
         self.hold_turn(now_ms);
     }
 
-    /// Holds for the next turn, where that is still to be done. While a collector is asked the session goes on: a turn that
-    /// ends meanwhile is charged as it ends.
+    /// Holds for the next turn, where that is still to be done. While a collector is asked the session goes
+    /// on: a turn that ends meanwhile is charged as it ends.
     pub(super) fn hold_turn(&mut self, now_ms: u64) {
         let (Some(call), Some(since_ms)) = (&self.call, self.turn_since_ms) else { return };
-        let expired = now_ms.saturating_sub(since_ms) >= crate::waiting::WAIT_MS;
+        let expired = now_ms.saturating_sub(since_ms) >= crate::collector::waiting::WAIT_MS;
         match self.gateway.decide(call, true, expired, now_ms) {
             Decision::Go(ticket) => {
                 // The entry of a turn that held nothing is still there.
@@ -266,8 +269,8 @@ impl HttpCall {
         self.turn_since_ms = None;
     }
 
-    /// Of a session that is to end, the provider gets nothing more; but a ping, as only behind what it says can its caller be
-    /// told. True where that is what becomes of this piece of the request.
+    /// Of a session that is to end, the provider gets nothing more; but a ping, as only behind what it says
+    /// can its caller be told. True where that is what becomes of this piece of the request.
     pub(super) fn silence(&mut self, size: usize) -> bool {
         let Some(call) = self.call.as_mut().filter(|_| self.spent.is_some()) else { return false };
         if self.cut == Cut::No && !call.request().is_between_messages() {
@@ -278,8 +281,8 @@ impl HttpCall {
         true
     }
 
-    /// Ends a session that has no budget for another turn: its caller is told behind this piece, and the connection closed.
-    /// True where the piece is not to be looked at any more.
+    /// Ends a session that has no budget for another turn: its caller is told behind this piece, and the
+    /// connection closed. True where the piece is not to be looked at any more.
     pub(super) fn end_session(&mut self, piece: &[u8]) -> bool {
         let (Some(call), Some(refused)) = (&self.call, &self.spent) else { return false };
         if self.cut != Cut::No || !call.is_between_messages() {

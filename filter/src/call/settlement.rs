@@ -6,9 +6,9 @@ use tollgate_core::record::{Note, Outcome as CallOutcome, STARTED_MAX, UsageReco
 
 use super::{Cut, HttpCall};
 use crate::budgets::Refused;
-use crate::deferred::{self, Claim};
+use crate::call::stream::{ending_of, number_property, show_in_access_log, text_property};
 use crate::host;
-use crate::stream::{ending_of, number_property, show_in_access_log, text_property};
+use crate::shared::deferred::{self, Claim};
 
 impl HttpCall {
     /// Its record, and what it is charged. Again it does nothing.
@@ -87,8 +87,8 @@ impl HttpCall {
         self.gateway.keep(&record, &json, None, None, now_ms);
     }
 
-    /// Whether a call that has ended leaves a record of its own. Work that it started is remembered; work that it
-    /// fetched is charged once, or told of without a cost.
+    /// Whether a call that has ended leaves a record of its own. Work that it started is remembered; work
+    /// that it fetched is charged once, or told of without a cost.
     fn is_recorded(&self, call: &Call, record: &mut UsageRecord) -> bool {
         let (attribution, source) = call.attribution();
         let ids = call.leads_to();
@@ -131,7 +131,8 @@ impl HttpCall {
         !asks && !call.is_settled_by_turns()
     }
 
-    /// How the exchange ended. Envoy's details tell an abort from an end, and a provider's answer from its own.
+    /// How the exchange ended. Envoy's details tell an abort from an end, and a provider's answer from its
+    /// own.
     fn ending(&self) -> Ending {
         if self.response_ended && self.status < 400 {
             return Ending::Complete;
@@ -141,7 +142,8 @@ impl HttpCall {
     }
 }
 
-/// The JSON of a record as it is sent: that of fetched work has the work's id, and not that of the call which fetched it.
+/// The JSON of a record as it is sent: that of fetched work has the work's id, and not that of the call which
+/// fetched it.
 fn told(record: &mut UsageRecord) -> Vec<u8> {
     let Some(fetched) = record.work.as_ref().and_then(|work| work.fetched.as_deref()) else {
         return record.to_json();

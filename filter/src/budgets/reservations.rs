@@ -1,11 +1,14 @@
-//! Rooms that this VM holds open on counters for calls to come, with what is to be settled when they are closed.
+//! Reservations that this VM holds open on counters for calls to come, with what is to be settled when they
+//! are closed.
 //!
-//! What a call cost takes the place of its hold with a read and a swap of each of its counters; so does the next call's
-//! hold, mostly on the same ones. So where a counter has ample room, a VM takes some for several calls, admits those on it,
-//! keeps what they cost, and settles all that with its next swap of the counter, within a tick at the latest. Until then the
-//! counter still holds what the room and its calls held: too much, never too little. Should the VM die meanwhile, its lane
-//! names its rooms, and its journal says what was taken out of them and what is to be settled. A room is taken out of the
-//! lane, with all that entries say of it, before the same callback settles it: a VM that dies in between leaves a hold too much.
+//! What a call cost takes the place of its hold with a read and a swap of each of its counters; so does the
+//! next call's hold, mostly on the same ones. So where a counter has ample room, a VM takes some for several
+//! calls, admits those on it, keeps what they cost, and settles all that with its next swap of the counter,
+//! within a tick at the latest. Until then the counter still holds what the reservation and its calls held:
+//! too much, never too little. Should the VM die meanwhile, its lane names its reservations, and its journal
+//! says what was taken out of them and what is to be settled. A reservation is taken out of the lane, with
+//! all that entries say of it, before the same callback settles it: a VM that dies in between leaves a hold
+//! too much.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,15 +19,15 @@ use tollgate_core::budget::room::Room;
 use tollgate_core::budget::window::Span;
 use tollgate_core::budget::{Action, Amount, Budget};
 
-use crate::journal::RoomId;
-use crate::lane::{JournalSlot, Lane, LaneId, OwnLane};
+use crate::shared::journal::ReservationId;
+use crate::shared::lane::{JournalSlot, Lane, LaneId, OwnLane};
 
-/// The rooms of one VM.
+/// The reservations of one VM.
 #[derive(Debug, Default)]
-pub(super) struct Rooms {
+pub(crate) struct Reservations {
     /// A few: no table finds one sooner.
-    open: Vec<Rc<OpenRoom>>,
-    /// By the budget's place in the policy: the room that a call was admitted in last.
+    open: Vec<Rc<OpenReservation>>,
+    /// By the budget's place in the policy: the reservation that a call was admitted in last.
     recent: Vec<Option<Recent>>,
     /// The lane that names them.
     lane: Option<LaneId>,
@@ -32,21 +35,21 @@ pub(super) struct Rooms {
     late: Vec<(Rc<[u8]>, Settlement)>,
 }
 
-/// A room, by what of a call leads to it.
+/// A reservation, by what of a call leads to it.
 #[derive(Debug)]
 struct Recent {
     value: String,
     span: Span,
-    room: Rc<OpenRoom>,
+    reservation: Rc<OpenReservation>,
 }
 
-/// A room.
+/// A reservation.
 #[derive(Debug)]
-pub(crate) struct OpenRoom {
+pub(crate) struct OpenReservation {
     /// The key of its counter.
     pub key: Rc<[u8]>,
     /// Where the lane names it; nowhere without a collector, where nobody recovers what a VM leaves.
-    pub id: Option<RoomId>,
+    pub id: Option<ReservationId>,
     /// While less is used, nobody is warned; `None` where all that it holds does not come to that.
     quiet_below: Option<Amount>,
     /// The counter's limit, with what was topped up and carried over.
@@ -69,19 +72,20 @@ struct State {
     left: Room,
     /// What its calls, and earlier ones, are to be charged.
     due: Settlement,
-    /// What is used of the counter, here and elsewhere, as far as known; not kept up where nobody is to be warned.
+    /// What is used of the counter, here and elsewhere, as far as known; not kept up where nobody is to be
+    /// warned.
     used: Amount,
-    /// Entries of calls that have ended, until all of their rooms are closed.
+    /// Entries of calls that have ended, until all of their reservations are closed.
     ended: Vec<Rc<JournalSlot>>,
 }
 
-/// What a call takes out of a room.
-pub(crate) type Drawn = (Rc<OpenRoom>, Amount);
+/// What a call takes out of a reservation.
+pub(crate) type ReservedFrom = (Rc<OpenReservation>, Amount);
 
-impl Rooms {
-    /// Whether there may be one for the next call: it can be noted in the journal of the lane that names them. Rooms of a
-    /// lane that was lost are left to who recovers that.
-    pub(super) fn may_admit(&mut self, lane: &OwnLane, alone: bool, now_ms: u64) -> bool {
+impl Reservations {
+    /// Whether there may be one for the next call: it can be noted in the journal of the lane that names
+    /// them. Reservations of a lane that was lost are left to who recovers that.
+    pub(crate) fn may_admit(&mut self, lane: &OwnLane, alone: bool, now_ms: u64) -> bool {
         let may_note = |lane: &mut Lane| {
             self.leave_lost(lane);
             lane.may_note()
@@ -91,130 +95,133 @@ impl Rooms {
 
     fn leave_lost(&mut self, lane: &Lane) {
         if self.lane != Some(lane.id()) {
-            self.open.drain(..).for_each(|room| room.state.borrow_mut().closed = true);
+            self.open.drain(..).for_each(|reservation| reservation.state.borrow_mut().closed = true);
             self.lane = Some(lane.id());
         }
     }
 
     /// There is another policy.
-    pub(super) fn forget_recent(&mut self) {
+    pub(crate) fn forget_recent(&mut self) {
         self.recent.clear();
     }
 
-    /// The room on this counter, whose key is written over what stands in `key` where it is needed.
-    pub(super) fn on(&mut self, touched: &Touched<'_>, key: &mut Vec<u8>) -> Option<Rc<OpenRoom>> {
+    /// The reservation on this counter, whose key is written over what stands in `key` where it is needed.
+    pub(crate) fn on(&mut self, touched: &Touched<'_>, key: &mut Vec<u8>) -> Option<Rc<OpenReservation>> {
         let Touched { index, ref value, span, .. } = *touched;
         if let Some(Some(recent)) = self.recent.get(index)
             && recent.value == *value
             && recent.span == span
-            && !recent.room.is_closed()
+            && !recent.reservation.is_closed()
         {
-            return Some(Rc::clone(&recent.room));
+            return Some(Rc::clone(&recent.reservation));
         }
         touched.write_key(key);
-        let room = Rc::clone(self.at(key)?);
+        let reservation = Rc::clone(self.at(key)?);
         if self.recent.len() <= index {
             self.recent.resize_with(index + 1, || None);
         }
         if let Some(recent) = self.recent.get_mut(index) {
-            *recent = Some(Recent { value: value.to_string(), span, room: Rc::clone(&room) });
+            *recent = Some(Recent { value: value.to_string(), span, reservation: Rc::clone(&reservation) });
         }
-        Some(room)
+        Some(reservation)
     }
 
-    /// The room on the counter with this key.
-    pub(super) fn at(&self, key: &[u8]) -> Option<&Rc<OpenRoom>> {
-        self.open.iter().find(|room| *room.key == *key)
+    /// The reservation on the counter with this key.
+    pub(crate) fn at(&self, key: &[u8]) -> Option<&Rc<OpenReservation>> {
+        self.open.iter().find(|reservation| *reservation.key == *key)
     }
 
-    /// A place for a room, if another may be opened: the lane's (`Some`), or none where nobody recovers it.
-    pub(super) fn place(&mut self, lane: &OwnLane, alone: bool, now_ms: u64) -> Option<Option<u32>> {
+    /// A slot for a reservation, if another may be opened: the lane's (`Some`), or none where nobody recovers
+    /// it.
+    pub(crate) fn claim_slot(&mut self, lane: &OwnLane, alone: bool, now_ms: u64) -> Option<Option<u32>> {
         if !self.may_admit(lane, alone, now_ms) {
             None
         } else if alone {
             (self.open.len() < OPEN_MAX).then_some(None)
         } else {
-            lane.with(now_ms, |lane| lane.places.take()).flatten().map(Some)
+            lane.with(now_ms, |lane| lane.reservations.claim()).flatten().map(Some)
         }
     }
 
-    /// Gives back a place that is not needed.
-    pub(super) fn give(&self, place: Option<u32>, lane: &OwnLane, now_ms: u64) {
-        if let Some(place) = place {
-            lane.with(now_ms, |lane| lane.places.give(place));
+    /// Gives back a slot that is not needed.
+    pub(crate) fn release_slot(&self, slot: Option<u32>, lane: &OwnLane, now_ms: u64) {
+        if let Some(slot) = slot {
+            lane.with(now_ms, |lane| lane.reservations.release(slot));
         }
     }
 
-    /// Opens a room on a counter, for a call that was admitted with it and others: what that call takes out of it.
-    pub(super) fn open(
+    /// Opens a reservation on a counter, for a call that was admitted with it and others: what that call
+    /// takes out of it.
+    pub(crate) fn open(
         &mut self,
         (key, budget, Standing { used, limit }): (&Rc<[u8]>, &Budget, Standing),
-        place: Option<u32>,
+        slot: Option<u32>,
         (hold, left): (Amount, Room),
         lane: &OwnLane,
         now_ms: u64,
-    ) -> Option<Drawn> {
+    ) -> Option<ReservedFrom> {
         let held = Room { amount: left.amount.plus(hold), calls: left.calls + 1 };
-        let id = place.and_then(|place| {
-            let generation = lane.with(now_ms, |lane| lane.places.list(place, held, key))?;
-            Some(RoomId { place, generation })
+        let id = slot.and_then(|slot| {
+            let generation = lane.with(now_ms, |lane| lane.reservations.list(slot, held, key))?;
+            Some(ReservationId { slot, generation })
         });
-        let room = Rc::new(OpenRoom {
+        let reservation = Rc::new(OpenReservation {
             key: Rc::clone(key),
             id,
             quiet_below: Some(quiet_below(budget, limit)).filter(|below| used.plus(left.amount) >= *below),
             limit,
             state: RefCell::new(State { left, used, ..State::default() }),
         });
-        self.open.push(Rc::clone(&room));
-        Some((room, hold))
+        self.open.push(Rc::clone(&reservation));
+        Some((reservation, hold))
     }
 
-    /// Closes the room on the counter with this key: what is to be settled there, which is left to the caller to do. `None`
-    /// where there is none, or where the host refuses.
-    pub(super) fn close(
+    /// Closes the reservation on the counter with this key: what is to be settled there, which is left to the
+    /// caller to do. `None` where there is none, or where the host refuses.
+    pub(crate) fn close(
         &mut self,
         key: &[u8],
         lane: &OwnLane,
         now_ms: u64,
     ) -> Option<(Rc<[u8]>, Settlement)> {
-        let at = self.open.iter().position(|room| *room.key == *key)?;
+        let at = self.open.iter().position(|reservation| *reservation.key == *key)?;
         let id = self.open.get(at)?.id;
         let unlisted = id.is_none_or(|id| {
-            // A lane just lost has no room any more.
-            let unlist = |lane: &mut Lane| self.lane == Some(lane.id()) && lane.places.unlist(id.place);
+            // A lane just lost has no reservation any more.
+            let unlist = |lane: &mut Lane| self.lane == Some(lane.id()) && lane.reservations.unlist(id.slot);
             lane.with(now_ms, unlist) == Some(true)
         });
         if !unlisted {
             return None;
         }
-        let room = self.open.swap_remove(at);
-        let State { left, due, ended, .. } = room.state.replace(State { closed: true, ..State::default() });
+        let reservation = self.open.swap_remove(at);
+        let State { left, due, ended, .. } =
+            reservation.state.replace(State { closed: true, ..State::default() });
         if let Some(id) = id {
             lane.with(now_ms, |lane| {
-                lane.places.give(id.place);
+                lane.reservations.release(id.slot);
                 ended.into_iter().filter_map(Rc::into_inner).for_each(|entry| lane.reuse(entry));
             });
         }
-        Some((Rc::clone(&room.key), due.and(left.back())))
+        Some((Rc::clone(&reservation.key), due.and(left.back())))
     }
 
     /// Closes all: what is to be settled, which is left to the caller to do.
-    pub(super) fn close_all(&mut self, lane: &OwnLane, now_ms: u64) -> Vec<(Rc<[u8]>, Settlement)> {
+    pub(crate) fn close_all(&mut self, lane: &OwnLane, now_ms: u64) -> Vec<(Rc<[u8]>, Settlement)> {
         let mut all = std::mem::take(&mut self.late);
         lane.with(now_ms, |lane| self.leave_lost(lane));
-        let open: Vec<Rc<[u8]>> = self.open.iter().map(|room| Rc::clone(&room.key)).collect();
+        let open: Vec<Rc<[u8]>> = self.open.iter().map(|reservation| Rc::clone(&reservation.key)).collect();
         all.extend(open.into_iter().filter_map(|key| self.close(&key, lane, now_ms)));
         all
     }
 
     /// Keeps what could not be settled for later.
-    pub(super) fn keep_late(&mut self, key: &Rc<[u8]>, settlement: Settlement) {
+    pub(crate) fn keep_late(&mut self, key: &Rc<[u8]>, settlement: Settlement) {
         self.late.push((Rc::clone(key), settlement));
     }
 }
 
-impl OpenRoom {
+impl OpenReservation {
     /// Whether it has room for a call with this hold.
     pub(crate) fn fits(&self, hold: Amount) -> bool {
         self.state.borrow().left.fits(hold)
@@ -263,5 +270,5 @@ fn quiet_below(budget: &Budget, limit: Amount) -> Amount {
     .min(limit)
 }
 
-/// Rooms that are open where no lane bounds them.
+/// Reservations that are open where no lane bounds them.
 const OPEN_MAX: usize = 64;

@@ -1,4 +1,4 @@
-//! What dead VMs have left in their lanes: records of calls under way, what is to be settled, rooms.
+//! What dead VMs have left in their lanes: records of calls under way, what is to be settled, reservations.
 
 use std::rc::Rc;
 
@@ -10,17 +10,18 @@ use tollgate_core::call::admission::settled;
 use tollgate_core::money::Picodollars;
 use tollgate_core::record::{UsageRecord, recovered};
 
-use crate::journal::{self, Noted, RoomId};
-use crate::lane::{self, JOURNAL_SLOTS, Lane, Listed, Owner, PLACES};
-use crate::root::Gateway;
-use crate::{host, shared};
+use crate::gateway::Gateway;
+use crate::host;
+use crate::shared::journal::{self, Noted, ReservationId};
+use crate::shared::lane::{self, JOURNAL_SLOTS, Lane, Listed, Owner, RESERVATION_SLOTS};
+use crate::shared::layout;
 
-/// Makes records of what dead VMs left in their journals, settles what they held, moves on the totals that they left, and
-/// frees their lanes.
+/// Makes records of what dead VMs left in their journals, settles what they held, moves on the totals that
+/// they left, and frees their lanes.
 pub(crate) fn recover(gateway: &Gateway, now_ms: u64) -> u64 {
     let own = gateway.lane.id();
     let mut records = 0;
-    for index in 0..shared::LANES_MAX {
+    for index in 0..layout::LANES_MAX {
         let Some((owner, version)) = Owner::of(index) else { break };
         let is_own = own.is_some_and(|own| own.lane == index);
         let is_left =
@@ -31,7 +32,7 @@ pub(crate) fn recover(gateway: &Gateway, now_ms: u64) -> u64 {
         }
         let mut lane = Lane::resume(index, gateway.vm, now_ms);
         lane.flush();
-        // Who gave its lane back has left no call under way, and no room.
+        // Who gave its lane back has left no call under way, and no reservation.
         let made = if owner.vm == 0 { Some(0) } else { recover_journal(gateway, index, &mut lane, now_ms) };
         match made {
             Some(made) => {
@@ -47,8 +48,8 @@ pub(crate) fn recover(gateway: &Gateway, now_ms: u64) -> u64 {
 
 /// How many records were made; `None` where the outbox had no room for all, or the host refused.
 fn recover_journal(gateway: &Gateway, index: u32, lane: &mut Lane, now_ms: u64) -> Option<u64> {
-    let rooms: Vec<Listed> = (0..PLACES).map(|place| lane::listed(index, place)).collect();
-    close_rooms(gateway, index, lane, &rooms)?;
+    let reservations: Vec<Listed> = (0..RESERVATION_SLOTS).map(|slot| lane::listed(index, slot)).collect();
+    close_reservations(gateway, index, lane, &reservations)?;
     let mut records = 0;
     for slot in 0..JOURNAL_SLOTS {
         let Some(pending) = entry(index, slot) else { continue };
@@ -60,13 +61,16 @@ fn recover_journal(gateway: &Gateway, index: u32, lane: &mut Lane, now_ms: u64) 
             records += 1;
             let record = charge(gateway, &json, &mut noted);
             if lane.append(&record.unwrap_or(json)).is_err() {
-                let _ = shared::add(shared::DROPPED_OUTBOX_FULL, 1);
+                let _ = layout::add(layout::DROPPED_OUTBOX_FULL, 1);
             }
         }
         // Who comes after a leader that dies here must not settle it again.
-        host::set_shared(shared::journal(index, slot), b"").ok()?;
+        host::set_shared(layout::journal(index, slot), b"").ok()?;
         for one in noted {
-            if one.with.is_none_or(|room| room.generation >= generation(&rooms, room)) {
+            if one
+                .with
+                .is_none_or(|reservation| reservation.generation >= generation(&reservations, reservation))
+            {
                 gateway.budgets.settle_on(&one.key, one.settlement);
             }
         }
@@ -74,8 +78,8 @@ fn recover_journal(gateway: &Gateway, index: u32, lane: &mut Lane, now_ms: u64) 
     Some(records)
 }
 
-/// Has a call that was under way charged what its record says, where it held something; gives that record, which says what it
-/// was charged.
+/// Has a call that was under way charged what its record says, where it held something; gives that record,
+/// which says what it was charged.
 fn charge(gateway: &Gateway, json: &[u8], noted: &mut [Noted]) -> Option<Vec<u8>> {
     let policy = gateway.budgets.policy()?;
     if noted.is_empty() {
@@ -95,36 +99,45 @@ fn charge(gateway: &Gateway, json: &[u8], noted: &mut [Noted]) -> Option<Vec<u8>
     Some(record.to_json())
 }
 
-/// Gives back what the rooms have left that stood open.
-fn close_rooms(gateway: &Gateway, index: u32, lane: &Lane, rooms: &[Listed]) -> Option<()> {
-    if rooms.iter().all(|room| room.key.is_empty()) {
+/// Gives back what the reservations have left that stood open.
+fn close_reservations(gateway: &Gateway, index: u32, lane: &Lane, reservations: &[Listed]) -> Option<()> {
+    if reservations.iter().all(|reservation| reservation.key.is_empty()) {
         return Some(());
     }
-    let mut left: Vec<Room> = rooms.iter().map(|room| room.held).collect();
+    let mut left: Vec<Room> = reservations.iter().map(|reservation| reservation.held).collect();
     for slot in 0..JOURNAL_SLOTS {
         let Some(pending) = entry(index, slot) else { continue };
-        for (room, amount) in journal::read(&pending).0.into_iter().filter_map(|one| one.drawn) {
-            let place = usize::try_from(room.place).ok().and_then(|place| left.get_mut(place));
-            if let Some(left) = place.filter(|_| generation(rooms, room) == room.generation) {
+        for (reservation, amount) in journal::read(&pending).0.into_iter().filter_map(|one| one.reserved_from)
+        {
+            let slot = usize::try_from(reservation.slot).ok().and_then(|slot| left.get_mut(slot));
+            if let Some(left) =
+                slot.filter(|_| generation(reservations, reservation) == reservation.generation)
+            {
                 left.admit(amount);
             }
         }
     }
-    for ((place, room), left) in (0..).zip(rooms).zip(left) {
-        if !room.key.is_empty() {
-            lane.places.empty(place, room.generation).then_some(())?;
-            gateway.budgets.settle_on(&Rc::from(room.key.as_slice()), left.back());
+    for ((slot, reservation), left) in (0..).zip(reservations).zip(left) {
+        if !reservation.key.is_empty() {
+            lane.reservations.empty(slot, reservation.generation).then_some(())?;
+            gateway.budgets.settle_on(&Rc::from(reservation.key.as_slice()), left.back());
         }
     }
     Some(())
 }
 
-/// The generation of the room that stands in a place.
-fn generation(rooms: &[Listed], room: RoomId) -> u64 {
-    usize::try_from(room.place).ok().and_then(|place| rooms.get(place)).map_or(0, |room| room.generation)
+/// The generation of the reservation that stands in a slot.
+fn generation(reservations: &[Listed], reservation: ReservationId) -> u64 {
+    usize::try_from(reservation.slot)
+        .ok()
+        .and_then(|slot| reservations.get(slot))
+        .map_or(0, |reservation| reservation.generation)
 }
 
 fn entry(index: u32, slot: u32) -> Option<Vec<u8>> {
-    let (entry, _) = host::shared(shared::journal(index, slot)).ok()?;
+    let (entry, _) = host::shared(layout::journal(index, slot)).ok()?;
     (!entry.is_empty()).then_some(entry)
 }
+
+#[cfg(test)]
+mod tests;

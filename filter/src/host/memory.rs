@@ -1,8 +1,9 @@
-//! How the module gets memory and compares bytes. A call does both so often that the C library of the target took a
-//! seventh of its instructions for them (counted under wasmtime, 27 November 2026).
+//! How the module gets memory and compares bytes. A call does both so often that the C library of the target
+//! took a seventh of its instructions for them (counted under wasmtime, 27 November 2026).
 //!
-//! A small block is taken from the free ones of its size and given back to them; blocks are cut from pieces that the system
-//! allocator gives, and stay. So memory grows to the most blocks of each size that were in use at once.
+//! A small block is taken from the free ones of its size and given back to them; blocks are cut from pieces
+//! that the system allocator gives, and stay. So memory grows to the most blocks of each size that were in
+//! use at once.
 #![allow(unsafe_code)] // an allocator, and a function that the compiler calls by its C name
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -32,8 +33,9 @@ struct Pool {
 #[cfg(not(target_feature = "atomics"))]
 unsafe impl Sync for Pool {}
 
-// SAFETY: a block is as long as its size says and aligned to ALIGN, is given out once, and comes back with the size that
-// it was asked for with, so to the blocks of its own size. What is to be aligned to more is refused, as memory that is full.
+// SAFETY: a block is as long as its size says and aligned to ALIGN, is given out once, and comes back with
+// the size that it was asked for with, so to the blocks of its own size. What is to be aligned to more is
+// refused, as memory that is full.
 unsafe impl GlobalAlloc for Blocks {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.align() > ALIGN { null_mut() } else { take(layout.size()) }
@@ -60,8 +62,8 @@ const fn large(size: usize) -> Layout {
     unsafe { Layout::from_size_align_unchecked(size, ALIGN) }
 }
 
-// The next three take as few arguments as they can and are never part of their callers: all of that is said a thousand
-// times in the module, which may not be much larger.
+// The next three take as few arguments as they can and are never part of their callers: all of that is said a
+// thousand times in the module, which may not be much larger.
 
 #[inline(never)]
 fn take(size: usize) -> *mut u8 {

@@ -6,17 +6,18 @@ use std::fmt::Write as _;
 use log::{info, warn};
 use tollgate_core::protocol::sync::{CounterReport, PROTOCOL, SyncAnswer};
 
-use crate::advice;
 use crate::budgets;
-use crate::counters::Slots;
-use crate::lane::{self, Owner};
-use crate::shared::{self, Link};
+use crate::collector::advice;
+use crate::shared::counters::OccupiedSlots;
+use crate::shared::lane::{self, Owner};
+use crate::shared::layout::{self, Link};
 
 /// A batch is full at this size; one record more may go over.
 const BATCH_BYTES: usize = 256 * 1024;
 /// So many records do not wait for the end of an interval.
 const FEW_RECORDS: u64 = 16;
-/// So often every counter is reported, so that the collector knows who lives and what is granted and not used.
+/// So often every counter is reported, so that the collector knows who lives and what is granted and not
+/// used.
 const REPORT_ALL_MS: u64 = 3_000;
 /// Differences between clocks that are left as they are.
 const CLOCK_MS: u64 = 200;
@@ -44,7 +45,7 @@ pub(crate) struct Sync {
     /// When counters were looked at the last time: full batches go out more often than that is worth.
     counted_ms: u64,
     /// Where counters stand.
-    slots: Slots,
+    slots: OccupiedSlots,
     /// What was reported of counters in the flight, or the last one.
     counters: Vec<CounterReport>,
 }
@@ -95,8 +96,9 @@ pub(crate) struct Sender<'a> {
 }
 
 impl Sync {
-    /// The next request, when one is due: `interval_ms` after the last, at once while a full batch waits, and with the next
-    /// tick where only a few records do: what a gateway settled last does not wait while it is drained.
+    /// The next request, when one is due: `interval_ms` after the last, at once while a full batch waits, and
+    /// with the next tick where only a few records do: what a gateway settled last does not wait while it is
+    /// drained.
     pub(crate) fn next(&mut self, sender: Sender<'_>, interval_ms: u64, now_ms: u64) -> Option<Outgoing> {
         if self.flight.is_some() {
             return None;
@@ -232,18 +234,18 @@ impl Sync {
         Some(answer)
     }
 
-    /// Forgets everything that another leader may have changed meanwhile. A request under way is not waited for:
-    /// what it acknowledges is sent once more and known by its ids.
+    /// Forgets everything that another leader may have changed meanwhile. A request under way is not waited
+    /// for: what it acknowledges is sent once more and known by its ids.
     pub(crate) fn reset(&mut self) {
         *self = Self { sequence: self.sequence, said_ms: self.said_ms, ..Self::default() };
     }
 
     /// Reads records that have been settled since, up to a full batch.
     fn collect(&mut self) {
-        for index in 0..shared::LANES_MAX {
+        for index in 0..layout::LANES_MAX {
             let Some((owner, _)) = Owner::of(index) else { break };
             let cursor = self.lanes.entry(index).or_insert_with(|| {
-                let tail = shared::number(&shared::lane_tail(index));
+                let tail = layout::number(&layout::lane_tail(index));
                 let tail = lane::first(index, tail, owner.capacity).unwrap_or(tail);
                 Cursor { tail, read: tail, capacity: owner.capacity }
             });
@@ -276,14 +278,14 @@ fn request(sender: Sender<'_>, flight: &Flight, counters: &[CounterReport], now_
     if let Some(counters) = serde_json::to_string(counters).ok().filter(|_| !counters.is_empty()) {
         let _ = write!(head, r#""counters":{counters},"#);
     }
-    let dropped = [("outbox_full", shared::DROPPED_OUTBOX_FULL), ("no_lane", shared::DROPPED_NO_LANE)]
+    let dropped = [("outbox_full", layout::DROPPED_OUTBOX_FULL), ("no_lane", layout::DROPPED_NO_LANE)]
         .into_iter()
-        .map(|(reason, key)| (reason, shared::number(key)))
+        .map(|(reason, key)| (reason, layout::number(key)))
         .filter(|(_, count)| *count > 0)
         .map(|(reason, count)| format!(r#""{reason}":{count}"#))
         .collect::<Vec<_>>()
         .join(",");
-    let values_shared = shared::number(shared::VALUES_SHARED);
+    let values_shared = layout::number(layout::VALUES_SHARED);
     if values_shared > 0 {
         let _ = write!(head, r#""values_shared":{values_shared},"#);
     }
@@ -293,3 +295,6 @@ fn request(sender: Sender<'_>, flight: &Flight, counters: &[CounterReport], now_
     body.extend_from_slice(b"]}");
     body
 }
+
+#[cfg(test)]
+mod tests;

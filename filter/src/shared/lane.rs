@@ -1,24 +1,25 @@
-//! A VM's lane in shared data: its journal of calls under way, the rooms that it holds open on counters, and its outbox
-//! of settled records.
+//! A VM's lane in shared data: its journal of calls under way, the reservations that it holds open on
+//! counters, and its outbox of settled records.
 //!
-//! One VM writes a lane, so the path of a call needs no compare-and-swap. The outbox is a ring in the order of
-//! settlement: the owner appends, the leader ships from the tail and moves the tail when the collector has
-//! acknowledged. The journal holds what is known of each call until it is settled. All of it survives the VM: the
-//! leader ships a dead VM's outbox like any other, and makes records of its journal once the lane is stale.
+//! One VM writes a lane, so the path of a call needs no compare-and-swap. The outbox is a ring in the order
+//! of settlement: the owner appends, the leader ships from the tail and moves the tail when the collector has
+//! acknowledged. The journal holds what is known of each call until it is settled. All of it survives the VM:
+//! the leader ships a dead VM's outbox like any other, and makes records of its journal once the lane is
+//! stale.
 //!
-//! A record that the outbox has no room for is folded into a total (`tollgate_core::record::Folds`), which stands in a
-//! slot of its own until the outbox has room for it. A total does not grow any more once it is in the outbox, or once
-//! its VM is gone.
+//! A record that the outbox has no room for is folded into a total (`tollgate_core::record::Folds`), which
+//! stands in a slot of its own until the outbox has room for it. A total does not grow any more once it is in
+//! the outbox, or once its VM is gone.
 
 mod own;
-mod places;
+mod reservations;
 
 pub(crate) use own::OwnLane;
-pub(crate) use places::{Listed, PLACES, Places, listed};
+pub(crate) use reservations::{Listed, RESERVATION_SLOTS, ReservationSlots, listed};
 use tollgate_core::record::{FOLDS_MAX, Folds, UsageRecord};
 
 use crate::host::{self, Error};
-use crate::shared;
+use crate::shared::layout;
 
 /// Calls under way that a lane's journal holds; more are metered without one.
 pub(crate) const JOURNAL_SLOTS: u32 = 1_024;
@@ -38,8 +39,8 @@ pub(crate) struct Lane {
     /// The tail as last read; it may have moved on.
     tail: u64,
     free: Vec<u32>,
-    /// Where it names the rooms that it holds open.
-    pub places: Places,
+    /// Where it names the reservations that it holds open.
+    pub reservations: ReservationSlots,
     folds: Folds,
     claimed_ms: u64,
     beaten_ms: u64,
@@ -87,15 +88,15 @@ pub(crate) struct Owner {
     pub vm: u64,
     /// Unix milliseconds UTC.
     pub beaten_ms: u64,
-    /// Slots of the outbox.
+    /// OccupiedSlots of the outbox.
     pub capacity: u64,
 }
 
 impl Owner {
     /// The owner of a lane and the version to swap it with; `None` where no lane was ever made.
     pub(crate) fn of(lane: u32) -> Option<(Self, u32)> {
-        let (value, version) = host::shared(shared::lane_owner(lane)).ok()?;
-        let number = |at: usize| value.get(at..).and_then(shared::read_number).unwrap_or(0);
+        let (value, version) = host::shared(layout::lane_owner(lane)).ok()?;
+        let number = |at: usize| value.get(at..).and_then(layout::read_number).unwrap_or(0);
         Some((Self { vm: number(0), beaten_ms: number(8), capacity: number(16) }, version))
     }
 
@@ -109,7 +110,7 @@ impl Owner {
 
     /// Writes this owner over the one of `version`.
     pub(crate) fn swap(self, lane: u32, version: u32) -> host::Result<()> {
-        host::swap_shared(shared::lane_owner(lane), &self.bytes(), version)
+        host::swap_shared(layout::lane_owner(lane), &self.bytes(), version)
     }
 
     /// Whether the lane can be taken: nobody has it, or its owner is dead.
@@ -119,13 +120,13 @@ impl Owner {
 }
 
 impl Lane {
-    /// Takes the first lane that nobody owns, or makes one. A dead VM's lane is left to the leader until it has
-    /// made records of its journal.
+    /// Takes the first lane that nobody owns, or makes one. A dead VM's lane is left to the leader until it
+    /// has made records of its journal.
     pub(crate) fn claim(vm: u64, capacity: u64, now_ms: u64) -> Option<Self> {
-        for index in 0..shared::LANES_MAX {
+        for index in 0..layout::LANES_MAX {
             let mine = Owner { vm, beaten_ms: now_ms, capacity };
             let taken = match Owner::of(index) {
-                None => host::create_shared(shared::lane_owner(index), &mine.bytes()).is_ok(),
+                None => host::create_shared(layout::lane_owner(index), &mine.bytes()).is_ok(),
                 Some((owner, version)) if owner.vm == 0 => {
                     let mine = Owner { capacity: owner.capacity, ..mine };
                     mine.swap(index, version).is_ok()
@@ -142,7 +143,7 @@ impl Lane {
     /// A lane just taken, continued where its last owner stopped.
     pub(crate) fn resume(index: u32, vm: u64, now_ms: u64) -> Self {
         let capacity = Owner::of(index).map_or(1, |(owner, _)| owner.capacity.max(1));
-        let tail = shared::number(&shared::lane_tail(index));
+        let tail = layout::number(&layout::lane_tail(index));
         let tail = first(index, tail, capacity).unwrap_or(tail);
         let mut head = tail;
         while head - tail < capacity && record(index, head, capacity).is_some() {
@@ -155,7 +156,7 @@ impl Lane {
             head,
             tail,
             free: (0..JOURNAL_SLOTS).rev().collect(),
-            places: Places::of(index),
+            reservations: ReservationSlots::of(index),
             folds: Folds::left(folds_in(index)),
             claimed_ms: now_ms,
             beaten_ms: now_ms,
@@ -168,8 +169,8 @@ impl Lane {
         LaneId { lane: self.index, claimed_ms: self.claimed_ms }
     }
 
-    /// Shows that this VM lives, and moves totals on. False when the lane has been taken from it: a pause longer than
-    /// [`STALE_MS`], after which the VM must claim another.
+    /// Shows that this VM lives, and moves totals on. False when the lane has been taken from it: a pause
+    /// longer than [`STALE_MS`], after which the VM must claim another.
     pub(crate) fn beat(&mut self, now_ms: u64) -> bool {
         if now_ms.saturating_sub(self.beaten_ms) >= HEARTBEAT_MS && !self.show(now_ms) {
             return false;
@@ -203,7 +204,7 @@ impl Lane {
     /// Notes a call under way; `None` when the journal is full.
     pub(crate) fn note(&mut self, pending: &[u8]) -> Option<JournalSlot> {
         let slot = self.free.pop()?;
-        if host::set_shared(shared::journal(self.index, slot), pending).is_err() {
+        if host::set_shared(layout::journal(self.index, slot), pending).is_err() {
             self.free.push(slot);
             return None;
         }
@@ -217,7 +218,7 @@ impl Lane {
 
     /// Writes another entry over that of a call; false where the host refuses.
     pub(crate) fn rewrite(&self, slot: JournalSlot, entry: &[u8]) -> bool {
-        self.has(slot) && host::set_shared(shared::journal(self.index, slot.slot), entry).is_ok()
+        self.has(slot) && host::set_shared(layout::journal(self.index, slot.slot), entry).is_ok()
     }
 
     /// Lets a slot be used again; what stands in it stays until then.
@@ -233,7 +234,8 @@ impl Lane {
         self.reuse(slot);
     }
 
-    /// Whether the slot is this lane's: a VM that was away for too long has lost the lane in which it was taken.
+    /// Whether the slot is this lane's: a VM that was away for too long has lost the lane in which it was
+    /// taken.
     fn has(&self, slot: JournalSlot) -> bool {
         slot.lane == self.id()
     }
@@ -259,7 +261,7 @@ impl Lane {
         let mut value = Vec::with_capacity(record.len() + SEQUENCE_BYTES);
         value.extend_from_slice(&self.head.to_le_bytes());
         value.extend_from_slice(record);
-        host::set_shared(shared::outbox(self.index, self.head % self.capacity), &value)
+        host::set_shared(layout::outbox(self.index, self.head % self.capacity), &value)
             .map_err(|_| Dropped::Host)?;
         self.head += 1;
         Ok(())
@@ -268,7 +270,7 @@ impl Lane {
     /// Whether the outbox has room for one more.
     pub(crate) fn has_room(&mut self) -> bool {
         if self.head - self.tail >= self.capacity {
-            self.tail = shared::number(&shared::lane_tail(self.index)).max(self.tail);
+            self.tail = layout::number(&layout::lane_tail(self.index)).max(self.tail);
         }
         self.head - self.tail < self.capacity
     }
@@ -276,7 +278,7 @@ impl Lane {
     fn fold(&mut self, record: &UsageRecord) -> Result<(), Dropped> {
         let (slot, folded) = self.folds.fold(record).ok_or(Dropped::OutboxFull)?;
         let json = folded.to_json();
-        if host::set_shared(shared::fold(self.index, slot), &json).is_err() {
+        if host::set_shared(layout::fold(self.index, slot), &json).is_err() {
             // What stands there goes on without this record.
             self.folds.seal(slot);
             return Err(Dropped::Host);
@@ -284,13 +286,13 @@ impl Lane {
         Ok(())
     }
 
-    /// Moves totals to the outbox as far as it has room. One that cannot be taken out of its slot may be sent twice:
-    /// it is known by its id.
+    /// Moves totals to the outbox as far as it has room. One that cannot be taken out of its slot may be sent
+    /// twice: it is known by its id.
     pub(crate) fn flush(&mut self) {
         while let Some(slot) = self.folds.len().checked_sub(1)
             && self.has_room()
         {
-            let key = shared::fold(self.index, slot);
+            let key = layout::fold(self.index, slot);
             let total = host::shared(key).map(|(total, _)| total).unwrap_or_default();
             if !total.is_empty() && self.append(&total).is_err() {
                 return;
@@ -304,14 +306,14 @@ impl Lane {
 /// Totals that stand in a lane.
 pub(crate) fn folds_in(lane: u32) -> usize {
     let stands =
-        |slot: &usize| host::shared(shared::fold(lane, *slot)).is_ok_and(|(total, _)| !total.is_empty());
+        |slot: &usize| host::shared(layout::fold(lane, *slot)).is_ok_and(|(total, _)| !total.is_empty());
     (0..FOLDS_MAX).take_while(stands).count()
 }
 
 /// The record with this sequence in a lane's outbox, if it is there.
 pub(crate) fn record(lane: u32, sequence: u64, capacity: u64) -> Option<Vec<u8>> {
-    let (mut value, _) = host::shared(shared::outbox(lane, sequence % capacity.max(1))).ok()?;
-    if shared::read_number(&value) != Some(sequence) {
+    let (mut value, _) = host::shared(layout::outbox(lane, sequence % capacity.max(1))).ok()?;
+    if layout::read_number(&value) != Some(sequence) {
         return None;
     }
     value.drain(..SEQUENCE_BYTES);
@@ -321,13 +323,13 @@ pub(crate) fn record(lane: u32, sequence: u64, capacity: u64) -> Option<Vec<u8>>
 /// Takes acknowledged records out of a lane: everything before `tail`, from `from` on.
 pub(crate) fn acknowledge(lane: u32, from: u64, tail: u64, capacity: u64) -> Result<(), Error> {
     for sequence in from..tail {
-        host::set_shared(shared::outbox(lane, sequence % capacity.max(1)), b"")?;
+        host::set_shared(layout::outbox(lane, sequence % capacity.max(1)), b"")?;
     }
-    shared::set_number(&shared::lane_tail(lane), tail)
+    layout::set_number(&layout::lane_tail(lane), tail)
 }
 
-/// The first record from `tail` on. Usually that at `tail`; a leader that died while it took acknowledged ones
-/// out leaves empty slots before it.
+/// The first record from `tail` on. Usually that at `tail`; a leader that died while it took acknowledged
+/// ones out leaves empty slots before it.
 pub(crate) fn first(lane: u32, tail: u64, capacity: u64) -> Option<u64> {
     (tail..tail.saturating_add(capacity)).find(|sequence| record(lane, *sequence, capacity).is_some())
 }
@@ -336,3 +338,6 @@ pub(crate) fn first(lane: u32, tail: u64, capacity: u64) -> Option<u64> {
 const NO_VM: u64 = 2;
 /// A record stands behind its sequence.
 const SEQUENCE_BYTES: usize = 8;
+
+#[cfg(test)]
+mod tests;

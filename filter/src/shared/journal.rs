@@ -1,10 +1,11 @@
-//! Journal entries: what is held for a call, before what `tollgate_core` notes of it. Once the call has ended and while
-//! its settlement waits, what is to be settled stands there instead.
+//! Journal entries: what is held for a call, before what `tollgate_core` notes of it. Once the call has ended
+//! and while its settlement waits, what is to be settled stands there instead.
 //!
-//! Four bytes, little endian: [`LAYOUT`], then how long the holds are. Each of them is the length of its key, the room in
-//! which it was admitted, the room with which it is settled, the amount held, the amounts charged and kept instead, the amount
-//! taken out of the room, and the key. As long as a call is under way nothing is to be charged yet: what it costs says the
-//! record that is made of the entry where its VM dies.
+//! Four bytes, little endian: [`LAYOUT`], then how long the holds are. Each of them is the length of its key,
+//! the reservation in which it was admitted, the reservation with which it is settled, the amount held, the
+//! amounts charged and kept instead, the amount taken out of the reservation, and the key. As long as a call
+//! is under way nothing is to be charged yet: what it costs says the record that is made of the entry where
+//! its VM dies.
 
 use std::rc::Rc;
 
@@ -12,7 +13,7 @@ use tollgate_core::budget::counter::Settlement;
 use tollgate_core::budget::window::Span;
 use tollgate_core::budget::{Amount, OnUnknown, Unit};
 
-use crate::budgets::{Drawn, OpenRoom};
+use crate::budgets::{OpenReservation, ReservedFrom};
 
 /// What is held for a call on one counter.
 #[derive(Clone, Debug)]
@@ -27,25 +28,25 @@ pub(crate) struct HeldOn {
     pub amount: Amount,
     /// What is charged of it where nobody knows what the provider charged.
     pub rule: OnUnknown,
-    /// The room in which it was admitted, and how much was taken out of that.
-    pub drawn: Option<Drawn>,
-    /// Once the call has ended: what takes the place of this, and the room with which that is settled.
-    pub ended: Option<(Settlement, Option<Rc<OpenRoom>>)>,
+    /// The reservation in which it was admitted, and how much was taken out of that.
+    pub reserved_from: Option<ReservedFrom>,
+    /// Once the call has ended: what takes the place of this, and the reservation with which that is settled.
+    pub ended: Option<(Settlement, Option<Rc<OpenReservation>>)>,
 }
 
 impl HeldOn {
-    /// The room with which it is settled, where a lane names that.
-    fn settled_with(&self) -> Option<RoomId> {
+    /// The reservation with which it is settled, where a lane names that.
+    fn settled_with(&self) -> Option<ReservationId> {
         self.ended.as_ref()?.1.as_ref()?.id
     }
 }
 
-/// A room of this VM's lane: its place, and the generation under which it was opened.
+/// A reservation of this VM's lane: its slot, and the generation under which it was opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct RoomId {
-    /// See [`crate::lane::Places`].
-    pub place: u32,
-    /// The place's generation then.
+pub(crate) struct ReservationId {
+    /// See [`crate::shared::lane::ReservationSlots`].
+    pub slot: u32,
+    /// The slot's generation then.
     pub generation: u64,
 }
 
@@ -56,10 +57,10 @@ pub(crate) struct Noted {
     pub key: Rc<[u8]>,
     /// What is to be settled.
     pub settlement: Settlement,
-    /// The room in which the call was admitted, and how much was taken out of that.
-    pub drawn: Option<(RoomId, Amount)>,
-    /// The room with which it is settled, once the call has ended.
-    pub with: Option<RoomId>,
+    /// The reservation in which the call was admitted, and how much was taken out of that.
+    pub reserved_from: Option<(ReservationId, Amount)>,
+    /// The reservation with which it is settled, once the call has ended.
+    pub with: Option<ReservationId>,
 }
 
 /// The entry of a call under way.
@@ -67,7 +68,7 @@ pub(crate) fn entry(held: &[HeldOn], call: &[u8]) -> Vec<u8> {
     write(held.iter(), call)
 }
 
-/// The entry of a call that has ended: what waits until a room is closed. `None` where nothing does.
+/// The entry of a call that has ended: what waits until a reservation is closed. `None` where nothing does.
 pub(crate) fn ended(held: &[HeldOn]) -> Option<Vec<u8>> {
     let waits = held.iter().filter(|one| one.settled_with().is_some());
     waits.clone().next().is_some().then(|| write(waits, b""))
@@ -81,11 +82,13 @@ fn write<'a>(held: impl Iterator<Item = &'a HeldOn> + Clone, call: &[u8]) -> Vec
         let under_way = Settlement::rolled_back(one.amount);
         let Settlement { hold, charge, kept, .. } =
             one.ended.as_ref().map_or(under_way, |(settlement, _)| *settlement);
-        let drawn = one.drawn.as_ref().and_then(|(room, amount)| Some((room.id?, *amount)));
-        let (room, taken) = drawn.unwrap_or((NO_ROOM, Amount::ZERO));
-        let with = one.settled_with().unwrap_or(NO_ROOM);
+        let reserved_from =
+            one.reserved_from.as_ref().and_then(|(reservation, amount)| Some((reservation.id?, *amount)));
+        let (reservation, taken) = reserved_from.unwrap_or((NO_RESERVATION, Amount::ZERO));
+        let with = one.settled_with().unwrap_or(NO_RESERVATION);
         let length = u64::try_from(one.key.len()).unwrap_or(u64::MAX);
-        let words = [length, room.place.into(), room.generation, with.place.into(), with.generation];
+        let words =
+            [length, reservation.slot.into(), reservation.generation, with.slot.into(), with.generation];
         let amounts = [hold, charge, kept, taken];
         let mut numbers = [0; HOLD_BYTES];
         let (first, rest) = numbers.split_at_mut(8 * WORDS);
@@ -98,7 +101,8 @@ fn write<'a>(held: impl Iterator<Item = &'a HeldOn> + Clone, call: &[u8]) -> Vec
     entry
 }
 
-/// What is to be settled by an entry whose VM is dead, and what is noted of the call. What is malformed has no holds.
+/// What is to be settled by an entry whose VM is dead, and what is noted of the call. What is malformed has
+/// no holds.
 pub(crate) fn read(entry: &[u8]) -> (Vec<Noted>, &[u8]) {
     let Some((head, rest)) = entry.split_first_chunk::<LENGTH_BYTES>() else { return (Vec::new(), entry) };
     let head = u32::from_le_bytes(*head);
@@ -117,29 +121,33 @@ fn hold(rest: &mut &[u8]) -> Option<Noted> {
     let (words, amounts) = numbers.split_at(8 * WORDS);
     let words: [[u8; 8]; WORDS] = words.as_chunks().0.try_into().ok()?;
     let amounts: [[u8; 16]; AMOUNTS] = amounts.as_chunks().0.try_into().ok()?;
-    let [length, place, generation, with_place, with_generation] = words.map(u64::from_le_bytes);
+    let [length, slot, generation, with_slot, with_generation] = words.map(u64::from_le_bytes);
     let [hold, charge, kept, taken] = amounts.map(|amount| Amount(i128::from_le_bytes(amount)));
-    let room = |place, generation| {
-        let room = RoomId { place: u32::try_from(place).ok()?, generation };
-        (room != NO_ROOM).then_some(room)
+    let reservation = |slot, generation| {
+        let reservation = ReservationId { slot: u32::try_from(slot).ok()?, generation };
+        (reservation != NO_RESERVATION).then_some(reservation)
     };
     let (key, after) = after.split_at_checked(usize::try_from(length).ok()?)?;
     *rest = after;
     Some(Noted {
         key: key.into(),
         settlement: Settlement { hold, charge, kept, calls: 1 },
-        drawn: room(place, generation).map(|room| (room, taken)),
-        with: room(with_place, with_generation),
+        reserved_from: reservation(slot, generation).map(|reservation| (reservation, taken)),
+        with: reservation(with_slot, with_generation),
     })
 }
 
 const LENGTH_BYTES: usize = 4;
-/// The numbers before a key: its length and two rooms, each with its generation, in eight bytes each; then amounts.
+/// The numbers before a key: its length and two reservations, each with its generation, in eight bytes each;
+/// then amounts.
 const WORDS: usize = 5;
 const AMOUNTS: usize = 4;
 /// What a hold takes besides its key.
 const HOLD_BYTES: usize = WORDS * 8 + AMOUNTS * 16;
 /// Version of the entries.
 const LAYOUT: u32 = 4;
-/// What stands where there is no room.
-const NO_ROOM: RoomId = RoomId { place: u32::MAX, generation: 0 };
+/// What stands where there is no reservation.
+const NO_RESERVATION: ReservationId = ReservationId { slot: u32::MAX, generation: 0 };
+
+#[cfg(test)]
+mod tests;

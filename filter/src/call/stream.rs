@@ -57,5 +57,8 @@ pub(crate) fn text_property(path: &[u8]) -> Option<String> {
 /// A whole number attribute: eight bytes, little endian.
 pub(crate) fn number_property(path: &[u8]) -> Option<u32> {
     let value = host::property(path).ok()?;
-    u32::try_from(crate::shared::read_number(&value)?).ok()
+    u32::try_from(crate::shared::layout::read_number(&value)?).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,20 +1,19 @@
-//! Calls that wait in one VM until a collector has answered: paused requests, and the one call-out for all of them.
+//! Calls that wait in one VM until a collector has answered: paused requests, and the one call-out for all of
+//! them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
 
 use log::warn;
-use proxy_wasm::traits::Context;
 use serde::Serialize;
 use tollgate_core::call::Call;
 use tollgate_core::price::Wanted;
 use tollgate_core::protocol::sync::{CounterReport, PATH, PROTOCOL, SyncAnswer};
 
 use crate::budgets::{Decision, Refused, Ticket};
-use crate::host::{self, Buffer};
-use crate::lane::JournalSlot;
-use crate::root::{self, Gateway};
+use crate::gateway::{self, Gateway};
+use crate::host::{self, Buffer, Post};
+use crate::shared::lane::JournalSlot;
 
 /// The waiting room.
 #[derive(Debug, Default)]
@@ -111,8 +110,9 @@ impl Waiting {
         self.flight.get().is_some_and(|flight| flight.call == call)
     }
 
-    /// Asks the collector for what waiting calls and sessions want, unless it is being asked, or nobody waits.
-    pub(crate) fn ask(&self, gateway: &Gateway, sender: &dyn Context, owner: u32, now_ms: u64) {
+    /// Asks the collector for what waiting calls and sessions want, unless it is being asked, or nobody
+    /// waits.
+    pub(crate) fn ask(&self, gateway: &Gateway, owner: u32, now_ms: u64) {
         let Some(collector) = &gateway.config.collector else { return };
         let waits = !self.parked.borrow().is_empty() || gateway.budgets.wants();
         if !waits || self.flight.get().is_some_and(|flight| now_ms < flight.until_ms) {
@@ -133,15 +133,15 @@ impl Waiting {
             counters: &counters,
         };
         let Ok(body) = serde_json::to_vec(&question) else { return };
-        let headers = vec![
-            (":method", "POST"),
-            (":path", PATH),
-            (":authority", collector.authority.as_str()),
-            ("content-type", "application/json"),
-        ];
         let timeout_ms = collector.timeout_ms.min(WAIT_MS);
-        let timeout = Duration::from_millis(timeout_ms);
-        match sender.dispatch_http_call(&collector.cluster, headers, Some(&body), vec![], timeout) {
+        let post = Post {
+            cluster: &collector.cluster,
+            authority: &collector.authority,
+            path: PATH,
+            body: &body,
+            timeout_ms,
+        };
+        match host::post(&post) {
             Ok(call) => {
                 self.flight.set(Some(Flight {
                     call,
@@ -158,12 +158,11 @@ impl Waiting {
         }
     }
 
-    /// The collector answered `sender`, or did not: takes in what it says, lets calls go on, and asks for what they lack
-    /// besides. `owner` is the context that this callback belongs to.
+    /// The collector answered `sender`, or did not: takes in what it says, lets calls go on, and asks for
+    /// what they lack besides. `owner` is the context that this callback belongs to.
     pub(crate) fn answered(
         &self,
         gateway: &Gateway,
-        sender: &dyn Context,
         (status, body): (&[u8], &[u8]),
         owner: u32,
         now_ms: u64,
@@ -173,7 +172,7 @@ impl Waiting {
         let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body).ok()).flatten();
         match answer {
             Some(answer) => {
-                root::take_in(gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
+                gateway::adopt(gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
                 gateway.budgets.granted(&answer.grants, &wants);
                 gateway.budgets.acknowledged(sent_ms);
                 for parked in self.parked.borrow().iter() {
@@ -185,12 +184,12 @@ impl Waiting {
         self.wake(gateway, owner, now_ms);
         // What it did not give is asked for again with the next tick.
         if gateway.budgets.wants_besides(&wants, &models) {
-            self.ask(gateway, sender, owner, now_ms);
+            self.ask(gateway, owner, now_ms);
         }
     }
 
-    /// Looks at every call that waits, in the order of their coming, and lets go or refuses those of which it is known
-    /// what becomes of them.
+    /// Looks at every call that waits, in the order of their coming, and lets go or refuses those of which it
+    /// is known what becomes of them.
     pub(crate) fn wake(&self, gateway: &Gateway, owner: u32, now_ms: u64) {
         let all = std::mem::take(&mut *self.parked.borrow_mut());
         if all.is_empty() {
@@ -198,19 +197,19 @@ impl Waiting {
         }
         gateway.budgets.forget_wanted();
         for parked in all {
-            if !self.settle(gateway, &mut parked.borrow_mut(), now_ms) {
+            if !self.resolve(gateway, &mut parked.borrow_mut(), now_ms) {
                 self.parked.borrow_mut().push(parked);
             }
         }
-        let _ = host::speak_of(owner);
+        let _ = host::set_effective_context(owner);
     }
 
     /// Whether it is known what becomes of a call; then its stream has been told.
-    fn settle(&self, gateway: &Gateway, parked: &mut Parked, now_ms: u64) -> bool {
+    fn resolve(&self, gateway: &Gateway, parked: &mut Parked, now_ms: u64) -> bool {
         let expired = now_ms.saturating_sub(parked.since_ms) >= WAIT_MS;
         let Some(call) = &parked.call else { return true };
         // Else another stream would be let go, or answered.
-        if host::speak_of(parked.context).is_err() {
+        if host::set_effective_context(parked.context).is_err() {
             return false;
         }
         match gateway.decide(call, parked.answered, expired, now_ms) {
@@ -235,7 +234,10 @@ impl Waiting {
 
 /// Calls that wait in one VM at the same time; more are refused for now.
 const PARKED_MAX: usize = 256;
-/// So long a call waits at most.
+/// Longest time a call waits for the collector.
 pub(crate) const WAIT_MS: u64 = 2_000;
 /// A call-out is given up so long after its timeout, should its answer never come.
 const GRACE_MS: u64 = 500;
+
+#[cfg(test)]
+mod tests;

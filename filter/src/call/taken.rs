@@ -1,5 +1,6 @@
-//! Request bodies of unknown length that wait here, instead of in Envoy, until all of their JSON has come: Envoy adds a piece
-//! to what waits before it asks anyone, and answers 413 where that is more than its buffer may have.
+//! Request bodies of unknown length that wait here, instead of in Envoy, until all of their JSON has come:
+//! Envoy adds a piece to what waits before it asks anyone, and answers 413 where that is more than its buffer
+//! may have.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -65,3 +66,6 @@ impl Drop for Taken {
 
 /// A quarter of a thousand bodies of the largest size that is gathered.
 const IN_ALL_MAX: usize = 64 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -70,3 +70,6 @@ const SECRET: &str = "the secret file of the collector's cluster (`collector-tok
 const WHO: &str = "does the cluster in `collector.cluster` name the address of `tollgate serve`?";
 /// So much is shown of what was answered.
 const CHARS_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests;

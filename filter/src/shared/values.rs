@@ -1,13 +1,15 @@
 //! How many values each budget has counters for, in one window and one Envoy: a list in shared data.
 //!
-//! Each entry is the hash of the budget's name and generation, the window's start and end, and how many values there are; eight
-//! bytes each, little endian. Entries of windows that are over make room for others. It is changed under the lock of the table.
+//! Each entry is the hash of the budget's name and generation, the window's start and end, and how many
+//! values there are; eight bytes each, little endian. Entries of windows that are over make room for others.
+//! It is changed under the lock of the table.
 
 use tollgate_core::budget::policy::VALUES_MAX;
 use tollgate_core::budget::window::Span;
 use tollgate_core::lean::fnv::fnv;
 
-use crate::{host, shared};
+use crate::host;
+use crate::shared::layout;
 
 /// A budget's values in one window.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ impl Values {
             }
         }
         let bytes: Vec<u8> = list.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
-        let _ = host::set_shared(shared::VALUES, &bytes);
+        let _ = host::set_shared(layout::VALUES, &bytes);
     }
 
     fn is(&self, entry: &[u64; NUMBERS]) -> bool {
@@ -54,7 +56,7 @@ impl Values {
 }
 
 fn read() -> Vec<[u64; NUMBERS]> {
-    let Ok((bytes, _)) = host::shared(shared::VALUES) else { return Vec::new() };
+    let Ok((bytes, _)) = host::shared(layout::VALUES) else { return Vec::new() };
     let numbers: Vec<u64> = bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
     numbers.as_chunks().0.to_vec()
 }
@@ -62,3 +64,6 @@ fn read() -> Vec<[u64; NUMBERS]> {
 const NUMBERS: usize = 4;
 /// Budgets for each value, times their windows that hold: what is above shares its counters.
 const ENTRIES_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,12 @@
 //! The table of counters in shared data, which all VMs of this Envoy change by compare-and-swap.
 //!
-//! A counter is found by the hash of its key and the slots behind it. Its slot is used again when its window is over, no
-//! call is under way on it, and the collector knows all of it. A counter is made under a lock, so that two VMs do not
-//! make it twice; everything else needs none.
+//! A counter is found by the hash of its key and the slots behind it. Its slot is used again when its window
+//! is over, no call is under way on it, and the collector knows all of it. A counter is made under a lock, so
+//! that two VMs do not make it twice; everything else needs none.
 //!
-//! Counters of named values have slots apart from all others, and a budget has so many of them in a window in one Envoy, so
-//! that who invents names takes nothing from anyone else: values beyond share the budget's counter for the rest. Where they
-//! are used up, values that never spent anything make room.
+//! Counters of named values have slots apart from all others, and a budget has so many of them in a window in
+//! one Envoy, so that who invents names takes nothing from anyone else: values beyond share the budget's
+//! counter for the rest. Where they are used up, values that never spent anything make room.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -18,14 +18,14 @@ use tollgate_core::budget::window::Span;
 use tollgate_core::lean::fnv::{ByFnv, fnv};
 
 use crate::host::{self, Error};
-use crate::shared::{self, Key};
-use crate::values::Values;
+use crate::shared::layout::{self, Key};
+use crate::shared::values::Values;
 
 /// This VM's view of the table.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     /// Where counters were found the last time, by the hash of their keys.
-    places: HashMap<u64, Rc<Place>, ByFnv>,
+    known: HashMap<u64, Rc<Slot>, ByFnv>,
     /// Whether a collector must know a counter before its slot is used again.
     reported: bool,
     /// When values that never spent were looked for the last time.
@@ -34,7 +34,7 @@ pub(crate) struct Counters {
 
 /// A counter's key, and where it was found.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Slot {
     /// The counter's key. What holds it again compares the pointer first.
     pub key: Rc<[u8]>,
     /// The slot's name in shared data.
@@ -43,7 +43,7 @@ pub(crate) struct Place {
 
 /// A counter as it was read.
 struct Found {
-    place: Rc<Place>,
+    slot: Rc<Slot>,
     bytes: Vec<u8>,
     version: u32,
 }
@@ -69,25 +69,27 @@ pub(crate) enum Missed {
 impl Counters {
     /// A view for a gateway with a collector (`reported`) or without.
     pub(crate) fn new(reported: bool) -> Self {
-        Self { places: HashMap::default(), reported, evicted_ms: 0 }
+        Self { known: HashMap::default(), reported, evicted_ms: 0 }
     }
 
-    /// Changes the counter with this key, which is made with this limit where it is missing. `act` may be called again where another VM was faster; what it gives the last time is the result, with the place.
-    /// Nothing is written where it leaves the counter as it was. It sees the place, but the counter has no key.
+    /// Changes the counter with this key, which is made with this limit where it is missing. `act` may be
+    /// called again where another VM was faster; what it gives the last time is the result, with the slot.
+    /// Nothing is written where it leaves the counter as it was. It sees the slot, but the counter has no
+    /// key.
     pub(crate) fn update<T>(
         &mut self,
         key: &[u8],
         (span, limit): (Span, Amount),
         now_ms: u64,
-        act: &mut dyn FnMut(&mut Counter, &Rc<Place>) -> T,
-    ) -> Result<(T, Rc<Place>), Failed> {
+        act: &mut dyn FnMut(&mut Counter, &Rc<Slot>) -> T,
+    ) -> Result<(T, Rc<Slot>), Failed> {
         for _ in 0..TRIES {
             let Some(mut found) = self.find(key) else {
                 self.make(key, Counter::new(key.to_vec(), span, limit), now_ms)?;
                 continue;
             };
             match found.swap(act) {
-                Swapped::Done(result) => return Ok((result, found.place)),
+                Swapped::Done(result) => return Ok((result, found.slot)),
                 Swapped::Late => {}
                 Swapped::Refused => return Err(Failed::Busy),
             }
@@ -119,30 +121,30 @@ impl Counters {
 
     fn find(&mut self, key: &[u8]) -> Option<Found> {
         let hash = fnv(key);
-        if let Some(place) = self.places.get(&hash).filter(|place| *place.key == *key)
-            && let Ok(Some(found)) = Found::at(place)
+        if let Some(slot) = self.known.get(&hash).filter(|slot| *slot.key == *key)
+            && let Ok(Some(found)) = Found::at(slot)
         {
             return Some(found);
         }
         let key: Rc<[u8]> = key.into();
-        for slot in probes(&key, hash) {
-            let place = Rc::new(Place::new(Rc::clone(&key), slot));
+        for number in probes(&key, hash) {
+            let slot = Rc::new(Slot::new(Rc::clone(&key), number));
             // Where no slot ever was, no counter is behind it.
-            let Ok(found) = Found::at(&place) else { break };
+            let Ok(found) = Found::at(&slot) else { break };
             if found.is_some() {
-                self.remember(hash, place);
+                self.remember(hash, slot);
                 return found;
             }
         }
-        self.places.remove(&hash);
+        self.known.remove(&hash);
         None
     }
 
-    fn remember(&mut self, hash: u64, place: Rc<Place>) {
-        if self.places.len() >= KNOWN_MAX {
-            self.places.clear();
+    fn remember(&mut self, hash: u64, slot: Rc<Slot>) {
+        if self.known.len() >= KNOWN_MAX {
+            self.known.clear();
         }
-        self.places.insert(hash, place);
+        self.known.insert(hash, slot);
     }
 
     /// Makes a counter, unless another VM has meanwhile.
@@ -151,59 +153,60 @@ impl Counters {
         if value.as_ref().is_some_and(|value| !value.may_be_more(now_ms)) && !self.evict(key, now_ms) {
             return Err(Failed::Full);
         }
-        let _lock = Lock::take(now_ms).ok_or(Failed::Busy)?;
+        let _lock = Lock::acquire(now_ms).ok_or(Failed::Busy)?;
         if self.find(key).is_some() {
             return Ok(());
         }
         let (bytes, hash) = (counter.to_bytes(), fnv(key));
         let key: Rc<[u8]> = key.into();
-        for slot in probes(&key, hash) {
-            let place = Place::new(Rc::clone(&key), slot);
-            let made = match host::shared(place.name) {
-                Err(_) => host::create_shared(place.name, &bytes),
+        for number in probes(&key, hash) {
+            let slot = Slot::new(Rc::clone(&key), number);
+            let made = match host::shared(slot.name) {
+                Err(_) => host::create_shared(slot.name, &bytes),
                 Ok((old, version)) => {
                     let is_free =
                         Counter::from_bytes(&old).is_none_or(|old| old.is_over(now_ms, self.reported));
                     if !is_free {
                         continue;
                     }
-                    host::swap_shared(place.name, &bytes, version)
+                    host::swap_shared(slot.name, &bytes, version)
                 }
             };
             if made.is_ok() {
-                let _ = shared::add(shared::COUNTERS_MADE, 1);
+                let _ = layout::add(layout::COUNTERS_MADE, 1);
                 if let Some(value) = value {
                     value.count(1, now_ms);
                 }
-                self.remember(hash, Rc::new(place));
+                self.remember(hash, Rc::new(slot));
                 return Ok(());
             }
         }
         Err(Failed::Full)
     }
 
-    /// Takes counters out of the table that are of the same budget and window as this key and never spent anything; true
-    /// where there was one. What such a one still has is given back first: it goes the next time. Looks once a second.
+    /// Takes counters out of the table that are of the same budget and window as this key and never spent
+    /// anything; true where there was one. What such a one still has is given back first: it goes the next
+    /// time. Looks once a second.
     fn evict(&mut self, key: &[u8], now_ms: u64) -> bool {
         if now_ms.saturating_sub(self.evicted_ms) < EVICT_MS {
             return false;
         }
         self.evicted_ms = now_ms;
-        let Some(_lock) = Lock::take(now_ms) else { return false };
+        let Some(_lock) = Lock::acquire(now_ms) else { return false };
         let mut gone = 0;
-        for slot in shared::OWN_COUNTERS..shared::COUNTERS_MAX {
-            let Ok((mut bytes, version)) = host::shared(shared::counter(slot)) else { continue };
+        for slot in layout::OWN_COUNTERS..layout::COUNTERS_MAX {
+            let Ok((mut bytes, version)) = host::shared(layout::counter(slot)) else { continue };
             let Some(mut counter) = Counter::from_bytes(&bytes) else { continue };
             if !is_sibling(&counter.key, key) || !counter.never_spent() {
                 continue;
             }
             if counter.give_back(Amount::ZERO) > Amount::ZERO {
                 counter.write_numbers(&mut bytes);
-                let _ = host::swap_shared(shared::counter(slot), &bytes, version);
+                let _ = host::swap_shared(layout::counter(slot), &bytes, version);
             } else if (!self.reported || counter.acknowledged >= counter.version)
-                && host::swap_shared(shared::counter(slot), GONE, version).is_ok()
+                && host::swap_shared(layout::counter(slot), GONE, version).is_ok()
             {
-                self.places.remove(&fnv(&counter.key));
+                self.known.remove(&fnv(&counter.key));
                 Values::of(&counter.key, counter.span).count(-1, now_ms);
                 gone += 1;
             }
@@ -214,7 +217,7 @@ impl Counters {
 
 /// Where counters stand, for who reports all of them: most slots of the table are empty.
 #[derive(Debug, Default)]
-pub(crate) struct Slots {
+pub(crate) struct OccupiedSlots {
     slots: Vec<u64>,
     /// What each had used, of which counter, and since when.
     used: BTreeMap<u64, ((u64, Amount), u64)>,
@@ -223,21 +226,21 @@ pub(crate) struct Slots {
     looked_ms: u64,
 }
 
-impl Slots {
-    /// Every counter in the table, and whether what it has is idle: then it has just given back all but what a few of its
-    /// calls would hold.
+impl OccupiedSlots {
+    /// Every counter in the table, and whether what it has is idle: then it has just given back all but what
+    /// a few of its calls would hold.
     pub(crate) fn counters(&mut self, now_ms: u64) -> Vec<(Counter, bool)> {
         // Counted behind its making: what is counted here is found below.
-        let made = shared::number(shared::COUNTERS_MADE);
+        let made = layout::number(layout::COUNTERS_MADE);
         if made != self.made || now_ms.saturating_sub(self.looked_ms) >= LOOK_MS {
             (self.made, self.looked_ms) = (made, now_ms);
-            self.slots = (0..shared::COUNTERS_MAX)
-                .filter(|slot| host::shared(shared::counter(*slot)).is_ok())
+            self.slots = (0..layout::COUNTERS_MAX)
+                .filter(|slot| host::shared(layout::counter(*slot)).is_ok())
                 .collect();
         }
         let mut all = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
-            let Ok((mut bytes, version)) = host::shared(shared::counter(*slot)) else { continue };
+            let Ok((mut bytes, version)) = host::shared(layout::counter(*slot)) else { continue };
             let Some(mut counter) = Counter::from_bytes(&bytes) else { continue };
             let used = (fnv(&counter.key), counter.used);
             let (last, since_ms) = self.used.entry(*slot).or_insert((used, now_ms));
@@ -249,7 +252,7 @@ impl Slots {
                 counter.give_back(counter.ease());
                 counter.write_numbers(&mut bytes);
                 // Where a call was faster it is not idle.
-                host::swap_shared(shared::counter(*slot), &bytes, version).is_ok()
+                host::swap_shared(layout::counter(*slot), &bytes, version).is_ok()
             };
             match gave_back || !is_idle {
                 true => all.push((counter, gave_back)),
@@ -260,11 +263,11 @@ impl Slots {
     }
 }
 
-impl Slots {
+impl OccupiedSlots {
     /// Gives back what is free of every counter: nothing more is admitted here.
     pub(crate) fn give_back_all(&mut self) {
-        for slot in 0..shared::COUNTERS_MAX {
-            let name = shared::counter(slot);
+        for slot in 0..layout::COUNTERS_MAX {
+            let name = layout::counter(slot);
             for _ in 0..TRIES {
                 let Ok((mut bytes, version)) = host::shared(name) else { break };
                 let Some(mut counter) = Counter::from_bytes(&bytes) else { break };
@@ -292,31 +295,31 @@ enum Swapped<T> {
     Refused,
 }
 
-impl Place {
-    fn new(key: Rc<[u8]>, slot: u64) -> Self {
-        Self { key, name: shared::counter(slot) }
+impl Slot {
+    fn new(key: Rc<[u8]>, number: u64) -> Self {
+        Self { key, name: layout::counter(number) }
     }
 }
 
 impl Found {
-    /// The counter with this place's key, if it is there; an error where no slot is.
-    fn at(place: &Rc<Place>) -> host::Result<Option<Self>> {
-        let (bytes, version) = host::shared(place.name.as_ref())?;
-        let is_it = Counter::key_of(&bytes).is_some_and(|key| *key == *place.key);
-        Ok(is_it.then(|| Self { place: Rc::clone(place), bytes, version }))
+    /// The counter with this slot's key, if it is there; an error where no slot is.
+    fn at(slot: &Rc<Slot>) -> host::Result<Option<Self>> {
+        let (bytes, version) = host::shared(slot.name.as_ref())?;
+        let is_it = Counter::key_of(&bytes).is_some_and(|key| *key == *slot.key);
+        Ok(is_it.then(|| Self { slot: Rc::clone(slot), bytes, version }))
     }
 
     /// Changes it where it is.
-    fn swap<T>(&mut self, act: &mut dyn FnMut(&mut Counter, &Rc<Place>) -> T) -> Swapped<T> {
+    fn swap<T>(&mut self, act: &mut dyn FnMut(&mut Counter, &Rc<Slot>) -> T) -> Swapped<T> {
         let Some(mut counter) = Counter::numbers(&self.bytes) else { return Swapped::Refused };
         let version = counter.version;
-        let result = act(&mut counter, &self.place);
+        let result = act(&mut counter, &self.slot);
         // Most changes are counted; whether there was another one, what was read tells.
         if counter.version == version && Counter::numbers(&self.bytes).as_ref() == Some(&counter) {
             return Swapped::Done(result);
         }
         counter.write_numbers(&mut self.bytes);
-        match host::swap_shared(&self.place.name, &self.bytes, self.version) {
+        match host::swap_shared(&self.slot.name, &self.bytes, self.version) {
             Ok(()) => Swapped::Done(result),
             Err(Error::CAS_MISMATCH) => Swapped::Late,
             Err(_) => Swapped::Refused,
@@ -327,8 +330,8 @@ impl Found {
 /// The slots where a counter with this key, which has this hash, may be.
 fn probes(key: &[u8], hash: u64) -> impl Iterator<Item = u64> + use<> {
     let (start, count) = match is_named(key) {
-        true => (shared::OWN_COUNTERS, shared::COUNTERS_MAX - shared::OWN_COUNTERS),
-        false => (0, shared::OWN_COUNTERS),
+        true => (layout::OWN_COUNTERS, layout::COUNTERS_MAX - layout::OWN_COUNTERS),
+        false => (0, layout::OWN_COUNTERS),
     };
     (0..PROBES).map(move |step| start + hash.wrapping_add(step) % count)
 }
@@ -352,15 +355,15 @@ fn is_sibling(one: &[u8], other: &[u8]) -> bool {
 struct Lock;
 
 impl Lock {
-    fn take(now_ms: u64) -> Option<Self> {
+    fn acquire(now_ms: u64) -> Option<Self> {
         let until = (now_ms + LOCK_MS).to_le_bytes();
         for _ in 0..LOCK_TRIES {
-            let taken = match host::shared(shared::COUNTERS_LOCK) {
-                Ok((held, version)) if shared::read_number(&held).unwrap_or(0) <= now_ms => {
-                    host::swap_shared(shared::COUNTERS_LOCK, &until, version)
+            let taken = match host::shared(layout::COUNTERS_LOCK) {
+                Ok((held, version)) if layout::read_number(&held).unwrap_or(0) <= now_ms => {
+                    host::swap_shared(layout::COUNTERS_LOCK, &until, version)
                 }
                 Ok(_) => continue,
-                Err(_) => host::create_shared(shared::COUNTERS_LOCK, &until),
+                Err(_) => host::create_shared(layout::COUNTERS_LOCK, &until),
             };
             if taken.is_ok() {
                 return Some(Self);
@@ -372,7 +375,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = shared::set_number(shared::COUNTERS_LOCK, 0);
+        let _ = layout::set_number(layout::COUNTERS_LOCK, 0);
     }
 }
 
@@ -380,17 +383,20 @@ impl Drop for Lock {
 const GONE: &[u8] = b"\0";
 /// Values that never spent are looked for so often.
 const EVICT_MS: u64 = 1_000;
-/// Slots behind its hash that a counter may stand in.
+/// OccupiedSlots behind its hash that a counter may stand in.
 const PROBES: u64 = 64;
 /// Tries of a compare-and-swap: 2 to 3 µs each where three threads want one counter.
 const TRIES: u32 = 256;
 /// Tries for the lock, which is held for some 50 µs at most.
 const LOCK_TRIES: u32 = 5_000;
 const LOCK_MS: u64 = 1_000;
-/// A counter on which nothing was used for so long gives back what it does not need: with the interval in which counters are
-/// looked at, within five seconds.
+/// A counter on which nothing was used for so long gives back what it does not need: with the interval in
+/// which counters are looked at, within five seconds.
 const IDLE_MS: u64 = 2_500;
 /// All slots are looked at so often, should one have been made and not counted.
 const LOOK_MS: u64 = 30_000;
 /// Counters whose slot a VM remembers.
 const KNOWN_MAX: usize = 8_192;
+
+#[cfg(test)]
+mod tests;

@@ -1,19 +1,19 @@
 //! Who started work that is done later (batches, background answers), by the id under which it is fetched.
 //!
-//! This is what one Envoy knows. Its collector knows it of all of them, by the records' `work`: it keeps one record of each work
-//! and puts right who started it.
+//! This is what one Envoy knows. Its collector knows it of all of them, by the records' `work`: it keeps one
+//! record of each work and puts right who started it.
 //!
-//! Shared data has a fixed number of slots, chosen by a hash of the id. A newer id takes an older one's slot; work
-//! that is not remembered is charged to who fetches it, and what was charged is remembered so that a second fetch
-//! costs nothing. A file is only charged where a provider named it as the output of a batch: anybody can store a file that
-//! says what it likes.
+//! Shared data has a fixed number of slots, chosen by a hash of the id. A newer id takes an older one's slot;
+//! work that is not remembered is charged to who fetches it, and what was charged is remembered so that a
+//! second fetch costs nothing. A file is only charged where a provider named it as the output of a batch:
+//! anybody can store a file that says what it likes.
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::attribution::{Attribution, AttributionSource};
 use tollgate_core::lean::fnv::fnv;
 
 use crate::host;
-use crate::shared;
+use crate::shared::layout;
 
 /// Work that is remembered at the same time, at most.
 const SLOTS: u64 = 4_096;
@@ -57,11 +57,12 @@ pub(crate) fn recall(id: &str) -> Option<Work> {
 }
 
 fn seen(id: &str) -> Option<Work> {
-    let (value, _) = host::shared(shared::deferred(slot(id))).ok()?;
+    let (value, _) = host::shared(layout::deferred(slot(id))).ok()?;
     serde_json::from_slice::<Work>(&value).ok().filter(|work| work.id == id)
 }
 
-/// Remembers who started the work with this id, and of which batch it is the output. What is known already stays.
+/// Remembers who started the work with this id, and of which batch it is the output. What is known already
+/// stays.
 pub(crate) fn remember(id: &str, of: Option<&str>, attribution: &Attribution, source: AttributionSource) {
     if recall(id).is_none() {
         let of = of.map(str::to_owned);
@@ -69,8 +70,8 @@ pub(crate) fn remember(id: &str, of: Option<&str>, attribution: &Attribution, so
     }
 }
 
-/// Takes the right to charge the work with this id, once. What anybody can store, as a file, is charged only where it is
-/// known to be a result: as long as it is not, nobody takes the right away either.
+/// Takes the right to charge the work with this id, once. What anybody can store, as a file, is charged only
+/// where it is known to be a result: as long as it is not, nobody takes the right away either.
 pub(crate) fn claim(
     id: &str,
     is_stored: bool,
@@ -111,9 +112,12 @@ impl Work {
 
 fn write(work: &Work) -> bool {
     serde_json::to_vec(work)
-        .is_ok_and(|json| host::set_shared(shared::deferred(slot(&work.id)), &json).is_ok())
+        .is_ok_and(|json| host::set_shared(layout::deferred(slot(&work.id)), &json).is_ok())
 }
 
 fn slot(id: &str) -> u64 {
     fnv(id.as_bytes()) % SLOTS
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,597 @@
+//! One stream from Envoy's callbacks to its record.
+
+use serde_json::{Value, json};
+use tollgate_core::record::{Note, Outcome as CallOutcome, UsageRecord};
+
+use super::*;
+use crate::fixture::*;
+use crate::host::simulated::{self, Fault};
+
+/// A gateway whose collector grants so much on each counter.
+fn start(budgets: &Value, granted: i128) -> (Vm, Collector) {
+    started(&configuration(), budgets, granted)
+}
+
+fn started(configuration: &Value, budgets: &Value, granted: i128) -> (Vm, Collector) {
+    simulated::begin(NOW_MS);
+    let mut vm = Vm::start(configuration);
+    let mut collector = Collector { granted, ..Collector::new(budgets) };
+    vm.tick();
+    vm.collect(&mut collector);
+    (vm, collector)
+}
+
+/// What the collector has once all is sent.
+fn records(vm: &mut Vm, collector: &mut Collector) -> Vec<UsageRecord> {
+    for _ in 0..4 {
+        vm.tick();
+        vm.collect(collector);
+    }
+    collector.records.values().cloned().collect()
+}
+
+fn in_request() -> Vec<u8> {
+    simulated::with(|world| world.buffers.get(&(Buffer::RequestBody as u32)).cloned().unwrap_or_default())
+}
+
+fn in_response() -> Vec<u8> {
+    simulated::with(|world| world.buffers.get(&(Buffer::ResponseBody as u32)).cloned().unwrap_or_default())
+}
+
+fn header(map: Headers, name: &str) -> Option<String> {
+    simulated::with(|world| {
+        let headers = world.headers.get(&(map as u32))?;
+        let (_, value) = headers.iter().find(|(known, _)| known == name)?;
+        Some(String::from_utf8(value.clone()).unwrap())
+    })
+}
+
+fn refusal() -> simulated::Answer {
+    simulated::with(|world| world.answers.last().cloned().unwrap())
+}
+
+mod requests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_call_to_a_model_passes_untouched() {
+        let (mut vm, mut collector) = start(&budgets(), AMPLE);
+        let (mut read, action) =
+            vm.request(&[(":method", "GET"), (":path", "/v1/models"), (":authority", "api.openai.com")], b"");
+        assert_eq!(action, Action::Continue);
+        end(&mut read);
+        assert!(records(&mut vm, &mut collector).is_empty());
+        assert_eq!(simulated::with(|world| world.metrics["tollgate_reads_total"]), 1);
+    }
+
+    #[test]
+    fn a_request_whose_headers_the_host_does_not_give_passes_and_is_counted() {
+        let (mut vm, _) = start(&json!([]), AMPLE);
+        let mut call = HttpCall::new(vm.gateway(), 2);
+        simulated::with(|world| world.headers.clear());
+        assert_eq!(call.on_http_request_headers(0, false), Action::Continue);
+        vm.tick();
+        assert_eq!(simulated::with(|world| world.metrics["tollgate_requests_unread_total"]), 1);
+    }
+
+    #[test]
+    fn headers_of_attribution_do_not_reach_the_provider() {
+        let (mut vm, _) = start(&json!([]), AMPLE);
+        vm.chat();
+        assert_eq!(header(Headers::Request, "x-tollgate-agent"), None);
+        assert_eq!(header(Headers::Request, "accept-encoding").as_deref(), Some("identity"));
+    }
+
+    #[test]
+    fn what_a_certificate_says_of_a_caller_wins_over_what_it_says_itself() {
+        let mut configuration = configuration();
+        configuration["attribution"] = json!({"trusted": [{"field": "agent",
+            "property": ["connection", "uri_san_peer_certificate"], "source": "verified"}]});
+        let (mut vm, mut collector) = started(&configuration, &json!([]), AMPLE);
+        let path = b"connection\0uri_san_peer_certificate".to_vec();
+        simulated::with(|world| world.properties.insert(path, b"triage".to_vec()));
+        let (mut call, _) = vm.chat();
+        end(&mut call);
+        let record = records(&mut vm, &mut collector).remove(0);
+        assert_eq!(record.attribution.agent, "triage");
+        assert_eq!(record.attribution_source, tollgate_core::attribution::AttributionSource::Verified);
+    }
+
+    #[test]
+    fn without_budgets_a_call_is_not_waited_for() {
+        let (mut vm, mut collector) = start(&json!([]), AMPLE);
+        let (mut call, action) = vm.chat();
+        assert_eq!(action, Action::Continue);
+        answer(&mut call, response(MODEL).as_bytes());
+        end(&mut call);
+        let records = records(&mut vm, &mut collector);
+        assert_eq!(records[0].cost_usd.as_pico(), COST);
+        assert!(counters().is_empty());
+    }
+}
+
+mod waiting {
+    use super::*;
+
+    #[test]
+    fn a_call_waits_for_its_grant_and_goes_on() {
+        let (mut vm, mut collector) = start(&budgets(), AMPLE);
+        let (mut call, action) = vm.chat();
+        assert_eq!(action, Action::Pause);
+        vm.collect(&mut collector);
+        assert_eq!(simulated::with(|world| world.continued.len()), 1);
+        answer(&mut call, response(MODEL).as_bytes());
+        end(&mut call);
+        let record = records(&mut vm, &mut collector).remove(0);
+        assert_eq!((record.outcome, record.cost_usd.as_pico()), (CallOutcome::Ok, COST));
+        assert_eq!(record.policy_version.as_deref(), Some("p1"));
+        assert_eq!((counter("all").used.0, counter("all").held.0), (COST, 0));
+        assert_eq!((counter("calls").used.0, counter("calls").held.0), (1, 0));
+    }
+
+    #[test]
+    fn a_stream_that_ends_while_it_waits_cost_nothing() {
+        let (mut vm, mut collector) = start(&budgets(), AMPLE);
+        let (mut call, _) = vm.chat();
+        end(&mut call);
+        vm.collect(&mut collector);
+        let record = records(&mut vm, &mut collector).remove(0);
+        assert_eq!((record.outcome, record.status), (CallOutcome::Error, None));
+        assert_eq!(record.cost_usd.as_pico(), 0);
+        assert_eq!((counter("all").used.0, counter("all").held.0), (0, 0));
+        assert!(simulated::with(|world| world.continued.is_empty()));
+    }
+
+    #[test]
+    fn a_call_whose_collector_cannot_be_reached_is_refused_as_that() {
+        let (mut vm, mut collector) = start(&budgets(), AMPLE);
+        collector.is_away = true;
+        let (mut call, _) = vm.chat();
+        vm.collect_one(&mut collector);
+        assert_eq!(refusal().details, "tollgate_collector_away");
+        end(&mut call);
+        collector.is_away = false;
+        simulated::pass(60_000);
+        let record = records(&mut vm, &mut collector).remove(0);
+        assert_eq!(record.outcome, CallOutcome::Denied);
+    }
+
+    #[test]
+    fn where_no_more_calls_may_wait_it_is_decided_at_once() {
+        let (mut vm, _) = start(&budgets(), AMPLE);
+        let gateway = vm.gateway();
+        let mut context = 1_000;
+        while gateway.waiting.has_room() {
+            gateway.waiting.park(context, chat("x", MODEL), NOW_MS);
+            context += 1;
+        }
+        let (_, action) = vm.chat();
+        assert_eq!(action, Action::Pause);
+        assert_eq!(refusal().status, 429);
+    }
+
+    #[test]
+    fn a_large_last_piece_waits_here_and_comes_back() {
+        let (mut vm, mut collector) = start(&budgets(), AMPLE);
+        let text = "x".repeat(400 * 1024);
+        let body =
+            json!({"model": MODEL, "max_completion_tokens": 50, "messages": [{"content": text}]}).to_string();
+        let (call, action) = vm.request(&chat_headers(&body.len().to_string()), body.as_bytes());
+        assert_eq!(action, Action::Pause);
+        assert!(in_request().is_empty(), "Envoy keeps nothing of it");
+        vm.collect(&mut collector);
+        assert_eq!(in_request(), body.as_bytes());
+        drop(call);
+    }
+}
+
+mod refusals {
+    use super::*;
+
+    fn refused() -> (Vm, Collector, HttpCall) {
+        let (mut vm, mut collector) = start(&budgets(), 0);
+        let (call, _) = vm.chat();
+        vm.collect(&mut collector);
+        (vm, collector, call)
+    }
+
+    #[test]
+    fn it_is_answered_in_the_providers_own_shape() {
+        let (.., call) = refused();
+        let answer = refusal();
+        assert_eq!(answer.status, 402);
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert!(body["error"]["message"].as_str().unwrap().contains("all"), "{body}");
+        assert!(answer.headers.iter().any(|(name, _)| name == "x-tollgate-call"));
+        drop(call);
+    }
+
+    #[test]
+    fn it_leaves_a_record_without_a_cost() {
+        let (mut vm, mut collector, mut call) = refused();
+        end(&mut call);
+        let records = records(&mut vm, &mut collector);
+        assert_eq!(records.len(), 1);
+        assert_eq!((records[0].outcome, records[0].status), (CallOutcome::Denied, Some(402)));
+        assert_eq!(counter("all").used.0, 0);
+    }
+
+    #[test]
+    fn it_is_counted_on_the_counter_and_by_reason() {
+        let (mut vm, ..) = refused();
+        vm.tick();
+        assert_eq!(counter("all").denied + counter("calls").denied, 1);
+        assert_eq!(simulated::with(|world| world.metrics["tollgate_denied_total.reason=.budget_spent.;"]), 1);
+    }
+
+    #[test]
+    fn our_own_answer_is_not_read_as_a_providers() {
+        let (mut vm, mut collector, mut call) = refused();
+        set_headers(Headers::Response, &[(":status", "402"), ("content-type", "application/json")]);
+        assert_eq!(call.on_http_response_headers(2, false), Action::Continue);
+        assert_eq!(header(Headers::Response, "x-tollgate-call"), None);
+        call.on_http_response_body(10, true);
+        end(&mut call);
+        assert_eq!(records(&mut vm, &mut collector)[0].response_bytes, None);
+    }
+
+    #[test]
+    fn pieces_that_still_come_are_not_passed_on() {
+        let (.., mut call) = refused();
+        assert_eq!(request_body(&mut call, b"more", true), Action::Pause);
+        assert_eq!(call.on_http_request_trailers(0), Action::Pause);
+    }
+
+    #[test]
+    fn a_body_that_is_not_gathered_is_refused_before_it_comes() {
+        let (mut vm, mut collector) = start(&budgets(), 0);
+        vm.chat();
+        vm.collect(&mut collector);
+        simulated::with(|world| world.answers.clear());
+        let mut call = HttpCall::new(vm.gateway(), 9);
+        set_headers(Headers::Request, &chat_headers("900000"));
+        assert_eq!(call.on_http_request_headers(6, false), Action::Pause);
+        assert_eq!(refusal().details, "tollgate_budget_spent");
+    }
+}
+
+mod answers {
+    use super::*;
+
+    fn going() -> (Vm, Collector, HttpCall) {
+        let (mut vm, mut collector) = start(&budgets(), AMPLE);
+        let (call, _) = vm.chat();
+        vm.collect(&mut collector);
+        (vm, collector, call)
+    }
+
+    #[test]
+    fn its_caller_is_told_the_calls_id() {
+        let (mut vm, mut collector, mut call) = going();
+        answer(&mut call, response(MODEL).as_bytes());
+        let id = header(Headers::Response, "x-tollgate-call").unwrap();
+        end(&mut call);
+        assert_eq!(records(&mut vm, &mut collector)[0].id, id);
+    }
+
+    #[test]
+    fn a_stream_is_settled_once_though_its_end_is_told_twice() {
+        let (mut vm, mut collector, mut call) = going();
+        answer(&mut call, response(MODEL).as_bytes());
+        end(&mut call);
+        end(&mut call);
+        assert_eq!(records(&mut vm, &mut collector).len(), 1);
+        assert_eq!(counter("calls").used.0, 1);
+    }
+
+    #[test]
+    fn an_answer_may_come_in_any_pieces() {
+        let (mut vm, mut collector, mut call) = going();
+        set_headers(Headers::Response, &[(":status", "200"), ("content-type", "application/json")]);
+        call.on_http_response_headers(2, false);
+        for piece in response(MODEL).as_bytes().chunks(7) {
+            simulated::with(|world| world.buffers.insert(Buffer::ResponseBody as u32, piece.to_vec()));
+            call.on_http_response_body(piece.len(), false);
+        }
+        call.on_http_response_body(0, true);
+        end(&mut call);
+        assert_eq!(records(&mut vm, &mut collector)[0].cost_usd.as_pico(), COST);
+    }
+
+    #[test]
+    fn an_answer_that_the_host_does_not_give_is_estimated_and_never_free() {
+        let (mut vm, mut collector, mut call) = going();
+        set_headers(Headers::Response, &[(":status", "200"), ("content-type", "application/json")]);
+        call.on_http_response_headers(2, false);
+        simulated::plan(0, Fault::Fail(host::Error(10)));
+        call.on_http_response_body(200, true);
+        end(&mut call);
+        let record = records(&mut vm, &mut collector).remove(0);
+        assert!(record.usage_estimated && record.cost_usd.as_pico() > 0, "{record:?}");
+    }
+
+    #[test]
+    fn a_stream_that_breaks_off_is_a_record_of_that() {
+        for (details, outcome) in [
+            ("downstream_remote_disconnect", CallOutcome::ClientAbort),
+            ("upstream_reset", CallOutcome::UpstreamAbort),
+        ] {
+            let (mut vm, mut collector, mut call) = going();
+            set_headers(Headers::Response, &[(":status", "200"), ("content-type", "text/event-stream")]);
+            call.on_http_response_headers(2, false);
+            simulated::with(|world| {
+                world.properties.insert(b"response\0code_details".to_vec(), details.into())
+            });
+            end(&mut call);
+            assert_eq!(records(&mut vm, &mut collector)[0].outcome, outcome, "{details}");
+        }
+    }
+
+    #[test]
+    fn what_ends_before_its_body_has_come_was_never_sent() {
+        let (mut vm, mut collector) = start(&budgets(), AMPLE);
+        let mut call = HttpCall::new(vm.gateway(), 9);
+        set_headers(Headers::Request, &chat_headers("500"));
+        call.on_http_request_headers(6, false);
+        request_body(&mut call, b"{\"model\":\"gpt-m\"", false);
+        end(&mut call);
+        let record = records(&mut vm, &mut collector).remove(0);
+        assert_eq!((record.status, record.cost_usd.as_pico()), (None, 0));
+    }
+
+    #[test]
+    fn a_provider_that_answers_before_the_whole_request_is_decided_on_then() {
+        let (mut vm, mut collector) =
+            start(&json!([{"name": "calls", "limit_calls": 1, "window": "day"}]), 1);
+        let (mut first, _) = vm.chat();
+        vm.collect(&mut collector);
+        let mut call = HttpCall::new(vm.gateway(), 9);
+        set_headers(Headers::Request, &chat_headers("900000"));
+        call.on_http_request_headers(6, false);
+        request_body(&mut call, b"{\"model\":\"gpt-m\"", false);
+        set_headers(Headers::Response, &[(":status", "200")]);
+        assert_eq!(call.on_http_response_headers(1, false), Action::Pause);
+        assert_eq!(refusal().details, "tollgate_unreadable_request", "what is known of it decides");
+        end(&mut first);
+    }
+
+    #[test]
+    fn an_error_before_the_whole_request_passes() {
+        let (mut vm, mut collector) =
+            start(&json!([{"name": "calls", "limit_calls": 1, "window": "day"}]), 1);
+        let (_first, _) = vm.chat();
+        vm.collect(&mut collector);
+        let mut call = HttpCall::new(vm.gateway(), 9);
+        set_headers(Headers::Request, &chat_headers("900000"));
+        call.on_http_request_headers(6, false);
+        request_body(&mut call, b"{\"model\":\"gpt-m\"", false);
+        set_headers(Headers::Response, &[(":status", "413")]);
+        assert_eq!(call.on_http_response_headers(1, true), Action::Continue);
+        assert!(simulated::with(|world| world.answers.is_empty()));
+    }
+
+    #[test]
+    fn a_warning_is_shown_to_the_caller() {
+        let warns = json!([{"name": "all", "limit_usd": "0.00000001", "window": "day", "action": "warn"}]);
+        let (mut vm, _) = start(&warns, AMPLE);
+        let (mut call, action) = vm.chat();
+        assert_eq!(action, Action::Continue);
+        answer(&mut call, response(MODEL).as_bytes());
+        assert!(header(Headers::Response, "x-tollgate-warning").unwrap().starts_with("budget=all"));
+    }
+}
+
+mod rewriting {
+    use super::*;
+
+    const STREAMS: &str = r#"{"model":"gpt-m","stream":true,"max_completion_tokens":50,"messages":[]}"#;
+
+    fn chunk(json: &str) -> String {
+        format!("data: {json}\n\n")
+    }
+
+    fn event_stream(call: &mut HttpCall) {
+        set_headers(Headers::Response, &[(":status", "200"), ("content-type", "text/event-stream")]);
+        call.on_http_response_headers(2, false);
+    }
+
+    fn piece(call: &mut HttpCall, text: &str, is_last: bool) -> String {
+        simulated::with(|world| world.buffers.insert(Buffer::ResponseBody as u32, text.into()));
+        call.on_http_response_body(text.len(), is_last);
+        String::from_utf8(in_response()).unwrap()
+    }
+
+    #[test]
+    fn usage_is_asked_for_and_what_it_brings_is_taken_out_again() {
+        let (mut vm, mut collector) = start(&json!([]), AMPLE);
+        let (mut call, _) = vm.request(&chat_headers(&STREAMS.len().to_string()), STREAMS.as_bytes());
+        let body: Value = serde_json::from_slice(&in_request()).unwrap();
+        assert_eq!(body["stream_options"]["include_usage"], true);
+        event_stream(&mut call);
+        let text = chunk(
+            r#"{"object":"chat.completion.chunk","model":"gpt-m","choices":[{"index":0,"delta":{"content":"So."}}]}"#,
+        );
+        assert_eq!(piece(&mut call, &text, false), text);
+        let usage = chunk(
+            r#"{"object":"chat.completion.chunk","model":"gpt-m","choices":[],"usage":{"prompt_tokens":20,"completion_tokens":10,"total_tokens":30}}"#,
+        );
+        assert_eq!(piece(&mut call, &usage, false), "");
+        assert_eq!(piece(&mut call, "data: [DONE]\n\n", true), "data: [DONE]\n\n");
+        end(&mut call);
+        assert_eq!(records(&mut vm, &mut collector)[0].cost_usd.as_pico(), COST);
+    }
+
+    #[test]
+    fn a_route_may_switch_the_question_off() {
+        let (mut vm, _) = start(&json!([]), AMPLE);
+        let path = b"xds\0route_metadata\0filter_metadata\0tollgate\0include_usage".to_vec();
+        simulated::with(|world| world.properties.insert(path, b"off".to_vec()));
+        vm.request(&chat_headers(&STREAMS.len().to_string()), STREAMS.as_bytes());
+        assert_eq!(in_request(), STREAMS.as_bytes());
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_replaced_passes_as_it_came() {
+        let (mut vm, mut collector) = start(&json!([]), AMPLE);
+        let mut call = HttpCall::new(vm.gateway(), 9);
+        set_headers(Headers::Request, &chat_headers(&STREAMS.len().to_string()));
+        call.on_http_request_headers(6, false);
+        simulated::with(|world| world.buffers.insert(Buffer::RequestBody as u32, STREAMS.into()));
+        // The third host call replaces it, behind the piece, the route and the body that are read.
+        simulated::plan(3, Fault::Fail(host::Error(10)));
+        assert_eq!(call.on_http_request_body(STREAMS.len(), true), Action::Continue);
+        assert_eq!(in_request(), STREAMS.as_bytes());
+        event_stream(&mut call);
+        let usage = chunk(
+            r#"{"object":"chat.completion.chunk","choices":[],"usage":{"prompt_tokens":20,"completion_tokens":10}}"#,
+        );
+        assert_eq!(
+            piece(&mut call, &usage, true),
+            usage,
+            "nothing is taken out of an answer that nobody asked about"
+        );
+        end(&mut call);
+        records(&mut vm, &mut collector);
+    }
+
+    #[test]
+    fn an_output_limit_of_a_budget_is_written_into_a_request_without_one() {
+        let budgets =
+            json!([{"name": "all", "limit_usd": "1", "window": "day", "default_output_tokens": 40}]);
+        let (mut vm, mut collector) = start(&budgets, AMPLE);
+        let body = r#"{"model":"gpt-m","messages":[]}"#;
+        vm.request(&chat_headers(&body.len().to_string()), body.as_bytes());
+        let body: Value = serde_json::from_slice(&in_request()).unwrap();
+        assert_eq!(body["max_completion_tokens"], 40);
+        vm.collect(&mut collector);
+    }
+
+    #[test]
+    fn a_body_of_unknown_length_waits_here_and_goes_on_whole() {
+        let (mut vm, mut collector) = start(&json!([]), AMPLE);
+        let mut call = HttpCall::new(vm.gateway(), 9);
+        let headers = chat_headers("");
+        let headers: Vec<_> = headers.into_iter().filter(|(name, _)| *name != "content-length").collect();
+        set_headers(Headers::Request, &headers);
+        assert_eq!(call.on_http_request_headers(5, false), Action::Continue);
+        let (first, last) = STREAMS.split_at(30);
+        assert_eq!(request_body(&mut call, first.as_bytes(), false), Action::Continue);
+        assert!(in_request().is_empty());
+        assert_eq!(request_body(&mut call, last.as_bytes(), true), Action::Continue);
+        let body: Value = serde_json::from_slice(&in_request()).unwrap();
+        assert_eq!(body["model"], MODEL);
+        assert_eq!(body["stream_options"]["include_usage"], true);
+        end(&mut call);
+        records(&mut vm, &mut collector);
+    }
+
+    #[test]
+    fn what_is_longer_than_what_is_gathered_goes_on_as_it_comes() {
+        let (vm, _) = start(&json!([]), AMPLE);
+        let mut call = HttpCall::new(vm.gateway(), 9);
+        let headers = chat_headers("");
+        let headers: Vec<_> = headers.into_iter().filter(|(name, _)| *name != "content-length").collect();
+        set_headers(Headers::Request, &headers);
+        call.on_http_request_headers(5, false);
+        let text = format!(r#"{{"model":"gpt-m","messages":[{{"content":"{}"#, "x".repeat(200 * 1024));
+        assert_eq!(request_body(&mut call, text.as_bytes(), false), Action::Continue);
+        assert!(in_request().is_empty());
+        let more = "x".repeat(100 * 1024);
+        assert_eq!(request_body(&mut call, more.as_bytes(), false), Action::Continue);
+        assert_eq!(in_request().len(), text.len() + more.len());
+    }
+}
+
+mod endings {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_outgrows_its_budget_is_told_and_then_closed() {
+        let ends = json!([{"name": "all", "limit_usd": "1", "window": "day", "end_streams": true}]);
+        // As much as one call holds.
+        let (mut vm, mut collector) = start(&ends, 16_340);
+        let body = r#"{"model":"gpt-m","stream":true,"max_completion_tokens":50,"messages":[]}"#;
+        let (mut call, _) = vm.request(&chat_headers(&body.len().to_string()), body.as_bytes());
+        vm.collect(&mut collector);
+        set_headers(Headers::Response, &[(":status", "200"), ("content-type", "text/event-stream")]);
+        call.on_http_response_headers(2, false);
+        let text = "word ".repeat(400);
+        let chunk = format!(
+            "data: {}\n\n",
+            json!({"object": "chat.completion.chunk", "model": MODEL,
+            "choices": [{"index": 0, "delta": {"content": text}}]})
+        );
+        let mut piece = || {
+            simulated::with(|world| world.buffers.insert(Buffer::ResponseBody as u32, chunk.clone().into()));
+            call.on_http_response_body(chunk.len(), false);
+            String::from_utf8(in_response()).unwrap()
+        };
+        let told = piece();
+        assert!(told.contains("error") && told.contains("all"), "{told}");
+        assert_eq!(piece(), "", "nothing more of the answer passes");
+        assert!(simulated::with(|world| world.answers.is_empty()));
+        simulated::pass(TOLD_MS);
+        assert_eq!(piece(), "");
+        assert_eq!(refusal().details, "tollgate_budget_spent");
+        end(&mut call);
+        assert!(records(&mut vm, &mut collector)[0].notes.contains(&Note::EndedByBudget));
+    }
+}
+
+mod sessions {
+    use super::*;
+
+    fn upgrade(vm: &mut Vm, path: &str) -> (HttpCall, Action) {
+        vm.request(
+            &[
+                (":method", "GET"),
+                (":path", path),
+                (":authority", "api.openai.com"),
+                ("upgrade", "websocket"),
+                ("connection", "upgrade"),
+                ("sec-websocket-extensions", "permessage-deflate"),
+            ],
+            b"",
+        )
+    }
+
+    #[test]
+    fn its_messages_are_not_compressed() {
+        let (mut vm, _) = start(&json!([]), AMPLE);
+        upgrade(&mut vm, "/v1/realtime?model=gpt-m");
+        assert_eq!(header(Headers::Request, "sec-websocket-extensions"), None);
+    }
+
+    #[test]
+    fn one_whose_model_is_known_is_held_for_before_it_begins() {
+        let (mut vm, mut collector) =
+            start(&json!([{"name": "calls", "limit_calls": 5, "window": "day"}]), 5);
+        let (_session, action) = upgrade(&mut vm, "/v1/realtime?model=gpt-m");
+        assert_eq!(action, Action::Pause);
+        vm.collect(&mut collector);
+        assert_eq!(simulated::with(|world| world.continued.len()), 1);
+        assert_eq!(counter("calls").held.0, 1);
+    }
+
+    #[test]
+    fn one_that_nothing_is_left_for_does_not_begin() {
+        let (mut vm, mut collector) =
+            start(&json!([{"name": "calls", "limit_calls": 5, "window": "day"}]), 0);
+        upgrade(&mut vm, "/v1/realtime?model=gpt-m");
+        vm.collect(&mut collector);
+        assert_eq!(refusal().details, "tollgate_budget_spent");
+    }
+
+    #[test]
+    fn one_that_the_provider_refuses_gives_back_what_it_held() {
+        let (mut vm, mut collector) =
+            start(&json!([{"name": "calls", "limit_calls": 5, "window": "day"}]), 5);
+        let (mut session, _) = upgrade(&mut vm, "/v1/realtime?model=gpt-m");
+        vm.collect(&mut collector);
+        set_headers(Headers::Response, &[(":status", "401"), ("content-type", "application/json")]);
+        session.on_http_response_headers(2, true);
+        end(&mut session);
+        records(&mut vm, &mut collector);
+        assert_eq!(counter("calls").held.0, 0);
+    }
+}

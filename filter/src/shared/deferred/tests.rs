@@ -1,0 +1,97 @@
+use super::*;
+use crate::fixture::NOW_MS;
+use crate::host::Error;
+use crate::host::simulated::{self, Fault};
+
+const DECLARED: AttributionSource = AttributionSource::SelfDeclared;
+
+fn of(agent: &str) -> Attribution {
+    Attribution { agent: agent.into(), ..Attribution::default() }
+}
+
+#[test]
+fn work_is_known_by_who_started_it() {
+    simulated::begin(NOW_MS);
+    remember("batch-1", None, &of("planner"), DECLARED);
+    let work = recall("batch-1").unwrap();
+    assert_eq!((work.attribution, work.source, work.charged), (of("planner"), DECLARED, false));
+    assert!(recall("batch-2").is_none());
+}
+
+#[test]
+fn what_is_known_already_stays() {
+    simulated::begin(NOW_MS);
+    remember("batch-1", None, &of("planner"), DECLARED);
+    remember("batch-1", None, &of("other"), DECLARED);
+    assert_eq!(recall("batch-1").unwrap().attribution, of("planner"));
+}
+
+#[test]
+fn a_result_is_charged_once() {
+    simulated::begin(NOW_MS);
+    remember("batch-1", None, &of("planner"), DECLARED);
+    assert_eq!(claim("batch-1", false, &of("fetcher"), DECLARED), Claim::Charged(None));
+    assert_eq!(claim("batch-1", false, &of("fetcher"), DECLARED), Claim::Before);
+    assert_eq!(recall("batch-1").unwrap().attribution, of("planner"), "who started it is still known");
+}
+
+#[test]
+fn work_that_nobody_remembers_is_charged_to_who_fetches_it_first() {
+    simulated::begin(NOW_MS);
+    assert_eq!(claim("response-1", false, &of("fetcher"), DECLARED), Claim::Charged(None));
+    assert_eq!(claim("response-1", false, &of("other"), DECLARED), Claim::Before);
+    assert_eq!(recall("response-1").unwrap().attribution, of("fetcher"));
+}
+
+#[test]
+fn a_file_that_no_batch_named_is_told_of_once_and_not_charged() {
+    simulated::begin(NOW_MS);
+    assert_eq!(claim("file-1", true, &of("fetcher"), DECLARED), Claim::Unknown);
+    assert_eq!(claim("file-1", true, &of("fetcher"), DECLARED), Claim::Before);
+    assert!(recall("file-1").is_none(), "to have fetched it is not to know it");
+}
+
+#[test]
+fn a_file_that_a_batch_names_is_charged_though_it_was_fetched_before() {
+    simulated::begin(NOW_MS);
+    claim("file-1", true, &of("fetcher"), DECLARED);
+    remember("file-1", Some("batch-1"), &of("planner"), DECLARED);
+    let charged = claim("file-1", true, &of("fetcher"), DECLARED);
+    assert_eq!(charged, Claim::Charged(Some("batch-1".into())));
+    assert_eq!(claim("file-1", true, &of("fetcher"), DECLARED), Claim::Before);
+}
+
+#[test]
+fn a_newer_id_takes_the_slot_of_an_older_one() {
+    simulated::begin(NOW_MS);
+    let same_slot = (0..).map(|number| format!("id-{number}"));
+    let other = same_slot.into_iter().find(|id| slot(id) == slot("batch-1")).unwrap();
+    remember("batch-1", None, &of("planner"), DECLARED);
+    remember(&other, None, &of("other"), DECLARED);
+    assert!(recall("batch-1").is_none());
+    assert_eq!(recall(&other).unwrap().attribution, of("other"));
+}
+
+#[test]
+fn what_cannot_be_written_is_not_charged() {
+    simulated::begin(NOW_MS);
+    simulated::plan(1, Fault::Fail(Error(10)));
+    assert_eq!(claim("response-1", false, &of("fetcher"), DECLARED), Claim::Before);
+    assert_eq!(claim("response-1", false, &of("fetcher"), DECLARED), Claim::Charged(None));
+}
+
+#[test]
+fn work_of_an_older_version_is_known() {
+    simulated::begin(NOW_MS);
+    let json = serde_json::json!({"id": "batch-1", "attribution": of("planner"), "source": DECLARED,
+        "charged": false});
+    host::set_shared(layout::deferred(slot("batch-1")), json.to_string().as_bytes()).unwrap();
+    assert!(recall("batch-1").is_some_and(|work| work.is_known));
+}
+
+#[test]
+fn what_is_not_json_is_nothing() {
+    simulated::begin(NOW_MS);
+    host::set_shared(layout::deferred(slot("batch-1")), b"{").unwrap();
+    assert!(recall("batch-1").is_none());
+}
