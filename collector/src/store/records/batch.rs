@@ -90,10 +90,16 @@ impl RecordRow {
         self.folded.map_or(1, |span| span.records)
     }
 
-    /// Has it say what this record does, which is the same but for who spent.
+    /// Has it say what this record does, which is the same but for who spent and whether it costs anything.
     pub(in crate::store) fn set(&mut self, record: &UsageRecord) -> Result<(), StoreError> {
         self.dims = Dims::of(record);
+        self.outcome = outcome_code(record.outcome);
+        self.cost_status = cost_status_code(record.cost_status);
         self.body = serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?;
+        self.sums = Sums::of(record).encode();
+        self.minute = Minute::of(record);
+        self.report = reports::of(record);
+        self.knew_until_ms = if record.fetched().is_some() { 0 } else { u64::MAX };
         Ok(())
     }
 }
@@ -124,7 +130,21 @@ impl Batch {
     /// # Errors
     /// As [`Batch::push`].
     pub fn push_recharged(&mut self, record: &UsageRecord, recharge: Recharge) -> Result<(), StoreError> {
-        let told = Told::of(record);
+        self.push_known(record, recharge, None)
+    }
+
+    /// The same of a record of fetched work that is not charged, and that is to be this other one where it is known after all
+    /// that it is to be paid.
+    ///
+    /// # Errors
+    /// As [`Batch::push`].
+    pub fn push_known(
+        &mut self,
+        record: &UsageRecord,
+        recharge: Recharge,
+        if_known: Option<UsageRecord>,
+    ) -> Result<(), StoreError> {
+        let told = Told::of(record).map(|told| told.or(if_known));
         self.rows.push(RecordRow {
             id: record.id.parse().map_err(|_| StoreError::Damaged("id"))?,
             time_ms: i64::try_from(record.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?,
@@ -135,6 +155,7 @@ impl Batch {
             sums: Sums::of(record).encode(),
             minute: Minute::of(record),
             knew_until_ms: match self.imported_ms {
+                _ if told.as_ref().is_some_and(|told| told.only_reads()) => u64::MAX,
                 // What its gateway charged is lost with it: it counts on every budget that was for it.
                 1.. if record.outcome != Outcome::Denied => 0,
                 _ if told.as_ref().is_some_and(|told| told.is_fetched()) => 0,

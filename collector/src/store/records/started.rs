@@ -3,12 +3,13 @@
 //!
 //! A record of fetched work has an id made of provider and work id, so that it is stored once. One that arrives before
 //! that of the start is stored as it came, and changed when the start arrives: its row, the sums that it is in, and the
-//! counters of budgets. Months that are closed stay as they are.
+//! counters of budgets. So is one of a file whose provider names it only later as the result of a batch, and one of an
+//! answer that was paid as it was started. Months that are closed stay as they are.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use tollgate_core::attribution::{Attribution, AttributionSource};
-use tollgate_core::record::{Note, UsageRecord, work_id};
+use tollgate_core::record::{Note, Output, UsageRecord, work_id};
 
 use super::adjust;
 use super::batch::{Batch, RecordRow, cost_status_code, outcome_code};
@@ -26,15 +27,27 @@ use crate::store::{Store, budgets, rollups};
 pub(in crate::store) struct Starter {
     attribution: Attribution,
     source: AttributionSource,
+    /// It was paid as it was started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    paid: bool,
 }
 
 /// What a record says of work.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct Told {
-    /// Work that its call started.
+    /// Work that its call started, and whether it is paid with it.
     started: Vec<RecordId>,
-    /// Work whose result its call fetched, and the batch that this is of. Empty where nobody knows that it is any.
+    paid: bool,
+    /// Files of results, with the batches that they are of.
+    outputs: Vec<(RecordId, RecordId)>,
+    /// Work whose result its call fetched, and the batch that this is of.
     fetched: Vec<RecordId>,
+    /// Whether that is charged by this record: nobody knows of some that it is any, or to be paid.
+    is_charged: bool,
+    /// What the record is to be where it is known after all.
+    if_known: Option<Box<UsageRecord>>,
+    /// Whether who started the work, or its provider, shows that it is to be paid.
+    is_sure: bool,
 }
 
 /// A stored record that is to be another one.
@@ -42,13 +55,16 @@ pub(in crate::store) struct Told {
 pub(in crate::store) enum Change {
     /// It is known now who started the work.
     Starter(RecordId, Starter),
-    /// It is known now that its counts are a provider's: this record says so.
-    Known(RecordId, Box<UsageRecord>),
+    /// It is known now that its counts are a provider's: this record says so. `true` where its provider, or who started the
+    /// work, shows that it is to be paid, and not only another gateway's word.
+    Known(RecordId, Box<UsageRecord>, bool),
+    /// It is known now that the work was paid as it was started.
+    Paid(RecordId),
 }
 
 impl Starter {
-    fn of(record: &UsageRecord) -> Self {
-        Self { attribution: record.attribution.clone(), source: record.attribution_source }
+    fn of(record: &UsageRecord, paid: bool) -> Self {
+        Self { attribution: record.attribution.clone(), source: record.attribution_source, paid }
     }
 
     fn put(self, record: &mut UsageRecord) {
@@ -62,41 +78,53 @@ impl Told {
     pub(in crate::store) fn of(record: &UsageRecord) -> Option<Box<Self>> {
         let work = record.work.as_ref()?;
         let key = |id: &String| work_id(&record.provider, id).parse().ok();
-        let fetched = match record.fetched() {
-            Some(_) => work.fetched.iter().chain(&work.of).filter_map(key).collect(),
-            None => Vec::new(),
-        };
-        Some(Box::new(Self { started: work.started.iter().filter_map(key).collect(), fetched }))
+        let output = |output: &Output| Some((key(&output.file)?, key(&output.of)?));
+        let of = work.of.iter().filter(|_| work.fetched.is_some());
+        Some(Box::new(Self {
+            started: work.started.iter().filter_map(key).collect(),
+            paid: work.paid,
+            outputs: work.outputs.iter().filter_map(output).collect(),
+            fetched: work.fetched.iter().chain(of).filter_map(key).collect(),
+            is_charged: record.fetched().is_some(),
+            ..Self::default()
+        }))
+    }
+
+    /// The same of a record that is to be this other one where its work is known after all.
+    pub(in crate::store) fn or(mut self: Box<Self>, if_known: Option<UsageRecord>) -> Box<Self> {
+        self.if_known = if_known.map(Box::new);
+        self
     }
 
     /// Whether its record is of fetched work that is charged, which no gateway does.
     pub(in crate::store) const fn is_fetched(&self) -> bool {
-        !self.fetched.is_empty()
+        self.is_charged
+    }
+
+    /// Whether its call only read what another one pays for, or asked after it: that is on no budget.
+    pub(in crate::store) const fn only_reads(&self) -> bool {
+        !self.is_charged && (!self.fetched.is_empty() || self.started.is_empty() && !self.outputs.is_empty())
     }
 }
 
 /// Takes note of work in records that have arrived, and gives those of them that fetched some to who started it. Gives the
-/// stored ones whose starter is known only now.
+/// stored ones of which it is known only now who that is, or whether they are paid.
 pub(in crate::store) fn arrive(
     transaction: &Transaction<'_>,
     batches: &mut [Batch],
 ) -> Result<Vec<Change>, StoreError> {
     let mut changes = Vec::new();
     for (row, told) in batches.iter().flat_map(|batch| &batch.rows).filter_map(telling) {
+        for output in &told.outputs {
+            name(transaction, *output, row.time_ms, &mut changes)?;
+        }
         for key in &told.started {
-            start(transaction, *key, row, &mut changes)?;
+            start(transaction, *key, (row, told.paid), &mut changes)?;
         }
     }
     for row in batches.iter_mut().flat_map(|batch| &mut batch.rows) {
-        let Some(told) = row.told.as_ref().filter(|told| told.is_fetched()) else { continue };
-        let keys = told.fetched.clone();
-        match starter(transaction, &keys)? {
-            Some(starter) => {
-                let mut record = parse(&row.body)?;
-                starter.put(&mut record);
-                row.set(&record)?;
-            }
-            None => wait(transaction, &keys, row)?,
+        if let Some(told) = row.told.take_if(|told| !told.fetched.is_empty()) {
+            fetch(transaction, row, told)?;
         }
     }
     Ok(changes)
@@ -106,28 +134,125 @@ fn telling(row: &RecordRow) -> Option<(&RecordRow, &Told)> {
     Some((row, row.told.as_deref()?))
 }
 
-/// Remembers who started work, where that is not known, and what was fetched of it before.
+/// Says of a record that fetched something what is known of it.
+fn fetch(transaction: &Transaction<'_>, row: &mut RecordRow, told: Box<Told>) -> Result<(), StoreError> {
+    let mut keys = told.fetched.clone();
+    let batch = keys.first().map_or(Ok(None), |file| batch_of(transaction, *file))?;
+    keys.extend(batch);
+    let starter = starter(transaction, &keys)?;
+    let is_unpaid = starter.as_ref().is_some_and(|starter| !starter.paid);
+    let mut record = match &told.if_known {
+        Some(known) if !told.is_charged && (is_unpaid || batch.is_some()) => (**known).clone(),
+        _ => parse(&row.body)?,
+    };
+    if record.fetched().is_none() {
+        if let Some(known) = told.if_known.as_ref().filter(|_| starter.is_none()) {
+            keep(transaction, row, known)?;
+        }
+        if record.notes.contains(&Note::PaidAtStart) {
+            record.read_again();
+            row.set(&record)?;
+        }
+        row.told = Some(told);
+        return Ok(());
+    }
+    match starter {
+        Some(starter) if starter.paid => record.read_again(),
+        Some(starter) => starter.put(&mut record),
+        None => wait(transaction, &keys, row.id, row.time_ms)?,
+    }
+    row.set(&record)?;
+    let is_charged = record.fetched().is_some();
+    row.told = Some(Box::new(Told { is_charged, is_sure: is_unpaid || batch.is_some(), ..*told }));
+    Ok(())
+}
+
+/// Remembers who started work, where that is not known, or not that it was paid, and what was fetched of it before.
 fn start(
     transaction: &Transaction<'_>,
     key: RecordId,
-    row: &RecordRow,
+    (row, paid): (&RecordRow, bool),
     changes: &mut Vec<Change>,
 ) -> Result<(), StoreError> {
-    let starter = Starter::of(&parse(&row.body)?);
+    let known = starter(transaction, &[key])?;
+    if known.as_ref().is_some_and(|known| known.paid || !paid) {
+        return Ok(());
+    }
+    let starter = Starter { paid, ..known.unwrap_or(Starter::of(&parse(&row.body)?, paid)) };
     let body = serde_json::to_string(&starter).map_err(|_| StoreError::Damaged("work_started"))?;
-    let new = transaction
-        .prepare_cached("INSERT INTO work_started VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO work_started VALUES (?1, ?2, ?3)")?
         .execute(params![key.0.as_slice(), row.time_ms, body])?;
+    let waiting = waiting(transaction, key)?;
+    let uncharged = take_uncharged(transaction, key)?;
+    if paid {
+        changes.push(Change::Paid(key));
+        return Ok(());
+    }
+    changes.extend(waiting.into_iter().map(|record| Change::Starter(record, starter.clone())));
+    if let Some(mut known) = uncharged {
+        starter.put(&mut known);
+        changes.push(Change::Known(key, Box::new(known), true));
+    }
+    Ok(())
+}
+
+/// A provider has named a file as the result of a batch: what was fetched of it before is charged, to who started the batch.
+fn name(
+    transaction: &Transaction<'_>,
+    (file, batch): (RecordId, RecordId),
+    time_ms: i64,
+    changes: &mut Vec<Change>,
+) -> Result<(), StoreError> {
+    let new = transaction
+        .prepare_cached("INSERT INTO work_outputs VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+        .execute(params![file.0.as_slice(), batch.0.as_slice(), time_ms])?;
     if new == 0 {
         return Ok(());
     }
+    let mut records = waiting(transaction, file)?;
+    if let Some(known) = take_uncharged(transaction, file)? {
+        changes.push(Change::Known(file, Box::new(known), true));
+        records.push(file);
+    }
+    let starter = starter(transaction, &[batch, file])?;
+    for record in records {
+        match &starter {
+            Some(starter) => changes.push(Change::Starter(record, starter.clone())),
+            None => wait(transaction, &[file, batch], record, time_ms)?,
+        }
+    }
+    Ok(())
+}
+
+/// The batch that a provider has named a file as the result of.
+fn batch_of(transaction: &Transaction<'_>, file: RecordId) -> Result<Option<RecordId>, StoreError> {
+    let mut statement = transaction.prepare_cached("SELECT batch FROM work_outputs WHERE key = ?1")?;
+    Ok(statement.query_row([file.0.as_slice()], |row| Ok(RecordId(row.get(0)?))).optional()?)
+}
+
+/// Takes the records that wait for who started this.
+fn waiting(transaction: &Transaction<'_>, key: RecordId) -> Result<Vec<RecordId>, StoreError> {
     let mut statement =
         transaction.prepare_cached("DELETE FROM work_fetched WHERE key = ?1 RETURNING record")?;
     let records = statement.query_map([key.0.as_slice()], |row| Ok(RecordId(row.get(0)?)))?;
-    for record in records {
-        changes.push(Change::Starter(record?, starter.clone()));
-    }
+    Ok(records.collect::<Result<_, _>>()?)
+}
+
+/// Keeps what a record that is not charged would be.
+fn keep(transaction: &Transaction<'_>, row: &RecordRow, known: &UsageRecord) -> Result<(), StoreError> {
+    let body = serde_json::to_string(known).map_err(|_| StoreError::Damaged("work_uncharged"))?;
+    transaction
+        .prepare_cached("INSERT INTO work_uncharged VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
+        .execute(params![row.id.0.as_slice(), row.time_ms, body])?;
     Ok(())
+}
+
+fn take_uncharged(transaction: &Transaction<'_>, key: RecordId) -> Result<Option<UsageRecord>, StoreError> {
+    let mut statement =
+        transaction.prepare_cached("DELETE FROM work_uncharged WHERE record = ?1 RETURNING body")?;
+    let body: Option<String> = statement.query_row([key.0.as_slice()], |row| row.get(0)).optional()?;
+    body.map(|body| parse(&body)).transpose()
 }
 
 /// Who started one of these.
@@ -143,11 +268,16 @@ fn starter(connection: &Connection, keys: &[RecordId]) -> Result<Option<Starter>
 }
 
 /// Notes that a record's starter is not known.
-fn wait(transaction: &Transaction<'_>, keys: &[RecordId], row: &RecordRow) -> Result<(), StoreError> {
+fn wait(
+    transaction: &Transaction<'_>,
+    keys: &[RecordId],
+    record: RecordId,
+    time_ms: i64,
+) -> Result<(), StoreError> {
     let mut statement =
         transaction.prepare_cached("INSERT INTO work_fetched VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?;
     for key in keys {
-        statement.execute(params![key.0.as_slice(), row.id.0.as_slice(), row.time_ms])?;
+        statement.execute(params![key.0.as_slice(), record.0.as_slice(), time_ms])?;
     }
     Ok(())
 }
@@ -156,7 +286,7 @@ impl Change {
     /// A record came that was there already: if what is stored was nobody's known work, and this is, it takes its place.
     pub(in crate::store) fn of_known(row: &RecordRow) -> Result<Option<Self>, StoreError> {
         match row.told.as_ref().filter(|told| told.is_fetched()) {
-            Some(_) => Ok(Some(Self::Known(row.id, Box::new(parse(&row.body)?)))),
+            Some(told) => Ok(Some(Self::Known(row.id, Box::new(parse(&row.body)?), told.is_sure))),
             None => Ok(None),
         }
     }
@@ -164,7 +294,7 @@ impl Change {
     /// Changes the stored record, the sums that it is in, and what budgets were charged for it.
     pub(in crate::store) fn make(self, work: &mut Work<'_>, now_ms: u64) -> Result<(), StoreError> {
         let transaction = work.transaction;
-        let (Self::Starter(id, _) | Self::Known(id, _)) = self;
+        let (Self::Starter(id, _) | Self::Known(id, ..) | Self::Paid(id)) = self;
         let Some(place) = adjust::place(transaction, id)? else { return Ok(()) };
         let Some(stored) = crate::store::records::by_id(transaction, id)? else { return Ok(()) };
         if place.hour < work.end_hour {
@@ -173,9 +303,14 @@ impl Change {
         let mut after = stored.clone();
         match self {
             Self::Starter(_, starter) => starter.put(&mut after),
-            Self::Known(_, known) if stored.notes.contains(&Note::UnknownWork) => {
+            Self::Known(_, known, is_sure)
+                if stored.notes.contains(&Note::UnknownWork)
+                    || is_sure && stored.notes.contains(&Note::PaidAtStart) =>
+            {
                 after = UsageRecord { time_ms: stored.time_ms, ..*known };
             }
+            Self::Paid(_) if stored.fetched().is_some() => after.read_again(),
+            Self::Paid(_) => {}
             Self::Known(..) => {}
         }
         if after == stored {
@@ -234,7 +369,10 @@ impl Store {
         self.write_led(lead, move |transaction| {
             let started = transaction.execute("DELETE FROM work_started WHERE started_ms < ?1", [before])?;
             let fetched = transaction.execute("DELETE FROM work_fetched WHERE fetched_ms < ?1", [before])?;
-            Ok(started.saturating_add(fetched))
+            let named = transaction.execute("DELETE FROM work_outputs WHERE told_ms < ?1", [before])?;
+            let uncharged =
+                transaction.execute("DELETE FROM work_uncharged WHERE fetched_ms < ?1", [before])?;
+            Ok([started, fetched, named, uncharged].into_iter().fold(0, usize::saturating_add))
         })
         .await
     }
