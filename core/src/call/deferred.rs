@@ -188,3 +188,6 @@ pub(super) fn page(query: &str) -> Option<String> {
 fn bare(id: &str) -> String {
     id.rsplit('/').next().unwrap_or(id).to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,9 +172,7 @@ impl<'a> Segments<'a> {
             [.., "responses", "compact" | "input_tokens"] => None,
             [.., "responses" | "interactions", _] | [.., "threads", _, "runs", _] => self.nth_last(1),
             // What is stopped says what it has used.
-            [.., "responses" | "interactions", _, "cancel"] | [.., "threads", _, "runs", _, "cancel"] => {
-                self.nth_last(2)
-            }
+            [.., "responses" | "interactions", _, "cancel"] => self.nth_last(2),
             all if is_background_chat(all) => self.nth_last(1),
             [.., "batches", _, "results"] | [.., "files", _, "content"] => self.nth_last(2),
             [.., "files", name] => name
@@ -231,12 +229,14 @@ fn by_ending(segments: &[&str]) -> Api {
             Api::ChatCompletions
         }
         [.., "threads", _, "runs", id] if *id != "stream" => Api::Responses,
-        [.., "responses", _, "cancel"] | [.., "threads", _, "runs", _, "cancel"] => Api::Responses,
+        [.., "responses", _, "cancel"] => Api::Responses,
         [.., "interactions", _, "cancel"] => Api::Interactions,
         [.., "runs", _, "cancel"] => Api::Deferred,
         all if is_background_chat(all) => Api::ChatCompletions,
         all if is_deferred(all) => Api::Deferred,
         [.., "chat", "completions"] | [.., "agents", "completions"] => Api::ChatCompletions,
+        // A stored answer, whose labels are changed: the answer comes with it once more.
+        [.., "chat", "completions", _] => Api::Files,
         // MiniMax.
         [.., "text", "chatcompletion_v2" | "chatcompletion_pro"] => Api::ChatCompletions,
         [.., "completions"] | [.., "complete"] => Api::Completions,
