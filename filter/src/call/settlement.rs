@@ -119,16 +119,21 @@ impl HttpCall {
         let owner = ids.iter().find_map(|id| deferred::recall(id));
         let starter = owner.as_ref().map_or(asker, |work| (&work.attribution, work.source));
         let is_paid = self.posts && call.is_paid_start();
+        let mut told = 0usize;
         outputs.retain(|output| {
+            // The rest is told of with the next poll.
+            if told == OUTPUTS_MAX || !Work::tells(&output.file) || !Work::tells(&output.of) {
+                return false;
+            }
             let owner = deferred::recall(&output.of);
             let starter = owner.as_ref().map_or(starter, |work| (&work.attribution, work.source));
-            deferred::remember(&output.file, Some(&output.of), starter, false)
+            let is_new = deferred::remember(&output.file, Some(&output.of), starter, false);
+            told = told.saturating_add(usize::from(is_new));
+            is_new
         });
         for id in &ids {
             deferred::remember(id, None, starter, is_paid);
         }
-        outputs.retain(|output| Work::tells(&output.file) && Work::tells(&output.of));
-        outputs.truncate(OUTPUTS_MAX);
         let starts = self.posts && owner.is_none() && !call.continues() || is_paid;
         let started: Vec<String> =
             ids.into_iter().filter(|id| starts && Work::tells(id)).take(STARTED_MAX).collect();

@@ -116,7 +116,7 @@ pub(in crate::store) fn arrive(
     let mut changes = Vec::new();
     for (row, told) in batches.iter().flat_map(|batch| &batch.rows).filter_map(telling) {
         for output in &told.outputs {
-            name(transaction, *output, row.time_ms, &mut changes)?;
+            named(transaction, *output, row, &mut changes)?;
         }
         for key in &told.started {
             start(transaction, *key, (row, told.paid), &mut changes)?;
@@ -137,12 +137,12 @@ fn telling(row: &RecordRow) -> Option<(&RecordRow, &Told)> {
 /// Says of a record that fetched something what is known of it.
 fn fetch(transaction: &Transaction<'_>, row: &mut RecordRow, told: Box<Told>) -> Result<(), StoreError> {
     let mut keys = told.fetched.clone();
-    let batch = keys.first().map_or(Ok(None), |file| batch_of(transaction, *file))?;
-    keys.extend(batch);
+    let named = keys.first().map_or(Ok(None), |file| batch_of(transaction, *file))?;
+    keys.extend(named.as_ref().map(|(batch, _)| *batch));
     let starter = starter(transaction, &keys)?;
     let is_unpaid = starter.as_ref().is_some_and(|starter| !starter.paid);
     let mut record = match &told.if_known {
-        Some(known) if !told.is_charged && (is_unpaid || batch.is_some()) => (**known).clone(),
+        Some(known) if !told.is_charged && (is_unpaid || named.is_some()) => (**known).clone(),
         _ => parse(&row.body)?,
     };
     if record.fetched().is_none() {
@@ -156,14 +156,19 @@ fn fetch(transaction: &Transaction<'_>, row: &mut RecordRow, told: Box<Told>) ->
         row.told = Some(told);
         return Ok(());
     }
+    let is_sure = is_unpaid || named.is_some();
     match starter {
         Some(starter) if starter.paid => record.read_again(),
         Some(starter) => starter.put(&mut record),
-        None => wait(transaction, &keys, row.id, row.time_ms)?,
+        None => {
+            wait(transaction, &keys, row.id, row.time_ms)?;
+            if let Some((_, asker)) = named {
+                asker.put(&mut record);
+            }
+        }
     }
     row.set(&record)?;
-    let is_charged = record.fetched().is_some();
-    row.told = Some(Box::new(Told { is_charged, is_sure: is_unpaid || batch.is_some(), ..*told }));
+    row.told = Some(Box::new(Told { is_charged: record.fetched().is_some(), is_sure, ..*told }));
     Ok(())
 }
 
@@ -197,16 +202,19 @@ fn start(
     Ok(())
 }
 
-/// A provider has named a file as the result of a batch: what was fetched of it before is charged, to who started the batch.
-fn name(
+/// A provider has named a file as the result of a batch: what was fetched of it before is charged, to who started the batch, or
+/// as long as nobody knows that, to who asked after it.
+fn named(
     transaction: &Transaction<'_>,
     (file, batch): (RecordId, RecordId),
-    time_ms: i64,
+    row: &RecordRow,
     changes: &mut Vec<Change>,
 ) -> Result<(), StoreError> {
+    let asker = Starter::of(&parse(&row.body)?, false);
+    let body = serde_json::to_string(&asker).map_err(|_| StoreError::Damaged("work_outputs"))?;
     let new = transaction
-        .prepare_cached("INSERT INTO work_outputs VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
-        .execute(params![file.0.as_slice(), batch.0.as_slice(), time_ms])?;
+        .prepare_cached("INSERT INTO work_outputs VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")?
+        .execute(params![file.0.as_slice(), batch.0.as_slice(), row.time_ms, body])?;
     if new == 0 {
         return Ok(());
     }
@@ -217,18 +225,26 @@ fn name(
     }
     let starter = starter(transaction, &[batch, file])?;
     for record in records {
-        match &starter {
-            Some(starter) => changes.push(Change::Starter(record, starter.clone())),
-            None => wait(transaction, &[file, batch], record, time_ms)?,
+        if starter.is_none() {
+            wait(transaction, &[file, batch], record, row.time_ms)?;
         }
+        changes.push(Change::Starter(record, starter.as_ref().unwrap_or(&asker).clone()));
     }
     Ok(())
 }
 
-/// The batch that a provider has named a file as the result of.
-fn batch_of(transaction: &Transaction<'_>, file: RecordId) -> Result<Option<RecordId>, StoreError> {
-    let mut statement = transaction.prepare_cached("SELECT batch FROM work_outputs WHERE key = ?1")?;
-    Ok(statement.query_row([file.0.as_slice()], |row| Ok(RecordId(row.get(0)?))).optional()?)
+/// The batch that a provider has named a file as the result of, and who asked.
+fn batch_of(
+    transaction: &Transaction<'_>,
+    file: RecordId,
+) -> Result<Option<(RecordId, Starter)>, StoreError> {
+    let mut statement = transaction.prepare_cached("SELECT batch, asker FROM work_outputs WHERE key = ?1")?;
+    let found: Option<(RecordId, String)> = statement
+        .query_row([file.0.as_slice()], |row| Ok((RecordId(row.get(0)?), row.get(1)?)))
+        .optional()?;
+    let Some((batch, asker)) = found else { return Ok(None) };
+    let asker = serde_json::from_str(&asker).map_err(|_| StoreError::Damaged("work_outputs"))?;
+    Ok(Some((batch, asker)))
 }
 
 /// Takes the records that wait for who started this.

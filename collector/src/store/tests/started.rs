@@ -234,10 +234,10 @@ fn a_file_is_charged_to_who_started_its_batch_whenever_that_is_named() {
 }
 
 #[test]
-fn a_file_of_a_batch_whose_start_nobody_saw_is_for_who_fetched_it() {
+fn a_file_of_a_batch_whose_start_nobody_saw_is_for_who_asked_after_it() {
     in_every_order(
         &[unknown(1, "fetcher", "file_1"), poll(2, ("batch_1", "file_1"))],
-        &[("fetcher".to_owned(), cost())],
+        &[("poller".to_owned(), cost())],
     );
     assert_eq!(charged_after(&[poll(2, ("batch_1", "file_2")), unknown(1, "fetcher", "file_1")]), []);
 }

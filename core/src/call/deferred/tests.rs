@@ -372,7 +372,8 @@ fn chats_that_are_done_in_the_background_are_paid_with_their_result() {
 
 #[test]
 fn a_stored_chat_whose_labels_are_changed_comes_once_more_for_nothing() {
-    let chat = r#"{"id":"chatcmpl-1","model":"m","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}"#;
+    let chat =
+        r#"{"id":"chatcmpl-1","model":"m","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}"#;
     let ended = post("openai", "/v1/chat/completions/chatcmpl-1", r#"{"metadata":{"a":"b"}}"#, chat);
     assert_eq!((ended.record.cost_status, ended.record.usage.is_empty()), (CostStatus::Free, true));
     assert_eq!(ended.call.target().fetches, None);
