@@ -5,6 +5,7 @@
 //! Long: each step of a call is a method of one type; admission, measures and refusals have their own files.
 
 pub mod admission;
+mod deferred;
 mod measure;
 pub mod refusal;
 
@@ -21,6 +22,7 @@ use crate::provider::{Api, Target, pays_at_start};
 use crate::record::{Admitted, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
 use crate::usage::Usage;
+pub use deferred::Fetched;
 use measure::{Consumed, Measure, cut_short, doubtful, session};
 
 /// A call under way. Holds the bounded state of a request meter and an answer's meter, and short strings.
@@ -62,6 +64,10 @@ pub struct Call {
     runs: bool,
     /// Goes on with work that another call started, or ends it.
     continues: bool,
+    /// The page of results that it asks for.
+    page: Option<String>,
+    /// It started work in the background and listened, but not to its end.
+    left_behind: bool,
     /// Its path starts work whose price no later answer through here shows.
     pays_at_start: bool,
     request: RequestMeter,
@@ -135,7 +141,7 @@ pub struct End {
 impl Call {
     /// A call that is admitted now. `id` is a UUIDv7, `time_ms` Unix milliseconds UTC.
     pub fn begin(id: String, time_ms: u64, target: Target, path: &str) -> Self {
-        let (path_alone, _query) = path.split_once('?').unwrap_or((path, ""));
+        let (path_alone, query) = path.split_once('?').unwrap_or((path, ""));
         let mut request = RequestMeter::default();
         if target.api == Api::Speech {
             request.count_characters();
@@ -144,6 +150,8 @@ impl Call {
             pays_at_start: target.api == Api::Deferred && pays_at_start(path),
             runs: path_alone.ends_with("/runs") || path_alone.ends_with("/submit_tool_outputs"),
             continues: CONTINUES.iter().any(|verb| path_alone.ends_with(verb)),
+            page: deferred::page(query),
+            left_behind: false,
             id,
             time_ms,
             attribution: Attribution::default(),
@@ -236,7 +244,10 @@ impl Call {
     /// call is settled leaves this behind.
     pub fn journal_entry(&self, gateway: &str) -> Vec<u8> {
         let api = self.target.api;
-        let charged = !api.is_free() && api != Api::Deferred && self.target.fetches.is_none();
+        let charged = !api.is_free()
+            && api != Api::Deferred
+            && self.target.fetches.is_none()
+            && !self.request.background();
         let admitted = Admitted {
             id: &self.id,
             time_ms: self.time_ms,
@@ -328,7 +339,13 @@ impl Call {
             told += VOICE_MS;
             let usage = Usage { audio_ms: Some(VOICE_MS), ..Usage::default() };
             let normalised = Normalised { usage, ..Normalised::default() };
-            turns.push(Turn { is_transcription: false, by_the_clock: true, model: None, normalised });
+            turns.push(Turn {
+                is_transcription: false,
+                by_the_clock: true,
+                id: None,
+                model: None,
+                normalised,
+            });
         }
         self.voice_told_ms = told;
         self.turns_taken |= !turns.is_empty();
@@ -416,25 +433,6 @@ impl Call {
         record
     }
 
-    /// The ids under which work that this call started, or asked after, will be fetched: its own first, then that of the file
-    /// of its results.
-    pub fn leads_to(&self) -> Vec<String> {
-        let Some(reading) = self.answer.as_ref().map(|answer| answer.meter.reading()) else {
-            return Vec::new();
-        };
-        if !self.goes_on() && !matches!(self.target.api, Api::Deferred | Api::MessageBatchResults) {
-            return Vec::new();
-        }
-        // Google's ids are paths.
-        let bare = |id: &str| id.rsplit('/').next().unwrap_or(id).to_owned();
-        [reading.id(), reading.output_file()].into_iter().flatten().map(bare).collect()
-    }
-
-    /// Whether it is about work that another call started, which it goes on with or ends.
-    pub const fn continues(&self) -> bool {
-        self.continues
-    }
-
     /// Whether the provider has reported counts so far.
     pub fn is_reported(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| answer.meter.reported().is_some())
@@ -474,6 +472,7 @@ impl Call {
         {
             answer.meter.finish();
         }
+        self.note_left_behind(end);
         let mut record = self.pending(gateway);
         record.duration_ms = Some(end.now_ms.saturating_sub(self.time_ms));
         record.request_bytes = Some(self.request.body_bytes());
@@ -486,6 +485,9 @@ impl Call {
             record.response_bytes = Some(answer.meter.body_bytes());
             record.response_model = answer.meter.reading().model().map(str::to_owned);
             record.notes = answer.notes(end.ending);
+        }
+        if self.goes_on() {
+            record.notes.push(Note::Deferred);
         }
         let consumed = self.consumed(end, &record, learned);
         if let Measure::Reported(normalised) = &consumed.measure {
@@ -558,6 +560,10 @@ impl Call {
         let estimate = || self.estimated_usage(record, aborted, learned);
         let measure = match reported {
             _ if end.ending == Ending::NotSent => Measure::Nothing,
+            // What asks after work, or ends it, costs nothing: its counts are paid where its results are fetched.
+            Some(_) if api == Api::Deferred && (self.continues || self.request.body_bytes() == 0) => {
+                Measure::Nothing
+            }
             // Paid when the result is fetched.
             Some(normalised) if api == Api::Deferred => Measure::Elsewhere(normalised),
             // Most of what `:predict` serves is charged by the character or the picture, not by these tokens.
@@ -664,14 +670,6 @@ impl Call {
         Some(turn.usage(self.passed(record.model().unwrap_or_default(), learned).0))
     }
 
-    /// The work goes on without the caller: what it costs shows when its result is fetched.
-    fn goes_on(&self) -> bool {
-        // A stream says "in progress" until its end.
-        self.answer
-            .as_ref()
-            .is_some_and(|answer| answer.meter.body() == Body::Json && answer.meter.reading().goes_on())
-    }
-
     fn is_partial(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| answer.meter.is_partial())
     }
@@ -749,7 +747,6 @@ impl Answer {
             (unexpected, Note::UnexpectedContent),
             (ending == Ending::Complete && self.meter.is_cut(), Note::TruncatedAnswer),
             (in_stream, Note::ErrorInStream),
-            (body == Body::Json && self.meter.reading().goes_on(), Note::Deferred),
         ]
         .into_iter()
         .filter_map(|(holds, note)| holds.then_some(note))

@@ -91,7 +91,7 @@ pub enum Api {
     Deferred,
     /// Counts tokens and costs nothing, at any provider.
     CountTokens,
-    /// Files that wait to be used: free.
+    /// Files that wait to be used, and stored answers whose labels are changed: free.
     Files,
     /// An endpoint that is not known. What has a body is recorded, unpriced unless its answer has usage that can be read.
     Other,

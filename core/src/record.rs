@@ -17,7 +17,7 @@ pub use folded::{FOLDS_MAX, Folded, Folds};
 pub use journal::{Admitted, recovered};
 pub use totals::{KindTotal, OutOfRange, Totals, kinds_of};
 pub use word::{COST_MAX, Owed, is_possible};
-pub use work::{STARTED_MAX, WORK_BYTES_MAX, Work, work_id};
+pub use work::{OUTPUTS_MAX, Output, STARTED_MAX, WORK_BYTES_MAX, Work, work_id};
 
 use std::collections::BTreeMap;
 
@@ -248,6 +248,9 @@ pub enum Note {
     /// What was fetched is work of which no gateway of the collector saw the start or the end: its counts are the
     /// fetcher's word, so nothing is charged for it.
     UnknownWork,
+    /// What was fetched is an answer that was paid as it was started: reading it again costs nothing, and its counts are
+    /// those of the start.
+    PaidAtStart,
     /// The gateway named a cost without charges for it: the collector has priced the call.
     CostCorrected,
     /// The provider named a cost that no call has, such as one below nothing. It is left out.
@@ -273,6 +276,7 @@ impl Note {
             Self::EndedByBudget => "ended_by_budget",
             Self::NotRead => "not_read",
             Self::UnknownWork => "unknown_work",
+            Self::PaidAtStart => "paid_at_start",
             Self::CostCorrected => "cost_corrected",
             Self::ProviderCostIgnored => "provider_cost_ignored",
             Self::ProviderCostDoubted => "provider_cost_doubted",

@@ -59,6 +59,7 @@ struct Reading {
     model: Option<String>,
     service_tier: Option<String>,
     stream: bool,
+    background: bool,
     text: TextCounter,
     /// Of the prompt, where they are counted.
     characters: Option<u64>,
@@ -82,6 +83,7 @@ struct Field {
 enum Said {
     Model,
     Stream,
+    Background,
     ServiceTier,
     Event,
     SessionModel,
@@ -243,6 +245,12 @@ impl RequestMeter {
         self.json.reading.stream
     }
 
+    /// Whether the work is to go on without the caller, who fetches its result later.
+    #[must_use]
+    pub const fn background(&self) -> bool {
+        self.json.reading.background
+    }
+
     /// Input tokens, estimated from the text of the prompt; `None` when none was read.
     pub fn input_estimate(&self) -> Option<u64> {
         let tokens = self.json.reading.text.tokens();
@@ -288,6 +296,7 @@ impl Sink<Field> for Reading {
             }
             Said::SessionModel => self.session_model = short(raw),
             Said::Stream => self.stream = raw == b"true",
+            Said::Background => self.background |= raw == b"true",
             Said::Role => {
                 if let Some(prints) = &mut self.prints {
                     prints.role(json::text(raw).filter(|role| role.len() <= ROLE_BYTES_MAX));
@@ -381,6 +390,9 @@ fn places() -> Vec<(&'static str, Action, Field)> {
     let mut places = vec![
         ("model", Action::Capture, Said::Model.into()),
         ("stream", Action::Capture, Said::Stream.into()),
+        ("background", Action::Capture, Said::Background.into()),
+        // xAI's word for it.
+        ("deferred", Action::Capture, Said::Background.into()),
         ("service_tier", Action::Capture, Said::ServiceTier.into()),
         ("serviceTier", Action::Capture, Said::ServiceTier.into()),
     ];

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use tollgate_core::price::{PriceBook, Wanted};
 use tollgate_core::protocol::sync::{PROTOCOL, RejectedRecord, SyncRequest};
-use tollgate_core::record::{Folded, UsageRecord};
+use tollgate_core::record::{Folded, Note, UsageRecord};
 
 use crate::model::refusal::Refusal;
 use crate::store::{Batch, Sender};
@@ -167,8 +167,11 @@ impl Accepted {
             self.priced = self.priced.saturating_add(1);
         }
         let recharge = pricing::recharge(&mut record, came, source);
-        self.batch.push_recharged(&record, recharge).map_err(|error| Refused::malformed(&error))?;
-        self.observations.push(Observation::of(&record));
+        let if_known = pricing::if_known(&record, book);
+        self.batch.push_known(&record, recharge, if_known).map_err(|error| Refused::malformed(&error))?;
+        // The tokens of what is read again were told when it was started.
+        let is_read_again = record.notes.contains(&Note::PaidAtStart);
+        self.observations.push(Observation::of(&record).filter(|_| !is_read_again));
         self.records = self.records.saturating_add(1);
         Ok(())
     }

@@ -132,8 +132,16 @@ pub enum Field {
     StopReason,
     /// The id of the answer, for work that is fetched later.
     Id,
+    /// The same, of work that has a name besides at some providers.
+    Name,
     /// How far the work is.
     Status,
+    /// Whether the work goes on without its caller.
+    Background,
+    /// One of a list of batches.
+    Listed,
+    /// The id of one of several answers in a document, before its usage.
+    EachId,
     /// The file that will have, or has, the results of a batch.
     OutputFile,
 }

@@ -35,6 +35,13 @@ pub(crate) fn pays_at_start(path: &str) -> bool {
     if last == "cancel" || last.ends_with(":cancel") {
         return false;
     }
+    if segments
+        .lower
+        .windows(2)
+        .any(|pair| matches!(pair, [one, two] if one == "async" && ASYNC_CHATS.contains(&two.as_ref())))
+    {
+        return false;
+    }
     last.ends_with(":predictlongrunning") || segments.lower.iter().any(|one| is_one_of(PAID_AT_START, one))
 }
 
@@ -164,6 +171,9 @@ impl<'a> Segments<'a> {
         match lower {
             [.., "responses", "compact" | "input_tokens"] => None,
             [.., "responses" | "interactions", _] | [.., "threads", _, "runs", _] => self.nth_last(1),
+            // What is stopped says what it has used.
+            [.., "responses" | "interactions", _, "cancel"] => self.nth_last(2),
+            all if is_background_chat(all) => self.nth_last(1),
             [.., "batches", _, "results"] | [.., "files", _, "content"] => self.nth_last(2),
             [.., "files", name] => name
                 .strip_suffix(":download")
@@ -219,9 +229,14 @@ fn by_ending(segments: &[&str]) -> Api {
             Api::ChatCompletions
         }
         [.., "threads", _, "runs", id] if *id != "stream" => Api::Responses,
-        [.., "responses" | "interactions" | "runs", _, "cancel"] => Api::Deferred,
+        [.., "responses", _, "cancel"] => Api::Responses,
+        [.., "interactions", _, "cancel"] => Api::Interactions,
+        [.., "runs", _, "cancel"] => Api::Deferred,
+        all if is_background_chat(all) => Api::ChatCompletions,
         all if is_deferred(all) => Api::Deferred,
         [.., "chat", "completions"] | [.., "agents", "completions"] => Api::ChatCompletions,
+        // A stored answer, whose labels are changed: the answer comes with it once more.
+        [.., "chat", "completions", _] => Api::Files,
         // MiniMax.
         [.., "text", "chatcompletion_v2" | "chatcompletion_pro"] => Api::ChatCompletions,
         [.., "completions"] | [.., "complete"] => Api::Completions,
@@ -265,6 +280,17 @@ fn is_deferred(segments: &[&str]) -> bool {
         _ => false,
     };
     direct || own.iter().any(|segment| is_one_of(DEFERRED, segment))
+}
+
+/// Whether a path fetches a chat completion that was done in the background: Perplexity's, Z.AI's, xAI's.
+fn is_background_chat(segments: &[&str]) -> bool {
+    matches!(
+        segments,
+        [.., "async", "chat", "completions", _]
+            | [.., "async", "sonar", _]
+            | [.., "async-result", _]
+            | [.., "chat", "deferred-completion", _]
+    )
 }
 
 /// Whether a segment is one of these names, without the dashes and underlines that one provider writes and another does not,
@@ -420,6 +446,8 @@ const PAID_AT_START: &[&str] = &[
     "video",
     "videogeneration",
 ];
+/// What follows `async` where the result, with its usage, is fetched through here: Perplexity, Z.AI.
+const ASYNC_CHATS: &[&str] = &["chat", "sonar"];
 /// Of a path without a version, so many of the last segments are looked at.
 const SEGMENTS_WITHOUT_VERSION: usize = 3;
 /// Most paths have fewer segments.

@@ -17,7 +17,10 @@ impl PriceBook {
     pub fn price_again(&self, record: &UsageRecord) -> Option<(Priced, CostStatus)> {
         let nothing = record.outcome == Outcome::Denied
             || record.cost_status == CostStatus::Free
-            || record.notes.iter().any(|note| matches!(note, Note::Unbilled | Note::UnknownWork))
+            || record
+                .notes
+                .iter()
+                .any(|note| matches!(note, Note::Unbilled | Note::UnknownWork | Note::PaidAtStart))
             || record.usage.is_empty();
         if nothing || lacks_shares(record) {
             return None;

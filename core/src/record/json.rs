@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{PromptShape, UsageRecord, Work};
+use super::{Output, PromptShape, UsageRecord, Work};
 use crate::attribution::{Attribution, AttributionSource};
 use crate::lean::digits::Digits;
 use crate::money::Picodollars;
@@ -252,10 +252,20 @@ fn write_prompt(out: &mut String, prompt: &PromptShape) {
 }
 
 fn write_work(out: &mut String, work: &Work) {
-    let Work { fetched, of, started } = work;
+    let Work { fetched, of, started, paid, outputs } = work;
     optional_text(out, "fetched", fetched.as_deref());
     optional_text(out, "of", of.as_deref());
     list(out, "started", started, |out, id| quoted(out, id));
+    if *paid {
+        flag(out, "paid", true);
+    }
+    list(out, "outputs", outputs, |out, output| {
+        let Output { file, of } = output;
+        out.push('{');
+        text(out, "file", file);
+        text(out, "of", of);
+        out.push('}');
+    });
 }
 
 /// The key of a member, which is a word of ours, and the comma before it where it is not the first.
@@ -501,9 +511,12 @@ mod tests {
         fn work()(
             texts in vec(option::of(".{0,12}"), 2),
             started in vec(".{0,12}", 0..3),
+            paid in any::<bool>(),
+            outputs in vec((".{0,9}", ".{0,9}"), 0..3),
         ) -> Work {
             let [fetched, of] = texts.try_into().unwrap();
-            Work { fetched, of, started }
+            let outputs = outputs.into_iter().map(|(file, of)| Output { file, of }).collect();
+            Work { fetched, of, started, paid, outputs }
         }
     }
 
@@ -581,6 +594,7 @@ mod tests {
         Note::EndedByBudget,
         Note::NotRead,
         Note::UnknownWork,
+        Note::PaidAtStart,
         Note::CostCorrected,
         Note::ProviderCostIgnored,
         Note::ProviderCostDoubted,

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Note, UsageRecord};
+use super::{CostSource, Note, UsageRecord};
+use crate::money::Picodollars;
+use crate::price::charge::CostStatus;
+use crate::usage::Usage;
 
 /// Which work a call started, or fetched the result of, by the ids that its provider gave it.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -20,6 +23,22 @@ pub struct Work {
     /// The work that this call started; at most [`STARTED_MAX`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub started: Vec<String>,
+    /// What was started is paid with this call: who reads its answer again pays nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paid: bool,
+    /// Files that the provider named as results of batches; at most [`OUTPUTS_MAX`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<Output>,
+}
+
+/// A file with the results of a batch.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Output {
+    /// The file.
+    pub file: String,
+    /// The batch that it is of.
+    pub of: String,
 }
 
 impl Work {
@@ -33,7 +52,41 @@ impl UsageRecord {
     /// The work whose result was fetched, where it is charged.
     pub fn fetched(&self) -> Option<&str> {
         let fetched = self.work.as_ref()?.fetched.as_deref();
-        fetched.filter(|_| !self.notes.contains(&Note::UnknownWork))
+        fetched.filter(|_| !self.is_uncharged_fetch())
+    }
+
+    /// Whether it says that what was fetched is not charged by it.
+    #[must_use]
+    pub fn is_uncharged_fetch(&self) -> bool {
+        self.notes.iter().any(|note| matches!(note, Note::UnknownWork | Note::PaidAtStart))
+    }
+
+    /// Makes of it a read of what was paid as it was started: it costs nothing. Its counts were those of the start.
+    pub fn read_again(&mut self) {
+        self.cost_nothing();
+        if !self.notes.contains(&Note::PaidAtStart) {
+            self.notes.push(Note::PaidAtStart);
+        }
+    }
+
+    /// Takes counts and cost out of it: what it told of is another call's.
+    pub fn cost_nothing(&mut self) {
+        self.usage = Usage::default();
+        self.shares.clear();
+        self.usage_estimated = false;
+        self.charges.clear();
+        self.price_basis.clear();
+        (self.cost_usd, self.charged_usd, self.provider_cost_usd) = (Picodollars::ZERO, None, None);
+        (self.cost_status, self.cost_source) = (CostStatus::Free, CostSource::Book);
+        let of_counts = [
+            Note::UnknownWork,
+            Note::NoUsage,
+            Note::ContradictoryUsage,
+            Note::CostCorrected,
+            Note::ProviderCostIgnored,
+            Note::ProviderCostDoubted,
+        ];
+        self.notes.retain(|note| !of_counts.contains(note));
     }
 }
 
@@ -65,6 +118,8 @@ pub fn work_id(provider: &str, id: &str) -> String {
 pub const WORK_BYTES_MAX: usize = 256;
 /// Most ids that one call starts.
 pub const STARTED_MAX: usize = 4;
+/// Most files of results that one call tells of.
+pub const OUTPUTS_MAX: usize = 32;
 
 #[cfg(test)]
 mod tests {

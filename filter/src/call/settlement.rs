@@ -1,8 +1,9 @@
 //! The end of a call: its record, what is charged for it, and what is remembered.
 
-use tollgate_core::call::{Call, End, Ending};
+use tollgate_core::call::{Call, End, Ending, Fetched};
+use tollgate_core::price::{CostStatus, PriceBook};
 use tollgate_core::provider::Api;
-use tollgate_core::record::{Note, Outcome as CallOutcome, STARTED_MAX, UsageRecord, Work, work_id};
+use tollgate_core::record::{Note, OUTPUTS_MAX, STARTED_MAX, UsageRecord, Work, work_id};
 
 use super::{Cut, HttpCall};
 use crate::budgets::Refused;
@@ -51,29 +52,31 @@ impl HttpCall {
         self.gateway.budgets.note_charged(&ticket, &mut record);
         let version = std::mem::take(&mut ticket.policy_version);
         record.policy_version = Some(version).filter(|version| !version.is_empty());
-        let is_recorded = self.is_recorded(&call, &mut record);
-        let ended = (!ticket.held.is_empty())
-            .then(|| self.gateway.budgets.settle(ticket, is_recorded.then_some(&record)));
-        // What was fetched the collector charges, once whoever fetches it.
-        let is_collectors = record.fetched().is_some() && self.gateway.config.collector.is_some();
-        let is_fetched = call.target().fetches.is_some() && !record.notes.contains(&Note::UnknownWork);
-        // Nothing is held for work that is begun; a run that streams is paid at once.
-        let is_owed =
-            (is_fetched && !is_collectors) || call.target().api.is_session() || call.is_streamed_run();
-        if ended.is_none() && is_recorded && is_owed {
-            record.policy_version =
-                self.gateway.budgets.charge(&call, &record, now_ms).or(record.policy_version);
+        let records = self.recorded(&call, record, book.as_deref());
+        let mut ended =
+            (!ticket.held.is_empty()).then(|| self.gateway.budgets.settle(ticket, records.first()));
+        if records.is_empty() {
+            self.gateway.forget(self.slot.take(), ended, now_ms);
+            return;
         }
-        if is_recorded {
+        for mut record in records {
+            // What was fetched the collector charges, once whoever fetches it.
+            let is_fetched = record.fetched().is_some();
+            let is_collectors = is_fetched && self.gateway.config.collector.is_some();
+            // Nothing is held for work that is begun; a run that streams is paid at once.
+            let is_owed =
+                (is_fetched && !is_collectors) || call.target().api.is_session() || call.is_streamed_run();
+            if ended.is_none() && is_owed {
+                record.policy_version =
+                    self.gateway.budgets.charge(&call, &record, now_ms).or(record.policy_version);
+            }
             let json = told(&mut record);
             show_in_access_log(&self.gateway.config.access_log, &record, &json);
-            let is_whole = self.gateway.keep(&record, &json, self.slot.take(), ended, now_ms);
+            let is_whole = self.gateway.keep(&record, &json, self.slot.take(), ended.take(), now_ms);
             if is_collectors && !is_whole {
                 // A total does not say that it has fetched work in it.
                 self.gateway.budgets.charge(&call, &record, now_ms);
             }
-        } else {
-            self.gateway.forget(self.slot.take(), ended, now_ms);
         }
     }
 
@@ -87,48 +90,88 @@ impl HttpCall {
         self.gateway.keep(&record, &json, None, None, now_ms);
     }
 
-    /// Whether a call that has ended leaves a record of its own. Work that it started is remembered; work
-    /// that it fetched is charged once, or told of without a cost.
-    fn is_recorded(&self, call: &Call, record: &mut UsageRecord) -> bool {
-        let (attribution, source) = call.attribution();
-        let ids = call.leads_to();
-        // Who only asks after work has not started it: the results that it is told of are for who did.
-        let owner = ids.iter().find_map(|id| deferred::recall(id));
-        let (starter, trust) =
-            owner.as_ref().map_or((attribution, source), |work| (&work.attribution, work.source));
-        for (at, id) in ids.iter().enumerate() {
-            let of = ids.first().filter(|_| at > 0).map(String::as_str);
-            deferred::remember(id, of, starter, trust);
-        }
-        if self.posts && owner.is_none() && !call.continues() {
-            let started: Vec<String> =
-                ids.into_iter().filter(|id| Work::tells(id)).take(STARTED_MAX).collect();
-            record.work = (!started.is_empty()).then(|| Box::new(Work { started, ..Work::default() }));
-        }
-        if let Some(id) = &call.target().fetches {
+    /// The records that a call leaves which has ended: one, none where it only asked or its turns have theirs, and one for each
+    /// result that it fetched.
+    fn recorded(&self, call: &Call, mut record: UsageRecord, book: Option<&PriceBook>) -> Vec<UsageRecord> {
+        let is_told = self.remember(call, &mut record);
+        if call.target().fetches.is_some() {
             record.notes.push(Note::Deferred);
+            if !call.is_unfinished(&record) {
+                return self.fetched(call, &record, book);
+            }
             // What was fetched in part is fetched again.
-            let whole = record.outcome == CallOutcome::Ok;
-            if !whole || !call.is_reported() {
-                return false;
-            }
-            let is_stored = call.target().api == Api::BatchOutput;
-            let of = match deferred::claim(id, is_stored, attribution, source) {
-                Claim::Charged(of) => of,
-                Claim::Before => return false,
-                Claim::Unknown => {
-                    record.leave_uncharged(Note::UnknownWork);
-                    None
-                }
-            };
-            if Work::tells(id) {
-                let of = of.filter(|of| Work::tells(of));
-                record.work = Some(Box::new(Work { fetched: Some(id.clone()), of, started: Vec::new() }));
-            }
-            return true;
+            record.cost_nothing();
+            return if self.posts || is_told { vec![record] } else { Vec::new() };
         }
         let asks = call.target().api == Api::Deferred && !self.posts;
-        !asks && !call.is_settled_by_turns()
+        let is_recorded = !(asks && !is_told || call.is_settled_by_turns());
+        if is_recorded { vec![record] } else { Vec::new() }
+    }
+
+    /// Remembers work that a call started or was told of, and says so in its record. Gives whether it was told of results that
+    /// nobody had heard of here: the collector is to hear of them.
+    fn remember(&self, call: &Call, record: &mut UsageRecord) -> bool {
+        let (ids, mut outputs) = (call.leads_to(), call.outputs());
+        if ids.is_empty() && outputs.is_empty() {
+            return false;
+        }
+        let asker = call.attribution();
+        // Who only asks after work has not started it: the results that it is told of are for who did.
+        let owner = ids.iter().find_map(|id| deferred::recall(id));
+        let starter = owner.as_ref().map_or(asker, |work| (&work.attribution, work.source));
+        let is_paid = self.posts && call.is_paid_start();
+        let mut told = 0usize;
+        outputs.retain(|output| {
+            // The rest is told of with the next poll.
+            if told == OUTPUTS_MAX || !Work::tells(&output.file) || !Work::tells(&output.of) {
+                return false;
+            }
+            let owner = deferred::recall(&output.of);
+            let starter = owner.as_ref().map_or(starter, |work| (&work.attribution, work.source));
+            let is_new = deferred::remember(&output.file, Some(&output.of), starter, false);
+            told = told.saturating_add(usize::from(is_new));
+            is_new
+        });
+        for id in &ids {
+            deferred::remember(id, None, starter, is_paid);
+        }
+        let starts = self.posts && owner.is_none() && !call.continues() || is_paid;
+        let started: Vec<String> =
+            ids.into_iter().filter(|id| starts && Work::tells(id)).take(STARTED_MAX).collect();
+        let is_told = !outputs.is_empty() && self.gateway.config.collector.is_some();
+        if is_told || !started.is_empty() {
+            record.work = Some(Box::new(Work { started, paid: is_paid, outputs, ..Work::default() }));
+        }
+        is_told
+    }
+
+    /// The records of what was fetched: each result is charged once, or told of without a cost.
+    fn fetched(&self, call: &Call, record: &UsageRecord, book: Option<&PriceBook>) -> Vec<UsageRecord> {
+        let kind = call.fetched();
+        let mut records = call.results(record, book);
+        records.retain_mut(|(record, id, of)| {
+            match deferred::claim(id, kind, call.attribution()) {
+                Claim::Charged(known) => *of = of.take().or(known),
+                Claim::Before => return false,
+                Claim::Unknown => record.leave_uncharged(Note::UnknownWork),
+                // The collector may know better than who does not say it.
+                Claim::Paid
+                    if kind == (Fetched::Answer { told: false })
+                        && self.gateway.config.collector.is_some() =>
+                {
+                    record.leave_uncharged(Note::PaidAtStart);
+                    record.cost_status = CostStatus::Free;
+                }
+                Claim::Paid => record.read_again(),
+            }
+            if Work::tells(id) {
+                let work = record.work.get_or_insert_default();
+                work.fetched = Some(id.clone());
+                work.of = of.take().filter(|of| Work::tells(of));
+            }
+            true
+        });
+        records.into_iter().map(|(record, ..)| record).collect()
     }
 
     /// How the exchange ended. Envoy's details tell an abort from an end, and a provider's answer from its

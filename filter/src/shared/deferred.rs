@@ -10,6 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::attribution::{Attribution, AttributionSource};
+use tollgate_core::call::Fetched;
 use tollgate_core::lean::fnv::fnv;
 
 use crate::host;
@@ -31,6 +32,9 @@ pub(crate) struct Work {
     /// The batch that has it as its output.
     #[serde(default)]
     of: Option<String>,
+    /// It was paid as it was started.
+    #[serde(default)]
+    paid: bool,
     /// A call through here started it, or a provider told of its end. Else only somebody fetched it.
     #[serde(default = "yes")]
     pub is_known: bool,
@@ -43,9 +47,14 @@ pub(crate) enum Claim {
     Charged(Option<String>),
     /// Nothing, as its counts are the word of who stored it: it is told of once.
     Unknown,
+    /// Nothing, as it was paid when it was started: it is told of once.
+    Paid,
     /// It was before.
     Before,
 }
+
+/// Who started work, and how far that can be trusted.
+type Starter<'a> = (&'a Attribution, AttributionSource);
 
 const fn yes() -> bool {
     true
@@ -61,35 +70,44 @@ fn seen(id: &str) -> Option<Work> {
     serde_json::from_slice::<Work>(&value).ok().filter(|work| work.id == id)
 }
 
-/// Remembers who started the work with this id, and of which batch it is the output. What is known already
-/// stays.
-pub(crate) fn remember(id: &str, of: Option<&str>, attribution: &Attribution, source: AttributionSource) {
-    if recall(id).is_none() {
-        let of = of.map(str::to_owned);
-        write(&Work { charged: false, of, ..Work::new(id, attribution, source) });
+/// Remembers who started the work with this id, of which batch it is the output, and whether it is paid. What is known already
+/// stays; says whether this was not.
+pub(crate) fn remember(id: &str, of: Option<&str>, starter: Starter<'_>, paid: bool) -> bool {
+    match recall(id) {
+        None => {
+            let of = of.map(str::to_owned);
+            write(&Work { charged: false, of, paid, ..Work::new(id, starter) });
+            true
+        }
+        Some(work) if paid && !work.paid => {
+            write(&Work { paid, ..work });
+            true
+        }
+        Some(_) => false,
     }
 }
 
-/// Takes the right to charge the work with this id, once. What anybody can store, as a file, is charged only
-/// where it is known to be a result: as long as it is not, nobody takes the right away either.
-pub(crate) fn claim(
-    id: &str,
-    is_stored: bool,
-    attribution: &Attribution,
-    source: AttributionSource,
-) -> Claim {
+/// Takes the right to charge the work with this id, once. What anybody can store, as a file, is charged only where it is
+/// known to be a result, and an answer that was waited for only where it is known to be unpaid: as long as that is not so,
+/// nobody takes the right away either.
+pub(crate) fn claim(id: &str, kind: Fetched, fetcher: Starter<'_>) -> Claim {
+    let told_of = |claim| {
+        write(&Work { charged: false, is_known: false, ..Work::new(id, fetcher) });
+        claim
+    };
     match seen(id) {
         Some(work) if work.charged => Claim::Before,
         Some(work) if work.is_known => {
             let work = Work { charged: true, ..work };
-            charged(write(&work), work.of)
+            let is_written = write(&work);
+            if work.paid { Claim::Paid } else { charged(is_written, work.of) }
         }
         Some(_) => Claim::Before,
-        None if is_stored => {
-            write(&Work { charged: false, is_known: false, ..Work::new(id, attribution, source) });
-            Claim::Unknown
-        }
-        None => charged(write(&Work::new(id, attribution, source)), None),
+        None => match kind {
+            Fetched::File => told_of(Claim::Unknown),
+            Fetched::Answer { .. } => told_of(Claim::Paid),
+            Fetched::Result => charged(write(&Work::new(id, fetcher)), None),
+        },
     }
 }
 
@@ -98,13 +116,14 @@ fn charged(is_written: bool, of: Option<String>) -> Claim {
 }
 
 impl Work {
-    fn new(id: &str, attribution: &Attribution, source: AttributionSource) -> Self {
+    fn new(id: &str, (attribution, source): Starter<'_>) -> Self {
         Self {
             id: id.to_owned(),
             attribution: attribution.clone(),
             source,
             charged: true,
             of: None,
+            paid: false,
             is_known: true,
         }
     }

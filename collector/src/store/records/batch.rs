@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tollgate_core::budget::Amount;
 use tollgate_core::price::CostStatus;
 use tollgate_core::protocol::sync::CounterReport;
-use tollgate_core::record::{Folded, Note, Outcome, UsageRecord, work_id};
+use tollgate_core::record::{Folded, Note, Outcome, Output, UsageRecord, work_id};
 
 use super::folded::Span;
 use super::id::RecordId;
@@ -89,10 +89,16 @@ impl RecordRow {
         self.folded.map_or(1, |span| span.records)
     }
 
-    /// Has it say what this record does, which is the same but for who spent.
+    /// Has it say what this record does, which is the same but for who spent and whether it costs anything.
     pub(in crate::store) fn set(&mut self, record: &UsageRecord) -> Result<(), StoreError> {
         self.dims = Dims::of(record);
+        self.outcome = outcome_code(record.outcome);
+        self.cost_status = cost_status_code(record.cost_status);
         self.body = serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?;
+        self.sums = Sums::of(record).encode();
+        self.minute = Minute::of(record);
+        self.report = reports::of(record);
+        self.knew_until_ms = if record.fetched().is_some() { 0 } else { u64::MAX };
         Ok(())
     }
 }
@@ -121,7 +127,21 @@ impl Batch {
     /// # Errors
     /// As [`Batch::push`].
     pub fn push_recharged(&mut self, record: &UsageRecord, recharge: Recharge) -> Result<(), StoreError> {
-        let told = Told::of(record);
+        self.push_known(record, recharge, None)
+    }
+
+    /// The same of a record of fetched work that is not charged, and that is to be this other one where it is known after all
+    /// that it is to be paid.
+    ///
+    /// # Errors
+    /// As [`Batch::push`].
+    pub fn push_known(
+        &mut self,
+        record: &UsageRecord,
+        recharge: Recharge,
+        if_known: Option<UsageRecord>,
+    ) -> Result<(), StoreError> {
+        let told = Told::of(record).map(|told| told.or(if_known));
         self.rows.push(RecordRow {
             id: record.id.parse().map_err(|_| StoreError::Damaged("id"))?,
             time_ms: i64::try_from(record.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?,
@@ -132,6 +152,7 @@ impl Batch {
             sums: Sums::of(record).encode(),
             minute: Minute::of(record),
             knew_until_ms: match self.imported_ms {
+                _ if told.as_ref().is_some_and(|told| told.only_reads()) => u64::MAX,
                 // What its gateway charged is lost with it: it counts on every budget that was for it.
                 1.. if record.outcome != Outcome::Denied => 0,
                 _ if told.as_ref().is_some_and(|told| told.is_fetched()) => 0,
@@ -184,10 +205,19 @@ impl Batch {
 /// What a record says of work.
 #[derive(Clone, Debug, Default)]
 pub(in crate::store) struct Told {
-    /// Work that its call started.
+    /// Work that its call started, and whether it is paid with it.
     pub(in crate::store) started: Vec<RecordId>,
-    /// Work whose result its call fetched, and the batch that this is of. Empty where nobody knows that it is any.
+    pub(in crate::store) paid: bool,
+    /// Files of results, with the batches that they are of.
+    pub(in crate::store) outputs: Vec<(RecordId, RecordId)>,
+    /// Work whose result its call fetched, and the batch that this is of.
     pub(in crate::store) fetched: Vec<RecordId>,
+    /// Whether that is charged by this record: nobody knows of some that it is any, or to be paid.
+    pub(in crate::store) is_charged: bool,
+    /// What the record is to be where it is known after all.
+    pub(in crate::store) if_known: Option<Box<UsageRecord>>,
+    /// Whether who started the work, or its provider, shows that it is to be paid.
+    pub(in crate::store) is_sure: bool,
 }
 
 impl Told {
@@ -195,16 +225,32 @@ impl Told {
     pub(in crate::store) fn of(record: &UsageRecord) -> Option<Box<Self>> {
         let work = record.work.as_ref()?;
         let key = |id: &String| work_id(&record.provider, id).parse().ok();
-        let fetched = match record.fetched() {
-            Some(_) => work.fetched.iter().chain(&work.of).filter_map(key).collect(),
-            None => Vec::new(),
-        };
-        Some(Box::new(Self { started: work.started.iter().filter_map(key).collect(), fetched }))
+        let output = |output: &Output| Some((key(&output.file)?, key(&output.of)?));
+        let of = work.of.iter().filter(|_| work.fetched.is_some());
+        Some(Box::new(Self {
+            started: work.started.iter().filter_map(key).collect(),
+            paid: work.paid,
+            outputs: work.outputs.iter().filter_map(output).collect(),
+            fetched: work.fetched.iter().chain(of).filter_map(key).collect(),
+            is_charged: record.fetched().is_some(),
+            ..Self::default()
+        }))
+    }
+
+    /// The same of a record that is to be this other one where its work is known after all.
+    pub(in crate::store) fn or(mut self: Box<Self>, if_known: Option<UsageRecord>) -> Box<Self> {
+        self.if_known = if_known.map(Box::new);
+        self
     }
 
     /// Whether its record is of fetched work that is charged, which no gateway does.
     pub(in crate::store) const fn is_fetched(&self) -> bool {
-        !self.fetched.is_empty()
+        self.is_charged
+    }
+
+    /// Whether its call only read what another one pays for, or asked after it: that is on no budget.
+    pub(in crate::store) const fn only_reads(&self) -> bool {
+        !self.is_charged && (!self.fetched.is_empty() || self.started.is_empty() && !self.outputs.is_empty())
     }
 }
 

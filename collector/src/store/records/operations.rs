@@ -14,7 +14,10 @@ impl Store {
         self.write_led(lead, move |transaction| {
             let started = transaction.execute("DELETE FROM work_started WHERE started_ms < ?1", [before])?;
             let fetched = transaction.execute("DELETE FROM work_fetched WHERE fetched_ms < ?1", [before])?;
-            Ok(started.saturating_add(fetched))
+            let named = transaction.execute("DELETE FROM work_outputs WHERE told_ms < ?1", [before])?;
+            let uncharged =
+                transaction.execute("DELETE FROM work_uncharged WHERE fetched_ms < ?1", [before])?;
+            Ok([started, fetched, named, uncharged].into_iter().fold(0, usize::saturating_add))
         })
         .await
     }

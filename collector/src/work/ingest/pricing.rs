@@ -3,7 +3,7 @@
 use tollgate_core::budget::{Amount, OnUnknown, Unit};
 use tollgate_core::call::admission::settled;
 use tollgate_core::money::Picodollars;
-use tollgate_core::price::{CostStatus, PriceBook};
+use tollgate_core::price::{CostStatus, PriceBook, Priced};
 use tollgate_core::record::{CostSource, Note, Outcome, UsageRecord, is_possible};
 
 use crate::store::Recharge;
@@ -64,6 +64,22 @@ pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bo
     record.price_basis = priced.basis;
     record.price_version = Some(book.version().to_owned());
     true
+}
+
+/// What a record of fetched work that is not charged would be, priced, were it known that it is to be paid; `None` where it has
+/// nothing to pay for.
+pub(super) fn if_known(record: &UsageRecord, book: &PriceBook) -> Option<UsageRecord> {
+    let has_something = !record.usage.is_empty() || record.provider_cost_usd.is_some();
+    if !record.is_uncharged_fetch() || !has_something {
+        return None;
+    }
+    let mut known = record.clone();
+    known.notes.retain(|note| !matches!(note, Note::UnknownWork | Note::PaidAtStart));
+    known.cost_status = CostStatus::Unpriced;
+    if !price_on_arrival(&mut known, book) && known.provider_cost_usd.is_some() {
+        Priced::default().owed(known.provider_cost_usd, true).put(&mut known);
+    }
+    Some(known)
 }
 
 /// Whether its gateway had no row for it, and so no charges.

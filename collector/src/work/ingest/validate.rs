@@ -3,7 +3,7 @@
 use tollgate_core::attribution::{Attribution, NAME_BYTES_MAX, TAGS_MAX};
 use tollgate_core::money::Picodollars;
 use tollgate_core::record::{
-    COST_MAX, CostSource, Folded, STARTED_MAX, UsageRecord, WORK_BYTES_MAX, work_id,
+    COST_MAX, CostSource, Folded, OUTPUTS_MAX, STARTED_MAX, UsageRecord, WORK_BYTES_MAX, work_id,
 };
 use tollgate_core::usage::Usage;
 
@@ -172,7 +172,9 @@ fn texts(record: &UsageRecord) -> Result<(), Refused> {
 fn work(record: &UsageRecord) -> Result<(), Refused> {
     let Some(work) = &record.work else { return Ok(()) };
     at_most("work.started", work.started.len(), STARTED_MAX)?;
-    for id in work.fetched.iter().chain(&work.of).chain(&work.started) {
+    at_most("work.outputs", work.outputs.len(), OUTPUTS_MAX)?;
+    let named = work.outputs.iter().flat_map(|output| [&output.file, &output.of]);
+    for id in work.fetched.iter().chain(&work.of).chain(&work.started).chain(named) {
         text("work", id, WORK_BYTES_MAX)?;
     }
     let Some(fetched) = &work.fetched else { return Ok(()) };

@@ -45,7 +45,8 @@ pub(super) static BATCH_RESULTS: Family = Family {
     paths: &[
         ("result.message.model", Action::Capture, Field::Model),
         ("result.message.usage", Action::Capture, Field::Usage),
-        // xAI's pages of results.
+        // xAI's pages of results, each of which has its id before it.
+        ("results[].batch_request_id", Action::Capture, Field::EachId),
         ("results[].batch_result.response.chat_get_completion.model", Action::Capture, Field::Model),
         ("results[].batch_result.response.chat_get_completion.usage", Action::Capture, Field::EachUsage),
         // Gemini's: in the operation itself, which else names the file that has them.
@@ -62,7 +63,9 @@ pub(super) static BATCH_RESULTS: Family = Family {
             Field::EachUsage,
         ),
         ("response.responsesFile", Action::Capture, Field::OutputFile),
+        ("metadata.output.responsesFile", Action::Capture, Field::OutputFile),
         // Mistral's, in the job.
+        ("status", Action::Capture, Field::Status),
         ("outputs[].response.body.model", Action::Capture, Field::Model),
         ("outputs[].response.body.usage", Action::Capture, Field::EachUsage),
         ("output_file", Action::Capture, Field::OutputFile),

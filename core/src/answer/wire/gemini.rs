@@ -49,6 +49,8 @@ pub(super) static INTERACTIONS: Family = Family {
         ("interaction.service_tier", Action::Capture, Field::ServiceTier),
         ("id", Action::Capture, Field::Id),
         ("interaction.id", Action::Capture, Field::Id),
+        ("background", Action::Capture, Field::Background),
+        ("interaction.background", Action::Capture, Field::Background),
         ("status", Action::Capture, Field::Status),
         ("interaction.status", Action::Capture, Field::Status),
         ("error", Action::Capture, Field::Error),

@@ -36,6 +36,11 @@ pub(super) static CHAT: Family = Family {
         ("result.usage", Action::Capture, Field::Usage),
         ("result.response", Action::Text, Field::WholeOutput),
         ("response", Action::Text, Field::Output),
+        // What Perplexity did in the background, and xAI's id of what it will do so.
+        ("response.model", Action::Capture, Field::Model),
+        ("response.usage", Action::Capture, Field::Usage),
+        ("response.choices[].message.content", Action::Text, Field::WholeOutput),
+        ("request_id", Action::Capture, Field::Id),
         ("outputs[].model", Action::Capture, Field::Model),
         ("outputs[].content", Action::Text, Field::WholeOutput),
         ("content", Action::Text, Field::Output),
@@ -147,9 +152,16 @@ pub(super) static TRANSCRIPTION: Family = Family {
 pub(super) static DEFERRED: Family = Family {
     paths: &[
         ("id", Action::Capture, Field::Id),
-        ("name", Action::Capture, Field::Id),
+        ("batch_id", Action::Capture, Field::Id),
+        ("name", Action::Capture, Field::Name),
         ("model", Action::Capture, Field::Model),
         ("output_file_id", Action::Capture, Field::OutputFile),
+        ("output_file", Action::Capture, Field::OutputFile),
+        ("response.responsesFile", Action::Capture, Field::OutputFile),
+        ("metadata.output.responsesFile", Action::Capture, Field::OutputFile),
+        // Lists: OpenAI's and Mistral's, Gemini's.
+        ("data[]", Action::Capture, Field::Listed),
+        ("operations[]", Action::Capture, Field::Listed),
         ("usage", Action::Capture, Field::Usage),
         ("error", Action::Capture, Field::Error),
     ],
@@ -187,6 +199,8 @@ pub(super) static RESPONSES: Family = Family {
         ("object", Action::Capture, Field::Event),
         ("id", Action::Capture, Field::Id),
         ("response.id", Action::Capture, Field::Id),
+        ("background", Action::Capture, Field::Background),
+        ("response.background", Action::Capture, Field::Background),
         ("status", Action::Capture, Field::Status),
         ("response.status", Action::Capture, Field::Status),
         ("model", Action::Capture, Field::Model),

@@ -19,6 +19,8 @@ pub struct Turn {
     pub is_transcription: bool,
     /// Whether nobody but our clock says so.
     pub by_the_clock: bool,
+    /// Which result of a batch it is, where each has an id.
+    pub id: Option<String>,
     /// The model, where the document names it.
     pub model: Option<String>,
     /// What it used.
@@ -36,8 +38,16 @@ pub struct Reading {
     transcription_model: Option<String>,
     service_tier: Option<String>,
     id: Option<String>,
+    name: Option<String>,
+    /// The run of a thread that streams, among whose events are those of its steps and messages.
+    run: Option<String>,
     status: Option<String>,
+    background: Option<bool>,
     output_file: Option<String>,
+    /// Batches of a list, and the files with their results.
+    listed: Vec<(String, String)>,
+    /// The id of the result that follows.
+    each_id: Option<String>,
     event: Option<String>,
     usage: Map<String, Value>,
     /// A usage object had a count below nothing.
@@ -97,8 +107,13 @@ impl Reading {
             transcription_model: None,
             service_tier: None,
             id: None,
+            name: None,
+            run: None,
             status: None,
+            background: None,
             output_file: None,
+            listed: Vec::new(),
+            each_id: None,
             event: None,
             usage: Map::new(),
             has_negative: false,
@@ -147,12 +162,37 @@ impl Reading {
 
     /// The answer's id.
     pub fn id(&self) -> Option<&str> {
-        self.id.as_deref()
+        self.run.as_deref().or(self.id.as_deref()).or(self.name.as_deref())
     }
 
     /// Whether the answer says that the work goes on without the caller.
     pub fn goes_on(&self) -> bool {
-        matches!(self.status.as_deref(), Some("queued" | "in_progress"))
+        let goes_on = |status: &str| UNDER_WAY.iter().any(|word| word.eq_ignore_ascii_case(status));
+        self.status.as_deref().is_some_and(goes_on)
+    }
+
+    /// Whether the answer says that the work was asked to go on without its caller; `None` where it does not tell.
+    #[must_use]
+    pub const fn background(&self) -> Option<bool> {
+        self.background
+    }
+
+    /// Whether it is a run of a thread, which always goes on without its caller.
+    #[must_use]
+    pub fn is_run(&self) -> bool {
+        self.event.as_deref().is_some_and(|event| event.starts_with("thread.run"))
+    }
+
+    /// Batches of a list, each with the file of its results.
+    #[must_use]
+    pub fn listed(&self) -> &[(String, String)] {
+        &self.listed
+    }
+
+    /// Results of a batch that have been read and not taken.
+    #[must_use]
+    pub fn turns(&self) -> &[Turn] {
+        &self.turns
     }
 
     /// The file with the results of a batch.
@@ -328,7 +368,22 @@ impl Reading {
         let normalised = self.normalised();
         self.usage.clear();
         self.has_negative = false;
-        self.keep_turn(Turn { is_transcription: false, by_the_clock: false, model: None, normalised });
+        let id = self.each_id.take();
+        self.keep_turn(Turn { is_transcription: false, by_the_clock: false, id, model: None, normalised });
+    }
+
+    /// One of a list of batches: of interest where it has its results.
+    fn listed_batch(&mut self, raw: &[u8]) {
+        let Ok(batch) = serde_json::from_slice::<Value>(raw) else { return };
+        let text = |paths: &[&str]| {
+            let found = paths.iter().find_map(|path| batch.pointer(path).and_then(Value::as_str));
+            found.filter(|text| !text.is_empty() && text.len() <= NAME_BYTES_MAX).map(str::to_owned)
+        };
+        if let (Some(id), Some(file)) = (text(&["/id", "/batch_id", "/name"]), text(&OUTPUT_FILES))
+            && self.listed.len() < LISTED_MAX
+        {
+            self.listed.push((id, file));
+        }
     }
 
     /// Whether the event that is passing says that an item is done.
@@ -429,19 +484,20 @@ impl Reading {
             self.open_turn.end(&normalised.usage);
             (self.output, self.reasoning, self.tool_calls) = Default::default();
         }
-        self.keep_turn(Turn { is_transcription, by_the_clock: false, model, normalised });
+        self.keep_turn(Turn { is_transcription, by_the_clock: false, id: None, model, normalised });
     }
 
     fn keep_turn(&mut self, turn: Turn) {
         let is_transcription = turn.is_transcription;
         let count = self.turns.len();
         let same = |known: &Turn| known.is_transcription == is_transcription && known.model == turn.model;
-        let known = self.turns.iter().rposition(same).filter(|_| count >= TURNS_MAX);
+        let most = if turn.id.is_some() { RESULTS_MAX } else { TURNS_MAX };
+        let known = self.turns.iter().rposition(same).filter(|_| count >= most);
         if let Some(known) = known.and_then(|at| self.turns.get_mut(at)) {
             known.normalised.usage.add(&turn.normalised.usage);
             let words = [known.normalised.provider_cost, turn.normalised.provider_cost];
             known.normalised.provider_cost = cost::sum(words.into_iter());
-        } else if count < 2 * TURNS_MAX {
+        } else if count < 2 * most {
             self.turns.push(turn);
         } else {
             self.has_error = true;
@@ -475,6 +531,13 @@ impl Sink<Field> for Reading {
             Field::TranscriptionModel => keep_name(&mut self.transcription_model, raw),
             Field::ServiceTier => keep_name(&mut self.service_tier, raw),
             Field::Id => keep_name(&mut self.id, raw),
+            Field::Name => keep_name(&mut self.name, raw),
+            Field::EachId => {
+                self.each_id = None;
+                keep_name(&mut self.each_id, raw);
+            }
+            Field::Background => self.background = Some(raw == b"true"),
+            Field::Listed => self.listed_batch(raw),
             Field::Status => keep_name(&mut self.status, raw),
             Field::OutputFile => keep_name(&mut self.output_file, raw),
             Field::Event => {
@@ -589,6 +652,9 @@ impl Sink<Field> for Reading {
 
     fn document_end(&mut self) {
         self.before_text = None;
+        if self.event.as_deref() == Some("thread.run") {
+            self.run.clone_from(&self.id);
+        }
         self.whole_passes = false;
         self.has_end |= std::mem::take(&mut self.ends);
         // Anthropic and Bedrock end a block with an event that says nothing else.
@@ -678,6 +744,16 @@ fn keep_name(slot: &mut Option<String>, raw: &[u8]) {
     }
 }
 
+/// What providers say of work that is not done, in either case: OpenAI, Gemini, Mistral, Perplexity.
+const UNDER_WAY: &[&str] =
+    &["queued", "in_progress", "cancelling", "validating", "running", "created", "pending", "processing"];
+/// Where a batch names the file of its results: OpenAI, Mistral, Gemini.
+const OUTPUT_FILES: [&str; 4] =
+    ["/output_file_id", "/output_file", "/response/responsesFile", "/metadata/output/responsesFile"];
+/// Batches of a list that are kept.
+const LISTED_MAX: usize = 100;
+/// Results of a page, each with an id of its own, that are told apart.
+const RESULTS_MAX: usize = 1_024;
 /// Turns that are kept until they are taken; more are added to one of the same model, of which there may be as many again.
 pub const TURNS_MAX: usize = 64;
 /// Azure's code for a request that its filter stopped; Anthropic's reason for an answer that the model declined.
