@@ -306,7 +306,7 @@ impl Call {
             told += VOICE_MS;
             let usage = Usage { audio_ms: Some(VOICE_MS), ..Usage::default() };
             let normalised = Normalised { usage, ..Normalised::default() };
-            turns.push(Turn { is_transcription: false, by_the_clock: true, model: None, normalised });
+            turns.push(Turn { by_the_clock: true, normalised, ..Turn::default() });
         }
         self.voice_told_ms = told;
         self.turns_taken |= !turns.is_empty();

@@ -322,6 +322,11 @@ impl PriceBook {
     /// that the row has no price for, nothing is charged and `complete` is false: unpriced, never free.
     #[must_use]
     pub fn price(&self, facts: &Facts<'_>, usage: &Usage) -> Priced {
+        self.price_calls(facts, usage, 1)
+    }
+
+    /// Prices what so many calls of one model used, all in about the same way; of a part of a call, none.
+    fn price_calls(&self, facts: &Facts<'_>, usage: &Usage, calls: u64) -> Priced {
         let Some((found, by)) = self.row(facts) else {
             return Priced { basis: no_row(facts), ..Priced::default() };
         };
@@ -338,10 +343,11 @@ impl PriceBook {
         };
         let mut priced =
             Priced { estimated: found.step.is_estimate(), reserved: deciding.reserved, ..Priced::default() };
-        if let Some(chosen) = found.model.choose(facts.time_ms, &deciding, usage.input_tokens.unwrap_or(0)) {
+        let input = usage.input_tokens.unwrap_or(0) / calls.max(1);
+        if let Some(chosen) = found.model.choose(facts.time_ms, &deciding, input) {
             priced.complete = true;
             chosen.explain(&mut basis);
-            priced.charge_all(&found.model.id, chosen.rates, usage);
+            priced.charge_all(&found.model.id, chosen.rates, usage, calls);
         }
         self.charge_router(facts, found.model, usage, &mut priced);
         priced.basis.push(basis);
@@ -378,16 +384,17 @@ impl PriceBook {
             return self.price(facts, usage);
         }
         let mut total = Priced { complete: true, reserved: true, ..Priced::default() };
+        let rest = usage.pieces_beyond(shares);
         for share in shares {
             let facts = match &share.model {
                 Some(model) => Facts { response_model: Some(model), request_model: None, ..*facts },
                 None => *facts,
             };
-            total.add(self.price(&facts, &share.usage));
+            total.add(self.price_calls(&facts, &share.usage, share.more_calls.saturating_add(1)));
         }
-        let tools =
-            Usage { web_searches: usage.web_searches, web_fetches: usage.web_fetches, ..Usage::default() };
-        total.add(self.price(facts, &tools));
+        if !rest.is_nothing() {
+            total.add(self.price_calls(facts, &rest, 0));
+        }
         total
     }
 
@@ -597,7 +604,7 @@ impl Rates {
 }
 
 impl Priced {
-    fn charge_all(&mut self, model: &str, rates: &Rates, usage: &Usage) {
+    fn charge_all(&mut self, model: &str, rates: &Rates, usage: &Usage, calls: u64) {
         let by_token = |kind: Kind| kind.is_input() || kind.is_output();
         let parts = usage.parts().quantities;
         // Seconds and tokens of sound measure the same work: a model that has a price for one of them charges no other.
@@ -618,8 +625,10 @@ impl Priced {
         }
         // What read a prompt and put nothing out, as one that was blocked, has not done what a call is charged for.
         let did_nothing = usage.input_tokens.is_some() && usage.output_tokens.unwrap_or(0) == 0;
-        if let Some(rate) = rates.0.get(&Kind::Request).filter(|_| !self.reserved && !did_nothing) {
-            self.charge(model, Kind::Request, 1, *rate);
+        if let Some(rate) =
+            rates.0.get(&Kind::Request).filter(|_| !self.reserved && !did_nothing && calls > 0)
+        {
+            self.charge(model, Kind::Request, calls, *rate);
         }
     }
 

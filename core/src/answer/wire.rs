@@ -82,8 +82,8 @@ pub enum Field {
     Page,
     /// An image that was made.
     Image,
-    /// Usage of one of several answers in a document.
-    EachUsage,
+    /// Ends one of several answers in a document.
+    Each,
     /// The usage object, with which a stream ends.
     LastUsage,
     /// A number that says what went wrong, unless it is 0.

@@ -63,7 +63,7 @@ impl Measure {
         };
         normalised.usage.add(&more);
         if !normalised.shares.is_empty() {
-            normalised.shares.push(Share { model: None, usage: more });
+            normalised.shares.push(Share { usage: more, ..Share::default() });
         }
         Self::Retried(normalised)
     }
@@ -180,7 +180,7 @@ fn kept(shares: Vec<Share>) -> Vec<Share> {
     let mut by_model: Vec<Share> = Vec::new();
     for share in shares {
         match by_model.iter_mut().find(|known| known.model == share.model) {
-            Some(known) => known.usage.add(&share.usage),
+            Some(known) => known.add(&share),
             None => by_model.push(share),
         }
     }
@@ -215,7 +215,7 @@ pub(super) fn session(reported: Option<Normalised>, broken: Option<Usage>) -> Me
         (Some(mut turns), Some(usage)) => {
             turns.usage.add(&usage);
             if !turns.shares.is_empty() {
-                turns.shares.push(Share { model: None, usage });
+                turns.shares.push(Share { usage, ..Share::default() });
             }
             Measure::Estimated(turns)
         }
@@ -247,8 +247,8 @@ mod tests {
     }
 
     fn advised() -> Normalised {
-        let advisor = Share { model: Some("advisor".into()), usage: tokens(500, 20) };
-        let own = Share { model: None, usage: tokens(100, 50) };
+        let advisor = Share { model: Some("advisor".into()), usage: tokens(500, 20), ..Share::default() };
+        let own = Share { usage: tokens(100, 50), ..Share::default() };
         let usage = Usage { web_searches: Some(2), ..tokens(600, 70) };
         Normalised { usage, shares: vec![own, advisor], ..Normalised::default() }
     }
@@ -301,8 +301,11 @@ mod tests {
     #[test]
     fn a_call_of_very_many_runs_is_a_short_record_of_the_same_cost() {
         let whole = book(&[("answerer", 1), ("advisor", 10)]);
-        let run =
-            |at: u64| Share { model: at.is_multiple_of(2).then(|| "advisor".into()), usage: tokens(3, 1) };
+        let run = |at: u64| Share {
+            model: at.is_multiple_of(2).then(|| "advisor".into()),
+            usage: tokens(3, 1),
+            more_calls: 0,
+        };
         let shares: Vec<Share> = (0..400).map(run).collect();
         let usage = tokens(1_200, 400);
         let record =

@@ -162,9 +162,21 @@ pub(super) static BATCH_OUTPUT: Family = Family {
     paths: &[
         ("response.body.model", Action::Capture, Field::Model),
         ("response.body.usage", Action::Capture, Field::Usage),
+        ("response.body.usage_breakdown", Action::Capture, Field::Breakdown),
+        ("response.body.usage_info.pages_processed", Action::Capture, Field::Count("pages_processed")),
+        ("response.body.tool_usage", Action::Capture, Field::ToolUsage),
+        ("response.body.output[].type", Action::Capture, Field::Item),
+        ("response.body.output[].action.type", Action::Capture, Field::ToolAction),
+        ("response.body.output[].container_id", Action::Capture, Field::ItemContainer),
+        ("response.body.tools[].type", Action::Capture, Field::Offered),
         // Gemini's.
         ("response.modelVersion", Action::Capture, Field::Model),
         ("response.usageMetadata", Action::Capture, Field::Usage),
+        ("response.tokenCount", Action::Capture, Field::Count("promptTokenCount")),
+        ("response.candidates[].groundingMetadata.webSearchQueries", Action::Capture, Field::SearchQueries),
+        ("response.candidates[].groundingMetadata.imageSearchQueries", Action::Capture, Field::SearchQueries),
+        ("response.candidates[].groundingMetadata.groundingChunks[].maps.uri", Action::Capture, Field::Place),
+        ("response.candidates[].groundingMetadata.groundingChunks[].web.uri", Action::Capture, Field::Page),
     ],
     shape: OnceLock::new(),
     headers: &[],
@@ -275,7 +287,7 @@ fn by_model(context: &Context<'_>, whole_usage: &Usage) -> Vec<Share> {
         sum.add(&usage);
         match shares.iter_mut().find(|share| share.model.as_deref() == Some(model)) {
             Some(share) => share.usage.add(&usage),
-            None => shares.push(Share { model: Some(model.to_owned()), usage }),
+            None => shares.push(Share { model: Some(model.to_owned()), usage, more_calls: 0 }),
         }
     }
     let adds_up =

@@ -11,7 +11,7 @@ use crate::estimate::{Passed, TextCounter};
 use crate::provider::Api;
 
 /// One turn of a session, or one result of a batch.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Turn {
     /// Whether it is the transcription of what the caller said, by a model of its own.
     pub is_transcription: bool,
@@ -21,6 +21,8 @@ pub struct Turn {
     pub model: Option<String>,
     /// What it used.
     pub normalised: Normalised,
+    /// How many turns of the same model this is, beside the first.
+    pub more_turns: u64,
 }
 
 /// What an answer has said so far. Holds the last usage object, a few short strings, and in a session the turns
@@ -80,6 +82,42 @@ pub struct Reading {
     tells_thoughts: bool,
     /// The output before the text that is passing, as long as nothing else has come since.
     before_text: Option<TextCounter>,
+}
+
+impl Turn {
+    /// What each model did of it. Each turn is a call of its own, with a context tier of its own.
+    fn shares(&self) -> Vec<Share> {
+        if self.normalised.shares.is_empty() {
+            let (model, usage) = (self.model.clone(), self.normalised.usage.clone());
+            return vec![Share { model, usage, more_calls: self.more_turns }];
+        }
+        let own = |share: &Share| share.model.clone().or_else(|| self.model.clone());
+        let shares = self.normalised.shares.iter();
+        shares.map(|share| Share { model: own(share), ..share.clone() }).collect()
+    }
+
+    /// Adds another turn of the same model.
+    fn add(&mut self, other: &Self) {
+        if !(self.normalised.shares.is_empty() && other.normalised.shares.is_empty()) {
+            self.normalised.shares = self.shares();
+            for share in other.shares() {
+                match self.normalised.shares.iter_mut().find(|known| known.model == share.model) {
+                    Some(known) => known.add(&share),
+                    None => self.normalised.shares.push(share),
+                }
+            }
+        }
+        let (mine, theirs) = (&mut self.normalised, &other.normalised);
+        mine.usage.add(&theirs.usage);
+        mine.provider_cost = cost::sum([mine.provider_cost, theirs.provider_cost].into_iter());
+        mine.contradictory |= theirs.contradictory;
+        for condition in &theirs.conditions {
+            if !mine.conditions.contains(condition) {
+                mine.conditions.push(condition.clone());
+            }
+        }
+        self.more_turns = self.more_turns.saturating_add(other.more_turns).saturating_add(1);
+    }
 }
 
 impl Reading {
@@ -255,10 +293,12 @@ impl Reading {
         for turn in answers {
             sum.usage.add(&turn.normalised.usage);
             sum.contradictory |= turn.normalised.contradictory;
-            sum.conditions.clone_from(&turn.normalised.conditions);
-            // Each is a call of its own, with a context tier of its own.
-            let (model, usage) = (turn.model.clone(), turn.normalised.usage.clone());
-            sum.shares.push(Share { model, usage });
+            for condition in &turn.normalised.conditions {
+                if !sum.conditions.contains(condition) {
+                    sum.conditions.push(condition.clone());
+                }
+            }
+            sum.shares.extend(turn.shares());
         }
         if sum.shares.iter().all(|share| share.model.is_none()) {
             sum.shares.clear();
@@ -339,13 +379,24 @@ impl Reading {
         }
     }
 
-    /// Usage of one of several answers in a document. Its model may be named behind it.
-    fn each_usage(&mut self, raw: &[u8]) {
-        self.usage(raw);
+    /// One of several answers in a document has ended. Its model may be named behind it.
+    fn each_end(&mut self) {
+        self.tools.document_end();
         let normalised = self.normalised();
+        self.forget_answer();
+        if !normalised.says_nothing() {
+            let model = self.model.clone();
+            self.keep_turn(Turn { model, normalised, ..Turn::default() });
+        }
+    }
+
+    /// Forgets what belongs to an answer that has ended.
+    fn forget_answer(&mut self) {
         self.usage.clear();
         self.has_negative = false;
-        self.keep_turn(Turn { is_transcription: false, by_the_clock: false, model: None, normalised });
+        self.tool_usage.clear();
+        self.breakdown.clear();
+        self.tools = Tools::default();
     }
 
     /// Whether the event that is passing says that an item is done.
@@ -411,10 +462,7 @@ impl Reading {
         if let Some(tier) = self.service_tier.take().filter(|_| self.api == Api::ResponsesSession) {
             normalised.conditions.push(("service_tier", tier));
         }
-        self.usage.clear();
-        self.has_negative = false;
-        self.tool_usage.clear();
-        self.tools = Tools::default();
+        self.forget_answer();
         let event = event.as_deref().unwrap_or_default();
         let (is_transcription, counts, ends) = match self.api {
             // What is delegated has its own model, as what is transcribed has.
@@ -446,7 +494,7 @@ impl Reading {
             self.open_turn.end(&normalised.usage);
             (self.output, self.reasoning, self.tool_calls) = Default::default();
         }
-        self.keep_turn(Turn { is_transcription, by_the_clock: false, model, normalised });
+        self.keep_turn(Turn { is_transcription, model, normalised, ..Turn::default() });
     }
 
     fn keep_turn(&mut self, turn: Turn) {
@@ -455,9 +503,7 @@ impl Reading {
         let same = |known: &Turn| known.is_transcription == is_transcription && known.model == turn.model;
         let known = self.turns.iter().rposition(same).filter(|_| count >= TURNS_MAX);
         if let Some(known) = known.and_then(|at| self.turns.get_mut(at)) {
-            known.normalised.usage.add(&turn.normalised.usage);
-            let words = [known.normalised.provider_cost, turn.normalised.provider_cost];
-            known.normalised.provider_cost = cost::sum(words.into_iter());
+            known.add(&turn);
         } else if count < 2 * TURNS_MAX {
             self.turns.push(turn);
         } else {
@@ -469,8 +515,11 @@ impl Reading {
 impl Sink<Field> for Reading {
     fn value(&mut self, field: Field, raw: Option<&[u8]>) {
         let Some(raw) = raw else {
+            if field == Field::Each {
+                return self.each_end();
+            }
             self.has_error |= field == Field::Error;
-            self.has_odd_usage |= matches!(field, Field::Usage | Field::EachUsage | Field::LastUsage);
+            self.has_odd_usage |= matches!(field, Field::Usage | Field::LastUsage);
             return;
         };
         let before_text = self.before_text.take();
@@ -517,7 +566,6 @@ impl Sink<Field> for Reading {
             Field::Place => self.tools.place(),
             Field::Page => self.tools.page(),
             Field::Image => self.images = self.images.saturating_add(1),
-            Field::EachUsage => self.each_usage(raw),
             Field::LastUsage => {
                 self.usage(raw);
                 self.ends = true;
@@ -577,11 +625,15 @@ impl Sink<Field> for Reading {
             | Field::WholeOutput
             | Field::WholeReasoning
             | Field::Heard
+            | Field::Each
             | Field::Audio => {}
         }
     }
 
     fn text(&mut self, field: Field, piece: &[u8]) {
+        if field == Field::Each {
+            return;
+        }
         self.in_document.1 = true;
         self.says_something = true;
         if self.api.is_session() {
