@@ -197,7 +197,12 @@ impl Call {
 
     /// A piece of the answer's body came.
     pub fn response_body(&mut self, bytes: &[u8]) {
+        let names_late = matches!(self.target.api, Api::Live | Api::GenerateContent);
+        let asked_for = self.target.path_model.as_deref().or_else(|| self.request.model());
         if let Some(answer) = &mut self.answer {
+            if let Some(model) = asked_for.filter(|_| names_late) {
+                answer.meter.asks_for(model);
+            }
             answer.meter.feed(bytes);
         }
     }
@@ -278,6 +283,8 @@ impl Call {
                         .and_then(|answer| answer.meter.reading().model().map(str::to_owned)),
                 };
                 if turn.is_transcription {
+                    // The session's model does not transcribe.
+                    record.request_model = None;
                     let api = if self.target.api == Api::Voice { Api::Responses } else { Api::Transcription };
                     record.operation = api.operation().to_owned();
                 }
@@ -556,7 +563,9 @@ impl Call {
             Some(normalised) if self.is_unbilled() || self.failed_unbilled() => Measure::Unbilled(normalised),
             Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
             Some(normalised) if normalised.contradictory || self.saw_more(&normalised) => {
-                doubtful(normalised, &estimate())
+                let mut seen = estimate();
+                seen.input_tokens = seen.input_tokens.filter(|_| !self.request.has_media());
+                doubtful(normalised, &seen)
             }
             Some(normalised) => Measure::Reported(normalised),
             None if self.starts_paid_work(refused) => Measure::Unknown,

@@ -347,7 +347,8 @@ impl PriceBook {
         if let Some(chosen) = found.model.choose(facts.time_ms, &deciding, input) {
             priced.complete = true;
             chosen.explain(&mut basis);
-            priced.charge_all(&found.model.id, chosen.rates, usage, calls);
+            let scale = (calls, deciding.container_gigabytes());
+            priced.charge_all(&found.model.id, chosen.rates, usage, scale);
         }
         self.charge_router(facts, found.model, usage, &mut priced);
         priced.basis.push(basis);
@@ -604,7 +605,13 @@ impl Rates {
 }
 
 impl Priced {
-    fn charge_all(&mut self, model: &str, rates: &Rates, usage: &Usage, calls: u64) {
+    fn charge_all(
+        &mut self,
+        model: &str,
+        rates: &Rates,
+        usage: &Usage,
+        (calls, gigabytes): (u64, Option<u64>),
+    ) {
         let by_token = |kind: Kind| kind.is_input() || kind.is_output();
         let parts = usage.parts().quantities;
         // Seconds and tokens of sound measure the same work: a model that has a price for one of them charges no other.
@@ -616,6 +623,14 @@ impl Priced {
             if self.reserved && by_token(kind) {
                 continue;
             }
+            let quantity = match (kind, gigabytes) {
+                (Kind::CodeSession, Some(gigabytes)) => quantity.saturating_mul(gigabytes),
+                (Kind::CodeSession, None) => {
+                    self.complete = false;
+                    continue;
+                }
+                _ => quantity,
+            };
             let is_heard_by_time = by_time && kind.is_audio() && !rates.0.contains_key(&kind);
             match rates.of(kind).filter(|_| !is_heard_by_time) {
                 Some(rate) => self.charge(model, kind, quantity, rate),

@@ -49,6 +49,8 @@ struct Reading {
     model: Option<String>,
     service_tier: Option<String>,
     stream: bool,
+    /// Something was read beside text whose tokens its bytes do not tell.
+    has_media: bool,
     text: TextCounter,
     /// Of the prompt, where they are counted.
     characters: Option<u64>,
@@ -73,6 +75,7 @@ enum Said {
     Model,
     Stream,
     ServiceTier,
+    Media,
     Event,
     SessionModel,
     Text(Part),
@@ -252,6 +255,12 @@ impl RequestMeter {
         (tokens > 0).then_some(tokens)
     }
 
+    /// Whether a picture or a file came beside the text, at Google: its bytes do not tell its tokens.
+    #[must_use]
+    pub const fn has_media(&self) -> bool {
+        self.json.reading.has_media
+    }
+
     /// Bytes of the body so far.
     #[must_use]
     pub const fn body_bytes(&self) -> u64 {
@@ -281,6 +290,7 @@ impl Sink<Field> for Reading {
             Said::Event => self.event = short(raw),
             Said::SessionModel => self.session_model = short(raw),
             Said::Stream => self.stream = raw == b"true",
+            Said::Media => self.has_media = true,
             Said::Role => {
                 if let Some(prints) = &mut self.prints {
                     prints.role(json::text(raw).filter(|role| role.len() <= ROLE_BYTES_MAX));
@@ -377,6 +387,7 @@ fn places() -> Vec<(&'static str, Action, Field)> {
         ("service_tier", Action::Capture, Said::ServiceTier.into()),
         ("serviceTier", Action::Capture, Said::ServiceTier.into()),
     ];
+    places.extend(MEDIA.iter().map(|path| (*path, Action::Capture, Said::Media.into())));
     places.extend(PROMPT_TEXTS.iter().map(|path| {
         // What tools are called bounds a call; the model reads all of them.
         let action = if *path == "tools" { Action::Whole } else { Action::Text };
@@ -390,6 +401,14 @@ fn places() -> Vec<(&'static str, Action, Field)> {
     }
     places
 }
+
+/// Where Google's requests say of what kind a picture or a file is.
+const MEDIA: [&str; 4] = [
+    "contents[].parts[].fileData.mimeType",
+    "contents[].parts[].inlineData.mimeType",
+    "contents[].parts[].file_data.mime_type",
+    "contents[].parts[].inline_data.mime_type",
+];
 
 /// Which part of a prompt stands at one of [`PROMPT_TEXTS`].
 fn part(path: &str) -> Part {

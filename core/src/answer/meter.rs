@@ -82,6 +82,11 @@ impl Meter {
         self.says_events = true;
     }
 
+    /// The model that was asked for, where an answer may name none.
+    pub fn asks_for(&mut self, model: &str) {
+        self.documents.reading_mut().set_asked_for(model);
+    }
+
     /// The body is a websocket's frames.
     pub fn upgraded(&mut self) {
         self.framing = Framing::WebSocket(Box::default());

@@ -41,6 +41,8 @@ pub struct Family {
     headers: &'static [(&'static str, &'static str)],
     /// How usage objects of one answer combine.
     merge: Merge,
+    /// Whether answers leave out how long the prompt was where nothing of it was read anew.
+    leaves_input_out: bool,
     /// Its usage object, normalised.
     normalise: fn(&Counts<'_>, &Context<'_>) -> Normalised,
 }
@@ -164,7 +166,7 @@ pub struct Context<'a> {
     breakdown: Option<&'a Map<String, Value>>,
     /// What the provider's own tools did.
     tools: &'a Tools,
-    /// The model that answers, as far as it has been named.
+    /// The model that answers, as far as it has been named; else the one that was asked for, at Google.
     model: Option<&'a str>,
     /// Images that were made.
     images: u64,
@@ -204,6 +206,14 @@ impl Normalised {
     #[must_use]
     pub fn says_nothing(&self) -> bool {
         self.usage.is_empty() && self.provider_cost.is_none()
+    }
+
+    /// Whether it has an answer of tokens, and nothing of what was read for it.
+    #[must_use]
+    pub fn lacks_input(&self) -> bool {
+        let Usage { input_tokens, output_tokens, audio_ms, pages, search_units, .. } = &self.usage;
+        let is_by_token = audio_ms.is_none() && pages.is_none() && search_units.is_none();
+        is_by_token && input_tokens.is_none() && output_tokens.is_some_and(|tokens| tokens > 0)
     }
 
     /// Adds a fact that chooses a price, where it is told.

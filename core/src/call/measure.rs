@@ -96,6 +96,7 @@ impl Measure {
     }
 
     pub(super) fn apply(self, record: &mut UsageRecord, book: Option<&PriceBook>) {
+        let mut lacks_input = false;
         let (normalised, measured) = match self {
             Self::Nothing => {
                 record.cost_status = CostStatus::Free;
@@ -122,6 +123,7 @@ impl Measure {
             Self::Estimated(normalised) => (normalised, false),
             Self::Doubtful(normalised) => {
                 record.notes.push(Note::ContradictoryUsage);
+                lacks_input = normalised.lacks_input();
                 (normalised, false)
             }
             Self::Retried(normalised) => {
@@ -137,7 +139,8 @@ impl Measure {
         {
             record.notes.push(Note::NoUsage);
         }
-        let priced = price(record, &normalised, book);
+        let mut priced = price(record, &normalised, book);
+        priced.complete &= !lacks_input;
         record.usage = normalised.usage;
         record.shares = kept(normalised.shares);
         record.usage_estimated = !measured;

@@ -132,8 +132,11 @@ impl Exchange {
         let after_scheme = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
         let host = after_scheme.split(['/', '?']).next().unwrap_or_default();
         if self.transport == "websocket" {
-            let mut target = Target::session(&self.provider);
-            target.path_model = self.request_model.clone();
+            let mut target = Target::recognise_upgrade(Some(&self.provider), host, &self.path);
+            if !target.api.is_session() {
+                target = Target::session(&self.provider);
+            }
+            target.path_model = target.path_model.or_else(|| self.request_model.clone());
             return target;
         }
         Target::recognise(None, host, &self.path)

@@ -37,6 +37,7 @@ pub(super) static MESSAGES: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Overlay,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -104,6 +105,7 @@ pub(super) static BATCH_RESULTS: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
+    leaves_input_out: false,
     normalise: |counts, context| {
         let says = |name: &str| counts.value(name).is_some();
         let normalised = if says("prompt_tokens") || says("pages_processed") {

@@ -31,13 +31,17 @@ pub(super) static CONVERSE: Family = Family {
     shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise: |counts, context| {
-        let usage = converse(counts);
+        let mut usage = converse(counts);
+        let total = counts.at("totalTokens");
         let parts = usage.input_tokens.zip(usage.output_tokens);
-        let contradictory = counts
-            .at("totalTokens")
-            .zip(parts)
-            .is_some_and(|(total, (input, output))| total != input.saturating_add(output));
+        let mut contradictory =
+            total.zip(parts).is_some_and(|(total, (input, output))| total != input.saturating_add(output));
+        if let (None, Some(total), Some(output @ 1..)) = (usage.input_tokens, total, usage.output_tokens) {
+            usage.input_tokens = Some(total.saturating_sub(output));
+            contradictory = true;
+        }
         Normalised { usage, contradictory, ..Normalised::default() }
             .told("service_tier", context.word("service_tier"))
             .told("latency", context.word("latency"))
@@ -101,6 +105,7 @@ pub(super) static INVOKE: Family = Family {
     shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Overlay,
+    leaves_input_out: false,
     normalise: invoke,
 };
 

@@ -86,6 +86,7 @@ pub(super) static CHAT: Family = Family {
     shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -106,6 +107,7 @@ pub(super) static COMPLETIONS: Family = Family {
     shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -123,6 +125,7 @@ pub(super) static IMAGES: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -138,6 +141,7 @@ pub(super) static TRANSCRIPTION: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -154,6 +158,7 @@ pub(super) static DEFERRED: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -168,7 +173,10 @@ pub(super) static BATCH_OUTPUT: Family = Family {
         ("response.body.output[].type", Action::Capture, Field::Item),
         ("response.body.output[].action.type", Action::Capture, Field::ToolAction),
         ("response.body.output[].container_id", Action::Capture, Field::ItemContainer),
+        ("response.body.output[].environment.container_id", Action::Capture, Field::ItemContainer),
         ("response.body.tools[].type", Action::Capture, Field::Offered),
+        ("response.body.tools[].container.memory_limit", Action::Capture, Field::Word("memory")),
+        ("response.body.tools[].environment.memory_limit", Action::Capture, Field::Word("memory")),
         // Gemini's.
         ("response.modelVersion", Action::Capture, Field::Model),
         ("response.usageMetadata", Action::Capture, Field::Usage),
@@ -181,6 +189,7 @@ pub(super) static BATCH_OUTPUT: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
+    leaves_input_out: false,
     normalise: |counts, context| {
         let of_gemini = counts.value("promptTokenCount").is_some();
         let normalised =
@@ -215,6 +224,14 @@ pub(super) static RESPONSES: Family = Family {
         ("response.output[].action.type", Action::Capture, Field::ToolAction),
         ("output[].container_id", Action::Capture, Field::ItemContainer),
         ("response.output[].container_id", Action::Capture, Field::ItemContainer),
+        // Where a shell ran that the provider hosts.
+        ("output[].environment.container_id", Action::Capture, Field::ItemContainer),
+        ("response.output[].environment.container_id", Action::Capture, Field::ItemContainer),
+        ("item.environment.container_id", Action::Capture, Field::StreamContainer),
+        ("tools[].container.memory_limit", Action::Capture, Field::Word("memory")),
+        ("response.tools[].container.memory_limit", Action::Capture, Field::Word("memory")),
+        ("tools[].environment.memory_limit", Action::Capture, Field::Word("memory")),
+        ("response.tools[].environment.memory_limit", Action::Capture, Field::Word("memory")),
         ("item.type", Action::Capture, Field::StreamItem),
         ("item.action.type", Action::Capture, Field::StreamAction),
         ("item.container_id", Action::Capture, Field::StreamContainer),
@@ -235,6 +252,7 @@ pub(super) static RESPONSES: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -366,6 +384,11 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     {
         usage.output_tokens = Some(total.saturating_sub(input));
     }
+    // A prompt that is not told stands in the total.
+    let hides_input = input.is_none() && output.is_some_and(|tokens| tokens > 0);
+    if hides_input {
+        usage.input_tokens = total.zip(output).map(|(total, output)| total.saturating_sub(output));
+    }
     // Thinking that the completion leaves out stands in the total.
     if let (Some(total), Some(input), Some(output), Some(thought)) =
         (total, input, output, usage.reasoning_tokens)
@@ -409,12 +432,15 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         let (whole_input, whole_output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
         !(makes_up(input, output) || makes_up(whole_input, whole_output))
     });
+    let contradictory = contradictory || hides_input && usage.input_tokens.is_some();
+    let has_code = usage.code_sessions.is_some();
     // Perplexity charges each request by how much it searched.
     Normalised { usage, contradictory, ..Normalised::default() }
         .told("search_size", counts.text("search_context_size"))
         .told("service_tier", counts.text("service_tier"))
         .told("tool", tool)
         .told("search_tool", context.tools.previews().then_some("preview"))
+        .told("memory", context.word("memory").filter(|size| has_code && *size != "1g"))
 }
 
 /// llama.cpp's `timings`, which stand in an answer's last event whether usage was asked for or not (as recordings have

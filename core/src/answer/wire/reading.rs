@@ -33,6 +33,7 @@ pub struct Reading {
     provider: String,
     api: Api,
     model: Option<String>,
+    asked_for: Option<String>,
     transcription_model: Option<String>,
     service_tier: Option<String>,
     id: Option<String>,
@@ -131,6 +132,7 @@ impl Reading {
             provider: provider.to_owned(),
             api,
             model: None,
+            asked_for: None,
             transcription_model: None,
             service_tier: None,
             id: None,
@@ -245,6 +247,13 @@ impl Reading {
         self.has_error = true;
     }
 
+    /// The model that was asked for, where an answer may name none.
+    pub fn set_asked_for(&mut self, model: &str) {
+        if self.asked_for.as_deref() != Some(model) {
+            self.asked_for = Some(model.to_owned());
+        }
+    }
+
     /// What a response header says.
     pub fn set_header(&mut self, name: &'static str, said: &str) {
         if said.len() <= NAME_BYTES_MAX {
@@ -281,16 +290,13 @@ impl Reading {
             normalised.provider_cost = normalised.provider_cost.or_else(|| cost::in_headers(&self.headers));
             return Some(normalised).filter(|normalised| !normalised.says_nothing());
         }
-        let mut answers = self.turns.iter().filter(|turn| !turn.is_transcription).peekable();
-        answers.peek()?;
+        self.turns.first()?;
         let mut sum = Normalised::default();
-        let own = |turn: &&Turn| !turn.is_transcription;
-        let words = self.turns.iter().filter(own).map(|turn| turn.normalised.provider_cost);
-        sum.provider_cost = cost::sum(words);
+        sum.provider_cost = cost::sum(self.turns.iter().map(|turn| turn.normalised.provider_cost));
         if !self.api.is_session() {
             sum.provider_cost = sum.provider_cost.or_else(|| cost::in_headers(&self.headers));
         }
-        for turn in answers {
+        for turn in &self.turns {
             sum.usage.add(&turn.normalised.usage);
             sum.contradictory |= turn.normalised.contradictory;
             for condition in &turn.normalised.conditions {
@@ -330,7 +336,7 @@ impl Reading {
             tool_usage: (!self.tool_usage.is_empty()).then_some(&self.tool_usage),
             breakdown: (!self.breakdown.is_empty()).then_some(&self.breakdown),
             tools: &self.tools,
-            model: self.model.as_deref(),
+            model: self.model.as_deref().or(self.asked_for.as_deref()),
             images: self.images,
             headers: &self.headers,
         };
@@ -338,6 +344,8 @@ impl Reading {
         let mut normalised = (self.family.normalise)(&counts, &context);
         normalised.provider_cost = cost::in_answer(&counts, &self.headers);
         normalised.contradictory |= self.has_negative;
+        // Nothing is put out that nothing was read for.
+        normalised.contradictory |= normalised.lacks_input() && !self.family.leaves_input_out;
         for count in normalised.usage.counts_mut() {
             if count.is_some_and(|count| count > COUNT_MAX) {
                 *count = None;
@@ -486,7 +494,8 @@ impl Reading {
             return;
         }
         let model = match (is_transcription, self.api.is_session()) {
-            (true, _) => self.transcription_model.clone(),
+            // Who transcribes is never the model that answers, named or not.
+            (true, _) => Some(self.transcription_model.clone().unwrap_or_default()),
             (false, true) if self.api != Api::ResponsesSession => None,
             (false, _) => self.model.clone(),
         };
@@ -600,6 +609,8 @@ impl Sink<Field> for Reading {
                 if let Some(count) = json::count(raw) {
                     self.in_document.0 |= matches!(field, Field::CountSoFar(_));
                     self.count(name, count, matches!(field, Field::CountEach(_)));
+                } else {
+                    (self.has_negative, self.has_odd_usage) = (true, true);
                 }
             }
             Field::Start => {
@@ -612,6 +623,7 @@ impl Sink<Field> for Reading {
             }
             Field::StopReason => {
                 self.is_refusal = raw == REFUSAL;
+                self.has_error |= raw.starts_with(b"\"ERROR") || raw == b"\"TIMEOUT\"";
                 self.is_guarded |= GUARDED.contains(&raw);
             }
             Field::End | Field::Finish => {
@@ -693,11 +705,20 @@ fn has_count(usage: &Map<String, Value>) -> bool {
     })
 }
 
-/// Whether an object has a count below nothing, at any depth; what a call cost is none.
+/// Whether an object has, at any depth, a count below nothing, or something that is none where one should stand; what a call
+/// cost is none.
 fn has_negative(usage: &Map<String, Value>) -> bool {
     let is_cost = |name: &str| name.contains("cost") || name.contains("Cost");
-    usage.iter().filter(|(name, _)| !is_cost(name)).any(|(_, value)| match value {
-        Value::Number(number) => number.as_f64().is_some_and(|number| number < 0.0 && number.fract() == 0.0),
+    usage.iter().filter(|(name, _)| !is_cost(name)).any(|(name, value)| match value {
+        Value::Number(number) if name.ends_with("seconds") => {
+            number.as_f64().is_none_or(|seconds| !(0.0..=SECONDS_MAX).contains(&seconds))
+        }
+        Value::Number(number) if number.as_f64().is_some_and(|number| number < 0.0) => {
+            number.as_f64().is_some_and(|number| number.fract() == 0.0)
+        }
+        Value::Number(_) | Value::String(_) | Value::Bool(_) => {
+            TOKENS.iter().any(|end| name.ends_with(end)) && json::value_count(value).is_none()
+        }
         Value::Object(inner) => has_negative(inner),
         _ => false,
     })
@@ -753,7 +774,11 @@ const FILTERED: &[u8] = b"\"content_filter\"";
 const REFUSAL: &[u8] = b"\"refusal\"";
 /// Bedrock's words for an answer of its guardrail.
 const GUARDED: [&[u8]; 2] = [b"\"guardrail_intervened\"", b"\"INTERVENED\""];
+/// How the names of counts of tokens end.
+const TOKENS: [&str; 3] = ["_tokens", "Tokens", "TokenCount"];
 /// No call has more of anything that is counted.
 const COUNT_MAX: u64 = 1_000_000_000;
+/// As many milliseconds.
+const SECONDS_MAX: f64 = 1_000_000.0;
 /// Longest model or tier name that is kept, in bytes.
 const NAME_BYTES_MAX: usize = 256;
