@@ -203,6 +203,9 @@ impl Call {
             if let Some(model) = asked_for.filter(|_| names_late) {
                 answer.meter.asks_for(model);
             }
+            if let Some(model) = self.request.transcription_model() {
+                answer.meter.transcribes(model);
+            }
             answer.meter.feed(bytes);
         }
     }
@@ -557,7 +560,7 @@ impl Call {
             Some(normalised) if api == Api::Predict && !self.embeds_by_token() => {
                 Measure::Elsewhere(normalised)
             }
-            Some(_) if api.is_free() => Measure::Nothing,
+            Some(_) if self.is_free() => Measure::Nothing,
             _ if self.goes_on() => Measure::Nothing,
             reported if api.is_session() => session(reported, self.open_turn(record, learned, end.now_ms)),
             Some(normalised) if self.is_unbilled() || self.failed_unbilled() => Measure::Unbilled(normalised),
@@ -569,7 +572,7 @@ impl Call {
             }
             Some(normalised) => Measure::Reported(normalised),
             None if self.starts_paid_work(refused) => Measure::Unknown,
-            None if api.is_free() => Measure::Nothing,
+            None if self.is_free() => Measure::Nothing,
             None if self.target.fetches.is_some()
                 && matches!(api, Api::BatchOutput | Api::MessageBatchResults)
                 && self.is_json() =>
@@ -591,6 +594,12 @@ impl Call {
             Some(input) => Consumed { measure: measure.with_attempts(unseen, input), service_tier },
             None => Consumed { measure, service_tier },
         }
+    }
+
+    /// Moderation costs nothing at OpenAI, who says so.
+    fn is_free(&self) -> bool {
+        let api = self.target.api;
+        api.is_free() && (api != Api::Moderation || self.target.provider == "openai")
     }
 
     /// Anthropic does not charge for what its model declined before it said anything (documented; not read anew).

@@ -404,6 +404,8 @@ impl PriceBook {
         let request = facts.request_model.map(|name| (name, By::Request));
         // A router's path may name the host that serves, which has its own price.
         let host = facts.conditions.iter().find(|(fact, _)| *fact == "host").map(|(_, host)| *host);
+        let host =
+            host.or_else(|| names::host_asked(facts.provider, facts.request_model?, facts.response_model?));
         let find = |(name, by): (&str, By)| {
             let at_host =
                 host.and_then(|host| self.find(facts.provider, &format!("{name}:{host}"), facts.time_ms));

@@ -57,6 +57,7 @@ struct Reading {
     /// Of a session's message: what it is, and the model that it sets the session up with.
     event: Option<String>,
     session_model: Option<String>,
+    transcription_model: Option<String>,
     /// Made only where the operator gave a secret.
     prints: Option<Box<Prints>>,
     /// Read only where a budget may be for the call.
@@ -78,6 +79,7 @@ enum Said {
     Media,
     Event,
     SessionModel,
+    TranscriptionModel,
     Text(Part),
     Role,
     Message,
@@ -236,6 +238,15 @@ impl RequestMeter {
         self.json.reading.model.as_deref()
     }
 
+    /// The model that a session's caller wants to have its words written down by.
+    #[must_use]
+    pub fn transcription_model(&self) -> Option<&str> {
+        match &self.framing {
+            Framing::WebSocket(session) => session.transcription_model(),
+            _ => None,
+        }
+    }
+
     /// The service tier asked for.
     #[must_use]
     pub fn service_tier(&self) -> Option<&str> {
@@ -289,6 +300,7 @@ impl Sink<Field> for Reading {
             Said::ServiceTier => self.service_tier = short(raw),
             Said::Event => self.event = short(raw),
             Said::SessionModel => self.session_model = short(raw),
+            Said::TranscriptionModel => self.transcription_model = short(raw),
             Said::Stream => self.stream = raw == b"true",
             Said::Media => self.has_media = true,
             Said::Role => {
@@ -376,6 +388,8 @@ fn session_shape() -> &'static Shape<Field> {
             ("type", Action::Capture, Said::Event.into()),
             ("setup.model", Action::Capture, Said::SessionModel.into()),
             ("session.model", Action::Capture, Said::SessionModel.into()),
+            ("session.audio.input.transcription.model", Action::Capture, Said::TranscriptionModel.into()),
+            ("session.input_audio_transcription.model", Action::Capture, Said::TranscriptionModel.into()),
         ])
     })
 }

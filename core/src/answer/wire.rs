@@ -62,6 +62,8 @@ pub enum Field {
     Output,
     /// Reasoning that the caller sees.
     Reasoning,
+    /// The same under a second name, by which some tell it once more.
+    ReasoningTwin,
     /// The kind of an action that the provider's own tool took.
     ToolAction,
     /// The kind of an item of the answer, some of which are calls of the provider's own tools.
@@ -84,6 +86,10 @@ pub enum Field {
     Page,
     /// An image that was made.
     Image,
+    /// Of what kind it is that was made beside text.
+    Made,
+    /// Pages that were read because the prompt names them.
+    NamedPage,
     /// Ends one of several answers in a document.
     Each,
     /// The usage object, with which a stream ends.
@@ -98,6 +104,8 @@ pub enum Field {
     WholeOutput,
     /// The same of its reasoning.
     WholeReasoning,
+    /// The same under the second name.
+    WholeReasoningTwin,
     /// Usage of the provider's own tools, besides the usage object.
     ToolUsage,
     /// What each model did of a call that several worked on.
@@ -170,6 +178,8 @@ pub struct Context<'a> {
     model: Option<&'a str>,
     /// Images that were made.
     images: u64,
+    /// Whether pictures, and sound, were made beside text.
+    made: Made,
     /// Counts and words that came as response headers.
     headers: &'a Map<String, Value>,
 }
@@ -184,6 +194,13 @@ impl Context<'_> {
     fn word(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.as_str()
     }
+}
+
+/// What was made beside text.
+#[derive(Clone, Copy, Debug, Default)]
+struct Made {
+    images: bool,
+    audio: bool,
 }
 
 /// A usage object, normalised.

@@ -107,6 +107,7 @@ impl Measure {
                 return;
             }
             Self::Elsewhere(normalised) => {
+                record.provider_cost_usd = normalised.provider_cost.filter(|cost| is_possible(*cost));
                 record.usage = normalised.usage;
                 record.cost_status = CostStatus::Unpriced;
                 return;

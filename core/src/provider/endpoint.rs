@@ -35,7 +35,10 @@ pub(crate) fn pays_at_start(path: &str) -> bool {
     if last == "cancel" || last.ends_with(":cancel") {
         return false;
     }
-    last.ends_with(":predictlongrunning") || segments.lower.iter().any(|one| is_one_of(PAID_AT_START, one))
+    // What is put into a container costs nothing; the container does.
+    last == "containers"
+        || last.ends_with(":predictlongrunning")
+        || segments.lower.iter().any(|one| is_one_of(PAID_AT_START, one))
 }
 
 /// Reads a path; `upgrades` says that the request asks for another protocol on its connection.
@@ -214,6 +217,10 @@ fn by_ending(segments: &[&str]) -> Api {
         // The AI SDK's protocol, whose events are named as those of Responses.
         [.., "ai", "language-model"] => Api::Responses,
         [.., "ai", "embedding-model"] => Api::Embeddings,
+        [.., "ai", "image-model"] => Api::Images,
+        [.., "ai", "reranking-model"] => Api::Rerank,
+        [.., "ai", "speech-model"] => Api::Speech,
+        [.., "ai", "transcription-model"] => Api::Transcription,
         // Conversations of Mistral's, with agents or without.
         [.., version, "conversations"] | [.., version, "conversations", _] if is_version(version) => {
             Api::ChatCompletions
@@ -419,6 +426,10 @@ const PAID_AT_START: &[&str] = &[
     "videos",
     "video",
     "videogeneration",
+    // What is stored by the hour, and read to be found: Google; OpenAI.
+    "cachedcontents",
+    "filesearchstores",
+    "vectorstores",
 ];
 /// Of a path without a version, so many of the last segments are looked at.
 const SEGMENTS_WITHOUT_VERSION: usize = 3;

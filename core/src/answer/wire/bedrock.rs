@@ -116,6 +116,7 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-amzn-bedrock-cache-read-input-token-count", "cache_read"),
     ("x-amzn-bedrock-cache-write-input-token-count", "cache_write"),
     ("x-amzn-bedrock-service-tier", "service_tier"),
+    ("x-amzn-bedrock-performanceconfig-latency", "latency"),
 ];
 
 fn converse(counts: &Counts<'_>) -> Usage {
@@ -134,7 +135,7 @@ fn invoke(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let output = &mut normalised.usage.output_tokens;
     *output = output.or_else(|| context.header("output"));
     let tier = context.word("service_tier").filter(|_| normalised.service_tier().is_none());
-    normalised.told("service_tier", tier)
+    normalised.told("service_tier", tier).told("latency", context.word("latency"))
 }
 
 fn other_models(counts: &Counts<'_>, context: &Context<'_>) -> Usage {

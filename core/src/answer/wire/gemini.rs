@@ -31,6 +31,8 @@ pub(super) static GENERATE_CONTENT: Family = Family {
         ("candidates[].groundingMetadata.groundingChunks[].maps.uri", Action::Capture, Field::Place),
         ("candidates[].groundingMetadata.googleMapsWidgetContextToken", Action::Capture, Field::Place),
         ("candidates[].groundingMetadata.groundingChunks[].web.uri", Action::Capture, Field::Page),
+        ("candidates[].urlContextMetadata.urlMetadata[].retrievedUrl", Action::Capture, Field::NamedPage),
+        ("candidates[].content.parts[].inlineData.mimeType", Action::Capture, Field::Made),
     ],
     shape: OnceLock::new(),
     headers: &[("x-gemini-service-tier", "service_tier")],
@@ -143,6 +145,11 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         input_tool_tokens: counts.at("toolUsePromptTokenCount").filter(|tokens| *tokens > 0),
         ..Usage::default()
     };
+    let usage = Usage {
+        output_audio_tokens: usage.output_audio_tokens.or_else(|| made(counts, context.made.audio)),
+        output_image_tokens: usage.output_image_tokens.or_else(|| made(counts, context.made.images)),
+        ..usage
+    };
     let parts = usage.input_tokens.zip(usage.output_tokens);
     let contradictory =
         total.zip(parts).is_some_and(|(total, (input, output))| total != input.saturating_add(output))
@@ -150,6 +157,14 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
     grounded(context, (0, 0), Normalised { usage, contradictory, ..Normalised::default() })
         .told("service_tier", counts.text("serviceTier").or_else(|| context.word("service_tier")))
         .told("traffic_type", counts.text("trafficType"))
+}
+
+/// The tokens of an answer that `is` made of more than text, where it does not say what its parts are: all of them.
+fn made(counts: &Counts<'_>, is: bool) -> Option<u64> {
+    let has_parts = ["candidatesTokensDetails", "responseTokensDetails"]
+        .into_iter()
+        .any(|list| counts.value(list).is_some());
+    counts.first(&["candidatesTokenCount", "responseTokenCount"]).filter(|_| is && !has_parts)
 }
 
 /// What of a Live answer was spoken, or drawn.
@@ -171,7 +186,8 @@ fn grounded(context: &Context<'_>, (searches, maps): (u64, u64), mut normalised:
         let version = model.strip_prefix("gemini-").unwrap_or_default();
         version.trim_start_matches("live-").starts_with(['1', '2'])
     });
-    let charged = if by_prompt { queries.min(1) } else { queries };
+    // Pages without a query were found all the same.
+    let charged = if by_prompt { queries.max(u64::from(tools.found_pages())).min(1) } else { queries };
     normalised.usage.web_searches = (charged > 0).then_some(charged);
     let has_pages = tools.has_pages() || searches > 0;
     let tool = if has_pages { "google_search_and_maps" } else { "google_maps" };

@@ -45,7 +45,9 @@ pub(super) static CHAT: Family = Family {
         ("choices[].delta.content[].thinking[].text", Action::Text, Field::Reasoning),
         ("choices[].delta.refusal", Action::Text, Field::Output),
         ("choices[].delta.reasoning_content", Action::Text, Field::Reasoning),
-        ("choices[].delta.reasoning", Action::Text, Field::Reasoning),
+        ("choices[].delta.reasoning", Action::Text, Field::ReasoningTwin),
+        // Databricks.
+        ("choices[].delta.content[].summary[].text", Action::Text, Field::Reasoning),
         ("choices[].delta.tool_calls[].function.name", Action::Capture, Field::ToolName),
         ("choices[].delta.tool_calls[].function.arguments", Action::Text, Field::Output),
         ("choices[].delta.tool_calls[].custom.name", Action::Capture, Field::ToolName),
@@ -58,7 +60,8 @@ pub(super) static CHAT: Family = Family {
         ("choices[].message.content[].thinking[].text", Action::Text, Field::WholeReasoning),
         ("choices[].message.refusal", Action::Text, Field::WholeOutput),
         ("choices[].message.reasoning_content", Action::Text, Field::WholeReasoning),
-        ("choices[].message.reasoning", Action::Text, Field::WholeReasoning),
+        ("choices[].message.reasoning", Action::Text, Field::WholeReasoningTwin),
+        ("choices[].message.content[].summary[].text", Action::Text, Field::WholeReasoning),
         ("choices[].message.tool_calls[].function.name", Action::Capture, Field::ToolName),
         ("choices[].message.tool_calls[].function.arguments", Action::Text, Field::WholeOutput),
         ("timings.cache_n", Action::Capture, Field::CountSoFar("cache_n")),
@@ -70,6 +73,8 @@ pub(super) static CHAT: Family = Family {
         ("token.text", Action::Text, Field::Output),
         ("details.generated_tokens", Action::Capture, Field::Count("generated_tokens")),
         // Vercel's gateway, beside a usage that may not say it.
+        ("providerMetadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
+        ("providerMetadata.gateway.marketCost", Action::Capture, Field::Dollars("market_cost")),
         ("choices[].message.provider_metadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
         (
             "choices[].message.provider_metadata.gateway.marketCost",
@@ -111,8 +116,9 @@ pub(super) static COMPLETIONS: Family = Family {
     normalise,
 };
 
-/// What Hugging Face's text generation says in headers of its counts.
-const HEADERS: &[(&str, &str)] = &[("x-prompt-tokens", "input"), ("x-generated-tokens", "output")];
+/// What Hugging Face's text generation says in headers of its counts, and its router of the host that served.
+const HEADERS: &[(&str, &str)] =
+    &[("x-prompt-tokens", "input"), ("x-generated-tokens", "output"), ("x-inference-provider", "host")];
 
 /// Images. The GPT image models count tokens; for the others a picture is a picture.
 pub(super) static IMAGES: Family = Family {
@@ -121,6 +127,10 @@ pub(super) static IMAGES: Family = Family {
         ("error", Action::Capture, Field::Error),
         ("model", Action::Capture, Field::Model),
         ("data[].url", Action::Capture, Field::Image),
+        // Google's `:predict`.
+        ("predictions[].mimeType", Action::Capture, Field::Image),
+        ("providerMetadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
+        ("providerMetadata.gateway.marketCost", Action::Capture, Field::Dollars("market_cost")),
     ],
     shape: OnceLock::new(),
     headers: &[],
@@ -137,6 +147,8 @@ pub(super) static TRANSCRIPTION: Family = Family {
         ("error", Action::Capture, Field::Error),
         ("text", Action::Text, Field::Output),
         ("delta", Action::Text, Field::Output),
+        ("providerMetadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
+        ("providerMetadata.gateway.marketCost", Action::Capture, Field::Dollars("market_cost")),
     ],
     shape: OnceLock::new(),
     headers: &[],
@@ -175,6 +187,7 @@ pub(super) static BATCH_OUTPUT: Family = Family {
         ("response.body.output[].container_id", Action::Capture, Field::ItemContainer),
         ("response.body.output[].environment.container_id", Action::Capture, Field::ItemContainer),
         ("response.body.tools[].type", Action::Capture, Field::Offered),
+        ("response.body.tools[].model", Action::Capture, Field::Word("image_model")),
         ("response.body.tools[].container.memory_limit", Action::Capture, Field::Word("memory")),
         ("response.body.tools[].environment.memory_limit", Action::Capture, Field::Word("memory")),
         // Gemini's.
@@ -228,6 +241,8 @@ pub(super) static RESPONSES: Family = Family {
         ("output[].environment.container_id", Action::Capture, Field::ItemContainer),
         ("response.output[].environment.container_id", Action::Capture, Field::ItemContainer),
         ("item.environment.container_id", Action::Capture, Field::StreamContainer),
+        ("tools[].model", Action::Capture, Field::Word("image_model")),
+        ("response.tools[].model", Action::Capture, Field::Word("image_model")),
         ("tools[].container.memory_limit", Action::Capture, Field::Word("memory")),
         ("response.tools[].container.memory_limit", Action::Capture, Field::Word("memory")),
         ("tools[].environment.memory_limit", Action::Capture, Field::Word("memory")),
@@ -285,7 +300,27 @@ impl Quirks {
 pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let mut normalised = whole(counts, context);
     normalised.shares = by_model(context, &normalised.usage);
+    if let Some(images) = images_by_tool(context) {
+        let own = Share { usage: normalised.usage.clone(), ..Share::default() };
+        normalised.shares = vec![own, images];
+    }
     normalised
+}
+
+/// What the image tool of Responses used, where the answer says all of it: tokens of an image model, beside those of the answer
+/// and at that model's price.
+fn images_by_tool(context: &Context<'_>) -> Option<Share> {
+    let counts = Counts::new(context.tool_usage?.get("image_gen")?.as_object()?);
+    let model = context.word("image_model")?.to_owned();
+    let output = counts.at("output_tokens").filter(|tokens| *tokens > 0)?;
+    let usage = Usage {
+        input_tokens: Some(counts.at("input_tokens")?),
+        input_image_tokens: counts.at("input_tokens_details.image_tokens"),
+        output_tokens: Some(output),
+        output_image_tokens: counts.at("output_tokens_details.image_tokens").or(Some(output)),
+        ..Usage::default()
+    };
+    Some(Share { model: Some(model), usage, more_calls: 0 })
 }
 
 /// What each model did of a call of Groq's that is an agent's, each run of a model with its usage. Empty where there is no
@@ -419,7 +454,7 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     }
     // What the images of its own tool come to is not in the usage, nor whose price they have.
     let tool = if makes_images(context) {
-        Some("image_generation")
+        images_by_tool(context).is_none().then_some("image_generation")
     } else {
         counts
             .value("connectors")
@@ -430,7 +465,10 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let contradictory = total.zip(input).zip(output).is_some_and(|((total, input), output)| {
         let makes_up = |input: u64, output: u64| total == input.saturating_add(output);
         let (whole_input, whole_output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
-        !(makes_up(input, output) || makes_up(whole_input, whole_output))
+        // What Mistral counts by the second stands in the total only.
+        let is_timed = quirks.audio_outside_input && usage.audio_ms.is_some_and(|ms| ms > 0);
+        let is_beyond = is_timed && total >= input.saturating_add(output);
+        !(makes_up(input, output) || makes_up(whole_input, whole_output) || is_beyond)
     });
     let contradictory = contradictory || hides_input && usage.input_tokens.is_some();
     let has_code = usage.code_sessions.is_some();
@@ -440,6 +478,7 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         .told("service_tier", counts.text("service_tier"))
         .told("tool", tool)
         .told("search_tool", context.tools.previews().then_some("preview"))
+        .told("host", context.word("host").filter(|_| context.provider == "huggingface"))
         .told("memory", context.word("memory").filter(|size| has_code && *size != "1g"))
 }
 

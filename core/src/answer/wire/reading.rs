@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::counts::Counts;
 use super::tools::Tools;
 use super::turn::OpenTurn;
-use super::{Context, Family, Field, Merge, Normalised, Share, cost};
+use super::{Context, Family, Field, Made, Merge, Normalised, Share, cost};
 use crate::decode::json::{self, Sink};
 use crate::estimate::{Passed, TextCounter};
 use crate::provider::Api;
@@ -50,6 +50,7 @@ pub struct Reading {
     breakdown: Map<String, Value>,
     tools: Tools,
     images: u64,
+    made: Made,
     turns: Vec<Turn>,
     /// In a session: the turn that has not ended.
     open_turn: OpenTurn,
@@ -74,9 +75,11 @@ pub struct Reading {
     /// Output that passed: visible text, and visible reasoning.
     output: TextCounter,
     reasoning: TextCounter,
+    reasoning_twin: TextCounter,
     /// The same as the last document has it that tells all of it, and whether that document is passing.
     whole_output: TextCounter,
     whole_reasoning: TextCounter,
+    whole_reasoning_twin: TextCounter,
     whole_passes: bool,
     tool_calls: u64,
     /// Whether the family says behind a text that it was a thought.
@@ -147,6 +150,7 @@ impl Reading {
             breakdown: Map::new(),
             tools: Tools::default(),
             images: 0,
+            made: Made::default(),
             turns: Vec::new(),
             open_turn: OpenTurn::default(),
             has_error: false,
@@ -161,8 +165,10 @@ impl Reading {
             in_document: (false, false),
             output: TextCounter::default(),
             reasoning: TextCounter::default(),
+            reasoning_twin: TextCounter::default(),
             whole_output: TextCounter::default(),
             whole_reasoning: TextCounter::default(),
+            whole_reasoning_twin: TextCounter::default(),
             whole_passes: false,
             tool_calls: 0,
             before_text: None,
@@ -254,6 +260,11 @@ impl Reading {
         }
     }
 
+    /// The model that the caller wants to have its words written down by, until the session says it.
+    pub fn set_transcribes(&mut self, model: &str) {
+        self.transcription_model.get_or_insert_with(|| model.to_owned());
+    }
+
     /// What a response header says.
     pub fn set_header(&mut self, name: &'static str, said: &str) {
         if said.len() <= NAME_BYTES_MAX {
@@ -279,7 +290,8 @@ impl Reading {
     /// Reasoning tokens that passed in the open, in o200k's count.
     #[must_use]
     pub fn reasoning_estimate(&self) -> u64 {
-        told(&self.reasoning, &self.whole_reasoning)
+        let twin = told(&self.reasoning_twin, &self.whole_reasoning_twin);
+        told(&self.reasoning, &self.whole_reasoning).max(twin)
     }
 
     /// What the provider reported, or `None` when it reported no counts. Of a session: the turns not taken.
@@ -338,6 +350,7 @@ impl Reading {
             tools: &self.tools,
             model: self.model.as_deref().or(self.asked_for.as_deref()),
             images: self.images,
+            made: self.made,
             headers: &self.headers,
         };
         let counts = Counts::new(&self.usage);
@@ -405,6 +418,7 @@ impl Reading {
         self.tool_usage.clear();
         self.breakdown.clear();
         self.tools = Tools::default();
+        self.made = Made::default();
     }
 
     /// Whether the event that is passing says that an item is done.
@@ -431,9 +445,11 @@ impl Reading {
     fn whole_text(&mut self, field: Field, piece: &[u8]) {
         if !std::mem::replace(&mut self.whole_passes, true) {
             (self.whole_output, self.whole_reasoning) = Default::default();
+            self.whole_reasoning_twin = TextCounter::default();
         }
         match field {
             Field::WholeReasoning => self.whole_reasoning.feed(piece),
+            Field::WholeReasoningTwin => self.whole_reasoning_twin.feed(piece),
             _ => self.whole_output.feed(piece),
         }
     }
@@ -574,6 +590,11 @@ impl Sink<Field> for Reading {
             Field::Step => self.tools.step(raw),
             Field::Place => self.tools.place(),
             Field::Page => self.tools.page(),
+            Field::Made => {
+                self.made.images |= raw.starts_with(b"\"image/");
+                self.made.audio |= raw.starts_with(b"\"audio/");
+            }
+            Field::NamedPage => self.tools.named_page(),
             Field::Image => self.images = self.images.saturating_add(1),
             Field::LastUsage => {
                 self.usage(raw);
@@ -618,6 +639,7 @@ impl Sink<Field> for Reading {
                 if self.has_end && !self.in_document.0 {
                     self.usage.clear();
                     (self.output, self.reasoning, self.tool_calls) = Default::default();
+                    self.reasoning_twin = TextCounter::default();
                 }
                 self.has_end = false;
             }
@@ -634,8 +656,10 @@ impl Sink<Field> for Reading {
             }
             Field::Output
             | Field::Reasoning
+            | Field::ReasoningTwin
             | Field::WholeOutput
             | Field::WholeReasoning
+            | Field::WholeReasoningTwin
             | Field::Heard
             | Field::Each
             | Field::Audio => {}
@@ -651,7 +675,10 @@ impl Sink<Field> for Reading {
         if self.api.is_session() {
             return self.session_text(field, piece);
         }
-        if matches!(field, Field::WholeOutput | Field::WholeReasoning) {
+        if field == Field::ReasoningTwin {
+            return self.reasoning_twin.feed(piece);
+        }
+        if matches!(field, Field::WholeOutput | Field::WholeReasoning | Field::WholeReasoningTwin) {
             return self.whole_text(field, piece);
         }
         // Responses name the kind of a delta in its event.
