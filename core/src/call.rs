@@ -566,9 +566,12 @@ impl Call {
             Some(normalised) if self.is_unbilled() || self.failed_unbilled() => Measure::Unbilled(normalised),
             Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
             Some(normalised) if normalised.contradictory || self.saw_more(&normalised) => {
-                let mut seen = estimate();
-                seen.input_tokens = seen.input_tokens.filter(|_| !self.request.has_media());
-                doubtful(normalised, &seen)
+                // The text alone says nothing of what a picture came to.
+                if normalised.lacks_input() && self.request.has_media() {
+                    Measure::InPart(normalised)
+                } else {
+                    doubtful(normalised, &estimate())
+                }
             }
             Some(normalised) => Measure::Reported(normalised),
             None if self.starts_paid_work(refused) => Measure::Unknown,

@@ -201,6 +201,7 @@ impl Usage {
         copy.counts_mut().map(|count| *count)
     }
 
+    #[inline(never)]
     pub(crate) fn counts_mut(&mut self) -> [&mut Option<u64>; COUNTS] {
         [
             &mut self.input_tokens,

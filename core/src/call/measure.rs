@@ -23,6 +23,8 @@ pub(super) enum Measure {
     Estimated(Normalised),
     /// The provider reported it, and it cannot all be true: what is missing is worked out.
     Doubtful(Normalised),
+    /// The provider reported a part of it, and nobody knows the rest.
+    InPart(Normalised),
     /// Worked out, with attempts that were not seen.
     Retried(Normalised),
     /// The provider reported it, but it is paid with another call, or in other units.
@@ -55,9 +57,10 @@ impl Measure {
         let more =
             Usage { input_tokens: Some(input.saturating_mul(u64::from(attempts))), ..Usage::default() };
         let mut normalised = match self {
-            Self::Reported(normalised) | Self::Estimated(normalised) | Self::Doubtful(normalised) => {
-                normalised
-            }
+            Self::Reported(normalised)
+            | Self::Estimated(normalised)
+            | Self::InPart(normalised)
+            | Self::Doubtful(normalised) => normalised,
             Self::Nothing => Normalised::default(),
             other => return other,
         };
@@ -88,15 +91,16 @@ impl Measure {
 
     const fn priced(&mut self) -> Option<&mut Normalised> {
         match self {
-            Self::Reported(normalised) | Self::Estimated(normalised) | Self::Doubtful(normalised) => {
-                Some(normalised)
-            }
+            Self::Reported(normalised)
+            | Self::Estimated(normalised)
+            | Self::InPart(normalised)
+            | Self::Doubtful(normalised) => Some(normalised),
             _ => None,
         }
     }
 
     pub(super) fn apply(self, record: &mut UsageRecord, book: Option<&PriceBook>) {
-        let mut lacks_input = false;
+        let mut is_whole = true;
         let (normalised, measured) = match self {
             Self::Nothing => {
                 record.cost_status = CostStatus::Free;
@@ -124,7 +128,11 @@ impl Measure {
             Self::Estimated(normalised) => (normalised, false),
             Self::Doubtful(normalised) => {
                 record.notes.push(Note::ContradictoryUsage);
-                lacks_input = normalised.lacks_input();
+                (normalised, false)
+            }
+            Self::InPart(normalised) => {
+                record.notes.push(Note::ContradictoryUsage);
+                is_whole = false;
                 (normalised, false)
             }
             Self::Retried(normalised) => {
@@ -141,7 +149,7 @@ impl Measure {
             record.notes.push(Note::NoUsage);
         }
         let mut priced = price(record, &normalised, book);
-        priced.complete &= !lacks_input;
+        priced.complete &= is_whole;
         record.usage = normalised.usage;
         record.shares = kept(normalised.shares);
         record.usage_estimated = !measured;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use super::{Action, Context, Counts, Family, Field, Merge, Normalised, anthropic};
+use super::{Action, Context, Counts, Family, Field, Merge, Normalised, anthropic, openai};
 use crate::lean::few;
 use crate::usage::{CacheTtl, Usage};
 
@@ -39,7 +39,7 @@ pub(super) static CONVERSE: Family = Family {
         let mut contradictory =
             total.zip(parts).is_some_and(|(total, (input, output))| total != input.saturating_add(output));
         if let (None, Some(total), Some(output @ 1..)) = (usage.input_tokens, total, usage.output_tokens) {
-            usage.input_tokens = Some(total.saturating_sub(output));
+            usage.input_tokens = openai::beyond((total, output));
             contradictory = true;
         }
         Normalised { usage, contradictory, ..Normalised::default() }

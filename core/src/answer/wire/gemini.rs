@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::{Action, Context, Counts, Family, Field, Merge, Normalised};
+use super::{Action, Context, Counts, Family, Field, Merge, Normalised, openai};
 use crate::usage::Usage;
 
 /// Google's generateContent.
@@ -100,7 +100,7 @@ fn interactions(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let told = counts.sum(&["total_input_tokens", "total_tool_use_tokens"]);
     let answered = counts.sum(&["total_output_tokens", "total_thought_tokens"]).filter(|tokens| *tokens > 0);
     let total = counts.at("total_tokens").zip(answered);
-    let hidden = || total.map(|(total, answered)| total.saturating_sub(answered));
+    let hidden = || total.and_then(openai::beyond);
     let usage = Usage {
         input_tokens: told.or_else(hidden),
         cache_read_tokens: counts.at("total_cached_tokens"),
@@ -124,7 +124,7 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
     let told = counts.sum(&["promptTokenCount", "toolUsePromptTokenCount"]);
     let total = counts.at("totalTokenCount");
     let answered = counts.sum(&["candidatesTokenCount", "thoughtsTokenCount"]).filter(|tokens| *tokens > 0);
-    let hidden = || total.zip(answered).map(|(total, answered)| total.saturating_sub(answered));
+    let hidden = || total.zip(answered).and_then(openai::beyond);
     let input = told.or_else(hidden);
     // What no candidate is said to have stands in the total.
     let beyond =

@@ -422,7 +422,7 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     // A prompt that is not told stands in the total.
     let hides_input = input.is_none() && output.is_some_and(|tokens| tokens > 0);
     if hides_input {
-        usage.input_tokens = total.zip(output).map(|(total, output)| total.saturating_sub(output));
+        usage.input_tokens = total.zip(output).and_then(beyond);
     }
     // Thinking that the completion leaves out stands in the total.
     if let (Some(total), Some(input), Some(output), Some(thought)) =
@@ -480,6 +480,11 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         .told("search_tool", context.tools.previews().then_some("preview"))
         .told("host", context.word("host").filter(|_| context.provider == "huggingface"))
         .told("memory", context.word("memory").filter(|size| has_code && *size != "1g"))
+}
+
+/// What a total leaves beside a part of it; nothing where that is no more than the part.
+pub(super) fn beyond((total, part): (u64, u64)) -> Option<u64> {
+    total.checked_sub(part).filter(|rest| *rest > 0)
 }
 
 /// llama.cpp's `timings`, which stand in an answer's last event whether usage was asked for or not (as recordings have
