@@ -279,7 +279,7 @@ impl Call {
                 record.stream = true;
                 record.status = self.answer.as_ref().map(|answer| answer.status);
                 record.response_model = match turn.is_transcription {
-                    true => turn.model,
+                    true => turn.model.filter(|model| !model.is_empty()),
                     false => self
                         .answer
                         .as_ref()
