@@ -26,15 +26,16 @@ def usd(millionths):
     return f"{millionths / 1e6:.12f}"
 
 
-def case(kind, name, url, body, expect, why, *, request=None, content_type=JSON, framing="json", method="POST", provider=""):
+def case(kind, name, url, body, expect, why, *, request=None, content_type=JSON, framing="json", method="POST", provider="", sent=None, headers=None):
     if not isinstance(body, (bytes, str)):
         body = json.dumps(body)
     CASES.append({
-        "class": kind, "id": f"{kind}:{name}", "provider": provider, "api": kind, "method": method, "url": url,
+        **({"request_headers": sent} if sent else {}), "class": kind, "id": f"{kind}:{name}", "provider": provider, "api": kind, "method": method, "url": url,
         "path": "/" + url.split("/", 3)[3], "transport": "websocket" if framing == "ws" else "http", "framing": framing,
         "request_body": request if request is None or isinstance(request, str) else json.dumps(request),
         "response_status": 101 if framing == "ws" else 200,
-        "response_headers": {"content-type": [content_type], "date": ["Fri, 27 Nov 2026 09:00:00 GMT"]},
+        "response_headers": {"content-type": [content_type], "date": ["Fri, 27 Nov 2026 09:00:00 GMT"],
+                             **{name: [value] for name, value in (headers or {}).items()}},
         "response_body_base64": base64.b64encode(body if isinstance(body, bytes) else body.encode()).decode(),
         "expect": expect, "why": why,
     })
@@ -340,6 +341,183 @@ case("xai-tool-fees", "code", "https://api.x.ai/v1/responses",
      {**responses("grok-4.3", []), "usage": {"input_tokens": 2000, "output_tokens": 200, "total_tokens": 2200, "cost_in_usd_ticks": 80_000_000,
                                              "server_side_tool_usage_details": {"code_interpreter_calls": 1}}},
      {"cost_usd": "0.008000000000", "provider_cost_usd": "0.008000000000"}, "What was billed.")
+
+
+# Fees of tools in batches: each once, and none lost.
+def anthropic_batch(*results):
+    lines = [{"custom_id": str(at), "result": {"type": "succeeded", "message": message(model, (1000, 100), server_tool_use={"web_search_requests": searches})}}
+             for at, (model, searches) in enumerate(results)]
+    return "\n".join(map(json.dumps, lines))
+
+
+BATCH = ANTHROPIC + "/messages/batches/msgbatch_1/results"
+case("batch-tool-fees", "anthropic-two-models", BATCH, anthropic_batch(("claude-haiku-4-5", 2), ("claude-sonnet-4-5", 1), ("claude-haiku-4-5", 0)),
+     {"usage.web_searches": 3, "cost_usd": usd((2 * (1000 + 500) + 3000 + 1500) / 2 + 3 * 10_000)}, "A search is paid once.", method="GET")
+case("batch-tool-fees", "anthropic-many", BATCH, anthropic_batch(*[("claude-haiku-4-5", 1)] * 200),
+     {"usage.web_searches": 200, "cost_usd": usd(200 * (1500 / 2 + 10_000))}, "As many results as there are.", method="GET")
+searching = "\n".join(json.dumps({"response": {"body": chat("gpt-4o-search-preview", (1000, 100))}}) for _ in range(90))
+case("batch-tool-fees", "search-model-many", OPENAI + "/files/file-1/content", searching,
+     {"cost_usd": usd(90 * ((2500 + 1000) / 2 + 25_000))}, "Each call pays its fee once.", method="GET")
+long = "\n".join(json.dumps({"response": {"body": chat("gpt-5.4", (9000, 10))}}) for _ in range(150))
+case("batch-tool-fees", "tier-of-one-call", OPENAI + "/files/file-1/content", long,
+     {"cost_usd": usd(150 * (9000 * 2.5 + 10 * 15) / 2)}, "Many short prompts are no long one.", method="GET")
+tools = [SEARCH, {"type": "file_search_call"}, {"type": "code_interpreter_call", "container_id": "a"}]
+case("batch-tool-fees", "responses", OPENAI + "/files/file-1/content",
+     "\n".join(json.dumps({"response": {"body": responses("gpt-5-mini", tools)}}) for _ in range(2)),
+     {"usage.web_searches": 2, "usage.file_searches": 2, "usage.code_sessions": 2,
+      "cost_usd": usd(2 * ((2000 * 0.25 + 200 * 2) / 2 + 10_000 + 2500 + 30_000))}, "The items of each line.", method="GET")
+found = [{"response": gemini("gemini-2.5-flash", (100, 10), {"webSearchQueries": ["a", "b"]})}, {"response": gemini("gemini-2.5-flash", (100, 10))},
+         {"error": {"code": 13}}, {"response": gemini("gemini-2.5-flash", (100, 10), {"webSearchQueries": ["a"]})}]
+case("batch-tool-fees", "gemini-inlined", GEMINI + "/batches/b1", {"name": "batches/b1", "response": {"inlinedResponses": {"inlinedResponses": found}}},
+     {"usage.web_searches": 2, "cost_usd": usd((300 * 0.3 + 30 * 2.5) / 2 + 2 * 35_000)}, "Two grounded prompts.", method="GET")
+case("batch-tool-fees", "gemini-file", "https://generativelanguage.googleapis.com/download/v1beta/files/batch-1:download?alt=media",
+     "\n".join(json.dumps({"response": gemini("gemini-3.5-flash", (100, 10), {"webSearchQueries": [query, query]})}) for query in "ab"),
+     {"usage.web_searches": 2, "cost_usd": usd((200 * 1.5 + 20 * 9) / 2 + 2 * 14_000)}, "A query of each line.", method="GET")
+result = lambda model: {"batch_result": {"response": {"chat_get_completion": chat(model, (1000, 100), server_side_tool_usage_details={"code_interpreter_calls": 1})}}}
+case("batch-tool-fees", "xai", "https://api.x.ai/v1/batches/b1/results", {"results": [result("grok-4.3"), result("grok-4.3")]},
+     {"cost_usd": usd(2 * ((1000 * 1.25 + 100 * 2.5) * 0.8 + 5000))}, "Code is paid by the run.", method="GET")
+case("batch-tool-fees", "embeddings-count", GEMINI + "/batches/b1",
+     {"name": "batches/b1", "metadata": {"model": "models/gemini-embedding-001"}, "response": {"inlinedEmbedContentResponses": {"inlinedResponses": [
+         {"response": {"embedding": {}, "tokenCount": "60"}}, {"response": {"embedding": {}, "tokenCount": "40"}}]}}},
+     {"usage.input_tokens": 100, "cost_usd": usd(100 * 0.15 / 2)}, "Their own word for it.", method="GET")
+
+# The input is lost where only the answer is told.
+ASKED = {"messages": [{"role": "user", "content": "word " * 400}]}
+LOST = {"usage.input_tokens": {"about": 400, "within": 0.2}, "cost_status": "estimated"}
+case("lost-input", "chat", OPENAI + "/chat/completions", {**chat("gpt-4.1", (0, 0)), "usage": {"completion_tokens": 5}}, LOST,
+     "What was read is estimated.", request={"model": "gpt-4.1", **ASKED})
+case("lost-input", "in-the-total", OPENAI + "/chat/completions", {**chat("gpt-4.1", (0, 0)), "usage": {"completion_tokens": 5, "total_tokens": 5005}},
+     {"usage.input_tokens": 5000, "cost_status": "estimated", "cost_usd": usd(5000 * 2 + 5 * 8)}, "The total has it.", request={"model": "gpt-4.1", **ASKED})
+case("lost-input", "messages", ANTHROPIC + "/messages", {**message("claude-haiku-4-5", (0, 0)), "usage": {"input_tokens": {"value": 9}, "output_tokens": 5}},
+     {**LOST, "usage.input_tokens": {"about": 460, "within": 0.25}}, "A count that is none.", request={"model": "claude-haiku-4-5", **ASKED})
+case("lost-input", "converse", BEDROCK + "amazon.nova-lite-v1%3A0/converse", {"output": {"message": {"content": [{"text": "So it is."}]}}, "usage": {"outputTokens": 5, "totalTokens": 905}},
+     {"usage.input_tokens": 900, "cost_status": "estimated"}, "The total has it.", request=ASKED)
+case("lost-input", "interaction", GEMINI + "/interactions", {**interaction("gemini-3.5-flash"), "usage": {"total_output_tokens": 5, "total_tokens": 905}},
+     {"usage.input_tokens": 900, "cost_status": "estimated"}, "The total has it.", request={"model": "gemini-3.5-flash", "input": "x"})
+pictured = {"contents": [{"parts": [{"text": "What is it?"}, {"fileData": {"fileUri": "https://example.com/1.jpg", "mimeType": "image/jpeg"}}]}]}
+case("lost-input", "picture", GEMINI + "/models/gemini-2.5-flash:generateContent", {**gemini("gemini-2.5-flash", (0, 0)), "usageMetadata": {"candidatesTokenCount": 5}},
+     {"usage.input_tokens": None, "cost_status": "unpriced"}, "Nobody knows what a picture came to.", request=pictured)
+case("lost-input", "fraction", OPENAI + "/chat/completions", {**chat("gpt-4.1", (0, 0)), "usage": {"prompt_tokens": 12.5, "completion_tokens": 5}}, LOST,
+     "No count is a fraction.", request={"model": "gpt-4.1", **ASKED})
+case("lost-input", "ollama-cached", "http://ollama.example:11434/api/chat", {"model": "m", "message": {"content": "So it is."}, "done": True, "eval_count": 5},
+     {"usage.input_tokens": None}, "A cached prompt is left out there.", request={"model": "m", **ASKED})
+case("lost-input", "embedded-images", "https://api.cohere.com/v2/embed", {"embeddings": {}, "meta": {"billed_units": {"images": 1, "image_tokens": 1000}}},
+     {"usage.input_tokens": 1000, "cost_status": "measured", "cost_usd": usd(1000 * 0.47)}, "Images are counted beside text.", request={"model": "embed-v4.0"})
+
+# Sessions.
+whisper = {"type": "conversation.item.input_audio_transcription.completed", "transcript": "hello",
+           "usage": {"type": "tokens", "total_tokens": 40, "input_tokens": 30, "input_token_details": {"text_tokens": 0, "audio_tokens": 30}, "output_tokens": 10}}
+answered = {"type": "response.done", "response": {"id": "r", "usage": {"input_tokens": 100, "output_tokens": 50, "total_tokens": 150}}}
+REALTIME, heard_by = "wss://api.openai.com/v1/realtime?model=gpt-realtime", {"transcription": {"model": "gpt-4o-transcribe"}}
+session("session-transcription", "named-by-the-server", "openai", REALTIME,
+        [{"type": "session.updated", "session": {"model": "gpt-realtime", "audio": {"input": heard_by}}}, whisper, answered],
+        {"cost_usd": usd(100 * 4 + 50 * 16 + 30 * 6 + 10 * 10)}, "It has a price of its own.")
+session("session-transcription", "named-by-the-caller", "openai", REALTIME, [{"type": "session.created", "session": {"model": "gpt-realtime"}}, whisper, answered],
+        {"cost_usd": usd(100 * 4 + 50 * 16 + 30 * 6 + 10 * 10)}, "The caller asked for it.",
+        json.dumps({"type": "session.update", "session": {"audio": {"input": heard_by}}}))
+session("session-transcription", "named-by-nobody", "openai", REALTIME, [{"type": "session.created", "session": {"model": "gpt-realtime"}}, whisper, answered],
+        {"cost_status": "unpriced"}, "The session's model does not transcribe.")
+session("session-search", "by-prompt", "gemini", LIVE, [{"setupComplete": {}}, {"serverContent": {"groundingMetadata": {"webSearchQueries": ["a", "b"]}}}, turn],
+        {"usage.web_searches": 1, "cost_usd": usd(200 * 0.5 + 100 * 12 + 35_000)}, "One grounded prompt.", setup)
+mute = {"usageMetadata": {"promptTokenCount": 200, "responseTokenCount": 100, "totalTokenCount": 300}, "serverContent": {"turnComplete": True}}
+sound = {"serverContent": {"modelTurn": {"parts": [{"inlineData": {"mimeType": "audio/pcm;rate=24000", "data": "AAAA"}}]}}}
+session("session-audio-price", "without-parts", "gemini", LIVE, [{"setupComplete": {}}, sound, mute],
+        {"usage.output_audio_tokens": 100, "cost_usd": usd(200 * 0.5 + 100 * 12)}, "What was heard is sound.", setup)
+session("session-search", "websocket-of-responses", "openai", "wss://api.openai.com/v1/responses",
+        [{"type": "response.completed", "response": responses("gpt-5-mini", [SEARCH, {"type": "file_search_call"}], ["web_search"])}],
+        {"cost_usd": usd(2000 * 0.25 + 200 * 2 + 10_000 + 2500)}, "Its path says what it is.", json.dumps({"type": "response.create", "model": "gpt-5-mini"}))
+
+# Tools, images, addresses.
+case("interactions-search-fee", "outputs", GEMINI + "/interactions",
+     {**interaction("gemini-3.5-flash"), "outputs": [{"type": "google_search_call", "arguments": {"queries": ["a", "b"]}}, {"type": "text", "text": "So it is."}]},
+     {"cost_usd": usd(1000 * 1.5 + 100 * 9 + 2 * 14_000)}, "As it was before steps.")
+case("search-fee-per-prompt", "pages-without-a-query", GEMINI + "/models/gemini-2.5-flash:generateContent",
+     gemini("gemini-2.5-flash", (100, 10), {"groundingChunks": [PAGE]}), {"cost_usd": usd(100 * 0.3 + 10 * 2.5 + 35_000)}, "They were found.")
+named = gemini("gemini-2.5-flash", (100, 10), {"groundingChunks": [PAGE]})
+named["candidates"][0]["urlContextMetadata"] = {"urlMetadata": [{"retrievedUrl": "https://example.com"}]}
+case("search-fee-per-prompt", "pages-that-were-named", GEMINI + "/models/gemini-2.5-flash:generateContent", named,
+     {"cost_usd": usd(100 * 0.3 + 10 * 2.5)}, "No search is needed for them.")
+for size, dollars in (("1g", 30_000), ("4g", 120_000), ("16g", 480_000), ("64g", 1_920_000)):
+    answer = responses("gpt-5-mini", [{"type": "code_interpreter_call", "container_id": "a"}])
+    case("code-session-fee", size, OPENAI + "/responses", {**answer, "tools": [{"type": "code_interpreter", "container": {"type": "auto", "memory_limit": size}}]},
+         {"usage.code_sessions": 1, "cost_usd": usd(2000 * 0.25 + 200 * 2 + dollars)}, "By its memory.")
+shell = responses("gpt-5-mini", [{"type": "shell_call", "environment": {"type": "container_reference", "container_id": "a"}}, {"type": "shell_call", "environment": {"type": "local"}}])
+case("code-session-fee", "hosted-shell", OPENAI + "/responses", shell, {"usage.code_sessions": 1, "cost_usd": usd(2000 * 0.25 + 200 * 2 + 30_000)}, "It runs in a container.")
+drawn = {"image_gen": {"input_tokens": 50, "input_tokens_details": {"text_tokens": 50, "image_tokens": 0}, "output_tokens": 1000}}
+picture = {**responses("gpt-5", [{"type": "image_generation_call", "result": "AAAA"}], tool_usage=drawn), "tools": [{"type": "image_generation", "model": "gpt-image-1-mini"}]}
+case("image-tool-unseen", "all-counts", OPENAI + "/responses", picture,
+     {"usage.output_tokens": 200, "cost_status": "measured", "cost_usd": usd(2000 * 1.25 + 200 * 10 + 50 * 2 + 1000 * 8)}, "At the image model's price.")
+case("image-tool-unseen", "model-not-told", OPENAI + "/responses", {**picture, "tools": []}, NOT_MEASURED, "Nobody knows whose price it is.")
+seen = {"candidates": [{"content": {"parts": [{"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]}, "finishReason": "STOP"}],
+        "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 1290, "totalTokenCount": 1300}, "modelVersion": "gemini-3.1-flash-image"}
+case("image-output-price", "without-parts", GEMINI + "/models/gemini-3.1-flash-image:generateContent", seen, {"cost_usd": usd(10 * 0.5 + 1290 * 60)}, "A picture was made.")
+parts = {"candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}]}
+case("image-output-price", "batch", GEMINI + "/batches/b1", {"response": {"inlinedResponses": {"inlinedResponses": [{"response": gemini("gemini-2.5-flash-image", (10, 1290), **parts)}]}}},
+     {"cost_usd": usd((10 * 0.3 + 1290 * 30) / 2)}, "Half as a batch.", method="GET")
+case("image-output-price", "openrouter", "https://openrouter.ai/api/v1/chat/completions",
+     chat("google/gemini-3-pro-image-preview", (10, 1300), completion_tokens_details={"image_tokens": 1290}),
+     {"cost_usd": usd(10 * 2 + 10 * 12 + 1290 * 120)}, "Its own rate.")
+for name, url in (("vertex", vertex("us-central1", "google/models/imagen-3.0-generate-001", "predict")), ("gemini", GEMINI + "/models/imagen-3.0-generate-001:predict")):
+    case("image-output-price", "imagen-" + name, url, {"predictions": [{"mimeType": "image/png", "bytesBase64Encoded": "AAAA"}] * 3},
+         {"operation": "image_generation", "usage.images": 3, "cost_usd": usd(3 * 40_000)}, "By the picture.", request={"instances": [{"prompt": "x"}]})
+for router in ("default-prompt-router%2Fanthropic.claude%3A1", "prompt-router%2Fabc123"):
+    case("prompt-router", "no-trace-" + router[:6], BEDROCK + "arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3A" + router + "/converse",
+         {"output": {"message": {"content": [{"text": "So it is."}]}}, "usage": {"inputTokens": 1000, "outputTokens": 100, "totalTokens": 1100}},
+         {"cost_status": "unpriced"}, "Nobody says which model ran.")
+case("latency-price", "invoke", BEDROCK + "us.meta.llama3-1-70b-instruct-v1%3A0/invoke", {"generation": "So it is.", "prompt_token_count": 1000, "generation_token_count": 100},
+     {"cost_usd": {"not": usd(1100 * 0.72)}}, "A header says so.", headers={"x-amzn-bedrock-performanceconfig-latency": "optimized"}, request={"prompt": "x"})
+HF = "https://router.huggingface.co/v1/chat/completions"
+case("host-in-path", "asked-for-by-suffix", HF, chat("openai/gpt-oss-120b", (1000, 100)),
+     {"cost_status": "measured", "cost_usd": usd(1000 * 0.35 + 100 * 0.75)}, "The suffix names the host.", request={"model": "openai/gpt-oss-120b:cerebras"})
+case("host-in-path", "header", HF, chat("openai/gpt-oss-120b", (1000, 100)), {"cost_status": "measured", "cost_usd": usd(1000 * 0.35 + 100 * 0.75)},
+     "A header names the host.", request={"model": "openai/gpt-oss-120b"}, headers={"x-inference-provider": "cerebras"})
+case("host-in-path", "policy", HF, chat("openai/gpt-oss-120b", (1000, 100)), NOT_MEASURED, "How a host is chosen is no host.", request={"model": "openai/gpt-oss-120b:fastest"})
+for host, provider in (("api.tokenfactory.us-central1.nebius.com", "nebius"), ("managed-inference-api-proxy.crusoecloud.com", "crusoe")):
+    case("host-not-known", host, f"https://{host}/v1/chat/completions", chat("m", (10, 1)), {"provider": provider}, "Its host says who it is.")
+case("ai-sdk-protocol", "model-in-a-header", "https://ai-gateway.vercel.sh/v3/ai/language-model",
+     {"content": [{"type": "text", "text": "So it is."}], "usage": {"inputTokens": 1000, "outputTokens": 100, "totalTokens": 1100}},
+     {"request_model": "openai/gpt-4.1", "cost_usd": usd(1000 * 2 + 100 * 8)}, "No body names it.", sent={"ai-language-model-id": "openai/gpt-4.1"})
+case("ai-sdk-protocol", "header-elsewhere", "https://ai-gateway.vercel.sh/v1/responses", responses("openai/gpt-4.1", []),
+     {"request_model": "openai/gpt-4.1"}, "There the body names it.", sent={"ai-model-id": "openai/gpt-4.1-nano"}, request={"model": "openai/gpt-4.1"})
+for path, answer in (("image-model", {"images": ["AAAA"]}), ("embedding-model", {"embeddings": [[0.5]], "usage": {"tokens": 9}})):
+    case("provider-cost-dropped", path, "https://ai-gateway.vercel.sh/v3/ai/" + path, {**answer, "providerMetadata": {"gateway": {"cost": "0.04"}}},
+         {"cost_usd": "0.040000000000", "cost_source": "provider"}, "It says what it cost.", request={"prompt": "x"})
+for name, url, told in (("xai-video", "https://api.x.ai/v1/videos/v1", {"cost_in_usd_ticks": 3_000_000_000}),
+                        ("openrouter-video", "https://openrouter.ai/api/v1/videos/v1", {"cost": 0.3, "is_byok": False})):
+    case("provider-cost-dropped", name, url, {"id": "v1", "status": "done", "usage": told}, {"provider_cost_usd": "0.300000000000"}, "It says what it cost.", method="GET")
+case("xai-tool-fees", "by-the-book", "https://api.x.ai/v1/responses",
+     {**responses("grok-4.3", []), "usage": {"input_tokens": 2000, "output_tokens": 200, "total_tokens": 2200,
+                                             "server_side_tool_usage_details": {"code_interpreter_calls": 2, "file_search_calls": 3}}},
+     {"cost_usd": usd(2000 * 1.25 + 200 * 2.5 + 2 * 5000 + 3 * 2500)}, "Each run and each search.")
+case("seconds-not-charged", "documented-transcription", "https://api.mistral.ai/v1/audio/transcriptions",
+     {"model": "voxtral-mini-2507", "text": "So it is.", "usage": {"prompt_audio_seconds": 60, "prompt_tokens": 4, "completion_tokens": 5, "total_tokens": 384}},
+     {"cost_status": "measured", "cost_usd": "0.002000040000"}, "A minute at $0.002.", request={"model": "voxtral-mini-2507"})
+STORED = [("gemini-cache", GEMINI + "/cachedContents"), ("vertex-cache", "https://us-central1-aiplatform.googleapis.com/v1/projects/p/locations/us-central1/cachedContents"),
+          ("file-search-store", GEMINI + "/fileSearchStores/x:uploadToFileSearchStore"), ("container", OPENAI + "/containers"),
+          ("vector-store", OPENAI + "/vector_stores"), ("mistral-moderation", "https://api.mistral.ai/v1/moderations")]
+for name, url in STORED:
+    case("free-but-paid", name, url, {"id": "x", "name": "x"}, {"cost_status": {"not": "free"}}, "No source calls it free.", request={"model": "m", "name": "x"})
+case("free-but-paid", "moderation", OPENAI + "/moderations", {"id": "x", "results": []}, {"cost_status": "free"}, "OpenAI says that it costs nothing.", request={"input": "x"})
+case("free-but-paid", "asking-is-free", OPENAI + "/containers/c1", {"id": "c1"}, {"cost_status": "free"}, "Nothing is started.", method="GET")
+
+# What passed of streams, errors, and what is no count.
+TWICE = [{"model": "m", "choices": [{"delta": {"reasoning": word, "reasoning_content": word}}]} for word in WORDS]
+stream("told-twice-in-cut-stream", "reasoning", "https://api.deepinfra.com/v1/openai/chat/completions", TWICE, {"usage.output_tokens": {"about": WORDS_TOKENS, "within": 0.2}}, "Told under two names.")
+stream("json-around-text-in-cut-stream", "databricks", "https://x.cloud.databricks.com/serving-endpoints/databricks-claude-sonnet-4-5/invocations",
+       [{"model": "m", "choices": [{"delta": {"content": [{"type": "reasoning", "summary": [{"type": "summary_text", "text": word}]}]}}]} for word in WORDS],
+       {"usage.output_tokens": {"about": WORDS_TOKENS, "within": 0.35}}, "The summary's text is what passed.")
+stream("error-in-200", "cohere", "https://api.cohere.com/v2/chat",
+       [{"type": "content-delta", "delta": {"message": {"content": {"text": "So it is."}}}},
+        {"type": "message-end", "delta": {"finish_reason": "ERROR", "usage": {"billed_units": {"input_tokens": 10, "output_tokens": 4}}}}],
+       {"outcome": "error"}, "Its reason says so.", request={"model": "command-a-03-2025"})
+case("no-count", "seconds", "https://api.mistral.ai/v1/audio/transcriptions",
+     {"model": "voxtral-mini-2602", "text": "So it is.", "usage": {"prompt_audio_seconds": 1e15, "prompt_tokens": 4, "completion_tokens": 6, "total_tokens": 10}},
+     {"notes": {"not": None}, **NOT_MEASURED}, "Nobody talks that long.", request={"model": "voxtral-mini-2602"})
+case("no-count", "pages", "https://api.mistral.ai/v1/ocr", {"model": "mistral-ocr-latest", "usage_info": {"pages_processed": -3}},
+     {"notes": {"not": None}, **NOT_MEASURED}, "Less than no page.", request={"model": "mistral-ocr-latest"})
+for name, word in (("true", True), ("object", {"total": 0.01}), ("text", "free")):
+    case("no-count", "cost-" + name, "https://openrouter.ai/api/v1/chat/completions", chat("openai/gpt-4.1-mini", (1000, 100), cost=word),
+         {"notes": ["provider_cost_ignored"], "cost_source": "book", "cost_usd": usd(1000 * 0.4 + 100 * 1.6)}, "No amount.")
 
 with open(pathlib.Path(__file__).with_suffix(".jsonl"), "w", encoding="utf-8") as out:
     for one in CASES:

@@ -228,7 +228,15 @@ impl Call {
 
     /// A piece of the answer's body came.
     pub fn response_body(&mut self, bytes: &[u8]) {
+        let names_late = matches!(self.target.api, Api::Live | Api::GenerateContent);
+        let asked_for = self.target.path_model.as_deref().or_else(|| self.request.model());
         if let Some(answer) = &mut self.answer {
+            if let Some(model) = asked_for.filter(|_| names_late) {
+                answer.meter.asks_for(model);
+            }
+            if let Some(model) = self.request.transcription_model() {
+                answer.meter.transcribes(model);
+            }
             answer.meter.feed(bytes);
         }
     }
@@ -304,13 +312,15 @@ impl Call {
                 record.stream = true;
                 record.status = self.answer.as_ref().map(|answer| answer.status);
                 record.response_model = match turn.is_transcription {
-                    true => turn.model,
+                    true => turn.model.filter(|model| !model.is_empty()),
                     false => self
                         .answer
                         .as_ref()
                         .and_then(|answer| answer.meter.reading().model().map(str::to_owned)),
                 };
                 if turn.is_transcription {
+                    // The session's model does not transcribe.
+                    record.request_model = None;
                     let api = if self.target.api == Api::Voice { Api::Responses } else { Api::Transcription };
                     record.operation = api.operation().to_owned();
                 }
@@ -339,13 +349,7 @@ impl Call {
             told += VOICE_MS;
             let usage = Usage { audio_ms: Some(VOICE_MS), ..Usage::default() };
             let normalised = Normalised { usage, ..Normalised::default() };
-            turns.push(Turn {
-                is_transcription: false,
-                by_the_clock: true,
-                id: None,
-                model: None,
-                normalised,
-            });
+            turns.push(Turn { by_the_clock: true, normalised, ..Turn::default() });
         }
         self.voice_told_ms = told;
         self.turns_taken |= !turns.is_empty();
@@ -570,17 +574,22 @@ impl Call {
             Some(normalised) if api == Api::Predict && !self.embeds_by_token() => {
                 Measure::Elsewhere(normalised)
             }
-            Some(_) if api.is_free() => Measure::Nothing,
+            Some(_) if self.is_free() => Measure::Nothing,
             _ if self.goes_on() => Measure::Nothing,
             reported if api.is_session() => session(reported, self.open_turn(record, learned, end.now_ms)),
             Some(normalised) if self.is_unbilled() || self.failed_unbilled() => Measure::Unbilled(normalised),
             Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
             Some(normalised) if normalised.contradictory || self.saw_more(&normalised) => {
-                doubtful(normalised, &estimate())
+                // The text alone says nothing of what a picture came to.
+                if normalised.lacks_input() && self.request.has_media() {
+                    Measure::InPart(normalised)
+                } else {
+                    doubtful(normalised, &estimate())
+                }
             }
             Some(normalised) => Measure::Reported(normalised),
             None if self.starts_paid_work(refused) => Measure::Unknown,
-            None if api.is_free() => Measure::Nothing,
+            None if self.is_free() => Measure::Nothing,
             None if self.target.fetches.is_some()
                 && matches!(api, Api::BatchOutput | Api::MessageBatchResults)
                 && self.is_json() =>
@@ -602,6 +611,12 @@ impl Call {
             Some(input) => Consumed { measure: measure.with_attempts(unseen, input), service_tier },
             None => Consumed { measure, service_tier },
         }
+    }
+
+    /// Moderation costs nothing at OpenAI, who says so.
+    fn is_free(&self) -> bool {
+        let api = self.target.api;
+        api.is_free() && (api != Api::Moderation || self.target.provider == "openai")
     }
 
     /// Anthropic does not charge for what its model declined before it said anything (documented; not read anew).

@@ -339,6 +339,11 @@ impl PriceBook {
     /// Without a row, without a price for that day, or where the answer names a service tier, speed or region
     /// that the row has no price for, nothing is charged and `complete` is false: unpriced, never free.
     pub fn price(&self, facts: &Facts<'_>, usage: &Usage) -> Priced {
+        self.price_calls(facts, usage, 1)
+    }
+
+    /// Prices what so many calls of one model used, all in about the same way; of a part of a call, none.
+    fn price_calls(&self, facts: &Facts<'_>, usage: &Usage, calls: u64) -> Priced {
         let Some((found, by)) = self.row(facts) else {
             return Priced { basis: no_row(facts), ..Priced::default() };
         };
@@ -355,10 +360,12 @@ impl PriceBook {
         };
         let mut priced =
             Priced { estimated: found.step.is_estimate(), reserved: deciding.reserved, ..Priced::default() };
-        if let Some(chosen) = found.model.choose(facts.time_ms, &deciding, usage.input_tokens.unwrap_or(0)) {
+        let input = usage.input_tokens.unwrap_or(0) / calls.max(1);
+        if let Some(chosen) = found.model.choose(facts.time_ms, &deciding, input) {
             priced.complete = true;
             chosen.explain(&mut basis);
-            priced.charge_all(&found.model.id, chosen.rates, usage);
+            let scale = (calls, deciding.container_gigabytes());
+            priced.charge_all(&found.model.id, chosen.rates, usage, scale);
         }
         self.charge_router(facts, found.model, usage, &mut priced);
         priced.basis.push(basis);
@@ -394,16 +401,17 @@ impl PriceBook {
             return self.price(facts, usage);
         }
         let mut total = Priced { complete: true, reserved: true, ..Priced::default() };
+        let rest = usage.pieces_beyond(shares);
         for share in shares {
             let facts = match &share.model {
                 Some(model) => Facts { response_model: Some(model), request_model: None, ..*facts },
                 None => *facts,
             };
-            total.add(self.price(&facts, &share.usage));
+            total.add(self.price_calls(&facts, &share.usage, share.more_calls.saturating_add(1)));
         }
-        let tools =
-            Usage { web_searches: usage.web_searches, web_fetches: usage.web_fetches, ..Usage::default() };
-        total.add(self.price(facts, &tools));
+        if !rest.is_nothing() {
+            total.add(self.price_calls(facts, &rest, 0));
+        }
         total
     }
 
@@ -412,6 +420,8 @@ impl PriceBook {
         let request = facts.request_model.map(|name| (name, By::Request));
         // A router's path may name the host that serves, which has its own price.
         let host = facts.conditions.iter().find(|(fact, _)| *fact == "host").map(|(_, host)| *host);
+        let host =
+            host.or_else(|| names::host_asked(facts.provider, facts.request_model?, facts.response_model?));
         let find = |(name, by): (&str, By)| {
             let at_host =
                 host.and_then(|host| self.find(facts.provider, &format!("{name}:{host}"), facts.time_ms));
@@ -606,7 +616,13 @@ impl Rates {
 }
 
 impl Priced {
-    fn charge_all(&mut self, model: &str, rates: &Rates, usage: &Usage) {
+    fn charge_all(
+        &mut self,
+        model: &str,
+        rates: &Rates,
+        usage: &Usage,
+        (calls, gigabytes): (u64, Option<u64>),
+    ) {
         let by_token = |kind: Kind| kind.is_input() || kind.is_output();
         let parts = usage.parts().quantities;
         // Seconds and tokens of sound measure the same work: a model that has a price for one of them charges no other.
@@ -618,6 +634,14 @@ impl Priced {
             if self.reserved && by_token(kind) {
                 continue;
             }
+            let quantity = match (kind, gigabytes) {
+                (Kind::CodeSession, Some(gigabytes)) => quantity.saturating_mul(gigabytes),
+                (Kind::CodeSession, None) => {
+                    self.complete = false;
+                    continue;
+                }
+                _ => quantity,
+            };
             let is_heard_by_time = by_time && kind.is_audio() && !rates.0.contains_key(&kind);
             match rates.of(kind).filter(|_| !is_heard_by_time) {
                 Some(rate) => self.charge(model, kind, quantity, rate),
@@ -627,8 +651,10 @@ impl Priced {
         }
         // What read a prompt and put nothing out, as one that was blocked, has not done what a call is charged for.
         let did_nothing = usage.input_tokens.is_some() && usage.output_tokens.unwrap_or(0) == 0;
-        if let Some(rate) = rates.0.get(&Kind::Request).filter(|_| !self.reserved && !did_nothing) {
-            self.charge(model, Kind::Request, 1, *rate);
+        if let Some(rate) =
+            rates.0.get(&Kind::Request).filter(|_| !self.reserved && !did_nothing && calls > 0)
+        {
+            self.charge(model, Kind::Request, calls, *rate);
         }
     }
 

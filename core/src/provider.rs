@@ -188,6 +188,9 @@ impl Target {
         if matches!(provider.as_ref(), "gemini" | "mistral") && api == Api::Deferred && batch.is_some() {
             (api, fetches) = (Api::MessageBatchResults, batch);
         }
+        if api == Api::Predict && path_model.as_deref().is_some_and(makes_images) {
+            api = Api::Images;
+        }
         let place = match provider.as_ref() {
             "openai" => residency(host).map(|region| ("residency", region)),
             "vertex" | "huggingface" => {
@@ -198,11 +201,29 @@ impl Target {
         Self { provider, api, path_model, fetches, place }
     }
 
+    /// The model that a header names, in the AI SDK's own protocol at Vercel's gateway, whose bodies name none. Elsewhere the
+    /// header is a caller's word that says nothing. Source: `@ai-sdk/gateway` 3.0.232 (`ai-language-model-id`, `ai-model-id`).
+    #[must_use]
+    pub fn named_by_header(mut self, path: &str, model: &str) -> Self {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let speaks_sdk = path.contains("/ai/") && path.ends_with("-model");
+        if self.provider == "vercel-gateway" && speaks_sdk && !model.is_empty() {
+            self.path_model = Some(model.to_owned());
+        }
+        self
+    }
+
     /// A websocket session of which only the provider is known.
     pub fn session(provider: &str) -> Self {
         let api = if matches!(provider, "gemini" | "vertex") { Api::Live } else { Api::Realtime };
         Self { provider: known_id(provider), api, path_model: None, fetches: None, place: None }
     }
+}
+
+/// Whether a model that Google serves by `:predict` makes pictures, each at a price.
+fn makes_images(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    name.starts_with("imagen") || name.starts_with("imagegeneration")
 }
 
 /// The region of OpenAI's hosts for data residency, such as `eu.api.openai.com`. Source: OpenAI, Data residency, read
@@ -229,17 +250,17 @@ fn known_id(id: &str) -> Cow<'static, str> {
 fn by_host(host: &str) -> Option<Cow<'static, str>> {
     let host = host.to_ascii_lowercase();
     let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _port)| name);
-    let matches = |pattern: &&str| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
-        (Some(end), _) => name.ends_with(end) || host.ends_with(end),
-        (None, Some(start)) => {
+    let matches = |pattern: &&str| match pattern.split_once('*') {
+        Some((start, "")) => {
             name.starts_with(start) && (name.ends_with(".amazonaws.com") || name.ends_with(".api.aws"))
         }
-        (None, None) => name == *pattern,
+        Some((start, end)) => name.starts_with(start) && (name.ends_with(end) || host.ends_with(end)),
+        None => name == *pattern,
     };
     HOSTS.iter().find(|(pattern, _)| matches(pattern)).map(|(_, id)| Cow::Borrowed(*id))
 }
 
-/// Hosts and provider ids; a leading `*` stands for anything before, a closing one for a region of AWS. Source: each provider's API reference, read 2026-11-23.
+/// Hosts and provider ids; a `*` stands for anything, a closing one for a region of AWS. Source: each provider's API reference, read 2026-11-23.
 const HOSTS: &[(&str, &str)] = &[
     ("api.openai.com", "openai"),
     ("*.api.openai.com", "openai"),
@@ -260,6 +281,7 @@ const HOSTS: &[(&str, &str)] = &[
     ("api.deepinfra.com", "deepinfra"),
     ("api.tokenfactory.nebius.com", "nebius"),
     ("*.tokenfactory.nebius.com", "nebius"),
+    ("api.tokenfactory.*.nebius.com", "nebius"),
     ("api.studio.nebius.com", "nebius"),
     ("api.studio.nebius.ai", "nebius"),
     ("api.novita.ai", "novita"),
@@ -301,6 +323,7 @@ const HOSTS: &[(&str, &str)] = &[
     ("*.snowflakecomputing.com", "snowflake"),
     ("api.portkey.ai", "portkey"),
     ("api.inference.crusoecloud.com", "crusoe"),
+    ("managed-inference-api-proxy.crusoecloud.com", "crusoe"),
 ];
 
 #[cfg(test)]

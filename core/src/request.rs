@@ -60,12 +60,15 @@ struct Reading {
     service_tier: Option<String>,
     stream: bool,
     background: bool,
+    /// Something was read beside text whose tokens its bytes do not tell.
+    has_media: bool,
     text: TextCounter,
     /// Of the prompt, where they are counted.
     characters: Option<u64>,
     /// Of a session's message: what it is, and the model that it sets the session up with.
     event: Option<String>,
     session_model: Option<String>,
+    transcription_model: Option<String>,
     /// Made only where the operator gave a secret.
     prints: Option<Box<Prints>>,
     /// Read only where a budget may be for the call.
@@ -85,8 +88,10 @@ enum Said {
     Stream,
     Background,
     ServiceTier,
+    Media,
     Event,
     SessionModel,
+    TranscriptionModel,
     Text(Part),
     Role,
     Message,
@@ -235,6 +240,15 @@ impl RequestMeter {
         self.json.reading.model.as_deref()
     }
 
+    /// The model that a session's caller wants to have its words written down by.
+    #[must_use]
+    pub fn transcription_model(&self) -> Option<&str> {
+        match &self.framing {
+            Framing::WebSocket(session) => session.transcription_model(),
+            _ => None,
+        }
+    }
+
     /// The service tier asked for.
     pub fn service_tier(&self) -> Option<&str> {
         self.json.reading.service_tier.as_deref()
@@ -255,6 +269,12 @@ impl RequestMeter {
     pub fn input_estimate(&self) -> Option<u64> {
         let tokens = self.json.reading.text.tokens();
         (tokens > 0).then_some(tokens)
+    }
+
+    /// Whether a picture or a file came beside the text, at Google: its bytes do not tell its tokens.
+    #[must_use]
+    pub const fn has_media(&self) -> bool {
+        self.json.reading.has_media
     }
 
     /// Bytes of the body so far.
@@ -295,8 +315,10 @@ impl Sink<Field> for Reading {
                 }
             }
             Said::SessionModel => self.session_model = short(raw),
+            Said::TranscriptionModel => self.transcription_model = short(raw),
             Said::Stream => self.stream = raw == b"true",
             Said::Background => self.background |= raw == b"true",
+            Said::Media => self.has_media = true,
             Said::Role => {
                 if let Some(prints) = &mut self.prints {
                     prints.role(json::text(raw).filter(|role| role.len() <= ROLE_BYTES_MAX));
@@ -382,6 +404,8 @@ fn session_shape() -> &'static Shape<Field> {
             ("type", Action::Capture, Said::Event.into()),
             ("setup.model", Action::Capture, Said::SessionModel.into()),
             ("session.model", Action::Capture, Said::SessionModel.into()),
+            ("session.audio.input.transcription.model", Action::Capture, Said::TranscriptionModel.into()),
+            ("session.input_audio_transcription.model", Action::Capture, Said::TranscriptionModel.into()),
         ])
     })
 }
@@ -396,6 +420,7 @@ fn places() -> Vec<(&'static str, Action, Field)> {
         ("service_tier", Action::Capture, Said::ServiceTier.into()),
         ("serviceTier", Action::Capture, Said::ServiceTier.into()),
     ];
+    places.extend(MEDIA.iter().map(|path| (*path, Action::Capture, Said::Media.into())));
     places.extend(PROMPT_TEXTS.iter().map(|path| {
         // What tools are called bounds a call; the model reads all of them.
         let action = if *path == "tools" { Action::Whole } else { Action::Text };
@@ -409,6 +434,14 @@ fn places() -> Vec<(&'static str, Action, Field)> {
     }
     places
 }
+
+/// Where Google's requests say of what kind a picture or a file is.
+const MEDIA: [&str; 4] = [
+    "contents[].parts[].fileData.mimeType",
+    "contents[].parts[].inlineData.mimeType",
+    "contents[].parts[].file_data.mime_type",
+    "contents[].parts[].inline_data.mime_type",
+];
 
 /// Which part of a prompt stands at one of [`PROMPT_TEXTS`].
 fn part(path: &str) -> Part {

@@ -169,6 +169,29 @@ impl Usage {
         parts.contradictory |= rest.short;
     }
 
+    /// What is counted by the piece, as searches are, and is in none of the `shares`. Tokens are always somebody's.
+    #[must_use]
+    pub fn pieces_beyond(&self, shares: &[Share]) -> Self {
+        let mut rest = Self {
+            web_searches: self.web_searches,
+            web_fetches: self.web_fetches,
+            file_searches: self.file_searches,
+            images: self.images,
+            audio_ms: self.audio_ms,
+            pages: self.pages,
+            search_units: self.search_units,
+            characters: self.characters,
+            code_sessions: self.code_sessions,
+            ..Self::default()
+        };
+        for share in shares {
+            for (mine, theirs) in rest.counts_mut().into_iter().zip(share.usage.counts()) {
+                *mine = mine.map(|mine| mine.saturating_sub(theirs.unwrap_or(0)));
+            }
+        }
+        rest
+    }
+
     /// Adds another call's or iteration's counts to these.
     pub fn add(&mut self, other: &Self) {
         for (mine, theirs) in self.counts_mut().into_iter().zip(other.counts()) {
@@ -187,6 +210,7 @@ impl Usage {
         copy.counts_mut().map(|count| *count)
     }
 
+    #[inline(never)]
     pub(crate) fn counts_mut(&mut self) -> [&mut Option<u64>; COUNTS] {
         [
             &mut self.input_tokens,
@@ -225,6 +249,22 @@ pub struct Share {
     pub model: Option<String>,
     /// What it used.
     pub usage: Usage,
+    /// How many calls this is of, beside the first: a batch has many of one model.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more_calls: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Share {
+    /// Adds what other calls of the same model used.
+    pub fn add(&mut self, other: &Self) {
+        self.usage.add(&other.usage);
+        self.more_calls = self.more_calls.saturating_add(other.more_calls).saturating_add(1);
+    }
 }
 
 /// Disjoint quantities by kind, from [`Usage::parts`].

@@ -93,6 +93,16 @@ impl Meter {
         self.says_events = true;
     }
 
+    /// The model that was asked for, where an answer may name none.
+    pub fn asks_for(&mut self, model: &str) {
+        self.documents.reading_mut().set_asked_for(model);
+    }
+
+    /// The model that the caller wants to have its words written down by, until the session says it.
+    pub fn transcribes(&mut self, model: &str) {
+        self.documents.reading_mut().set_transcribes(model);
+    }
+
     /// The body is a websocket's frames.
     pub fn upgraded(&mut self) {
         self.framing = Framing::WebSocket(Box::default());

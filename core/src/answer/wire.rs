@@ -41,6 +41,8 @@ pub struct Family {
     headers: &'static [(&'static str, &'static str)],
     /// How usage objects of one answer combine.
     merge: Merge,
+    /// Whether answers leave out how long the prompt was where nothing of it was read anew.
+    leaves_input_out: bool,
     /// Its usage object, normalised.
     normalise: fn(&Counts<'_>, &Context<'_>) -> Normalised,
 }
@@ -60,6 +62,8 @@ pub enum Field {
     Output,
     /// Reasoning that the caller sees.
     Reasoning,
+    /// The same under a second name, by which some tell it once more.
+    ReasoningTwin,
     /// The kind of an action that the provider's own tool took.
     ToolAction,
     /// The kind of an item of the answer, some of which are calls of the provider's own tools.
@@ -82,8 +86,12 @@ pub enum Field {
     Page,
     /// An image that was made.
     Image,
-    /// Usage of one of several answers in a document.
-    EachUsage,
+    /// Of what kind it is that was made beside text.
+    Made,
+    /// Pages that were read because the prompt names them.
+    NamedPage,
+    /// Ends one of several answers in a document.
+    Each,
     /// The usage object, with which a stream ends.
     LastUsage,
     /// A number that says what went wrong, unless it is 0.
@@ -96,6 +104,8 @@ pub enum Field {
     WholeOutput,
     /// The same of its reasoning.
     WholeReasoning,
+    /// The same under the second name.
+    WholeReasoningTwin,
     /// Usage of the provider's own tools, besides the usage object.
     ToolUsage,
     /// What each model did of a call that several worked on.
@@ -172,10 +182,12 @@ pub struct Context<'a> {
     breakdown: Option<&'a Map<String, Value>>,
     /// What the provider's own tools did.
     tools: &'a Tools,
-    /// The model that answers, as far as it has been named.
+    /// The model that answers, as far as it has been named; else the one that was asked for, at Google.
     model: Option<&'a str>,
     /// Images that were made.
     images: u64,
+    /// Whether pictures, and sound, were made beside text.
+    made: Made,
     /// Counts and words that came as response headers.
     headers: &'a Map<String, Value>,
 }
@@ -190,6 +202,13 @@ impl Context<'_> {
     fn word(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.as_str()
     }
+}
+
+/// What was made beside text.
+#[derive(Clone, Copy, Debug, Default)]
+struct Made {
+    images: bool,
+    audio: bool,
 }
 
 /// A usage object, normalised.
@@ -211,6 +230,14 @@ impl Normalised {
     /// Whether it has neither a count nor a cost.
     pub fn says_nothing(&self) -> bool {
         self.usage.is_empty() && self.provider_cost.is_none()
+    }
+
+    /// Whether it has an answer of tokens, and nothing of what was read for it.
+    #[must_use]
+    pub fn lacks_input(&self) -> bool {
+        let Usage { input_tokens, output_tokens, audio_ms, pages, search_units, .. } = &self.usage;
+        let is_by_token = audio_ms.is_none() && pages.is_none() && search_units.is_none();
+        is_by_token && input_tokens.is_none() && output_tokens.is_some_and(|tokens| tokens > 0)
     }
 
     /// Adds a fact that chooses a price, where it is told.

@@ -23,6 +23,8 @@ pub(super) enum Measure {
     Estimated(Normalised),
     /// The provider reported it, and it cannot all be true: what is missing is worked out.
     Doubtful(Normalised),
+    /// The provider reported a part of it, and nobody knows the rest.
+    InPart(Normalised),
     /// Worked out, with attempts that were not seen.
     Retried(Normalised),
     /// The provider reported it, but it is paid with another call, or in other units.
@@ -55,15 +57,16 @@ impl Measure {
         let more =
             Usage { input_tokens: Some(input.saturating_mul(u64::from(attempts))), ..Usage::default() };
         let mut normalised = match self {
-            Self::Reported(normalised) | Self::Estimated(normalised) | Self::Doubtful(normalised) => {
-                normalised
-            }
+            Self::Reported(normalised)
+            | Self::Estimated(normalised)
+            | Self::InPart(normalised)
+            | Self::Doubtful(normalised) => normalised,
             Self::Nothing => Normalised::default(),
             other => return other,
         };
         normalised.usage.add(&more);
         if !normalised.shares.is_empty() {
-            normalised.shares.push(Share { model: None, usage: more });
+            normalised.shares.push(Share { usage: more, ..Share::default() });
         }
         Self::Retried(normalised)
     }
@@ -88,14 +91,16 @@ impl Measure {
 
     const fn priced(&mut self) -> Option<&mut Normalised> {
         match self {
-            Self::Reported(normalised) | Self::Estimated(normalised) | Self::Doubtful(normalised) => {
-                Some(normalised)
-            }
+            Self::Reported(normalised)
+            | Self::Estimated(normalised)
+            | Self::InPart(normalised)
+            | Self::Doubtful(normalised) => Some(normalised),
             _ => None,
         }
     }
 
     pub(super) fn apply(self, record: &mut UsageRecord, book: Option<&PriceBook>) {
+        let mut is_whole = true;
         let (normalised, measured) = match self {
             Self::Nothing => {
                 record.cost_status = CostStatus::Free;
@@ -106,6 +111,7 @@ impl Measure {
                 return;
             }
             Self::Elsewhere(normalised) => {
+                record.provider_cost_usd = normalised.provider_cost.filter(|cost| is_possible(*cost));
                 record.usage = normalised.usage;
                 record.cost_status = CostStatus::Unpriced;
                 return;
@@ -124,6 +130,11 @@ impl Measure {
                 record.notes.push(Note::ContradictoryUsage);
                 (normalised, false)
             }
+            Self::InPart(normalised) => {
+                record.notes.push(Note::ContradictoryUsage);
+                is_whole = false;
+                (normalised, false)
+            }
             Self::Retried(normalised) => {
                 record.notes.push(Note::RetriesCharged);
                 (normalised, false)
@@ -137,7 +148,8 @@ impl Measure {
         {
             record.notes.push(Note::NoUsage);
         }
-        let priced = price(record, &normalised, book);
+        let mut priced = price(record, &normalised, book);
+        priced.complete &= is_whole;
         record.usage = normalised.usage;
         record.shares = kept(normalised.shares);
         record.usage_estimated = !measured;
@@ -180,7 +192,7 @@ fn kept(shares: Vec<Share>) -> Vec<Share> {
     let mut by_model: Vec<Share> = Vec::new();
     for share in shares {
         match by_model.iter_mut().find(|known| known.model == share.model) {
-            Some(known) => known.usage.add(&share.usage),
+            Some(known) => known.add(&share),
             None => by_model.push(share),
         }
     }
@@ -215,7 +227,7 @@ pub(super) fn session(reported: Option<Normalised>, broken: Option<Usage>) -> Me
         (Some(mut turns), Some(usage)) => {
             turns.usage.add(&usage);
             if !turns.shares.is_empty() {
-                turns.shares.push(Share { model: None, usage });
+                turns.shares.push(Share { usage, ..Share::default() });
             }
             Measure::Estimated(turns)
         }
@@ -247,8 +259,8 @@ mod tests {
     }
 
     fn advised() -> Normalised {
-        let advisor = Share { model: Some("advisor".into()), usage: tokens(500, 20) };
-        let own = Share { model: None, usage: tokens(100, 50) };
+        let advisor = Share { model: Some("advisor".into()), usage: tokens(500, 20), ..Share::default() };
+        let own = Share { usage: tokens(100, 50), ..Share::default() };
         let usage = Usage { web_searches: Some(2), ..tokens(600, 70) };
         Normalised { usage, shares: vec![own, advisor], ..Normalised::default() }
     }
@@ -301,8 +313,11 @@ mod tests {
     #[test]
     fn a_call_of_very_many_runs_is_a_short_record_of_the_same_cost() {
         let whole = book(&[("answerer", 1), ("advisor", 10)]);
-        let run =
-            |at: u64| Share { model: at.is_multiple_of(2).then(|| "advisor".into()), usage: tokens(3, 1) };
+        let run = |at: u64| Share {
+            model: at.is_multiple_of(2).then(|| "advisor".into()),
+            usage: tokens(3, 1),
+            more_calls: 0,
+        };
         let shares: Vec<Share> = (0..400).map(run).collect();
         let usage = tokens(1_200, 400);
         let record =

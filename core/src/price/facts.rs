@@ -16,6 +16,10 @@ pub const SERVICE_TIER: &str = "service_tier";
 /// The service tier that only the request named: it chooses a variant that there is, and nothing else, so that
 /// no caller's word makes a call free or unpriced.
 pub const REQUESTED_TIER: &str = "requested_service_tier";
+/// The memory of the containers in which code ran, such as `4g`: one costs as many times the rate as it has gigabytes.
+/// Source: OpenAI's prices of containers, 0.03, 0.12, 0.48 and 1.92 dollars for 1, 4, 16 and 64 GB, as third parties have
+/// them (LangChain's client, and a report on the change to minutes), read 2026-11-29.
+pub const MEMORY: &str = "memory";
 /// What the provider's own tools decide.
 pub const OF_TOOLS: [&str; 2] = ["tool", "search_tool"];
 /// Region of inference, as the answer or the model's name says.
@@ -89,6 +93,15 @@ impl<'a> Deciding<'a> {
                 self.optional.retain(|(known, _)| known != fact);
                 self.optional.push((fact, word));
             }
+        }
+    }
+
+    /// How many times the rate of a container one costs; nothing is known of a size that is no number of gigabytes.
+    #[must_use]
+    pub fn container_gigabytes(&self) -> Option<u64> {
+        match self.optional.iter().find(|(fact, _)| *fact == MEMORY) {
+            Some((_, size)) => size.strip_suffix(['g', 'G']).and_then(|size| size.parse().ok()),
+            None => Some(1),
         }
     }
 

@@ -36,7 +36,12 @@ pub fn bare(name: &str) -> Cow<'_, str> {
     let is_arn = name.starts_with("arn:");
     let at = match name.rsplit_once("models/") {
         Some((path, _)) if path.is_empty() || path.ends_with('/') => path.len() + "models/".len(),
-        _ if is_arn => name.rfind('/').map_or(0, |at| at + 1),
+        // A prompt router's name is no model's.
+        _ if is_arn => match name.rsplit_once('/') {
+            Some((kind, _)) if kind.ends_with("prompt-router") => 0,
+            Some((kind, _)) => kind.len() + 1,
+            None => 0,
+        },
         _ => 0,
     };
     if at == 0 {
@@ -164,6 +169,14 @@ pub fn respelled(provider: &str, name: &str) -> Option<String> {
 pub fn router(name: &str) -> Option<&str> {
     let (base, suffix) = name.rsplit_once(':')?;
     ROUTES.contains(&suffix).then_some(base)
+}
+
+/// Step 7: the host behind a name that was asked for at Hugging Face (`:groq`), where the answer names the same model without
+/// it. Source: Hugging Face, Inference Providers, provider selection, read 2026-11-29.
+#[must_use]
+pub fn host_asked<'a>(provider: &str, asked: &'a str, answered: &str) -> Option<&'a str> {
+    let (model, host) = asked.rsplit_once(':').filter(|_| provider == "huggingface")?;
+    (!ROUTES.contains(&host) && model.eq_ignore_ascii_case(answered)).then_some(host)
 }
 
 /// Step 7: provider and model in a name with a vendor before it, such as `anthropic/claude-haiku-4.5`.

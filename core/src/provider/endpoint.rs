@@ -42,7 +42,10 @@ pub(crate) fn pays_at_start(path: &str) -> bool {
     {
         return false;
     }
-    last.ends_with(":predictlongrunning") || segments.lower.iter().any(|one| is_one_of(PAID_AT_START, one))
+    // What is put into a container costs nothing; the container does.
+    last == "containers"
+        || last.ends_with(":predictlongrunning")
+        || segments.lower.iter().any(|one| is_one_of(PAID_AT_START, one))
 }
 
 /// Reads a path; `upgrades` says that the request asks for another protocol on its connection.
@@ -224,6 +227,10 @@ fn by_ending(segments: &[&str]) -> Api {
         // The AI SDK's protocol, whose events are named as those of Responses.
         [.., "ai", "language-model"] => Api::Responses,
         [.., "ai", "embedding-model"] => Api::Embeddings,
+        [.., "ai", "image-model"] => Api::Images,
+        [.., "ai", "reranking-model"] => Api::Rerank,
+        [.., "ai", "speech-model"] => Api::Speech,
+        [.., "ai", "transcription-model"] => Api::Transcription,
         // Conversations of Mistral's, with agents or without.
         [.., version, "conversations"] | [.., version, "conversations", _] if is_version(version) => {
             Api::ChatCompletions
@@ -445,6 +452,10 @@ const PAID_AT_START: &[&str] = &[
     "videos",
     "video",
     "videogeneration",
+    // What is stored by the hour, and read to be found: Google; OpenAI.
+    "cachedcontents",
+    "filesearchstores",
+    "vectorstores",
 ];
 /// What follows `async` where the result, with its usage, is fetched through here: Perplexity, Z.AI.
 const ASYNC_CHATS: &[&str] = &["chat", "sonar"];

@@ -200,10 +200,11 @@ fn write_usage(out: &mut String, usage: &Usage) {
 }
 
 fn write_share(out: &mut String, share: &Share) {
-    let Share { model, usage } = share;
+    let Share { model, usage, more_calls } = share;
     out.push('{');
     optional_text(out, "model", model.as_deref());
     object(out, "usage", |out| write_usage(out, usage));
+    optional_number(out, "more_calls", Some(*more_calls).filter(|more| *more > 0));
     out.push('}');
 }
 
@@ -463,8 +464,8 @@ mod tests {
     }
 
     prop_compose! {
-        fn share()(model in option::of(".{0,12}"), usage in usage()) -> Share {
-            Share { model, usage }
+        fn share()(model in option::of(".{0,12}"), usage in usage(), more_calls in 0..3u64) -> Share {
+            Share { model, usage, more_calls }
         }
     }
 

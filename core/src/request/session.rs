@@ -24,6 +24,7 @@ struct Heard {
     /// Whether what bounds a call is read.
     watches: bool,
     model: Option<String>,
+    transcription_model: Option<String>,
     asked: Vec<RequestMeter>,
     /// More was asked for than is kept.
     overflows: bool,
@@ -38,6 +39,7 @@ impl Said {
             bytes: 0,
             watches,
             model: None,
+            transcription_model: None,
             asked: Vec::new(),
             overflows: false,
             spoke: false,
@@ -61,6 +63,11 @@ impl Said {
     /// The model that the session was set up with.
     pub(super) fn model(&self) -> Option<&str> {
         self.heard.model.as_deref()
+    }
+
+    /// The model that writes down what the caller says.
+    pub(super) fn transcription_model(&self) -> Option<&str> {
+        self.heard.transcription_model.as_deref()
     }
 
     pub(super) const fn has_spoken(&self) -> bool {
@@ -88,6 +95,9 @@ impl Events for Heard {
         self.spoke = true;
         if self.model.is_none() {
             self.model = json.reading.session_model.take();
+        }
+        if let Some(model) = json.reading.transcription_model.take() {
+            self.transcription_model = Some(model);
         }
         if !event.as_deref().is_some_and(asks) {
             return;

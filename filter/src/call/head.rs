@@ -23,6 +23,8 @@ pub(crate) struct RequestHead {
     /// Asks for another protocol on its connection, or for a tunnel.
     pub(super) upgrades: bool,
     pub(super) credentials: Credentials,
+    /// The model that the AI SDK names in a header.
+    pub(super) model: String,
     #[cfg(feature = "test-panic")]
     pub(super) panic_at: Vec<u8>,
 }
@@ -48,6 +50,9 @@ impl HttpCall {
                 b"content-length" => {
                     let text = std::str::from_utf8(value).ok();
                     head.content_length = text.and_then(|length| length.parse().ok());
+                }
+                b"ai-language-model-id" | b"ai-model-id" => {
+                    head.model = String::from_utf8_lossy(value).into_owned();
                 }
                 b"upgrade" => head.upgrades |= !value.is_empty(),
                 b"content-encoding" => head.encoded = value != b"identity",
@@ -94,7 +99,8 @@ impl HttpCall {
         // A websocket begins with a GET: what else asks for an upgrade is the call that it is without one.
         let upgrades = is_tunnel || head.upgrades && head.method == b"GET";
         let recognise = if upgrades { Target::recognise_upgrade } else { Target::recognise };
-        let target = recognise(configured.as_deref(), &head.authority, &head.path);
+        let target = recognise(configured.as_deref(), &head.authority, &head.path)
+            .named_by_header(&head.path, &head.model);
         let fetches = target.fetches.is_some() || target.api == Api::Deferred;
         let is_read = end_of_stream && head.method != b"POST" && !(head.method == b"GET" && fetches);
         if is_read && !upgrades {

@@ -330,8 +330,8 @@ mod tests {
         let mut record = unpriced();
         let tokens = |input| Usage { input_tokens: Some(input), ..Usage::default() };
         record.shares = vec![
-            Share { model: None, usage: tokens(3) },
-            Share { model: Some("gpt-y".into()), usage: tokens(4) },
+            Share { usage: tokens(3), ..Share::default() },
+            Share { model: Some("gpt-y".into()), usage: tokens(4), more_calls: 0 },
         ];
         let rows = ["gpt-x", "gpt-y"];
         record.price_basis =

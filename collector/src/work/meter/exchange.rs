@@ -39,6 +39,8 @@ pub struct Exchange {
     request_body: Option<Value>,
     #[serde(default)]
     request_model: Option<String>,
+    #[serde(default)]
+    request_headers: Value,
     response_status: u16,
     #[serde(default)]
     response_headers: BTreeMap<String, Vec<String>>,
@@ -132,11 +134,22 @@ impl Exchange {
         let after_scheme = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
         let host = after_scheme.split(['/', '?']).next().unwrap_or_default();
         if self.transport == "websocket" {
-            let mut target = Target::session(&self.provider);
-            target.path_model = self.request_model.clone();
+            let mut target = Target::recognise_upgrade(Some(&self.provider), host, &self.path);
+            if !target.api.is_session() {
+                target = Target::session(&self.provider);
+            }
+            target.path_model = target.path_model.or_else(|| self.request_model.clone());
             return target;
         }
-        Target::recognise(None, host, &self.path)
+        let model =
+            ["ai-language-model-id", "ai-model-id"].into_iter().find_map(|name| self.request_header(name));
+        Target::recognise(None, host, &self.path).named_by_header(&self.path, model.unwrap_or_default())
+    }
+
+    /// A header of the request, as a text or the first of a list.
+    fn request_header(&self, name: &str) -> Option<&str> {
+        let value = self.request_headers.get(name)?;
+        value.as_str().or_else(|| value.get(0)?.as_str())
     }
 
     /// The request body; where the recording lacks it, one that names the recorded model.

@@ -37,6 +37,7 @@ pub(super) static MESSAGES: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Overlay,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -46,36 +47,71 @@ pub(super) static BATCH_RESULTS: Family = Family {
         ("result.message.model", Action::Capture, Field::Model),
         ("result.message.usage", Action::Capture, Field::Usage),
         // xAI's pages of results, each of which has its id before it.
+        ("results[]", Action::Element, Field::Each),
         ("results[].batch_request_id", Action::Capture, Field::EachId),
         ("results[].batch_result.response.chat_get_completion.model", Action::Capture, Field::Model),
-        ("results[].batch_result.response.chat_get_completion.usage", Action::Capture, Field::EachUsage),
+        ("results[].batch_result.response.chat_get_completion.usage", Action::Capture, Field::Usage),
         // Gemini's: in the operation itself, which else names the file that has them.
         ("metadata.model", Action::Capture, Field::Model),
+        ("response.inlinedResponses.inlinedResponses[]", Action::Element, Field::Each),
         ("response.inlinedResponses.inlinedResponses[].response.modelVersion", Action::Capture, Field::Model),
         (
             "response.inlinedResponses.inlinedResponses[].response.usageMetadata",
             Action::Capture,
-            Field::EachUsage,
+            Field::Usage,
         ),
+        (
+            "response.inlinedResponses.inlinedResponses[].response.candidates[].groundingMetadata.webSearchQueries",
+            Action::Capture,
+            Field::SearchQueries,
+        ),
+        (
+            "response.inlinedResponses.inlinedResponses[].response.candidates[].groundingMetadata.imageSearchQueries",
+            Action::Capture,
+            Field::SearchQueries,
+        ),
+        (
+            "response.inlinedResponses.inlinedResponses[].response.candidates[].groundingMetadata.groundingChunks[].maps.uri",
+            Action::Capture,
+            Field::Place,
+        ),
+        (
+            "response.inlinedResponses.inlinedResponses[].response.candidates[].groundingMetadata.groundingChunks[].web.uri",
+            Action::Capture,
+            Field::Page,
+        ),
+        ("response.inlinedEmbedContentResponses.inlinedResponses[]", Action::Element, Field::Each),
         (
             "response.inlinedEmbedContentResponses.inlinedResponses[].response.usageMetadata",
             Action::Capture,
-            Field::EachUsage,
+            Field::Usage,
+        ),
+        (
+            "response.inlinedEmbedContentResponses.inlinedResponses[].response.tokenCount",
+            Action::Capture,
+            Field::Count("promptTokenCount"),
         ),
         ("response.responsesFile", Action::Capture, Field::OutputFile),
         ("metadata.output.responsesFile", Action::Capture, Field::OutputFile),
         // Mistral's, in the job.
         ("status", Action::Capture, Field::Status),
+        ("outputs[]", Action::Element, Field::Each),
         ("outputs[].response.body.model", Action::Capture, Field::Model),
-        ("outputs[].response.body.usage", Action::Capture, Field::EachUsage),
+        ("outputs[].response.body.usage", Action::Capture, Field::Usage),
+        (
+            "outputs[].response.body.usage_info.pages_processed",
+            Action::Capture,
+            Field::Count("pages_processed"),
+        ),
         ("output_file", Action::Capture, Field::OutputFile),
     ],
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
+    leaves_input_out: false,
     normalise: |counts, context| {
         let says = |name: &str| counts.value(name).is_some();
-        let normalised = if says("prompt_tokens") {
+        let normalised = if says("prompt_tokens") || says("pages_processed") {
             openai::normalise(counts, context)
         } else if says("promptTokenCount") {
             gemini::normalise(counts, context)
@@ -148,7 +184,7 @@ fn iterations(counts: &Counts<'_>) -> Vec<Share> {
             !(falls_back && attempt && *at < served && run.at("output_tokens").unwrap_or(0) == 0)
         })
         .map(|(_, run)| run)
-        .map(|run| Share { model: run.text("model").map(str::to_owned), usage: one_run(run) })
+        .map(|run| Share { model: run.text("model").map(str::to_owned), usage: one_run(run), more_calls: 0 })
         .filter(|share| !share.usage.is_empty())
         .collect()
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use super::{Action, Context, Counts, Family, Field, Merge, Normalised, anthropic};
+use super::{Action, Context, Counts, Family, Field, Merge, Normalised, anthropic, openai};
 use crate::lean::few;
 use crate::usage::{CacheTtl, Usage};
 
@@ -31,13 +31,17 @@ pub(super) static CONVERSE: Family = Family {
     shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise: |counts, context| {
-        let usage = converse(counts);
+        let mut usage = converse(counts);
+        let total = counts.at("totalTokens");
         let parts = usage.input_tokens.zip(usage.output_tokens);
-        let contradictory = counts
-            .at("totalTokens")
-            .zip(parts)
-            .is_some_and(|(total, (input, output))| total != input.saturating_add(output));
+        let mut contradictory =
+            total.zip(parts).is_some_and(|(total, (input, output))| total != input.saturating_add(output));
+        if let (None, Some(total), Some(output @ 1..)) = (usage.input_tokens, total, usage.output_tokens) {
+            usage.input_tokens = openai::beyond((total, output));
+            contradictory = true;
+        }
         Normalised { usage, contradictory, ..Normalised::default() }
             .told("service_tier", context.word("service_tier"))
             .told("latency", context.word("latency"))
@@ -101,6 +105,7 @@ pub(super) static INVOKE: Family = Family {
     shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Overlay,
+    leaves_input_out: false,
     normalise: invoke,
 };
 
@@ -111,6 +116,7 @@ const HEADERS: &[(&str, &str)] = &[
     ("x-amzn-bedrock-cache-read-input-token-count", "cache_read"),
     ("x-amzn-bedrock-cache-write-input-token-count", "cache_write"),
     ("x-amzn-bedrock-service-tier", "service_tier"),
+    ("x-amzn-bedrock-performanceconfig-latency", "latency"),
 ];
 
 fn converse(counts: &Counts<'_>) -> Usage {
@@ -129,7 +135,7 @@ fn invoke(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let output = &mut normalised.usage.output_tokens;
     *output = output.or_else(|| context.header("output"));
     let tier = context.word("service_tier").filter(|_| normalised.service_tier().is_none());
-    normalised.told("service_tier", tier)
+    normalised.told("service_tier", tier).told("latency", context.word("latency"))
 }
 
 fn other_models(counts: &Counts<'_>, context: &Context<'_>) -> Usage {

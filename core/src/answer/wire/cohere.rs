@@ -19,6 +19,10 @@ pub(super) static COHERE: Family = Family {
         ("response.meta", Action::Capture, Field::Usage),
         ("model", Action::Capture, Field::Model),
         ("error", Action::Capture, Field::Error),
+        ("delta.error", Action::Capture, Field::Error),
+        ("finish_reason", Action::Capture, Field::StopReason),
+        ("delta.finish_reason", Action::Capture, Field::StopReason),
+        ("response.finish_reason", Action::Capture, Field::StopReason),
         ("message.content[].text", Action::Text, Field::Output),
         ("message.tool_calls[].function.name", Action::Capture, Field::ToolName),
         ("message.tool_calls[].function.arguments", Action::Text, Field::Output),
@@ -33,16 +37,23 @@ pub(super) static COHERE: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise: |counts, context| {
         // Others that rank say their tokens as OpenAI's embeddings do.
         if counts.value("billed_units").is_none() && counts.value("total_tokens").is_some() {
             return openai::normalise(counts, context);
         }
+        // Images are counted beside the text.
+        let images = counts.at("billed_units.image_tokens").filter(|tokens| *tokens > 0);
+        let text = counts.at("billed_units.input_tokens");
         Normalised {
             usage: Usage {
-                input_tokens: counts.at("billed_units.input_tokens"),
+                input_tokens: match (text, images) {
+                    (text, None) => text,
+                    (text, Some(images)) => Some(text.unwrap_or(0).saturating_add(images)),
+                },
                 output_tokens: counts.at("billed_units.output_tokens"),
-                input_image_tokens: counts.at("billed_units.image_tokens").filter(|tokens| *tokens > 0),
+                input_image_tokens: images,
                 search_units: counts.at("billed_units.search_units"),
                 ..Usage::default()
             },

@@ -36,7 +36,10 @@ pub(super) fn in_answer(counts: &Counts<'_>, said: &Map<String, Value>) -> Optio
 
 /// What response headers say.
 pub(super) fn in_headers(said: &Map<String, Value>) -> Option<Picodollars> {
-    let of_litellm = || amount(said.get("cost")?).filter(is_something);
+    // LiteLLM writes a word where it knows no price.
+    let is_number =
+        |value: &&Value| value.as_str().is_some_and(|text| text.bytes().any(|byte| byte.is_ascii_digit()));
+    let of_litellm = || amount(said.get("cost").filter(is_number)?).filter(is_something);
     let of_pydantic = || {
         let text = said.get("price_estimate")?.as_str()?.trim_end_matches("USD");
         // It is rounded to a hundredth of a cent.
@@ -49,7 +52,7 @@ pub(super) fn in_headers(said: &Map<String, Value>) -> Option<Picodollars> {
 /// what it says that the provider takes.
 fn of_cost(counts: &Counts<'_>, cost: &Value) -> Option<Picodollars> {
     if cost.is_object() {
-        return cost.get("total_cost").and_then(amount).filter(is_something);
+        return cost.get("total_cost").map_or(Some(IMPOSSIBLE), amount).filter(is_something);
     }
     let cost = amount(cost)?;
     let own_key = counts.value("is_byok").and_then(Value::as_bool);
@@ -83,17 +86,21 @@ fn of_gateway(said: &Map<String, Value>) -> Option<Picodollars> {
 }
 
 fn ticks(value: &Value) -> Option<Picodollars> {
-    let number = value.as_number()?;
+    let Some(number) = value.as_number() else { return Some(IMPOSSIBLE) };
     let ticks = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
     Some(ticks.map_or(IMPOSSIBLE, |ticks| Picodollars::from_pico(ticks * PICO_PER_TICK)))
 }
 
-/// An amount as a JSON number, or as its text.
+/// An amount as a JSON number, or as its text. What is neither, and not nothing, is no amount.
 fn amount(value: &Value) -> Option<Picodollars> {
     match value {
+        Value::Null => None,
+        Value::String(text) if text.trim().is_empty() => None,
         Value::Number(number) => Some(decimal(&number.to_string()).unwrap_or(IMPOSSIBLE)),
-        Value::String(text) if text.bytes().any(|byte| byte.is_ascii_digit()) => decimal(text.trim()),
-        _ => None,
+        Value::String(text) if text.bytes().any(|byte| byte.is_ascii_digit()) => {
+            Some(decimal(text.trim()).unwrap_or(IMPOSSIBLE))
+        }
+        _ => Some(IMPOSSIBLE),
     }
 }
 
@@ -206,7 +213,16 @@ mod tests {
             let cost = pico(usage).unwrap_or_else(|| panic!("{usage}"));
             assert!(cost < 0 || cost == i128::MAX, "{usage}: {cost}");
         }
-        for usage in [r#"{"cost":"free"}"#, r#"{"cost":true}"#, r#"{"cost":null}"#, r#"{"cost":""}"#] {
+        for usage in [
+            r#"{"cost":"free"}"#,
+            r#"{"cost":true}"#,
+            r#"{"cost":[0.01]}"#,
+            r#"{"cost":{"total":0.01}}"#,
+            r#"{"cost_in_usd_ticks":true}"#,
+        ] {
+            assert_eq!(pico(usage), Some(i128::MAX), "{usage}");
+        }
+        for usage in [r#"{"cost":null}"#, r#"{"cost":""}"#, r#"{"cost":{"total_cost":null}}"#] {
             assert_eq!(pico(usage), None, "{usage}");
         }
     }

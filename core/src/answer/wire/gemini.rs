@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::{Action, Context, Counts, Family, Field, Merge, Normalised};
+use super::{Action, Context, Counts, Family, Field, Merge, Normalised, openai};
 use crate::usage::Usage;
 
 /// Google's generateContent.
@@ -31,10 +31,13 @@ pub(super) static GENERATE_CONTENT: Family = Family {
         ("candidates[].groundingMetadata.groundingChunks[].maps.uri", Action::Capture, Field::Place),
         ("candidates[].groundingMetadata.googleMapsWidgetContextToken", Action::Capture, Field::Place),
         ("candidates[].groundingMetadata.groundingChunks[].web.uri", Action::Capture, Field::Page),
+        ("candidates[].urlContextMetadata.urlMetadata[].retrievedUrl", Action::Capture, Field::NamedPage),
+        ("candidates[].content.parts[].inlineData.mimeType", Action::Capture, Field::Made),
     ],
     shape: OnceLock::new(),
     headers: &[("x-gemini-service-tier", "service_tier")],
     merge: Merge::Final,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -59,6 +62,13 @@ pub(super) static INTERACTIONS: Family = Family {
         ("step.type", Action::Capture, Field::Step),
         ("steps[].arguments", Action::Whole, Field::Output),
         ("steps[].arguments.queries", Action::Capture, Field::SearchQueries),
+        // As it was before steps.
+        ("outputs[].text", Action::Text, Field::Output),
+        ("outputs[].type", Action::Capture, Field::Step),
+        ("outputs[].arguments", Action::Whole, Field::Output),
+        ("outputs[].arguments.queries", Action::Capture, Field::SearchQueries),
+        ("content.type", Action::Capture, Field::Step),
+        ("content.arguments.queries", Action::Capture, Field::SearchQueries),
         ("delta.text", Action::Text, Field::Output),
         ("delta.content.text", Action::Text, Field::Reasoning),
         ("delta.arguments", Action::Whole, Field::Output),
@@ -67,6 +77,7 @@ pub(super) static INTERACTIONS: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Final,
+    leaves_input_out: false,
     normalise: interactions,
 };
 
@@ -79,6 +90,7 @@ pub(super) static PREDICT: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Overlay,
+    leaves_input_out: false,
     normalise: |counts, _| Normalised {
         usage: Usage { input_tokens: counts.at("token_count"), ..Usage::default() },
         ..Normalised::default()
@@ -87,8 +99,12 @@ pub(super) static PREDICT: Family = Family {
 
 fn interactions(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let part = |list: &str, modality: Modality| modality.tokens(counts, list, "tokens");
+    let told = counts.sum(&["total_input_tokens", "total_tool_use_tokens"]);
+    let answered = counts.sum(&["total_output_tokens", "total_thought_tokens"]).filter(|tokens| *tokens > 0);
+    let total = counts.at("total_tokens").zip(answered);
+    let hidden = || total.and_then(openai::beyond);
     let usage = Usage {
-        input_tokens: counts.sum(&["total_input_tokens", "total_tool_use_tokens"]),
+        input_tokens: told.or_else(hidden),
         cache_read_tokens: counts.at("total_cached_tokens"),
         output_tokens: counts.sum(&["total_output_tokens", "total_thought_tokens"]),
         reasoning_tokens: counts.at("total_thought_tokens"),
@@ -100,14 +116,18 @@ fn interactions(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         input_tool_tokens: counts.at("total_tool_use_tokens").filter(|tokens| *tokens > 0),
         ..Usage::default()
     };
-    grounded(context, counted_queries(counts), Normalised { usage, ..Normalised::default() })
+    let contradictory = told.is_none() && usage.input_tokens.is_some();
+    grounded(context, counted_queries(counts), Normalised { usage, contradictory, ..Normalised::default() })
 }
 
 /// Normalises `usageMetadata`.
 pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let part = |list: &str, modality: Modality| modality.tokens(counts, list, "tokenCount");
-    let input = counts.sum(&["promptTokenCount", "toolUsePromptTokenCount"]);
+    let told = counts.sum(&["promptTokenCount", "toolUsePromptTokenCount"]);
     let total = counts.at("totalTokenCount");
+    let answered = counts.sum(&["candidatesTokenCount", "thoughtsTokenCount"]).filter(|tokens| *tokens > 0);
+    let hidden = || total.zip(answered).and_then(openai::beyond);
+    let input = told.or_else(hidden);
     // What no candidate is said to have stands in the total.
     let beyond =
         || total.zip(input).map(|(total, input)| total.saturating_sub(input)).filter(|rest| *rest > 0);
@@ -127,12 +147,26 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         input_tool_tokens: counts.at("toolUsePromptTokenCount").filter(|tokens| *tokens > 0),
         ..Usage::default()
     };
+    let usage = Usage {
+        output_audio_tokens: usage.output_audio_tokens.or_else(|| made(counts, context.made.audio)),
+        output_image_tokens: usage.output_image_tokens.or_else(|| made(counts, context.made.images)),
+        ..usage
+    };
     let parts = usage.input_tokens.zip(usage.output_tokens);
     let contradictory =
-        total.zip(parts).is_some_and(|(total, (input, output))| total != input.saturating_add(output));
+        total.zip(parts).is_some_and(|(total, (input, output))| total != input.saturating_add(output))
+            || told.is_none() && input.is_some();
     grounded(context, (0, 0), Normalised { usage, contradictory, ..Normalised::default() })
         .told("service_tier", counts.text("serviceTier").or_else(|| context.word("service_tier")))
         .told("traffic_type", counts.text("trafficType"))
+}
+
+/// The tokens of an answer that `is` made of more than text, where it does not say what its parts are: all of them.
+fn made(counts: &Counts<'_>, is: bool) -> Option<u64> {
+    let has_parts = ["candidatesTokensDetails", "responseTokensDetails"]
+        .into_iter()
+        .any(|list| counts.value(list).is_some());
+    counts.first(&["candidatesTokenCount", "responseTokenCount"]).filter(|_| is && !has_parts)
 }
 
 /// What of a Live answer was spoken, or drawn.
@@ -151,9 +185,11 @@ fn grounded(context: &Context<'_>, (searches, maps): (u64, u64), mut normalised:
     let queries = tools.grounded().max(searches.saturating_add(maps)).max(u64::from(has_maps));
     let by_prompt = context.model.is_some_and(|model| {
         let model = model.rsplit('/').next().unwrap_or(model);
-        model.starts_with("gemini-1") || model.starts_with("gemini-2")
+        let version = model.strip_prefix("gemini-").unwrap_or_default();
+        version.trim_start_matches("live-").starts_with(['1', '2'])
     });
-    let charged = if by_prompt { queries.min(1) } else { queries };
+    // Pages without a query were found all the same.
+    let charged = if by_prompt { queries.max(u64::from(tools.found_pages())).min(1) } else { queries };
     normalised.usage.web_searches = (charged > 0).then_some(charged);
     let has_pages = tools.has_pages() || searches > 0;
     let tool = if has_pages { "google_search_and_maps" } else { "google_maps" };

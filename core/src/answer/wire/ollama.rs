@@ -25,6 +25,7 @@ pub(super) static OLLAMA: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Overlay,
+    leaves_input_out: true,
     normalise: |counts, _| Normalised {
         usage: Usage {
             input_tokens: counts.at("prompt_eval_count"),

@@ -52,7 +52,9 @@ pub(super) static CHAT: Family = Family {
         ("choices[].delta.content[].thinking[].text", Action::Text, Field::Reasoning),
         ("choices[].delta.refusal", Action::Text, Field::Output),
         ("choices[].delta.reasoning_content", Action::Text, Field::Reasoning),
-        ("choices[].delta.reasoning", Action::Text, Field::Reasoning),
+        ("choices[].delta.reasoning", Action::Text, Field::ReasoningTwin),
+        // Databricks.
+        ("choices[].delta.content[].summary[].text", Action::Text, Field::Reasoning),
         ("choices[].delta.tool_calls[].function.name", Action::Capture, Field::ToolName),
         ("choices[].delta.tool_calls[].function.arguments", Action::Text, Field::Output),
         ("choices[].delta.tool_calls[].custom.name", Action::Capture, Field::ToolName),
@@ -65,7 +67,8 @@ pub(super) static CHAT: Family = Family {
         ("choices[].message.content[].thinking[].text", Action::Text, Field::WholeReasoning),
         ("choices[].message.refusal", Action::Text, Field::WholeOutput),
         ("choices[].message.reasoning_content", Action::Text, Field::WholeReasoning),
-        ("choices[].message.reasoning", Action::Text, Field::WholeReasoning),
+        ("choices[].message.reasoning", Action::Text, Field::WholeReasoningTwin),
+        ("choices[].message.content[].summary[].text", Action::Text, Field::WholeReasoning),
         ("choices[].message.tool_calls[].function.name", Action::Capture, Field::ToolName),
         ("choices[].message.tool_calls[].function.arguments", Action::Text, Field::WholeOutput),
         ("timings.cache_n", Action::Capture, Field::CountSoFar("cache_n")),
@@ -77,6 +80,8 @@ pub(super) static CHAT: Family = Family {
         ("token.text", Action::Text, Field::Output),
         ("details.generated_tokens", Action::Capture, Field::Count("generated_tokens")),
         // Vercel's gateway, beside a usage that may not say it.
+        ("providerMetadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
+        ("providerMetadata.gateway.marketCost", Action::Capture, Field::Dollars("market_cost")),
         ("choices[].message.provider_metadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
         (
             "choices[].message.provider_metadata.gateway.marketCost",
@@ -93,6 +98,7 @@ pub(super) static CHAT: Family = Family {
     shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -113,11 +119,13 @@ pub(super) static COMPLETIONS: Family = Family {
     shape: OnceLock::new(),
     headers: HEADERS,
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise,
 };
 
-/// What Hugging Face's text generation says in headers of its counts.
-const HEADERS: &[(&str, &str)] = &[("x-prompt-tokens", "input"), ("x-generated-tokens", "output")];
+/// What Hugging Face's text generation says in headers of its counts, and its router of the host that served.
+const HEADERS: &[(&str, &str)] =
+    &[("x-prompt-tokens", "input"), ("x-generated-tokens", "output"), ("x-inference-provider", "host")];
 
 /// Images. The GPT image models count tokens; for the others a picture is a picture.
 pub(super) static IMAGES: Family = Family {
@@ -126,10 +134,15 @@ pub(super) static IMAGES: Family = Family {
         ("error", Action::Capture, Field::Error),
         ("model", Action::Capture, Field::Model),
         ("data[].url", Action::Capture, Field::Image),
+        // Google's `:predict`.
+        ("predictions[].mimeType", Action::Capture, Field::Image),
+        ("providerMetadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
+        ("providerMetadata.gateway.marketCost", Action::Capture, Field::Dollars("market_cost")),
     ],
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -141,10 +154,13 @@ pub(super) static TRANSCRIPTION: Family = Family {
         ("error", Action::Capture, Field::Error),
         ("text", Action::Text, Field::Output),
         ("delta", Action::Text, Field::Output),
+        ("providerMetadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
+        ("providerMetadata.gateway.marketCost", Action::Capture, Field::Dollars("market_cost")),
     ],
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -168,6 +184,7 @@ pub(super) static DEFERRED: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -176,13 +193,30 @@ pub(super) static BATCH_OUTPUT: Family = Family {
     paths: &[
         ("response.body.model", Action::Capture, Field::Model),
         ("response.body.usage", Action::Capture, Field::Usage),
+        ("response.body.usage_breakdown", Action::Capture, Field::Breakdown),
+        ("response.body.usage_info.pages_processed", Action::Capture, Field::Count("pages_processed")),
+        ("response.body.tool_usage", Action::Capture, Field::ToolUsage),
+        ("response.body.output[].type", Action::Capture, Field::Item),
+        ("response.body.output[].action.type", Action::Capture, Field::ToolAction),
+        ("response.body.output[].container_id", Action::Capture, Field::ItemContainer),
+        ("response.body.output[].environment.container_id", Action::Capture, Field::ItemContainer),
+        ("response.body.tools[].type", Action::Capture, Field::Offered),
+        ("response.body.tools[].model", Action::Capture, Field::Word("image_model")),
+        ("response.body.tools[].container.memory_limit", Action::Capture, Field::Word("memory")),
+        ("response.body.tools[].environment.memory_limit", Action::Capture, Field::Word("memory")),
         // Gemini's.
         ("response.modelVersion", Action::Capture, Field::Model),
         ("response.usageMetadata", Action::Capture, Field::Usage),
+        ("response.tokenCount", Action::Capture, Field::Count("promptTokenCount")),
+        ("response.candidates[].groundingMetadata.webSearchQueries", Action::Capture, Field::SearchQueries),
+        ("response.candidates[].groundingMetadata.imageSearchQueries", Action::Capture, Field::SearchQueries),
+        ("response.candidates[].groundingMetadata.groundingChunks[].maps.uri", Action::Capture, Field::Place),
+        ("response.candidates[].groundingMetadata.groundingChunks[].web.uri", Action::Capture, Field::Page),
     ],
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
+    leaves_input_out: false,
     normalise: |counts, context| {
         let of_gemini = counts.value("promptTokenCount").is_some();
         let normalised =
@@ -219,6 +253,16 @@ pub(super) static RESPONSES: Family = Family {
         ("response.output[].action.type", Action::Capture, Field::ToolAction),
         ("output[].container_id", Action::Capture, Field::ItemContainer),
         ("response.output[].container_id", Action::Capture, Field::ItemContainer),
+        // Where a shell ran that the provider hosts.
+        ("output[].environment.container_id", Action::Capture, Field::ItemContainer),
+        ("response.output[].environment.container_id", Action::Capture, Field::ItemContainer),
+        ("item.environment.container_id", Action::Capture, Field::StreamContainer),
+        ("tools[].model", Action::Capture, Field::Word("image_model")),
+        ("response.tools[].model", Action::Capture, Field::Word("image_model")),
+        ("tools[].container.memory_limit", Action::Capture, Field::Word("memory")),
+        ("response.tools[].container.memory_limit", Action::Capture, Field::Word("memory")),
+        ("tools[].environment.memory_limit", Action::Capture, Field::Word("memory")),
+        ("response.tools[].environment.memory_limit", Action::Capture, Field::Word("memory")),
         ("item.type", Action::Capture, Field::StreamItem),
         ("item.action.type", Action::Capture, Field::StreamAction),
         ("item.container_id", Action::Capture, Field::StreamContainer),
@@ -239,6 +283,7 @@ pub(super) static RESPONSES: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Last,
+    leaves_input_out: false,
     normalise,
 };
 
@@ -271,7 +316,27 @@ impl Quirks {
 pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let mut normalised = whole(counts, context);
     normalised.shares = by_model(context, &normalised.usage);
+    if let Some(images) = images_by_tool(context) {
+        let own = Share { usage: normalised.usage.clone(), ..Share::default() };
+        normalised.shares = vec![own, images];
+    }
     normalised
+}
+
+/// What the image tool of Responses used, where the answer says all of it: tokens of an image model, beside those of the answer
+/// and at that model's price.
+fn images_by_tool(context: &Context<'_>) -> Option<Share> {
+    let counts = Counts::new(context.tool_usage?.get("image_gen")?.as_object()?);
+    let model = context.word("image_model")?.to_owned();
+    let output = counts.at("output_tokens").filter(|tokens| *tokens > 0)?;
+    let usage = Usage {
+        input_tokens: Some(counts.at("input_tokens")?),
+        input_image_tokens: counts.at("input_tokens_details.image_tokens"),
+        output_tokens: Some(output),
+        output_image_tokens: counts.at("output_tokens_details.image_tokens").or(Some(output)),
+        ..Usage::default()
+    };
+    Some(Share { model: Some(model), usage, more_calls: 0 })
 }
 
 /// What each model did of a call of Groq's that is an agent's, each run of a model with its usage. Empty where there is no
@@ -291,7 +356,7 @@ fn by_model(context: &Context<'_>, whole_usage: &Usage) -> Vec<Share> {
         sum.add(&usage);
         match shares.iter_mut().find(|share| share.model.as_deref() == Some(model)) {
             Some(share) => share.usage.add(&usage),
-            None => shares.push(Share { model: Some(model.to_owned()), usage }),
+            None => shares.push(Share { model: Some(model.to_owned()), usage, more_calls: 0 }),
         }
     }
     let adds_up =
@@ -371,6 +436,11 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     {
         usage.output_tokens = Some(total.saturating_sub(input));
     }
+    // A prompt that is not told stands in the total.
+    let hides_input = input.is_none() && output.is_some_and(|tokens| tokens > 0);
+    if hides_input {
+        usage.input_tokens = total.zip(output).and_then(beyond);
+    }
     // Thinking that the completion leaves out stands in the total.
     if let (Some(total), Some(input), Some(output), Some(thought)) =
         (total, input, output, usage.reasoning_tokens)
@@ -401,7 +471,7 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     }
     // What the images of its own tool come to is not in the usage, nor whose price they have.
     let tool = if makes_images(context) {
-        Some("image_generation")
+        images_by_tool(context).is_none().then_some("image_generation")
     } else {
         counts
             .value("connectors")
@@ -412,14 +482,26 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let contradictory = total.zip(input).zip(output).is_some_and(|((total, input), output)| {
         let makes_up = |input: u64, output: u64| total == input.saturating_add(output);
         let (whole_input, whole_output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
-        !(makes_up(input, output) || makes_up(whole_input, whole_output))
+        // What Mistral counts by the second stands in the total only.
+        let is_timed = quirks.audio_outside_input && usage.audio_ms.is_some_and(|ms| ms > 0);
+        let is_beyond = is_timed && total >= input.saturating_add(output);
+        !(makes_up(input, output) || makes_up(whole_input, whole_output) || is_beyond)
     });
+    let contradictory = contradictory || hides_input && usage.input_tokens.is_some();
+    let has_code = usage.code_sessions.is_some();
     // Perplexity charges each request by how much it searched.
     Normalised { usage, contradictory, ..Normalised::default() }
         .told("search_size", counts.text("search_context_size"))
         .told("service_tier", counts.text("service_tier"))
         .told("tool", tool)
         .told("search_tool", context.tools.previews().then_some("preview"))
+        .told("host", context.word("host").filter(|_| context.provider == "huggingface"))
+        .told("memory", context.word("memory").filter(|size| has_code && *size != "1g"))
+}
+
+/// What a total leaves beside a part of it; nothing where that is no more than the part.
+pub(super) fn beyond((total, part): (u64, u64)) -> Option<u64> {
+    total.checked_sub(part).filter(|rest| *rest > 0)
 }
 
 /// llama.cpp's `timings`, which stand in an answer's last event whether usage was asked for or not (as recordings have

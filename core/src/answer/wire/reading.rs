@@ -7,13 +7,13 @@ use serde_json::{Map, Value};
 use super::counts::Counts;
 use super::tools::Tools;
 use super::turn::OpenTurn;
-use super::{Context, Family, Field, Merge, Normalised, Share, cost};
+use super::{Context, Family, Field, Made, Merge, Normalised, Share, cost};
 use crate::decode::json::{self, Sink};
 use crate::estimate::{Passed, TextCounter};
 use crate::provider::Api;
 
 /// One turn of a session, or one result of a batch.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Turn {
     /// Whether it is the transcription of what the caller said, by a model of its own.
     pub is_transcription: bool,
@@ -25,6 +25,8 @@ pub struct Turn {
     pub model: Option<String>,
     /// What it used.
     pub normalised: Normalised,
+    /// How many turns of the same model this is, beside the first.
+    pub more_turns: u64,
 }
 
 /// What an answer has said so far. Holds the last usage object, a few short strings, and in a session the turns
@@ -35,6 +37,7 @@ pub struct Reading {
     provider: String,
     api: Api,
     model: Option<String>,
+    asked_for: Option<String>,
     transcription_model: Option<String>,
     service_tier: Option<String>,
     id: Option<String>,
@@ -59,6 +62,7 @@ pub struct Reading {
     breakdown: Map<String, Value>,
     tools: Tools,
     images: u64,
+    made: Made,
     turns: Vec<Turn>,
     /// In a session: the turn that has not ended.
     open_turn: OpenTurn,
@@ -83,15 +87,53 @@ pub struct Reading {
     /// Output that passed: visible text, and visible reasoning.
     output: TextCounter,
     reasoning: TextCounter,
+    reasoning_twin: TextCounter,
     /// The same as the last document has it that tells all of it, and whether that document is passing.
     whole_output: TextCounter,
     whole_reasoning: TextCounter,
+    whole_reasoning_twin: TextCounter,
     whole_passes: bool,
     tool_calls: u64,
     /// Whether the family says behind a text that it was a thought.
     tells_thoughts: bool,
     /// The output before the text that is passing, as long as nothing else has come since.
     before_text: Option<TextCounter>,
+}
+
+impl Turn {
+    /// What each model did of it. Each turn is a call of its own, with a context tier of its own.
+    fn shares(&self) -> Vec<Share> {
+        if self.normalised.shares.is_empty() {
+            let (model, usage) = (self.model.clone(), self.normalised.usage.clone());
+            return vec![Share { model, usage, more_calls: self.more_turns }];
+        }
+        let own = |share: &Share| share.model.clone().or_else(|| self.model.clone());
+        let shares = self.normalised.shares.iter();
+        shares.map(|share| Share { model: own(share), ..share.clone() }).collect()
+    }
+
+    /// Adds another turn of the same model.
+    fn add(&mut self, other: &Self) {
+        if !(self.normalised.shares.is_empty() && other.normalised.shares.is_empty()) {
+            self.normalised.shares = self.shares();
+            for share in other.shares() {
+                match self.normalised.shares.iter_mut().find(|known| known.model == share.model) {
+                    Some(known) => known.add(&share),
+                    None => self.normalised.shares.push(share),
+                }
+            }
+        }
+        let (mine, theirs) = (&mut self.normalised, &other.normalised);
+        mine.usage.add(&theirs.usage);
+        mine.provider_cost = cost::sum([mine.provider_cost, theirs.provider_cost].into_iter());
+        mine.contradictory |= theirs.contradictory;
+        for condition in &theirs.conditions {
+            if !mine.conditions.contains(condition) {
+                mine.conditions.push(condition.clone());
+            }
+        }
+        self.more_turns = self.more_turns.saturating_add(other.more_turns).saturating_add(1);
+    }
 }
 
 impl Reading {
@@ -104,6 +146,7 @@ impl Reading {
             provider: provider.to_owned(),
             api,
             model: None,
+            asked_for: None,
             transcription_model: None,
             service_tier: None,
             id: None,
@@ -123,6 +166,7 @@ impl Reading {
             breakdown: Map::new(),
             tools: Tools::default(),
             images: 0,
+            made: Made::default(),
             turns: Vec::new(),
             open_turn: OpenTurn::default(),
             has_error: false,
@@ -137,8 +181,10 @@ impl Reading {
             in_document: (false, false),
             output: TextCounter::default(),
             reasoning: TextCounter::default(),
+            reasoning_twin: TextCounter::default(),
             whole_output: TextCounter::default(),
             whole_reasoning: TextCounter::default(),
+            whole_reasoning_twin: TextCounter::default(),
             whole_passes: false,
             tool_calls: 0,
             before_text: None,
@@ -237,6 +283,18 @@ impl Reading {
         self.has_error = true;
     }
 
+    /// The model that was asked for, where an answer may name none.
+    pub fn set_asked_for(&mut self, model: &str) {
+        if self.asked_for.as_deref() != Some(model) {
+            self.asked_for = Some(model.to_owned());
+        }
+    }
+
+    /// The model that the caller wants to have its words written down by, until the session says it.
+    pub fn set_transcribes(&mut self, model: &str) {
+        self.transcription_model.get_or_insert_with(|| model.to_owned());
+    }
+
     /// What a response header says.
     pub fn set_header(&mut self, name: &'static str, said: &str) {
         if said.len() <= NAME_BYTES_MAX {
@@ -259,7 +317,8 @@ impl Reading {
 
     /// Reasoning tokens that passed in the open, in o200k's count.
     pub fn reasoning_estimate(&self) -> u64 {
-        told(&self.reasoning, &self.whole_reasoning)
+        let twin = told(&self.reasoning_twin, &self.whole_reasoning_twin);
+        told(&self.reasoning, &self.whole_reasoning).max(twin)
     }
 
     /// What the provider reported, or `None` when it reported no counts. Of a session: the turns not taken.
@@ -269,22 +328,21 @@ impl Reading {
             normalised.provider_cost = normalised.provider_cost.or_else(|| cost::in_headers(&self.headers));
             return Some(normalised).filter(|normalised| !normalised.says_nothing());
         }
-        let mut answers = self.turns.iter().filter(|turn| !turn.is_transcription).peekable();
-        answers.peek()?;
+        self.turns.first()?;
         let mut sum = Normalised::default();
-        let own = |turn: &&Turn| !turn.is_transcription;
-        let words = self.turns.iter().filter(own).map(|turn| turn.normalised.provider_cost);
-        sum.provider_cost = cost::sum(words);
+        sum.provider_cost = cost::sum(self.turns.iter().map(|turn| turn.normalised.provider_cost));
         if !self.api.is_session() {
             sum.provider_cost = sum.provider_cost.or_else(|| cost::in_headers(&self.headers));
         }
-        for turn in answers {
+        for turn in &self.turns {
             sum.usage.add(&turn.normalised.usage);
             sum.contradictory |= turn.normalised.contradictory;
-            sum.conditions.clone_from(&turn.normalised.conditions);
-            // Each is a call of its own, with a context tier of its own.
-            let (model, usage) = (turn.model.clone(), turn.normalised.usage.clone());
-            sum.shares.push(Share { model, usage });
+            for condition in &turn.normalised.conditions {
+                if !sum.conditions.contains(condition) {
+                    sum.conditions.push(condition.clone());
+                }
+            }
+            sum.shares.extend(turn.shares());
         }
         if sum.shares.iter().all(|share| share.model.is_none()) {
             sum.shares.clear();
@@ -314,14 +372,17 @@ impl Reading {
             tool_usage: (!self.tool_usage.is_empty()).then_some(&self.tool_usage),
             breakdown: (!self.breakdown.is_empty()).then_some(&self.breakdown),
             tools: &self.tools,
-            model: self.model.as_deref(),
+            model: self.model.as_deref().or(self.asked_for.as_deref()),
             images: self.images,
+            made: self.made,
             headers: &self.headers,
         };
         let counts = Counts::new(&self.usage);
         let mut normalised = (self.family.normalise)(&counts, &context);
         normalised.provider_cost = cost::in_answer(&counts, &self.headers);
         normalised.contradictory |= self.has_negative;
+        // Nothing is put out that nothing was read for.
+        normalised.contradictory |= normalised.lacks_input() && !self.family.leaves_input_out;
         for count in normalised.usage.counts_mut() {
             if count.is_some_and(|count| count > COUNT_MAX) {
                 *count = None;
@@ -362,14 +423,25 @@ impl Reading {
         }
     }
 
-    /// Usage of one of several answers in a document. Its model may be named behind it.
-    fn each_usage(&mut self, raw: &[u8]) {
-        self.usage(raw);
-        let normalised = self.normalised();
+    /// One of several answers in a document has ended. Its model may be named behind it.
+    fn each_end(&mut self) {
+        self.tools.document_end();
+        let (normalised, id) = (self.normalised(), self.each_id.take());
+        self.forget_answer();
+        if !normalised.says_nothing() {
+            let model = self.model.clone();
+            self.keep_turn(Turn { model, normalised, id, ..Turn::default() });
+        }
+    }
+
+    /// Forgets what belongs to an answer that has ended.
+    fn forget_answer(&mut self) {
         self.usage.clear();
         self.has_negative = false;
-        let id = self.each_id.take();
-        self.keep_turn(Turn { is_transcription: false, by_the_clock: false, id, model: None, normalised });
+        self.tool_usage.clear();
+        self.breakdown.clear();
+        self.tools = Tools::default();
+        self.made = Made::default();
     }
 
     /// One of a list of batches: of interest where it has its results.
@@ -410,9 +482,11 @@ impl Reading {
     fn whole_text(&mut self, field: Field, piece: &[u8]) {
         if !std::mem::replace(&mut self.whole_passes, true) {
             (self.whole_output, self.whole_reasoning) = Default::default();
+            self.whole_reasoning_twin = TextCounter::default();
         }
         match field {
             Field::WholeReasoning => self.whole_reasoning.feed(piece),
+            Field::WholeReasoningTwin => self.whole_reasoning_twin.feed(piece),
             _ => self.whole_output.feed(piece),
         }
     }
@@ -449,10 +523,7 @@ impl Reading {
         if let Some(tier) = self.service_tier.take().filter(|_| self.api == Api::ResponsesSession) {
             normalised.conditions.push(("service_tier", tier));
         }
-        self.usage.clear();
-        self.has_negative = false;
-        self.tool_usage.clear();
-        self.tools = Tools::default();
+        self.forget_answer();
         let event = event.as_deref().unwrap_or_default();
         let (is_transcription, counts, ends) = match self.api {
             // What is delegated has its own model, as what is transcribed has.
@@ -476,7 +547,8 @@ impl Reading {
             return;
         }
         let model = match (is_transcription, self.api.is_session()) {
-            (true, _) => self.transcription_model.clone(),
+            // Who transcribes is never the model that answers, named or not.
+            (true, _) => Some(self.transcription_model.clone().unwrap_or_default()),
             (false, true) if self.api != Api::ResponsesSession => None,
             (false, _) => self.model.clone(),
         };
@@ -484,7 +556,7 @@ impl Reading {
             self.open_turn.end(&normalised.usage);
             (self.output, self.reasoning, self.tool_calls) = Default::default();
         }
-        self.keep_turn(Turn { is_transcription, by_the_clock: false, id: None, model, normalised });
+        self.keep_turn(Turn { is_transcription, model, normalised, ..Turn::default() });
     }
 
     fn keep_turn(&mut self, turn: Turn) {
@@ -494,9 +566,7 @@ impl Reading {
         let most = if turn.id.is_some() { RESULTS_MAX } else { TURNS_MAX };
         let known = self.turns.iter().rposition(same).filter(|_| count >= most);
         if let Some(known) = known.and_then(|at| self.turns.get_mut(at)) {
-            known.normalised.usage.add(&turn.normalised.usage);
-            let words = [known.normalised.provider_cost, turn.normalised.provider_cost];
-            known.normalised.provider_cost = cost::sum(words.into_iter());
+            known.add(&turn);
         } else if count < 2 * most {
             self.turns.push(turn);
         } else {
@@ -509,8 +579,11 @@ impl Sink<Field> for Reading {
     // Long: one arm for each field that a wire format may have.
     fn value(&mut self, field: Field, raw: Option<&[u8]>) {
         let Some(raw) = raw else {
+            if field == Field::Each {
+                return self.each_end();
+            }
             self.has_error |= field == Field::Error;
-            self.has_odd_usage |= matches!(field, Field::Usage | Field::EachUsage | Field::LastUsage);
+            self.has_odd_usage |= matches!(field, Field::Usage | Field::LastUsage);
             return;
         };
         let before_text = self.before_text.take();
@@ -563,8 +636,12 @@ impl Sink<Field> for Reading {
             Field::Step => self.tools.step(raw),
             Field::Place => self.tools.place(),
             Field::Page => self.tools.page(),
+            Field::Made => {
+                self.made.images |= raw.starts_with(b"\"image/");
+                self.made.audio |= raw.starts_with(b"\"audio/");
+            }
+            Field::NamedPage => self.tools.named_page(),
             Field::Image => self.images = self.images.saturating_add(1),
-            Field::EachUsage => self.each_usage(raw),
             Field::LastUsage => {
                 self.usage(raw);
                 self.ends = true;
@@ -599,6 +676,8 @@ impl Sink<Field> for Reading {
                 if let Some(count) = json::count(raw) {
                     self.in_document.0 |= matches!(field, Field::CountSoFar(_));
                     self.count(name, count, matches!(field, Field::CountEach(_)));
+                } else {
+                    (self.has_negative, self.has_odd_usage) = (true, true);
                 }
             }
             Field::Start => {
@@ -606,11 +685,13 @@ impl Sink<Field> for Reading {
                 if self.has_end && !self.in_document.0 {
                     self.usage.clear();
                     (self.output, self.reasoning, self.tool_calls) = Default::default();
+                    self.reasoning_twin = TextCounter::default();
                 }
                 self.has_end = false;
             }
             Field::StopReason => {
                 self.is_refusal = raw == REFUSAL;
+                self.has_error |= raw.starts_with(b"\"ERROR") || raw == b"\"TIMEOUT\"";
                 self.is_guarded |= GUARDED.contains(&raw);
             }
             Field::End | Field::Finish => {
@@ -621,20 +702,29 @@ impl Sink<Field> for Reading {
             }
             Field::Output
             | Field::Reasoning
+            | Field::ReasoningTwin
             | Field::WholeOutput
             | Field::WholeReasoning
+            | Field::WholeReasoningTwin
             | Field::Heard
+            | Field::Each
             | Field::Audio => {}
         }
     }
 
     fn text(&mut self, field: Field, piece: &[u8]) {
+        if field == Field::Each {
+            return;
+        }
         self.in_document.1 = true;
         self.says_something = true;
         if self.api.is_session() {
             return self.session_text(field, piece);
         }
-        if matches!(field, Field::WholeOutput | Field::WholeReasoning) {
+        if field == Field::ReasoningTwin {
+            return self.reasoning_twin.feed(piece);
+        }
+        if matches!(field, Field::WholeOutput | Field::WholeReasoning | Field::WholeReasoningTwin) {
             return self.whole_text(field, piece);
         }
         // Responses name the kind of a delta in its event.
@@ -691,11 +781,20 @@ fn has_count(usage: &Map<String, Value>) -> bool {
     })
 }
 
-/// Whether an object has a count below nothing, at any depth; what a call cost is none.
+/// Whether an object has, at any depth, a count below nothing, or something that is none where one should stand; what a call
+/// cost is none.
 fn has_negative(usage: &Map<String, Value>) -> bool {
     let is_cost = |name: &str| name.contains("cost") || name.contains("Cost");
-    usage.iter().filter(|(name, _)| !is_cost(name)).any(|(_, value)| match value {
-        Value::Number(number) => number.as_f64().is_some_and(|number| number < 0.0 && number.fract() == 0.0),
+    usage.iter().filter(|(name, _)| !is_cost(name)).any(|(name, value)| match value {
+        Value::Number(number) if name.ends_with("seconds") => {
+            number.as_f64().is_none_or(|seconds| !(0.0..=SECONDS_MAX).contains(&seconds))
+        }
+        Value::Number(number) if number.as_f64().is_some_and(|number| number < 0.0) => {
+            number.as_f64().is_some_and(|number| number.fract() == 0.0)
+        }
+        Value::Number(_) | Value::String(_) | Value::Bool(_) => {
+            TOKENS.iter().any(|end| name.ends_with(end)) && json::value_count(value).is_none()
+        }
         Value::Object(inner) => has_negative(inner),
         _ => false,
     })
@@ -761,7 +860,11 @@ const FILTERED: &[u8] = b"\"content_filter\"";
 const REFUSAL: &[u8] = b"\"refusal\"";
 /// Bedrock's words for an answer of its guardrail.
 const GUARDED: [&[u8]; 2] = [b"\"guardrail_intervened\"", b"\"INTERVENED\""];
+/// How the names of counts of tokens end.
+const TOKENS: [&str; 3] = ["_tokens", "Tokens", "TokenCount"];
 /// No call has more of anything that is counted.
 const COUNT_MAX: u64 = 1_000_000_000;
+/// As many milliseconds.
+const SECONDS_MAX: f64 = 1_000_000.0;
 /// Longest model or tier name that is kept, in bytes.
 const NAME_BYTES_MAX: usize = 256;

@@ -27,6 +27,7 @@ pub(super) static REALTIME: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
+    leaves_input_out: false,
     normalise: openai::normalise,
 };
 
@@ -45,6 +46,7 @@ pub(super) static VOICE: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
+    leaves_input_out: false,
     normalise: openai::normalise,
 };
 
@@ -60,6 +62,10 @@ pub(super) static RESPONSES: Family = Family {
         ("response.output[].type", Action::Capture, Field::Item),
         ("response.output[].action.type", Action::Capture, Field::ToolAction),
         ("response.output[].container_id", Action::Capture, Field::ItemContainer),
+        ("response.output[].environment.container_id", Action::Capture, Field::ItemContainer),
+        ("response.tools[].model", Action::Capture, Field::Word("image_model")),
+        ("response.tools[].container.memory_limit", Action::Capture, Field::Word("memory")),
+        ("response.tools[].environment.memory_limit", Action::Capture, Field::Word("memory")),
         ("response.tools[].type", Action::Capture, Field::Offered),
         ("delta", Action::Text, Field::Output),
         ("item.name", Action::Capture, Field::ToolName),
@@ -67,6 +73,7 @@ pub(super) static RESPONSES: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
+    leaves_input_out: false,
     normalise: openai::normalise,
 };
 
@@ -79,6 +86,7 @@ pub(super) static LIVE: Family = Family {
         ("toolCall.functionCalls[].args", Action::Text, Field::Output),
         ("serverContent.outputTranscription.text", Action::Text, Field::Output),
         ("serverContent.modelTurn.parts[].inlineData.data", Action::Text, Field::Audio),
+        ("serverContent.modelTurn.parts[].inlineData.mimeType", Action::Capture, Field::Made),
         ("serverContent.groundingMetadata.webSearchQueries", Action::Capture, Field::SearchQueries),
         ("serverContent.groundingMetadata.groundingChunks[].maps.uri", Action::Capture, Field::Place),
         ("serverContent.groundingMetadata.groundingChunks[].web.uri", Action::Capture, Field::Page),
@@ -86,6 +94,7 @@ pub(super) static LIVE: Family = Family {
     shape: OnceLock::new(),
     headers: &[],
     merge: Merge::Sum,
+    leaves_input_out: false,
     normalise: |counts, context| {
         let mut normalised = gemini::normalise(counts, context);
         // Live answers say `responseTokenCount` where generateContent says `candidatesTokenCount`.

@@ -19,6 +19,8 @@ pub(super) struct Tools {
     /// Whether places of a map were given, and pages of the web.
     maps: bool,
     pages: bool,
+    /// Pages were read because the prompt names them, which is no search.
+    named_pages: bool,
     /// Searches that came as steps.
     steps: u64,
     /// Hashes of the queries, each once.
@@ -118,6 +120,11 @@ impl Tools {
         self.pages = true;
     }
 
+    /// A page was read because the prompt names it.
+    pub(super) const fn named_page(&mut self) {
+        self.named_pages = true;
+    }
+
     /// A step of an interaction, or what one is told of later.
     pub(super) fn step(&mut self, kind: &[u8]) {
         match kind {
@@ -177,6 +184,11 @@ impl Tools {
     /// Whether places of a map were given.
     pub(super) const fn has_maps(&self) -> bool {
         self.maps
+    }
+
+    /// Whether pages of the web were given that only a search can have found.
+    pub(super) const fn found_pages(&self) -> bool {
+        self.pages && !self.named_pages
     }
 
     /// Whether pages of the web were given.
