@@ -22,6 +22,8 @@ pub(super) struct RequestHead {
     pub(super) encoded: bool,
     /// Asks for another protocol on its connection, or for a tunnel.
     pub(super) upgrades: bool,
+    /// Headers that may decide a price.
+    pub(super) deciding: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) credentials: Credentials,
     #[cfg(feature = "test-panic")]
     pub(super) panic_at: Vec<u8>,
@@ -48,6 +50,9 @@ impl HttpCall {
                 b"content-length" => {
                     let text = std::str::from_utf8(value).ok();
                     head.content_length = text.and_then(|length| length.parse().ok());
+                }
+                name if name.starts_with(b"x-amzn-bedrock-") => {
+                    head.deciding.push((name.to_vec(), value.to_vec()));
                 }
                 b"upgrade" => head.upgrades |= !value.is_empty(),
                 b"content-encoding" => head.encoded = value != b"identity",
@@ -142,6 +147,11 @@ impl HttpCall {
         self.gateway.budgets.meet(&self.gateway.config, now_ms);
         if !self.gateway.budgets.is_idle() {
             call.request().watch_bounds();
+        }
+        if call.target().provider == "bedrock" {
+            for (name, value) in &head.deciding {
+                call.request().header(name, value);
+            }
         }
         Some(call)
     }
