@@ -8,6 +8,7 @@ pub mod admission;
 mod deferred;
 mod measure;
 pub mod refusal;
+mod unseen;
 
 use std::cell::OnceCell;
 
@@ -501,7 +502,7 @@ impl Call {
             consumed.service_tier.or_else(|| self.request.service_tier().map(str::to_owned));
         let is_read = matches!(consumed.measure, Measure::Reported(_));
         consumed.measure.apply(&mut record, book);
-        if self.is_unmetered() && record.cost_status == CostStatus::Unpriced {
+        if self.is_unmetered() && record.cost_status == CostStatus::Unpriced && record.usage.is_empty() {
             record.notes.push(Note::NotRead);
         }
         if record.usage.parts().contradictory && !record.notes.contains(&Note::ContradictoryUsage) {
@@ -552,7 +553,7 @@ impl Call {
         }
     }
 
-    /// What is to be paid for: the table "what is paid when nothing was measured" of ARCHITECTURE.md.
+    /// What is to be paid for: the table "what is paid when nothing was measured" of docs/prices.md.
     fn consumed(&self, end: End, record: &UsageRecord, learned: &Learned) -> Consumed {
         let reported = self.answer.as_ref().and_then(|answer| answer.meter.reported());
         let named_tier = self.answer.as_ref().and_then(|answer| answer.meter.reading().service_tier());
@@ -601,7 +602,7 @@ impl Call {
                 Measure::from_estimate(Usage { output_tokens: None, ..estimate() })
             }
             None if refused && !aborted => Measure::Nothing,
-            None => Measure::from_estimate(estimate()),
+            None => self.without_usage(record, aborted, learned),
         };
         let measure = measure.named(service_tier.as_deref()).placed(self.target.place.as_ref());
         let unseen =
@@ -688,48 +689,6 @@ impl Call {
     fn is_partial(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| answer.meter.is_partial())
     }
-
-    /// What can be worked out from the text that passed. Where an answer broke off before any of it did, as much
-    /// as this agent's calls of the model put out in the mean.
-    fn estimated_usage(&self, record: &UsageRecord, aborted: bool, learned: &Learned) -> Usage {
-        let api = self.target.api;
-        let model = record.model().unwrap_or_default();
-        let (passed, reasoning) = self.passed(model, learned);
-        let output = if passed == 0 && aborted {
-            let agents = learned.mean_output(&agent_and_model(&self.attribution.agent, model));
-            agents.or_else(|| learned.mean_output(model)).unwrap_or(0)
-        } else {
-            self.with_margin(passed, record)
-        };
-        let input = self.request.input_estimate().map(|tokens| learned.tokens(model, Passed::text(tokens)));
-        Usage {
-            input_tokens: input.filter(|_| api.reads_text()),
-            output_tokens: Some(output).filter(|_| api.generates_text()),
-            characters: self.request.characters(),
-            reasoning_tokens: Some(reasoning).filter(|tokens| *tokens > 0 && api.generates_text()),
-            ..Usage::default()
-        }
-    }
-
-    /// What a caller saw who left, and what was on its way then: a provider goes on until it hears of it. That is as much as
-    /// came in [`ON_THE_WAY_MS`] in the mean, no more than all that came, and no more than the request's limit.
-    fn with_margin(&self, passed: u64, record: &UsageRecord) -> u64 {
-        if record.outcome != Outcome::ClientAbort || !record.stream {
-            return passed;
-        }
-        let streamed_ms = record.duration_ms.unwrap_or(0).saturating_sub(record.first_byte_ms.unwrap_or(0));
-        let margin = passed.saturating_mul(ON_THE_WAY_MS).div_ceil(streamed_ms.max(ON_THE_WAY_MS));
-        let limit = self.request.bounds().and_then(|bounds| bounds.output_limit(&self.target));
-        passed.saturating_add(margin).min(limit.map_or(u64::MAX, |limit| limit.max(passed)))
-    }
-
-    /// Output tokens of this model that passed as text, and those of them that were reasoning.
-    fn passed(&self, model: &str, learned: &Learned) -> (u64, u64) {
-        let Some(answer) = &self.answer else { return (0, 0) };
-        let reading = answer.meter.reading();
-        let reasoning = learned.tokens(model, Passed::text(reading.reasoning_estimate()));
-        (learned.tokens(model, reading.passed()).saturating_add(reasoning), reasoning)
-    }
 }
 
 /// The name under which the answers that one agent gets of a model are remembered.
@@ -785,8 +744,6 @@ impl Content {
 /// Ends of paths whose work has its id in them.
 const CONTINUES: &[&str] = &["/cancel", ":cancel", "/submit_tool_outputs"];
 const SWITCHING_PROTOCOLS: u16 = 101;
-/// Until a provider hears that a caller has left: a round trip between continents, twice. A rule of thumb.
-const ON_THE_WAY_MS: u64 = 250;
 
 #[cfg(test)]
 mod tests;

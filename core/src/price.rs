@@ -44,6 +44,7 @@ pub use worst::{Ceiling, WorstCase};
 #[cfg(feature = "book")]
 pub use write::{day, quoted};
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -260,6 +261,9 @@ pub struct Priced {
     pub complete: bool,
     /// Whether the row is only a likely one: of the model's vendor, for a call to a router without a row.
     pub estimated: bool,
+    /// Whether the row has no price for a service tier, speed or region that the call ran at, so that the dearest of its rates
+    /// that may be for it are taken.
+    pub guessed: bool,
     /// Whether nothing is charged by the unit, because the capacity was bought beforehand.
     pub reserved: bool,
     /// Which rows were used and why, one for each model.
@@ -336,8 +340,9 @@ impl PriceBook {
 
     /// Prices `usage`: the response model's rates, else those of the request model.
     ///
-    /// Without a row, without a price for that day, or where the answer names a service tier, speed or region
-    /// that the row has no price for, nothing is charged and `complete` is false: unpriced, never free.
+    /// Without a row, or without a price for that day, nothing is charged and `complete` is false: unpriced, never free. Where
+    /// the answer names a service tier, speed or region that the row has no price for, the dearest rates that may be for it
+    /// are an estimate: callers choose such words, and no word makes a call free.
     pub fn price(&self, facts: &Facts<'_>, usage: &Usage) -> Priced {
         self.price_calls(facts, usage, 1)
     }
@@ -362,10 +367,11 @@ impl PriceBook {
             Priced { estimated: found.step.is_estimate(), reserved: deciding.reserved, ..Priced::default() };
         let input = usage.input_tokens.unwrap_or(0) / calls.max(1);
         if let Some(chosen) = found.model.choose(facts.time_ms, &deciding, input) {
-            priced.complete = true;
+            priced.complete = chosen.fit != Fit::Part;
+            priced.guessed = chosen.fit == Fit::Guessed;
             chosen.explain(&mut basis);
             let scale = (calls, deciding.container_gigabytes());
-            priced.charge_all(&found.model.id, chosen.rates, usage, scale);
+            priced.charge_all(&found.model.id, &chosen.rates, usage, scale);
         }
         self.charge_router(facts, found.model, usage, &mut priced);
         priced.basis.push(basis);
@@ -434,12 +440,9 @@ impl PriceBook {
                 Some((Found { step: Step::Mapped, ..found }, By::Request))
             });
         }
-        // A part of the book cannot tell that the whole has no row for the model that answered.
-        if self.resolved.is_some() && response.is_some() {
-            return response.and_then(find);
-        }
         let found = [response, request].into_iter().flatten().find_map(find);
-        // What was asked for is not what answered: its price is a guess.
+        // What was asked for is not what answered: its price is a guess. In a part of the book it holds until a collector,
+        // which has the whole, prices the call again.
         let guessed = |by| by == By::Request && response.is_some_and(|(name, _)| !name.is_empty());
         found.map(|(found, by)| match guessed(by) {
             true => (Found { step: Step::Asked, ..found }, by),
@@ -468,7 +471,7 @@ enum By {
 }
 
 /// What holds for a call, of all that a model's row says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Chosen<'a> {
     /// The dated price.
     pub price: &'a Price,
@@ -477,7 +480,27 @@ pub struct Chosen<'a> {
     /// The threshold that the prompt is above.
     pub tier: Option<u64>,
     /// The rates.
-    pub rates: &'a Rates,
+    pub rates: Cow<'a, Rates>,
+    /// Whether they are for such a call.
+    pub fit: Fit,
+}
+
+/// Whether rates are for what a call ran at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fit {
+    /// They are.
+    Exact,
+    /// None of the row's prices is: these are the dearest that may be.
+    Guessed,
+    /// One of the provider's tools was used that the row has no price for: these are for the rest.
+    Part,
+}
+
+impl Fit {
+    fn of(without: &[&str]) -> Self {
+        let of_tools = without.iter().any(|fact| matches!(*fact, "tool" | "search_size"));
+        if of_tools { Self::Part } else { Self::Guessed }
+    }
 }
 
 /// What is kept of a call whose model has no row, so that it can be priced once there is one.
@@ -511,22 +534,25 @@ impl PricedModel {
         self.prices.iter().rev().find(|price| price.holds_at(time_ms))
     }
 
-    /// What holds for a call with `input` tokens of prompt, or `None` when no price of this model covers its
-    /// time, or none of that price's variants a fact that must be covered.
+    /// What holds for a call with `input` tokens of prompt, or `None` when no price of this model covers its time. Where none
+    /// of that price's variants is for a fact that must be covered, the dearest of those that may be.
     pub fn choose(&self, time_ms: u64, deciding: &Deciding<'_>, input: u64) -> Option<Chosen<'_>> {
         let price = self.price_at(time_ms)?;
         let variant = price.variants.iter().find(|variant| deciding.chooses(variant));
-        if !deciding.covered_by(price, variant) {
-            return None;
+        let chosen = price.chosen(variant, input);
+        if deciding.covered_by(price, variant) {
+            return Some(chosen);
         }
-        let sheet = variant.map_or(&price.standard, |variant| &variant.sheet);
-        let tier = sheet.tiers.iter().find(|tier| input > tier.input_above);
-        Some(Chosen {
-            price,
-            variant,
-            tier: tier.map(|tier| tier.input_above),
-            rates: tier.map_or(&sheet.rates, |tier| &tier.rates),
-        })
+        let may_be =
+            price.variants.iter().filter(|variant| deciding.may_choose(variant, facts::MUST_BE_COVERED));
+        let all = may_be.map(|variant| price.chosen(Some(variant), input)).chain([price.chosen(None, input)]);
+        let mut dearest = all.max_by_key(|chosen| chosen.rates.height()).unwrap_or(chosen);
+        let without = deciding.without_variant(price);
+        dearest.fit = Fit::of(&without);
+        if facts::may_be_twice(price, &without) {
+            dearest.rates = Cow::Owned(dearest.rates.twice());
+        }
+        Some(dearest)
     }
 
     /// Every name that means this model at some time, without those that need a snapshot date.
@@ -540,6 +566,18 @@ impl Price {
     /// Whether it holds at a time, Unix milliseconds UTC.
     pub fn holds_at(&self, time_ms: u64) -> bool {
         self.from_ms <= time_ms && self.until_ms.is_none_or(|until| time_ms < until)
+    }
+
+    fn chosen<'a>(&'a self, variant: Option<&'a Variant>, input: u64) -> Chosen<'a> {
+        let sheet = variant.map_or(&self.standard, |variant| &variant.sheet);
+        let tier = sheet.tiers.iter().find(|tier| input > tier.input_above);
+        Chosen {
+            price: self,
+            variant,
+            tier: tier.map(|tier| tier.input_above),
+            rates: Cow::Borrowed(tier.map_or(&sheet.rates, |tier| &tier.rates)),
+            fit: Fit::Exact,
+        }
     }
 
     /// Its sheets: the standard one and every variant's.
@@ -615,6 +653,19 @@ impl Rates {
     }
 }
 
+impl Rates {
+    /// To compare them: what a token of input and one of output cost, and one of each other thing.
+    fn height(&self) -> Picodollars {
+        let tokens: Picodollars =
+            [Kind::Input, Kind::Output].into_iter().filter_map(|kind| self.of(kind)).sum();
+        if tokens > Picodollars::ZERO { tokens } else { self.0.values().copied().sum() }
+    }
+
+    fn twice(&self) -> Self {
+        Self(self.0.iter().map(|(kind, rate)| (*kind, rate.times(2))).collect())
+    }
+}
+
 impl Priced {
     fn charge_all(
         &mut self,
@@ -684,6 +735,7 @@ impl Priced {
         self.cost += part.cost;
         self.complete &= part.complete;
         self.estimated |= part.estimated;
+        self.guessed |= part.guessed;
         self.reserved &= part.reserved;
         part.charges.into_iter().for_each(|charge| self.line(charge));
         for basis in part.basis {
@@ -699,7 +751,7 @@ impl Priced {
     /// beforehand: its tokens have no price of their own, so a call that used nothing else is `free`. What such a
     /// call is charged by the piece (searches) is charged.
     pub fn status(&self, measured: bool) -> CostStatus {
-        match (self.complete, measured && !self.estimated) {
+        match (self.complete, measured && !self.estimated && !self.guessed) {
             (false, _) => CostStatus::Unpriced,
             (true, _) if self.reserved && self.charges.is_empty() => CostStatus::Free,
             (true, true) => CostStatus::Measured,

@@ -191,6 +191,11 @@ impl Target {
         if api == Api::Predict && path_model.as_deref().is_some_and(makes_images) {
             api = Api::Images;
         }
+        // Others have no tasks by a model's name; a verb behind it that is not known is not metered.
+        let is_task = provider == "huggingface" || !is_known(&provider) && !has_verb(path_model.as_deref());
+        if api == Api::HuggingFaceTask && !is_task {
+            api = Api::Other;
+        }
         let place = match provider.as_ref() {
             "openai" => residency(host).map(|region| ("residency", region)),
             "vertex" | "huggingface" => {
@@ -240,6 +245,14 @@ pub const UNKNOWN_PROVIDER: &str = "unknown";
 /// The provider ids that are recognised by a host, and the one of a host that is not.
 pub fn recognised_ids() -> impl Iterator<Item = &'static str> {
     HOSTS.iter().map(|(_, id)| *id).chain([UNKNOWN_PROVIDER])
+}
+
+fn is_known(provider: &str) -> bool {
+    HOSTS.iter().any(|(_, known)| *known == provider)
+}
+
+fn has_verb(model: Option<&str>) -> bool {
+    model.is_some_and(|model| model.contains(':'))
 }
 
 fn known_id(id: &str) -> Cow<'static, str> {

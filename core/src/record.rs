@@ -12,7 +12,7 @@ mod totals;
 mod word;
 mod work;
 
-use crate::price::charge::{Charge, CostStatus, PriceBasis};
+use crate::price::charge::{Charge, CostStatus, PriceBasis, Step};
 pub use folded::{FOLDS_MAX, Folded, Folds};
 pub use journal::{Admitted, recovered};
 pub use totals::{KindTotal, OutOfRange, Totals, kinds_of};
@@ -104,7 +104,8 @@ pub struct UsageRecord {
     /// behind it takes. It is `cost_usd` unless it is not believed (`provider_cost_doubted`) or was not the whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_cost_usd: Option<Picodollars>,
-    /// What budgets in dollars were charged for it, where it is unpriced: once its price is found, that counts instead.
+    /// What budgets in dollars were charged for it, where it is unpriced or priced at the row of the model that was asked for
+    /// alone: once its price is found, that counts instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charged_usd: Option<Picodollars>,
     /// Version of the price book that priced it.
@@ -146,6 +147,11 @@ pub struct UsageRecord {
 }
 
 impl UsageRecord {
+    /// Whether the model that answered had no row where it was priced, so that the row of the one asked for was taken.
+    pub fn is_priced_as_asked(&self) -> bool {
+        self.price_basis.iter().any(|basis| basis.step == Some(Step::Asked))
+    }
+
     /// The model whose price holds: the one that answered, else the one asked for.
     pub fn model(&self) -> Option<&str> {
         self.response_model.as_deref().or(self.request_model.as_deref())
@@ -257,6 +263,12 @@ pub enum Note {
     ProviderCostIgnored,
     /// The provider named less than a tenth of what the book charges. That is kept, and not believed: the book's holds.
     ProviderCostDoubted,
+    /// The gateway has a part of the price book, without a row for this call: budgets are charged what was held for it, until
+    /// the collector has priced it.
+    PriceAwaited,
+    /// It ran at a service tier, speed or region that its row has no price for: its cost is at the dearest rates of the row that
+    /// may be for it, or twice those.
+    RateGuessed,
 }
 
 impl Note {
@@ -280,6 +292,8 @@ impl Note {
             Self::CostCorrected => "cost_corrected",
             Self::ProviderCostIgnored => "provider_cost_ignored",
             Self::ProviderCostDoubted => "provider_cost_doubted",
+            Self::PriceAwaited => "price_awaited",
+            Self::RateGuessed => "rate_guessed",
         }
     }
 }

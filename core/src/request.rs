@@ -133,6 +133,14 @@ impl RequestMeter {
         self.json.reading.characters.filter(|characters| *characters > 0)
     }
 
+    /// Bytes for a millisecond of the sound that is sent, as its file's beginning tells.
+    pub(crate) fn sound_bytes_per_ms(&self) -> u64 {
+        match &self.framing {
+            Framing::Multipart(form) => form.sound_bytes_per_ms(),
+            _ => 2,
+        }
+    }
+
     /// Makes prints of the request under this key. To be said before the first piece.
     pub fn print(&mut self, key: PrintKey) {
         self.json.reading.prints = Some(Box::new(Prints::new(key)));
@@ -252,6 +260,23 @@ impl RequestMeter {
     /// The service tier asked for.
     pub fn service_tier(&self) -> Option<&str> {
         self.json.reading.service_tier.as_deref()
+    }
+
+    /// Headers that decide a price, by their lower-case name: Bedrock's, whose bodies have no place for it (Amazon Bedrock, API
+    /// reference, `InvokeModel`, known from its client libraries; not read anew).
+    pub fn header(&mut self, name: &[u8], value: &[u8]) {
+        let word = || {
+            std::str::from_utf8(value).ok().filter(|word| !word.is_empty() && word.len() <= NAME_BYTES_MAX)
+        };
+        match name {
+            b"x-amzn-bedrock-service-tier" => self.json.reading.service_tier = word().map(str::to_owned),
+            b"x-amzn-bedrock-performanceconfig-latency" => {
+                if let Some(bounds) = &mut self.json.reading.bounds {
+                    bounds.latency = word().map(str::to_owned);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Whether a streamed answer was asked for.
@@ -379,6 +404,8 @@ fn bounded_shape() -> &'static Shape<Field> {
 fn bounded(more: &[(&'static str, Action, Field)]) -> Shape<Field> {
     {
         let mut places = places();
+        // Converse has it in an object.
+        places.push(("serviceTier.type", Action::Capture, Said::ServiceTier.into()));
         places.extend(more);
         for (path, action, bound) in bounds::places() {
             match places.iter_mut().find(|(known, ..)| *known == path) {

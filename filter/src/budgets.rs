@@ -22,13 +22,11 @@ use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::policy::{Holds, Policy, PolicyBudget, Short, resets, rfc3339};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::{Offset, Window};
-use tollgate_core::budget::{Amount, Budget, OnOutage, OnUnknown, Unit};
+use tollgate_core::budget::{Amount, Budget, OnOutage};
 use tollgate_core::call::Call;
-use tollgate_core::call::admission::{Admission, Admitting, Cover};
+use tollgate_core::call::admission::{Admission, Admitting, Cover, charged};
 use tollgate_core::call::refusal::Reason;
 use tollgate_core::estimate::Learned;
-use tollgate_core::money::Picodollars;
-use tollgate_core::price::CostStatus;
 use tollgate_core::price::{PriceBook, Wanted};
 use tollgate_core::protocol::config::GatewayConfig;
 use tollgate_core::record::UsageRecord;
@@ -212,17 +210,12 @@ impl Budgets {
         self.link.set(Link { away_since_ms: now_ms.max(1), ..self.link.get() });
     }
 
-    /// Notes what budgets in dollars, where there are any budgets, are charged for a call that has no price
-    /// here: on those that keep the worst where nobody knows, as much as the most of them holds for it; on
-    /// others what its record says.
+    /// Notes what budgets in dollars, where there are any budgets, are charged for a call whose price is not known here, or only
+    /// likely.
     pub(crate) fn note_charged(&self, ticket: &Ticket, record: &mut UsageRecord) {
-        let has_budgets = || self.policy.borrow().as_ref().is_some_and(|policy| !policy.budgets.is_empty());
-        if record.cost_status == CostStatus::Unpriced && has_budgets() {
-            let keeps = |held: &&HeldOn| held.unit == Unit::Dollars && held.rule == OnUnknown::Worst;
-            let dollars = ticket.held.iter().filter(keeps);
-            let most = dollars.map(|held| held.amount.0).max().unwrap_or_default();
-            record.charged_usd = Some(record.cost_usd.max(Picodollars::from_pico(most)));
-        }
+        let has_budgets = self.policy.borrow().as_ref().is_some_and(|policy| !policy.budgets.is_empty());
+        let holds = ticket.held.iter().map(|held| (held.unit, held.amount, held.rule));
+        record.charged_usd = if has_budgets { charged(record, holds) } else { None };
     }
 
     /// For how long nothing was acknowledged that this Envoy sent, by its own clock and counted from the

@@ -186,11 +186,12 @@ impl Accepted {
         Ok(())
     }
 
-    /// A gateway that had a book, but no row for a call, wants the rows of the names in it.
+    /// A gateway that had a book, but no row for a call or only that of the model asked for, wants the rows of the names in
+    /// it.
     fn want_rows_of(&mut self, record: &UsageRecord) {
         let lacked = record.price_basis.iter().filter(|basis| basis.step.is_none());
         let missing: Vec<&str> = lacked.map(|basis| basis.model.as_str()).collect();
-        if missing.is_empty() {
+        if missing.is_empty() && !record.is_priced_as_asked() {
             return;
         }
         let called = [record.response_model.as_deref(), record.request_model.as_deref()];

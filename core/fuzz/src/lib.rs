@@ -132,7 +132,7 @@ pub fn request(data: &[u8]) {
         meter.print(PrintKey::of(b"secret").expect("a key"));
         pieces.iter().for_each(|piece| meter.feed(piece));
         let bounds = meter.bounds().expect("they are watched");
-        let size = ModelSize { context_tokens: Some(1_000), output_tokens: None };
+        let size = ModelSize { context_tokens: Some(1_000), ..ModelSize::default() };
         let target = Target::recognise(Some(provider), "", path);
         let bound = Bound::of(bounds, &target, meter.body_bytes(), size);
         let whole = pieces.concat();

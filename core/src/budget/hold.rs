@@ -14,7 +14,7 @@ impl Bound {
     pub fn of(reading: &RequestBounds, target: &Target, body_bytes: u64, size: ModelSize) -> Self {
         let api = target.api;
         let prompts = reading.prompts.max(1);
-        let answers = reading.choices.unwrap_or(1).max(1).saturating_mul(prompts);
+        let answers = reading.answers();
         let mut bound = Self { held: held(reading, api, answers, body_bytes), ..Self::default() };
         let context = size.context_tokens.unwrap_or(CONTEXT_TOKENS);
         bound.input_tokens = body_bytes
@@ -27,8 +27,8 @@ impl Bound {
             bound.unbounded.push("input_outside_of_the_request");
             bound.input_tokens = bound.input_tokens.max(context.saturating_mul(prompts));
         }
-        if reading.server_tools {
-            bound.unbounded.push("server_tools");
+        if reading.server_tools || size.works_alone {
+            bound.unbounded.push(if size.works_alone { "works_alone" } else { "server_tools" });
             bound.input_tokens = bound.input_tokens.max(context.saturating_mul(prompts));
             bound.held.tool_calls = TOOL_CALLS;
         }
@@ -37,7 +37,9 @@ impl Bound {
             if limit.is_none() {
                 bound.unbounded.push("no_output_limit");
             }
-            limit.unwrap_or(OUTPUT_TOKENS).saturating_mul(answers)
+            // What a model does by itself is output too, and no limit is for that.
+            let alone = if size.works_alone { size.output_tokens.unwrap_or(OUTPUT_TOKENS) } else { 0 };
+            limit.unwrap_or(OUTPUT_TOKENS).max(alone).saturating_mul(answers)
         } else {
             other_output(api, answers, size.context_tokens, &mut bound)
         };
@@ -60,6 +62,7 @@ fn held(reading: &RequestBounds, api: Api, answers: u64, body_bytes: u64) -> Hel
         audio_ms: match api {
             Api::Voice => VOICE_MS,
             // No speech is packed into fewer bytes than one for each millisecond.
+            Api::Transcription if reading.outside => URL_AUDIO_MS,
             Api::Transcription => body_bytes,
             _ => 0,
         },
@@ -67,6 +70,7 @@ fn held(reading: &RequestBounds, api: Api, answers: u64, body_bytes: u64) -> Hel
         search_units: if api == Api::Rerank { 1 + body_bytes / SEARCH_UNIT_BYTES } else { 0 },
         tool_calls: 0,
         speed: reading.speed.clone(),
+        latency: reading.latency.clone(),
         geo: reading.geo.clone(),
     }
 }
@@ -115,6 +119,9 @@ const SESSION_OUTPUT_TOKENS: u64 = 4_096;
 const PAGES: u64 = 1_000;
 /// A search unit is a query with up to 100 documents (as the price book says of Cohere), of four bytes at least.
 const SEARCH_UNIT_BYTES: u64 = 400;
+/// Sound that is fetched from an address: 100 MB (the most that Groq takes by one; its speech-to-text documentation, not read
+/// anew) at a byte for each millisecond.
+pub(crate) const URL_AUDIO_MS: u64 = 100_000_000;
 /// A session that is charged by the second is held for so long at a time, in milliseconds.
 pub(crate) const VOICE_MS: u64 = 60_000;
 
@@ -199,11 +206,52 @@ mod tests {
 
     #[test]
     fn a_models_size_bounds_what_the_request_does_not() {
-        let size = ModelSize { context_tokens: Some(1_100), output_tokens: Some(400) };
+        let size =
+            ModelSize { context_tokens: Some(1_100), output_tokens: Some(400), ..ModelSize::default() };
         let bound =
             bound(Api::ChatCompletions, &format!(r#"{{"n":2,"messages":"{}"}}"#, "x".repeat(200)), size);
         assert_eq!((bound.input_tokens, bound.output_tokens), (1_100, 800));
         assert!(bound.is_bounded());
+    }
+
+    #[test]
+    fn a_model_that_works_by_itself_is_not_bound_by_the_requests_limit() {
+        let alone =
+            |output_tokens| ModelSize { context_tokens: Some(9_000), output_tokens, works_alone: true };
+        for (output_tokens, expected) in [(Some(400), 400), (Some(5), 10), (None, OUTPUT_TOKENS)] {
+            let bound = bound(Api::ChatCompletions, r#"{"max_tokens":10}"#, alone(output_tokens));
+            assert_eq!((bound.input_tokens, bound.output_tokens), (9_000, expected));
+            assert_eq!(bound.unbounded, ["works_alone"]);
+            assert_eq!(bound.held.tool_calls, TOOL_CALLS);
+        }
+    }
+
+    #[test]
+    fn what_is_fetched_to_be_heard_is_held_at_its_longest() {
+        let fetched =
+            bound(Api::Transcription, r#"{"model":"m","url":"https://x/10h.mp3"}"#, ModelSize::default());
+        assert_eq!(fetched.held.audio_ms, URL_AUDIO_MS);
+        assert!(fetched.unbounded.contains(&"input_outside_of_the_request"));
+    }
+
+    #[test]
+    fn a_service_tier_and_a_latency_are_read_where_bedrock_has_them() {
+        for (headers, body, tier, latency) in [
+            (&[][..], r#"{"serviceTier":{"type":"priority"}}"#, Some("priority"), None),
+            (&[], r#"{"serviceTier":"priority"}"#, Some("priority"), None),
+            (&[], r#"{"performanceConfig":{"latency":"optimized"}}"#, None, Some("optimized")),
+            (&[("x-amzn-bedrock-service-tier", "priority")], "{}", Some("priority"), None),
+            (&[("x-amzn-bedrock-performanceconfig-latency", "optimized")], "{}", None, Some("optimized")),
+            (&[("x-amzn-bedrock-service-tier", "")], "{}", None, None),
+        ] {
+            let mut meter = RequestMeter::default();
+            meter.watch_bounds();
+            headers.iter().for_each(|(name, value)| meter.header(name.as_bytes(), value.as_bytes()));
+            meter.feed(body.as_bytes());
+            assert_eq!(meter.service_tier(), tier, "{body}");
+            assert_eq!(meter.bounds().unwrap().latency.as_deref(), latency, "{body}");
+            assert_eq!(meter.bounds().unwrap().ambiguous(), None);
+        }
     }
 
     #[test]

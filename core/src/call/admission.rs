@@ -14,7 +14,7 @@ use crate::price::bound::{Bound, ModelSize};
 use crate::price::charge::{CostStatus, Unpriced};
 use crate::price::{Ceiling, Facts, PriceBook, Wanted, WorstCase, facts, names as model_names};
 use crate::provider::Api;
-use crate::record::{Outcome, UsageRecord};
+use crate::record::{Note, Outcome, UsageRecord};
 use crate::request::bounds::RequestBounds;
 
 /// What is to be charged on a counter before a call goes on.
@@ -319,13 +319,10 @@ impl Call {
         models
     }
 
-    /// Whether nothing of it can be measured, held or priced.
-    pub(super) fn is_unmetered(&self) -> bool {
-        match self.target.api {
-            Api::Unmetered => true,
-            Api::Other => self.request_model().is_none(),
-            _ => false,
-        }
+    /// Whether nothing of it can be held, and nothing but its answer may tell what it cost. That it names a model changes
+    /// nothing: what an unknown API does with it nobody knows.
+    pub(super) const fn is_unmetered(&self) -> bool {
+        matches!(self.target.api, Api::Unmetered | Api::Other)
     }
 
     /// What becomes of a call that cannot be metered.
@@ -395,7 +392,10 @@ impl Call {
     pub fn default_output_tokens(&self, policy: &Policy, book: Option<&PriceBook>) -> Option<u64> {
         let lacks_limit = self.target.api.generates_text()
             && !self.request.is_unreadable()
-            && self.request.bounds().is_some_and(|bounds| bounds.output_limit(&self.target).is_none());
+            && self
+                .request
+                .bounds()
+                .is_some_and(|bounds| bounds.output_limit(&self.target).is_none() && bounds.can_be_limited());
         if !lacks_limit {
             return None;
         }
@@ -470,7 +470,7 @@ impl Worst<'_> {
 ///
 /// On a budget whose rule is [`OnUnknown::Worst`] the whole hold stays where the provider did not say what it charged, or where
 /// no price is known; on all such budgets as much as the record says was charged. What that is above the record's cost is
-/// `kept`.
+/// `kept`. Where a price merely is not here, the hold stays on every budget until the collector has found it.
 #[must_use]
 pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount, rule: OnUnknown) -> Settlement {
     let tokens = |count: Option<u64>| i128::from(count.unwrap_or(0));
@@ -492,8 +492,33 @@ pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount, rule: OnUnknown) 
         (Unit::Dollars, Some(charged)) => Amount(charged.as_pico()),
         _ => hold,
     };
-    let charge = if known || rule == OnUnknown::Record { cost } else { cost.max(most) };
-    Settlement { hold, charge, kept: charge.minus(cost), calls: 1 }
+    let is_kept = rule == OnUnknown::Worst || unit == Unit::Dollars && awaits_price(record);
+    let charge = if known || !is_kept { cost } else { cost.max(most) };
+    let kept = if rule == OnUnknown::Worst { charge.minus(cost) } else { Amount::ZERO };
+    Settlement { hold, charge, kept, calls: 1 }
+}
+
+/// What budgets in dollars are charged for a call whose price may yet change where the whole book is, given what was held on
+/// each budget and its rule: the most of it. Where nothing was held, what a call whose price is not here costs at the dearest
+/// row. `None` where its record says what it costs.
+#[must_use]
+pub fn charged(
+    record: &UsageRecord,
+    holds: impl Iterator<Item = (Unit, Amount, OnUnknown)>,
+) -> Option<Picodollars> {
+    if record.cost_status != CostStatus::Unpriced && !record.is_priced_as_asked() {
+        return None;
+    }
+    let at_dearest = record.charged_usd.filter(|_| awaits_price(record)).unwrap_or_default();
+    let alone = UsageRecord { charged_usd: None, ..record.clone() };
+    let dollars = holds.filter(|(unit, ..)| *unit == Unit::Dollars);
+    let most = dollars.map(|(unit, hold, rule)| settled(&alone, unit, hold, rule).charge.0).max();
+    let most = most.filter(|most| *most > 0).unwrap_or(at_dearest.as_pico());
+    Some(record.cost_usd.max(Picodollars::from_pico(most)))
+}
+
+fn awaits_price(record: &UsageRecord) -> bool {
+    record.notes.contains(&Note::PriceAwaited)
 }
 
 fn is_reported(record: &UsageRecord) -> bool {
@@ -702,8 +727,18 @@ mod tests {
     #[test]
     fn what_cannot_be_metered_is_refused_unless_the_budget_says_otherwise() {
         for (more, path, body, expected) in [
+            // A model in the body opens nothing.
+            ("", "/v1/something", r#"{"model":"m"}"#, "not_metered"),
+            ("", "/search", r#"{"query":"q","model":"m"}"#, "not_metered"),
+            (
+                "",
+                "/agents/a/agentAliases/b/sessions/c/text",
+                r#"{"inputText":"t","model":"m"}"#,
+                "not_metered",
+            ),
+            ("", "/v1beta/models/m:generateVideos", r#"{"model":"m"}"#, "not_metered"),
+            (r#","unmetered":"allow""#, "/v1/something", r#"{"model":"m"}"#, "b=0"),
             ("", "/v1/something", "{}", "not_metered"),
-            ("", "/v1/something", r#"{"model":"m"}"#, "b="),
             ("", "/v1/something", "not json", "not_metered"),
             (r#","unmetered":"allow""#, "/v1/something", "{}", "b=0"),
             (r#","action":"warn""#, "/v1/something", "{}", "b=0"),

@@ -3,7 +3,7 @@
 use crate::answer::wire::Normalised;
 use crate::money::Picodollars;
 use crate::price::charge::CostStatus;
-use crate::price::{Facts, PriceBook, Priced, facts};
+use crate::price::{Facts, PriceBook, Priced, Wanted, facts};
 use crate::record::{Note, Outcome, UsageRecord, is_possible};
 use crate::usage::{Share, Usage};
 
@@ -21,6 +21,8 @@ pub(super) enum Measure {
     Reported(Normalised),
     /// The gateway worked it out.
     Estimated(Normalised),
+    /// What the request bounds: of several counts that a call may be charged by those count that have a price.
+    Bounded(Normalised),
     /// The provider reported it, and it cannot all be true: what is missing is worked out.
     Doubtful(Normalised),
     /// The provider reported a part of it, and nobody knows the rest.
@@ -46,6 +48,14 @@ impl Measure {
         Self::Estimated(Normalised { usage, ..Normalised::default() })
     }
 
+    /// What the request bounds, where neither an answer nor what passed of it says more.
+    pub(super) fn from_bounds(usage: Usage) -> Self {
+        if usage.is_nothing() {
+            return Self::Unknown;
+        }
+        Self::Bounded(Normalised { usage, ..Normalised::default() })
+    }
+
     /// What was reported of a turn of a session.
     pub(super) const fn of_turn(normalised: Normalised) -> Self {
         if normalised.contradictory { Self::Doubtful(normalised) } else { Self::Reported(normalised) }
@@ -60,6 +70,7 @@ impl Measure {
             Self::Reported(normalised)
             | Self::Estimated(normalised)
             | Self::InPart(normalised)
+            | Self::Bounded(normalised)
             | Self::Doubtful(normalised) => normalised,
             Self::Nothing => Normalised::default(),
             other => return other,
@@ -94,6 +105,7 @@ impl Measure {
             Self::Reported(normalised)
             | Self::Estimated(normalised)
             | Self::InPart(normalised)
+            | Self::Bounded(normalised)
             | Self::Doubtful(normalised) => Some(normalised),
             _ => None,
         }
@@ -101,6 +113,7 @@ impl Measure {
 
     pub(super) fn apply(self, record: &mut UsageRecord, book: Option<&PriceBook>) {
         let mut is_whole = true;
+        let is_bounded = matches!(self, Self::Bounded(_));
         let (normalised, measured) = match self {
             Self::Nothing => {
                 record.cost_status = CostStatus::Free;
@@ -125,7 +138,7 @@ impl Measure {
                 return;
             }
             Self::Reported(normalised) => (normalised, true),
-            Self::Estimated(normalised) => (normalised, false),
+            Self::Estimated(normalised) | Self::Bounded(normalised) => (normalised, false),
             Self::Doubtful(normalised) => {
                 record.notes.push(Note::ContradictoryUsage);
                 (normalised, false)
@@ -150,6 +163,7 @@ impl Measure {
         }
         let mut priced = price(record, &normalised, book);
         priced.complete &= is_whole;
+        priced.complete |= is_bounded && !priced.charges.is_empty();
         record.usage = normalised.usage;
         record.shares = kept(normalised.shares);
         record.usage_estimated = !measured;
@@ -157,7 +171,24 @@ impl Measure {
         priced.owed(normalised.provider_cost, measured).put(record);
         record.charges = priced.charges;
         record.price_basis = priced.basis;
+        if record.cost_status == CostStatus::Unpriced && awaits_price(record, book) {
+            record.notes.push(Note::PriceAwaited);
+            record.charged_usd =
+                book.and_then(|book| book.at_dearest(&record.provider, record.time_ms, &record.usage));
+        }
     }
+}
+
+/// Whether the price of a call merely is not here: this is a part of the book, and the whole is not known to have none.
+fn awaits_price(record: &UsageRecord, book: Option<&PriceBook>) -> bool {
+    let may_have = |model: &str| {
+        let wanted = Wanted { provider: record.provider.clone(), model: model.to_owned() };
+        !model.is_empty() && book.is_none_or(|book| !book.has_no_price_for(&wanted))
+    };
+    let mut lacking = record.price_basis.iter().filter(|basis| basis.step.is_none()).peekable();
+    let is_asked_for = lacking.peek().is_some() && record.shares.is_empty();
+    lacking.any(|basis| may_have(&basis.model))
+        || is_asked_for && record.request_model.as_deref().is_some_and(may_have)
 }
 
 fn names_a_cost(normalised: &Normalised) -> bool {

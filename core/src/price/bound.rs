@@ -22,6 +22,8 @@ pub struct ModelSize {
     pub context_tokens: Option<u64>,
     /// Longest answer, in tokens.
     pub output_tokens: Option<u64>,
+    /// It searches, reads and thinks by itself, whatever the request allows.
+    pub works_alone: bool,
 }
 
 /// What of a request decides its price besides tokens.
@@ -49,6 +51,8 @@ pub struct Held {
     pub tool_calls: u64,
     /// Speed asked for.
     pub speed: Option<String>,
+    /// Latency asked for.
+    pub latency: Option<String>,
     /// Region of inference asked for.
     pub geo: Option<String>,
 }

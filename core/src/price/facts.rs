@@ -2,7 +2,7 @@
 //!
 //! Providers use many words for the same thing. Here each is a *standard* word (the plain rates hold), a *reserved*
 //! word (capacity bought beforehand: tokens have no price of their own), or one that a row must have a variant
-//! for. A word of the third sort without a variant leaves the call unpriced: the standard rate would be a guess.
+//! for. A call with a word of the third sort without a variant is estimated at the dearest rates that may be for it.
 //! A router that names a reserved word speaks of its own capacity: its caller pays the plain rates all the same
 //! (a recorded cost of `OpenRouter` with `service_tier: "provisioned"`).
 
@@ -29,7 +29,7 @@ pub const NAME_GEO: &str = "name_geo";
 /// As the value of a condition: whatever word there is, as long as it is not one for the plain rates.
 const ANY: &str = "*";
 /// Facts of the answer that a row must have a price for.
-const MUST_BE_COVERED: &[&str] =
+pub(super) const MUST_BE_COVERED: &[&str] =
     &[SERVICE_TIER, "speed", GEO, "traffic_type", "search_size", "tool", "latency"];
 
 /// The facts that are not standard, in one form for every provider.
@@ -131,6 +131,17 @@ impl<'a> Deciding<'a> {
         self.required.iter().all(|(fact, _)| speaks(fact)) && (!named_geo || speaks(GEO) || !by_geo())
     }
 
+    /// The facts that no variant which may hold is for, so that any of those for another value may.
+    pub fn without_variant(&self, price: &Price) -> Vec<&'a str> {
+        let known = self.required.iter().chain(&self.optional).map(|(fact, _)| *fact);
+        let is_decisive = |fact: &&str| MUST_BE_COVERED.contains(fact);
+        let is_for = |fact: &str| {
+            let mut variants = price.variants.iter().filter(|variant| variant.when.contains_key(fact));
+            variants.any(|variant| self.chooses(variant))
+        };
+        known.filter(is_decisive).filter(|fact| !is_for(fact)).collect()
+    }
+
     /// The facts by name, as records keep them.
     pub fn to_map(&self) -> BTreeMap<String, String> {
         let requested = |fact: &str| match fact {
@@ -143,6 +154,16 @@ impl<'a> Deciding<'a> {
         let reserved = self.reserved.then(|| (SERVICE_TIER.to_owned(), "reserved".to_owned()));
         few::map(optional.chain(required).chain(reserved))
     }
+}
+
+/// Whether one of these facts is a service tier, a speed or a latency that the row has no price for of any sort. What is faster
+/// than a plain call costs about twice as much where it has a price (the median of the shipped book's fast and priority
+/// rates, 2026-11-29).
+pub(super) fn may_be_twice(price: &Price, without_variant: &[&str]) -> bool {
+    let has_variant = |fact: &str| price.variants.iter().any(|variant| variant.when.contains_key(fact));
+    without_variant
+        .iter()
+        .any(|fact| matches!(*fact, SERVICE_TIER | "speed" | "latency") && !has_variant(fact))
 }
 
 /// Vertex says the tier in its traffic type.

@@ -243,6 +243,26 @@ pub fn is_choice(provider: &str, model: &str) -> bool {
         || provider == "openrouter" && model.contains("@preset/")
 }
 
+/// Whether a model searches, reads or thinks by itself, whatever output the request allows: deep research, search models, Groq's
+/// compound systems, and what OpenRouter puts before a model. Known from the price book's rows and the providers' model
+/// pages, 2026-11-29; not read anew.
+pub fn works_alone(model: &str) -> bool {
+    let model = bare(model);
+    ALONE.iter().any(|part| model.contains(part)) || model.ends_with("online")
+}
+
+/// Parts of the names of such models.
+const ALONE: &[&str] = &[
+    "deep-research",
+    "search-preview",
+    "search-api",
+    "pro-search",
+    "compound",
+    "multi-agent",
+    "openrouter/fusion",
+    ":online",
+];
+
 /// Providers that send a call on to others and charge by the vendor's list.
 pub(super) const ROUTERS: &[&str] = &["openrouter", "vercel-gateway", "huggingface"];
 
@@ -281,6 +301,29 @@ const VENDORS: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn models_that_work_by_themselves_are_known() {
+        for (model, expected) in [
+            ("sonar-deep-research", true),
+            ("perplexity/sonar-deep-research", true),
+            ("o4-mini-deep-research-2025-06-26", true),
+            ("deep-research-pro-preview-12-2025", true),
+            ("gpt-4o-mini-search-preview", true),
+            ("gpt-5-search-api", true),
+            ("groq/compound", true),
+            ("groq/compound-mini", true),
+            ("openai/gpt-4o:online", true),
+            ("OpenAI/GPT-4o:ONLINE", true),
+            ("openai/gpt-4o:online:nitro", true),
+            ("llama-3.1-sonar-large-128k-online", true),
+            ("sonar", false),
+            ("openai/gpt-4o", false),
+            ("gpt-5-nano", false),
+        ] {
+            assert_eq!(works_alone(model), expected, "{model}");
+        }
+    }
 
     #[test]
     fn names_that_leave_the_choice_of_a_model_to_the_provider_are_known() {

@@ -90,7 +90,7 @@ fn a_price_holds_from_its_day_on() {
 }
 
 #[test]
-fn a_condition_chooses_its_variant_and_an_unknown_one_leaves_the_call_unpriced() {
+fn a_condition_chooses_its_variant_and_an_unknown_one_the_dearest_that_may_be_for_it() {
     type Conditions = &'static [(&'static str, &'static str)];
     let table: &[(Conditions, Option<i128>)] = &[
         (&[("service_tier", "flex")], Some(10)),
@@ -102,10 +102,11 @@ fn a_condition_chooses_its_variant_and_an_unknown_one_leaves_the_call_unpriced()
         (&[("traffic_type", "ON_DEMAND_FLEX")], Some(10)),
         (&[("geo", "us")], Some(22)),
         (&[("geo", "us"), ("service_tier", "flex")], Some(12)),
-        (&[("service_tier", "balanced")], None),
-        (&[("speed", "fast")], None),
-        (&[("geo", "eu")], None),
-        (&[("geo", "us"), ("service_tier", "priority")], None),
+        (&[("service_tier", "balanced")], Some(100)),
+        // Of a sort that the row has no price for: twice as much.
+        (&[("speed", "fast")], Some(200)),
+        (&[("geo", "eu")], Some(100)),
+        (&[("geo", "us"), ("service_tier", "priority")], Some(100)),
         (&[("requested_service_tier", "flex")], Some(10)),
         (&[("requested_service_tier", "nonsense")], Some(30)),
         (&[("requested_service_tier", "scale")], Some(30)),
@@ -117,11 +118,20 @@ fn a_condition_chooses_its_variant_and_an_unknown_one_leaves_the_call_unpriced()
 }
 
 #[test]
-fn what_is_unpriced_says_why_and_charges_nothing() {
-    let conditions = &[("service_tier", "balanced")];
-    let priced = priced(&Facts { conditions, ..facts("gpt-x") }, 1);
-    assert_eq!((priced.charges.len(), priced.status(true)), (0, CostStatus::Unpriced));
-    assert_eq!(priced.basis[0].facts["service_tier"], "balanced");
+fn a_word_that_no_row_prices_makes_an_estimate_and_never_a_free_call() {
+    for (conditions, expected) in [
+        (&[("service_tier", "balanced")][..], (100, CostStatus::Estimated, true)),
+        (&[("speed", "fast")], (200, CostStatus::Estimated, true)),
+        // What a tool costs that the row does not name is missing, and the tokens are charged.
+        (&[("tool", "image_generation")], (100, CostStatus::Unpriced, false)),
+        (&[("service_tier", "flex")], (10, CostStatus::Measured, false)),
+    ] {
+        let priced = priced(&Facts { conditions, ..facts("gpt-x") }, 1);
+        let cost = priced.cost.as_pico();
+        assert_eq!((cost, priced.status(true), priced.guessed), expected, "{conditions:?}");
+        let (fact, word) = conditions[0];
+        assert_eq!(priced.basis[0].facts[fact], word);
+    }
 }
 
 #[test]
@@ -392,7 +402,8 @@ fn the_region_of_a_bedrock_name_chooses_its_rates_also_where_the_answer_names_th
     assert_eq!(cost(None, Some("us.anthropic.claude-x-v1:0")), Some(11));
     assert_eq!(cost(None, Some("global.anthropic.claude-x-v1:0")), Some(10));
     assert_eq!(cost(Some("claude-x"), Some("us.anthropic.claude-x-v1:0")), Some(11));
-    assert_eq!(cost(None, Some("jp.anthropic.claude-x-v1:0")), None);
+    // A region that the row does not name costs no less than the dearest that it does.
+    assert_eq!(cost(None, Some("jp.anthropic.claude-x-v1:0")), Some(11));
 }
 
 #[test]

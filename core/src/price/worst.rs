@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::dearest::ANY_PROVIDER;
 use super::facts::{self, Deciding};
-use super::{Facts, Found, PriceBook, PricedModel, Rates, Variant, names};
+use super::{Facts, Found, PriceBook, Priced, PricedModel, Rates, Variant, names};
 use crate::money::Picodollars;
 use crate::price::bound::{Bound, Held, ModelSize};
-use crate::usage::{CacheTtl, Kind};
+use crate::usage::{CacheTtl, Kind, Usage};
 
 /// What the worst case of a call is computed from: the row that its request asks for, and what the request says.
 #[derive(Debug)]
@@ -93,7 +93,12 @@ impl PriceBook {
             model: facts.request_model.map(str::to_owned),
             conditions: facts.conditions.iter().map(|&(fact, word)| (fact.into(), word.into())).collect(),
             minute: minute(&facts),
-            size: ModelSize { context_tokens, output_tokens },
+            size: ModelSize {
+                context_tokens,
+                output_tokens,
+                works_alone: names::works_alone(&found.model.id)
+                    || facts.request_model.is_some_and(names::works_alone),
+            },
             plain: self.dearest_of(found, &facts, &Held::default()),
         });
         if is_asked {
@@ -105,7 +110,7 @@ impl PriceBook {
 
     fn dearest_of(&self, found: Found<'_>, facts: &Facts<'_>, held: &Held) -> Dearest {
         let geo = found.geo.or_else(|| facts.request_model.and_then(names::geo_of));
-        let asked = [("speed", &held.speed), (facts::GEO, &held.geo)];
+        let asked = [("speed", &held.speed), ("latency", &held.latency), (facts::GEO, &held.geo)];
         let mut conditions = facts.conditions.to_vec();
         conditions.extend(asked.into_iter().filter_map(|(fact, word)| Some((fact, word.as_deref()?))));
         let mut deciding = Deciding::of(facts.provider, &conditions, geo, facts.time_ms);
@@ -125,7 +130,16 @@ impl PriceBook {
             }
             false => of(facts.provider).or_else(|| of(ANY_PROVIDER)),
         };
-        row.map(|row| Ceiling { row, time_ms: facts.time_ms })
+        let works_alone = facts.request_model.is_some_and(names::works_alone);
+        row.map(|row| Ceiling { row, time_ms: facts.time_ms, works_alone })
+    }
+
+    /// What `usage` costs at the dearest row of its provider, for a call whose price is not here.
+    pub fn at_dearest(&self, provider: &str, time_ms: u64, usage: &Usage) -> Option<Picodollars> {
+        let row = self.ceiling(&Facts { provider, time_ms, ..Facts::default() })?.row;
+        let mut priced = Priced::default();
+        priced.charge_all(&row.id, &row.price_at(time_ms)?.standard.rates, usage, (1, None));
+        Some(priced.cost)
     }
 }
 
@@ -134,12 +148,14 @@ impl PriceBook {
 pub struct Ceiling {
     row: PricedModel,
     time_ms: u64,
+    works_alone: bool,
 }
 
 impl Ceiling {
     /// The largest model's size.
     pub fn size(&self) -> ModelSize {
-        ModelSize { context_tokens: self.row.context_tokens, output_tokens: self.row.output_tokens }
+        let PricedModel { context_tokens, output_tokens, .. } = self.row;
+        ModelSize { context_tokens, output_tokens, works_alone: self.works_alone }
     }
 
     /// The most that a call within `bound` costs.
@@ -157,14 +173,20 @@ impl Dearest {
     fn of_row(model: &PricedModel, facts: &Facts<'_>, deciding: &Deciding<'_>, held: &Held) -> Self {
         let Some(price) = model.price_at(facts.time_ms) else { return Self(Vec::new()) };
         // Which of the provider's tools is used, only the answer tells.
-        let unknown: &[&str] = if held.tool_calls > 0 { &facts::OF_TOOLS } else { &[] };
-        let may_choose = |variant: &&Variant| deciding.may_choose(variant, unknown);
+        let of_tools: &[&str] = if held.tool_calls > 0 { &facts::OF_TOOLS } else { &[] };
+        // What a word costs that the row has no price for, its dearest other word bounds best.
+        let without = deciding.without_variant(price);
+        let is_twice = facts::may_be_twice(price, &without);
+        let unknown = [of_tools, &without].concat();
+        let may_choose = |variant: &&Variant| deciding.may_choose(variant, &unknown);
         let chosen =
             price.variants.iter().filter(|variant| may_choose(variant)).map(|variant| &variant.sheet);
         let sheets = std::iter::once(&price.standard).chain(chosen);
         let reachable = sheets.flat_map(|sheet| {
-            let tiers = sheet.tiers.iter().map(|tier| (Some(tier.input_above), tier.rates.most(held)));
-            std::iter::once((None, sheet.rates.most(held))).chain(tiers)
+            let most = |rates: &Rates| if is_twice { rates.twice().most(held) } else { rates.most(held) };
+            let tiers = sheet.tiers.iter().map(|tier| (Some(tier.input_above), most(&tier.rates)));
+            let tiers: Vec<_> = std::iter::once((None, most(&sheet.rates))).chain(tiers).collect();
+            tiers
         });
         Self(reachable.collect())
     }
@@ -318,13 +340,20 @@ mod tests {
             ("a region", 100, Held::default(), &[("location", "eu")], 1_100 + 1_100),
             ("the global endpoint", 100, Held::default(), &[("location", "global")], 1_000 + 1_000),
             ("tools", 100, Held { tool_calls: 2, ..Held::default() }, &[], 1_000 + 1_000 + 18_000),
+            (
+                "a speed without a price",
+                100,
+                Held { speed: Some("fast".into()), ..Held::default() },
+                &[],
+                2_000 + 2_000,
+            ),
             ("service tier", 100, Held::default(), &[(facts::REQUESTED_TIER, "priority")], 4_000 + 4_000),
             (
                 "a tier without a price",
                 100,
                 Held::default(),
                 &[(facts::REQUESTED_TIER, "slow")],
-                1_000 + 1_000,
+                4_000 + 4_000,
             ),
         ] {
             assert_eq!(worst(input, held, conditions), Some(expected), "{name}");

@@ -93,6 +93,28 @@ fn what_an_operator_puts_before_a_version_is_its_own() {
     }
 }
 
+/// What a verb does that nobody knows cannot be metered, whatever its name ends in.
+#[test]
+fn a_verb_that_is_not_known_is_no_api_that_is() {
+    for (provider, path, expected) in [
+        ("gemini", "/v1beta/models/gemini-2.5-pro:generateVideos", Api::Other),
+        ("gemini", "/v1beta/models/veo-3:predictLongRunning", Api::Deferred),
+        ("gemini", "/v1beta/models/veo-3:predictLongRunningX", Api::Other),
+        ("gemini", "/v1beta/models/gemini-2.5-pro:generateSomethingMessage", Api::Other),
+        ("gemini", "/v1beta/models/gemini-2.5-pro:X", Api::Other),
+        ("gemini", "/v1beta/models/gemini-2.5-pro", Api::Other),
+        ("vertex", "/v1/projects/p/locations/l/publishers/google/models/m:tune", Api::Other),
+        ("vertex", "/v1/projects/p/locations/l/publishers/google/models/m:predict", Api::Predict),
+        ("openai", "/v1/models/gpt-5-nano", Api::Other),
+        ("my-models", "/models/org/name:brandNewVerb", Api::Other),
+        ("my-models", "/models/org/name", Api::HuggingFaceTask),
+        ("huggingface", "/models/org/name", Api::HuggingFaceTask),
+        ("huggingface", "/pipeline/feature-extraction/org/name", Api::HuggingFaceTask),
+    ] {
+        assert_eq!(Target::recognise(Some(provider), "", path).api, expected, "{provider} {path}");
+    }
+}
+
 #[test]
 fn a_path_names_its_model_in_its_own_case() {
     for (path, expected) in [

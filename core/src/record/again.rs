@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::price::charge::{CostStatus, PriceBasis};
 use crate::price::facts::{Deciding, NAME_GEO, SERVICE_TIER};
-use crate::price::{Facts, PriceBook, Priced};
+use crate::price::{Facts, Fit, PriceBook, Priced};
 use crate::record::{Note, Outcome, UsageRecord};
 use crate::usage::Kind;
 
@@ -68,9 +68,10 @@ impl PriceBook {
         let mut priced = Priced {
             charges: record.charges.clone(),
             cost: record.book_cost(),
-            complete: true,
+            complete: chosen.fit != Fit::Part,
             basis: record.price_basis.clone(),
             estimated: found.step.is_estimate(),
+            guessed: chosen.fit == Fit::Guessed,
             ..Priced::default()
         };
         for (kind, quantity) in rest {
@@ -100,7 +101,11 @@ impl PriceBook {
                 ..PriceBasis::default()
             };
             match &chosen {
-                Some(chosen) => chosen.explain(&mut basis),
+                Some(chosen) => {
+                    chosen.explain(&mut basis);
+                    total.guessed |= chosen.fit == Fit::Guessed;
+                    total.complete &= chosen.fit != Fit::Part;
+                }
                 None => total.complete = false,
             }
             for charge in charges() {
@@ -158,7 +163,8 @@ fn is_measured(record: &UsageRecord) -> bool {
     match record.cost_status {
         CostStatus::Measured => return true,
         CostStatus::Estimated
-            if record.price_basis.iter().all(|basis| basis.step.is_none_or(|step| !step.is_estimate())) =>
+            if record.price_basis.iter().all(|basis| basis.step.is_none_or(|step| !step.is_estimate()))
+                && !record.notes.contains(&Note::RateGuessed) =>
         {
             return false;
         }

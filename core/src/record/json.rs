@@ -570,7 +570,7 @@ mod tests {
         )
     }
 
-    const STEPS: [Step; 10] = [
+    const STEPS: [Step; 11] = [
         Step::Exact,
         Step::Moving,
         Step::Snapshot,
@@ -581,6 +581,7 @@ mod tests {
         Step::Mapped,
         Step::Vendor,
         Step::Relative,
+        Step::Asked,
     ];
     const NOTES: &[Note] = &[
         Note::ContradictoryUsage,
@@ -599,6 +600,8 @@ mod tests {
         Note::CostCorrected,
         Note::ProviderCostIgnored,
         Note::ProviderCostDoubted,
+        Note::PriceAwaited,
+        Note::RateGuessed,
     ];
     const SOURCES: [AttributionSource; 5] = [
         AttributionSource::Verified,

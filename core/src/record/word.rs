@@ -18,6 +18,8 @@ pub struct Owed {
     pub word: Option<Picodollars>,
     /// What is odd about that word.
     pub note: Option<Note>,
+    /// Whether it is by rates that are not known to be for such a call.
+    pub guessed: bool,
 }
 
 impl Priced {
@@ -31,7 +33,7 @@ impl Priced {
     /// - Of a call that broke off, or has attempts that nobody saw, what the provider said is the least that it cost.
     pub fn owed(&self, word: Option<Picodollars>, measured: bool) -> Owed {
         let (cost, status) = (self.cost, self.status(measured));
-        let book = Owed { cost, status, source: CostSource::Book, word, note: None };
+        let book = Owed { cost, status, source: CostSource::Book, word, note: None, guessed: self.guessed };
         let Some(said) = word else { return book };
         if !is_possible(said) || self.complete && is_absurd(said, cost) {
             return Owed { word: None, note: Some(Note::ProviderCostIgnored), ..book };
@@ -44,7 +46,7 @@ impl Priced {
             return Owed { note: Some(Note::ProviderCostDoubted), ..book };
         }
         let status = if measured { CostStatus::Measured } else { CostStatus::Estimated };
-        Owed { cost: said, status, source: CostSource::Provider, ..book }
+        Owed { cost: said, status, source: CostSource::Provider, guessed: false, ..book }
     }
 }
 
@@ -55,6 +57,10 @@ impl Owed {
         record.cost_status = self.status;
         record.cost_source = self.source;
         record.provider_cost_usd = self.word;
+        record.notes.retain(|note| *note != Note::RateGuessed);
+        if self.guessed {
+            record.notes.push(Note::RateGuessed);
+        }
         if let Some(note) = self.note.filter(|note| !record.notes.contains(note)) {
             record.notes.push(note);
         }

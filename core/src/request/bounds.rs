@@ -40,9 +40,23 @@ pub struct RequestBounds {
     /// Models that may answer in the place of the one that is asked for.
     models: Vec<String>,
     any_model: bool,
+    pub(crate) latency: Option<String>,
+    /// What the item of the input that is passing has said of itself.
+    item: Item,
     /// Which of [`ONCE`] were there, and one that came twice.
     seen: u32,
     twice: Option<&'static str>,
+}
+
+/// An item of a response's input: in the request as a whole, or named by its id alone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Item {
+    has_id: bool,
+    /// Says what it is, or who says it.
+    is_told: bool,
+    /// Is what a model thought, which providers keep.
+    is_thought: bool,
+    has_thought: bool,
 }
 
 /// What stands at a place that bounds a call.
@@ -71,11 +85,20 @@ pub(crate) enum Field {
     ItemType,
     MediaType,
     ToolType,
+    /// Where a tool runs that may be the caller's own.
+    ToolPlace,
     ServerTool,
     /// The same, where the member alone says so.
     ServerToolHere,
     Model,
     AnyModel,
+    Latency,
+    /// Items of a response's input, and what tells whether one is whole.
+    InputItem,
+    InputId,
+    InputType,
+    InputRole,
+    InputThought,
     Nothing,
 }
 
@@ -93,11 +116,11 @@ impl RequestBounds {
 
     /// The output limit, in tokens, where the request has one under a name that its API knows.
     pub fn output_limit(&self, target: &Target) -> Option<u64> {
-        if self.written_limit.is_some() {
-            return self.written_limit;
-        }
         if self.lifts_limit {
             return None;
+        }
+        if self.written_limit.is_some() {
+            return self.written_limit;
         }
         // Which of two counts is the provider's choice.
         let mut most = None;
@@ -110,9 +133,20 @@ impl RequestBounds {
         most
     }
 
+    /// Whether a limit can be written into the request: not where other members may lift it, as what was written then would
+    /// bound nothing, and may be more than what stands there.
+    pub const fn can_be_limited(&self) -> bool {
+        !self.lifts_limit
+    }
+
     /// A limit is written into the request, which has none.
     pub const fn limit_output(&mut self, tokens: u64) {
         self.written_limit = Some(tokens);
+    }
+
+    /// How many answers are asked for, to all prompts.
+    pub fn answers(&self) -> u64 {
+        self.choices.unwrap_or(1).max(1).saturating_mul(self.prompts.max(1))
     }
 
     /// Whether the work is to go on without the caller.
@@ -150,6 +184,7 @@ impl RequestBounds {
             }
             Field::OutsideObject => self.outside |= matches!(first, b'{' | b'['),
             Field::ServerToolHere => self.server_tools |= !matches!(first, b'n' | b'f'),
+            Field::InputItem => self.item = Item::default(),
             _ => {}
         }
     }
@@ -199,7 +234,23 @@ impl RequestBounds {
             }
             Field::ToolType => {
                 let kind = json::text(raw).unwrap_or_default();
-                self.server_tools |= !CLIENT_TOOLS.iter().any(|known| kind.starts_with(known));
+                self.server_tools |= !is_client_tool(&kind);
+            }
+            Field::ToolPlace => self.server_tools |= raw != b"{}" && !is_text(raw, &["local"]),
+            Field::Latency => self.latency = json::text(raw),
+            Field::InputId => self.item.has_id |= says,
+            Field::InputType => {
+                let is_thought = is_text(raw, &["reasoning"]);
+                self.item.is_thought |= is_thought;
+                self.item.is_told |= says && !is_thought;
+                self.item_type(raw);
+            }
+            Field::InputRole => self.item.is_told |= says,
+            Field::InputThought => self.item.has_thought |= says,
+            Field::InputItem => {
+                let Item { has_id, is_told, is_thought, has_thought } = std::mem::take(&mut self.item);
+                let is_whole = if is_thought { has_thought } else { is_told };
+                self.outside |= has_id && !is_whole;
             }
             Field::ServerTool => self.server_tools |= says,
             Field::Model => self.model(raw),
@@ -220,6 +271,9 @@ impl RequestBounds {
             self.choices = self.choices.max(json::count(raw));
         } else if *path == "models" {
             self.model(raw);
+        } else if *path == "additionalModelRequestFields" {
+            // A document in a text.
+            self.lifts_limit |= raw.first() == Some(&b'"');
         } else if *path == "background" {
             self.background |= raw != b"false";
         } else {
@@ -244,8 +298,20 @@ impl RequestBounds {
             Some("image" | "input_image" | "image_url") => self.images = self.images.saturating_add(1),
             Some("input_audio") => self.audio_in = true,
             Some(
-                "item_reference" | "document" | "file" | "input_file" | "container_upload" | "document_url"
-                | "video_url" | "input_video" | "video" | "input_document",
+                "item_reference"
+                | "document"
+                | "file"
+                | "input_file"
+                | "container_upload"
+                | "document_url"
+                | "video_url"
+                | "input_video"
+                | "video"
+                | "input_document"
+                | "web_search_call"
+                | "file_search_call"
+                | "image_generation_call"
+                | "code_interpreter_call",
             ) => self.outside = true,
             _ => {}
         }
@@ -262,6 +328,13 @@ impl RequestBounds {
             self.models.push(name);
         }
     }
+}
+
+/// Whether the caller runs tools of this kind itself, of whatever day: only their definition is input.
+fn is_client_tool(kind: &str) -> bool {
+    let is_day = |end: &str| end.len() == 8 && end.bytes().all(|byte| byte.is_ascii_digit());
+    let name = kind.rsplit_once('_').filter(|(_, end)| is_day(end)).map_or(kind, |(name, _)| name);
+    CLIENT_TOOLS.contains(&name)
 }
 
 /// Whether a limit stands there in Google's APIs, whose numbers may be texts (protobuf's JSON mapping).
@@ -390,14 +463,13 @@ fn knows_max_tokens_alone(provider: &str) -> bool {
 /// Members that count at their place.
 pub(crate) const PLACES: &[(&str, Field)] = &[
     // What Converse hands on to a model as it is.
-    ("additionalModelRequestFields.max_tokens", Field::LiftsLimit),
-    ("additionalModelRequestFields.max_tokens_to_sample", Field::LiftsLimit),
-    ("additionalModelRequestFields.max_completion_tokens", Field::LiftsLimit),
-    ("additionalModelRequestFields.max_gen_len", Field::LiftsLimit),
-    ("additionalModelRequestFields.maxTokens", Field::LiftsLimit),
-    ("additionalModelRequestFields.max_new_tokens", Field::LiftsLimit),
-    ("additionalModelRequestFields.inferenceConfig", Field::LiftsLimit),
-    ("additionalModelRequestFields.textGenerationConfig", Field::LiftsLimit),
+    // Anthropic's is a part of its limit.
+    ("additionalModelRequestFields.**.budget_tokens", Field::Nothing),
+    ("additionalModelRequestFields.**.max", Field::LiftsLimit),
+    ("additionalModelRequestFields.**.token", Field::LiftsLimit),
+    ("additionalModelRequestFields.**.length", Field::LiftsLimit),
+    ("additionalModelRequestFields.**.limit", Field::LiftsLimit),
+    ("additionalModelRequestFields.**.predict", Field::LiftsLimit),
     ("additionalModelRequestFields.tools[].type", Field::ToolType),
     // Answers asked for.
     ("best_of", Field::Choices),
@@ -444,6 +516,13 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     ("deferred", Field::Background),
     ("speed", Field::Speed),
     ("inference_geo", Field::Geo),
+    ("performanceConfig.latency", Field::Latency),
+    // Items of a response's input: one that has an id and says nothing else is looked up.
+    ("input[]", Field::InputItem),
+    ("input[].id", Field::InputId),
+    ("input[].type", Field::InputType),
+    ("input[].role", Field::InputRole),
+    ("input[].encrypted_content", Field::InputThought),
     // What is read besides the request.
     ("conversation", Field::Outside),
     ("container", Field::Outside),
@@ -453,6 +532,8 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     ("prompt.id", Field::Outside),
     // Tools that the provider runs.
     ("tools[].type", Field::ToolType),
+    ("tools[].environment", Field::ToolPlace),
+    ("tools[].environment.type", Field::ToolPlace),
     ("tools[].googleSearch", Field::ServerToolHere),
     ("tools[].google_search", Field::ServerToolHere),
     ("tools[].googleSearchRetrieval", Field::ServerToolHere),
@@ -478,6 +559,8 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     ("dataSources[]", Field::ServerTool),
     ("context_management", Field::ServerToolHere),
     ("agent_id", Field::ServerTool),
+    // What Groq transcribes.
+    ("url", Field::Address),
 ];
 
 /// Members that bring something in from outside, or weigh more than their bytes, at any depth.
@@ -553,11 +636,14 @@ pub(crate) const SKIPPED: &[&str] = &[
     "generationConfig.responseJsonSchema",
 ];
 
-/// Kinds of tools that the caller runs itself, by the start of their name: only their definition is input.
+/// Kinds of tools that the caller runs itself, without their day: OpenAI's and Anthropic's. A shell is the caller's own unless
+/// its environment says otherwise. Known from client libraries, 2026-11-29; not read in the references anew.
 const CLIENT_TOOLS: &[&str] = &[
     "function",
     "custom",
     "computer",
+    "computer_use_preview",
+    "computer-preview",
     "bash",
     "text_editor",
     "memory",

@@ -24,6 +24,8 @@ pub(super) struct Multipart {
     matched: usize,
     field: Field,
     begun: bool,
+    /// How the last file begins that is no picture.
+    file: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -55,6 +57,8 @@ enum Field {
     Prompt,
     /// A picture.
     Picture,
+    /// Another file.
+    File,
 }
 
 impl Multipart {
@@ -134,6 +138,7 @@ impl Multipart {
     fn begin(&mut self, out: &mut impl FnMut(&[u8])) {
         let name = match self.field {
             Field::Other => return,
+            Field::File => return self.file.clear(),
             Field::Text(index) | Field::Value(index) => NAMES.get(index).copied().unwrap_or_default(),
             Field::Prompt => "prompt",
             Field::Picture => "images",
@@ -157,6 +162,30 @@ impl Multipart {
                 self.kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
             }
             Field::Prompt => escaped(bytes, out),
+            Field::File => {
+                let room = FILE_HEAD_BYTES.saturating_sub(self.file.len());
+                self.file.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+            }
+        }
+    }
+
+    /// Bytes of sound for a millisecond of it, by how its file begins: what WAV says itself, and of others the least that
+    /// is usual for speech. Sources: the formats' first bytes (RFC 9639, RFC 3533, ISO/IEC 14496-12, ISO/IEC 11172-3,
+    /// RFC 8794); the rates are rules of thumb.
+    pub(super) fn sound_bytes_per_ms(&self) -> u64 {
+        let file = self.file.as_slice();
+        if file.starts_with(b"RIFF") && file.get(8..12) == Some(b"WAVE") {
+            let rate = file
+                .get(28..32)
+                .and_then(|rate| <[u8; 4]>::try_from(rate).ok())
+                .map_or(0, u32::from_le_bytes);
+            return u64::from(rate / 1_000).clamp(1, WAV_BYTES_PER_MS_MAX);
+        }
+        let is_mp3 = file.starts_with(b"ID3") || matches!(file, [0xff, second, ..] if second & 0xe0 == 0xe0);
+        match file {
+            _ if file.starts_with(b"fLaC") => 16,
+            _ if is_mp3 || file.get(4..8) == Some(b"ftyp") => 4,
+            _ => 2,
         }
     }
 
@@ -186,7 +215,7 @@ impl Multipart {
     fn finish(&mut self, out: &mut impl FnMut(&[u8])) {
         let kept = std::mem::take(&mut self.kept);
         match self.field {
-            Field::Other | Field::Picture => {}
+            Field::Other | Field::Picture | Field::File => {}
             Field::Prompt => out(b"\""),
             Field::Text(_) => {
                 escaped(&kept, out);
@@ -227,9 +256,13 @@ fn field(head: &[u8]) -> Field {
             Some(index) => Field::Value(index),
             None => Field::Other,
         },
-        _ => Field::Other,
+        _ => Field::File,
     }
 }
+
+const FILE_HEAD_BYTES: usize = 32;
+/// Eight channels of 192 kHz and 32 bit: no file has more.
+const WAV_BYTES_PER_MS_MAX: u64 = 6_144;
 
 /// Bytes as the inside of a JSON string.
 fn escaped(bytes: &[u8], out: &mut impl FnMut(&[u8])) {
@@ -246,10 +279,22 @@ fn escaped(bytes: &[u8], out: &mut impl FnMut(&[u8])) {
 
 /// Fields that are read (OpenAI's and Mistral's references of transcription, translation, image edits and files, read
 /// 2026-11-25): names first, then numbers and truth values.
-const NAMES: [&str; 8] =
-    ["model", "service_tier", "response_format", "size", "quality", "background", "stream", "n"];
+const NAMES: [&str; 11] = [
+    "model",
+    "service_tier",
+    "response_format",
+    "size",
+    "quality",
+    "background",
+    // What Groq and Mistral fetch.
+    "url",
+    "file_url",
+    "file_id",
+    "stream",
+    "n",
+];
 /// How many of them are names.
-const TEXTS: usize = 6;
+const TEXTS: usize = 9;
 
 #[cfg(test)]
 mod tests {
@@ -292,6 +337,31 @@ mod tests {
             json!({"model": "gpt-4o-transcribe", "stream": true, "n": 2, "images": [0],
                 "prompt": "say \"hi\"\\\n\nand é"})
         );
+    }
+
+    #[test]
+    fn a_files_beginning_says_how_dense_its_sound_is() {
+        let wav = |rate: u32| [&b"RIFF1234WAVEfmt 123412341234"[..], &rate.to_le_bytes(), b"more"].concat();
+        for (file, expected) in [
+            (wav(32_000), 32),
+            (wav(0), 1),
+            (wav(u32::MAX), WAV_BYTES_PER_MS_MAX),
+            (b"RIFF1234WAVE".to_vec(), 1),
+            (b"fLaC".to_vec(), 16),
+            (b"ID3".to_vec(), 4),
+            (b"\xff\xfb\x90".to_vec(), 4),
+            (b"1234ftypM4A".to_vec(), 4),
+            (b"OggS".to_vec(), 2),
+            (Vec::new(), 2),
+        ] {
+            let head: &[u8] = b"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n";
+            let body = [head, &file, b"\r\n--x--\r\n"].concat();
+            for size in [1, 5, body.len()] {
+                let mut form = Multipart::default();
+                body.chunks(size).for_each(|piece| form.feed(piece, &mut |_| {}));
+                assert_eq!(form.sound_bytes_per_ms(), expected, "{file:?}");
+            }
+        }
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(crate) struct RequestHead {
     pub(super) encoded: bool,
     /// Asks for another protocol on its connection, or for a tunnel.
     pub(super) upgrades: bool,
+    /// Headers that may decide a price.
+    pub(super) deciding: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) credentials: Credentials,
     /// The model that the AI SDK names in a header.
     pub(super) model: String,
@@ -53,6 +55,9 @@ impl HttpCall {
                 }
                 b"ai-language-model-id" | b"ai-model-id" => {
                     head.model = String::from_utf8_lossy(value).into_owned();
+                }
+                name if name.starts_with(b"x-amzn-bedrock-") => {
+                    head.deciding.push((name.to_vec(), value.to_vec()));
                 }
                 b"upgrade" => head.upgrades |= !value.is_empty(),
                 b"content-encoding" => head.encoded = value != b"identity",
@@ -149,6 +154,11 @@ impl HttpCall {
         self.gateway.budgets.ensure_policy(&self.gateway.config, now_ms);
         if !self.gateway.budgets.is_idle() {
             call.request().watch_bounds();
+        }
+        if call.target().provider == "bedrock" {
+            for (name, value) in &head.deciding {
+                call.request().header(name, value);
+            }
         }
         Some(call)
     }

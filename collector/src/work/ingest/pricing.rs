@@ -41,20 +41,26 @@ pub(super) fn doubt(record: &mut UsageRecord) {
 /// Prices a record that came unpriced from a gateway that has no book, or no row for the model; says whether it did.
 ///
 /// A gateway holds a part of the book. A record that it found a row for was priced by it, and stays as it is even
-/// where that row has no price for the call. So does one without any usage: no count is not a cost of zero. One that has its
+/// where that row has no price for the call; but not where that row is only the asked model's, as the one that answered had
+/// none there. So does one without any usage: no count is not a cost of zero. One that has its
 /// provider's word gets the book's charges beside it, and the book's cost where these show that the word is not to be believed.
 pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bool {
     let by_word = record.cost_source == CostSource::Provider;
-    if record.cost_status != CostStatus::Unpriced && !(by_word && lacks_charges(record)) {
+    let as_asked = record.is_priced_as_asked();
+    if record.cost_status != CostStatus::Unpriced && !(by_word && lacks_charges(record)) && !as_asked {
         return false;
     }
     let without_row =
         record.charges.is_empty() && record.price_basis.iter().all(|basis| basis.step.is_none());
     let lacks_row = record.price_basis.iter().any(|basis| basis.step.is_none());
     let by_shares = lacks_row && !record.shares.is_empty();
-    let priced = if without_row || by_shares { book.price_again(record) } else { book.price_rest(record) };
+    let priced =
+        if without_row || by_shares || as_asked { book.price_again(record) } else { book.price_rest(record) };
     let Some((priced, status)) = priced else { return false };
     let reserved = status == CostStatus::Free;
+    if as_asked && priced.basis == record.price_basis {
+        return false;
+    }
     if priced.charges.is_empty() && !priced.complete && !reserved {
         return false;
     }
@@ -89,10 +95,13 @@ fn lacks_charges(record: &UsageRecord) -> bool {
 
 /// What budgets in dollars are to be charged besides what its gateway charged them, now that a record which came with the
 /// cost `came` is priced as it is: those that keep the worst where nobody knows were charged what the record says, others
-/// what it came with. Takes out of it what was charged where its price is known.
+/// what it came with, or where its price was not at the gateway the same. Takes out of it what was charged where its price is
+/// known, and the note that its price is awaited.
 ///
 /// A word of the provider's that was believed there, and is not here, was charged on all of them.
 pub(super) fn recharge(record: &mut UsageRecord, came: Picodollars, source: CostSource) -> Recharge {
+    let awaited = record.notes.contains(&Note::PriceAwaited);
+    record.notes.retain(|note| *note != Note::PriceAwaited);
     let Some(charged) = record.charged_usd else {
         let more = Amount(record.cost_usd.as_pico()).minus(Amount(came.as_pico()));
         return match source {
@@ -107,7 +116,7 @@ pub(super) fn recharge(record: &mut UsageRecord, came: Picodollars, source: Cost
     }
     let (charged, came) = (Amount(charged.as_pico()), Amount(came.as_pico()));
     Recharge {
-        used: cost.minus(came),
+        used: cost.minus(if awaited { charged } else { came }),
         worst_used: settlement.charge.minus(charged),
         worst_kept: settlement.kept.minus(charged.minus(came)),
     }
@@ -292,6 +301,34 @@ mod tests {
                 },
                 of(0, 0, 0),
             ),
+            // Its price was not at the gateway, so that the hold stayed on every budget.
+            (
+                |r| {
+                    (r.charged_usd, r.notes) = (Some(Picodollars::from_pico(1_000)), vec![Note::PriceAwaited])
+                },
+                of(-930, -930, -1_000),
+            ),
+            // The gateway took the row of the model that was asked for.
+            (
+                |r| {
+                    r.response_model = Some("gpt-x".into());
+                    r.request_model = Some("gpt-w".into());
+                    (r.cost_usd, r.cost_status) = (Picodollars::from_pico(40), CostStatus::Estimated);
+                    r.charged_usd = Some(r.cost_usd);
+                    let step = Some(Step::Asked);
+                    r.price_basis = vec![PriceBasis { model: "gpt-w".into(), step, ..PriceBasis::default() }];
+                },
+                of(30, 30, 0),
+            ),
+            // The whole book has no price either: only who keeps the worst goes on keeping it.
+            (
+                |r| {
+                    (r.charged_usd, r.notes) =
+                        (Some(Picodollars::from_pico(1_000)), vec![Note::PriceAwaited]);
+                    r.request_model = Some("unknown".into());
+                },
+                of(-1_000, 0, 0),
+            ),
         ];
         for (at, (spoil, expected)) in cases.iter().enumerate() {
             let mut record = unpriced();
@@ -299,7 +336,8 @@ mod tests {
             let came = record.cost_usd;
             price_on_arrival(&mut record, &book());
             assert_eq!(recharge(&mut record, came, CostSource::Book), *expected, "case {at}");
-            assert_eq!(record.charged_usd.is_some(), at == 4, "case {at}");
+            assert_eq!(record.charged_usd.is_some(), matches!(at, 4 | 7), "case {at}");
+            assert!(!record.notes.contains(&Note::PriceAwaited), "case {at}");
         }
     }
 

@@ -22,7 +22,8 @@ pub enum Action {
 /// Places of interest, compiled from paths.
 ///
 /// A path is keys joined by dots, with `[]` behind a key for each element of its array:
-/// `choices[].delta.content`. `F` is the caller's name for what stands there.
+/// `choices[].delta.content`. Where places are looked for at any depth, `**` stands for any keys, none that has a place of its
+/// own, and the key behind it for every key with these letters in it. `F` is the caller's name for what stands there.
 #[derive(Debug)]
 pub struct Shape<F> {
     nodes: Vec<Node<F>>,
@@ -53,6 +54,8 @@ struct Node<F> {
     element: Option<Place>,
     /// The list whose element it is.
     list: Option<Place>,
+    /// The place of every key inside that has none of its own, at any depth; its own keys are parts of keys.
+    deep: Option<Place>,
     action: Option<(Action, F)>,
 }
 
@@ -112,7 +115,9 @@ impl<F: Copy> Shape<F> {
             let mut place = from;
             for step in path.split('.') {
                 let key = step.trim_end_matches("[]");
-                if !key.is_empty() {
+                if key == DEEP {
+                    place = shape.deep(place);
+                } else if !key.is_empty() {
                     place = shape.step(place, Some(key));
                 }
                 for _ in 0..(step.len() - key.len()) / 2 {
@@ -123,6 +128,19 @@ impl<F: Copy> Shape<F> {
                 node.action = Some((*action, *field));
             }
         }
+    }
+
+    fn deep(&mut self, from: Place) -> Place {
+        if let Some(known) = self.nodes.get(usize::from(from)).and_then(|node| node.deep) {
+            return known;
+        }
+        let place = self.node();
+        for at in [from, place] {
+            if let Some(node) = self.nodes.get_mut(usize::from(at)) {
+                node.deep = Some(place);
+            }
+        }
+        place
     }
 
     fn step(&mut self, from: Place, key: Option<&'static str>) -> Place {
@@ -172,7 +190,25 @@ impl<F: Copy> Shape<F> {
         let inwards = std::iter::successors(Some(place), |place| of(*place)?.element);
         let outwards = std::iter::successors(of(place).and_then(|node| node.list), |place| of(*place)?.list);
         let found = inwards.chain(outwards).find_map(|place| self.own_key(place, key));
-        Some(found.unwrap_or_else(|| anywhere.place(key)))
+        Some(found.unwrap_or_else(|| self.unnamed(place, key, anywhere)))
+    }
+
+    /// The place of a key that has none of its own.
+    fn unnamed(&self, place: Place, key: &[u8], anywhere: &Anywhere) -> Place {
+        let found = anywhere.place(key);
+        let deep = self.nodes.get(usize::from(place)).and_then(|node| node.deep);
+        match deep.filter(|_| found == anywhere.elsewhere) {
+            Some(deep) => self.part(deep, key),
+            None => found,
+        }
+    }
+
+    #[cold]
+    fn part(&self, deep: Place, key: &[u8]) -> Place {
+        let has =
+            |part: &str| key.windows(part.len()).any(|letters| letters.eq_ignore_ascii_case(part.as_bytes()));
+        let parts = self.nodes.get(usize::from(deep)).map_or(&[][..], |node| &node.keys);
+        parts.iter().find(|(part, _)| has(part)).map_or(deep, |(_, place)| *place)
     }
 
     /// The place of an array's elements.
@@ -235,12 +271,14 @@ fn bucket(key: &[u8]) -> usize {
 }
 
 const BUCKETS: usize = 128;
+/// In a path: any keys.
+const DEEP: &str = "**";
 /// So few keys are looked through as they stand.
 const FEW_KEYS: usize = 6;
 
 impl<F> Node<F> {
     const fn new() -> Self {
-        Self { keys: Vec::new(), buckets: None, element: None, list: None, action: None }
+        Self { keys: Vec::new(), buckets: None, element: None, list: None, deep: None, action: None }
     }
 
     /// Puts the keys in the order in which they are found. No path is added after that.

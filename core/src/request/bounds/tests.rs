@@ -62,10 +62,15 @@ fn sample(field: Field) -> (Value, fn(&RequestBounds) -> bool) {
         Field::ItemType => (json!("input_file"), |bounds| bounds.outside),
         Field::MediaType => (json!("application/pdf"), |bounds| bounds.outside),
         Field::ToolType => (json!("web_search_20250305"), |bounds| bounds.server_tools),
+        Field::ToolPlace => (json!("container_auto"), |bounds| bounds.server_tools),
+        Field::Latency => (json!("optimized"), |bounds| bounds.latency.as_deref() == Some("optimized")),
+        Field::InputType => (json!("item_reference"), |bounds| bounds.outside),
         Field::ServerTool => (json!({"url": "x"}), |bounds| bounds.server_tools),
         Field::ServerToolHere => (json!({}), |bounds| bounds.server_tools),
         Field::Model => (json!("dear"), |bounds| bounds.models == ["dear"]),
         Field::AnyModel => (json!("p"), |bounds| bounds.any_model),
+        // Of these several tell one thing together, which has a test of its own.
+        Field::InputItem | Field::InputId | Field::InputRole | Field::InputThought => (Value::Null, |_| true),
         Field::Once(_) | Field::Nothing => (Value::Null, |_| true),
     }
 }
@@ -115,6 +120,65 @@ fn nothing_is_outside_where_all_of_it_is_in_the_request() {
     ] {
         let bounds = whole(&body);
         assert!(!bounds.outside && !bounds.server_tools, "{body}");
+    }
+}
+
+#[test]
+fn an_item_that_is_named_by_its_id_alone_is_outside() {
+    for (item, expected) in [
+        (json!({"id": "msg_123"}), true),
+        (json!({"type": null, "role": null, "id": "msg_123"}), true),
+        (json!({"id": "msg_1", "status": "completed"}), true),
+        (json!({"type": "item_reference", "id": "msg_1"}), true),
+        (json!({"type": "reasoning", "id": "rs_1", "summary": []}), true),
+        (json!({"encrypted_content": "AA", "id": "rs_1", "type": "reasoning"}), false),
+        (json!({"type": "web_search_call", "id": "ws_1", "status": "completed"}), true),
+        (
+            json!({"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "a"}]}),
+            false,
+        ),
+        (
+            json!({"id": "fc_1", "type": "function_call", "arguments": "{}", "name": "f", "call_id": "c"}),
+            false,
+        ),
+        (json!({"role": "user", "content": "hi"}), false),
+        (json!("hi"), false),
+    ] {
+        for items in
+            [json!([item]), json!([{"role": "user", "content": "a"}, item, {"role": "user", "content": "b"}])]
+        {
+            let body = json!({"model": "m", "input": items}).to_string();
+            for size in [1, 9, body.len()] {
+                assert_eq!(read(&body, size).outside, expected, "{body}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tool_that_is_not_known_to_be_the_callers_own_is_the_providers() {
+    for (tool, expected) in [
+        (json!({"type": "function"}), false),
+        (json!({"type": "custom", "name": "x"}), false),
+        (json!({"name": "x", "input_schema": {"type": "object"}}), false),
+        (json!({"type": "computer_use_preview"}), false),
+        (json!({"type": "computer_20250124"}), false),
+        (json!({"type": "text_editor_20250728"}), false),
+        (json!({"type": "bash_20250124"}), false),
+        (json!({"type": "local_shell"}), false),
+        (json!({"type": "shell"}), false),
+        (json!({"type": "shell", "environment": {"type": "local"}}), false),
+        (json!({"type": "shell", "environment": {"type": "container_auto"}}), true),
+        (json!({"type": "shell", "environment": "container_auto"}), true),
+        (json!({"environment": {"type": "container_reference", "container_id": "c"}, "type": "shell"}), true),
+        (json!({"type": "function_search_hosted"}), true),
+        (json!({"type": "memory_bank"}), true),
+        (json!({"type": "namespace", "tools": [{"type": "web_search"}]}), true),
+        (json!({"type": "brand_new"}), true),
+        (json!({"type": 5}), true),
+    ] {
+        let body = json!({"model": "m", "tools": [tool]});
+        assert_eq!(whole(&body).server_tools, expected, "{body}");
     }
 }
 
@@ -185,9 +249,50 @@ fn an_output_limit_counts_under_the_names_that_its_api_knows() {
             assert_eq!(limit(provider, path, &elsewhere), None, "{provider} {path} {elsewhere}");
         }
     }
-    let lifted =
-        json!({"inferenceConfig": {"maxTokens": 5}, "additionalModelRequestFields": {"max_tokens": 64_000}});
-    assert_eq!(limit("bedrock", "/model/m/converse", &lifted), None);
+}
+
+/// What Converse hands on to a model may lift the limit that stands beside it: no limit counts then, and none is written.
+#[test]
+fn members_that_go_past_the_api_to_a_model_lift_its_limit_wherever_they_stand() {
+    let target = Target::recognise(Some("bedrock"), "", "/model/m/converse");
+    for (fields, is_lifted) in [
+        (json!({"max_tokens": 12_000}), true),
+        (json!({"max_output_tokens": 9_000}), true),
+        (json!({"maxOutputTokens": 9_000}), true),
+        (json!({"max_completion_tokens": 9_000}), true),
+        (json!({"max_gen_len": 9_000}), true),
+        (json!({"max_length": 9_000}), true),
+        (json!({"n_predict": 9_000}), true),
+        (json!({"generation_limit": 9_000}), true),
+        (json!({"parameters": {"max_new_tokens": 9_000}}), true),
+        (json!({"a": [{"b": {"textGenerationConfig": {"maxTokenCount": 9_000}}}]}), true),
+        (json!({"inferenceConfig": {"maxTokens": 9_000}}), true),
+        (json!("{\"max_tokens\":9000}"), true),
+        (json!({"max_tokens": null}), false),
+        (json!({"top_k": 5, "anthropic_beta": ["x"], "inferenceConfig": {"topK": 5}}), false),
+        (json!({"thinking": {"type": "enabled", "budget_tokens": 4_000}}), false),
+        (json!({}), false),
+    ] {
+        let body = json!({"inferenceConfig": {"maxTokens": 5}, "additionalModelRequestFields": fields});
+        for size in [1, 7, 1_000] {
+            let mut bounds = read(&body.to_string(), size);
+            assert_eq!(bounds.ambiguous(), None, "{body}");
+            let expected = (!is_lifted).then_some(5);
+            assert_eq!(bounds.output_limit(&target), expected, "{body}");
+            assert_eq!(bounds.can_be_limited(), !is_lifted, "{body}");
+            bounds.limit_output(3);
+            assert_eq!(
+                bounds.output_limit(&target),
+                (!is_lifted).then_some(3),
+                "a written limit hides no lift"
+            );
+        }
+    }
+    let list = json!({"additionalModelRequestFields": [{"max_tokens": 9_000}]});
+    assert!(whole(&list).ambiguous().is_some(), "a list of them is refused");
+    // The same members elsewhere are a caller's own.
+    let own = json!({"inferenceConfig": {"maxTokens": 5}, "messages": [{"content": [{"toolUse": {"input": {"max_tokens": 9}}}]}]});
+    assert_eq!(whole(&own).output_limit(&target), Some(5));
 }
 
 #[test]
@@ -223,7 +328,7 @@ fn what_may_stand_once_and_stands_twice_is_ambiguous_in_every_spelling() {
 fn many_prompts_and_choices_in_one_request_count_as_many() {
     let output = |path: &str, body: &Value| {
         let target = Target::recognise(Some("openai"), "", path);
-        Bound::of(&whole(body), &target, 100, ModelSize { context_tokens: None, output_tokens: Some(7) })
+        Bound::of(&whole(body), &target, 100, ModelSize { output_tokens: Some(7), ..ModelSize::default() })
             .output_tokens
     };
     for (path, body, expected) in [
