@@ -308,8 +308,12 @@ impl Reading {
         if !self.api.is_session() {
             sum.provider_cost = sum.provider_cost.or_else(|| cost::in_headers(&self.headers));
         }
+        // What was written down beside a conversation is a share of its cost, not of what it read and said.
+        let converses = self.turns.iter().any(|turn| !turn.is_transcription);
         for turn in &self.turns {
-            sum.usage.add(&turn.normalised.usage);
+            if !(converses && turn.is_transcription) {
+                sum.usage.add(&turn.normalised.usage);
+            }
             sum.contradictory |= turn.normalised.contradictory;
             for condition in &turn.normalised.conditions {
                 if !sum.conditions.contains(condition) {
