@@ -210,9 +210,11 @@ impl Target {
     /// header is a caller's word that says nothing. Source: `@ai-sdk/gateway` 3.0.232 (`ai-language-model-id`, `ai-model-id`).
     #[must_use]
     pub fn named_by_header(mut self, path: &str, model: &str) -> Self {
-        let path = path.split(['?', '#']).next().unwrap_or_default();
-        let speaks_sdk = path.contains("/ai/") && path.ends_with("-model");
-        if self.provider == "vercel-gateway" && speaks_sdk && !model.is_empty() {
+        let speaks_sdk = || {
+            let path = path.split(['?', '#']).next().unwrap_or_default();
+            path.contains("/ai/") && path.ends_with("-model")
+        };
+        if !model.is_empty() && self.provider == "vercel-gateway" && speaks_sdk() {
             self.path_model = Some(model.to_owned());
         }
         self
@@ -263,17 +265,23 @@ fn known_id(id: &str) -> Cow<'static, str> {
 fn by_host(host: &str) -> Option<Cow<'static, str>> {
     let host = host.to_ascii_lowercase();
     let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _port)| name);
-    let matches = |pattern: &&str| match pattern.split_once('*') {
-        Some((start, "")) => {
+    let matches = |pattern: &&str| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(end), _) => name.ends_with(end) || host.ends_with(end),
+        (None, Some(start)) => {
             name.starts_with(start) && (name.ends_with(".amazonaws.com") || name.ends_with(".api.aws"))
         }
-        Some((start, end)) => name.starts_with(start) && (name.ends_with(end) || host.ends_with(end)),
-        None => name == *pattern,
+        (None, None) => name == *pattern,
     };
-    HOSTS.iter().find(|(pattern, _)| matches(pattern)).map(|(_, id)| Cow::Borrowed(*id))
+    let known = HOSTS.iter().find(|(pattern, _)| matches(pattern)).map(|(_, id)| *id);
+    // A region stands in the middle there.
+    let by_region = || {
+        let is_nebius = name.starts_with("api.tokenfactory.") && name.ends_with(".nebius.com");
+        is_nebius.then_some("nebius")
+    };
+    known.or_else(by_region).map(Cow::Borrowed)
 }
 
-/// Hosts and provider ids; a `*` stands for anything, a closing one for a region of AWS. Source: each provider's API reference, read 2026-11-23.
+/// Hosts and provider ids; a leading `*` stands for anything before, a closing one for a region of AWS. Source: each provider's API reference, read 2026-11-23.
 const HOSTS: &[(&str, &str)] = &[
     ("api.openai.com", "openai"),
     ("*.api.openai.com", "openai"),
@@ -294,7 +302,6 @@ const HOSTS: &[(&str, &str)] = &[
     ("api.deepinfra.com", "deepinfra"),
     ("api.tokenfactory.nebius.com", "nebius"),
     ("*.tokenfactory.nebius.com", "nebius"),
-    ("api.tokenfactory.*.nebius.com", "nebius"),
     ("api.studio.nebius.com", "nebius"),
     ("api.studio.nebius.ai", "nebius"),
     ("api.novita.ai", "novita"),

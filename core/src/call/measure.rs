@@ -334,6 +334,87 @@ mod tests {
     }
 
     #[test]
+    fn what_the_shares_have_of_the_whole_is_charged_once() {
+        let fees = |pico| {
+            [(Kind::WebSearch, Picodollars::from_pico(pico)), (Kind::Request, Picodollars::from_pico(1_000))]
+        };
+        let mut paid = model("answerer", 0);
+        paid.prices[0].standard.rates =
+            Rates(fees(7).into_iter().chain([(Kind::Input, Picodollars::ZERO)]).collect());
+        let whole = PriceBook::new("v".into(), vec![paid]);
+        let of = |web_searches, input: u64| Usage {
+            input_tokens: Some(input),
+            output_tokens: Some(0),
+            web_searches,
+            ..Usage::default()
+        };
+        let share = |searches, calls: u64| Share {
+            model: Some("answerer".into()),
+            usage: Usage { output_tokens: Some(1), ..of(searches, 5) },
+            more_calls: calls - 1,
+        };
+        for (shares, searches, expected) in [
+            // Each has its own, and pays for the call.
+            (vec![share(Some(2), 1), share(Some(1), 1)], 3, 3 * 7 + 2 * 1_000),
+            (vec![share(Some(9), 3)], 9, 9 * 7 + 3 * 1_000),
+            // The whole has more than they: the rest is the answer's, which is no call besides.
+            (vec![share(None, 1), share(Some(1), 1)], 3, 3 * 7 + 2 * 1_000),
+        ] {
+            let mut rates = whole.clone().into_models();
+            rates[0].prices[0].standard.rates.0.insert(Kind::Output, Picodollars::ZERO);
+            let book = PriceBook::new("v".into(), rates);
+            let usage = Usage { output_tokens: Some(2), ..of(Some(searches), 10) };
+            let record = metered(
+                Measure::Reported(Normalised { usage, shares, ..Normalised::default() }),
+                Some(&book),
+            );
+            assert_eq!((record.cost_usd.as_pico(), record.cost_status), (expected, CostStatus::Measured));
+            assert_eq!(book.price_again(&record).unwrap().0.cost, record.cost_usd);
+        }
+    }
+
+    #[test]
+    fn many_calls_of_one_model_have_the_tier_of_one() {
+        let mut tiered = model("answerer", 1);
+        let dear = Rates(
+            [(Kind::Input, Picodollars::from_pico(9)), (Kind::Output, Picodollars::from_pico(9))].into(),
+        );
+        tiered.prices[0].standard.tiers.push(crate::price::Tier { input_above: 100, rates: dear });
+        let book = PriceBook::new("v".into(), vec![tiered]);
+        let of = |more_calls| {
+            let shares = vec![Share { model: Some("answerer".into()), usage: tokens(400, 0), more_calls }];
+            let normalised = Normalised { usage: tokens(400, 0), shares, ..Normalised::default() };
+            metered(Measure::Reported(normalised), Some(&book)).cost_usd.as_pico()
+        };
+        assert_eq!((of(0), of(7)), (3_600, 400));
+    }
+
+    #[test]
+    fn a_part_of_a_call_has_no_whole_price() {
+        let whole = book(&[("answerer", 1)]);
+        let part = Normalised {
+            usage: Usage { output_tokens: Some(5), ..Usage::default() },
+            ..Normalised::default()
+        };
+        let record = metered(Measure::InPart(part), Some(&whole));
+        assert_eq!((record.cost_usd.as_pico(), record.cost_status), (5, CostStatus::Unpriced));
+        assert_eq!(record.notes, [Note::ContradictoryUsage]);
+    }
+
+    #[test]
+    fn what_is_paid_elsewhere_keeps_the_providers_word() {
+        let said = Picodollars::from_pico(300_000_000_000);
+        let told = |cost| {
+            metered(
+                Measure::Elsewhere(Normalised { provider_cost: Some(cost), ..Normalised::default() }),
+                None,
+            )
+        };
+        assert_eq!(told(said).provider_cost_usd, Some(said));
+        assert_eq!(told(Picodollars::from_pico(-1)).provider_cost_usd, None);
+    }
+
+    #[test]
     fn attempts_that_were_not_seen_are_the_answering_models() {
         let whole = book(&[("answerer", 1), ("advisor", 10)]);
         let record = metered(Measure::Reported(advised()).with_attempts(2, 7), Some(&whole));

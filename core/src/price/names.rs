@@ -326,6 +326,33 @@ mod tests {
     }
 
     #[test]
+    fn a_prompt_router_is_no_model() {
+        for (arn, expected) in [
+            ("arn:aws:bedrock:us-east-1:1:default-prompt-router/anthropic.claude:1", None),
+            ("arn:aws:bedrock:us-east-1:1:prompt-router/abc", None),
+            ("arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2", Some("anthropic.claude-v2")),
+            (
+                "arn:aws:bedrock:us-east-1:1:inference-profile/us.amazon.nova-pro-v1:0",
+                Some("us.amazon.nova-pro-v1:0"),
+            ),
+        ] {
+            assert_eq!(bare(arn), expected.unwrap_or(arn), "{arn}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_asked_for_behind_the_name_of_the_model_that_answers() {
+        let asked =
+            |asked: &str, answered: &str| host_asked("huggingface", asked, answered).map(str::to_owned);
+        assert_eq!(asked("openai/gpt-oss-120b:groq", "openai/gpt-oss-120b").as_deref(), Some("groq"));
+        assert_eq!(asked("Qwen/Qwen3-32B:nebius", "qwen/qwen3-32b").as_deref(), Some("nebius"));
+        for (name, answered) in [("m:fastest", "m"), ("m:groq", "n"), ("m", "m"), ("m:groq", "m:groq")] {
+            assert_eq!(asked(name, answered), None, "{name} {answered}");
+        }
+        assert_eq!(host_asked("openrouter", "m:groq", "m"), None);
+    }
+
+    #[test]
     fn names_that_leave_the_choice_of_a_model_to_the_provider_are_known() {
         for (provider, model, expected) in [
             ("openrouter", "openrouter/auto", true),

@@ -241,3 +241,17 @@ fn broken_escapes_stay_as_they_are() {
         assert_eq!(endpoint::decoded(segment), expected);
     }
 }
+
+#[test]
+fn a_header_names_the_model_only_in_the_sdks_own_protocol() {
+    for (provider, path, expected) in [
+        ("vercel-gateway", "/v3/ai/language-model", Some("openai/gpt-4.1")),
+        ("vercel-gateway", "/v1/ai/embedding-model?x=1", Some("openai/gpt-4.1")),
+        ("vercel-gateway", "/v1/responses", None),
+        ("vercel-gateway", "/v1/responses?x=/ai/language-model", None),
+        ("openai", "/v3/ai/language-model", None),
+    ] {
+        let target = Target::recognise(Some(provider), "", path).named_by_header(path, "openai/gpt-4.1");
+        assert_eq!(target.path_model.as_deref(), expected, "{provider} {path}");
+    }
+}

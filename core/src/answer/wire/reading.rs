@@ -334,8 +334,12 @@ impl Reading {
         if !self.api.is_session() {
             sum.provider_cost = sum.provider_cost.or_else(|| cost::in_headers(&self.headers));
         }
+        // What was written down beside a conversation is a share of its cost, not of what it read and said.
+        let converses = self.turns.iter().any(|turn| !turn.is_transcription);
         for turn in &self.turns {
-            sum.usage.add(&turn.normalised.usage);
+            if !(converses && turn.is_transcription) {
+                sum.usage.add(&turn.normalised.usage);
+            }
             sum.contradictory |= turn.normalised.contradictory;
             for condition in &turn.normalised.conditions {
                 if !sum.conditions.contains(condition) {
@@ -784,20 +788,32 @@ fn has_count(usage: &Map<String, Value>) -> bool {
 /// Whether an object has, at any depth, a count below nothing, or something that is none where one should stand; what a call
 /// cost is none.
 fn has_negative(usage: &Map<String, Value>) -> bool {
-    let is_cost = |name: &str| name.contains("cost") || name.contains("Cost");
-    usage.iter().filter(|(name, _)| !is_cost(name)).any(|(name, value)| match value {
-        Value::Number(number) if name.ends_with("seconds") => {
-            number.as_f64().is_none_or(|seconds| !(0.0..=SECONDS_MAX).contains(&seconds))
+    usage.iter().any(|(name, value)| match value {
+        Value::Number(number) if number.is_u64() => {
+            number.as_f64().is_some_and(|count| count > SECONDS_MAX) && name.ends_with("seconds")
         }
-        Value::Number(number) if number.as_f64().is_some_and(|number| number < 0.0) => {
-            number.as_f64().is_some_and(|number| number.fract() == 0.0)
-        }
-        Value::Number(_) | Value::String(_) | Value::Bool(_) => {
-            TOKENS.iter().any(|end| name.ends_with(end)) && json::value_count(value).is_none()
-        }
-        Value::Object(inner) => has_negative(inner),
+        Value::Number(_) | Value::String(_) | Value::Bool(_) => is_no_count(name, value),
+        Value::Object(inner) => !is_cost(name) && has_negative(inner),
         _ => false,
     })
+}
+
+fn is_cost(name: &str) -> bool {
+    name.contains("cost") || name.contains("Cost")
+}
+
+/// Whether what stands under a name where a count should is none. What a call cost is no count.
+fn is_no_count(name: &str, value: &Value) -> bool {
+    let is_negative = |number: f64| number < 0.0 && number.fract() == 0.0;
+    let is_time = |number: f64| (0.0..=SECONDS_MAX).contains(&number);
+    if is_cost(name) {
+        return false;
+    }
+    match value.as_f64() {
+        Some(seconds) if name.ends_with("seconds") => !is_time(seconds),
+        Some(number) if is_negative(number) => true,
+        _ => json::value_count(value).is_none() && TOKENS.iter().any(|end| name.ends_with(end)),
+    }
 }
 
 /// All counts of an object that are not parts of others.
@@ -868,3 +884,70 @@ const COUNT_MAX: u64 = 1_000_000_000;
 const SECONDS_MAX: f64 = 1_000_000.0;
 /// Longest model or tier name that is kept, in bytes.
 const NAME_BYTES_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn odd(usage: &str) -> bool {
+        has_negative(&serde_json::from_str(usage).unwrap())
+    }
+
+    #[test]
+    fn what_is_no_count_is_known_by_its_name_and_costs_are_none() {
+        for usage in [
+            r#"{"prompt_tokens":-5}"#,
+            r#"{"prompt_tokens":12.5}"#,
+            r#"{"prompt_tokens":1e30}"#,
+            r#"{"prompt_tokens":true}"#,
+            r#"{"prompt_tokens":"many"}"#,
+            r#"{"details":{"cached_tokens":-1}}"#,
+            r#"{"seconds":1e15}"#,
+            r#"{"prompt_audio_seconds":1000000000000}"#,
+            r#"{"seconds":-0.5}"#,
+        ] {
+            assert!(odd(usage), "{usage}");
+        }
+        for usage in [
+            r#"{"prompt_tokens":12,"completion_tokens":"5","total_tokens":17.0}"#,
+            r#"{"prompt_tokens":null,"prompt_tokens_details":{}}"#,
+            r#"{"seconds":37.5,"type":"duration","queue_time":0.25}"#,
+            r#"{"cost":-1,"cost_details":{"upstream":-2},"total_cost":true}"#,
+            r#"{"service_tier":"batch","num_sources_used":3}"#,
+        ] {
+            assert!(!odd(usage), "{usage}");
+        }
+    }
+
+    fn batch(lines: u64, tokens: u64) -> Normalised {
+        let mut reading = Reading::new("openai", Api::BatchOutput);
+        for _ in 0..lines {
+            reading.value(Field::Model, Some(b"\"m\""));
+            let usage = format!("{{\"prompt_tokens\":{tokens},\"completion_tokens\":1}}");
+            reading.value(Field::Usage, Some(usage.as_bytes()));
+            reading.document_end();
+        }
+        reading.reported().unwrap()
+    }
+
+    #[test]
+    fn a_batch_knows_how_many_calls_each_share_is_of() {
+        for lines in [1, TURNS_MAX as u64, 200, 5_000] {
+            let normalised = batch(lines, 10);
+            let calls: u64 = normalised.shares.iter().map(|share| share.more_calls + 1).sum();
+            assert_eq!((calls, normalised.usage.input_tokens), (lines, Some(lines * 10)));
+            assert!(normalised.shares.len() <= TURNS_MAX);
+        }
+    }
+
+    #[test]
+    fn an_answer_without_its_input_contradicts_itself() {
+        let mut reading = Reading::new("openai", Api::ChatCompletions);
+        reading.value(Field::Usage, Some(b"{\"completion_tokens\":5}"));
+        let normalised = reading.reported().unwrap();
+        assert!(normalised.contradictory && normalised.lacks_input());
+        let mut cached = Reading::new("ollama", Api::OllamaChat);
+        cached.value(Field::Count("eval_count"), Some(b"5"));
+        assert!(!cached.reported().unwrap().contradictory, "a cached prompt is left out there");
+    }
+}
