@@ -9,7 +9,7 @@ mod endpoint;
 use std::borrow::Cow;
 
 use endpoint::{Endpoint, endpoint};
-pub(crate) use endpoint::{decoded, pays_at_start};
+pub(crate) use endpoint::{cancels, decoded, pays_at_start};
 
 /// What a call is addressed to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -183,7 +183,7 @@ impl Target {
             Some(id) => known_id(id),
             None => by_host(host).unwrap_or(Cow::Borrowed(UNKNOWN_PROVIDER)),
         };
-        let Endpoint { mut api, model: path_model, mut fetches, batch, place } = endpoint;
+        let Endpoint { mut api, model: path_model, mut fetches, batch, place, is_conversation } = endpoint;
         // These have the results of a batch in the batch itself.
         if matches!(provider.as_ref(), "gemini" | "mistral") && api == Api::Deferred && batch.is_some() {
             (api, fetches) = (Api::MessageBatchResults, batch);
@@ -191,6 +191,10 @@ impl Target {
         // Others have no tasks by a model's name; a verb behind it that is not known is not metered.
         let is_task = provider == "huggingface" || !is_known(&provider) && !has_verb(path_model.as_deref());
         if api == Api::HuggingFaceTask && !is_task {
+            api = Api::Other;
+        }
+        // OpenAI's conversations only store what later responses read.
+        if is_conversation && provider != "mistral" && is_known(&provider) {
             api = Api::Other;
         }
         let place = match provider.as_ref() {
@@ -201,6 +205,17 @@ impl Target {
             _ => None,
         };
         Self { provider, api, path_model, fetches, place }
+    }
+
+    /// The request writes: it is no fetch of a result, whatever its path looks like, but the call that such a path may be.
+    pub fn writes(&mut self) {
+        if self.fetches.take().is_some() {
+            self.api = match self.api {
+                Api::MessageBatchResults => Api::Deferred,
+                Api::BatchOutput => Api::Other,
+                api => api,
+            };
+        }
     }
 
     /// A websocket session of which only the provider is known.

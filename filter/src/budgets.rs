@@ -256,8 +256,8 @@ impl Budgets {
         };
         match call.admission(&admitting) {
             Admission::Hold(holds) => self.charge_all(&policy, holds, knows, metrics),
-            Admission::Refuse(reason, message) => {
-                Decision::Refuse(Refused { reason, budget: None, status: None, message })
+            Admission::Refuse(reason, budget, message) => {
+                Decision::Refuse(Refused { reason, budget, status: None, message })
             }
             Admission::WantPrice(wanted) => {
                 // No more of them than calls can wait.
