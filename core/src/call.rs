@@ -123,7 +123,7 @@ impl Call {
         Self {
             pays_at_start: target.api == Api::Deferred && pays_at_start(path),
             runs: path_alone.ends_with("/runs") || path_alone.ends_with("/submit_tool_outputs"),
-            cancels: cancels(path),
+            cancels: target.api == Api::Deferred && cancels(path),
             reads: false,
             continues: CONTINUES.iter().any(|verb| path_alone.ends_with(verb)),
             id,

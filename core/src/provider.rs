@@ -189,8 +189,8 @@ impl Target {
             (api, fetches) = (Api::MessageBatchResults, batch);
         }
         // Others have no tasks by a model's name; a verb behind it that is not known is not metered.
-        let is_task = provider == "huggingface" || !is_known(&provider) && !has_verb(path_model.as_deref());
-        if api == Api::HuggingFaceTask && !is_task {
+        let has_verb = || path_model.as_deref().is_some_and(|model| model.contains(':'));
+        if api == Api::HuggingFaceTask && provider != "huggingface" && (is_known(&provider) || has_verb()) {
             api = Api::Other;
         }
         // OpenAI's conversations only store what later responses read.
@@ -243,10 +243,6 @@ pub fn recognised_ids() -> impl Iterator<Item = &'static str> {
 
 fn is_known(provider: &str) -> bool {
     HOSTS.iter().any(|(_, known)| *known == provider)
-}
-
-fn has_verb(model: Option<&str>) -> bool {
-    model.is_some_and(|model| model.contains(':'))
 }
 
 fn known_id(id: &str) -> Cow<'static, str> {

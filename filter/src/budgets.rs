@@ -280,6 +280,13 @@ impl Budgets {
         })
     }
 
+    /// A budget that may refuse this call, whatever stands in its body.
+    pub(crate) fn enforcing(&self, call: &Call, now_ms: u64) -> Option<String> {
+        let policy = self.policy()?;
+        let touched = call.surely_touched(&policy, self.now(now_ms));
+        touched.first().map(|touched| touched.budget.name.clone())
+    }
+
     fn without_policy(&self, knows: Knows<'_>) -> Decision {
         if !knows.answered && !knows.expired && !self.is_away() {
             return Decision::Wait;

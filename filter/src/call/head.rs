@@ -110,6 +110,9 @@ impl HttpCall {
             self.gateway.count("tollgate_reads_total");
             return None;
         }
+        if reads && target.api == Api::Deferred {
+            self.gateway.count("tollgate_reads_total");
+        }
         let (mut attribution, mut source) = reader.finish();
         for trusted in &self.gateway.config.trusted {
             distrust(&mut attribution, trusted.field);
