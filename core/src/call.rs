@@ -19,7 +19,7 @@ use crate::budget::hold::VOICE_MS;
 use crate::estimate::{Learned, Passed};
 use crate::price::PriceBook;
 use crate::price::charge::CostStatus;
-use crate::provider::{Api, Target, pays_at_start};
+use crate::provider::{Api, Target, cancels, pays_at_start};
 use crate::record::{Admitted, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
 use crate::usage::Usage;
@@ -69,6 +69,10 @@ pub struct Call {
     page: Option<String>,
     /// It started work in the background and listened, but not to its end.
     left_behind: bool,
+    /// Ends such work.
+    cancels: bool,
+    /// Only reads.
+    reads: bool,
     /// Its path starts work whose price no later answer through here shows.
     pays_at_start: bool,
     request: RequestMeter,
@@ -150,6 +154,8 @@ impl Call {
         Self {
             pays_at_start: target.api == Api::Deferred && pays_at_start(path),
             runs: path_alone.ends_with("/runs") || path_alone.ends_with("/submit_tool_outputs"),
+            cancels: target.api == Api::Deferred && cancels(path),
+            reads: false,
             continues: CONTINUES.iter().any(|verb| path_alone.ends_with(verb)),
             page: deferred::page(query),
             left_behind: false,
@@ -173,6 +179,11 @@ impl Call {
     pub fn attribute(&mut self, attribution: Attribution, source: AttributionSource) {
         self.attribution = attribution;
         self.attribution_source = source;
+    }
+
+    /// Says that it only reads, as a `GET` without a body does: that starts nothing.
+    pub const fn reads(&mut self) {
+        self.reads = true;
     }
 
     /// Says which provider key it uses: see [`crate::attribution::key_id`].

@@ -9,7 +9,7 @@ mod endpoint;
 use std::borrow::Cow;
 
 use endpoint::{Endpoint, endpoint};
-pub(crate) use endpoint::{decoded, pays_at_start};
+pub(crate) use endpoint::{cancels, decoded, pays_at_start};
 
 /// What a call is addressed to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -183,7 +183,7 @@ impl Target {
             Some(id) => known_id(id),
             None => by_host(host).unwrap_or(Cow::Borrowed(UNKNOWN_PROVIDER)),
         };
-        let Endpoint { mut api, model: path_model, mut fetches, batch, place } = endpoint;
+        let Endpoint { mut api, model: path_model, mut fetches, batch, place, is_conversation } = endpoint;
         // These have the results of a batch in the batch itself.
         if matches!(provider.as_ref(), "gemini" | "mistral") && api == Api::Deferred && batch.is_some() {
             (api, fetches) = (Api::MessageBatchResults, batch);
@@ -192,8 +192,12 @@ impl Target {
             api = Api::Images;
         }
         // Others have no tasks by a model's name; a verb behind it that is not known is not metered.
-        let is_task = provider == "huggingface" || !is_known(&provider) && !has_verb(path_model.as_deref());
-        if api == Api::HuggingFaceTask && !is_task {
+        let has_verb = || path_model.as_deref().is_some_and(|model| model.contains(':'));
+        if api == Api::HuggingFaceTask && provider != "huggingface" && (is_known(&provider) || has_verb()) {
+            api = Api::Other;
+        }
+        // OpenAI's conversations only store what later responses read.
+        if is_conversation && provider != "mistral" && is_known(&provider) {
             api = Api::Other;
         }
         let place = match provider.as_ref() {
@@ -218,6 +222,17 @@ impl Target {
             self.path_model = Some(model.to_owned());
         }
         self
+    }
+
+    /// The request writes: it is no fetch of a result, whatever its path looks like, but the call that such a path may be.
+    pub fn writes(&mut self) {
+        if self.fetches.take().is_some() {
+            self.api = match self.api {
+                Api::MessageBatchResults => Api::Deferred,
+                Api::BatchOutput => Api::Other,
+                api => api,
+            };
+        }
     }
 
     /// A websocket session of which only the provider is known.
@@ -251,10 +266,6 @@ pub fn recognised_ids() -> impl Iterator<Item = &'static str> {
 
 fn is_known(provider: &str) -> bool {
     HOSTS.iter().any(|(_, known)| *known == provider)
-}
-
-fn has_verb(model: Option<&str>) -> bool {
-    model.is_some_and(|model| model.contains(':'))
 }
 
 fn known_id(id: &str) -> Cow<'static, str> {

@@ -257,8 +257,8 @@ impl Budgets {
         };
         match call.admission(&admitting) {
             Admission::Hold(holds) => self.charge_all(&policy, holds, knows, metrics),
-            Admission::Refuse(reason, message) => {
-                Decision::Refuse(Refused { reason, budget: None, status: None, message })
+            Admission::Refuse(reason, budget, message) => {
+                Decision::Refuse(Refused { reason, budget, status: None, message })
             }
             Admission::WantPrice(wanted) => {
                 // No more of them than calls can wait.
@@ -280,6 +280,13 @@ impl Budgets {
             let is_spent = counter.free() <= Amount::ZERO && !counter.may_clear(Amount(1));
             is_spent.then(|| refused(touched.budget, Some(&counter), Amount::ZERO, Reason::BudgetSpent))
         })
+    }
+
+    /// A budget that may refuse this call, whatever stands in its body.
+    pub(crate) fn enforcing(&self, call: &Call, now_ms: u64) -> Option<String> {
+        let policy = self.policy()?;
+        let touched = call.surely_touched(&policy, self.now(now_ms));
+        touched.first().map(|touched| touched.budget.name.clone())
     }
 
     fn without_policy(&self, knows: Knows<'_>) -> Decision {

@@ -353,8 +353,9 @@ impl HttpContext for HttpCall {
             Asking::Gathering(waiting) => return self.gather(*waiting, true),
             Asking::Taking(taken) if taken.len() > 0 => {
                 let message = "the request's body is not JSON that can be read".to_owned();
-                let reason = Reason::UnreadableRequest;
-                return self.refuse(Refused { reason, budget: None, status: None, message }, host::now_ms());
+                let (reason, now_ms) = (Reason::UnreadableRequest, host::now_ms());
+                let budget = self.call.as_ref().and_then(|call| self.gateway.budgets.enforcing(call, now_ms));
+                return self.refuse(Refused { reason, budget, status: None, message }, now_ms);
             }
             _ => {}
         }

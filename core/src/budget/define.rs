@@ -111,7 +111,9 @@ pub fn write(budget: &Budget) -> Value {
     put("action", word(ACTIONS, budget.action));
     put("hold", word(HOLDS, budget.hold));
     put("on_outage", word(OUTAGES, budget.on_outage));
-    put("on_unknown", word(UNKNOWNS, budget.on_unknown));
+    if budget.is_enforced() {
+        put("on_unknown", word(UNKNOWNS, budget.on_unknown));
+    }
     put("lease", span_text(budget.lease_ms).into());
     if let Some(ceiling) = budget.ceiling {
         put("ceiling_usd", Picodollars::from_pico(ceiling.0).to_string().into());
@@ -242,9 +244,11 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
         let key = unit_key("carry_over", carry_over.map_or(budget.unit, |(unit, _)| unit));
         keys.wrong(&key, &format!("has no meaning for the window `{window}`"));
     }
-    if budget.on_unknown == OnUnknown::Worst && !budget.is_enforced() {
-        let problem = "`worst` has no meaning for a budget that refuses nothing; leave it out, or give action = \"deny\"";
-        keys.wrong("on_unknown", problem);
+    if !budget.is_enforced() && keys.has("on_unknown") {
+        let value = shown(&word(UNKNOWNS, budget.on_unknown)).replace('"', "`");
+        let problem =
+            "has no meaning for a budget that refuses nothing; leave it out, or give action = \"deny\"";
+        keys.wrong("on_unknown", &format!("{value} {problem}"));
     }
     if budget.ceiling.is_some() && budget.unit != Unit::Dollars {
         keys.wrong("ceiling_usd", "has no meaning for a budget that does not count dollars; leave it out");
@@ -556,10 +560,13 @@ mod tests {
             assert!(said.starts_with(&format!("{key}: {expected}")), "{said}");
         }
         assert_eq!(said(serde_json::json!({"deferred": true})), "deferred: `true` is not one of deny, allow");
-        let kept = serde_json::json!({"on_unknown": "worst", "action": "warn"});
-        assert!(
-            said(kept).starts_with("on_unknown: `worst` has no meaning for a budget that refuses nothing")
-        );
+        for (rule, action) in
+            [("worst", "warn"), ("record", "warn"), ("worst", "shadow"), ("record", "shadow")]
+        {
+            let kept = said(serde_json::json!({"on_unknown": rule, "action": action}));
+            let expected = format!("on_unknown: `{rule}` has no meaning for a budget that refuses nothing");
+            assert!(kept.starts_with(&expected), "{kept}");
+        }
         let tokens = serde_json::json!({"name": "b", "limit_tokens": 1, "window": "day", "ceiling_usd": "1"});
         let tokens = read_one(&tokens, None).unwrap_err();
         assert!(tokens[0].to_string().starts_with("ceiling_usd: has no meaning"), "{tokens:?}");

@@ -42,8 +42,8 @@ pub struct Cover {
 pub enum Admission<'p> {
     /// What is to be held; empty where no budget is for the call.
     Hold(Vec<Hold<'p>>),
-    /// It is refused, whatever counters say.
-    Refuse(Reason, String),
+    /// It is refused, whatever counters say: why, by which budget where it is one, and the text for the caller.
+    Refuse(Reason, Option<String>, String),
     /// The price of this model is not here; a collector may have it.
     WantPrice(Wanted),
 }
@@ -111,10 +111,14 @@ impl Call {
             holds.iter().map(|hold| hold.touched.budget).find(|budget| budget.is_enforced() && test(budget))
         };
         let bounds = self.request.bounds();
-        let later = api == Api::Deferred || bounds.is_some_and(|bounds| bounds.is_background());
+        let starts = api == Api::Deferred && !self.reads && !self.cancels;
+        let later = starts || bounds.is_some_and(|bounds| bounds.is_background());
         if let Some(budget) = enforced(&|budget| later && !budget.deferred) {
-            let text = "work that is charged later may not be started under budget";
-            return Admission::Refuse(Reason::DeferredNotAllowed, format!("{text} `{}`", budget.name));
+            let name = &budget.name;
+            let text = format!(
+                "work that is charged later may not be started under budget `{name}`, unless it says `deferred = \"allow\"`"
+            );
+            return Admission::Refuse(Reason::DeferredNotAllowed, Some(name.clone()), text);
         }
         if api.is_free() {
             return Admission::Hold(Vec::new());
@@ -122,21 +126,31 @@ impl Call {
         if self.is_unmetered() {
             return self.unmetered(holds);
         }
-        if enforced(&|_| true).is_some() || admitting.unpriced == Unpriced::Deny {
-            if let Some(key) = bounds.and_then(|bounds| bounds.ambiguous()) {
-                let text = format!("the request names `{key}` twice");
-                return Admission::Refuse(Reason::AmbiguousRequest, text);
-            }
-            let unreadable = self.request.is_unread() || bounds.is_some() && self.request.is_unreadable();
-            if unreadable && !api.is_session() {
-                let text = "the request's body is not JSON that can be read, and a budget must know what it asks for";
-                return Admission::Refuse(Reason::UnreadableRequest, text.to_owned());
-            }
+        let enforcing = enforced(&|_| true);
+        if (enforcing.is_some() || admitting.unpriced == Unpriced::Deny)
+            && let Some((reason, text)) = self.undecidable()
+        {
+            let name = enforcing.map(|budget| budget.name.clone());
+            let under = name.as_ref().map_or_else(String::new, |name| format!(" under budget `{name}`"));
+            return Admission::Refuse(reason, name, format!("{text}{under}"));
         }
         if holds.is_empty() && admitting.unpriced != Unpriced::Deny {
             return Admission::Hold(Vec::new());
         }
         self.held(admitting, holds)
+    }
+
+    /// Why it cannot be told from its request what it asks for.
+    fn undecidable(&self) -> Option<(Reason, String)> {
+        let bounds = self.request.bounds();
+        if let Some(key) = bounds.and_then(|bounds| bounds.ambiguous()) {
+            let text = format!("the request names `{key}` twice, and each may stand in it once");
+            return Some((Reason::AmbiguousRequest, text));
+        }
+        let unreadable = self.request.is_unread() || bounds.is_some() && self.request.is_unreadable();
+        let text = "the request's body is not JSON that can be read (its content type says `json`, and it is not encoded), \
+                    as it must be";
+        (unreadable && !self.target.api.is_session()).then(|| (Reason::UnreadableRequest, text.to_owned()))
     }
 
     /// The holds, with how much they hold.
@@ -162,7 +176,7 @@ impl Call {
                  no call of unknown price; try again shortly, or give the budget a `ceiling_usd`",
                 budget.name
             );
-            return Admission::Refuse(Reason::PriceUnknown, text);
+            return Admission::Refuse(Reason::PriceUnknown, Some(budget.name.clone()), text);
         }
         let dollars = Amount(cost.unwrap_or_default().as_pico());
         let tokens = Amount(i128::from(bound.input_tokens) + i128::from(bound.output_tokens));
@@ -274,7 +288,9 @@ impl Call {
         if cost.is_none() {
             match self.without_price(admitting, &facts, row.is_some()) {
                 WithoutPrice::Ask(wanted) => return Err(Admission::WantPrice(wanted)),
-                WithoutPrice::Refuse(text) => return Err(Admission::Refuse(Reason::ModelNotPriced, text)),
+                WithoutPrice::Refuse(text) => {
+                    return Err(Admission::Refuse(Reason::ModelNotPriced, None, text));
+                }
                 WithoutPrice::Nothing => {}
                 WithoutPrice::Ceiling => return Ok(self.ceiling(admitting, &facts)),
             }
@@ -330,8 +346,10 @@ impl Call {
         let forbids = |hold: &&Hold<'p>| hold.touched.budget.is_enforced() && !hold.touched.budget.unmetered;
         if let Some(hold) = holds.iter().find(forbids) {
             let budget = &hold.touched.budget.name;
-            let text = format!("what cannot be metered may not be called under budget `{budget}`");
-            return Admission::Refuse(Reason::NotMetered, text);
+            let text = format!(
+                "what cannot be metered may not be called under budget `{budget}`, unless it says `unmetered = \"allow\"`"
+            );
+            return Admission::Refuse(Reason::NotMetered, Some(budget.clone()), text);
         }
         for hold in &mut holds {
             hold.amount = Amount(i128::from(hold.touched.budget.unit == Unit::Calls));
@@ -582,7 +600,7 @@ mod tests {
                 let hold = |hold: &Hold<'_>| format!("{}={}", hold.touched.budget.name, hold.amount);
                 holds.iter().map(hold).collect::<Vec<_>>().join(" ")
             }
-            Admission::Refuse(reason, _) => reason.name().to_owned(),
+            Admission::Refuse(reason, ..) => reason.name().to_owned(),
             Admission::WantPrice(wanted) => format!("want {}", wanted.model),
         }
     }
@@ -714,7 +732,7 @@ mod tests {
                     let hold = |hold: &Hold<'_>| format!("{}={}", hold.touched.budget.name, hold.amount);
                     holds.iter().map(hold).collect::<Vec<_>>().join(" ")
                 }
-                Admission::Refuse(reason, _) => reason.name().to_owned(),
+                Admission::Refuse(reason, ..) => reason.name().to_owned(),
                 Admission::WantPrice(wanted) => {
                     assert_eq!(wanted, asked);
                     "asks".to_owned()
@@ -758,6 +776,95 @@ mod tests {
             let found = admitted(&call(path, body), &policy, Unpriced::Allow, &Learned::default());
             let holds = expected.is_empty() || !found.is_empty();
             assert!(found.starts_with(expected) && holds, "{more} {path} {body}: {found}");
+        }
+    }
+
+    /// What only reads, or ends what was started, starts nothing; and what writes is no fetch.
+    #[test]
+    fn reads_and_cancels_pass_and_what_writes_at_a_fetched_path_is_held() {
+        let policy = policy(serde_json::json!([{"name": "b", "limit_usd": "1", "window": "day"}]));
+        let found = |provider: &str, method: &str, path: &str, body: &str| {
+            let mut target = Target::recognise(Some(provider), "", path);
+            let reads = method == "GET" && body.is_empty();
+            if !reads {
+                target.writes();
+            }
+            let mut call = Call::begin("id".into(), 1_000, target, path);
+            if reads {
+                call.reads();
+            }
+            call.request().watch_bounds();
+            call.request().feed(body.as_bytes());
+            admitted(&call, &policy, Unpriced::Allow, &Learned::default())
+        };
+        for (provider, path) in [
+            ("openai", "/v1/batches"),
+            ("openai", "/v1/batches/b1"),
+            ("openai", "/v1/vector_stores"),
+            ("openai", "/v1/fine_tuning/jobs"),
+            ("openai", "/v1/videos"),
+            ("openai", "/v1/evals"),
+            ("openai", "/v1/containers"),
+            ("openai", "/v1/responses/r1"),
+            ("anthropic", "/v1/messages/batches"),
+            ("anthropic", "/v1/messages/batches/b1"),
+            ("gemini", "/v1beta/batches"),
+            ("gemini", "/v1beta/batches/b1"),
+            ("gemini", "/v1beta/cachedContents"),
+        ] {
+            assert_eq!(found(provider, "GET", path, ""), "", "{provider} {path}");
+        }
+        for (provider, path, expected) in [
+            ("openai", "/v1/batches/b1/cancel", ""),
+            ("openai", "/v1/responses/r1/cancel", ""),
+            ("openai", "/v1/fine_tuning/jobs/j/cancel", ""),
+            ("anthropic", "/v1/messages/batches/b1/cancel", ""),
+            ("gemini", "/v1beta/batches/b1:cancel", ""),
+            ("openai", "/v1/uploads", ""),
+            ("openai", "/v1/uploads/u/parts", ""),
+            ("openai", "/v1/uploads/u/complete", ""),
+            ("openai", "/v1/batches", "deferred_not_allowed"),
+            ("openai", "/v1/batches/cancel", "deferred_not_allowed"),
+            ("openai", "/v1/fine_tuning/jobs/j/resume", "deferred_not_allowed"),
+            ("openai", "/v1/responses/%20", "b="),
+            ("openai", "/v1/responses/r1", "b="),
+            ("gemini", "/v1beta/interactions/x{i}", "b="),
+            ("gemini", "/v1beta/batches/b1", "deferred_not_allowed"),
+            ("openai", "/v1/files/f/content", "not_metered"),
+            ("openai", "/v1/conversations", "not_metered"),
+            ("mistral", "/v1/conversations", "b="),
+        ] {
+            let found = found(provider, "POST", path, r#"{"model":"m","input":"hi"}"#);
+            let holds = expected.is_empty() == found.is_empty();
+            assert!(found.starts_with(expected) && holds, "{provider} {path}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_its_budget_and_what_would_allow_the_call() {
+        let policy = policy(serde_json::json!([
+            {"name": "loose", "limit_usd": "1", "window": "day", "action": "warn"},
+            {"name": "strict", "limit_usd": "1", "window": "day"}]));
+        let book = book();
+        for (path, body, reason, text) in [
+            ("/v1/something", "{}", Reason::NotMetered, "unless it says `unmetered = \"allow\"`"),
+            ("/v1/videos", "{}", Reason::DeferredNotAllowed, "unless it says `deferred = \"allow\"`"),
+            ("/v1/responses", r#"{"background":true}"#, Reason::DeferredNotAllowed, "`deferred = \"allow\"`"),
+            (CHAT, "text", Reason::UnreadableRequest, "is not JSON that can be read"),
+            (CHAT, r#"{"model":"a","model":"b"}"#, Reason::AmbiguousRequest, "names `model` twice"),
+        ] {
+            let admitting = Admitting {
+                policy: &policy,
+                book: Some(&book),
+                unpriced: Unpriced::Allow,
+                learned: &Learned::default(),
+                now_ms: 5,
+                may_ask: false,
+            };
+            let call = call(path, body);
+            let Admission::Refuse(found, budget, said) = call.admission(&admitting) else { panic!("{path}") };
+            assert_eq!((found, budget.as_deref()), (reason, Some("strict")), "{path}");
+            assert!(said.contains(text) && said.contains("budget `strict`"), "{said}");
         }
     }
 

@@ -157,6 +157,18 @@ impl Family {
             (Api::GenerateContent | Api::EmbedContent | Api::Interactions | Api::Predict, _) => Self::Google,
             (Api::CohereChat | Api::CohereEmbed, _) | (Api::Rerank, "cohere") => Self::Cohere,
             (Api::OllamaChat | Api::OllamaEmbed, _) => Self::Ollama,
+            // What has no shape of its own has its provider's.
+            (
+                Api::Deferred
+                | Api::Other
+                | Api::Unmetered
+                | Api::MessageBatchResults
+                | Api::Files
+                | Api::CountTokens,
+                "gemini" | "vertex",
+            ) => Self::Google,
+            (Api::Deferred | Api::Other | Api::Unmetered, "cohere") => Self::Cohere,
+            (Api::Deferred | Api::Other | Api::Unmetered, "ollama") => Self::Ollama,
             (_, "mistral") => Self::Mistral,
             (_, "anthropic") => Self::Anthropic,
             _ => Self::OpenAi,
@@ -226,6 +238,11 @@ mod tests {
             ("anthropic", "/v1/messages", "/error/type", "billing_error"),
             ("azure", "/anthropic/v1/messages", "/type", "error"),
             ("gemini", "/v1beta/models/g:generateContent", "/error/status", "RESOURCE_EXHAUSTED"),
+            ("gemini", "/v1beta/models/g:batchGenerateContent", "/error/status", "RESOURCE_EXHAUSTED"),
+            ("gemini", "/v1beta/models/g:generateVideos", "/error/status", "RESOURCE_EXHAUSTED"),
+            ("vertex", "/v1/projects/p/locations/l/tuningJobs", "/error/status", "RESOURCE_EXHAUSTED"),
+            ("gemini", "/v1beta/openai/chat/completions", "/error/code", "insufficient_quota"),
+            ("cohere", "/v1/embed-jobs", "/message", "spent"),
             (
                 "vertex",
                 "/v1/projects/p/locations/l/publishers/anthropic/models/c:rawPredict",

@@ -24,6 +24,8 @@ pub(super) struct Endpoint {
     pub(super) batch: Option<String>,
     /// What else the path says that decides a price: where the model runs, or who runs it.
     pub(super) place: Option<(&'static str, String)>,
+    /// Whether it is about conversations, which answer at Mistral alone.
+    pub(super) is_conversation: bool,
 }
 
 /// Whether a path is one whose work is charged as it starts, by the second of video or the token of training, or whose results
@@ -32,7 +34,7 @@ pub(crate) fn pays_at_start(path: &str) -> bool {
     let (path, _query) = path.split_once(['?', '#']).unwrap_or((path, ""));
     let segments = Segments::of(path, false);
     let last = segments.lower.last().map(Cow::as_ref).unwrap_or_default();
-    if last == "cancel" || last.ends_with(":cancel") {
+    if segments.cancels() {
         return false;
     }
     if segments
@@ -46,6 +48,12 @@ pub(crate) fn pays_at_start(path: &str) -> bool {
     last == "containers"
         || last.ends_with(":predictlongrunning")
         || segments.lower.iter().any(|one| is_one_of(PAID_AT_START, one))
+}
+
+/// Whether a path ends work that was started earlier. That starts nothing.
+pub(crate) fn cancels(path: &str) -> bool {
+    let (path, _query) = path.split_once(['?', '#']).unwrap_or((path, ""));
+    Segments::of(path, false).cancels()
 }
 
 /// Reads a path; `upgrades` says that the request asks for another protocol on its connection.
@@ -87,6 +95,14 @@ impl<'a> Segments<'a> {
         Self { plain, lower }
     }
 
+    fn cancels(&self) -> bool {
+        match self.lower.as_slice() {
+            [.., _, id, last] if last == "cancel" => !is_one_of(DEFERRED, id),
+            [.., last] => last.ends_with(":cancel"),
+            [] => false,
+        }
+    }
+
     fn has_encoded_slash(&self) -> bool {
         self.plain.iter().any(|segment| segment.contains(['/', '\\', ';']))
     }
@@ -113,12 +129,13 @@ impl<'a> Segments<'a> {
                 Api::Realtime | Api::Voice => model_in(query).or_else(|| self.behind_one("deployments")),
                 _ => None,
             };
-            return Endpoint { api, model, fetches: None, batch: None, place: None };
+            return Endpoint { api, model, fetches: None, batch: None, place: None, is_conversation: false };
         }
         let (api, model) = self.plain_endpoint(&lower);
         let fetches = if api == Api::CountTokens { None } else { self.fetched(&lower) };
         let batch = if api == Api::Deferred { self.batch(&lower) } else { None };
-        Endpoint { api, model, fetches, batch, place: place(&lower) }
+        let is_conversation = lower.contains(&"conversations");
+        Endpoint { api, model, fetches, batch, place: place(&lower), is_conversation }
     }
 
     fn behind_one(&self, name: &str) -> Option<String> {
@@ -224,6 +241,12 @@ fn by_ending(segments: &[&str]) -> Api {
         [.., "messages", "count_tokens"] | [.., "responses", "input_tokens"] => Api::CountTokens,
         [.., "files", _, "content"] => Api::BatchOutput,
         [.., "batches", _, "results"] => Api::MessageBatchResults,
+        // They make a file of parts (OpenAI, Uploads, as client libraries describe it, 2026-11-29), which is stored as any.
+        [.., version, "uploads"] | [.., version, "uploads", _, "parts" | "complete" | "cancel"]
+            if is_version(version) =>
+        {
+            Api::Files
+        }
         // The AI SDK's protocol, whose events are named as those of Responses.
         [.., "ai", "language-model"] => Api::Responses,
         [.., "ai", "embedding-model"] => Api::Embeddings,

@@ -104,13 +104,21 @@ impl HttpCall {
         // A websocket begins with a GET: what else asks for an upgrade is the call that it is without one.
         let upgrades = is_tunnel || head.upgrades && head.method == b"GET";
         let recognise = if upgrades { Target::recognise_upgrade } else { Target::recognise };
-        let target = recognise(configured.as_deref(), &head.authority, &head.path)
+        let mut target = recognise(configured.as_deref(), &head.authority, &head.path)
             .named_by_header(&head.path, &head.model);
+        let reads =
+            end_of_stream && matches!(head.method.as_slice(), b"GET" | b"HEAD" | b"OPTIONS" | b"DELETE");
+        if !reads && !upgrades {
+            target.writes();
+        }
         let fetches = target.fetches.is_some() || target.api == Api::Deferred;
         let is_read = end_of_stream && head.method != b"POST" && !(head.method == b"GET" && fetches);
         if is_read && !upgrades {
             self.gateway.count("tollgate_reads_total");
             return None;
+        }
+        if reads && target.api == Api::Deferred {
+            self.gateway.count("tollgate_reads_total");
         }
         let (mut attribution, mut source) = reader.finish();
         for trusted in &self.gateway.config.trusted {
@@ -143,6 +151,9 @@ impl HttpCall {
         let mut call = Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path);
         call.attribute(attribution, source);
         call.use_key(key_id);
+        if reads {
+            call.reads();
+        }
         if call.target().api.is_session() {
             call.request().session();
         } else if let Some(key) = self.gateway.print_key {
