@@ -24,7 +24,7 @@ impl HttpCall {
         if let Some(refused) = self.refused.take() {
             return self.settle_refused(&refused, now_ms);
         }
-        // Results of a batch are one record, which is claimed as a whole.
+        // Results of a batch are told when all of them are there.
         if self.call.as_ref().is_some_and(|call| call.target().api.is_session()) {
             self.settle_turns(now_ms);
             self.end_turns(now_ms);
@@ -95,7 +95,9 @@ impl HttpCall {
     fn recorded(&self, call: &Call, mut record: UsageRecord, book: Option<&PriceBook>) -> Vec<UsageRecord> {
         let is_told = self.remember(call, &mut record);
         if call.target().fetches.is_some() {
-            record.notes.push(Note::Deferred);
+            if !record.notes.contains(&Note::Deferred) {
+                record.notes.push(Note::Deferred);
+            }
             if !call.is_unfinished(&record) {
                 return self.fetched(call, &record, book);
             }
@@ -171,7 +173,13 @@ impl HttpCall {
             }
             true
         });
-        records.into_iter().map(|(record, ..)| record).collect()
+        // Where one is folded into a total, this has its id.
+        let mut own = Some(record.id.clone());
+        let with_id = |(record, id, _): (UsageRecord, String, Option<String>)| {
+            let id = own.take().unwrap_or_else(|| work_id(&record.provider, &id));
+            UsageRecord { id, ..record }
+        };
+        records.into_iter().map(with_id).collect()
     }
 
     /// How the exchange ended. Envoy's details tell an abort from an end, and a provider's answer from its
