@@ -123,7 +123,7 @@ fn end_lease(
     let Some(account) = ledger.accounts.get(instance) else { return Ok(()) };
     transaction
         .prepare_cached(
-            "UPDATE accounts SET returned = ?3, used = ?4, held = ?5, in_flight = ?6
+            "UPDATE accounts SET returned = ?3, used = ?4, held = ?5, in_flight = ?6, granted = ?7, adrift = ?8
              WHERE counter = ?1 AND instance = ?2",
         )?
         .execute(params![
@@ -132,7 +132,9 @@ fn end_lease(
             bytes(account.returned),
             bytes(account.used),
             bytes(account.held),
-            account.in_flight
+            account.in_flight,
+            bytes(account.granted),
+            bytes(account.adrift),
         ])?;
     Ok(())
 }
@@ -287,7 +289,8 @@ fn add_earlier_parts(
 
 fn accounts(connection: &Connection, counter: i64) -> Result<BTreeMap<String, Account>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT instance, granted, returned, used, held, kept, burn, in_flight, denied, version, seen_ms, rate
+        "SELECT instance, granted, returned, used, held, kept, burn, in_flight, denied, version, seen_ms, rate, adrift,
+             made_up
          FROM accounts WHERE counter = ?1",
     )?;
     let rows = statement.query_map([counter], |row| {
@@ -304,6 +307,8 @@ fn accounts(connection: &Connection, counter: i64) -> Result<BTreeMap<String, Ac
             version: number(9)?,
             seen_ms: number(10)?,
             rate: amount(row, 11)?,
+            adrift: amount(row, 12)?,
+            made_up: amount(row, 13)?,
         };
         Ok((row.get(0)?, account))
     })?;
@@ -327,8 +332,8 @@ fn save(
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO accounts (counter, instance, gateway, granted, returned, used, held, kept, burn,
-                 in_flight, denied, version, seen_ms, rate)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 in_flight, denied, version, seen_ms, rate, adrift, made_up)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             counter,
@@ -345,6 +350,8 @@ fn save(
             wide(account.version),
             wide(account.seen_ms),
             bytes(account.rate),
+            bytes(account.adrift),
+            bytes(account.made_up),
         ])?;
     Ok(())
 }

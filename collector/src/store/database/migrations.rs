@@ -78,6 +78,7 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (19, include_str!("migrations/0019_leases.sql")),
     (20, include_str!("migrations/0020_price_reports.sql")),
     (21, include_str!("migrations/0021_work.sql")),
+    (22, include_str!("migrations/0022_adrift.sql")),
 ];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").
