@@ -4,6 +4,7 @@
 mod bounds;
 mod definitions;
 mod extra;
+mod imported;
 mod missed;
 mod operations;
 mod release;
@@ -22,11 +23,12 @@ use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
 pub(super) use definitions::{all, configure, put, registered, remove, state};
 pub use extra::ToppedUp;
-pub(super) use missed::{count_missed, count_moved, newest_ms};
+pub(super) use missed::{Missed, count_missed, count_moved, newest_ms};
 pub use release::{KeptReleased, Released};
 
 use crate::model::calendar::span;
 use crate::store::database::error::StoreError;
+use bounds::Reporter;
 use extra::{carried_over, limit_before, settle_carried_from};
 use seed::Seeds;
 
@@ -84,11 +86,13 @@ pub(super) fn sync(
     let live = live(transaction, now_ms)?;
     let heard = heard(transaction)?;
     let mut seeds = Seeds::default();
+    let mut reporter = Reporter::new(gateway, instance);
     let mut grants = Vec::with_capacity(reports.len());
     for CounterReport { key, report } in reports {
         let stored = budgets.get(&key.budget);
         let current = stored.filter(|stored| stored.generation == key.generation);
-        let Some(id) = counter(transaction, &mut seeds, current, key, now_ms)? else { continue };
+        let made = counter(transaction, (&mut seeds, Some(&mut reporter)), current, key, now_ms)?;
+        let Some(id) = made else { continue };
         let mut ledger = load(transaction, id, current.map(|stored| &stored.budget), key)?;
         // Whoever speaks is heard before anything is taken back.
         ledger.report(instance, report, now_ms);
@@ -152,7 +156,7 @@ fn live(connection: &Connection, now_ms: u64) -> Result<usize, StoreError> {
 /// granted for what a gateway makes up.
 fn counter(
     transaction: &Transaction<'_>,
-    seeds: &mut Seeds,
+    (seeds, reporter): (&mut Seeds, Option<&mut Reporter<'_>>),
     current: Option<&StoredBudget>,
     key: &CounterKey,
     now_ms: u64,
@@ -171,7 +175,7 @@ fn counter(
     if span(budget, key.span.start_ms) != key.span || key.span.start_ms > now.end_ms {
         return Ok(None);
     }
-    if !bounds::admits(transaction, stored, key)? {
+    if !bounds::admits(transaction, stored, key, reporter)? {
         return Ok(None);
     }
     let seed = seeds.spent_before(transaction, stored, key)?;

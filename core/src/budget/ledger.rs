@@ -357,12 +357,14 @@ impl Account {
     }
 
     /// The record of a call has come by another way than from its gateway, which is not heard of any more: what may have been
-    /// held for it there is not presumed any longer. Gives how much that was.
-    pub fn found(&mut self) -> Amount {
+    /// held for it there is not presumed any longer; where it had no call under way, as much as it cost. Gives how much that was.
+    pub fn found(&mut self, cost: Amount) -> Amount {
         let calls = i128::from(self.in_flight);
         let held = self.held.plus(self.adrift).or_nothing();
         if calls == 0 || held == Amount::ZERO {
-            return Amount::ZERO;
+            let back = cost.min(self.unused().minus(self.adrift).or_nothing());
+            self.returned = self.returned.plus(back);
+            return back;
         }
         // Nobody knows which of them it was.
         let one = Amount(held.0 / calls);
@@ -371,8 +373,7 @@ impl Account {
         self.held = self.held.minus(of_held);
         self.used = self.used.minus(of_held);
         self.adrift = self.adrift.minus(one.minus(of_held));
-        let back = one.min(self.unused());
-        self.returned = self.returned.plus(back);
+        self.returned = self.returned.plus(one.min(self.unused()));
         one
     }
 }
@@ -581,12 +582,13 @@ mod tests {
                 ledger.end_leases(&|_| 0, 20_000);
             }
             let account = ledger.accounts.get_mut("a").unwrap();
-            assert_eq!(account.found(), Amount(100), "{ends_first}");
-            assert_eq!(account.found(), Amount(100), "{ends_first}");
+            assert_eq!(account.found(Amount(7)), Amount(100), "{ends_first}");
+            assert_eq!(account.found(Amount(7)), Amount(100), "{ends_first}");
             ledger.end_leases(&|_| 0, 20_000);
             assert_eq!(ledger.accounts["a"].committed().minus(ledger.used()), Amount(100), "{ends_first}");
             let account = ledger.accounts.get_mut("a").unwrap();
-            assert_eq!((account.found(), account.found()), (Amount(100), Amount::ZERO), "{ends_first}");
+            let found = (account.found(Amount(7)), account.found(Amount(7)));
+            assert_eq!(found, (Amount(100), Amount::ZERO), "{ends_first}");
             assert_eq!((ledger.committed(), ledger.used()), (Amount::ZERO, Amount::ZERO), "{ends_first}");
         }
     }
