@@ -233,7 +233,8 @@ pub enum Note {
     /// What was fetched is work of which no gateway of the collector saw the start or the end: its counts are the
     /// fetcher's word, so nothing is charged for it.
     UnknownWork,
-    /// The gateway named a cost without charges for it: the collector has priced the call.
+    /// The gateway named a cost without charges for it, or at rates far from every price of the row: the collector has priced
+    /// the call.
     CostCorrected,
     /// The provider named a cost that no call has, such as one below nothing. It is left out.
     ProviderCostIgnored,

@@ -1,5 +1,6 @@
-//! Records that come from an access log, as their gateway could not report them: some of them it had charged already, and
-//! for others it held something when it was last heard of.
+//! What a counter has charged, beside what its records say: for corrections of it, and for records that come from an access
+//! log, as their gateway could not report them. Some of those it had charged already, and for others it held something when it
+//! was last heard of.
 //!
 //! What counts is that a counter's settled charges are the sum of its records. What it has charged beyond the records that
 //! were there is credit: so much of the imported ones is charged already. The rest is added; and as nobody had charged it, the
@@ -72,11 +73,37 @@ pub(super) fn count(
     add(transaction, id, Added { used: more, kept: Amount::ZERO })
 }
 
+/// A correction, of which no more is taken off a counter than it has charged, or holds, beyond its records: a record that its
+/// gateway never charged gives nobody anything back.
+pub(super) fn at_most(
+    transaction: &Transaction<'_>,
+    seeds: &mut Seeds,
+    (stored, key, id): (&StoredBudget, &CounterKey, i64),
+    more: Added,
+    now_ms: u64,
+) -> Result<Added, StoreError> {
+    if more.used >= Amount::ZERO && more.kept >= Amount::ZERO {
+        return Ok(more);
+    }
+    let Some(recorded) = seeds.recorded(transaction, stored, key, now_ms)? else { return Ok(more) };
+    let ledger = standing(transaction, id)?;
+    let beyond = ledger.used().minus(recorded).or_nothing();
+    let kept = ledger.kept_in_all().or_nothing();
+    Ok(Added {
+        used: more.used.max(Amount::ZERO.minus(beyond)),
+        kept: more.kept.max(Amount::ZERO.minus(kept)),
+    })
+}
+
 /// What a counter has charged for calls that have ended, as far as their records say so.
 fn settled(connection: &Connection, id: i64) -> Result<Amount, StoreError> {
+    let ledger = standing(connection, id)?;
+    Ok(ledger.used().minus(ledger.held()).minus(ledger.kept_in_all()))
+}
+
+fn standing(connection: &Connection, id: i64) -> Result<Ledger, StoreError> {
     let (seed, kept) = connection
         .prepare_cached("SELECT seed, kept FROM counters WHERE id = ?1")?
         .query_row([id], |row| Ok((amount(row, 0)?, amount(row, 1)?)))?;
-    let ledger = Ledger { seed, kept, accounts: accounts(connection, id)?, ..Ledger::default() };
-    Ok(ledger.used().minus(ledger.held()).minus(ledger.kept_in_all()))
+    Ok(Ledger { seed, kept, accounts: accounts(connection, id)?, ..Ledger::default() })
 }

@@ -80,6 +80,7 @@ pub(in crate::store) fn count_missed(
         for (key, (stored, more)) in missed {
             let may_make = !is_before && counts(stored, &key, now_ms);
             if let Some(id) = found_or_made(transaction, &mut seeds, (stored, &key), may_make, now_ms)? {
+                let more = imported::at_most(transaction, &mut seeds, (stored, &key, id), more, now_ms)?;
                 add(transaction, id, more)?;
             }
         }
