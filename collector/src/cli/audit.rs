@@ -102,10 +102,10 @@ impl Verify {
         let head = verifier.finish()?;
         output::print(&format!("the trail is whole: {} entries, head {head}", head.seq))?;
         if self.head.is_none() {
-            eprintln!(
+            output::say(&format!(
                 "WARNING: no --head was given: this trail agrees with itself, but who can write the database can write all \
                  of it anew. Keep this head elsewhere and verify against it the next time: --head {head}"
-            );
+            ));
         }
         match self.file {
             Some(_) => Ok(()),
@@ -150,7 +150,7 @@ fn recount(collector: &Collector) -> anyhow::Result<()> {
     let answer = client::json(&collector.get("/api/v1/accounts/recount", &[])?)?;
     let text = |name: &str| client::field(&answer, name);
     for example in answer.get("examples").and_then(Value::as_array).into_iter().flatten() {
-        eprintln!("{}", printable(example.as_str().unwrap_or_default()));
+        output::say(&format!("{}", printable(example.as_str().unwrap_or_default())));
     }
     ensure!(
         answer.get("wrong") == Some(&json!(0)),
