@@ -1,6 +1,7 @@
 //! Budgets, counters and accounts: the ledgers of `tollgate_core::budget::ledger`, read, changed and written in one
 //! transaction, so that their invariant holds whoever else does the same.
 
+mod audited;
 mod bounds;
 mod definitions;
 mod extra;
@@ -21,6 +22,7 @@ use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, Budget, DEFAULT_LEASE_MS};
 use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
+pub(super) use audited::unlike_trail;
 pub(super) use definitions::{all, configure, put, registered, remove, state};
 pub use extra::ToppedUp;
 pub(super) use missed::{Missed, count_missed, count_moved, newest_ms};

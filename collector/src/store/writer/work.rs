@@ -146,8 +146,15 @@ impl<'w> Work<'w> {
     /// Whether the record is new.
     fn insert(&mut self, row: &RecordRow, dims: i64) -> Result<bool, StoreError> {
         let id = row.id.0.as_slice();
-        let changed =
-            self.insert.execute(params![id, row.time_ms, dims, row.outcome, row.cost_status, row.body])?;
+        let changed = self.insert.execute(params![
+            id,
+            row.time_ms,
+            dims,
+            row.outcome,
+            row.cost_status,
+            row.body,
+            row.digest
+        ])?;
         Ok(changed == 1)
     }
 
@@ -197,8 +204,8 @@ impl<'w> Work<'w> {
 /// Stores a record that is not there.
 pub(super) fn insert<'t>(transaction: &'t Transaction<'_>) -> Result<CachedStatement<'t>, StoreError> {
     Ok(transaction.prepare_cached(
-        "INSERT INTO records (id, time_ms, dims, outcome, cost_status, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO records (id, time_ms, dims, outcome, cost_status, body, digest)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING",
     )?)
 }
 
