@@ -224,9 +224,10 @@ impl Target {
         self
     }
 
-    /// The request writes: it is no fetch of a result, whatever its path looks like, but the call that such a path may be.
-    pub fn writes(&mut self) {
-        if self.fetches.take().is_some() {
+    /// The request writes: unless it ends work, it is no fetch of a result, whatever its path looks like, but the call that such
+    /// a path may be.
+    pub fn writes(&mut self, path: &str) {
+        if !cancels(path) && self.fetches.take().is_some() {
             self.api = match self.api {
                 Api::MessageBatchResults => Api::Deferred,
                 Api::BatchOutput => Api::Other,

@@ -1,4 +1,6 @@
 //! What a request body says: the model, and what decides the price.
+//!
+//! Long: the places of a request and what each does, read in one pass.
 
 pub(crate) mod bounds;
 pub mod include_usage;

@@ -1,5 +1,7 @@
 //! Budgets, counters and accounts: the ledgers of `tollgate_core::budget::ledger`, read, changed and written in one
 //! transaction, so that their invariant holds whoever else does the same.
+//!
+//! Long: the statements on definitions and counters of budgets, which change together.
 
 mod audited;
 mod bounds;

@@ -76,6 +76,7 @@ pub fn read_one(value: &Value, name: Option<&str>) -> Result<Budget, Vec<ConfigE
 }
 
 /// A budget with the keys that [`read_one`] takes; reading them gives the same budget.
+// Long: one line for each key of a definition.
 pub fn write(budget: &Budget) -> Value {
     let mut tags = Map::new();
     let mut scope = Map::new();

@@ -787,7 +787,7 @@ mod tests {
             let mut target = Target::recognise(Some(provider), "", path);
             let reads = method == "GET" && body.is_empty();
             if !reads {
-                target.writes();
+                target.writes(path);
             }
             let mut call = Call::begin("id".into(), 1_000, target, path);
             if reads {

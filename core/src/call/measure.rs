@@ -111,6 +111,7 @@ impl Measure {
         }
     }
 
+    // Long: one arm for each way in which a call was measured, and what that does to its record.
     pub(super) fn apply(self, record: &mut UsageRecord, book: Option<&PriceBook>) {
         let mut is_whole = true;
         let is_bounded = matches!(self, Self::Bounded(_));

@@ -7,6 +7,8 @@
 //! Sources: the API references of OpenAI, Azure, Anthropic, Google (Gemini, Vertex AI), Amazon Bedrock, Mistral, Cohere, xAI,
 //! Together, Groq, Fireworks, Perplexity, Z.AI, Hugging Face and Ollama, read 2026-11-23. Spellings and
 //! deferred work that were added on 2026-11-28 are known from client libraries, not read there anew.
+//!
+//! Long: one table of paths, with what servers make of their spellings.
 
 use std::borrow::Cow;
 

@@ -203,6 +203,7 @@ impl RequestBounds {
     }
 
     /// What stands at a place that bounds a call; `None` where it is too long to be kept, or an object or list.
+    // Long: one arm for each place that bounds a call.
     pub(crate) fn value(&mut self, field: Field, raw: Option<&[u8]>) {
         let raw = raw.unwrap_or(b"{}");
         if raw == b"null" {

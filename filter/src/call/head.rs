@@ -109,7 +109,7 @@ impl HttpCall {
         let reads =
             end_of_stream && matches!(head.method.as_slice(), b"GET" | b"HEAD" | b"OPTIONS" | b"DELETE");
         if !reads && !upgrades {
-            target.writes();
+            target.writes(&head.path);
         }
         let fetches = target.fetches.is_some() || target.api == Api::Deferred;
         let is_read = end_of_stream && head.method != b"POST" && !(head.method == b"GET" && fetches);

@@ -28,6 +28,7 @@ pub(in crate::store) fn newest_ms(connection: &Connection) -> Result<u64, StoreE
 /// Counts records of calls that were admitted before a budget had arrived at their gateway, so that nobody has charged them on
 /// it. What began before the budget counted is among what its counters begin with, where they are still to be made. On the
 /// budgets that their gateway knew, corrects what it charged.
+// Long: one statement and what is counted of its rows.
 pub(in crate::store) fn count_missed(
     transaction: &Transaction<'_>,
     records: &[Missed<'_>],
