@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::output;
 use crate::config::schema;
 
 /// Arguments of `tollgate schema`.
@@ -16,7 +17,6 @@ impl SchemaArgs {
     /// Prints the schema.
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let schema = if self.filter { schema::of_filter() } else { schema::of_collector() };
-        println!("{}", serde_json::to_string_pretty(&schema)?);
-        Ok(())
+        output::print(&serde_json::to_string_pretty(&schema)?)
     }
 }
