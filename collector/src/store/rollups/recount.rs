@@ -248,7 +248,7 @@ impl Counting {
                 self.wrong(format!("record {} was changed since it was stored", stored.id));
             }
             None if seq >= self.first_digest => {
-                self.wrong(format!("record {} has no digest any more", stored.id));
+                self.wrong(format!("record {} has no digest any more", stored.id))
             }
             None => self.found.without_digest = self.found.without_digest.saturating_add(1),
             Some(_) => {}
