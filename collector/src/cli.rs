@@ -82,13 +82,6 @@ enum Failure {
     Other(anyhow::Error),
 }
 
-impl Failure {
-    /// Of these mistakes, each one line.
-    fn of_mistakes(mistakes: &[String]) -> Self {
-        Self::Configuration(output::lines(mistakes))
-    }
-}
-
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Other(error)
@@ -120,11 +113,11 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Configuration(errors)) => {
-            output::say(&errors);
+            eprintln!("{errors}");
             ExitCode::from(2)
         }
         Err(Failure::Other(error)) => {
-            output::say(&format!("error: {error:#}"));
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }

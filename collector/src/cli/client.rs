@@ -9,7 +9,6 @@ use serde_json::Value;
 use ureq::http::header::AUTHORIZATION;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::model::text::printable;
 use crate::work::tls;
 
 /// Which collector to ask.
@@ -240,10 +239,10 @@ pub(super) fn json(body: &str) -> anyhow::Result<Value> {
     serde_json::from_str(body).context("the answer is not JSON; is this a Tollgate collector?")
 }
 
-/// A field as text: a string without quotes, nothing for what is absent or null. It is one line, whatever it has in it.
+/// A field as text: a string without quotes, nothing for what is absent or null.
 pub(super) fn field(row: &Value, name: &str) -> String {
     match row.get(name) {
-        Some(Value::String(text)) => printable(text),
+        Some(Value::String(text)) => text.clone(),
         Some(Value::Null) | None => String::new(),
         Some(value) => value.to_string(),
     }
@@ -252,7 +251,7 @@ pub(super) fn field(row: &Value, name: &str) -> String {
 fn refusal(body: &str, status: u16, url: &str) -> String {
     let error = serde_json::from_str::<Value>(body).unwrap_or_default();
     match error.pointer("/error/message").and_then(Value::as_str) {
-        Some(message) => printable(message),
+        Some(message) => message.to_owned(),
         None => format!("{url} answers {status}; is this a Tollgate collector?"),
     }
 }

@@ -213,7 +213,7 @@ fn shown(row: &Value, version: &str) -> String {
             sheet(&mut lines, &format!("  {}", text(variant, "when")), variant);
         }
     }
-    output::lines(&lines)
+    lines.join("\n")
 }
 
 fn sheet(lines: &mut Vec<String>, title: &str, sheet: &Value) {

@@ -60,10 +60,7 @@ impl RecordsArgs {
             _ => output::table(&columns, &rows, None),
         })?;
         if let (Some(cursor), Format::Table) = (cursor, self.format) {
-            output::say(&format!(
-                "\nthere are more: --limit {} or --cursor {cursor}",
-                self.limit.saturating_mul(10)
-            ));
+            eprintln!("\nthere are more: --limit {} or --cursor {cursor}", self.limit.saturating_mul(10));
         }
         Ok(())
     }

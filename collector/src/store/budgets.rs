@@ -3,11 +3,9 @@
 //!
 //! Long: the statements on definitions and counters of budgets, which change together.
 
-mod audited;
 mod bounds;
 mod definitions;
 mod extra;
-mod imported;
 mod missed;
 mod operations;
 mod release;
@@ -24,15 +22,13 @@ use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, Budget, DEFAULT_LEASE_MS};
 use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
-pub(super) use audited::unlike_trail;
 pub(super) use definitions::{all, configure, put, registered, remove, state};
 pub use extra::ToppedUp;
-pub(super) use missed::{Missed, count_missed, count_moved, newest_ms};
+pub(super) use missed::{count_missed, count_moved, newest_ms};
 pub use release::{KeptReleased, Released};
 
 use crate::model::calendar::span;
 use crate::store::database::error::StoreError;
-use bounds::Reporter;
 use extra::{carried_over, limit_before, settle_carried_from};
 use seed::Seeds;
 
@@ -90,13 +86,11 @@ pub(super) fn sync(
     let live = live(transaction, now_ms)?;
     let heard = heard(transaction)?;
     let mut seeds = Seeds::default();
-    let mut reporter = Reporter::new(gateway, instance);
     let mut grants = Vec::with_capacity(reports.len());
     for CounterReport { key, report } in reports {
         let stored = budgets.get(&key.budget);
         let current = stored.filter(|stored| stored.generation == key.generation);
-        let made = counter(transaction, (&mut seeds, Some(&mut reporter)), current, key, now_ms)?;
-        let Some(id) = made else { continue };
+        let Some(id) = counter(transaction, &mut seeds, current, key, now_ms)? else { continue };
         let mut ledger = load(transaction, id, current.map(|stored| &stored.budget), key)?;
         // Whoever speaks is heard before anything is taken back.
         ledger.report(instance, report, now_ms);
@@ -131,7 +125,7 @@ fn end_lease(
     let Some(account) = ledger.accounts.get(instance) else { return Ok(()) };
     transaction
         .prepare_cached(
-            "UPDATE accounts SET returned = ?3, used = ?4, held = ?5, in_flight = ?6, granted = ?7, adrift = ?8
+            "UPDATE accounts SET returned = ?3, used = ?4, held = ?5, in_flight = ?6
              WHERE counter = ?1 AND instance = ?2",
         )?
         .execute(params![
@@ -140,9 +134,7 @@ fn end_lease(
             bytes(account.returned),
             bytes(account.used),
             bytes(account.held),
-            account.in_flight,
-            bytes(account.granted),
-            bytes(account.adrift),
+            account.in_flight
         ])?;
     Ok(())
 }
@@ -160,7 +152,7 @@ fn live(connection: &Connection, now_ms: u64) -> Result<usize, StoreError> {
 /// granted for what a gateway makes up.
 fn counter(
     transaction: &Transaction<'_>,
-    (seeds, reporter): (&mut Seeds, Option<&mut Reporter<'_>>),
+    seeds: &mut Seeds,
     current: Option<&StoredBudget>,
     key: &CounterKey,
     now_ms: u64,
@@ -179,7 +171,7 @@ fn counter(
     if span(budget, key.span.start_ms) != key.span || key.span.start_ms > now.end_ms {
         return Ok(None);
     }
-    if !bounds::admits(transaction, stored, key, reporter)? {
+    if !bounds::admits(transaction, stored, key)? {
         return Ok(None);
     }
     let seed = seeds.spent_before(transaction, stored, key)?;
@@ -297,8 +289,7 @@ fn add_earlier_parts(
 
 fn accounts(connection: &Connection, counter: i64) -> Result<BTreeMap<String, Account>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT instance, granted, returned, used, held, kept, burn, in_flight, denied, version, seen_ms, rate, adrift,
-             made_up
+        "SELECT instance, granted, returned, used, held, kept, burn, in_flight, denied, version, seen_ms, rate
          FROM accounts WHERE counter = ?1",
     )?;
     let rows = statement.query_map([counter], |row| {
@@ -315,8 +306,6 @@ fn accounts(connection: &Connection, counter: i64) -> Result<BTreeMap<String, Ac
             version: number(9)?,
             seen_ms: number(10)?,
             rate: amount(row, 11)?,
-            adrift: amount(row, 12)?,
-            made_up: amount(row, 13)?,
         };
         Ok((row.get(0)?, account))
     })?;
@@ -340,8 +329,8 @@ fn save(
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO accounts (counter, instance, gateway, granted, returned, used, held, kept, burn,
-                 in_flight, denied, version, seen_ms, rate, adrift, made_up)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+                 in_flight, denied, version, seen_ms, rate)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?
         .execute(params![
             counter,
@@ -358,8 +347,6 @@ fn save(
             wide(account.version),
             wide(account.seen_ms),
             bytes(account.rate),
-            bytes(account.adrift),
-            bytes(account.made_up),
         ])?;
     Ok(())
 }
