@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use tollgate_core::budget::ledger::Want;
 use tollgate_core::budget::policy::OTHER;
+use tollgate_core::money::Picodollars;
+use tollgate_core::price::CostStatus;
 
 use super::*;
 use crate::fixture::{
