@@ -67,11 +67,9 @@ async fn a_usage_chunk_that_nobody_asked_for_is_taken_out_whatever_the_stream_is
         let reply = stack.send(call.header("x-tollgate-run", &name)).await.unwrap();
         assert_eq!(reply.text(), [text, "data: [DONE]\n\n"].concat(), "{kind}");
     }
-    let has_all = |records: &BTreeMap<String, Value>| {
-        let runs = |record: &Value| record["run"].as_str().is_some_and(|run| run.starts_with("called-"));
-        records.values().filter(|record| runs(record)).count() == types.len()
-    };
-    for record in stack.api().wait_for(has_all).unwrap().values().filter(|record| !record["run"].is_null()) {
+    let is_ours = |record: &&Value| record["run"].as_str().is_some_and(|run| run.starts_with("called-"));
+    let has_all = |records: &BTreeMap<String, Value>| records.values().filter(is_ours).count() == types.len();
+    for record in stack.api().wait_for(has_all).unwrap().values().filter(is_ours) {
         assert_eq!(record["usage"]["output_tokens"], 2, "{record}");
         assert_eq!(record["cost_status"], "measured", "{record}");
     }
