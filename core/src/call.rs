@@ -576,11 +576,9 @@ impl Call {
         let estimate = || self.estimated_usage(record, aborted, learned);
         let measure = match reported {
             _ if end.ending == Ending::NotSent => Measure::Nothing,
-            // What asks after work, or ends it, costs nothing: its counts are paid where its results are fetched.
-            Some(_) if api == Api::Deferred && (self.continues || self.request.body_bytes() == 0) => {
-                Measure::Nothing
-            }
-            // Paid when the result is fetched.
+            // What ends work costs nothing.
+            Some(_) if api == Api::Deferred && self.continues => Measure::Nothing,
+            // Paid when the result is fetched, also what who asks after it is told.
             Some(normalised) if api == Api::Deferred => Measure::Elsewhere(normalised),
             // Most of what `:predict` serves is charged by the character or the picture, not by these tokens.
             Some(normalised) if api == Api::Predict && !self.embeds_by_token() => {

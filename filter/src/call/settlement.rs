@@ -106,6 +106,10 @@ impl HttpCall {
             return if self.posts || is_told { vec![record] } else { Vec::new() };
         }
         let asks = call.target().api == Api::Deferred && !self.posts;
+        if asks {
+            // Its counts are paid where the results are fetched.
+            record.cost_nothing();
+        }
         let is_recorded = !(asks && !is_told || call.is_settled_by_turns());
         if is_recorded { vec![record] } else { Vec::new() }
     }

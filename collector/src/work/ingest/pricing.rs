@@ -304,7 +304,8 @@ mod tests {
             // Its price was not at the gateway, so that the hold stayed on every budget.
             (
                 |r| {
-                    (r.charged_usd, r.notes) = (Some(Picodollars::from_pico(1_000)), vec![Note::PriceAwaited])
+                    (r.charged_usd, r.notes) =
+                        (Some(Picodollars::from_pico(1_000)), vec![Note::PriceAwaited]);
                 },
                 of(-930, -930, -1_000),
             ),
