@@ -82,6 +82,7 @@ impl Recovered {
 
     /// Its JSON, with what budgets in dollars were charged for it where any was.
     pub fn into_json(mut self, charged: Option<Picodollars>) -> Vec<u8> {
+        money(&mut self.json, "cost_usd", Picodollars::ZERO);
         if let Some(charged) = charged {
             money(&mut self.json, "charged_usd", charged);
         }
