@@ -545,8 +545,13 @@ impl PricedModel {
         }
         let may_be =
             price.variants.iter().filter(|variant| deciding.may_choose(variant, facts::MUST_BE_COVERED));
-        let all = may_be.map(|variant| price.chosen(Some(variant), input)).chain([price.chosen(None, input)]);
-        let mut dearest = all.max_by_key(|chosen| chosen.rates.height()).unwrap_or(chosen);
+        let mut dearest = price.chosen(None, input);
+        for variant in may_be {
+            let other = price.chosen(Some(variant), input);
+            if other.rates.height() > dearest.rates.height() {
+                dearest = other;
+            }
+        }
         let without = deciding.without_variant(price);
         dearest.fit = Fit::of(&without);
         if facts::may_be_twice(price, &without) {
@@ -662,7 +667,9 @@ impl Rates {
     }
 
     fn twice(&self) -> Self {
-        Self(self.0.iter().map(|(kind, rate)| (*kind, rate.times(2))).collect())
+        let mut twice = self.clone();
+        twice.0.values_mut().for_each(|rate| *rate = rate.times(2));
+        twice
     }
 }
 

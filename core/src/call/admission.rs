@@ -491,6 +491,18 @@ impl Worst<'_> {
 /// `kept`. Where a price merely is not here, the hold stays on every budget until the collector has found it.
 #[must_use]
 pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount, rule: OnUnknown) -> Settlement {
+    let told = record.charged_usd.filter(|_| unit == Unit::Dollars);
+    let most = told.map_or(hold, |charged| Amount(charged.as_pico()));
+    settled_at(record, unit, (hold, most), rule)
+}
+
+/// The same, with the most that may stay charged.
+fn settled_at(
+    record: &UsageRecord,
+    unit: Unit,
+    (hold, most): (Amount, Amount),
+    rule: OnUnknown,
+) -> Settlement {
     let tokens = |count: Option<u64>| i128::from(count.unwrap_or(0));
     let cost = match unit {
         Unit::Dollars => Amount(record.cost_usd.as_pico()),
@@ -505,10 +517,6 @@ pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount, rule: OnUnknown) 
             CostStatus::Estimated => is_reported(record),
             CostStatus::Unpriced => false,
         },
-    };
-    let most = match (unit, record.charged_usd) {
-        (Unit::Dollars, Some(charged)) => Amount(charged.as_pico()),
-        _ => hold,
     };
     let is_kept = rule == OnUnknown::Worst || unit == Unit::Dollars && awaits_price(record);
     let charge = if known || !is_kept { cost } else { cost.max(most) };
@@ -528,9 +536,8 @@ pub fn charged(
         return None;
     }
     let at_dearest = record.charged_usd.filter(|_| awaits_price(record)).unwrap_or_default();
-    let alone = UsageRecord { charged_usd: None, ..record.clone() };
     let dollars = holds.filter(|(unit, ..)| *unit == Unit::Dollars);
-    let most = dollars.map(|(unit, hold, rule)| settled(&alone, unit, hold, rule).charge.0).max();
+    let most = dollars.map(|(unit, hold, rule)| settled_at(record, unit, (hold, hold), rule).charge.0).max();
     let most = most.filter(|most| *most > 0).unwrap_or(at_dearest.as_pico());
     Some(record.cost_usd.max(Picodollars::from_pico(most)))
 }

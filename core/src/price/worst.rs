@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::dearest::ANY_PROVIDER;
 use super::facts::{self, Deciding};
-use super::{Facts, Found, PriceBook, Priced, PricedModel, Rates, Variant, names};
+use super::{Facts, Found, PriceBook, Priced, PricedModel, Rates, Sheet, names};
 use crate::money::Picodollars;
 use crate::price::bound::{Bound, Held, ModelSize};
 use crate::usage::{CacheTtl, Kind, Usage};
@@ -178,17 +178,19 @@ impl Dearest {
         let without = deciding.without_variant(price);
         let is_twice = facts::may_be_twice(price, &without);
         let unknown = [of_tools, &without].concat();
-        let may_choose = |variant: &&Variant| deciding.may_choose(variant, &unknown);
-        let chosen =
-            price.variants.iter().filter(|variant| may_choose(variant)).map(|variant| &variant.sheet);
-        let sheets = std::iter::once(&price.standard).chain(chosen);
-        let reachable = sheets.flat_map(|sheet| {
-            let most = |rates: &Rates| if is_twice { rates.twice().most(held) } else { rates.most(held) };
-            let tiers = sheet.tiers.iter().map(|tier| (Some(tier.input_above), most(&tier.rates)));
-            let tiers: Vec<_> = std::iter::once((None, most(&sheet.rates))).chain(tiers).collect();
-            tiers
-        });
-        Self(reachable.collect())
+        let most = |rates: &Rates| if is_twice { rates.twice().most(held) } else { rates.most(held) };
+        let mut reachable = Vec::new();
+        let mut reach = |sheet: &Sheet| {
+            reachable.push((None, most(&sheet.rates)));
+            for tier in &sheet.tiers {
+                reachable.push((Some(tier.input_above), most(&tier.rates)));
+            }
+        };
+        reach(&price.standard);
+        for variant in price.variants.iter().filter(|variant| deciding.may_choose(variant, &unknown)) {
+            reach(&variant.sheet);
+        }
+        Self(reachable)
     }
 
     fn of(&self, bound: &Bound) -> Option<Picodollars> {

@@ -8,7 +8,7 @@ use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::Span;
 use tollgate_core::call::admission::settled;
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{UsageRecord, recovered};
+use tollgate_core::record::Recovered;
 
 use crate::gateway::Gateway;
 use crate::host;
@@ -57,10 +57,10 @@ fn recover_journal(gateway: &Gateway, index: u32, lane: &mut Lane, now_ms: u64) 
             return None;
         }
         let (mut noted, call) = journal::read(&pending);
-        if let Some(json) = recovered(call, now_ms) {
+        if let Some(recovered) = Recovered::of(call, now_ms) {
             records += 1;
-            let record = charge(gateway, &json, &mut noted);
-            if lane.append(&record.unwrap_or(json)).is_err() {
+            let charged = charge(gateway, &recovered, &mut noted);
+            if lane.append(&recovered.into_json(charged)).is_err() {
                 let _ = layout::add(layout::DROPPED_OUTBOX_FULL, 1);
             }
         }
@@ -78,15 +78,15 @@ fn recover_journal(gateway: &Gateway, index: u32, lane: &mut Lane, now_ms: u64) 
     Some(records)
 }
 
-/// Has a call that was under way charged what its record says, where it held something; gives that record,
-/// which says what it was charged.
-fn charge(gateway: &Gateway, json: &[u8], noted: &mut [Noted]) -> Option<Vec<u8>> {
+/// Has a call that was under way charged what its record says, where it held something; gives the most that budgets in dollars
+/// were charged then.
+fn charge(gateway: &Gateway, recovered: &Recovered, noted: &mut [Noted]) -> Option<Picodollars> {
     let policy = gateway.budgets.policy()?;
     if noted.is_empty() {
         return None;
     }
-    let mut record: UsageRecord = serde_json::from_slice(json).ok()?;
-    let mut most = record.cost_usd;
+    let record = recovered.counts();
+    let mut most = Picodollars::ZERO;
     for one in noted {
         let key = CounterKey::from_bytes(&one.key, Span::default());
         let Some(budget) = key.and_then(|key| policy.budget(&key.budget)) else { continue };
@@ -95,8 +95,7 @@ fn charge(gateway: &Gateway, json: &[u8], noted: &mut [Noted]) -> Option<Vec<u8>
             most = most.max(Picodollars::from_pico(one.settlement.charge.0));
         }
     }
-    record.charged_usd = Some(most);
-    Some(record.to_json())
+    Some(most)
 }
 
 /// Gives back what the reservations have left that stood open.

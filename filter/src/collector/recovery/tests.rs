@@ -1,5 +1,6 @@
 use serde_json::json;
 use tollgate_core::budget::Amount;
+use tollgate_core::record::UsageRecord;
 
 use super::*;
 use crate::budgets::Decision;
