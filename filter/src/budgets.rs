@@ -29,7 +29,7 @@ use tollgate_core::call::refusal::Reason;
 use tollgate_core::estimate::Learned;
 use tollgate_core::price::{PriceBook, Wanted};
 use tollgate_core::protocol::config::GatewayConfig;
-use tollgate_core::record::UsageRecord;
+use tollgate_core::record::{Note, UsageRecord};
 
 use crate::host;
 use crate::metrics::Metrics;
@@ -211,8 +211,12 @@ impl Budgets {
     }
 
     /// Notes what budgets in dollars, where there are any budgets, are charged for a call whose price is not known here, or only
-    /// likely.
+    /// likely. Alone nobody will ever know more: what has no price here has none.
     pub(crate) fn note_charged(&self, ticket: &Ticket, record: &mut UsageRecord) {
+        if self.alone {
+            record.notes.retain(|note| *note != Note::PriceAwaited);
+            record.charged_usd = None;
+        }
         let has_budgets = self.policy.borrow().as_ref().is_some_and(|policy| !policy.budgets.is_empty());
         let holds = ticket.held.iter().map(|held| (held.unit, held.amount, held.rule));
         record.charged_usd = if has_budgets { charged(record, holds) } else { None };
