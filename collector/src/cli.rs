@@ -82,6 +82,13 @@ enum Failure {
     Other(anyhow::Error),
 }
 
+impl Failure {
+    /// Of these mistakes, each one line.
+    fn of_mistakes(mistakes: &[String]) -> Self {
+        Self::Configuration(output::lines(mistakes))
+    }
+}
+
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Other(error)
@@ -113,11 +120,11 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Configuration(errors)) => {
-            eprintln!("{errors}");
+            output::say(&errors);
             ExitCode::from(2)
         }
         Err(Failure::Other(error)) => {
-            eprintln!("error: {error:#}");
+            output::say(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -19,6 +19,8 @@ pub use alerts::{AlertsConfig, Rule, Severity, Short, Threshold, When, WindowKin
 pub use budgets::BudgetsConfig;
 pub use channels::{Channel, Email, Encryption, Quiet, Secret, Target};
 use document::Document;
+
+use crate::model::text::printable;
 pub use keeping::{MetricsConfig, RetentionConfig, RollupsConfig};
 pub use prices::{Discount, Meaning, Override, OwnModel, Place, PricesConfig};
 
@@ -254,8 +256,8 @@ impl fmt::Display for ConfigErrors {
                 writeln!(f)?;
             }
             match error.line {
-                Some(line) => write!(f, "{}:{line}: {}", self.file, error.message)?,
-                None => write!(f, "{}: {}", self.file, error.message)?,
+                Some(line) => write!(f, "{}:{line}: {}", self.file, printable(&error.message))?,
+                None => write!(f, "{}: {}", self.file, printable(&error.message))?,
             }
         }
         Ok(())

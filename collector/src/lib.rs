@@ -11,6 +11,9 @@
 //! | [`api`] | answers over HTTP, one file for each resource |
 //! | [`http`] | the server, every route, the guard before them |
 //! | [`cli`] | the commands of `tollgate` |
+
+// Texts of others stand in what is printed: it goes through `cli/output`, which shows them as they may be.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(
     test,
     allow(

@@ -257,7 +257,8 @@ pub enum Note {
     /// What was fetched is an answer that was paid as it was started: reading it again costs nothing, and its counts are
     /// those of the start.
     PaidAtStart,
-    /// The gateway named a cost without charges for it: the collector has priced the call.
+    /// The gateway named a cost without charges for it, or at rates far from every price of the row: the collector has priced
+    /// the call.
     CostCorrected,
     /// The provider named a cost that no call has, such as one below nothing. It is left out.
     ProviderCostIgnored,

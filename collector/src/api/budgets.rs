@@ -325,7 +325,7 @@ fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> Value {
         "over_granted": ledger.committed() > ledger.limit && budget.is_enforced(),
         "percent": percent(used, ledger.limit),
         "denied": ledger.accounts.values().map(|account| account.denied).sum::<u64>(),
-        "in_flight": ledger.accounts.values().map(|account| u64::from(account.in_flight)).sum::<u64>(),
+        "in_flight": ledger.accounts.values().map(|account| u64::from(account.calls_under_way())).sum::<u64>(),
         "burn_per_day": show(burn),
         "limit_reached": reached.map(time),
         "gateways": gateways,

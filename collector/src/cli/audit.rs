@@ -82,43 +82,93 @@ impl List {
 }
 
 impl Verify {
+    /// Checks everything, whatever is found on the way, and says all of it.
     fn run(self, collector: &Collector) -> anyhow::Result<()> {
+        let mut found = Findings::default();
+        self.trail(collector, &mut found)?;
+        if self.file.is_none() {
+            for check in [accounts, recount] {
+                if let Err(error) = check(collector, &mut found) {
+                    found.add(&format!("{error:#}"));
+                }
+            }
+        }
+        found.end()
+    }
+
+    fn trail(&self, collector: &Collector, found: &mut Findings) -> anyhow::Result<()> {
         let mut verifier = Verifier::new(self.head.clone());
-        let mut check = |line: &str| -> anyhow::Result<()> {
-            let entry: Recorded =
-                serde_json::from_str(line).context("this is not an entry of an audit trail")?;
-            Ok(verifier.next(&entry)?)
+        let mut check = |line: &str, place: &str| {
+            let broken = match serde_json::from_str::<Recorded>(line) {
+                Ok(entry) => verifier.next(&entry).err().map(|broken| broken.to_string()),
+                Err(error) => Some(format!("this is not an entry of an audit trail: {error}")),
+            };
+            if let Some(broken) = broken {
+                found.add(&format!("{place}{broken}"));
+            }
         };
         match &self.file {
             Some(path) => {
                 let file =
                     File::open(path).with_context(|| format!("`{}` cannot be opened", path.display()))?;
                 for (at, line) in (1..).zip(BufReader::new(file).lines()) {
-                    check(&line?).with_context(|| format!("{}:{at}", path.display()))?;
+                    check(&line?, &format!("{}:{at}: ", path.display()));
                 }
             }
-            None => each_row(collector, &mut check)?,
+            None => each_row(collector, |row| {
+                check(row, "");
+                Ok(())
+            })?,
         }
-        let head = verifier.finish()?;
-        output::print(&format!("the trail is whole: {} entries, head {head}", head.seq))?;
-        if self.head.is_none() {
-            eprintln!(
-                "WARNING: no --head was given: this trail agrees with itself, but who can write the database can write all \
-                 of it anew. Keep this head elsewhere and verify against it the next time: --head {head}"
-            );
-        }
-        match self.file {
-            Some(_) => Ok(()),
-            None => {
-                accounts(collector)?;
-                recount(collector)
+        match verifier.finish() {
+            Err(broken) => found.add(&broken.to_string()),
+            Ok(head) if found.count == 0 => {
+                output::print(&format!("the trail is whole: {} entries, head {head}", head.seq))?;
+                if self.head.is_none() {
+                    output::say(&format!(
+                        "WARNING: no --head was given: this trail agrees with itself, but who can write the database can \
+                         write all of it anew. Keep this head elsewhere and verify against it the next time: --head {head}"
+                    ));
+                }
             }
+            Ok(_) => {}
         }
+        Ok(())
     }
 }
 
-/// Shows what became of every record, and fails where one is missing.
-fn accounts(collector: &Collector) -> anyhow::Result<()> {
+/// What is wrong, told as it is found; beyond a bound it is only counted.
+#[derive(Debug, Default)]
+struct Findings {
+    count: u64,
+}
+
+impl Findings {
+    fn add(&mut self, what: &str) {
+        self.add_more(1);
+        if self.count <= FINDINGS_SHOWN {
+            output::say(&printable(what));
+        }
+    }
+
+    /// So many that are not told one by one.
+    fn add_more(&mut self, more: u64) {
+        self.count = self.count.saturating_add(more);
+    }
+
+    fn end(self) -> anyhow::Result<()> {
+        ensure!(
+            self.count == 0,
+            "{} things are not what they were{}: the database was changed, or is damaged",
+            self.count,
+            if self.count > FINDINGS_SHOWN { ", of which not all are shown" } else { "" }
+        );
+        Ok(())
+    }
+}
+
+/// Shows what became of every record; a missing one is a finding.
+fn accounts(collector: &Collector, found: &mut Findings) -> anyhow::Result<()> {
     let answer = client::json(&collector.get("/api/v1/accounts", &[])?)?;
     let text = |name: &str| client::field(&answer, name);
     let dropped = answer.get("dropped").and_then(Value::as_object).context("the answer has no accounts")?;
@@ -127,7 +177,7 @@ fn accounts(collector: &Collector) -> anyhow::Result<()> {
         format!("duplicate {}", text("duplicate")),
         format!("folded {}", text("folded")),
     ];
-    parts.extend(dropped.iter().map(|(reason, records)| format!("dropped({reason}) {records}")));
+    parts.extend(dropped.iter().map(|(reason, records)| printable(&format!("dropped({reason}) {records}"))));
     output::print(&format!(
         "received {} = {}\nstored {} = kept {} + expired {}; summaries count {}, of these {} under `other`",
         text("received"),
@@ -138,33 +188,40 @@ fn accounts(collector: &Collector) -> anyhow::Result<()> {
         text("summarised"),
         text("under_other"),
     ))?;
-    ensure!(
-        answer.get("balanced") == Some(&Value::Bool(true)),
-        "these accounts do not agree: a record is missing"
-    );
+    if answer.get("balanced") != Some(&Value::Bool(true)) {
+        found.add("these accounts do not agree: a record is missing");
+    }
     Ok(())
 }
 
-/// Counts the records anew, and fails where a summary says something else.
-fn recount(collector: &Collector) -> anyhow::Result<()> {
+/// Counts the records anew; whatever a record, a summary, a budget or a closed month says else than it should is a finding.
+fn recount(collector: &Collector, found: &mut Findings) -> anyhow::Result<()> {
     let answer = client::json(&collector.get("/api/v1/accounts/recount", &[])?)?;
     let text = |name: &str| client::field(&answer, name);
-    for example in answer.get("examples").and_then(Value::as_array).into_iter().flatten() {
-        eprintln!("{}", printable(example.as_str().unwrap_or_default()));
+    let examples: Vec<&str> = answer
+        .get("examples")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    examples.iter().for_each(|example| found.add(example));
+    let wrong = answer.get("wrong").and_then(Value::as_u64).context("the answer has no recount")?;
+    found.add_more(wrong.saturating_sub(examples.len() as u64));
+    if wrong == 0 {
+        output::print(&format!(
+            "{} records counted anew agree with {} sums of the summaries; budgets and closed months with the trail",
+            text("records"),
+            text("sums")
+        ))?;
     }
-    ensure!(
-        answer.get("wrong") == Some(&json!(0)),
-        "{} records were counted anew, and {} of {} sums or records are not what they were: the database was changed, or is \
-         damaged",
-        text("records"),
-        text("wrong"),
-        text("sums")
-    );
-    output::print(&format!(
-        "{} records counted anew agree with {} sums of the summaries",
-        text("records"),
-        text("sums")
-    ))
+    let without = answer.get("without_digest").and_then(Value::as_u64).unwrap_or(0);
+    if without > 0 {
+        output::print(&format!(
+            "{without} records are from before digests were kept: a change of what is in no sum of theirs is not seen"
+        ))?;
+    }
+    Ok(())
 }
 
 /// Hands every entry on as the collector wrote it: its bytes are what its hash covers.
@@ -195,3 +252,5 @@ fn each_row(collector: &Collector, mut hand: impl FnMut(&str) -> anyhow::Result<
 const COLUMNS: [&str; 7] = ["seq", "time", "actor", "action", "subject", "before", "after"];
 /// Entries of one request.
 const PAGE: &str = "1000";
+/// Findings that are told one by one.
+const FINDINGS_SHOWN: u64 = 200;

@@ -126,11 +126,11 @@ impl BudgetsArgs {
                 let hours = hours_recorded(&ask.get("/api/v1/summary", &asked)?, Timestamp::now())?;
                 output::print(&suggest(&body, hours, factor, window, self.format)?)?;
                 if hours < WEEK_HOURS && self.format != Format::Json {
-                    eprintln!(
+                    output::say(&format!(
                         "\nwarning: {}; it is taken for a whole week, so these limits are too low. Ask again when a \
                          week is recorded",
                         recorded(hours)
-                    );
+                    ));
                 }
                 Ok(())
             }

@@ -6,7 +6,7 @@ use clap::Args;
 use tollgate_core::budget::Budget;
 use tollgate_core::protocol::config::GatewayConfig;
 
-use super::Failure;
+use super::{Failure, output};
 use crate::config::Config;
 use crate::work::{policy, prices};
 
@@ -30,7 +30,7 @@ impl Check {
         if let Some(path) = &self.config {
             match collector(path) {
                 Ok(defined) => {
-                    println!("{}: good", path.display());
+                    good(path)?;
                     budgets = defined.into_iter().map(|budget| (path, budget)).collect();
                 }
                 Err(errors) => wrong.extend(errors),
@@ -39,7 +39,7 @@ impl Check {
         if let Some(path) = &self.filter {
             match filter(path) {
                 Ok(gateway) => {
-                    println!("{}: good", path.display());
+                    good(path)?;
                     let short =
                         budgets.iter().filter_map(|(file, budget)| short_lease(file, budget, &gateway));
                     wrong.extend(short);
@@ -50,8 +50,12 @@ impl Check {
         if wrong.is_empty() {
             return Ok(());
         }
-        Err(Failure::Configuration(wrong.join("\n")))
+        Err(Failure::of_mistakes(&wrong))
     }
+}
+
+fn good(path: &Path) -> anyhow::Result<()> {
+    output::print(&format!("{}: good", path.display()))
 }
 
 /// A lease must outlast two of this gateway's syncs.
@@ -71,7 +75,8 @@ fn short_lease(file: &Path, budget: &Budget, gateway: &GatewayConfig) -> Option<
 }
 
 fn collector(path: &Path) -> Result<Vec<Budget>, Vec<String>> {
-    let config = Config::load(path).map_err(|errors| vec![errors.to_string()])?;
+    let config = Config::load(path)
+        .map_err(|errors| errors.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
     let file = path.display().to_string();
     let book = prices::book(&file, &config.prices)?;
     policy::check(&file, &config.budgets, &book)?;

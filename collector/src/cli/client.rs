@@ -9,6 +9,7 @@ use serde_json::Value;
 use ureq::http::header::AUTHORIZATION;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use crate::model::text::printable;
 use crate::work::tls;
 
 /// Which collector to ask.
@@ -239,10 +240,10 @@ pub(super) fn json(body: &str) -> anyhow::Result<Value> {
     serde_json::from_str(body).context("the answer is not JSON; is this a Tollgate collector?")
 }
 
-/// A field as text: a string without quotes, nothing for what is absent or null.
+/// A field as text: a string without quotes, nothing for what is absent or null. It is one line, whatever it has in it.
 pub(super) fn field(row: &Value, name: &str) -> String {
     match row.get(name) {
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => printable(text),
         Some(Value::Null) | None => String::new(),
         Some(value) => value.to_string(),
     }
@@ -251,7 +252,7 @@ pub(super) fn field(row: &Value, name: &str) -> String {
 fn refusal(body: &str, status: u16, url: &str) -> String {
     let error = serde_json::from_str::<Value>(body).unwrap_or_default();
     match error.pointer("/error/message").and_then(Value::as_str) {
-        Some(message) => message.to_owned(),
+        Some(message) => printable(message),
         None => format!("{url} answers {status}; is this a Tollgate collector?"),
     }
 }

@@ -16,11 +16,7 @@ pub(super) fn explain(collector: &Collector, id: &str, format: Format) -> anyhow
 
 // Long: one statement for each line of the explanation, in their order.
 fn render(answer: &Value) -> String {
-    let text = |value: &Value, name: &str| match value.get(name) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => String::new(),
-        Some(value) => value.to_string(),
-    };
+    let text = client::field;
     let list =
         |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let mut out = vec![
@@ -108,3 +104,31 @@ const LINES: [(&str, ColumnKind); 6] = [
     ("discount", ColumnKind::Text),
     ("cost_usd", ColumnKind::Money),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn no_name_of_a_caller_or_provider_makes_a_line_or_moves_the_cursor() {
+        let hostile = "m\n\u{1b}[2J\r\u{202e}x";
+        let row =
+            json!({"model": hostile, "why": hostile, "from": hostile, "source": hostile, "note": hostile});
+        let line =
+            json!({"model": hostile, "kind": "input", "quantity": 1, "rate": "1.0", "cost_usd": "1.0"});
+        let told = |of: &str| {
+            let adjustment =
+                json!({"reason": of, "made": of, "booked": of, "amount_usd": of, "cost_usd": of});
+            json!({
+                "id": of, "time": of, "provider": of, "request_model": of, "response_model": of, "price_version": of,
+                "rows": [row], "lines": [line], "book_cost_usd": "1.0", "cost_usd": "1.0", "cost_status": of,
+                "provider_cost_usd": of, "adjustments": [adjustment],
+                "today": {"price_version": of, "cost_usd": "1.0", "cost_status": of},
+            })
+        };
+        let shown = render(&told(hostile));
+        assert!(!shown.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{shown:?}");
+        assert_eq!(shown.lines().count(), render(&told("m")).lines().count(), "{shown}");
+    }
+}

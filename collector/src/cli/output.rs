@@ -86,6 +86,18 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     print_exactly(&text)
 }
 
+/// Texts of which each is one line, whatever it has in it.
+pub(super) fn lines(lines: &[String]) -> String {
+    lines.iter().map(|line| printable(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// Says something beside what a command prints, on standard error.
+pub(super) fn say(text: &str) {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    // Nobody is left to tell where that cannot be written.
+    let _ = write!(std::io::stderr().lock(), "{}{end}", printable_lines(text));
+}
+
 /// Prints byte for byte, for what is hashed.
 pub(super) fn print_exactly(text: &str) -> anyhow::Result<()> {
     let end = if text.ends_with('\n') { "" } else { "\n" };

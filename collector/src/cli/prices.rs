@@ -213,7 +213,7 @@ fn shown(row: &Value, version: &str) -> String {
             sheet(&mut lines, &format!("  {}", text(variant, "when")), variant);
         }
     }
-    lines.join("\n")
+    output::lines(&lines)
 }
 
 fn sheet(lines: &mut Vec<String>, title: &str, sheet: &Value) {

@@ -60,7 +60,10 @@ impl RecordsArgs {
             _ => output::table(&columns, &rows, None),
         })?;
         if let (Some(cursor), Format::Table) = (cursor, self.format) {
-            eprintln!("\nthere are more: --limit {} or --cursor {cursor}", self.limit.saturating_mul(10));
+            output::say(&format!(
+                "\nthere are more: --limit {} or --cursor {cursor}",
+                self.limit.saturating_mul(10)
+            ));
         }
         Ok(())
     }

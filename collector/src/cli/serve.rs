@@ -41,7 +41,7 @@ impl Serve {
         let name = self.config.as_ref().map_or_else(String::new, |path| path.display().to_string());
         let book = prices::book(&name, &config.prices)
             .and_then(|book| policy::check(&name, &config.budgets, &book).map(|()| book))
-            .map_err(|errors| Failure::Configuration(errors.join("\n")))?;
+            .map_err(|errors| Failure::of_mistakes(&errors))?;
         runtime.block_on(serve(&config, self.config, book))?;
         Ok(())
     }

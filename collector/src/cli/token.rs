@@ -46,11 +46,11 @@ impl TokenArgs {
             Some(file) => {
                 write_header_of(file, &text)
                     .with_context(|| format!("`{}` cannot be written", file.display()))?;
-                eprintln!("The token is in `{}`; what belongs in tollgate.toml:", file.display());
+                output::say(&format!("The token is in `{}`; what belongs in tollgate.toml:", file.display()));
                 String::new()
             }
             None => {
-                eprintln!("The token, which is shown once, and what belongs in tollgate.toml:");
+                output::say("The token, which is shown once, and what belongs in tollgate.toml:");
                 format!("{text}\n\n")
             }
         };

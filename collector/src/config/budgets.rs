@@ -6,7 +6,7 @@ use serde_json::Value;
 use tollgate_core::budget::{Budget, define};
 
 use super::ConfigError;
-use super::document::{Document, Section};
+use super::document::{Document, Lines, Section};
 use crate::model::calendar::zone;
 
 /// `[[budgets]]` and `[registry]`: who may spend how much.
@@ -25,16 +25,12 @@ pub struct BudgetsConfig {
 
 /// Reads both.
 pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> BudgetsConfig {
-    let (lines, tables): (Vec<usize>, Vec<Value>) = document
-        .json_tables(root, "budgets")
-        .into_iter()
-        .map(|(line, table)| (line, Value::Object(table)))
-        .unzip();
+    let (lines, tables): (Vec<Lines>, Vec<Value>) = document.json_tables(root, "budgets").into_iter().unzip();
     for (index, table) in tables.iter().enumerate() {
         let name = table.get("time_zone").and_then(Value::as_str).unwrap_or("UTC");
         if zone(name).is_none() {
             document.report(ConfigError {
-                line: lines.get(index).copied(),
+                line: lines.get(index).map(|lines| lines.of("time_zone")),
                 message: format!(
                     "`budgets[{index}].time_zone` is `{name}`, not a time zone such as `Europe/Zurich`, `UTC` or `+05:30`"
                 ),
@@ -47,7 +43,7 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> B
     }
     let budgets = define::read(&tables).unwrap_or_else(|errors| {
         for error in errors {
-            let line = index(&error.key).and_then(|index| lines.get(index)).copied();
+            let line = place(&error.key).and_then(|(index, key)| Some(lines.get(index)?.of(key)));
             document.report(ConfigError { line, message: format!("`{}` {}", error.key, error.problem) });
         }
         Vec::new()
@@ -63,9 +59,10 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> B
     BudgetsConfig { budgets, registered, agents, providers }
 }
 
-/// The place in `budgets[3].limit_usd`.
-fn index(key: &str) -> Option<usize> {
-    key.strip_prefix("budgets[")?.split(']').next()?.parse().ok()
+/// The place and the key in `budgets[3].limit_usd`.
+fn place(key: &str) -> Option<(usize, &str)> {
+    let (index, key) = key.strip_prefix("budgets[")?.split_once(']')?;
+    Some((index.parse().ok()?, key.strip_prefix('.').unwrap_or(key)))
 }
 
 #[cfg(test)]
@@ -101,18 +98,32 @@ mod tests {
                     [[budgets]]\nname = 'b'\nlimit_usd = '1'\nwindow = 'day'\nlimt = 3\n[registry]\nagents = 'x'\n";
         let said = Config::parse("t.toml", text).unwrap_err().to_string();
         for expected in [
-            "t.toml:1: `budgets[0].limit_usd` `\"-1\"` is below zero; a limit is 0 or more",
-            "t.toml:6: `budgets[1].limt` is not a key here",
+            "t.toml:3: `budgets[0].limit_usd` `\"-1\"` is below zero; a limit is 0 or more",
+            "t.toml:10: `budgets[1].limt` is not a key here",
             "t.toml:12: `registry.agents` is `x`, not a list of names such as `[\"triage\"]`",
         ] {
             assert!(said.lines().any(|line| line.starts_with(expected)), "{expected} in {said}");
         }
+        let text = "listen = '127.0.0.1:1'\n\n[[budgets]]\nlimit_usd = '1'\nwindow = 'day'\n[budgets.scope]\nteem = 'x'\n\
+                    [[budgets]]\nname = \"a\\nb\\u001b[2J\"\nlimit_usd = '1'\nwindow = 'dya'\nthresholds = [\n80, 'x']\n";
+        let said = Config::parse("t.toml", text).unwrap_err().to_string();
+        for expected in [
+            "t.toml:3: ",
+            "t.toml:6: `budgets[0].scope",
+            "t.toml:9: `budgets[1].name",
+            "t.toml:11: `budgets[1].window",
+            "t.toml:12: `budgets[1].thresholds",
+        ] {
+            assert!(said.lines().any(|line| line.starts_with(expected)), "{expected} in {said}");
+        }
+        assert!(said.lines().all(|line| line.starts_with("t.toml:")), "{said}");
+        assert!(!said.contains('\u{1b}'), "{said:?}");
         let text = "[[budgets]]\nname = 'a'\nlimit_usd = -inf\nwindow = 'day'\nthresholds = [nan]\n";
         let said = Config::parse("t.toml", text).unwrap_err().to_string();
         assert!(said.contains("`budgets[0].limit_usd` `\"-inf\"` is not an amount such as"), "{said}");
         assert!(said.contains("`budgets[0].thresholds` `[\"nan\"]` is not a list of percents"), "{said}");
         let text = "[[budgets]]\nname = 'a'\nlimit_usd = '1'\nwindow = 'day'\ntime_zone = 'Mars/Olympus'\n";
         let said = Config::parse("t.toml", text).unwrap_err().to_string();
-        assert!(said.starts_with("t.toml:1: `budgets[0].time_zone` is `Mars/Olympus`"), "{said}");
+        assert!(said.starts_with("t.toml:5: `budgets[0].time_zone` is `Mars/Olympus`"), "{said}");
     }
 }

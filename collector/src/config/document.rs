@@ -32,6 +32,21 @@ pub(super) struct Section<'t> {
     known: BTreeSet<&'static str>,
 }
 
+/// Where a table and its keys stand, by number of the line.
+pub(super) struct Lines {
+    table: usize,
+    keys: BTreeMap<String, usize>,
+}
+
+impl Lines {
+    /// The line of a key, or of the part of it that stands in the table, such as `scope` in `scope.team`; of the table where it
+    /// has none.
+    pub(super) fn of(&self, key: &str) -> usize {
+        let own = key.split(['.', '[']).next().unwrap_or_default();
+        self.keys.get(key).or_else(|| self.keys.get(own)).copied().unwrap_or(self.table)
+    }
+}
+
 struct Entry<'t> {
     line: usize,
     value: DeValue<'t>,
@@ -102,21 +117,18 @@ impl<'t> Document<'t> {
         tables
     }
 
-    /// The tables `[[key]]` of a section as JSON, each with its line, for a reader of their own.
-    pub(super) fn json_tables(
-        &mut self,
-        of: &mut Section<'t>,
-        key: &'static str,
-    ) -> Vec<(usize, serde_json::Map<String, Value>)> {
-        let mut read = Vec::new();
-        for table in self.tables(of, key) {
-            let line = table.line;
-            read.push((
-                line,
-                table.left.into_iter().map(|(key, entry)| (key, as_json(&entry.value))).collect(),
-            ));
-        }
-        read
+    /// The tables `[[key]]` of a section as JSON, each with its lines, for a reader of their own.
+    pub(super) fn json_tables(&mut self, of: &mut Section<'t>, key: &'static str) -> Vec<(Lines, Value)> {
+        let json = |table: Section<'t>| {
+            let mut lines = Lines { table: table.line, keys: BTreeMap::new() };
+            let mut read = serde_json::Map::new();
+            for (key, entry) in table.left {
+                lines.keys.insert(key.clone(), entry.line);
+                read.insert(key, as_json(&entry.value));
+            }
+            (lines, Value::Object(read))
+        };
+        self.tables(of, key).into_iter().map(json).collect()
     }
 
     /// A list of names.

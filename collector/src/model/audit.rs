@@ -112,13 +112,15 @@ impl Verifier {
     /// The next entry.
     ///
     /// # Errors
-    /// When it does not follow the one before.
+    /// When it does not follow the one before. The check may go on all the same: with what follows this one, as it is.
     pub fn next(&mut self, entry: &Recorded) -> Result<(), Broken> {
         let expected = self.head.seq.saturating_add(1);
+        let follows = entry.hash == entry.hash_after(&self.head.hash);
+        self.head = Head { seq: entry.seq, hash: entry.hash.clone() };
         if entry.seq != expected {
             return Err(Broken::Order { expected, found: entry.seq });
         }
-        if entry.hash != entry.hash_after(&self.head.hash) {
+        if !follows {
             return Err(Broken::Hash(entry.seq));
         }
         if let Some(kept) = &self.kept
@@ -127,7 +129,6 @@ impl Verifier {
         {
             return Err(Broken::OtherTrail(entry.seq));
         }
-        self.head = Head { seq: entry.seq, hash: entry.hash.clone() };
         Ok(())
     }
 
@@ -263,6 +264,18 @@ mod tests {
         let last = Recorded::after(&Head { seq: 4, hash: other[3].hash.clone() }, &Entry::default());
         other.push(last);
         assert_eq!(verify(&other, Some(head)), Err(Broken::OtherTrail(5)));
+    }
+
+    #[test]
+    fn one_broken_entry_does_not_hide_another() {
+        let mut trail = trail(9);
+        trail[2].actor = "someone".into();
+        trail[6].after = None;
+        trail.remove(4);
+        let mut verifier = Verifier::new(None);
+        let found: Vec<Broken> = trail.iter().filter_map(|entry| verifier.next(entry).err()).collect();
+        assert_eq!(found, [Broken::Hash(3), Broken::Order { expected: 5, found: 6 }, Broken::Hash(7)]);
+        assert_eq!(verifier.finish().unwrap().seq, 9);
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //!
 //! Long: the statements on definitions and counters of budgets, which change together.
 
+mod audited;
 mod bounds;
 mod definitions;
 mod extra;
+mod imported;
 mod missed;
 mod operations;
 mod release;
@@ -22,13 +24,15 @@ use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, Budget, DEFAULT_LEASE_MS};
 use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
+pub(super) use audited::unlike_trail;
 pub(super) use definitions::{all, configure, put, registered, remove, state};
 pub use extra::ToppedUp;
-pub(super) use missed::{count_missed, count_moved, newest_ms};
+pub(super) use missed::{Missed, count_missed, count_moved, newest_ms};
 pub use release::{KeptReleased, Released};
 
 use crate::model::calendar::span;
 use crate::store::database::error::StoreError;
+use bounds::Reporter;
 use extra::{carried_over, limit_before, settle_carried_from};
 use seed::Seeds;
 
@@ -86,11 +90,13 @@ pub(super) fn sync(
     let live = live(transaction, now_ms)?;
     let heard = heard(transaction)?;
     let mut seeds = Seeds::default();
+    let mut reporter = Reporter::new(gateway, instance);
     let mut grants = Vec::with_capacity(reports.len());
     for CounterReport { key, report } in reports {
         let stored = budgets.get(&key.budget);
         let current = stored.filter(|stored| stored.generation == key.generation);
-        let Some(id) = counter(transaction, &mut seeds, current, key, now_ms)? else { continue };
+        let made = counter(transaction, (&mut seeds, Some(&mut reporter)), current, key, now_ms)?;
+        let Some(id) = made else { continue };
         let mut ledger = load(transaction, id, current.map(|stored| &stored.budget), key)?;
         // Whoever speaks is heard before anything is taken back.
         ledger.report(instance, report, now_ms);
@@ -125,7 +131,7 @@ fn end_lease(
     let Some(account) = ledger.accounts.get(instance) else { return Ok(()) };
     transaction
         .prepare_cached(
-            "UPDATE accounts SET returned = ?3, used = ?4, held = ?5, in_flight = ?6
+            "UPDATE accounts SET returned = ?3, used = ?4, held = ?5, in_flight = ?6, granted = ?7, adrift = ?8
              WHERE counter = ?1 AND instance = ?2",
         )?
         .execute(params![
@@ -134,7 +140,9 @@ fn end_lease(
             bytes(account.returned),
             bytes(account.used),
             bytes(account.held),
-            account.in_flight
+            account.in_flight,
+            bytes(account.granted),
+            bytes(account.adrift),
         ])?;
     Ok(())
 }
@@ -152,7 +160,7 @@ fn live(connection: &Connection, now_ms: u64) -> Result<usize, StoreError> {
 /// granted for what a gateway makes up.
 fn counter(
     transaction: &Transaction<'_>,
-    seeds: &mut Seeds,
+    (seeds, reporter): (&mut Seeds, Option<&mut Reporter<'_>>),
     current: Option<&StoredBudget>,
     key: &CounterKey,
     now_ms: u64,
@@ -171,7 +179,7 @@ fn counter(
     if span(budget, key.span.start_ms) != key.span || key.span.start_ms > now.end_ms {
         return Ok(None);
     }
-    if !bounds::admits(transaction, stored, key)? {
+    if !bounds::admits(transaction, stored, key, reporter)? {
         return Ok(None);
     }
     let seed = seeds.spent_before(transaction, stored, key)?;
@@ -289,7 +297,8 @@ fn add_earlier_parts(
 
 fn accounts(connection: &Connection, counter: i64) -> Result<BTreeMap<String, Account>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT instance, granted, returned, used, held, kept, burn, in_flight, denied, version, seen_ms, rate
+        "SELECT instance, granted, returned, used, held, kept, burn, in_flight, denied, version, seen_ms, rate, adrift,
+             made_up
          FROM accounts WHERE counter = ?1",
     )?;
     let rows = statement.query_map([counter], |row| {
@@ -306,6 +315,8 @@ fn accounts(connection: &Connection, counter: i64) -> Result<BTreeMap<String, Ac
             version: number(9)?,
             seen_ms: number(10)?,
             rate: amount(row, 11)?,
+            adrift: amount(row, 12)?,
+            made_up: amount(row, 13)?,
         };
         Ok((row.get(0)?, account))
     })?;
@@ -329,8 +340,8 @@ fn save(
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO accounts (counter, instance, gateway, granted, returned, used, held, kept, burn,
-                 in_flight, denied, version, seen_ms, rate)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+                 in_flight, denied, version, seen_ms, rate, adrift, made_up)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             counter,
@@ -347,6 +358,8 @@ fn save(
             wide(account.version),
             wide(account.seen_ms),
             bytes(account.rate),
+            bytes(account.adrift),
+            bytes(account.made_up),
         ])?;
     Ok(())
 }

@@ -154,6 +154,17 @@ impl Gateways {
         self.0.is_empty() || self.0.iter().any(|name| name == gateway)
     }
 
+    /// Whether this one is named: of a token for any gateway none is.
+    pub fn names_one(&self, gateway: &str) -> bool {
+        self.0.iter().any(|name| name == gateway)
+    }
+
+    /// Those of these names.
+    #[cfg(test)]
+    pub(crate) fn of(names: &[&str]) -> Self {
+        Self(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
     /// Their names, for people.
     pub fn names(&self) -> String {
         self.0.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")

@@ -2,6 +2,7 @@
 
 mod counters;
 mod pricing;
+mod rates;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use crate::model::refusal::Refusal;
 use crate::store::{Batch, Sender};
 use crate::work::access::Gateways;
 use crate::work::metrics::gen_ai::Observation;
+use rates::Book;
+use validate::Sent;
 
 pub use validate::Refused;
 
@@ -96,8 +99,9 @@ pub fn accept(
             Err(problem) => accepted.impossible.push(problem),
         }
     }
+    let (book, sent) = (Book::new(book), Sent { by: Some(&request.gateway), gateways, now_ms });
     for raw in &request.records {
-        accepted.note(raw.get(), book, gateways);
+        accepted.note(raw.get(), &book, &sent);
     }
     Ok(accepted)
 }
@@ -118,8 +122,10 @@ pub fn accept_lines(body: &str, book: &PriceBook, now_ms: u64) -> Accepted {
         policy_version: None,
         impossible: Vec::new(),
     };
+    let (book, gateways) = (Book::new(book), Gateways::default());
+    let sent = Sent { by: None, gateways: &gateways, now_ms };
     for line in body.lines().filter(|line| !line.trim().is_empty()) {
-        accepted.note(line, book, &Gateways::default());
+        accepted.note(line, &book, &sent);
     }
     accepted
 }
@@ -141,10 +147,10 @@ impl Accepted {
         }
     }
 
-    fn note(&mut self, raw: &str, book: &PriceBook, gateways: &Gateways) {
+    fn note(&mut self, raw: &str, book: &Book<'_>, sent: &Sent<'_>) {
         let index = self.received;
         self.received = self.received.saturating_add(1);
-        if let Err(refused) = self.take(raw, book, gateways) {
+        if let Err(refused) = self.take(raw, book, sent) {
             let sum = self.batch.rejected.entry(refused.refusal.name()).or_default();
             *sum = sum.saturating_add(1);
             self.records = self.records.saturating_add(1);
@@ -152,22 +158,22 @@ impl Accepted {
         }
     }
 
-    fn take(&mut self, raw: &str, book: &PriceBook, gateways: &Gateways) -> Result<(), Refused> {
+    fn take(&mut self, raw: &str, book: &Book<'_>, sent: &Sent<'_>) -> Result<(), Refused> {
         if Folded::is_json_of_one(raw) {
-            return self.take_folded(raw, gateways);
+            return self.take_folded(raw, sent);
         }
         let mut record: UsageRecord =
             serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
-        pricing::doubt(&mut record);
+        pricing::doubt(&mut record, book);
         validate::check(&record)?;
-        validate::sent_by(&record.gateway, gateways)?;
+        sent.check(&record.gateway, record.time_ms)?;
         self.want_rows_of(&record);
         let (came, source) = (record.cost_usd, record.cost_source);
-        if pricing::price_on_arrival(&mut record, book) {
+        if pricing::price_on_arrival(&mut record, book.book) {
             self.priced = self.priced.saturating_add(1);
         }
         let recharge = pricing::recharge(&mut record, came, source);
-        let if_known = pricing::if_known(&record, book);
+        let if_known = pricing::if_known(&record, book.book);
         self.batch.push_known(&record, recharge, if_known).map_err(|error| Refused::malformed(&error))?;
         // The tokens of what is read again were told when it was started.
         let is_read_again = record.notes.contains(&Note::PaidAtStart);
@@ -176,10 +182,10 @@ impl Accepted {
         Ok(())
     }
 
-    fn take_folded(&mut self, raw: &str, gateways: &Gateways) -> Result<(), Refused> {
+    fn take_folded(&mut self, raw: &str, sent: &Sent<'_>) -> Result<(), Refused> {
         let folded: Folded = serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
         validate::check_folded(&folded)?;
-        validate::sent_by(&folded.gateway, gateways)?;
+        sent.check(&folded.gateway, folded.time_ms)?;
         self.batch.push_folded(&folded).map_err(|error| Refused::malformed(&error))?;
         self.observations.push(None);
         self.records = self.records.saturating_add(folded.folded);
@@ -282,7 +288,7 @@ mod tests {
     }
 
     fn accept(body: &str) -> Result<Accepted, NotUnderstood> {
-        super::accept(body.as_bytes(), &PriceBook::default(), &Gateways::default(), 7)
+        super::accept(body.as_bytes(), &PriceBook::default(), &Gateways::default(), 1_763_900_000_007)
     }
 
     #[test]

@@ -94,14 +94,15 @@ pub(crate) fn message(sequence: u64, records: Vec<Value>) -> Value {
     })
 }
 
-/// A measured call: number `n`, `n` hours after the first, by agent `bot-<n mod 3>`.
+/// A measured call: number `n`, as many hours after the first as `n` has above hundreds, by agent `bot-<n mod 3>`.
 pub(crate) fn record(n: u64) -> Value {
     let rate = 1_250_000u64;
     let cost = rate * (100 + n);
     let dollars = format!("0.{cost:012}");
     json!({
         "id": format!("01890a5d-ac96-774b-8000-{n:012x}"),
-        "time_ms": START_MS + n * 3_600_000,
+        // An hour after the one before, but never of a time to come.
+        "time_ms": START_MS + n % 100 * 3_600_000 + n / 100,
         "gateway": "edge", "agent": format!("bot-{}", n % 3), "team": "support", "feature": "chat",
         "environment": "production", "run": "r-1", "tags": {"tier": "gold"},
         "attribution_source": "self_declared", "provider": "openai", "operation": "chat",

@@ -172,10 +172,14 @@ impl Counter {
         self.version += 1;
     }
 
-    /// What a few of its calls would hold, as far as that is a small part of the limit, and one of them in any case: an idle
-    /// counter gives back the rest. So the next call does not wait, an outage is lived through, and a gateway that ends leaves
-    /// little.
+    /// What a few of its calls would hold, as far as that is a small part of the limit: an idle counter gives back the rest. So
+    /// the next call does not wait, and an outage is lived through. Where a few are more than that it is one of them, and where
+    /// one alone is a large part it is nothing: a gateway that ends leaves it unused until its lease ends, and restarts would
+    /// close the budget.
     pub fn ease(&self) -> Amount {
+        if self.recent_hold > Amount(self.limit.0 / LARGE_PARTS) {
+            return Amount::ZERO;
+        }
         let few = Amount(self.recent_hold.0.saturating_mul(EASE_CALLS));
         few.min(self.recent_hold.max(Amount(self.limit.0 / EASE_PARTS)))
     }
@@ -376,6 +380,8 @@ const FIXED_BYTES: usize = 1 + AMOUNTS * 16 + 7 * 8;
 const EASE_CALLS: i128 = 4;
 /// The small part of a limit.
 const EASE_PARTS: i128 = 50;
+/// The large one.
+const LARGE_PARTS: i128 = 20;
 /// With each call a counter forgets this part of what earlier ones held.
 const FORGETS: i128 = 8;
 /// So long after its end a window's counter waits for calls to end, and for a collector to hear of it.
@@ -425,7 +431,9 @@ mod tests {
 
     #[test]
     fn an_idle_counter_keeps_what_a_few_calls_hold_and_no_large_part_of_its_limit() {
-        for (hold, limit, expected) in [(1, 1_000, 4), (10, 1_000, 20), (100, 1_000, 100), (0, 1_000, 0)] {
+        for (hold, limit, expected) in
+            [(1, 1_000, 4), (10, 1_000, 20), (50, 1_000, 50), (51, 1_000, 0), (100, 1_000, 0), (0, 1_000, 0)]
+        {
             let mut counter = Counter { limit: Amount(limit), ..counter(500) };
             counter.admit(Amount(hold), Enforce::Grant).unwrap();
             counter.settle(settlement(hold, 0));

@@ -7,9 +7,13 @@
 //!
 //! A grant is a lease with an end. A gateway admits nothing on it once its last acknowledged request is older than the
 //! lease, by its own clock and counted from the sending. Here the lease lasts a hundredth longer, counted from the arrival:
-//! then what the gateway has left is taken back, and only what it can have spent unseen stays, as `presumed`:
-//! as much as it spent in its last minute, for each minute of the lease and once at least, as bursts are shorter than a minute;
-//! and never more than it had left.
+//! then what the gateway has left is taken back, and only what it can have spent unseen stays, as `presumed`: what its
+//! calls under way held, as providers may finish and charge them; and as much as it spent in its last minute, for each
+//! minute of the lease and once at least, as bursts are shorter than a minute. Never more than it had. Of a gateway that
+//! was idle when it last reported, nothing stays.
+//!
+//! Nobody's word makes a grant: what an instance reports as granted beyond what it was granted here (after a restore, or
+//! forged) is taken back with the answer.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +68,12 @@ pub struct Account {
     pub held: Amount,
     /// The part of `used` above the records' costs.
     pub kept: Amount,
-    /// Calls under way.
+    /// What it reported as granted beyond what it was granted here: so much higher are its own numbers of what is granted and
+    /// given back.
+    pub made_up: Amount,
+    /// What its calls under way held when its lease ended: they may have been charged, and stay presumed.
+    pub adrift: Amount,
+    /// Calls under way; once its lease has ended, those that `adrift` was held for.
     pub in_flight: u32,
     /// Calls that were refused.
     pub denied: u64,
@@ -102,7 +111,7 @@ pub struct Report {
     /// What a few of its calls would hold; nothing from gateways that do not say.
     #[serde(default)]
     pub ease: Amount,
-    /// Nothing was used for some seconds: what is free above `ease` was given back.
+    /// Nothing was used for some seconds, and what was free above `ease` was given back.
     #[serde(default)]
     pub idle: bool,
 }
@@ -162,6 +171,16 @@ impl Account {
         self.granted.minus(self.returned).minus(self.used).or_nothing()
     }
 
+    /// Whether an instance that reports this has nothing under way and has used nothing lately.
+    fn is_at_rest(&self, report: &Report) -> bool {
+        report.idle && report.held == Amount::ZERO && report.in_flight == 0 && report.used <= self.used
+    }
+
+    /// Calls under way, as far as they may still be.
+    pub fn calls_under_way(&self) -> u32 {
+        if self.adrift > Amount::ZERO { 0 } else { self.in_flight }
+    }
+
     /// Whether it has reported lately.
     pub const fn is_live(&self, now_ms: u64) -> bool {
         now_ms.saturating_sub(self.seen_ms) <= LIVE_MS
@@ -201,13 +220,15 @@ impl Ledger {
     /// Takes in a report. An older one than the last changes no count, but totals that only grow are merged.
     pub fn report(&mut self, instance: &str, report: &Report, now_ms: u64) {
         let account = self.accounts.entry(instance.to_owned()).or_default();
-        account.granted = account.granted.max(report.granted);
-        account.returned = account.returned.max(report.returned);
+        account.made_up = account.made_up.max(report.granted.minus(account.granted));
+        account.returned = account.returned.max(report.returned.minus(account.made_up));
         if report.version >= account.version {
             account.burn = if report.idle { Amount::ZERO } else { burn(account, report, now_ms) };
-            account.rate = rate(account, report, now_ms);
+            account.rate =
+                if account.is_at_rest(report) { Amount::ZERO } else { rate(account, report, now_ms) };
             account.used = report.used;
             account.held = report.held;
+            account.adrift = Amount::ZERO;
             account.kept = report.kept;
             account.in_flight = report.in_flight;
             account.denied = account.denied.max(report.denied);
@@ -229,10 +250,13 @@ impl Ledger {
         let over_granted = self.limit < self.committed();
         let account = self.accounts.entry(instance.to_owned()).or_default();
         let free = account.granted.minus(account.returned).minus(account.used);
-        let ease = if report.ease > Amount::ZERO { report.ease } else { Amount(self.limit.0 / EASE_PARTS) };
+        let says_ease = report.ease > Amount::ZERO || report.idle;
+        let ease = if says_ease { report.ease } else { Amount(self.limit.0 / EASE_PARTS) };
         let at_ease = account.burn.max(ease).min(share);
         let aim = if for_another { Amount::ZERO } else { at_ease.max(want) };
-        let given = aim.minus(free).or_nothing().min(available);
+        // What it used beyond its grant counts already.
+        let beyond = Amount::ZERO.minus(free).or_nothing();
+        let given = aim.minus(free).or_nothing().min(available.plus(beyond));
         account.granted = account.granted.plus(given);
         let free = free.plus(given);
         let short = want > free && want > Amount::ZERO;
@@ -262,7 +286,7 @@ impl Ledger {
         Grant { keep: Some(Amount::ZERO), want: Want::Exhausted, ..self.standing(instance, now_ms) }
     }
 
-    /// How the counter stands, for one instance.
+    /// How the counter stands, for one instance, in whose own numbers its grant is told.
     fn standing(&self, instance: &str, now_ms: u64) -> Grant {
         let account = self.accounts.get(instance).cloned().unwrap_or_default();
         let sum = |of: fn(&Account) -> Amount| {
@@ -271,8 +295,8 @@ impl Ledger {
         let silent = |account: &&Account| !account.is_live(now_ms) && account.unused() > Amount::ZERO;
         let ends = self.others(instance).filter(silent).map(|account| account.lease_ends_ms(self.lease_ms));
         Grant {
-            granted: account.granted,
-            returned: account.returned,
+            granted: account.granted.plus(account.made_up),
+            returned: account.returned.plus(account.made_up),
             keep: None,
             elsewhere: self.used().minus(account.used),
             elsewhere_held: self.held().minus(account.held),
@@ -326,16 +350,42 @@ impl Account {
         self.seen_ms.saturating_add(lease_ms).saturating_add(lease_ms / 100)
     }
 
-    /// Takes back what it has left, and what its calls under way hold, but for what it can have spent unseen; false where
-    /// that changes nothing.
+    /// Takes back what it has left, but for what it can have spent unseen and what its calls under way hold, which may be
+    /// charged all the same: that is presumed from now on, and not used. False where that changes nothing.
     fn end_lease(&mut self, lease_ms: u64) -> bool {
-        let unseen = Amount(self.rate.0.saturating_mul(i128::from(lease_ms).max(MINUTE_MS)) / MINUTE_MS);
         let held = std::mem::take(&mut self.held);
         self.used = self.used.minus(held);
-        self.in_flight = 0;
-        let back = self.unused().minus(unseen).or_nothing();
+        self.adrift = self.adrift.plus(held);
+        if self.adrift == Amount::ZERO {
+            self.in_flight = 0;
+        }
+        let unseen = Amount(self.rate.0.saturating_mul(i128::from(lease_ms).max(MINUTE_MS)) / MINUTE_MS);
+        // Where less was granted than its calls hold, that much was never its to spend: it is granted now.
+        self.granted = self.granted.plus(self.adrift.minus(self.unused()).or_nothing().min(held));
+        let back = self.unused().minus(self.adrift).minus(unseen).or_nothing();
         self.returned = self.returned.plus(back);
         held > Amount::ZERO || back > Amount::ZERO
+    }
+
+    /// The record of a call has come by another way than from its gateway, which is not heard of any more: what may have been
+    /// held for it there is not presumed any longer; where it had no call under way, as much as it cost. Gives how much that was.
+    pub fn found(&mut self, cost: Amount) -> Amount {
+        let calls = i128::from(self.in_flight);
+        let held = self.held.plus(self.adrift).or_nothing();
+        if calls == 0 || held == Amount::ZERO {
+            let back = cost.min(self.unused().minus(self.adrift).or_nothing());
+            self.returned = self.returned.plus(back);
+            return back;
+        }
+        // Nobody knows which of them it was.
+        let one = Amount(held.0 / calls);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let of_held = one.min(self.held);
+        self.held = self.held.minus(of_held);
+        self.used = self.used.minus(of_held);
+        self.adrift = self.adrift.minus(one.minus(of_held));
+        self.returned = self.returned.plus(one.min(self.unused()));
+        one
     }
 }
 
@@ -469,7 +519,7 @@ mod tests {
         assert!(ledger.committed() <= Amount(100));
     }
 
-    /// What it had left goes back, and what its calls held; what it can have spent unseen stays.
+    /// What it had left goes back; what its calls under way held, and what it can have spent unseen, stays.
     #[test]
     fn a_grant_ends_with_its_lease() {
         let silent = |_: &str| 0;
@@ -487,14 +537,16 @@ mod tests {
         );
         assert_eq!(ledger.end_leases(&silent, 10_002 + 60_600), ["a"]);
         assert_eq!((ledger.used(), ledger.held()), (Amount(30), Amount::ZERO));
-        assert_eq!(ledger.presumed(10_002 + 60_600), Amount(30), "what it spends in a minute");
+        let presumed = Amount(300 + 30);
+        assert_eq!(ledger.presumed(10_002 + 60_600), presumed, "its calls, and what it spends in a minute");
         assert_eq!(ledger.end_leases(&silent, 10_003 + 60_600), Vec::<String>::new(), "once");
-        assert_eq!(ledger.grant("b", &want(940), 1, 71_000).granted, Amount(940));
+        assert_eq!(ledger.presumed(99_000), presumed);
+        assert_eq!(ledger.grant("b", &want(940), 1, 71_000).granted, Amount(640));
         // It comes back: what it used counts, and nothing more is admitted on what was taken back.
         ledger.report("a", &report(800, 330, 3), 80_000);
-        assert_eq!(ledger.used(), Amount(330));
+        assert_eq!((ledger.used(), ledger.accounts["a"].adrift), (Amount(330), Amount::ZERO));
         let answer = ledger.grant("a", &want(0), 2, 80_000);
-        assert!(answer.granted.minus(answer.returned) <= Amount(60), "{answer:?}");
+        assert!(answer.granted.minus(answer.returned) <= Amount(360), "{answer:?}");
         assert_eq!(before.presumed(80_000), Amount(470));
     }
 
@@ -506,8 +558,94 @@ mod tests {
         ledger.report("a", &report(400, 0, 1), 100);
         ledger.report("a", &Report { held: Amount(60), in_flight: 9, ..report(400, 160, 2) }, 700);
         ledger.end_leases(&|_| 0, 700 + 4_040);
-        assert_eq!((ledger.used(), ledger.committed()), (Amount(100), Amount(200)));
-        assert!(ledger.grant("b", &want(900), 1, 5_000).granted <= Amount(800));
+        assert_eq!((ledger.used(), ledger.committed()), (Amount(100), Amount(260)));
+        assert!(ledger.grant("b", &want(900), 1, 5_000).granted <= Amount(740));
+    }
+
+    /// All that it was granted is under way when it is killed, and more than that where its budget lets calls pass.
+    #[test]
+    fn calls_that_were_under_way_when_their_gateway_fell_silent_stay_presumed() {
+        for (granted, used, held) in [(400, 400, 400), (400, 380, 100), (100, 250, 200), (0, 50, 50)] {
+            let mut ledger = Ledger { lease_ms: 10_000, ..ledger(1_000) };
+            ledger.grant("a", &want(granted), 1, 1);
+            ledger.report("a", &Report { held: Amount(held), in_flight: 4, ..report(granted, used, 1) }, 1);
+            let now_ms = 1 + 10_100;
+            ledger.end_leases(&|_| 0, now_ms);
+            assert_eq!((ledger.held(), ledger.used()), (Amount::ZERO, Amount(used - held)));
+            assert!(ledger.presumed(now_ms + LIVE_MS) >= Amount(held), "{granted} {used} {held}");
+            assert!(ledger.committed() >= Amount(used), "{granted} {used} {held}");
+            let left = 1_000 - ledger.committed().0;
+            assert_eq!(ledger.grant("b", &want(1_000), 1, now_ms).granted, Amount(left));
+            // Whoever knows better takes it back.
+            ledger.release("a");
+            assert_eq!(ledger.accounts["a"].committed(), Amount(used - held));
+        }
+    }
+
+    /// Their records come from the access log, before the lease ends or after.
+    #[test]
+    fn a_call_that_is_found_is_not_presumed_any_longer() {
+        for ends_first in [true, false] {
+            let mut ledger = Ledger { lease_ms: 10_000, ..ledger(1_000) };
+            ledger.grant("a", &want(400), 1, 1);
+            ledger.report("a", &Report { held: Amount(300), in_flight: 3, ..report(400, 300, 1) }, 1);
+            if ends_first {
+                ledger.end_leases(&|_| 0, 20_000);
+            }
+            let account = ledger.accounts.get_mut("a").unwrap();
+            assert_eq!(account.found(Amount(7)), Amount(100), "{ends_first}");
+            assert_eq!(account.found(Amount(7)), Amount(100), "{ends_first}");
+            ledger.end_leases(&|_| 0, 20_000);
+            assert_eq!(ledger.accounts["a"].committed().minus(ledger.used()), Amount(100), "{ends_first}");
+            let account = ledger.accounts.get_mut("a").unwrap();
+            let found = (account.found(Amount(7)), account.found(Amount(7)));
+            assert_eq!(found, (Amount(100), Amount::ZERO), "{ends_first}");
+            assert_eq!((ledger.committed(), ledger.used()), (Amount::ZERO, Amount::ZERO), "{ends_first}");
+        }
+    }
+
+    /// A gateway that is restarted properly has no call under way and says that it is idle, or that it ends.
+    #[test]
+    fn restarts_leave_nothing_once_leases_have_ended() {
+        let mut ledger = Ledger { lease_ms: 600_000, ..ledger(1_000) };
+        let mut now_ms = 1;
+        for round in 0..6 {
+            let instance = format!("run-{round}");
+            let granted = ledger.grant(&instance, &want(200), 1, now_ms).granted;
+            assert!(granted >= Amount(200), "round {round}");
+            now_ms += 1_000;
+            ledger.report(&instance, &Report { held: Amount(180), ..report(granted.0, 190, 1) }, now_ms);
+            now_ms += 1_000;
+            ledger.report(&instance, &report(granted.0, 20, 2), now_ms);
+            now_ms += 3_000;
+            let returned = granted.minus(Amount(20));
+            let idle = Report { returned, idle: true, ..report(granted.0, 20, 3) };
+            ledger.report(&instance, &idle, now_ms);
+            let answer = ledger.grant(&instance, &idle, 1, now_ms);
+            assert_eq!(answer.granted.minus(answer.returned), Amount(20), "an idle one is granted nothing");
+            now_ms += 1_000;
+        }
+        assert_eq!(ledger.committed(), Amount(120), "within the leases too");
+        ledger.end_leases(&|_| 0, now_ms + 700_000);
+        assert_eq!((ledger.committed(), ledger.used()), (Amount(120), Amount(120)));
+    }
+
+    /// It was idle, with room for a few calls, when it was last heard of: however much it had spent just before.
+    #[test]
+    fn of_an_idle_gateway_nothing_is_presumed_once_its_lease_has_ended() {
+        let mut ledger = Ledger { lease_ms: 10_000, ..ledger(1_000) };
+        ledger.grant("a", &want(400), 1, 1);
+        ledger.report("a", &report(400, 0, 1), 1);
+        ledger.report("a", &report(400, 300, 2), 1_000);
+        let idle = Report { idle: true, ease: Amount(40), returned: Amount(60), ..report(400, 300, 3) };
+        ledger.report("a", &idle, 5_000);
+        assert_eq!(ledger.presumed(5_001 + LIVE_MS), Amount(40), "its lease has not ended");
+        ledger.end_leases(&|_| 0, 5_000 + 10_100);
+        assert_eq!(ledger.committed(), Amount(300));
+        // One with a call under way is not at rest.
+        ledger.report("b", &Report { idle: true, held: Amount(50), in_flight: 1, ..report(0, 50, 1) }, 6_000);
+        ledger.end_leases(&|_| 0, 6_000 + 10_100);
+        assert_eq!(ledger.committed(), Amount(350));
     }
 
     #[test]
@@ -560,10 +698,40 @@ mod tests {
         assert_eq!(ledger.grant("b", &want(5), 1, 2).granted, Amount::ZERO);
     }
 
+    /// After a restore from a backup; or what somebody with a token makes up.
     #[test]
-    fn a_restored_ledger_learns_from_what_gateways_know() {
+    fn nobody_is_granted_what_they_say_they_were() {
+        for said in [90, 1_000, 10i128.pow(18), 10i128.pow(30)] {
+            let mut ledger = ledger(100);
+            ledger.grant("a", &want(20), 2, 1);
+            ledger.report("a", &report(said, 15, 7), 1);
+            assert_eq!(ledger.committed(), Amount(20), "{said}");
+            // In its own numbers it has what it was granted here.
+            for want_now in [0, 25] {
+                let answer = ledger.grant("a", &want(want_now), 2, 1);
+                let account = &ledger.accounts["a"];
+                assert_eq!(answer.granted.minus(answer.returned), account.granted.minus(account.returned));
+                assert!(account.unused() >= Amount(want_now) && ledger.committed() <= Amount(45), "{said}");
+            }
+            // What it gives back is its own, and old news of it change nothing.
+            let answer = ledger.grant("a", &want(0), 2, 1);
+            let heard = Report { returned: answer.returned, ..report(answer.granted.0, 15, 8) };
+            let unused = ledger.accounts["a"].unused();
+            let gave = Report { returned: answer.returned.plus(unused), version: 9, ..heard.clone() };
+            for report in [&heard, &gave, &report(said, 15, 7), &gave] {
+                ledger.report("a", report, 3);
+            }
+            assert_eq!(ledger.committed(), Amount(15), "{said}");
+            assert_eq!(ledger.grant("b", &want(85), 2, 3).granted, Amount(85), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_restored_ledger_learns_what_gateways_have_used() {
         let mut ledger = ledger(100);
         ledger.report("a", &report(90, 70, 7), 1);
-        assert_eq!(ledger.committed(), Amount(90));
+        assert_eq!(ledger.committed(), Amount(70));
+        let answer = ledger.grant("a", &want(0), 1, 1);
+        assert!(answer.granted.minus(answer.returned) <= Amount(100));
     }
 }

@@ -87,6 +87,13 @@ impl UsageRecord {
     }
 }
 
+impl UsageRecord {
+    /// Whether its cost is a word of its provider's that no call costs, as [`Priced::owed`] would have found.
+    pub fn is_word_absurd(&self) -> bool {
+        self.cost_source == CostSource::Provider && is_absurd(self.cost_usd, self.book_cost())
+    }
+}
+
 /// Whether a call may cost this.
 pub fn is_possible(cost: Picodollars) -> bool {
     (Picodollars::ZERO..=COST_MAX).contains(&cost)
@@ -135,6 +142,27 @@ mod tests {
         let relative = Priced { estimated: true, ..priced(100, true) };
         let owed = relative.owed(Some(Picodollars::from_pico(90)), true);
         assert_eq!((owed.cost.as_pico(), owed.status), (90, measured), "a relative's price is a guess");
+    }
+
+    #[test]
+    fn a_word_that_no_call_costs_is_seen_in_a_record_too() {
+        let record = |source, word: i128, charges: i128| UsageRecord {
+            cost_source: source,
+            cost_usd: Picodollars::from_pico(word),
+            charges: vec![crate::price::Charge {
+                model: "m".into(),
+                kind: crate::usage::Kind::Input,
+                quantity: 1,
+                rate: Picodollars::from_pico(charges),
+                cost_usd: Picodollars::from_pico(charges),
+            }],
+            ..UsageRecord::default()
+        };
+        let absurd = 25_000 * DOLLAR;
+        assert!(record(CostSource::Provider, absurd, DOLLAR).is_word_absurd());
+        assert!(!record(CostSource::Provider, absurd, 100 * DOLLAR).is_word_absurd());
+        assert!(!record(CostSource::Provider, 99 * DOLLAR, 1).is_word_absurd());
+        assert!(!record(CostSource::Book, absurd, 1).is_word_absurd());
     }
 
     #[test]

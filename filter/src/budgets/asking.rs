@@ -9,7 +9,7 @@ use tollgate_core::price::Wanted;
 use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
 use super::Budgets;
-use crate::shared::counters::OccupiedSlots;
+use crate::shared::counters::{OccupiedSlots, Standing};
 
 impl Budgets {
     /// Every call that waits is about to be decided on once more, and says again what it wants.
@@ -70,19 +70,23 @@ impl Budgets {
 /// others of windows that are not over. What an idle one has free above what a few of its calls would hold is
 /// given back first.
 pub(crate) fn reports(slots: &mut OccupiedSlots, now_ms: u64, all: bool) -> Vec<CounterReport> {
-    let due = |counter: &Counter, idle: bool| {
+    let due = |counter: &Counter, gave_back: bool| {
         let changed = counter.version != counter.acknowledged || counter.exhausted_from > Amount::ZERO;
         // What is free in a window that is over is asked back.
         let is_over = counter.span.end_ms <= now_ms;
-        idle || changed || (all && !is_over) || (is_over && counter.free() > Amount::ZERO)
+        gave_back || changed || (all && !is_over) || (is_over && counter.free() > Amount::ZERO)
     };
     let mut reports = Vec::new();
-    for (counter, idle) in slots.counters(now_ms) {
+    for Standing { counter, is_idle, gave_back } in slots.counters(now_ms) {
         if reports.len() < REPORTS_MAX
-            && due(&counter, idle)
+            && due(&counter, gave_back)
             && let Some(key) = CounterKey::from_bytes(&counter.key, counter.span)
         {
-            let report = Report { idle, ..counter.report(counter.exhausted_from) };
+            let mut report = Report { idle: is_idle, ..counter.report(counter.exhausted_from) };
+            if slots.ends {
+                // It is to be granted nothing more.
+                report = Report { idle: true, ease: Amount::ZERO, want: Amount::ZERO, ..report };
+            }
             reports.push(CounterReport { report, key });
         }
     }

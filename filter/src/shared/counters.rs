@@ -224,12 +224,24 @@ pub(crate) struct OccupiedSlots {
     /// How many counters had been made when all slots were looked at.
     made: u64,
     looked_ms: u64,
+    /// Everything is given back, and nothing more is admitted here.
+    pub ends: bool,
+}
+
+/// A counter, as it is to be reported.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    /// The counter.
+    pub counter: Counter,
+    /// Nothing was used of it for some seconds, and it has no more than what a few of its calls would hold.
+    pub is_idle: bool,
+    /// It has just given back what it had above that.
+    pub gave_back: bool,
 }
 
 impl OccupiedSlots {
-    /// Every counter in the table, and whether what it has is idle: then it has just given back all but what
-    /// a few of its calls would hold.
-    pub(crate) fn counters(&mut self, now_ms: u64) -> Vec<(Counter, bool)> {
+    /// Every counter in the table. One that has become idle has just given back all but what a few of its calls would hold.
+    pub(crate) fn counters(&mut self, now_ms: u64) -> Vec<Standing> {
         // Counted behind its making: what is counted here is found below.
         let made = layout::number(layout::COUNTERS_MADE);
         if made != self.made || now_ms.saturating_sub(self.looked_ms) >= LOOK_MS {
@@ -247,17 +259,17 @@ impl OccupiedSlots {
             if *last != used {
                 (*last, *since_ms) = (used, now_ms);
             }
-            let is_idle = now_ms.saturating_sub(*since_ms) >= IDLE_MS && counter.free() > counter.ease();
-            let gave_back = is_idle && {
-                counter.give_back(counter.ease());
+            let is_idle = now_ms.saturating_sub(*since_ms) >= IDLE_MS;
+            let gave_back = is_idle && counter.give_back(counter.ease()) > Amount::ZERO;
+            if gave_back {
                 counter.write_numbers(&mut bytes);
-                // Where a call was faster it is not idle.
-                host::swap_shared(layout::counter(*slot), &bytes, version).is_ok()
-            };
-            match gave_back || !is_idle {
-                true => all.push((counter, gave_back)),
-                false => self.used.retain(|known, _| known != slot),
+                if host::swap_shared(layout::counter(*slot), &bytes, version).is_err() {
+                    // A call was faster: it is not idle.
+                    self.used.remove(slot);
+                    continue;
+                }
             }
+            all.push(Standing { counter, is_idle, gave_back });
         }
         all
     }
@@ -282,6 +294,7 @@ impl OccupiedSlots {
         }
         self.made = 0;
         self.looked_ms = 0;
+        self.ends = true;
     }
 }
 

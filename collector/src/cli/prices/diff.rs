@@ -23,7 +23,7 @@ impl Diff {
         let new = super::book(&super::read(&self.to)?)?;
         let old = if self.from.is_empty() { embedded()? } else { super::book(&super::read(&self.from)?)? };
         let lines = lines(&old, &new);
-        output::print(&if lines.is_empty() { "no difference".to_owned() } else { lines.join("\n") })
+        output::print(&if lines.is_empty() { "no difference".to_owned() } else { output::lines(&lines) })
     }
 }
 

@@ -79,13 +79,13 @@ impl Import {
         if !self.compare.is_empty() {
             let list = if text.trim_start().starts_with('[') { "genai-prices" } else { "litellm" };
             let lines = compare::lines(&old, &self.provider, &self.compare, list, &listed);
-            return output::print(&lines.join("\n"));
+            return output::print(&output::lines(&lines));
         }
         let new = if self.sizes { self.sized(&old, &listed) } else { self.merged(&old, listed) };
         let mut lines = diff::lines(&old, &new);
         // A list that lacks a model says nothing of it.
         lines.retain(|line| !line.starts_with("- "));
-        output::print(&if lines.is_empty() { "nothing changes".to_owned() } else { lines.join("\n") })?;
+        output::print(&if lines.is_empty() { "nothing changes".to_owned() } else { output::lines(&lines) })?;
         if let (true, Some(dir)) = (self.write, &self.into) {
             let path = if dir.is_dir() { dir.join(format!("{}.toml", self.provider)) } else { dir.clone() };
             let text = if self.sizes {
@@ -96,7 +96,7 @@ impl Import {
                 new.to_file(&self.provider, &comment)
             };
             std::fs::write(&path, text).with_context(|| path.display().to_string())?;
-            eprintln!("wrote {}", path.display());
+            output::say(&format!("wrote {}", path.display()));
         }
         Ok(())
     }

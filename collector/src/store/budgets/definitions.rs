@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tollgate_core::budget::{Budget, define};
 
 use super::super::audit::append;
+use super::audited::CONFIGURATION;
 use super::extra::keep_top_ups;
 use super::{Put, StoreError, StoredBudget, wide};
 use crate::model::audit::Entry;
@@ -162,12 +163,12 @@ pub(in crate::store) fn configure(
         return Err(StoreError::NameTaken { name: taken.name.clone() });
     }
     for budget in budgets {
-        put(transaction, budget, "file", "configuration", now_ms)?;
+        put(transaction, budget, "file", CONFIGURATION, now_ms)?;
     }
     for stored in before {
         let gone = !budgets.iter().any(|budget| budget.name == stored.budget.name);
         if stored.source == "file" && gone {
-            remove(transaction, &stored.budget.name, "configuration", now_ms)?;
+            remove(transaction, &stored.budget.name, CONFIGURATION, now_ms)?;
         }
     }
     Ok(())

@@ -43,7 +43,7 @@ pub(super) fn top_up(
         span: span(&stored.budget, now_ms),
     };
     let seeds = &mut Seeds::default();
-    let Some(id) = counter(transaction, seeds, Some(&stored), &key, now_ms)? else {
+    let Some(id) = counter(transaction, (seeds, None), Some(&stored), &key, now_ms)? else {
         return Ok(ToppedUp::NoBudget);
     };
     if more < Amount::ZERO {
@@ -138,7 +138,7 @@ pub(super) fn keep_top_ups(
                 let seed = seeds.spent_before(transaction, after, &key)?;
                 Some(make(transaction, &key, (extra, seed), false)?)
             }
-            None => counter(transaction, &mut seeds, Some(after), &key, now_ms)?,
+            None => counter(transaction, (&mut seeds, None), Some(after), &key, now_ms)?,
             found => found,
         };
         if let Some(id) = id {

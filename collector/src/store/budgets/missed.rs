@@ -1,5 +1,5 @@
 //! Calls that a gateway admitted without a budget, as its policy had not arrived there: nobody has charged them on it. And
-//! calls that it charged without their price, which was found here.
+//! calls that it charged without their price, which was found here; and those that an access log tells of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +10,7 @@ use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, OnUnknown, Unit};
 use tollgate_core::record::UsageRecord;
 
+use super::imported::{self, Imported};
 use super::seed::{Seeds, spent, subject_of, value_in};
 use super::{StoreError, StoredBudget, all, bytes, counter, known};
 use crate::model::calendar::span;
@@ -30,25 +31,26 @@ pub(in crate::store) fn newest_ms(connection: &Connection) -> Result<u64, StoreE
 // Long: one statement and what is counted of its rows.
 pub(in crate::store) fn count_missed(
     transaction: &Transaction<'_>,
-    records: &[(&RecordRow, u64)],
+    records: &[Missed<'_>],
 ) -> Result<(), StoreError> {
     if records.is_empty() {
         return Ok(());
     }
     let budgets = all(transaction)?;
     let mut seeds = Seeds::default();
-    let now_ms = records.iter().map(|(_, received_ms)| *received_ms).max().unwrap_or(0);
+    let now_ms = records.iter().map(|missed| missed.received_ms).max().unwrap_or(0);
     let registered = seeds.registered(transaction)?;
     let mut parsed = Vec::with_capacity(records.len());
-    for (row, _) in records {
+    for missed in records {
         let record: UsageRecord =
-            serde_json::from_str(&row.body).map_err(|_| StoreError::Damaged("record"))?;
-        parsed.push((record, *row));
+            serde_json::from_str(&missed.row.body).map_err(|_| StoreError::Damaged("record"))?;
+        parsed.push((record, missed));
     }
+    let mut imports: BTreeMap<CounterKey, (&StoredBudget, i64, Imported)> = BTreeMap::new();
     // Those of before come first: a counter that is made then begins with them.
     for is_before in [true, false] {
         let mut missed: BTreeMap<CounterKey, (&StoredBudget, Added)> = BTreeMap::new();
-        for (record, row) in &parsed {
+        for (record, Missed { row, is_import, .. }) in &parsed {
             for stored in &budgets {
                 let is_known = stored.since_ms <= row.knew_until_ms;
                 if (!is_known && record.time_ms < stored.since_ms) != is_before {
@@ -60,25 +62,57 @@ pub(in crate::store) fn count_missed(
                     let spent = |(key, used)| (key, Added { used, kept: Amount::ZERO });
                     spent_by(stored, record, &registered).map(spent)
                 };
-                if let Some((key, more)) = found {
+                let Some((key, more)) = found else { continue };
+                if *is_import {
+                    let may_make = !is_before && counts(stored, &key, now_ms);
+                    if let Some(id) =
+                        found_or_made(transaction, &mut seeds, (stored, &key), may_make, now_ms)?
+                    {
+                        let of_counter =
+                            imports.entry(key).or_insert_with(|| (stored, id, Imported::default()));
+                        of_counter.2.push(&record.gateway, more.used);
+                    }
+                } else {
                     let (_, sum) = missed.entry(key).or_insert((stored, Added::default()));
                     *sum = Added { used: sum.used.plus(more.used), kept: sum.kept.plus(more.kept) };
                 }
             }
         }
         for (key, (stored, more)) in missed {
-            let id = match known(transaction, &key)? {
-                None if !is_before && counts(stored, &key, now_ms) => {
-                    made(transaction, &mut seeds, stored, &key, now_ms)?
-                }
-                found => found,
-            };
-            if let Some(id) = id {
+            let may_make = !is_before && counts(stored, &key, now_ms);
+            if let Some(id) = found_or_made(transaction, &mut seeds, (stored, &key), may_make, now_ms)? {
+                let more = imported::at_most(transaction, &mut seeds, (stored, &key, id), more, now_ms)?;
                 add(transaction, id, more)?;
             }
         }
     }
+    for (key, (stored, id, of_counter)) in &imports {
+        imported::count(transaction, &mut seeds, (stored, key, *id), of_counter, now_ms)?;
+    }
     Ok(())
+}
+
+/// A new record that its gateway has not charged as it is to be.
+pub(in crate::store) struct Missed<'r> {
+    /// The record.
+    pub(in crate::store) row: &'r RecordRow,
+    /// When it came, Unix milliseconds UTC.
+    pub(in crate::store) received_ms: u64,
+    /// Not from its gateway, but from an access log.
+    pub(in crate::store) is_import: bool,
+}
+
+fn found_or_made(
+    transaction: &Transaction<'_>,
+    seeds: &mut Seeds,
+    (stored, key): (&StoredBudget, &CounterKey),
+    may_make: bool,
+    now_ms: u64,
+) -> Result<Option<i64>, StoreError> {
+    match known(transaction, key)? {
+        None if may_make => made(transaction, seeds, stored, key, now_ms),
+        found => Ok(found),
+    }
 }
 
 /// Takes what a record was counted as from the counters that it was counted on, and counts it as what it is now: who spent was
@@ -127,11 +161,11 @@ fn made(
     key: &CounterKey,
     now_ms: u64,
 ) -> Result<Option<i64>, StoreError> {
-    let found = counter(transaction, seeds, Some(stored), key, now_ms)?;
+    let found = counter(transaction, (seeds, None), Some(stored), key, now_ms)?;
     if found.is_some() || stored.budget.each.is_none() {
         return Ok(found);
     }
-    counter(transaction, seeds, Some(stored), &shared(key), now_ms)
+    counter(transaction, (seeds, None), Some(stored), &shared(key), now_ms)
 }
 
 /// The counter that a value was counted on.
@@ -153,13 +187,13 @@ fn shared(key: &CounterKey) -> CounterKey {
 
 /// What is added to a counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Added {
-    used: Amount,
+pub(super) struct Added {
+    pub(super) used: Amount,
     /// The part of it that is above the records' costs.
-    kept: Amount,
+    pub(super) kept: Amount,
 }
 
-fn add(transaction: &Transaction<'_>, counter: i64, more: Added) -> Result<(), StoreError> {
+pub(super) fn add(transaction: &Transaction<'_>, counter: i64, more: Added) -> Result<(), StoreError> {
     let (seed, kept) = transaction
         .prepare_cached("SELECT seed, kept FROM counters WHERE id = ?1")?
         .query_row([counter], |row| Ok((super::amount(row, 0)?, super::amount(row, 1)?)))?;

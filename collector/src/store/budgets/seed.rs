@@ -28,6 +28,8 @@ pub(super) struct Seeds {
     dims: Option<Vec<(i64, Counted)>>,
     /// By budget, generation and start of the window: what each value of `each` has spent.
     spent: HashMap<(String, u64, u64), BTreeMap<String, Amount>>,
+    /// The same for whole windows, as far as they have passed; `None` where that was too much to read.
+    recorded: HashMap<(String, u64, u64), Option<BTreeMap<String, Amount>>>,
 }
 
 /// The part of dimensions that budgets look at.
@@ -63,6 +65,37 @@ impl Seeds {
             self.spent.insert(id.clone(), spent);
         }
         Ok(self.spent.get(&id).and_then(|spent| spent.get(&key.value)).copied().unwrap_or(Amount::ZERO))
+    }
+
+    /// What all records say was spent in a counter's window, up to now. `None` where that could only be read from more records
+    /// than the writer may stand still for.
+    pub(super) fn recorded(
+        &mut self,
+        connection: &Connection,
+        stored: &StoredBudget,
+        key: &CounterKey,
+        now_ms: u64,
+    ) -> Result<Option<Amount>, StoreError> {
+        let start_ms = match stored.budget.window {
+            Window::Prepaid => stored.created_ms,
+            _ => key.span.start_ms,
+        };
+        let id = (key.budget.clone(), key.generation, key.span.start_ms);
+        if !self.recorded.contains_key(&id) {
+            // Whole hours stand in rollups; a record may be of a clock that is ahead.
+            let soon = wide(now_ms).div_euclid(MS_PER_HOUR).saturating_add(HOURS_AHEAD) * MS_PER_HOUR;
+            let (from, to) = (wide(start_ms), wide(key.span.end_ms).min(soon));
+            let may_read =
+                !is_tagged(&stored.budget) || records::count_between(connection, from, to)? <= TAGGED_MAX;
+            let spent = match may_read {
+                true if from < to => Some(self.between(connection, &stored.budget, from, to)?),
+                true => Some(BTreeMap::new()),
+                false => None,
+            };
+            self.recorded.insert(id.clone(), spent);
+        }
+        let spent = self.recorded.get(&id).and_then(Option::as_ref);
+        Ok(spent.map(|spent| spent.get(&key.value).copied().unwrap_or(Amount::ZERO)))
     }
 
     /// What counters that nobody has made yet would begin with in this window, by value: where it is rolling with all its
@@ -102,8 +135,7 @@ impl Seeds {
     ) -> Result<BTreeMap<String, Amount>, StoreError> {
         let registered = self.registered(connection)?;
         let mut spent = Spent { budget, registered, by_value: BTreeMap::new(), takes_away: false };
-        let tagged =
-            budget.scope.dimensions().chain(&budget.each).any(|one| matches!(one, BudgetDimension::Tag(_)));
+        let tagged = is_tagged(budget);
         let (first_hour, last_hour) =
             ((from + MS_PER_HOUR - 1).div_euclid(MS_PER_HOUR), to.div_euclid(MS_PER_HOUR));
         if tagged || first_hour > last_hour {
@@ -256,6 +288,11 @@ impl Counted {
     }
 }
 
+/// Whether a tag decides what counts, which only records tell.
+fn is_tagged(budget: &Budget) -> bool {
+    budget.scope.dimensions().chain(&budget.each).any(|one| matches!(one, BudgetDimension::Tag(_)))
+}
+
 pub(super) fn spent(unit: Unit, sums: &Sums) -> Amount {
     let totals = &sums.totals;
     match unit {
@@ -312,3 +349,8 @@ pub(super) fn earlier_parts_unseen(
     }
     Ok(())
 }
+
+/// Hours from now on in which records may lie.
+const HOURS_AHEAD: i64 = 2;
+/// Records that are read where a tag decides.
+const TAGGED_MAX: i64 = 100_000;

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 mod extra;
+mod gone;
 
 use serde_json::json;
 use tollgate_core::budget::define;

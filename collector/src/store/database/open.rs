@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::migrations;
 use crate::config::token::private;
@@ -34,7 +34,15 @@ pub(in crate::store) fn enter(data_dir: &Path) -> Result<(Connection, Held), Sto
     try_lock(data_dir, running.try_lock_shared())?;
     let path = data_dir.join(DATABASE);
     keep_private(data_dir);
+    let was_empty = path.metadata().is_ok_and(|file| file.len() == 0);
     let mut connection = open_writer(&path)?;
+    if was_empty {
+        error!(
+            "`{}` was there and had 0 bytes: a new database is made in it, WITHOUT any earlier record or budget. If there was \
+             one, stop and restore a backup with `tollgate restore`",
+            path.display()
+        );
+    }
     if migrations::are_due(&connection)? {
         // Those that run know the old schema. Nobody can begin meanwhile.
         try_lock(data_dir, running.try_lock())?;

@@ -68,6 +68,8 @@ pub(in crate::store) struct RecordRow {
     pub(in crate::store) outcome: u8,
     pub(in crate::store) cost_status: u8,
     pub(in crate::store) body: String,
+    /// Of the body, so that whoever changes it behind the collector's back is found out.
+    pub(in crate::store) digest: Digest,
     /// Encoded.
     pub(in crate::store) sums: Vec<u8>,
     pub(in crate::store) minute: Minute,
@@ -99,6 +101,7 @@ impl RecordRow {
         self.minute = Minute::of(record);
         self.report = reports::of(record);
         self.knew_until_ms = if record.fetched().is_some() { 0 } else { u64::MAX };
+        self.digest = digest_of(&self.body);
         Ok(())
     }
 }
@@ -142,13 +145,15 @@ impl Batch {
         if_known: Option<UsageRecord>,
     ) -> Result<(), StoreError> {
         let told = Told::of(record).map(|told| told.or(if_known));
+        let body = serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?;
         self.rows.push(RecordRow {
             id: record.id.parse().map_err(|_| StoreError::Damaged("id"))?,
             time_ms: i64::try_from(record.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?,
             dims: Dims::of(record),
             outcome: outcome_code(record.outcome),
             cost_status: cost_status_code(record.cost_status),
-            body: serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?,
+            digest: digest_of(&body),
+            body,
             sums: Sums::of(record).encode(),
             minute: Minute::of(record),
             knew_until_ms: match self.imported_ms {
@@ -179,6 +184,7 @@ impl Batch {
             outcome: outcome_code(Outcome::Ok),
             cost_status: cost_status_code(CostStatus::Measured),
             body: String::new(),
+            digest: Digest::default(),
             sums: Sums::of_folded(folded).encode(),
             minute: Minute::of_totals(&folded.totals),
             // Nobody knows: a gateway that folds is one that holds.
@@ -200,6 +206,15 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+}
+
+/// The first half of a SHA-256.
+pub(in crate::store) type Digest = [u8; 16];
+
+/// The digest of a record's body.
+pub(in crate::store) fn digest_of(body: &str) -> Digest {
+    let whole = ring::digest::digest(&ring::digest::SHA256, body.as_bytes());
+    whole.as_ref().first_chunk().copied().unwrap_or_default()
 }
 
 /// What a record says of work.

@@ -1,12 +1,15 @@
 //! Recounting: what summaries should say by the records that are kept, beside what they say. Whoever changes a record, its
 //! team, a correction or a summary in the database makes the two differ.
 //!
+//! Each record's body is compared with the digest that it was stored with, so that what is in no sum and no dimension is
+//! covered too; budgets and closed months are compared with the audit trail. One difference does not end it.
+//!
 //! What has expired cannot be recounted: hours from before the retention's horizon are only compared with their days and
-//! pieces. A change of what is in no sum and no dimension (a run, tags) is not seen.
+//! pieces. Records from before there were digests have none, which is told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use serde::Serialize;
 use tollgate_core::record::UsageRecord;
 
@@ -17,9 +20,10 @@ use super::spans::{Grain, Span};
 use super::sums::Sums;
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 use crate::model::drift::Reported;
+use crate::store::budgets;
 use crate::store::database::error::StoreError;
 use crate::store::records::adjust::{self, Adjustment, Reason};
-use crate::store::records::batch::{cost_status_code, outcome_code};
+use crate::store::records::batch::{cost_status_code, digest_of, outcome_code};
 use crate::store::records::id::RecordId;
 use crate::store::records::retention;
 use crate::store::rollups;
@@ -31,6 +35,8 @@ pub struct Recount {
     pub records: u64,
     /// Sums that were compared.
     pub sums: u64,
+    /// Of these, stored before there were digests: of their bodies only what is summed is compared.
+    pub without_digest: u64,
     /// Differences.
     pub wrong: u64,
     /// The first of them, in words.
@@ -44,6 +50,7 @@ type Rows = BTreeMap<(i64, i64), Sums>;
 pub(in crate::store) fn recount(connection: &Connection) -> Result<Recount, StoreError> {
     let mut counting = Counting {
         found: Recount::default(),
+        first_digest: first_digest(connection)?,
         dims: Dims::load(connection, 0)?.into_iter().collect(),
         adjustments: adjust::all(connection)?,
         elsewhere: Rows::new(),
@@ -77,6 +84,11 @@ pub(in crate::store) fn recount(connection: &Connection) -> Result<Recount, Stor
         counting.compare_reports(connection, (from.max(first_whole), to))?;
     }
     pieces(connection, &mut counting)?;
+    folded_counts(connection, &mut counting)?;
+    for what in budgets::unlike_trail(connection)? {
+        counting.wrong(what);
+    }
+    closed_months(connection, &mut counting)?;
     Ok(counting.found)
 }
 
@@ -103,6 +115,43 @@ fn stored(connection: &Connection, span: Span) -> Result<Rows, StoreError> {
         Ok(())
     })?;
     Ok(rows)
+}
+
+/// The first record that was stored with a digest: all after it were.
+fn first_digest(connection: &Connection) -> Result<i64, StoreError> {
+    let mut statement =
+        connection.prepare("SELECT seq FROM records WHERE digest IS NOT NULL ORDER BY seq LIMIT 1")?;
+    Ok(statement.query_row([], |row| row.get(0)).optional()?.unwrap_or(i64::MAX))
+}
+
+/// Compares how many records totals say that they stand for with the calls in them.
+fn folded_counts(connection: &Connection, counting: &mut Counting) -> Result<(), StoreError> {
+    let mut statement = connection.prepare("SELECT id, records, sums FROM folded")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let sums = Sums::decode(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?;
+        let calls = sums.totals.calls.saturating_add(sums.totals.denied);
+        if i64::try_from(calls) != Ok(row.get(1)?) {
+            counting
+                .wrong(format!("total {} does not stand for the {calls} calls in it", RecordId(row.get(0)?)));
+        }
+    }
+    Ok(())
+}
+
+/// Compares the months that are closed with the entries of the audit trail that closed them.
+fn closed_months(connection: &Connection, counting: &mut Counting) -> Result<(), StoreError> {
+    let names = |sql: &str| -> Result<BTreeSet<String>, StoreError> {
+        let mut statement = connection.prepare(sql)?;
+        Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    };
+    let closed = names("SELECT month FROM closed_months")?;
+    let told = names("SELECT subject FROM audit WHERE action = 'month.close'")?;
+    for month in closed.symmetric_difference(&told) {
+        let (is, was) = if closed.contains(month) { ("closed", "not") } else { ("open", "closed") };
+        counting.wrong(format!("month {month} is {is}, but by the audit trail it was {was}"));
+    }
+    Ok(())
 }
 
 /// Compares the pieces that stand for rows with these.
@@ -137,6 +186,7 @@ fn pieces(connection: &Connection, counting: &mut Counting) -> Result<(), StoreE
 /// A recount under way.
 struct Counting {
     found: Recount,
+    first_digest: i64,
     dims: HashMap<i64, Dims>,
     adjustments: HashMap<RecordId, Vec<Adjustment>>,
     /// What records of earlier hours add to later ones.
@@ -151,7 +201,7 @@ impl Counting {
         let mut rows = Rows::new();
         let ms = |hour: i64| hour.saturating_mul(MS_PER_HOUR);
         let mut statement = connection.prepare_cached(
-            "SELECT id, time_ms, dims, outcome, cost_status, body FROM records INDEXED BY records_by_time
+            "SELECT id, time_ms, dims, outcome, cost_status, body, digest, seq FROM records INDEXED BY records_by_time
              WHERE time_ms >= ?1 AND time_ms < ?2",
         )?;
         let mut found = statement.query([ms(from), ms(to)])?;
@@ -161,8 +211,9 @@ impl Counting {
                 hour: row.get::<_, i64>(1)?.div_euclid(MS_PER_HOUR),
                 dims: row.get(2)?,
             };
-            let body: String = row.get(5)?;
             self.found.records = self.found.records.saturating_add(1);
+            let body = String::from_utf8_lossy(row.get_ref(5)?.as_bytes().map_err(rusqlite::Error::from)?);
+            self.digest(&stored, &body, (row.get(6)?, row.get(7)?));
             let Ok(record) = serde_json::from_str::<UsageRecord>(&body) else {
                 self.wrong(format!("record {} is no record any more", stored.id));
                 continue;
@@ -188,6 +239,20 @@ impl Counting {
             rows.entry(place).or_default().add(&sums)?;
         }
         Ok(rows)
+    }
+
+    /// Whether a record's body is the one that was stored.
+    fn digest(&mut self, stored: &Stored, body: &str, (digest, seq): (Option<Vec<u8>>, i64)) {
+        match digest {
+            Some(digest) if digest != digest_of(body) => {
+                self.wrong(format!("record {} was changed since it was stored", stored.id));
+            }
+            None if seq >= self.first_digest => {
+                self.wrong(format!("record {} has no digest any more", stored.id));
+            }
+            None => self.found.without_digest = self.found.without_digest.saturating_add(1),
+            Some(_) => {}
+        }
     }
 
     /// Whether a record's body says what the columns do by which it is found.
@@ -298,7 +363,7 @@ fn without_nothing(sums: &Sums) -> Sums {
 /// Stands in every record that says whose word its cost is.
 const SAYS_WHOSE_WORD: &str = "\"cost_source\":";
 /// Differences that are told in words.
-const EXAMPLES_MAX: usize = 20;
+const EXAMPLES_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -319,6 +384,38 @@ mod tests {
                 "a record's dimensions",
                 "UPDATE records SET dims = (SELECT max(id) FROM dims) WHERE dims = (SELECT min(id) FROM dims)",
             ),
+            (
+                "a duration",
+                r#"UPDATE records SET body = replace(body, '{"id"', '{"duration_ms":99999,"id"')"#,
+            ),
+            (
+                "a status",
+                r#"UPDATE records SET body = replace(body, '{"id"', '{"status":500,"id"') WHERE seq = 7"#,
+            ),
+            (
+                "a member more",
+                "UPDATE records SET body = replace(body, '{\"id\"', '{\"run\":\"x\",\"id\"') WHERE seq = 3",
+            ),
+            ("white space", "UPDATE records SET body = body || ' ' WHERE seq = 40"),
+            ("a digest taken out", "UPDATE records SET digest = NULL WHERE seq = 9"),
+            (
+                "a body that is no text any more",
+                "UPDATE records SET body = CAST(x'ff' AS TEXT) WHERE seq = 5",
+            ),
+            ("a limit", "UPDATE budgets SET definition = replace(definition, '20000000000', '99000000000')"),
+            ("a budget's begin", "UPDATE budgets SET since_ms = since_ms + 1"),
+            ("a budget's source", "UPDATE budgets SET source = 'file'"),
+            ("a budget", "DELETE FROM budgets"),
+            ("a budget that is removed", "UPDATE budgets SET removed_ms = 5"),
+            (
+                "a budget that nobody made",
+                "INSERT INTO budgets SELECT 'other', generation, definition, source, created_ms, since_ms, removed_ms FROM budgets",
+            ),
+            (
+                "a top-up",
+                "INSERT INTO counters (budget, generation, value, start_ms, end_ms, extra, seed, kept, carried_from, recall_for, recall_until_ms) SELECT 'b', 1, '', 0, 9, x'00000000000000000000000000000009', zeroblob(16), zeroblob(16), zeroblob(16), '', 0",
+            ),
+            ("a closed month", "INSERT INTO closed_months VALUES ('2020-01', 1, 1, x'')"),
             ("records taken out", "DELETE FROM records WHERE seq = (SELECT min(seq) FROM records)"),
             ("hours", "DELETE FROM rollup_hour"),
             ("days", "DELETE FROM rollup_day"),
@@ -337,6 +434,9 @@ mod tests {
                 batch.push(&record(n, ["bot", "rob"][usize::try_from(n % 2).unwrap()])).unwrap();
             }
             runtime.block_on(store.ingest(batch)).unwrap();
+            let budget = serde_json::json!({"name": "b", "limit_usd": "0.02", "window": "day"});
+            let budget = tollgate_core::budget::define::read_one(&budget, None).unwrap();
+            runtime.block_on(store.put_budget(budget, "somebody".into(), 7)).unwrap();
             let whole = runtime.block_on(store.recount()).unwrap();
             assert_eq!((whole.wrong, whole.records), (0, 40), "{:?}", whole.examples);
             assert!(whole.sums > 0);
@@ -344,6 +444,7 @@ mod tests {
             assert!(database.execute(sql, []).unwrap() > 0, "{what}: nothing to spoil");
             let found = runtime.block_on(store.recount()).unwrap();
             assert!(found.wrong > 0, "{what}");
+            assert_eq!(found.examples.len() as u64, found.wrong.min(100), "{what}");
         }
     }
 }

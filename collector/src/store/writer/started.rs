@@ -13,7 +13,7 @@ use tollgate_core::record::{Note, UsageRecord};
 
 use crate::store::database::error::StoreError;
 use crate::store::records::adjust;
-use crate::store::records::batch::{Batch, RecordRow, Told, cost_status_code, outcome_code};
+use crate::store::records::batch::{Batch, RecordRow, Told, cost_status_code, digest_of, outcome_code};
 use crate::store::records::id::RecordId;
 use crate::store::rollups::dims::Dims;
 use crate::store::rollups::reports;
@@ -303,14 +303,16 @@ fn write(
     let body = serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?;
     transaction
         .prepare_cached(
-            "UPDATE records SET dims = ?2, outcome = ?3, cost_status = ?4, body = ?5 WHERE id = ?1",
+            "UPDATE records SET dims = ?2, outcome = ?3, cost_status = ?4, body = ?5, digest = iif(digest IS NULL, NULL, ?6)
+             WHERE id = ?1",
         )?
         .execute(params![
             id.0.as_slice(),
             dims,
             outcome_code(record.outcome),
             cost_status_code(record.cost_status),
-            body
+            body,
+            digest_of(&body)
         ])?;
     transaction
         .prepare_cached("UPDATE adjustments SET dims = ?2 WHERE record = ?1")?

@@ -10,6 +10,7 @@ use super::{StoreError, Stored};
 use crate::model::clock::MS_PER_HOUR;
 use crate::model::dimension::Dimension;
 use crate::store::agents::minutes::{self, Minutes};
+use crate::store::budgets::Missed;
 use crate::store::records::accounts::{self, Booking};
 use crate::store::records::batch::{Batch, Recharge, RecordRow, Sender};
 use crate::store::records::{adjust, folded, retention};
@@ -36,7 +37,7 @@ pub(in crate::store) struct Work<'w> {
     /// Since when the newest budget counts.
     pub(super) newest_budget_ms: u64,
     /// New records of calls that were admitted without it, or charged something else, and when they came.
-    pub(super) missed: Vec<(&'w RecordRow, u64)>,
+    pub(super) missed: Vec<Missed<'w>>,
     /// Stored records that others show to be of known work.
     pub(super) changes: Vec<Change>,
 }
@@ -59,7 +60,8 @@ impl<'w> Work<'w> {
             } else {
                 let is_missed = row.knew_until_ms < self.newest_budget_ms;
                 if is_missed || (row.recharge != Recharge::default() && !is_import) {
-                    self.missed.push((row, batch.sender.received_ms.max(batch.imported_ms)));
+                    let received_ms = batch.sender.received_ms.max(batch.imported_ms);
+                    self.missed.push(Missed { row, received_ms, is_import });
                 }
                 let new = if row.folded.is_some() { &mut stored.folded } else { &mut stored.stored };
                 *new = new.saturating_add(row.records());
@@ -144,8 +146,15 @@ impl<'w> Work<'w> {
     /// Whether the record is new.
     fn insert(&mut self, row: &RecordRow, dims: i64) -> Result<bool, StoreError> {
         let id = row.id.0.as_slice();
-        let changed =
-            self.insert.execute(params![id, row.time_ms, dims, row.outcome, row.cost_status, row.body])?;
+        let changed = self.insert.execute(params![
+            id,
+            row.time_ms,
+            dims,
+            row.outcome,
+            row.cost_status,
+            row.body,
+            row.digest
+        ])?;
         Ok(changed == 1)
     }
 
@@ -195,8 +204,8 @@ impl<'w> Work<'w> {
 /// Stores a record that is not there.
 pub(super) fn insert<'t>(transaction: &'t Transaction<'_>) -> Result<CachedStatement<'t>, StoreError> {
     Ok(transaction.prepare_cached(
-        "INSERT INTO records (id, time_ms, dims, outcome, cost_status, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO records (id, time_ms, dims, outcome, cost_status, body, digest)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING",
     )?)
 }
 

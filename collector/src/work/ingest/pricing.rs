@@ -6,13 +6,27 @@ use tollgate_core::money::Picodollars;
 use tollgate_core::price::{CostStatus, PriceBook, Priced};
 use tollgate_core::record::{CostSource, Note, Outcome, UsageRecord, is_possible};
 
+use super::rates::Book;
 use crate::store::Recharge;
 
 /// Takes out of a record what cannot be of its money, and says so in a note; its usage stays. A cost for which there are no
 /// charges is left to the collector to find: the record is unpriced until then. Charges that do not add up to the cost, or
-/// are not quantity times rate, are refused with the record, as these are no numbers of a gateway.
-pub(super) fn doubt(record: &mut UsageRecord) {
-    if record.provider_cost_usd.is_some_and(|cost| !is_possible(cost)) {
+/// are not quantity times rate, are refused with the record, as these are no numbers of a gateway. Charges at rates far from
+/// every price of their row are taken out, and the collector prices the call; so is a word of the provider's that no call
+/// costs.
+pub(super) fn doubt(record: &mut UsageRecord, book: &Book<'_>) {
+    if record.is_cost_sound() && book.has_far_rate(record) {
+        if record.cost_source == CostSource::Book {
+            record.leave_uncharged(Note::CostCorrected);
+        } else {
+            record.charges.clear();
+            record.price_basis.clear();
+            record.notes.push(Note::CostCorrected);
+        }
+    }
+    let is_word = record.cost_source == CostSource::Provider;
+    let is_absurd = record.is_word_absurd() || is_word && book.is_beyond_all(record);
+    if is_absurd || record.provider_cost_usd.is_some_and(|cost| !is_possible(cost)) {
         record.provider_cost_usd = None;
         record.notes.push(Note::ProviderCostIgnored);
         if record.cost_source == CostSource::Provider {
@@ -104,9 +118,10 @@ pub(super) fn recharge(record: &mut UsageRecord, came: Picodollars, source: Cost
     record.notes.retain(|note| *note != Note::PriceAwaited);
     let Some(charged) = record.charged_usd else {
         let more = Amount(record.cost_usd.as_pico()).minus(Amount(came.as_pico()));
-        return match source {
-            CostSource::Provider => Recharge { used: more, worst_used: more, ..Recharge::default() },
-            CostSource::Book => Recharge::default(),
+        // Less is taken off only as far as its gateway has charged it: see `count_missed`.
+        return match source == CostSource::Provider || record.notes.contains(&Note::CostCorrected) {
+            true => Recharge { used: more, worst_used: more, ..Recharge::default() },
+            false => Recharge::default(),
         };
     };
     let settlement = settled(record, Unit::Dollars, Amount::ZERO, OnUnknown::Worst);
@@ -189,10 +204,10 @@ mod tests {
         ];
         for (at, (status, spoil)) in cases.iter().enumerate() {
             let mut record = UsageRecord { cost_status: *status, ..unpriced() };
-            doubt(&mut record);
+            doubt(&mut record, &Book::new(&book()));
             assert_eq!(record.notes, [], "as it is, nothing is wrong");
             spoil(&mut record);
-            doubt(&mut record);
+            doubt(&mut record, &Book::new(&book()));
             assert_eq!(record.notes, [Note::CostCorrected], "case {at}");
             assert_eq!((record.cost_usd, record.cost_status), (Picodollars::ZERO, CostStatus::Unpriced));
             assert!(price_on_arrival(&mut record, &book()), "case {at}");
@@ -200,11 +215,99 @@ mod tests {
         }
     }
 
+    /// As a gateway sends it that has a row: 7 tokens at this rate.
+    fn charged(model: &str, rate: i128) -> UsageRecord {
+        let cost = Picodollars::from_pico(7 * rate);
+        UsageRecord {
+            request_model: Some(model.to_owned()),
+            cost_usd: cost,
+            cost_status: CostStatus::Measured,
+            charges: vec![Charge {
+                model: model.to_owned(),
+                kind: Kind::Input,
+                quantity: 7,
+                rate: Picodollars::from_pico(rate),
+                cost_usd: cost,
+            }],
+            price_basis: vec![PriceBasis {
+                model: model.to_owned(),
+                step: Some(Step::Exact),
+                ..PriceBasis::default()
+            }],
+            ..unpriced()
+        }
+    }
+
+    /// The row has 10 and, for one tier, 5; nothing in the book is dearer.
+    #[test]
+    fn a_charge_far_from_every_price_of_its_row_is_priced_here() {
+        let book = book();
+        let arrive = |mut record: UsageRecord| {
+            let (came, source) = (record.cost_usd, record.cost_source);
+            doubt(&mut record, &Book::new(&book));
+            price_on_arrival(&mut record, &book);
+            let recharge = recharge(&mut record, came, source);
+            (record, recharge.used.0)
+        };
+        for rate in [100, 10, 5, 1] {
+            let (record, recharge) = arrive(charged("gpt-x", rate));
+            assert_eq!((record.cost_usd.as_pico(), recharge), (7 * rate, 0), "{rate}");
+            assert_eq!(record.notes, []);
+        }
+        for rate in [101, 777_000_000_000_000, 0] {
+            let (record, recharge) = arrive(charged("gpt-x", rate));
+            assert_eq!(
+                (record.cost_usd.as_pico(), record.notes.as_slice()),
+                (70, &[Note::CostCorrected][..])
+            );
+            assert_eq!(recharge, 70 - 7 * rate, "{rate}");
+            assert!(record.is_cost_sound());
+        }
+        // Of a model without a row nobody knows, up to ten times the dearest.
+        for (rate, cost, status) in [(100, 700, CostStatus::Measured), (101, 0, CostStatus::Unpriced)] {
+            let (record, _) = arrive(charged("own-model", rate));
+            assert_eq!((record.cost_usd.as_pico(), record.cost_status), (cost, status), "{rate}");
+            assert_eq!(record.usage.input_tokens, Some(7));
+        }
+        // By the provider's word the cost stays, and the charges beside it are the book's.
+        let mut record = charged("gpt-x", 777_000);
+        (record.cost_source, record.provider_cost_usd) = (CostSource::Provider, Some(record.cost_usd));
+        let cost = record.cost_usd;
+        let (record, _) = arrive(record);
+        assert_eq!((record.cost_usd, record.book_cost().as_pico()), (cost, 70));
+    }
+
+    #[test]
+    fn a_word_that_no_call_costs_is_left_out_whoever_sends_it() {
+        const DOLLAR: i128 = 1_000_000_000_000;
+        let book = book();
+        // With charges, without but with a row, and without a row.
+        let mut with_charges = charged("gpt-x", 10);
+        with_charges.cost_source = CostSource::Provider;
+        let cases = [
+            (with_charges, 25_000, 70),
+            (told(0), 25_000, 70),
+            (UsageRecord { request_model: Some("unknown".into()), ..told(0) }, 25_000, 0),
+            (UsageRecord { usage: Usage::default(), ..told(0) }, 101, 0),
+            (UsageRecord { request_model: Some("unknown".into()), ..told(0) }, 99, 99 * DOLLAR),
+        ];
+        for (at, (mut record, dollars, expected)) in cases.into_iter().enumerate() {
+            let said = Picodollars::from_pico(dollars * DOLLAR);
+            (record.cost_usd, record.provider_cost_usd) = (said, Some(said));
+            doubt(&mut record, &Book::new(&book));
+            price_on_arrival(&mut record, &book);
+            assert_eq!(record.cost_usd.as_pico(), expected, "case {at}");
+            let is_left_out = record.notes.contains(&Note::ProviderCostIgnored);
+            assert_eq!(is_left_out, expected < DOLLAR, "case {at}");
+            assert!(record.is_cost_sound(), "case {at}");
+        }
+    }
+
     #[test]
     fn a_provider_that_names_a_cost_below_nothing_loses_nobody_the_usage() {
         let mut record = unpriced();
         record.provider_cost_usd = Some(Picodollars::from_pico(-5));
-        doubt(&mut record);
+        doubt(&mut record, &Book::new(&book()));
         assert_eq!(
             (record.provider_cost_usd, record.notes.as_slice()),
             (None, &[Note::ProviderCostIgnored][..])
@@ -227,7 +330,7 @@ mod tests {
     #[test]
     fn a_cost_by_the_providers_word_gets_the_books_charges_beside_it() {
         let mut record = told(90);
-        doubt(&mut record);
+        doubt(&mut record, &Book::new(&book()));
         assert!(price_on_arrival(&mut record, &book()));
         assert_eq!((record.cost_usd.as_pico(), record.cost_source), (90, CostSource::Provider));
         assert_eq!((record.book_cost().as_pico(), record.cost_status), (70, CostStatus::Measured));
@@ -246,7 +349,7 @@ mod tests {
     fn a_word_under_a_tenth_of_the_charge_that_is_found_here_is_not_believed_and_budgets_are_charged_the_rest()
      {
         let mut record = told(6);
-        doubt(&mut record);
+        doubt(&mut record, &Book::new(&book()));
         assert!(price_on_arrival(&mut record, &book()));
         assert_eq!((record.cost_usd.as_pico(), record.cost_source), (70, CostSource::Book));
         assert_eq!(record.provider_cost_usd, Some(Picodollars::from_pico(6)));
@@ -266,11 +369,11 @@ mod tests {
             rate: Picodollars::from_pico(10),
             cost_usd: Picodollars::from_pico(70),
         }];
-        doubt(&mut record);
+        doubt(&mut record, &Book::new(&book()));
         assert_eq!((record.cost_usd.as_pico(), record.cost_source), (70, CostSource::Book));
         assert_eq!((record.provider_cost_usd, record.notes), (None, vec![Note::ProviderCostIgnored]));
         let mut record = told(-5);
-        doubt(&mut record);
+        doubt(&mut record, &Book::new(&book()));
         assert!(price_on_arrival(&mut record, &book()), "it is priced as any other");
         assert_eq!((record.cost_usd.as_pico(), record.cost_source), (70, CostSource::Book));
     }

@@ -48,17 +48,40 @@ pub(super) fn check(record: &UsageRecord) -> Result<(), Refused> {
     money(record)
 }
 
-/// Whether who sends a record or total of this gateway may: a token that is for some gateways reports of them only.
-pub(super) fn sent_by(gateway: &str, gateways: &Gateways) -> Result<(), Refused> {
-    if gateways.allow(gateway) {
-        return Ok(());
+/// Who sends records, and when they came.
+pub(super) struct Sent<'a> {
+    /// Name of the gateway that sends them; `None` for an access log.
+    pub(super) by: Option<&'a str>,
+    /// Those that its token is for.
+    pub(super) gateways: &'a Gateways,
+    /// The collector's clock, Unix milliseconds UTC.
+    pub(super) now_ms: u64,
+}
+
+impl Sent<'_> {
+    /// Checks the gateway and time of a record or total: who sends it reports of itself only, or of gateways that its token
+    /// names; and no clock is far ahead.
+    pub(super) fn check(&self, gateway: &str, time_ms: u64) -> Result<(), Refused> {
+        let is_own = self.by.is_none_or(|by| by == gateway);
+        if !is_own && !self.gateways.names_one(gateway) {
+            let shown: String = printable(gateway).chars().take(SHOWN_CHARS_MAX).collect();
+            let by = self.by.unwrap_or_default();
+            let may = match self.gateways.names() {
+                names if names.is_empty() => format!("`{by}`, which sends it"),
+                names => format!("`{by}`, which sends it, or {names}, which the token is for"),
+            };
+            return Err(Refused::new(Refusal::Gateway, format!("`gateway` is `{shown}`, not {may}")));
+        }
+        if time_ms > self.now_ms.saturating_add(AHEAD_MS_MAX) {
+            let detail = format!(
+                "`time_ms` is {time_ms}, {} s ahead of this collector's clock; more than {} s is none, set the gateway's clock",
+                time_ms.saturating_sub(self.now_ms) / 1_000,
+                AHEAD_MS_MAX / 1_000
+            );
+            return Err(Refused::new(Refusal::Time, detail));
+        }
+        Ok(())
     }
-    let detail = format!(
-        "`gateway` is `{}`, the token is for {}",
-        printable(gateway.get(..TEXT_BYTES_MAX).unwrap_or_default()),
-        gateways.names()
-    );
-    Err(Refused::new(Refusal::Gateway, detail))
 }
 
 /// Checks a total of records.
@@ -337,6 +360,8 @@ fn amount(field: &str, amount: Picodollars) -> Result<(), Refused> {
 
 /// End of the year 9999, as far as times print.
 const TIME_MS_MAX: u64 = 253_402_207_200_000;
+/// So far may a gateway's clock be ahead: an hour.
+const AHEAD_MS_MAX: u64 = 3_600_000;
 /// Longest name of a model, in bytes.
 const MODEL_BYTES_MAX: usize = 512;
 /// Longest other text, in bytes.
@@ -353,6 +378,8 @@ const PICO_MAX: i128 = COST_MAX.as_pico();
 const SPAN_MS_MAX: u64 = 3_600_000;
 /// Most records of a total: its sums stay far from their range.
 const RECORDS_MAX: u64 = 100_000_000;
+/// Of a name that is refused so much is shown.
+const SHOWN_CHARS_MAX: usize = 64;
 /// Longest detail of a refusal.
 const DETAIL_CHARS_MAX: usize = 200;
 
@@ -426,6 +453,35 @@ mod tests {
     #[test]
     fn a_plain_record_passes() {
         assert_eq!(check(&good()), Ok(()));
+    }
+
+    #[test]
+    fn a_gateway_reports_of_itself_and_of_no_time_to_come() {
+        const NOW: u64 = 1_763_900_000_000;
+        let bound = Gateways::of(&["edge", "second"]);
+        let told = |by, gateways: &Gateways, gateway: &str, time_ms| {
+            let sent = Sent { by, gateways, now_ms: NOW };
+            sent.check(gateway, time_ms).map_err(|refused| refused.refusal)
+        };
+        let any = Gateways::default();
+        assert_eq!(told(Some("edge"), &any, "edge", NOW), Ok(()));
+        assert_eq!(told(Some("edge"), &any, "second", NOW), Err(Refusal::Gateway));
+        assert_eq!(told(Some("edge"), &bound, "second", NOW), Ok(()), "its token is for both");
+        assert_eq!(told(Some("edge"), &bound, "third", NOW), Err(Refusal::Gateway));
+        assert_eq!(told(None, &any, "third", NOW), Ok(()), "an access log is of any");
+        assert_eq!(told(None, &any, "edge", NOW + AHEAD_MS_MAX), Ok(()));
+        for by in [None, Some("edge")] {
+            assert_eq!(told(by, &any, "edge", NOW + AHEAD_MS_MAX + 1), Err(Refusal::Time));
+            assert_eq!(told(by, &any, "edge", 4_070_908_800_000), Err(Refusal::Time));
+        }
+        let sent = Sent { by: Some("edge"), gateways: &bound, now_ms: NOW };
+        let detail = sent.check("x\n\u{1b}[2J", NOW).unwrap_err().detail;
+        assert!(
+            detail.contains("is `x")
+                && detail.contains("not `edge`")
+                && !detail.contains(|c: char| c.is_control()),
+            "{detail}"
+        );
     }
 
     #[test]

@@ -61,5 +61,6 @@ fn a_call_out_that_envoy_did_not_make_names_the_cluster() {
     let text = of_refusal("collecter", Status::BadArgument);
     assert!(text.contains("Envoy has no cluster `collecter`"), "{text}");
     let text = of_refusal("collector", Status::InternalFailure);
-    assert!(text.contains("made no call-out to cluster `collector`: InternalFailure"), "{text}");
+    assert!(text.contains("made no call-out to cluster `collector` (InternalFailure)"), "{text}");
+    assert!(text.contains("`collector-token.yaml`"), "it says what to look at: {text}");
 }

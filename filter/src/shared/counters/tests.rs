@@ -261,7 +261,7 @@ mod slots {
     use super::*;
 
     fn keys(slots: &mut OccupiedSlots, now_ms: u64) -> Vec<(Vec<u8>, bool)> {
-        slots.counters(now_ms).into_iter().map(|(counter, idle)| (counter.key, idle)).collect()
+        slots.counters(now_ms).into_iter().map(|one| (one.counter.key, one.gave_back)).collect()
     }
 
     #[test]
@@ -309,7 +309,7 @@ mod slots {
         make(&mut counters, &key("all", "")).unwrap();
         for step in 0..4 {
             charge(&mut counters, &key("all", ""), 1).unwrap();
-            assert!(slots.counters(NOW_MS + step * IDLE_MS).iter().all(|(_, idle)| !idle));
+            assert!(slots.counters(NOW_MS + step * IDLE_MS).iter().all(|one| !one.gave_back));
         }
         assert_eq!(counters.get(&key("all", "")).unwrap().returned, Amount::ZERO);
     }

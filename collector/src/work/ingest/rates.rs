@@ -1,0 +1,81 @@
+//! Whether the rates of a record's charges, or its provider's word, can be: compared with the collector's own book.
+//!
+//! A gateway may have a book of another day, or other discounts, so that a rate within a factor of ten of a row's is taken as
+//! it is. What is farther from every price that the row ever had is no price of this call.
+
+use std::cell::OnceCell;
+
+use tollgate_core::money::Picodollars;
+
+use tollgate_core::price::{Charge, Facts, PriceBook, PricedModel, Sheet};
+use tollgate_core::record::UsageRecord;
+use tollgate_core::usage::Kind;
+
+/// The collector's book, with what is made of it once for each request.
+pub(super) struct Book<'b> {
+    /// The book.
+    pub(super) book: &'b PriceBook,
+    dearest: OnceCell<Option<PriceBook>>,
+}
+
+impl<'b> Book<'b> {
+    /// A book.
+    pub(super) const fn new(book: &'b PriceBook) -> Self {
+        Self { book, dearest: OnceCell::new() }
+    }
+
+    /// Whether a charge of a record has a rate that is far from every one that its row has for that kind; without a row, or
+    /// a rate in it, whether it is far above all rates of the book.
+    pub(super) fn has_far_rate(&self, record: &UsageRecord) -> bool {
+        record.charges.iter().any(|charge| self.is_far(&record.provider, charge))
+    }
+
+    fn is_far(&self, provider: &str, charge: &Charge) -> bool {
+        let rate = charge.rate.as_pico();
+        let row = self.book.model(provider, &charge.model);
+        if let Some((least, most)) = row.and_then(|row| range(row, charge.kind)) {
+            return rate > most.saturating_mul(FAR) || rate.saturating_mul(FAR) < least;
+        }
+        let dearest = self.dearest().and_then(|book| book.models().first());
+        let most = dearest.and_then(|row| range(row, charge.kind)).map(|(_, most)| most);
+        most.is_some_and(|most| rate > most.saturating_mul(FAR))
+    }
+
+    /// Whether the provider's word on a record's cost, for which there are no charges, is above a hundred dollars and far above
+    /// what its usage would cost by the dearest rates of the book.
+    pub(super) fn is_beyond_all(&self, record: &UsageRecord) -> bool {
+        if !record.charges.is_empty() || record.cost_usd <= BEYOND_FROM {
+            return false;
+        }
+        let Some(dearest) = self.dearest() else { return false };
+        let Some(row) = dearest.models().first() else { return false };
+        let facts = Facts {
+            provider: &row.provider,
+            request_model: Some(&row.id),
+            time_ms: record.time_ms,
+            ..Facts::default()
+        };
+        let most = dearest.price(&facts, &record.usage).cost;
+        record.cost_usd.as_pico() > most.as_pico().saturating_mul(FAR)
+    }
+
+    fn dearest(&self) -> Option<&PriceBook> {
+        let make = || Some(PriceBook::new(String::new(), vec![self.book.dearest_of_all(0)?]));
+        self.dearest.get_or_init(make).as_ref()
+    }
+}
+
+/// The least and the most that a row has ever charged for one of a kind.
+fn range(row: &PricedModel, kind: Kind) -> Option<(i128, i128)> {
+    let rates = row.prices.iter().flat_map(|price| price.sheets()).flat_map(Sheet::all_rates);
+    let of_kind = rates.filter_map(|rates| rates.of(kind)).map(Picodollars::as_pico);
+    of_kind.fold(None, |range, rate| {
+        let (least, most) = range.unwrap_or((rate, rate));
+        Some((rate.min(least), rate.max(most)))
+    })
+}
+
+/// So many times is far.
+const FAR: i128 = 10;
+/// Below this no word is looked at: a hundred dollars.
+const BEYOND_FROM: Picodollars = Picodollars::from_pico(100_000_000_000_000);
