@@ -578,8 +578,11 @@ impl Call {
             _ if end.ending == Ending::NotSent => Measure::Nothing,
             // What ends work costs nothing.
             Some(_) if api == Api::Deferred && self.continues => Measure::Nothing,
-            // Paid when the result is fetched, also what who asks after it is told.
-            Some(normalised) if api == Api::Deferred => Measure::Elsewhere(normalised),
+            // Paid where the result is fetched.
+            Some(normalised) if api == Api::Deferred => match self.request.body_bytes() {
+                0 => Measure::Told(normalised),
+                _ => Measure::Elsewhere(normalised),
+            },
             // Most of what `:predict` serves is charged by the character or the picture, not by these tokens.
             Some(normalised) if api == Api::Predict && !self.embeds_by_token() => {
                 Measure::Elsewhere(normalised)

@@ -31,6 +31,8 @@ pub(super) enum Measure {
     Retried(Normalised),
     /// The provider reported it, but it is paid with another call, or in other units.
     Elsewhere(Normalised),
+    /// The provider tells it to whoever asks after another call, which pays it.
+    Told(Normalised),
     /// The provider reported it, and does not charge for it.
     Unbilled(Normalised),
     /// Nothing is paid.
@@ -128,6 +130,11 @@ impl Measure {
                 record.provider_cost_usd = normalised.provider_cost.filter(|cost| is_possible(*cost));
                 record.usage = normalised.usage;
                 record.cost_status = CostStatus::Unpriced;
+                return;
+            }
+            Self::Told(normalised) => {
+                record.usage = normalised.usage;
+                record.cost_status = CostStatus::Free;
                 return;
             }
             // The provider says that it charges for it all the same.
