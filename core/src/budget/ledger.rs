@@ -181,9 +181,9 @@ impl Account {
         if self.adrift > Amount::ZERO { 0 } else { self.in_flight }
     }
 
-    /// Whether it has reported lately.
-    pub const fn is_live(&self, now_ms: u64) -> bool {
-        now_ms.saturating_sub(self.seen_ms) <= LIVE_MS
+    /// Whether it has reported lately, and its lease has not ended with calls under way.
+    pub fn is_live(&self, now_ms: u64) -> bool {
+        self.adrift == Amount::ZERO && now_ms.saturating_sub(self.seen_ms) <= LIVE_MS
     }
 }
 

@@ -93,8 +93,9 @@ pub(super) fn admits(
     Ok(values < VALUES_MAX)
 }
 
-/// Values of a budget with `each` in one window that one run of a gateway may have: as many as its Envoy has counters for.
-const RUN_VALUES_MAX: i64 = 256;
+/// Values of a budget with `each` in one window that one run of a gateway may have: four times as many as its Envoy has
+/// counters for. It takes out those that never spent for others, and what those were granted is not heard of again.
+const RUN_VALUES_MAX: i64 = 4 * 256;
 /// Runs of gateways of one name that may have as many.
 const RUNS: i64 = 16;
 /// Values of a budget with `each` in one window. Gateways put what is invented under `(other)` long before.
