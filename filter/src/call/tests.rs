@@ -355,6 +355,77 @@ mod answers {
         end(&mut first);
     }
 
+    /// A request of which some went on to its provider, which answers before it has come whole.
+    fn answered_early(budgets: &Value, granted: i128) -> (Vm, Collector, HttpCall, Action) {
+        let (mut vm, mut collector) = start(budgets, granted);
+        let (mut first, _) = vm.chat();
+        vm.collect(&mut collector);
+        let mut call = HttpCall::new(vm.gateway(), 9);
+        set_headers(Headers::Request, &chat_headers("900000"));
+        call.on_http_request_headers(6, false);
+        let text = format!(r#"{{"model":"gpt-m","messages":[{{"content":"{}"#, "word ".repeat(500));
+        request_body(&mut call, text.as_bytes(), false);
+        simulated::pass(1_000);
+        set_headers(Headers::Response, &[(":status", "200")]);
+        let action = call.on_http_response_headers(1, false);
+        end(&mut first);
+        (vm, collector, call, action)
+    }
+
+    #[test]
+    fn an_answer_that_is_refused_as_it_begins_is_charged_like_any_other_that_is_cut() {
+        let budgets = json!([{"name": "all", "limit_usd": "1", "window": "day"},
+            {"name": "calls", "limit_calls": 9, "window": "day"}]);
+        let (mut vm, mut collector, mut call, action) = answered_early(&budgets, AMPLE);
+        assert_eq!(action, Action::Pause);
+        assert_eq!(simulated::with(|world| world.answers.len()), 1);
+        end(&mut call);
+        end(&mut call);
+        let records = records(&mut vm, &mut collector);
+        let record = records.iter().find(|record| record.notes.contains(&Note::EndedByBudget)).unwrap();
+        assert_eq!(record.outcome, CallOutcome::ClientAbort);
+        assert!(record.usage_estimated && record.usage.input_tokens > Some(400), "{record:?}");
+        assert!(record.usage.output_tokens > Some(0), "{record:?}");
+        vm.tick();
+        let recorded: i128 = records.iter().map(|record| record.cost_usd.as_pico()).sum();
+        let (dollars, calls) = (counter("all"), counter("calls"));
+        assert_eq!((dollars.used.0 - dollars.held.0, calls.used.0 - calls.held.0), (recorded, 1));
+    }
+
+    #[test]
+    fn an_answer_that_is_refused_as_it_begins_outlives_its_vm() {
+        let budgets = json!([{"name": "all", "limit_usd": "1", "window": "day"}]);
+        let (mut vm, mut collector, call, _) = answered_early(&budgets, AMPLE);
+        assert_eq!(records(&mut vm, &mut collector).len(), 1);
+        // Nobody tells this VM the end of that stream any more.
+        std::mem::forget(call);
+        simulated::pass(120_000);
+        let mut other = Vm::start(&configuration());
+        for _ in 0..10 {
+            other.tick();
+            other.collect(&mut collector);
+        }
+        let left: Vec<_> =
+            collector.records.values().filter(|record| record.model() == Some(MODEL)).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+        let charged = left.iter().map(|record| record.charged_usd.unwrap_or(record.cost_usd).as_pico());
+        assert_eq!(counter("all").used.0, charged.sum::<i128>());
+    }
+
+    #[test]
+    fn what_answers_before_anything_was_sent_is_refused_and_costs_nothing() {
+        let (mut vm, mut collector) = start(&budgets(), AMPLE);
+        let mut call = HttpCall::new(vm.gateway(), 9);
+        set_headers(Headers::Request, &chat_headers("500"));
+        call.on_http_request_headers(6, false);
+        request_body(&mut call, b"{\"model\":\"gpt-m\"", false);
+        set_headers(Headers::Response, &[(":status", "200")]);
+        assert_eq!(call.on_http_response_headers(1, false), Action::Pause);
+        end(&mut call);
+        let record = records(&mut vm, &mut collector).remove(0);
+        assert_eq!((record.outcome, record.cost_usd.as_pico()), (CallOutcome::Denied, 0));
+    }
+
     #[test]
     fn an_error_before_the_whole_request_passes() {
         let (mut vm, mut collector) =
