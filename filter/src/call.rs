@@ -141,26 +141,30 @@ impl HttpCall {
                 Action::Continue
             }
             Decision::Refuse(refused) => self.refuse(refused, now_ms),
-            Decision::Wait if self.gateway.waiting.has_room() => {
-                if let Some(call) = self.call.take() {
-                    self.parked = Some(self.gateway.waiting.park(self.context, call, now_ms));
-                    let gateway = Rc::clone(&self.gateway);
-                    gateway.waiting.ask(&gateway, self.context, now_ms);
-                }
-                Action::Pause
+            Decision::Wait => self.wait_or_decide(now_ms),
+        }
+    }
+
+    /// Has the call wait for the collector; where it may not, it is decided at once.
+    fn wait_or_decide(&mut self, now_ms: u64) -> Action {
+        let Some(call) = self.call.take() else { return Action::Continue };
+        let gateway = Rc::clone(&self.gateway);
+        let share = gateway.budgets.share(&call, now_ms);
+        if gateway.waiting.has_room(&gateway, share, self.context, now_ms) {
+            self.parked = Some(gateway.waiting.park(self.context, share, call, now_ms));
+            gateway.waiting.ask(&gateway, self.context, now_ms);
+            return Action::Pause;
+        }
+        let decision = gateway.decide_crowded(&call, now_ms);
+        let call = self.call.insert(call);
+        match decision {
+            Decision::Go(ticket) => {
+                self.slot = gateway.note(call, &ticket, now_ms);
+                self.ticket = ticket;
+                Action::Continue
             }
-            Decision::Wait => {
-                let decision = self.gateway.decide(call, true, true, now_ms);
-                match decision {
-                    Decision::Go(ticket) => {
-                        self.slot = self.gateway.note(call, &ticket, now_ms);
-                        self.ticket = ticket;
-                        Action::Continue
-                    }
-                    Decision::Refuse(refused) => self.refuse(refused, now_ms),
-                    Decision::Wait => Action::Continue,
-                }
-            }
+            Decision::Refuse(refused) => self.refuse(refused, now_ms),
+            Decision::Wait => Action::Continue,
         }
     }
 

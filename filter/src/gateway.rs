@@ -6,7 +6,7 @@ use std::rc::Rc;
 use log::{info, warn};
 use tollgate_core::answer::wire::Turn;
 use tollgate_core::budget::policy::Policy;
-use tollgate_core::call::refusal::{Refusal, refusal};
+use tollgate_core::call::refusal::{Reason, Refusal, refusal};
 use tollgate_core::call::{Call, End};
 use tollgate_core::estimate::Learned;
 use tollgate_core::lean::fnv::fnv;
@@ -18,7 +18,7 @@ use tollgate_core::request::prints::PrintKey;
 
 use crate::budgets::{Budgets, Decision, Ended, Knows, Refused, Ticket};
 use crate::call::taken::TakenInAll;
-use crate::collector::waiting::Waiting;
+use crate::collector::waiting::{PARKED_MAX, Waiting};
 use crate::host::{self, Error};
 use crate::metrics::Metrics;
 use crate::shared::lane::{Dropped, JournalSlot, Kept, OwnLane};
@@ -94,6 +94,28 @@ impl Gateway {
         let learned = self.learned.borrow();
         let knows = Knows { book: book.as_deref(), learned: &learned, now_ms, answered, expired };
         self.budgets.decide(call, knows, &mut self.metrics.borrow_mut())
+    }
+
+    /// The same at once, of a call that ought to wait and cannot.
+    pub(crate) fn decide_crowded(&self, call: &Call, now_ms: u64) -> Decision {
+        match self.decide(call, true, true, now_ms) {
+            Decision::Refuse(refused) if refused.reason == Reason::BudgetBusy => {
+                Decision::Refuse(self.crowded_out(call, now_ms))
+            }
+            Decision::Wait => Decision::Go(Ticket::default()),
+            decided => decided,
+        }
+    }
+
+    /// The refusal of a call that would wait for the collector, where too many do.
+    pub(crate) fn crowded_out(&self, call: &Call, now_ms: u64) -> Refused {
+        let budget = self.budgets.enforcing(call, now_ms);
+        let whose = budget.as_ref().map_or_else(String::new, |budget| format!(" under budget `{budget}`"));
+        let message = format!(
+            "A call{whose} has to wait for its collector, and as many calls as may ({PARKED_MAX}) wait already. \
+             Try again shortly."
+        );
+        Refused { reason: Reason::BudgetBusy, budget, status: None, message }
     }
 
     /// Whether a running answer is still covered by what is held for it; otherwise the refusal of a budget.

@@ -95,7 +95,8 @@ impl HttpCall {
                     return self.refuse_turn(&turn, refused, was_between.then_some(size), now_ms);
                 }
                 Decision::Wait => {
-                    self.turns.parked = Some(gateway.waiting.park(self.context, turn, now_ms));
+                    let share = gateway.budgets.share(&turn, now_ms);
+                    self.turns.parked = Some(gateway.waiting.park(self.context, share, turn, now_ms));
                     gateway.waiting.ask(&gateway, self.context, now_ms);
                     return Action::Pause;
                 }
@@ -106,9 +107,15 @@ impl HttpCall {
 
     /// Decides about a turn; only the last of several that came at once may wait.
     fn decide_turn(&self, turn: &Call, may_wait: bool, now_ms: u64) -> Decision {
-        match self.gateway.decide(turn, false, false, now_ms) {
-            Decision::Wait if may_wait && self.gateway.waiting.has_room() => Decision::Wait,
-            Decision::Wait => match self.gateway.decide(turn, true, true, now_ms) {
+        let gateway = &self.gateway;
+        let has_room = || {
+            let share = gateway.budgets.share(turn, now_ms);
+            gateway.waiting.has_room(gateway, share, self.context, now_ms)
+        };
+        match gateway.decide(turn, false, false, now_ms) {
+            Decision::Wait if may_wait && has_room() => Decision::Wait,
+            Decision::Wait if may_wait => gateway.decide_crowded(turn, now_ms),
+            Decision::Wait => match gateway.decide(turn, true, true, now_ms) {
                 Decision::Wait => Decision::Go(Ticket::default()),
                 decided => decided,
             },

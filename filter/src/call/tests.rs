@@ -161,13 +161,16 @@ mod waiting {
         let (mut vm, _) = start(&budgets(), AMPLE);
         let gateway = vm.gateway();
         let mut context = 1_000;
-        while gateway.waiting.has_room() {
-            gateway.waiting.park(context, chat("x", MODEL), NOW_MS);
+        let share = gateway.budgets.share(&chat("x", MODEL), NOW_MS);
+        while gateway.waiting.has_room(&gateway, share, 1, NOW_MS) {
+            gateway.waiting.park(context, share, chat("x", MODEL), NOW_MS);
             context += 1;
         }
         let (_, action) = vm.chat();
         assert_eq!(action, Action::Pause);
         assert_eq!(refusal().status, 429);
+        let text = String::from_utf8(refusal().body).unwrap();
+        assert!(text.contains("wait already"), "{text}");
     }
 
     #[test]

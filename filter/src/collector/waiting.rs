@@ -28,6 +28,8 @@ pub(crate) struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Parked {
     context: u32,
+    /// Whose part of the room it takes: see [`crate::budgets::Budgets::share`].
+    share: u64,
     since_ms: u64,
     answered: bool,
     /// The call; its stream takes it back.
@@ -73,15 +75,35 @@ struct Question<'a> {
 }
 
 impl Waiting {
-    /// Whether there is room.
-    pub(crate) fn has_room(&self) -> bool {
-        self.parked.borrow().len() < PARKED_MAX
+    /// Whether there is room for another call of this share. In a full room the last call of the largest share
+    /// makes room for one whose share is smaller: so one caller who floods it refuses nobody but itself.
+    pub(crate) fn has_room(&self, gateway: &Gateway, share: u64, owner: u32, now_ms: u64) -> bool {
+        let shares: Vec<u64> = self.parked.borrow().iter().map(|parked| parked.borrow().share).collect();
+        if shares.len() < PARKED_MAX {
+            return true;
+        }
+        let size = |share: u64| shares.iter().filter(|other| **other == share).count();
+        let largest = shares.iter().copied().max_by_key(|share| size(*share)).unwrap_or(share);
+        let last = shares.iter().rposition(|share| *share == largest);
+        let Some(at) = last.filter(|_| size(largest) > size(share) + 1) else { return false };
+        let parked = self.parked.borrow_mut().remove(at);
+        let mut parked = parked.borrow_mut();
+        if let Some(call) = &parked.call
+            && host::set_effective_context(parked.context).is_ok()
+        {
+            let refused = gateway.crowded_out(call, now_ms);
+            gateway.refuse(call, &refused, now_ms);
+            parked.outcome = Some(Outcome::Refused(refused));
+        }
+        let _ = host::set_effective_context(owner);
+        true
     }
 
     /// Takes in a call whose stream is paused.
-    pub(crate) fn park(&self, context: u32, call: Call, now_ms: u64) -> Rc<RefCell<Parked>> {
+    pub(crate) fn park(&self, context: u32, share: u64, call: Call, now_ms: u64) -> Rc<RefCell<Parked>> {
         let parked = Parked {
             context,
+            share,
             since_ms: now_ms,
             answered: false,
             call: Some(call),
@@ -233,7 +255,7 @@ impl Waiting {
 }
 
 /// Calls that wait in one VM at the same time; more are refused for now.
-const PARKED_MAX: usize = 256;
+pub(crate) const PARKED_MAX: usize = 256;
 /// Longest time a call waits for the collector.
 pub(crate) const WAIT_MS: u64 = 2_000;
 /// A call-out is given up so long after its timeout, should its answer never come.
