@@ -77,7 +77,11 @@ impl HttpCall {
             }
             let json = told(&mut record);
             show_in_access_log(&self.gateway.config.access_log, &record, &json);
-            let is_whole = self.gateway.keep(&record, &json, self.slot.take(), ended.take(), now_ms);
+            // The entry of a session is that of a turn, with an id of its own: it would be another record.
+            let is_turns = call.target().api.is_session() && ended.is_none();
+            let (turns, own) = if is_turns { (self.slot.take(), None) } else { (None, self.slot.take()) };
+            let is_whole = self.gateway.keep(&record, &json, own, ended.take(), now_ms);
+            self.gateway.forget(turns, None, now_ms);
             if is_collectors && !is_whole {
                 // A total does not say that it has fetched work in it.
                 self.gateway.budgets.charge(&call, &record, now_ms);

@@ -32,6 +32,8 @@ pub(crate) struct Parked {
     share: u64,
     since_ms: u64,
     answered: bool,
+    /// Calls that wait with the same piece of a request; [`REFUSED`] where one of them was.
+    pub piece: Rc<Cell<u32>>,
     /// The call; its stream takes it back.
     pub call: Option<Call>,
     /// What waits here of its request's body, as Envoy keeps no more than its buffer.
@@ -92,8 +94,7 @@ impl Waiting {
             && host::set_effective_context(parked.context).is_ok()
         {
             let refused = gateway.crowded_out(call, now_ms);
-            gateway.refuse(call, &refused, now_ms);
-            parked.outcome = Some(Outcome::Refused(refused));
+            parked.refuse(gateway, refused, now_ms);
         }
         let _ = host::set_effective_context(owner);
         true
@@ -106,6 +107,7 @@ impl Waiting {
             share,
             since_ms: now_ms,
             answered: false,
+            piece: Rc::new(Cell::new(1)),
             call: Some(call),
             withheld: Vec::new(),
             outcome: None,
@@ -239,20 +241,36 @@ impl Waiting {
             Decision::Go(ticket) => {
                 let slot = gateway.note(call, &ticket, now_ms);
                 parked.outcome = Some(Outcome::Went(ticket, slot));
+                parked.piece.set(parked.piece.get().saturating_sub(1));
+                if parked.piece.get() > 0 {
+                    return true;
+                }
                 let withheld = std::mem::take(&mut parked.withheld);
                 if !withheld.is_empty() && host::set_buffer(Buffer::RequestBody, 0, &withheld).is_err() {
                     warn!("the last {} bytes of a request could not be put back", withheld.len());
                 }
                 let _ = host::continue_request();
             }
-            Decision::Refuse(refused) => {
-                gateway.refuse(call, &refused, now_ms);
-                parked.outcome = Some(Outcome::Refused(refused));
-            }
+            Decision::Refuse(refused) => parked.refuse(gateway, refused, now_ms),
         }
         true
     }
 }
+
+impl Parked {
+    /// Tells its caller, once where several calls wait with one piece.
+    fn refuse(&mut self, gateway: &Gateway, refused: Refused, now_ms: u64) {
+        if let Some(call) = &self.call
+            && self.piece.replace(REFUSED) < REFUSED
+        {
+            gateway.refuse(call, &refused, now_ms);
+        }
+        self.outcome = Some(Outcome::Refused(refused));
+    }
+}
+
+/// More than wait with any piece.
+const REFUSED: u32 = u32::MAX / 2;
 
 /// Calls that wait in one VM at the same time; more are refused for now.
 pub(crate) const PARKED_MAX: usize = 256;
