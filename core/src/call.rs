@@ -483,7 +483,7 @@ impl Call {
                     .answer
                     .as_ref()
                     .and_then(|answer| answer.meter.reading().model().map(str::to_owned));
-                Measure::from_estimate(session.queued_turn(now_ms))
+                session.queued_turn(now_ms).map_or(Measure::Unknown, Measure::from_estimate)
             }
             None => {
                 record.outcome = Outcome::ClientAbort;
@@ -741,28 +741,26 @@ impl Call {
             let rest = self.voice_ms(now_ms).saturating_sub(self.voice_told_ms);
             return (rest > 0).then(|| Usage { audio_ms: Some(rest), ..Usage::default() });
         }
-        let Some(turn) = self.answer.as_ref()?.open_turn() else {
-            return (self.asked > 0).then(|| self.queued_turn(now_ms));
-        };
-        let mut usage = turn.usage(self.passed(record.model().unwrap_or_default(), learned).0);
-        if self.asked > 0 {
-            usage.input_tokens = usage.input_tokens.max(self.request.input_estimate());
+        let answer = self.answer.as_ref()?;
+        match answer.open_turn() {
+            Some(turn) => {
+                let mut usage = turn.usage(self.passed(record.model().unwrap_or_default(), learned).0);
+                if self.asked > 0 {
+                    usage.input_tokens = usage.input_tokens.max(self.request.input_estimate());
+                }
+                Some(usage)
+            }
+            None => self.queued_turn(now_ms).filter(|_| self.asked > 0),
         }
-        Some(usage)
     }
 
     /// What a turn of this session has used that was asked for, of which its provider has said nothing: all that was said until
     /// then, and what the time since was enough for.
-    fn queued_turn(&self, now_ms: u64) -> Usage {
-        let answer = self.answer.as_ref();
-        let usage = answer.map(|answer| answer.meter.reading().turn().usage(0)).unwrap_or_default();
+    fn queued_turn(&self, now_ms: u64) -> Option<Usage> {
         let output = unseen::in_time(now_ms.saturating_sub(self.asked_ms)).max(1);
-        Usage {
-            input_tokens: usage.input_tokens.max(self.request.input_estimate()),
-            output_tokens: Some(output),
-            output_audio_tokens: None,
-            ..usage
-        }
+        let mut usage = self.answer.as_ref()?.meter.reading().turn().usage(output);
+        usage.input_tokens = usage.input_tokens.max(self.request.input_estimate());
+        Some(usage)
     }
 
     fn is_partial(&self) -> bool {

@@ -135,13 +135,21 @@ impl HttpCall {
         let Some(call) = &self.call else { return Action::Continue };
         let now_ms = host::now_ms();
         match self.gateway.decide(call, false, false, now_ms) {
+            Decision::Wait => self.wait_or_decide(now_ms),
+            decided => self.go_on(decided, now_ms),
+        }
+    }
+
+    /// What was decided about the call becomes of it.
+    fn go_on(&mut self, decided: Decision, now_ms: u64) -> Action {
+        match decided {
             Decision::Go(ticket) => {
-                self.slot = self.gateway.note(call, &ticket, now_ms);
+                self.slot = self.call.as_ref().and_then(|call| self.gateway.note(call, &ticket, now_ms));
                 self.ticket = ticket;
                 Action::Continue
             }
             Decision::Refuse(refused) => self.refuse(refused, now_ms),
-            Decision::Wait => self.wait_or_decide(now_ms),
+            Decision::Wait => Action::Continue,
         }
     }
 
@@ -155,17 +163,9 @@ impl HttpCall {
             gateway.waiting.ask(&gateway, self.context, now_ms);
             return Action::Pause;
         }
-        let decision = gateway.decide_crowded(&call, now_ms);
-        let call = self.call.insert(call);
-        match decision {
-            Decision::Go(ticket) => {
-                self.slot = gateway.note(call, &ticket, now_ms);
-                self.ticket = ticket;
-                Action::Continue
-            }
-            Decision::Refuse(refused) => self.refuse(refused, now_ms),
-            Decision::Wait => Action::Continue,
-        }
+        let decided = gateway.decide_crowded(&call, now_ms);
+        self.call = Some(call);
+        self.go_on(decided, now_ms)
     }
 
     /// Decides with the last piece, of `size` bytes, which waits here where the call waits: Envoy keeps no
@@ -186,23 +186,14 @@ impl HttpCall {
     /// A provider answers before the whole request was decided on: servers may read JSON as it comes. What is
     /// known of the request decides now; an answer that is refused is not passed on. Errors pass, as nothing
     /// was done for them.
-    fn decide_early(&mut self, now_ms: u64) -> Option<Refused> {
+    fn decide_early(&mut self, now_ms: u64) -> Option<Decision> {
         let is_open = !self.request_ended || self.left;
+        let call = self.call.as_ref()?;
         if !is_open || self.status == 0 || self.status >= 400 {
             return None;
         }
-        let call = self.call.as_ref()?;
-        self.left = false;
-        self.request_ended = true;
-        match self.gateway.decide(call, true, true, now_ms) {
-            Decision::Go(ticket) => {
-                self.slot = self.gateway.note(call, &ticket, now_ms);
-                self.ticket = ticket;
-                None
-            }
-            Decision::Refuse(refused) => Some(refused),
-            Decision::Wait => None,
-        }
+        (self.left, self.request_ended) = (false, true);
+        Some(self.gateway.decide(call, true, true, now_ms))
     }
 
     /// Refuses the call. Where its provider has begun to answer what it was sent, that may be charged: the
@@ -389,9 +380,9 @@ impl HttpContext for HttpCall {
         };
         let now_ms = host::now_ms();
         self.status = text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
-        let refused = self.decide_early(now_ms);
+        let decided = self.decide_early(now_ms);
+        let (content_type, content_encoding) = (text("content-type"), text("content-encoding"));
         if let Some(call) = &mut self.call {
-            let (content_type, content_encoding) = (text("content-type"), text("content-encoding"));
             let head = ResponseHead {
                 status: self.status,
                 content_type: content_type.as_deref(),
@@ -399,9 +390,13 @@ impl HttpContext for HttpCall {
                 header: &text,
             };
             call.response_head(&head, now_ms);
-            if let Some(refused) = refused {
-                return self.refuse(refused, now_ms);
-            }
+        }
+        if let Some(decided) = decided
+            && self.go_on(decided, now_ms) == Action::Pause
+        {
+            return Action::Pause;
+        }
+        if let Some(call) = &mut self.call {
             // Whatever the type says and whether a length is known: some servers call their stream a document.
             if let Asking::Asked(_) = self.asking {
                 let is_plain =

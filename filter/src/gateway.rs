@@ -18,7 +18,7 @@ use tollgate_core::request::prints::PrintKey;
 
 use crate::budgets::{Budgets, Decision, Ended, Knows, Refused, Ticket};
 use crate::call::taken::TakenInAll;
-use crate::collector::waiting::{PARKED_MAX, Waiting};
+use crate::collector::waiting::Waiting;
 use crate::host::{self, Error};
 use crate::metrics::Metrics;
 use crate::shared::lane::{Dropped, JournalSlot, Kept, OwnLane};
@@ -100,22 +100,17 @@ impl Gateway {
     pub(crate) fn decide_crowded(&self, call: &Call, now_ms: u64) -> Decision {
         match self.decide(call, true, true, now_ms) {
             Decision::Refuse(refused) if refused.reason == Reason::BudgetBusy => {
-                Decision::Refuse(self.crowded_out(call, now_ms))
+                Decision::Refuse(self.crowded_out(call, CROWDED, now_ms))
             }
             Decision::Wait => Decision::Go(Ticket::default()),
             decided => decided,
         }
     }
 
-    /// The refusal of a call that would wait for the collector, where too many do.
-    pub(crate) fn crowded_out(&self, call: &Call, now_ms: u64) -> Refused {
+    /// The refusal of a call for which there is no room among those that wait, or are under way.
+    pub(crate) fn crowded_out(&self, call: &Call, message: &str, now_ms: u64) -> Refused {
         let budget = self.budgets.enforcing(call, now_ms);
-        let whose = budget.as_ref().map_or_else(String::new, |budget| format!(" under budget `{budget}`"));
-        let message = format!(
-            "A call{whose} has to wait for its collector, and as many calls as may ({PARKED_MAX}) wait already. \
-             Try again shortly."
-        );
-        Refused { reason: Reason::BudgetBusy, budget, status: None, message }
+        Refused { reason: Reason::BudgetBusy, budget, status: None, message: message.to_owned() }
     }
 
     /// Whether a running answer is still covered by what is held for it; otherwise the refusal of a budget.
@@ -310,6 +305,8 @@ pub(crate) fn adopt(gateway: &Gateway, book: Option<&PriceBook>, policy: Option<
     }
 }
 
+/// Said where as many calls wait as may: see [`crate::collector::waiting::Waiting::has_room`].
+pub(crate) const CROWDED: &str = "As many calls as may wait for the collector already (256 in a worker of this gateway). Try again shortly.";
 /// Tries to add to the book in shared data, where other VMs do too.
 const PUBLISH_TRIES: u32 = 16;
 

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use proxy_wasm::types::Action;
 use tollgate_core::answer::wire::Turn;
 use tollgate_core::call::Call;
-use tollgate_core::call::refusal::{self, Reason};
+use tollgate_core::call::refusal;
 use tollgate_core::decode::websocket;
 use tollgate_core::provider::Api;
 use tollgate_core::record::Note;
@@ -76,32 +76,30 @@ impl HttpCall {
         // What is said before a model is named is held for at the dearest.
         let is_told = call.request().has_spoken() || call.request_model().is_some();
         let is_begun = self.turns.awaits_model && is_told;
-        let asked = match call.target().api {
-            Api::ResponsesSession => call.take_asked(now_ms, || gateway.call_id(now_ms)),
-            api => {
-                self.turns.withheld = call.ask_turns(now_ms);
-                let holds = usize::from(!self.turns.awaits_model && self.turn_since_ms.is_none());
-                let needed = (call.asked_turns() as usize).max(usize::from(is_begun));
-                let lacking = match is_begun || self.turns.withheld > 0 {
-                    true => needed.saturating_sub(holds + self.turns.open.len()),
-                    false => 0,
-                };
-                // One that is not known to be idle holds one more in any case.
-                let most = TURNS_MAX.saturating_sub(self.turns.open.len()) + 1;
-                (lacking <= most)
-                    .then(|| (0..lacking).map(|_| call.turn(api, gateway.call_id(now_ms), now_ms)).collect())
-            }
+        let mut own = Vec::new();
+        let is_too_much = if call.target().api == Api::ResponsesSession {
+            let asked = call.take_asked(now_ms, || gateway.call_id(now_ms));
+            asked.map(|asked| own = asked).is_none()
+        } else {
+            self.turns.withheld = call.ask_turns(now_ms);
+            let asked = self.turns.open.len() + self.turns.withheld as usize;
+            asked > TURNS_MAX && !gateway.budgets.is_idle()
         };
-        let Some(asked) = asked else {
+        if is_too_much {
             return self.refuse_many(was_between.then_some(size), now_ms);
-        };
+        }
         if is_begun {
             self.turns.awaits_model = false;
             self.turn_since_ms = Some(now_ms);
         }
         let before = self.turns.open.len();
         let piece = Rc::new(Cell::new(0));
-        for turn in asked {
+        let mut own = own.into_iter();
+        let lacking = self.lacking(is_begun);
+        for _ in 0..own.len().max(lacking) {
+            let Some(call) = &self.call else { break };
+            let turn =
+                own.next().unwrap_or_else(|| call.turn(call.target().api, gateway.call_id(now_ms), now_ms));
             match self.decide_turn(&turn, now_ms) {
                 Decision::Go(ticket) => {
                     let slot = gateway.note(&turn, &ticket, now_ms);
@@ -129,14 +127,23 @@ impl HttpCall {
         Action::Continue
     }
 
+    /// How many turns that are no calls of their own are to be held for, of those that what is said now asks for.
+    fn lacking(&self, is_begun: bool) -> usize {
+        let Some(call) = self.call.as_ref().filter(|_| is_begun || self.turns.withheld > 0) else { return 0 };
+        let needed = (call.asked_turns() as usize).max(usize::from(is_begun));
+        // Without budgets nobody is refused, and no more are told apart.
+        needed
+            .min(TURNS_MAX)
+            .saturating_sub(usize::from(self.turn_since_ms.is_none()) + self.turns.open.len())
+    }
+
     /// More turns are asked for than are held for at a time: the session ends.
     fn refuse_many(&mut self, size: Option<usize>, now_ms: u64) -> Action {
         let Some(call) = &self.call else { return Action::Continue };
         let api = Some(call.target().api).filter(|api| *api != Api::ResponsesSession);
         let turn = call.turn(api.unwrap_or(Api::Responses), self.gateway.call_id(now_ms), now_ms);
-        let budget = self.gateway.budgets.enforcing(call, now_ms);
-        let message = "more turns are asked for at once than can be held for".into();
-        let refused = Refused { reason: Reason::BudgetBusy, budget, status: None, message };
+        let refused =
+            self.gateway.crowded_out(call, "More turns are asked for at once than are held for.", now_ms);
         self.refuse_turn(&turn, refused, size, now_ms)
     }
 
@@ -335,7 +342,7 @@ impl HttpCall {
             gateway.keep(&record, &record.to_json(), slot, ended, now_ms);
             // The next was asked for meanwhile and is held for, or is to be held for.
             let has_next = self.turns.open.len() >= asked.max(1);
-            match self.turns.open.pop_front_if(|_| has_next) {
+            match if has_next { self.turns.open.pop_front() } else { None } {
                 Some(Open { ticket, slot, .. }) => {
                     self.hold_for_next(ticket, slot, now_ms);
                     self.turn_since_ms = None;

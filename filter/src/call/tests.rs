@@ -171,7 +171,7 @@ mod waiting {
         assert_eq!(action, Action::Pause);
         assert_eq!(refusal().status, 429);
         let text = String::from_utf8(refusal().body).unwrap();
-        assert!(text.contains("wait already"), "{text}");
+        assert!(text.contains("As many calls as may wait"), "{text}");
     }
 
     #[test]

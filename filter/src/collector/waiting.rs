@@ -93,7 +93,7 @@ impl Waiting {
         if let Some(call) = &parked.call
             && host::set_effective_context(parked.context).is_ok()
         {
-            let refused = gateway.crowded_out(call, now_ms);
+            let refused = gateway.crowded_out(call, gateway::CROWDED, now_ms);
             parked.refuse(gateway, refused, now_ms);
         }
         let _ = host::set_effective_context(owner);
@@ -273,7 +273,7 @@ impl Parked {
 const REFUSED: u32 = u32::MAX / 2;
 
 /// Calls that wait in one VM at the same time; more are refused for now.
-pub(crate) const PARKED_MAX: usize = 256;
+const PARKED_MAX: usize = 256;
 /// Longest time a call waits for the collector.
 pub(crate) const WAIT_MS: u64 = 2_000;
 /// A call-out is given up so long after its timeout, should its answer never come.

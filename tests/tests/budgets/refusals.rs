@@ -217,7 +217,8 @@ async fn who_floods_the_room_where_calls_wait_refuses_nobody_else() {
                 while !is_over.load(Ordering::Relaxed) {
                     let team = if number % 3 == 0 { "flood" } else { "wide" };
                     let Ok(reply) = stack.send(call(team)).await else { continue };
-                    let is_crowded = reply.status == 429 && reply.text().contains("wait already");
+                    let is_crowded =
+                        reply.status == 429 && reply.text().contains("As many calls as may wait");
                     crowded.fetch_add(usize::from(is_crowded), Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }

@@ -226,8 +226,9 @@ fn who_floods_the_room_refuses_nobody_but_itself() {
     let refused = simulated::with(|world| world.answers.clone());
     assert_eq!(refused.len(), 100);
     assert!(refused.iter().all(|answer| answer.context < Some(900) && answer.status == 429));
+    assert!(refused[0].headers.contains(&("x-tollgate-budget".into(), "flood".into())));
     let text = String::from_utf8(refused[0].body.clone()).unwrap();
-    assert!(text.contains("`flood`") && text.contains("(256) wait already"), "{text}");
+    assert!(text.contains("As many calls as may wait"), "{text}");
     let is_told = |parked: &&Option<Rc<RefCell<Parked>>>| parked.as_ref().unwrap().borrow().outcome.is_some();
     assert_eq!(flood.iter().filter(is_told).count(), 100, "the last that came are told");
     assert!(flood[..156].iter().filter(is_told).count() == 0);
