@@ -81,6 +81,10 @@ pub struct Call {
     turns_taken: bool,
     /// The model that was last asked for in a session.
     last_model: Option<String>,
+    /// Turns of a session that it was asked for and that have not ended, where they are no calls of their own; and when the
+    /// last of them was asked for, or ended.
+    asked: u32,
+    asked_ms: u64,
     /// How much of a session that is charged by the second has been told in turns, in milliseconds.
     voice_told_ms: u64,
     /// Id of the price book's row of its model, where budgets are for some models.
@@ -170,6 +174,8 @@ impl Call {
             answer: None,
             turns_taken: false,
             last_model: None,
+            asked: 0,
+            asked_ms: time_ms,
             voice_told_ms: 0,
             row: OnceCell::new(),
         }
@@ -312,6 +318,7 @@ impl Call {
         mut next_id: impl FnMut() -> String,
     ) -> Vec<UsageRecord> {
         let mut turns = self.take_ended();
+        self.end_asked(now_ms);
         if self.target.api == Api::Voice {
             self.turns_by_time(&mut turns, now_ms);
         }
@@ -390,6 +397,41 @@ impl Call {
         Some(calls.collect())
     }
 
+    /// Counts the turns that the caller of a session has asked for since, where they are no calls of their own; gives how many.
+    pub fn ask_turns(&mut self, now_ms: u64) -> u32 {
+        self.end_asked(now_ms);
+        let turns = self.request.take_turns();
+        self.asked = self.asked.saturating_add(turns);
+        if turns > 0 {
+            self.asked_ms = now_ms;
+        }
+        turns
+    }
+
+    /// So many turns that were asked for do not reach the provider.
+    pub const fn take_back_turns(&mut self, turns: u32) {
+        self.asked = self.asked.saturating_sub(turns);
+    }
+
+    /// Turns of a session that its provider was asked for and has not ended, where they are no calls of their own.
+    pub const fn asked_turns(&self) -> u32 {
+        self.asked
+    }
+
+    /// Counts off what has ended of what was asked for. What a provider has said nothing of for long, while it was idle, it was
+    /// not asked for, or has taken together with another.
+    fn end_asked(&mut self, now_ms: u64) {
+        let Some(answer) = &mut self.answer else { return };
+        let ended = answer.meter.take_ended();
+        self.asked = self.asked.saturating_sub(ended);
+        if ended > 0 {
+            self.asked_ms = now_ms;
+        }
+        if !answer.meter.reading().turn().is_open() && now_ms.saturating_sub(self.asked_ms) >= UNANSWERED_MS {
+            self.asked = 0;
+        }
+    }
+
     /// A turn of this session as a call of its own, that is admitted now.
     #[must_use]
     pub fn turn(&self, api: Api, id: String, now_ms: u64) -> Self {
@@ -435,6 +477,14 @@ impl Call {
                     turn.normalised.service_tier().map(str::to_owned).or(record.service_tier);
                 Measure::of_turn(turn.normalised)
             }
+            None if self.target.api.is_session() => {
+                record.outcome = Outcome::ClientAbort;
+                record.response_model = session
+                    .answer
+                    .as_ref()
+                    .and_then(|answer| answer.meter.reading().model().map(str::to_owned));
+                session.queued_turn(now_ms).map_or(Measure::Unknown, Measure::from_estimate)
+            }
             None => {
                 record.outcome = Outcome::ClientAbort;
                 let model = record.model().unwrap_or_default();
@@ -472,7 +522,7 @@ impl Call {
     /// Whether everything of this call is in the records of its turns, so that it has none itself.
     pub fn is_settled_by_turns(&self) -> bool {
         let rest = |answer: &Answer| answer.meter.reported().is_some() || answer.open_turn().is_some();
-        self.turns_taken && !self.answer.as_ref().is_some_and(rest)
+        self.turns_taken && self.asked == 0 && !self.answer.as_ref().is_some_and(rest)
     }
 
     /// Ends the call. Without a `book` everything is unpriced. What was measured is learned from.
@@ -694,8 +744,26 @@ impl Call {
             let rest = self.voice_ms(now_ms).saturating_sub(self.voice_told_ms);
             return (rest > 0).then(|| Usage { audio_ms: Some(rest), ..Usage::default() });
         }
-        let turn = self.answer.as_ref()?.open_turn()?;
-        Some(turn.usage(self.passed(record.model().unwrap_or_default(), learned).0))
+        let answer = self.answer.as_ref()?;
+        match answer.open_turn() {
+            Some(turn) => {
+                let mut usage = turn.usage(self.passed(record.model().unwrap_or_default(), learned).0);
+                if self.asked > 0 {
+                    usage.input_tokens = usage.input_tokens.max(self.request.input_estimate());
+                }
+                Some(usage)
+            }
+            None => self.queued_turn(now_ms).filter(|_| self.asked > 0),
+        }
+    }
+
+    /// What a turn of this session has used that was asked for, of which its provider has said nothing: all that was said until
+    /// then, and what the time since was enough for.
+    fn queued_turn(&self, now_ms: u64) -> Option<Usage> {
+        let output = unseen::in_time(now_ms.saturating_sub(self.asked_ms)).max(1);
+        let mut usage = self.answer.as_ref()?.meter.reading().turn().usage(output);
+        usage.input_tokens = usage.input_tokens.max(self.request.input_estimate());
+        Some(usage)
     }
 
     fn is_partial(&self) -> bool {
@@ -753,6 +821,8 @@ impl Content {
     }
 }
 
+/// A provider that has said nothing for so long, with no turn under way, has none to come.
+const UNANSWERED_MS: u64 = 60_000;
 /// Ends of paths whose work has its id in them.
 const CONTINUES: &[&str] = &["/cancel", ":cancel", "/submit_tool_outputs"];
 const SWITCHING_PROTOCOLS: u16 = 101;

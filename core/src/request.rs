@@ -71,6 +71,8 @@ struct Reading {
     event: Option<String>,
     session_model: Option<String>,
     transcription_model: Option<String>,
+    /// The message asks for a turn, at Google.
+    asks: bool,
     /// Made only where the operator gave a secret.
     prints: Option<Box<Prints>>,
     /// Read only where a budget may be for the call.
@@ -92,6 +94,7 @@ enum Said {
     ServiceTier,
     Media,
     Event,
+    Asks,
     SessionModel,
     TranscriptionModel,
     Text(Part),
@@ -183,9 +186,19 @@ impl RequestMeter {
         }
     }
 
-    /// The body is a websocket's frames. To be said before the first piece.
-    pub fn session(&mut self) {
-        self.framing = Framing::WebSocket(Box::new(Session::new(self.json.reading.bounds.is_some())));
+    /// The body is a websocket's frames; `has_own_calls`: each request for an answer is a call of its own. To be said before
+    /// the first piece.
+    pub fn session(&mut self, has_own_calls: bool) {
+        let watches = self.json.reading.bounds.is_some();
+        self.framing = Framing::WebSocket(Box::new(Session::new(watches, has_own_calls)));
+    }
+
+    /// Takes how many turns were asked for in a session since, where they are no calls of their own.
+    pub const fn take_turns(&mut self) -> u32 {
+        match &mut self.framing {
+            Framing::WebSocket(session) => session.take_turns(),
+            _ => 0,
+        }
     }
 
     /// Takes the requests for an answer that have come whole in a session since; `None` where there were too many at once.
@@ -294,7 +307,10 @@ impl RequestMeter {
 
     /// Input tokens, estimated from the text of the prompt; `None` when none was read.
     pub fn input_estimate(&self) -> Option<u64> {
-        let tokens = self.json.reading.text.tokens();
+        let tokens = match &self.framing {
+            Framing::WebSocket(session) => session.text_tokens(),
+            _ => self.json.reading.text.tokens(),
+        };
         (tokens > 0).then_some(tokens)
     }
 
@@ -327,6 +343,12 @@ impl Sink<Field> for Reading {
         }
         let Some(raw) = raw else { return };
         match said {
+            Said::Asks => {
+                self.asks |= !matches!(raw, b"false" | b"null");
+                if raw.starts_with(b"\"") {
+                    self.text.feed(raw);
+                }
+            }
             Said::Model => self.model = short(raw),
             Said::ServiceTier => self.service_tier = short(raw),
             Said::Event => {
@@ -373,11 +395,17 @@ impl Sink<Field> for Reading {
         if let (Some(bound), Some(bounds)) = (field.bound, &mut self.bounds) {
             bounds.begins(bound, first);
         }
+        // An object at any place is looked into, and not kept.
+        self.asks |= matches!(field.said, Some(Said::Asks)) && first == b'{';
     }
 
     fn long(&mut self, field: Field, head: &[u8]) {
         if let (Some(bound), Some(bounds)) = (field.bound, &mut self.bounds) {
             bounds.long(bound, head);
+        }
+        if let Some(Said::Asks) = field.said {
+            self.asks = true;
+            self.text.feed(head);
         }
     }
 
@@ -429,8 +457,24 @@ fn bounded(more: &[(&'static str, Action, Field)]) -> Shape<Field> {
 fn session_shape() -> &'static Shape<Field> {
     static SHAPE: OnceLock<Shape<Field>> = OnceLock::new();
     SHAPE.get_or_init(|| {
+        let asks = |path| (path, Action::Capture, Said::Asks.into());
+        let text = |path| (path, Action::Text, Said::Text(Part::Prompt).into());
         bounded(&[
             ("type", Action::Capture, Said::Event.into()),
+            // Google reads both spellings of each name.
+            asks("clientContent.turnComplete"),
+            asks("clientContent.turn_complete"),
+            asks("client_content.turnComplete"),
+            asks("client_content.turn_complete"),
+            asks("realtimeInput.text"),
+            asks("realtime_input.text"),
+            asks("realtimeInput.activityEnd"),
+            asks("realtimeInput.activity_end"),
+            asks("realtime_input.activityEnd"),
+            asks("realtime_input.activity_end"),
+            text("clientContent.turns[].parts[].text"),
+            text("client_content.turns[].parts[].text"),
+            text("item.content[].text"),
             ("setup.model", Action::Capture, Said::SessionModel.into()),
             ("session.model", Action::Capture, Said::SessionModel.into()),
             ("session.audio.input.transcription.model", Action::Capture, Said::TranscriptionModel.into()),

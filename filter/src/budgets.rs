@@ -27,6 +27,7 @@ use tollgate_core::call::Call;
 use tollgate_core::call::admission::{Admission, Admitting, Cover, charged};
 use tollgate_core::call::refusal::Reason;
 use tollgate_core::estimate::Learned;
+use tollgate_core::lean::fnv::fnv;
 use tollgate_core::price::{PriceBook, Wanted};
 use tollgate_core::protocol::config::GatewayConfig;
 use tollgate_core::record::{Note, UsageRecord};
@@ -284,6 +285,25 @@ impl Budgets {
             let is_spent = counter.free() <= Amount::ZERO && !counter.may_clear(Amount(1));
             is_spent.then(|| refused(touched.budget, Some(&counter), Amount::ZERO, Reason::BudgetSpent))
         })
+    }
+
+    /// Whose call it is, for a fair part of the room where calls wait: the counters of enforced budgets that it
+    /// touches. Values that never spent are one, as anybody may invent them.
+    pub(crate) fn share(&self, call: &Call, now_ms: u64) -> u64 {
+        let Some(policy) = self.policy() else { return 0 };
+        let (mut key, mut all) = (Vec::new(), Vec::new());
+        for touched in policy.touched(&call.subject(), self.now(now_ms)) {
+            let budget = touched.budget;
+            if !budget.is_enforced() {
+                continue;
+            }
+            touched.write_key(&mut key);
+            let has_spent = |counter: Counter| counter.spent() > Amount::ZERO || counter.in_flight > 0;
+            let is_known =
+                budget.each.is_none() || self.counters.borrow_mut().get(&key).is_some_and(has_spent);
+            all.extend_from_slice(if is_known { &key } else { budget.name.as_bytes() });
+        }
+        fnv(&all)
     }
 
     /// A budget that may refuse this call, whatever stands in its body.

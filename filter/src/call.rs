@@ -44,6 +44,8 @@ pub(crate) struct HttpCall {
     refused: Option<Refused>,
     /// Bytes of the request body so far, and how many there are to be.
     received: usize,
+    /// Some of them have gone on to the provider.
+    has_sent: bool,
     content_length: Option<usize>,
     /// The request is a `POST`.
     posts: bool,
@@ -104,6 +106,7 @@ impl HttpCall {
             parked: None,
             refused: None,
             received: 0,
+            has_sent: false,
             content_length: None,
             posts: false,
             request_ended: false,
@@ -132,33 +135,37 @@ impl HttpCall {
         let Some(call) = &self.call else { return Action::Continue };
         let now_ms = host::now_ms();
         match self.gateway.decide(call, false, false, now_ms) {
+            Decision::Wait => self.wait_or_decide(now_ms),
+            decided => self.go_on(decided, now_ms),
+        }
+    }
+
+    /// What was decided about the call becomes of it.
+    fn go_on(&mut self, decided: Decision, now_ms: u64) -> Action {
+        match decided {
             Decision::Go(ticket) => {
-                self.slot = self.gateway.note(call, &ticket, now_ms);
+                self.slot = self.call.as_ref().and_then(|call| self.gateway.note(call, &ticket, now_ms));
                 self.ticket = ticket;
                 Action::Continue
             }
             Decision::Refuse(refused) => self.refuse(refused, now_ms),
-            Decision::Wait if self.gateway.waiting.has_room() => {
-                if let Some(call) = self.call.take() {
-                    self.parked = Some(self.gateway.waiting.park(self.context, call, now_ms));
-                    let gateway = Rc::clone(&self.gateway);
-                    gateway.waiting.ask(&gateway, self.context, now_ms);
-                }
-                Action::Pause
-            }
-            Decision::Wait => {
-                let decision = self.gateway.decide(call, true, true, now_ms);
-                match decision {
-                    Decision::Go(ticket) => {
-                        self.slot = self.gateway.note(call, &ticket, now_ms);
-                        self.ticket = ticket;
-                        Action::Continue
-                    }
-                    Decision::Refuse(refused) => self.refuse(refused, now_ms),
-                    Decision::Wait => Action::Continue,
-                }
-            }
+            Decision::Wait => Action::Continue,
         }
+    }
+
+    /// Has the call wait for the collector; where it may not, it is decided at once.
+    fn wait_or_decide(&mut self, now_ms: u64) -> Action {
+        let Some(call) = self.call.take() else { return Action::Continue };
+        let gateway = Rc::clone(&self.gateway);
+        let share = gateway.budgets.share(&call, now_ms);
+        if gateway.waiting.has_room(&gateway, share, self.context, now_ms) {
+            self.parked = Some(gateway.waiting.park(self.context, share, call, now_ms));
+            gateway.waiting.ask(&gateway, self.context, now_ms);
+            return Action::Pause;
+        }
+        let decided = gateway.decide_crowded(&call, now_ms);
+        self.call = Some(call);
+        self.go_on(decided, now_ms)
     }
 
     /// Decides with the last piece, of `size` bytes, which waits here where the call waits: Envoy keeps no
@@ -179,29 +186,24 @@ impl HttpCall {
     /// A provider answers before the whole request was decided on: servers may read JSON as it comes. What is
     /// known of the request decides now; an answer that is refused is not passed on. Errors pass, as nothing
     /// was done for them.
-    fn decide_early(&mut self, answer: &host::Pairs) -> Option<Action> {
+    fn decide_early(&mut self, now_ms: u64) -> Option<Decision> {
         let is_open = !self.request_ended || self.left;
-        let status = answer.iter().find(|(name, _)| *name == b":status").map(|(_, status)| status);
-        if !is_open || status.is_none_or(|status| status >= &b"400"[..]) {
+        let call = self.call.as_ref()?;
+        if !is_open || self.status == 0 || self.status >= 400 {
             return None;
         }
-        let call = self.call.as_ref()?;
-        let now_ms = host::now_ms();
-        self.left = false;
-        self.request_ended = true;
-        match self.gateway.decide(call, true, true, now_ms) {
-            Decision::Go(ticket) => {
-                self.slot = self.gateway.note(call, &ticket, now_ms);
-                self.ticket = ticket;
-                None
-            }
-            Decision::Refuse(refused) => Some(self.refuse(refused, now_ms)),
-            Decision::Wait => None,
-        }
+        (self.left, self.request_ended) = (false, true);
+        Some(self.gateway.decide(call, true, true, now_ms))
     }
 
+    /// Refuses the call. Where its provider has begun to answer what it was sent, that may be charged: the
+    /// answer is cut, and settled like any other that is.
     fn refuse(&mut self, refused: Refused, now_ms: u64) -> Action {
         if let Some(call) = &self.call {
+            if self.has_sent && (1..400).contains(&self.status) {
+                self.cut = Cut::Closed;
+                self.slot = self.slot.take().or_else(|| self.gateway.note(call, &self.ticket, now_ms));
+            }
             self.gateway.refuse(call, &refused, now_ms);
         }
         self.refused = Some(refused);
@@ -344,7 +346,11 @@ impl HttpContext for HttpCall {
         }
         self.received = self.received.saturating_add(size);
         let is_last = self.content_length.is_some_and(|length| self.received >= length);
-        if end_of_stream || is_last { self.withhold(size) } else { Action::Continue }
+        if end_of_stream || is_last {
+            return self.withhold(size);
+        }
+        self.has_sent |= size > 0;
+        Action::Continue
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
@@ -368,23 +374,29 @@ impl HttpContext for HttpCall {
             return Action::Continue;
         }
         let pairs = host::header_pairs(Headers::Response).unwrap_or_default();
-        if let Some(action) = self.decide_early(&pairs) {
-            return action;
-        }
+        let text = |name: &str| {
+            let (_, value) = pairs.iter().find(|(known, _)| *known == name.as_bytes())?;
+            std::str::from_utf8(value).ok().map(str::to_owned)
+        };
+        let now_ms = host::now_ms();
+        self.status = text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
+        let decided = self.decide_early(now_ms);
+        let (content_type, content_encoding) = (text("content-type"), text("content-encoding"));
         if let Some(call) = &mut self.call {
-            let text = |name: &str| {
-                let (_, value) = pairs.iter().find(|(known, _)| *known == name.as_bytes())?;
-                std::str::from_utf8(value).ok().map(str::to_owned)
-            };
-            self.status = text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
-            let (content_type, content_encoding) = (text("content-type"), text("content-encoding"));
             let head = ResponseHead {
                 status: self.status,
                 content_type: content_type.as_deref(),
                 content_encoding: content_encoding.as_deref(),
                 header: &text,
             };
-            call.response_head(&head, host::now_ms());
+            call.response_head(&head, now_ms);
+        }
+        if let Some(decided) = decided
+            && self.go_on(decided, now_ms) == Action::Pause
+        {
+            return Action::Pause;
+        }
+        if let Some(call) = &mut self.call {
             // Whatever the type says and whether a length is known: some servers call their stream a document.
             if let Asking::Asked(_) = self.asking {
                 let is_plain =

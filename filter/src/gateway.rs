@@ -6,7 +6,7 @@ use std::rc::Rc;
 use log::{info, warn};
 use tollgate_core::answer::wire::Turn;
 use tollgate_core::budget::policy::Policy;
-use tollgate_core::call::refusal::{Refusal, refusal};
+use tollgate_core::call::refusal::{Reason, Refusal, refusal};
 use tollgate_core::call::{Call, End};
 use tollgate_core::estimate::Learned;
 use tollgate_core::lean::fnv::fnv;
@@ -94,6 +94,23 @@ impl Gateway {
         let learned = self.learned.borrow();
         let knows = Knows { book: book.as_deref(), learned: &learned, now_ms, answered, expired };
         self.budgets.decide(call, knows, &mut self.metrics.borrow_mut())
+    }
+
+    /// The same at once, of a call that ought to wait and cannot.
+    pub(crate) fn decide_crowded(&self, call: &Call, now_ms: u64) -> Decision {
+        match self.decide(call, true, true, now_ms) {
+            Decision::Refuse(refused) if refused.reason == Reason::BudgetBusy => {
+                Decision::Refuse(self.crowded_out(call, CROWDED, now_ms))
+            }
+            Decision::Wait => Decision::Go(Ticket::default()),
+            decided => decided,
+        }
+    }
+
+    /// The refusal of a call for which there is no room among those that wait, or are under way.
+    pub(crate) fn crowded_out(&self, call: &Call, message: &str, now_ms: u64) -> Refused {
+        let budget = self.budgets.enforcing(call, now_ms);
+        Refused { reason: Reason::BudgetBusy, budget, status: None, message: message.to_owned() }
     }
 
     /// Whether a running answer is still covered by what is held for it; otherwise the refusal of a budget.
@@ -288,6 +305,8 @@ pub(crate) fn adopt(gateway: &Gateway, book: Option<&PriceBook>, policy: Option<
     }
 }
 
+/// Said where as many calls wait as may: see [`crate::collector::waiting::Waiting::has_room`].
+pub(crate) const CROWDED: &str = "As many calls as may wait for the collector already (256 in a worker of this gateway). Try again shortly.";
 /// Tries to add to the book in shared data, where other VMs do too.
 const PUBLISH_TRIES: u32 = 16;
 

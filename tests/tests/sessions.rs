@@ -337,3 +337,75 @@ async fn an_upgrade_that_cannot_be_metered_is_recorded_or_refused() {
         assert!(session.head.starts_with(&format!("HTTP/1.1 {status}")), "{}", session.head);
     }
 }
+
+/// Says all of these at once and reads until the session ends, or nothing comes for a while; gives what the provider
+/// said.
+async fn pipelined(session: &mut Session, events: &[Value]) -> Vec<Value> {
+    let bytes: Vec<u8> = events
+        .iter()
+        .flat_map(|event| frames(&event.to_string(), 4_000, Some([0x37, 0xfa, 0x21, 0x3d])))
+        .collect();
+    let Session { socket, messages, .. } = session;
+    let (mut reading, mut writing) = socket.split();
+    let write = async {
+        let _ = writing.write_all(&bytes).await;
+        std::future::pending::<()>().await;
+    };
+    let mut said = Vec::new();
+    let read = async {
+        let mut buffer = [0; 4_096];
+        let patience = std::time::Duration::from_secs(3);
+        while let Ok(Ok(size @ 1..)) = tokio::time::timeout(patience, reading.read(&mut buffer)).await {
+            messages.read(&buffer[..size]);
+            while let Some(message) = messages.take_text() {
+                said.push(serde_json::from_str(&message).unwrap());
+            }
+        }
+    };
+    tokio::select! { () = write => {} () = read => {} }
+    said
+}
+
+#[tokio::test]
+async fn turns_that_are_asked_for_at_once_pass_no_budget_and_leave_records() {
+    let budgets = "[[budgets]]\nname = 'turns'\nlimit_calls = 8\nwindow = 'prepaid'\n".to_owned();
+    let setup = Setup { name: "pipelined", collector_config: budgets, ..Setup::default() };
+    let stack = Stack::set_up(&setup).unwrap();
+    let create = json!({"type": "response.create"});
+    let question =
+        json!({"clientContent": {"turns": [{"parts": [{"text": "How far?"}]}], "turnComplete": true}});
+    let served = |name: &str| {
+        let ledger = stack.simulator.ledger();
+        (1..50).filter(|turn| ledger.call(&format!("{name}-{turn}")).is_some()).count()
+    };
+    // Three at once have room, and all of them are answered.
+    let mut session = Session::open(&stack, "few").await;
+    session.event("session.created").await;
+    let said = pipelined(&mut session, &[create.clone(), create.clone(), create.clone()]).await;
+    assert_eq!(said.iter().filter(|event| event["type"] == "response.done").count(), 3, "{said:?}");
+    drop(session);
+    // Of what follows some passes, and is cut.
+    let mut session = Session::open_at(&stack, LIVE, "flood").await;
+    session.say(&json!({"setup": {"model": "models/gemini-2.0-flash-live-001"}}), 4_000, false).await;
+    session.event("setupComplete").await;
+    session.say(&question, 4_000, false).await;
+    session.say(&question, 4_000, false).await;
+    pipelined(&mut session, &vec![question; 3_000]).await;
+    drop(session);
+    let mut session = Session::open(&stack, "more").await;
+    session.event("session.created").await;
+    pipelined(&mut session, &vec![create; 3_000]).await;
+    drop(session);
+    let total = served("few") + served("flood") + served("more");
+    assert!(total <= 8, "{total} turns reached the provider");
+    let row = burst::budget(&stack.api(), "turns", |row| row["held"] == 0 && row["in_flight"] == 0).unwrap();
+    let records = stack.api().records().unwrap();
+    let left =
+        |run: &str| of_run(&records, run).iter().filter(|record| record["outcome"] != "denied").count();
+    for run in ["few", "flood", "more"] {
+        assert!(left(run) >= served(run), "{run}: {} records of {} turns", left(run), served(run));
+    }
+    // A session in which nothing was asked for is a call, too.
+    let recorded = records.values().filter(|record| record["outcome"] != "denied").count();
+    assert_eq!(row["used"].as_u64(), Some(recorded as u64), "{row:#} {records:#?}");
+}

@@ -193,6 +193,11 @@ impl Meter {
         self.documents.reading_mut().take_turns()
     }
 
+    /// Takes how many turns of a session have ended since that it was asked for.
+    pub fn take_ended(&mut self) -> u32 {
+        self.documents.reading_mut().take_ended()
+    }
+
     /// What the body turned out to be.
     pub const fn body(&self) -> Body {
         match self.framing {

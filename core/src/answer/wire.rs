@@ -128,6 +128,10 @@ pub enum Field {
     Event,
     /// The model that transcribes what the caller of a session says.
     TranscriptionModel,
+    /// Why a session's provider does not do what its caller asked for.
+    Rejected,
+    /// Says that a turn of a session is over, which names no event, when it is true.
+    TurnComplete,
     /// The name of a function that the answer calls: output, and a call with its overhead.
     ToolName,
     /// Whether the text that came just before is a thought, when it is true.

@@ -101,7 +101,7 @@ impl Call {
     /// Output that was under way when a call broke off whose output was not seen: the mean of such calls, else what the time
     /// that it took was enough for.
     fn under_way(&self, record: &UsageRecord, learned: &Learned) -> u64 {
-        let by_time = || record.duration_ms.unwrap_or(0).saturating_mul(TOKENS_PER_SECOND) / 1_000;
+        let by_time = || in_time(record.duration_ms.unwrap_or(0));
         self.mean_output(record, learned).unwrap_or_else(by_time)
     }
 
@@ -147,6 +147,11 @@ impl Call {
         let reasoning = learned.tokens(model, Passed::text(reading.reasoning_estimate()));
         (learned.tokens(model, reading.passed()).saturating_add(reasoning), reasoning)
     }
+}
+
+/// Output tokens that so much time is enough for.
+pub(super) const fn in_time(ms: u64) -> u64 {
+    ms.saturating_mul(TOKENS_PER_SECOND) / 1_000
 }
 
 /// Until a provider hears that a caller has left: a round trip between continents, twice. A rule of thumb.

@@ -25,7 +25,13 @@ struct Heard {
     watches: bool,
     model: Option<String>,
     transcription_model: Option<String>,
+    /// Each request for an answer is a call of its own.
+    keeps: bool,
     asked: Vec<RequestMeter>,
+    /// Turns that were asked for and not taken, in other sessions.
+    turns: u32,
+    /// Tokens of the text that was said in these.
+    text_tokens: u64,
     /// More was asked for than is kept.
     overflows: bool,
     /// A message has come whole.
@@ -33,14 +39,18 @@ struct Heard {
 }
 
 impl Said {
-    pub(super) fn new(watches: bool) -> Self {
+    /// Of a session in which each request for an answer is a call of its own, or of another one.
+    pub(super) fn new(watches: bool, keeps: bool) -> Self {
         let heard = Heard {
             message: message(watches),
             bytes: 0,
             watches,
             model: None,
             transcription_model: None,
+            keeps,
             asked: Vec::new(),
+            turns: 0,
+            text_tokens: 0,
             overflows: false,
             spoke: false,
         };
@@ -79,6 +89,16 @@ impl Said {
         let asked = std::mem::take(&mut self.heard.asked);
         (!self.heard.overflows).then_some(asked)
     }
+
+    /// Takes how many turns were asked for since, where they are no calls of their own.
+    pub(super) const fn take_turns(&mut self) -> u32 {
+        std::mem::replace(&mut self.heard.turns, 0)
+    }
+
+    /// Tokens of the text that was said, in a session whose turns are no calls of their own.
+    pub(super) const fn text_tokens(&self) -> u64 {
+        self.heard.text_tokens
+    }
 }
 
 impl Events for Heard {
@@ -99,7 +119,16 @@ impl Events for Heard {
         if let Some(model) = json.reading.transcription_model.take() {
             self.transcription_model = Some(model);
         }
-        if !event.as_deref().is_some_and(asks) {
+        let event = event.as_deref().unwrap_or_default();
+        if !self.keeps {
+            // What the caller has said is written down by a model of its own.
+            let transcribes = self.transcription_model.is_some() && event == "input_audio_buffer.commit";
+            let turns = u32::from(asks(event) || transcribes || json.reading.asks);
+            self.turns = self.turns.saturating_add(turns);
+            self.text_tokens = self.text_tokens.saturating_add(json.reading.text.tokens());
+            return;
+        }
+        if !asks(event) {
             return;
         }
         if self.asked.len() >= ASKED_MAX {
@@ -142,7 +171,7 @@ mod tests {
         let bytes: Vec<u8> = messages.iter().flat_map(|message| websocket::text(message)).collect();
         for size in [1, 3, 50, bytes.len()] {
             let mut meter = RequestMeter::default();
-            meter.session();
+            meter.session(true);
             meter.watch_bounds();
             bytes.chunks(size).for_each(|piece| meter.feed(piece));
             assert_eq!(meter.model(), Some("models/gemini-live"));
@@ -166,7 +195,7 @@ mod tests {
             r#"{"type":"response.create","\u0074ype":null}"#,
         ] {
             let mut meter = RequestMeter::default();
-            meter.session();
+            meter.session(true);
             meter.watch_bounds();
             meter.feed(&websocket::text(message));
             let asked = meter.take_asked().unwrap();
@@ -179,16 +208,50 @@ mod tests {
     fn more_requests_at_once_than_are_kept_are_told() {
         let one = websocket::text(r#"{"type":"response.create"}"#);
         let mut meter = RequestMeter::default();
-        meter.session();
+        meter.session(true);
         meter.feed(&one.repeat(ASKED_MAX + 1));
         assert!(meter.take_asked().is_none());
+    }
+
+    #[test]
+    fn turns_that_are_asked_for_are_counted_at_every_cut() {
+        for (message, turns) in [
+            (r#"{"type":"response.create"}"#, 1),
+            (r#"{"type":"input_audio_buffer.commit"}"#, 0),
+            (r#"{"type":"session.update","session":{"input_audio_transcription":{"model":"w"}}}"#, 0),
+            (r#"{"type":"input_audio_buffer.commit"}"#, 1),
+            (r#"{"clientContent":{"turns":[{"parts":[{"text":"How far?"}]}],"turnComplete":true}}"#, 1),
+            (r#"{"client_content":{"turn_complete":true}}"#, 1),
+            (r#"{"clientContent":{"turn_complete":true}}"#, 1),
+            (r#"{"clientContent":{"turns":[{"parts":[{"text":"More."}]}]}}"#, 0),
+            (r#"{"clientContent":{"turnComplete":false}}"#, 0),
+            (r#"{"clientContent":{"turnComplete":true,"turnComplete":false}}"#, 1),
+            (r#"{"realtimeInput":{"text":"How far?"}}"#, 1),
+            (r#"{"realtime_input":{"activity_end":{}}}"#, 1),
+            (r#"{"realtimeInput":{"audio":{"data":"AAAA"}}}"#, 0),
+        ] {
+            let before = websocket::text(
+                r#"{"type":"session.update","session":{"input_audio_transcription":{"model":"w"}}}"#,
+            );
+            let bytes = websocket::text(message);
+            for size in [1, 9, bytes.len()] {
+                let mut meter = RequestMeter::default();
+                meter.session(false);
+                if turns > 0 {
+                    meter.feed(&before);
+                }
+                bytes.chunks(size).for_each(|piece| meter.feed(piece));
+                assert_eq!((meter.take_turns(), meter.take_turns()), (turns, 0), "{message}");
+                assert_eq!(meter.input_estimate().is_some(), message.contains("\"text\""), "{message}");
+            }
+        }
     }
 
     #[test]
     fn a_session_has_spoken_when_its_first_message_is_whole() {
         let one = websocket::text(r#"{"type":"response.create"}"#);
         let mut meter = RequestMeter::default();
-        meter.session();
+        meter.session(true);
         let (last, head) = one.split_last().unwrap();
         meter.feed(head);
         assert!(!meter.has_spoken());

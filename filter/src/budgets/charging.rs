@@ -285,7 +285,12 @@ impl Budgets {
         };
         let fits_once = hold.amount <= counter.limit.max(budget.limit);
         let may_ask = !self.alone && !self.is_away() && fits_once;
-        if may_ask && !knows.expired && !counter.is_exhausted_for(hold.amount) {
+        let is_spent = counter.spent().plus(hold.amount) > counter.limit.max(budget.limit);
+        if may_ask && is_spent && !knows.answered {
+            // Nothing that ends gives it room. The collector is asked with each tick whether its limit is another.
+            let exhaust = |counter: &mut Counter| counter.exhaust(hold.amount);
+            let _ = self.counters.borrow_mut().update_known(&counter.key, exhaust);
+        } else if may_ask && !knows.expired && !counter.is_exhausted_for(hold.amount) {
             let key = hold.touched.key();
             let key = CounterKey { value: counter_value(counter, &key), ..key };
             let mut wanted = self.wanted.borrow_mut();
@@ -293,7 +298,8 @@ impl Budgets {
             *sum = sum.plus(hold.amount);
             return Decision::Wait;
         }
-        if !self.alone && self.is_away() && counter.may_clear(hold.amount) {
+        let is_unheard = self.is_away() || knows.expired && !knows.answered;
+        if !self.alone && is_unheard && counter.may_clear(hold.amount) {
             return Decision::Refuse(away(budget, None));
         }
         let reason = if counter.may_clear(hold.amount) { Reason::BudgetBusy } else { Reason::BudgetSpent };

@@ -155,7 +155,8 @@ impl HttpCall {
             call.reads();
         }
         if call.target().api.is_session() {
-            call.request().session();
+            let has_own_calls = call.target().api == Api::ResponsesSession;
+            call.request().session(has_own_calls);
         } else if let Some(key) = self.gateway.print_key {
             call.request().print(key);
         }

@@ -92,7 +92,10 @@ impl HttpCall {
         let refused = self.call.as_ref().and_then(|call| self.gateway.budgets.spent_already(call, now_ms));
         match refused {
             Some(refused) => self.refuse(refused, now_ms),
-            None => Action::Continue,
+            None => {
+                self.has_sent = true;
+                Action::Continue
+            }
         }
     }
 

@@ -1,11 +1,11 @@
 //! Sessions over a websocket: each turn is settled when it ends, and the next one is held for like a call of
 //! its own.
 //!
-//! A session that begins by saying its model (Gemini Live, GPT-Live) holds for its first turn then. In the
-//! websocket of Responses each turn begins with a request: it is a call of its own, decided on before the
-//! provider has all of it.
+//! A session that begins by saying its model (Gemini Live, GPT-Live) holds for its first turn then. Turns that
+//! its caller asks for before those under way have ended are held for besides, each before the provider has all
+//! that asks for it. In the websocket of Responses each turn begins with a request: it is a call of its own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -15,6 +15,7 @@ use tollgate_core::call::Call;
 use tollgate_core::call::refusal;
 use tollgate_core::decode::websocket;
 use tollgate_core::provider::Api;
+use tollgate_core::record::Note;
 
 use super::{Cut, HttpCall};
 use crate::budgets::{Decision, Refused, Ticket};
@@ -22,11 +23,16 @@ use crate::collector::waiting::{Outcome, Parked};
 use crate::host::{self, Buffer};
 use crate::shared::lane::JournalSlot;
 
-/// Turns of a session that are calls of their own, and one that waits.
+/// Turns of a session besides the one that it holds for, and those that wait.
 #[derive(Default)]
 pub(crate) struct Turns {
+    /// Those that the provider has; where they are no calls of their own, all but the first, for which the
+    /// session holds.
     open: VecDeque<Open>,
-    parked: Option<Rc<RefCell<Parked>>>,
+    /// Of what is said now, so many ask for a turn: the provider does not have them while one of them waits.
+    withheld: u32,
+    /// Those that wait, all with the same piece of what the caller says.
+    parked: Vec<Rc<RefCell<Parked>>>,
     /// The first turn is held for when it is known which model it is with.
     awaits_model: bool,
 }
@@ -41,7 +47,7 @@ struct Open {
 impl Turns {
     /// Whether one of them waits until it is known what becomes of it.
     pub(super) const fn waits(&self) -> bool {
-        self.parked.is_some()
+        !self.parked.is_empty()
     }
 }
 
@@ -69,68 +75,139 @@ impl HttpCall {
         super::feed(call, 0, size);
         // What is said before a model is named is held for at the dearest.
         let is_told = call.request().has_spoken() || call.request_model().is_some();
-        let asked = match call.target().api {
-            Api::ResponsesSession => call.take_asked(now_ms, || gateway.call_id(now_ms)),
-            api if self.turns.awaits_model && is_told => {
-                self.turns.awaits_model = false;
-                Some(vec![call.turn(api, gateway.call_id(now_ms), now_ms)])
-            }
-            _ => return Action::Continue,
+        let is_begun = self.turns.awaits_model && is_told;
+        let mut own = Vec::new();
+        let is_too_much = if call.target().api == Api::ResponsesSession {
+            let asked = call.take_asked(now_ms, || gateway.call_id(now_ms));
+            asked.map(|asked| own = asked).is_none()
+        } else {
+            self.turns.withheld = call.ask_turns(now_ms);
+            let asked = self.turns.open.len() + self.turns.withheld as usize;
+            asked > TURNS_MAX && !gateway.budgets.is_idle()
         };
-        let Some(asked) = asked else {
-            // More at once than can be held for.
-            let _ = host::answer(400, "tollgate_ambiguous_request", &[], b"");
-            return Action::Pause;
-        };
-        let count = asked.len();
-        for (index, turn) in asked.into_iter().enumerate() {
-            let is_last = index + 1 == count;
-            match self.decide_turn(&turn, is_last, now_ms) {
+        if is_too_much {
+            return self.refuse_many(was_between.then_some(size), now_ms);
+        }
+        if is_begun {
+            self.turns.awaits_model = false;
+            self.turn_since_ms = Some(now_ms);
+        }
+        let before = self.turns.open.len();
+        let piece = Rc::new(Cell::new(0));
+        let mut own = own.into_iter();
+        let lacking = self.lacking(is_begun);
+        for _ in 0..own.len().max(lacking) {
+            let Some(call) = &self.call else { break };
+            let turn =
+                own.next().unwrap_or_else(|| call.turn(call.target().api, gateway.call_id(now_ms), now_ms));
+            match self.decide_turn(&turn, now_ms) {
                 Decision::Go(ticket) => {
                     let slot = gateway.note(&turn, &ticket, now_ms);
                     self.turn_begins(turn, ticket, slot);
                 }
                 Decision::Refuse(refused) => {
-                    self.take_back(index, now_ms);
+                    self.leave(now_ms);
+                    self.take_back(self.turns.open.len().saturating_sub(before), now_ms);
                     return self.refuse_turn(&turn, refused, was_between.then_some(size), now_ms);
                 }
                 Decision::Wait => {
-                    self.turns.parked = Some(gateway.waiting.park(self.context, turn, now_ms));
-                    gateway.waiting.ask(&gateway, self.context, now_ms);
-                    return Action::Pause;
+                    let share = gateway.budgets.share(&turn, now_ms);
+                    let parked = gateway.waiting.park(self.context, share, turn, now_ms);
+                    piece.set(piece.get() + 1);
+                    parked.borrow_mut().piece = Rc::clone(&piece);
+                    self.turns.parked.push(parked);
                 }
             }
         }
+        if self.turns.waits() {
+            gateway.waiting.ask(&gateway, self.context, now_ms);
+            return Action::Pause;
+        }
+        self.turns.withheld = 0;
         Action::Continue
     }
 
-    /// Decides about a turn; only the last of several that came at once may wait.
-    fn decide_turn(&self, turn: &Call, may_wait: bool, now_ms: u64) -> Decision {
-        match self.gateway.decide(turn, false, false, now_ms) {
-            Decision::Wait if may_wait && self.gateway.waiting.has_room() => Decision::Wait,
-            Decision::Wait => match self.gateway.decide(turn, true, true, now_ms) {
-                Decision::Wait => Decision::Go(Ticket::default()),
-                decided => decided,
-            },
+    /// How many turns that are no calls of their own are to be held for, of those that what is said now asks for.
+    fn lacking(&self, is_begun: bool) -> usize {
+        let Some(call) = self.call.as_ref().filter(|_| is_begun || self.turns.withheld > 0) else { return 0 };
+        let needed = (call.asked_turns() as usize).max(usize::from(is_begun));
+        // Without budgets nobody is refused, and no more are told apart.
+        needed
+            .min(TURNS_MAX)
+            .saturating_sub(usize::from(self.turn_since_ms.is_none()) + self.turns.open.len())
+    }
+
+    /// More turns are asked for than are held for at a time: the session ends.
+    fn refuse_many(&mut self, size: Option<usize>, now_ms: u64) -> Action {
+        let Some(call) = &self.call else { return Action::Continue };
+        let api = Some(call.target().api).filter(|api| *api != Api::ResponsesSession);
+        let turn = call.turn(api.unwrap_or(Api::Responses), self.gateway.call_id(now_ms), now_ms);
+        let refused =
+            self.gateway.crowded_out(call, "More turns are asked for at once than are held for.", now_ms);
+        self.refuse_turn(&turn, refused, size, now_ms)
+    }
+
+    fn decide_turn(&self, turn: &Call, now_ms: u64) -> Decision {
+        let gateway = &self.gateway;
+        match gateway.decide(turn, false, false, now_ms) {
+            Decision::Wait => {
+                let share = gateway.budgets.share(turn, now_ms);
+                match gateway.waiting.has_room(gateway, share, self.context, now_ms) {
+                    true => Decision::Wait,
+                    false => gateway.decide_crowded(turn, now_ms),
+                }
+            }
             decided => decided,
         }
     }
 
-    /// The provider gets a turn.
+    /// What waits does so no more, and does not reach the provider; what was held for it meanwhile is given
+    /// back.
+    fn leave(&mut self, now_ms: u64) {
+        if !self.turns.waits() {
+            return;
+        }
+        self.gateway.waiting.leave(self.context);
+        for parked in std::mem::take(&mut self.turns.parked) {
+            if let Some(Outcome::Went(ticket, slot)) = parked.borrow_mut().outcome.take() {
+                self.give_back(ticket, slot, now_ms);
+            }
+        }
+    }
+
+    /// The provider gets a turn. The first of a session whose turns are no calls of their own is the session's.
     fn turn_begins(&mut self, turn: Call, ticket: Ticket, slot: Option<JournalSlot>) {
-        if turn.target().api.is_session() {
-            (self.ticket, self.slot) = (ticket, slot);
+        if turn.target().api.is_session() && self.turn_since_ms.take().is_some() {
+            self.hold_for_next(ticket, slot, turn.time_ms());
         } else {
             self.turns.open.push_back(Open { call: turn, ticket, slot });
         }
+    }
+
+    /// The session holds this for the turn that is under way, or the next one.
+    fn hold_for_next(&mut self, ticket: Ticket, slot: Option<JournalSlot>, now_ms: u64) {
+        self.gateway.forget(self.slot.take(), None, now_ms);
+        (self.ticket, self.slot) = (ticket, slot);
     }
 
     /// The last turns do not reach the provider: what came with them is refused.
     fn take_back(&mut self, count: usize, now_ms: u64) {
         for _ in 0..count {
             let Some(Open { ticket, slot, .. }) = self.turns.open.pop_back() else { return };
-            let ended = (!ticket.held.is_empty()).then(|| self.gateway.budgets.settle(ticket, None));
-            self.gateway.forget(slot, ended, now_ms);
+            self.give_back(ticket, slot, now_ms);
+        }
+    }
+
+    fn give_back(&self, ticket: Ticket, slot: Option<JournalSlot>, now_ms: u64) {
+        let ended = (!ticket.held.is_empty()).then(|| self.gateway.budgets.settle(ticket, None));
+        self.gateway.forget(slot, ended, now_ms);
+    }
+
+    /// What asked for turns does not reach the provider.
+    fn withhold_turns(&mut self) {
+        let withheld = std::mem::take(&mut self.turns.withheld);
+        if let Some(call) = &mut self.call {
+            call.take_back_turns(withheld);
         }
     }
 
@@ -138,6 +215,8 @@ impl HttpCall {
     /// asked to say something in its place, behind which the caller is told; else the connection is closed.
     fn refuse_turn(&mut self, turn: &Call, refused: Refused, size: Option<usize>, now_ms: u64) -> Action {
         self.keep_denied(turn, &refused, now_ms);
+        self.withhold_turns();
+        self.turn_since_ms = None;
         let Some(size) = size else {
             self.gateway.refuse(turn, &refused, now_ms);
             self.spent = Some(refused);
@@ -149,20 +228,29 @@ impl HttpCall {
         Action::Continue
     }
 
-    /// It may be known what becomes of a turn that waits.
+    /// It may be known what becomes of the turns that wait: all of them go on, or none.
     pub(super) fn unpark_turn(&mut self, now_ms: u64) {
-        let outcome = self.turns.parked.as_ref().and_then(|parked| {
+        let refused = self.turns.parked.iter().find_map(|parked| {
             let mut parked = parked.borrow_mut();
-            let outcome = parked.outcome.take()?;
-            Some((parked.call.take()?, outcome))
+            match parked.outcome.take_if(|outcome| matches!(outcome, Outcome::Refused(_)))? {
+                Outcome::Refused(refused) => Some((parked.call.take()?, refused)),
+                Outcome::Went(..) => None,
+            }
         });
-        let Some((turn, outcome)) = outcome else { return };
-        self.turns.parked = None;
-        match outcome {
-            Outcome::Went(ticket, slot) => self.turn_begins(turn, ticket, slot),
-            Outcome::Refused(refused) => {
-                self.keep_denied(&turn, &refused, now_ms);
-                self.spent = Some(refused);
+        if let Some((turn, refused)) = refused {
+            self.keep_denied(&turn, &refused, now_ms);
+            self.leave(now_ms);
+            self.withhold_turns();
+            self.spent = Some(refused);
+        } else if self.turns.parked.iter().all(|parked| parked.borrow().outcome.is_some()) {
+            self.turns.withheld = 0;
+            for parked in std::mem::take(&mut self.turns.parked) {
+                let mut parked = parked.borrow_mut();
+                if let (Some(turn), Some(Outcome::Went(ticket, slot))) =
+                    (parked.call.take(), parked.outcome.take())
+                {
+                    self.turn_begins(turn, ticket, slot);
+                }
             }
         }
     }
@@ -194,11 +282,16 @@ impl HttpCall {
     /// The session has ended: so have its turns.
     pub(super) fn end_turns(&mut self, now_ms: u64) {
         self.unpark_turn(now_ms);
-        if self.turns.parked.take().is_some() {
-            self.gateway.waiting.leave(self.context);
+        if self.turns.waits() {
+            self.leave(now_ms);
+            self.withhold_turns();
         }
+        let Some(call) = &mut self.call else { return };
         if self.status != SWITCHING_PROTOCOLS {
+            call.take_back_turns(u32::MAX);
             self.take_back(self.turns.open.len(), now_ms);
+        } else if call.target().api != Api::ResponsesSession {
+            self.release_turns(now_ms);
         }
         while let Some(open) = self.turns.open.pop_front() {
             self.settle_own(open, None, now_ms);
@@ -209,7 +302,9 @@ impl HttpCall {
         let Some(session) = &self.call else { return };
         let Open { call, mut ticket, slot } = open;
         let gateway = &self.gateway;
+        let is_cut = self.cut != Cut::No && ended.is_none();
         let mut record = gateway.settle_turn(&call, ended, session, now_ms);
+        record.notes.extend(is_cut.then_some(Note::EndedByBudget));
         gateway.budgets.note_charged(&ticket, &mut record);
         let version = std::mem::take(&mut ticket.policy_version);
         record.policy_version = Some(version).filter(|version| !version.is_empty());
@@ -232,11 +327,12 @@ impl HttpCall {
         let book = gateway.book();
         let turns =
             call.take_turns(&gateway.config.gateway, book.as_deref(), now_ms, || gateway.call_id(now_ms));
+        let asked = call.asked_turns() as usize;
         for mut record in turns {
+            let Some(call) = &self.call else { return };
             let ticket = std::mem::take(&mut self.ticket);
             gateway.budgets.note_charged(&ticket, &mut record);
             record.policy_version = Some(ticket.policy_version.clone()).filter(|version| !version.is_empty());
-            // Only the first has what was held; where there are more, they ended at once.
             let ended = (!ticket.held.is_empty()).then(|| gateway.budgets.settle(ticket, Some(&record)));
             let slot = if ended.is_some() { self.slot.take() } else { None };
             if ended.is_none() {
@@ -244,15 +340,34 @@ impl HttpCall {
                     gateway.budgets.charge(call, &record, now_ms).or(record.policy_version);
             }
             gateway.keep(&record, &record.to_json(), slot, ended, now_ms);
-            self.turn_since_ms = Some(now_ms);
+            // The next was asked for meanwhile and is held for, or is to be held for.
+            let has_next = self.turns.open.len() >= asked.max(1);
+            match if has_next { self.turns.open.pop_front() } else { None } {
+                Some(Open { ticket, slot, .. }) => {
+                    self.hold_for_next(ticket, slot, now_ms);
+                    self.turn_since_ms = None;
+                }
+                None => self.turn_since_ms = Some(now_ms),
+            }
         }
+        self.release_turns(now_ms);
         self.hold_turn(now_ms);
+    }
+
+    /// Gives back what is held for turns that are not asked for any more.
+    fn release_turns(&mut self, now_ms: u64) {
+        let asked = self.call.as_ref().map_or(0, |call| call.asked_turns() as usize);
+        let most = asked.saturating_sub(1);
+        self.take_back(self.turns.open.len().saturating_sub(most), now_ms);
     }
 
     /// Holds for the next turn, where that is still to be done. While a collector is asked the session goes
     /// on: a turn that ends meanwhile is charged as it ends.
     pub(super) fn hold_turn(&mut self, now_ms: u64) {
         let (Some(call), Some(since_ms)) = (&self.call, self.turn_since_ms) else { return };
+        if self.spent.is_some() {
+            return;
+        }
         let expired = now_ms.saturating_sub(since_ms) >= crate::collector::waiting::WAIT_MS;
         match self.gateway.decide(call, true, expired, now_ms) {
             Decision::Go(ticket) => {
@@ -297,3 +412,5 @@ impl HttpCall {
 }
 
 const SWITCHING_PROTOCOLS: u16 = 101;
+/// Turns of a session that are asked for while one is under way.
+const TURNS_MAX: usize = 256;

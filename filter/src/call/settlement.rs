@@ -21,7 +21,9 @@ impl HttpCall {
             return;
         }
         let now_ms = host::now_ms();
-        if let Some(refused) = self.refused.take() {
+        if let Some(refused) = self.refused.take()
+            && self.cut == Cut::No
+        {
             return self.settle_refused(&refused, now_ms);
         }
         // Results of a batch are told when all of them are there.
@@ -63,16 +65,23 @@ impl HttpCall {
             // What was fetched the collector charges, once whoever fetches it.
             let is_fetched = record.fetched().is_some();
             let is_collectors = is_fetched && self.gateway.config.collector.is_some();
-            // Nothing is held for work that is begun; a run that streams is paid at once.
-            let is_owed =
-                (is_fetched && !is_collectors) || call.target().api.is_session() || call.is_streamed_run();
+            // Nothing is held for work that is begun, nor for an answer that is refused; a run that streams is
+            // paid at once.
+            let is_owed = (is_fetched && !is_collectors)
+                || call.target().api.is_session()
+                || call.is_streamed_run()
+                || self.cut != Cut::No;
             if ended.is_none() && is_owed {
                 record.policy_version =
                     self.gateway.budgets.charge(&call, &record, now_ms).or(record.policy_version);
             }
             let json = told(&mut record);
             show_in_access_log(&self.gateway.config.access_log, &record, &json);
-            let is_whole = self.gateway.keep(&record, &json, self.slot.take(), ended.take(), now_ms);
+            // The entry of a session is that of a turn, with an id of its own: it would be another record.
+            let is_turns = call.target().api.is_session() && ended.is_none();
+            let (turns, own) = if is_turns { (self.slot.take(), None) } else { (None, self.slot.take()) };
+            let is_whole = self.gateway.keep(&record, &json, own, ended.take(), now_ms);
+            self.gateway.forget(turns, None, now_ms);
             if is_collectors && !is_whole {
                 // A total does not say that it has fetched work in it.
                 self.gateway.budgets.charge(&call, &record, now_ms);
@@ -87,7 +96,10 @@ impl HttpCall {
         record.policy_version = self.gateway.budgets.policy().map(|policy| policy.version.clone());
         let json = record.to_json();
         show_in_access_log(&self.gateway.config.access_log, &record, &json);
-        self.gateway.keep(&record, &json, None, None, now_ms);
+        // It may have been let go before, when its provider began to answer.
+        let ticket = std::mem::take(&mut self.ticket);
+        let ended = (!ticket.held.is_empty()).then(|| self.gateway.budgets.settle(ticket, None));
+        self.gateway.keep(&record, &json, self.slot.take(), ended, now_ms);
     }
 
     /// The records that a call leaves which has ended: one, none where it only asked or its turns have theirs, and one for each

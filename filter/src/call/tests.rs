@@ -1,6 +1,7 @@
 //! One stream from Envoy's callbacks to its record.
 
 use serde_json::{Value, json};
+use tollgate_core::decode::websocket;
 use tollgate_core::record::{Note, Outcome as CallOutcome, UsageRecord};
 
 use super::*;
@@ -161,13 +162,16 @@ mod waiting {
         let (mut vm, _) = start(&budgets(), AMPLE);
         let gateway = vm.gateway();
         let mut context = 1_000;
-        while gateway.waiting.has_room() {
-            gateway.waiting.park(context, chat("x", MODEL), NOW_MS);
+        let share = gateway.budgets.share(&chat("x", MODEL), NOW_MS);
+        while gateway.waiting.has_room(&gateway, share, 1, NOW_MS) {
+            gateway.waiting.park(context, share, chat("x", MODEL), NOW_MS);
             context += 1;
         }
         let (_, action) = vm.chat();
         assert_eq!(action, Action::Pause);
         assert_eq!(refusal().status, 429);
+        let text = String::from_utf8(refusal().body).unwrap();
+        assert!(text.contains("As many calls as may wait"), "{text}");
     }
 
     #[test]
@@ -353,6 +357,77 @@ mod answers {
         assert_eq!(call.on_http_response_headers(1, false), Action::Pause);
         assert_eq!(refusal().details, "tollgate_unreadable_request", "what is known of it decides");
         end(&mut first);
+    }
+
+    /// A request of which some went on to its provider, which answers before it has come whole.
+    fn answered_early(budgets: &Value, granted: i128) -> (Vm, Collector, HttpCall, Action) {
+        let (mut vm, mut collector) = start(budgets, granted);
+        let (mut first, _) = vm.chat();
+        vm.collect(&mut collector);
+        let mut call = HttpCall::new(vm.gateway(), 9);
+        set_headers(Headers::Request, &chat_headers("900000"));
+        call.on_http_request_headers(6, false);
+        let text = format!(r#"{{"model":"gpt-m","messages":[{{"content":"{}"#, "word ".repeat(500));
+        request_body(&mut call, text.as_bytes(), false);
+        simulated::pass(1_000);
+        set_headers(Headers::Response, &[(":status", "200")]);
+        let action = call.on_http_response_headers(1, false);
+        end(&mut first);
+        (vm, collector, call, action)
+    }
+
+    #[test]
+    fn an_answer_that_is_refused_as_it_begins_is_charged_like_any_other_that_is_cut() {
+        let budgets = json!([{"name": "all", "limit_usd": "1", "window": "day"},
+            {"name": "calls", "limit_calls": 9, "window": "day"}]);
+        let (mut vm, mut collector, mut call, action) = answered_early(&budgets, AMPLE);
+        assert_eq!(action, Action::Pause);
+        assert_eq!(simulated::with(|world| world.answers.len()), 1);
+        end(&mut call);
+        end(&mut call);
+        let records = records(&mut vm, &mut collector);
+        let record = records.iter().find(|record| record.notes.contains(&Note::EndedByBudget)).unwrap();
+        assert_eq!(record.outcome, CallOutcome::ClientAbort);
+        assert!(record.usage_estimated && record.usage.input_tokens > Some(400), "{record:?}");
+        assert!(record.usage.output_tokens > Some(0), "{record:?}");
+        vm.tick();
+        let recorded: i128 = records.iter().map(|record| record.cost_usd.as_pico()).sum();
+        let (dollars, calls) = (counter("all"), counter("calls"));
+        assert_eq!((dollars.used.0 - dollars.held.0, calls.used.0 - calls.held.0), (recorded, 1));
+    }
+
+    #[test]
+    fn an_answer_that_is_refused_as_it_begins_outlives_its_vm() {
+        let budgets = json!([{"name": "all", "limit_usd": "1", "window": "day"}]);
+        let (mut vm, mut collector, call, _) = answered_early(&budgets, AMPLE);
+        assert_eq!(records(&mut vm, &mut collector).len(), 1);
+        // Nobody tells this VM the end of that stream any more.
+        std::mem::forget(call);
+        simulated::pass(120_000);
+        let mut other = Vm::start(&configuration());
+        for _ in 0..10 {
+            other.tick();
+            other.collect(&mut collector);
+        }
+        let left: Vec<_> =
+            collector.records.values().filter(|record| record.model() == Some(MODEL)).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+        let charged = left.iter().map(|record| record.charged_usd.unwrap_or(record.cost_usd).as_pico());
+        assert_eq!(counter("all").used.0, charged.sum::<i128>());
+    }
+
+    #[test]
+    fn what_answers_before_anything_was_sent_is_refused_and_costs_nothing() {
+        let (mut vm, mut collector) = start(&budgets(), AMPLE);
+        let mut call = HttpCall::new(vm.gateway(), 9);
+        set_headers(Headers::Request, &chat_headers("500"));
+        call.on_http_request_headers(6, false);
+        request_body(&mut call, b"{\"model\":\"gpt-m\"", false);
+        set_headers(Headers::Response, &[(":status", "200")]);
+        assert_eq!(call.on_http_response_headers(1, false), Action::Pause);
+        end(&mut call);
+        let record = records(&mut vm, &mut collector).remove(0);
+        assert_eq!((record.outcome, record.cost_usd.as_pico()), (CallOutcome::Denied, 0));
     }
 
     #[test]
@@ -593,5 +668,182 @@ mod sessions {
         end(&mut session);
         records(&mut vm, &mut collector);
         assert_eq!(counter("calls").held.0, 0);
+    }
+
+    const LIVE: &str = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
+
+    /// The provider takes the session.
+    fn switches(session: &mut HttpCall) {
+        set_headers(Headers::Response, &[(":status", "101")]);
+        session.on_http_response_headers(1, false);
+    }
+
+    fn says(session: &mut HttpCall, messages: &[Value]) -> (Action, Vec<u8>) {
+        let bytes: Vec<u8> =
+            messages.iter().flat_map(|message| websocket::text(&message.to_string())).collect();
+        (request_body(session, &bytes, false), bytes)
+    }
+
+    fn hears(session: &mut HttpCall, messages: &[Value]) -> Vec<u8> {
+        let bytes: Vec<u8> =
+            messages.iter().flat_map(|message| websocket::text(&message.to_string())).collect();
+        simulated::with(|world| world.buffers.insert(Buffer::ResponseBody as u32, bytes.clone()));
+        session.on_http_response_body(bytes.len(), false);
+        in_response()
+    }
+
+    /// A session of each kind whose turns are no calls of their own: its path, what it begins with, what asks for a
+    /// turn, how one begins, and how one ends.
+    fn kinds() -> Vec<(&'static str, &'static str, Value, Value, Value, Value)> {
+        let usage = json!({"input_tokens": 20, "output_tokens": 10});
+        let realtime = (
+            "api.openai.com",
+            "/v1/realtime?model=gpt-m",
+            json!({"type": "session.update", "session": {}}),
+            json!({"type": "response.create"}),
+            json!({"type": "response.output_text.delta", "delta": "It is about 384,400 km."}),
+            json!({"type": "response.done", "response": {"usage": usage}}),
+        );
+        let transcription = (
+            "api.openai.com",
+            "/v1/realtime?intent=transcription&model=gpt-m",
+            json!({"type": "session.update", "session": {"input_audio_transcription": {"model": "gpt-m"}}}),
+            json!({"type": "input_audio_buffer.commit"}),
+            json!({"type": "conversation.item.input_audio_transcription.delta", "delta": "How far?"}),
+            json!({"type": "conversation.item.input_audio_transcription.completed", "usage": usage}),
+        );
+        let live = (
+            "generativelanguage.googleapis.com",
+            LIVE,
+            json!({"setup": {"model": "models/gpt-m"}}),
+            json!({"clientContent": {"turns": [{"parts": [{"text": "How far is the moon?"}]}], "turnComplete": true}}),
+            json!({"serverContent": {"modelTurn": {"parts": [{"text": "It is about 384,400 km."}]}}}),
+            json!({"serverContent": {"turnComplete": true},
+                "usageMetadata": {"promptTokenCount": 20, "responseTokenCount": 10}}),
+        );
+        vec![realtime, transcription, live]
+    }
+
+    fn opened(host: &str, path: &str, first: &Value, limit: i128) -> (Vm, Collector, HttpCall) {
+        let (mut vm, mut collector) =
+            start(&json!([{"name": "calls", "limit_calls": limit, "window": "day"}]), limit);
+        let headers = [
+            (":method", "GET"),
+            (":path", path),
+            (":authority", host),
+            ("upgrade", "websocket"),
+            ("connection", "upgrade"),
+        ];
+        let (mut session, _) = vm.request(&headers, b"");
+        vm.collect(&mut collector);
+        switches(&mut session);
+        says(&mut session, std::slice::from_ref(first));
+        vm.collect(&mut collector);
+        assert_eq!(counter("calls").held.0, 1, "{path}: the first turn is held for");
+        (vm, collector, session)
+    }
+
+    #[test]
+    fn each_turn_is_held_for_before_the_provider_has_it_however_many_are_asked_for_at_once() {
+        for (host, path, first, ask, _, done) in kinds() {
+            let (mut vm, mut collector, mut session) = opened(host, path, &first, 5);
+            // One by one, and two in a piece: they wait until there is a grant for all that the piece has.
+            says(&mut session, std::slice::from_ref(&ask));
+            assert_eq!(counter("calls").held.0, 1, "{path}");
+            let (action, bytes) = says(&mut session, &[ask.clone(), ask.clone()]);
+            vm.collect(&mut collector);
+            assert_eq!(counter("calls").held.0, 3, "{path}: {action:?}");
+            assert_eq!(in_request(), bytes, "{path}");
+            // As Envoy does when it goes on.
+            request_body(&mut session, b"", false);
+            assert!(session.spent.is_none(), "{path}");
+            hears(&mut session, &[done.clone(), done.clone()]);
+            assert_eq!(counter("calls").held.0, 1, "{path}: one has not ended");
+            hears(&mut session, std::slice::from_ref(&done));
+            vm.collect(&mut collector);
+            assert_eq!((counter("calls").used.0, counter("calls").held.0), (4, 1), "{path}: one is to come");
+            end(&mut session);
+            assert_eq!(records(&mut vm, &mut collector).len(), 3, "{path}");
+            assert_eq!((counter("calls").used.0, counter("calls").held.0), (3, 0), "{path}");
+        }
+    }
+
+    #[test]
+    fn turns_that_no_budget_has_room_for_do_not_reach_the_provider_and_end_the_session() {
+        for (host, path, first, ask, began, _) in kinds() {
+            for at_once in [1, 100, 1_000] {
+                let (mut vm, mut collector, mut session) = opened(host, path, &first, 5);
+                let mut sent = 0;
+                let asks = vec![ask.clone(); at_once];
+                for _ in 0..3_000 / at_once {
+                    let answers = simulated::with(|world| world.answers.len());
+                    let (_, bytes) = says(&mut session, &asks);
+                    vm.collect(&mut collector);
+                    if simulated::with(|world| world.answers.len()) > answers {
+                        break;
+                    }
+                    request_body(&mut session, b"", false);
+                    if session.spent.is_none() && bytes.len() > 8 {
+                        sent += at_once;
+                    }
+                }
+                assert!(sent <= 5, "{path}: {sent} of them passed, {at_once} at once");
+                let held = counter("calls").held.0;
+                assert!(held <= 5, "{path}: {held}");
+                hears(&mut session, std::slice::from_ref(&began));
+                end(&mut session);
+                let records = records(&mut vm, &mut collector);
+                let cut: Vec<_> = records.iter().filter(|one| one.outcome != CallOutcome::Denied).collect();
+                assert_eq!(cut.len(), sent.max(1), "{path}: each that was sent has a record");
+                assert_eq!(
+                    (counter("calls").used.0, counter("calls").held.0),
+                    (cut.len() as i128, 0),
+                    "{path}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_turn_that_is_under_way_when_its_session_ends_is_a_record_and_charged() {
+        for (host, path, first, ask, began, done) in kinds() {
+            for begins in [false, true] {
+                let (mut vm, mut collector, mut session) = opened(host, path, &first, 5);
+                says(&mut session, std::slice::from_ref(&ask));
+                hears(&mut session, std::slice::from_ref(&done));
+                vm.collect(&mut collector);
+                says(&mut session, std::slice::from_ref(&ask));
+                simulated::pass(500);
+                if begins {
+                    hears(&mut session, std::slice::from_ref(&began));
+                }
+                end(&mut session);
+                let records = records(&mut vm, &mut collector);
+                assert_eq!(records.len(), 2, "{path}, begun: {begins}: {records:?}");
+                let cut = records.iter().find(|record| record.usage_estimated).unwrap();
+                assert!(cut.usage.output_tokens > Some(0), "{path}, begun: {begins}: {cut:?}");
+                assert_eq!((counter("calls").used.0, counter("calls").held.0), (2, 0), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn turns_that_a_dead_vm_leaves_are_records_and_hold_nothing() {
+        for (host, path, first, ask, ..) in kinds() {
+            let (mut vm, mut collector, mut session) = opened(host, path, &first, 5);
+            says(&mut session, std::slice::from_ref(&ask));
+            says(&mut session, std::slice::from_ref(&ask));
+            vm.collect(&mut collector);
+            request_body(&mut session, b"", false);
+            std::mem::forget(session);
+            simulated::pass(120_000);
+            let mut other = Vm::start(&configuration());
+            for _ in 0..10 {
+                other.tick();
+                other.collect(&mut collector);
+            }
+            assert_eq!(collector.records.len(), 2, "{path}: {:?}", collector.records);
+            assert_eq!(counter("calls").held.0, 0, "{path}");
+        }
     }
 }

@@ -28,8 +28,12 @@ pub(crate) struct Waiting {
 #[derive(Debug)]
 pub(crate) struct Parked {
     context: u32,
+    /// Whose part of the room it takes: see [`crate::budgets::Budgets::share`].
+    share: u64,
     since_ms: u64,
     answered: bool,
+    /// Calls that wait with the same piece of a request; [`REFUSED`] where one of them was.
+    pub piece: Rc<Cell<u32>>,
     /// The call; its stream takes it back.
     pub call: Option<Call>,
     /// What waits here of its request's body, as Envoy keeps no more than its buffer.
@@ -73,17 +77,37 @@ struct Question<'a> {
 }
 
 impl Waiting {
-    /// Whether there is room.
-    pub(crate) fn has_room(&self) -> bool {
-        self.parked.borrow().len() < PARKED_MAX
+    /// Whether there is room for another call of this share. In a full room the last call of the largest share
+    /// makes room for one whose share is smaller: so one caller who floods it refuses nobody but itself.
+    pub(crate) fn has_room(&self, gateway: &Gateway, share: u64, owner: u32, now_ms: u64) -> bool {
+        let shares: Vec<u64> = self.parked.borrow().iter().map(|parked| parked.borrow().share).collect();
+        if shares.len() < PARKED_MAX {
+            return true;
+        }
+        let size = |share: u64| shares.iter().filter(|other| **other == share).count();
+        let largest = shares.iter().copied().max_by_key(|share| size(*share)).unwrap_or(share);
+        let last = shares.iter().rposition(|share| *share == largest);
+        let Some(at) = last.filter(|_| size(largest) > size(share) + 1) else { return false };
+        let parked = self.parked.borrow_mut().remove(at);
+        let mut parked = parked.borrow_mut();
+        if let Some(call) = &parked.call
+            && host::set_effective_context(parked.context).is_ok()
+        {
+            let refused = gateway.crowded_out(call, gateway::CROWDED, now_ms);
+            parked.refuse(gateway, refused, now_ms);
+        }
+        let _ = host::set_effective_context(owner);
+        true
     }
 
     /// Takes in a call whose stream is paused.
-    pub(crate) fn park(&self, context: u32, call: Call, now_ms: u64) -> Rc<RefCell<Parked>> {
+    pub(crate) fn park(&self, context: u32, share: u64, call: Call, now_ms: u64) -> Rc<RefCell<Parked>> {
         let parked = Parked {
             context,
+            share,
             since_ms: now_ms,
             answered: false,
+            piece: Rc::new(Cell::new(1)),
             call: Some(call),
             withheld: Vec::new(),
             outcome: None,
@@ -217,20 +241,36 @@ impl Waiting {
             Decision::Go(ticket) => {
                 let slot = gateway.note(call, &ticket, now_ms);
                 parked.outcome = Some(Outcome::Went(ticket, slot));
+                parked.piece.set(parked.piece.get().saturating_sub(1));
+                if parked.piece.get() > 0 {
+                    return true;
+                }
                 let withheld = std::mem::take(&mut parked.withheld);
                 if !withheld.is_empty() && host::set_buffer(Buffer::RequestBody, 0, &withheld).is_err() {
                     warn!("the last {} bytes of a request could not be put back", withheld.len());
                 }
                 let _ = host::continue_request();
             }
-            Decision::Refuse(refused) => {
-                gateway.refuse(call, &refused, now_ms);
-                parked.outcome = Some(Outcome::Refused(refused));
-            }
+            Decision::Refuse(refused) => parked.refuse(gateway, refused, now_ms),
         }
         true
     }
 }
+
+impl Parked {
+    /// Tells its caller, once where several calls wait with one piece.
+    fn refuse(&mut self, gateway: &Gateway, refused: Refused, now_ms: u64) {
+        if let Some(call) = &self.call
+            && self.piece.replace(REFUSED) < REFUSED
+        {
+            gateway.refuse(call, &refused, now_ms);
+        }
+        self.outcome = Some(Outcome::Refused(refused));
+    }
+}
+
+/// More than wait with any piece.
+const REFUSED: u32 = u32::MAX / 2;
 
 /// Calls that wait in one VM at the same time; more are refused for now.
 const PARKED_MAX: usize = 256;

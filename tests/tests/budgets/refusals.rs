@@ -1,8 +1,13 @@
 //! What a caller meets of a budget: refusals, output limits, answers that are ended.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tollgate_tests::burst;
 use tollgate_tests::http::Call;
+use tollgate_tests::raw::{Framing, Raw};
 use tollgate_tests::sdk;
 use tollgate_tests::stack::{Setup, Stack};
 
@@ -146,4 +151,88 @@ async fn a_running_answer_is_ended_with_the_providers_own_error() {
     let row = burst::budget(&stack.api(), "b", |row| row["in_flight"] == 0).unwrap();
     // Held by the mean, so the last piece may pass the limit.
     assert!(row["used"].as_u64().unwrap() <= 3_000 + 256, "{row:#}");
+}
+
+#[tokio::test]
+async fn an_answer_that_begins_before_it_is_refused_is_cut_and_charged() {
+    let stack = stack("early", "[[budgets]]\nname = 'b'\nlimit_usd = '0.05'\nwindow = 'prepaid'\n");
+    // Longer than what is gathered, and never at its end: the provider has read it all when its answer begins.
+    let text = "word ".repeat(80_000);
+    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 100_000, "messages": [{"role": "user", "content": text}]});
+    let raw = Raw {
+        method: "POST".into(),
+        target: "/openai/v1/chat/completions".into(),
+        headers: [
+            ("content-type", "application/json"),
+            ("x-sim-call", "early"),
+            ("x-sim", "input=80000;output=50;early=1"),
+            ("x-tollgate-run", "early"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec(),
+        body: body.to_string().into_bytes(),
+        framing: Framing::Endless,
+        hang_up: Some(Duration::from_secs(4)),
+    };
+    let (status, said) = raw.send(stack.gateway()).await.unwrap();
+    assert_eq!(status, 402, "{said}");
+    assert!(stack.simulator.ledger().call("early").is_some(), "the provider has begun, and charges for it");
+    let records = stack.api().wait_for_records(1).unwrap();
+    let record = records.values().next().unwrap();
+    assert_eq!(
+        (&record["outcome"], &record["cost_status"], &record["notes"]),
+        (&json!("client_abort"), &json!("estimated"), &json!(["ended_by_budget"])),
+        "{record:#}"
+    );
+    assert!(record["usage"]["input_tokens"].as_u64() > Some(60_000), "{record:#}");
+    burst::budget(&stack.api(), "b", |row| row["in_flight"] == 0 && row["used"] == record["cost_usd"])
+        .unwrap();
+}
+
+#[tokio::test]
+async fn who_floods_the_room_where_calls_wait_refuses_nobody_else() {
+    // One whose budget is spent at once, and one who always has to wait for more.
+    let setup = Setup {
+        name: "crowd",
+        collector_config: "[[budgets]]\nname = 'tiny'\nscope = { team = 'flood' }\nlimit_usd = '0.000001'\nwindow = 'prepaid'\n\
+             [[budgets]]\nname = 'wide'\nscope = { team = 'wide' }\nlimit_calls = 4000\nwindow = 'prepaid'\n\
+             [[budgets]]\nname = 'calm'\nscope = { team = 'calm' }\nlimit_usd = '10'\nwindow = 'prepaid'\n"
+            .into(),
+        late: Duration::from_millis(600),
+        ..Setup::default()
+    };
+    let stack = Arc::new(Stack::set_up(&setup).unwrap());
+    let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 20, "messages": [{"role": "user", "content": "hi"}]});
+    let call = move |team: &str| {
+        Call::post("/openai/v1/chat/completions", &body)
+            .header("x-sim", "input=20;output=10")
+            .header("x-tollgate-team", team)
+    };
+    let (is_over, crowded) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let flood: Vec<_> = (0..900)
+        .map(|number| {
+            let (stack, call) = (Arc::clone(&stack), call.clone());
+            let (is_over, crowded) = (Arc::clone(&is_over), Arc::clone(&crowded));
+            tokio::spawn(async move {
+                while !is_over.load(Ordering::Relaxed) {
+                    let team = if number % 3 == 0 { "flood" } else { "wide" };
+                    let Ok(reply) = stack.send(call(team)).await else { continue };
+                    let is_crowded =
+                        reply.status == 429 && reply.text().contains("As many calls as may wait");
+                    crowded.fetch_add(usize::from(is_crowded), Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            })
+        })
+        .collect();
+    for number in 0..12 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let reply = stack.send(call("calm")).await.unwrap();
+        assert_eq!(reply.status, 200, "call {number}: {}", reply.text());
+    }
+    is_over.store(true, Ordering::Relaxed);
+    for task in flood {
+        task.await.unwrap();
+    }
+    assert!(crowded.load(Ordering::Relaxed) > 0, "the room was never full");
 }

@@ -66,6 +66,9 @@ pub struct Reading {
     turns: Vec<Turn>,
     /// In a session: the turn that has not ended.
     open_turn: OpenTurn,
+    /// Turns that have ended and were not taken, whatever was said of them, and those of them that were said to have.
+    ended: u32,
+    completed: Option<u32>,
     has_error: bool,
     /// The provider's filter stopped the request.
     is_filtered: bool,
@@ -169,6 +172,8 @@ impl Reading {
             made: Made::default(),
             turns: Vec::new(),
             open_turn: OpenTurn::default(),
+            ended: 0,
+            completed: None,
             has_error: false,
             is_filtered: false,
             is_refusal: false,
@@ -364,6 +369,13 @@ impl Reading {
         std::mem::take(&mut self.turns)
     }
 
+    /// Takes how many turns of a session have ended since that it was asked for: answered, failed, or not begun. Some providers
+    /// say so; of others each report of usage is one.
+    pub fn take_ended(&mut self) -> u32 {
+        let by_usage = std::mem::take(&mut self.ended);
+        self.completed.as_mut().map_or(by_usage, std::mem::take)
+    }
+
     /// The turn of a session that has not ended.
     pub const fn turn(&self) -> &OpenTurn {
         &self.open_turn
@@ -547,6 +559,12 @@ impl Reading {
                 false,
             ),
         };
+        let has_ended = if self.api == Api::Live {
+            event.is_empty()
+        } else {
+            TURN_ENDS.iter().any(|end| event.ends_with(end))
+        };
+        self.ended = self.ended.saturating_add(u32::from(has_ended));
         if !(counts || is_transcription) || normalised.says_nothing() && !ends {
             return;
         }
@@ -651,6 +669,12 @@ impl Sink<Field> for Reading {
                 self.ends = true;
             }
             Field::ErrorCode => self.has_error |= raw != b"0",
+            Field::Rejected => self.ended = self.ended.saturating_add(u32::from(raw == HAS_ACTIVE_RESPONSE)),
+            Field::TurnComplete if raw == b"true" => {
+                let completed = self.completed.get_or_insert(0);
+                *completed = completed.saturating_add(1);
+            }
+            Field::TurnComplete => {}
             Field::Word(name) => {
                 if let Some(word) = json::text(raw) {
                     self.set_header(name, &word);
@@ -874,6 +898,12 @@ pub const TURNS_MAX: usize = 64;
 /// Azure's code for a request that its filter stopped; Anthropic's reason for an answer that the model declined.
 const FILTERED: &[u8] = b"\"content_filter\"";
 const REFUSAL: &[u8] = b"\"refusal\"";
+/// OpenAI's code for a request for an answer while another is under way, which it does not begin (API reference, Realtime, known
+/// from its client libraries; not read anew).
+const HAS_ACTIVE_RESPONSE: &[u8] = b"\"conversation_already_has_active_response\"";
+/// How the events end that end a turn of a session, with usage or without.
+const TURN_ENDS: [&str; 3] =
+    ["response.done", "input_audio_transcription.completed", "input_audio_transcription.failed"];
 /// Bedrock's words for an answer of its guardrail.
 const GUARDED: [&[u8]; 2] = [b"\"guardrail_intervened\"", b"\"INTERVENED\""];
 /// How the names of counts of tokens end.

@@ -23,6 +23,7 @@ pub(super) static REALTIME: Family = Family {
         ("item.content[].text", Action::Text, Field::Heard),
         ("item.content[].transcript", Action::Text, Field::Heard),
         ("item.output", Action::Text, Field::Heard),
+        ("error.code", Action::Capture, Field::Rejected),
     ],
     shape: OnceLock::new(),
     headers: &[],
@@ -81,6 +82,7 @@ pub(super) static RESPONSES: Family = Family {
 pub(super) static LIVE: Family = Family {
     paths: &[
         ("usageMetadata", Action::Capture, Field::Usage),
+        ("serverContent.turnComplete", Action::Capture, Field::TurnComplete),
         ("serverContent.modelTurn.parts[].text", Action::Text, Field::Output),
         ("serverContent.modelTurn.parts[].executableCode.code", Action::Text, Field::Output),
         ("toolCall.functionCalls[].args", Action::Text, Field::Output),
