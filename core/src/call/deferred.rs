@@ -116,10 +116,10 @@ impl Call {
             if at > 0 {
                 (record.request_bytes, record.response_bytes) = (None, None);
             }
-            Measure::of_turn(turn.normalised.clone())
-                .named(whole.service_tier.as_deref())
-                .placed(self.target.place.as_ref())
-                .apply(&mut record, book);
+            let mut measure = Measure::of_turn(turn.normalised.clone());
+            measure.name(whole.service_tier.as_deref());
+            measure.place(self.target.place.as_ref());
+            measure.apply(&mut record, book);
             let name = match (&turn.id, &self.page) {
                 (Some(name), _) => name.clone(),
                 (None, page) => format!("?{}#{at}", page.as_deref().unwrap_or_default()),
@@ -173,7 +173,7 @@ impl Call {
     }
 
     fn reading(&self) -> Option<&Reading> {
-        self.answer.as_ref().map(|answer| answer.meter.reading())
+        self.answer.as_deref().map(|answer| answer.meter.reading())
     }
 }
 

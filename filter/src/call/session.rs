@@ -95,7 +95,7 @@ impl HttpCall {
                     return self.refuse_turn(&turn, refused, was_between.then_some(size), now_ms);
                 }
                 Decision::Wait => {
-                    self.turns.parked = Some(gateway.waiting.park(self.context, turn, now_ms));
+                    self.turns.parked = Some(gateway.waiting.park(self.context, Box::new(turn), now_ms));
                     gateway.waiting.ask(&gateway, self.context, now_ms);
                     return Action::Pause;
                 }
@@ -159,7 +159,7 @@ impl HttpCall {
         let Some((turn, outcome)) = outcome else { return };
         self.turns.parked = None;
         match outcome {
-            Outcome::Went(ticket, slot) => self.turn_begins(turn, ticket, slot),
+            Outcome::Went(ticket, slot) => self.turn_begins(*turn, ticket, slot),
             Outcome::Refused(refused) => {
                 self.keep_denied(&turn, &refused, now_ms);
                 self.spent = Some(refused);

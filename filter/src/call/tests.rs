@@ -162,7 +162,7 @@ mod waiting {
         let gateway = vm.gateway();
         let mut context = 1_000;
         while gateway.waiting.has_room() {
-            gateway.waiting.park(context, chat("x", MODEL), NOW_MS);
+            gateway.waiting.park(context, Box::new(chat("x", MODEL)), NOW_MS);
             context += 1;
         }
         let (_, action) = vm.chat();

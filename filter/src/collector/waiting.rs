@@ -31,7 +31,7 @@ pub(crate) struct Parked {
     since_ms: u64,
     answered: bool,
     /// The call; its stream takes it back.
-    pub call: Option<Call>,
+    pub call: Option<Box<Call>>,
     /// What waits here of its request's body, as Envoy keeps no more than its buffer.
     pub withheld: Vec<u8>,
     /// What became of it, once that is known.
@@ -79,7 +79,7 @@ impl Waiting {
     }
 
     /// Takes in a call whose stream is paused.
-    pub(crate) fn park(&self, context: u32, call: Call, now_ms: u64) -> Rc<RefCell<Parked>> {
+    pub(crate) fn park(&self, context: u32, call: Box<Call>, now_ms: u64) -> Rc<RefCell<Parked>> {
         let parked = Parked {
             context,
             since_ms: now_ms,

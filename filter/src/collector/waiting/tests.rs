@@ -16,7 +16,7 @@ fn begin() -> Gateway {
 fn park(gateway: &Gateway, context: u32) -> Rc<RefCell<Parked>> {
     let call = chat(&format!("call-{context}"), MODEL);
     assert!(matches!(gateway.decide(&call, false, false, NOW_MS), Decision::Wait));
-    gateway.waiting.park(context, call, NOW_MS)
+    gateway.waiting.park(context, Box::new(call), NOW_MS)
 }
 
 fn questions() -> Vec<SyncRequest> {
@@ -193,7 +193,7 @@ fn there_is_room_for_so_many_calls() {
     let gateway = begin();
     for context in 0..PARKED_MAX {
         assert!(gateway.waiting.has_room());
-        gateway.waiting.park(u32::try_from(context).unwrap(), chat("a", MODEL), NOW_MS);
+        gateway.waiting.park(u32::try_from(context).unwrap(), Box::new(chat("a", MODEL)), NOW_MS);
     }
     assert!(!gateway.waiting.has_room());
 }
