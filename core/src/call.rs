@@ -76,7 +76,7 @@ pub struct Call {
     /// Its path starts work whose price no later answer through here shows.
     pays_at_start: bool,
     request: RequestMeter,
-    answer: Option<Answer>,
+    answer: Option<Box<Answer>>,
     /// Turns of a session have records of their own.
     turns_taken: bool,
     /// The model that was last asked for in a session.
@@ -235,13 +235,13 @@ impl Call {
             meter.upgraded();
         }
         meter.headers(head.header);
-        self.answer = Some(Answer {
+        self.answer = Some(Box::new(Answer {
             status: head.status,
             first_byte_ms: now_ms.saturating_sub(self.time_ms),
             content_type: Content::of(head.content_type.unwrap_or_default()),
             encoded: encoding.is_some(),
             meter,
-        });
+        }));
     }
 
     /// A piece of the answer's body came.
@@ -329,12 +329,12 @@ impl Call {
                 record.id = next_id();
                 record.time_ms = now_ms;
                 record.stream = true;
-                record.status = self.answer.as_ref().map(|answer| answer.status);
+                record.status = self.answer.as_deref().map(|answer| answer.status);
                 record.response_model = match turn.is_transcription {
                     true => turn.model.filter(|model| !model.is_empty()),
                     false => self
                         .answer
-                        .as_ref()
+                        .as_deref()
                         .and_then(|answer| answer.meter.reading().model().map(str::to_owned)),
                 };
                 if turn.is_transcription {
@@ -343,11 +343,12 @@ impl Call {
                     let api = if self.target.api == Api::Voice { Api::Responses } else { Api::Transcription };
                     record.operation = api.operation().to_owned();
                 }
-                let measure = match turn.by_the_clock {
+                let mut measure = match turn.by_the_clock {
                     true => Measure::Estimated(turn.normalised),
                     false => Measure::of_turn(turn.normalised),
                 };
-                measure.placed(self.target.place.as_ref()).apply(&mut record, book);
+                measure.place(self.target.place.as_ref());
+                measure.apply(&mut record, book);
                 record
             })
             .collect()
@@ -379,7 +380,7 @@ impl Call {
         let since = |answer: &Answer| {
             (answer.status == SWITCHING_PROTOCOLS).then(|| self.time_ms.saturating_add(answer.first_byte_ms))
         };
-        self.answer.as_ref().and_then(since).map_or(0, |since| now_ms.saturating_sub(since))
+        self.answer.as_deref().and_then(since).map_or(0, |since| now_ms.saturating_sub(since))
     }
 
     /// The requests for an answer that have come whole in a session since, each a call of its own that is admitted now; `None`
@@ -445,7 +446,7 @@ impl Call {
 
     /// Takes the turns of a session that have ended since, where each is a call of its own.
     pub fn take_ended(&mut self) -> Vec<Turn> {
-        let turns = self.answer.as_mut().map(|answer| answer.meter.take_turns()).unwrap_or_default();
+        let turns = self.answer.as_deref_mut().map(|answer| answer.meter.take_turns()).unwrap_or_default();
         self.turns_taken |= !turns.is_empty();
         turns
     }
@@ -464,9 +465,9 @@ impl Call {
         record.stream = true;
         record.request_bytes = Some(self.request.body_bytes());
         record.duration_ms = Some(now_ms.saturating_sub(self.time_ms));
-        record.status = session.answer.as_ref().map(|answer| answer.status);
+        record.status = session.answer.as_deref().map(|answer| answer.status);
         record.service_tier = self.request.service_tier().map(str::to_owned);
-        let measure = match ended {
+        let mut measure = match ended {
             Some(turn) if turn.normalised.says_nothing() => {
                 record.outcome = Outcome::Error;
                 Measure::Nothing
@@ -495,13 +496,14 @@ impl Call {
                 Measure::from_estimate(usage)
             }
         };
-        measure.placed(self.target.place.as_ref()).apply(&mut record, book);
+        measure.place(self.target.place.as_ref());
+        measure.apply(&mut record, book);
         record
     }
 
     /// Whether the provider has reported counts so far.
     pub fn is_reported(&self) -> bool {
-        self.answer.as_ref().is_some_and(|answer| answer.meter.reported().is_some())
+        self.answer.as_deref().is_some_and(|answer| answer.meter.reported().is_some())
     }
 
     /// Who makes it, as far as it is known.
@@ -516,13 +518,13 @@ impl Call {
 
     /// Whether the answer is a websocket's, and no message of it has only come in part.
     pub fn is_between_messages(&self) -> bool {
-        self.answer.as_ref().is_some_and(|answer| answer.meter.is_between_messages())
+        self.answer.as_deref().is_some_and(|answer| answer.meter.is_between_messages())
     }
 
     /// Whether everything of this call is in the records of its turns, so that it has none itself.
     pub fn is_settled_by_turns(&self) -> bool {
         let rest = |answer: &Answer| answer.meter.reported().is_some() || answer.open_turn().is_some();
-        self.turns_taken && self.asked == 0 && !self.answer.as_ref().is_some_and(rest)
+        self.turns_taken && self.asked == 0 && !self.answer.as_deref().is_some_and(rest)
     }
 
     /// Ends the call. Without a `book` everything is unpriced. What was measured is learned from.
@@ -570,7 +572,9 @@ impl Call {
             record.notes.push(Note::ContradictoryUsage);
         }
         let has_unread = |answer: &Answer| answer.meter.reading().has_unread_usage();
-        if !is_read && self.answer.as_ref().is_some_and(has_unread) && !record.notes.contains(&Note::NotRead)
+        if !is_read
+            && self.answer.as_deref().is_some_and(has_unread)
+            && !record.notes.contains(&Note::NotRead)
         {
             record.notes.push(Note::NotRead);
         }
@@ -578,7 +582,7 @@ impl Call {
     }
 
     fn teach(&self, record: &UsageRecord, normalised: &Normalised, learned: &mut Learned) {
-        let Some((answer, model)) = self.answer.as_ref().zip(record.model()) else { return };
+        let Some((answer, model)) = self.answer.as_deref().zip(record.model()) else { return };
         let Some(output) = normalised.usage.output_tokens.filter(|_| self.target.api.generates_text()) else {
             return;
         };
@@ -594,7 +598,7 @@ impl Call {
     }
 
     fn streams(&self) -> bool {
-        let body = self.answer.as_ref().map_or(Body::Empty, |answer| answer.meter.body());
+        let body = self.answer.as_deref().map_or(Body::Empty, |answer| answer.meter.body());
         self.request.stream()
             || self.path_streams
             || matches!(body, Body::Sse | Body::EventStream | Body::WebSocket)
@@ -603,7 +607,7 @@ impl Call {
     fn outcome(&self, ending: Ending) -> Outcome {
         let failed = self
             .answer
-            .as_ref()
+            .as_deref()
             .is_none_or(|answer| answer.status >= 400 || answer.meter.reading().has_error());
         match ending {
             Ending::ClientAbort => Outcome::ClientAbort,
@@ -616,15 +620,15 @@ impl Call {
 
     /// What is to be paid for: the table "what is paid when nothing was measured" of docs/prices.md.
     fn consumed(&self, end: End, record: &UsageRecord, learned: &Learned) -> Consumed {
-        let reported = self.answer.as_ref().and_then(|answer| answer.meter.reported());
-        let named_tier = self.answer.as_ref().and_then(|answer| answer.meter.reading().service_tier());
+        let reported = self.answer.as_deref().and_then(|answer| answer.meter.reported());
+        let named_tier = self.answer.as_deref().and_then(|answer| answer.meter.reading().service_tier());
         let reported_tier = reported.as_ref().and_then(Normalised::service_tier);
         let service_tier = reported_tier.or(named_tier).map(str::to_owned);
         let api = self.target.api;
-        let refused = self.answer.as_ref().is_some_and(|answer| answer.status >= 400);
+        let refused = self.answer.as_deref().is_some_and(|answer| answer.status >= 400);
         let aborted = matches!(end.ending, Ending::ClientAbort | Ending::UpstreamAbort);
         let estimate = || self.estimated_usage(record, aborted, learned);
-        let measure = match reported {
+        let mut measure = match reported {
             _ if end.ending == Ending::NotSent => Measure::Nothing,
             // What ends work costs nothing.
             Some(_) if api == Api::Deferred && self.continues => Measure::Nothing,
@@ -666,7 +670,8 @@ impl Call {
             None if refused && !aborted => Measure::Nothing,
             None => self.without_usage(record, aborted, learned),
         };
-        let measure = measure.named(service_tier.as_deref()).placed(self.target.place.as_ref());
+        measure.name(service_tier.as_deref());
+        measure.place(self.target.place.as_ref());
         let unseen =
             end.attempts.filter(|_| end.charge_retries).map_or(0, |attempts| attempts.saturating_sub(1));
         let attempt = self.request.input_estimate().filter(|_| unseen > 0 && api.reads_text());
@@ -685,7 +690,7 @@ impl Call {
     /// Anthropic does not charge for what its model declined before it said anything (documented; not read anew).
     fn is_unbilled(&self) -> bool {
         let declined = |answer: &Answer| answer.meter.reading().is_mute_refusal();
-        self.target.provider == "anthropic" && self.answer.as_ref().is_some_and(declined)
+        self.target.provider == "anthropic" && self.answer.as_deref().is_some_and(declined)
     }
 
     /// Text was seen of an answer that is said to have none.
@@ -694,7 +699,7 @@ impl Call {
         let counts_text = self.target.api.generates_text() && usage.search_units.is_none();
         counts_text
             && usage.output_tokens.unwrap_or(0) == 0
-            && self.answer.as_ref().is_some_and(|answer| {
+            && self.answer.as_deref().is_some_and(|answer| {
                 let reading = answer.meter.reading();
                 reading.visible() != Passed::default() && !reading.is_guarded()
             })
@@ -709,7 +714,7 @@ impl Call {
     /// An error came in an answer of status 200. `OpenRouter` does not charge for what ends in one; nobody does for one before
     /// any output (PROVIDERS.md, section 4). What was put out before it is an estimate.
     fn failed_unbilled(&self) -> bool {
-        let Some(answer) = self.answer.as_ref().filter(|answer| answer.status < 400) else { return false };
+        let Some(answer) = self.answer.as_deref().filter(|answer| answer.status < 400) else { return false };
         let reading = answer.meter.reading();
         let mute = reading.visible() == Passed::default() && !reading.is_filtered();
         reading.has_error() && (mute || self.target.provider == "openrouter")
@@ -724,7 +729,7 @@ impl Call {
     }
 
     fn is_json(&self) -> bool {
-        self.answer.as_ref().is_some_and(|answer| answer.meter.body() == Body::Json)
+        self.answer.as_deref().is_some_and(|answer| answer.meter.body() == Body::Json)
     }
 
     /// Azure may charge for what its content filter stopped, and for what took too long, where the model had begun
@@ -735,7 +740,7 @@ impl Call {
             408 => true,
             _ => false,
         };
-        self.target.provider == "azure" && self.answer.as_ref().is_some_and(begun)
+        self.target.provider == "azure" && self.answer.as_deref().is_some_and(begun)
     }
 
     /// What a session's turn has used that broke off.
@@ -744,7 +749,7 @@ impl Call {
             let rest = self.voice_ms(now_ms).saturating_sub(self.voice_told_ms);
             return (rest > 0).then(|| Usage { audio_ms: Some(rest), ..Usage::default() });
         }
-        let answer = self.answer.as_ref()?;
+        let answer = self.answer.as_deref()?;
         match answer.open_turn() {
             Some(turn) => {
                 let mut usage = turn.usage(self.passed(record.model().unwrap_or_default(), learned).0);
@@ -761,13 +766,13 @@ impl Call {
     /// then, and what the time since was enough for.
     fn queued_turn(&self, now_ms: u64) -> Option<Usage> {
         let output = unseen::in_time(now_ms.saturating_sub(self.asked_ms)).max(1);
-        let mut usage = self.answer.as_ref()?.meter.reading().turn().usage(output);
+        let mut usage = self.answer.as_deref()?.meter.reading().turn().usage(output);
         usage.input_tokens = usage.input_tokens.max(self.request.input_estimate());
         Some(usage)
     }
 
     fn is_partial(&self) -> bool {
-        self.answer.as_ref().is_some_and(|answer| answer.meter.is_partial())
+        self.answer.as_deref().is_some_and(|answer| answer.meter.is_partial())
     }
 }
 

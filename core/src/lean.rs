@@ -3,4 +3,5 @@
 pub mod compare;
 pub mod digits;
 pub(crate) mod few;
+pub(crate) mod find;
 pub mod fnv;

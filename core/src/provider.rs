@@ -227,7 +227,8 @@ impl Target {
     /// The request writes: unless it ends work, it is no fetch of a result, whatever its path looks like, but the call that such
     /// a path may be.
     pub fn writes(&mut self, path: &str) {
-        if !cancels(path) && self.fetches.take().is_some() {
+        if self.fetches.is_some() && !cancels(path) {
+            self.fetches = None;
             self.api = match self.api {
                 Api::MessageBatchResults => Api::Deferred,
                 Api::BatchOutput => Api::Other,

@@ -33,7 +33,7 @@ use crate::shared::lane::JournalSlot;
 pub(crate) struct HttpCall {
     gateway: Rc<Gateway>,
     context: u32,
-    call: Option<Call>,
+    call: Option<Box<Call>>,
     slot: Option<JournalSlot>,
     asking: Asking,
     /// What its budgets hold for it.

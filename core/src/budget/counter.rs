@@ -86,14 +86,20 @@ impl Settlement {
 
     /// Both at once.
     #[must_use]
-    pub const fn and(self, other: Self) -> Self {
-        Self {
-            hold: self.hold.plus(other.hold),
-            charge: self.charge.plus(other.charge),
-            // Mostly nothing.
-            kept: if other.kept.0 == 0 { self.kept } else { self.kept.plus(other.kept) },
-            calls: self.calls.saturating_add(other.calls),
+    pub const fn and(mut self, other: Self) -> Self {
+        self.add(&other);
+        self
+    }
+
+    /// Adds what is to be put in the place of other calls' holds.
+    pub const fn add(&mut self, other: &Self) {
+        self.hold = self.hold.plus(other.hold);
+        self.charge = self.charge.plus(other.charge);
+        // Mostly nothing.
+        if other.kept.0 != 0 {
+            self.kept = self.kept.plus(other.kept);
         }
+        self.calls = self.calls.saturating_add(other.calls);
     }
 }
 

@@ -15,40 +15,52 @@ impl Bound {
         let api = target.api;
         let prompts = reading.prompts.max(1);
         let answers = reading.answers();
-        let mut bound = Self { held: held(reading, api, answers, body_bytes), ..Self::default() };
         let context = size.context_tokens.unwrap_or(CONTEXT_TOKENS);
-        bound.input_tokens = body_bytes
+        let mut unbounded = Vec::new();
+        let mut input_tokens = body_bytes
             .saturating_add(TEMPLATE_TOKENS.saturating_mul(prompts))
             .saturating_add(reading.images.saturating_mul(IMAGE_TOKENS));
         if let Some(context) = size.context_tokens {
-            bound.input_tokens = bound.input_tokens.min(context.saturating_mul(prompts));
+            input_tokens = input_tokens.min(context.saturating_mul(prompts));
         }
         if reading.outside {
-            bound.unbounded.push("input_outside_of_the_request");
-            bound.input_tokens = bound.input_tokens.max(context.saturating_mul(prompts));
+            unbounded.push("input_outside_of_the_request");
+            input_tokens = input_tokens.max(context.saturating_mul(prompts));
         }
-        if reading.server_tools || size.works_alone {
-            bound.unbounded.push(if size.works_alone { "works_alone" } else { "server_tools" });
-            bound.input_tokens = bound.input_tokens.max(context.saturating_mul(prompts));
-            bound.held.tool_calls = TOOL_CALLS;
+        let calls_tools = reading.server_tools || size.works_alone;
+        if calls_tools {
+            unbounded.push(if size.works_alone { "works_alone" } else { "server_tools" });
+            input_tokens = input_tokens.max(context.saturating_mul(prompts));
         }
-        bound.output_tokens = if api.generates_text() {
+        let output_tokens = if api.generates_text() {
             let limit = reading.output_limit(target).or(size.output_tokens);
             if limit.is_none() {
-                bound.unbounded.push("no_output_limit");
+                unbounded.push("no_output_limit");
             }
             // What a model does by itself is output too, and no limit is for that.
             let alone = if size.works_alone { size.output_tokens.unwrap_or(OUTPUT_TOKENS) } else { 0 };
             limit.unwrap_or(OUTPUT_TOKENS).max(alone).saturating_mul(answers)
         } else {
-            other_output(api, answers, size.context_tokens, &mut bound)
+            let (reason, tokens) = other_output(api, answers);
+            unbounded.extend(reason);
+            tokens
         };
-        bound
+        // One turn: all that was said so far, whatever has passed.
+        if is_session(api) {
+            input_tokens = size.context_tokens.unwrap_or(SESSION_INPUT_TOKENS);
+        }
+        let tool_calls = if calls_tools { TOOL_CALLS } else { 0 };
+        let held = held(reading, api, (answers, tool_calls), body_bytes);
+        Self { input_tokens, output_tokens, unbounded, held }
     }
 }
 
-fn held(reading: &RequestBounds, api: Api, answers: u64, body_bytes: u64) -> Held {
-    let is_session = matches!(api, Api::Realtime | Api::Live | Api::Voice);
+const fn is_session(api: Api) -> bool {
+    matches!(api, Api::Realtime | Api::Live | Api::Voice)
+}
+
+fn held(reading: &RequestBounds, api: Api, (answers, tool_calls): (u64, u64), body_bytes: u64) -> Held {
+    let is_session = is_session(api);
     // Google's models that draw do so without being asked.
     let may_draw = matches!(api, Api::Images | Api::GenerateContent | Api::Interactions);
     let by_piece = matches!(api, Api::Images | Api::Predict | Api::Invoke);
@@ -68,32 +80,21 @@ fn held(reading: &RequestBounds, api: Api, answers: u64, body_bytes: u64) -> Hel
         },
         pages: if api == Api::Ocr { PAGES } else { 0 },
         search_units: if api == Api::Rerank { 1 + body_bytes / SEARCH_UNIT_BYTES } else { 0 },
-        tool_calls: 0,
+        tool_calls,
         speed: reading.speed.clone(),
         latency: reading.latency.clone(),
         geo: reading.geo.clone(),
     }
 }
 
-/// What is not text can be held by rules of thumb only.
-fn other_output(api: Api, answers: u64, context_tokens: Option<u64>, bound: &mut Bound) -> u64 {
+/// What is not text can be held by rules of thumb only: why, and how much.
+const fn other_output(api: Api, answers: u64) -> (Option<&'static str>, u64) {
     match api {
-        Api::Embeddings | Api::EmbedContent | Api::CohereEmbed | Api::OllamaEmbed | Api::Rerank => 0,
-        Api::Images => {
-            bound.unbounded.push("images");
-            IMAGE_OUTPUT_TOKENS.saturating_mul(answers)
-        }
+        Api::Embeddings | Api::EmbedContent | Api::CohereEmbed | Api::OllamaEmbed | Api::Rerank => (None, 0),
+        Api::Images => (Some("images"), IMAGE_OUTPUT_TOKENS.saturating_mul(answers)),
         // Of a voice session, what a row has no price for by the token is held by the minute alone.
-        Api::Realtime | Api::Live | Api::Voice => {
-            // One turn: all that was said so far, whatever has passed.
-            bound.unbounded.push("session");
-            bound.input_tokens = context_tokens.unwrap_or(SESSION_INPUT_TOKENS);
-            SESSION_OUTPUT_TOKENS
-        }
-        _ => {
-            bound.unbounded.push("not_text");
-            SESSION_OUTPUT_TOKENS.saturating_mul(answers)
-        }
+        _ if is_session(api) => (Some("session"), SESSION_OUTPUT_TOKENS),
+        _ => (Some("not_text"), SESSION_OUTPUT_TOKENS.saturating_mul(answers)),
     }
 }
 

@@ -158,10 +158,13 @@ impl Call {
     fn held<'p>(&'p self, admitting: &Admitting<'p>, mut holds: Vec<Hold<'p>>) -> Admission<'p> {
         let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
         let place = self.target.place.as_ref().map(|(fact, word)| (*fact, word.as_str()));
-        let known: Vec<(&str, &str)> = tier.into_iter().chain(place).collect();
-        let Worst { row, bound, cost, is_ceiling } = match self.worst(admitting, &known) {
+        let mut known: Vec<(&str, &str)> = Vec::new();
+        known.extend(tier);
+        known.extend(place);
+        let worst = self.worst(admitting, &known);
+        let &Worst { ref row, ref bound, cost, is_ceiling } = match &worst {
             Ok(worst) => worst,
-            Err(admission) => return admission,
+            Err(admission) => return admission.clone(),
         };
         let needs = |budget: &&Budget| {
             budget.is_enforced() && budget.unit == Unit::Dollars && budget.ceiling.is_none()
@@ -424,7 +427,7 @@ impl Call {
 
     /// Output tokens that have passed so far, as far as they can be seen.
     pub fn output_so_far(&self, learned: &Learned) -> u64 {
-        let answers = self.answer.as_ref().and_then(|answer| answer.meter.reading().model());
+        let answers = self.answer.as_deref().and_then(|answer| answer.meter.reading().model());
         self.passed(answers.or_else(|| self.request_model()).unwrap_or_default(), learned).0
     }
 
@@ -490,6 +493,7 @@ impl Worst<'_> {
 /// no price is known; on all such budgets as much as the record says was charged. What that is above the record's cost is
 /// `kept`. Where a price merely is not here, the hold stays on every budget until the collector has found it.
 #[must_use]
+#[inline(always)] // its sixty bytes are made where they stay
 pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount, rule: OnUnknown) -> Settlement {
     let told = record.charged_usd.filter(|_| unit == Unit::Dollars);
     let most = told.map_or(hold, |charged| Amount(charged.as_pico()));
@@ -497,6 +501,7 @@ pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount, rule: OnUnknown) 
 }
 
 /// The same, with the most that may stay charged.
+#[inline(always)]
 fn settled_at(
     record: &UsageRecord,
     unit: Unit,

@@ -116,10 +116,10 @@ impl Call {
             if at > 0 {
                 (record.request_bytes, record.response_bytes) = (None, None);
             }
-            Measure::of_turn(turn.normalised.clone())
-                .named(whole.service_tier.as_deref())
-                .placed(self.target.place.as_ref())
-                .apply(&mut record, book);
+            let mut measure = Measure::of_turn(turn.normalised.clone());
+            measure.name(whole.service_tier.as_deref());
+            measure.place(self.target.place.as_ref());
+            measure.apply(&mut record, book);
             let name = match (&turn.id, &self.page) {
                 (Some(name), _) => name.clone(),
                 (None, page) => format!("?{}#{at}", page.as_deref().unwrap_or_default()),
@@ -140,22 +140,21 @@ impl Call {
     /// that it is not done. What it costs shows when its result is fetched.
     pub(super) fn note_left_behind(&mut self, end: End) {
         let is_kept = matches!(self.target.api, Api::Responses | Api::Interactions);
-        let Some(reading) = self.reading() else { return };
+        // Of most calls nothing more is looked at: what was reported is worked out anew each time that it is asked for.
+        if !is_kept || self.target.fetches.is_some() || !self.is_background() {
+            return;
+        }
+        let Some(reading) = self.reading().filter(|reading| reading.id().is_some()) else { return };
         let is_aborted = matches!(end.ending, Ending::ClientAbort | Ending::UpstreamAbort);
         let is_silent = end.ending == Ending::Complete && !self.is_reported() && !reading.has_error();
-        let goes_on = is_aborted && !self.is_reported() || is_silent || reading.goes_on();
-        self.left_behind = is_kept
-            && goes_on
-            && self.target.fetches.is_none()
-            && reading.id().is_some()
-            && self.is_background();
+        self.left_behind = is_aborted && !self.is_reported() || is_silent || reading.goes_on();
     }
 
     /// The work goes on without the caller: what it costs shows when its result is fetched.
     pub(super) fn goes_on(&self) -> bool {
         // A stream says "in progress" until its end.
         self.left_behind
-            || self.answer.as_ref().is_some_and(|answer| {
+            || self.answer.as_deref().is_some_and(|answer| {
                 answer.meter.body() == Body::Json
                     && (answer.meter.reading().goes_on() || self.is_handed_over())
             })
@@ -174,7 +173,7 @@ impl Call {
     }
 
     fn reading(&self) -> Option<&Reading> {
-        self.answer.as_ref().map(|answer| answer.meter.reading())
+        self.answer.as_deref().map(|answer| answer.meter.reading())
     }
 }
 

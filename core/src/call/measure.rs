@@ -84,22 +84,20 @@ impl Measure {
         Self::Retried(normalised)
     }
 
-    /// With the service tier that the answer named outside of its usage.
-    pub(super) fn named(mut self, service_tier: Option<&str>) -> Self {
+    /// Adds the service tier that the answer named outside of its usage.
+    pub(super) fn name(&mut self, service_tier: Option<&str>) {
         if let (Some(normalised), Some(tier)) = (self.priced(), service_tier)
             && normalised.service_tier().is_none()
         {
             normalised.conditions.push((facts::SERVICE_TIER, tier.to_owned()));
         }
-        self
     }
 
-    /// With what the address says that decides the price.
-    pub(super) fn placed(mut self, place: Option<&(&'static str, String)>) -> Self {
+    /// Adds what the address says that decides the price.
+    pub(super) fn place(&mut self, place: Option<&(&'static str, String)>) {
         if let (Some(normalised), Some(place)) = (self.priced(), place) {
             normalised.conditions.push(place.clone());
         }
-        self
     }
 
     const fn priced(&mut self) -> Option<&mut Normalised> {

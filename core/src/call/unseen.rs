@@ -21,7 +21,7 @@ impl Call {
         let (passed, reasoning) = self.passed(model, learned);
         // What is not streamed is made as a whole before any of it comes.
         let is_whole =
-            !record.stream || self.answer.as_ref().is_some_and(|one| one.meter.body() == Body::Json);
+            !record.stream || self.answer.as_deref().is_some_and(|one| one.meter.body() == Body::Json);
         let output = match aborted && (passed == 0 || is_whole) {
             true => passed.max(self.under_way(record, learned)),
             false => self.with_margin(passed, record),
@@ -113,7 +113,7 @@ impl Call {
 
     /// What an answer without a word of text may have put out, where nothing is known of such calls.
     fn allowed_output(&self) -> u64 {
-        let answered = self.answer.as_ref().map_or(0, |answer| answer.meter.body_bytes() / 4);
+        let answered = self.answer.as_deref().map_or(0, |answer| answer.meter.body_bytes() / 4);
         self.most_output().unwrap_or(answered.max(UNSEEN_OUTPUT_TOKENS))
     }
 

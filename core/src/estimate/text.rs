@@ -7,7 +7,7 @@
 //! Long: one state machine over characters, whose states are the pieces of the encoding.
 
 use super::characters::{Class, Sort, class, folded, sort};
-use super::weights::{BEGINNING, CAPITAL, CAPITALISED, CAPITALS, EACH, LENGTHS, MARKS, TABLE, WORD, weight};
+use super::weights::{BEGINNING, CAPITAL, CAPITALISED, CAPITALS, EACH, GROUPS, LENGTHS, MARKS, WORD, weight};
 
 /// Counts a text that arrives in any pieces; holds a few numbers, whatever arrives.
 ///
@@ -486,11 +486,17 @@ impl Groups {
     /// Small letters at the beginning of `bytes`; gives the rest.
     #[inline(always)]
     fn small_letters<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let mut rest = bytes;
-        while let Some((letter @ b'a'..=b'z', tail)) = rest.split_first() {
-            self.take(*letter);
-            rest = tail;
-        }
+        let (mut key, mut eighths) = (self.key, self.eighths);
+        let mut rest = bytes.iter();
+        let rest = loop {
+            let here = rest.as_slice();
+            let Some(letter @ b'a'..=b'z') = rest.next() else { break here };
+            key = key << 8 | u32::from(*letter);
+            eighths = eighths.wrapping_add(group(key));
+        };
+        (self.key, self.eighths) = (key, eighths);
+        let count = u32::try_from(bytes.len() - rest.len()).unwrap_or(u32::MAX);
+        self.count = self.count.wrapping_add(count);
         rest
     }
 
@@ -527,8 +533,7 @@ fn at_least_one(units: i64) -> u64 {
 #[inline(always)]
 fn group(key: u32) -> u32 {
     let slot = (key & 0x00FF_FFFF).wrapping_mul(0x9E37_79B1) >> 19;
-    let pair = TABLE.get((slot >> 1) as usize).copied().unwrap_or(0x88);
-    u32::from(pair >> ((slot & 1) * 4) & 15)
+    GROUPS.get(slot as usize).copied().unwrap_or(8).into()
 }
 
 /// A character in a group: eight bits.

@@ -21,8 +21,20 @@ pub(super) const LENGTHS: [i16; 16] = [-104, -41, -35, -26, -21, -12, -8, -3, 1,
 pub(super) const BEGINNING: [i16; CLASSES] = [83, 63, 85, -22, 51, -275, 154, 0, 29, -22, -24, -52, 10];
 /// Each character of this class.
 pub(super) const EACH: [i16; CLASSES] = [50, 44, 32, 7, 28, 99, 156, 48, 18, 48, 124, 88, 11];
-/// What a group of three characters comes to, in eighths of a token and 8, by a hash of the group; two in a byte.
-pub(super) static TABLE: &[u8; 4096] = include_bytes!("groups.bin");
+/// What a group of three characters comes to, in eighths of a token and 8, by a hash of the group.
+pub(super) static GROUPS: [u8; 8192] = unpacked(include_bytes!("groups.bin"));
+
+/// The file has two of them in a byte. Looked up by each letter of a text, they are quicker alone.
+#[allow(clippy::indexing_slicing)] // by the compiler, which would say so
+const fn unpacked(pairs: &[u8; 4096]) -> [u8; 8192] {
+    let mut groups = [0; 8192];
+    let mut at = 0;
+    while at < groups.len() {
+        groups[at] = pairs[at / 2] >> (at % 2 * 4) & 15;
+        at += 1;
+    }
+    groups
+}
 
 /// The weight of a class.
 pub(super) fn weight(weights: &[i16; CLASSES], class: Class) -> i32 {

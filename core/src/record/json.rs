@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use super::{Output, PromptShape, UsageRecord, Work};
 use crate::attribution::{Attribution, AttributionSource};
 use crate::lean::digits::Digits;
+use crate::lean::find;
 use crate::money::Picodollars;
 use crate::price::charge::{Charge, PriceBasis};
 use crate::usage::{Share, Usage};
@@ -362,7 +363,7 @@ pub(super) fn list<T>(out: &mut String, name: &'static str, items: &[T], write: 
 pub(super) fn quoted(out: &mut String, value: &str) {
     out.push('"');
     let mut rest = value;
-    while let Some(at) = first_escaped(rest.as_bytes()) {
+    while let Some(at) = find::escaped(rest.as_bytes()) {
         let (plain, escaped) = rest.split_at(at);
         out.push_str(plain);
         let mut characters = escaped.chars();
@@ -383,26 +384,6 @@ pub(super) fn quoted(out: &mut String, value: &str) {
     }
     out.push_str(rest);
     out.push('"');
-}
-
-/// Where the first byte is that does not stand for itself in a JSON string; looked for in eight bytes at a time.
-fn first_escaped(bytes: &[u8]) -> Option<usize> {
-    let is_escaped = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
-    let (words, rest) = bytes.as_chunks::<8>();
-    let plain = words.iter().take_while(|word| !has_escaped(u64::from_le_bytes(**word))).count();
-    match words.get(plain) {
-        Some(word) => word.iter().position(is_escaped).map(|at| plain * 8 + at),
-        None => rest.iter().position(is_escaped).map(|at| plain * 8 + at),
-    }
-}
-
-/// Whether one of eight bytes is escaped. A byte less than a number, 128 at most, is one whose highest bit is clear and is
-/// set by taking that away; what is borrowed from it by a lower byte is of one that is less itself.
-fn has_escaped(word: u64) -> bool {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let less = |word: u64, number: u64| word.wrapping_sub(EACH * number) & !word;
-    let is = |byte: u8| less(word ^ (EACH * u64::from(byte)), 1);
-    (less(word, 0x20) | is(b'"') | is(b'\\')) & (EACH << 7) != 0
 }
 
 /// A record's usual size and some more.

@@ -90,7 +90,16 @@ impl Budgets {
             let (key, reserved_from) = (Rc::clone(&reservation.key), Some((reservation, hold.amount)));
             let (span, budget) = (hold.touched.span, hold.touched.budget);
             let (unit, rule, amount) = (budget.unit, budget.on_unknown, hold.amount);
-            ticket.held.push(HeldOn { key, span, unit, amount, rule, reserved_from, ended: None });
+            ticket.held.push(HeldOn {
+                key,
+                span,
+                unit,
+                amount,
+                rule,
+                reserved_from,
+                settlement: None,
+                settled_with: None,
+            });
         }
         for (index, hold) in holds.iter().enumerate() {
             let Some((reservation, _)) = ticket.held.get(index).and_then(|held| held.reserved_from.as_ref())
@@ -206,7 +215,16 @@ impl Budgets {
                 let key = Rc::clone(&slot.key);
                 let (unit, rule) = (budget.unit, budget.on_unknown);
                 Ok((
-                    HeldOn { key, span, unit, amount: hold.amount, rule, reserved_from, ended: None },
+                    HeldOn {
+                        key,
+                        span,
+                        unit,
+                        amount: hold.amount,
+                        rule,
+                        reserved_from,
+                        settlement: None,
+                        settled_with: None,
+                    },
                     standing,
                 ))
             }
@@ -228,7 +246,8 @@ impl Budgets {
                     amount: Amount::ZERO,
                     rule: budget.on_unknown,
                     reserved_from: None,
-                    ended: None,
+                    settlement: None,
+                    settled_with: None,
                 };
                 Ok((held, Standing { used: Amount::ZERO, limit: budget.limit }))
             }

@@ -251,9 +251,9 @@ impl OpenReservation {
     }
 
     /// Keeps what a call is to be charged that has ended, and its journal entry.
-    pub(crate) fn keep(&self, settlement: Settlement, entry: Option<&Rc<JournalSlot>>) {
+    pub(crate) fn keep(&self, settlement: &Settlement, entry: Option<&Rc<JournalSlot>>) {
         let mut state = self.state.borrow_mut();
-        state.due = state.due.and(settlement);
+        state.due.add(settlement);
         if self.quiet_below.is_some() {
             state.used = state.used.plus(settlement.charge).minus(settlement.hold);
         }

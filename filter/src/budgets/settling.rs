@@ -43,17 +43,15 @@ impl Budgets {
     pub(crate) fn settle(&self, ticket: Ticket, record: Option<&UsageRecord>) -> Ended {
         let (reservations, mut held) = (self.reservations.borrow(), ticket.held);
         for one in &mut held {
-            let settlement = match record {
-                Some(record) => settled(record, one.unit, one.amount, one.rule),
-                None => Settlement { hold: one.amount, calls: 1, ..Settlement::default() },
-            };
+            let nothing = Settlement::rolled_back(one.amount);
+            one.settlement =
+                Some(record.map_or(nothing, |record| settled(record, one.unit, one.amount, one.rule)));
             let reserved_from = one
                 .reserved_from
                 .as_ref()
                 .map(|(reservation, _)| reservation)
                 .filter(|reservation| !reservation.is_closed());
-            one.ended =
-                Some((settlement, reserved_from.or_else(|| reservations.at(&one.key)).map(Rc::clone)));
+            one.settled_with = reserved_from.or_else(|| reservations.at(&one.key)).map(Rc::clone);
         }
         Ended { held, ..Ended::default() }
     }
@@ -66,12 +64,11 @@ impl Budgets {
             return;
         }
         let waits = self.alone || slot.is_some();
-        for (key, (settlement, reservation)) in
-            held.iter().filter_map(|one| Some((&one.key, one.ended.as_ref()?)))
-        {
-            match reservation.as_ref().filter(|reservation| waits && !reservation.is_closed()) {
-                Some(reservation) => reservation.keep(*settlement, slot.as_ref()),
-                None => self.settle_on(key, *settlement),
+        for one in &held {
+            let Some(settlement) = &one.settlement else { continue };
+            match one.settled_with.as_ref().filter(|reservation| waits && !reservation.is_closed()) {
+                Some(reservation) => reservation.keep(settlement, slot.as_ref()),
+                None => self.settle_on(&one.key, *settlement),
             }
         }
         if !waits

@@ -91,7 +91,7 @@ impl HttpCall {
         reader: AttributionReader<'_>,
         end_of_stream: bool,
         now_ms: u64,
-    ) -> Option<Call> {
+    ) -> Option<Box<Call>> {
         if head.method.is_empty() {
             // The host could not say what is asked for: nothing that is read of it could be told from
             // anything else.
@@ -148,7 +148,7 @@ impl HttpCall {
                 credentials.key_id(&target.provider, &self.gateway.key_secret)
             }
         };
-        let mut call = Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path);
+        let mut call = Box::new(Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path));
         call.attribute(attribution, source);
         call.use_key(key_id);
         if reads {

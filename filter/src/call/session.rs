@@ -112,7 +112,7 @@ impl HttpCall {
                 }
                 Decision::Wait => {
                     let share = gateway.budgets.share(&turn, now_ms);
-                    let parked = gateway.waiting.park(self.context, share, turn, now_ms);
+                    let parked = gateway.waiting.park(self.context, share, Box::new(turn), now_ms);
                     piece.set(piece.get() + 1);
                     parked.borrow_mut().piece = Rc::clone(&piece);
                     self.turns.parked.push(parked);
@@ -249,7 +249,7 @@ impl HttpCall {
                 if let (Some(turn), Some(Outcome::Went(ticket, slot))) =
                     (parked.call.take(), parked.outcome.take())
                 {
-                    self.turn_begins(turn, ticket, slot);
+                    self.turn_begins(*turn, ticket, slot);
                 }
             }
         }

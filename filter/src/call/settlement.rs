@@ -11,6 +11,16 @@ use crate::call::stream::{ending_of, number_property, show_in_access_log, text_p
 use crate::host;
 use crate::shared::deferred::{self, Claim};
 
+/// Which records a call leaves that has ended.
+enum Left {
+    /// None: it only asked, or its turns have theirs.
+    Nothing,
+    /// Its own. As nearly all do: it stays where it is, as a record is about a kilobyte to move.
+    One,
+    /// One for each result that it fetched.
+    Results(Vec<UsageRecord>),
+}
+
 impl HttpCall {
     /// Its record, and what it is charged. Again it does nothing.
     // Long: the order of these steps keeps a record and its charge together.
@@ -54,14 +64,19 @@ impl HttpCall {
         self.gateway.budgets.note_charged(&ticket, &mut record);
         let version = std::mem::take(&mut ticket.policy_version);
         record.policy_version = Some(version).filter(|version| !version.is_empty());
-        let records = self.recorded(&call, record, book.as_deref());
+        let mut left = self.left(&call, &mut record, book.as_deref());
+        let records = match &mut left {
+            Left::Nothing => &mut [],
+            Left::One => std::slice::from_mut(&mut record),
+            Left::Results(records) => records.as_mut_slice(),
+        };
         let mut ended =
             (!ticket.held.is_empty()).then(|| self.gateway.budgets.settle(ticket, records.first()));
         if records.is_empty() {
             self.gateway.forget(self.slot.take(), ended, now_ms);
             return;
         }
-        for mut record in records {
+        for record in records {
             // What was fetched the collector charges, once whoever fetches it.
             let is_fetched = record.fetched().is_some();
             let is_collectors = is_fetched && self.gateway.config.collector.is_some();
@@ -73,18 +88,18 @@ impl HttpCall {
                 || self.cut != Cut::No;
             if ended.is_none() && is_owed {
                 record.policy_version =
-                    self.gateway.budgets.charge(&call, &record, now_ms).or(record.policy_version);
+                    self.gateway.budgets.charge(&call, record, now_ms).or(record.policy_version.take());
             }
-            let json = told(&mut record);
-            show_in_access_log(&self.gateway.config.access_log, &record, &json);
+            let json = told(record);
+            show_in_access_log(&self.gateway.config.access_log, record, &json);
             // The entry of a session is that of a turn, with an id of its own: it would be another record.
             let is_turns = call.target().api.is_session() && ended.is_none();
             let (turns, own) = if is_turns { (self.slot.take(), None) } else { (None, self.slot.take()) };
-            let is_whole = self.gateway.keep(&record, &json, own, ended.take(), now_ms);
+            let is_whole = self.gateway.keep(record, &json, own, ended.take(), now_ms);
             self.gateway.forget(turns, None, now_ms);
             if is_collectors && !is_whole {
                 // A total does not say that it has fetched work in it.
-                self.gateway.budgets.charge(&call, &record, now_ms);
+                self.gateway.budgets.charge(&call, record, now_ms);
             }
         }
     }
@@ -102,20 +117,19 @@ impl HttpCall {
         self.gateway.keep(&record, &json, self.slot.take(), ended, now_ms);
     }
 
-    /// The records that a call leaves which has ended: one, none where it only asked or its turns have theirs, and one for each
-    /// result that it fetched.
-    fn recorded(&self, call: &Call, mut record: UsageRecord, book: Option<&PriceBook>) -> Vec<UsageRecord> {
-        let is_told = self.remember(call, &mut record);
+    /// What a call leaves that has ended, of which this is the record.
+    fn left(&self, call: &Call, record: &mut UsageRecord, book: Option<&PriceBook>) -> Left {
+        let is_told = self.remember(call, record);
         if call.target().fetches.is_some() {
             if !record.notes.contains(&Note::Deferred) {
                 record.notes.push(Note::Deferred);
             }
-            if !call.is_unfinished(&record) {
-                return self.fetched(call, &record, book);
+            if !call.is_unfinished(record) {
+                return Left::Results(self.fetched(call, record, book));
             }
             // What was fetched in part is fetched again.
             record.cost_nothing();
-            return if self.posts || is_told { vec![record] } else { Vec::new() };
+            return if self.posts || is_told { Left::One } else { Left::Nothing };
         }
         let asks = call.target().api == Api::Deferred && !self.posts;
         if asks {
@@ -123,7 +137,7 @@ impl HttpCall {
             record.cost_nothing();
         }
         let is_recorded = !(asks && !is_told || call.is_settled_by_turns());
-        if is_recorded { vec![record] } else { Vec::new() }
+        if is_recorded { Left::One } else { Left::Nothing }
     }
 
     /// Remembers work that a call started or was told of, and says so in its record. Gives whether it was told of results that

@@ -164,7 +164,7 @@ mod waiting {
         let mut context = 1_000;
         let share = gateway.budgets.share(&chat("x", MODEL), NOW_MS);
         while gateway.waiting.has_room(&gateway, share, 1, NOW_MS) {
-            gateway.waiting.park(context, share, chat("x", MODEL), NOW_MS);
+            gateway.waiting.park(context, share, Box::new(chat("x", MODEL)), NOW_MS);
             context += 1;
         }
         let (_, action) = vm.chat();

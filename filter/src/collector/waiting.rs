@@ -35,7 +35,7 @@ pub(crate) struct Parked {
     /// Calls that wait with the same piece of a request; [`REFUSED`] where one of them was.
     pub piece: Rc<Cell<u32>>,
     /// The call; its stream takes it back.
-    pub call: Option<Call>,
+    pub call: Option<Box<Call>>,
     /// What waits here of its request's body, as Envoy keeps no more than its buffer.
     pub withheld: Vec<u8>,
     /// What became of it, once that is known.
@@ -101,7 +101,7 @@ impl Waiting {
     }
 
     /// Takes in a call whose stream is paused.
-    pub(crate) fn park(&self, context: u32, share: u64, call: Call, now_ms: u64) -> Rc<RefCell<Parked>> {
+    pub(crate) fn park(&self, context: u32, share: u64, call: Box<Call>, now_ms: u64) -> Rc<RefCell<Parked>> {
         let parked = Parked {
             context,
             share,

@@ -30,14 +30,16 @@ pub(crate) struct HeldOn {
     pub rule: OnUnknown,
     /// The reservation in which it was admitted, and how much was taken out of that.
     pub reserved_from: Option<ReservedFrom>,
-    /// Once the call has ended: what takes the place of this, and the reservation with which that is settled.
-    pub ended: Option<(Settlement, Option<Rc<OpenReservation>>)>,
+    /// Once the call has ended: what takes the place of this.
+    pub settlement: Option<Settlement>,
+    /// Once the call has ended: the reservation with which that is settled.
+    pub settled_with: Option<Rc<OpenReservation>>,
 }
 
 impl HeldOn {
     /// The reservation with which it is settled, where a lane names that.
     fn settled_with(&self) -> Option<ReservationId> {
-        self.ended.as_ref()?.1.as_ref()?.id
+        self.settled_with.as_ref()?.id
     }
 }
 
@@ -80,8 +82,7 @@ fn write<'a>(held: impl Iterator<Item = &'a HeldOn> + Clone, call: &[u8]) -> Vec
     entry.extend_from_slice(&(u32::try_from(holds).unwrap_or(u32::MAX) << 8 | LAYOUT).to_le_bytes());
     for one in held {
         let under_way = Settlement::rolled_back(one.amount);
-        let Settlement { hold, charge, kept, .. } =
-            one.ended.as_ref().map_or(under_way, |(settlement, _)| *settlement);
+        let &Settlement { hold, charge, kept, .. } = one.settlement.as_ref().unwrap_or(&under_way);
         let reserved_from =
             one.reserved_from.as_ref().and_then(|(reservation, amount)| Some((reservation.id?, *amount)));
         let (reservation, taken) = reserved_from.unwrap_or((NO_RESERVATION, Amount::ZERO));

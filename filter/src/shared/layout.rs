@@ -46,7 +46,9 @@ pub(crate) const VALUES_SHARED: &str = "tg/2/values-shared";
 
 /// A slot of the table of counters.
 pub(crate) fn counter(slot: u64) -> Key {
-    Key::of(b"tg/2/c/").number(slot)
+    let mut key = Key::of(b"tg/2/c/");
+    key.number(slot);
+    key
 }
 
 /// A key that is made for every call, without memory of its own.
@@ -58,19 +60,20 @@ pub(crate) struct Key {
 
 impl Key {
     fn of(start: &[u8]) -> Self {
-        Self { bytes: [0; KEY_BYTES_MAX], length: 0 }.with(start)
+        let mut key = Self { bytes: [0; KEY_BYTES_MAX], length: 0 };
+        key.part(start);
+        key
     }
 
-    fn with(mut self, part: &[u8]) -> Self {
+    fn part(&mut self, part: &[u8]) {
         if let Some(place) = self.bytes.get_mut(self.length..self.length + part.len()) {
             place.copy_from_slice(part);
             self.length += part.len();
         }
-        self
     }
 
-    fn number(self, number: u64) -> Self {
-        self.with(Digits::of(number, 1).as_bytes())
+    fn number(&mut self, number: u64) {
+        self.part(Digits::of(number, 1).as_bytes());
     }
 }
 
@@ -144,7 +147,11 @@ pub(crate) fn fold(lane: u32, slot: usize) -> Key {
 }
 
 fn slot_key(lane: u32, kind: &[u8], slot: u64) -> Key {
-    Key::of(b"tg/1/lane/").number(lane.into()).with(kind).number(slot)
+    let mut key = Key::of(b"tg/1/lane/");
+    key.number(lane.into());
+    key.part(kind);
+    key.number(slot);
+    key
 }
 
 /// A slot for work that is fetched later.

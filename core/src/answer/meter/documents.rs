@@ -13,7 +13,7 @@ use crate::decode::sse::Events;
 #[derive(Debug)]
 pub(super) struct Documents {
     scanner: Scanner<Field>,
-    reading: Reading,
+    reading: Box<Reading>,
     broken: u64,
     head: EventHead,
     /// Bedrock's InvokeModel streams wrap each document in base64: `{"bytes":"…"}`.
@@ -25,7 +25,7 @@ impl Documents {
     pub(super) fn new(reading: Reading, wrapped: bool) -> Self {
         Self {
             scanner: Scanner::new(reading.family().shape()),
-            reading,
+            reading: Box::new(reading),
             broken: 0,
             head: EventHead::default(),
             wrapper: wrapped.then(Wrapper::default),
@@ -49,12 +49,12 @@ impl Documents {
 
     /// A piece of a body that is JSON as a whole.
     pub(super) fn json(&mut self, bytes: &[u8]) {
-        self.scanner.feed(bytes, &mut self.reading);
+        self.scanner.feed(bytes, &mut *self.reading);
     }
 
     /// The end of such a body.
     pub(super) fn json_end(&mut self) {
-        self.scanner.finish(&mut self.reading);
+        self.scanner.finish(&mut *self.reading);
     }
 
     /// Whether such a body has several documents.
@@ -73,7 +73,7 @@ impl Events for Documents {
         self.head.push(piece);
         match &mut self.wrapper {
             Some(wrapper) => wrapper.feed(piece, &mut self.scanner, &mut self.reading),
-            None => self.scanner.feed(piece, &mut self.reading),
+            None => self.scanner.feed(piece, &mut *self.reading),
         }
     }
 
@@ -81,7 +81,7 @@ impl Events for Documents {
         if let Some(wrapper) = &mut self.wrapper {
             wrapper.end();
         }
-        self.scanner.finish(&mut self.reading);
+        self.scanner.finish(&mut *self.reading);
         if self.head.is_done() {
             self.reading.set_end();
         } else if !self.scanner.is_outside() {

@@ -2,10 +2,9 @@
 //!
 //! Long: one state machine, each step of which may find the document cut.
 
-use memchr::memchr2;
-
 use super::shape::{Place, ROOT};
 use super::{Action, CAPTURE_BYTES_MAX, KEY_BYTES_MAX, Shape};
+use crate::lean::find::quote_or_backslash;
 
 /// Receives what a [`Scanner`] finds, in the order of the bytes.
 pub trait Sink<F> {
@@ -401,7 +400,7 @@ impl<F: Copy> Scanner<F> {
             self.extend_key(decoded.bytes());
             return rest;
         }
-        let Some(at) = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\')) else {
+        let Some(at) = quote_or_backslash(bytes) else {
             self.extend_key(bytes);
             return &[];
         };
@@ -591,15 +590,6 @@ fn say<F>(field: F, from: &[u8], rest: &[u8], sink: &mut impl Sink<F>) {
     }
 }
 
-/// Where a string ends or an escape begins. Most strings are short: the first bytes are looked at one by one, as
-/// that costs less than to begin a search by words.
-fn quote_or_backslash(bytes: &[u8]) -> Option<usize> {
-    let (near, far) = bytes.split_at(bytes.len().min(NEAR_BYTES));
-    let found = near.iter().position(|byte| matches!(byte, b'"' | b'\\'));
-    found.or_else(|| memchr2(b'"', b'\\', far).map(|at| near.len() + at))
-}
-
-const NEAR_BYTES: usize = 16;
 /// What is kept of a captured value that is too long.
 const HEAD_BYTES: usize = 16;
 /// Levels that are looked into for places at any depth. What stands deeper is passed over, and said to be.

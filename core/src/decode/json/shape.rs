@@ -185,12 +185,27 @@ impl<F: Copy> Shape<F> {
 
     /// The place behind a key of an object.
     pub(super) fn key(&self, place: Place, key: &[u8]) -> Option<Place> {
-        let Some(anywhere) = &self.anywhere else { return self.own_key(place, key) };
+        let own = self.own_key(place, key);
+        let Some(anywhere) = &self.anywhere else { return own };
+        // As most that are of interest are.
+        if own.is_some() {
+            return own;
+        }
         let of = |place: Place| self.nodes.get(usize::from(place));
-        let inwards = std::iter::successors(Some(place), |place| of(*place)?.element);
-        let outwards = std::iter::successors(of(place).and_then(|node| node.list), |place| of(*place)?.list);
-        let found = inwards.chain(outwards).find_map(|place| self.own_key(place, key));
-        Some(found.unwrap_or_else(|| self.unnamed(place, key, anywhere)))
+        let (mut inwards, mut outwards) = (of(place), of(place));
+        while let Some(place) = inwards.and_then(|node| node.element) {
+            if let Some(found) = self.own_key(place, key) {
+                return Some(found);
+            }
+            inwards = of(place);
+        }
+        while let Some(place) = outwards.and_then(|node| node.list) {
+            if let Some(found) = self.own_key(place, key) {
+                return Some(found);
+            }
+            outwards = of(place);
+        }
+        Some(self.unnamed(place, key, anywhere))
     }
 
     /// The place of a key that has none of its own.

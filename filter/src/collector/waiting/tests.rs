@@ -19,7 +19,7 @@ fn begin() -> Gateway {
 fn park(gateway: &Gateway, context: u32) -> Rc<RefCell<Parked>> {
     let call = chat(&format!("call-{context}"), MODEL);
     assert!(matches!(gateway.decide(&call, false, false, NOW_MS), Decision::Wait));
-    gateway.waiting.park(context, gateway.budgets.share(&call, NOW_MS), call, NOW_MS)
+    gateway.waiting.park(context, gateway.budgets.share(&call, NOW_MS), Box::new(call), NOW_MS)
 }
 
 fn questions() -> Vec<SyncRequest> {
@@ -199,7 +199,7 @@ fn waits(gateway: &Gateway, context: u32, team: &str, agent: &str) -> Option<Rc<
     assert!(matches!(gateway.decide(&call, false, false, NOW_MS), Decision::Wait));
     let share = gateway.budgets.share(&call, NOW_MS);
     let has_room = gateway.waiting.has_room(gateway, share, context, NOW_MS);
-    has_room.then(|| gateway.waiting.park(context, share, call, NOW_MS))
+    has_room.then(|| gateway.waiting.park(context, share, Box::new(call), NOW_MS))
 }
 
 fn teams() -> Gateway {

@@ -8,7 +8,8 @@ fn held(key: &[u8], amount: i128) -> HeldOn {
         amount: Amount(amount),
         rule: OnUnknown::Record,
         reserved_from: None,
-        ended: None,
+        settlement: None,
+        settled_with: None,
     }
 }
 
@@ -54,7 +55,7 @@ fn amounts_may_be_as_large_as_they_are() {
 #[test]
 fn a_call_that_has_ended_with_nothing_to_wait_for_has_no_entry() {
     let settlement = Settlement { charge: Amount(5), ..Settlement::rolled_back(Amount(70)) };
-    let at_once = HeldOn { ended: Some((settlement, None)), ..held(b"one", 70) };
+    let at_once = HeldOn { settlement: Some(settlement), ..held(b"one", 70) };
     assert_eq!(ended(&[at_once]), None);
     assert_eq!(ended(&[]), None);
 }
