@@ -156,6 +156,10 @@ async fn a_running_answer_is_ended_with_the_providers_own_error() {
 #[tokio::test]
 async fn an_answer_that_begins_before_it_is_refused_is_cut_and_charged() {
     let stack = stack("early", "[[budgets]]\nname = 'b'\nlimit_usd = '0.05'\nwindow = 'prepaid'\n");
+    // One that waits for its price: the next one's is here.
+    let short = json!({"model": "gpt-5-mini", "max_completion_tokens": 5, "messages": []});
+    let reply = stack.send(call("priced", "input=1;output=1", &short)).await.unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
     // Longer than what is gathered, and never at its end: the provider has read it all when its answer begins.
     let text = "word ".repeat(80_000);
     let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 100_000, "messages": [{"role": "user", "content": text}]});
@@ -177,16 +181,19 @@ async fn an_answer_that_begins_before_it_is_refused_is_cut_and_charged() {
     let (status, said) = raw.send(stack.gateway()).await.unwrap();
     assert_eq!(status, 402, "{said}");
     assert!(stack.simulator.ledger().call("early").is_some(), "the provider has begun, and charges for it");
-    let records = stack.api().wait_for_records(1).unwrap();
-    let record = records.values().next().unwrap();
+    let records = stack.api().wait_for_records(2).unwrap();
+    let record = records.values().find(|record| record["run"] == "early").unwrap();
     assert_eq!(
         (&record["outcome"], &record["cost_status"], &record["notes"]),
         (&json!("client_abort"), &json!("estimated"), &json!(["ended_by_budget"])),
         "{record:#}"
     );
     assert!(record["usage"]["input_tokens"].as_u64() > Some(60_000), "{record:#}");
-    burst::budget(&stack.api(), "b", |row| row["in_flight"] == 0 && row["used"] == record["cost_usd"])
-        .unwrap();
+    let spent: i128 = records.values().map(|record| burst::pico(&record["cost_usd"]).unwrap()).sum();
+    burst::budget(&stack.api(), "b", |row| {
+        row["in_flight"] == 0 && burst::pico(&row["used"]).ok() == Some(spent)
+    })
+    .unwrap();
 }
 
 #[tokio::test]
