@@ -50,7 +50,7 @@ impl Bound {
             input_tokens = size.context_tokens.unwrap_or(SESSION_INPUT_TOKENS);
         }
         let tool_calls = if calls_tools { TOOL_CALLS } else { 0 };
-        let held = held(reading, api, (answers, tool_calls), body_bytes);
+        let held = held(reading, api, (answers, tool_calls), body_bytes).boxed();
         Self { input_tokens, output_tokens, unbounded, held }
     }
 }
@@ -223,7 +223,7 @@ mod tests {
             let bound = bound(Api::ChatCompletions, r#"{"max_tokens":10}"#, alone(output_tokens));
             assert_eq!((bound.input_tokens, bound.output_tokens), (9_000, expected));
             assert_eq!(bound.unbounded, ["works_alone"]);
-            assert_eq!(bound.held.tool_calls, TOOL_CALLS);
+            assert_eq!(bound.held.unwrap().tool_calls, TOOL_CALLS);
         }
     }
 
@@ -231,7 +231,7 @@ mod tests {
     fn what_is_fetched_to_be_heard_is_held_at_its_longest() {
         let fetched =
             bound(Api::Transcription, r#"{"model":"m","url":"https://x/10h.mp3"}"#, ModelSize::default());
-        assert_eq!(fetched.held.audio_ms, URL_AUDIO_MS);
+        assert_eq!(fetched.held.unwrap().audio_ms, URL_AUDIO_MS);
         assert!(fetched.unbounded.contains(&"input_outside_of_the_request"));
     }
 
@@ -263,7 +263,7 @@ mod tests {
         let bound = bound(Api::Messages, body, ModelSize::default());
         assert!(bound.is_bounded());
         assert_eq!(bound.input_tokens, body.len() as u64 + TEMPLATE_TOKENS + 2 * IMAGE_TOKENS);
-        let held = bound.held;
+        let held = bound.held.unwrap();
         assert!(held.image_in && held.audio_in && held.audio_out);
         assert_eq!(held.cache_write, Some(CacheTtl::OneHour));
         assert_eq!((held.speed.as_deref(), held.geo.as_deref()), (Some("fast"), Some("us")));

@@ -11,8 +11,8 @@ pub struct Bound {
     pub output_tokens: u64,
     /// Why it is not bounded by what the request says; empty where it is.
     pub unbounded: Vec<&'static str>,
-    /// What else decides its price.
-    pub held: Held,
+    /// What else decides its price; `None` where it asks for nothing but text.
+    pub held: Option<Box<Held>>,
 }
 
 /// What is known of a model's size, where the price book says it.
@@ -55,6 +55,14 @@ pub struct Held {
     pub latency: Option<String>,
     /// Region of inference asked for.
     pub geo: Option<String>,
+}
+
+impl Held {
+    /// As a bound has it.
+    #[must_use]
+    pub fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
 }
 
 impl Bound {

@@ -89,8 +89,12 @@ mod tests {
             let alone = PriceBook::new("d".into(), vec![dearest]);
             for held in [held(None, false), held(Some(CacheTtl::OneHour), false), held(None, true)] {
                 for input_tokens in [1, 5_000, 900_000] {
-                    let bound =
-                        Bound { input_tokens, output_tokens: 700, held: held.clone(), ..Bound::default() };
+                    let bound = Bound {
+                        input_tokens,
+                        output_tokens: 700,
+                        held: held.clone().boxed(),
+                        ..Bound::default()
+                    };
                     let conditions = [(facts::REQUESTED_TIER, "priority")];
                     let facts = |name| Facts {
                         provider: &model.provider,

@@ -53,11 +53,9 @@ impl WorstCase<'_> {
     /// Of context tiers every one that the prompt may reach counts; of service tiers the plain one and the one asked
     /// for; of what a prompt may be charged as, the dearest.
     pub fn of(&self, bound: &Bound) -> Option<Picodollars> {
-        if bound.held == Held::default() {
-            return self.row.plain.of(bound);
-        }
+        let Some(held) = &bound.held else { return self.row.plain.of(bound) };
         let (found, _) = self.book.row(&self.facts)?;
-        self.book.dearest_of(found, &self.facts, &bound.held).of(bound)
+        self.book.dearest_of(found, &self.facts, held).of(bound)
     }
 }
 
@@ -161,7 +159,7 @@ impl Ceiling {
     /// The most that a call within `bound` costs.
     pub fn of(&self, bound: &Bound) -> Option<Picodollars> {
         let price = self.row.price_at(self.time_ms)?;
-        price.standard.rates.most(&bound.held).of(bound)
+        price.standard.rates.most(bound.held.as_deref().unwrap_or(&Held::default())).of(bound)
     }
 }
 
@@ -327,7 +325,7 @@ mod tests {
 
     fn worst(input_tokens: u64, held: Held, conditions: &[(&str, &str)]) -> Option<i128> {
         let facts = Facts { provider: "openai", request_model: Some("m"), conditions, ..Facts::default() };
-        let bound = Bound { input_tokens, output_tokens: 10, held, ..Bound::default() };
+        let bound = Bound { input_tokens, output_tokens: 10, held: held.boxed(), ..Bound::default() };
         book().worst_case(facts).and_then(|row| row.of(&bound)).map(Picodollars::as_pico)
     }
 
@@ -366,8 +364,8 @@ mod tests {
     fn speech_by_the_character_is_held_for_the_bytes_of_its_text() {
         let rates = Rates([(Kind::Character, Picodollars::from_pico(3))].into());
         let held = Held { audio_out: true, ..Held::default() };
-        let bound = Bound { input_tokens: 1_100, output_tokens: 10, held, ..Bound::default() };
-        assert_eq!(rates.most(&bound.held).of(&bound).map(Picodollars::as_pico), Some(3_300));
+        let bound = Bound { input_tokens: 1_100, output_tokens: 10, ..Bound::default() };
+        assert_eq!(rates.most(&held).of(&bound).map(Picodollars::as_pico), Some(3_300));
         assert_eq!(rates.most(&Held::default()).of(&bound), None);
     }
 
@@ -390,7 +388,8 @@ mod tests {
                 ..Facts::default()
             };
             let held = Held { cache_write: images, ..Held::default() };
-            let bound = Bound { input_tokens: 100, output_tokens: 10, held, ..Bound::default() };
+            let bound =
+                Bound { input_tokens: 100, output_tokens: 10, held: held.boxed(), ..Bound::default() };
             book.worst_case(facts).and_then(|row| row.of(&bound)).map(Picodollars::as_pico)
         };
         let tier = [(facts::REQUESTED_TIER, "priority")];

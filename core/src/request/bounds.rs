@@ -19,8 +19,9 @@ use crate::usage::CacheTtl;
 /// What a request says that bounds its call; [`super::RequestMeter`] reads it. Holds a bounded amount of it.
 #[derive(Clone, Debug, Default)]
 pub struct RequestBounds {
-    /// The output limits that stand at their places, by their number in [`ONCE`].
-    limits: Vec<(u8, u64)>,
+    /// The output limit that stands at its place, by its number in [`ONCE`], and any that stand at others: few have some.
+    limit: Option<(u8, u64)>,
+    more_limits: Vec<(u8, u64)>,
     /// An output limit that the gateway wrote into the request.
     written_limit: Option<u64>,
     /// Members that go past the API to a model may lift its limit.
@@ -124,7 +125,7 @@ impl RequestBounds {
         }
         // Which of two counts is the provider's choice.
         let mut most = None;
-        for (key, limit) in &self.limits {
+        for (key, limit) in self.limit.iter().chain(&self.more_limits) {
             let is_known = ONCE.get(usize::from(*key)).is_some_and(|(path, _)| knows_limit(target, path));
             if is_known {
                 most = most.max(Some(*limit));
@@ -278,7 +279,6 @@ impl RequestBounds {
         } else if *path == "background" {
             self.background |= raw != b"false";
         } else {
-            self.limits.retain(|(known, _)| *known != key);
             // A text is a number to Google's servers alone; others refuse it, or pass it over.
             let is_number = match raw.first() {
                 Some(b'"') => is_googles(path),
@@ -286,7 +286,13 @@ impl RequestBounds {
             };
             // None is no limit, at some.
             let limit = if is_number { json::count(raw).filter(|tokens| *tokens > 0) } else { None };
-            self.limits.extend(limit.map(|tokens| (key, tokens)));
+            let limit = limit.map(|tokens| (key, tokens));
+            self.more_limits.retain(|(known, _)| *known != key);
+            if self.limit.is_none_or(|(known, _)| known == key) {
+                self.limit = limit;
+            } else {
+                self.more_limits.extend(limit);
+            }
         }
     }
 

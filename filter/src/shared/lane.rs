@@ -39,6 +39,8 @@ pub(crate) struct Lane {
     /// The tail as last read; it may have moved on.
     tail: u64,
     free: Vec<u32>,
+    /// What the keys of its journal begin with: each call writes there twice.
+    journal: layout::Key,
     /// Where it names the reservations that it holds open.
     pub reservations: ReservationSlots,
     folds: Folds,
@@ -156,6 +158,7 @@ impl Lane {
             head,
             tail,
             free: (0..JOURNAL_SLOTS).rev().collect(),
+            journal: layout::journal_of(index),
             reservations: ReservationSlots::of(index),
             folds: Folds::left(folds_in(index)),
             claimed_ms: now_ms,
@@ -204,7 +207,7 @@ impl Lane {
     /// Notes a call under way; `None` when the journal is full.
     pub(crate) fn note(&mut self, pending: &[u8]) -> Option<JournalSlot> {
         let slot = self.free.pop()?;
-        if host::set_shared(layout::journal(self.index, slot), pending).is_err() {
+        if host::set_shared(self.journal.slot(slot.into()), pending).is_err() {
             self.free.push(slot);
             return None;
         }
@@ -218,7 +221,7 @@ impl Lane {
 
     /// Writes another entry over that of a call; false where the host refuses.
     pub(crate) fn rewrite(&self, slot: JournalSlot, entry: &[u8]) -> bool {
-        self.has(slot) && host::set_shared(layout::journal(self.index, slot.slot), entry).is_ok()
+        self.has(slot) && host::set_shared(self.journal.slot(slot.slot.into()), entry).is_ok()
     }
 
     /// Lets a slot be used again; what stands in it stays until then.

@@ -72,6 +72,12 @@ impl Key {
         }
     }
 
+    /// The key of a slot, of which this is the beginning.
+    pub(crate) fn slot(mut self, slot: u64) -> Self {
+        self.number(slot);
+        self
+    }
+
     fn number(&mut self, number: u64) {
         self.part(Digits::of(number, 1).as_bytes());
     }
@@ -131,6 +137,11 @@ pub(crate) fn journal(lane: u32, slot: u32) -> Key {
     slot_key(lane, b"/j/", slot.into())
 }
 
+/// What the keys of all slots of a lane's journal begin with.
+pub(crate) fn journal_of(lane: u32) -> Key {
+    lane_key(lane, b"/j/")
+}
+
 /// A slot for a reservation that a lane's owner holds open.
 pub(crate) fn reservation(lane: u32, slot: u32) -> Key {
     slot_key(lane, b"/r/", slot.into())
@@ -147,10 +158,13 @@ pub(crate) fn fold(lane: u32, slot: usize) -> Key {
 }
 
 fn slot_key(lane: u32, kind: &[u8], slot: u64) -> Key {
+    lane_key(lane, kind).slot(slot)
+}
+
+fn lane_key(lane: u32, kind: &[u8]) -> Key {
     let mut key = Key::of(b"tg/1/lane/");
     key.number(lane.into());
     key.part(kind);
-    key.number(slot);
     key
 }
 

@@ -351,7 +351,7 @@ fn many_prompts_and_choices_in_one_request_count_as_many() {
     let target = Target::recognise(Some("vertex"), "", "/v1/publishers/google/models/imagen:predict");
     let body = json!({"instances": [{"prompt": "a"}, {"prompt": "b"}], "parameters": {"sampleCount": 4}});
     let bound = Bound::of(&whole(&body), &target, 100, ModelSize::default());
-    assert_eq!(bound.held.images, 8);
+    assert_eq!(bound.held.unwrap().images, 8);
 }
 
 #[test]
