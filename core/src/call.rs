@@ -619,6 +619,7 @@ impl Call {
     }
 
     /// What is to be paid for: the table "what is paid when nothing was measured" of docs/prices.md.
+    // Long: one arm for each row of that table.
     fn consumed(&self, end: End, record: &UsageRecord, learned: &Learned) -> Consumed {
         let reported = self.answer.as_deref().and_then(|answer| answer.meter.reported());
         let named_tier = self.answer.as_deref().and_then(|answer| answer.meter.reading().service_tier());
@@ -633,10 +634,10 @@ impl Call {
             // What ends work costs nothing.
             Some(_) if api == Api::Deferred && self.continues => Measure::Nothing,
             // Paid where the result is fetched.
-            Some(normalised) if api == Api::Deferred => match self.request.body_bytes() {
-                0 => Measure::Told(normalised),
-                _ => Measure::Elsewhere(normalised),
-            },
+            Some(normalised) if api == Api::Deferred && self.request.body_bytes() == 0 => {
+                Measure::Told(normalised)
+            }
+            Some(normalised) if api == Api::Deferred => Measure::Elsewhere(normalised),
             // Most of what `:predict` serves is charged by the character or the picture, not by these tokens.
             Some(normalised) if api == Api::Predict && !self.embeds_by_token() => {
                 Measure::Elsewhere(normalised)
