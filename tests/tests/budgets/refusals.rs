@@ -158,7 +158,7 @@ async fn an_answer_that_begins_before_it_is_refused_is_cut_and_charged() {
     let stack = stack("early", "[[budgets]]\nname = 'b'\nlimit_usd = '0.05'\nwindow = 'prepaid'\n");
     // One that waits for its price: the next one's is here.
     let short = json!({"model": "gpt-5-mini", "max_completion_tokens": 5, "messages": []});
-    let reply = stack.send(call("priced", "input=1;output=1", &short)).await.unwrap();
+    let reply = chat(&stack, "priced", &[], &short).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     // Longer than what is gathered, and never at its end: the provider has read it all when its answer begins.
     let text = "word ".repeat(80_000);
