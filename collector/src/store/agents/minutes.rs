@@ -58,7 +58,7 @@ fn find(connection: &Connection, minute: i64, agent: &str) -> Result<Option<Minu
     body.as_deref().map(parse).transpose()
 }
 
-/// Notes when an agent first called a model, where it had not before.
+/// Notes when an agent first called a model, where no earlier call is known: what is imported may be older than what came.
 pub(in crate::store) fn note_first_call(
     transaction: &Transaction<'_>,
     dims: &Dims,
@@ -67,7 +67,8 @@ pub(in crate::store) fn note_first_call(
     let value = |dimension| dims.value(dimension).unwrap_or_default();
     transaction
         .prepare_cached(
-            "INSERT INTO first_calls (agent, model, first_ms) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            "INSERT INTO first_calls (agent, model, first_ms) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET first_ms = excluded.first_ms WHERE excluded.first_ms < first_calls.first_ms",
         )?
         .execute(params![value(Dimension::Agent), value(Dimension::Model), time_ms])?;
     Ok(())

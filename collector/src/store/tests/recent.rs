@@ -182,3 +182,25 @@ fn a_budget_begins_with_it() {
     assert!(waiting(&test) > 0);
     assert_eq!(used.0, i128::from(MANY));
 }
+
+#[test]
+fn an_agent_is_as_old_as_its_oldest_call_whatever_comes_first() {
+    let test = TestStore::new();
+    let at = |number: u64, days_ago: u64| {
+        let mut record = charged(record(number), 10, 1, 1000);
+        record.time_ms -= days_ago * 86_400_000;
+        record
+    };
+    let known = || {
+        let calls = test.runtime.block_on(test.store.first_calls_since(0)).unwrap();
+        calls.into_iter().map(|call| (call.first_ms, call.agent_since_ms)).collect::<Vec<_>>()
+    };
+    test.ingest(&[at(1, 0)]);
+    assert_eq!(known(), [(START_MS, START_MS)]);
+    // Imported afterwards, in any order.
+    for (number, days_ago, oldest) in [(2, 3, 3), (3, 9, 9), (4, 5, 9)] {
+        test.ingest(&[at(number, days_ago)]);
+        let first_ms = START_MS - oldest * 86_400_000;
+        assert_eq!(known(), [(first_ms, first_ms)], "{days_ago} days ago");
+    }
+}

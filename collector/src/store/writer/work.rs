@@ -174,13 +174,11 @@ impl<'w> Work<'w> {
         }
         // Names that nobody had before are not even interned beyond the bound.
         if self.hour_rows.admit(self.transaction, hour, known, self.most)? {
+            let first_ms = hour.saturating_mul(MS_PER_HOUR).max(first_ms);
+            minutes::note_first_call(self.transaction, dims, first_ms)?;
             let id = match known {
                 Some(id) => id,
-                None => {
-                    let first_ms = hour.saturating_mul(MS_PER_HOUR).max(first_ms);
-                    minutes::note_first_call(self.transaction, dims, first_ms)?;
-                    self.intern(dims)?
-                }
+                None => self.intern(dims)?,
             };
             self.hour_rows.note(hour, id);
             return Ok((id, false));
