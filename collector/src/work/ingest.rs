@@ -175,9 +175,9 @@ impl Accepted {
         let recharge = pricing::recharge(&mut record, came, source);
         let if_known = pricing::if_known(&record, book.book);
         self.batch.push_known(&record, recharge, if_known).map_err(|error| Refused::malformed(&error))?;
-        // The tokens of what is read again were told when it was started.
-        let is_read_again = record.notes.contains(&Note::PaidAtStart);
-        self.observations.push(Observation::of(&record).filter(|_| !is_read_again));
+        // The tokens of what is read again were told when it was started; those of history are no news.
+        let is_news = sent.by.is_some() && !record.notes.contains(&Note::PaidAtStart);
+        self.observations.push(Observation::of(&record).filter(|_| is_news));
         self.records = self.records.saturating_add(1);
         Ok(())
     }
@@ -312,6 +312,16 @@ mod tests {
         assert_eq!(accepted.rejected, []);
         let models: Vec<&str> = accepted.models.iter().map(|wanted| wanted.model.as_str()).collect();
         assert_eq!(models, ["gpt-x-2026-01-02", "gpt-x"]);
+    }
+
+    #[test]
+    fn what_is_imported_is_stored_and_moves_no_counter_of_what_comes() {
+        let record = r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","time_ms":1763900000000,"gateway":"edge","provider":"openai","operation":"chat"}"#;
+        let came = accept(&request(&format!(r#","records":[{record}]"#))).unwrap();
+        assert!(came.observations.iter().all(Option::is_some) && came.observations.len() == 1);
+        let imported = super::accept_lines(record, &PriceBook::default(), 1_763_900_000_007);
+        assert_eq!((imported.batch.len(), imported.rejected.len()), (1, 0));
+        assert!(imported.observations.iter().all(Option::is_none) && imported.observations.len() == 1);
     }
 
     #[test]
