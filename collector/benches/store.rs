@@ -1,10 +1,10 @@
 //! How fast the store takes records and answers summaries: `cargo bench -p tollgate-collector`.
 //!
-//! `RECORDS` (default 1,000,000) of a cube of 200 agents × 4 features × 5 models × 3 environments over 90 days,
-//! in batches of `BATCH` (default 500), one at a time; then `LIVE` (default 500,000) of now, as four gateways send them
-//! that report fifty thousand a second and, once a second, what they used of each counter of three budgets: one for
-//! all, one for each team, one for each agent; then a summary by every two dimensions over 30 days. With `DATA_DIR` only
-//! summaries, of the database there.
+//! `RECORDS` (default 1,000,000) of a cube of 200 agents × 4 features × 5 models × 3 environments over 90
+//! days, in batches of `BATCH` (default 500), one at a time; then `LIVE` (default 500,000) of now, as four
+//! gateways send them that report fifty thousand a second and, once a second, what they used of each counter
+//! of three budgets: one for all, one for each team, one for each agent; then a summary by every two
+//! dimensions over 30 days. With `DATA_DIR` only summaries, of the database there.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::path::Path;

@@ -1,11 +1,12 @@
 //! How well the detector of anomalies does: `cargo xtask bench --backtest --seed N`.
 //!
-//! A generator of its own makes five weeks of calls of agents with a daily and weekly pattern, noise, growth, and new
-//! agents; some are quiet, some work in office hours only, some fall silent for a while, and for some the collector was
-//! started anew. In the last week incidents of stated kinds and sizes are put in. The detector sees it minute by minute
-//! as a collector would. An incident counts as found only when it is found as what it is, within one minute after its
-//! first minute is over. A finding that no incident explains counts against precision; that a new agent is one is no
-//! mistake. The generator knows nothing of the detector.
+//! A generator of its own makes five weeks of calls of agents with a daily and weekly pattern, noise, growth,
+//! and new agents; some are quiet, some work in office hours only, some fall silent for a while, and for some
+//! the collector was started anew. In the last week incidents of stated kinds and sizes are put in. The
+//! detector sees it minute by minute as a collector would. An incident counts as found only when it is found
+//! as what it is, within one minute after its first minute is over. A finding that no incident explains
+//! counts against precision; that a new agent is one is no mistake. The generator knows nothing of the
+//! detector.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

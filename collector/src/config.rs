@@ -1,4 +1,5 @@
-//! `tollgate.toml`: read raw, then turned into types that cannot be wrong, with all mistakes reported at once.
+//! `tollgate.toml`: read raw, then turned into types that cannot be wrong, with all mistakes reported at
+//! once.
 
 mod access;
 mod alerts;
@@ -39,7 +40,8 @@ pub struct Config {
     pub prices: PricesConfig,
     /// Who may spend how much.
     pub budgets: BudgetsConfig,
-    /// File that holds the token for requests that change something; made at the first start where it is missing.
+    /// File that holds the token for requests that change something; made at the first start where it is
+    /// missing.
     pub admin_token_file: PathBuf,
     /// Where people reach the collector, for links in alerts; its own address where it is not set.
     pub public_url: Option<String>,
@@ -144,8 +146,8 @@ impl Config {
         })
     }
 
-    /// The same as far as it can hold in a collector that was started with `running`: where it listens, where its data
-    /// and with them its own tokens lie, and whether it has TLS stay what they are.
+    /// The same as far as it can hold in a collector that was started with `running`: where it listens, where
+    /// its data and with them its own tokens lie, and whether it has TLS stay what they are.
     #[must_use]
     pub fn in_running(self, running: &Self) -> Self {
         let own = |file: PathBuf, name: &str| match file == self.data_dir.join(name) {

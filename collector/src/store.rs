@@ -5,9 +5,9 @@
 //! transaction is on disk (`synchronous=FULL`), and rollups change in that same transaction.
 //!
 //! Several collectors of one host may work on one file. Every transaction that writes begins with the lock
-//! (`BEGIN IMMEDIATE`), so what it reads nobody changes under it; what the writer remembers from before is checked
-//! against `PRAGMA data_version` inside it. What only one of them should do is done by the one that has the
-//! [lead].
+//! (`BEGIN IMMEDIATE`), so what it reads nobody changes under it; what the writer remembers from before is
+//! checked against `PRAGMA data_version` inside it. What only one of them should do is done by the one that
+//! has the [lead].
 
 mod agents;
 mod alerts;
@@ -80,8 +80,8 @@ impl Store {
     /// Opens the database in this directory, making both where they are missing. Others may have it open.
     ///
     /// # Errors
-    /// When the directory is unusable, its database is not one that this version can read, or it is to be brought to
-    /// a newer schema while others have it open.
+    /// When the directory is unusable, its database is not one that this version can read, or it is to be
+    /// brought to a newer schema while others have it open.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         Self::enter(data_dir).map_err(damage::named)
     }
@@ -107,7 +107,8 @@ impl Store {
         self.rows_per_hour.store(rows, Ordering::Relaxed);
     }
 
-    /// Stores a batch and what its sender reports of its counters, in one transaction; answers when it is on disk. Waits while the writer is behind, which slows the senders.
+    /// Stores a batch and what its sender reports of its counters, in one transaction; answers when it is on
+    /// disk. Waits while the writer is behind, which slows the senders.
     ///
     /// # Errors
     /// Nothing of the batch is stored then.
@@ -179,8 +180,8 @@ impl Store {
         self.read(move |connection, _| adjust::of_record(connection, id)).await
     }
 
-    /// Writes corrections as adjustments, all or none; gives how many were written. One whose record was corrected
-    /// by another meanwhile is left out. The audit trail gets `entry` with the number written.
+    /// Writes corrections as adjustments, all or none; gives how many were written. One whose record was
+    /// corrected by another meanwhile is left out. The audit trail gets `entry` with the number written.
     ///
     /// # Errors
     /// Nothing is written then.
@@ -196,8 +197,8 @@ impl Store {
         .await
     }
 
-    /// Closes a month and all before it: later corrections and late records are booked in the open one. The audit
-    /// trail gets `entry` when it was closed by this.
+    /// Closes a month and all before it: later corrections and late records are booked in the open one. The
+    /// audit trail gets `entry` when it was closed by this.
     ///
     /// # Errors
     /// Nothing is closed then.
@@ -294,8 +295,8 @@ impl Store {
         self.read(|connection, _| damage::look(connection)).await
     }
 
-    /// What summaries should say by the records that are kept, beside what they say. Reads all of them, which takes
-    /// minutes in a large database.
+    /// What summaries should say by the records that are kept, beside what they say. Reads all of them, which
+    /// takes minutes in a large database.
     ///
     /// # Errors
     /// When the database fails, or sums in it cannot be read.

@@ -1,4 +1,5 @@
-//! Alerts against receivers that check the documented shapes, go away for a while, and see the collector killed.
+//! Alerts against receivers that check the documented shapes, go away for a while, and see the collector
+//! killed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod support;
@@ -111,7 +112,8 @@ fn channels(port: u16) -> String {
     )
 }
 
-/// Waits until so many deliveries are noted as delivered, which a collector that is killed must know to not send again.
+/// Waits until so many deliveries are noted as delivered, which a collector that is killed must know to not
+/// send again.
 fn wait_delivered(collector: &Process, count: usize) -> Vec<Value> {
     let begun = Instant::now();
     loop {

@@ -1,5 +1,5 @@
-//! Exchanges near faults that metering had, each kind with what is right: this project's own, and the shared ones where they
-//! are at hand.
+//! Exchanges near faults that metering had, each kind with what is right: this project's own, and the shared
+//! ones where they are at hand.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)] // a test that cannot go on should say where
 
 use std::collections::BTreeMap;
@@ -97,7 +97,8 @@ fn text(case: &Value, name: &str) -> String {
     case.get(name).and_then(Value::as_str).unwrap_or_else(|| panic!("no `{name}` in {case}")).to_owned()
 }
 
-/// One line for each expectation that does not hold: `path: wanted`, where `any` has a list of which one has to hold.
+/// One line for each expectation that does not hold: `path: wanted`, where `any` has a list of which one has
+/// to hold.
 fn differences(found: &Value, expect: &Value) -> Vec<String> {
     let mut differing = Vec::new();
     for (path, wanted) in expect.as_object().unwrap() {

@@ -1,9 +1,11 @@
-//! How far the estimate of an answer that broke off is from the truth, on every recorded stream, five cuts each.
+//! How far the estimate of an answer that broke off is from the truth, on every recorded stream, five cuts
+//! each.
 //!
-//! Truth is the output that the provider reported for the whole answer, times the share of its text (in o200k's tokens: what is
-//! said, what is thought aloud, names and arguments of calls) that stands before the cut. That holds where the text explains what
-//! was reported; streams of which less than 60 % was seen (hidden reasoning, short calls that are mostly framing) are apart. What is
-//! measured is the whole path of `tollgate meter`. `docs/measurements.md` has the figures, and how to get them.
+//! Truth is the output that the provider reported for the whole answer, times the share of its text (in
+//! o200k's tokens: what is said, what is thought aloud, names and arguments of calls) that stands before the
+//! cut. That holds where the text explains what was reported; streams of which less than 60 % was seen
+//! (hidden reasoning, short calls that are mostly framing) are apart. What is measured is the whole path of
+//! `tollgate meter`. `docs/measurements.md` has the figures, and how to get them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // errors in percent
 
@@ -150,7 +152,8 @@ impl Stream {
         }
     }
 
-    /// The relative error of the estimate, and the truth; `None` where nearly nothing has passed before the cut.
+    /// The relative error of the estimate, and the truth; `None` where nearly nothing has passed before the
+    /// cut.
     fn error_at(&self, cut: u64, bpe: &CoreBPE, book: &PriceBook) -> Option<(f64, f64)> {
         let seed = u64::from_str_radix(&self.id, 16).unwrap() ^ (cut + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let at = 1 + (seed.wrapping_mul(6_364_136_223_846_793_005) >> 16) as usize % (self.body.len() - 1);

@@ -1,4 +1,5 @@
-//! The doors of a collector that runs: who may come in, how long a request may take to be said, and what it may say.
+//! The doors of a collector that runs: who may come in, how long a request may take to be said, and what it
+//! may say.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod support;

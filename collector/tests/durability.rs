@@ -21,8 +21,8 @@ fn batch_of(batch: u64, size: u64) -> Value {
     message(batch, records.collect())
 }
 
-/// A run of `batches` in which the collector is killed under so many of them, chosen by chance, each at a moment of its
-/// transaction chosen by chance.
+/// A run of `batches` in which the collector is killed under so many of them, chosen by chance, each at a
+/// moment of its transaction chosen by chance.
 fn kills(points: u64, batches: u64, size: u64) {
     let dir = tempfile::tempdir().unwrap();
     let mut seed = 0x5eed_u64;
@@ -119,7 +119,8 @@ fn fill_up(collector: &Process, make_room: impl FnOnce()) {
     assert_eq!((&accounts["kept"], &accounts["balanced"]), (&json!(sent + 400), &json!(true)));
 }
 
-/// A limit on the size of files stands for a full disk: writes fail in the same place, and no privilege is needed.
+/// A limit on the size of files stands for a full disk: writes fail in the same place, and no privilege is
+/// needed.
 #[test]
 fn a_full_disk_is_refused_whole_and_work_goes_on_when_there_is_room() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! How far the estimate of a text is from the count of a public encoding. Of answers that broke off: `cut_streams.rs`.
+//! How far the estimate of a text is from the count of a public encoding. Of answers that broke off:
+//! `cut_streams.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
 #![allow(clippy::cast_precision_loss)] // errors in percent
 
@@ -9,7 +10,8 @@ use std::path::Path;
 use serde_json::Value;
 use tollgate_core::estimate::TextCounter;
 
-/// Whole texts, against o200k: this project's own, and those of `TOLLGATE_TEXTS`, a file of `{"kind","text"}` a line.
+/// Whole texts, against o200k: this project's own, and those of `TOLLGATE_TEXTS`, a file of `{"kind","text"}`
+/// a line.
 #[test]
 fn texts_are_counted_as_the_encoding_counts_them() {
     let bpe = tiktoken_rs::o200k_base().unwrap();

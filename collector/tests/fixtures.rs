@@ -84,7 +84,8 @@ fn what_stands_beside_the_counts_decides_the_price() {
         ("batch-output-lines", "0.000079000000"),
         // 2 and 8.
         ("runs-stream", "0.000606000000"),
-        // 2, 8 and 3 for reasoning, 2 for what is cited, and 28 searches at 0.005 dollars: as the provider says.
+        // 2, 8 and 3 for reasoning, 2 for what is cited, and 28 searches at 0.005 dollars: as the provider
+        // says.
         ("chat-perplexity-research", "0.147566000000"),
         // 20 characters at 15 dollars a million.
         ("speech-bytes", "0.000300000000"),

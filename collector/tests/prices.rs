@@ -14,7 +14,8 @@ fn book() -> PriceBook {
     PriceBook::from_files(EMBEDDED).unwrap()
 }
 
-/// Recordings that do not tell their day, of a model whose price at its router has moved since: the book has the catalogue's.
+/// Recordings that do not tell their day, of a model whose price at its router has moved since: the book has
+/// the catalogue's.
 const OF_ANOTHER_DAY: [&str; 2] = ["30b7ad8f401088c2", "82b40d2d6408d0da"];
 
 /// The recordings are not in the repository; where they are at hand, they count.

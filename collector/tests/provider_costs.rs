@@ -1,4 +1,5 @@
-//! What answers say that calls cost is what they cost: each provider's place for it, in each framing, at each cut.
+//! What answers say that calls cost is what they cost: each provider's place for it, in each framing, at each
+//! cut.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
 
 use std::sync::LazyLock;

@@ -11,9 +11,10 @@
 //! | [`policy`] | what a gateway is told of budgets |
 //! | [`room`] | what a VM takes on a counter for calls to come |
 //!
-//! The bound: while all calls are *bounded* ([`is_bounded`](crate::price::Bound::is_bounded)), what is spent never
-//! passes the limit. Each gateway admits a call only where its worst case fits into what it was granted and has not
-//! returned, and the sum of `max(granted − returned, used)` over all gateways is never above the limit.
+//! The bound: while all calls are *bounded* ([`is_bounded`](crate::price::Bound::is_bounded)), what is spent
+//! never passes the limit. Each gateway admits a call only where its worst case fits into what it was granted
+//! and has not returned, and the sum of `max(granted − returned, used)` over all gateways is never above the
+//! limit.
 
 pub mod counter;
 pub mod define;
@@ -43,7 +44,8 @@ pub struct Budget {
     /// `scope`: which calls count.
     #[serde(default)]
     pub scope: Scope,
-    /// `each`: one counter for each value of this, all with the same limit; without it one counter for all calls.
+    /// `each`: one counter for each value of this, all with the same limit; without it one counter for all
+    /// calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<Dimension>,
     /// What is counted.
@@ -70,11 +72,12 @@ pub struct Budget {
     /// `on_unknown`: what a call is charged of which nobody knows what the provider charged.
     #[serde(default)]
     pub on_unknown: OnUnknown,
-    /// `lease`: for how long a gateway may spend what it was granted without being acknowledged, in milliseconds.
+    /// `lease`: for how long a gateway may spend what it was granted without being acknowledged, in
+    /// milliseconds.
     #[serde(default = "default_lease_ms")]
     pub lease_ms: u64,
-    /// `ceiling_usd`: what a call is held for whose price is not known where it is decided on; without it the dearest
-    /// price of its provider.
+    /// `ceiling_usd`: what a call is held for whose price is not known where it is decided on; without it the
+    /// dearest price of its provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ceiling: Option<Amount>,
     /// `default_output_tokens`: the output limit that is written into requests without one.
@@ -83,7 +86,8 @@ pub struct Budget {
     /// `deferred`: whether work that is charged later (batches, background answers) may be started.
     #[serde(default)]
     pub deferred: bool,
-    /// `unmetered`: whether what cannot be metered (upgrades, tunnels and paths that nobody knows) may be called.
+    /// `unmetered`: whether what cannot be metered (upgrades, tunnels and paths that nobody knows) may be
+    /// called.
     #[serde(default)]
     pub unmetered: bool,
     /// `end_streams`: whether a running stream is ended where its output passes what was held for it.
@@ -101,8 +105,8 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Whether a change from `self` to `other` counts other calls or counts them otherwise, so that the counters of the
-    /// one are not those of the other.
+    /// Whether a change from `self` to `other` counts other calls or counts them otherwise, so that the
+    /// counters of the one are not those of the other.
     pub fn counts_as(&self, other: &Self) -> bool {
         self.scope == other.scope
             && self.each == other.each
@@ -122,7 +126,8 @@ impl Budget {
     }
 }
 
-/// Ten minutes: longer than a collector's restart, shorter than anyone waits for what a lost gateway was granted.
+/// Ten minutes: longer than a collector's restart, shorter than anyone waits for what a lost gateway was
+/// granted.
 pub const DEFAULT_LEASE_MS: u64 = 600_000;
 
 const fn default_lease_ms() -> u64 {
@@ -182,8 +187,8 @@ pub enum HoldRule {
     /// The most that it can cost.
     #[default]
     Worst,
-    /// What this agent's calls of the model cost in the mean; looser: concurrent calls may pass the limit by the
-    /// difference.
+    /// What this agent's calls of the model cost in the mean; looser: concurrent calls may pass the limit by
+    /// the difference.
     Expected,
 }
 
@@ -200,8 +205,8 @@ pub enum OnOutage {
     Deny,
 }
 
-/// What a call is charged of which the provider did not say what it charged: an answer that was cut off, or a price that
-/// nobody knows.
+/// What a call is charged of which the provider did not say what it charged: an answer that was cut off, or a
+/// price that nobody knows.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnUnknown {
@@ -212,7 +217,8 @@ pub enum OnUnknown {
     Worst,
 }
 
-/// A quantity of a budget's unit: pico-dollars, tokens or calls. In JSON a string of digits, so that no reader rounds it.
+/// A quantity of a budget's unit: pico-dollars, tokens or calls. In JSON a string of digits, so that no
+/// reader rounds it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Amount(pub i128);
 
@@ -238,7 +244,8 @@ impl Amount {
         }
     }
 
-    /// Where sums and differences stay that would pass it: numbers so large are rare, so this is not computed beside each.
+    /// Where sums and differences stay that would pass it: numbers so large are rare, so this is not computed
+    /// beside each.
     #[cold]
     const fn end(is_low: bool) -> Self {
         Self(if is_low { i128::MIN } else { i128::MAX })

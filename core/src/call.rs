@@ -81,8 +81,8 @@ pub struct Call {
     turns_taken: bool,
     /// The model that was last asked for in a session.
     last_model: Option<String>,
-    /// Turns of a session that it was asked for and that have not ended, where they are no calls of their own; and when the
-    /// last of them was asked for, or ended.
+    /// Turns of a session that it was asked for and that have not ended, where they are no calls of their
+    /// own; and when the last of them was asked for, or ended.
     asked: u32,
     asked_ms: u64,
     /// How much of a session that is charged by the second has been told in turns, in milliseconds.
@@ -217,7 +217,8 @@ impl Call {
         &mut self.request
     }
 
-    /// The answer's head came. A second head (after an upgrade or an informational answer) replaces the first.
+    /// The answer's head came. A second head (after an upgrade or an informational answer) replaces the
+    /// first.
     pub fn response_head(&mut self, head: &ResponseHead<'_>, now_ms: u64) {
         // A run that streams has ended with its stream, which says what it used.
         if self.runs && self.target.api == Api::Deferred && self.request.stream() {
@@ -266,8 +267,8 @@ impl Call {
         }
     }
 
-    /// What the gateway notes before the call's end, with its whole cost still open. A gateway that dies before the
-    /// call is settled leaves this behind.
+    /// What the gateway notes before the call's end, with its whole cost still open. A gateway that dies
+    /// before the call is settled leaves this behind.
     pub fn journal_entry(&self, gateway: &str) -> Vec<u8> {
         let api = self.target.api;
         let charged = !api.is_free()
@@ -288,8 +289,8 @@ impl Call {
         admitted.entry()
     }
 
-    /// The record of this call as far as it is known before its end. What a session says is no request that could be made
-    /// again.
+    /// The record of this call as far as it is known before its end. What a session says is no request that
+    /// could be made again.
     fn pending(&self, gateway: &str) -> UsageRecord {
         let prints = !self.target.api.is_session();
         UsageRecord {
@@ -308,8 +309,8 @@ impl Call {
         }
     }
 
-    /// Records of the turns of a websocket session that have ended since: each is settled on its own, at its own
-    /// time and with an id of its own, so that a session that lasts for hours is charged as it goes.
+    /// Records of the turns of a websocket session that have ended since: each is settled on its own, at its
+    /// own time and with an id of its own, so that a session that lasts for hours is charged as it goes.
     pub fn take_turns(
         &mut self,
         gateway: &str,
@@ -354,8 +355,8 @@ impl Call {
             .collect()
     }
 
-    /// In a session that is charged by the second: makes a turn of each whole minute that has passed, by the clock, and of what
-    /// the provider says at its end only the rest.
+    /// In a session that is charged by the second: makes a turn of each whole minute that has passed, by the
+    /// clock, and of what the provider says at its end only the rest.
     fn turns_by_time(&mut self, turns: &mut Vec<Turn>, now_ms: u64) {
         let elapsed = self.voice_ms(now_ms);
         let mut told = self.voice_told_ms;
@@ -383,8 +384,9 @@ impl Call {
         self.answer.as_deref().and_then(since).map_or(0, |since| now_ms.saturating_sub(since))
     }
 
-    /// The requests for an answer that have come whole in a session since, each a call of its own that is admitted now; `None`
-    /// where there were too many at once. One that names no model goes on with the session's last.
+    /// The requests for an answer that have come whole in a session since, each a call of its own that is
+    /// admitted now; `None` where there were too many at once. One that names no model goes on with the
+    /// session's last.
     pub fn take_asked(&mut self, now_ms: u64, mut next_id: impl FnMut() -> String) -> Option<Vec<Self>> {
         let asked = self.request.take_asked()?;
         let calls = asked.into_iter().map(|request| {
@@ -398,7 +400,8 @@ impl Call {
         Some(calls.collect())
     }
 
-    /// Counts the turns that the caller of a session has asked for since, where they are no calls of their own; gives how many.
+    /// Counts the turns that the caller of a session has asked for since, where they are no calls of their
+    /// own; gives how many.
     pub fn ask_turns(&mut self, now_ms: u64) -> u32 {
         self.end_asked(now_ms);
         let turns = self.request.take_turns();
@@ -414,13 +417,14 @@ impl Call {
         self.asked = self.asked.saturating_sub(turns);
     }
 
-    /// Turns of a session that its provider was asked for and has not ended, where they are no calls of their own.
+    /// Turns of a session that its provider was asked for and has not ended, where they are no calls of their
+    /// own.
     pub const fn asked_turns(&self) -> u32 {
         self.asked
     }
 
-    /// Counts off what has ended of what was asked for. What a provider has said nothing of for long, while it was idle, it was
-    /// not asked for, or has taken together with another.
+    /// Counts off what has ended of what was asked for. What a provider has said nothing of for long, while
+    /// it was idle, it was not asked for, or has taken together with another.
     fn end_asked(&mut self, now_ms: u64) {
         let Some(answer) = &mut self.answer else { return };
         let ended = answer.meter.take_ended();
@@ -451,8 +455,8 @@ impl Call {
         turns
     }
 
-    /// The record of a turn that is a call of its own: what its session's provider reported of it, or else what can be worked
-    /// out of `session`, in which it broke off.
+    /// The record of a turn that is a call of its own: what its session's provider reported of it, or else
+    /// what can be worked out of `session`, in which it broke off.
     pub fn settle_turn(
         &self,
         ended: Option<Turn>,
@@ -688,7 +692,8 @@ impl Call {
         api.is_free() && (api != Api::Moderation || self.target.provider == "openai")
     }
 
-    /// Anthropic does not charge for what its model declined before it said anything (documented; not read anew).
+    /// Anthropic does not charge for what its model declined before it said anything (documented; not read
+    /// anew).
     fn is_unbilled(&self) -> bool {
         let declined = |answer: &Answer| answer.meter.reading().is_mute_refusal();
         self.target.provider == "anthropic" && self.answer.as_deref().is_some_and(declined)
@@ -706,14 +711,14 @@ impl Call {
             })
     }
 
-    /// Work was started that costs money, and no later answer says how much: videos, fine-tuning, and batches whose results
-    /// are written to a bucket. What has no body only asks.
+    /// Work was started that costs money, and no later answer says how much: videos, fine-tuning, and batches
+    /// whose results are written to a bucket. What has no body only asks.
     fn starts_paid_work(&self, refused: bool) -> bool {
         self.target.api == Api::Deferred && self.pays_at_start && !refused && self.request.body_bytes() > 0
     }
 
-    /// An error came in an answer of status 200. `OpenRouter` does not charge for what ends in one; nobody does for one before
-    /// any output (PROVIDERS.md, section 4). What was put out before it is an estimate.
+    /// An error came in an answer of status 200. `OpenRouter` does not charge for what ends in one; nobody
+    /// does for one before any output (PROVIDERS.md, section 4). What was put out before it is an estimate.
     fn failed_unbilled(&self) -> bool {
         let Some(answer) = self.answer.as_deref().filter(|answer| answer.status < 400) else { return false };
         let reading = answer.meter.reading();
@@ -721,8 +726,8 @@ impl Call {
         reading.has_error() && (mute || self.target.provider == "openrouter")
     }
 
-    /// Of what Vertex AI serves by `:predict`, Gemini's embeddings are charged by the token (as the recorded cases
-    /// say).
+    /// Of what Vertex AI serves by `:predict`, Gemini's embeddings are charged by the token (as the recorded
+    /// cases say).
     fn embeds_by_token(&self) -> bool {
         self.request_model().is_some_and(|model| {
             model.rsplit('/').next().is_some_and(|name| name.starts_with("gemini-embedding"))
@@ -733,8 +738,8 @@ impl Call {
         self.answer.as_deref().is_some_and(|answer| answer.meter.body() == Body::Json)
     }
 
-    /// Azure may charge for what its content filter stopped, and for what took too long, where the model had begun
-    /// (documented; not read anew).
+    /// Azure may charge for what its content filter stopped, and for what took too long, where the model had
+    /// begun (documented; not read anew).
     fn may_be_billed(&self) -> bool {
         let begun = |answer: &Answer| match answer.status {
             400 => answer.meter.reading().is_filtered(),
@@ -763,8 +768,8 @@ impl Call {
         }
     }
 
-    /// What a turn of this session has used that was asked for, of which its provider has said nothing: all that was said until
-    /// then, and what the time since was enough for.
+    /// What a turn of this session has used that was asked for, of which its provider has said nothing: all
+    /// that was said until then, and what the time since was enough for.
     fn queued_turn(&self, now_ms: u64) -> Option<Usage> {
         let output = unseen::in_time(now_ms.saturating_sub(self.asked_ms)).max(1);
         let mut usage = self.answer.as_deref()?.meter.reading().turn().usage(output);

@@ -1,7 +1,7 @@
 //! Tokens of a text, estimated without a vocabulary, for calls whose provider reported none.
 //!
-//! [`TextCounter`] counts as OpenAI's o200k encoding would, from 4 KiB of weights (the vocabulary would be exact and cost
-//! 28 MiB in every worker); [`Learned`] turns that into tokens of the model that answers.
+//! [`TextCounter`] counts as OpenAI's o200k encoding would, from 4 KiB of weights (the vocabulary would be
+//! exact and cost 28 MiB in every worker); [`Learned`] turns that into tokens of the model that answers.
 
 mod characters;
 mod learned;

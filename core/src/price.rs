@@ -86,7 +86,8 @@ pub struct PriceBook {
     index: Index,
     /// In a part of a book: the names whose row it has because the whole book finds that row for them.
     resolved: Option<BTreeSet<Wanted>>,
-    /// In a part of a book: names that look like snapshots of its rows and are rows of their own in the whole book.
+    /// In a part of a book: names that look like snapshots of its rows and are rows of their own in the whole
+    /// book.
     apart: BTreeSet<Wanted>,
     /// A part's: for each provider the row that none of the whole is dearer than.
     dearest: Vec<PricedModel>,
@@ -104,7 +105,8 @@ pub struct NameMap {
     pub name: String,
     /// Provider id of the row.
     pub to_provider: String,
-    /// A name of the row. Where the answer names a model that the provider has a row for, that row holds instead.
+    /// A name of the row. Where the answer names a model that the provider has a row for, that row holds
+    /// instead.
     pub to_model: String,
     /// What else is known of such calls, such as `geo = "eu"`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -230,7 +232,8 @@ pub struct Daily {
     pub weekdays: bool,
 }
 
-/// Price of one unit by kind. A kind left out inherits (see [`Kind::inherits`]); it is never zero by omission.
+/// Price of one unit by kind. A kind left out inherits (see [`Kind::inherits`]); it is never zero by
+/// omission.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Rates(pub BTreeMap<Kind, Picodollars>);
@@ -261,8 +264,8 @@ pub struct Priced {
     pub complete: bool,
     /// Whether the row is only a likely one: of the model's vendor, for a call to a router without a row.
     pub estimated: bool,
-    /// Whether the row has no price for a service tier, speed or region that the call ran at, so that the dearest of its rates
-    /// that may be for it are taken.
+    /// Whether the row has no price for a service tier, speed or region that the call ran at, so that the
+    /// dearest of its rates that may be for it are taken.
     pub guessed: bool,
     /// Whether nothing is charged by the unit, because the capacity was bought beforehand.
     pub reserved: bool,
@@ -325,9 +328,9 @@ impl PriceBook {
         self.would_find(provider, name, found.step).then_some(found)
     }
 
-    /// Whether the whole book finds the same row. A part lacks rows that an earlier step may lead to, so that a step
-    /// behind the row's own names counts only for names that the whole book has been asked for, and for snapshots that
-    /// the whole book has no row of their own for.
+    /// Whether the whole book finds the same row. A part lacks rows that an earlier step may lead to, so that
+    /// a step behind the row's own names counts only for names that the whole book has been asked for, and
+    /// for snapshots that the whole book has no row of their own for.
     fn would_find(&self, provider: &str, name: &str, step: Step) -> bool {
         let Some(resolved) = &self.resolved else { return true };
         let wanted = |model: &str| Wanted { provider: provider.to_owned(), model: model.to_owned() };
@@ -340,9 +343,10 @@ impl PriceBook {
 
     /// Prices `usage`: the response model's rates, else those of the request model.
     ///
-    /// Without a row, or without a price for that day, nothing is charged and `complete` is false: unpriced, never free. Where
-    /// the answer names a service tier, speed or region that the row has no price for, the dearest rates that may be for it
-    /// are an estimate: callers choose such words, and no word makes a call free.
+    /// Without a row, or without a price for that day, nothing is charged and `complete` is false: unpriced,
+    /// never free. Where the answer names a service tier, speed or region that the row has no price for, the
+    /// dearest rates that may be for it are an estimate: callers choose such words, and no word makes a call
+    /// free.
     pub fn price(&self, facts: &Facts<'_>, usage: &Usage) -> Priced {
         self.price_calls(facts, usage, 1)
     }
@@ -378,8 +382,8 @@ impl PriceBook {
         priced
     }
 
-    /// Azure's model router charges for what it reads, on top of the model that answers. Source: Microsoft, Model router,
-    /// pricing, as recorded; not read anew.
+    /// Azure's model router charges for what it reads, on top of the model that answers. Source: Microsoft,
+    /// Model router, pricing, as recorded; not read anew.
     fn charge_router(&self, facts: &Facts<'_>, answered: &PricedModel, usage: &Usage, priced: &mut Priced) {
         let asked = facts.request_model.filter(|name| {
             let name = names::bare(name);
@@ -400,8 +404,9 @@ impl PriceBook {
         }
     }
 
-    /// Prices a call that several models worked on: each one's share at that model's rates, and what is counted for
-    /// the whole call only at those of the model that answered. Without shares, all of it at the latter's.
+    /// Prices a call that several models worked on: each one's share at that model's rates, and what is
+    /// counted for the whole call only at those of the model that answered. Without shares, all of it at the
+    /// latter's.
     pub fn price_shares(&self, facts: &Facts<'_>, usage: &Usage, shares: &[Share]) -> Priced {
         if shares.is_empty() {
             return self.price(facts, usage);
@@ -441,8 +446,8 @@ impl PriceBook {
             });
         }
         let found = [response, request].into_iter().flatten().find_map(find);
-        // What was asked for is not what answered: its price is a guess. In a part of the book it holds until a collector,
-        // which has the whole, prices the call again.
+        // What was asked for is not what answered: its price is a guess. In a part of the book it holds until
+        // a collector, which has the whole, prices the call again.
         let guessed = |by| by == By::Request && response.is_some_and(|(name, _)| !name.is_empty());
         found.map(|(found, by)| match guessed(by) {
             true => (Found { step: Step::Asked, ..found }, by),
@@ -534,8 +539,9 @@ impl PricedModel {
         self.prices.iter().rev().find(|price| price.holds_at(time_ms))
     }
 
-    /// What holds for a call with `input` tokens of prompt, or `None` when no price of this model covers its time. Where none
-    /// of that price's variants is for a fact that must be covered, the dearest of those that may be.
+    /// What holds for a call with `input` tokens of prompt, or `None` when no price of this model covers its
+    /// time. Where none of that price's variants is for a fact that must be covered, the dearest of those
+    /// that may be.
     pub fn choose(&self, time_ms: u64, deciding: &Deciding<'_>, input: u64) -> Option<Chosen<'_>> {
         let price = self.price_at(time_ms)?;
         let variant = price.variants.iter().find(|variant| deciding.chooses(variant));
@@ -683,7 +689,8 @@ impl Priced {
     ) {
         let by_token = |kind: Kind| kind.is_input() || kind.is_output();
         let parts = usage.parts().quantities;
-        // Seconds and tokens of sound measure the same work: a model that has a price for one of them charges no other.
+        // Seconds and tokens of sound measure the same work: a model that has a price for one of them charges
+        // no other.
         let is_timed = usage.audio_ms.is_some_and(|ms| ms > 0);
         let by_time = is_timed && rates.of(Kind::AudioMillisecond).is_some();
         let by_tokens =
@@ -707,7 +714,8 @@ impl Priced {
                 None => self.complete = false,
             }
         }
-        // What read a prompt and put nothing out, as one that was blocked, has not done what a call is charged for.
+        // What read a prompt and put nothing out, as one that was blocked, has not done what a call is
+        // charged for.
         let did_nothing = usage.input_tokens.is_some() && usage.output_tokens.unwrap_or(0) == 0;
         if let Some(rate) =
             rates.0.get(&Kind::Request).filter(|_| !self.reserved && !did_nothing && calls > 0)
@@ -722,7 +730,8 @@ impl Priced {
         self.line(Charge { model: model.to_owned(), kind, quantity, rate, cost_usd });
     }
 
-    /// A line more; one that has the rate of an earlier line is added to it, so that a call of many runs stays short.
+    /// A line more; one that has the rate of an earlier line is added to it, so that a call of many runs
+    /// stays short.
     fn line(&mut self, charge: Charge) {
         let same = |known: &&mut Charge| {
             known.kind == charge.kind && known.rate == charge.rate && known.model == charge.model
@@ -755,8 +764,8 @@ impl Priced {
     /// The status of this cost, when its quantities are `measured` or else estimated.
     ///
     /// Reserved capacity (OpenAI `scale`, Bedrock `reserved`, Vertex provisioned throughput) was paid for
-    /// beforehand: its tokens have no price of their own, so a call that used nothing else is `free`. What such a
-    /// call is charged by the piece (searches) is charged.
+    /// beforehand: its tokens have no price of their own, so a call that used nothing else is `free`. What
+    /// such a call is charged by the piece (searches) is charged.
     pub fn status(&self, measured: bool) -> CostStatus {
         match (self.complete, measured && !self.estimated && !self.guessed) {
             (false, _) => CostStatus::Unpriced,

@@ -1,8 +1,8 @@
 //! Providers and their APIs, recognised from configuration, host and path.
 //!
-//! The host says who answers, and only where configuration (route or cluster metadata) does not; the path says
-//! what is asked. So no caller chooses a price list. Paths are matched at their end, so that a gateway may put
-//! a prefix of its own before them.
+//! The host says who answers, and only where configuration (route or cluster metadata) does not; the path
+//! says what is asked. So no caller chooses a price list. Paths are matched at their end, so that a gateway
+//! may put a prefix of its own before them.
 
 mod endpoint;
 
@@ -53,8 +53,8 @@ pub enum Api {
     Moderation,
     /// Anthropic `/v1/messages`, also on Vertex AI and Azure.
     Messages,
-    /// Results of a batch as its provider tells them: Anthropic's and xAI's `/batches/{id}/results`, and the batch itself at
-    /// Gemini and Mistral, once it is done.
+    /// Results of a batch as its provider tells them: Anthropic's and xAI's `/batches/{id}/results`, and the
+    /// batch itself at Gemini and Mistral, once it is done.
     MessageBatchResults,
     /// `/files/{id}/content`: the results of an OpenAI batch, one a line, where it is one.
     BatchOutput,
@@ -93,7 +93,8 @@ pub enum Api {
     CountTokens,
     /// Files that wait to be used, and stored answers whose labels are changed: free.
     Files,
-    /// An endpoint that is not known. What has a body is recorded, unpriced unless its answer has usage that can be read.
+    /// An endpoint that is not known. What has a body is recorded, unpriced unless its answer has usage that
+    /// can be read.
     Other,
     /// An upgrade or a tunnel that cannot be read: recorded, unpriced.
     Unmetered,
@@ -163,13 +164,15 @@ impl Api {
 }
 
 impl Target {
-    /// Recognises a call. `configured` is the provider id from route or cluster metadata; `path` may have a query.
+    /// Recognises a call. `configured` is the provider id from route or cluster metadata; `path` may have a
+    /// query.
     pub fn recognise(configured: Option<&str>, host: &str, path: &str) -> Self {
         Self::of(configured, host, endpoint(path, false))
     }
 
-    /// Recognises a request that asks for another protocol on its connection, such as a websocket. Where that is none that
-    /// can be metered, its API is [`Api::Unmetered`]; a `POST` that asks so is decided on as the call that it is besides.
+    /// Recognises a request that asks for another protocol on its connection, such as a websocket. Where that
+    /// is none that can be metered, its API is [`Api::Unmetered`]; a `POST` that asks so is decided on as the
+    /// call that it is besides.
     pub fn recognise_upgrade(configured: Option<&str>, host: &str, path: &str) -> Self {
         let mut target = Self::of(configured, host, endpoint(path, true));
         if !target.api.is_session() {
@@ -210,8 +213,9 @@ impl Target {
         Self { provider, api, path_model, fetches, place }
     }
 
-    /// The model that a header names, in the AI SDK's own protocol at Vercel's gateway, whose bodies name none. Elsewhere the
-    /// header is a caller's word that says nothing. Source: `@ai-sdk/gateway` 3.0.232 (`ai-language-model-id`, `ai-model-id`).
+    /// The model that a header names, in the AI SDK's own protocol at Vercel's gateway, whose bodies name
+    /// none. Elsewhere the header is a caller's word that says nothing. Source: `@ai-sdk/gateway` 3.0.232
+    /// (`ai-language-model-id`, `ai-model-id`).
     #[must_use]
     pub fn named_by_header(mut self, path: &str, model: &str) -> Self {
         let speaks_sdk = || {
@@ -224,8 +228,8 @@ impl Target {
         self
     }
 
-    /// The request writes: unless it ends work, it is no fetch of a result, whatever its path looks like, but the call that such
-    /// a path may be.
+    /// The request writes: unless it ends work, it is no fetch of a result, whatever its path looks like, but
+    /// the call that such a path may be.
     pub fn writes(&mut self, path: &str) {
         if self.fetches.is_some() && !cancels(path) {
             self.fetches = None;
@@ -250,8 +254,8 @@ fn makes_images(model: &str) -> bool {
     name.starts_with("imagen") || name.starts_with("imagegeneration")
 }
 
-/// The region of OpenAI's hosts for data residency, such as `eu.api.openai.com`. Source: OpenAI, Data residency, read
-/// 2026-11-28.
+/// The region of OpenAI's hosts for data residency, such as `eu.api.openai.com`. Source: OpenAI, Data
+/// residency, read 2026-11-28.
 fn residency(host: &str) -> Option<String> {
     let host = host.to_ascii_lowercase();
     let name = host.rsplit_once(':').map_or(host.as_str(), |(name, _port)| name);
@@ -294,7 +298,8 @@ fn by_host(host: &str) -> Option<Cow<'static, str>> {
     known.or_else(by_region).map(Cow::Borrowed)
 }
 
-/// Hosts and provider ids; a leading `*` stands for anything before, a closing one for a region of AWS. Source: each provider's API reference, read 2026-11-23.
+/// Hosts and provider ids; a leading `*` stands for anything before, a closing one for a region of AWS.
+/// Source: each provider's API reference, read 2026-11-23.
 const HOSTS: &[(&str, &str)] = &[
     ("api.openai.com", "openai"),
     ("*.api.openai.com", "openai"),

@@ -46,8 +46,8 @@ use crate::usage::{Share, Usage};
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct UsageRecord {
-    /// The call id, a UUIDv7; also in the answer header `x-tollgate-call`. Of fetched work it is [`work_id`] instead: whoever
-    /// fetches it, it is one record.
+    /// The call id, a UUIDv7; also in the answer header `x-tollgate-call`. Of fetched work it is [`work_id`]
+    /// instead: whoever fetches it, it is one record.
     pub id: String,
     /// When the call was admitted, Unix milliseconds UTC; RFC 3339 in the API.
     #[serde(rename = "time_ms")]
@@ -84,11 +84,12 @@ pub struct UsageRecord {
     pub outcome: Outcome,
     /// What it used.
     pub usage: Usage,
-    /// What each model used, where several worked on the call, with a run of a model on its own line; searches and
-    /// the like are counted for the whole call only.
+    /// What each model used, where several worked on the call, with a run of a model on its own line;
+    /// searches and the like are counted for the whole call only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<Share>,
-    /// Some of these counts were worked out by the gateway: the provider did not say them, or not to their end.
+    /// Some of these counts were worked out by the gateway: the provider did not say them, or not to their
+    /// end.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub usage_estimated: bool,
     /// What that costs by the price book, line by line; where `cost_source` is `book` the sum is `cost_usd`.
@@ -100,12 +101,13 @@ pub struct UsageRecord {
     pub cost_status: CostStatus,
     /// Whose word `cost_usd` is. Records from before it was told are by the book.
     pub cost_source: CostSource,
-    /// What the provider itself said that the call cost: on the caller's own key its fee and what it says that the provider
-    /// behind it takes. It is `cost_usd` unless it is not believed (`provider_cost_doubted`) or was not the whole.
+    /// What the provider itself said that the call cost: on the caller's own key its fee and what it says
+    /// that the provider behind it takes. It is `cost_usd` unless it is not believed
+    /// (`provider_cost_doubted`) or was not the whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_cost_usd: Option<Picodollars>,
-    /// What budgets in dollars were charged for it, where it is unpriced or priced at the row of the model that was asked for
-    /// alone: once its price is found, that counts instead.
+    /// What budgets in dollars were charged for it, where it is unpriced or priced at the row of the model
+    /// that was asked for alone: once its price is found, that counts instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charged_usd: Option<Picodollars>,
     /// Version of the price book that priced it.
@@ -147,7 +149,8 @@ pub struct UsageRecord {
 }
 
 impl UsageRecord {
-    /// Whether the model that answered had no row where it was priced, so that the row of the one asked for was taken.
+    /// Whether the model that answered had no row where it was priced, so that the row of the one asked for
+    /// was taken.
     pub fn is_priced_as_asked(&self) -> bool {
         self.price_basis.iter().any(|basis| basis.step == Some(Step::Asked))
     }
@@ -225,8 +228,8 @@ impl CostSource {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Note {
-    /// The provider's numbers contradict each other or what was seen, or cannot be true: parts were cut to their wholes for
-    /// pricing, and counts below nothing or beyond any call were left out.
+    /// The provider's numbers contradict each other or what was seen, or cannot be true: parts were cut to
+    /// their wholes for pricing, and counts below nothing or beyond any call were left out.
     ContradictoryUsage,
     /// The body is not what its content type says.
     UnexpectedContent,
@@ -238,8 +241,8 @@ pub enum Note {
     ErrorInStream,
     /// The answer had no usage where one was due.
     NoUsage,
-    /// The work goes on without the caller, or was started by an earlier call: it is charged where its result is
-    /// fetched, to who started it.
+    /// The work goes on without the caller, or was started by an earlier call: it is charged where its result
+    /// is fetched, to who started it.
     Deferred,
     /// Envoy tried more than once, and the attempts that were not seen are charged as their estimated input.
     RetriesCharged,
@@ -249,26 +252,28 @@ pub enum Note {
     Unbilled,
     /// The gateway ended the answer, as a budget had nothing left for more of it.
     EndedByBudget,
-    /// Nothing of it could be read: an upgrade, a tunnel, a path that nobody knows, or usage in a shape that nobody knows.
+    /// Nothing of it could be read: an upgrade, a tunnel, a path that nobody knows, or usage in a shape that
+    /// nobody knows.
     NotRead,
-    /// What was fetched is work of which no gateway of the collector saw the start or the end: its counts are the
-    /// fetcher's word, so nothing is charged for it.
+    /// What was fetched is work of which no gateway of the collector saw the start or the end: its counts are
+    /// the fetcher's word, so nothing is charged for it.
     UnknownWork,
-    /// What was fetched is an answer that was paid as it was started: reading it again costs nothing, and its counts are
-    /// those of the start.
+    /// What was fetched is an answer that was paid as it was started: reading it again costs nothing, and its
+    /// counts are those of the start.
     PaidAtStart,
-    /// The gateway named a cost without charges for it, or at rates far from every price of the row: the collector has priced
-    /// the call.
+    /// The gateway named a cost without charges for it, or at rates far from every price of the row: the
+    /// collector has priced the call.
     CostCorrected,
     /// The provider named a cost that no call has, such as one below nothing. It is left out.
     ProviderCostIgnored,
-    /// The provider named less than a tenth of what the book charges. That is kept, and not believed: the book's holds.
+    /// The provider named less than a tenth of what the book charges. That is kept, and not believed: the
+    /// book's holds.
     ProviderCostDoubted,
-    /// The gateway has a part of the price book, without a row for this call: budgets are charged what was held for it, until
-    /// the collector has priced it.
+    /// The gateway has a part of the price book, without a row for this call: budgets are charged what was
+    /// held for it, until the collector has priced it.
     PriceAwaited,
-    /// It ran at a service tier, speed or region that its row has no price for: its cost is at the dearest rates of the row that
-    /// may be for it, or twice those.
+    /// It ran at a service tier, speed or region that its row has no price for: its cost is at the dearest
+    /// rates of the row that may be for it, or twice those.
     RateGuessed,
 }
 

@@ -120,7 +120,8 @@ impl Default for RequestMeter {
 }
 
 impl RequestMeter {
-    /// Do not read the body, or no more of it: it is neither JSON nor a form, or encoded, or a piece is missing.
+    /// Do not read the body, or no more of it: it is neither JSON nor a form, or encoded, or a piece is
+    /// missing.
     pub fn unread(&mut self) {
         self.unread = true;
         if self.body_bytes > 0 {
@@ -133,7 +134,8 @@ impl RequestMeter {
         self.json.reading.characters = Some(0);
     }
 
-    /// Characters (Unicode scalar values) of the text that is to be spoken, where they are counted and there are any.
+    /// Characters (Unicode scalar values) of the text that is to be spoken, where they are counted and there
+    /// are any.
     pub fn characters(&self) -> Option<u64> {
         self.json.reading.characters.filter(|characters| *characters > 0)
     }
@@ -186,8 +188,8 @@ impl RequestMeter {
         }
     }
 
-    /// The body is a websocket's frames; `has_own_calls`: each request for an answer is a call of its own. To be said before
-    /// the first piece.
+    /// The body is a websocket's frames; `has_own_calls`: each request for an answer is a call of its own. To
+    /// be said before the first piece.
     pub fn session(&mut self, has_own_calls: bool) {
         let watches = self.json.reading.bounds.is_some();
         self.framing = Framing::WebSocket(Box::new(Session::new(watches, has_own_calls)));
@@ -201,7 +203,8 @@ impl RequestMeter {
         }
     }
 
-    /// Takes the requests for an answer that have come whole in a session since; `None` where there were too many at once.
+    /// Takes the requests for an answer that have come whole in a session since; `None` where there were too
+    /// many at once.
     pub fn take_asked(&mut self) -> Option<Vec<Self>> {
         match &mut self.framing {
             Framing::WebSocket(session) => session.take_asked(),
@@ -277,8 +280,8 @@ impl RequestMeter {
         self.json.reading.service_tier.as_deref()
     }
 
-    /// Headers that decide a price, by their lower-case name: Bedrock's, whose bodies have no place for it (Amazon Bedrock, API
-    /// reference, `InvokeModel`, known from its client libraries; not read anew).
+    /// Headers that decide a price, by their lower-case name: Bedrock's, whose bodies have no place for it
+    /// (Amazon Bedrock, API reference, `InvokeModel`, known from its client libraries; not read anew).
     pub fn header(&mut self, name: &[u8], value: &[u8]) {
         let word = || {
             std::str::from_utf8(value).ok().filter(|word| !word.is_empty() && word.len() <= NAME_BYTES_MAX)
@@ -646,7 +649,8 @@ mod tests {
         assert_eq!((without.hash(), without.prompt()), (None, None));
     }
 
-    /// Found by fuzzing: space in a piece of its own was passed over, and in one with a form's first line was part of it.
+    /// Found by fuzzing: space in a piece of its own was passed over, and in one with a form's first line was
+    /// part of it.
     #[test]
     fn space_before_a_form_is_the_same_in_a_piece_of_its_own() {
         let body =

@@ -34,7 +34,8 @@ pub struct Usage {
     /// Part of the input written to the provider's cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_tokens: Option<u64>,
-    /// `cache_write_tokens` by time to live, as far as the provider said; the rest has the provider's default.
+    /// `cache_write_tokens` by time to live, as far as the provider said; the rest has the provider's
+    /// default.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub cache_write_by_ttl: BTreeMap<CacheTtl, u64>,
     /// Whole answer, reasoning included.
@@ -169,7 +170,8 @@ impl Usage {
         parts.contradictory |= rest.short;
     }
 
-    /// What is counted by the piece, as searches are, and is in none of the `shares`. Tokens are always somebody's.
+    /// What is counted by the piece, as searches are, and is in none of the `shares`. Tokens are always
+    /// somebody's.
     #[must_use]
     pub fn pieces_beyond(&self, shares: &[Share]) -> Self {
         let mut rest = Self {
@@ -411,7 +413,8 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The kind whose rate holds where a price list gives none for this one; `None` where nothing may be assumed.
+    /// The kind whose rate holds where a price list gives none for this one; `None` where nothing may be
+    /// assumed.
     pub const fn inherits(self) -> Option<Self> {
         match self {
             Self::CacheRead

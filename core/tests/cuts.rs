@@ -1,5 +1,5 @@
-//! Every decoder, the request side and a whole call give the same answer however bytes are cut: the fuzz targets' own
-//! functions, on random bytes and on recorded bodies that are cut and damaged at random.
+//! Every decoder, the request side and a whole call give the same answer however bytes are cut: the fuzz
+//! targets' own functions, on random bytes and on recorded bodies that are cut and damaged at random.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 #[allow(unreachable_pub)] // a library there

@@ -1,5 +1,5 @@
-//! What providers may write otherwise and mean the same: every fixture in every framing variant that its documents allow
-//! gives the same usage, and cut behind any event none that calls itself measured and is not.
+//! What providers may write otherwise and mean the same: every fixture in every framing variant that its
+//! documents allow gives the same usage, and cut behind any event none that calls itself measured and is not.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::io::Write as _;

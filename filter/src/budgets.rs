@@ -211,8 +211,8 @@ impl Budgets {
         self.link.set(Link { away_since_ms: now_ms.max(1), ..self.link.get() });
     }
 
-    /// Notes what budgets in dollars, where there are any budgets, are charged for a call whose price is not known here, or only
-    /// likely. Alone nobody will ever know more: what has no price here has none.
+    /// Notes what budgets in dollars, where there are any budgets, are charged for a call whose price is not
+    /// known here, or only likely. Alone nobody will ever know more: what has no price here has none.
     pub(crate) fn note_charged(&self, ticket: &Ticket, record: &mut UsageRecord) {
         if self.alone {
             record.notes.retain(|note| *note != Note::PriceAwaited);
@@ -287,8 +287,8 @@ impl Budgets {
         })
     }
 
-    /// Whose call it is, for a fair part of the room where calls wait: the counters of enforced budgets that it
-    /// touches. Values that never spent are one, as anybody may invent them.
+    /// Whose call it is, for a fair part of the room where calls wait: the counters of enforced budgets that
+    /// it touches. Values that never spent are one, as anybody may invent them.
     pub(crate) fn share(&self, call: &Call, now_ms: u64) -> u64 {
         let Some(policy) = self.policy() else { return 0 };
         let (mut key, mut all) = (Vec::new(), Vec::new());

@@ -397,7 +397,8 @@ impl HttpContext for HttpCall {
             return Action::Pause;
         }
         if let Some(call) = &mut self.call {
-            // Whatever the type says and whether a length is known: some servers call their stream a document.
+            // Whatever the type says and whether a length is known: some servers call their stream a
+            // document.
             if let Asking::Asked(_) = self.asking {
                 let is_plain =
                     content_encoding.is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));

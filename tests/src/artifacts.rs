@@ -106,8 +106,9 @@ pub fn build_collector() -> Result<PathBuf> {
     Ok(workspace.tollgate())
 }
 
-/// Builds the collector as one binary that needs no library of the system it runs on, for the machine's processor, and
-/// looks whether it is one. SQLite is C and needs a C compiler for musl (Debian's `musl-tools`).
+/// Builds the collector as one binary that needs no library of the system it runs on, for the machine's
+/// processor, and looks whether it is one. SQLite is C and needs a C compiler for musl (Debian's
+/// `musl-tools`).
 ///
 /// # Errors
 /// The target or the C compiler is missing, it does not build, or asks for a loader.

@@ -1,8 +1,9 @@
 //! Callers who try to pass a budget, or to close it for others, judged by the providers' own ledger.
 //!
-//! A class is a kind of fault with its neighbours. Each has a team with a budget of its own; behind one gateway all of them
-//! are tried one after the other, while an ordinary caller goes on calling. A row holds where no more than the limit was
-//! spent, whatever reached a provider has a record, the budget says what records say, and a call that fits passes.
+//! A class is a kind of fault with its neighbours. Each has a team with a budget of its own; behind one
+//! gateway all of them are tried one after the other, while an ordinary caller goes on calling. A row holds
+//! where no more than the limit was spent, whatever reached a provider has a record, the budget says what
+//! records say, and a call that fits passes.
 #![allow(clippy::indexing_slicing)] // of JSON: what is not there is null
 
 mod names;

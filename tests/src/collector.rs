@@ -24,8 +24,8 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Starts `tollgate serve` with its data below `directory` and `more` in its configuration, and waits until it is
-    /// ready.
+    /// Starts `tollgate serve` with its data below `directory` and `more` in its configuration, and waits
+    /// until it is ready.
     ///
     /// # Errors
     /// It does not start; with the end of its log.

@@ -15,16 +15,16 @@ use crate::artifacts::{self, Workspace};
 use crate::http::{get_blocking, local, post_blocking};
 use crate::process::Process;
 
-/// The versions of Envoy that Tollgate is tested on, the newest last: that is the one which runs by default. The wheels
-/// of 1.38 were built without V8.
+/// The versions of Envoy that Tollgate is tested on, the newest last: that is the one which runs by default.
+/// The wheels of 1.38 were built without V8.
 pub const VERSIONS: [&str; 4] = ["1.36.4", "1.37.0", "1.39.3", NEWEST];
 const NEWEST: &str = "1.40.0";
 
 /// The variable that names another version.
 pub const VERSION: &str = "TOLLGATE_ENVOY_VERSION";
 
-/// The Envoy to run: `TOLLGATE_ENVOY`, a path; else the wheel of `TOLLGATE_ENVOY_VERSION`; else an `envoy` on PATH that
-/// has the V8 runtime; else the newest wheel.
+/// The Envoy to run: `TOLLGATE_ENVOY`, a path; else the wheel of `TOLLGATE_ENVOY_VERSION`; else an `envoy` on
+/// PATH that has the V8 runtime; else the newest wheel.
 ///
 /// # Errors
 /// None of them is to be had; the message says what to do.

@@ -1,4 +1,5 @@
-//! The harness: builds what is tested, gets Envoy, starts gateway, collector and simulated providers on free ports.
+//! The harness: builds what is tested, gets Envoy, starts gateway, collector and simulated providers on free
+//! ports.
 //!
 //! | module | knows |
 //! | --- | --- |

@@ -1,4 +1,5 @@
-//! A way to the collector that loses answers, or is slow: the request arrives, what it is answered does not, or late.
+//! A way to the collector that loses answers, or is slow: the request arrives, what it is answered does not,
+//! or late.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,8 +21,8 @@ pub struct Lossy {
 }
 
 impl Lossy {
-    /// Listens on a free port and passes on to `to`; of a hundred answers `percent` are lost, with their connection;
-    /// the others come `late` by so much.
+    /// Listens on a free port and passes on to `to`; of a hundred answers `percent` are lost, with their
+    /// connection; the others come `late` by so much.
     ///
     /// # Errors
     /// No port is free.

@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 
 /// A port that nobody listens on. Each is given once to this process.
 ///
-/// They lie below the range from which the system takes ports for outgoing connections, so that none of those is
-/// in the way a moment later.
+/// They lie below the range from which the system takes ports for outgoing connections, so that none of those
+/// is in the way a moment later.
 ///
 /// # Errors
 /// None is free.

@@ -108,8 +108,8 @@ impl Drop for Process {
     }
 }
 
-/// Starts later children in process groups of their own: Ctrl-C then reaches this process alone, which stops them
-/// in order with [`stop_all`].
+/// Starts later children in process groups of their own: Ctrl-C then reaches this process alone, which stops
+/// them in order with [`stop_all`].
 pub fn keep_signals_from_children() {
     APART.store(true, Ordering::Relaxed);
 }

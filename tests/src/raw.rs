@@ -44,8 +44,8 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Sends it and reads until the answer ends, stands still, or it is time to hang up. Gives the answer's status (0 for
-    /// none, and for HTTP/2, whose headers are not read) and what came.
+    /// Sends it and reads until the answer ends, stands still, or it is time to hang up. Gives the answer's
+    /// status (0 for none, and for HTTP/2, whose headers are not read) and what came.
     ///
     /// # Errors
     /// No connection.
@@ -126,7 +126,8 @@ impl Raw {
         request
     }
 
-    /// One stream of RFC 9113: its headers are literals (RFC 7541, section 6.2.2), so that nothing is to be remembered.
+    /// One stream of RFC 9113: its headers are literals (RFC 7541, section 6.2.2), so that nothing is to be
+    /// remembered.
     fn http2(&self, to: SocketAddr) -> Vec<u8> {
         let mut block = Vec::new();
         let authority = to.to_string();

@@ -1,8 +1,8 @@
 //! Renders a file of `envoy/` for a run on this machine: the file that users read is the file that runs.
 //!
-//! The file is read as YAML; addresses, paths and upstreams are replaced; what is written is JSON, which Envoy
-//! reads as well. A replacement that finds nothing to replace is an error, so that the files and the harness
-//! cannot part ways in silence.
+//! The file is read as YAML; addresses, paths and upstreams are replaced; what is written is JSON, which
+//! Envoy reads as well. A replacement that finds nothing to replace is an error, so that the files and the
+//! harness cannot part ways in silence.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

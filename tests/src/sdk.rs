@@ -1,5 +1,5 @@
-//! Python packages that tests use, each set in a virtual environment below `target/`: the providers' official SDKs,
-//! and tools that check the collector from outside.
+//! Python packages that tests use, each set in a virtual environment below `target/`: the providers' official
+//! SDKs, and tools that check the collector from outside.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -51,8 +51,8 @@ fn made(name: &str, requirements: &str) -> Result<PathBuf> {
     Ok(python)
 }
 
-/// The Node SDKs that `tests/sdk/package.json` pins, and the scripts beside them, installed on first use; gives their
-/// directory.
+/// The Node SDKs that `tests/sdk/package.json` pins, and the scripts beside them, installed on first use;
+/// gives their directory.
 ///
 /// # Errors
 /// Node, npm or its registry is missing; the message says what to do.
@@ -82,7 +82,8 @@ fn node_environment() -> Result<PathBuf> {
     Ok(home)
 }
 
-/// Runs `tests/sdk/SCRIPT`, in Python or Node, against the gateway; it prints one JSON line for each call it made.
+/// Runs `tests/sdk/SCRIPT`, in Python or Node, against the gateway; it prints one JSON line for each call it
+/// made.
 ///
 /// # Errors
 /// The script fails; with what it said.

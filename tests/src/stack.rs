@@ -150,7 +150,8 @@ pub struct Setup<'a> {
     pub module: Option<PathBuf>,
     /// Keys to set in the filter's configuration, an object.
     pub plugin: Value,
-    /// Providers to give a route `/PROVIDER/` besides those of `envoy.yaml`; `unknown` stands for none configured.
+    /// Providers to give a route `/PROVIDER/` besides those of `envoy.yaml`; `unknown` stands for none
+    /// configured.
     pub more_providers: Vec<String>,
     /// More of the collector's configuration.
     pub collector_config: String,
@@ -217,7 +218,8 @@ impl Stack {
         Ok(Self { product: Mutex::new(product), simulator, lossy, gateway, api, plan })
     }
 
-    /// The stack that the tests of one file share: started by the first, stopped after the last that holds it.
+    /// The stack that the tests of one file share: started by the first, stopped after the last that holds
+    /// it.
     ///
     /// # Panics
     /// It does not start: no test of this file can say anything.

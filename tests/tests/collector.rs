@@ -1,5 +1,5 @@
-//! The collector seen by tools that are not ours: a mail server, a library for webhooks, an API tester, Prometheus' own
-//! checker; and a canary that must not be found anywhere.
+//! The collector seen by tools that are not ours: a mail server, a library for webhooks, an API tester,
+//! Prometheus' own checker; and a canary that must not be found anywhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
 
 use std::fs;

@@ -1,4 +1,5 @@
-//! Work that is started by one agent and fetched by another: charged once, when its result is fetched, to who started it.
+//! Work that is started by one agent and fetched by another: charged once, when its result is fetched, to who
+//! started it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
 
 use std::collections::BTreeMap;
@@ -175,7 +176,8 @@ async fn a_file_that_is_no_batchs_output_is_told_of_and_charged_to_nobody() {
     assert!(of_victim[0]["notes"].as_array().unwrap().contains(&json!("unknown_work")), "{of_victim:#?}");
     assert!(of_victim[0]["cost_usd"].as_str().unwrap().bytes().all(|byte| matches!(byte, b'0' | b'.')));
 
-    // Who fetched it early has not taken the right to charge it: a provider that names it as a result is believed.
+    // Who fetched it early has not taken the right to charge it: a provider that names it as a result is
+    // believed.
     let ended = r#"{"id":"batch_own","object":"batch","status":"completed","input_file_id":"file-in","output_file_id":"file-own"}"#;
     exchange(&stack, "own-poll", "owner", Call::get("/openai/v1/batches/batch_own"), ended).await;
     exchange(&stack, "own-true", "fetcher", Call::get("/openai/v1/files/file-own/content"), &line).await;

@@ -1,5 +1,5 @@
-//! Answers that are read again, streams of background work, pages of results, and polls: over several gateways, and in whatever
-//! order they tell of them, each is charged once, to who started it.
+//! Answers that are read again, streams of background work, pages of results, and polls: over several
+//! gateways, and in whatever order they tell of them, each is charged once, to who started it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
 
 use std::collections::BTreeMap;
@@ -176,7 +176,8 @@ fn background(tag: &str, input: u64) -> Vec<Story> {
     ]
 }
 
-/// A batch whose results are a file that its poll names: polled and fetched at a gateway that did not start it.
+/// A batch whose results are a file that its poll names: polled and fetched at a gateway that did not start
+/// it.
 fn files(tag: &str, input: u64) -> Vec<Story> {
     let mut stories = Vec::new();
     let id = format!("f_{tag}");

@@ -174,7 +174,8 @@ fn a_wrong_plugin_configuration_is_refused_with_every_mistake_named() {
     }
 }
 
-/// What a gateway with this secret and plugin configuration logs of its syncs with who listens at `collector`.
+/// What a gateway with this secret and plugin configuration logs of its syncs with who listens at
+/// `collector`.
 fn said_of_syncs(
     name: &str,
     value: &str,

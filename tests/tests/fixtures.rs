@@ -1,4 +1,5 @@
-//! Every fixture of the project, replayed through Envoy and the module: its record equals `tollgate meter`'s line.
+//! Every fixture of the project, replayed through Envoy and the module: its record equals `tollgate meter`'s
+//! line.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,8 +142,8 @@ async fn replay(stack: &Stack, fixture: &Value, provider: &str, name: &str, writ
     reply.header("x-tollgate-call").is_some()
 }
 
-/// Where the filter asked for a stream's usage in the caller's stead, the caller gets what it would have got: all
-/// events but the one that has the usage and no choices.
+/// Where the filter asked for a stream's usage in the caller's stead, the caller gets what it would have got:
+/// all events but the one that has the usage and no choices.
 fn only_the_usage_is_taken_out(name: &str, got: &[u8], sent: &[u8]) {
     let [got, sent] = [got, sent].map(|body| String::from_utf8(body.to_vec()).unwrap().replace("\r\n", "\n"));
     let mut got = got.split_inclusive("\n\n").peekable();

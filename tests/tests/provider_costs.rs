@@ -1,4 +1,5 @@
-//! What providers say that calls cost, end to end: budgets are charged their word, but not one that talks a budget down.
+//! What providers say that calls cost, end to end: budgets are charged their word, but not one that talks a
+//! budget down.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
 
 use std::process::Command;
@@ -9,7 +10,8 @@ use tollgate_tests::burst;
 use tollgate_tests::http::Call;
 use tollgate_tests::stack::{Setup, Stack};
 
-/// What the book charges for a call of `gpt-5-mini` as [`ask`] makes it, at $0.25 and $2 for a million tokens.
+/// What the book charges for a call of `gpt-5-mini` as [`ask`] makes it, at $0.25 and $2 for a million
+/// tokens.
 const BOOK: i128 = 1_000 * 250_000 + 100 * 2_000_000;
 
 fn stack(name: &str) -> Stack {

@@ -338,8 +338,8 @@ async fn an_upgrade_that_cannot_be_metered_is_recorded_or_refused() {
     }
 }
 
-/// Says all of these at once and reads until the session ends, or nothing comes for a while; gives what the provider
-/// said.
+/// Says all of these at once and reads until the session ends, or nothing comes for a while; gives what the
+/// provider said.
 async fn pipelined(session: &mut Session, events: &[Value]) -> Vec<Value> {
     let bytes: Vec<u8> = events
         .iter()

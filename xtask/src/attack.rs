@@ -1,4 +1,5 @@
-//! `cargo xtask attack`: callers who try to pass a budget, or to close it for others, judged by the providers' own ledger.
+//! `cargo xtask attack`: callers who try to pass a budget, or to close it for others, judged by the
+//! providers' own ledger.
 
 use anyhow::{Result, bail};
 use tollgate_tests::attack::{self, HEAD, Row, Size};

@@ -1,8 +1,10 @@
-//! `cargo xtask bench`: what Tollgate costs an Envoy, beside a bare one and the two smallest filters there are.
+//! `cargo xtask bench`: what Tollgate costs an Envoy, beside a bare one and the two smallest filters there
+//! are.
 //!
-//! All of them run at once, in front of the same upstream, and are loaded in turn, so that what else happens on the
-//! machine meets them alike. The processor time of a request is Envoy's own (`/proc`), so it holds although load
-//! generator and upstream share the machine; requests a second and latencies are those of a saturated worker.
+//! All of them run at once, in front of the same upstream, and are loaded in turn, so that what else happens
+//! on the machine meets them alike. The processor time of a request is Envoy's own (`/proc`), so it holds
+//! although load generator and upstream share the machine; requests a second and latencies are those of a
+//! saturated worker.
 #![allow(clippy::indexing_slicing)] // JSON objects made here
 
 mod load;
@@ -21,8 +23,8 @@ use tollgate_tests::artifacts::{self, Workspace};
 use load::{Load, Measured};
 use setup::{Bench, VARIANTS};
 
-/// Runs `rounds` rounds of `seconds` for each variant and call, then `pairs` rounds with and without budgets; prints the
-/// table, writes `target/bench.json`.
+/// Runs `rounds` rounds of `seconds` for each variant and call, then `pairs` rounds with and without budgets;
+/// prints the table, writes `target/bench.json`.
 pub(crate) fn bench(rounds: u32, seconds: u32, pairs: u32) -> Result<()> {
     let wrk = load::wrk()?;
     let mut bench = Bench::start()?;
@@ -82,8 +84,9 @@ pub(crate) fn bench(rounds: u32, seconds: u32, pairs: u32) -> Result<()> {
     Ok(())
 }
 
-/// What budgets add to a JSON call: one Envoy loaded with and without them, in turn. Two Envoys with the same module differ
-/// by more than that. Few pairs tell little: the quickest tenth of one state may be from slower minutes than the other's.
+/// What budgets add to a JSON call: one Envoy loaded with and without them, in turn. Two Envoys with the same
+/// module differ by more than that. Few pairs tell little: the quickest tenth of one state may be from slower
+/// minutes than the other's.
 fn in_pairs(bench: &mut Bench, wrk: &Path, pairs: u32, seconds: u32) -> Result<Pairs> {
     let script = Load::Json.script(&bench.directory)?;
     let index = VARIANTS.iter().position(|variant| variant.budgets).context("a variant has budgets")?;
@@ -133,7 +136,8 @@ pub(crate) fn backtest(seed: u32) -> Result<()> {
     artifacts::run(command.arg(seed.to_string()), "recall or precision is below its bar")
 }
 
-/// Prints the table of one kind of call and gives it as JSON: medians, spread, and what each adds to a bare Envoy.
+/// Prints the table of one kind of call and gives it as JSON: medians, spread, and what each adds to a bare
+/// Envoy.
 // Long: one table and its JSON, column by column.
 fn summarise(load: Load, measured: &[Vec<Measured>]) -> Value {
     println!("\n{}", load.title());

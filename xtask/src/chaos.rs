@@ -1,7 +1,8 @@
-//! `cargo xtask chaos`: bursts, kills, losses and outages against a budget, judged by the providers' own ledger.
+//! `cargo xtask chaos`: bursts, kills, losses and outages against a budget, judged by the providers' own
+//! ledger.
 //!
-//! Each scenario is bounded in calls and time. It passes where nothing above the limit was spent, what the budget says
-//! is used is what records say and what was kept, and what is left can still be had.
+//! Each scenario is bounded in calls and time. It passes where nothing above the limit was spent, what the
+//! budget says is used is what records say and what was kept, and what is left can still be had.
 #![allow(clippy::indexing_slicing)] // of JSON: what is not there is null
 
 use std::net::SocketAddr;
@@ -48,7 +49,8 @@ struct Scenario {
     budget: &'static str,
 }
 
-/// Runs every scenario, or those whose name has `only` in it, and prints the table; fails if one of them did not hold.
+/// Runs every scenario, or those whose name has `only` in it, and prints the table; fails if one of them did
+/// not hold.
 pub(crate) fn chaos(only: Option<&str>) -> Result<()> {
     let chosen: Vec<&Scenario> =
         SCENARIOS.iter().filter(|scenario| only.is_none_or(|only| scenario.name.contains(only))).collect();
@@ -227,7 +229,8 @@ impl Scenario {
         Ok(Row { text, used, presumed })
     }
 
-    /// A call fits as long as one worst case is left, beside what a gateway that is gone may have spent unseen.
+    /// A call fits as long as one worst case is left, beside what a gateway that is gone may have spent
+    /// unseen.
     async fn is_not_refused_for_ever(
         &self,
         stack: &Stack,

@@ -1,5 +1,5 @@
-//! The demo: five agents of three teams call three providers through the gateway, one of them until its budget is
-//! spent, and both sides' books are compared.
+//! The demo: five agents of three teams call three providers through the gateway, one of them until its
+//! budget is spent, and both sides' books are compared.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -162,7 +162,8 @@ impl Habit {
     }
 }
 
-/// The spendthrift stayed within its budget by the providers' own ledger, and what the budget says is what they charge.
+/// The spendthrift stayed within its budget by the providers' own ledger, and what the budget says is what
+/// they charge.
 fn check_budget(
     product: &Product,
     served: &[Served],

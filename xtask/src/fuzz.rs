@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: runs every target of `core/fuzz`, from seeds made of the fixtures, and prints what each did.
+//! `cargo xtask fuzz`: runs every target of `core/fuzz`, from seeds made of the fixtures, and prints what
+//! each did.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,8 +52,8 @@ pub(crate) fn fuzz(seconds: u32, only: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Builds the targets without a sanitizer: `core` has no `unsafe`, and what is looked for are panics, overflows, hangs and
-/// different answers. Gives the folder of their binaries.
+/// Builds the targets without a sanitizer: `core` has no `unsafe`, and what is looked for are panics,
+/// overflows, hangs and different answers. Gives the folder of their binaries.
 fn build(workspace: &Workspace) -> Result<PathBuf> {
     let cargo_fuzz = cargo_fuzz(workspace)?;
     let mut command = Command::new(cargo_fuzz);

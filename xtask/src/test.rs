@@ -80,8 +80,9 @@ fn end_to_end() -> Result<()> {
     cargo(&["test", "--package", "tollgate-tests"], "an end-to-end test fails; its logs are below target/e2e")
 }
 
-/// The suites in which versions of Envoy may differ, on all that people have but the newest, which `end-to-end` ran. One
-/// version after the other: beside each other, on two cores, bursts of calls come too late for what a test waits for.
+/// The suites in which versions of Envoy may differ, on all that people have but the newest, which
+/// `end-to-end` ran. One version after the other: beside each other, on two cores, bursts of calls come too
+/// late for what a test waits for.
 fn versions() -> Result<()> {
     artifacts::build_filter()?;
     artifacts::build_collector()?;

@@ -1,4 +1,5 @@
-//! `/api/v1/alerts`: decisions and their deliveries; a test of a channel; `/api/v1/reviews`: budgets that were passed.
+//! `/api/v1/alerts`: decisions and their deliveries; a test of a channel; `/api/v1/reviews`: budgets that
+//! were passed.
 
 use std::sync::Arc;
 

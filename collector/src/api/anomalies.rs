@@ -16,8 +16,8 @@ use crate::store::EpisodesQuery;
 use crate::work::anomalies::run::LASTS_MS;
 use crate::work::app::App;
 
-/// Answers findings of the last day, or since the time asked for, the newest first, in pages of `limit` that go on at
-/// `cursor`.
+/// Answers findings of the last day, or since the time asked for, the newest first, in pages of `limit` that
+/// go on at `cursor`.
 ///
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.

@@ -42,7 +42,8 @@ pub async fn accounts(State(app): State<Arc<App>>, params: Params) -> Result<Res
     Ok(Json(app.store.accounts().await?).into_response())
 }
 
-/// `GET /api/v1/accounts/recount`: what summaries should say by the records that are kept, beside what they say.
+/// `GET /api/v1/accounts/recount`: what summaries should say by the records that are kept, beside what they
+/// say.
 ///
 /// # Errors
 /// When the store fails.

@@ -24,8 +24,9 @@ use crate::work::access::Caller;
 use crate::work::app::App;
 use crate::work::policy::unknown_provider;
 
-/// `GET /api/v1/budgets`: one row for each counter of the windows that hold now, also for those that no call has used yet
-/// where something is to be said of them; of a budget for `each` value that nobody has used one whose `value` is null.
+/// `GET /api/v1/budgets`: one row for each counter of the windows that hold now, also for those that no call
+/// has used yet where something is to be said of them; of a budget for `each` value that nobody has used one
+/// whose `value` is null.
 ///
 /// # Errors
 /// For parameters that nobody asked for, and when the store fails.
@@ -61,10 +62,12 @@ pub async fn one(
     Ok(Json(define::write(&stored.ok_or_else(|| no_such(&name))?.budget)).into_response())
 }
 
-/// `PUT /api/v1/budgets/{name}`: makes or changes a budget; its keys are those of `[[budgets]]` in `tollgate.toml`.
+/// `PUT /api/v1/budgets/{name}`: makes or changes a budget; its keys are those of `[[budgets]]` in
+/// `tollgate.toml`.
 ///
 /// # Errors
-/// Without the right token, for a budget that is not one, for one that the configuration file has, and when the store fails.
+/// Without the right token, for a budget that is not one, for one that the configuration file has, and when
+/// the store fails.
 pub async fn put(
     State(app): State<Arc<App>>,
     Segment(name): Segment,
@@ -126,12 +129,12 @@ struct TopUp {
     value: String,
 }
 
-/// `POST /api/v1/budgets/{name}/top-up`: adds to the limit of the window that holds now; below 0 it takes back what was
-/// added there.
+/// `POST /api/v1/budgets/{name}/top-up`: adds to the limit of the window that holds now; below 0 it takes
+/// back what was added there.
 ///
 /// # Errors
-/// Without the right token, for an amount that is none or takes more than was added, for a counter that the budget cannot
-/// have, and for a budget that is not there.
+/// Without the right token, for an amount that is none or takes more than was added, for a counter that the
+/// budget cannot have, and for a budget that is not there.
 pub async fn top_up(
     State(app): State<Arc<App>>,
     Segment(name): Segment,
@@ -179,8 +182,8 @@ fn more(text: &str, unit: Unit) -> Result<Amount, String> {
     }
 }
 
-/// `POST /api/v1/budgets/release/{instance}`: takes back what a run of a gateway that is gone was granted and has not used;
-/// with `force=true` also of one that still reports.
+/// `POST /api/v1/budgets/release/{instance}`: takes back what a run of a gateway that is gone was granted and
+/// has not used; with `force=true` also of one that still reports.
 ///
 /// # Errors
 /// Without the right token, for an instance that never reported or still does, and when the store fails.
@@ -218,11 +221,12 @@ pub async fn release(
     }
 }
 
-/// `POST /api/v1/budgets/{name}/release-kept`: gives back what is kept above the records' costs, in the window that holds now;
-/// with `value` on the counter of one value of the budget's `each`.
+/// `POST /api/v1/budgets/{name}/release-kept`: gives back what is kept above the records' costs, in the
+/// window that holds now; with `value` on the counter of one value of the budget's `each`.
 ///
 /// # Errors
-/// Without the right token, for a budget that is not there or a value that it cannot have, and when the store fails.
+/// Without the right token, for a budget that is not there or a value that it cannot have, and when the store
+/// fails.
 pub async fn release_kept(
     State(app): State<Arc<App>>,
     Segment(name): Segment,
@@ -345,7 +349,8 @@ fn per_day(used: Amount, elapsed_ms: u64) -> Amount {
     Amount(used.0.saturating_mul(MS_PER_DAY) / i128::from(elapsed_ms.max(MS_PER_MINUTE)))
 }
 
-/// When nothing will be left at this rate, Unix milliseconds UTC. `None` where nothing is left: nobody noted since when.
+/// When nothing will be left at this rate, Unix milliseconds UTC. `None` where nothing is left: nobody noted
+/// since when.
 fn reached(remaining: Amount, burn: Amount, now: u64) -> Option<u64> {
     if remaining <= Amount::ZERO {
         return None;

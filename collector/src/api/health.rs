@@ -20,7 +20,8 @@ pub async fn alive() -> Response {
 /// `GET /readyz`: records can be stored and questions answered.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.store.ready().await {
-        // The configuration from before works on, so a mistake in the one on disk is told and does not stop anything.
+        // The configuration from before works on, so a mistake in the one on disk is told and does not stop
+        // anything.
         Ok(()) => match app.config_error() {
             None => Json(json!({"status": "ready"})).into_response(),
             Some(mistakes) => {

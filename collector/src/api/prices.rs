@@ -1,5 +1,5 @@
-//! `GET /api/v1/prices`: what the collector's book says; `GET /api/v1/prices/missing`: models that have no price;
-//! `GET /api/v1/prices/drift`: rows whose charges and the providers' own words differ.
+//! `GET /api/v1/prices`: what the collector's book says; `GET /api/v1/prices/missing`: models that have no
+//! price; `GET /api/v1/prices/drift`: rows whose charges and the providers' own words differ.
 
 use std::sync::Arc;
 
@@ -105,8 +105,8 @@ pub async fn missing(State(app): State<Arc<App>>, mut params: Params) -> Result<
     Ok(Json(json!({ "version": book.version(), "rows": rows })).into_response())
 }
 
-/// Answers rows of the book whose charges and the providers' own words differ by more than 1 %, over the last seven days
-/// where no period is named.
+/// Answers rows of the book whose charges and the providers' own words differ by more than 1 %, over the last
+/// seven days where no period is named.
 ///
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.

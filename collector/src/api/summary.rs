@@ -182,7 +182,8 @@ struct Answer {
     by: Vec<&'static str>,
     rows: Vec<AnswerRow>,
     total: Numbers,
-    /// Calls, refused ones too, that gateways folded into totals: they are counted in the rows and have no record.
+    /// Calls, refused ones too, that gateways folded into totals: they are counted in the rows and have no
+    /// record.
     folded_calls: u64,
 }
 

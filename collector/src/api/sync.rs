@@ -212,8 +212,8 @@ fn wide(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-/// How long a request waits for its turn before its sender is asked to come again: less than the five seconds after which
-/// a gateway gives up by default, so that it hears so.
+/// How long a request waits for its turn before its sender is asked to come again: less than the five seconds
+/// after which a gateway gives up by default, so that it hears so.
 const PERMIT_WAITS: Duration = Duration::from_secs(3);
 /// Longest body that is kept.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;

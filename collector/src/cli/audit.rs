@@ -194,7 +194,8 @@ fn accounts(collector: &Collector, found: &mut Findings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Counts the records anew; whatever a record, a summary, a budget or a closed month says else than it should is a finding.
+/// Counts the records anew; whatever a record, a summary, a budget or a closed month says else than it should
+/// is a finding.
 fn recount(collector: &Collector, found: &mut Findings) -> anyhow::Result<()> {
     let answer = client::json(&collector.get("/api/v1/accounts/recount", &[])?)?;
     let text = |name: &str| client::field(&answer, name);

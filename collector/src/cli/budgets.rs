@@ -189,7 +189,8 @@ fn list(body: &str, format: Format) -> anyhow::Result<String> {
     Ok(output::table(&columns, &rows, None))
 }
 
-/// Limits for each agent: what it spent in seven days, scaled to the window, times the factor, rounded up to a cent.
+/// Limits for each agent: what it spent in seven days, scaled to the window, times the factor, rounded up to
+/// a cent.
 // Long: one proposal in each of the formats.
 fn suggest(body: &str, hours: u64, factor: Picodollars, per: Per, format: Format) -> anyhow::Result<String> {
     let answer = client::json(body)?;
@@ -256,7 +257,8 @@ fn suggest(body: &str, hours: u64, factor: Picodollars, per: Per, format: Format
     Ok(format!("{}\n\n{table}\n\nfor tollgate.toml:\n\n{}", recorded(hours), toml.join("\n")))
 }
 
-/// For how many of the last seven days' hours there can be records: from the first hour of a summary by hour on.
+/// For how many of the last seven days' hours there can be records: from the first hour of a summary by hour
+/// on.
 fn hours_recorded(body: &str, now: Timestamp) -> anyhow::Result<u64> {
     let answer = client::json(body)?;
     let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;

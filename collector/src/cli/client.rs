@@ -240,7 +240,8 @@ pub(super) fn json(body: &str) -> anyhow::Result<Value> {
     serde_json::from_str(body).context("the answer is not JSON; is this a Tollgate collector?")
 }
 
-/// A field as text: a string without quotes, nothing for what is absent or null. It is one line, whatever it has in it.
+/// A field as text: a string without quotes, nothing for what is absent or null. It is one line, whatever it
+/// has in it.
 pub(super) fn field(row: &Value, name: &str) -> String {
     match row.get(name) {
         Some(Value::String(text)) => printable(text),

@@ -118,7 +118,8 @@ impl Done {
     }
 }
 
-/// The record in a line, as JSON on one line: a member of a JSON log, as text or as an object, or JSON within text.
+/// The record in a line, as JSON on one line: a member of a JSON log, as text or as an object, or JSON within
+/// text.
 fn record(line: &str) -> Option<String> {
     match serde_json::from_str::<Value>(line) {
         Ok(value) => within(&value),

@@ -77,7 +77,8 @@ pub(super) fn csv(columns: &[Column], rows: &[Vec<String>]) -> anyhow::Result<St
     Ok(String::from_utf8(bytes)?)
 }
 
-/// Prints, and takes a reader that has seen enough for granted. Whatever it says, no more than lines reach a terminal.
+/// Prints, and takes a reader that has seen enough for granted. Whatever it says, no more than lines reach a
+/// terminal.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     let text = match text.starts_with(['{', '[']) {
         true => printable_json(text),
@@ -145,7 +146,8 @@ fn grouped(digits: &str) -> String {
     grouped
 }
 
-/// Dollars with as many decimals as they need, at least six, so that a column lines up and nothing is rounded.
+/// Dollars with as many decimals as they need, at least six, so that a column lines up and nothing is
+/// rounded.
 fn money(amount: &str) -> String {
     let Some((whole, decimals)) = amount.split_once('.') else {
         return amount.to_owned();

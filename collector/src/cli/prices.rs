@@ -28,7 +28,8 @@ enum Command {
     Show(Show),
     /// List models of recorded calls that have no price
     Missing(Missing),
-    /// List rows whose charges and the providers' own reports of cost differ by more than 1 %; the last 7 days unless told
+    /// List rows whose charges and the providers' own reports of cost differ by more than 1 %; the last 7
+    /// days unless told
     Drift(Drifting),
     /// Check price files, offline
     Check(Check),

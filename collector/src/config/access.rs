@@ -99,8 +99,8 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> A
     AccessConfig { read, gateways: known, tokens }
 }
 
-/// The names in `gateways`: each as a gateway's configuration may have it and, where those that exist are `known`, one
-/// of them.
+/// The names in `gateways`: each as a gateway's configuration may have it and, where those that exist are
+/// `known`, one of them.
 fn gateway_names<'t>(
     document: &mut Document<'t>,
     section: &mut Section<'t>,

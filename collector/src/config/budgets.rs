@@ -14,8 +14,8 @@ use crate::model::calendar::zone;
 pub struct BudgetsConfig {
     /// `[[budgets]]`.
     pub budgets: Vec<Budget>,
-    /// `[registry]`: names that have counters of their own where a budget has one for `each`, although only the
-    /// caller says them. Empty: any name has, up to a bound.
+    /// `[registry]`: names that have counters of their own where a budget has one for `each`, although only
+    /// the caller says them. Empty: any name has, up to a bound.
     pub registered: BTreeSet<String>,
     /// `agents` of `[registry]` alone: all others are unknown, where there are any.
     pub agents: BTreeSet<String>,

@@ -22,7 +22,8 @@ pub struct Channel {
     pub quiet: Option<Quiet>,
     /// Most messages of a minute; what is more waits.
     pub per_minute: u64,
-    /// Alerts are gathered for this long and sent as one message; 0, where the file says nothing, sends each at once.
+    /// Alerts are gathered for this long and sent as one message; 0, where the file says nothing, sends each
+    /// at once.
     pub digest_minutes: u64,
 }
 

@@ -39,8 +39,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// The line of a key, or of the part of it that stands in the table, such as `scope` in `scope.team`; of the table where it
-    /// has none.
+    /// The line of a key, or of the part of it that stands in the table, such as `scope` in `scope.team`; of
+    /// the table where it has none.
     pub(super) fn of(&self, key: &str) -> usize {
         let own = key.split(['.', '[']).next().unwrap_or_default();
         self.keys.get(key).or_else(|| self.keys.get(own)).copied().unwrap_or(self.table)

@@ -10,7 +10,8 @@ use super::document::{Document, Section};
 /// `[prices]`: what the operator adds to the prices that come with Tollgate.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct PricesConfig {
-    /// `dir`: directory of price files; one takes the place of the file of the same name that comes with Tollgate.
+    /// `dir`: directory of price files; one takes the place of the file of the same name that comes with
+    /// Tollgate.
     pub dir: Option<PathBuf>,
     /// `unpriced`: what becomes of calls whose model has no price.
     pub unpriced: Unpriced,

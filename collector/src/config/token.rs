@@ -57,7 +57,8 @@ impl Token {
         self.0.as_slice().ct_eq(&other.0).into()
     }
 
-    /// A token as it stands on a line of a file: itself, maybe as the header's value that Envoy sends, or its hash.
+    /// A token as it stands on a line of a file: itself, maybe as the header's value that Envoy sends, or its
+    /// hash.
     fn parse(line: &str) -> Option<Self> {
         match line.strip_prefix(HASHED) {
             Some(hash) => Self::from_sha256(hash.trim()),
@@ -75,8 +76,8 @@ fn plain(line: &str) -> Option<&str> {
     .then_some(token)
 }
 
-/// The token in the value of an `authorization` header. `Bearer` may stand there twice: as where a file with the whole
-/// value is sent behind a prefix of the configuration.
+/// The token in the value of an `authorization` header. `Bearer` may stand there twice: as where a file with
+/// the whole value is sent behind a prefix of the configuration.
 pub fn of_header(value: &[u8]) -> Option<&[u8]> {
     let token = after_scheme(value)?;
     Some(after_scheme(token).unwrap_or(token))

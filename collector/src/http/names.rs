@@ -1,5 +1,5 @@
-//! Under which names a collector on loopback is asked: a page in a browser may name any host for an address of this
-//! machine (DNS rebinding), and reading needs no token there.
+//! Under which names a collector on loopback is asked: a page in a browser may name any host for an address
+//! of this machine (DNS rebinding), and reading needs no token there.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -46,8 +46,8 @@ impl Names {
     }
 }
 
-/// Refuses a request for a host that is not this collector. Sync shows a token, which a page does not have, and names
-/// Envoy's cluster; whether the collector lives is no secret.
+/// Refuses a request for a host that is not this collector. Sync shows a token, which a page does not have,
+/// and names Envoy's cluster; whether the collector lives is no secret.
 pub(super) async fn check_name(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     if path == tollgate_core::protocol::sync::PATH || path == "/healthz" || path == "/readyz" {

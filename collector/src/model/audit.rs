@@ -1,9 +1,9 @@
 //! The audit trail's chain: what an entry is, how its hash is made, and how a trail is checked.
 //!
 //! The hash of an entry is the SHA-256, in hexadecimal, of the compact JSON array
-//! `[hash before, seq, time_ms, actor, action, subject, before, after]`, where `before` and `after` are JSON texts as
-//! strings, or null. The hash before the first entry is empty. Whoever keeps a head (`seq:hash`) elsewhere can tell
-//! later whether anything up to it was changed, removed, reordered or cut off.
+//! `[hash before, seq, time_ms, actor, action, subject, before, after]`, where `before` and `after` are JSON
+//! texts as strings, or null. The hash before the first entry is empty. Whoever keeps a head (`seq:hash`)
+//! elsewhere can tell later whether anything up to it was changed, removed, reordered or cut off.
 
 use std::fmt;
 use std::str::FromStr;
@@ -112,7 +112,8 @@ impl Verifier {
     /// The next entry.
     ///
     /// # Errors
-    /// When it does not follow the one before. The check may go on all the same: with what follows this one, as it is.
+    /// When it does not follow the one before. The check may go on all the same: with what follows this one,
+    /// as it is.
     pub fn next(&mut self, entry: &Recorded) -> Result<(), Broken> {
         let expected = self.head.seq.saturating_add(1);
         let follows = entry.hash == entry.hash_after(&self.head.hash);

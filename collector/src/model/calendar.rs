@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 use tollgate_core::budget::Budget;
 use tollgate_core::budget::window::{Civil, Offset, Span, Zone};
 
-/// Since when the newest budget counts that a policy of this version has, Unix milliseconds UTC: budgets that count since
-/// later were not there for a call that it admitted. `None` where the version does not say.
+/// Since when the newest budget counts that a policy of this version has, Unix milliseconds UTC: budgets that
+/// count since later were not there for a call that it admitted. `None` where the version does not say.
 pub fn knows_until(version: &str) -> Option<u64> {
     let (newest_ms, _) = version.split_once('-')?;
     u64::from_str_radix(newest_ms, 16).ok()

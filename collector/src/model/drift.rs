@@ -32,7 +32,8 @@ pub struct Drift {
 }
 
 impl Reported {
-    /// What a record adds, and to which row; nothing where its provider said nothing, or not of the whole call.
+    /// What a record adds, and to which row; nothing where its provider said nothing, or not of the whole
+    /// call.
     pub fn of(record: &UsageRecord) -> Option<(&str, Self)> {
         let provider = record.provider_cost_usd.filter(|_| !record.usage_estimated)?;
         let book = record.book_cost();
@@ -78,8 +79,8 @@ impl Reported {
         self.provider += -less.provider;
     }
 
-    /// How far the book is from the providers, in hundredths of a percent of what these say: above nothing where the book
-    /// charges more. Where they say nothing and the book does, it is the whole.
+    /// How far the book is from the providers, in hundredths of a percent of what these say: above nothing
+    /// where the book charges more. Where they say nothing and the book does, it is the whole.
     pub fn off_by(&self) -> i128 {
         let (book, provider) = (self.book.as_pico(), self.provider.as_pico());
         let difference = book.saturating_sub(provider).saturating_mul(WHOLE);

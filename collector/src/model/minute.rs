@@ -96,8 +96,8 @@ impl Minute {
     }
 }
 
-/// The most frequent of many values, in bounded room (Misra and Gries, 1982): a count is never too high, and too low
-/// by at most a ninth of all.
+/// The most frequent of many values, in bounded room (Misra and Gries, 1982): a count is never too high, and
+/// too low by at most a ninth of all.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Heavy(Vec<(u32, u64)>);
 

@@ -1,7 +1,7 @@
 //! Texts of others, made fit to be shown.
 
-/// A text as one line without what would move a terminal's cursor, break a line or turn its direction: names may come
-/// from callers and providers, with any characters.
+/// A text as one line without what would move a terminal's cursor, break a line or turn its direction: names
+/// may come from callers and providers, with any characters.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if is_shown(c) { c } else { '\u{fffd}' }).collect()
 }
@@ -23,7 +23,8 @@ pub fn printable_json(json: &str) -> String {
     shown
 }
 
-/// Control characters, line and paragraph separators, and marks that turn the direction of what follows are not.
+/// Control characters, line and paragraph separators, and marks that turn the direction of what follows are
+/// not.
 const fn is_shown(c: char) -> bool {
     !matches!(c,
         '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'

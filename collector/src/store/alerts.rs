@@ -125,8 +125,8 @@ pub struct Outbox {
     pub given_up: u64,
 }
 
-/// Writes what rules say now: new decisions with their deliveries, and the end of those that do not hold any more.
-/// Gives how many are new. `resolving` are the channels that hear of an end.
+/// Writes what rules say now: new decisions with their deliveries, and the end of those that do not hold any
+/// more. Gives how many are new. `resolving` are the channels that hear of an end.
 pub(super) fn decide(
     transaction: &Transaction<'_>,
     judged: &[Judged],

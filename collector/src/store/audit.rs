@@ -1,7 +1,8 @@
 //! The audit trail's table: entries are appended in the writer's transactions and never touched again.
 //!
-//! What changes something appends its entry in the same transaction ([`append`]), so neither stands without the
-//! other. What changes nothing in the database (a configuration that was read) uses [`Store::audit`](super::Store::audit).
+//! What changes something appends its entry in the same transaction ([`append`]), so neither stands without
+//! the other. What changes nothing in the database (a configuration that was read) uses
+//! [`Store::audit`](super::Store::audit).
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde_json::value::RawValue;

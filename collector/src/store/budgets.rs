@@ -1,5 +1,5 @@
-//! Budgets, counters and accounts: the ledgers of `tollgate_core::budget::ledger`, read, changed and written in one
-//! transaction, so that their invariant holds whoever else does the same.
+//! Budgets, counters and accounts: the ledgers of `tollgate_core::budget::ledger`, read, changed and written
+//! in one transaction, so that their invariant holds whoever else does the same.
 //!
 //! Long: the statements on definitions and counters of budgets, which change together.
 
@@ -60,7 +60,8 @@ pub struct CounterState {
     pub ledger: Ledger,
     /// Names of the gateways of its accounts, by instance.
     pub gateways: BTreeMap<String, String>,
-    /// When the first part of it begins that counts now, Unix milliseconds UTC: of a rolling window there are several.
+    /// When the first part of it begins that counts now, Unix milliseconds UTC: of a rolling window there are
+    /// several.
     pub first_ms: u64,
 }
 
@@ -156,8 +157,8 @@ fn live(connection: &Connection, now_ms: u64) -> Result<usize, StoreError> {
     Ok(usize::try_from(count).unwrap_or(1).max(1))
 }
 
-/// The id of a counter, made where it is missing. `None` for a window that its budget does not have: nothing is
-/// granted for what a gateway makes up.
+/// The id of a counter, made where it is missing. `None` for a window that its budget does not have: nothing
+/// is granted for what a gateway makes up.
 fn counter(
     transaction: &Transaction<'_>,
     (seeds, reporter): (&mut Seeds, Option<&mut Reporter<'_>>),
@@ -404,8 +405,8 @@ pub(super) fn states(
     Ok(all_states)
 }
 
-/// The same, and for each budget the counters that nobody has used yet in the window that holds, as they would begin: the
-/// only one, or those of values that have spent something.
+/// The same, and for each budget the counters that nobody has used yet in the window that holds, as they
+/// would begin: the only one, or those of values that have spent something.
 pub(super) fn outlook(
     connection: &Connection,
     now_ms: u64,

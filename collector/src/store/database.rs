@@ -1,4 +1,5 @@
-//! The database as a file: opened, brought to its schema, read, led, saved, and said to be damaged where it is.
+//! The database as a file: opened, brought to its schema, read, led, saved, and said to be damaged where it
+//! is.
 
 pub(super) mod backup;
 pub(super) mod damage;

@@ -1,8 +1,8 @@
 //! Rollups: sums by hour and by day, changed in the transaction that stores what they sum.
 //!
-//! A row of a rollup costs as much to change as a record to store, and records of a busy second are of as many rows. So
-//! what much at once adds is stored in one piece, in `rollup_recent`, and added to the rows when there is much of it:
-//! each of them changes once then. A rollup is its rows and what is recent.
+//! A row of a rollup costs as much to change as a record to store, and records of a busy second are of as
+//! many rows. So what much at once adds is stored in one piece, in `rollup_recent`, and added to the rows
+//! when there is much of it: each of them changes once then. A rollup is its rows and what is recent.
 
 pub(super) mod bound;
 pub(super) mod dims;
@@ -26,8 +26,8 @@ use crate::store::rollups::sums::Sums;
 /// What a transaction adds to the rollups, in the order in which it came.
 #[derive(Debug, Default)]
 pub(super) struct Additions {
-    /// For each, the hour and the id of the dimensions, eight bytes, and the length of the sums, two, all little endian;
-    /// then the sums.
+    /// For each, the hour and the id of the dimensions, eight bytes, and the length of the sums, two, all
+    /// little endian; then the sums.
     bytes: Vec<u8>,
     count: u64,
 }
@@ -109,7 +109,8 @@ pub(super) fn each_recent(
     Ok(())
 }
 
-/// Hands over what is stored in one piece: time, id of the dimensions and encoded sums of each addition, in its order.
+/// Hands over what is stored in one piece: time, id of the dimensions and encoded sums of each addition, in
+/// its order.
 pub(super) fn each_of(
     piece: &[u8],
     mut take: impl FnMut(i64, i64, &[u8]) -> Result<(), StoreError>,

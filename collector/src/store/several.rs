@@ -1,4 +1,5 @@
-//! Several stores on one database, as several collectors have it: nothing double, nothing lost, one chain, one limit.
+//! Several stores on one database, as several collectors have it: nothing double, nothing lost, one chain,
+//! one limit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Barrier;

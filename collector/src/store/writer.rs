@@ -251,7 +251,8 @@ impl Writer {
         Ok(stored)
     }
 
-    /// Takes the write lock; after a failed write, writes and flushes too, as only that shows that it works again.
+    /// Takes the write lock; after a failed write, writes and flushes too, as only that shows that it works
+    /// again.
     fn probe(&mut self) -> Result<(), StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if self.last_write_failed {

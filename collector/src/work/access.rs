@@ -1,7 +1,8 @@
 //! Access: which token allows what, and the guard before every route.
 //!
-//! Roles are `ingest` (gateways), `read`, `write` and `admin`; `admin` may do what `write` may, and `write` what
-//! `read` may. Tokens are held as SHA-256 hashes and compared in constant time, all of them at every request.
+//! Roles are `ingest` (gateways), `read`, `write` and `admin`; `admin` may do what `write` may, and `write`
+//! what `read` may. Tokens are held as SHA-256 hashes and compared in constant time, all of them at every
+//! request.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! Anomalies: what an agent does now that it usually does not ([`detect`], pure), and why ([`drivers`]).
 //!
-//! Each minute the detector looks at the last hour by minutes and at the weeks before by hours. A finding lasts while
-//! it is found again; it becomes an alert through rules with `when = "anomaly"`.
+//! Each minute the detector looks at the last hour by minutes and at the weeks before by hours. A finding
+//! lasts while it is found again; it becomes an alert through rules with `when = "anomaly"`.
 
 pub mod baseline;
 pub mod detect;

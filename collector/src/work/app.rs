@@ -63,8 +63,8 @@ impl App {
         }
     }
 
-    /// The configuration that holds now. `listen`, `data_dir`, `log` and whether there is TLS stay what they were at
-    /// the start.
+    /// The configuration that holds now. `listen`, `data_dir`, `log` and whether there is TLS stay what they
+    /// were at the start.
     pub fn config(&self) -> Arc<Config> {
         Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,9 +1,10 @@
-//! The doors: how many may be inside at a time, how long a request may take to be said, and under which names this
-//! collector is asked.
+//! The doors: how many may be inside at a time, how long a request may take to be said, and under which names
+//! this collector is asked.
 //!
-//! A connection waits for its client (for a head, the rest of a body, the next request) or is being answered. Where all
-//! places are taken, the newcomer gets the place of who waits for longest, first among those that were never answered
-//! well: a crowd of half requests pushes itself out, and gateways, whose connections were of use, stay.
+//! A connection waits for its client (for a head, the rest of a body, the next request) or is being answered.
+//! Where all places are taken, the newcomer gets the place of who waits for longest, first among those that
+//! were never answered well: a crowd of half requests pushes itself out, and gateways, whose connections were
+//! of use, stay.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -49,7 +50,8 @@ impl Default for Doors {
 }
 
 impl Doors {
-    /// Lets a connection in, in the place of another where all are taken; none where everybody is being answered.
+    /// Lets a connection in, in the place of another where all are taken; none where everybody is being
+    /// answered.
     pub fn enter(self: &Arc<Self>) -> Option<Visit> {
         let mut inside = self.inside();
         if inside.visitors.len() >= VISITORS_MAX {

@@ -1,8 +1,8 @@
 //! What a call would cost, before it is made: the tokens of its prompt, and the most that it can come to.
 //!
-//! Models with a public encoding are counted by it (`tiktoken-rs`); what a provider puts around messages comes to that as
-//! `OpenAI`'s cookbook has it ("How to count tokens with tiktoken"; from memory, the page was not opened). Other models'
-//! tokens are estimated as a gateway does, and the answer says so.
+//! Models with a public encoding are counted by it (`tiktoken-rs`); what a provider puts around messages
+//! comes to that as `OpenAI`'s cookbook has it ("How to count tokens with tiktoken"; from memory, the page
+//! was not opened). Other models' tokens are estimated as a gateway does, and the answer says so.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -243,8 +243,8 @@ fn count(model: &str, question: &Question, body: &Value, api: Api, request: &Req
     Count { tokens: sum, by, exact, notes }
 }
 
-/// Hands over every text at a path such as `messages[].content`. An array or object at its end is text as JSON, unless
-/// longer paths lead into it.
+/// Hands over every text at a path such as `messages[].content`. An array or object at its end is text as
+/// JSON, unless longer paths lead into it.
 fn each_text(value: &Value, path: &str, take: &mut impl FnMut(&str)) {
     each_at(value, path, path, take);
 }

@@ -1,5 +1,5 @@
-//! What the collector does by itself, at its own pace: keeping the lead, removing records by age, packing what is over, and
-//! telling the audit trail's head.
+//! What the collector does by itself, at its own pace: keeping the lead, removing records by age, packing
+//! what is over, and telling the audit trail's head.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use crate::model::clock::now_ms;
 use crate::store::Lead;
 use crate::work::app::App;
 
-/// Takes the lead of the collectors on this database where nobody has it, and keeps it, until the collector ends.
+/// Takes the lead of the collectors on this database where nobody has it, and keeps it, until the collector
+/// ends.
 pub async fn lead(app: Arc<App>) {
     let mut led = false;
     loop {
@@ -31,7 +32,8 @@ pub async fn lead(app: Arc<App>) {
     }
 }
 
-/// Reads the database for damage, at the start and once a day, until the collector ends. What is found, `/readyz` says.
+/// Reads the database for damage, at the start and once a day, until the collector ends. What is found,
+/// `/readyz` says.
 pub async fn look_over(app: Arc<App>) {
     loop {
         if let Err(error) = app.store.look_over().await {

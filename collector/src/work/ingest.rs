@@ -106,8 +106,8 @@ pub fn accept(
     Ok(accepted)
 }
 
-/// Reads records, one a line, that came at `now_ms` from no gateway: what they cost counts on budgets, as whoever charged
-/// them there is lost. A bad record is refused, the rest kept; its index
+/// Reads records, one a line, that came at `now_ms` from no gateway: what they cost counts on budgets, as
+/// whoever charged them there is lost. A bad record is refused, the rest kept; its index
 /// counts the lines that are not blank.
 pub fn accept_lines(body: &str, book: &PriceBook, now_ms: u64) -> Accepted {
     let mut accepted = Accepted {
@@ -192,8 +192,8 @@ impl Accepted {
         Ok(())
     }
 
-    /// A gateway that had a book, but no row for a call or only that of the model asked for, wants the rows of the names in
-    /// it.
+    /// A gateway that had a book, but no row for a call or only that of the model asked for, wants the rows
+    /// of the names in it.
     fn want_rows_of(&mut self, record: &UsageRecord) {
         let lacked = record.price_basis.iter().filter(|basis| basis.step.is_none());
         let missing: Vec<&str> = lacked.map(|basis| basis.model.as_str()).collect();

@@ -1,4 +1,5 @@
-//! Budgets in the collector: which hold now, their windows on the calendar of a time zone, and what gateways are told.
+//! Budgets in the collector: which hold now, their windows on the calendar of a time zone, and what gateways
+//! are told.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,7 +15,8 @@ use crate::config::BudgetsConfig;
 use crate::model::calendar::spans;
 use crate::store::{Store, StoreError, StoredBudget};
 
-/// The budgets that hold now, shared by all handlers. Memory of what the store holds, replaced after each change of it.
+/// The budgets that hold now, shared by all handlers. Memory of what the store holds, replaced after each
+/// change of it.
 #[derive(Debug, Default)]
 pub struct Budgets {
     state: RwLock<Arc<State>>,
@@ -60,8 +62,8 @@ impl Budgets {
         self.state().budgets.clone()
     }
 
-    /// What gateways are to hold now. Its version changes with every budget and whenever a window begins, and says since
-    /// when the newest of its budgets counts: see
+    /// What gateways are to hold now. Its version changes with every budget and whenever a window begins, and
+    /// says since when the newest of its budgets counts: see
     /// [`knows_until`](crate::model::calendar::knows_until).
     pub fn policy(&self, unpriced: Unpriced, now_ms: u64) -> Policy {
         let state = self.state();
@@ -103,7 +105,8 @@ pub fn check(file: &str, config: &BudgetsConfig, book: &PriceBook) -> Result<(),
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// What is wrong with the providers that a budget is for: one that neither hosts nor prices nor `own` know is misspelled.
+/// What is wrong with the providers that a budget is for: one that neither hosts nor prices nor `own` know is
+/// misspelled.
 pub fn unknown_provider(budget: &Budget, own: &BTreeSet<String>, book: &PriceBook) -> Option<String> {
     let named = budget.scope.values(&Dimension::Provider);
     if named.is_empty() {

@@ -1,4 +1,5 @@
-//! The prices that a collector holds: what comes with Tollgate, the operator's files and configuration on top.
+//! The prices that a collector holds: what comes with Tollgate, the operator's files and configuration on
+//! top.
 
 mod build;
 

@@ -1,7 +1,7 @@
 //! A changed configuration is taken while the collector runs: at SIGHUP, and when a file of it changes.
 //!
-//! All or nothing: a file with a mistake changes nothing, and is reported in the log, in `/metrics` and in `/readyz`.
-//! What was taken leaves an entry in the audit trail.
+//! All or nothing: a file with a mistake changes nothing, and is reported in the log, in `/metrics` and in
+//! `/readyz`. What was taken leaves an entry in the audit trail.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,14 +48,16 @@ struct Good {
 type Seen = (PathBuf, Option<SystemTime>, u64);
 
 impl Reload {
-    /// Watches `file`, which the collector was started with, and what it names. From here SIGHUP ends nothing.
+    /// Watches `file`, which the collector was started with, and what it names. From here SIGHUP ends
+    /// nothing.
     pub fn new(app: Arc<App>, certificates: Option<Arc<Certificates>>, file: PathBuf) -> Self {
         let seen = seen(&file, &app.config());
         let hash = content_hash(&file);
         Self { app, certificates, file, seen, hash, hangup: signal(SignalKind::hangup()).ok() }
     }
 
-    /// Notes the configuration that the collector started with in the audit trail, then looks again and again.
+    /// Notes the configuration that the collector started with in the audit trail, then looks again and
+    /// again.
     pub async fn run(mut self) {
         self.audit("configuration.start", None).await;
         loop {

@@ -47,8 +47,8 @@ pub struct Row {
     pub difference_usd: Picodollars,
 }
 
-/// Prices the records that a query wants again. With `audit`, differences become adjustments, and each transaction of
-/// them leaves this entry in the audit trail.
+/// Prices the records that a query wants again. With `audit`, differences become adjustments, and each
+/// transaction of them leaves this entry in the audit trail.
 ///
 /// # Errors
 /// When the store fails; what was written before stays, and the next run does the rest.
@@ -110,12 +110,13 @@ impl Row {
     }
 }
 
-/// The correction that a book makes of a record, if it makes one. A call that was priced does not become unpriced: a
-/// row that the book lost is a mistake of the book, not of the record.
+/// The correction that a book makes of a record, if it makes one. A call that was priced does not become
+/// unpriced: a row that the book lost is a mistake of the book, not of the record.
 fn correction(book: &PriceBook, counted: Counted) -> Option<Correction> {
     let Counted { record: before, base } = counted;
     let (priced, status) = book.price_again(&before)?;
-    // A word that was judged is judged by this book again. One from before words counted stays beside the cost.
+    // A word that was judged is judged by this book again. One from before words counted stays beside the
+    // cost.
     let is_judged =
         before.cost_source == CostSource::Provider || before.notes.contains(&Note::ProviderCostDoubted);
     let measured = status == CostStatus::Measured

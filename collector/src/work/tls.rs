@@ -1,7 +1,7 @@
 //! TLS: handshakes, and the certificates they use.
 //!
-//! Handshakes run beside each other, so a client that does not finish its own keeps nobody waiting. A certificate that
-//! changed on disk is taken at the next reload, for new connections.
+//! Handshakes run beside each other, so a client that does not finish its own keeps nobody waiting. A
+//! certificate that changed on disk is taken at the next reload, for new connections.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -94,7 +94,8 @@ pub(crate) fn message(sequence: u64, records: Vec<Value>) -> Value {
     })
 }
 
-/// A measured call: number `n`, as many hours after the first as `n` has above hundreds, by agent `bot-<n mod 3>`.
+/// A measured call: number `n`, as many hours after the first as `n` has above hundreds, by agent
+/// `bot-<n mod 3>`.
 pub(crate) fn record(n: u64) -> Value {
     let rate = 1_250_000u64;
     let cost = rate * (100 + n);

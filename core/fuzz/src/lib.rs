@@ -1,7 +1,8 @@
-//! What holds for any bytes, as plain functions: the fuzz targets and `core/tests/cuts.rs` call the same ones.
+//! What holds for any bytes, as plain functions: the fuzz targets and `core/tests/cuts.rs` call the same
+//! ones.
 //!
-//! Of an input the first byte chooses (an API, an encoding), the second how the rest is cut; the rest is the body. Each
-//! function panics where a decoder gives another answer for pieces than for the whole.
+//! Of an input the first byte chooses (an API, an encoding), the second how the rest is cut; the rest is the
+//! body. Each function panics where a decoder gives another answer for pieces than for the whole.
 
 use std::fmt::Debug;
 use std::sync::LazyLock;
@@ -67,8 +68,8 @@ pub fn websocket(data: &[u8]) {
     });
 }
 
-/// Compressed bodies. What has been inflated before damage is found may depend on the cuts; where none is found, all of
-/// it is the same.
+/// Compressed bodies. What has been inflated before damage is found may depend on the cuts; where none is
+/// found, all of it is the same.
 pub fn inflate(data: &[u8]) {
     cut_alike(data, |choice, pieces| {
         let mut inflate =

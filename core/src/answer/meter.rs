@@ -1,8 +1,8 @@
 //! The meter: an answer's bytes in, its usage out.
 //!
-//! Reads what stands in the body whatever its content type says: the first byte tells JSON, Server-Sent Events
-//! and AWS event streams apart. Holds a bounded amount of state (see [`crate::decode::json`] and [`crate::decode::inflate`]);
-//! the bytes themselves pass elsewhere.
+//! Reads what stands in the body whatever its content type says: the first byte tells JSON, Server-Sent
+//! Events and AWS event streams apart. Holds a bounded amount of state (see [`crate::decode::json`] and
+//! [`crate::decode::inflate`]); the bytes themselves pass elsewhere.
 
 mod documents;
 
@@ -108,7 +108,8 @@ impl Meter {
         self.framing = Framing::WebSocket(Box::default());
     }
 
-    /// Response headers that may say something of usage or price: takes those of the API's family from `header`.
+    /// Response headers that may say something of usage or price: takes those of the API's family from
+    /// `header`.
     pub fn headers(&mut self, header: &dyn Fn(&str) -> Option<String>) {
         let reading = self.documents.reading_mut();
         for (header_name, name) in reading.family().headers().iter().chain(&COST_HEADERS) {
@@ -145,7 +146,8 @@ impl Meter {
 
     fn plain(&mut self, mut bytes: &[u8]) {
         if let Framing::Undecided = self.framing {
-            // What stands before the first byte that tells belongs to no framing, whichever piece it comes in.
+            // What stands before the first byte that tells belongs to no framing, whichever piece it comes
+            // in.
             let Some(at) = bytes.iter().position(|byte| !LEADING.contains(byte)) else { return };
             bytes = bytes.get(at..).unwrap_or_default();
             self.framing = match Framing::by_first_byte(bytes) {
@@ -240,8 +242,8 @@ impl Meter {
         self.lost || streams && self.reading().lacks_end()
     }
 
-    /// Whether the body has an encoding that is not known, is not what its encoding says, or needs more memory
-    /// than there is for it.
+    /// Whether the body has an encoding that is not known, is not what its encoding says, or needs more
+    /// memory than there is for it.
     pub fn is_unread(&self) -> bool {
         let compressed = matches!(&self.framing, Framing::WebSocket(decoder) if decoder.compressed() > 0);
         compressed

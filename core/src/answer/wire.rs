@@ -1,8 +1,8 @@
 //! What providers' bodies say: one file for each family of wire formats.
 //!
-//! A [`Family`] is a table of the places where its documents name things, and one function that turns its usage
-//! object into [`Usage`]. The walk over the bytes, and what happens when several documents speak of the same
-//! thing, is the same for all and stands here.
+//! A [`Family`] is a table of the places where its documents name things, and one function that turns its
+//! usage object into [`Usage`]. The walk over the bytes, and what happens when several documents speak of the
+//! same thing, is the same for all and stands here.
 
 mod anthropic;
 mod bedrock;
@@ -163,7 +163,8 @@ pub enum Field {
 /// How several usage objects of one answer combine.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Merge {
-    /// Each is a total: the last one counts, unless it is less than one before it, as gateways fill in what they left out.
+    /// Each is a total: the last one counts, unless it is less than one before it, as gateways fill in what
+    /// they left out.
     Last,
     /// Each is a total, and earlier ones are estimates: the last one counts.
     Final,
@@ -224,7 +225,8 @@ pub struct Normalised {
     pub shares: Vec<Share>,
     /// What the provider said that the call cost.
     pub provider_cost: Option<Picodollars>,
-    /// Whether its counts cannot all be true: one is below nothing or beyond any call, or they do not make up their total.
+    /// Whether its counts cannot all be true: one is below nothing or beyond any call, or they do not make up
+    /// their total.
     pub contradictory: bool,
     /// Facts that choose a price, such as `speed` and `inference_geo`, with the provider's words.
     pub conditions: Vec<(&'static str, String)>,

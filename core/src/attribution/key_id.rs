@@ -22,8 +22,8 @@ enum Place {
     Query,
 }
 
-/// The provider keys that a request carries, wherever: which of them counts is its provider's to say. Holds at most
-/// [`CREDENTIALS_MAX`]; with more of them nobody knows the key.
+/// The provider keys that a request carries, wherever: which of them counts is its provider's to say. Holds
+/// at most [`CREDENTIALS_MAX`]; with more of them nobody knows the key.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials(Vec<(Place, Option<Vec<u8>>)>);
 
@@ -67,8 +67,8 @@ impl Credentials {
         }
     }
 
-    /// The [`key_id`] of the key that this provider takes. `None` where it has none, or several that differ: nobody knows
-    /// then which of them the provider takes.
+    /// The [`key_id`] of the key that this provider takes. `None` where it has none, or several that differ:
+    /// nobody knows then which of them the provider takes.
     pub fn key_id(&self, provider: &str, secret: &[u8]) -> Option<String> {
         let taken = places(provider);
         let mut keys = self.0.iter().filter(|(place, _)| taken.contains(place)).map(|(_, key)| key);
@@ -91,8 +91,8 @@ fn authorized(value: &[u8]) -> Option<&[u8]> {
     rest.get(at + credential.len()..)?.split(|byte| *byte == b'/').next()
 }
 
-/// Where each provider takes a key from (as client libraries of Anthropic, Google, Azure and Amazon send it; read
-/// 2026-11-28). All others that
+/// Where each provider takes a key from (as client libraries of Anthropic, Google, Azure and Amazon send it;
+/// read 2026-11-28). All others that
 /// are recognised take a bearer token; of one that is only configured nobody knows.
 fn places(provider: &str) -> &'static [Place] {
     match provider {
@@ -110,7 +110,8 @@ fn places(provider: &str) -> &'static [Place] {
 /// Credentials that are looked at; no client sends more.
 const CREDENTIALS_MAX: usize = 8;
 
-/// The first sixteen hexadecimal digits of the key's HMAC-SHA-256 under the operator's secret; `None` without a secret.
+/// The first sixteen hexadecimal digits of the key's HMAC-SHA-256 under the operator's secret; `None` without
+/// a secret.
 pub fn key_id(secret: &[u8], key: &[u8]) -> Option<String> {
     if secret.is_empty() {
         return None;

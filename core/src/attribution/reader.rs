@@ -25,8 +25,8 @@ pub enum Handling {
 
 /// Collects the attribution of one call, header by header, then trusted values, which win.
 ///
-/// A name is `[A-Za-z0-9._/-]{1,64}`. One that is malformed, or given by two headers, is [`INVALID`], whatever
-/// else says; a tag that is malformed is left out.
+/// A name is `[A-Za-z0-9._/-]{1,64}`. One that is malformed, or given by two headers, is [`INVALID`],
+/// whatever else says; a tag that is malformed is left out.
 ///
 /// ```
 /// use tollgate_core::attribution::{AttributionReader, AttributionRules, Handling};

@@ -1,9 +1,9 @@
 //! The gateway's side of a budget: one counter in one window, as it stands in Envoy's shared data.
 //!
-//! Three totals, never deltas: `granted` (the collector's; only grows), `returned` (the gateway's own; only grows, and
-//! grows here before anyone hears of it), `used` (worst cases of calls under way and costs of settled ones). A call
-//! is admitted only while `used` stays within `granted − returned`. So lost, repeated and reordered messages change
-//! nothing: what arrives is merged by the larger total.
+//! Three totals, never deltas: `granted` (the collector's; only grows), `returned` (the gateway's own; only
+//! grows, and grows here before anyone hears of it), `used` (worst cases of calls under way and costs of
+//! settled ones). A call is admitted only while `used` stays within `granted − returned`. So lost, repeated
+//! and reordered messages change nothing: what arrives is merged by the larger total.
 
 use super::Amount;
 use super::ledger::{Grant, Report};
@@ -43,14 +43,15 @@ pub struct Counter {
     pub version: u64,
     /// Calls under way, and those that room is held for.
     pub in_flight: u32,
-    /// The smallest hold that the collector had nothing for, since when nothing changed; 0 where there is none.
+    /// The smallest hold that the collector had nothing for, since when nothing changed; 0 where there is
+    /// none.
     pub exhausted_from: Amount,
     /// The version that the collector has acknowledged.
     pub acknowledged: u64,
     /// Calls that were refused on it.
     pub denied: u64,
-    /// When the last lease ends of a gateway that is not heard of any more, collector's clock, Unix milliseconds UTC;
-    /// 0 where there is none.
+    /// When the last lease ends of a gateway that is not heard of any more, collector's clock, Unix
+    /// milliseconds UTC; 0 where there is none.
     pub leased_until_ms: u64,
 }
 
@@ -178,10 +179,10 @@ impl Counter {
         self.version += 1;
     }
 
-    /// What a few of its calls would hold, as far as that is a small part of the limit: an idle counter gives back the rest. So
-    /// the next call does not wait, and an outage is lived through. Where a few are more than that it is one of them, and where
-    /// one alone is a large part it is nothing: a gateway that ends leaves it unused until its lease ends, and restarts would
-    /// close the budget.
+    /// What a few of its calls would hold, as far as that is a small part of the limit: an idle counter gives
+    /// back the rest. So the next call does not wait, and an outage is lived through. Where a few are more
+    /// than that it is one of them, and where one alone is a large part it is nothing: a gateway that ends
+    /// leaves it unused until its lease ends, and restarts would close the budget.
     pub fn ease(&self) -> Amount {
         if self.recent_hold > Amount(self.limit.0 / LARGE_PARTS) {
             return Amount::ZERO;
@@ -246,8 +247,8 @@ impl Counter {
         self.used.minus(self.held).plus(self.elsewhere).minus(self.elsewhere_held)
     }
 
-    /// Whether a hold of this size has room once all calls under way have ended for nothing: else it stays refused until
-    /// the window ends or the limit is raised.
+    /// Whether a hold of this size has room once all calls under way have ended for nothing: else it stays
+    /// refused until the window ends or the limit is raised.
     pub fn may_clear(&self, hold: Amount) -> bool {
         self.spent().plus(hold) <= self.limit
     }
@@ -259,8 +260,9 @@ impl Counter {
         Report { granted, returned, used, held, kept, in_flight, denied, version, want, ease, idle: false }
     }
 
-    /// Whether its slot may be used for another counter: the window is over, no call is under way, and the collector
-    /// knows all of it (`reported`), or there is none to know it. Long after its end nothing is waited for.
+    /// Whether its slot may be used for another counter: the window is over, no call is under way, and the
+    /// collector knows all of it (`reported`), or there is none to know it. Long after its end nothing is
+    /// waited for.
     pub const fn is_over(&self, now_ms: u64, reported: bool) -> bool {
         let settled = self.in_flight == 0 && (!reported || self.acknowledged >= self.version);
         let is_late = now_ms > self.span.end_ms.saturating_add(LATE_MS);

@@ -1,7 +1,7 @@
 //! Budgets as their operator writes them: read key by key, with every mistake named.
 //!
-//! The same keys in `tollgate.toml` (`[[budgets]]`), in `PUT /api/v1/budgets/{name}` and in a plugin configuration that
-//! stands without a collector.
+//! The same keys in `tollgate.toml` (`[[budgets]]`), in `PUT /api/v1/budgets/{name}` and in a plugin
+//! configuration that stands without a collector.
 
 mod values;
 
@@ -269,7 +269,8 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
     limits.map(|_| budget)
 }
 
-/// Shortest lease: two of the intervals, of a second, in which gateways report where nothing else is configured.
+/// Shortest lease: two of the intervals, of a second, in which gateways report where nothing else is
+/// configured.
 pub const LEASE_MS_MIN: u64 = 2_000;
 const LEASE_MS_MAX: u64 = 86_400_000;
 

@@ -1,10 +1,10 @@
 //! The two sides together: random schedules of five gateways, two collectors and one database.
 //!
-//! What is proven of every schedule: what gateways admitted never passes the limit, at any step, but for what a gateway
-//! spent unseen before its lease ended and the collector does not presume; a gateway whose lease has ended at the
-//! collector admits nothing, whatever its clock; when all calls have ended and everybody has talked, what is charged is what
-//! the calls cost; and nothing that is left is refused. Two planted bugs are found: a collector that reads and writes in two
-//! transactions, and one whose leases end too early.
+//! What is proven of every schedule: what gateways admitted never passes the limit, at any step, but for what
+//! a gateway spent unseen before its lease ended and the collector does not presume; a gateway whose lease
+//! has ended at the collector admits nothing, whatever its clock; when all calls have ended and everybody has
+//! talked, what is charged is what the calls cost; and nothing that is left is refused. Two planted bugs are
+//! found: a collector that reads and writes in two transactions, and one whose leases end too early.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -93,7 +93,8 @@ struct Gateway {
     drift: i64,
     /// When the last request was sent that was acknowledged, by its own clock.
     acknowledged_ms: Option<u64>,
-    /// What it had used when it gave back what it does not need: it says that it is idle as long as that is all.
+    /// What it had used when it gave back what it does not need: it says that it is idle as long as that is
+    /// all.
     idle_at: Option<Amount>,
 }
 
@@ -253,8 +254,8 @@ impl World {
             Event::Crash { gateway } => {
                 let instance = format!("{}'", self.gateways[gateway].instance);
                 let dead = std::mem::replace(&mut self.gateways[gateway], Gateway::new(instance));
-                // Providers finish what was under way, at any cost up to the worst case. What waited to be settled stays
-                // at its worst case too.
+                // Providers finish what was under way, at any cost up to the worst case. What waited to be
+                // settled stays at its worst case too.
                 self.spent = self.spent.plus(dead.counter.held).minus(dead.due.charge);
                 self.dead.insert(dead.instance.clone(), dead);
             }
@@ -362,8 +363,8 @@ impl World {
     }
 }
 
-/// The first step after which more is charged, or may be, than there is, a gateway has outlived its lease, or its calls are
-/// forgotten with it.
+/// The first step after which more is charged, or may be, than there is, a gateway has outlived its lease, or
+/// its calls are forgotten with it.
 fn passed(schedule: &[Event], mut world: World) -> Option<usize> {
     schedule.iter().position(|event| {
         world.happen(event);

@@ -1,9 +1,10 @@
 //! The worst case of a call: what is charged to its budgets before it goes on.
 //!
-//! A request's bytes bound its tokens: no tokenizer makes more than one token of a byte. To them comes an allowance for
-//! what providers put around a prompt, and one for each image. What is not in the request (stored conversations, files,
-//! pages that a tool fetches) has no such bound and is held at the model's context window; then the call is not
-//! *bounded*, and says why. What of a request decides stands in the tables of [`crate::request::bounds`].
+//! A request's bytes bound its tokens: no tokenizer makes more than one token of a byte. To them comes an
+//! allowance for what providers put around a prompt, and one for each image. What is not in the request
+//! (stored conversations, files, pages that a tool fetches) has no such bound and is held at the model's
+//! context window; then the call is not *bounded*, and says why. What of a request decides stands in the
+//! tables of [`crate::request::bounds`].
 
 use crate::price::bound::{Bound, Held, ModelSize};
 use crate::provider::{Api, Target};
@@ -98,11 +99,11 @@ const fn other_output(api: Api, answers: u64) -> (Option<&'static str>, u64) {
     }
 }
 
-/// What providers put around a prompt: chat templates, the preamble that tools bring (Anthropic's is up to 700 tokens,
-/// its documentation, read 2026-11-25).
+/// What providers put around a prompt: chat templates, the preamble that tools bring (Anthropic's is up to
+/// 700 tokens, its documentation, read 2026-11-25).
 const TEMPLATE_TOKENS: u64 = 1_024;
-/// One image, at most: what the dearest tiling of current models makes of it. OpenAI's `gpt-4o-mini`, which multiplies
-/// its tiles, is the known exception; there the difference shows as overshoot.
+/// One image, at most: what the dearest tiling of current models makes of it. OpenAI's `gpt-4o-mini`, which
+/// multiplies its tiles, is the known exception; there the difference shows as overshoot.
 const IMAGE_TOKENS: u64 = 8_192;
 /// The context window of a model that nothing is known of.
 const CONTEXT_TOKENS: u64 = 200_000;
@@ -118,10 +119,11 @@ const SESSION_OUTPUT_TOKENS: u64 = 4_096;
 
 /// Pages of the longest document that Mistral's OCR reads (a rule of thumb, not read in its reference).
 const PAGES: u64 = 1_000;
-/// A search unit is a query with up to 100 documents (as the price book says of Cohere), of four bytes at least.
+/// A search unit is a query with up to 100 documents (as the price book says of Cohere), of four bytes at
+/// least.
 const SEARCH_UNIT_BYTES: u64 = 400;
-/// Sound that is fetched from an address: 100 MB (the most that Groq takes by one; its speech-to-text documentation, not read
-/// anew) at a byte for each millisecond.
+/// Sound that is fetched from an address: 100 MB (the most that Groq takes by one; its speech-to-text
+/// documentation, not read anew) at a byte for each millisecond.
 pub(crate) const URL_AUDIO_MS: u64 = 100_000_000;
 /// A session that is charged by the second is held for so long at a time, in milliseconds.
 pub(crate) const VOICE_MS: u64 = 60_000;

@@ -1,19 +1,22 @@
-//! The collector's side of a budget: what one counter's gateways were granted in one window, and how much more may be.
+//! The collector's side of a budget: what one counter's gateways were granted in one window, and how much
+//! more may be.
 //!
-//! The invariant is `seed + Σ max(granted − returned, used) ≤ limit`. A ledger is read, changed and written in **one**
-//! transaction; then it holds with any number of collectors on one database, whatever is lost, repeated or reordered
-//! on the way. Only a lowered limit, or a gateway that used more than it was granted (calls without a bound, outage
-//! modes that allow), can leave it above; then nothing more is granted, and what is unused is recalled.
+//! The invariant is `seed + Σ max(granted − returned, used) ≤ limit`. A ledger is read, changed and written
+//! in **one** transaction; then it holds with any number of collectors on one database, whatever is lost,
+//! repeated or reordered on the way. Only a lowered limit, or a gateway that used more than it was granted
+//! (calls without a bound, outage modes that allow), can leave it above; then nothing more is granted, and
+//! what is unused is recalled.
 //!
-//! A grant is a lease with an end. A gateway admits nothing on it once its last acknowledged request is older than the
-//! lease, by its own clock and counted from the sending. Here the lease lasts a hundredth longer, counted from the arrival:
-//! then what the gateway has left is taken back, and only what it can have spent unseen stays, as `presumed`: what its
-//! calls under way held, as providers may finish and charge them; and as much as it spent in its last minute, for each
-//! minute of the lease and once at least, as bursts are shorter than a minute. Never more than it had. Of a gateway that
-//! was idle when it last reported, nothing stays.
+//! A grant is a lease with an end. A gateway admits nothing on it once its last acknowledged request is older
+//! than the lease, by its own clock and counted from the sending. Here the lease lasts a hundredth longer,
+//! counted from the arrival: then what the gateway has left is taken back, and only what it can have spent
+//! unseen stays, as `presumed`: what its calls under way held, as providers may finish and charge them; and
+//! as much as it spent in its last minute, for each minute of the lease and once at least, as bursts are
+//! shorter than a minute. Never more than it had. Of a gateway that was idle when it last reported, nothing
+//! stays.
 //!
-//! Nobody's word makes a grant: what an instance reports as granted beyond what it was granted here (after a restore, or
-//! forged) is taken back with the answer.
+//! Nobody's word makes a grant: what an instance reports as granted beyond what it was granted here (after a
+//! restore, or forged) is taken back with the answer.
 
 use std::collections::BTreeMap;
 
@@ -37,19 +40,19 @@ use super::Amount;
 pub struct Ledger {
     /// The limit of this window, with what was carried over and topped up.
     pub limit: Amount,
-    /// What counts besides the accounts: spent before the counter was made, in earlier parts of a rolling window, and what
-    /// calls cost besides what gateways charged, as their price was found by the collector only: less than nothing where it
-    /// was less.
+    /// What counts besides the accounts: spent before the counter was made, in earlier parts of a rolling
+    /// window, and what calls cost besides what gateways charged, as their price was found by the collector
+    /// only: less than nothing where it was less.
     pub seed: Amount,
-    /// What is to be added to what the accounts keep above the records' costs: less than nothing where a price was found of
-    /// which the gateways knew none.
+    /// What is to be added to what the accounts keep above the records' costs: less than nothing where a
+    /// price was found of which the gateways knew none.
     pub kept: Amount,
     /// How long a grant may be used without being acknowledged, milliseconds.
     pub lease_ms: u64,
     /// By instance: a run of a gateway.
     pub accounts: BTreeMap<String, Account>,
-    /// The instance that came short, for which all others give back what they do not use, though they may be short
-    /// themselves: else what is left would lie about in parts too small for anyone. Empty: nobody is.
+    /// The instance that came short, for which all others give back what they do not use, though they may be
+    /// short themselves: else what is left would lie about in parts too small for anyone. Empty: nobody is.
     pub recall_for: String,
     /// Until when.
     pub recall_until_ms: u64,
@@ -68,8 +71,8 @@ pub struct Account {
     pub held: Amount,
     /// The part of `used` above the records' costs.
     pub kept: Amount,
-    /// What it reported as granted beyond what it was granted here: so much higher are its own numbers of what is granted and
-    /// given back.
+    /// What it reported as granted beyond what it was granted here: so much higher are its own numbers of
+    /// what is granted and given back.
     pub made_up: Amount,
     /// What its calls under way held when its lease ended: they may have been charged, and stay presumed.
     pub adrift: Amount,
@@ -136,7 +139,8 @@ pub struct Grant {
     /// The part of `elsewhere` that is kept above the records' costs.
     #[serde(default)]
     pub kept_elsewhere: Amount,
-    /// When the last lease ends of an instance that does not report any more, Unix milliseconds UTC; 0 where there is none.
+    /// When the last lease ends of an instance that does not report any more, Unix milliseconds UTC; 0 where
+    /// there is none.
     #[serde(default)]
     pub leased_until_ms: u64,
     /// The limit of this window.
@@ -203,15 +207,15 @@ impl Ledger {
         self.accounts.values().fold(Amount::ZERO, |sum, account| sum.plus(account.held))
     }
 
-    /// What is spent: of what is used, that which calls under way and to come do not hold; all of it where it is as much as
-    /// the limit.
+    /// What is spent: of what is used, that which calls under way and to come do not hold; all of it where it
+    /// is as much as the limit.
     pub fn spent(&self) -> Amount {
         let used = self.used();
         if used >= self.limit { used } else { used.minus(self.held()) }
     }
 
-    /// What is granted and not used by instances that do not report any more: it counts until they do, the window
-    /// ends, or it is released.
+    /// What is granted and not used by instances that do not report any more: it counts until they do, the
+    /// window ends, or it is released.
     pub fn presumed(&self, now_ms: u64) -> Amount {
         let gone = self.accounts.values().filter(|account| !account.is_live(now_ms));
         gone.fold(Amount::ZERO, |sum, account| sum.plus(account.unused()))
@@ -237,8 +241,8 @@ impl Ledger {
         account.seen_ms = account.seen_ms.max(now_ms);
     }
 
-    /// Grants what there is: enough for what the instance burns in a minute, at most its share of what remains, and at
-    /// least what it wants where that is there. `live` is the number of gateways that report.
+    /// Grants what there is: enough for what the instance burns in a minute, at most its share of what
+    /// remains, and at least what it wants where that is there. `live` is the number of gateways that report.
     pub fn grant(&mut self, instance: &str, report: &Report, live: usize, now_ms: u64) -> Grant {
         let want = report.want;
         let available = self.limit.minus(self.committed()).or_nothing();
@@ -280,8 +284,8 @@ impl Ledger {
         Grant { keep, want: became, ..self.standing(instance, now_ms) }
     }
 
-    /// What an instance is told of a window that is over, or of a budget that is gone: nothing more is granted, and what
-    /// is unused is asked back.
+    /// What an instance is told of a window that is over, or of a budget that is gone: nothing more is
+    /// granted, and what is unused is asked back.
     pub fn last_word(&self, instance: &str, now_ms: u64) -> Grant {
         Grant { keep: Some(Amount::ZERO), want: Want::Exhausted, ..self.standing(instance, now_ms) }
     }
@@ -318,9 +322,10 @@ impl Ledger {
         self.accounts.values().fold(self.kept, |sum, account| sum.plus(account.kept))
     }
 
-    /// Ends the leases of instances of which nothing was heard for longer: takes back what they had left and what their
-    /// calls under way held, but for what they can have spent unseen. `heard_ms` says when an instance was heard of last,
-    /// of whichever counter. Gives the instances whose account changed; done again it changes nothing.
+    /// Ends the leases of instances of which nothing was heard for longer: takes back what they had left and
+    /// what their calls under way held, but for what they can have spent unseen. `heard_ms` says when an
+    /// instance was heard of last, of whichever counter. Gives the instances whose account changed; done
+    /// again it changes nothing.
     ///
     /// Should such a gateway come back, what it reports counts all the same.
     pub fn end_leases(&mut self, heard_ms: &dyn Fn(&str) -> u64, now_ms: u64) -> Vec<String> {
@@ -334,8 +339,8 @@ impl Ledger {
         ended
     }
 
-    /// Takes back what a gateway that is gone has not used; true where that was anything. Should it come back, it hears
-    /// of it with its first answer; what it spent until then counts all the same.
+    /// Takes back what a gateway that is gone has not used; true where that was anything. Should it come
+    /// back, it hears of it with its first answer; what it spent until then counts all the same.
     pub fn release(&mut self, instance: &str) -> Amount {
         let Some(account) = self.accounts.get_mut(instance) else { return Amount::ZERO };
         let unused = account.unused();
@@ -345,13 +350,15 @@ impl Ledger {
 }
 
 impl Account {
-    /// When its lease ends where nothing more is heard of it: a hundredth later than by the gateway's own clock.
+    /// When its lease ends where nothing more is heard of it: a hundredth later than by the gateway's own
+    /// clock.
     pub const fn lease_ends_ms(&self, lease_ms: u64) -> u64 {
         self.seen_ms.saturating_add(lease_ms).saturating_add(lease_ms / 100)
     }
 
-    /// Takes back what it has left, but for what it can have spent unseen and what its calls under way hold, which may be
-    /// charged all the same: that is presumed from now on, and not used. False where that changes nothing.
+    /// Takes back what it has left, but for what it can have spent unseen and what its calls under way hold,
+    /// which may be charged all the same: that is presumed from now on, and not used. False where that
+    /// changes nothing.
     fn end_lease(&mut self, lease_ms: u64) -> bool {
         let held = std::mem::take(&mut self.held);
         self.used = self.used.minus(held);
@@ -367,8 +374,9 @@ impl Account {
         held > Amount::ZERO || back > Amount::ZERO
     }
 
-    /// The record of a call has come by another way than from its gateway, which is not heard of any more: what may have been
-    /// held for it there is not presumed any longer; where it had no call under way, as much as it cost. Gives how much that was.
+    /// The record of a call has come by another way than from its gateway, which is not heard of any more:
+    /// what may have been held for it there is not presumed any longer; where it had no call under way, as
+    /// much as it cost. Gives how much that was.
     pub fn found(&mut self, cost: Amount) -> Amount {
         let calls = i128::from(self.in_flight);
         let held = self.held.plus(self.adrift).or_nothing();
@@ -389,8 +397,8 @@ impl Account {
     }
 }
 
-/// What an instance spent in about the last minute: of what it was thought to have, the part that is not a minute ago,
-/// and what it spent since.
+/// What an instance spent in about the last minute: of what it was thought to have, the part that is not a
+/// minute ago, and what it spent since.
 fn rate(account: &Account, report: &Report, now_ms: u64) -> Amount {
     let spent = report.used.minus(report.held).minus(account.used.minus(account.held)).or_nothing().0;
     let since_ms = i128::from(now_ms.saturating_sub(account.seen_ms));
@@ -419,8 +427,8 @@ fn burn(account: &Account, report: &Report, now_ms: u64) -> Amount {
 pub const LIVE_MS: u64 = 15_000;
 /// A gateway that came short asks again within this time; if it does not, it is another's turn.
 const RECALL_MS: u64 = 3_000;
-/// A gateway that does not say what a few of its calls hold is granted this part of the limit, so that its first calls do
-/// not wait.
+/// A gateway that does not say what a few of its calls hold is granted this part of the limit, so that its
+/// first calls do not wait.
 const EASE_PARTS: i128 = 200;
 const MINUTE_MS: i128 = 60_000;
 
@@ -562,7 +570,8 @@ mod tests {
         assert!(ledger.grant("b", &want(900), 1, 5_000).granted <= Amount(740));
     }
 
-    /// All that it was granted is under way when it is killed, and more than that where its budget lets calls pass.
+    /// All that it was granted is under way when it is killed, and more than that where its budget lets calls
+    /// pass.
     #[test]
     fn calls_that_were_under_way_when_their_gateway_fell_silent_stay_presumed() {
         for (granted, used, held) in [(400, 400, 400), (400, 380, 100), (100, 250, 200), (0, 50, 50)] {
@@ -630,7 +639,8 @@ mod tests {
         assert_eq!((ledger.committed(), ledger.used()), (Amount(120), Amount(120)));
     }
 
-    /// It was idle, with room for a few calls, when it was last heard of: however much it had spent just before.
+    /// It was idle, with room for a few calls, when it was last heard of: however much it had spent just
+    /// before.
     #[test]
     fn of_an_idle_gateway_nothing_is_presumed_once_its_lease_has_ended() {
         let mut ledger = Ledger { lease_ms: 10_000, ..ledger(1_000) };

@@ -1,4 +1,5 @@
-//! What a gateway is told of budgets: the budgets, their windows that hold now and next, and what it may name.
+//! What a gateway is told of budgets: the budgets, their windows that hold now and next, and what it may
+//! name.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -36,7 +37,8 @@ use crate::price::charge::Unpriced;
 ///     key_id: None,
 ///     trusted: TrustedFields::default(),
 /// };
-/// let names: Vec<&str> = policy.touched(&subject, 1_000).map(|touched| touched.budget.name.as_str()).collect();
+/// let touched = policy.touched(&subject, 1_000);
+/// let names: Vec<&str> = touched.map(|touched| touched.budget.name.as_str()).collect();
 /// assert_eq!(names, ["support"]);
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -45,8 +47,8 @@ pub struct Policy {
     pub version: String,
     /// The budgets, by name.
     pub budgets: Vec<PolicyBudget>,
-    /// Names that have counters of their own where a budget has one for `each`, though the caller's word is all
-    /// that stands for them. Empty: any name, up to [`VALUES_MAX`] for each budget.
+    /// Names that have counters of their own where a budget has one for `each`, though the caller's word is
+    /// all that stands for them. Empty: any name, up to [`VALUES_MAX`] for each budget.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub registered: BTreeSet<String>,
     /// What becomes of calls whose model has no price.
@@ -142,8 +144,8 @@ impl Policy {
     }
 }
 
-/// The value under which a call counts: what is missing or malformed is one value, what only the caller says and nobody
-/// registered is another.
+/// The value under which a call counts: what is missing or malformed is one value, what only the caller says
+/// and nobody registered is another.
 pub fn counted_as<'v>(
     subject: &Subject<'v>,
     each: &Dimension,
@@ -162,8 +164,8 @@ pub fn counted_as<'v>(
 }
 
 impl PolicyBudget {
-    /// The window that holds now. Where none of those known does, as the policy is old, the last one known stays until
-    /// a collector says otherwise: nothing is spent that was not granted for it.
+    /// The window that holds now. Where none of those known does, as the policy is old, the last one known
+    /// stays until a collector says otherwise: nothing is spent that was not granted for it.
     fn span(&self, now_ms: u64) -> Option<Span> {
         self.spans.iter().find(|span| span.contains(now_ms)).or_else(|| self.spans.last()).copied()
     }
@@ -230,8 +232,8 @@ impl Holds {
 }
 
 impl Short {
-    /// The text of the refusal: the budget's own, or one that names all of it. `soon`: of one that clears shortly, which the
-    /// budget's own is not for.
+    /// The text of the refusal: the budget's own, or one that names all of it. `soon`: of one that clears
+    /// shortly, which the budget's own is not for.
     pub fn message(&self, own: Option<&str>, soon: bool) -> String {
         let Self { budget, value, limit, spent, asks, reset, holds } = self;
         if let Some(own) = own.filter(|_| !soon) {

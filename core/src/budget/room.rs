@@ -1,8 +1,9 @@
 //! Room ahead: what one VM of a gateway takes on a counter for calls that are yet to come.
 //!
-//! Reading and changing counters was nearly half of what a decision cost. So where a counter has ample room, a VM takes room for
-//! several calls with one change, admits those by itself, and gives back what is left within a tick. To the counter it is
-//! held like what calls hold, and its calls are under way: too much, never too little.
+//! Reading and changing counters was nearly half of what a decision cost. So where a counter has ample room,
+//! a VM takes room for several calls with one change, admits those by itself, and gives back what is left
+//! within a tick. To the counter it is held like what calls hold, and its calls are under way: too much,
+//! never too little.
 
 use super::Amount;
 use super::counter::{Counter, Settlement};
@@ -17,7 +18,8 @@ pub struct Room {
 }
 
 impl Room {
-    /// Takes room for more calls like one that was just admitted; none where the counter has not ample room for them.
+    /// Takes room for more calls like one that was just admitted; none where the counter has not ample room
+    /// for them.
     pub fn take(counter: &mut Counter, hold: Amount) -> Self {
         if counter.free().0 >> AMPLE_BITS < hold.0 {
             return Self::default();

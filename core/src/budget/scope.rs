@@ -31,8 +31,8 @@ pub enum Dimension {
     Tag(String),
 }
 
-/// What must hold of a call: for each dimension one of its values, each once and in order, so that equal scopes hold for
-/// the same calls. A value may end in `*`.
+/// What must hold of a call: for each dimension one of its values, each once and in order, so that equal
+/// scopes hold for the same calls. A value may end in `*`.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(from = "BTreeMap<Dimension, Vec<String>>")]
 pub struct Scope(Vec<(Dimension, Vec<String>)>);
@@ -114,9 +114,9 @@ impl Scope {
         asked.all(|(_, values)| values.iter().any(|pattern| matches(pattern, value)))
     }
 
-    /// Whether a call is in it. A call that does not say its environment, or says it wrongly, is in every one: it gets
-    /// the strictest policy that there is. So is one whose model, or whose key, nobody knows. A model is meant by each of its
-    /// names.
+    /// Whether a call is in it. A call that does not say its environment, or says it wrongly, is in every
+    /// one: it gets the strictest policy that there is. So is one whose model, or whose key, nobody knows. A
+    /// model is meant by each of its names.
     pub fn holds(&self, subject: &Subject<'_>) -> bool {
         self.0.iter().all(|(dimension, values)| {
             if *dimension == Dimension::Model {
@@ -133,8 +133,8 @@ impl Scope {
     }
 }
 
-/// Whether a scope's values name this model: as it is written, as its price's row, or as one of the names that it means
-/// whatever its provider spells it.
+/// Whether a scope's values name this model: as it is written, as its price's row, or as one of the names
+/// that it means whatever its provider spells it.
 fn is_model(subject: &Subject<'_>, model: &str, values: &[String]) -> bool {
     let any = |name: &str| values.iter().any(|pattern| matches(pattern, name));
     if any(model) || subject.row.is_some_and(any) {

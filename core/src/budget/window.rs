@@ -116,7 +116,8 @@ impl Zone for Offset {
 }
 
 impl Window {
-    /// `hour`, `day`, `week`, `month`, `quarter`, `prepaid`, or `rolling 24h` (minutes `m`, hours `h`, days `d`).
+    /// `hour`, `day`, `week`, `month`, `quarter`, `prepaid`, or `rolling 24h` (minutes `m`, hours `h`, days
+    /// `d`).
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "hour" => Self::Hour,
@@ -180,8 +181,8 @@ impl Window {
         !matches!(self, Self::Rolling(_) | Self::Prepaid)
     }
 
-    /// How far back spending counts from the start of a span: of a rolling window all its parts but the one that
-    /// is filled now, else nothing.
+    /// How far back spending counts from the start of a span: of a rolling window all its parts but the one
+    /// that is filled now, else nothing.
     pub const fn reach_ms(self) -> u64 {
         match self {
             Self::Rolling(minutes) => {

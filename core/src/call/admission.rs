@@ -42,7 +42,8 @@ pub struct Cover {
 pub enum Admission<'p> {
     /// What is to be held; empty where no budget is for the call.
     Hold(Vec<Hold<'p>>),
-    /// It is refused, whatever counters say: why, by which budget where it is one, and the text for the caller.
+    /// It is refused, whatever counters say: why, by which budget where it is one, and the text for the
+    /// caller.
     Refuse(Reason, Option<String>, String),
     /// The price of this model is not here; a collector may have it.
     WantPrice(Wanted),
@@ -78,7 +79,8 @@ impl Call {
         }
     }
 
-    /// The counters of enforced budgets that it touches whatever stands in its body; none where it costs nothing.
+    /// The counters of enforced budgets that it touches whatever stands in its body; none where it costs
+    /// nothing.
     pub fn surely_touched<'p>(&'p self, policy: &'p Policy, now_ms: u64) -> Vec<Touched<'p>> {
         if self.target.fetches.is_some() || self.target.api.is_free() {
             return Vec::new();
@@ -92,8 +94,8 @@ impl Call {
         policy.touched(&self.subject(), now_ms).filter(is_sure).collect()
     }
 
-    /// What is to be held for it, now that its whole request is known. Calls that cost nothing, and those that fetch
-    /// what another one began, hold nothing.
+    /// What is to be held for it, now that its whole request is known. Calls that cost nothing, and those
+    /// that fetch what another one began, hold nothing.
     #[must_use]
     pub fn admission<'p>(&'p self, admitting: &Admitting<'p>) -> Admission<'p> {
         let api = self.target.api;
@@ -228,8 +230,8 @@ impl Call {
         Admission::Hold(holds)
     }
 
-    /// What becomes of a call of which no price is here. A name whose price merely is not here is held at the dearest; only
-    /// one that the whole book is known to have no price for follows the policy.
+    /// What becomes of a call of which no price is here. A name whose price merely is not here is held at the
+    /// dearest; only one that the whole book is known to have no price for follows the policy.
     fn without_price(&self, admitting: &Admitting<'_>, facts: &Facts<'_>, has_row: bool) -> WithoutPrice {
         let model = facts.request_model.filter(|model| !model.is_empty());
         let wanted =
@@ -250,7 +252,8 @@ impl Call {
         }
     }
 
-    /// The dearest that may answer: of the models that it names, or of all of its provider's, where it names none.
+    /// The dearest that may answer: of the models that it names, or of all of its provider's, where it names
+    /// none.
     fn worst<'a>(
         &'a self,
         admitting: &Admitting<'a>,
@@ -319,8 +322,8 @@ impl Call {
         }
     }
 
-    /// The models that may answer, as its path or else its body names them: one, several with commas between them, and
-    /// those to fall back on.
+    /// The models that may answer, as its path or else its body names them: one, several with commas between
+    /// them, and those to fall back on.
     fn models_asked_for(&self) -> Vec<&str> {
         if let Some(model) = &self.target.path_model {
             return vec![model];
@@ -338,8 +341,8 @@ impl Call {
         models
     }
 
-    /// Whether nothing of it can be held, and nothing but its answer may tell what it cost. That it names a model changes
-    /// nothing: what an unknown API does with it nobody knows.
+    /// Whether nothing of it can be held, and nothing but its answer may tell what it cost. That it names a
+    /// model changes nothing: what an unknown API does with it nobody knows.
     pub(super) const fn is_unmetered(&self) -> bool {
         matches!(self.target.api, Api::Unmetered | Api::Other)
     }
@@ -391,8 +394,8 @@ impl Call {
         }
     }
 
-    /// What such calls of this agent cost in the mean, in dollars and tokens, and their output alone; `None` where none
-    /// has been measured.
+    /// What such calls of this agent cost in the mean, in dollars and tokens, and their output alone; `None`
+    /// where none has been measured.
     fn expected(
         &self,
         admitting: &Admitting<'_>,
@@ -408,8 +411,8 @@ impl Call {
         Some((Amount(cost.as_pico()), tokens, output_tokens))
     }
 
-    /// The limit on its output that is to be written into its request, where it generates text and has none: no more than its
-    /// model can give, which the provider would refuse.
+    /// The limit on its output that is to be written into its request, where it generates text and has none:
+    /// no more than its model can give, which the provider would refuse.
     pub fn default_output_tokens(&self, policy: &Policy, book: Option<&PriceBook>) -> Option<u64> {
         let lacks_limit = self.target.api.generates_text()
             && !self.request.is_unreadable()
@@ -489,9 +492,10 @@ impl Worst<'_> {
 
 /// What a call is charged in the place of `hold`, now that it has ended: what its record says.
 ///
-/// On a budget whose rule is [`OnUnknown::Worst`] the whole hold stays where the provider did not say what it charged, or where
-/// no price is known; on all such budgets as much as the record says was charged. What that is above the record's cost is
-/// `kept`. Where a price merely is not here, the hold stays on every budget until the collector has found it.
+/// On a budget whose rule is [`OnUnknown::Worst`] the whole hold stays where the provider did not say what it
+/// charged, or where no price is known; on all such budgets as much as the record says was charged. What that
+/// is above the record's cost is `kept`. Where a price merely is not here, the hold stays on every budget
+/// until the collector has found it.
 #[must_use]
 #[inline(always)] // its sixty bytes are made where they stay
 pub fn settled(record: &UsageRecord, unit: Unit, hold: Amount, rule: OnUnknown) -> Settlement {
@@ -529,9 +533,9 @@ fn settled_at(
     Settlement { hold, charge, kept, calls: 1 }
 }
 
-/// What budgets in dollars are charged for a call whose price may yet change where the whole book is, given what was held on
-/// each budget and its rule: the most of it. Where nothing was held, what a call whose price is not here costs at the dearest
-/// row. `None` where its record says what it costs.
+/// What budgets in dollars are charged for a call whose price may yet change where the whole book is, given
+/// what was held on each budget and its rule: the most of it. Where nothing was held, what a call whose price
+/// is not here costs at the dearest row. `None` where its record says what it costs.
 #[must_use]
 pub fn charged(
     record: &UsageRecord,

@@ -1,5 +1,5 @@
-//! What a call says of work that goes on without its caller: what it started, which result it fetched, and whether that
-//! is paid already.
+//! What a call says of work that goes on without its caller: what it started, which result it fetched, and
+//! whether that is paid already.
 
 use super::measure::Measure;
 use super::{Call, End, Ending};
@@ -15,10 +15,11 @@ use crate::record::{Outcome, Output, UsageRecord};
 pub enum Fetched {
     /// The result of work that went on without its caller: whoever started it pays.
     Result,
-    /// A file: a result only where a provider has named it as one, as anybody can store a file that says what it likes.
+    /// A file: a result only where a provider has named it as one, as anybody can store a file that says what
+    /// it likes.
     File,
-    /// An answer that its caller waited for, and paid: only where another call is known to have begun it as work that goes
-    /// on is it a result. `told` where the provider says so itself.
+    /// An answer that its caller waited for, and paid: only where another call is known to have begun it as
+    /// work that goes on is it a result. `told` where the provider says so itself.
     Answer {
         /// The provider says so itself.
         told: bool,
@@ -26,8 +27,8 @@ pub enum Fetched {
 }
 
 impl Call {
-    /// The ids under which work that this call started, or asked after, will be fetched: its own first, then that of the file
-    /// of its results.
+    /// The ids under which work that this call started, or asked after, will be fetched: its own first, then
+    /// that of the file of its results.
     #[must_use]
     pub fn leads_to(&self) -> Vec<String> {
         let Some(reading) = self.reading() else { return Vec::new() };
@@ -39,8 +40,9 @@ impl Call {
         [reading.id(), reading.output_file()].into_iter().flatten().map(bare).collect()
     }
 
-    /// Whether what it started is paid with it, and can be read again: an interaction, a run that streamed, and what went on
-    /// in the background while its caller listened. Of other answers each read says that nobody owes for it.
+    /// Whether what it started is paid with it, and can be read again: an interaction, a run that streamed,
+    /// and what went on in the background while its caller listened. Of other answers each read says that
+    /// nobody owes for it.
     #[must_use]
     pub fn is_paid_start(&self) -> bool {
         let Some(reading) = self.reading() else { return false };
@@ -91,8 +93,9 @@ impl Call {
         }
     }
 
-    /// The records of what was fetched, each with the id under which it is known and the work that it is of. Results of a page
-    /// are told one by one, where they have ids: pages overlap, as they grow and their size is the caller's.
+    /// The records of what was fetched, each with the id under which it is known and the work that it is of.
+    /// Results of a page are told one by one, where they have ids: pages overlap, as they grow and their size
+    /// is the caller's.
     #[must_use]
     pub fn results(
         &self,
@@ -129,18 +132,20 @@ impl Call {
         results
     }
 
-    /// Whether the work is to go on without its caller, as the request or the answer says, and as every run of a thread does.
+    /// Whether the work is to go on without its caller, as the request or the answer says, and as every run
+    /// of a thread does.
     fn is_background(&self) -> bool {
         self.is_streamed_run()
             || self.request.background()
             || self.reading().and_then(Reading::background) == Some(true)
     }
 
-    /// Notes, at the end, whether background work whose caller listened goes on without it: its stream broke off, or says
-    /// that it is not done. What it costs shows when its result is fetched.
+    /// Notes, at the end, whether background work whose caller listened goes on without it: its stream broke
+    /// off, or says that it is not done. What it costs shows when its result is fetched.
     pub(super) fn note_left_behind(&mut self, end: End) {
         let is_kept = matches!(self.target.api, Api::Responses | Api::Interactions);
-        // Of most calls nothing more is looked at: what was reported is worked out anew each time that it is asked for.
+        // Of most calls nothing more is looked at: what was reported is worked out anew each time that it is
+        // asked for.
         if !is_kept || self.target.fetches.is_some() || !self.is_background() {
             return;
         }

@@ -21,7 +21,8 @@ pub(super) enum Measure {
     Reported(Normalised),
     /// The gateway worked it out.
     Estimated(Normalised),
-    /// What the request bounds: of several counts that a call may be charged by those count that have a price.
+    /// What the request bounds: of several counts that a call may be charged by those count that have a
+    /// price.
     Bounded(Normalised),
     /// The provider reported it, and it cannot all be true: what is missing is worked out.
     Doubtful(Normalised),
@@ -63,8 +64,8 @@ impl Measure {
         if normalised.contradictory { Self::Doubtful(normalised) } else { Self::Reported(normalised) }
     }
 
-    /// The same, with the estimated input of attempts that were not seen. What the provider reported stays apart
-    /// from that no longer, so that the sum is an estimate.
+    /// The same, with the estimated input of attempts that were not seen. What the provider reported stays
+    /// apart from that no longer, so that the sum is an estimate.
     pub(super) fn with_attempts(self, attempts: u32, input: u64) -> Self {
         let more =
             Usage { input_tokens: Some(input.saturating_mul(u64::from(attempts))), ..Usage::default() };
@@ -185,7 +186,8 @@ impl Measure {
     }
 }
 
-/// Whether the price of a call merely is not here: this is a part of the book, and the whole is not known to have none.
+/// Whether the price of a call merely is not here: this is a part of the book, and the whole is not known to
+/// have none.
 fn awaits_price(record: &UsageRecord, book: Option<&PriceBook>) -> bool {
     let may_have = |model: &str| {
         let wanted = Wanted { provider: record.provider.clone(), model: model.to_owned() };
@@ -220,8 +222,8 @@ fn price(record: &UsageRecord, normalised: &Normalised, book: Option<&PriceBook>
     book.unwrap_or(&none).price_shares(&facts, &normalised.usage, &normalised.shares)
 }
 
-/// The shares as a record keeps them. Of a call with very many runs only what each model used in all: a tier of context
-/// length is then chosen anew by their sum, should the call be priced again.
+/// The shares as a record keeps them. Of a call with very many runs only what each model used in all: a tier
+/// of context length is then chosen anew by their sum, should the call be priced again.
 fn kept(shares: Vec<Share>) -> Vec<Share> {
     if shares.len() <= SHARES_MAX {
         return shares;
@@ -244,7 +246,8 @@ pub(super) fn cut_short(mut reported: Normalised, estimate: &Usage) -> Measure {
     Measure::Estimated(reported)
 }
 
-/// What was reported cannot all be true: what is missing, or nothing where there was something to see, is what was seen.
+/// What was reported cannot all be true: what is missing, or nothing where there was something to see, is
+/// what was seen.
 pub(super) fn doubtful(mut reported: Normalised, estimate: &Usage) -> Measure {
     let usage = &mut reported.usage;
     for (count, seen) in
@@ -255,7 +258,8 @@ pub(super) fn doubtful(mut reported: Normalised, estimate: &Usage) -> Measure {
     Measure::Doubtful(reported)
 }
 
-/// A session: its turns that were reported, and one that broke off. One in which nobody said anything is free.
+/// A session: its turns that were reported, and one that broke off. One in which nobody said anything is
+/// free.
 pub(super) fn session(reported: Option<Normalised>, broken: Option<Usage>) -> Measure {
     match (reported, broken) {
         (None, None) => Measure::Nothing,

@@ -1,7 +1,9 @@
-//! Refusals in the shape of each provider's own errors, so that its SDK raises what it would raise for the provider.
+//! Refusals in the shape of each provider's own errors, so that its SDK raises what it would raise for the
+//! provider.
 //!
-//! Status 402 for what stays refused: no SDK tries it again. Status 429 with `retry-after` for what clears soon. 403 for
-//! what is not allowed. Shapes: each provider's error reference and its SDK's behaviour, measured 2026-11.
+//! Status 402 for what stays refused: no SDK tries it again. Status 429 with `retry-after` for what clears
+//! soon. 403 for what is not allowed. Shapes: each provider's error reference and its SDK's behaviour,
+//! measured 2026-11.
 
 use serde_json::{Value, json};
 
@@ -117,8 +119,8 @@ pub fn stream_error(target: &Target, message: &str, id: &str) -> Option<Vec<u8>>
     Some(event.into_bytes())
 }
 
-/// What is sent to the caller of a session to end it: the provider's own error message, where it has one (OpenAI's API
-/// reference, Realtime server events, read 2026-11-25), and the end of the websocket.
+/// What is sent to the caller of a session to end it: the provider's own error message, where it has one
+/// (OpenAI's API reference, Realtime server events, read 2026-11-25), and the end of the websocket.
 pub fn session_end(target: &Target, message: &str, id: &str) -> Vec<u8> {
     let error = match target.api {
         Api::ResponsesSession => {

@@ -462,7 +462,8 @@ fn part_of(models: &[(&str, i128)], asked: &[&str]) -> PriceBook {
     whole.subset(&wanted, 1_000, 100_000)
 }
 
-/// The price of a call merely is not here where the whole book may have one: it never costs nothing meanwhile.
+/// The price of a call merely is not here where the whole book may have one: it never costs nothing
+/// meanwhile.
 #[test]
 fn a_call_whose_price_is_not_here_is_charged_all_the_same() {
     const MODELS: &[(&str, i128)] =

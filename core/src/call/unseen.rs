@@ -1,8 +1,8 @@
-//! What a call consumed of which its provider said nothing: worked out from what passed, from what was asked for, and from how
-//! long it took.
+//! What a call consumed of which its provider said nothing: worked out from what passed, from what was asked
+//! for, and from how long it took.
 //!
-//! The rules stand in docs/prices.md, section "What is paid when nothing was measured". No estimate of output is above what
-//! the request allows, and none of a call that was answered is nothing.
+//! The rules stand in docs/prices.md, section "What is paid when nothing was measured". No estimate of output
+//! is above what the request allows, and none of a call that was answered is nothing.
 
 use super::measure::Measure;
 use super::{Body, Call, agent_and_model};
@@ -13,8 +13,8 @@ use crate::record::{Outcome, UsageRecord};
 use crate::usage::Usage;
 
 impl Call {
-    /// What can be worked out from the text that passed. Where an answer broke off before any of it did, or came in one piece
-    /// and was not taken, as much as such calls put out.
+    /// What can be worked out from the text that passed. Where an answer broke off before any of it did, or
+    /// came in one piece and was not taken, as much as such calls put out.
     pub(super) fn estimated_usage(&self, record: &UsageRecord, aborted: bool, learned: &Learned) -> Usage {
         let api = self.target.api;
         let model = record.model().unwrap_or_default();
@@ -56,7 +56,8 @@ impl Call {
         Measure::from_bounds(usage)
     }
 
-    /// Of what is not text, what the request bounds. Where it may be charged by one of several counts it has all of them.
+    /// Of what is not text, what the request bounds. Where it may be charged by one of several counts it has
+    /// all of them.
     fn bounded_usage(&self, usage: &mut Usage) {
         let body_bytes = self.request.body_bytes();
         let answers = self.request.bounds().map_or(1, |bounds| bounds.answers());
@@ -98,8 +99,8 @@ impl Call {
         }
     }
 
-    /// Output that was under way when a call broke off whose output was not seen: the mean of such calls, else what the time
-    /// that it took was enough for.
+    /// Output that was under way when a call broke off whose output was not seen: the mean of such calls,
+    /// else what the time that it took was enough for.
     fn under_way(&self, record: &UsageRecord, learned: &Learned) -> u64 {
         let by_time = || in_time(record.duration_ms.unwrap_or(0));
         self.mean_output(record, learned).unwrap_or_else(by_time)
@@ -129,8 +130,9 @@ impl Call {
         output.min(self.most_output().unwrap_or_else(|| OUTPUT_TOKENS_MAX.saturating_mul(answers)))
     }
 
-    /// What a caller saw who left, and what was on its way then: a provider goes on until it hears of it. That is as much as
-    /// came in [`ON_THE_WAY_MS`] in the mean, no more than all that came, and no more than the request's limit.
+    /// What a caller saw who left, and what was on its way then: a provider goes on until it hears of it.
+    /// That is as much as came in [`ON_THE_WAY_MS`] in the mean, no more than all that came, and no more than
+    /// the request's limit.
     pub(super) fn with_margin(&self, passed: u64, record: &UsageRecord) -> u64 {
         if record.outcome != Outcome::ClientAbort || !record.stream {
             return self.within_limit(passed);
@@ -160,9 +162,11 @@ const ON_THE_WAY_MS: u64 = 250;
 const TOKENS_PER_SECOND: u64 = 100;
 /// An answer of a usual length, where neither such calls nor the request say more.
 const UNSEEN_OUTPUT_TOKENS: u64 = 1_024;
-/// More than any model of the shipped book puts out in one answer (2026-11-29): what passes beyond that is no text of a model.
+/// More than any model of the shipped book puts out in one answer (2026-11-29): what passes beyond that is no
+/// text of a model.
 const OUTPUT_TOKENS_MAX: u64 = 262_144;
-/// A picture of the usual size in its best quality (OpenAI, image generation, cost; known from its price list, not read anew).
+/// A picture of the usual size in its best quality (OpenAI, image generation, cost; known from its price
+/// list, not read anew).
 const IMAGE_TOKENS: u64 = 4_160;
 /// The number of a token, with its comma.
 const TOKEN_NUMBER_BYTES: u64 = 6;

@@ -1,7 +1,8 @@
 //! AWS event streams (`application/vnd.amazon.eventstream`), decoded from any chunking.
 //!
 //! A frame is: total length and header length (four bytes each, big endian), CRC-32 of these eight; headers;
-//! payload; CRC-32 of everything before. Source: AWS SDK documentation, "Event Stream encoding", read 2026-11-23.
+//! payload; CRC-32 of everything before. Source: AWS SDK documentation, "Event Stream encoding", read
+//! 2026-11-23.
 
 use crc32fast::Hasher;
 

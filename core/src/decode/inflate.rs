@@ -1,8 +1,8 @@
 //! Bodies that come compressed although `identity` was asked for, inflated as they stream.
 //!
-//! Memory a stream: gzip and deflate hold a 32 KiB window and a 16 KiB buffer; brotli and zstd hold a window of
-//! at most [`WINDOW_BYTES_MAX`], and all of them together at most [`WINDOWS_BYTES_MAX`]. What would need more is
-//! not read, and says so.
+//! Memory a stream: gzip and deflate hold a 32 KiB window and a 16 KiB buffer; brotli and zstd hold a window
+//! of at most [`WINDOW_BYTES_MAX`], and all of them together at most [`WINDOWS_BYTES_MAX`]. What would need
+//! more is not read, and says so.
 
 mod deflate;
 mod zstd;
@@ -83,8 +83,8 @@ impl Inflate {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Broken;
 
-/// Most that one body inflates to, in bytes: some kilobytes of a hostile one would keep a worker busy for seconds. An answer
-/// with four pictures has less.
+/// Most that one body inflates to, in bytes: some kilobytes of a hostile one would keep a worker busy for
+/// seconds. An answer with four pictures has less.
 pub const PLAIN_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Largest piece of plain text that is handed over at once, in bytes.

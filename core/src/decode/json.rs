@@ -1,7 +1,7 @@
 //! Picks a few values out of JSON as its bytes stream by, holding a bounded amount of them.
 //!
-//! A [`Shape`] names the places of interest; a [`Scanner`] is fed bytes in any pieces and hands what stands at
-//! those places to a [`Sink`]. Everything else is skipped at memory speed and never kept. The input is a
+//! A [`Shape`] names the places of interest; a [`Scanner`] is fed bytes in any pieces and hands what stands
+//! at those places to a [`Sink`]. Everything else is skipped at memory speed and never kept. The input is a
 //! sequence of documents: one JSON answer, newline-delimited JSON, or one JSON array, whose elements count as
 //! documents of their own (Google's streams without `alt=sse` are such an array).
 

@@ -1,8 +1,8 @@
 //! Server-Sent Events, decoded from any chunking.
 //!
-//! Follows the WHATWG HTML standard, section 9.2 (read 2026-11-23), as far as metering needs it: the `data` of
-//! each event. Providers differ in line ends, comments, and whether a blank line closes the last event; Vertex
-//! AI breaks off a stream with a bare JSON object between events, which is taken as data too.
+//! Follows the WHATWG HTML standard, section 9.2 (read 2026-11-23), as far as metering needs it: the `data`
+//! of each event. Providers differ in line ends, comments, and whether a blank line closes the last event;
+//! Vertex AI breaks off a stream with a bare JSON object between events, which is taken as data too.
 
 /// Receives what a [`SseDecoder`] finds.
 pub trait Events {

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::Passed;
 use crate::lean::fnv::ByFnv;
 
-/// What measured calls teach about a model: how its tokens compare with estimated ones, and how long its answers
-/// are. Holds at most [`MODELS_MAX`] models.
+/// What measured calls teach about a model: how its tokens compare with estimated ones, and how long its
+/// answers are. Holds at most [`MODELS_MAX`] models.
 ///
 /// ```
 /// use tollgate_core::estimate::{Learned, Passed};
@@ -36,7 +36,8 @@ struct Lesson {
 pub const MODELS_MAX: usize = 256;
 
 impl Learned {
-    /// Learns from a measured call of `model`: its whole output, the visible part of that, and what passed of it.
+    /// Learns from a measured call of `model`: its whole output, the visible part of that, and what passed of
+    /// it.
     pub fn teach(&mut self, model: &str, output: u64, visible: u64, passed: Passed) {
         if !self.models.contains_key(model) && self.models.len() >= MODELS_MAX {
             return;
@@ -57,8 +58,8 @@ impl Learned {
         }
     }
 
-    /// What passed of an answer, as tokens of `model`: by its maker's factor, and the more by what was learned of it the
-    /// more that was.
+    /// What passed of an answer, as tokens of `model`: by its maker's factor, and the more by what was
+    /// learned of it the more that was.
     pub fn tokens(&self, model: &str, passed: Passed) -> u64 {
         let lesson = self.models.get(model).copied().unwrap_or_else(|| Lesson::of(model));
         let maker = lesson.maker;
@@ -89,13 +90,14 @@ struct Maker {
     percent: u64,
     /// Tokens that frame a function call, besides its name and arguments.
     tool_call: u64,
-    /// The same, of each where there are several: OpenAI's models wrap calls that they make at once in another.
+    /// The same, of each where there are several: OpenAI's models wrap calls that they make at once in
+    /// another.
     parallel_call: u64,
 }
 
 impl Passed {
-    /// Whether the text's part of the output is known: reasoning that passed was reported apart, and what frames
-    /// calls is little beside it.
+    /// Whether the text's part of the output is known: reasoning that passed was reported apart, and what
+    /// frames calls is little beside it.
     const fn tells_text(self, output: u64, visible: u64) -> bool {
         let reasoning_apart = self.reasoning == 0 || visible < output;
         reasoning_apart && self.text >= CALL_TEXT_MIN.saturating_mul(self.tool_calls) && self.text > 0
@@ -103,8 +105,9 @@ impl Passed {
 }
 
 impl Maker {
-    /// By a part of the model's name, in any case. Medians of the development recordings, 2026-11-25: what was reported for
-    /// answers of text beside its o200k tokens, and for answers with calls, less their text and names.
+    /// By a part of the model's name, in any case. Medians of the development recordings, 2026-11-25: what
+    /// was reported for answers of text beside its o200k tokens, and for answers with calls, less their text
+    /// and names.
     fn of(model: &str) -> Self {
         const MAKERS: &[(&str, [u8; 3])] = &[
             ("claude", [119, 42, 45]),
@@ -136,7 +139,8 @@ impl Maker {
         Self { percent, tool_call, parallel_call }
     }
 
-    /// Whether a count of the text may be true. What is far from ours has hidden reasoning in it, or not all of the text.
+    /// Whether a count of the text may be true. What is far from ours has hidden reasoning in it, or not all
+    /// of the text.
     const fn is_likely(self, text: u64, estimated: u64) -> bool {
         let expected = estimated.saturating_mul(self.percent) / 100;
         text <= expected.saturating_mul(2) && text.saturating_mul(2) >= expected

@@ -1,8 +1,9 @@
 //! Tokens of a text, counted by the pieces that OpenAI's o200k encoding cuts it into.
 //!
-//! That encoding first cuts a text by rules: words with the space or mark before them, numbers of up to three digits, runs
-//! of marks, runs of space. Nine pieces out of ten are one token. Into how many tokens a word or a run of marks falls is
-//! told by its groups of three characters: each adds or takes a little, by a table of four bits a group.
+//! That encoding first cuts a text by rules: words with the space or mark before them, numbers of up to three
+//! digits, runs of marks, runs of space. Nine pieces out of ten are one token. Into how many tokens a word or
+//! a run of marks falls is told by its groups of three characters: each adds or takes a little, by a table of
+//! four bits a group.
 //!
 //! Long: one state machine over characters, whose states are the pieces of the encoding.
 
@@ -45,7 +46,8 @@ struct Piece {
     capitals: u8,
     begins_capital: bool,
     has_small: bool,
-    /// Of marks: how many, whether a space stands before them and a line's end behind them. Of a number: its digits.
+    /// Of marks: how many, whether a space stands before them and a line's end behind them. Of a number: its
+    /// digits.
     length: u8,
     led: bool,
     closed: bool,
@@ -124,8 +126,9 @@ impl TextCounter {
         }
     }
 
-    /// Words with a space, or a full stop or comma and a space, between: as most of a text is that, nothing else of a piece
-    /// is looked at. `bytes` begins with a letter behind a word and a space; gives what follows the last word.
+    /// Words with a space, or a full stop or comma and a space, between: as most of a text is that, nothing
+    /// else of a piece is looked at. `bytes` begins with a letter behind a word and a space; gives what
+    /// follows the last word.
     fn words<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let [_, spaced, _] = WORD;
         let mut units = self.all_units();
@@ -206,7 +209,8 @@ impl TextCounter {
         }
     }
 
-    /// Whether this belongs to the word and apostrophe before it. Where it does not, the apostrophe begins a piece.
+    /// Whether this belongs to the word and apostrophe before it. Where it does not, the apostrophe begins a
+    /// piece.
     fn is_suffix(&mut self, code: u32) -> bool {
         let small = u8::try_from(code).unwrap_or(0) | 0x20;
         match (self.piece.suffix, small) {
@@ -330,8 +334,8 @@ impl TextCounter {
         self.piece.begin(Kind::Space);
     }
 
-    /// Ends a run of space, but for its last character, which belongs to what follows and is given back. Marks take
-    /// only a plain space.
+    /// Ends a run of space, but for its last character, which belongs to what follows and is given back.
+    /// Marks take only a plain space.
     fn end_space(&mut self, before_marks: bool) -> Option<u32> {
         let Piece { has_newline, spaces, last, .. } = self.piece;
         let given = spaces > 0 && (!before_marks || last == SPACE);
@@ -385,7 +389,8 @@ impl Piece {
         }
     }
 
-    /// Whether a small letter only goes on with a word, or begins one behind a single space: most of a text is that.
+    /// Whether a small letter only goes on with a word, or begins one behind a single space: most of a text
+    /// is that.
     fn takes_small_letters(&mut self) -> bool {
         match self.kind {
             Kind::Word => self.suffix == Suffix::None,

@@ -1,7 +1,8 @@
 //! Bytes compared eight at a time: the C library of the filter's target goes byte by byte.
 
-/// Less than, equal to or greater than 0, as the first byte that differs is in `one` and in `other`, which are as long as
-/// each other: what C's `memcmp` gives, which this may stand for. So it compares numbers only, never arrays.
+/// Less than, equal to or greater than 0, as the first byte that differs is in `one` and in `other`, which
+/// are as long as each other: what C's `memcmp` gives, which this may stand for. So it compares numbers only,
+/// never arrays.
 pub fn compare(one: &[u8], other: &[u8]) -> i32 {
     if one.len() < 8 {
         return compare_few(one, other);

@@ -11,7 +11,8 @@ pub(crate) fn escaped(bytes: &[u8]) -> Option<usize> {
     first(bytes, in_word, |byte| matches!(byte, b'"' | b'\\' | 0..0x20))
 }
 
-/// The first byte of this kind. Of eight bytes `in_word` sets the highest bit of each that is one, and of none below the first.
+/// The first byte of this kind. Of eight bytes `in_word` sets the highest bit of each that is one, and of
+/// none below the first.
 #[inline(always)]
 fn first(bytes: &[u8], in_word: impl Fn(u64) -> u64, is_one: impl Fn(&u8) -> bool) -> Option<usize> {
     let found = |word: &[u8; 8]| in_word(u64::from_le_bytes(*word)) & (EACH << 7);
@@ -41,8 +42,8 @@ const fn is(word: u64, byte: u8) -> u64 {
     less(word ^ (EACH * byte as u64), 1)
 }
 
-/// Sets the highest bit of each byte that is less than a number, 128 at most: its own is clear, and is set by taking that away.
-/// What is borrowed from it by a lower byte is of one that is less itself.
+/// Sets the highest bit of each byte that is less than a number, 128 at most: its own is clear, and is set by
+/// taking that away. What is borrowed from it by a lower byte is of one that is less itself.
 const fn less(word: u64, number: u64) -> u64 {
     word.wrapping_sub(EACH * number) & !word
 }

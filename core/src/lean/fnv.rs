@@ -1,5 +1,5 @@
-//! FNV-1a: a hash for small keys, quick in wasm, that is the same in every process. For tables that are bounded, so that
-//! keys which were chosen to collide gain little, and for names of content.
+//! FNV-1a: a hash for small keys, quick in wasm, that is the same in every process. For tables that are
+//! bounded, so that keys which were chosen to collide gain little, and for names of content.
 
 use std::hash::{BuildHasherDefault, Hasher};
 

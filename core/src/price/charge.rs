@@ -74,8 +74,8 @@ pub struct Charge {
     pub cost_usd: Picodollars,
 }
 
-/// Which row of the price book was used for a model, and which facts chose the rates in it: enough to explain a
-/// price, and to price the call again after a correction of the book.
+/// Which row of the price book was used for a model, and which facts chose the rates in it: enough to explain
+/// a price, and to price the call again after a correction of the book.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
 pub struct PriceBasis {
@@ -87,7 +87,8 @@ pub struct PriceBasis {
     /// By which step the model's name led to the row; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<Step>,
-    /// What was known of the call and is not standard, such as `service_tier`, whether or not a price was found.
+    /// What was known of the call and is not standard, such as `service_tier`, whether or not a price was
+    /// found.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, String>,
     /// The variant that these facts chose, unless the standard rates held.

@@ -3,16 +3,18 @@
 use super::{Price, PriceBook, PricedModel, Rates, Sheet, names};
 
 impl PriceBook {
-    /// A row that no row of this provider is dearer than, from `time_ms` on (Unix milliseconds UTC): of each kind the
-    /// highest rate of all tiers, tiers of service, regions and hours; the largest context window and the longest answer.
-    /// Where a provider sells the models of others, theirs count too. `None` where the book has no price for it.
+    /// A row that no row of this provider is dearer than, from `time_ms` on (Unix milliseconds UTC): of each
+    /// kind the highest rate of all tiers, tiers of service, regions and hours; the largest context window
+    /// and the longest answer. Where a provider sells the models of others, theirs count too. `None` where
+    /// the book has no price for it.
     ///
     /// It is called [`DEAREST`], which no provider calls a model: what asks for that name gets a dear price.
     pub fn dearest(&self, provider: &str, time_ms: u64) -> Option<PricedModel> {
         self.dearest_among(provider, time_ms, |model| names::may_sell(provider, &model.provider))
     }
 
-    /// The same over all providers, under the name [`ANY_PROVIDER`]: for calls to one that the book does not know.
+    /// The same over all providers, under the name [`ANY_PROVIDER`]: for calls to one that the book does not
+    /// know.
     pub fn dearest_of_all(&self, time_ms: u64) -> Option<PricedModel> {
         self.dearest_among(ANY_PROVIDER, time_ms, |_| true)
     }
@@ -46,7 +48,8 @@ impl PriceBook {
 }
 
 impl Rates {
-    /// Raises each rate to that of `other`, where that is higher. What a row inherits is raised with what it inherits from.
+    /// Raises each rate to that of `other`, where that is higher. What a row inherits is raised with what it
+    /// inherits from.
     fn raise_to(&mut self, other: &Self) {
         for (kind, rate) in &other.0 {
             let known = self.0.entry(*kind).or_insert(*rate);

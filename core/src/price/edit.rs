@@ -22,8 +22,8 @@ impl PricedModel {
         }
     }
 
-    /// Multiplies every rate in a period, of all calls or of those by one `route`. A multiplier such as `0.85`;
-    /// rates are rounded up to a whole pico-dollar. `label` says so in every price that it made.
+    /// Multiplies every rate in a period, of all calls or of those by one `route`. A multiplier such as
+    /// `0.85`; rates are rounded up to a whole pico-dollar. `label` says so in every price that it made.
     ///
     /// # Errors
     /// Says what is wrong with the multiplier.

@@ -1,10 +1,10 @@
 //! What of a call decides its price besides the model: service tier, speed, region, search size, time of day.
 //!
-//! Providers use many words for the same thing. Here each is a *standard* word (the plain rates hold), a *reserved*
-//! word (capacity bought beforehand: tokens have no price of their own), or one that a row must have a variant
-//! for. A call with a word of the third sort without a variant is estimated at the dearest rates that may be for it.
-//! A router that names a reserved word speaks of its own capacity: its caller pays the plain rates all the same
-//! (a recorded cost of `OpenRouter` with `service_tier: "provisioned"`).
+//! Providers use many words for the same thing. Here each is a *standard* word (the plain rates hold), a
+//! *reserved* word (capacity bought beforehand: tokens have no price of their own), or one that a row must
+//! have a variant for. A call with a word of the third sort without a variant is estimated at the dearest
+//! rates that may be for it. A router that names a reserved word speaks of its own capacity: its caller pays
+//! the plain rates all the same (a recorded cost of `OpenRouter` with `service_tier: "provisioned"`).
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,13 @@ use crate::lean::few;
 
 /// The service tier that the answer named.
 pub const SERVICE_TIER: &str = "service_tier";
-/// The service tier that only the request named: it chooses a variant that there is, and nothing else, so that
-/// no caller's word makes a call free or unpriced.
+/// The service tier that only the request named: it chooses a variant that there is, and nothing else, so
+/// that no caller's word makes a call free or unpriced.
 pub const REQUESTED_TIER: &str = "requested_service_tier";
-/// The memory of the containers in which code ran, such as `4g`: one costs as many times the rate as it has gigabytes.
-/// Source: OpenAI's prices of containers, 0.03, 0.12, 0.48 and 1.92 dollars for 1, 4, 16 and 64 GB, as third parties have
-/// them (LangChain's client, and a report on the change to minutes), read 2026-11-29.
+/// The memory of the containers in which code ran, such as `4g`: one costs as many times the rate as it has
+/// gigabytes.
+/// Source: OpenAI's prices of containers, 0.03, 0.12, 0.48 and 1.92 dollars for 1, 4, 16 and 64 GB, as third
+/// parties have them (LangChain's client, and a report on the change to minutes), read 2026-11-29.
 pub const MEMORY: &str = "memory";
 /// What the provider's own tools decide.
 pub const OF_TOOLS: [&str; 2] = ["tool", "search_tool"];
@@ -45,8 +46,8 @@ pub struct Deciding<'a> {
 }
 
 impl<'a> Deciding<'a> {
-    /// The deciding ones among the `conditions` of a call to `provider`. `name_geo` is the region in a model's
-    /// name.
+    /// The deciding ones among the `conditions` of a call to `provider`. `name_geo` is the region in a
+    /// model's name.
     pub fn of(
         provider: &str,
         conditions: &[(&'a str, &'a str)],
@@ -56,7 +57,8 @@ impl<'a> Deciding<'a> {
         let is_router = names::ROUTERS.contains(&provider);
         let mut deciding = Self { time_ms, ..Self::default() };
         for &(fact, word) in conditions {
-            // What the global endpoint of Vertex AI, or a host that is not told apart, costs is the plain price.
+            // What the global endpoint of Vertex AI, or a host that is not told apart, costs is the plain
+            // price.
             if word.is_empty() || is_one_of(word, STANDARD) || (fact, word) == ("search_size", "low") {
                 continue;
             }
@@ -96,7 +98,8 @@ impl<'a> Deciding<'a> {
         }
     }
 
-    /// How many times the rate of a container one costs; nothing is known of a size that is no number of gigabytes.
+    /// How many times the rate of a container one costs; nothing is known of a size that is no number of
+    /// gigabytes.
     #[must_use]
     pub fn container_gigabytes(&self) -> Option<u64> {
         match self.optional.iter().find(|(fact, _)| *fact == MEMORY) {
@@ -122,8 +125,8 @@ impl<'a> Deciding<'a> {
             })
     }
 
-    /// Whether the variant speaks of every fact that must be covered. A region in a model's name must be covered
-    /// only where the row has prices by region.
+    /// Whether the variant speaks of every fact that must be covered. A region in a model's name must be
+    /// covered only where the row has prices by region.
     pub fn covered_by(&self, price: &Price, variant: Option<&Variant>) -> bool {
         let speaks = |fact: &str| variant.is_some_and(|variant| variant.when.contains_key(fact));
         let by_geo = || price.variants.iter().any(|variant| variant.when.contains_key(GEO));
@@ -156,9 +159,9 @@ impl<'a> Deciding<'a> {
     }
 }
 
-/// Whether one of these facts is a service tier, a speed or a latency that the row has no price for of any sort. What is faster
-/// than a plain call costs about twice as much where it has a price (the median of the shipped book's fast and priority
-/// rates, 2026-11-29).
+/// Whether one of these facts is a service tier, a speed or a latency that the row has no price for of any
+/// sort. What is faster than a plain call costs about twice as much where it has a price (the median of the
+/// shipped book's fast and priority rates, 2026-11-29).
 pub(super) fn may_be_twice(price: &Price, without_variant: &[&str]) -> bool {
     let has_variant = |fact: &str| price.variants.iter().any(|variant| variant.when.contains_key(fact));
     without_variant
@@ -183,8 +186,8 @@ fn is_one_of(word: &str, words: &[&str]) -> bool {
     words.iter().any(|one| word.eq_ignore_ascii_case(one))
 }
 
-/// Words for the plain rates. `not_available` and `global` are Anthropic's regions of older and of plain calls;
-/// Gemini's unspecified values are what an unset enumeration prints.
+/// Words for the plain rates. `not_available` and `global` are Anthropic's regions of older and of plain
+/// calls; Gemini's unspecified values are what an unset enumeration prints.
 const STANDARD: &[&str] = &[
     "default",
     "standard",

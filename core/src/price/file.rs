@@ -34,8 +34,8 @@
 //! calls = { web_search = "0.025" }       # what stands in their place; or left out
 //! ```
 //!
-//! A price holds until the next one of its model. What a tier or variant leaves out is as in the price that it
-//! stands in; what that leaves out inherits by kind. A file with a mistake is refused as a whole.
+//! A price holds until the next one of its model. What a tier or variant leaves out is as in the price that
+//! it stands in; what that leaves out inherits by kind. A file with a mistake is refused as a whole.
 //!
 //! Long: each table of a price file as TOML has it, and what reads it; rows and amounts are to be cut apart.
 
@@ -532,8 +532,8 @@ const fn days_in(year: u64, month: u64) -> u64 {
     }
 }
 
-/// Sixteen hexadecimal digits that name this content (FNV-1a, which is enough to tell versions apart). Where a
-/// fact was read and when ([`Origin`]) is not part of it.
+/// Sixteen hexadecimal digits that name this content (FNV-1a, which is enough to tell versions apart). Where
+/// a fact was read and when ([`Origin`]) is not part of it.
 fn version(models: &[PricedModel], maps: &[NameMap]) -> String {
     let mut hash = Fnv::default();
     models.hash(&mut hash);

@@ -68,8 +68,8 @@ impl Index {
         Some(Found { model: models.get(row)?, step, geo })
     }
 
-    /// The names that look like snapshots and are rows of their own, by provider and family. Made for all rows of a
-    /// part at once, as each name is looked at for it.
+    /// The names that look like snapshots and are rows of their own, by provider and family. Made for all
+    /// rows of a part at once, as each name is looked at for it.
     pub(super) fn named_snapshots(&self) -> Snapshots<'_> {
         let mut snapshots = Snapshots::default();
         for (provider, names) in &self.providers {

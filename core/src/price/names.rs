@@ -4,20 +4,20 @@
 //! 2. The operator's map: `[[prices.model]]` puts its names on the rows as aliases when the book is loaded.
 //! 3. The exact id or alias of that provider; names that move from model to model mean what they meant then.
 //! 4. [`bedrock`]: without the region prefix, which is kept as a fact, and without `-v1`, `:0` and `:200k`.
-//! 5. [`family`]: a snapshot (`-2025-08-07`, `@20250219`, `-0613`, `-001`, `@default`) without a row of its own
-//!    means its family, where the row says so; [`reordered`] for routers that swap a name's parts.
+//! 5. [`family`]: a snapshot (`-2025-08-07`, `@20250219`, `-0613`, `-001`, `@default`) without a row of its
+//!    own means its family, where the row says so; [`reordered`] for routers that swap a name's parts.
 //! 6. [`fine_tune`]: a fine-tuned model has the fine-tune row of its base or none, never the base row;
 //!    [`respelled`] for Azure's `gpt-35` and OpenAI's internal forms.
-//! 7. [`router`]: a router's own row, without `:nitro` and the like; then the vendor's row ([`vendor`]), which is
-//!    an estimate.
+//! 7. [`router`]: a router's own row, without `:nitro` and the like; then the vendor's row ([`vendor`]),
+//!    which is an estimate.
 //! 8. Nothing else: no name matches by its beginning, so `gpt-5` is never `gpt-5-mini`.
 
 use std::borrow::Cow;
 
 /// Step 1: lower case, without paths and ARNs, `%3a` decoded.
 ///
-/// An application inference profile has no model in its ARN; what is left of it then is the profile's id, which
-/// only the operator's map can know.
+/// An application inference profile has no model in its ARN; what is left of it then is the profile's id,
+/// which only the operator's map can know.
 pub fn bare(name: &str) -> Cow<'_, str> {
     let mut name = Cow::Borrowed(name.trim());
     if name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b':' | b'@')) {
@@ -55,9 +55,9 @@ pub fn bare(name: &str) -> Cow<'_, str> {
 
 /// Step 4: a Bedrock name without region, revision and context suffix.
 ///
-/// `us.anthropic.claude-sonnet-4-5-20250929-v1:0` is `anthropic.claude-sonnet-4-5-20250929`. A second revision of a
-/// model (`-v2:0`) is another model, so only `-v1` is left out. A body that names the vendor's own id
-/// (`claude-sonnet-4-5-20250929`) is the vendor's row.
+/// `us.anthropic.claude-sonnet-4-5-20250929-v1:0` is `anthropic.claude-sonnet-4-5-20250929`. A second
+/// revision of a model (`-v2:0`) is another model, so only `-v1` is left out. A body that names the vendor's
+/// own id (`claude-sonnet-4-5-20250929`) is the vendor's row.
 pub fn bedrock(name: &str) -> String {
     let name = name.split_once('.').filter(|(geo, _)| GEOS.contains(geo)).map_or(name, |(_, rest)| rest);
     let mut name = name;
@@ -79,8 +79,8 @@ pub fn geo_of(name: &str) -> Option<&str> {
     GEOS.contains(&geo).then_some(geo)
 }
 
-/// Step 5: `gpt-5` of `gpt-5-2025-08-07`, and so on for `-20250929`, `@20250929`, `@default`, `-0613`, `-001` and
-/// `-09-2025`.
+/// Step 5: `gpt-5` of `gpt-5-2025-08-07`, and so on for `-20250929`, `@20250929`, `@default`, `-0613`, `-001`
+/// and `-09-2025`.
 pub fn family(name: &str) -> Option<&str> {
     let is = |text: &str, count: usize| text.len() == count && is_digits(text);
     if let Some(family) = name.strip_suffix("@default") {
@@ -99,7 +99,8 @@ pub fn family(name: &str) -> Option<&str> {
     (is(last, 2) && is(month, 2) && is(year, 4)).then_some(family)
 }
 
-/// Step 5, routers: `anthropic/claude-haiku-4.5` of `anthropic/claude-4.5-haiku`, which is how `OpenRouter` answers.
+/// Step 5, routers: `anthropic/claude-haiku-4.5` of `anthropic/claude-4.5-haiku`, which is how `OpenRouter`
+/// answers.
 pub fn reordered(name: &str) -> Option<String> {
     let (vendor, model) = name.split_once('/').map_or(("", name), |(vendor, model)| (vendor, model));
     let rest = model.strip_prefix("claude-")?;
@@ -139,8 +140,8 @@ pub fn fine_tune(name: &str) -> Option<Cow<'_, str>> {
 
 /// Step 6: other spellings of a provider's own names.
 ///
-/// Azure's `gpt-35-turbo` is `gpt-3.5-turbo`; OpenAI's answers name `davinci:2023-07-21-v2` for `davinci-002`,
-/// `gpt-3.5-turbo-instruct:20230824-v2` and `text-embedding-ada-002-v2`.
+/// Azure's `gpt-35-turbo` is `gpt-3.5-turbo`; OpenAI's answers name `davinci:2023-07-21-v2` for
+/// `davinci-002`, `gpt-3.5-turbo-instruct:20230824-v2` and `text-embedding-ada-002-v2`.
 pub fn respelled(provider: &str, name: &str) -> Option<String> {
     match provider {
         "azure" if name.starts_with("gpt-35") => Some(name.replacen("gpt-35", "gpt-3.5", 1)),
@@ -163,7 +164,8 @@ pub fn respelled(provider: &str, name: &str) -> Option<String> {
     }
 }
 
-/// Step 7: a router's name without what chooses a route, not a model: `:nitro`, `:floor`, `:online`, `:exacto`.
+/// Step 7: a router's name without what chooses a route, not a model: `:nitro`, `:floor`, `:online`,
+/// `:exacto`.
 ///
 /// `:free` and other suffixes that name a row of their own stay: without that row there is no price.
 pub fn router(name: &str) -> Option<&str> {
@@ -171,8 +173,8 @@ pub fn router(name: &str) -> Option<&str> {
     ROUTES.contains(&suffix).then_some(base)
 }
 
-/// Step 7: the host behind a name that was asked for at Hugging Face (`:groq`), where the answer names the same model without
-/// it. Source: Hugging Face, Inference Providers, provider selection, read 2026-11-29.
+/// Step 7: the host behind a name that was asked for at Hugging Face (`:groq`), where the answer names the
+/// same model without it. Source: Hugging Face, Inference Providers, provider selection, read 2026-11-29.
 #[must_use]
 pub fn host_asked<'a>(provider: &str, asked: &'a str, answered: &str) -> Option<&'a str> {
     let (model, host) = asked.rsplit_once(':').filter(|_| provider == "huggingface")?;
@@ -188,7 +190,8 @@ pub fn vendor(name: &str) -> Option<(&'static str, String)> {
     Some((provider, model))
 }
 
-/// Step 7: clouds that sell another provider's models at about its prices, where they have no row of their own.
+/// Step 7: clouds that sell another provider's models at about its prices, where they have no row of their
+/// own.
 pub fn relatives(provider: &str) -> &'static [&'static str] {
     match provider {
         "azure" => &["openai", "anthropic", "xai", "deepseek", "mistral", "cohere"],
@@ -198,8 +201,8 @@ pub fn relatives(provider: &str) -> &'static [&'static str] {
     }
 }
 
-/// Other names that a provider's word means, by the steps that need no price book: without case and paths, regions,
-/// revisions, dates, routes and vendors.
+/// Other names that a provider's word means, by the steps that need no price book: without case and paths,
+/// regions, revisions, dates, routes and vendors.
 pub fn spellings(provider: &str, name: &str) -> Vec<String> {
     let bare = bare(name).into_owned();
     let mut names = vec![bare];
@@ -230,8 +233,9 @@ pub fn may_sell(provider: &str, seller: &str) -> bool {
     provider == seller || relatives(provider).contains(&seller) || ROUTERS.contains(&provider) && is_vendor()
 }
 
-/// Whether a name asks the provider to choose the model: OpenRouter's own names and presets, Azure's `model-router`.
-/// Known from the price book's rows and from requests, 2026-11-28; not read in the routers' documentation.
+/// Whether a name asks the provider to choose the model: OpenRouter's own names and presets, Azure's
+/// `model-router`. Known from the price book's rows and from requests, 2026-11-28; not read in the routers'
+/// documentation.
 pub fn is_choice(provider: &str, model: &str) -> bool {
     let starts: &[&str] = match provider {
         "openrouter" => &["openrouter/"],
@@ -243,9 +247,9 @@ pub fn is_choice(provider: &str, model: &str) -> bool {
         || provider == "openrouter" && model.contains("@preset/")
 }
 
-/// Whether a model searches, reads or thinks by itself, whatever output the request allows: deep research, search models, Groq's
-/// compound systems, and what OpenRouter puts before a model. Known from the price book's rows and the providers' model
-/// pages, 2026-11-29; not read anew.
+/// Whether a model searches, reads or thinks by itself, whatever output the request allows: deep research,
+/// search models, Groq's compound systems, and what OpenRouter puts before a model. Known from the price
+/// book's rows and the providers' model pages, 2026-11-29; not read anew.
 pub fn works_alone(model: &str) -> bool {
     let model = bare(model);
     ALONE.iter().any(|part| model.contains(part)) || model.ends_with("online")

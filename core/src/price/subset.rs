@@ -1,5 +1,5 @@
-//! The part of a book that a gateway needs: the models it meets, at the prices that hold now, and what the dearest call of
-//! each provider costs, for models whose price is not here.
+//! The part of a book that a gateway needs: the models it meets, at the prices that hold now, and what the
+//! dearest call of each provider costs, for models whose price is not here.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -17,10 +17,11 @@ pub struct Wanted {
 }
 
 impl PriceBook {
-    /// The rows that the first of `wanted` mean, as many as stay below `bytes_max` as JSON, without prices that
-    /// ended before `now_ms`. The version is the whole book's: what it prices, the whole prices alike.
+    /// The rows that the first of `wanted` mean, as many as stay below `bytes_max` as JSON, without prices
+    /// that ended before `now_ms`. The version is the whole book's: what it prices, the whole prices alike.
     ///
-    /// The operator's names are all in it, and their rows come first. A row keeps the names that it has in the whole book, so that no name means another row in the part.
+    /// The operator's names are all in it, and their rows come first. A row keeps the names that it has in
+    /// the whole book, so that no name means another row in the part.
     #[must_use]
     pub fn subset<'w>(
         &self,
@@ -85,8 +86,8 @@ impl PriceBook {
         rows.chain(self.dearest_of_all(now_ms)).collect()
     }
 
-    /// This part as a book of its own, for a gateway that has no collector to ask: each step counts again, and a
-    /// name may mean another row than in the whole.
+    /// This part as a book of its own, for a gateway that has no collector to ask: each step counts again,
+    /// and a name may mean another row than in the whole.
     #[must_use]
     pub fn on_its_own(self) -> Self {
         Self {
@@ -98,14 +99,14 @@ impl PriceBook {
         }
     }
 
-    /// Whether the whole book has no price for this name: it is the whole, or was asked for it. A part that was not asked
-    /// cannot tell.
+    /// Whether the whole book has no price for this name: it is the whole, or was asked for it. A part that
+    /// was not asked cannot tell.
     pub fn has_no_price_for(&self, wanted: &Wanted) -> bool {
         self.resolved.is_none() || self.without_price.contains(wanted)
     }
 
-    /// This part with another one of the same whole added to it: a row once received stays. Of another state of the book the
-    /// other part alone.
+    /// This part with another one of the same whole added to it: a row once received stays. Of another state
+    /// of the book the other part alone.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let (Some(mut resolved), Some(more)) = (self.resolved.clone(), &other.resolved) else { return other };

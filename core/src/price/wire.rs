@@ -1,6 +1,7 @@
 //! How a book travels: the same facts, laid out flat, as collectors send them and gateways keep them.
 //!
-//! Written out rather than flattened by serde, whose way keeps a copy of every member and takes 30 kB of the module.
+//! Written out rather than flattened by serde, whose way keeps a copy of every member and takes 30 kB of the
+//! module.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,7 +9,8 @@ use crate::money::Picodollars;
 use crate::price::bound::{Bound, Held, ModelSize};
 use crate::usage::{CacheTtl, Kind, Usage};
 
-/// What the worst case of a call is computed from: the row that its request asks for, and what the request says.
+/// What the worst case of a call is computed from: the row that its request asks for, and what the request
+/// says.
 #[derive(Debug)]
 pub struct WorstCase<'b> {
     book: &'b PriceBook,
@@ -31,8 +32,8 @@ pub(super) struct Row {
     plain: Dearest,
 }
 
-/// Rows that were looked for last: a gateway meets the same few again and again, and finding one is most of what the worst
-/// case takes. Not part of a book's content.
+/// Rows that were looked for last: a gateway meets the same few again and again, and finding one is most of
+/// what the worst case takes. Not part of a book's content.
 #[derive(Debug, Default)]
 pub(super) struct LastRows(Mutex<Vec<Arc<Row>>>);
 
@@ -48,10 +49,11 @@ impl WorstCase<'_> {
         self.row.size
     }
 
-    /// The most that a call within `bound` costs; `None` where the book has no price for its model at this time.
+    /// The most that a call within `bound` costs; `None` where the book has no price for its model at this
+    /// time.
     ///
-    /// Of context tiers every one that the prompt may reach counts; of service tiers the plain one and the one asked
-    /// for; of what a prompt may be charged as, the dearest.
+    /// Of context tiers every one that the prompt may reach counts; of service tiers the plain one and the
+    /// one asked for; of what a prompt may be charged as, the dearest.
     pub fn of(&self, bound: &Bound) -> Option<Picodollars> {
         let Some(held) = &bound.held else { return self.row.plain.of(bound) };
         let (found, _) = self.book.row(&self.facts)?;
@@ -118,8 +120,8 @@ impl PriceBook {
         Dearest::of_row(found.model, facts, &deciding, held)
     }
 
-    /// What a call is held for whose price is not known here: the dearest row of its provider, or of all where the book
-    /// does not know that. `None` where the book has no price at all.
+    /// What a call is held for whose price is not known here: the dearest row of its provider, or of all
+    /// where the book does not know that. `None` where the book has no price at all.
     pub fn ceiling(&self, facts: &Facts<'_>) -> Option<Ceiling> {
         let of = |provider: &str| self.dearest.iter().find(|row| row.provider == provider).cloned();
         let row = match self.dearest.is_empty() {

@@ -8,8 +8,8 @@ use crate::money::Picodollars;
 use crate::usage::Kind;
 
 impl PriceBook {
-    /// The file of a provider's models, with a comment before it. The file's source and day are those of most of
-    /// its prices; a price with others names them.
+    /// The file of a provider's models, with a comment before it. The file's source and day are those of most
+    /// of its prices; a price with others names them.
     ///
     /// Rates stand as they are: factors and multipliers are already applied.
     pub fn to_file(&self, provider: &str, comment: &str) -> String {

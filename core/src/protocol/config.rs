@@ -25,16 +25,18 @@ pub struct GatewayConfig {
     pub trusted: Vec<TrustedValue>,
     /// `outbox_records`: records that each worker keeps while the collector is away.
     pub outbox_records: u64,
-    /// `include_usage`: whether usage is asked for where a provider reports it only then. A route switches it off
-    /// by its metadata `tollgate: {include_usage: "off"}`.
+    /// `include_usage`: whether usage is asked for where a provider reports it only then. A route switches it
+    /// off by its metadata `tollgate: {include_usage: "off"}`.
     pub include_usage: bool,
-    /// `pause_headers`: Envoy's filter has `allow_on_headers_stop_iteration`, so a request may wait in its headers.
-    /// A rewritten request then has its exact length; without this it goes on chunked.
+    /// `pause_headers`: Envoy's filter has `allow_on_headers_stop_iteration`, so a request may wait in its
+    /// headers. A rewritten request then has its exact length; without this it goes on chunked.
     pub pause_headers: bool,
-    /// `charge_retries`: the routes retry after a provider may have begun to work, so that each attempt that the
-    /// filter did not see is charged as its estimated input. The shipped routes retry only what never got there.
+    /// `charge_retries`: the routes retry after a provider may have begun to work, so that each attempt that
+    /// the filter did not see is charged as its estimated input. The shipped routes retry only what never got
+    /// there.
     pub charge_retries: bool,
-    /// `access_log`: values of each call that access loggers can show; each costs a host call. All by default.
+    /// `access_log`: values of each call that access loggers can show; each costs a host call. All by
+    /// default.
     pub access_log: Vec<AccessLogValue>,
     /// `prices`: a price book that holds until a collector hands out its own.
     pub prices: Option<PriceBook>,
@@ -42,8 +44,8 @@ pub struct GatewayConfig {
     pub budgets: Vec<Budget>,
     /// `unpriced`: what becomes of calls whose model has no price, where it has no collector.
     pub unpriced: Unpriced,
-    /// `until_policy`: whether calls go on (`allow`) or are refused (`deny`) while no collector has ever said what
-    /// budgets there are, and none can be reached.
+    /// `until_policy`: whether calls go on (`allow`) or are refused (`deny`) while no collector has ever said
+    /// what budgets there are, and none can be reached.
     pub denies_until_policy: bool,
 }
 

@@ -39,13 +39,13 @@ pub struct SyncRequest {
     /// Version of the price book that the gateway holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_version: Option<String>,
-    /// Models that this gateway met and its book has no row for. The answer then has a book with their rows, as
-    /// far as the collector has them. Left out when there are none: the collector knows what a gateway's records
-    /// name.
+    /// Models that this gateway met and its book has no row for. The answer then has a book with their rows,
+    /// as far as the collector has them. Left out when there are none: the collector knows what a gateway's
+    /// records name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Wanted>,
-    /// The gateway adds the rows of an answer to those that it has of the same version, so that only what it asks for is to be
-    /// sent. One that does not say so has its rows replaced.
+    /// The gateway adds the rows of an answer to those that it has of the same version, so that only what it
+    /// asks for is to be sent. One that does not say so has its rows replaced.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adds_rows: bool,
     /// Settled calls, each a [`crate::record::UsageRecord`].
@@ -57,8 +57,8 @@ pub struct SyncRequest {
     /// Counters that changed since the collector last acknowledged them, or on which calls wait.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<CounterReport>,
-    /// Calls that were counted under `(other)`, as their budget has as many values as there may be in one Envoy: a total since
-    /// it started.
+    /// Calls that were counted under `(other)`, as their budget has as many values as there may be in one
+    /// Envoy: a total since it started.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub values_shared: u64,
     /// Records that this instance could not keep, by reason: totals since it started, never deltas.
@@ -87,9 +87,9 @@ pub struct SyncAnswer {
     /// Records refused, with their index in the request and the reason. They are not to be sent again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<RejectedRecord>,
-    /// Rows of the price book, when the gateway's version is not the collector's or it wants further models: at most
-    /// [`BOOK_BYTES_MAX`], and to be added to what the gateway has of the same version. It also names the models that were asked
-    /// for and have no price.
+    /// Rows of the price book, when the gateway's version is not the collector's or it wants further models:
+    /// at most [`BOOK_BYTES_MAX`], and to be added to what the gateway has of the same version. It also names
+    /// the models that were asked for and have no price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<PriceBook>,
     /// What is to become of calls whose model has no price.

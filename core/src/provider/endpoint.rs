@@ -1,12 +1,13 @@
 //! Which API a path asks for, however it is spelled.
 //!
-//! Servers read a path more leniently than it looks: letters in either case at some, percent-encoded letters, empty, `.`
-//! and `..` segments, parameters behind a `;`. All of that is undone before it is compared, so that no spelling of a path
-//! is another API here than at its provider. Ids and models keep their case.
+//! Servers read a path more leniently than it looks: letters in either case at some, percent-encoded letters,
+//! empty, `.` and `..` segments, parameters behind a `;`. All of that is undone before it is compared, so
+//! that no spelling of a path is another API here than at its provider. Ids and models keep their case.
 //!
-//! Sources: the API references of OpenAI, Azure, Anthropic, Google (Gemini, Vertex AI), Amazon Bedrock, Mistral, Cohere, xAI,
-//! Together, Groq, Fireworks, Perplexity, Z.AI, Hugging Face and Ollama, read 2026-11-23. Spellings and
-//! deferred work that were added on 2026-11-28 are known from client libraries, not read there anew.
+//! Sources: the API references of OpenAI, Azure, Anthropic, Google (Gemini, Vertex AI), Amazon Bedrock,
+//! Mistral, Cohere, xAI, Together, Groq, Fireworks, Perplexity, Z.AI, Hugging Face and Ollama, read
+//! 2026-11-23. Spellings and deferred work that were added on 2026-11-28 are known from client libraries, not
+//! read there anew.
 //!
 //! Long: one table of paths, with what servers make of their spellings.
 
@@ -30,8 +31,8 @@ pub(super) struct Endpoint {
     pub(super) is_conversation: bool,
 }
 
-/// Whether a path is one whose work is charged as it starts, by the second of video or the token of training, or whose results
-/// are written where no gateway sees them. Whether a request starts some tells its body.
+/// Whether a path is one whose work is charged as it starts, by the second of video or the token of training,
+/// or whose results are written where no gateway sees them. Whether a request starts some tells its body.
 pub(crate) fn pays_at_start(path: &str) -> bool {
     let (path, _query) = path.split_once(['?', '#']).unwrap_or((path, ""));
     let segments = Segments::of(path, false);
@@ -236,14 +237,15 @@ fn model_in(query: &str) -> Option<String> {
     Some(decoded(model).into_owned())
 }
 
-/// The API that a path's last segments name. A path is matched at its end, as a gateway may put a prefix of its own
-/// before it.
+/// The API that a path's last segments name. A path is matched at its end, as a gateway may put a prefix of
+/// its own before it.
 fn by_ending(segments: &[&str]) -> Api {
     match segments {
         [.., "messages", "count_tokens"] | [.., "responses", "input_tokens"] => Api::CountTokens,
         [.., "files", _, "content"] => Api::BatchOutput,
         [.., "batches", _, "results"] => Api::MessageBatchResults,
-        // They make a file of parts (OpenAI, Uploads, as client libraries describe it, 2026-11-29), which is stored as any.
+        // They make a file of parts (OpenAI, Uploads, as client libraries describe it, 2026-11-29), which is
+        // stored as any.
         [.., version, "uploads"] | [.., version, "uploads", _, "parts" | "complete" | "cancel"]
             if is_version(version) =>
         {
@@ -293,8 +295,8 @@ fn by_ending(segments: &[&str]) -> Api {
     }
 }
 
-/// Whether a path starts, lists or asks after work that is charged later, or elsewhere: batches, fine-tuning, videos,
-/// evaluations, what is stored by the hour, and connections that do not come through here.
+/// Whether a path starts, lists or asks after work that is charged later, or elsewhere: batches, fine-tuning,
+/// videos, evaluations, what is stored by the hour, and connections that do not come through here.
 fn is_deferred(segments: &[&str]) -> bool {
     // What stands before the version is the operator's own.
     let from = segments
@@ -325,8 +327,8 @@ fn is_background_chat(segments: &[&str]) -> bool {
     )
 }
 
-/// Whether a segment is one of these names, without the dashes and underlines that one provider writes and another does not,
-/// and without a verb.
+/// Whether a segment is one of these names, without the dashes and underlines that one provider writes and
+/// another does not, and without a verb.
 fn is_one_of(names: &[&str], segment: &str) -> bool {
     let letters =
         || segment.bytes().take_while(|byte| *byte != b':').filter(|byte| !matches!(byte, b'-' | b'_'));
@@ -402,7 +404,8 @@ fn hex(digit: u8) -> Option<u8> {
 
 /// Segments that name work which is charged later or elsewhere, in lower case, without dashes and underlines.
 const DEFERRED: &[&str] = &[
-    // Batches: OpenAI, Groq, Together, xAI; Mistral, Azure; Anthropic; Gemini; Vertex AI; Bedrock; Fireworks; Cohere.
+    // Batches: OpenAI, Groq, Together, xAI; Mistral, Azure; Anthropic; Gemini; Vertex AI; Bedrock; Fireworks;
+    // Cohere.
     "batches",
     "batch",
     "batchjobs",

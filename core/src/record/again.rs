@@ -1,4 +1,5 @@
-//! Pricing a record again, from what it keeps: after a correction of the book, or where its gateway had no row.
+//! Pricing a record again, from what it keeps: after a correction of the book, or where its gateway had no
+//! row.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +10,12 @@ use crate::record::{Note, Outcome, UsageRecord};
 use crate::usage::Kind;
 
 impl PriceBook {
-    /// What a record costs by this book, with the status that it then has; `None` where there is nothing to price:
-    /// a call that was refused, that is free, whose counts are the caller's own word, or of which none is known.
+    /// What a record costs by this book, with the status that it then has; `None` where there is nothing to
+    /// price: a call that was refused, that is free, whose counts are the caller's own word, or of which none
+    /// is known.
     ///
-    /// A call that several models worked on is priced by its shares. A record from before shares were kept has the
-    /// split of its charges; `None` where these lack a model of it.
+    /// A call that several models worked on is priced by its shares. A record from before shares were kept
+    /// has the split of its charges; `None` where these lack a model of it.
     pub fn price_again(&self, record: &UsageRecord) -> Option<(Priced, CostStatus)> {
         let nothing = record.outcome == Outcome::Denied
             || record.cost_status == CostStatus::Free
@@ -43,8 +45,9 @@ impl PriceBook {
         Some((priced, status))
     }
 
-    /// Prices what a gateway could not, of a call that several models worked on, when it had no row for exactly one of
-    /// them: the quantities that no charge is for. `None` where that is not what the record says.
+    /// Prices what a gateway could not, of a call that several models worked on, when it had no row for
+    /// exactly one of them: the quantities that no charge is for. `None` where that is not what the record
+    /// says.
     pub fn price_rest(&self, record: &UsageRecord) -> Option<(Priced, CostStatus)> {
         let mut missing = record.price_basis.iter().filter(|basis| basis.step.is_none());
         let basis = missing.next().filter(|_| missing.next().is_none() && !record.charges.is_empty())?;
@@ -120,7 +123,8 @@ impl PriceBook {
     }
 }
 
-/// What the record keeps of the facts that chose its price; of an older record only the service tier is known.
+/// What the record keeps of the facts that chose its price; of an older record only the service tier is
+/// known.
 fn kept_facts(record: &UsageRecord) -> BTreeMap<String, String> {
     let mut kept: BTreeMap<String, String> = BTreeMap::new();
     for (fact, word) in record.price_basis.iter().flat_map(|basis| &basis.facts) {

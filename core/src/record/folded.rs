@@ -1,8 +1,8 @@
 //! Folding: what becomes of records that a gateway has no room for.
 //!
-//! Records that have attribution, model and minute in common become one total: counts and money stay exact, what is
-//! told of single calls is gone. A total is sent like a record: it has an id, that of its first call, and does not grow
-//! any more once it is on its way, so that a repeat of it changes nothing.
+//! Records that have attribution, model and minute in common become one total: counts and money stay exact,
+//! what is told of single calls is gone. A total is sent like a record: it has an id, that of its first call,
+//! and does not grow any more once it is on its way, so that a repeat of it changes nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -91,8 +91,8 @@ impl Folded {
         folded
     }
 
-    /// Adds a total of the same calls in every respect that is told apart; false, and nothing is added, where it is of
-    /// others or the sum would be out of range.
+    /// Adds a total of the same calls in every respect that is told apart; false, and nothing is added, where
+    /// it is of others or the sum would be out of range.
     fn take(&mut self, more: &Self) -> bool {
         if !self.is_of_the_same(more) {
             return false;
@@ -166,8 +166,8 @@ impl Folded {
 
 /// Totals that are not sent yet, each in a slot with a number.
 ///
-/// At most [`FOLDS_MAX`]: minutes are told apart while half of that suffices, then hours; in the end the calls of an hour
-/// to a provider are one total of `other`.
+/// At most [`FOLDS_MAX`]: minutes are told apart while half of that suffices, then hours; in the end the
+/// calls of an hour to a provider are one total of `other`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Folds {
     /// Those that are `None` do not grow any more: what they are stands where they are kept.
@@ -190,7 +190,8 @@ impl Folds {
         self.slots.is_empty()
     }
 
-    /// Adds a record to a total; gives its slot and what it is now. `None` where there is no room for a further total.
+    /// Adds a record to a total; gives its slot and what it is now. `None` where there is no room for a
+    /// further total.
     pub fn fold(&mut self, record: &UsageRecord) -> Option<(usize, &Folded)> {
         for (grain, room) in GRAINS {
             let one = Folded::of(record, grain);

@@ -1,7 +1,7 @@
 //! What a gateway notes of a call that is under way, so that something is left of it where its VM dies.
 //!
-//! An entry is the beginning of the record that the call will have: its time, eight bytes, little endian, then a
-//! JSON object that is not closed yet.
+//! An entry is the beginning of the record that the call will have: its time, eight bytes, little endian,
+//! then a JSON object that is not closed yet.
 
 use super::json::{addressed, admitted, flag, list, money, object, optional_number, quoted, word};
 use super::{Note, Outcome, UsageRecord};
@@ -47,8 +47,8 @@ impl Admitted<'_> {
     }
 }
 
-/// The record of a call whose VM died: sent as far as anyone knows. It is priced where it arrives, as an estimate of its
-/// prompt; what was answered nobody knows.
+/// The record of a call whose VM died: sent as far as anyone knows. It is priced where it arrives, as an
+/// estimate of its prompt; what was answered nobody knows.
 #[derive(Clone, Debug)]
 pub struct Recovered {
     /// Its JSON, not closed yet.
@@ -67,8 +67,8 @@ impl Recovered {
         Some(Self { json })
     }
 
-    /// What budgets ask of it: how it ended, and the estimate of its prompt. Nothing else is read, so that no gateway needs a
-    /// reader of whole records.
+    /// What budgets ask of it: how it ended, and the estimate of its prompt. Nothing else is read, so that no
+    /// gateway needs a reader of whole records.
     pub fn counts(&self) -> UsageRecord {
         // No text in it has a quote that is not escaped, so that this stands at its place alone.
         let input = self.json.split_once(ESTIMATE).and_then(|(_, rest)| rest.split('}').next()?.parse().ok());

@@ -1,7 +1,7 @@
 //! Records as JSON, written straight into one buffer.
 //!
-//! What is written is what `serde_json` writes of the same record; a property test holds the two together. A gateway
-//! writes two of these for each call, and this takes a fifth of the time and less room in the module.
+//! What is written is what `serde_json` writes of the same record; a property test holds the two together. A
+//! gateway writes two of these for each call, and this takes a fifth of the time and less room in the module.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -23,14 +23,16 @@ pub struct Owed {
 }
 
 impl Priced {
-    /// What is owed for a call with this price whose provider said that it costs `word`, and whose counts are `measured` or
-    /// else estimated.
+    /// What is owed for a call with this price whose provider said that it costs `word`, and whose counts are
+    /// `measured` or else estimated.
     ///
-    /// - The provider's word counts, also where the book has no price; but nothing is no price where nobody else says so.
+    /// - The provider's word counts, also where the book has no price; but nothing is no price where nobody
+    ///   else says so.
     /// - A word of less than a tenth of the book's charge is not believed: no upstream talks a budget down.
-    /// - One that no call costs is left out: below nothing, or above [`COST_MAX`], or above a hundred dollars and a thousand
-    ///   times the book's charge (another unit, taken for dollars).
-    /// - Of a call that broke off, or has attempts that nobody saw, what the provider said is the least that it cost.
+    /// - One that no call costs is left out: below nothing, or above [`COST_MAX`], or above a hundred dollars
+    ///   and a thousand times the book's charge (another unit, taken for dollars).
+    /// - Of a call that broke off, or has attempts that nobody saw, what the provider said is the least that
+    ///   it cost.
     pub fn owed(&self, word: Option<Picodollars>, measured: bool) -> Owed {
         let (cost, status) = (self.cost, self.status(measured));
         let book = Owed { cost, status, source: CostSource::Book, word, note: None, guessed: self.guessed };
@@ -73,8 +75,8 @@ impl UsageRecord {
         self.charges.iter().map(|charge| charge.cost_usd).sum()
     }
 
-    /// Whether the cost follows from what the record says: by the book it is the sum of the charges, where there are any; by
-    /// the provider's word it is that word, and not one that is doubted.
+    /// Whether the cost follows from what the record says: by the book it is the sum of the charges, where
+    /// there are any; by the provider's word it is that word, and not one that is doubted.
     pub fn is_cost_sound(&self) -> bool {
         match self.cost_source {
             CostSource::Book => self.charges.is_empty() || self.cost_usd == self.book_cost(),

@@ -61,7 +61,8 @@ impl UsageRecord {
         self.notes.iter().any(|note| matches!(note, Note::UnknownWork | Note::PaidAtStart))
     }
 
-    /// Makes of it a read of what was paid as it was started: it costs nothing. Its counts were those of the start.
+    /// Makes of it a read of what was paid as it was started: it costs nothing. Its counts were those of the
+    /// start.
     pub fn read_again(&mut self) {
         self.cost_nothing();
         if !self.notes.contains(&Note::PaidAtStart) {
@@ -90,8 +91,8 @@ impl UsageRecord {
     }
 }
 
-/// The id of the record of fetched work: a UUID of version 8 (RFC 9562) made of provider and work id, so that the same
-/// work is the same record, through whichever gateway and however often it is fetched.
+/// The id of the record of fetched work: a UUID of version 8 (RFC 9562) made of provider and work id, so that
+/// the same work is the same record, through whichever gateway and however often it is fetched.
 pub fn work_id(provider: &str, id: &str) -> String {
     let mut hash = Sha256::new();
     // Ids have no zero byte, nor has a provider's.

@@ -1,14 +1,15 @@
 //! What a request says that bounds its call: the table of every member that decides what a call may cost.
 //!
-//! Three tables. [`ONCE`]: members that stand in one place and may stand there once; who reads the first and who reads the
-//! last would not read the same call. [`PLACES`]: members that count at their place, of which the dearest or the sum
-//! holds. [`ANYWHERE`]: members that bring something in from outside, or weigh more than their bytes, wherever they stand,
-//! in a tool's result as in a message. An object is taken for a list of one, and the other way round.
+//! Three tables. [`ONCE`]: members that stand in one place and may stand there once; who reads the first and
+//! who reads the last would not read the same call. [`PLACES`]: members that count at their place, of which
+//! the dearest or the sum holds. [`ANYWHERE`]: members that bring something in from outside, or weigh more
+//! than their bytes, wherever they stand, in a tool's result as in a message. An object is taken for a list
+//! of one, and the other way round.
 //!
-//! Sources: the API references of OpenAI (chat completions, completions, responses, images), Azure, Anthropic (messages),
-//! Google (Gemini, Vertex AI), Amazon Bedrock (Converse, model parameters), Mistral, Cohere, xAI, `OpenRouter`, Vercel, Hugging
-//! Face and Ollama, read 2026-11-25. What was added on 2026-11-28 is known from recordings and client libraries, and was not
-//! read in the references anew.
+//! Sources: the API references of OpenAI (chat completions, completions, responses, images), Azure, Anthropic
+//! (messages), Google (Gemini, Vertex AI), Amazon Bedrock (Converse, model parameters), Mistral, Cohere, xAI,
+//! `OpenRouter`, Vercel, Hugging Face and Ollama, read 2026-11-25. What was added on 2026-11-28 is known from
+//! recordings and client libraries, and was not read in the references anew.
 //!
 //! Long: most of it is the tables of members that decide what a call can cost.
 
@@ -19,7 +20,8 @@ use crate::usage::CacheTtl;
 /// What a request says that bounds its call; [`super::RequestMeter`] reads it. Holds a bounded amount of it.
 #[derive(Clone, Debug, Default)]
 pub struct RequestBounds {
-    /// The output limit that stands at its place, by its number in [`ONCE`], and any that stand at others: few have some.
+    /// The output limit that stands at its place, by its number in [`ONCE`], and any that stand at others:
+    /// few have some.
     limit: Option<(u8, u64)>,
     more_limits: Vec<(u8, u64)>,
     /// An output limit that the gateway wrote into the request.
@@ -104,8 +106,8 @@ pub(crate) enum Field {
 }
 
 impl RequestBounds {
-    /// A key that decides about the call and stands in it twice: who reads the first and who reads the last would
-    /// not read the same call.
+    /// A key that decides about the call and stands in it twice: who reads the first and who reads the last
+    /// would not read the same call.
     pub const fn ambiguous(&self) -> Option<&'static str> {
         self.twice
     }
@@ -134,8 +136,8 @@ impl RequestBounds {
         most
     }
 
-    /// Whether a limit can be written into the request: not where other members may lift it, as what was written then would
-    /// bound nothing, and may be more than what stands there.
+    /// Whether a limit can be written into the request: not where other members may lift it, as what was
+    /// written then would bound nothing, and may be more than what stands there.
     pub const fn can_be_limited(&self) -> bool {
         !self.lifts_limit
     }
@@ -203,7 +205,8 @@ impl RequestBounds {
         self.outside = true;
     }
 
-    /// What stands at a place that bounds a call; `None` where it is too long to be kept, or an object or list.
+    /// What stands at a place that bounds a call; `None` where it is too long to be kept, or an object or
+    /// list.
     // Long: one arm for each place that bounds a call.
     pub(crate) fn value(&mut self, field: Field, raw: Option<&[u8]>) {
         let raw = raw.unwrap_or(b"{}");
@@ -370,8 +373,8 @@ fn knows_limit(target: &Target, path: &str) -> bool {
     }
 }
 
-/// Where the models of a family on Bedrock read their output limit. It refuses members that a family does not know, so that
-/// of a model whose family its name does not tell (an ARN) each of them counts.
+/// Where the models of a family on Bedrock read their output limit. It refuses members that a family does not
+/// know, so that of a model whose family its name does not tell (an ARN) each of them counts.
 fn invoke_limits(model: &str) -> &'static [&'static str] {
     let families: &[(&str, &[&str])] = &[
         ("anthropic.", &["max_tokens", "max_tokens_to_sample"]),
@@ -417,8 +420,8 @@ pub(crate) const ONCE: &[(&str, u8)] = &[
     ("service_tier", 2),
     ("serviceTier", 2),
     ("n", 3),
-    // Output limits: OpenAI and those like it, Anthropic, Mistral, Cohere; OpenAI; responses; Llama, Anthropic's older API and
-    // AI21's older one on Bedrock.
+    // Output limits: OpenAI and those like it, Anthropic, Mistral, Cohere; OpenAI; responses; Llama,
+    // Anthropic's older API and AI21's older one on Bedrock.
     ("max_tokens", 4),
     ("max_completion_tokens", 5),
     ("max_output_tokens", 6),
@@ -459,7 +462,8 @@ const ANY_LIMIT: &[&str] = &[
     "textGenerationConfig.maxTokenCount",
 ];
 
-/// Whether a provider's reference of chat completions knows `max_tokens` alone. A match, not a list: every call asks.
+/// Whether a provider's reference of chat completions knows `max_tokens` alone. A match, not a list: every
+/// call asks.
 fn knows_max_tokens_alone(provider: &str) -> bool {
     matches!(
         provider,
@@ -621,7 +625,8 @@ pub(crate) const ANYWHERE: &[(&str, Field)] = &[
     ("cachePoint.ttl", Field::CacheTtl),
 ];
 
-/// What only describes: schemas, and what callers note for themselves. Nothing in it is read by a model as more than its bytes.
+/// What only describes: schemas, and what callers note for themselves. Nothing in it is read by a model as
+/// more than its bytes.
 pub(crate) const SKIPPED: &[&str] = &[
     "tools[].function.parameters",
     "tools[].parameters",
@@ -643,8 +648,9 @@ pub(crate) const SKIPPED: &[&str] = &[
     "generationConfig.responseJsonSchema",
 ];
 
-/// Kinds of tools that the caller runs itself, without their day: OpenAI's and Anthropic's. A shell is the caller's own unless
-/// its environment says otherwise. Known from client libraries, 2026-11-29; not read in the references anew.
+/// Kinds of tools that the caller runs itself, without their day: OpenAI's and Anthropic's. A shell is the
+/// caller's own unless its environment says otherwise. Known from client libraries, 2026-11-29; not read in
+/// the references anew.
 const CLIENT_TOOLS: &[&str] = &[
     "function",
     "custom",

@@ -1,8 +1,8 @@
-//! Usage that the caller did not ask for: `stream_options.include_usage` put into a request, and the chunk that
-//! it brings taken out of the answer again.
+//! Usage that the caller did not ask for: `stream_options.include_usage` put into a request, and the chunk
+//! that it brings taken out of the answer again.
 //!
-//! OpenAI and what is compatible with it report the usage of a stream only when asked, in one chunk more, with
-//! `choices: []`, which naive callers index into. Source: OpenAI's API reference, chat completions,
+//! OpenAI and what is compatible with it report the usage of a stream only when asked, in one chunk more,
+//! with `choices: []`, which naive callers index into. Source: OpenAI's API reference, chat completions,
 //! `stream_options`, read 2026-11-23.
 
 use crate::provider::{Api, Target};
@@ -58,7 +58,8 @@ pub fn asked(body: &[u8]) -> Option<Vec<u8>> {
     rewrite::put(body, &["stream_options"], &["include_usage"], "true")
 }
 
-/// Takes the usage chunk out of a stream of events, whatever its cuts. Holds at most [`HELD_BYTES_MAX`] bytes.
+/// Takes the usage chunk out of a stream of events, whatever its cuts. Holds at most [`HELD_BYTES_MAX`]
+/// bytes.
 #[derive(Debug, Default)]
 pub struct UsageChunkFilter {
     held: Vec<u8>,
@@ -146,7 +147,8 @@ enum Cleared {
     Nothing,
 }
 
-/// Takes out a chunk with usage and no choices, or the usage alone where the chunk says something else, too, such as citations.
+/// Takes out a chunk with usage and no choices, or the usage alone where the chunk says something else, too,
+/// such as citations.
 fn without_usage(event: &[u8]) -> Cleared {
     let Ok(text) = std::str::from_utf8(event) else { return Cleared::Same };
     let Some(data) = text.lines().find_map(|line| line.strip_prefix("data:")) else { return Cleared::Same };

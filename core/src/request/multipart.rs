@@ -1,11 +1,13 @@
-//! Multipart request bodies (`multipart/form-data`, RFC 7578): the fields that say what a call asks for, as JSON.
+//! Multipart request bodies (`multipart/form-data`, RFC 7578): the fields that say what a call asks for, as
+//! JSON.
 //!
-//! Transcriptions, image edits and uploads send their fields between files. What is of interest is written as one JSON object, so
-//! that the same scanners read it as read every other request, and mean the same: a field that stands twice is a key
-//! that stands twice. Files are passed over. The delimiter is the body's first line, as every client sends it.
+//! Transcriptions, image edits and uploads send their fields between files. What is of interest is written as
+//! one JSON object, so that the same scanners read it as read every other request, and mean the same: a field
+//! that stands twice is a key that stands twice. Files are passed over. The delimiter is the body's first
+//! line, as every client sends it.
 //!
-//! Holds the delimiter, one part's head and one field, each of [`KEPT_BYTES_MAX`] at most; a longer head is no field that is
-//! read, a longer field is cut there, but for a prompt, which is read as it comes.
+//! Holds the delimiter, one part's head and one field, each of [`KEPT_BYTES_MAX`] at most; a longer head is
+//! no field that is read, a longer field is cut there, but for a prompt, which is read as it comes.
 
 use memchr::memchr;
 
@@ -169,9 +171,9 @@ impl Multipart {
         }
     }
 
-    /// Bytes of sound for a millisecond of it, by how its file begins: what WAV says itself, and of others the least that
-    /// is usual for speech. Sources: the formats' first bytes (RFC 9639, RFC 3533, ISO/IEC 14496-12, ISO/IEC 11172-3,
-    /// RFC 8794); the rates are rules of thumb.
+    /// Bytes of sound for a millisecond of it, by how its file begins: what WAV says itself, and of others
+    /// the least that is usual for speech. Sources: the formats' first bytes (RFC 9639, RFC 3533, ISO/IEC
+    /// 14496-12, ISO/IEC 11172-3, RFC 8794); the rates are rules of thumb.
     pub(super) fn sound_bytes_per_ms(&self) -> u64 {
         let file = self.file.as_slice();
         if file.starts_with(b"RIFF") && file.get(8..12) == Some(b"WAVE") {
@@ -199,7 +201,8 @@ impl Multipart {
             }
             return;
         }
-        // A return stands nowhere in a delimiter but at its start, so nothing that matched can be a part of another.
+        // A return stands nowhere in a delimiter but at its start, so nothing that matched can be a part of
+        // another.
         let matched = std::mem::take(&mut self.matched);
         let delimiter = std::mem::take(&mut self.delimiter);
         self.contents(delimiter.get(..matched).unwrap_or_default(), out);
@@ -277,8 +280,8 @@ fn escaped(bytes: &[u8], out: &mut impl FnMut(&[u8])) {
     }
 }
 
-/// Fields that are read (OpenAI's and Mistral's references of transcription, translation, image edits and files, read
-/// 2026-11-25): names first, then numbers and truth values.
+/// Fields that are read (OpenAI's and Mistral's references of transcription, translation, image edits and
+/// files, read 2026-11-25): names first, then numbers and truth values.
 const NAMES: [&str; 11] = [
     "model",
     "service_tier",

@@ -1,11 +1,12 @@
-//! An output limit written into requests that have none, in the provider's own field, so that what they can cost has a
-//! bound. Sources: the API references of OpenAI, Google, Amazon, Cohere, Mistral and Ollama, read 2026-11-25.
+//! An output limit written into requests that have none, in the provider's own field, so that what they can
+//! cost has a bound. Sources: the API references of OpenAI, Google, Amazon, Cohere, Mistral and Ollama, read
+//! 2026-11-25.
 
 use crate::provider::{Api, Target};
 use crate::request::rewrite;
 
-/// Where a request of this kind says how long its answer may be: the spellings of a key, and of the object that it stands in
-/// (none: the request itself). The first ones are written where none is there.
+/// Where a request of this kind says how long its answer may be: the spellings of a key, and of the object
+/// that it stands in (none: the request itself). The first ones are written where none is there.
 pub fn place(target: &Target) -> Option<(&'static [&'static str], &'static [&'static str])> {
     Some(match target.api {
         Api::ChatCompletions if matches!(target.provider.as_ref(), "openai" | "azure") => {
@@ -24,9 +25,9 @@ pub fn place(target: &Target) -> Option<(&'static [&'static str], &'static [&'st
     })
 }
 
-/// The request body with this limit; `None` where its kind has no place for one, or it cannot be read. Everything else
-/// in it stays byte for byte. The caller has seen that it has none: what stands in its place, such as `null` or Ollama's
-/// -1, bounds nothing and is replaced.
+/// The request body with this limit; `None` where its kind has no place for one, or it cannot be read.
+/// Everything else in it stays byte for byte. The caller has seen that it has none: what stands in its place,
+/// such as `null` or Ollama's -1, bounds nothing and is replaced.
 pub fn limited(body: &[u8], target: &Target, tokens: u64) -> Option<Vec<u8>> {
     let (outer, keys) = place(target)?;
     rewrite::put(body, outer, keys, &tokens.to_string())

@@ -1,8 +1,8 @@
-//! Prints of a request: keyed hashes and sizes that tell two requests, system prompts or tool lists apart, and nothing of
-//! their text.
+//! Prints of a request: keyed hashes and sizes that tell two requests, system prompts or tool lists apart,
+//! and nothing of their text.
 //!
-//! SipHash-1-3 with 128 bits: fast enough for megabytes, and without the operator's secret nobody can try texts on it. It
-//! is a print for comparing, not a commitment.
+//! SipHash-1-3 with 128 bits: fast enough for megabytes, and without the operator's secret nobody can try
+//! texts on it. It is a print for comparing, not a commitment.
 
 use std::hash::Hasher as _;
 
@@ -99,7 +99,8 @@ impl Prints {
         }
     }
 
-    /// The role of the message under way. One that no provider knows is text of the caller's, and kept as `other`.
+    /// The role of the message under way. One that no provider knows is text of the caller's, and kept as
+    /// `other`.
     pub fn role(&mut self, role: Option<String>) {
         let known = |role: String| if ROLES.contains(&role.as_str()) { role } else { "other".to_owned() };
         self.role = role.map(known);
@@ -169,7 +170,8 @@ fn hexadecimal(hasher: &SipHasher13) -> String {
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-/// Roles of the providers' APIs (references of OpenAI, Anthropic, Google, Cohere and Mistral, read 2026-11-25).
+/// Roles of the providers' APIs (references of OpenAI, Anthropic, Google, Cohere and Mistral, read
+/// 2026-11-25).
 const ROLES: &[&str] = &["system", "developer", "user", "assistant", "model", "chatbot", "tool", "function"];
 /// Roles that are told apart: those, and `other`.
 const ROLES_MAX: usize = 9;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-/// The body in which the first of these `keys` that is there has this value, or the first of all where none is: in the
-/// object under one of the `outer` keys, in the same way, or at the top where there are none. What stood there before is no
-/// longer in it, so no key is there twice. `None` where the body is no JSON object.
+/// The body in which the first of these `keys` that is there has this value, or the first of all where none
+/// is: in the object under one of the `outer` keys, in the same way, or at the top where there are none. What
+/// stood there before is no longer in it, so no key is there twice. `None` where the body is no JSON object.
 pub(super) fn put(body: &[u8], outer: &[&str], keys: &[&str], value: &str) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(body).ok()?;
     let top = members(text)?;
@@ -23,7 +23,8 @@ pub(crate) fn members(json: &str) -> Option<BTreeMap<String, &RawValue>> {
     serde_json::from_slice(json.as_bytes()).ok()
 }
 
-/// A text without the member of an object whose value is `value`, a slice of the text; all else stays as it is.
+/// A text without the member of an object whose value is `value`, a slice of the text; all else stays as it
+/// is.
 pub(crate) fn without(text: &str, value: &str) -> Option<String> {
     let at = offset(text, value)?;
     let before = text.get(..at)?.trim_end().strip_suffix(':')?.trim_end().strip_suffix('"')?;

@@ -1,15 +1,16 @@
-//! What a caller says in a session over a websocket: which model it wants, and in the websocket of OpenAI's Responses each
-//! request for an answer.
+//! What a caller says in a session over a websocket: which model it wants, and in the websocket of OpenAI's
+//! Responses each request for an answer.
 //!
-//! Sources: OpenAI's API reference, websocket events of Responses, of Realtime and of Live; Gemini API reference, Live API;
-//! read 2026-11-28.
+//! Sources: OpenAI's API reference, websocket events of Responses, of Realtime and of Live; Gemini API
+//! reference, Live API; read 2026-11-28.
 
 use super::{Framing, Json, Reading, RequestMeter};
 use crate::decode::json::Scanner;
 use crate::decode::sse::Events;
 use crate::decode::websocket::WebSocketDecoder;
 
-/// Reads a caller's messages as they pass; holds what one request says, and at most [`ASKED_MAX`] requests that nobody took.
+/// Reads a caller's messages as they pass; holds what one request says, and at most [`ASKED_MAX`] requests
+/// that nobody took.
 #[derive(Debug)]
 pub(super) struct Said {
     decoder: WebSocketDecoder,
@@ -149,7 +150,8 @@ pub(super) fn asks(event: &str) -> bool {
     ASKS.contains(&event)
 }
 
-/// Events that make a model answer: a request, and words that steer an answer under way, behind which another one begins.
+/// Events that make a model answer: a request, and words that steer an answer under way, behind which another
+/// one begins.
 const ASKS: &[&str] = &["response.create", "response.steer", "response.inject"];
 /// Requests that may come at once.
 const ASKED_MAX: usize = 16;

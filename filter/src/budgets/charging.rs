@@ -306,7 +306,8 @@ impl Budgets {
         let may_ask = !self.alone && !self.is_away() && fits_once;
         let is_spent = counter.spent().plus(hold.amount) > counter.limit.max(budget.limit);
         if may_ask && is_spent && !knows.answered {
-            // Nothing that ends gives it room. The collector is asked with each tick whether its limit is another.
+            // Nothing that ends gives it room. The collector is asked with each tick whether its limit is
+            // another.
             let exhaust = |counter: &mut Counter| counter.exhaust(hold.amount);
             let _ = self.counters.borrow_mut().update_known(&counter.key, exhaust);
         } else if may_ask && !knows.expired && !counter.is_exhausted_for(hold.amount) {

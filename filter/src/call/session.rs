@@ -1,9 +1,10 @@
 //! Sessions over a websocket: each turn is settled when it ends, and the next one is held for like a call of
 //! its own.
 //!
-//! A session that begins by saying its model (Gemini Live, GPT-Live) holds for its first turn then. Turns that
-//! its caller asks for before those under way have ended are held for besides, each before the provider has all
-//! that asks for it. In the websocket of Responses each turn begins with a request: it is a call of its own.
+//! A session that begins by saying its model (Gemini Live, GPT-Live) holds for its first turn then. Turns
+//! that its caller asks for before those under way have ended are held for besides, each before the provider
+//! has all that asks for it. In the websocket of Responses each turn begins with a request: it is a call of
+//! its own.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -127,7 +128,8 @@ impl HttpCall {
         Action::Continue
     }
 
-    /// How many turns that are no calls of their own are to be held for, of those that what is said now asks for.
+    /// How many turns that are no calls of their own are to be held for, of those that what is said now asks
+    /// for.
     fn lacking(&self, is_begun: bool) -> usize {
         let Some(call) = self.call.as_ref().filter(|_| is_begun || self.turns.withheld > 0) else { return 0 };
         let needed = (call.asked_turns() as usize).max(usize::from(is_begun));
@@ -175,7 +177,8 @@ impl HttpCall {
         }
     }
 
-    /// The provider gets a turn. The first of a session whose turns are no calls of their own is the session's.
+    /// The provider gets a turn. The first of a session whose turns are no calls of their own is the
+    /// session's.
     fn turn_begins(&mut self, turn: Call, ticket: Ticket, slot: Option<JournalSlot>) {
         if turn.target().api.is_session() && self.turn_since_ms.take().is_some() {
             self.hold_for_next(ticket, slot, turn.time_ms());

@@ -80,8 +80,8 @@ impl HttpCall {
             // What was fetched the collector charges, once whoever fetches it.
             let is_fetched = record.fetched().is_some();
             let is_collectors = is_fetched && self.gateway.config.collector.is_some();
-            // Nothing is held for work that is begun, nor for an answer that is refused; a run that streams is
-            // paid at once.
+            // Nothing is held for work that is begun, nor for an answer that is refused; a run that streams
+            // is paid at once.
             let is_owed = (is_fetched && !is_collectors)
                 || call.target().api.is_session()
                 || call.is_streamed_run()
@@ -140,8 +140,8 @@ impl HttpCall {
         if is_recorded { Left::One } else { Left::Nothing }
     }
 
-    /// Remembers work that a call started or was told of, and says so in its record. Gives whether it was told of results that
-    /// nobody had heard of here: the collector is to hear of them.
+    /// Remembers work that a call started or was told of, and says so in its record. Gives whether it was
+    /// told of results that nobody had heard of here: the collector is to hear of them.
     fn remember(&self, call: &Call, record: &mut UsageRecord) -> bool {
         let (ids, mut outputs) = (call.leads_to(), call.outputs());
         if ids.is_empty() && outputs.is_empty() {

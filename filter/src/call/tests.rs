@@ -692,8 +692,8 @@ mod sessions {
         in_response()
     }
 
-    /// A session of each kind whose turns are no calls of their own: its path, what it begins with, what asks for a
-    /// turn, how one begins, and how one ends.
+    /// A session of each kind whose turns are no calls of their own: its path, what it begins with, what asks
+    /// for a turn, how one begins, and how one ends.
     fn kinds() -> Vec<(&'static str, &'static str, Value, Value, Value, Value)> {
         let usage = json!({"input_tokens": 20, "output_tokens": 10});
         let realtime = (

@@ -57,7 +57,8 @@ pub(crate) fn of_refusal(cluster: &str, status: Status) -> String {
         Status::BadArgument => format!(
             "Envoy has no cluster `{cluster}`: add it, or name in `collector.cluster` the one in which the collector is"
         ),
-        // Where the request fails within Envoy before it is sent: a credential that cannot be had is the usual reason.
+        // Where the request fails within Envoy before it is sent: a credential that cannot be had is the
+        // usual reason.
         status => format!(
             "Envoy made no call-out to cluster `{cluster}` ({status:?}), it failed within Envoy: is {SECRET} there, readable \
              for Envoy's user and not empty, and does the `credential_injector` of that cluster name it? Has the cluster an \

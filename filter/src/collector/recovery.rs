@@ -78,8 +78,8 @@ fn recover_journal(gateway: &Gateway, index: u32, lane: &mut Lane, now_ms: u64) 
     Some(records)
 }
 
-/// Has a call that was under way charged what its record says, where it held something; gives the most that budgets in dollars
-/// were charged then.
+/// Has a call that was under way charged what its record says, where it held something; gives the most that
+/// budgets in dollars were charged then.
 fn charge(gateway: &Gateway, recovered: &Recovered, noted: &mut [Noted]) -> Option<Picodollars> {
     let policy = gateway.budgets.policy()?;
     if noted.is_empty() {

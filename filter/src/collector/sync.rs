@@ -263,7 +263,8 @@ impl Sync {
     }
 }
 
-/// A sync request (`tollgate_core::protocol::sync::SyncRequest`), written around records that are JSON already.
+/// A sync request (`tollgate_core::protocol::sync::SyncRequest`), written around records that are JSON
+/// already.
 fn request(sender: Sender<'_>, flight: &Flight, counters: &[CounterReport], now_ms: u64) -> Vec<u8> {
     let mut head = format!(
         r#"{{"protocol":{PROTOCOL},"gateway":"{}","instance":"{}","sequence":{},"sent_at_ms":{now_ms},"#,

@@ -77,8 +77,9 @@ struct Question<'a> {
 }
 
 impl Waiting {
-    /// Whether there is room for another call of this share. In a full room the last call of the largest share
-    /// makes room for one whose share is smaller: so one caller who floods it refuses nobody but itself.
+    /// Whether there is room for another call of this share. In a full room the last call of the largest
+    /// share makes room for one whose share is smaller: so one caller who floods it refuses nobody but
+    /// itself.
     pub(crate) fn has_room(&self, gateway: &Gateway, share: u64, owner: u32, now_ms: u64) -> bool {
         let shares: Vec<u64> = self.parked.borrow().iter().map(|parked| parked.borrow().share).collect();
         if shares.len() < PARKED_MAX {

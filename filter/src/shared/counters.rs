@@ -240,7 +240,8 @@ pub(crate) struct Standing {
 }
 
 impl OccupiedSlots {
-    /// Every counter in the table. One that has become idle has just given back all but what a few of its calls would hold.
+    /// Every counter in the table. One that has become idle has just given back all but what a few of its
+    /// calls would hold.
     pub(crate) fn counters(&mut self, now_ms: u64) -> Vec<Standing> {
         // Counted behind its making: what is counted here is found below.
         let made = layout::number(layout::COUNTERS_MADE);

@@ -70,8 +70,8 @@ fn seen(id: &str) -> Option<Work> {
     serde_json::from_slice::<Work>(&value).ok().filter(|work| work.id == id)
 }
 
-/// Remembers who started the work with this id, of which batch it is the output, and whether it is paid. What is known already
-/// stays; says whether this was not.
+/// Remembers who started the work with this id, of which batch it is the output, and whether it is paid. What
+/// is known already stays; says whether this was not.
 pub(crate) fn remember(id: &str, of: Option<&str>, starter: Starter<'_>, paid: bool) -> bool {
     match recall(id) {
         None => {
@@ -87,9 +87,9 @@ pub(crate) fn remember(id: &str, of: Option<&str>, starter: Starter<'_>, paid: b
     }
 }
 
-/// Takes the right to charge the work with this id, once. What anybody can store, as a file, is charged only where it is
-/// known to be a result, and an answer that was waited for only where it is known to be unpaid: as long as that is not so,
-/// nobody takes the right away either.
+/// Takes the right to charge the work with this id, once. What anybody can store, as a file, is charged only
+/// where it is known to be a result, and an answer that was waited for only where it is known to be unpaid:
+/// as long as that is not so, nobody takes the right away either.
 pub(crate) fn claim(id: &str, kind: Fetched, fetcher: Starter<'_>) -> Claim {
     let told_of = |claim| {
         write(&Work { charged: false, is_known: false, ..Work::new(id, fetcher) });

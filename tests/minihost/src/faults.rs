@@ -11,7 +11,8 @@ const REFUSALS: &[u32] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 77];
 
 /// Host calls that the filter makes, with what may be injected into them.
 ///
-/// The SDK ends the VM on statuses of `proxy_http_call` that no Envoy gives: only those that it gives are injected.
+/// The SDK ends the VM on statuses of `proxy_http_call` that no Envoy gives: only those that it gives are
+/// injected.
 pub const CALLS: [(&str, &[u32]); 21] = [
     ("proxy_get_current_time_nanoseconds", &STATUSES),
     ("proxy_set_tick_period_milliseconds", &STATUSES),

@@ -48,8 +48,8 @@ impl World {
         self.shared.get(key).cloned()
     }
 
-    /// Writes a value as Envoy does: version 0 overwrites, another must be the one that stands there; a missing key
-    /// is made by any. False where it mismatches.
+    /// Writes a value as Envoy does: version 0 overwrites, another must be the one that stands there; a
+    /// missing key is made by any. False where it mismatches.
     pub fn set(&mut self, key: &[u8], value: &[u8], version: u32) -> bool {
         match self.shared.get_mut(key) {
             Some((_, held)) if version != 0 && version != *held => false,

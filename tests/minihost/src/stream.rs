@@ -1,4 +1,5 @@
-//! One HTTP exchange, as Envoy passes it through the module: callback by callback, so that several can be mixed.
+//! One HTTP exchange, as Envoy passes it through the module: callback by callback, so that several can be
+//! mixed.
 
 use std::collections::VecDeque;
 
@@ -271,7 +272,8 @@ impl Stream {
         self.seen.provider_body.append(&mut state.request_body);
     }
 
-    /// The module answered itself: before the answer's headers that takes its place, behind them it ends the stream.
+    /// The module answered itself: before the answer's headers that takes its place, behind them it ends the
+    /// stream.
     fn take_reply(&mut self, vm: &mut Vm) -> Result<()> {
         if self.seen.reply.is_some() {
             return Ok(());

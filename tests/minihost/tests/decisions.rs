@@ -1,8 +1,9 @@
-//! What budgets cost a call, in wasm instructions and host calls (the same on every machine), what calls wait for, and what
-//! workers leave that die.
+//! What budgets cost a call, in wasm instructions and host calls (the same on every machine), what calls wait
+//! for, and what workers leave that die.
 //!
-//! `cargo test -p tollgate-minihost --test decisions -- --nocapture` prints the table. For a profile, put a module with
-//! function names in its place, set `MINIHOST_PROFILE=1`, `COST_CALLS=20000` and `COST_BUDGETS=3`, and run it under `perf`.
+//! `cargo test -p tollgate-minihost --test decisions -- --nocapture` prints the table. For a profile, put a
+//! module with function names in its place, set `MINIHOST_PROFILE=1`, `COST_CALLS=20000` and
+//! `COST_BUDGETS=3`, and run it under `perf`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod support;
@@ -186,7 +187,8 @@ fn a_model_without_a_price_is_asked_for_once() {
     assert_eq!(unpriced.calls("proxy_http_call"), 0);
 }
 
-/// Found by reading: what another call had asked for counted as an answer to all that waited, and a call went on unpriced.
+/// Found by reading: what another call had asked for counted as an answer to all that waited, and a call went
+/// on unpriced.
 #[test]
 fn a_call_waits_for_the_answer_to_what_it_asked() {
     let policy = policy(&budgets(1));

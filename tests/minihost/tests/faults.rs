@@ -1,5 +1,5 @@
-//! Every host call fails once in every place and with every status, and always; streams end behind every callback;
-//! bodies are cut anywhere. The module stands that.
+//! Every host call fails once in every place and with every status, and always; streams end behind every
+//! callback; bodies are cut anywhere. The module stands that.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod support;

@@ -1,5 +1,5 @@
-//! Thousands of streams at once in two workers of one Envoy, a collector that comes and goes, another worker that changes
-//! what was read: nothing is lost or doubled, holds come back, memory stays.
+//! Thousands of streams at once in two workers of one Envoy, a collector that comes and goes, another worker
+//! that changes what was read: nothing is lost or doubled, holds come back, memory stays.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod support;

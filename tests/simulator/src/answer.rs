@@ -233,7 +233,8 @@ fn fold(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, fold_byte)
 }
 
-/// Among them what trips careless parsers: quotes, escapes, keys that look like usage, several bytes a character.
+/// Among them what trips careless parsers: quotes, escapes, keys that look like usage, several bytes a
+/// character.
 const WORDS: [&str; 16] = [
     "the",
     "budget",

@@ -2,7 +2,8 @@
 
 use std::sync::Mutex;
 
-/// Tokens of one call in the provider-neutral meaning: `input` is the whole prompt, `output` the whole answer.
+/// Tokens of one call in the provider-neutral meaning: `input` is the whole prompt, `output` the whole
+/// answer.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Tokens {
     /// Whole prompt, cached parts included.

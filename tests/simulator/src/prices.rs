@@ -1,9 +1,9 @@
 //! What the simulated models cost: typed by hand from the providers' public price pages, read 2026-11-23.
 //!
 //! Sources: OpenAI <https://platform.openai.com/docs/pricing>, Anthropic
-//! <https://docs.claude.com/en/docs/about-claude/pricing>, Google <https://ai.google.dev/gemini-api/docs/pricing>;
-//! each compared with the `genai-prices` 0.2.3 data set. Nothing here is read from Tollgate's price book: this
-//! table is the other witness.
+//! <https://docs.claude.com/en/docs/about-claude/pricing>, Google
+//! <https://ai.google.dev/gemini-api/docs/pricing>; each compared with the `genai-prices` 0.2.3 data set.
+//! Nothing here is read from Tollgate's price book: this table is the other witness.
 
 use crate::ledger::Tokens;
 
@@ -24,7 +24,8 @@ pub struct Model {
     pub long: Option<(u64, Rates)>,
 }
 
-/// Pico-dollars per token, which is dollars per million tokens times 1,000,000: `1_250_000` is $1.25 per million.
+/// Pico-dollars per token, which is dollars per million tokens times 1,000,000: `1_250_000` is $1.25 per
+/// million.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
     /// Input that is neither read from nor written to the cache.

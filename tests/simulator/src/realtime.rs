@@ -1,5 +1,5 @@
-//! Sessions over a websocket: OpenAI's Realtime and Responses, Google's Live. Each question is a turn, with a line of its own
-//! in the ledger.
+//! Sessions over a websocket: OpenAI's Realtime and Responses, Google's Live. Each question is a turn, with a
+//! line of its own in the ledger.
 
 use std::sync::Arc;
 use std::time::Duration;

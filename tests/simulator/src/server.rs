@@ -136,7 +136,8 @@ impl std::fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-/// Takes a websocket up. Its `sec-websocket-accept` is no answer to the caller's key: the callers here do not look.
+/// Takes a websocket up. Its `sec-websocket-accept` is no answer to the caller's key: the callers here do not
+/// look.
 fn upgrade(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let received = received(&head, b"");
@@ -264,8 +265,8 @@ fn route(mut asked: Asked) -> Answer {
     }
 }
 
-/// A path as lenient servers read it: without its query, letters decoded, no parameters, no empty segments. Words are
-/// in lower case; what has digits or a colon is a model's name or a verb, and keeps its case.
+/// A path as lenient servers read it: without its query, letters decoded, no parameters, no empty segments.
+/// Words are in lower case; what has digits or a colon is a model's name or a verb, and keeps its case.
 fn lenient(path: &str) -> String {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let mut read = String::new();

@@ -404,7 +404,8 @@ fn spelled() -> Vec<Shot> {
     ]
 }
 
-/// A dear call is refused, and what has no limit gets one and is asked for its usage, in whatever way its end is told.
+/// A dear call is refused, and what has no limit gets one and is asked for its usage, in whatever way its end
+/// is told.
 fn framings() -> Vec<Shot> {
     let framings = [
         Framing::Length,

@@ -1,4 +1,5 @@
-//! Budgets that hold: under a burst, over a fleet, with the collector killed; judged by the providers' own ledger.
+//! Budgets that hold: under a burst, over a fleet, with the collector killed; judged by the providers' own
+//! ledger.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)] // a test that cannot go on should say where
 
 mod given_back;
@@ -35,8 +36,8 @@ fn burst(name: &str, gateways: Vec<(SocketAddr, usize)>) -> Burst {
     Burst { gateways, orders, max_tokens: 200, name, refused_rounds: 4, ..Burst::default() }
 }
 
-/// The budget's own account, once nothing is under way: `used` is what the records say, and what is not spent is less
-/// than one more call could cost.
+/// The budget's own account, once nothing is under way: `used` is what the records say, and what is not spent
+/// is less than one more call could cost.
 fn settled(stack: &Stack, budget: &str, spent: i128, limit: i128) -> Value {
     let row = burst::budget(&stack.api(), budget, |row| {
         row["in_flight"] == 0 && burst::pico(&row["used"]).is_ok_and(|used| used >= spent)
@@ -108,7 +109,8 @@ async fn the_limit_holds_with_the_collector_killed_callers_gone_and_providers_fa
     }
     let (rough, failing) = (rough.await.unwrap().unwrap(), failing.await.unwrap().unwrap());
     assert!(rough.passed > 0 && failing.statuses.contains_key(&500), "{rough:?} {failing:?}");
-    // What providers charge of broken answers nobody reports; all that they made is at most the worst case kept.
+    // What providers charge of broken answers nobody reports; all that they made is at most the worst case
+    // kept.
     let spent = burst::charged(&stack.simulator, "rough");
     let row = settled(&stack, "b", 0, 150 * COST);
     let used = burst::pico(&row["used"]).unwrap();
@@ -188,8 +190,8 @@ async fn a_filter_that_panics_leaks_no_hold_and_charges_no_call_twice() {
         .header("x-sim", ORDERS)
         .header("x-tollgate-test-panic", "response_body");
     let _ = stack.send(fatal).await;
-    // The lane of a dead VM is taken over after thirty seconds: then its call holds nothing any more, and is charged what its
-    // record says, an estimate of its prompt.
+    // The lane of a dead VM is taken over after thirty seconds: then its call holds nothing any more, and is
+    // charged what its record says, an estimate of its prompt.
     let start = std::time::Instant::now();
     let row = loop {
         let row = burst::budget(&stack.api(), "b", |_| true).unwrap();
@@ -212,8 +214,8 @@ async fn a_call_whose_price_only_the_collector_knows_counts_as_what_it_cost() {
         format!("[[budgets]]\nname = '{team}'\nscope = {{ team = '{team}' }}\nlimit_usd = '1'\nwindow = 'prepaid'\n")
     });
     let stack = stack("recharged", &budgets.concat());
-    // The name that answers has no row, so the model asked for is what it costs, of which the worst case was held. The name
-    // asked for has none, so nothing was held.
+    // The name that answers has no row, so the model asked for is what it costs, of which the worst case was
+    // held. The name asked for has none, so nothing was held.
     for (team, model, answers) in
         [("fine-tuned", "gpt-5-mini", "my-finetune"), ("deployed", "team-chat", "gpt-5-mini-2025-08-07")]
     {

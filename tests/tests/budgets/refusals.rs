@@ -160,7 +160,8 @@ async fn an_answer_that_begins_before_it_is_refused_is_cut_and_charged() {
     let short = json!({"model": "gpt-5-mini", "max_completion_tokens": 5, "messages": []});
     let reply = chat(&stack, "priced", &[], &short).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
-    // Longer than what is gathered, and never at its end: the provider has read it all when its answer begins.
+    // Longer than what is gathered, and never at its end: the provider has read it all when its answer
+    // begins.
     let text = "word ".repeat(80_000);
     let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 100_000, "messages": [{"role": "user", "content": text}]});
     let raw = Raw {

@@ -148,7 +148,8 @@ pub(super) fn run(
     })
 }
 
-/// Microseconds of processor time for an answer between two samples of both. The load's begin and end are left out.
+/// Microseconds of processor time for an answer between two samples of both. The load's begin and end are
+/// left out.
 #[allow(clippy::cast_precision_loss)] // nanoseconds and counts of a tenth of a second
 fn slices(samples: &[(u64, u64)]) -> Vec<f64> {
     let inner = samples.get(1..samples.len().saturating_sub(1)).unwrap_or_default();
@@ -161,8 +162,8 @@ fn slices(samples: &[(u64, u64)]) -> Vec<f64> {
     each.collect()
 }
 
-/// What a request takes while nothing else slows this machine down: the mean of the quickest tenth of the slices. On a
-/// host that others use too the same work takes up to twice as long for most of the time.
+/// What a request takes while nothing else slows this machine down: the mean of the quickest tenth of the
+/// slices. On a host that others use too the same work takes up to twice as long for most of the time.
 #[allow(clippy::cast_precision_loss)] // some hundred slices
 pub(super) fn quiet_us(mut slices_us: Vec<f64>) -> f64 {
     slices_us.sort_by(f64::total_cmp);

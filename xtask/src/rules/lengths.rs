@@ -1,9 +1,9 @@
-//! How long files and functions may be that do not say why.
+//! How long files and functions may be that do not say why, and how wide comments.
 
 use super::source::{Crate, Source};
 
-/// Names each file and function that is too long, tests not counted, and has no reason: a comment that begins with
-/// [`REASON`], in a file at its beginning, before a function above it.
+/// Names each file and function that is too long, tests not counted, and has no reason: a comment that begins
+/// with [`REASON`], in a file at its beginning, before a function above it.
 pub(super) fn check(own: &Crate, texts: impl Fn(&str) -> Option<String>, broken: &mut Vec<String>) {
     for source in own.files.values() {
         let text = texts(&source.place).unwrap_or_default();
@@ -19,6 +19,21 @@ pub(super) fn check(own: &Crate, texts: impl Fn(&str) -> Option<String>, broken:
             ));
         }
         functions(source, &all, broken);
+    }
+}
+
+/// Names each line of comment that is too wide. A row of a table cannot be broken.
+pub(super) fn comments(place: &str, text: &str, broken: &mut Vec<String>) {
+    for (number, line) in text.lines().enumerate() {
+        let Some(comment) = line.trim_start().strip_prefix("//") else { continue };
+        let is_row = comment.trim_start_matches(['/', '!', ' ']).starts_with('|');
+        let columns = line.chars().count();
+        if columns > COMMENT_COLUMNS && !is_row {
+            let place = format!("{place}:{}", number + 1);
+            broken.push(format!(
+                "{place}: a comment of {columns} columns, more than {COMMENT_COLUMNS}: break the line"
+            ));
+        }
     }
 }
 
@@ -69,6 +84,8 @@ const FILE_LINES: usize = 450;
 const FUNCTION_LINES: usize = 60;
 /// Before the reason.
 const REASON: &str = "Long:";
+/// Columns of a line of comment.
+const COMMENT_COLUMNS: usize = 110;
 /// What is shorter is no reason.
 const WHY_CHARS: usize = 12;
 
@@ -99,6 +116,21 @@ mod tests {
         assert_eq!(broken(&format!("//! Long: so.\n{lines}")).len(), 1, "that is no reason");
         let tests = format!("#[cfg(test)]\nmod tests {{\n{lines}}}\n");
         assert_eq!(broken(&tests), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_wide_comment_is_refused_where_it_can_be_broken() {
+        let wide = "ä".repeat(100);
+        for (text, is_broken) in [
+            (format!("    /// {wide}xxx"), true),
+            (format!("    /// {wide}xx"), false),
+            (format!("//! | {wide} | {wide} |"), false),
+            (format!("let text = \"// {wide}xxxxxxxxxxxxxxx\";"), false),
+        ] {
+            let mut broken = Vec::new();
+            comments("a.rs", &text, &mut broken);
+            assert_eq!(!broken.is_empty(), is_broken, "{text}");
+        }
     }
 
     #[test]

@@ -140,8 +140,8 @@ fn without_tests(text: &str) -> (Vec<Option<String>>, Vec<(String, bool)>) {
     (lines, children)
 }
 
-/// Every path of the own crate that the code names: its line, whether it is handed on, what it means from the crate's
-/// root, and the name that it has here.
+/// Every path of the own crate that the code names: its line, whether it is handed on, what it means from the
+/// crate's root, and the name that it has here.
 fn paths(
     code: &str,
     module: &[String],

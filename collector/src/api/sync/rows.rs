@@ -22,8 +22,8 @@ pub(super) struct Asked<'a> {
 
 /// A part of the book, for a gateway that has another version or wants models that it lacks.
 ///
-/// First what it asks for, then what records have named, then the rest by provider, as far as it fits; only what it asks for,
-/// where it has this version and adds to it. An empty book replaces nothing.
+/// First what it asks for, then what records have named, then the rest by provider, as far as it fits; only
+/// what it asks for, where it has this version and adds to it. An empty book replaces nothing.
 pub(super) async fn for_gateway(
     app: &App,
     book: &PriceBook,

@@ -1,8 +1,9 @@
 //! `tollgate prices import`: the two public price lists, turned into rows.
 //!
-//! Both formats are read as data: LiteLLM's flat JSON of floats per token, and genai-prices' `data.json` of decimals per
-//! million (`core/prices/genai_json.py` makes it of their Python package). A float is read by its text, so nothing is rounded that the list does not round. A rate that differs from
-//! the book's becomes a new row from `--from` on, so that history stays; a new model becomes a row without a date.
+//! Both formats are read as data: LiteLLM's flat JSON of floats per token, and genai-prices' `data.json` of
+//! decimals per million (`core/prices/genai_json.py` makes it of their Python package). A float is read by
+//! its text, so nothing is rounded that the list does not round. A rate that differs from the book's becomes
+//! a new row from `--from` on, so that history stays; a new model becomes a row without a date.
 
 mod compare;
 mod genai;
@@ -37,7 +38,8 @@ pub(super) struct Import {
     /// Files or a directory that the rows are for; left out: the prices that come with Tollgate
     #[arg(long, value_name = "PATH")]
     into: Option<PathBuf>,
-    /// Take context windows and longest answers only, and leave prices and everything else of the file as they stand
+    /// Take context windows and longest answers only, and leave prices and everything else of the file as
+    /// they stand
     #[arg(long)]
     sizes: bool,
     /// Print what the list says of these models, for a comparison that is kept, and nothing else
@@ -202,8 +204,9 @@ fn adds_nothing(ours: &Price, theirs: &Price) -> bool {
         })
 }
 
-/// Keeps what the book knows and the list does not speak of: other kinds, and other variants where the plain rates
-/// stay as they are. Beside changed ones an old batch rate would be a guess; without it such calls are unpriced.
+/// Keeps what the book knows and the list does not speak of: other kinds, and other variants where the plain
+/// rates stay as they are. Beside changed ones an old batch rate would be a guess; without it such calls are
+/// unpriced.
 fn complete(ours: &Price, theirs: &mut Price) {
     for (kind, rate) in &ours.standard.rates.0 {
         theirs.standard.rates.0.entry(*kind).or_insert(*rate);

@@ -1,5 +1,5 @@
-//! Finds the keys of a configuration by reading small ones: each key alone, and beside each word of a choice, so that
-//! keys show which only some channels have, or which are read only where another one is given.
+//! Finds the keys of a configuration by reading small ones: each key alone, and beside each word of a choice,
+//! so that keys show which only some channels have, or which are read only where another one is given.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,8 @@ pub(super) struct Table {
     pub(super) keys: BTreeMap<String, Kind>,
     /// Those that must always be there.
     pub(super) required: BTreeSet<String>,
-    /// Where one of its keys decides which others there are: that key, and what there is for each of its words.
+    /// Where one of its keys decides which others there are: that key, and what there is for each of its
+    /// words.
     pub(super) by_word: Option<(String, BTreeMap<String, Members>)>,
 }
 

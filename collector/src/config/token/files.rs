@@ -1,8 +1,8 @@
 //! Files of tokens: made where they are missing, without white space, readable by their owner alone.
 //!
-//! `NAME.token` holds the token itself. Beside it `ingest.bearer` holds the value of the header that a gateway sends
-//! (`Bearer` and the token), as Envoy puts it on: Envoy 1.36 cannot put a prefix before a secret, and 1.37 and 1.39
-//! refuse a value that ends in a newline.
+//! `NAME.token` holds the token itself. Beside it `ingest.bearer` holds the value of the header that a
+//! gateway sends (`Bearer` and the token), as Envoy puts it on: Envoy 1.36 cannot put a prefix before a
+//! secret, and 1.37 and 1.39 refuse a value that ends in a newline.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Write};
@@ -15,8 +15,8 @@ use tracing::{info, warn};
 use super::{BEARER, BYTES_MIN, HASHED, Token, plain};
 
 impl Token {
-    /// The tokens in this file: one a line, two at most, as they are or as `sha256:` and their hash. A missing file
-    /// is made, with a random token that only its owner can read.
+    /// The tokens in this file: one a line, two at most, as they are or as `sha256:` and their hash. A
+    /// missing file is made, with a random token that only its owner can read.
     ///
     /// # Errors
     /// When the file cannot be read or made, or holds no usable token.
@@ -74,8 +74,8 @@ impl Token {
     }
 }
 
-/// Makes a file that the collector keeps itself as it is made today: for its owner alone and, where it holds one token,
-/// without white space. What cannot be changed stays, with a warning.
+/// Makes a file that the collector keeps itself as it is made today: for its owner alone and, where it holds
+/// one token, without white space. What cannot be changed stays, with a warning.
 pub fn mend(path: &Path) {
     let mended = private(path).and_then(|()| {
         let text = std::fs::read_to_string(path)?;
@@ -98,8 +98,8 @@ pub fn private(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Keeps `header` for Envoy: the value of the `authorization` header with a token of `tokens`. What holds one already
-/// stays. Tokens of which only the hash is known cannot be written.
+/// Keeps `header` for Envoy: the value of the `authorization` header with a token of `tokens`. What holds one
+/// already stays. Tokens of which only the hash is known cannot be written.
 ///
 /// # Errors
 /// When it cannot be written.

@@ -17,7 +17,8 @@ use crate::store::rollups::dims::Dims;
 pub(in crate::store) struct Minutes(BTreeMap<i64, HashMap<String, Minute>>);
 
 impl Minutes {
-    /// Adds a call that was admitted at `time_ms`, unless that was long ago: what comes late is not watched any more.
+    /// Adds a call that was admitted at `time_ms`, unless that was long ago: what comes late is not watched
+    /// any more.
     pub(in crate::store) fn add(&mut self, time_ms: i64, now_ms: u64, agent: &str, call: &Minute) {
         let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
         if time_ms > now_ms.saturating_add(AHEAD_MS) || time_ms < now_ms.saturating_sub(LATE_MS) {
@@ -58,7 +59,8 @@ fn find(connection: &Connection, minute: i64, agent: &str) -> Result<Option<Minu
     body.as_deref().map(parse).transpose()
 }
 
-/// Notes when an agent first called a model, where no earlier call is known: what is imported may be older than what came.
+/// Notes when an agent first called a model, where no earlier call is known: what is imported may be older
+/// than what came.
 pub(in crate::store) fn note_first_call(
     transaction: &Transaction<'_>,
     dims: &Dims,

@@ -65,7 +65,8 @@ impl Store {
         .await
     }
 
-    /// Whether this kind of finding lasts for this agent: its episode that was found last at or after `since_ms`.
+    /// Whether this kind of finding lasts for this agent: its episode that was found last at or after
+    /// `since_ms`.
     ///
     /// # Errors
     /// When the database fails.

@@ -12,7 +12,8 @@ use crate::store::database::lead::Lead;
 use crate::store::records::Cursor;
 
 impl Store {
-    /// Writes what rules say now; gives how many decisions are new. `resolving` are the channels that hear of an end.
+    /// Writes what rules say now; gives how many decisions are new. `resolving` are the channels that hear of
+    /// an end.
     ///
     /// # Errors
     /// Nothing is decided then.
@@ -52,8 +53,8 @@ impl Store {
         self.write_led(lead, move |transaction| alerts::claim(transaction, now_ms, limit)).await
     }
 
-    /// Lets go of deliveries that were taken and not noted: for a collector that begins to lead, as nobody else
-    /// delivers then.
+    /// Lets go of deliveries that were taken and not noted: for a collector that begins to lead, as nobody
+    /// else delivers then.
     ///
     /// # Errors
     /// They come again when their time is over.
@@ -74,7 +75,8 @@ impl Store {
         self.write_led(lead, move |transaction| alerts::note(transaction, &attempts, now_ms)).await
     }
 
-    /// Decisions, the newest first: at most `limit`, and where the next page begins, unless this was the last.
+    /// Decisions, the newest first: at most `limit`, and where the next page begins, unless this was the
+    /// last.
     ///
     /// # Errors
     /// When the database fails.

@@ -70,7 +70,8 @@ pub(in crate::store) fn open(
     Ok(())
 }
 
-/// Reviews, open ones first, then the newest: at most `limit`, and where the next page starts, unless this was the last.
+/// Reviews, open ones first, then the newest: at most `limit`, and where the next page starts, unless this
+/// was the last.
 pub(in crate::store) fn list(
     connection: &Connection,
     limit: usize,

@@ -1,5 +1,5 @@
-//! Which counters a gateway's report may make: of a window that its budget has lived in, under a value that it can have, and
-//! not without end.
+//! Which counters a gateway's report may make: of a window that its budget has lived in, under a value that
+//! it can have, and not without end.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,16 @@ use tollgate_core::budget::policy::{OTHER, UNKNOWN};
 
 use super::{CounterKey, StoreError, StoredBudget, bytes, wide};
 
-/// A run of a gateway that reports, and how many values it has of budgets and windows, as far as this was asked.
+/// A run of a gateway that reports, and how many values it has of budgets and windows, as far as this was
+/// asked.
 #[derive(Debug)]
 pub(super) struct Reporter<'r> {
     /// Name of the gateway.
     pub(super) gateway: &'r str,
     /// The run.
     pub(super) instance: &'r str,
-    /// By budget, generation and start of the window: values of this run, and of all runs of gateways of this name.
+    /// By budget, generation and start of the window: values of this run, and of all runs of gateways of this
+    /// name.
     values: HashMap<(String, u64, u64), (i64, i64)>,
 }
 
@@ -26,8 +28,8 @@ impl<'r> Reporter<'r> {
         Self { gateway, instance, values: HashMap::new() }
     }
 
-    /// Whether it may have one more value, which is counted then. Values that never spent and have given back what they had
-    /// do not count, as gateways take their counters out for others.
+    /// Whether it may have one more value, which is counted then. Values that never spent and have given back
+    /// what they had do not count, as gateways take their counters out for others.
     fn may_have_more(&mut self, connection: &Connection, key: &CounterKey) -> Result<bool, StoreError> {
         if [OTHER, UNKNOWN].contains(&key.value.as_str()) {
             return Ok(true);
@@ -65,8 +67,8 @@ impl<'r> Reporter<'r> {
     }
 }
 
-/// Whether a counter that is not there yet may be made, by who reports it, or by the collector itself. Its window is one of
-/// its budget's.
+/// Whether a counter that is not there yet may be made, by who reports it, or by the collector itself. Its
+/// window is one of its budget's.
 pub(super) fn admits(
     connection: &Connection,
     stored: &StoredBudget,
@@ -93,8 +95,9 @@ pub(super) fn admits(
     Ok(values < VALUES_MAX)
 }
 
-/// Values of a budget with `each` in one window that one run of a gateway may have: four times as many as its Envoy has
-/// counters for. It takes out those that never spent for others, and what those were granted is not heard of again.
+/// Values of a budget with `each` in one window that one run of a gateway may have: four times as many as its
+/// Envoy has counters for. It takes out those that never spent for others, and what those were granted is not
+/// heard of again.
 const RUN_VALUES_MAX: i64 = 4 * 256;
 /// Runs of gateways of one name that may have as many.
 const RUNS: i64 = 16;

@@ -137,8 +137,8 @@ pub(in crate::store) fn registered(connection: &Connection) -> Result<BTreeSet<S
     Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-/// Makes the budgets and the registered names of the configuration file hold: budgets that it had and has no more are
-/// removed.
+/// Makes the budgets and the registered names of the configuration file hold: budgets that it had and has no
+/// more are removed.
 ///
 /// # Errors
 /// [`StoreError::NameTaken`] where the API has a budget of a name that stands in the file.

@@ -100,8 +100,9 @@ fn topped_up(
     Ok(statement.query_map(bounds, |row| Ok((row.get(0)?, amount(row, 1)?)))?.collect::<Result<_, _>>()?)
 }
 
-/// Tops up the counters of a budget that begins to count otherwise by what those of before were that had the same value and
-/// window, and by what had been carried over to them. With another unit, or another `each`, there are no such counters.
+/// Tops up the counters of a budget that begins to count otherwise by what those of before were that had the
+/// same value and window, and by what had been carried over to them. With another unit, or another `each`,
+/// there are no such counters.
 pub(super) fn keep_top_ups(
     transaction: &Transaction<'_>,
     before: &StoredBudget,
@@ -150,8 +151,8 @@ pub(super) fn keep_top_ups(
     Ok(())
 }
 
-/// Notes once what the limit of the window before was, when that is over: while it holds, all of it may still be spent
-/// there.
+/// Notes once what the limit of the window before was, when that is over: while it holds, all of it may still
+/// be spent there.
 pub(super) fn settle_carried_from(
     transaction: &Transaction<'_>,
     stored: &StoredBudget,
@@ -174,7 +175,8 @@ pub(super) fn settle_carried_from(
     Ok(())
 }
 
-/// The limit of the window before, as far as this one may carry over what that left; nothing where it may not.
+/// The limit of the window before, as far as this one may carry over what that left; nothing where it may
+/// not.
 pub(super) fn limit_before(
     connection: &Connection,
     stored: &StoredBudget,
@@ -196,8 +198,8 @@ fn window_before(budget: &Budget, key: &CounterKey) -> Option<CounterKey> {
     Some(CounterKey { span: span(budget, end_ms), ..key.clone() })
 }
 
-/// What is carried over of the limit that the window before had: never what is granted there and may still be spent.
-/// It grows when that is given back.
+/// What is carried over of the limit that the window before had: never what is granted there and may still be
+/// spent. It grows when that is given back.
 pub(super) fn carried_over(
     connection: &Connection,
     budget: &Budget,

@@ -1,10 +1,11 @@
-//! What a counter has charged, beside what its records say: for corrections of it, and for records that come from an access
-//! log, as their gateway could not report them. Some of those it had charged already, and for others it held something when it
-//! was last heard of.
+//! What a counter has charged, beside what its records say: for corrections of it, and for records that come
+//! from an access log, as their gateway could not report them. Some of those it had charged already, and for
+//! others it held something when it was last heard of.
 //!
-//! What counts is that a counter's settled charges are the sum of its records. What it has charged beyond the records that
-//! were there is credit: so much of the imported ones is charged already. The rest is added; and as nobody had charged it, the
-//! call was under way, or unseen, when its gateway fell silent, so that what is presumed for it there goes.
+//! What counts is that a counter's settled charges are the sum of its records. What it has charged beyond the
+//! records that were there is credit: so much of the imported ones is charged already. The rest is added; and
+//! as nobody had charged it, the call was under way, or unseen, when its gateway fell silent, so that what is
+//! presumed for it there goes.
 
 use std::collections::BTreeSet;
 
@@ -73,8 +74,8 @@ pub(super) fn count(
     add(transaction, id, Added { used: more, kept: Amount::ZERO })
 }
 
-/// A correction, of which no more is taken off a counter than it has charged, or holds, beyond its records: a record that its
-/// gateway never charged gives nobody anything back.
+/// A correction, of which no more is taken off a counter than it has charged, or holds, beyond its records: a
+/// record that its gateway never charged gives nobody anything back.
 pub(super) fn at_most(
     transaction: &Transaction<'_>,
     seeds: &mut Seeds,

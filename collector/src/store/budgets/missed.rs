@@ -1,5 +1,6 @@
-//! Calls that a gateway admitted without a budget, as its policy had not arrived there: nobody has charged them on it. And
-//! calls that it charged without their price, which was found here; and those that an access log tells of.
+//! Calls that a gateway admitted without a budget, as its policy had not arrived there: nobody has charged
+//! them on it. And calls that it charged without their price, which was found here; and those that an access
+//! log tells of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,9 +26,9 @@ pub(in crate::store) fn newest_ms(connection: &Connection) -> Result<u64, StoreE
     Ok(newest.unwrap_or(0).unsigned_abs())
 }
 
-/// Counts records of calls that were admitted before a budget had arrived at their gateway, so that nobody has charged them on
-/// it. What began before the budget counted is among what its counters begin with, where they are still to be made. On the
-/// budgets that their gateway knew, corrects what it charged.
+/// Counts records of calls that were admitted before a budget had arrived at their gateway, so that nobody
+/// has charged them on it. What began before the budget counted is among what its counters begin with, where
+/// they are still to be made. On the budgets that their gateway knew, corrects what it charged.
 // Long: one statement and what is counted of its rows.
 pub(in crate::store) fn count_missed(
     transaction: &Transaction<'_>,
@@ -115,8 +116,8 @@ fn found_or_made(
     }
 }
 
-/// Takes what a record was counted as from the counters that it was counted on, and counts it as what it is now: who spent was
-/// not known when it came, or whether it cost anything.
+/// Takes what a record was counted as from the counters that it was counted on, and counts it as what it is
+/// now: who spent was not known when it came, or whether it cost anything.
 pub(in crate::store) fn count_moved(
     transaction: &Transaction<'_>,
     before: &UsageRecord,
@@ -203,8 +204,8 @@ pub(super) fn add(transaction: &Transaction<'_>, counter: i64, more: Added) -> R
     Ok(())
 }
 
-/// What a gateway charged for a record and is to be corrected, and on which counter: where its table was full, the one that the
-/// rest shares.
+/// What a gateway charged for a record and is to be corrected, and on which counter: where its table was
+/// full, the one that the rest shares.
 fn recharged(
     transaction: &Transaction<'_>,
     (stored, registered): (&StoredBudget, &BTreeSet<String>),

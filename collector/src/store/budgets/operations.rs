@@ -19,8 +19,8 @@ impl Store {
         self.read(|connection, _| super::all(connection)).await
     }
 
-    /// Budgets that hold, and the number of their state, unless that is `seen` still: another collector may have changed
-    /// them.
+    /// Budgets that hold, and the number of their state, unless that is `seen` still: another collector may
+    /// have changed them.
     ///
     /// # Errors
     /// When the database fails.
@@ -32,7 +32,8 @@ impl Store {
         .await
     }
 
-    /// Makes the budgets of the configuration file hold, and the names that it registers; gives all budgets that hold then.
+    /// Makes the budgets of the configuration file hold, and the names that it registers; gives all budgets
+    /// that hold then.
     ///
     /// # Errors
     /// Nothing changes then.
@@ -66,7 +67,8 @@ impl Store {
         .await
     }
 
-    /// Removes a budget; gives whether it was there, and all that hold then. What was spent stays in the database.
+    /// Removes a budget; gives whether it was there, and all that hold then. What was spent stays in the
+    /// database.
     ///
     /// # Errors
     /// Nothing changes then.
@@ -83,8 +85,8 @@ impl Store {
         .await
     }
 
-    /// Adds to the limit of a counter (`value` of its budget's `each`, or empty) in the window that holds now, or takes
-    /// back what was added there.
+    /// Adds to the limit of a counter (`value` of its budget's `each`, or empty) in the window that holds
+    /// now, or takes back what was added there.
     ///
     /// # Errors
     /// Nothing changes then.
@@ -102,8 +104,8 @@ impl Store {
         .await
     }
 
-    /// Takes back what a run of a gateway that is gone was granted and has not used; of one that still reports only with
-    /// `force`.
+    /// Takes back what a run of a gateway that is gone was granted and has not used; of one that still
+    /// reports only with `force`.
     ///
     /// # Errors
     /// Nothing changes then.
@@ -118,8 +120,8 @@ impl Store {
             .await
     }
 
-    /// Gives back what is kept above the records' costs on a budget's counters in the window that holds now, or on that of one
-    /// `value` of its `each`.
+    /// Gives back what is kept above the records' costs on a budget's counters in the window that holds now,
+    /// or on that of one `value` of its `each`.
     ///
     /// # Errors
     /// Nothing changes then.
@@ -136,7 +138,8 @@ impl Store {
         .await
     }
 
-    /// Takes in what a gateway reports of its counters, and answers each, without anything else that a sync has.
+    /// Takes in what a gateway reports of its counters, and answers each, without anything else that a sync
+    /// has.
     ///
     /// # Errors
     /// Nothing changes then.
@@ -151,7 +154,8 @@ impl Store {
         self.write(move |transaction| super::sync(transaction, &gateway, &instance, &reports, now_ms)).await
     }
 
-    /// The counters of all budgets in the windows that hold now, and those that nobody has used yet, as they would begin.
+    /// The counters of all budgets in the windows that hold now, and those that nobody has used yet, as they
+    /// would begin.
     ///
     /// # Errors
     /// When the database fails.

@@ -24,8 +24,8 @@ pub enum Released {
     },
 }
 
-/// Takes back what a run of a gateway was granted and has not used, on every counter; of one that reports only with
-/// `force`, as it may go on spending until it hears of it.
+/// Takes back what a run of a gateway was granted and has not used, on every counter; of one that reports
+/// only with `force`, as it may go on spending until it hears of it.
 pub(super) fn release(
     transaction: &Transaction<'_>,
     instance: &str,
@@ -77,7 +77,8 @@ pub enum KeptReleased {
     NoBudget,
 }
 
-/// Gives back what is kept above the records' costs on all counters of a budget that count now, or on that of one value.
+/// Gives back what is kept above the records' costs on all counters of a budget that count now, or on that of
+/// one value.
 pub(super) fn release_kept(
     transaction: &Transaction<'_>,
     (name, value): (&str, Option<&str>),

@@ -42,8 +42,8 @@ struct Counted {
 }
 
 impl Seeds {
-    /// What records say was spent in a counter's window before its budget began to count: from the rollups, and for what
-    /// is not a whole hour, and whatever a tag decides, from the records themselves.
+    /// What records say was spent in a counter's window before its budget began to count: from the rollups,
+    /// and for what is not a whole hour, and whatever a tag decides, from the records themselves.
     pub(super) fn spent_before(
         &mut self,
         connection: &Connection,
@@ -67,8 +67,8 @@ impl Seeds {
         Ok(self.spent.get(&id).and_then(|spent| spent.get(&key.value)).copied().unwrap_or(Amount::ZERO))
     }
 
-    /// What all records say was spent in a counter's window, up to now. `None` where that could only be read from more records
-    /// than the writer may stand still for.
+    /// What all records say was spent in a counter's window, up to now. `None` where that could only be read
+    /// from more records than the writer may stand still for.
     pub(super) fn recorded(
         &mut self,
         connection: &Connection,
@@ -98,8 +98,8 @@ impl Seeds {
         Ok(spent.map(|spent| spent.get(&key.value).copied().unwrap_or(Amount::ZERO)))
     }
 
-    /// What counters that nobody has made yet would begin with in this window, by value: where it is rolling with all its
-    /// earlier parts.
+    /// What counters that nobody has made yet would begin with in this window, by value: where it is rolling
+    /// with all its earlier parts.
     pub(super) fn unseen(
         &mut self,
         connection: &Connection,
@@ -148,8 +148,8 @@ impl Seeds {
         Ok(spent.by_value)
     }
 
-    /// The part of an hour before `to`: of the records before and after it, only the fewer are read. A budget that was just
-    /// made has hardly any after it, and the writer must not stand still for an hour's records.
+    /// The part of an hour before `to`: of the records before and after it, only the fewer are read. A budget
+    /// that was just made has hardly any after it, and the writer must not stand still for an hour's records.
     fn hour_until(
         &mut self,
         connection: &Connection,
@@ -328,7 +328,8 @@ pub(super) fn value_in(
     budget.scope.holds(subject).then(value)
 }
 
-/// Counters of the earlier parts of a rolling window that its budget did not see: what records say was spent in them.
+/// Counters of the earlier parts of a rolling window that its budget did not see: what records say was spent
+/// in them.
 pub(super) fn earlier_parts_unseen(
     transaction: &Transaction<'_>,
     seeds: &mut Seeds,

@@ -13,7 +13,8 @@ use crate::model::audit::Entry;
 use crate::store::audit;
 use crate::store::database::error::StoreError;
 
-/// Writes the database in `data_dir` to a new file: one consistent state, checked, and on disk when this returns.
+/// Writes the database in `data_dir` to a new file: one consistent state, checked, and on disk when this
+/// returns.
 ///
 /// # Errors
 /// When there is no database, the file is there already, or the copy is not whole.
@@ -47,11 +48,13 @@ pub fn backup(data_dir: &Path, file: &Path) -> Result<(), StoreError> {
     copied
 }
 
-/// Puts a backup in the place of the database in `data_dir`, on which no collector may run; gives where the database
-/// from before was moved to, if there was one. Gateways report their totals anew, and what they still hold.
+/// Puts a backup in the place of the database in `data_dir`, on which no collector may run; gives where the
+/// database from before was moved to, if there was one. Gateways report their totals anew, and what they
+/// still hold.
 ///
 /// # Errors
-/// When a collector runs, or the file is no whole database that this version can read; nothing is changed then.
+/// When a collector runs, or the file is no whole database that this version can read; nothing is changed
+/// then.
 pub fn restore(data_dir: &Path, file: &Path, now_ms: u64) -> Result<Option<PathBuf>, StoreError> {
     let failed = |path: &Path| {
         let path = path.to_owned();

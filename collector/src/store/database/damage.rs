@@ -1,4 +1,5 @@
-//! Damage: a database that does not read as it was written is said to be so until the process ends, by whoever meets it first.
+//! Damage: a database that does not read as it was written is said to be so until the process ends, by
+//! whoever meets it first.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,9 +1,9 @@
 //! The lead: which of the collectors on one database judges, watches, delivers and keeps house.
 //!
-//! It is a row with a term and an end. Who leads puts the end off every few seconds; one that hangs does not, and another
-//! takes the lead with the next term. What a leader writes is written under its term, which is checked in the same
-//! transaction: one that was away and wakes up changes nothing. A leader also holds a lock file, which ends with its
-//! process, so that nobody waits for the end of one that is dead.
+//! It is a row with a term and an end. Who leads puts the end off every few seconds; one that hangs does not,
+//! and another takes the lead with the next term. What a leader writes is written under its term, which is
+//! checked in the same transaction: one that was away and wakes up changes nothing. A leader also holds a
+//! lock file, which ends with its process, so that nobody waits for the end of one that is dead.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -104,8 +104,8 @@ pub(super) fn take(
     Ok(Some(Lead { term }))
 }
 
-/// Refuses what is done under a lead that somebody else has taken since. `None` is not checked: for a tool that has the
-/// database for itself.
+/// Refuses what is done under a lead that somebody else has taken since. `None` is not checked: for a tool
+/// that has the database for itself.
 pub(in crate::store) fn check(transaction: &Transaction<'_>, lead: Option<Lead>) -> Result<(), StoreError> {
     match lead {
         Some(lead) if read(transaction)?.term != lead.term => Err(StoreError::LeadLost),

@@ -7,7 +7,8 @@ use crate::store::database::error::StoreError;
 /// Brings a database to the newest schema; a new file becomes one.
 ///
 /// # Errors
-/// [`StoreError::NewerSchema`] for a database of a later Tollgate, [`StoreError::NotOurs`] for another program's.
+/// [`StoreError::NewerSchema`] for a database of a later Tollgate, [`StoreError::NotOurs`] for another
+/// program's.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     migrate_to(connection, newest())
 }
@@ -57,8 +58,8 @@ fn newest() -> usize {
     MIGRATIONS.last().map_or(0, |(version, _)| *version)
 }
 
-/// File `000N_*.sql` brings a database to version N from the version before it in this list. Numbers grow and may
-/// have gaps. Never edited once released.
+/// File `000N_*.sql` brings a database to version N from the version before it in this list. Numbers grow and
+/// may have gaps. Never edited once released.
 const MIGRATIONS: &[(usize, &str)] = &[
     (1, include_str!("migrations/0001_records_and_rollups.sql")),
     (2, include_str!("migrations/0002_adjustments.sql")),

@@ -1,5 +1,5 @@
-//! Opening the database: several collectors of one host work on it at the same time, but one at a time opens it, and
-//! whoever changes its schema or puts another in its place must be alone.
+//! Opening the database: several collectors of one host work on it at the same time, but one at a time opens
+//! it, and whoever changes its schema or puts another in its place must be alone.
 //!
 //! Locks are on files beside the database. They end with their process, however it ends.
 
@@ -22,8 +22,8 @@ pub(in crate::store) struct Held {
     _running: File,
 }
 
-/// Opens the database for writing, making it and its directory where they are missing, and brings it to the newest
-/// schema. Waits while another opens it.
+/// Opens the database for writing, making it and its directory where they are missing, and brings it to the
+/// newest schema. Waits while another opens it.
 pub(in crate::store) fn enter(data_dir: &Path) -> Result<(Connection, Held), StoreError> {
     // Who spent what is not for every user of the machine.
     let mut dir = DirBuilder::new();
@@ -68,8 +68,8 @@ pub(in crate::store) fn alone(data_dir: &Path) -> Result<[File; 2], StoreError> 
     Ok([opening, running])
 }
 
-/// Takes what others than the owner may do with the database, its logs, copies and locks from them: those of an older
-/// version are as the system made them. What is another user's stays, with a warning.
+/// Takes what others than the owner may do with the database, its logs, copies and locks from them: those of
+/// an older version are as the system made them. What is another user's stays, with a warning.
 fn keep_private(data_dir: &Path) {
     for entry in std::fs::read_dir(data_dir).into_iter().flatten().flatten() {
         let is_ours = entry.file_name().to_string_lossy().starts_with(OWN);
@@ -79,7 +79,8 @@ fn keep_private(data_dir: &Path) {
     }
 }
 
-/// Makes a file, where it is missing, that only its owner can read. SQLite gives its logs the rights of the database.
+/// Makes a file, where it is missing, that only its owner can read. SQLite gives its logs the rights of the
+/// database.
 pub(in crate::store) fn make_private(path: &Path) -> Result<(), StoreError> {
     let made = File::options().create(true).append(true).mode(0o600).open(path);
     made.map(drop).map_err(|cause| StoreError::File { path: path.to_owned(), cause })
@@ -155,8 +156,8 @@ const BUSY_LOOKS_MAX: i32 = 10_000;
 const WRITER_CACHE_KIB: i64 = -32 * 1024;
 /// Page cache of each reader.
 const READER_CACHE_KIB: i64 = -8 * 1024;
-/// Size of a page. Of large ones there are few, and each costs two writes to the log and one to the database. In a
-/// database from before they are of 4 KiB until it is restored from a backup.
+/// Size of a page. Of large ones there are few, and each costs two writes to the log and one to the database.
+/// In a database from before they are of 4 KiB until it is restored from a backup.
 pub(in crate::store) const PAGE_BYTES: i64 = 16 * 1024;
 /// Size of the write-ahead log at which it is folded into the database.
 const CHECKPOINT_BYTES: i64 = 16 * 1024 * 1024;

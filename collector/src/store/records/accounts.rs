@@ -1,8 +1,8 @@
 //! Accounts: what became of every record, so that none is lost without a trace.
 //!
-//! `received = stored + duplicate + folded + dropped(reason)`. What arrives here is counted in the transaction that
-//! decides it, a total that a gateway has folded as the records that it stands for; what gateways could not keep is
-//! counted as they report it.
+//! `received = stored + duplicate + folded + dropped(reason)`. What arrives here is counted in the
+//! transaction that decides it, a total that a gateway has folded as the records that it stands for; what
+//! gateways could not keep is counted as they report it.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! Adjustments: what changes a record's cost after it was stored, without editing it.
 //!
-//! A summary is records plus adjustments. A correction whose hour is open changes that hour's rollup; one whose month
-//! is closed, and a record that comes after its month was closed, is booked in the first open hour instead.
+//! A summary is records plus adjustments. A correction whose hour is open changes that hour's rollup; one
+//! whose month is closed, and a record that comes after its month was closed, is booked in the first open
+//! hour instead.
 
 use std::collections::HashMap;
 
@@ -143,7 +144,8 @@ pub(in crate::store) fn of_record(
     bodies.map(|body| parse(&body?)).collect()
 }
 
-/// Writes corrections; gives how many were written. One whose record was corrected by another meanwhile is left out.
+/// Writes corrections; gives how many were written. One whose record was corrected by another meanwhile is
+/// left out.
 pub(in crate::store) fn correct(
     transaction: &Transaction<'_>,
     corrections: &[Correction],

@@ -133,8 +133,8 @@ impl Batch {
         self.push_known(record, recharge, None)
     }
 
-    /// The same of a record of fetched work that is not charged, and that is to be this other one where it is known after all
-    /// that it is to be paid.
+    /// The same of a record of fetched work that is not charged, and that is to be this other one where it is
+    /// known after all that it is to be paid.
     ///
     /// # Errors
     /// As [`Batch::push`].
@@ -269,8 +269,8 @@ impl Told {
     }
 }
 
-/// Which budgets a call's gateway knew when it admitted it; all of them where nothing was spent, or where another VM has charged
-/// the record of a call whose end nobody saw.
+/// Which budgets a call's gateway knew when it admitted it; all of them where nothing was spent, or where
+/// another VM has charged the record of a call whose end nobody saw.
 fn knew_until(record: &UsageRecord) -> u64 {
     if record.outcome == Outcome::Denied || record.notes.contains(&Note::Recovered) {
         return u64::MAX;

@@ -1,5 +1,5 @@
-//! Totals of records that gateways folded: kept once each, so that a repeat is known, and to say how many calls have no
-//! record of their own.
+//! Totals of records that gateways folded: kept once each, so that a repeat is known, and to say how many
+//! calls have no record of their own.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -81,7 +81,8 @@ pub(in crate::store) fn records_in(
     Ok(sum)
 }
 
-/// Hands over the totals whose time begins in this one, start inclusive and end exclusive, Unix milliseconds UTC.
+/// Hands over the totals whose time begins in this one, start inclusive and end exclusive, Unix milliseconds
+/// UTC.
 pub(in crate::store) fn each_between(
     connection: &Connection,
     from_ms: i64,

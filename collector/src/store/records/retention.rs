@@ -1,7 +1,7 @@
 //! Retention: records and totals are removed by age, summaries stay.
 //!
-//! A record from before the horizon is not taken any more: whether it was stored once cannot be known, and it must not
-//! be counted twice. It is answered as refused and counted as `too_late`.
+//! A record from before the horizon is not taken any more: whether it was stored once cannot be known, and it
+//! must not be counted twice. It is answered as refused and counted as `too_late`.
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
@@ -25,8 +25,8 @@ pub(in crate::store) fn is_kept(connection: &Connection, id: RecordId) -> Result
 
 /// Removes some of the records that are older than `keep_ms`, the oldest first; gives how many.
 ///
-/// Age is counted back from the newest record or from now, whichever is earlier: a clock that jumps ahead removes
-/// nothing that was recorded meanwhile.
+/// Age is counted back from the newest record or from now, whichever is earlier: a clock that jumps ahead
+/// removes nothing that was recorded meanwhile.
 pub(in crate::store) fn expire(
     transaction: &Transaction<'_>,
     now_ms: i64,

@@ -11,7 +11,8 @@ use crate::store::rollups;
 #[derive(Debug, Default)]
 pub(in crate::store) struct HourRows {
     hours: BTreeMap<i64, HashSet<i64>>,
-    /// Hours that may have more rows than are known. Rows are never removed, so those that are known are there.
+    /// Hours that may have more rows than are known. Rows are never removed, so those that are known are
+    /// there.
     doubted: HashSet<i64>,
     /// What is recent of the rollups, by hour; read at most once in a transaction, as it is much.
     recent: Option<HashMap<i64, HashSet<i64>>>,

@@ -201,7 +201,8 @@ impl DimsTable {
     }
 }
 
-/// Values to keep: each dimension named must have one of its values, and none that is refused. No filter keeps everything.
+/// Values to keep: each dimension named must have one of its values, and none that is refused. No filter
+/// keeps everything.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Filters {
     wanted: Vec<(Dimension, Vec<String>)>,

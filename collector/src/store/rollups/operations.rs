@@ -9,7 +9,8 @@ use crate::store::database::error::StoreError;
 use crate::store::database::lead::Lead;
 
 impl Store {
-    /// Packs hours, days and weeks that are over, the newest first, for some tens of milliseconds; true where more is left.
+    /// Packs hours, days and weeks that are over, the newest first, for some tens of milliseconds; true where
+    /// more is left.
     ///
     /// # Errors
     /// Nothing changes then.
@@ -17,8 +18,8 @@ impl Store {
         self.write_led(lead, move |transaction| pack_some(transaction, now_ms)).await
     }
 
-    /// Rows of the book, with what calls of these hours cost by it and by their providers: each row that drifts, the one with
-    /// the largest difference in dollars first.
+    /// Rows of the book, with what calls of these hours cost by it and by their providers: each row that
+    /// drifts, the one with the largest difference in dollars first.
     ///
     /// # Errors
     /// When the database fails.

@@ -1,9 +1,9 @@
 //! What is over, in one piece: the rollup of each hour, day and week that has ended.
 //!
-//! A summary of a month by two dimensions is some hundred thousand rows, and most of its time went to finding each of them. So
-//! the rows of what is over are stored once more, one behind the other; a week's are summed first. A piece is removed
-//! with the next change of one of its rows, and made again a little later. Whoever reads takes the pieces that are
-//! there, and rows for the rest.
+//! A summary of a month by two dimensions is some hundred thousand rows, and most of its time went to finding
+//! each of them. So the rows of what is over are stored once more, one behind the other; a week's are summed
+//! first. A piece is removed with the next change of one of its rows, and made again a little later. Whoever
+//! reads takes the pieces that are there, and rows for the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,8 +32,8 @@ pub(in crate::store) fn change(
     Ok(())
 }
 
-/// Hands over the rollup of some hours, in which times are not told apart: the dimensions' id and encoded sums, each as
-/// often as there are units in it. What is recent is not among them.
+/// Hands over the rollup of some hours, in which times are not told apart: the dimensions' id and encoded
+/// sums, each as often as there are units in it. What is recent is not among them.
 pub(in crate::store) fn between(
     connection: &Connection,
     from_hour: i64,
@@ -54,8 +54,8 @@ pub(in crate::store) fn with_weeks(connection: &Connection, span: Span) -> Resul
     Ok(span.with_weeks(&packed(connection, Grain::Week, from, to)?))
 }
 
-/// Hands over the rollup of a span, in the order of time: time, the dimensions' id and encoded sums of each row. Weeks have
-/// to be there.
+/// Hands over the rollup of a span, in the order of time: time, the dimensions' id and encoded sums of each
+/// row. Weeks have to be there.
 pub(in crate::store) fn each(
     connection: &Connection,
     span: Span,
@@ -105,7 +105,8 @@ fn packed(connection: &Connection, grain: Grain, from: i64, to: i64) -> Result<V
     Ok(statement.query_map([grain.hours(), from, to], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-/// Packs what is over and not packed, the newest first, as much as a transaction is to do; true where more is left.
+/// Packs what is over and not packed, the newest first, as much as a transaction is to do; true where more is
+/// left.
 pub(super) fn pack_some(transaction: &Transaction<'_>, now_ms: u64) -> Result<bool, StoreError> {
     rollups::settle(transaction)?;
     let now_hour = i64::try_from(now_ms).unwrap_or(i64::MAX).div_euclid(MS_PER_HOUR);

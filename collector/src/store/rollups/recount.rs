@@ -1,11 +1,12 @@
-//! Recounting: what summaries should say by the records that are kept, beside what they say. Whoever changes a record, its
-//! team, a correction or a summary in the database makes the two differ.
+//! Recounting: what summaries should say by the records that are kept, beside what they say. Whoever changes
+//! a record, its team, a correction or a summary in the database makes the two differ.
 //!
-//! Each record's body is compared with the digest that it was stored with, so that what is in no sum and no dimension is
-//! covered too; budgets and closed months are compared with the audit trail. One difference does not end it.
+//! Each record's body is compared with the digest that it was stored with, so that what is in no sum and no
+//! dimension is covered too; budgets and closed months are compared with the audit trail. One difference does
+//! not end it.
 //!
-//! What has expired cannot be recounted: hours from before the retention's horizon are only compared with their days and
-//! pieces. Records from before there were digests have none, which is told.
+//! What has expired cannot be recounted: hours from before the retention's horizon are only compared with
+//! their days and pieces. Records from before there were digests have none, which is told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

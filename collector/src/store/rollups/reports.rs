@@ -1,5 +1,5 @@
-//! What providers said that calls cost, beside the book's charges: sums by hour, dimensions and row of the book, so that a
-//! question about days reads no record. They are kept as long as records are.
+//! What providers said that calls cost, beside the book's charges: sums by hour, dimensions and row of the
+//! book, so that a question about days reads no record. They are kept as long as records are.
 
 use std::collections::BTreeMap;
 

@@ -105,7 +105,8 @@ impl Sums {
         Ok(())
     }
 
-    /// The money that these have more than others, without counts: what a closed month leaves to the open one.
+    /// The money that these have more than others, without counts: what a closed month leaves to the open
+    /// one.
     ///
     /// # Errors
     /// [`SumsError::OutOfRange`].
@@ -165,7 +166,8 @@ pub(in crate::store) trait InRow: Sized {
     /// Adds them, without reading the row's kinds.
     ///
     /// # Errors
-    /// [`SumsError::Damaged`] and [`SumsError::OutOfRange`]; these totals are then half added and to be thrown away.
+    /// [`SumsError::Damaged`] and [`SumsError::OutOfRange`]; these totals are then half added and to be
+    /// thrown away.
     fn add_encoded(&mut self, bytes: &[u8]) -> Result<(), SumsError>;
 
     /// Reads them, without reading the row's kinds.

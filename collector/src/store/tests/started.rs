@@ -87,8 +87,8 @@ fn unknown(number: u64, agent: &str, id: &str) -> UsageRecord {
     record
 }
 
-/// Stores these, each of another gateway and in a transaction of its own, and says who was charged what: by records, by
-/// summaries and by budgets.
+/// Stores these, each of another gateway and in a transaction of its own, and says who was charged what: by
+/// records, by summaries and by budgets.
 fn charged_after(arrivals: &[UsageRecord]) -> Vec<(String, i128)> {
     let test = TestStore::new();
     let per_agent = serde_json::json!({"name": "b", "limit_usd": "5", "window": "month", "each": "agent"});

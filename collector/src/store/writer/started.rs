@@ -1,10 +1,11 @@
-//! Work that is started by one call and fetched by another, maybe through other gateways: its record is for who started it,
-//! whichever of the two is heard of first.
+//! Work that is started by one call and fetched by another, maybe through other gateways: its record is for
+//! who started it, whichever of the two is heard of first.
 //!
-//! A record of fetched work has an id made of provider and work id, so that it is stored once. One that arrives before
-//! that of the start is stored as it came, and changed when the start arrives: its row, the sums that it is in, and the
-//! counters of budgets. So is one of a file whose provider names it only later as the result of a batch, and one of an
-//! answer that was paid as it was started. Months that are closed stay as they are.
+//! A record of fetched work has an id made of provider and work id, so that it is stored once. One that
+//! arrives before that of the start is stored as it came, and changed when the start arrives: its row, the
+//! sums that it is in, and the counters of budgets. So is one of a file whose provider names it only later as
+//! the result of a batch, and one of an answer that was paid as it was started. Months that are closed stay
+//! as they are.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -36,8 +37,8 @@ pub(in crate::store) struct Starter {
 pub(in crate::store) enum Change {
     /// It is known now who started the work.
     Starter(RecordId, Starter),
-    /// It is known now that its counts are a provider's: this record says so. `true` where its provider, or who started the
-    /// work, shows that it is to be paid, and not only another gateway's word.
+    /// It is known now that its counts are a provider's: this record says so. `true` where its provider, or
+    /// who started the work, shows that it is to be paid, and not only another gateway's word.
     Known(RecordId, Box<UsageRecord>, bool),
     /// It is known now that the work was paid as it was started.
     Paid(RecordId),
@@ -54,8 +55,8 @@ impl Starter {
     }
 }
 
-/// Takes note of work in records that have arrived, and gives those of them that fetched some to who started it. Gives the
-/// stored ones of which it is known only now who that is, or whether they are paid.
+/// Takes note of work in records that have arrived, and gives those of them that fetched some to who started
+/// it. Gives the stored ones of which it is known only now who that is, or whether they are paid.
 pub(in crate::store) fn arrive(
     transaction: &Transaction<'_>,
     batches: &mut [Batch],
@@ -119,7 +120,8 @@ fn fetch(transaction: &Transaction<'_>, row: &mut RecordRow, told: Box<Told>) ->
     Ok(())
 }
 
-/// Remembers who started work, where that is not known, or not that it was paid, and what was fetched of it before.
+/// Remembers who started work, where that is not known, or not that it was paid, and what was fetched of it
+/// before.
 fn start(
     transaction: &Transaction<'_>,
     key: RecordId,
@@ -149,8 +151,8 @@ fn start(
     Ok(())
 }
 
-/// A provider has named a file as the result of a batch: what was fetched of it before is charged, to who started the batch, or
-/// as long as nobody knows that, to who asked after it.
+/// A provider has named a file as the result of a batch: what was fetched of it before is charged, to who
+/// started the batch, or as long as nobody knows that, to who asked after it.
 fn named(
     transaction: &Transaction<'_>,
     (file, batch): (RecordId, RecordId),
@@ -246,7 +248,8 @@ fn wait(
 }
 
 impl Change {
-    /// A record came that was there already: if what is stored was nobody's known work, and this is, it takes its place.
+    /// A record came that was there already: if what is stored was nobody's known work, and this is, it takes
+    /// its place.
     pub(in crate::store) fn of_known(row: &RecordRow) -> Result<Option<Self>, StoreError> {
         match row.told.as_ref().filter(|told| told.is_fetched()) {
             Some(told) => Ok(Some(Self::Known(row.id, Box::new(parse(&row.body)?), told.is_sure))),

@@ -1,5 +1,5 @@
-//! What a transaction of the writer does with batches: each record and each total stored once, and added to what is
-//! summed of them.
+//! What a transaction of the writer does with batches: each record and each total stored once, and added to
+//! what is summed of them.
 
 use std::collections::HashMap;
 
@@ -158,8 +158,8 @@ impl<'w> Work<'w> {
         Ok(changed == 1)
     }
 
-    /// The id under which this hour counts these dimensions: their own while there is room for rows, else that of
-    /// `other`, which is said.
+    /// The id under which this hour counts these dimensions: their own while there is room for rows, else
+    /// that of `other`, which is said.
     pub(in crate::store) fn dims_in(
         &mut self,
         hour: i64,
@@ -207,7 +207,8 @@ pub(super) fn insert<'t>(transaction: &'t Transaction<'_>) -> Result<CachedState
     )?)
 }
 
-/// Keeps when this instance was last seen, and its newest drop totals: an older request changes nothing, which is said.
+/// Keeps when this instance was last seen, and its newest drop totals: an older request changes nothing,
+/// which is said.
 fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<bool, StoreError> {
     if sender.gateway.is_empty() {
         return Ok(true); // an import

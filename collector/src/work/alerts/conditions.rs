@@ -214,8 +214,8 @@ pub fn is_near(rule: &Rule, cost: Picodollars, calls: u64) -> bool {
     rule.forecast || rule.thresholds.iter().any(|threshold| value >= limit_of(threshold))
 }
 
-/// What a rule on silent gateways decides. A gateway that comes back and falls silent again is told anew; while this
-/// collector was not there, which it is since `started_ms`, nobody could report.
+/// What a rule on silent gateways decides. A gateway that comes back and falls silent again is told anew;
+/// while this collector was not there, which it is since `started_ms`, nobody could report.
 pub fn silent(rule: &Rule, gateway: &GatewaySeen, started_ms: u64, now_ms: u64) -> Option<Alert> {
     let silent_ms = now_ms.saturating_sub(gateway.last_seen_ms);
     let heard_ms = now_ms.saturating_sub(started_ms);
@@ -240,8 +240,8 @@ pub fn silent(rule: &Rule, gateway: &GatewaySeen, started_ms: u64, now_ms: u64) 
     })
 }
 
-/// What a rule on prices decides of one row: how far the book is off what providers said over the window so far. A word that is
-/// not believed passes every threshold.
+/// What a rule on prices decides of one row: how far the book is off what providers said over the window so
+/// far. A word that is not believed passes every threshold.
 pub fn price_drift(rule: &Rule, window: &Window, row: &Drift) -> Vec<Alert> {
     let Drift { provider, model, reported } = row;
     let off = reported.off_by();
@@ -281,8 +281,8 @@ pub fn price_drift(rule: &Rule, window: &Window, row: &Drift) -> Vec<Alert> {
     rule.thresholds.iter().filter(passed).map(alert).collect()
 }
 
-/// What a rule on full budgets decides: a gateway has no counter left for another value of a budget's `each`, so that callers,
-/// who may have invented their names, share one. Told once a day for each gateway.
+/// What a rule on full budgets decides: a gateway has no counter left for another value of a budget's `each`,
+/// so that callers, who may have invented their names, share one. Told once a day for each gateway.
 pub fn full_values(rule: &Rule, gateway: &GatewaySeen, now_ms: u64) -> Option<Alert> {
     let GatewaySeen { gateway: name, values_shared, values_shared_ms: last_ms, .. } = gateway;
     let is_new = *last_ms > 0 && now_ms.saturating_sub(*last_ms) < FULL_LASTS_MS;
@@ -372,8 +372,8 @@ fn rounded(value: f64) -> String {
     if value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.3}") }
 }
 
-/// When a value that grows at the mean rate of its window so far reaches a limit, if that is within the window. A
-/// tenth of the window must be over, so that the first calls of a day foretell nothing.
+/// When a value that grows at the mean rate of its window so far reaches a limit, if that is within the
+/// window. A tenth of the window must be over, so that the first calls of a day foretell nothing.
 fn reached(value: i128, limit: i128, (start, end): (u64, u64), now_ms: u64) -> Option<u64> {
     let (length, elapsed) = (end.checked_sub(start)?, now_ms.checked_sub(start)?);
     if value <= 0 || end == u64::MAX || elapsed < length / 10 {
@@ -396,7 +396,8 @@ fn amount_of(amount: i128, is_money: bool) -> String {
     if is_money { for_people(Picodollars::from_pico(amount)) } else { amount.to_string() }
 }
 
-/// Dollars to the cent, and below one cent to two digits; what is less is cut. The numbers behind the link are exact.
+/// Dollars to the cent, and below one cent to two digits; what is less is cut. The numbers behind the link
+/// are exact.
 fn for_people(amount: Picodollars) -> String {
     let text = amount.to_string();
     let Some((whole, decimals)) = text.split_once('.') else { return format!("${text}") };

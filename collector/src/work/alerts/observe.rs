@@ -86,8 +86,8 @@ pub(super) async fn statuses(app: &App, now_ms: u64) -> Result<Vec<BudgetStatus>
     Ok(statuses)
 }
 
-/// Names a window, so that what passed a threshold in it is said once. A rolling one has no end of its own: there it is
-/// said once in each of its lengths.
+/// Names a window, so that what passed a threshold in it is said once. A rolling one has no end of its own:
+/// there it is said once in each of its lengths.
 fn window_id(budget: &Budget, span: Span) -> u64 {
     match budget.window {
         window @ BudgetWindow::Rolling(_) => {

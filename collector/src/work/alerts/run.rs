@@ -17,8 +17,8 @@ use crate::model::clock::now_ms;
 use crate::store::{Attempt, Due, Judged, Lead, StoreError};
 use crate::work::app::App;
 
-/// Judges the rules again and again while this collector leads, until it ends. One judges at a time: what one saw
-/// earlier must not end what another saw later.
+/// Judges the rules again and again while this collector leads, until it ends. One judges at a time: what one
+/// saw earlier must not end what another saw later.
 pub async fn judge_forever(app: Arc<App>) {
     loop {
         let begun = Instant::now();
@@ -34,7 +34,8 @@ pub async fn judge_forever(app: Arc<App>) {
     }
 }
 
-/// Delivers what is due again and again while this collector leads, until it ends: rates of channels hold over all.
+/// Delivers what is due again and again while this collector leads, until it ends: rates of channels hold
+/// over all.
 pub async fn deliver_forever(app: Arc<App>) {
     let mut rates = HashMap::new();
     let mut begun = None;
@@ -85,8 +86,8 @@ pub async fn judge(app: &App, lead: Option<Lead>, now_ms: u64) -> Result<u64, St
     Ok(new)
 }
 
-/// Budgets that are passed though no rule watches their whole limit: a decision that no channel hears, so that each has
-/// its review. Nothing where there is none.
+/// Budgets that are passed though no rule watches their whole limit: a decision that no channel hears, so
+/// that each has its review. Nothing where there is none.
 async fn unwatched(app: &App, judged: &[Judged], now_ms: u64) -> Result<Option<Judged>, StoreError> {
     let rule = Rule::passed_budget();
     let is_watched = |alert: &Alert| {
@@ -146,7 +147,8 @@ pub async fn deliver_due(
         }
     }
     let mut noted = app.store.note_attempts(lead, attempts, now_ms).await;
-    // Noted as they end: what one receiver has is not sent again because this collector dies while another hangs.
+    // Noted as they end: what one receiver has is not sent again because this collector dies while another
+    // hangs.
     while let Some(sent) = sending.join_next().await {
         let sent = std::iter::once(sent).chain(std::iter::from_fn(|| sending.try_join_next()));
         let attempts: Vec<(i64, Attempt)> = sent.flat_map(Result::unwrap_or_default).collect();
@@ -244,7 +246,8 @@ fn items(group: &[Due], channel: &Channel) -> Vec<Item> {
     group.iter().map(|due| item(due, due.alert.clone())).collect()
 }
 
-/// What goes as one message: to people, thresholds of one thing that were passed at once; machines keep the state of each.
+/// What goes as one message: to people, thresholds of one thing that were passed at once; machines keep the
+/// state of each.
 fn together(channel: &Channel, due: Vec<Due>) -> Vec<Vec<Due>> {
     let mut groups: Vec<Vec<Due>> = Vec::new();
     for one in due {

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use crate::config::{Channel, Quiet};
 
-/// How long after the attempt with this number, from 1, the next one comes, in milliseconds; `None` when it was the
-/// last. Doubles from a second to half an hour, and differs a little by `spread` so that many do not come at once.
+/// How long after the attempt with this number, from 1, the next one comes, in milliseconds; `None` when it
+/// was the last. Doubles from a second to half an hour, and differs a little by `spread` so that many do not
+/// come at once.
 pub fn wait_ms(attempt: u32, spread: u64) -> Option<u64> {
     if attempt >= ATTEMPTS_MAX {
         return None;

@@ -1,7 +1,7 @@
 //! Slack: Block Kit for an incoming webhook.
 //!
-//! Limits as documented by Slack (block reference, read 2026-11-25): 50 blocks, a header of 150 characters, a section
-//! of 10 fields of 2,000 characters; about one message a second for a channel.
+//! Limits as documented by Slack (block reference, read 2026-11-25): 50 blocks, a header of 150 characters, a
+//! section of 10 fields of 2,000 characters; about one message a second for a channel.
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! Where deliveries may connect to: not to this machine or its private networks, unless a channel allows it.
 //!
-//! The addresses that a name resolves to are what is checked and what is connected to, so a name that changes between
-//! the two gains nothing. Redirects are not followed.
+//! The addresses that a name resolves to are what is checked and what is connected to, so a name that changes
+//! between the two gains nothing. Redirects are not followed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -93,8 +93,9 @@ fn is_global(v6: Ipv6Addr) -> bool {
         || (first & 0xe000 == 0x2000 && !is_document && !is_protocol)
 }
 
-/// The addresses of version 4 in one of version 6: mapped (::ffff:0:0/96), translated (64:ff9b::/96, RFC 6052), tunnelled
-/// (6to4, 2002::/16, RFC 3056; Teredo, 2001::/32, RFC 4380, server and client; ISATAP, RFC 5214, in any prefix).
+/// The addresses of version 4 in one of version 6: mapped (::ffff:0:0/96), translated (64:ff9b::/96, RFC
+/// 6052), tunnelled (6to4, 2002::/16, RFC 3056; Teredo, 2001::/32, RFC 4380, server and client; ISATAP, RFC
+/// 5214, in any prefix).
 fn embedded(v6: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
     let octets = v6.octets();
     let four = move |at: usize, mask: u8| {

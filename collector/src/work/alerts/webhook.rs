@@ -1,7 +1,7 @@
 //! Generic webhooks, signed as Standard Webhooks describe (specification 1.0, read 2026-11-25).
 //!
-//! `webhook-signature` is `v1,` and the base64 of HMAC-SHA-256 over `id.timestamp.body`; the secret is `whsec_` and
-//! base64. `webhook-id` is the same at each attempt, so that a receiver can tell a repeat.
+//! `webhook-signature` is `v1,` and the base64 of HMAC-SHA-256 over `id.timestamp.body`; the secret is
+//! `whsec_` and base64. `webhook-id` is the same at each attempt, so that a receiver can tell a repeat.
 
 use anyhow::Context;
 use base64::Engine;

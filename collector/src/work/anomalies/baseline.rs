@@ -67,8 +67,8 @@ impl Baseline {
     }
 }
 
-/// Hours like this one: the same hour of the week and its neighbours, over four weeks. Before there are two weeks, the
-/// same hour of the days before.
+/// Hours like this one: the same hour of the week and its neighbours, over four weeks. Before there are two
+/// weeks, the same hour of the days before.
 fn alike(hour: i64, hours: &BTreeMap<i64, Hour>) -> Vec<&Hour> {
     let reach = hours.keys().next().map_or(0, |first| hour.saturating_sub(*first));
     let (step, times) = if reach > 2 * WEEK { (WEEK, 4) } else { (24, 7) };

@@ -1,7 +1,7 @@
 //! The detector: one agent's last hour against its baseline. Pure: no clock, no store.
 //!
-//! Every test asks for two things at once: that a value is a multiple of what is usual, and that chance does not
-//! explain it. Short windows find what is large within a minute, long ones what is smaller.
+//! Every test asks for two things at once: that a value is a multiple of what is usual, and that chance does
+//! not explain it. Short windows find what is large within a minute, long ones what is smaller.
 
 use super::baseline::{Baseline, as_f64, median};
 use crate::model::anomaly::{Finding, Kind};
@@ -21,7 +21,8 @@ type Test = fn(&Look<'_>, usize, &Minute) -> Option<Finding>;
 
 /// What is unusual.
 pub fn detect(look: Look<'_>) -> Vec<Finding> {
-    // An agent that is new has nothing usual yet; that it is new is told elsewhere. What no agent does is told at once.
+    // An agent that is new has nothing usual yet; that it is new is told elsewhere. What no agent does is
+    // told at once.
     if look.baseline.hours < HOURS_MIN {
         let window = NEW_WINDOW.min(look.minutes.len());
         let most = look.sum(window).requests.most();
@@ -47,9 +48,9 @@ impl Look<'_> {
         sum
     }
 
-    /// How much the dollars of single minutes vary beyond what chance does to evenly priced calls: the mean cost of a
-    /// call that matters for the variance. From the minutes before the window, which may themselves be unusual: the
-    /// middle of them counts.
+    /// How much the dollars of single minutes vary beyond what chance does to evenly priced calls: the mean
+    /// cost of a call that matters for the variance. From the minutes before the window, which may themselves
+    /// be unusual: the middle of them counts.
     fn call_weight(&self, window: usize) -> f64 {
         let before = self.minutes.len().saturating_sub(window);
         let minutes = || self.minutes.iter().take(before).filter(|minute| minute.calls > 0);

@@ -54,7 +54,8 @@ pub fn of_dimension(dimension: &str, parts: &[Part]) -> Vec<Driver> {
     drivers
 }
 
-/// A system prompt that calls did not have before `start_ms`, and the part of the calls since then that have it.
+/// A system prompt that calls did not have before `start_ms`, and the part of the calls since then that have
+/// it.
 pub fn of_system_prompt(records: &[UsageRecord], start_ms: u64) -> Option<Driver> {
     let hash = |record: &UsageRecord| record.prompt.as_ref().and_then(|prompt| prompt.system_hash.clone());
     let (before, since): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.time_ms < start_ms);

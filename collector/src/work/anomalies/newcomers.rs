@@ -3,8 +3,8 @@
 use crate::model::anomaly::Kind;
 use crate::store::FirstCall;
 
-/// What a first call is at this time, where anybody is known since `known_since_ms`: a new agent, a new model of an
-/// agent that was there before, or nothing that is news (any more).
+/// What a first call is at this time, where anybody is known since `known_since_ms`: a new agent, a new model
+/// of an agent that was there before, or nothing that is news (any more).
 pub fn newcomer(first: &FirstCall, known_since_ms: Option<u64>, now_ms: u64) -> Option<Kind> {
     if !is_enough_known(known_since_ms, now_ms) || first.first_ms < news_since_ms(now_ms) {
         return None;
@@ -13,8 +13,8 @@ pub fn newcomer(first: &FirstCall, known_since_ms: Option<u64>, now_ms: u64) -> 
     Some(if is_new { Kind::NewAgent } else { Kind::NewModel })
 }
 
-/// Whether what was there before is known well enough to call anything new. Nothing is new to a collector that has just
-/// begun.
+/// Whether what was there before is known well enough to call anything new. Nothing is new to a collector
+/// that has just begun.
 pub fn is_enough_known(known_since_ms: Option<u64>, now_ms: u64) -> bool {
     known_since_ms.is_some_and(|since| now_ms.saturating_sub(since) >= KNOWN_MS)
 }

@@ -80,8 +80,8 @@ impl Watch {
         Ok(found.saturating_add(newcomers(app, lead, now_ms).await?))
     }
 
-    /// Takes in hours that are over, and forgets those that are too old. Newest first, so that there is something usual
-    /// soon after the start; one at a time, so that nobody waits for long.
+    /// Takes in hours that are over, and forgets those that are too old. Newest first, so that there is
+    /// something usual soon after the start; one at a time, so that nobody waits for long.
     async fn load(&mut self, app: &App, hour: i64) -> Result<(), StoreError> {
         let imports = app.imports.load(Ordering::Relaxed);
         if imports != self.imports {

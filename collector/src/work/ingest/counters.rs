@@ -1,5 +1,5 @@
-//! What a gateway may report of a counter. Its totals only grow from nothing, so a number below it, or beyond all money, is
-//! none that a counter can have: such a report is left out, and what was known before stays.
+//! What a gateway may report of a counter. Its totals only grow from nothing, so a number below it, or beyond
+//! all money, is none that a counter can have: such a report is left out, and what was known before stays.
 
 use tollgate_core::budget::Amount;
 use tollgate_core::protocol::sync::CounterReport;

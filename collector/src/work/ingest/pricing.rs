@@ -9,11 +9,11 @@ use tollgate_core::record::{CostSource, Note, Outcome, UsageRecord, is_possible}
 use super::rates::Book;
 use crate::store::Recharge;
 
-/// Takes out of a record what cannot be of its money, and says so in a note; its usage stays. A cost for which there are no
-/// charges is left to the collector to find: the record is unpriced until then. Charges that do not add up to the cost, or
-/// are not quantity times rate, are refused with the record, as these are no numbers of a gateway. Charges at rates far from
-/// every price of their row are taken out, and the collector prices the call; so is a word of the provider's that no call
-/// costs.
+/// Takes out of a record what cannot be of its money, and says so in a note; its usage stays. A cost for
+/// which there are no charges is left to the collector to find: the record is unpriced until then. Charges
+/// that do not add up to the cost, or are not quantity times rate, are refused with the record, as these are
+/// no numbers of a gateway. Charges at rates far from every price of their row are taken out, and the
+/// collector prices the call; so is a word of the provider's that no call costs.
 pub(super) fn doubt(record: &mut UsageRecord, book: &Book<'_>) {
     if record.is_cost_sound() && book.has_far_rate(record) {
         if record.cost_source == CostSource::Book {
@@ -52,12 +52,14 @@ pub(super) fn doubt(record: &mut UsageRecord, book: &Book<'_>) {
     }
 }
 
-/// Prices a record that came unpriced from a gateway that has no book, or no row for the model; says whether it did.
+/// Prices a record that came unpriced from a gateway that has no book, or no row for the model; says whether
+/// it did.
 ///
-/// A gateway holds a part of the book. A record that it found a row for was priced by it, and stays as it is even
-/// where that row has no price for the call; but not where that row is only the asked model's, as the one that answered had
-/// none there. So does one without any usage: no count is not a cost of zero. One that has its
-/// provider's word gets the book's charges beside it, and the book's cost where these show that the word is not to be believed.
+/// A gateway holds a part of the book. A record that it found a row for was priced by it, and stays as it is
+/// even where that row has no price for the call; but not where that row is only the asked model's, as the
+/// one that answered had none there. So does one without any usage: no count is not a cost of zero. One that
+/// has its provider's word gets the book's charges beside it, and the book's cost where these show that the
+/// word is not to be believed.
 pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bool {
     let by_word = record.cost_source == CostSource::Provider;
     let as_asked = record.is_priced_as_asked();
@@ -86,8 +88,8 @@ pub(super) fn price_on_arrival(record: &mut UsageRecord, book: &PriceBook) -> bo
     true
 }
 
-/// What a record of fetched work that is not charged would be, priced, were it known that it is to be paid; `None` where it has
-/// nothing to pay for.
+/// What a record of fetched work that is not charged would be, priced, were it known that it is to be paid;
+/// `None` where it has nothing to pay for.
 pub(super) fn if_known(record: &UsageRecord, book: &PriceBook) -> Option<UsageRecord> {
     let has_something = !record.usage.is_empty() || record.provider_cost_usd.is_some();
     if !record.is_uncharged_fetch() || !has_something {
@@ -107,10 +109,10 @@ fn lacks_charges(record: &UsageRecord) -> bool {
     record.charges.is_empty() || record.price_basis.iter().any(|basis| basis.step.is_none())
 }
 
-/// What budgets in dollars are to be charged besides what its gateway charged them, now that a record which came with the
-/// cost `came` is priced as it is: those that keep the worst where nobody knows were charged what the record says, others
-/// what it came with, or where its price was not at the gateway the same. Takes out of it what was charged where its price is
-/// known, and the note that its price is awaited.
+/// What budgets in dollars are to be charged besides what its gateway charged them, now that a record which
+/// came with the cost `came` is priced as it is: those that keep the worst where nobody knows were charged
+/// what the record says, others what it came with, or where its price was not at the gateway the same. Takes
+/// out of it what was charged where its price is known, and the note that its price is awaited.
 ///
 /// A word of the provider's that was believed there, and is not here, was charged on all of them.
 pub(super) fn recharge(record: &mut UsageRecord, came: Picodollars, source: CostSource) -> Recharge {
@@ -387,7 +389,8 @@ mod tests {
         };
         type Spoil = fn(&mut UsageRecord);
         let cases: &[(Spoil, Recharge)] = &[
-            // No price at admission, so nothing was held; a hold that stayed; an older gateway, which does not say.
+            // No price at admission, so nothing was held; a hold that stayed; an older gateway, which does
+            // not say.
             (|r| r.charged_usd = Some(Picodollars::ZERO), of(70, 70, 0)),
             (|r| r.charged_usd = Some(Picodollars::from_pico(1_000)), of(70, -930, -1_000)),
             (|r| r.charged_usd = None, of(0, 0, 0)),

@@ -1,7 +1,8 @@
-//! Whether the rates of a record's charges, or its provider's word, can be: compared with the collector's own book.
+//! Whether the rates of a record's charges, or its provider's word, can be: compared with the collector's own
+//! book.
 //!
-//! A gateway may have a book of another day, or other discounts, so that a rate within a factor of ten of a row's is taken as
-//! it is. What is farther from every price that the row ever had is no price of this call.
+//! A gateway may have a book of another day, or other discounts, so that a rate within a factor of ten of a
+//! row's is taken as it is. What is farther from every price that the row ever had is no price of this call.
 
 use std::cell::OnceCell;
 
@@ -24,8 +25,8 @@ impl<'b> Book<'b> {
         Self { book, dearest: OnceCell::new() }
     }
 
-    /// Whether a charge of a record has a rate that is far from every one that its row has for that kind; without a row, or
-    /// a rate in it, whether it is far above all rates of the book.
+    /// Whether a charge of a record has a rate that is far from every one that its row has for that kind;
+    /// without a row, or a rate in it, whether it is far above all rates of the book.
     pub(super) fn has_far_rate(&self, record: &UsageRecord) -> bool {
         record.charges.iter().any(|charge| self.is_far(&record.provider, charge))
     }
@@ -41,8 +42,8 @@ impl<'b> Book<'b> {
         most.is_some_and(|most| rate > most.saturating_mul(FAR))
     }
 
-    /// Whether the provider's word on a record's cost, for which there are no charges, is above a hundred dollars and far above
-    /// what its usage would cost by the dearest rates of the book.
+    /// Whether the provider's word on a record's cost, for which there are no charges, is above a hundred
+    /// dollars and far above what its usage would cost by the dearest rates of the book.
     pub(super) fn is_beyond_all(&self, record: &UsageRecord) -> bool {
         if !record.charges.is_empty() || record.cost_usd <= BEYOND_FROM {
             return false;

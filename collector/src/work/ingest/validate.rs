@@ -59,8 +59,8 @@ pub(super) struct Sent<'a> {
 }
 
 impl Sent<'_> {
-    /// Checks the gateway and time of a record or total: who sends it reports of itself only, or of gateways that its token
-    /// names; and no clock is far ahead.
+    /// Checks the gateway and time of a record or total: who sends it reports of itself only, or of gateways
+    /// that its token names; and no clock is far ahead.
     pub(super) fn check(&self, gateway: &str, time_ms: u64) -> Result<(), Refused> {
         let is_own = self.by.is_none_or(|by| by == gateway);
         if !is_own && !self.gateways.names_one(gateway) {
@@ -324,8 +324,8 @@ fn name(field: &str, value: &str, most: usize) -> Result<(), Refused> {
     text(field, value, most)
 }
 
-/// Text that may come from a caller or a provider: any characters, so that no caller can have a call forgotten
-/// by its choice of them.
+/// Text that may come from a caller or a provider: any characters, so that no caller can have a call
+/// forgotten by its choice of them.
 fn text(field: &str, value: &str, most: usize) -> Result<(), Refused> {
     if value.is_empty() || value.len() > most {
         let detail = format!("`{field}` must have 1 to {most} bytes");

@@ -1,4 +1,5 @@
-//! The book's price against what the provider itself said that a call cost, whichever of the two the record takes.
+//! The book's price against what the provider itself said that a call cost, whichever of the two the record
+//! takes.
 
 use std::fmt::Write as _;
 

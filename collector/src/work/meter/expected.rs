@@ -65,7 +65,8 @@ impl Report {
         }
     }
 
-    /// Whether every exchange is as expected; a `strict` reader also wants every count named in its recording.
+    /// Whether every exchange is as expected; a `strict` reader also wants every count named in its
+    /// recording.
     pub fn is_right(&self, strict: bool) -> bool {
         self.differences.is_empty() && (!strict || self.beyond.is_empty())
     }

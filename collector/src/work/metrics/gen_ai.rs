@@ -1,7 +1,7 @@
 //! Usage under OpenTelemetry's names for generative AI, behind the switch `metrics.gen_ai`.
 //!
-//! `gen_ai.client.token.usage` and `gen_ai.client.operation.duration` with the attributes and buckets of the semantic
-//! conventions (state "Development", read 2026-11-25), in Prometheus' spelling.
+//! `gen_ai.client.token.usage` and `gen_ai.client.operation.duration` with the attributes and buckets of the
+//! semantic conventions (state "Development", read 2026-11-25), in Prometheus' spelling.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

@@ -171,7 +171,8 @@ fn by_ttl(counts: &Counts<'_>, total: u64) -> BTreeMap<CacheTtl, u64> {
 }
 
 /// The model runs of a call, where there was more than one kind of work: with compaction, an advisor or a
-/// fallback the top level leaves some of them out. An attempt that was refused before any output is not billed.
+/// fallback the top level leaves some of them out. An attempt that was refused before any output is not
+/// billed.
 fn iterations(counts: &Counts<'_>) -> Vec<Share> {
     let runs = counts.objects("iterations");
     // The last run served the answer; one that fell back to it declined, unless it had put something out.

@@ -1,8 +1,8 @@
 //! Amazon Bedrock: Converse, and InvokeModel with the formats of the models behind it.
 //!
-//! Source: Amazon Bedrock API reference and recorded answers, read 2026-11-23. Cache reads and writes are outside
-//! `inputTokens`. InvokeModel passes the model's own body; its counts stand there, in the last chunk of a stream
-//! (`amazon-bedrock-invocationMetrics`), or only in response headers.
+//! Source: Amazon Bedrock API reference and recorded answers, read 2026-11-23. Cache reads and writes are
+//! outside `inputTokens`. InvokeModel passes the model's own body; its counts stand there, in the last chunk
+//! of a stream (`amazon-bedrock-invocationMetrics`), or only in response headers.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -65,7 +65,8 @@ pub(super) static INVOKE: Family = Family {
         ("delta.partial_json", Action::Text, Field::Output),
         ("delta.thinking", Action::Text, Field::Reasoning),
         ("delta.stop_reason", Action::Capture, Field::End),
-        // A guardrail says in the last event what it did; where it blocked the request, no model ran and no metrics follow.
+        // A guardrail says in the last event what it did; where it blocked the request, no model ran and no
+        // metrics follow.
         ("amazon-bedrock-guardrailAction", Action::Capture, Field::End),
         // OpenAI's shape: gpt-oss, Qwen, Kimi, DeepSeek, Mistral.
         ("choices[].finish_reason", Action::Capture, Field::End),

@@ -1,7 +1,7 @@
 //! Cohere, versions 1 and 2: chat, generate, embed, rerank.
 //!
-//! Source: Cohere's API reference and recorded answers, read 2026-11-23. What is charged is `billed_units`, which
-//! is less than `tokens`: the model's own template is not billed.
+//! Source: Cohere's API reference and recorded answers, read 2026-11-23. What is charged is `billed_units`,
+//! which is less than `tokens`: the model's own template is not billed.
 
 use std::sync::OnceLock;
 

@@ -9,8 +9,8 @@
 //! | Pydantic's gateway | `usage.pydantic_ai_gateway.cost_estimate` (once `price_estimate`), and a header | the header has four decimals |
 //! | `LiteLLM` | header `x-litellm-response-cost` | 0 or empty where its own book has no price |
 //!
-//! Source: recorded answers; `OpenRouter`, Usage accounting; Vercel, AI Gateway, provider options; Pydantic's gateway, its public
-//! source (`cost_estimate`, `pydantic-ai-gateway-price-estimate`). Read 2026-11-28.
+//! Source: recorded answers; `OpenRouter`, Usage accounting; Vercel, AI Gateway, provider options; Pydantic's
+//! gateway, its public source (`cost_estimate`, `pydantic-ai-gateway-price-estimate`). Read 2026-11-28.
 
 use serde_json::{Map, Value};
 
@@ -18,14 +18,15 @@ use super::Counts;
 use super::counts::decimal;
 use crate::money::Picodollars;
 
-/// Response headers that name a cost, of gateways that stand in front of every API, and the names by which they are known here.
+/// Response headers that name a cost, of gateways that stand in front of every API, and the names by which
+/// they are known here.
 pub const HEADERS: [(&str, &str); 2] =
     [("x-litellm-response-cost", "cost"), ("pydantic-ai-gateway-price-estimate", "price_estimate")];
 
 /// What the usage object says, or what stands beside it in the answer.
 ///
-/// An amount that no call costs is given as it is, or as [`IMPOSSIBLE`]: who takes the word says so. A zero that only means
-/// "not billed here" is nothing said.
+/// An amount that no call costs is given as it is, or as [`IMPOSSIBLE`]: who takes the word says so. A zero
+/// that only means "not billed here" is nothing said.
 pub(super) fn in_answer(counts: &Counts<'_>, said: &Map<String, Value>) -> Option<Picodollars> {
     let of_ticks = counts.value("cost_in_usd_ticks").and_then(ticks).filter(is_something);
     of_ticks
@@ -48,8 +49,8 @@ pub(super) fn in_headers(said: &Map<String, Value>) -> Option<Picodollars> {
     of_litellm().or_else(of_pydantic)
 }
 
-/// `cost`: a total of parts, or a number beside `is_byok`. On the caller's own key it is what the router takes, and the rest is
-/// what it says that the provider takes.
+/// `cost`: a total of parts, or a number beside `is_byok`. On the caller's own key it is what the router
+/// takes, and the rest is what it says that the provider takes.
 fn of_cost(counts: &Counts<'_>, cost: &Value) -> Option<Picodollars> {
     if cost.is_object() {
         return cost.get("total_cost").map_or(Some(IMPOSSIBLE), amount).filter(is_something);
@@ -79,7 +80,8 @@ fn of_pydantic(told: &Value) -> Option<Picodollars> {
     told.get("cost_estimate").or_else(|| told.get("price_estimate")).and_then(amount).filter(is_something)
 }
 
-/// What Vercel's gateway says beside the usage: what it took, which is nothing on the caller's own key, and what the call is worth.
+/// What Vercel's gateway says beside the usage: what it took, which is nothing on the caller's own key, and
+/// what the call is worth.
 fn of_gateway(said: &Map<String, Value>) -> Option<Picodollars> {
     let named = |name: &str| said.get(name).and_then(amount).filter(is_something);
     named("gateway_cost").or_else(|| named("market_cost").filter(|_| said.contains_key("gateway_cost")))

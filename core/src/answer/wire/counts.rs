@@ -7,8 +7,8 @@ use crate::money::Picodollars;
 
 /// A usage object, read by dotted paths. What is missing, null or no count is `None`.
 ///
-/// Its few members are asked for again and again under names that mostly are not there, so they stand in a list: a map
-/// orders names by all of their bytes.
+/// Its few members are asked for again and again under names that mostly are not there, so they stand in a
+/// list: a map orders names by all of their bytes.
 #[derive(Debug)]
 pub(super) struct Counts<'a>(Vec<(&'a str, &'a Value)>);
 

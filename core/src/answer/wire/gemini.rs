@@ -1,8 +1,8 @@
 //! Google's generateContent, on the Gemini API and on Vertex AI.
 //!
-//! Source: Gemini API reference, `GenerateContentResponse.UsageMetadata`, and recorded answers, read 2026-11-23.
-//! Thoughts are outside `candidatesTokenCount`, tool prompts outside `promptTokenCount`. Every chunk of a stream
-//! has `usageMetadata`; only the last counts, the earlier ones are estimates.
+//! Source: Gemini API reference, `GenerateContentResponse.UsageMetadata`, and recorded answers, read
+//! 2026-11-23. Thoughts are outside `candidatesTokenCount`, tool prompts outside `promptTokenCount`. Every
+//! chunk of a stream has `usageMetadata`; only the last counts, the earlier ones are estimates.
 
 use std::sync::OnceLock;
 
@@ -161,7 +161,8 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         .told("traffic_type", counts.text("trafficType"))
 }
 
-/// The tokens of an answer that `is` made of more than text, where it does not say what its parts are: all of them.
+/// The tokens of an answer that `is` made of more than text, where it does not say what its parts are: all of
+/// them.
 fn made(counts: &Counts<'_>, is: bool) -> Option<u64> {
     let has_parts = ["candidatesTokensDetails", "responseTokensDetails"]
         .into_iter()
@@ -176,9 +177,10 @@ pub(super) fn spoken(counts: &Counts<'_>, usage: &mut Usage) {
     usage.output_image_tokens = usage.output_image_tokens.or_else(|| part(Modality::Image));
 }
 
-/// What an answer rests on of Google's Search and Maps, as it is charged: each different query from Gemini 3 on, of either at one
-/// price; before, one for each grounded prompt, of each at a price of its own, so that the row has to tell them apart. Source:
-/// Google, Gemini API pricing, as LiteLLM 1.110.2 has it (`google_maps_grounding_cost_per_query`), read 2026-11-28.
+/// What an answer rests on of Google's Search and Maps, as it is charged: each different query from Gemini 3
+/// on, of either at one price; before, one for each grounded prompt, of each at a price of its own, so that
+/// the row has to tell them apart. Source: Google, Gemini API pricing, as LiteLLM 1.110.2 has it
+/// (`google_maps_grounding_cost_per_query`), read 2026-11-28.
 fn grounded(context: &Context<'_>, (searches, maps): (u64, u64), mut normalised: Normalised) -> Normalised {
     let tools = context.tools;
     let has_maps = tools.has_maps() || maps > 0;
@@ -223,7 +225,8 @@ enum Modality {
 }
 
 impl Modality {
-    /// Tokens of this modality in a list such as `promptTokensDetails`; `None` when the list does not name it.
+    /// Tokens of this modality in a list such as `promptTokensDetails`; `None` when the list does not name
+    /// it.
     fn tokens(self, counts: &Counts<'_>, list: &str, count: &str) -> Option<u64> {
         let is_mine = |entry: &&Counts<'_>| entry.value("modality").is_some_and(|name| self.is(name));
         counts

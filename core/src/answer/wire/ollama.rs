@@ -1,7 +1,7 @@
 //! Ollama's own API: `/api/chat`, `/api/generate` and `/api/embed`, newline-delimited when streaming.
 //!
-//! Source: Ollama's API documentation and recorded answers, read 2026-11-23. `prompt_eval_count` may be absent
-//! when the prompt was in the server's cache.
+//! Source: Ollama's API documentation and recorded answers, read 2026-11-23. `prompt_eval_count` may be
+//! absent when the prompt was in the server's cache.
 
 use std::sync::OnceLock;
 

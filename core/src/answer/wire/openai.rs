@@ -29,7 +29,8 @@ pub(super) static CHAT: Family = Family {
         // Where usage comes with every chunk, only that of an answer that has ended is all of it.
         ("choices[].finish_reason", Action::Capture, Field::Finish),
         ("choices[].error", Action::Capture, Field::Error),
-        // MiniMax says so in an answer of status 200, and Cloudflare; Moonshot's usage stands in the last choice.
+        // MiniMax says so in an answer of status 200, and Cloudflare; Moonshot's usage stands in the last
+        // choice.
         ("base_resp.status_code", Action::Capture, Field::ErrorCode),
         ("errors[].message", Action::Capture, Field::Error),
         ("choices[].usage", Action::Capture, Field::Usage),
@@ -323,8 +324,8 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
     normalised
 }
 
-/// What the image tool of Responses used, where the answer says all of it: tokens of an image model, beside those of the answer
-/// and at that model's price.
+/// What the image tool of Responses used, where the answer says all of it: tokens of an image model, beside
+/// those of the answer and at that model's price.
 fn images_by_tool(context: &Context<'_>) -> Option<Share> {
     let counts = Counts::new(context.tool_usage?.get("image_gen")?.as_object()?);
     let model = context.word("image_model")?.to_owned();
@@ -339,8 +340,8 @@ fn images_by_tool(context: &Context<'_>) -> Option<Share> {
     Some(Share { model: Some(model), usage, more_calls: 0 })
 }
 
-/// What each model did of a call of Groq's that is an agent's, each run of a model with its usage. Empty where there is no
-/// such list, or it does not add up to the whole.
+/// What each model did of a call of Groq's that is an agent's, each run of a model with its usage. Empty
+/// where there is no such list, or it does not add up to the whole.
 fn by_model(context: &Context<'_>, whole_usage: &Usage) -> Vec<Share> {
     let runs = context.breakdown.and_then(|breakdown| breakdown.get("models")).and_then(Value::as_array);
     let mut shares: Vec<Share> = Vec::new();
@@ -504,9 +505,9 @@ pub(super) fn beyond((total, part): (u64, u64)) -> Option<u64> {
     total.checked_sub(part).filter(|rest| *rest > 0)
 }
 
-/// llama.cpp's `timings`, which stand in an answer's last event whether usage was asked for or not (as recordings have
-/// them; llama-server's source was not read for it): `prompt_n` leaves out what came from the cache. Servers that do not
-/// name that part yet do not say how long the prompt was.
+/// llama.cpp's `timings`, which stand in an answer's last event whether usage was asked for or not (as
+/// recordings have them; llama-server's source was not read for it): `prompt_n` leaves out what came from the
+/// cache. Servers that do not name that part yet do not say how long the prompt was.
 fn timed(counts: &Counts<'_>) -> Option<Usage> {
     let cached = counts.at("cache_n")?;
     Some(Usage {

@@ -29,8 +29,8 @@ pub struct Turn {
     pub more_turns: u64,
 }
 
-/// What an answer has said so far. Holds the last usage object, a few short strings, and in a session the turns
-/// that have not been taken, at most [`TURNS_MAX`] of them.
+/// What an answer has said so far. Holds the last usage object, a few short strings, and in a session the
+/// turns that have not been taken, at most [`TURNS_MAX`] of them.
 #[derive(Debug)]
 pub struct Reading {
     family: &'static Family,
@@ -66,7 +66,8 @@ pub struct Reading {
     turns: Vec<Turn>,
     /// In a session: the turn that has not ended.
     open_turn: OpenTurn,
-    /// Turns that have ended and were not taken, whatever was said of them, and those of them that were said to have.
+    /// Turns that have ended and were not taken, whatever was said of them, and those of them that were said
+    /// to have.
     ended: u32,
     completed: Option<u32>,
     has_error: bool,
@@ -222,7 +223,8 @@ impl Reading {
         self.status.as_deref().is_some_and(goes_on)
     }
 
-    /// Whether the answer says that the work was asked to go on without its caller; `None` where it does not tell.
+    /// Whether the answer says that the work was asked to go on without its caller; `None` where it does not
+    /// tell.
     #[must_use]
     pub const fn background(&self) -> Option<bool> {
         self.background
@@ -271,8 +273,8 @@ impl Reading {
         self.is_guarded
     }
 
-    /// Whether the counts of a stream are only what had been used so far: the family's streams say when they are
-    /// at their end, and this one did not.
+    /// Whether the counts of a stream are only what had been used so far: the family's streams say when they
+    /// are at their end, and this one did not.
     pub fn lacks_end(&self) -> bool {
         let says = |what: Field| self.family.paths.iter().any(|(.., field)| *field == what);
         !self.has_end && (says(Field::End) || self.counts_beside_text && says(Field::Finish))
@@ -369,8 +371,8 @@ impl Reading {
         std::mem::take(&mut self.turns)
     }
 
-    /// Takes how many turns of a session have ended since that it was asked for: answered, failed, or not begun. Some providers
-    /// say so; of others each report of usage is one.
+    /// Takes how many turns of a session have ended since that it was asked for: answered, failed, or not
+    /// begun. Some providers say so; of others each report of usage is one.
     pub fn take_ended(&mut self) -> u32 {
         let by_usage = std::mem::take(&mut self.ended);
         self.completed.as_mut().map_or(by_usage, std::mem::take)
@@ -809,8 +811,8 @@ fn has_count(usage: &Map<String, Value>) -> bool {
     })
 }
 
-/// Whether an object has, at any depth, a count below nothing, or something that is none where one should stand; what a call
-/// cost is none.
+/// Whether an object has, at any depth, a count below nothing, or something that is none where one should
+/// stand; what a call cost is none.
 fn has_negative(usage: &Map<String, Value>) -> bool {
     usage.iter().any(|(name, value)| match value {
         Value::Number(number) if number.is_u64() => {
@@ -893,13 +895,15 @@ const OUTPUT_FILES: [&str; 4] =
 const LISTED_MAX: usize = 100;
 /// Results of a page, each with an id of its own, that are told apart.
 const RESULTS_MAX: usize = 1_024;
-/// Turns that are kept until they are taken; more are added to one of the same model, of which there may be as many again.
+/// Turns that are kept until they are taken; more are added to one of the same model, of which there may be
+/// as many again.
 pub const TURNS_MAX: usize = 64;
-/// Azure's code for a request that its filter stopped; Anthropic's reason for an answer that the model declined.
+/// Azure's code for a request that its filter stopped; Anthropic's reason for an answer that the model
+/// declined.
 const FILTERED: &[u8] = b"\"content_filter\"";
 const REFUSAL: &[u8] = b"\"refusal\"";
-/// OpenAI's code for a request for an answer while another is under way, which it does not begin (API reference, Realtime, known
-/// from its client libraries; not read anew).
+/// OpenAI's code for a request for an answer while another is under way, which it does not begin (API
+/// reference, Realtime, known from its client libraries; not read anew).
 const HAS_ACTIVE_RESPONSE: &[u8] = b"\"conversation_already_has_active_response\"";
 /// How the events end that end a turn of a session, with usage or without.
 const TURN_ENDS: [&str; 3] =

@@ -1,7 +1,8 @@
-//! Sessions over a websocket: OpenAI's and xAI's Realtime, Google's Live. Usage comes with each turn and adds up.
+//! Sessions over a websocket: OpenAI's and xAI's Realtime, Google's Live. Usage comes with each turn and adds
+//! up.
 //!
-//! Source: OpenAI's API reference, Realtime server events; xAI's Voice Agent API; Gemini API reference, Live API;
-//! and recorded sessions, read 2026-11-23. xAI puts `usage` beside `response`.
+//! Source: OpenAI's API reference, Realtime server events; xAI's Voice Agent API; Gemini API reference, Live
+//! API; and recorded sessions, read 2026-11-23. xAI puts `usage` beside `response`.
 
 use std::sync::OnceLock;
 
@@ -32,8 +33,9 @@ pub(super) static REALTIME: Family = Family {
     normalise: openai::normalise,
 };
 
-/// OpenAI's GPT-Live and its translations, which are charged by the second; what is delegated to another model is told in
-/// events of that model's own. Source: OpenAI's guides to Live and to realtime translation, read 2026-11-28.
+/// OpenAI's GPT-Live and its translations, which are charged by the second; what is delegated to another
+/// model is told in events of that model's own. Source: OpenAI's guides to Live and to realtime translation,
+/// read 2026-11-28.
 pub(super) static VOICE: Family = Family {
     paths: &[
         ("type", Action::Capture, Field::Event),
@@ -51,8 +53,8 @@ pub(super) static VOICE: Family = Family {
     normalise: openai::normalise,
 };
 
-/// The websocket of OpenAI's Responses: the same events as in its streams. Source: OpenAI's API reference, Responses, websocket
-/// events, read 2026-11-28.
+/// The websocket of OpenAI's Responses: the same events as in its streams. Source: OpenAI's API reference,
+/// Responses, websocket events, read 2026-11-28.
 pub(super) static RESPONSES: Family = Family {
     paths: &[
         ("type", Action::Capture, Field::Event),

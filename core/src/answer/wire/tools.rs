@@ -1,7 +1,8 @@
 //! What the provider's own tools did, as the items of an answer tell it.
 //!
-//! Sources: OpenAI's API reference, output items of Responses; Google's, grounding metadata of generateContent and steps of
-//! interactions, as recorded; not read anew. Each kind has a fee of its own beside the tokens.
+//! Sources: OpenAI's API reference, output items of Responses; Google's, grounding metadata of
+//! generateContent and steps of interactions, as recorded; not read anew. Each kind has a fee of its own
+//! beside the tokens.
 
 use crate::lean::fnv::fnv;
 

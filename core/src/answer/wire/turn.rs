@@ -44,8 +44,8 @@ impl OpenTurn {
         self.audio_base64 = self.audio_base64.saturating_add(base64_bytes as u64);
     }
 
-    /// An event of this type has come whole (empty where its API names none) behind `output`. Gives what that is now,
-    /// where the event brought more of it.
+    /// An event of this type has come whole (empty where its API names none) behind `output`. Gives what that
+    /// is now, where the event brought more of it.
     pub fn event(&mut self, event: &str, output: &TextCounter) -> Option<TextCounter> {
         let hearing = std::mem::take(&mut self.hearing);
         let passing = self.passing.take();
@@ -93,8 +93,8 @@ impl OpenTurn {
         (self.is_open, self.audio_base64, self.heard) = (false, 0, TextCounter::default());
     }
 
-    /// What a turn that broke off has used, as far as it can be seen: `text_tokens` of text were said in it. What the
-    /// caller said aloud meanwhile is not in it.
+    /// What a turn that broke off has used, as far as it can be seen: `text_tokens` of text were said in it.
+    /// What the caller said aloud meanwhile is not in it.
     pub fn usage(&self, text_tokens: u64) -> Usage {
         let heard = self.heard.tokens();
         let read = self.context.input_tokens.unwrap_or(0).saturating_add(heard);
@@ -107,8 +107,8 @@ impl OpenTurn {
         }
     }
 
-    /// OpenAI: a token for each 50 ms that the model speaks. Its guide was not read anew, and no recording proves the rate, as
-    /// theirs have most of their audio cut out. Others are taken to be alike.
+    /// OpenAI: a token for each 50 ms that the model speaks. Its guide was not read anew, and no recording
+    /// proves the rate, as theirs have most of their audio cut out. Others are taken to be alike.
     const fn audio_tokens(&self) -> u64 {
         let bytes = self.audio_base64 / 4 * 3;
         let bytes_per_token = if self.is_telephone { 8_000 / 20 } else { 48_000 / 20 };

@@ -127,7 +127,8 @@ const fn kind_of(dimension: &Dimension) -> Kind {
     }
 }
 
-/// What is wrong with a value that is to name one of a budget's counters: where anything is, no call counts there.
+/// What is wrong with a value that is to name one of a budget's counters: where anything is, no call counts
+/// there.
 ///
 /// # Errors
 /// The problem, and what would be right.

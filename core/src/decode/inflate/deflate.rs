@@ -105,7 +105,8 @@ impl Deflate {
                 self.part = if self.header == Header::Gzip { Part::Trailer(8) } else { Part::End };
                 return Ok(rest);
             }
-            // Output may be pending without any input left, also where the buffer had room: at the window's end.
+            // Output may be pending without any input left, also where the buffer had room: at the window's
+            // end.
             if written == 0 && read == 0 {
                 return if rest.is_empty() { Ok(rest) } else { Err(Broken) };
             }

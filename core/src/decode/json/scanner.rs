@@ -27,8 +27,8 @@ pub trait Sink<F> {
 /// Finds the places of a [`Shape`] in bytes that arrive in any pieces.
 ///
 /// Holds at most [`CAPTURE_BYTES_MAX`] + [`KEY_BYTES_MAX`] bytes and a few bytes for each level of the shape,
-/// whatever arrives. It is lenient: it finds values in well-formed JSON and says [`Scanner::is_broken`] where it
-/// lost its way; it is no validator.
+/// whatever arrives. It is lenient: it finds values in well-formed JSON and says [`Scanner::is_broken`] where
+/// it lost its way; it is no validator.
 ///
 /// ```
 /// use std::sync::OnceLock;
@@ -69,7 +69,8 @@ pub struct Scanner<F: 'static> {
     capture_too_long: bool,
     /// A captured container, looked into, that is said with its first member: an empty one is nothing.
     unsaid: Option<F>,
-    /// A container that is handed over whole while places are looked for inside it, and how many are around it.
+    /// A container that is handed over whole while places are looked for inside it, and how many are around
+    /// it.
     whole: Option<(F, usize)>,
     /// Open brackets of a container that is skipped or teed as a whole.
     depth: u32,
@@ -537,7 +538,8 @@ impl<F: Copy> Scanner<F> {
         }
     }
 
-    /// Reads one byte of an escape; gives the character that it completes. A surrogate without its partner is U+FFFD.
+    /// Reads one byte of an escape; gives the character that it completes. A surrogate without its partner is
+    /// U+FFFD.
     fn unescape<'b>(&mut self, bytes: &'b [u8]) -> (Decoded, &'b [u8]) {
         let Some((&byte, rest)) = bytes.split_first() else {
             return (Decoded::default(), bytes);

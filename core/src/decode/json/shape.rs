@@ -10,10 +10,11 @@ pub enum Action {
     /// Hand over the decoded contents of a string piece by piece, keeping nothing. Of an object or array, the
     /// places inside it that the shape names, or else all of its raw JSON.
     Text,
-    /// The same, and of an object or array with places inside it: say when it has ended, by a value that is none.
+    /// The same, and of an object or array with places inside it: say when it has ended, by a value that is
+    /// none.
     Element,
-    /// Hand over the decoded contents of a string, or all of the raw JSON of an object or array, piece by piece; places
-    /// inside it are found too, before the piece that has them.
+    /// Hand over the decoded contents of a string, or all of the raw JSON of an object or array, piece by
+    /// piece; places inside it are found too, before the piece that has them.
     Whole,
     /// Of an object or array: look at nothing inside it, though places anywhere are looked for.
     Skip,
@@ -22,8 +23,9 @@ pub enum Action {
 /// Places of interest, compiled from paths.
 ///
 /// A path is keys joined by dots, with `[]` behind a key for each element of its array:
-/// `choices[].delta.content`. Where places are looked for at any depth, `**` stands for any keys, none that has a place of its
-/// own, and the key behind it for every key with these letters in it. `F` is the caller's name for what stands there.
+/// `choices[].delta.content`. Where places are looked for at any depth, `**` stands for any keys, none that
+/// has a place of its own, and the key behind it for every key with these letters in it. `F` is the caller's
+/// name for what stands there.
 #[derive(Debug)]
 pub struct Shape<F> {
     nodes: Vec<Node<F>>,
@@ -48,8 +50,8 @@ struct Anywhere {
 #[derive(Debug)]
 struct Node<F> {
     keys: Vec<(&'static str, Place)>,
-    /// Where there are many keys they stand in the order of their [`bucket`]; this says where each bucket begins, and at last
-    /// where the last one ends.
+    /// Where there are many keys they stand in the order of their [`bucket`]; this says where each bucket
+    /// begins, and at last where the last one ends.
     buckets: Option<Box<[u8; BUCKETS + 1]>>,
     element: Option<Place>,
     /// The list whose element it is.
@@ -74,8 +76,9 @@ impl<F: Copy> Shape<F> {
         shape
     }
 
-    /// The same, and places at any depth: `keys` are paths that may begin anywhere, `endings` ends of keys. Such a shape
-    /// takes an object for a list of one: `messages[].content[].type` is also the `type` of a content that is an object.
+    /// The same, and places at any depth: `keys` are paths that may begin anywhere, `endings` ends of keys.
+    /// Such a shape takes an object for a list of one: `messages[].content[].type` is also the `type` of a
+    /// content that is an object.
     pub fn anywhere(
         paths: &[(&'static str, Action, F)],
         keys: &[(&'static str, Action, F)],
@@ -305,8 +308,8 @@ impl<F> Node<F> {
     }
 }
 
-/// Puts keys in the order of their buckets; says where each begins. Without the library's sort, which takes 5 kB of the filter's
-/// module for each shape.
+/// Puts keys in the order of their buckets; says where each begins. Without the library's sort, which takes 5
+/// kB of the filter's module for each shape.
 fn in_buckets(keys: &mut Vec<(&'static str, Place)>) -> Box<[u8; BUCKETS + 1]> {
     let mut starts = Box::new([0; BUCKETS + 1]);
     let mut ordered = Vec::with_capacity(keys.len());

@@ -20,7 +20,8 @@ fn whole(body: &Value) -> RequestBounds {
     read(&body, body.len())
 }
 
-/// A document with `value` at `path`: lists where the path has them, or objects in their place, or lists where it has none.
+/// A document with `value` at `path`: lists where the path has them, or objects in their place, or lists
+/// where it has none.
 fn at(path: &str, value: Value, form: Form) -> Value {
     path.split('.').rev().fold(value, |inside, step| {
         let key = step.trim_end_matches("[]");
@@ -251,7 +252,8 @@ fn an_output_limit_counts_under_the_names_that_its_api_knows() {
     }
 }
 
-/// What Converse hands on to a model may lift the limit that stands beside it: no limit counts then, and none is written.
+/// What Converse hands on to a model may lift the limit that stands beside it: no limit counts then, and none
+/// is written.
 #[test]
 fn members_that_go_past_the_api_to_a_model_lift_its_limit_wherever_they_stand() {
     let target = Target::recognise(Some("bedrock"), "", "/model/m/converse");
@@ -411,7 +413,8 @@ proptest! {
     }
 }
 
-/// Keys around a member: known and unknown, of messages, tools' results and configurations. None of them is skipped at the top.
+/// Keys around a member: known and unknown, of messages, tools' results and configurations. None of them is
+/// skipped at the top.
 const KEYS: &[&str] = &[
     "messages",
     "content",

@@ -207,8 +207,8 @@ pub(crate) fn shown(seen: &Seen) -> Option<Value> {
     Some(serde_json::from_slice(json).unwrap())
 }
 
-/// Drives one stream to its end; a call that waits is answered by a collector without budgets. One that cannot be let go on
-/// is ended by a timeout.
+/// Drives one stream to its end; a call that waits is answered by a collector without budgets. One that
+/// cannot be let go on is ended by a timeout.
 pub(crate) fn drive(vm: &mut Vm, stream: &mut Stream) -> wasmtime::Result<()> {
     let mut waited = 0;
     loop {

@@ -61,8 +61,8 @@ fn tokens(entry: &Map<String, Value>, key: &str) -> Option<u64> {
     text.strip_suffix(".0").unwrap_or(&text).parse().ok().filter(|tokens| *tokens > 0)
 }
 
-/// Rates by threshold as a sheet. What a variant lacks is as in the standard one; tiers that it lacks step up as the
-/// standard's do.
+/// Rates by threshold as a sheet. What a variant lacks is as in the standard one; tiers that it lacks step up
+/// as the standard's do.
 fn sheet(mut by_threshold: BTreeMap<u64, Rates>, standard: Option<&Sheet>) -> Option<Sheet> {
     let own = by_threshold.remove(&0)?;
     let mut rates = standard.map_or_else(Rates::default, |standard| standard.rates.clone());

@@ -1,4 +1,5 @@
-//! Sizes of models, put into a price file whose other lines stay as they are: its comments, factors and multipliers.
+//! Sizes of models, put into a price file whose other lines stay as they are: its comments, factors and
+//! multipliers.
 
 use std::fmt::Write as _;
 
