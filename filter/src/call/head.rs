@@ -137,7 +137,8 @@ impl HttpCall {
                 source = stronger(source, trusted.source);
             }
         }
-        if let Some(work) = target.fetches.as_deref().and_then(deferred::recall) {
+        let fetches = target.fetches.as_deref().map(|id| deferred::name(&target.provider, id));
+        if let Some(work) = fetches.as_deref().and_then(deferred::recall) {
             (attribution, source) = (work.attribution, work.source);
         }
         let key_id = match self.gateway.key_secret.is_empty() {

@@ -60,7 +60,12 @@ const fn yes() -> bool {
     true
 }
 
-/// What is known of `id`.
+/// The name under which work is remembered: two providers may have one id.
+pub(crate) fn name(provider: &str, id: &str) -> String {
+    format!("{provider}/{id}")
+}
+
+/// What is known of the work of this [`name`].
 pub(crate) fn recall(id: &str) -> Option<Work> {
     seen(id).filter(|work| work.is_known)
 }
