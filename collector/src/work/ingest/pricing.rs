@@ -118,6 +118,11 @@ fn lacks_charges(record: &UsageRecord) -> bool {
 pub(super) fn recharge(record: &mut UsageRecord, came: Picodollars, source: CostSource) -> Recharge {
     let awaited = record.notes.contains(&Note::PriceAwaited);
     record.notes.retain(|note| *note != Note::PriceAwaited);
+    if record.fetched().is_some() {
+        // What was fetched is charged here, whole: its gateway has charged nothing.
+        record.charged_usd = None;
+        return Recharge::default();
+    }
     let Some(charged) = record.charged_usd else {
         let more = Amount(record.cost_usd.as_pico()).minus(Amount(came.as_pico()));
         // Less is taken off only as far as its gateway has charged it: see `count_missed`.
@@ -146,7 +151,7 @@ mod tests {
     use tollgate_core::price::{Charge, PriceBasis};
     use tollgate_core::price::{Price, PricedModel, Rates, Sheet, Variant};
     use tollgate_core::record::COST_MAX;
-    use tollgate_core::record::{Note, Outcome};
+    use tollgate_core::record::{Note, Outcome, Work};
     use tollgate_core::usage::{Kind, Share, Usage};
 
     fn sheet(input: i128) -> Sheet {
@@ -435,6 +440,15 @@ mod tests {
                     r.request_model = Some("unknown".into());
                 },
                 of(-1_000, 0, 0),
+            ),
+            // What was fetched its gateway has not charged, whatever that would have been.
+            (
+                |r| {
+                    (r.charged_usd, r.notes) =
+                        (Some(Picodollars::from_pico(1_000)), vec![Note::PriceAwaited]);
+                    r.work = Some(Box::new(Work { fetched: Some("batch-1".into()), ..Work::default() }));
+                },
+                of(0, 0, 0),
             ),
         ];
         for (at, (spoil, expected)) in cases.iter().enumerate() {
