@@ -1,7 +1,7 @@
 //! What the host, Envoy, does for the filter: as bytes and `Result`. What it does not offer is an [`Error`],
 //! never a panic.
 //!
-//! There are two hosts: [`calls`] is Envoy's own, by the raw ABI, and `simulated` one in memory, for native
+//! There are two hosts: `calls` is Envoy's own, by the raw ABI, and `simulated` one in memory, for native
 //! tests. Which it is says the target that is built for, so that nothing is looked up at run time.
 
 #[cfg(target_arch = "wasm32")]
