@@ -18,7 +18,7 @@ use tollgate_core::request::prints::PrintKey;
 
 use crate::budgets::{Budgets, Decision, Ended, Knows, Refused, Ticket};
 use crate::call::taken::TakenInAll;
-use crate::collector::waiting::Waiting;
+use crate::collector::waiting::{self, Waiting};
 use crate::host::{self, Error};
 use crate::metrics::Metrics;
 use crate::shared::lane::{Dropped, JournalSlot, Kept, OwnLane};
@@ -100,7 +100,7 @@ impl Gateway {
     pub(crate) fn decide_crowded(&self, call: &Call, now_ms: u64) -> Decision {
         match self.decide(call, true, true, now_ms) {
             Decision::Refuse(refused) if refused.reason == Reason::BudgetBusy => {
-                Decision::Refuse(self.crowded_out(call, CROWDED, now_ms))
+                Decision::Refuse(self.crowded_out(call, &waiting::crowded(), now_ms))
             }
             Decision::Wait => Decision::Go(Ticket::default()),
             decided => decided,
@@ -305,8 +305,6 @@ pub(crate) fn adopt(gateway: &Gateway, book: Option<&PriceBook>, policy: Option<
     }
 }
 
-/// Said where as many calls wait as may: see [`crate::collector::waiting::Waiting::has_room`].
-pub(crate) const CROWDED: &str = "As many calls as may wait for the collector already (256 in a worker of this gateway). Try again shortly.";
 /// Tries to add to the book in shared data, where other VMs do too.
 const PUBLISH_TRIES: u32 = 16;
 

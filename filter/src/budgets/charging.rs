@@ -89,17 +89,7 @@ impl Budgets {
             };
             let (key, reserved_from) = (Rc::clone(&reservation.key), Some((reservation, hold.amount)));
             let (span, budget) = (hold.touched.span, hold.touched.budget);
-            let (unit, rule, amount) = (budget.unit, budget.on_unknown, hold.amount);
-            ticket.held.push(HeldOn {
-                key,
-                span,
-                unit,
-                amount,
-                rule,
-                reserved_from,
-                settlement: None,
-                settled_with: None,
-            });
+            ticket.held.push(HeldOn::under_way(key, span, budget, hold.amount, reserved_from));
         }
         for (index, hold) in holds.iter().enumerate() {
             let Some((reservation, _)) = ticket.held.get(index).and_then(|held| held.reserved_from.as_ref())
@@ -213,20 +203,7 @@ impl Budgets {
         match done {
             Ok((Ok((standing, _)), slot)) => {
                 let key = Rc::clone(&slot.key);
-                let (unit, rule) = (budget.unit, budget.on_unknown);
-                Ok((
-                    HeldOn {
-                        key,
-                        span,
-                        unit,
-                        amount: hold.amount,
-                        rule,
-                        reserved_from,
-                        settlement: None,
-                        settled_with: None,
-                    },
-                    standing,
-                ))
+                Ok((HeldOn::under_way(key, span, budget, hold.amount, reserved_from), standing))
             }
             Ok((Err(counter), _)) => Err(Some(counter)),
             Err(failed) => {
@@ -239,16 +216,7 @@ impl Budgets {
                     return Err(None);
                 }
                 // It goes on uncounted, which the metric says.
-                let held = HeldOn {
-                    key: key.into(),
-                    span,
-                    unit: budget.unit,
-                    amount: Amount::ZERO,
-                    rule: budget.on_unknown,
-                    reserved_from: None,
-                    settlement: None,
-                    settled_with: None,
-                };
+                let held = HeldOn::under_way(key.into(), span, budget, Amount::ZERO, None);
                 Ok((held, Standing { used: Amount::ZERO, limit: budget.limit }))
             }
         }

@@ -137,8 +137,8 @@ impl HttpCall {
                 source = stronger(source, trusted.source);
             }
         }
-        let fetches = target.fetches.as_deref().map(|id| deferred::name(&target.provider, id));
-        if let Some(work) = fetches.as_deref().and_then(deferred::recall) {
+        let fetched = target.fetches.as_deref().and_then(|id| deferred::recall(&target.provider, id));
+        if let Some(work) = fetched {
             (attribution, source) = (work.attribution, work.source);
         }
         let key_id = match self.gateway.key_secret.is_empty() {

@@ -142,8 +142,11 @@ impl HttpCall {
     /// More turns are asked for than are held for at a time: the session ends.
     fn refuse_many(&mut self, size: Option<usize>, now_ms: u64) -> Action {
         let Some(call) = &self.call else { return Action::Continue };
-        let api = Some(call.target().api).filter(|api| *api != Api::ResponsesSession);
-        let turn = call.turn(api.unwrap_or(Api::Responses), self.gateway.call_id(now_ms), now_ms);
+        let api = match call.target().api {
+            Api::ResponsesSession => Api::Responses,
+            api => api,
+        };
+        let turn = call.turn(api, self.gateway.call_id(now_ms), now_ms);
         let refused =
             self.gateway.crowded_out(call, "More turns are asked for at once than are held for.", now_ms);
         self.refuse_turn(&turn, refused, size, now_ms)

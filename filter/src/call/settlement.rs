@@ -149,8 +149,8 @@ impl HttpCall {
         }
         let asker = call.attribution();
         // Who only asks after work has not started it: the results that it is told of are for who did.
-        let name = |id: &str| deferred::name(&call.target().provider, id);
-        let owner = ids.iter().find_map(|id| deferred::recall(&name(id)));
+        let provider = &call.target().provider;
+        let owner = ids.iter().find_map(|id| deferred::recall(provider, id));
         let starter = owner.as_ref().map_or(asker, |work| (&work.attribution, work.source));
         let is_paid = self.posts && call.is_paid_start();
         let mut told = 0usize;
@@ -159,14 +159,14 @@ impl HttpCall {
             if told == OUTPUTS_MAX || !Work::tells(&output.file) || !Work::tells(&output.of) {
                 return false;
             }
-            let owner = deferred::recall(&name(&output.of));
+            let owner = deferred::recall(provider, &output.of);
             let starter = owner.as_ref().map_or(starter, |work| (&work.attribution, work.source));
-            let is_new = deferred::remember(&name(&output.file), Some(&output.of), starter, false);
+            let is_new = deferred::remember(provider, &output.file, Some(&output.of), starter, false);
             told = told.saturating_add(usize::from(is_new));
             is_new
         });
         for id in &ids {
-            deferred::remember(&name(id), None, starter, is_paid);
+            deferred::remember(provider, id, None, starter, is_paid);
         }
         let starts = self.posts && owner.is_none() && !call.continues() || is_paid;
         let started: Vec<String> =
@@ -183,7 +183,7 @@ impl HttpCall {
         let kind = call.fetched();
         let mut records = call.results(record, book);
         records.retain_mut(|(record, id, of)| {
-            match deferred::claim(&deferred::name(&call.target().provider, id), kind, call.attribution()) {
+            match deferred::claim(&call.target().provider, id, kind, call.attribution()) {
                 Claim::Charged(known) => *of = of.take().or(known),
                 Claim::Before => return false,
                 Claim::Unknown => record.leave_uncharged(Note::UnknownWork),

@@ -94,7 +94,7 @@ impl Waiting {
         if let Some(call) = &parked.call
             && host::set_effective_context(parked.context).is_ok()
         {
-            let refused = gateway.crowded_out(call, gateway::CROWDED, now_ms);
+            let refused = gateway.crowded_out(call, &crowded(), now_ms);
             parked.refuse(gateway, refused, now_ms);
         }
         let _ = host::set_effective_context(owner);
@@ -268,6 +268,14 @@ impl Parked {
         }
         self.outcome = Some(Outcome::Refused(refused));
     }
+}
+
+/// What a call is told for which there is no room.
+pub(crate) fn crowded() -> String {
+    format!(
+        "As many calls as may wait for the collector already ({PARKED_MAX} in a worker of this gateway). Try again \
+         shortly."
+    )
 }
 
 /// More than wait with any piece.

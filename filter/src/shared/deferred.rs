@@ -1,4 +1,5 @@
-//! Who started work that is done later (batches, background answers), by the id under which it is fetched.
+//! Who started work that is done later (batches, background answers), by its provider and the id under which
+//! it is fetched there.
 //!
 //! This is what one Envoy knows. Its collector knows it of all of them, by the records' `work`: it keeps one
 //! record of each work and puts right who started it.
@@ -19,9 +20,10 @@ use crate::shared::layout;
 /// Work that is remembered at the same time, at most.
 const SLOTS: u64 = 4_096;
 
-/// What is known of an id.
+/// What is known of work.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Work {
+    /// Its [`name`].
     id: String,
     /// Who started it.
     pub attribution: Attribution,
@@ -60,28 +62,28 @@ const fn yes() -> bool {
     true
 }
 
-/// The name under which work is remembered: two providers may have one id.
-pub(crate) fn name(provider: &str, id: &str) -> String {
+/// What is known of a provider's work with this id.
+pub(crate) fn recall(provider: &str, id: &str) -> Option<Work> {
+    seen(&name(provider, id)).filter(|work| work.is_known)
+}
+
+/// The name under which work is remembered: two providers may give out one id.
+fn name(provider: &str, id: &str) -> String {
     format!("{provider}/{id}")
 }
 
-/// What is known of the work of this [`name`].
-pub(crate) fn recall(id: &str) -> Option<Work> {
-    seen(id).filter(|work| work.is_known)
+fn seen(name: &str) -> Option<Work> {
+    let (value, _) = host::shared(layout::deferred(slot(name))).ok()?;
+    serde_json::from_slice::<Work>(&value).ok().filter(|work| work.id == name)
 }
 
-fn seen(id: &str) -> Option<Work> {
-    let (value, _) = host::shared(layout::deferred(slot(id))).ok()?;
-    serde_json::from_slice::<Work>(&value).ok().filter(|work| work.id == id)
-}
-
-/// Remembers who started the work with this id, of which batch it is the output, and whether it is paid. What
-/// is known already stays; says whether this was not.
-pub(crate) fn remember(id: &str, of: Option<&str>, starter: Starter<'_>, paid: bool) -> bool {
-    match recall(id) {
+/// Remembers who started a provider's work with this id, of which batch it is the output, and whether it is
+/// paid. What is known already stays; says whether this was not.
+pub(crate) fn remember(provider: &str, id: &str, of: Option<&str>, starter: Starter<'_>, paid: bool) -> bool {
+    match recall(provider, id) {
         None => {
             let of = of.map(str::to_owned);
-            write(&Work { charged: false, of, paid, ..Work::new(id, starter) });
+            write(&Work { charged: false, of, paid, ..Work::new(name(provider, id), starter) });
             true
         }
         Some(work) if paid && !work.paid => {
@@ -92,15 +94,14 @@ pub(crate) fn remember(id: &str, of: Option<&str>, starter: Starter<'_>, paid: b
     }
 }
 
-/// Takes the right to charge the work with this id, once. What anybody can store, as a file, is charged only
-/// where it is known to be a result, and an answer that was waited for only where it is known to be unpaid:
-/// as long as that is not so, nobody takes the right away either.
-pub(crate) fn claim(id: &str, kind: Fetched, fetcher: Starter<'_>) -> Claim {
-    let told_of = |claim| {
-        write(&Work { charged: false, is_known: false, ..Work::new(id, fetcher) });
-        claim
-    };
-    match seen(id) {
+/// Takes the right to charge a provider's work with this id, once. What anybody can store, as a file, is
+/// charged only where it is known to be a result, and an answer that was waited for only where it is known to
+/// be unpaid: as long as that is not so, nobody takes the right away either.
+pub(crate) fn claim(provider: &str, id: &str, kind: Fetched, fetcher: Starter<'_>) -> Claim {
+    let name = name(provider, id);
+    let known = seen(&name);
+    let new = || Work::new(name, fetcher);
+    match known {
         Some(work) if work.charged => Claim::Before,
         Some(work) if work.is_known => {
             let work = Work { charged: true, ..work };
@@ -109,11 +110,16 @@ pub(crate) fn claim(id: &str, kind: Fetched, fetcher: Starter<'_>) -> Claim {
         }
         Some(_) => Claim::Before,
         None => match kind {
-            Fetched::File => told_of(Claim::Unknown),
-            Fetched::Answer { .. } => told_of(Claim::Paid),
-            Fetched::Result => charged(write(&Work::new(id, fetcher)), None),
+            Fetched::File => told_of(new(), Claim::Unknown),
+            Fetched::Answer { .. } => told_of(new(), Claim::Paid),
+            Fetched::Result => charged(write(&new()), None),
         },
     }
+}
+
+fn told_of(work: Work, claim: Claim) -> Claim {
+    write(&Work { charged: false, is_known: false, ..work });
+    claim
 }
 
 fn charged(is_written: bool, of: Option<String>) -> Claim {
@@ -121,9 +127,9 @@ fn charged(is_written: bool, of: Option<String>) -> Claim {
 }
 
 impl Work {
-    fn new(id: &str, (attribution, source): Starter<'_>) -> Self {
+    fn new(name: String, (attribution, source): Starter<'_>) -> Self {
         Self {
-            id: id.to_owned(),
+            id: name,
             attribution: attribution.clone(),
             source,
             charged: true,

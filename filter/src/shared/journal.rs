@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use tollgate_core::budget::counter::Settlement;
 use tollgate_core::budget::window::Span;
-use tollgate_core::budget::{Amount, OnUnknown, Unit};
+use tollgate_core::budget::{Amount, Budget, OnUnknown, Unit};
 
 use crate::budgets::{OpenReservation, ReservedFrom};
 
@@ -37,6 +37,18 @@ pub(crate) struct HeldOn {
 }
 
 impl HeldOn {
+    /// What a budget holds for a call that is under way.
+    pub(crate) fn under_way(
+        key: Rc<[u8]>,
+        span: Span,
+        budget: &Budget,
+        amount: Amount,
+        reserved_from: Option<ReservedFrom>,
+    ) -> Self {
+        let (unit, rule) = (budget.unit, budget.on_unknown);
+        Self { key, span, unit, amount, rule, reserved_from, settlement: None, settled_with: None }
+    }
+
     /// The reservation with which it is settled, where a lane names that.
     fn settled_with(&self) -> Option<ReservationId> {
         self.settled_with.as_ref()?.id
