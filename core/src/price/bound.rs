@@ -59,7 +59,6 @@ pub struct Held {
 
 impl Held {
     /// As a bound has it.
-    #[must_use]
     pub fn boxed(self) -> Option<Box<Self>> {
         (self != Self::default()).then(|| Box::new(self))
     }

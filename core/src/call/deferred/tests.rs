@@ -243,7 +243,7 @@ fn a_poll_names_files_of_results_with_their_batches_wherever_they_stand() {
         assert_eq!(ended.call.outputs(), expected, "{provider} {path}");
         assert_eq!(ended.record.cost_status, CostStatus::Free, "{provider} {path}");
         assert_eq!(ended.record.cost_usd.as_pico(), 0, "{provider} {path}");
-        let is_told = answer.starts_with('{') && answer.contains("usage") && path.contains("batch_1");
+        let is_told = path.contains("/batch_1");
         assert_eq!(ended.record.usage.input_tokens, is_told.then_some(9), "{provider} {path}");
     }
     // What only looks like it.
