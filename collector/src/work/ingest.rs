@@ -16,7 +16,7 @@ use crate::model::refusal::Refusal;
 use crate::store::{Batch, Sender};
 use crate::work::access::Gateways;
 use crate::work::metrics::gen_ai::Observation;
-use rates::Book;
+use rates::RateCheck;
 use validate::Sent;
 
 pub use validate::Refused;
@@ -99,9 +99,9 @@ pub fn accept(
             Err(problem) => accepted.impossible.push(problem),
         }
     }
-    let (book, sent) = (Book::new(book), Sent { by: Some(&request.gateway), gateways, now_ms });
+    let (rates, sent) = (RateCheck::new(book), Sent { by: Some(&request.gateway), gateways, now_ms });
     for raw in &request.records {
-        accepted.note(raw.get(), &book, &sent);
+        accepted.note(raw.get(), &rates, &sent);
     }
     Ok(accepted)
 }
@@ -122,10 +122,10 @@ pub fn accept_lines(body: &str, book: &PriceBook, now_ms: u64) -> Accepted {
         policy_version: None,
         impossible: Vec::new(),
     };
-    let (book, gateways) = (Book::new(book), Gateways::default());
+    let (rates, gateways) = (RateCheck::new(book), Gateways::default());
     let sent = Sent { by: None, gateways: &gateways, now_ms };
     for line in body.lines().filter(|line| !line.trim().is_empty()) {
-        accepted.note(line, &book, &sent);
+        accepted.note(line, &rates, &sent);
     }
     accepted
 }
@@ -147,10 +147,10 @@ impl Accepted {
         }
     }
 
-    fn note(&mut self, raw: &str, book: &Book<'_>, sent: &Sent<'_>) {
+    fn note(&mut self, raw: &str, rates: &RateCheck<'_>, sent: &Sent<'_>) {
         let index = self.received;
         self.received = self.received.saturating_add(1);
-        if let Err(refused) = self.take(raw, book, sent) {
+        if let Err(refused) = self.take(raw, rates, sent) {
             let sum = self.batch.rejected.entry(refused.refusal.name()).or_default();
             *sum = sum.saturating_add(1);
             self.records = self.records.saturating_add(1);
@@ -158,22 +158,22 @@ impl Accepted {
         }
     }
 
-    fn take(&mut self, raw: &str, book: &Book<'_>, sent: &Sent<'_>) -> Result<(), Refused> {
+    fn take(&mut self, raw: &str, rates: &RateCheck<'_>, sent: &Sent<'_>) -> Result<(), Refused> {
         if Folded::is_json_of_one(raw) {
             return self.take_folded(raw, sent);
         }
         let mut record: UsageRecord =
             serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
-        pricing::doubt(&mut record, book);
+        pricing::doubt(&mut record, rates);
         validate::check(&record)?;
         sent.check(&record.gateway, record.time_ms)?;
         self.want_rows_of(&record);
         let (came, source) = (record.cost_usd, record.cost_source);
-        if pricing::price_on_arrival(&mut record, book.book) {
+        if pricing::price_on_arrival(&mut record, rates.book) {
             self.priced = self.priced.saturating_add(1);
         }
         let recharge = pricing::recharge(&mut record, came, source);
-        let if_known = pricing::if_known(&record, book.book);
+        let if_known = pricing::if_known(&record, rates.book);
         self.batch.push_known(&record, recharge, if_known).map_err(|error| Refused::malformed(&error))?;
         // The tokens of what is read again were told when it was started; those of history are no news.
         let is_news = sent.by.is_some() && !record.notes.contains(&Note::PaidAtStart);

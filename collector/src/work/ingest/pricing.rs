@@ -6,7 +6,7 @@ use tollgate_core::money::Picodollars;
 use tollgate_core::price::{CostStatus, PriceBook, Priced};
 use tollgate_core::record::{CostSource, Note, Outcome, UsageRecord, is_possible};
 
-use super::rates::Book;
+use super::rates::RateCheck;
 use crate::store::Recharge;
 
 /// Takes out of a record what cannot be of its money, and says so in a note; its usage stays. A cost for
@@ -14,8 +14,8 @@ use crate::store::Recharge;
 /// that do not add up to the cost, or are not quantity times rate, are refused with the record, as these are
 /// no numbers of a gateway. Charges at rates far from every price of their row are taken out, and the
 /// collector prices the call; so is a word of the provider's that no call costs.
-pub(super) fn doubt(record: &mut UsageRecord, book: &Book<'_>) {
-    if record.is_cost_sound() && book.has_far_rate(record) {
+pub(super) fn doubt(record: &mut UsageRecord, rates: &RateCheck<'_>) {
+    if record.is_cost_sound() && rates.has_far_rate(record) {
         if record.cost_source == CostSource::Book {
             record.leave_uncharged(Note::CostCorrected);
         } else {
@@ -25,7 +25,7 @@ pub(super) fn doubt(record: &mut UsageRecord, book: &Book<'_>) {
         }
     }
     let is_word = record.cost_source == CostSource::Provider;
-    let is_absurd = record.is_word_absurd() || is_word && book.is_beyond_all(record);
+    let is_absurd = record.is_word_absurd() || is_word && rates.is_beyond_all(record);
     if is_absurd || record.provider_cost_usd.is_some_and(|cost| !is_possible(cost)) {
         record.provider_cost_usd = None;
         record.notes.push(Note::ProviderCostIgnored);
@@ -211,10 +211,10 @@ mod tests {
         ];
         for (at, (status, spoil)) in cases.iter().enumerate() {
             let mut record = UsageRecord { cost_status: *status, ..unpriced() };
-            doubt(&mut record, &Book::new(&book()));
+            doubt(&mut record, &RateCheck::new(&book()));
             assert_eq!(record.notes, [], "as it is, nothing is wrong");
             spoil(&mut record);
-            doubt(&mut record, &Book::new(&book()));
+            doubt(&mut record, &RateCheck::new(&book()));
             assert_eq!(record.notes, [Note::CostCorrected], "case {at}");
             assert_eq!((record.cost_usd, record.cost_status), (Picodollars::ZERO, CostStatus::Unpriced));
             assert!(price_on_arrival(&mut record, &book()), "case {at}");
@@ -251,7 +251,7 @@ mod tests {
         let book = book();
         let arrive = |mut record: UsageRecord| {
             let (came, source) = (record.cost_usd, record.cost_source);
-            doubt(&mut record, &Book::new(&book));
+            doubt(&mut record, &RateCheck::new(&book));
             price_on_arrival(&mut record, &book);
             let recharge = recharge(&mut record, came, source);
             (record, recharge.used.0)
@@ -301,7 +301,7 @@ mod tests {
         for (at, (mut record, dollars, expected)) in cases.into_iter().enumerate() {
             let said = Picodollars::from_pico(dollars * DOLLAR);
             (record.cost_usd, record.provider_cost_usd) = (said, Some(said));
-            doubt(&mut record, &Book::new(&book));
+            doubt(&mut record, &RateCheck::new(&book));
             price_on_arrival(&mut record, &book);
             assert_eq!(record.cost_usd.as_pico(), expected, "case {at}");
             let is_left_out = record.notes.contains(&Note::ProviderCostIgnored);
@@ -314,7 +314,7 @@ mod tests {
     fn a_provider_that_names_a_cost_below_nothing_loses_nobody_the_usage() {
         let mut record = unpriced();
         record.provider_cost_usd = Some(Picodollars::from_pico(-5));
-        doubt(&mut record, &Book::new(&book()));
+        doubt(&mut record, &RateCheck::new(&book()));
         assert_eq!(
             (record.provider_cost_usd, record.notes.as_slice()),
             (None, &[Note::ProviderCostIgnored][..])
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn a_cost_by_the_providers_word_gets_the_books_charges_beside_it() {
         let mut record = told(90);
-        doubt(&mut record, &Book::new(&book()));
+        doubt(&mut record, &RateCheck::new(&book()));
         assert!(price_on_arrival(&mut record, &book()));
         assert_eq!((record.cost_usd.as_pico(), record.cost_source), (90, CostSource::Provider));
         assert_eq!((record.book_cost().as_pico(), record.cost_status), (70, CostStatus::Measured));
@@ -356,7 +356,7 @@ mod tests {
     fn a_word_under_a_tenth_of_the_charge_that_is_found_here_is_not_believed_and_budgets_are_charged_the_rest()
      {
         let mut record = told(6);
-        doubt(&mut record, &Book::new(&book()));
+        doubt(&mut record, &RateCheck::new(&book()));
         assert!(price_on_arrival(&mut record, &book()));
         assert_eq!((record.cost_usd.as_pico(), record.cost_source), (70, CostSource::Book));
         assert_eq!(record.provider_cost_usd, Some(Picodollars::from_pico(6)));
@@ -376,11 +376,11 @@ mod tests {
             rate: Picodollars::from_pico(10),
             cost_usd: Picodollars::from_pico(70),
         }];
-        doubt(&mut record, &Book::new(&book()));
+        doubt(&mut record, &RateCheck::new(&book()));
         assert_eq!((record.cost_usd.as_pico(), record.cost_source), (70, CostSource::Book));
         assert_eq!((record.provider_cost_usd, record.notes), (None, vec![Note::ProviderCostIgnored]));
         let mut record = told(-5);
-        doubt(&mut record, &Book::new(&book()));
+        doubt(&mut record, &RateCheck::new(&book()));
         assert!(price_on_arrival(&mut record, &book()), "it is priced as any other");
         assert_eq!((record.cost_usd.as_pico(), record.cost_source), (70, CostSource::Book));
     }

@@ -7,20 +7,19 @@
 use std::cell::OnceCell;
 
 use tollgate_core::money::Picodollars;
-
 use tollgate_core::price::{Charge, Facts, PriceBook, PricedModel, Sheet};
 use tollgate_core::record::UsageRecord;
 use tollgate_core::usage::Kind;
 
-/// The collector's book, with what is made of it once for each request.
-pub(super) struct Book<'b> {
+/// Compares with the collector's book; what that takes is made once for each request.
+pub(super) struct RateCheck<'b> {
     /// The book.
     pub(super) book: &'b PriceBook,
     dearest: OnceCell<Option<PriceBook>>,
 }
 
-impl<'b> Book<'b> {
-    /// A book.
+impl<'b> RateCheck<'b> {
+    /// A check by this book.
     pub(super) const fn new(book: &'b PriceBook) -> Self {
         Self { book, dearest: OnceCell::new() }
     }
