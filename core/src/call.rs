@@ -237,6 +237,7 @@ impl Call {
             meter.upgraded();
         }
         meter.headers(head.header);
+        self.target.answers_for(head.header);
         self.answer = Some(Box::new(Answer {
             status: head.status,
             first_byte_ms: now_ms.saturating_sub(self.time_ms),

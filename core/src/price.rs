@@ -446,12 +446,23 @@ impl PriceBook {
             });
         }
         let found = [response, request].into_iter().flatten().find_map(find);
+        let found = found.or_else(|| self.seller_row(facts));
         // What was asked for is not what answered: its price is a guess. In a part of the book it holds until
         // a collector, which has the whole, prices the call again.
         let guessed = |by| by == By::Request && response.is_some_and(|(name, _)| !name.is_empty());
         found.map(|(found, by)| match guessed(by) {
             true => (Found { step: Step::Asked, ..found }, by),
             false => (found, by),
+        })
+    }
+
+    /// The row of whom a proxy called, which is an estimate: what the proxy takes itself nobody said.
+    fn seller_row(&self, facts: &Facts<'_>) -> Option<(Found<'_>, By)> {
+        let (_, seller) = facts.conditions.iter().find(|(fact, _)| *fact == facts::SELLER)?;
+        let names = [(facts.response_model, By::Response), (facts.request_model, By::Request)];
+        names.into_iter().find_map(|(name, by)| {
+            let found = self.find(seller, name?, facts.time_ms)?;
+            Some((Found { step: Step::Vendor, ..found }, by))
         })
     }
 

@@ -11,6 +11,8 @@ use std::borrow::Cow;
 use endpoint::{Endpoint, endpoint};
 pub(crate) use endpoint::{cancels, decoded, pays_at_start};
 
+use crate::price::facts::SELLER;
+
 /// What a call is addressed to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Target {
@@ -22,7 +24,8 @@ pub struct Target {
     pub path_model: Option<String>,
     /// The id of work started earlier whose result this fetches.
     pub fetches: Option<String>,
-    /// What its address says that decides a price: `residency`, `location` or `host`, with the word for it.
+    /// What decides a price of where it goes: `residency`, `location` or `host`, as its address says, or
+    /// `seller`, as a proxy's answer says, with the word for it.
     pub place: Option<(&'static str, String)>,
 }
 
@@ -226,6 +229,19 @@ impl Target {
             self.path_model = Some(model.to_owned());
         }
         self
+    }
+
+    /// A proxy's answer names the address that it called. Where nothing is known of the proxy's own prices,
+    /// those of whom it called are a likely price. Source: `LiteLLM`, Response headers
+    /// (`x-litellm-model-api-base`), as recorded; not read anew.
+    pub(crate) fn answers_for(&mut self, header: &dyn Fn(&str) -> Option<String>) {
+        if is_known(&self.provider) || self.place.is_some() {
+            return;
+        }
+        let Some(base) = header("x-litellm-model-api-base") else { return };
+        let (_, address) = base.trim().split_once("://").unwrap_or(("", base.trim()));
+        let host = address.split(['/', '?']).next().unwrap_or_default();
+        self.place = by_host(host).map(|seller| (SELLER, seller.into_owned()));
     }
 
     /// The request writes: unless it ends work, it is no fetch of a result, whatever its path looks like, but

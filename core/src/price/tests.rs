@@ -447,6 +447,20 @@ fn another_sellers_row_is_an_estimate() {
 }
 
 #[test]
+fn a_proxys_calls_are_estimated_at_the_price_of_whom_it_called() {
+    let at = |provider: &'static str, seller: &'static str, model: &'static str| {
+        let conditions = [(facts::SELLER, seller)];
+        let facts = Facts { provider, conditions: &conditions, ..facts(model) };
+        let priced = book().price(&facts, &Usage { input_tokens: Some(7), ..Usage::default() });
+        (priced.complete, priced.estimated, priced.charges.iter().map(|charge| charge.cost_usd.as_pico()).sum())
+    };
+    assert_eq!(at("litellm", "openai", "gpt-x-2026-01-01"), (true, true, 70_i128));
+    assert_eq!(at("litellm", "groq", "gpt-x"), (false, false, 0));
+    assert_eq!(at("litellm", "openai", "gpt-y"), (false, false, 0));
+    assert_eq!(at("openai", "groq", "gpt-x"), (true, false, 70));
+}
+
+#[test]
 fn a_part_of_a_book_has_the_rows_asked_for_within_its_bytes() {
     let book = catalogue();
     let wanted = |names: &[(&str, &str)]| -> Vec<Wanted> {

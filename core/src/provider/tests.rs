@@ -255,3 +255,23 @@ fn a_header_names_the_model_only_in_the_sdks_own_protocol() {
         assert_eq!(target.path_model.as_deref(), expected, "{provider} {path}");
     }
 }
+
+#[test]
+fn a_proxys_answer_names_whom_it_called() {
+    for (provider, base, expected) in [
+        (None, "https://api.openai.com", Some("openai")),
+        (Some("litellm"), " https://API.groq.com/openai/v1/ ", Some("groq")),
+        (Some("litellm"), "https://example.openai.azure.com?api-version=1", Some("azure")),
+        (Some("litellm"), "bedrock-runtime.eu-west-1.amazonaws.com", Some("bedrock")),
+        (Some("litellm"), "http://10.0.0.7:8000/api.openai.com", None),
+        (Some("litellm"), "https://api.openai.com.evil.example/v1", None),
+        (Some("litellm"), "", None),
+        // A provider's own prices hold, whatever its answer says.
+        (Some("openrouter"), "https://api.openai.com", None),
+    ] {
+        let mut target = Target::recognise(provider, "0.0.0.0:4000", "/v1/chat/completions");
+        target.answers_for(&|name| (name == "x-litellm-model-api-base").then(|| base.to_owned()));
+        let seller = target.place.as_ref().map(|(fact, word)| (*fact, word.as_str()));
+        assert_eq!(seller, expected.map(|seller| (SELLER, seller)), "{provider:?} {base}");
+    }
+}
