@@ -18,6 +18,7 @@ use crate::record::PromptShape;
 use bounds::RequestBounds;
 use multipart::Multipart;
 use prints::{Part, PrintKey, Prints};
+pub(crate) use session::AsksFor;
 use session::Said as Session;
 
 /// Reads a request body as it streams by, in any pieces; holds a bounded amount of it.
@@ -188,11 +189,10 @@ impl RequestMeter {
         }
     }
 
-    /// The body is a websocket's frames; `has_own_calls`: each request for an answer is a call of its own. To
-    /// be said before the first piece.
-    pub fn session(&mut self, has_own_calls: bool) {
+    /// The body is a websocket's frames. To be said before the first piece.
+    pub(crate) fn session(&mut self, asks_for: AsksFor) {
         let watches = self.json.reading.bounds.is_some();
-        self.framing = Framing::WebSocket(Box::new(Session::new(watches, has_own_calls)));
+        self.framing = Framing::WebSocket(Box::new(Session::new(watches, asks_for)));
     }
 
     /// Takes how many turns were asked for in a session since, where they are no calls of their own.

@@ -17,7 +17,7 @@ const LIVE: (&str, &str) =
 fn session((provider, path): (&'static str, &str), events: &[Value], cut: usize) -> Call {
     let target = Target::recognise_upgrade(Some(provider), "", path);
     let mut call = Call::begin("id".into(), 0, target, path);
-    call.request().session(false);
+    call.opens_session();
     let head = ResponseHead { status: 101, content_type: None, content_encoding: None, header: &|_| None };
     call.response_head(&head, 1);
     let bytes: Vec<u8> = events.iter().flat_map(|event| websocket::text(&event.to_string())).collect();

@@ -105,10 +105,24 @@ pub(crate) struct Knows<'a> {
     pub learned: &'a Learned,
     /// Our clock.
     pub now_ms: u64,
-    /// A collector has answered since the call began to wait.
+    /// What the call has waited for.
+    pub waited: Waited,
+}
+
+/// What a call that is decided about has waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waited {
+    /// A collector has answered since it began to wait.
     pub answered: bool,
     /// It has waited long enough.
     pub expired: bool,
+}
+
+impl Waited {
+    /// It has only come.
+    pub(crate) const NOT: Self = Self { answered: false, expired: false };
+    /// It cannot wait any more.
+    pub(crate) const ENOUGH: Self = Self { answered: true, expired: true };
 }
 
 impl Budgets {
@@ -258,7 +272,7 @@ impl Budgets {
             unpriced: policy.unpriced,
             learned: knows.learned,
             now_ms: self.now(knows.now_ms),
-            may_ask: !self.alone && !knows.expired && !self.is_away(),
+            may_ask: !self.alone && !knows.waited.expired && !self.is_away(),
         };
         match call.admission(&admitting) {
             Admission::Hold(holds) => self.charge_all(&policy, holds, knows, metrics),
@@ -314,7 +328,7 @@ impl Budgets {
     }
 
     fn without_policy(&self, knows: Knows<'_>) -> Decision {
-        if !knows.answered && !knows.expired && !self.is_away() {
+        if !knows.waited.answered && !knows.waited.expired && !self.is_away() {
             return Decision::Wait;
         }
         if self.denies_until_policy {

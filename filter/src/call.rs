@@ -20,7 +20,7 @@ use tollgate_core::call::{Call, ResponseHead};
 use tollgate_core::provider::Api;
 use tollgate_core::request::include_usage::{self, UsageChunkFilter};
 
-use crate::budgets::{Decision, Refused, Ticket};
+use crate::budgets::{Decision, Refused, Ticket, Waited};
 use crate::collector::waiting::{Outcome, Parked};
 use crate::gateway::Gateway;
 use crate::host::{self, Buffer, Headers};
@@ -134,7 +134,7 @@ impl HttpCall {
         }
         let Some(call) = &self.call else { return Action::Continue };
         let now_ms = host::now_ms();
-        match self.gateway.decide(call, false, false, now_ms) {
+        match self.gateway.decide(call, Waited::NOT, now_ms) {
             Decision::Wait => self.wait_or_decide(now_ms),
             decided => self.go_on(decided, now_ms),
         }
@@ -193,7 +193,7 @@ impl HttpCall {
             return None;
         }
         (self.left, self.request_ended) = (false, true);
-        Some(self.gateway.decide(call, true, true, now_ms))
+        Some(self.gateway.decide(call, Waited::ENOUGH, now_ms))
     }
 
     /// Refuses the call. Where its provider has begun to answer what it was sent, that may be charged: the

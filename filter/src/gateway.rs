@@ -16,7 +16,7 @@ use tollgate_core::record::UsageRecord;
 use tollgate_core::record::id::CallIds;
 use tollgate_core::request::prints::PrintKey;
 
-use crate::budgets::{Budgets, Decision, Ended, Knows, Refused, Ticket};
+use crate::budgets::{Budgets, Decision, Ended, Knows, Refused, Ticket, Waited};
 use crate::call::taken::TakenInAll;
 use crate::collector::waiting::{self, Waiting};
 use crate::host::{self, Error};
@@ -89,16 +89,16 @@ impl Gateway {
     }
 
     /// Whether a call whose whole request is known may go on. What it holds is charged then.
-    pub(crate) fn decide(&self, call: &Call, answered: bool, expired: bool, now_ms: u64) -> Decision {
+    pub(crate) fn decide(&self, call: &Call, waited: Waited, now_ms: u64) -> Decision {
         let book = self.book();
         let learned = self.learned.borrow();
-        let knows = Knows { book: book.as_deref(), learned: &learned, now_ms, answered, expired };
+        let knows = Knows { book: book.as_deref(), learned: &learned, now_ms, waited };
         self.budgets.decide(call, knows, &mut self.metrics.borrow_mut())
     }
 
     /// The same at once, of a call that ought to wait and cannot.
     pub(crate) fn decide_crowded(&self, call: &Call, now_ms: u64) -> Decision {
-        match self.decide(call, true, true, now_ms) {
+        match self.decide(call, Waited::ENOUGH, now_ms) {
             Decision::Refuse(refused) if refused.reason == Reason::BudgetBusy => {
                 Decision::Refuse(self.crowded_out(call, &waiting::crowded(), now_ms))
             }

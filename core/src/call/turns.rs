@@ -9,9 +9,18 @@ use crate::estimate::{Learned, Passed};
 use crate::price::PriceBook;
 use crate::provider::{Api, Target};
 use crate::record::{Outcome, UsageRecord};
+use crate::request::AsksFor;
 use crate::usage::Usage;
 
 impl Call {
+    /// The request's body is a websocket's frames. To be said before its first piece.
+    pub fn opens_session(&mut self) {
+        self.request.session(match self.target.api {
+            Api::ResponsesSession => AsksFor::Calls,
+            _ => AsksFor::Turns,
+        });
+    }
+
     /// Records of the turns of a websocket session that have ended since: each is settled on its own, at its
     /// own time and with an id of its own, so that a session that lasts for hours is charged as it goes.
     pub fn take_turns(

@@ -452,7 +452,11 @@ fn a_proxys_calls_are_estimated_at_the_price_of_whom_it_called() {
         let conditions = [(facts::SELLER, seller)];
         let facts = Facts { provider, conditions: &conditions, ..facts(model) };
         let priced = book().price(&facts, &Usage { input_tokens: Some(7), ..Usage::default() });
-        (priced.complete, priced.estimated, priced.charges.iter().map(|charge| charge.cost_usd.as_pico()).sum())
+        (
+            priced.complete,
+            priced.estimated,
+            priced.charges.iter().map(|charge| charge.cost_usd.as_pico()).sum(),
+        )
     };
     assert_eq!(at("litellm", "openai", "gpt-x-2026-01-01"), (true, true, 70_i128));
     assert_eq!(at("litellm", "groq", "gpt-x"), (false, false, 0));

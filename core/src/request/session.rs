@@ -9,6 +9,15 @@ use crate::decode::json::Scanner;
 use crate::decode::sse::Events;
 use crate::decode::websocket::WebSocketDecoder;
 
+/// What a caller of a session asks for with each request for an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum AsksFor {
+    /// A call of its own, as in the websocket of Responses.
+    Calls,
+    /// Another turn of the session.
+    Turns,
+}
+
 /// Reads a caller's messages as they pass; holds what one request says, and at most [`ASKED_MAX`] requests
 /// that nobody took.
 #[derive(Debug)]
@@ -26,10 +35,10 @@ struct Heard {
     watches: bool,
     model: Option<String>,
     transcription_model: Option<String>,
-    /// Each request for an answer is a call of its own.
-    keeps: bool,
+    asks_for: AsksFor,
+    /// Calls that were asked for and not taken.
     asked: Vec<RequestMeter>,
-    /// Turns that were asked for and not taken, in other sessions.
+    /// Turns that were asked for and not taken.
     turns: u32,
     /// Tokens of the text that was said in these.
     text_tokens: u64,
@@ -40,15 +49,14 @@ struct Heard {
 }
 
 impl Said {
-    /// Of a session in which each request for an answer is a call of its own, or of another one.
-    pub(super) fn new(watches: bool, keeps: bool) -> Self {
+    pub(super) fn new(watches: bool, asks_for: AsksFor) -> Self {
         let heard = Heard {
             message: message(watches),
             bytes: 0,
             watches,
             model: None,
             transcription_model: None,
-            keeps,
+            asks_for,
             asked: Vec::new(),
             turns: 0,
             text_tokens: 0,
@@ -121,7 +129,7 @@ impl Events for Heard {
             self.transcription_model = Some(model);
         }
         let event = event.as_deref().unwrap_or_default();
-        if !self.keeps {
+        if self.asks_for == AsksFor::Turns {
             // What the caller has said is written down by a model of its own.
             let transcribes = self.transcription_model.is_some() && event == "input_audio_buffer.commit";
             let turns = u32::from(asks(event) || transcribes || json.reading.asks);
@@ -173,7 +181,7 @@ mod tests {
         let bytes: Vec<u8> = messages.iter().flat_map(|message| websocket::text(message)).collect();
         for size in [1, 3, 50, bytes.len()] {
             let mut meter = RequestMeter::default();
-            meter.session(true);
+            meter.session(AsksFor::Calls);
             meter.watch_bounds();
             bytes.chunks(size).for_each(|piece| meter.feed(piece));
             assert_eq!(meter.model(), Some("models/gemini-live"));
@@ -197,7 +205,7 @@ mod tests {
             r#"{"type":"response.create","\u0074ype":null}"#,
         ] {
             let mut meter = RequestMeter::default();
-            meter.session(true);
+            meter.session(AsksFor::Calls);
             meter.watch_bounds();
             meter.feed(&websocket::text(message));
             let asked = meter.take_asked().unwrap();
@@ -210,7 +218,7 @@ mod tests {
     fn more_requests_at_once_than_are_kept_are_told() {
         let one = websocket::text(r#"{"type":"response.create"}"#);
         let mut meter = RequestMeter::default();
-        meter.session(true);
+        meter.session(AsksFor::Calls);
         meter.feed(&one.repeat(ASKED_MAX + 1));
         assert!(meter.take_asked().is_none());
     }
@@ -238,7 +246,7 @@ mod tests {
             let bytes = websocket::text(message);
             for size in [1, 9, bytes.len()] {
                 let mut meter = RequestMeter::default();
-                meter.session(false);
+                meter.session(AsksFor::Turns);
                 if turns > 0 {
                     meter.feed(&before);
                 }
@@ -253,7 +261,7 @@ mod tests {
     fn a_session_has_spoken_when_its_first_message_is_whole() {
         let one = websocket::text(r#"{"type":"response.create"}"#);
         let mut meter = RequestMeter::default();
-        meter.session(true);
+        meter.session(AsksFor::Calls);
         let (last, head) = one.split_last().unwrap();
         meter.feed(head);
         assert!(!meter.has_spoken());

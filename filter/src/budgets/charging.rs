@@ -39,7 +39,7 @@ impl Budgets {
                 return Decision::Refuse(away(budget, None));
             }
             if silent_ms > budget.lease_ms {
-                return match knows.expired || self.is_away() {
+                return match knows.waited.expired || self.is_away() {
                     true => Decision::Refuse(away(budget, Some(silent_ms))),
                     // One that was asleep asks first.
                     false => self.ask_for_lease(hold),
@@ -273,12 +273,12 @@ impl Budgets {
         let fits_once = hold.amount <= counter.limit.max(budget.limit);
         let may_ask = !self.alone && !self.is_away() && fits_once;
         let is_spent = counter.spent().plus(hold.amount) > counter.limit.max(budget.limit);
-        if may_ask && is_spent && !knows.answered {
+        if may_ask && is_spent && !knows.waited.answered {
             // Nothing that ends gives it room. The collector is asked with each tick whether its limit is
             // another.
             let exhaust = |counter: &mut Counter| counter.exhaust(hold.amount);
             let _ = self.counters.borrow_mut().update_known(&counter.key, exhaust);
-        } else if may_ask && !knows.expired && !counter.is_exhausted_for(hold.amount) {
+        } else if may_ask && !knows.waited.expired && !counter.is_exhausted_for(hold.amount) {
             let key = hold.touched.key();
             let key = CounterKey { value: counter_value(counter, &key), ..key };
             let mut wanted = self.wanted.borrow_mut();
@@ -286,7 +286,7 @@ impl Budgets {
             *sum = sum.plus(hold.amount);
             return Decision::Wait;
         }
-        let is_unheard = self.is_away() || knows.expired && !knows.answered;
+        let is_unheard = self.is_away() || knows.waited.expired && !knows.waited.answered;
         if !self.alone && is_unheard && counter.may_clear(hold.amount) {
             return Decision::Refuse(away(budget, None));
         }

@@ -156,8 +156,7 @@ impl HttpCall {
             call.reads();
         }
         if call.target().api.is_session() {
-            let has_own_calls = call.target().api == Api::ResponsesSession;
-            call.request().session(has_own_calls);
+            call.opens_session();
         } else if let Some(key) = self.gateway.print_key {
             call.request().print(key);
         }

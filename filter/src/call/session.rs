@@ -19,7 +19,7 @@ use tollgate_core::provider::Api;
 use tollgate_core::record::Note;
 
 use super::{Cut, HttpCall};
-use crate::budgets::{Decision, Refused, Ticket};
+use crate::budgets::{Decision, Refused, Ticket, Waited};
 use crate::collector::waiting::{Outcome, Parked};
 use crate::host::{self, Buffer};
 use crate::shared::lane::JournalSlot;
@@ -154,7 +154,7 @@ impl HttpCall {
 
     fn decide_turn(&self, turn: &Call, now_ms: u64) -> Decision {
         let gateway = &self.gateway;
-        match gateway.decide(turn, false, false, now_ms) {
+        match gateway.decide(turn, Waited::NOT, now_ms) {
             Decision::Wait => {
                 let share = gateway.budgets.share(turn, now_ms);
                 match gateway.waiting.has_room(gateway, share, self.context, now_ms) {
@@ -375,7 +375,7 @@ impl HttpCall {
             return;
         }
         let expired = now_ms.saturating_sub(since_ms) >= crate::collector::waiting::WAIT_MS;
-        match self.gateway.decide(call, true, expired, now_ms) {
+        match self.gateway.decide(call, Waited { answered: true, expired }, now_ms) {
             Decision::Go(ticket) => {
                 // The entry of a turn that held nothing is still there.
                 if self.slot.is_none() || !ticket.held.is_empty() {

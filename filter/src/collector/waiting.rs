@@ -10,7 +10,7 @@ use tollgate_core::call::Call;
 use tollgate_core::price::Wanted;
 use tollgate_core::protocol::sync::{CounterReport, PATH, PROTOCOL, SyncAnswer};
 
-use crate::budgets::{Decision, Refused, Ticket};
+use crate::budgets::{Decision, Refused, Ticket, Waited};
 use crate::gateway::{self, Gateway};
 use crate::host::{self, Buffer, Post};
 use crate::shared::lane::JournalSlot;
@@ -237,7 +237,7 @@ impl Waiting {
         if host::set_effective_context(parked.context).is_err() {
             return false;
         }
-        match gateway.decide(call, parked.answered, expired, now_ms) {
+        match gateway.decide(call, Waited { answered: parked.answered, expired }, now_ms) {
             Decision::Wait => return false,
             Decision::Go(ticket) => {
                 let slot = gateway.note(call, &ticket, now_ms);

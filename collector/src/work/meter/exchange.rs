@@ -12,7 +12,7 @@ use tollgate_core::call::{Call, End, Ending, ResponseHead};
 use tollgate_core::estimate::Learned;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::{Charge, CostStatus, PriceBasis, PriceBook};
-use tollgate_core::provider::{Api, Target};
+use tollgate_core::provider::Target;
 use tollgate_core::record::{CostSource, Note, Outcome, UsageRecord};
 use tollgate_core::usage::Usage;
 
@@ -106,8 +106,7 @@ impl Exchange {
         let mut call = Call::begin(self.id.clone(), time_ms, self.target(), &self.path);
         let mut asked = self.request_bytes();
         if self.framing == "ws" && !asked.is_empty() {
-            let has_own_calls = call.target().api == Api::ResponsesSession;
-            call.request().session(has_own_calls);
+            call.opens_session();
             asked = websocket_frames(&asked);
         }
         for piece in cut.pieces(&asked) {

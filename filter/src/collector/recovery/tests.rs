@@ -3,7 +3,7 @@ use tollgate_core::budget::Amount;
 use tollgate_core::record::UsageRecord;
 
 use super::*;
-use crate::budgets::Decision;
+use crate::budgets::{Decision, Waited};
 use crate::fixture::{AMPLE, MODEL, NOW_MS, OUTBOX, chat, counter, gateway, grant_wanted};
 use crate::host::Error;
 use crate::host::simulated::{self, Fault};
@@ -15,7 +15,7 @@ fn dead(granted: i128, on_unknown: &str) -> Gateway {
     let budgets = json!([{"name": "all", "limit_usd": "1", "window": "day", "on_unknown": on_unknown}]);
     let gateway = gateway(1, &budgets);
     let call = chat("call-1", MODEL);
-    let decide = || gateway.decide(&call, false, false, NOW_MS);
+    let decide = || gateway.decide(&call, Waited::NOT, NOW_MS);
     assert!(matches!(decide(), Decision::Wait));
     grant_wanted(&gateway, granted);
     let Decision::Go(ticket) = decide() else { panic!("it is admitted") };
