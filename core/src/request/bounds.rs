@@ -128,7 +128,7 @@ impl RequestBounds {
         // Which of two counts is the provider's choice.
         let mut most = None;
         for (key, limit) in self.limit.iter().chain(&self.more_limits) {
-            let is_known = ONCE.get(usize::from(*key)).is_some_and(|(path, _)| knows_limit(target, path));
+            let is_known = ONCE.get(usize::from(*key)).is_some_and(|(path, ..)| knows_limit(target, path));
             if is_known {
                 most = most.max(Some(*limit));
             }
@@ -171,9 +171,9 @@ impl RequestBounds {
     pub(crate) fn begins(&mut self, field: Field, first: u8) {
         match field {
             Field::Once(key) => {
-                let bit = 1 << ONCE.get(usize::from(key)).map_or(key, |(_, bit)| *bit);
+                let bit = 1 << ONCE.get(usize::from(key)).map_or(key, |(_, bit, _)| *bit);
                 if self.seen & bit != 0 {
-                    self.twice = ONCE.get(usize::from(key)).map(|(path, _)| *path);
+                    self.twice = ONCE.get(usize::from(key)).map(|(path, ..)| *path);
                 }
                 self.seen |= bit;
             }
@@ -271,31 +271,31 @@ impl RequestBounds {
     }
 
     fn once(&mut self, key: u8, raw: &[u8]) {
-        let Some((path, _)) = ONCE.get(usize::from(key)) else { return };
-        if *path == "n" {
-            self.choices = self.choices.max(json::count(raw));
-        } else if *path == "models" {
-            self.model(raw);
-        } else if *path == "additionalModelRequestFields" {
+        let Some((.., once)) = ONCE.get(usize::from(key)) else { return };
+        match once {
+            Once::Seen => {}
+            Once::Choices => self.choices = self.choices.max(json::count(raw)),
+            Once::Models => self.model(raw),
             // A document in a text.
-            self.lifts_limit |= raw.first() == Some(&b'"');
-        } else if *path == "background" {
-            self.background |= raw != b"false";
-        } else {
+            Once::HandedOn => self.lifts_limit |= raw.first() == Some(&b'"'),
+            Once::Background => self.background |= raw != b"false",
             // A text is a number to Google's servers alone; others refuse it, or pass it over.
-            let is_number = match raw.first() {
-                Some(b'"') => is_googles(path),
-                first => first.is_some_and(u8::is_ascii_digit),
-            };
-            // None is no limit, at some.
-            let limit = if is_number { json::count(raw).filter(|tokens| *tokens > 0) } else { None };
-            let limit = limit.map(|tokens| (key, tokens));
-            self.more_limits.retain(|(known, _)| *known != key);
-            if self.limit.is_none_or(|(known, _)| known == key) {
-                self.limit = limit;
-            } else {
-                self.more_limits.extend(limit);
+            Once::Limit => self.limit_at(key, raw, raw.first().is_some_and(u8::is_ascii_digit)),
+            Once::GooglesLimit => {
+                self.limit_at(key, raw, raw.first().is_some_and(|first| matches!(first, b'"' | b'0'..=b'9')));
             }
+        }
+    }
+
+    fn limit_at(&mut self, key: u8, raw: &[u8], is_number: bool) {
+        // None is no limit, at some.
+        let limit = if is_number { json::count(raw).filter(|tokens| *tokens > 0) } else { None };
+        let limit = limit.map(|tokens| (key, tokens));
+        self.more_limits.retain(|(known, _)| *known != key);
+        if self.limit.is_none_or(|(known, _)| known == key) {
+            self.limit = limit;
+        } else {
+            self.more_limits.extend(limit);
         }
     }
 
@@ -347,11 +347,6 @@ fn is_client_tool(kind: &str) -> bool {
     CLIENT_TOOLS.contains(&name)
 }
 
-/// Whether a limit stands there in Google's APIs, whose numbers may be texts (protobuf's JSON mapping).
-fn is_googles(path: &str) -> bool {
-    path.starts_with("generationConfig.") || path.starts_with("generation_config.")
-}
-
 /// Whether an API reads its output limit there.
 fn knows_limit(target: &Target, path: &str) -> bool {
     match target.api {
@@ -398,9 +393,25 @@ fn is_text(raw: &[u8], words: &[&str]) -> bool {
     json::text(raw).is_some_and(|text| words.contains(&text.as_str()))
 }
 
+/// What a member says that may stand in a request once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Once {
+    /// Nothing that bounds the call.
+    Seen,
+    Choices,
+    Models,
+    /// What goes past the API to a model.
+    HandedOn,
+    Background,
+    /// An output limit.
+    Limit,
+    /// The same in Google's APIs, whose numbers may be texts (protobuf's JSON mapping).
+    GooglesLimit,
+}
+
 /// The places, to be captured.
 pub(crate) fn places() -> impl Iterator<Item = (&'static str, Action, Field)> {
-    let once = (0u8..).zip(ONCE).map(|(key, (path, _))| (*path, Action::Capture, Field::Once(key)));
+    let once = (0u8..).zip(ONCE).map(|(key, (path, ..))| (*path, Action::Capture, Field::Once(key)));
     let own = PLACES.iter().map(|(path, field)| (*path, Action::Capture, *field));
     once.chain(own).chain(SKIPPED.iter().map(|path| (*path, Action::Skip, Field::Nothing)))
 }
@@ -413,42 +424,42 @@ pub(crate) fn anywhere() -> impl Iterator<Item = (&'static str, Action, Field)> 
 /// Ends of keys that mean the same at any depth.
 pub(crate) const ENDINGS: &[&str] = &["_url", "_uri", "Url", "Uri"];
 
-/// Members that may stand in a request once, and which of them are spellings of one.
-pub(crate) const ONCE: &[(&str, u8)] = &[
-    ("model", 0),
-    ("stream", 1),
-    ("service_tier", 2),
-    ("serviceTier", 2),
-    ("n", 3),
+/// Members that may stand in a request once, which of them are spellings of one, and what they say.
+pub(crate) const ONCE: &[(&str, u8, Once)] = &[
+    ("model", 0, Once::Seen),
+    ("stream", 1, Once::Seen),
+    ("service_tier", 2, Once::Seen),
+    ("serviceTier", 2, Once::Seen),
+    ("n", 3, Once::Choices),
     // Output limits: OpenAI and those like it, Anthropic, Mistral, Cohere; OpenAI; responses; Llama,
     // Anthropic's older API and AI21's older one on Bedrock.
-    ("max_tokens", 4),
-    ("max_completion_tokens", 5),
-    ("max_output_tokens", 6),
-    ("max_gen_len", 7),
-    ("max_tokens_to_sample", 8),
-    ("maxTokens", 9),
+    ("max_tokens", 4, Once::Limit),
+    ("max_completion_tokens", 5, Once::Limit),
+    ("max_output_tokens", 6, Once::Limit),
+    ("max_gen_len", 7, Once::Limit),
+    ("max_tokens_to_sample", 8, Once::Limit),
+    ("maxTokens", 9, Once::Limit),
     // Google reads both spellings.
-    ("generationConfig", 10),
-    ("generation_config", 10),
-    ("generationConfig.maxOutputTokens", 11),
-    ("generationConfig.max_output_tokens", 11),
-    ("generation_config.maxOutputTokens", 11),
-    ("generation_config.max_output_tokens", 11),
+    ("generationConfig", 10, Once::Seen),
+    ("generation_config", 10, Once::Seen),
+    ("generationConfig.maxOutputTokens", 11, Once::GooglesLimit),
+    ("generationConfig.max_output_tokens", 11, Once::GooglesLimit),
+    ("generation_config.maxOutputTokens", 11, Once::GooglesLimit),
+    ("generation_config.max_output_tokens", 11, Once::GooglesLimit),
     // Converse, and Nova and Titan as Bedrock invokes them.
-    ("inferenceConfig", 12),
-    ("inferenceConfig.maxTokens", 13),
-    ("inferenceConfig.max_new_tokens", 14),
-    ("textGenerationConfig", 15),
-    ("textGenerationConfig.maxTokenCount", 16),
+    ("inferenceConfig", 12, Once::Seen),
+    ("inferenceConfig.maxTokens", 13, Once::Limit),
+    ("inferenceConfig.max_new_tokens", 14, Once::Limit),
+    ("textGenerationConfig", 15, Once::Seen),
+    ("textGenerationConfig.maxTokenCount", 16, Once::Limit),
     // Hugging Face's text generation; Ollama.
-    ("parameters", 17),
-    ("parameters.max_new_tokens", 18),
-    ("options", 19),
-    ("options.num_predict", 20),
-    ("additionalModelRequestFields", 21),
-    ("background", 22),
-    ("models", 23),
+    ("parameters", 17, Once::Seen),
+    ("parameters.max_new_tokens", 18, Once::Limit),
+    ("options", 19, Once::Seen),
+    ("options.num_predict", 20, Once::Limit),
+    ("additionalModelRequestFields", 21, Once::HandedOn),
+    ("background", 22, Once::Background),
+    ("models", 23, Once::Models),
 ];
 
 const ANY_LIMIT: &[&str] = &[

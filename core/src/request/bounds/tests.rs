@@ -299,7 +299,7 @@ fn members_that_go_past_the_api_to_a_model_lift_its_limit_wherever_they_stand() 
 
 #[test]
 fn what_may_stand_once_and_stands_twice_is_ambiguous_in_every_spelling() {
-    for (path, _) in ONCE {
+    for (path, ..) in ONCE {
         let (outer, inner) =
             path.split_once('.').map_or((*path, None), |(outer, inner)| (outer, Some(inner)));
         let value =
