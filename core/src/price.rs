@@ -560,19 +560,27 @@ impl PricedModel {
         if deciding.covered_by(price, variant) {
             return Some(chosen);
         }
-        let may_be =
-            price.variants.iter().filter(|variant| deciding.may_choose(variant, facts::MUST_BE_COVERED));
-        let mut dearest = price.chosen(None, input);
-        for variant in may_be {
+        let without = deciding.without_variant(price);
+        // What waits costs no more than a plain call, so that no other tier's price may be for it.
+        let waits = deciding.waits() && without.contains(&facts::SERVICE_TIER);
+        let may_be = price.variants.iter().filter(|variant| {
+            deciding.may_choose(variant, facts::MUST_BE_COVERED)
+                && !(waits && variant.when.contains_key(facts::SERVICE_TIER))
+        });
+        let knows_the_rest = waits && without.len() == 1;
+        let mut dearest = if knows_the_rest { chosen } else { price.chosen(None, input) };
+        for variant in may_be.filter(|_| !knows_the_rest) {
             let other = price.chosen(Some(variant), input);
             if other.rates.height() > dearest.rates.height() {
                 dearest = other;
             }
         }
-        let without = deciding.without_variant(price);
         dearest.fit = Fit::of(&without);
-        if facts::may_be_twice(price, &without) {
+        if deciding.may_be_twice(price, &without) {
             dearest.rates = Cow::Owned(dearest.rates.twice());
+        } else if waits {
+            let percent = deciding.percent_of_plain(&self.provider);
+            dearest.rates = Cow::Owned(dearest.rates.tokens_at(percent));
         }
         Some(dearest)
     }
@@ -681,6 +689,18 @@ impl Rates {
         let tokens: Picodollars =
             [Kind::Input, Kind::Output].into_iter().filter_map(|kind| self.of(kind)).sum();
         if tokens > Picodollars::ZERO { tokens } else { self.0.values().copied().sum() }
+    }
+
+    /// With token rates at so many percent, rounded up.
+    fn tokens_at(&self, percent: u64) -> Self {
+        let mut rates = self.clone();
+        for (kind, rate) in &mut rates.0 {
+            if kind.is_input() || kind.is_output() {
+                let hundred = rate.times(percent).as_pico();
+                *rate = Picodollars::from_pico(hundred / 100 + i128::from(hundred % 100 > 0));
+            }
+        }
+        rates
     }
 
     fn twice(&self) -> Self {

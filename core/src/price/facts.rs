@@ -147,6 +147,33 @@ impl<'a> Deciding<'a> {
         known.filter(is_decisive).filter(|fact| !is_for(fact)).collect()
     }
 
+    /// Whether it ran at a tier that lets a call wait, which no provider charges more for than a plain call.
+    pub fn waits(&self) -> bool {
+        let mut known = self.required.iter().chain(&self.optional);
+        known.any(|(fact, word)| *fact == SERVICE_TIER && is_one_of(word, WAITING))
+    }
+
+    /// What a row without a price for its tier costs of the plain token rates, in percent: half for a batch
+    /// at most providers, and the plain rates at those of which that is not known.
+    pub(super) fn percent_of_plain(&self, provider: &str) -> u64 {
+        let is_batch = self.required.contains(&(SERVICE_TIER, "batch"));
+        let known = BATCHES.iter().find(|(known, _)| is_batch && *known == provider);
+        known.map_or(100, |(_, percent)| *percent)
+    }
+
+    /// Whether one of these facts is a service tier, a speed or a latency that the row has no price for of
+    /// any sort. What is faster than a plain call costs about twice as much where it has a price (the median
+    /// of the shipped book's fast and priority rates, 2026-11-29).
+    pub(super) fn may_be_twice(&self, price: &Price, without_variant: &[&str]) -> bool {
+        let has_variant = |fact: &str| price.variants.iter().any(|variant| variant.when.contains_key(fact));
+        let is_faster = |fact: &str| match fact {
+            SERVICE_TIER => !self.waits(),
+            "speed" | "latency" => true,
+            _ => false,
+        };
+        without_variant.iter().any(|fact| is_faster(fact) && !has_variant(fact))
+    }
+
     /// The facts by name, as records keep them.
     pub fn to_map(&self) -> BTreeMap<String, String> {
         let requested = |fact: &str| match fact {
@@ -159,16 +186,6 @@ impl<'a> Deciding<'a> {
         let reserved = self.reserved.then(|| (SERVICE_TIER.to_owned(), "reserved".to_owned()));
         few::map(optional.chain(required).chain(reserved))
     }
-}
-
-/// Whether one of these facts is a service tier, a speed or a latency that the row has no price for of any
-/// sort. What is faster than a plain call costs about twice as much where it has a price (the median of the
-/// shipped book's fast and priority rates, 2026-11-29).
-pub(super) fn may_be_twice(price: &Price, without_variant: &[&str]) -> bool {
-    let has_variant = |fact: &str| price.variants.iter().any(|variant| variant.when.contains_key(fact));
-    without_variant
-        .iter()
-        .any(|fact| matches!(*fact, SERVICE_TIER | "speed" | "latency") && !has_variant(fact))
 }
 
 /// Vertex says the tier in its traffic type.
@@ -204,6 +221,27 @@ const STANDARD: &[&str] = &[
     "service_tier_unspecified",
     "service_tier_standard",
     "traffic_type_unspecified",
+];
+
+/// Words for tiers that let a call wait.
+const WAITING: &[&str] = &["batch", "flex"];
+
+/// What a batch costs of the plain token rates, in percent, by provider. Sources: Groq's and Fireworks' price
+/// pages as third parties list them; Alibaba Cloud, Batch inference; `DeepInfra`, Batch API (20 % off); the
+/// batch rates of the other rows of the shipped book. Together names selected models, and xAI 20 to 50 %
+/// off: neither is here. Read 2026-11-29.
+const BATCHES: &[(&str, u64)] = &[
+    ("openai", 50),
+    ("azure", 50),
+    ("anthropic", 50),
+    ("gemini", 50),
+    ("vertex", 50),
+    ("bedrock", 50),
+    ("mistral", 50),
+    ("groq", 50),
+    ("fireworks", 50),
+    ("alibaba", 50),
+    ("deepinfra", 80),
 ];
 
 /// Words for capacity that was bought beforehand (PROVIDERS.md section 3, fact 12).

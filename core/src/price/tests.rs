@@ -105,6 +105,9 @@ fn a_condition_chooses_its_variant_and_an_unknown_one_the_dearest_that_may_be_fo
         (&[("service_tier", "balanced")], Some(100)),
         // Of a sort that the row has no price for: twice as much.
         (&[("speed", "fast")], Some(200)),
+        // What waits is no dearer than a plain call, and a batch half of it where that is known.
+        (&[("service_tier", "batch")], Some(15)),
+        (&[("service_tier", "batch"), ("geo", "us")], Some(12)),
         (&[("geo", "eu")], Some(100)),
         (&[("geo", "us"), ("service_tier", "priority")], Some(100)),
         (&[("requested_service_tier", "flex")], Some(10)),

@@ -176,7 +176,7 @@ impl Dearest {
         let of_tools: &[&str] = if held.tool_calls > 0 { &facts::OF_TOOLS } else { &[] };
         // What a word costs that the row has no price for, its dearest other word bounds best.
         let without = deciding.without_variant(price);
-        let is_twice = facts::may_be_twice(price, &without);
+        let is_twice = deciding.may_be_twice(price, &without);
         let unknown = [of_tools, &without].concat();
         let most = |rates: &Rates| if is_twice { rates.twice().most(held) } else { rates.most(held) };
         let mut reachable = Vec::new();
