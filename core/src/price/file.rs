@@ -4,6 +4,7 @@
 //! provider = "openai"
 //! source = "https://developers.openai.com/api/docs/pricing"  # of every price that names none itself
 //! checked = "2026-10-14"                                      # the day it was read
+//! calls = { web_search = "0.01" }        # what each price by the token has that names it not itself
 //!
 //! [[model]]
 //! id = "gpt-x"                           # canonical, lower case
@@ -110,6 +111,8 @@ struct File {
     source: String,
     checked: String,
     #[serde(default)]
+    calls: Amounts,
+    #[serde(default)]
     model: Vec<ModelRow>,
 }
 
@@ -215,7 +218,12 @@ fn read(file: &PriceFile<'_>, models: &mut Vec<PricedModel>, errors: &mut Vec<Pr
     if day_ms(&parsed.checked).is_none() {
         report("checked".into(), not_a_day(&parsed.checked));
     }
-    for row in parsed.model {
+    for mut row in parsed.model {
+        for price in row.price.iter_mut().filter(|price| !price.tokens.is_empty()) {
+            for (kind, amount) in &parsed.calls {
+                price.calls.entry(kind.clone()).or_insert_with(|| amount.clone());
+            }
+        }
         let id = row.id.clone();
         let origin = (parsed.source.as_str(), parsed.checked.as_str());
         let mut at = |place: &str, problem: String| report(format!("model {id}, {place}"), problem);

@@ -186,13 +186,13 @@ impl HttpCall {
             match deferred::claim(&call.target().provider, id, kind, call.attribution()) {
                 Claim::Charged(known) => *of = of.take().or(known),
                 Claim::Before => return false,
-                Claim::Unknown => record.leave_uncharged(Note::UnknownWork),
+                Claim::Unknown => record.leave_unpaid(Note::UnknownWork),
                 // The collector may know better than who does not say it.
                 Claim::Paid
                     if kind == (Fetched::Answer { told: false })
                         && self.gateway.config.collector.is_some() =>
                 {
-                    record.leave_uncharged(Note::PaidAtStart);
+                    record.leave_unpaid(Note::PaidAtStart);
                     record.cost_status = CostStatus::Free;
                 }
                 Claim::Paid => record.read_again(),

@@ -45,7 +45,7 @@ fn poll(number: u64, (batch, file): (&str, &str)) -> UsageRecord {
 /// A read of which the provider does not say that it is of work which went on without its caller.
 fn silent(number: u64, agent: &str, id: &str) -> UsageRecord {
     let mut record = fetch(number, agent, (id, None));
-    record.leave_uncharged(Note::PaidAtStart);
+    record.leave_unpaid(Note::PaidAtStart);
     record.cost_status = CostStatus::Free;
     record
 }
@@ -83,7 +83,7 @@ fn cost() -> i128 {
 
 fn unknown(number: u64, agent: &str, id: &str) -> UsageRecord {
     let mut record = fetch(number, agent, (id, None));
-    record.leave_uncharged(Note::UnknownWork);
+    record.leave_unpaid(Note::UnknownWork);
     record
 }
 

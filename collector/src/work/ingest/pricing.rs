@@ -118,8 +118,9 @@ fn lacks_charges(record: &UsageRecord) -> bool {
 pub(super) fn recharge(record: &mut UsageRecord, came: Picodollars, source: CostSource) -> Recharge {
     let awaited = record.notes.contains(&Note::PriceAwaited);
     record.notes.retain(|note| *note != Note::PriceAwaited);
-    if record.fetched().is_some() {
-        // What was fetched is charged here, whole: its gateway has charged nothing.
+    if record.work.as_ref().is_some_and(|work| work.fetched.is_some()) {
+        // What was fetched is charged here, whole, once it is known whose it is: its gateway has charged
+        // nothing.
         record.charged_usd = None;
         return Recharge::default();
     }
@@ -447,6 +448,15 @@ mod tests {
                     (r.charged_usd, r.notes) =
                         (Some(Picodollars::from_pico(1_000)), vec![Note::PriceAwaited]);
                     r.work = Some(Box::new(Work { fetched: Some("batch-1".into()), ..Work::default() }));
+                },
+                of(0, 0, 0),
+            ),
+            // Nor what is not known to be anybody's.
+            (
+                |r| {
+                    r.charged_usd = Some(Picodollars::from_pico(1_000));
+                    r.notes = vec![Note::PriceAwaited, Note::UnknownWork];
+                    r.work = Some(Box::new(Work { fetched: Some("file-1".into()), ..Work::default() }));
                 },
                 of(0, 0, 0),
             ),
