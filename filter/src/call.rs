@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
+use rewriting::PAUSED_BYTES_MAX;
 use taken::Taken;
 use tollgate_core::call::refusal::{self, Reason};
 use tollgate_core::call::{Call, ResponseHead};
@@ -21,7 +22,7 @@ use tollgate_core::provider::Api;
 use tollgate_core::request::include_usage::{self, UsageChunkFilter};
 
 use crate::budgets::{Decision, Refused, Ticket, Waited};
-use crate::collector::waiting::{Outcome, Parked};
+use crate::collector::waiting::{self, Outcome, Parked};
 use crate::gateway::Gateway;
 use crate::host::{self, Buffer, Headers};
 #[cfg(feature = "test-panic")]
@@ -163,24 +164,24 @@ impl HttpCall {
             gateway.waiting.ask(&gateway, self.context, now_ms);
             return Action::Pause;
         }
-        let decided = gateway.decide_crowded(&call, now_ms);
+        let decided = gateway.decide_crowded(&call, &waiting::crowded(), now_ms);
         self.call = Some(call);
         self.go_on(decided, now_ms)
     }
 
-    /// Decides with the last piece, of `size` bytes, which waits here where the call waits: Envoy keeps no
-    /// more than its buffer.
-    fn withhold(&mut self, size: usize) -> Action {
-        let action = self.request_ended();
-        if let Some(parked) = &self.parked
-            && size > WITHHELD_BYTES_MAX
-            && let Ok(piece) = host::buffer(Buffer::RequestBody, size)
-            && piece.len() == size
-            && host::set_buffer(Buffer::RequestBody, size, b"").is_ok()
-        {
-            parked.borrow_mut().withheld = piece;
+    /// All is said of a call that cannot wait: its body is longer than Envoy keeps, or a part of it was
+    /// passed on. What it lacks is asked for, for its next try.
+    fn decide_now(&mut self) -> Action {
+        if self.refused.is_some() {
+            return Action::Pause;
         }
-        action
+        if std::mem::replace(&mut self.request_ended, true) {
+            return Action::Continue;
+        }
+        let Some(call) = &self.call else { return Action::Continue };
+        let now_ms = host::now_ms();
+        let decided = self.gateway.decide_at_once(call, now_ms);
+        self.go_on(decided, now_ms)
     }
 
     /// A provider answers before the whole request was decided on: servers may read JSON as it comes. What is
@@ -292,13 +293,7 @@ impl HttpContext for HttpCall {
             if end_of_stream || is_unmetered {
                 return self.request_ended();
             }
-            if self.gathers(&head) {
-                if head.content_length.is_none() {
-                    // Its pieces wait here; its headers go on, as Envoy would have to keep a long body while
-                    // they wait.
-                    self.asking = Asking::Taking(self.gateway.taken.begin());
-                    return Action::Continue;
-                }
+            if self.gathers(&head) && head.content_length.is_some() {
                 self.asking = Asking::Gathering(0);
                 if self.gateway.config.pause_headers {
                     return Action::Pause;
@@ -309,8 +304,17 @@ impl HttpContext for HttpCall {
             } else if let Some(refused) =
                 self.call.as_ref().and_then(|call| self.gateway.budgets.spent_already(call, now_ms))
             {
-                // What is not gathered passes as it comes: nothing of it is to, where the answer is known.
+                // A long body need not come, where the answer is known.
                 return self.refuse(refused, now_ms);
+            } else if self.gathers(&head) || self.decides_first() {
+                // Its pieces wait here; its headers go on, as Envoy would have to keep a long body while they
+                // wait.
+                self.asking = Asking::Taking(self.gateway.taken.begin());
+                if head.content_length.is_none_or(|length| length > PAUSED_BYTES_MAX)
+                    && let Some(call) = &self.call
+                {
+                    self.gateway.ask_ahead(call, self.context, now_ms);
+                }
             }
         }
         Action::Continue
@@ -346,8 +350,10 @@ impl HttpContext for HttpCall {
         }
         self.received = self.received.saturating_add(size);
         let is_last = self.content_length.is_some_and(|length| self.received >= length);
-        if end_of_stream || is_last {
-            return self.withhold(size);
+        // Servers read JSON as it comes.
+        let is_all = self.has_sent && self.call.as_mut().is_some_and(|call| call.request().is_whole());
+        if end_of_stream || is_last || is_all {
+            return if self.has_sent { self.decide_now() } else { self.request_ended() };
         }
         self.has_sent |= size > 0;
         Action::Continue
@@ -365,7 +371,7 @@ impl HttpContext for HttpCall {
             }
             _ => {}
         }
-        self.request_ended()
+        if self.has_sent { self.decide_now() } else { self.request_ended() }
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
@@ -470,8 +476,6 @@ fn feed(call: &mut Call, start: usize, end: usize) {
     }
 }
 
-/// Of a piece that waits, Envoy keeps this much: well below its default buffer of 1 MiB.
-const WITHHELD_BYTES_MAX: usize = 64 * 1024;
 /// So long after its caller was told, an answer that a budget ends is closed.
 const TOLD_MS: u64 = 200;
 

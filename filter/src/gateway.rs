@@ -96,11 +96,32 @@ impl Gateway {
         self.budgets.decide(call, knows, &mut self.metrics.borrow_mut())
     }
 
-    /// The same at once, of a call that ought to wait and cannot.
-    pub(crate) fn decide_crowded(&self, call: &Call, now_ms: u64) -> Decision {
+    /// The same at once, of a call whose body cannot wait. What it lacks the collector is asked for with the
+    /// next tick.
+    pub(crate) fn decide_at_once(&self, call: &Call, now_ms: u64) -> Decision {
+        match self.decide(call, Waited::NOT, now_ms) {
+            Decision::Wait if self.budgets.policy().is_none() => {
+                Decision::Refuse(self.crowded_out(call, waiting::TOO_LONG, now_ms))
+            }
+            Decision::Wait => self.decide_crowded(call, waiting::TOO_LONG, now_ms),
+            decided => decided,
+        }
+    }
+
+    /// Has the collector asked for what a call will want that cannot wait at its end, where there is nothing
+    /// here yet.
+    pub(crate) fn ask_ahead(&self, call: &Call, context: u32, now_ms: u64) {
+        if self.budgets.want_ahead(call, now_ms) {
+            self.waiting.ask(self, context, now_ms);
+        }
+    }
+
+    /// The same at once, of a call that ought to wait and cannot: `message` says why, where that is why it is
+    /// refused.
+    pub(crate) fn decide_crowded(&self, call: &Call, message: &str, now_ms: u64) -> Decision {
         match self.decide(call, Waited::ENOUGH, now_ms) {
             Decision::Refuse(refused) if refused.reason == Reason::BudgetBusy => {
-                Decision::Refuse(self.crowded_out(call, &waiting::crowded(), now_ms))
+                Decision::Refuse(self.crowded_out(call, message, now_ms))
             }
             Decision::Wait => Decision::Go(Ticket::default()),
             decided => decided,

@@ -1,15 +1,18 @@
 //! What is put to a collector: counters that changed, what calls that wait want of them, models without a
 //! price; and what it answers.
 
+use std::rc::Rc;
+
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::ledger::{Report, Want};
 use tollgate_core::budget::scope::CounterKey;
+use tollgate_core::call::Call;
 use tollgate_core::price::Wanted;
 use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
 use super::Budgets;
-use crate::shared::counters::{OccupiedSlots, Standing};
+use crate::shared::counters::{OccupiedSlots, Slot, Standing};
 
 impl Budgets {
     /// Every call that waits is about to be decided on once more, and says again what it wants.
@@ -43,6 +46,32 @@ impl Budgets {
         (reports, std::mem::take(&mut *self.models.borrow_mut()))
     }
 
+    /// Wants a part of each budget of which nothing is here yet for a call whose body is still to come; says
+    /// whether there is one.
+    pub(crate) fn want_ahead(&self, call: &Call, now_ms: u64) -> bool {
+        let Some(policy) = self.policy().filter(|_| !self.alone && !self.is_away()) else { return false };
+        let now = self.now(now_ms);
+        let mut wants = false;
+        for touched in call.surely_touched(&policy, now) {
+            let key = touched.key();
+            let bytes = key.to_bytes();
+            let new = (touched.span, touched.budget.limit);
+            let is_empty = |counter: &mut Counter, _: &Rc<Slot>| {
+                counter.free() <= Amount::ZERO && !counter.is_exhausted_for(Amount(1))
+            };
+            let found = self.counters.borrow_mut().update(&bytes, new, now, &mut { is_empty });
+            let is_reserved = self.reservations.borrow().at(&bytes).is_some();
+            if matches!(found, Ok((true, _))) && !is_reserved {
+                let part = Amount((touched.budget.limit.0 / PART_AHEAD).max(1));
+                let mut wanted = self.wanted.borrow_mut();
+                let sum = wanted.entry(key).or_default();
+                *sum = part.max(*sum);
+                wants = true;
+            }
+        }
+        wants
+    }
+
     /// Takes in what the collector says of counters. True where something was given back, which others wait
     /// for.
     pub(crate) fn granted(&self, grants: &[CounterGrant], wants: &[CounterReport]) -> bool {
@@ -65,6 +94,9 @@ impl Budgets {
         gave_back
     }
 }
+
+/// What is wanted ahead is this part of a budget's limit: what is not used is given back within seconds.
+const PART_AHEAD: i128 = 4;
 
 /// Every counter that the collector should hear of: those that changed since it last did, and with `all` the
 /// others of windows that are not over. What an idle one has free above what a few of its calls would hold is

@@ -33,8 +33,13 @@ impl HttpCall {
         asks || decides()
     }
 
-    /// Reads the body as it gathers; at its end puts the question into it. `size` bytes are in Envoy's
-    /// buffer.
+    /// Whether a call is to be decided on before anything of its body is passed on.
+    pub(super) fn decides_first(&self) -> bool {
+        self.gateway.budgets.policy().is_none_or(|policy| !policy.is_idle())
+    }
+
+    /// Reads the body as it gathers; at its end, or where all is said, decides, and puts the question into
+    /// it. `size` bytes are in Envoy's buffer.
     pub(super) fn gather(&mut self, size: usize, end_of_stream: bool) -> Action {
         let (read, taken) = match &self.asking {
             Asking::Gathering(read) => (*read, 0),
@@ -45,13 +50,15 @@ impl HttpCall {
             feed(call, read, size);
         }
         let whole = taken.saturating_add(size);
-        // What asks for another protocol as well has no end of its own.
-        let is_whole = self.upgrades
-            && (self.content_length.is_some_and(|length| whole >= length)
-                || self.call.as_mut().is_some_and(|call| call.request().is_whole()));
+        let is_taken = matches!(self.asking, Asking::Taking(_));
+        let is_all = self.call.as_mut().is_some_and(|call| call.request().is_whole());
+        let has_length = self.content_length.is_some_and(|length| whole >= length);
+        // What asks for another protocol as well has no end of its own; and what is long cannot wait for one.
+        let is_long = whole > GATHERED_BYTES_MAX;
+        let is_whole = (self.upgrades || is_taken) && has_length || (self.upgrades || is_long) && is_all;
         let has_ended = end_of_stream || is_whole;
-        if !has_ended && whole <= GATHERED_BYTES_MAX {
-            let is_all = self.call.as_mut().is_some_and(|call| call.request().is_whole());
+        let most = if is_taken && self.decides_first() { KEPT_BYTES_MAX } else { GATHERED_BYTES_MAX };
+        if !has_ended && whole <= most {
             let is_kept = match &mut self.asking {
                 // Only its end is to come, or trailers, behind which nothing could be put back.
                 Asking::Taking(taken) if is_all => {
@@ -78,14 +85,17 @@ impl HttpCall {
         if !has_ended {
             return self.pass_on(whole);
         }
-        if whole > GATHERED_BYTES_MAX {
-            return self.withhold(whole);
+        if whole > PAUSED_BYTES_MAX {
+            return self.decide_now();
         }
-        self.rewrite(whole);
+        if whole <= GATHERED_BYTES_MAX {
+            self.rewrite(whole);
+        }
         self.request_ended()
     }
 
-    /// A body is longer than what is gathered: what has come goes on, and only its last piece is withheld.
+    /// A body is longer than what is kept: it goes on as it comes, and is decided on when all is said, at
+    /// once.
     fn pass_on(&mut self, received: usize) -> Action {
         self.received = received;
         let now_ms = host::now_ms();
@@ -171,5 +181,11 @@ impl HttpCall {
 
 /// Where a route switches the question for usage off.
 const INCLUDE_USAGE_PROPERTY: &[u8] = b"xds\0route_metadata\0filter_metadata\0tollgate\0include_usage";
-/// Largest request that waits for its whole body, in bytes: well below Envoy's default buffer of 1 MiB.
-const GATHERED_BYTES_MAX: usize = 256 * 1024;
+/// Largest request that is rewritten, in bytes.
+pub(super) const GATHERED_BYTES_MAX: usize = 256 * 1024;
+/// Largest request that may wait for the collector, in bytes, as Envoy keeps it meanwhile: below its default
+/// buffer of 1 MiB.
+pub(super) const PAUSED_BYTES_MAX: usize = 960 * 1024;
+/// Largest request of which nothing is passed on before it is decided on: the most that Anthropic takes.
+/// Source: Claude API, Errors, request size limits (32 MB), as known; not read anew.
+const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;

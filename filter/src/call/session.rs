@@ -20,7 +20,7 @@ use tollgate_core::record::Note;
 
 use super::{Cut, HttpCall};
 use crate::budgets::{Decision, Refused, Ticket, Waited};
-use crate::collector::waiting::{Outcome, Parked};
+use crate::collector::waiting::{self, Outcome, Parked};
 use crate::host::{self, Buffer};
 use crate::shared::lane::JournalSlot;
 
@@ -159,7 +159,7 @@ impl HttpCall {
                 let share = gateway.budgets.share(turn, now_ms);
                 match gateway.waiting.has_room(gateway, share, self.context, now_ms) {
                     true => Decision::Wait,
-                    false => gateway.decide_crowded(turn, now_ms),
+                    false => gateway.decide_crowded(turn, &waiting::crowded(), now_ms),
                 }
             }
             decided => decided,

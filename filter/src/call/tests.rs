@@ -174,18 +174,83 @@ mod waiting {
         assert!(text.contains("As many calls as may wait"), "{text}");
     }
 
+    fn long(bytes: usize) -> String {
+        let text = "x".repeat(bytes);
+        json!({"model": MODEL, "max_completion_tokens": 50, "messages": [{"content": text}]}).to_string()
+    }
+
+    /// The pieces of a body as a stream gets them: what each of them leaves for the provider, and the last
+    /// action.
+    fn pieces(call: &mut HttpCall, body: &str) -> (Vec<Vec<u8>>, Action) {
+        let (mut left, mut action) = (Vec::new(), Action::Continue);
+        let pieces: Vec<&[u8]> = body.as_bytes().chunks(300 * 1024).collect();
+        for (at, piece) in pieces.iter().enumerate() {
+            action = request_body(call, piece, at + 1 == pieces.len());
+            left.push(in_request());
+        }
+        (left, action)
+    }
+
+    fn begin(vm: &Vm, length: &str) -> HttpCall {
+        let mut call = HttpCall::new(vm.gateway(), 9);
+        set_headers(Headers::Request, &chat_headers(length));
+        assert_eq!(call.on_http_request_headers(6, false), Action::Continue);
+        call
+    }
+
+    /// What is passed on a router keeps for another try, and gets again where the filter pauses and goes on.
     #[test]
-    fn a_large_last_piece_waits_here_and_comes_back() {
+    fn a_long_body_that_waits_reaches_the_provider_as_a_whole_and_once() {
         let (mut vm, mut collector) = start(&budgets(), AMPLE);
-        let text = "x".repeat(400 * 1024);
-        let body =
-            json!({"model": MODEL, "max_completion_tokens": 50, "messages": [{"content": text}]}).to_string();
-        let (call, action) = vm.request(&chat_headers(&body.len().to_string()), body.as_bytes());
+        let body = long(800 * 1024);
+        let mut call = begin(&vm, &body.len().to_string());
+        let (left, action) = pieces(&mut call, &body);
         assert_eq!(action, Action::Pause);
-        assert!(in_request().is_empty(), "Envoy keeps nothing of it");
+        assert_eq!(left[..2], [b"", b""], "nothing is passed on before");
+        assert_eq!(left[2], body.as_bytes());
         vm.collect(&mut collector);
+        assert_eq!(simulated::with(|world| world.continued.len()), 1);
         assert_eq!(in_request(), body.as_bytes());
-        drop(call);
+    }
+
+    #[test]
+    fn a_body_longer_than_envoy_keeps_is_asked_for_ahead_and_does_not_wait() {
+        let (mut vm, mut collector) = start(&budgets(), AMPLE);
+        let body = long(1_200 * 1024);
+        let mut call = begin(&vm, &body.len().to_string());
+        vm.collect(&mut collector);
+        let (left, action) = pieces(&mut call, &body);
+        assert_eq!(action, Action::Continue);
+        assert_eq!(left.concat(), body.as_bytes());
+        assert_eq!(left.last().unwrap().len(), body.len());
+    }
+
+    #[test]
+    fn a_body_longer_than_envoy_keeps_for_which_nothing_has_come_is_refused_for_now() {
+        let (vm, _) = start(&budgets(), AMPLE);
+        let body = long(1_200 * 1024);
+        let mut call = begin(&vm, &body.len().to_string());
+        let (_, action) = pieces(&mut call, &body);
+        assert_eq!(action, Action::Pause);
+        assert_eq!(refusal().status, 429);
+        let text = String::from_utf8(refusal().body).unwrap();
+        assert!(text.contains("a request so long cannot wait"), "{text}");
+    }
+
+    #[test]
+    fn what_others_keep_too_much_for_passes_on_and_is_decided_on_when_all_is_said() {
+        let (mut vm, mut collector) =
+            start(&json!([{"name": "calls", "limit_calls": 1, "window": "day"}]), 1);
+        let (_first, _) = vm.chat();
+        vm.collect(&mut collector);
+        vm.gateway().taken.fill();
+        let body = long(700 * 1024);
+        let mut call = begin(&vm, "9000000");
+        let (head, end) = body.as_bytes().split_at(600 * 1024);
+        assert_eq!(request_body(&mut call, head, false), Action::Continue);
+        assert_eq!(in_request(), head, "it passes as it comes");
+        assert_eq!(request_body(&mut call, end, false), Action::Pause, "and not to where its JSON ends");
+        assert_eq!(refusal().status, 429);
     }
 }
 
@@ -365,6 +430,7 @@ mod answers {
         let (mut first, _) = vm.chat();
         vm.collect(&mut collector);
         let mut call = HttpCall::new(vm.gateway(), 9);
+        vm.gateway().taken.fill();
         set_headers(Headers::Request, &chat_headers("900000"));
         call.on_http_request_headers(6, false);
         let text = format!(r#"{{"model":"gpt-m","messages":[{{"content":"{}"#, "word ".repeat(500));

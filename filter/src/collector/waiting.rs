@@ -12,7 +12,7 @@ use tollgate_core::protocol::sync::{CounterReport, PATH, PROTOCOL, SyncAnswer};
 
 use crate::budgets::{Decision, Refused, Ticket, Waited};
 use crate::gateway::{self, Gateway};
-use crate::host::{self, Buffer, Post};
+use crate::host::{self, Post};
 use crate::shared::lane::JournalSlot;
 
 /// The waiting room.
@@ -36,8 +36,6 @@ pub(crate) struct Parked {
     pub piece: Rc<Cell<u32>>,
     /// The call; its stream takes it back.
     pub call: Option<Box<Call>>,
-    /// What waits here of its request's body, as Envoy keeps no more than its buffer.
-    pub withheld: Vec<u8>,
     /// What became of it, once that is known.
     pub outcome: Option<Outcome>,
 }
@@ -110,7 +108,6 @@ impl Waiting {
             answered: false,
             piece: Rc::new(Cell::new(1)),
             call: Some(call),
-            withheld: Vec::new(),
             outcome: None,
         };
         let parked = Rc::new(RefCell::new(parked));
@@ -246,10 +243,6 @@ impl Waiting {
                 if parked.piece.get() > 0 {
                     return true;
                 }
-                let withheld = std::mem::take(&mut parked.withheld);
-                if !withheld.is_empty() && host::set_buffer(Buffer::RequestBody, 0, &withheld).is_err() {
-                    warn!("the last {} bytes of a request could not be put back", withheld.len());
-                }
                 let _ = host::continue_request();
             }
             Decision::Refuse(refused) => parked.refuse(gateway, refused, now_ms),
@@ -277,6 +270,10 @@ pub(crate) fn crowded() -> String {
          shortly."
     )
 }
+
+/// What a call is told that cannot wait for the collector.
+pub(crate) const TOO_LONG: &str = "Its budget has nothing left for it in this gateway, and a request so long cannot wait for more. Try again shortly: the \
+     collector is asked.";
 
 /// More than wait with any piece.
 const REFUSED: u32 = u32::MAX / 2;

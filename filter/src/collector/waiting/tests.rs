@@ -297,18 +297,6 @@ fn a_call_that_goes_on_is_noted_with_what_it_holds() {
 }
 
 #[test]
-fn what_was_withheld_of_a_body_is_put_back_before_the_call_goes_on() {
-    let gateway = begin();
-    let one = park(&gateway, 2);
-    one.borrow_mut().withheld = b"the end".to_vec();
-    gateway.waiting.ask(&gateway, 2, NOW_MS);
-    answer(&gateway, AMPLE, NOW_MS);
-    assert!(went(&one));
-    let buffer = simulated::with(|world| world.buffers[&(Buffer::RequestBody as u32)].clone());
-    assert_eq!(buffer, b"the end");
-}
-
-#[test]
 fn a_stream_that_cannot_be_spoken_of_waits_on() {
     let gateway = begin();
     let one = park(&gateway, 2);
