@@ -458,7 +458,7 @@ impl PriceBook {
 
     /// The row of whom a proxy called, which is an estimate: what the proxy takes itself nobody said.
     fn seller_row(&self, facts: &Facts<'_>) -> Option<(Found<'_>, By)> {
-        let (_, seller) = facts.conditions.iter().find(|(fact, _)| *fact == facts::SELLER)?;
+        let (_, seller) = facts.conditions.iter().find(|(fact, _)| *fact == "seller")?;
         let names = [(facts.response_model, By::Response), (facts.request_model, By::Request)];
         names.into_iter().find_map(|(name, by)| {
             let found = self.find(seller, name?, facts.time_ms)?;

@@ -11,8 +11,6 @@ use std::borrow::Cow;
 use endpoint::{Endpoint, endpoint};
 pub(crate) use endpoint::{cancels, decoded, pays_at_start};
 
-use crate::price::facts::SELLER;
-
 /// What a call is addressed to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Target {
@@ -170,25 +168,26 @@ impl Target {
     /// Recognises a call. `configured` is the provider id from route or cluster metadata; `path` may have a
     /// query.
     pub fn recognise(configured: Option<&str>, host: &str, path: &str) -> Self {
-        Self::of(configured, host, endpoint(path, false))
+        Self::of(configured, host, path, endpoint(path, false))
     }
 
     /// Recognises a request that asks for another protocol on its connection, such as a websocket. Where that
     /// is none that can be metered, its API is [`Api::Unmetered`]; a `POST` that asks so is decided on as the
     /// call that it is besides.
     pub fn recognise_upgrade(configured: Option<&str>, host: &str, path: &str) -> Self {
-        let mut target = Self::of(configured, host, endpoint(path, true));
+        let mut target = Self::of(configured, host, path, endpoint(path, true));
         if !target.api.is_session() {
             (target.api, target.fetches) = (Api::Unmetered, None);
         }
         target
     }
 
-    fn of(configured: Option<&str>, host: &str, endpoint: Endpoint) -> Self {
+    fn of(configured: Option<&str>, host: &str, path: &str, endpoint: Endpoint) -> Self {
         let provider = match configured {
             Some(id) => known_id(id),
             None => by_host(host).unwrap_or(Cow::Borrowed(UNKNOWN_PROVIDER)),
         };
+        let provider = behind_cloudflare(configured, host, path).map_or(provider, Cow::Borrowed);
         let Endpoint { mut api, model: path_model, mut fetches, batch, place, is_conversation } = endpoint;
         // These have the results of a batch in the batch itself.
         if matches!(provider.as_ref(), "gemini" | "mistral") && api == Api::Deferred && batch.is_some() {
@@ -241,7 +240,7 @@ impl Target {
         let Some(base) = header("x-litellm-model-api-base") else { return };
         let (_, address) = base.trim().split_once("://").unwrap_or(("", base.trim()));
         let host = address.split(['/', '?']).next().unwrap_or_default();
-        self.place = by_host(host).map(|seller| (SELLER, seller.into_owned()));
+        self.place = by_host(host).map(|seller| ("seller", seller.into_owned()));
     }
 
     /// The request writes: unless it ends work, it is no fetch of a result, whatever its path looks like, but
@@ -268,6 +267,16 @@ impl Target {
 fn makes_images(model: &str) -> bool {
     let name = model.rsplit('/').next().unwrap_or(model);
     name.starts_with("imagen") || name.starts_with("imagegeneration")
+}
+
+/// The provider that a path at Cloudflare's gateway names, `/v1/{account}/{gateway}/{provider}/…`. Source:
+/// Cloudflare, AI Gateway, provider native endpoints, as known; not read anew.
+fn behind_cloudflare(configured: Option<&str>, host: &str, path: &str) -> Option<&'static str> {
+    if configured.is_some() || !host.eq_ignore_ascii_case("gateway.ai.cloudflare.com") {
+        return None;
+    }
+    let named = path.split(['/', '?']).nth(4)?;
+    BEHIND_CLOUDFLARE.iter().find(|(name, _)| *name == named).map(|(_, provider)| *provider)
 }
 
 /// The region of OpenAI's hosts for data residency, such as `eu.api.openai.com`. Source: OpenAI, Data
@@ -306,13 +315,35 @@ fn by_host(host: &str) -> Option<Cow<'static, str>> {
         (None, None) => name == *pattern,
     };
     let known = HOSTS.iter().find(|(pattern, _)| matches(pattern)).map(|(_, id)| *id);
-    // A region stands in the middle there.
+    // A region stands in the middle there, and the name of an endpoint of one's own before it.
     let by_region = || {
         let is_nebius = name.starts_with("api.tokenfactory.") && name.ends_with(".nebius.com");
-        is_nebius.then_some("nebius")
+        let is_private = name.ends_with(".vpce.amazonaws.com")
+            && (name.contains(".bedrock-runtime.") || name.contains(".bedrock-agent-runtime."));
+        is_nebius.then_some("nebius").or(is_private.then_some("bedrock"))
     };
     known.or_else(by_region).map(Cow::Borrowed)
 }
+
+/// Providers as Cloudflare's gateway calls them.
+const BEHIND_CLOUDFLARE: &[(&str, &str)] = &[
+    ("openai", "openai"),
+    ("anthropic", "anthropic"),
+    ("google-ai-studio", "gemini"),
+    ("google-vertex-ai", "vertex"),
+    ("aws-bedrock", "bedrock"),
+    ("azure-openai", "azure"),
+    ("mistral", "mistral"),
+    ("cohere", "cohere"),
+    ("groq", "groq"),
+    ("grok", "xai"),
+    ("deepseek", "deepseek"),
+    ("openrouter", "openrouter"),
+    ("perplexity-ai", "perplexity"),
+    ("huggingface", "huggingface"),
+    ("cerebras", "cerebras"),
+    ("workers-ai", "cloudflare"),
+];
 
 /// Hosts and provider ids; a leading `*` stands for anything before, a closing one for a region of AWS.
 /// Source: each provider's API reference, read 2026-11-23.
@@ -324,13 +355,17 @@ const HOSTS: &[(&str, &str)] = &[
     ("*.openai.azure.cn", "azure"),
     ("*.services.ai.azure.com", "azure"),
     ("*.cognitiveservices.azure.com", "azure"),
+    ("*.models.ai.azure.com", "azure"),
     ("api.anthropic.com", "anthropic"),
     ("generativelanguage.googleapis.com", "gemini"),
     ("*aiplatform.googleapis.com", "vertex"),
     ("*.rep.googleapis.com", "vertex"),
     ("api.cloudflare.com", "cloudflare"),
     ("*.cloud.databricks.com", "databricks"),
+    ("*.cloud.databricks.us", "databricks"),
     ("*.azuredatabricks.net", "databricks"),
+    ("*.databricks.azure.us", "databricks"),
+    ("*.databricks.azure.cn", "databricks"),
     ("*.gcp.databricks.com", "databricks"),
     ("api.sambanova.ai", "sambanova"),
     ("api.deepinfra.com", "deepinfra"),
@@ -362,6 +397,9 @@ const HOSTS: &[(&str, &str)] = &[
     ("ollama.com", "ollama"),
     ("*:11434", "ollama"),
     ("bedrock-runtime.*", "bedrock"),
+    ("bedrock-runtime-fips.*", "bedrock"),
+    ("bedrock-agent-runtime.*", "bedrock"),
+    ("bedrock-agent-runtime-fips.*", "bedrock"),
     ("bedrock-mantle.*", "bedrock"),
     ("api.cerebras.ai", "cerebras"),
     ("api.fireworks.ai", "fireworks"),

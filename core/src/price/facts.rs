@@ -27,8 +27,6 @@ pub const OF_TOOLS: [&str; 2] = ["tool", "search_tool"];
 pub const GEO: &str = "geo";
 /// Region that only the model's name or the operator says, as records keep it.
 pub const NAME_GEO: &str = "name_geo";
-/// Whose models a proxy sells, as its answer says.
-pub const SELLER: &str = "seller";
 /// As the value of a condition: whatever word there is, as long as it is not one for the plain rates.
 const ANY: &str = "*";
 /// Facts of the answer that a row must have a price for.

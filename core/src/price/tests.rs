@@ -452,7 +452,7 @@ fn another_sellers_row_is_an_estimate() {
 #[test]
 fn a_proxys_calls_are_estimated_at_the_price_of_whom_it_called() {
     let at = |provider: &'static str, seller: &'static str, model: &'static str| {
-        let conditions = [(facts::SELLER, seller)];
+        let conditions = [("seller", seller)];
         let facts = Facts { provider, conditions: &conditions, ..facts(model) };
         let priced = book().price(&facts, &Usage { input_tokens: Some(7), ..Usage::default() });
         (

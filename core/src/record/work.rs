@@ -61,8 +61,8 @@ impl UsageRecord {
         self.notes.iter().any(|note| matches!(note, Note::UnknownWork | Note::PaidAtStart))
     }
 
-    /// What was fetched is not known to be work that is to be paid, for the reason in the note: its counts stay,
-    /// and no budget is charged for it.
+    /// What was fetched is not known to be work that is to be paid, for the reason in the note: its counts
+    /// stay, and no budget is charged for it.
     pub fn leave_unpaid(&mut self, why: Note) {
         self.leave_uncharged(why);
         self.charged_usd = None;
