@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod anomaly;
+pub mod answers;
 pub mod audit;
 pub mod calendar;
 pub mod clock;

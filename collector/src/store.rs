@@ -35,23 +35,22 @@ use tollgate_core::record::UsageRecord;
 
 pub use agents::minutes::{EpisodesQuery, FirstCall};
 pub use alerts::reviews::{Review, ReviewChange};
-pub use alerts::{AlertCursor, Attempt, Delivery, Due, Judged, Outbox, StoredAlert};
+pub use alerts::{AlertCursor, Attempt, Due, Judged, Outbox, StoredAlert};
 pub use budgets::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
 pub use database::backup::{backup, restore};
 pub use database::error::StoreError;
 pub use database::lead::Lead;
-pub use records::accounts::Accounts;
-pub use records::adjust::{Adjustment, Correction, Counted, Reason};
+pub use records::adjust::{Adjustment, Correction, Counted};
 pub use records::batch::{Batch, Recharge, Sender};
 pub use records::id::{NotAnId, RecordId};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
 pub use rollups::dims::{Dims, Filters};
 pub use rollups::months::{ClosedMonth, Closing, Month, NotAMonth};
-pub use rollups::recount::Recount;
 pub use rollups::summary::{Every, Summary, SummaryQuery, SummaryRow};
 pub use rollups::sums::{KindSum, Sums, SumsError, Totals};
 pub use writer::Stored;
 
+use crate::model::answers::audit::{Accounts, Recount};
 use crate::model::audit::{Entry, Head, Recorded};
 use crate::model::dimension::Dimension;
 use crate::store::database::{damage, lead, open};

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// Who made a call. A name is [`UNATTRIBUTED`] when missing and [`INVALID`] when malformed or repeated.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Attribution {
     /// The agent or application.
@@ -29,9 +30,14 @@ pub struct Attribution {
     pub parent_run: Option<String>,
     /// Free keys and values, at most [`TAGS_MAX`].
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(description = "Free keys and values, a bounded number of them.")
+    )]
     pub tags: BTreeMap<String, String>,
     /// Which of these stand on more than the caller's word.
     #[serde(skip_serializing_if = "TrustedFields::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>"))]
     pub trusted: TrustedFields,
 }
 
@@ -141,6 +147,7 @@ impl From<TrustedFields> for Vec<String> {
 
 /// How far an attribution can be trusted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AttributionSource {
     /// An identity that Envoy verified (mTLS, JWT).

@@ -140,7 +140,9 @@ fn utc() -> String {
 
 /// What a budget counts.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", schemars(rename = "BudgetUnit"))]
 pub enum Unit {
     /// Pico-dollars.
     Dollars,
@@ -151,6 +153,15 @@ pub enum Unit {
 }
 
 impl Unit {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dollars => "dollars",
+            Self::Tokens => "tokens",
+            Self::Calls => "calls",
+        }
+    }
+
     /// An amount for people: `$12.50`, `1200 tokens`, `7 calls`.
     pub fn show(self, amount: Amount) -> String {
         match self {
@@ -169,7 +180,9 @@ impl Unit {
 
 /// What becomes of a call that does not fit.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", schemars(rename = "BudgetAction"))]
 pub enum Action {
     /// It is refused.
     #[default]
@@ -275,6 +288,21 @@ impl FromStr for Amount {
 impl Serialize for Amount {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Amount {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A quantity of a budget's unit: pico-dollars, tokens or calls, as a string of digits.",
+            "type": "string",
+            "pattern": "^-?[0-9]+$",
+        })
     }
 }
 

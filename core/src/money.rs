@@ -162,6 +162,21 @@ impl Serialize for Picodollars {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Picodollars {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Dollars".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Dollars as a decimal string with twelve decimals.",
+            "type": "string",
+            "pattern": "^-?[0-9]+\\.[0-9]{12}$",
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Picodollars {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;

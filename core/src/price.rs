@@ -98,6 +98,7 @@ pub struct PriceBook {
 
 /// A name that the operator gave a meaning: an Azure deployment, a self-hosted model (step 2 of [`names`]).
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NameMap {
     /// Provider id of the calls that it is for.
     pub provider: String,
@@ -199,6 +200,7 @@ pub struct Sheet {
 
 /// Rates for prompts above a length.
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Tier {
     /// Holds for prompts strictly above this many input tokens.
     pub input_above: u64,
@@ -237,6 +239,23 @@ pub struct Daily {
 #[derive(Clone, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Rates(pub BTreeMap<Kind, Picodollars>);
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Rates {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Rates".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Dollars for one of each kind. A kind that is left out costs what its whole costs; it is \
+                never free by omission.",
+            "type": "object",
+            "propertyNames": generator.subschema_for::<Kind>(),
+            "additionalProperties": generator.subschema_for::<Picodollars>(),
+        })
+    }
+}
 
 /// What is known of a call that decides its price.
 #[derive(Clone, Copy, Debug, Default)]

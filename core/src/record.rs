@@ -163,6 +163,7 @@ impl UsageRecord {
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The provider answered, to the end.
@@ -205,6 +206,7 @@ impl UsageRecord {
 
 /// Whose word a cost is.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CostSource {
     /// The price book's: the sum of the charges.
@@ -226,6 +228,7 @@ impl CostSource {
 
 /// Something odd about a call, that a reader of its numbers should know.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Note {
     /// The provider's numbers contradict each other or what was seen, or cannot be true: parts were cut to
@@ -306,6 +309,7 @@ impl Note {
 
 /// The shape of a prompt, without its text.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct PromptShape {
     /// Keyed hash of the system prompt, hexadecimal.

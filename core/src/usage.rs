@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 /// Counts of one call, normalised: `input_tokens` is the whole prompt, cached parts included;
 /// `output_tokens` is the whole answer, reasoning included (OpenTelemetry's meaning).
 ///
-/// A count that the provider did not give is `None` and is left out of JSON; zero is a count that it gave.
-/// The other token counts are parts of these two; [`Usage::parts`] makes them disjoint.
+/// A count that the provider did not give is left out; zero is a count that it gave. The other token counts
+/// are parts of these two.
 ///
 /// ```
 /// use tollgate_core::usage::Usage;
@@ -22,7 +22,10 @@ use serde::{Deserialize, Serialize};
 /// twice.add(&usage);
 /// assert_eq!((twice.input_tokens, twice.cache_read_tokens), (Some(200), Some(160)));
 /// ```
+///
+/// [`Usage::parts`] makes the parts disjoint.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Usage {
     /// Whole prompt: text, cache reads and writes, images, audio, tool results.
@@ -244,9 +247,10 @@ impl Usage {
 
 /// What one model used of a call that several worked on.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Share {
-    /// The model; `None` for the answer's model.
+    /// The model; absent where it is the answer's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// What it used.
@@ -473,6 +477,21 @@ impl Serialize for Kind {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Kind {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Kind".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "What a quantity is charged as: a kind of token, or something counted.",
+            "type": "string",
+            "enum": Self::ALL.map(Self::name),
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
@@ -484,6 +503,7 @@ impl<'de> Deserialize<'de> for Kind {
 
 /// How long a provider keeps what was written to its cache.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum CacheTtl {
     /// Anthropic's and Bedrock's default.
     #[serde(rename = "5m")]

@@ -6,15 +6,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::extract::{Segment, TextBody};
 use super::params::{Paging, Params, page};
 use crate::model::alert::{Alert, Event};
-use crate::model::clock::now_ms;
+use crate::model::answers::alerts::{AlertRow, ReviewRow, TestMessage};
+use crate::model::clock::{now_ms, rfc3339};
 use crate::store::{AlertCursor, Review, ReviewChange, StoredAlert};
 use crate::work::access::Caller;
 use crate::work::alerts::deliver::{Outcome, deliver};
@@ -35,7 +34,7 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
     let Paging { limit, after } = Paging::<AlertCursor>::read(&mut params)?;
     params.finish()?;
     let (alerts, next) = app.store.alerts(only_open, limit, after).await?;
-    Ok(page(alerts.iter().map(shown).collect(), next))
+    Ok(page(alerts.into_iter().map(shown).collect(), next))
 }
 
 /// `POST /api/v1/alerts/test/{channel}`: sends a message that says it is a test.
@@ -68,7 +67,7 @@ pub async fn test(
     let sent = tokio::task::spawn_blocking(move || deliver(&channel, &message, now)).await;
     match sent {
         Ok(Outcome::Delivered) => {
-            Ok(Json(json!({"channel": name, "delivered": true, "id": id})).into_response())
+            Ok(Json(TestMessage { channel: name, delivered: true, id }).into_response())
         }
         Ok(Outcome::Later(error, _) | Outcome::Never(error)) => {
             Err(ApiError::not_delivered(format!("channel `{name}` does not take it: {error}")))
@@ -85,7 +84,7 @@ pub async fn reviews(State(app): State<Arc<App>>, mut params: Params) -> Result<
     let Paging { limit, after } = Paging::read(&mut params)?;
     params.finish()?;
     let (reviews, next) = app.store.reviews(limit, after).await?;
-    Ok(page(reviews.iter().map(shown_review).collect(), next))
+    Ok(page(reviews.into_iter().map(shown_review).collect(), next))
 }
 
 #[derive(Debug, Deserialize)]
@@ -117,47 +116,40 @@ pub async fn change_review(
     }
     let change = ReviewChange { owner: change.owner, note: change.note, closed: change.closed };
     let changed = app.store.change_review(number, change, caller.entry("review.change", &id)).await?;
-    Ok(Json(shown_review(&changed.ok_or_else(missing)?)).into_response())
+    Ok(Json(shown_review(changed.ok_or_else(missing)?)).into_response())
 }
 
-fn shown(stored: &StoredAlert) -> Value {
-    let alert = &stored.alert;
-    let facts: serde_json::Map<String, Value> =
-        alert.facts.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-    json!({
-        "id": alert.id,
-        "rule": alert.rule,
-        "scope": alert.scope,
-        "window": alert.window,
-        "threshold": alert.threshold,
-        "severity": alert.severity,
-        "title": alert.title,
-        "facts": facts,
-        "since": time(alert.since_ms),
-        "link": alert.link,
-        "decided": time(stored.decided_ms),
-        "resolved": stored.resolved_ms.map(time),
-        "deliveries": stored.deliveries,
-    })
+fn shown(stored: StoredAlert) -> AlertRow {
+    let alert = stored.alert;
+    AlertRow {
+        id: alert.id,
+        rule: alert.rule,
+        scope: alert.scope,
+        window: alert.window,
+        threshold: alert.threshold,
+        severity: alert.severity,
+        title: alert.title,
+        facts: alert.facts.into_iter().collect(),
+        since: rfc3339(alert.since_ms),
+        link: alert.link,
+        decided: rfc3339(stored.decided_ms),
+        resolved: stored.resolved_ms.and_then(rfc3339),
+        deliveries: stored.deliveries,
+    }
 }
 
-fn shown_review(review: &Review) -> Value {
-    json!({
-        "id": review.id,
-        "budget": review.budget,
-        "window": review.window,
-        "title": review.title,
-        "opened": time(review.opened_ms),
-        "owner": review.owner,
-        "note": review.note,
-        "closed": review.closed_ms.map(time),
-        "closed_by": review.closed_by,
-    })
-}
-
-fn time(ms: u64) -> Value {
-    let instant = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    instant.map_or(Value::Null, |instant| instant.to_string().into())
+fn shown_review(review: Review) -> ReviewRow {
+    ReviewRow {
+        id: review.id,
+        budget: review.budget,
+        window: review.window,
+        title: review.title,
+        opened: rfc3339(review.opened_ms),
+        owner: review.owner,
+        note: review.note,
+        closed: review.closed_ms.and_then(rfc3339),
+        closed_by: review.closed_by,
+    }
 }
 
 const TEXT_BYTES_MAX: usize = 4_096;

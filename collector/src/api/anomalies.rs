@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::params::{Paging, Params, page};
 use super::period::Period;
 use crate::model::anomaly::Episode;
-use crate::model::clock::now_ms;
+use crate::model::answers::anomalies::AnomalyRow;
+use crate::model::clock::{now_ms, rfc3339};
 use crate::store::EpisodesQuery;
 use crate::work::anomalies::run::LASTS_MS;
 use crate::work::app::App;
@@ -32,27 +32,22 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
     let query =
         EpisodesQuery { since_ms: ms(from), until_ms: period.to.map_or(u64::MAX, ms), agents, limit, after };
     let (episodes, next) = app.store.episodes(query).await?;
-    Ok(page(episodes.iter().map(shown).collect(), next))
+    Ok(page(episodes.into_iter().map(shown).collect(), next))
 }
 
-fn shown(episode: &Episode) -> Value {
-    let finding = &episode.finding;
-    json!({
-        "agent": episode.agent,
-        "kind": finding.kind.name(),
-        "start": time(episode.start_ms),
-        "last": time(episode.last_ms),
-        "ongoing": episode.last_ms.saturating_add(LASTS_MS) > now_ms(),
-        "window_minutes": finding.window_minutes,
-        "value": finding.value,
-        "expected": finding.expected,
-        "score": finding.score,
-        "detail": finding.detail,
-        "drivers": episode.drivers,
-    })
-}
-
-fn time(ms: u64) -> Value {
-    let instant = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    instant.map_or(Value::Null, |instant| instant.to_string().into())
+fn shown(episode: Episode) -> AnomalyRow {
+    let finding = episode.finding;
+    AnomalyRow {
+        agent: episode.agent,
+        kind: finding.kind,
+        start: rfc3339(episode.start_ms),
+        last: rfc3339(episode.last_ms),
+        ongoing: episode.last_ms.saturating_add(LASTS_MS) > now_ms(),
+        window_minutes: finding.window_minutes,
+        value: finding.value,
+        expected: finding.expected,
+        score: finding.score,
+        detail: finding.detail,
+        drivers: episode.drivers,
+    }
 }

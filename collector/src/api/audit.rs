@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::error::ApiError;
 use super::params::{Paging, Params};
+use crate::model::answers::audit::{Trail, TrailEntry};
 use crate::model::audit::Recorded;
+use crate::model::clock::rfc3339;
 use crate::work::app::App;
 
 /// Answers a page of entries after `cursor`, and the trail's head now.
@@ -25,8 +24,8 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
     let head = app.store.audit_head().await?;
     let entries = app.store.audited_after(after.unwrap_or(0), limit).await?;
     let next = entries.last().map(|last| last.seq).filter(|_| entries.len() == limit);
-    let answer = Answer {
-        rows: entries.iter().map(Row::of).collect(),
+    let answer = Trail {
+        rows: entries.into_iter().map(shown).collect(),
         next_cursor: next.map(|seq| seq.to_string()),
         head: head.to_string(),
     };
@@ -52,43 +51,17 @@ pub async fn recount(State(app): State<Arc<App>>, params: Params) -> Result<Resp
     Ok(Json(app.store.recount().await?).into_response())
 }
 
-#[derive(Serialize)]
-struct Answer<'a> {
-    rows: Vec<Row<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<String>,
-    head: String,
-}
-
 /// An entry with its time as text beside the number that its hash covers.
-#[derive(Serialize)]
-struct Row<'a> {
-    seq: u64,
-    time: Option<String>,
-    time_ms: u64,
-    actor: &'a str,
-    action: &'a str,
-    subject: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<&'a RawValue>,
-    hash: &'a str,
-}
-
-impl<'a> Row<'a> {
-    fn of(entry: &'a Recorded) -> Self {
-        let time = i64::try_from(entry.time_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-        Self {
-            seq: entry.seq,
-            time: time.map(|time| time.to_string()),
-            time_ms: entry.time_ms,
-            actor: &entry.actor,
-            action: &entry.action,
-            subject: &entry.subject,
-            before: entry.before.as_deref(),
-            after: entry.after.as_deref(),
-            hash: &entry.hash,
-        }
+fn shown(entry: Recorded) -> TrailEntry {
+    TrailEntry {
+        seq: entry.seq,
+        time: rfc3339(entry.time_ms),
+        time_ms: entry.time_ms,
+        actor: entry.actor,
+        action: entry.action,
+        subject: entry.subject,
+        before: entry.before,
+        after: entry.after,
+        hash: entry.hash,
     }
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tollgate_core::budget::ledger::{Account, LIVE_MS};
-use tollgate_core::budget::policy::{percent, rfc3339};
+use tollgate_core::budget::policy::{self, percent};
 use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, Unit, define};
 use tollgate_core::money::Picodollars;
@@ -17,8 +16,12 @@ use tollgate_core::money::Picodollars;
 use super::error::ApiError;
 use super::extract::{Segment, TextBody};
 use super::params::Params;
+use crate::model::answers::budgets::{
+    self as answers, BudgetChange, BudgetChanged, BudgetRow, Budgets, GatewayAccount, InstanceReleased,
+    Quantity,
+};
 use crate::model::calendar::{span, zone};
-use crate::model::clock::now_ms;
+use crate::model::clock::{now_ms, rfc3339};
 use crate::store::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
 use crate::work::access::Caller;
 use crate::work::app::App;
@@ -44,7 +47,7 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
         }
         rows.extend(states.iter().map(|state| row(&stored, Some(state), now)));
     }
-    Ok(Json(json!({ "now": time(now), "rows": rows })).into_response())
+    Ok(Json(Budgets { now: rfc3339(now), rows }).into_response())
 }
 
 /// `GET /api/v1/budgets/{name}`: its definition, as `PUT` takes it.
@@ -91,13 +94,13 @@ pub async fn put(
     not_in_file(&app, &name).await?;
     let (done, all) = app.store.put_budget(budget, caller.name.clone(), now_ms()).await?;
     app.budgets.replace_budgets(all);
-    let done = match done {
-        Put::Created => "created",
-        Put::Changed => "changed",
-        Put::CountsOtherwise => "counts_otherwise",
-        Put::Same => "same",
+    let result = match done {
+        Put::Created => BudgetChange::Created,
+        Put::Changed => BudgetChange::Changed,
+        Put::CountsOtherwise => BudgetChange::CountsOtherwise,
+        Put::Same => BudgetChange::Same,
     };
-    Ok(Json(json!({ "budget": name, "result": done })).into_response())
+    Ok(Json(BudgetChanged { budget: name, result }).into_response())
 }
 
 /// `DELETE /api/v1/budgets/{name}`: removes a budget; what was spent stays recorded.
@@ -113,7 +116,7 @@ pub async fn remove(
     let (removed, all) = app.store.remove_budget(name.clone(), caller.name.clone(), now_ms()).await?;
     app.budgets.replace_budgets(all);
     match removed {
-        true => Ok(Json(json!({ "budget": name, "result": "removed" })).into_response()),
+        true => Ok(Json(BudgetChanged { budget: name, result: BudgetChange::Removed }).into_response()),
         false => Err(no_such(&name)),
     }
 }
@@ -152,7 +155,7 @@ pub async fn top_up(
         .map_err(|problem| ApiError::parameter(format!("`value` {problem}")))?;
     match app.store.top_up(name.clone(), asked.value, more, caller.name.clone(), now_ms()).await? {
         ToppedUp::Limit(limit) => {
-            Ok(Json(json!({ "budget": name, "limit": shown(unit, limit) })).into_response())
+            Ok(Json(answers::ToppedUp { budget: name, limit: Quantity::of(unit, limit) }).into_response())
         }
         ToppedUp::NoBudget => Err(no_such(&name)),
         ToppedUp::TooMuch(topped_up) => Err(ApiError::parameter(format!(
@@ -203,7 +206,7 @@ pub async fn release(
     params.finish()?;
     match app.store.release(instance.clone(), force, caller.name.clone(), now_ms()).await? {
         Released::Counters(counters) => {
-            Ok(Json(json!({ "instance": instance, "released_counters": counters })).into_response())
+            Ok(Json(InstanceReleased { instance, released_counters: counters }).into_response())
         }
         Released::Unknown(known) if known.is_empty() => Err(ApiError::not_found(format!(
             "there is no gateway instance `{instance}`; none has reported yet"
@@ -215,8 +218,8 @@ pub async fn release(
         Released::Live { seen_ms } => Err(ApiError::conflict(format!(
             "gateway instance `{instance}` reported at {} and may go on spending what it was granted; if it is silent, it \
              counts as gone from {} on: release it then, or now with `force=true` (`--force`) if you know that it is gone",
-            rfc3339(seen_ms),
-            rfc3339(seen_ms.saturating_add(LIVE_MS).saturating_add(1_000)),
+            policy::rfc3339(seen_ms),
+            policy::rfc3339(seen_ms.saturating_add(LIVE_MS).saturating_add(1_000)),
         ))),
     }
 }
@@ -244,7 +247,8 @@ pub async fn release_kept(
     }
     match app.store.release_kept(name.clone(), value, caller.name.clone(), now_ms()).await? {
         KeptReleased::Amount(released) => {
-            Ok(Json(json!({ "budget": name, "released": shown(budget.unit, released) })).into_response())
+            let released = Quantity::of(budget.unit, released);
+            Ok(Json(answers::KeptReleased { budget: name, released }).into_response())
         }
         KeptReleased::NoBudget => Err(no_such(&name)),
     }
@@ -265,12 +269,12 @@ fn no_such(name: &str) -> ApiError {
 }
 
 // Long: one line for each field of the answer.
-fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> Value {
+fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> BudgetRow {
     let budget = &stored.budget;
-    let show = |amount: Amount| shown(budget.unit, amount);
+    let show = |amount: Amount| Quantity::of(budget.unit, amount);
     let window = span(budget, now);
     let (value, ledger) = match state {
-        Some(state) => (Some(state.key.value.as_str()), state.ledger.clone()),
+        Some(state) => (Some(state.key.value.clone()), state.ledger.clone()),
         None => {
             let empty = tollgate_core::budget::ledger::Ledger { limit: budget.limit, ..Default::default() };
             (None, empty)
@@ -291,56 +295,43 @@ fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> Value {
         _ => window.end_ms,
     };
     let reached = reached(remaining, burn, now).filter(|at| *at < until);
-    let gateways: Vec<Value> = state
-        .into_iter()
-        .flat_map(|state| ledger.accounts.iter().map(move |(instance, account)| (state, instance, account)))
-        .map(|(state, instance, account)| {
-            json!({
-                "gateway": state.gateways.get(instance),
-                "instance": instance,
-                "granted": show(account.granted.minus(account.returned)),
-                "used": show(account.used),
-                "held": show(account.held),
-                "live": account.is_live(now),
-                "last_seen": time(account.seen_ms),
-                "lease_ends": time(account.lease_ends_ms(budget.lease_ms)),
-            })
-        })
-        .collect();
-    json!({
-        "budget": budget.name,
-        "value": value,
-        "scope": budget.scope,
-        "each": budget.each,
-        "unit": budget.unit,
-        "action": budget.action,
-        "source": stored.source,
-        "window": budget.window.to_string(),
-        "time_zone": budget.time_zone,
-        "from": time(window.start_ms),
-        "to": (window.end_ms < u64::MAX).then(|| time(window.end_ms)),
-        "limit": show(ledger.limit),
-        "used": show(used),
-        "held": show(ledger.held()),
-        "kept": show(ledger.kept_in_all()),
-        "granted": show(sum(|account| account.granted.minus(account.returned))),
-        "presumed": show(ledger.presumed(now)),
-        "remaining": show(remaining),
-        "over_granted": ledger.committed() > ledger.limit && budget.is_enforced(),
-        "percent": percent(used, ledger.limit),
-        "denied": ledger.accounts.values().map(|account| account.denied).sum::<u64>(),
-        "in_flight": ledger.accounts.values().map(|account| u64::from(account.calls_under_way())).sum::<u64>(),
-        "burn_per_day": show(burn),
-        "limit_reached": reached.map(time),
-        "gateways": gateways,
-    })
-}
-
-/// Money as a decimal string of dollars, everything else as a number.
-fn shown(unit: Unit, amount: Amount) -> Value {
-    match unit {
-        Unit::Dollars => Picodollars::from_pico(amount.0).to_string().into(),
-        _ => i64::try_from(amount.0).map_or_else(|_| amount.to_string().into(), Value::from),
+    let account = |state: &CounterState, instance: &String, account: &Account| GatewayAccount {
+        gateway: state.gateways.get(instance).cloned(),
+        instance: instance.clone(),
+        granted: show(account.granted.minus(account.returned)),
+        used: show(account.used),
+        held: show(account.held),
+        live: account.is_live(now),
+        last_seen: rfc3339(account.seen_ms),
+        lease_ends: rfc3339(account.lease_ends_ms(budget.lease_ms)),
+    };
+    let accounts = |state| ledger.accounts.iter().map(move |(instance, one)| account(state, instance, one));
+    BudgetRow {
+        budget: budget.name.clone(),
+        value,
+        scope: budget.scope.clone(),
+        each: budget.each.clone(),
+        unit: budget.unit,
+        action: budget.action,
+        source: stored.source.clone(),
+        window: budget.window.to_string(),
+        time_zone: budget.time_zone.clone(),
+        from: rfc3339(window.start_ms),
+        to: Some(window.end_ms).filter(|end| *end < u64::MAX).and_then(rfc3339),
+        limit: show(ledger.limit),
+        used: show(used),
+        held: show(ledger.held()),
+        kept: show(ledger.kept_in_all()),
+        granted: show(sum(|account| account.granted.minus(account.returned))),
+        presumed: show(ledger.presumed(now)),
+        remaining: show(remaining),
+        over_granted: ledger.committed() > ledger.limit && budget.is_enforced(),
+        percent: percent(used, ledger.limit),
+        denied: ledger.accounts.values().map(|account| account.denied).sum::<u64>(),
+        in_flight: ledger.accounts.values().map(|account| u64::from(account.calls_under_way())).sum::<u64>(),
+        burn_per_day: show(burn),
+        limit_reached: reached.and_then(rfc3339),
+        gateways: state.into_iter().flat_map(accounts).collect(),
     }
 }
 
@@ -359,11 +350,6 @@ fn reached(remaining: Amount, burn: Amount, now: u64) -> Option<u64> {
     u64::try_from(in_ms).ok()?.checked_add(now)
 }
 
-fn time(ms: u64) -> Value {
-    let instant = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    instant.map_or(Value::Null, |instant| instant.to_string().into())
-}
-
 const MS_PER_DAY: i128 = 86_400_000;
 const MS_PER_MINUTE: u64 = 60_000;
 
@@ -371,6 +357,8 @@ const MS_PER_MINUTE: u64 = 60_000;
 mod tests {
     use tollgate_core::budget::ledger::Ledger;
     use tollgate_core::budget::scope::CounterKey;
+
+    use serde_json::json;
 
     use super::*;
 
@@ -426,7 +414,7 @@ mod tests {
             gateways: Default::default(),
             first_ms: first_ms.unwrap_or(window.start_ms),
         };
-        row(&stored, Some(&state), NOW)
+        serde_json::to_value(row(&stored, Some(&state), NOW)).unwrap()
     }
 
     #[test]

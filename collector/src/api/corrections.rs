@@ -6,17 +6,19 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::extract::Segment;
 use super::params::Params;
 use super::period::Period;
+use crate::model::answers::List;
+use crate::model::answers::corrections::{MonthRow, Repriced};
 use crate::model::audit::Entry;
+use crate::model::clock::rfc3339;
 use crate::store::{ClosedMonth, Closing, Month, RecordsQuery};
 use crate::work::access::Caller;
 use crate::work::app::App;
-use crate::work::reprice::{Repriced, reprice};
+use crate::work::reprice::reprice;
 
 /// `GET /api/v1/reprice`: answers what the book that holds now would change, and changes nothing.
 ///
@@ -44,8 +46,8 @@ pub async fn apply(
 /// # Errors
 /// When the store fails.
 pub async fn months(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    let rows: Vec<Value> = app.store.closed_months().await?.iter().map(shown).collect();
-    Ok(Json(json!({ "rows": rows })).into_response())
+    let rows = app.store.closed_months().await?.into_iter().map(shown).collect();
+    Ok(Json(List::<MonthRow> { rows }).into_response())
 }
 
 /// `PUT /api/v1/months/{month}`: closes a month and all before it.
@@ -62,7 +64,7 @@ pub async fn close(
     match app.store.close_month(parsed, caller.entry("month.close", &month)).await? {
         Closing::Done => {
             let months = app.store.closed_months().await?;
-            let closed = months.iter().find(|one| one.month == month).map(shown);
+            let closed = months.into_iter().find(|one| one.month == month).map(shown);
             Ok(Json(closed).into_response())
         }
         Closing::Already => Err(ApiError::conflict(format!("`{month}` is closed, or a later month is"))),
@@ -70,14 +72,13 @@ pub async fn close(
     }
 }
 
-fn shown(month: &ClosedMonth) -> Value {
-    let closed = i64::try_from(month.closed_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    json!({
-        "month": month.month,
-        "closed": closed.map(|time| time.to_string()),
-        "calls": month.totals.calls,
-        "cost_usd": month.totals.cost,
-    })
+fn shown(month: ClosedMonth) -> MonthRow {
+    MonthRow {
+        month: month.month,
+        closed: rfc3339(month.closed_ms),
+        calls: month.totals.calls,
+        cost_usd: month.totals.cost,
+    }
 }
 
 async fn run(app: &App, mut params: Params, audit: Option<Entry>) -> Result<Repriced, ApiError> {

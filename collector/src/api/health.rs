@@ -7,14 +7,14 @@ use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
+use crate::model::answers::collector::{Alive, Readiness, ReadinessStatus};
 use crate::model::clock::now_ms;
 use crate::work::app::App;
 
 /// `GET /healthz`: the process runs.
 pub async fn alive() -> Response {
-    Json(json!({"status": "ok"})).into_response()
+    Json(Alive { status: "ok".to_owned() }).into_response()
 }
 
 /// `GET /readyz`: records can be stored and questions answered.
@@ -22,15 +22,16 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.store.ready().await {
         // The configuration from before works on, so a mistake in the one on disk is told and does not stop
         // anything.
-        Ok(()) => match app.config_error() {
-            None => Json(json!({"status": "ready"})).into_response(),
-            Some(mistakes) => {
-                Json(json!({"status": "ready", "configuration_not_used": mistakes})).into_response()
-            }
-        },
+        Ok(()) => {
+            let status = ReadinessStatus::Ready;
+            let answer = Readiness { status, reason: None, configuration_not_used: app.config_error() };
+            Json(answer).into_response()
+        }
         Err(error) => {
-            let body = json!({"status": "not_ready", "reason": error.to_string()});
-            (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+            let status = ReadinessStatus::NotReady;
+            let reason = Some(error.to_string());
+            let answer = Readiness { status, reason, configuration_not_used: None };
+            (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::error::ApiError;
 use super::sync;
+use crate::model::answers::collector::Imported;
 use crate::model::clock::now_ms;
 use crate::work::access::Caller;
 use crate::work::app::App;
@@ -29,14 +30,10 @@ pub async fn records(
     let book = app.prices.book();
     let accept = tokio::task::spawn_blocking(move || ingest::accept_lines(&body, &book, now_ms()));
     let accepted = accept.await.map_err(|_| ApiError::unavailable("the collector is stopping"))?;
-    let received = accepted.received;
+    let received = sync::wide(accepted.received);
     let kept = sync::keep(&app, accepted).await?;
-    let answer = json!({
-        "received": received,
-        "stored": kept.stored,
-        "duplicates": kept.duplicates,
-        "rejected": kept.rejected,
-    });
+    let answer =
+        Imported { received, stored: kept.stored, duplicates: kept.duplicates, rejected: kept.rejected };
     if kept.stored > 0 {
         app.imports.fetch_add(1, Ordering::Relaxed);
         let mut entry = caller.entry("records.import", "");

@@ -1,61 +1,28 @@
 //! `GET /openapi.json`: the API described, from one table of its routes.
 
+mod operations;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::model::answers::collector::Failure;
 use crate::model::dimension::Dimension;
+use operations::{Answer, Body, OPERATIONS, Operation, Parameter};
 
 /// The description, OpenAPI 3.1.
 pub async fn describe() -> Response {
     Json(document()).into_response()
 }
 
-/// One operation.
-struct Operation {
-    method: &'static str,
-    path: &'static str,
-    /// `open`, or the role that it needs.
-    role: &'static str,
-    summary: &'static str,
-    parameters: &'static [Parameter],
-    body: Body,
-    /// Statuses besides 200, 401 and 503.
-    statuses: &'static [u16],
-    /// Content type of a good answer.
-    answers: &'static str,
-}
-
-/// A query parameter, or several.
-#[derive(Clone, Copy)]
-enum Parameter {
-    /// `since`, `from`, `to` and `tz`.
-    Period,
-    /// One for each dimension.
-    Filters,
-    /// A text.
-    Text(&'static str, &'static str),
-    /// One of these words.
-    Word(&'static str, &'static [&'static str]),
-    /// A number from 1 to this.
-    Number(&'static str, u32),
-}
-
-#[derive(Clone, Copy)]
-enum Body {
-    None,
-    /// JSON with these members.
-    Json(&'static [(&'static str, &'static str)]),
-    /// Any JSON object; its keys are told in the summary.
-    AnyJson,
-    /// A line of JSON for each record.
-    Lines,
-}
-
 fn document() -> Value {
+    let mut generator = generator();
     let mut paths: Map<String, Value> = Map::new();
     for operation in OPERATIONS {
-        let described = operation.describe();
+        let described = operation.describe(&mut generator);
         match paths.entry(operation.path).or_insert_with(|| json!({})) {
             Value::Object(methods) => methods.insert(operation.method.to_owned(), described),
             _ => None,
@@ -66,32 +33,73 @@ fn document() -> Value {
         "info": {
             "title": "Tollgate collector",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Who spent what on which model. Money is a decimal string of dollars, times are RFC 3339 in UTC.",
+            "description": "Who spent what on which model. Money is a decimal string of dollars, times are RFC 3339 in UTC. \
+                An answer may get further members in a later version: pass over those that you do not know.",
         },
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Error": {
-                "type": "object",
-                "required": ["error"],
-                "properties": {"error": {
-                    "type": "object",
-                    "required": ["code", "message"],
-                    "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
-                }},
-            }},
+            "schemas": generator.take_definitions(true),
         },
     })
 }
 
+/// Makes schemas of answers, as they are written.
+fn generator() -> SchemaGenerator {
+    let mut settings = SchemaSettings::draft2020_12().for_serialize();
+    settings.definitions_path = "/components/schemas".into();
+    settings.with_transform(RecursiveTransform(tidy)).into_generator()
+}
+
+/// What is read in the code becomes what is read outside: paragraphs are lines, and links of rustdoc are
+/// words. A member that may be absent is never null: it is absent instead.
+fn tidy(schema: &mut Schema) {
+    if let Some(Value::String(text)) = schema.get_mut("description") {
+        // What comes from here on is for who writes Rust.
+        let said = text.split("\n\n```").next().unwrap_or_default();
+        let paragraphs = said.split("\n\n").map(|paragraph| paragraph.replace('\n', " "));
+        *text = paragraphs.collect::<Vec<_>>().join("\n\n").replace("[`", "`").replace("`]", "`");
+    }
+    // Readers fill nothing in.
+    schema.remove("default");
+    let required: Vec<String> = match schema.get("required") {
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    let Some(Value::Object(members)) = schema.get_mut("properties") else { return };
+    members
+        .iter_mut()
+        .filter(|(name, _)| !required.contains(name))
+        .for_each(|(_, member)| never_null(member));
+}
+
+fn never_null(schema: &mut Value) {
+    let Value::Object(schema) = schema else { return };
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            schema.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(any)) = schema.get_mut("anyOf") {
+        any.retain(|one| one.get("type").is_none_or(|name| name != "null"));
+        if let [Value::Object(only)] = any.as_slice() {
+            let only = only.clone();
+            schema.remove("anyOf");
+            schema.extend(only);
+        }
+    }
+}
+
 impl Operation {
-    fn describe(&self) -> Value {
+    fn describe(&self, generator: &mut SchemaGenerator) -> Value {
         let mut parameters: Vec<Value> = self.path_parameters().map(in_path).collect();
         parameters.extend(self.parameters.iter().flat_map(|parameter| parameter.describe()));
         let mut described = json!({
             "summary": self.summary,
             "parameters": parameters,
-            "responses": self.responses(),
+            "responses": self.responses(generator),
         });
         let mut add = |key: &str, value: Value| {
             if let Value::Object(members) = &mut described {
@@ -112,20 +120,35 @@ impl Operation {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
     }
 
-    fn responses(&self) -> Value {
+    fn responses(&self, generator: &mut SchemaGenerator) -> Value {
         let mut responses = Map::new();
-        let schema = if self.answers == JSON { json!({"type": "object"}) } else { json!({"type": "string"}) };
-        let good = json!({"description": "Done", "content": {self.answers: {"schema": schema}}});
+        let (content_type, schema) = self.answers.describe(generator);
+        let good = json!({"description": "Done", "content": {content_type: {"schema": schema}}});
         responses.insert("200".into(), good);
+        let error = generator.subschema_for::<Failure>().to_value();
         let open: &[u16] = if self.role == "open" { &[503] } else { &[401, 503] };
         for status in open.iter().chain(self.statuses) {
+            let schema = match self.answers {
+                Answer::JsonAlways(_) if *status == 503 => &schema,
+                _ => &error,
+            };
             let error = json!({
                 "description": meaning(*status),
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+                "content": {JSON: {"schema": schema}},
             });
             responses.insert(status.to_string(), error);
         }
         Value::Object(responses)
+    }
+}
+
+impl Answer {
+    /// Content type and schema.
+    fn describe(self, generator: &mut SchemaGenerator) -> (&'static str, Value) {
+        match self {
+            Self::Json(schema) | Self::JsonAlways(schema) => (JSON, schema(generator).to_value()),
+            Self::Text(content_type) => (content_type, json!({"type": "string"})),
+        }
     }
 }
 
@@ -175,7 +198,7 @@ impl Body {
                 (JSON, json!({"type": "object", "properties": properties, "additionalProperties": false}))
             }
             Self::AnyJson => (JSON, json!({"type": "object"})),
-            Self::Lines => (TEXT, json!({"type": "string"})),
+            Self::Lines => ("text/plain", json!({"type": "string"})),
         };
         Some(json!({"required": true, "content": {content_type: {"schema": schema}}}))
     }
@@ -198,207 +221,6 @@ const fn meaning(status: u16) -> &'static str {
 }
 
 const JSON: &str = "application/json";
-const TEXT: &str = "text/plain";
-
-const fn get(
-    path: &'static str,
-    summary: &'static str,
-    parameters: &'static [Parameter],
-    statuses: &'static [u16],
-) -> Operation {
-    Operation {
-        method: "get",
-        path,
-        role: "read",
-        summary,
-        parameters,
-        body: Body::None,
-        statuses,
-        answers: JSON,
-    }
-}
-
-const fn write(
-    method: &'static str,
-    path: &'static str,
-    summary: &'static str,
-    body: Body,
-    statuses: &'static [u16],
-) -> Operation {
-    Operation { method, path, role: "write", summary, parameters: &[], body, statuses, answers: JSON }
-}
-
-const BY: Parameter = Parameter::Text("by", "Dimensions, day or hour, with commas between");
-const CURSOR: Parameter = Parameter::Text("cursor", "Where the page before ended");
-const OUTCOMES: &[&str] = &["ok", "error", "client_abort", "upstream_abort", "denied"];
-const STATUSES: &[&str] = &["measured", "estimated", "unpriced", "free"];
-const LIMIT: Parameter = Parameter::Number("limit", 1000);
-
-const OPERATIONS: &[Operation] = &[
-    Operation {
-        role: "ingest",
-        ..write(
-            "post",
-            tollgate_core::protocol::sync::PATH,
-            "Gateways report, and hear what was kept",
-            Body::AnyJson,
-            &[400, 413],
-        )
-    },
-    Operation { role: "open", ..get("/healthz", "The process runs", &[], &[]) },
-    Operation { role: "open", ..get("/readyz", "Records can be stored and questions answered", &[], &[]) },
-    Operation { role: "open", ..get("/openapi.json", "This description", &[], &[]) },
-    Operation { answers: "text/html", ..get("/", "Where to go from here", &[], &[]) },
-    Operation { answers: TEXT, ..get("/metrics", "Metrics as Prometheus reads them", &[], &[]) },
-    get("/api/v1/summary", "Who spent what", &[BY, Parameter::Period, Parameter::Filters], &[400]),
-    get(
-        "/api/v1/records",
-        "Calls one by one, newest first",
-        &[
-            Parameter::Period,
-            Parameter::Filters,
-            Parameter::Word("outcome", OUTCOMES),
-            Parameter::Word("cost_status", STATUSES),
-            LIMIT,
-            CURSOR,
-        ],
-        &[400],
-    ),
-    get("/api/v1/records/{id}", "One call", &[], &[400, 404]),
-    get("/api/v1/records/{id}/explain", "A call's price, line by line", &[], &[400, 404]),
-    write(
-        "post",
-        "/api/v1/records",
-        "Store records that did not come by sync, one a line",
-        Body::Lines,
-        &[400, 413],
-    ),
-    get(
-        "/api/v1/budgets",
-        "What is left of each budget",
-        &[Parameter::Text("budget", "Only this one")],
-        &[400],
-    ),
-    get("/api/v1/budgets/{name}", "A budget's definition, as `put` takes it", &[], &[400, 404]),
-    write(
-        "put",
-        "/api/v1/budgets/{name}",
-        "Make or change a budget, all of it; keys as in `[[budgets]]`",
-        Body::AnyJson,
-        &[400, 409, 413],
-    ),
-    write(
-        "delete",
-        "/api/v1/budgets/{name}",
-        "Remove a budget; what was spent stays",
-        Body::None,
-        &[400, 404, 409],
-    ),
-    write(
-        "post",
-        "/api/v1/budgets/{name}/top-up",
-        "Add to the limit of the window that holds now",
-        Body::Json(&[("amount", "string"), ("value", "string")]),
-        &[400, 404, 413],
-    ),
-    Operation {
-        parameters: &[Parameter::Text("value", "Only this value of the budget's `each`")],
-        ..write(
-            "post",
-            "/api/v1/budgets/{name}/release-kept",
-            "Give back what is kept of calls of which nobody knows what they cost",
-            Body::None,
-            &[400, 404],
-        )
-    },
-    Operation {
-        parameters: &[Parameter::Word("force", &["true", "false"])],
-        ..write(
-            "post",
-            "/api/v1/budgets/release/{instance}",
-            "Take back what a gateway that is gone was granted; with `force` also from one that still reports",
-            Body::None,
-            &[400, 404, 409],
-        )
-    },
-    Operation {
-        role: "read",
-        ..write(
-            "post",
-            "/api/v1/estimate",
-            "Count and price a call before it is made: `provider`, a request's `body` or a prompt's `text`, `model`, `path` and `output_tokens` where they are needed",
-            Body::AnyJson,
-            &[400, 413],
-        )
-    },
-    get(
-        "/api/v1/prices",
-        "Prices by model",
-        &[
-            Parameter::Text("provider", "Only this provider"),
-            Parameter::Text("model", "Any name of the model"),
-            Parameter::Text("at", "As of this day"),
-            Parameter::Text("history", "Also earlier prices"),
-        ],
-        &[400],
-    ),
-    get(
-        "/api/v1/prices/missing",
-        "Models of calls that have no price",
-        &[Parameter::Period, Parameter::Filters],
-        &[400],
-    ),
-    get(
-        "/api/v1/prices/drift",
-        "Rows of the book whose charges and the providers' own words differ by more than 1 %; the last seven days where no period is named",
-        &[Parameter::Period, Parameter::Filters],
-        &[400],
-    ),
-    get(
-        "/api/v1/reprice",
-        "What today's prices would change",
-        &[Parameter::Period, Parameter::Filters],
-        &[400],
-    ),
-    Operation {
-        parameters: &[Parameter::Period, Parameter::Filters],
-        ..write("post", "/api/v1/reprice", "Price again, as adjustments", Body::None, &[400])
-    },
-    get("/api/v1/months", "Closed months", &[], &[]),
-    Operation {
-        role: "admin",
-        ..write("put", "/api/v1/months/{month}", "Close a month and all before it", Body::None, &[400, 409])
-    },
-    get(
-        "/api/v1/alerts",
-        "What was decided, and whether it arrived",
-        &[Parameter::Word("state", &["open", "all"]), LIMIT, CURSOR],
-        &[400],
-    ),
-    write("post", "/api/v1/alerts/test/{channel}", "Send a test message", Body::None, &[400, 404, 502]),
-    get("/api/v1/reviews", "Budgets that were passed", &[LIMIT, CURSOR], &[400]),
-    write(
-        "put",
-        "/api/v1/reviews/{id}",
-        "Say who looks into it and what was found",
-        Body::Json(&[("owner", "string"), ("note", "string"), ("closed", "boolean")]),
-        &[400, 404, 413],
-    ),
-    get(
-        "/api/v1/anomalies",
-        "What agents did that they usually do not",
-        &[Parameter::Period, Parameter::Text("agent", "Only this one"), LIMIT, CURSOR],
-        &[400],
-    ),
-    get("/api/v1/audit", "The audit trail, oldest first", &[LIMIT, CURSOR], &[400]),
-    get("/api/v1/accounts", "What became of every record", &[], &[400]),
-    get(
-        "/api/v1/accounts/recount",
-        "What summaries should say by the records that are kept, beside what they say",
-        &[],
-        &[400],
-    ),
-];
 
 #[cfg(test)]
 mod tests {
@@ -430,5 +252,21 @@ mod tests {
             OPERATIONS.iter().map(|one| (one.method.to_owned(), one.path.to_owned())).collect();
         assert_eq!(described.len(), OPERATIONS.len(), "each once");
         assert_eq!(described, routes());
+    }
+
+    /// schemars tells two types of one name apart by a number.
+    #[test]
+    fn every_type_of_an_answer_has_a_name_and_each_of_its_members_a_description() {
+        let document = document();
+        for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+            assert!(!name.ends_with(|c: char| c.is_ascii_digit()), "{name} is the name of two types");
+            let members = schema["properties"].as_object().into_iter().flatten();
+            let members = members.map(|(member, schema)| (member.as_str(), schema));
+            for (member, schema) in members.chain([("", schema)]) {
+                let text = schema["description"].as_str().unwrap_or_default();
+                let is_for_rust = ["[`", "::", "```", "_MAX", "None"].iter().any(|word| text.contains(word));
+                assert!(!text.is_empty() && !is_for_rust, "{name}.{member}: `{text}`");
+            }
+        }
     }
 }

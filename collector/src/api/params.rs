@@ -7,8 +7,9 @@ use axum::Json;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde::Serialize;
 
+use crate::model::answers::Page;
 use crate::model::dimension::Dimension;
 use crate::store::Filters;
 
@@ -98,12 +99,8 @@ impl<C: FromStr<Err: Display>> Paging<C> {
 }
 
 /// A page of a list, and where the next one starts, unless this was the last.
-pub fn page(rows: Vec<Value>, next: Option<impl Display>) -> Response {
-    let mut page = json!({ "rows": rows });
-    if let (Some(next), Some(page)) = (next, page.as_object_mut()) {
-        page.insert("next_cursor".into(), next.to_string().into());
-    }
-    Json(page).into_response()
+pub fn page<T: Serialize>(rows: Vec<T>, next: Option<impl Display>) -> Response {
+    Json(Page { rows, next_cursor: next.map(|next| next.to_string()) }).into_response()
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {

@@ -7,14 +7,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::json;
-use tollgate_core::money::Picodollars;
 use tollgate_core::price::{Price, PricedModel, Sheet, Variant, day};
 
 use super::error::ApiError;
 use super::params::Params;
 use super::period::Period;
+use crate::model::answers::prices::{
+    DriftRow, Drifting, MissingPrices, MissingRow, PriceRow, PricedModelRow, Prices, VariantRow,
+};
 use crate::model::clock::{MS_PER_HOUR, now_ms};
 use crate::model::dimension::Dimension;
 use crate::model::drift::{Drift, percent};
@@ -41,14 +41,13 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
                 found.is_some_and(|found| std::ptr::eq(found.model, *row))
             })
     };
-    let rows: Vec<Row<'_>> =
-        held.book.models().iter().filter(is_asked).map(|model| Row::of(model, at_ms, history)).collect();
-    let answer = json!({
-        "version": held.book.version(),
-        "unpriced": held.unpriced,
-        "names": held.book.maps(),
-        "rows": rows,
-    });
+    let rows = held.book.models().iter().filter(is_asked).map(|model| shown(model, at_ms, history));
+    let answer = Prices {
+        version: held.book.version().to_owned(),
+        unpriced: held.unpriced,
+        names: held.book.maps().to_vec(),
+        rows: rows.collect(),
+    };
     Ok(Json(answer).into_response())
 }
 
@@ -77,7 +76,7 @@ pub async fn missing(State(app): State<Arc<App>>, mut params: Params) -> Result<
     };
     let summary = app.store.summary(query).await?;
     let book = app.prices.book();
-    let mut rows: Vec<Missing> = summary
+    let mut rows: Vec<MissingRow> = summary
         .rows
         .into_iter()
         .filter(|row| row.totals.unpriced_calls > 0)
@@ -89,8 +88,9 @@ pub async fn missing(State(app): State<Arc<App>>, mut params: Params) -> Result<
             let found = [&response_model, &request_model]
                 .into_iter()
                 .any(|name| !name.is_empty() && book.find(&provider, name, now_ms()).is_some());
-            Missing {
-                why: if found { "the row has no price for all of it, or had none then" } else { "no row" },
+            let why = if found { "the row has no price for all of it, or had none then" } else { "no row" };
+            MissingRow {
+                why: why.to_owned(),
                 provider,
                 request_model,
                 response_model,
@@ -102,7 +102,7 @@ pub async fn missing(State(app): State<Arc<App>>, mut params: Params) -> Result<
         })
         .collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.unpriced_calls));
-    Ok(Json(json!({ "version": book.version(), "rows": rows })).into_response())
+    Ok(Json(MissingPrices { version: book.version().to_owned(), rows }).into_response())
 }
 
 /// Answers rows of the book whose charges and the providers' own words differ by more than 1 %, over the last
@@ -119,118 +119,54 @@ pub async fn drift(State(app): State<Arc<App>>, mut params: Params) -> Result<Re
     let to_hour = period.to.map_or_else(|| hour(now).saturating_add(1), hour);
     let from_hour = period.from.map_or_else(|| to_hour.saturating_sub(DRIFT_HOURS), hour);
     let rows = app.store.drift(from_hour, to_hour, filters).await?;
-    let rows: Vec<DriftRow> = rows.into_iter().map(DriftRow::of).collect();
-    Ok(Json(json!({ "version": app.prices.book().version(), "rows": rows })).into_response())
+    let rows = rows.into_iter().map(drifting).collect();
+    Ok(Json(Drifting { version: app.prices.book().version().to_owned(), rows }).into_response())
 }
 
-#[derive(Debug, Serialize)]
-struct DriftRow {
-    provider: String,
-    model: String,
-    calls: u64,
-    off_calls: u64,
-    doubted_calls: u64,
-    without_price: u64,
-    book_usd: Picodollars,
-    provider_usd: Picodollars,
-    difference_usd: Picodollars,
-    difference_percent: String,
-}
-
-impl DriftRow {
-    fn of(Drift { provider, model, reported }: Drift) -> Self {
-        Self {
-            provider,
-            model,
-            calls: reported.calls,
-            off_calls: reported.off_calls,
-            doubted_calls: reported.doubted_calls,
-            without_price: reported.without_price,
-            book_usd: reported.book,
-            provider_usd: reported.provider,
-            difference_usd: reported.book - reported.provider,
-            difference_percent: percent(reported.off_by()),
-        }
+fn drifting(Drift { provider, model, reported }: Drift) -> DriftRow {
+    DriftRow {
+        provider,
+        model,
+        calls: reported.calls,
+        off_calls: reported.off_calls,
+        doubted_calls: reported.doubted_calls,
+        without_price: reported.without_price,
+        book_usd: reported.book,
+        provider_usd: reported.provider,
+        difference_usd: reported.book - reported.provider,
+        difference_percent: percent(reported.off_by()),
     }
 }
 
-#[derive(Debug, Serialize)]
-struct Missing {
-    provider: String,
-    request_model: String,
-    response_model: String,
-    service_tier: String,
-    unpriced_calls: u64,
-    input_tokens: u64,
-    output_tokens: u64,
-    why: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct Row<'a> {
-    provider: &'a str,
-    model: &'a str,
-    names: Vec<&'a str>,
-    snapshots_of: &'a [String],
-    prices: Vec<PriceRow<'a>>,
-}
-
-impl<'a> Row<'a> {
-    fn of(model: &'a PricedModel, at_ms: u64, history: bool) -> Self {
-        let prices = model.prices.iter().filter(|price| history || price.holds_at(at_ms));
-        Self {
-            provider: &model.provider,
-            model: &model.id,
-            names: model.names().skip(1).collect(),
-            snapshots_of: &model.dated,
-            prices: prices.map(PriceRow::of).collect(),
-        }
+fn shown(model: &PricedModel, at_ms: u64, history: bool) -> PricedModelRow {
+    let prices = model.prices.iter().filter(|price| history || price.holds_at(at_ms));
+    PricedModelRow {
+        provider: model.provider.clone(),
+        model: model.id.clone(),
+        names: model.names().skip(1).map(str::to_owned).collect(),
+        snapshots_of: model.dated.clone(),
+        prices: prices.map(price).collect(),
     }
 }
 
-#[derive(Debug, Serialize)]
-struct PriceRow<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    until: Option<String>,
-    source: &'a str,
-    checked: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    discount: Option<&'a str>,
-    #[serde(flatten)]
-    standard: &'a Sheet,
-    variants: Vec<VariantRow<'a>>,
-}
-
-impl<'a> PriceRow<'a> {
-    fn of(price: &'a Price) -> Self {
-        Self {
-            from: (price.from_ms > 0).then(|| day(price.from_ms)),
-            until: price.until_ms.map(day),
-            source: &price.origin.source,
-            checked: &price.origin.checked,
-            note: price.origin.note.as_deref(),
-            discount: price.discount.as_deref(),
-            standard: &price.standard,
-            variants: price.variants.iter().map(VariantRow::of).collect(),
-        }
+fn price(price: &Price) -> PriceRow {
+    let Sheet { rates, tiers } = price.standard.clone();
+    PriceRow {
+        from: (price.from_ms > 0).then(|| day(price.from_ms)),
+        until: price.until_ms.map(day),
+        source: price.origin.source.clone(),
+        checked: price.origin.checked.clone(),
+        note: price.origin.note.clone(),
+        discount: price.discount.clone(),
+        rates,
+        tiers,
+        variants: price.variants.iter().map(variant).collect(),
     }
 }
 
-#[derive(Debug, Serialize)]
-struct VariantRow<'a> {
-    when: String,
-    #[serde(flatten)]
-    sheet: &'a Sheet,
-}
-
-impl<'a> VariantRow<'a> {
-    fn of(variant: &'a Variant) -> Self {
-        Self { when: variant.label(), sheet: &variant.sheet }
-    }
+fn variant(variant: &Variant) -> VariantRow {
+    let Sheet { rates, tiers } = variant.sheet.clone();
+    VariantRow { when: variant.label(), rates, tiers }
 }
 
 /// Hours of drift that are shown where no period is named: seven days.

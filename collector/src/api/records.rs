@@ -6,18 +6,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use serde::Serialize;
-use tollgate_core::attribution::{Attribution, AttributionSource};
-use tollgate_core::money::Picodollars;
-use tollgate_core::price::{Charge, CostStatus, PriceBasis};
-use tollgate_core::record::{CostSource, Note, Outcome, PromptShape, UsageRecord, Work};
-use tollgate_core::usage::{Share, Usage};
+use tollgate_core::price::CostStatus;
+use tollgate_core::record::{Outcome, UsageRecord};
 
 use super::error::ApiError;
 use super::extract::Segment;
 use super::params::{Paging, Params, listed};
 use super::period::Period;
-use crate::store::{Page, RecordsQuery};
+use crate::model::answers::records::{RecordRow, RecordsPage};
+use crate::store::RecordsQuery;
 use crate::work::app::App;
 
 /// Answers a page.
@@ -26,7 +23,8 @@ use crate::work::app::App;
 /// For parameters that cannot be used, and when the store fails.
 pub async fn list(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let page = app.store.records(query(params, Timestamp::now())?).await?;
-    Ok(Json(Answer::of(page)).into_response())
+    let next_cursor = page.next.map(|cursor| cursor.to_string());
+    Ok(Json(RecordsPage { rows: page.records.into_iter().map(shown).collect(), next_cursor }).into_response())
 }
 
 /// Answers one record.
@@ -37,7 +35,7 @@ pub async fn one(State(app): State<Arc<App>>, Segment(id): Segment) -> Result<Re
     let missing = || ApiError::not_found("there is no record with this id");
     let id = id.parse().map_err(|_| missing())?;
     let record = app.store.record(id).await?.ok_or_else(missing)?;
-    Ok(Json(Row::of(record)).into_response())
+    Ok(Json(shown(record)).into_response())
 }
 
 fn query(mut params: Params, now: Timestamp) -> Result<RecordsQuery, ApiError> {
@@ -72,165 +70,86 @@ fn words<T: Copy>(
     params.all(name).into_iter().map(parse).collect()
 }
 
-#[derive(Debug, Serialize)]
-struct Answer {
-    rows: Vec<Row>,
-    next_cursor: Option<String>,
-}
-
-impl Answer {
-    fn of(page: Page) -> Self {
-        Self {
-            rows: page.records.into_iter().map(Row::of).collect(),
-            next_cursor: page.next.map(|cursor| cursor.to_string()),
-        }
-    }
-}
-
 /// A record as the API shows it: with `time` instead of milliseconds.
-#[derive(Debug, Serialize)]
-struct Row {
-    id: String,
-    time: String,
-    gateway: String,
-    #[serde(flatten)]
-    attribution: Attribution,
-    attribution_source: AttributionSource,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key_id: Option<String>,
-    provider: String,
-    operation: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_model: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_model: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service_tier: Option<String>,
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    outcome: Outcome,
-    usage: Usage,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    shares: Vec<Share>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    usage_estimated: bool,
-    charges: Vec<Charge>,
-    cost_usd: Picodollars,
-    cost_status: CostStatus,
-    cost_source: CostSource,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    provider_cost_usd: Option<Picodollars>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    charged_usd: Option<Picodollars>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    price_version: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    price_basis: Vec<PriceBasis>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy_version: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempts: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_byte_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prompt: Option<PromptShape>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_hash: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    work: Option<Box<Work>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<Note>,
-}
-
-impl Row {
-    // Long: each field of a record is named, so that none is forgotten.
-    fn of(record: UsageRecord) -> Self {
-        // Destructured, so that a new field of a record cannot be forgotten here.
-        let UsageRecord {
-            id,
-            time_ms,
-            gateway,
-            attribution,
-            attribution_source,
-            key_id,
-            provider,
-            operation,
-            request_model,
-            response_model,
-            service_tier,
-            stream,
-            status,
-            outcome,
-            usage,
-            shares,
-            usage_estimated,
-            charges,
-            cost_usd,
-            cost_status,
-            cost_source,
-            provider_cost_usd,
-            charged_usd,
-            price_version,
-            price_basis,
-            policy_version,
-            attempts,
-            duration_ms,
-            first_byte_ms,
-            request_bytes,
-            response_bytes,
-            prompt,
-            request_hash,
-            work,
-            notes,
-        } = record;
-        let instant = i64::try_from(time_ms).map(Timestamp::from_millisecond);
-        Self {
-            id,
-            time: instant.map_or_else(|_| String::new(), |time| time.unwrap_or_default().to_string()),
-            gateway,
-            attribution,
-            attribution_source,
-            key_id,
-            provider,
-            operation,
-            request_model,
-            response_model,
-            service_tier,
-            stream,
-            status,
-            outcome,
-            usage,
-            shares,
-            usage_estimated,
-            charges,
-            cost_usd,
-            cost_status,
-            cost_source,
-            provider_cost_usd,
-            charged_usd,
-            price_version,
-            price_basis,
-            policy_version,
-            attempts,
-            duration_ms,
-            first_byte_ms,
-            request_bytes,
-            response_bytes,
-            prompt,
-            request_hash,
-            work,
-            notes,
-        }
+// Long: each field of a record is named, so that none is forgotten.
+fn shown(record: UsageRecord) -> RecordRow {
+    // Destructured, so that a new field of a record cannot be forgotten here.
+    let UsageRecord {
+        id,
+        time_ms,
+        gateway,
+        attribution,
+        attribution_source,
+        key_id,
+        provider,
+        operation,
+        request_model,
+        response_model,
+        service_tier,
+        stream,
+        status,
+        outcome,
+        usage,
+        shares,
+        usage_estimated,
+        charges,
+        cost_usd,
+        cost_status,
+        cost_source,
+        provider_cost_usd,
+        charged_usd,
+        price_version,
+        price_basis,
+        policy_version,
+        attempts,
+        duration_ms,
+        first_byte_ms,
+        request_bytes,
+        response_bytes,
+        prompt,
+        request_hash,
+        work,
+        notes,
+    } = record;
+    let instant = i64::try_from(time_ms).map(Timestamp::from_millisecond);
+    RecordRow {
+        id,
+        time: instant.map_or_else(|_| String::new(), |time| time.unwrap_or_default().to_string()),
+        gateway,
+        attribution,
+        attribution_source,
+        key_id,
+        provider,
+        operation,
+        request_model,
+        response_model,
+        service_tier,
+        stream,
+        status,
+        outcome,
+        usage,
+        shares,
+        usage_estimated,
+        charges,
+        cost_usd,
+        cost_status,
+        cost_source,
+        provider_cost_usd,
+        charged_usd,
+        price_version,
+        price_basis,
+        policy_version,
+        attempts,
+        duration_ms,
+        first_byte_ms,
+        request_bytes,
+        response_bytes,
+        prompt,
+        request_hash,
+        work,
+        notes,
     }
 }
-
 const OUTCOMES: [Outcome; 5] =
     [Outcome::Ok, Outcome::Error, Outcome::ClientAbort, Outcome::UpstreamAbort, Outcome::Denied];
 const COST_STATUSES: [CostStatus; 4] =
@@ -241,6 +160,9 @@ mod tests {
     use super::*;
 
     use std::collections::BTreeMap;
+
+    use tollgate_core::money::Picodollars;
+    use tollgate_core::record::{Note, Work};
 
     /// Every field of a stored record is shown, `time_ms` as `time`.
     #[test]
@@ -259,7 +181,7 @@ mod tests {
             value.as_object().unwrap().clone().into_iter().collect()
         };
         let mut stored = names(&serde_json::to_value(&record).unwrap());
-        let mut shown = names(&serde_json::to_value(Row::of(record)).unwrap());
+        let mut shown = names(&serde_json::to_value(super::shown(record)).unwrap());
         stored.remove("time_ms");
         assert_eq!(shown.remove("time").unwrap(), "2025-11-23T12:13:20.123Z");
         assert_eq!(shown.remove("charges").unwrap(), serde_json::json!([]));

@@ -11,16 +11,15 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
-use serde::ser::SerializeMap;
 use tollgate_core::money::Picodollars;
 
 use super::error::ApiError;
 use super::params::{Params, listed};
 use super::period::Period;
+use crate::model::answers::summary::{By, Keys, Numbers, SummaryAnswer, SummaryRow};
 use crate::model::clock::MS_PER_HOUR;
 use crate::model::dimension::Dimension;
-use crate::store::{Every, Summary, SummaryQuery, SummaryRow, Totals};
+use crate::store::{Every, Summary, SummaryQuery, SummaryRow as Stored, Totals};
 use crate::work::app::App;
 
 /// Answers a summary.
@@ -43,20 +42,11 @@ struct Question {
     filters: crate::store::Filters,
 }
 
-/// What rows are told apart by.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum By {
-    Dimension(Dimension),
-    Day,
-    Hour,
-}
-
 impl Question {
     fn read(mut params: Params, now: Timestamp) -> Result<Self, ApiError> {
         let mut period = Period::read(&mut params, now)?;
         let by = params.one("by")?.unwrap_or_default();
-        let by =
-            by.split(',').filter(|name| !name.is_empty()).map(By::parse).collect::<Result<Vec<_>, _>>()?;
+        let by = by.split(',').filter(|name| !name.is_empty()).map(parse).collect::<Result<Vec<_>, _>>()?;
         if let Some(twice) = (1..by.len()).find_map(|at| {
             let (before, rest) = by.split_at_checked(at)?;
             rest.first().filter(|one| before.contains(one))
@@ -87,7 +77,7 @@ impl Question {
         SummaryQuery {
             from_hour: self.from_hour,
             to_hour: self.to_hour,
-            by: self.by.iter().filter_map(|by| by.dimension()).collect(),
+            by: self.by.iter().filter_map(|by| dimension(*by)).collect(),
             every: self.by.iter().fold(Every::Period, |every, by| match by {
                 By::Hour => Every::Hour,
                 By::Day if every == Every::Period => Every::Day,
@@ -99,147 +89,73 @@ impl Question {
     }
 
     /// Rows by time, then by cost, the largest first.
-    fn answer(&self, mut summary: Summary) -> Answer {
+    fn answer(&self, mut summary: Summary) -> SummaryAnswer {
         summary.rows.sort_by(|a, b| Self::order(a).cmp(&Self::order(b)));
-        Answer {
+        SummaryAnswer {
             from: instant(self.from_hour).to_string(),
             to: instant(self.to_hour).to_string(),
-            by: self.by.iter().map(|by| by.name()).collect(),
+            by: self.by.clone(),
             rows: summary.rows.into_iter().map(|row| self.row(row)).collect(),
-            total: Numbers::of(&summary.total),
+            total: numbers(&summary.total),
             folded_calls: summary.folded,
         }
     }
 
     #[allow(clippy::type_complexity)] // a sort key, used in one place
-    fn order(row: &SummaryRow) -> (Option<i64>, Reverse<Picodollars>, Reverse<u64>, &[Option<String>]) {
+    fn order(row: &Stored) -> (Option<i64>, Reverse<Picodollars>, Reverse<u64>, &[Option<String>]) {
         let calls = row.totals.calls.saturating_add(row.totals.denied);
         (row.hour, Reverse(row.totals.cost), Reverse(calls), &row.values)
     }
 
-    fn row(&self, row: SummaryRow) -> AnswerRow {
+    fn row(&self, row: Stored) -> SummaryRow {
         let mut values = row.values.into_iter();
         let hour = row.hour.unwrap_or(self.from_hour);
-        AnswerRow {
-            keys: self
-                .by
-                .iter()
-                .map(|by| match by {
-                    By::Dimension(_) => (by.name(), values.next().flatten()),
-                    By::Day | By::Hour => (by.name(), Some(by.label(hour, &self.zone))),
-                })
-                .collect(),
-            numbers: Numbers::of(&row.totals),
-        }
+        let key = |by: &By| match by {
+            By::Dimension(_) => (*by, values.next().flatten()),
+            By::Day | By::Hour => (*by, Some(label(*by, hour, &self.zone))),
+        };
+        SummaryRow { keys: Keys(self.by.iter().map(key).collect()), numbers: numbers(&row.totals) }
     }
 }
 
-impl By {
-    fn parse(name: &str) -> Result<Self, ApiError> {
-        match name {
-            "day" => Ok(Self::Day),
-            "hour" => Ok(Self::Hour),
-            name => Dimension::from_name(name).map(Self::Dimension).ok_or_else(|| {
-                let names = Dimension::ALL.into_iter().map(Dimension::name);
-                let names = listed(names.chain(["day", "hour"]));
-                ApiError::parameter(format!("`by` has `{name}`, not one of {names}"))
-            }),
-        }
-    }
+fn parse(name: &str) -> Result<By, ApiError> {
+    By::from_name(name).ok_or_else(|| {
+        let names = listed(By::all().map(By::name));
+        ApiError::parameter(format!("`by` has `{name}`, not one of {names}"))
+    })
+}
 
-    const fn dimension(self) -> Option<Dimension> {
-        match self {
-            Self::Dimension(dimension) => Some(dimension),
-            Self::Day | Self::Hour => None,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Dimension(dimension) => dimension.name(),
-            Self::Day => "day",
-            Self::Hour => "hour",
-        }
-    }
-
-    /// The day or hour that begins at this hour, as it is written in the zone.
-    fn label(self, hour: i64, zone: &TimeZone) -> String {
-        let start = instant(hour);
-        let local = start.to_zoned_datetime(zone.clone());
-        match self {
-            Self::Day => local.date().to_string(),
-            _ if *zone == TimeZone::UTC => start.to_string(),
-            _ => start.display_with_offset(local.offset()).to_string(),
-        }
+const fn dimension(by: By) -> Option<Dimension> {
+    match by {
+        By::Dimension(dimension) => Some(dimension),
+        By::Day | By::Hour => None,
     }
 }
 
-/// The answer, in the order of its fields here.
-#[derive(Debug, Serialize)]
-struct Answer {
-    from: String,
-    to: String,
-    by: Vec<&'static str>,
-    rows: Vec<AnswerRow>,
-    total: Numbers,
-    /// Calls, refused ones too, that gateways folded into totals: they are counted in the rows and have no
-    /// record.
-    folded_calls: u64,
-}
-
-/// A row: what it is about, then its numbers.
-#[derive(Debug)]
-struct AnswerRow {
-    keys: Vec<(&'static str, Option<String>)>,
-    numbers: Numbers,
-}
-
-impl Serialize for AnswerRow {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for (key, value) in &self.keys {
-            map.serialize_entry(key, value)?;
-        }
-        self.numbers.entries(&mut map)?;
-        map.end()
+/// The day or hour that begins at this hour, as it is written in the zone.
+fn label(by: By, hour: i64, zone: &TimeZone) -> String {
+    let start = instant(hour);
+    let local = start.to_zoned_datetime(zone.clone());
+    match by {
+        By::Day => local.date().to_string(),
+        _ if *zone == TimeZone::UTC => start.to_string(),
+        _ => start.display_with_offset(local.offset()).to_string(),
     }
 }
 
-#[derive(Debug)]
-struct Numbers {
-    totals: Totals,
-}
-
-impl Numbers {
-    fn of(totals: &Totals) -> Self {
-        Self { totals: totals.clone() }
-    }
-
-    fn entries<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        let totals = &self.totals;
-        for (name, count) in [
-            ("calls", totals.calls),
-            ("denied", totals.denied),
-            ("errors", totals.errors),
-            ("unpriced", totals.unpriced_calls),
-            ("input_tokens", totals.input_tokens),
-            ("cache_read_tokens", totals.cache_read_tokens),
-            ("cache_write_tokens", totals.cache_write_tokens),
-            ("output_tokens", totals.output_tokens),
-            ("reasoning_tokens", totals.reasoning_tokens),
-        ] {
-            map.serialize_entry(name, &count)?;
-        }
-        map.serialize_entry("cost_usd", &totals.cost)?;
-        map.serialize_entry("estimated_cost_usd", &totals.estimated_cost)
-    }
-}
-
-impl Serialize for Numbers {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        self.entries(&mut map)?;
-        map.end()
+fn numbers(totals: &Totals) -> Numbers {
+    Numbers {
+        calls: totals.calls,
+        denied: totals.denied,
+        errors: totals.errors,
+        unpriced: totals.unpriced_calls,
+        input_tokens: totals.input_tokens,
+        cache_read_tokens: totals.cache_read_tokens,
+        cache_write_tokens: totals.cache_write_tokens,
+        output_tokens: totals.output_tokens,
+        reasoning_tokens: totals.reasoning_tokens,
+        cost_usd: totals.cost,
+        estimated_cost_usd: totals.estimated_cost,
     }
 }
 

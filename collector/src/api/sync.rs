@@ -208,7 +208,7 @@ pub(super) async fn read(request: Request) -> Result<Vec<u8>, (SyncResult, ApiEr
     Ok(bytes)
 }
 
-fn wide(count: usize) -> u64 {
+pub(super) fn wide(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 

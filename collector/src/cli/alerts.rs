@@ -2,10 +2,13 @@
 
 use anyhow::ensure;
 use clap::{Args, Subcommand};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::client::{self, Collector};
+use super::client::{self, Collector, said};
 use super::output::{self, Column, ColumnKind, Format};
+use crate::model::answers::alerts::{AlertRow, Delivery, ReviewRow};
+use crate::model::text::printable;
 
 /// Arguments of `tollgate alerts`.
 #[derive(Args, Debug)]
@@ -70,7 +73,7 @@ impl AlertsArgs {
         match command {
             Command::List(list) => {
                 let state = if list.open || self.list.open { "open" } else { "all" };
-                print(collector.rows("/api/v1/alerts", &[("state", state)])?, &ALERTS, self.format)
+                print(collector, "/api/v1/alerts", &[("state", state)], &ALERTS, alert, self.format)
             }
             Command::Test { channel } => {
                 let path = format!("/api/v1/alerts/test/{}", client::segment(&channel));
@@ -80,7 +83,7 @@ impl AlertsArgs {
                     _ => format!("channel `{channel}` took the test message"),
                 })
             }
-            Command::Reviews => print(collector.rows("/api/v1/reviews", &[])?, &REVIEWS, self.format),
+            Command::Reviews => print(collector, "/api/v1/reviews", &[], &REVIEWS, review, self.format),
             Command::Review(review) => review.run(collector, self.format),
         }
     }
@@ -99,23 +102,30 @@ impl Review {
         if format == Format::Json {
             return output::print(&body);
         }
-        let answer = client::json(&body)?;
-        let is_closed = answer.get("closed").is_some_and(|closed| !closed.is_null());
+        let answer: ReviewRow = client::read(&body)?;
         output::print(&format!(
             "review {} of budget `{}` is {}",
             self.id,
-            client::field(&answer, "budget"),
-            if is_closed { "closed" } else { "open" }
+            printable(&answer.budget),
+            if answer.closed.is_some() { "closed" } else { "open" }
         ))
     }
 }
 
-fn print(rows: Vec<Value>, names: &[&str], format: Format) -> anyhow::Result<()> {
+/// Prints every row of a list; as JSON unchanged.
+fn print<T: DeserializeOwned>(
+    collector: &Collector,
+    path: &str,
+    asked: &[(&str, &str)],
+    names: &[&str],
+    cells: fn(T) -> Vec<String>,
+    format: Format,
+) -> anyhow::Result<()> {
     if format == Format::Json {
+        let rows: Vec<Value> = collector.rows(path, asked)?;
         return output::print(&json!({ "rows": rows }).to_string());
     }
-    let cells = |row: &Value| names.iter().map(|name| cell(row, name)).collect::<Vec<_>>();
-    let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let rows: Vec<Vec<String>> = collector.rows(path, asked)?.into_iter().map(cells).collect();
     let columns: Vec<Column> = names.iter().map(|name| Column::new(*name, ColumnKind::Text)).collect();
     output::print(&match format {
         Format::Csv => output::csv(&columns, &rows)?,
@@ -123,16 +133,23 @@ fn print(rows: Vec<Value>, names: &[&str], format: Format) -> anyhow::Result<()>
     })
 }
 
-fn cell(row: &Value, name: &str) -> String {
-    if name != "deliveries" {
-        return client::field(row, name);
-    }
-    let deliveries = row.get(name).and_then(Value::as_array).into_iter().flatten();
-    let shown = deliveries.map(|one| {
-        let text = |name: &str| client::field(one, name);
-        format!("{} {} {}", text("channel"), text("event"), text("state"))
-    });
-    shown.collect::<Vec<_>>().join("; ")
+fn alert(row: AlertRow) -> Vec<String> {
+    let delivery = |one: Delivery| format!("{} {} {}", one.channel, one.event.name(), one.state.name());
+    let deliveries: Vec<String> = row.deliveries.into_iter().map(delivery).collect();
+    vec![said(row.decided), row.severity, row.rule, row.title, said(row.resolved), deliveries.join("; ")]
+}
+
+fn review(row: ReviewRow) -> Vec<String> {
+    vec![
+        row.id.to_string(),
+        row.budget,
+        row.title,
+        said(row.opened),
+        row.owner,
+        row.note,
+        said(row.closed),
+        said(row.closed_by),
+    ]
 }
 
 const ALERTS: [&str; 6] = ["decided", "severity", "rule", "title", "resolved", "deliveries"];

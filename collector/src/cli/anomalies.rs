@@ -3,8 +3,10 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::{self, Ask};
+use super::client::{Ask, said};
 use super::output::{self, Column, ColumnKind, Format};
+use crate::model::anomaly::Driver;
+use crate::model::answers::anomalies::AnomalyRow;
 
 /// Arguments of `tollgate anomalies`.
 #[derive(Args, Debug)]
@@ -19,12 +21,12 @@ pub(super) struct AnomaliesArgs {
 impl AnomaliesArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let rows = self.ask.rows("/api/v1/anomalies")?;
         if self.format == Format::Json {
+            let rows: Vec<Value> = self.ask.rows("/api/v1/anomalies")?;
             return output::print(&json!({ "rows": rows }).to_string());
         }
-        let cells = |row: &Value| COLUMNS.iter().map(|name| cell(row, name)).collect::<Vec<_>>();
-        let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
+        let rows: Vec<AnomalyRow> = self.ask.rows("/api/v1/anomalies")?;
+        let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
         let columns = COLUMNS.map(|name| Column::new(name, ColumnKind::Text));
         output::print(&match self.format {
             Format::Csv => output::csv(&columns, &rows)?,
@@ -34,20 +36,21 @@ impl AnomaliesArgs {
     }
 }
 
-fn cell(row: &Value, name: &str) -> String {
-    match (name, row.get(name)) {
-        ("value" | "expected" | "score", Some(number)) => {
-            number.as_f64().map_or_else(String::new, |number| format!("{number:.3}"))
-        }
-        ("drivers", Some(Value::Array(drivers))) => {
-            let shown = drivers.iter().map(|driver| {
-                let text = |name: &str| client::field(driver, name);
-                format!("{} {} {}%", text("dimension"), text("value"), text("percent"))
-            });
-            shown.collect::<Vec<_>>().join("; ")
-        }
-        _ => client::field(row, name),
-    }
+fn cells(row: AnomalyRow) -> Vec<String> {
+    let number = |number: f64| format!("{number:.3}");
+    let driver = |one: Driver| format!("{} {} {}%", one.dimension, one.value, one.percent);
+    let drivers: Vec<String> = row.drivers.into_iter().map(driver).collect();
+    vec![
+        said(row.start),
+        said(row.last),
+        row.agent,
+        row.kind.name().to_owned(),
+        number(row.value),
+        number(row.expected),
+        number(row.score),
+        row.detail,
+        drivers.join("; "),
+    ]
 }
 
 const COLUMNS: [&str; 9] =

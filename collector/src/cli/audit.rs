@@ -8,8 +8,9 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{self, Collector};
+use super::client::{self, Collector, said};
 use super::output::{self, Column, ColumnKind, Format};
+use crate::model::answers::audit::{Accounts, Recount, TrailEntry};
 use crate::model::audit::{Head, Recorded, Verifier};
 use crate::model::text::printable;
 
@@ -65,20 +66,29 @@ impl AuditArgs {
 impl List {
     fn run(self, collector: &Collector) -> anyhow::Result<()> {
         if self.format == Format::Json {
-            return output::print(&json!({ "rows": collector.rows("/api/v1/audit", &[])? }).to_string());
+            let rows: Vec<Value> = collector.rows("/api/v1/audit", &[])?;
+            return output::print(&json!({ "rows": rows }).to_string());
         }
-        let mut rows = Vec::new();
-        each_row(collector, |row| {
-            let row = client::json(row)?;
-            rows.push(COLUMNS.iter().map(|name| client::field(&row, name)).collect::<Vec<_>>());
-            Ok(())
-        })?;
+        let entries: Vec<TrailEntry> = collector.rows("/api/v1/audit", &[])?;
+        let rows: Vec<Vec<String>> = entries.into_iter().map(cells).collect();
         let columns = COLUMNS.map(|name| Column::new(name, ColumnKind::Text));
         output::print(&match self.format {
             Format::Csv => output::csv(&columns, &rows)?,
             _ => output::table(&columns, &rows, None),
         })
     }
+}
+
+fn cells(entry: TrailEntry) -> Vec<String> {
+    vec![
+        entry.seq.to_string(),
+        said(entry.time),
+        entry.actor,
+        entry.action,
+        entry.subject,
+        said(entry.before),
+        said(entry.after),
+    ]
 }
 
 impl Verify {
@@ -169,26 +179,25 @@ impl Findings {
 
 /// Shows what became of every record; a missing one is a finding.
 fn accounts(collector: &Collector, found: &mut Findings) -> anyhow::Result<()> {
-    let answer = client::json(&collector.get("/api/v1/accounts", &[])?)?;
-    let text = |name: &str| client::field(&answer, name);
-    let dropped = answer.get("dropped").and_then(Value::as_object).context("the answer has no accounts")?;
+    let answer: Accounts = client::read(&collector.get("/api/v1/accounts", &[])?)?;
     let mut parts = vec![
-        format!("stored {}", text("stored")),
-        format!("duplicate {}", text("duplicate")),
-        format!("folded {}", text("folded")),
+        format!("stored {}", answer.stored),
+        format!("duplicate {}", answer.duplicate),
+        format!("folded {}", answer.folded),
     ];
-    parts.extend(dropped.iter().map(|(reason, records)| printable(&format!("dropped({reason}) {records}"))));
+    let dropped = answer.dropped.iter();
+    parts.extend(dropped.map(|(reason, records)| printable(&format!("dropped({reason}) {records}"))));
     output::print(&format!(
         "received {} = {}\nstored {} = kept {} + expired {}; summaries count {}, of these {} under `other`",
-        text("received"),
+        answer.received,
         parts.join(" + "),
-        text("stored"),
-        text("kept"),
-        text("expired"),
-        text("summarised"),
-        text("under_other"),
+        answer.stored,
+        answer.kept,
+        answer.expired,
+        answer.summarised,
+        answer.under_other,
     ))?;
-    if answer.get("balanced") != Some(&Value::Bool(true)) {
+    if !answer.balanced {
         found.add("these accounts do not agree: a record is missing");
     }
     Ok(())
@@ -197,29 +206,19 @@ fn accounts(collector: &Collector, found: &mut Findings) -> anyhow::Result<()> {
 /// Counts the records anew; whatever a record, a summary, a budget or a closed month says else than it should
 /// is a finding.
 fn recount(collector: &Collector, found: &mut Findings) -> anyhow::Result<()> {
-    let answer = client::json(&collector.get("/api/v1/accounts/recount", &[])?)?;
-    let text = |name: &str| client::field(&answer, name);
-    let examples: Vec<&str> = answer
-        .get("examples")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    examples.iter().for_each(|example| found.add(example));
-    let wrong = answer.get("wrong").and_then(Value::as_u64).context("the answer has no recount")?;
-    found.add_more(wrong.saturating_sub(examples.len() as u64));
-    if wrong == 0 {
+    let answer: Recount = client::read(&collector.get("/api/v1/accounts/recount", &[])?)?;
+    answer.examples.iter().for_each(|example| found.add(example));
+    found.add_more(answer.wrong.saturating_sub(answer.examples.len() as u64));
+    if answer.wrong == 0 {
         output::print(&format!(
             "{} records counted anew agree with {} sums of the summaries; budgets and closed months with the trail",
-            text("records"),
-            text("sums")
+            answer.records, answer.sums
         ))?;
     }
-    let without = answer.get("without_digest").and_then(Value::as_u64).unwrap_or(0);
-    if without > 0 {
+    if answer.without_digest > 0 {
         output::print(&format!(
-            "{without} records are from before digests were kept: a change of what is in no sum of theirs is not seen"
+            "{} records are from before digests were kept: a change of what is in no sum of theirs is not seen",
+            answer.without_digest
         ))?;
     }
     Ok(())

@@ -10,8 +10,11 @@ use serde_json::{Value, json};
 use tollgate_core::attribution::NAME_BYTES_MAX;
 use tollgate_core::money::Picodollars;
 
-use super::client::{self, Collector, Filters};
+use super::client::{self, Collector, Filters, said};
 use super::output::{self, Column, ColumnKind, Format};
+use crate::model::answers::budgets::{BudgetRow, Budgets};
+use crate::model::answers::summary::{By, SummaryAnswer, SummaryRow};
+use crate::model::dimension::Dimension;
 
 /// Arguments of `tollgate budgets`.
 #[derive(Args, Debug)]
@@ -121,10 +124,11 @@ impl BudgetsArgs {
             }
             Command::Suggest { factor, window, filters } => {
                 let asked = [vec![("by", "agent"), ("since", "7d")], filters.parameters()].concat();
-                let body = ask.get("/api/v1/summary", &asked)?;
+                let agents: SummaryAnswer = client::read(&ask.get("/api/v1/summary", &asked)?)?;
                 let asked = [vec![("by", "hour"), ("since", "4w")], filters.parameters()].concat();
-                let hours = hours_recorded(&ask.get("/api/v1/summary", &asked)?, Timestamp::now())?;
-                output::print(&suggest(&body, hours, factor, window, self.format)?)?;
+                let by_hour: SummaryAnswer = client::read(&ask.get("/api/v1/summary", &asked)?)?;
+                let hours = hours_recorded(&by_hour.rows, Timestamp::now());
+                output::print(&suggest(&agents.rows, hours, factor, window, self.format)?)?;
                 if hours < WEEK_HOURS && self.format != Format::Json {
                     output::say(&format!(
                         "\nwarning: {}; it is taken for a whole week, so these limits are too low. Ask again when a \
@@ -138,7 +142,7 @@ impl BudgetsArgs {
                 let body = ask.get(&path(&name), &[])?;
                 match self.format {
                     Format::Json => output::print(&body),
-                    _ => output::print(&serde_json::to_string_pretty(&client::json(&body)?)?),
+                    _ => output::print(&serde_json::to_string_pretty(&client::read::<Value>(&body)?)?),
                 }
             }
             Command::Put { name, file } => {
@@ -175,11 +179,9 @@ fn list(body: &str, format: Format) -> anyhow::Result<String> {
     if format == Format::Json {
         return Ok(body.to_owned());
     }
-    let answer = client::json(body)?;
-    let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
-    let columns = COLUMNS.map(|(_, title, kind)| Column::new(title, kind));
-    let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| COLUMNS.iter().map(|(name, ..)| text(row.get(*name))).collect()).collect();
+    let answer: Budgets = client::read(body)?;
+    let columns = COLUMNS.map(|(title, kind)| Column::new(title, kind));
+    let rows: Vec<Vec<String>> = answer.rows.into_iter().map(cells).collect();
     if format == Format::Csv {
         return output::csv(&columns, &rows);
     }
@@ -192,9 +194,13 @@ fn list(body: &str, format: Format) -> anyhow::Result<String> {
 /// Limits for each agent: what it spent in seven days, scaled to the window, times the factor, rounded up to
 /// a cent.
 // Long: one proposal in each of the formats.
-fn suggest(body: &str, hours: u64, factor: Picodollars, per: Per, format: Format) -> anyhow::Result<String> {
-    let answer = client::json(body)?;
-    let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
+fn suggest(
+    rows: &[SummaryRow],
+    hours: u64,
+    factor: Picodollars,
+    per: Per,
+    format: Format,
+) -> anyhow::Result<String> {
     let (window, days) = match per {
         Per::Day => ("day", 1),
         Per::Week => ("week", 7),
@@ -203,16 +209,15 @@ fn suggest(body: &str, hours: u64, factor: Picodollars, per: Per, format: Format
     let mut proposals = Vec::new();
     let mut names = BTreeSet::new();
     for row in rows {
-        let agent = text(row.get("agent"));
-        let spent: Picodollars =
-            text(row.get("cost_usd")).parse().context("the answer has no cost_usd that is money")?;
-        if spent <= Picodollars::ZERO || matches!(agent.as_str(), "" | "unattributed" | "invalid") {
+        let agent = row.keys.value(By::Dimension(Dimension::Agent)).unwrap_or_default();
+        let spent = row.numbers.cost_usd;
+        if spent <= Picodollars::ZERO || matches!(agent, "" | "unattributed" | "invalid") {
             continue;
         }
         let limit = scaled(spent, factor, days)?;
-        let name = budget_name(&agent, window, &names);
+        let name = budget_name(agent, window, &names);
         names.insert(name.clone());
-        proposals.push((name, agent, spent, limit));
+        proposals.push((name, agent.to_owned(), spent, limit));
     }
     if proposals.is_empty() {
         bail!("no agent has spent anything in the last seven days; there is nothing to propose from");
@@ -259,12 +264,10 @@ fn suggest(body: &str, hours: u64, factor: Picodollars, per: Per, format: Format
 
 /// For how many of the last seven days' hours there can be records: from the first hour of a summary by hour
 /// on.
-fn hours_recorded(body: &str, now: Timestamp) -> anyhow::Result<u64> {
-    let answer = client::json(body)?;
-    let rows = answer.get("rows").and_then(Value::as_array).context("the answer has no rows")?;
-    let hours = rows.iter().filter_map(|row| text(row.get("hour")).parse::<Timestamp>().ok());
+fn hours_recorded(rows: &[SummaryRow], now: Timestamp) -> u64 {
+    let hours = rows.iter().filter_map(|row| row.keys.value(By::Hour)?.parse::<Timestamp>().ok());
     let since_s = hours.min().map_or(0, |first| now.as_second().saturating_sub(first.as_second()));
-    Ok(u64::try_from(since_s).unwrap_or(0).div_ceil(3_600).min(WEEK_HOURS))
+    u64::try_from(since_s).unwrap_or(0).div_ceil(3_600).min(WEEK_HOURS)
 }
 
 fn recorded(hours: u64) -> String {
@@ -308,38 +311,62 @@ fn scaled(spent: Picodollars, factor: Picodollars, days: i128) -> anyhow::Result
     Ok(Picodollars::from_pico(cents * PICO_PER_CENT))
 }
 
-fn text(value: Option<&Value>) -> String {
-    match value {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
-    }
+fn cells(row: BudgetRow) -> Vec<String> {
+    vec![
+        row.budget,
+        said(row.value),
+        row.unit.name().to_owned(),
+        row.window,
+        row.limit.to_string(),
+        row.used.to_string(),
+        row.held.to_string(),
+        row.kept.to_string(),
+        row.granted.to_string(),
+        row.presumed.to_string(),
+        row.remaining.to_string(),
+        row.percent.to_string(),
+        row.denied.to_string(),
+        row.burn_per_day.to_string(),
+        said(row.limit_reached),
+    ]
 }
 
 const WEEK_HOURS: u64 = 7 * 24;
 const PICO_PER_CENT: i128 = 10_000_000_000;
 
-const COLUMNS: [(&str, &str, ColumnKind); 15] = [
-    ("budget", "budget", ColumnKind::Text),
-    ("value", "of", ColumnKind::Text),
-    ("unit", "unit", ColumnKind::Text),
-    ("window", "window", ColumnKind::Text),
-    ("limit", "limit", ColumnKind::Money),
-    ("used", "used", ColumnKind::Money),
-    ("held", "held", ColumnKind::Money),
-    ("kept", "kept", ColumnKind::Money),
-    ("granted", "granted", ColumnKind::Money),
-    ("presumed", "presumed", ColumnKind::Money),
-    ("remaining", "remaining", ColumnKind::Money),
-    ("percent", "%", ColumnKind::Count),
-    ("denied", "denied", ColumnKind::Count),
-    ("burn_per_day", "a day", ColumnKind::Money),
-    ("limit_reached", "reached", ColumnKind::Text),
+const COLUMNS: [(&str, ColumnKind); 15] = [
+    ("budget", ColumnKind::Text),
+    ("of", ColumnKind::Text),
+    ("unit", ColumnKind::Text),
+    ("window", ColumnKind::Text),
+    ("limit", ColumnKind::Money),
+    ("used", ColumnKind::Money),
+    ("held", ColumnKind::Money),
+    ("kept", ColumnKind::Money),
+    ("granted", ColumnKind::Money),
+    ("presumed", ColumnKind::Money),
+    ("remaining", ColumnKind::Money),
+    ("%", ColumnKind::Count),
+    ("denied", ColumnKind::Count),
+    ("a day", ColumnKind::Money),
+    ("reached", ColumnKind::Text),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::answers::summary::{Keys, Numbers};
+
+    fn row(by: By, value: &str, cost: &str) -> SummaryRow {
+        SummaryRow {
+            keys: Keys(vec![(by, Some(value.to_owned()))]),
+            numbers: Numbers { cost_usd: cost.parse().unwrap(), ..Numbers::default() },
+        }
+    }
+
+    fn spent(agent: &str, cost: &str) -> SummaryRow {
+        row(By::Dimension(Dimension::Agent), agent, cost)
+    }
 
     #[test]
     fn a_proposal_is_what_was_spent_times_the_factor_rounded_up_to_a_cent() {
@@ -376,8 +403,8 @@ mod tests {
 
     #[test]
     fn proposals_are_made_for_agents_that_spent_something() {
-        let body = r#"{"rows":[{"agent":"triage","cost_usd":"10.000000000000"},{"agent":"unattributed","cost_usd":"3.000000000000"}]}"#;
-        let text = suggest(body, 30, factor("1.3").unwrap(), Per::Week, Format::Table).unwrap();
+        let rows = [spent("triage", "10"), spent("unattributed", "3")];
+        let text = suggest(&rows, 30, factor("1.3").unwrap(), Per::Week, Format::Table).unwrap();
         assert!(text.contains("limit_usd = \"13.00\"") && !text.contains("unattributed"), "{text}");
         assert!(text.starts_with("of the last seven days 1 d 6 h are recorded\n"), "{text}");
     }
@@ -385,12 +412,9 @@ mod tests {
     #[test]
     fn what_is_proposed_can_be_put_into_the_configuration_whatever_agents_are_called() {
         let long = "a".repeat(64);
-        let rows: Vec<Value> = [format!("{}b", &long[1..]), long, "bot".into()]
-            .map(|agent| json!({"agent": agent, "cost_usd": "1.000000000000"}))
-            .into();
-        let body = json!({ "rows": rows }).to_string();
+        let rows = [format!("{}b", &long[1..]), long, "bot".into()].map(|agent| spent(&agent, "1"));
         for per in [Per::Day, Per::Week, Per::Month] {
-            let text = suggest(&body, WEEK_HOURS, factor("1").unwrap(), per, Format::Table).unwrap();
+            let text = suggest(&rows, WEEK_HOURS, factor("1").unwrap(), per, Format::Table).unwrap();
             let (_, toml) = text.split_once("for tollgate.toml:\n").unwrap();
             let config = crate::config::Config::parse("t", toml).unwrap();
             assert_eq!(config.budgets.budgets.len(), 3);
@@ -401,16 +425,14 @@ mod tests {
     fn of_a_week_as_much_is_recorded_as_lies_behind_its_first_hour() {
         let now: Timestamp = "2026-11-25T12:20:00Z".parse().unwrap();
         for (hours, expected) in [
-            (json!([]), 0),
-            (json!(["2026-11-25T12:00:00Z"]), 1),
-            (json!(["2026-11-25T11:00:00Z", "2026-11-24T12:00:00Z"]), 25),
-            (json!(["2026-11-18T13:00:00Z"]), 168),
-            (json!(["2026-11-01T00:00:00Z"]), 168),
+            (&[] as &[&str], 0),
+            (&["2026-11-25T12:00:00Z"], 1),
+            (&["2026-11-25T11:00:00Z", "2026-11-24T12:00:00Z"], 25),
+            (&["2026-11-18T13:00:00Z"], 168),
+            (&["2026-11-01T00:00:00Z"], 168),
         ] {
-            let rows: Vec<Value> =
-                hours.as_array().unwrap().iter().map(|hour| json!({ "hour": hour })).collect();
-            let body = json!({ "rows": rows }).to_string();
-            assert_eq!(hours_recorded(&body, now).unwrap(), expected, "{hours}");
+            let rows: Vec<SummaryRow> = hours.iter().map(|hour| row(By::Hour, hour, "0")).collect();
+            assert_eq!(hours_recorded(&rows, now), expected, "{hours:?}");
         }
     }
 }

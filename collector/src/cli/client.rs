@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::header::AUTHORIZATION;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use crate::model::answers::Page;
+use crate::model::answers::collector::Failure;
 use crate::model::text::printable;
 use crate::work::tls;
 
@@ -95,7 +98,7 @@ impl Ask {
     }
 
     /// Every row of a list that pages by `cursor`, with these parameters.
-    pub(super) fn rows(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+    pub(super) fn rows<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
         self.collector.rows(path, &self.with(&[]))
     }
 
@@ -119,19 +122,20 @@ impl Collector {
     }
 
     /// Every row of a list that pages by `cursor`, with these parameters.
-    pub(super) fn rows(&self, path: &str, asked: &[(&str, &str)]) -> anyhow::Result<Vec<Value>> {
+    pub(super) fn rows<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        asked: &[(&str, &str)],
+    ) -> anyhow::Result<Vec<T>> {
         let mut rows = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
             let mut parameters = vec![("limit", PAGE)];
             parameters.extend_from_slice(asked);
             parameters.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-            let mut answer = json(&self.get(path, &parameters)?)?;
-            match answer.get_mut("rows").map(Value::take) {
-                Some(Value::Array(some)) => rows.extend(some),
-                _ => bail!("the answer has no rows; is this a Tollgate collector?"),
-            }
-            cursor = answer.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
+            let page: Page<T> = read(&self.get(path, &parameters)?)?;
+            rows.extend(page.rows);
+            cursor = page.next_cursor;
             if cursor.is_none() {
                 return Ok(rows);
             }
@@ -235,26 +239,21 @@ pub(super) fn segment(text: &str) -> String {
     escaped
 }
 
-/// Reads an answer as JSON.
-pub(super) fn json(body: &str) -> anyhow::Result<Value> {
-    serde_json::from_str(body).context("the answer is not JSON; is this a Tollgate collector?")
+/// Reads an answer. Members that are not known here are passed over: a newer collector may say more.
+pub(super) fn read<T: DeserializeOwned>(body: &str) -> anyhow::Result<T> {
+    serde_json::from_str(body)
+        .context("this is not the answer that was asked for; is this a Tollgate collector of this version?")
 }
 
-/// A field as text: a string without quotes, nothing for what is absent or null. It is one line, whatever it
-/// has in it.
-pub(super) fn field(row: &Value, name: &str) -> String {
-    match row.get(name) {
-        Some(Value::String(text)) => printable(text),
-        Some(Value::Null) | None => String::new(),
-        Some(value) => value.to_string(),
-    }
+/// What is said, as text; nothing for what is not.
+pub(super) fn said(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
 }
 
 fn refusal(body: &str, status: u16, url: &str) -> String {
-    let error = serde_json::from_str::<Value>(body).unwrap_or_default();
-    match error.pointer("/error/message").and_then(Value::as_str) {
-        Some(message) => printable(message),
-        None => format!("{url} answers {status}; is this a Tollgate collector?"),
+    match serde_json::from_str::<Failure>(body) {
+        Ok(failure) => printable(&failure.error.message),
+        Err(_) => format!("{url} answers {status}; is this a Tollgate collector?"),
     }
 }
 
@@ -293,6 +292,15 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_read_with_a_member_more_and_not_with_one_less() {
+        assert_eq!(read::<Page<u64>>(r#"{"rows":[1],"newer":{}}"#).unwrap().rows, [1]);
+        for (body, expected) in [(r#"{"newer":{}}"#, "missing field `rows`"), ("<html>", "expected value")] {
+            let error = format!("{:#}", read::<Page<u64>>(body).unwrap_err());
+            assert!(error.contains("is this a Tollgate collector") && error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
     fn a_list_is_asked_for_page_by_page_to_its_end() {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = server.local_addr().unwrap();
@@ -318,7 +326,7 @@ mod tests {
         });
         let url = format!("http://{address}");
         let Command { ask } = Command::parse_from(["x", "--url", &url, "--since", "7d", "--agent", "a"]);
-        assert_eq!(ask.rows("/list").unwrap(), [1, 2, 3]);
+        assert_eq!(ask.rows::<u64>("/list").unwrap(), [1, 2, 3]);
         let asked: Vec<String> = ["", "&cursor=a-1", "&cursor=b"]
             .map(|cursor| format!("GET /list?limit=1000&since=7d&agent=a{cursor} HTTP/1.1"))
             .into();

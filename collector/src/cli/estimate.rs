@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use serde_json::Value;
+use tollgate_core::money::Picodollars;
 use tollgate_core::price::{EMBEDDED, PriceBook};
 
 use super::client::{self, Collector};
 use super::output::{self, Column, ColumnKind, Format};
+use crate::model::answers::estimate::Estimate;
 use crate::model::clock::now_ms;
 use crate::work::estimate::{Question, estimate};
 
@@ -59,7 +61,7 @@ impl EstimateArgs {
         };
         output::print(&match self.format {
             Format::Json => answer,
-            format => shown(&client::json(&answer)?, format)?,
+            format => shown(&client::read(&answer)?, format)?,
         })
     }
 
@@ -85,43 +87,35 @@ impl EstimateArgs {
 }
 
 /// Two lines, what is expected and what it comes to at most, and the notes below them.
-fn shown(answer: &Value, format: Format) -> anyhow::Result<String> {
-    let worst = answer.get("worst").cloned().unwrap_or_default();
-    let line = |what: &str, of: &Value, counted: String| -> Vec<String> {
-        let cost = client::field(of, "cost_usd");
-        let cost = if cost.is_empty() { "unpriced".to_owned() } else { cost };
+fn shown(answer: &Estimate, format: Format) -> anyhow::Result<String> {
+    let worst = &answer.worst;
+    let line = |what: &str, input: u64, counted: String, output: u64, cost: Option<Picodollars>| {
         vec![
-            client::field(answer, "provider"),
-            client::field(answer, "model"),
+            answer.provider.clone(),
+            answer.model.clone(),
             what.to_owned(),
-            client::field(of, "input_tokens"),
+            input.to_string(),
             counted,
-            client::field(of, "output_tokens"),
-            cost,
+            output.to_string(),
+            cost.map_or_else(|| "unpriced".to_owned(), |cost| cost.to_string()),
         ]
     };
-    let unbounded: Vec<&str> = worst
-        .get("unbounded")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let exact = answer.get("exact") == Some(&Value::Bool(true));
-    let by = client::field(answer, "counted_by");
-    let by = if exact || by == "estimated" { by } else { format!("{by}, in part") };
-    let bounded = if unbounded.is_empty() {
+    let by = answer.counted_by.clone();
+    let by = if answer.exact || by == "estimated" { by } else { format!("{by}, in part") };
+    let bounded = if worst.unbounded.is_empty() {
         "bounded".to_owned()
     } else {
-        format!("not bounded: {}", unbounded.join(", "))
+        format!("not bounded: {}", worst.unbounded.join(", "))
     };
-    let rows = [line("this call", answer, by), line("at most", &worst, bounded)];
+    let rows = [
+        line("this call", answer.input_tokens, by, answer.output_tokens, answer.cost_usd),
+        line("at most", worst.input_tokens, bounded, worst.output_tokens, worst.cost_usd),
+    ];
     let columns = COLUMNS.map(|(name, kind)| Column::new(name, kind));
     if format == Format::Csv {
         return output::csv(&columns, &rows);
     }
-    let notes = answer.get("notes").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let notes: Vec<String> = notes.map(|note| format!("note: {note}")).collect();
+    let notes: Vec<String> = answer.notes.iter().map(|note| format!("note: {note}")).collect();
     Ok([vec![output::table(&columns, &rows, None)], notes].concat().join("\n"))
 }
 

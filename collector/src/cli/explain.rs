@@ -1,9 +1,12 @@
 //! `tollgate records --explain`: one record's price, line by line.
 
-use serde_json::Value;
+use tollgate_core::money::Picodollars;
+use tollgate_core::record::{CostSource, Note};
 
 use super::client::{self, Collector};
 use super::output::{self, Column, ColumnKind, Format};
+use crate::model::answers::explain::{ExplainedLine, ExplainedRow, Explanation};
+use crate::model::text::printable;
 
 /// Asks and prints.
 pub(super) fn explain(collector: &Collector, id: &str, format: Format) -> anyhow::Result<()> {
@@ -11,89 +14,95 @@ pub(super) fn explain(collector: &Collector, id: &str, format: Format) -> anyhow
     if format == Format::Json {
         return output::print(&body);
     }
-    output::print(&render(&client::json(&body)?))
+    output::print(&render(&client::read(&body)?))
 }
 
 // Long: one statement for each line of the explanation, in their order.
-fn render(answer: &Value) -> String {
-    let text = client::field;
-    let list =
-        |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+fn render(answer: &Explanation) -> String {
+    let named = |model: &Option<String>| model.as_deref().map_or_else(|| "no model".to_owned(), printable);
     let mut out = vec![
-        format!("record {} of {}", text(answer, "id"), text(answer, "time")),
+        format!(
+            "record {} of {}",
+            printable(&answer.id),
+            printable(answer.time.as_deref().unwrap_or_default())
+        ),
         format!(
             "{}: asked for {}, answered by {}",
-            text(answer, "provider"),
-            or(&text(answer, "request_model"), "no model"),
-            or(&text(answer, "response_model"), "no model")
+            printable(&answer.provider),
+            named(&answer.request_model),
+            named(&answer.response_model)
         ),
-        format!("price book {}", or(&text(answer, "price_version"), "none")),
+        format!("price book {}", printable(answer.price_version.as_deref().unwrap_or("none"))),
     ];
-    for row in list(answer, "rows") {
-        let from = text(&row, "from");
-        let from = if from.is_empty() { String::new() } else { format!(" from {from}") };
-        out.push(format!("row {}{from}: {}", text(&row, "model"), text(&row, "why")));
-        let source = text(&row, "source");
-        if !source.is_empty() {
-            out.push(format!("  source {source} (checked {})", text(&row, "checked")));
-        }
-        let note = text(&row, "note");
-        if !note.is_empty() {
-            out.push(format!("  note: {note}"));
-        }
-    }
+    answer.rows.iter().for_each(|row| used(row, &mut out));
     let columns = LINES.map(|(name, kind)| Column::new(name, kind));
-    let lines: Vec<Vec<String>> = list(answer, "lines")
-        .iter()
-        .map(|line| LINES.iter().map(|(name, _)| text(line, name)).collect())
-        .collect();
-    let total = ["sum", "", "", "", "", &text(answer, "book_cost_usd")].map(str::to_owned);
+    let lines: Vec<Vec<String>> = answer.lines.iter().map(line).collect();
+    let total = ["sum", "", "", "", "", &answer.book_cost_usd.to_string()].map(str::to_owned);
     out.push(String::new());
     out.push(output::table(&columns, &lines, Some(&total)));
-    out.push(whose_word(&text(answer, "cost_usd"), &text(answer, "cost_source")));
-    out.push(format!("status {}", text(answer, "cost_status")));
-    let said = text(answer, "provider_cost_usd");
-    if !said.is_empty() {
-        let notes = list(answer, "notes");
-        let is_doubted = notes.iter().any(|note| note == "provider_cost_doubted");
+    out.push(whose_word(answer.cost_usd, answer.cost_source));
+    out.push(format!("status {}", answer.cost_status.name()));
+    if let Some(said) = answer.provider_cost_usd {
+        let is_doubted = answer.notes.contains(&Note::ProviderCostDoubted);
         let why =
             if is_doubted { ", less than a tenth of the book's charge, which is not believed" } else { "" };
         out.push(format!("the provider says {said}{why}"));
     }
-    for adjustment in list(answer, "adjustments") {
+    for adjustment in &answer.adjustments {
+        let time = |time: &Option<String>| printable(time.as_deref().unwrap_or_default());
         out.push(format!(
             "adjustment ({}) made {}, booked {}: {} to {}",
-            text(&adjustment, "reason"),
-            text(&adjustment, "made"),
-            text(&adjustment, "booked"),
-            text(&adjustment, "amount_usd"),
-            text(&adjustment, "cost_usd")
+            adjustment.reason.name(),
+            time(&adjustment.made),
+            time(&adjustment.booked),
+            adjustment.amount_usd,
+            adjustment.cost_usd
         ));
     }
-    if !list(answer, "adjustments").is_empty() {
-        out.push(format!("with adjustments {}", text(answer, "adjusted_cost_usd")));
+    if !answer.adjustments.is_empty() {
+        out.push(format!("with adjustments {}", answer.adjusted_cost_usd));
     }
-    if let Some(today) = answer.get("today").filter(|today| !today.is_null()) {
+    if let Some(today) = &answer.today {
         out.push(format!(
             "by today's book {}: {} ({})",
-            text(today, "price_version"),
-            text(today, "cost_usd"),
-            text(today, "cost_status")
+            printable(&today.price_version),
+            today.cost_usd,
+            today.cost_status.name()
         ));
     }
     out.join("\n")
 }
 
-/// What the call costs, and by whose word.
-fn whose_word(cost: &str, source: &str) -> String {
-    match source {
-        "provider" => format!("cost {cost}, by the provider's own word"),
-        _ => format!("cost {cost}, by the price book"),
+/// Says which row was used, why, and where it comes from.
+fn used(row: &ExplainedRow, out: &mut Vec<String>) {
+    let from = row.from.as_ref().map(|from| format!(" from {}", printable(from))).unwrap_or_default();
+    out.push(format!("row {}{from}: {}", printable(&row.model), printable(&row.why)));
+    if let Some(source) = &row.source {
+        let checked = row.checked.as_deref().unwrap_or_default();
+        out.push(format!("  source {} (checked {})", printable(source), printable(checked)));
+    }
+    if let Some(note) = &row.note {
+        out.push(format!("  note: {}", printable(note)));
     }
 }
 
-fn or<'a>(text: &'a str, instead: &'a str) -> &'a str {
-    if text.is_empty() { instead } else { text }
+fn line(line: &ExplainedLine) -> Vec<String> {
+    vec![
+        line.model.clone(),
+        line.kind.to_string(),
+        line.quantity.to_string(),
+        line.rate.to_string(),
+        line.discount.clone().unwrap_or_default(),
+        line.cost_usd.to_string(),
+    ]
+}
+
+/// What the call costs, and by whose word.
+fn whose_word(cost: Picodollars, source: CostSource) -> String {
+    match source {
+        CostSource::Provider => format!("cost {cost}, by the provider's own word"),
+        CostSource::Book => format!("cost {cost}, by the price book"),
+    }
 }
 
 const LINES: [(&str, ColumnKind); 6] = [
@@ -113,19 +122,26 @@ mod tests {
     #[test]
     fn no_name_of_a_caller_or_provider_makes_a_line_or_moves_the_cursor() {
         let hostile = "m\n\u{1b}[2J\r\u{202e}x";
-        let row =
-            json!({"model": hostile, "why": hostile, "from": hostile, "source": hostile, "note": hostile});
-        let line =
-            json!({"model": hostile, "kind": "input", "quantity": 1, "rate": "1.0", "cost_usd": "1.0"});
-        let told = |of: &str| {
-            let adjustment =
-                json!({"reason": of, "made": of, "booked": of, "amount_usd": of, "cost_usd": of});
-            json!({
+        let told = |of: &str| -> Explanation {
+            let row = json!({
+                "model": of, "from": of, "step": null, "facts": {of: of}, "variant": of, "input_above": null,
+                "discount": of, "why": of, "source": of, "checked": of, "note": of,
+            });
+            let line = json!({
+                "model": of, "kind": "input", "quantity": 1, "rate": "1.0", "discount": of, "cost_usd": "1.0",
+            });
+            let adjustment = json!({
+                "reason": "late", "made": of, "booked": of, "amount_usd": "1.0", "cost_usd": "1.0",
+                "cost_status": "measured", "cost_source": "book", "price_version": of, "lines": [line],
+            });
+            let told = json!({
                 "id": of, "time": of, "provider": of, "request_model": of, "response_model": of, "price_version": of,
-                "rows": [row], "lines": [line], "book_cost_usd": "1.0", "cost_usd": "1.0", "cost_status": of,
-                "provider_cost_usd": of, "adjustments": [adjustment],
-                "today": {"price_version": of, "cost_usd": "1.0", "cost_status": of},
-            })
+                "rows": [row], "lines": [line], "book_cost_usd": "1.0", "cost_usd": "1.0", "cost_status": "measured",
+                "cost_source": "book", "provider_cost_usd": "1.0", "notes": [], "adjustments": [adjustment],
+                "adjusted_cost_usd": "1.0",
+                "today": {"price_version": of, "cost_usd": "1.0", "cost_status": "measured", "rows": [row]},
+            });
+            serde_json::from_value(told).unwrap()
         };
         let shown = render(&told(hostile));
         assert!(!shown.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{shown:?}");

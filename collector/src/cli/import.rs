@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use super::client::{self, Collector};
 use super::output;
+use crate::model::answers::collector::Imported;
+use crate::model::text::printable;
 
 /// Arguments of `tollgate import`.
 #[derive(Args, Debug)]
@@ -91,14 +93,11 @@ struct Done {
 
 impl Done {
     fn add(&mut self, answer: &str) -> anyhow::Result<()> {
-        let answer = client::json(answer)?;
-        let count =
-            |name: &str| answer.get(name).and_then(Value::as_u64).context("the answer is not an import's");
-        self.received = self.received.saturating_add(count("received")?);
-        self.stored = self.stored.saturating_add(count("stored")?);
-        self.duplicates = self.duplicates.saturating_add(count("duplicates")?);
-        let rejected = answer.get("rejected").and_then(Value::as_array).into_iter().flatten();
-        self.rejected.extend(rejected.map(|one| client::field(one, "reason")));
+        let answer: Imported = client::read(answer)?;
+        self.received = self.received.saturating_add(answer.received);
+        self.stored = self.stored.saturating_add(answer.stored);
+        self.duplicates = self.duplicates.saturating_add(answer.duplicates);
+        self.rejected.extend(answer.rejected.into_iter().map(|one| printable(&one.reason)));
         Ok(())
     }
 

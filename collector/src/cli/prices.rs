@@ -7,11 +7,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use serde_json::Value;
-use tollgate_core::price::{PriceBook, PriceFile, Wanted};
+use tollgate_core::money::Picodollars;
+use tollgate_core::price::{PriceBook, PriceFile, Rates, Tier, Wanted};
+use tollgate_core::usage::Kind;
 
 use super::client::{self, Ask};
 use super::output::{self, Column, ColumnKind, Format};
+use crate::model::answers::prices::{
+    self as answers, DriftRow, MissingPrices, MissingRow, PricedModelRow, Prices,
+};
 
 /// Arguments of `tollgate prices`.
 #[derive(Args, Debug)]
@@ -126,13 +130,13 @@ impl List {
         if self.format == Format::Json {
             return output::print(&body);
         }
-        let answer = client::json(&body)?;
+        let answer: Prices = client::read(&body)?;
         let columns: Vec<Column> =
             ["provider", "model", "input", "cache_read", "cache_write", "output", "further"]
                 .into_iter()
                 .map(|name| Column::new(name, ColumnKind::Text))
                 .collect();
-        let rows: Vec<Vec<String>> = rows(&answer)?.iter().filter_map(listed).collect();
+        let rows: Vec<Vec<String>> = answer.rows.iter().filter_map(listed).collect();
         output::print(&match self.format {
             Format::Csv => output::csv(&columns, &rows)?,
             _ => output::table(&columns, &rows, None),
@@ -140,26 +144,21 @@ impl List {
     }
 }
 
-fn listed(row: &Value) -> Option<Vec<String>> {
-    let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let price = row.get("prices")?.as_array()?.last()?;
-    let rate = |kind: &str| {
-        let rate = price.pointer(&format!("/rates/{kind}")).and_then(Value::as_str);
-        rate.map(for_a_million).unwrap_or_default()
-    };
-    let count = |name: &str| price.get(name).and_then(Value::as_array).map_or(0, Vec::len);
-    let further: Vec<String> = [("tiers", "context tiers"), ("variants", "variants")]
+fn listed(row: &PricedModelRow) -> Option<Vec<String>> {
+    let price = row.prices.last()?;
+    let rate = |kind: Kind| price.rates.0.get(&kind).map(|rate| for_a_million(*rate)).unwrap_or_default();
+    let further: Vec<String> = [(price.tiers.len(), "context tiers"), (price.variants.len(), "variants")]
         .into_iter()
-        .filter(|(name, _)| count(name) > 0)
-        .map(|(name, words)| format!("{} {words}", count(name)))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, words)| format!("{count} {words}"))
         .collect();
     Some(vec![
-        text("provider"),
-        text("model"),
-        rate("input"),
-        rate("cache_read"),
-        rate("cache_write"),
-        rate("output"),
+        row.provider.clone(),
+        row.model.clone(),
+        rate(Kind::Input),
+        rate(Kind::CacheRead),
+        rate(Kind::CacheWrite),
+        rate(Kind::Output),
         further.join(", "),
     ])
 }
@@ -171,74 +170,63 @@ impl Show {
         if self.format != Format::Table {
             return output::print(&body);
         }
-        let answer = client::json(&body)?;
-        let rows = rows(&answer)?;
-        let Some(row) = rows.first() else {
+        let answer: Prices = client::read(&body)?;
+        let Some(row) = answer.rows.first() else {
             bail!(
                 "`{}` has no price for `{}`; see `tollgate prices list` and `prices missing`",
                 self.of,
                 self.name
             )
         };
-        output::print(&shown(row, answer.get("version").and_then(Value::as_str).unwrap_or_default()))
+        output::print(&shown(row, &answer.version))
     }
 }
 
-fn shown(row: &Value, version: &str) -> String {
-    let text =
-        |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut lines = vec![format!("{} {}  (book {version})", text(row, "provider"), text(row, "model"))];
-    let names: Vec<&str> =
-        row.get("names").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    if !names.is_empty() {
-        lines.push(format!("also {}", names.join(", ")));
+fn shown(row: &PricedModelRow, version: &str) -> String {
+    let mut lines = vec![format!("{} {}  (book {version})", row.provider, row.model)];
+    if !row.names.is_empty() {
+        lines.push(format!("also {}", row.names.join(", ")));
     }
-    for price in row.get("prices").and_then(Value::as_array).into_iter().flatten() {
-        let (from, until) = (text(price, "from"), text(price, "until"));
+    for price in &row.prices {
         lines.push(String::new());
-        lines.push(match (from.as_str(), until.as_str()) {
-            ("", "") => "as long as is known".to_owned(),
-            ("", until) => format!("until {until}"),
-            (from, "") => format!("from {from}"),
-            (from, until) => format!("from {from} until {until}"),
+        lines.push(match (&price.from, &price.until) {
+            (None, None) => "as long as is known".to_owned(),
+            (None, Some(until)) => format!("until {until}"),
+            (Some(from), None) => format!("from {from}"),
+            (Some(from), Some(until)) => format!("from {from} until {until}"),
         });
-        lines.push(format!("  source {} (checked {})", text(price, "source"), text(price, "checked")));
-        for name in ["note", "discount"] {
-            let value = text(price, name);
-            if !value.is_empty() {
-                lines.push(format!("  {name}: {value}"));
-            }
+        lines.push(format!("  source {} (checked {})", price.source, price.checked));
+        for (name, text) in [("note", &price.note), ("discount", &price.discount)] {
+            lines.extend(text.as_ref().map(|text| format!("  {name}: {text}")));
         }
-        sheet(&mut lines, "  plain", price);
-        for variant in price.get("variants").and_then(Value::as_array).into_iter().flatten() {
-            sheet(&mut lines, &format!("  {}", text(variant, "when")), variant);
+        sheet(&mut lines, "  plain", &price.rates, &price.tiers);
+        for variant in &price.variants {
+            sheet(&mut lines, &format!("  {}", variant.when), &variant.rates, &variant.tiers);
         }
     }
     output::lines(&lines)
 }
 
-fn sheet(lines: &mut Vec<String>, title: &str, sheet: &Value) {
-    lines.push(format!("{title}: {}", rates(sheet.get("rates"))));
-    let tiers = sheet.get("tiers").and_then(Value::as_array);
-    for tier in tiers.into_iter().flatten() {
-        let above = tier.get("input_above").and_then(Value::as_u64).unwrap_or(0);
-        lines.push(format!("    prompt above {above}: {}", rates(tier.get("rates"))));
+fn sheet(lines: &mut Vec<String>, title: &str, plain: &Rates, tiers: &[Tier]) {
+    lines.push(format!("{title}: {}", rates(plain)));
+    for tier in tiers {
+        lines.push(format!("    prompt above {}: {}", tier.input_above, rates(&tier.rates)));
     }
 }
 
-fn rates(rates: Option<&Value>) -> String {
-    let rates = rates.and_then(Value::as_object).into_iter().flatten();
-    let shown = |(kind, rate): (&String, &Value)| {
-        let rate = rate.as_str().unwrap_or_default();
-        let is_token = tollgate_core::usage::Kind::from_name(kind)
-            .is_some_and(|kind| kind.is_input() || kind.is_output());
-        if is_token {
-            format!("{kind} {}", for_a_million(rate))
+/// In the order of their names, as the API has them.
+fn rates(rates: &Rates) -> String {
+    let mut rates: Vec<(&str, Kind, Picodollars)> =
+        rates.0.iter().map(|(kind, rate)| (kind.name(), *kind, *rate)).collect();
+    rates.sort_unstable_by_key(|(name, ..)| *name);
+    let shown = |(name, kind, rate): (&str, Kind, Picodollars)| {
+        if kind.is_input() || kind.is_output() {
+            format!("{name} {}", for_a_million(rate))
         } else {
-            format!("{kind} {} each", trimmed(rate))
+            format!("{name} {} each", trimmed(&rate.to_string()))
         }
     };
-    rates.map(shown).collect::<Vec<_>>().join(", ")
+    rates.into_iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
 impl Missing {
@@ -247,7 +235,9 @@ impl Missing {
         if self.format == Format::Json {
             return output::print(&body);
         }
-        print_rows(&body, &MISSING, self.format, "every recorded call has a price")
+        let answer: MissingPrices = client::read(&body)?;
+        let rows = answer.rows.into_iter().map(missing).collect();
+        print_rows(rows, &MISSING, self.format, "every recorded call has a price")
     }
 }
 
@@ -257,26 +247,48 @@ impl Drifting {
         if self.format == Format::Json {
             return output::print(&body);
         }
-        print_rows(&body, &DRIFT, self.format, "no row is off by more than 1 % of what providers say")
+        let answer: answers::Drifting = client::read(&body)?;
+        let rows = answer.rows.into_iter().map(drift).collect();
+        print_rows(rows, &DRIFT, self.format, "no row is off by more than 1 % of what providers say")
     }
 }
 
-/// Prints these members of each row; where there is none, what that means.
+fn missing(row: MissingRow) -> Vec<String> {
+    vec![
+        row.provider,
+        row.request_model,
+        row.response_model,
+        row.service_tier,
+        row.unpriced_calls.to_string(),
+        row.input_tokens.to_string(),
+        row.output_tokens.to_string(),
+        row.why,
+    ]
+}
+
+fn drift(row: DriftRow) -> Vec<String> {
+    vec![
+        row.provider,
+        row.model,
+        row.calls.to_string(),
+        row.off_calls.to_string(),
+        row.doubted_calls.to_string(),
+        row.without_price.to_string(),
+        row.book_usd.to_string(),
+        row.provider_usd.to_string(),
+        row.difference_usd.to_string(),
+        row.difference_percent,
+    ]
+}
+
+/// Prints rows under these columns; where there is none, what that means.
 fn print_rows(
-    body: &str,
-    members: &[(&'static str, ColumnKind)],
+    rows: Vec<Vec<String>>,
+    columns: &[(&'static str, ColumnKind)],
     format: Format,
     nothing: &str,
 ) -> anyhow::Result<()> {
-    let columns: Vec<Column> = members.iter().map(|(name, kind)| Column::new(*name, *kind)).collect();
-    let answer = client::json(body)?;
-    let field = |row: &Value, name: &str| match row.get(name) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => String::new(),
-        Some(value) => value.to_string(),
-    };
-    let rows: Vec<Vec<String>> =
-        rows(&answer)?.iter().map(|row| members.iter().map(|(name, _)| field(row, name)).collect()).collect();
+    let columns: Vec<Column> = columns.iter().map(|(name, kind)| Column::new(*name, *kind)).collect();
     if rows.is_empty() && format == Format::Table {
         return output::print(nothing);
     }
@@ -349,17 +361,9 @@ fn book(files: &[(String, String)]) -> anyhow::Result<PriceBook> {
     })
 }
 
-fn rows(answer: &Value) -> anyhow::Result<&Vec<Value>> {
-    answer
-        .get("rows")
-        .and_then(Value::as_array)
-        .context("the answer has no rows; is this a Tollgate collector?")
-}
-
 /// Dollars for one as dollars for a million.
-fn for_a_million(rate: &str) -> String {
-    let rate: Option<tollgate_core::money::Picodollars> = rate.parse().ok();
-    rate.map_or_else(String::new, |rate| trimmed(&rate.times(1_000_000).to_string()))
+fn for_a_million(rate: Picodollars) -> String {
+    trimmed(&rate.times(1_000_000).to_string())
 }
 
 fn trimmed(amount: &str) -> String {

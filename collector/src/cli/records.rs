@@ -1,12 +1,11 @@
 //! `tollgate records`.
 
-use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
 
-use super::client::{self, Ask};
+use super::client::{self, Ask, said};
 use super::explain::explain;
 use super::output::{self, Column, ColumnKind, Format};
+use crate::model::answers::records::{RecordRow, RecordsPage};
 
 /// Arguments of `tollgate records`.
 #[derive(Args, Debug)]
@@ -46,15 +45,14 @@ impl RecordsArgs {
         let mut cursor = self.cursor.clone();
         loop {
             let wanted = self.limit.saturating_sub(rows.len()).min(PAGE_MAX);
-            let answer = client::json(&self.page(wanted, cursor.as_deref())?)?;
-            let page = answer.get("rows").and_then(Value::as_array);
-            rows.extend(page.context("the answer is not a page of records")?.iter().map(row));
-            cursor = answer.get("next_cursor").and_then(Value::as_str).map(str::to_owned);
+            let page: RecordsPage = client::read(&self.page(wanted, cursor.as_deref())?)?;
+            rows.extend(page.rows.into_iter().map(row));
+            cursor = page.next_cursor;
             if cursor.is_none() || rows.len() >= self.limit {
                 break;
             }
         }
-        let columns = COLUMNS.map(|(name, _, kind)| Column::new(name, kind));
+        let columns = COLUMNS.map(|(name, kind)| Column::new(name, kind));
         output::print(&match self.format {
             Format::Csv => output::csv(&columns, &rows)?,
             _ => output::table(&columns, &rows, None),
@@ -78,35 +76,43 @@ impl RecordsArgs {
     }
 }
 
-fn row(record: &Value) -> Vec<String> {
-    let field = |pointers: &str| {
-        let mut found = pointers.split('|').filter_map(|pointer| record.pointer(pointer));
-        match found.next() {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Null) | None => String::new(),
-            Some(value) => value.to_string(),
-        }
-    };
-    COLUMNS.iter().map(|(_, pointer, _)| field(pointer)).collect()
+fn row(record: RecordRow) -> Vec<String> {
+    let model = record.response_model.or(record.request_model);
+    vec![
+        record.time,
+        record.id,
+        record.attribution.team,
+        record.attribution.agent,
+        record.attribution.feature,
+        record.attribution.environment,
+        record.provider,
+        said(model),
+        said(record.status),
+        record.outcome.name().to_owned(),
+        said(record.usage.input_tokens),
+        said(record.usage.cache_read_tokens),
+        said(record.usage.output_tokens),
+        record.cost_usd.to_string(),
+        record.cost_status.name().to_owned(),
+    ]
 }
 
-/// Name, where its value stands in a record (the first that is there), and what it holds.
-const COLUMNS: [(&str, &str, ColumnKind); 15] = [
-    ("time", "/time", ColumnKind::Text),
-    ("id", "/id", ColumnKind::Text),
-    ("team", "/team", ColumnKind::Text),
-    ("agent", "/agent", ColumnKind::Text),
-    ("feature", "/feature", ColumnKind::Text),
-    ("environment", "/environment", ColumnKind::Text),
-    ("provider", "/provider", ColumnKind::Text),
-    ("model", "/response_model|/request_model", ColumnKind::Text),
-    ("status", "/status", ColumnKind::Text),
-    ("outcome", "/outcome", ColumnKind::Text),
-    ("input_tokens", "/usage/input_tokens", ColumnKind::Count),
-    ("cache_read_tokens", "/usage/cache_read_tokens", ColumnKind::Count),
-    ("output_tokens", "/usage/output_tokens", ColumnKind::Count),
-    ("cost_usd", "/cost_usd", ColumnKind::Money),
-    ("cost_status", "/cost_status", ColumnKind::Text),
+const COLUMNS: [(&str, ColumnKind); 15] = [
+    ("time", ColumnKind::Text),
+    ("id", ColumnKind::Text),
+    ("team", ColumnKind::Text),
+    ("agent", ColumnKind::Text),
+    ("feature", ColumnKind::Text),
+    ("environment", ColumnKind::Text),
+    ("provider", ColumnKind::Text),
+    ("model", ColumnKind::Text),
+    ("status", ColumnKind::Text),
+    ("outcome", ColumnKind::Text),
+    ("input_tokens", ColumnKind::Count),
+    ("cache_read_tokens", ColumnKind::Count),
+    ("output_tokens", ColumnKind::Count),
+    ("cost_usd", ColumnKind::Money),
+    ("cost_status", ColumnKind::Text),
 ];
 /// Most records of one page.
 const PAGE_MAX: usize = 1000;

@@ -1,11 +1,10 @@
 //! `tollgate reprice` and `tollgate close-month`.
 
-use anyhow::Context;
 use clap::Args;
-use serde_json::Value;
 
 use super::client::{self, Ask, Collector};
 use super::output::{self, Column, ColumnKind, Format};
+use crate::model::answers::corrections::{MonthRow, Repriced, RepricedRow};
 
 /// Arguments of `tollgate reprice`.
 #[derive(Args, Debug)]
@@ -33,37 +32,35 @@ fn render(body: &str, format: Format) -> anyhow::Result<String> {
     if format == Format::Json {
         return Ok(body.to_owned());
     }
-    let answer = client::json(body)?;
-    let strange = "the answer does not say what was priced again";
+    let answer: Repriced = client::read(body)?;
     let columns = COLUMNS.map(|(name, kind)| Column::new(name, kind));
-    let fields = |row: &Value| -> Vec<String> {
-        COLUMNS
-            .iter()
-            .map(|(name, _)| match row.get(*name) {
-                Some(Value::String(text)) => text.clone(),
-                Some(value) => value.to_string(),
-                None => String::new(),
-            })
-            .collect()
-    };
-    let rows: Vec<Vec<String>> =
-        answer.get("rows").and_then(Value::as_array).context(strange)?.iter().map(fields).collect();
+    let rows: Vec<Vec<String>> = answer.rows.into_iter().map(cells).collect();
     if format == Format::Csv {
         return output::csv(&columns, &rows);
     }
-    let version = answer.get("price_version").and_then(Value::as_str).context(strange)?;
+    let version = answer.price_version;
     if rows.is_empty() {
         return Ok(format!("nothing changes by price book {version}"));
     }
-    let mut total = fields(answer.get("total").context(strange)?);
-    if let Some(first) = total.first_mut() {
-        "total".clone_into(first);
-    }
-    let what = match answer.get("written").and_then(Value::as_bool) {
-        Some(true) => "written as adjustments",
-        _ => "nothing was written; leave out --dry-run to write adjustments",
+    let total = cells(RepricedRow { day: "total".to_owned(), ..answer.total });
+    let what = match answer.written {
+        true => "written as adjustments",
+        false => "nothing was written; leave out --dry-run to write adjustments",
     };
     Ok(format!("price book {version}: {what}\n\n{}", output::table(&columns, &rows, Some(&total))))
+}
+
+fn cells(row: RepricedRow) -> Vec<String> {
+    vec![
+        row.day,
+        row.team,
+        row.agent,
+        row.calls.to_string(),
+        row.unpriced_before.to_string(),
+        row.old_cost_usd.to_string(),
+        row.new_cost_usd.to_string(),
+        row.difference_usd.to_string(),
+    ]
 }
 
 /// Arguments of `tollgate close-month`.
@@ -79,17 +76,10 @@ impl CloseMonthArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
         let body = self.collector.put(&format!("/api/v1/months/{}", client::segment(&self.month)))?;
-        let answer = client::json(&body)?;
-        let text = |name: &str| match answer.get(name) {
-            Some(Value::String(text)) => text.clone(),
-            Some(value) => value.to_string(),
-            None => String::new(),
-        };
+        let answer: MonthRow = client::read(&body)?;
         output::print(&format!(
             "{} is closed: {} calls, {} dollars. Later corrections and late records are booked in the open month",
-            text("month"),
-            text("calls"),
-            text("cost_usd")
+            answer.month, answer.calls, answer.cost_usd
         ))
     }
 }

@@ -1,11 +1,10 @@
 //! `tollgate summary`.
 
-use anyhow::Context;
 use clap::Args;
-use serde_json::{Map, Value};
 
 use super::client::{self, Ask};
 use super::output::{self, Column, ColumnKind, Format};
+use crate::model::answers::summary::{Keys, Numbers, SummaryAnswer, SummaryRow};
 
 /// Arguments of `tollgate summary`.
 #[derive(Args, Debug)]
@@ -33,23 +32,23 @@ fn render(body: &str, format: Format) -> anyhow::Result<String> {
     if format == Format::Json {
         return Ok(body.to_owned());
     }
-    let answer = client::json(body)?;
-    let strange = "the answer is not a summary";
-    let by: Vec<&str> = list(&answer, "by").context(strange)?.iter().filter_map(Value::as_str).collect();
-    let columns: Vec<Column> = by
+    let answer: SummaryAnswer = client::read(body)?;
+    let columns: Vec<Column> = answer
+        .by
         .iter()
-        .map(|name| Column::new(*name, ColumnKind::Text))
+        .map(|by| Column::new(by.name(), ColumnKind::Text))
         .chain(NUMBERS.map(|(name, kind)| Column::new(name, kind)))
         .collect();
-    let objects: Vec<&Map<String, Value>> =
-        list(&answer, "rows").context(strange)?.iter().filter_map(Value::as_object).collect();
-    let rows: Vec<Vec<String>> = objects.iter().map(|row| fields(&columns, row)).collect();
+    let fields = |row: &SummaryRow| -> Vec<String> {
+        let keys = answer.by.iter().map(|by| row.keys.value(*by).unwrap_or_default().to_owned());
+        keys.chain(numbers(&row.numbers)).collect()
+    };
+    let rows: Vec<Vec<String>> = answer.rows.iter().map(fields).collect();
     if format == Format::Csv {
         return output::csv(&columns, &rows);
     }
-    let total = answer.get("total").and_then(Value::as_object).context(strange)?;
-    let mut total = fields(&columns, total);
-    if let Some(first) = total.first_mut().filter(|_| !by.is_empty()) {
+    let mut total = fields(&SummaryRow { keys: Keys::default(), numbers: answer.total.clone() });
+    if let Some(first) = total.first_mut().filter(|_| !answer.by.is_empty()) {
         "total".clone_into(first);
     }
     // Columns of zeros make the table too wide to read; the other formats have them.
@@ -64,8 +63,7 @@ fn render(body: &str, format: Format) -> anyhow::Result<String> {
     let total: Vec<String> = only(total);
     let columns: Vec<Column> =
         columns.iter().zip(&shown).filter(|(_, show)| **show).map(|(column, _)| column.clone()).collect();
-    let span = |name| answer.get(name).and_then(Value::as_str).unwrap_or_default();
-    let folded = match answer.get("folded_calls").and_then(Value::as_u64).unwrap_or(0) {
+    let folded = match answer.folded_calls {
         0 => String::new(),
         calls => {
             format!("\n{calls} of these calls came in totals only: their gateways had no room for records\n")
@@ -73,9 +71,9 @@ fn render(body: &str, format: Format) -> anyhow::Result<String> {
     };
     Ok(format!(
         "from {} to {}\n\n{}{folded}",
-        span("from"),
-        span("to"),
-        if by.is_empty() {
+        answer.from,
+        answer.to,
+        if answer.by.is_empty() {
             output::table(&columns, &[total], None)
         } else {
             output::table(&columns, &rows, Some(&total))
@@ -87,19 +85,21 @@ fn is_zero(sum: &str) -> bool {
     sum.bytes().all(|byte| matches!(byte, b'0' | b'.'))
 }
 
-fn list<'a>(answer: &'a Value, name: &str) -> Option<&'a Vec<Value>> {
-    answer.get(name)?.as_array()
-}
-
-fn fields(columns: &[Column], row: &Map<String, Value>) -> Vec<String> {
-    columns
-        .iter()
-        .map(|column| match row.get(&column.name) {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(number)) => number.to_string(),
-            _ => String::new(),
-        })
-        .collect()
+/// As text, in the order of [`NUMBERS`].
+fn numbers(numbers: &Numbers) -> [String; 11] {
+    [
+        numbers.calls.to_string(),
+        numbers.denied.to_string(),
+        numbers.errors.to_string(),
+        numbers.unpriced.to_string(),
+        numbers.input_tokens.to_string(),
+        numbers.cache_read_tokens.to_string(),
+        numbers.cache_write_tokens.to_string(),
+        numbers.output_tokens.to_string(),
+        numbers.reasoning_tokens.to_string(),
+        numbers.cost_usd.to_string(),
+        numbers.estimated_cost_usd.to_string(),
+    ]
 }
 
 /// Numbers that a table shows also where they are all zero.

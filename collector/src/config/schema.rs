@@ -32,6 +32,12 @@ pub fn of_filter() -> Value {
     whole("Tollgate's plugin configuration", &filter(), &page::filter())
 }
 
+/// The schema of one `[[budgets]]`, in its own words.
+#[must_use]
+pub fn budget() -> Value {
+    table(&collector(), &page::collector(), "budgets").into()
+}
+
 /// What the readers of `tollgate.toml` ask for.
 fn collector() -> Shape {
     explore(&|object| {

@@ -1,5 +1,6 @@
 //! What is decided of what is kept, and whom it is told to.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::audit::hex;
@@ -46,7 +47,9 @@ impl Alert {
 }
 
 /// What is told of a decision.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "AlertEvent")]
 pub enum Event {
     /// It was made.
     Opened,

@@ -1,10 +1,12 @@
 //! What an agent did that it usually does not, and for how long.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is unusual.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "AnomalyKind")]
 pub enum Kind {
     /// It costs far more than at this hour of the week.
     Cost,
@@ -62,7 +64,8 @@ pub struct Finding {
 }
 
 /// What explains a finding.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[schemars(rename = "AnomalyDriver")]
 pub struct Driver {
     /// `feature`, `model` or `system_prompt`.
     pub dimension: String,

@@ -10,9 +10,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use rusqlite::{Connection, Row, Transaction, params};
-use serde::Serialize;
 
 use crate::model::alert::{Alert, Event};
+use crate::model::answers::alerts::{Delivery, DeliveryState};
 use crate::store::database::error::StoreError;
 use crate::store::records::NotACursor;
 
@@ -98,22 +98,6 @@ impl FromStr for AlertCursor {
         let decided_ms = i64::from_str_radix(time, 16).ok().filter(|ms| *ms >= 0).ok_or(NotACursor)?;
         Ok(Self { decided_ms, id: id.to_owned() })
     }
-}
-
-/// A delivery as the API shows it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Delivery {
-    /// Name of the channel.
-    pub channel: String,
-    /// `opened` or `resolved`.
-    pub event: &'static str,
-    /// `waiting`, `delivered` or `given_up`.
-    pub state: &'static str,
-    /// Attempts so far.
-    pub attempts: u32,
-    /// Why the last one failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<String>,
 }
 
 /// Deliveries by state, for metrics.
@@ -346,11 +330,11 @@ fn deliveries(connection: &Connection, id: &str) -> Result<Vec<Delivery>, StoreE
     let delivery = |row: &Row<'_>| {
         Ok(Delivery {
             channel: row.get(0)?,
-            event: if row.get::<_, i64>(1)? == 0 { Event::Opened.name() } else { Event::Resolved.name() },
+            event: if row.get::<_, i64>(1)? == 0 { Event::Opened } else { Event::Resolved },
             state: match row.get::<_, i64>(2)? {
-                0 => "waiting",
-                1 => "delivered",
-                _ => "given_up",
+                0 => DeliveryState::Waiting,
+                1 => DeliveryState::Delivered,
+                _ => DeliveryState::GivenUp,
             },
             attempts: row.get(3)?,
             last_error: row.get(4)?,

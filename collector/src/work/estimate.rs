@@ -7,11 +7,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tiktoken_rs::tokenizer::{Tokenizer, get_tokenizer};
-use tollgate_core::money::Picodollars;
-use tollgate_core::price::{Bound, Facts, PriceBook, Step, WorstCase, facts};
+use tollgate_core::price::{Bound, Facts, PriceBook, WorstCase, facts};
 use tollgate_core::provider::{Api, Target};
 use tollgate_core::request::{PROMPT_TEXTS, RequestMeter};
 use tollgate_core::usage::Usage;
+
+use crate::model::answers::estimate::{Estimate, Worst};
 
 /// What is asked.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -34,52 +35,6 @@ pub struct Question {
     /// Output tokens that are expected, for `cost_usd`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<u64>,
-}
-
-/// The answer.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Estimate {
-    /// Provider id.
-    pub provider: String,
-    /// The model as it was asked for.
-    pub model: String,
-    /// The row of the price book, and by which step it was found; absent where there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub row: Option<String>,
-    /// As [`Estimate::row`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub step: Option<Step>,
-    /// Version of the book.
-    pub price_version: String,
-    /// Tokens of the prompt.
-    pub input_tokens: u64,
-    /// How they were counted: the encoding's name, or `estimated`.
-    pub counted_by: &'static str,
-    /// Whether they are what the provider will count, as far as is known.
-    pub exact: bool,
-    /// Output tokens that `cost_usd` has in it: those of the question, else none.
-    pub output_tokens: u64,
-    /// What input and these output tokens cost; absent without a price for all of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost_usd: Option<Picodollars>,
-    /// The most that the call can come to.
-    pub worst: Worst,
-    /// What a reader should know.
-    pub notes: Vec<String>,
-}
-
-/// The most that a call can come to: what a hard budget holds for it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Worst {
-    /// Tokens of the prompt.
-    pub input_tokens: u64,
-    /// Tokens of the answer.
-    pub output_tokens: u64,
-    /// Absent without a price.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost_usd: Option<Picodollars>,
-    /// Why the request itself does not bound it; empty where it does.
-    pub unbounded: Vec<&'static str>,
 }
 
 /// Works it out. `now_ms` chooses the price.
@@ -137,7 +92,7 @@ pub fn estimate(book: &PriceBook, question: &Question, now_ms: u64) -> Result<Es
         step: found.as_ref().map(|found| found.step),
         price_version: book.version().to_owned(),
         input_tokens: count.tokens,
-        counted_by: count.by,
+        counted_by: count.by.to_owned(),
         exact: count.exact,
         output_tokens,
         cost_usd: priced.complete.then_some(priced.cost),
@@ -145,7 +100,7 @@ pub fn estimate(book: &PriceBook, question: &Question, now_ms: u64) -> Result<Es
             input_tokens: bound.input_tokens,
             output_tokens: bound.output_tokens,
             cost_usd: row.and_then(|row| row.of(&bound)),
-            unbounded: bound.unbounded,
+            unbounded: bound.unbounded.into_iter().map(str::to_owned).collect(),
         },
         notes,
     })
@@ -300,6 +255,8 @@ const MEDIA: [&str; 6] = ["image_url", "input_image", "image", "input_audio", "i
 
 #[cfg(test)]
 mod tests {
+    use tollgate_core::money::Picodollars;
+
     use super::*;
     use tollgate_core::price::EMBEDDED;
 
@@ -329,7 +286,7 @@ mod tests {
             let estimate =
                 asked(json!({"provider": "openai", "body": {"model": model, "messages": messages}})).unwrap();
             assert_eq!(
-                (estimate.input_tokens, estimate.counted_by, estimate.exact),
+                (estimate.input_tokens, estimate.counted_by.as_str(), estimate.exact),
                 (tokens, by, true),
                 "{model}"
             );
@@ -353,7 +310,7 @@ mod tests {
     fn a_model_without_a_public_encoding_is_estimated_and_said() {
         let body = json!({"model": "claude-sonnet-4-5", "messages": [{"role": "user", "content": "one two three four"}]});
         let estimate = asked(json!({"provider": "anthropic", "body": body})).unwrap();
-        assert_eq!((estimate.counted_by, estimate.exact), ("estimated", false));
+        assert_eq!((estimate.counted_by.as_str(), estimate.exact), ("estimated", false));
         assert!((3..=6).contains(&estimate.input_tokens), "{}", estimate.input_tokens);
         assert_eq!(estimate.worst.unbounded, Vec::<&str>::new(), "the book knows its longest answer");
         assert_eq!(estimate.worst.output_tokens, 64_000);

@@ -13,8 +13,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::model::answers::audit::Accounts;
 use crate::model::refusal::Refusal;
-use crate::store::{Accounts, Attempt, Outbox};
+use crate::store::{Attempt, Outbox};
 use gen_ai::GenAi;
 
 /// All metrics. `received = stored + folded + duplicate + rejected + failed`, in records.

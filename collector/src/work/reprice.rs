@@ -4,48 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Serialize;
 use serde_json::json;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::{CostStatus, PriceBook};
 use tollgate_core::record::{CostSource, Note, UsageRecord};
 
+use crate::model::answers::corrections::{Repriced, RepricedRow};
 use crate::model::audit::Entry;
 use crate::store::{Correction, Counted, RecordsQuery, Store, StoreError};
-
-/// What a corrected book changes, by day, team and agent.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Repriced {
-    /// Version of the book.
-    pub price_version: String,
-    /// Whether adjustments were written.
-    pub written: bool,
-    /// Groups with a difference.
-    pub rows: Vec<Row>,
-    /// Sum of all rows.
-    pub total: Row,
-}
-
-/// One group.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Row {
-    /// Day, UTC; empty in the total.
-    pub day: String,
-    /// Who spent.
-    pub team: String,
-    /// Who spent.
-    pub agent: String,
-    /// Calls whose price changes.
-    pub calls: u64,
-    /// Of those, calls that had no price.
-    pub unpriced_before: u64,
-    /// Their cost as it is counted now.
-    pub old_cost_usd: Picodollars,
-    /// Their cost by the book.
-    pub new_cost_usd: Picodollars,
-    /// What that adds.
-    pub difference_usd: Picodollars,
-}
 
 /// Prices the records that a query wants again. With `audit`, differences become adjustments, and each
 /// transaction of them leaves this entry in the audit trail.
@@ -58,7 +24,7 @@ pub async fn reprice(
     mut query: RecordsQuery,
     audit: Option<Entry>,
 ) -> Result<Repriced, StoreError> {
-    let mut groups: BTreeMap<(String, String, String), Row> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, String, String), RepricedRow> = BTreeMap::new();
     query.limit = PAGE;
     loop {
         let (page, next) = store.counted(query.clone()).await?;
@@ -93,12 +59,12 @@ pub async fn reprice(
         answer.total.old_cost_usd += row.old_cost_usd;
         answer.total.new_cost_usd += row.new_cost_usd;
         answer.total.difference_usd += row.difference_usd;
-        answer.rows.push(Row { day, team, agent, ..row });
+        answer.rows.push(RepricedRow { day, team, agent, ..row });
     }
     Ok(answer)
 }
 
-impl Row {
+impl RepricedRow {
     fn add(&mut self, correction: &Correction) {
         let (old, new) = (correction.before.cost_usd, correction.after.cost_usd);
         self.calls = self.calls.saturating_add(1);

@@ -4,7 +4,8 @@
 
 pub(crate) mod process;
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 
 use serde_json::{Value, json};
 
@@ -57,6 +58,16 @@ impl Client {
     pub(crate) fn post(&self, path: &str, token: &str, body: &str) -> Answer {
         let request = agent().post(self.url(path)).header("authorization", format!("Bearer {token}"));
         answer(request.send(body))
+    }
+
+    /// A request of any method with a token and a body, which may be empty.
+    pub(crate) fn send(&self, method: &str, path: &str, token: &str, body: &str) -> Answer {
+        let request = ureq::http::Request::builder()
+            .method(method.to_ascii_uppercase().as_str())
+            .uri(self.url(path))
+            .header("authorization", format!("Bearer {token}"))
+            .body(body.to_owned());
+        answer(agent().run(request.unwrap()))
     }
 
     /// A `GET` with a token.
@@ -114,6 +125,20 @@ pub(crate) fn record(n: u64) -> Value {
         "cost_usd": dollars, "cost_status": "measured", "price_version": "v1", "duration_ms": 12,
         "prompt": {"system_bytes": 7, "bytes_by_role": {"user": 5}},
     })
+}
+
+/// A receiver of alerts that takes everything; gives its port.
+pub(crate) fn receiver() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 65_536]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok");
+        }
+    });
+    port
 }
 
 fn agent() -> ureq::Agent {

@@ -121,6 +121,7 @@ pub struct Report {
 
 /// What a gateway is told of a counter.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Grant {
     /// Granted in all.
     pub granted: Amount,
@@ -153,6 +154,7 @@ pub struct Grant {
 
 /// What became of a gateway's `want`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Want {
     /// It is granted, or there was none.

@@ -97,6 +97,22 @@ impl Serialize for Scope {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Scope {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Scope".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "What must hold of a call: for each dimension one of its values. A value may end in `*`.",
+            "type": "object",
+            "propertyNames": generator.subschema_for::<Dimension>(),
+            "additionalProperties": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        })
+    }
+}
+
 impl Scope {
     /// What it asks about, each once.
     pub fn dimensions(&self) -> impl Iterator<Item = &Dimension> {
@@ -159,6 +175,7 @@ pub fn is_nobody(name: &str) -> bool {
 
 /// Which counter of a budget: name, generation, the value of `each` (empty without one), and the window.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CounterKey {
     /// The budget.
     pub budget: String,
@@ -237,6 +254,21 @@ impl Dimension {
 impl Serialize for Dimension {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Dimension {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "BudgetDimension".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": format!("Something of a call that a budget can be for: {}.", Self::NAMES),
+            "type": "string",
+            "pattern": "^(agent|team|feature|environment|model|provider|key|tag:.+)$",
+        })
     }
 }
 

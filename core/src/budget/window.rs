@@ -29,10 +29,15 @@ pub const BUCKETS: u64 = 60;
 
 /// From when to when, Unix milliseconds UTC; the end is exclusive.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Span {
     /// Start; names the window among those of its budget.
     pub start_ms: u64,
     /// End, exclusive; `u64::MAX` where there is none.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(description = "End, exclusive; 18446744073709551615 where there is none.")
+    )]
     pub end_ms: u64,
 }
 

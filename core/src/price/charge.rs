@@ -9,7 +9,9 @@ use crate::usage::Kind;
 
 /// By which step a name led to its row.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", schemars(rename = "PriceStep"))]
 pub enum Step {
     /// The row's id, or one of its names.
     Exact,
@@ -61,6 +63,7 @@ impl Step {
 
 /// One line of a price: a quantity of one kind at its rate.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Charge {
     /// Canonical id of the price row's model.
     pub model: String,
@@ -77,6 +80,7 @@ pub struct Charge {
 /// Which row of the price book was used for a model, and which facts chose the rates in it: enough to explain
 /// a price, and to price the call again after a correction of the book.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct PriceBasis {
     /// The row: canonical id of its model; where there is none, the name that was looked for.
@@ -104,6 +108,7 @@ pub struct PriceBasis {
 
 /// How far a cost can be trusted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CostStatus {
     /// From counts that the provider reported, or a cost that it named.
@@ -131,6 +136,7 @@ impl CostStatus {
 
 /// What becomes of a call whose model has no price.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Unpriced {
     /// It goes ahead and is recorded as unpriced.

@@ -73,8 +73,13 @@ fn is_zero(count: &u64) -> bool {
 
 /// What the collector answers, after its commit.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SyncAnswer {
-    /// [`PROTOCOL`] of the collector.
+    /// Version of the protocol that the collector speaks: [`PROTOCOL`].
+    #[cfg_attr(
+        feature = "schema",
+        schemars(description = "Version of the protocol that the collector speaks.")
+    )]
     pub protocol: u32,
     /// The collector's clock, Unix milliseconds UTC.
     pub now_ms: u64,
@@ -91,12 +96,28 @@ pub struct SyncAnswer {
     /// at most [`BOOK_BYTES_MAX`], and to be added to what the gateway has of the same version. It also names
     /// the models that were asked for and have no price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            with = "BTreeMap<String, serde_json::Value>",
+            description = "Rows of the price book, as gateways read them, when the gateway's version is not the \
+            collector's or it wants further models."
+        )
+    )]
     pub prices: Option<PriceBook>,
     /// What is to become of calls whose model has no price.
     #[serde(default, skip_serializing_if = "Unpriced::is_allow")]
     pub unpriced: Unpriced,
     /// Budgets, when the gateway's version is not the collector's: to be used instead of what it held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            with = "BTreeMap<String, serde_json::Value>",
+            description = "Budgets, as gateways read them, when the gateway's version is not the collector's: to be \
+            used instead of what it held."
+        )
+    )]
     pub policy: Option<Policy>,
     /// One for each counter of the request that the collector knows a budget for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -114,6 +135,7 @@ pub struct CounterReport {
 
 /// What a gateway is told of one counter.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CounterGrant {
     /// Which.
     pub key: CounterKey,
@@ -126,8 +148,9 @@ pub const BOOK_BYTES_MAX: usize = 240 * 1024;
 
 /// A record that the collector refused.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RejectedRecord {
-    /// Position in the request's `records`.
+    /// Position in the request's records, from 0.
     pub index: usize,
     /// Why, for the log.
     pub reason: String,

@@ -12,6 +12,7 @@ use crate::usage::Usage;
 
 /// Which work a call started, or fetched the result of, by the ids that its provider gave it.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Work {
     /// The work whose result this call fetched: a response, a batch or the file of its results.
@@ -22,18 +23,30 @@ pub struct Work {
     pub of: Option<String>,
     /// The work that this call started; at most [`STARTED_MAX`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(description = "The work that this call started, a bounded number of them.")
+    )]
     pub started: Vec<String>,
     /// What was started is paid with this call: who reads its answer again pays nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub paid: bool,
     /// Files that the provider named as results of batches; at most [`OUTPUTS_MAX`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            description = "Files that the provider named as results of batches, a bounded number of them."
+        )
+    )]
     pub outputs: Vec<Output>,
 }
 
 /// A file with the results of a batch.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
+#[cfg_attr(feature = "schema", schemars(rename = "WorkOutput"))]
 pub struct Output {
     /// The file.
     pub file: String,

@@ -7,37 +7,12 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Transaction, params};
-use serde::Serialize;
 
+use crate::model::answers::audit::Accounts;
 use crate::store::database::error::StoreError;
 use crate::store::rollups;
 use crate::store::rollups::packed;
 use crate::store::rollups::sums::{InRow, Totals};
-
-/// The accounts of a database.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Accounts {
-    /// Records that arrived, one by one or in totals, and those that gateways say they could not keep.
-    pub received: u64,
-    /// Records stored since the database was made.
-    pub stored: u64,
-    /// Records that were stored before.
-    pub duplicate: u64,
-    /// Records that came in totals, without a record of their own.
-    pub folded: u64,
-    /// Records that are in no sum, by reason.
-    pub dropped: BTreeMap<String, u64>,
-    /// Of the stored records, those removed by age.
-    pub expired: u64,
-    /// Of the stored and folded records, those that summaries count under `other`.
-    pub under_other: u64,
-    /// Records in the database now.
-    pub kept: u64,
-    /// Records that summaries count.
-    pub summarised: u64,
-    /// Whether all of these agree.
-    pub balanced: bool,
-}
 
 /// Reads all accounts, and counts anew what can be counted.
 pub(in crate::store) fn read(

@@ -13,6 +13,7 @@ use tollgate_core::price::{Charge, CostStatus, PriceBasis};
 use tollgate_core::record::{CostSource, UsageRecord};
 
 use super::id::RecordId;
+use crate::model::answers::explain::Reason;
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 use crate::store::database::error::StoreError;
 use crate::store::records::{self, Cursor, RecordsQuery};
@@ -58,16 +59,6 @@ pub struct Adjustment {
     /// Which rows it was made with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub price_basis: Vec<PriceBasis>,
-}
-
-/// Why there is an adjustment.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// A price was corrected.
-    Reprice,
-    /// The record came after its month was closed.
-    Late,
 }
 
 /// A record as it is counted, with the last correction that this contains.

@@ -150,7 +150,7 @@ mod tests {
         runtime().block_on(store.ingest(batch)).unwrap()
     }
 
-    fn accounts(store: &Store) -> crate::store::records::accounts::Accounts {
+    fn accounts(store: &Store) -> crate::model::answers::audit::Accounts {
         let accounts = runtime().block_on(store.accounts()).unwrap();
         assert!(accounts.balanced, "{accounts:?}");
         accounts

@@ -11,7 +11,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rusqlite::{Connection, OptionalExtension};
-use serde::Serialize;
 use tollgate_core::record::UsageRecord;
 
 use super::dims::Dims;
@@ -19,30 +18,17 @@ use super::packed;
 use super::reports::{self, Place};
 use super::spans::{Grain, Span};
 use super::sums::Sums;
+use crate::model::answers::audit::Recount;
+use crate::model::answers::explain::Reason;
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 use crate::model::drift::Reported;
 use crate::store::budgets;
 use crate::store::database::error::StoreError;
-use crate::store::records::adjust::{self, Adjustment, Reason};
+use crate::store::records::adjust::{self, Adjustment};
 use crate::store::records::batch::{cost_status_code, digest_of, outcome_code};
 use crate::store::records::id::RecordId;
 use crate::store::records::retention;
 use crate::store::rollups;
-
-/// What a recount found.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Recount {
-    /// Records that were read.
-    pub records: u64,
-    /// Sums that were compared.
-    pub sums: u64,
-    /// Of these, stored before there were digests: of their bodies only what is summed is compared.
-    pub without_digest: u64,
-    /// Differences.
-    pub wrong: u64,
-    /// The first of them, in words.
-    pub examples: Vec<String>,
-}
 
 /// Sums by hour (or another unit of time) and the dimensions' id.
 type Rows = BTreeMap<(i64, i64), Sums>;

@@ -1,6 +1,7 @@
 //! Corrections and closed months: sums are records plus adjustments.
 
 use super::*;
+use crate::model::answers::explain::Reason;
 
 const OCTOBER_MS: u64 = 1_761_000_000_000; // 2025-10-20
 const NOVEMBER_MS: u64 = START_MS; // 2025-11-23

@@ -1,0 +1,326 @@
+//! The table of the routes.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use tollgate_core::protocol::sync::SyncAnswer;
+
+use crate::config::schema;
+use crate::model::answers::alerts::{AlertRow, ReviewRow, TestMessage};
+use crate::model::answers::anomalies::AnomalyRow;
+use crate::model::answers::audit::{Accounts, Recount, Trail};
+use crate::model::answers::budgets::{BudgetChanged, Budgets, InstanceReleased, KeptReleased, ToppedUp};
+use crate::model::answers::collector::{Alive, Imported, Readiness};
+use crate::model::answers::corrections::{MonthRow, Repriced};
+use crate::model::answers::estimate::Estimate;
+use crate::model::answers::explain::Explanation;
+use crate::model::answers::prices::{Drifting, MissingPrices, Prices};
+use crate::model::answers::records::{RecordRow, RecordsPage};
+use crate::model::answers::summary::SummaryAnswer;
+use crate::model::answers::{List, Page};
+
+/// One operation.
+pub(super) struct Operation {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    /// `open`, or the role that it needs.
+    pub(super) role: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) parameters: &'static [Parameter],
+    pub(super) body: Body,
+    /// Statuses besides 200, 401 and 503.
+    pub(super) statuses: &'static [u16],
+    /// A good answer.
+    pub(super) answers: Answer,
+}
+
+/// What a good answer is.
+#[derive(Clone, Copy)]
+pub(super) enum Answer {
+    /// JSON with this schema.
+    Json(fn(&mut SchemaGenerator) -> Schema),
+    /// The same, and one like it with the status 503, where others have an error.
+    JsonAlways(fn(&mut SchemaGenerator) -> Schema),
+    /// A text of this content type.
+    Text(&'static str),
+}
+
+/// A query parameter, or several.
+#[derive(Clone, Copy)]
+pub(super) enum Parameter {
+    /// `since`, `from`, `to` and `tz`.
+    Period,
+    /// One for each dimension.
+    Filters,
+    /// A text.
+    Text(&'static str, &'static str),
+    /// One of these words.
+    Word(&'static str, &'static [&'static str]),
+    /// A number from 1 to this.
+    Number(&'static str, u32),
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Body {
+    None,
+    /// JSON with these members.
+    Json(&'static [(&'static str, &'static str)]),
+    /// Any JSON object; its keys are told in the summary.
+    AnyJson,
+    /// A line of JSON for each record.
+    Lines,
+}
+
+/// The schema of a type of answers.
+fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// A JSON object that is not described further.
+fn any_object(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({"type": "object"})
+}
+
+/// A budget's definition: its keys are those of the configuration file.
+fn budget(_: &mut SchemaGenerator) -> Schema {
+    Schema::try_from(schema::budget()).unwrap_or_default()
+}
+
+const fn get<T: JsonSchema>(
+    path: &'static str,
+    summary: &'static str,
+    parameters: &'static [Parameter],
+    statuses: &'static [u16],
+) -> Operation {
+    Operation {
+        method: "get",
+        path,
+        role: "read",
+        summary,
+        parameters,
+        body: Body::None,
+        statuses,
+        answers: Answer::Json(of::<T>),
+    }
+}
+
+const fn write<T: JsonSchema>(
+    method: &'static str,
+    path: &'static str,
+    summary: &'static str,
+    body: Body,
+    statuses: &'static [u16],
+) -> Operation {
+    Operation {
+        method,
+        path,
+        role: "write",
+        summary,
+        parameters: &[],
+        body,
+        statuses,
+        answers: Answer::Json(of::<T>),
+    }
+}
+
+const BY: Parameter = Parameter::Text("by", "Dimensions, day or hour, with commas between");
+const CURSOR: Parameter = Parameter::Text("cursor", "Where the page before ended");
+const OUTCOMES: &[&str] = &["ok", "error", "client_abort", "upstream_abort", "denied"];
+const STATUSES: &[&str] = &["measured", "estimated", "unpriced", "free"];
+const TEXT: &str = "text/plain";
+const LIMIT: Parameter = Parameter::Number("limit", 1000);
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        role: "ingest",
+        ..write::<SyncAnswer>(
+            "post",
+            tollgate_core::protocol::sync::PATH,
+            "Gateways report, and hear what was kept",
+            Body::AnyJson,
+            &[400, 413],
+        )
+    },
+    Operation { role: "open", ..get::<Alive>("/healthz", "The process runs", &[], &[]) },
+    Operation {
+        role: "open",
+        answers: Answer::JsonAlways(of::<Readiness>),
+        ..get::<Readiness>("/readyz", "Records can be stored and questions answered", &[], &[])
+    },
+    Operation {
+        role: "open",
+        answers: Answer::Json(any_object),
+        ..get::<()>("/openapi.json", "This description", &[], &[])
+    },
+    Operation { answers: Answer::Text("text/html"), ..get::<()>("/", "Where to go from here", &[], &[]) },
+    Operation {
+        answers: Answer::Text(TEXT),
+        ..get::<()>("/metrics", "Metrics as Prometheus reads them", &[], &[])
+    },
+    get::<SummaryAnswer>(
+        "/api/v1/summary",
+        "Who spent what",
+        &[BY, Parameter::Period, Parameter::Filters],
+        &[400],
+    ),
+    get::<RecordsPage>(
+        "/api/v1/records",
+        "Calls one by one, newest first",
+        &[
+            Parameter::Period,
+            Parameter::Filters,
+            Parameter::Word("outcome", OUTCOMES),
+            Parameter::Word("cost_status", STATUSES),
+            LIMIT,
+            CURSOR,
+        ],
+        &[400],
+    ),
+    get::<RecordRow>("/api/v1/records/{id}", "One call", &[], &[400, 404]),
+    get::<Explanation>("/api/v1/records/{id}/explain", "A call's price, line by line", &[], &[400, 404]),
+    write::<Imported>(
+        "post",
+        "/api/v1/records",
+        "Store records that did not come by sync, one a line",
+        Body::Lines,
+        &[400, 413],
+    ),
+    get::<Budgets>(
+        "/api/v1/budgets",
+        "What is left of each budget",
+        &[Parameter::Text("budget", "Only this one")],
+        &[400],
+    ),
+    Operation {
+        answers: Answer::Json(budget),
+        ..get::<()>("/api/v1/budgets/{name}", "A budget's definition, as `put` takes it", &[], &[400, 404])
+    },
+    write::<BudgetChanged>(
+        "put",
+        "/api/v1/budgets/{name}",
+        "Make or change a budget, all of it; keys as in `[[budgets]]`",
+        Body::AnyJson,
+        &[400, 409, 413],
+    ),
+    write::<BudgetChanged>(
+        "delete",
+        "/api/v1/budgets/{name}",
+        "Remove a budget; what was spent stays",
+        Body::None,
+        &[400, 404, 409],
+    ),
+    write::<ToppedUp>(
+        "post",
+        "/api/v1/budgets/{name}/top-up",
+        "Add to the limit of the window that holds now",
+        Body::Json(&[("amount", "string"), ("value", "string")]),
+        &[400, 404, 413],
+    ),
+    Operation {
+        parameters: &[Parameter::Text("value", "Only this value of the budget's `each`")],
+        ..write::<KeptReleased>(
+            "post",
+            "/api/v1/budgets/{name}/release-kept",
+            "Give back what is kept of calls of which nobody knows what they cost",
+            Body::None,
+            &[400, 404],
+        )
+    },
+    Operation {
+        parameters: &[Parameter::Word("force", &["true", "false"])],
+        ..write::<InstanceReleased>(
+            "post",
+            "/api/v1/budgets/release/{instance}",
+            "Take back what a gateway that is gone was granted; with `force` also from one that still reports",
+            Body::None,
+            &[400, 404, 409],
+        )
+    },
+    Operation {
+        role: "read",
+        ..write::<Estimate>(
+            "post",
+            "/api/v1/estimate",
+            "Count and price a call before it is made: `provider`, a request's `body` or a prompt's `text`, `model`, `path` and `output_tokens` where they are needed",
+            Body::AnyJson,
+            &[400, 413],
+        )
+    },
+    get::<Prices>(
+        "/api/v1/prices",
+        "Prices by model",
+        &[
+            Parameter::Text("provider", "Only this provider"),
+            Parameter::Text("model", "Any name of the model"),
+            Parameter::Text("at", "As of this day"),
+            Parameter::Text("history", "Also earlier prices"),
+        ],
+        &[400],
+    ),
+    get::<MissingPrices>(
+        "/api/v1/prices/missing",
+        "Models of calls that have no price",
+        &[Parameter::Period, Parameter::Filters],
+        &[400],
+    ),
+    get::<Drifting>(
+        "/api/v1/prices/drift",
+        "Rows of the book whose charges and the providers' own words differ by more than 1 %; the last seven days where no period is named",
+        &[Parameter::Period, Parameter::Filters],
+        &[400],
+    ),
+    get::<Repriced>(
+        "/api/v1/reprice",
+        "What today's prices would change",
+        &[Parameter::Period, Parameter::Filters],
+        &[400],
+    ),
+    Operation {
+        parameters: &[Parameter::Period, Parameter::Filters],
+        ..write::<Repriced>("post", "/api/v1/reprice", "Price again, as adjustments", Body::None, &[400])
+    },
+    get::<List<MonthRow>>("/api/v1/months", "Closed months", &[], &[]),
+    Operation {
+        role: "admin",
+        ..write::<MonthRow>(
+            "put",
+            "/api/v1/months/{month}",
+            "Close a month and all before it",
+            Body::None,
+            &[400, 409],
+        )
+    },
+    get::<Page<AlertRow>>(
+        "/api/v1/alerts",
+        "What was decided, and whether it arrived",
+        &[Parameter::Word("state", &["open", "all"]), LIMIT, CURSOR],
+        &[400],
+    ),
+    write::<TestMessage>(
+        "post",
+        "/api/v1/alerts/test/{channel}",
+        "Send a test message",
+        Body::None,
+        &[400, 404, 502],
+    ),
+    get::<Page<ReviewRow>>("/api/v1/reviews", "Budgets that were passed", &[LIMIT, CURSOR], &[400]),
+    write::<ReviewRow>(
+        "put",
+        "/api/v1/reviews/{id}",
+        "Say who looks into it and what was found",
+        Body::Json(&[("owner", "string"), ("note", "string"), ("closed", "boolean")]),
+        &[400, 404, 413],
+    ),
+    get::<Page<AnomalyRow>>(
+        "/api/v1/anomalies",
+        "What agents did that they usually do not",
+        &[Parameter::Period, Parameter::Text("agent", "Only this one"), LIMIT, CURSOR],
+        &[400],
+    ),
+    get::<Trail>("/api/v1/audit", "The audit trail, oldest first", &[LIMIT, CURSOR], &[400]),
+    get::<Accounts>("/api/v1/accounts", "What became of every record", &[], &[400]),
+    get::<Recount>(
+        "/api/v1/accounts/recount",
+        "What summaries should say by the records that are kept, beside what they say",
+        &[],
+        &[400],
+    ),
+];

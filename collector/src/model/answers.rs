@@ -1,0 +1,39 @@
+//! What the API answers: one type for each answer. Handlers make it, `/openapi.json` describes it, and the
+//! command line reads it.
+//!
+//! The docs of the fields are the descriptions of the schema. A reader passes over members that it does not
+//! know. Times are RFC 3339 in UTC; money is a decimal string of dollars.
+
+pub mod alerts;
+pub mod anomalies;
+pub mod audit;
+pub mod budgets;
+pub mod collector;
+pub mod corrections;
+pub mod estimate;
+pub mod explain;
+pub mod prices;
+pub mod records;
+pub mod summary;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A page of a list.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[schemars(rename = "PageOf{T}")]
+pub struct Page<T> {
+    /// Its rows.
+    pub rows: Vec<T>,
+    /// Where the next page starts; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// A list that is answered whole.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[schemars(rename = "ListOf{T}")]
+pub struct List<T> {
+    /// Its rows.
+    pub rows: Vec<T>,
+}

@@ -1,0 +1,224 @@
+//! Who spent what.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tollgate_core::money::Picodollars;
+
+use crate::model::dimension::Dimension;
+
+/// What was spent in a time, told apart by what was asked for.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[schemars(rename = "Summary")]
+pub struct SummaryAnswer {
+    /// Start: that of the question, rounded down to the hour.
+    pub from: String,
+    /// End, exclusive: that of the question, rounded up to the hour.
+    pub to: String,
+    /// What rows are told apart by, in the order of the question.
+    pub by: Vec<By>,
+    /// Rows by time, then by cost, the largest first.
+    pub rows: Vec<SummaryRow>,
+    /// Sum of all rows.
+    pub total: Numbers,
+    /// Calls, refused ones too, that gateways folded into totals: they are counted in the rows and have no
+    /// record.
+    pub folded_calls: u64,
+}
+
+/// One row of a summary: what it is about, then its numbers.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct SummaryRow {
+    /// What it is about.
+    #[serde(flatten)]
+    pub keys: Keys,
+    /// Its numbers.
+    #[serde(flatten)]
+    pub numbers: Numbers,
+}
+
+/// What a row of a summary is about: a value for each name of `by`, in their order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Keys(pub Vec<(By, Option<String>)>);
+
+/// What was used and spent.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct Numbers {
+    /// Calls that reached a provider.
+    pub calls: u64,
+    /// Calls that were refused.
+    pub denied: u64,
+    /// Calls that failed.
+    pub errors: u64,
+    /// Calls that had no price for all they used.
+    pub unpriced: u64,
+    /// Tokens of prompts, with those read from and written to caches.
+    pub input_tokens: u64,
+    /// The part of `input_tokens` read from caches.
+    pub cache_read_tokens: u64,
+    /// The part of `input_tokens` written to caches.
+    pub cache_write_tokens: u64,
+    /// Tokens of answers, with those of reasoning.
+    pub output_tokens: u64,
+    /// The part of `output_tokens` that is reasoning.
+    pub reasoning_tokens: u64,
+    /// What all of it costs, corrections of prices included.
+    pub cost_usd: Picodollars,
+    /// The part of `cost_usd` from counts that gateways estimated.
+    pub estimated_cost_usd: Picodollars,
+}
+
+/// What rows of a summary are told apart by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum By {
+    /// A dimension.
+    Dimension(Dimension),
+    /// The day, in the time zone of the question.
+    Day,
+    /// The hour.
+    Hour,
+}
+
+impl By {
+    /// All of them, in the order of documentation.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Dimension::ALL.into_iter().map(Self::Dimension).chain([Self::Day, Self::Hour])
+    }
+
+    /// The one with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::all().find(|by| by.name() == name)
+    }
+
+    /// The name in questions and rows.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dimension(dimension) => dimension.name(),
+            Self::Day => "day",
+            Self::Hour => "hour",
+        }
+    }
+}
+
+impl Keys {
+    /// The row's value; none where it has none, or is not told apart by that.
+    pub fn value(&self, by: By) -> Option<&str> {
+        self.0.iter().find(|(own, _)| *own == by).and_then(|(_, value)| value.as_deref())
+    }
+}
+
+impl Serialize for By {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for By {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::from_name(&name).ok_or_else(|| {
+            serde::de::Error::custom(format!("`{name}` is nothing that rows are told apart by"))
+        })
+    }
+}
+
+impl JsonSchema for By {
+    fn schema_name() -> Cow<'static, str> {
+        "By".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let names: Vec<&str> = Self::all().map(Self::name).collect();
+        json_schema!({
+            "description": "What rows of a summary are told apart by.",
+            "type": "string",
+            "enum": names,
+        })
+    }
+}
+
+impl Serialize for Keys {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (by, value) in &self.0 {
+            map.serialize_entry(by.name(), value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ReadKeys)
+    }
+}
+
+/// Reads the keys among the members of a row.
+struct ReadKeys;
+
+impl<'de> Visitor<'de> for ReadKeys {
+    type Value = Keys;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row of a summary")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Keys, A::Error> {
+        let mut keys = Keys::default();
+        while let Some(name) = members.next_key::<String>()? {
+            match By::from_name(&name) {
+                Some(by) => keys.0.push((by, members.next_value()?)),
+                None => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(keys)
+    }
+}
+
+impl JsonSchema for Keys {
+    fn schema_name() -> Cow<'static, str> {
+        "Keys".into()
+    }
+
+    /// One member for each that rows can be told apart by. Those that were not asked for are absent.
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let describe = |by: By| {
+            let means = match by {
+                By::Day => "The day, in the time zone of the question; absent where `by` does not name it.",
+                By::Hour => "The start of the hour; absent where `by` does not name it.",
+                By::Dimension(_) => {
+                    "Its value, empty or null where calls have none; absent where `by` does not name it."
+                }
+            };
+            let schema =
+                serde_json::json!({"description": means, "oneOf": [{"type": "string"}, {"type": "null"}]});
+            (by.name().to_owned(), schema)
+        };
+        let properties: serde_json::Map<String, serde_json::Value> = By::all().map(describe).collect();
+        json_schema!({"type": "object", "properties": properties})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_reads_back_in_the_order_of_its_question() {
+        let team = By::Dimension(Dimension::Team);
+        let row = SummaryRow {
+            keys: Keys(vec![(By::Day, Some("2026-11-01".into())), (team, None)]),
+            numbers: Numbers { calls: 3, ..Numbers::default() },
+        };
+        let json = serde_json::to_string(&row).unwrap();
+        assert!(json.starts_with(r#"{"day":"2026-11-01","team":null,"calls":3,"denied":0,"#), "{json}");
+        assert_eq!(serde_json::from_str::<SummaryRow>(&json).unwrap(), row);
+        assert_eq!((row.keys.value(By::Day), row.keys.value(team)), (Some("2026-11-01"), None));
+    }
+}
