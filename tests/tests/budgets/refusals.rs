@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tollgate_simulator::{Served, fingerprint};
 use tollgate_tests::burst;
 use tollgate_tests::http::Call;
 use tollgate_tests::raw::{Framing, Raw};
@@ -243,4 +244,55 @@ async fn who_floods_the_room_where_calls_wait_refuses_nobody_else() {
         task.await.unwrap();
     }
     assert!(crowded.load(Ordering::Relaxed) > 0, "the room was never full");
+}
+
+/// A router keeps what was passed on, for another try. A body of which a part waited behind that reached its
+/// provider with the rest twice, or ended Envoy.
+#[tokio::test]
+async fn a_long_body_reaches_its_provider_as_a_whole_whether_it_waits_or_not() {
+    let stack =
+        stack("long", "[[budgets]]\nname = 'b'\neach = 'team'\nlimit_usd = '100'\nwindow = 'prepaid'\n");
+    for kilobytes in [200, 400, 800, 1_100, 2_500, 6_000] {
+        for framing in [Framing::Length, Framing::Chunked(16_000), Framing::Chunked(900_000)] {
+            let text: String = ('a'..='z').cycle().step_by(7).take(kilobytes * 1_000).collect();
+            let body = json!({"model": "gpt-5-mini", "max_completion_tokens": 20,
+                "messages": [{"role": "user", "content": text}]})
+            .to_string();
+            let team = format!("long-{kilobytes}-{framing:?}").replace(['(', ')'], "-");
+            for round in ["cold", "warm"] {
+                let name = format!("{team}-{round}");
+                let headers = [("x-tollgate-team", &team), ("x-sim-call", &name)];
+                let raw = Raw {
+                    method: "POST".into(),
+                    target: "/openai/v1/chat/completions".into(),
+                    headers: headers
+                        .map(|(name, value)| (name.to_owned(), value.clone()))
+                        .into_iter()
+                        .chain([("content-type".to_owned(), "application/json".to_owned())])
+                        .collect(),
+                    body: body.clone().into_bytes(),
+                    framing,
+                    ..Raw::default()
+                };
+                let served = reaches(&stack, &raw, &name).await;
+                assert_eq!(served.received.body_bytes, body.len(), "{name}");
+                assert_eq!(served.received.body_fingerprint, fingerprint(body.as_bytes()), "{name}");
+            }
+        }
+    }
+}
+
+/// Sends until it is answered by its provider: what is longer than Envoy keeps cannot wait for its budget, and
+/// is told to try again.
+async fn reaches(stack: &Stack, raw: &Raw, name: &str) -> Served {
+    for _ in 0..10 {
+        let (status, answer) = raw.send(stack.gateway()).await.unwrap();
+        if let Some(served) = stack.simulator.ledger().call(name) {
+            return served;
+        }
+        assert_eq!(status, 429, "{name}: {answer}");
+        assert!(raw.body.len() > 960 * 1_024, "{name} could wait: {status} {answer}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    panic!("{name} never reaches its provider")
 }
