@@ -217,6 +217,11 @@ impl RequestMeter {
         matches!(&self.framing, Framing::WebSocket(session) if session.has_spoken())
     }
 
+    /// Whether the body is a websocket's, and a frame of it cannot be read.
+    pub const fn has_unread_frames(&self) -> bool {
+        matches!(&self.framing, Framing::WebSocket(session) if session.has_unread())
+    }
+
     /// Whether the body is a websocket's, and no message of it has only come in part.
     pub fn is_between_messages(&self) -> bool {
         !self.unread && matches!(&self.framing, Framing::WebSocket(session) if !session.is_open())

@@ -245,7 +245,7 @@ impl Meter {
     /// Whether the body has an encoding that is not known, is not what its encoding says, or needs more
     /// memory than there is for it.
     pub fn is_unread(&self) -> bool {
-        let compressed = matches!(&self.framing, Framing::WebSocket(decoder) if decoder.compressed() > 0);
+        let compressed = matches!(&self.framing, Framing::WebSocket(decoder) if decoder.unread() > 0);
         compressed
             || matches!(self.framing, Framing::Unread)
             || self.inflate.as_ref().is_some_and(Inflate::is_broken)

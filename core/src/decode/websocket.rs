@@ -1,7 +1,8 @@
 //! WebSocket frames (RFC 6455), decoded from any chunking: the messages of one direction.
 //!
-//! Text may be masked and fragmented; control frames may stand between fragments. Compressed messages
-//! (`permessage-deflate`, RSV1) are passed over and counted: the extension is not offered upstream.
+//! Text may be masked and fragmented; control frames may stand between fragments. What cannot be read is
+//! passed over and counted: frames of an extension (RSV bits; `permessage-deflate` is not offered upstream)
+//! and of an opcode that is reserved.
 
 use crate::decode::sse::Events;
 
@@ -60,7 +61,7 @@ pub struct WebSocketDecoder {
     last: bool,
     /// A message is open: its fragments are text.
     in_message: bool,
-    compressed: u64,
+    unread: u64,
     messages: u64,
 }
 
@@ -84,9 +85,9 @@ impl WebSocketDecoder {
         self.messages
     }
 
-    /// Messages that were passed over because they are compressed.
-    pub const fn compressed(&self) -> u64 {
-        self.compressed
+    /// Frames that were passed over because they cannot be read.
+    pub const fn unread(&self) -> u64 {
+        self.unread
     }
 
     /// Whether a frame or message is open, so that the input was cut if it ends here.
@@ -143,10 +144,10 @@ impl WebSocketDecoder {
         self.mask = mask.and_then(|mask| mask.try_into().ok());
         self.mask_at = 0;
         self.last = first & 0x80 != 0;
-        let compressed = first & 0x40 != 0;
+        let is_extended = first & 0x70 != 0;
         self.kind = match first & 0x0F {
-            1 if compressed => {
-                self.compressed += 1;
+            opcode if is_extended || matches!(opcode, 0x3..=0x7 | 0xB..) => {
+                self.unread += 1;
                 Kind::Ignored
             }
             // Providers send their JSON in binary frames too (Gemini Live does).
@@ -247,7 +248,7 @@ mod tests {
         for piece in pieces {
             decoder.feed(piece, &mut collected);
         }
-        (collected.done, decoder.compressed(), decoder.is_open())
+        (collected.done, decoder.unread(), decoder.is_open())
     }
 
     #[test]
@@ -287,6 +288,17 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = stream.chunks(1).collect();
         assert_eq!(messages(&bytes).0, expected);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_passed_over_and_counted() {
+        for first in [0xC1, 0xC2, 0xA1, 0x91, 0x83, 0x87, 0x8B, 0x8F, 0xC9] {
+            let stream = [frame(first, None, b"\x01{}"), frame(0x81, None, b"one")].concat();
+            assert_eq!(messages(&[&stream]), (vec!["one".to_owned()], 1, false), "{first:#x}");
+        }
+        for first in [0x81, 0x82, 0x88, 0x89, 0x8A] {
+            assert_eq!(messages(&[&frame(first, None, b"{}")]).1, 0, "{first:#x}");
+        }
     }
 
     proptest! {

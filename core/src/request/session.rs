@@ -75,6 +75,11 @@ impl Said {
         self.decoder.feed(bytes, &mut self.heard);
     }
 
+    /// Whether something was said that cannot be read.
+    pub(super) const fn has_unread(&self) -> bool {
+        self.decoder.unread() > 0
+    }
+
     pub(super) const fn is_open(&self) -> bool {
         self.decoder.is_open()
     }

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use proxy_wasm::types::Action;
 use tollgate_core::answer::wire::Turn;
 use tollgate_core::call::Call;
-use tollgate_core::call::refusal;
+use tollgate_core::call::refusal::{self, Reason};
 use tollgate_core::decode::websocket;
 use tollgate_core::provider::Api;
 use tollgate_core::record::Note;
@@ -74,6 +74,9 @@ impl HttpCall {
         let Some(call) = &mut self.call else { return Action::Continue };
         let was_between = call.request().is_between_messages();
         super::feed(call, 0, size);
+        if call.request().has_unread_frames() && gateway.budgets.enforcing(call, now_ms).is_some() {
+            return self.refuse_unread(was_between.then_some(size), now_ms);
+        }
         // What is said before a model is named is held for at the dearest.
         let is_told = call.request().has_spoken() || call.request_model().is_some();
         let is_begun = self.turns.awaits_model && is_told;
@@ -149,6 +152,20 @@ impl HttpCall {
         let turn = call.turn(api, self.gateway.call_id(now_ms), now_ms);
         let refused =
             self.gateway.crowded_out(call, "More turns are asked for at once than are held for.", now_ms);
+        self.refuse_turn(&turn, refused, size, now_ms)
+    }
+
+    /// Something is said that cannot be read, and may ask for a turn: the session ends.
+    fn refuse_unread(&mut self, size: Option<usize>, now_ms: u64) -> Action {
+        let Some(call) = &self.call else { return Action::Continue };
+        let turn = call.turn(call.target().api, self.gateway.call_id(now_ms), now_ms);
+        let refused = Refused {
+            reason: Reason::UnreadableRequest,
+            budget: self.gateway.budgets.enforcing(call, now_ms),
+            status: None,
+            message: "a frame of the session cannot be read: it is compressed, or of a kind that is reserved"
+                .into(),
+        };
         self.refuse_turn(&turn, refused, size, now_ms)
     }
 

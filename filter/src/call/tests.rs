@@ -715,6 +715,22 @@ mod sessions {
     }
 
     #[test]
+    fn one_that_says_what_cannot_be_read_ends_under_a_budget() {
+        for (budgets, expected) in [
+            (json!([{"name": "calls", "limit_calls": 5, "window": "day"}]), &websocket::PING[..]),
+            (json!([]), b"\xC1\x01x"),
+        ] {
+            let (mut vm, mut collector) = start(&budgets, 5);
+            let (mut session, _) = upgrade(&mut vm, "/v1/realtime?model=gpt-m");
+            vm.collect(&mut collector);
+            set_headers(Headers::Response, &[(":status", "101")]);
+            session.on_http_response_headers(1, false);
+            request_body(&mut session, b"\xC1\x01x", false);
+            assert_eq!(in_request(), expected);
+        }
+    }
+
+    #[test]
     fn one_that_nothing_is_left_for_does_not_begin() {
         let (mut vm, mut collector) =
             start(&json!([{"name": "calls", "limit_calls": 5, "window": "day"}]), 0);
