@@ -432,6 +432,7 @@ impl Call {
             _ if end.ending == Ending::NotSent => Measure::Nothing,
             // What ends work costs nothing.
             Some(_) if api == Api::Deferred && self.continues => Measure::Nothing,
+            Some(normalised) if self.tells_its_cost() => Measure::Reported(normalised),
             // Paid where the result is fetched.
             Some(normalised) if api == Api::Deferred && self.request.body_bytes() == 0 => {
                 Measure::Told(normalised)

@@ -198,6 +198,11 @@ impl<'a> Segments<'a> {
             [.., "responses" | "interactions", _, "cancel"] => self.nth_last(2),
             all if is_background_chat(all) => self.nth_last(1),
             [.., "batches", _, "results"] | [.., "files", _, "content"] => self.nth_last(2),
+            // Some say in it what the work cost: OpenRouter, xAI, Together (each one's reference, read
+            // 2026-11-29).
+            [.., version, "videos", id] if is_version(version) && !VIDEO_PATHS.contains(id) => {
+                self.nth_last(1)
+            }
             [.., "files", name] => name
                 .strip_suffix(":download")
                 .and_then(|id| self.nth_last(1)?.get(..id.len()).map(str::to_owned)),
@@ -453,6 +458,8 @@ const DEFERRED: &[&str] = &[
     "cachedcontents",
     "filesearchstores",
 ];
+/// What stands behind `videos` and is no id of one.
+const VIDEO_PATHS: &[&str] = &["generations", "edits", "extensions", "models", "characters", "status"];
 /// Those of them whose work is paid as it starts.
 const PAID_AT_START: &[&str] = &[
     "asyncinvoke",

@@ -171,6 +171,9 @@ pub(super) static DEFERRED: Family = Family {
         ("id", Action::Capture, Field::Id),
         ("batch_id", Action::Capture, Field::Id),
         ("name", Action::Capture, Field::Name),
+        // xAI's videos, which have no other id; Z.AI's have one besides.
+        ("request_id", Action::Capture, Field::Name),
+        ("status", Action::Capture, Field::Status),
         ("model", Action::Capture, Field::Model),
         ("output_file_id", Action::Capture, Field::OutputFile),
         ("output_file", Action::Capture, Field::OutputFile),
@@ -180,6 +183,8 @@ pub(super) static DEFERRED: Family = Family {
         ("data[]", Action::Capture, Field::Listed),
         ("operations[]", Action::Capture, Field::Listed),
         ("usage", Action::Capture, Field::Usage),
+        // What a video cost, at Together.
+        ("outputs.cost", Action::Capture, Field::Dollars("job_cost")),
         ("error", Action::Capture, Field::Error),
     ],
     shape: OnceLock::new(),
