@@ -294,7 +294,7 @@ pub(super) static RESPONSES: Family = Family {
 };
 
 /// Where a provider that speaks OpenAI's format counts otherwise.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Quirks {
     /// Reasoning, and what was read to cite it, is beside the completion, and charged: add it.
     reasoning_outside_output: bool,
@@ -310,7 +310,9 @@ impl Quirks {
         match (context.provider, context.api) {
             ("xai", Api::ChatCompletions | Api::MessageBatchResults)
             | ("vercel-gateway", Api::ChatCompletions) => Self { reasoning_outside_output: true, ..none },
-            ("gemini" | "vertex", Api::ChatCompletions) => Self { output_from_total: true, ..none },
+            ("gemini" | "vertex", Api::ChatCompletions | Api::BatchOutput) => {
+                Self { output_from_total: true, ..none }
+            }
             ("perplexity", Api::ChatCompletions) => Self { reasoning_outside_output: true, ..none },
             ("mistral", _) => Self { audio_outside_input: true, ..none },
             _ => none,
@@ -436,16 +438,20 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         pages: counts.at("pages_processed"),
         ..Usage::default()
     };
-    // Embeddings and completions that generated nothing give no completion tokens, but a total.
-    if usage.output_tokens.is_none()
-        && let (Some(total), Some(input)) = (total, input)
-    {
-        usage.output_tokens = Some(total.saturating_sub(input));
+    // Embeddings and completions that generated nothing give no completion tokens, but a total. A count of
+    // nothing beside a total with more in it is none, where the provider leaves nothing else in that.
+    let rest = total.zip(input).map(|(total, input)| total.saturating_sub(input));
+    let is_plain = quirks == Quirks::default();
+    let hides_output =
+        is_plain && output == Some(0) && input > Some(0) && rest > usage.reasoning_tokens.max(Some(0));
+    if output.is_none() || hides_output {
+        usage.output_tokens = rest;
     }
-    // A prompt that is not told stands in the total.
-    let hides_input = input.is_none() && output.is_some_and(|tokens| tokens > 0);
+    // A prompt that is not told, or told as nothing, stands in the total.
+    let answered = output.filter(|tokens| *tokens > 0);
+    let hides_input = answered.is_some() && (input.is_none() || is_plain && input == Some(0));
     if hides_input {
-        usage.input_tokens = total.zip(output).and_then(beyond);
+        usage.input_tokens = total.zip(answered).and_then(beyond).or(input);
     }
     // Thinking that the completion leaves out stands in the total.
     if let (Some(total), Some(input), Some(output), Some(thought)) =
@@ -493,7 +499,7 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         let is_beyond = is_timed && total >= input.saturating_add(output);
         !(makes_up(input, output) || makes_up(whole_input, whole_output) || is_beyond)
     });
-    let contradictory = contradictory || hides_input && usage.input_tokens.is_some();
+    let contradictory = contradictory || hides_output || hides_input && usage.input_tokens != input;
     let has_code = usage.code_sessions.is_some();
     // Perplexity charges each request by how much it searched.
     Normalised { usage, contradictory, ..Normalised::default() }

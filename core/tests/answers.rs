@@ -1,0 +1,246 @@
+//! What providers' answers say in unusual ways: counts that stand elsewhere or contradict each other, streams
+//! of other shapes that were cut, errors in an answer of status 200.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use serde_json::{Value, json};
+use tollgate_core::call::{Call, End, Ending, ResponseHead};
+use tollgate_core::decode::websocket;
+use tollgate_core::estimate::Learned;
+use tollgate_core::provider::Target;
+use tollgate_core::record::{Note, UsageRecord};
+
+/// The record of an answer that came to its end; it is the same however it is cut into pieces.
+fn settled((provider, path): (&str, &str), request: &Value, (kind, body): (&str, &[u8])) -> UsageRecord {
+    let in_pieces = |bytes: usize| {
+        let is_session = kind == "websocket";
+        let recognise = if is_session { Target::recognise_upgrade } else { Target::recognise };
+        let mut call = Call::begin("id".into(), 1_000, recognise(Some(provider), "", path), path);
+        if is_session {
+            call.opens_session();
+        } else if !request.is_null() {
+            call.request().feed(request.to_string().as_bytes());
+        }
+        let head = ResponseHead {
+            status: if is_session { 101 } else { 200 },
+            content_type: Some(kind).filter(|_| !is_session),
+            content_encoding: None,
+            header: &|_| None,
+        };
+        call.response_head(&head, 1_010);
+        body.chunks(bytes).for_each(|piece| call.response_body(piece));
+        let end = End { ending: Ending::Complete, now_ms: 1_020, attempts: None, charge_retries: false };
+        call.settle(end, "gateway", None, &mut Learned::default())
+    };
+    let whole = in_pieces(body.len());
+    for bytes in [1, 7] {
+        assert_eq!(in_pieces(bytes), whole, "in pieces of {bytes} bytes");
+    }
+    whole
+}
+
+fn json_body(at: (&str, &str), request: &Value, answer: &Value) -> UsageRecord {
+    settled(at, request, ("application/json", answer.to_string().as_bytes()))
+}
+
+/// A file of results, one a line.
+fn file((provider, path): (&str, &str), lines: &[Value]) -> UsageRecord {
+    let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    settled((provider, path), &Value::Null, ("application/x-ndjson", body.as_bytes()))
+}
+
+/// One turn of Google's Live.
+fn live(usage: &Value) -> UsageRecord {
+    let path = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
+    let message = json!({"serverContent": {"turnComplete": true}, "usageMetadata": usage});
+    settled(("gemini", path), &Value::Null, ("websocket", &websocket::text(&message.to_string())))
+}
+
+/// A stream of Bedrock's: each event with its type.
+fn frames(at: (&str, &str), request: &Value, events: &[(&str, Value)]) -> UsageRecord {
+    let mut body = Vec::new();
+    for (kind, payload) in events {
+        let payload = payload.to_string();
+        let mut head = Vec::new();
+        for (name, value) in [(":event-type", *kind), (":message-type", "event")] {
+            head.push(u8::try_from(name.len()).unwrap());
+            head.extend_from_slice(name.as_bytes());
+            head.push(7);
+            head.extend_from_slice(&u16::try_from(value.len()).unwrap().to_be_bytes());
+            head.extend_from_slice(value.as_bytes());
+        }
+        let total = u32::try_from(16 + head.len() + payload.len()).unwrap();
+        let mut frame = total.to_be_bytes().to_vec();
+        frame.extend_from_slice(&u32::try_from(head.len()).unwrap().to_be_bytes());
+        frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
+        frame.extend_from_slice(&head);
+        frame.extend_from_slice(payload.as_bytes());
+        frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
+        body.extend(frame);
+    }
+    settled(at, request, ("application/vnd.amazon.eventstream", &body))
+}
+
+fn asked() -> Value {
+    json!({"model": "m", "messages": [{"role": "user", "content": "Please answer in one short sentence."}]})
+}
+
+fn counts(record: &UsageRecord) -> (Option<u64>, Option<u64>, bool) {
+    (record.usage.input_tokens, record.usage.output_tokens, is_doubted(record))
+}
+
+/// Whether it is an estimate because its counts cannot all be true.
+fn is_doubted(record: &UsageRecord) -> bool {
+    let is_noted = record.notes.contains(&Note::ContradictoryUsage);
+    assert!(!is_noted || record.usage_estimated, "{record:?}");
+    is_noted
+}
+
+const CHAT: (&str, &str) = ("openai", "/v1/chat/completions");
+const CONVERSE: (&str, &str) = ("bedrock", "/model/amazon.nova-pro-v1:0/converse");
+const INTERACTIONS: (&str, &str) = ("gemini", "/v1beta/interactions");
+const GENERATE: (&str, &str) = ("gemini", "/v1beta/models/gemini-2.5-pro:generateContent");
+
+#[test]
+fn output_that_stands_only_in_the_total_is_all_that_is_left_of_it() {
+    let chat = |usage: Value| json_body(CHAT, &asked(), &json!({"model": "m", "usage": usage}));
+    let converse = |usage: Value| json_body(CONVERSE, &asked(), &json!({"usage": usage}));
+    let converse_stream = |usage: Value| {
+        let path = "/model/amazon.nova-pro-v1:0/converse-stream";
+        frames(("bedrock", path), &asked(), &[("metadata", json!({"usage": usage}))])
+    };
+    let invoke = |usage: Value| {
+        let path = "/model/openai.gpt-oss-120b-1:0/invoke";
+        json_body(("bedrock", path), &asked(), &json!({"model": "m", "usage": usage}))
+    };
+    let interaction =
+        |usage: Value| json_body(INTERACTIONS, &asked(), &json!({"status": "completed", "usage": usage}));
+    let generate = |usage: Value| json_body(GENERATE, &asked(), &json!({"usageMetadata": usage}));
+    let left = (Some(10), Some(1_000), false);
+    for (what, record) in [
+        ("chat", chat(json!({"prompt_tokens": 10, "total_tokens": 1_010}))),
+        ("converse", converse(json!({"inputTokens": 10, "totalTokens": 1_010}))),
+        ("cached", converse(json!({"inputTokens": 4, "cacheReadInputTokens": 6, "totalTokens": 1_010}))),
+        ("converse-stream", converse_stream(json!({"inputTokens": 10, "totalTokens": 1_010}))),
+        ("invoke", invoke(json!({"prompt_tokens": 10, "total_tokens": 1_010}))),
+        ("invoke, Nova", invoke(json!({"inputTokens": 10, "totalTokens": 1_010}))),
+        ("interaction", interaction(json!({"total_input_tokens": 10, "total_tokens": 1_010}))),
+        ("generateContent", generate(json!({"promptTokenCount": 10, "totalTokenCount": 1_010}))),
+        ("live", live(&json!({"promptTokenCount": 10, "totalTokenCount": 1_010}))),
+    ] {
+        assert_eq!(counts(&record), left, "{what}: {record:?}");
+    }
+    // Told as nothing, it is no more than left out; but somebody has said something that is not so.
+    let doubted = (Some(10), Some(1_000), true);
+    for (what, record) in [
+        ("chat", chat(json!({"prompt_tokens": 10, "completion_tokens": 0, "total_tokens": 1_010}))),
+        ("converse", converse(json!({"inputTokens": 10, "outputTokens": 0, "totalTokens": 1_010}))),
+        ("invoke", invoke(json!({"prompt_tokens": 10, "completion_tokens": 0, "total_tokens": 1_010}))),
+        (
+            "interaction",
+            interaction(json!({"total_input_tokens": 10, "total_output_tokens": 0, "total_tokens": 1_010})),
+        ),
+        (
+            "generateContent",
+            generate(json!({"promptTokenCount": 10, "candidatesTokenCount": 0, "totalTokenCount": 1_010})),
+        ),
+        ("live", live(&json!({"promptTokenCount": 10, "responseTokenCount": 0, "totalTokenCount": 1_010}))),
+    ] {
+        assert_eq!(counts(&record), doubted, "{what}: {record:?}");
+    }
+    // So it is with a prompt that is told as nothing.
+    let hidden = (Some(1_000), Some(10), true);
+    for (what, record) in [
+        ("chat", chat(json!({"prompt_tokens": 0, "completion_tokens": 10, "total_tokens": 1_010}))),
+        ("converse", converse(json!({"inputTokens": 0, "outputTokens": 10, "totalTokens": 1_010}))),
+        ("invoke", invoke(json!({"completion_tokens": 10, "total_tokens": 1_010}))),
+        ("interaction", interaction(json!({"total_output_tokens": 10, "total_tokens": 1_010}))),
+        (
+            "generateContent",
+            generate(json!({"promptTokenCount": 0, "candidatesTokenCount": 10, "totalTokenCount": 1_010})),
+        ),
+    ] {
+        assert_eq!(counts(&record), hidden, "{what}: {record:?}");
+    }
+}
+
+#[test]
+fn parts_that_contradict_their_total_are_never_measured() {
+    for (what, record) in [
+        (
+            "interaction",
+            json_body(
+                INTERACTIONS,
+                &asked(),
+                &json!({"usage": {"total_input_tokens": 100, "total_output_tokens": 200, "total_tokens": 1_100}}),
+            ),
+        ),
+        (
+            "invoke",
+            json_body(
+                ("bedrock", "/model/openai.gpt-oss-120b-1:0/invoke"),
+                &asked(),
+                &json!({"usage": {"prompt_tokens": 100, "completion_tokens": 200, "total_tokens": 1_100}}),
+            ),
+        ),
+        ("live", live(&json!({"promptTokenCount": 100, "responseTokenCount": 50, "totalTokenCount": 600}))),
+        (
+            "live, thinking",
+            live(&json!({"promptTokenCount": 100, "responseTokenCount": 50, "thoughtsTokenCount": 450,
+                "totalTokenCount": 900})),
+        ),
+    ] {
+        assert!(is_doubted(&record), "{what}: {record:?}");
+    }
+    for (what, record, output) in [
+        (
+            "live",
+            live(&json!({"promptTokenCount": 100, "responseTokenCount": 50, "totalTokenCount": 150})),
+            50,
+        ),
+        (
+            "live, thinking beside the total",
+            live(&json!({"promptTokenCount": 100, "responseTokenCount": 50, "thoughtsTokenCount": 77,
+                "totalTokenCount": 150})),
+            127,
+        ),
+        (
+            "live, thinking and tools",
+            live(&json!({"promptTokenCount": 90, "toolUsePromptTokenCount": 10, "responseTokenCount": 50,
+                "thoughtsTokenCount": 450, "totalTokenCount": 600})),
+            500,
+        ),
+        (
+            "interaction, thinking and tools",
+            json_body(
+                INTERACTIONS,
+                &asked(),
+                &json!({"usage": {"total_input_tokens": 90, "total_tool_use_tokens": 10, "total_output_tokens": 0,
+                    "total_thought_tokens": 30, "total_tokens": 130}}),
+            ),
+            30,
+        ),
+        (
+            "chat, thinking beside no answer",
+            json_body(
+                ("xai", "/v1/chat/completions"),
+                &asked(),
+                &json!({"usage": {"prompt_tokens": 100, "completion_tokens": 0, "total_tokens": 130,
+                    "completion_tokens_details": {"reasoning_tokens": 30}}}),
+            ),
+            30,
+        ),
+    ] {
+        assert_eq!(counts(&record), (Some(100), Some(output), false), "{what}: {record:?}");
+    }
+}
+
+#[test]
+fn a_batch_of_googles_openai_compatible_api_thinks_outside_its_completions() {
+    let usage = json!({"prompt_tokens": 10, "completion_tokens": 100, "total_tokens": 1_010});
+    let line = json!({"response": {"body": {"model": "gemini-2.5-pro", "usage": usage}}});
+    let record = file(("gemini", "/v1beta/openai/files/f/content"), &[line.clone(), line.clone()]);
+    assert_eq!(counts(&record), (Some(20), Some(2_000), false));
+    assert_eq!(record.usage.reasoning_tokens, Some(1_800));
+    // Who counts all of it says something else by such a total.
+    assert!(is_doubted(&file(("openai", "/v1/files/f/content"), &[line])));
+}
