@@ -244,3 +244,62 @@ fn a_batch_of_googles_openai_compatible_api_thinks_outside_its_completions() {
     // Who counts all of it says something else by such a total.
     assert!(is_doubted(&file(("openai", "/v1/files/f/content"), &[line])));
 }
+
+#[test]
+fn images_that_a_batch_made_are_images_where_their_tokens_are_not_told_apart() {
+    let drawn = json!([{"content": {"parts": [{"inlineData": {"mimeType": "image/png", "data": "AA"}}]}}]);
+    let said = json!([{"content": {"parts": [{"text": "Yes."}]}}]);
+    let gemini = |candidates: &Value| {
+        json!({"modelVersion": "gemini-2.5-flash-image", "candidates": candidates,
+            "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 1_290, "totalTokenCount": 1_300}})
+    };
+    let usage = json!({"input_tokens": 10, "output_tokens": 1_290, "total_tokens": 1_300});
+    let openai = |body: Value| json!({"response": {"body": body}});
+    let result = |answer: Value| json!({"response": answer});
+    let inlined = |first: Value, second: Value| {
+        let results = json!({"inlinedResponses": {"inlinedResponses": [first, second]}});
+        json_body(("gemini", "/v1beta/batches/b"), &Value::Null, &json!({"done": true, "response": results}))
+    };
+    for (what, record) in [
+        ("inlined", inlined(result(gemini(&said)), result(gemini(&drawn)))),
+        ("inlined", inlined(result(gemini(&drawn)), result(gemini(&said)))),
+        (
+            "a file of Google's",
+            file(("gemini", "/v1beta/files/f:download"), &[result(gemini(&drawn)), result(gemini(&said))]),
+        ),
+        (
+            "a file of OpenAI's",
+            file(
+                ("openai", "/v1/files/f/content"),
+                &[
+                    openai(
+                        json!({"model": "gpt-image-1.5", "usage": usage, "data": [{"b64_json": "A".repeat(9_000)}]}),
+                    ),
+                    openai(json!({"model": "gpt-4.1", "usage": usage, "output": []})),
+                ],
+            ),
+        ),
+        (
+            "a file with addresses",
+            file(
+                ("openai", "/v1/files/f/content"),
+                &[
+                    openai(json!({"model": "gpt-4.1", "usage": usage, "output": []})),
+                    openai(json!({"data": [{"url": "https://x"}], "model": "gpt-image-1.5", "usage": usage})),
+                ],
+            ),
+        ),
+    ] {
+        assert_eq!(counts(&record), (Some(20), Some(2_580), false), "{what}: {record:?}");
+        assert_eq!(record.usage.output_image_tokens, Some(1_290), "{what}: {record:?}");
+    }
+    // Pictures that have no tokens are counted, each line for itself.
+    let lines = [json!([{"url": "a"}, {"url": "b"}]), json!([{"url": "c"}])];
+    let lines = lines.map(|data| openai(json!({"model": "dall-e-3", "data": data})));
+    assert_eq!(file(("openai", "/v1/files/f/content"), &lines).usage.images, Some(3));
+    let step = json!([{"type": "model_output", "content": [{"type": "image", "mime_type": "image/png", "data": "AA"}]}]);
+    let usage = json!({"total_input_tokens": 10, "total_output_tokens": 1_290, "total_tokens": 1_300});
+    let record =
+        json_body(INTERACTIONS, &asked(), &json!({"status": "completed", "steps": step, "usage": usage}));
+    assert_eq!(record.usage.output_image_tokens, Some(1_290));
+}

@@ -88,6 +88,8 @@ pub enum Field {
     Image,
     /// Of what kind it is that was made beside text.
     Made,
+    /// The bytes of an image that was made.
+    Drawn,
     /// Pages that were read because the prompt names them.
     NamedPage,
     /// Ends one of several answers in a document.

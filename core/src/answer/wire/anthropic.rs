@@ -61,6 +61,11 @@ pub(super) static BATCH_RESULTS: Family = Family {
             Field::Usage,
         ),
         (
+            "response.inlinedResponses.inlinedResponses[].response.candidates[].content.parts[].inlineData.mimeType",
+            Action::Capture,
+            Field::Made,
+        ),
+        (
             "response.inlinedResponses.inlinedResponses[].response.candidates[].groundingMetadata.webSearchQueries",
             Action::Capture,
             Field::SearchQueries,

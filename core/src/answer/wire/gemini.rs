@@ -58,18 +58,21 @@ pub(super) static INTERACTIONS: Family = Family {
         ("interaction.status", Action::Capture, Field::Status),
         ("error", Action::Capture, Field::Error),
         ("steps[].content[].text", Action::Text, Field::Output),
+        ("steps[].content[].mime_type", Action::Capture, Field::Made),
         ("steps[].type", Action::Capture, Field::Step),
         ("step.type", Action::Capture, Field::Step),
         ("steps[].arguments", Action::Whole, Field::Output),
         ("steps[].arguments.queries", Action::Capture, Field::SearchQueries),
         // As it was before steps.
         ("outputs[].text", Action::Text, Field::Output),
+        ("outputs[].mime_type", Action::Capture, Field::Made),
         ("outputs[].type", Action::Capture, Field::Step),
         ("outputs[].arguments", Action::Whole, Field::Output),
         ("outputs[].arguments.queries", Action::Capture, Field::SearchQueries),
         ("content.type", Action::Capture, Field::Step),
         ("content.arguments.queries", Action::Capture, Field::SearchQueries),
         ("delta.text", Action::Text, Field::Output),
+        ("delta.mime_type", Action::Capture, Field::Made),
         ("delta.content.text", Action::Text, Field::Reasoning),
         ("delta.arguments", Action::Whole, Field::Output),
         ("delta.arguments.queries", Action::Capture, Field::SearchQueries),
@@ -115,8 +118,10 @@ fn interactions(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         input_audio_tokens: part("input_tokens_by_modality", Modality::Audio),
         input_image_tokens: part("input_tokens_by_modality", Modality::Image),
         input_video_tokens: part("input_tokens_by_modality", Modality::Video),
-        output_audio_tokens: part("output_tokens_by_modality", Modality::Audio),
-        output_image_tokens: part("output_tokens_by_modality", Modality::Image),
+        output_audio_tokens: part("output_tokens_by_modality", Modality::Audio)
+            .or_else(|| made(counts, context.made.audio)),
+        output_image_tokens: part("output_tokens_by_modality", Modality::Image)
+            .or_else(|| made(counts, context.made.images)),
         input_tool_tokens: counts.at("total_tool_use_tokens").filter(|tokens| *tokens > 0),
         ..Usage::default()
     };
@@ -196,14 +201,14 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
 /// The tokens of an answer that `is` made of more than text, where it does not say what its parts are: all of
 /// them.
 fn made(counts: &Counts<'_>, is: bool) -> Option<u64> {
-    let has_parts = ["candidatesTokensDetails", "responseTokensDetails"]
+    let has_parts = ["candidatesTokensDetails", "responseTokensDetails", "output_tokens_by_modality"]
         .into_iter()
         .any(|list| counts.value(list).is_some());
     counts.first(&ANSWERED).filter(|_| is && !has_parts)
 }
 
-/// What generateContent answered, and Live.
-const ANSWERED: [&str; 2] = ["candidatesTokenCount", "responseTokenCount"];
+/// What generateContent answered, Live, and interactions.
+const ANSWERED: [&str; 3] = ["candidatesTokenCount", "responseTokenCount", "total_output_tokens"];
 
 /// What of a Live answer was spoken, or drawn.
 pub(super) fn spoken(counts: &Counts<'_>, usage: &mut Usage) {

@@ -202,6 +202,8 @@ pub(super) static BATCH_OUTPUT: Family = Family {
         ("response.body.usage_breakdown", Action::Capture, Field::Breakdown),
         ("response.body.usage_info.pages_processed", Action::Capture, Field::Count("pages_processed")),
         ("response.body.tool_usage", Action::Capture, Field::ToolUsage),
+        ("response.body.data[].b64_json", Action::Text, Field::Drawn),
+        ("response.body.data[].url", Action::Capture, Field::Image),
         ("response.body.output[].type", Action::Capture, Field::Item),
         ("response.body.output[].action.type", Action::Capture, Field::ToolAction),
         ("response.body.output[].container_id", Action::Capture, Field::ItemContainer),
@@ -214,6 +216,7 @@ pub(super) static BATCH_OUTPUT: Family = Family {
         ("response.modelVersion", Action::Capture, Field::Model),
         ("response.usageMetadata", Action::Capture, Field::Usage),
         ("response.tokenCount", Action::Capture, Field::Count("promptTokenCount")),
+        ("response.candidates[].content.parts[].inlineData.mimeType", Action::Capture, Field::Made),
         ("response.candidates[].groundingMetadata.webSearchQueries", Action::Capture, Field::SearchQueries),
         ("response.candidates[].groundingMetadata.imageSearchQueries", Action::Capture, Field::SearchQueries),
         ("response.candidates[].groundingMetadata.groundingChunks[].maps.uri", Action::Capture, Field::Place),
@@ -462,8 +465,11 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     {
         usage.output_tokens = Some(output.saturating_add(thought));
     }
-    // The images of the image endpoints are all of the output where its parts are not told.
-    if context.api == Api::Images && counts.value("output_tokens_details").is_none() {
+    // The images of the image endpoints are all of the output where its parts are not told, as a batch of such
+    // requests shows them too.
+    let is_drawn = context.api == Api::Images
+        || context.api == Api::BatchOutput && (context.made.images || context.images > 0);
+    if is_drawn && counts.value("output_tokens_details").is_none() {
         usage.output_image_tokens = usage.output_tokens;
     }
     if quirks.reasoning_outside_output {

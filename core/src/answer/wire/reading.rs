@@ -460,6 +460,7 @@ impl Reading {
         self.breakdown.clear();
         self.tools = Tools::default();
         self.made = Made::default();
+        self.images = 0;
     }
 
     /// One of a list of batches: of interest where it has its results.
@@ -738,12 +739,17 @@ impl Sink<Field> for Reading {
             | Field::WholeReasoningTwin
             | Field::Heard
             | Field::Each
+            | Field::Drawn
             | Field::Audio => {}
         }
     }
 
     fn text(&mut self, field: Field, piece: &[u8]) {
         if field == Field::Each {
+            return;
+        }
+        if field == Field::Drawn {
+            self.made.images = true;
             return;
         }
         self.in_document.1 = true;
