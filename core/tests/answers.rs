@@ -303,3 +303,36 @@ fn images_that_a_batch_made_are_images_where_their_tokens_are_not_told_apart() {
         json_body(INTERACTIONS, &asked(), &json!({"status": "completed", "steps": step, "usage": usage}));
     assert_eq!(record.usage.output_image_tokens, Some(1_290));
 }
+
+#[test]
+fn only_deep_research_pays_perplexity_for_queries_citations_and_reasoning() {
+    let usage = json!({"prompt_tokens": 42, "completion_tokens": 310, "total_tokens": 352, "citation_tokens": 1_200,
+        "reasoning_tokens": 200, "num_search_queries": 3, "search_context_size": "low"});
+    let of = |model: &str| {
+        let answer = json!({"model": model, "choices": [{"message": {"content": "Yes."}}], "usage": usage});
+        json_body(("perplexity", "/v1/sonar"), &asked(), &answer)
+    };
+    for model in ["sonar", "sonar-pro", "sonar-reasoning-pro"] {
+        let record = of(model);
+        assert_eq!(counts(&record), (Some(42), Some(310), false), "{model}");
+        assert_eq!((record.usage.web_searches, record.usage.citation_tokens), (None, None), "{model}");
+    }
+    let record = of("sonar-deep-research");
+    assert_eq!(counts(&record), (Some(42), Some(1_710), false));
+    assert_eq!((record.usage.web_searches, record.usage.citation_tokens), (Some(3), Some(1_200)));
+}
+
+#[test]
+fn each_of_mistrals_ways_to_search_the_web_is_a_search() {
+    for (connectors, searches) in [
+        (json!({"web_search": 1}), Some(1)),
+        (json!({"web_search_premium": 2}), Some(2)),
+        (json!({"web_search": 1, "web_search_premium": 2}), Some(3)),
+        (json!({"code_interpreter": 2}), None),
+    ] {
+        let usage = json!({"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150, "connectors": connectors});
+        let answer = json!({"object": "conversation.response", "usage": usage});
+        let record = json_body(("mistral", "/v1/conversations"), &asked(), &answer);
+        assert_eq!(record.usage.web_searches, searches, "{connectors}");
+    }
+}

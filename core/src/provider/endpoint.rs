@@ -276,6 +276,8 @@ fn by_ending(segments: &[&str]) -> Api {
         [.., "chat", "completions"] | [.., "agents", "completions"] => Api::ChatCompletions,
         // A stored answer, whose labels are changed: the answer comes with it once more.
         [.., "chat", "completions", _] => Api::Files,
+        // Perplexity (API reference, Sonar, read 2026-11-29).
+        [.., version, "sonar"] if is_version(version) => Api::ChatCompletions,
         // MiniMax.
         [.., "text", "chatcompletion_v2" | "chatcompletion_pro"] => Api::ChatCompletions,
         [.., "completions"] | [.., "complete"] => Api::Completions,

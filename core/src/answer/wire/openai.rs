@@ -316,7 +316,9 @@ impl Quirks {
             ("gemini" | "vertex", Api::ChatCompletions | Api::BatchOutput) => {
                 Self { output_from_total: true, ..none }
             }
-            ("perplexity", Api::ChatCompletions) => Self { reasoning_outside_output: true, ..none },
+            ("perplexity", Api::ChatCompletions) => {
+                Self { reasoning_outside_output: !searches_once(context), ..none }
+            }
             ("mistral", _) => Self { audio_outside_input: true, ..none },
             _ => none,
         }
@@ -424,7 +426,7 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         cache_read_image_tokens: detail("cached_tokens_details.image_tokens"),
         output_audio_tokens: output_detail("audio_tokens"),
         output_image_tokens: output_detail("image_tokens"),
-        web_searches: web_searches(context).or_else(|| counts.first(&SEARCH_COUNTS)).or_else(|| {
+        web_searches: web_searches(context).or_else(|| counted_searches(counts, context)).or_else(|| {
             let details = ["web_search_calls", "x_search_calls"];
             let calls =
                 details.iter().filter_map(|name| counts.first_in(&["server_side_tool_usage_details"], name));
@@ -573,13 +575,26 @@ fn searched(items: u64, counts: &Counts<'_>, names: &[&str]) -> Option<u64> {
     Some(items.max(told)).filter(|calls| *calls > 0)
 }
 
-/// Where searches are counted: Perplexity, OpenRouter, Mistral's connectors.
-const SEARCH_COUNTS: [&str; 4] = [
-    "num_search_queries",
-    "server_tool_use_details.web_search_requests",
-    "server_tool_use.web_search_requests",
-    "connectors.web_search",
-];
+/// Searches that the usage counts: Perplexity's, OpenRouter's, those of Mistral's connectors.
+fn counted_searches(counts: &Counts<'_>, context: &Context<'_>) -> Option<u64> {
+    let perplexitys = counts.at("num_search_queries");
+    perplexitys
+        .filter(|_| !searches_once(context))
+        .or_else(|| {
+            let names =
+                ["server_tool_use_details.web_search_requests", "server_tool_use.web_search_requests"];
+            counts.first(&names)
+        })
+        .or_else(|| counts.sum(&["connectors.web_search", "connectors.web_search_premium"]))
+}
+
+/// Of Perplexity's models only deep research pays for each query, for what it reads to cite, and for reasoning
+/// by itself; for the others the fee of the request covers that. Source: Perplexity, Pricing, token and
+/// request pricing, read 2026-11-29. Models of its agents pay for each search that their items tell.
+fn searches_once(context: &Context<'_>) -> bool {
+    let is_chat = context.api == Api::ChatCompletions;
+    is_chat && context.model.is_some_and(|model| model.contains("sonar") && !model.contains("deep-research"))
+}
 
 fn makes_images(context: &Context<'_>) -> bool {
     let made = |tools: &serde_json::Map<String, serde_json::Value>| {
