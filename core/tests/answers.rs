@@ -2,6 +2,7 @@
 //! of other shapes that were cut, errors in an answer of status 200.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 use tollgate_core::call::{Call, End, Ending, ResponseHead};
 use tollgate_core::decode::websocket;
@@ -42,6 +43,11 @@ fn json_body(at: (&str, &str), request: &Value, answer: &Value) -> UsageRecord {
     settled(at, request, ("application/json", answer.to_string().as_bytes()))
 }
 
+fn sse(at: (&str, &str), request: &Value, events: &[Value]) -> UsageRecord {
+    let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    settled(at, request, ("text/event-stream", body.as_bytes()))
+}
+
 /// A file of results, one a line.
 fn file((provider, path): (&str, &str), lines: &[Value]) -> UsageRecord {
     let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
@@ -78,6 +84,17 @@ fn frames(at: (&str, &str), request: &Value, events: &[(&str, Value)]) -> UsageR
         body.extend(frame);
     }
     settled(at, request, ("application/vnd.amazon.eventstream", &body))
+}
+
+/// The same of InvokeModel, whose chunks are the model's own documents.
+fn invoked(model: &str, chunks: &[Value]) -> UsageRecord {
+    let chunk = |document: &Value| {
+        let bytes = base64::engine::general_purpose::STANDARD.encode(document.to_string());
+        ("chunk", json!({"bytes": bytes}))
+    };
+    let events: Vec<_> = chunks.iter().map(chunk).collect();
+    let path = format!("/model/{model}/invoke-with-response-stream");
+    frames(("bedrock", &path), &asked(), &events)
 }
 
 fn asked() -> Value {
@@ -334,5 +351,119 @@ fn each_of_mistrals_ways_to_search_the_web_is_a_search() {
         let answer = json!({"object": "conversation.response", "usage": usage});
         let record = json_body(("mistral", "/v1/conversations"), &asked(), &answer);
         assert_eq!(record.usage.web_searches, searches, "{connectors}");
+    }
+}
+
+/// Pieces of one text, and what passes of it in a chat's stream.
+fn river() -> (Vec<String>, u64) {
+    let sentence = "The river begins in the hills and runs a long way through ten countries. ";
+    let pieces: Vec<String> = sentence.repeat(6).split_inclusive(' ').map(str::to_owned).collect();
+    let chunks: Vec<Value> =
+        pieces.iter().map(|piece| json!({"choices": [{"delta": {"content": piece}}]})).collect();
+    let passed = sse(CHAT, &asked(), &chunks).usage.output_tokens.unwrap();
+    assert!((80..100).contains(&passed), "{passed}");
+    (pieces, passed)
+}
+
+#[test]
+fn a_cut_stream_counts_the_text_of_every_shape_once_and_nothing_around_it() {
+    let (pieces, passed) = river();
+    let each = |event: &dyn Fn(&str) -> Value| pieces.iter().map(|piece| event(piece)).collect::<Vec<_>>();
+    let mistral = ("mistral", "/v1/conversations");
+    let nova = "us.amazon.nova-pro-v1:0";
+    for (what, record) in [
+        (
+            "code that is filled in",
+            sse(
+                ("mistral", "/v1/fim/completions"),
+                &asked(),
+                &each(&|piece| json!({"choices": [{"delta": {"content": piece}, "finish_reason": null}]})),
+            ),
+        ),
+        (
+            "a completion that is told as a chat besides",
+            sse(
+                ("together", "/v1/completions"),
+                &asked(),
+                &each(&|piece| json!({"choices": [{"text": piece, "delta": {"content": piece}}]})),
+            ),
+        ),
+        (
+            "a conversation's thinking",
+            sse(
+                mistral,
+                &asked(),
+                &each(&|piece| {
+                    let thought = json!([{"type": "text", "text": piece}]);
+                    json!({"type": "message.output.delta", "content": {"type": "thinking", "thinking": thought}})
+                }),
+            ),
+        ),
+        (
+            "a conversation's call",
+            sse(
+                mistral,
+                &asked(),
+                &each(
+                    &|piece| json!({"type": "function.call.delta", "name": "save", "tool_call_id": "t", "arguments": piece}),
+                ),
+            ),
+        ),
+        (
+            "InvokeModel, reasoning under two names",
+            invoked(
+                "minimax.minimax-m2",
+                &each(
+                    &|piece| json!({"choices": [{"delta": {"reasoning_content": piece, "reasoning": piece}}]}),
+                ),
+            ),
+        ),
+        (
+            "InvokeModel, typed parts",
+            invoked(
+                "mistral.magistral",
+                &each(&|piece| {
+                    let thought = json!([{"type": "text", "text": piece}]);
+                    json!({"choices": [{"delta": {"content": [{"type": "thinking", "thinking": thought}]}}]})
+                }),
+            ),
+        ),
+        (
+            "Nova's call",
+            invoked(
+                nova,
+                &each(&|piece| json!({"contentBlockDelta": {"delta": {"toolUse": {"input": piece}}}})),
+            ),
+        ),
+        (
+            "Nova's reasoning",
+            invoked(
+                nova,
+                &each(
+                    &|piece| json!({"contentBlockDelta": {"delta": {"reasoningContent": {"text": piece}}}}),
+                ),
+            ),
+        ),
+    ] {
+        let told = record.usage.output_tokens.unwrap();
+        assert!(told >= passed && told * 10 <= passed * 12, "{what}: {told} tokens, in a chat {passed}");
+        assert!(record.usage_estimated, "{what}");
+    }
+}
+
+#[test]
+fn a_stream_that_says_in_words_that_it_has_not_ended_has_not() {
+    let chunk = |reason: &str, output: u64| {
+        let choice = json!({"message": {"content": "The river begins"}, "finish_reason": reason});
+        json!({"output": {"choices": [choice]}, "usage": {"input_tokens": 20, "output_tokens": output}})
+    };
+    let path = "/api/v1/services/aigc/text-generation/generation";
+    for (last, is_whole) in [("null", false), ("", false), ("stop", true)] {
+        let record = sse(("alibaba", path), &asked(), &[chunk("null", 1), chunk(last, 30)]);
+        assert_eq!((record.usage.input_tokens, record.usage.output_tokens), (Some(20), Some(30)), "{last}");
+        assert_eq!(record.usage_estimated, !is_whole, "{last}");
+        let chunk = json!({"choices": [{"delta": {"content": "The river begins"}, "finish_reason": last}],
+            "usage": {"prompt_tokens": 20, "completion_tokens": 30}});
+        assert_eq!(sse(CHAT, &asked(), &[chunk]).usage_estimated, !is_whole, "a chat, {last}");
     }
 }

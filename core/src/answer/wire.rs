@@ -64,6 +64,8 @@ pub enum Field {
     Reasoning,
     /// The same under a second name, by which some tell it once more.
     ReasoningTwin,
+    /// Output under a second name, by which some tell it once more.
+    OutputTwin,
     /// The kind of an action that the provider's own tool took.
     ToolAction,
     /// The kind of an item of the answer, some of which are calls of the provider's own tools.
@@ -136,6 +138,8 @@ pub enum Field {
     TurnComplete,
     /// The name of a function that the answer calls: output, and a call with its overhead.
     ToolName,
+    /// The id of a call that the answer makes, which each piece of it repeats.
+    CallId,
     /// Whether the text that came just before is a thought, when it is true.
     ThoughtFlag,
     /// Says that an answer begins: one that ended before it in the same stream was not the whole.

@@ -278,6 +278,8 @@ fn by_ending(segments: &[&str]) -> Api {
         [.., "chat", "completions", _] => Api::Files,
         // Perplexity (API reference, Sonar, read 2026-11-29).
         [.., version, "sonar"] if is_version(version) => Api::ChatCompletions,
+        // DashScope's own protocol.
+        [.., "aigc", "text-generation", "generation"] => Api::ChatCompletions,
         // MiniMax.
         [.., "text", "chatcompletion_v2" | "chatcompletion_pro"] => Api::ChatCompletions,
         [.., "completions"] | [.., "complete"] => Api::Completions,

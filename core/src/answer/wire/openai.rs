@@ -46,6 +46,15 @@ pub(super) static CHAT: Family = Family {
         ("outputs[].content", Action::Text, Field::WholeOutput),
         ("content", Action::Text, Field::Output),
         ("content.text", Action::Text, Field::Output),
+        // The same of Mistral's conversations (its client's `SSETypes`, read 2026-11-29).
+        ("content.thinking", Action::Text, Field::Reasoning),
+        ("content.thinking[].text", Action::Text, Field::Reasoning),
+        ("arguments", Action::Text, Field::Output),
+        ("tool_call_id", Action::Capture, Field::CallId),
+        ("outputs[].content[].text", Action::Text, Field::WholeOutput),
+        ("outputs[].content[].thinking[].text", Action::Text, Field::WholeReasoning),
+        ("outputs[].name", Action::Capture, Field::ToolName),
+        ("outputs[].arguments", Action::Text, Field::WholeOutput),
         ("choices[].delta.content", Action::Text, Field::Output),
         // Mistral's parts: text, and what was thought.
         ("choices[].delta.content[].text", Action::Text, Field::Output),
@@ -72,6 +81,15 @@ pub(super) static CHAT: Family = Family {
         ("choices[].message.content[].summary[].text", Action::Text, Field::WholeReasoning),
         ("choices[].message.tool_calls[].function.name", Action::Capture, Field::ToolName),
         ("choices[].message.tool_calls[].function.arguments", Action::Text, Field::WholeOutput),
+        // DashScope's own protocol, whose streams repeat all of the text and count with every chunk (Alibaba
+        // Cloud, DashScope API reference, as its client libraries have it; not read anew, 2026-11-29).
+        ("output.text", Action::Text, Field::WholeOutput),
+        ("output.finish_reason", Action::Capture, Field::Finish),
+        ("output.choices[].finish_reason", Action::Capture, Field::Finish),
+        ("output.choices[].message.content", Action::Text, Field::WholeOutput),
+        ("output.choices[].message.content[].text", Action::Text, Field::WholeOutput),
+        ("output.choices[].message.reasoning_content", Action::Text, Field::WholeReasoning),
+        ("output.choices[].message.tool_calls[].function.arguments", Action::Text, Field::WholeOutput),
         ("timings.cache_n", Action::Capture, Field::CountSoFar("cache_n")),
         ("timings.prompt_n", Action::Capture, Field::CountSoFar("prompt_n")),
         ("timings.predicted_n", Action::Capture, Field::CountSoFar("predicted_n")),
@@ -113,6 +131,9 @@ pub(super) static COMPLETIONS: Family = Family {
         ("error", Action::Capture, Field::Error),
         ("choices[].finish_reason", Action::Capture, Field::Finish),
         ("choices[].text", Action::Text, Field::Output),
+        // Mistral fills in code in a chat's chunks; so do others who serve both alike.
+        ("choices[].delta.content", Action::Text, Field::OutputTwin),
+        ("choices[].message.content", Action::Text, Field::WholeOutput),
         ("timings.cache_n", Action::Capture, Field::CountSoFar("cache_n")),
         ("timings.prompt_n", Action::Capture, Field::CountSoFar("prompt_n")),
         ("timings.predicted_n", Action::Capture, Field::CountSoFar("predicted_n")),

@@ -82,6 +82,8 @@ pub struct Reading {
     ends: bool,
     /// A call was named, and nothing has told since that it is whole.
     call_is_open: bool,
+    /// The call whose pieces pass.
+    call_id: Option<String>,
     /// The document that is passing has said something.
     says_something: bool,
     /// The counts came beside text, so that more of both may follow.
@@ -92,6 +94,7 @@ pub struct Reading {
     output: TextCounter,
     reasoning: TextCounter,
     reasoning_twin: TextCounter,
+    output_twin: TextCounter,
     /// The same as the last document has it that tells all of it, and whether that document is passing.
     whole_output: TextCounter,
     whole_reasoning: TextCounter,
@@ -182,12 +185,14 @@ impl Reading {
             has_end: false,
             ends: false,
             call_is_open: false,
+            call_id: None,
             says_something: false,
             counts_beside_text: false,
             in_document: (false, false),
             output: TextCounter::default(),
             reasoning: TextCounter::default(),
             reasoning_twin: TextCounter::default(),
+            output_twin: TextCounter::default(),
             whole_output: TextCounter::default(),
             whole_reasoning: TextCounter::default(),
             whole_reasoning_twin: TextCounter::default(),
@@ -312,7 +317,8 @@ impl Reading {
     /// Visible output that passed, and the reasoning beside it; in a session, in the turn under way.
     pub fn visible(&self) -> Passed {
         let reasoning = self.reasoning_estimate();
-        Passed { text: told(&self.output, &self.whole_output), tool_calls: self.tool_calls, reasoning }
+        let text = told(&self.output, &self.whole_output).max(self.output_twin.tokens());
+        Passed { text, tool_calls: self.tool_calls, reasoning }
     }
 
     /// The same of an answer that is not whole: what frames the call that it ended in has not come.
@@ -618,6 +624,13 @@ impl Sink<Field> for Reading {
         }
         match field {
             Field::ToolName => self.tool_call(raw),
+            Field::CallId => {
+                let known = self.call_id.take();
+                keep_name(&mut self.call_id, raw);
+                let is_new = self.call_id != known;
+                self.tool_calls = self.tool_calls.saturating_add(u64::from(is_new));
+                self.call_is_open = true;
+            }
             Field::ThoughtFlag => {
                 if let Some(before) = before_text.filter(|_| raw == b"true") {
                     self.reasoning.add_since(&self.output, &before);
@@ -716,7 +729,7 @@ impl Sink<Field> for Reading {
                 if self.has_end && !self.in_document.0 {
                     self.usage.clear();
                     (self.output, self.reasoning, self.tool_calls) = Default::default();
-                    self.reasoning_twin = TextCounter::default();
+                    (self.reasoning_twin, self.output_twin) = Default::default();
                 }
                 self.has_end = false;
             }
@@ -725,6 +738,8 @@ impl Sink<Field> for Reading {
                 self.has_error |= raw.starts_with(b"\"ERROR") || raw == b"\"TIMEOUT\"";
                 self.is_guarded |= GUARDED.contains(&raw);
             }
+            // Some write in words that it has not ended: DashScope, others an empty one.
+            Field::End | Field::Finish if matches!(raw, b"\"null\"" | b"\"\"") => {}
             Field::End | Field::Finish => {
                 self.ends = true;
                 self.has_error |= raw == b"\"error\"";
@@ -734,6 +749,7 @@ impl Sink<Field> for Reading {
             Field::Output
             | Field::Reasoning
             | Field::ReasoningTwin
+            | Field::OutputTwin
             | Field::WholeOutput
             | Field::WholeReasoning
             | Field::WholeReasoningTwin
@@ -759,6 +775,9 @@ impl Sink<Field> for Reading {
         }
         if field == Field::ReasoningTwin {
             return self.reasoning_twin.feed(piece);
+        }
+        if field == Field::OutputTwin {
+            return self.output_twin.feed(piece);
         }
         if matches!(field, Field::WholeOutput | Field::WholeReasoning | Field::WholeReasoningTwin) {
             return self.whole_text(field, piece);
