@@ -467,3 +467,41 @@ fn a_stream_that_says_in_words_that_it_has_not_ended_has_not() {
         assert_eq!(sse(CHAT, &asked(), &[chunk]).usage_estimated, !is_whole, "a chat, {last}");
     }
 }
+
+#[test]
+fn an_input_of_nothing_for_a_prompt_that_was_sent_is_not_measured() {
+    let chat = json!({"prompt_tokens": 0, "completion_tokens": 20, "total_tokens": 20});
+    let messages = json!({"input_tokens": 0, "output_tokens": 20});
+    let converse = json!({"inputTokens": 0, "outputTokens": 20, "totalTokens": 20});
+    for (what, record) in [
+        ("chat", json_body(CHAT, &asked(), &json!({"usage": chat}))),
+        ("a stream", sse(CHAT, &asked(), &[json!({"choices": [], "usage": chat})])),
+        ("messages", json_body(("anthropic", "/v1/messages"), &asked(), &json!({"usage": messages}))),
+        ("responses", json_body(("openai", "/v1/responses"), &asked(), &json!({"usage": messages}))),
+        ("converse", json_body(CONVERSE, &asked(), &json!({"usage": converse}))),
+        (
+            "generateContent",
+            json_body(
+                GENERATE,
+                &json!({"contents": [{"parts": [{"text": "Please answer in one short sentence."}]}]}),
+                &json!({"usageMetadata": {"promptTokenCount": 0, "candidatesTokenCount": 20, "totalTokenCount": 20}}),
+            ),
+        ),
+    ] {
+        let (input, output, is_doubted) = counts(&record);
+        assert!(is_doubted && (6..=12).contains(&input.unwrap()), "{what}: {record:?}");
+        assert_eq!(output, Some(20), "{what}");
+    }
+    // Nothing was sent, nothing came, all of it came from a cache, or somebody stands by it.
+    let cached = json!({"input_tokens": 0, "cache_read_input_tokens": 9, "output_tokens": 20});
+    let named = json!({"prompt_tokens": 0, "completion_tokens": 20, "total_tokens": 20, "cost": 0.5});
+    for record in [
+        json_body(CHAT, &json!({"model": "m", "messages": []}), &json!({"usage": chat})),
+        json_body(CHAT, &asked(), &json!({"usage": {"prompt_tokens": 0, "completion_tokens": 0}})),
+        json_body(("anthropic", "/v1/messages"), &asked(), &json!({"usage": cached})),
+        json_body(("openrouter", "/api/v1/chat/completions"), &asked(), &json!({"usage": named})),
+        json_body(("ollama", "/v1/chat/completions"), &asked(), &json!({"usage": chat})),
+    ] {
+        assert!(!record.usage_estimated && !is_doubted(&record), "{record:?}");
+    }
+}
