@@ -8,7 +8,7 @@ use tollgate_core::call::{Call, End, Ending, ResponseHead};
 use tollgate_core::decode::websocket;
 use tollgate_core::estimate::Learned;
 use tollgate_core::provider::Target;
-use tollgate_core::record::{Note, UsageRecord};
+use tollgate_core::record::{Note, Outcome, UsageRecord};
 
 /// The record of an answer that came to its end; it is the same however it is cut into pieces.
 fn settled((provider, path): (&str, &str), request: &Value, (kind, body): (&str, &[u8])) -> UsageRecord {
@@ -503,5 +503,120 @@ fn an_input_of_nothing_for_a_prompt_that_was_sent_is_not_measured() {
         json_body(("ollama", "/v1/chat/completions"), &asked(), &json!({"usage": chat})),
     ] {
         assert!(!record.usage_estimated && !is_doubted(&record), "{record:?}");
+    }
+}
+
+#[test]
+fn usage_and_errors_inside_a_choice_are_read_of_every_kind_of_completion() {
+    let usage = json!({"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110});
+    for (path, text) in [
+        ("/v1/chat/completions", json!({"delta": {"content": "Yes."}})),
+        ("/v1/completions", json!({"text": "Yes."})),
+    ] {
+        let chunk = |more: &Value| {
+            let mut choice = text.clone();
+            choice.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({"choices": [choice]})
+        };
+        let told =
+            sse(("moonshot", path), &asked(), &[chunk(&json!({"finish_reason": "stop", "usage": usage}))]);
+        assert_eq!(counts(&told), (Some(100), Some(10), false), "{path}");
+        assert!(!told.usage_estimated, "{path}");
+        let failed = sse(("openrouter", path), &asked(), &[chunk(&json!({"error": {"code": 502}}))]);
+        assert_eq!((failed.outcome, failed.cost_usd.as_pico()), (Outcome::Error, 0), "{path}");
+    }
+}
+
+#[test]
+fn an_error_in_an_answer_of_status_200_costs_nothing_before_any_output() {
+    let busy = json!({"object": "error", "message": "busy", "type": "internal_server_error", "code": "3000"});
+    let started = json!({"type": "conversation.response.started", "conversation_id": "c"});
+    let stopped = json!({"type": "conversation.response.error", "code": 500, "message": "x"});
+    let broke = json!({"status_code": 1_008, "status_msg": "insufficient balance"});
+    let mistral = ("mistral", "/v1/chat/completions");
+    let nothing = json!({"input_tokens": 0, "output_tokens": 0});
+    for (what, record) in [
+        ("Mistral's stream", sse(mistral, &asked(), std::slice::from_ref(&busy))),
+        ("Mistral", json_body(mistral, &asked(), &busy)),
+        (
+            "code that is filled in",
+            sse(("mistral", "/v1/fim/completions"), &asked(), std::slice::from_ref(&busy)),
+        ),
+        ("a conversation", sse(("mistral", "/v1/conversations"), &asked(), &[started, stopped])),
+        (
+            "MiniMax's messages",
+            json_body(
+                ("minimax", "/anthropic/v1/messages"),
+                &asked(),
+                &json!({"type": "message", "content": null, "usage": nothing, "base_resp": broke}),
+            ),
+        ),
+        (
+            "MiniMax's completions",
+            json_body(("minimax", "/v1/completions"), &asked(), &json!({"base_resp": broke})),
+        ),
+        (
+            "MiniMax's images",
+            json_body(("minimax", "/v1/images/generations"), &asked(), &json!({"base_resp": broke})),
+        ),
+    ] {
+        assert_eq!(record.outcome, Outcome::Error, "{what}");
+        assert_eq!(record.usage.output_tokens.unwrap_or(0), 0, "{what}: {record:?}");
+        assert!(!record.usage_estimated && record.notes.contains(&Note::ErrorInStream), "{what}: {record:?}");
+    }
+    // What had passed before it is paid.
+    let chunk = json!({"choices": [{"delta": {"content": "The river begins in the hills."}}]});
+    let record = sse(mistral, &asked(), &[chunk, busy]);
+    assert_eq!((record.outcome, record.usage_estimated), (Outcome::Error, true));
+    assert!(record.usage.output_tokens > Some(5));
+    // An answer of MiniMax's that went well says so, too.
+    let answer = json!({"usage": {"input_tokens": 7, "output_tokens": 2}, "base_resp": {"status_code": 0}});
+    assert_eq!(json_body(("minimax", "/anthropic/v1/messages"), &asked(), &answer).outcome, Outcome::Ok);
+}
+
+#[test]
+fn what_ranking_used_is_told_by_whatever_is_not_nothing() {
+    let rank = |provider: &str, meta: Value| {
+        json_body(
+            (provider, "/v1/rerank"),
+            &json!({"model": "m", "query": "q"}),
+            &json!({"results": [], "meta": meta}),
+        )
+    };
+    let zeros = json!({"input_tokens": 0, "output_tokens": 0, "search_units": 0, "classifications": 0});
+    let tokens = json!({"input_tokens": 815, "output_tokens": 3});
+    for (provider, meta, expected) in [
+        ("siliconflow", json!({"billed_units": zeros, "tokens": tokens}), (Some(815), None, None)),
+        ("siliconflow", json!({"tokens": tokens}), (Some(815), None, None)),
+        ("bedrock", json!({"billed_units": {"search_units": 1}, "tokens": tokens}), (None, None, Some(1))),
+        ("cohere", json!({"billed_units": {"search_units": 1}}), (None, None, Some(1))),
+        ("cohere", json!({"billed_units": zeros, "tokens": tokens}), (Some(0), Some(0), Some(0))),
+    ] {
+        let usage = rank(provider, meta.clone()).usage;
+        assert_eq!(
+            (usage.input_tokens, usage.output_tokens, usage.search_units),
+            expected,
+            "{provider} {meta}"
+        );
+    }
+    let answer = json!({"results": [], "usage": {"search_units": 1, "total_tokens": 9}});
+    let usage = json_body(("openrouter", "/api/v1/rerank"), &asked(), &answer).usage;
+    assert_eq!((usage.input_tokens, usage.search_units), (Some(9), Some(1)));
+}
+
+#[test]
+fn what_vercels_gateway_took_is_told_in_every_api_of_the_ai_sdk() {
+    let told = json!({"providerMetadata": {"gateway": {"cost": "0.002"}}});
+    for path in [
+        "language-model",
+        "embedding-model",
+        "image-model",
+        "reranking-model",
+        "speech-model",
+        "transcription-model",
+    ] {
+        let record = json_body(("vercel-gateway", &format!("/v3/ai/{path}")), &asked(), &told);
+        let cost = record.provider_cost_usd.map(tollgate_core::money::Picodollars::as_pico);
+        assert_eq!((cost, record.cost_usd.as_pico()), (Some(2_000_000_000), 2_000_000_000), "{path}");
     }
 }

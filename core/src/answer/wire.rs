@@ -100,6 +100,8 @@ pub enum Field {
     LastUsage,
     /// A number that says what went wrong, unless it is 0.
     ErrorCode,
+    /// What kind of document it is, where that may be an error.
+    ErrorKind,
     /// A word that chooses a price, by the name that it gets in a [`Context`].
     Word(&'static str),
     /// An amount of dollars that stands outside a usage object, by the same.

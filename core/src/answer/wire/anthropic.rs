@@ -22,6 +22,8 @@ pub(super) static MESSAGES: Family = Family {
         ("content[].to.model", Action::Capture, Field::Model),
         ("content_block.to.model", Action::Capture, Field::Model),
         ("error", Action::Capture, Field::Error),
+        // MiniMax, in an answer of status 200.
+        ("base_resp.status_code", Action::Capture, Field::ErrorCode),
         ("delta.stop_reason", Action::Capture, Field::End),
         ("stop_reason", Action::Capture, Field::StopReason),
         ("content[].text", Action::Text, Field::Output),

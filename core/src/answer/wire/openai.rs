@@ -29,6 +29,9 @@ pub(super) static CHAT: Family = Family {
         // Where usage comes with every chunk, only that of an answer that has ended is all of it.
         ("choices[].finish_reason", Action::Capture, Field::Finish),
         ("choices[].error", Action::Capture, Field::Error),
+        // Mistral, vLLM; conversations of Mistral's.
+        ("object", Action::Capture, Field::ErrorKind),
+        ("type", Action::Capture, Field::ErrorKind),
         // MiniMax says so in an answer of status 200, and Cloudflare; Moonshot's usage stands in the last
         // choice.
         ("base_resp.status_code", Action::Capture, Field::ErrorCode),
@@ -129,6 +132,12 @@ pub(super) static COMPLETIONS: Family = Family {
         ("x_groq.usage", Action::Capture, Field::Usage),
         ("service_tier", Action::Capture, Field::ServiceTier),
         ("error", Action::Capture, Field::Error),
+        ("object", Action::Capture, Field::ErrorKind),
+        ("type", Action::Capture, Field::ErrorKind),
+        ("choices[].error", Action::Capture, Field::Error),
+        ("base_resp.status_code", Action::Capture, Field::ErrorCode),
+        ("errors[].message", Action::Capture, Field::Error),
+        ("choices[].usage", Action::Capture, Field::Usage),
         ("choices[].finish_reason", Action::Capture, Field::Finish),
         ("choices[].text", Action::Text, Field::Output),
         // Mistral fills in code in a chat's chunks; so do others who serve both alike.
@@ -158,6 +167,7 @@ pub(super) static IMAGES: Family = Family {
         ("data[].url", Action::Capture, Field::Image),
         // Google's `:predict`.
         ("predictions[].mimeType", Action::Capture, Field::Image),
+        ("base_resp.status_code", Action::Capture, Field::ErrorCode),
         ("providerMetadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
         ("providerMetadata.gateway.marketCost", Action::Capture, Field::Dollars("market_cost")),
     ],

@@ -685,6 +685,7 @@ impl Sink<Field> for Reading {
                 self.ends = true;
             }
             Field::ErrorCode => self.has_error |= raw != b"0",
+            Field::ErrorKind => self.has_error |= raw == b"\"error\"" || raw.ends_with(b".error\""),
             Field::Rejected => self.ended = self.ended.saturating_add(u32::from(raw == HAS_ACTIVE_RESPONSE)),
             Field::TurnComplete if raw == b"true" => {
                 let completed = self.completed.get_or_insert(0);
