@@ -285,6 +285,11 @@ impl Reading {
         !self.has_end && (says(Field::End) || self.counts_beside_text && says(Field::Finish))
     }
 
+    /// Whether the answer has said that it is at its end.
+    pub const fn has_end(&self) -> bool {
+        self.has_end
+    }
+
     /// Notes that the answer has come to its end, where the framing says so.
     pub const fn set_end(&mut self) {
         self.has_end = true;
