@@ -620,3 +620,23 @@ fn what_vercels_gateway_took_is_told_in_every_api_of_the_ai_sdk() {
         assert_eq!((cost, record.cost_usd.as_pico()), (Some(2_000_000_000), 2_000_000_000), "{path}");
     }
 }
+
+#[test]
+fn what_a_models_code_calls_is_no_output_of_the_model() {
+    let start = |name: &str, caller: &str| {
+        let block = json!({"type": "server_tool_use", "name": name, "input": {}, "caller": {"type": caller}});
+        json!({"type": "content_block_start", "content_block": block})
+    };
+    let delta = json!({"type": "content_block_delta", "delta": {"partial_json": "{\"code\": \"print(await fetch())\"}"}});
+    let text = json!({"type": "content_block_delta", "delta": {"text": "The page explains"}});
+    let stop = json!({"type": "content_block_stop"});
+    let of = |called: &[Value]| {
+        let mut events = vec![start("code_execution", "direct"), delta.clone(), stop.clone()];
+        events.extend_from_slice(called);
+        events.push(text.clone());
+        sse(("anthropic", "/v1/messages"), &asked(), &events).usage.output_tokens.unwrap()
+    };
+    let alone = of(&[]);
+    assert_eq!(of(&[start("web_fetch", "code_execution_20260120"), stop.clone()]), alone);
+    assert!(of(&[start("web_fetch", "direct"), stop.clone()]) > alone);
+}

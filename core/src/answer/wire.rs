@@ -140,6 +140,8 @@ pub enum Field {
     TurnComplete,
     /// The name of a function that the answer calls: output, and a call with its overhead.
     ToolName,
+    /// Who makes the call that was just named: the model, or code that it wrote.
+    Caller,
     /// The id of a call that the answer makes, which each piece of it repeats.
     CallId,
     /// Whether the text that came just before is a thought, when it is true.

@@ -31,6 +31,8 @@ pub(super) static MESSAGES: Family = Family {
         ("content[].thinking", Action::Text, Field::Reasoning),
         ("content[].name", Action::Capture, Field::ToolName),
         ("content_block.name", Action::Capture, Field::ToolName),
+        // Anthropic, Programmatic tool calling, as recorded; not read anew, 2026-11-29.
+        ("content_block.caller.type", Action::Capture, Field::Caller),
         ("content_block.text", Action::Text, Field::Output),
         ("delta.text", Action::Text, Field::Output),
         ("delta.partial_json", Action::Text, Field::Output),

@@ -82,6 +82,10 @@ pub struct Reading {
     ends: bool,
     /// A call was named, and nothing has told since that it is whole.
     call_is_open: bool,
+    /// The output before the call that was just named.
+    before_call: Option<TextCounter>,
+    /// The call that passes is made by code that the model wrote.
+    is_codes_call: bool,
     /// The call whose pieces pass.
     call_id: Option<String>,
     /// The document that is passing has said something.
@@ -185,6 +189,8 @@ impl Reading {
             has_end: false,
             ends: false,
             call_is_open: false,
+            before_call: None,
+            is_codes_call: false,
             call_id: None,
             says_something: false,
             counts_beside_text: false,
@@ -496,9 +502,11 @@ impl Reading {
     fn tool_call(&mut self, raw: &[u8]) {
         // Of the events about one call in a stream of Responses, the first counts.
         let repeats = self.event.as_deref().is_some_and(|event| event.ends_with(".done"));
-        if let Some(name) = json::text(raw).filter(|name| !name.is_empty() && !repeats) {
+        if let Some(name) = json::text(raw).filter(|name| !name.is_empty() && !repeats && !self.is_codes_call)
+        {
             self.tool_calls += 1;
             self.call_is_open = true;
+            self.before_call = Some(self.output.clone());
             self.output.feed(name.as_bytes());
         }
     }
@@ -629,6 +637,15 @@ impl Sink<Field> for Reading {
         }
         match field {
             Field::ToolName => self.tool_call(raw),
+            // What the model's code calls it has put out as code.
+            Field::Caller => {
+                self.is_codes_call = raw != b"\"direct\"";
+                if let Some(before) = self.before_call.take().filter(|_| self.is_codes_call) {
+                    self.output = before;
+                    self.tool_calls = self.tool_calls.saturating_sub(1);
+                    self.call_is_open = false;
+                }
+            }
             Field::CallId => {
                 let known = self.call_id.take();
                 keep_name(&mut self.call_id, raw);
@@ -802,7 +819,7 @@ impl Sink<Field> for Reading {
     }
 
     fn document_end(&mut self) {
-        self.before_text = None;
+        (self.before_text, self.before_call, self.is_codes_call) = (None, None, false);
         if self.event.as_deref() == Some("thread.run") {
             self.run.clone_from(&self.id);
         }
