@@ -432,6 +432,7 @@ impl Call {
             _ if end.ending == Ending::NotSent => Measure::Nothing,
             // What ends work costs nothing.
             Some(_) if api == Api::Deferred && self.continues => Measure::Nothing,
+            Some(normalised) if self.tells_its_cost() => Measure::Reported(normalised),
             // Paid where the result is fetched.
             Some(normalised) if api == Api::Deferred && self.request.body_bytes() == 0 => {
                 Measure::Told(normalised)
@@ -446,9 +447,12 @@ impl Call {
             reported if api.is_session() => session(reported, self.open_turn(record, learned, end.now_ms)),
             Some(normalised) if self.is_unbilled() || self.failed_unbilled() => Measure::Unbilled(normalised),
             Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
-            Some(normalised) if normalised.contradictory || self.saw_more(&normalised) => {
+            Some(normalised)
+                if normalised.contradictory || self.saw_more(&normalised) || self.read_more(&normalised) =>
+            {
                 // The text alone says nothing of what a picture came to.
-                if normalised.lacks_input() && self.request.has_media() {
+                let lacks_input = normalised.lacks_input() || self.read_more(&normalised);
+                if lacks_input && self.request.has_media() {
                     Measure::InPart(normalised)
                 } else {
                     doubtful(normalised, &estimate())
@@ -504,6 +508,18 @@ impl Call {
                 let reading = answer.meter.reading();
                 reading.visible() != Passed::default() && !reading.is_guarded()
             })
+    }
+
+    /// An answer is said to have been read nothing for, though a prompt was sent. Ollama leaves out what came
+    /// from its cache; who names a cost besides stands by it.
+    fn read_more(&self, reported: &Normalised) -> bool {
+        let usage = &reported.usage;
+        self.target.api.generates_text()
+            && self.target.provider != "ollama"
+            && reported.provider_cost.is_none()
+            && usage.input_tokens == Some(0)
+            && usage.output_tokens > Some(0)
+            && self.request.input_estimate() > Some(0)
     }
 
     /// Work was started that costs money, and no later answer says how much: videos, fine-tuning, and batches

@@ -64,6 +64,8 @@ pub enum Field {
     Reasoning,
     /// The same under a second name, by which some tell it once more.
     ReasoningTwin,
+    /// Output under a second name, by which some tell it once more.
+    OutputTwin,
     /// The kind of an action that the provider's own tool took.
     ToolAction,
     /// The kind of an item of the answer, some of which are calls of the provider's own tools.
@@ -88,6 +90,8 @@ pub enum Field {
     Image,
     /// Of what kind it is that was made beside text.
     Made,
+    /// The bytes of an image that was made.
+    Drawn,
     /// Pages that were read because the prompt names them.
     NamedPage,
     /// Ends one of several answers in a document.
@@ -96,6 +100,8 @@ pub enum Field {
     LastUsage,
     /// A number that says what went wrong, unless it is 0.
     ErrorCode,
+    /// What kind of document it is, where that may be an error.
+    ErrorKind,
     /// A word that chooses a price, by the name that it gets in a [`Context`].
     Word(&'static str),
     /// An amount of dollars that stands outside a usage object, by the same.
@@ -134,6 +140,10 @@ pub enum Field {
     TurnComplete,
     /// The name of a function that the answer calls: output, and a call with its overhead.
     ToolName,
+    /// Who makes the call that was just named: the model, or code that it wrote.
+    Caller,
+    /// The id of a call that the answer makes, which each piece of it repeats.
+    CallId,
     /// Whether the text that came just before is a thought, when it is true.
     ThoughtFlag,
     /// Says that an answer begins: one that ended before it in the same stream was not the whole.

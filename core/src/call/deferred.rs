@@ -1,7 +1,7 @@
 //! What a call says of work that goes on without its caller: what it started, which result it fetched, and
 //! whether that is paid already.
 
-use super::measure::Measure;
+use super::measure::{Measure, names_a_cost};
 use super::{Call, End, Ending};
 use crate::answer::meter::Body;
 use crate::answer::wire::Reading;
@@ -75,8 +75,23 @@ impl Call {
     /// What it fetched is to be fetched again: it came in part, or the work is not done.
     #[must_use]
     pub fn is_unfinished(&self, record: &UsageRecord) -> bool {
+        if self.target.api == Api::Deferred {
+            let broke_off = matches!(record.outcome, Outcome::ClientAbort | Outcome::UpstreamAbort);
+            return broke_off || !self.tells_its_cost();
+        }
         let goes_on = self.reading().is_none_or(Reading::goes_on);
         record.outcome != Outcome::Ok || goes_on || !self.is_reported()
+    }
+
+    /// Whether it asks after work that is charged by nothing but what such an answer says that it cost, and
+    /// the work is done: videos.
+    pub(super) fn tells_its_cost(&self) -> bool {
+        let Some(answer) = self.answer.as_deref().filter(|_| self.target.fetches.is_some()) else {
+            return false;
+        };
+        self.target.api == Api::Deferred
+            && !answer.meter.reading().goes_on()
+            && answer.meter.reported().is_some_and(|told| names_a_cost(&told))
     }
 
     /// What a fetched answer is to who pays.
@@ -161,6 +176,8 @@ impl Call {
         self.left_behind
             || self.answer.as_deref().is_some_and(|answer| {
                 answer.meter.body() == Body::Json
+                    // Of what only asks or starts, the path says what is paid.
+                    && self.target.api != Api::Deferred
                     && (answer.meter.reading().goes_on() || self.is_handed_over())
             })
     }

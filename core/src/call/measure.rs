@@ -199,7 +199,7 @@ fn awaits_price(record: &UsageRecord, book: Option<&PriceBook>) -> bool {
         || is_asked_for && record.request_model.as_deref().is_some_and(may_have)
 }
 
-fn names_a_cost(normalised: &Normalised) -> bool {
+pub(super) fn names_a_cost(normalised: &Normalised) -> bool {
     normalised.provider_cost.is_some_and(|cost| cost > Picodollars::ZERO && is_possible(cost))
 }
 

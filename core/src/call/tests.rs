@@ -683,6 +683,30 @@ fn a_call_without_usage_is_charged_by_what_it_asked_for() {
             50_100,
         ),
         (
+            "a stream that stopped before any text",
+            Silent {
+                after_ms: 2_000,
+                ..Silent::chat(
+                    r#"{"model":"m","stream":true}"#,
+                    b"data: {\"choices\":[{\"delta\":{\"role\":\"assistant\"}}]}\n\n",
+                )
+            },
+            200_000,
+            200_010,
+        ),
+        (
+            "a stream that ended without any",
+            Silent {
+                after_ms: 2_000,
+                ..Silent::chat(
+                    r#"{"model":"m","stream":true}"#,
+                    b"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n",
+                )
+            },
+            1_024_000,
+            1_024_100,
+        ),
+        (
             "JSON that is no answer",
             Silent::chat(r#"{"model":"m","max_tokens":50}"#, b"{\"x\":1}"),
             50_000,

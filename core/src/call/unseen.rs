@@ -47,7 +47,10 @@ impl Call {
         }
         if self.target.api.generates_text() {
             if usage.output_tokens == Some(0) {
-                let output = self.mean_output(record, learned).unwrap_or_else(|| self.allowed_output());
+                let output = match self.stopped_mute() {
+                    true => self.under_way(record, learned).max(1),
+                    false => self.mean_output(record, learned).unwrap_or_else(|| self.allowed_output()),
+                };
                 usage.output_tokens = Some(self.within_limit(output));
             }
             return Measure::from_estimate(usage);
@@ -97,6 +100,16 @@ impl Call {
             }
             _ => {}
         }
+    }
+
+    /// A stream began and stopped before any text, without its end mark: what it put out unseen is what the time
+    /// was enough for, as where it broke off. Of one with much in it the text may only not have been found.
+    fn stopped_mute(&self) -> bool {
+        self.answer.as_deref().is_some_and(|answer| {
+            matches!(answer.meter.body(), Body::Sse | Body::EventStream)
+                && !answer.meter.reading().has_end()
+                && answer.meter.body_bytes() < 4 * UNSEEN_OUTPUT_TOKENS
+        })
     }
 
     /// Output that was under way when a call broke off whose output was not seen: the mean of such calls,

@@ -198,6 +198,11 @@ impl<'a> Segments<'a> {
             [.., "responses" | "interactions", _, "cancel"] => self.nth_last(2),
             all if is_background_chat(all) => self.nth_last(1),
             [.., "batches", _, "results"] | [.., "files", _, "content"] => self.nth_last(2),
+            // Some say in it what the work cost: OpenRouter, xAI, Together (each one's reference, read
+            // 2026-11-29).
+            [.., version, "videos", id] if is_version(version) && !VIDEO_PATHS.contains(id) => {
+                self.nth_last(1)
+            }
             [.., "files", name] => name
                 .strip_suffix(":download")
                 .and_then(|id| self.nth_last(1)?.get(..id.len()).map(str::to_owned)),
@@ -271,6 +276,10 @@ fn by_ending(segments: &[&str]) -> Api {
         [.., "chat", "completions"] | [.., "agents", "completions"] => Api::ChatCompletions,
         // A stored answer, whose labels are changed: the answer comes with it once more.
         [.., "chat", "completions", _] => Api::Files,
+        // Perplexity (API reference, Sonar, read 2026-11-29).
+        [.., version, "sonar"] if is_version(version) => Api::ChatCompletions,
+        // DashScope's own protocol.
+        [.., "aigc", "text-generation", "generation"] => Api::ChatCompletions,
         // MiniMax.
         [.., "text", "chatcompletion_v2" | "chatcompletion_pro"] => Api::ChatCompletions,
         [.., "completions"] | [.., "complete"] => Api::Completions,
@@ -453,6 +462,8 @@ const DEFERRED: &[&str] = &[
     "cachedcontents",
     "filesearchstores",
 ];
+/// What stands behind `videos` and is no id of one.
+const VIDEO_PATHS: &[&str] = &["generations", "edits", "extensions", "models", "characters", "status"];
 /// Those of them whose work is paid as it starts.
 const PAID_AT_START: &[&str] = &[
     "asyncinvoke",

@@ -206,6 +206,8 @@ fn host_says_who_and_path_says_what() {
             "bedrock Converse us.anthropic.claude-sonnet-4-5-20250929-v1:0",
         ),
         ("api.cohere.com", "/v2/chat", "cohere CohereChat "),
+        ("api.perplexity.ai", "/v1/sonar", "perplexity ChatCompletions "),
+        ("api.perplexity.ai", "/v1/async/sonar", "perplexity Deferred "),
         ("api.anthropic.com", "/v1/messages/batches/b1/results", "anthropic MessageBatchResults "),
         ("api-inference.huggingface.co", "/models/org/name", "huggingface HuggingFaceTask org/name"),
         ("api.openai.com", "/v1/threads/t/runs", "openai Deferred "),

@@ -22,6 +22,8 @@ pub(super) static MESSAGES: Family = Family {
         ("content[].to.model", Action::Capture, Field::Model),
         ("content_block.to.model", Action::Capture, Field::Model),
         ("error", Action::Capture, Field::Error),
+        // MiniMax, in an answer of status 200.
+        ("base_resp.status_code", Action::Capture, Field::ErrorCode),
         ("delta.stop_reason", Action::Capture, Field::End),
         ("stop_reason", Action::Capture, Field::StopReason),
         ("content[].text", Action::Text, Field::Output),
@@ -29,6 +31,8 @@ pub(super) static MESSAGES: Family = Family {
         ("content[].thinking", Action::Text, Field::Reasoning),
         ("content[].name", Action::Capture, Field::ToolName),
         ("content_block.name", Action::Capture, Field::ToolName),
+        // Anthropic, Programmatic tool calling, as recorded; not read anew, 2026-11-29.
+        ("content_block.caller.type", Action::Capture, Field::Caller),
         ("content_block.text", Action::Text, Field::Output),
         ("delta.text", Action::Text, Field::Output),
         ("delta.partial_json", Action::Text, Field::Output),
@@ -59,6 +63,11 @@ pub(super) static BATCH_RESULTS: Family = Family {
             "response.inlinedResponses.inlinedResponses[].response.usageMetadata",
             Action::Capture,
             Field::Usage,
+        ),
+        (
+            "response.inlinedResponses.inlinedResponses[].response.candidates[].content.parts[].inlineData.mimeType",
+            Action::Capture,
+            Field::Made,
         ),
         (
             "response.inlinedResponses.inlinedResponses[].response.candidates[].groundingMetadata.webSearchQueries",

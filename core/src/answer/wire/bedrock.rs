@@ -34,14 +34,7 @@ pub(super) static CONVERSE: Family = Family {
     leaves_input_out: false,
     normalise: |counts, context| {
         let mut usage = converse(counts);
-        let total = counts.at("totalTokens");
-        let parts = usage.input_tokens.zip(usage.output_tokens);
-        let mut contradictory =
-            total.zip(parts).is_some_and(|(total, (input, output))| total != input.saturating_add(output));
-        if let (None, Some(total), Some(output @ 1..)) = (usage.input_tokens, total, usage.output_tokens) {
-            usage.input_tokens = openai::beyond((total, output));
-            contradictory = true;
-        }
+        let contradictory = by_total(&mut usage, counts.at("totalTokens"));
         Normalised { usage, contradictory, ..Normalised::default() }
             .told("service_tier", context.word("service_tier"))
             .told("latency", context.word("latency"))
@@ -74,15 +67,30 @@ pub(super) static INVOKE: Family = Family {
         ("choices[].text", Action::Text, Field::Output),
         ("choices[].delta.content", Action::Text, Field::Output),
         ("choices[].delta.reasoning_content", Action::Text, Field::Reasoning),
-        ("choices[].delta.reasoning", Action::Text, Field::Reasoning),
+        ("choices[].delta.reasoning", Action::Text, Field::ReasoningTwin),
+        ("choices[].delta.content[].text", Action::Text, Field::Output),
+        ("choices[].delta.content[].thinking", Action::Text, Field::Reasoning),
+        ("choices[].delta.content[].thinking[].text", Action::Text, Field::Reasoning),
+        ("choices[].delta.refusal", Action::Text, Field::Output),
         ("choices[].delta.tool_calls[].function.name", Action::Capture, Field::ToolName),
         ("choices[].delta.tool_calls[].function.arguments", Action::Text, Field::Output),
         ("choices[].message.reasoning_content", Action::Text, Field::Reasoning),
+        ("choices[].message.reasoning", Action::Text, Field::ReasoningTwin),
+        ("choices[].message.content[].text", Action::Text, Field::Output),
+        ("choices[].message.content[].thinking", Action::Text, Field::Reasoning),
+        ("choices[].message.content[].thinking[].text", Action::Text, Field::Reasoning),
         ("choices[].message.tool_calls[].function.name", Action::Capture, Field::ToolName),
         ("choices[].message.tool_calls[].function.arguments", Action::Text, Field::Output),
         // Nova.
         ("output.message.content[].text", Action::Text, Field::Output),
+        ("output.message.content[].toolUse.name", Action::Capture, Field::ToolName),
+        ("output.message.content[].toolUse.input", Action::Text, Field::Output),
+        ("output.message.content[].reasoningContent.reasoningText.text", Action::Text, Field::Reasoning),
+        ("contentBlockStart.start.toolUse.name", Action::Capture, Field::ToolName),
         ("contentBlockDelta.delta.text", Action::Text, Field::Output),
+        ("contentBlockDelta.delta.toolUse.input", Action::Text, Field::Output),
+        ("contentBlockDelta.delta.reasoningContent.text", Action::Text, Field::Reasoning),
+        ("contentBlockDelta.delta.reasoningContent.reasoningText.text", Action::Text, Field::Reasoning),
         ("metadata.usage", Action::Capture, Field::Usage),
         // Titan.
         ("inputTextTokenCount", Action::Capture, Field::Count("inputTextTokenCount")),
@@ -131,6 +139,8 @@ fn invoke(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let mut normalised = anthropic::normalise(counts, context);
     if normalised.usage.input_tokens.is_none() {
         normalised.usage = other_models(counts, context);
+        let total = counts.first(&["total_tokens", "totalTokens"]);
+        normalised.contradictory = by_total(&mut normalised.usage, total);
     }
     // A guardrail may cut the body's usage; the headers still have it.
     let output = &mut normalised.usage.output_tokens;
@@ -155,6 +165,27 @@ fn other_models(counts: &Counts<'_>, context: &Context<'_>) -> Usage {
     let read = counts.at("cacheReadInputTokenCount").or_else(|| context.header("cache_read"));
     let write = counts.at("cacheWriteInputTokenCount").or_else(|| context.header("cache_write"));
     with_cache(input.or_else(|| context.header("input")), read, write, output, BTreeMap::new())
+}
+
+/// Takes what a total leaves for a part that is not told, or told as nothing. Gives whether parts and total
+/// contradict each other, or the prompt had to be worked out.
+fn by_total(usage: &mut Usage, total: Option<u64>) -> bool {
+    let Some(total) = total else { return false };
+    let is_something = |count: Option<u64>| count.filter(|count| *count > 0);
+    let (input, output) = (is_something(usage.input_tokens), is_something(usage.output_tokens));
+    match (input, output) {
+        (Some(input), None) => {
+            let was_told = usage.output_tokens.is_some();
+            let rest = total.checked_sub(input).filter(|rest| *rest > 0);
+            usage.output_tokens = rest.or(usage.output_tokens);
+            total < input || was_told && rest.is_some()
+        }
+        (None, Some(output)) => {
+            usage.input_tokens = openai::beyond((total, output)).or(usage.input_tokens);
+            true
+        }
+        (input, output) => total != input.unwrap_or(0).saturating_add(output.unwrap_or(0)),
+    }
 }
 
 /// Adds cache reads and writes, which Bedrock counts beside the input, to it.

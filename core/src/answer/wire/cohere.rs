@@ -5,8 +5,27 @@
 
 use std::sync::OnceLock;
 
-use super::{Action, Family, Field, Merge, Normalised, openai};
+use super::{Action, Context, Counts, Family, Field, Merge, Normalised, openai};
+use crate::provider::Api;
 use crate::usage::Usage;
+
+/// What was used where nothing of it is billed: others who rank in Cohere's format fill its units with zeros,
+/// or leave them out, and charge for the tokens (`SiliconFlow`, API reference, Rerank, as client libraries
+/// have it; not read anew, 2026-11-29). Cohere bills what it says.
+fn beside_nothing_billed(counts: &Counts<'_>, context: &Context<'_>) -> Option<Usage> {
+    let units = ["input_tokens", "output_tokens", "image_tokens", "search_units", "classifications"];
+    let is_billed = |unit: &&str| counts.first_in(&["billed_units"], unit).is_some_and(|count| count > 0);
+    if context.provider == "cohere" || units.iter().any(is_billed) {
+        return None;
+    }
+    let input = counts.at("tokens.input_tokens").filter(|tokens| *tokens > 0)?;
+    let ranks = context.api == Api::Rerank;
+    Some(Usage {
+        input_tokens: Some(input),
+        output_tokens: counts.at("tokens.output_tokens").filter(|_| !ranks),
+        ..Usage::default()
+    })
+}
 
 /// Cohere.
 pub(super) static COHERE: Family = Family {
@@ -33,6 +52,9 @@ pub(super) static COHERE: Family = Family {
         ("delta.message.tool_calls.function.arguments", Action::Text, Field::Output),
         ("text", Action::Text, Field::Output),
         ("generations[].text", Action::Text, Field::Output),
+        // The AI SDK's own protocol, at Vercel's gateway.
+        ("providerMetadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
+        ("providerMetadata.gateway.marketCost", Action::Capture, Field::Dollars("market_cost")),
     ],
     shape: OnceLock::new(),
     headers: &[],
@@ -41,11 +63,16 @@ pub(super) static COHERE: Family = Family {
     normalise: |counts, context| {
         // Others that rank say their tokens as OpenAI's embeddings do.
         if counts.value("billed_units").is_none() && counts.value("total_tokens").is_some() {
-            return openai::normalise(counts, context);
+            let mut normalised = openai::normalise(counts, context);
+            normalised.usage.search_units = counts.at("search_units");
+            return normalised;
         }
         // Images are counted beside the text.
         let images = counts.at("billed_units.image_tokens").filter(|tokens| *tokens > 0);
         let text = counts.at("billed_units.input_tokens");
+        if let Some(usage) = beside_nothing_billed(counts, context) {
+            return Normalised { usage, ..Normalised::default() };
+        }
         Normalised {
             usage: Usage {
                 input_tokens: match (text, images) {

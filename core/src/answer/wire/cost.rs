@@ -7,10 +7,12 @@
 //! | Perplexity | `usage.cost.total_cost` | |
 //! | xAI | `usage.cost_in_usd_ticks` | 10⁻¹⁰ dollars; 0 where somebody else bills, as at Azure |
 //! | Pydantic's gateway | `usage.pydantic_ai_gateway.cost_estimate` (once `price_estimate`), and a header | the header has four decimals |
+//! | Together | `outputs.cost` of a video that is done | |
 //! | `LiteLLM` | header `x-litellm-response-cost` | 0 or empty where its own book has no price |
 //!
 //! Source: recorded answers; `OpenRouter`, Usage accounting; Vercel, AI Gateway, provider options; Pydantic's
 //! gateway, its public source (`cost_estimate`, `pydantic-ai-gateway-price-estimate`). Read 2026-11-28.
+//! Videos: `OpenRouter`, Video generation; Together's examples (`status.outputs.cost`). Read 2026-11-29.
 
 use serde_json::{Map, Value};
 
@@ -80,11 +82,14 @@ fn of_pydantic(told: &Value) -> Option<Picodollars> {
     told.get("cost_estimate").or_else(|| told.get("price_estimate")).and_then(amount).filter(is_something)
 }
 
-/// What Vercel's gateway says beside the usage: what it took, which is nothing on the caller's own key, and
-/// what the call is worth.
+/// What stands beside the usage: what a job took; of Vercel's gateway what it took, which is nothing on the
+/// caller's own key, and what the call is worth.
 fn of_gateway(said: &Map<String, Value>) -> Option<Picodollars> {
     let named = |name: &str| said.get(name).and_then(amount).filter(is_something);
-    named("gateway_cost").or_else(|| named("market_cost").filter(|_| said.contains_key("gateway_cost")))
+    let of_vercel = || {
+        named("gateway_cost").or_else(|| named("market_cost").filter(|_| said.contains_key("gateway_cost")))
+    };
+    named("job_cost").or_else(of_vercel)
 }
 
 fn ticks(value: &Value) -> Option<Picodollars> {

@@ -58,18 +58,21 @@ pub(super) static INTERACTIONS: Family = Family {
         ("interaction.status", Action::Capture, Field::Status),
         ("error", Action::Capture, Field::Error),
         ("steps[].content[].text", Action::Text, Field::Output),
+        ("steps[].content[].mime_type", Action::Capture, Field::Made),
         ("steps[].type", Action::Capture, Field::Step),
         ("step.type", Action::Capture, Field::Step),
         ("steps[].arguments", Action::Whole, Field::Output),
         ("steps[].arguments.queries", Action::Capture, Field::SearchQueries),
         // As it was before steps.
         ("outputs[].text", Action::Text, Field::Output),
+        ("outputs[].mime_type", Action::Capture, Field::Made),
         ("outputs[].type", Action::Capture, Field::Step),
         ("outputs[].arguments", Action::Whole, Field::Output),
         ("outputs[].arguments.queries", Action::Capture, Field::SearchQueries),
         ("content.type", Action::Capture, Field::Step),
         ("content.arguments.queries", Action::Capture, Field::SearchQueries),
         ("delta.text", Action::Text, Field::Output),
+        ("delta.mime_type", Action::Capture, Field::Made),
         ("delta.content.text", Action::Text, Field::Reasoning),
         ("delta.arguments", Action::Whole, Field::Output),
         ("delta.arguments.queries", Action::Capture, Field::SearchQueries),
@@ -99,43 +102,81 @@ pub(super) static PREDICT: Family = Family {
 
 fn interactions(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let part = |list: &str, modality: Modality| modality.tokens(counts, list, "tokens");
-    let told = counts.sum(&["total_input_tokens", "total_tool_use_tokens"]);
-    let answered = counts.sum(&["total_output_tokens", "total_thought_tokens"]).filter(|tokens| *tokens > 0);
-    let total = counts.at("total_tokens").zip(answered);
-    let hidden = || total.and_then(openai::beyond);
+    let (input_tokens, output_tokens, contradictory) = Sides {
+        read: counts.sum(&["total_input_tokens", "total_tool_use_tokens"]),
+        answered: counts.at("total_output_tokens"),
+        thought: counts.at("total_thought_tokens"),
+        total: counts.at("total_tokens"),
+        may_leave_thoughts_out: false,
+    }
+    .by_total();
     let usage = Usage {
-        input_tokens: told.or_else(hidden),
+        input_tokens,
         cache_read_tokens: counts.at("total_cached_tokens"),
-        output_tokens: counts.sum(&["total_output_tokens", "total_thought_tokens"]),
+        output_tokens,
         reasoning_tokens: counts.at("total_thought_tokens"),
         input_audio_tokens: part("input_tokens_by_modality", Modality::Audio),
         input_image_tokens: part("input_tokens_by_modality", Modality::Image),
         input_video_tokens: part("input_tokens_by_modality", Modality::Video),
-        output_audio_tokens: part("output_tokens_by_modality", Modality::Audio),
-        output_image_tokens: part("output_tokens_by_modality", Modality::Image),
+        output_audio_tokens: part("output_tokens_by_modality", Modality::Audio)
+            .or_else(|| made(counts, context.made.audio)),
+        output_image_tokens: part("output_tokens_by_modality", Modality::Image)
+            .or_else(|| made(counts, context.made.images)),
         input_tool_tokens: counts.at("total_tool_use_tokens").filter(|tokens| *tokens > 0),
         ..Usage::default()
     };
-    let contradictory = told.is_none() && usage.input_tokens.is_some();
     grounded(context, counted_queries(counts), Normalised { usage, contradictory, ..Normalised::default() })
+}
+
+/// What was read, answered and thought, and their sum, as far as each is told.
+struct Sides {
+    read: Option<u64>,
+    answered: Option<u64>,
+    thought: Option<u64>,
+    total: Option<u64>,
+    /// Whether the total may leave out what was thought, as recorded sessions of Live have it.
+    may_leave_thoughts_out: bool,
+}
+
+impl Sides {
+    /// Input and output, and whether they contradict what is told. What no side is said to have, or nothing
+    /// of, stands in the total.
+    fn by_total(&self) -> (Option<u64>, Option<u64>, bool) {
+        let output = match (self.answered, self.thought) {
+            (None, None) => None,
+            (answered, thought) => Some(answered.unwrap_or(0).saturating_add(thought.unwrap_or(0))),
+        };
+        let answered = output.filter(|tokens| *tokens > 0);
+        let hidden = || self.total.zip(answered).and_then(openai::beyond);
+        let is_hidden = self.read.is_none_or(|tokens| tokens == 0) && hidden().is_some();
+        let input = if is_hidden { hidden() } else { self.read };
+        let beyond = || self.total?.checked_sub(input?).filter(|rest| *rest > 0);
+        let rest = beyond().filter(|_| self.answered.is_none_or(|tokens| tokens == 0));
+        let whole = rest.or(output);
+        let misses = self.total.zip(input.zip(whole)).is_some_and(|(total, (input, output))| {
+            let beside = self.thought.filter(|_| self.may_leave_thoughts_out).unwrap_or(0);
+            let sum = input.saturating_add(output);
+            total != sum && total != sum.saturating_sub(beside)
+        });
+        (input, whole, misses || is_hidden || self.answered.is_some() && whole != output)
+    }
 }
 
 /// Normalises `usageMetadata`.
 pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let part = |list: &str, modality: Modality| modality.tokens(counts, list, "tokenCount");
-    let told = counts.sum(&["promptTokenCount", "toolUsePromptTokenCount"]);
-    let total = counts.at("totalTokenCount");
-    let answered = counts.sum(&["candidatesTokenCount", "thoughtsTokenCount"]).filter(|tokens| *tokens > 0);
-    let hidden = || total.zip(answered).and_then(openai::beyond);
-    let input = told.or_else(hidden);
-    // What no candidate is said to have stands in the total.
-    let beyond =
-        || total.zip(input).map(|(total, input)| total.saturating_sub(input)).filter(|rest| *rest > 0);
-    let rest = counts.at("candidatesTokenCount").is_none().then(beyond).flatten();
+    let (input_tokens, output_tokens, contradictory) = Sides {
+        read: counts.sum(&["promptTokenCount", "toolUsePromptTokenCount"]),
+        answered: counts.first(&ANSWERED),
+        thought: counts.at("thoughtsTokenCount"),
+        total: counts.at("totalTokenCount"),
+        may_leave_thoughts_out: counts.value("responseTokenCount").is_some(),
+    }
+    .by_total();
     let usage = Usage {
-        input_tokens: input,
+        input_tokens,
         cache_read_tokens: counts.at("cachedContentTokenCount"),
-        output_tokens: rest.or_else(|| counts.sum(&["candidatesTokenCount", "thoughtsTokenCount"])),
+        output_tokens,
         reasoning_tokens: counts.at("thoughtsTokenCount"),
         input_audio_tokens: prompt_part(counts, Modality::Audio),
         input_image_tokens: prompt_part(counts, Modality::Image),
@@ -152,10 +193,6 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
         output_image_tokens: usage.output_image_tokens.or_else(|| made(counts, context.made.images)),
         ..usage
     };
-    let parts = usage.input_tokens.zip(usage.output_tokens);
-    let contradictory =
-        total.zip(parts).is_some_and(|(total, (input, output))| total != input.saturating_add(output))
-            || told.is_none() && input.is_some();
     grounded(context, (0, 0), Normalised { usage, contradictory, ..Normalised::default() })
         .told("service_tier", counts.text("serviceTier").or_else(|| context.word("service_tier")))
         .told("traffic_type", counts.text("trafficType"))
@@ -164,11 +201,14 @@ pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalise
 /// The tokens of an answer that `is` made of more than text, where it does not say what its parts are: all of
 /// them.
 fn made(counts: &Counts<'_>, is: bool) -> Option<u64> {
-    let has_parts = ["candidatesTokensDetails", "responseTokensDetails"]
+    let has_parts = ["candidatesTokensDetails", "responseTokensDetails", "output_tokens_by_modality"]
         .into_iter()
         .any(|list| counts.value(list).is_some());
-    counts.first(&["candidatesTokenCount", "responseTokenCount"]).filter(|_| is && !has_parts)
+    counts.first(&ANSWERED).filter(|_| is && !has_parts)
 }
+
+/// What generateContent answered, Live, and interactions.
+const ANSWERED: [&str; 3] = ["candidatesTokenCount", "responseTokenCount", "total_output_tokens"];
 
 /// What of a Live answer was spoken, or drawn.
 pub(super) fn spoken(counts: &Counts<'_>, usage: &mut Usage) {

@@ -29,6 +29,9 @@ pub(super) static CHAT: Family = Family {
         // Where usage comes with every chunk, only that of an answer that has ended is all of it.
         ("choices[].finish_reason", Action::Capture, Field::Finish),
         ("choices[].error", Action::Capture, Field::Error),
+        // Mistral, vLLM; conversations of Mistral's.
+        ("object", Action::Capture, Field::ErrorKind),
+        ("type", Action::Capture, Field::ErrorKind),
         // MiniMax says so in an answer of status 200, and Cloudflare; Moonshot's usage stands in the last
         // choice.
         ("base_resp.status_code", Action::Capture, Field::ErrorCode),
@@ -46,6 +49,15 @@ pub(super) static CHAT: Family = Family {
         ("outputs[].content", Action::Text, Field::WholeOutput),
         ("content", Action::Text, Field::Output),
         ("content.text", Action::Text, Field::Output),
+        // The same of Mistral's conversations (its client's `SSETypes`, read 2026-11-29).
+        ("content.thinking", Action::Text, Field::Reasoning),
+        ("content.thinking[].text", Action::Text, Field::Reasoning),
+        ("arguments", Action::Text, Field::Output),
+        ("tool_call_id", Action::Capture, Field::CallId),
+        ("outputs[].content[].text", Action::Text, Field::WholeOutput),
+        ("outputs[].content[].thinking[].text", Action::Text, Field::WholeReasoning),
+        ("outputs[].name", Action::Capture, Field::ToolName),
+        ("outputs[].arguments", Action::Text, Field::WholeOutput),
         ("choices[].delta.content", Action::Text, Field::Output),
         // Mistral's parts: text, and what was thought.
         ("choices[].delta.content[].text", Action::Text, Field::Output),
@@ -72,6 +84,15 @@ pub(super) static CHAT: Family = Family {
         ("choices[].message.content[].summary[].text", Action::Text, Field::WholeReasoning),
         ("choices[].message.tool_calls[].function.name", Action::Capture, Field::ToolName),
         ("choices[].message.tool_calls[].function.arguments", Action::Text, Field::WholeOutput),
+        // DashScope's own protocol, whose streams repeat all of the text and count with every chunk (Alibaba
+        // Cloud, DashScope API reference, as its client libraries have it; not read anew, 2026-11-29).
+        ("output.text", Action::Text, Field::WholeOutput),
+        ("output.finish_reason", Action::Capture, Field::Finish),
+        ("output.choices[].finish_reason", Action::Capture, Field::Finish),
+        ("output.choices[].message.content", Action::Text, Field::WholeOutput),
+        ("output.choices[].message.content[].text", Action::Text, Field::WholeOutput),
+        ("output.choices[].message.reasoning_content", Action::Text, Field::WholeReasoning),
+        ("output.choices[].message.tool_calls[].function.arguments", Action::Text, Field::WholeOutput),
         ("timings.cache_n", Action::Capture, Field::CountSoFar("cache_n")),
         ("timings.prompt_n", Action::Capture, Field::CountSoFar("prompt_n")),
         ("timings.predicted_n", Action::Capture, Field::CountSoFar("predicted_n")),
@@ -111,8 +132,17 @@ pub(super) static COMPLETIONS: Family = Family {
         ("x_groq.usage", Action::Capture, Field::Usage),
         ("service_tier", Action::Capture, Field::ServiceTier),
         ("error", Action::Capture, Field::Error),
+        ("object", Action::Capture, Field::ErrorKind),
+        ("type", Action::Capture, Field::ErrorKind),
+        ("choices[].error", Action::Capture, Field::Error),
+        ("base_resp.status_code", Action::Capture, Field::ErrorCode),
+        ("errors[].message", Action::Capture, Field::Error),
+        ("choices[].usage", Action::Capture, Field::Usage),
         ("choices[].finish_reason", Action::Capture, Field::Finish),
         ("choices[].text", Action::Text, Field::Output),
+        // Mistral fills in code in a chat's chunks; so do others who serve both alike.
+        ("choices[].delta.content", Action::Text, Field::OutputTwin),
+        ("choices[].message.content", Action::Text, Field::WholeOutput),
         ("timings.cache_n", Action::Capture, Field::CountSoFar("cache_n")),
         ("timings.prompt_n", Action::Capture, Field::CountSoFar("prompt_n")),
         ("timings.predicted_n", Action::Capture, Field::CountSoFar("predicted_n")),
@@ -137,6 +167,7 @@ pub(super) static IMAGES: Family = Family {
         ("data[].url", Action::Capture, Field::Image),
         // Google's `:predict`.
         ("predictions[].mimeType", Action::Capture, Field::Image),
+        ("base_resp.status_code", Action::Capture, Field::ErrorCode),
         ("providerMetadata.gateway.cost", Action::Capture, Field::Dollars("gateway_cost")),
         ("providerMetadata.gateway.marketCost", Action::Capture, Field::Dollars("market_cost")),
     ],
@@ -171,6 +202,9 @@ pub(super) static DEFERRED: Family = Family {
         ("id", Action::Capture, Field::Id),
         ("batch_id", Action::Capture, Field::Id),
         ("name", Action::Capture, Field::Name),
+        // xAI's videos, which have no other id; Z.AI's have one besides.
+        ("request_id", Action::Capture, Field::Name),
+        ("status", Action::Capture, Field::Status),
         ("model", Action::Capture, Field::Model),
         ("output_file_id", Action::Capture, Field::OutputFile),
         ("output_file", Action::Capture, Field::OutputFile),
@@ -180,6 +214,8 @@ pub(super) static DEFERRED: Family = Family {
         ("data[]", Action::Capture, Field::Listed),
         ("operations[]", Action::Capture, Field::Listed),
         ("usage", Action::Capture, Field::Usage),
+        // What a video cost, at Together.
+        ("outputs.cost", Action::Capture, Field::Dollars("job_cost")),
         ("error", Action::Capture, Field::Error),
     ],
     shape: OnceLock::new(),
@@ -197,6 +233,8 @@ pub(super) static BATCH_OUTPUT: Family = Family {
         ("response.body.usage_breakdown", Action::Capture, Field::Breakdown),
         ("response.body.usage_info.pages_processed", Action::Capture, Field::Count("pages_processed")),
         ("response.body.tool_usage", Action::Capture, Field::ToolUsage),
+        ("response.body.data[].b64_json", Action::Text, Field::Drawn),
+        ("response.body.data[].url", Action::Capture, Field::Image),
         ("response.body.output[].type", Action::Capture, Field::Item),
         ("response.body.output[].action.type", Action::Capture, Field::ToolAction),
         ("response.body.output[].container_id", Action::Capture, Field::ItemContainer),
@@ -209,6 +247,7 @@ pub(super) static BATCH_OUTPUT: Family = Family {
         ("response.modelVersion", Action::Capture, Field::Model),
         ("response.usageMetadata", Action::Capture, Field::Usage),
         ("response.tokenCount", Action::Capture, Field::Count("promptTokenCount")),
+        ("response.candidates[].content.parts[].inlineData.mimeType", Action::Capture, Field::Made),
         ("response.candidates[].groundingMetadata.webSearchQueries", Action::Capture, Field::SearchQueries),
         ("response.candidates[].groundingMetadata.imageSearchQueries", Action::Capture, Field::SearchQueries),
         ("response.candidates[].groundingMetadata.groundingChunks[].maps.uri", Action::Capture, Field::Place),
@@ -289,7 +328,7 @@ pub(super) static RESPONSES: Family = Family {
 };
 
 /// Where a provider that speaks OpenAI's format counts otherwise.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Quirks {
     /// Reasoning, and what was read to cite it, is beside the completion, and charged: add it.
     reasoning_outside_output: bool,
@@ -305,8 +344,12 @@ impl Quirks {
         match (context.provider, context.api) {
             ("xai", Api::ChatCompletions | Api::MessageBatchResults)
             | ("vercel-gateway", Api::ChatCompletions) => Self { reasoning_outside_output: true, ..none },
-            ("gemini" | "vertex", Api::ChatCompletions) => Self { output_from_total: true, ..none },
-            ("perplexity", Api::ChatCompletions) => Self { reasoning_outside_output: true, ..none },
+            ("gemini" | "vertex", Api::ChatCompletions | Api::BatchOutput) => {
+                Self { output_from_total: true, ..none }
+            }
+            ("perplexity", Api::ChatCompletions) => {
+                Self { reasoning_outside_output: !searches_once(context), ..none }
+            }
             ("mistral", _) => Self { audio_outside_input: true, ..none },
             _ => none,
         }
@@ -414,7 +457,7 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         cache_read_image_tokens: detail("cached_tokens_details.image_tokens"),
         output_audio_tokens: output_detail("audio_tokens"),
         output_image_tokens: output_detail("image_tokens"),
-        web_searches: web_searches(context).or_else(|| counts.first(&SEARCH_COUNTS)).or_else(|| {
+        web_searches: web_searches(context).or_else(|| counted_searches(counts, context)).or_else(|| {
             let details = ["web_search_calls", "x_search_calls"];
             let calls =
                 details.iter().filter_map(|name| counts.first_in(&["server_side_tool_usage_details"], name));
@@ -431,16 +474,20 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         pages: counts.at("pages_processed"),
         ..Usage::default()
     };
-    // Embeddings and completions that generated nothing give no completion tokens, but a total.
-    if usage.output_tokens.is_none()
-        && let (Some(total), Some(input)) = (total, input)
-    {
-        usage.output_tokens = Some(total.saturating_sub(input));
+    // Embeddings and completions that generated nothing give no completion tokens, but a total. A count of
+    // nothing beside a total with more in it is none, where the provider leaves nothing else in that.
+    let rest = total.zip(input).map(|(total, input)| total.saturating_sub(input));
+    let is_plain = quirks == Quirks::default();
+    let hides_output =
+        is_plain && output == Some(0) && input > Some(0) && rest > usage.reasoning_tokens.max(Some(0));
+    if output.is_none() || hides_output {
+        usage.output_tokens = rest;
     }
-    // A prompt that is not told stands in the total.
-    let hides_input = input.is_none() && output.is_some_and(|tokens| tokens > 0);
+    // A prompt that is not told, or told as nothing, stands in the total.
+    let answered = output.filter(|tokens| *tokens > 0);
+    let hides_input = answered.is_some() && (input.is_none() || is_plain && input == Some(0));
     if hides_input {
-        usage.input_tokens = total.zip(output).and_then(beyond);
+        usage.input_tokens = total.zip(answered).and_then(beyond).or(input);
     }
     // Thinking that the completion leaves out stands in the total.
     if let (Some(total), Some(input), Some(output), Some(thought)) =
@@ -451,8 +498,11 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     {
         usage.output_tokens = Some(output.saturating_add(thought));
     }
-    // The images of the image endpoints are all of the output where its parts are not told.
-    if context.api == Api::Images && counts.value("output_tokens_details").is_none() {
+    // The images of the image endpoints are all of the output where its parts are not told, as a batch of such
+    // requests shows them too.
+    let is_drawn = context.api == Api::Images
+        || context.api == Api::BatchOutput && (context.made.images || context.images > 0);
+    if is_drawn && counts.value("output_tokens_details").is_none() {
         usage.output_image_tokens = usage.output_tokens;
     }
     if quirks.reasoning_outside_output {
@@ -488,7 +538,7 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         let is_beyond = is_timed && total >= input.saturating_add(output);
         !(makes_up(input, output) || makes_up(whole_input, whole_output) || is_beyond)
     });
-    let contradictory = contradictory || hides_input && usage.input_tokens.is_some();
+    let contradictory = contradictory || hides_output || hides_input && usage.input_tokens != input;
     let has_code = usage.code_sessions.is_some();
     // Perplexity charges each request by how much it searched.
     Normalised { usage, contradictory, ..Normalised::default() }
@@ -556,13 +606,26 @@ fn searched(items: u64, counts: &Counts<'_>, names: &[&str]) -> Option<u64> {
     Some(items.max(told)).filter(|calls| *calls > 0)
 }
 
-/// Where searches are counted: Perplexity, OpenRouter, Mistral's connectors.
-const SEARCH_COUNTS: [&str; 4] = [
-    "num_search_queries",
-    "server_tool_use_details.web_search_requests",
-    "server_tool_use.web_search_requests",
-    "connectors.web_search",
-];
+/// Searches that the usage counts: Perplexity's, OpenRouter's, those of Mistral's connectors.
+fn counted_searches(counts: &Counts<'_>, context: &Context<'_>) -> Option<u64> {
+    let perplexitys = counts.at("num_search_queries");
+    perplexitys
+        .filter(|_| !searches_once(context))
+        .or_else(|| {
+            let names =
+                ["server_tool_use_details.web_search_requests", "server_tool_use.web_search_requests"];
+            counts.first(&names)
+        })
+        .or_else(|| counts.sum(&["connectors.web_search", "connectors.web_search_premium"]))
+}
+
+/// Of Perplexity's models only deep research pays for each query, for what it reads to cite, and for reasoning
+/// by itself; for the others the fee of the request covers that. Source: Perplexity, Pricing, token and
+/// request pricing, read 2026-11-29. Models of its agents pay for each search that their items tell.
+fn searches_once(context: &Context<'_>) -> bool {
+    let is_chat = context.api == Api::ChatCompletions;
+    is_chat && context.model.is_some_and(|model| model.contains("sonar") && !model.contains("deep-research"))
+}
 
 fn makes_images(context: &Context<'_>) -> bool {
     let made = |tools: &serde_json::Map<String, serde_json::Value>| {

@@ -82,6 +82,12 @@ pub struct Reading {
     ends: bool,
     /// A call was named, and nothing has told since that it is whole.
     call_is_open: bool,
+    /// The output before the call that was just named.
+    before_call: Option<TextCounter>,
+    /// The call that passes is made by code that the model wrote.
+    is_codes_call: bool,
+    /// The call whose pieces pass.
+    call_id: Option<String>,
     /// The document that is passing has said something.
     says_something: bool,
     /// The counts came beside text, so that more of both may follow.
@@ -92,6 +98,7 @@ pub struct Reading {
     output: TextCounter,
     reasoning: TextCounter,
     reasoning_twin: TextCounter,
+    output_twin: TextCounter,
     /// The same as the last document has it that tells all of it, and whether that document is passing.
     whole_output: TextCounter,
     whole_reasoning: TextCounter,
@@ -182,12 +189,16 @@ impl Reading {
             has_end: false,
             ends: false,
             call_is_open: false,
+            before_call: None,
+            is_codes_call: false,
+            call_id: None,
             says_something: false,
             counts_beside_text: false,
             in_document: (false, false),
             output: TextCounter::default(),
             reasoning: TextCounter::default(),
             reasoning_twin: TextCounter::default(),
+            output_twin: TextCounter::default(),
             whole_output: TextCounter::default(),
             whole_reasoning: TextCounter::default(),
             whole_reasoning_twin: TextCounter::default(),
@@ -280,6 +291,11 @@ impl Reading {
         !self.has_end && (says(Field::End) || self.counts_beside_text && says(Field::Finish))
     }
 
+    /// Whether the answer has said that it is at its end.
+    pub const fn has_end(&self) -> bool {
+        self.has_end
+    }
+
     /// Notes that the answer has come to its end, where the framing says so.
     pub const fn set_end(&mut self) {
         self.has_end = true;
@@ -312,7 +328,8 @@ impl Reading {
     /// Visible output that passed, and the reasoning beside it; in a session, in the turn under way.
     pub fn visible(&self) -> Passed {
         let reasoning = self.reasoning_estimate();
-        Passed { text: told(&self.output, &self.whole_output), tool_calls: self.tool_calls, reasoning }
+        let text = told(&self.output, &self.whole_output).max(self.output_twin.tokens());
+        Passed { text, tool_calls: self.tool_calls, reasoning }
     }
 
     /// The same of an answer that is not whole: what frames the call that it ended in has not come.
@@ -460,6 +477,7 @@ impl Reading {
         self.breakdown.clear();
         self.tools = Tools::default();
         self.made = Made::default();
+        self.images = 0;
     }
 
     /// One of a list of batches: of interest where it has its results.
@@ -484,9 +502,11 @@ impl Reading {
     fn tool_call(&mut self, raw: &[u8]) {
         // Of the events about one call in a stream of Responses, the first counts.
         let repeats = self.event.as_deref().is_some_and(|event| event.ends_with(".done"));
-        if let Some(name) = json::text(raw).filter(|name| !name.is_empty() && !repeats) {
+        if let Some(name) = json::text(raw).filter(|name| !name.is_empty() && !repeats && !self.is_codes_call)
+        {
             self.tool_calls += 1;
             self.call_is_open = true;
+            self.before_call = Some(self.output.clone());
             self.output.feed(name.as_bytes());
         }
     }
@@ -617,6 +637,22 @@ impl Sink<Field> for Reading {
         }
         match field {
             Field::ToolName => self.tool_call(raw),
+            // What the model's code calls it has put out as code.
+            Field::Caller => {
+                self.is_codes_call = raw != b"\"direct\"";
+                if let Some(before) = self.before_call.take().filter(|_| self.is_codes_call) {
+                    self.output = before;
+                    self.tool_calls = self.tool_calls.saturating_sub(1);
+                    self.call_is_open = false;
+                }
+            }
+            Field::CallId => {
+                let known = self.call_id.take();
+                keep_name(&mut self.call_id, raw);
+                let is_new = self.call_id != known;
+                self.tool_calls = self.tool_calls.saturating_add(u64::from(is_new));
+                self.call_is_open = true;
+            }
             Field::ThoughtFlag => {
                 if let Some(before) = before_text.filter(|_| raw == b"true") {
                     self.reasoning.add_since(&self.output, &before);
@@ -671,6 +707,7 @@ impl Sink<Field> for Reading {
                 self.ends = true;
             }
             Field::ErrorCode => self.has_error |= raw != b"0",
+            Field::ErrorKind => self.has_error |= raw == b"\"error\"" || raw.ends_with(b".error\""),
             Field::Rejected => self.ended = self.ended.saturating_add(u32::from(raw == HAS_ACTIVE_RESPONSE)),
             Field::TurnComplete if raw == b"true" => {
                 let completed = self.completed.get_or_insert(0);
@@ -715,7 +752,7 @@ impl Sink<Field> for Reading {
                 if self.has_end && !self.in_document.0 {
                     self.usage.clear();
                     (self.output, self.reasoning, self.tool_calls) = Default::default();
-                    self.reasoning_twin = TextCounter::default();
+                    (self.reasoning_twin, self.output_twin) = Default::default();
                 }
                 self.has_end = false;
             }
@@ -724,6 +761,8 @@ impl Sink<Field> for Reading {
                 self.has_error |= raw.starts_with(b"\"ERROR") || raw == b"\"TIMEOUT\"";
                 self.is_guarded |= GUARDED.contains(&raw);
             }
+            // Some write in words that it has not ended: DashScope, others an empty one.
+            Field::End | Field::Finish if matches!(raw, b"\"null\"" | b"\"\"") => {}
             Field::End | Field::Finish => {
                 self.ends = true;
                 self.has_error |= raw == b"\"error\"";
@@ -733,17 +772,23 @@ impl Sink<Field> for Reading {
             Field::Output
             | Field::Reasoning
             | Field::ReasoningTwin
+            | Field::OutputTwin
             | Field::WholeOutput
             | Field::WholeReasoning
             | Field::WholeReasoningTwin
             | Field::Heard
             | Field::Each
+            | Field::Drawn
             | Field::Audio => {}
         }
     }
 
     fn text(&mut self, field: Field, piece: &[u8]) {
         if field == Field::Each {
+            return;
+        }
+        if field == Field::Drawn {
+            self.made.images = true;
             return;
         }
         self.in_document.1 = true;
@@ -753,6 +798,9 @@ impl Sink<Field> for Reading {
         }
         if field == Field::ReasoningTwin {
             return self.reasoning_twin.feed(piece);
+        }
+        if field == Field::OutputTwin {
+            return self.output_twin.feed(piece);
         }
         if matches!(field, Field::WholeOutput | Field::WholeReasoning | Field::WholeReasoningTwin) {
             return self.whole_text(field, piece);
@@ -771,7 +819,7 @@ impl Sink<Field> for Reading {
     }
 
     fn document_end(&mut self) {
-        self.before_text = None;
+        (self.before_text, self.before_call, self.is_codes_call) = (None, None, false);
         if self.event.as_deref() == Some("thread.run") {
             self.run.clone_from(&self.id);
         }

@@ -101,11 +101,6 @@ pub(super) static LIVE: Family = Family {
     leaves_input_out: false,
     normalise: |counts, context| {
         let mut normalised = gemini::normalise(counts, context);
-        // Live answers say `responseTokenCount` where generateContent says `candidatesTokenCount`.
-        let thoughts = counts.at("thoughtsTokenCount");
-        if let Some(answer) = counts.at("responseTokenCount") {
-            normalised.usage.output_tokens = Some(answer.saturating_add(thoughts.unwrap_or(0)));
-        }
         gemini::spoken(counts, &mut normalised.usage);
         normalised
     },

@@ -394,3 +394,76 @@ fn what_is_read_again_keeps_no_count_and_no_cost() {
     assert_eq!((record.cost_status, record.usage.is_empty()), (CostStatus::Free, true));
     assert_eq!(record.notes, [Note::PaidAtStart]);
 }
+
+#[test]
+fn a_poll_that_says_what_the_work_cost_is_its_result_and_others_stay_free() {
+    let asked = r#"{"model":"m","prompt":"a river"}"#;
+    for (provider, start, begun, poll, pending, done, dollars) in [
+        (
+            "openrouter",
+            "/api/v1/videos",
+            r#"{"id":"job_1","polling_url":"/api/v1/videos/job_1","status":"pending"}"#,
+            "/api/v1/videos/job_1",
+            r#"{"id":"job_1","status":"in_progress","usage":{"cost":0.5,"is_byok":false}}"#,
+            r#"{"id":"job_1","status":"completed","unsigned_urls":["u"],"usage":{"cost":0.5,"is_byok":false}}"#,
+            500,
+        ),
+        (
+            "xai",
+            "/v1/videos/generations",
+            r#"{"request_id":"job_1"}"#,
+            "/v1/videos/job_1",
+            r#"{"status":"pending"}"#,
+            r#"{"status":"done","video":{"url":"u"},"model":"m","usage":{"cost_in_usd_ticks":4000000000}}"#,
+            400,
+        ),
+        (
+            "together",
+            "/v2/videos",
+            r#"{"id":"job_1","object":"video","status":"queued","model":"m"}"#,
+            "/v2/videos/job_1",
+            r#"{"id":"job_1","status":"in_progress","model":"m"}"#,
+            r#"{"id":"job_1","status":"completed","model":"m","outputs":{"cost":0.28,"video_url":"u"}}"#,
+            280,
+        ),
+        // Says nothing of money at any time.
+        (
+            "openai",
+            "/v1/videos",
+            r#"{"id":"job_1","status":"queued","model":"m"}"#,
+            "/v1/videos/job_1",
+            r#"{"id":"job_1","status":"in_progress","model":"m"}"#,
+            r#"{"id":"job_1","status":"completed","model":"m","seconds":"8"}"#,
+            0,
+        ),
+    ] {
+        let started = post(provider, start, asked, begun);
+        assert_eq!(started.record.cost_status, CostStatus::Unpriced, "{start}");
+        assert_eq!(started.call.leads_to(), ["job_1"], "{start}");
+        let waits = get(provider, poll, pending);
+        assert_eq!(waits.record.cost_status, CostStatus::Free, "{pending}");
+        assert!(waits.call.is_unfinished(&waits.record), "{pending}");
+        let polled = get(provider, poll, done);
+        let cost = Picodollars::from_pico(dollars * 1_000_000_000);
+        assert_eq!(polled.record.cost_usd, cost, "{done}");
+        assert_eq!(polled.call.is_unfinished(&polled.record), dollars == 0, "{done}");
+        let status = if dollars == 0 { CostStatus::Free } else { CostStatus::Measured };
+        assert_eq!(polled.record.cost_status, status, "{done}");
+        let told = polled.call.results(&polled.record, None);
+        assert_eq!((told.len(), told[0].1.as_str()), (1, "job_1"), "{done}");
+        assert_eq!(polled.call.fetched(), Fetched::Result, "{done}");
+    }
+    // What cost nothing, and what went wrong before it cost anything, is nobody's result yet.
+    for answer in [
+        r#"{"id":"job_1","status":"completed","usage":{"cost":0,"is_byok":false}}"#,
+        r#"{"id":"job_1","status":"failed","error":"no"}"#,
+    ] {
+        let ended = get("openrouter", "/api/v1/videos/job_1", answer);
+        assert!(ended.call.is_unfinished(&ended.record), "{answer}");
+        assert_eq!((ended.record.cost_usd, ended.record.cost_status), (Picodollars::ZERO, CostStatus::Free));
+    }
+    // Lists, files and other verbs are no polls of one work.
+    for path in ["/api/v1/videos", "/api/v1/videos/models", "/api/v1/videos/job_1/content"] {
+        assert_eq!(Target::recognise(Some("openrouter"), "", path).fetches, None, "{path}");
+    }
+}
