@@ -255,6 +255,19 @@ pub fn works_alone(model: &str) -> bool {
     ALONE.iter().any(|part| model.contains(part)) || model.ends_with("online")
 }
 
+/// Whether nothing is written to a cache, at a price of its own, unless the request asks for it; told by
+/// the name of a model or of a provider that has no others. Every other row that has such a price charges it
+/// unasked: OpenAI's from GPT-5.6 on, whoever sells them.
+///
+/// Sources: OpenAI, Prompt caching ("enabled automatically", "cache writes cost 1.25×"); Azure `OpenAI`,
+/// Prompt caching; Anthropic, Prompt caching (`cache_control`); `MiniMax`, Prompt caching (nothing extra is
+/// charged for what its passive cache keeps). Read 2026-11-29. Alibaba's is not here: a header asks for it.
+pub(super) fn writes_caches_when_asked(name: &str) -> bool {
+    ASKED_CACHES.iter().any(|part| name.contains(part))
+}
+
+/// Parts of the names of such models and providers.
+const ASKED_CACHES: &[&str] = &["claude", "anthropic", "minimax"];
 /// Parts of the names of such models.
 const ALONE: &[&str] = &[
     "deep-research",
