@@ -202,29 +202,43 @@ pub fn relatives(provider: &str) -> &'static [&'static str] {
 }
 
 /// Other names that a provider's word means, by the steps that need no price book: without case and paths,
-/// regions, revisions, dates, routes and vendors.
+/// regions, revisions, routes and vendors. The names of its family, without a date, are not among them.
 pub fn spellings(provider: &str, name: &str) -> Vec<String> {
     let bare = bare(name).into_owned();
-    let mut names = vec![bare];
+    let plain = router(&bare).unwrap_or(&bare);
+    let mut names = vec![bare.clone()];
     let mut also = |name: Option<String>| {
         if let Some(name) = name.filter(|name| !names.contains(name)) {
             names.push(name);
         }
-        names.clone()
     };
-    let known = also(None);
-    for name in known {
-        let plain = router(&name).unwrap_or(&name);
-        also((provider == "bedrock").then(|| bedrock(&name)));
-        also(respelled(provider, &name));
-        also(Some(plain.to_owned()));
-        also(reordered(plain));
-        also(vendor(plain).map(|(_, model)| model));
+    if provider == "bedrock" {
+        let model = bedrock(&bare);
+        also(geo_of(&bare).map(|geo| format!("{geo}.{model}")));
+        also(model.split_once('.').map(|(_, model)| model.to_owned()));
+        also(Some(model));
     }
-    for name in also(None) {
-        also(family(&name).map(str::to_owned));
+    also(respelled(provider, &bare));
+    also(Some(plain.to_owned()));
+    for name in [Some(plain.to_owned()), reordered(plain)].into_iter().flatten() {
+        also(vendor(&name).map(|(_, model)| model));
+        also(Some(name));
     }
     names
+}
+
+/// The names of a scope's model: as [`spellings`], but those that say less than it does. One with a region,
+/// a route or a vendor is for that one alone.
+pub fn scoped(provider: &str, name: &str) -> String {
+    let bare = bare(name);
+    match provider {
+        "bedrock" => match geo_of(&bare) {
+            Some(geo) => format!("{geo}.{}", bedrock(&bare)),
+            None if bare.contains('.') || bare.starts_with("claude") => bedrock(&bare),
+            None => bare.into_owned(),
+        },
+        _ => bare.into_owned(),
+    }
 }
 
 /// Whether a call to `provider` may be charged at a row of `seller`: its own, or one whose models it sells.
