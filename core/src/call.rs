@@ -99,6 +99,8 @@ struct Meant {
     row: Option<String>,
     /// Names and rows of all, where it names several.
     others: Vec<String>,
+    /// One of them is the customer's own, and has no row.
+    any_model: bool,
 }
 
 #[derive(Debug)]

@@ -77,7 +77,8 @@ impl Call {
             model: self.request_model(),
             row,
             others: meant.map_or(others, |meant| &meant.others),
-            any_model: self.may_be_any_model(),
+            any_model: self.may_be_any_model()
+                || meant.map_or_else(|| self.has_own_name(), |meant| meant.any_model),
             key_id: self.key_id.as_deref(),
             trusted: self.attribution.trusted,
         }
@@ -236,7 +237,8 @@ impl Call {
     }
 
     /// What becomes of a call of which no price is here. A name whose price merely is not here is held at the
-    /// dearest; only one that the whole book is known to have no price for follows the policy.
+    /// dearest; only one that the whole book is known to have no price for follows the policy. Of a name that
+    /// the customer gave that says nothing: its answer may name any model.
     fn without_price(&self, admitting: &Admitting<'_>, facts: &Facts<'_>, has_row: bool) -> WithoutPrice {
         let model = facts.request_model.filter(|model| !model.is_empty());
         let wanted =
@@ -252,7 +254,11 @@ impl Call {
                 let text = format!("`{model}` has no price here, and calls without a price are not allowed");
                 WithoutPrice::Refuse(text)
             }
-            (Unpriced::Allow, _) if is_unpriced => WithoutPrice::Nothing,
+            (Unpriced::Allow, Some(wanted))
+                if is_unpriced && !model_names::is_customers_own(&wanted.provider, &wanted.model) =>
+            {
+                WithoutPrice::Nothing
+            }
             _ => WithoutPrice::Ceiling,
         }
     }
@@ -340,6 +346,12 @@ impl Call {
             || self.models_asked_for().any(|name| model_names::is_choice(provider, name))
     }
 
+    /// Whether it calls a model by a name that the customer gave, and that says nothing of the model.
+    fn has_own_name(&self) -> bool {
+        let provider = self.target.provider.as_ref();
+        self.models_asked_for().any(|name| model_names::is_customers_own(provider, name))
+    }
+
     /// Whether nothing of it can be held, and nothing but its answer may tell what it cost. That it names a
     /// model changes nothing: what an unknown API does with it nobody knows.
     pub(super) const fn is_unmetered(&self) -> bool {
@@ -369,21 +381,22 @@ impl Call {
         let row = |name: &str| Some(book.find(provider, name, self.time_ms)?.model.id.clone());
         if let Some(name) = self.only_model() {
             if let Some(row) = row(name) {
-                let _ = self.meant.set(Meant { row: Some(row), others: Vec::new() });
+                let _ = self.meant.set(Meant { row: Some(row), ..Meant::default() });
             }
             return;
         }
-        let mut others = Vec::new();
+        let (mut others, mut any_model) = (Vec::new(), false);
         for name in self.models_asked_for() {
             let wanted = || Wanted { provider: provider.to_owned(), model: name.to_owned() };
             let row = row(name);
             if row.is_none() && !book.has_no_price_for(&wanted()) {
                 return;
             }
+            any_model |= row.is_none() && model_names::is_customers_own(provider, name);
             others.push(name.to_owned());
             others.extend(row);
         }
-        let _ = self.meant.set(Meant { row: None, others });
+        let _ = self.meant.set(Meant { row: None, others, any_model });
     }
 
     fn bounds(&self) -> Option<&RequestBounds> {
@@ -773,6 +786,59 @@ mod tests {
                 }
             };
             assert_eq!(found, expected, "{name}");
+        }
+    }
+
+    /// The name of a customer's own says nothing of the model that answers: the collector's word that it has no
+    /// price is no price of zero. A row that the operator has mapped it to is.
+    #[test]
+    fn a_name_that_the_customer_gave_is_held_at_the_dearest_of_its_provider() {
+        let policy = policy(serde_json::json!([
+            {"name": "all", "limit_usd": "1", "window": "day"},
+            {"name": "scoped", "scope": {"model": "gpt-4o"}, "limit_usd": "1", "window": "day"},
+            {"name": "other", "scope": {"model": "m"}, "limit_usd": "1", "window": "day"}]));
+        let row = |provider: &str, alias: &str| PricedModel {
+            provider: provider.into(),
+            aliases: vec![alias.to_owned()],
+            ..book().models()[0].clone()
+        };
+        let names = [
+            ("azure", "mapped"),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:application-inference-profile/mapped"),
+            ("vertex", "77"),
+            ("databricks", "mapped"),
+        ];
+        let book = PriceBook::new("v".into(), names.map(|(provider, alias)| row(provider, alias)).to_vec());
+        let arn = |kind: &str| format!("/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3A{kind}/converse");
+        for (provider, path, holds, everywhere) in [
+            ("azure", "/openai/deployments/prod/chat/completions".to_owned(), true, true),
+            ("azure", "/openai/deployments/mapped/chat/completions".to_owned(), true, false),
+            ("bedrock", arn("application-inference-profile%2Fabc"), true, true),
+            ("bedrock", arn("application-inference-profile/abc"), true, true),
+            ("bedrock", arn("application-inference-profile%2Fmapped"), true, false),
+            ("bedrock", arn("prompt%2FP1%3A2"), true, true),
+            ("bedrock", "/model/us.new.model-v1:0/converse".to_owned(), false, false),
+            ("vertex", "/v1/projects/p/locations/l/endpoints/123:generateContent".to_owned(), true, true),
+            ("vertex", "/v1/projects/p/locations/l/endpoints/77:generateContent".to_owned(), true, false),
+            ("vertex", "/v1/publishers/x/models/new:generateContent".to_owned(), false, false),
+            ("databricks", "/serving-endpoints/mine/invocations".to_owned(), true, true),
+            ("databricks", "/serving-endpoints/mapped/invocations".to_owned(), true, false),
+        ] {
+            let mut call = call(&path, r#"{"inferenceConfig":{"maxTokens":5},"max_tokens":5}"#);
+            call.target = Target::recognise(Some(provider), "", &path);
+            let admitting = Admitting {
+                policy: &policy,
+                book: Some(&book),
+                unpriced: Unpriced::Allow,
+                learned: &Learned::default(),
+                now_ms: 5,
+                may_ask: true,
+            };
+            let Admission::Hold(found) = call.admission(&admitting) else { panic!("{path}") };
+            let named: Vec<&str> = found.iter().map(|hold| hold.touched.budget.name.as_str()).collect();
+            assert_eq!(found[0].amount > Amount::ZERO, holds, "{path}");
+            assert_eq!(named.contains(&"scoped"), everywhere, "{path}");
+            assert_eq!(named.contains(&"other"), holds, "by its row, or as it may be any: {path}");
         }
     }
 

@@ -261,6 +261,31 @@ pub fn is_choice(provider: &str, model: &str) -> bool {
         || provider == "openrouter" && model.contains("@preset/")
 }
 
+/// Whether a name is the customer's own and says nothing of the model that answers: Azure's deployments, what
+/// an account of Bedrock has of its own (application inference profiles, prompts, routers, provisioned and
+/// imported models), endpoints of Vertex AI, which have numbers, and of Databricks, whose own begin with its
+/// name.
+///
+/// Sources: Azure `OpenAI`, Reference ("deployment-id: the name of your model deployment"); Amazon Bedrock, API
+/// reference, `Converse`, `modelId`; Vertex AI, `projects.locations.endpoints`; Databricks, Query foundation
+/// models. Known from client libraries and PROVIDERS.md, 2026-11-29; not read in the references anew.
+pub fn is_customers_own(provider: &str, name: &str) -> bool {
+    match provider {
+        "azure" => true,
+        "bedrock" => {
+            let is_arn = name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("arn:"));
+            let kind = || name.to_ascii_lowercase().replace("%2f", "/");
+            is_arn && !SHARED_ARNS.iter().any(|shared| kind().contains(shared))
+        }
+        "vertex" => is_digits(name.rsplit('/').next().unwrap_or(name)),
+        "databricks" => !name.starts_with("databricks-"),
+        _ => false,
+    }
+}
+
+/// In ARNs: what is behind it is a model's name, the same in every account.
+const SHARED_ARNS: &[&str] = &[":foundation-model/", ":inference-profile/"];
+
 /// Whether a model searches, reads or thinks by itself, whatever output the request allows: deep research,
 /// search models, Groq's compound systems, and what OpenRouter puts before a model. Known from the price
 /// book's rows and the providers' model pages, 2026-11-29; not read anew.
@@ -353,6 +378,31 @@ mod tests {
             ("gpt-5-nano", false),
         ] {
             assert_eq!(works_alone(model), expected, "{model}");
+        }
+    }
+
+    #[test]
+    fn names_that_customers_give_say_nothing_of_the_model() {
+        for (provider, name, expected) in [
+            ("azure", "prod", true),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc", true),
+            ("bedrock", "ARN:aws:bedrock:us-east-1:1:prompt%2FPROMPT1:2", true),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:prompt/P", true),
+            ("bedrock", "arn:aws-us-gov:bedrock:us-gov-west-1:1:provisioned-model/x", true),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:imported-model/x", true),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:custom-model-deployment/x", true),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:default-prompt-router/anthropic.claude:1", true),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:inference-profile/us.amazon.nova-pro-v1:0", false),
+            ("bedrock", "arn:aws:bedrock:us-east-1::foundation-model%2famazon.nova-pro-v1:0", false),
+            ("bedrock", "us.amazon.nova-pro-v1:0", false),
+            ("vertex", "1234567890", true),
+            ("vertex", "gemini-2.5-flash", false),
+            ("databricks", "my-endpoint", true),
+            ("databricks", "databricks-claude-sonnet-4-5", false),
+            ("openai", "new-model", false),
+            ("ollama", "my-own", false),
+        ] {
+            assert_eq!(is_customers_own(provider, name), expected, "{provider} {name}");
         }
     }
 
