@@ -88,8 +88,19 @@ pub struct Call {
     asked_ms: u64,
     /// How much of a session that is charged by the second has been told in turns, in milliseconds.
     voice_told_ms: u64,
-    /// Id of the price book's row of its model, where budgets are for some models.
-    row: OnceCell<Option<String>>,
+    /// What its models are called by the price book, where budgets are for some models.
+    meant: OnceCell<Meant>,
+}
+
+/// The models of a call, by the names of the price book.
+#[derive(Debug, Default)]
+struct Meant {
+    /// Id of the row of its model, where it names one.
+    row: Option<String>,
+    /// Names and rows of all, where it names several.
+    others: Vec<String>,
+    /// One of them is the customer's own, and has no row.
+    any_model: bool,
 }
 
 #[derive(Debug)]
@@ -178,7 +189,7 @@ impl Call {
             asked: 0,
             asked_ms: time_ms,
             voice_told_ms: 0,
-            row: OnceCell::new(),
+            meant: OnceCell::new(),
         }
     }
 

@@ -457,7 +457,9 @@ fn bounded(more: &[(&'static str, Action, Field)]) -> Shape<Field> {
         let address = bound(bounds::Field::Address);
         let endings: Vec<_> =
             bounds::ENDINGS.iter().map(|ending| (*ending, Action::Capture, address)).collect();
-        Shape::anywhere(&places, &anywhere, &endings)
+        // What a place says itself is more than what its name says anywhere.
+        let both = |own: Field, any: Field| Field { said: own.said, bound: own.bound.or(any.bound) };
+        Shape::anywhere(&places, &anywhere, &endings, both)
     }
 }
 

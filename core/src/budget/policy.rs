@@ -34,6 +34,8 @@ use crate::price::charge::Unpriced;
 ///     provider: "openai",
 ///     model: Some("gpt-5-mini"),
 ///     row: None,
+///     others: &[],
+///     any_model: false,
 ///     key_id: None,
 ///     trusted: TrustedFields::default(),
 /// };
@@ -349,6 +351,8 @@ mod tests {
             provider: "openai",
             model: None,
             row: None,
+            others: &[],
+            any_model: false,
             key_id: None,
             trusted,
         };
@@ -380,6 +384,8 @@ mod tests {
             provider: "p",
             model: None,
             row: None,
+            others: &[],
+            any_model: false,
             key_id: None,
             trusted: TrustedFields::default(),
         };

@@ -48,6 +48,10 @@ pub struct Subject<'a> {
     pub model: Option<&'a str>,
     /// Id of the price book's row that this means, where it is known.
     pub row: Option<&'a str>,
+    /// Other models that may answer, by any of their names.
+    pub others: &'a [String],
+    /// Models may answer that nobody names, or the name is the customer's own and says nothing.
+    pub any_model: bool,
     /// Keyed hash of the provider key.
     pub key_id: Option<&'a str>,
     /// Which fields of the attribution stand on more than the caller's word.
@@ -132,11 +136,11 @@ impl Scope {
 
     /// Whether a call is in it. A call that does not say its environment, or says it wrongly, is in every
     /// one: it gets the strictest policy that there is. So is one whose model, or whose key, nobody knows. A
-    /// model is meant by each of its names.
+    /// model is meant by each of its names, and a call is in the scope of each model that may answer it.
     pub fn holds(&self, subject: &Subject<'_>) -> bool {
         self.0.iter().all(|(dimension, values)| {
             if *dimension == Dimension::Model {
-                return subject.model.is_none_or(|model| is_model(subject, model, values));
+                return is_model(subject, values);
             }
             let value = subject.value(dimension);
             let any = match dimension {
@@ -149,16 +153,52 @@ impl Scope {
     }
 }
 
-/// Whether a scope's values name this model: as it is written, as its price's row, or as one of the names
-/// that it means whatever its provider spells it.
-fn is_model(subject: &Subject<'_>, model: &str, values: &[String]) -> bool {
-    let any = |name: &str| values.iter().any(|pattern| matches(pattern, name));
-    if any(model) || subject.row.is_some_and(any) {
+/// Whether a scope's values name a model that may answer: as it is written, as its price's row, or as one of
+/// the names that it has at its provider. A call whose model nobody knows is in every scope.
+fn is_model(subject: &Subject<'_>, values: &[String]) -> bool {
+    let others = subject.others.iter().map(String::as_str);
+    let said = || subject.model.into_iter().chain(others.clone()).chain(subject.row);
+    // Several may stand in one, with commas between them.
+    let names =
+        || said().flat_map(|names| names.split(',')).map(str::trim_ascii).filter(|one| !one.is_empty());
+    if subject.any_model || names().next().is_none() {
         return true;
     }
-    let lower: Vec<String> = values.iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
-    let spellings = names::spellings(subject.provider, model);
-    spellings.iter().any(|name| lower.iter().any(|pattern| matches(pattern, name)))
+    let is_written = |name: &str| values.iter().any(|pattern| matches(pattern, name));
+    names().any(is_written) || {
+        let values: Vec<ScopedModel> =
+            values.iter().map(|value| ScopedModel::of(subject.provider, value)).collect();
+        names().any(|name| {
+            let spellings = names::spellings(subject.provider, name);
+            values.iter().any(|value| value.is_one_of(&spellings))
+        })
+    }
+}
+
+/// A model in a scope, as its provider's other names for it are compared with.
+struct ScopedModel {
+    name: String,
+    /// Its name without a date, where the provider calls no other model so.
+    undated: Option<String>,
+    is_start: bool,
+}
+
+impl ScopedModel {
+    fn of(provider: &str, value: &str) -> Self {
+        if let Some(start) = value.strip_suffix('*') {
+            return Self { name: start.to_ascii_lowercase(), undated: None, is_start: true };
+        }
+        let name = names::scoped(provider, value);
+        let undated = names::family(&name).filter(|_| provider == "bedrock").map(str::to_owned);
+        Self { name, undated, is_start: false }
+    }
+
+    fn is_one_of(&self, spellings: &[String]) -> bool {
+        let is = |name: &str| if self.is_start { name.starts_with(&self.name) } else { name == self.name };
+        spellings.iter().any(|name| {
+            is(name) || names::family(name).is_some_and(is) || self.undated.as_ref() == Some(name)
+        })
+    }
 }
 
 fn matches(pattern: &str, value: &str) -> bool {
@@ -303,6 +343,8 @@ mod tests {
             provider: "openai",
             model: Some("gpt-5-mini"),
             row: None,
+            others: &[],
+            any_model: false,
             key_id: None,
             trusted: TrustedFields::default(),
         };
@@ -342,12 +384,21 @@ mod tests {
             ("vertex", "claude-sonnet-4-5@20250929", None, "claude-sonnet-4-5", true),
             ("openrouter", "openai/gpt-4o:nitro", None, "gpt-4o", true),
             ("openrouter", "anthropic/claude-4.5-sonnet", None, "anthropic/claude-sonnet-4.5", true),
+            ("openrouter", "anthropic/claude-4.5-haiku-20251001", None, "anthropic/claude-haiku-4.5", true),
+            ("openrouter", "anthropic/claude-haiku-4.5", None, "claude-haiku-4-5", true),
+            ("openai", "gpt-4o-2024-11-20", None, "gpt-4o-2024-08-06", false),
+            ("openai", "gpt-4o", None, "gpt-4o-2024-08-06", false),
+            ("openai", "gpt-4o-mini, gpt-4o", None, "gpt-4o", true),
+            ("openai", "gpt-4o-mini, gpt-4.1", None, "gpt-4o", false),
+            ("openai", ",", None, "gpt-4o", true),
         ] {
             let subject = Subject {
                 attribution: &attribution,
                 provider,
                 model: Some(model),
                 row,
+                others: &[],
+                any_model: false,
                 key_id: None,
                 trusted: TrustedFields::default(),
             };
@@ -358,10 +409,70 @@ mod tests {
             provider: "p",
             model: None,
             row: None,
+            others: &[],
+            any_model: false,
             key_id: None,
             trusted: TrustedFields::default(),
         };
         assert!(scope(&[("model", "gpt-4o")]).holds(&subject), "nobody knows which model it is");
+    }
+
+    /// A Bedrock model has a name for each region, one for each of its profiles, and one without either.
+    #[test]
+    fn a_model_of_bedrock_is_in_a_scope_whatever_region_or_profile_it_is_called_by() {
+        const HAIKU: &[&str] = &[
+            "anthropic.claude-haiku-4-5-20251001-v1:0",
+            "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "global.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-haiku-4-5-20251001-v1:0",
+            "ARN:aws:bedrock:us-east-1::foundation-model/Anthropic.Claude-Haiku-4-5-20251001-v1%3A0",
+            "anthropic.claude-haiku-4-5-20251001",
+            "anthropic.claude-haiku-4-5",
+            "claude-haiku-4-5-20251001",
+        ];
+        let attribution = Attribution::default();
+        let holds = |scoped: &str, model: &str, others: &[String], any_model: bool| {
+            let subject = Subject {
+                attribution: &attribution,
+                provider: "bedrock",
+                model: Some(model),
+                row: None,
+                others,
+                any_model,
+                key_id: None,
+                trusted: TrustedFields::default(),
+            };
+            scope(&[("model", scoped)]).holds(&subject)
+        };
+        for model in HAIKU {
+            for scoped in [
+                "anthropic.claude-haiku-4-5-20251001-v1:0",
+                "anthropic.claude-haiku-4-5-20251001",
+                "anthropic.claude-haiku-4-5",
+                "anthropic.claude-haiku*",
+                "claude-haiku-4-5",
+                "claude-*",
+            ] {
+                assert!(holds(scoped, model, &[], false), "{scoped} {model}");
+            }
+            for scoped in [
+                "anthropic.claude-sonnet-4-5-20250929-v1:0",
+                "anthropic.claude-haiku-5-5",
+                "claude-haiku-4",
+                "eu.anthropic.claude-haiku-4-5-20251001-v1:0",
+            ] {
+                assert!(!holds(scoped, model, &[], false), "{scoped} {model}");
+            }
+            // It may be answered by another one, or by whichever.
+            let other = ["cheap".to_owned(), (*model).to_owned()];
+            assert!(holds("anthropic.claude-haiku-4-5", "other", &other, false), "{model}");
+            assert!(holds("anthropic.claude-sonnet-4-5", model, &[], true));
+        }
+        assert!(holds("us.anthropic.claude-haiku-4-5-20251001-v1:0", HAIKU[1], &[], false));
+        let (old, new) =
+            ("anthropic.claude-3-5-sonnet-20240620-v1:0", "anthropic.claude-3-5-sonnet-20241022-v2:0");
+        assert!(!holds(old, new, &[], false) && !holds(new, old, &[], false));
     }
 
     #[test]
@@ -373,6 +484,8 @@ mod tests {
                 provider: "p",
                 model: None,
                 row: None,
+                others: &[],
+                any_model: false,
                 key_id: None,
                 trusted: TrustedFields::default(),
             };

@@ -2,7 +2,7 @@
 //!
 //! Long: what is held for a call and how that is settled have to agree, and are read together.
 
-use super::{Call, agent_and_model};
+use super::{Call, Meant, agent_and_model};
 use crate::budget::counter::Settlement;
 use crate::budget::policy::{Policy, Touched};
 use crate::budget::scope::{Dimension, Subject};
@@ -69,11 +69,16 @@ pub struct Admitting<'a> {
 impl Call {
     /// What budgets see of it.
     pub fn subject(&self) -> Subject<'_> {
+        let (meant, others) = (self.meant.get(), self.other_models());
+        let row = meant.and_then(|meant| meant.row.as_deref());
         Subject {
             attribution: &self.attribution,
             provider: &self.target.provider,
             model: self.request_model(),
-            row: self.row.get().and_then(Option::as_deref),
+            row,
+            others: meant.map_or(others, |meant| &meant.others),
+            any_model: self.may_be_any_model()
+                || meant.map_or_else(|| self.has_own_name(), |meant| meant.any_model),
             key_id: self.key_id.as_deref(),
             trusted: self.attribution.trusted,
         }
@@ -85,13 +90,14 @@ impl Call {
         if self.target.fetches.is_some() || self.target.api.is_free() {
             return Vec::new();
         }
-        let has_model = self.request_model().is_some();
+        let subject = self.subject();
+        let has_model = subject.model.is_some() && !subject.any_model;
         let by_model = |budget: &Budget| {
             budget.each == Some(Dimension::Model) || !budget.scope.values(&Dimension::Model).is_empty()
         };
         let is_sure =
             |touched: &Touched<'_>| touched.budget.is_enforced() && (has_model || !by_model(touched.budget));
-        policy.touched(&self.subject(), now_ms).filter(is_sure).collect()
+        policy.touched(&subject, now_ms).filter(is_sure).collect()
     }
 
     /// What is to be held for it, now that its whole request is known. Calls that cost nothing, and those
@@ -231,7 +237,8 @@ impl Call {
     }
 
     /// What becomes of a call of which no price is here. A name whose price merely is not here is held at the
-    /// dearest; only one that the whole book is known to have no price for follows the policy.
+    /// dearest; only one that the whole book is known to have no price for follows the policy. Of a name that
+    /// the customer gave that says nothing: its answer may name any model.
     fn without_price(&self, admitting: &Admitting<'_>, facts: &Facts<'_>, has_row: bool) -> WithoutPrice {
         let model = facts.request_model.filter(|model| !model.is_empty());
         let wanted =
@@ -247,7 +254,11 @@ impl Call {
                 let text = format!("`{model}` has no price here, and calls without a price are not allowed");
                 WithoutPrice::Refuse(text)
             }
-            (Unpriced::Allow, _) if is_unpriced => WithoutPrice::Nothing,
+            (Unpriced::Allow, Some(wanted))
+                if is_unpriced && !model_names::is_customers_own(&wanted.provider, &wanted.model) =>
+            {
+                WithoutPrice::Nothing
+            }
             _ => WithoutPrice::Ceiling,
         }
     }
@@ -260,18 +271,12 @@ impl Call {
         known: &'a [(&'a str, &'a str)],
     ) -> Result<Worst<'a>, Admission<'static>> {
         let mut dearest: Option<Worst<'a>> = None;
-        let provider = self.target.provider.as_ref();
-        let may_be_any = self.bounds().is_some_and(RequestBounds::may_be_any_model);
-        if let Some(name) =
-            self.only_model().filter(|name| !may_be_any && !model_names::is_choice(provider, name))
-        {
-            // As nearly all do: without a list.
+        let is_open = self.may_be_any_model() || self.models_asked_for().next().is_none();
+        if let Some(name) = self.only_model().filter(|_| !is_open) {
+            // As nearly all do.
             return self.worst_of(admitting, Facts { request_model: Some(name), ..self.facts(known) });
         }
-        let names = self.models_asked_for();
-        let is_open =
-            names.is_empty() || may_be_any || names.iter().any(|name| model_names::is_choice(provider, name));
-        for name in names {
+        for name in self.models_asked_for() {
             let facts = Facts { request_model: Some(name), ..self.facts(known) };
             dearest = Some(self.worst_of(admitting, facts)?.or_dearer(dearest));
         }
@@ -314,31 +319,37 @@ impl Call {
 
     /// The only model that may answer, where one is named.
     fn only_model(&self) -> Option<&str> {
-        let others = self.bounds().map_or(&[][..], RequestBounds::other_models);
-        let is_one = |name: &&str| !name.is_empty() && !name.as_bytes().contains(&b',');
-        match &self.target.path_model {
-            Some(model) => Some(model),
-            None => self.request.model().filter(|_| others.is_empty()).map(str::trim_ascii).filter(is_one),
-        }
+        let mut names = self.models_asked_for();
+        names.next().filter(|_| names.next().is_none())
     }
 
     /// The models that may answer, as its path or else its body names them: one, several with commas between
     /// them, and those to fall back on.
-    fn models_asked_for(&self) -> Vec<&str> {
-        if let Some(model) = &self.target.path_model {
-            return vec![model];
-        }
-        let others = self.bounds().map_or(&[][..], RequestBounds::other_models);
-        let named = self.request.model().into_iter().chain(others.iter().map(String::as_str));
-        let mut models = Vec::with_capacity(1 + others.len());
-        for names in named {
-            match names.as_bytes().contains(&b',') {
-                true => models.extend(names.split(',').map(str::trim_ascii)),
-                false => models.push(names.trim_ascii()),
-            }
-        }
-        models.retain(|name| !name.is_empty());
-        models
+    fn models_asked_for(&self) -> impl Iterator<Item = &str> {
+        let path = self.target.path_model.as_deref();
+        let named = self.request.model().filter(|_| path.is_none());
+        let in_body = named.into_iter().chain(self.other_models().iter().map(String::as_str));
+        let in_body = in_body.flat_map(|names| names.split(',')).map(str::trim_ascii);
+        path.into_iter().chain(in_body).filter(|name| !name.is_empty())
+    }
+
+    /// Models to fall back on; none where the path names one, which wins.
+    fn other_models(&self) -> &[String] {
+        let bounds = self.bounds().filter(|_| self.target.path_model.is_none());
+        bounds.map_or(&[], RequestBounds::other_models)
+    }
+
+    /// Whether the provider, or what is stored there, chooses the model that answers.
+    fn may_be_any_model(&self) -> bool {
+        let provider = self.target.provider.as_ref();
+        self.target.path_model.is_none() && self.bounds().is_some_and(RequestBounds::may_be_any_model)
+            || self.models_asked_for().any(|name| model_names::is_choice(provider, name))
+    }
+
+    /// Whether it calls a model by a name that the customer gave, and that says nothing of the model.
+    fn has_own_name(&self) -> bool {
+        let provider = self.target.provider.as_ref();
+        self.models_asked_for().any(|name| model_names::is_customers_own(provider, name))
     }
 
     /// Whether nothing of it can be held, and nothing but its answer may tell what it cost. That it names a
@@ -363,12 +374,29 @@ impl Call {
         Admission::Hold(holds)
     }
 
-    /// Finds the price book's row of its model, for budgets that are for some models.
+    /// Finds the price book's rows of its models, for budgets that are for some models.
     fn resolve(&self, book: Option<&PriceBook>) {
-        let Some((book, model)) = book.zip(self.request_model()) else { return };
-        if let Some(found) = book.find(&self.target.provider, model, self.time_ms) {
-            let _ = self.row.set(Some(found.model.id.clone()));
+        let Some(book) = book.filter(|_| self.meant.get().is_none()) else { return };
+        let provider = self.target.provider.as_ref();
+        let row = |name: &str| Some(book.find(provider, name, self.time_ms)?.model.id.clone());
+        if let Some(name) = self.only_model() {
+            if let Some(row) = row(name) {
+                let _ = self.meant.set(Meant { row: Some(row), ..Meant::default() });
+            }
+            return;
         }
+        let (mut others, mut any_model) = (Vec::new(), false);
+        for name in self.models_asked_for() {
+            let wanted = || Wanted { provider: provider.to_owned(), model: name.to_owned() };
+            let row = row(name);
+            if row.is_none() && !book.has_no_price_for(&wanted()) {
+                return;
+            }
+            any_model |= row.is_none() && model_names::is_customers_own(provider, name);
+            others.push(name.to_owned());
+            others.extend(row);
+        }
+        let _ = self.meant.set(Meant { row: None, others, any_model });
     }
 
     fn bounds(&self) -> Option<&RequestBounds> {
@@ -422,6 +450,9 @@ impl Call {
                 .is_some_and(|bounds| bounds.output_limit(&self.target).is_none() && bounds.can_be_limited());
         if !lacks_limit {
             return None;
+        }
+        if policy.scopes_models() {
+            self.resolve(book);
         }
         let tokens = policy.default_output_tokens(&self.subject())?;
         let row = book.and_then(|book| book.worst_case(self.facts(&[])));
@@ -758,6 +789,59 @@ mod tests {
         }
     }
 
+    /// The name of a customer's own says nothing of the model that answers: the collector's word that it has no
+    /// price is no price of zero. A row that the operator has mapped it to is.
+    #[test]
+    fn a_name_that_the_customer_gave_is_held_at_the_dearest_of_its_provider() {
+        let policy = policy(serde_json::json!([
+            {"name": "all", "limit_usd": "1", "window": "day"},
+            {"name": "scoped", "scope": {"model": "gpt-4o"}, "limit_usd": "1", "window": "day"},
+            {"name": "other", "scope": {"model": "m"}, "limit_usd": "1", "window": "day"}]));
+        let row = |provider: &str, alias: &str| PricedModel {
+            provider: provider.into(),
+            aliases: vec![alias.to_owned()],
+            ..book().models()[0].clone()
+        };
+        let names = [
+            ("azure", "mapped"),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:application-inference-profile/mapped"),
+            ("vertex", "77"),
+            ("databricks", "mapped"),
+        ];
+        let book = PriceBook::new("v".into(), names.map(|(provider, alias)| row(provider, alias)).to_vec());
+        let arn = |kind: &str| format!("/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3A{kind}/converse");
+        for (provider, path, holds, everywhere) in [
+            ("azure", "/openai/deployments/prod/chat/completions".to_owned(), true, true),
+            ("azure", "/openai/deployments/mapped/chat/completions".to_owned(), true, false),
+            ("bedrock", arn("application-inference-profile%2Fabc"), true, true),
+            ("bedrock", arn("application-inference-profile/abc"), true, true),
+            ("bedrock", arn("application-inference-profile%2Fmapped"), true, false),
+            ("bedrock", arn("prompt%2FP1%3A2"), true, true),
+            ("bedrock", "/model/us.new.model-v1:0/converse".to_owned(), false, false),
+            ("vertex", "/v1/projects/p/locations/l/endpoints/123:generateContent".to_owned(), true, true),
+            ("vertex", "/v1/projects/p/locations/l/endpoints/77:generateContent".to_owned(), true, false),
+            ("vertex", "/v1/publishers/x/models/new:generateContent".to_owned(), false, false),
+            ("databricks", "/serving-endpoints/mine/invocations".to_owned(), true, true),
+            ("databricks", "/serving-endpoints/mapped/invocations".to_owned(), true, false),
+        ] {
+            let mut call = call(&path, r#"{"inferenceConfig":{"maxTokens":5},"max_tokens":5}"#);
+            call.target = Target::recognise(Some(provider), "", &path);
+            let admitting = Admitting {
+                policy: &policy,
+                book: Some(&book),
+                unpriced: Unpriced::Allow,
+                learned: &Learned::default(),
+                now_ms: 5,
+                may_ask: true,
+            };
+            let Admission::Hold(found) = call.admission(&admitting) else { panic!("{path}") };
+            let named: Vec<&str> = found.iter().map(|hold| hold.touched.budget.name.as_str()).collect();
+            assert_eq!(found[0].amount > Amount::ZERO, holds, "{path}");
+            assert_eq!(named.contains(&"scoped"), everywhere, "{path}");
+            assert_eq!(named.contains(&"other"), holds, "by its row, or as it may be any: {path}");
+        }
+    }
+
     #[test]
     fn what_cannot_be_metered_is_refused_unless_the_budget_says_otherwise() {
         for (more, path, body, expected) in [
@@ -933,6 +1017,61 @@ mod tests {
             let model = call.denied("g", 402, 9).request_model;
             let from_path = path.contains("dear").then_some("dear");
             assert!(from_path.is_none() || model.as_deref() == from_path, "{path}: {model:?}");
+        }
+    }
+
+    /// A call is in the scope of each model that may answer it: with several named, or none.
+    #[test]
+    fn a_call_is_in_the_scope_of_every_model_that_may_answer() {
+        let policy = policy(serde_json::json!([
+            {"name": "dear", "scope": {"model": ["dear-row"]}, "limit_usd": "1", "window": "day"}]));
+        let model = |id: &str, aliases: &[&str]| PricedModel {
+            aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+            id: id.into(),
+            ..book().models()[0].clone()
+        };
+        let mut models = vec![model("cheap", &[]), model("dear-row", &["dear"])];
+        let router = |provider: &str| {
+            models
+                .iter()
+                .map(|row| PricedModel { provider: provider.into(), ..row.clone() })
+                .collect::<Vec<_>>()
+        };
+        let more = router("openrouter");
+        models.extend(more);
+        let book = PriceBook::new("v".into(), models);
+        for (provider, path, body, expected) in [
+            ("openai", CHAT, r#"{"model":"cheap"}"#, false),
+            ("openai", CHAT, r#"{"model":"dear"}"#, true),
+            ("openai", CHAT, r#"{"model":"dear-row"}"#, true),
+            ("openai", CHAT, r#"{"models":["cheap","dear"]}"#, true),
+            ("openai", CHAT, r#"{"model":"cheap","models":["dear"]}"#, true),
+            ("openai", CHAT, r#"{"model":"cheap","models":["cheap"]}"#, false),
+            ("openai", CHAT, r#"{"model":"cheap","fallbacks":[{"model":"DEAR"}]}"#, true),
+            ("openai", CHAT, r#"{"model":"cheap","fallbacks":"dear"}"#, true),
+            ("openai", CHAT, r#"{"model":"cheap,dear"}"#, true),
+            ("openai", CHAT, r#"{"model":"cheap","preset":"p"}"#, true),
+            ("openai", CHAT, r#"{"messages":[]}"#, true),
+            ("openrouter", CHAT, r#"{"model":"openrouter/auto"}"#, true),
+            ("openrouter", CHAT, r#"{"model":"@preset/x"}"#, true),
+            ("openrouter", CHAT, r#"{"model":"cheap"}"#, false),
+            ("openai", "/openai/deployments/cheap/chat/completions", r#"{"models":["dear"]}"#, false),
+        ] {
+            let mut call = call(path, body);
+            call.target = Target::recognise(Some(provider), "", path);
+            let admitting = Admitting {
+                policy: &policy,
+                book: Some(&book),
+                unpriced: Unpriced::Allow,
+                learned: &Learned::default(),
+                now_ms: 5,
+                may_ask: false,
+            };
+            let Admission::Hold(holds) = call.admission(&admitting) else { panic!("{body}") };
+            assert_eq!(!holds.is_empty(), expected, "{provider} {path} {body}");
+            // What is settled later is settled where it was held.
+            let settled = policy.touched(&call.subject(), 5).count();
+            assert_eq!(settled > 0, expected, "{provider} {path} {body}");
         }
     }
 

@@ -202,29 +202,43 @@ pub fn relatives(provider: &str) -> &'static [&'static str] {
 }
 
 /// Other names that a provider's word means, by the steps that need no price book: without case and paths,
-/// regions, revisions, dates, routes and vendors.
+/// regions, revisions, routes and vendors. The names of its family, without a date, are not among them.
 pub fn spellings(provider: &str, name: &str) -> Vec<String> {
     let bare = bare(name).into_owned();
-    let mut names = vec![bare];
+    let plain = router(&bare).unwrap_or(&bare);
+    let mut names = vec![bare.clone()];
     let mut also = |name: Option<String>| {
         if let Some(name) = name.filter(|name| !names.contains(name)) {
             names.push(name);
         }
-        names.clone()
     };
-    let known = also(None);
-    for name in known {
-        let plain = router(&name).unwrap_or(&name);
-        also((provider == "bedrock").then(|| bedrock(&name)));
-        also(respelled(provider, &name));
-        also(Some(plain.to_owned()));
-        also(reordered(plain));
-        also(vendor(plain).map(|(_, model)| model));
+    if provider == "bedrock" {
+        let model = bedrock(&bare);
+        also(geo_of(&bare).map(|geo| format!("{geo}.{model}")));
+        also(model.split_once('.').map(|(_, model)| model.to_owned()));
+        also(Some(model));
     }
-    for name in also(None) {
-        also(family(&name).map(str::to_owned));
+    also(respelled(provider, &bare));
+    also(Some(plain.to_owned()));
+    for name in [Some(plain.to_owned()), reordered(plain)].into_iter().flatten() {
+        also(vendor(&name).map(|(_, model)| model));
+        also(Some(name));
     }
     names
+}
+
+/// The names of a scope's model: as [`spellings`], but those that say less than it does. One with a region,
+/// a route or a vendor is for that one alone.
+pub fn scoped(provider: &str, name: &str) -> String {
+    let bare = bare(name);
+    match provider {
+        "bedrock" => match geo_of(&bare) {
+            Some(geo) => format!("{geo}.{}", bedrock(&bare)),
+            None if bare.contains('.') || bare.starts_with("claude") => bedrock(&bare),
+            None => bare.into_owned(),
+        },
+        _ => bare.into_owned(),
+    }
 }
 
 /// Whether a call to `provider` may be charged at a row of `seller`: its own, or one whose models it sells.
@@ -247,6 +261,31 @@ pub fn is_choice(provider: &str, model: &str) -> bool {
         || provider == "openrouter" && model.contains("@preset/")
 }
 
+/// Whether a name is the customer's own and says nothing of the model that answers: Azure's deployments, what
+/// an account of Bedrock has of its own (application inference profiles, prompts, routers, provisioned and
+/// imported models), endpoints of Vertex AI, which have numbers, and of Databricks, whose own begin with its
+/// name.
+///
+/// Sources: Azure `OpenAI`, Reference ("deployment-id: the name of your model deployment"); Amazon Bedrock, API
+/// reference, `Converse`, `modelId`; Vertex AI, `projects.locations.endpoints`; Databricks, Query foundation
+/// models. Known from client libraries and PROVIDERS.md, 2026-11-29; not read in the references anew.
+pub fn is_customers_own(provider: &str, name: &str) -> bool {
+    match provider {
+        "azure" => true,
+        "bedrock" => {
+            let is_arn = name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("arn:"));
+            let kind = || name.to_ascii_lowercase().replace("%2f", "/");
+            is_arn && !SHARED_ARNS.iter().any(|shared| kind().contains(shared))
+        }
+        "vertex" => is_digits(name.rsplit('/').next().unwrap_or(name)),
+        "databricks" => !name.starts_with("databricks-"),
+        _ => false,
+    }
+}
+
+/// In ARNs: what is behind it is a model's name, the same in every account.
+const SHARED_ARNS: &[&str] = &[":foundation-model/", ":inference-profile/"];
+
 /// Whether a model searches, reads or thinks by itself, whatever output the request allows: deep research,
 /// search models, Groq's compound systems, and what OpenRouter puts before a model. Known from the price
 /// book's rows and the providers' model pages, 2026-11-29; not read anew.
@@ -255,6 +294,19 @@ pub fn works_alone(model: &str) -> bool {
     ALONE.iter().any(|part| model.contains(part)) || model.ends_with("online")
 }
 
+/// Whether nothing is written to a cache, at a price of its own, unless the request asks for it; told by
+/// the name of a model or of a provider that has no others. Every other row that has such a price charges it
+/// unasked: OpenAI's from GPT-5.6 on, whoever sells them.
+///
+/// Sources: OpenAI, Prompt caching ("enabled automatically", "cache writes cost 1.25×"); Azure `OpenAI`,
+/// Prompt caching; Anthropic, Prompt caching (`cache_control`); `MiniMax`, Prompt caching (nothing extra is
+/// charged for what its passive cache keeps). Read 2026-11-29. Alibaba's is not here: a header asks for it.
+pub(super) fn writes_caches_when_asked(name: &str) -> bool {
+    ASKED_CACHES.iter().any(|part| name.contains(part))
+}
+
+/// Parts of the names of such models and providers.
+const ASKED_CACHES: &[&str] = &["claude", "anthropic", "minimax"];
 /// Parts of the names of such models.
 const ALONE: &[&str] = &[
     "deep-research",
@@ -326,6 +378,31 @@ mod tests {
             ("gpt-5-nano", false),
         ] {
             assert_eq!(works_alone(model), expected, "{model}");
+        }
+    }
+
+    #[test]
+    fn names_that_customers_give_say_nothing_of_the_model() {
+        for (provider, name, expected) in [
+            ("azure", "prod", true),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc", true),
+            ("bedrock", "ARN:aws:bedrock:us-east-1:1:prompt%2FPROMPT1:2", true),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:prompt/P", true),
+            ("bedrock", "arn:aws-us-gov:bedrock:us-gov-west-1:1:provisioned-model/x", true),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:imported-model/x", true),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:custom-model-deployment/x", true),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:default-prompt-router/anthropic.claude:1", true),
+            ("bedrock", "arn:aws:bedrock:us-east-1:1:inference-profile/us.amazon.nova-pro-v1:0", false),
+            ("bedrock", "arn:aws:bedrock:us-east-1::foundation-model%2famazon.nova-pro-v1:0", false),
+            ("bedrock", "us.amazon.nova-pro-v1:0", false),
+            ("vertex", "1234567890", true),
+            ("vertex", "gemini-2.5-flash", false),
+            ("databricks", "my-endpoint", true),
+            ("databricks", "databricks-claude-sonnet-4-5", false),
+            ("openai", "new-model", false),
+            ("ollama", "my-own", false),
+        ] {
+            assert_eq!(is_customers_own(provider, name), expected, "{provider} {name}");
         }
     }
 

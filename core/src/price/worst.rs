@@ -131,7 +131,8 @@ impl PriceBook {
             false => of(facts.provider).or_else(|| of(ANY_PROVIDER)),
         };
         let works_alone = facts.request_model.is_some_and(names::works_alone);
-        row.map(|row| Ceiling { row, time_ms: facts.time_ms, works_alone })
+        let writes_unasked = !names::writes_caches_when_asked(facts.provider);
+        row.map(|row| Ceiling { row, time_ms: facts.time_ms, works_alone, writes_unasked })
     }
 
     /// What `usage` costs at the dearest row of its provider, for a call whose price is not here.
@@ -149,6 +150,7 @@ pub struct Ceiling {
     row: PricedModel,
     time_ms: u64,
     works_alone: bool,
+    writes_unasked: bool,
 }
 
 impl Ceiling {
@@ -161,7 +163,8 @@ impl Ceiling {
     /// The most that a call within `bound` costs.
     pub fn of(&self, bound: &Bound) -> Option<Picodollars> {
         let price = self.row.price_at(self.time_ms)?;
-        price.standard.rates.most(bound.held.as_deref().unwrap_or(&Held::default())).of(bound)
+        let held = bound.held.as_deref();
+        price.standard.rates.most(held.unwrap_or(&Held::default()), self.writes_unasked).of(bound)
     }
 }
 
@@ -178,7 +181,11 @@ impl Dearest {
         let without = deciding.without_variant(price);
         let is_twice = deciding.may_be_twice(price, &without);
         let unknown = [of_tools, &without].concat();
-        let most = |rates: &Rates| if is_twice { rates.twice().most(held) } else { rates.most(held) };
+        let writes_unasked = !names::writes_caches_when_asked(&model.id);
+        let most = |rates: &Rates| match is_twice {
+            true => rates.twice().most(held, writes_unasked),
+            false => rates.most(held, writes_unasked),
+        };
         let mut reachable = Vec::new();
         let mut reach = |sheet: &Sheet| {
             reachable.push((None, most(&sheet.rates)));
@@ -228,20 +235,20 @@ impl Most {
 }
 
 impl Rates {
-    /// The most that is charged at these rates for a call that asks for this.
-    fn most(&self, held: &Held) -> Most {
+    /// The most that is charged at these rates for a call that asks for this. Where caches are written
+    /// unasked, all of a prompt may be, for as long as the provider chooses.
+    fn most(&self, held: &Held, writes_unasked: bool) -> Most {
         let caches = match held.cache_write {
             Some(CacheTtl::OneHour) => Some(Kind::CacheWriteTtl(CacheTtl::OneHour)),
             Some(_) => Some(Kind::CacheWrite),
-            // Written without being asked where the list has a price for it and no way to ask.
             None => None,
         };
-        let implied =
-            self.0.contains_key(&Kind::CacheWriteTtl(CacheTtl::HalfHour)).then_some(Kind::CacheWrite);
+        let writes = self.0.keys().filter(|kind| matches!(kind, Kind::CacheWrite | Kind::CacheWriteTtl(_)));
+        let unasked = writes.filter(|_| writes_unasked).max_by_key(|kind| self.of(**kind)).copied();
         let input = [
             Some(Kind::Input),
             caches,
-            implied,
+            unasked,
             held.audio_in.then_some(Kind::InputAudio),
             held.image_in.then_some(Kind::InputImage),
         ];
@@ -318,7 +325,7 @@ mod tests {
         };
         let model = PricedModel {
             provider: "openai".into(),
-            id: "m".into(),
+            id: "claude".into(),
             prices: vec![price],
             ..PricedModel::default()
         };
@@ -326,7 +333,8 @@ mod tests {
     }
 
     fn worst(input_tokens: u64, held: Held, conditions: &[(&str, &str)]) -> Option<i128> {
-        let facts = Facts { provider: "openai", request_model: Some("m"), conditions, ..Facts::default() };
+        let facts =
+            Facts { provider: "openai", request_model: Some("claude"), conditions, ..Facts::default() };
         let bound = Bound { input_tokens, output_tokens: 10, held: held.boxed(), ..Bound::default() };
         book().worst_case(facts).and_then(|row| row.of(&bound)).map(Picodollars::as_pico)
     }
@@ -362,13 +370,72 @@ mod tests {
         }
     }
 
+    /// OpenAI writes caches unasked from GPT-5.6 on, and charges that above its input.
+    #[test]
+    fn a_cache_that_is_written_unasked_is_held_at_its_dearest() {
+        let mut book = book();
+        for (id, ttl, expected) in [
+            ("claude", Some(CacheTtl::TwelveHours), 1_000),
+            ("gpt-5.6", Some(CacheTtl::TwelveHours), 2_500),
+            ("gpt-5.6", Some(CacheTtl::HalfHour), 2_500),
+            ("gpt-5.6", None, 1_200),
+        ] {
+            book.models[0].id = id.into();
+            let rates = &mut book.models[0].prices[0].standard.rates.0;
+            rates.retain(|kind, _| !matches!(kind, Kind::CacheWriteTtl(_)));
+            if let Some(ttl) = ttl {
+                rates.insert(Kind::CacheWriteTtl(ttl), Picodollars::from_pico(25));
+            }
+            let book = PriceBook::new("v".into(), book.models.clone());
+            let facts = Facts { provider: "openai", request_model: Some(id), ..Facts::default() };
+            let bound = Bound { input_tokens: 100, output_tokens: 10, ..Bound::default() };
+            let cost = |row: WorstCase<'_>| row.of(&bound).map(Picodollars::as_pico);
+            assert_eq!(book.worst_case(facts).and_then(cost), Some(expected + 1_000), "{id} {ttl:?}");
+        }
+    }
+
+    /// Over every row of the shipped book: whatever it charges for input that no request asks for is held.
+    #[cfg(feature = "book")]
+    #[test]
+    fn no_usage_without_a_cache_that_was_asked_for_costs_more_than_its_hold() {
+        let book = PriceBook::from_files(crate::price::EMBEDDED).unwrap();
+        let bound = Bound { input_tokens: 300_000, output_tokens: 10, ..Bound::default() };
+        for model in book.models() {
+            let facts = Facts {
+                provider: &model.provider,
+                request_model: Some(&model.id),
+                time_ms: 1_795_000_000_000,
+                ..Facts::default()
+            };
+            let Some(held) = book.worst_case(facts).and_then(|row| row.of(&bound)) else { continue };
+            let ttls = [CacheTtl::FiveMinutes, CacheTtl::HalfHour, CacheTtl::OneHour, CacheTtl::TwelveHours];
+            for ttl in ttls.map(Some).into_iter().chain([None]) {
+                let usage = Usage {
+                    input_tokens: Some(300_000),
+                    output_tokens: Some(10),
+                    cache_write_tokens: Some(300_000),
+                    cache_write_by_ttl: ttl.map(|ttl| (ttl, 300_000)).into_iter().collect(),
+                    ..Usage::default()
+                };
+                let is_asked = names::writes_caches_when_asked(&model.id);
+                let usage = if is_asked {
+                    Usage { cache_write_tokens: None, cache_write_by_ttl: BTreeMap::new(), ..usage }
+                } else {
+                    usage
+                };
+                let cost = book.price(&facts, &usage).cost;
+                assert!(cost <= held, "{} {} {ttl:?}: {cost:?} of {held:?}", model.provider, model.id);
+            }
+        }
+    }
+
     #[test]
     fn speech_by_the_character_is_held_for_the_bytes_of_its_text() {
         let rates = Rates([(Kind::Character, Picodollars::from_pico(3))].into());
         let held = Held { audio_out: true, ..Held::default() };
         let bound = Bound { input_tokens: 1_100, output_tokens: 10, ..Bound::default() };
-        assert_eq!(rates.most(&held).of(&bound).map(Picodollars::as_pico), Some(3_300));
-        assert_eq!(rates.most(&Held::default()).of(&bound), None);
+        assert_eq!(rates.most(&held, true).of(&bound).map(Picodollars::as_pico), Some(3_300));
+        assert_eq!(rates.most(&Held::default(), true).of(&bound), None);
     }
 
     /// What is remembered of one call is not taken for another's.
@@ -384,7 +451,7 @@ mod tests {
         let cost = |time_ms, conditions: &[(&str, &str)], images| {
             let facts = Facts {
                 provider: "openai",
-                request_model: Some("m"),
+                request_model: Some("claude"),
                 time_ms,
                 conditions,
                 ..Facts::default()

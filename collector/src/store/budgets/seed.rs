@@ -38,6 +38,7 @@ struct Counted {
     is_trusted: bool,
     provider: String,
     model: Option<String>,
+    answered: Option<String>,
     key_id: Option<String>,
 }
 
@@ -271,6 +272,7 @@ impl Counted {
                 .is_some_and(AttributionSource::is_trusted),
             provider: name(Dimension::Provider),
             model: text(Dimension::RequestModel),
+            answered: text(Dimension::ResponseModel),
             key_id: text(Dimension::KeyId),
         }
     }
@@ -282,6 +284,8 @@ impl Counted {
             provider: &self.provider,
             model: self.model.as_deref(),
             row: None,
+            others: self.answered.as_slice(),
+            any_model: self.model.is_none(),
             key_id: self.key_id.as_deref(),
             trusted: if self.is_trusted { TrustedFields::ALL } else { TrustedFields::default() },
         }
@@ -311,6 +315,8 @@ pub(super) fn subject_of(record: &UsageRecord) -> Subject<'_> {
         provider: &record.provider,
         model: record.request_model.as_deref(),
         row: None,
+        others: record.response_model.as_slice(),
+        any_model: record.request_model.is_none(),
         key_id: record.key_id.as_deref(),
     }
 }

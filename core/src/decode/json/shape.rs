@@ -78,11 +78,13 @@ impl<F: Copy> Shape<F> {
 
     /// The same, and places at any depth: `keys` are paths that may begin anywhere, `endings` ends of keys.
     /// Such a shape takes an object for a list of one: `messages[].content[].type` is also the `type` of a
-    /// content that is an object.
+    /// content that is an object. A path of `paths` hides none of the others: what stands at both is what
+    /// `both` makes of the two, in this order.
     pub fn anywhere(
         paths: &[(&'static str, Action, F)],
         keys: &[(&'static str, Action, F)],
         endings: &[(&'static str, Action, F)],
+        both: fn(F, F) -> F,
     ) -> Self {
         let mut shape = Self { nodes: vec![Node::new()], anywhere: None };
         shape.add(ROOT, paths);
@@ -101,9 +103,52 @@ impl<F: Copy> Shape<F> {
             }
         }
         let last = endings.iter().fold(0, |known, (ending, _)| known | last_letter(ending.as_bytes()));
-        shape.anywhere = Some(Anywhere { keys, endings, known, last, elsewhere });
+        let anywhere = Anywhere { keys, endings, known, last, elsewhere };
+        shape.put_at_names(&anywhere, both);
+        shape.anywhere = Some(anywhere);
         shape.nodes.iter_mut().for_each(Node::sort);
         shape
+    }
+
+    /// Puts what counts anywhere at the keys that have places of their own, which would hide it.
+    fn put_at_names(&mut self, anywhere: &Anywhere, both: fn(F, F) -> F) {
+        let named = usize::from(anywhere.elsewhere);
+        // What looks like their keys are parts of keys.
+        let parts: Vec<Place> = self.nodes.iter().filter_map(|node| node.deep).collect();
+        for place in (0..anywhere.elsewhere).filter(|place| !parts.contains(place)) {
+            let keys = self.nodes.get(usize::from(place)).map(|node| node.keys.clone()).unwrap_or_default();
+            for (key, own) in keys {
+                let found = anywhere.place(key.as_bytes());
+                if usize::from(own) < named && found != anywhere.elsewhere {
+                    self.put(own, found, both);
+                }
+            }
+        }
+    }
+
+    /// Puts what stands at one place, and inside it, at another as well.
+    fn put(&mut self, at: Place, from: Place, both: fn(F, F) -> F) {
+        let Some(Node { action, keys, element, .. }) = self.nodes.get(usize::from(from)) else { return };
+        let (action, keys, element) = (*action, keys.clone(), *element);
+        for (key, inside) in keys {
+            match self.own_key(at, key.as_bytes()) {
+                Some(own) => self.put(own, inside, both),
+                None => {
+                    if let Some(node) = self.nodes.get_mut(usize::from(at)) {
+                        node.keys.push((key, inside));
+                    }
+                }
+            }
+        }
+        if let (Some(own), Some(element)) = (self.own_element(at), element) {
+            self.put(own, element, both);
+        }
+        let Some(node) = self.nodes.get_mut(usize::from(at)) else { return };
+        node.element = node.element.or(element);
+        node.action = match (node.action, action) {
+            (Some((own, field)), Some((_, more))) => Some((own, both(field, more))),
+            (own, more) => own.or(more),
+        };
     }
 
     fn node(&mut self) -> Place {
