@@ -293,20 +293,21 @@ impl HttpContext for HttpCall {
             if end_of_stream || is_unmetered {
                 return self.request_ended();
             }
-            if self.gathers(&head) && head.content_length.is_some() {
+            let pauses = self.gateway.config.pause_headers;
+            let gathers = self.gathers(&head);
+            // Its length is not to be told before it is known, or as it will be.
+            let in_envoy = gathers
+                && head.content_length.is_some()
+                && (pauses || host::remove_header(Headers::Request, b"content-length").is_ok());
+            if in_envoy {
                 self.asking = Asking::Gathering(0);
-                if self.gateway.config.pause_headers {
-                    return Action::Pause;
-                }
-                if host::remove_header(Headers::Request, b"content-length").is_err() {
-                    self.asking = Asking::No;
-                }
+                return if pauses { Action::Pause } else { Action::Continue };
             } else if let Some(refused) =
                 self.call.as_ref().and_then(|call| self.gateway.budgets.spent_already(call, now_ms))
             {
                 // A long body need not come, where the answer is known.
                 return self.refuse(refused, now_ms);
-            } else if self.gathers(&head) || self.decides_first() {
+            } else if gathers && head.content_length.is_none() || self.decides_first() {
                 // Its pieces wait here; its headers go on, as Envoy would have to keep a long body while they
                 // wait.
                 self.asking = Asking::Taking(self.gateway.taken.begin());

@@ -88,7 +88,9 @@ impl HttpCall {
         if whole > PAUSED_BYTES_MAX {
             return self.decide_now();
         }
-        if whole <= GATHERED_BYTES_MAX {
+        // What the headers that have gone on say of its length stays true.
+        let has_said_length = is_taken && self.content_length.is_some();
+        if whole <= GATHERED_BYTES_MAX && !has_said_length {
             self.rewrite(whole);
         }
         self.request_ended()
