@@ -255,7 +255,9 @@ impl Sink<Field> for Text {
     }
     fn text(&mut self, field: Field, piece: &[u8]) {
         match field {
-            Field::Output | Field::Reasoning | Field::ReasoningTwin => self.pieces.extend_from_slice(piece),
+            Field::Output | Field::OutputTwin | Field::Reasoning | Field::ReasoningTwin => {
+                self.pieces.extend_from_slice(piece);
+            }
             Field::WholeOutput | Field::WholeReasoning | Field::WholeReasoningTwin => {
                 if !std::mem::replace(&mut self.whole_passes, true) {
                     self.whole.clear();

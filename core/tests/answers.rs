@@ -1,5 +1,7 @@
 //! What providers' answers say in unusual ways: counts that stand elsewhere or contradict each other, streams
 //! of other shapes that were cut, errors in an answer of status 200.
+//!
+//! Long: a test for each class of faults that was found, over every API that may have it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use base64::Engine as _;

@@ -102,8 +102,9 @@ impl Call {
         }
     }
 
-    /// A stream began and stopped before any text, without its end mark: what it put out unseen is what the time
-    /// was enough for, as where it broke off. Of one with much in it the text may only not have been found.
+    /// A stream began and stopped before any text, without its end mark: what it put out unseen is what the
+    /// time was enough for, as where it broke off. Of one with much in it the text may only not have been
+    /// found.
     fn stopped_mute(&self) -> bool {
         self.answer.as_deref().is_some_and(|answer| {
             matches!(answer.meter.body(), Body::Sse | Body::EventStream)

@@ -498,8 +498,8 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     {
         usage.output_tokens = Some(output.saturating_add(thought));
     }
-    // The images of the image endpoints are all of the output where its parts are not told, as a batch of such
-    // requests shows them too.
+    // The images of the image endpoints are all of the output where its parts are not told; so are those of a
+    // batch of such requests.
     let is_drawn = context.api == Api::Images
         || context.api == Api::BatchOutput && (context.made.images || context.images > 0);
     if is_drawn && counts.value("output_tokens_details").is_none() {
@@ -619,9 +619,9 @@ fn counted_searches(counts: &Counts<'_>, context: &Context<'_>) -> Option<u64> {
         .or_else(|| counts.sum(&["connectors.web_search", "connectors.web_search_premium"]))
 }
 
-/// Of Perplexity's models only deep research pays for each query, for what it reads to cite, and for reasoning
-/// by itself; for the others the fee of the request covers that. Source: Perplexity, Pricing, token and
-/// request pricing, read 2026-11-29. Models of its agents pay for each search that their items tell.
+/// Of Perplexity's models only deep research pays for each query, for what it reads to cite, and for
+/// reasoning by itself; for the others the fee of the request covers that. Source: Perplexity, Pricing, token
+/// and request pricing, read 2026-11-29. Models of its agents pay for each search that their items tell.
 fn searches_once(context: &Context<'_>) -> bool {
     let is_chat = context.api == Api::ChatCompletions;
     is_chat && context.model.is_some_and(|model| model.contains("sonar") && !model.contains("deep-research"))
