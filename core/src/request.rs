@@ -501,7 +501,12 @@ fn places() -> Vec<(&'static str, Action, Field)> {
     places.extend(MEDIA.iter().map(|path| (*path, Action::Capture, Said::Media.into())));
     places.extend(PROMPT_TEXTS.iter().map(|path| {
         // What tools are called bounds a call; the model reads all of them.
-        let action = if *path == "tools" { Action::Whole } else { Action::Text };
+        let action = match *path {
+            "tools" => Action::Whole,
+            // One item may stand in the place of a list.
+            "input" => Action::Element,
+            _ => Action::Text,
+        };
         (*path, action, Said::Text(part(path)).into())
     }));
     for (message, role) in MESSAGES {

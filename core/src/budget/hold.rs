@@ -24,7 +24,7 @@ impl Bound {
         if let Some(context) = size.context_tokens {
             input_tokens = input_tokens.min(context.saturating_mul(prompts));
         }
-        if reading.outside {
+        if reading.outside || target.goes_on {
             unbounded.push("input_outside_of_the_request");
             input_tokens = input_tokens.max(context.saturating_mul(prompts));
         }
@@ -137,7 +137,7 @@ mod tests {
     use crate::usage::CacheTtl;
 
     fn bound(api: Api, body: &str, size: ModelSize) -> Bound {
-        let target = Target { provider: "p".into(), api, path_model: None, fetches: None, place: None };
+        let target = Target { api, ..Target::recognise(Some("p"), "", "/") };
         let read = |pieces: &[&[u8]]| Bound::of(&bounds(pieces), &target, body.len() as u64, size);
         let bound = read(&[body.as_bytes()]);
         for at in 0..=body.len() {

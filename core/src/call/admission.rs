@@ -789,8 +789,8 @@ mod tests {
         }
     }
 
-    /// The name of a customer's own says nothing of the model that answers: the collector's word that it has no
-    /// price is no price of zero. A row that the operator has mapped it to is.
+    /// A name that the customer gave says nothing of the model that answers: that the collector has no price
+    /// for it is no price of zero. Where the operator has mapped it, its row counts.
     #[test]
     fn a_name_that_the_customer_gave_is_held_at_the_dearest_of_its_provider() {
         let policy = policy(serde_json::json!([

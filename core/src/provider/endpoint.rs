@@ -29,6 +29,9 @@ pub(super) struct Endpoint {
     pub(super) place: Option<(&'static str, String)>,
     /// Whether it is about conversations, which answer at Mistral alone.
     pub(super) is_conversation: bool,
+    /// Whether it goes on with one that is stored, and whether it packs one: see [`super::Target`].
+    pub(super) goes_on: bool,
+    pub(super) compacts: bool,
 }
 
 /// Whether a path is one whose work is charged as it starts, by the second of video or the token of training,
@@ -132,13 +135,17 @@ impl<'a> Segments<'a> {
                 Api::Realtime | Api::Voice => model_in(query).or_else(|| self.behind_one("deployments")),
                 _ => None,
             };
-            return Endpoint { api, model, fetches: None, batch: None, place: None, is_conversation: false };
+            let (fetches, batch, place) = (None, None, None);
+            let (is_conversation, goes_on, compacts) = (false, false, false);
+            return Endpoint { api, model, fetches, batch, place, is_conversation, goes_on, compacts };
         }
         let (api, model) = self.plain_endpoint(&lower);
         let fetches = if api == Api::CountTokens { None } else { self.fetched(&lower) };
         let batch = if api == Api::Deferred { self.batch(&lower) } else { None };
         let is_conversation = lower.contains(&"conversations");
-        Endpoint { api, model, fetches, batch, place: place(&lower), is_conversation }
+        let goes_on = matches!(lower.as_slice(), [.., "conversations", _] | [.., "conversations", _, _]);
+        let compacts = lower.ends_with(&["responses", "compact"]);
+        Endpoint { api, model, fetches, batch, place: place(&lower), is_conversation, goes_on, compacts }
     }
 
     fn behind_one(&self, name: &str) -> Option<String> {

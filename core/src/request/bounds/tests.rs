@@ -25,6 +25,7 @@ fn whole(body: &Value) -> RequestBounds {
 fn at(path: &str, value: Value, form: Form) -> Value {
     path.split('.').rev().fold(value, |inside, step| {
         let key = step.trim_end_matches("[]");
+        let key = if key == "*" { "mcpServers" } else { key };
         let lists = step.len() != key.len();
         let inside = match form {
             Form::AsWritten if lists => json!([inside]),
@@ -59,6 +60,8 @@ fn sample(field: Field) -> (Value, fn(&RequestBounds) -> bool) {
         Field::Outside => (json!("id-1"), |bounds| bounds.outside),
         Field::OutsideObject => (json!({"name": "n"}), |bounds| bounds.outside),
         Field::Address => (json!("https://example.com/a.png"), |bounds| bounds.outside),
+        Field::Media | Field::Film => (json!("https://example.com/a"), |bounds| bounds.outside),
+        Field::OtherTool => (json!([{}]), |bounds| bounds.server_tools),
         Field::SourceType => (json!("url"), |bounds| bounds.outside),
         Field::ItemType => (json!("input_file"), |bounds| bounds.outside),
         Field::MediaType => (json!("application/pdf"), |bounds| bounds.outside),
@@ -112,7 +115,7 @@ fn known_places() -> Vec<String> {
     let known =
         crate::request::places().into_iter().map(|(path, ..)| path).chain(places().map(|(path, ..)| path));
     let mut all: Vec<String> = Vec::new();
-    for path in known.filter(|path| !SKIPPED.contains(path)) {
+    for path in known.filter(|path| !SKIPPED.contains(path) && !OWN_TOOLS.contains(path)) {
         let steps: Vec<&str> = path.split('.').filter(|step| *step != "**").collect();
         for depth in 1..=steps.len() {
             let around = steps[..depth].join(".");
@@ -241,9 +244,105 @@ fn a_tool_that_is_not_known_to_be_the_callers_own_is_the_providers() {
         (json!({"type": "namespace", "tools": [{"type": "web_search"}]}), true),
         (json!({"type": "brand_new"}), true),
         (json!({"type": 5}), true),
+        (json!({"type": "computer_use_preview", "environment": "browser", "display_width": 9}), false),
+        (json!({"mcpServers": [{"name": "x", "streamableHttpTransport": {"url": "https://x"}}]}), true),
+        (json!({"mcp_servers": {"x": 1}}), true),
+        (json!({"googleSearch": {}}), true),
+        (json!({"url_context": {}}), true),
+        (json!({"yetToCome": {}}), true),
+        (json!({"functionDeclarations": [{"name": "f"}], "googleMaps": {}}), true),
+        (json!({"functionDeclarations": [{"name": "f", "parameters": {"type": "OBJECT"}}]}), false),
+        (json!({"function_declarations": [{"name": "f", "response": {}}]}), false),
+        (json!({"computerUse": {"environment": "ENVIRONMENT_BROWSER"}}), false),
+        (
+            json!({"name": "x", "description": "d", "input_schema": {}, "cache_control": {"type": "ephemeral"}}),
+            false,
+        ),
+        (
+            json!({"name": "x", "input_schema": {}, "strict": true, "input_examples": [{}], "allowed_callers": ["direct"]}),
+            false,
+        ),
+        (json!({"name": "x", "parameter_definitions": {"a": {"type": "str"}}}), false),
+        (
+            json!({"type": "function", "name": "x", "parameters": {}, "strict": true, "defer_loading": false}),
+            false,
+        ),
+        (json!({"type": "function", "function": {"name": "x", "parameters": {}}, "version": 3}), false),
+        (json!({"type": "custom", "custom": {"name": "x", "format": {"type": "grammar"}}}), false),
+        (json!({"type": "custom", "name": "x", "format": {"type": "text"}}), false),
+        (json!({"type": "function", "name": "x", "inputSchema": {"jsonSchema": {}}}), false),
+        (json!({"googleSearch": null}), false),
     ] {
-        let body = json!({"model": "m", "tools": [tool]});
+        for tools in [json!([tool]), json!([{"type": "function"}, tool]), tool] {
+            let body = json!({"model": "m", "tools": tools});
+            assert_eq!(whole(&body).server_tools, expected, "{body}");
+        }
+    }
+    for (tool, expected) in [
+        (json!({"toolSpec": {"name": "x", "description": "d", "inputSchema": {"json": {}}}}), false),
+        (json!({"cachePoint": {"type": "default"}}), false),
+        (json!({"systemTool": {"name": "nova_grounding"}}), true),
+        (json!({"yetToCome": {}}), true),
+    ] {
+        let body = json!({"toolConfig": {"tools": [tool], "toolChoice": {"auto": {}}}});
         assert_eq!(whole(&body).server_tools, expected, "{body}");
+    }
+}
+
+/// What is stored elsewhere, or fetched, has no bound in the request.
+#[test]
+fn conversations_and_sound_from_elsewhere_are_outside() {
+    let long = "A".repeat(40_000);
+    let parts = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
+    for (body, expected) in [
+        (json!({"message": "hi", "conversation_id": "c1"}), true),
+        (json!({"message": "hi", "conversation_id": null}), false),
+        (json!({"input": {"id": "msg_1"}}), true),
+        (json!({"input": {"id": "msg_1", "role": "user", "content": "hi"}}), false),
+        (json!({"input": {"type": "item_reference", "id": "msg_1"}}), true),
+        (json!({"input": {"role": "user", "content": "hi"}}), false),
+        (json!({"input": "hi"}), false),
+        (json!({"input": ["a", "b"]}), false),
+        (parts(json!({"type": "input_audio", "input_audio": "https://x/a.mp3"})), true),
+        (parts(json!({"type": "input_audio", "input_audio": format!("https://x/{long}")})), true),
+        (parts(json!({"type": "input_audio", "input_audio": {"data": "https://x/a.mp3"}})), true),
+        (parts(json!({"type": "input_audio", "input_audio": {"data": format!("gs://x/{long}")}})), true),
+        (parts(json!({"type": "input_audio", "input_audio": [{"data": "HTTPS://x/a.mp3"}]})), true),
+        (parts(json!({"type": "input_audio", "input_audio": {"data": "UklGRg=="}})), false),
+        (parts(json!({"type": "input_audio", "input_audio": {"data": long}})), false),
+        (parts(json!({"type": "input_audio", "input_audio": "UklGRg=="})), false),
+        (parts(json!({"type": "input_audio", "input_audio": {"data": "data:;base64,UklGRg=="}})), false),
+        (parts(json!({"audio": "https://x/a.mp3"})), true),
+        (parts(json!({"video": "https://x/a.mp4"})), true),
+        (parts(json!({"video": ["https://x/1.png"]})), true),
+        (json!({"modalities": ["text"], "audio": {"voice": "alloy", "format": "wav"}}), false),
+    ] {
+        let text = body.to_string();
+        for size in [1, 7, text.len()] {
+            assert_eq!(read(&text, size).outside, expected, "{}", &text[..text.len().min(200)]);
+        }
+    }
+    let escaped = r#"{"messages":[{"content":[{"input_audio":{"data":"\u0068ttps://x/a.mp3"}}]}]}"#;
+    assert!(read(escaped, 5).outside);
+    for (provider, path, expected) in [
+        ("mistral", "/v1/conversations/c1", true),
+        ("mistral", "/v1/conversations/c1/restart", true),
+        ("mistral", "/v1/conversations", false),
+    ] {
+        let target = Target::recognise(Some(provider), "", path);
+        let bound = Bound::of(&whole(&json!({"max_tokens": 5})), &target, 9, ModelSize::default());
+        assert_eq!(bound.unbounded.contains(&"input_outside_of_the_request"), expected, "{path}");
+    }
+}
+
+/// What packs a conversation has no limit, whatever stands in its request.
+#[test]
+fn no_limit_counts_where_the_api_has_none() {
+    for (path, expected) in
+        [("/v1/responses", Some(5)), ("/v1/responses/compact", None), ("/V1/Responses/Compact", None)]
+    {
+        let target = Target::recognise(Some("openai"), "", path);
+        assert_eq!(whole(&json!({"max_output_tokens": 5})).output_limit(&target), expected, "{path}");
     }
 }
 
