@@ -42,9 +42,11 @@ impl Bound {
             let alone = if size.works_alone { size.output_tokens.unwrap_or(OUTPUT_TOKENS) } else { 0 };
             limit.unwrap_or(OUTPUT_TOKENS).max(alone).saturating_mul(answers)
         } else {
+            // A task's limit is one for text, if that is what it makes.
+            let limit = reading.output_limit(target).filter(|_| api == Api::HuggingFaceTask);
             let (reason, tokens) = other_output(api, answers);
-            unbounded.extend(reason);
-            tokens
+            unbounded.extend(reason.filter(|_| limit.is_none()));
+            limit.map_or(tokens, |limit| limit.saturating_mul(answers))
         };
         // One turn: all that was said so far, whatever has passed.
         if is_session(api) {

@@ -28,6 +28,8 @@ pub struct RequestBounds {
     written_limit: Option<u64>,
     /// Members that go past the API to a model may lift its limit.
     lifts_limit: bool,
+    /// A member that may stand once has other letters, and may undo what is written in those of the API.
+    has_other_letters: bool,
     pub(crate) choices: Option<u64>,
     pub(crate) prompts: u64,
     pub(crate) images: u64,
@@ -145,7 +147,7 @@ impl RequestBounds {
     /// Whether a limit can be written into the request: not where other members may lift it, as what was
     /// written then would bound nothing, and may be more than what stands there.
     pub const fn can_be_limited(&self) -> bool {
-        !self.lifts_limit
+        !self.lifts_limit && !self.has_other_letters
     }
 
     /// A limit is written into the request, which has none.
@@ -177,11 +179,14 @@ impl RequestBounds {
     pub(crate) fn begins(&mut self, field: Field, first: u8) {
         match field {
             Field::Once(key) => {
-                let bit = 1 << ONCE.get(usize::from(key)).map_or(key, |(_, bit, _)| *bit);
+                let Some((path, number, _)) = ONCE.get(usize::from(key)) else { return };
+                let bit = 1 << number;
                 if self.seen & bit != 0 {
-                    self.twice = ONCE.get(usize::from(key)).map(|(path, ..)| *path);
+                    // As it is spelled there.
+                    self.twice = ONCE.iter().find(|(_, same, _)| same == number).map(|(path, ..)| *path);
                 }
                 self.seen |= bit;
+                self.has_other_letters |= path.starts_with('~');
             }
             // Of a list of numbers, which is one prompt in tokens, none is a prompt.
             Field::Prompt if matches!(first, b'"' | b'[' | b'{') => {
@@ -375,6 +380,7 @@ fn knows_limit(target: &Target, path: &str) -> bool {
     match target.api {
         Api::ChatCompletions => {
             path == "max_tokens"
+                || path == "~max_tokens" && target.provider == "ollama"
                 || path == "max_completion_tokens" && !knows_max_tokens_alone(&target.provider)
         }
         Api::Completions if target.provider == "anthropic" => path == "max_tokens_to_sample",
@@ -386,7 +392,9 @@ fn knows_limit(target: &Target, path: &str) -> bool {
         Api::Interactions => path == "generation_config.max_output_tokens",
         Api::Converse => path == "inferenceConfig.maxTokens",
         Api::Invoke => invoke_limits(target.path_model.as_deref().unwrap_or_default()).contains(&path),
-        Api::OllamaChat => path == "options.num_predict",
+        // Go reads the members of a request in letters of either case, those of its options as they stand.
+        Api::OllamaChat => matches!(path, "options.num_predict" | "~options.num_predict"),
+        Api::HuggingFaceTask => path == "parameters.max_new_tokens",
         _ => false,
     }
 }
@@ -484,6 +492,21 @@ pub(crate) const ONCE: &[(&str, u8, Once)] = &[
     ("additionalModelRequestFields", 21, Once::HandedOn),
     ("background", 22, Once::Background),
     ("models", 23, Once::Models),
+    // The same in other letters: Ollama's server, in Go, takes them for those above, and the last of all holds.
+    // Others pass them over, so that alone they say nothing there. No source says so of another provider.
+    // Sources: ollama/ollama, `openai/openai.go`, `api/types.go` (`Options.FromMap`, which tells letters
+    // apart), and Go's `encoding/json` ("preferring an exact match but also accepting a case-insensitive
+    // match"); read 2026-11-29.
+    ("~model", 0, Once::Seen),
+    ("~stream", 1, Once::Seen),
+    ("~n", 3, Once::Choices),
+    ("~max_tokens", 4, Once::Limit),
+    ("~max_completion_tokens", 5, Once::Seen),
+    ("~max_output_tokens", 6, Once::Seen),
+    ("~options", 19, Once::Seen),
+    ("~options.num_predict", 20, Once::Limit),
+    ("~options.~num_predict", 20, Once::Seen),
+    ("options.~num_predict", 20, Once::Seen),
 ];
 
 const ANY_LIMIT: &[&str] = &[
@@ -502,7 +525,15 @@ const ANY_LIMIT: &[&str] = &[
 fn knows_max_tokens_alone(provider: &str) -> bool {
     matches!(
         provider,
-        "deepseek" | "mistral" | "together" | "perplexity" | "huggingface" | "zai" | "cohere" | "ai21"
+        "deepseek"
+            | "mistral"
+            | "together"
+            | "perplexity"
+            | "huggingface"
+            | "zai"
+            | "cohere"
+            | "ai21"
+            | "ollama"
     )
 }
 

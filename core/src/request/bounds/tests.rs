@@ -25,7 +25,12 @@ fn whole(body: &Value) -> RequestBounds {
 fn at(path: &str, value: Value, form: Form) -> Value {
     path.split('.').rev().fold(value, |inside, step| {
         let key = step.trim_end_matches("[]");
-        let key = if key == "*" { "mcpServers" } else { key };
+        let upper = key.to_ascii_uppercase();
+        let key = match key.strip_prefix('~') {
+            Some(_) => upper.trim_start_matches('~'),
+            None if key == "*" => "mcpServers",
+            None => key,
+        };
         let lists = step.len() != key.len();
         let inside = match form {
             Form::AsWritten if lists => json!([inside]),
@@ -400,6 +405,16 @@ fn an_output_limit_counts_under_the_names_that_its_api_knows() {
         ("cohere", "/v2/chat", "max_output_tokens", false),
         ("ollama", "/api/chat", "options.num_predict", true),
         ("ollama", "/api/chat", "max_tokens", false),
+        ("ollama", "/api/chat", "OPTIONS.num_predict", true),
+        ("ollama", "/api/chat", "options.Num_Predict", false),
+        ("ollama", "/api/chat", "OPTIONS.NUM_PREDICT", false),
+        ("ollama", CHAT, "max_tokens", true),
+        ("ollama", CHAT, "Max_Tokens", true),
+        ("ollama", CHAT, "max_completion_tokens", false),
+        ("openai", CHAT, "Max_Tokens", false),
+        ("openai", CHAT, "MAX_COMPLETION_TOKENS", false),
+        ("huggingface", "/hf-inference/models/o/m", "parameters.max_new_tokens", true),
+        ("huggingface", "/hf-inference/models/o/m", "max_new_tokens", false),
     ] {
         let body = at(member, json!(5), Form::AsWritten);
         assert_eq!(limit(provider, path, &body), expected.then_some(5), "{provider} {path} {body}");
@@ -462,7 +477,7 @@ fn members_that_go_past_the_api_to_a_model_lift_its_limit_wherever_they_stand() 
 
 #[test]
 fn what_may_stand_once_and_stands_twice_is_ambiguous_in_every_spelling() {
-    for (path, ..) in ONCE {
+    for (path, ..) in ONCE.iter().filter(|(path, ..)| !path.contains('~')) {
         let (outer, inner) =
             path.split_once('.').map_or((*path, None), |(outer, inner)| (outer, Some(inner)));
         let value =
@@ -484,8 +499,33 @@ fn what_may_stand_once_and_stands_twice_is_ambiguous_in_every_spelling() {
         r#"{"generationConfig":{"maxOutputTokens":1,"max_output_tokens":9}}"#,
         r#"{"inferenceConfig":[{"maxTokens":1},{"maxTokens":9}]}"#,
         r#"{"model":["a","b"]}"#,
+        r#"{"model":"a","Model":"b"}"#,
+        r#"{"MODEL":"a","Model":"b"}"#,
+        r#"{"STREAM":true,"stream":false}"#,
+        r#"{"max_tokens":5,"Max_Tokens":50000}"#,
+        r#"{"options":{"num_predict":5},"OPTIONS":{"num_predict":50000}}"#,
+        r#"{"options":{"num_predict":5},"oPtions":{}}"#,
+        r#"{"options":{"num_predict":5,"Num_Predict":50000}}"#,
+        r#"{"Options":{"num_predict":5,"Num_Predict":50000}}"#,
+        r#"{"\u004fptions":{"num_predict":5},"options":{"num_predict":50000}}"#,
     ] {
-        assert!(read(body, 4).ambiguous().is_some(), "{body}");
+        assert!(read(body, 4).ambiguous().is_some_and(|key| !key.contains('~')), "{body}");
+    }
+    // What would be written in the letters of the API may be undone by what stands behind it.
+    assert!(!read(r#"{"OPTIONS":null}"#, 4).can_be_limited());
+}
+
+#[test]
+fn a_task_is_held_at_the_limit_that_it_says() {
+    let target = Target::recognise(Some("huggingface"), "", "/hf-inference/models/o/m");
+    for (body, expected) in [
+        (json!({"inputs": "hi", "parameters": {"max_new_tokens": 30_000}}), 30_000),
+        (json!({"inputs": ["a", "b"], "parameters": {"max_new_tokens": 30_000}}), 60_000),
+        (json!({"inputs": "hi", "parameters": {"max_new_tokens": 20, "num_return_sequences": 4}}), 80),
+        (json!({"inputs": "hi", "parameters": {}}), 4_096),
+    ] {
+        let bound = Bound::of(&whole(&body), &target, 9, ModelSize::default());
+        assert_eq!((bound.output_tokens, bound.is_bounded()), (expected, expected != 4_096), "{body}");
     }
 }
 
