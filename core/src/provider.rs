@@ -9,7 +9,7 @@ mod endpoint;
 use std::borrow::Cow;
 
 use endpoint::{Endpoint, endpoint};
-pub(crate) use endpoint::{cancels, decoded, pays_at_start};
+pub(crate) use endpoint::{cancels, decoded, is_stored_chat, pays_at_start};
 
 use crate::price::facts::SELLER;
 

@@ -248,6 +248,16 @@ impl RequestMeter {
         self.unread
     }
 
+    /// Whether its body may ask for an answer: it names a model, has a prompt, or cannot be read.
+    pub(crate) fn asks_for_an_answer(&self) -> bool {
+        let is_blank = !self.unread && matches!(self.framing, Framing::Undecided);
+        let has_images = || self.bounds().is_some_and(|bounds| bounds.images > 0);
+        let asks = || self.model().is_some() || self.stream() || self.input_estimate().is_some();
+        self.body_bytes > 0
+            && !is_blank
+            && (self.unread || self.is_unreadable() || asks() || self.has_media() || has_images())
+    }
+
     /// Whether what has passed is not a whole JSON document.
     pub fn is_unreadable(&self) -> bool {
         self.json.scanner.is_broken() || self.json.scanner.documents() == 0

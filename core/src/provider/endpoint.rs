@@ -62,6 +62,13 @@ pub(crate) fn cancels(path: &str) -> bool {
     Segments::of(path, false).cancels()
 }
 
+/// Whether a path is that of a stored chat, whose labels are changed there.
+pub(crate) fn is_stored_chat(path: &str) -> bool {
+    let (path, _query) = path.split_once(['?', '#']).unwrap_or((path, ""));
+    let segments = Segments::of(path, false);
+    segments.lower.iter().rev().skip(1).map(Cow::as_ref).take(2).eq(["completions", "chat"])
+}
+
 /// Reads a path; `upgrades` says that the request asks for another protocol on its connection.
 pub(super) fn endpoint(path: &str, upgrades: bool) -> Endpoint {
     let (path, query) = path.split_once(['?', '#']).unwrap_or((path, ""));
@@ -103,7 +110,7 @@ impl<'a> Segments<'a> {
 
     fn cancels(&self) -> bool {
         match self.lower.as_slice() {
-            [.., _, id, last] if last == "cancel" => !is_one_of(DEFERRED, id),
+            [.., _, id, last] if last == "cancel" => may_be_id(id),
             [.., last] => last.ends_with(":cancel"),
             [] => false,
         }
@@ -277,7 +284,8 @@ fn by_ending(segments: &[&str]) -> Api {
         all if is_deferred(all) => Api::Deferred,
         [.., "chat", "completions"] | [.., "agents", "completions"] => Api::ChatCompletions,
         // A stored answer, whose labels are changed: the answer comes with it once more.
-        [.., "chat", "completions", _] => Api::Files,
+        [.., "chat", "completions", id] if may_be_id(id) => Api::Files,
+        [.., "chat", "completions", _] => Api::ChatCompletions,
         // MiniMax.
         [.., "text", "chatcompletion_v2" | "chatcompletion_pro"] => Api::ChatCompletions,
         [.., "completions"] | [.., "complete"] => Api::Completions,
@@ -321,6 +329,16 @@ fn is_deferred(segments: &[&str]) -> bool {
         _ => false,
     };
     direct || own.iter().any(|segment| is_one_of(DEFERRED, segment))
+}
+
+/// Whether a segment may be the id of something: not where it is blank, or names a collection or a verb.
+fn may_be_id(segment: &str) -> bool {
+    let is_letter =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'~' | b'=');
+    !segment.is_empty()
+        && segment.bytes().all(is_letter)
+        && !is_one_of(DEFERRED, segment)
+        && !is_one_of(NO_IDS, segment)
 }
 
 /// Whether a path fetches a chat completion that was done in the background: Perplexity's, Z.AI's, xAI's.
@@ -459,6 +477,18 @@ const DEFERRED: &[&str] = &[
     "containers",
     "cachedcontents",
     "filesearchstores",
+];
+/// Other segments that are no ids, in lower case.
+const NO_IDS: &[&str] = &[
+    "cancel",
+    "responses",
+    "interactions",
+    "chat",
+    "completions",
+    "messages",
+    "jobs",
+    "compact",
+    "inputtokens",
 ];
 /// Those of them whose work is paid as it starts.
 const PAID_AT_START: &[&str] = &[

@@ -492,8 +492,8 @@ pub(crate) const ONCE: &[(&str, u8, Once)] = &[
     ("additionalModelRequestFields", 21, Once::HandedOn),
     ("background", 22, Once::Background),
     ("models", 23, Once::Models),
-    // The same in other letters: Ollama's server, in Go, takes them for those above, and the last of all holds.
-    // Others pass them over, so that alone they say nothing there. No source says so of another provider.
+    // The same in other letters: Ollama's server, in Go, takes them for those above, and the last of all
+    // holds. Others pass them over, so that alone they say nothing there. No source says so of another.
     // Sources: ollama/ollama, `openai/openai.go`, `api/types.go` (`Options.FromMap`, which tells letters
     // apart), and Go's `encoding/json` ("preferring an exact match but also accepting a case-insensitive
     // match"); read 2026-11-29.
