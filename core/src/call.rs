@@ -20,7 +20,7 @@ use crate::attribution::{Attribution, AttributionSource};
 use crate::estimate::{Learned, Passed};
 use crate::price::PriceBook;
 use crate::price::charge::CostStatus;
-use crate::provider::{Api, Target, cancels, pays_at_start};
+use crate::provider::{Api, Target, cancels, is_stored_chat, pays_at_start};
 use crate::record::{Admitted, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
 use crate::usage::Usage;
@@ -72,6 +72,8 @@ pub struct Call {
     left_behind: bool,
     /// Ends such work.
     cancels: bool,
+    /// Has the path of a cancel, or of a stored chat, which cost nothing.
+    looks_free: bool,
     /// Only reads.
     reads: bool,
     /// Its path starts work whose price no later answer through here shows.
@@ -167,10 +169,12 @@ impl Call {
         if target.api == Api::Speech {
             request.count_characters();
         }
+        let cancels = (target.fetches.is_some() || target.api == Api::Deferred) && cancels(path);
         Self {
+            looks_free: cancels || target.api == Api::Files && is_stored_chat(path),
             pays_at_start: target.api == Api::Deferred && pays_at_start(path),
             runs: path_alone.ends_with("/runs") || path_alone.ends_with("/submit_tool_outputs"),
-            cancels: target.api == Api::Deferred && cancels(path),
+            cancels: cancels && target.api == Api::Deferred,
             reads: false,
             continues: CONTINUES.iter().any(|verb| path_alone.ends_with(verb)),
             page: deferred::page(query),
@@ -204,6 +208,18 @@ impl Call {
         self.reads = true;
     }
 
+    /// Its request has come. What has the path of a cancel, or of a stored chat, and asks for an answer all
+    /// the same, is the call that a lenient server takes it for.
+    pub fn request_came(&mut self) {
+        if !self.looks_free || !self.request.asks_for_an_answer() {
+            return;
+        }
+        (self.looks_free, self.cancels, self.target.fetches) = (false, false, None);
+        if self.target.api == Api::Files {
+            self.target.api = Api::ChatCompletions;
+        }
+    }
+
     /// Says which provider key it uses: see [`crate::attribution::key_id`].
     pub fn use_key(&mut self, key_id: Option<String>) {
         self.key_id = key_id;
@@ -232,6 +248,7 @@ impl Call {
     /// The answer's head came. A second head (after an upgrade or an informational answer) replaces the
     /// first.
     pub fn response_head(&mut self, head: &ResponseHead<'_>, now_ms: u64) {
+        self.request_came();
         // A run that streams has ended with its stream, which says what it used.
         if self.runs && self.target.api == Api::Deferred && self.request.stream() {
             self.target.api = Api::Responses;

@@ -9,7 +9,7 @@ mod endpoint;
 use std::borrow::Cow;
 
 use endpoint::{Endpoint, endpoint};
-pub(crate) use endpoint::{cancels, decoded, pays_at_start};
+pub(crate) use endpoint::{cancels, decoded, is_stored_chat, pays_at_start};
 
 /// What a call is addressed to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,6 +25,11 @@ pub struct Target {
     /// What decides a price of where it goes: `residency`, `location` or `host`, as its address says, or
     /// `seller`, as a proxy's answer says, with the word for it.
     pub place: Option<(&'static str, String)>,
+    /// It goes on with a conversation that its path names, and that is stored.
+    pub goes_on: bool,
+    /// It packs a conversation: its API has no limit for what comes out. Source: OpenAI, Compact a response,
+    /// as its client library has it (`ResponseCompactParams`), 2026-11-29.
+    pub compacts: bool,
 }
 
 /// The endpoints that are told apart.
@@ -188,7 +193,8 @@ impl Target {
             None => by_host(host).unwrap_or(Cow::Borrowed(UNKNOWN_PROVIDER)),
         };
         let provider = behind_cloudflare(configured, host, path).map_or(provider, Cow::Borrowed);
-        let Endpoint { mut api, model: path_model, mut fetches, batch, place, is_conversation } = endpoint;
+        let Endpoint { mut api, model: path_model, mut fetches, batch, .. } = endpoint;
+        let Endpoint { place, is_conversation, goes_on, compacts, .. } = endpoint;
         // These have the results of a batch in the batch itself.
         if matches!(provider.as_ref(), "gemini" | "mistral") && api == Api::Deferred && batch.is_some() {
             (api, fetches) = (Api::MessageBatchResults, batch);
@@ -212,7 +218,7 @@ impl Target {
             }
             _ => None,
         };
-        Self { provider, api, path_model, fetches, place }
+        Self { provider, api, path_model, fetches, place, goes_on, compacts }
     }
 
     /// The model that a header names, in the AI SDK's own protocol at Vercel's gateway, whose bodies name
@@ -259,7 +265,16 @@ impl Target {
     /// A websocket session of which only the provider is known.
     pub fn session(provider: &str) -> Self {
         let api = if matches!(provider, "gemini" | "vertex") { Api::Live } else { Api::Realtime };
-        Self { provider: known_id(provider), api, path_model: None, fetches: None, place: None }
+        let (path_model, fetches, place) = (None, None, None);
+        Self {
+            provider: known_id(provider),
+            api,
+            path_model,
+            fetches,
+            place,
+            goes_on: false,
+            compacts: false,
+        }
     }
 }
 

@@ -253,6 +253,16 @@ impl RequestMeter {
         self.unread
     }
 
+    /// Whether its body may ask for an answer: it names a model, has a prompt, or cannot be read.
+    pub(crate) fn asks_for_an_answer(&self) -> bool {
+        let is_blank = !self.unread && matches!(self.framing, Framing::Undecided);
+        let has_images = || self.bounds().is_some_and(|bounds| bounds.images > 0);
+        let asks = || self.model().is_some() || self.stream() || self.input_estimate().is_some();
+        self.body_bytes > 0
+            && !is_blank
+            && (self.unread || self.is_unreadable() || asks() || self.has_media() || has_images())
+    }
+
     /// Whether what has passed is not a whole JSON document.
     pub fn is_unreadable(&self) -> bool {
         self.json.scanner.is_broken() || self.json.scanner.documents() == 0
@@ -506,7 +516,12 @@ fn places() -> Vec<(&'static str, Action, Field)> {
     places.extend(MEDIA.iter().map(|path| (*path, Action::Capture, Said::Media.into())));
     places.extend(PROMPT_TEXTS.iter().map(|path| {
         // What tools are called bounds a call; the model reads all of them.
-        let action = if *path == "tools" { Action::Whole } else { Action::Text };
+        let action = match *path {
+            "tools" => Action::Whole,
+            // One item may stand in the place of a list.
+            "input" => Action::Element,
+            _ => Action::Text,
+        };
         (*path, action, Said::Text(part(path)).into())
     }));
     for (message, role) in MESSAGES {

@@ -133,7 +133,8 @@ impl HttpCall {
         if std::mem::replace(&mut self.request_ended, true) {
             return Action::Continue;
         }
-        let Some(call) = &self.call else { return Action::Continue };
+        let Some(call) = &mut self.call else { return Action::Continue };
+        call.request_came();
         let now_ms = host::now_ms();
         match self.gateway.decide(call, Waited::NOT, now_ms) {
             Decision::Wait => self.wait_or_decide(now_ms),
@@ -189,7 +190,8 @@ impl HttpCall {
     /// was done for them.
     fn decide_early(&mut self, now_ms: u64) -> Option<Decision> {
         let is_open = !self.request_ended || self.left;
-        let call = self.call.as_ref()?;
+        let call = self.call.as_mut()?;
+        call.request_came();
         if !is_open || self.status == 0 || self.status >= 400 {
             return None;
         }

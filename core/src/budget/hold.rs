@@ -24,7 +24,7 @@ impl Bound {
         if let Some(context) = size.context_tokens {
             input_tokens = input_tokens.min(context.saturating_mul(prompts));
         }
-        if reading.outside {
+        if reading.outside || target.goes_on {
             unbounded.push("input_outside_of_the_request");
             input_tokens = input_tokens.max(context.saturating_mul(prompts));
         }
@@ -42,9 +42,11 @@ impl Bound {
             let alone = if size.works_alone { size.output_tokens.unwrap_or(OUTPUT_TOKENS) } else { 0 };
             limit.unwrap_or(OUTPUT_TOKENS).max(alone).saturating_mul(answers)
         } else {
+            // A task's limit is one for text, if that is what it makes.
+            let limit = reading.output_limit(target).filter(|_| api == Api::HuggingFaceTask);
             let (reason, tokens) = other_output(api, answers);
-            unbounded.extend(reason);
-            tokens
+            unbounded.extend(reason.filter(|_| limit.is_none()));
+            limit.map_or(tokens, |limit| limit.saturating_mul(answers))
         };
         // One turn: all that was said so far, whatever has passed.
         if is_session(api) {
@@ -137,7 +139,7 @@ mod tests {
     use crate::usage::CacheTtl;
 
     fn bound(api: Api, body: &str, size: ModelSize) -> Bound {
-        let target = Target { provider: "p".into(), api, path_model: None, fetches: None, place: None };
+        let target = Target { api, ..Target::recognise(Some("p"), "", "/") };
         let read = |pieces: &[&[u8]]| Bound::of(&bounds(pieces), &target, body.len() as u64, size);
         let bound = read(&[body.as_bytes()]);
         for at in 0..=body.len() {

@@ -789,8 +789,8 @@ mod tests {
         }
     }
 
-    /// The name of a customer's own says nothing of the model that answers: the collector's word that it has no
-    /// price is no price of zero. A row that the operator has mapped it to is.
+    /// A name that the customer gave says nothing of the model that answers: that the collector has no price
+    /// for it is no price of zero. Where the operator has mapped it, its row counts.
     #[test]
     fn a_name_that_the_customer_gave_is_held_at_the_dearest_of_its_provider() {
         let policy = policy(serde_json::json!([
@@ -895,6 +895,7 @@ mod tests {
             }
             call.request().watch_bounds();
             call.request().feed(body.as_bytes());
+            call.request_came();
             admitted(&call, &policy, Unpriced::Allow, &Learned::default())
         };
         for (provider, path) in [
@@ -914,12 +915,46 @@ mod tests {
         ] {
             assert_eq!(found(provider, "GET", path, ""), "", "{provider} {path}");
         }
+        // A cancel has an id, and asks for nothing else; what is stored has labels that may be changed.
+        for (provider, path) in [
+            ("openai", "/v1/batches/b1/cancel"),
+            ("openai", "/v1/responses/r1/cancel"),
+            ("openai", "/v1/responses/resp_68af/cancel"),
+            ("openai", "/v1/fine_tuning/jobs/j/cancel"),
+            ("openai", "/v1/threads/thread_1/runs/run_1/cancel"),
+            ("openai", "/v1/chat/completions/chatcmpl-1"),
+            ("anthropic", "/v1/messages/batches/b1/cancel"),
+            ("gemini", "/v1beta/batches/b1:cancel"),
+            ("gemini", "/v1beta/interactions/i1/cancel"),
+        ] {
+            for body in ["", "{}", " \n", r#"{"metadata":{"team":"a"}}"#] {
+                assert_eq!(found(provider, "POST", path, body), "", "{provider} {path} {body}");
+            }
+        }
+        for path in ["/v1/responses/r1/cancel", "/v1/batches/b1/cancel", "/v1/chat/completions/chatcmpl-1"] {
+            for body in [
+                r#"{"model":"m","messages":[]}"#,
+                r#"{"messages":[{"role":"user","content":"hi"}]}"#,
+                r#"{"input":"hi"}"#,
+                r#"{"messages":[{"content":[{"type":"image_url"}]}]}"#,
+                "not json",
+            ] {
+                assert_ne!(found("openai", "POST", path, body), "", "{path} {body}");
+            }
+        }
         for (provider, path, expected) in [
-            ("openai", "/v1/batches/b1/cancel", ""),
-            ("openai", "/v1/responses/r1/cancel", ""),
-            ("openai", "/v1/fine_tuning/jobs/j/cancel", ""),
-            ("anthropic", "/v1/messages/batches/b1/cancel", ""),
-            ("gemini", "/v1beta/batches/b1:cancel", ""),
+            ("openai", "/v1/batches/b1/cancel", "deferred_not_allowed"),
+            ("openai", "/v1/responses/r1/cancel", "b="),
+            ("openai", "/v1/responses/cancel", "b="),
+            ("openai", "/v1/responses/%20/cancel", "b="),
+            ("openai", "/v1/responses/%09/Cancel", "b="),
+            ("openai", "/v1/responses/responses/cancel", "b="),
+            ("openai", "/v1/chat/completions/%20", "b="),
+            ("openai", "/v1/chat/completions/x", "b="),
+            ("openai", "/v1/chat/completions/chatcmpl-1", "b="),
+            ("openai", "/v1/chat/completions/cancel", "b="),
+            ("openai", "/v1/Chat/Completions/%2e%2e%20", "b="),
+            ("openai", "/v1/batches/%20/cancel", "deferred_not_allowed"),
             ("openai", "/v1/uploads", ""),
             ("openai", "/v1/uploads/u/parts", ""),
             ("openai", "/v1/uploads/u/complete", ""),

@@ -261,14 +261,14 @@ pub fn is_choice(provider: &str, model: &str) -> bool {
         || provider == "openrouter" && model.contains("@preset/")
 }
 
-/// Whether a name is the customer's own and says nothing of the model that answers: Azure's deployments, what
-/// an account of Bedrock has of its own (application inference profiles, prompts, routers, provisioned and
-/// imported models), endpoints of Vertex AI, which have numbers, and of Databricks, whose own begin with its
-/// name.
+/// Whether a name is the customer's own and says nothing of the model that answers: Azure's deployments,
+/// what an account of Bedrock has of its own (application inference profiles, prompts, routers, provisioned
+/// and imported models), endpoints of Vertex AI, which have numbers, and of Databricks, whose own begin with
+/// its name.
 ///
-/// Sources: Azure `OpenAI`, Reference ("deployment-id: the name of your model deployment"); Amazon Bedrock, API
-/// reference, `Converse`, `modelId`; Vertex AI, `projects.locations.endpoints`; Databricks, Query foundation
-/// models. Known from client libraries and PROVIDERS.md, 2026-11-29; not read in the references anew.
+/// Sources: Azure `OpenAI`, Reference (`deployment-id`); Amazon Bedrock, `Converse` (`modelId`); Vertex AI,
+/// `projects.locations.endpoints`; Databricks, Query foundation models. Known from client libraries,
+/// 2026-11-29; not read in the references anew.
 pub fn is_customers_own(provider: &str, name: &str) -> bool {
     match provider {
         "azure" => true,

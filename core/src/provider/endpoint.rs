@@ -29,6 +29,9 @@ pub(super) struct Endpoint {
     pub(super) place: Option<(&'static str, String)>,
     /// Whether it is about conversations, which answer at Mistral alone.
     pub(super) is_conversation: bool,
+    /// Whether it goes on with one that is stored, and whether it packs one: see [`super::Target`].
+    pub(super) goes_on: bool,
+    pub(super) compacts: bool,
 }
 
 /// Whether a path is one whose work is charged as it starts, by the second of video or the token of training,
@@ -57,6 +60,13 @@ pub(crate) fn pays_at_start(path: &str) -> bool {
 pub(crate) fn cancels(path: &str) -> bool {
     let (path, _query) = path.split_once(['?', '#']).unwrap_or((path, ""));
     Segments::of(path, false).cancels()
+}
+
+/// Whether a path is that of a stored chat, whose labels are changed there.
+pub(crate) fn is_stored_chat(path: &str) -> bool {
+    let (path, _query) = path.split_once(['?', '#']).unwrap_or((path, ""));
+    let segments = Segments::of(path, false);
+    segments.lower.iter().rev().skip(1).map(Cow::as_ref).take(2).eq(["completions", "chat"])
 }
 
 /// Reads a path; `upgrades` says that the request asks for another protocol on its connection.
@@ -100,7 +110,7 @@ impl<'a> Segments<'a> {
 
     fn cancels(&self) -> bool {
         match self.lower.as_slice() {
-            [.., _, id, last] if last == "cancel" => !is_one_of(DEFERRED, id),
+            [.., _, id, last] if last == "cancel" => may_be_id(id),
             [.., last] => last.ends_with(":cancel"),
             [] => false,
         }
@@ -132,13 +142,17 @@ impl<'a> Segments<'a> {
                 Api::Realtime | Api::Voice => model_in(query).or_else(|| self.behind_one("deployments")),
                 _ => None,
             };
-            return Endpoint { api, model, fetches: None, batch: None, place: None, is_conversation: false };
+            let (fetches, batch, place) = (None, None, None);
+            let (is_conversation, goes_on, compacts) = (false, false, false);
+            return Endpoint { api, model, fetches, batch, place, is_conversation, goes_on, compacts };
         }
         let (api, model) = self.plain_endpoint(&lower);
         let fetches = if api == Api::CountTokens { None } else { self.fetched(&lower) };
         let batch = if api == Api::Deferred { self.batch(&lower) } else { None };
         let is_conversation = lower.contains(&"conversations");
-        Endpoint { api, model, fetches, batch, place: place(&lower), is_conversation }
+        let goes_on = matches!(lower.as_slice(), [.., "conversations", _] | [.., "conversations", _, _]);
+        let compacts = lower.ends_with(&["responses", "compact"]);
+        Endpoint { api, model, fetches, batch, place: place(&lower), is_conversation, goes_on, compacts }
     }
 
     fn behind_one(&self, name: &str) -> Option<String> {
@@ -244,6 +258,7 @@ fn model_in(query: &str) -> Option<String> {
 
 /// The API that a path's last segments name. A path is matched at its end, as a gateway may put a prefix of
 /// its own before it.
+// Long: one arm for each ending.
 fn by_ending(segments: &[&str]) -> Api {
     match segments {
         [.., "messages", "count_tokens"] | [.., "responses", "input_tokens"] => Api::CountTokens,
@@ -275,7 +290,8 @@ fn by_ending(segments: &[&str]) -> Api {
         all if is_deferred(all) => Api::Deferred,
         [.., "chat", "completions"] | [.., "agents", "completions"] => Api::ChatCompletions,
         // A stored answer, whose labels are changed: the answer comes with it once more.
-        [.., "chat", "completions", _] => Api::Files,
+        [.., "chat", "completions", id] if may_be_id(id) => Api::Files,
+        [.., "chat", "completions", _] => Api::ChatCompletions,
         // Perplexity (API reference, Sonar, read 2026-11-29).
         [.., version, "sonar"] if is_version(version) => Api::ChatCompletions,
         // DashScope's own protocol.
@@ -323,6 +339,16 @@ fn is_deferred(segments: &[&str]) -> bool {
         _ => false,
     };
     direct || own.iter().any(|segment| is_one_of(DEFERRED, segment))
+}
+
+/// Whether a segment may be the id of something: not where it is blank, or names a collection or a verb.
+fn may_be_id(segment: &str) -> bool {
+    let is_letter =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'~' | b'=');
+    !segment.is_empty()
+        && segment.bytes().all(is_letter)
+        && !is_one_of(DEFERRED, segment)
+        && !is_one_of(NO_IDS, segment)
 }
 
 /// Whether a path fetches a chat completion that was done in the background: Perplexity's, Z.AI's, xAI's.
@@ -464,6 +490,18 @@ const DEFERRED: &[&str] = &[
 ];
 /// What stands behind `videos` and is no id of one.
 const VIDEO_PATHS: &[&str] = &["generations", "edits", "extensions", "models", "characters", "status"];
+/// Other segments that are no ids, in lower case.
+const NO_IDS: &[&str] = &[
+    "cancel",
+    "responses",
+    "interactions",
+    "chat",
+    "completions",
+    "messages",
+    "jobs",
+    "compact",
+    "inputtokens",
+];
 /// Those of them whose work is paid as it starts.
 const PAID_AT_START: &[&str] = &[
     "asyncinvoke",

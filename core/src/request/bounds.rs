@@ -28,6 +28,8 @@ pub struct RequestBounds {
     written_limit: Option<u64>,
     /// Members that go past the API to a model may lift its limit.
     lifts_limit: bool,
+    /// A member that may stand once has other letters, and may undo what is written in those of the API.
+    has_other_letters: bool,
     pub(crate) choices: Option<u64>,
     pub(crate) prompts: u64,
     pub(crate) images: u64,
@@ -84,6 +86,10 @@ pub(crate) enum Field {
     OutsideObject,
     /// Fetched, unless it is a `data:` address.
     Address,
+    /// Sound or film: in the request, or an address.
+    Media,
+    /// Film, which has frames whatever its bytes are.
+    Film,
     SourceType,
     ItemType,
     MediaType,
@@ -93,6 +99,8 @@ pub(crate) enum Field {
     ServerTool,
     /// The same, where the member alone says so.
     ServerToolHere,
+    /// A member of a tool that no tool of a caller's has.
+    OtherTool,
     Model,
     AnyModel,
     Latency,
@@ -139,7 +147,7 @@ impl RequestBounds {
     /// Whether a limit can be written into the request: not where other members may lift it, as what was
     /// written then would bound nothing, and may be more than what stands there.
     pub const fn can_be_limited(&self) -> bool {
-        !self.lifts_limit
+        !self.lifts_limit && !self.has_other_letters
     }
 
     /// A limit is written into the request, which has none.
@@ -171,11 +179,14 @@ impl RequestBounds {
     pub(crate) fn begins(&mut self, field: Field, first: u8) {
         match field {
             Field::Once(key) => {
-                let bit = 1 << ONCE.get(usize::from(key)).map_or(key, |(_, bit, _)| *bit);
+                let Some((path, number, _)) = ONCE.get(usize::from(key)) else { return };
+                let bit = 1 << number;
                 if self.seen & bit != 0 {
-                    self.twice = ONCE.get(usize::from(key)).map(|(path, ..)| *path);
+                    // As it is spelled there.
+                    self.twice = ONCE.iter().find(|(_, same, _)| same == number).map(|(path, ..)| *path);
                 }
                 self.seen |= bit;
+                self.has_other_letters |= path.starts_with('~');
             }
             // Of a list of numbers, which is one prompt in tokens, none is a prompt.
             Field::Prompt if matches!(first, b'"' | b'[' | b'{') => {
@@ -185,8 +196,9 @@ impl RequestBounds {
             Field::CacheControl if first != b'n' => {
                 self.cache_write = self.cache_write.max(Some(CacheTtl::FiveMinutes));
             }
-            Field::OutsideObject => self.outside |= matches!(first, b'{' | b'['),
+            Field::OutsideObject | Field::Film => self.outside |= matches!(first, b'{' | b'['),
             Field::ServerToolHere => self.server_tools |= !matches!(first, b'n' | b'f'),
+            Field::OtherTool => self.server_tools |= matches!(first, b'{' | b'['),
             Field::InputItem => self.item = Item::default(),
             _ => {}
         }
@@ -196,6 +208,7 @@ impl RequestBounds {
     pub(crate) fn long(&mut self, field: Field, head: &[u8]) {
         match field {
             Field::Address if head.starts_with(DATA) => {}
+            Field::AudioIn | Field::Media | Field::Film => self.value(field, Some(head)),
             _ => self.value(field, None),
         }
     }
@@ -218,7 +231,11 @@ impl RequestBounds {
             Field::Once(key) => self.once(key, raw),
             Field::LiftsLimit => self.lifts_limit = true,
             Field::Choices => self.choices = self.choices.max(json::count(raw)),
-            Field::AudioIn => self.audio_in = true,
+            Field::AudioIn => {
+                self.audio_in = true;
+                self.outside |= is_address(raw);
+            }
+            Field::Media | Field::Film => self.outside |= is_address(raw),
             Field::Modalities => {
                 let modality = json::text(raw).unwrap_or_default();
                 self.audio_out |= modality.eq_ignore_ascii_case("audio");
@@ -241,7 +258,8 @@ impl RequestBounds {
                 let kind = json::text(raw).unwrap_or_default();
                 self.server_tools |= !is_client_tool(&kind);
             }
-            Field::ToolPlace => self.server_tools |= raw != b"{}" && !is_text(raw, &["local"]),
+            // A shell's, or what a computer that the caller runs is.
+            Field::ToolPlace => self.server_tools |= raw != b"{}" && !is_text(raw, OWN_PLACES),
             Field::Latency => self.latency = json::text(raw),
             Field::InputId => self.item.has_id |= says,
             Field::InputType => {
@@ -266,6 +284,7 @@ impl RequestBounds {
             | Field::CacheControl
             | Field::OutsideObject
             | Field::ServerToolHere
+            | Field::OtherTool
             | Field::Nothing => {}
         }
     }
@@ -347,23 +366,35 @@ fn is_client_tool(kind: &str) -> bool {
     CLIENT_TOOLS.contains(&name)
 }
 
+/// Whether the beginning of a text is an address, and not the bytes of a medium: no base64 has a colon in it,
+/// nor a letter that is escaped by its number.
+fn is_address(raw: &[u8]) -> bool {
+    let head = raw.get(..HEAD_BYTES).unwrap_or(raw);
+    raw.starts_with(b"\"")
+        && !raw.starts_with(DATA)
+        && (head.contains(&b':') || head.windows(2).any(|pair| pair == b"\\u"))
+}
+
 /// Whether an API reads its output limit there.
 fn knows_limit(target: &Target, path: &str) -> bool {
     match target.api {
         Api::ChatCompletions => {
             path == "max_tokens"
+                || path == "~max_tokens" && target.provider == "ollama"
                 || path == "max_completion_tokens" && !knows_max_tokens_alone(&target.provider)
         }
         Api::Completions if target.provider == "anthropic" => path == "max_tokens_to_sample",
         Api::Completions | Api::Messages | Api::CohereChat => path == "max_tokens",
-        Api::Responses | Api::ResponsesSession => path == "max_output_tokens",
+        Api::Responses | Api::ResponsesSession => path == "max_output_tokens" && !target.compacts,
         Api::GenerateContent => {
             path.starts_with("generationConfig.") || path.starts_with("generation_config.")
         }
         Api::Interactions => path == "generation_config.max_output_tokens",
         Api::Converse => path == "inferenceConfig.maxTokens",
         Api::Invoke => invoke_limits(target.path_model.as_deref().unwrap_or_default()).contains(&path),
-        Api::OllamaChat => path == "options.num_predict",
+        // Go reads the members of a request in letters of either case, those of its options as they stand.
+        Api::OllamaChat => matches!(path, "options.num_predict" | "~options.num_predict"),
+        Api::HuggingFaceTask => path == "parameters.max_new_tokens",
         _ => false,
     }
 }
@@ -411,9 +442,10 @@ pub(crate) enum Once {
 
 /// The places, to be captured.
 pub(crate) fn places() -> impl Iterator<Item = (&'static str, Action, Field)> {
+    let skipped = SKIPPED.iter().chain(OWN_TOOLS);
     let once = (0u8..).zip(ONCE).map(|(key, (path, ..))| (*path, Action::Capture, Field::Once(key)));
     let own = PLACES.iter().map(|(path, field)| (*path, Action::Capture, *field));
-    once.chain(own).chain(SKIPPED.iter().map(|path| (*path, Action::Skip, Field::Nothing)))
+    once.chain(own).chain(skipped.map(|path| (*path, Action::Skip, Field::Nothing)))
 }
 
 /// The places at any depth.
@@ -460,6 +492,21 @@ pub(crate) const ONCE: &[(&str, u8, Once)] = &[
     ("additionalModelRequestFields", 21, Once::HandedOn),
     ("background", 22, Once::Background),
     ("models", 23, Once::Models),
+    // The same in other letters: Ollama's server, in Go, takes them for those above, and the last of all
+    // holds. Others pass them over, so that alone they say nothing there. No source says so of another.
+    // Sources: ollama/ollama, `openai/openai.go`, `api/types.go` (`Options.FromMap`, which tells letters
+    // apart), and Go's `encoding/json` ("preferring an exact match but also accepting a case-insensitive
+    // match"); read 2026-11-29.
+    ("~model", 0, Once::Seen),
+    ("~stream", 1, Once::Seen),
+    ("~n", 3, Once::Choices),
+    ("~max_tokens", 4, Once::Limit),
+    ("~max_completion_tokens", 5, Once::Seen),
+    ("~max_output_tokens", 6, Once::Seen),
+    ("~options", 19, Once::Seen),
+    ("~options.num_predict", 20, Once::Limit),
+    ("~options.~num_predict", 20, Once::Seen),
+    ("options.~num_predict", 20, Once::Seen),
 ];
 
 const ANY_LIMIT: &[&str] = &[
@@ -478,7 +525,15 @@ const ANY_LIMIT: &[&str] = &[
 fn knows_max_tokens_alone(provider: &str) -> bool {
     matches!(
         provider,
-        "deepseek" | "mistral" | "together" | "perplexity" | "huggingface" | "zai" | "cohere" | "ai21"
+        "deepseek"
+            | "mistral"
+            | "together"
+            | "perplexity"
+            | "huggingface"
+            | "zai"
+            | "cohere"
+            | "ai21"
+            | "ollama"
     )
 }
 
@@ -540,6 +595,7 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     ("inference_geo", Field::Geo),
     ("performanceConfig.latency", Field::Latency),
     // Items of a response's input: one that has an id and says nothing else is looked up.
+    ("input", Field::InputItem),
     ("input[]", Field::InputItem),
     ("input[].id", Field::InputId),
     ("input[].type", Field::InputType),
@@ -547,6 +603,8 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     ("input[].encrypted_content", Field::InputThought),
     // What is read besides the request.
     ("conversation", Field::Outside),
+    // Cohere, Chat V1: the answers and questions before this one.
+    ("conversation_id", Field::Outside),
     ("container", Field::Outside),
     ("assistant_id", Field::Outside),
     ("thread_id", Field::Outside),
@@ -556,21 +614,10 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     ("tools[].type", Field::ToolType),
     ("tools[].environment", Field::ToolPlace),
     ("tools[].environment.type", Field::ToolPlace),
-    ("tools[].googleSearch", Field::ServerToolHere),
-    ("tools[].google_search", Field::ServerToolHere),
-    ("tools[].googleSearchRetrieval", Field::ServerToolHere),
-    ("tools[].google_search_retrieval", Field::ServerToolHere),
-    ("tools[].enterpriseWebSearch", Field::ServerToolHere),
-    ("tools[].enterprise_web_search", Field::ServerToolHere),
-    ("tools[].retrieval", Field::ServerToolHere),
-    ("tools[].urlContext", Field::ServerToolHere),
-    ("tools[].url_context", Field::ServerToolHere),
-    ("tools[].codeExecution", Field::ServerToolHere),
-    ("tools[].code_execution", Field::ServerToolHere),
-    ("tools[].fileSearch", Field::ServerToolHere),
-    ("tools[].file_search", Field::ServerToolHere),
-    ("tools[].googleMaps", Field::ServerToolHere),
-    ("tools[].google_maps", Field::ServerToolHere),
+    // Whatever else an entry has, as `googleSearch`, `mcpServers` and what is yet to come, is a tool of the
+    // provider's: [`OWN_TOOLS`] has what callers' own have.
+    ("tools[].*", Field::OtherTool),
+    ("toolConfig.tools[].*", Field::OtherTool),
     ("toolConfig.tools[].systemTool", Field::ServerToolHere),
     ("web_search_options", Field::ServerToolHere),
     ("search_parameters", Field::ServerToolHere),
@@ -581,6 +628,11 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     ("dataSources[]", Field::ServerTool),
     ("context_management", Field::ServerToolHere),
     ("agent_id", Field::ServerTool),
+    // Alibaba Cloud, Model Studio: a search before the answer.
+    ("enable_search", Field::ServerTool),
+    // Caches that a gateway before the provider asks for: Vercel, `LiteLLM`.
+    ("providerOptions.gateway.caching", Field::CacheControl),
+    ("cache_control_injection_points", Field::CacheControl),
     // What Groq transcribes.
     ("url", Field::Address),
 ];
@@ -616,7 +668,7 @@ pub(crate) const ANYWHERE: &[(&str, Field)] = &[
     ("imageUrl.url", Field::Address),
     // What has pages or frames, whatever its bytes are.
     ("document", Field::OutsideObject),
-    ("video", Field::OutsideObject),
+    ("video", Field::Film),
     ("file", Field::OutsideObject),
     ("mimeType", Field::MediaType),
     ("mime_type", Field::MediaType),
@@ -628,7 +680,10 @@ pub(crate) const ANYWHERE: &[(&str, Field)] = &[
     ("images[]", Field::Image),
     ("inlineData", Field::Image),
     ("inline_data", Field::Image),
+    // Mistral's may be an address, and so may that in it at Alibaba Cloud.
     ("input_audio", Field::AudioIn),
+    ("input_audio.data", Field::Media),
+    ("audio", Field::Media),
     // What is written to a cache at a price of its own.
     ("cache_control", Field::CacheControl),
     ("cache_control.ttl", Field::CacheTtl),
@@ -659,6 +714,36 @@ pub(crate) const SKIPPED: &[&str] = &[
     "generationConfig.responseJsonSchema",
 ];
 
+/// What tools have that the caller runs itself, besides their schemas and what counts anywhere. What is not
+/// here, and is an object or a list, is a tool of the provider's.
+///
+/// Sources: OpenAI (chat completions and responses: function, custom, computer use, shell, `apply_patch`),
+/// Anthropic (tool use; client tools), Google (`Tool`: function declarations, computer use), Amazon Bedrock
+/// (`Tool`), Cohere (v1 `parameter_definitions`), the AI SDK's protocol and the Model Context Protocol's
+/// `Tool`, whose form some clients pass on. As client libraries have them, 2026-11-29; not read in the
+/// references anew.
+const OWN_TOOLS: &[&str] = &[
+    "tools[].name",
+    "tools[].description",
+    "tools[].strict",
+    "tools[].custom",
+    "tools[].format",
+    "tools[].output_schema",
+    "tools[].allowed_callers",
+    "tools[].input_examples",
+    "tools[].parameter_definitions",
+    "tools[].inputSchema",
+    "tools[].outputSchema",
+    "tools[].inputExamples",
+    "tools[].annotations",
+    "tools[]._meta",
+    "tools[].icons",
+    "tools[].examples",
+    "tools[].computerUse",
+    "tools[].computer_use",
+    "tools[].toolSpec.inputSchema",
+];
+
 /// Kinds of tools that the caller runs itself, without their day: OpenAI's and Anthropic's. A shell is the
 /// caller's own unless its environment says otherwise. Known from client libraries, 2026-11-29; not read in
 /// the references anew.
@@ -676,6 +761,10 @@ const CLIENT_TOOLS: &[&str] = &[
     "apply_patch",
 ];
 
+/// Where the tools run that a caller runs itself.
+const OWN_PLACES: &[&str] = &["local", "browser", "mac", "windows", "ubuntu", "linux"];
+/// So much of a value tells an address; as much as is kept of a long one.
+const HEAD_BYTES: usize = 16;
 /// An address that has in it what it names.
 const DATA: &[u8] = b"\"data:";
 /// Other models that are kept, and the longest name of one.

@@ -13,7 +13,7 @@ pub fn place(target: &Target) -> Option<(&'static [&'static str], &'static [&'st
             (&[], &["max_completion_tokens"])
         }
         Api::ChatCompletions | Api::Completions | Api::CohereChat => (&[], &["max_tokens"]),
-        Api::Responses => (&[], &["max_output_tokens"]),
+        Api::Responses if !target.compacts => (&[], &["max_output_tokens"]),
         Api::GenerateContent => {
             (&["generationConfig", "generation_config"], &["maxOutputTokens", "max_output_tokens"])
         }
@@ -91,6 +91,7 @@ mod tests {
                 Some(r#"{"options":{"num_predict":9}}"#),
             ),
             ("ollama", "/api/chat", r#"{"options":{}}"#, Some(r#"{"options":{"num_predict":9}}"#)),
+            ("openai", "/v1/responses/compact", "{}", None),
             ("anthropic", "/v1/messages", "{}", None),
             ("openai", "/v1/embeddings", "{}", None),
             ("openai", "/v1/chat/completions", "[]", None),

@@ -69,6 +69,7 @@ impl HttpCall {
     }
 
     /// Reads a piece of what the caller of a session says, and decides about what it asks for.
+    // Long: what each sort of session asks for, and what becomes of all of it.
     pub(super) fn hear(&mut self, size: usize, now_ms: u64) -> Action {
         let gateway = Rc::clone(&self.gateway);
         let Some(call) = &mut self.call else { return Action::Continue };

@@ -282,8 +282,8 @@ async fn a_long_body_reaches_its_provider_as_a_whole_whether_it_waits_or_not() {
     }
 }
 
-/// Sends until it is answered by its provider: what is longer than Envoy keeps cannot wait for its budget, and
-/// is told to try again.
+/// Sends until it is answered by its provider: what is longer than Envoy keeps cannot wait for its budget,
+/// and is told to try again.
 async fn reaches(stack: &Stack, raw: &Raw, name: &str) -> Served {
     for _ in 0..10 {
         let (status, answer) = raw.send(stack.gateway()).await.unwrap();

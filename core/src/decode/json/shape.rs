@@ -24,8 +24,9 @@ pub enum Action {
 ///
 /// A path is keys joined by dots, with `[]` behind a key for each element of its array:
 /// `choices[].delta.content`. Where places are looked for at any depth, `**` stands for any keys, none that
-/// has a place of its own, and the key behind it for every key with these letters in it. `F` is the caller's
-/// name for what stands there.
+/// has a place of its own, and the key behind it for every key with these letters in it. There `*` stands for
+/// every key of an object that has no place of its own, and `~key` for `key` in other letters of either case.
+/// `F` is the caller's name for what stands there.
 #[derive(Debug)]
 pub struct Shape<F> {
     nodes: Vec<Node<F>>,
@@ -58,6 +59,8 @@ struct Node<F> {
     list: Option<Place>,
     /// The place of every key inside that has none of its own, at any depth; its own keys are parts of keys.
     deep: Option<Place>,
+    /// Keys in other letters, and the place of every key that has none of its own.
+    others: Vec<(&'static str, Place)>,
     action: Option<(Action, F)>,
 }
 
@@ -165,6 +168,8 @@ impl<F: Copy> Shape<F> {
                 let key = step.trim_end_matches("[]");
                 if key == DEEP {
                     place = shape.deep(place);
+                } else if key == OTHERS || key.starts_with(OTHER_LETTERS) {
+                    place = shape.other(place, key.trim_start_matches(OTHER_LETTERS));
                 } else if !key.is_empty() {
                     place = shape.step(place, Some(key));
                 }
@@ -187,6 +192,20 @@ impl<F: Copy> Shape<F> {
             if let Some(node) = self.nodes.get_mut(usize::from(at)) {
                 node.deep = Some(place);
             }
+        }
+        place
+    }
+
+    fn other(&mut self, from: Place, key: &'static str) -> Place {
+        let known = self.nodes.get(usize::from(from)).map_or(&[][..], |node| &node.others);
+        if let Some((_, place)) = known.iter().find(|(known, _)| *known == key) {
+            return *place;
+        }
+        let place = self.node();
+        if let Some(node) = self.nodes.get_mut(usize::from(from)) {
+            // Any key last.
+            let at = if key == OTHERS { node.others.len() } else { 0 };
+            node.others.insert(at, (key, place));
         }
         place
     }
@@ -259,11 +278,21 @@ impl<F: Copy> Shape<F> {
     /// The place of a key that has none of its own.
     fn unnamed(&self, place: Place, key: &[u8], anywhere: &Anywhere) -> Place {
         let found = anywhere.place(key);
-        let deep = self.nodes.get(usize::from(place)).and_then(|node| node.deep);
-        match deep.filter(|_| found == anywhere.elsewhere) {
-            Some(deep) => self.part(deep, key),
-            None => found,
+        if found != anywhere.elsewhere {
+            return found;
         }
+        let of = |place: Place| self.nodes.get(usize::from(place));
+        let Some(node) = of(place) else { return found };
+        // An object in the place of a list, or a list in a list.
+        let list = || node.element.or(node.list).and_then(of);
+        let others =
+            if node.others.is_empty() { list().map(|list| &list.others) } else { Some(&node.others) };
+        if let Some(other) =
+            others.filter(|others| !others.is_empty()).and_then(|others| other_of(others, key))
+        {
+            return other;
+        }
+        node.deep.map_or(found, |deep| self.part(deep, key))
     }
 
     #[cold]
@@ -316,6 +345,12 @@ impl Anywhere {
     }
 }
 
+#[cold]
+fn other_of(others: &[(&'static str, Place)], key: &[u8]) -> Option<Place> {
+    let is = |other: &str| other == OTHERS || other.as_bytes().eq_ignore_ascii_case(key);
+    others.iter().find(|(other, _)| is(other)).map(|(_, place)| *place)
+}
+
 /// A bit for a key's length and first letter.
 fn mark(key: &[u8]) -> (usize, u64) {
     let bucket = bucket(key);
@@ -336,12 +371,24 @@ fn bucket(key: &[u8]) -> usize {
 const BUCKETS: usize = 128;
 /// In a path: any keys.
 const DEEP: &str = "**";
+/// Every key that has no place of its own.
+const OTHERS: &str = "*";
+/// The same key in other letters.
+const OTHER_LETTERS: char = '~';
 /// So few keys are looked through as they stand.
 const FEW_KEYS: usize = 6;
 
 impl<F> Node<F> {
     const fn new() -> Self {
-        Self { keys: Vec::new(), buckets: None, element: None, list: None, deep: None, action: None }
+        Self {
+            keys: Vec::new(),
+            buckets: None,
+            element: None,
+            list: None,
+            deep: None,
+            others: Vec::new(),
+            action: None,
+        }
     }
 
     /// Puts the keys in the order in which they are found. No path is added after that.

@@ -25,6 +25,12 @@ fn whole(body: &Value) -> RequestBounds {
 fn at(path: &str, value: Value, form: Form) -> Value {
     path.split('.').rev().fold(value, |inside, step| {
         let key = step.trim_end_matches("[]");
+        let upper = key.to_ascii_uppercase();
+        let key = match key.strip_prefix('~') {
+            Some(_) => upper.trim_start_matches('~'),
+            None if key == "*" => "mcpServers",
+            None => key,
+        };
         let lists = step.len() != key.len();
         let inside = match form {
             Form::AsWritten if lists => json!([inside]),
@@ -59,6 +65,8 @@ fn sample(field: Field) -> (Value, fn(&RequestBounds) -> bool) {
         Field::Outside => (json!("id-1"), |bounds| bounds.outside),
         Field::OutsideObject => (json!({"name": "n"}), |bounds| bounds.outside),
         Field::Address => (json!("https://example.com/a.png"), |bounds| bounds.outside),
+        Field::Media | Field::Film => (json!("https://example.com/a"), |bounds| bounds.outside),
+        Field::OtherTool => (json!([{}]), |bounds| bounds.server_tools),
         Field::SourceType => (json!("url"), |bounds| bounds.outside),
         Field::ItemType => (json!("input_file"), |bounds| bounds.outside),
         Field::MediaType => (json!("application/pdf"), |bounds| bounds.outside),
@@ -112,7 +120,7 @@ fn known_places() -> Vec<String> {
     let known =
         crate::request::places().into_iter().map(|(path, ..)| path).chain(places().map(|(path, ..)| path));
     let mut all: Vec<String> = Vec::new();
-    for path in known.filter(|path| !SKIPPED.contains(path)) {
+    for path in known.filter(|path| !SKIPPED.contains(path) && !OWN_TOOLS.contains(path)) {
         let steps: Vec<&str> = path.split('.').filter(|step| *step != "**").collect();
         for depth in 1..=steps.len() {
             let around = steps[..depth].join(".");
@@ -241,9 +249,105 @@ fn a_tool_that_is_not_known_to_be_the_callers_own_is_the_providers() {
         (json!({"type": "namespace", "tools": [{"type": "web_search"}]}), true),
         (json!({"type": "brand_new"}), true),
         (json!({"type": 5}), true),
+        (json!({"type": "computer_use_preview", "environment": "browser", "display_width": 9}), false),
+        (json!({"mcpServers": [{"name": "x", "streamableHttpTransport": {"url": "https://x"}}]}), true),
+        (json!({"mcp_servers": {"x": 1}}), true),
+        (json!({"googleSearch": {}}), true),
+        (json!({"url_context": {}}), true),
+        (json!({"yetToCome": {}}), true),
+        (json!({"functionDeclarations": [{"name": "f"}], "googleMaps": {}}), true),
+        (json!({"functionDeclarations": [{"name": "f", "parameters": {"type": "OBJECT"}}]}), false),
+        (json!({"function_declarations": [{"name": "f", "response": {}}]}), false),
+        (json!({"computerUse": {"environment": "ENVIRONMENT_BROWSER"}}), false),
+        (
+            json!({"name": "x", "description": "d", "input_schema": {}, "cache_control": {"type": "ephemeral"}}),
+            false,
+        ),
+        (
+            json!({"name": "x", "input_schema": {}, "strict": true, "input_examples": [{}], "allowed_callers": ["direct"]}),
+            false,
+        ),
+        (json!({"name": "x", "parameter_definitions": {"a": {"type": "str"}}}), false),
+        (
+            json!({"type": "function", "name": "x", "parameters": {}, "strict": true, "defer_loading": false}),
+            false,
+        ),
+        (json!({"type": "function", "function": {"name": "x", "parameters": {}}, "version": 3}), false),
+        (json!({"type": "custom", "custom": {"name": "x", "format": {"type": "grammar"}}}), false),
+        (json!({"type": "custom", "name": "x", "format": {"type": "text"}}), false),
+        (json!({"type": "function", "name": "x", "inputSchema": {"jsonSchema": {}}}), false),
+        (json!({"googleSearch": null}), false),
     ] {
-        let body = json!({"model": "m", "tools": [tool]});
+        for tools in [json!([tool]), json!([{"type": "function"}, tool]), tool] {
+            let body = json!({"model": "m", "tools": tools});
+            assert_eq!(whole(&body).server_tools, expected, "{body}");
+        }
+    }
+    for (tool, expected) in [
+        (json!({"toolSpec": {"name": "x", "description": "d", "inputSchema": {"json": {}}}}), false),
+        (json!({"cachePoint": {"type": "default"}}), false),
+        (json!({"systemTool": {"name": "nova_grounding"}}), true),
+        (json!({"yetToCome": {}}), true),
+    ] {
+        let body = json!({"toolConfig": {"tools": [tool], "toolChoice": {"auto": {}}}});
         assert_eq!(whole(&body).server_tools, expected, "{body}");
+    }
+}
+
+/// What is stored elsewhere, or fetched, has no bound in the request.
+#[test]
+fn conversations_and_sound_from_elsewhere_are_outside() {
+    let long = "A".repeat(40_000);
+    let parts = |part: Value| json!({"messages": [{"role": "user", "content": [part]}]});
+    for (body, expected) in [
+        (json!({"message": "hi", "conversation_id": "c1"}), true),
+        (json!({"message": "hi", "conversation_id": null}), false),
+        (json!({"input": {"id": "msg_1"}}), true),
+        (json!({"input": {"id": "msg_1", "role": "user", "content": "hi"}}), false),
+        (json!({"input": {"type": "item_reference", "id": "msg_1"}}), true),
+        (json!({"input": {"role": "user", "content": "hi"}}), false),
+        (json!({"input": "hi"}), false),
+        (json!({"input": ["a", "b"]}), false),
+        (parts(json!({"type": "input_audio", "input_audio": "https://x/a.mp3"})), true),
+        (parts(json!({"type": "input_audio", "input_audio": format!("https://x/{long}")})), true),
+        (parts(json!({"type": "input_audio", "input_audio": {"data": "https://x/a.mp3"}})), true),
+        (parts(json!({"type": "input_audio", "input_audio": {"data": format!("gs://x/{long}")}})), true),
+        (parts(json!({"type": "input_audio", "input_audio": [{"data": "HTTPS://x/a.mp3"}]})), true),
+        (parts(json!({"type": "input_audio", "input_audio": {"data": "UklGRg=="}})), false),
+        (parts(json!({"type": "input_audio", "input_audio": {"data": long}})), false),
+        (parts(json!({"type": "input_audio", "input_audio": "UklGRg=="})), false),
+        (parts(json!({"type": "input_audio", "input_audio": {"data": "data:;base64,UklGRg=="}})), false),
+        (parts(json!({"audio": "https://x/a.mp3"})), true),
+        (parts(json!({"video": "https://x/a.mp4"})), true),
+        (parts(json!({"video": ["https://x/1.png"]})), true),
+        (json!({"modalities": ["text"], "audio": {"voice": "alloy", "format": "wav"}}), false),
+    ] {
+        let text = body.to_string();
+        for size in [1, 7, text.len()] {
+            assert_eq!(read(&text, size).outside, expected, "{}", &text[..text.len().min(200)]);
+        }
+    }
+    let escaped = r#"{"messages":[{"content":[{"input_audio":{"data":"\u0068ttps://x/a.mp3"}}]}]}"#;
+    assert!(read(escaped, 5).outside);
+    for (provider, path, expected) in [
+        ("mistral", "/v1/conversations/c1", true),
+        ("mistral", "/v1/conversations/c1/restart", true),
+        ("mistral", "/v1/conversations", false),
+    ] {
+        let target = Target::recognise(Some(provider), "", path);
+        let bound = Bound::of(&whole(&json!({"max_tokens": 5})), &target, 9, ModelSize::default());
+        assert_eq!(bound.unbounded.contains(&"input_outside_of_the_request"), expected, "{path}");
+    }
+}
+
+/// What packs a conversation has no limit, whatever stands in its request.
+#[test]
+fn no_limit_counts_where_the_api_has_none() {
+    for (path, expected) in
+        [("/v1/responses", Some(5)), ("/v1/responses/compact", None), ("/V1/Responses/Compact", None)]
+    {
+        let target = Target::recognise(Some("openai"), "", path);
+        assert_eq!(whole(&json!({"max_output_tokens": 5})).output_limit(&target), expected, "{path}");
     }
 }
 
@@ -301,6 +405,16 @@ fn an_output_limit_counts_under_the_names_that_its_api_knows() {
         ("cohere", "/v2/chat", "max_output_tokens", false),
         ("ollama", "/api/chat", "options.num_predict", true),
         ("ollama", "/api/chat", "max_tokens", false),
+        ("ollama", "/api/chat", "OPTIONS.num_predict", true),
+        ("ollama", "/api/chat", "options.Num_Predict", false),
+        ("ollama", "/api/chat", "OPTIONS.NUM_PREDICT", false),
+        ("ollama", CHAT, "max_tokens", true),
+        ("ollama", CHAT, "Max_Tokens", true),
+        ("ollama", CHAT, "max_completion_tokens", false),
+        ("openai", CHAT, "Max_Tokens", false),
+        ("openai", CHAT, "MAX_COMPLETION_TOKENS", false),
+        ("huggingface", "/hf-inference/models/o/m", "parameters.max_new_tokens", true),
+        ("huggingface", "/hf-inference/models/o/m", "max_new_tokens", false),
     ] {
         let body = at(member, json!(5), Form::AsWritten);
         assert_eq!(limit(provider, path, &body), expected.then_some(5), "{provider} {path} {body}");
@@ -363,7 +477,7 @@ fn members_that_go_past_the_api_to_a_model_lift_its_limit_wherever_they_stand() 
 
 #[test]
 fn what_may_stand_once_and_stands_twice_is_ambiguous_in_every_spelling() {
-    for (path, ..) in ONCE {
+    for (path, ..) in ONCE.iter().filter(|(path, ..)| !path.contains('~')) {
         let (outer, inner) =
             path.split_once('.').map_or((*path, None), |(outer, inner)| (outer, Some(inner)));
         let value =
@@ -385,8 +499,33 @@ fn what_may_stand_once_and_stands_twice_is_ambiguous_in_every_spelling() {
         r#"{"generationConfig":{"maxOutputTokens":1,"max_output_tokens":9}}"#,
         r#"{"inferenceConfig":[{"maxTokens":1},{"maxTokens":9}]}"#,
         r#"{"model":["a","b"]}"#,
+        r#"{"model":"a","Model":"b"}"#,
+        r#"{"MODEL":"a","Model":"b"}"#,
+        r#"{"STREAM":true,"stream":false}"#,
+        r#"{"max_tokens":5,"Max_Tokens":50000}"#,
+        r#"{"options":{"num_predict":5},"OPTIONS":{"num_predict":50000}}"#,
+        r#"{"options":{"num_predict":5},"oPtions":{}}"#,
+        r#"{"options":{"num_predict":5,"Num_Predict":50000}}"#,
+        r#"{"Options":{"num_predict":5,"Num_Predict":50000}}"#,
+        r#"{"\u004fptions":{"num_predict":5},"options":{"num_predict":50000}}"#,
     ] {
-        assert!(read(body, 4).ambiguous().is_some(), "{body}");
+        assert!(read(body, 4).ambiguous().is_some_and(|key| !key.contains('~')), "{body}");
+    }
+    // What would be written in the letters of the API may be undone by what stands behind it.
+    assert!(!read(r#"{"OPTIONS":null}"#, 4).can_be_limited());
+}
+
+#[test]
+fn a_task_is_held_at_the_limit_that_it_says() {
+    let target = Target::recognise(Some("huggingface"), "", "/hf-inference/models/o/m");
+    for (body, expected) in [
+        (json!({"inputs": "hi", "parameters": {"max_new_tokens": 30_000}}), 30_000),
+        (json!({"inputs": ["a", "b"], "parameters": {"max_new_tokens": 30_000}}), 60_000),
+        (json!({"inputs": "hi", "parameters": {"max_new_tokens": 20, "num_return_sequences": 4}}), 80),
+        (json!({"inputs": "hi", "parameters": {}}), 4_096),
+    ] {
+        let bound = Bound::of(&whole(&body), &target, 9, ModelSize::default());
+        assert_eq!((bound.output_tokens, bound.is_bounded()), (expected, expected != 4_096), "{body}");
     }
 }
 
