@@ -2,11 +2,12 @@
 //! verified. Who sets back what an account has used, takes one out, or changes what a counter began with,
 //! opens a budget again, and makes the two differ.
 //!
-//! Compared are the counters that a budget has now, of windows whose records are all kept. A counter's charges
-//! are `seed` and what its accounts have used, without what is kept above the records' costs. What is under
-//! way may stand in only one of the two: what calls hold, what was reported in the last minute, and records of
-//! calls that ended in it. What a counter began with was read from summaries, where these may say something
-//! else than records: corrected prices, names under `other`, totals. There the two sides are bounds.
+//! Compared are the counters that a budget has now, of windows whose records are all kept. A counter's
+//! charges are `seed` and what its accounts have used, without what is kept above the records' costs. What is
+//! under way may stand in only one of the two: what calls hold, what was reported in the last minute, and
+//! records of calls that ended in it. What a counter began with was read from summaries, where these may say
+//! something else than records: corrected prices, names under `other`, totals. There the two sides are
+//! bounds.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
