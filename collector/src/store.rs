@@ -295,12 +295,12 @@ impl Store {
     }
 
     /// What summaries should say by the records that are kept, beside what they say. Reads all of them, which
-    /// takes minutes in a large database.
+    /// takes minutes in a large database. `now_ms` is the collector's clock, Unix milliseconds UTC.
     ///
     /// # Errors
     /// When the database fails, or sums in it cannot be read.
-    pub async fn recount(&self) -> Result<Recount, StoreError> {
-        self.read(|connection, _| recount::recount(connection)).await
+    pub async fn recount(&self, now_ms: u64) -> Result<Recount, StoreError> {
+        self.read(move |connection, _| recount::recount(connection, now_ms)).await
     }
 
     /// What became of every record. Counts all of them, which takes a while in a large database.

@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::params::{Paging, Params};
 use crate::model::answers::audit::{Trail, TrailEntry};
 use crate::model::audit::Recorded;
-use crate::model::clock::rfc3339;
+use crate::model::clock::{now_ms, rfc3339};
 use crate::work::app::App;
 
 /// Answers a page of entries after `cursor`, and the trail's head now.
@@ -48,7 +48,7 @@ pub async fn accounts(State(app): State<Arc<App>>, params: Params) -> Result<Res
 /// When the store fails.
 pub async fn recount(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     params.finish()?;
-    Ok(Json(app.store.recount().await?).into_response())
+    Ok(Json(app.store.recount(now_ms()).await?).into_response())
 }
 
 /// An entry with its time as text beside the number that its hash covers.

@@ -140,15 +140,19 @@ pub(super) async fn keep(app: &App, mut accepted: Accepted) -> Result<Kept, ApiE
     app.metrics.records_duplicate.inc_by(stored.duplicates);
     app.metrics.commit_seconds.observe(stored.took.as_secs_f64());
     if app.config().metrics.gen_ai {
-        let not_new: HashSet<usize> = stored.known.iter().chain(&stored.too_late).copied().collect();
+        let too_late = stored.too_late.iter().map(|(place, _)| place);
+        let not_new: HashSet<usize> = stored.known.iter().chain(too_late).copied().collect();
         let observations = std::mem::take(&mut accepted.observations).into_iter().enumerate();
         for (_, observation) in observations.filter(|(place, _)| !not_new.contains(place)) {
             observation.into_iter().for_each(|one| app.metrics.gen_ai.observe(one));
         }
     }
-    let too_late = stored.too_late.iter().map(|place| RejectedRecord {
+    let too_late = stored.too_late.iter().map(|(place, time_ms)| RejectedRecord {
         index: accepted.index_of(*place),
-        reason: "older than records are kept, so it may have been counted already".into(),
+        reason: format!(
+            "`time_ms` is {time_ms}; records are kept from {} on, so it may have been counted already",
+            stored.kept_since_ms
+        ),
     });
     let mut rejected: Vec<_> = too_late.collect();
     for _ in &rejected {

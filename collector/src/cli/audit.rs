@@ -169,7 +169,7 @@ impl Findings {
     fn end(self) -> anyhow::Result<()> {
         ensure!(
             self.count == 0,
-            "{} things are not what they were{}: the database was changed, or is damaged",
+            "{} things are not what they should be{}: the database was changed, is damaged, or lacks records",
             self.count,
             if self.count > FINDINGS_SHOWN { ", of which not all are shown" } else { "" }
         );
@@ -211,8 +211,9 @@ fn recount(collector: &Collector, found: &mut Findings) -> anyhow::Result<()> {
     found.add_more(answer.wrong.saturating_sub(answer.examples.len() as u64));
     if answer.wrong == 0 {
         output::print(&format!(
-            "{} records counted anew agree with {} sums of the summaries; budgets and closed months with the trail",
-            answer.records, answer.sums
+            "{} records counted anew agree with {} sums of the summaries and what {} counters of budgets charged; \
+             budgets, reviews and closed months with the trail",
+            answer.records, answer.sums, answer.counters
         ))?;
     }
     if answer.without_digest > 0 {

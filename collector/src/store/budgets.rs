@@ -5,6 +5,7 @@
 
 mod audited;
 mod bounds;
+mod counted;
 mod definitions;
 mod extra;
 mod imported;
@@ -25,6 +26,7 @@ use tollgate_core::budget::{Amount, Budget, DEFAULT_LEASE_MS};
 use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
 pub(super) use audited::unlike_trail;
+pub(super) use counted::compare as compare_counters;
 pub(super) use definitions::{all, configure, put, registered, remove, state};
 pub use extra::ToppedUp;
 pub(super) use missed::{Missed, count_missed, count_moved, newest_ms};

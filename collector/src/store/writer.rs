@@ -43,8 +43,10 @@ pub struct Stored {
     pub grants: Vec<CounterGrant>,
     /// Records that were there before, or twice in the batch, also in totals.
     pub duplicates: u64,
-    /// Records that are too old to be taken, by their place in the batch.
-    pub too_late: Vec<usize>,
+    /// Records that are too old to be taken: their place in the batch, and their time.
+    pub too_late: Vec<(usize, i64)>,
+    /// Since when records are kept, Unix milliseconds UTC.
+    pub kept_since_ms: i64,
     /// Whether the same instance had sent a later request before: its totals are old, and not taken.
     pub out_of_order: bool,
     /// Records that were there before, likewise.

@@ -1,6 +1,8 @@
 //! Ingest: a sync request is read, its records checked and priced, and made into a batch for the store.
 
 mod counters;
+#[cfg(test)]
+mod forged;
 mod pricing;
 mod rates;
 mod validate;
@@ -160,10 +162,11 @@ impl Accepted {
 
     fn take(&mut self, raw: &str, rates: &RateCheck<'_>, sent: &Sent<'_>) -> Result<(), Refused> {
         if Folded::is_json_of_one(raw) {
-            return self.take_folded(raw, sent);
+            return self.take_folded(raw, rates, sent);
         }
         let mut record: UsageRecord =
             serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
+        validate::claims(&record)?;
         pricing::doubt(&mut record, rates);
         validate::check(&record)?;
         sent.check(&record.gateway, record.time_ms)?;
@@ -182,9 +185,9 @@ impl Accepted {
         Ok(())
     }
 
-    fn take_folded(&mut self, raw: &str, sent: &Sent<'_>) -> Result<(), Refused> {
+    fn take_folded(&mut self, raw: &str, rates: &RateCheck<'_>, sent: &Sent<'_>) -> Result<(), Refused> {
         let folded: Folded = serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
-        validate::check_folded(&folded)?;
+        validate::check_folded(&folded, rates)?;
         sent.check(&folded.gateway, folded.time_ms)?;
         self.batch.push_folded(&folded).map_err(|error| Refused::malformed(&error))?;
         self.observations.push(None);
@@ -295,7 +298,7 @@ mod tests {
     fn a_gateway_gets_the_rows_of_models_that_its_records_had_none_for() {
         let record = serde_json::to_string(&UsageRecord {
             id: "01a20a37-e0d8-77ff-bba3-1b4b0d13c68c".into(),
-            time_ms: 5,
+            time_ms: 1_763_900_000_000,
             gateway: "edge".into(),
             provider: "openai".into(),
             operation: "chat".into(),

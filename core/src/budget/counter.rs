@@ -48,7 +48,7 @@ pub struct Counter {
     pub exhausted_from: Amount,
     /// The version that the collector has acknowledged.
     pub acknowledged: u64,
-    /// Calls that were refused on it.
+    /// Calls that were refused on it, as each may cost more than is left.
     pub denied: u64,
     /// When the last lease ends of a gateway that is not heard of any more, collector's clock, Unix
     /// milliseconds UTC; 0 where there is none.

@@ -78,7 +78,7 @@ pub struct Account {
     pub adrift: Amount,
     /// Calls under way; once its lease has ended, those that `adrift` was held for.
     pub in_flight: u32,
-    /// Calls that were refused.
+    /// Calls that were refused, as each may cost more than is left.
     pub denied: u64,
     /// The instance's own count of changes: of two reports the later one holds.
     pub version: u64,
@@ -105,7 +105,7 @@ pub struct Report {
     pub kept: Amount,
     /// Calls under way.
     pub in_flight: u32,
-    /// Calls refused.
+    /// Calls refused, as each may cost more than is left.
     pub denied: u64,
     /// Count of changes.
     pub version: u64,

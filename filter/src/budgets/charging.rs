@@ -294,8 +294,13 @@ impl Budgets {
         Decision::Refuse(refused(budget, Some(counter), hold.amount, reason))
     }
 
-    /// Counts a refusal on the counter that refused.
+    /// Counts a refusal on the counter that refused, where what is left of its budget does not suffice: that
+    /// reaches the budget. One for another reason, such as a collector that is away, says nothing of it, and
+    /// counts by its reason alone.
     pub(crate) fn note_refusal(&self, call: &Call, refused: &Refused, now_ms: u64) {
+        if refused.reason != Reason::BudgetSpent {
+            return;
+        }
         let (Some(policy), Some(name)) = (self.policy(), &refused.budget) else { return };
         let now = self.now(now_ms);
         let touched = policy.touched(&call.subject(), now).find(|one| &one.budget.name == name);

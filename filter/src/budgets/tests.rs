@@ -304,6 +304,26 @@ mod admission {
     }
 
     #[test]
+    fn a_refusal_for_another_reason_than_what_is_left_does_not_reach_the_budget() {
+        let gateway = granted(&all("1"), HOLD);
+        let call = chat("a", MODEL);
+        let ticket = went(decide(&gateway, &call));
+        let told = |reason| {
+            let refused = refused_for(gateway.decide(&call, Waited::ENOUGH, NOW_MS));
+            gateway.budgets.note_refusal(&call, &refused, NOW_MS);
+            assert_eq!((refused.reason, refused.budget.as_deref()), (reason, Some("all")));
+            counter("all").denied
+        };
+        assert_eq!(told(Reason::BudgetBusy), 0, "a call under way holds what is left");
+        gateway.budgets.lose_link(NOW_MS);
+        assert_eq!(told(Reason::CollectorAway), 0, "nobody can grant more of it");
+        settle(&gateway, ticket);
+        let charge = |counter: &mut Counter| counter.charge(counter.limit);
+        gateway.budgets.counters.borrow_mut().update_known(&counter("all").key, charge).unwrap();
+        assert_eq!(told(Reason::BudgetSpent), 1, "it is spent");
+    }
+
+    #[test]
     fn what_nothing_is_left_of_is_refused_before_the_body_has_come() {
         let gateway = granted(&all("1"), 20_000);
         assert_eq!(gateway.budgets.spent_already(&chat("a", MODEL), NOW_MS), None);

@@ -185,6 +185,11 @@ async fn a_grant_is_not_spent_beyond_its_lease_while_the_collector_is_away() {
     assert!(beyond.text().contains("has a lease of 3 s"), "{}", beyond.text());
     stack.with(|product| product.collector.restart()).unwrap();
     passes_within(&stack, Duration::from_secs(10), || short_call("again")).await;
+    // Nothing of it was spent: a collector that was away does not make the budget one that is reached.
+    let row = used_is_what_records_say(&stack, 4);
+    assert_eq!(row["denied"], 0, "{row:#}");
+    let alerts = stack.api().get("/api/v1/alerts").unwrap();
+    assert_eq!(alerts["rows"], json!([]), "{alerts:#}");
 }
 
 /// Sends a call again and again, until it passes.

@@ -80,6 +80,8 @@ pub struct Recount {
     pub sums: u64,
     /// Of these, stored before there were digests: of their bodies only what is summed is compared.
     pub without_digest: u64,
+    /// Counters of budgets whose charges were compared with their records.
+    pub counters: u64,
     /// Differences.
     pub wrong: u64,
     /// The first of them, in words.

@@ -62,7 +62,8 @@ pub struct BudgetRow {
     pub over_granted: bool,
     /// `used` in percent of `limit`, rounded down, at most 65535, which is also that of a limit of nothing.
     pub percent: u16,
-    /// Calls refused in the window.
+    /// Calls refused in the window as each may cost more than is left. Refusals for other reasons, such as
+    /// calls under way or a collector that is away, are not among them.
     pub denied: u64,
     /// Calls under way.
     pub in_flight: u64,

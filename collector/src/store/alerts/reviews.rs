@@ -1,7 +1,10 @@
 //! Reviews: opened once when a budget's window is passed; somebody says why, and closes it.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::model::alert::Alert;
 use crate::model::audit::Entry;
@@ -127,6 +130,60 @@ pub(in crate::store) fn change(
     Ok(Some(after))
 }
 
+/// What reviews in the database are and should not be by the audit trail, in words: each that is opened or
+/// changed is an entry of it.
+pub(in crate::store) fn unlike_trail(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut opened: BTreeMap<(String, String), Option<String>> = BTreeMap::new();
+    let mut changed: BTreeMap<i64, Value> = BTreeMap::new();
+    let mut statement = connection.prepare(
+        "SELECT action, subject, after FROM audit WHERE action IN ('review.open', 'review.change') ORDER BY seq",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (action, subject): (String, String) = (row.get(0)?, row.get(1)?);
+        let after = serde_json::from_str(&row.get::<_, Option<String>>(2)?.unwrap_or_default());
+        let after: Value = after.unwrap_or_default();
+        let text = |name: &str| after.get(name).and_then(Value::as_str).map(str::to_owned);
+        if action == "review.open" {
+            opened.insert((subject, text("window").unwrap_or_default()), text("title"));
+        } else if let Some(id) = after.get("id").and_then(Value::as_i64) {
+            changed.insert(id, after);
+        }
+    }
+    let mut wrong = Vec::new();
+    let mut statement = connection.prepare(&format!("{REVIEWS_WITH_SCOPE} ORDER BY id"))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (is, scope) = (review(row)?, row.get::<_, String>(9)?);
+        let was = opened.remove(&(scope.clone(), is.window.clone()));
+        if was.is_none_or(|title| title.is_some_and(|title| title != is.title)) {
+            wrong.push(format!("review {} of {scope} was opened by no entry of the audit trail", is.id));
+        }
+        let untouched = || {
+            let is = is.clone();
+            serde_json::to_value(Review {
+                owner: String::new(),
+                note: String::new(),
+                closed_ms: None,
+                closed_by: None,
+                ..is
+            })
+        };
+        let should = changed.remove(&is.id).map_or_else(untouched, Ok).unwrap_or_default();
+        if serde_json::to_value(&is).unwrap_or_default() != should {
+            wrong.push(format!(
+                "review {} of {scope} is not what the audit trail says it became: {should}",
+                is.id
+            ));
+        }
+    }
+    let gone = opened.into_keys().map(|(scope, window)| {
+        format!("the review of {scope} in window {window} is not there, but by the audit trail it was opened")
+    });
+    wrong.extend(gone);
+    Ok(wrong)
+}
+
 fn review(row: &Row<'_>) -> rusqlite::Result<Review> {
     Ok(Review {
         id: row.get(0)?,
@@ -147,6 +204,9 @@ fn wide(value: u64) -> i64 {
 
 const REVIEWS: &str =
     "SELECT id, budget, window, title, opened_ms, owner, note, closed_ms, closed_by FROM reviews";
+
+const REVIEWS_WITH_SCOPE: &str =
+    "SELECT id, budget, window, title, opened_ms, owner, note, closed_ms, closed_by, scope FROM reviews";
 
 #[cfg(test)]
 mod tests {

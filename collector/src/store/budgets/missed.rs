@@ -236,7 +236,7 @@ fn counts(stored: &StoredBudget, key: &CounterKey, now_ms: u64) -> bool {
 }
 
 /// What a record spent on a budget, and the counter that it is for; `None` where it is for none.
-fn spent_by(
+pub(super) fn spent_by(
     stored: &StoredBudget,
     record: &UsageRecord,
     registered: &BTreeSet<String>,

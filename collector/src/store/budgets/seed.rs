@@ -293,7 +293,7 @@ impl Counted {
 }
 
 /// Whether a tag decides what counts, which only records tell.
-fn is_tagged(budget: &Budget) -> bool {
+pub(super) fn is_tagged(budget: &Budget) -> bool {
     budget.scope.dimensions().chain(&budget.each).any(|one| matches!(one, BudgetDimension::Tag(_)))
 }
 

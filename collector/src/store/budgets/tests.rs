@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+mod counted;
 mod extra;
 mod gone;
 

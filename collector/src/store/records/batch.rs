@@ -107,6 +107,12 @@ impl RecordRow {
 }
 
 impl Batch {
+    /// The JSON of the record at this place, as it is to be stored.
+    #[cfg(test)]
+    pub(crate) fn body(&self, place: usize) -> &str {
+        &self.rows[place].body
+    }
+
     /// An empty batch of this sender.
     pub fn new(sender: Sender) -> Self {
         Self { sender, ..Self::default() }

@@ -56,5 +56,19 @@ pub(in crate::store) fn expire(
     Ok(removed)
 }
 
+/// Why the horizon cannot be what this collector made it, in words: it lies two days before a record that is
+/// kept, at least. Whoever moves it on has no record counted any more.
+pub(in crate::store) fn impossible(connection: &Connection) -> Result<Option<String>, StoreError> {
+    let horizon = horizon(connection)?;
+    let newest: Option<i64> =
+        connection.query_row("SELECT max(time_ms) FROM records", [], |row| row.get(0))?;
+    let most = newest.map_or(i64::MIN, |newest| newest.saturating_sub(LEAST_KEPT_MS));
+    Ok((horizon > most).then(|| {
+        format!("records from before {horizon} are said not to be kept, which is less than two days before the newest")
+    }))
+}
+
+/// Records are kept for two days at least, milliseconds.
+const LEAST_KEPT_MS: i64 = 2 * 86_400_000;
 /// Records of one transaction, so that gateways do not wait long.
 const AT_A_TIME: i64 = 2_000;

@@ -2,8 +2,8 @@
 //! a record, its team, a correction or a summary in the database makes the two differ.
 //!
 //! Each record's body is compared with the digest that it was stored with, so that what is in no sum and no
-//! dimension is covered too; budgets and closed months are compared with the audit trail. One difference does
-//! not end it.
+//! dimension is covered too; budgets, reviews and closed months are compared with the audit trail, and what
+//! counters charged with their records. One difference does not end it.
 //!
 //! What has expired cannot be recounted: hours from before the retention's horizon are only compared with
 //! their days and pieces. Records from before there were digests have none, which is told.
@@ -22,6 +22,7 @@ use crate::model::answers::audit::Recount;
 use crate::model::answers::explain::Reason;
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 use crate::model::drift::Reported;
+use crate::store::alerts::reviews;
 use crate::store::budgets;
 use crate::store::database::error::StoreError;
 use crate::store::records::adjust::{self, Adjustment};
@@ -34,7 +35,7 @@ use crate::store::rollups;
 type Rows = BTreeMap<(i64, i64), Sums>;
 
 /// Reads all records, and compares what they add up to with the rollups.
-pub(in crate::store) fn recount(connection: &Connection) -> Result<Recount, StoreError> {
+pub(in crate::store) fn recount(connection: &Connection, now_ms: u64) -> Result<Recount, StoreError> {
     let mut counting = Counting {
         found: Recount::default(),
         first_digest: first_digest(connection)?,
@@ -72,7 +73,11 @@ pub(in crate::store) fn recount(connection: &Connection) -> Result<Recount, Stor
     }
     pieces(connection, &mut counting)?;
     folded_counts(connection, &mut counting)?;
-    for what in budgets::unlike_trail(connection)? {
+    let counters = budgets::compare_counters(connection, now_ms)?;
+    counting.found.counters = counters.counters;
+    let unlike = [budgets::unlike_trail(connection)?, reviews::unlike_trail(connection)?];
+    unlike.into_iter().flatten().chain(counters.wrong).for_each(|what| counting.wrong(what));
+    if let Some(what) = retention::impossible(connection)? {
         counting.wrong(what);
     }
     closed_months(connection, &mut counting)?;
@@ -360,6 +365,9 @@ mod tests {
 
     type Spoil = (&'static str, &'static str);
 
+    /// Beyond the windows of the records.
+    const NOW_MS: u64 = 4_000_000_000_000;
+
     #[test]
     fn what_is_changed_behind_the_collectors_back_is_found() {
         let cases: &[Spoil] = &[
@@ -424,12 +432,12 @@ mod tests {
             let budget = serde_json::json!({"name": "b", "limit_usd": "0.02", "window": "day"});
             let budget = tollgate_core::budget::define::read_one(&budget, None).unwrap();
             runtime.block_on(store.put_budget(budget, "somebody".into(), 7)).unwrap();
-            let whole = runtime.block_on(store.recount()).unwrap();
+            let whole = runtime.block_on(store.recount(NOW_MS)).unwrap();
             assert_eq!((whole.wrong, whole.records), (0, 40), "{:?}", whole.examples);
             assert!(whole.sums > 0);
             let database = rusqlite::Connection::open(dir.path().join("tollgate.db")).unwrap();
             assert!(database.execute(sql, []).unwrap() > 0, "{what}: nothing to spoil");
-            let found = runtime.block_on(store.recount()).unwrap();
+            let found = runtime.block_on(store.recount(NOW_MS)).unwrap();
             assert!(found.wrong > 0, "{what}");
             assert_eq!(found.examples.len() as u64, found.wrong.min(100), "{what}");
         }

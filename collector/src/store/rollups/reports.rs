@@ -215,11 +215,11 @@ mod tests {
         let mut near = Filters::default();
         near.accept(Dimension::Agent, "near".into());
         assert_eq!(drift(near), []);
-        let found = runtime.block_on(store.recount()).unwrap();
+        let found = runtime.block_on(store.recount(4_000_000_000_000)).unwrap();
         assert_eq!((found.wrong, found.examples), (0, vec![]));
         let database = Connection::open(dir.path().join("tollgate.db")).unwrap();
         database.execute("UPDATE price_reports SET calls = calls + 1", []).unwrap();
-        assert!(runtime.block_on(store.recount()).unwrap().wrong > 0);
+        assert!(runtime.block_on(store.recount(4_000_000_000_000)).unwrap().wrong > 0);
     }
 
     #[test]

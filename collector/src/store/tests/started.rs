@@ -105,7 +105,7 @@ fn charged_after(arrivals: &[UsageRecord]) -> Vec<(String, i128)> {
         push(&mut batch, record);
         test.runtime.block_on(test.store.ingest(batch)).unwrap();
     }
-    let found = test.runtime.block_on(test.store.recount()).unwrap();
+    let found = test.runtime.block_on(test.store.recount(4_000_000_000_000)).unwrap();
     assert_eq!((found.wrong, &found.examples), (0, &vec![]));
     assert!(test.runtime.block_on(test.store.accounts()).unwrap().balanced);
     let now_ms = arrivals[0].time_ms;

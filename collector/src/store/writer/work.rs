@@ -45,13 +45,13 @@ pub(in crate::store) struct Work<'w> {
 impl<'w> Work<'w> {
     /// Stores what is new of a batch.
     pub(super) fn take(&mut self, batch: &'w Batch) -> Result<Stored, StoreError> {
-        let mut stored = Stored::default();
+        let mut stored = Stored { kept_since_ms: self.horizon_ms, ..Stored::default() };
         let is_import = batch.sender.gateway.is_empty();
         let (mut received, mut too_late) = (0u64, 0u64);
         for (at, row) in batch.rows.iter().enumerate() {
             received = received.saturating_add(row.records());
             if row.time_ms < self.horizon_ms && !self.is_kept(row)? {
-                stored.too_late.push(at);
+                stored.too_late.push((at, row.time_ms));
                 too_late = too_late.saturating_add(row.records());
             } else if is_import && self.is_folded(row)? || !self.keep(row, batch.sender.received_ms)? {
                 stored.duplicates = stored.duplicates.saturating_add(row.records());

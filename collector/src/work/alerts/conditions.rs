@@ -30,7 +30,8 @@ pub struct BudgetStatus {
     pub used_pico: i128,
     /// Whether both are money; else they are counts.
     pub is_money: bool,
-    /// Calls that it refused in this window: it is reached then, though what is used is less than its limit.
+    /// Calls that it refused in this window, as each may cost more than is left: it is reached then, though
+    /// what is used is less than its limit. Refusals for other reasons are not among them.
     pub denied: u64,
     /// The budget's own thresholds in percent, for rules that have none.
     pub thresholds: Vec<u16>,

@@ -4,16 +4,17 @@ use tollgate_core::budget::{Amount, OnUnknown, Unit};
 use tollgate_core::call::admission::settled;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::{CostStatus, PriceBook, Priced};
-use tollgate_core::record::{CostSource, Note, Outcome, UsageRecord, is_possible};
+use tollgate_core::record::{CostSource, Note, UsageRecord, is_possible};
 
 use super::rates::RateCheck;
 use crate::store::Recharge;
 
 /// Takes out of a record what cannot be of its money, and says so in a note; its usage stays. A cost for
 /// which there are no charges is left to the collector to find: the record is unpriced until then. Charges
-/// that do not add up to the cost, or are not quantity times rate, are refused with the record, as these are
-/// no numbers of a gateway. Charges at rates far from every price of their row are taken out, and the
-/// collector prices the call; so is a word of the provider's that no call costs.
+/// that do not add up to the cost, or are not quantity times rate, and a cost of what costs nothing, are
+/// refused with the record, as these are no numbers of a gateway. Charges at rates far from every price of
+/// their row are taken out, and the collector prices the call; so is a word of the provider's that no call
+/// costs.
 pub(super) fn doubt(record: &mut UsageRecord, rates: &RateCheck<'_>) {
     if record.is_cost_sound() && rates.has_far_rate(record) {
         if record.cost_source == CostSource::Book {
@@ -35,20 +36,17 @@ pub(super) fn doubt(record: &mut UsageRecord, rates: &RateCheck<'_>) {
             record.cost_usd = record.book_cost();
             if record.charges.is_empty() {
                 record.cost_status = CostStatus::Unpriced;
+                // Of a row that is said to have priced it there is nothing to see.
+                record.price_basis.clear();
             }
         }
     }
     if record.charged_usd.is_some_and(|charged| charged < Picodollars::ZERO) {
         record.charged_usd = None;
     }
-    let is_nothing = record.outcome == Outcome::Denied || record.cost_status == CostStatus::Free;
-    let is_told = record.cost_source == CostSource::Provider && !is_nothing;
-    if record.cost_usd == Picodollars::ZERO || is_told || !(record.charges.is_empty() || is_nothing) {
-        return;
-    }
-    record.leave_uncharged(Note::CostCorrected);
-    if record.outcome == Outcome::Denied {
-        record.cost_status = CostStatus::Free;
+    let is_told = record.cost_source == CostSource::Provider;
+    if record.cost_usd != Picodollars::ZERO && !is_told && record.charges.is_empty() {
+        record.leave_uncharged(Note::CostCorrected);
     }
 }
 
@@ -208,7 +206,6 @@ mod tests {
             (CostStatus::Measured, |r| r.cost_usd = Picodollars::from_pico(1)),
             (CostStatus::Estimated, |r| r.cost_usd = Picodollars::from_pico(-70)),
             (CostStatus::Unpriced, |r| r.cost_usd = Picodollars::from_pico(70)),
-            (CostStatus::Free, |r| r.cost_usd = Picodollars::from_pico(70)),
         ];
         for (at, (status, spoil)) in cases.iter().enumerate() {
             let mut record = UsageRecord { cost_status: *status, ..unpriced() };

@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::{Charge, Facts, PriceBook, PricedModel, Sheet};
-use tollgate_core::record::UsageRecord;
+use tollgate_core::record::{Folded, UsageRecord};
 use tollgate_core::usage::Kind;
 
 /// Compares with the collector's book; what that takes is made once for each request.
@@ -59,6 +59,29 @@ impl<'b> RateCheck<'b> {
         record.cost_usd.as_pico() > most.as_pico().saturating_mul(FAR)
     }
 
+    /// The most that the calls of a total come to, by the book and by their providers' words; `None` where
+    /// the book does not say. Each of its records could have been no more: a rate is not ten times the
+    /// dearest, and a word above a hundred dollars not a thousand times the charges, nor ten times the
+    /// dearest.
+    pub(super) fn most_of(&self, folded: &Folded) -> Option<(Picodollars, Picodollars)> {
+        let row = self.dearest()?.models().first()?;
+        let mut by_book = 0i128;
+        for one in &folded.kinds {
+            match range(row, one.kind) {
+                Some((_, most)) => {
+                    let most = most.saturating_mul(i128::from(one.quantity)).saturating_mul(FAR);
+                    by_book = by_book.saturating_add(most);
+                }
+                None if one.cost_usd > Picodollars::ZERO => return None,
+                None => {}
+            }
+        }
+        let charged = folded.kinds.iter().fold(0i128, |sum, one| sum.saturating_add(one.cost_usd.as_pico()));
+        let by_word = BEYOND_FROM.as_pico().saturating_mul(i128::from(folded.folded));
+        let by_word = by_word.saturating_add(charged.saturating_mul(ABSURD)).saturating_add(by_book);
+        Some((Picodollars::from_pico(by_book), Picodollars::from_pico(by_word)))
+    }
+
     fn dearest(&self) -> Option<&PriceBook> {
         let make = || Some(PriceBook::new(String::new(), vec![self.book.dearest_of_all(0)?]));
         self.dearest.get_or_init(make).as_ref()
@@ -77,5 +100,7 @@ fn range(row: &PricedModel, kind: Kind) -> Option<(i128, i128)> {
 
 /// So many times is far.
 const FAR: i128 = 10;
+/// So many times the charges no word above a hundred dollars is.
+const ABSURD: i128 = 1_000;
 /// Below this no word is looked at: a hundred dollars.
 const BEYOND_FROM: Picodollars = Picodollars::from_pico(100_000_000_000_000);

@@ -2,11 +2,14 @@
 
 use tollgate_core::attribution::{Attribution, NAME_BYTES_MAX, TAGS_MAX};
 use tollgate_core::money::Picodollars;
+use tollgate_core::price::CostStatus;
 use tollgate_core::record::{
-    COST_MAX, CostSource, Folded, OUTPUTS_MAX, STARTED_MAX, UsageRecord, WORK_BYTES_MAX, work_id,
+    COST_MAX, CostSource, Folded, OUTPUTS_MAX, Outcome, STARTED_MAX, Totals, UsageRecord, WORK_BYTES_MAX,
+    work_id,
 };
 use tollgate_core::usage::Usage;
 
+use super::rates::RateCheck;
 use crate::model::refusal::Refusal;
 use crate::model::text::printable;
 use crate::store::RecordId;
@@ -33,15 +36,47 @@ impl Refused {
     }
 }
 
-/// Checks a record.
+/// Checks what no gateway says of a call's money, before anything of it is corrected: charges that are not
+/// quantity times rate, and a cost of what costs nothing.
+pub(super) fn claims(record: &UsageRecord) -> Result<(), Refused> {
+    at_most("charges", record.charges.len(), CHARGES_MAX)?;
+    for charge in &record.charges {
+        text("charges.model", &charge.model, MODEL_BYTES_MAX)?;
+        quantity("charges.quantity", charge.quantity)?;
+        amount("charges.rate", charge.rate)?;
+        let right = charge.rate.times(charge.quantity);
+        if right != charge.cost_usd {
+            let detail = format!(
+                "`charges` of {}: `cost_usd` is {}, not {right}, which {} times {} is",
+                charge.kind, charge.cost_usd, charge.quantity, charge.rate
+            );
+            return Err(Refused::new(Refusal::Money, detail));
+        }
+        amount("charges.cost_usd", charge.cost_usd)?;
+    }
+    nothing_owed(record)
+}
+
+/// What was refused, or is free, costs nothing.
+fn nothing_owed(record: &UsageRecord) -> Result<(), Refused> {
+    let why = match (record.outcome, record.cost_status) {
+        (Outcome::Denied, _) => "`outcome` is `denied`",
+        (_, CostStatus::Free) => "`cost_status` is `free`",
+        _ => return Ok(()),
+    };
+    if record.cost_usd == Picodollars::ZERO {
+        return Ok(());
+    }
+    let detail = format!("`cost_usd` is {}, but {why}, so it must be 0", record.cost_usd);
+    Err(Refused::new(Refusal::Money, detail))
+}
+
+/// Checks a record whose claims were checked and doubted.
 pub(super) fn check(record: &UsageRecord) -> Result<(), Refused> {
     if let Err(error) = record.id.parse::<RecordId>() {
         return Err(Refused::new(Refusal::Id, format!("`id` is {error}")));
     }
-    if !(1..=TIME_MS_MAX).contains(&record.time_ms) {
-        let detail = format!("`time_ms` is {}, not Unix milliseconds", record.time_ms);
-        return Err(Refused::new(Refusal::Time, detail));
-    }
+    time(record.time_ms)?;
     texts(record)?;
     work(record)?;
     counts(record)?;
@@ -85,15 +120,13 @@ impl Sent<'_> {
 }
 
 /// Checks a total of records.
-pub(super) fn check_folded(folded: &Folded) -> Result<(), Refused> {
+pub(super) fn check_folded(folded: &Folded, rates: &RateCheck<'_>) -> Result<(), Refused> {
     if let Err(error) = folded.id.parse::<RecordId>() {
         return Err(Refused::new(Refusal::Id, format!("`id` is {error}")));
     }
-    if !(1..=TIME_MS_MAX).contains(&folded.time_ms) || !(1..=SPAN_MS_MAX).contains(&folded.span_ms) {
-        let detail = format!(
-            "`time_ms` and `span_ms` are {} and {}, not at most an hour",
-            folded.time_ms, folded.span_ms
-        );
+    time(folded.time_ms)?;
+    if !(1..=SPAN_MS_MAX).contains(&folded.span_ms) {
+        let detail = format!("`span_ms` is {}, not from 1 to {SPAN_MS_MAX}, an hour", folded.span_ms);
         return Err(Refused::new(Refusal::Time, detail));
     }
     whose(&folded.attribution, [&folded.gateway, &folded.provider, &folded.operation])?;
@@ -128,7 +161,43 @@ pub(super) fn check_folded(folded: &Folded) -> Result<(), Refused> {
             ));
         }
     }
-    Ok(())
+    total_money(folded, rates)
+}
+
+/// A total's cost is that of its kinds, or its providers' words; and no more than such calls come to.
+fn total_money(folded: &Folded, rates: &RateCheck<'_>) -> Result<(), Refused> {
+    let Totals { cost, estimated_cost, provider_cost, calls, .. } = folded.totals;
+    let wrong = |detail| Err(Refused::new(Refusal::Money, detail));
+    let by_kinds = folded.kinds.iter().fold(Picodollars::ZERO, |sum, one| sum + one.cost_usd);
+    let most = if calls == 0 { Picodollars::ZERO } else { by_kinds + provider_cost };
+    if cost > most {
+        return wrong(format!(
+            "`totals.cost_usd` is {cost}, more than {most}, which `kinds` and `provider_cost_usd` of {calls} calls are"
+        ));
+    }
+    if estimated_cost > cost {
+        return wrong(format!(
+            "`totals.estimated_cost_usd` is {estimated_cost}, more than `cost_usd`, {cost}"
+        ));
+    }
+    match rates.most_of(folded) {
+        Some((by_book, _)) if by_kinds > by_book => {
+            wrong(format!("`kinds` cost {by_kinds}, more than ten times the dearest rates, {by_book}"))
+        }
+        Some((_, by_word)) if provider_cost > by_word => wrong(format!(
+            "`totals.provider_cost_usd` is {provider_cost}, more than {by_word}, the most that such calls come to"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn time(time_ms: u64) -> Result<(), Refused> {
+    if (TIME_MS_MIN..=TIME_MS_MAX).contains(&time_ms) {
+        return Ok(());
+    }
+    let detail =
+        format!("`time_ms` is {time_ms}, not Unix milliseconds from {TIME_MS_MIN}, the year 2020, on");
+    Err(Refused::new(Refusal::Time, detail))
 }
 
 /// Who spent, and the gateway, provider and operation: what records and totals have in common.
@@ -280,6 +349,7 @@ fn counts_of(usage: &Usage) -> Result<(), Refused> {
 }
 
 fn money(record: &UsageRecord) -> Result<(), Refused> {
+    nothing_owed(record)?;
     amount("cost_usd", record.cost_usd)?;
     record.provider_cost_usd.map_or(Ok(()), |cost| amount("provider_cost_usd", cost))?;
     if let Some(charged) = record.charged_usd.filter(|charged| charged.as_pico() < 0) {
@@ -288,17 +358,6 @@ fn money(record: &UsageRecord) -> Result<(), Refused> {
             Refusal::Money,
             format!("`charged_usd` is {charged}, not an amount from 0 on"),
         ));
-    }
-    at_most("charges", record.charges.len(), CHARGES_MAX)?;
-    for charge in &record.charges {
-        text("charges.model", &charge.model, MODEL_BYTES_MAX)?;
-        quantity("charges.quantity", charge.quantity)?;
-        amount("charges.rate", charge.rate)?;
-        amount("charges.cost_usd", charge.cost_usd)?;
-        if charge.rate.times(charge.quantity) != charge.cost_usd {
-            let detail = format!("`charges` of {} are not quantity times rate", charge.kind);
-            return Err(Refused::new(Refusal::Money, detail));
-        }
     }
     if record.is_cost_sound() {
         return Ok(());
@@ -358,6 +417,8 @@ fn amount(field: &str, amount: Picodollars) -> Result<(), Refused> {
     Ok(())
 }
 
+/// 2020-01-01: what is older is of a clock that was never set, or made up.
+const TIME_MS_MIN: u64 = 1_577_836_800_000;
 /// End of the year 9999, as far as times print.
 const TIME_MS_MAX: u64 = 253_402_207_200_000;
 /// So far may a gateway's clock be ahead: an hour.
@@ -387,7 +448,8 @@ const DETAIL_CHARS_MAX: usize = 200;
 mod tests {
     use super::*;
     use tollgate_core::price::Charge;
-    use tollgate_core::record::Totals;
+    use tollgate_core::price::PriceBook;
+    use tollgate_core::record::KindTotal;
     use tollgate_core::usage::Kind;
 
     fn good() -> UsageRecord {
@@ -491,6 +553,8 @@ mod tests {
             (Refusal::Id, |r| r.id = "x".into()),
             (Refusal::Id, |r| r.id.push('0')),
             (Refusal::Time, |r| r.time_ms = 0),
+            (Refusal::Time, |r| r.time_ms = 1),
+            (Refusal::Time, |r| r.time_ms = TIME_MS_MIN - 1),
             (Refusal::Time, |r| r.time_ms = u64::MAX),
             (Refusal::Text, |r| r.attribution.agent = "a".repeat(65)),
             (Refusal::Text, |r| r.attribution.team = String::new()),
@@ -513,6 +577,11 @@ mod tests {
                 r.charges = vec![charge(2, 3, 7)];
                 r.cost_usd = Picodollars::from_pico(7);
             }),
+            (Refusal::Money, |r| r.charges = vec![charge(2, -3, -6)]),
+            (Refusal::Money, |r| {
+                (r.cost_status, r.cost_usd) = (CostStatus::Free, Picodollars::from_pico(1));
+            }),
+            (Refusal::Money, |r| (r.outcome, r.cost_usd) = (Outcome::Denied, Picodollars::from_pico(1))),
             (Refusal::Money, |r| says(r, 60, 7)),
             (Refusal::Money, |r| says(r, 5, 5)),
             (Refusal::Money, |r| {
@@ -523,9 +592,15 @@ mod tests {
         for (at, (refusal, spoil)) in cases.iter().enumerate() {
             let mut record = good();
             spoil(&mut record);
-            let refused = check(&record).map_err(|refused| refused.refusal);
+            let refused = claims(&record).and_then(|()| check(&record)).map_err(|refused| refused.refusal);
             assert_eq!(refused, Err(*refusal), "case {at}");
         }
+    }
+
+    fn costs(folded: &mut Folded, cost: i128, of_kinds: i128) {
+        let cost_usd = Picodollars::from_pico(of_kinds);
+        folded.kinds = vec![KindTotal { kind: Kind::Input, quantity: 1, cost_usd }];
+        folded.totals.cost = Picodollars::from_pico(cost);
     }
 
     #[test]
@@ -533,10 +608,23 @@ mod tests {
         type Spoil = fn(&mut Folded);
         let cases: &[(Option<Refusal>, Spoil)] = &[
             (None, |_| ()),
-            (None, |f| f.totals.cost = Picodollars::from_pico(2 * PICO_MAX)),
+            (None, |f| costs(f, 2 * PICO_MAX, 2 * PICO_MAX)),
+            (None, |f| {
+                f.totals.cost = Picodollars::from_pico(2 * PICO_MAX);
+                f.totals.provider_cost = f.totals.cost;
+            }),
+            (Some(Refusal::Money), |f| costs(f, 7, 6)),
+            (Some(Refusal::Money), |f| {
+                costs(f, 7, 7);
+                (f.totals.calls, f.totals.denied) = (0, 2);
+            }),
+            (Some(Refusal::Money), |f| {
+                costs(f, 7, 7);
+                f.totals.estimated_cost = Picodollars::from_pico(8);
+            }),
             (None, |f| f.totals.input_tokens = 2 * COUNT_MAX),
             (Some(Refusal::Id), |f| f.id.push('0')),
-            (Some(Refusal::Time), |f| f.time_ms = 0),
+            (Some(Refusal::Time), |f| f.time_ms = TIME_MS_MIN - 1),
             (Some(Refusal::Time), |f| f.span_ms = 0),
             (Some(Refusal::Time), |f| f.span_ms = 3_600_001),
             (Some(Refusal::Text), |f| f.attribution.team = String::new()),
@@ -547,7 +635,7 @@ mod tests {
             (Some(Refusal::Count), |f| (f.totals.calls, f.totals.denied) = (u64::MAX, 3)),
             (Some(Refusal::Count), |f| f.totals.output_tokens = 2 * COUNT_MAX + 1),
             (Some(Refusal::Money), |f| f.totals.cost = Picodollars::from_pico(-1)),
-            (Some(Refusal::Money), |f| f.totals.cost = Picodollars::from_pico(2 * PICO_MAX + 1)),
+            (Some(Refusal::Money), |f| costs(f, 2 * PICO_MAX + 1, 2 * PICO_MAX + 1)),
         ];
         for (at, (refusal, spoil)) in cases.iter().enumerate() {
             let UsageRecord { id, time_ms, gateway, provider, operation, .. } = good();
@@ -564,7 +652,9 @@ mod tests {
                 ..Folded::default()
             };
             spoil(&mut folded);
-            let refused = check_folded(&folded).err().map(|refused| refused.refusal);
+            let refused = check_folded(&folded, &RateCheck::new(&PriceBook::default()))
+                .err()
+                .map(|refused| refused.refusal);
             assert_eq!(refused, *refusal, "case {at}");
         }
     }
