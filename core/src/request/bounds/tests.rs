@@ -76,6 +76,7 @@ fn sample(field: Field) -> (Value, fn(&RequestBounds) -> bool) {
         Field::InputType => (json!("item_reference"), |bounds| bounds.outside),
         Field::ServerTool => (json!({"url": "x"}), |bounds| bounds.server_tools),
         Field::ServerToolHere => (json!({}), |bounds| bounds.server_tools),
+        Field::Prediction => (json!({"content": "hi"}), |bounds| bounds.predicted_bytes > 0),
         Field::Model => (json!("dear"), |bounds| bounds.models == ["dear"]),
         Field::AnyModel => (json!("p"), |bounds| bounds.any_model),
         // Of these several tell one thing together, which has a test of its own.
