@@ -607,9 +607,9 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     ("speed", Field::Speed),
     ("inference_geo", Field::Geo),
     ("performanceConfig.latency", Field::Latency),
-    // What of it the answer does not have is charged as output, beyond what is said. Source: OpenAI, Predicted
-    // outputs ("any rejected tokens are still billed like other completion tokens"), known from its client
-    // library's counts of rejected tokens; Mistral has the member too. Not read anew, 2026-11-29.
+    // What of it the answer does not have is charged as output, beyond what is said. Source: OpenAI,
+    // Predicted outputs, known from its client library's counts of rejected tokens, 2026-11-29; Mistral has
+    // the member too. Not read in the references anew.
     ("prediction", Field::Prediction),
     // Items of a response's input: one that has an id and says nothing else is looked up.
     ("input", Field::InputItem),
