@@ -634,6 +634,7 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     // Whatever else an entry has, as `googleSearch`, `mcpServers` and what is yet to come, is a tool of the
     // provider's: [`OWN_TOOLS`] has what callers' own have.
     ("tools[].*", Field::OtherTool),
+    ("tools[].providerOptions", Field::Nothing),
     ("toolConfig.tools[].*", Field::OtherTool),
     ("toolConfig.tools[].systemTool", Field::ServerToolHere),
     ("web_search_options", Field::ServerToolHere),
@@ -704,6 +705,9 @@ pub(crate) const ANYWHERE: &[(&str, Field)] = &[
     // What is written to a cache at a price of its own.
     ("cache_control", Field::CacheControl),
     ("cache_control.ttl", Field::CacheTtl),
+    // The same in the AI SDK's protocol (`providerOptions.anthropic`).
+    ("cacheControl", Field::CacheControl),
+    ("cacheControl.ttl", Field::CacheTtl),
     ("cachePoint", Field::CacheControl),
     ("cachePoint.ttl", Field::CacheTtl),
 ];
