@@ -396,6 +396,12 @@ impl Sink<Field> for Reading {
     }
 
     fn text(&mut self, field: Field, piece: &[u8]) {
+        if field.said.is_none() {
+            if let (Some(bound), Some(bounds)) = (field.bound, &mut self.bounds) {
+                bounds.piece(bound, piece.len());
+            }
+            return;
+        }
         self.text.feed(piece);
         let part = if let Some(Said::Text(part)) = field.said { part } else { Part::Prompt };
         if let (Some(characters), Part::Prompt) = (&mut self.characters, part) {

@@ -40,7 +40,8 @@ impl Bound {
             }
             // What a model does by itself is output too, and no limit is for that.
             let alone = if size.works_alone { size.output_tokens.unwrap_or(OUTPUT_TOKENS) } else { 0 };
-            limit.unwrap_or(OUTPUT_TOKENS).max(alone).saturating_mul(answers)
+            let said = limit.unwrap_or(OUTPUT_TOKENS).max(alone);
+            said.saturating_add(reading.predicted_bytes).saturating_mul(answers)
         } else {
             // A task's limit is one for text, if that is what it makes.
             let limit = reading.output_limit(target).filter(|_| api == Api::HuggingFaceTask);
@@ -182,6 +183,24 @@ mod tests {
                 (output, body.len() as u64 + TEMPLATE_TOKENS),
                 "{body}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_predicted_is_held_beside_what_may_be_said() {
+        let text = "a line\n".repeat(9);
+        for (prediction, bytes) in [
+            (serde_json::json!({"type": "content", "content": text}), None),
+            (serde_json::json!({"type": "content", "content": [{"type": "text", "text": text}]}), None),
+            (serde_json::json!(text), Some(63)),
+            (serde_json::json!(null), Some(0)),
+        ] {
+            let bytes = bytes.unwrap_or_else(|| prediction.to_string().len() as u64);
+            for choices in [1, 3] {
+                let body = serde_json::json!({"max_tokens": 10, "n": choices, "prediction": prediction});
+                let bound = bound(Api::ChatCompletions, &body.to_string(), ModelSize::default());
+                assert_eq!(bound.output_tokens, (10 + bytes) * choices, "{body}");
+            }
         }
     }
 

@@ -396,7 +396,10 @@ impl Call {
             others.push(name.to_owned());
             others.extend(row);
         }
-        let _ = self.meant.set(Meant { row: None, others, any_model });
+        // A session may yet say it.
+        if !others.is_empty() {
+            let _ = self.meant.set(Meant { row: None, others, any_model });
+        }
     }
 
     fn bounds(&self) -> Option<&RequestBounds> {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::dearest::ANY_PROVIDER;
 use super::facts::{self, Deciding};
-use super::{Facts, Found, PriceBook, Priced, PricedModel, Rates, Sheet, names};
+use super::{Facts, Found, NameMap, PriceBook, Priced, PricedModel, Rates, Sheet, names};
 use crate::money::Picodollars;
 use crate::price::bound::{Bound, Held, ModelSize};
 use crate::usage::{CacheTtl, Kind, Usage};
@@ -108,16 +108,21 @@ impl PriceBook {
         Some(WorstCase { book: self, facts, row })
     }
 
-    fn dearest_of(&self, found: Found<'_>, facts: &Facts<'_>, held: &Held) -> Dearest {
+    fn dearest_of<'a>(&'a self, found: Found<'a>, facts: &Facts<'a>, held: &'a Held) -> Dearest {
         let geo = found.geo.or_else(|| facts.request_model.and_then(names::geo_of));
         let asked = [("speed", &held.speed), ("latency", &held.latency), (facts::GEO, &held.geo)];
         let mut conditions = facts.conditions.to_vec();
         conditions.extend(asked.into_iter().filter_map(|(fact, word)| Some((fact, word.as_deref()?))));
-        let mut deciding = Deciding::of(facts.provider, &conditions, geo, facts.time_ms);
-        if let Some(map) = self.map(facts) {
-            deciding.also(&map.facts);
+        let map = self.map(facts);
+        let deciding = deciding_of(facts, &conditions, geo, map);
+        // What is asked for is what the answer may name.
+        for (fact, _) in &mut conditions {
+            if *fact == facts::REQUESTED_TIER {
+                *fact = facts::SERVICE_TIER;
+            }
         }
-        Dearest::of_row(found.model, facts, &deciding, held)
+        let answered = deciding_of(facts, &conditions, geo, map);
+        Dearest::of_row(found.model, facts, (&deciding, &answered), held)
     }
 
     /// What a call is held for whose price is not known here: the dearest row of its provider, or of all
@@ -142,6 +147,19 @@ impl PriceBook {
         priced.charge_all(&row.id, &row.price_at(time_ms)?.standard.rates, usage, (1, None));
         Some(priced.cost)
     }
+}
+
+fn deciding_of<'a>(
+    facts: &Facts<'_>,
+    conditions: &[(&'a str, &'a str)],
+    geo: Option<&'a str>,
+    map: Option<&'a NameMap>,
+) -> Deciding<'a> {
+    let mut deciding = Deciding::of(facts.provider, conditions, geo, facts.time_ms);
+    if let Some(map) = map {
+        deciding.also(&map.facts);
+    }
+    deciding
 }
 
 /// The dearest price that a call may have.
@@ -173,14 +191,23 @@ impl Ceiling {
 struct Dearest(Vec<(Option<u64>, Most)>);
 
 impl Dearest {
-    fn of_row(model: &PricedModel, facts: &Facts<'_>, deciding: &Deciding<'_>, held: &Held) -> Self {
+    /// Of what is asked for, and of that as an answer names it.
+    fn of_row(
+        model: &PricedModel,
+        facts: &Facts<'_>,
+        (deciding, answered): (&Deciding<'_>, &Deciding<'_>),
+        held: &Held,
+    ) -> Self {
         let Some(price) = model.price_at(facts.time_ms) else { return Self(Vec::new()) };
         // Which of the provider's tools is used, only the answer tells.
         let of_tools: &[&str] = if held.tool_calls > 0 { &facts::OF_TOOLS } else { &[] };
         // What a word costs that the row has no price for, its dearest other word bounds best.
         let without = deciding.without_variant(price);
         let is_twice = deciding.may_be_twice(price, &without);
-        let unknown = [of_tools, &without].concat();
+        // A record whose words no row prices together is guessed at the dearest rates that may be for them.
+        let chosen = price.variants.iter().find(|variant| answered.chooses(variant));
+        let guessed = if answered.covered_by(price, chosen) { &[][..] } else { facts::MUST_BE_COVERED };
+        let unknown = [of_tools, &without, guessed].concat();
         let writes_unasked = !names::writes_caches_when_asked(&model.id);
         let most = |rates: &Rates| match is_twice {
             true => rates.twice().most(held, writes_unasked),
@@ -355,7 +382,8 @@ mod tests {
                 100,
                 Held { speed: Some("fast".into()), ..Held::default() },
                 &[],
-                2_000 + 2_000,
+                // As its record is guessed: twice the dearest that it may be.
+                8_000 + 8_000,
             ),
             ("service tier", 100, Held::default(), &[(facts::REQUESTED_TIER, "priority")], 4_000 + 4_000),
             (
@@ -425,6 +453,55 @@ mod tests {
                 };
                 let cost = book.price(&facts, &usage).cost;
                 assert!(cost <= held, "{} {} {ttl:?}: {cost:?} of {held:?}", model.provider, model.id);
+            }
+        }
+    }
+
+    /// Over every row of the shipped book: where a record's rate is a guess, the hold covers it.
+    #[cfg(feature = "book")]
+    #[test]
+    fn no_word_that_a_request_has_makes_a_record_dearer_than_its_hold() {
+        let book = PriceBook::from_files(crate::price::EMBEDDED).unwrap();
+        let words = [None, Some("fast"), Some("priority"), Some("flex"), Some("brand-new")];
+        for model in book.models() {
+            let facts = Facts {
+                provider: &model.provider,
+                request_model: Some(&model.id),
+                time_ms: 1_795_000_000_000,
+                ..Facts::default()
+            };
+            for speed in [None, Some("fast")] {
+                for (latency, geo) in [(None, None), (Some("optimized"), None), (None, Some("us"))] {
+                    for tier in words {
+                        let held = Held {
+                            speed: speed.map(str::to_owned),
+                            latency: latency.map(str::to_owned),
+                            geo: geo.map(str::to_owned),
+                            ..Held::default()
+                        };
+                        let bound = Bound {
+                            input_tokens: 300_000,
+                            output_tokens: 900,
+                            held: held.boxed(),
+                            ..Bound::default()
+                        };
+                        let asked: Vec<_> =
+                            tier.map(|tier| (facts::REQUESTED_TIER, tier)).into_iter().collect();
+                        let row = book.worst_case(Facts { conditions: &asked, ..facts });
+                        let Some(most) = row.and_then(|row| row.of(&bound)) else { continue };
+                        let told =
+                            [("speed", speed), ("latency", latency), ("geo", geo), ("service_tier", tier)];
+                        let told: Vec<_> =
+                            told.into_iter().filter_map(|(fact, word)| Some((fact, word?))).collect();
+                        let usage = Usage {
+                            input_tokens: Some(300_000),
+                            output_tokens: Some(900),
+                            ..Usage::default()
+                        };
+                        let priced = book.price(&Facts { conditions: &told, ..facts }, &usage);
+                        assert!(priced.cost <= most, "{} {} {told:?}: {priced:?}", model.provider, model.id);
+                    }
+                }
             }
         }
     }

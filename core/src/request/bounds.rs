@@ -46,6 +46,8 @@ pub struct RequestBounds {
     models: Vec<String>,
     any_model: bool,
     pub(crate) latency: Option<String>,
+    /// Bytes of text that the answer is expected to have.
+    pub(crate) predicted_bytes: u64,
     /// What the item of the input that is passing has said of itself.
     item: Item,
     /// Which of [`ONCE`] were there, and one that came twice.
@@ -104,6 +106,8 @@ pub(crate) enum Field {
     Model,
     AnyModel,
     Latency,
+    /// Text that the answer is expected to have, handed over in pieces.
+    Prediction,
     /// Items of a response's input, and what tells whether one is whole.
     InputItem,
     InputId,
@@ -204,6 +208,13 @@ impl RequestBounds {
         }
     }
 
+    /// A piece of what is handed over in pieces.
+    pub(crate) const fn piece(&mut self, field: Field, bytes: usize) {
+        if let Field::Prediction = field {
+            self.predicted_bytes = self.predicted_bytes.saturating_add(bytes as u64);
+        }
+    }
+
     /// A value that is too long to be kept; it begins so.
     pub(crate) fn long(&mut self, field: Field, head: &[u8]) {
         match field {
@@ -285,6 +296,7 @@ impl RequestBounds {
             | Field::OutsideObject
             | Field::ServerToolHere
             | Field::OtherTool
+            | Field::Prediction
             | Field::Nothing => {}
         }
     }
@@ -444,7 +456,8 @@ pub(crate) enum Once {
 pub(crate) fn places() -> impl Iterator<Item = (&'static str, Action, Field)> {
     let skipped = SKIPPED.iter().chain(OWN_TOOLS);
     let once = (0u8..).zip(ONCE).map(|(key, (path, ..))| (*path, Action::Capture, Field::Once(key)));
-    let own = PLACES.iter().map(|(path, field)| (*path, Action::Capture, *field));
+    let action = |field: Field| if field == Field::Prediction { Action::Whole } else { Action::Capture };
+    let own = PLACES.iter().map(move |(path, field)| (*path, action(*field), *field));
     once.chain(own).chain(skipped.map(|path| (*path, Action::Skip, Field::Nothing)))
 }
 
@@ -594,6 +607,10 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     ("speed", Field::Speed),
     ("inference_geo", Field::Geo),
     ("performanceConfig.latency", Field::Latency),
+    // What of it the answer does not have is charged as output, beyond what is said. Source: OpenAI,
+    // Predicted outputs, known from its client library's counts of rejected tokens, 2026-11-29; Mistral has
+    // the member too. Not read in the references anew.
+    ("prediction", Field::Prediction),
     // Items of a response's input: one that has an id and says nothing else is looked up.
     ("input", Field::InputItem),
     ("input[]", Field::InputItem),
@@ -617,6 +634,7 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     // Whatever else an entry has, as `googleSearch`, `mcpServers` and what is yet to come, is a tool of the
     // provider's: [`OWN_TOOLS`] has what callers' own have.
     ("tools[].*", Field::OtherTool),
+    ("tools[].providerOptions", Field::Nothing),
     ("toolConfig.tools[].*", Field::OtherTool),
     ("toolConfig.tools[].systemTool", Field::ServerToolHere),
     ("web_search_options", Field::ServerToolHere),
@@ -687,6 +705,9 @@ pub(crate) const ANYWHERE: &[(&str, Field)] = &[
     // What is written to a cache at a price of its own.
     ("cache_control", Field::CacheControl),
     ("cache_control.ttl", Field::CacheTtl),
+    // The same in the AI SDK's protocol (`providerOptions.anthropic`).
+    ("cacheControl", Field::CacheControl),
+    ("cacheControl.ttl", Field::CacheTtl),
     ("cachePoint", Field::CacheControl),
     ("cachePoint.ttl", Field::CacheTtl),
 ];

@@ -76,6 +76,7 @@ fn sample(field: Field) -> (Value, fn(&RequestBounds) -> bool) {
         Field::InputType => (json!("item_reference"), |bounds| bounds.outside),
         Field::ServerTool => (json!({"url": "x"}), |bounds| bounds.server_tools),
         Field::ServerToolHere => (json!({}), |bounds| bounds.server_tools),
+        Field::Prediction => (json!({"content": "hi"}), |bounds| bounds.predicted_bytes > 0),
         Field::Model => (json!("dear"), |bounds| bounds.models == ["dear"]),
         Field::AnyModel => (json!("p"), |bounds| bounds.any_model),
         // Of these several tell one thing together, which has a test of its own.
@@ -197,6 +198,21 @@ fn nothing_is_outside_where_all_of_it_is_in_the_request() {
 }
 
 #[test]
+fn caches_that_gateways_before_a_provider_are_asked_for_count() {
+    for (body, expected) in [
+        (json!({"providerOptions": {"gateway": {"caching": "auto"}}}), Some(CacheTtl::FiveMinutes)),
+        (json!({"cache_control_injection_points": [{"location": "message"}]}), Some(CacheTtl::FiveMinutes)),
+        (
+            json!({"tools": [{"name": "x", "providerOptions": {"anthropic": {"cacheControl": {"ttl": "1h"}}}}]}),
+            Some(CacheTtl::OneHour),
+        ),
+        (json!({"providerOptions": {"gateway": {"order": ["anthropic"]}}}), None),
+    ] {
+        assert_eq!(whole(&body).cache_write, expected, "{body}");
+    }
+}
+
+#[test]
 fn an_item_that_is_named_by_its_id_alone_is_outside() {
     for (item, expected) in [
         (json!({"id": "msg_123"}), true),
@@ -277,6 +293,7 @@ fn a_tool_that_is_not_known_to_be_the_callers_own_is_the_providers() {
         (json!({"type": "custom", "name": "x", "format": {"type": "text"}}), false),
         (json!({"type": "function", "name": "x", "inputSchema": {"jsonSchema": {}}}), false),
         (json!({"googleSearch": null}), false),
+        (json!({"type": "function", "name": "x", "providerOptions": {"anthropic": {"a": {}}}}), false),
     ] {
         for tools in [json!([tool]), json!([{"type": "function"}, tool]), tool] {
             let body = json!({"model": "m", "tools": tools});
