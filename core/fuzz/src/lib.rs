@@ -64,7 +64,7 @@ pub fn websocket(data: &[u8]) {
         let mut found = Found::default();
         let mut decoder = WebSocketDecoder::default();
         pieces.iter().for_each(|piece| decoder.feed(piece, &mut found));
-        (found, decoder.messages(), decoder.compressed(), decoder.is_open())
+        (found, decoder.messages(), decoder.unread(), decoder.is_open())
     });
 }
 
