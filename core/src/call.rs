@@ -301,7 +301,7 @@ impl Call {
     /// before the call is settled leaves this behind.
     pub fn journal_entry(&self, gateway: &str) -> Vec<u8> {
         let api = self.target.api;
-        let charged = !api.is_free()
+        let charged = !self.is_free()
             && api != Api::Deferred
             && self.target.fetches.is_none()
             && !self.request.background();
@@ -513,7 +513,7 @@ impl Call {
         }
     }
 
-    /// Moderation costs nothing at OpenAI, who says so.
+    /// Whether it costs nothing whatever it uses. Of moderation only OpenAI says so; others charge for it.
     fn is_free(&self) -> bool {
         let api = self.target.api;
         api.is_free() && (api != Api::Moderation || self.target.provider == "openai")

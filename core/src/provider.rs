@@ -55,7 +55,7 @@ pub enum Api {
     Voice,
     /// The websocket of OpenAI `/responses`.
     ResponsesSession,
-    /// OpenAI `/moderations`, which costs nothing.
+    /// `/moderations`, which costs nothing at OpenAI.
     Moderation,
     /// Anthropic `/v1/messages`, also on Vertex AI and Azure.
     Messages,
@@ -135,7 +135,7 @@ impl Api {
         }
     }
 
-    /// Whether calls of this API never cost anything themselves.
+    /// Whether calls of this API cost nothing themselves, moderation only at OpenAI.
     pub const fn is_free(self) -> bool {
         matches!(self, Self::CountTokens | Self::Moderation | Self::Deferred | Self::Files)
     }

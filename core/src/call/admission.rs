@@ -87,7 +87,7 @@ impl Call {
     /// The counters of enforced budgets that it touches whatever stands in its body; none where it costs
     /// nothing.
     pub fn surely_touched<'p>(&'p self, policy: &'p Policy, now_ms: u64) -> Vec<Touched<'p>> {
-        if self.target.fetches.is_some() || self.target.api.is_free() {
+        if self.target.fetches.is_some() || self.is_free() {
             return Vec::new();
         }
         let subject = self.subject();
@@ -128,7 +128,7 @@ impl Call {
             );
             return Admission::Refuse(Reason::DeferredNotAllowed, Some(name.clone()), text);
         }
-        if api.is_free() {
+        if self.is_free() {
             return Admission::Hold(Vec::new());
         }
         if self.is_unmetered() {
@@ -747,6 +747,23 @@ mod tests {
             let found = admitted(&call(path, body), &policy, Unpriced::Allow, &Learned::default());
             assert_eq!(found, expected, "{action} {path} {body}");
         }
+    }
+
+    /// OpenAI's costs nothing; others charge for the tokens.
+    #[test]
+    fn moderation_that_is_paid_is_held_for_as_any_call() {
+        let policy = policy(serde_json::json!([{"name": "b", "limit_tokens": 99_000, "window": "day"}]));
+        let (path, body) = ("/v1/moderations", r#"{"model":"m","input":"word"}"#);
+        let free = call(path, body);
+        assert_eq!(admitted(&free, &policy, Unpriced::Allow, &Learned::default()), "");
+        assert_eq!(free.surely_touched(&policy, 5).len(), 0);
+        let target = Target::recognise(Some("mistral"), "", path);
+        let mut paid = Call::begin("id".into(), 1_000, target, path);
+        paid.request().watch_bounds();
+        paid.request().feed(body.as_bytes());
+        let held = admitted(&paid, &policy, Unpriced::Allow, &Learned::default());
+        assert!(held.starts_with("b=") && !held.starts_with("b=0"), "{held}");
+        assert_eq!(paid.surely_touched(&policy, 5).len(), 1);
     }
 
     /// A name whose price merely is not here is no name without a price.

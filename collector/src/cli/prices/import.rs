@@ -351,7 +351,11 @@ mod tests {
         let kept = import(&old, &without);
         assert_eq!(cost(&kept, "m-1", "2026-11-23", "batch", 100_000), "0.125");
         let changed = import(&old, &without.replace("2.5e-06", "3e-06"));
-        assert_eq!(cost(&changed, "m-1", "2026-11-23", "batch", 100_000), "0.5", "a guess, at the dearest");
+        assert_eq!(
+            cost(&changed, "m-1", "2026-11-23", "batch", 100_000),
+            "0.3",
+            "a guess, at the plain rate"
+        );
         assert_eq!(cost(&changed, "m-1", "2026-11-22", "batch", 100_000), "0.125");
     }
 
