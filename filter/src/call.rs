@@ -127,18 +127,28 @@ impl HttpCall {
     /// The whole request is known: may the call go on? From there on the provider may charge for it. A call
     /// that may not be answered `Continue` keeps its last piece here.
     fn request_ended(&mut self) -> Action {
+        self.decide_once(|stream, call, now_ms| match stream.gateway.decide(call, Waited::NOT, now_ms) {
+            Decision::Wait => None,
+            decided => Some(decided),
+        })
+    }
+
+    /// Decides when all is said, unless that was done: `decide` gives nothing where the call is to wait.
+    fn decide_once(&mut self, decide: impl FnOnce(&Self, &Call, u64) -> Option<Decision>) -> Action {
         if self.parked.is_some() || self.refused.is_some() {
             return Action::Pause;
         }
         if std::mem::replace(&mut self.request_ended, true) {
             return Action::Continue;
         }
-        let Some(call) = &mut self.call else { return Action::Continue };
-        call.request_came();
+        if let Some(call) = &mut self.call {
+            call.request_came();
+        }
+        let Some(call) = &self.call else { return Action::Continue };
         let now_ms = host::now_ms();
-        match self.gateway.decide(call, Waited::NOT, now_ms) {
-            Decision::Wait => self.wait_or_decide(now_ms),
-            decided => self.go_on(decided, now_ms),
+        match decide(self, call, now_ms) {
+            None => self.wait_or_decide(now_ms),
+            Some(decided) => self.go_on(decided, now_ms),
         }
     }
 
@@ -173,16 +183,7 @@ impl HttpCall {
     /// All is said of a call that cannot wait: its body is longer than Envoy keeps, or a part of it was
     /// passed on. What it lacks is asked for, for its next try.
     fn decide_now(&mut self) -> Action {
-        if self.refused.is_some() {
-            return Action::Pause;
-        }
-        if std::mem::replace(&mut self.request_ended, true) {
-            return Action::Continue;
-        }
-        let Some(call) = &self.call else { return Action::Continue };
-        let now_ms = host::now_ms();
-        let decided = self.gateway.decide_at_once(call, now_ms);
-        self.go_on(decided, now_ms)
+        self.decide_once(|stream, call, now_ms| Some(stream.gateway.decide_at_once(call, now_ms)))
     }
 
     /// A provider answers before the whole request was decided on: servers may read JSON as it comes. What is

@@ -184,7 +184,7 @@ impl HttpCall {
 /// Where a route switches the question for usage off.
 const INCLUDE_USAGE_PROPERTY: &[u8] = b"xds\0route_metadata\0filter_metadata\0tollgate\0include_usage";
 /// Largest request that is rewritten, in bytes.
-pub(super) const GATHERED_BYTES_MAX: usize = 256 * 1024;
+const GATHERED_BYTES_MAX: usize = 256 * 1024;
 /// Largest request that may wait for the collector, in bytes, as Envoy keeps it meanwhile: below its default
 /// buffer of 1 MiB.
 pub(super) const PAUSED_BYTES_MAX: usize = 960 * 1024;

@@ -225,6 +225,28 @@ mod waiting {
         assert_eq!(left.last().unwrap().len(), body.len());
     }
 
+    /// A long body must not make a call of the path of a cancel free that a short one does not.
+    #[test]
+    fn a_long_call_by_the_path_of_a_cancel_is_decided_on_like_a_short_one() {
+        for bytes in [100, 1_200 * 1024] {
+            let (mut vm, mut collector) =
+                start(&json!([{"name": "calls", "limit_calls": 1, "window": "day"}]), 1);
+            let (_first, _) = vm.chat();
+            vm.collect(&mut collector);
+            let body = long(bytes);
+            let length = body.len().to_string();
+            let mut headers = chat_headers(&length);
+            headers[1] = (":path", "/v1/responses/resp_1/cancel");
+            let mut call = HttpCall::new(vm.gateway(), 9);
+            set_headers(Headers::Request, &headers);
+            call.on_http_request_headers(6, false);
+            let (_, action) = pieces(&mut call, &body);
+            assert_eq!(action, Action::Pause, "{bytes}");
+            vm.collect(&mut collector);
+            assert!(matches!(refusal().status, 402 | 429), "{bytes}");
+        }
+    }
+
     #[test]
     fn a_body_longer_than_envoy_keeps_for_which_nothing_has_come_is_refused_for_now() {
         let (vm, _) = start(&budgets(), AMPLE);
