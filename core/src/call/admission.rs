@@ -642,9 +642,15 @@ mod tests {
         call
     }
 
+    /// Calls without a price are allowed, and nobody can be asked for one.
+    fn allowing<'a>(policy: &'a Policy, book: &'a PriceBook, learned: &'a Learned) -> Admitting<'a> {
+        let unpriced = Unpriced::Allow;
+        Admitting { policy, book: Some(book), unpriced, learned, now_ms: 5, may_ask: false }
+    }
+
     fn admitted(call: &Call, policy: &Policy, unpriced: Unpriced, learned: &Learned) -> String {
         let book = book();
-        let admitting = Admitting { policy, book: Some(&book), unpriced, learned, now_ms: 5, may_ask: false };
+        let admitting = Admitting { unpriced, ..allowing(policy, &book, learned) };
         match call.admission(&admitting) {
             Admission::Hold(holds) => {
                 let hold = |hold: &Hold<'_>| format!("{}={}", hold.touched.budget.name, hold.amount);
@@ -689,14 +695,7 @@ mod tests {
             call.request().watch_bounds();
             call.request().feed(br#"{"max_tokens":10,"messages":[{"role":"user","content":"hi"}]}"#);
             let learned = Learned::default();
-            let admitting = Admitting {
-                policy: &policy,
-                book: Some(&book),
-                unpriced: Unpriced::Allow,
-                learned: &learned,
-                now_ms: 5,
-                may_ask: false,
-            };
+            let admitting = allowing(&policy, &book, &learned);
             match call.admission(&admitting) {
                 Admission::Hold(holds) => holds[0].amount.0,
                 _ => panic!("not admitted"),
@@ -846,14 +845,8 @@ mod tests {
         ] {
             let mut call = call(&path, r#"{"inferenceConfig":{"maxTokens":5},"max_tokens":5}"#);
             call.target = Target::recognise(Some(provider), "", &path);
-            let admitting = Admitting {
-                policy: &policy,
-                book: Some(&book),
-                unpriced: Unpriced::Allow,
-                learned: &Learned::default(),
-                now_ms: 5,
-                may_ask: true,
-            };
+            let learned = Learned::default();
+            let admitting = Admitting { may_ask: true, ..allowing(&policy, &book, &learned) };
             let Admission::Hold(found) = call.admission(&admitting) else { panic!("{path}") };
             let named: Vec<&str> = found.iter().map(|hold| hold.touched.budget.name.as_str()).collect();
             assert_eq!(found[0].amount > Amount::ZERO, holds, "{path}");
@@ -1008,14 +1001,8 @@ mod tests {
             (CHAT, "text", Reason::UnreadableRequest, "is not JSON that can be read"),
             (CHAT, r#"{"model":"a","model":"b"}"#, Reason::AmbiguousRequest, "names `model` twice"),
         ] {
-            let admitting = Admitting {
-                policy: &policy,
-                book: Some(&book),
-                unpriced: Unpriced::Allow,
-                learned: &Learned::default(),
-                now_ms: 5,
-                may_ask: false,
-            };
+            let learned = Learned::default();
+            let admitting = allowing(&policy, &book, &learned);
             let call = call(path, body);
             let Admission::Refuse(found, budget, said) = call.admission(&admitting) else { panic!("{path}") };
             assert_eq!((found, budget.as_deref()), (reason, Some("strict")), "{path}");
@@ -1059,14 +1046,7 @@ mod tests {
             ("/model/dear/converse", r#"{"model":"cheap","inferenceConfig":{"maxTokens":2}}"#, 100),
         ] {
             let call = call(path, body);
-            let admitting = Admitting {
-                policy: &policy,
-                book: Some(&book),
-                unpriced: Unpriced::Allow,
-                learned: &learned,
-                now_ms: 5,
-                may_ask: false,
-            };
+            let admitting = allowing(&policy, &book, &learned);
             let Admission::Hold(holds) = call.admission(&admitting) else { panic!("{path} {body}") };
             assert_eq!(holds[0].amount, Amount(expected), "{path} {body}");
             let model = call.denied("g", 402, 9).request_model;
@@ -1114,14 +1094,8 @@ mod tests {
         ] {
             let mut call = call(path, body);
             call.target = Target::recognise(Some(provider), "", path);
-            let admitting = Admitting {
-                policy: &policy,
-                book: Some(&book),
-                unpriced: Unpriced::Allow,
-                learned: &Learned::default(),
-                now_ms: 5,
-                may_ask: false,
-            };
+            let learned = Learned::default();
+            let admitting = allowing(&policy, &book, &learned);
             let Admission::Hold(holds) = call.admission(&admitting) else { panic!("{body}") };
             assert_eq!(!holds.is_empty(), expected, "{provider} {path} {body}");
             // What is settled later is settled where it was held.
