@@ -271,9 +271,9 @@ impl Call {
         known: &'a [(&'a str, &'a str)],
     ) -> Result<Worst<'a>, Admission<'static>> {
         let mut dearest: Option<Worst<'a>> = None;
-        let is_open = self.may_be_any_model() || self.models_asked_for().next().is_none();
-        if let Some(name) = self.only_model().filter(|_| !is_open) {
-            // As nearly all do.
+        let only = self.only_model();
+        let is_open = self.may_be_any_model() || only.is_none() && self.models_asked_for().next().is_none();
+        if let Some(name) = only.filter(|_| !is_open) {
             return self.worst_of(admitting, Facts { request_model: Some(name), ..self.facts(known) });
         }
         for name in self.models_asked_for() {
@@ -319,8 +319,27 @@ impl Call {
 
     /// The only model that may answer, where one is named.
     fn only_model(&self) -> Option<&str> {
-        let mut names = self.models_asked_for();
-        names.next().filter(|_| names.next().is_none())
+        self.plain_model().or_else(|| {
+            let mut names = self.models_asked_for();
+            names.next().filter(|_| names.next().is_none())
+        })
+    }
+
+    /// The same for a call that names its model in the plain way, as nearly all do: found without a list.
+    fn plain_model(&self) -> Option<&str> {
+        let name = match &self.target.path_model {
+            Some(in_path) => in_path,
+            None => self.request.model().filter(|name| !name.contains(','))?.trim_ascii(),
+        };
+        (!name.is_empty() && self.other_models().is_empty()).then_some(name)
+    }
+
+    /// Whether a model that may answer is called by such a name.
+    fn asks_for(&self, is_such: impl Fn(&str) -> bool) -> bool {
+        match self.plain_model() {
+            Some(name) => is_such(name),
+            None => self.models_asked_for().any(is_such),
+        }
     }
 
     /// The models that may answer, as its path or else its body names them: one, several with commas between
@@ -343,13 +362,13 @@ impl Call {
     fn may_be_any_model(&self) -> bool {
         let provider = self.target.provider.as_ref();
         self.target.path_model.is_none() && self.bounds().is_some_and(RequestBounds::may_be_any_model)
-            || self.models_asked_for().any(|name| model_names::is_choice(provider, name))
+            || self.asks_for(|name| model_names::is_choice(provider, name))
     }
 
     /// Whether it calls a model by a name that the customer gave, and that says nothing of the model.
     fn has_own_name(&self) -> bool {
         let provider = self.target.provider.as_ref();
-        self.models_asked_for().any(|name| model_names::is_customers_own(provider, name))
+        self.asks_for(|name| model_names::is_customers_own(provider, name))
     }
 
     /// Whether nothing of it can be held, and nothing but its answer may tell what it cost. That it names a
