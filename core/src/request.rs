@@ -189,6 +189,12 @@ impl RequestMeter {
         }
     }
 
+    /// The body is a form, as its content type says. To be said before the first piece.
+    pub fn form(&mut self, content_type: &[u8]) {
+        let form = Multipart::of(&String::from_utf8_lossy(content_type));
+        self.framing = Framing::Multipart(Box::new(form));
+    }
+
     /// The body is a websocket's frames. To be said before the first piece.
     pub(crate) fn session(&mut self, asks_for: AsksFor) {
         let watches = self.json.reading.bounds.is_some();
@@ -263,9 +269,10 @@ impl RequestMeter {
             && (self.unread || self.is_unreadable() || asks() || self.has_media() || has_images())
     }
 
-    /// Whether what has passed is not a whole JSON document.
+    /// Whether what has passed is not a whole JSON document, nor a form that can be read in one way alone.
     pub fn is_unreadable(&self) -> bool {
-        self.json.scanner.is_broken() || self.json.scanner.documents() == 0
+        let is_odd = matches!(&self.framing, Framing::Multipart(form) if !form.is_plain());
+        is_odd || self.json.scanner.is_broken() || self.json.scanner.documents() == 0
     }
 
     /// Whether a whole JSON document has passed, and nothing behind it.

@@ -21,17 +21,28 @@ impl Bound {
         let mut input_tokens = body_bytes
             .saturating_add(TEMPLATE_TOKENS.saturating_mul(prompts))
             .saturating_add(reading.images.saturating_mul(IMAGE_TOKENS));
+        if api == Api::Rerank {
+            input_tokens = input_tokens.saturating_add(reading.query_bytes.saturating_mul(reading.documents));
+        }
+        // What is embedded has a window for each text and picture, what is ranked for each document.
+        let windows = match api {
+            Api::Embeddings | Api::EmbedContent | Api::CohereEmbed | Api::OllamaEmbed => {
+                reading.prompts.saturating_add(reading.images).max(1)
+            }
+            Api::Rerank => reading.documents.max(1),
+            _ => prompts,
+        };
         if let Some(context) = size.context_tokens {
-            input_tokens = input_tokens.min(context.saturating_mul(prompts));
+            input_tokens = input_tokens.min(context.saturating_mul(windows));
         }
         if reading.outside || target.goes_on {
             unbounded.push("input_outside_of_the_request");
-            input_tokens = input_tokens.max(context.saturating_mul(prompts));
+            input_tokens = input_tokens.max(context.saturating_mul(windows));
         }
         let calls_tools = reading.server_tools || size.works_alone;
         if calls_tools {
             unbounded.push(if size.works_alone { "works_alone" } else { "server_tools" });
-            input_tokens = input_tokens.max(context.saturating_mul(prompts));
+            input_tokens = input_tokens.max(context.saturating_mul(windows));
         }
         let output_tokens = if api.generates_text() {
             let limit = reading.output_limit(target).or(size.output_tokens);

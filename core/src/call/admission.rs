@@ -157,7 +157,7 @@ impl Call {
         }
         let unreadable = self.request.is_unread() || bounds.is_some() && self.request.is_unreadable();
         let text = "the request's body is not JSON that can be read (its content type says `json`, and it is not encoded), \
-                    as it must be";
+                    nor a plain form, as it must be";
         (unreadable && !self.target.api.is_session()).then(|| (Reason::UnreadableRequest, text.to_owned()))
     }
 

@@ -48,6 +48,9 @@ pub struct RequestBounds {
     pub(crate) latency: Option<String>,
     /// Bytes of text that the answer is expected to have.
     pub(crate) predicted_bytes: u64,
+    /// Bytes of a query that is read once with each of so many documents.
+    pub(crate) query_bytes: u64,
+    pub(crate) documents: u64,
     /// What the item of the input that is passing has said of itself.
     item: Item,
     /// Which of [`ONCE`] were there, and one that came twice.
@@ -108,7 +111,11 @@ pub(crate) enum Field {
     Latency,
     /// Text that the answer is expected to have, handed over in pieces.
     Prediction,
-    /// Items of a response's input, and what tells whether one is whole.
+    /// What each of the documents is compared with, handed over in pieces.
+    Query,
+    Document,
+    /// A response's input, its items, and what tells whether one is whole.
+    Input,
     InputItem,
     InputId,
     InputType,
@@ -203,16 +210,27 @@ impl RequestBounds {
             Field::OutsideObject | Field::Film => self.outside |= matches!(first, b'{' | b'['),
             Field::ServerToolHere => self.server_tools |= !matches!(first, b'n' | b'f'),
             Field::OtherTool => self.server_tools |= matches!(first, b'{' | b'['),
-            Field::InputItem => self.item = Item::default(),
+            Field::Document => self.documents = self.documents.saturating_add(1),
+            Field::Input => self.item = Item::default(),
+            Field::InputItem => {
+                self.item = Item::default();
+                // A text to be embedded, or its tokens.
+                if matches!(first, b'"' | b'[') {
+                    self.prompts = self.prompts.saturating_add(1);
+                }
+            }
             _ => {}
         }
     }
 
     /// A piece of what is handed over in pieces.
     pub(crate) const fn piece(&mut self, field: Field, bytes: usize) {
-        if let Field::Prediction = field {
-            self.predicted_bytes = self.predicted_bytes.saturating_add(bytes as u64);
-        }
+        let sum = match field {
+            Field::Prediction => &mut self.predicted_bytes,
+            Field::Query => &mut self.query_bytes,
+            _ => return,
+        };
+        *sum = sum.saturating_add(bytes as u64);
     }
 
     /// A value that is too long to be kept; it begins so.
@@ -241,7 +259,7 @@ impl RequestBounds {
         match field {
             Field::Once(key) => self.once(key, raw),
             Field::LiftsLimit => self.lifts_limit = true,
-            Field::Choices => self.choices = self.choices.max(json::count(raw)),
+            Field::Choices => self.choices = self.choices.max(at_most(raw)),
             Field::AudioIn => {
                 self.audio_in = true;
                 self.outside |= is_address(raw);
@@ -281,7 +299,7 @@ impl RequestBounds {
             }
             Field::InputRole => self.item.is_told |= says,
             Field::InputThought => self.item.has_thought |= says,
-            Field::InputItem => {
+            Field::Input | Field::InputItem => {
                 let Item { has_id, is_told, is_thought, has_thought } = std::mem::take(&mut self.item);
                 let is_whole = if is_thought { has_thought } else { is_told };
                 self.outside |= has_id && !is_whole;
@@ -297,6 +315,8 @@ impl RequestBounds {
             | Field::ServerToolHere
             | Field::OtherTool
             | Field::Prediction
+            | Field::Query
+            | Field::Document
             | Field::Nothing => {}
         }
     }
@@ -305,7 +325,7 @@ impl RequestBounds {
         let Some((.., once)) = ONCE.get(usize::from(key)) else { return };
         match once {
             Once::Seen => {}
-            Once::Choices => self.choices = self.choices.max(json::count(raw)),
+            Once::Choices => self.choices = self.choices.max(at_most(raw)),
             Once::Models => self.model(raw),
             // A document in a text.
             Once::HandedOn => self.lifts_limit |= raw.first() == Some(&b'"'),
@@ -369,6 +389,17 @@ impl RequestBounds {
             self.models.push(name);
         }
     }
+}
+
+/// How many a member asks for that lenient servers read too: in a text, with a fraction, or more than a number
+/// can be here. `None` where it is no number, or none above 0.
+fn at_most(raw: &[u8]) -> Option<u64> {
+    json::count(raw).or_else(|| {
+        let text = json::text(raw).or_else(|| std::str::from_utf8(raw).ok().map(str::to_owned))?;
+        let number: f64 = text.trim().parse().ok()?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // above 0, and saturates
+        (number > 0.0).then_some(number.ceil() as u64)
+    })
 }
 
 /// Whether the caller runs tools of this kind itself, of whatever day: only their definition is input.
@@ -456,7 +487,8 @@ pub(crate) enum Once {
 pub(crate) fn places() -> impl Iterator<Item = (&'static str, Action, Field)> {
     let skipped = SKIPPED.iter().chain(OWN_TOOLS);
     let once = (0u8..).zip(ONCE).map(|(key, (path, ..))| (*path, Action::Capture, Field::Once(key)));
-    let action = |field: Field| if field == Field::Prediction { Action::Whole } else { Action::Capture };
+    let in_pieces = |field: Field| matches!(field, Field::Prediction | Field::Query);
+    let action = move |field: Field| if in_pieces(field) { Action::Whole } else { Action::Capture };
     let own = PLACES.iter().map(move |(path, field)| (*path, action(*field), *field));
     once.chain(own).chain(skipped.map(|path| (*path, Action::Skip, Field::Nothing)))
 }
@@ -587,6 +619,11 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     ("requests[]", Field::Prompt),
     ("instances[]", Field::Prompt),
     ("inputs[]", Field::Prompt),
+    ("texts[]", Field::Prompt),
+    // What is ranked. Voyage counts the query once with each document (its reranker reference, as client
+    // libraries have it, 2026-11-30; not read in the reference anew).
+    ("query", Field::Query),
+    ("documents[]", Field::Document),
     // Models that may answer: OpenRouter, Vercel, LiteLLM.
     ("models[]", Field::Model),
     ("models[].model", Field::Model),
@@ -612,7 +649,7 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     // the member too. Not read in the references anew.
     ("prediction", Field::Prediction),
     // Items of a response's input: one that has an id and says nothing else is looked up.
-    ("input", Field::InputItem),
+    ("input", Field::Input),
     ("input[]", Field::InputItem),
     ("input[].id", Field::InputId),
     ("input[].type", Field::InputType),

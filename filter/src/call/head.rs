@@ -18,7 +18,11 @@ pub(crate) struct RequestHead {
     pub(super) path: String,
     pub(super) authority: String,
     pub(super) is_json: bool,
-    pub(super) is_form: bool,
+    /// The content type of a form.
+    pub(super) form: Vec<u8>,
+    pub(super) has_content_type: bool,
+    /// Two content types: some servers take the first, some the last.
+    pub(super) is_told_twice: bool,
     pub(super) encoded: bool,
     /// Asks for another protocol on its connection, or for a tunnel.
     pub(super) upgrades: bool,
@@ -46,8 +50,10 @@ impl HttpCall {
                 b":path" => head.path = String::from_utf8_lossy(value).into_owned(),
                 b":authority" => head.authority = String::from_utf8_lossy(value).into_owned(),
                 b"content-type" => {
-                    head.is_json = contains(value, b"json");
-                    head.is_form = contains(value, b"form-data");
+                    let is_form = contains(value.get(..FORM.len()).unwrap_or_default(), FORM);
+                    head.is_told_twice |= std::mem::replace(&mut head.has_content_type, true);
+                    head.is_json = !is_form && contains(value, b"json");
+                    head.form = if is_form { value.to_vec() } else { Vec::new() };
                 }
                 b"content-length" => {
                     let text = std::str::from_utf8(value).ok();
@@ -160,7 +166,10 @@ impl HttpCall {
         } else if let Some(key) = self.gateway.print_key {
             call.request().print(key);
         }
-        if head.encoded || !(head.is_json || head.is_form) {
+        if !head.form.is_empty() {
+            call.request().form(&head.form);
+        }
+        if head.encoded || head.is_told_twice || !head.is_json && head.form.is_empty() {
             call.request().unread();
         }
         self.gateway.budgets.ensure_policy(&self.gateway.config, now_ms);
@@ -175,6 +184,9 @@ impl HttpCall {
         Some(call)
     }
 }
+
+/// The content type of forms.
+const FORM: &[u8] = b"multipart/form-data";
 
 /// The stronger of two sources.
 fn stronger(one: AttributionSource, other: AttributionSource) -> AttributionSource {

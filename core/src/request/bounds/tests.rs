@@ -77,10 +77,14 @@ fn sample(field: Field) -> (Value, fn(&RequestBounds) -> bool) {
         Field::ServerTool => (json!({"url": "x"}), |bounds| bounds.server_tools),
         Field::ServerToolHere => (json!({}), |bounds| bounds.server_tools),
         Field::Prediction => (json!({"content": "hi"}), |bounds| bounds.predicted_bytes > 0),
+        Field::Query => (json!("why"), |bounds| bounds.query_bytes > 0),
+        Field::Document => (json!("a text"), |bounds| bounds.documents == 1),
         Field::Model => (json!("dear"), |bounds| bounds.models == ["dear"]),
         Field::AnyModel => (json!("p"), |bounds| bounds.any_model),
         // Of these several tell one thing together, which has a test of its own.
-        Field::InputItem | Field::InputId | Field::InputRole | Field::InputThought => (Value::Null, |_| true),
+        Field::Input | Field::InputItem | Field::InputId | Field::InputRole | Field::InputThought => {
+            (Value::Null, |_| true)
+        }
         Field::Once(_) | Field::Nothing => (Value::Null, |_| true),
     }
 }
@@ -574,6 +578,56 @@ fn many_prompts_and_choices_in_one_request_count_as_many() {
     let body = json!({"instances": [{"prompt": "a"}, {"prompt": "b"}], "parameters": {"sampleCount": 4}});
     let bound = Bound::of(&whole(&body), &target, 100, ModelSize::default());
     assert_eq!(bound.held.unwrap().images, 8);
+}
+
+#[test]
+fn a_count_that_lenient_servers_read_counts() {
+    for (value, expected) in [
+        (json!(" 10"), 10),
+        (json!("10"), 10),
+        (json!(9.2), 10),
+        (json!("1e400"), u64::MAX),
+        (json!(1e300), u64::MAX),
+        (json!(-4), 1),
+        (json!("many"), 1),
+        (json!(true), 1),
+    ] {
+        for path in ["n", "best_of"] {
+            let body = at(path, value.clone(), Form::AsWritten);
+            assert_eq!(whole(&body).answers(), expected, "{body}");
+        }
+    }
+    let huge = format!(r#"{{"n":1{}}}"#, "0".repeat(30));
+    assert_eq!(read(&huge, 3).answers(), u64::MAX);
+}
+
+#[test]
+fn what_is_embedded_or_ranked_is_held_text_by_text() {
+    let held = |path: &str, body: &Value| {
+        let target = Target::recognise(Some("openai"), "", path);
+        let size = ModelSize { context_tokens: Some(500), ..ModelSize::default() };
+        Bound::of(&whole(body), &target, 10_000, size).input_tokens
+    };
+    let texts = |key: &str| json!({key: ["a", "b", "c", "d"]});
+    for (path, body, windows) in [
+        ("/v1/embeddings", texts("input"), 4),
+        ("/v1/embeddings", json!({"input": "a"}), 1),
+        ("/v1/embeddings", json!({"input": [1, 2, 3]}), 1),
+        ("/v1/embeddings", json!({"input": [[1, 2], [3]]}), 2),
+        ("/v2/embed", texts("texts"), 4),
+        ("/v2/embed", json!({"inputs": [{"content": []}, {"content": []}]}), 2),
+        ("/v2/embed", texts("images"), 4),
+        ("/v1/rerank", json!({"query": "q", "documents": ["a", "b", "c"]}), 3),
+        ("/v1/chat/completions", json!({"documents": ["a", "b"], "max_tokens": 1}), 1),
+    ] {
+        assert_eq!(held(path, &body), 500 * windows, "{path} {body}");
+    }
+    let target = Target::recognise(Some("voyage"), "", "/v1/rerank");
+    let ranked = |documents: usize| {
+        let body = json!({"query": "q".repeat(100), "documents": vec!["d"; documents]});
+        Bound::of(&whole(&body), &target, 1_000, ModelSize::default()).input_tokens
+    };
+    assert_eq!(ranked(40) - ranked(1), 39 * 100, "the query is read with each document");
 }
 
 #[test]
