@@ -213,6 +213,7 @@ impl Writer {
         }
         self.additions.clear();
         self.hour_rows.begin();
+        work::tell_apart(&transaction, batches)?;
         let mut changes = started::arrive(&transaction, batches)?;
         let batches = &*batches;
         let mut work = Work {

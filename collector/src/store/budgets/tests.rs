@@ -513,3 +513,31 @@ async fn the_audit_trail_says_what_was_removed() {
         ("budget.remove", put, true)
     );
 }
+
+#[tokio::test]
+async fn nobody_reports_on_the_account_of_anothers_run() {
+    let fixture = Fixture::new();
+    fixture.put(daily("100"), NOON).await;
+    let key = fixture.key("", NOON).await;
+    let say = async |gateway: &str, report: Report, now_ms: u64| {
+        let sender = Sender {
+            gateway: gateway.into(),
+            instance: "i".into(),
+            received_ms: now_ms,
+            sequence: now_ms,
+            ..Sender::default()
+        };
+        let mut batch = Batch::new(sender);
+        batch.counters = vec![CounterReport { key: key.clone(), report }];
+        fixture.store.ingest(batch).await.unwrap();
+    };
+    say("edge", report(0, 40, 1), NOON + 1).await;
+    say("edge", report(40, 0, 2), NOON + 2).await;
+    let forged = Report { granted: dollars(40), returned: dollars(40), ..report(0, 0, 1 << 62) };
+    say("other", forged, NOON + 3).await;
+    say("edge", report(41, 0, 3), NOON + 4).await;
+    let ledger = fixture.ledger(NOON + 4).await;
+    assert_eq!(ledger.used(), dollars(41), "{ledger:?}");
+    assert_eq!(ledger.accounts["i"].version, 3);
+    assert_eq!(ledger.accounts["i"].returned, Amount::ZERO);
+}

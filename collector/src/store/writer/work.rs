@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{CachedStatement, Transaction, params};
+use rusqlite::{CachedStatement, OptionalExtension as _, Transaction, params};
 
 use super::super::rollups::Additions;
 use super::{StoreError, Stored};
@@ -205,6 +205,21 @@ pub(super) fn insert<'t>(transaction: &'t Transaction<'_>) -> Result<CachedState
         "INSERT INTO records (id, time_ms, dims, outcome, cost_status, body, digest)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING",
     )?)
+}
+
+/// A run of an Envoy is of the gateway that named it first. What another one says of it is of a run of its own:
+/// nobody reports on the accounts of others.
+pub(super) fn tell_apart(transaction: &Transaction<'_>, batches: &mut [Batch]) -> Result<(), StoreError> {
+    let mut first = transaction.prepare_cached(
+        "SELECT gateway FROM gateway_instances WHERE instance = ?1 ORDER BY first_seen_ms, gateway LIMIT 1",
+    )?;
+    for Sender { gateway, instance, .. } in batches.iter_mut().map(|batch| &mut batch.sender) {
+        let owner: Option<String> = first.query_row([&*instance], |row| row.get(0)).optional()?;
+        if owner.is_some_and(|owner| owner != *gateway) && !gateway.is_empty() {
+            *instance = format!("{instance}@{gateway}");
+        }
+    }
+    Ok(())
 }
 
 /// Keeps when this instance was last seen, and its newest drop totals: an older request changes nothing,
