@@ -219,7 +219,7 @@ impl Envoy {
     /// # Errors
     /// The admin interface does not answer, or it does not start.
     pub fn drain_and_restart(&mut self, running: Duration) -> Result<()> {
-        for hook in ["/healthcheck/fail", "/drain_listeners?graceful&skip_exit"] {
+        for hook in ["/healthcheck/fail", "/drain_listeners?graceful"] {
             post_blocking(self.admin, hook)?;
         }
         std::thread::sleep(running);

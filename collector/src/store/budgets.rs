@@ -101,16 +101,22 @@ pub(super) fn sync(
         let made = counter(transaction, (&mut seeds, Some(&mut reporter)), current, key, now_ms)?;
         let Some(id) = made else { continue };
         let mut ledger = load(transaction, id, current.map(|stored| &stored.budget), key)?;
+        let mut gone = Vec::new();
         // Whoever speaks is heard before anything is taken back.
         ledger.report(instance, report, now_ms);
         for ended in ledger.end_leases(&|one| heard.get(one).copied().unwrap_or(0), now_ms) {
             end_lease(transaction, id, &ended, &ledger)?;
+            gone.push(ended);
         }
         let grant = match current.is_some() && now_ms < key.span.end_ms {
             true => ledger.grant(instance, report, live, now_ms),
             false => ledger.last_word(instance, now_ms),
         };
         save(transaction, id, gateway, instance, &ledger)?;
+        for ended in gone {
+            let Some(stored) = current else { break };
+            imported::count_of_the_gone(transaction, &mut seeds, (stored, key, id), &ended, now_ms)?;
+        }
         grants.push(CounterGrant { key: key.clone(), grant });
     }
     Ok(grants)

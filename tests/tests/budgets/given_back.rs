@@ -156,7 +156,7 @@ async fn three_restarts_of_a_gateway_leave_the_budget_as_it_was() {
             assert_eq!(reply.status, 200, "round {round}: {}", reply.text());
         }
         // As the units of `envoy/README.md` do it.
-        for hook in ["/healthcheck/fail", "/drain_listeners?graceful&skip_exit"] {
+        for hook in ["/healthcheck/fail", "/drain_listeners?graceful"] {
             let reply = Call::post_bytes(hook, "").send(gateway.admin()).await.unwrap();
             assert_eq!(reply.status, 200, "{}", reply.text());
         }
@@ -168,6 +168,37 @@ async fn three_restarts_of_a_gateway_leave_the_budget_as_it_was() {
     // Next to nothing of each, and that only until its lease ends: one call is a large part of this budget.
     assert!(granted < 50_000_000_000, "{row:#}");
     passes_within(&stack, Duration::from_secs(3), || long_call("input=20;output=20", "after")).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_drained_under_load_closes_its_door_and_leaves_next_to_nothing() {
+    let stack = stack("drained", "[[budgets]]\nname = 'b'\nlimit_usd = '10.00'\nwindow = 'month'\n");
+    let mut gateway = stack.add_gateway("drained").unwrap();
+    let (mut calls, mut drained) = (0, None);
+    let begun = Instant::now();
+    // Callers come until nobody lets them in.
+    loop {
+        if begun.elapsed() > Duration::from_secs(2) && drained.is_none() {
+            for hook in ["/healthcheck/fail", "/drain_listeners?graceful"] {
+                Call::post_bytes(hook, "").send(gateway.admin()).await.unwrap();
+            }
+            drained = Some(Instant::now());
+        }
+        match long_call("input=20;output=20", &format!("call-{calls}")).send(gateway.address()).await {
+            Ok(reply) => assert_eq!(reply.status, 200, "{}", reply.text()),
+            Err(error) if drained.is_none() => panic!("before it was drained: {error}"),
+            Err(_) => break,
+        }
+        calls += 1;
+        let since = drained.map_or(Duration::ZERO, |drained| drained.elapsed());
+        assert!(since < Duration::from_secs(5), "its listeners are still open");
+    }
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    gateway.process().stop(Duration::from_secs(10));
+    let row = used_is_what_records_say(&stack, calls);
+    let (granted, used) = (burst::pico(&row["granted"]).unwrap(), burst::pico(&row["used"]).unwrap());
+    // What a few of its calls would hold.
+    assert!(granted - used <= 200_000_000_000, "{row:#}");
 }
 
 #[tokio::test]

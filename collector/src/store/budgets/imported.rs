@@ -96,6 +96,26 @@ pub(super) fn at_most(
     })
 }
 
+/// Counts what a gateway that is gone had shipped the records of, and not yet said that it had settled: as far
+/// as nothing else on the counter explains what records say.
+pub(super) fn count_of_the_gone(
+    transaction: &Transaction<'_>,
+    seeds: &mut Seeds,
+    (stored, key, id): (&StoredBudget, &CounterKey, i64),
+    instance: &str,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let mut ledger = standing(transaction, id)?;
+    if ledger.accounts.get(instance).is_none_or(|account| account.adrift <= Amount::ZERO) {
+        return Ok(());
+    }
+    let Some(recorded) = seeds.recorded(transaction, stored, key, now_ms)? else { return Ok(()) };
+    if ledger.was_spent(instance, recorded) > Amount::ZERO {
+        end_lease(transaction, id, instance, &ledger)?;
+    }
+    Ok(())
+}
+
 /// What a counter has charged for calls that have ended, as far as their records say so.
 fn settled(connection: &Connection, id: i64) -> Result<Amount, StoreError> {
     let ledger = standing(connection, id)?;

@@ -1,12 +1,15 @@
 //! Grants of gateways that are gone, and what is kept of calls of which nobody knows what they cost.
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 use serde_json::json;
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::ledger::{LIVE_MS, Ledger};
+use tollgate_core::budget::scope::CounterKey;
+use tollgate_core::budget::window::Span;
 
 use super::super::audit::append;
-use super::{StoreError, accounts, bytes, wide};
+use super::seed::Seeds;
+use super::{StoreError, StoredBudget, accounts, bytes, imported, wide};
 use crate::model::audit::Entry;
 use crate::model::calendar::span;
 
@@ -42,8 +45,15 @@ pub(super) fn release(
     }
     let mut statement = transaction.prepare_cached("SELECT counter FROM accounts WHERE instance = ?1")?;
     let counters: Vec<i64> = statement.query_map([instance], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut released = 0;
+    let (mut released, budgets, mut seeds) = (0, super::all(transaction)?, Seeds::default());
     for counter in counters {
+        let key = key_of(transaction, counter)?;
+        let is_of =
+            |stored: &&StoredBudget| stored.budget.name == key.budget && stored.generation == key.generation;
+        if let Some(stored) = budgets.iter().find(is_of) {
+            let of = (stored, &key, counter);
+            imported::count_of_the_gone(transaction, &mut seeds, of, instance, now_ms)?;
+        }
         let mut ledger = Ledger { accounts: accounts(transaction, counter)?, ..Ledger::default() };
         if ledger.release(instance) > Amount::ZERO {
             let returned = ledger.accounts.get(instance).map_or(Amount::ZERO, |account| account.returned);
@@ -122,6 +132,16 @@ pub(super) fn release_kept(
         append(transaction, &entry)?;
     }
     Ok(KeptReleased::Amount(released))
+}
+
+fn key_of(connection: &Connection, counter: i64) -> Result<CounterKey, StoreError> {
+    let read = |row: &Row<'_>| {
+        let number = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
+        let span = Span { start_ms: number(3)?, end_ms: number(4)? };
+        Ok(CounterKey { budget: row.get(0)?, generation: number(1)?, value: row.get(2)?, span })
+    };
+    let sql = "SELECT budget, generation, value, start_ms, end_ms FROM counters WHERE id = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([counter], read)?)
 }
 
 /// When a run of a gateway reported last, Unix milliseconds UTC; `None` for one that never did.

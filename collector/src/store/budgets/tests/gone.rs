@@ -155,3 +155,44 @@ async fn one_run_of_a_gateway_makes_a_few_times_the_values_that_its_envoy_has_ro
     quiet(0).await;
     quiet(1_000).await;
 }
+
+/// Found from outside: after a kill `used` stayed below the records, as a gateway reports what its workers hold
+/// ahead as held until it closes that, and ships records at once.
+#[tokio::test]
+async fn records_that_a_killed_gateway_had_shipped_are_used_once_its_lease_has_ended() {
+    for settled_elsewhere in [0, 7] {
+        let fixture = Fixture::new();
+        fixture.put(daily("50"), NOON).await;
+        let key = fixture.key("", NOON).await;
+        let first = Report { want: dollars(20), ..Report::default() };
+        let granted = fixture.sync("i", &key, first, NOON + 1).await.unwrap().grant.granted;
+        let last =
+            vec![CounterReport { key: key.clone(), report: Report { granted, ..told(0, 10, 8, 4, 5) } }];
+        fixture.record_and_report(1, NOON + 500, "bot", 2, last).await;
+        fixture.record(2, NOON + 510, "bot", 3).await;
+        fixture.record(3, NOON + 520, "bot", 1).await;
+        let now = NOON + 2 * LEASE;
+        // Another gateway, whose calls have records too, or not yet.
+        if settled_elsewhere > 0 {
+            let instance = "two".to_owned();
+            let mut batch = Batch::new(Sender {
+                instance,
+                gateway: "edge".into(),
+                received_ms: now,
+                ..Sender::default()
+            });
+            let record = record(4, now - 10, "bot", 7, &json!({"policy_version": "fffffffffff-0"}));
+            batch.push(&serde_json::from_value(record).unwrap()).unwrap();
+            fixture.store.ingest(batch).await.unwrap();
+        }
+        let other = Report { granted: dollars(9), ..told(0, settled_elsewhere, 0, 0, 1) };
+        fixture.sync("two", &key, other, now).await.unwrap();
+        let ledger = fixture.ledger(now).await;
+        assert_eq!(ledger.used(), dollars(6 + settled_elsewhere), "{ledger:?}");
+        assert_eq!(ledger.accounts["i"].adrift, dollars(4));
+        // Should it come back, its own word counts.
+        fixture.sync("i", &key, Report { granted, ..told(0, 9, 1, 1, 6) }, now + 1).await.unwrap();
+        let ledger = fixture.ledger(now + 1).await;
+        assert_eq!((ledger.used(), ledger.held()), (dollars(9 + settled_elsewhere), dollars(1)));
+    }
+}
