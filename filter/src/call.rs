@@ -3,6 +3,7 @@
 //! Long: Envoy's callbacks of one stream, each a method of one type; its phases are to be cut apart.
 
 mod head;
+mod request;
 mod rewriting;
 mod session;
 mod settlement;
@@ -14,12 +15,11 @@ use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
-use rewriting::PAUSED_BYTES_MAX;
-use taken::Taken;
+use request::{Body, Request};
 use tollgate_core::call::refusal::{self, Reason};
 use tollgate_core::call::{Call, ResponseHead};
 use tollgate_core::provider::Api;
-use tollgate_core::request::include_usage::{self, UsageChunkFilter};
+use tollgate_core::request::include_usage::UsageChunkFilter;
 
 use crate::budgets::{Decision, Refused, Ticket, Waited};
 use crate::collector::waiting::{self, Outcome, Parked};
@@ -36,25 +36,15 @@ pub(crate) struct HttpCall {
     context: u32,
     call: Option<Box<Call>>,
     slot: Option<JournalSlot>,
-    asking: Asking,
+    request: Request,
+    answer: Answer,
     /// What its budgets hold for it.
     ticket: Ticket,
     /// The call, while it waits for the collector.
     parked: Option<Rc<RefCell<Parked>>>,
     /// The call was refused: what comes as an answer is our own.
     refused: Option<Refused>,
-    /// Bytes of the request body so far, and how many there are to be.
-    received: usize,
-    /// Some of them have gone on to the provider.
-    has_sent: bool,
-    content_length: Option<usize>,
-    /// The request is a `POST`.
-    posts: bool,
     request_ended: bool,
-    response_ended: bool,
-    status: u16,
-    /// Usage is asked for where the route does not switch that off.
-    may_ask: bool,
     /// The stream ended while the call waited.
     left: bool,
     /// A budget ends the answer.
@@ -67,8 +57,16 @@ pub(crate) struct HttpCall {
     pinged: bool,
     /// Turns of a session that are calls of their own.
     turns: session::Turns,
-    /// The request asks for another protocol on its connection: its body has no end of its own.
-    upgrades: bool,
+}
+
+/// The answer, as it comes.
+#[derive(Default)]
+struct Answer {
+    /// Its HTTP status; 0 before it has come.
+    status: u16,
+    has_ended: bool,
+    /// Takes the chunk out that the question for usage brings, where the filter asked and not the caller.
+    usage_chunk: Option<UsageChunkFilter>,
 }
 
 /// How far an answer is that a budget ends: first its caller is told, then the stream is closed. Closing at
@@ -81,19 +79,6 @@ enum Cut {
     Closed,
 }
 
-/// Whether the filter asks for usage that the caller did not ask for.
-enum Asking {
-    /// It does not.
-    No,
-    /// The request waits in Envoy until its whole body is here; this many bytes have been read.
-    Gathering(usize),
-    /// The request waits here: nobody said how long it is, and Envoy answers 413 where it has to keep too
-    /// much.
-    Taking(Taken),
-    /// It does: the chunk that this brings is taken out of the answer.
-    Asked(UsageChunkFilter),
-}
-
 impl HttpCall {
     /// A stream that has just begun.
     pub(crate) fn new(gateway: Rc<Gateway>, context: u32) -> Self {
@@ -102,25 +87,18 @@ impl HttpCall {
             context,
             call: None,
             slot: None,
-            asking: Asking::No,
+            request: Request::default(),
+            answer: Answer::default(),
             ticket: Ticket::default(),
             parked: None,
             refused: None,
-            received: 0,
-            has_sent: false,
-            content_length: None,
-            posts: false,
             request_ended: false,
-            response_ended: false,
-            status: 0,
-            may_ask: false,
             left: false,
             cut: Cut::No,
             turn_since_ms: None,
             spent: None,
             pinged: false,
             turns: session::Turns::default(),
-            upgrades: false,
         }
     }
 
@@ -193,7 +171,7 @@ impl HttpCall {
         let is_open = !self.request_ended || self.left;
         let call = self.call.as_mut()?;
         call.request_came();
-        if !is_open || self.status == 0 || self.status >= 400 {
+        if !is_open || self.answer.status == 0 || self.answer.status >= 400 {
             return None;
         }
         (self.left, self.request_ended) = (false, true);
@@ -204,7 +182,7 @@ impl HttpCall {
     /// answer is cut, and settled like any other that is.
     fn refuse(&mut self, refused: Refused, now_ms: u64) -> Action {
         if let Some(call) = &self.call {
-            if self.has_sent && (1..400).contains(&self.status) {
+            if self.request.has_passed() && (1..400).contains(&self.answer.status) {
                 self.cut = Cut::Closed;
                 self.slot = self.slot.take().or_else(|| self.gateway.note(call, &self.ticket, now_ms));
             }
@@ -276,52 +254,21 @@ impl HttpContext for HttpCall {
         let (mut head, reader) = self.read_request_head();
         #[cfg(feature = "test-panic")]
         ask_to_panic(&head.panic_at);
-        self.call = self.begin(&mut head, reader, end_of_stream, now_ms);
-        self.upgrades = head.upgrades;
-        self.posts = head.method == b"POST";
+        let call = self.begin(&mut head, reader, end_of_stream, now_ms);
         panic_if_asked("request_headers");
-        if self.call.is_some() {
-            if self.call.as_ref().is_some_and(|call| call.target().api.is_session()) {
-                // Compressed messages could not be read.
-                let _ = host::remove_header(Headers::Request, b"sec-websocket-extensions");
-            }
-            let is_session = self.call.as_ref().is_some_and(|call| call.target().api.is_session());
-            self.content_length = head.content_length;
-            self.may_ask =
-                self.call.as_ref().is_some_and(|call| include_usage::is_needed(call.target(), &head.path));
-            if is_session {
-                return self.begin_session(now_ms);
-            }
-            let is_unmetered = self.call.as_ref().is_some_and(|call| call.target().api == Api::Unmetered);
-            if end_of_stream || is_unmetered {
-                return self.request_ended();
-            }
-            let pauses = self.gateway.config.pause_headers;
-            let gathers = self.gathers(&head);
-            // Its length is not to be told before it is known, or as it will be.
-            let in_envoy = gathers
-                && head.content_length.is_some()
-                && (pauses || host::remove_header(Headers::Request, b"content-length").is_ok());
-            if in_envoy {
-                self.asking = Asking::Gathering(0);
-                return if pauses { Action::Pause } else { Action::Continue };
-            } else if let Some(refused) =
-                self.call.as_ref().and_then(|call| self.gateway.budgets.spent_already(call, now_ms))
-            {
-                // A long body need not come, where the answer is known.
-                return self.refuse(refused, now_ms);
-            } else if gathers && head.content_length.is_none() || self.decides_first() {
-                // Its pieces wait here; its headers go on, as Envoy would have to keep a long body while they
-                // wait.
-                self.asking = Asking::Taking(self.gateway.taken.begin());
-                if head.content_length.is_none_or(|length| length > PAUSED_BYTES_MAX)
-                    && let Some(call) = &self.call
-                {
-                    self.gateway.ask_ahead(call, self.context, now_ms);
-                }
-            }
+        let Some(call) = call else { return Action::Continue };
+        self.request = Request::of(&head, &call);
+        let api = call.target().api;
+        self.call = Some(call);
+        if api.is_session() {
+            // Compressed messages could not be read.
+            let _ = host::remove_header(Headers::Request, b"sec-websocket-extensions");
+            return self.begin_session(now_ms);
         }
-        Action::Continue
+        if end_of_stream || api == Api::Unmetered {
+            return self.request_ended();
+        }
+        self.begin_body(&head, now_ms)
     }
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
@@ -335,9 +282,7 @@ impl HttpContext for HttpCall {
         if self.parked.is_some() || self.refused.is_some() || self.turns.waits() {
             return Action::Pause;
         }
-        if let Asking::Gathering(_) | Asking::Taking(_) = self.asking {
-            return self.gather(size, end_of_stream);
-        }
+        let Body::Passes(passed) = self.request.body else { return self.gather(size, end_of_stream) };
         if self.turn_since_ms.is_some() {
             self.hold_turn(host::now_ms());
         }
@@ -352,22 +297,21 @@ impl HttpContext for HttpCall {
         {
             feed(call, 0, size);
         }
-        self.received = self.received.saturating_add(size);
-        let is_last = self.content_length.is_some_and(|length| self.received >= length);
+        let received = passed.saturating_add(size);
         // Servers read JSON as it comes.
-        let is_all = self.has_sent && self.call.as_mut().is_some_and(|call| call.request().is_whole());
-        if end_of_stream || is_last || is_all {
-            return if self.has_sent { self.decide_now() } else { self.request_ended() };
+        let is_whole = passed > 0 && self.call.as_mut().is_some_and(|call| call.request().is_whole());
+        if end_of_stream || self.request.is_all(received) || is_whole {
+            return if passed > 0 { self.decide_now() } else { self.request_ended() };
         }
-        self.has_sent |= size > 0;
+        self.request.body = Body::Passes(received);
         Action::Continue
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        match &self.asking {
+        match &self.request.body {
             // No end of the body is told where trailers follow it.
-            Asking::Gathering(waiting) => return self.gather(*waiting, true),
-            Asking::Taking(taken) if taken.len() > 0 => {
+            Body::Waits(waiting) => return self.gather(*waiting, true),
+            Body::Taken(taken) if taken.len() > 0 => {
                 let message = "the request's body is not JSON that can be read".to_owned();
                 let (reason, now_ms) = (Reason::UnreadableRequest, host::now_ms());
                 let budget = self.call.as_ref().and_then(|call| self.gateway.budgets.enforcing(call, now_ms));
@@ -375,7 +319,7 @@ impl HttpContext for HttpCall {
             }
             _ => {}
         }
-        if self.has_sent { self.decide_now() } else { self.request_ended() }
+        if self.request.has_passed() { self.decide_now() } else { self.request_ended() }
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
@@ -389,12 +333,12 @@ impl HttpContext for HttpCall {
             std::str::from_utf8(value).ok().map(str::to_owned)
         };
         let now_ms = host::now_ms();
-        self.status = text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
+        self.answer.status = text(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
         let decided = self.decide_early(now_ms);
         let (content_type, content_encoding) = (text("content-type"), text("content-encoding"));
         if let Some(call) = &mut self.call {
             let head = ResponseHead {
-                status: self.status,
+                status: self.answer.status,
                 content_type: content_type.as_deref(),
                 content_encoding: content_encoding.as_deref(),
                 header: &text,
@@ -409,12 +353,12 @@ impl HttpContext for HttpCall {
         if let Some(call) = &mut self.call {
             // Whatever the type says and whether a length is known: some servers call their stream a
             // document.
-            if let Asking::Asked(_) = self.asking {
+            if self.answer.usage_chunk.is_some() {
                 let is_plain =
                     content_encoding.is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity"));
-                let may = is_plain && self.status == 200;
+                let may = is_plain && self.answer.status == 200;
                 if !may || host::remove_header(Headers::Response, b"content-length").is_err() {
-                    self.asking = Asking::No;
+                    self.answer.usage_chunk = None;
                 }
             }
             let _ = host::set_header(Headers::Response, "x-tollgate-call", call.id().as_bytes());
@@ -423,7 +367,7 @@ impl HttpContext for HttpCall {
             }
         }
         panic_if_asked("response_headers");
-        self.response_ended |= end_of_stream;
+        self.answer.has_ended |= end_of_stream;
         Action::Continue
     }
 
@@ -453,12 +397,12 @@ impl HttpContext for HttpCall {
             self.take_out(Some(&[]), true);
         }
         panic_if_asked("response_body");
-        self.response_ended |= end_of_stream;
+        self.answer.has_ended |= end_of_stream;
         Action::Continue
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        self.response_ended = true;
+        self.answer.has_ended = true;
         Action::Continue
     }
 

@@ -311,7 +311,7 @@ impl HttpCall {
             self.withhold_turns();
         }
         let Some(call) = &mut self.call else { return };
-        if self.status != SWITCHING_PROTOCOLS {
+        if self.answer.status != SWITCHING_PROTOCOLS {
             call.take_back_turns(u32::MAX);
             self.take_back(self.turns.open.len(), now_ms);
         } else if call.target().api != Api::ResponsesSession {

@@ -48,7 +48,7 @@ impl HttpCall {
             ending: match (self.left, self.cut) {
                 (true, _) => Ending::NotSent,
                 // No provider works on a request that never came to its end.
-                (false, _) if !self.request_ended && self.status == 0 => Ending::NotSent,
+                (false, _) if !self.request_ended && self.answer.status == 0 => Ending::NotSent,
                 // The provider is hung up on.
                 (false, Cut::Closed) => Ending::ClientAbort,
                 (false, _) => self.ending(),
@@ -129,9 +129,9 @@ impl HttpCall {
             }
             // What was fetched in part is fetched again.
             record.cost_nothing();
-            return if self.posts || is_told { Left::One } else { Left::Nothing };
+            return if self.request.posts || is_told { Left::One } else { Left::Nothing };
         }
-        let asks = call.target().api == Api::Deferred && !self.posts;
+        let asks = call.target().api == Api::Deferred && !self.request.posts;
         if asks {
             // Its counts are paid where the results are fetched.
             record.cost_nothing();
@@ -152,7 +152,7 @@ impl HttpCall {
         let provider = &call.target().provider;
         let owner = ids.iter().find_map(|id| deferred::recall(provider, id));
         let starter = owner.as_ref().map_or(asker, |work| (&work.attribution, work.source));
-        let is_paid = self.posts && call.is_paid_start();
+        let is_paid = self.request.posts && call.is_paid_start();
         let mut told = 0usize;
         outputs.retain(|output| {
             // The rest is told of with the next poll.
@@ -168,7 +168,7 @@ impl HttpCall {
         for id in &ids {
             deferred::remember(provider, id, None, starter, is_paid);
         }
-        let starts = self.posts && owner.is_none() && !call.continues() || is_paid;
+        let starts = self.request.posts && owner.is_none() && !call.continues() || is_paid;
         let started: Vec<String> =
             ids.into_iter().filter(|id| starts && Work::tells(id)).take(STARTED_MAX).collect();
         let is_told = !outputs.is_empty() && self.gateway.config.collector.is_some();
@@ -216,11 +216,11 @@ impl HttpCall {
     /// How the exchange ended. Envoy's details tell an abort from an end, and a provider's answer from its
     /// own.
     fn ending(&self) -> Ending {
-        if self.response_ended && self.status < 400 {
+        if self.answer.has_ended && self.answer.status < 400 {
             return Ending::Complete;
         }
         let details = text_property(b"response\0code_details").unwrap_or_default();
-        ending_of(&details, self.response_ended)
+        ending_of(&details, self.answer.has_ended)
     }
 }
 
