@@ -3,10 +3,12 @@
 
 use proxy_wasm::types::Action;
 use tollgate_core::budget::policy::Policy;
+use tollgate_core::call::Call;
 use tollgate_core::request::include_usage::{self, UsageChunkFilter};
 use tollgate_core::request::output_limit;
 
 use super::head::RequestHead;
+use super::phase::Phase;
 use super::request::Body;
 use super::{HttpCall, feed};
 use crate::call::stream::text_property;
@@ -16,7 +18,8 @@ impl HttpCall {
     /// Its head is known, and its body is to come: says where that waits, if it does.
     pub(super) fn begin_body(&mut self, head: &RequestHead, now_ms: u64) -> Action {
         let pauses = self.gateway.config.pause_headers;
-        let gathers = self.gathers(head);
+        let Phase::Arriving(call) = &self.phase else { return Action::Continue };
+        let gathers = self.gathers(call, head);
         // Its length is not to be told before it is known, or as it will be.
         let in_envoy = gathers
             && head.content_length.is_some()
@@ -25,7 +28,6 @@ impl HttpCall {
             self.request.body = Body::Waits(0);
             return if pauses { Action::Pause } else { Action::Continue };
         }
-        let Some(call) = &self.call else { return Action::Continue };
         if let Some(refused) = self.gateway.budgets.spent_already(call, now_ms) {
             // A long body need not come, where the answer is known.
             return self.refuse(refused, now_ms);
@@ -44,8 +46,7 @@ impl HttpCall {
     /// Whether this request is to wait for its whole body: because usage is to be asked for, or an output
     /// limit to be written into it; and, where its headers can wait too, so that a refusal reaches no
     /// upstream.
-    fn gathers(&self, head: &RequestHead) -> bool {
-        let Some(call) = &self.call else { return false };
+    fn gathers(&self, call: &Call, head: &RequestHead) -> bool {
         let small = head.content_length.is_none_or(|length| length <= GATHERED_BYTES_MAX);
         if !small || !head.is_json || head.encoded {
             return false;
@@ -75,12 +76,11 @@ impl HttpCall {
             Body::Waits(read) => (*read, 0),
             Body::Taken(taken) => (0, taken.len()),
         };
-        if let Some(call) = &mut self.call {
-            feed(call, read, size);
-        }
+        let Some(call) = self.phase.call_mut() else { return Action::Continue };
+        feed(call, read, size);
+        let is_all = call.request().is_whole();
         let whole = taken.saturating_add(size);
         let is_taken = matches!(self.request.body, Body::Taken(_));
-        let is_all = self.call.as_mut().is_some_and(|call| call.request().is_whole());
         let has_length = self.request.is_all(whole);
         // What asks for another protocol as well has no end of its own; and what is long cannot wait for one.
         let is_long = whole > GATHERED_BYTES_MAX;
@@ -130,7 +130,7 @@ impl HttpCall {
     /// once.
     fn pass_on(&mut self, received: usize) -> Action {
         let now_ms = host::now_ms();
-        let refused = self.call.as_ref().and_then(|call| self.gateway.budgets.spent_already(call, now_ms));
+        let refused = self.phase.call().and_then(|call| self.gateway.budgets.spent_already(call, now_ms));
         match refused {
             Some(refused) => self.refuse(refused, now_ms),
             None => {
@@ -142,7 +142,7 @@ impl HttpCall {
 
     /// Puts what budgets and metering need into a request that has been gathered.
     fn rewrite(&mut self, size: usize) {
-        let Some(call) = &mut self.call else { return };
+        let Some(call) = self.phase.call_mut() else { return };
         let asks = self.gateway.config.include_usage
             && self.request.may_ask
             && call.request().stream()
@@ -164,7 +164,7 @@ impl HttpCall {
         if !is_asked && is_limited.is_none() || !self.replace_body(size, &body) {
             return;
         }
-        let Some(call) = &mut self.call else { return };
+        let Some(call) = self.phase.call_mut() else { return };
         if let Some(tokens) = is_limited {
             call.request().limit_output(tokens);
         }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tollgate_core::decode::websocket;
 use tollgate_core::record::{Note, Outcome as CallOutcome, UsageRecord};
 
+use super::phase::TOLD_MS;
 use super::*;
 use crate::fixture::*;
 use crate::host::simulated::{self, Fault};
@@ -782,6 +783,11 @@ mod sessions {
         session.on_http_response_headers(1, false);
     }
 
+    /// Whether nothing has ended it.
+    fn is_open(session: &HttpCall) -> bool {
+        matches!(&session.phase, Phase::Session(session) if session.spent.is_none())
+    }
+
     fn says(session: &mut HttpCall, messages: &[Value]) -> (Action, Vec<u8>) {
         let bytes: Vec<u8> =
             messages.iter().flat_map(|message| websocket::text(&message.to_string())).collect();
@@ -860,7 +866,7 @@ mod sessions {
             assert_eq!(in_request(), bytes, "{path}");
             // As Envoy does when it goes on.
             request_body(&mut session, b"", false);
-            assert!(session.spent.is_none(), "{path}");
+            assert!(is_open(&session), "{path}");
             hears(&mut session, &[done.clone(), done.clone()]);
             assert_eq!(counter("calls").held.0, 1, "{path}: one has not ended");
             hears(&mut session, std::slice::from_ref(&done));
@@ -887,7 +893,7 @@ mod sessions {
                         break;
                     }
                     request_body(&mut session, b"", false);
-                    if session.spent.is_none() && bytes.len() > 8 {
+                    if is_open(&session) && bytes.len() > 8 {
                         sent += at_once;
                     }
                 }
@@ -929,6 +935,32 @@ mod sessions {
                 assert_eq!((counter("calls").used.0, counter("calls").held.0), (2, 0), "{path}");
             }
         }
+    }
+
+    /// A translation is charged by the minute, whether or not its caller has said anything.
+    #[test]
+    fn a_session_of_which_a_minute_passes_before_it_names_a_model_holds_for_one_turn() {
+        let (mut vm, mut collector) =
+            start(&json!([{"name": "calls", "limit_calls": 5, "window": "day"}]), 5);
+        let (mut session, _) = upgrade(&mut vm, "/v1/realtime/translations");
+        switches(&mut session);
+        for _ in 0..250 {
+            vm.tick();
+            vm.collect(&mut collector);
+        }
+        for _ in 0..2 {
+            hears(&mut session, &[json!({"type": "session.created"})]);
+            vm.tick();
+            vm.collect(&mut collector);
+        }
+        assert_eq!(counter("calls").held.0, 1);
+        says(&mut session, &[json!({"type": "session.update", "session": {"model": MODEL}})]);
+        vm.collect(&mut collector);
+        request_body(&mut session, b"", false);
+        assert_eq!((counter("calls").used.0, counter("calls").held.0), (2, 1));
+        end(&mut session);
+        assert_eq!(records(&mut vm, &mut collector).len(), 1);
+        assert_eq!((counter("calls").used.0, counter("calls").held.0), (1, 0));
     }
 
     #[test]
