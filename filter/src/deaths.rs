@@ -284,3 +284,37 @@ fn a_vm_that_is_drained_may_die_anywhere() {
     });
     assert!(deaths >= 27 && deaths - clean <= 6, "{deaths} deaths, {clean} left all named");
 }
+
+/// A session of three turns, and the connection is closed in a fourth: each is counted as it goes on.
+fn talk(vm: &mut Vm, collector: &mut Collector, went: &Cell<usize>) {
+    let (mut session, _) = vm.upgrade("api.openai.com", "/v1/realtime?model=gpt-m");
+    vm.collect(collector);
+    switches(&mut session);
+    for turn in 0..4 {
+        let refused = simulated::with(|world| world.answers.len());
+        says(&mut session, &[json!({"type": "response.create"})]);
+        vm.collect(collector);
+        request_body(&mut session, b"", false);
+        went.set(went.get() + usize::from(simulated::with(|world| world.answers.len()) == refused));
+        if turn < 3 {
+            let usage = json!({"input_tokens": 20, "output_tokens": 10});
+            hears(&mut session, &[json!({"type": "response.done", "response": {"usage": usage}})]);
+            vm.tick();
+            vm.collect(collector);
+        }
+    }
+    end(&mut session);
+    vm.tick();
+    vm.collect(collector);
+}
+
+#[test]
+fn a_vm_whose_session_has_turns_may_die_anywhere() {
+    let calls = json!([{"name": "calls", "limit_calls": 1_000_000, "window": "day"}]);
+    for (scenario, all, unnamed) in
+        [(Scenario::ample(), 55, 25), (Scenario { budgets: calls, granted: 20 }, 27, 12)]
+    {
+        let (deaths, clean) = die_everywhere(&scenario, None, talk);
+        assert!(deaths >= all && deaths - clean <= unnamed, "{deaths} deaths, {clean} left all named");
+    }
+}

@@ -163,18 +163,18 @@ impl Session {
         if is_begun {
             self.next = NextTurn::Due(now_ms);
         }
-        self.decide_turns(own, is_begun, was_between.then_some(size), now_ms)
+        let asked = own.len().max(self.lacking(is_begun));
+        self.decide_turns(asked, own, was_between.then_some(size), now_ms)
     }
 
-    /// Decides about the turns that what is said now asks for: those that are calls of their own, or those of
-    /// the session's that nothing is held for yet. All of them go on, or none.
-    fn decide_turns(&mut self, own: Vec<Call>, is_begun: bool, size: Option<usize>, now_ms: u64) -> Action {
+    /// Decides about as many turns as what is said now asks for: those that are calls of their own, or those
+    /// of the session's that nothing is held for yet. All of them go on, or none.
+    fn decide_turns(&mut self, asked: usize, own: Vec<Call>, size: Option<usize>, now_ms: u64) -> Action {
         let gateway = Rc::clone(&self.gateway);
         let before = self.open.len();
         let piece = Rc::new(Cell::new(0));
-        let lacking = own.len().max(self.lacking(is_begun));
         let mut own = own.into_iter();
-        for _ in 0..lacking {
+        for _ in 0..asked {
             let call = &self.under_way.call;
             let turn =
                 own.next().unwrap_or_else(|| call.turn(call.target().api, gateway.call_id(now_ms), now_ms));
