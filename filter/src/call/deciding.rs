@@ -17,20 +17,17 @@ impl HttpCall {
     /// The whole request is known: may the call go on? From there on the provider may charge for it. A call
     /// that may not be answered `Continue` keeps its last piece here.
     pub(super) fn request_ended(&mut self) -> Action {
-        self.decide_once(|gateway, call, now_ms| match gateway.decide(call, Waited::NOT, now_ms) {
-            Decision::Wait => None,
-            decided => Some(decided),
-        })
+        self.decide_once(|gateway, call, now_ms| gateway.decide(call, Waited::NOT, now_ms))
     }
 
     /// All is said of a call that cannot wait: its body is longer than Envoy keeps, or a part of it was
     /// passed on. What it lacks is asked for, for its next try.
     pub(super) fn decide_now(&mut self) -> Action {
-        self.decide_once(|gateway, call, now_ms| Some(gateway.decide_at_once(call, now_ms)))
+        self.decide_once(|gateway, call, now_ms| gateway.decide_at_once(call, now_ms))
     }
 
-    /// Decides when all is said, unless that was done: `decide` gives nothing where the call is to wait.
-    fn decide_once(&mut self, decide: impl FnOnce(&Gateway, &Call, u64) -> Option<Decision>) -> Action {
+    /// Decides when all is said, unless that was done.
+    fn decide_once(&mut self, decide: impl FnOnce(&Gateway, &Call, u64) -> Decision) -> Action {
         if self.phase.is_held() {
             return Action::Pause;
         }
@@ -38,8 +35,8 @@ impl HttpCall {
         call.request_came();
         let now_ms = host::now_ms();
         match decide(&self.gateway, call, now_ms) {
-            None => self.wait_or_decide(now_ms),
-            Some(decided) => self.go_on(decided, now_ms),
+            Decision::Wait => self.wait_or_decide(now_ms),
+            decided => self.go_on(decided, now_ms),
         }
     }
 
@@ -62,6 +59,7 @@ impl HttpCall {
         if let Some(call) = self.phase.take_undecided() {
             let admitted = match decided {
                 Decision::Go(ticket) => Admitted::note(&self.gateway, &call, ticket, now_ms),
+                // Its answer has begun: it cannot wait any more.
                 Decision::Wait | Decision::Refuse(_) => Admitted::default(),
             };
             self.phase = self.under_way(call, admitted);
