@@ -96,7 +96,7 @@ impl HttpCall {
     /// answer is cut, and settled like any other that is.
     pub(super) fn refuse(&mut self, refused: Refused, now_ms: u64) -> Action {
         let UnderWay { call, mut admitted, mut cut } = match std::mem::take(&mut self.phase) {
-            Phase::Arriving(call) | Phase::Left(call) => UnderWay::new(call, Admitted::default()),
+            Phase::Arriving(call) | Phase::Left(call) => UnderWay::undecided(call),
             Phase::UnderWay(under_way) => under_way,
             other => {
                 self.phase = other;

@@ -137,6 +137,11 @@ impl UnderWay {
         Self { call, admitted, cut: Cut::No }
     }
 
+    /// A call for which nothing is held, as nothing was decided about it.
+    pub(super) fn undecided(call: Box<Call>) -> Self {
+        Self::new(call, Admitted::default())
+    }
+
     /// Ends an answer that no budget covers any more; true where this piece of `size` bytes is not to be
     /// looked at.
     pub(super) fn cut(&mut self, gateway: &Gateway, size: usize) -> bool {

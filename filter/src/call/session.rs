@@ -78,7 +78,7 @@ impl HttpCall {
             return self.refuse(refused, now_ms);
         }
         let Some(call) = self.phase.take_undecided() else { return Action::Continue };
-        let under_way = UnderWay::new(call, Admitted::default());
+        let under_way = UnderWay::undecided(call);
         let mut session = Session::new(&self.gateway, self.context, under_way);
         session.next = if has_own_calls { NextTurn::Held } else { NextTurn::AwaitsModel };
         self.phase = Phase::Session(Box::new(session));

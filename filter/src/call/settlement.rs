@@ -27,38 +27,32 @@ impl HttpCall {
     pub(super) fn settle(&mut self) {
         self.gateway.waiting.ended(self.context);
         self.unpark();
-        let phase = std::mem::take(&mut self.phase);
-        if let Phase::NoCall | Phase::Parked(_) = phase {
+        if let Phase::NoCall = self.phase {
             return;
         }
         let now_ms = host::now_ms();
-        match phase {
-            Phase::NoCall | Phase::Parked(_) => {}
-            Phase::Refused(refused) => self.settle_refused(*refused, now_ms),
+        let status = self.answer.status;
+        let (under_way, ending) = match std::mem::take(&mut self.phase) {
+            Phase::NoCall | Phase::Parked(_) => return,
+            Phase::Refused(refused) => return self.settle_refused(*refused, now_ms),
             // No provider works on a request that never came to its end.
-            Phase::Arriving(call) if self.answer.status == 0 => {
-                self.settle_call(UnderWay::new(call, Admitted::default()), Some(Ending::NotSent), now_ms);
-            }
-            Phase::Arriving(call) => {
-                self.settle_call(UnderWay::new(call, Admitted::default()), None, now_ms);
-            }
+            Phase::Arriving(call) => (UnderWay::undecided(call), (status == 0).then_some(Ending::NotSent)),
             Phase::Left(call) => {
-                let mut left = UnderWay::new(call, Admitted::default());
-                if left.call.target().api.is_session() {
-                    left = Session::new(&self.gateway, self.context, left).end(self.answer.status, now_ms);
-                }
-                self.settle_call(left, Some(Ending::NotSent), now_ms);
+                let left = UnderWay::undecided(call);
+                let left = match left.call.target().api.is_session() {
+                    true => Session::new(&self.gateway, self.context, left).end(status, now_ms),
+                    false => left,
+                };
+                (left, Some(Ending::NotSent))
             }
-            Phase::Session(session) => {
-                self.settle_call(session.end(self.answer.status, now_ms), None, now_ms);
-            }
-            Phase::UnderWay(under_way) | Phase::HungUp(under_way) => {
-                self.settle_call(under_way, None, now_ms);
-            }
-        }
+            Phase::Session(session) => (session.end(status, now_ms), None),
+            Phase::UnderWay(under_way) | Phase::HungUp(under_way) => (under_way, None),
+        };
+        self.settle_call(under_way, ending, now_ms);
     }
 
-    /// Settles a call that was not refused, or too late. How it ended Envoy says, where that is not known.
+    /// Settles a call that was not refused, or when its answer had begun. How it ended says Envoy, where
+    /// nothing is given.
     // Long: the order of these steps keeps a record and its charge together.
     fn settle_call(&self, under_way: UnderWay, ending: Option<Ending>, now_ms: u64) {
         let UnderWay { mut call, admitted: Admitted { mut ticket, mut slot }, cut } = under_way;
