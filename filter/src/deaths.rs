@@ -284,3 +284,63 @@ fn a_vm_that_is_drained_may_die_anywhere() {
     });
     assert!(deaths >= 27 && deaths - clean <= 6, "{deaths} deaths, {clean} left all named");
 }
+
+/// A session of three turns, whose connection is closed in a fourth: each is counted as it goes on.
+fn talk(vm: &mut Vm, collector: &mut Collector, went: &Cell<usize>, path: &str, ask: &Value, done: &Value) {
+    let (mut session, _) = vm.upgrade("api.openai.com", path);
+    vm.collect(collector);
+    switches(&mut session);
+    for turn in 0..4 {
+        let refused = simulated::with(|world| world.answers.len());
+        says(&mut session, std::slice::from_ref(ask));
+        vm.collect(collector);
+        request_body(&mut session, b"", false);
+        went.set(went.get() + usize::from(simulated::with(|world| world.answers.len()) == refused));
+        if turn < 3 {
+            hears(&mut session, std::slice::from_ref(done));
+            vm.tick();
+            vm.collect(collector);
+        }
+    }
+    end(&mut session);
+    vm.tick();
+    vm.collect(collector);
+}
+
+/// A session that holds for its turns.
+fn talk_realtime(vm: &mut Vm, collector: &mut Collector, went: &Cell<usize>) {
+    let usage = json!({"input_tokens": 20, "output_tokens": 10});
+    let done = json!({"type": "response.done", "response": {"usage": usage}});
+    talk(vm, collector, went, "/v1/realtime?model=gpt-m", &json!({"type": "response.create"}), &done);
+}
+
+/// A session whose turns are calls of their own.
+fn talk_responses(vm: &mut Vm, collector: &mut Collector, went: &Cell<usize>) {
+    let ask = json!({"type": "response.create", "model": MODEL, "max_output_tokens": 50, "input": "Why?"});
+    let usage = json!({"input_tokens": 20, "output_tokens": 10, "total_tokens": 30});
+    let done = json!({"type": "response.completed", "response": {"id": "resp_1", "object": "response",
+        "status": "completed", "model": MODEL, "usage": usage}});
+    talk(vm, collector, went, "/v1/responses", &ask, &done);
+}
+
+/// Every counter has enough for a few calls, and not for a reservation.
+fn a_few_calls() -> Scenario {
+    let budgets = json!([{"name": "calls", "limit_calls": 1_000_000, "window": "day"}]);
+    Scenario { budgets, granted: 20 }
+}
+
+#[test]
+fn a_vm_whose_session_holds_for_its_turns_may_die_anywhere() {
+    for (scenario, all, unnamed) in [(Scenario::ample(), 55, 25), (a_few_calls(), 27, 12)] {
+        let (deaths, clean) = die_everywhere(&scenario, None, talk_realtime);
+        assert!(deaths >= all && deaths - clean <= unnamed, "{deaths} deaths, {clean} left all named");
+    }
+}
+
+#[test]
+fn a_vm_whose_sessions_turns_are_calls_may_die_anywhere() {
+    for (scenario, all, unnamed) in [(Scenario::ample(), 57, 24), (a_few_calls(), 27, 12)] {
+        let (deaths, clean) = die_everywhere(&scenario, None, talk_responses);
+        assert!(deaths >= all && deaths - clean <= unnamed, "{deaths} deaths, {clean} left all named");
+    }
+}

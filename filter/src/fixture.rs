@@ -14,6 +14,7 @@ use tollgate_core::budget::ledger::{Grant, Want};
 use tollgate_core::budget::policy::{Policy, PolicyBudget};
 use tollgate_core::budget::window::Span;
 use tollgate_core::call::Call;
+use tollgate_core::decode::websocket;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::{Price, PriceBook, PricedModel, Rates, Sheet, Wanted};
 use tollgate_core::protocol::config::GatewayConfig;
@@ -230,7 +231,20 @@ impl Vm {
         self.request(&chat_headers(&body.len().to_string()), body.as_bytes())
     }
 
-    /// How often what the gateway holds waits to be settled.
+    /// A session over a websocket is asked for.
+    pub(crate) fn upgrade(&mut self, host: &str, path: &str) -> (HttpCall, Action) {
+        let headers = [
+            (":method", "GET"),
+            (":path", path),
+            (":authority", host),
+            ("upgrade", "websocket"),
+            ("connection", "upgrade"),
+            ("sec-websocket-extensions", "permessage-deflate"),
+        ];
+        self.request(&headers, b"")
+    }
+
+    /// What its calls share.
     pub(crate) fn gateway(&self) -> Rc<Gateway> {
         self.root.gateway()
     }
@@ -267,6 +281,36 @@ pub(crate) fn answer(call: &mut HttpCall, body: &[u8]) {
     call.on_http_response_headers(2, false);
     simulated::with(|world| world.buffers.insert(Buffer::ResponseBody as u32, body.to_vec()));
     call.on_http_response_body(body.len(), true);
+}
+
+/// What of the request's piece goes on to the provider.
+pub(crate) fn in_request() -> Vec<u8> {
+    simulated::with(|world| world.buffers.get(&(Buffer::RequestBody as u32)).cloned().unwrap_or_default())
+}
+
+/// What of the answer's piece goes on to the caller.
+pub(crate) fn in_response() -> Vec<u8> {
+    simulated::with(|world| world.buffers.get(&(Buffer::ResponseBody as u32)).cloned().unwrap_or_default())
+}
+
+/// The provider takes a session.
+pub(crate) fn switches(session: &mut HttpCall) {
+    set_headers(Headers::Response, &[(":status", "101")]);
+    session.on_http_response_headers(1, false);
+}
+
+/// The caller of a session says these messages, in one piece: what becomes of it, and its bytes.
+pub(crate) fn says(session: &mut HttpCall, messages: &[Value]) -> (Action, Vec<u8>) {
+    let bytes: Vec<u8> = messages.iter().flat_map(|message| websocket::text(&message.to_string())).collect();
+    (request_body(session, &bytes, false), bytes)
+}
+
+/// The provider of a session says these messages, in one piece: what its caller gets.
+pub(crate) fn hears(session: &mut HttpCall, messages: &[Value]) -> Vec<u8> {
+    let bytes: Vec<u8> = messages.iter().flat_map(|message| websocket::text(&message.to_string())).collect();
+    simulated::with(|world| world.buffers.insert(Buffer::ResponseBody as u32, bytes.clone()));
+    session.on_http_response_body(bytes.len(), false);
+    in_response()
 }
 
 /// The stream ends.

@@ -3,20 +3,50 @@
 
 use proxy_wasm::types::Action;
 use tollgate_core::budget::policy::Policy;
+use tollgate_core::call::Call;
 use tollgate_core::request::include_usage::{self, UsageChunkFilter};
 use tollgate_core::request::output_limit;
 
 use super::head::RequestHead;
-use super::{Asking, HttpCall, feed};
+use super::phase::Phase;
+use super::request::Body;
+use super::{HttpCall, feed};
 use crate::call::stream::text_property;
 use crate::host::{self, Buffer, Headers};
 
 impl HttpCall {
+    /// Its head is known, and its body is to come: says where that waits, if it does.
+    pub(super) fn begin_body(&mut self, head: &RequestHead, now_ms: u64) -> Action {
+        let pauses = self.gateway.config.pause_headers;
+        let Phase::Arriving(call) = &self.phase else { return Action::Continue };
+        let gathers = self.gathers(call, head);
+        // Its length is not to be told before it is known, or as it will be.
+        let in_envoy = gathers
+            && head.content_length.is_some()
+            && (pauses || host::remove_header(Headers::Request, b"content-length").is_ok());
+        if in_envoy {
+            self.request.body = Body::Waits(0);
+            return if pauses { Action::Pause } else { Action::Continue };
+        }
+        if let Some(refused) = self.gateway.budgets.spent_already(call, now_ms) {
+            // A long body need not come, where the answer is known.
+            return self.refuse(refused, now_ms);
+        }
+        if gathers && head.content_length.is_none() || self.decides_first() {
+            // Its pieces wait here; its headers go on, as Envoy would have to keep a long body while they
+            // wait.
+            self.request.body = Body::Taken(self.gateway.taken.begin());
+            if head.content_length.is_none_or(|length| length > PAUSED_BYTES_MAX) {
+                self.gateway.ask_ahead(call, self.context, now_ms);
+            }
+        }
+        Action::Continue
+    }
+
     /// Whether this request is to wait for its whole body: because usage is to be asked for, or an output
     /// limit to be written into it; and, where its headers can wait too, so that a refusal reaches no
     /// upstream.
-    pub(super) fn gathers(&self, head: &RequestHead) -> bool {
-        let Some(call) = &self.call else { return false };
+    fn gathers(&self, call: &Call, head: &RequestHead) -> bool {
         let small = head.content_length.is_none_or(|length| length <= GATHERED_BYTES_MAX);
         if !small || !head.is_json || head.encoded {
             return false;
@@ -34,38 +64,38 @@ impl HttpCall {
     }
 
     /// Whether a call is to be decided on before anything of its body is passed on.
-    pub(super) fn decides_first(&self) -> bool {
+    fn decides_first(&self) -> bool {
         self.gateway.budgets.policy().is_none_or(|policy| !policy.is_idle())
     }
 
     /// Reads the body as it gathers; at its end, or where all is said, decides, and puts the question into
     /// it. `size` bytes are in Envoy's buffer.
     pub(super) fn gather(&mut self, size: usize, end_of_stream: bool) -> Action {
-        let (read, taken) = match &self.asking {
-            Asking::Gathering(read) => (*read, 0),
-            Asking::Taking(taken) => (0, taken.len()),
-            _ => return Action::Continue,
+        let (read, taken) = match &self.request.body {
+            Body::Passes(_) => return Action::Continue,
+            Body::Waits(read) => (*read, 0),
+            Body::Taken(taken) => (0, taken.len()),
         };
-        if let Some(call) = &mut self.call {
-            feed(call, read, size);
-        }
+        let Some(call) = self.phase.call_mut() else { return Action::Continue };
+        feed(call, read, size);
+        let is_all = call.request().is_whole();
         let whole = taken.saturating_add(size);
-        let is_taken = matches!(self.asking, Asking::Taking(_));
-        let is_all = self.call.as_mut().is_some_and(|call| call.request().is_whole());
-        let has_length = self.content_length.is_some_and(|length| whole >= length);
+        let is_taken = matches!(self.request.body, Body::Taken(_));
+        let has_length = self.request.is_all(whole);
         // What asks for another protocol as well has no end of its own; and what is long cannot wait for one.
         let is_long = whole > GATHERED_BYTES_MAX;
-        let is_whole = (self.upgrades || is_taken) && has_length || (self.upgrades || is_long) && is_all;
+        let upgrades = self.request.upgrades;
+        let is_whole = (upgrades || is_taken) && has_length || (upgrades || is_long) && is_all;
         let has_ended = end_of_stream || is_whole;
         let most = if is_taken && self.decides_first() { KEPT_BYTES_MAX } else { GATHERED_BYTES_MAX };
         if !has_ended && whole <= most {
-            let is_kept = match &mut self.asking {
+            let is_kept = match &mut self.request.body {
                 // Only its end is to come, or trailers, behind which nothing could be put back.
-                Asking::Taking(taken) if is_all => {
+                Body::Taken(taken) if is_all => {
                     taken.put_back(size);
                     true
                 }
-                Asking::Taking(taken) => {
+                Body::Taken(taken) => {
                     if taken.take(size) {
                         return Action::Continue;
                     }
@@ -74,14 +104,14 @@ impl HttpCall {
                 _ => true,
             };
             if is_kept {
-                self.asking = Asking::Gathering(whole);
+                self.request.body = Body::Waits(whole);
                 return Action::Pause;
             }
         }
-        if let Asking::Taking(taken) = &mut self.asking {
+        if let Body::Taken(taken) = &mut self.request.body {
             taken.put_back(size);
         }
-        self.asking = Asking::No;
+        self.request.body = Body::default();
         if !has_ended {
             return self.pass_on(whole);
         }
@@ -89,7 +119,7 @@ impl HttpCall {
             return self.decide_now();
         }
         // What the headers that have gone on say of its length stays true.
-        let has_said_length = is_taken && self.content_length.is_some();
+        let has_said_length = is_taken && self.request.content_length.is_some();
         if whole <= GATHERED_BYTES_MAX && !has_said_length {
             self.rewrite(whole);
         }
@@ -99,13 +129,12 @@ impl HttpCall {
     /// A body is longer than what is kept: it goes on as it comes, and is decided on when all is said, at
     /// once.
     fn pass_on(&mut self, received: usize) -> Action {
-        self.received = received;
         let now_ms = host::now_ms();
-        let refused = self.call.as_ref().and_then(|call| self.gateway.budgets.spent_already(call, now_ms));
+        let refused = self.phase.call().and_then(|call| self.gateway.budgets.spent_already(call, now_ms));
         match refused {
             Some(refused) => self.refuse(refused, now_ms),
             None => {
-                self.has_sent = true;
+                self.request.body = Body::Passes(received);
                 Action::Continue
             }
         }
@@ -113,9 +142,9 @@ impl HttpCall {
 
     /// Puts what budgets and metering need into a request that has been gathered.
     fn rewrite(&mut self, size: usize) {
-        let Some(call) = &mut self.call else { return };
+        let Some(call) = self.phase.call_mut() else { return };
         let asks = self.gateway.config.include_usage
-            && self.may_ask
+            && self.request.may_ask
             && call.request().stream()
             && text_property(INCLUDE_USAGE_PROPERTY).as_deref() != Some("off");
         let policy = self.gateway.budgets.policy();
@@ -135,18 +164,18 @@ impl HttpCall {
         if !is_asked && is_limited.is_none() || !self.replace_body(size, &body) {
             return;
         }
-        let Some(call) = &mut self.call else { return };
+        let Some(call) = self.phase.call_mut() else { return };
         if let Some(tokens) = is_limited {
             call.request().limit_output(tokens);
         }
         if is_asked {
-            self.asking = Asking::Asked(UsageChunkFilter::default());
+            self.answer.usage_chunk = Some(UsageChunkFilter::default());
         }
     }
 
     /// Puts another body in the place of one of `size` bytes: with its length, or not at all.
     fn replace_body(&self, size: usize, body: &[u8]) -> bool {
-        let has_length = self.gateway.config.pause_headers && self.content_length.is_some();
+        let has_length = self.gateway.config.pause_headers && self.request.content_length.is_some();
         let say = |length: usize| {
             host::set_header(Headers::Request, "content-length", length.to_string().as_bytes()).is_ok()
         };
@@ -163,7 +192,7 @@ impl HttpCall {
     /// Takes the chunk that nobody asked for out of a piece of the answer. Where a piece cannot be read or
     /// replaced, it and all that follows pass as they come, behind what was held back.
     pub(super) fn take_out(&mut self, piece: Option<&[u8]>, end_of_stream: bool) {
-        let Asking::Asked(filter) = &mut self.asking else { return };
+        let Some(filter) = &mut self.answer.usage_chunk else { return };
         let held = filter.held().to_vec();
         if let Some(piece) = piece {
             let mut out = filter.feed(piece);
@@ -177,7 +206,7 @@ impl HttpCall {
         if !held.is_empty() {
             let _ = host::set_buffer(Buffer::ResponseBody, 0, &held);
         }
-        self.asking = Asking::No;
+        self.answer.usage_chunk = None;
     }
 }
 

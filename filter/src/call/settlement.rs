@@ -5,8 +5,9 @@ use tollgate_core::price::{CostStatus, PriceBook};
 use tollgate_core::provider::Api;
 use tollgate_core::record::{Note, OUTPUTS_MAX, STARTED_MAX, UsageRecord, Work, work_id};
 
-use super::{Cut, HttpCall};
-use crate::budgets::Refused;
+use super::HttpCall;
+use super::phase::{Admitted, Cut, Phase, RefusedCall, UnderWay};
+use super::session::Session;
 use crate::call::stream::{ending_of, number_property, show_in_access_log, text_property};
 use crate::host;
 use crate::shared::deferred::{self, Claim};
@@ -23,42 +24,52 @@ enum Left {
 
 impl HttpCall {
     /// Its record, and what it is charged. Again it does nothing.
-    // Long: the order of these steps keeps a record and its charge together.
     pub(super) fn settle(&mut self) {
         self.gateway.waiting.ended(self.context);
         self.unpark();
-        if self.call.is_none() {
+        if let Phase::NoCall = self.phase {
             return;
         }
         let now_ms = host::now_ms();
-        if let Some(refused) = self.refused.take()
-            && self.cut == Cut::No
-        {
-            return self.settle_refused(&refused, now_ms);
-        }
-        // Results of a batch are told when all of them are there.
-        if self.call.as_ref().is_some_and(|call| call.target().api.is_session()) {
-            self.settle_turns(now_ms);
-            self.end_turns(now_ms);
-        }
-        let Some(mut call) = self.call.take() else { return };
-        let mut ticket = std::mem::take(&mut self.ticket);
+        let status = self.answer.status;
+        let (under_way, ending) = match std::mem::take(&mut self.phase) {
+            Phase::NoCall | Phase::Parked(_) => return,
+            Phase::Refused(refused) => return self.settle_refused(*refused, now_ms),
+            // No provider works on a request that never came to its end.
+            Phase::Arriving(call) => (UnderWay::undecided(call), (status == 0).then_some(Ending::NotSent)),
+            Phase::Left(call) => {
+                let left = UnderWay::undecided(call);
+                let left = match left.call.target().api.is_session() {
+                    true => Session::new(&self.gateway, self.context, left).end(status, now_ms),
+                    false => left,
+                };
+                (left, Some(Ending::NotSent))
+            }
+            Phase::Session(session) => (session.end(status, now_ms), None),
+            Phase::UnderWay(under_way) | Phase::HungUp(under_way) => (under_way, None),
+        };
+        self.settle_call(under_way, ending, now_ms);
+    }
+
+    /// Settles a call that was not refused, or when its answer had begun. How it ended says Envoy, where
+    /// nothing is given.
+    // Long: the order of these steps keeps a record and its charge together.
+    fn settle_call(&self, under_way: UnderWay, ending: Option<Ending>, now_ms: u64) {
+        let UnderWay { mut call, admitted: Admitted { mut ticket, mut slot }, cut } = under_way;
         let book = self.gateway.book();
         let end = End {
-            ending: match (self.left, self.cut) {
-                (true, _) => Ending::NotSent,
-                // No provider works on a request that never came to its end.
-                (false, _) if !self.request_ended && self.status == 0 => Ending::NotSent,
+            ending: match (ending, cut) {
+                (Some(ending), _) => ending,
                 // The provider is hung up on.
-                (false, Cut::Closed) => Ending::ClientAbort,
-                (false, _) => self.ending(),
+                (None, Cut::Closed) => Ending::ClientAbort,
+                (None, _) => self.ending(),
             },
             now_ms,
             attempts: number_property(b"upstream\0request_attempt_count"),
             charge_retries: self.gateway.config.charge_retries,
         };
         let mut record = self.gateway.settle(&mut call, end, book.as_deref());
-        if self.cut != Cut::No {
+        if cut != Cut::No {
             record.notes.push(Note::EndedByBudget);
         }
         self.gateway.budgets.note_charged(&ticket, &mut record);
@@ -73,7 +84,7 @@ impl HttpCall {
         let mut ended =
             (!ticket.held.is_empty()).then(|| self.gateway.budgets.settle(ticket, records.first()));
         if records.is_empty() {
-            self.gateway.forget(self.slot.take(), ended, now_ms);
+            self.gateway.forget(slot, ended, now_ms);
             return;
         }
         for record in records {
@@ -85,7 +96,7 @@ impl HttpCall {
             let is_owed = (is_fetched && !is_collectors)
                 || call.target().api.is_session()
                 || call.is_streamed_run()
-                || self.cut != Cut::No;
+                || cut != Cut::No;
             if ended.is_none() && is_owed {
                 record.policy_version =
                     self.gateway.budgets.charge(&call, record, now_ms).or(record.policy_version.take());
@@ -94,7 +105,7 @@ impl HttpCall {
             show_in_access_log(&self.gateway.config.access_log, record, &json);
             // The entry of a session is that of a turn, with an id of its own: it would be another record.
             let is_turns = call.target().api.is_session() && ended.is_none();
-            let (turns, own) = if is_turns { (self.slot.take(), None) } else { (None, self.slot.take()) };
+            let (turns, own) = if is_turns { (slot.take(), None) } else { (None, slot.take()) };
             let is_whole = self.gateway.keep(record, &json, own, ended.take(), now_ms);
             self.gateway.forget(turns, None, now_ms);
             if is_collectors && !is_whole {
@@ -104,17 +115,15 @@ impl HttpCall {
         }
     }
 
-    fn settle_refused(&mut self, refused: &Refused, now_ms: u64) {
-        let Some(call) = self.call.take() else { return };
+    fn settle_refused(&self, refused: RefusedCall, now_ms: u64) {
+        let RefusedCall { call, refused, admitted: Admitted { ticket, slot } } = refused;
         let status = refused.status.unwrap_or_else(|| refused.reason.status());
         let mut record = call.denied(&self.gateway.config.gateway, status, now_ms);
         record.policy_version = self.gateway.budgets.policy().map(|policy| policy.version.clone());
         let json = record.to_json();
         show_in_access_log(&self.gateway.config.access_log, &record, &json);
-        // It may have been let go before, when its provider began to answer.
-        let ticket = std::mem::take(&mut self.ticket);
         let ended = (!ticket.held.is_empty()).then(|| self.gateway.budgets.settle(ticket, None));
-        self.gateway.keep(&record, &json, self.slot.take(), ended, now_ms);
+        self.gateway.keep(&record, &json, slot, ended, now_ms);
     }
 
     /// What a call leaves that has ended, of which this is the record.
@@ -129,9 +138,9 @@ impl HttpCall {
             }
             // What was fetched in part is fetched again.
             record.cost_nothing();
-            return if self.posts || is_told { Left::One } else { Left::Nothing };
+            return if self.request.posts || is_told { Left::One } else { Left::Nothing };
         }
-        let asks = call.target().api == Api::Deferred && !self.posts;
+        let asks = call.target().api == Api::Deferred && !self.request.posts;
         if asks {
             // Its counts are paid where the results are fetched.
             record.cost_nothing();
@@ -152,7 +161,7 @@ impl HttpCall {
         let provider = &call.target().provider;
         let owner = ids.iter().find_map(|id| deferred::recall(provider, id));
         let starter = owner.as_ref().map_or(asker, |work| (&work.attribution, work.source));
-        let is_paid = self.posts && call.is_paid_start();
+        let is_paid = self.request.posts && call.is_paid_start();
         let mut told = 0usize;
         outputs.retain(|output| {
             // The rest is told of with the next poll.
@@ -168,7 +177,7 @@ impl HttpCall {
         for id in &ids {
             deferred::remember(provider, id, None, starter, is_paid);
         }
-        let starts = self.posts && owner.is_none() && !call.continues() || is_paid;
+        let starts = self.request.posts && owner.is_none() && !call.continues() || is_paid;
         let started: Vec<String> =
             ids.into_iter().filter(|id| starts && Work::tells(id)).take(STARTED_MAX).collect();
         let is_told = !outputs.is_empty() && self.gateway.config.collector.is_some();
@@ -216,11 +225,11 @@ impl HttpCall {
     /// How the exchange ended. Envoy's details tell an abort from an end, and a provider's answer from its
     /// own.
     fn ending(&self) -> Ending {
-        if self.response_ended && self.status < 400 {
+        if self.answer.has_ended && self.answer.status < 400 {
             return Ending::Complete;
         }
         let details = text_property(b"response\0code_details").unwrap_or_default();
-        ending_of(&details, self.response_ended)
+        ending_of(&details, self.answer.has_ended)
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tollgate_core::decode::websocket;
 use tollgate_core::record::{Note, Outcome as CallOutcome, UsageRecord};
 
+use super::phase::TOLD_MS;
 use super::*;
 use crate::fixture::*;
 use crate::host::simulated::{self, Fault};
@@ -29,14 +30,6 @@ fn records(vm: &mut Vm, collector: &mut Collector) -> Vec<UsageRecord> {
         vm.collect(collector);
     }
     collector.records.values().cloned().collect()
-}
-
-fn in_request() -> Vec<u8> {
-    simulated::with(|world| world.buffers.get(&(Buffer::RequestBody as u32)).cloned().unwrap_or_default())
-}
-
-fn in_response() -> Vec<u8> {
-    simulated::with(|world| world.buffers.get(&(Buffer::ResponseBody as u32)).cloned().unwrap_or_default())
 }
 
 fn header(map: Headers, name: &str) -> Option<String> {
@@ -141,6 +134,67 @@ mod waiting {
         assert_eq!(record.cost_usd.as_pico(), 0);
         assert_eq!((counter("all").used.0, counter("all").held.0), (0, 0));
         assert!(simulated::with(|world| world.continued.is_empty()));
+    }
+
+    #[test]
+    fn what_is_answered_while_it_waits_is_decided_on_then() {
+        let (mut vm, mut collector) = start(&budgets(), AMPLE);
+        let (mut call, _) = vm.chat();
+        set_headers(Headers::Response, &[(":status", "200")]);
+        assert_eq!(call.on_http_response_headers(1, false), Action::Pause);
+        assert_eq!(refusal().details, "tollgate_budget_busy");
+        vm.collect(&mut collector);
+        end(&mut call);
+        let records = records(&mut vm, &mut collector);
+        assert_eq!((records.len(), records[0].outcome), (1, CallOutcome::Denied));
+        assert!(simulated::with(|world| world.continued.is_empty() && world.answers.len() == 1));
+        assert!(counters().iter().all(|counter| counter.used.0 == 0));
+    }
+
+    #[test]
+    fn an_error_for_what_waits_passes_and_costs_nothing() {
+        let (mut vm, mut collector) = start(&budgets(), AMPLE);
+        let (mut call, _) = vm.chat();
+        set_headers(Headers::Response, &[(":status", "504")]);
+        assert_eq!(call.on_http_response_headers(1, true), Action::Continue);
+        vm.collect(&mut collector);
+        assert_eq!(request_body(&mut call, b"", true), Action::Continue);
+        end(&mut call);
+        let record = records(&mut vm, &mut collector).remove(0);
+        assert_eq!((record.outcome, record.cost_usd.as_pico()), (CallOutcome::Error, 0));
+        assert!(counters().iter().all(|counter| counter.used.0 == 0));
+    }
+
+    /// Headers and body of a request that says that it is longer than its JSON: what is read waits in Envoy.
+    fn longer_than_its_json(vm: &Vm) -> HttpCall {
+        let mut call = begin(vm, "900000");
+        assert_eq!(request_body(&mut call, request(MODEL).as_bytes(), false), Action::Pause);
+        call
+    }
+
+    #[test]
+    fn what_went_on_as_it_was_answered_goes_on_when_the_rest_of_it_comes() {
+        let (mut vm, mut collector) = start(&budgets(), AMPLE);
+        let (_first, _) = vm.chat();
+        vm.collect(&mut collector);
+        let mut call = longer_than_its_json(&vm);
+        answer(&mut call, response(MODEL).as_bytes());
+        assert_eq!(call.on_http_request_trailers(0), Action::Continue);
+        end(&mut call);
+        let record = records(&mut vm, &mut collector).remove(0);
+        assert_eq!((record.outcome, record.cost_usd.as_pico()), (CallOutcome::Ok, COST));
+        assert!(simulated::with(|world| world.answers.is_empty()));
+    }
+
+    #[test]
+    fn what_was_refused_as_it_was_answered_is_refused_once() {
+        let (vm, _) = start(&budgets(), 0);
+        let mut call = longer_than_its_json(&vm);
+        set_headers(Headers::Response, &[(":status", "200")]);
+        assert_eq!(call.on_http_response_headers(1, false), Action::Pause);
+        assert_eq!(call.on_http_request_trailers(0), Action::Pause);
+        assert_eq!(request_body(&mut call, b" ", true), Action::Pause);
+        assert_eq!(simulated::with(|world| world.answers.len()), 1);
     }
 
     #[test]
@@ -704,24 +758,12 @@ mod endings {
 mod sessions {
     use super::*;
 
-    fn upgrade(vm: &mut Vm, path: &str) -> (HttpCall, Action) {
-        vm.request(
-            &[
-                (":method", "GET"),
-                (":path", path),
-                (":authority", "api.openai.com"),
-                ("upgrade", "websocket"),
-                ("connection", "upgrade"),
-                ("sec-websocket-extensions", "permessage-deflate"),
-            ],
-            b"",
-        )
-    }
+    const OPENAI: &str = "api.openai.com";
 
     #[test]
     fn its_messages_are_not_compressed() {
         let (mut vm, _) = start(&json!([]), AMPLE);
-        upgrade(&mut vm, "/v1/realtime?model=gpt-m");
+        vm.upgrade(OPENAI, "/v1/realtime?model=gpt-m");
         assert_eq!(header(Headers::Request, "sec-websocket-extensions"), None);
     }
 
@@ -729,7 +771,7 @@ mod sessions {
     fn one_whose_model_is_known_is_held_for_before_it_begins() {
         let (mut vm, mut collector) =
             start(&json!([{"name": "calls", "limit_calls": 5, "window": "day"}]), 5);
-        let (_session, action) = upgrade(&mut vm, "/v1/realtime?model=gpt-m");
+        let (_session, action) = vm.upgrade(OPENAI, "/v1/realtime?model=gpt-m");
         assert_eq!(action, Action::Pause);
         vm.collect(&mut collector);
         assert_eq!(simulated::with(|world| world.continued.len()), 1);
@@ -743,7 +785,7 @@ mod sessions {
             (json!([]), b"\xC1\x01x"),
         ] {
             let (mut vm, mut collector) = start(&budgets, 5);
-            let (mut session, _) = upgrade(&mut vm, "/v1/realtime?model=gpt-m");
+            let (mut session, _) = vm.upgrade(OPENAI, "/v1/realtime?model=gpt-m");
             vm.collect(&mut collector);
             set_headers(Headers::Response, &[(":status", "101")]);
             session.on_http_response_headers(1, false);
@@ -756,7 +798,7 @@ mod sessions {
     fn one_that_nothing_is_left_for_does_not_begin() {
         let (mut vm, mut collector) =
             start(&json!([{"name": "calls", "limit_calls": 5, "window": "day"}]), 0);
-        upgrade(&mut vm, "/v1/realtime?model=gpt-m");
+        vm.upgrade(OPENAI, "/v1/realtime?model=gpt-m");
         vm.collect(&mut collector);
         assert_eq!(refusal().details, "tollgate_budget_spent");
     }
@@ -765,7 +807,7 @@ mod sessions {
     fn one_that_the_provider_refuses_gives_back_what_it_held() {
         let (mut vm, mut collector) =
             start(&json!([{"name": "calls", "limit_calls": 5, "window": "day"}]), 5);
-        let (mut session, _) = upgrade(&mut vm, "/v1/realtime?model=gpt-m");
+        let (mut session, _) = vm.upgrade(OPENAI, "/v1/realtime?model=gpt-m");
         vm.collect(&mut collector);
         set_headers(Headers::Response, &[(":status", "401"), ("content-type", "application/json")]);
         session.on_http_response_headers(2, true);
@@ -776,24 +818,9 @@ mod sessions {
 
     const LIVE: &str = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent";
 
-    /// The provider takes the session.
-    fn switches(session: &mut HttpCall) {
-        set_headers(Headers::Response, &[(":status", "101")]);
-        session.on_http_response_headers(1, false);
-    }
-
-    fn says(session: &mut HttpCall, messages: &[Value]) -> (Action, Vec<u8>) {
-        let bytes: Vec<u8> =
-            messages.iter().flat_map(|message| websocket::text(&message.to_string())).collect();
-        (request_body(session, &bytes, false), bytes)
-    }
-
-    fn hears(session: &mut HttpCall, messages: &[Value]) -> Vec<u8> {
-        let bytes: Vec<u8> =
-            messages.iter().flat_map(|message| websocket::text(&message.to_string())).collect();
-        simulated::with(|world| world.buffers.insert(Buffer::ResponseBody as u32, bytes.clone()));
-        session.on_http_response_body(bytes.len(), false);
-        in_response()
+    /// Whether nothing has ended it.
+    fn is_open(session: &HttpCall) -> bool {
+        matches!(&session.phase, Phase::Session(session) if session.spent.is_none())
     }
 
     /// A session of each kind whose turns are no calls of their own: its path, what it begins with, what asks
@@ -831,14 +858,7 @@ mod sessions {
     fn opened(host: &str, path: &str, first: &Value, limit: i128) -> (Vm, Collector, HttpCall) {
         let (mut vm, mut collector) =
             start(&json!([{"name": "calls", "limit_calls": limit, "window": "day"}]), limit);
-        let headers = [
-            (":method", "GET"),
-            (":path", path),
-            (":authority", host),
-            ("upgrade", "websocket"),
-            ("connection", "upgrade"),
-        ];
-        let (mut session, _) = vm.request(&headers, b"");
+        let (mut session, _) = vm.upgrade(host, path);
         vm.collect(&mut collector);
         switches(&mut session);
         says(&mut session, std::slice::from_ref(first));
@@ -860,7 +880,7 @@ mod sessions {
             assert_eq!(in_request(), bytes, "{path}");
             // As Envoy does when it goes on.
             request_body(&mut session, b"", false);
-            assert!(session.spent.is_none(), "{path}");
+            assert!(is_open(&session), "{path}");
             hears(&mut session, &[done.clone(), done.clone()]);
             assert_eq!(counter("calls").held.0, 1, "{path}: one has not ended");
             hears(&mut session, std::slice::from_ref(&done));
@@ -887,7 +907,7 @@ mod sessions {
                         break;
                     }
                     request_body(&mut session, b"", false);
-                    if session.spent.is_none() && bytes.len() > 8 {
+                    if is_open(&session) && bytes.len() > 8 {
                         sent += at_once;
                     }
                 }
@@ -929,6 +949,32 @@ mod sessions {
                 assert_eq!((counter("calls").used.0, counter("calls").held.0), (2, 0), "{path}");
             }
         }
+    }
+
+    /// A translation is charged by the minute, whether or not its caller has said anything.
+    #[test]
+    fn a_session_of_which_a_minute_passes_before_it_names_a_model_holds_for_one_turn() {
+        let (mut vm, mut collector) =
+            start(&json!([{"name": "calls", "limit_calls": 5, "window": "day"}]), 5);
+        let (mut session, _) = vm.upgrade(OPENAI, "/v1/realtime/translations");
+        switches(&mut session);
+        for _ in 0..250 {
+            vm.tick();
+            vm.collect(&mut collector);
+        }
+        for _ in 0..2 {
+            hears(&mut session, &[json!({"type": "session.created"})]);
+            vm.tick();
+            vm.collect(&mut collector);
+        }
+        assert_eq!(counter("calls").held.0, 1);
+        says(&mut session, &[json!({"type": "session.update", "session": {"model": MODEL}})]);
+        vm.collect(&mut collector);
+        request_body(&mut session, b"", false);
+        assert_eq!((counter("calls").used.0, counter("calls").held.0), (2, 1));
+        end(&mut session);
+        assert_eq!(records(&mut vm, &mut collector).len(), 1);
+        assert_eq!((counter("calls").used.0, counter("calls").held.0), (1, 0));
     }
 
     #[test]
