@@ -25,7 +25,7 @@ use crate::record::{Admitted, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
 use crate::usage::Usage;
 pub use deferred::Fetched;
-use measure::{Consumed, Measure, cut_short, doubtful, session};
+use measure::{Consumed, Measure, beside, cut_short, doubtful, session};
 
 /// A call under way. Holds the bounded state of a request meter and an answer's meter, and short strings.
 ///
@@ -473,8 +473,16 @@ impl Call {
             Some(_) if self.is_free() => Measure::Nothing,
             _ if self.goes_on() => Measure::Nothing,
             reported if api.is_session() => session(reported, self.open_turn(record, learned, end.now_ms)),
-            Some(normalised) if self.is_unbilled() || self.failed_unbilled() => Measure::Unbilled(normalised),
+            Some(normalised) if self.is_unbilled(&normalised) || self.failed_unbilled() => {
+                Measure::Unbilled(normalised)
+            }
             Some(normalised) if aborted || self.is_partial() => cut_short(normalised, &estimate()),
+            Some(normalised) if self.lacks_tokens(&normalised) => {
+                beside(normalised, self.without_usage(record, aborted, learned))
+            }
+            Some(normalised) if self.counts_nothing(&normalised) => {
+                self.without_usage(record, aborted, learned)
+            }
             Some(normalised)
                 if normalised.contradictory || self.saw_more(&normalised) || self.read_more(&normalised) =>
             {
@@ -521,9 +529,11 @@ impl Call {
 
     /// Anthropic does not charge for what its model declined before it said anything (documented; not read
     /// anew).
-    fn is_unbilled(&self) -> bool {
+    fn is_unbilled(&self, reported: &Normalised) -> bool {
         let declined = |answer: &Answer| answer.meter.reading().is_mute_refusal();
-        self.target.provider == "anthropic" && self.answer.as_deref().is_some_and(declined)
+        self.target.provider == "anthropic"
+            && reported.usage.output_tokens.unwrap_or(0) <= REFUSAL_TOKENS
+            && self.answer.as_deref().is_some_and(declined)
     }
 
     /// Text was seen of an answer that is said to have none.
@@ -539,15 +549,56 @@ impl Call {
     }
 
     /// An answer is said to have been read nothing for, though a prompt was sent. Ollama leaves out what came
-    /// from its cache; who names a cost besides stands by it.
+    /// from its cache; who names a cost besides stands by it; and where a guardrail answered nobody read.
     fn read_more(&self, reported: &Normalised) -> bool {
         let usage = &reported.usage;
         self.target.api.generates_text()
             && self.target.provider != "ollama"
             && reported.provider_cost.is_none()
             && usage.input_tokens == Some(0)
-            && usage.output_tokens > Some(0)
             && self.request.input_estimate() > Some(0)
+            && self.answer.as_deref().is_some_and(|answer| {
+                usage.output_tokens > Some(0) || answer.status < 400 && !answer.meter.reading().is_guarded()
+            })
+    }
+
+    /// A model answered of which only the tools that it used are told.
+    fn lacks_tokens(&self, reported: &Normalised) -> bool {
+        let Usage {
+            input_tokens,
+            output_tokens,
+            web_searches,
+            web_fetches,
+            file_searches,
+            code_sessions,
+            ..
+        } = &reported.usage;
+        self.target.api.generates_text()
+            && reported.provider_cost.is_none()
+            && (input_tokens, output_tokens) == (&None, &None)
+            && [web_searches, web_fetches, file_searches, code_sessions].iter().any(|tool| tool.is_some())
+    }
+
+    /// All that is told of work that is not text is that it was nothing, though something was sent. What
+    /// Cohere tells is what it bills; and Voyage tells of embeddings of a few words that they were nothing
+    /// (as recorded).
+    fn counts_nothing(&self, reported: &Normalised) -> bool {
+        let is_sent = self.request.body_bytes() > 0 && self.target.fetches.is_none();
+        !self.target.api.generates_text()
+            && is_sent
+            && self.target.provider != "cohere"
+            && self.target.api != Api::Embeddings
+            && self.answer.as_deref().is_some_and(|answer| answer.status < 400)
+            && reported.provider_cost.is_none()
+            && (reported.usage.is_nothing() || self.draws_nothing(&reported.usage))
+    }
+
+    /// A picture was drawn that is said to have no tokens, and is not counted.
+    fn draws_nothing(&self, usage: &Usage) -> bool {
+        self.target.api == Api::Images
+            && usage.output_tokens.unwrap_or(0) == 0
+            && usage.images.unwrap_or(0) == 0
+            && usage.input_tokens.is_some()
     }
 
     /// Work was started that costs money, and no later answer says how much: videos, fine-tuning, and batches
@@ -567,7 +618,7 @@ impl Call {
 
     /// Of what Vertex AI serves by `:predict`, Gemini's embeddings are charged by the token (as the recorded
     /// cases say).
-    fn embeds_by_token(&self) -> bool {
+    pub(super) fn embeds_by_token(&self) -> bool {
         self.request_model().is_some_and(|model| {
             model.rsplit('/').next().is_some_and(|name| name.starts_with("gemini-embedding"))
         })
@@ -588,8 +639,11 @@ impl Call {
         self.target.provider == "azure" && self.answer.as_deref().is_some_and(begun)
     }
 
+    /// The counts are only what had been used until then, or what else decides the price may be missing.
     fn is_partial(&self) -> bool {
-        self.answer.as_deref().is_some_and(|answer| answer.meter.is_partial())
+        self.answer.as_deref().is_some_and(|answer| {
+            answer.meter.is_partial() || answer.meter.body() == Body::Json && answer.meter.is_cut()
+        })
     }
 }
 
@@ -635,6 +689,9 @@ impl Content {
     }
 }
 
+/// A refusal without a word may have so many tokens: those that end it. What is beyond is thinking that was
+/// not shown. A rule of thumb.
+const REFUSAL_TOKENS: u64 = 16;
 /// Ends of paths whose work has its id in them.
 const CONTINUES: &[&str] = &["/cancel", ":cancel", "/submit_tool_outputs"];
 const SWITCHING_PROTOCOLS: u16 = 101;

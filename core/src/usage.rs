@@ -154,10 +154,18 @@ impl Usage {
         parts.push(Kind::CacheReadAudio, read_audio);
         parts.push(Kind::CacheReadImage, read_image);
         parts.push(Kind::CacheRead, read.left);
-        parts.push(Kind::InputAudio, rest.take(count(self.input_audio_tokens).saturating_sub(read_audio)));
-        parts.push(Kind::InputImage, rest.take(count(self.input_image_tokens).saturating_sub(read_image)));
-        parts.push(Kind::InputVideo, rest.take(count(self.input_video_tokens)));
-        parts.push(Kind::InputTool, rest.take(count(self.input_tool_tokens)));
+        // Of what was cached nobody may say what it is: that is missing where it was counted by its kind.
+        let mut cached = read.left;
+        for (kind, quantity) in [
+            (Kind::InputAudio, count(self.input_audio_tokens).saturating_sub(read_audio)),
+            (Kind::InputImage, count(self.input_image_tokens).saturating_sub(read_image)),
+            (Kind::InputVideo, count(self.input_video_tokens)),
+            (Kind::InputTool, count(self.input_tool_tokens)),
+        ] {
+            let missing = quantity.saturating_sub(rest.left).min(cached);
+            cached -= missing;
+            parts.push(kind, rest.take(quantity - missing));
+        }
         parts.push(Kind::Input, rest.left);
         parts.contradictory |= rest.short || write.short || read.short;
     }

@@ -494,17 +494,74 @@ fn an_input_of_nothing_for_a_prompt_that_was_sent_is_not_measured() {
         assert!(is_doubted && (6..=12).contains(&input.unwrap()), "{what}: {record:?}");
         assert_eq!(output, Some(20), "{what}");
     }
-    // Nothing was sent, nothing came, all of it came from a cache, or somebody stands by it.
+    // Nor is nothing at all, for whatever was sent.
+    for (path, usage) in [
+        ("/v1/chat/completions", json!({"prompt_tokens": 0, "completion_tokens": 0})),
+        ("/v1/rerank", json!({"total_tokens": 0})),
+    ] {
+        let body = json!({"model": "m", "input": "Please answer in one short sentence.", "messages": asked()["messages"]});
+        let record = json_body(("voyage", path), &body, &json!({"usage": usage}));
+        assert!(record.usage_estimated && record.usage.input_tokens > Some(5), "{path} {record:?}");
+    }
+    // Nothing was sent, all of it came from a cache, or somebody stands by it.
     let cached = json!({"input_tokens": 0, "cache_read_input_tokens": 9, "output_tokens": 20});
     let named = json!({"prompt_tokens": 0, "completion_tokens": 20, "total_tokens": 20, "cost": 0.5});
     for record in [
         json_body(CHAT, &json!({"model": "m", "messages": []}), &json!({"usage": chat})),
-        json_body(CHAT, &asked(), &json!({"usage": {"prompt_tokens": 0, "completion_tokens": 0}})),
         json_body(("anthropic", "/v1/messages"), &asked(), &json!({"usage": cached})),
         json_body(("openrouter", "/api/v1/chat/completions"), &asked(), &json!({"usage": named})),
         json_body(("ollama", "/v1/chat/completions"), &asked(), &json!({"usage": chat})),
     ] {
         assert!(!record.usage_estimated && !is_doubted(&record), "{record:?}");
+    }
+}
+
+#[test]
+fn tools_alone_are_not_all_that_an_answer_used() {
+    let search =
+        json!({"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "q"}});
+    let answer = json!({"model": "m", "output": [search], "usage": null});
+    let record = json_body(("openai", "/v1/responses"), &asked(), &answer);
+    assert_eq!(record.usage.web_searches, Some(1));
+    assert!(record.usage_estimated && record.usage.input_tokens > Some(5), "{record:?}");
+    assert!(record.usage.output_tokens > Some(0), "{record:?}");
+}
+
+#[test]
+fn thinking_that_a_refusal_does_not_show_is_paid() {
+    let refused = |output: u64| {
+        let answer = json!({"type": "message", "model": "m", "content": [], "stop_reason": "refusal",
+            "usage": {"input_tokens": 40, "output_tokens": output}});
+        json_body(("anthropic", "/v1/messages"), &asked(), &answer).notes.contains(&Note::Unbilled)
+    };
+    assert!(refused(1));
+    assert!(!refused(2_500));
+}
+
+#[test]
+fn what_counts_are_made_of_is_not_lost_where_they_are_told_again() {
+    let first = json!({"prompt_tokens": 1000, "completion_tokens": 10, "cost": 0.0099,
+        "prompt_tokens_details": {"cached_tokens": 800}});
+    let bare = json!({"prompt_tokens": 1000, "completion_tokens": 10});
+    let zeros = json!({"prompt_tokens": 1000, "completion_tokens": 10, "cost": 0,
+        "prompt_tokens_details": {"cached_tokens": 0}});
+    for later in [bare, zeros] {
+        let chunk =
+            |usage: &Value| json!({"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage});
+        let record =
+            sse(("openrouter", "/api/v1/chat/completions"), &asked(), &[chunk(&first), chunk(&later)]);
+        assert_eq!(record.usage.cache_read_tokens, Some(800), "{later}");
+        assert_eq!(record.provider_cost_usd.unwrap().as_pico(), 9_900_000_000, "{later}");
+    }
+    for usage in [
+        json!({"prompt_tokens": 1000, "completion_tokens": 1, "prompt_token_details": {"cached_tokens": 800}}),
+        json!({"prompt_tokens": 1000, "completion_tokens": 1, "cached_tokens": 800,
+            "prompt_tokens_details": {"cached_tokens": 0}}),
+        json!({"prompt_tokens": 1000, "completion_tokens": 1, "prompt_cache_hit_tokens": 800,
+            "prompt_tokens_details": {"cached_tokens": 0}}),
+    ] {
+        let record = json_body(("mistral", "/v1/chat/completions"), &asked(), &json!({"usage": usage}));
+        assert_eq!(record.usage.cache_read_tokens, Some(800), "{usage}");
     }
 }
 

@@ -246,6 +246,14 @@ pub(super) fn cut_short(mut reported: Normalised, estimate: &Usage) -> Measure {
     Measure::Estimated(reported)
 }
 
+/// The tools that were told of, beside what was worked out of the rest.
+pub(super) fn beside(mut reported: Normalised, rest: Measure) -> Measure {
+    if let Measure::Estimated(rest) = rest {
+        reported.usage.add(&rest.usage);
+    }
+    Measure::Estimated(reported)
+}
+
 /// What was reported cannot all be true: what is missing, or nothing where there was something to see, is
 /// what was seen.
 pub(super) fn doubtful(mut reported: Normalised, estimate: &Usage) -> Measure {

@@ -84,6 +84,9 @@ impl Call {
                 (usage.images, usage.output_tokens) = (Some(answers), Some(drawn));
                 usage.output_image_tokens = Some(drawn);
             }
+            Api::Predict if self.embeds_by_token() => {
+                usage.input_tokens = usage.input_tokens.max(Some((body_bytes / 4).max(1)));
+            }
             Api::Predict => usage.images = Some(answers),
             Api::Ocr => usage.pages = Some(1 + body_bytes / PAGE_BYTES),
             Api::Rerank => {

@@ -22,7 +22,7 @@ const REPORT_ALL_MS: u64 = 3_000;
 /// Differences between clocks that are left as they are.
 const CLOCK_MS: u64 = 200;
 /// After failures the next sync waits at most this long.
-const BACKOFF_MS_MAX: u64 = 15_000;
+const BACKOFF_MS_MAX: u64 = 5_000;
 /// So often it is said that syncs fail, and why.
 const SAID_MS: u64 = 60_000;
 

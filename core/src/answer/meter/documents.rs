@@ -57,9 +57,10 @@ impl Documents {
         self.scanner.finish(&mut *self.reading);
     }
 
-    /// Whether such a body has several documents.
-    pub(super) const fn is_sequence(&self) -> bool {
-        self.scanner.documents() > 1
+    /// Whether such a body has several documents, of which the last may not be whole.
+    pub(super) fn is_sequence(&self) -> bool {
+        let whole = self.scanner.documents();
+        whole > 1 || whole == 1 && !self.scanner.is_outside()
     }
 
     /// Whether such a body ended in the middle, or has no document.

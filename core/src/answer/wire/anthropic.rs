@@ -120,9 +120,10 @@ pub(super) static BATCH_RESULTS: Family = Family {
     leaves_input_out: false,
     normalise: |counts, context| {
         let says = |name: &str| counts.value(name).is_some();
-        let normalised = if says("prompt_tokens") || says("pages_processed") {
+        let is_openais = ["prompt_tokens", "completion_tokens", "total_tokens", "pages_processed"];
+        let normalised = if is_openais.into_iter().any(says) {
             openai::normalise(counts, context)
-        } else if says("promptTokenCount") {
+        } else if gemini::is_usage(counts) {
             gemini::normalise(counts, context)
         } else {
             normalise(counts, context)
@@ -157,10 +158,16 @@ pub(super) fn normalise(counts: &Counts<'_>, _context: &Context<'_>) -> Normalis
 }
 
 fn one_run(counts: &Counts<'_>) -> Usage {
-    let cache_write = counts.at("cache_creation_input_tokens");
-    let input = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
+    // The parts may stand without their whole.
+    let parts = ["cache_creation.ephemeral_5m_input_tokens", "cache_creation.ephemeral_1h_input_tokens"];
+    let parts = counts.sum(&parts).filter(|tokens| *tokens > 0);
+    let cache_write = counts.at("cache_creation_input_tokens").max(parts);
+    let others = counts.sum(&["input_tokens", "cache_read_input_tokens"]);
     Usage {
-        input_tokens: counts.sum(&input),
+        input_tokens: match (others, cache_write) {
+            (None, None) => None,
+            (others, written) => Some(others.unwrap_or(0).saturating_add(written.unwrap_or(0))),
+        },
         cache_read_tokens: counts.at("cache_read_input_tokens"),
         cache_write_tokens: cache_write,
         cache_write_by_ttl: cache_write.map_or_else(BTreeMap::new, |total| by_ttl(counts, total)),

@@ -5,6 +5,18 @@ use serde_json::{Map, Value};
 use crate::decode::json::value_count;
 use crate::money::Picodollars;
 
+/// The first count that is not nothing; nothing where that is all that is told.
+fn more_than_nothing(counts: impl Iterator<Item = u64>) -> Option<u64> {
+    let mut nothing = None;
+    for count in counts {
+        if count > 0 {
+            return Some(count);
+        }
+        nothing = Some(0);
+    }
+    nothing
+}
+
 /// A usage object, read by dotted paths. What is missing, null or no count is `None`.
 ///
 /// Its few members are asked for again and again under names that mostly are not there, so they stand in a
@@ -27,14 +39,14 @@ impl<'a> Counts<'a> {
         value_count(self.value(path)?)
     }
 
-    /// The first count that is there.
+    /// The first count that is there, and not nothing where another is more.
     pub(super) fn first(&self, paths: &[&str]) -> Option<u64> {
-        paths.iter().find_map(|path| self.at(path))
+        more_than_nothing(paths.iter().filter_map(|path| self.at(path)))
     }
 
     /// The first count `name` in one of the objects at `paths`.
     pub(super) fn first_in(&self, paths: &[&str], name: &str) -> Option<u64> {
-        paths.iter().find_map(|path| value_count(within(self.value(path)?, name)?))
+        more_than_nothing(paths.iter().filter_map(|path| value_count(within(self.value(path)?, name)?)))
     }
 
     /// The sum of the counts that are there; `None` when none is.

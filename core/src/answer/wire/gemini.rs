@@ -162,6 +162,13 @@ impl Sides {
     }
 }
 
+/// Whether the counts are Gemini's: one that is nothing is left out.
+pub(super) fn is_usage(counts: &Counts<'_>) -> bool {
+    ["promptTokenCount", "candidatesTokenCount", "totalTokenCount"]
+        .iter()
+        .any(|name| counts.value(name).is_some())
+}
+
 /// Normalises `usageMetadata`.
 pub(super) fn normalise(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let part = |list: &str, modality: Modality| modality.tokens(counts, list, "tokenCount");

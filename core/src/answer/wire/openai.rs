@@ -258,7 +258,7 @@ pub(super) static BATCH_OUTPUT: Family = Family {
     merge: Merge::Sum,
     leaves_input_out: false,
     normalise: |counts, context| {
-        let of_gemini = counts.value("promptTokenCount").is_some();
+        let of_gemini = gemini::is_usage(counts);
         let normalised =
             if of_gemini { gemini::normalise(counts, context) } else { normalise(counts, context) };
         normalised.told("service_tier", Some("batch"))
@@ -408,6 +408,11 @@ fn by_model(context: &Context<'_>, whole_usage: &Usage) -> Vec<Share> {
     if adds_up { shares } else { Vec::new() }
 }
 
+/// A count of which two places tell: nothing in the one is no word against the other.
+fn more_than_nothing(count: Option<u64>, other: impl FnOnce() -> Option<u64>) -> Option<u64> {
+    count.filter(|count| *count > 0).or_else(other).or(count)
+}
+
 // Long: one expression for each count, with every name that compatible providers have for it.
 fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let quirks = Quirks::of(context);
@@ -434,7 +439,7 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let mut usage = Usage {
         // Voyage and others give only a total: there is no output.
         input_tokens: input.or(total.filter(|_| output.is_none())),
-        cache_read_tokens: detail("cached_tokens").or_else(|| {
+        cache_read_tokens: more_than_nothing(detail("cached_tokens"), || {
             counts.first(&[
                 "cached_tokens",
                 "prompt_cache_hit_tokens",
@@ -444,13 +449,16 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
                 "inputTokens.cacheRead",
             ])
         }),
-        cache_write_tokens: detail("cache_write_tokens")
-            .or_else(|| detail("cache_creation_tokens"))
-            .or_else(|| counts.first(&["cache_creation_input_tokens", "inputTokens.cacheWrite"])),
+        cache_write_tokens: more_than_nothing(detail("cache_write_tokens"), || {
+            more_than_nothing(detail("cache_creation_tokens"), || {
+                counts.first(&["cache_creation_input_tokens", "inputTokens.cacheWrite"])
+            })
+        }),
         cache_write_by_ttl: by_ttl(counts),
         output_tokens: output,
-        reasoning_tokens: output_detail("reasoning_tokens")
-            .or_else(|| counts.first(&["reasoning_tokens", "reasoningTokens", "outputTokens.reasoning"])),
+        reasoning_tokens: more_than_nothing(output_detail("reasoning_tokens"), || {
+            counts.first(&["reasoning_tokens", "reasoningTokens", "outputTokens.reasoning"])
+        }),
         input_audio_tokens: detail("audio_tokens"),
         cache_read_audio_tokens: detail("cached_tokens_details.audio_tokens"),
         input_image_tokens: detail("image_tokens"),
@@ -569,7 +577,8 @@ fn timed(counts: &Counts<'_>) -> Option<Usage> {
 }
 
 /// Where the parts of the prompt stand: chat, responses, realtime.
-const INPUT_DETAILS: [&str; 3] = ["prompt_tokens_details", "input_tokens_details", "input_token_details"];
+const INPUT_DETAILS: [&str; 4] =
+    ["prompt_tokens_details", "prompt_token_details", "input_tokens_details", "input_token_details"];
 /// Where the parts of the answer stand.
 const OUTPUT_DETAILS: [&str; 3] =
     ["completion_tokens_details", "output_tokens_details", "output_token_details"];

@@ -90,9 +90,9 @@ pub struct Reading {
     call_id: Option<String>,
     /// The document that is passing has said something.
     says_something: bool,
-    /// The counts came beside text, so that more of both may follow.
+    /// The counts came beside text, or a choice that goes on, so that more of both may follow.
     counts_beside_text: bool,
-    /// Whether the document under way has counts, and text.
+    /// Whether the document under way has counts, and text or a choice that goes on.
     in_document: (bool, bool),
     /// Output that passed: visible text, and visible reasoning.
     output: TextCounter,
@@ -448,7 +448,12 @@ impl Reading {
             Merge::Last | Merge::Final
                 if usage.is_empty() || !has_count(&usage) && has_count(&self.usage) => {}
             Merge::Last if !self.usage.is_empty() && all_counts(&usage) < all_counts(&self.usage) => {}
-            Merge::Last | Merge::Final => self.usage = usage,
+            Merge::Last | Merge::Final => {
+                let before = std::mem::replace(&mut self.usage, usage);
+                if all_counts(&before) == all_counts(&self.usage) {
+                    keep_parts(before, &mut self.usage);
+                }
+            }
             Merge::Overlay => overlay(&mut self.usage, usage),
             Merge::Sum => {
                 for (key, value) in usage.into_iter().filter(|(_, value)| !value.is_null()) {
@@ -633,6 +638,8 @@ impl Sink<Field> for Reading {
         let before_text = self.before_text.take();
         self.says_something = true;
         if raw == b"null" {
+            // A choice that goes on.
+            self.in_document.1 |= field == Field::Finish;
             return;
         }
         match field {
@@ -893,6 +900,23 @@ fn is_no_count(name: &str, value: &Value) -> bool {
 /// All counts of an object that are not parts of others.
 fn all_counts(usage: &Map<String, Value>) -> u64 {
     usage.values().filter_map(Value::as_u64).fold(0, u64::saturating_add)
+}
+
+/// Keeps what was told before of the same counts, where it is told no more: what they are made of, and what
+/// they cost.
+fn keep_parts(before: Map<String, Value>, later: &mut Map<String, Value>) {
+    for (key, value) in before {
+        match later.get_mut(&key) {
+            None | Some(Value::Null) => drop(later.insert(key, value)),
+            Some(Value::Object(known)) if !has_count(known) => {
+                if let Value::Object(value) = value {
+                    *known = value;
+                }
+            }
+            Some(Value::Number(number)) if number.as_f64() == Some(0.0) => drop(later.insert(key, value)),
+            Some(_) => {}
+        }
+    }
 }
 
 /// Puts what came later over what came before. Counts only grow: a smaller one takes nothing back.
