@@ -395,10 +395,14 @@ impl RequestBounds {
 /// can be here. `None` where it is no number, or none above 0.
 fn at_most(raw: &[u8]) -> Option<u64> {
     json::count(raw).or_else(|| {
-        let text = json::text(raw).or_else(|| std::str::from_utf8(raw).ok().map(str::to_owned))?;
-        let number: f64 = text.trim().parse().ok()?;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // above 0, and saturates
-        (number > 0.0).then_some(number.ceil() as u64)
+        let text = json::text(raw);
+        let number = text.as_deref().map_or(raw, str::as_bytes).trim_ascii();
+        let is_number = number.first().is_some_and(u8::is_ascii_digit);
+        let number = serde_json::from_slice::<serde_json::Value>(number).ok();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // not below 0, and saturates
+        let count = number.as_ref().and_then(serde_json::Value::as_f64).map(|number| number.ceil() as u64);
+        // What is too large to be a number here is more than anything.
+        is_number.then(|| count.unwrap_or(u64::MAX)).filter(|count| *count > 0)
     })
 }
 
