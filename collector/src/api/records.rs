@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use tollgate_core::price::CostStatus;
-use tollgate_core::record::{Outcome, UsageRecord};
+use tollgate_core::record::{Head, Outcome, UsageRecord};
 
 use super::error::ApiError;
 use super::extract::Segment;
@@ -75,17 +75,20 @@ fn words<T: Copy>(
 fn shown(record: UsageRecord) -> RecordRow {
     // Destructured, so that a new field of a record cannot be forgotten here.
     let UsageRecord {
-        id,
-        time_ms,
-        gateway,
-        attribution,
-        attribution_source,
-        key_id,
-        provider,
-        operation,
-        request_model,
-        response_model,
-        service_tier,
+        head:
+            Head {
+                id,
+                time_ms,
+                gateway,
+                attribution,
+                attribution_source,
+                key_id,
+                provider,
+                operation,
+                request_model,
+                response_model,
+                service_tier,
+            },
         stream,
         status,
         outcome,
@@ -168,7 +171,7 @@ mod tests {
     #[test]
     fn a_row_has_every_field_of_its_record() {
         let record = UsageRecord {
-            time_ms: 1_763_900_000_123,
+            head: Head { time_ms: 1_763_900_000_123, ..Head::default() },
             provider_cost_usd: Some(Picodollars::from_pico(1)),
             charged_usd: Some(Picodollars::from_pico(1)),
             attempts: Some(2),

@@ -86,7 +86,7 @@ pub(in crate::store) fn counted(
     connection: &Connection,
     mut record: UsageRecord,
 ) -> Result<Counted, StoreError> {
-    let id: RecordId = record.id.parse().map_err(|_| StoreError::Damaged("id"))?;
+    let id: RecordId = record.head.id.parse().map_err(|_| StoreError::Damaged("id"))?;
     let mut statement = connection.prepare_cached(
         "SELECT seq, body FROM adjustments WHERE record = ?1 AND reason = ?2 ORDER BY seq DESC LIMIT 1",
     )?;
@@ -148,7 +148,7 @@ pub(in crate::store) fn correct(
     let mut written = 0u64;
     for correction in corrections {
         let after = &correction.after;
-        let id: RecordId = after.id.parse().map_err(|_| StoreError::Damaged("id"))?;
+        let id: RecordId = after.head.id.parse().map_err(|_| StoreError::Damaged("id"))?;
         let Some(place) = place(transaction, id)? else { continue };
         if place.corrected != correction.base {
             continue;

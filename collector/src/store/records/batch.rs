@@ -93,7 +93,7 @@ impl RecordRow {
 
     /// Has it say what this record does, which is the same but for who spent and whether it costs anything.
     pub(in crate::store) fn set(&mut self, record: &UsageRecord) -> Result<(), StoreError> {
-        self.dims = Dims::of(record);
+        self.dims = Dims::of(&record.head);
         self.outcome = outcome_code(record.outcome);
         self.cost_status = cost_status_code(record.cost_status);
         self.body = serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?;
@@ -153,9 +153,9 @@ impl Batch {
         let told = Told::of(record).map(|told| told.or(if_known));
         let body = serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?;
         self.rows.push(RecordRow {
-            id: record.id.parse().map_err(|_| StoreError::Damaged("id"))?,
-            time_ms: i64::try_from(record.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?,
-            dims: Dims::of(record),
+            id: record.head.id.parse().map_err(|_| StoreError::Damaged("id"))?,
+            time_ms: i64::try_from(record.head.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?,
+            dims: Dims::of(&record.head),
             outcome: outcome_code(record.outcome),
             cost_status: cost_status_code(record.cost_status),
             digest: digest_of(&body),
@@ -184,9 +184,9 @@ impl Batch {
     pub fn push_folded(&mut self, folded: &Folded) -> Result<(), StoreError> {
         let ms = |value| i64::try_from(value).map_err(|_| StoreError::Damaged("time_ms"));
         self.rows.push(RecordRow {
-            id: folded.id.parse().map_err(|_| StoreError::Damaged("id"))?,
-            time_ms: ms(folded.time_ms)?,
-            dims: Dims::of_folded(folded),
+            id: folded.head.id.parse().map_err(|_| StoreError::Damaged("id"))?,
+            time_ms: ms(folded.head.time_ms)?,
+            dims: Dims::of(&folded.head),
             outcome: outcome_code(Outcome::Ok),
             cost_status: cost_status_code(CostStatus::Measured),
             body: String::new(),
@@ -245,7 +245,7 @@ impl Told {
     /// What a record says, if anything.
     pub(in crate::store) fn of(record: &UsageRecord) -> Option<Box<Self>> {
         let work = record.work.as_ref()?;
-        let key = |id: &String| work_id(&record.provider, id).parse().ok();
+        let key = |id: &String| work_id(&record.head.provider, id).parse().ok();
         let output = |output: &Output| Some((key(&output.file)?, key(&output.of)?));
         let of = work.of.iter().filter(|_| work.fetched.is_some());
         Some(Box::new(Self {

@@ -249,10 +249,10 @@ impl Counting {
 
     /// Whether a record's body says what the columns do by which it is found.
     fn columns(&mut self, record: &UsageRecord, stored: &Stored, (time, outcome, status): (i64, u8, u8)) {
-        let own = Dims::of(record);
+        let own = Dims::of(&record.head);
         let dims = self.dims.get(&stored.dims);
-        let is_same = record.id.parse() == Ok(stored.id)
-            && i64::try_from(record.time_ms) == Ok(time)
+        let is_same = record.head.id.parse() == Ok(stored.id)
+            && i64::try_from(record.head.time_ms) == Ok(time)
             && (outcome_code(record.outcome), cost_status_code(record.cost_status)) == (outcome, status)
             && dims.is_some_and(|dims| *dims == own || *dims == own.other());
         if !is_same {

@@ -27,7 +27,7 @@ impl<'b> RateCheck<'b> {
     /// Whether a charge of a record has a rate that is far from every one that its row has for that kind;
     /// without a row, or a rate in it, whether it is far above all rates of the book.
     pub(super) fn has_far_rate(&self, record: &UsageRecord) -> bool {
-        record.charges.iter().any(|charge| self.is_far(&record.provider, charge))
+        record.charges.iter().any(|charge| self.is_far(&record.head.provider, charge))
     }
 
     fn is_far(&self, provider: &str, charge: &Charge) -> bool {
@@ -52,7 +52,7 @@ impl<'b> RateCheck<'b> {
         let facts = Facts {
             provider: &row.provider,
             request_model: Some(&row.id),
-            time_ms: record.time_ms,
+            time_ms: record.head.time_ms,
             ..Facts::default()
         };
         let most = dearest.price(&facts, &record.usage).cost;
