@@ -96,7 +96,7 @@ impl RecordRow {
         self.dims = Dims::of(&record.head);
         self.outcome = outcome_code(record.outcome);
         self.cost_status = cost_status_code(record.cost_status);
-        self.body = serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?;
+        self.body = body_of(record)?;
         self.sums = Sums::of(record).encode();
         self.minute = Minute::of(record);
         self.report = reports::of(record);
@@ -151,7 +151,7 @@ impl Batch {
         if_known: Option<UsageRecord>,
     ) -> Result<(), StoreError> {
         let told = Told::of(record).map(|told| told.or(if_known));
-        let body = serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?;
+        let body = body_of(record)?;
         self.rows.push(RecordRow {
             id: record.head.id.parse().map_err(|_| StoreError::Damaged("id"))?,
             time_ms: i64::try_from(record.head.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?,
@@ -212,6 +212,11 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+}
+
+/// The JSON of a record, as it is stored.
+fn body_of(record: &UsageRecord) -> Result<String, StoreError> {
+    String::from_utf8(record.to_json()).map_err(|_| StoreError::Damaged("record"))
 }
 
 /// The first half of a SHA-256.
