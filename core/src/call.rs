@@ -323,8 +323,7 @@ impl Call {
             provider: self.target.provider.clone().into_owned(),
             operation: self.target.api.operation().to_owned(),
             request_model: self.request_model().map(str::to_owned),
-            response_model: None,
-            service_tier: None,
+            ..Head::default()
         }
     }
 

@@ -46,6 +46,7 @@ use crate::usage::{Share, Usage};
 /// assert_eq!(serde_json::from_str::<UsageRecord>(&json).unwrap(), record);
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct UsageRecord {
     /// Which call it was, who made it, and what was asked of whom.

@@ -7,11 +7,13 @@ use crate::attribution::{Attribution, AttributionSource};
 /// What a [`UsageRecord`](super::UsageRecord) and a total of records ([`Folded`](super::Folded)) have in
 /// common. Calls are grouped and filtered by it. A field that is not known is absent.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Head {
     /// The call id, a UUIDv7; also in the answer header `x-tollgate-call`. Of fetched work it is
     /// [`work_id`](super::work_id) instead: whoever fetches it, it is one record. A total has that of its
     /// first call.
+    #[cfg_attr(feature = "schema", schemars(description = ID_DESCRIPTION))]
     pub id: String,
     /// When the call was admitted, Unix milliseconds UTC; RFC 3339 in the API. Of a total it is the start of
     /// its minute or hour.
@@ -47,3 +49,8 @@ impl Head {
         self.response_model.as_deref().or(self.request_model.as_deref())
     }
 }
+
+/// The id of a record to a reader of the API.
+#[cfg(feature = "schema")]
+const ID_DESCRIPTION: &str = "The call id, a UUIDv7; also in the answer header `x-tollgate-call`. Of fetched work \
+    it is made of provider and work instead: whoever fetches it, it is one record.";
