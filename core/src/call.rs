@@ -323,7 +323,9 @@ impl Call {
             provider: self.target.provider.clone().into_owned(),
             operation: self.target.api.operation().to_owned(),
             request_model: self.request_model().map(str::to_owned),
-            ..Head::default()
+            // Named, as a default would make names of who spent, only to drop them.
+            response_model: None,
+            service_tier: None,
         }
     }
 
