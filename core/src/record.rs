@@ -17,7 +17,7 @@ use crate::price::charge::{Charge, CostStatus, PriceBasis, Step};
 pub use folded::{FOLDS_MAX, Folded, Folds};
 pub use head::Head;
 pub use journal::{Admitted, Recovered};
-pub use totals::{KindTotal, OutOfRange, Totals, kinds_of};
+pub use totals::{KindTotal, OutOfRange, Sums, Totals};
 pub use word::{COST_MAX, Owed, is_possible};
 pub use work::{OUTPUTS_MAX, Output, STARTED_MAX, WORK_BYTES_MAX, Work, work_id};
 

@@ -21,6 +21,7 @@ use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 use crate::model::dimension::Dimension;
 use crate::store::database::migrations;
 use crate::store::database::open::{open_reader, open_writer};
+use crate::store::rollups::sums::{AsRow as _, InRow as _};
 
 const START_MS: u64 = 1_763_900_000_000;
 
@@ -267,8 +268,8 @@ fn a_kind_without_a_count_takes_its_quantity_from_the_charge() {
         rate: Picodollars::from_pico(9),
         cost_usd: Picodollars::from_pico(9),
     }];
-    let sum = Sums::of(&fee).kinds[&Kind::Request];
-    assert_eq!((sum.quantity, sum.cost.as_pico()), (1, 9));
+    let sum = Sums::of(&fee).kind(Kind::Request);
+    assert_eq!((sum.quantity, sum.cost_usd.as_pico()), (1, 9));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::mem::take;
 use serde::{Deserialize, Serialize};
 
 use super::json::{list, money, number, object, word};
-use super::totals::{KindTotal, Totals, kinds_of};
+use super::totals::{Sums, Totals};
 use super::{Head, UsageRecord};
 use crate::attribution::Attribution;
 
@@ -26,10 +26,8 @@ pub struct Folded {
     /// Length of that time: a minute, or an hour where there was no room for minutes.
     pub span_ms: u64,
     /// Counts and money.
-    pub totals: Totals,
-    /// Quantity and cost of every kind that occurred.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub kinds: Vec<KindTotal>,
+    #[serde(flatten)]
+    pub sums: Sums,
 }
 
 impl Folded {
@@ -53,7 +51,7 @@ impl Folded {
             head.request_model = Some(OTHER.to_owned());
             (head.key_id, head.response_model, head.service_tier) = (None, None, None);
         }
-        Self { folded: 1, head, span_ms, totals: Totals::of(record), kinds: kinds_of(record) }
+        Self { folded: 1, head, span_ms, sums: Sums::of(record) }
     }
 
     /// Adds a total of the same calls in every respect that is told apart; false, and nothing is added, where
@@ -62,21 +60,12 @@ impl Folded {
         if !self.is_of_the_same(more) {
             return false;
         }
-        let mut totals = self.totals.clone();
-        if totals.add(&more.totals).is_err() {
+        let mut sums = self.sums.clone();
+        if sums.add(&more.sums).is_err() {
             return false;
         }
-        self.totals = totals;
+        self.sums = sums;
         self.folded = self.folded.saturating_add(more.folded);
-        for theirs in &more.kinds {
-            match self.kinds.iter_mut().find(|mine| mine.kind == theirs.kind) {
-                Some(mine) => {
-                    mine.quantity = mine.quantity.saturating_add(theirs.quantity);
-                    mine.cost_usd += theirs.cost_usd;
-                }
-                None => self.kinds.push(*theirs),
-            }
-        }
         true
     }
 
@@ -98,14 +87,14 @@ impl Folded {
         object(&mut out, "totals", |out| {
             Totals::COUNTS
                 .into_iter()
-                .zip(self.totals.counts())
+                .zip(self.sums.totals.counts())
                 .for_each(|(name, count)| number(out, name, count));
             Totals::MONEY
                 .into_iter()
-                .zip(self.totals.money())
+                .zip(self.sums.totals.money())
                 .for_each(|(name, amount)| money(out, name, amount));
         });
-        list(&mut out, "kinds", &self.kinds, |out, one| {
+        list(&mut out, "kinds", &self.sums.kinds, |out, one| {
             out.push('{');
             word(out, "kind", one.kind.name());
             number(out, "quantity", one.quantity);
@@ -263,8 +252,8 @@ mod tests {
         let mut sum = (0, Totals::default(), BTreeMap::new());
         for one in all {
             sum.0 += one.folded;
-            sum.1.add(&one.totals).unwrap();
-            for kind in &one.kinds {
+            sum.1.add(&one.sums.totals).unwrap();
+            for kind in &one.sums.kinds {
                 let entry: &mut (u64, Picodollars) = sum.2.entry(kind.kind.name()).or_default();
                 *entry = (entry.0 + kind.quantity, entry.1 + kind.cost_usd);
             }

@@ -28,7 +28,7 @@ use crate::model::calendar::span;
 use crate::store::records::adjust;
 use crate::store::records::id::RecordId;
 use crate::store::records::retention;
-use crate::store::rollups::sums::Sums;
+use crate::store::rollups::sums::{InRow, Sums};
 
 /// What was compared.
 #[derive(Debug, Default)]

@@ -19,7 +19,7 @@ use crate::model::dimension::Dimension;
 use crate::store::records::folded;
 use crate::store::rollups::dims::Dims;
 use crate::store::rollups::packed;
-use crate::store::rollups::sums::Sums;
+use crate::store::rollups::sums::{InRow, Sums};
 
 /// What records say, as far as a transaction has asked: counters of one budget are made in numbers.
 #[derive(Default)]

@@ -18,7 +18,7 @@ use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 use crate::store::database::error::StoreError;
 use crate::store::records::{self, Cursor, RecordsQuery};
 use crate::store::rollups;
-use crate::store::rollups::sums::Sums;
+use crate::store::rollups::sums::{AsRow, InRow, Sums};
 use crate::store::rollups::{months, packed};
 
 /// A correction of one record's price, to be written.
@@ -269,7 +269,7 @@ pub(in crate::store) fn change(
             transaction.prepare_cached(read)?.query_row([time, dims], |row| row.get(0)).optional()?;
         let mut sums = found.map_or_else(|| Ok(Sums::default()), |bytes| Sums::decode(&bytes))?;
         sums.add(plus)?;
-        sums.take(minus)?;
+        sums.subtract(minus)?;
         transaction.prepare_cached(write)?.execute(params![time, dims, sums.encode()])?;
     }
     Ok(())

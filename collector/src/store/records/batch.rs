@@ -14,7 +14,7 @@ use crate::model::minute::Minute;
 use crate::store::database::error::StoreError;
 use crate::store::rollups::dims::Dims;
 use crate::store::rollups::reports::{self, Report};
-use crate::store::rollups::sums::Sums;
+use crate::store::rollups::sums::{AsRow, Sums};
 
 /// What one sync request brings.
 #[derive(Clone, Debug, Default)]
@@ -183,6 +183,9 @@ impl Batch {
     /// As [`Batch::push`].
     pub fn push_folded(&mut self, folded: &Folded) -> Result<(), StoreError> {
         let ms = |value| i64::try_from(value).map_err(|_| StoreError::Damaged("time_ms"));
+        // Its sender may have named a kind twice.
+        let mut sums = Sums::default();
+        sums.add(&folded.sums)?;
         self.rows.push(RecordRow {
             id: folded.head.id.parse().map_err(|_| StoreError::Damaged("id"))?,
             time_ms: ms(folded.head.time_ms)?,
@@ -191,8 +194,8 @@ impl Batch {
             cost_status: cost_status_code(CostStatus::Measured),
             body: String::new(),
             digest: Digest::default(),
-            sums: Sums::of_folded(folded).encode(),
-            minute: Minute::of_totals(&folded.totals),
+            sums: sums.encode(),
+            minute: Minute::of_totals(&folded.sums.totals),
             // Nobody knows: a gateway that folds is one that holds.
             knew_until_ms: u64::MAX,
             recharge: Recharge::default(),

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::id::RecordId;
 use crate::store::database::error::StoreError;
 use crate::store::rollups::dims::{DimsTable, Filters};
-use crate::store::rollups::sums::Sums;
+use crate::store::rollups::sums::{InRow, Sums};
 
 /// What a row of a batch is, where it is a total.
 #[derive(Clone, Copy, Debug)]

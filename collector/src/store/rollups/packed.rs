@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, Transaction, params};
 
 use super::spans::{Grain, Span};
-use super::sums::Sums;
+use super::sums::{AsRow, InRow, Sums};
 use crate::model::clock::MS_PER_HOUR;
 use crate::store::database::error::StoreError;
 use crate::store::rollups::{self, Additions};

@@ -17,7 +17,7 @@ use super::dims::Dims;
 use super::packed;
 use super::reports::{self, Place};
 use super::spans::{Grain, Span};
-use super::sums::Sums;
+use super::sums::{InRow, Sums};
 use crate::model::answers::audit::Recount;
 use crate::model::answers::explain::Reason;
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
@@ -282,7 +282,7 @@ impl Counting {
             let after = Sums::of(&now);
             if booked == home {
                 at_home.add(&after)?;
-                at_home.take(&before)?;
+                at_home.subtract(&before)?;
             } else {
                 add(booked, &after.money_since(&before)?)?;
             }
@@ -348,7 +348,7 @@ struct Stored {
 
 fn without_nothing(sums: &Sums) -> Sums {
     let mut sums = sums.clone();
-    sums.kinds.retain(|_, sum| *sum != Default::default());
+    sums.forget_nothing();
     sums
 }
 

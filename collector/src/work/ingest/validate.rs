@@ -124,7 +124,7 @@ pub(super) fn check_folded(folded: &Folded, rates: &RateCheck<'_>) -> Result<(),
         return Err(Refused::new(Refusal::Time, detail));
     }
     names(&folded.head)?;
-    let calls = folded.totals.calls.checked_add(folded.totals.denied);
+    let calls = folded.sums.totals.calls.checked_add(folded.sums.totals.denied);
     if folded.folded == 0 || folded.folded > RECORDS_MAX || calls != Some(folded.folded) {
         let detail =
             format!("`folded` is {}, not the calls of `totals`, at most {RECORDS_MAX}", folded.folded);
@@ -132,13 +132,15 @@ pub(super) fn check_folded(folded: &Folded, rates: &RateCheck<'_>) -> Result<(),
     }
     // Each of its records was within these.
     let most = COUNT_MAX.saturating_mul(folded.folded);
-    at_most("kinds", folded.kinds.len(), CHARGES_MAX)?;
-    let quantities = folded.kinds.iter().map(|one| one.quantity);
-    if let Some(count) = folded.totals.counts().into_iter().chain(quantities).find(|count| *count > most) {
+    at_most("kinds", folded.sums.kinds.len(), CHARGES_MAX)?;
+    let quantities = folded.sums.kinds.iter().map(|one| one.quantity);
+    if let Some(count) = folded.sums.totals.counts().into_iter().chain(quantities).find(|count| *count > most)
+    {
         return Err(Refused::new(Refusal::Count, format!("`totals` have {count}, more than {most}")));
     }
     let most = PICO_MAX.saturating_mul(i128::from(folded.folded));
-    let amounts = folded.totals.money().into_iter().chain(folded.kinds.iter().map(|one| one.cost_usd));
+    let amounts =
+        folded.sums.totals.money().into_iter().chain(folded.sums.kinds.iter().map(|one| one.cost_usd));
     for amount in amounts {
         if !(0..=most).contains(&amount.as_pico()) {
             return Err(Refused::new(
@@ -152,9 +154,9 @@ pub(super) fn check_folded(folded: &Folded, rates: &RateCheck<'_>) -> Result<(),
 
 /// A total's cost is that of its kinds, or its providers' words; and no more than such calls come to.
 fn total_money(folded: &Folded, rates: &RateCheck<'_>) -> Result<(), Refused> {
-    let Totals { cost, estimated_cost, provider_cost, calls, .. } = folded.totals;
+    let Totals { cost, estimated_cost, provider_cost, calls, .. } = folded.sums.totals;
     let wrong = |detail| Err(Refused::new(Refusal::Money, detail));
-    let by_kinds = folded.kinds.iter().fold(Picodollars::ZERO, |sum, one| sum + one.cost_usd);
+    let by_kinds = folded.sums.kinds.iter().fold(Picodollars::ZERO, |sum, one| sum + one.cost_usd);
     let most = if calls == 0 { Picodollars::ZERO } else { by_kinds + provider_cost };
     if cost > most {
         return wrong(format!(
@@ -447,7 +449,7 @@ mod tests {
     use super::*;
     use tollgate_core::price::Charge;
     use tollgate_core::price::PriceBook;
-    use tollgate_core::record::KindTotal;
+    use tollgate_core::record::{KindTotal, Sums};
     use tollgate_core::usage::Kind;
 
     fn head() -> Head {
@@ -602,8 +604,8 @@ mod tests {
 
     fn costs(folded: &mut Folded, cost: i128, of_kinds: i128) {
         let cost_usd = Picodollars::from_pico(of_kinds);
-        folded.kinds = vec![KindTotal { kind: Kind::Input, quantity: 1, cost_usd }];
-        folded.totals.cost = Picodollars::from_pico(cost);
+        folded.sums.kinds = vec![KindTotal { kind: Kind::Input, quantity: 1, cost_usd }];
+        folded.sums.totals.cost = Picodollars::from_pico(cost);
     }
 
     #[test]
@@ -613,19 +615,19 @@ mod tests {
             (None, |_| ()),
             (None, |f| costs(f, 2 * PICO_MAX, 2 * PICO_MAX)),
             (None, |f| {
-                f.totals.cost = Picodollars::from_pico(2 * PICO_MAX);
-                f.totals.provider_cost = f.totals.cost;
+                f.sums.totals.cost = Picodollars::from_pico(2 * PICO_MAX);
+                f.sums.totals.provider_cost = f.sums.totals.cost;
             }),
             (Some(Refusal::Money), |f| costs(f, 7, 6)),
             (Some(Refusal::Money), |f| {
                 costs(f, 7, 7);
-                (f.totals.calls, f.totals.denied) = (0, 2);
+                (f.sums.totals.calls, f.sums.totals.denied) = (0, 2);
             }),
             (Some(Refusal::Money), |f| {
                 costs(f, 7, 7);
-                f.totals.estimated_cost = Picodollars::from_pico(8);
+                f.sums.totals.estimated_cost = Picodollars::from_pico(8);
             }),
-            (None, |f| f.totals.input_tokens = 2 * COUNT_MAX),
+            (None, |f| f.sums.totals.input_tokens = 2 * COUNT_MAX),
             (Some(Refusal::Id), |f| f.head.id.push('0')),
             (Some(Refusal::Time), |f| f.head.time_ms = TIME_MS_MIN - 1),
             (Some(Refusal::Time), |f| f.span_ms = 0),
@@ -634,15 +636,16 @@ mod tests {
             (Some(Refusal::Text), |f| f.head.gateway = "a\nb".into()),
             (Some(Refusal::Text), |f| f.head.request_model = Some("m".repeat(513))),
             (Some(Refusal::Count), |f| f.folded = 3),
-            (Some(Refusal::Count), |f| (f.folded, f.totals.calls, f.totals.denied) = (0, 0, 0)),
-            (Some(Refusal::Count), |f| (f.totals.calls, f.totals.denied) = (u64::MAX, 3)),
-            (Some(Refusal::Count), |f| f.totals.output_tokens = 2 * COUNT_MAX + 1),
-            (Some(Refusal::Money), |f| f.totals.cost = Picodollars::from_pico(-1)),
+            (Some(Refusal::Count), |f| (f.folded, f.sums.totals.calls, f.sums.totals.denied) = (0, 0, 0)),
+            (Some(Refusal::Count), |f| (f.sums.totals.calls, f.sums.totals.denied) = (u64::MAX, 3)),
+            (Some(Refusal::Count), |f| f.sums.totals.output_tokens = 2 * COUNT_MAX + 1),
+            (Some(Refusal::Money), |f| f.sums.totals.cost = Picodollars::from_pico(-1)),
             (Some(Refusal::Money), |f| costs(f, 2 * PICO_MAX + 1, 2 * PICO_MAX + 1)),
         ];
         for (at, (refusal, spoil)) in cases.iter().enumerate() {
             let totals = Totals { calls: 1, denied: 1, ..Totals::default() };
-            let mut folded = Folded { folded: 2, head: head(), span_ms: 60_000, totals, ..Folded::default() };
+            let mut folded =
+                Folded { folded: 2, head: head(), span_ms: 60_000, sums: Sums { totals, ..Sums::default() } };
             spoil(&mut folded);
             let refused = check_folded(&folded, &RateCheck::new(&PriceBook::default()))
                 .err()
