@@ -21,7 +21,7 @@ use tollgate_core::budget::{Amount, define};
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::{Charge, CostStatus};
 use tollgate_core::protocol::sync::CounterReport;
-use tollgate_core::record::UsageRecord;
+use tollgate_core::record::{Head, UsageRecord};
 use tollgate_core::usage::Usage;
 
 const END_HOUR: u64 = 490_000;
@@ -91,8 +91,8 @@ fn summarise(dir: &Path) {
     runtime.block_on(async {
         let newest = RecordsQuery { limit: 1, ..RecordsQuery::default() };
         let newest = store.records(newest).await.unwrap().records.pop().unwrap();
-        let end_hour = newest.time_ms / 3_600_000;
-        while store.pack(None, newest.time_ms).await.unwrap() {}
+        let end_hour = newest.head.time_ms / 3_600_000;
+        while store.pack(None, newest.head.time_ms).await.unwrap() {}
         for (every, name) in [(Every::Period, "whole"), (Every::Day, "by day")] {
             ask(&store, end_hour, every, name).await;
         }
@@ -166,7 +166,7 @@ async fn fill_live(store: &Store, records: u64, size: u64, known: u64, counters:
             });
             for number in at * size..(at + 1) * size {
                 let mut record = record(known + number, known, &mut random);
-                record.time_ms = LIVE_MS + number / 50;
+                record.head.time_ms = LIVE_MS + number / 50;
                 // As gateways write them that hold these budgets.
                 record.policy_version = Some(format!("{LIVE_MS:x}-0123456789abcdef"));
                 batch.push(&record).unwrap();
@@ -232,12 +232,15 @@ fn record(number: u64, records: u64, random: &mut Random) -> UsageRecord {
     let ms = DAYS * 86_400_000;
     let agent = random.below(200);
     let mut record = UsageRecord {
-        id: format!("01890a5d-ac96-7000-8000-{number:012x}"),
-        time_ms: END_HOUR * 3_600_000 - ms + number * ms / records,
-        gateway: "edge".into(),
-        provider: "openai".into(),
-        operation: "chat".into(),
-        request_model: Some(format!("model-{}", random.below(5))),
+        head: Head {
+            id: format!("01890a5d-ac96-7000-8000-{number:012x}"),
+            time_ms: END_HOUR * 3_600_000 - ms + number * ms / records,
+            gateway: "edge".into(),
+            provider: "openai".into(),
+            operation: "chat".into(),
+            request_model: Some(format!("model-{}", random.below(5))),
+            ..Head::default()
+        },
         status: Some(200),
         usage: Usage {
             input_tokens: Some(random.below(20_000)),
@@ -252,10 +255,10 @@ fn record(number: u64, records: u64, random: &mut Random) -> UsageRecord {
         request_bytes: Some(random.below(100_000)),
         ..UsageRecord::default()
     };
-    record.attribution.agent = format!("agent-{agent}");
-    record.attribution.team = format!("team-{}", agent % 12);
-    record.attribution.feature = format!("feature-{}", random.below(4));
-    record.attribution.environment = format!("environment-{}", random.below(3));
+    record.head.attribution.agent = format!("agent-{agent}");
+    record.head.attribution.team = format!("team-{}", agent % 12);
+    record.head.attribution.feature = format!("feature-{}", random.below(4));
+    record.head.attribution.environment = format!("environment-{}", random.below(3));
     let rate = Picodollars::from_pico(1_250_000);
     let parts = record.usage.parts().quantities.into_iter();
     record.charges = parts

@@ -47,7 +47,7 @@ pub use records::{Cursor, NotACursor, Page, RecordsQuery};
 pub use rollups::dims::{Dims, Filters};
 pub use rollups::months::{ClosedMonth, Closing, Month, NotAMonth};
 pub use rollups::summary::{Every, Summary, SummaryQuery, SummaryRow};
-pub use rollups::sums::{KindSum, Sums, SumsError, Totals};
+pub use rollups::sums::{Sums, SumsError, Totals};
 pub use writer::Stored;
 
 use crate::model::answers::audit::{Accounts, Recount};

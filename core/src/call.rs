@@ -21,7 +21,7 @@ use crate::estimate::{Learned, Passed};
 use crate::price::PriceBook;
 use crate::price::charge::CostStatus;
 use crate::provider::{Api, Target, cancels, is_stored_chat, pays_at_start};
-use crate::record::{Admitted, Note, Outcome, UsageRecord};
+use crate::record::{Admitted, Head, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
 use crate::usage::Usage;
 pub use deferred::Fetched;
@@ -305,25 +305,15 @@ impl Call {
             && api != Api::Deferred
             && self.target.fetches.is_none()
             && !self.request.background();
-        let admitted = Admitted {
-            id: &self.id,
-            time_ms: self.time_ms,
-            gateway,
-            attribution: &self.attribution,
-            attribution_source: self.attribution_source,
-            provider: &self.target.provider,
-            operation: self.target.api.operation(),
-            request_model: self.request_model(),
-            input_estimate: self.request.input_estimate().filter(|_| charged),
-        };
-        admitted.entry()
+        // A recovered record does not tell the key.
+        let head = Head { key_id: None, ..self.head(gateway) };
+        let input_estimate = self.request.input_estimate().filter(|_| charged);
+        Admitted { head: &head, input_estimate }.entry()
     }
 
-    /// The record of this call as far as it is known before its end. What a session says is no request that
-    /// could be made again.
-    fn pending(&self, gateway: &str) -> UsageRecord {
-        let prints = !self.target.api.is_session();
-        UsageRecord {
+    /// The head of its record, as far as it is known before its end.
+    fn head(&self, gateway: &str) -> Head {
+        Head {
             id: self.id.clone(),
             time_ms: self.time_ms,
             gateway: gateway.to_owned(),
@@ -333,6 +323,18 @@ impl Call {
             provider: self.target.provider.clone().into_owned(),
             operation: self.target.api.operation().to_owned(),
             request_model: self.request_model().map(str::to_owned),
+            // Named, as a default would make names of who spent, only to drop them.
+            response_model: None,
+            service_tier: None,
+        }
+    }
+
+    /// The record of this call as far as it is known before its end. What a session says is no request that
+    /// could be made again.
+    fn pending(&self, gateway: &str) -> UsageRecord {
+        let prints = !self.target.api.is_session();
+        UsageRecord {
+            head: self.head(gateway),
             prompt: self.request.prompt().filter(|_| prints),
             request_hash: self.request.hash().filter(|_| prints),
             ..UsageRecord::default()
@@ -378,7 +380,7 @@ impl Call {
             record.status = Some(answer.status);
             record.first_byte_ms = Some(answer.first_byte_ms);
             record.response_bytes = Some(answer.meter.body_bytes());
-            record.response_model = answer.meter.reading().model().map(str::to_owned);
+            record.head.response_model = answer.meter.reading().model().map(str::to_owned);
             record.notes = answer.notes(end.ending);
         }
         if self.goes_on() {
@@ -388,7 +390,7 @@ impl Call {
         if let Measure::Reported(normalised) = &consumed.measure {
             self.teach(&record, normalised, learned);
         }
-        record.service_tier =
+        record.head.service_tier =
             consumed.service_tier.or_else(|| self.request.service_tier().map(str::to_owned));
         let is_read = matches!(consumed.measure, Measure::Reported(_));
         consumed.measure.apply(&mut record, book);
@@ -409,7 +411,7 @@ impl Call {
     }
 
     fn teach(&self, record: &UsageRecord, normalised: &Normalised, learned: &mut Learned) {
-        let Some((answer, model)) = self.answer.as_deref().zip(record.model()) else { return };
+        let Some((answer, model)) = self.answer.as_deref().zip(record.head.model()) else { return };
         let Some(output) = normalised.usage.output_tokens.filter(|_| self.target.api.generates_text()) else {
             return;
         };

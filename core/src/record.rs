@@ -5,6 +5,7 @@
 #[cfg(feature = "book")]
 mod again;
 mod folded;
+mod head;
 pub mod id;
 mod journal;
 mod json;
@@ -14,8 +15,9 @@ mod work;
 
 use crate::price::charge::{Charge, CostStatus, PriceBasis, Step};
 pub use folded::{FOLDS_MAX, Folded, Folds};
+pub use head::Head;
 pub use journal::{Admitted, Recovered};
-pub use totals::{KindTotal, OutOfRange, Totals, kinds_of};
+pub use totals::{KindTotal, OutOfRange, Sums, Totals};
 pub use word::{COST_MAX, Owed, is_possible};
 pub use work::{OUTPUTS_MAX, Output, STARTED_MAX, WORK_BYTES_MAX, Work, work_id};
 
@@ -23,58 +25,33 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attribution::{Attribution, AttributionSource};
 use crate::money::Picodollars;
 use crate::usage::{Share, Usage};
 
 /// One call, as the filter ships it and the collector keeps it. A field that is not known is absent.
 ///
 /// ```
-/// use tollgate_core::record::UsageRecord;
+/// use tollgate_core::record::{Head, UsageRecord};
 ///
-/// let record = UsageRecord {
+/// let head = Head {
 ///     provider: "openai".into(),
 ///     request_model: Some("gpt-5-mini".into()),
 ///     response_model: Some("gpt-5-mini-2025-08-07".into()),
-///     ..UsageRecord::default()
+///     ..Head::default()
 /// };
 /// // The model that answered counts, where the answer says it.
-/// assert_eq!(record.model(), Some("gpt-5-mini-2025-08-07"));
+/// assert_eq!(head.model(), Some("gpt-5-mini-2025-08-07"));
+/// let record = UsageRecord { head, stream: true, ..UsageRecord::default() };
 /// let json = serde_json::to_string(&record).unwrap();
 /// assert_eq!(serde_json::from_str::<UsageRecord>(&json).unwrap(), record);
 /// ```
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct UsageRecord {
-    /// The call id, a UUIDv7; also in the answer header `x-tollgate-call`. Of fetched work it is [`work_id`]
-    /// instead: whoever fetches it, it is one record.
-    pub id: String,
-    /// When the call was admitted, Unix milliseconds UTC; RFC 3339 in the API.
-    #[serde(rename = "time_ms")]
-    pub time_ms: u64,
-    /// Name of the gateway, from its plugin configuration.
-    pub gateway: String,
-    /// Who spent: agent, team, feature, environment, run, parent run, tags.
+    /// Which call it was, who made it, and what was asked of whom.
     #[serde(flatten)]
-    pub attribution: Attribution,
-    /// How far the attribution can be trusted.
-    pub attribution_source: AttributionSource,
-    /// Keyed hash of the provider key that the caller used, hexadecimal.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_id: Option<String>,
-    /// Provider id, such as `openai`.
-    pub provider: String,
-    /// What was asked of it, such as `chat`.
-    pub operation: String,
-    /// The model that was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_model: Option<String>,
-    /// The model that answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub response_model: Option<String>,
-    /// Service tier that decided the price, such as `flex`, in the provider's word.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service_tier: Option<String>,
+    pub head: Head,
     /// Whether the answer was streamed.
     pub stream: bool,
     /// HTTP status of the answer; absent when there was none.
@@ -153,11 +130,6 @@ impl UsageRecord {
     /// was taken.
     pub fn is_priced_as_asked(&self) -> bool {
         self.price_basis.iter().any(|basis| basis.step == Some(Step::Asked))
-    }
-
-    /// The model whose price holds: the one that answered, else the one asked for.
-    pub fn model(&self) -> Option<&str> {
-        self.response_model.as_deref().or(self.request_model.as_deref())
     }
 }
 
@@ -338,8 +310,7 @@ mod tests {
     #[test]
     fn a_record_reads_back_as_written() {
         let record = UsageRecord {
-            id: "0190-a".into(),
-            provider: "openai".into(),
+            head: Head { id: "0190-a".into(), provider: "openai".into(), ..Head::default() },
             usage: Usage { input_tokens: Some(3), ..Usage::default() },
             charges: vec![Charge {
                 model: "gpt-5".into(),

@@ -59,7 +59,7 @@ fn a_turn_that_broke_off_is_estimated_from_the_one_before_and_what_passed() {
         assert!((3..=5).contains(&record.usage.output_tokens.unwrap()), "{:?}", record.usage);
         assert_eq!(record.usage.cache_read_tokens, Some(64));
         assert!(record.usage_estimated);
-        assert_eq!(record.response_model.as_deref(), Some("gpt-realtime"));
+        assert_eq!(record.head.response_model.as_deref(), Some("gpt-realtime"));
         // The same where nobody took the turns: `tollgate meter` prints one record.
         let whole = hung_up(&mut session(REALTIME, &events, cut));
         assert_eq!(whole.usage.input_tokens.unwrap(), 240 + heard);

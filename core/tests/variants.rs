@@ -99,7 +99,7 @@ impl Exchange {
 
 /// What must be the same.
 fn counted(record: &UsageRecord) -> (String, bool, Option<String>) {
-    (format!("{:?}", record.usage), record.usage_estimated, record.response_model.clone())
+    (format!("{:?}", record.usage), record.usage_estimated, record.head.response_model.clone())
 }
 
 /// Events of a stream, each with its end.

@@ -388,7 +388,7 @@ impl Collector {
             return;
         }
         let record: UsageRecord = serde_json::from_value(value).unwrap();
-        match self.records.entry(record.id.clone()) {
+        match self.records.entry(record.head.id.clone()) {
             std::collections::btree_map::Entry::Occupied(_) => self.duplicates += 1,
             std::collections::btree_map::Entry::Vacant(entry) => {
                 entry.insert(record);

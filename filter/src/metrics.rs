@@ -105,8 +105,8 @@ impl Metrics {
     }
 
     fn series(&mut self, record: &UsageRecord) -> &mut Series {
-        let model = record.model().unwrap_or("unknown");
-        let mut key = (record.provider.clone(), model.to_owned(), record.attribution.team.clone());
+        let model = record.head.model().unwrap_or("unknown");
+        let mut key = (record.head.provider.clone(), model.to_owned(), record.head.attribution.team.clone());
         if !self.series.contains_key(&key) && self.series.len() >= SERIES_MAX {
             key = ("other".to_owned(), "other".to_owned(), "other".to_owned());
         }

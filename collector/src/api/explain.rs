@@ -37,7 +37,8 @@ fn answer(record: UsageRecord, adjustments: Vec<Adjustment>, book: &PriceBook) -
         .filter(|adjustment| adjustment.reason == Reason::Reprice)
         .map(|adjustment| adjustment.amount_usd)
         .sum();
-    let rows = |used: &[PriceBasis]| used.iter().map(|basis| row(basis, book, &record.provider)).collect();
+    let rows =
+        |used: &[PriceBasis]| used.iter().map(|basis| row(basis, book, &record.head.provider)).collect();
     let today = book.price_again(&record).map(|(priced, status)| PricedToday {
         price_version: book.version().to_owned(),
         cost_usd: priced.cost,
@@ -45,7 +46,7 @@ fn answer(record: UsageRecord, adjustments: Vec<Adjustment>, book: &PriceBook) -
         rows: rows(&priced.basis),
     });
     Explanation {
-        time: rfc3339(record.time_ms),
+        time: rfc3339(record.head.time_ms),
         rows: rows(&record.price_basis),
         lines: lines(&record.charges, &record.price_basis),
         cost_usd: record.cost_usd,
@@ -56,10 +57,10 @@ fn answer(record: UsageRecord, adjustments: Vec<Adjustment>, book: &PriceBook) -
         adjustments: adjustments.into_iter().map(adjustment).collect(),
         adjusted_cost_usd: record.cost_usd + adjusted,
         today,
-        id: record.id,
-        provider: record.provider,
-        request_model: record.request_model,
-        response_model: record.response_model,
+        id: record.head.id,
+        provider: record.head.provider,
+        request_model: record.head.request_model,
+        response_model: record.head.response_model,
         price_version: record.price_version,
         notes: record.notes,
     }

@@ -1,6 +1,7 @@
 //! `tollgate records`.
 
 use clap::Args;
+use tollgate_core::record::UsageRecord;
 
 use super::client::{self, Ask, said};
 use super::explain::explain;
@@ -76,24 +77,26 @@ impl RecordsArgs {
     }
 }
 
-fn row(record: RecordRow) -> Vec<String> {
-    let model = record.response_model.or(record.request_model);
+fn row(row: RecordRow) -> Vec<String> {
+    let time = row.time();
+    let RecordRow(UsageRecord { head, status, outcome, usage, cost_usd, cost_status, .. }) = row;
+    let model = head.response_model.or(head.request_model);
     vec![
-        record.time,
-        record.id,
-        record.attribution.team,
-        record.attribution.agent,
-        record.attribution.feature,
-        record.attribution.environment,
-        record.provider,
+        time,
+        head.id,
+        head.attribution.team,
+        head.attribution.agent,
+        head.attribution.feature,
+        head.attribution.environment,
+        head.provider,
         said(model),
-        said(record.status),
-        record.outcome.name().to_owned(),
-        said(record.usage.input_tokens),
-        said(record.usage.cache_read_tokens),
-        said(record.usage.output_tokens),
-        record.cost_usd.to_string(),
-        record.cost_status.name().to_owned(),
+        said(status),
+        outcome.name().to_owned(),
+        said(usage.input_tokens),
+        said(usage.cache_read_tokens),
+        said(usage.output_tokens),
+        cost_usd.to_string(),
+        cost_status.name().to_owned(),
     ]
 }
 

@@ -39,7 +39,8 @@ impl Reported {
         let book = record.book_cost();
         let lacks_row = record.price_basis.iter().any(|basis| basis.step.is_none());
         let is_priced = !record.charges.is_empty() && !lacks_row;
-        let row = record.price_basis.first().map(|basis| basis.model.as_str()).or_else(|| record.model());
+        let row =
+            record.price_basis.first().map(|basis| basis.model.as_str()).or_else(|| record.head.model());
         let reported = Self {
             calls: 1,
             off_calls: u64::from(is_priced && is_off(book, provider)),
@@ -116,7 +117,7 @@ mod tests {
     use super::*;
     use tollgate_core::price::Step;
     use tollgate_core::price::{Charge, PriceBasis};
-    use tollgate_core::record::CostSource;
+    use tollgate_core::record::{CostSource, Head};
     use tollgate_core::usage::Kind;
 
     fn record(book: Option<i128>, word: Option<i128>) -> UsageRecord {
@@ -129,7 +130,7 @@ mod tests {
             cost_usd: pico(cost),
         };
         UsageRecord {
-            response_model: Some("m-2026".into()),
+            head: Head { response_model: Some("m-2026".into()), ..Head::default() },
             charges: book.map(charge).into_iter().collect(),
             price_basis: vec![PriceBasis {
                 model: if book.is_some() { "m" } else { "m-2026" }.into(),

@@ -61,7 +61,7 @@ impl Minute {
             cost: record.cost_usd,
             ..Self::default()
         };
-        if let Some(run) = &record.attribution.run {
+        if let Some(run) = &record.head.attribution.run {
             minute.runs.add(hashed(run), 1);
         }
         if let Some(request) = &record.request_hash {

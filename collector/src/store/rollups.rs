@@ -21,7 +21,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use crate::store::database::error::StoreError;
 use crate::store::rollups::spans::Grain;
-use crate::store::rollups::sums::Sums;
+use crate::store::rollups::sums::{AsRow, InRow, Sums};
 
 /// What a transaction adds to the rollups, in the order in which it came.
 #[derive(Debug, Default)]

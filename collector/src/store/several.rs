@@ -11,6 +11,7 @@ use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::{Amount, define};
 use tollgate_core::money::Picodollars;
 use tollgate_core::protocol::sync::CounterReport;
+use tollgate_core::record::Head;
 
 use super::*;
 use crate::model::alert::Alert;
@@ -62,16 +63,19 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
 /// A record that costs its number in pico-dollars.
 pub(super) fn record(number: u64, agent: &str) -> UsageRecord {
     let mut record = UsageRecord {
-        id: format!("01890a5d-ac96-774b-8000-{number:012x}"),
-        time_ms: NOON,
-        gateway: "edge".into(),
-        provider: "openai".into(),
-        operation: "chat".into(),
-        request_model: Some("gpt-x".into()),
+        head: Head {
+            id: format!("01890a5d-ac96-774b-8000-{number:012x}"),
+            time_ms: NOON,
+            gateway: "edge".into(),
+            provider: "openai".into(),
+            operation: "chat".into(),
+            request_model: Some("gpt-x".into()),
+            ..Head::default()
+        },
         cost_usd: Picodollars::from_pico(i128::from(number)),
         ..UsageRecord::default()
     };
-    record.attribution.agent = agent.into();
+    record.head.attribution.agent = agent.into();
     record
 }
 

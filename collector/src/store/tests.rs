@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::{Charge, CostStatus};
-use tollgate_core::record::Outcome;
+use tollgate_core::record::{Head, Outcome};
 use tollgate_core::usage::{Kind, Usage};
 
 use super::*;
@@ -21,6 +21,7 @@ use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 use crate::model::dimension::Dimension;
 use crate::store::database::migrations;
 use crate::store::database::open::{open_reader, open_writer};
+use crate::store::rollups::sums::{AsRow as _, InRow as _};
 
 const START_MS: u64 = 1_763_900_000_000;
 
@@ -81,16 +82,19 @@ impl TestStore {
 
 fn record(number: u64) -> UsageRecord {
     let mut record = UsageRecord {
-        id: format!("01890a5d-ac96-774b-8000-{number:012x}"),
-        time_ms: START_MS,
-        gateway: "edge".into(),
-        provider: "openai".into(),
-        operation: "chat".into(),
-        request_model: Some("gpt-x".into()),
+        head: Head {
+            id: format!("01890a5d-ac96-774b-8000-{number:012x}"),
+            time_ms: START_MS,
+            gateway: "edge".into(),
+            provider: "openai".into(),
+            operation: "chat".into(),
+            request_model: Some("gpt-x".into()),
+            ..Head::default()
+        },
         ..UsageRecord::default()
     };
-    record.attribution.agent = "bot".into();
-    record.attribution.team = "support".into();
+    record.head.attribution.agent = "bot".into();
+    record.head.attribution.team = "support".into();
     record
 }
 
@@ -135,8 +139,8 @@ fn any_record() -> impl Strategy<Value = UsageRecord> {
     )
         .prop_map(|((number, later_ms, agent), (input, output, rate), outcome, status)| {
             let mut record = charged(record(number), input, output, rate);
-            record.time_ms += later_ms;
-            record.attribution.agent = ["a", "b", "c"][agent].into();
+            record.head.time_ms += later_ms;
+            record.head.attribution.agent = ["a", "b", "c"][agent].into();
             record.outcome = outcome;
             record.cost_status = status;
             record
@@ -168,7 +172,7 @@ proptest! {
         for batch in &batches {
             let before = first.len() as u64;
             for record in batch {
-                first.entry(record.id.clone()).or_insert_with(|| record.clone());
+                first.entry(record.head.id.clone()).or_insert_with(|| record.clone());
             }
             let stored = test.ingest(batch);
             prop_assert_eq!(stored.stored, first.len() as u64 - before);
@@ -178,8 +182,8 @@ proptest! {
         let mut days: BTreeMap<(i64, String), Sums> = BTreeMap::new();
         let mut total = Totals::default();
         for record in first.values() {
-            let hour = record.time_ms as i64 / MS_PER_HOUR;
-            let agent = record.attribution.agent.clone();
+            let hour = record.head.time_ms as i64 / MS_PER_HOUR;
+            let agent = record.head.attribution.agent.clone();
             hours.entry((hour, agent.clone())).or_default().add(&Sums::of(record)).unwrap();
             days.entry((hour / HOURS_PER_DAY, agent)).or_default().add(&Sums::of(record)).unwrap();
             total.add(&Sums::of(record).totals).unwrap();
@@ -210,8 +214,8 @@ proptest! {
             .into_iter()
             .enumerate()
             .map(|(at, (mut record, ms))| {
-                record.id = self::record(at as u64).id;
-                record.time_ms = START_MS + ms;
+                record.head.id = self::record(at as u64).head.id;
+                record.head.time_ms = START_MS + ms;
                 record
             })
             .collect();
@@ -227,9 +231,9 @@ proptest! {
                 break;
             }
         }
-        prop_assert!(seen.is_sorted_by(|a, b| a.time_ms >= b.time_ms));
+        prop_assert!(seen.is_sorted_by(|a, b| a.head.time_ms >= b.head.time_ms));
         let by_id = |records: &[UsageRecord]| {
-            records.iter().map(|record| (record.id.clone(), record.clone())).collect::<Vec<_>>()
+            records.iter().map(|record| (record.head.id.clone(), record.clone())).collect::<Vec<_>>()
         };
         let mut seen = by_id(&seen);
         seen.sort_by(|a, b| a.0.cmp(&b.0));
@@ -241,16 +245,16 @@ proptest! {
 fn a_record_reads_back_with_every_field() {
     let test = TestStore::new();
     let mut full = charged(record(1), 30, 20, 7);
-    full.attribution.run = Some("r".into());
-    full.attribution.tags = [("k".into(), "v".into())].into();
-    full.response_model = Some("gpt-x-2025-01-01".into());
+    full.head.attribution.run = Some("r".into());
+    full.head.attribution.tags = [("k".into(), "v".into())].into();
+    full.head.response_model = Some("gpt-x-2025-01-01".into());
     full.provider_cost_usd = Some(Picodollars::from_pico(-1));
     full.status = Some(200);
     test.ingest(&[full.clone()]);
-    let id = full.id.parse().unwrap();
+    let id = full.head.id.parse().unwrap();
     let read = test.runtime.block_on(test.store.record(id)).unwrap();
     assert_eq!(read, Some(full));
-    let missing = record(2).id.parse().unwrap();
+    let missing = record(2).head.id.parse().unwrap();
     assert_eq!(test.runtime.block_on(test.store.record(missing)).unwrap(), None);
 }
 
@@ -264,8 +268,8 @@ fn a_kind_without_a_count_takes_its_quantity_from_the_charge() {
         rate: Picodollars::from_pico(9),
         cost_usd: Picodollars::from_pico(9),
     }];
-    let sum = Sums::of(&fee).kinds[&Kind::Request];
-    assert_eq!((sum.quantity, sum.cost.as_pico()), (1, 9));
+    let sum = Sums::of(&fee).kind(Kind::Request);
+    assert_eq!((sum.quantity, sum.cost_usd.as_pico()), (1, 9));
 }
 
 #[test]
@@ -274,8 +278,8 @@ fn filters_and_times_choose_records_and_sums() {
     let records: Vec<_> = (0..12u64)
         .map(|number| {
             let mut record = charged(record(number), 10, 1, 1);
-            record.time_ms += number * 3_600_000;
-            record.attribution.agent = if number % 2 == 0 { "even" } else { "odd" }.into();
+            record.head.time_ms += number * 3_600_000;
+            record.head.attribution.agent = if number % 2 == 0 { "even" } else { "odd" }.into();
             record.outcome = if number % 3 == 0 { Outcome::Denied } else { Outcome::Ok };
             record
         })
@@ -284,15 +288,15 @@ fn filters_and_times_choose_records_and_sums() {
     let mut filters = Filters::default();
     filters.accept(Dimension::Agent, "even".into());
     let page = test.page(RecordsQuery {
-        from_ms: Some(records[2].time_ms as i64),
-        to_ms: Some(records[8].time_ms as i64),
+        from_ms: Some(records[2].head.time_ms as i64),
+        to_ms: Some(records[8].head.time_ms as i64),
         filters: filters.clone(),
         outcomes: vec![Outcome::Ok],
         limit: 100,
         ..RecordsQuery::default()
     });
-    let ids: Vec<_> = page.records.iter().map(|record| &record.id).collect();
-    assert_eq!(ids, [&records[4].id, &records[2].id]);
+    let ids: Vec<_> = page.records.iter().map(|record| &record.head.id).collect();
+    assert_eq!(ids, [&records[4].head.id, &records[2].head.id]);
     let summary = test.summary(SummaryQuery { filters, ..everything(Every::Period, TimeZone::UTC) });
     assert_eq!((summary.total.calls, summary.total.denied), (4, 2));
     assert_eq!(summary.rows.len(), 1);

@@ -29,7 +29,7 @@ use crate::store::rollups::bound::HourRows;
 use crate::store::rollups::dims::Dims;
 use crate::store::rollups::months;
 use crate::store::rollups::reports::Reports;
-use crate::store::rollups::sums::Sums;
+use crate::store::rollups::sums::{AsRow, InRow, Sums};
 use work::Work;
 
 /// What became of a batch.

@@ -169,7 +169,7 @@ impl Accepted {
         validate::claims(&record)?;
         pricing::doubt(&mut record, rates);
         validate::check(&record)?;
-        sent.check(&record.gateway, record.time_ms)?;
+        sent.check(&record.head.gateway, record.head.time_ms)?;
         self.want_rows_of(&record);
         let (came, source) = (record.cost_usd, record.cost_source);
         if pricing::price_on_arrival(&mut record, rates.book) {
@@ -188,7 +188,7 @@ impl Accepted {
     fn take_folded(&mut self, raw: &str, rates: &RateCheck<'_>, sent: &Sent<'_>) -> Result<(), Refused> {
         let folded: Folded = serde_json::from_str(raw).map_err(|error| Refused::malformed(&error))?;
         validate::check_folded(&folded, rates)?;
-        sent.check(&folded.gateway, folded.time_ms)?;
+        sent.check(&folded.head.gateway, folded.head.time_ms)?;
         self.batch.push_folded(&folded).map_err(|error| Refused::malformed(&error))?;
         self.observations.push(None);
         self.records = self.records.saturating_add(folded.folded);
@@ -203,9 +203,9 @@ impl Accepted {
         if missing.is_empty() && !record.is_priced_as_asked() {
             return;
         }
-        let called = [record.response_model.as_deref(), record.request_model.as_deref()];
+        let called = [record.head.response_model.as_deref(), record.head.request_model.as_deref()];
         for model in missing.into_iter().chain(called.into_iter().flatten()) {
-            let wanted = Wanted { provider: record.provider.clone(), model: model.to_owned() };
+            let wanted = Wanted { provider: record.head.provider.clone(), model: model.to_owned() };
             if self.models.len() < MODELS_MAX && !self.models.contains(&wanted) {
                 self.models.push(wanted);
             }
@@ -285,6 +285,7 @@ const MODELS_MAX: usize = 256;
 mod tests {
     use super::*;
     use crate::model::refusal::Refusal;
+    use tollgate_core::record::Head;
 
     fn request(more: &str) -> String {
         format!(r#"{{"protocol":1,"gateway":"edge","instance":"i","sequence":1,"sent_at_ms":5{more}}}"#)
@@ -297,13 +298,16 @@ mod tests {
     #[test]
     fn a_gateway_gets_the_rows_of_models_that_its_records_had_none_for() {
         let record = serde_json::to_string(&UsageRecord {
-            id: "01a20a37-e0d8-77ff-bba3-1b4b0d13c68c".into(),
-            time_ms: 1_763_900_000_000,
-            gateway: "edge".into(),
-            provider: "openai".into(),
-            operation: "chat".into(),
-            request_model: Some("gpt-x".into()),
-            response_model: Some("gpt-x-2026-01-02".into()),
+            head: Head {
+                id: "01a20a37-e0d8-77ff-bba3-1b4b0d13c68c".into(),
+                time_ms: 1_763_900_000_000,
+                gateway: "edge".into(),
+                provider: "openai".into(),
+                operation: "chat".into(),
+                request_model: Some("gpt-x".into()),
+                response_model: Some("gpt-x-2026-01-02".into()),
+                ..Head::default()
+            },
             price_basis: vec![tollgate_core::price::PriceBasis {
                 model: "gpt-x-2026-01-02".into(),
                 ..Default::default()

@@ -31,8 +31,8 @@ pub async fn reprice(
         let corrections: Vec<Correction> =
             page.into_iter().filter_map(|counted| correction(book, counted)).collect();
         for correction in &corrections {
-            let who = &correction.before.attribution;
-            let key = (day(correction.before.time_ms), who.team.clone(), who.agent.clone());
+            let who = &correction.before.head.attribution;
+            let key = (day(correction.before.head.time_ms), who.team.clone(), who.agent.clone());
             groups.entry(key).or_default().add(correction);
         }
         if let Some(entry) = &audit

@@ -1068,7 +1068,7 @@ mod tests {
             let admitting = allowing(&policy, &book, &learned);
             let Admission::Hold(holds) = call.admission(&admitting) else { panic!("{path} {body}") };
             assert_eq!(holds[0].amount, Amount(expected), "{path} {body}");
-            let model = call.denied("g", 402, 9).request_model;
+            let model = call.denied("g", 402, 9).head.request_model;
             let from_path = path.contains("dear").then_some("dear");
             assert!(from_path.is_none() || model.as_deref() == from_path, "{path}: {model:?}");
         }

@@ -126,16 +126,16 @@ impl Call {
         }
         let mut results = Vec::with_capacity(turns.len());
         for (at, turn) in turns.iter().enumerate() {
-            let mut record = UsageRecord {
-                response_model: turn.model.clone().or_else(|| whole.response_model.clone()),
-                ..whole.clone()
-            };
+            let mut record = whole.clone();
+            if turn.model.is_some() {
+                record.head.response_model.clone_from(&turn.model);
+            }
             record.cost_nothing();
             if at > 0 {
                 (record.request_bytes, record.response_bytes) = (None, None);
             }
             let mut measure = Measure::of_turn(turn.normalised.clone());
-            measure.name(whole.service_tier.as_deref());
+            measure.name(whole.head.service_tier.as_deref());
             measure.place(self.target.place.as_ref());
             measure.apply(&mut record, book);
             let name = match (&turn.id, &self.page) {

@@ -180,8 +180,8 @@ impl Measure {
         record.price_basis = priced.basis;
         if record.cost_status == CostStatus::Unpriced && awaits_price(record, book) {
             record.notes.push(Note::PriceAwaited);
-            record.charged_usd =
-                book.and_then(|book| book.at_dearest(&record.provider, record.time_ms, &record.usage));
+            record.charged_usd = book
+                .and_then(|book| book.at_dearest(&record.head.provider, record.head.time_ms, &record.usage));
         }
     }
 }
@@ -190,13 +190,13 @@ impl Measure {
 /// have none.
 fn awaits_price(record: &UsageRecord, book: Option<&PriceBook>) -> bool {
     let may_have = |model: &str| {
-        let wanted = Wanted { provider: record.provider.clone(), model: model.to_owned() };
+        let wanted = Wanted { provider: record.head.provider.clone(), model: model.to_owned() };
         !model.is_empty() && book.is_none_or(|book| !book.has_no_price_for(&wanted))
     };
     let mut lacking = record.price_basis.iter().filter(|basis| basis.step.is_none()).peekable();
     let is_asked_for = lacking.peek().is_some() && record.shares.is_empty();
     lacking.any(|basis| may_have(&basis.model))
-        || is_asked_for && record.request_model.as_deref().is_some_and(may_have)
+        || is_asked_for && record.head.request_model.as_deref().is_some_and(may_have)
 }
 
 pub(super) fn names_a_cost(normalised: &Normalised) -> bool {
@@ -207,14 +207,14 @@ pub(super) fn names_a_cost(normalised: &Normalised) -> bool {
 fn price(record: &UsageRecord, normalised: &Normalised, book: Option<&PriceBook>) -> Priced {
     let mut conditions: Vec<(&str, &str)> =
         normalised.conditions.iter().map(|(fact, value)| (*fact, value.as_str())).collect();
-    if let (Some(tier), None) = (&record.service_tier, normalised.service_tier()) {
+    if let (Some(tier), None) = (&record.head.service_tier, normalised.service_tier()) {
         conditions.push((facts::REQUESTED_TIER, tier));
     }
     let facts = Facts {
-        provider: &record.provider,
-        response_model: record.response_model.as_deref(),
-        request_model: record.request_model.as_deref(),
-        time_ms: record.time_ms,
+        provider: &record.head.provider,
+        response_model: record.head.response_model.as_deref(),
+        request_model: record.head.request_model.as_deref(),
+        time_ms: record.head.time_ms,
         conditions: &conditions,
     };
     // Without a book it finds no row, and keeps the facts for when there is one.
@@ -290,6 +290,7 @@ const SHARES_MAX: usize = 32;
 mod tests {
     use super::*;
     use crate::price::{Price, PricedModel, Rates, Sheet};
+    use crate::record::Head;
     use crate::usage::Kind;
 
     fn model(id: &str, rate: i128) -> PricedModel {
@@ -316,8 +317,7 @@ mod tests {
 
     fn metered(measure: Measure, book: Option<&PriceBook>) -> UsageRecord {
         let mut record = UsageRecord {
-            provider: "p".into(),
-            response_model: Some("answerer".into()),
+            head: Head { provider: "p".into(), response_model: Some("answerer".into()), ..Head::default() },
             ..UsageRecord::default()
         };
         measure.apply(&mut record, book);

@@ -39,19 +39,19 @@ impl Call {
             .into_iter()
             .map(|turn| {
                 let mut record = self.pending(gateway);
-                record.id = next_id();
-                record.time_ms = now_ms;
+                record.head.id = next_id();
+                record.head.time_ms = now_ms;
                 record.stream = true;
                 record.status = self.answer.as_deref().map(|answer| answer.status);
-                record.response_model = match turn.is_transcription {
+                record.head.response_model = match turn.is_transcription {
                     true => turn.model.filter(|model| !model.is_empty()),
                     false => self.answering_model(),
                 };
                 if turn.is_transcription {
                     // The session's model does not transcribe.
-                    record.request_model = None;
+                    record.head.request_model = None;
                     let api = if self.target.api == Api::Voice { Api::Responses } else { Api::Transcription };
-                    record.operation = api.operation().to_owned();
+                    record.head.operation = api.operation().to_owned();
                 }
                 let mut measure = match turn.by_the_clock {
                     true => Measure::Estimated(turn.normalised),
@@ -179,26 +179,26 @@ impl Call {
         record.request_bytes = Some(self.request.body_bytes());
         record.duration_ms = Some(now_ms.saturating_sub(self.time_ms));
         record.status = session.answer.as_deref().map(|answer| answer.status);
-        record.service_tier = self.request.service_tier().map(str::to_owned);
+        record.head.service_tier = self.request.service_tier().map(str::to_owned);
         let mut measure = match ended {
             Some(turn) if turn.normalised.says_nothing() => {
                 record.outcome = Outcome::Error;
                 Measure::Nothing
             }
             Some(turn) => {
-                record.response_model = turn.model;
-                record.service_tier =
-                    turn.normalised.service_tier().map(str::to_owned).or(record.service_tier);
+                record.head.response_model = turn.model;
+                record.head.service_tier =
+                    turn.normalised.service_tier().map(str::to_owned).or(record.head.service_tier);
                 Measure::of_turn(turn.normalised)
             }
             None if self.target.api.is_session() => {
                 record.outcome = Outcome::ClientAbort;
-                record.response_model = session.answering_model();
+                record.head.response_model = session.answering_model();
                 session.queued_turn(now_ms).map_or(Measure::Unknown, Measure::from_estimate)
             }
             None => {
                 record.outcome = Outcome::ClientAbort;
-                let model = record.model().unwrap_or_default();
+                let model = record.head.model().unwrap_or_default();
                 let output = self.with_margin(session.passed(model, learned).0, &record);
                 let input =
                     self.request.input_estimate().map(|tokens| learned.tokens(model, Passed::text(tokens)));
@@ -236,7 +236,7 @@ impl Call {
         let answer = self.answer.as_deref()?;
         match answer.open_turn() {
             Some(turn) => {
-                let mut usage = turn.usage(self.passed(record.model().unwrap_or_default(), learned).0);
+                let mut usage = turn.usage(self.passed(record.head.model().unwrap_or_default(), learned).0);
                 if self.asked > 0 {
                     usage.input_tokens = usage.input_tokens.max(self.request.input_estimate());
                 }

@@ -17,7 +17,7 @@ impl Call {
     /// came in one piece and was not taken, as much as such calls put out.
     pub(super) fn estimated_usage(&self, record: &UsageRecord, aborted: bool, learned: &Learned) -> Usage {
         let api = self.target.api;
-        let model = record.model().unwrap_or_default();
+        let model = record.head.model().unwrap_or_default();
         let (passed, reasoning) = self.passed(model, learned);
         // What is not streamed is made as a whole before any of it comes.
         let is_whole =
@@ -124,7 +124,7 @@ impl Call {
     }
 
     fn mean_output(&self, record: &UsageRecord, learned: &Learned) -> Option<u64> {
-        let model = record.model().unwrap_or_default();
+        let model = record.head.model().unwrap_or_default();
         let agents = learned.mean_output(&agent_and_model(&self.attribution.agent, model));
         agents.or_else(|| learned.mean_output(model))
     }

@@ -516,7 +516,7 @@ proptest! {
 #[cfg(feature = "book")]
 mod over_time {
     use super::*;
-    use crate::record::UsageRecord;
+    use crate::record::{Head, UsageRecord};
 
     fn dated(prices: &[(u64, i128)]) -> PricedModel {
         let mut model = PricedModel { provider: "p".into(), id: "m".into(), ..PricedModel::default() };
@@ -582,9 +582,12 @@ mod over_time {
             let usage = Usage { input_tokens: Some(input), output_tokens: Some(2), ..Usage::default() };
             let priced = book.price(&facts, &usage);
             let record = UsageRecord {
-                provider: "openai".into(),
-                response_model: Some("gpt-x".into()),
-                time_ms: 1_000,
+                head: Head {
+                    provider: "openai".into(),
+                    response_model: Some("gpt-x".into()),
+                    time_ms: 1_000,
+                    ..Head::default()
+                },
                 usage,
                 cost_usd: priced.cost,
                 cost_status: priced.status(true),
@@ -605,9 +608,12 @@ mod over_time {
         let before = PriceBook::default().price(&facts, &usage);
         assert_eq!((before.complete, before.basis[0].step), (false, None));
         let record = UsageRecord {
-            provider: "openai".into(),
-            response_model: Some("gpt-x".into()),
-            time_ms: 1_000,
+            head: Head {
+                provider: "openai".into(),
+                response_model: Some("gpt-x".into()),
+                time_ms: 1_000,
+                ..Head::default()
+            },
             usage,
             price_basis: before.basis,
             ..UsageRecord::default()

@@ -31,10 +31,10 @@ impl PriceBook {
         let conditions: Vec<(&str, &str)> =
             kept.iter().map(|(fact, word)| (fact.as_str(), word.as_str())).collect();
         let facts = Facts {
-            provider: &record.provider,
-            response_model: record.response_model.as_deref(),
-            request_model: record.request_model.as_deref(),
-            time_ms: record.time_ms,
+            provider: &record.head.provider,
+            response_model: record.head.response_model.as_deref(),
+            request_model: record.head.request_model.as_deref(),
+            time_ms: record.head.time_ms,
             conditions: &conditions,
         };
         let priced = match models(record).as_slice() {
@@ -64,10 +64,10 @@ impl PriceBook {
             .collect();
         let conditions: Vec<(&str, &str)> =
             basis.facts.iter().map(|(fact, word)| (fact.as_str(), word.as_str())).collect();
-        let deciding = Deciding::of(&record.provider, &conditions, None, record.time_ms);
-        let found = self.find(&record.provider, &basis.model, record.time_ms)?;
+        let deciding = Deciding::of(&record.head.provider, &conditions, None, record.head.time_ms);
+        let found = self.find(&record.head.provider, &basis.model, record.head.time_ms)?;
         let input = rest.iter().filter(|(kind, _)| kind.is_input()).map(|(_, quantity)| quantity).sum();
-        let chosen = found.model.choose(record.time_ms, &deciding, input)?;
+        let chosen = found.model.choose(record.head.time_ms, &deciding, input)?;
         let mut priced = Priced {
             charges: record.charges.clone(),
             cost: record.book_cost(),
@@ -134,7 +134,7 @@ fn kept_facts(record: &UsageRecord) -> BTreeMap<String, String> {
         }
     }
     if record.price_basis.is_empty()
-        && let Some(tier) = &record.service_tier
+        && let Some(tier) = &record.head.service_tier
     {
         kept.insert(SERVICE_TIER.to_owned(), tier.clone());
     }

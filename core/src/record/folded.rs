@@ -4,12 +4,14 @@
 //! what is told of single calls is gone. A total is sent like a record: it has an id, that of its first call,
 //! and does not grow any more once it is on its way, so that a repeat of it changes nothing.
 
+use std::mem::take;
+
 use serde::{Deserialize, Serialize};
 
-use super::UsageRecord;
-use super::json::{addressed, admitted, list, money, number, object, optional_text, word};
-use super::totals::{KindTotal, Totals, kinds_of};
-use crate::attribution::{Attribution, AttributionSource};
+use super::json::{list, money, number, object, word};
+use super::totals::{Sums, Totals};
+use super::{Head, UsageRecord};
+use crate::attribution::Attribution;
 
 /// The total of some calls.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -17,40 +19,15 @@ use crate::attribution::{Attribution, AttributionSource};
 pub struct Folded {
     /// Records that it stands for. It is the first member of the JSON: see [`Folded::is_json_of_one`].
     pub folded: u64,
-    /// Id of the total: the call id of its first call.
-    pub id: String,
-    /// Start of the time in which its calls were admitted, Unix milliseconds UTC.
-    pub time_ms: u64,
-    /// Name of the gateway.
-    pub gateway: String,
-    /// Who spent, without run and tags.
+    /// What its calls have in common, without run and tags. The id is that of its first call, and the time
+    /// the start of the minute or hour in which its calls were admitted.
     #[serde(flatten)]
-    pub attribution: Attribution,
-    /// How far that can be trusted.
-    pub attribution_source: AttributionSource,
-    /// Keyed hash of the provider key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key_id: Option<String>,
-    /// Provider id.
-    pub provider: String,
-    /// What was asked of it.
-    pub operation: String,
-    /// The model asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_model: Option<String>,
-    /// The model that answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub response_model: Option<String>,
-    /// Service tier that decided the price.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service_tier: Option<String>,
+    pub head: Head,
     /// Length of that time: a minute, or an hour where there was no room for minutes.
     pub span_ms: u64,
     /// Counts and money.
-    pub totals: Totals,
-    /// Quantity and cost of every kind that occurred.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub kinds: Vec<KindTotal>,
+    #[serde(flatten)]
+    pub sums: Sums,
 }
 
 impl Folded {
@@ -62,73 +39,42 @@ impl Folded {
     /// The total of one record.
     fn of(record: &UsageRecord, grain: Grain) -> Self {
         let span_ms = if grain == Grain::Minute { MINUTE_MS } else { HOUR_MS };
-        let mut folded = Self {
-            folded: 1,
-            id: record.id.clone(),
-            time_ms: record.time_ms - record.time_ms % span_ms,
-            gateway: record.gateway.clone(),
-            attribution: Attribution { run: None, parent_run: None, ..record.attribution.clone() },
-            attribution_source: record.attribution_source,
-            key_id: record.key_id.clone(),
-            provider: record.provider.clone(),
-            operation: record.operation.clone(),
-            request_model: record.request_model.clone(),
-            response_model: record.response_model.clone(),
-            service_tier: record.service_tier.clone(),
-            span_ms,
-            totals: Totals::of(record),
-            kinds: kinds_of(record),
-        };
-        folded.attribution.tags.clear();
+        let mut head = record.head.clone();
+        head.time_ms -= head.time_ms % span_ms;
+        (head.attribution.run, head.attribution.parent_run) = (None, None);
+        head.attribution.tags.clear();
         if grain == Grain::Other {
-            let Attribution { agent, team, feature, environment, .. } = &mut folded.attribution;
+            let Attribution { agent, team, feature, environment, .. } = &mut head.attribution;
             for name in [agent, team, feature, environment] {
                 OTHER.clone_into(name);
             }
-            folded.request_model = Some(OTHER.to_owned());
-            (folded.key_id, folded.response_model, folded.service_tier) = (None, None, None);
+            head.request_model = Some(OTHER.to_owned());
+            (head.key_id, head.response_model, head.service_tier) = (None, None, None);
         }
-        folded
+        Self { folded: 1, head, span_ms, sums: Sums::of(record) }
     }
 
     /// Adds a total of the same calls in every respect that is told apart; false, and nothing is added, where
     /// it is of others or the sum would be out of range.
-    fn take(&mut self, more: &Self) -> bool {
+    fn add(&mut self, more: &mut Self) -> bool {
         if !self.is_of_the_same(more) {
             return false;
         }
-        let mut totals = self.totals.clone();
-        if totals.add(&more.totals).is_err() {
+        let mut sums = self.sums.clone();
+        if sums.add(&more.sums).is_err() {
             return false;
         }
-        self.totals = totals;
+        self.sums = sums;
         self.folded = self.folded.saturating_add(more.folded);
-        for theirs in &more.kinds {
-            match self.kinds.iter_mut().find(|mine| mine.kind == theirs.kind) {
-                Some(mine) => {
-                    mine.quantity = mine.quantity.saturating_add(theirs.quantity);
-                    mine.cost_usd += theirs.cost_usd;
-                }
-                None => self.kinds.push(*theirs),
-            }
-        }
         true
     }
 
-    fn is_of_the_same(&self, other: &Self) -> bool {
-        (self.time_ms, self.span_ms, self.attribution_source)
-            == (other.time_ms, other.span_ms, other.attribution_source)
-            && self.attribution == other.attribution
-            && self.names() == other.names()
-            && self.options() == other.options()
-    }
-
-    fn names(&self) -> [&str; 3] {
-        [&self.gateway, &self.provider, &self.operation]
-    }
-
-    fn options(&self) -> [Option<&str>; 4] {
-        [&self.key_id, &self.request_model, &self.response_model, &self.service_tier].map(Option::as_deref)
+    /// Whether the other one is of the same calls in every respect that is told apart: all but the id.
+    fn is_of_the_same(&mut self, other: &mut Self) -> bool {
+        let ids = (take(&mut self.head.id), take(&mut other.head.id));
+        let is_same = self.span_ms == other.span_ms && self.head == other.head;
+        (self.head.id, other.head.id) = ids;
+        is_same
     }
 
     /// This total as a JSON object, as `serde_json` writes it.
@@ -136,23 +82,19 @@ impl Folded {
         let mut out = String::with_capacity(JSON_BYTES);
         out.push('{');
         number(&mut out, "folded", self.folded);
-        admitted(&mut out, &self.id, self.time_ms, &self.gateway, &self.attribution, self.attribution_source);
-        optional_text(&mut out, "key_id", self.key_id.as_deref());
-        addressed(&mut out, &self.provider, &self.operation, self.request_model.as_deref());
-        optional_text(&mut out, "response_model", self.response_model.as_deref());
-        optional_text(&mut out, "service_tier", self.service_tier.as_deref());
+        self.head.write(&mut out);
         number(&mut out, "span_ms", self.span_ms);
         object(&mut out, "totals", |out| {
             Totals::COUNTS
                 .into_iter()
-                .zip(self.totals.counts())
+                .zip(self.sums.totals.counts())
                 .for_each(|(name, count)| number(out, name, count));
             Totals::MONEY
                 .into_iter()
-                .zip(self.totals.money())
+                .zip(self.sums.totals.money())
                 .for_each(|(name, amount)| money(out, name, amount));
         });
-        list(&mut out, "kinds", &self.kinds, |out, one| {
+        list(&mut out, "kinds", &self.sums.kinds, |out, one| {
             out.push('{');
             word(out, "kind", one.kind.name());
             number(out, "quantity", one.quantity);
@@ -194,9 +136,9 @@ impl Folds {
     /// further total.
     pub fn fold(&mut self, record: &UsageRecord) -> Option<(usize, &Folded)> {
         for (grain, room) in GRAINS {
-            let one = Folded::of(record, grain);
+            let mut one = Folded::of(record, grain);
             let grown =
-                self.slots.iter_mut().position(|slot| slot.as_mut().is_some_and(|slot| slot.take(&one)));
+                self.slots.iter_mut().position(|slot| slot.as_mut().is_some_and(|slot| slot.add(&mut one)));
             let slot = match grown {
                 Some(slot) => slot,
                 None if self.slots.len() < room => {
@@ -276,13 +218,17 @@ mod tests {
                 cost_usd: Picodollars::from_pico(rate).times(quantity),
             };
             let charges = vec![charge(Kind::Input, tokens.0), charge(Kind::Output, tokens.1), charge(Kind::Request, 1)];
-            let mut record = UsageRecord {
+            let head = Head {
                 id: format!("{id}"),
                 time_ms: 1_000 * HOUR_MS + minute * MINUTE_MS + u64::from(id % 60_000),
                 gateway: "edge".into(),
                 provider: "openai".into(),
                 operation: "chat".into(),
                 request_model: Some(format!("m{model}")),
+                ..Head::default()
+            };
+            let mut record = UsageRecord {
+                head,
                 outcome,
                 cost_status,
                 usage: Usage { input_tokens: Some(tokens.0), output_tokens: Some(tokens.1), ..Usage::default() },
@@ -290,10 +236,10 @@ mod tests {
                 charges,
                 ..UsageRecord::default()
             };
-            record.attribution.agent = format!("a{agent}");
-            record.attribution.run = tag.then(|| format!("r{id}"));
+            record.head.attribution.agent = format!("a{agent}");
+            record.head.attribution.run = tag.then(|| format!("r{id}"));
             if tag {
-                record.attribution.tags = [("k".to_owned(), format!("{id}"))].into();
+                record.head.attribution.tags = [("k".to_owned(), format!("{id}"))].into();
             }
             record
         }
@@ -306,8 +252,8 @@ mod tests {
         let mut sum = (0, Totals::default(), BTreeMap::new());
         for one in all {
             sum.0 += one.folded;
-            sum.1.add(&one.totals).unwrap();
-            for kind in &one.kinds {
+            sum.1.add(&one.sums.totals).unwrap();
+            for kind in &one.sums.kinds {
                 let entry: &mut (u64, Picodollars) = sum.2.entry(kind.kind.name()).or_default();
                 *entry = (entry.0 + kind.quantity, entry.1 + kind.cost_usd);
             }
@@ -328,7 +274,8 @@ mod tests {
             prop_assert_eq!(sum(folds.slots.iter().flatten()), sum(singles.iter()));
             let keys: std::collections::BTreeSet<_> = records
                 .iter()
-                .map(|record| (record.time_ms / MINUTE_MS, &record.attribution.agent, &record.request_model))
+                .map(|record| &record.head)
+                .map(|head| (head.time_ms / MINUTE_MS, &head.attribution.agent, &head.request_model))
                 .collect();
             if keys.len() <= FOLDS_MAX / 2 {
                 prop_assert_eq!(folds.len(), keys.len(), "one total for each minute, agent and model");
@@ -350,12 +297,15 @@ mod tests {
 
     fn of(number: u64, agent: u64, hour: u64) -> UsageRecord {
         let mut record = UsageRecord {
-            id: format!("{number}"),
-            time_ms: hour * HOUR_MS + number % 60 * MINUTE_MS,
+            head: Head {
+                id: format!("{number}"),
+                time_ms: hour * HOUR_MS + number % 60 * MINUTE_MS,
+                ..Head::default()
+            },
             cost_usd: Picodollars::from_pico(7),
             ..UsageRecord::default()
         };
-        record.attribution.agent = format!("a{agent}");
+        record.head.attribution.agent = format!("a{agent}");
         record
     }
 
@@ -367,7 +317,8 @@ mod tests {
         let later: u64 = (50..150).map(|hour| fold(1, 1, hour)).sum();
         let spans = |span_ms, others: bool| {
             let all = folds.slots.iter().flatten();
-            all.filter(|one| one.span_ms == span_ms && (one.attribution.agent == OTHER) == others).count()
+            all.filter(|one| one.span_ms == span_ms && (one.head.attribution.agent == OTHER) == others)
+                .count()
         };
         assert_eq!((spans(MINUTE_MS, false), spans(HOUR_MS, false), spans(HOUR_MS, true)), (512, 448, 64));
         assert_eq!(folded, 20_000, "fifty hours fit");
@@ -384,7 +335,7 @@ mod tests {
         assert_eq!(slot, 2);
         folds.seal(slot);
         let (next, folded) = folds.fold(&of(61, 1, 1)).unwrap();
-        assert_eq!((next, folded.folded, folded.id.as_str()), (3, 1, "61"));
+        assert_eq!((next, folded.folded, folded.head.id.as_str()), (3, 1, "61"));
         folds.pop();
         assert_eq!(folds.len(), 3);
     }

@@ -3,31 +3,16 @@
 //! An entry is the beginning of the record that the call will have: its time, eight bytes, little endian,
 //! then a JSON object that is not closed yet.
 
-use super::json::{addressed, admitted, flag, list, money, object, optional_number, quoted, word};
-use super::{Note, Outcome, UsageRecord};
-use crate::attribution::{Attribution, AttributionSource};
+use super::json::{flag, list, money, object, optional_number, quoted, word};
+use super::{Head, Note, Outcome, UsageRecord};
 use crate::money::Picodollars;
 use crate::usage::Usage;
 
 /// What is known of a call when its request has passed.
 #[derive(Clone, Copy, Debug)]
 pub struct Admitted<'a> {
-    /// The call id.
-    pub id: &'a str,
-    /// When it was admitted, Unix milliseconds UTC.
-    pub time_ms: u64,
-    /// Name of the gateway.
-    pub gateway: &'a str,
-    /// Who makes it.
-    pub attribution: &'a Attribution,
-    /// How far that can be trusted.
-    pub attribution_source: AttributionSource,
-    /// Provider id.
-    pub provider: &'a str,
-    /// What is asked of it.
-    pub operation: &'a str,
-    /// The model asked for.
-    pub request_model: Option<&'a str>,
+    /// The head of its record.
+    pub head: &'a Head,
     /// Tokens of its prompt, estimated; `None` where nothing is charged by them.
     pub input_estimate: Option<u64>,
 }
@@ -37,13 +22,12 @@ impl Admitted<'_> {
     pub fn entry(&self) -> Vec<u8> {
         let mut out = String::with_capacity(ENTRY_BYTES);
         out.push('{');
-        admitted(&mut out, self.id, self.time_ms, self.gateway, self.attribution, self.attribution_source);
-        addressed(&mut out, self.provider, self.operation, self.request_model);
+        self.head.write(&mut out);
         if self.input_estimate.is_some() {
             object(&mut out, "usage", |out| optional_number(out, "input_tokens", self.input_estimate));
             flag(&mut out, "usage_estimated", true);
         }
-        [&self.time_ms.to_le_bytes(), out.as_bytes()].concat()
+        [&self.head.time_ms.to_le_bytes(), out.as_bytes()].concat()
     }
 }
 
@@ -98,35 +82,29 @@ const ENTRY_BYTES: usize = 512;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attribution::{Attribution, AttributionSource};
     use crate::price::charge::CostStatus;
 
     #[test]
     fn an_entry_becomes_a_record_with_an_estimate_of_its_prompt() {
         // As tricky as an attribute may be.
         let team = r#"a "b" ,"usage":{"input_tokens":99}"#;
-        let attribution = Attribution { team: team.into(), ..Attribution::default() };
-        let admitted = Admitted {
-            id: "0190-a",
-            time_ms: 1_000,
-            gateway: "edge-1",
-            attribution: &attribution,
-            attribution_source: AttributionSource::SelfDeclared,
-            provider: "openai",
-            operation: "chat",
-            request_model: Some("m"),
-            input_estimate: Some(12),
-        };
-        let recovered = |admitted: Admitted<'_>| Recovered::of(&admitted.entry(), 3_500).unwrap();
-        let json = recovered(admitted).into_json(None);
-        let expected = UsageRecord {
+        let head = Head {
             id: "0190-a".into(),
             time_ms: 1_000,
             gateway: "edge-1".into(),
-            attribution: attribution.clone(),
+            attribution: Attribution { team: team.into(), ..Attribution::default() },
             attribution_source: AttributionSource::SelfDeclared,
             provider: "openai".into(),
             operation: "chat".into(),
             request_model: Some("m".into()),
+            ..Head::default()
+        };
+        let admitted = Admitted { head: &head, input_estimate: Some(12) };
+        let recovered = |admitted: Admitted<'_>| Recovered::of(&admitted.entry(), 3_500).unwrap();
+        let json = recovered(admitted).into_json(None);
+        let expected = UsageRecord {
+            head: head.clone(),
             usage: Usage { input_tokens: Some(12), ..Usage::default() },
             usage_estimated: true,
             outcome: Outcome::Error,

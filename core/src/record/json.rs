@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Output, PromptShape, UsageRecord, Work};
-use crate::attribution::{Attribution, AttributionSource};
+use super::{Head, Output, PromptShape, UsageRecord, Work};
+use crate::attribution::Attribution;
 use crate::lean::digits::Digits;
 use crate::lean::find;
 use crate::money::Picodollars;
@@ -26,17 +26,7 @@ impl UsageRecord {
     fn write(&self, out: &mut String) {
         // Named one by one, so that a field more is not forgotten here.
         let Self {
-            id,
-            time_ms,
-            gateway,
-            attribution,
-            attribution_source,
-            key_id,
-            provider,
-            operation,
-            request_model,
-            response_model,
-            service_tier,
+            head,
             stream,
             status,
             outcome,
@@ -63,11 +53,7 @@ impl UsageRecord {
             notes,
         } = self;
         out.push('{');
-        admitted(out, id, *time_ms, gateway, attribution, *attribution_source);
-        optional_text(out, "key_id", key_id.as_deref());
-        addressed(out, provider, operation, request_model.as_deref());
-        optional_text(out, "response_model", response_model.as_deref());
-        optional_text(out, "service_tier", service_tier.as_deref());
+        head.write(out);
         flag(out, "stream", *stream);
         optional_number(out, "status", status.map(u64::from));
         word(out, "outcome", outcome.name());
@@ -105,19 +91,38 @@ impl UsageRecord {
     }
 }
 
-/// The members that say which call it is and who made it.
-pub(super) fn admitted(
-    out: &mut String,
-    id: &str,
-    time_ms: u64,
-    gateway: &str,
-    attribution: &Attribution,
-    source: AttributionSource,
-) {
+impl Head {
+    /// Its members, into an object that is open.
+    pub(super) fn write(&self, out: &mut String) {
+        let Self {
+            id,
+            time_ms,
+            gateway,
+            attribution,
+            attribution_source,
+            key_id,
+            provider,
+            operation,
+            request_model,
+            response_model,
+            service_tier,
+        } = self;
+        text(out, "id", id);
+        number(out, "time_ms", *time_ms);
+        text(out, "gateway", gateway);
+        write_attribution(out, attribution);
+        word(out, "attribution_source", attribution_source.name());
+        optional_text(out, "key_id", key_id.as_deref());
+        text(out, "provider", provider);
+        text(out, "operation", operation);
+        optional_text(out, "request_model", request_model.as_deref());
+        optional_text(out, "response_model", response_model.as_deref());
+        optional_text(out, "service_tier", service_tier.as_deref());
+    }
+}
+
+fn write_attribution(out: &mut String, attribution: &Attribution) {
     let Attribution { agent, team, feature, environment, run, parent_run, tags, trusted } = attribution;
-    text(out, "id", id);
-    number(out, "time_ms", time_ms);
-    text(out, "gateway", gateway);
     text(out, "agent", agent);
     text(out, "team", team);
     text(out, "feature", feature);
@@ -129,14 +134,6 @@ pub(super) fn admitted(
     }
     let trusted: Vec<&str> = trusted.names().collect();
     list(out, "trusted", &trusted, |out, name| quoted(out, name));
-    word(out, "attribution_source", source.name());
-}
-
-/// The members that say what was asked of whom.
-pub(super) fn addressed(out: &mut String, provider: &str, operation: &str, request_model: Option<&str>) {
-    text(out, "provider", provider);
-    text(out, "operation", operation);
-    optional_text(out, "request_model", request_model);
 }
 
 fn write_usage(out: &mut String, usage: &Usage) {
@@ -290,7 +287,7 @@ fn is_first(out: &str) -> bool {
     out.as_bytes().last() == Some(&b'{')
 }
 
-pub(super) fn text(out: &mut String, name: &'static str, value: &str) {
+fn text(out: &mut String, name: &'static str, value: &str) {
     key(out, name);
     quoted(out, value);
 }
@@ -310,7 +307,7 @@ pub(super) fn word(out: &mut String, name: &'static str, value: &str) {
     out.push('"');
 }
 
-pub(super) fn optional_text(out: &mut String, name: &'static str, value: Option<&str>) {
+fn optional_text(out: &mut String, name: &'static str, value: Option<&str>) {
     if let Some(value) = value {
         text(out, name, value);
     }
@@ -396,8 +393,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::price::charge::CostStatus;
-    use crate::price::charge::Step;
+    use crate::attribution::AttributionSource;
+    use crate::price::charge::{CostStatus, Step};
     use crate::record::{CostSource, Note, Outcome};
     use crate::usage::{CacheTtl, Kind};
 
@@ -532,9 +529,12 @@ mod tests {
             let [key_id, request_model, response_model, service_tier, price_version, policy_version, request_hash] =
                 optional_texts.try_into().unwrap();
             let [duration_ms, first_byte_ms, request_bytes, response_bytes] = numbers.try_into().unwrap();
-            UsageRecord {
+            let head = Head {
                 id, time_ms, gateway, attribution, attribution_source: words.0, key_id, provider, operation,
-                request_model, response_model, service_tier, stream: flags.0, status, outcome: words.1, usage, shares,
+                request_model, response_model, service_tier,
+            };
+            UsageRecord {
+                head, stream: flags.0, status, outcome: words.1, usage, shares,
                 usage_estimated: flags.1, charges, cost_usd: Picodollars::from_pico(cost), cost_status: words.2,
                 cost_source: words.3,
                 provider_cost_usd: provider_cost.map(|pico| Picodollars::from_pico(pico.into())), price_version,

@@ -46,6 +46,17 @@ pub struct Totals {
     pub provider_cost: Picodollars,
 }
 
+/// What a set of records comes to, as a whole and by kind.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Sums {
+    /// The numbers of a summary.
+    pub totals: Totals,
+    /// Quantity and cost of every kind that occurred, each once, in any order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<KindTotal>,
+}
+
 /// Quantity and cost of one kind.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct KindTotal {
@@ -96,8 +107,7 @@ impl Totals {
             *mine = mine.checked_add(theirs).ok_or(OutOfRange)?;
         }
         for (mine, theirs) in self.money_mut().into_iter().zip(other.money()) {
-            let sum = mine.as_pico().checked_add(theirs.as_pico());
-            *mine = sum.map(Picodollars::from_pico).ok_or(OutOfRange)?;
+            *mine = plus(*mine, theirs)?;
         }
         Ok(())
     }
@@ -167,8 +177,109 @@ impl Totals {
     pub const MONEY: [&str; 3] = ["cost_usd", "estimated_cost_usd", "provider_cost_usd"];
 }
 
+/// The order of kinds tells nothing.
+impl PartialEq for Sums {
+    fn eq(&self, other: &Self) -> bool {
+        self.totals == other.totals
+            && self.kinds.len() == other.kinds.len()
+            && self.kinds.iter().all(|mine| other.kinds.contains(mine))
+    }
+}
+
+impl Eq for Sums {}
+
+impl Sums {
+    /// The sums of one record.
+    pub fn of(record: &UsageRecord) -> Self {
+        Self { totals: Totals::of(record), kinds: kinds_of(record) }
+    }
+
+    /// Adds others to these.
+    ///
+    /// # Errors
+    /// [`OutOfRange`]; these sums are then half added and to be thrown away.
+    pub fn add(&mut self, other: &Self) -> Result<(), OutOfRange> {
+        self.totals.add(&other.totals)?;
+        other.kinds.iter().try_for_each(|theirs| self.add_kind(*theirs))
+    }
+
+    /// Adds what one kind came to.
+    ///
+    /// # Errors
+    /// [`OutOfRange`], and nothing is added.
+    pub fn add_kind(&mut self, theirs: KindTotal) -> Result<(), OutOfRange> {
+        match self.kinds.iter_mut().find(|mine| mine.kind == theirs.kind) {
+            Some(mine) => {
+                let quantity = mine.quantity.checked_add(theirs.quantity).ok_or(OutOfRange)?;
+                mine.cost_usd = plus(mine.cost_usd, theirs.cost_usd)?;
+                mine.quantity = quantity;
+            }
+            None => self.kinds.push(theirs),
+        }
+        Ok(())
+    }
+
+    /// Subtracts others from these, which contain them.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] where they do not; these sums are then half subtracted and to be thrown away.
+    pub fn subtract(&mut self, other: &Self) -> Result<(), OutOfRange> {
+        for (mine, theirs) in self.totals.counts_mut().into_iter().zip(other.totals.counts()) {
+            *mine = mine.checked_sub(theirs).ok_or(OutOfRange)?;
+        }
+        for (mine, theirs) in self.totals.money_mut().into_iter().zip(other.totals.money()) {
+            *mine = plus(*mine, -theirs)?;
+        }
+        for theirs in &other.kinds {
+            let mut left = self.kind(theirs.kind);
+            left.quantity = left.quantity.checked_sub(theirs.quantity).ok_or(OutOfRange)?;
+            left.cost_usd = plus(left.cost_usd, -theirs.cost_usd)?;
+            self.kinds.retain(|mine| mine.kind != theirs.kind);
+            self.kinds.push(left);
+        }
+        self.forget_nothing();
+        Ok(())
+    }
+
+    /// Leaves out the kinds that came to nothing.
+    pub fn forget_nothing(&mut self) {
+        self.kinds.retain(|one| one.quantity != 0 || one.cost_usd != Picodollars::ZERO);
+    }
+
+    /// The money that these have more than others, without counts: what a closed month leaves to the open
+    /// one.
+    ///
+    /// # Errors
+    /// [`OutOfRange`].
+    pub fn money_since(&self, before: &Self) -> Result<Self, OutOfRange> {
+        let mut more = Self::default();
+        let money = self.totals.money().into_iter().zip(before.totals.money());
+        for (more, (after, old)) in more.totals.money_mut().into_iter().zip(money) {
+            *more = plus(after, -old)?;
+        }
+        for one in self.kinds.iter().chain(&before.kinds) {
+            let cost_usd = plus(self.kind(one.kind).cost_usd, -before.kind(one.kind).cost_usd)?;
+            let is_known = more.kinds.iter().any(|known| known.kind == one.kind);
+            if cost_usd != Picodollars::ZERO && !is_known {
+                more.kinds.push(KindTotal { kind: one.kind, quantity: 0, cost_usd });
+            }
+        }
+        Ok(more)
+    }
+
+    /// What one kind came to; nothing where it did not occur.
+    pub fn kind(&self, kind: Kind) -> KindTotal {
+        let nothing = KindTotal { kind, quantity: 0, cost_usd: Picodollars::ZERO };
+        self.kinds.iter().find(|one| one.kind == kind).copied().unwrap_or(nothing)
+    }
+}
+
+fn plus(left: Picodollars, right: Picodollars) -> Result<Picodollars, OutOfRange> {
+    left.as_pico().checked_add(right.as_pico()).map(Picodollars::from_pico).ok_or(OutOfRange)
+}
+
 /// What a record used and what that cost, each kind once.
-pub fn kinds_of(record: &UsageRecord) -> Vec<KindTotal> {
+fn kinds_of(record: &UsageRecord) -> Vec<KindTotal> {
     let used = record.usage.parts().quantities.into_iter();
     let mut kinds: Vec<KindTotal> =
         used.map(|(kind, quantity)| KindTotal { kind, quantity, cost_usd: Picodollars::ZERO }).collect();

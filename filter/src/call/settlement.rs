@@ -214,10 +214,10 @@ impl HttpCall {
             true
         });
         // Where one is folded into a total, this has its id.
-        let mut own = Some(record.id.clone());
-        let with_id = |(record, id, _): (UsageRecord, String, Option<String>)| {
-            let id = own.take().unwrap_or_else(|| work_id(&record.provider, &id));
-            UsageRecord { id, ..record }
+        let mut own = Some(record.head.id.clone());
+        let with_id = |(mut record, id, _): (UsageRecord, String, Option<String>)| {
+            record.head.id = own.take().unwrap_or_else(|| work_id(&record.head.provider, &id));
+            record
         };
         records.into_iter().map(with_id).collect()
     }
@@ -239,8 +239,8 @@ fn told(record: &mut UsageRecord) -> Vec<u8> {
     let Some(fetched) = record.work.as_ref().and_then(|work| work.fetched.as_deref()) else {
         return record.to_json();
     };
-    let own = std::mem::replace(&mut record.id, work_id(&record.provider, fetched));
+    let own = std::mem::replace(&mut record.head.id, work_id(&record.head.provider, fetched));
     let json = record.to_json();
-    record.id = own;
+    record.head.id = own;
     json
 }

@@ -87,8 +87,8 @@ mod requests {
         let (mut call, _) = vm.chat();
         end(&mut call);
         let record = records(&mut vm, &mut collector).remove(0);
-        assert_eq!(record.attribution.agent, "triage");
-        assert_eq!(record.attribution_source, tollgate_core::attribution::AttributionSource::Verified);
+        assert_eq!(record.head.attribution.agent, "triage");
+        assert_eq!(record.head.attribution_source, tollgate_core::attribution::AttributionSource::Verified);
     }
 
     #[test]
@@ -416,7 +416,7 @@ mod answers {
         answer(&mut call, response(MODEL).as_bytes());
         let id = header(Headers::Response, "x-tollgate-call").unwrap();
         end(&mut call);
-        assert_eq!(records(&mut vm, &mut collector)[0].id, id);
+        assert_eq!(records(&mut vm, &mut collector)[0].head.id, id);
     }
 
     #[test]
@@ -552,7 +552,7 @@ mod answers {
             other.collect(&mut collector);
         }
         let left: Vec<_> =
-            collector.records.values().filter(|record| record.model() == Some(MODEL)).collect();
+            collector.records.values().filter(|record| record.head.model() == Some(MODEL)).collect();
         assert_eq!(left.len(), 2, "{left:?}");
         let charged = left.iter().map(|record| record.charged_usd.unwrap_or(record.cost_usd).as_pico());
         assert_eq!(counter("all").used.0, charged.sum::<i128>());

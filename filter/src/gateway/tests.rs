@@ -1,4 +1,5 @@
 use serde_json::json;
+use tollgate_core::record::Head;
 
 use super::*;
 use crate::fixture::*;
@@ -69,7 +70,7 @@ fn what_a_full_outbox_does_not_take_is_folded_and_counted() {
     let gateway = vm.gateway();
     let now_ms = simulated::with(|world| world.now_ms);
     gateway.lane.with(now_ms, |lane| (0..OUTBOX).for_each(|_| lane.append(b"{\"id\":\"x\"}").unwrap()));
-    let record = UsageRecord { id: "y".into(), ..UsageRecord::default() };
+    let record = UsageRecord { head: Head { id: "y".into(), ..Head::default() }, ..UsageRecord::default() };
     assert!(!gateway.keep(&record, &record.to_json(), None, None, now_ms));
     vm.tick();
     assert_eq!(simulated::with(|world| world.metrics["tollgate_records_folded_total"]), 1);

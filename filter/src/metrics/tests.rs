@@ -1,5 +1,6 @@
 use tollgate_core::attribution::Attribution;
 use tollgate_core::money::Picodollars;
+use tollgate_core::record::Head;
 use tollgate_core::usage::Usage;
 
 use super::*;
@@ -8,9 +9,12 @@ use crate::host::simulated::{self, Fault};
 
 fn record_of(team: &str, cost_pico: i128) -> UsageRecord {
     UsageRecord {
-        provider: "openai".into(),
-        response_model: Some("gpt-m".into()),
-        attribution: Attribution { team: team.into(), ..Attribution::default() },
+        head: Head {
+            provider: "openai".into(),
+            response_model: Some("gpt-m".into()),
+            attribution: Attribution { team: team.into(), ..Attribution::default() },
+            ..Head::default()
+        },
         usage: Usage { input_tokens: Some(20), output_tokens: Some(10), ..Usage::default() },
         cost_usd: Picodollars::from_pico(cost_pico),
         duration_ms: Some(7),
@@ -133,7 +137,9 @@ fn a_metric_that_the_host_does_not_define_is_not_told() {
 #[test]
 fn a_model_that_nobody_knows_counts_as_unknown() {
     let mut metrics = begin();
-    metrics.settled(&UsageRecord { response_model: None, ..record_of("search", 0) });
+    let mut nameless = record_of("search", 0);
+    nameless.head.response_model = None;
+    metrics.settled(&nameless);
     metrics.flush();
     assert_eq!(stat("tollgate_calls_total.provider=.openai.;model=.unknown.;team=.search.;"), Some(1));
 }

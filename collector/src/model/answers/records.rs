@@ -1,12 +1,18 @@
 //! Calls one by one.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use tollgate_core::attribution::{Attribution, AttributionSource};
-use tollgate_core::money::Picodollars;
-use tollgate_core::price::{Charge, CostStatus, PriceBasis};
-use tollgate_core::record::{CostSource, Note, Outcome, PromptShape, Work};
-use tollgate_core::usage::{Share, Usage};
+use std::borrow::Cow;
+use std::fmt;
+
+use jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::ser::{Error as _, SerializeMap as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use tollgate_core::record::UsageRecord;
+
+use crate::model::clock::rfc3339;
 
 /// A page of records, the newest first.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -17,106 +23,157 @@ pub struct RecordsPage {
     pub next_cursor: Option<String>,
 }
 
-/// A record as the API shows it: with `time` instead of milliseconds. What is not known of a call is absent.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[schemars(rename = "Record")]
-pub struct RecordRow {
-    /// The call id, a UUIDv7; also in the answer header `x-tollgate-call`. Of fetched work it is made of
-    /// provider and work instead: whoever fetches it, it is one record.
-    pub id: String,
-    /// When the call was admitted.
-    pub time: String,
-    /// Name of the gateway, from its plugin configuration.
-    pub gateway: String,
-    /// Who spent: agent, team, feature, environment, run, parent run, tags.
-    #[serde(flatten)]
-    pub attribution: Attribution,
-    /// How far the attribution can be trusted.
-    pub attribution_source: AttributionSource,
-    /// Keyed hash of the provider key that the caller used, hexadecimal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_id: Option<String>,
-    /// Provider id, such as `openai`.
-    pub provider: String,
-    /// What was asked of it, such as `chat`.
-    pub operation: String,
-    /// The model that was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_model: Option<String>,
-    /// The model that answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response_model: Option<String>,
-    /// Service tier that decided the price, such as `flex`, in the provider's word.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service_tier: Option<String>,
-    /// Whether the answer was streamed.
-    pub stream: bool,
-    /// HTTP status of the answer; absent when there was none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// How the call ended.
-    pub outcome: Outcome,
-    /// What it used.
-    pub usage: Usage,
-    /// What each model used, where several worked on the call, with a run of a model on its own line;
-    /// searches and the like are counted for the whole call only.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shares: Vec<Share>,
-    /// Some of these counts were worked out by the gateway: the provider did not say them, or not to their
-    /// end.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub usage_estimated: bool,
-    /// What that costs by the price book, line by line; where `cost_source` is `book` the sum is `cost_usd`.
-    pub charges: Vec<Charge>,
-    /// What the call costs, by the word of `cost_source`.
-    pub cost_usd: Picodollars,
-    /// How far `cost_usd` can be trusted.
-    pub cost_status: CostStatus,
-    /// Whose word `cost_usd` is. Records from before it was told are by the book.
-    pub cost_source: CostSource,
-    /// What the provider itself said that the call cost: on the caller's own key its fee and what it says
-    /// that the provider behind it takes. It is `cost_usd` unless it is not believed
-    /// (`provider_cost_doubted`) or was not the whole.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub provider_cost_usd: Option<Picodollars>,
-    /// What budgets in dollars were charged for it, where it is unpriced or priced at the row of the model
-    /// that was asked for alone: once its price is found, that counts instead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub charged_usd: Option<Picodollars>,
-    /// Version of the price book that priced it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub price_version: Option<String>,
-    /// Which rows of the book were used and why, one for each model.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub price_basis: Vec<PriceBasis>,
-    /// Version of the policy that admitted it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy_version: Option<String>,
-    /// Attempts that Envoy made upstream.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attempts: Option<u32>,
-    /// From admission to the end of the answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_ms: Option<u64>,
-    /// From admission to the first byte of the answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_byte_ms: Option<u64>,
-    /// Bytes of the request body.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_bytes: Option<u64>,
-    /// Bytes of the answer's body.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response_bytes: Option<u64>,
-    /// Shape of the prompt: never its text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<PromptShape>,
-    /// Keyed hash of the request body, hexadecimal; equal for a repeated request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_hash: Option<String>,
-    /// Which work it started or fetched, where that goes on without its caller.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub work: Option<Box<Work>>,
-    /// What was odd about this call, each at most once.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<Note>,
+/// A record as the API shows it: with `time` in place of `time_ms`, and with `charges` even where there is
+/// none. All else is as the record is stored, so that no other field of it is named here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordRow(pub UsageRecord);
+
+impl RecordRow {
+    /// When the call was admitted, RFC 3339 in UTC.
+    pub fn time(&self) -> String {
+        rfc3339(self.0.head.time_ms).unwrap_or_default()
+    }
+}
+
+impl Serialize for RecordRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let json = self.0.to_json();
+        let stored: Members<'_> = serde_json::from_slice(&json).map_err(S::Error::custom)?;
+        let mut shown = serializer.serialize_map(None)?;
+        for (name, value) in stored.0 {
+            if name == TIME_MS {
+                shown.serialize_entry(TIME, &self.time())?;
+                continue;
+            }
+            if name == BEHIND_CHARGES && self.0.charges.is_empty() {
+                shown.serialize_entry(CHARGES, &self.0.charges)?;
+            }
+            shown.serialize_entry(name, value)?;
+        }
+        shown.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for RecordRow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut members: Map<String, Value> = Map::deserialize(deserializer)?;
+        let time = members.remove(TIME).ok_or_else(|| D::Error::missing_field(TIME))?;
+        let time: Timestamp =
+            time.as_str().unwrap_or_default().parse().map_err(|_| D::Error::custom("`time` is no time"))?;
+        members.insert(TIME_MS.to_owned(), time.as_millisecond().into());
+        UsageRecord::deserialize(Value::Object(members)).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for RecordRow {
+    fn schema_name() -> Cow<'static, str> {
+        "Record".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = UsageRecord::json_schema(generator);
+        schema.insert("description".to_owned(), DESCRIPTION.into());
+        if let Some(Value::Object(members)) = schema.get_mut("properties") {
+            members.remove(TIME_MS);
+            let time = json!({"type": "string", "description": "When the call was admitted."});
+            members.insert(TIME.to_owned(), time);
+        }
+        if let Some(Value::Array(required)) = schema.get_mut("required") {
+            required.iter_mut().filter(|name| *name == TIME_MS).for_each(|name| *name = TIME.into());
+            let at = required.iter().position(|name| name == BEHIND_CHARGES).unwrap_or(required.len());
+            required.insert(at, CHARGES.into());
+        }
+        schema
+    }
+}
+
+/// The members of an object in their order, as they are written.
+struct Members<'a>(Vec<(&'a str, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Members<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+const TIME: &str = "time";
+const TIME_MS: &str = "time_ms";
+const CHARGES: &str = "charges";
+/// What follows the charges in a record.
+const BEHIND_CHARGES: &str = "cost_usd";
+const DESCRIPTION: &str = "A record as the API shows it: with `time` instead of milliseconds. What is not known of a call is absent.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use tollgate_core::money::Picodollars;
+    use tollgate_core::price::Charge;
+    use tollgate_core::record::{Head, Note, Work};
+    use tollgate_core::usage::Kind;
+
+    fn record() -> UsageRecord {
+        UsageRecord {
+            head: Head {
+                id: r#"a "b""#.into(),
+                time_ms: 1_763_900_000_123,
+                service_tier: Some("flex".into()),
+                ..Head::default()
+            },
+            provider_cost_usd: Some(Picodollars::from_pico(1)),
+            charged_usd: Some(Picodollars::from_pico(1)),
+            attempts: Some(2),
+            request_hash: Some("aa".into()),
+            work: Some(Box::new(Work { fetched: Some("resp_1".into()), ..Work::default() })),
+            notes: vec![Note::NoUsage],
+            ..UsageRecord::default()
+        }
+    }
+
+    #[test]
+    fn a_row_is_its_record_with_a_time_and_with_charges_even_where_there_is_none() {
+        let charge = Charge {
+            model: "m".into(),
+            kind: Kind::Input,
+            quantity: 1,
+            rate: Picodollars::ZERO,
+            cost_usd: Picodollars::ZERO,
+        };
+        for charges in [vec![], vec![charge]] {
+            let record = UsageRecord { charges, ..record() };
+            let stored = serde_json::to_string(&record).unwrap();
+            let shown = serde_json::to_string(&RecordRow(record.clone())).unwrap();
+            let (before, rest) = shown.split_once(r#","time":"2025-11-23T12:13:20.123Z","#).unwrap();
+            let again =
+                format!(r#"{before},"time_ms":1763900000123,{}"#, rest.replace(r#""charges":[],"#, ""));
+            assert_eq!(again, stored);
+            assert!(shown.contains(r#""charges":["#));
+            assert_eq!(serde_json::from_str::<RecordRow>(&shown).unwrap(), RecordRow(record));
+        }
+    }
+
+    #[test]
+    fn what_has_no_time_is_no_row() {
+        for json in ["{}", r#"{"time":7}"#, r#"{"time":"yesterday"}"#] {
+            assert!(serde_json::from_str::<RecordRow>(json).is_err(), "{json}");
+        }
+    }
 }

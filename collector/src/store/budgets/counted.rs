@@ -28,7 +28,7 @@ use crate::model::calendar::span;
 use crate::store::records::adjust;
 use crate::store::records::id::RecordId;
 use crate::store::records::retention;
-use crate::store::rollups::sums::Sums;
+use crate::store::rollups::sums::{InRow, Sums};
 
 /// What was compared.
 #[derive(Debug, Default)]
@@ -140,7 +140,7 @@ impl Reading {
             if wide(from_of(stored, key.span.start_ms)) < self.horizon {
                 continue;
             }
-            let is_vague = record.time_ms < stored.since_ms
+            let is_vague = record.head.time_ms < stored.since_ms
                 && (self.corrected.contains(&RecordId(row.get(0)?))
                     || self.losses.under_other
                     || !is_plain(stored, &record, &self.registered));
@@ -236,8 +236,11 @@ fn totals(
 /// Whether summaries count a record under the same value as the record itself says.
 fn is_plain(stored: &StoredBudget, record: &UsageRecord, registered: &BTreeSet<String>) -> bool {
     let own = subject_of(record);
-    let trusted =
-        if record.attribution_source.is_trusted() { TrustedFields::ALL } else { TrustedFields::default() };
+    let trusted = if record.head.attribution_source.is_trusted() {
+        TrustedFields::ALL
+    } else {
+        TrustedFields::default()
+    };
     let told = Subject { trusted, ..subject_of(record) };
     is_tagged(&stored.budget)
         || value_in(&stored.budget, &own, registered) == value_in(&stored.budget, &told, registered)
@@ -256,8 +259,8 @@ impl Said {
         let least = if may_be_none || is_vague { Amount::ZERO } else { cost };
         self.least = self.least.plus(least);
         self.most = self.most.plus(cost);
-        let ended_ms = record.time_ms.saturating_add(record.duration_ms.unwrap_or(0));
-        if record.time_ms < stored.since_ms {
+        let ended_ms = record.head.time_ms.saturating_add(record.duration_ms.unwrap_or(0));
+        if record.head.time_ms < stored.since_ms {
             self.least_before = self.least_before.plus(least);
         } else if now_ms < ended_ms.saturating_add(LATELY_MS) {
             self.just_now = self.just_now.plus(least);

@@ -54,7 +54,7 @@ pub(in crate::store) fn count_missed(
         for (record, Missed { row, is_import, .. }) in &parsed {
             for stored in &budgets {
                 let is_known = stored.since_ms <= row.knew_until_ms;
-                if (!is_known && record.time_ms < stored.since_ms) != is_before {
+                if (!is_known && record.head.time_ms < stored.since_ms) != is_before {
                     continue;
                 }
                 let found = if is_known {
@@ -71,7 +71,7 @@ pub(in crate::store) fn count_missed(
                     {
                         let of_counter =
                             imports.entry(key).or_insert_with(|| (stored, id, Imported::default()));
-                        of_counter.2.push(&record.gateway, more.used);
+                        of_counter.2.push(&record.head.gateway, more.used);
                     }
                 } else {
                     let (_, sum) = missed.entry(key).or_insert((stored, Added::default()));
@@ -142,7 +142,7 @@ pub(in crate::store) fn count_moved(
         }
         let Some((key, used)) = new else { continue };
         let id = match known(transaction, &key)? {
-            None if after.time_ms >= stored.since_ms && counts(stored, &key, now_ms) => {
+            None if after.head.time_ms >= stored.since_ms && counts(stored, &key, now_ms) => {
                 made(transaction, &mut seeds, stored, &key, now_ms)?
             }
             found => found,
@@ -241,7 +241,7 @@ pub(super) fn spent_by(
     record: &UsageRecord,
     registered: &BTreeSet<String>,
 ) -> Option<(CounterKey, Amount)> {
-    if stored.budget.window == Window::Prepaid && record.time_ms < stored.created_ms {
+    if stored.budget.window == Window::Prepaid && record.head.time_ms < stored.created_ms {
         return None;
     }
     if stored.budget.unit == Unit::Calls && record.fetched().is_some() {
@@ -253,7 +253,7 @@ pub(super) fn spent_by(
         budget: stored.budget.name.clone(),
         generation: stored.generation,
         value,
-        span: span(&stored.budget, record.time_ms),
+        span: span(&stored.budget, record.head.time_ms),
     };
     Some((key, spent(stored.budget.unit, &Sums::of(record))))
 }

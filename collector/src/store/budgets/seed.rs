@@ -19,7 +19,7 @@ use crate::model::dimension::Dimension;
 use crate::store::records::folded;
 use crate::store::rollups::dims::Dims;
 use crate::store::rollups::packed;
-use crate::store::rollups::sums::Sums;
+use crate::store::rollups::sums::{InRow, Sums};
 
 /// What records say, as far as a transaction has asked: counters of one budget are made in numbers.
 #[derive(Default)]
@@ -308,16 +308,16 @@ pub(super) fn spent(unit: Unit, sums: &Sums) -> Amount {
 
 pub(super) fn subject_of(record: &UsageRecord) -> Subject<'_> {
     // Older gateways do not say which fields they trust.
-    let is_old = record.attribution.trusted.is_empty() && record.attribution_source.is_trusted();
+    let is_old = record.head.attribution.trusted.is_empty() && record.head.attribution_source.is_trusted();
     Subject {
-        trusted: if is_old { TrustedFields::ALL } else { record.attribution.trusted },
-        attribution: &record.attribution,
-        provider: &record.provider,
-        model: record.request_model.as_deref(),
+        trusted: if is_old { TrustedFields::ALL } else { record.head.attribution.trusted },
+        attribution: &record.head.attribution,
+        provider: &record.head.provider,
+        model: record.head.request_model.as_deref(),
         row: None,
-        others: record.response_model.as_slice(),
-        any_model: record.request_model.is_none(),
-        key_id: record.key_id.as_deref(),
+        others: record.head.response_model.as_slice(),
+        any_model: record.head.request_model.is_none(),
+        key_id: record.head.key_id.as_deref(),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 use crate::store::database::error::StoreError;
 use crate::store::records::{self, Cursor, RecordsQuery};
 use crate::store::rollups;
-use crate::store::rollups::sums::Sums;
+use crate::store::rollups::sums::{AsRow, InRow, Sums};
 use crate::store::rollups::{months, packed};
 
 /// A correction of one record's price, to be written.
@@ -86,7 +86,7 @@ pub(in crate::store) fn counted(
     connection: &Connection,
     mut record: UsageRecord,
 ) -> Result<Counted, StoreError> {
-    let id: RecordId = record.id.parse().map_err(|_| StoreError::Damaged("id"))?;
+    let id: RecordId = record.head.id.parse().map_err(|_| StoreError::Damaged("id"))?;
     let mut statement = connection.prepare_cached(
         "SELECT seq, body FROM adjustments WHERE record = ?1 AND reason = ?2 ORDER BY seq DESC LIMIT 1",
     )?;
@@ -148,7 +148,7 @@ pub(in crate::store) fn correct(
     let mut written = 0u64;
     for correction in corrections {
         let after = &correction.after;
-        let id: RecordId = after.id.parse().map_err(|_| StoreError::Damaged("id"))?;
+        let id: RecordId = after.head.id.parse().map_err(|_| StoreError::Damaged("id"))?;
         let Some(place) = place(transaction, id)? else { continue };
         if place.corrected != correction.base {
             continue;
@@ -269,7 +269,7 @@ pub(in crate::store) fn change(
             transaction.prepare_cached(read)?.query_row([time, dims], |row| row.get(0)).optional()?;
         let mut sums = found.map_or_else(|| Ok(Sums::default()), |bytes| Sums::decode(&bytes))?;
         sums.add(plus)?;
-        sums.take(minus)?;
+        sums.subtract(minus)?;
         transaction.prepare_cached(write)?.execute(params![time, dims, sums.encode()])?;
     }
     Ok(())

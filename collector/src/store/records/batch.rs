@@ -14,7 +14,7 @@ use crate::model::minute::Minute;
 use crate::store::database::error::StoreError;
 use crate::store::rollups::dims::Dims;
 use crate::store::rollups::reports::{self, Report};
-use crate::store::rollups::sums::Sums;
+use crate::store::rollups::sums::{AsRow, Sums};
 
 /// What one sync request brings.
 #[derive(Clone, Debug, Default)]
@@ -93,10 +93,10 @@ impl RecordRow {
 
     /// Has it say what this record does, which is the same but for who spent and whether it costs anything.
     pub(in crate::store) fn set(&mut self, record: &UsageRecord) -> Result<(), StoreError> {
-        self.dims = Dims::of(record);
+        self.dims = Dims::of(&record.head);
         self.outcome = outcome_code(record.outcome);
         self.cost_status = cost_status_code(record.cost_status);
-        self.body = serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?;
+        self.body = body_of(record)?;
         self.sums = Sums::of(record).encode();
         self.minute = Minute::of(record);
         self.report = reports::of(record);
@@ -151,11 +151,11 @@ impl Batch {
         if_known: Option<UsageRecord>,
     ) -> Result<(), StoreError> {
         let told = Told::of(record).map(|told| told.or(if_known));
-        let body = serde_json::to_string(record).map_err(|_| StoreError::Damaged("record"))?;
+        let body = body_of(record)?;
         self.rows.push(RecordRow {
-            id: record.id.parse().map_err(|_| StoreError::Damaged("id"))?,
-            time_ms: i64::try_from(record.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?,
-            dims: Dims::of(record),
+            id: record.head.id.parse().map_err(|_| StoreError::Damaged("id"))?,
+            time_ms: i64::try_from(record.head.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?,
+            dims: Dims::of(&record.head),
             outcome: outcome_code(record.outcome),
             cost_status: cost_status_code(record.cost_status),
             digest: digest_of(&body),
@@ -183,16 +183,19 @@ impl Batch {
     /// As [`Batch::push`].
     pub fn push_folded(&mut self, folded: &Folded) -> Result<(), StoreError> {
         let ms = |value| i64::try_from(value).map_err(|_| StoreError::Damaged("time_ms"));
+        // Its sender may have named a kind twice.
+        let mut sums = Sums::default();
+        sums.add(&folded.sums)?;
         self.rows.push(RecordRow {
-            id: folded.id.parse().map_err(|_| StoreError::Damaged("id"))?,
-            time_ms: ms(folded.time_ms)?,
-            dims: Dims::of_folded(folded),
+            id: folded.head.id.parse().map_err(|_| StoreError::Damaged("id"))?,
+            time_ms: ms(folded.head.time_ms)?,
+            dims: Dims::of(&folded.head),
             outcome: outcome_code(Outcome::Ok),
             cost_status: cost_status_code(CostStatus::Measured),
             body: String::new(),
             digest: Digest::default(),
-            sums: Sums::of_folded(folded).encode(),
-            minute: Minute::of_totals(&folded.totals),
+            sums: sums.encode(),
+            minute: Minute::of_totals(&folded.sums.totals),
             // Nobody knows: a gateway that folds is one that holds.
             knew_until_ms: u64::MAX,
             recharge: Recharge::default(),
@@ -212,6 +215,11 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+}
+
+/// The JSON of a record, as it is stored.
+fn body_of(record: &UsageRecord) -> Result<String, StoreError> {
+    String::from_utf8(record.to_json()).map_err(|_| StoreError::Damaged("record"))
 }
 
 /// The first half of a SHA-256.
@@ -245,7 +253,7 @@ impl Told {
     /// What a record says, if anything.
     pub(in crate::store) fn of(record: &UsageRecord) -> Option<Box<Self>> {
         let work = record.work.as_ref()?;
-        let key = |id: &String| work_id(&record.provider, id).parse().ok();
+        let key = |id: &String| work_id(&record.head.provider, id).parse().ok();
         let output = |output: &Output| Some((key(&output.file)?, key(&output.of)?));
         let of = work.of.iter().filter(|_| work.fetched.is_some());
         Some(Box::new(Self {

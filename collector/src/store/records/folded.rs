@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::id::RecordId;
 use crate::store::database::error::StoreError;
 use crate::store::rollups::dims::{DimsTable, Filters};
-use crate::store::rollups::sums::Sums;
+use crate::store::rollups::sums::{InRow, Sums};
 
 /// What a row of a batch is, where it is a total.
 #[derive(Clone, Copy, Debug)]
@@ -168,7 +168,7 @@ mod tests {
                 .zip(&calls)
                 .map(|(n, (agent, minute, _))| {
                     let mut record = record(n, &format!("agent-{agent}"));
-                    record.time_ms += minute * MINUTE_MS;
+                    record.head.time_ms += minute * MINUTE_MS;
                     record
                 })
                 .collect();
@@ -202,7 +202,7 @@ mod tests {
         let records: Vec<UsageRecord> = (0..6).map(|n| record(n, &format!("agent-{}", n % 2))).collect();
         // Two are stored, two folded; the last two are of another minute, and were lost.
         let mut lost = records[4..].to_vec();
-        lost.iter_mut().for_each(|record| record.time_ms += MINUTE_MS);
+        lost.iter_mut().for_each(|record| record.head.time_ms += MINUTE_MS);
         ingest(&store, sender(1, 0), &records[..2], &totals(&records[2..4]));
         for stored in [2, 0] {
             let log: Vec<_> = records[..4].iter().chain(&lost).cloned().collect();
@@ -218,7 +218,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let first = record(7, "bot");
-        let now_ms = first.time_ms + 10 * MINUTE_MS;
+        let now_ms = first.head.time_ms + 10 * MINUTE_MS;
         let folded = totals(&[first, record(8, "bot"), record(9, "other-bot")]);
         ingest(&store, sender(1, now_ms), &[], &folded);
         let budget = json!({"name": "b", "scope": {"agent": "bot"}, "limit_calls": 100, "window": "day"});
@@ -260,7 +260,7 @@ mod tests {
 
         // Beyond the horizon a repeat is refused, as nobody knows any more whether it is one.
         let mut newest = record(30, "bot");
-        newest.time_ms = december;
+        newest.head.time_ms = december;
         ingest(&store, sender(3, december), &[newest], &[]);
         while runtime().block_on(store.expire(None, december, HOUR_MS)).unwrap() > 0 {}
         let again = ingest(&store, sender(4, december), &[], &folded);

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::LazyLock;
 
 use rusqlite::{Connection, Row, params_from_iter};
-use tollgate_core::record::{Folded, UsageRecord};
+use tollgate_core::record::Head;
 
 use crate::model::dimension::Dimension;
 use crate::store::database::error::StoreError;
@@ -43,35 +43,23 @@ impl Hash for Dims {
     }
 }
 
-/// Dimensions of a record or a total, whose members have the same names.
-macro_rules! all_of {
-    ($from:expr) => {
-        Self::new([
-            &$from.gateway,
-            &$from.attribution.agent,
-            &$from.attribution.team,
-            &$from.attribution.feature,
-            &$from.attribution.environment,
-            $from.attribution_source.name(),
-            $from.key_id.as_deref().unwrap_or_default(),
-            &$from.provider,
-            &$from.operation,
-            $from.request_model.as_deref().unwrap_or_default(),
-            $from.response_model.as_deref().unwrap_or_default(),
-            $from.service_tier.as_deref().unwrap_or_default(),
-        ])
-    };
-}
-
 impl Dims {
-    /// The dimensions of a record.
-    pub fn of(record: &UsageRecord) -> Self {
-        all_of!(record)
-    }
-
-    /// The dimensions of a total that a gateway has folded.
-    pub fn of_folded(folded: &Folded) -> Self {
-        all_of!(folded)
+    /// The dimensions of a record, or of a total that a gateway has folded.
+    pub fn of(head: &Head) -> Self {
+        Self::new([
+            &head.gateway,
+            &head.attribution.agent,
+            &head.attribution.team,
+            &head.attribution.feature,
+            &head.attribution.environment,
+            head.attribution_source.name(),
+            head.key_id.as_deref().unwrap_or_default(),
+            &head.provider,
+            &head.operation,
+            head.request_model.as_deref().unwrap_or_default(),
+            head.response_model.as_deref().unwrap_or_default(),
+            head.service_tier.as_deref().unwrap_or_default(),
+        ])
     }
 
     /// Of values in the order of [`Column`].

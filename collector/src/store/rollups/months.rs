@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, Transaction, params};
 
 use super::packed;
-use super::sums::{InRow, Sums, Totals};
+use super::sums::{AsRow, InRow, Sums, Totals};
 use crate::model::clock::MS_PER_HOUR;
 use crate::store::database::error::StoreError;
 use crate::store::rollups;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::{Connection, Transaction, params};
 
 use super::spans::{Grain, Span};
-use super::sums::Sums;
+use super::sums::{AsRow, InRow, Sums};
 use crate::model::clock::MS_PER_HOUR;
 use crate::store::database::error::StoreError;
 use crate::store::rollups::{self, Additions};
@@ -174,7 +174,7 @@ mod tests {
             let mut batch = Batch::new(Sender::default());
             for n in numbers {
                 let mut record = record(n, &format!("agent-{}", n % 3));
-                record.time_ms = (START_HOUR + hour(n)) * HOUR_MS;
+                record.head.time_ms = (START_HOUR + hour(n)) * HOUR_MS;
                 batch.push(&record).unwrap();
             }
             runtime().block_on(store.ingest(batch)).unwrap();

@@ -17,7 +17,7 @@ use super::dims::Dims;
 use super::packed;
 use super::reports::{self, Place};
 use super::spans::{Grain, Span};
-use super::sums::Sums;
+use super::sums::{InRow, Sums};
 use crate::model::answers::audit::Recount;
 use crate::model::answers::explain::Reason;
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
@@ -249,10 +249,10 @@ impl Counting {
 
     /// Whether a record's body says what the columns do by which it is found.
     fn columns(&mut self, record: &UsageRecord, stored: &Stored, (time, outcome, status): (i64, u8, u8)) {
-        let own = Dims::of(record);
+        let own = Dims::of(&record.head);
         let dims = self.dims.get(&stored.dims);
-        let is_same = record.id.parse() == Ok(stored.id)
-            && i64::try_from(record.time_ms) == Ok(time)
+        let is_same = record.head.id.parse() == Ok(stored.id)
+            && i64::try_from(record.head.time_ms) == Ok(time)
             && (outcome_code(record.outcome), cost_status_code(record.cost_status)) == (outcome, status)
             && dims.is_some_and(|dims| *dims == own || *dims == own.other());
         if !is_same {
@@ -282,7 +282,7 @@ impl Counting {
             let after = Sums::of(&now);
             if booked == home {
                 at_home.add(&after)?;
-                at_home.take(&before)?;
+                at_home.subtract(&before)?;
             } else {
                 add(booked, &after.money_since(&before)?)?;
             }
@@ -348,7 +348,7 @@ struct Stored {
 
 fn without_nothing(sums: &Sums) -> Sums {
     let mut sums = sums.clone();
-    sums.kinds.retain(|_, sum| *sum != Default::default());
+    sums.forget_nothing();
     sums
 }
 

@@ -88,7 +88,7 @@ pub(in crate::store) fn moved(
     (dims, after): (i64, &UsageRecord),
 ) -> Result<(), StoreError> {
     let place = |record: &UsageRecord, dims, row: &str| -> Place {
-        let hour = i64::try_from(record.time_ms).unwrap_or(i64::MAX).div_euclid(MS_PER_HOUR);
+        let hour = i64::try_from(record.head.time_ms).unwrap_or(i64::MAX).div_euclid(MS_PER_HOUR);
         (hour, dims, row.to_owned())
     };
     if let Some((row, less)) = Reported::of(before) {
@@ -229,8 +229,8 @@ mod tests {
         let mut batch = Batch::new(Sender { gateway: "g".into(), instance: "i".into(), ..Sender::default() });
         let old = told(1, "far", (1_000, 5_000));
         let mut new = told(2, "silent", (1_000, 1_000));
-        new.time_ms = old.time_ms + 10 * 3_600_000;
-        let now = new.time_ms;
+        new.head.time_ms = old.head.time_ms + 10 * 3_600_000;
+        let now = new.head.time_ms;
         batch.push(&old).unwrap();
         batch.push(&new).unwrap();
         runtime.block_on(store.ingest(batch)).unwrap();

@@ -4,33 +4,13 @@
 //! round nor overflow, a new kind of token needs no new column, and a summary reads a row in one piece.
 //! The bytes are a format number, the totals as variable-length integers, then the kinds.
 
-use std::collections::BTreeMap;
-
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{Folded, KindTotal, OutOfRange, UsageRecord, kinds_of};
+use tollgate_core::record::{KindTotal, OutOfRange};
 use tollgate_core::usage::{CacheTtl, Kind};
 
-pub use tollgate_core::record::Totals;
+pub use tollgate_core::record::{Sums, Totals};
 
 use crate::store::database::error::StoreError;
-
-/// Counts, tokens and money of a set of records.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Sums {
-    /// The numbers of a summary.
-    pub totals: Totals,
-    /// Quantity and cost of every kind that occurred.
-    pub kinds: BTreeMap<Kind, KindSum>,
-}
-
-/// Quantity and cost of one kind.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct KindSum {
-    /// Tokens, or things counted.
-    pub quantity: u64,
-    /// What they cost.
-    pub cost: Picodollars,
-}
 
 /// A sum left the range of its numbers, or its bytes are not a sum.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -43,92 +23,14 @@ pub enum SumsError {
     Damaged,
 }
 
-impl Sums {
-    /// The sums of one record.
-    pub fn of(record: &UsageRecord) -> Self {
-        Self { totals: Totals::of(record), kinds: by_kind(&kinds_of(record)) }
-    }
-
-    /// The sums of records that a gateway has folded.
-    pub fn of_folded(folded: &Folded) -> Self {
-        Self { totals: folded.totals.clone(), kinds: by_kind(&folded.kinds) }
-    }
-
-    /// Adds others to these.
-    ///
-    /// # Errors
-    /// [`SumsError::OutOfRange`]; these sums are then half added and to be thrown away.
-    pub fn add(&mut self, other: &Self) -> Result<(), SumsError> {
-        self.totals.add(&other.totals)?;
-        for (kind, theirs) in &other.kinds {
-            let mine = self.kinds.entry(*kind).or_default();
-            mine.quantity = plus(mine.quantity, theirs.quantity)?;
-            mine.cost = plus_money(mine.cost, theirs.cost)?;
-        }
-        Ok(())
-    }
-
-    /// Adds the sums of these bytes.
-    ///
-    /// # Errors
-    /// As [`Sums::add`] and [`Sums::decode`]; these sums are then half added and to be thrown away.
-    pub fn add_encoded(&mut self, bytes: &[u8]) -> Result<(), SumsError> {
-        let mut reader = Reader { bytes };
-        let totals = reader.totals()?;
-        self.totals.add(&totals)?;
-        reader.kinds(|kind, theirs| {
-            let mine = self.kinds.entry(kind).or_default();
-            mine.quantity = plus(mine.quantity, theirs.quantity)?;
-            mine.cost = plus_money(mine.cost, theirs.cost)?;
-            Ok(())
-        })
-    }
-
-    /// Takes others out of these, which contain them.
-    ///
-    /// # Errors
-    /// [`SumsError::OutOfRange`] where they do not; these sums are then half taken and to be thrown away.
-    pub fn take(&mut self, other: &Self) -> Result<(), SumsError> {
-        let mut theirs = other.totals.clone();
-        for (mine, theirs) in self.totals.counts_mut().into_iter().zip(theirs.counts_mut()) {
-            *mine = mine.checked_sub(*theirs).ok_or(SumsError::OutOfRange)?;
-        }
-        for (mine, theirs) in self.totals.money_mut().into_iter().zip(theirs.money_mut()) {
-            *mine = plus_money(*mine, -*theirs)?;
-        }
-        for (kind, theirs) in &other.kinds {
-            let mine = self.kinds.entry(*kind).or_default();
-            mine.quantity = mine.quantity.checked_sub(theirs.quantity).ok_or(SumsError::OutOfRange)?;
-            mine.cost = plus_money(mine.cost, -theirs.cost)?;
-        }
-        self.kinds.retain(|_, sum| *sum != KindSum::default());
-        Ok(())
-    }
-
-    /// The money that these have more than others, without counts: what a closed month leaves to the open
-    /// one.
-    ///
-    /// # Errors
-    /// [`SumsError::OutOfRange`].
-    pub fn money_since(&self, before: &Self) -> Result<Self, SumsError> {
-        let mut more = Self::default();
-        let (mut after, mut old) = (self.totals.clone(), before.totals.clone());
-        let money = after.money_mut().into_iter().zip(old.money_mut());
-        for (more, (after, old)) in more.totals.money_mut().into_iter().zip(money) {
-            *more = plus_money(*after, -*old)?;
-        }
-        for kind in self.kinds.keys().chain(before.kinds.keys()) {
-            let cost = |sums: &Self| sums.kinds.get(kind).map_or(Picodollars::ZERO, |sum| sum.cost);
-            let cost = plus_money(cost(self), -cost(before))?;
-            if cost != Picodollars::ZERO {
-                more.kinds.insert(*kind, KindSum { quantity: 0, cost });
-            }
-        }
-        Ok(more)
-    }
-
+/// What is written as a rollup row.
+pub(in crate::store) trait AsRow {
     /// The bytes of a rollup row.
-    pub fn encode(&self) -> Vec<u8> {
+    fn encode(&self) -> Vec<u8>;
+}
+
+impl AsRow for Sums {
+    fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64);
         bytes.push(FORMAT);
         for count in self.totals.counts() {
@@ -137,44 +39,49 @@ impl Sums {
         for money in self.totals.money() {
             put(&mut bytes, zigzag(money.as_pico()));
         }
-        for (kind, sum) in &self.kinds {
-            bytes.push(code(*kind));
-            put_count(&mut bytes, sum.quantity);
-            put(&mut bytes, zigzag(sum.cost.as_pico()));
+        let mut kinds: Vec<&KindTotal> = self.kinds.iter().collect();
+        kinds.sort_unstable_by_key(|one| one.kind);
+        for one in kinds {
+            bytes.push(code(one.kind));
+            put_count(&mut bytes, one.quantity);
+            put(&mut bytes, zigzag(one.cost_usd.as_pico()));
         }
         bytes
     }
-
-    /// The sums of these bytes.
-    ///
-    /// # Errors
-    /// [`SumsError::Damaged`] for anything that [`Sums::encode`] does not write.
-    pub fn decode(bytes: &[u8]) -> Result<Self, SumsError> {
-        let mut reader = Reader { bytes };
-        let totals = reader.totals()?;
-        let mut kinds = BTreeMap::new();
-        reader.kinds(|kind, sum| {
-            kinds.insert(kind, sum);
-            Ok(())
-        })?;
-        Ok(Self { totals, kinds })
-    }
 }
 
-/// Totals at the front of a rollup row.
+/// What is read from a rollup row: all of it, or the totals at its front without its kinds.
 pub(in crate::store) trait InRow: Sized {
-    /// Adds them, without reading the row's kinds.
+    /// Adds what the row has.
     ///
     /// # Errors
-    /// [`SumsError::Damaged`] and [`SumsError::OutOfRange`]; these totals are then half added and to be
-    /// thrown away.
+    /// [`SumsError::Damaged`] and [`SumsError::OutOfRange`]; these are then half added and to be thrown away.
     fn add_encoded(&mut self, bytes: &[u8]) -> Result<(), SumsError>;
 
-    /// Reads them, without reading the row's kinds.
+    /// Reads the row.
     ///
     /// # Errors
-    /// [`SumsError::Damaged`].
+    /// [`SumsError::Damaged`] for anything that [`AsRow::encode`] does not write.
     fn decode(bytes: &[u8]) -> Result<Self, SumsError>;
+}
+
+impl InRow for Sums {
+    fn add_encoded(&mut self, bytes: &[u8]) -> Result<(), SumsError> {
+        let mut reader = Reader { bytes };
+        self.totals.add(&reader.totals()?)?;
+        reader.kinds(|theirs| Ok(self.add_kind(theirs)?))
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, SumsError> {
+        let mut reader = Reader { bytes };
+        let mut sums = Self { totals: reader.totals()?, kinds: Vec::new() };
+        reader.kinds(|one| {
+            sums.kinds.retain(|known| known.kind != one.kind);
+            sums.kinds.push(one);
+            Ok(())
+        })?;
+        Ok(sums)
+    }
 }
 
 impl InRow for Totals {
@@ -193,16 +100,6 @@ impl InRow for Totals {
     fn decode(bytes: &[u8]) -> Result<Self, SumsError> {
         Reader { bytes }.totals()
     }
-}
-
-fn by_kind(kinds: &[KindTotal]) -> BTreeMap<Kind, KindSum> {
-    let mut sums: BTreeMap<Kind, KindSum> = BTreeMap::new();
-    for KindTotal { kind, quantity, cost_usd } in kinds {
-        let sum = sums.entry(*kind).or_default();
-        sum.quantity = sum.quantity.saturating_add(*quantity);
-        sum.cost += *cost_usd;
-    }
-    sums
 }
 
 impl From<OutOfRange> for StoreError {
@@ -242,16 +139,12 @@ impl Reader<'_> {
         Ok(totals)
     }
 
-    fn kinds(
-        &mut self,
-        mut each: impl FnMut(Kind, KindSum) -> Result<(), SumsError>,
-    ) -> Result<(), SumsError> {
+    fn kinds(&mut self, mut each: impl FnMut(KindTotal) -> Result<(), SumsError>) -> Result<(), SumsError> {
         while let Some((code, rest)) = self.bytes.split_first() {
             self.bytes = rest;
             let kind =
                 Kind::ALL.into_iter().find(|kind| self::code(*kind) == *code).ok_or(SumsError::Damaged)?;
-            let sum = KindSum { quantity: self.count()?, cost: self.money()? };
-            each(kind, sum)?;
+            each(KindTotal { kind, quantity: self.count()?, cost_usd: self.money()? })?;
         }
         Ok(())
     }
@@ -387,13 +280,14 @@ const FORMAT: u8 = 1;
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use tollgate_core::record::UsageRecord;
 
     fn any_sums() -> impl Strategy<Value = Sums> {
         let counts = proptest::array::uniform12(prop_oneof![0u64..1000, any::<u64>()]);
         let money = || prop_oneof![-1000i128..1000, any::<i128>()].prop_map(Picodollars::from_pico);
         let kinds = proptest::collection::btree_map(
             proptest::sample::select(Kind::ALL.to_vec()),
-            (any::<u64>(), money()).prop_map(|(quantity, cost)| KindSum { quantity, cost }),
+            (any::<u64>(), money()),
             0..6,
         );
         (counts, money(), money(), money(), kinds).prop_map(|(counts, cost, estimated, provider, kinds)| {
@@ -402,7 +296,8 @@ mod tests {
             for (field, count) in totals.counts_mut().into_iter().zip(counts) {
                 *field = count;
             }
-            Sums { totals, kinds }
+            let one = |(kind, (quantity, cost_usd))| KindTotal { kind, quantity, cost_usd };
+            Sums { totals, kinds: kinds.into_iter().map(one).collect() }
         })
     }
 
@@ -418,7 +313,7 @@ mod tests {
         fn adding_bytes_is_adding_their_sums(mine in any_sums(), theirs in any_sums()) {
             let (mut by_sums, mut by_bytes) = (mine.clone(), mine.clone());
             let added = by_sums.add(&theirs);
-            prop_assert_eq!(by_bytes.add_encoded(&theirs.encode()), added);
+            prop_assert_eq!(by_bytes.add_encoded(&theirs.encode()), added.map_err(SumsError::from));
             let (mut totals, mut read) = (mine.totals.clone(), mine.totals);
             prop_assert_eq!(read.add_encoded(&theirs.encode()), totals.add(&theirs.totals).map_err(SumsError::from));
             if added.is_ok() {
@@ -428,11 +323,11 @@ mod tests {
         }
 
         #[test]
-        fn what_is_added_can_be_taken_out_again(mine in any_sums(), theirs in any_sums()) {
+        fn what_is_added_can_be_subtracted_again(mine in any_sums(), theirs in any_sums()) {
             let mut sum = mine.clone();
-            if sum.add(&theirs).is_ok() && sum.take(&theirs).is_ok() {
+            if sum.add(&theirs).is_ok() && sum.subtract(&theirs).is_ok() {
                 let mut kept = mine;
-                kept.kinds.retain(|_, sum| *sum != KindSum::default());
+                kept.forget_nothing();
                 prop_assert_eq!(sum, kept);
             }
         }
@@ -458,12 +353,12 @@ mod tests {
         sums.totals.calls = u64::MAX;
         let mut one = Sums::default();
         one.totals.calls = 1;
-        assert_eq!(sums.add(&one), Err(SumsError::OutOfRange));
+        assert_eq!(sums.add(&one), Err(OutOfRange));
         let mut sums = Sums::default();
         sums.totals.cost = Picodollars::from_pico(i128::MAX);
         let mut one = Sums::default();
         one.totals.cost = Picodollars::from_pico(1);
-        assert_eq!(sums.add(&one), Err(SumsError::OutOfRange));
+        assert_eq!(sums.add(&one), Err(OutOfRange));
     }
 
     #[test]

@@ -13,7 +13,7 @@ fn invented_names_beyond_the_bound_are_counted_under_other_and_no_money_is_lost(
     let records: Vec<UsageRecord> = (0..60)
         .map(|n| {
             let mut record = charged(record(n), 10, 1, 1000);
-            record.attribution.agent = format!("agent-{n}");
+            record.head.attribution.agent = format!("agent-{n}");
             record
         })
         .collect();
@@ -41,7 +41,11 @@ fn records_leave_by_age_summaries_stay_and_a_late_repeat_is_not_counted_twice() 
     const DAY_MS: u64 = 86_400_000;
     let test = TestStore::new();
     let records: Vec<UsageRecord> = (0..10)
-        .map(|n| UsageRecord { time_ms: START_MS + n * DAY_MS, ..charged(record(n), 10, 1, 1000) })
+        .map(|n| {
+            let mut record = charged(record(n), 10, 1, 1000);
+            record.head.time_ms = START_MS + n * DAY_MS;
+            record
+        })
         .collect();
     test.ingest(&records);
     let all = || test.summary(everything(Every::Day, TimeZone::UTC));

@@ -13,7 +13,7 @@ fn with_cost(record: &UsageRecord, rate: i128, status: CostStatus) -> UsageRecor
 
 fn measured(number: u64, time_ms: u64, rate: i128) -> UsageRecord {
     let mut record = charged(record(number), 9, 5, rate);
-    record.time_ms = time_ms;
+    record.head.time_ms = time_ms;
     record.cost_status = CostStatus::Measured;
     record
 }
@@ -58,7 +58,7 @@ impl TestStore {
     }
 
     fn adjusted(&self, number: u64) -> Vec<Adjustment> {
-        let id = record(number).id.parse().unwrap();
+        let id = record(number).head.id.parse().unwrap();
         self.runtime.block_on(self.store.adjustments(id)).unwrap()
     }
 }

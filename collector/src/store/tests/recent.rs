@@ -11,8 +11,8 @@ fn many(first: u64, agents: u64) -> Vec<UsageRecord> {
     (first..first + MANY)
         .map(|n| {
             let mut record = charged(record(n), 10 + n % 7, 1, 1000);
-            record.time_ms += n % 5 * 3_600_000;
-            record.attribution.agent = format!("agent-{:03}", n % agents);
+            record.head.time_ms += n % 5 * 3_600_000;
+            record.head.attribution.agent = format!("agent-{:03}", n % agents);
             record
         })
         .collect()
@@ -48,16 +48,16 @@ proptest! {
         let mut number = 100;
         let mut all: BTreeMap<String, UsageRecord> = BTreeMap::new();
         for record in early {
-            all.entry(record.id.clone()).or_insert(record);
+            all.entry(record.head.id.clone()).or_insert(record);
         }
         for mut batch in batches {
             batch.extend(many(0, 3));
             for record in &mut batch {
-                record.id = self::record(number).id;
+                record.head.id = self::record(number).head.id;
                 number += 1;
             }
             test.ingest(&batch);
-            all.extend(batch.into_iter().map(|record| (record.id.clone(), record)));
+            all.extend(batch.into_iter().map(|record| (record.head.id.clone(), record)));
         }
         prop_assert!(waiting(&test) > 0);
         let mut total = Totals::default();
@@ -91,8 +91,8 @@ proptest! {
         for (table, unit) in [("hour", 1), ("day", HOURS_PER_DAY)] {
             let mut expected: BTreeMap<(i64, String), Sums> = BTreeMap::new();
             for record in all.values() {
-                let time = (record.time_ms as i64 / MS_PER_HOUR).div_euclid(unit);
-                let sums = expected.entry((time, record.attribution.agent.clone())).or_default();
+                let time = (record.head.time_ms as i64 / MS_PER_HOUR).div_euclid(unit);
+                let sums = expected.entry((time, record.head.attribution.agent.clone())).or_default();
                 sums.add(&Sums::of(record)).unwrap();
             }
             let sql = format!("SELECT {table}, agent, sums FROM rollup_{table} JOIN dims ON id = dims");
@@ -188,7 +188,7 @@ fn an_agent_is_as_old_as_its_oldest_call_whatever_comes_first() {
     let test = TestStore::new();
     let at = |number: u64, days_ago: u64| {
         let mut record = charged(record(number), 10, 1, 1000);
-        record.time_ms -= days_ago * 86_400_000;
+        record.head.time_ms -= days_ago * 86_400_000;
         record
     };
     let known = || {

@@ -10,16 +10,16 @@ use crate::store::records::batch::Recharge;
 
 fn start(number: u64, agent: &str, id: &str) -> UsageRecord {
     let mut record = charged(record(number), 0, 0, 0);
-    record.attribution.agent = agent.into();
+    record.head.attribution.agent = agent.into();
     record.work = Some(Box::new(Work { started: vec![id.into()], ..Work::default() }));
     record
 }
 
 fn fetch(number: u64, agent: &str, (id, of): (&str, Option<&str>)) -> UsageRecord {
     let mut record = charged(record(number), 100, 10, 7);
-    record.id = work_id(&record.provider, id);
+    record.head.id = work_id(&record.head.provider, id);
     record.provider_cost_usd = Some(record.cost_usd);
-    record.attribution.agent = agent.into();
+    record.head.attribution.agent = agent.into();
     record.work =
         Some(Box::new(Work { fetched: Some(id.into()), of: of.map(Into::into), ..Work::default() }));
     record
@@ -28,7 +28,7 @@ fn fetch(number: u64, agent: &str, (id, of): (&str, Option<&str>)) -> UsageRecor
 /// A start that is paid at once.
 fn paid(number: u64, agent: &str, id: &str) -> UsageRecord {
     let mut record = charged(record(number), 100, 10, 7);
-    record.attribution.agent = agent.into();
+    record.head.attribution.agent = agent.into();
     record.work = Some(Box::new(Work { started: vec![id.into()], paid: true, ..Work::default() }));
     record
 }
@@ -36,7 +36,7 @@ fn paid(number: u64, agent: &str, id: &str) -> UsageRecord {
 /// A provider names a file as the result of a batch.
 fn poll(number: u64, (batch, file): (&str, &str)) -> UsageRecord {
     let mut record = charged(record(number), 0, 0, 0);
-    record.attribution.agent = "poller".into();
+    record.head.attribution.agent = "poller".into();
     let output = Output { file: file.into(), of: batch.into() };
     record.work = Some(Box::new(Work { outputs: vec![output], ..Work::default() }));
     record
@@ -61,9 +61,9 @@ fn read(number: u64, agent: &str, id: &str) -> UsageRecord {
 fn push(batch: &mut Batch, record: &UsageRecord) {
     let has_something = record.is_uncharged_fetch() && !record.usage.is_empty();
     let if_known = has_something.then(|| {
-        let mut known = fetch(1, &record.attribution.agent, ("any", None));
-        known.id.clone_from(&record.id);
-        known.time_ms = record.time_ms;
+        let mut known = fetch(1, &record.head.attribution.agent, ("any", None));
+        known.head.id.clone_from(&record.head.id);
+        known.head.time_ms = record.head.time_ms;
         known.work.clone_from(&record.work);
         known
     });
@@ -98,7 +98,7 @@ fn charged_after(arrivals: &[UsageRecord]) -> Vec<(String, i128)> {
         let sender = Sender {
             gateway: format!("g{at}"),
             instance: "i".into(),
-            received_ms: record.time_ms,
+            received_ms: record.head.time_ms,
             ..Sender::default()
         };
         let mut batch = Batch::new(sender);
@@ -108,13 +108,13 @@ fn charged_after(arrivals: &[UsageRecord]) -> Vec<(String, i128)> {
     let found = test.runtime.block_on(test.store.recount(4_000_000_000_000)).unwrap();
     assert_eq!((found.wrong, &found.examples), (0, &vec![]));
     assert!(test.runtime.block_on(test.store.accounts()).unwrap().balanced);
-    let now_ms = arrivals[0].time_ms;
+    let now_ms = arrivals[0].head.time_ms;
     let states = test.runtime.block_on(test.store.budget_states(now_ms)).unwrap();
     let query = RecordsQuery { limit: 99, ..RecordsQuery::default() };
     let page = test.page(query);
     let mut by_agent: std::collections::BTreeMap<String, i128> = std::collections::BTreeMap::new();
     for record in &page.records {
-        *by_agent.entry(record.attribution.agent.clone()).or_default() += record.cost_usd.as_pico();
+        *by_agent.entry(record.head.attribution.agent.clone()).or_default() += record.cost_usd.as_pico();
     }
     let by_agent: Vec<(String, i128)> = by_agent.into_iter().filter(|(_, cost)| *cost != 0).collect();
     let summary = SummaryQuery { by: vec![Dimension::Agent], ..crate::store::several::everything() };

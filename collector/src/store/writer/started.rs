@@ -46,12 +46,12 @@ pub(in crate::store) enum Change {
 
 impl Starter {
     fn of(record: &UsageRecord, paid: bool) -> Self {
-        Self { attribution: record.attribution.clone(), source: record.attribution_source, paid }
+        Self { attribution: record.head.attribution.clone(), source: record.head.attribution_source, paid }
     }
 
     fn put(self, record: &mut UsageRecord) {
-        record.attribution = self.attribution;
-        record.attribution_source = self.source;
+        record.head.attribution = self.attribution;
+        record.head.attribution_source = self.source;
     }
 }
 
@@ -273,7 +273,8 @@ impl Change {
                 if stored.notes.contains(&Note::UnknownWork)
                     || is_sure && stored.notes.contains(&Note::PaidAtStart) =>
             {
-                after = UsageRecord { time_ms: stored.time_ms, ..*known };
+                after = *known;
+                after.head.time_ms = stored.head.time_ms;
             }
             Self::Paid(_) if stored.fetched().is_some() => after.read_again(),
             Self::Paid(_) => {}
@@ -282,8 +283,8 @@ impl Change {
         if after == stored {
             return Ok(());
         }
-        let time_ms = i64::try_from(after.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?;
-        let (dims, _) = work.dims_in(place.hour, &Dims::of(&after), time_ms)?;
+        let time_ms = i64::try_from(after.head.time_ms).map_err(|_| StoreError::Damaged("time_ms"))?;
+        let (dims, _) = work.dims_in(place.hour, &Dims::of(&after.head), time_ms)?;
         write(transaction, id, &after, dims)?;
         let minus = Sums::of(&adjust::counted(transaction, stored.clone())?.record);
         let plus = Sums::of(&adjust::counted(transaction, after.clone())?.record);

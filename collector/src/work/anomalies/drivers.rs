@@ -58,7 +58,7 @@ pub fn of_dimension(dimension: &str, parts: &[Part]) -> Vec<Driver> {
 /// it.
 pub fn of_system_prompt(records: &[UsageRecord], start_ms: u64) -> Option<Driver> {
     let hash = |record: &UsageRecord| record.prompt.as_ref().and_then(|prompt| prompt.system_hash.clone());
-    let (before, since): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.time_ms < start_ms);
+    let (before, since): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.head.time_ms < start_ms);
     let known: BTreeSet<String> = before.into_iter().filter_map(hash).collect();
     if known.is_empty() || since.is_empty() {
         return None;
@@ -89,7 +89,7 @@ const DRIVERS_MAX: usize = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tollgate_core::record::PromptShape;
+    use tollgate_core::record::{Head, PromptShape};
 
     #[test]
     fn the_value_that_grew_explains_its_part_of_the_excess() {
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_new_system_prompt_is_named_by_its_hash() {
         let record = |time_ms, hash: &str| UsageRecord {
-            time_ms,
+            head: Head { time_ms, ..Head::default() },
             prompt: Some(PromptShape { system_hash: Some(hash.into()), ..PromptShape::default() }),
             ..UsageRecord::default()
         };

@@ -258,7 +258,7 @@ mod tests {
     use crate::work::prices::Prices;
     use tollgate_core::money::Picodollars;
     use tollgate_core::price::PriceBook;
-    use tollgate_core::record::UsageRecord;
+    use tollgate_core::record::{Head, UsageRecord};
 
     const START_MS: u64 = 1_795_564_800_000; // 2026-11-25T00:00:00Z
 
@@ -268,20 +268,23 @@ mod tests {
         let mut batch = Batch::new(sender);
         for call in 0..10 {
             let mut record = UsageRecord {
-                id: format!(
-                    "01890a5d-ac96-774b-{:04x}-{at:06x}{call:06x}",
-                    agent.len() + feature.len() + 0x8000
-                ),
-                time_ms: START_MS + at * MS_PER_MINUTE + call * 5_000,
-                gateway: "edge".into(),
-                provider: "openai".into(),
-                operation: "chat".into(),
-                request_model: Some("gpt-x".into()),
+                head: Head {
+                    id: format!(
+                        "01890a5d-ac96-774b-{:04x}-{at:06x}{call:06x}",
+                        agent.len() + feature.len() + 0x8000
+                    ),
+                    time_ms: START_MS + at * MS_PER_MINUTE + call * 5_000,
+                    gateway: "edge".into(),
+                    provider: "openai".into(),
+                    operation: "chat".into(),
+                    request_model: Some("gpt-x".into()),
+                    ..Head::default()
+                },
                 cost_usd: Picodollars::from_pico(10_000_000_000).times(cents),
                 ..UsageRecord::default()
             };
-            record.attribution.agent = agent.into();
-            record.attribution.feature = feature.into();
+            record.head.attribution.agent = agent.into();
+            record.head.attribution.feature = feature.into();
             batch.push(&record).unwrap();
         }
         app.store.ingest(batch).await.unwrap();

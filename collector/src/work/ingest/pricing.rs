@@ -150,7 +150,7 @@ mod tests {
     use tollgate_core::price::{Charge, PriceBasis};
     use tollgate_core::price::{Price, PricedModel, Rates, Sheet, Variant};
     use tollgate_core::record::COST_MAX;
-    use tollgate_core::record::{Note, Outcome, Work};
+    use tollgate_core::record::{Head, Note, Outcome, Work};
     use tollgate_core::usage::{Kind, Share, Usage};
 
     fn sheet(input: i128) -> Sheet {
@@ -176,10 +176,13 @@ mod tests {
         PriceBook::new("v9".into(), vec![model])
     }
 
+    fn asking_for(model: &str) -> Head {
+        Head { provider: "openai".into(), request_model: Some(model.to_owned()), ..Head::default() }
+    }
+
     fn unpriced() -> UsageRecord {
         UsageRecord {
-            provider: "openai".into(),
-            request_model: Some("gpt-x".into()),
+            head: asking_for("gpt-x"),
             usage: Usage { input_tokens: Some(7), ..Usage::default() },
             ..UsageRecord::default()
         }
@@ -189,7 +192,7 @@ mod tests {
     fn a_call_from_before_the_book_is_priced_at_the_rates_of_its_tier() {
         for (tier, cost) in [(None, 70), (Some("flex"), 35), (Some("default"), 70)] {
             let mut record = unpriced();
-            record.service_tier = tier.map(str::to_owned);
+            record.head.service_tier = tier.map(str::to_owned);
             assert!(price_on_arrival(&mut record, &book()));
             assert_eq!(record.cost_usd.as_pico(), cost);
             assert_eq!(record.charges.len(), 1);
@@ -224,7 +227,7 @@ mod tests {
     fn charged(model: &str, rate: i128) -> UsageRecord {
         let cost = Picodollars::from_pico(7 * rate);
         UsageRecord {
-            request_model: Some(model.to_owned()),
+            head: asking_for(model),
             cost_usd: cost,
             cost_status: CostStatus::Measured,
             charges: vec![Charge {
@@ -292,9 +295,9 @@ mod tests {
         let cases = [
             (with_charges, 25_000, 70),
             (told(0), 25_000, 70),
-            (UsageRecord { request_model: Some("unknown".into()), ..told(0) }, 25_000, 0),
+            (UsageRecord { head: asking_for("unknown"), ..told(0) }, 25_000, 0),
             (UsageRecord { usage: Usage::default(), ..told(0) }, 101, 0),
-            (UsageRecord { request_model: Some("unknown".into()), ..told(0) }, 99, 99 * DOLLAR),
+            (UsageRecord { head: asking_for("unknown"), ..told(0) }, 99, 99 * DOLLAR),
         ];
         for (at, (mut record, dollars, expected)) in cases.into_iter().enumerate() {
             let said = Picodollars::from_pico(dollars * DOLLAR);
@@ -345,7 +348,7 @@ mod tests {
             recharge(&mut record, Picodollars::from_pico(90), CostSource::Provider),
             Recharge::default()
         );
-        let mut unknown = UsageRecord { request_model: Some("unknown".into()), ..told(90) };
+        let mut unknown = UsageRecord { head: asking_for("unknown"), ..told(90) };
         assert!(!price_on_arrival(&mut unknown, &book()));
         assert_eq!((unknown.cost_usd.as_pico(), unknown.cost_source), (90, CostSource::Provider));
     }
@@ -406,7 +409,7 @@ mod tests {
             (
                 |r| {
                     r.charged_usd = Some(Picodollars::from_pico(1_000));
-                    r.request_model = Some("unknown".into());
+                    r.head.request_model = Some("unknown".into());
                 },
                 of(0, 0, 0),
             ),
@@ -421,8 +424,8 @@ mod tests {
             // The gateway took the row of the model that was asked for.
             (
                 |r| {
-                    r.response_model = Some("gpt-x".into());
-                    r.request_model = Some("gpt-w".into());
+                    r.head.response_model = Some("gpt-x".into());
+                    r.head.request_model = Some("gpt-w".into());
                     (r.cost_usd, r.cost_status) = (Picodollars::from_pico(40), CostStatus::Estimated);
                     r.charged_usd = Some(r.cost_usd);
                     let step = Some(Step::Asked);
@@ -435,7 +438,7 @@ mod tests {
                 |r| {
                     (r.charged_usd, r.notes) =
                         (Some(Picodollars::from_pico(1_000)), vec![Note::PriceAwaited]);
-                    r.request_model = Some("unknown".into());
+                    r.head.request_model = Some("unknown".into());
                 },
                 of(-1_000, 0, 0),
             ),
@@ -564,8 +567,8 @@ mod tests {
             |r| r.price_basis = vec![PriceBasis { step: Some(Step::Exact), ..PriceBasis::default() }],
             |r| r.outcome = Outcome::Denied,
             |r| r.usage = Usage::default(),
-            |r| r.request_model = Some("unknown".into()),
-            |r| r.provider = "elsewhere".into(),
+            |r| r.head.request_model = Some("unknown".into()),
+            |r| r.head.provider = "elsewhere".into(),
         ];
         for (at, spoil) in cases.iter().enumerate() {
             let mut record = unpriced();

@@ -27,7 +27,7 @@ impl<'b> RateCheck<'b> {
     /// Whether a charge of a record has a rate that is far from every one that its row has for that kind;
     /// without a row, or a rate in it, whether it is far above all rates of the book.
     pub(super) fn has_far_rate(&self, record: &UsageRecord) -> bool {
-        record.charges.iter().any(|charge| self.is_far(&record.provider, charge))
+        record.charges.iter().any(|charge| self.is_far(&record.head.provider, charge))
     }
 
     fn is_far(&self, provider: &str, charge: &Charge) -> bool {
@@ -52,7 +52,7 @@ impl<'b> RateCheck<'b> {
         let facts = Facts {
             provider: &row.provider,
             request_model: Some(&row.id),
-            time_ms: record.time_ms,
+            time_ms: record.head.time_ms,
             ..Facts::default()
         };
         let most = dearest.price(&facts, &record.usage).cost;
@@ -66,7 +66,7 @@ impl<'b> RateCheck<'b> {
     pub(super) fn most_of(&self, folded: &Folded) -> Option<(Picodollars, Picodollars)> {
         let row = self.dearest()?.models().first()?;
         let mut by_book = 0i128;
-        for one in &folded.kinds {
+        for one in &folded.sums.kinds {
             match range(row, one.kind) {
                 Some((_, most)) => {
                     let most = most.saturating_mul(i128::from(one.quantity)).saturating_mul(FAR);
@@ -76,7 +76,8 @@ impl<'b> RateCheck<'b> {
                 None => {}
             }
         }
-        let charged = folded.kinds.iter().fold(0i128, |sum, one| sum.saturating_add(one.cost_usd.as_pico()));
+        let charged =
+            folded.sums.kinds.iter().fold(0i128, |sum, one| sum.saturating_add(one.cost_usd.as_pico()));
         let by_word = BEYOND_FROM.as_pico().saturating_mul(i128::from(folded.folded));
         let by_word = by_word.saturating_add(charged.saturating_mul(ABSURD)).saturating_add(by_book);
         Some((Picodollars::from_pico(by_book), Picodollars::from_pico(by_word)))

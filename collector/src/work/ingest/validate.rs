@@ -1,11 +1,11 @@
 //! What a record must be to be kept: bounded, and with numbers that add up.
 
-use tollgate_core::attribution::{Attribution, NAME_BYTES_MAX, TAGS_MAX};
+use tollgate_core::attribution::{NAME_BYTES_MAX, TAGS_MAX};
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::CostStatus;
 use tollgate_core::record::{
-    COST_MAX, CostSource, Folded, OUTPUTS_MAX, Outcome, STARTED_MAX, Totals, UsageRecord, WORK_BYTES_MAX,
-    work_id,
+    COST_MAX, CostSource, Folded, Head, OUTPUTS_MAX, Outcome, STARTED_MAX, Totals, UsageRecord,
+    WORK_BYTES_MAX, work_id,
 };
 use tollgate_core::usage::Usage;
 
@@ -73,10 +73,7 @@ fn nothing_owed(record: &UsageRecord) -> Result<(), Refused> {
 
 /// Checks a record whose claims were checked and doubted.
 pub(super) fn check(record: &UsageRecord) -> Result<(), Refused> {
-    if let Err(error) = record.id.parse::<RecordId>() {
-        return Err(Refused::new(Refusal::Id, format!("`id` is {error}")));
-    }
-    time(record.time_ms)?;
+    which(&record.head)?;
     texts(record)?;
     work(record)?;
     counts(record)?;
@@ -121,24 +118,13 @@ impl Sent<'_> {
 
 /// Checks a total of records.
 pub(super) fn check_folded(folded: &Folded, rates: &RateCheck<'_>) -> Result<(), Refused> {
-    if let Err(error) = folded.id.parse::<RecordId>() {
-        return Err(Refused::new(Refusal::Id, format!("`id` is {error}")));
-    }
-    time(folded.time_ms)?;
+    which(&folded.head)?;
     if !(1..=SPAN_MS_MAX).contains(&folded.span_ms) {
         let detail = format!("`span_ms` is {}, not from 1 to {SPAN_MS_MAX}, an hour", folded.span_ms);
         return Err(Refused::new(Refusal::Time, detail));
     }
-    whose(&folded.attribution, [&folded.gateway, &folded.provider, &folded.operation])?;
-    for (field, value, most) in [
-        ("key_id", &folded.key_id, TEXT_BYTES_MAX),
-        ("request_model", &folded.request_model, MODEL_BYTES_MAX),
-        ("response_model", &folded.response_model, MODEL_BYTES_MAX),
-        ("service_tier", &folded.service_tier, TEXT_BYTES_MAX),
-    ] {
-        value.as_deref().map_or(Ok(()), |value| text(field, value, most))?;
-    }
-    let calls = folded.totals.calls.checked_add(folded.totals.denied);
+    names(&folded.head)?;
+    let calls = folded.sums.totals.calls.checked_add(folded.sums.totals.denied);
     if folded.folded == 0 || folded.folded > RECORDS_MAX || calls != Some(folded.folded) {
         let detail =
             format!("`folded` is {}, not the calls of `totals`, at most {RECORDS_MAX}", folded.folded);
@@ -146,13 +132,15 @@ pub(super) fn check_folded(folded: &Folded, rates: &RateCheck<'_>) -> Result<(),
     }
     // Each of its records was within these.
     let most = COUNT_MAX.saturating_mul(folded.folded);
-    at_most("kinds", folded.kinds.len(), CHARGES_MAX)?;
-    let quantities = folded.kinds.iter().map(|one| one.quantity);
-    if let Some(count) = folded.totals.counts().into_iter().chain(quantities).find(|count| *count > most) {
+    at_most("kinds", folded.sums.kinds.len(), CHARGES_MAX)?;
+    let quantities = folded.sums.kinds.iter().map(|one| one.quantity);
+    if let Some(count) = folded.sums.totals.counts().into_iter().chain(quantities).find(|count| *count > most)
+    {
         return Err(Refused::new(Refusal::Count, format!("`totals` have {count}, more than {most}")));
     }
     let most = PICO_MAX.saturating_mul(i128::from(folded.folded));
-    let amounts = folded.totals.money().into_iter().chain(folded.kinds.iter().map(|one| one.cost_usd));
+    let amounts =
+        folded.sums.totals.money().into_iter().chain(folded.sums.kinds.iter().map(|one| one.cost_usd));
     for amount in amounts {
         if !(0..=most).contains(&amount.as_pico()) {
             return Err(Refused::new(
@@ -166,9 +154,9 @@ pub(super) fn check_folded(folded: &Folded, rates: &RateCheck<'_>) -> Result<(),
 
 /// A total's cost is that of its kinds, or its providers' words; and no more than such calls come to.
 fn total_money(folded: &Folded, rates: &RateCheck<'_>) -> Result<(), Refused> {
-    let Totals { cost, estimated_cost, provider_cost, calls, .. } = folded.totals;
+    let Totals { cost, estimated_cost, provider_cost, calls, .. } = folded.sums.totals;
     let wrong = |detail| Err(Refused::new(Refusal::Money, detail));
-    let by_kinds = folded.kinds.iter().fold(Picodollars::ZERO, |sum, one| sum + one.cost_usd);
+    let by_kinds = folded.sums.kinds.iter().fold(Picodollars::ZERO, |sum, one| sum + one.cost_usd);
     let most = if calls == 0 { Picodollars::ZERO } else { by_kinds + provider_cost };
     if cost > most {
         return wrong(format!(
@@ -191,7 +179,12 @@ fn total_money(folded: &Folded, rates: &RateCheck<'_>) -> Result<(), Refused> {
     }
 }
 
-fn time(time_ms: u64) -> Result<(), Refused> {
+/// Its id and time.
+fn which(head: &Head) -> Result<(), Refused> {
+    if let Err(error) = head.id.parse::<RecordId>() {
+        return Err(Refused::new(Refusal::Id, format!("`id` is {error}")));
+    }
+    let time_ms = head.time_ms;
     if (TIME_MS_MIN..=TIME_MS_MAX).contains(&time_ms) {
         return Ok(());
     }
@@ -200,8 +193,9 @@ fn time(time_ms: u64) -> Result<(), Refused> {
     Err(Refused::new(Refusal::Time, detail))
 }
 
-/// Who spent, and the gateway, provider and operation: what records and totals have in common.
-fn whose(who: &Attribution, [gateway, provider, operation]: [&str; 3]) -> Result<(), Refused> {
+/// The texts that records and totals have in common.
+fn names(head: &Head) -> Result<(), Refused> {
+    let who = &head.attribution;
     for (field, value) in [
         ("agent", &who.agent),
         ("team", &who.team),
@@ -210,22 +204,28 @@ fn whose(who: &Attribution, [gateway, provider, operation]: [&str; 3]) -> Result
     ] {
         text(field, value, NAME_BYTES_MAX)?;
     }
-    for (field, value) in [("gateway", gateway), ("provider", provider), ("operation", operation)] {
+    for (field, value) in
+        [("gateway", &head.gateway), ("provider", &head.provider), ("operation", &head.operation)]
+    {
         name(field, value, TEXT_BYTES_MAX)?;
+    }
+    for (field, value, most) in [
+        ("key_id", &head.key_id, TEXT_BYTES_MAX),
+        ("request_model", &head.request_model, MODEL_BYTES_MAX),
+        ("response_model", &head.response_model, MODEL_BYTES_MAX),
+        ("service_tier", &head.service_tier, TEXT_BYTES_MAX),
+    ] {
+        value.as_deref().map_or(Ok(()), |value| text(field, value, most))?;
     }
     Ok(())
 }
 
 fn texts(record: &UsageRecord) -> Result<(), Refused> {
-    let who = &record.attribution;
-    whose(who, [&record.gateway, &record.provider, &record.operation])?;
+    names(&record.head)?;
+    let who = &record.head.attribution;
     for (field, value, most) in [
         ("run", &who.run, NAME_BYTES_MAX),
         ("parent_run", &who.parent_run, NAME_BYTES_MAX),
-        ("key_id", &record.key_id, TEXT_BYTES_MAX),
-        ("request_model", &record.request_model, MODEL_BYTES_MAX),
-        ("response_model", &record.response_model, MODEL_BYTES_MAX),
-        ("service_tier", &record.service_tier, TEXT_BYTES_MAX),
         ("price_version", &record.price_version, TEXT_BYTES_MAX),
         ("policy_version", &record.policy_version, TEXT_BYTES_MAX),
         ("request_hash", &record.request_hash, TEXT_BYTES_MAX),
@@ -270,8 +270,8 @@ fn work(record: &UsageRecord) -> Result<(), Refused> {
         text("work", id, WORK_BYTES_MAX)?;
     }
     let Some(fetched) = &work.fetched else { return Ok(()) };
-    let right = work_id(&record.provider, fetched);
-    if record.id == right {
+    let right = work_id(&record.head.provider, fetched);
+    if record.head.id == right {
         return Ok(());
     }
     let detail = format!("`id` is not {right}, the one of the work in `work.fetched`");
@@ -449,18 +449,22 @@ mod tests {
     use super::*;
     use tollgate_core::price::Charge;
     use tollgate_core::price::PriceBook;
-    use tollgate_core::record::KindTotal;
+    use tollgate_core::record::{KindTotal, Sums};
     use tollgate_core::usage::Kind;
 
-    fn good() -> UsageRecord {
-        UsageRecord {
+    fn head() -> Head {
+        Head {
             id: "01890a5d-ac96-774b-bcce-b302099a8057".into(),
             time_ms: 1_763_900_000_000,
             gateway: "edge".into(),
             provider: "openai".into(),
             operation: "chat".into(),
-            ..UsageRecord::default()
+            ..Head::default()
         }
+    }
+
+    fn good() -> UsageRecord {
+        UsageRecord { head: head(), ..UsageRecord::default() }
     }
 
     fn charge(quantity: u64, rate: i128, cost: i128) -> Charge {
@@ -485,10 +489,11 @@ mod tests {
     fn fetched_work_has_the_id_of_the_work_and_names_are_bounded() {
         use tollgate_core::record::Work;
         let told = |work: Work, id: &str| {
-            let record = UsageRecord { id: id.into(), work: Some(Box::new(work)), ..good() };
+            let record =
+                UsageRecord { head: Head { id: id.into(), ..head() }, work: Some(Box::new(work)), ..good() };
             check(&record).map_err(|refused| refused.refusal)
         };
-        let (own, right) = (good().id, work_id("openai", "resp_1"));
+        let (own, right) = (good().head.id, work_id("openai", "resp_1"));
         let fetched = |id: &str| Work { fetched: Some(id.into()), ..Work::default() };
         assert_eq!(told(fetched("resp_1"), &right), Ok(()));
         assert_eq!(told(fetched("resp_1"), &own), Err(Refusal::Id));
@@ -550,23 +555,23 @@ mod tests {
     fn each_bound_refuses_with_its_reason() {
         type Spoil = fn(&mut UsageRecord);
         let cases: &[(Refusal, Spoil)] = &[
-            (Refusal::Id, |r| r.id = "x".into()),
-            (Refusal::Id, |r| r.id.push('0')),
-            (Refusal::Time, |r| r.time_ms = 0),
-            (Refusal::Time, |r| r.time_ms = 1),
-            (Refusal::Time, |r| r.time_ms = TIME_MS_MIN - 1),
-            (Refusal::Time, |r| r.time_ms = u64::MAX),
-            (Refusal::Text, |r| r.attribution.agent = "a".repeat(65)),
-            (Refusal::Text, |r| r.attribution.team = String::new()),
-            (Refusal::Text, |r| r.gateway = "a\nb".into()),
-            (Refusal::Text, |r| r.provider = String::new()),
-            (Refusal::Text, |r| r.request_model = Some("m".repeat(513))),
-            (Refusal::Text, |r| r.response_model = Some(String::new())),
+            (Refusal::Id, |r| r.head.id = "x".into()),
+            (Refusal::Id, |r| r.head.id.push('0')),
+            (Refusal::Time, |r| r.head.time_ms = 0),
+            (Refusal::Time, |r| r.head.time_ms = 1),
+            (Refusal::Time, |r| r.head.time_ms = TIME_MS_MIN - 1),
+            (Refusal::Time, |r| r.head.time_ms = u64::MAX),
+            (Refusal::Text, |r| r.head.attribution.agent = "a".repeat(65)),
+            (Refusal::Text, |r| r.head.attribution.team = String::new()),
+            (Refusal::Text, |r| r.head.gateway = "a\nb".into()),
+            (Refusal::Text, |r| r.head.provider = String::new()),
+            (Refusal::Text, |r| r.head.request_model = Some("m".repeat(513))),
+            (Refusal::Text, |r| r.head.response_model = Some(String::new())),
             (Refusal::Count, |r| {
-                r.attribution.tags = (0..17).map(|n| (format!("k{n}"), "v".into())).collect();
+                r.head.attribution.tags = (0..17).map(|n| (format!("k{n}"), "v".into())).collect();
             }),
             (Refusal::Text, |r| {
-                r.attribution.tags = [("k".into(), "v".repeat(65))].into();
+                r.head.attribution.tags = [("k".into(), "v".repeat(65))].into();
             }),
             (Refusal::Count, |r| r.usage.pages = Some(u64::MAX)),
             (Refusal::Count, |r| r.charges = vec![charge(0, 0, 0); 65]),
@@ -599,8 +604,8 @@ mod tests {
 
     fn costs(folded: &mut Folded, cost: i128, of_kinds: i128) {
         let cost_usd = Picodollars::from_pico(of_kinds);
-        folded.kinds = vec![KindTotal { kind: Kind::Input, quantity: 1, cost_usd }];
-        folded.totals.cost = Picodollars::from_pico(cost);
+        folded.sums.kinds = vec![KindTotal { kind: Kind::Input, quantity: 1, cost_usd }];
+        folded.sums.totals.cost = Picodollars::from_pico(cost);
     }
 
     #[test]
@@ -610,47 +615,37 @@ mod tests {
             (None, |_| ()),
             (None, |f| costs(f, 2 * PICO_MAX, 2 * PICO_MAX)),
             (None, |f| {
-                f.totals.cost = Picodollars::from_pico(2 * PICO_MAX);
-                f.totals.provider_cost = f.totals.cost;
+                f.sums.totals.cost = Picodollars::from_pico(2 * PICO_MAX);
+                f.sums.totals.provider_cost = f.sums.totals.cost;
             }),
             (Some(Refusal::Money), |f| costs(f, 7, 6)),
             (Some(Refusal::Money), |f| {
                 costs(f, 7, 7);
-                (f.totals.calls, f.totals.denied) = (0, 2);
+                (f.sums.totals.calls, f.sums.totals.denied) = (0, 2);
             }),
             (Some(Refusal::Money), |f| {
                 costs(f, 7, 7);
-                f.totals.estimated_cost = Picodollars::from_pico(8);
+                f.sums.totals.estimated_cost = Picodollars::from_pico(8);
             }),
-            (None, |f| f.totals.input_tokens = 2 * COUNT_MAX),
-            (Some(Refusal::Id), |f| f.id.push('0')),
-            (Some(Refusal::Time), |f| f.time_ms = TIME_MS_MIN - 1),
+            (None, |f| f.sums.totals.input_tokens = 2 * COUNT_MAX),
+            (Some(Refusal::Id), |f| f.head.id.push('0')),
+            (Some(Refusal::Time), |f| f.head.time_ms = TIME_MS_MIN - 1),
             (Some(Refusal::Time), |f| f.span_ms = 0),
             (Some(Refusal::Time), |f| f.span_ms = 3_600_001),
-            (Some(Refusal::Text), |f| f.attribution.team = String::new()),
-            (Some(Refusal::Text), |f| f.gateway = "a\nb".into()),
-            (Some(Refusal::Text), |f| f.request_model = Some("m".repeat(513))),
+            (Some(Refusal::Text), |f| f.head.attribution.team = String::new()),
+            (Some(Refusal::Text), |f| f.head.gateway = "a\nb".into()),
+            (Some(Refusal::Text), |f| f.head.request_model = Some("m".repeat(513))),
             (Some(Refusal::Count), |f| f.folded = 3),
-            (Some(Refusal::Count), |f| (f.folded, f.totals.calls, f.totals.denied) = (0, 0, 0)),
-            (Some(Refusal::Count), |f| (f.totals.calls, f.totals.denied) = (u64::MAX, 3)),
-            (Some(Refusal::Count), |f| f.totals.output_tokens = 2 * COUNT_MAX + 1),
-            (Some(Refusal::Money), |f| f.totals.cost = Picodollars::from_pico(-1)),
+            (Some(Refusal::Count), |f| (f.folded, f.sums.totals.calls, f.sums.totals.denied) = (0, 0, 0)),
+            (Some(Refusal::Count), |f| (f.sums.totals.calls, f.sums.totals.denied) = (u64::MAX, 3)),
+            (Some(Refusal::Count), |f| f.sums.totals.output_tokens = 2 * COUNT_MAX + 1),
+            (Some(Refusal::Money), |f| f.sums.totals.cost = Picodollars::from_pico(-1)),
             (Some(Refusal::Money), |f| costs(f, 2 * PICO_MAX + 1, 2 * PICO_MAX + 1)),
         ];
         for (at, (refusal, spoil)) in cases.iter().enumerate() {
-            let UsageRecord { id, time_ms, gateway, provider, operation, .. } = good();
             let totals = Totals { calls: 1, denied: 1, ..Totals::default() };
-            let mut folded = Folded {
-                folded: 2,
-                id,
-                time_ms,
-                gateway,
-                provider,
-                operation,
-                span_ms: 60_000,
-                totals,
-                ..Folded::default()
-            };
+            let mut folded =
+                Folded { folded: 2, head: head(), span_ms: 60_000, sums: Sums { totals, ..Sums::default() } };
             spoil(&mut folded);
             let refused = check_folded(&folded, &RateCheck::new(&PriceBook::default()))
                 .err()
@@ -662,8 +657,8 @@ mod tests {
     #[test]
     fn a_callers_choice_of_characters_does_not_lose_the_record() {
         let mut record = good();
-        record.request_model = Some("a\u{0}\n\u{202e}".repeat(30));
-        record.service_tier = Some("t".repeat(256));
+        record.head.request_model = Some("a\u{0}\n\u{202e}".repeat(30));
+        record.head.service_tier = Some("t".repeat(256));
         assert_eq!(check(&record), Ok(()));
     }
 

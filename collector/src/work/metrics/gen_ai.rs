@@ -57,10 +57,10 @@ impl Observation {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         Some(Self {
             labels: CallLabels {
-                gen_ai_operation_name: operation(&record.operation).to_owned(),
-                gen_ai_provider_name: provider(&record.provider).to_owned(),
-                gen_ai_request_model: text(&record.request_model),
-                gen_ai_response_model: text(&record.response_model),
+                gen_ai_operation_name: operation(&record.head.operation).to_owned(),
+                gen_ai_provider_name: provider(&record.head.provider).to_owned(),
+                gen_ai_request_model: text(&record.head.request_model),
+                gen_ai_response_model: text(&record.head.response_model),
             },
             input_tokens: record.usage.input_tokens,
             output_tokens: record.usage.output_tokens,

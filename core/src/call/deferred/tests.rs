@@ -312,7 +312,7 @@ fn each_result_of_a_page_is_told_under_its_own_id_and_they_make_up_the_page() {
         assert_eq!(told[count - 1].1, format!("K/r{count}"));
         let sum: u64 = told.iter().filter_map(|(record, ..)| record.usage.input_tokens).sum();
         assert_eq!((sum, whole.usage.input_tokens), (tokens, Some(tokens)));
-        assert!(told.iter().all(|(record, ..)| record.response_model.as_deref() == Some("m")));
+        assert!(told.iter().all(|(record, ..)| record.head.response_model.as_deref() == Some("m")));
     }
     // Without ids a page is what its token says.
     let ended = |path: &str| get("xai", path, &page(&[result("", 5)]));
@@ -361,7 +361,7 @@ fn chats_that_are_done_in_the_background_are_paid_with_their_result() {
             (fetched.record.usage.input_tokens, fetched.record.usage.output_tokens),
             (Some(7), Some(2))
         );
-        assert!(fetched.record.response_model.is_some());
+        assert!(fetched.record.head.response_model.is_some());
     }
     let fetched = get("perplexity", "/async/chat/completions/a1", &async_done);
     let dollars = Picodollars::from_pico(500_000_000_000);

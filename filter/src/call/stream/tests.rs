@@ -1,3 +1,4 @@
+use tollgate_core::record::Head;
 use tollgate_core::usage::Usage;
 
 use super::*;
@@ -32,7 +33,8 @@ fn envoys_details_say_who_ended_a_stream() {
 #[test]
 fn access_logs_are_shown_what_the_configuration_names() {
     simulated::begin(NOW_MS);
-    let record = UsageRecord { id: "call-1".into(), ..UsageRecord::default() };
+    let record =
+        UsageRecord { head: Head { id: "call-1".into(), ..Head::default() }, ..UsageRecord::default() };
     show_in_access_log(&[AccessLogValue::Call], &record, b"{}");
     let shown = simulated::with(|world| world.filter_state.clone());
     assert_eq!(shown.into_iter().collect::<Vec<_>>(), [("tollgate.call".to_owned(), b"call-1".to_vec())]);

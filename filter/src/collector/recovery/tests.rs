@@ -1,6 +1,6 @@
 use serde_json::json;
 use tollgate_core::budget::Amount;
-use tollgate_core::record::UsageRecord;
+use tollgate_core::record::{Head, UsageRecord};
 
 use super::*;
 use crate::budgets::{Decision, Waited};
@@ -69,7 +69,10 @@ fn a_call_under_way_becomes_a_record_of_what_is_known() {
     assert_eq!(recover(&other(), LATER_MS), 1);
     let records = records();
     assert_eq!(records.len(), 1);
-    assert_eq!((records[0].id.as_str(), records[0].request_model.as_deref()), ("call-1", Some(MODEL)));
+    assert_eq!(
+        (records[0].head.id.as_str(), records[0].head.request_model.as_deref()),
+        ("call-1", Some(MODEL))
+    );
     assert_eq!(records[0].duration_ms, Some(STALE_MS + 1));
 }
 
@@ -157,7 +160,7 @@ fn an_entry_that_cannot_be_cleared_is_not_settled() {
 #[test]
 fn totals_of_a_lane_that_was_given_back_are_moved_on() {
     let gateway = dead(SCARCE, "record");
-    let record = UsageRecord { id: "x".into(), ..UsageRecord::default() };
+    let record = UsageRecord { head: Head { id: "x".into(), ..Head::default() }, ..UsageRecord::default() };
     gateway.lane.with(NOW_MS, |lane| {
         (0..OUTBOX).for_each(|_| lane.append(b"{}").unwrap());
         lane.keep(&record, &record.to_json()).unwrap();

@@ -1,4 +1,4 @@
-use tollgate_core::record::UsageRecord;
+use tollgate_core::record::{Head, UsageRecord};
 
 use super::*;
 use crate::fixture::{NOW_MS, OUTBOX, config};
@@ -10,7 +10,10 @@ fn lane() -> Lane {
 }
 
 fn record_of(id: &str) -> UsageRecord {
-    UsageRecord { id: id.into(), time_ms: NOW_MS, gateway: "edge".into(), ..UsageRecord::default() }
+    UsageRecord {
+        head: Head { id: id.into(), time_ms: NOW_MS, gateway: "edge".into(), ..Head::default() },
+        ..UsageRecord::default()
+    }
 }
 
 /// Fills the outbox.
