@@ -52,6 +52,7 @@ pub use writer::Stored;
 
 use crate::model::answers::audit::{Accounts, Recount};
 use crate::model::audit::{Entry, Head, Recorded};
+use crate::model::clock::signed;
 use crate::model::dimension::Dimension;
 use crate::store::database::{damage, lead, open};
 use crate::store::records::{accounts, adjust, retention};
@@ -324,7 +325,7 @@ impl Store {
     /// # Errors
     /// Nothing is removed then.
     pub async fn expire(&self, lead: Option<Lead>, now_ms: u64, keep_ms: u64) -> Result<usize, StoreError> {
-        let ms = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let ms = |value: u64| signed(value);
         self.write_led(lead, move |transaction| retention::expire(transaction, ms(now_ms), ms(keep_ms))).await
     }
 

@@ -21,7 +21,7 @@ use crate::model::answers::budgets::{
     Quantity,
 };
 use crate::model::calendar::{span, zone};
-use crate::model::clock::{now_ms, rfc3339};
+use crate::model::clock::{MINUTE_MS, now_ms, rfc3339};
 use crate::store::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
 use crate::work::access::Caller;
 use crate::work::app::App;
@@ -291,7 +291,7 @@ fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> BudgetR
     let burn = per_day(ledger.spent(), now.saturating_sub(since));
     // What was spent first leaves a rolling window then; from there on it fills no further at this rate.
     let until = match budget.window {
-        Window::Rolling(minutes) => since.saturating_add(minutes.saturating_mul(MS_PER_MINUTE)),
+        Window::Rolling(minutes) => since.saturating_add(minutes.saturating_mul(MINUTE_MS)),
         _ => window.end_ms,
     };
     let reached = reached(remaining, burn, now).filter(|at| *at < until);
@@ -337,7 +337,7 @@ fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> BudgetR
 
 /// What that is in a day, of at least a minute: the first call of a window is no rate yet.
 fn per_day(used: Amount, elapsed_ms: u64) -> Amount {
-    Amount(used.0.saturating_mul(MS_PER_DAY) / i128::from(elapsed_ms.max(MS_PER_MINUTE)))
+    Amount(used.0.saturating_mul(MS_PER_DAY) / i128::from(elapsed_ms.max(MINUTE_MS)))
 }
 
 /// When nothing will be left at this rate, Unix milliseconds UTC. `None` where nothing is left: nobody noted
@@ -351,7 +351,6 @@ fn reached(remaining: Amount, burn: Amount, now: u64) -> Option<u64> {
 }
 
 const MS_PER_DAY: i128 = 86_400_000;
-const MS_PER_MINUTE: u64 = 60_000;
 
 #[cfg(test)]
 mod tests {
@@ -419,7 +418,7 @@ mod tests {
 
     #[test]
     fn a_burn_rate_is_what_was_spent_in_the_window_by_the_time_that_it_was_spent_in() {
-        let minute = MS_PER_MINUTE;
+        let minute = MINUTE_MS;
         for (row, burn, reached) in [
             // Made a minute ago: what was spent in the month before that is in it.
             (shown_of("month", 100, minute, None, 50), 2, json!(null)),

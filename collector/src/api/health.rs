@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::model::answers::collector::{Alive, Readiness, ReadinessStatus};
-use crate::model::clock::now_ms;
+use crate::model::clock::{now_ms, signed};
 use crate::work::app::App;
 
 /// `GET /healthz`: the process runs.
@@ -38,7 +38,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
 
 /// `GET /metrics`, in Prometheus' text, or OpenMetrics where that is asked for.
 pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let since = i64::try_from(now_ms().saturating_sub(LIVE_MS)).unwrap_or(i64::MAX);
+    let since = signed(now_ms().saturating_sub(LIVE_MS));
     // What the store cannot say now keeps its last value; the other metrics matter most just then.
     if let (Ok(dropped), Ok(instances)) =
         (app.store.dropped().await, app.store.instances_seen_since(since).await)

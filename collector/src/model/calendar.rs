@@ -6,6 +6,8 @@ use jiff::tz::TimeZone;
 use tollgate_core::budget::Budget;
 use tollgate_core::budget::window::{Civil, Offset, Span, Zone};
 
+use crate::model::clock;
+
 /// Since when the newest budget counts that a policy of this version has, Unix milliseconds UTC: budgets that
 /// count since later were not there for a call that it admitted. `None` where the version does not say.
 pub fn knows_until(version: &str) -> Option<u64> {
@@ -61,7 +63,7 @@ impl Zone for Place {
 }
 
 fn instant(ms: u64) -> Timestamp {
-    i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::MAX)
+    clock::instant(ms).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The clock, and its units.
+//! The clock, its units, and numbers as SQLite has them.
 
 use jiff::Timestamp;
 
@@ -7,13 +7,30 @@ pub fn now_ms() -> u64 {
     u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
 }
 
-/// An instant as answers have it, RFC 3339 in UTC; none for one that is beyond the calendar.
-pub fn rfc3339(ms: u64) -> Option<String> {
-    let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    time.map(|time| time.to_string())
+/// An instant of Unix milliseconds UTC; none for one that is beyond the calendar.
+pub fn instant(ms: u64) -> Option<Timestamp> {
+    i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok())
 }
 
+/// An instant as answers have it, RFC 3339 in UTC; none for one that is beyond the calendar.
+pub fn rfc3339(ms: u64) -> Option<String> {
+    instant(ms).map(|time| time.to_string())
+}
+
+/// Into SQLite's integers; what is beyond their end stays at it.
+pub fn signed(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}
+
+/// Milliseconds in a minute.
+pub const MINUTE_MS: u64 = 60_000;
 /// Milliseconds in an hour.
-pub const MS_PER_HOUR: i64 = 3_600_000;
+pub const HOUR_MS: u64 = 60 * MINUTE_MS;
+/// Milliseconds in a day that is 24 hours long.
+pub const DAY_MS: u64 = 24 * HOUR_MS;
+/// Milliseconds in a minute, for times out of the database.
+pub const MS_PER_MINUTE: i64 = 60_000;
+/// Milliseconds in an hour, for times out of the database.
+pub const MS_PER_HOUR: i64 = 60 * MS_PER_MINUTE;
 /// Hours in a UTC day.
 pub const HOURS_PER_DAY: i64 = 24;

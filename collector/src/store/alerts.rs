@@ -13,6 +13,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::model::alert::{Alert, Event};
 use crate::model::answers::alerts::{Delivery, DeliveryState};
+use crate::model::clock::signed;
 use crate::store::database::error::StoreError;
 use crate::store::records::NotACursor;
 
@@ -80,7 +81,7 @@ pub struct AlertCursor {
 impl AlertCursor {
     /// The one after this decision.
     pub fn after(stored: &StoredAlert) -> Self {
-        Self { decided_ms: wide(stored.decided_ms), id: stored.alert.id.clone() }
+        Self { decided_ms: signed(stored.decided_ms), id: stored.alert.id.clone() }
     }
 }
 
@@ -162,7 +163,7 @@ fn open(
             alert.scope,
             alert.window,
             alert.threshold,
-            wide(now_ms),
+            signed(now_ms),
             body
         ])?;
     // What was decided at half of a budget is in its review once all of it is used.
@@ -186,7 +187,7 @@ fn resolve(
 ) -> Result<(), StoreError> {
     transaction
         .prepare_cached("UPDATE alerts SET resolved_ms = ?2 WHERE id = ?1 AND resolved_ms IS NULL")?
-        .execute(params![id, wide(now_ms)])?;
+        .execute(params![id, signed(now_ms)])?;
     let mut statement =
         transaction.prepare_cached("SELECT channel FROM outbox WHERE alert = ?1 AND event = 0")?;
     let channels: Vec<String> = statement.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -208,7 +209,7 @@ fn post(
             "INSERT INTO outbox (alert, channel, event, created_ms, next_ms) VALUES (?1, ?2, ?3, ?4, ?4)
              ON CONFLICT DO NOTHING",
         )?
-        .execute(params![id, channel, code(event), wide(now_ms)])?;
+        .execute(params![id, channel, code(event), signed(now_ms)])?;
     Ok(())
 }
 
@@ -223,7 +224,7 @@ pub(super) fn claim(
     let mut statement =
         transaction.prepare_cached("UPDATE outbox SET claimed_until_ms = ?2 WHERE seq = ?1")?;
     for one in &due {
-        statement.execute(params![one.seq, wide(now_ms.saturating_add(CLAIM_MS))])?;
+        statement.execute(params![one.seq, signed(now_ms.saturating_add(CLAIM_MS))])?;
     }
     Ok(due)
 }
@@ -239,7 +240,7 @@ pub(super) fn unclaim(transaction: &Transaction<'_>) -> Result<(), StoreError> {
 pub(super) fn is_any_due(connection: &Connection, now_ms: u64) -> Result<bool, StoreError> {
     let sql = "SELECT 1 FROM outbox WHERE state = 0 AND next_ms <= ?1 AND claimed_until_ms <= ?1 LIMIT 1";
     let mut statement = connection.prepare_cached(sql)?;
-    Ok(statement.exists([wide(now_ms)])?)
+    Ok(statement.exists([signed(now_ms)])?)
 }
 
 fn due(connection: &Connection, now_ms: u64, limit: usize) -> Result<Vec<Due>, StoreError> {
@@ -250,7 +251,7 @@ fn due(connection: &Connection, now_ms: u64, limit: usize) -> Result<Vec<Due>, S
              SELECT 1 FROM outbox f WHERE f.alert = o.alert AND f.channel = o.channel AND f.event = 0 AND f.state = 0))
          ORDER BY o.next_ms, o.seq LIMIT ?2",
     )?;
-    let mut rows = statement.query(params![wide(now_ms), i64::try_from(limit).unwrap_or(i64::MAX)])?;
+    let mut rows = statement.query(params![signed(now_ms), signed(limit)])?;
     let mut due = Vec::new();
     while let Some(row) = rows.next()? {
         due.push(Due {
@@ -280,16 +281,16 @@ pub(super) fn note(
                 .prepare_cached(
                     "UPDATE outbox SET state = 1, attempts = attempts + 1, delivered_ms = ?2, last_error = NULL WHERE seq = ?1",
                 )?
-                .execute(params![seq, wide(now_ms)])?,
+                .execute(params![seq, signed(now_ms)])?,
             Attempt::Again(next_ms, error) => transaction
                 .prepare_cached("UPDATE outbox SET attempts = attempts + 1, next_ms = ?2, last_error = ?3 WHERE seq = ?1")?
-                .execute(params![seq, wide(*next_ms), error])?,
+                .execute(params![seq, signed(*next_ms), error])?,
             Attempt::GivenUp(error) => transaction
                 .prepare_cached("UPDATE outbox SET state = 2, attempts = attempts + 1, last_error = ?2 WHERE seq = ?1")?
                 .execute(params![seq, error])?,
             Attempt::NotYet(next_ms) => transaction
                 .prepare_cached("UPDATE outbox SET next_ms = ?2 WHERE seq = ?1")?
-                .execute(params![seq, wide(*next_ms)])?,
+                .execute(params![seq, signed(*next_ms)])?,
         };
     }
     Ok(())
@@ -307,7 +308,7 @@ pub(super) fn list(
          WHERE (?1 = 0 OR resolved_ms IS NULL) AND (decided_ms, id) < (?3, ?4)
          ORDER BY decided_ms DESC, id DESC LIMIT ?2",
     )?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let limit = signed(limit);
     let (at, id) = after.map_or((i64::MAX, ""), |after| (after.decided_ms, after.id.as_str()));
     let mut rows = statement.query(params![only_open, limit, at, id])?;
     let mut alerts = Vec::new();
@@ -368,8 +369,4 @@ const fn code(event: Event) -> u8 {
         Event::Opened => 0,
         Event::Resolved => 1,
     }
-}
-
-fn wide(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

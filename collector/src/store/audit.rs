@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde_json::value::RawValue;
 
 use crate::model::audit::{Entry, Head, Recorded};
+use crate::model::clock::signed;
 use crate::store::database::error::StoreError;
 
 /// Appends an entry; gives the trail's new head.
@@ -19,8 +20,8 @@ pub fn append(transaction: &Transaction<'_>, entry: &Entry) -> Result<Head, Stor
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
-            i64::try_from(recorded.seq).unwrap_or(i64::MAX),
-            i64::try_from(recorded.time_ms).unwrap_or(i64::MAX),
+            signed(recorded.seq),
+            signed(recorded.time_ms),
             recorded.actor,
             recorded.action,
             recorded.subject,
@@ -46,7 +47,7 @@ pub(super) fn after(connection: &Connection, seq: u64, limit: usize) -> Result<V
         "SELECT seq, time_ms, actor, action, subject, before, after, hash FROM audit
          WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     )?;
-    let bounds = [i64::try_from(seq).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX)];
+    let bounds = [signed(seq), signed(limit)];
     let mut rows = statement.query(bounds)?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {

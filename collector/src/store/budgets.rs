@@ -33,6 +33,7 @@ pub(super) use missed::{Missed, count_missed, count_moved, newest_ms};
 pub use release::{KeptReleased, Released};
 
 use crate::model::calendar::span;
+use crate::model::clock::signed;
 use crate::store::database::error::StoreError;
 use bounds::Reporter;
 use extra::{carried_over, limit_before, settle_carried_from};
@@ -158,7 +159,7 @@ fn end_lease(
 
 /// Gateways that report.
 fn live(connection: &Connection, now_ms: u64) -> Result<usize, StoreError> {
-    let since = wide(now_ms.saturating_sub(LIVE_MS));
+    let since = signed(now_ms.saturating_sub(LIVE_MS));
     let count: i64 = connection
         .prepare_cached("SELECT count(*) FROM gateway_instances WHERE last_seen_ms >= ?1")?
         .query_row([since], |row| row.get(0))?;
@@ -217,10 +218,10 @@ fn make(
         )?
         .insert(params![
             key.budget,
-            wide(key.generation),
+            signed(key.generation),
             key.value,
-            wide(key.span.start_ms),
-            wide(key.span.end_ms),
+            signed(key.span.start_ms),
+            signed(key.span.end_ms),
             bytes(extra),
             bytes(seed),
             (!may_carry).then_some(bytes(Amount::ZERO)),
@@ -241,7 +242,7 @@ fn known(connection: &Connection, key: &CounterKey) -> Result<Option<i64>, Store
         .prepare_cached(
             "SELECT id FROM counters WHERE budget = ?1 AND generation = ?2 AND value = ?3 AND start_ms = ?4",
         )?
-        .query_row(params![key.budget, wide(key.generation), key.value, wide(key.span.start_ms)], |row| {
+        .query_row(params![key.budget, signed(key.generation), key.value, signed(key.span.start_ms)], |row| {
             row.get(0)
         })
         .optional()?)
@@ -294,7 +295,8 @@ fn add_earlier_parts(
         "SELECT id, extra FROM counters
          WHERE budget = ?1 AND generation = ?2 AND value = ?3 AND start_ms >= ?4 AND start_ms < ?5",
     )?;
-    let bounds = params![key.budget, wide(key.generation), key.value, wide(from), wide(key.span.start_ms)];
+    let bounds =
+        params![key.budget, signed(key.generation), key.value, signed(from), signed(key.span.start_ms)];
     let parts: Vec<(i64, Amount)> =
         statement.query_map(bounds, |row| Ok((row.get(0)?, amount(row, 1)?)))?.collect::<Result<_, _>>()?;
     for (id, extra) in parts {
@@ -344,7 +346,7 @@ fn save(
             "UPDATE counters SET recall_until_ms = ?2, recall_for = ?3
              WHERE id = ?1 AND (recall_until_ms <> ?2 OR recall_for <> ?3)",
         )?
-        .execute(params![counter, wide(ledger.recall_until_ms), ledger.recall_for])?;
+        .execute(params![counter, signed(ledger.recall_until_ms), ledger.recall_for])?;
     let Some(account) = ledger.accounts.get(instance) else { return Ok(()) };
     transaction
         .prepare_cached(
@@ -363,9 +365,9 @@ fn save(
             bytes(account.kept),
             bytes(account.burn),
             account.in_flight,
-            wide(account.denied),
-            wide(account.version),
-            wide(account.seen_ms),
+            signed(account.denied),
+            signed(account.version),
+            signed(account.seen_ms),
             bytes(account.rate),
             bytes(account.adrift),
             bytes(account.made_up),
@@ -389,7 +391,8 @@ pub(super) fn states(
              WHERE budget = ?1 AND generation = ?2 AND start_ms >= ?3 AND start_ms <= ?4
              GROUP BY value ORDER BY value",
         )?;
-        let bounds = params![stored.budget.name, wide(stored.generation), wide(from), wide(span.start_ms)];
+        let bounds =
+            params![stored.budget.name, signed(stored.generation), signed(from), signed(span.start_ms)];
         let values: Vec<(String, i64)> =
             statement.query_map(bounds, |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
         let mut states = Vec::with_capacity(values.len());
@@ -464,9 +467,4 @@ fn amount_or_none(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Amount>> 
 
 fn bytes(amount: Amount) -> [u8; 16] {
     amount.0.to_be_bytes()
-}
-
-/// Into SQLite's integers; the end of time stays the end of time.
-fn wide(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

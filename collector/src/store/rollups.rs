@@ -19,6 +19,7 @@ use std::borrow::Cow;
 
 use rusqlite::{Connection, Transaction, params};
 
+use crate::model::clock::signed;
 use crate::store::database::error::StoreError;
 use crate::store::rollups::spans::Grain;
 use crate::store::rollups::sums::{AsRow, InRow, Sums};
@@ -74,7 +75,7 @@ impl Additions {
         }
         transaction
             .prepare_cached("INSERT INTO rollup_recent (count, additions) VALUES (?1, ?2)")?
-            .execute(params![i64::try_from(self.count).unwrap_or(i64::MAX), self.bytes])?;
+            .execute(params![signed(self.count), self.bytes])?;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::{error, info};
 
-use crate::model::clock::now_ms;
+use crate::model::clock::{DAY_MS, HOUR_MS, now_ms};
 use crate::store::Lead;
 use crate::work::app::App;
 
@@ -62,7 +62,7 @@ pub async fn run(app: Arc<App>) {
             error!(%error, "Work that was started long ago could not be forgotten; it is tried again");
         }
         pack(&app, lead).await;
-        let today = now_ms() / MS_PER_DAY;
+        let today = now_ms() / DAY_MS;
         if head_told_on != Some(today) && tell_head(&app).await {
             head_told_on = Some(today);
         }
@@ -75,7 +75,7 @@ pub async fn expire(app: &App, lead: Option<Lead>) {
     let Some(days) = app.config().retention.records_days else { return };
     let mut removed = 0usize;
     loop {
-        match app.store.expire(lead, now_ms(), days.saturating_mul(MS_PER_DAY)).await {
+        match app.store.expire(lead, now_ms(), days.saturating_mul(DAY_MS)).await {
             Ok(0) => break,
             Ok(some) => removed = removed.saturating_add(some),
             Err(error) => {
@@ -122,8 +122,7 @@ const LED_EVERY: Duration = Duration::from_secs(1);
 /// Between two transactions that remove or pack, so that gateways come first.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Minutes are kept for a little more than a day.
-const MINUTES_KEPT_MS: u64 = 26 * 3_600_000;
+const MINUTES_KEPT_MS: u64 = 26 * HOUR_MS;
 /// Who started work is known for 90 days.
-const WORK_KEPT_MS: u64 = 90 * MS_PER_DAY;
+const WORK_KEPT_MS: u64 = 90 * DAY_MS;
 const LOOKED_OVER_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
-const MS_PER_DAY: u64 = 86_400_000;

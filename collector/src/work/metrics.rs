@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::model::answers::audit::Accounts;
+use crate::model::clock::signed;
 use crate::model::refusal::Refusal;
 use crate::store::{Attempt, Outbox};
 use gen_ai::GenAi;
@@ -215,7 +216,7 @@ impl Metrics {
 
     /// Takes over what waits in the outbox.
     pub fn set_outbox(&self, outbox: Outbox) {
-        let gauge = |gauge: &Gauge, count: u64| gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        let gauge = |gauge: &Gauge, count: u64| gauge.set(signed(count));
         gauge(&self.outbox_waiting, outbox.waiting);
         gauge(&self.outbox_given_up, outbox.given_up);
     }
@@ -234,7 +235,7 @@ impl Metrics {
             let counter: &AtomicU64 = counter.inner();
             counter.store(total, Ordering::Relaxed);
         }
-        self.instances.set(i64::try_from(instances).unwrap_or(i64::MAX));
+        self.instances.set(signed(instances));
     }
 
     /// Takes over the accounts of the store. Repeats are no records of their own here.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 use tollgate_core::money::Picodollars;
@@ -11,6 +10,7 @@ use tollgate_core::record::{CostSource, Note, UsageRecord};
 
 use crate::model::answers::corrections::{Repriced, RepricedRow};
 use crate::model::audit::Entry;
+use crate::model::clock::instant;
 use crate::store::{Correction, Counted, RecordsQuery, Store, StoreError};
 
 /// Prices the records that a query wants again. With `audit`, differences become adjustments, and each
@@ -106,7 +106,7 @@ fn correction(book: &PriceBook, counted: Counted) -> Option<Correction> {
 }
 
 fn day(time_ms: u64) -> String {
-    let time = i64::try_from(time_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let time = instant(time_ms);
     time.map_or_else(String::new, |time| time.to_zoned_datetime(TimeZone::UTC).date().to_string())
 }
 

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use crate::model::anomaly::{Driver, Episode, Finding};
+use crate::model::clock::{MS_PER_MINUTE, signed};
 use crate::model::dimension::Dimension;
 use crate::model::minute::Minute;
 use crate::store::database::error::StoreError;
@@ -20,7 +21,7 @@ impl Minutes {
     /// Adds a call that was admitted at `time_ms`, unless that was long ago: what comes late is not watched
     /// any more.
     pub(in crate::store) fn add(&mut self, time_ms: i64, now_ms: u64, agent: &str, call: &Minute) {
-        let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        let now_ms = signed(now_ms);
         if time_ms > now_ms.saturating_add(AHEAD_MS) || time_ms < now_ms.saturating_sub(LATE_MS) {
             return;
         }
@@ -133,12 +134,7 @@ pub(super) fn parse(body: &str) -> Result<Minute, StoreError> {
     serde_json::from_str(body).map_err(|_| StoreError::Damaged("minute"))
 }
 
-pub(super) fn wide(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
 pub(super) const EPISODES: &str = "SELECT seq, agent, start_ms, last_ms, body FROM anomalies";
-pub(super) const MS_PER_MINUTE: i64 = 60_000;
 /// A gateway's clock may be ahead by this much.
 const AHEAD_MS: i64 = 5 * MS_PER_MINUTE;
 /// Calls that come later than this are not watched.

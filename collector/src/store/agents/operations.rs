@@ -2,8 +2,9 @@
 
 use rusqlite::params;
 
-use super::minutes::{Body, EPISODES, EpisodesQuery, FirstCall, MS_PER_MINUTE, episode, parse, wide};
+use super::minutes::{Body, EPISODES, EpisodesQuery, FirstCall, episode, parse};
 use crate::model::anomaly::Episode;
+use crate::model::clock::{MS_PER_MINUTE, signed};
 use crate::model::minute::Minute;
 use crate::store::Store;
 use crate::store::database::error::StoreError;
@@ -39,7 +40,7 @@ impl Store {
                            (SELECT min(first_ms) FROM first_calls every WHERE every.agent = first_calls.agent)
                        FROM first_calls WHERE first_ms >= ?1 LIMIT 1000";
             let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map([wide(since_ms)], |row| {
+            let rows = statement.query_map([signed(since_ms)], |row| {
                 Ok(FirstCall {
                     agent: row.get(0)?,
                     model: row.get(1)?,
@@ -81,7 +82,7 @@ impl Store {
                 "{EPISODES} WHERE agent = ?1 AND kind = ?2 AND last_ms >= ?3 ORDER BY last_ms DESC LIMIT 1"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query(params![agent, kind, wide(since_ms)])?;
+            let mut rows = statement.query(params![agent, kind, signed(since_ms)])?;
             rows.next()?.map(episode).transpose()
         })
         .await
@@ -98,7 +99,7 @@ impl Store {
             if episode.seq > 0 {
                 transaction
                     .prepare_cached("UPDATE anomalies SET last_ms = max(last_ms, ?2), body = ?3 WHERE seq = ?1")?
-                    .execute(params![episode.seq, wide(episode.last_ms), body])?;
+                    .execute(params![episode.seq, signed(episode.last_ms), body])?;
                 return Ok(episode.seq);
             }
             Ok(transaction
@@ -106,8 +107,8 @@ impl Store {
                 .insert(params![
                     episode.agent,
                     episode.finding.kind.name(),
-                    wide(episode.start_ms),
-                    wide(episode.last_ms),
+                    signed(episode.start_ms),
+                    signed(episode.last_ms),
                     body
                 ])?)
         })
@@ -127,7 +128,7 @@ impl Store {
             let after = query.after.map_or((i64::MAX, i64::MAX), |after| (after.time_ms, after.seq));
             let mut statement = connection.prepare_cached(&sql)?;
             let mut rows =
-                statement.query(params![wide(query.since_ms), wide(query.until_ms), after.0, after.1])?;
+                statement.query(params![signed(query.since_ms), signed(query.until_ms), after.0, after.1])?;
             let mut episodes: Vec<Episode> = Vec::new();
             while let Some(row) = rows.next()? {
                 let found = episode(row)?;
@@ -136,7 +137,7 @@ impl Store {
                 }
                 if episodes.len() == query.limit {
                     let next =
-                        episodes.last().map(|last| Cursor { time_ms: wide(last.start_ms), seq: last.seq });
+                        episodes.last().map(|last| Cursor { time_ms: signed(last.start_ms), seq: last.seq });
                     return Ok((episodes, next));
                 }
                 episodes.push(found);
@@ -161,7 +162,7 @@ impl Store {
     /// # Errors
     /// Nothing is removed then.
     pub async fn forget_minutes(&self, lead: Option<Lead>, before_ms: u64) -> Result<usize, StoreError> {
-        let before = wide(before_ms).div_euclid(MS_PER_MINUTE);
+        let before = signed(before_ms).div_euclid(MS_PER_MINUTE);
         self.write_led(lead, move |transaction| {
             Ok(transaction.execute("DELETE FROM agent_minutes WHERE minute < ?1", [before])?)
         })

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::model::alert::Alert;
 use crate::model::audit::Entry;
+use crate::model::clock::signed;
 use crate::store::audit;
 use crate::store::database::error::StoreError;
 use crate::store::records::Cursor;
@@ -58,7 +59,7 @@ pub(in crate::store) fn open(
             "INSERT INTO reviews (alert, budget, scope, window, title, opened_ms)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
         )?
-        .execute(params![alert.id, budget, alert.scope, alert.window, alert.title, wide(now_ms)])?;
+        .execute(params![alert.id, budget, alert.scope, alert.window, alert.title, signed(now_ms)])?;
     if opened > 0 {
         let entry = Entry {
             time_ms: now_ms,
@@ -86,7 +87,7 @@ pub(in crate::store) fn list(
     let mut statement = connection.prepare_cached(&sql)?;
     let (closed, id) = after.map_or((-1, 0), |after| (after.time_ms, after.seq));
     // One more tells whether there is another page.
-    let one_more = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
+    let one_more = signed(limit.saturating_add(1));
     let found = statement.query_map([closed, id, one_more], review)?;
     let mut found: Vec<Review> = found.collect::<Result<_, _>>()?;
     let is_last = found.len() <= limit;
@@ -122,7 +123,7 @@ pub(in crate::store) fn change(
     }
     transaction.execute(
         "UPDATE reviews SET owner = ?2, note = ?3, closed_ms = ?4, closed_by = ?5 WHERE id = ?1",
-        params![id, after.owner, after.note, after.closed_ms.map(wide), after.closed_by],
+        params![id, after.owner, after.note, after.closed_ms.map(signed), after.closed_by],
     )?;
     entry.before = serde_json::to_value(&before).ok();
     entry.after = serde_json::to_value(&after).ok();
@@ -196,10 +197,6 @@ fn review(row: &Row<'_>) -> rusqlite::Result<Review> {
         closed_ms: row.get::<_, Option<i64>>(7)?.map(i64::unsigned_abs),
         closed_by: row.get(8)?,
     })
-}
-
-fn wide(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 const REVIEWS: &str =

@@ -7,7 +7,9 @@ use rusqlite::{Connection, params};
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::policy::{OTHER, UNKNOWN};
 
-use super::{CounterKey, StoreError, StoredBudget, bytes, wide};
+use super::{CounterKey, StoreError, StoredBudget, bytes};
+
+use crate::model::clock::signed;
 
 /// A run of a gateway that reports, and how many values it has of budgets and windows, as far as this was
 /// asked.
@@ -46,8 +48,8 @@ impl<'r> Reporter<'r> {
                 .query_row(
                     params![
                         key.budget,
-                        wide(key.generation),
-                        wide(key.span.start_ms),
+                        signed(key.generation),
+                        signed(key.span.start_ms),
                         self.gateway,
                         self.instance,
                         bytes(Amount::ZERO),
@@ -91,7 +93,9 @@ pub(super) fn admits(
         .prepare_cached(
             "SELECT count(*) FROM counters WHERE budget = ?1 AND generation = ?2 AND start_ms = ?3",
         )?
-        .query_row(params![key.budget, wide(key.generation), wide(key.span.start_ms)], |row| row.get(0))?;
+        .query_row(params![key.budget, signed(key.generation), signed(key.span.start_ms)], |row| {
+            row.get(0)
+        })?;
     Ok(values < VALUES_MAX)
 }
 

@@ -23,8 +23,9 @@ use tollgate_core::record::UsageRecord;
 
 use super::missed::spent_by;
 use super::seed::{Seeds, is_tagged, spent, subject_of, value_in};
-use super::{StoreError, StoredBudget, accounts, all, amount, wide};
+use super::{StoreError, StoredBudget, accounts, all, amount};
 use crate::model::calendar::span;
+use crate::model::clock::{HOUR_MS, signed};
 use crate::store::records::adjust;
 use crate::store::records::id::RecordId;
 use crate::store::records::retention;
@@ -131,13 +132,13 @@ impl Reading {
         totals(connection, stored, &mut windows, from)?;
         let mut statement = connection
             .prepare_cached("SELECT id, body FROM records INDEXED BY records_by_time WHERE time_ms >= ?1")?;
-        let mut rows = statement.query([wide(from)])?;
+        let mut rows = statement.query([signed(from)])?;
         while let Some(row) = rows.next()? {
             // What is no record any more is told where records are counted.
             let body = String::from_utf8_lossy(row.get_ref(1)?.as_bytes().map_err(rusqlite::Error::from)?);
             let Ok(record) = serde_json::from_str::<UsageRecord>(&body) else { continue };
             let Some((key, cost)) = spent_by(stored, &record, &self.registered) else { continue };
-            if wide(from_of(stored, key.span.start_ms)) < self.horizon {
+            if signed(from_of(stored, key.span.start_ms)) < self.horizon {
                 continue;
             }
             let is_vague = record.head.time_ms < stored.since_ms
@@ -190,11 +191,11 @@ fn charged(
     let mut statement = connection.prepare_cached(
         "SELECT id, value, start_ms, seed, kept FROM counters WHERE budget = ?1 AND generation = ?2",
     )?;
-    let mut rows = statement.query(params![stored.budget.name, wide(stored.generation)])?;
+    let mut rows = statement.query(params![stored.budget.name, signed(stored.generation)])?;
     let mut windows: BTreeMap<u64, Both> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let start_ms = row.get::<_, i64>(2)?.unsigned_abs();
-        if wide(from_of(stored, start_ms)) < horizon {
+        if signed(from_of(stored, start_ms)) < horizon {
             continue;
         }
         let accounts = accounts(connection, row.get(0)?)?;
@@ -216,7 +217,7 @@ fn totals(
     from: u64,
 ) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached("SELECT time_ms, sums FROM folded WHERE time_ms >= ?1")?;
-    let mut rows = statement.query([wide(from.saturating_sub(HOUR_MS))])?;
+    let mut rows = statement.query([signed(from.saturating_sub(HOUR_MS))])?;
     while let Some(row) = rows.next()? {
         let time_ms = row.get::<_, i64>(0)?.unsigned_abs();
         let sums = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
@@ -350,4 +351,3 @@ fn unlike(
 
 /// So long what was reported and what was recorded may be apart, milliseconds.
 const LATELY_MS: u64 = 60_000;
-const HOUR_MS: u64 = 3_600_000;

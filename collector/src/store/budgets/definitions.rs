@@ -8,8 +8,9 @@ use tollgate_core::budget::{Budget, define};
 use super::super::audit::append;
 use super::audited::CONFIGURATION;
 use super::extra::keep_top_ups;
-use super::{Put, StoreError, StoredBudget, wide};
+use super::{Put, StoreError, StoredBudget};
 use crate::model::audit::Entry;
+use crate::model::clock::signed;
 
 /// The number of the budgets' state: every change makes it larger.
 pub(in crate::store) fn state(connection: &Connection) -> Result<u64, StoreError> {
@@ -82,7 +83,7 @@ pub(in crate::store) fn put(
          ON CONFLICT DO UPDATE SET generation = excluded.generation, definition = excluded.definition,
              source = excluded.source, created_ms = excluded.created_ms, since_ms = excluded.since_ms,
              removed_ms = NULL",
-        params![budget.name, wide(generation), definition, source, wide(made), wide(since_ms)],
+        params![budget.name, signed(generation), definition, source, signed(made), signed(since_ms)],
     )?;
     if let (Put::CountsOtherwise, Some(before)) = (done, &before) {
         let after = StoredBudget {
@@ -118,7 +119,8 @@ pub(in crate::store) fn remove(
     let Some(stored) = all(transaction)?.into_iter().find(|stored| stored.budget.name == name) else {
         return Ok(false);
     };
-    transaction.execute("UPDATE budgets SET removed_ms = ?2 WHERE name = ?1", params![name, wide(now_ms)])?;
+    transaction
+        .execute("UPDATE budgets SET removed_ms = ?2 WHERE name = ?1", params![name, signed(now_ms)])?;
     let entry = Entry {
         time_ms: now_ms,
         actor: actor.to_owned(),

@@ -9,10 +9,11 @@ use tollgate_core::budget::{Amount, Budget};
 use super::super::audit::append;
 use super::seed::Seeds;
 use super::{
-    StoreError, StoredBudget, all, amount, amount_or_none, bytes, committed, counter, known, load, make, wide,
+    StoreError, StoredBudget, all, amount, amount_or_none, bytes, committed, counter, known, load, make,
 };
 use crate::model::audit::Entry;
 use crate::model::calendar::span;
+use crate::model::clock::signed;
 
 /// What became of a top-up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -96,7 +97,8 @@ fn topped_up(
         "SELECT id, extra FROM counters
          WHERE budget = ?1 AND generation = ?2 AND value = ?3 AND start_ms BETWEEN ?4 AND ?5 ORDER BY start_ms DESC",
     )?;
-    let bounds = params![key.budget, wide(key.generation), key.value, wide(from), wide(key.span.start_ms)];
+    let bounds =
+        params![key.budget, signed(key.generation), key.value, signed(from), signed(key.span.start_ms)];
     Ok(statement.query_map(bounds, |row| Ok((row.get(0)?, amount(row, 1)?)))?.collect::<Result<_, _>>()?)
 }
 
@@ -117,7 +119,7 @@ pub(super) fn keep_top_ups(
         "SELECT value, start_ms, end_ms, extra, carried_from FROM counters
          WHERE budget = ?1 AND generation = ?2 AND end_ms > ?3 AND (extra <> ?4 OR carried_from <> ?4)",
     )?;
-    let old = params![before.budget.name, wide(before.generation), wide(since), bytes(Amount::ZERO)];
+    let old = params![before.budget.name, signed(before.generation), signed(since), bytes(Amount::ZERO)];
     let topped_up: Vec<(String, i64, i64, Amount, Option<Amount>)> = statement
         .query_map(old, |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, amount(row, 3)?, amount_or_none(row, 4)?))
@@ -126,7 +128,7 @@ pub(super) fn keep_top_ups(
     let mut seeds = Seeds::default();
     for (value, start_ms, end_ms, extra, from) in topped_up {
         let span = span(&after.budget, start_ms.unsigned_abs());
-        if (wide(span.start_ms), wide(span.end_ms)) != (start_ms, end_ms) {
+        if (signed(span.start_ms), signed(span.end_ms)) != (start_ms, end_ms) {
             continue;
         }
         let old =

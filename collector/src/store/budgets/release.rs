@@ -9,9 +9,10 @@ use tollgate_core::budget::window::Span;
 
 use super::super::audit::append;
 use super::seed::Seeds;
-use super::{StoreError, StoredBudget, accounts, bytes, imported, wide};
+use super::{StoreError, StoredBudget, accounts, bytes, imported};
 use crate::model::audit::Entry;
 use crate::model::calendar::span;
+use crate::model::clock::signed;
 
 /// What became of a release.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -104,7 +105,7 @@ pub(super) fn release_kept(
         "SELECT id, seed, kept FROM counters
          WHERE budget = ?1 AND generation = ?2 AND start_ms >= ?3 AND start_ms <= ?4 AND (?5 IS NULL OR value = ?5)",
     )?;
-    let bounds = params![name, wide(stored.generation), wide(from), wide(span.start_ms), value];
+    let bounds = params![name, signed(stored.generation), signed(from), signed(span.start_ms), value];
     let counters: Vec<(i64, Amount, Amount)> = statement
         .query_map(bounds, |row| Ok((row.get(0)?, super::amount(row, 1)?, super::amount(row, 2)?)))?
         .collect::<Result<_, _>>()?;

@@ -12,9 +12,9 @@ use tollgate_core::budget::{Amount, Budget, Unit};
 use tollgate_core::record::UsageRecord;
 
 use super::super::{records, rollups};
-use super::{StoreError, StoredBudget, known, make, wide};
+use super::{StoreError, StoredBudget, known, make};
 use crate::model::calendar::span;
-use crate::model::clock::MS_PER_HOUR;
+use crate::model::clock::{MS_PER_HOUR, signed};
 use crate::model::dimension::Dimension;
 use crate::store::records::folded;
 use crate::store::rollups::dims::Dims;
@@ -56,7 +56,7 @@ impl Seeds {
             Window::Prepaid => stored.created_ms,
             _ => key.span.start_ms,
         };
-        let (from, to) = (wide(start_ms), wide(stored.since_ms.min(key.span.end_ms)));
+        let (from, to) = (signed(start_ms), signed(stored.since_ms.min(key.span.end_ms)));
         if from >= to {
             return Ok(Amount::ZERO);
         }
@@ -84,8 +84,8 @@ impl Seeds {
         let id = (key.budget.clone(), key.generation, key.span.start_ms);
         if !self.recorded.contains_key(&id) {
             // Whole hours stand in rollups; a record may be of a clock that is ahead.
-            let soon = wide(now_ms).div_euclid(MS_PER_HOUR).saturating_add(HOURS_AHEAD) * MS_PER_HOUR;
-            let (from, to) = (wide(start_ms), wide(key.span.end_ms).min(soon));
+            let soon = signed(now_ms).div_euclid(MS_PER_HOUR).saturating_add(HOURS_AHEAD) * MS_PER_HOUR;
+            let (from, to) = (signed(start_ms), signed(key.span.end_ms).min(soon));
             let may_read =
                 !is_tagged(&stored.budget) || records::count_between(connection, from, to)? <= TAGGED_MAX;
             let spent = match may_read {
@@ -111,7 +111,7 @@ impl Seeds {
             Window::Prepaid => stored.created_ms,
             window => now.start_ms.saturating_sub(window.reach_ms()),
         };
-        let (from, to) = (wide(start_ms), wide(stored.since_ms.min(now.end_ms)));
+        let (from, to) = (signed(start_ms), signed(stored.since_ms.min(now.end_ms)));
         if from >= to { Ok(BTreeMap::new()) } else { self.between(connection, &stored.budget, from, to) }
     }
 

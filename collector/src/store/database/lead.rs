@@ -113,10 +113,6 @@ pub(in crate::store) fn check(transaction: &Transaction<'_>, lead: Option<Lead>)
     }
 }
 
-pub(super) fn wide(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
 /// A lead that is not kept for so long is free.
 pub(crate) const LEASE_MS: i64 = 10_000;
 /// It is kept when so much of that is gone.

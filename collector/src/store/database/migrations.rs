@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use crate::model::clock::signed;
 use crate::store::database::error::StoreError;
 
 /// Brings a database to the newest schema; a new file becomes one.
@@ -24,7 +25,7 @@ pub(crate) fn migrate_to(connection: &mut Connection, target: usize) -> Result<(
     for (version, sql) in MIGRATIONS.iter().filter(|(version, _)| (found + 1..=target).contains(version)) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(sql)?;
-        transaction.pragma_update(None, "user_version", i64::try_from(*version).unwrap_or(i64::MAX))?;
+        transaction.pragma_update(None, "user_version", signed(*version))?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.commit()?;
     }

@@ -1,13 +1,14 @@
 //! The store's methods for the lead.
 
-use super::lead::{LEASE_MS, Lead, RENEWED_MS, read, take, wide};
+use super::lead::{LEASE_MS, Lead, RENEWED_MS, read, take};
+use crate::model::clock::signed;
 use crate::store::Store;
 use crate::store::database::error::StoreError;
 
 impl Store {
     /// The lead, while this process has it at this time, Unix milliseconds UTC.
     pub fn lead(&self, now_ms: u64) -> Option<Lead> {
-        self.leading.mine().lead.filter(|(_, until_ms)| wide(now_ms) < *until_ms).map(|(lead, _)| lead)
+        self.leading.mine().lead.filter(|(_, until_ms)| signed(now_ms) < *until_ms).map(|(lead, _)| lead)
     }
 
     /// Takes the lead where nobody has it, and keeps it; to be called every second.
@@ -15,7 +16,7 @@ impl Store {
     /// # Errors
     /// When the database fails: then it is not known who leads.
     pub async fn keep_lead(&self, now_ms: u64) -> Result<Option<Lead>, StoreError> {
-        let now = wide(now_ms);
+        let now = signed(now_ms);
         let mine = self.leading.mine().lead;
         if mine
             .is_some_and(|(_, until_ms)| until_ms - now > LEASE_MS - RENEWED_MS && until_ms - now <= LEASE_MS)

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::model::answers::audit::Accounts;
+use crate::model::clock::signed;
 use crate::store::database::error::StoreError;
 use crate::store::rollups;
 use crate::store::rollups::packed;
@@ -89,7 +90,7 @@ impl Booking {
              ON CONFLICT DO UPDATE SET records = records + excluded.records",
         )?;
         for (name, records) in &self.0 {
-            statement.execute(params![name, i64::try_from(*records).unwrap_or(i64::MAX)])?;
+            statement.execute(params![name, signed(*records)])?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use tollgate_core::record::{CostSource, UsageRecord};
 
 use super::id::RecordId;
 use crate::model::answers::explain::Reason;
-use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
+use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR, signed};
 use crate::store::database::error::StoreError;
 use crate::store::records::{self, Cursor, RecordsQuery};
 use crate::store::rollups;
@@ -206,7 +206,7 @@ pub(in crate::store) fn note_late(
 
 /// The hour in which what belongs to a closed month is booked.
 pub(in crate::store) fn open_hour(end_hour: i64, now_ms: u64) -> i64 {
-    let now = i64::try_from(now_ms).unwrap_or(i64::MAX).div_euclid(MS_PER_HOUR);
+    let now = signed(now_ms).div_euclid(MS_PER_HOUR);
     now.max(end_hour)
 }
 
@@ -289,7 +289,7 @@ fn insert(
         .execute(params![
             id.0.as_slice(),
             adjustment.reason.code(),
-            i64::try_from(adjustment.made_ms).unwrap_or(i64::MAX),
+            signed(adjustment.made_ms),
             adjustment.booked_hour,
             dims,
             body,

@@ -4,6 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::id::RecordId;
+use crate::model::clock::signed;
 use crate::store::database::error::StoreError;
 use crate::store::rollups::dims::{DimsTable, Filters};
 use crate::store::rollups::sums::{InRow, Sums};
@@ -30,7 +31,7 @@ pub(in crate::store) fn insert(
         "INSERT INTO folded (id, time_ms, span_ms, hour, dims, records, sums)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO NOTHING",
     )?;
-    let records = i64::try_from(span.records).unwrap_or(i64::MAX);
+    let records = signed(span.records);
     let values = params![id.0.as_slice(), time_ms, span.span_ms, hour, dims, records, sums];
     Ok(statement.execute(values)? == 1)
 }

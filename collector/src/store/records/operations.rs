@@ -1,5 +1,6 @@
 //! The store's methods for work that one call starts and another fetches.
 
+use crate::model::clock::signed;
 use crate::store::Store;
 use crate::store::database::error::StoreError;
 use crate::store::database::lead::Lead;
@@ -10,7 +11,7 @@ impl Store {
     /// # Errors
     /// Nothing changes then.
     pub async fn forget_work(&self, lead: Option<Lead>, before_ms: u64) -> Result<usize, StoreError> {
-        let before = i64::try_from(before_ms).unwrap_or(i64::MAX);
+        let before = signed(before_ms);
         self.write_led(lead, move |transaction| {
             let started = transaction.execute("DELETE FROM work_started WHERE started_ms < ?1", [before])?;
             let fetched = transaction.execute("DELETE FROM work_fetched WHERE fetched_ms < ?1", [before])?;

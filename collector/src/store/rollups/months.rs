@@ -9,7 +9,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::packed;
 use super::sums::{AsRow, InRow, Sums, Totals};
-use crate::model::clock::MS_PER_HOUR;
+use crate::model::clock::{MS_PER_HOUR, signed};
 use crate::store::database::error::StoreError;
 use crate::store::rollups;
 
@@ -96,7 +96,7 @@ pub(in crate::store) fn close(
     month: Month,
     now_ms: u64,
 ) -> Result<Closing, StoreError> {
-    let now_hour = i64::try_from(now_ms).unwrap_or(i64::MAX).div_euclid(MS_PER_HOUR);
+    let now_hour = signed(now_ms).div_euclid(MS_PER_HOUR);
     if month.end_hour() > now_hour {
         return Ok(Closing::NotOver);
     }
@@ -108,12 +108,7 @@ pub(in crate::store) fn close(
     packed::between(transaction, month.from_hour(), month.end_hour(), |_, more| Ok(sums.add_encoded(more)?))?;
     transaction.execute(
         "INSERT INTO closed_months (month, end_hour, closed_ms, sums) VALUES (?1, ?2, ?3, ?4)",
-        params![
-            month.to_string(),
-            month.end_hour(),
-            i64::try_from(now_ms).unwrap_or(i64::MAX),
-            sums.encode()
-        ],
+        params![month.to_string(), month.end_hour(), signed(now_ms), sums.encode()],
     )?;
     Ok(Closing::Done)
 }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::spans::{Grain, Span};
 use super::sums::{AsRow, InRow, Sums};
-use crate::model::clock::MS_PER_HOUR;
+use crate::model::clock::{MS_PER_HOUR, signed};
 use crate::store::database::error::StoreError;
 use crate::store::rollups::{self, Additions};
 
@@ -109,7 +109,7 @@ fn packed(connection: &Connection, grain: Grain, from: i64, to: i64) -> Result<V
 /// left.
 pub(super) fn pack_some(transaction: &Transaction<'_>, now_ms: u64) -> Result<bool, StoreError> {
     rollups::settle(transaction)?;
-    let now_hour = i64::try_from(now_ms).unwrap_or(i64::MAX).div_euclid(MS_PER_HOUR);
+    let now_hour = signed(now_ms).div_euclid(MS_PER_HOUR);
     let first: Option<i64> =
         transaction.query_row("SELECT min(hour) FROM rollup_hour", [], |row| row.get(0))?;
     let Some(first_hour) = first else { return Ok(false) };

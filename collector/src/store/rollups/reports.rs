@@ -8,7 +8,7 @@ use tollgate_core::money::Picodollars;
 use tollgate_core::record::UsageRecord;
 
 use super::dims::{DimsTable, Filters};
-use crate::model::clock::MS_PER_HOUR;
+use crate::model::clock::{MS_PER_HOUR, signed};
 use crate::model::dimension::Dimension;
 use crate::model::drift::{Drift, Reported};
 use crate::store::database::error::StoreError;
@@ -71,10 +71,10 @@ fn change(
             hour,
             dims,
             model,
-            count(sum.calls),
-            count(sum.off_calls),
-            count(sum.doubted_calls),
-            count(sum.without_price),
+            signed(sum.calls),
+            signed(sum.off_calls),
+            signed(sum.doubted_calls),
+            signed(sum.without_price),
             sum.book.as_pico().to_be_bytes(),
             sum.provider.as_pico().to_be_bytes(),
         ])?;
@@ -88,7 +88,7 @@ pub(in crate::store) fn moved(
     (dims, after): (i64, &UsageRecord),
 ) -> Result<(), StoreError> {
     let place = |record: &UsageRecord, dims, row: &str| -> Place {
-        let hour = i64::try_from(record.head.time_ms).unwrap_or(i64::MAX).div_euclid(MS_PER_HOUR);
+        let hour = signed(record.head.time_ms).div_euclid(MS_PER_HOUR);
         (hour, dims, row.to_owned())
     };
     if let Some((row, less)) = Reported::of(before) {
@@ -158,11 +158,6 @@ fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Reported> {
         book: amount(4)?,
         provider: amount(5)?,
     })
-}
-
-/// Into SQLite's integers; these counters do not reach the end of them.
-fn count(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

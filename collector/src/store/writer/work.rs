@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, OptionalExtension as _, Transaction, params};
 
 use super::super::rollups::Additions;
 use super::{StoreError, Stored};
-use crate::model::clock::MS_PER_HOUR;
+use crate::model::clock::{MS_PER_HOUR, MS_PER_MINUTE, signed};
 use crate::model::dimension::Dimension;
 use crate::store::agents::minutes::{self, Minutes};
 use crate::store::budgets::Missed;
@@ -242,10 +242,10 @@ fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<bool, S
         .execute(params![
             sender.gateway,
             sender.instance,
-            clamped(sender.sequence),
+            signed(sender.sequence),
             sender.price_version.as_deref().unwrap_or_default(),
-            clamped(sender.received_ms),
-            clamped(sender.values_shared),
+            signed(sender.received_ms),
+            signed(sender.values_shared),
         ])?;
     if newest == 0 {
         return Ok(false);
@@ -255,14 +255,7 @@ fn note_sender(transaction: &Transaction<'_>, sender: &Sender) -> Result<bool, S
          ON CONFLICT DO UPDATE SET dropped = excluded.dropped",
     )?;
     for (reason, dropped) in &sender.dropped {
-        statement.execute(params![sender.gateway, sender.instance, reason, clamped(*dropped)])?;
+        statement.execute(params![sender.gateway, sender.instance, reason, signed(*dropped)])?;
     }
     Ok(true)
 }
-
-/// Into SQLite's integers; these counters do not reach the end of them.
-fn clamped(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-const MS_PER_MINUTE: i64 = 60_000;

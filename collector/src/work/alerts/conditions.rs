@@ -1,6 +1,5 @@
 //! Conditions: from what is observed to what is decided. Pure: the same observations give the same decisions.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tollgate_core::money::Picodollars;
 
@@ -8,6 +7,7 @@ use super::window::Window;
 use crate::config::{Rule, Severity, Threshold, When};
 use crate::model::alert::{Alert, GatewaySeen};
 use crate::model::anomaly::{Episode, Kind};
+use crate::model::clock::{DAY_MS, instant};
 use crate::model::dimension::Dimension;
 use crate::model::drift::{Drift, percent};
 
@@ -410,7 +410,7 @@ fn for_people(amount: Picodollars) -> String {
 
 /// A time as people read it.
 pub(crate) fn time(ms: u64, zone: &TimeZone) -> String {
-    let instant = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let instant = instant(ms);
     instant.map_or_else(String::new, |instant| {
         instant.to_zoned_datetime(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
     })
@@ -418,9 +418,8 @@ pub(crate) fn time(ms: u64, zone: &TimeZone) -> String {
 
 /// A budget counts as full for so long after the last call that it had no counter for.
 const FULL_LASTS_MS: u64 = 3_600_000;
-const DAY_MS: u64 = 86_400_000;
 /// A gateway that says nothing for a week longer is not there any more.
-const GONE_MS: u64 = 7 * 86_400_000;
+const GONE_MS: u64 = 7 * DAY_MS;
 
 #[cfg(test)]
 mod tests {

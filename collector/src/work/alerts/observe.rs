@@ -8,6 +8,7 @@ use super::conditions::{self, BudgetStatus, Observed};
 use super::window::Window;
 use crate::config::{Rule, When};
 use crate::model::alert::Alert;
+use crate::model::clock::{HOUR_MS, instant, signed};
 use crate::model::dimension::Dimension;
 use crate::store::{Every, Filters, StoreError, Summary, SummaryQuery, Totals};
 use crate::work::anomalies::run::LASTS_MS;
@@ -43,8 +44,8 @@ pub(super) async fn alerts_of(app: &App, rule: &Rule, now_ms: u64) -> Result<Vec
             for (dimension, value) in &rule.scope {
                 filters.accept(*dimension, value.clone());
             }
-            let hour = |ms: u64| i64::try_from(ms / MS_PER_HOUR).unwrap_or(i64::MAX);
-            let to = hour(now_ms.min(window.end_ms).saturating_add(MS_PER_HOUR - 1));
+            let hour = |ms: u64| signed(ms / HOUR_MS);
+            let to = hour(now_ms.min(window.end_ms).saturating_add(HOUR_MS - 1));
             let rows = app.store.drift(hour(window.start_ms), to, filters).await?;
             let told = rows.iter().take(SCOPES_MAX);
             Ok(told.flat_map(|row| conditions::price_drift(rule, &window, row)).collect())
@@ -116,10 +117,10 @@ async fn observe(app: &App, rule: &Rule, window: &Window, now_ms: u64) -> Result
         }
     }
     let totals = |from_ms: u64, to_ms: u64| {
-        let hour = |ms: u64| i64::try_from(ms / MS_PER_HOUR).unwrap_or(i64::MAX);
+        let hour = |ms: u64| signed(ms / HOUR_MS);
         app.store.summary(SummaryQuery {
             from_hour: hour(from_ms),
-            to_hour: hour(to_ms.saturating_add(MS_PER_HOUR - 1)),
+            to_hour: hour(to_ms.saturating_add(HOUR_MS - 1)),
             by: rule.each.into_iter().collect(),
             every: Every::Period,
             zone: TimeZone::UTC,
@@ -166,11 +167,9 @@ const fn calls(when: When, totals: &Totals) -> u64 {
 }
 
 fn iso(ms: u64) -> String {
-    let instant = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let instant = instant(ms);
     instant.map_or_else(String::new, |instant| instant.to_string())
 }
 
 /// Scopes that one rule may judge.
 const SCOPES_MAX: usize = 1_000;
-
-const MS_PER_HOUR: u64 = 3_600_000;

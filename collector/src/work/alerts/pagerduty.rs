@@ -2,11 +2,11 @@
 //!
 //! An alert triggers, its end resolves, under the same `dedup_key`.
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::message::{Item, Message, cut};
 use crate::model::alert::Event;
+use crate::model::clock::instant;
 
 /// The body of one alert's event.
 pub fn body(message: &Message, item: &Item, routing_key: &str) -> Value {
@@ -14,7 +14,7 @@ pub fn body(message: &Message, item: &Item, routing_key: &str) -> Value {
     if item.event == Event::Resolved {
         return json!({"routing_key": routing_key, "event_action": "resolve", "dedup_key": alert.id});
     }
-    let at = i64::try_from(item.at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let at = instant(item.at_ms);
     let details: Map<String, Value> = item
         .facts()
         .into_iter()

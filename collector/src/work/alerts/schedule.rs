@@ -2,9 +2,8 @@
 
 use std::collections::VecDeque;
 
-use jiff::Timestamp;
-
 use crate::config::{Channel, Quiet};
+use crate::model::clock::instant;
 
 /// How long after the attempt with this number, from 1, the next one comes, in milliseconds; `None` when it
 /// was the last. Doubles from a second to half an hour, and differs a little by `spread` so that many do not
@@ -19,8 +18,7 @@ pub fn wait_ms(attempt: u32, spread: u64) -> Option<u64> {
 
 /// Until when a channel is to be left in peace, if it is now.
 pub fn quiet_until_ms(quiet: &Quiet, now_ms: u64) -> Option<u64> {
-    let now =
-        Timestamp::from_millisecond(i64::try_from(now_ms).ok()?).ok()?.to_zoned_datetime(quiet.zone.clone());
+    let now = instant(now_ms)?.to_zoned_datetime(quiet.zone.clone());
     let time = now.time();
     let over_night = quiet.from > quiet.to;
     let is_quiet = if over_night {
@@ -66,6 +64,7 @@ const WAIT_MAX_MS: u64 = 30 * 60_000;
 mod tests {
     use super::*;
     use crate::config::Config;
+    use jiff::Timestamp;
 
     fn channel(text: &str) -> Channel {
         let text = format!("[channels.c]\ntype = 'slack'\nurl = 'https://x'\n{text}");

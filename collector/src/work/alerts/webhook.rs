@@ -6,11 +6,12 @@
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
 use ring::hmac;
 use serde_json::{Map, Value, json};
 
 use super::message::Message;
+
+use crate::model::clock::instant;
 
 /// The body of a message.
 pub fn body(message: &Message) -> Value {
@@ -18,7 +19,7 @@ pub fn body(message: &Message) -> Value {
         .items
         .iter()
         .map(|item| {
-            let at = i64::try_from(item.at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+            let at = instant(item.at_ms);
             json!({
                 "event": item.event.name(),
                 "at": at.map(|at| at.to_string()),

@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, ZonedDateTime};
 
 use crate::config::WindowKind;
+use crate::model::clock::{MS_PER_HOUR, instant};
 
 /// One window.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,8 +22,7 @@ pub struct Window {
 impl Window {
     /// The window that holds at this time; `None` where the calendar ends.
     pub fn at(kind: WindowKind, zone: &TimeZone, now_ms: u64) -> Option<Self> {
-        let now =
-            Timestamp::from_millisecond(i64::try_from(now_ms).ok()?).ok()?.to_zoned_datetime(zone.clone());
+        let now = instant(now_ms)?.to_zoned_datetime(zone.clone());
         let (start, step) = match kind {
             WindowKind::Hour => {
                 let hours = now.timestamp().as_millisecond().div_euclid(MS_PER_HOUR);
@@ -52,8 +52,6 @@ impl Window {
         })
     }
 }
-
-const MS_PER_HOUR: i64 = 3_600_000;
 
 #[cfg(test)]
 mod tests {

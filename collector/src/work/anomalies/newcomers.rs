@@ -1,6 +1,7 @@
 //! Agents and models that are new. Pure.
 
 use crate::model::anomaly::Kind;
+use crate::model::clock::HOUR_MS;
 use crate::store::FirstCall;
 
 /// What a first call is at this time, where anybody is known since `known_since_ms`: a new agent, a new model
@@ -25,9 +26,9 @@ pub const fn news_since_ms(now_ms: u64) -> u64 {
 }
 
 /// For how long a first call is news.
-pub const NEW_MS: u64 = 3_600_000;
+pub const NEW_MS: u64 = HOUR_MS;
 /// How long a collector must have known its agents before one can be new.
-const KNOWN_MS: u64 = 24 * 3_600_000;
+const KNOWN_MS: u64 = 24 * HOUR_MS;
 
 #[cfg(test)]
 mod tests {

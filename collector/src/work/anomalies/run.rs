@@ -13,7 +13,7 @@ use super::detect::{Look, detect};
 use super::drivers::{self, Part};
 use super::newcomers::{is_enough_known, newcomer, news_since_ms};
 use crate::model::anomaly::{Driver, Episode, Finding};
-use crate::model::clock::now_ms;
+use crate::model::clock::{HOUR_MS, MINUTE_MS, now_ms, signed};
 use crate::model::dimension::Dimension;
 use crate::model::minute::{Hour, Minute};
 use crate::store::{Every, Filters, Lead, RecordsQuery, StoreError, SummaryQuery};
@@ -33,9 +33,9 @@ pub async fn run(app: Arc<App>) {
         if let Err(error) = watch.look(&app, lead, now).await {
             error!(%error, "Anomalies could not be looked for; it is tried again");
         }
-        let into = now_ms() % MS_PER_MINUTE;
+        let into = now_ms() % MINUTE_MS;
         // Shortly after the minute is over, when its calls have come.
-        tokio::time::sleep(Duration::from_millis(MS_PER_MINUTE - into + GRACE_MS)).await;
+        tokio::time::sleep(Duration::from_millis(MINUTE_MS - into + GRACE_MS)).await;
     }
 }
 
@@ -54,7 +54,7 @@ impl Watch {
     /// # Errors
     /// When the store fails.
     pub async fn look(&mut self, app: &App, lead: Option<Lead>, now_ms: u64) -> Result<usize, StoreError> {
-        let minute = signed(now_ms / MS_PER_MINUTE);
+        let minute = signed(now_ms / MINUTE_MS);
         let hour = minute.div_euclid(60);
         self.load(app, hour).await?;
         let mut agents: BTreeMap<String, Vec<Minute>> = BTreeMap::new();
@@ -186,8 +186,8 @@ async fn newcomers(app: &App, lead: Option<Lead>, now_ms: u64) -> Result<usize, 
 
 /// What explains a finding, of the features, models and system prompts of the agent.
 async fn explain(app: &App, agent: &str, finding: &Finding, now_ms: u64) -> Result<Vec<Driver>, StoreError> {
-    let hour = signed(now_ms / MS_PER_HOUR);
-    let into = as_f64(now_ms % MS_PER_HOUR) / as_f64(MS_PER_HOUR);
+    let hour = signed(now_ms / HOUR_MS);
+    let into = as_f64(now_ms % HOUR_MS) / as_f64(HOUR_MS);
     let mut found = Vec::new();
     for dimension in [Dimension::Feature, Dimension::Model] {
         let now = app.store.summary(by_agent(hour, hour.saturating_add(1), dimension, Some(agent))).await?;
@@ -211,11 +211,11 @@ async fn explain(app: &App, agent: &str, finding: &Finding, now_ms: u64) -> Resu
     }
     let mut filters = Filters::default();
     filters.accept(Dimension::Agent, agent.to_owned());
-    let hours = signed(now_ms.saturating_sub(2 * MS_PER_HOUR));
+    let hours = signed(now_ms.saturating_sub(2 * HOUR_MS));
     let query = RecordsQuery { from_ms: Some(hours), filters, limit: RECORDS_MAX, ..RecordsQuery::default() };
     let records = app.store.records(query).await?.records;
-    let start = now_ms
-        .saturating_sub(u64::from(finding.window_minutes).saturating_add(1).saturating_mul(MS_PER_MINUTE));
+    let start =
+        now_ms.saturating_sub(u64::from(finding.window_minutes).saturating_add(1).saturating_mul(MINUTE_MS));
     found.extend(drivers::of_system_prompt(&records, start));
     found.sort_by_key(|driver| std::cmp::Reverse(driver.percent));
     Ok(found)
@@ -229,16 +229,10 @@ fn by_agent(from_hour: i64, to_hour: i64, by: Dimension, agent: Option<&str>) ->
     SummaryQuery { from_hour, to_hour, by: vec![by], every: Every::Period, zone: TimeZone::UTC, filters }
 }
 
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
 /// A finding that comes again within this time goes on.
-pub const LASTS_MS: u64 = 30 * MS_PER_MINUTE;
+pub const LASTS_MS: u64 = 30 * MINUTE_MS;
 /// How often one that does not lead asks.
 const LED_EVERY: Duration = Duration::from_secs(1);
-const MS_PER_MINUTE: u64 = 60_000;
-const MS_PER_HOUR: u64 = 3_600_000;
 /// Gateways report at least once a second.
 const GRACE_MS: u64 = 3_000;
 /// Agents that are watched.
@@ -264,7 +258,7 @@ mod tests {
 
     /// Ten calls in a minute, of which each costs so many cents.
     async fn minute(app: &App, at: u64, agent: &str, feature: &str, cents: u64) {
-        let sender = Sender { received_ms: START_MS + (at + 1) * MS_PER_MINUTE, ..Sender::default() };
+        let sender = Sender { received_ms: START_MS + (at + 1) * MINUTE_MS, ..Sender::default() };
         let mut batch = Batch::new(sender);
         for call in 0..10 {
             let mut record = UsageRecord {
@@ -273,7 +267,7 @@ mod tests {
                         "01890a5d-ac96-774b-{:04x}-{at:06x}{call:06x}",
                         agent.len() + feature.len() + 0x8000
                     ),
-                    time_ms: START_MS + at * MS_PER_MINUTE + call * 5_000,
+                    time_ms: START_MS + at * MINUTE_MS + call * 5_000,
                     gateway: "edge".into(),
                     provider: "openai".into(),
                     operation: "chat".into(),
@@ -300,7 +294,7 @@ mod tests {
         let access = Access::load(&config).unwrap();
         let prices = Arc::new(Prices::new(PriceBook::default(), Default::default()));
         let app = App::new(config, store, prices, access);
-        let now = |minute: u64| START_MS + minute * MS_PER_MINUTE + GRACE_MS;
+        let now = |minute: u64| START_MS + minute * MINUTE_MS + GRACE_MS;
 
         let begin = 30 * 60;
         for at in 0..begin {

@@ -10,6 +10,7 @@ use tollgate_core::record::{
 use tollgate_core::usage::Usage;
 
 use super::rates::RateCheck;
+use crate::model::clock::HOUR_MS;
 use crate::model::refusal::Refusal;
 use crate::model::text::printable;
 use crate::store::RecordId;
@@ -422,7 +423,7 @@ const TIME_MS_MIN: u64 = 1_577_836_800_000;
 /// End of the year 9999, as far as times print.
 const TIME_MS_MAX: u64 = 253_402_207_200_000;
 /// So far may a gateway's clock be ahead: an hour.
-const AHEAD_MS_MAX: u64 = 3_600_000;
+const AHEAD_MS_MAX: u64 = HOUR_MS;
 /// Longest name of a model, in bytes.
 const MODEL_BYTES_MAX: usize = 512;
 /// Longest other text, in bytes.
@@ -436,7 +437,7 @@ const COUNT_MAX: u64 = 10_000_000_000;
 /// Largest amount of one call: a million dollars.
 const PICO_MAX: i128 = COST_MAX.as_pico();
 /// Longest time of a total.
-const SPAN_MS_MAX: u64 = 3_600_000;
+const SPAN_MS_MAX: u64 = HOUR_MS;
 /// Most records of a total: its sums stay far from their range.
 const RECORDS_MAX: u64 = 100_000_000;
 /// Of a name that is refused so much is shown.
