@@ -165,7 +165,7 @@ fn failures_are_waited_for_longer_and_longer() {
     let mut sync = Sync::default();
     let mut now_ms = NOW_MS;
     next(&mut sync, now_ms).unwrap();
-    for wait_ms in [2, 4, 8, 15, 15, 15].map(|times| times * INTERVAL_MS) {
+    for wait_ms in [2, 4, 5, 5, 5].map(|times| times * INTERVAL_MS) {
         sync.failed("reset", now_ms);
         assert!(next(&mut sync, now_ms + wait_ms - 1).is_none(), "after {wait_ms} ms");
         now_ms += wait_ms;
