@@ -391,8 +391,8 @@ impl RequestBounds {
     }
 }
 
-/// How many a member asks for that lenient servers read too: in a text, with a fraction, or more than a number
-/// can be here. `None` where it is no number, or none above 0.
+/// How many a member asks for, as lenient servers read it too: in a text, with a fraction, or more than a
+/// number can be here. `None` where it is no number, or none above 0.
 fn at_most(raw: &[u8]) -> Option<u64> {
     json::count(raw).or_else(|| {
         let text = json::text(raw);

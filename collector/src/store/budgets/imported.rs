@@ -96,8 +96,8 @@ pub(super) fn at_most(
     })
 }
 
-/// Counts what a gateway that is gone had shipped the records of, and not yet said that it had settled: as far
-/// as nothing else on the counter explains what records say.
+/// Counts what a gateway that is gone had shipped the records of, and not yet said that it had settled: as
+/// far as nothing else on the counter explains what records say.
 pub(super) fn count_of_the_gone(
     transaction: &Transaction<'_>,
     seeds: &mut Seeds,

@@ -207,8 +207,8 @@ pub(super) fn insert<'t>(transaction: &'t Transaction<'_>) -> Result<CachedState
     )?)
 }
 
-/// A run of an Envoy is of the gateway that named it first. What another one says of it is of a run of its own:
-/// nobody reports on the accounts of others.
+/// A run of an Envoy is of the gateway that named it first. What another one says of it is of a run of its
+/// own: nobody reports on the accounts of others.
 pub(super) fn tell_apart(transaction: &Transaction<'_>, batches: &mut [Batch]) -> Result<(), StoreError> {
     let mut first = transaction.prepare_cached(
         "SELECT gateway FROM gateway_instances WHERE instance = ?1 ORDER BY first_seen_ms, gateway LIMIT 1",

@@ -156,8 +156,8 @@ async fn one_run_of_a_gateway_makes_a_few_times_the_values_that_its_envoy_has_ro
     quiet(1_000).await;
 }
 
-/// Found from outside: after a kill `used` stayed below the records, as a gateway reports what its workers hold
-/// ahead as held until it closes that, and ships records at once.
+/// Found from outside: after a kill `used` stayed below the records, as a gateway reports what its workers
+/// hold ahead as held until it closes that, and ships records at once.
 #[tokio::test]
 async fn records_that_a_killed_gateway_had_shipped_are_used_once_its_lease_has_ended() {
     for settled_elsewhere in [0, 7] {
