@@ -23,7 +23,7 @@ mod fleet;
 pub(crate) mod hold;
 pub mod ledger;
 pub mod policy;
-pub mod room;
+pub mod reservation;
 pub mod scope;
 pub mod window;
 

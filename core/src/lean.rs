@@ -2,6 +2,6 @@
 
 pub mod compare;
 pub mod digits;
-pub(crate) mod few;
 pub(crate) mod find;
 pub mod fnv;
+pub(crate) mod small_map;

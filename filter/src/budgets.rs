@@ -24,7 +24,7 @@ use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::{Offset, Window};
 use tollgate_core::budget::{Amount, Budget, OnOutage};
 use tollgate_core::call::Call;
-use tollgate_core::call::admission::{Admission, Admitting, Cover, charged};
+use tollgate_core::call::admission::{Admission, AdmissionInput, Cover, charged};
 use tollgate_core::call::refusal::Reason;
 use tollgate_core::estimate::Learned;
 use tollgate_core::lean::fnv::fnv;
@@ -98,7 +98,7 @@ pub(crate) struct Refused {
 
 /// What the gateway knows besides when it decides.
 #[derive(Clone, Copy)]
-pub(crate) struct Knows<'a> {
+pub(crate) struct DecisionInput<'a> {
     /// Prices.
     pub book: Option<&'a PriceBook>,
     /// What measured calls have taught.
@@ -259,23 +259,23 @@ impl Budgets {
     }
 
     /// Decides about a call whose whole request is known, and charges what it holds.
-    pub(crate) fn decide(&self, call: &Call, knows: Knows<'_>, metrics: &mut Metrics) -> Decision {
+    pub(crate) fn decide(&self, call: &Call, given: DecisionInput<'_>, metrics: &mut Metrics) -> Decision {
         let Some(policy) = self.policy() else {
-            return self.without_policy(knows);
+            return self.without_policy(given);
         };
         if policy.is_idle() {
             return Decision::Go(Ticket::default());
         }
-        let admitting = Admitting {
+        let input = AdmissionInput {
             policy: &policy,
-            book: knows.book,
+            book: given.book,
             unpriced: policy.unpriced,
-            learned: knows.learned,
-            now_ms: self.now(knows.now_ms),
-            may_ask: !self.alone && !knows.waited.expired && !self.is_away(),
+            learned: given.learned,
+            now_ms: self.now(given.now_ms),
+            may_ask: !self.alone && !given.waited.expired && !self.is_away(),
         };
-        match call.admission(&admitting) {
-            Admission::Hold(holds) => self.charge_all(&policy, holds, knows, metrics),
+        match call.admission(&input) {
+            Admission::Hold(holds) => self.charge_all(&policy, holds, given, metrics),
             Admission::Refuse(reason, budget, message) => {
                 Decision::Refuse(Refused { reason, budget, status: None, message })
             }
@@ -327,8 +327,8 @@ impl Budgets {
         touched.first().map(|touched| touched.budget.name.clone())
     }
 
-    fn without_policy(&self, knows: Knows<'_>) -> Decision {
-        if !knows.waited.answered && !knows.waited.expired && !self.is_away() {
+    fn without_policy(&self, given: DecisionInput<'_>) -> Decision {
+        if !given.waited.answered && !given.waited.expired && !self.is_away() {
             return Decision::Wait;
         }
         if self.denies_until_policy {

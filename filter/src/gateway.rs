@@ -16,7 +16,7 @@ use tollgate_core::record::UsageRecord;
 use tollgate_core::record::id::CallIds;
 use tollgate_core::request::prints::PrintKey;
 
-use crate::budgets::{Budgets, Decision, Ended, Knows, Refused, Ticket, Waited};
+use crate::budgets::{Budgets, Decision, DecisionInput, Ended, Refused, Ticket, Waited};
 use crate::call::taken::TakenInAll;
 use crate::collector::waiting::{self, Waiting};
 use crate::host::{self, Error};
@@ -92,8 +92,8 @@ impl Gateway {
     pub(crate) fn decide(&self, call: &Call, waited: Waited, now_ms: u64) -> Decision {
         let book = self.book();
         let learned = self.learned.borrow();
-        let knows = Knows { book: book.as_deref(), learned: &learned, now_ms, waited };
-        self.budgets.decide(call, knows, &mut self.metrics.borrow_mut())
+        let given = DecisionInput { book: book.as_deref(), learned: &learned, now_ms, waited };
+        self.budgets.decide(call, given, &mut self.metrics.borrow_mut())
     }
 
     /// The same at once, of a call whose body cannot wait. What it lacks the collector is asked for with the
@@ -193,7 +193,7 @@ impl Gateway {
     }
 
     /// Keeps a settled call. Its journal entry stays until the slot is used again: what a dead VM leaves
-    /// there of a settled call becomes a record with the same id, which the collector knows. In the place of
+    /// there of a settled call becomes a record with the same id, which the collector given. In the place of
     /// one that holds something stands what is to be settled, until it is. Says whether the record is kept as
     /// it is, and not in a total.
     pub(crate) fn keep(

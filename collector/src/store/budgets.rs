@@ -7,14 +7,14 @@ mod audited;
 mod bounds;
 mod counted;
 mod definitions;
-mod extra;
 mod imported;
-mod missed;
+mod late_budgets;
 mod operations;
 mod release;
 mod seed;
 #[cfg(test)]
 mod tests;
+mod top_ups;
 
 use std::collections::BTreeMap;
 
@@ -28,16 +28,16 @@ use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 pub(super) use audited::unlike_trail;
 pub(super) use counted::compare as compare_counters;
 pub(super) use definitions::{all, configure, put, registered, remove, state};
-pub use extra::ToppedUp;
-pub(super) use missed::{Missed, count_missed, count_moved, newest_ms};
+pub(super) use late_budgets::{Missed, count_missed, count_moved, newest_ms};
 pub use release::{KeptReleased, Released};
+pub use top_ups::ToppedUp;
 
 use crate::model::calendar::span;
 use crate::model::clock::signed;
 use crate::store::database::error::StoreError;
 use bounds::Reporter;
-use extra::{carried_over, limit_before, settle_carried_from};
 use seed::Seeds;
+use top_ups::{carried_over, limit_before, settle_carried_from};
 
 /// A budget, and what the store knows of it.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! Attribution out of request headers and trusted values.
 
 use super::{Attribution, AttributionSource, Field, INVALID, NAME_BYTES_MAX, TAGS_MAX, UNATTRIBUTED};
-use crate::lean::few;
+use crate::lean::small_map;
 
 /// Which headers speak of attribution, besides the `x-tollgate-*` ones.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -159,7 +159,7 @@ fn parsed(field: Field, value: &[u8]) -> Given {
 fn set(attribution: &mut Attribution, field: Field, given: Given) {
     let name = match given {
         Given::Tags(tags) => {
-            attribution.tags = few::map(tags);
+            attribution.tags = small_map::map(tags);
             return;
         }
         Given::Invalid if field == Field::Tags => return,

@@ -7,7 +7,7 @@
 
 use super::Amount;
 use super::ledger::{Grant, Report};
-use super::room::Room;
+use super::reservation::Reservation;
 use super::window::Span;
 
 /// One counter in one window.
@@ -142,7 +142,7 @@ impl Counter {
     }
 
     /// Holds room for calls to come.
-    pub fn reserve(&mut self, room: Room) {
+    pub fn reserve(&mut self, room: Reservation) {
         self.used = self.used.plus(room.amount);
         self.held = self.held.plus(room.amount);
         self.in_flight = self.in_flight.saturating_add(room.calls);

@@ -16,7 +16,7 @@ use crate::attribution::is_name;
 #[cfg(feature = "book")]
 use crate::keys::{Asked, Kind};
 use crate::keys::{ConfigError, Found, Keys, note, shown};
-use crate::lean::few;
+use crate::lean::small_map;
 use crate::money::Picodollars;
 
 /// Reads a list of budgets.
@@ -409,7 +409,7 @@ fn thresholds(keys: &mut Keys<'_>) -> Vec<u16> {
     let read: Option<Vec<u16>> =
         value.as_array().and_then(|items| items.iter().map(percent).collect::<Option<_>>());
     if let Some(all) = read.filter(|all| all.iter().all(|percent| (1..=1_000).contains(percent))) {
-        return few::map(all.into_iter().map(|percent| (percent, ()))).into_keys().collect();
+        return small_map::map(all.into_iter().map(|percent| (percent, ()))).into_keys().collect();
     }
     // Percents, to who knows budgets; dollars, to who knows alerts.
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');

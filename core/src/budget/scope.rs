@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::window::Span;
 use crate::attribution::{Attribution, Field, INVALID, TrustedFields, UNATTRIBUTED};
-use crate::lean::few;
+use crate::lean::small_map;
 use crate::price::names;
 
 /// Something of a call that a budget can be for.
@@ -91,7 +91,7 @@ impl Subject<'_> {
 
 impl From<BTreeMap<Dimension, Vec<String>>> for Scope {
     fn from(values: BTreeMap<Dimension, Vec<String>>) -> Self {
-        Self(values.into_iter().map(|(dimension, values)| (dimension, few::in_order(values))).collect())
+        Self(values.into_iter().map(|(dimension, values)| (dimension, small_map::in_order(values))).collect())
     }
 }
 

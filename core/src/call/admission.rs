@@ -51,7 +51,7 @@ pub enum Admission<'p> {
 
 /// What the gateway knows when it decides.
 #[derive(Clone, Copy)]
-pub struct Admitting<'a> {
+pub struct AdmissionInput<'a> {
     /// Budgets.
     pub policy: &'a Policy,
     /// Prices.
@@ -103,17 +103,17 @@ impl Call {
     /// What is to be held for it, now that its whole request is known. Calls that cost nothing, and those
     /// that fetch what another one began, hold nothing.
     #[must_use]
-    pub fn admission<'p>(&'p self, admitting: &Admitting<'p>) -> Admission<'p> {
+    pub fn admission<'p>(&'p self, given: &AdmissionInput<'p>) -> Admission<'p> {
         let api = self.target.api;
         if self.target.fetches.is_some() {
             return Admission::Hold(Vec::new());
         }
-        if admitting.policy.scopes_models() {
-            self.resolve(admitting.book);
+        if given.policy.scopes_models() {
+            self.resolve(given.book);
         }
         let subject = self.subject();
-        let touched = admitting.policy.touched(&subject, admitting.now_ms);
-        let mut holds = Vec::with_capacity(admitting.policy.budgets.len());
+        let touched = given.policy.touched(&subject, given.now_ms);
+        let mut holds = Vec::with_capacity(given.policy.budgets.len());
         touched.for_each(|touched| holds.push(Hold { touched, amount: Amount::ZERO, cover: None }));
         let enforced = |test: &dyn Fn(&Budget) -> bool| {
             holds.iter().map(|hold| hold.touched.budget).find(|budget| budget.is_enforced() && test(budget))
@@ -135,17 +135,17 @@ impl Call {
             return self.unmetered(holds);
         }
         let enforcing = enforced(&|_| true);
-        if (enforcing.is_some() || admitting.unpriced == Unpriced::Deny)
+        if (enforcing.is_some() || given.unpriced == Unpriced::Deny)
             && let Some((reason, text)) = self.undecidable()
         {
             let name = enforcing.map(|budget| budget.name.clone());
             let under = name.as_ref().map_or_else(String::new, |name| format!(" under budget `{name}`"));
             return Admission::Refuse(reason, name, format!("{text}{under}"));
         }
-        if holds.is_empty() && admitting.unpriced != Unpriced::Deny {
+        if holds.is_empty() && given.unpriced != Unpriced::Deny {
             return Admission::Hold(Vec::new());
         }
-        self.held(admitting, holds)
+        self.held(given, holds)
     }
 
     /// Why it cannot be told from its request what it asks for.
@@ -163,13 +163,13 @@ impl Call {
 
     /// The holds, with how much they hold.
     // Long: one pass over the holds, after what all of them share.
-    fn held<'p>(&'p self, admitting: &Admitting<'p>, mut holds: Vec<Hold<'p>>) -> Admission<'p> {
+    fn held<'p>(&'p self, given: &AdmissionInput<'p>, mut holds: Vec<Hold<'p>>) -> Admission<'p> {
         let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
         let place = self.target.place.as_ref().map(|(fact, word)| (*fact, word.as_str()));
         let mut known: Vec<(&str, &str)> = Vec::new();
         known.extend(tier);
         known.extend(place);
-        let worst = self.worst(admitting, &known);
+        let worst = self.worst(given, &known);
         let &Worst { ref row, ref bound, cost, is_ceiling } = match &worst {
             Ok(worst) => worst,
             Err(admission) => return admission.clone(),
@@ -197,7 +197,7 @@ impl Call {
             some_end_streams |= touched.budget.end_streams;
         }
         let expected = match some_expect {
-            true => self.expected(admitting, row.as_ref()),
+            true => self.expected(given, row.as_ref()),
             false => None,
         };
         let per_token = match some_end_streams {
@@ -239,16 +239,16 @@ impl Call {
     /// What becomes of a call of which no price is here. A name whose price merely is not here is held at the
     /// dearest; only one that the whole book is known to have no price for follows the policy. Of a name that
     /// the customer gave that says nothing: its answer may name any model.
-    fn without_price(&self, admitting: &Admitting<'_>, facts: &Facts<'_>, has_row: bool) -> WithoutPrice {
+    fn without_price(&self, given: &AdmissionInput<'_>, facts: &Facts<'_>, has_row: bool) -> WithoutPrice {
         let model = facts.request_model.filter(|model| !model.is_empty());
         let wanted =
             model.map(|model| Wanted { provider: facts.provider.to_owned(), model: model.to_owned() });
-        let is_unpriced = match (&wanted, admitting.book) {
+        let is_unpriced = match (&wanted, given.book) {
             (Some(wanted), Some(book)) => !has_row && book.has_no_price_for(wanted),
             _ => false,
         };
-        match (admitting.unpriced, wanted) {
-            (_, Some(wanted)) if admitting.may_ask && !is_unpriced && !has_row => WithoutPrice::Ask(wanted),
+        match (given.unpriced, wanted) {
+            (_, Some(wanted)) if given.may_ask && !is_unpriced && !has_row => WithoutPrice::Ask(wanted),
             (Unpriced::Deny, _) => {
                 let model = model.unwrap_or("this call");
                 let text = format!("`{model}` has no price here, and calls without a price are not allowed");
@@ -267,22 +267,22 @@ impl Call {
     /// none.
     fn worst<'a>(
         &'a self,
-        admitting: &Admitting<'a>,
+        given: &AdmissionInput<'a>,
         known: &'a [(&'a str, &'a str)],
     ) -> Result<Worst<'a>, Admission<'static>> {
         let mut dearest: Option<Worst<'a>> = None;
         let only = self.only_model();
         let is_open = self.may_be_any_model() || only.is_none() && self.models_asked_for().next().is_none();
         if let Some(name) = only.filter(|_| !is_open) {
-            return self.worst_of(admitting, Facts { request_model: Some(name), ..self.facts(known) });
+            return self.worst_of(given, Facts { request_model: Some(name), ..self.facts(known) });
         }
         for name in self.models_asked_for() {
             let facts = Facts { request_model: Some(name), ..self.facts(known) };
-            dearest = Some(self.worst_of(admitting, facts)?.or_dearer(dearest));
+            dearest = Some(self.worst_of(given, facts)?.or_dearer(dearest));
         }
         if is_open {
             let facts = Facts { request_model: None, ..self.facts(known) };
-            dearest = Some(self.ceiling(admitting, &facts).or_dearer(dearest));
+            dearest = Some(self.ceiling(given, &facts).or_dearer(dearest));
         }
         Ok(dearest.unwrap_or_default())
     }
@@ -290,28 +290,28 @@ impl Call {
     /// The worst case of one model; what is to be done first, where its price is not here.
     fn worst_of<'a>(
         &'a self,
-        admitting: &Admitting<'a>,
+        given: &AdmissionInput<'a>,
         facts: Facts<'a>,
     ) -> Result<Worst<'a>, Admission<'static>> {
-        let row = admitting.book.and_then(|book| book.worst_case(facts));
+        let row = given.book.and_then(|book| book.worst_case(facts));
         let bound = self.bound(row.as_ref().map(WorstCase::size).unwrap_or_default());
         let cost = row.as_ref().and_then(|row| row.of(&bound));
         if cost.is_none() {
-            match self.without_price(admitting, &facts, row.is_some()) {
+            match self.without_price(given, &facts, row.is_some()) {
                 WithoutPrice::Ask(wanted) => return Err(Admission::WantPrice(wanted)),
                 WithoutPrice::Refuse(text) => {
                     return Err(Admission::Refuse(Reason::ModelNotPriced, None, text));
                 }
                 WithoutPrice::Nothing => {}
-                WithoutPrice::Ceiling => return Ok(self.ceiling(admitting, &facts)),
+                WithoutPrice::Ceiling => return Ok(self.ceiling(given, &facts)),
             }
         }
         Ok(Worst { row, bound, cost, is_ceiling: false })
     }
 
     /// The worst case of a call whose price is not here: at the dearest row of its provider.
-    fn ceiling<'a>(&'a self, admitting: &Admitting<'a>, facts: &Facts<'_>) -> Worst<'a> {
-        let dearest = admitting.book.and_then(|book| book.ceiling(facts));
+    fn ceiling<'a>(&'a self, given: &AdmissionInput<'a>, facts: &Facts<'_>) -> Worst<'a> {
+        let dearest = given.book.and_then(|book| book.ceiling(facts));
         let bound = self.bound(dearest.as_ref().map(Ceiling::size).unwrap_or_default());
         let cost = dearest.and_then(|dearest| dearest.of(&bound));
         Worst { row: None, bound, cost, is_ceiling: true }
@@ -448,11 +448,11 @@ impl Call {
     /// where none has been measured.
     fn expected(
         &self,
-        admitting: &Admitting<'_>,
+        given: &AdmissionInput<'_>,
         row: Option<&WorstCase<'_>>,
     ) -> Option<(Amount, Amount, u64)> {
         let model = self.request_model()?;
-        let mean = |name: &str| admitting.learned.mean_output(name);
+        let mean = |name: &str| given.learned.mean_output(name);
         let output_tokens = mean(&agent_and_model(&self.attribution.agent, model)).or_else(|| mean(model))?;
         let input_tokens = self.request.input_estimate().unwrap_or_else(|| self.request.body_bytes());
         let bound = Bound { input_tokens, output_tokens, ..Bound::default() };
@@ -662,15 +662,15 @@ mod tests {
     }
 
     /// Calls without a price are allowed, and nobody can be asked for one.
-    fn allowing<'a>(policy: &'a Policy, book: &'a PriceBook, learned: &'a Learned) -> Admitting<'a> {
+    fn allowing<'a>(policy: &'a Policy, book: &'a PriceBook, learned: &'a Learned) -> AdmissionInput<'a> {
         let unpriced = Unpriced::Allow;
-        Admitting { policy, book: Some(book), unpriced, learned, now_ms: 5, may_ask: false }
+        AdmissionInput { policy, book: Some(book), unpriced, learned, now_ms: 5, may_ask: false }
     }
 
     fn admitted(call: &Call, policy: &Policy, unpriced: Unpriced, learned: &Learned) -> String {
         let book = book();
-        let admitting = Admitting { unpriced, ..allowing(policy, &book, learned) };
-        match call.admission(&admitting) {
+        let given = AdmissionInput { unpriced, ..allowing(policy, &book, learned) };
+        match call.admission(&given) {
             Admission::Hold(holds) => {
                 let hold = |hold: &Hold<'_>| format!("{}={}", hold.touched.budget.name, hold.amount);
                 holds.iter().map(hold).collect::<Vec<_>>().join(" ")
@@ -714,8 +714,8 @@ mod tests {
             call.request().watch_bounds();
             call.request().feed(br#"{"max_tokens":10,"messages":[{"role":"user","content":"hi"}]}"#);
             let learned = Learned::default();
-            let admitting = allowing(&policy, &book, &learned);
-            match call.admission(&admitting) {
+            let given = allowing(&policy, &book, &learned);
+            match call.admission(&given) {
                 Admission::Hold(holds) => holds[0].amount.0,
                 _ => panic!("not admitted"),
             }
@@ -804,7 +804,7 @@ mod tests {
             ("the collector has said that it has none", Some(&told), true, "b=0 own=0 calls=1"),
             ("nothing is known at all", None, false, "price_unknown"),
         ] {
-            let admitting = Admitting {
+            let given = AdmissionInput {
                 policy: &policy,
                 book,
                 unpriced: Unpriced::Allow,
@@ -812,7 +812,7 @@ mod tests {
                 now_ms: 5,
                 may_ask,
             };
-            let found = match call.admission(&admitting) {
+            let found = match call.admission(&given) {
                 Admission::Hold(holds) => {
                     let hold = |hold: &Hold<'_>| format!("{}={}", hold.touched.budget.name, hold.amount);
                     holds.iter().map(hold).collect::<Vec<_>>().join(" ")
@@ -865,8 +865,8 @@ mod tests {
             let mut call = call(&path, r#"{"inferenceConfig":{"maxTokens":5},"max_tokens":5}"#);
             call.target = Target::recognise(Some(provider), "", &path);
             let learned = Learned::default();
-            let admitting = Admitting { may_ask: true, ..allowing(&policy, &book, &learned) };
-            let Admission::Hold(found) = call.admission(&admitting) else { panic!("{path}") };
+            let given = AdmissionInput { may_ask: true, ..allowing(&policy, &book, &learned) };
+            let Admission::Hold(found) = call.admission(&given) else { panic!("{path}") };
             let named: Vec<&str> = found.iter().map(|hold| hold.touched.budget.name.as_str()).collect();
             assert_eq!(found[0].amount > Amount::ZERO, holds, "{path}");
             assert_eq!(named.contains(&"scoped"), everywhere, "{path}");
@@ -1021,9 +1021,9 @@ mod tests {
             (CHAT, r#"{"model":"a","model":"b"}"#, Reason::AmbiguousRequest, "names `model` twice"),
         ] {
             let learned = Learned::default();
-            let admitting = allowing(&policy, &book, &learned);
+            let given = allowing(&policy, &book, &learned);
             let call = call(path, body);
-            let Admission::Refuse(found, budget, said) = call.admission(&admitting) else { panic!("{path}") };
+            let Admission::Refuse(found, budget, said) = call.admission(&given) else { panic!("{path}") };
             assert_eq!((found, budget.as_deref()), (reason, Some("strict")), "{path}");
             assert!(said.contains(text) && said.contains("budget `strict`"), "{said}");
         }
@@ -1065,8 +1065,8 @@ mod tests {
             ("/model/dear/converse", r#"{"model":"cheap","inferenceConfig":{"maxTokens":2}}"#, 100),
         ] {
             let call = call(path, body);
-            let admitting = allowing(&policy, &book, &learned);
-            let Admission::Hold(holds) = call.admission(&admitting) else { panic!("{path} {body}") };
+            let given = allowing(&policy, &book, &learned);
+            let Admission::Hold(holds) = call.admission(&given) else { panic!("{path} {body}") };
             assert_eq!(holds[0].amount, Amount(expected), "{path} {body}");
             let model = call.denied("g", 402, 9).head.request_model;
             let from_path = path.contains("dear").then_some("dear");
@@ -1114,8 +1114,8 @@ mod tests {
             let mut call = call(path, body);
             call.target = Target::recognise(Some(provider), "", path);
             let learned = Learned::default();
-            let admitting = allowing(&policy, &book, &learned);
-            let Admission::Hold(holds) = call.admission(&admitting) else { panic!("{body}") };
+            let given = allowing(&policy, &book, &learned);
+            let Admission::Hold(holds) = call.admission(&given) else { panic!("{body}") };
             assert_eq!(!holds.is_empty(), expected, "{provider} {path} {body}");
             // What is settled later is settled where it was held.
             let settled = policy.touched(&call.subject(), 5).count();

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::{Price, Variant, names};
-use crate::lean::few;
+use crate::lean::small_map;
 
 /// The service tier that the answer named.
 pub const SERVICE_TIER: &str = "service_tier";
@@ -182,7 +182,7 @@ impl<'a> Deciding<'a> {
         let optional = self.optional.iter().map(|(fact, word)| (requested(fact), (*word).to_owned()));
         let required = self.required.iter().map(|(fact, word)| ((*fact).to_owned(), (*word).to_owned()));
         let reserved = self.reserved.then(|| (SERVICE_TIER.to_owned(), "reserved".to_owned()));
-        few::map(optional.chain(required).chain(reserved))
+        small_map::map(optional.chain(required).chain(reserved))
     }
 }
 

@@ -10,7 +10,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use crate::lean::few;
+use crate::lean::small_map;
 use crate::record::PromptShape;
 
 /// Key of all prints of a gateway.
@@ -135,7 +135,7 @@ impl Prints {
             system_bytes: (self.system.bytes > 0).then_some(self.system.bytes),
             tools_hash: self.tools.print(),
             tools_bytes: (self.tools.bytes > 0).then_some(self.tools.bytes),
-            bytes_by_role: few::map(self.by_role.iter().filter(|(_, bytes)| *bytes > 0).cloned()),
+            bytes_by_role: small_map::map(self.by_role.iter().filter(|(_, bytes)| *bytes > 0).cloned()),
         };
         (shape != PromptShape::default()).then_some(shape)
     }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tollgate_core::budget::counter::{Counter, Enforce, Settlement};
 use tollgate_core::budget::policy::{OTHER, Policy, Touched, has_passed, percent};
-use tollgate_core::budget::room::Room;
+use tollgate_core::budget::reservation::Reservation;
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::{Action, Amount, OnOutage};
 use tollgate_core::call::Call;
@@ -12,7 +12,7 @@ use tollgate_core::call::admission::Hold;
 use tollgate_core::call::refusal::Reason;
 
 use super::reservations::Standing;
-use super::{Budgets, Decision, Knows, Refused, Ticket, away, refused};
+use super::{Budgets, Decision, DecisionInput, Refused, Ticket, away, refused};
 use crate::metrics::Metrics;
 use crate::shared::counters::{Failed, Missed, Slot};
 use crate::shared::journal::HeldOn;
@@ -25,11 +25,11 @@ impl Budgets {
         &self,
         policy: &Policy,
         holds: Vec<Hold<'_>>,
-        knows: Knows<'_>,
+        given: DecisionInput<'_>,
         metrics: &mut Metrics,
     ) -> Decision {
         let mut ticket = Ticket { policy_version: policy.version.clone(), ..Ticket::default() };
-        let silent_ms = self.silent_ms(knows.now_ms);
+        let silent_ms = self.silent_ms(given.now_ms);
         for hold in &holds {
             let budget = hold.touched.budget;
             if !budget.is_enforced() || budget.on_outage == OnOutage::Allow {
@@ -39,19 +39,19 @@ impl Budgets {
                 return Decision::Refuse(away(budget, None));
             }
             if silent_ms > budget.lease_ms {
-                return match knows.waited.expired || self.is_away() {
+                return match given.waited.expired || self.is_away() {
                     true => Decision::Refuse(away(budget, Some(silent_ms))),
                     // One that was asleep asks first.
                     false => self.ask_for_lease(hold),
                 };
             }
         }
-        if self.admit_in_reservations(&holds, knows.now_ms, &mut ticket, metrics) {
+        if self.admit_in_reservations(&holds, given.now_ms, &mut ticket, metrics) {
             return Decision::Go(ticket);
         }
         let mut short = Vec::new();
         for _ in 0..2 {
-            short = self.try_all(&holds, knows.now_ms, &mut ticket, metrics);
+            short = self.try_all(&holds, given.now_ms, &mut ticket, metrics);
             if short.is_empty() {
                 return Decision::Go(ticket);
             }
@@ -59,7 +59,7 @@ impl Budgets {
         // All that it lacks is asked for at once.
         let mut decision = Decision::Wait;
         for (hold, counter) in short {
-            if let refused @ Decision::Refuse(_) = self.short_of(hold, counter.as_deref(), knows) {
+            if let refused @ Decision::Refuse(_) = self.short_of(hold, counter.as_deref(), given) {
                 decision = refused;
             }
         }
@@ -172,7 +172,10 @@ impl Budgets {
             }
             let standing = self.admit(hold, enforce, counter, slot)?;
             let may_open = reservation_slot.is_some() && reservations.at(&slot.key).is_none();
-            Ok((standing, if may_open { Room::take(counter, hold.amount) } else { Room::default() }))
+            Ok((
+                standing,
+                if may_open { Reservation::claim(counter, hold.amount) } else { Reservation::default() },
+            ))
         };
         let now = self.now(now_ms);
         let span = hold.touched.span;
@@ -184,7 +187,7 @@ impl Budgets {
         if done.as_ref().is_err_and(|failed| *failed == Failed::Full) && budget.each.is_some() {
             let other = CounterKey { value: OTHER.to_owned(), ..hold.touched.key() }.to_bytes();
             let mut admit = |counter: &mut Counter, slot: &Rc<Slot>| {
-                Ok((self.admit(hold, enforce, counter, slot)?, Room::default()))
+                Ok((self.admit(hold, enforce, counter, slot)?, Reservation::default()))
             };
             done = counters.update(&other, new, now, &mut admit);
             metrics.count("tollgate_values_shared_total", 1);
@@ -265,7 +268,7 @@ impl Budgets {
     }
 
     /// What becomes of a call that has no room on a counter.
-    fn short_of(&self, hold: &Hold<'_>, counter: Option<&Counter>, knows: Knows<'_>) -> Decision {
+    fn short_of(&self, hold: &Hold<'_>, counter: Option<&Counter>, given: DecisionInput<'_>) -> Decision {
         let budget = hold.touched.budget;
         let Some(counter) = counter else {
             return Decision::Refuse(refused(budget, None, hold.amount, Reason::BudgetBusy));
@@ -273,12 +276,12 @@ impl Budgets {
         let fits_once = hold.amount <= counter.limit.max(budget.limit);
         let may_ask = !self.alone && !self.is_away() && fits_once;
         let is_spent = counter.spent().plus(hold.amount) > counter.limit.max(budget.limit);
-        if may_ask && is_spent && !knows.waited.answered {
+        if may_ask && is_spent && !given.waited.answered {
             // Nothing that ends gives it room. The collector is asked with each tick whether its limit is
             // another.
             let exhaust = |counter: &mut Counter| counter.exhaust(hold.amount);
             let _ = self.counters.borrow_mut().update_known(&counter.key, exhaust);
-        } else if may_ask && !knows.waited.expired && !counter.is_exhausted_for(hold.amount) {
+        } else if may_ask && !given.waited.expired && !counter.is_exhausted_for(hold.amount) {
             let key = hold.touched.key();
             let key = CounterKey { value: counter_value(counter, &key), ..key };
             let mut wanted = self.wanted.borrow_mut();
@@ -286,7 +289,7 @@ impl Budgets {
             *sum = sum.plus(hold.amount);
             return Decision::Wait;
         }
-        let is_unheard = self.is_away() || knows.waited.expired && !knows.waited.answered;
+        let is_unheard = self.is_away() || given.waited.expired && !given.waited.answered;
         if !self.alone && is_unheard && counter.may_clear(hold.amount) {
             return Decision::Refuse(away(budget, None));
         }

@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use tollgate_core::budget::counter::Settlement;
 use tollgate_core::budget::policy::Touched;
-use tollgate_core::budget::room::Room;
+use tollgate_core::budget::reservation::Reservation;
 use tollgate_core::budget::window::Span;
 use tollgate_core::budget::{Action, Amount, Budget};
 
@@ -69,7 +69,7 @@ pub(crate) struct Standing {
 #[derive(Debug, Default)]
 struct State {
     closed: bool,
-    left: Room,
+    left: Reservation,
     /// What its calls, and earlier ones, are to be charged.
     due: Settlement,
     /// What is used of the counter, here and elsewhere, as far as known; not kept up where nobody is to be
@@ -156,11 +156,11 @@ impl Reservations {
         &mut self,
         (key, budget, Standing { used, limit }): (&Rc<[u8]>, &Budget, Standing),
         slot: Option<u32>,
-        (hold, left): (Amount, Room),
+        (hold, left): (Amount, Reservation),
         lane: &OwnLane,
         now_ms: u64,
     ) -> Option<ReservedFrom> {
-        let held = Room { amount: left.amount.plus(hold), calls: left.calls + 1 };
+        let held = Reservation { amount: left.amount.plus(hold), calls: left.calls + 1 };
         let id = slot.and_then(|slot| {
             let generation = lane.with(now_ms, |lane| lane.reservations.list(slot, held, key))?;
             Some(ReservationId { slot, generation })

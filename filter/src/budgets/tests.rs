@@ -235,8 +235,9 @@ mod admission {
         let mut metrics = Metrics::default();
         let learned = Learned::default();
         let book = gateway.book();
-        let knows = Knows { book: book.as_deref(), learned: &learned, now_ms: NOW_MS, waited: Waited::NOT };
-        let ticket = went(gateway.budgets.decide(&chat("a", MODEL), knows, &mut metrics));
+        let given =
+            DecisionInput { book: book.as_deref(), learned: &learned, now_ms: NOW_MS, waited: Waited::NOT };
+        let ticket = went(gateway.budgets.decide(&chat("a", MODEL), given, &mut metrics));
         assert_eq!(ticket.warning, None);
         metrics.flush();
         assert_eq!(simulated::with(|world| world.metrics["tollgate_shadow_denied_total"]), 1);

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use tollgate_core::budget::Unit;
-use tollgate_core::budget::room::Room;
+use tollgate_core::budget::reservation::Reservation;
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::Span;
 use tollgate_core::call::admission::settled;
@@ -103,7 +103,7 @@ fn close_reservations(gateway: &Gateway, index: u32, lane: &Lane, reservations: 
     if reservations.iter().all(|reservation| reservation.key.is_empty()) {
         return Some(());
     }
-    let mut left: Vec<Room> = reservations.iter().map(|reservation| reservation.held).collect();
+    let mut left: Vec<Reservation> = reservations.iter().map(|reservation| reservation.held).collect();
     for slot in 0..JOURNAL_SLOTS {
         let Some(pending) = entry(index, slot) else { continue };
         for (reservation, amount) in journal::read(&pending).0.into_iter().filter_map(|one| one.reserved_from)

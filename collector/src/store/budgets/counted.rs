@@ -21,7 +21,7 @@ use tollgate_core::budget::window::Window;
 use tollgate_core::budget::{Amount, Unit};
 use tollgate_core::record::UsageRecord;
 
-use super::missed::spent_by;
+use super::late_budgets::spent_by;
 use super::seed::{Seeds, is_tagged, spent, subject_of, value_in};
 use super::{StoreError, StoredBudget, accounts, all, amount};
 use crate::model::calendar::span;

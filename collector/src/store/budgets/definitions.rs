@@ -7,7 +7,7 @@ use tollgate_core::budget::{Budget, define};
 
 use super::super::audit::append;
 use super::audited::CONFIGURATION;
-use super::extra::keep_top_ups;
+use super::top_ups::keep_top_ups;
 use super::{Put, StoreError, StoredBudget};
 use crate::model::audit::Entry;
 use crate::model::clock::signed;

@@ -14,7 +14,7 @@ use tollgate_core::budget::Amount;
 use tollgate_core::budget::ledger::LIVE_MS;
 use tollgate_core::budget::scope::CounterKey;
 
-use super::missed::{Added, add};
+use super::late_budgets::{Added, add};
 use super::seed::Seeds;
 use super::{Ledger, StoreError, StoredBudget, accounts, amount, end_lease, gateways, heard};
 

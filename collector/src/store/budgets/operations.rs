@@ -99,7 +99,7 @@ impl Store {
         now_ms: u64,
     ) -> Result<ToppedUp, StoreError> {
         self.write(move |transaction| {
-            super::extra::top_up(transaction, (&name, &value), more, &actor, now_ms)
+            super::top_ups::top_up(transaction, (&name, &value), more, &actor, now_ms)
         })
         .await
     }

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
 
 mod counted;
-mod extra;
 mod gone;
+mod top_ups;
 
 use serde_json::json;
 use tollgate_core::budget::define;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share, gemini, openai};
-use crate::lean::few;
+use crate::lean::small_map;
 use crate::usage::{CacheTtl, Usage};
 
 /// Anthropic Messages.
@@ -183,7 +183,7 @@ fn one_run(counts: &Counts<'_>) -> Usage {
 fn by_ttl(counts: &Counts<'_>, total: u64) -> BTreeMap<CacheTtl, u64> {
     let hour = counts.at("cache_creation.ephemeral_1h_input_tokens").unwrap_or(0).min(total);
     let parts = [(CacheTtl::FiveMinutes, total - hour), (CacheTtl::OneHour, hour)];
-    few::map(parts.into_iter().filter(|(_, tokens)| *tokens > 0))
+    small_map::map(parts.into_iter().filter(|(_, tokens)| *tokens > 0))
 }
 
 /// The model runs of a call, where there was more than one kind of work: with compaction, an advisor or a

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::{Action, Context, Counts, Family, Field, Merge, Normalised, anthropic, openai};
-use crate::lean::few;
+use crate::lean::small_map;
 use crate::usage::{CacheTtl, Usage};
 
 /// Converse and ConverseStream, whose `metadata` event comes last.
@@ -213,7 +213,7 @@ fn by_ttl(counts: &Counts<'_>) -> BTreeMap<CacheTtl, u64> {
         "1h" => Some(CacheTtl::OneHour),
         _ => None,
     };
-    few::map(counts.objects("cacheDetails").iter().filter_map(|entry| {
+    small_map::map(counts.objects("cacheDetails").iter().filter_map(|entry| {
         Some((ttl(entry.text("ttl")?)?, entry.at("inputTokens").filter(|tokens| *tokens > 0)?))
     }))
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share, gemini};
 use crate::decode::json::value_count;
-use crate::lean::few;
+use crate::lean::small_map;
 use crate::provider::Api;
 use crate::usage::{CacheTtl, Usage};
 
@@ -595,7 +595,7 @@ fn by_ttl(counts: &Counts<'_>) -> BTreeMap<CacheTtl, u64> {
         ("cache_write_tokens_details.ttl_30m_tokens", CacheTtl::HalfHour),
         ("cache_write_tokens_details.ttl_12h_tokens", CacheTtl::TwelveHours),
     ];
-    few::map(parts.into_iter().filter_map(|(path, ttl)| {
+    small_map::map(parts.into_iter().filter_map(|(path, ttl)| {
         Some((ttl, counts.first_in(&INPUT_DETAILS, path).filter(|tokens| *tokens > 0)?))
     }))
 }

@@ -4,7 +4,7 @@
 //! generation has been settled: so one small value takes out of the journal what many entries say.
 
 use tollgate_core::budget::Amount;
-use tollgate_core::budget::room::Room;
+use tollgate_core::budget::reservation::Reservation;
 
 use crate::host;
 use crate::shared::layout;
@@ -28,7 +28,7 @@ pub(crate) struct Listed {
     /// Grows with every change.
     pub generation: u64,
     /// What was held for it when it was opened.
-    pub held: Room,
+    pub held: Reservation,
     /// The key of its counter; empty where the slot has no reservation.
     pub key: Vec<u8>,
 }
@@ -55,7 +55,7 @@ impl ReservationSlots {
 
     /// Names a reservation. Gives its generation, also where the host refuses: then nobody gives it back,
     /// should this VM die.
-    pub(crate) fn list(&mut self, slot: u32, held: Room, key: &[u8]) -> u64 {
+    pub(crate) fn list(&mut self, slot: u32, held: Reservation, key: &[u8]) -> u64 {
         let generation = self.next(slot);
         let listed = Listed { generation, held, key: key.to_vec() };
         let _ = host::set_shared(layout::reservation(self.lane, slot), &listed.to_bytes());
@@ -111,7 +111,7 @@ impl Listed {
             let (calls, rest) = rest.split_first_chunk()?;
             let (amount, key) = rest.split_first_chunk()?;
             let amount = Amount(i128::from_le_bytes(*amount));
-            Some((Room { amount, calls: u32::from_le_bytes(*calls) }, key.to_vec()))
+            Some((Reservation { amount, calls: u32::from_le_bytes(*calls) }, key.to_vec()))
         };
         let (held, key) = reservation().unwrap_or_default();
         Some(Self { generation, held, key })

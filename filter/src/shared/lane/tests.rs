@@ -370,11 +370,11 @@ mod of_a_vm {
 
 mod of_reservations {
     use tollgate_core::budget::Amount;
-    use tollgate_core::budget::room::Room;
+    use tollgate_core::budget::reservation::Reservation;
 
     use super::*;
 
-    const ROOM: Room = Room { amount: Amount(310), calls: 31 };
+    const ROOM: Reservation = Reservation { amount: Amount(310), calls: 31 };
 
     #[test]
     fn a_place_names_a_room_by_what_it_holds_and_its_counter() {

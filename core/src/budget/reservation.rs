@@ -1,4 +1,4 @@
-//! Room ahead: what one VM of a gateway takes on a counter for calls that are yet to come.
+//! A reservation: what one VM of a gateway takes on a counter for calls that are yet to come.
 //!
 //! Reading and changing counters was nearly half of what a decision cost. So where a counter has ample room,
 //! a VM takes room for several calls with one change, admits those by itself, and gives back what is left
@@ -10,17 +10,17 @@ use super::counter::{Counter, Settlement};
 
 /// What is left of the room that was taken.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Room {
+pub struct Reservation {
     /// How much may still be held in it.
     pub amount: Amount,
     /// For how many calls.
     pub calls: u32,
 }
 
-impl Room {
+impl Reservation {
     /// Takes room for more calls like one that was just admitted; none where the counter has not ample room
     /// for them.
-    pub fn take(counter: &mut Counter, hold: Amount) -> Self {
+    pub fn claim(counter: &mut Counter, hold: Amount) -> Self {
         if counter.free().0 >> AMPLE_BITS < hold.0 {
             return Self::default();
         }
@@ -75,11 +75,11 @@ mod tests {
         let mut counter = counter(2_569);
         counter.admit(Amount(10), Enforce::Grant).unwrap();
         let before = counter.clone();
-        assert_eq!(Room::take(&mut counter, Amount(10)), Room::default());
+        assert_eq!(Reservation::claim(&mut counter, Amount(10)), Reservation::default());
         assert_eq!(counter, before);
         counter.granted = Amount(2_570);
-        let room = Room::take(&mut counter, Amount(10));
-        assert_eq!(room, Room { amount: Amount(310), calls: 31 });
+        let room = Reservation::claim(&mut counter, Amount(10));
+        assert_eq!(room, Reservation { amount: Amount(310), calls: 31 });
         assert_eq!((counter.held, counter.free(), counter.in_flight), (Amount(320), Amount(2_250), 32));
     }
 
@@ -87,7 +87,7 @@ mod tests {
     fn what_calls_leave_comes_back_whole() {
         let mut counter = counter(10_000);
         counter.admit(Amount(10), Enforce::Grant).unwrap();
-        let mut room = Room::take(&mut counter, Amount(10));
+        let mut room = Reservation::claim(&mut counter, Amount(10));
         let mut settled = Settlement { hold: Amount(10), charge: Amount(3), kept: Amount::ZERO, calls: 1 };
         for hold in [10, 200, 7] {
             assert!(room.fits(Amount(hold)));
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn room_is_for_so_many_calls() {
         let mut counter = counter(10_000);
-        let mut room = Room::take(&mut counter, Amount::ZERO);
+        let mut room = Reservation::claim(&mut counter, Amount::ZERO);
         for _ in 0..CALLS {
             assert!(room.fits(Amount::ZERO));
             room.admit(Amount::ZERO);
