@@ -62,12 +62,21 @@ fn lints_wasm() -> Result<()> {
     cargo(&arguments, "mend what clippy names")
 }
 
+/// The tests of all crates but those that need Envoy or the built module: side by side, where `cargo-nextest`
+/// is installed.
 fn units() -> Result<()> {
-    let mut arguments = vec!["test", "--quiet", "--workspace", "--exclude", "tollgate-tests"];
-    // It runs the built module.
-    arguments.extend(["--exclude", "tollgate-minihost"]);
-    arguments.extend(WITHOUT_WASM);
-    cargo(&arguments, "a unit, property or doc test fails")
+    let mut crates = vec!["--workspace", "--exclude", "tollgate-tests", "--exclude", "tollgate-minihost"];
+    crates.extend(WITHOUT_WASM);
+    let with = |command: &[&'static str]| [command, &crates].concat();
+    if command(&["nextest", "--version"])?.output().is_ok_and(|output| output.status.success()) {
+        let quiet = ["--status-level", "slow", "--show-progress", "none"];
+        cargo(
+            &with(&[&["nextest", "run", "--no-fail-fast"][..], &quiet].concat()),
+            "a unit or property test fails",
+        )?;
+        return cargo(&with(&["test", "--quiet", "--doc"]), "a doc test fails");
+    }
+    cargo(&with(&["test", "--quiet"]), "a unit, property or doc test fails")
 }
 
 fn end_to_end() -> Result<()> {

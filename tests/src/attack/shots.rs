@@ -129,6 +129,7 @@ pub(super) fn classes() -> Vec<Class> {
         plain("many prompts, answers, models", "many", many()),
         plain("content that is fetched", "fetched", fetched()),
         plain("bodies that cannot be read", "unread", unread()),
+        plain("forms that servers read in other ways", "forms", forms()),
         plain("endpoints spelled otherwise", "spelled", spelled()),
         Class {
             budget: "default_output_tokens = 64",
@@ -254,6 +255,10 @@ fn many() -> Vec<Shot> {
     let routed = "/openrouter/api/v1/chat/completions";
     let bill = "bill_usd=0.12";
     let messages = json!([user("hi")]);
+    let counted = |n: Value| {
+        let body = json!({"model": "gpt-5.1", "n": n, "max_completion_tokens": 200, "messages": messages});
+        Shot::json(CHAT, &body, GREEDY)
+    };
     vec![
         Shot::json(
             CHAT,
@@ -292,6 +297,9 @@ fn many() -> Vec<Shot> {
             &json!({"model": "openrouter/auto", "max_tokens": 200, "messages": messages}),
             bill,
         ),
+        counted(json!(" 64")),
+        counted(json!(63.5)),
+        counted(json!("1e400")),
         Shot::json(CHAT, &json!({"max_completion_tokens": 200, "messages": messages}), bill),
         Shot::json(RESPONSES, &json!({"max_output_tokens": 200, "input": "hi"}), bill),
     ]
@@ -378,6 +386,35 @@ fn unread() -> Vec<Shot> {
     shots.push(Shot::text("/openai/v1/something/new", r#"{"n":1}"#, bill));
     shots.push(Shot::text("/openai/v1/something/new", "", bill));
     shots
+}
+
+/// Ten pictures of a dear model in a form of which a careless reader sees one, or another model.
+fn forms() -> Vec<Shot> {
+    let part =
+        |head: &str, value: &str| format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n{value}\r\n");
+    let dear = part("name=\"model\"", "gpt-image-1") + &part("name=\"prompt\"", "a cat");
+    let cheap = part("name=\"model\"", "gpt-image-1-mini");
+    let pad = "p".repeat(5_000);
+    let with = |more: String| format!("{dear}{more}--b--\r\n");
+    let bodies = [
+        with(part(&format!("name=\"n\"\r\nX-Pad: {pad}"), "10")),
+        with(part("x=\"; name=junk\"; name=\"n\"; name=\"m\"", "10")),
+        with(part("name*=utf-8''n", "10")),
+        with(part("name=\"\\n\"", "10")),
+        with(part("name=\r\n \"n\"", "10")),
+        with(part("name=\"n\"; filename=\"\"", "10")),
+        with(part("name=\"n\"", " 10 ")),
+        with(part("name=\"n\"", "10.0")),
+        with(part("name=\"n\"\r\nContent-Transfer-Encoding: base64", "MTA=")),
+        with(part("name=\"n\"", "10")).replace("Disposition:", "Disposition :"),
+        with(part("name=\"n\"", "10")).replace("\r\n", "\n"),
+        format!("--a\r\n\r\n--a--\r\n{}", with(part("name=\"n\"", "10"))),
+        format!("{{\"model\":\"gpt-image-1-mini\"}}\r\n{}", with(part("name=\"n\"", "10"))),
+        format!("{cheap}{}", with(part("name=\"n\"", "10"))),
+    ];
+    let kind = "multipart/form-data; boundary=b";
+    let edits = "/openai/v1/images/edits";
+    bodies.into_iter().map(|body| Shot::text(edits, body, "bill_usd=0.1").typed(kind)).collect()
 }
 
 fn spelled() -> Vec<Shot> {
