@@ -413,12 +413,17 @@ impl<F: Copy> Scanner<F> {
             return rest;
         }
         let place = self.open.last().map(|container| container.place);
-        self.next = if self.key.is_empty() && !self.key_too_long {
-            place.and_then(|place| self.shape.key(place, before))
-        } else {
+        let is_whole = self.key.is_empty() && !self.key_too_long && before.len() <= KEY_BYTES_MAX;
+        if !is_whole {
             self.extend_key(before);
-            place.filter(|_| !self.key_too_long).and_then(|place| self.shape.key(place, &self.key))
+        }
+        let key = match (is_whole, self.key_too_long) {
+            (true, _) => before,
+            (false, false) => &self.key,
+            // It is none that is known, and what stands behind it is at no place of its own.
+            (false, true) => b"",
         };
+        self.next = place.and_then(|place| self.shape.key(place, key));
         self.state = State::Colon;
         rest
     }

@@ -580,6 +580,23 @@ fn many_prompts_and_choices_in_one_request_count_as_many() {
     assert_eq!(bound.held.unwrap().images, 8);
 }
 
+/// Found by fuzzing: what stood behind a long key counted as if it stood outside, where the key came in
+/// pieces or had an escape in it.
+#[test]
+fn what_stands_behind_a_long_key_is_at_no_place_of_its_own() {
+    let target = Target::recognise(Some("openai"), "", "/v1/chat/completions");
+    let long = "k".repeat(80);
+    for key in [long.clone(), format!("\\u006b{long}"), format!("{long}_url")] {
+        let inside = json!({"max_tokens": 1, "model": "cheap", "part": {"file_id": "f"}});
+        let body = format!(r#"{{"{key}":{inside},"model":"dear"}}"#);
+        for size in [1, 7, 64, body.len()] {
+            let bounds = read(&body, size);
+            assert_eq!((bounds.output_limit(&target), bounds.ambiguous()), (None, None), "{body} by {size}");
+            assert!(bounds.outside, "{body} by {size}");
+        }
+    }
+}
+
 #[test]
 fn a_count_that_lenient_servers_read_counts() {
     for (value, expected) in [
