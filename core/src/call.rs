@@ -455,7 +455,8 @@ impl Call {
         let reported_tier = reported.as_ref().and_then(Normalised::service_tier);
         let service_tier = reported_tier.or(named_tier).map(str::to_owned);
         let api = self.target.api;
-        let refused = self.answer.as_deref().is_some_and(|answer| answer.status >= 400);
+        // Nor does who sends a caller elsewhere answer it.
+        let refused = self.answer.as_deref().is_some_and(|answer| answer.status >= 300);
         let aborted = matches!(end.ending, Ending::ClientAbort | Ending::UpstreamAbort);
         let estimate = || self.estimated_usage(record, aborted, learned);
         let mut measure = match reported {

@@ -56,7 +56,7 @@ impl Bound {
         } else {
             // A task's limit is one for text, if that is what it makes.
             let limit = reading.output_limit(target).filter(|_| api == Api::HuggingFaceTask);
-            let (reason, tokens) = other_output(api, answers);
+            let (reason, tokens) = other_output(api, answers, body_bytes);
             unbounded.extend(reason.filter(|_| limit.is_none()));
             limit.map_or(tokens, |limit| limit.saturating_mul(answers))
         };
@@ -103,10 +103,12 @@ fn held(reading: &RequestBounds, api: Api, (answers, tool_calls): (u64, u64), bo
 }
 
 /// What is not text can be held by rules of thumb only: why, and how much.
-const fn other_output(api: Api, answers: u64) -> (Option<&'static str>, u64) {
+fn other_output(api: Api, answers: u64, body_bytes: u64) -> (Option<&'static str>, u64) {
     match api {
         Api::Embeddings | Api::EmbedContent | Api::CohereEmbed | Api::OllamaEmbed | Api::Rerank => (None, 0),
         Api::Images => (Some("images"), IMAGE_OUTPUT_TOKENS.saturating_mul(answers)),
+        // Speech has one to two tokens of sound for each character (a rule of thumb).
+        Api::Speech => (Some("not_text"), SESSION_OUTPUT_TOKENS.max(body_bytes.saturating_mul(2))),
         // Of a voice session, what a row has no price for by the token is held by the minute alone.
         _ if is_session(api) => (Some("session"), SESSION_OUTPUT_TOKENS),
         _ => (Some("not_text"), SESSION_OUTPUT_TOKENS.saturating_mul(answers)),

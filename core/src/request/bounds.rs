@@ -604,6 +604,8 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     ("generationConfig.candidate_count", Field::Choices),
     ("generation_config.candidateCount", Field::Choices),
     ("generation_config.candidate_count", Field::Choices),
+    // Alibaba Cloud, Model Studio, and Hugging Face's tasks.
+    ("parameters.n", Field::Choices),
     ("parameters.sampleCount", Field::Choices),
     ("parameters.sample_count", Field::Choices),
     ("parameters.candidateCount", Field::Choices),
@@ -689,6 +691,7 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     ("agent_id", Field::ServerTool),
     // Alibaba Cloud, Model Studio: a search before the answer.
     ("enable_search", Field::ServerTool),
+    ("parameters.enable_search", Field::ServerTool),
     // Caches that a gateway before the provider asks for: Vercel, `LiteLLM`.
     ("providerOptions.gateway.caching", Field::CacheControl),
     ("cache_control_injection_points", Field::CacheControl),
