@@ -390,7 +390,7 @@ impl PriceBook {
             Priced { estimated: found.step.is_estimate(), reserved: deciding.reserved, ..Priced::default() };
         let input = usage.input_tokens.unwrap_or(0) / calls.max(1);
         if let Some(chosen) = found.model.choose(facts.time_ms, &deciding, input) {
-            priced.complete = chosen.fit != Fit::Part;
+            priced.complete = chosen.fit != Fit::Part && !searches_uncounted(facts, usage);
             priced.guessed = chosen.fit == Fit::Guessed;
             chosen.explain(&mut basis);
             let scale = (calls, deciding.container_gigabytes());
@@ -536,6 +536,13 @@ impl Fit {
         let of_tools = without.iter().any(|fact| matches!(*fact, "tool" | "search_size"));
         if of_tools { Self::Part } else { Self::Guessed }
     }
+}
+
+/// Whether OpenRouter searched because the name that was asked for says so, and did not count it: what that
+/// costs is not known.
+fn searches_uncounted(facts: &Facts<'_>, usage: &Usage) -> bool {
+    let searches = facts.request_model.is_some_and(|model| model.ends_with(":online"));
+    searches && facts.provider == "openrouter" && usage.web_searches.is_none()
 }
 
 /// What is kept of a call whose model has no row, so that it can be priced once there is one.

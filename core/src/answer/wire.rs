@@ -78,6 +78,10 @@ pub enum Field {
     StreamAction,
     /// Where code of such an item ran.
     StreamContainer,
+    /// The kind of a tool that the provider ran.
+    Executed,
+    /// What an answer rests on, besides the model.
+    Annotation,
     /// The kind of a tool that was offered.
     Offered,
     /// A step of an interaction.
@@ -86,14 +90,16 @@ pub enum Field {
     Place,
     /// A page of the web that it rests on.
     Page,
+    /// Pages that were read because the prompt names them.
+    NamedPage,
+    /// The caller's own stored data that it rests on.
+    OwnData,
+    /// A tool that the provider ran, in a piece of a stream, which may tell one once more.
+    OtherTool,
     /// An image that was made.
     Image,
     /// Of what kind it is that was made beside text.
     Made,
-    /// The bytes of an image that was made.
-    Drawn,
-    /// Pages that were read because the prompt names them.
-    NamedPage,
     /// Ends one of several answers in a document.
     Each,
     /// The usage object, with which a stream ends.

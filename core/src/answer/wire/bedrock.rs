@@ -34,6 +34,7 @@ pub(super) static CONVERSE: Family = Family {
     leaves_input_out: false,
     normalise: |counts, context| {
         let mut usage = converse(counts);
+        usage.web_searches = grounded(counts, context);
         let contradictory = by_total(&mut usage, counts.at("totalTokens"));
         Normalised { usage, contradictory, ..Normalised::default() }
             .told("service_tier", context.word("service_tier"))
@@ -139,6 +140,7 @@ fn invoke(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     let mut normalised = anthropic::normalise(counts, context);
     if normalised.usage.input_tokens.is_none() {
         normalised.usage = other_models(counts, context);
+        normalised.usage.web_searches = grounded(counts, context);
         let total = counts.first(&["total_tokens", "totalTokens"]);
         normalised.contradictory = by_total(&mut normalised.usage, total);
     }
@@ -147,6 +149,12 @@ fn invoke(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     *output = output.or_else(|| context.header("output"));
     let tier = context.word("service_tier").filter(|_| normalised.service_tier().is_none());
     normalised.told("service_tier", tier).told("latency", context.word("latency"))
+}
+
+/// Searches of Nova's own tool.
+fn grounded(counts: &Counts<'_>, context: &Context<'_>) -> Option<u64> {
+    let told = counts.at("serverToolUsage.webSearchRequests").unwrap_or(0);
+    Some(told.max(context.tools.web_searches())).filter(|searches| *searches > 0)
 }
 
 fn other_models(counts: &Counts<'_>, context: &Context<'_>) -> Usage {

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::tools::Seen;
 use super::{Action, Context, Counts, Family, Field, Merge, Normalised, openai};
 use crate::usage::Usage;
 
@@ -31,6 +32,12 @@ pub(super) static GENERATE_CONTENT: Family = Family {
         ("candidates[].groundingMetadata.groundingChunks[].maps.uri", Action::Capture, Field::Place),
         ("candidates[].groundingMetadata.googleMapsWidgetContextToken", Action::Capture, Field::Place),
         ("candidates[].groundingMetadata.groundingChunks[].web.uri", Action::Capture, Field::Page),
+        ("candidates[].groundingMetadata.retrievalQueries", Action::Capture, Field::OwnData),
+        (
+            "candidates[].groundingMetadata.groundingChunks[].retrievedContext.uri",
+            Action::Capture,
+            Field::OwnData,
+        ),
         ("candidates[].urlContextMetadata.urlMetadata[].retrievedUrl", Action::Capture, Field::NamedPage),
         ("candidates[].content.parts[].inlineData.mimeType", Action::Capture, Field::Made),
     ],
@@ -230,7 +237,7 @@ pub(super) fn spoken(counts: &Counts<'_>, usage: &mut Usage) {
 /// (`google_maps_grounding_cost_per_query`), read 2026-11-28.
 fn grounded(context: &Context<'_>, (searches, maps): (u64, u64), mut normalised: Normalised) -> Normalised {
     let tools = context.tools;
-    let has_maps = tools.has_maps() || maps > 0;
+    let has_maps = tools.has(Seen::Place) || maps > 0;
     let queries = tools.grounded().max(searches.saturating_add(maps)).max(u64::from(has_maps));
     let by_prompt = context.model.is_some_and(|model| {
         let model = model.rsplit('/').next().unwrap_or(model);
@@ -238,9 +245,13 @@ fn grounded(context: &Context<'_>, (searches, maps): (u64, u64), mut normalised:
         version.trim_start_matches("live-").starts_with(['1', '2'])
     });
     // Pages without a query were found all the same.
-    let charged = if by_prompt { queries.max(u64::from(tools.found_pages())).min(1) } else { queries };
+    let queries = queries.max(u64::from(tools.found_pages()));
+    let charged = if by_prompt { queries.min(1) } else { queries };
     normalised.usage.web_searches = (charged > 0).then_some(charged);
-    let has_pages = tools.has_pages() || searches > 0;
+    // Vertex AI charges a prompt that is grounded in the caller's own data; searches in files of the Gemini
+    // API cost nothing.
+    normalised.usage.file_searches = (context.provider == "vertex" && tools.has(Seen::OwnData)).then_some(1);
+    let has_pages = tools.has(Seen::Page) || searches > 0;
     let tool = if has_pages { "google_search_and_maps" } else { "google_maps" };
     normalised.told("tool", (has_maps && by_prompt).then_some(tool))
 }

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::tools::Seen;
 use super::{Action, Context, Counts, Family, Field, Merge, Normalised, Share, gemini};
 use crate::decode::json::value_count;
 use crate::lean::small_map;
@@ -37,6 +38,15 @@ pub(super) static CHAT: Family = Family {
         ("base_resp.status_code", Action::Capture, Field::ErrorCode),
         ("errors[].message", Action::Capture, Field::Error),
         ("choices[].usage", Action::Capture, Field::Usage),
+        // Tools that the provider ran, at Groq; what the answer rests on, and pictures in it, at OpenRouter.
+        ("choices[].message.executed_tools[].type", Action::Capture, Field::Executed),
+        ("choices[].delta.executed_tools[].type", Action::Capture, Field::OtherTool),
+        ("choices[].message.annotations[].type", Action::Capture, Field::Annotation),
+        ("choices[].delta.annotations[].type", Action::Capture, Field::Annotation),
+        ("choices[].message.images[].type", Action::Capture, Field::Made),
+        ("choices[].delta.images[].type", Action::Capture, Field::Made),
+        // What a search of Z.AI's found.
+        ("web_search[].link", Action::Capture, Field::Page),
         ("result.usage", Action::Capture, Field::Usage),
         ("result.response", Action::Text, Field::WholeOutput),
         ("response", Action::Text, Field::Output),
@@ -98,6 +108,7 @@ pub(super) static CHAT: Family = Family {
         ("timings.predicted_n", Action::Capture, Field::CountSoFar("predicted_n")),
         // Mistral's OCR, and Hugging Face's text generation.
         ("usage_info.pages_processed", Action::Capture, Field::Count("pages_processed")),
+        ("usage_info.pages_processed_annotation", Action::Capture, Field::Count("pages_annotated")),
         ("generated_text", Action::Text, Field::WholeOutput),
         ("token.text", Action::Text, Field::Output),
         ("details.generated_tokens", Action::Capture, Field::Count("generated_tokens")),
@@ -165,6 +176,7 @@ pub(super) static IMAGES: Family = Family {
         ("error", Action::Capture, Field::Error),
         ("model", Action::Capture, Field::Model),
         ("data[].url", Action::Capture, Field::Image),
+        ("data[].b64_json", Action::Capture, Field::Image),
         // Google's `:predict`.
         ("predictions[].mimeType", Action::Capture, Field::Image),
         ("base_resp.status_code", Action::Capture, Field::ErrorCode),
@@ -233,7 +245,7 @@ pub(super) static BATCH_OUTPUT: Family = Family {
         ("response.body.usage_breakdown", Action::Capture, Field::Breakdown),
         ("response.body.usage_info.pages_processed", Action::Capture, Field::Count("pages_processed")),
         ("response.body.tool_usage", Action::Capture, Field::ToolUsage),
-        ("response.body.data[].b64_json", Action::Text, Field::Drawn),
+        ("response.body.data[].b64_json", Action::Capture, Field::Image),
         ("response.body.data[].url", Action::Capture, Field::Image),
         ("response.body.output[].type", Action::Capture, Field::Item),
         ("response.body.output[].action.type", Action::Capture, Field::ToolAction),
@@ -396,7 +408,9 @@ fn by_model(context: &Context<'_>, whole_usage: &Usage) -> Vec<Share> {
         ) else {
             return Vec::new();
         };
-        let usage = whole(&Counts::new(usage), context).usage;
+        // What was counted for the whole call is no part of a run.
+        let mut usage = whole(&Counts::new(usage), context).usage;
+        usage.web_searches = None;
         sum.add(&usage);
         match shares.iter_mut().find(|share| share.model.as_deref() == Some(model)) {
             Some(share) => share.usage.add(&usage),
@@ -451,7 +465,11 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         }),
         cache_write_tokens: more_than_nothing(detail("cache_write_tokens"), || {
             more_than_nothing(detail("cache_creation_tokens"), || {
-                counts.first(&["cache_creation_input_tokens", "inputTokens.cacheWrite"])
+                counts.first(&[
+                    "cache_creation_input_tokens",
+                    "prompt_tokens_details.cache_creation_input_tokens",
+                    "inputTokens.cacheWrite",
+                ])
             })
         }),
         cache_write_by_ttl: by_ttl(counts),
@@ -465,12 +483,11 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
         cache_read_image_tokens: detail("cached_tokens_details.image_tokens"),
         output_audio_tokens: output_detail("audio_tokens"),
         output_image_tokens: output_detail("image_tokens"),
-        web_searches: web_searches(context).or_else(|| counted_searches(counts, context)).or_else(|| {
-            let details = ["web_search_calls", "x_search_calls"];
-            let calls =
-                details.iter().filter_map(|name| counts.first_in(&["server_side_tool_usage_details"], name));
-            calls.reduce(u64::saturating_add).filter(|calls| *calls > 0)
-        }),
+        // xAI counts more than its items tell: searches of X.
+        web_searches: searched(0, counts, &["web_search_calls", "x_search_calls"])
+            .or_else(|| web_searches(context))
+            .or_else(|| counted_searches(counts, context)),
+        web_fetches: counts.at("tool_calls_details.fetch_url.invocation"),
         file_searches: searched(
             context.tools.file_searches(),
             counts,
@@ -506,12 +523,10 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     {
         usage.output_tokens = Some(output.saturating_add(thought));
     }
-    // The images of the image endpoints are all of the output where its parts are not told; so are those of a
-    // batch of such requests.
-    let is_drawn = context.api == Api::Images
-        || context.api == Api::BatchOutput && (context.made.images || context.images > 0);
-    if is_drawn && counts.value("output_tokens_details").is_none() {
-        usage.output_image_tokens = usage.output_tokens;
+    let is_told = sum(output_detail("image_tokens"), output_detail("text_tokens")) > Some(0);
+    if !is_told && draws(context) {
+        let thought = usage.reasoning_tokens.unwrap_or(0);
+        usage.output_image_tokens = usage.output_tokens.map(|output| output.saturating_sub(thought));
     }
     if quirks.reasoning_outside_output {
         usage.citation_tokens = counts.at("citation_tokens");
@@ -528,16 +543,7 @@ fn whole(counts: &Counts<'_>, context: &Context<'_>) -> Normalised {
     if quirks.audio_outside_input {
         usage.input_tokens = sum(usage.input_tokens, usage.input_audio_tokens);
     }
-    // What the images of its own tool come to is not in the usage, nor whose price they have.
-    let tool = if makes_images(context) {
-        images_by_tool(context).is_none().then_some("image_generation")
-    } else {
-        counts
-            .value("connectors")
-            .and_then(Value::as_object)
-            .filter(|used| !used.is_empty())
-            .map(|_| "connectors")
-    };
+    let tool = tool(counts, context, &usage);
     let contradictory = total.zip(input).zip(output).is_some_and(|((total, input), output)| {
         let makes_up = |input: u64, output: u64| total == input.saturating_add(output);
         let (whole_input, whole_output) = (usage.input_tokens.unwrap_or(0), usage.output_tokens.unwrap_or(0));
@@ -600,6 +606,53 @@ fn by_ttl(counts: &Counts<'_>) -> BTreeMap<CacheTtl, u64> {
     }))
 }
 
+/// Whether the output is pictures, where its parts are not told: that of the image endpoints, of a batch of
+/// such requests, of a chat that has pictures in it, and of an image model at Google's compatible endpoint,
+/// whose pictures stand in the text.
+fn draws(context: &Context<'_>) -> bool {
+    match context.api {
+        Api::Images => true,
+        Api::BatchOutput => context.images > 0,
+        Api::ChatCompletions => {
+            let is_google = matches!(context.provider, "gemini" | "vertex");
+            context.made.images || is_google && context.model.is_some_and(|model| model.contains("-image"))
+        }
+        _ => false,
+    }
+}
+
+/// A tool of the provider's that was used and has a price of its own, which no count here is charged at. A
+/// row has a price for it, or the call is charged without.
+fn tool(counts: &Counts<'_>, context: &Context<'_>, usage: &Usage) -> Option<&'static str> {
+    // What the images of its own tool come to is not in the usage, nor whose price they have.
+    if makes_images(context) {
+        return images_by_tool(context).is_none().then_some("image_generation");
+    }
+    let counted = |name: &str| counts.at(name) > Some(0);
+    let (tools, is_router) = (context.tools, context.provider == "openrouter");
+    // Search models cite too, and have a fee for each request.
+    let searches = |name: &str| context.model.is_some_and(|model| model.contains(name));
+    if counts.value("connectors").and_then(Value::as_object).is_some_and(|used| !used.is_empty()) {
+        Some("connectors")
+    } else if tools.has(Seen::OtherTool) {
+        Some("executed_tools")
+    } else if is_router && tools.has(Seen::File) {
+        Some("file_parser")
+    } else if is_router
+        && tools.has(Seen::Citation)
+        && usage.web_searches.is_none()
+        && !(searches("sonar") || searches("search"))
+    {
+        Some("web")
+    } else if counted("num_sources_used") {
+        Some("live_search")
+    } else if counts.text("search_type") == Some("pro") {
+        Some("pro_search")
+    } else {
+        counted("pages_annotated").then_some("annotation")
+    }
+}
+
 /// The answer's own count of searches where it has one, else the searches among its items.
 fn web_searches(context: &Context<'_>) -> Option<u64> {
     let told =
@@ -615,17 +668,22 @@ fn searched(items: u64, counts: &Counts<'_>, names: &[&str]) -> Option<u64> {
     Some(items.max(told)).filter(|calls| *calls > 0)
 }
 
-/// Searches that the usage counts: Perplexity's, OpenRouter's, those of Mistral's connectors.
+/// Searches that the usage counts: Perplexity's, OpenRouter's, DashScope's, those of Mistral's connectors.
+/// What Z.AI found it has searched for.
 fn counted_searches(counts: &Counts<'_>, context: &Context<'_>) -> Option<u64> {
     let perplexitys = counts.at("num_search_queries");
     perplexitys
         .filter(|_| !searches_once(context))
         .or_else(|| {
-            let names =
-                ["server_tool_use_details.web_search_requests", "server_tool_use.web_search_requests"];
-            counts.first(&names)
+            counts.first(&[
+                "server_tool_use_details.web_search_requests",
+                "server_tool_use.web_search_requests",
+                "tool_calls_details.web_search.invocation",
+                "plugins.search.count",
+            ])
         })
         .or_else(|| counts.sum(&["connectors.web_search", "connectors.web_search_premium"]))
+        .or_else(|| context.tools.found_pages().then_some(1))
 }
 
 /// Of Perplexity's models only deep research pays for each query, for what it reads to cite, and for

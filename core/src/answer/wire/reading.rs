@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::counts::Counts;
-use super::tools::Tools;
+use super::tools::{Seen, Tools};
 use super::turn::OpenTurn;
 use super::{Context, Family, Field, Made, Merge, Normalised, Share, cost};
 use crate::decode::json::{self, Sink};
@@ -631,6 +631,8 @@ impl Sink<Field> for Reading {
             if field == Field::Each {
                 return self.each_end();
             }
+            // A picture in the answer itself is longer than what is kept.
+            self.images = self.images.saturating_add(u64::from(field == Field::Image));
             self.has_error |= field == Field::Error;
             self.has_odd_usage |= matches!(field, Field::Usage | Field::LastUsage);
             return;
@@ -643,7 +645,10 @@ impl Sink<Field> for Reading {
             return;
         }
         match field {
-            Field::ToolName => self.tool_call(raw),
+            Field::ToolName => {
+                self.tools.called(raw);
+                self.tool_call(raw);
+            }
             // What the model's code calls it has put out as code.
             Field::Caller => {
                 self.is_codes_call = raw != b"\"direct\"";
@@ -699,15 +704,21 @@ impl Sink<Field> for Reading {
             Field::StreamItem => self.tools.stream_item(raw, self.is_done()),
             Field::StreamAction => self.tools.stream_action(raw, self.is_done()),
             Field::StreamContainer => self.tools.stream_container(raw),
+            Field::Executed => self.tools.executed(raw),
+            Field::Annotation => self.tools.annotation(raw),
+            Field::Place => self.tools.saw(Seen::Place),
+            Field::Page => self.tools.saw(Seen::Page),
+            Field::NamedPage => self.tools.saw(Seen::NamedPage),
+            Field::OwnData if raw == b"[]" => {}
+            Field::OwnData => self.tools.saw(Seen::OwnData),
+            Field::OtherTool => self.tools.saw(Seen::OtherTool),
             Field::Offered => self.tools.offered(raw),
             Field::Step => self.tools.step(raw),
-            Field::Place => self.tools.place(),
-            Field::Page => self.tools.page(),
             Field::Made => {
-                self.made.images |= raw.starts_with(b"\"image/");
+                self.made.images |= raw.starts_with(b"\"image");
                 self.made.audio |= raw.starts_with(b"\"audio/");
             }
-            Field::NamedPage => self.tools.named_page(),
+            Field::Image if raw == b"\"\"" => {}
             Field::Image => self.images = self.images.saturating_add(1),
             Field::LastUsage => {
                 self.usage(raw);
@@ -785,17 +796,12 @@ impl Sink<Field> for Reading {
             | Field::WholeReasoningTwin
             | Field::Heard
             | Field::Each
-            | Field::Drawn
             | Field::Audio => {}
         }
     }
 
     fn text(&mut self, field: Field, piece: &[u8]) {
         if field == Field::Each {
-            return;
-        }
-        if field == Field::Drawn {
-            self.made.images = true;
             return;
         }
         self.in_document.1 = true;

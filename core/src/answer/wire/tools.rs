@@ -17,15 +17,31 @@ pub(super) struct Tools {
     done: Items,
     /// Whether the searches are those of OpenAI's preview tool.
     previews: bool,
-    /// Whether places of a map were given, and pages of the web.
-    maps: bool,
-    pages: bool,
-    /// Pages were read because the prompt names them, which is no search.
-    named_pages: bool,
+    /// Each bit is a [`Seen`].
+    seen: u8,
     /// Searches that came as steps.
     steps: u64,
     /// Hashes of the queries, each once.
     queries: Vec<u64>,
+}
+
+/// What an answer was seen to rest on, or to have used, of which it counts none.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Seen {
+    /// A place of a map.
+    Place,
+    /// A page of the web.
+    Page,
+    /// A page that was read because the prompt names it, which is no search.
+    NamedPage,
+    /// The caller's own stored data.
+    OwnData,
+    /// A page that is cited.
+    Citation,
+    /// A file that was read for the answer.
+    File,
+    /// A tool that the provider ran, which is no search, or one of so many as nobody knows.
+    OtherTool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -43,15 +59,13 @@ struct Items {
 
 impl Items {
     fn item(&mut self, kind: &[u8]) {
-        let count = match kind {
-            b"\"web_search_call\"" => &mut self.web,
-            b"\"file_search_call\"" => &mut self.files,
-            b"\"code_interpreter_call\"" => &mut self.code,
-            b"\"image_generation_call\"" => &mut self.images,
-            _ => return,
-        };
-        *count = count.saturating_add(1);
-        self.any = true;
+        let counts = [&mut self.web, &mut self.files, &mut self.code, &mut self.images];
+        for (known, count) in ITEMS.into_iter().zip(counts) {
+            if kind == known {
+                *count = count.saturating_add(1);
+                self.any = true;
+            }
+        }
     }
 
     fn action(&mut self, action: &[u8]) {
@@ -106,32 +120,57 @@ impl Tools {
         note(&mut self.done.containers, name);
     }
 
+    /// A tool that the provider ran, at Groq.
+    /// Source: Groq's client library, `ExecutedTool`, and a recorded answer, read 2026-11-30.
+    pub(super) fn executed(&mut self, kind: &[u8]) {
+        if kind.ends_with(b"search\"") {
+            self.passing.item(ITEMS[0]);
+        } else {
+            self.saw(Seen::OtherTool);
+        }
+    }
+
+    /// A call in the answer: some are of the provider's own tool, by a name that no caller's function has
+    /// (Moonshot, Web search pricing; Amazon Nova, Web grounding; read 2026-11-30).
+    pub(super) fn called(&mut self, name: &[u8]) {
+        if SEARCHING_FUNCTIONS.contains(&name) {
+            self.done.item(ITEMS[0]);
+        }
+    }
+
+    /// What the answer rests on, at OpenRouter.
+    pub(super) fn annotation(&mut self, kind: &[u8]) {
+        // Comparisons of slices: those of literals in a pattern are made byte by byte.
+        if *kind == *b"\"url_citation\"" {
+            self.saw(Seen::Citation);
+        } else if *kind == *b"\"file\"" {
+            self.saw(Seen::File);
+        }
+    }
+
+    /// Something was seen.
+    pub(super) const fn saw(&mut self, what: Seen) {
+        self.seen |= 1 << what as u8;
+    }
+
+    /// Whether it was.
+    pub(super) const fn has(&self, what: Seen) -> bool {
+        self.seen & (1 << what as u8) != 0
+    }
+
     /// A tool that the answer says it was offered.
     pub(super) fn offered(&mut self, kind: &[u8]) {
         self.previews |= kind.starts_with(b"\"web_search_preview");
     }
 
-    /// A place of a map was given.
-    pub(super) const fn place(&mut self) {
-        self.maps = true;
-    }
-
-    /// A page of the web was given.
-    pub(super) const fn page(&mut self) {
-        self.pages = true;
-    }
-
-    /// A page was read because the prompt names it.
-    pub(super) const fn named_page(&mut self) {
-        self.named_pages = true;
-    }
-
     /// A step of an interaction, or what one is told of later.
     pub(super) fn step(&mut self, kind: &[u8]) {
-        match kind {
-            b"\"google_search_call\"" => self.pages = true,
-            b"\"google_maps_call\"" => self.maps = true,
-            _ => return,
+        if *kind == *b"\"google_search_call\"" {
+            self.saw(Seen::Page);
+        } else if *kind == *b"\"google_maps_call\"" {
+            self.saw(Seen::Place);
+        } else {
+            return;
         }
         self.steps = self.steps.saturating_add(1);
     }
@@ -182,21 +221,21 @@ impl Tools {
         self.previews && self.web_searches() > 0
     }
 
-    /// Whether places of a map were given.
-    pub(super) const fn has_maps(&self) -> bool {
-        self.maps
-    }
-
     /// Whether pages of the web were given that only a search can have found.
     pub(super) const fn found_pages(&self) -> bool {
-        self.pages && !self.named_pages
-    }
-
-    /// Whether pages of the web were given.
-    pub(super) const fn has_pages(&self) -> bool {
-        self.pages
+        self.has(Seen::Page) && !self.has(Seen::NamedPage)
     }
 }
+
+/// Items that are calls of the provider's own tools: searches of the web, of files, code, images.
+const ITEMS: [&[u8]; 4] = [
+    b"\"web_search_call\"",
+    b"\"file_search_call\"",
+    b"\"code_interpreter_call\"",
+    b"\"image_generation_call\"",
+];
+/// Functions by which the provider's own tool searches the web.
+const SEARCHING_FUNCTIONS: [&[u8]; 2] = [b"\"$web_search\"", b"\"nova_grounding\""];
 
 /// Keeps a name's hash, once.
 fn note(known: &mut Vec<u64>, name: &[u8]) {

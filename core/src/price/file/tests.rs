@@ -117,6 +117,56 @@ fn a_row_that_charges_nothing_says_who_calls_it_free() {
 }
 
 #[test]
+fn what_a_tier_or_variant_of_the_shipped_book_leaves_out_does_not_keep_the_plain_rate() {
+    let mut gaps = Vec::new();
+    for file in EMBEDDED {
+        let parsed: File = toml::from_str(file.text).unwrap_or_else(|error| panic!("{}: {error}", file.name));
+        for model in &parsed.model {
+            for price in &model.price {
+                let mut gap = |part: &str, own: &Amounts, of: &Amounts| {
+                    let left_out = of.keys().filter(|kind| !own.is_empty() && !own.contains_key(*kind));
+                    gaps.extend(left_out.map(|kind| format!("{}: {}, {part}: {kind}", file.name, model.id)));
+                };
+                for tier in &price.tier {
+                    gap("tier", &tier.tokens, &price.tokens);
+                }
+                for variant in price.variant.iter().filter(|variant| variant.multiply.is_none()) {
+                    let when = format!("{:?}", variant.when);
+                    gap(&when, &variant.tokens, &price.tokens);
+                    for tier in &variant.tier {
+                        gap(&format!("tier of {when}"), &tier.tokens, &price.tokens);
+                    }
+                    for tier in &price.tier {
+                        let has = variant.tier.iter().any(|own| own.input_above == tier.input_above);
+                        assert!(has, "{}: {when} has no tier above {}", model.id, tier.input_above);
+                    }
+                }
+            }
+        }
+    }
+    assert!(gaps.is_empty(), "{gaps:#?}");
+}
+
+#[test]
+fn a_router_charges_twice_the_input_for_a_cache_of_claude_that_lasts_an_hour() {
+    let book = PriceBook::from_files(EMBEDDED).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    let hour = Kind::from_name("cache_write_1h").unwrap_or_else(|| panic!("no such kind"));
+    let is_routed = |model: &&PricedModel| {
+        matches!(model.provider.as_str(), "openrouter" | "vercel-gateway") && model.id.contains("claude")
+    };
+    let mut seen = 0;
+    for model in book.models().iter().filter(is_routed) {
+        for rates in model.prices.iter().flat_map(Price::sheets).flat_map(Sheet::all_rates) {
+            let writes = rates.0.contains_key(&Kind::CacheWrite);
+            let twice = rates.of(Kind::Input).map(|input| input.times(2));
+            assert!(!writes || rates.of(hour) == twice, "{} {}", model.provider, model.id);
+            seen += usize::from(writes);
+        }
+    }
+    assert!(seen > 80, "{seen}");
+}
+
+#[test]
 fn each_mistake_has_its_message() {
     for (from, to, expected) in [
         ("\"1.25\"", "\"-1\"", "f.toml: model gpt-x, price 1, tokens.input: `-1` is negative"),
