@@ -182,11 +182,22 @@ fn headers(fixture: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What `tollgate meter` prints for each line of the file, by its id.
+/// What `tollgate meter` prints for each line of the file, by its id, where it is answered now, as the
+/// gateway's calls are: some prices depend on the hour.
 fn metered(file: &Path) -> BTreeMap<String, Value> {
+    let undated = lines(file).into_iter().map(|mut fixture| {
+        if let Some(headers) = fixture["response_headers"].as_object_mut() {
+            headers.remove("date");
+        }
+        fixture.to_string()
+    });
+    let directory = Workspace::find().unwrap().file("target/e2e/undated");
+    std::fs::create_dir_all(&directory).unwrap();
+    let corpus = directory.join(file.file_name().unwrap());
+    std::fs::write(&corpus, undated.collect::<Vec<_>>().join("\n")).unwrap();
     let output = Command::new(artifacts::build_collector().unwrap())
         .args(["meter", "--format", "json", "--corpus"])
-        .arg(file)
+        .arg(&corpus)
         .output()
         .unwrap();
     assert!(output.status.success(), "tollgate meter: {}", String::from_utf8_lossy(&output.stderr));
