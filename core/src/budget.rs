@@ -9,7 +9,7 @@
 //! | [`ledger`] | the collector's side: what is granted to whom, and the invariant over all of it |
 //! | [`hold`] | the worst case of a call, which is charged before it goes on |
 //! | [`policy`] | what a gateway is told of budgets |
-//! | [`room`] | what a VM takes on a counter for calls to come |
+//! | [`reservation`] | what a VM takes on a counter for calls to come |
 //!
 //! The bound: while all calls are *bounded* ([`is_bounded`](crate::price::Bound::is_bounded)), what is spent
 //! never passes the limit. Each gateway admits a call only where its worst case fits into what it was granted
