@@ -111,6 +111,8 @@ struct Answer {
     first_byte_ms: u64,
     content_type: Content,
     encoded: bool,
+    /// Its length was told, so that it was whole before it came.
+    has_length: bool,
     meter: Meter,
 }
 
@@ -271,6 +273,7 @@ impl Call {
             first_byte_ms: now_ms.saturating_sub(self.time_ms),
             content_type: Content::of(head.content_type.unwrap_or_default()),
             encoded: encoding.is_some(),
+            has_length: (head.header)("content-length").is_some(),
             meter,
         }));
     }
@@ -288,6 +291,15 @@ impl Call {
             }
             answer.meter.feed(bytes);
         }
+    }
+
+    /// Whether the answer comes as it is made, so that more of it costs more. One that was made as a whole is
+    /// ended by nobody.
+    pub fn answer_runs(&self) -> bool {
+        self.answer.as_deref().is_some_and(|answer| match answer.meter.body() {
+            Body::Sse | Body::EventStream | Body::WebSocket => true,
+            _ => self.streams() && !answer.has_length,
+        })
     }
 
     /// A piece of the answer's body came that could not be read: what follows cannot be relied on.

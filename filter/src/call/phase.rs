@@ -146,7 +146,7 @@ impl UnderWay {
     /// looked at.
     pub(super) fn cut(&mut self, gateway: &Gateway, size: usize) -> bool {
         match self.cut {
-            Cut::No if self.admitted.ticket.covers.is_empty() => return false,
+            Cut::No if self.admitted.ticket.covers.is_empty() || !self.call.answer_runs() => return false,
             Cut::No => {
                 let Some(refused) = gateway.cover(&self.call, &mut self.admitted.ticket) else {
                     return false;

@@ -755,6 +755,39 @@ mod endings {
     }
 }
 
+mod whole_answers {
+    use super::*;
+
+    /// Found by a test that took minutes: the error was shorter than the answer's length, and its caller waited
+    /// for the rest.
+    #[test]
+    fn an_answer_that_was_made_as_a_whole_is_not_ended() {
+        let ends = json!([{"name": "all", "limit_usd": "1", "window": "day", "end_streams": true}]);
+        for (length, stream) in [(true, false), (false, false), (true, true)] {
+            let (mut vm, mut collector) = start(&ends, 16_340);
+            let body = json!({"model": MODEL, "stream": stream, "max_completion_tokens": 50, "messages": []});
+            let body = body.to_string();
+            let (mut call, _) = vm.request(&chat_headers(&body.len().to_string()), body.as_bytes());
+            vm.collect(&mut collector);
+            let text = "word ".repeat(400);
+            let answer = json!({"object": "chat.completion", "model": MODEL,
+                "choices": [{"index": 0, "message": {"content": text}}],
+                "usage": {"prompt_tokens": 9, "completion_tokens": 400}})
+            .to_string();
+            let size = answer.len().to_string();
+            let mut headers = vec![(":status", "200"), ("content-type", "application/json")];
+            headers.extend(length.then_some(("content-length", size.as_str())));
+            set_headers(Headers::Response, &headers);
+            call.on_http_response_headers(3, false);
+            simulated::with(|world| world.buffers.insert(Buffer::ResponseBody as u32, answer.clone().into()));
+            call.on_http_response_body(answer.len(), true);
+            assert_eq!(in_response(), answer.as_bytes());
+            end(&mut call);
+            assert!(!records(&mut vm, &mut collector)[0].notes.contains(&Note::EndedByBudget));
+        }
+    }
+}
+
 mod sessions {
     use super::*;
 

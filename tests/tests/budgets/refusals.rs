@@ -134,6 +134,7 @@ async fn a_running_answer_is_ended_with_the_providers_own_error() {
     for number in 0..8 {
         let reply = stack.send(call(&format!("short-{number}"), orders, &short)).await.unwrap();
         assert_eq!(reply.status, 200, "{}", reply.text());
+        assert!(reply.complete, "an answer that was made as a whole is not ended: {}", reply.text());
     }
     let long =
         json!({"model": "gpt-5-mini", "stream": true, "messages": [{"role": "user", "content": "Go on."}]});

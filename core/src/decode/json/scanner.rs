@@ -413,19 +413,22 @@ impl<F: Copy> Scanner<F> {
             return rest;
         }
         let place = self.open.last().map(|container| container.place);
-        let is_whole = self.key.is_empty() && !self.key_too_long && before.len() <= KEY_BYTES_MAX;
-        if !is_whole {
-            self.extend_key(before);
-        }
-        let key = match (is_whole, self.key_too_long) {
-            (true, _) => before,
-            (false, false) => &self.key,
-            // It is none that is known, and what stands behind it is at no place of its own.
-            (false, true) => b"",
+        self.next = if self.key.is_empty() && !self.key_too_long && before.len() <= KEY_BYTES_MAX {
+            place.and_then(|place| self.shape.key(place, before))
+        } else {
+            self.key_in_pieces(place, before)
         };
-        self.next = place.and_then(|place| self.shape.key(place, key));
         self.state = State::Colon;
         rest
+    }
+
+    /// The place behind a key that came in pieces or is long, whose last piece this is. One that is too long is
+    /// none that is known, and what stands behind it is at no place of its own.
+    #[cold]
+    fn key_in_pieces(&mut self, place: Option<Place>, last: &[u8]) -> Option<Place> {
+        self.extend_key(last);
+        let key: &[u8] = if self.key_too_long { b"" } else { &self.key };
+        self.shape.key(place?, key)
     }
 
     fn extend_key(&mut self, bytes: &[u8]) {
