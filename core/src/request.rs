@@ -727,6 +727,28 @@ mod tests {
         }
     }
 
+    /// Found by fuzzing: what stands in lists within lists counted once more than it stands there, in one cut and
+    /// not in another.
+    #[test]
+    fn a_prompt_in_lists_within_lists_counts_once_however_it_is_cut() {
+        let words = "a few words ".repeat(40);
+        let tokens = |prompt: &str, size: usize| {
+            let body = format!(r#"{{"prompt":{prompt}}}"#);
+            let mut meter = RequestMeter::default();
+            meter.watch_bounds();
+            body.as_bytes().chunks(size).for_each(|piece| meter.feed(piece));
+            meter.input_estimate().unwrap()
+        };
+        let plain = tokens(&format!("\"{words}\""), 1_000);
+        for prompt in [format!("[[\"{words}\",6]]"), format!("[[[[{}]]]]", "6,".repeat(50) + "6")] {
+            let whole = tokens(&prompt, 1_000);
+            for size in [1, 2, 7] {
+                assert_eq!(tokens(&prompt, size), whole, "{prompt} by {size}");
+            }
+            assert!(whole <= plain + 60, "{prompt}: {whole}");
+        }
+    }
+
     #[test]
     fn what_is_said_is_the_same_whether_bounds_are_read_or_not() {
         let tools = r#"[{"type":"function","function":{"name":"f","description":"a \"b\" {"}}, {"type":"web_search"},[1]]"#;

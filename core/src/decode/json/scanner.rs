@@ -291,6 +291,8 @@ impl<F: Copy> Scanner<F> {
         }
         self.tee = match place.and_then(|place| self.shape.action(place)) {
             Some((Action::Capture, field)) => Tee::Capture(field),
+            // What is around it is handed over whole, with this in it.
+            Some((Action::Text, _)) if self.whole.is_some() => Tee::Nothing,
             Some((Action::Text | Action::Element | Action::Whole, field)) => Tee::Text(field),
             Some((Action::Skip, _)) | None => Tee::Nothing,
         };
