@@ -727,8 +727,8 @@ mod tests {
         }
     }
 
-    /// Found by fuzzing: what stands in lists within lists counted once more than it stands there, in one cut and
-    /// not in another.
+    /// Found by fuzzing: what stands in lists within lists counted once more than it stands there, in one cut
+    /// and not in another.
     #[test]
     fn a_prompt_in_lists_within_lists_counts_once_however_it_is_cut() {
         let words = "a few words ".repeat(40);

@@ -146,7 +146,9 @@ impl Root {
             self.recovered_ms = now_ms;
             let records = recovery::recover(&gateway, now_ms);
             if records > 0 {
-                warn!("made {records} records of calls that a dead VM left unsettled");
+                warn!(
+                    "recovered {records} calls that a dead VM left unsettled: their records have the note `recovered`"
+                );
             }
         }
         self.send(&gateway, collector.interval_ms, now_ms);

@@ -142,7 +142,7 @@ cargo xtask COMMAND
 
   build                builds target/tollgate.wasm and target/release/tollgate
   build --static       builds a `tollgate` that needs no library: target/x86_64-unknown-linux-musl/release/tollgate
-  up                   starts gateway, collector and dashboard on loopback; Ctrl-C stops them
+  up                   starts the gateway and the collector on loopback; Ctrl-C stops them
   up --demo            the same with simulated providers and traffic of several agents; prints the summary
   up --demo --exit     ends after the summary; exit code 0 only if it agrees with the providers' own ledger
   test [--only STEP]   everything that proves the project

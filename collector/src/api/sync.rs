@@ -180,7 +180,7 @@ fn count_accepted(metrics: &Metrics, accepted: &Accepted) {
             gateway,
             reports = accepted.impossible.len(),
             reason = first,
-            "Reports of counters by gateway `{gateway}` cannot be and were not taken"
+            "Impossible counter reports of gateway `{gateway}` were refused"
         );
     }
     for (_, refusal) in &accepted.rejected {

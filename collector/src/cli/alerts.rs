@@ -56,7 +56,7 @@ struct Review {
     /// What was found
     #[arg(long)]
     note: Option<String>,
-    /// It is done
+    /// Close the review
     #[arg(long)]
     close: bool,
 }

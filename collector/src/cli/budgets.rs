@@ -73,7 +73,7 @@ enum Command {
         #[arg(long, default_value = "")]
         value: String,
     },
-    /// Give back what is kept of calls of which nobody knows what they cost (`on_unknown = "worst"`)
+    /// Give back what stays charged for calls of unknown cost (`on_unknown = "worst"`)
     ReleaseKept {
         /// Name of the budget
         name: String,
@@ -81,11 +81,11 @@ enum Command {
         #[arg(long)]
         value: Option<String>,
     },
-    /// Take back what a run of a gateway that is gone was granted and has not used
+    /// Take back what a gateway that is gone was granted and did not use
     Release {
         /// The instance, as `tollgate budgets --format json` shows it
         instance: String,
-        /// Although it still reports, and may go on spending what it was granted
+        /// Release it even if it still reports; it may go on spending what it was granted
         #[arg(long)]
         force: bool,
     },

@@ -18,7 +18,7 @@ use crate::work::tls;
 /// Which collector to ask.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Collector {
-    /// The collector
+    /// Address of the collector
     #[arg(long, env = "TOLLGATE_URL", default_value = "http://127.0.0.1:8088", global = true)]
     url: String,
     /// Token to present to it
@@ -242,7 +242,7 @@ pub(super) fn segment(text: &str) -> String {
 /// Reads an answer. Members that are not known here are passed over: a newer collector may say more.
 pub(super) fn read<T: DeserializeOwned>(body: &str) -> anyhow::Result<T> {
     serde_json::from_str(body)
-        .context("this is not the answer that was asked for; is this a Tollgate collector of this version?")
+        .context("the answer cannot be read; is this a Tollgate collector of this version? --url or TOLLGATE_URL names another")
 }
 
 /// What is said, as text; nothing for what is not.
@@ -253,7 +253,9 @@ pub(super) fn said(value: Option<impl ToString>) -> String {
 fn refusal(body: &str, status: u16, url: &str) -> String {
     match serde_json::from_str::<Failure>(body) {
         Ok(failure) => printable(&failure.error.message),
-        Err(_) => format!("{url} answers {status}; is this a Tollgate collector?"),
+        Err(_) => format!(
+            "{url} answers with status {status}, and not as a Tollgate collector does; name yours with --url or TOLLGATE_URL"
+        ),
     }
 }
 

@@ -69,9 +69,10 @@ impl EstimateArgs {
         let body = self.file.as_ref().map(|file| {
             let mut text = String::new();
             if file.as_os_str() == "-" {
-                std::io::stdin().read_to_string(&mut text).context("standard input")?;
+                std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
             } else {
-                text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+                text = std::fs::read_to_string(file)
+                    .with_context(|| format!("`{}` cannot be read", file.display()))?;
             }
             serde_json::from_str::<Value>(&text).with_context(|| format!("{} is not JSON", file.display()))
         });

@@ -19,7 +19,7 @@ pub(super) struct RecordsArgs {
     /// Only calls whose cost is so: measured, estimated, unpriced, free
     #[arg(long)]
     cost_status: Vec<String>,
-    /// Most records; as JSON, of one page
+    /// Most records to show; with --format json at most one page
     #[arg(long, default_value_t = 50)]
     limit: usize,
     /// Go on where a page ended

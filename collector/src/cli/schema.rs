@@ -8,7 +8,7 @@ use crate::config::schema;
 /// Arguments of `tollgate schema`.
 #[derive(Debug, Args)]
 pub(super) struct SchemaArgs {
-    /// Of the filter's configuration, which stands in Envoy's, instead
+    /// Print that of the plugin configuration (the JSON in envoy.yaml) instead
     #[arg(long)]
     filter: bool,
 }

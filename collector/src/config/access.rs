@@ -67,7 +67,10 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> A
         let hash = document.needed(&mut table, "sha256", "what `tollgate token` printed");
         let token = hash.as_deref().and_then(Token::from_sha256);
         if hash.is_some() && token.is_none() {
-            let message = format!("`{}.sha256` is not 64 hexadecimal digits", table.name());
+            let message = format!(
+                "`{}.sha256` is not 64 hexadecimal digits; give what `tollgate token` printed",
+                table.name()
+            );
             document.at(&table, &message);
         }
         if role.is_none() && hash.is_some() {
@@ -77,7 +80,7 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> A
         let gateways = gateway_names(document, &mut table, &known);
         if !gateways.is_empty() && role.is_some_and(|role| role != Role::Ingest) {
             let message = format!(
-                "`{}.gateways` is for a token of the role `ingest`: others are for no gateway",
+                "`{}.gateways` is for a token of the role `ingest` alone; leave it out",
                 table.name()
             );
             document.at(&table, &message);

@@ -245,7 +245,10 @@ fn rule<'t>(
     let shown_in = own_zone.clone().or_else(zone_of_channel).unwrap_or(TimeZone::UTC);
     let zone = own_zone.unwrap_or(TimeZone::UTC);
     for channel in channels.iter().filter(|name| !known.contains_key(*name)) {
-        document.at(section, &format!("`{}`: there is no `[channels.{channel}]`", section.name()));
+        document.at(section, &format!(
+                "`{}.channels` has `{channel}`, and there is no `[channels.{channel}]`; add it, or leave the name out",
+                section.name()
+            ));
     }
     let Some(when) = when else {
         document.at(section, &format!("`{}` needs a `when`, such as `spend`", section.name()));

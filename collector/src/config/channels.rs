@@ -117,9 +117,9 @@ impl Secret {
             Self::File(path) => std::fs::read_to_string(path)
                 .map(|text| text.trim().to_owned())
                 .with_context(|| format!("`{}` cannot be read", path.display())),
-            Self::Variable(name) => {
-                std::env::var(name).with_context(|| format!("the environment has no `{name}`"))
-            }
+            Self::Variable(name) => std::env::var(name).with_context(|| {
+                format!("the environment has no variable `{name}`; set it where the collector starts")
+            }),
         }
     }
 }
@@ -228,8 +228,10 @@ fn secret<'t>(
     let mut given = given.into_iter().flatten();
     let found = given.next();
     if found.is_none() || given.next().is_some() {
-        document
-            .at(section, &format!("`{}` needs one of `{text}`, `{file}` and `{variable}`", section.name()));
+        document.at(
+            section,
+            &format!("`{}` needs exactly one of `{text}`, `{file}` and `{variable}`", section.name()),
+        );
     }
     found
 }
@@ -252,7 +254,13 @@ fn email<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Option<E
         wrong |= address.parse::<lettre::message::Mailbox>().is_err();
     }
     if wrong {
-        document.at(section, &format!("`{}` needs `from` and `to` that are mail addresses", section.name()));
+        document.at(
+            section,
+            &format!(
+                "`{}` needs mail addresses in `from` and `to`, such as `ada@example.com`",
+                section.name()
+            ),
+        );
         return None;
     }
     let port = port.unwrap_or(match encryption {

@@ -36,7 +36,9 @@ pub(super) fn read_retention<'t>(document: &mut Document<'t>, root: &mut Section
     if let Some(days) = records_days
         && !(DAYS_MIN..=DAYS_MAX).contains(&days)
     {
-        let message = format!("`retention.records_days` is `{days}`, not from {DAYS_MIN} to {DAYS_MAX}");
+        let message = format!(
+            "`retention.records_days` is `{days}`, not a number of days from {DAYS_MIN} to {DAYS_MAX}; leave it out to keep records for ever"
+        );
         document.at(&section, &message);
         records_days = None;
     }

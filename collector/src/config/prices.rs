@@ -144,7 +144,10 @@ fn discount<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Optio
     if let (Some(from), Some(until)) = (from_ms, until_ms)
         && from >= until
     {
-        document.at(section, &format!("`{}`: `until` is not after `from`", section.name()));
+        document.at(
+            section,
+            &format!("`{}.until` is not after `from`; give a later day, or leave it out", section.name()),
+        );
     }
     let multiply = document.needed(section, "multiply", "a multiplier such as `0.85`")?;
     let label = name.map_or_else(|| multiply.clone(), |name| format!("{multiply} ({name})"));
@@ -185,11 +188,15 @@ fn own_model<'t>(document: &mut Document<'t>, section: &mut Section<'t>) -> Opti
 
 /// A price of GPU hours spread over the tokens that they serve, as dollars for a million, rounded up.
 fn by_the_hour(hour: &str, gpus: u64, tokens: Option<u64>) -> Result<String, String> {
-    let dollars: tollgate_core::money::Picodollars =
-        hour.parse().map_err(|error| format!("has a `gpu_hour` that is wrong: {error}"))?;
-    let tokens = tokens.ok_or("has a `gpu_hour` but no `tokens_per_hour`")?;
+    let dollars: tollgate_core::money::Picodollars = hour.parse().map_err(|error| {
+        format!("has the `gpu_hour` `{hour}`, which is no amount ({error}); give dollars such as `2.50`")
+    })?;
+    let tokens = tokens
+        .ok_or("has a `gpu_hour` but no `tokens_per_hour`; give the tokens that its GPUs serve in an hour")?;
     if dollars.as_pico() <= 0 {
-        return Err(format!("has a `gpu_hour` of `{hour}`, which is not above 0"));
+        return Err(format!(
+            "has the `gpu_hour` `{hour}`, which is not above 0; give dollars such as `2.50`"
+        ));
     }
     let rate = dollars.times(gpus).scaled_up(1, tokens);
     let million = rate.times(1_000_000);

@@ -7,9 +7,9 @@ pub enum Role {
     Ingest,
     /// Reading everything that is kept.
     Read,
-    /// Changing what is kept: corrections, reviews, imports.
+    /// Changing what is kept: budgets, top-ups, releases, repricing, imports, reviews.
     Write,
-    /// Also what binds others: closing months, releasing.
+    /// Also closing months.
     Admin,
 }
 

@@ -22,7 +22,7 @@ pub async fn lead(app: Arc<App>) {
                     app.metrics.leads.set(led.into());
                     let what = if led { "has the lead now" } else { "has lost the lead to another" };
                     info!(
-                        "This collector {what}: it is with who judges alerts, watches agents and keeps house"
+                        "This collector {what}: only the leader judges alerts, watches agents and keeps house"
                     );
                 }
             }

@@ -63,7 +63,7 @@ pub fn read_one(value: &Value, name: Option<&str>) -> Result<Budget, Vec<ConfigE
     };
     if let Some(name) = name {
         if object.get("name").is_some_and(|own| own.as_str() != Some(name)) {
-            return Err(problem("has another `name` than its address"));
+            return Err(problem("has a `name` other than the one in its address; leave `name` out"));
         }
         object.insert("name".into(), name.into());
     }
@@ -243,7 +243,7 @@ fn one(keys: &mut Keys<'_>) -> Option<Budget> {
     };
     if budget.carry_over > Amount::ZERO && matches!(window, Window::Rolling(_) | Window::Prepaid) {
         let key = unit_key("carry_over", carry_over.map_or(budget.unit, |(unit, _)| unit));
-        keys.wrong(&key, &format!("has no meaning for the window `{window}`"));
+        keys.wrong(&key, &format!("has no meaning for the window `{window}`; leave it out"));
     }
     if !budget.is_enforced() && keys.has("on_unknown") {
         let value = shown(&word(UNKNOWNS, budget.on_unknown)).replace('"', "`");
@@ -361,7 +361,7 @@ fn quantity(keys: &mut Keys<'_>, prefix: &str) -> Option<(Unit, Amount)> {
         };
         match amount {
             Ok(amount) if found.is_none() => found = Some((unit, Amount(amount))),
-            Ok(_) => keys.wrong(&key, "is a second unit; a budget counts one of dollars, tokens, calls"),
+            Ok(_) => keys.wrong(&key, "is a second unit; a budget counts dollars, tokens or calls: keep one"),
             Err(problem) => {
                 keys.wrong(&key, &format!("`{}` {problem}", shown(value)));
                 found = found.or(Some((unit, Amount::ZERO)));
@@ -397,7 +397,7 @@ fn not_dollars(text: &str) -> String {
     }
     let most = Picodollars::from_pico(i128::MAX);
     match decimals.len() {
-        ..=12 => format!("is more than the most that there can be, {most}"),
+        ..=12 => format!("is more than the most, {most}"),
         more => format!("has {more} decimals; an amount has at most 12"),
     }
 }

@@ -758,8 +758,8 @@ mod endings {
 mod whole_answers {
     use super::*;
 
-    /// Found by a test that took minutes: the error was shorter than the answer's length, and its caller waited
-    /// for the rest.
+    /// Found by a test that took minutes: the error was shorter than the answer's length, and its caller
+    /// waited for the rest.
     #[test]
     fn an_answer_that_was_made_as_a_whole_is_not_ended() {
         let ends = json!([{"name": "all", "limit_usd": "1", "window": "day", "end_streams": true}]);

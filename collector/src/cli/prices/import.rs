@@ -72,7 +72,11 @@ impl Import {
         let text = std::fs::read_to_string(&self.file).with_context(|| self.file.display().to_string())?;
         let listed = read(&text, self.words())?;
         if listed.is_empty() {
-            bail!("{} has no model of `{}`; see --theirs", self.file.display(), self.provider);
+            bail!(
+                "{} has no model of `{}`; give the list's own word for this provider with --theirs",
+                self.file.display(),
+                self.provider
+            );
         }
         let old = match &self.into {
             Some(path) if path.exists() => super::book(&super::read(std::slice::from_ref(path))?)?,

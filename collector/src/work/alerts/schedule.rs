@@ -56,7 +56,7 @@ impl Rate {
     }
 }
 
-/// Attempts before a delivery is given up: about three hours.
+/// Attempts before a delivery is given up: two to two and a half hours.
 const ATTEMPTS_MAX: u32 = 15;
 const WAIT_MAX_MS: u64 = 30 * 60_000;
 

@@ -284,6 +284,7 @@ impl<F: Copy> Scanner<F> {
         }
     }
 
+    // Long: what becomes of a value by its first byte, in one place.
     fn value_start(&mut self, byte: u8, sink: &mut impl Sink<F>) {
         let mut place = self.next.take();
         if byte != b'[' && self.shape.looks_anywhere() {
@@ -294,7 +295,7 @@ impl<F: Copy> Scanner<F> {
             // What is around it is handed over whole, with this in it.
             Some((Action::Text, _)) if self.whole.is_some() => Tee::Nothing,
             Some((Action::Text | Action::Element | Action::Whole, field)) => Tee::Text(field),
-            Some((Action::Skip, _)) | None => Tee::Nothing,
+            _ => Tee::Nothing,
         };
         if self.shape.looks_anywhere()
             && let Tee::Capture(field) | Tee::Text(field) = self.tee
@@ -424,8 +425,8 @@ impl<F: Copy> Scanner<F> {
         rest
     }
 
-    /// The place behind a key that came in pieces or is long, whose last piece this is. One that is too long is
-    /// none that is known, and what stands behind it is at no place of its own.
+    /// The place behind a key that came in pieces or is long, whose last piece this is. One that is too long
+    /// is none that is known, and what stands behind it is at no place of its own.
     #[cold]
     fn key_in_pieces(&mut self, place: Option<Place>, last: &[u8]) -> Option<Place> {
         self.extend_key(last);
