@@ -102,9 +102,12 @@ pub(super) fn sync(
         let made = counter(transaction, (&mut seeds, Some(&mut reporter)), current, key, now_ms)?;
         let Some(id) = made else { continue };
         let mut ledger = load(transaction, id, current.map(|stored| &stored.budget), key)?;
-        let mut gone = Vec::new();
+        let was_busy = ledger.accounts.get(instance).is_some_and(|account| account.held > Amount::ZERO);
         // Whoever speaks is heard before anything is taken back.
         ledger.report(instance, report, now_ms);
+        // What others hold may be what a gateway that is gone had settled: at rest it can be told apart.
+        let mut gone =
+            if was_busy && ledger.held() == Amount::ZERO { imported::adrift(&ledger) } else { Vec::new() };
         for ended in ledger.end_leases(&|one| heard.get(one).copied().unwrap_or(0), now_ms) {
             end_lease(transaction, id, &ended, &ledger)?;
             gone.push(ended);

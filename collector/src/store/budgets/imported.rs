@@ -71,7 +71,11 @@ pub(super) fn count(
     for instance in &changed {
         end_lease(transaction, id, instance, &ledger)?;
     }
-    add(transaction, id, Added { used: more, kept: Amount::ZERO })
+    add(transaction, id, Added { used: more, kept: Amount::ZERO })?;
+    for instance in adrift(&ledger) {
+        count_of_the_gone(transaction, seeds, (stored, key, id), &instance, now_ms)?;
+    }
+    Ok(())
 }
 
 /// A correction, of which no more is taken off a counter than it has charged, or holds, beyond its records: a
@@ -94,6 +98,12 @@ pub(super) fn at_most(
         used: more.used.max(Amount::ZERO.minus(beyond)),
         kept: more.kept.max(Amount::ZERO.minus(kept)),
     })
+}
+
+/// Runs of gateways whose lease has ended while calls of theirs were under way, or thought to be.
+pub(super) fn adrift(ledger: &Ledger) -> Vec<String> {
+    let adrift = ledger.accounts.iter().filter(|(_, account)| account.adrift > Amount::ZERO);
+    adrift.map(|(instance, _)| instance.clone()).collect()
 }
 
 /// Counts what a gateway that is gone had shipped the records of, and not yet said that it had settled: as

@@ -196,3 +196,22 @@ async fn records_that_a_killed_gateway_had_shipped_are_used_once_its_lease_has_e
         assert_eq!((ledger.used(), ledger.held()), (dollars(9 + settled_elsewhere), dollars(1)));
     }
 }
+
+#[tokio::test]
+async fn they_are_told_apart_from_what_others_hold_once_those_are_at_rest() {
+    let fixture = Fixture::new();
+    fixture.put(daily("50"), NOON).await;
+    let key = fixture.key("", NOON).await;
+    let first = Report { want: dollars(20), ..Report::default() };
+    let granted = fixture.sync("i", &key, first, NOON + 1).await.unwrap().grant.granted;
+    let last = vec![CounterReport { key: key.clone(), report: Report { granted, ..told(0, 10, 8, 4, 5) } }];
+    fixture.record_and_report(1, NOON + 500, "bot", 2, last).await;
+    fixture.record(2, NOON + 510, "bot", 3).await;
+    // Its lease ends while another one is busy.
+    let now = NOON + 2 * LEASE;
+    fixture.sync("two", &key, Report { granted: dollars(9), ..told(0, 6, 6, 2, 1) }, now).await.unwrap();
+    assert_eq!(fixture.ledger(now).await.accounts["i"].adrift, dollars(8));
+    fixture.sync("two", &key, Report { granted: dollars(9), ..told(0, 0, 0, 0, 2) }, now + 1).await.unwrap();
+    let ledger = fixture.ledger(now + 1).await;
+    assert_eq!((ledger.used(), ledger.accounts["i"].adrift), (dollars(5), dollars(5)), "{ledger:?}");
+}
