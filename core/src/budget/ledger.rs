@@ -341,15 +341,15 @@ impl Ledger {
         ended
     }
 
-    /// Records say that so much was spent in all. What an instance whose lease has ended held when it was
-    /// last heard of is used as far as nothing else explains that: of some calls it had shipped the records,
-    /// and not said yet that they had ended. Gives how much that is.
+    /// Records say that so much was spent in all. What an instance whose lease has ended was granted is used
+    /// as far as nothing else explains that: of some calls it had shipped the records, and not said yet that
+    /// they had ended. Gives how much that is.
     pub fn was_spent(&mut self, instance: &str, recorded: Amount) -> Amount {
         let missing = recorded.minus(self.used().minus(self.kept_in_all())).or_nothing();
         let Some(account) = self.accounts.get_mut(instance) else { return Amount::ZERO };
-        let found = missing.min(account.adrift.or_nothing());
+        let found = missing.min(account.unused().or_nothing());
         account.used = account.used.plus(found);
-        account.adrift = account.adrift.minus(found);
+        account.adrift = account.adrift.minus(found).or_nothing();
         found
     }
 

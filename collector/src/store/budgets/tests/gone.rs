@@ -214,4 +214,12 @@ async fn they_are_told_apart_from_what_others_hold_once_those_are_at_rest() {
     fixture.sync("two", &key, Report { granted: dollars(9), ..told(0, 0, 0, 0, 2) }, now + 1).await.unwrap();
     let ledger = fixture.ledger(now + 1).await;
     assert_eq!((ledger.used(), ledger.accounts["i"].adrift), (dollars(5), dollars(5)), "{ledger:?}");
+    // More than it held: it had been granted that, too.
+    fixture.record(3, NOON + 520, "bot", 7).await;
+    for (used, version) in [(4, 3), (0, 4)] {
+        let report = Report { granted: dollars(9), ..told(0, used, used, 2, version) };
+        fixture.sync("two", &key, report, now + version).await.unwrap();
+    }
+    let ledger = fixture.ledger(now + 4).await;
+    assert_eq!((ledger.used(), ledger.accounts["i"].adrift), (dollars(12), Amount::ZERO), "{ledger:?}");
 }
