@@ -14,6 +14,7 @@ mod alerts;
 pub mod audit;
 mod budgets;
 mod database;
+mod facets;
 mod records;
 mod rollups;
 #[cfg(test)]
@@ -40,6 +41,8 @@ pub use budgets::{CounterState, KeptReleased, Put, Released, StoredBudget, Toppe
 pub use database::backup::{backup, restore};
 pub use database::error::StoreError;
 pub use database::lead::Lead;
+pub use facets::Apart;
+pub use facets::runs::{RunNode, RunPart, RunsQuery};
 pub use records::adjust::{Adjustment, Correction, Counted};
 pub use records::batch::{Batch, Recharge, Sender};
 pub use records::id::{NotAnId, RecordId};
@@ -61,6 +64,7 @@ use database::damage::Damage;
 use database::lead::Leading;
 use database::open::{DATABASE, Held};
 use database::readers::Readers;
+use facets::follow::Memory;
 use rollups::dims::DimsTable;
 use writer::{Job, Writer};
 
@@ -73,6 +77,9 @@ pub struct Store {
     rows_per_hour: Arc<AtomicU64>,
     writer: JoinHandle<()>,
     leading: Leading,
+    /// Held while records are added to the sums by facet, which happens once at a time.
+    following: tokio::sync::Mutex<()>,
+    followed: Arc<std::sync::Mutex<Memory>>,
     _held: Held,
 }
 
@@ -99,7 +106,8 @@ impl Store {
             .spawn(move || writer.run(waiting))
             .map_err(|cause| StoreError::File { path: data_dir.to_owned(), cause })?;
         let leading = Leading::new(data_dir.to_owned());
-        Ok(Self { jobs, readers, damage, rows_per_hour, writer, leading, _held: held })
+        let (following, followed) = Default::default();
+        Ok(Self { jobs, readers, damage, rows_per_hour, writer, leading, following, followed, _held: held })
     }
 
     /// Sets how many rows the rollup of an hour may have; what would make more is counted under `other`.

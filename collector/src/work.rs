@@ -12,6 +12,7 @@
 //! | [`reprice`] | prices records again after a correction |
 //! | [`reload`] | takes a changed configuration while the collector runs |
 //! | [`access`], [`doors`], [`tls`] | which token allows what; who may come in; encryption |
+//! | [`following`] | adds new records to the sums by facet |
 //! | [`housekeeping`] | what the collector does by itself |
 //! | [`metrics`] | the collector's own metrics |
 
@@ -21,6 +22,7 @@ pub mod anomalies;
 pub mod app;
 pub mod doors;
 pub mod estimate;
+pub mod following;
 pub mod housekeeping;
 pub mod ingest;
 pub mod meter;
