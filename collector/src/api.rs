@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod anomalies;
+pub mod asked;
 pub mod audit;
 pub mod budgets;
 pub mod corrections;
@@ -17,5 +18,6 @@ pub mod params;
 pub mod period;
 pub mod prices;
 pub mod records;
+pub mod runs;
 pub mod summary;
 pub mod sync;

@@ -16,6 +16,7 @@ mod output;
 mod prices;
 mod records;
 mod reprice;
+mod runs;
 mod schema;
 mod serve;
 mod summary;
@@ -45,6 +46,8 @@ enum Command {
     Summary(summary::SummaryArgs),
     /// Show budgets and what is left of them, propose limits, top up, release
     Budgets(budgets::BudgetsArgs),
+    /// Show what users' actions cost, with all the runs that they started
+    Runs(runs::RunsArgs),
     /// List calls, newest first
     Records(records::RecordsArgs),
     /// Show, export and check the trail of what was changed, and by whom
@@ -103,6 +106,7 @@ pub fn run() -> ExitCode {
         Command::Schema(schema) => schema.run().map_err(Failure::from),
         Command::Summary(summary) => summary.run().map_err(Failure::from),
         Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
+        Command::Runs(runs) => runs.run().map_err(Failure::from),
         Command::Records(records) => records.run().map_err(Failure::from),
         Command::Audit(audit) => audit.run().map_err(Failure::from),
         Command::Backup(backup) => backup.run(),

@@ -8,7 +8,7 @@ use axum::routing::{get, post, put};
 
 use crate::api::{
     alerts, anomalies, audit, budgets, corrections, error, estimate, explain, health, home, import, openapi,
-    prices, records, summary, sync,
+    prices, records, runs, summary, sync,
 };
 use crate::http::guard::guard;
 use crate::http::names::check_name;
@@ -51,6 +51,8 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/records", get(records::list))
         .route("/api/v1/records/{id}", get(records::one))
         .route("/api/v1/records/{id}/explain", get(explain::explain))
+        .route("/api/v1/runs", get(runs::list))
+        .route("/api/v1/runs/{run}", get(runs::one))
         .route("/api/v1/estimate", post(estimate::ask))
         .route("/api/v1/prices", get(prices::list))
         .route("/api/v1/prices/missing", get(prices::missing))

@@ -14,6 +14,7 @@ pub mod estimate;
 pub mod explain;
 pub mod prices;
 pub mod records;
+pub mod runs;
 pub mod summary;
 
 use schemars::JsonSchema;

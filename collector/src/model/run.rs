@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tollgate_core::record::Totals;
 
 /// A run, by itself.
@@ -45,7 +47,9 @@ pub struct Action {
 }
 
 /// How a run went.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "RunStatus")]
 pub enum Status {
     /// All of its calls ended well.
     Ok,

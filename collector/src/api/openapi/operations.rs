@@ -14,6 +14,7 @@ use crate::model::answers::estimate::Estimate;
 use crate::model::answers::explain::Explanation;
 use crate::model::answers::prices::{Drifting, MissingPrices, Prices};
 use crate::model::answers::records::{RecordRow, RecordsPage};
+use crate::model::answers::runs::{RunTree, RunsAnswer};
 use crate::model::answers::summary::SummaryAnswer;
 use crate::model::answers::{List, Page};
 
@@ -176,6 +177,19 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     get::<RecordRow>("/api/v1/records/{id}", "One call", &[], &[400, 404]),
     get::<Explanation>("/api/v1/records/{id}/explain", "A call's price, line by line", &[], &[400, 404]),
+    get::<RunsAnswer>(
+        "/api/v1/runs",
+        "What users' actions cost, with all the runs that they started; the last day where no period is named",
+        &[
+            Parameter::Period,
+            Parameter::Filters,
+            Parameter::Word("sort", &["cost", "calls", "duration", "depth", "start"]),
+            LIMIT,
+            CURSOR,
+        ],
+        &[400],
+    ),
+    get::<RunTree>("/api/v1/runs/{run}", "One run with all that it started", &[], &[400, 404]),
     write::<Imported>(
         "post",
         "/api/v1/records",
