@@ -145,6 +145,14 @@ const RULES: &[Rule] = &[
         why: "core does no I/O, reads no clock and starts nothing",
     },
     Rule {
+        within: &["collector/src"],
+        except: &["collector/src/model/clock.rs"],
+        extension: "rs",
+        comment: "//",
+        words: &["Timestamp::now", "Zoned::now", "SystemTime::now"],
+        why: "the collector reads the clock in model/clock.rs alone",
+    },
+    Rule {
         within: &["tests/simulator"],
         except: &[],
         extension: "toml",

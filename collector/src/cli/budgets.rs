@@ -14,6 +14,7 @@ use super::client::{self, Collector, Filters, said};
 use super::output::{self, Column, ColumnKind, Format};
 use crate::model::answers::budgets::{BudgetRow, Budgets};
 use crate::model::answers::summary::{By, SummaryAnswer, SummaryRow};
+use crate::model::clock::now;
 use crate::model::dimension::Dimension;
 
 /// Arguments of `tollgate budgets`.
@@ -127,7 +128,7 @@ impl BudgetsArgs {
                 let agents: SummaryAnswer = client::read(&ask.get("/api/v1/summary", &asked)?)?;
                 let asked = [vec![("by", "hour"), ("since", "4w")], filters.parameters()].concat();
                 let by_hour: SummaryAnswer = client::read(&ask.get("/api/v1/summary", &asked)?)?;
-                let hours = hours_recorded(&by_hour.rows, Timestamp::now());
+                let hours = hours_recorded(&by_hour.rows, now());
                 output::print(&suggest(&agents.rows, hours, factor, window, self.format)?)?;
                 if hours < WEEK_HOURS && self.format != Format::Json {
                     output::say(&format!(
