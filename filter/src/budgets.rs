@@ -7,6 +7,7 @@
 
 mod asking;
 mod charging;
+mod held;
 mod reservations;
 mod settling;
 
@@ -15,8 +16,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 pub(crate) use asking::reports;
+pub(crate) use held::HeldOn;
 use reservations::Reservations;
-pub(crate) use reservations::{OpenReservation, ReservedFrom};
 pub(crate) use settling::Ended;
 use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::policy::{Holds, Policy, PolicyBudget, Short, resets, rfc3339};
@@ -35,7 +36,6 @@ use tollgate_core::record::{Note, UsageRecord};
 use crate::host;
 use crate::metrics::Metrics;
 use crate::shared::counters::Counters;
-use crate::shared::journal::HeldOn;
 use crate::shared::lane::OwnLane;
 use crate::shared::layout::{self, Link};
 

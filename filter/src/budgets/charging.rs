@@ -12,10 +12,9 @@ use tollgate_core::call::admission::Hold;
 use tollgate_core::call::refusal::Reason;
 
 use super::reservations::Standing;
-use super::{Budgets, Decision, DecisionInput, Refused, Ticket, away, refused};
+use super::{Budgets, Decision, DecisionInput, HeldOn, Refused, Ticket, away, refused};
 use crate::metrics::Metrics;
 use crate::shared::counters::{Failed, Missed, Slot};
-use crate::shared::journal::HeldOn;
 use crate::shared::layout;
 
 impl Budgets {

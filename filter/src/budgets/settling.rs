@@ -10,9 +10,9 @@ use tollgate_core::call::Call;
 use tollgate_core::call::admission::settled;
 use tollgate_core::record::UsageRecord;
 
-use super::{Budgets, Ticket};
+use super::{Budgets, HeldOn, Ticket};
 use crate::shared::counters::{Failed, Missed, Slot};
-use crate::shared::journal::{self, HeldOn};
+use crate::shared::journal;
 use crate::shared::lane::{JournalSlot, Lane};
 
 /// A call that has ended: what takes the place of its holds.

@@ -1,3 +1,6 @@
+use tollgate_core::budget::window::Span;
+use tollgate_core::budget::{OnUnknown, Unit};
+
 use super::*;
 
 fn held(key: &[u8], amount: i128) -> HeldOn {
