@@ -36,6 +36,7 @@ use tollgate_core::record::{Note, UsageRecord};
 use crate::host;
 use crate::metrics::Metrics;
 use crate::shared::counters::Counters;
+use crate::shared::journal;
 use crate::shared::lane::OwnLane;
 use crate::shared::layout::{self, Link};
 
@@ -123,6 +124,13 @@ impl Waited {
     pub(crate) const NOT: Self = Self { answered: false, expired: false };
     /// It cannot wait any more.
     pub(crate) const ENOUGH: Self = Self { answered: true, expired: true };
+}
+
+impl Ticket {
+    /// The journal's entry of its call while that is under way, with what else is noted of it.
+    pub(crate) fn entry(&self, call: &[u8]) -> Vec<u8> {
+        journal::entry(self.held.iter().map(HeldOn::noted), call)
+    }
 }
 
 impl Budgets {

@@ -22,7 +22,7 @@ use crate::collector::waiting::{self, Waiting};
 use crate::host::{self, Error};
 use crate::metrics::Metrics;
 use crate::shared::lane::{Dropped, JournalSlot, Kept, OwnLane};
-use crate::shared::{journal, layout, leader};
+use crate::shared::{layout, leader};
 
 /// What the calls of one plugin in one VM share.
 pub(crate) struct Gateway {
@@ -183,7 +183,7 @@ impl Gateway {
     /// Notes a call under way in the journal.
     pub(crate) fn note(&self, call: &Call, ticket: &Ticket, now_ms: u64) -> Option<JournalSlot> {
         self.config.collector.as_ref()?;
-        let entry = journal::entry(&ticket.held, &call.journal_entry(&self.config.gateway));
+        let entry = ticket.entry(&call.journal_entry(&self.config.gateway));
         let slot = self.lane.with(now_ms, |lane| lane.note(&entry)).flatten();
         if slot.is_none() && ticket.held.iter().any(|held| held.reserved_from.is_some()) {
             // Nothing would say that it was taken out of a reservation.

@@ -7,7 +7,7 @@ use tollgate_core::budget::window::Span;
 use tollgate_core::budget::{Amount, Budget, OnUnknown, Unit};
 
 use super::reservations::{OpenReservation, ReservedFrom};
-use crate::shared::journal::ReservationId;
+use crate::shared::journal::Noted;
 
 /// What is held for a call on one counter.
 #[derive(Clone, Debug)]
@@ -43,8 +43,24 @@ impl HeldOn {
         Self { key, span, unit, amount, rule, reserved_from, settlement: None, settled_with: None }
     }
 
-    /// The reservation with which it is settled, where a lane names that.
-    pub(crate) fn settled_with(&self) -> Option<ReservationId> {
-        self.settled_with.as_ref()?.id
+    /// Whether it waits until a reservation is closed that a lane names.
+    pub(crate) fn waits(&self) -> bool {
+        self.settled_with.as_ref().is_some_and(|reservation| reservation.id.is_some())
+    }
+
+    /// What the journal is to say of it. As long as its call is under way nothing is charged yet.
+    pub(crate) fn noted(&self) -> Noted<'_> {
+        Noted {
+            key: &self.key,
+            settlement: self.settlement.unwrap_or_else(|| Settlement::rolled_back(self.amount)),
+            reserved_from: self
+                .reserved_from
+                .as_ref()
+                .and_then(|(reservation, amount)| Some((reservation.id?, *amount))),
+            with: self.settled_with.as_ref().and_then(|reservation| reservation.id),
+        }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;
