@@ -8,7 +8,6 @@ mod rewriting;
 mod session;
 mod settlement;
 mod stream;
-pub(crate) mod taken;
 
 use std::rc::Rc;
 

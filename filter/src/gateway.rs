@@ -1,9 +1,12 @@
 //! What the calls of one plugin in one VM share.
 
+pub(crate) mod taken;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use log::{info, warn};
+use taken::TakenInAll;
 use tollgate_core::answer::wire::Turn;
 use tollgate_core::budget::policy::Policy;
 use tollgate_core::call::refusal::{Reason, Refusal, refusal};
@@ -17,7 +20,6 @@ use tollgate_core::record::id::CallIds;
 use tollgate_core::request::prints::PrintKey;
 
 use crate::budgets::{Budgets, Decision, DecisionInput, Ended, Refused, Ticket, Waited};
-use crate::call::taken::TakenInAll;
 use crate::collector::waiting::{self, Waiting};
 use crate::host::{self, Error};
 use crate::metrics::Metrics;
