@@ -1,6 +1,7 @@
 //! What the calls of one plugin in one VM share.
 
 pub(crate) mod taken;
+pub(crate) mod waiting;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,9 +19,9 @@ use tollgate_core::protocol::config::GatewayConfig;
 use tollgate_core::record::UsageRecord;
 use tollgate_core::record::id::CallIds;
 use tollgate_core::request::prints::PrintKey;
+use waiting::Waiting;
 
 use crate::budgets::{Budgets, Decision, DecisionInput, Ended, Refused, Ticket, Waited};
-use crate::collector::waiting::{self, Waiting};
 use crate::host::{self, Error};
 use crate::metrics::Metrics;
 use crate::shared::lane::{Dropped, JournalSlot, Kept, OwnLane};
@@ -107,14 +108,6 @@ impl Gateway {
             }
             Decision::Wait => self.decide_crowded(call, waiting::TOO_LONG, now_ms),
             decided => decided,
-        }
-    }
-
-    /// Has the collector asked for what a call will want that cannot wait at its end, where there is nothing
-    /// here yet.
-    pub(crate) fn ask_ahead(&self, call: &Call, context: u32, now_ms: u64) {
-        if self.budgets.want_ahead(call, now_ms) {
-            self.waiting.ask(self, context, now_ms);
         }
     }
 

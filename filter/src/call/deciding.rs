@@ -9,8 +9,9 @@ use super::HttpCall;
 use super::phase::{Admitted, Cut, Phase, RefusedCall, UnderWay};
 use super::session::Session;
 use crate::budgets::{Decision, Refused, Waited};
-use crate::collector::waiting::{self, Outcome};
+use crate::collector::question;
 use crate::gateway::Gateway;
+use crate::gateway::waiting::{self, Outcome};
 use crate::host;
 
 impl HttpCall {
@@ -84,7 +85,7 @@ impl HttpCall {
         let share = gateway.budgets.share(&call, now_ms);
         if gateway.waiting.has_room(&gateway, share, self.context, now_ms) {
             self.phase = Phase::Parked(gateway.waiting.park(self.context, share, call, now_ms));
-            gateway.waiting.ask(&gateway, self.context, now_ms);
+            question::ask(&gateway, self.context, now_ms);
             return Action::Pause;
         }
         let decided = gateway.decide_crowded(&call, &waiting::crowded(), now_ms);

@@ -21,8 +21,9 @@ use tollgate_core::provider::Api;
 use super::HttpCall;
 use super::phase::{Admitted, Cut, Phase, UnderWay};
 use crate::budgets::{Decision, Refused, Waited};
-use crate::collector::waiting::{self, Outcome, Parked};
+use crate::collector::question;
 use crate::gateway::Gateway;
+use crate::gateway::waiting::{self, Outcome, Parked};
 use crate::host::{self, Buffer};
 
 /// A session that goes on.
@@ -198,7 +199,7 @@ impl Session {
             }
         }
         if self.waits() {
-            gateway.waiting.ask(&gateway, self.context, now_ms);
+            question::ask(&gateway, self.context, now_ms);
             return Action::Pause;
         }
         self.withheld = 0;

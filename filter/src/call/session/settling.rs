@@ -9,7 +9,7 @@ use tollgate_core::record::Note;
 use super::{NextTurn, OpenTurn, SWITCHING_PROTOCOLS, Session};
 use crate::budgets::{Decision, Waited};
 use crate::call::phase::{Admitted, Cut, UnderWay};
-use crate::collector::waiting;
+use crate::gateway::waiting;
 
 impl Session {
     /// The session has ended, and its turns with it: what is left of it is settled like any other call.
