@@ -102,7 +102,7 @@ impl Gateway {
     /// The same at once, of a call whose body cannot wait. What it lacks the collector is asked for with the
     /// next tick.
     pub(crate) fn decide_at_once(&self, call: &Call, now_ms: u64) -> Decision {
-        match self.decide(call, Waited::NOT, now_ms) {
+        match self.decide(call, Waited::No, now_ms) {
             Decision::Wait if self.budgets.policy().is_none() => {
                 Decision::Refuse(self.crowded_out(call, waiting::TOO_LONG, now_ms))
             }
@@ -114,7 +114,7 @@ impl Gateway {
     /// The same at once, of a call that ought to wait and cannot: `message` says why, where that is why it is
     /// refused.
     pub(crate) fn decide_crowded(&self, call: &Call, message: &str, now_ms: u64) -> Decision {
-        match self.decide(call, Waited::ENOUGH, now_ms) {
+        match self.decide(call, Waited::Enough, now_ms) {
             Decision::Refuse(refused) if refused.reason == Reason::BudgetBusy => {
                 Decision::Refuse(self.crowded_out(call, message, now_ms))
             }

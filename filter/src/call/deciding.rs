@@ -18,7 +18,7 @@ impl HttpCall {
     /// The whole request is known: may the call go on? From there on the provider may charge for it. A call
     /// that may not be answered `Continue` keeps its last piece here.
     pub(super) fn request_ended(&mut self) -> Action {
-        self.decide_once(|gateway, call, now_ms| gateway.decide(call, Waited::NOT, now_ms))
+        self.decide_once(|gateway, call, now_ms| gateway.decide(call, Waited::No, now_ms))
     }
 
     /// All is said of a call that cannot wait: its body is longer than Envoy keeps, or a part of it was
@@ -49,7 +49,7 @@ impl HttpCall {
         let call = self.phase.call_mut()?;
         call.request_came();
         let decides = is_undecided && (1..400).contains(&self.answer.status);
-        decides.then(|| self.gateway.decide(call, Waited::ENOUGH, now_ms))
+        decides.then(|| self.gateway.decide(call, Waited::Enough, now_ms))
     }
 
     /// What was decided about the call becomes of it.

@@ -247,7 +247,7 @@ impl Session {
 
     fn decide_turn(&self, turn: &Call, now_ms: u64) -> Decision {
         let gateway = &self.gateway;
-        match gateway.decide(turn, Waited::NOT, now_ms) {
+        match gateway.decide(turn, Waited::No, now_ms) {
             Decision::Wait => {
                 let share = gateway.budgets.share(turn, now_ms);
                 match gateway.waiting.has_room(gateway, share, self.context, now_ms) {

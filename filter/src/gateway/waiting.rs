@@ -29,7 +29,7 @@ pub(crate) struct Parked {
     /// Whose part of the room it takes: see [`crate::budgets::Budgets::share`].
     share: u64,
     since_ms: u64,
-    answered: bool,
+    waited: Waited,
     /// Calls that wait with the same piece of a request; [`REFUSED`] where one of them was.
     pub piece: Rc<Cell<u32>>,
     /// The call; its stream takes it back.
@@ -94,7 +94,7 @@ impl Waiting {
             context,
             share,
             since_ms: now_ms,
-            answered: false,
+            waited: Waited::No,
             piece: Rc::new(Cell::new(1)),
             call: Some(call),
             outcome: None,
@@ -147,7 +147,8 @@ impl Waiting {
     /// A collector has answered all calls that wait.
     pub(crate) fn heard(&self) {
         for parked in self.parked.borrow().iter() {
-            parked.borrow_mut().answered = true;
+            let mut parked = parked.borrow_mut();
+            parked.waited = parked.waited.heard();
         }
     }
 
@@ -169,13 +170,14 @@ impl Waiting {
 
     /// Whether it is known what becomes of a call; then its stream has been told.
     fn resolve(&self, gateway: &Gateway, parked: &mut Parked, now_ms: u64) -> bool {
-        let expired = now_ms.saturating_sub(parked.since_ms) >= WAIT_MS;
+        let is_over = now_ms.saturating_sub(parked.since_ms) >= WAIT_MS;
+        let waited = if is_over { parked.waited.over() } else { parked.waited };
         let Some(call) = &parked.call else { return true };
         // Else another stream would be let go, or answered.
         if host::set_effective_context(parked.context).is_err() {
             return false;
         }
-        match gateway.decide(call, Waited { answered: parked.answered, expired }, now_ms) {
+        match gateway.decide(call, waited, now_ms) {
             Decision::Wait => return false,
             Decision::Go(ticket) => {
                 let slot = gateway.note(call, &ticket, now_ms);

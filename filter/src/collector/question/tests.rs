@@ -22,7 +22,7 @@ fn begin() -> Gateway {
 /// Parks a call for which a collector must be asked.
 fn park(gateway: &Gateway, context: u32) -> Rc<RefCell<Parked>> {
     let call = chat(&format!("call-{context}"), MODEL);
-    assert!(matches!(gateway.decide(&call, Waited::NOT, NOW_MS), Decision::Wait));
+    assert!(matches!(gateway.decide(&call, Waited::No, NOW_MS), Decision::Wait));
     gateway.waiting.park(context, gateway.budgets.share(&call, NOW_MS), Box::new(call), NOW_MS)
 }
 
@@ -213,7 +213,7 @@ fn a_call_of_a_budget_that_is_spent_does_not_wait() {
     gateway.budgets.settle_on(&key, Settlement { charge: Amount(1), ..Settlement::default() });
     assert_eq!(counter("all").exhausted_from, Amount::ZERO);
     let call = chat("next", MODEL);
-    let Decision::Refuse(refused) = gateway.decide(&call, Waited::NOT, NOW_MS) else { panic!("it waits") };
+    let Decision::Refuse(refused) = gateway.decide(&call, Waited::No, NOW_MS) else { panic!("it waits") };
     assert_eq!(refused.reason, Reason::BudgetSpent);
     assert!(counter("all").exhausted_from > Amount::ZERO, "the collector is asked with the next tick");
 }

@@ -10,7 +10,7 @@ fn waits(gateway: &Gateway, context: u32, team: &str, agent: &str) -> Option<Rc<
     let mut call = chat(&format!("call-{context}"), MODEL);
     let attribution = Attribution { team: team.into(), agent: agent.into(), ..Attribution::default() };
     call.attribute(attribution, AttributionSource::SelfDeclared);
-    assert!(matches!(gateway.decide(&call, Waited::NOT, NOW_MS), Decision::Wait));
+    assert!(matches!(gateway.decide(&call, Waited::No, NOW_MS), Decision::Wait));
     let share = gateway.budgets.share(&call, NOW_MS);
     let has_room = gateway.waiting.has_room(gateway, share, context, NOW_MS);
     has_room.then(|| gateway.waiting.park(context, share, Box::new(call), NOW_MS))
