@@ -7,6 +7,7 @@ use tollgate_core::call::Call;
 use tollgate_core::price::Wanted;
 use tollgate_core::protocol::sync::{CounterReport, PATH, PROTOCOL, SyncAnswer};
 
+use crate::collector::advice;
 use crate::gateway::waiting::{Flight, WAIT_MS};
 use crate::gateway::{Gateway, adopt};
 use crate::host::{self, Post};
@@ -64,7 +65,8 @@ pub(crate) fn ask(gateway: &Gateway, owner: u32, now_ms: u64) {
             gateway.waiting.asks(flight, (counters, models));
         }
         Err(status) => {
-            warn!("a question to the collector was refused: {status:?}");
+            let reason = advice::of_refusal(&collector.cluster, status);
+            warn!("a question to the collector was not sent: {reason}");
             gateway.budgets.lose_link(now_ms);
         }
     }
