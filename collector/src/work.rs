@@ -9,6 +9,8 @@
 //! | [`prices`] | the price book: built from files and configuration |
 //! | [`estimate`] | counts and prices a call before it is made |
 //! | [`meter`] | meters recorded exchanges offline |
+//! | [`what_if`] | what recorded calls would cost at other models |
+//! | [`prompts`] | what prompts are made of, and what that costs |
 //! | [`reprice`] | prices records again after a correction |
 //! | [`reload`] | takes a changed configuration while the collector runs |
 //! | [`access`], [`doors`], [`tls`] | which token allows what; who may come in; encryption |
@@ -29,6 +31,8 @@ pub mod meter;
 pub mod metrics;
 pub mod policy;
 pub mod prices;
+pub mod prompts;
 pub mod reload;
 pub mod reprice;
 pub mod tls;
+pub mod what_if;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use tollgate_core::money::Picodollars;
 use tollgate_core::record::Totals;
 
@@ -15,8 +14,9 @@ use super::asked::{Asked, shown};
 use super::error::ApiError;
 use super::params::{Paging, Params, listed};
 use crate::model::answers::runs::{AgentRuns, RunPartRow, RunRow, RunTree, RunTreeNode, RunsAnswer};
+use crate::model::clock::now;
 use crate::model::run::{Action, Status, actions};
-use crate::store::{RunNode, RunPart, RunsQuery};
+use crate::store::{RunFound, RunNode, RunPart, RunsQuery};
 use crate::work::app::App;
 use crate::work::following;
 
@@ -25,7 +25,7 @@ use crate::work::following;
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
 pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
-    let asked = Asked::read(&mut params, Timestamp::now(), 1)?;
+    let asked = Asked::read(&mut params, now(), 1)?;
     let sort = Sort::read(params.one("sort")?)?;
     let Paging { limit, after } = Paging::<usize>::read(&mut params)?;
     let skip = after.unwrap_or(0);
@@ -61,12 +61,12 @@ pub async fn one(
 ) -> Result<Response, ApiError> {
     params.finish()?;
     let unfollowed_records = following::catch_up(&app).await?;
-    let (found, started_by) = app.store.run_tree(run.clone()).await?.ok_or_else(|| {
+    let RunFound { nodes, started_by } = app.store.run_tree(run.clone()).await?.ok_or_else(|| {
         ApiError::not_found(format!(
             "no call named the run `{run}`; `tollgate runs` lists those of the last day"
         ))
     })?;
-    let nodes = tree(found);
+    let nodes = tree(nodes);
     let calls = nodes.iter().fold(0u64, |sum, node| sum.saturating_add(node.calls));
     let cost_usd = nodes.first().map_or(Picodollars::ZERO, |top| top.tree_cost_usd);
     Ok(Json(RunTree { run, started_by, nodes, calls, cost_usd, unfollowed_records }).into_response())

@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::params::{Params, listed};
 use super::period::Period;
 use crate::model::answers::summary::{By, Keys, Numbers, SummaryAnswer, SummaryRow};
-use crate::model::clock::MS_PER_HOUR;
+use crate::model::clock::{MS_PER_HOUR, now};
 use crate::model::dimension::Dimension;
 use crate::store::{Every, Summary, SummaryQuery, SummaryRow as Stored, Totals};
 use crate::work::app::App;
@@ -27,7 +27,7 @@ use crate::work::app::App;
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
 pub async fn summary(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let question = Question::read(params, Timestamp::now())?;
+    let question = Question::read(params, now())?;
     let summary = app.store.summary(question.query()).await?;
     Ok(Json(question.answer(summary)).into_response())
 }

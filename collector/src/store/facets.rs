@@ -11,7 +11,9 @@ pub(super) mod counts;
 pub(super) mod follow;
 mod of_record;
 mod operations;
+pub(super) mod prompts;
 pub(super) mod runs;
+pub(super) mod spend;
 #[cfg(test)]
 mod tests;
 
@@ -59,7 +61,7 @@ impl Apart {
         i64::from(outcome_code(self.outcome)) * SIZES_MAX + i64::from(self.size)
     }
 
-    fn from_value(value: i64) -> Option<Self> {
+    pub(in crate::store) fn from_value(value: i64) -> Option<Self> {
         let outcome = OUTCOMES.into_iter().find(|one| i64::from(outcome_code(*one)) == value / SIZES_MAX)?;
         Some(Self { outcome, size: u8::try_from(value % SIZES_MAX).ok()? })
     }

@@ -13,9 +13,11 @@ use crate::model::answers::corrections::{MonthRow, Repriced};
 use crate::model::answers::estimate::Estimate;
 use crate::model::answers::explain::Explanation;
 use crate::model::answers::prices::{Drifting, MissingPrices, Prices};
+use crate::model::answers::prompts::PromptsAnswer;
 use crate::model::answers::records::{RecordRow, RecordsPage};
 use crate::model::answers::runs::{RunTree, RunsAnswer};
 use crate::model::answers::summary::SummaryAnswer;
+use crate::model::answers::what_if::WhatIfAnswer;
 use crate::model::answers::{List, Page};
 
 /// One operation.
@@ -187,6 +189,22 @@ pub(super) const OPERATIONS: &[Operation] = &[
             LIMIT,
             CURSOR,
         ],
+        &[400],
+    ),
+    get::<WhatIfAnswer>(
+        "/api/v1/what-if",
+        "What recorded calls would cost at other models; the last 30 days where no period is named",
+        &[
+            Parameter::Period,
+            Parameter::Filters,
+            Parameter::Text("to_model", "The model to try; without it, the nearest smaller relative of each"),
+        ],
+        &[400],
+    ),
+    get::<PromptsAnswer>(
+        "/api/v1/prompts",
+        "What prompts are made of, and what that costs; the last 30 days where no period is named",
+        &[Parameter::Period, Parameter::Filters],
         &[400],
     ),
     get::<RunTree>("/api/v1/runs/{run}", "One run with all that it started", &[], &[400, 404]),

@@ -29,7 +29,7 @@ pub(in crate::store) fn decode(bytes: &[u8]) -> Option<PromptCounts> {
     let mut left = bytes.iter();
     for number in counts.all_mut() {
         let mut shift = 0u32;
-        while let Some(byte) = left.next() {
+        for byte in left.by_ref() {
             *number |= u64::from(byte & 0x7f).checked_shl(shift)?;
             if byte & 0x80 == 0 {
                 break;

@@ -3,7 +3,9 @@
 use std::sync::{Arc, PoisonError};
 
 use super::follow;
-use super::runs::{self, RunNode, RunsQuery};
+use super::prompts::{self, PromptSum, PromptsQuery};
+use super::runs::{self, RunFound, RunsQuery};
+use super::spend::{self, Spend, SpendQuery};
 use crate::model::run::Run;
 use crate::store::Store;
 use crate::store::database::error::StoreError;
@@ -57,11 +59,27 @@ impl Store {
         self.read(move |connection, _| runs::names(connection, &ids)).await
     }
 
-    /// A run with all that it started, itself first, and then those that it was started by, the nearest first.
+    /// A run with all that it started, itself first, and those that it was started by, the nearest first.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn run_tree(&self, name: String) -> Result<Option<(Vec<RunNode>, Vec<String>)>, StoreError> {
+    pub async fn run_tree(&self, name: String) -> Result<Option<RunFound>, StoreError> {
         self.read(move |connection, dims| runs::tree(connection, dims, &name)).await
+    }
+
+    /// What calls used and cost, by dimensions and length of their prompts.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn spend(&self, query: SpendQuery) -> Result<Vec<Spend>, StoreError> {
+        self.read(move |connection, dims| spend::read(connection, dims, &query)).await
+    }
+
+    /// What prompts are made of, by agent, model, system prompt and day.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn prompts(&self, query: PromptsQuery) -> Result<Vec<PromptSum>, StoreError> {
+        self.read(move |connection, dims| prompts::read(connection, dims, &query)).await
     }
 }

@@ -44,6 +44,15 @@ pub struct RunNode {
     pub parts: Vec<RunPart>,
 }
 
+/// A run that somebody asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunFound {
+    /// The run, and then all that it started, each behind the one that started it.
+    pub nodes: Vec<RunNode>,
+    /// Those that it was started by, the nearest first.
+    pub started_by: Vec<String>,
+}
+
 /// Runs that started in this time, in the order of their starts, without names.
 pub(in crate::store) fn started(
     connection: &Connection,
@@ -93,13 +102,12 @@ pub(in crate::store) fn names(connection: &Connection, ids: &[i64]) -> Result<Ve
     ids.iter().map(|id| super::name(connection, *id)).collect()
 }
 
-/// A run with this id and all that it started, itself first, each behind the one that started it; then those
-/// that it was started by, the nearest first. Nothing where no call had this id.
+/// A run with this id, and all that it started; nothing where no call had this id.
 pub(in crate::store) fn tree(
     connection: &Connection,
     dims: &DimsTable,
     name: &str,
-) -> Result<Option<(Vec<RunNode>, Vec<String>)>, StoreError> {
+) -> Result<Option<RunFound>, StoreError> {
     let Some(id) = super::id(connection, Facet::Run, name)? else { return Ok(None) };
     let mut nodes = Vec::new();
     let mut known = HashSet::from([id]);
@@ -117,7 +125,7 @@ pub(in crate::store) fn tree(
             }
         }
     }
-    Ok(Some((nodes, starters(connection, id)?)))
+    Ok(Some(RunFound { nodes, started_by: starters(connection, id)? }))
 }
 
 /// Those that a run was started by, the nearest first.

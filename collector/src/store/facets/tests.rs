@@ -14,7 +14,7 @@ use crate::store::records::batch::{Batch, Sender};
 use crate::store::rollups::dims::Filters;
 use crate::store::rollups::sums::{AsRow as _, InRow as _, Sums};
 use crate::store::several::{record, runtime};
-use crate::store::{RunsQuery, Store};
+use crate::store::{RunFound, RunsQuery, Store};
 
 const HOUR_MS: u64 = 3_600_000;
 const START_MS: u64 = 490_000 * HOUR_MS;
@@ -30,7 +30,7 @@ fn call(n: u64, (run, parent): (u64, u64), outcome: Outcome, input: u64, hour: u
     call.head.attribution.run = (run > 0).then(|| format!("run-{run}"));
     call.head.attribution.parent_run = (parent > 0).then(|| format!("run-{parent}"));
     call.head.attribution.tags.insert("customer".into(), format!("c{}", n % 4));
-    call.prompt = (n % 2 == 0).then(|| PromptShape {
+    call.prompt = n.is_multiple_of(2).then(|| PromptShape {
         system_hash: Some(format!("print-{}", n % 5)),
         system_bytes: Some(4_000),
         bytes_by_role: [("user".to_owned(), 900)].into(),
@@ -126,7 +126,7 @@ proptest! {
             let at = at % calls.len();
             let before = counted[at].0.clone();
             let mut after = before.clone();
-            after.cost_usd = after.cost_usd + Picodollars::from_pico(amount);
+            after.cost_usd += Picodollars::from_pico(amount);
             let id: crate::store::RecordId = before.head.id.parse().unwrap();
             let query = crate::store::RecordsQuery { limit: 1_000, ..Default::default() };
             let (page, _) = runtime().block_on(store.counted(query)).unwrap();
@@ -166,12 +166,12 @@ fn a_run_has_its_calls_its_times_and_what_it_started() {
     assert_eq!((first.first_tokens, first.last_tokens), (100, 300));
     let start = i64::try_from(START_MS).unwrap();
     assert_eq!((first.first_ms, first.last_ms), (start + 1, start + 3_600_003));
-    let (nodes, starters) = runtime().block_on(store.run_tree("run-1".into())).unwrap().unwrap();
+    let RunFound { nodes, started_by } = runtime().block_on(store.run_tree("run-1".into())).unwrap().unwrap();
     let of: Vec<_> = nodes.iter().map(|node| (node.name.as_str(), node.run.own.cost.as_pico())).collect();
-    assert_eq!((of, starters), (vec![("run-1", 4), ("run-2", 2), ("run-3", 4)], vec![]));
+    assert_eq!((of, started_by), (vec![("run-1", 4), ("run-2", 2), ("run-3", 4)], vec![]));
     assert_eq!(nodes[0].parts.len(), 2, "two agents called in it");
-    let (_, starters) = runtime().block_on(store.run_tree("run-3".into())).unwrap().unwrap();
-    assert_eq!(starters, ["run-2", "run-1"]);
+    let found = runtime().block_on(store.run_tree("run-3".into())).unwrap().unwrap();
+    assert_eq!(found.started_by, ["run-2", "run-1"]);
     assert_eq!(runtime().block_on(store.run_tree("no".into())).unwrap(), None);
     let mut filters = Filters::default();
     filters.accept(crate::model::dimension::Dimension::Agent, "agent-0".into());
@@ -194,7 +194,11 @@ fn repeats_are_told_and_what_they_could_have_read_from_caches() {
     follow(&store);
     let connection = connection(&dir);
     let mut counts = PromptCounts::default();
-    each(&connection, Facet::Prompt, (0, 1_000_000), |row| Ok(counts.add(&row.counts()?))).unwrap();
+    each(&connection, Facet::Prompt, (0, 1_000_000), |row| {
+        counts.add(&row.counts()?);
+        Ok(())
+    })
+    .unwrap();
     let system = 10_000 * 4_000 / 4_900 + 1;
     assert_eq!((counts.calls, counts.repeats), (4, 2));
     assert_eq!((counts.cacheable_tokens, counts.repeats_read_tokens), (2 * system, 8_000));
