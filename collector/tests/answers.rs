@@ -416,23 +416,29 @@ fn commands_read(all: &Checked) {
     std::fs::write(&body, r#"{"model": "gpt-5", "messages": []}"#).unwrap();
     for (command, expected) in [
         (&["summary", "--by", "day,agent"] as &[&str], "bot-1"),
-        (&["records"], "gpt-x-2026-01-01"),
+        (&["records", "--wide"], "gpt-x-2026-01-01"),
         (&["records", "--explain", &record], "adjustment (reprice)"),
         (&["budgets"], "support"),
         (&["budgets", "suggest"], "limit_usd"),
-        (&["alerts"], "hook opened delivered"),
-        (&["alerts", "reviews"], "a load test"),
+        (&["alerts", "--wide"], "hook opened delivered"),
+        (&["alerts", "reviews", "--wide"], "a load test"),
         (&["anomalies"], "new_model"),
-        (&["audit", "list"], "records.reprice"),
+        (&["audit", "list", "--wide"], "records.reprice"),
         (&["audit", "verify"], "the trail is whole"),
         (&["prices", "list"], "gpt-5"),
         (&["prices", "show", "openai", "gpt-5"], "plain: "),
         (&["prices", "missing"], "mystery"),
-        (&["prices", "drift"], "gpt-x"),
+        (&["prices", "drift", "--wide"], "gpt-x"),
         (&["reprice", "--since", "4w", "--dry-run"], "nothing changes by price book"),
         (&["estimate", "--provider", "openai", body.to_str().unwrap()], "at most"),
     ] {
         let shown = all.collector.asked(command);
         assert!(shown.contains(expected), "{command:?}: no `{expected}` in\n{shown}");
+        // A pipe has 80 columns.
+        let narrow: Vec<&str> = command.iter().copied().filter(|argument| *argument != "--wide").collect();
+        let narrow = all.collector.asked(&narrow);
+        let is_text = command.ends_with(&["gpt-5"]) || command.ends_with(&["verify"]);
+        let wide = narrow.lines().find(|line| line.chars().count() > 80 && !is_text);
+        assert_eq!(wide, None, "{command:?}\n{narrow}");
     }
 }

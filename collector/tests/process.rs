@@ -96,7 +96,7 @@ fn commands_show_what_the_collector_knows() {
     let period = ["--from", "2026-11-20", "--to", "2026-11-22"];
     let with = |head: &[&'static str]| [head, &period[..]].concat();
 
-    let table = collector.asked(&with(&["summary", "--by", "team,agent"]));
+    let table = collector.asked(&with(&["summary", "--by", "team,agent", "--exact"]));
     assert!(table.contains("bot-2") && table.contains("0.000768750000"), "{table}");
     let csv = collector.asked(&with(&["summary", "--by", "agent", "--format", "csv", "--agent", "bot-0"]));
     let lines: Vec<&str> = csv.lines().collect();
@@ -109,8 +109,11 @@ fn commands_show_what_the_collector_knows() {
     let rows = collector.asked(&with(&["records", "--format", "csv", "--limit", "4"]));
     assert_eq!(rows.lines().count(), 5);
     assert!(rows.lines().nth(1).unwrap().starts_with("2026-11-20T15:30:00Z,01890a5d-"), "{rows}");
-    let table = collector.asked(&with(&["records", "--agent", "bot-1", "--outcome", "ok"]));
-    assert_eq!(table.lines().count(), 3, "{table}");
+    let asked = with(&["records", "--agent", "bot-1", "--outcome", "ok"]);
+    let table = collector.asked(&asked);
+    assert!(table.lines().nth(3).unwrap().starts_with("not shown: id, "), "{table}");
+    let wide = collector.asked(&[&asked[..], &["--wide"]].concat());
+    assert!(wide.lines().count() == 3 && wide.contains("01890a5d-"), "{wide}");
 
     let refused = collector.ask(&["summary", "--by", "colour"]);
     assert_eq!(refused.status.code(), Some(1));

@@ -5,9 +5,10 @@ use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::client::{self, Collector, said};
-use super::output::{self, Column, ColumnKind, Format};
+use super::client::{self, Collector};
+use super::output::{self, Look};
 use crate::model::answers::alerts::{AlertRow, Delivery, ReviewRow};
+use crate::model::table::{Cell, Column, Table};
 use crate::model::text::printable;
 
 /// Arguments of `tollgate alerts`.
@@ -19,9 +20,8 @@ pub(super) struct AlertsArgs {
     list: List,
     #[command(flatten)]
     collector: Collector,
-    /// Form of the answer
-    #[arg(long, value_enum, default_value_t, global = true)]
-    format: Format,
+    #[command(flatten)]
+    look: Look,
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,24 +73,24 @@ impl AlertsArgs {
         match command {
             Command::List(list) => {
                 let state = if list.open || self.list.open { "open" } else { "all" };
-                print(collector, "/api/v1/alerts", &[("state", state)], &ALERTS, alert, self.format)
+                print(collector, "/api/v1/alerts", &[("state", state)], alerts(), alert, self.look)
             }
             Command::Test { channel } => {
                 let path = format!("/api/v1/alerts/test/{}", client::segment(&channel));
                 let answer = collector.post(&path, &[])?;
-                output::print(&match self.format {
-                    Format::Json => answer,
-                    _ => format!("channel `{channel}` took the test message"),
+                output::print(&match self.look.is_json() {
+                    true => answer,
+                    false => format!("channel `{channel}` took the test message"),
                 })
             }
-            Command::Reviews => print(collector, "/api/v1/reviews", &[], &REVIEWS, review, self.format),
-            Command::Review(review) => review.run(collector, self.format),
+            Command::Reviews => print(collector, "/api/v1/reviews", &[], reviews(), review, self.look),
+            Command::Review(review) => review.run(collector, self.look),
         }
     }
 }
 
 impl Review {
-    fn run(self, collector: &Collector, format: Format) -> anyhow::Result<()> {
+    fn run(self, collector: &Collector, look: Look) -> anyhow::Result<()> {
         let mut change = serde_json::Map::new();
         change.extend(self.owner.map(|owner| ("owner".to_owned(), json!(owner))));
         change.extend(self.note.map(|note| ("note".to_owned(), json!(note))));
@@ -99,7 +99,7 @@ impl Review {
         }
         let path = format!("/api/v1/reviews/{}", self.id);
         let body = collector.send("PUT", &path, &Value::Object(change))?;
-        if format == Format::Json {
+        if look.is_json() {
             return output::print(&body);
         }
         let answer: ReviewRow = client::read(&body)?;
@@ -117,40 +117,96 @@ fn print<T: DeserializeOwned>(
     collector: &Collector,
     path: &str,
     asked: &[(&str, &str)],
-    names: &[&str],
-    cells: fn(T) -> Vec<String>,
-    format: Format,
+    columns: Vec<Column>,
+    cells: fn(T) -> Vec<Cell>,
+    look: Look,
 ) -> anyhow::Result<()> {
-    if format == Format::Json {
+    if look.is_json() {
         let rows: Vec<Value> = collector.rows(path, asked)?;
         return output::print(&json!({ "rows": rows }).to_string());
     }
-    let rows: Vec<Vec<String>> = collector.rows(path, asked)?.into_iter().map(cells).collect();
-    let columns: Vec<Column> = names.iter().map(|name| Column::new(*name, ColumnKind::Text)).collect();
-    output::print(&match format {
-        Format::Csv => output::csv(&columns, &rows)?,
-        _ => output::table(&columns, &rows, None),
-    })
+    let rows: Vec<T> = collector.rows(path, asked)?;
+    look.print(&Table::new(columns).with(rows.into_iter().map(cells)))
 }
 
-fn alert(row: AlertRow) -> Vec<String> {
+fn alert(row: AlertRow) -> Vec<Cell> {
     let delivery = |one: Delivery| format!("{} {} {}", one.channel, one.event.name(), one.state.name());
     let deliveries: Vec<String> = row.deliveries.into_iter().map(delivery).collect();
-    vec![said(row.decided), row.severity, row.rule, row.title, said(row.resolved), deliveries.join("; ")]
-}
-
-fn review(row: ReviewRow) -> Vec<String> {
     vec![
-        row.id.to_string(),
-        row.budget,
-        row.title,
-        said(row.opened),
-        row.owner,
-        row.note,
-        said(row.closed),
-        said(row.closed_by),
+        Cell::said(row.decided),
+        row.severity.into(),
+        row.rule.into(),
+        row.title.into(),
+        Cell::said(row.resolved),
+        deliveries.join("; ").into(),
     ]
 }
 
-const ALERTS: [&str; 6] = ["decided", "severity", "rule", "title", "resolved", "deliveries"];
-const REVIEWS: [&str; 8] = ["id", "budget", "title", "opened", "owner", "note", "closed", "closed_by"];
+fn review(row: ReviewRow) -> Vec<Cell> {
+    vec![
+        Cell::Count(row.id.into()),
+        row.budget.into(),
+        row.title.into(),
+        Cell::said(row.opened),
+        row.owner.into(),
+        row.note.into(),
+        Cell::said(row.closed),
+        Cell::said(row.closed_by),
+    ]
+}
+
+fn alerts() -> Vec<Column> {
+    vec![
+        Column::text("decided").weight(200).whole(),
+        Column::text("severity").weight(190).whole(),
+        Column::text("rule").weight(60),
+        Column::text("title").kept(),
+        Column::text("resolved").weight(80).whole().if_any(),
+        Column::text("deliveries").weight(70).if_any(),
+    ]
+}
+
+fn reviews() -> Vec<Column> {
+    vec![
+        Column::count("id").kept(),
+        Column::text("budget").weight(200),
+        Column::text("title").weight(110),
+        Column::text("opened").weight(150).whole(),
+        Column::text("owner").weight(180).if_any(),
+        Column::text("note").weight(140).if_any(),
+        Column::text("closed").weight(130).whole().if_any(),
+        Column::text("closed_by").weight(50).if_any(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::output::{Page, Screen};
+    use super::*;
+
+    #[test]
+    fn lists_fit_eighty_columns() {
+        let alert_row = json!({
+            "id": "a", "rule": "budget-of-support-is-nearly-spent", "scope": "team=support", "window": "month 2026-11",
+            "threshold": "80%", "severity": "critical",
+            "title": "team support has spent 81.20 of 100 dollars of budget support-production, which is 81 %",
+            "facts": {}, "since": "2026-11-20T10:00:00Z", "link": "/", "decided": "2026-11-20T10:00:00Z",
+            "resolved": "2026-11-21T10:00:00Z",
+            "deliveries": [{"channel": "pager", "event": "opened", "state": "delivered", "attempts": 1}],
+        });
+        let review_row = json!({
+            "id": 12, "budget": "support-production-monthly", "window": "month 2026-11",
+            "title": "budget support-production-monthly was passed by 1.20 dollars", "opened": "2026-11-20T10:00:00Z",
+            "owner": "somebody@example.com", "note": "a load test that nobody had announced",
+            "closed": "2026-11-21T10:00:00Z", "closed_by": "admin",
+        });
+        for table in [
+            Table::new(alerts()).with([alert(serde_json::from_value(alert_row).unwrap())]),
+            Table::new(reviews()).with([review(serde_json::from_value(review_row).unwrap())]),
+        ] {
+            let page = Page::new(Screen::plain(80)).table(&table);
+            assert!(page.text().contains("2026-11-20T10:00:00Z"), "{}", page.text());
+            page.assert_fits(80);
+        }
+    }
+}

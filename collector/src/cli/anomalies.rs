@@ -3,55 +3,83 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::{Ask, said};
-use super::output::{self, Column, ColumnKind, Format};
+use super::client::Ask;
+use super::output::{self, Look};
 use crate::model::anomaly::Driver;
 use crate::model::answers::anomalies::AnomalyRow;
+use crate::model::table::{Cell, Column, Kind, Table};
 
 /// Arguments of `tollgate anomalies`.
 #[derive(Args, Debug)]
 pub(super) struct AnomaliesArgs {
     #[command(flatten)]
     ask: Ask,
-    /// Form of the answer
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    look: Look,
 }
 
 impl AnomaliesArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        if self.format == Format::Json {
+        if self.look.is_json() {
             let rows: Vec<Value> = self.ask.rows("/api/v1/anomalies")?;
             return output::print(&json!({ "rows": rows }).to_string());
         }
         let rows: Vec<AnomalyRow> = self.ask.rows("/api/v1/anomalies")?;
-        let rows: Vec<Vec<String>> = rows.into_iter().map(cells).collect();
-        let columns = COLUMNS.map(|name| Column::new(name, ColumnKind::Text));
-        output::print(&match self.format {
-            Format::Csv => output::csv(&columns, &rows)?,
-            _ if rows.is_empty() => "nothing unusual".to_owned(),
-            _ => output::table(&columns, &rows, None),
-        })
+        if rows.is_empty() && self.look.is_table() {
+            return output::print("nothing unusual");
+        }
+        self.look.print(&table(rows))
     }
 }
 
-fn cells(row: AnomalyRow) -> Vec<String> {
-    let number = |number: f64| format!("{number:.3}");
+fn table(rows: Vec<AnomalyRow>) -> Table {
+    let columns = vec![
+        Column::text("start").weight(200).whole(),
+        Column::text("last").weight(60).whole(),
+        Column::text("agent").kept(),
+        Column::text("kind").kept().whole(),
+        Column::new("value", Kind::Right).weight(180).whole(),
+        Column::new("expected", Kind::Right).weight(170).whole(),
+        Column::new("score", Kind::Right).weight(50).whole(),
+        Column::text("detail").weight(90).if_any(),
+        Column::text("drivers").weight(80).if_any(),
+    ];
+    Table::new(columns).with(rows.into_iter().map(cells))
+}
+
+fn cells(row: AnomalyRow) -> Vec<Cell> {
+    let number = |number: f64| Cell::Text(format!("{number:.3}"));
     let driver = |one: Driver| format!("{} {} {}%", one.dimension, one.value, one.percent);
     let drivers: Vec<String> = row.drivers.into_iter().map(driver).collect();
     vec![
-        said(row.start),
-        said(row.last),
-        row.agent,
-        row.kind.name().to_owned(),
+        Cell::said(row.start),
+        Cell::said(row.last),
+        row.agent.into(),
+        row.kind.name().into(),
         number(row.value),
         number(row.expected),
         number(row.score),
-        row.detail,
-        drivers.join("; "),
+        row.detail.into(),
+        drivers.join("; ").into(),
     ]
 }
 
-const COLUMNS: [&str; 9] =
-    ["start", "last", "agent", "kind", "value", "expected", "score", "detail", "drivers"];
+#[cfg(test)]
+mod tests {
+    use super::super::output::{Page, Screen};
+    use super::*;
+
+    #[test]
+    fn the_list_fits_eighty_columns() {
+        let row = json!({
+            "agent": "support-inbox-triage/eu-west-1", "kind": "calls_per_run", "start": "2026-11-20T10:00:00Z",
+            "last": "2026-11-20T10:05:00Z", "ongoing": false, "window_minutes": 5, "value": 1204.5, "expected": 12.25,
+            "score": 40.0, "detail": "gpt-5-mini-2025-08-07",
+            "drivers": [{"dimension": "feature", "value": "inbox/summary", "percent": 90}],
+        });
+        let page = Page::new(Screen::plain(80)).table(&table(vec![serde_json::from_value(row).unwrap()]));
+        assert!(page.text().contains("1204.500"), "{}", page.text());
+        page.assert_fits(80);
+    }
+}

@@ -8,10 +8,11 @@ use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::client::{self, Collector, said};
-use super::output::{self, Column, ColumnKind, Format};
+use super::client::{self, Collector};
+use super::output::{self, Look};
 use crate::model::answers::audit::{Accounts, Recount, TrailEntry};
 use crate::model::audit::{Head, Recorded, Verifier};
+use crate::model::table::{Cell, Column, Table};
 use crate::model::text::printable;
 
 /// Arguments of `tollgate audit`.
@@ -35,9 +36,8 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct List {
-    /// Form of the answer
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    look: Look,
 }
 
 #[derive(Args, Debug)]
@@ -65,29 +65,37 @@ impl AuditArgs {
 
 impl List {
     fn run(self, collector: &Collector) -> anyhow::Result<()> {
-        if self.format == Format::Json {
+        if self.look.is_json() {
             let rows: Vec<Value> = collector.rows("/api/v1/audit", &[])?;
             return output::print(&json!({ "rows": rows }).to_string());
         }
         let entries: Vec<TrailEntry> = collector.rows("/api/v1/audit", &[])?;
-        let rows: Vec<Vec<String>> = entries.into_iter().map(cells).collect();
-        let columns = COLUMNS.map(|name| Column::new(name, ColumnKind::Text));
-        output::print(&match self.format {
-            Format::Csv => output::csv(&columns, &rows)?,
-            _ => output::table(&columns, &rows, None),
-        })
+        self.look.print(&table(entries))
     }
 }
 
-fn cells(entry: TrailEntry) -> Vec<String> {
+fn table(entries: Vec<TrailEntry>) -> Table {
+    let columns = vec![
+        Column::count("seq").kept(),
+        Column::text("time").weight(200).whole(),
+        Column::text("actor").weight(170),
+        Column::text("action").weight(190),
+        Column::text("subject").weight(180),
+        Column::text("before").weight(50).if_any(),
+        Column::text("after").weight(60).if_any(),
+    ];
+    Table::new(columns).with(entries.into_iter().map(cells))
+}
+
+fn cells(entry: TrailEntry) -> Vec<Cell> {
     vec![
-        entry.seq.to_string(),
-        said(entry.time),
-        entry.actor,
-        entry.action,
-        entry.subject,
-        said(entry.before),
-        said(entry.after),
+        entry.seq.into(),
+        Cell::said(entry.time),
+        entry.actor.into(),
+        entry.action.into(),
+        entry.subject.into(),
+        Cell::said(entry.before),
+        Cell::said(entry.after),
     ]
 }
 
@@ -250,8 +258,30 @@ fn each_row(collector: &Collector, mut hand: impl FnMut(&str) -> anyhow::Result<
     }
 }
 
-const COLUMNS: [&str; 7] = ["seq", "time", "actor", "action", "subject", "before", "after"];
 /// Entries of one request.
 const PAGE: &str = "1000";
 /// Findings that are told one by one.
 const FINDINGS_SHOWN: u64 = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::super::output::{Page, Screen};
+    use super::*;
+
+    #[test]
+    fn the_list_fits_eighty_columns() {
+        let entry = json!({
+            "seq": 120_345, "time": "2026-11-20T10:00:00Z", "time_ms": 0, "actor": "finance-automation-token",
+            "action": "budget.release_kept", "subject": "support-production-monthly",
+            "before": {"limit_usd": "1.000000000000", "window": "month"}, "after": {"limit_usd": "2.000000000000"},
+            "hash": "00",
+        });
+        let page = Page::new(Screen::plain(80)).table(&table(vec![serde_json::from_value(entry).unwrap()]));
+        assert!(
+            page.text().contains("120,345") && page.text().contains("support-product"),
+            "{}",
+            page.text()
+        );
+        page.assert_fits(80);
+    }
+}

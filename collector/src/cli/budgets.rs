@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use tollgate_core::attribution::NAME_BYTES_MAX;
 use tollgate_core::money::Picodollars;
 
-use super::client::{self, Collector, Filters, said};
-use super::output::{self, Column, ColumnKind, Format};
-use crate::model::answers::budgets::{BudgetRow, Budgets};
+use super::client::{self, Collector, Filters};
+use super::output::{self, Look, Page};
+use crate::model::answers::budgets::{BudgetRow, Budgets, Quantity};
 use crate::model::answers::summary::{By, SummaryAnswer, SummaryRow};
 use crate::model::clock::now;
 use crate::model::dimension::Dimension;
+use crate::model::table::{Cell, Column, Table};
 
 /// Arguments of `tollgate budgets`.
 #[derive(Args, Debug)]
@@ -26,9 +27,8 @@ pub(super) struct BudgetsArgs {
     list: List,
     #[command(flatten)]
     collector: Collector,
-    /// Form of the answer
-    #[arg(long, value_enum, default_value_t, global = true)]
-    format: Format,
+    #[command(flatten)]
+    look: Look,
 }
 
 #[derive(Debug, Subcommand)]
@@ -121,7 +121,7 @@ impl BudgetsArgs {
             Command::List(more) => {
                 let names = self.list.budget.iter().chain(&more.budget);
                 let only: Vec<(&str, &str)> = names.map(|name| ("budget", name.as_str())).collect();
-                output::print(&list(&ask.get("/api/v1/budgets", &only)?, self.format)?)
+                list(&ask.get("/api/v1/budgets", &only)?, self.look)
             }
             Command::Suggest { factor, window, filters } => {
                 let asked = [vec![("by", "agent"), ("since", "7d")], filters.parameters()].concat();
@@ -129,8 +129,8 @@ impl BudgetsArgs {
                 let asked = [vec![("by", "hour"), ("since", "4w")], filters.parameters()].concat();
                 let by_hour: SummaryAnswer = client::read(&ask.get("/api/v1/summary", &asked)?)?;
                 let hours = hours_recorded(&by_hour.rows, now());
-                output::print(&suggest(&agents.rows, hours, factor, window, self.format)?)?;
-                if hours < WEEK_HOURS && self.format != Format::Json {
+                propose(&agents.rows, hours, factor, window, self.look)?;
+                if hours < WEEK_HOURS && !self.look.is_json() {
                     output::say(&format!(
                         "\nwarning: {}; it is taken for a whole week, so these limits are too low. Ask again when a \
                          week is recorded",
@@ -141,9 +141,9 @@ impl BudgetsArgs {
             }
             Command::Show { name } => {
                 let body = ask.get(&path(&name), &[])?;
-                match self.format {
-                    Format::Json => output::print(&body),
-                    _ => output::print(&serde_json::to_string_pretty(&client::read::<Value>(&body)?)?),
+                match self.look.is_json() {
+                    true => output::print(&body),
+                    false => output::print(&serde_json::to_string_pretty(&client::read::<Value>(&body)?)?),
                 }
             }
             Command::Put { name, file } => {
@@ -176,37 +176,44 @@ fn path(name: &str) -> String {
     format!("/api/v1/budgets/{}", client::segment(name))
 }
 
-fn list(body: &str, format: Format) -> anyhow::Result<String> {
-    if format == Format::Json {
-        return Ok(body.to_owned());
+fn list(body: &str, look: Look) -> anyhow::Result<()> {
+    if look.is_json() {
+        return output::print(body);
     }
     let answer: Budgets = client::read(body)?;
-    let columns = COLUMNS.map(|(title, kind)| Column::new(title, kind));
-    let rows: Vec<Vec<String>> = answer.rows.into_iter().map(cells).collect();
-    if format == Format::Csv {
-        return output::csv(&columns, &rows);
+    if answer.rows.is_empty() && look.is_table() {
+        return output::print("no budgets; write [[budgets]] into tollgate.toml");
     }
-    if rows.is_empty() {
-        return Ok("no budgets; write [[budgets]] into tollgate.toml".to_owned());
-    }
-    Ok(output::table(&columns, &rows, None))
+    look.print(&Table::new(columns()).with(answer.rows.into_iter().map(cells)))
 }
 
 /// Limits for each agent: what it spent in seven days, scaled to the window, times the factor, rounded up to
 /// a cent.
-// Long: one proposal in each of the formats.
-fn suggest(
-    rows: &[SummaryRow],
-    hours: u64,
-    factor: Picodollars,
-    per: Per,
-    format: Format,
-) -> anyhow::Result<String> {
-    let (window, days) = match per {
-        Per::Day => ("day", 1),
-        Per::Week => ("week", 7),
-        Per::Month => ("month", 30),
-    };
+fn propose(rows: &[SummaryRow], hours: u64, factor: Picodollars, per: Per, look: Look) -> anyhow::Result<()> {
+    let proposals = proposals(rows, factor, per)?;
+    let (window, _) = per.window();
+    if look.is_json() {
+        let rows: Vec<Value> = proposals.iter().map(|one| one.json(window)).collect();
+        return output::print(
+            &json!({ "factor": factor, "hours_recorded": hours, "rows": rows }).to_string(),
+        );
+    }
+    match look.export() {
+        Some(export) => output::print_export(export, &proposed(&proposals, window)),
+        None => suggestion(&proposals, hours, window, Page::new(look.screen())).print(),
+    }
+}
+
+/// A limit for an agent.
+struct Proposal {
+    name: String,
+    agent: String,
+    spent: Picodollars,
+    limit: Picodollars,
+}
+
+fn proposals(rows: &[SummaryRow], factor: Picodollars, per: Per) -> anyhow::Result<Vec<Proposal>> {
+    let (window, days) = per.window();
     let mut proposals = Vec::new();
     let mut names = BTreeSet::new();
     for row in rows {
@@ -218,49 +225,60 @@ fn suggest(
         let limit = scaled(spent, factor, days)?;
         let name = budget_name(agent, window, &names);
         names.insert(name.clone());
-        proposals.push((name, agent.to_owned(), spent, limit));
+        proposals.push(Proposal { name, agent: agent.to_owned(), spent, limit });
     }
     if proposals.is_empty() {
         bail!("no agent has spent anything in the last seven days; there is nothing to propose from");
     }
-    if format == Format::Json {
-        let rows: Vec<Value> = proposals
-            .iter()
-            .map(|(name, agent, spent, limit)| {
-                json!({
-                    "name": name, "agent": agent, "spent_7d_usd": spent, "limit_usd": limit, "window": window,
-                })
-            })
-            .collect();
-        return Ok(json!({ "factor": factor, "hours_recorded": hours, "rows": rows }).to_string());
+    Ok(proposals)
+}
+
+impl Proposal {
+    fn json(&self, window: &str) -> Value {
+        json!({
+            "name": self.name, "agent": self.agent, "spent_7d_usd": self.spent, "limit_usd": self.limit,
+            "window": window,
+        })
     }
-    let columns = [
-        Column::new("agent", ColumnKind::Text),
-        Column::new("spent in 7 days $", ColumnKind::Money),
-        Column::new("limit $", ColumnKind::Money),
-        Column::new("window", ColumnKind::Text),
+
+    /// As it stands in the configuration.
+    fn toml(&self, window: &str) -> String {
+        let (name, agent) = (&self.name, &self.agent);
+        let cents = self.limit.to_string();
+        let cents = cents.get(..cents.len() - 10).unwrap_or(&cents);
+        format!(
+            "[[budgets]]\nname = \"{name}\"\nscope = {{ agent = \"{agent}\" }}\nlimit_usd = \"{cents}\"\nwindow = \"{window}\"\n"
+        )
+    }
+}
+
+fn proposed(proposals: &[Proposal], window: &str) -> Table {
+    let columns = vec![
+        Column::text("agent").kept(),
+        Column::money("spent in 7 days $"),
+        Column::money("limit $").kept(),
+        Column::text("window").whole(),
     ];
-    let table: Vec<Vec<String>> = proposals
-        .iter()
-        .map(|(_, agent, spent, limit)| {
-            vec![agent.clone(), spent.to_string(), limit.to_string(), window.to_owned()]
-        })
-        .collect();
-    if format == Format::Csv {
-        return output::csv(&columns, &table);
+    let row =
+        |one: &Proposal| vec![one.agent.clone().into(), one.spent.into(), one.limit.into(), window.into()];
+    Table::new(columns).with(proposals.iter().map(row))
+}
+
+fn suggestion(proposals: &[Proposal], hours: u64, window: &str, page: Page) -> Page {
+    let toml: Vec<String> = proposals.iter().map(|one| one.toml(window)).collect();
+    let page = page.words(&recorded(hours)).gap().table(&proposed(proposals, window)).gap();
+    page.words("for tollgate.toml:").gap().verbatim(toml.join("\n").trim_end())
+}
+
+impl Per {
+    /// Its name, and its days.
+    const fn window(self) -> (&'static str, i128) {
+        match self {
+            Self::Day => ("day", 1),
+            Self::Week => ("week", 7),
+            Self::Month => ("month", 30),
+        }
     }
-    let toml: Vec<String> = proposals
-        .iter()
-        .map(|(name, agent, _, limit)| {
-            let cents = limit.to_string();
-            let cents = cents.get(..cents.len() - 10).unwrap_or(&cents);
-            format!(
-                "[[budgets]]\nname = \"{name}\"\nscope = {{ agent = \"{agent}\" }}\nlimit_usd = \"{cents}\"\nwindow = \"{window}\"\n"
-            )
-        })
-        .collect();
-    let table = output::table(&columns, &table, None);
-    Ok(format!("{}\n\n{table}\n\nfor tollgate.toml:\n\n{}", recorded(hours), toml.join("\n")))
 }
 
 /// For how many of the last seven days' hours there can be records: from the first hour of a summary by hour
@@ -312,49 +330,59 @@ fn scaled(spent: Picodollars, factor: Picodollars, days: i128) -> anyhow::Result
     Ok(Picodollars::from_pico(cents * PICO_PER_CENT))
 }
 
-fn cells(row: BudgetRow) -> Vec<String> {
+fn cells(row: BudgetRow) -> Vec<Cell> {
     vec![
-        row.budget,
-        said(row.value),
-        row.unit.name().to_owned(),
-        row.window,
-        row.limit.to_string(),
-        row.used.to_string(),
-        row.held.to_string(),
-        row.kept.to_string(),
-        row.granted.to_string(),
-        row.presumed.to_string(),
-        row.remaining.to_string(),
-        row.percent.to_string(),
-        row.denied.to_string(),
-        row.burn_per_day.to_string(),
-        said(row.limit_reached),
+        row.budget.into(),
+        Cell::said(row.value),
+        row.unit.name().into(),
+        row.window.into(),
+        amount(row.limit),
+        amount(row.used),
+        amount(row.held),
+        amount(row.kept),
+        amount(row.granted),
+        amount(row.presumed),
+        amount(row.remaining),
+        Cell::Count(row.percent.into()),
+        row.denied.into(),
+        amount(row.burn_per_day),
+        Cell::said(row.limit_reached),
+    ]
+}
+
+const fn amount(quantity: Quantity) -> Cell {
+    match quantity {
+        Quantity::Dollars(dollars) => Cell::Money(dollars),
+        Quantity::Count(count) => Cell::Count(count),
+    }
+}
+
+fn columns() -> Vec<Column> {
+    vec![
+        Column::text("budget").kept(),
+        Column::text("of").weight(180).if_any(),
+        Column::text("unit").weight(100).whole(),
+        Column::text("window").weight(110).whole(),
+        Column::money("limit").weight(190),
+        Column::money("used").weight(185),
+        Column::money("held").weight(45).if_any(),
+        Column::money("kept").weight(40).if_any(),
+        Column::money("granted").weight(55).if_any(),
+        Column::money("presumed").weight(50).if_any(),
+        Column::money("remaining").titled("left").weight(170),
+        Column::count("%").weight(175),
+        Column::count("denied").weight(130).if_any(),
+        Column::money("a day").weight(80),
+        Column::text("reached").weight(90).whole().if_any(),
     ]
 }
 
 const WEEK_HOURS: u64 = 7 * 24;
 const PICO_PER_CENT: i128 = 10_000_000_000;
 
-const COLUMNS: [(&str, ColumnKind); 15] = [
-    ("budget", ColumnKind::Text),
-    ("of", ColumnKind::Text),
-    ("unit", ColumnKind::Text),
-    ("window", ColumnKind::Text),
-    ("limit", ColumnKind::Money),
-    ("used", ColumnKind::Money),
-    ("held", ColumnKind::Money),
-    ("kept", ColumnKind::Money),
-    ("granted", ColumnKind::Money),
-    ("presumed", ColumnKind::Money),
-    ("remaining", ColumnKind::Money),
-    ("%", ColumnKind::Count),
-    ("denied", ColumnKind::Count),
-    ("a day", ColumnKind::Money),
-    ("reached", ColumnKind::Text),
-];
-
 #[cfg(test)]
 mod tests {
+    use super::super::output::Screen;
     use super::*;
     use crate::model::answers::summary::{Keys, Numbers};
 
@@ -367,6 +395,31 @@ mod tests {
 
     fn spent(agent: &str, cost: &str) -> SummaryRow {
         row(By::Dimension(Dimension::Agent), agent, cost)
+    }
+
+    fn suggested(rows: &[SummaryRow], hours: u64, times: &str, per: Per) -> Page {
+        let proposals = proposals(rows, factor(times).unwrap(), per).unwrap();
+        suggestion(&proposals, hours, per.window().0, Page::new(Screen::plain(80)))
+    }
+
+    #[test]
+    fn the_list_fits_eighty_columns_and_shows_what_is_left() {
+        let row = |unit: &str, amount: Value| {
+            let row = json!({
+                "budget": "support-production-monthly", "value": "support-inbox-triage", "scope": {}, "each": "agent",
+                "unit": unit, "action": "deny", "source": "file", "window": "rolling 24h", "time_zone": "UTC", "from": null,
+                "to": null, "limit": amount, "used": amount, "held": amount, "kept": amount, "granted": amount,
+                "presumed": amount, "remaining": amount, "over_granted": false, "percent": 81, "denied": 12,
+                "in_flight": 0, "burn_per_day": amount, "limit_reached": "2026-11-20T10:00:00Z", "gateways": [],
+            });
+            cells(serde_json::from_value(row).unwrap())
+        };
+        let rows = [row("dollars", json!("1234.560000000000")), row("tokens", json!(1_200_000_000))];
+        let page = Page::new(Screen::plain(80)).table(&Table::new(columns()).with(rows));
+        for text in ["1,234.56", "1,200,000,000", "81", "left"] {
+            assert!(page.text().contains(text), "{text} in\n{}", page.text());
+        }
+        page.assert_fits(80);
     }
 
     #[test]
@@ -405,7 +458,9 @@ mod tests {
     #[test]
     fn proposals_are_made_for_agents_that_spent_something() {
         let rows = [spent("triage", "10"), spent("unattributed", "3")];
-        let text = suggest(&rows, 30, factor("1.3").unwrap(), Per::Week, Format::Table).unwrap();
+        let page = suggested(&rows, 30, "1.3", Per::Week);
+        page.assert_fits(80);
+        let text = page.text();
         assert!(text.contains("limit_usd = \"13.00\"") && !text.contains("unattributed"), "{text}");
         assert!(text.starts_with("of the last seven days 1 d 6 h are recorded\n"), "{text}");
     }
@@ -415,8 +470,8 @@ mod tests {
         let long = "a".repeat(64);
         let rows = [format!("{}b", &long[1..]), long, "bot".into()].map(|agent| spent(&agent, "1"));
         for per in [Per::Day, Per::Week, Per::Month] {
-            let text = suggest(&rows, WEEK_HOURS, factor("1").unwrap(), per, Format::Table).unwrap();
-            let (_, toml) = text.split_once("for tollgate.toml:\n").unwrap();
+            let page = suggested(&rows, WEEK_HOURS, "1", per);
+            let (_, toml) = page.text().split_once("for tollgate.toml:\n").unwrap();
             let config = crate::config::Config::parse("t", toml).unwrap();
             assert_eq!(config.budgets.budgets.len(), 3);
         }

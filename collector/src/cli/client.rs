@@ -245,11 +245,6 @@ pub(super) fn read<T: DeserializeOwned>(body: &str) -> anyhow::Result<T> {
         .context("the answer cannot be read; is this a Tollgate collector of this version? --url or TOLLGATE_URL names another")
 }
 
-/// What is said, as text; nothing for what is not.
-pub(super) fn said(value: Option<impl ToString>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
-}
-
 fn refusal(body: &str, status: u16, url: &str) -> String {
     match serde_json::from_str::<Failure>(body) {
         Ok(failure) => printable(&failure.error.message),

@@ -10,9 +10,11 @@ use tollgate_core::money::Picodollars;
 use tollgate_core::price::{EMBEDDED, PriceBook};
 
 use super::client::{self, Collector};
-use super::output::{self, Column, ColumnKind, Format};
+use super::output::{self, Look, Page};
 use crate::model::answers::estimate::Estimate;
 use crate::model::clock::now_ms;
+use crate::model::table::{Cell, Column, Table};
+use crate::model::text::printable;
 use crate::work::estimate::{Question, estimate};
 
 /// Arguments of `tollgate estimate`.
@@ -41,9 +43,8 @@ pub(super) struct EstimateArgs {
     /// The model, where the body does not name it
     #[arg(long)]
     model: Option<String>,
-    /// Form of the answer
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    look: Look,
 }
 
 impl EstimateArgs {
@@ -59,10 +60,14 @@ impl EstimateArgs {
         } else {
             self.collector.send("POST", "/api/v1/estimate", &serde_json::to_value(&question)?)?
         };
-        output::print(&match self.format {
-            Format::Json => answer,
-            format => shown(&client::read(&answer)?, format)?,
-        })
+        if self.look.is_json() {
+            return output::print(&answer);
+        }
+        let answer: Estimate = client::read(&answer)?;
+        match self.look.export() {
+            Some(export) => output::print_export(export, &table(&answer)),
+            None => shown(&answer, Page::new(self.look.screen())).print(),
+        }
     }
 
     fn question(&self) -> anyhow::Result<Question> {
@@ -87,18 +92,24 @@ impl EstimateArgs {
     }
 }
 
-/// Two lines, what is expected and what it comes to at most, and the notes below them.
-fn shown(answer: &Estimate, format: Format) -> anyhow::Result<String> {
+/// The table, and the notes below it.
+fn shown(answer: &Estimate, page: Page) -> Page {
+    let page = page.table(&table(answer));
+    answer.notes.iter().fold(page, |page, note| page.words(&format!("note: {}", printable(note))))
+}
+
+/// Two lines, what is expected and what it comes to at most.
+fn table(answer: &Estimate) -> Table {
     let worst = &answer.worst;
     let line = |what: &str, input: u64, counted: String, output: u64, cost: Option<Picodollars>| {
         vec![
-            answer.provider.clone(),
-            answer.model.clone(),
-            what.to_owned(),
-            input.to_string(),
-            counted,
-            output.to_string(),
-            cost.map_or_else(|| "unpriced".to_owned(), |cost| cost.to_string()),
+            answer.provider.clone().into(),
+            answer.model.clone().into(),
+            what.into(),
+            input.into(),
+            counted.into(),
+            output.into(),
+            cost.map_or_else(|| Cell::from("unpriced"), Cell::Money),
         ]
     };
     let by = answer.counted_by.clone();
@@ -108,24 +119,43 @@ fn shown(answer: &Estimate, format: Format) -> anyhow::Result<String> {
     } else {
         format!("not bounded: {}", worst.unbounded.join(", "))
     };
-    let rows = [
+    Table::new(columns()).with([
         line("this call", answer.input_tokens, by, answer.output_tokens, answer.cost_usd),
         line("at most", worst.input_tokens, bounded, worst.output_tokens, worst.cost_usd),
-    ];
-    let columns = COLUMNS.map(|(name, kind)| Column::new(name, kind));
-    if format == Format::Csv {
-        return output::csv(&columns, &rows);
-    }
-    let notes: Vec<String> = answer.notes.iter().map(|note| format!("note: {note}")).collect();
-    Ok([vec![output::table(&columns, &rows, None)], notes].concat().join("\n"))
+    ])
 }
 
-const COLUMNS: [(&str, ColumnKind); 7] = [
-    ("provider", ColumnKind::Text),
-    ("model", ColumnKind::Text),
-    ("what", ColumnKind::Text),
-    ("input_tokens", ColumnKind::Count),
-    ("counted_by", ColumnKind::Text),
-    ("output_tokens", ColumnKind::Count),
-    ("cost_usd", ColumnKind::Money),
-];
+fn columns() -> Vec<Column> {
+    vec![
+        Column::text("provider").weight(60),
+        Column::text("model").weight(150),
+        Column::text("what").kept().whole(),
+        Column::count("input_tokens").weight(180),
+        Column::text("counted_by").weight(140),
+        Column::count("output_tokens").weight(170),
+        Column::money("cost_usd").kept(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::output::Screen;
+    use super::*;
+
+    #[test]
+    fn an_estimate_fits_eighty_columns() {
+        let answer = json!({
+            "provider": "anthropic", "model": "claude-sonnet-4-5-20250929", "input_tokens": 120_000, "exact": false,
+            "counted_by": "estimated", "output_tokens": 4_000, "cost_usd": "0.420000000000",
+            "worst": {"input_tokens": 180_000, "output_tokens": 64_000, "cost_usd": "1.500000000000",
+                "unbounded": ["web_search", "code_session"]},
+            "notes": ["pictures are counted by their size in bytes, as their size in pixels is not known here at all"],
+            "price_version": "1",
+        });
+        let page = shown(&serde_json::from_value(answer).unwrap(), Page::new(Screen::plain(80)));
+        assert!(page.text().contains("0.42") && page.text().contains("note: pictures"), "{}", page.text());
+        page.assert_fits(80);
+    }
+}

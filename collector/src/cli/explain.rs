@@ -4,21 +4,22 @@ use tollgate_core::money::Picodollars;
 use tollgate_core::record::{CostSource, Note};
 
 use super::client::{self, Collector};
-use super::output::{self, Column, ColumnKind, Format};
+use super::output::{self, Look, Page};
 use crate::model::answers::explain::{ExplainedLine, ExplainedRow, Explanation};
+use crate::model::table::{Cell, Column, Kind, Table};
 use crate::model::text::printable;
 
 /// Asks and prints.
-pub(super) fn explain(collector: &Collector, id: &str, format: Format) -> anyhow::Result<()> {
+pub(super) fn explain(collector: &Collector, id: &str, look: Look) -> anyhow::Result<()> {
     let body = collector.get(&format!("/api/v1/records/{}/explain", client::segment(id)), &[])?;
-    if format == Format::Json {
+    if look.is_json() {
         return output::print(&body);
     }
-    output::print(&render(&client::read(&body)?))
+    render(&client::read(&body)?, Page::new(look.screen())).print()
 }
 
 // Long: one statement for each line of the explanation, in their order.
-fn render(answer: &Explanation) -> String {
+fn render(answer: &Explanation, page: Page) -> Page {
     let named = |model: &Option<String>| model.as_deref().map_or_else(|| "no model".to_owned(), printable);
     let mut out = vec![
         format!(
@@ -35,11 +36,11 @@ fn render(answer: &Explanation) -> String {
         format!("price book {}", printable(answer.price_version.as_deref().unwrap_or("none"))),
     ];
     answer.rows.iter().for_each(|row| used(row, &mut out));
-    let columns = LINES.map(|(name, kind)| Column::new(name, kind));
-    let lines: Vec<Vec<String>> = answer.lines.iter().map(line).collect();
-    let total = ["sum", "", "", "", "", &answer.book_cost_usd.to_string()].map(str::to_owned);
-    out.push(String::new());
-    out.push(output::table(&columns, &lines, Some(&total)));
+    let none = || Cell::Nothing;
+    let total = vec!["sum".into(), none(), none(), none(), none(), answer.book_cost_usd.to_string().into()];
+    let lines = Table::new(columns()).with(answer.lines.iter().map(line)).total(total);
+    let page = page.words(&out.join("\n")).gap().table(&lines);
+    let mut out = Vec::new();
     out.push(whose_word(answer.cost_usd, answer.cost_source));
     out.push(format!("status {}", answer.cost_status.name()));
     if let Some(said) = answer.provider_cost_usd {
@@ -70,7 +71,7 @@ fn render(answer: &Explanation) -> String {
             today.cost_status.name()
         ));
     }
-    out.join("\n")
+    page.words(&out.join("\n"))
 }
 
 /// Says which row was used, why, and where it comes from.
@@ -86,14 +87,14 @@ fn used(row: &ExplainedRow, out: &mut Vec<String>) {
     }
 }
 
-fn line(line: &ExplainedLine) -> Vec<String> {
+fn line(line: &ExplainedLine) -> Vec<Cell> {
     vec![
-        line.model.clone(),
-        line.kind.to_string(),
-        line.quantity.to_string(),
-        line.rate.to_string(),
-        line.discount.clone().unwrap_or_default(),
-        line.cost_usd.to_string(),
+        line.model.clone().into(),
+        line.kind.to_string().into(),
+        line.quantity.into(),
+        line.rate.to_string().into(),
+        Cell::said(line.discount.clone()),
+        line.cost_usd.to_string().into(),
     ]
 }
 
@@ -105,17 +106,21 @@ fn whose_word(cost: Picodollars, source: CostSource) -> String {
     }
 }
 
-const LINES: [(&str, ColumnKind); 6] = [
-    ("model", ColumnKind::Text),
-    ("kind", ColumnKind::Text),
-    ("quantity", ColumnKind::Count),
-    ("rate", ColumnKind::Text),
-    ("discount", ColumnKind::Text),
-    ("cost_usd", ColumnKind::Money),
-];
+/// Rates with all their decimals: they are what is explained.
+fn columns() -> Vec<Column> {
+    vec![
+        Column::text("model").kept(),
+        Column::text("kind").kept().whole(),
+        Column::count("quantity").kept(),
+        Column::new("rate", Kind::Right).kept().whole(),
+        Column::text("discount").weight(50).if_any(),
+        Column::new("cost_usd", Kind::Right).kept().whole(),
+    ]
+}
 
 #[cfg(test)]
 mod tests {
+    use super::super::output::Screen;
     use super::*;
     use serde_json::json;
 
@@ -143,8 +148,10 @@ mod tests {
             });
             serde_json::from_value(told).unwrap()
         };
-        let shown = render(&told(hostile));
+        let wide = |told: &Explanation| render(told, Page::new(Screen::plain(500)));
+        let shown = wide(&told(hostile)).text().to_owned();
         assert!(!shown.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{shown:?}");
-        assert_eq!(shown.lines().count(), render(&told("m")).lines().count(), "{shown}");
+        assert_eq!(shown.lines().count(), wide(&told("m")).text().lines().count(), "{shown}");
+        render(&told(&"m".repeat(60)), Page::new(Screen::plain(80))).assert_fits(80);
     }
 }

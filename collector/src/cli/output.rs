@@ -1,12 +1,21 @@
-//! Output of the reading commands: a table for people, CSV for sheets, the API's JSON for programs.
+//! Output of the commands: tables for people, files for sheets, the API's JSON for programs.
+//!
+//! A command fills a [`Table`], puts it on a [`Page`] with what is to be said around it, and prints the page.
+
+mod draw;
+mod fit;
+mod picture;
+mod screen;
+mod wording;
 
 use std::io::Write;
 
-use anyhow::Context;
-use clap::ValueEnum;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use clap::{Args, ValueEnum};
 
+use crate::model::table::Table;
+use crate::model::table::export::Export;
 use crate::model::text::{printable, printable_json, printable_lines};
+pub(super) use screen::Screen;
 
 /// Form of an answer.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -20,61 +29,136 @@ pub(super) enum Format {
     Csv,
 }
 
-/// A column of a table.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Column {
-    /// Name in the API and in CSV.
-    pub(super) name: String,
-    /// What it holds.
-    pub(super) kind: ColumnKind,
+/// How an answer is shown.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(super) struct Look {
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t, global = true)]
+    pub(super) format: Format,
+    /// Show all columns and whole names, wider than the terminal
+    #[arg(long, global = true)]
+    wide: bool,
+    /// Show amounts with all twelve decimals
+    #[arg(long, global = true)]
+    exact: bool,
 }
 
-/// What a column holds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum ColumnKind {
-    /// Words.
-    Text,
-    /// A count.
-    Count,
-    /// Dollars, as a decimal string.
-    Money,
-}
+impl Look {
+    /// Whether the API's answer is printed as it is.
+    pub(super) fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
 
-impl Column {
-    /// A column.
-    pub(super) fn new(name: impl Into<String>, kind: ColumnKind) -> Self {
-        Self { name: name.into(), kind }
+    /// Whether it is for people.
+    pub(super) fn is_table(self) -> bool {
+        self.format == Format::Table
+    }
+
+    /// What is shown on.
+    pub(super) fn screen(self) -> Screen {
+        Screen::of_terminal(self.wide, self.exact)
+    }
+
+    /// Prints a table, drawn or as a file.
+    pub(super) fn print(self, table: &Table) -> anyhow::Result<()> {
+        match self.export() {
+            Some(export) => print_export(export, table),
+            None => Page::new(self.screen()).table(table).print(),
+        }
+    }
+
+    /// The form for sheets that is asked for.
+    pub(super) const fn export(self) -> Option<Export> {
+        match self.format {
+            Format::Csv => Some(Export::Csv),
+            Format::Table | Format::Json => None,
+        }
     }
 }
 
-/// A table for people; the last row stands apart when it is a total.
-pub(super) fn table(columns: &[Column], rows: &[Vec<String>], total: Option<&[String]>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(columns.iter().map(|column| cell(column, &title(&column.name))));
-    for row in rows {
-        table.add_row(cells(columns, row));
-    }
-    if let Some(total) = total {
-        table.add_row(columns.iter().map(|_| Cell::new("")));
-        table.add_row(cells(columns, total));
-    }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+/// Prints a table as a file for sheets.
+pub(super) fn print_export(export: Export, table: &Table) -> anyhow::Result<()> {
+    write_out(&export.write(table)?)
 }
 
-/// CSV with a header. A field that a spreadsheet would run as a formula is led by an apostrophe.
-pub(super) fn csv(columns: &[Column], rows: &[Vec<String>]) -> anyhow::Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(columns.iter().map(|column| &column.name))?;
-    for row in rows {
-        let fields = columns.iter().zip(row).map(|(column, value)| match column.kind {
-            ColumnKind::Text => harmless(value),
-            ColumnKind::Count | ColumnKind::Money => value.clone(),
-        });
-        writer.write_record(fields)?;
+/// What is shown to people: lines of words, which are broken at the screen's edge, and tables, which fit it.
+/// Nothing on it moves a cursor.
+#[derive(Debug)]
+pub(super) struct Page {
+    screen: Screen,
+    text: String,
+}
+
+impl Page {
+    /// An empty page.
+    pub(super) const fn new(screen: Screen) -> Self {
+        Self { screen, text: String::new() }
     }
-    let bytes = writer.into_inner().context("the rows cannot be written")?;
-    Ok(String::from_utf8(bytes)?)
+
+    /// Adds lines of words.
+    #[must_use]
+    pub(super) fn words(mut self, words: &str) -> Self {
+        for line in printable_lines(words).lines() {
+            self.text.push_str(&self.screen.broken(line));
+            self.text.push('\n');
+        }
+        self
+    }
+
+    /// Adds lines that stay as they are, such as what is to be copied.
+    #[must_use]
+    pub(super) fn verbatim(mut self, lines: &str) -> Self {
+        self.text.push_str(&printable_lines(lines));
+        self.text.push('\n');
+        self
+    }
+
+    /// Adds a line that matters less, where there is something to say.
+    #[must_use]
+    pub(super) fn note(mut self, words: &str) -> Self {
+        for line in self.screen.broken(&printable(words)).lines() {
+            self.text.push_str(&self.screen.dim(line));
+            self.text.push('\n');
+        }
+        self
+    }
+
+    /// Adds an empty line.
+    #[must_use]
+    pub(super) fn gap(mut self) -> Self {
+        self.text.push('\n');
+        self
+    }
+
+    /// Adds a table, and a line on what had no room.
+    #[must_use]
+    pub(super) fn table(mut self, table: &Table) -> Self {
+        let drawn = draw::draw(table, self.screen);
+        self.text.push_str(&drawn.text);
+        if drawn.left_out.is_empty() {
+            return self;
+        }
+        self.note(&format!("not shown: {}; --wide shows all", drawn.left_out.join(", ")))
+    }
+
+    /// As it is printed.
+    #[cfg(test)]
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Fails where a line is wider.
+    #[cfg(test)]
+    pub(super) fn assert_fits(&self, width: usize) {
+        use unicode_width::UnicodeWidthStr;
+        let wide: Vec<&str> = self.text.lines().filter(|line| line.width() > width).collect();
+        assert!(wide.is_empty(), "{wide:#?} in\n{}", self.text);
+    }
+
+    /// Prints it.
+    pub(super) fn print(&self) -> anyhow::Result<()> {
+        write_out(self.text.as_bytes())
+    }
 }
 
 /// Prints, and takes a reader that has seen enough for granted. Whatever it says, no more than lines reach a
@@ -102,131 +186,12 @@ pub(super) fn say(text: &str) {
 /// Prints byte for byte, for what is hashed.
 pub(super) fn print_exactly(text: &str) -> anyhow::Result<()> {
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    match write!(std::io::stdout().lock(), "{text}{end}") {
+    write_out(format!("{text}{end}").as_bytes())
+}
+
+fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(bytes) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
-    }
-}
-
-fn cells(columns: &[Column], row: &[String]) -> Vec<Cell> {
-    let shown = |(column, value): (&Column, &String)| match column.kind {
-        ColumnKind::Text => cell(column, &printable(value)),
-        ColumnKind::Count => cell(column, &grouped(value)),
-        ColumnKind::Money => cell(column, &money(value)),
-    };
-    columns.iter().zip(row).map(shown).collect()
-}
-
-fn cell(column: &Column, text: &str) -> Cell {
-    let alignment = match column.kind {
-        ColumnKind::Text => CellAlignment::Left,
-        ColumnKind::Count | ColumnKind::Money => CellAlignment::Right,
-    };
-    Cell::new(text).set_alignment(alignment)
-}
-
-/// `cache_read_tokens` as `cache read tokens`, `cost_usd` as `cost $`.
-fn title(name: &str) -> String {
-    name.replace("_usd", " $").replace('_', " ")
-}
-
-/// `1234567` as `1,234,567`.
-fn grouped(digits: &str) -> String {
-    let (sign, digits) = match digits.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", digits),
-    };
-    let mut grouped = String::from(sign);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && digits.len().saturating_sub(at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// Dollars with as many decimals as they need, at least six, so that a column lines up and nothing is
-/// rounded.
-fn money(amount: &str) -> String {
-    let Some((whole, decimals)) = amount.split_once('.') else {
-        return amount.to_owned();
-    };
-    let needed = decimals.trim_end_matches('0').len();
-    let kept = if needed <= SHORT_DECIMALS { SHORT_DECIMALS } else { decimals.len() };
-    let decimals = decimals.get(..kept).unwrap_or(decimals);
-    // Amounts with and without the last six digits line up at their points.
-    let padding = " ".repeat(LONG_DECIMALS.saturating_sub(decimals.len()));
-    format!("{}.{decimals}{padding}", grouped(whole))
-}
-
-fn harmless(text: &str) -> String {
-    let shown = printable(text);
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        return format!("'{shown}");
-    }
-    shown
-}
-
-/// Decimals that are shown of every amount.
-const SHORT_DECIMALS: usize = 6;
-/// Decimals of an exact amount.
-const LONG_DECIMALS: usize = 12;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn columns() -> Vec<Column> {
-        vec![
-            Column::new("agent", ColumnKind::Text),
-            Column::new("input_tokens", ColumnKind::Count),
-            Column::new("cost_usd", ColumnKind::Money),
-        ]
-    }
-
-    fn rows() -> Vec<Vec<String>> {
-        [["bot", "1234567", "1234.500000000000"], ["=cmd(), \"x\"", "5", "0.000000000007"]]
-            .map(|row| row.map(str::to_owned).to_vec())
-            .to_vec()
-    }
-
-    #[test]
-    fn money_lines_up_at_the_point_and_loses_nothing() {
-        let total = ["total", "1234572", "1234.500000000007"].map(str::to_owned);
-        let shown = table(&columns(), &rows(), Some(&total));
-        let points: Vec<_> = shown.lines().filter_map(|line| line.rfind('.')).collect();
-        assert_eq!(points.len(), 3, "{shown}");
-        assert!(points.iter().all(|at| *at == points[0]), "{shown}");
-        for text in ["1,234,567", "1,234.500000", "0.000000000007", "1,234.500000000007", "cost $"] {
-            assert!(shown.contains(text), "{text} in\n{shown}");
-        }
-    }
-
-    #[test]
-    fn csv_quotes_and_disarms_formulas() {
-        let text = csv(&columns(), &rows()).unwrap();
-        let expected = "agent,input_tokens,cost_usd\n\
-                        bot,1234567,1234.500000000000\n\
-                        \"'=cmd(), \"\"x\"\"\",5,0.000000000007\n";
-        assert_eq!(text, expected);
-    }
-
-    #[test]
-    fn no_name_makes_a_line_or_moves_the_cursor() {
-        let rows = [["a\r\nb\u{1b}[2J\u{9b}x", "1", "0.5"].map(str::to_owned).to_vec()];
-        for shown in [table(&columns(), &rows, None), csv(&columns(), &rows).unwrap().trim_end().to_owned()] {
-            assert_eq!(shown.lines().count(), 2, "{shown:?}");
-            assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
-        }
-    }
-
-    #[test]
-    fn digits_are_grouped_by_three() {
-        for (digits, shown) in
-            [("0", "0"), ("999", "999"), ("1000", "1,000"), ("-123456", "-123,456"), ("", "")]
-        {
-            assert_eq!(grouped(digits), shown);
-        }
     }
 }

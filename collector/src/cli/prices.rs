@@ -12,10 +12,11 @@ use tollgate_core::price::{PriceBook, PriceFile, Rates, Tier, Wanted};
 use tollgate_core::usage::Kind;
 
 use super::client::{self, Ask};
-use super::output::{self, Column, ColumnKind, Format};
+use super::output::{self, Look};
 use crate::model::answers::prices::{
     self as answers, DriftRow, MissingPrices, MissingRow, PricedModelRow, Prices,
 };
+use crate::model::table::{Cell, Column, Kind as Holds, Table};
 
 /// Arguments of `tollgate prices`.
 #[derive(Args, Debug)]
@@ -52,9 +53,8 @@ struct List {
     /// As of this day, such as 2026-03-01
     #[arg(long)]
     at: Option<String>,
-    /// Form of the answer
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    look: Look,
 }
 
 #[derive(Args, Debug)]
@@ -67,27 +67,24 @@ struct Show {
     name: String,
     #[command(flatten)]
     ask: Ask,
-    /// Form of the answer
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    look: Look,
 }
 
 #[derive(Args, Debug)]
 struct Missing {
     #[command(flatten)]
     ask: Ask,
-    /// Form of the answer
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    look: Look,
 }
 
 #[derive(Args, Debug)]
 struct Drifting {
     #[command(flatten)]
     ask: Ask,
-    /// Form of the answer
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    look: Look,
 }
 
 #[derive(Args, Debug)]
@@ -127,39 +124,30 @@ impl List {
     fn run(self) -> anyhow::Result<()> {
         let at = self.at.as_deref().map(|at| ("at", at));
         let body = self.ask.get("/api/v1/prices", at.as_slice())?;
-        if self.format == Format::Json {
+        if self.look.is_json() {
             return output::print(&body);
         }
         let answer: Prices = client::read(&body)?;
-        let columns: Vec<Column> =
-            ["provider", "model", "input", "cache_read", "cache_write", "output", "further"]
-                .into_iter()
-                .map(|name| Column::new(name, ColumnKind::Text))
-                .collect();
-        let rows: Vec<Vec<String>> = answer.rows.iter().filter_map(listed).collect();
-        output::print(&match self.format {
-            Format::Csv => output::csv(&columns, &rows)?,
-            _ => output::table(&columns, &rows, None),
-        })
+        self.look.print(&Table::new(prices()).with(answer.rows.iter().filter_map(listed)))
     }
 }
 
-fn listed(row: &PricedModelRow) -> Option<Vec<String>> {
+fn listed(row: &PricedModelRow) -> Option<Vec<Cell>> {
     let price = row.prices.last()?;
-    let rate = |kind: Kind| price.rates.0.get(&kind).map(|rate| for_a_million(*rate)).unwrap_or_default();
+    let rate = |kind: Kind| Cell::said(price.rates.0.get(&kind).map(|rate| for_a_million(*rate)));
     let further: Vec<String> = [(price.tiers.len(), "context tiers"), (price.variants.len(), "variants")]
         .into_iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, words)| format!("{count} {words}"))
         .collect();
     Some(vec![
-        row.provider.clone(),
-        row.model.clone(),
+        row.provider.clone().into(),
+        row.model.clone().into(),
         rate(Kind::Input),
         rate(Kind::CacheRead),
         rate(Kind::CacheWrite),
         rate(Kind::Output),
-        further.join(", "),
+        further.join(", ").into(),
     ])
 }
 
@@ -167,7 +155,7 @@ impl Show {
     fn run(self) -> anyhow::Result<()> {
         let more = [("provider", self.of.as_str()), ("model", self.name.as_str()), ("history", "1")];
         let body = self.ask.get("/api/v1/prices", &more)?;
-        if self.format != Format::Table {
+        if !self.look.is_table() {
             return output::print(&body);
         }
         let answer: Prices = client::read(&body)?;
@@ -232,70 +220,61 @@ fn rates(rates: &Rates) -> String {
 impl Missing {
     fn run(self) -> anyhow::Result<()> {
         let body = self.ask.get("/api/v1/prices/missing", &[])?;
-        if self.format == Format::Json {
+        if self.look.is_json() {
             return output::print(&body);
         }
         let answer: MissingPrices = client::read(&body)?;
         let rows = answer.rows.into_iter().map(missing).collect();
-        print_rows(rows, &MISSING, self.format, "every recorded call has a price")
+        print_rows(rows, without_price(), self.look, "every recorded call has a price")
     }
 }
 
 impl Drifting {
     fn run(self) -> anyhow::Result<()> {
         let body = self.ask.get("/api/v1/prices/drift", &[])?;
-        if self.format == Format::Json {
+        if self.look.is_json() {
             return output::print(&body);
         }
         let answer: answers::Drifting = client::read(&body)?;
         let rows = answer.rows.into_iter().map(drift).collect();
-        print_rows(rows, &DRIFT, self.format, "no row is off by more than 1 % of what providers say")
+        print_rows(rows, drifting(), self.look, "no row is off by more than 1 % of what providers say")
     }
 }
 
-fn missing(row: MissingRow) -> Vec<String> {
+fn missing(row: MissingRow) -> Vec<Cell> {
     vec![
-        row.provider,
-        row.request_model,
-        row.response_model,
-        row.service_tier,
-        row.unpriced_calls.to_string(),
-        row.input_tokens.to_string(),
-        row.output_tokens.to_string(),
-        row.why,
+        row.provider.into(),
+        row.request_model.into(),
+        row.response_model.into(),
+        row.service_tier.into(),
+        row.unpriced_calls.into(),
+        row.input_tokens.into(),
+        row.output_tokens.into(),
+        row.why.into(),
     ]
 }
 
-fn drift(row: DriftRow) -> Vec<String> {
+fn drift(row: DriftRow) -> Vec<Cell> {
     vec![
-        row.provider,
-        row.model,
-        row.calls.to_string(),
-        row.off_calls.to_string(),
-        row.doubted_calls.to_string(),
-        row.without_price.to_string(),
-        row.book_usd.to_string(),
-        row.provider_usd.to_string(),
-        row.difference_usd.to_string(),
-        row.difference_percent,
+        row.provider.into(),
+        row.model.into(),
+        row.calls.into(),
+        row.off_calls.into(),
+        row.doubted_calls.into(),
+        row.without_price.into(),
+        row.book_usd.into(),
+        row.provider_usd.into(),
+        row.difference_usd.into(),
+        row.difference_percent.into(),
     ]
 }
 
 /// Prints rows under these columns; where there is none, what that means.
-fn print_rows(
-    rows: Vec<Vec<String>>,
-    columns: &[(&'static str, ColumnKind)],
-    format: Format,
-    nothing: &str,
-) -> anyhow::Result<()> {
-    let columns: Vec<Column> = columns.iter().map(|(name, kind)| Column::new(*name, *kind)).collect();
-    if rows.is_empty() && format == Format::Table {
+fn print_rows(rows: Vec<Vec<Cell>>, columns: Vec<Column>, look: Look, nothing: &str) -> anyhow::Result<()> {
+    if rows.is_empty() && look.is_table() {
         return output::print(nothing);
     }
-    output::print(&match format {
-        Format::Csv => output::csv(&columns, &rows)?,
-        _ => output::table(&columns, &rows, None),
-    })
+    look.print(&Table::new(columns).with(rows))
 }
 
 impl Check {
@@ -370,25 +349,88 @@ fn trimmed(amount: &str) -> String {
     amount.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-const DRIFT: [(&str, ColumnKind); 10] = [
-    ("provider", ColumnKind::Text),
-    ("model", ColumnKind::Text),
-    ("calls", ColumnKind::Count),
-    ("off_calls", ColumnKind::Count),
-    ("doubted_calls", ColumnKind::Count),
-    ("without_price", ColumnKind::Count),
-    ("book_usd", ColumnKind::Money),
-    ("provider_usd", ColumnKind::Money),
-    ("difference_usd", ColumnKind::Money),
-    ("difference_percent", ColumnKind::Text),
-];
-const MISSING: [(&str, ColumnKind); 8] = [
-    ("provider", ColumnKind::Text),
-    ("request_model", ColumnKind::Text),
-    ("response_model", ColumnKind::Text),
-    ("service_tier", ColumnKind::Text),
-    ("unpriced_calls", ColumnKind::Count),
-    ("input_tokens", ColumnKind::Count),
-    ("output_tokens", ColumnKind::Count),
-    ("why", ColumnKind::Text),
-];
+fn prices() -> Vec<Column> {
+    let rate = |name: &str| Column::new(name, Holds::Right).whole();
+    vec![
+        Column::text("provider").weight(200),
+        Column::text("model").kept(),
+        rate("input").weight(190),
+        rate("cache_read").weight(150),
+        rate("cache_write").weight(140),
+        rate("output").weight(180),
+        Column::text("further").weight(50).if_any(),
+    ]
+}
+
+fn drifting() -> Vec<Column> {
+    vec![
+        Column::text("provider").weight(160),
+        Column::text("model").kept(),
+        Column::count("calls").weight(110),
+        Column::count("off_calls").weight(120),
+        Column::count("doubted_calls").titled("doubted").weight(70).if_any(),
+        Column::count("without_price").weight(60).if_any(),
+        Column::money("book_usd").weight(150),
+        Column::money("provider_usd").weight(155),
+        Column::money("difference_usd").weight(200),
+        Column::new("difference_percent", Holds::Right).weight(190).whole(),
+    ]
+}
+
+fn without_price() -> Vec<Column> {
+    vec![
+        Column::text("provider").weight(180),
+        Column::text("request_model").kept(),
+        Column::text("response_model").weight(120).if_any(),
+        Column::text("service_tier").weight(110).if_any(),
+        Column::count("unpriced_calls").titled("calls").weight(190),
+        Column::count("input_tokens").titled("tokens in").weight(90),
+        Column::count("output_tokens").titled("tokens out").weight(85),
+        Column::text("why").weight(150),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::output::{Page, Screen};
+    use super::*;
+
+    #[test]
+    fn lists_fit_eighty_columns() {
+        let price = json!({
+            "source": "https://example.com", "checked": "2026-11-01", "rates": {"input": "0.000001250000",
+            "cache_read": "0.000000125000", "output": "0.000010000000"}, "tiers": [], "variants": [],
+        });
+        let model = json!({
+            "provider": "bedrock", "model": "anthropic.claude-sonnet-4-5-20250929-v1:0", "names": [], "snapshots_of": [],
+            "prices": [price],
+        });
+        let missing_row = json!({
+            "provider": "openrouter", "request_model": "mystery-model-of-somebody-2026-01-01",
+            "response_model": "mystery-model-of-somebody-2026-01-01-answered", "service_tier": "priority",
+            "unpriced_calls": 12_345, "input_tokens": 1_234_567_890, "output_tokens": 123_456, "why": "no row names it",
+        });
+        let drift_row = json!({
+            "provider": "openrouter", "model": "anthropic/claude-sonnet-4.5", "calls": 12_345, "off_calls": 123,
+            "doubted_calls": 3, "without_price": 1, "book_usd": "1234.500000000000", "provider_usd": "1300.000000000000",
+            "difference_usd": "65.500000000000", "difference_percent": "5.31",
+        });
+        let mut tables = vec![
+            Table::new(without_price()).with([missing(serde_json::from_value(missing_row).unwrap())]),
+            Table::new(drifting()).with([drift(serde_json::from_value(drift_row).unwrap())]),
+        ];
+        tables.push(Table::new(prices()).with(listed(&serde_json::from_value(model).unwrap())));
+        for table in tables {
+            let page = Page::new(Screen::plain(80)).table(&table);
+            assert_eq!(
+                page.text().lines().filter(|line| !line.starts_with("not shown")).count(),
+                2,
+                "{}",
+                page.text()
+            );
+            page.assert_fits(80);
+        }
+    }
+}

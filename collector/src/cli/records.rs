@@ -3,10 +3,11 @@
 use clap::Args;
 use tollgate_core::record::UsageRecord;
 
-use super::client::{self, Ask, said};
+use super::client::{self, Ask};
 use super::explain::explain;
-use super::output::{self, Column, ColumnKind, Format};
+use super::output::{self, Look};
 use crate::model::answers::records::{RecordRow, RecordsPage};
+use crate::model::table::{Cell, Column, Kind, Table};
 
 /// Arguments of `tollgate records`.
 #[derive(Args, Debug)]
@@ -28,37 +29,32 @@ pub(super) struct RecordsArgs {
     /// Explain the price of the record with this id, line by line
     #[arg(long, value_name = "ID")]
     explain: Option<String>,
-    /// Form of the answer
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    look: Look,
 }
 
 impl RecordsArgs {
     /// Asks, page by page, and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
         if let Some(id) = &self.explain {
-            return explain(&self.ask.collector, id, self.format);
+            return explain(&self.ask.collector, id, self.look);
         }
-        if self.format == Format::Json {
+        if self.look.is_json() {
             return output::print(&self.page(self.limit, self.cursor.as_deref())?);
         }
-        let mut rows = Vec::new();
+        let mut table = Table::new(columns());
         let mut cursor = self.cursor.clone();
         loop {
-            let wanted = self.limit.saturating_sub(rows.len()).min(PAGE_MAX);
+            let wanted = self.limit.saturating_sub(table.rows.len()).min(PAGE_MAX);
             let page: RecordsPage = client::read(&self.page(wanted, cursor.as_deref())?)?;
-            rows.extend(page.rows.into_iter().map(row));
+            table.rows.extend(page.rows.into_iter().map(row));
             cursor = page.next_cursor;
-            if cursor.is_none() || rows.len() >= self.limit {
+            if cursor.is_none() || table.rows.len() >= self.limit {
                 break;
             }
         }
-        let columns = COLUMNS.map(|(name, kind)| Column::new(name, kind));
-        output::print(&match self.format {
-            Format::Csv => output::csv(&columns, &rows)?,
-            _ => output::table(&columns, &rows, None),
-        })?;
-        if let (Some(cursor), Format::Table) = (cursor, self.format) {
+        self.look.print(&table)?;
+        if let Some(cursor) = cursor.filter(|_| self.look.is_table()) {
             output::say(&format!(
                 "\nthere are more: --limit {} or --cursor {cursor}",
                 self.limit.saturating_mul(10)
@@ -77,45 +73,72 @@ impl RecordsArgs {
     }
 }
 
-fn row(row: RecordRow) -> Vec<String> {
+fn row(row: RecordRow) -> Vec<Cell> {
     let time = row.time();
     let RecordRow(UsageRecord { head, status, outcome, usage, cost_usd, cost_status, .. }) = row;
-    let model = head.response_model.or(head.request_model);
+    let count = |count: Option<u64>| count.map_or(Cell::Nothing, Cell::from);
     vec![
-        time,
-        head.id,
-        head.attribution.team,
-        head.attribution.agent,
-        head.attribution.feature,
-        head.attribution.environment,
-        head.provider,
-        said(model),
-        said(status),
-        outcome.name().to_owned(),
-        said(usage.input_tokens),
-        said(usage.cache_read_tokens),
-        said(usage.output_tokens),
-        cost_usd.to_string(),
-        cost_status.name().to_owned(),
+        time.into(),
+        head.id.into(),
+        head.attribution.team.into(),
+        head.attribution.agent.into(),
+        head.attribution.feature.into(),
+        head.attribution.environment.into(),
+        head.provider.into(),
+        Cell::said(head.response_model.or(head.request_model)),
+        Cell::said(status),
+        outcome.name().into(),
+        count(usage.input_tokens),
+        count(usage.cache_read_tokens),
+        count(usage.output_tokens),
+        cost_usd.into(),
+        cost_status.name().into(),
     ]
 }
 
-const COLUMNS: [(&str, ColumnKind); 15] = [
-    ("time", ColumnKind::Text),
-    ("id", ColumnKind::Text),
-    ("team", ColumnKind::Text),
-    ("agent", ColumnKind::Text),
-    ("feature", ColumnKind::Text),
-    ("environment", ColumnKind::Text),
-    ("provider", ColumnKind::Text),
-    ("model", ColumnKind::Text),
-    ("status", ColumnKind::Text),
-    ("outcome", ColumnKind::Text),
-    ("input_tokens", ColumnKind::Count),
-    ("cache_read_tokens", ColumnKind::Count),
-    ("output_tokens", ColumnKind::Count),
-    ("cost_usd", ColumnKind::Money),
-    ("cost_status", ColumnKind::Text),
-];
+fn columns() -> Vec<Column> {
+    vec![
+        Column::text("time").kept().whole(),
+        Column::text("id").weight(30).whole(),
+        Column::text("team").weight(110),
+        Column::text("agent").weight(200),
+        Column::text("feature").weight(50),
+        Column::text("environment").weight(45),
+        Column::text("provider").weight(80),
+        Column::text("model").weight(190),
+        Column::new("status", Kind::Right).weight(40).whole(),
+        Column::text("outcome").weight(150).whole(),
+        Column::count("input_tokens").titled("tokens in").weight(140),
+        Column::count("cache_read_tokens").titled("cached").weight(60).if_any(),
+        Column::count("output_tokens").titled("tokens out").weight(135),
+        Column::money("cost_usd").kept(),
+        Column::text("cost_status").weight(120).whole(),
+    ]
+}
+
 /// Most records of one page.
 const PAGE_MAX: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::output::{Page, Screen};
+    use super::*;
+
+    #[test]
+    fn the_list_fits_eighty_columns() {
+        let mut record = UsageRecord::default();
+        record.head.id = "01890a5d-ac96-774b-bcce-b302099a8057".into();
+        record.head.time_ms = 1_763_632_800_000;
+        record.head.attribution.team = "support-and-operations".into();
+        record.head.attribution.agent = "support-inbox-triage/eu-west-1".into();
+        record.head.provider = "anthropic".into();
+        record.head.response_model = Some("claude-sonnet-4-5-20250929".into());
+        record.usage.input_tokens = Some(1_200_000);
+        record.cost_usd = "12.345678".parse().unwrap();
+        let page = Page::new(Screen::plain(80)).table(&Table::new(columns()).with([row(RecordRow(record))]));
+        for text in ["support-inbox-", "claude-sonnet-", "12.35", "not shown: id"] {
+            assert!(page.text().contains(text), "{text} in\n{}", page.text());
+        }
+        page.assert_fits(80);
+    }
+}

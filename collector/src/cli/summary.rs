@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::client::{self, Ask};
-use super::output::{self, Column, ColumnKind, Format};
+use super::output::{self, Look, Page};
 use crate::model::answers::summary::{Keys, Numbers, SummaryAnswer, SummaryRow};
+use crate::model::table::{Cell, Column, Table};
 
 /// Arguments of `tollgate summary`.
 #[derive(Args, Debug)]
@@ -15,111 +16,88 @@ pub(super) struct SummaryArgs {
     /// response_model, operation, gateway, day, hour, …; empty for one total
     #[arg(long, default_value = "team,agent")]
     by: String,
-    /// Form of the answer
-    #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    #[command(flatten)]
+    look: Look,
 }
 
 impl SummaryArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
         let body = self.ask.get("/api/v1/summary", &[("by", &self.by)])?;
-        output::print(&render(&body, self.format)?)
+        if self.look.is_json() {
+            return output::print(&body);
+        }
+        let answer: SummaryAnswer = client::read(&body)?;
+        match self.look.export() {
+            Some(export) => output::print_export(export, &table(&answer)),
+            None => shown(&answer, Page::new(self.look.screen())).print(),
+        }
     }
 }
 
-fn render(body: &str, format: Format) -> anyhow::Result<String> {
-    if format == Format::Json {
-        return Ok(body.to_owned());
+fn shown(answer: &SummaryAnswer, page: Page) -> Page {
+    let page = page.words(&format!("from {} to {}", answer.from, answer.to)).gap().table(&table(answer));
+    match answer.folded_calls {
+        0 => page,
+        calls => page.gap().words(&format!(
+            "{calls} of these calls came in totals only: their gateways had no room for records"
+        )),
     }
-    let answer: SummaryAnswer = client::read(body)?;
-    let columns: Vec<Column> = answer
-        .by
-        .iter()
-        .map(|by| Column::new(by.name(), ColumnKind::Text))
-        .chain(NUMBERS.map(|(name, kind)| Column::new(name, kind)))
-        .collect();
-    let fields = |row: &SummaryRow| -> Vec<String> {
-        let keys = answer.by.iter().map(|by| row.keys.value(*by).unwrap_or_default().to_owned());
+}
+
+fn table(answer: &SummaryAnswer) -> Table {
+    let keys = answer.by.iter().map(|by| Column::text(by.name()).kept());
+    let columns = keys.chain(numbers_columns()).collect();
+    let cells = |row: &SummaryRow| -> Vec<Cell> {
+        let keys = answer.by.iter().map(|by| Cell::said(row.keys.value(*by)));
         keys.chain(numbers(&row.numbers)).collect()
     };
-    let rows: Vec<Vec<String>> = answer.rows.iter().map(fields).collect();
-    if format == Format::Csv {
-        return output::csv(&columns, &rows);
-    }
-    let mut total = fields(&SummaryRow { keys: Keys::default(), numbers: answer.total.clone() });
+    let mut total = cells(&SummaryRow { keys: Keys::default(), numbers: answer.total.clone() });
     if let Some(first) = total.first_mut().filter(|_| !answer.by.is_empty()) {
-        "total".clone_into(first);
+        *first = "total".into();
     }
-    // Columns of zeros make the table too wide to read; the other formats have them.
-    let is_shown = |(column, sum): (&Column, &String)| {
-        column.kind == ColumnKind::Text || ALWAYS.contains(&column.name.as_str()) || !is_zero(sum)
-    };
-    let shown: Vec<bool> = columns.iter().zip(&total).map(is_shown).collect();
-    let only = |row: Vec<String>| {
-        row.into_iter().zip(&shown).filter_map(|(field, show)| show.then_some(field)).collect()
-    };
-    let rows: Vec<Vec<String>> = rows.into_iter().map(only).collect();
-    let total: Vec<String> = only(total);
-    let columns: Vec<Column> =
-        columns.iter().zip(&shown).filter(|(_, show)| **show).map(|(column, _)| column.clone()).collect();
-    let folded = match answer.folded_calls {
-        0 => String::new(),
-        calls => {
-            format!("\n{calls} of these calls came in totals only: their gateways had no room for records\n")
-        }
-    };
-    Ok(format!(
-        "from {} to {}\n\n{}{folded}",
-        answer.from,
-        answer.to,
-        if answer.by.is_empty() {
-            output::table(&columns, &[total], None)
-        } else {
-            output::table(&columns, &rows, Some(&total))
-        }
-    ))
+    let table = Table::new(columns);
+    match answer.by.is_empty() {
+        true => table.with([total]),
+        false => table.with(answer.rows.iter().map(cells)).total(total),
+    }
 }
 
-fn is_zero(sum: &str) -> bool {
-    sum.bytes().all(|byte| matches!(byte, b'0' | b'.'))
-}
-
-/// As text, in the order of [`NUMBERS`].
-fn numbers(numbers: &Numbers) -> [String; 11] {
+fn numbers(numbers: &Numbers) -> [Cell; 11] {
     [
-        numbers.calls.to_string(),
-        numbers.denied.to_string(),
-        numbers.errors.to_string(),
-        numbers.unpriced.to_string(),
-        numbers.input_tokens.to_string(),
-        numbers.cache_read_tokens.to_string(),
-        numbers.cache_write_tokens.to_string(),
-        numbers.output_tokens.to_string(),
-        numbers.reasoning_tokens.to_string(),
-        numbers.cost_usd.to_string(),
-        numbers.estimated_cost_usd.to_string(),
+        numbers.calls.into(),
+        numbers.denied.into(),
+        numbers.errors.into(),
+        numbers.unpriced.into(),
+        numbers.input_tokens.into(),
+        numbers.cache_read_tokens.into(),
+        numbers.cache_write_tokens.into(),
+        numbers.output_tokens.into(),
+        numbers.reasoning_tokens.into(),
+        numbers.cost_usd.into(),
+        numbers.estimated_cost_usd.into(),
     ]
 }
 
-/// Numbers that a table shows also where they are all zero.
-const ALWAYS: [&str; 4] = ["calls", "input_tokens", "output_tokens", "cost_usd"];
-const NUMBERS: [(&str, ColumnKind); 11] = [
-    ("calls", ColumnKind::Count),
-    ("denied", ColumnKind::Count),
-    ("errors", ColumnKind::Count),
-    ("unpriced", ColumnKind::Count),
-    ("input_tokens", ColumnKind::Count),
-    ("cache_read_tokens", ColumnKind::Count),
-    ("cache_write_tokens", ColumnKind::Count),
-    ("output_tokens", ColumnKind::Count),
-    ("reasoning_tokens", ColumnKind::Count),
-    ("cost_usd", ColumnKind::Money),
-    ("estimated_cost_usd", ColumnKind::Money),
-];
+fn numbers_columns() -> [Column; 11] {
+    [
+        Column::count("calls").weight(200),
+        Column::count("denied").weight(180).if_any(),
+        Column::count("errors").weight(170).if_any(),
+        Column::count("unpriced").weight(175).if_any(),
+        Column::count("input_tokens").titled("tokens in").weight(160),
+        Column::count("cache_read_tokens").weight(60).if_any(),
+        Column::count("cache_write_tokens").weight(50).if_any(),
+        Column::count("output_tokens").titled("tokens out").weight(155),
+        Column::count("reasoning_tokens").weight(40).if_any(),
+        Column::money("cost_usd").kept(),
+        Column::money("estimated_cost_usd").weight(150).if_any(),
+    ]
+}
 
 #[cfg(test)]
 mod tests {
+    use super::super::output::Screen;
     use super::*;
 
     const BODY: &str = r#"{"from":"2026-11-01T00:00:00Z","to":"2026-11-02T00:00:00Z","by":["team"],
@@ -132,26 +110,17 @@ mod tests {
 
     #[test]
     fn a_table_has_the_span_the_rows_and_the_total() {
-        let shown = render(BODY, Format::Table).unwrap();
+        let page = shown(&client::read(BODY).unwrap(), Page::new(Screen::plain(80)));
+        let shown = page.text();
         assert!(shown.starts_with("from 2026-11-01T00:00:00Z to 2026-11-02T00:00:00Z\n\n"));
         let line = |start: &str| {
             let found = shown.lines().find(|line| line.trim_start().starts_with(start));
             found.unwrap_or_else(|| panic!("{start} in\n{shown}")).to_owned()
         };
-        assert!(line("support").contains("0.001200"));
+        assert!(line("support").contains("0.0012"));
         assert!(line("team").contains("errors") && !shown.contains("reasoning"), "{shown}");
         assert!(line("total").contains('3'));
-        assert!(
-            shown.ends_with(
-                "\n2 of these calls came in totals only: their gateways had no room for records\n"
-            )
-        );
-    }
-
-    #[test]
-    fn json_is_the_answer_unchanged_and_csv_has_no_total() {
-        assert_eq!(render(BODY, Format::Json).unwrap(), BODY);
-        let csv = render(BODY, Format::Csv).unwrap();
-        assert!(csv.ends_with("support,3,0,1,0,1000,0,0,7,0,0.001200000000,0.000000000000\n"), "{csv}");
+        assert!(shown.contains("\n2 of these calls came in totals only: "));
+        page.assert_fits(80);
     }
 }
