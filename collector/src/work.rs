@@ -14,11 +14,13 @@
 //! | [`access`], [`doors`], [`tls`] | which token allows what; who may come in; encryption |
 //! | [`housekeeping`] | what the collector does by itself |
 //! | [`metrics`] | the collector's own metrics |
+//! | [`demo`] | sample data |
 
 pub mod access;
 pub mod alerts;
 pub mod anomalies;
 pub mod app;
+pub mod demo;
 pub mod doors;
 pub mod estimate;
 pub mod housekeeping;
