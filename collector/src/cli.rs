@@ -7,6 +7,7 @@ mod backup;
 mod budgets;
 mod check;
 mod client;
+mod demo;
 mod estimate;
 mod explain;
 mod import;
@@ -64,6 +65,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Store records that a gateway could not report
     Import(import::ImportArgs),
+    /// Make sample data: records of a company with five agents
+    DemoData(demo::DemoArgs),
     /// Show alerts, test channels, and look into budgets that were passed
     Alerts(Box<alerts::AlertsArgs>),
     /// Show what agents did that they usually do not, and why
@@ -120,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Import(import) => import.run().map_err(Failure::from),
+        Command::DemoData(demo) => demo.run(),
         Command::Alerts(alerts) => alerts.run().map_err(Failure::from),
         Command::Anomalies(anomalies) => anomalies.run().map_err(Failure::from),
         Command::Token(token) => token.run().map_err(Failure::from),

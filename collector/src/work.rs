@@ -17,11 +17,13 @@
 //! | [`following`] | adds new records to the sums by facet |
 //! | [`housekeeping`] | what the collector does by itself |
 //! | [`metrics`] | the collector's own metrics |
+//! | [`demo`] | sample data |
 
 pub mod access;
 pub mod alerts;
 pub mod anomalies;
 pub mod app;
+pub mod demo;
 pub mod doors;
 pub mod estimate;
 pub mod following;

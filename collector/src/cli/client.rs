@@ -120,6 +120,11 @@ impl Ask {
 }
 
 impl Collector {
+    /// The collector at this address.
+    pub(super) const fn at_url(url: String, token: Option<String>, ca: Option<PathBuf>) -> Self {
+        Self { url, token, ca }
+    }
+
     /// The answer to `GET path` with these parameters, as the collector wrote it.
     pub(super) fn get(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<String> {
         let request = self.agent()?.get(self.at(path)).query_pairs(parameters.iter().copied());

@@ -83,7 +83,7 @@ impl AccessLog {
 
 /// What became of the lines.
 #[derive(Debug, Default)]
-struct Done {
+pub(super) struct Done {
     received: u64,
     stored: u64,
     duplicates: u64,
@@ -92,7 +92,8 @@ struct Done {
 }
 
 impl Done {
-    fn add(&mut self, answer: &str) -> anyhow::Result<()> {
+    /// Adds what a collector answered.
+    pub(super) fn add(&mut self, answer: &str) -> anyhow::Result<()> {
         let answer: Imported = client::read(answer)?;
         self.received = self.received.saturating_add(answer.received);
         self.stored = self.stored.saturating_add(answer.stored);
@@ -101,7 +102,8 @@ impl Done {
         Ok(())
     }
 
-    fn report(self) -> anyhow::Result<()> {
+    /// Says it; fails where something was refused.
+    pub(super) fn report(self) -> anyhow::Result<()> {
         output::print(&format!(
             "{} records: {} stored, {} known before, {} refused; {} lines without a record",
             self.received,
@@ -144,7 +146,7 @@ fn within(value: &Value) -> Option<String> {
 /// Longest line that is read.
 const LINE_BYTES_MAX: u64 = 1024 * 1024;
 /// A request is sent when it is longer than this; the collector takes four times as much.
-const BATCH_BYTES: usize = 1024 * 1024;
+pub(super) const BATCH_BYTES: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
