@@ -389,6 +389,7 @@ mod tests {
         SummaryRow {
             keys: Keys(vec![(by, Some(value.to_owned()))]),
             numbers: Numbers { cost_usd: cost.parse().unwrap(), ..Numbers::default() },
+            ..SummaryRow::default()
         }
     }
 
