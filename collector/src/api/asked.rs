@@ -39,7 +39,7 @@ impl Asked {
         if from >= to {
             return Err(ApiError::parameter(format!("`from` {from} is not before `to` {to}")));
         }
-        Ok(Self { from, to, zone, filters: params.filters() })
+        Ok(Self { from, to, zone, filters: params.filters()? })
     }
 
     /// Start and end, Unix milliseconds UTC.

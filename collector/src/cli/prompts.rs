@@ -39,7 +39,7 @@ enum Show {
 impl PromptsArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let body = self.ask.get("/api/v1/prompts", &[])?;
+        let body = self.ask.get::<&str>("/api/v1/prompts", &[])?;
         if self.look.is_json() {
             return output::print(&body);
         }
