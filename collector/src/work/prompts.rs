@@ -216,76 +216,158 @@ fn length_below(answers: &[u64], percent: u64) -> u64 {
     0
 }
 
-/// Days on which what most calls of an agent's feature began with became another, the latest first.
+/// Days on which the system prompt or the tools of an agent's feature were put aside for new ones, the latest
+/// first. A feature may use several: a change is a pair that was not seen before, on the day on which or after
+/// which another was seen last.
 pub fn changes(prompts: &[PromptSum]) -> Vec<PromptChange> {
-    let mut features: BTreeMap<(&str, &str), BTreeMap<i64, Vec<&PromptSum>>> = BTreeMap::new();
+    let mut features: BTreeMap<(&str, &str), BTreeMap<Prints<'_>, Stretch>> = BTreeMap::new();
     for one in prompts {
-        let days = features.entry((&one.agent, &one.feature)).or_default();
-        days.entry(one.day).or_default().push(one);
+        let prints = (one.system.as_deref(), one.tools.as_deref());
+        let of = features.entry((&one.agent, &one.feature)).or_default();
+        of.entry(prints).or_insert_with(|| Stretch::of(one.day)).add(one);
     }
     let mut changes = Vec::new();
-    for ((agent, feature), days) in features {
-        let stretches = stretches(&days);
-        for (before, after) in stretches.iter().zip(stretches.iter().skip(1)) {
-            changes.push(change(agent, feature, before, after));
+    for ((agent, feature), of) in &features {
+        let first_day = of.values().map(|stretch| stretch.first).min();
+        // The most used come first, so that each finds what it took the place of.
+        let mut new: Vec<_> = of.iter().filter(|(_, stretch)| Some(stretch.first) != first_day).collect();
+        new.sort_by_key(|(_, stretch)| std::cmp::Reverse(stretch.calls));
+        let mut replaced: BTreeSet<&Prints<'_>> = BTreeSet::new();
+        for (prints, after) in new {
+            let ended = of.iter().filter(|(other, before)| {
+                *other != prints
+                    && !replaced.contains(other)
+                    && before.first < after.first
+                    && (before.last == after.first || before.last == after.first.saturating_sub(1))
+            });
+            let Some((before_prints, before)) = ended.max_by_key(|(_, before)| before.calls) else {
+                continue;
+            };
+            replaced.insert(before_prints);
+            changes.push(change((agent, feature), (before_prints, before), (prints, after)));
         }
     }
     changes.sort_by(|one, other| (&other.day, &one.agent).cmp(&(&one.day, &other.agent)));
     changes
 }
 
-/// Days in a row with the same system prompt and tools.
-struct Stretch<'p> {
-    day: i64,
-    prints: (Option<&'p str>, Option<&'p str>),
+/// Prints of the system prompt and the tools.
+type Prints<'p> = (Option<&'p str>, Option<&'p str>);
+
+/// Calls with the same prints, and the days on which there were any.
+struct Stretch {
+    first: i64,
+    last: i64,
     calls: u64,
     tokens: u64,
     cost: Picodollars,
 }
 
-fn stretches<'p>(days: &BTreeMap<i64, Vec<&'p PromptSum>>) -> Vec<Stretch<'p>> {
-    let mut all: Vec<Stretch<'p>> = Vec::new();
-    for (day, prompts) in days {
-        let mut calls: BTreeMap<(Option<&'p str>, Option<&'p str>), u64> = BTreeMap::new();
-        for one in prompts {
-            let sum = calls.entry((one.system.as_deref(), one.tools.as_deref())).or_default();
-            *sum = sum.saturating_add(one.counts.calls);
-        }
-        let Some((prints, _)) = calls.into_iter().max_by_key(|(_, calls)| *calls) else { continue };
-        if all.last().is_none_or(|last| last.prints != prints) {
-            all.push(Stretch { day: *day, prints, calls: 0, tokens: 0, cost: Picodollars::ZERO });
-        }
-        if let Some(last) = all.last_mut() {
-            for one in prompts {
-                last.calls = last.calls.saturating_add(one.counts.calls);
-                last.tokens = last.tokens.saturating_add(one.counts.input_tokens);
-                last.cost += one.sums.totals.cost;
-            }
-        }
+impl Stretch {
+    const fn of(day: i64) -> Self {
+        Self { first: day, last: day, calls: 0, tokens: 0, cost: Picodollars::ZERO }
     }
-    all
+
+    fn add(&mut self, one: &PromptSum) {
+        self.first = self.first.min(one.day);
+        self.last = self.last.max(one.day);
+        self.calls = self.calls.saturating_add(one.counts.calls);
+        self.tokens = self.tokens.saturating_add(one.counts.input_tokens);
+        self.cost += one.sums.totals.cost;
+    }
 }
 
-fn change(agent: &str, feature: &str, before: &Stretch<'_>, after: &Stretch<'_>) -> PromptChange {
+fn change(
+    (agent, feature): (&str, &str),
+    (before_prints, before): (&Prints<'_>, &Stretch),
+    (after_prints, after): (&Prints<'_>, &Stretch),
+) -> PromptChange {
     let changed =
-        [("system", before.prints.0 != after.prints.0), ("tools", before.prints.1 != after.prints.1)];
-    let per_call = |stretch: &Stretch<'_>| Decimal::ratio(stretch.tokens.into(), stretch.calls.into(), 1);
-    let more = i128::from(after.tokens)
-        .saturating_mul(before.calls.into())
-        .saturating_sub(i128::from(before.tokens).saturating_mul(after.calls.into()));
-    let before_all = i128::from(before.tokens).saturating_mul(after.calls.into());
-    let day = rfc3339(after.day.max(0).unsigned_abs().saturating_mul(DAY_MS)).unwrap_or_default();
+        [("system", before_prints.0 != after_prints.0), ("tools", before_prints.1 != after_prints.1)];
+    let per_call = |stretch: &Stretch| Decimal::ratio(stretch.tokens.into(), stretch.calls.into(), 1);
+    let times = |tokens: u64, calls: u64| i128::from(tokens).saturating_mul(calls.into());
+    let (old, new) = (times(before.tokens, after.calls), times(after.tokens, before.calls));
+    let day = rfc3339(after.first.max(0).unsigned_abs().saturating_mul(DAY_MS)).unwrap_or_default();
     PromptChange {
         day: day.chars().take(10).collect(),
         agent: agent.to_owned(),
         feature: feature.to_owned(),
         changed: changed.into_iter().filter(|(_, has)| *has).map(|(what, _)| what.to_owned()).collect(),
-        before: before.prints.0.map(str::to_owned),
-        after: after.prints.0.map(str::to_owned),
+        before: before_prints.0.map(str::to_owned),
+        after: after_prints.0.map(str::to_owned),
         tokens_per_call_before: per_call(before),
         tokens_per_call_after: per_call(after),
-        change_percent: Decimal::percent(more, before_all),
+        change_percent: Decimal::percent(new.saturating_sub(old), old),
         cost_per_call_before_usd: each(before.cost, before.calls),
         cost_per_call_after_usd: each(after.cost, after.calls),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prompt(day: i64, system: &str, calls: u64, tokens: u64) -> PromptSum {
+        let counts = PromptCounts { calls, input_tokens: tokens, ..PromptCounts::default() };
+        PromptSum {
+            agent: "a".into(),
+            feature: "f".into(),
+            provider: "openai".into(),
+            model: "gpt-4o".into(),
+            service_tier: String::new(),
+            system: Some(system.into()),
+            tools: None,
+            day,
+            first_ms: 0,
+            sums: Sums::default(),
+            counts,
+        }
+    }
+
+    #[test]
+    fn a_change_is_a_new_prompt_in_the_place_of_one_that_is_gone() {
+        let days = [
+            prompt(1, "one", 10, 1_000),
+            prompt(1, "other", 30, 900),
+            prompt(2, "one", 30, 3_000),
+            prompt(2, "other", 10, 300),
+            prompt(3, "one", 5, 500),
+            prompt(3, "two", 9, 1_350),
+            prompt(4, "two", 20, 3_000),
+            prompt(4, "other", 9, 270),
+            // A third one beside those that stay is no change.
+            prompt(4, "more", 7, 70),
+        ];
+        let found = changes(&days);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let change = &found[0];
+        assert_eq!((change.before.as_deref(), change.after.as_deref()), (Some("one"), Some("two")));
+        assert_eq!(
+            (change.day.as_str(), change.changed.as_slice()),
+            ("1970-01-04", &["system".to_owned()][..])
+        );
+        assert_eq!(change.change_percent.unwrap().to_string(), "50.00");
+    }
+
+    #[test]
+    fn what_was_read_from_caches_is_the_beginning_of_prompts() {
+        let kind =
+            |kind, quantity, pico| KindTotal { kind, quantity, cost_usd: Picodollars::from_pico(pico) };
+        let counts = PromptCounts {
+            calls: 1,
+            input_tokens: 1_000,
+            tokens: [600, 100, 0, 0, 300, 0],
+            ..PromptCounts::default()
+        };
+        let of = |kinds: Vec<KindTotal>| {
+            let sums = Sums { kinds, ..Sums::default() };
+            costs(&sums, &counts).map(|cost| cost.as_pico())
+        };
+        assert_eq!(of(vec![kind(Kind::Input, 1_000, 10_000)]), [6_000, 1_000, 0, 0, 3_000, 0]);
+        let cached = vec![kind(Kind::Input, 300, 3_000), kind(Kind::CacheRead, 700, 700)];
+        assert_eq!(of(cached), [600, 100, 0, 0, 3_000, 0]);
+        // More than the beginning was read: the rest of the prompt was cheaper too.
+        let more = vec![kind(Kind::Input, 100, 1_000), kind(Kind::CacheRead, 900, 900)];
+        assert_eq!(of(more), [600, 100, 0, 0, 1_200, 0]);
     }
 }

@@ -288,16 +288,18 @@ const MAKERS: [&str; 12] = [
     "meta",
     "perplexity",
 ];
-/// Words in the names of models that do something else than answer.
-const PURPOSES: [&str; 14] = [
+/// Words in the names of models that do something else than answer, or are for a while only.
+const PURPOSES: [&str; 16] = [
     "audio",
     "codex",
     "computer",
     "embedding",
+    "exp",
     "guard",
     "image",
     "live",
     "ocr",
+    "preview",
     "realtime",
     "research",
     "search",
