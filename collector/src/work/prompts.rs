@@ -218,7 +218,7 @@ fn length_below(answers: &[u64], percent: u64) -> u64 {
 
 /// Days on which the system prompt or the tools of an agent's feature were put aside for new ones, the latest
 /// first. A feature may use several: a change is a pair that was not seen before, on the day on which or after
-/// which another was seen last.
+/// which another was seen last. Of the last day it is not known yet what will be seen again.
 pub fn changes(prompts: &[PromptSum]) -> Vec<PromptChange> {
     let mut features: BTreeMap<(&str, &str), BTreeMap<Prints<'_>, Stretch>> = BTreeMap::new();
     for one in prompts {
@@ -229,6 +229,7 @@ pub fn changes(prompts: &[PromptSum]) -> Vec<PromptChange> {
     let mut changes = Vec::new();
     for ((agent, feature), of) in &features {
         let first_day = of.values().map(|stretch| stretch.first).min();
+        let last_day = of.values().map(|stretch| stretch.last).max();
         // The most used come first, so that each finds what it took the place of.
         let mut new: Vec<_> = of.iter().filter(|(_, stretch)| Some(stretch.first) != first_day).collect();
         new.sort_by_key(|(_, stretch)| std::cmp::Reverse(stretch.calls));
@@ -238,6 +239,7 @@ pub fn changes(prompts: &[PromptSum]) -> Vec<PromptChange> {
                 *other != prints
                     && !replaced.contains(other)
                     && before.first < after.first
+                    && Some(before.last) != last_day
                     && (before.last == after.first || before.last == after.first.saturating_sub(1))
             });
             let Some((before_prints, before)) = ended.max_by_key(|(_, before)| before.calls) else {
