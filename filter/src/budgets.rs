@@ -7,6 +7,7 @@
 
 mod asking;
 mod charging;
+mod held;
 mod reservations;
 mod settling;
 
@@ -15,8 +16,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 pub(crate) use asking::reports;
+pub(crate) use held::HeldOn;
 use reservations::Reservations;
-pub(crate) use reservations::{OpenReservation, ReservedFrom};
 pub(crate) use settling::Ended;
 use tollgate_core::budget::counter::Counter;
 use tollgate_core::budget::policy::{Holds, Policy, PolicyBudget, Short, resets, rfc3339};
@@ -35,7 +36,7 @@ use tollgate_core::record::{Note, UsageRecord};
 use crate::host;
 use crate::metrics::Metrics;
 use crate::shared::counters::Counters;
-use crate::shared::journal::HeldOn;
+use crate::shared::journal;
 use crate::shared::lane::OwnLane;
 use crate::shared::layout::{self, Link};
 
@@ -110,19 +111,51 @@ pub(crate) struct DecisionInput<'a> {
 }
 
 /// What a call that is decided about has waited for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Waited {
-    /// A collector has answered since it began to wait.
-    pub answered: bool,
-    /// It has waited long enough.
-    pub expired: bool,
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Waited {
+    /// It has only come, and may wait for a collector.
+    No,
+    /// A collector has answered since it began to wait; it may wait for another answer.
+    Answered,
+    /// No collector has answered in the time that it may wait.
+    InVain,
+    /// A collector has answered, or need not; it cannot wait any more.
+    Enough,
 }
 
 impl Waited {
-    /// It has only come.
-    pub(crate) const NOT: Self = Self { answered: false, expired: false };
-    /// It cannot wait any more.
-    pub(crate) const ENOUGH: Self = Self { answered: true, expired: true };
+    /// The same, now that a collector has answered.
+    pub(crate) const fn heard(self) -> Self {
+        match self {
+            Self::No | Self::Answered => Self::Answered,
+            Self::InVain | Self::Enough => Self::Enough,
+        }
+    }
+
+    /// The same, now that its time to wait is over.
+    pub(crate) const fn over(self) -> Self {
+        match self {
+            Self::No | Self::InVain => Self::InVain,
+            Self::Answered | Self::Enough => Self::Enough,
+        }
+    }
+
+    /// Whether it may wait, or wait on.
+    pub(crate) const fn may_wait(self) -> bool {
+        matches!(self, Self::No | Self::Answered)
+    }
+
+    /// Whether no collector has answered.
+    pub(crate) const fn is_unheard(self) -> bool {
+        matches!(self, Self::No | Self::InVain)
+    }
+}
+
+impl Ticket {
+    /// The journal's entry of its call while that is under way, with what else is noted of it.
+    pub(crate) fn entry(&self, call: &[u8]) -> Vec<u8> {
+        journal::entry(self.held.iter().map(HeldOn::noted), call)
+    }
 }
 
 impl Budgets {
@@ -272,7 +305,7 @@ impl Budgets {
             unpriced: policy.unpriced,
             learned: given.learned,
             now_ms: self.now(given.now_ms),
-            may_ask: !self.alone && !given.waited.expired && !self.is_away(),
+            may_ask: !self.alone && given.waited.may_wait() && !self.is_away(),
         };
         match call.admission(&input) {
             Admission::Hold(holds) => self.charge_all(&policy, holds, given, metrics),
@@ -328,7 +361,7 @@ impl Budgets {
     }
 
     fn without_policy(&self, given: DecisionInput<'_>) -> Decision {
-        if !given.waited.answered && !given.waited.expired && !self.is_away() {
+        if given.waited == Waited::No && !self.is_away() {
             return Decision::Wait;
         }
         if self.denies_until_policy {

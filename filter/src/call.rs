@@ -8,7 +8,6 @@ mod rewriting;
 mod session;
 mod settlement;
 mod stream;
-pub(crate) mod taken;
 
 use std::rc::Rc;
 
@@ -22,6 +21,7 @@ use tollgate_core::provider::Api;
 use tollgate_core::request::include_usage::UsageChunkFilter;
 
 use crate::budgets::Refused;
+use crate::collector::question;
 use crate::gateway::Gateway;
 use crate::host::{self, Buffer, Headers};
 #[cfg(feature = "test-panic")]
@@ -115,7 +115,7 @@ impl Context for HttpCall {
         let status = host::header(Headers::CallResponse, ":status").unwrap_or_default();
         let body = host::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
         let gateway = Rc::clone(&self.gateway);
-        gateway.waiting.answered(&gateway, (&status, &body), self.context, host::now_ms());
+        question::answered(&gateway, (&status, &body), self.context, host::now_ms());
     }
 
     /// Repeats what `on_log` does, where that does not run.

@@ -3,11 +3,11 @@
 //! | module | does |
 //! | --- | --- |
 //! | [`sync`] | what the leader sends, and what it does with the answer |
-//! | [`waiting`] | calls that wait for an answer |
+//! | [`question`] | what is asked for calls that wait |
 //! | [`recovery`] | what dead VMs have left |
 //! | [`advice`] | why a call-out was no use, in words |
 
 pub(crate) mod advice;
+pub(crate) mod question;
 pub(crate) mod recovery;
 pub(crate) mod sync;
-pub(crate) mod waiting;

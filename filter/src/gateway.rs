@@ -1,9 +1,13 @@
 //! What the calls of one plugin in one VM share.
 
+pub(crate) mod taken;
+pub(crate) mod waiting;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use log::{info, warn};
+use taken::TakenInAll;
 use tollgate_core::answer::wire::Turn;
 use tollgate_core::budget::policy::Policy;
 use tollgate_core::call::refusal::{Reason, Refusal, refusal};
@@ -15,14 +19,13 @@ use tollgate_core::protocol::config::GatewayConfig;
 use tollgate_core::record::UsageRecord;
 use tollgate_core::record::id::CallIds;
 use tollgate_core::request::prints::PrintKey;
+use waiting::Waiting;
 
 use crate::budgets::{Budgets, Decision, DecisionInput, Ended, Refused, Ticket, Waited};
-use crate::call::taken::TakenInAll;
-use crate::collector::waiting::{self, Waiting};
 use crate::host::{self, Error};
 use crate::metrics::Metrics;
 use crate::shared::lane::{Dropped, JournalSlot, Kept, OwnLane};
-use crate::shared::{journal, layout, leader};
+use crate::shared::{layout, leader};
 
 /// What the calls of one plugin in one VM share.
 pub(crate) struct Gateway {
@@ -99,7 +102,7 @@ impl Gateway {
     /// The same at once, of a call whose body cannot wait. What it lacks the collector is asked for with the
     /// next tick.
     pub(crate) fn decide_at_once(&self, call: &Call, now_ms: u64) -> Decision {
-        match self.decide(call, Waited::NOT, now_ms) {
+        match self.decide(call, Waited::No, now_ms) {
             Decision::Wait if self.budgets.policy().is_none() => {
                 Decision::Refuse(self.crowded_out(call, waiting::TOO_LONG, now_ms))
             }
@@ -108,18 +111,10 @@ impl Gateway {
         }
     }
 
-    /// Has the collector asked for what a call will want that cannot wait at its end, where there is nothing
-    /// here yet.
-    pub(crate) fn ask_ahead(&self, call: &Call, context: u32, now_ms: u64) {
-        if self.budgets.want_ahead(call, now_ms) {
-            self.waiting.ask(self, context, now_ms);
-        }
-    }
-
     /// The same at once, of a call that ought to wait and cannot: `message` says why, where that is why it is
     /// refused.
     pub(crate) fn decide_crowded(&self, call: &Call, message: &str, now_ms: u64) -> Decision {
-        match self.decide(call, Waited::ENOUGH, now_ms) {
+        match self.decide(call, Waited::Enough, now_ms) {
             Decision::Refuse(refused) if refused.reason == Reason::BudgetBusy => {
                 Decision::Refuse(self.crowded_out(call, message, now_ms))
             }
@@ -183,7 +178,7 @@ impl Gateway {
     /// Notes a call under way in the journal.
     pub(crate) fn note(&self, call: &Call, ticket: &Ticket, now_ms: u64) -> Option<JournalSlot> {
         self.config.collector.as_ref()?;
-        let entry = journal::entry(&ticket.held, &call.journal_entry(&self.config.gateway));
+        let entry = ticket.entry(&call.journal_entry(&self.config.gateway));
         let slot = self.lane.with(now_ms, |lane| lane.note(&entry)).flatten();
         if slot.is_none() && ticket.held.iter().any(|held| held.reserved_from.is_some()) {
             // Nothing would say that it was taken out of a reservation.

@@ -11,7 +11,7 @@ use tollgate_core::protocol::config::GatewayConfig;
 
 use crate::call::HttpCall;
 use crate::collector::sync::{Sender, Sync};
-use crate::collector::{advice, recovery};
+use crate::collector::{advice, question, recovery};
 use crate::gateway::{Gateway, adopt};
 use crate::host::{self, Buffer, Headers, Post};
 use crate::shared::leader;
@@ -33,7 +33,7 @@ impl Context for Root {
         let status = host::header(Headers::CallResponse, ":status").unwrap_or_default();
         let body = host::buffer(Buffer::CallResponseBody, body_size).unwrap_or_default();
         if gateway.waiting.is_flight(call) {
-            gateway.waiting.answered(&gateway, (&status, &body), self.context, now_ms);
+            question::answered(&gateway, (&status, &body), self.context, now_ms);
             return;
         }
         if let Some(answer) = self.sync.answered(call, &status, &body, now_ms) {
@@ -103,7 +103,7 @@ impl RootContext for Root {
         gateway.budgets.refresh(&gateway.config, now_ms);
         gateway.budgets.settle_due(now_ms);
         gateway.waiting.wake(&gateway, self.context, now_ms);
-        gateway.waiting.ask(&gateway, self.context, now_ms);
+        question::ask(&gateway, self.context, now_ms);
         gateway.flush_metrics();
         gateway.lane.beat(now_ms);
         self.talk(now_ms);

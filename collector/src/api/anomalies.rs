@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::error::ApiError;
 use super::params::{Paging, Params, page};
 use super::period::Period;
 use crate::model::anomaly::Episode;
 use crate::model::answers::anomalies::AnomalyRow;
-use crate::model::clock::{now_ms, rfc3339};
+use crate::model::clock::{self, millis, now_ms, rfc3339};
 use crate::store::EpisodesQuery;
 use crate::work::anomalies::run::LASTS_MS;
 use crate::work::app::App;
@@ -22,15 +22,19 @@ use crate::work::app::App;
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
 pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
-    let now = Timestamp::now();
+    let now = clock::now();
     let period = Period::read(&mut params, now)?;
     let agents = params.all("agent");
     let Paging { limit, after } = Paging::read(&mut params)?;
     params.finish()?;
     let from = period.from.unwrap_or_else(|| now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(now));
-    let ms = |time: Timestamp| u64::try_from(time.as_millisecond()).unwrap_or(0);
-    let query =
-        EpisodesQuery { since_ms: ms(from), until_ms: period.to.map_or(u64::MAX, ms), agents, limit, after };
+    let query = EpisodesQuery {
+        since_ms: millis(from),
+        until_ms: period.to.map_or(u64::MAX, millis),
+        agents,
+        limit,
+        after,
+    };
     let (episodes, next) = app.store.episodes(query).await?;
     Ok(page(episodes.into_iter().map(shown).collect(), next))
 }

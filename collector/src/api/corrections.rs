@@ -14,7 +14,7 @@ use super::period::Period;
 use crate::model::answers::List;
 use crate::model::answers::corrections::{MonthRow, Repriced};
 use crate::model::audit::Entry;
-use crate::model::clock::rfc3339;
+use crate::model::clock::{now, rfc3339};
 use crate::store::{ClosedMonth, Closing, Month, RecordsQuery};
 use crate::work::access::Caller;
 use crate::work::app::App;
@@ -82,7 +82,7 @@ fn shown(month: ClosedMonth) -> MonthRow {
 }
 
 async fn run(app: &App, mut params: Params, audit: Option<Entry>) -> Result<Repriced, ApiError> {
-    let period = Period::read(&mut params, Timestamp::now())?;
+    let period = Period::read(&mut params, now())?;
     let filters = params.filters()?;
     params.finish()?;
     if period.from.is_none() {

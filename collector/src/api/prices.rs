@@ -15,7 +15,7 @@ use super::period::Period;
 use crate::model::answers::prices::{
     DriftRow, Drifting, MissingPrices, MissingRow, PriceRow, PricedModelRow, Prices, VariantRow,
 };
-use crate::model::clock::{MS_PER_HOUR, now_ms};
+use crate::model::clock::{self, MS_PER_HOUR, now_ms};
 use crate::model::dimension::Dimension;
 use crate::model::drift::{Drift, percent};
 use crate::store::{Every, SummaryQuery};
@@ -56,7 +56,7 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
 pub async fn missing(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
-    let now = Timestamp::now();
+    let now = clock::now();
     let period = Period::read(&mut params, now)?;
     let filters = params.filters()?;
     params.finish()?;
@@ -111,7 +111,7 @@ pub async fn missing(State(app): State<Arc<App>>, mut params: Params) -> Result<
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
 pub async fn drift(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
-    let now = Timestamp::now();
+    let now = clock::now();
     let period = Period::read(&mut params, now)?;
     let filters = params.filters()?;
     params.finish()?;

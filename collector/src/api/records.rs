@@ -14,6 +14,7 @@ use super::extract::Segment;
 use super::params::{Paging, Params, listed};
 use super::period::Period;
 use crate::model::answers::records::{RecordRow, RecordsPage};
+use crate::model::clock::now;
 use crate::store::RecordsQuery;
 use crate::work::app::App;
 
@@ -22,7 +23,7 @@ use crate::work::app::App;
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
 pub async fn list(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let page = app.store.records(query(params, Timestamp::now())?).await?;
+    let page = app.store.records(query(params, now())?).await?;
     let next_cursor = page.next.map(|cursor| cursor.to_string());
     Ok(Json(RecordsPage { rows: page.records.into_iter().map(RecordRow).collect(), next_cursor })
         .into_response())

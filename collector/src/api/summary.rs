@@ -23,7 +23,7 @@ use jiff::tz::TimeZone;
 use super::error::ApiError;
 use super::params::Params;
 use crate::model::answers::summary::{SummaryAnswer, tables};
-use crate::model::clock::MS_PER_HOUR;
+use crate::model::clock::{MS_PER_HOUR, now};
 use crate::model::table::Table;
 use crate::model::table::export::Export;
 use crate::store::{Month, Store};
@@ -44,7 +44,7 @@ pub async fn summary(
         return Err(hint::no_month(&app.store, month).await?);
     }
     let export = params.export(&headers)?;
-    let question = Question::read(params, Timestamp::now())?;
+    let question = Question::read(params, now())?;
     let answer = answer(&app.store, &question).await?;
     match export {
         None => Ok(Json(answer).into_response()),

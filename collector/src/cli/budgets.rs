@@ -14,6 +14,7 @@ use super::client::{self, Collector, Filters};
 use super::output::{self, Look, Page};
 use crate::model::answers::budgets::{BudgetRow, Budgets, Quantity};
 use crate::model::answers::summary::{By, SummaryAnswer, SummaryRow};
+use crate::model::clock::now;
 use crate::model::dimension::Dimension;
 use crate::model::table::{Cell, Column, Table};
 
@@ -127,7 +128,7 @@ impl BudgetsArgs {
                 let agents: SummaryAnswer = client::read(&ask.get("/api/v1/summary", &asked)?)?;
                 let asked = [vec![("by", "hour"), ("since", "4w")], filters.parameters()].concat();
                 let by_hour: SummaryAnswer = client::read(&ask.get("/api/v1/summary", &asked)?)?;
-                let hours = hours_recorded(&by_hour.rows, Timestamp::now());
+                let hours = hours_recorded(&by_hour.rows, now());
                 propose(&agents.rows, hours, factor, window, self.look)?;
                 if hours < WEEK_HOURS && !self.look.is_json() {
                     output::say(&format!(

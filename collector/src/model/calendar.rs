@@ -58,7 +58,7 @@ impl Zone for Place {
         let shown = DateTime::new(year, narrow(civil.month), narrow(civil.day), narrow(civil.hour), 0, 0, 0);
         // A time that clocks skip is the first after it; one that they show twice is the earlier.
         let instant = shown.ok().and_then(|shown| self.0.to_ambiguous_timestamp(shown).compatible().ok());
-        instant.map_or(u64::MAX, |instant| u64::try_from(instant.as_millisecond()).unwrap_or(0))
+        instant.map_or(u64::MAX, clock::millis)
     }
 }
 

@@ -2,9 +2,19 @@
 
 use jiff::Timestamp;
 
-/// The collector's clock, Unix milliseconds UTC.
+/// The clock. All of this package reads it here.
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The same, Unix milliseconds UTC.
 pub fn now_ms() -> u64 {
-    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
+    millis(now())
+}
+
+/// An instant as Unix milliseconds UTC; 0 for one before 1970.
+pub fn millis(instant: Timestamp) -> u64 {
+    u64::try_from(instant.as_millisecond()).unwrap_or(0)
 }
 
 /// An instant of Unix milliseconds UTC; none for one that is beyond the calendar.

@@ -12,10 +12,9 @@ use tollgate_core::call::admission::Hold;
 use tollgate_core::call::refusal::Reason;
 
 use super::reservations::Standing;
-use super::{Budgets, Decision, DecisionInput, Refused, Ticket, away, refused};
+use super::{Budgets, Decision, DecisionInput, HeldOn, Refused, Ticket, Waited, away, refused};
 use crate::metrics::Metrics;
 use crate::shared::counters::{Failed, Missed, Slot};
-use crate::shared::journal::HeldOn;
 use crate::shared::layout;
 
 impl Budgets {
@@ -39,10 +38,10 @@ impl Budgets {
                 return Decision::Refuse(away(budget, None));
             }
             if silent_ms > budget.lease_ms {
-                return match given.waited.expired || self.is_away() {
-                    true => Decision::Refuse(away(budget, Some(silent_ms))),
+                return match given.waited.may_wait() && !self.is_away() {
                     // One that was asleep asks first.
-                    false => self.ask_for_lease(hold),
+                    true => self.ask_for_lease(hold),
+                    false => Decision::Refuse(away(budget, Some(silent_ms))),
                 };
             }
         }
@@ -276,12 +275,12 @@ impl Budgets {
         let fits_once = hold.amount <= counter.limit.max(budget.limit);
         let may_ask = !self.alone && !self.is_away() && fits_once;
         let is_spent = counter.spent().plus(hold.amount) > counter.limit.max(budget.limit);
-        if may_ask && is_spent && !given.waited.answered {
+        if may_ask && is_spent && given.waited.is_unheard() {
             // Nothing that ends gives it room. The collector is asked with each tick whether its limit is
             // another.
             let exhaust = |counter: &mut Counter| counter.exhaust(hold.amount);
             let _ = self.counters.borrow_mut().update_known(&counter.key, exhaust);
-        } else if may_ask && !given.waited.expired && !counter.is_exhausted_for(hold.amount) {
+        } else if may_ask && given.waited.may_wait() && !counter.is_exhausted_for(hold.amount) {
             let key = hold.touched.key();
             let key = CounterKey { value: counter_value(counter, &key), ..key };
             let mut wanted = self.wanted.borrow_mut();
@@ -289,7 +288,7 @@ impl Budgets {
             *sum = sum.plus(hold.amount);
             return Decision::Wait;
         }
-        let is_unheard = self.is_away() || given.waited.expired && !given.waited.answered;
+        let is_unheard = self.is_away() || given.waited == Waited::InVain;
         if !self.alone && is_unheard && counter.may_clear(hold.amount) {
             return Decision::Refuse(away(budget, None));
         }

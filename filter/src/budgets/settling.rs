@@ -10,9 +10,9 @@ use tollgate_core::call::Call;
 use tollgate_core::call::admission::settled;
 use tollgate_core::record::UsageRecord;
 
-use super::{Budgets, Ticket};
+use super::{Budgets, HeldOn, Ticket};
 use crate::shared::counters::{Failed, Missed, Slot};
-use crate::shared::journal::{self, HeldOn};
+use crate::shared::journal;
 use crate::shared::lane::{JournalSlot, Lane};
 
 /// A call that has ended: what takes the place of its holds.
@@ -29,11 +29,17 @@ impl Ended {
     /// Has the journal say what waits, in the place of what was held.
     pub(crate) fn note(&mut self, lane: &mut Lane, slot: JournalSlot) {
         self.lost = lane.has_lost(slot);
-        if journal::ended(&self.held).is_some_and(|entry| lane.rewrite(slot, &entry)) {
+        if self.entry().is_some_and(|entry| lane.rewrite(slot, &entry)) {
             self.slot = Some(Rc::new(slot));
         } else {
             lane.clear(slot);
         }
+    }
+
+    /// The journal's entry of what waits until a reservation is closed; `None` where nothing does.
+    fn entry(&self) -> Option<Vec<u8>> {
+        let waits = self.held.iter().filter(|one| one.waits());
+        waits.clone().next().is_some().then(|| journal::entry(waits.map(HeldOn::noted), b""))
     }
 }
 
@@ -123,3 +129,6 @@ impl Budgets {
         Some(policy.version.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

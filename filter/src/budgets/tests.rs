@@ -17,7 +17,7 @@ use crate::host::simulated;
 const HOLD: i128 = 16_140;
 
 fn decide(gateway: &Gateway, call: &Call) -> Decision {
-    gateway.decide(call, Waited::NOT, simulated::with(|world| world.now_ms))
+    gateway.decide(call, Waited::No, simulated::with(|world| world.now_ms))
 }
 
 fn went(decision: Decision) -> Ticket {
@@ -74,8 +74,8 @@ mod policies {
         simulated::begin(NOW_MS);
         let gateway = Gateway::new(crate::fixture::config(), 1, Vec::new());
         let call = chat("a", MODEL);
-        went(gateway.decide(&call, Waited { answered: true, ..Waited::NOT }, NOW_MS));
-        went(gateway.decide(&call, Waited { expired: true, ..Waited::NOT }, NOW_MS));
+        went(gateway.decide(&call, Waited::Answered, NOW_MS));
+        went(gateway.decide(&call, Waited::InVain, NOW_MS));
         gateway.budgets.lose_link(NOW_MS);
         went(decide(&gateway, &call));
     }
@@ -87,8 +87,7 @@ mod policies {
         json["until_policy"] = "deny".into();
         let config = GatewayConfig::parse(json.to_string().as_bytes()).unwrap();
         let gateway = Gateway::new(config, 1, Vec::new());
-        let refused =
-            refused_for(gateway.decide(&chat("a", MODEL), Waited { expired: true, ..Waited::NOT }, NOW_MS));
+        let refused = refused_for(gateway.decide(&chat("a", MODEL), Waited::InVain, NOW_MS));
         assert_eq!((refused.reason, refused.budget), (Reason::CollectorAway, None));
     }
 
@@ -187,7 +186,7 @@ mod admission {
             .collect();
         gateway.budgets.granted(&grants, &wanted);
         went(decide(&gateway, &chat("a", MODEL)));
-        let refused = refused_for(gateway.decide(&chat("b", MODEL), Waited::ENOUGH, NOW_MS));
+        let refused = refused_for(gateway.decide(&chat("b", MODEL), Waited::Enough, NOW_MS));
         assert_eq!((refused.reason, refused.budget.as_deref()), (Reason::BudgetBusy, Some("few")));
         assert_eq!(counter("all").held, Amount(HOLD), "what was held on it is taken back");
         assert_eq!(counter("all").in_flight, 1);
@@ -197,7 +196,7 @@ mod admission {
     fn what_is_spent_is_told_from_what_is_only_held() {
         let gateway = granted(&all("1"), HOLD);
         let ticket = went(decide(&gateway, &chat("a", MODEL)));
-        let expired = |id| refused_for(gateway.decide(&chat(id, MODEL), Waited::ENOUGH, NOW_MS));
+        let expired = |id| refused_for(gateway.decide(&chat(id, MODEL), Waited::Enough, NOW_MS));
         assert_eq!(expired("b").reason, Reason::BudgetBusy);
         settle(&gateway, ticket);
         gateway.budgets.settle_due(NOW_MS);
@@ -236,7 +235,7 @@ mod admission {
         let learned = Learned::default();
         let book = gateway.book();
         let given =
-            DecisionInput { book: book.as_deref(), learned: &learned, now_ms: NOW_MS, waited: Waited::NOT };
+            DecisionInput { book: book.as_deref(), learned: &learned, now_ms: NOW_MS, waited: Waited::No };
         let ticket = went(gateway.budgets.decide(&chat("a", MODEL), given, &mut metrics));
         assert_eq!(ticket.warning, None);
         metrics.flush();
@@ -299,7 +298,7 @@ mod admission {
     fn a_refusal_counts_on_the_counter_that_refused() {
         let gateway = granted(&all("1"), HOLD / 2);
         let call = chat("a", MODEL);
-        let refused = refused_for(gateway.decide(&call, Waited::ENOUGH, NOW_MS));
+        let refused = refused_for(gateway.decide(&call, Waited::Enough, NOW_MS));
         gateway.budgets.note_refusal(&call, &refused, NOW_MS);
         assert_eq!(counter("all").denied, 1);
     }
@@ -310,7 +309,7 @@ mod admission {
         let call = chat("a", MODEL);
         let ticket = went(decide(&gateway, &call));
         let told = |reason| {
-            let refused = refused_for(gateway.decide(&call, Waited::ENOUGH, NOW_MS));
+            let refused = refused_for(gateway.decide(&call, Waited::Enough, NOW_MS));
             gateway.budgets.note_refusal(&call, &refused, NOW_MS);
             assert_eq!((refused.reason, refused.budget.as_deref()), (reason, Some("all")));
             counter("all").denied
@@ -375,8 +374,8 @@ mod outages {
         let gateway = granted(&outage("lease"), AMPLE);
         let lease_ms = tollgate_core::budget::DEFAULT_LEASE_MS;
         gateway.budgets.lose_link(NOW_MS);
-        went(gateway.decide(&chat("a", MODEL), Waited::NOT, NOW_MS + lease_ms));
-        let late = gateway.decide(&chat("b", MODEL), Waited::NOT, NOW_MS + lease_ms + 1);
+        went(gateway.decide(&chat("a", MODEL), Waited::No, NOW_MS + lease_ms));
+        let late = gateway.decide(&chat("b", MODEL), Waited::No, NOW_MS + lease_ms + 1);
         assert!(refused_for(late).message.contains("has a lease of 600 s"));
     }
 
@@ -384,10 +383,10 @@ mod outages {
     fn a_gateway_that_was_asleep_asks_first() {
         let gateway = granted(&outage("lease"), AMPLE);
         let late_ms = NOW_MS + tollgate_core::budget::DEFAULT_LEASE_MS + 1;
-        assert!(matches!(gateway.decide(&chat("a", MODEL), Waited::NOT, late_ms), Decision::Wait));
+        assert!(matches!(gateway.decide(&chat("a", MODEL), Waited::No, late_ms), Decision::Wait));
         assert!(gateway.budgets.wants());
         gateway.budgets.acknowledged(late_ms - 1);
-        went(gateway.decide(&chat("a", MODEL), Waited::NOT, late_ms));
+        went(gateway.decide(&chat("a", MODEL), Waited::No, late_ms));
     }
 
     #[test]

@@ -9,15 +9,16 @@ use super::HttpCall;
 use super::phase::{Admitted, Cut, Phase, RefusedCall, UnderWay};
 use super::session::Session;
 use crate::budgets::{Decision, Refused, Waited};
-use crate::collector::waiting::{self, Outcome};
+use crate::collector::question;
 use crate::gateway::Gateway;
+use crate::gateway::waiting::{self, Outcome};
 use crate::host;
 
 impl HttpCall {
     /// The whole request is known: may the call go on? From there on the provider may charge for it. A call
     /// that may not be answered `Continue` keeps its last piece here.
     pub(super) fn request_ended(&mut self) -> Action {
-        self.decide_once(|gateway, call, now_ms| gateway.decide(call, Waited::NOT, now_ms))
+        self.decide_once(|gateway, call, now_ms| gateway.decide(call, Waited::No, now_ms))
     }
 
     /// All is said of a call that cannot wait: its body is longer than Envoy keeps, or a part of it was
@@ -48,7 +49,7 @@ impl HttpCall {
         let call = self.phase.call_mut()?;
         call.request_came();
         let decides = is_undecided && (1..400).contains(&self.answer.status);
-        decides.then(|| self.gateway.decide(call, Waited::ENOUGH, now_ms))
+        decides.then(|| self.gateway.decide(call, Waited::Enough, now_ms))
     }
 
     /// What was decided about the call becomes of it.
@@ -84,7 +85,7 @@ impl HttpCall {
         let share = gateway.budgets.share(&call, now_ms);
         if gateway.waiting.has_room(&gateway, share, self.context, now_ms) {
             self.phase = Phase::Parked(gateway.waiting.park(self.context, share, call, now_ms));
-            gateway.waiting.ask(&gateway, self.context, now_ms);
+            question::ask(&gateway, self.context, now_ms);
             return Action::Pause;
         }
         let decided = gateway.decide_crowded(&call, &waiting::crowded(), now_ms);

@@ -8,8 +8,8 @@ use tollgate_core::call::refusal;
 
 use super::session::Session;
 use crate::budgets::{Refused, Ticket};
-use crate::collector::waiting::Parked;
 use crate::gateway::Gateway;
+use crate::gateway::waiting::Parked;
 use crate::host::{self, Buffer};
 use crate::shared::lane::JournalSlot;
 

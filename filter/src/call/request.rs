@@ -4,7 +4,7 @@ use tollgate_core::call::Call;
 use tollgate_core::request::include_usage;
 
 use super::head::RequestHead;
-use super::taken::Taken;
+use crate::gateway::taken::Taken;
 
 /// A request, from its head on.
 #[derive(Default)]

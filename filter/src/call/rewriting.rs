@@ -12,6 +12,7 @@ use super::phase::Phase;
 use super::request::Body;
 use super::{HttpCall, feed};
 use crate::call::stream::text_property;
+use crate::collector::question;
 use crate::host::{self, Buffer, Headers};
 
 impl HttpCall {
@@ -37,7 +38,7 @@ impl HttpCall {
             // wait.
             self.request.body = Body::Taken(self.gateway.taken.begin());
             if head.content_length.is_none_or(|length| length > PAUSED_BYTES_MAX) {
-                self.gateway.ask_ahead(call, self.context, now_ms);
+                question::ask_ahead(&self.gateway, call, self.context, now_ms);
             }
         }
         Action::Continue

@@ -21,8 +21,9 @@ use tollgate_core::provider::Api;
 use super::HttpCall;
 use super::phase::{Admitted, Cut, Phase, UnderWay};
 use crate::budgets::{Decision, Refused, Waited};
-use crate::collector::waiting::{self, Outcome, Parked};
+use crate::collector::question;
 use crate::gateway::Gateway;
+use crate::gateway::waiting::{self, Outcome, Parked};
 use crate::host::{self, Buffer};
 
 /// A session that goes on.
@@ -198,7 +199,7 @@ impl Session {
             }
         }
         if self.waits() {
-            gateway.waiting.ask(&gateway, self.context, now_ms);
+            question::ask(&gateway, self.context, now_ms);
             return Action::Pause;
         }
         self.withheld = 0;
@@ -246,7 +247,7 @@ impl Session {
 
     fn decide_turn(&self, turn: &Call, now_ms: u64) -> Decision {
         let gateway = &self.gateway;
-        match gateway.decide(turn, Waited::NOT, now_ms) {
+        match gateway.decide(turn, Waited::No, now_ms) {
             Decision::Wait => {
                 let share = gateway.budgets.share(turn, now_ms);
                 match gateway.waiting.has_room(gateway, share, self.context, now_ms) {

@@ -71,7 +71,7 @@ fn recover_journal(gateway: &Gateway, index: u32, lane: &mut Lane, now_ms: u64) 
                 .with
                 .is_none_or(|reservation| reservation.generation >= generation(&reservations, reservation))
             {
-                gateway.budgets.settle_on(&one.key, one.settlement);
+                gateway.budgets.settle_on(&Rc::from(one.key), one.settlement);
             }
         }
     }
@@ -80,7 +80,7 @@ fn recover_journal(gateway: &Gateway, index: u32, lane: &mut Lane, now_ms: u64) 
 
 /// Has a call that was under way charged what its record says, where it held something; gives the most that
 /// budgets in dollars were charged then.
-fn charge(gateway: &Gateway, recovered: &Recovered, noted: &mut [Noted]) -> Option<Picodollars> {
+fn charge(gateway: &Gateway, recovered: &Recovered, noted: &mut [Noted<'_>]) -> Option<Picodollars> {
     let policy = gateway.budgets.policy()?;
     if noted.is_empty() {
         return None;
@@ -88,7 +88,7 @@ fn charge(gateway: &Gateway, recovered: &Recovered, noted: &mut [Noted]) -> Opti
     let record = recovered.counts();
     let mut most = Picodollars::ZERO;
     for one in noted {
-        let key = CounterKey::from_bytes(&one.key, Span::default());
+        let key = CounterKey::from_bytes(one.key, Span::default());
         let Some(budget) = key.and_then(|key| policy.budget(&key.budget)) else { continue };
         one.settlement = settled(&record, budget.unit, one.settlement.hold, budget.on_unknown);
         if budget.unit == Unit::Dollars {

@@ -7,53 +7,8 @@
 //! is under way nothing is to be charged yet: what it costs says the record that is made of the entry where
 //! its VM dies.
 
-use std::rc::Rc;
-
+use tollgate_core::budget::Amount;
 use tollgate_core::budget::counter::Settlement;
-use tollgate_core::budget::window::Span;
-use tollgate_core::budget::{Amount, Budget, OnUnknown, Unit};
-
-use crate::budgets::{OpenReservation, ReservedFrom};
-
-/// What is held for a call on one counter.
-#[derive(Clone, Debug)]
-pub(crate) struct HeldOn {
-    /// The counter's key as bytes, as its slot has it.
-    pub key: Rc<[u8]>,
-    /// Its window.
-    pub span: Span,
-    /// Its unit.
-    pub unit: Unit,
-    /// How much.
-    pub amount: Amount,
-    /// What is charged of it where nobody knows what the provider charged.
-    pub rule: OnUnknown,
-    /// The reservation in which it was admitted, and how much was taken out of that.
-    pub reserved_from: Option<ReservedFrom>,
-    /// Once the call has ended: what takes the place of this.
-    pub settlement: Option<Settlement>,
-    /// Once the call has ended: the reservation with which that is settled.
-    pub settled_with: Option<Rc<OpenReservation>>,
-}
-
-impl HeldOn {
-    /// What a budget holds for a call that is under way.
-    pub(crate) fn under_way(
-        key: Rc<[u8]>,
-        span: Span,
-        budget: &Budget,
-        amount: Amount,
-        reserved_from: Option<ReservedFrom>,
-    ) -> Self {
-        let (unit, rule) = (budget.unit, budget.on_unknown);
-        Self { key, span, unit, amount, rule, reserved_from, settlement: None, settled_with: None }
-    }
-
-    /// The reservation with which it is settled, where a lane names that.
-    fn settled_with(&self) -> Option<ReservationId> {
-        self.settled_with.as_ref()?.id
-    }
-}
 
 /// A reservation of this VM's lane: its slot, and the generation under which it was opened.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -65,10 +20,10 @@ pub(crate) struct ReservationId {
 }
 
 /// What a journal entry says of one hold.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Noted {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Noted<'a> {
     /// The key of the counter.
-    pub key: Rc<[u8]>,
+    pub key: &'a [u8],
     /// What is to be settled.
     pub settlement: Settlement,
     /// The reservation in which the call was admitted, and how much was taken out of that.
@@ -77,29 +32,15 @@ pub(crate) struct Noted {
     pub with: Option<ReservationId>,
 }
 
-/// The entry of a call under way.
-pub(crate) fn entry(held: &[HeldOn], call: &[u8]) -> Vec<u8> {
-    write(held.iter(), call)
-}
-
-/// The entry of a call that has ended: what waits until a reservation is closed. `None` where nothing does.
-pub(crate) fn ended(held: &[HeldOn]) -> Option<Vec<u8>> {
-    let waits = held.iter().filter(|one| one.settled_with().is_some());
-    waits.clone().next().is_some().then(|| write(waits, b""))
-}
-
-fn write<'a>(held: impl Iterator<Item = &'a HeldOn> + Clone, call: &[u8]) -> Vec<u8> {
-    let holds: usize = held.clone().map(|one| HOLD_BYTES + one.key.len()).sum();
-    let mut entry = Vec::with_capacity(LENGTH_BYTES + holds + call.len());
-    entry.extend_from_slice(&(u32::try_from(holds).unwrap_or(u32::MAX) << 8 | LAYOUT).to_le_bytes());
-    for one in held {
-        let under_way = Settlement::rolled_back(one.amount);
-        let &Settlement { hold, charge, kept, .. } = one.settlement.as_ref().unwrap_or(&under_way);
-        let reserved_from =
-            one.reserved_from.as_ref().and_then(|(reservation, amount)| Some((reservation.id?, *amount)));
+/// The entry of a call: its holds, and what else is noted of it.
+pub(crate) fn entry<'a>(holds: impl Iterator<Item = Noted<'a>> + Clone, call: &[u8]) -> Vec<u8> {
+    let length: usize = holds.clone().map(|one| HOLD_BYTES + one.key.len()).sum();
+    let mut entry = Vec::with_capacity(LENGTH_BYTES + length + call.len());
+    entry.extend_from_slice(&(u32::try_from(length).unwrap_or(u32::MAX) << 8 | LAYOUT).to_le_bytes());
+    for Noted { key, settlement: Settlement { hold, charge, kept, .. }, reserved_from, with } in holds {
         let (reservation, taken) = reserved_from.unwrap_or((NO_RESERVATION, Amount::ZERO));
-        let with = one.settled_with().unwrap_or(NO_RESERVATION);
-        let length = u64::try_from(one.key.len()).unwrap_or(u64::MAX);
+        let with = with.unwrap_or(NO_RESERVATION);
+        let length = u64::try_from(key.len()).unwrap_or(u64::MAX);
         let words =
             [length, reservation.slot.into(), reservation.generation, with.slot.into(), with.generation];
         let amounts = [hold, charge, kept, taken];
@@ -108,7 +49,7 @@ fn write<'a>(held: impl Iterator<Item = &'a HeldOn> + Clone, call: &[u8]) -> Vec
         first.copy_from_slice(words.map(u64::to_le_bytes).as_flattened());
         rest.copy_from_slice(amounts.map(|amount| amount.0.to_le_bytes()).as_flattened());
         entry.extend_from_slice(&numbers);
-        entry.extend_from_slice(&one.key);
+        entry.extend_from_slice(key);
     }
     entry.extend_from_slice(call);
     entry
@@ -116,7 +57,7 @@ fn write<'a>(held: impl Iterator<Item = &'a HeldOn> + Clone, call: &[u8]) -> Vec
 
 /// What is to be settled by an entry whose VM is dead, and what is noted of the call. What is malformed has
 /// no holds.
-pub(crate) fn read(entry: &[u8]) -> (Vec<Noted>, &[u8]) {
+pub(crate) fn read(entry: &[u8]) -> (Vec<Noted<'_>>, &[u8]) {
     let Some((head, rest)) = entry.split_first_chunk::<LENGTH_BYTES>() else { return (Vec::new(), entry) };
     let head = u32::from_le_bytes(*head);
     let length = usize::try_from(head >> 8).unwrap_or(usize::MAX);
@@ -129,7 +70,7 @@ pub(crate) fn read(entry: &[u8]) -> (Vec<Noted>, &[u8]) {
     (noted, call)
 }
 
-fn hold(rest: &mut &[u8]) -> Option<Noted> {
+fn hold<'a>(rest: &mut &'a [u8]) -> Option<Noted<'a>> {
     let (numbers, after) = rest.split_first_chunk::<HOLD_BYTES>()?;
     let (words, amounts) = numbers.split_at(8 * WORDS);
     let words: [[u8; 8]; WORDS] = words.as_chunks().0.try_into().ok()?;
@@ -143,7 +84,7 @@ fn hold(rest: &mut &[u8]) -> Option<Noted> {
     let (key, after) = after.split_at_checked(usize::try_from(length).ok()?)?;
     *rest = after;
     Some(Noted {
-        key: key.into(),
+        key,
         settlement: Settlement { hold, charge, kept, calls: 1 },
         reserved_from: reservation(slot, generation).map(|reservation| (reservation, taken)),
         with: reservation(with_slot, with_generation),

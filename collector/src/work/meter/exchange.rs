@@ -17,6 +17,7 @@ use tollgate_core::record::{CostSource, Note, Outcome, UsageRecord};
 use tollgate_core::usage::Usage;
 
 use super::Cut;
+use crate::model::clock::{millis, now};
 
 /// One exchange with a provider, as recorded. Members that metering does not need are ignored.
 #[derive(Debug, Deserialize)]
@@ -166,8 +167,7 @@ impl Exchange {
     fn time_ms(&self) -> u64 {
         let date = self.response_headers.get("date").and_then(|values| values.first());
         let recorded = date.and_then(|date| rfc2822::parse(date).ok()).map(|zoned| zoned.timestamp());
-        let time = recorded.unwrap_or_else(jiff::Timestamp::now);
-        u64::try_from(time.as_millisecond()).unwrap_or(0)
+        millis(recorded.unwrap_or_else(now))
     }
 }
 

@@ -9,7 +9,7 @@ use tollgate_core::record::Note;
 use super::{NextTurn, OpenTurn, SWITCHING_PROTOCOLS, Session};
 use crate::budgets::{Decision, Waited};
 use crate::call::phase::{Admitted, Cut, UnderWay};
-use crate::collector::waiting;
+use crate::gateway::waiting;
 
 impl Session {
     /// The session has ended, and its turns with it: what is left of it is settled like any other call.
@@ -83,9 +83,10 @@ impl Session {
         if self.spent.is_some() {
             return;
         }
-        let expired = now_ms.saturating_sub(since_ms) >= waiting::WAIT_MS;
+        let is_over = now_ms.saturating_sub(since_ms) >= waiting::WAIT_MS;
+        let waited = if is_over { Waited::Enough } else { Waited::Answered };
         let UnderWay { call, admitted, .. } = &mut self.under_way;
-        match self.gateway.decide(call, Waited { answered: true, expired }, now_ms) {
+        match self.gateway.decide(call, waited, now_ms) {
             Decision::Go(ticket) => {
                 // The entry of a turn that held nothing is still there.
                 if admitted.slot.is_none() || !ticket.held.is_empty() {

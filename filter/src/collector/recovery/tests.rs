@@ -15,7 +15,7 @@ fn dead(granted: i128, on_unknown: &str) -> Gateway {
     let budgets = json!([{"name": "all", "limit_usd": "1", "window": "day", "on_unknown": on_unknown}]);
     let gateway = gateway(1, &budgets);
     let call = chat("call-1", MODEL);
-    let decide = || gateway.decide(&call, Waited::NOT, NOW_MS);
+    let decide = || gateway.decide(&call, Waited::No, NOW_MS);
     assert!(matches!(decide(), Decision::Wait));
     grant_wanted(&gateway, granted);
     let Decision::Go(ticket) = decide() else { panic!("it is admitted") };

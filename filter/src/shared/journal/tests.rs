@@ -1,16 +1,13 @@
 use super::*;
 
-fn held(key: &[u8], amount: i128) -> HeldOn {
-    HeldOn {
-        key: key.into(),
-        span: Span { start_ms: 0, end_ms: 100 },
-        unit: Unit::Dollars,
-        amount: Amount(amount),
-        rule: OnUnknown::Record,
-        reserved_from: None,
-        settlement: None,
-        settled_with: None,
-    }
+fn held(key: &[u8], amount: i128) -> Noted<'_> {
+    let settlement =
+        Settlement { charge: Amount(5), kept: Amount(2), ..Settlement::rolled_back(Amount(amount)) };
+    Noted { key, settlement, reserved_from: None, with: None }
+}
+
+fn entry(holds: &[Noted<'_>], call: &[u8]) -> Vec<u8> {
+    super::entry(holds.iter().copied(), call)
 }
 
 const CALL: &[u8] = b"12345678{\"id\":\"a\"";
@@ -22,24 +19,22 @@ fn a_call_that_holds_nothing_is_what_is_noted_of_it() {
 }
 
 #[test]
-fn a_call_under_way_is_charged_nothing_yet() {
-    let entry = entry(&[held(b"one", 70)], CALL);
-    let (noted, call) = read(&entry);
-    assert_eq!(call, CALL);
-    let expected = Noted {
-        key: Rc::from(&b"one"[..]),
-        settlement: Settlement::rolled_back(Amount(70)),
-        reserved_from: None,
-        with: None,
-    };
-    assert_eq!(noted, [expected]);
+fn what_is_noted_of_a_hold_is_read_as_it_was_written() {
+    let id = |slot, generation| ReservationId { slot, generation };
+    let holds = [
+        held(b"one", 70),
+        Noted { reserved_from: Some((id(3, 1 << 40), Amount(60))), ..held(b"two", 60) },
+        Noted { with: Some(id(0, 1)), ..held(b"three", 50) },
+    ];
+    let entry = entry(&holds, CALL);
+    assert_eq!(read(&entry), (holds.to_vec(), CALL));
 }
 
 #[test]
 fn holds_stand_in_their_order() {
     let entry = entry(&[held(b"one", 1), held(b"", 2), held(b"three", 3)], CALL);
     let (noted, call) = read(&entry);
-    let found: Vec<(&[u8], i128)> = noted.iter().map(|one| (&*one.key, one.settlement.hold.0)).collect();
+    let found: Vec<(&[u8], i128)> = noted.iter().map(|one| (one.key, one.settlement.hold.0)).collect();
     assert_eq!(found, [(&b"one"[..], 1), (b"", 2), (b"three", 3)]);
     assert_eq!(call, CALL);
 }
@@ -50,14 +45,6 @@ fn amounts_may_be_as_large_as_they_are() {
         let entry = entry(&[held(b"one", amount)], CALL);
         assert_eq!(read(&entry).0[0].settlement.hold, Amount(amount), "{amount}");
     }
-}
-
-#[test]
-fn a_call_that_has_ended_with_nothing_to_wait_for_has_no_entry() {
-    let settlement = Settlement { charge: Amount(5), ..Settlement::rolled_back(Amount(70)) };
-    let at_once = HeldOn { settlement: Some(settlement), ..held(b"one", 70) };
-    assert_eq!(ended(&[at_once]), None);
-    assert_eq!(ended(&[]), None);
 }
 
 #[test]

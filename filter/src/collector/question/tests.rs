@@ -1,5 +1,7 @@
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use serde_json::{Value, json};
-use tollgate_core::attribution::{Attribution, AttributionSource};
 use tollgate_core::budget::Amount;
 use tollgate_core::budget::counter::Settlement;
 use tollgate_core::budget::ledger::Want;
@@ -7,7 +9,9 @@ use tollgate_core::call::refusal::Reason;
 use tollgate_core::protocol::sync::SyncRequest;
 
 use super::*;
+use crate::budgets::{Decision, Waited};
 use crate::fixture::{AMPLE, MODEL, NOW_MS, chat, counter, gateway, grant};
+use crate::gateway::waiting::{Outcome, Parked};
 use crate::host::simulated;
 
 fn begin() -> Gateway {
@@ -18,7 +22,7 @@ fn begin() -> Gateway {
 /// Parks a call for which a collector must be asked.
 fn park(gateway: &Gateway, context: u32) -> Rc<RefCell<Parked>> {
     let call = chat(&format!("call-{context}"), MODEL);
-    assert!(matches!(gateway.decide(&call, Waited::NOT, NOW_MS), Decision::Wait));
+    assert!(matches!(gateway.decide(&call, Waited::No, NOW_MS), Decision::Wait));
     gateway.waiting.park(context, gateway.budgets.share(&call, NOW_MS), Box::new(call), NOW_MS)
 }
 
@@ -40,7 +44,7 @@ fn answer(gateway: &Gateway, granted: i128, now_ms: u64) {
         .collect();
     let body = json!({"protocol": 2, "now_ms": now_ms, "ack": question.sequence, "stored": 0, "duplicates": 0,
         "grants": grants});
-    gateway.waiting.answered(gateway, (b"200", body.to_string().as_bytes()), 1, now_ms);
+    answered(gateway, (b"200", body.to_string().as_bytes()), 1, now_ms);
 }
 
 fn went(parked: &Rc<RefCell<Parked>>) -> bool {
@@ -58,8 +62,8 @@ fn reason(parked: &Rc<RefCell<Parked>>) -> Option<tollgate_core::call::refusal::
 fn one_question_is_put_for_all_calls_that_wait() {
     let gateway = begin();
     let (one, other) = (park(&gateway, 2), park(&gateway, 3));
-    gateway.waiting.ask(&gateway, 2, NOW_MS);
-    gateway.waiting.ask(&gateway, 3, NOW_MS);
+    ask(&gateway, 2, NOW_MS);
+    ask(&gateway, 3, NOW_MS);
     assert_eq!(questions().len(), 1);
     answer(&gateway, AMPLE, NOW_MS);
     assert!(went(&one) && went(&other));
@@ -70,7 +74,7 @@ fn one_question_is_put_for_all_calls_that_wait() {
 fn a_question_has_no_records_and_says_what_is_wanted() {
     let gateway = begin();
     park(&gateway, 2);
-    gateway.waiting.ask(&gateway, 2, NOW_MS);
+    ask(&gateway, 2, NOW_MS);
     let question = questions().pop().unwrap();
     assert!(question.records.is_empty() && question.adds_rows);
     assert_eq!(question.counters[0].key.budget, "all");
@@ -83,7 +87,7 @@ fn a_question_has_no_records_and_says_what_is_wanted() {
 #[test]
 fn nothing_is_asked_where_nobody_waits() {
     let gateway = begin();
-    gateway.waiting.ask(&gateway, 2, NOW_MS);
+    ask(&gateway, 2, NOW_MS);
     assert!(questions().is_empty());
 }
 
@@ -91,11 +95,11 @@ fn nothing_is_asked_where_nobody_waits() {
 fn what_an_answer_did_not_give_is_asked_for_besides() {
     let gateway = begin();
     let one = park(&gateway, 2);
-    gateway.waiting.ask(&gateway, 2, NOW_MS);
+    ask(&gateway, 2, NOW_MS);
     let policy = json!([{"name": "other", "limit_usd": "1", "window": "day"}]);
     let policy =
         tollgate_core::budget::policy::Policy { version: "p2".into(), ..crate::fixture::policy(&policy) };
-    gateway::adopt(&gateway, None, Some(&policy), NOW_MS);
+    adopt(&gateway, None, Some(&policy), NOW_MS);
     answer(&gateway, AMPLE, NOW_MS);
     assert!(one.borrow().outcome.is_none());
     assert_eq!(questions().len(), 2);
@@ -106,7 +110,7 @@ fn what_an_answer_did_not_give_is_asked_for_besides() {
 fn a_call_that_a_collector_has_nothing_for_is_refused_and_told() {
     let gateway = begin();
     let one = park(&gateway, 2);
-    gateway.waiting.ask(&gateway, 2, NOW_MS);
+    ask(&gateway, 2, NOW_MS);
     answer(&gateway, 0, NOW_MS);
     assert_eq!(reason(&one), Some(tollgate_core::call::refusal::Reason::BudgetSpent));
     let answer = simulated::with(|world| world.answers[0].clone());
@@ -120,7 +124,7 @@ fn a_call_that_a_collector_has_nothing_for_is_refused_and_told() {
 fn calls_speak_again_of_who_is_called_back_when_all_were_told() {
     let gateway = begin();
     park(&gateway, 2);
-    gateway.waiting.ask(&gateway, 2, NOW_MS);
+    ask(&gateway, 2, NOW_MS);
     answer(&gateway, AMPLE, NOW_MS);
     assert_eq!(simulated::with(|world| world.context), Some(1));
 }
@@ -140,8 +144,8 @@ fn an_answer_that_is_none_ends_the_waiting() {
     for (status, body) in [(&b""[..], &b""[..]), (b"503", b"no"), (b"200", b"{")] {
         let gateway = begin();
         let one = park(&gateway, 2);
-        gateway.waiting.ask(&gateway, 2, NOW_MS);
-        gateway.waiting.answered(&gateway, (status, body), 1, NOW_MS);
+        ask(&gateway, 2, NOW_MS);
+        answered(&gateway, (status, body), 1, NOW_MS);
         assert_eq!(reason(&one), Some(tollgate_core::call::refusal::Reason::CollectorAway));
         assert!(gateway.budgets.is_away());
     }
@@ -152,9 +156,10 @@ fn a_question_that_envoy_does_not_send_leaves_the_collector_away() {
     let gateway = begin();
     park(&gateway, 2);
     simulated::with(|world| world.clusters = vec!["other".into()]);
-    gateway.waiting.ask(&gateway, 2, NOW_MS);
+    ask(&gateway, 2, NOW_MS);
     assert!(gateway.budgets.is_away());
-    assert!(simulated::with(|world| world.log.iter().any(|line| line.contains("BadArgument"))));
+    let told = "a question to the collector was not sent: Envoy has no cluster `collector`";
+    assert!(simulated::with(|world| world.log.iter().any(|line| line.contains(told))));
 }
 
 #[test]
@@ -171,12 +176,12 @@ fn a_stream_that_has_ended_is_not_let_go() {
 fn should_the_stream_that_asked_end_the_next_may_ask() {
     let gateway = begin();
     park(&gateway, 2);
-    gateway.waiting.ask(&gateway, 2, NOW_MS);
+    ask(&gateway, 2, NOW_MS);
     gateway.waiting.ended(9);
-    gateway.waiting.ask(&gateway, 1, NOW_MS);
+    ask(&gateway, 1, NOW_MS);
     assert_eq!(questions().len(), 1, "another stream's end is none of its");
     gateway.waiting.ended(2);
-    gateway.waiting.ask(&gateway, 1, NOW_MS);
+    ask(&gateway, 1, NOW_MS);
     assert_eq!(questions().len(), 2);
 }
 
@@ -184,89 +189,18 @@ fn should_the_stream_that_asked_end_the_next_may_ask() {
 fn a_question_whose_answer_never_comes_is_given_up() {
     let gateway = begin();
     park(&gateway, 2);
-    gateway.waiting.ask(&gateway, 2, NOW_MS);
-    gateway.waiting.ask(&gateway, 1, NOW_MS + WAIT_MS + GRACE_MS - 1);
+    ask(&gateway, 2, NOW_MS);
+    ask(&gateway, 1, NOW_MS + WAIT_MS + GRACE_MS - 1);
     assert_eq!(questions().len(), 1);
-    gateway.waiting.ask(&gateway, 1, NOW_MS + WAIT_MS + GRACE_MS);
+    ask(&gateway, 1, NOW_MS + WAIT_MS + GRACE_MS);
     assert_eq!(questions().len(), 2);
-}
-
-/// A call of this team and agent that is to wait: whether there was room for it.
-fn waits(gateway: &Gateway, context: u32, team: &str, agent: &str) -> Option<Rc<RefCell<Parked>>> {
-    let mut call = chat(&format!("call-{context}"), MODEL);
-    let attribution = Attribution { team: team.into(), agent: agent.into(), ..Attribution::default() };
-    call.attribute(attribution, AttributionSource::SelfDeclared);
-    assert!(matches!(gateway.decide(&call, Waited::NOT, NOW_MS), Decision::Wait));
-    let share = gateway.budgets.share(&call, NOW_MS);
-    let has_room = gateway.waiting.has_room(gateway, share, context, NOW_MS);
-    has_room.then(|| gateway.waiting.park(context, share, Box::new(call), NOW_MS))
-}
-
-fn teams() -> Gateway {
-    simulated::begin(NOW_MS);
-    gateway(
-        1,
-        &json!([
-        {"name": "flood", "scope": {"team": "flood"}, "limit_usd": "1", "window": "day"},
-        {"name": "calm", "scope": {"team": "calm"}, "limit_usd": "1", "window": "day"},
-        {"name": "each", "each": "agent", "limit_calls": 1_000_000, "window": "day"}]),
-    )
-}
-
-#[test]
-fn who_floods_the_room_refuses_nobody_but_itself() {
-    let gateway = teams();
-    let flood: Vec<_> =
-        (0..PARKED_MAX).map(|at| waits(&gateway, u32::try_from(at).unwrap(), "flood", "f")).collect();
-    assert!(flood.iter().all(Option::is_some));
-    assert!(waits(&gateway, 900, "flood", "f").is_none(), "its room is full");
-    for context in 1_000..1_100 {
-        assert!(waits(&gateway, context, "calm", "c").is_some(), "another has its part");
-    }
-    let refused = simulated::with(|world| world.answers.clone());
-    assert_eq!(refused.len(), 100);
-    assert!(refused.iter().all(|answer| answer.context < Some(900) && answer.status == 429));
-    assert!(refused[0].headers.contains(&("x-tollgate-budget".into(), "flood".into())));
-    let text = String::from_utf8(refused[0].body.clone()).unwrap();
-    assert!(text.contains("As many calls as may wait"), "{text}");
-    let is_told = |parked: &&Option<Rc<RefCell<Parked>>>| parked.as_ref().unwrap().borrow().outcome.is_some();
-    assert_eq!(flood.iter().filter(is_told).count(), 100, "the last that came are told");
-    assert!(flood[..156].iter().filter(is_told).count() == 0);
-}
-
-#[test]
-fn in_a_full_room_each_has_an_even_part_and_who_is_the_largest_is_refused() {
-    let gateway = teams();
-    for context in 0..600 {
-        waits(&gateway, context, ["flood", "calm"][context as usize % 2], "a");
-    }
-    let shares = |team: &str| {
-        let parked = gateway.waiting.parked.borrow();
-        let is_of = |parked: &&Rc<RefCell<Parked>>| {
-            parked.borrow().call.as_ref().is_some_and(|call| call.attribution().0.team == team)
-        };
-        parked.iter().filter(is_of).count()
-    };
-    assert_eq!((shares("flood"), shares("calm")), (128, 128));
-    assert!(waits(&gateway, 700, "third", "a").is_some());
-}
-
-#[test]
-fn invented_names_have_one_part_of_the_room_together() {
-    let gateway = teams();
-    for context in 0..300 {
-        waits(&gateway, context, "nobody", &format!("invented-{context}"));
-    }
-    for context in 400..450 {
-        assert!(waits(&gateway, context, "calm", "c").is_some());
-    }
 }
 
 #[test]
 fn a_call_of_a_budget_that_is_spent_does_not_wait() {
     let gateway = begin();
     let first = park(&gateway, 2);
-    gateway.waiting.ask(&gateway, 2, NOW_MS);
+    ask(&gateway, 2, NOW_MS);
     answer(&gateway, 0, NOW_MS);
     assert!(matches!(first.borrow().outcome, Some(Outcome::Refused(_))));
     // All of the limit is spent, though what was exhausted is not known any more.
@@ -280,7 +214,7 @@ fn a_call_of_a_budget_that_is_spent_does_not_wait() {
     gateway.budgets.settle_on(&key, Settlement { charge: Amount(1), ..Settlement::default() });
     assert_eq!(counter("all").exhausted_from, Amount::ZERO);
     let call = chat("next", MODEL);
-    let Decision::Refuse(refused) = gateway.decide(&call, Waited::NOT, NOW_MS) else { panic!("it waits") };
+    let Decision::Refuse(refused) = gateway.decide(&call, Waited::No, NOW_MS) else { panic!("it waits") };
     assert_eq!(refused.reason, Reason::BudgetSpent);
     assert!(counter("all").exhausted_from > Amount::ZERO, "the collector is asked with the next tick");
 }
@@ -289,7 +223,7 @@ fn a_call_of_a_budget_that_is_spent_does_not_wait() {
 fn a_call_that_goes_on_is_noted_with_what_it_holds() {
     let gateway = begin();
     park(&gateway, 2);
-    gateway.waiting.ask(&gateway, 2, NOW_MS);
+    ask(&gateway, 2, NOW_MS);
     answer(&gateway, 100_000, NOW_MS);
     let (entry, _) = host::shared(crate::shared::layout::journal(0, 0)).unwrap();
     let (noted, _) = crate::shared::journal::read(&entry);

@@ -1,18 +1,16 @@
-//! Calls that wait in one VM until a collector has answered: paused requests, and the one call-out for all of
-//! them.
+//! Calls that wait in one VM until a collector has answered: paused requests, and what is known of the one
+//! question for all of them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use log::warn;
-use serde::Serialize;
 use tollgate_core::call::Call;
 use tollgate_core::price::Wanted;
-use tollgate_core::protocol::sync::{CounterReport, PATH, PROTOCOL, SyncAnswer};
+use tollgate_core::protocol::sync::CounterReport;
 
 use crate::budgets::{Decision, Refused, Ticket, Waited};
-use crate::gateway::{self, Gateway};
-use crate::host::{self, Post};
+use crate::gateway::Gateway;
+use crate::host;
 use crate::shared::lane::JournalSlot;
 
 /// The waiting room.
@@ -21,7 +19,7 @@ pub(crate) struct Waiting {
     parked: RefCell<Vec<Rc<RefCell<Parked>>>>,
     flight: Cell<Option<Flight>>,
     /// What the question under way asks for.
-    asked: RefCell<(Vec<CounterReport>, Vec<Wanted>)>,
+    asked: RefCell<Asked>,
 }
 
 /// A call that waits.
@@ -31,7 +29,7 @@ pub(crate) struct Parked {
     /// Whose part of the room it takes: see [`crate::budgets::Budgets::share`].
     share: u64,
     since_ms: u64,
-    answered: bool,
+    waited: Waited,
     /// Calls that wait with the same piece of a request; [`REFUSED`] where one of them was.
     pub piece: Rc<Cell<u32>>,
     /// The call; its stream takes it back.
@@ -49,30 +47,21 @@ pub(crate) enum Outcome {
     Refused(Refused),
 }
 
+/// A question to the collector that is under way.
 #[derive(Clone, Copy, Debug)]
-struct Flight {
-    call: u32,
-    owner: u32,
-    sent_ms: u64,
-    until_ms: u64,
+pub(crate) struct Flight {
+    /// The call-out.
+    pub call: u32,
+    /// The context that sent it, which is called back.
+    pub owner: u32,
+    /// When it was sent, Unix milliseconds UTC.
+    pub sent_ms: u64,
+    /// When it is given up, Unix milliseconds UTC.
+    pub until_ms: u64,
 }
 
-/// A question to the collector: a sync request without records.
-#[derive(Serialize)]
-struct Question<'a> {
-    protocol: u32,
-    gateway: &'a str,
-    instance: &'a str,
-    sequence: u64,
-    sent_at_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    price_version: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy_version: Option<&'a str>,
-    models: &'a [Wanted],
-    adds_rows: bool,
-    counters: &'a [CounterReport],
-}
+/// What a question asks for: what is wanted of counters, and models without a price.
+pub(crate) type Asked = (Vec<CounterReport>, Vec<Wanted>);
 
 impl Waiting {
     /// Whether there is room for another call of this share. In a full room the last call of the largest
@@ -105,7 +94,7 @@ impl Waiting {
             context,
             share,
             since_ms: now_ms,
-            answered: false,
+            waited: Waited::No,
             piece: Rc::new(Cell::new(1)),
             call: Some(call),
             outcome: None,
@@ -132,81 +121,34 @@ impl Waiting {
         self.flight.get().is_some_and(|flight| flight.call == call)
     }
 
-    /// Asks the collector for what waiting calls and sessions want, unless it is being asked, or nobody
-    /// waits.
-    pub(crate) fn ask(&self, gateway: &Gateway, owner: u32, now_ms: u64) {
-        let Some(collector) = &gateway.config.collector else { return };
-        let waits = !self.parked.borrow().is_empty() || gateway.budgets.wants();
-        if !waits || self.flight.get().is_some_and(|flight| now_ms < flight.until_ms) {
-            return;
-        }
-        let (counters, models) = gateway.budgets.take_wanted();
-        let (book, policy) = (gateway.book(), gateway.budgets.policy());
-        let question = Question {
-            protocol: PROTOCOL,
-            gateway: &gateway.config.gateway,
-            instance: gateway.instance(),
-            sequence: now_ms,
-            sent_at_ms: now_ms,
-            price_version: book.as_ref().map(|book| book.version()),
-            policy_version: policy.as_ref().map(|policy| policy.version.as_str()),
-            models: &models,
-            adds_rows: true,
-            counters: &counters,
-        };
-        let Ok(body) = serde_json::to_vec(&question) else { return };
-        let timeout_ms = collector.timeout_ms.min(WAIT_MS);
-        let post = Post {
-            cluster: &collector.cluster,
-            authority: &collector.authority,
-            path: PATH,
-            body: &body,
-            timeout_ms,
-        };
-        match host::post(&post) {
-            Ok(call) => {
-                self.flight.set(Some(Flight {
-                    call,
-                    owner,
-                    sent_ms: now_ms,
-                    until_ms: now_ms + timeout_ms + GRACE_MS,
-                }));
-                *self.asked.borrow_mut() = (counters, models);
-            }
-            Err(status) => {
-                warn!("a question to the collector was refused: {status:?}");
-                gateway.budgets.lose_link(now_ms);
-            }
-        }
+    /// Whether a question is under way.
+    pub(crate) fn is_asking(&self, now_ms: u64) -> bool {
+        self.flight.get().is_some_and(|flight| now_ms < flight.until_ms)
     }
 
-    /// The collector answered `sender`, or did not: takes in what it says, lets calls go on, and asks for
-    /// what they lack besides. `owner` is the context that this callback belongs to.
-    pub(crate) fn answered(
-        &self,
-        gateway: &Gateway,
-        (status, body): (&[u8], &[u8]),
-        owner: u32,
-        now_ms: u64,
-    ) {
+    /// A question is under way.
+    pub(crate) fn asks(&self, flight: Flight, asked: Asked) {
+        self.flight.set(Some(flight));
+        *self.asked.borrow_mut() = asked;
+    }
+
+    /// The question is answered, or was lost. Gives when it was sent, Unix milliseconds UTC, and what it
+    /// asked for.
+    pub(crate) fn take_asked(&self) -> (u64, Asked) {
         let sent_ms = self.flight.take().map_or(0, |flight| flight.sent_ms);
-        let (wants, models) = std::mem::take(&mut *self.asked.borrow_mut());
-        let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body).ok()).flatten();
-        match answer {
-            Some(answer) => {
-                gateway::adopt(gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
-                gateway.budgets.granted(&answer.grants, &wants);
-                gateway.budgets.acknowledged(sent_ms);
-                for parked in self.parked.borrow().iter() {
-                    parked.borrow_mut().answered = true;
-                }
-            }
-            None => gateway.budgets.lose_link(now_ms),
-        }
-        self.wake(gateway, owner, now_ms);
-        // What it did not give is asked for again with the next tick.
-        if gateway.budgets.wants_besides(&wants, &models) {
-            self.ask(gateway, owner, now_ms);
+        (sent_ms, std::mem::take(&mut *self.asked.borrow_mut()))
+    }
+
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parked.borrow().is_empty()
+    }
+
+    /// A collector has answered all calls that wait.
+    pub(crate) fn heard(&self) {
+        for parked in self.parked.borrow().iter() {
+            let mut parked = parked.borrow_mut();
+            parked.waited = parked.waited.heard();
         }
     }
 
@@ -228,13 +170,14 @@ impl Waiting {
 
     /// Whether it is known what becomes of a call; then its stream has been told.
     fn resolve(&self, gateway: &Gateway, parked: &mut Parked, now_ms: u64) -> bool {
-        let expired = now_ms.saturating_sub(parked.since_ms) >= WAIT_MS;
+        let is_over = now_ms.saturating_sub(parked.since_ms) >= WAIT_MS;
+        let waited = if is_over { parked.waited.over() } else { parked.waited };
         let Some(call) = &parked.call else { return true };
         // Else another stream would be let go, or answered.
         if host::set_effective_context(parked.context).is_err() {
             return false;
         }
-        match gateway.decide(call, Waited { answered: parked.answered, expired }, now_ms) {
+        match gateway.decide(call, waited, now_ms) {
             Decision::Wait => return false,
             Decision::Go(ticket) => {
                 let slot = gateway.note(call, &ticket, now_ms);
@@ -282,8 +225,6 @@ const REFUSED: u32 = u32::MAX / 2;
 const PARKED_MAX: usize = 256;
 /// Longest time a call waits for the collector.
 pub(crate) const WAIT_MS: u64 = 2_000;
-/// A call-out is given up so long after its timeout, should its answer never come.
-const GRACE_MS: u64 = 500;
 
 #[cfg(test)]
 mod tests;
