@@ -154,6 +154,9 @@ fn changes_are_against_the_period_before() {
     let days = get(&collector, "by=day&from=2026-11-20T12:00:00Z&to=2026-11-23&compare=previous");
     let before: Vec<Option<&Value>> = rows(&days).iter().map(|row| row.get("previous_cost_usd")).collect();
     assert_eq!((before[0], before[1], before[2].is_some()), (None, None, true), "{days}");
+    // Of the day before nothing is known but its last hour, in which there were no calls of this agent.
+    let days = get(&collector, "by=day&agent=bot-2&from=2026-11-20T23:00:00Z&to=2026-11-22&compare=previous");
+    assert_eq!((rows(&days).len(), rows(&days)[0].get("previous_cost_usd")), (1, None), "{days}");
     // A month against the month before, however long.
     let month = get(&collector, "month=2026-11&by=team&compare=previous");
     assert_eq!(month["previous"]["from"], "2026-10-01T00:00:00Z");
@@ -291,4 +294,39 @@ fn tables_fit_the_terminal_and_the_least_important_columns_go_first() {
     assert!(!wide.contains('\u{1b}'), "no colours in a pipe: {wide}");
     let said = collector.ask(&["summary", "--columns", "coast"]);
     assert!(String::from_utf8_lossy(&said.stderr).contains("did you mean `cost_usd`?"));
+}
+
+#[test]
+fn an_answer_that_the_client_has_is_not_sent_again_and_long_ones_are_sent_small() {
+    let (_dir, collector) = start();
+    let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().proxy(None).build());
+    let ask = |path: &str, headers: &[(&str, &str)]| {
+        let mut request = agent.get(format!("http://{}{path}", collector.client.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.call().unwrap()
+    };
+    let header = |answer: &ureq::http::Response<ureq::Body>, name: &str| {
+        answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+    };
+    let path = format!("/api/v1/summary?by=hour,agent&{ALL}");
+    let mut plain = ask(&path, &[]);
+    let tag = header(&plain, "etag").unwrap();
+    assert_eq!(header(&plain, "content-encoding"), None);
+    let text = plain.body_mut().read_to_string().unwrap();
+    let mut known = ask(&path, &[("if-none-match", &tag)]);
+    assert_eq!((known.status().as_u16(), known.body_mut().read_to_string().unwrap().as_str()), (304, ""));
+    let mut packed = ask(&path, &[("accept-encoding", "gzip"), ("if-none-match", &tag)]);
+    assert_eq!(packed.status(), 200, "its bytes are others");
+    assert_eq!(header(&packed, "content-encoding").as_deref(), Some("gzip"));
+    let bytes = packed.body_mut().read_to_vec().unwrap();
+    assert!(bytes.len() * 4 < text.len(), "{} {}", bytes.len(), text.len());
+    let mut unpacked = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut unpacked).unwrap();
+    assert_eq!(unpacked, text);
+    collector.client.sync(&message(2, vec![record(70)]));
+    assert_eq!(ask(&path, &[("if-none-match", &tag)]).status(), 304, "another day");
+    collector.client.sync(&message(3, vec![record(51)]));
+    assert_eq!(ask(&path, &[("if-none-match", &tag)]).status(), 200, "another answer");
 }

@@ -129,6 +129,10 @@ impl Operation {
             content.insert("text/csv".to_owned(), json!({"schema": {"type": "string"}}));
         }
         responses.insert("200".into(), good);
+        if self.method == "get" && self.role == "read" {
+            let known = "Nothing has changed since the answer whose `ETag` stands in `If-None-Match`";
+            responses.insert("304".into(), json!({"description": known}));
+        }
         let error = generator.subschema_for::<Failure>().to_value();
         let open: &[u16] = if self.role == "open" { &[503] } else { &[401, 503] };
         for status in open.iter().chain(self.statuses) {

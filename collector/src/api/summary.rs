@@ -77,7 +77,7 @@ async fn answer(store: &Store, question: &Question) -> Result<SummaryAnswer, Api
     }
     let total = if question.is_estimated { rows.total.clone() } else { total };
     if let Some(previous) = &previous {
-        rows.compare(previous);
+        rows.compare(question, previous);
     }
     rows.derive(total.cost);
     rows.sort(question);

@@ -40,7 +40,8 @@ pub(super) struct SummaryArgs {
 impl SummaryArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let columns = self.columns.as_deref().map(chosen).transpose()?;
+        let unasked = (self.estimated && self.look.is_table()).then_some(ESTIMATED);
+        let columns = self.columns.as_deref().or(unasked).map(chosen).transpose()?;
         let body = self.ask.get("/api/v1/summary", &self.parameters())?;
         if self.look.is_json() {
             return output::print(&body);
@@ -104,7 +105,7 @@ fn shown(answer: &SummaryAnswer, columns: Option<&[&'static Metric]>, page: Page
     let is_new = tables::has_nothing_before(answer);
     if let Some(previous) = answer.previous.as_ref().filter(|_| !is_new) {
         let against = match answer.by.iter().find_map(|by: &By| by.unit()) {
-            None => format!("from {} to {}", previous.from, previous.to),
+            None => format!("{} to {}", previous.from, previous.to),
             Some(_) => "the one before".to_owned(),
         };
         page = page.note(&format!("change: against {against}"));
@@ -117,6 +118,8 @@ fn shown(answer: &SummaryAnswer, columns: Option<&[&'static Metric]>, page: Page
     }
 }
 
+/// What a table of estimates shows unasked.
+const ESTIMATED: &str = "estimated_calls,estimated_cost,calls,cost,share,error";
 /// Columns of a screen that has room for a trend.
 const TREND_COLUMNS: usize = 100;
 

@@ -13,14 +13,15 @@ use super::{hour_of, instant, is_midnight};
 use crate::api::error::ApiError;
 use crate::model::answers::summary::PreviousPeriod;
 use crate::model::unit::{Unit, start_of};
-use crate::store::{Every, Store, SummaryQuery};
+use crate::store::{Store, SummaryQuery};
 
 /// What was spent in the period before.
 pub(super) struct Previous {
     pub(super) period: PreviousPeriod,
+    from_hour: i64,
     /// By where its time begins, none where times are not told apart, and the dimensions' values.
     costs: HashMap<(Option<i64>, Values), Picodollars>,
-    /// Where the time before begins, by where a time begins.
+    /// What each row is compared with the one before of, where times are told apart.
     unit: Option<(Unit, TimeZone)>,
 }
 
@@ -35,6 +36,11 @@ impl Previous {
         let start = unit.span(instant(hour), zone)?.0;
         let last = start.checked_sub(1.millisecond()).ok()?;
         Some(hour_of(unit.span(last, zone)?.0, true))
+    }
+
+    /// Whether this is where it begins.
+    pub(super) const fn is_of(&self, hour: i64) -> bool {
+        self.from_hour == hour
     }
 
     /// All of it; none where every row is compared with the time before its own.
@@ -52,9 +58,8 @@ pub(super) async fn ask(store: &Store, question: &Question) -> Result<Option<Pre
     if !question.is_compared {
         return Ok(None);
     }
-    let every = question.every();
     let unit = question.units().min();
-    if every == Every::Day && unit == Some(Unit::Week) {
+    if question.cuts_weeks() {
         return Err(ApiError::parameter(
             "`compare` goes with `week` or with `month` in `by`, not with both: they cut each other",
         ));
@@ -70,7 +75,7 @@ pub(super) async fn ask(store: &Store, question: &Question) -> Result<Option<Pre
     let summary = store.summary(query).await?;
     let costs = summary.rows.into_iter().map(|row| ((row.hour, row.values), row.totals.cost)).collect();
     let period = PreviousPeriod { from: instant(from_hour).to_string(), to: instant(to_hour).to_string() };
-    Ok(Some(Previous { period, costs, unit: unit.map(|unit| (unit, question.zone.clone())) }))
+    Ok(Some(Previous { period, from_hour, costs, unit: unit.map(|unit| (unit, question.zone.clone())) }))
 }
 
 /// The hour, day, week or month before the first one of the answer.

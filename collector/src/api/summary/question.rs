@@ -121,13 +121,18 @@ impl Question {
         self.by.iter().filter_map(|by| by.unit())
     }
 
-    /// Weeks and months cut each other: rows are made of days then.
+    /// How the store tells times apart.
     pub(super) fn every(&self) -> Every {
-        let has = |unit: Unit| self.units().any(|own| own == unit);
         match self.units().min() {
-            Some(Unit::Week) if has(Unit::Month) => Every::Day,
-            unit => unit.map_or(Every::Period, every),
+            None => Every::Period,
+            Some(_) if self.cuts_weeks() => Every::Day,
+            Some(unit) => every(unit),
         }
+    }
+
+    /// Whether rows are of weeks that months cut, so that they are made of days.
+    pub(super) fn cuts_weeks(&self) -> bool {
+        self.units().min() == Some(Unit::Week) && self.units().any(|unit| unit == Unit::Month)
     }
 
     /// Start and end of the hour, day, week or month that begins in this hour: of what all units of `by` have

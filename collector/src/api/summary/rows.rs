@@ -1,6 +1,6 @@
 //! Rows of a summary: what the store found, as it is answered.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use tollgate_core::money::Picodollars;
 
@@ -35,17 +35,22 @@ pub(super) struct Made {
 
 impl Rows {
     pub(super) fn of(question: &Question, summary: Summary) -> Self {
+        let mut time = Time::of(question, None);
         let made = |one: crate::store::SummaryRow| {
-            let keys = keys(question, one.hour, &one.values);
+            // Rows come by time, and many are of the same.
+            if time.hour != one.hour {
+                time = Time::of(question, one.hour);
+            }
             let row = SummaryRow {
                 numbers: numbers(&one.totals),
-                partial: one.hour.is_some_and(|hour| is_cut(question, hour)),
-                keys,
+                partial: time.is_cut,
+                keys: time.keys(question, &one.values),
                 ..SummaryRow::default()
             };
             Made { hour: one.hour, values: one.values, totals: one.totals, row }
         };
-        let rows = merged(summary.rows.into_iter().map(made).collect());
+        let rows = summary.rows.into_iter().map(made).collect();
+        let rows = if question.cuts_weeks() { merged(rows) } else { rows };
         Self { rows, total: summary.total }
     }
 
@@ -62,15 +67,20 @@ impl Rows {
     }
 
     /// Says of each row what it cost in the period before.
-    pub(super) fn compare(&mut self, previous: &Previous) {
-        let whole: HashMap<(i64, &Values), Picodollars> = self
+    pub(super) fn compare(&mut self, question: &Question, previous: &Previous) {
+        let own: HashMap<(i64, &Values), Picodollars> = self
             .rows
             .iter()
-            .filter(|made| !made.row.partial)
             .filter_map(|made| Some(((made.hour?, &made.values), made.totals.cost)))
             .collect();
-        let cut: HashSet<i64> =
-            self.rows.iter().filter(|made| made.row.partial).filter_map(|made| made.hour).collect();
+        // Where the time before each one begins, if all of that is known.
+        let mut earlier: HashMap<i64, Option<i64>> = HashMap::new();
+        for hour in self.rows.iter().filter_map(|made| made.hour) {
+            earlier.entry(hour).or_insert_with(|| {
+                let is_whole = |before: &i64| previous.is_of(*before) || !is_cut(question, *before);
+                previous.before(hour).filter(is_whole)
+            });
+        }
         let before: Vec<Option<Picodollars>> = self
             .rows
             .iter()
@@ -78,8 +88,8 @@ impl Rows {
                 None => Some(previous.cost(None, &made.values)),
                 Some(_) if made.row.partial => None,
                 Some(hour) => {
-                    let earlier = previous.before(hour).filter(|earlier| !cut.contains(earlier))?;
-                    let own = whole.get(&(earlier, &made.values)).copied();
+                    let earlier = earlier.get(&hour).copied().flatten()?;
+                    let own = own.get(&(earlier, &made.values)).copied();
                     Some(own.unwrap_or_else(|| previous.cost(Some(earlier), &made.values)))
                 }
             })
@@ -188,13 +198,11 @@ fn others(
         before = before.zip(made.row.derived.previous_cost_usd).map(|(sum, more)| plus(sum, more));
     }
     let nobody: Values = question.dimensions().iter().map(|_| None).collect();
+    let time = Time::of(question, hour);
     let mut row = SummaryRow {
-        keys: match hour {
-            Some(_) => keys(question, hour, &nobody),
-            None => Keys(question.by.iter().map(|by| (*by, None)).collect()),
-        },
+        keys: time.keys(question, &nobody),
         numbers: numbers(&totals),
-        partial: hour.is_some_and(|hour| is_cut(question, hour)),
+        partial: time.is_cut,
         others: Some(rest.len() as u64),
         ..SummaryRow::default()
     };
@@ -206,7 +214,7 @@ fn others(
 
 /// Rows whose keys are alike are one: of weeks that are cut by months the store has days.
 fn merged(rows: Vec<Made>) -> Vec<Made> {
-    let mut places: BTreeMap<Vec<Option<String>>, usize> = BTreeMap::new();
+    let mut places: HashMap<Vec<Option<String>>, usize> = HashMap::new();
     let mut all: Vec<Made> = Vec::with_capacity(rows.len());
     for made in rows {
         let key: Vec<Option<String>> = made.row.keys.0.iter().map(|(_, value)| value.clone()).collect();
@@ -224,14 +232,32 @@ fn merged(rows: Vec<Made>) -> Vec<Made> {
     all
 }
 
-fn keys(question: &Question, hour: Option<i64>, values: &Values) -> Keys {
-    let mut values = values.iter().cloned();
-    let time = instant(hour.unwrap_or(question.from_hour));
-    let key = |by: &By| match by.unit() {
-        None => (*by, values.next().flatten()),
-        Some(unit) => (*by, Some(unit.label(time, &question.zone))),
-    };
-    Keys(question.by.iter().map(key).collect())
+/// An hour, day, week or month of rows.
+struct Time {
+    hour: Option<i64>,
+    /// How it is written, for each unit of `by`.
+    labels: Vec<String>,
+    is_cut: bool,
+}
+
+impl Time {
+    fn of(question: &Question, hour: Option<i64>) -> Self {
+        let label = |hour| question.units().map(|unit| unit.label(instant(hour), &question.zone)).collect();
+        Self {
+            hour,
+            labels: hour.map(label).unwrap_or_default(),
+            is_cut: hour.is_some_and(|hour| is_cut(question, hour)),
+        }
+    }
+
+    fn keys(&self, question: &Question, values: &Values) -> Keys {
+        let (mut values, mut labels) = (values.iter(), self.labels.iter());
+        let key = |by: &By| match by.unit() {
+            None => (*by, values.next().cloned().flatten()),
+            Some(_) => (*by, labels.next().cloned()),
+        };
+        Keys(question.by.iter().map(key).collect())
+    }
 }
 
 /// Whether the question or the present cuts the hour, day, week or month that begins in this hour.
