@@ -134,7 +134,11 @@ impl Store {
     /// # Errors
     /// When the database fails, or the answer would be too long.
     pub async fn summary(&self, query: SummaryQuery) -> Result<Summary, StoreError> {
-        self.read(move |connection, dims| summary::summarise(connection, dims, &query)).await
+        self.read(move |connection, dims| match facets::summary::facet_of(&query) {
+            Some(facet) => facets::summary::summarise(connection, dims, &query, facet),
+            None => summary::summarise(connection, dims, &query),
+        })
+        .await
     }
 
     /// A page of records.

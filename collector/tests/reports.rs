@@ -183,3 +183,68 @@ fn one_users_action_has_all_calls_of_the_agents_that_it_started() {
     let wrong = collector.client.get("/api/v1/runs?sort=price");
     assert!(wrong.status == 400 && wrong.text.contains("`cost`"), "{}", wrong.text);
 }
+
+/// Rows of a summary as `value calls denied cost`.
+fn summed(collector: &Process, key: &str, query: &str) -> Vec<String> {
+    let answer = ask(collector, &format!("/api/v1/summary?{PERIOD}&{query}"));
+    let rows = answer["rows"].as_array().unwrap().iter();
+    let row = |row: &Value| {
+        let value = row[key].as_str().unwrap_or("-").to_owned();
+        format!("{value} {} {} {}", row["calls"], row["denied"], row["cost_usd"].as_str().unwrap())
+    };
+    rows.map(row).collect()
+}
+
+#[test]
+fn summaries_tell_outcomes_runs_and_tags_apart_and_lose_nothing() {
+    let ended = |n: u64, outcome: &str, more: Value| {
+        let one = with(
+            call(n, if n < 5 { "a" } else { "b" }, "gpt-4o", (n * 1_000, 0, 0)),
+            json!({"outcome": outcome}),
+        );
+        with(one, more)
+    };
+    let calls = vec![
+        ended(1, "ok", json!({"run": "r1", "tags": {"customer": "acme"}})),
+        ended(2, "error", json!({"run": "r1", "tags": {"customer": "acme", "tier": "gold"}})),
+        ended(3, "ok", json!({"run": "r2", "tags": {"customer": "zeta"}})),
+        ended(4, "denied", json!({"usage": {}, "cost_status": "free"})),
+        // A long prompt stands apart for its length, and ended well.
+        ended(40, "ok", json!({})),
+    ];
+    let (collector, _dir) = collector(calls);
+    let rows = |key: &str, query: &str| summed(&collector, key, query);
+    assert_eq!(
+        rows("outcome", "by=outcome&sort=outcome"),
+        ["denied 0 1 0.000000000000", "error 1 0 0.005000000000", "ok 3 0 0.110000000000"]
+    );
+    assert_eq!(rows("agent", "by=agent&outcome=ok"), ["b 1 0 0.100000000000", "a 2 0 0.010000000000"]);
+    assert_eq!(rows("agent", "by=agent&outcome=error"), ["a 1 0 0.005000000000"]);
+    assert_eq!(
+        rows("run", "by=run&sort=-cost"),
+        ["- 1 1 0.100000000000", "r1 2 0 0.007500000000", "r2 1 0 0.007500000000"]
+    );
+    assert_eq!(rows("agent", "by=agent&run=r1"), ["a 2 0 0.007500000000"]);
+    assert_eq!(
+        rows("tag", "by=tag&sort=tag"),
+        [
+            "customer=acme 2 0 0.007500000000",
+            "customer=zeta 1 0 0.007500000000",
+            "tier=gold 1 0 0.005000000000"
+        ]
+    );
+    assert_eq!(
+        rows("tag", "by=tag&tag_key=customer&sort=-cost"),
+        ["- 1 1 0.100000000000", "acme 2 0 0.007500000000", "zeta 1 0 0.007500000000"]
+    );
+    assert_eq!(rows("day", "by=day&tag=customer%3Dacme"), ["2026-11-20 2 0 0.007500000000"]);
+    for (query, names) in [
+        ("by=run,outcome", "`outcome` and `run`"),
+        ("by=agent&outcome=errors", "did you mean `error`?"),
+        ("by=agent&tag=acme", "`customer=acme`"),
+        ("by=agent&tag_key=customer", "`tag_key`"),
+    ] {
+        let answer = collector.client.get(&format!("/api/v1/summary?{query}"));
+        assert!(answer.status == 400 && answer.text.contains(names), "{query}: {}", answer.text);
+    }
+}

@@ -14,6 +14,7 @@ mod operations;
 pub(super) mod prompts;
 pub(super) mod runs;
 pub(super) mod spend;
+pub(super) mod summary;
 #[cfg(test)]
 mod tests;
 

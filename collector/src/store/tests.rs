@@ -156,6 +156,7 @@ fn everything(every: Every, zone: TimeZone) -> SummaryQuery {
         every,
         zone,
         filters: Filters::default(),
+        tag_key: None,
     }
 }
 

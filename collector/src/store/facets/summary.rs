@@ -9,8 +9,8 @@ use tollgate_core::record::{Outcome, Sums, Totals};
 use super::{Apart, Facet, Row};
 use crate::model::dimension::Dimension;
 use crate::store::database::error::StoreError;
-use crate::store::rollups::dims::{DimsTable, Filters};
-use crate::store::rollups::summary::{Groups, ROWS_MAX, Summary, SummaryQuery, SummaryRow, by_rollups};
+use crate::store::rollups::dims::DimsTable;
+use crate::store::rollups::summary::{self, Groups, ROWS_MAX, Summary, SummaryQuery, SummaryRow};
 use crate::store::rollups::sums::InRow;
 
 /// The facet that a query is about, if there is one: the first of its `by`, else of its filters.
@@ -33,13 +33,17 @@ pub(in crate::store) fn summarise(
         ..query.clone()
     };
     let wanted = query.filters.wants(facet);
-    let base = by_rollups(connection, dims, &rest)?;
+    let base = summary::summarise(connection, dims, &rest)?;
     let found = Found::read(connection, dims, &rest, (facet, query.tag_key.as_deref()))?;
     let mut summary = Summary { folded: base.folded, ..Summary::default() };
     let mut left: HashMap<(Option<i64>, &[Option<String>]), Totals> =
         base.rows.iter().map(|row| ((row.hour, row.values.as_slice()), row.totals.clone())).collect();
     let mut kept: HashMap<(Option<i64>, Vec<Option<String>>), Totals> = HashMap::new();
-    let is_wanted = |value: Option<&str>| wanted.is_none_or(|wanted| wanted.iter().any(|one| Some(one.as_str()) == value));
+    // A call has several tags, so that what is left is of no use without a key.
+    let has_rest = facet != Dimension::Tag || query.tag_key.is_some();
+    let is_wanted = |value: Option<&str>| {
+        wanted.is_none_or(|wanted| wanted.iter().any(|one| Some(one.as_str()) == value))
+    };
     let with = |values: &[Option<String>], value: Option<&str>| {
         let mut values = values.to_vec();
         if let Some(place) = place {
@@ -50,15 +54,13 @@ pub(in crate::store) fn summarise(
     for ((hour, group, value), totals) in &found.rows {
         let values = found.groups.values_of(*group);
         let name = found.names.get(value).map_or("", String::as_str);
-        if let Some(left) = left.get_mut(&(*hour, values)) {
+        if let Some(left) = left.get_mut(&(*hour, values)).filter(|_| has_rest) {
             *left = less(left, totals)?;
         }
         if is_wanted(Some(name)) {
             kept.entry((*hour, with(values, Some(name)))).or_default().add(totals)?;
         }
     }
-    // A call has several tags, so that what is left is of no use without a key.
-    let has_rest = facet != Dimension::Tag || query.tag_key.is_some();
     let name = (facet == Dimension::Outcome).then(|| Outcome::Ok.name());
     if has_rest && is_wanted(name) {
         for ((hour, values), totals) in left.iter().filter(|(_, totals)| **totals != Totals::default()) {
@@ -109,7 +111,9 @@ impl Found {
         let mut last = None;
         super::each(connection, table, (query.from_hour, query.to_hour), |row| {
             let Some(group) = found.groups.of_dims(row.dims) else { return Ok(()) };
-            let Some(value) = value_of(table, &row).filter(|value| tags.as_ref().is_none_or(|tags| tags.contains_key(value))) else {
+            let Some(value) = value_of(table, &row)
+                .filter(|value| tags.as_ref().is_none_or(|tags| tags.contains_key(value)))
+            else {
                 return Ok(());
             };
             // Rows come by the hour.
@@ -178,12 +182,5 @@ impl SummaryQuery {
         let by = |facet: &Dimension| self.by.contains(facet);
         let filtered = |facet: &Dimension| self.filters.wants(*facet).is_some();
         Dimension::FACETS.iter().filter(|facet| by(facet) || filtered(facet)).count() > 1
-    }
-}
-
-impl Filters {
-    /// The values that are kept of a dimension; none where all are.
-    pub(in crate::store) fn wants(&self, dimension: Dimension) -> Option<&[String]> {
-        self.wanted().find(|(known, _)| *known == dimension).map(|(_, values)| values)
     }
 }
