@@ -217,8 +217,8 @@ fn length_below(answers: &[u64], percent: u64) -> u64 {
 }
 
 /// Days on which the system prompt or the tools of an agent's feature were put aside for new ones, the latest
-/// first. A feature may use several: a change is a pair that was not seen before, on the day on which or after
-/// which another was seen last. Of the last day it is not known yet what will be seen again.
+/// first. A feature may use several: a change is a pair that was not seen before, on the day on which or
+/// after which another was seen last. Of the last day it is not known yet what will be seen again.
 pub fn changes(prompts: &[PromptSum]) -> Vec<PromptChange> {
     let mut features: BTreeMap<(&str, &str), BTreeMap<Prints<'_>, Stretch>> = BTreeMap::new();
     for one in prompts {

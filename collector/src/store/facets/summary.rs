@@ -35,7 +35,6 @@ pub(in crate::store) fn summarise(
     let wanted = query.filters.wants(facet);
     let base = summary::summarise(connection, dims, &rest)?;
     let found = Found::read(connection, dims, &rest, (facet, query.tag_key.as_deref()))?;
-    let mut summary = Summary { folded: base.folded, ..Summary::default() };
     let mut left: HashMap<(Option<i64>, &[Option<String>]), Totals> =
         base.rows.iter().map(|row| ((row.hour, row.values.as_slice()), row.totals.clone())).collect();
     let mut kept: HashMap<(Option<i64>, Vec<Option<String>>), Totals> = HashMap::new();
@@ -67,20 +66,27 @@ pub(in crate::store) fn summarise(
             kept.entry((*hour, with(values, name))).or_default().add(totals)?;
         }
     }
+    let total = (!has_rest && wanted.is_none()).then_some(base.total);
+    assembled(kept, total, base.folded)
+}
+
+/// Rows in order, with this total, else their sum.
+fn assembled(
+    kept: HashMap<(Option<i64>, Vec<Option<String>>), Totals>,
+    total: Option<Totals>,
+    folded: u64,
+) -> Result<Summary, StoreError> {
     if kept.len() > ROWS_MAX {
         return Err(StoreError::TooManyRows { most: ROWS_MAX });
     }
-    summary.rows =
-        kept.into_iter().map(|((hour, values), totals)| SummaryRow { hour, values, totals }).collect();
-    summary.rows.sort_by(|one, other| (one.hour, &one.values).cmp(&(other.hour, &other.values)));
-    if has_rest || wanted.is_some() {
-        for row in &summary.rows {
-            summary.total.add(&row.totals)?;
-        }
-    } else {
-        summary.total = base.total;
+    let row = |((hour, values), totals)| SummaryRow { hour, values, totals };
+    let mut rows: Vec<SummaryRow> = kept.into_iter().map(row).collect();
+    rows.sort_by(|one, other| (one.hour, &one.values).cmp(&(other.hour, &other.values)));
+    let mut sum = Totals::default();
+    for row in &rows {
+        sum.add(&row.totals)?;
     }
-    Ok(summary)
+    Ok(Summary { rows, total: total.unwrap_or(sum), folded })
 }
 
 /// What a facet has, by time, group of dimensions and value.
