@@ -16,6 +16,7 @@ pub mod import;
 pub mod openapi;
 pub mod params;
 pub mod period;
+pub mod plans;
 pub mod prices;
 pub mod prompts;
 pub mod records;

@@ -8,6 +8,7 @@
 //! | [`alerts`], [`anomalies`] | what is decided from what is kept, and how it is told |
 //! | [`prices`] | the price book: built from files and configuration |
 //! | [`estimate`] | counts and prices a call before it is made |
+//! | [`plan`] | what an agent will cost, at several models |
 //! | [`meter`] | meters recorded exchanges offline |
 //! | [`what_if`] | what recorded calls would cost at other models |
 //! | [`prompts`] | what prompts are made of, and what that costs |
@@ -31,6 +32,7 @@ pub mod housekeeping;
 pub mod ingest;
 pub mod meter;
 pub mod metrics;
+pub mod plan;
 pub mod policy;
 pub mod prices;
 pub mod prompts;

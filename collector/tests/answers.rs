@@ -288,6 +288,15 @@ fn of_the_collector(all: &mut Checked) {
     });
     let answer = all.check("post", "/api/v1/estimate", "/api/v1/estimate", Some(&question), 200);
     assert!(answer["cost_usd"].is_string() && answer["worst"]["cost_usd"].is_string(), "{answer}");
+    let plan = json!({
+        "models": ["gpt-4o", "gpt-4o-mini"], "prompt": "hello", "output_tokens": 7, "calls": "10/day", "cache_share": "0.5",
+    });
+    all.check("post", "/api/v1/estimate/plan", "/api/v1/estimate/plan", Some(&plan), 200);
+    let saved = all.check("put", "/api/v1/plans/{agent}", "/api/v1/plans/bot-1", Some(&plan), 200);
+    assert_eq!((&saved["plan"]["prompt"], &saved["plan"]["prompt_tokens"]), (&json!(null), &json!(1)));
+    assert_eq!(rows(&all.get("/api/v1/plans")), 1);
+    all.check("get", "/api/v1/plans/{agent}/check", "/api/v1/plans/bot-1/check", None, 200);
+    all.check("get", "/api/v1/plans/{agent}/check", "/api/v1/plans/nobody/check", None, 404);
 }
 
 fn of_records(all: &mut Checked) {
@@ -449,6 +458,21 @@ fn commands_read(all: &Checked) {
         (&["prices", "drift", "--wide"], "gpt-x"),
         (&["reprice", "--since", "4w", "--dry-run"], "nothing changes by price book"),
         (&["estimate", "--provider", "openai", body.to_str().unwrap()], "at most"),
+        (&["estimate", "--check", "bot-1"], "input tokens per call"),
+        (
+            &[
+                "estimate",
+                "--model",
+                "gpt-4o,gpt-5",
+                "--prompt-tokens",
+                "9",
+                "--output-tokens",
+                "1",
+                "--calls",
+                "1/day",
+            ],
+            "$ a month",
+        ),
     ] {
         let shown = all.collector.asked(command);
         assert!(shown.contains(expected), "{command:?}: no `{expected}` in\n{shown}");

@@ -248,3 +248,39 @@ fn summaries_tell_outcomes_runs_and_tags_apart_and_lose_nothing() {
         assert!(answer.status == 400 && answer.text.contains(names), "{query}: {}", answer.text);
     }
 }
+
+#[test]
+fn a_plan_is_compared_with_what_its_agent_does() {
+    let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
+    let calls = (0..40).map(|n| {
+        let mut one = call(n, "support", "gpt-4o", (1_500, 300, 200));
+        one["time_ms"] = json!(now_ms - 20 * 3_600_000 + n);
+        one
+    });
+    let (collector, dir) = collector(calls.collect());
+    let admin = std::fs::read_to_string(dir.path().join("data/admin.token")).unwrap();
+    let plan = json!({
+        "models": ["gpt-4o"], "prompt_tokens": 1_000, "output_tokens": 100, "calls": "1200/month", "cache_share": "0.4",
+    });
+    let saved = collector.client.send("PUT", "/api/v1/plans/support", admin.trim(), &plan.to_string());
+    assert_eq!(saved.status, 200, "{}", saved.text);
+    let answer = ask(&collector, "/api/v1/plans/support/check");
+    assert!(answer["notes"][0].as_str().unwrap().contains("since the plan was kept"), "{answer}");
+    let row = |what: &str| {
+        let row = answer["rows"].as_array().unwrap().iter().find(|row| row["what"] == what).unwrap();
+        (
+            row["planned"].as_str().unwrap().to_owned(),
+            row["actual"].as_str().unwrap().to_owned(),
+            row["change_percent"].clone(),
+        )
+    };
+    let all = |a: &str, b: &str, c: &str| (a.to_owned(), b.to_owned(), json!(c));
+    assert_eq!(row("input_tokens_per_call"), all("1000.0", "1500.0", "50.00"));
+    assert_eq!(row("output_tokens_per_call"), all("100.0", "200.0", "100.00"));
+    assert_eq!(row("cached_percent"), all("40.00", "20.00", "-50.00"));
+    // 600 at $2.50, 400 at $1.25 and 100 at $10 a million; 1,200, 300 and 200.
+    assert_eq!(row("cost_per_call_usd"), all("0.003000", "0.005375", "79.17"));
+    assert_eq!(row("calls_per_day").0, "40.0");
+    let wrong = collector.client.send("PUT", "/api/v1/plans/support", admin.trim(), "{}");
+    assert!(wrong.status == 400 && wrong.text.contains("models"), "{}", wrong.text);
+}

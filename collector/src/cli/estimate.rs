@@ -1,5 +1,7 @@
 //! `tollgate estimate`.
 
+mod plan;
+
 use std::io::Read as _;
 use std::path::PathBuf;
 
@@ -19,10 +21,19 @@ use crate::work::estimate::{Question, estimate};
 
 /// Arguments of `tollgate estimate`.
 #[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  tollgate estimate --provider openai request.json\n  \
+                  tollgate estimate --prompt prompt.txt --model gpt-4o,gpt-4o-mini --output-tokens 300 \\\n      \
+                  --calls 100000/month --cache-share 0.8 --history-turns 20 --save support\n  \
+                  tollgate estimate --check support")]
 pub(super) struct EstimateArgs {
     /// A request's body as JSON, `-` for standard input; with --text left out
-    #[arg(required_unless_present = "text", conflicts_with = "text")]
+    #[arg(
+        required_unless_present_any = ["text", "check", "calls"],
+        conflicts_with_all = ["text", "check", "calls"]
+    )]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    plan: plan::PlanArgs,
     /// A prompt's text in place of a body
     #[arg(long)]
     text: Option<String>,
@@ -38,9 +49,9 @@ pub(super) struct EstimateArgs {
     #[command(flatten)]
     collector: Collector,
     /// Provider id, such as openai
-    #[arg(long)]
-    provider: String,
-    /// The model, where the body does not name it
+    #[arg(long, required_unless_present_any = ["check", "calls"])]
+    provider: Option<String>,
+    /// The model, where the body does not name it; with --calls one or more, with commas between
     #[arg(long)]
     model: Option<String>,
     #[command(flatten)]
@@ -50,6 +61,9 @@ pub(super) struct EstimateArgs {
 impl EstimateArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
+        if self.plan.is_asked() {
+            return plan::run(&self);
+        }
         let question = self.question()?;
         let answer = if self.offline {
             let book = PriceBook::from_files(EMBEDDED).map_err(|errors| {
@@ -82,7 +96,7 @@ impl EstimateArgs {
             serde_json::from_str::<Value>(&text).with_context(|| format!("{} is not JSON", file.display()))
         });
         Ok(Question {
-            provider: self.provider.clone(),
+            provider: self.provider.clone().unwrap_or_default(),
             path: self.path.clone(),
             model: self.model.clone(),
             body: body.transpose()?,

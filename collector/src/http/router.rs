@@ -8,7 +8,7 @@ use axum::routing::{get, post, put};
 
 use crate::api::{
     alerts, anomalies, audit, budgets, corrections, error, estimate, explain, health, home, import, openapi,
-    prices, prompts, records, runs, summary, sync, what_if,
+    plans, prices, prompts, records, runs, summary, sync, what_if,
 };
 use crate::http::answered::answered;
 use crate::http::guard::guard;
@@ -57,6 +57,9 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/what-if", get(what_if::ask))
         .route("/api/v1/prompts", get(prompts::list))
         .route("/api/v1/estimate", post(estimate::ask))
+        .route("/api/v1/estimate/plan", post(plans::price))
+        .route("/api/v1/plans", get(plans::list))
+        .route("/api/v1/plans/{agent}/check", get(plans::check))
         .route("/api/v1/prices", get(prices::list))
         .route("/api/v1/prices/missing", get(prices::missing))
         .route("/api/v1/prices/drift", get(prices::drift))
@@ -77,6 +80,7 @@ fn writing() -> Router<Arc<App>> {
         .route("/api/v1/records", post(import::records))
         .route("/api/v1/alerts/test/{channel}", post(alerts::test))
         .route("/api/v1/reviews/{id}", put(alerts::change_review))
+        .route("/api/v1/plans/{agent}", put(plans::save))
         .route("/api/v1/budgets/{name}", put(budgets::put).delete(budgets::remove))
         .route("/api/v1/budgets/{name}/top-up", post(budgets::top_up))
         .route("/api/v1/budgets/{name}/release-kept", post(budgets::release_kept))

@@ -12,6 +12,7 @@ pub mod collector;
 pub mod corrections;
 pub mod estimate;
 pub mod explain;
+pub mod plan;
 pub mod prices;
 pub mod prompts;
 pub mod records;

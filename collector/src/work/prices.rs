@@ -2,12 +2,14 @@
 //! top.
 
 mod build;
+mod named;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tollgate_core::price::{PriceBook, Unpriced};
 
 pub use build::{book, files};
+pub use named::rows_named;
 
 /// The prices now, shared by all handlers.
 #[derive(Debug, Default)]

@@ -13,9 +13,9 @@ use tollgate_core::usage::Kind;
 
 use crate::model::decimal::Decimal;
 use crate::model::dimension::Dimension;
-use crate::model::nearest::nearest;
 use crate::model::sizes::{BOUNDS, bounds_of};
 use crate::store::Spend;
+use crate::work::prices::rows_named;
 
 /// Calls of one agent at one model, and what they would cost at another.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -81,10 +81,7 @@ impl Tried {
 /// Says which models there are like it, where the book has none of that name.
 pub fn at_model(book: &PriceBook, spend: &[Spend], name: &str, at_ms: u64) -> Result<Vec<Tried>, String> {
     let mut all: BTreeMap<(String, String, String), Tried> = BTreeMap::new();
-    let anywhere = rows_named(book, name, at_ms);
-    if anywhere.is_empty() {
-        return Err(unknown(book, name, at_ms));
-    }
+    let anywhere = rows_named(book, "model", name, at_ms)?;
     for one in spend {
         let from = own_row(book, one, at_ms);
         // The provider of the calls comes first, then the one whose model it is.
@@ -130,33 +127,6 @@ fn own_row(book: &PriceBook, spend: &Spend, at_ms: u64) -> (String, String) {
         Some(found) => (found.model.provider.clone(), found.model.id.clone()),
         None => (provider.to_owned(), model.to_owned()),
     }
-}
-
-/// Rows that a name means, at any provider or at the one that it names. Providers of their own models come
-/// first.
-fn rows_named<'b>(book: &'b PriceBook, name: &str, at_ms: u64) -> Vec<&'b PricedModel> {
-    let providers: BTreeSet<&str> = book.models().iter().map(|model| model.provider.as_str()).collect();
-    let at = |provider: &str, name: &str| {
-        let found = book.find(provider, name, at_ms).filter(|found| !found.step.is_estimate());
-        found.map(|found| found.model).filter(|row| row.provider == provider && row.price_at(at_ms).is_some())
-    };
-    if let Some((provider, model)) = name.split_once('/')
-        && providers.contains(provider)
-        && let Some(row) = at(provider, model)
-    {
-        return vec![row];
-    }
-    let mut rows: Vec<&PricedModel> = providers.iter().filter_map(|provider| at(provider, name)).collect();
-    rows.sort_by_key(|row| MAKERS.iter().position(|maker| *maker == row.provider).unwrap_or(MAKERS.len()));
-    rows
-}
-
-fn unknown(book: &PriceBook, name: &str, at_ms: u64) -> String {
-    let rows = book.models().iter().filter(|model| model.price_at(at_ms).is_some());
-    let names: BTreeSet<&str> = rows.map(|model| model.id.as_str()).collect();
-    let meant = nearest(name, names.iter().copied());
-    let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
-    format!("`model` is `{name}`, which has no price in the book{meant} `tollgate prices` lists all models")
 }
 
 /// Rows of the same provider whose names are the most like a row's: they share the most words, and have the
@@ -273,21 +243,6 @@ impl Tried {
     }
 }
 
-/// Providers of models that they made, in the order in which a plain name is looked for.
-const MAKERS: [&str; 12] = [
-    "openai",
-    "anthropic",
-    "gemini",
-    "mistral",
-    "xai",
-    "deepseek",
-    "cohere",
-    "moonshot",
-    "zai",
-    "alibaba",
-    "meta",
-    "perplexity",
-];
 /// Words in the names of models that do something else than answer, or are for a while only.
 const PURPOSES: [&str; 16] = [
     "audio",

@@ -12,6 +12,7 @@ use crate::model::answers::collector::{Alive, Imported, Readiness};
 use crate::model::answers::corrections::{MonthRow, Repriced};
 use crate::model::answers::estimate::Estimate;
 use crate::model::answers::explain::Explanation;
+use crate::model::answers::plan::{CheckedPlan, Planned, SavedPlan};
 use crate::model::answers::prices::{Drifting, MissingPrices, Prices};
 use crate::model::answers::prompts::PromptsAnswer;
 use crate::model::answers::records::{RecordRow, RecordsPage};
@@ -143,6 +144,16 @@ const CURSOR: Parameter = Parameter::Text("cursor", "Where the page before ended
 const OUTCOMES: &[&str] = &["ok", "error", "client_abort", "upstream_abort", "denied"];
 const STATUSES: &[&str] = &["measured", "estimated", "unpriced", "free"];
 const TEXT: &str = "text/plain";
+const PLAN: Body = Body::Json(&[
+    ("models", "array"),
+    ("prompt", "string"),
+    ("prompt_tokens", "integer"),
+    ("output_tokens", "integer"),
+    ("calls", "string"),
+    ("cache_share", "string"),
+    ("history_turns", "integer"),
+    ("question_tokens", "integer"),
+]);
 const LIMIT: Parameter = Parameter::Number("limit", 1000);
 
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -308,6 +319,25 @@ pub(super) const OPERATIONS: &[Operation] = &[
             &[400, 413],
         )
     },
+    Operation {
+        role: "read",
+        ..write::<Planned>(
+            "post",
+            "/api/v1/estimate/plan",
+            "What an agent will cost at several models, side by side",
+            PLAN,
+            &[400, 413],
+        )
+    },
+    get::<List<SavedPlan>>("/api/v1/plans", "What agents were planned to cost", &[], &[400]),
+    write::<SavedPlan>(
+        "put",
+        "/api/v1/plans/{agent}",
+        "Keep a plan with its agent; a prompt's text is not kept, only its tokens",
+        PLAN,
+        &[400, 413],
+    ),
+    get::<CheckedPlan>("/api/v1/plans/{agent}/check", "A plan beside what its agent does", &[], &[400, 404]),
     get::<Prices>(
         "/api/v1/prices",
         "Prices by model",

@@ -83,6 +83,7 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (22, include_str!("migrations/0022_work_known.sql")),
     (23, include_str!("migrations/0023_adrift.sql")),
     (24, include_str!("migrations/0024_facets.sql")),
+    (26, include_str!("migrations/0026_plans.sql")),
 ];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").
