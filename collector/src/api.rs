@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod anomalies;
 pub mod audit;
 pub mod budgets;
+pub mod compare;
 pub mod corrections;
 pub mod error;
 pub mod estimate;

@@ -7,6 +7,7 @@ mod backup;
 mod budgets;
 mod check;
 mod client;
+mod compare;
 mod estimate;
 mod explain;
 mod import;
@@ -43,6 +44,8 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// Show who spent what
     Summary(summary::SummaryArgs),
+    /// Show where a change of cost comes from, by the rows that explain most of it
+    Compare(Box<compare::CompareArgs>),
     /// Show budgets and what is left of them, propose limits, top up, release
     Budgets(budgets::BudgetsArgs),
     /// List calls, newest first
@@ -102,6 +105,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Schema(schema) => schema.run().map_err(Failure::from),
         Command::Summary(summary) => summary.run().map_err(Failure::from),
+        Command::Compare(compare) => compare.run().map_err(Failure::from),
         Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
         Command::Records(records) => records.run().map_err(Failure::from),
         Command::Audit(audit) => audit.run().map_err(Failure::from),

@@ -303,6 +303,11 @@ fn of_records(all: &mut Checked) {
         assert_eq!((answer["total"]["calls"].as_u64(), rows(&answer) > 0), (Some(20), true), "{answer}");
     }
     assert!(all.get("/api/v1/summary?by=agent&agent=nobody")["hint"].is_string());
+    for asked in ["", "by=agent,model", "by=agent&top=1", "by=&with=2026-01-01..2026-02-01", "month=2026-01"]
+    {
+        all.get(&format!("/api/v1/compare?{asked}"));
+    }
+    all.check("get", "/api/v1/compare", "/api/v1/compare?by=day", None, 400);
     assert_eq!(rows(&all.get("/api/v1/records?limit=50")), 20);
     assert!(all.get("/api/v1/records?limit=5")["next_cursor"].is_string());
     for number in 0..4 {
@@ -424,6 +429,8 @@ fn commands_read(all: &Checked) {
     std::fs::write(&body, r#"{"model": "gpt-5", "messages": []}"#).unwrap();
     for (command, expected) in [
         (&["summary", "--by", "day,agent"] as &[&str], "bot-1"),
+        (&["compare"], "what explains most of the change"),
+        (&["compare", "--by", "agent,model"], "new, 1 call"),
         (&["records", "--wide"], "gpt-x-2026-01-01"),
         (&["records", "--explain", &record], "adjustment (reprice)"),
         (&["budgets"], "support"),

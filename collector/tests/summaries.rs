@@ -330,3 +330,62 @@ fn an_answer_that_the_client_has_is_not_sent_again_and_long_ones_are_sent_small(
     collector.client.sync(&message(3, vec![record(51)]));
     assert_eq!(ask(&path, &[("if-none-match", &tag)]).status(), 200, "another answer");
 }
+
+#[test]
+fn a_comparison_adds_up_to_the_change_of_summaries_and_names_what_explains_it() {
+    let (_dir, collector) = start();
+    let after = "from=2026-11-21T12:00:00Z&to=2026-11-23";
+    let before = "from=2026-11-20&to=2026-11-21T12:00:00Z";
+    let cost = |query: &str| pico(&get(&collector, query)["total"]["cost_usd"]);
+    let change = cost(after) - cost(before);
+    for by in ["", "&by=", "&by=agent", "&by=agent,model", "&by=model,key,gateway&top=1", "&by=feature&top=9"]
+    {
+        let query = format!("/api/v1/compare?{after}&with=2026-11-20..2026-11-21T12:00{by}");
+        let answer = collector.client.get(&query).json();
+        let rows = rows(&answer);
+        assert!(!rows.is_empty(), "{query}: {answer}");
+        for difference in rows.iter().chain([&answer["total"]]) {
+            let parts: i128 = difference["parts"].as_object().unwrap().values().map(pico).sum();
+            assert_eq!(parts, pico(&difference["change_usd"]), "{query}: {difference}");
+        }
+        let sum: i128 = rows.iter().map(|row| pico(&row["change_usd"])).sum();
+        assert_eq!((sum, pico(&answer["total"]["change_usd"])), (change, change), "{query}");
+    }
+    // With the period before, which is what is asked for unless told.
+    let answer = collector.client.get("/api/v1/compare?from=2026-11-21&to=2026-11-22&by=agent").json();
+    assert_eq!(answer["with"]["from"], "2026-11-20T00:00:00Z");
+    for wrong in ["by=day", "by=agent,agent", "with=yesterday", "with=2026-11-02..2026-11-01", "sort=cost"] {
+        let answer = collector.client.get(&format!("/api/v1/compare?{wrong}"));
+        assert_eq!((answer.status, answer.error_code().as_str()), (400, "invalid_parameter"), "{wrong}");
+    }
+}
+
+#[test]
+fn the_one_agent_whose_prompts_grew_is_found_unasked_and_named_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Process::start(dir.path());
+    let mut records: Vec<Value> = (0..48).map(record).collect();
+    for (at, one) in records.iter_mut().enumerate() {
+        let is_longer = at >= 24 && one["agent"] == "bot-1";
+        let tokens = if is_longer { 1310 } else { 1000 };
+        one["usage"]["input_tokens"] = json!(tokens);
+        one["charges"][0]["quantity"] = json!(tokens);
+        let cost = format!("0.{:012}", 1_250_000 * tokens);
+        one["charges"][0]["cost_usd"] = json!(cost);
+        one["cost_usd"] = json!(cost);
+    }
+    collector.client.sync(&message(1, records));
+    let period = ["--from", "2026-11-21T10:00:00Z", "--to", "2026-11-22T10:00:00Z"];
+    let shown = collector.asked(&[&["compare"] as &[&str], &period].concat());
+    assert!(shown.contains("what explains most of the change, by agent:"), "{shown}");
+    assert!(shown.contains("bot-1, +$0.0031: tokens in a call +31% (longer prompts)"), "{shown}");
+    assert!(!shown.contains("bot-2"), "{shown}");
+    let csv =
+        collector.asked(&[&["compare", "--by", "agent", "--format", "csv"] as &[&str], &period].concat());
+    let header = csv.lines().next().unwrap();
+    assert!(header.starts_with("agent,before_usd,after_usd,change_usd,change_percent,volume_usd,"), "{csv}");
+    assert!(
+        csv.contains("bot-1,0.010000000000,0.013100000000,0.003100000000,31.00,0.000000000000,"),
+        "{csv}"
+    );
+}

@@ -9,6 +9,7 @@ pub mod anomalies;
 pub mod audit;
 pub mod budgets;
 pub mod collector;
+pub mod compare;
 pub mod corrections;
 pub mod estimate;
 pub mod explain;

@@ -2,10 +2,12 @@
 
 use jiff::tz::TimeZone;
 
+use super::compare::{self, Compared};
 use super::dims::Filters;
 use super::months::{self, Month};
 use super::packed::pack_some;
 use super::reports::drifting;
+use super::summary::SummaryQuery;
 use crate::model::drift::Drift;
 use crate::store::Store;
 use crate::store::database::error::StoreError;
@@ -19,6 +21,19 @@ impl Store {
     /// Nothing changes then.
     pub async fn pack(&self, lead: Option<Lead>, now_ms: u64) -> Result<bool, StoreError> {
         self.write_led(lead, move |transaction| pack_some(transaction, now_ms)).await
+    }
+
+    /// What was used and spent in the time of a query and in other hours, the last exclusive, by the
+    /// dimensions of the query.
+    ///
+    /// # Errors
+    /// When the database fails, or the answer would be too long.
+    pub async fn compare(
+        &self,
+        query: SummaryQuery,
+        before: (i64, i64),
+    ) -> Result<Vec<Compared>, StoreError> {
+        self.read(move |connection, dims| compare::read(connection, dims, &query, before)).await
     }
 
     /// Months of this zone's calendar that have calls, in order.

@@ -161,7 +161,7 @@ fn spans(connection: &Connection, query: &SummaryQuery) -> Result<Vec<Span>, Sto
 }
 
 /// Which group each set of dimensions belongs to.
-struct Groups {
+pub(in crate::store) struct Groups {
     /// By id of the dimensions, from 1; `None` where a filter keeps it out.
     by_dims: Vec<Option<usize>>,
     /// Values of each group.
@@ -169,7 +169,7 @@ struct Groups {
 }
 
 impl Groups {
-    fn of(dims: &DimsTable, query: &SummaryQuery) -> Self {
+    pub(in crate::store) fn of(dims: &DimsTable, query: &SummaryQuery) -> Self {
         let mut index: HashMap<Vec<Option<&str>>, usize> = HashMap::new();
         let mut values = Vec::new();
         let by_dims = dims
@@ -187,7 +187,12 @@ impl Groups {
         Self { by_dims, values }
     }
 
-    fn of_dims(&self, id: i64) -> Option<usize> {
+    /// Values of a group.
+    pub(in crate::store) fn values_of(&self, group: usize) -> &[Option<String>] {
+        self.values.get(group).map_or(&[], Vec::as_slice)
+    }
+
+    pub(in crate::store) fn of_dims(&self, id: i64) -> Option<usize> {
         let index = usize::try_from(id).ok()?.checked_sub(1)?;
         self.by_dims.get(index).copied().flatten()
     }
@@ -271,7 +276,7 @@ impl Period {
 }
 
 /// Longest summary.
-const ROWS_MAX: usize = 100_000;
+pub(in crate::store) const ROWS_MAX: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
