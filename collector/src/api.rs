@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod anomalies;
 pub mod audit;
+pub mod baseline;
 pub mod budgets;
 pub mod compare;
 pub mod corrections;

@@ -4,6 +4,7 @@ mod alerts;
 mod anomalies;
 mod audit;
 mod backup;
+mod baseline;
 mod budgets;
 mod check;
 mod client;
@@ -46,6 +47,8 @@ enum Command {
     Summary(summary::SummaryArgs),
     /// Show where a change of cost comes from, by the rows that explain most of it
     Compare(Box<compare::CompareArgs>),
+    /// Show what agents used in their first week, and what they use now
+    Baseline(baseline::BaselineArgs),
     /// Show budgets and what is left of them, propose limits, top up, release
     Budgets(budgets::BudgetsArgs),
     /// List calls, newest first
@@ -106,6 +109,7 @@ pub fn run() -> ExitCode {
         Command::Schema(schema) => schema.run().map_err(Failure::from),
         Command::Summary(summary) => summary.run().map_err(Failure::from),
         Command::Compare(compare) => compare.run().map_err(Failure::from),
+        Command::Baseline(baseline) => baseline.run().map_err(Failure::from),
         Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
         Command::Records(records) => records.run().map_err(Failure::from),
         Command::Audit(audit) => audit.run().map_err(Failure::from),

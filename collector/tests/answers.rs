@@ -308,6 +308,9 @@ fn of_records(all: &mut Checked) {
         all.get(&format!("/api/v1/compare?{asked}"));
     }
     all.check("get", "/api/v1/compare", "/api/v1/compare?by=day", None, 400);
+    for asked in ["", "days=3&from=2026-01-01&agent=bot-1"] {
+        assert!(rows(&all.get(&format!("/api/v1/baseline?{asked}"))) > 0, "{asked}");
+    }
     assert_eq!(rows(&all.get("/api/v1/records?limit=50")), 20);
     assert!(all.get("/api/v1/records?limit=5")["next_cursor"].is_string());
     for number in 0..4 {
@@ -431,10 +434,12 @@ fn commands_read(all: &Checked) {
         (&["summary", "--by", "day,agent"] as &[&str], "bot-1"),
         (&["compare"], "what explains most of the change"),
         (&["compare", "--by", "agent,model"], "new, 1 call"),
+        (&["baseline"], "no whole baseline yet"),
         (&["records", "--wide"], "gpt-x-2026-01-01"),
         (&["records", "--explain", &record], "adjustment (reprice)"),
         (&["budgets"], "support"),
         (&["budgets", "suggest"], "limit_usd"),
+        (&["budgets", "suggest", "--from-baseline"], "limit_usd"),
         (&["alerts", "--wide"], "hook opened delivered"),
         (&["alerts", "reviews", "--wide"], "a load test"),
         (&["anomalies"], "new_model"),

@@ -361,6 +361,32 @@ fn a_comparison_adds_up_to_the_change_of_summaries_and_names_what_explains_it() 
 }
 
 #[test]
+fn a_baseline_is_the_first_week_of_each_agent_from_its_first_call_on() {
+    let (_dir, collector) = start();
+    let baseline = |query: &str| collector.client.get(&format!("/api/v1/baseline?{query}")).json();
+    let answer = baseline("agent=bot-1");
+    let row = &rows(&answer)[0];
+    let summary = get(&collector, &format!("{ALL}&agent=bot-1"));
+    assert_eq!((row["agent"].as_str(), rows(&answer).len()), (Some("bot-1"), 1), "{answer}");
+    // Its first calls are of 11:30 and 14:30; three days have some.
+    assert_eq!((&row["from"], row["by_day"].as_array().unwrap().len()), (&json!("2026-11-20T11:00:00Z"), 3));
+    for name in ["calls", "cost_usd"] {
+        assert_eq!(row["first"][name], summary["total"][name], "{name}");
+    }
+    let (hours, cost) =
+        (i128::from(row["hours_recorded"].as_u64().unwrap()), pico(&row["first"]["cost_usd"]));
+    let a_day = pico(&row["first"]["cost_per_day_usd"]);
+    assert!((a_day * hours - cost * 24).abs() <= hours, "{row}");
+    let one = baseline("agent=bot-1&days=1");
+    assert_eq!(rows(&one)[0]["by_day"], json!([row["by_day"][0]]));
+    assert_eq!(rows(&one)[0]["to"], "2026-11-21T00:00:00Z");
+    assert_eq!(rows(&one)[0]["hours_recorded"], 13);
+    let later = baseline("agent=bot-1&from=2026-11-22");
+    assert_eq!(rows(&later)[0]["by_day"], json!([row["by_day"][2]]));
+    assert_eq!(baseline("days=0")["error"]["code"], "invalid_parameter");
+}
+
+#[test]
 fn the_one_agent_whose_prompts_grew_is_found_unasked_and_named_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let collector = Process::start(dir.path());

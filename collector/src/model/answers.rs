@@ -7,6 +7,7 @@
 pub mod alerts;
 pub mod anomalies;
 pub mod audit;
+pub mod baseline;
 pub mod budgets;
 pub mod collector;
 pub mod compare;

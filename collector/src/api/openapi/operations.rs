@@ -7,6 +7,7 @@ use crate::config::schema;
 use crate::model::answers::alerts::{AlertRow, ReviewRow, TestMessage};
 use crate::model::answers::anomalies::AnomalyRow;
 use crate::model::answers::audit::{Accounts, Recount, Trail};
+use crate::model::answers::baseline::Baselines;
 use crate::model::answers::budgets::{BudgetChanged, Budgets, InstanceReleased, KeptReleased, ToppedUp};
 use crate::model::answers::collector::{Alive, Imported, Readiness};
 use crate::model::answers::compare::Comparison;
@@ -194,6 +195,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
             &[400],
         )
     },
+    get::<Baselines>(
+        "/api/v1/baseline",
+        "What agents used in their first days, and what they use now",
+        &[
+            Parameter::Text("from", "A day to begin on, instead of with the first call"),
+            Parameter::Number("days", 90),
+            Parameter::Filters,
+        ],
+        &[400],
+    ),
     Operation {
         answers: Answer::JsonOrCsv(of::<Comparison>),
         ..get::<()>(

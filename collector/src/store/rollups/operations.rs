@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::baseline::{self, FirstDays};
 use super::compare::{self, Compared};
 use super::dims::Filters;
 use super::months::{self, Month};
@@ -34,6 +35,15 @@ impl Store {
         before: (i64, i64),
     ) -> Result<Vec<Compared>, StoreError> {
         self.read(move |connection, dims| compare::read(connection, dims, &query, before)).await
+    }
+
+    /// The first days of what is told apart by a query, from its start on; so many days each. Looks at every
+    /// day until the end of the query.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn first_days(&self, query: SummaryQuery, days: i64) -> Result<Vec<FirstDays>, StoreError> {
+        self.read(move |connection, dims| baseline::read(connection, dims, &query, days)).await
     }
 
     /// Months of this zone's calendar that have calls, in order.
