@@ -11,7 +11,9 @@ mod client;
 mod compare;
 mod estimate;
 mod explain;
+mod help;
 mod import;
+mod interrupt;
 mod logging;
 mod meter;
 mod output;
@@ -25,7 +27,7 @@ mod token;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 /// Meters, prices and controls LLM calls at the gateway.
 #[derive(Debug, Parser)]
@@ -77,6 +79,10 @@ enum Command {
     Reprice(reprice::RepriceArgs),
     /// Lock a month: what comes later is booked in the open one
     CloseMonth(reprice::CloseMonthArgs),
+    /// Print completions for a shell: `source <(tollgate completions bash)`
+    Completions(help::CompletionsArgs),
+    /// Write man pages into a directory
+    Man(help::ManArgs),
 }
 
 /// Why a command failed, as its exit code tells.
@@ -103,7 +109,8 @@ impl From<anyhow::Error> for Failure {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    let done = match Cli::parse().command {
+    let parsed = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
+    let done = match parsed.command {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Schema(schema) => schema.run().map_err(Failure::from),
@@ -124,6 +131,8 @@ pub fn run() -> ExitCode {
         Command::Prices(prices) => prices.run().map_err(Failure::from),
         Command::Reprice(reprice) => reprice.run().map_err(Failure::from),
         Command::CloseMonth(close) => close.run().map_err(Failure::from),
+        Command::Completions(completions) => completions.run().map_err(Failure::from),
+        Command::Man(man) => man.run().map_err(Failure::from),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
