@@ -44,6 +44,7 @@ pub use records::adjust::{Adjustment, Correction, Counted};
 pub use records::batch::{Batch, Recharge, Sender};
 pub use records::id::{NotAnId, RecordId};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
+pub use rollups::attributed::Attributed;
 pub use rollups::baseline::FirstDays;
 pub use rollups::compare::Compared;
 pub use rollups::dims::{Dims, Filters};

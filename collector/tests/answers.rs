@@ -423,6 +423,16 @@ fn of_the_trail(all: &mut Checked) {
     all.get("/api/v1/audit");
     assert_eq!(all.get("/api/v1/accounts")["balanced"], true);
     all.get("/api/v1/accounts/recount");
+    // The same in the words of Prometheus.
+    let metrics = all.ask("get", "/metrics", None).text;
+    for start in [
+        "tollgate_spend_usd_total{team=\"support\",agent=\"bot-1\"} 0.0",
+        "tollgate_spend_calls_total{team=\"support\",agent=\"bot-1\"} ",
+        "tollgate_budget_limit{budget=\"support\",value=\"\",unit=\"dollars\"} 0.001",
+        "tollgate_budget_used{budget=\"support\",value=\"\",unit=\"dollars\"} 0.00",
+    ] {
+        assert!(metrics.lines().any(|line| line.starts_with(start)), "no `{start}` in\n{metrics}");
+    }
 }
 
 /// Each command that reads an answer makes a table of it.

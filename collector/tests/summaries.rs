@@ -361,6 +361,35 @@ fn a_comparison_adds_up_to_the_change_of_summaries_and_names_what_explains_it() 
 }
 
 #[test]
+fn metrics_of_spend_are_those_of_summaries_also_after_a_restart() {
+    let (dir, collector) = start();
+    let all = "from=2026-01-01&to=2027-01-01&by=team,agent";
+    let expected: Vec<(String, u64, f64)> = rows(&get(&collector, all))
+        .iter()
+        .map(|row| {
+            let labels = format!("{{team={},agent={}}}", row["team"], row["agent"]);
+            (labels, row["calls"].as_u64().unwrap(), row["cost_usd"].as_str().unwrap().parse().unwrap())
+        })
+        .collect();
+    assert_eq!(expected.len(), 4);
+    let check = |collector: &Process| {
+        let metrics = collector.client.get("/metrics").text;
+        let value = |name: &str| -> f64 {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).trim().parse().unwrap()
+        };
+        for (labels, calls, cost) in &expected {
+            assert_eq!(value(&format!("tollgate_spend_calls_total{labels}")), *calls as f64);
+            let shown = value(&format!("tollgate_spend_usd_total{labels}"));
+            assert!((shown - cost).abs() < 1e-12, "{labels}: {shown} is not {cost}");
+        }
+    };
+    check(&collector);
+    drop(collector);
+    check(&Process::start(dir.path()));
+}
+
+#[test]
 fn a_baseline_is_the_first_week_of_each_agent_from_its_first_call_on() {
     let (_dir, collector) = start();
     let baseline = |query: &str| collector.client.get(&format!("/api/v1/baseline?{query}")).json();

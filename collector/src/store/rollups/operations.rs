@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::attributed::{self, Attributed};
 use super::baseline::{self, FirstDays};
 use super::compare::{self, Compared};
 use super::dims::Filters;
@@ -44,6 +45,15 @@ impl Store {
     /// When the database fails.
     pub async fn first_days(&self, query: SummaryQuery, days: i64) -> Result<Vec<FirstDays>, StoreError> {
         self.read(move |connection, dims| baseline::read(connection, dims, &query, days)).await
+    }
+
+    /// What was used in the time of a query, by its dimensions: all values that there ever were, in the order
+    /// in which the database first saw them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn attributed(&self, query: SummaryQuery) -> Result<Vec<Attributed>, StoreError> {
+        self.read(move |connection, dims| attributed::read(connection, dims, &query)).await
     }
 
     /// Months of this zone's calendar that have calls, in order.
