@@ -4,13 +4,17 @@ mod alerts;
 mod anomalies;
 mod audit;
 mod backup;
+mod baseline;
 mod budgets;
 mod check;
 mod client;
+mod compare;
 mod demo;
 mod estimate;
 mod explain;
+mod help;
 mod import;
+mod interrupt;
 mod logging;
 mod meter;
 mod output;
@@ -27,7 +31,7 @@ mod what_if;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 /// Meters, prices and controls LLM calls at the gateway.
 #[derive(Debug, Parser)]
@@ -47,6 +51,10 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// Show who spent what
     Summary(summary::SummaryArgs),
+    /// Show where a change of cost comes from, by the rows that explain most of it
+    Compare(Box<compare::CompareArgs>),
+    /// Show what agents used in their first week, and what they use now
+    Baseline(baseline::BaselineArgs),
     /// Show budgets and what is left of them, propose limits, top up, release
     Budgets(budgets::BudgetsArgs),
     /// Show what users' actions cost, with all the runs that they started
@@ -83,6 +91,10 @@ enum Command {
     Reprice(reprice::RepriceArgs),
     /// Lock a month: what comes later is booked in the open one
     CloseMonth(reprice::CloseMonthArgs),
+    /// Print completions for a shell: `source <(tollgate completions bash)`
+    Completions(help::CompletionsArgs),
+    /// Write man pages into a directory
+    Man(help::ManArgs),
 }
 
 /// Why a command failed, as its exit code tells.
@@ -109,11 +121,14 @@ impl From<anyhow::Error> for Failure {
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    let done = match Cli::parse().command {
+    let parsed = Cli::from_arg_matches(&help::command().get_matches()).unwrap_or_else(|error| error.exit());
+    let done = match parsed.command {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Schema(schema) => schema.run().map_err(Failure::from),
         Command::Summary(summary) => summary.run().map_err(Failure::from),
+        Command::Compare(compare) => compare.run().map_err(Failure::from),
+        Command::Baseline(baseline) => baseline.run().map_err(Failure::from),
         Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
         Command::Runs(runs) => runs.run().map_err(Failure::from),
         Command::WhatIf(what_if) => what_if.run().map_err(Failure::from),
@@ -132,6 +147,8 @@ pub fn run() -> ExitCode {
         Command::Prices(prices) => prices.run().map_err(Failure::from),
         Command::Reprice(reprice) => reprice.run().map_err(Failure::from),
         Command::CloseMonth(close) => close.run().map_err(Failure::from),
+        Command::Completions(completions) => completions.run().map_err(Failure::from),
+        Command::Man(man) => man.run().map_err(Failure::from),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

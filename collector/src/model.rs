@@ -6,6 +6,7 @@ pub mod answers;
 pub mod audit;
 pub mod calendar;
 pub mod clock;
+pub mod compare;
 pub mod decimal;
 pub mod dimension;
 pub mod drift;

@@ -317,6 +317,14 @@ fn of_records(all: &mut Checked) {
     assert_eq!(rows(&all.get("/api/v1/prompts?since=4w")), 3);
     assert!(rows(&all.get("/api/v1/what-if?since=4w&to_model=gpt-4o-mini")) >= 3);
     assert!(all.get("/api/v1/summary?by=agent&agent=nobody")["hint"].is_string());
+    for asked in ["", "by=agent,model", "by=agent&top=1", "by=&with=2026-01-01..2026-02-01", "month=2026-01"]
+    {
+        all.get(&format!("/api/v1/compare?{asked}"));
+    }
+    all.check("get", "/api/v1/compare", "/api/v1/compare?by=day", None, 400);
+    for asked in ["", "days=3&from=2026-01-01&agent=bot-1"] {
+        assert!(rows(&all.get(&format!("/api/v1/baseline?{asked}"))) > 0, "{asked}");
+    }
     assert_eq!(rows(&all.get("/api/v1/records?limit=50")), 20);
     assert!(all.get("/api/v1/records?limit=5")["next_cursor"].is_string());
     for number in 0..4 {
@@ -429,6 +437,16 @@ fn of_the_trail(all: &mut Checked) {
     all.get("/api/v1/audit");
     assert_eq!(all.get("/api/v1/accounts")["balanced"], true);
     all.get("/api/v1/accounts/recount");
+    // The same in the words of Prometheus.
+    let metrics = all.ask("get", "/metrics", None).text;
+    for start in [
+        "tollgate_spend_usd_total{team=\"support\",agent=\"bot-1\"} 0.0",
+        "tollgate_spend_calls_total{team=\"support\",agent=\"bot-1\"} ",
+        "tollgate_budget_limit{budget=\"support\",value=\"\",unit=\"dollars\"} 0.001",
+        "tollgate_budget_used{budget=\"support\",value=\"\",unit=\"dollars\"} 0.00",
+    ] {
+        assert!(metrics.lines().any(|line| line.starts_with(start)), "no `{start}` in\n{metrics}");
+    }
 }
 
 /// Each command that reads an answer makes a table of it.
@@ -443,10 +461,14 @@ fn commands_read(all: &Checked) {
         (&["prompts", "--since", "4w"], "bot-1"),
         (&["what-if", "--model", "gpt-4o-mini", "--since", "4w"], "gpt-4o-mini"),
         (&["what-if", "--all", "--agent", "nobody"], "no calls then"),
+        (&["compare"], "what explains most of the change"),
+        (&["compare", "--by", "agent,model"], "new, 1 call"),
+        (&["baseline"], "no whole baseline yet"),
         (&["records", "--wide"], "gpt-x-2026-01-01"),
         (&["records", "--explain", &record], "adjustment (reprice)"),
         (&["budgets"], "support"),
         (&["budgets", "suggest"], "limit_usd"),
+        (&["budgets", "suggest", "--from-baseline"], "limit_usd"),
         (&["alerts", "--wide"], "hook opened delivered"),
         (&["alerts", "reviews", "--wide"], "a load test"),
         (&["anomalies"], "new_model"),

@@ -330,3 +330,117 @@ fn an_answer_that_the_client_has_is_not_sent_again_and_long_ones_are_sent_small(
     collector.client.sync(&message(3, vec![record(51)]));
     assert_eq!(ask(&path, &[("if-none-match", &tag)]).status(), 200, "another answer");
 }
+
+#[test]
+fn a_comparison_adds_up_to_the_change_of_summaries_and_names_what_explains_it() {
+    let (_dir, collector) = start();
+    let after = "from=2026-11-21T12:00:00Z&to=2026-11-23";
+    let before = "from=2026-11-20&to=2026-11-21T12:00:00Z";
+    let cost = |query: &str| pico(&get(&collector, query)["total"]["cost_usd"]);
+    let change = cost(after) - cost(before);
+    for by in ["", "&by=", "&by=agent", "&by=agent,model", "&by=model,key,gateway&top=1", "&by=feature&top=9"]
+    {
+        let query = format!("/api/v1/compare?{after}&with=2026-11-20..2026-11-21T12:00{by}");
+        let answer = collector.client.get(&query).json();
+        let rows = rows(&answer);
+        assert!(!rows.is_empty(), "{query}: {answer}");
+        for difference in rows.iter().chain([&answer["total"]]) {
+            let parts: i128 = difference["parts"].as_object().unwrap().values().map(pico).sum();
+            assert_eq!(parts, pico(&difference["change_usd"]), "{query}: {difference}");
+        }
+        let sum: i128 = rows.iter().map(|row| pico(&row["change_usd"])).sum();
+        assert_eq!((sum, pico(&answer["total"]["change_usd"])), (change, change), "{query}");
+    }
+    // With the period before, which is what is asked for unless told.
+    let answer = collector.client.get("/api/v1/compare?from=2026-11-21&to=2026-11-22&by=agent").json();
+    assert_eq!(answer["with"]["from"], "2026-11-20T00:00:00Z");
+    for wrong in ["by=day", "by=agent,agent", "with=yesterday", "with=2026-11-02..2026-11-01", "sort=cost"] {
+        let answer = collector.client.get(&format!("/api/v1/compare?{wrong}"));
+        assert_eq!((answer.status, answer.error_code().as_str()), (400, "invalid_parameter"), "{wrong}");
+    }
+}
+
+#[test]
+fn metrics_of_spend_are_those_of_summaries_also_after_a_restart() {
+    let (dir, collector) = start();
+    let all = "from=2026-01-01&to=2027-01-01&by=team,agent";
+    let expected: Vec<(String, u64, f64)> = rows(&get(&collector, all))
+        .iter()
+        .map(|row| {
+            let labels = format!("{{team={},agent={}}}", row["team"], row["agent"]);
+            (labels, row["calls"].as_u64().unwrap(), row["cost_usd"].as_str().unwrap().parse().unwrap())
+        })
+        .collect();
+    assert_eq!(expected.len(), 4);
+    let check = |collector: &Process| {
+        let metrics = collector.client.get("/metrics").text;
+        let value = |name: &str| -> f64 {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).trim().parse().unwrap()
+        };
+        for (labels, calls, cost) in &expected {
+            assert_eq!(value(&format!("tollgate_spend_calls_total{labels}")), *calls as f64);
+            let shown = value(&format!("tollgate_spend_usd_total{labels}"));
+            assert!((shown - cost).abs() < 1e-12, "{labels}: {shown} is not {cost}");
+        }
+    };
+    check(&collector);
+    drop(collector);
+    check(&Process::start(dir.path()));
+}
+
+#[test]
+fn a_baseline_is_the_first_week_of_each_agent_from_its_first_call_on() {
+    let (_dir, collector) = start();
+    let baseline = |query: &str| collector.client.get(&format!("/api/v1/baseline?{query}")).json();
+    let answer = baseline("agent=bot-1");
+    let row = &rows(&answer)[0];
+    let summary = get(&collector, &format!("{ALL}&agent=bot-1"));
+    assert_eq!((row["agent"].as_str(), rows(&answer).len()), (Some("bot-1"), 1), "{answer}");
+    // Its first calls are of 11:30 and 14:30; three days have some.
+    assert_eq!((&row["from"], row["by_day"].as_array().unwrap().len()), (&json!("2026-11-20T11:00:00Z"), 3));
+    for name in ["calls", "cost_usd"] {
+        assert_eq!(row["first"][name], summary["total"][name], "{name}");
+    }
+    let (hours, cost) =
+        (i128::from(row["hours_recorded"].as_u64().unwrap()), pico(&row["first"]["cost_usd"]));
+    let a_day = pico(&row["first"]["cost_per_day_usd"]);
+    assert!((a_day * hours - cost * 24).abs() <= hours, "{row}");
+    let one = baseline("agent=bot-1&days=1");
+    assert_eq!(rows(&one)[0]["by_day"], json!([row["by_day"][0]]));
+    assert_eq!(rows(&one)[0]["to"], "2026-11-21T00:00:00Z");
+    assert_eq!(rows(&one)[0]["hours_recorded"], 13);
+    let later = baseline("agent=bot-1&from=2026-11-22");
+    assert_eq!(rows(&later)[0]["by_day"], json!([row["by_day"][2]]));
+    assert_eq!(baseline("days=0")["error"]["code"], "invalid_parameter");
+}
+
+#[test]
+fn the_one_agent_whose_prompts_grew_is_found_unasked_and_named_in_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Process::start(dir.path());
+    let mut records: Vec<Value> = (0..48).map(record).collect();
+    for (at, one) in records.iter_mut().enumerate() {
+        let is_longer = at >= 24 && one["agent"] == "bot-1";
+        let tokens = if is_longer { 1310 } else { 1000 };
+        one["usage"]["input_tokens"] = json!(tokens);
+        one["charges"][0]["quantity"] = json!(tokens);
+        let cost = format!("0.{:012}", 1_250_000 * tokens);
+        one["charges"][0]["cost_usd"] = json!(cost);
+        one["cost_usd"] = json!(cost);
+    }
+    collector.client.sync(&message(1, records));
+    let period = ["--from", "2026-11-21T10:00:00Z", "--to", "2026-11-22T10:00:00Z"];
+    let shown = collector.asked(&[&["compare"] as &[&str], &period].concat());
+    assert!(shown.contains("what explains most of the change, by agent:"), "{shown}");
+    assert!(shown.contains("bot-1, +$0.0031: tokens in a call +31% (longer prompts)"), "{shown}");
+    assert!(!shown.contains("bot-2"), "{shown}");
+    let csv =
+        collector.asked(&[&["compare", "--by", "agent", "--format", "csv"] as &[&str], &period].concat());
+    let header = csv.lines().next().unwrap();
+    assert!(header.starts_with("agent,before_usd,after_usd,change_usd,change_percent,volume_usd,"), "{csv}");
+    assert!(
+        csv.contains("bot-1,0.010000000000,0.013100000000,0.003100000000,31.00,0.000000000000,"),
+        "{csv}"
+    );
+}

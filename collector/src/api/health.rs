@@ -51,7 +51,11 @@ pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
     if let Ok(outbox) = app.store.outbox().await {
         app.metrics.set_outbox(outbox);
     }
-    let gen_ai = app.config().metrics.gen_ai;
+    let config = app.config();
+    if let Err(error) = app.metrics.spend.refresh(&app.store, &config.metrics, now_ms()).await {
+        tracing::warn!(%error, "Metrics of spend and budgets could not be brought up to date");
+    }
+    let gen_ai = config.metrics.gen_ai;
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let open = accept.is_some_and(|accept| accept.contains("application/openmetrics-text"));
     if open {

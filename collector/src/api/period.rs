@@ -87,7 +87,11 @@ fn before(end: Timestamp, since: &str) -> Result<Timestamp, ApiError> {
     end.checked_sub(length).map_err(|_| wrong())
 }
 
-fn instant(name: &str, text: &str, zone: &TimeZone) -> Result<Timestamp, ApiError> {
+/// A time, in the zone where it has no offset.
+///
+/// # Errors
+/// Names the parameter, its value and what would be right.
+pub(super) fn instant(name: &str, text: &str, zone: &TimeZone) -> Result<Timestamp, ApiError> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(instant);
     }

@@ -3,10 +3,10 @@
 //! Rollups know hours, so the answer's `from` and `to` are what was asked for, rounded outward to the hour.
 //! Where a time zone is off UTC by a part of an hour, an hour belongs to the day that it begins in.
 
-mod hint;
+pub(super) mod hint;
 mod order;
-mod previous;
-mod question;
+pub(super) mod previous;
+pub(super) mod question;
 mod rows;
 mod trend;
 
@@ -109,12 +109,12 @@ async fn answer(store: &Store, question: &Question) -> Result<SummaryAnswer, Api
 }
 
 /// The instant at which an hour begins.
-fn instant(hour: i64) -> Timestamp {
+pub(super) fn instant(hour: i64) -> Timestamp {
     Timestamp::from_millisecond(hour.saturating_mul(MS_PER_HOUR)).unwrap_or_default()
 }
 
 /// The hour that an instant is in, or the one after where it is within one and `is_up`.
-fn hour_of(time: Timestamp, is_up: bool) -> i64 {
+pub(super) fn hour_of(time: Timestamp, is_up: bool) -> i64 {
     let more = if is_up { MS_PER_HOUR - 1 } else { 0 };
     time.as_millisecond().saturating_add(more).div_euclid(MS_PER_HOUR)
 }

@@ -102,6 +102,7 @@ fn cells(entry: TrailEntry) -> Vec<Cell> {
 impl Verify {
     /// Checks everything, whatever is found on the way, and says all of it.
     fn run(self, collector: &Collector) -> anyhow::Result<()> {
+        super::interrupt::explain("nothing was changed, and what is not checked yet may be wrong");
         let mut found = Findings::default();
         self.trail(collector, &mut found)?;
         if self.file.is_none() {

@@ -12,10 +12,12 @@ use tollgate_core::money::Picodollars;
 
 use super::client::{self, Collector, Filters};
 use super::output::{self, Look, Page};
+use crate::model::answers::baseline::{Baseline, Baselines};
 use crate::model::answers::budgets::{BudgetRow, Budgets, Quantity};
-use crate::model::answers::summary::{By, SummaryAnswer, SummaryRow};
+use crate::model::answers::summary::{By, Keys, Numbers, SummaryAnswer, SummaryRow};
 use crate::model::clock::now;
 use crate::model::dimension::Dimension;
+use crate::model::nearest::listed;
 use crate::model::table::{Cell, Column, Table};
 
 /// Arguments of `tollgate budgets`.
@@ -43,6 +45,9 @@ enum Command {
         /// For which window
         #[arg(long, value_enum, default_value_t)]
         window: Per,
+        /// Go by the first week of each agent instead of by the last seven days
+        #[arg(long)]
+        from_baseline: bool,
         #[command(flatten)]
         filters: Filters,
     },
@@ -123,22 +128,10 @@ impl BudgetsArgs {
                 let only: Vec<(&str, &str)> = names.map(|name| ("budget", name.as_str())).collect();
                 list(&ask.get("/api/v1/budgets", &only)?, self.look)
             }
-            Command::Suggest { factor, window, filters } => {
-                let asked = [vec![("by", "agent"), ("since", "7d")], filters.parameters()].concat();
-                let agents: SummaryAnswer = client::read(&ask.get("/api/v1/summary", &asked)?)?;
-                let asked = [vec![("by", "hour"), ("since", "4w")], filters.parameters()].concat();
-                let by_hour: SummaryAnswer = client::read(&ask.get("/api/v1/summary", &asked)?)?;
-                let hours = hours_recorded(&by_hour.rows, now());
-                propose(&agents.rows, hours, factor, window, self.look)?;
-                if hours < WEEK_HOURS && !self.look.is_json() {
-                    output::say(&format!(
-                        "\nwarning: {}; it is taken for a whole week, so these limits are too low. Ask again when a \
-                         week is recorded",
-                        recorded(hours)
-                    ));
-                }
-                Ok(())
-            }
+            Command::Suggest { factor, window, from_baseline, filters } => match from_baseline {
+                true => suggest_by_baseline(ask, &filters, factor, window, self.look),
+                false => suggest(ask, &filters, factor, window, self.look),
+            },
             Command::Show { name } => {
                 let body = ask.get(&path(&name), &[])?;
                 match self.look.is_json() {
@@ -200,8 +193,72 @@ fn propose(rows: &[SummaryRow], hours: u64, factor: Picodollars, per: Per, look:
     }
     match look.export() {
         Some(export) => output::print_export(export, &proposed(&proposals, window)),
-        None => suggestion(&proposals, hours, window, Page::new(look.screen())).print(),
+        None => suggestion(&proposals, &recorded(hours), window, Page::new(look.screen())).print(),
     }
+}
+
+/// Limits by what each agent cost in the last seven days.
+fn suggest(
+    ask: &Collector,
+    filters: &Filters,
+    factor: Picodollars,
+    window: Per,
+    look: Look,
+) -> anyhow::Result<()> {
+    let asked = [vec![("by", "agent"), ("since", "7d")], filters.parameters()].concat();
+    let agents: SummaryAnswer = client::read(&ask.get("/api/v1/summary", &asked)?)?;
+    let asked = [vec![("by", "hour"), ("since", "4w")], filters.parameters()].concat();
+    let by_hour: SummaryAnswer = client::read(&ask.get("/api/v1/summary", &asked)?)?;
+    let hours = hours_recorded(&by_hour.rows, now());
+    propose(&agents.rows, hours, factor, window, look)?;
+    if hours < WEEK_HOURS && !look.is_json() {
+        output::say(&format!(
+            "\nwarning: {}; it is taken for a whole week, so these limits are too low. Ask again when a week is \
+             recorded",
+            recorded(hours)
+        ));
+    }
+    Ok(())
+}
+
+/// Limits by what each agent cost in its first week.
+fn suggest_by_baseline(
+    ask: &Collector,
+    filters: &Filters,
+    factor: Picodollars,
+    per: Per,
+    look: Look,
+) -> anyhow::Result<()> {
+    let baselines: Baselines = client::read(&ask.get("/api/v1/baseline", &filters.parameters())?)?;
+    let weekly = |one: &Baseline| SummaryRow {
+        keys: Keys(vec![(By::Dimension(Dimension::Agent), one.agent.clone())]),
+        numbers: Numbers {
+            cost_usd: one.first.cost_per_day_usd.unwrap_or_default().times(7),
+            ..Numbers::default()
+        },
+        ..SummaryRow::default()
+    };
+    let rows: Vec<SummaryRow> = baselines.rows.iter().map(weekly).collect();
+    let proposals = proposals(&rows, factor, per)?;
+    let (window, _) = per.window();
+    if look.is_json() {
+        let rows: Vec<Value> = proposals.iter().map(|one| one.json(window)).collect();
+        return output::print(&json!({ "factor": factor, "rows": rows }).to_string());
+    }
+    if let Some(export) = look.export() {
+        return output::print_export(export, &proposed(&proposals, window));
+    }
+    let page = Page::new(look.screen());
+    suggestion(&proposals, "what agents cost in their first week", window, page).print()?;
+    let short: Vec<&str> =
+        baselines.rows.iter().filter(|one| !one.is_whole).filter_map(|one| one.agent.as_deref()).collect();
+    if !short.is_empty() {
+        output::say(&format!(
+            "\nwarning: less than a week is recorded of {}; it is taken for a whole week by its pace",
+            listed(short)
+        ));
+    }
+    Ok(())
 }
 
 /// A limit for an agent.
@@ -264,9 +321,9 @@ fn proposed(proposals: &[Proposal], window: &str) -> Table {
     Table::new(columns).with(proposals.iter().map(row))
 }
 
-fn suggestion(proposals: &[Proposal], hours: u64, window: &str, page: Page) -> Page {
+fn suggestion(proposals: &[Proposal], basis: &str, window: &str, page: Page) -> Page {
     let toml: Vec<String> = proposals.iter().map(|one| one.toml(window)).collect();
-    let page = page.words(&recorded(hours)).gap().table(&proposed(proposals, window)).gap();
+    let page = page.words(basis).gap().table(&proposed(proposals, window)).gap();
     page.words("for tollgate.toml:").gap().verbatim(toml.join("\n").trim_end())
 }
 
@@ -384,7 +441,6 @@ const PICO_PER_CENT: i128 = 10_000_000_000;
 mod tests {
     use super::super::output::Screen;
     use super::*;
-    use crate::model::answers::summary::{Keys, Numbers};
 
     fn row(by: By, value: &str, cost: &str) -> SummaryRow {
         SummaryRow {
@@ -400,7 +456,7 @@ mod tests {
 
     fn suggested(rows: &[SummaryRow], hours: u64, times: &str, per: Per) -> Page {
         let proposals = proposals(rows, factor(times).unwrap(), per).unwrap();
-        suggestion(&proposals, hours, per.window().0, Page::new(Screen::plain(80)))
+        suggestion(&proposals, &recorded(hours), per.window().0, Page::new(Screen::plain(80)))
     }
 
     #[test]

@@ -19,21 +19,25 @@ use crate::work::tls;
 #[derive(Args, Clone, Debug)]
 pub(super) struct Collector {
     /// Address of the collector
-    #[arg(long, env = "TOLLGATE_URL", default_value = "http://127.0.0.1:8088", global = true)]
+    #[arg(
+        long,
+        env = "TOLLGATE_URL",
+        default_value = "http://127.0.0.1:8088",
+        global = true,
+        help_heading = "Collector"
+    )]
     url: String,
     /// Token to present to it
-    #[arg(long, env = "TOLLGATE_TOKEN", hide_env_values = true, global = true)]
+    #[arg(long, env = "TOLLGATE_TOKEN", hide_env_values = true, global = true, help_heading = "Collector")]
     token: Option<String>,
     /// PEM file of the authority that the collector's certificate comes from, where it is not a public one
-    #[arg(long, env = "TOLLGATE_CA", value_name = "FILE", global = true)]
+    #[arg(long, env = "TOLLGATE_CA", value_name = "FILE", global = true, help_heading = "Collector")]
     ca: Option<PathBuf>,
 }
 
 /// Which collector to ask, and what about.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Ask {
-    #[command(flatten)]
-    pub(super) collector: Collector,
     /// How far back, such as 90m, 24h, 7d or 4w
     #[arg(long, conflicts_with = "from")]
     since: Option<String>,
@@ -51,28 +55,30 @@ pub(super) struct Ask {
     tz: Option<String>,
     #[command(flatten)]
     filters: Filters,
+    #[command(flatten)]
+    pub(super) collector: Collector,
 }
 
 /// Which calls to ask about.
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct Filters {
     /// Only this agent; repeat for several
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     agent: Vec<String>,
     /// Only this team; repeat for several
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     team: Vec<String>,
     /// Only this feature; repeat for several
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     feature: Vec<String>,
     /// Only this environment; repeat for several
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     environment: Vec<String>,
     /// Only this model; repeat for several
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     model: Vec<String>,
     /// Only this provider; repeat for several
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     provider: Vec<String>,
     #[command(flatten)]
     further: Box<Further>,
@@ -82,31 +88,31 @@ pub(super) struct Filters {
 #[derive(Args, Clone, Debug, Default)]
 struct Further {
     /// Only this model asked for; repeat for several
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     request_model: Vec<String>,
     /// Only this model that answered; repeat for several
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     response_model: Vec<String>,
     /// Only this operation, such as chat; repeat for several
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     operation: Vec<String>,
     /// Only this gateway; repeat for several
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     gateway: Vec<String>,
     /// Only this service tier; repeat for several
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     service_tier: Vec<String>,
     /// Only this hash of a provider key; repeat for several
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     key: Vec<String>,
     /// Only attributions by this source: verified, key, route, self_declared, none; repeat for several
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     attribution_source: Vec<String>,
     /// Leave these out, such as agent=triage; repeat for several
-    #[arg(long, value_name = "NAME=VALUE")]
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Filters")]
     not: Vec<String>,
     /// Only calls without an agent or a team
-    #[arg(long)]
+    #[arg(long, help_heading = "Filters")]
     unattributed: bool,
 }
 

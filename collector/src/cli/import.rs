@@ -53,6 +53,7 @@ impl AccessLog {
             )
         };
         let mut reader = BufReader::new(file);
+        super::interrupt::explain("what was imported stays, and may be imported again: it counts once");
         let mut done = Done::default();
         let mut batch = String::new();
         let mut line = Vec::new();

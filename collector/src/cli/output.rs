@@ -33,13 +33,13 @@ pub(super) enum Format {
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(super) struct Look {
     /// Form of the answer
-    #[arg(long, value_enum, default_value_t, global = true)]
+    #[arg(long, value_enum, default_value_t, global = true, help_heading = "Output")]
     pub(super) format: Format,
     /// Show all columns and whole names, wider than the terminal
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     wide: bool,
     /// Show amounts with all twelve decimals
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     exact: bool,
 }
 

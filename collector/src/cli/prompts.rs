@@ -10,9 +10,6 @@ use crate::model::table::Table;
 
 /// Arguments of `tollgate prompts`.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Examples:\n  tollgate prompts --since 30d\n  tollgate prompts --agent support --show changes"
-)]
 pub(super) struct PromptsArgs {
     #[command(flatten)]
     ask: Ask,

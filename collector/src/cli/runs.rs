@@ -8,10 +8,7 @@ use crate::model::answers::runs::{RunTree, RunsAnswer};
 
 /// Arguments of `tollgate runs`.
 #[derive(Args, Debug)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  tollgate runs --since 7d --agent research --top 5\n  tollgate runs show 7f3c"
-)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct RunsArgs {
     #[command(subcommand)]
     command: Option<Command>,

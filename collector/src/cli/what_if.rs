@@ -10,7 +10,6 @@ use crate::model::answers::what_if::WhatIfAnswer;
 /// Arguments of `tollgate what-if`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  tollgate what-if --agent classifier --model gpt-4o-mini\n  tollgate what-if --all --since 30d",
     mut_arg("model", |arg| {
         arg.help("The model to try, such as gpt-4o-mini or openai/gpt-4o-mini").required_unless_present("all")
     })

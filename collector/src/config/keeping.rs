@@ -17,10 +17,20 @@ pub struct RollupsConfig {
 }
 
 /// `[metrics]`: what `/metrics` shows.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MetricsConfig {
     /// Also usage under OpenTelemetry's names for generative AI.
     pub gen_ai: bool,
+    /// Pairs of team and agent that have series of their own.
+    pub spend_series: u64,
+    /// Counters of budgets that have series of their own.
+    pub budget_series: u64,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self { gen_ai: false, spend_series: SPEND_SERIES, budget_series: BUDGET_SERIES }
+    }
 }
 
 impl Default for RollupsConfig {
@@ -58,10 +68,26 @@ pub(super) fn read_rollups<'t>(document: &mut Document<'t>, root: &mut Section<'
 pub(super) fn read_metrics<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> MetricsConfig {
     let mut section = document.section(root, "metrics");
     let gen_ai = document.flag(&mut section, "gen_ai").unwrap_or_default();
+    let mut bounded = |name: &'static str, default: u64| {
+        let count = document.count(&mut section, name).unwrap_or(default);
+        if count > SERIES_MAX {
+            let message = format!("`metrics.{name}` is `{count}`, not a number from 0 to {SERIES_MAX}");
+            document.at(&section, &message);
+        }
+        count.min(SERIES_MAX)
+    };
+    let spend_series = bounded("spend_series", SPEND_SERIES);
+    let budget_series = bounded("budget_series", BUDGET_SERIES);
     document.finish(section);
-    MetricsConfig { gen_ai }
+    MetricsConfig { gen_ai, spend_series, budget_series }
 }
 
+/// Pairs of team and agent with series of their own, unless told.
+const SPEND_SERIES: u64 = 200;
+/// Counters of budgets with series of their own, unless told.
+const BUDGET_SERIES: u64 = 500;
+/// Most series of a kind: Prometheus keeps each of them in memory.
+const SERIES_MAX: u64 = 10_000;
 /// Rows of one hour by default: eight times the 12,000 of a large company's cube.
 const ROWS_PER_HOUR: u64 = 100_000;
 /// Fewest days that records are kept: gateways may be away for some, and anomalies look back a day.

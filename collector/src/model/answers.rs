@@ -7,8 +7,10 @@
 pub mod alerts;
 pub mod anomalies;
 pub mod audit;
+pub mod baseline;
 pub mod budgets;
 pub mod collector;
+pub mod compare;
 pub mod corrections;
 pub mod estimate;
 pub mod explain;

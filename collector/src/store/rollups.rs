@@ -4,7 +4,10 @@
 //! many rows. So what much at once adds is stored in one piece, in `rollup_recent`, and added to the rows
 //! when there is much of it: each of them changes once then. A rollup is its rows and what is recent.
 
+pub(super) mod attributed;
+pub(super) mod baseline;
 pub(super) mod bound;
+pub(super) mod compare;
 pub(super) mod dims;
 pub(super) mod months;
 mod operations;

@@ -1,6 +1,7 @@
 //! The collector's own metrics, all declared here.
 
 pub mod gen_ai;
+pub mod spend;
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,7 @@ use crate::model::clock::signed;
 use crate::model::refusal::Refusal;
 use crate::store::{Attempt, Outbox};
 use gen_ai::GenAi;
+use spend::Spend;
 
 /// All metrics. `received = stored + folded + duplicate + rejected + failed`, in records.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Metrics {
     registry: Registry,
     /// Usage under OpenTelemetry's names.
     pub gen_ai: GenAi,
+    /// What was spent, and what is left of budgets.
+    pub spend: Spend,
     /// Records in sync requests that could be read.
     pub records_received: Counter,
     /// Records stored.
@@ -160,6 +164,7 @@ impl Default for Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("tollgate"),
             gen_ai: GenAi::default(),
+            spend: Spend::default(),
             records_received: Counter::default(),
             records_stored: Counter::default(),
             records_folded: Counter::default(),
@@ -283,6 +288,7 @@ impl Metrics {
     // Long: one statement for each metric.
     fn register(&mut self) {
         let registry = &mut self.registry;
+        self.spend.register(registry);
         registry.register(
             "collector_records_received",
             "Records in sync requests that could be read",

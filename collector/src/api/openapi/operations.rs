@@ -7,8 +7,10 @@ use crate::config::schema;
 use crate::model::answers::alerts::{AlertRow, ReviewRow, TestMessage};
 use crate::model::answers::anomalies::AnomalyRow;
 use crate::model::answers::audit::{Accounts, Recount, Trail};
+use crate::model::answers::baseline::Baselines;
 use crate::model::answers::budgets::{BudgetChanged, Budgets, InstanceReleased, KeptReleased, ToppedUp};
 use crate::model::answers::collector::{Alive, Imported, Readiness};
+use crate::model::answers::compare::Comparison;
 use crate::model::answers::corrections::{MonthRow, Repriced};
 use crate::model::answers::estimate::Estimate;
 use crate::model::answers::explain::Explanation;
@@ -133,6 +135,10 @@ const BY: Parameter = Parameter::Text(
     "by",
     "Dimensions, hour, day, week or month, with commas between; `key` stands for `key_id`",
 );
+const COMPARED_BY: Parameter = Parameter::Text(
+    "by",
+    "Dimensions, with commas between; without it those are looked for whose few rows explain most",
+);
 const COLUMNS: Parameter =
     Parameter::Text("columns", "Numbers that a file has, with commas between; JSON has all");
 const SORT: Parameter =
@@ -202,6 +208,36 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 ESTIMATED,
                 Parameter::Word("compare", &["previous"]),
                 TREND,
+                Parameter::Word("format", FORMATS),
+            ],
+            &[400],
+        )
+    },
+    get::<Baselines>(
+        "/api/v1/baseline",
+        "What agents used in their first days, and what they use now",
+        &[
+            Parameter::Text("from", "A day to begin on, instead of with the first call"),
+            Parameter::Number("days", 90),
+            Parameter::Filters,
+        ],
+        &[400],
+    ),
+    Operation {
+        answers: Answer::JsonOrCsv(of::<Comparison>),
+        ..get::<()>(
+            "/api/v1/compare",
+            "Where a change of cost comes from",
+            &[
+                COMPARED_BY,
+                Parameter::Period,
+                Parameter::Text(
+                    "with",
+                    "The period to compare with: `previous`, the one before, unless told, or a start and an end \
+                     with `..` between",
+                ),
+                Parameter::Filters,
+                Parameter::Number("top", 100_000),
                 Parameter::Word("format", FORMATS),
             ],
             &[400],

@@ -15,7 +15,7 @@ use crate::store::{Every, Filters, Month, Store, SummaryQuery};
 ///
 /// # Errors
 /// When the store fails.
-pub(super) async fn nothing(store: &Store, question: &Question) -> Result<String, ApiError> {
+pub(in crate::api) async fn nothing(store: &Store, question: &Question) -> Result<String, ApiError> {
     let (from, to) = (instant(question.from_hour), instant(question.to_hour));
     let what = if question.is_estimated { "no calls of estimated cost" } else { "no calls" };
     let wanted = wanted(&question.filters);

@@ -66,7 +66,7 @@ pub(super) async fn ask(store: &Store, question: &Question) -> Result<Option<Pre
     }
     let too_early = || ApiError::parameter("there is no period before this one in the calendar");
     let (from, to) = match unit {
-        None => period(question),
+        None => period((question.asked_from, question.asked_to), question.now, &question.zone),
         Some(unit) => before_first(question, unit),
     }
     .ok_or_else(too_early)?;
@@ -86,17 +86,19 @@ fn before_first(question: &Question, unit: Unit) -> Option<(Timestamp, Timestamp
 
 /// As long a period before: calendar months before calendar months, days before days, else so many hours.
 /// Of one that is not over, as much as has passed.
-fn period(question: &Question) -> Option<(Timestamp, Timestamp)> {
-    let zone = &question.zone;
-    let (from, to) = (question.asked_from, question.asked_to);
+pub(in crate::api) fn period(
+    (from, to): (Timestamp, Timestamp),
+    now: Timestamp,
+    zone: &TimeZone,
+) -> Option<(Timestamp, Timestamp)> {
     let day = |time: Timestamp| time.to_zoned_datetime(zone.clone()).date();
     let is_whole = is_midnight(from, zone) && is_midnight(to, zone);
     let start = match is_whole {
         true => before_days(day(from), day(to), zone)?,
         false => from.checked_sub(from.duration_until(to)).ok()?,
     };
-    let passed = from.duration_until(to.min(question.now).max(from));
-    let is_over = to <= question.now;
+    let passed = from.duration_until(to.min(now).max(from));
+    let is_over = to <= now;
     let until = if is_over { from } else { start.checked_add(passed).ok()?.min(from) };
     (start < until).then_some((start, until))
 }

@@ -17,44 +17,44 @@ use crate::store::{Every, Filters, SummaryQuery};
 
 /// A summary that is asked for.
 #[derive(Clone, Debug)]
-pub(super) struct Question {
-    pub(super) by: Vec<By>,
-    pub(super) from_hour: i64,
-    pub(super) to_hour: i64,
+pub(in crate::api) struct Question {
+    pub(in crate::api) by: Vec<By>,
+    pub(in crate::api) from_hour: i64,
+    pub(in crate::api) to_hour: i64,
     /// As it was asked for, not rounded.
-    pub(super) asked_from: Timestamp,
-    pub(super) asked_to: Timestamp,
-    pub(super) now: Timestamp,
-    pub(super) zone: TimeZone,
-    pub(super) filters: Filters,
+    pub(in crate::api) asked_from: Timestamp,
+    pub(in crate::api) asked_to: Timestamp,
+    pub(in crate::api) now: Timestamp,
+    pub(in crate::api) zone: TimeZone,
+    pub(in crate::api) filters: Filters,
     /// Columns of an export; none for all.
-    pub(super) metrics: Option<Vec<&'static Metric>>,
-    pub(super) sort: Option<Sort>,
-    pub(super) top: Option<u64>,
-    pub(super) is_estimated: bool,
-    pub(super) is_compared: bool,
-    pub(super) has_trend: bool,
+    pub(in crate::api) metrics: Option<Vec<&'static Metric>>,
+    pub(in crate::api) sort: Option<Sort>,
+    pub(in crate::api) top: Option<u64>,
+    pub(in crate::api) is_estimated: bool,
+    pub(in crate::api) is_compared: bool,
+    pub(in crate::api) has_trend: bool,
     /// Where tags are told apart: only those with this key, by their values.
-    pub(super) tag_key: Option<String>,
+    pub(in crate::api) tag_key: Option<String>,
 }
 
 /// An order of rows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sort {
+pub(in crate::api) struct Sort {
     pub(super) by: SortBy,
     pub(super) is_down: bool,
 }
 
 /// What rows are ordered by.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum SortBy {
+pub(in crate::api) enum SortBy {
     Key(By),
     Metric(&'static Metric),
 }
 
 impl Question {
     pub(super) fn read(mut params: Params, now: Timestamp) -> Result<Self, ApiError> {
-        let mut period = Period::read(&mut params, now)?;
+        let period = Period::read(&mut params, now)?;
         let by =
             names(&mut params, "by")?.iter().map(|name| parse_by(name)).collect::<Result<Vec<_>, _>>()?;
         if let Some(twice) = (1..by.len()).find_map(|at| {
@@ -79,9 +79,30 @@ impl Question {
         let tag_key = params.one("tag_key")?;
         params.finish()?;
         check_facets(&by, &filters, tag_key.as_deref())?;
+        Ok(Self {
+            metrics: (!metrics.is_empty()).then_some(metrics),
+            sort,
+            top,
+            is_estimated,
+            is_compared,
+            has_trend,
+            tag_key,
+            ..Self::about(by, period, filters, now)?
+        })
+    }
 
+    /// A plain question about a time, the last seven days unless told.
+    ///
+    /// # Errors
+    /// Where the time ends before it begins.
+    pub(in crate::api) fn about(
+        by: Vec<By>,
+        period: Period,
+        filters: Filters,
+        now: Timestamp,
+    ) -> Result<Self, ApiError> {
         let to = period.to.unwrap_or(now);
-        let from = match period.from.take() {
+        let from = match period.from {
             Some(from) => from,
             None => to.checked_sub(SINCE).map_err(|_| ApiError::parameter("`to` is too early"))?,
         };
@@ -97,13 +118,13 @@ impl Question {
             now,
             zone: period.zone,
             filters,
-            metrics: (!metrics.is_empty()).then_some(metrics),
-            sort,
-            top,
-            is_estimated,
-            is_compared,
-            has_trend,
-            tag_key,
+            metrics: None,
+            sort: None,
+            top: None,
+            is_estimated: false,
+            is_compared: false,
+            has_trend: false,
+            tag_key: None,
         })
     }
 
@@ -112,7 +133,7 @@ impl Question {
         Dimension::FACETS.into_iter().any(|facet| is_asked(facet, &self.by, &self.filters))
     }
 
-    pub(super) fn query(&self) -> SummaryQuery {
+    pub(in crate::api) fn query(&self) -> SummaryQuery {
         SummaryQuery {
             from_hour: self.from_hour,
             to_hour: self.to_hour,
@@ -215,7 +236,7 @@ pub(super) const fn every(unit: Unit) -> Every {
 }
 
 /// Names with commas between.
-fn names(params: &mut Params, name: &'static str) -> Result<Vec<String>, ApiError> {
+pub(in crate::api) fn names(params: &mut Params, name: &'static str) -> Result<Vec<String>, ApiError> {
     let text = params.one(name)?.unwrap_or_default();
     Ok(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
@@ -249,7 +270,7 @@ fn parse_sort(text: &str, by: &[By]) -> Result<Sort, ApiError> {
     })
 }
 
-fn parse_top(text: &str) -> Result<u64, ApiError> {
+pub(in crate::api) fn parse_top(text: &str) -> Result<u64, ApiError> {
     let top = text.parse().ok().filter(|top| (1..=TOP_MAX).contains(top));
     top.ok_or_else(|| ApiError::parameter(format!("`top` is `{text}`, not a number from 1 to {TOP_MAX}")))
 }

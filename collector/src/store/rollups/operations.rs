@@ -2,10 +2,14 @@
 
 use jiff::tz::TimeZone;
 
+use super::attributed::{self, Attributed};
+use super::baseline::{self, FirstDays};
+use super::compare::{self, Compared};
 use super::dims::Filters;
 use super::months::{self, Month};
 use super::packed::pack_some;
 use super::reports::drifting;
+use super::summary::SummaryQuery;
 use crate::model::drift::Drift;
 use crate::store::Store;
 use crate::store::database::error::StoreError;
@@ -19,6 +23,37 @@ impl Store {
     /// Nothing changes then.
     pub async fn pack(&self, lead: Option<Lead>, now_ms: u64) -> Result<bool, StoreError> {
         self.write_led(lead, move |transaction| pack_some(transaction, now_ms)).await
+    }
+
+    /// What was used and spent in the time of a query and in other hours, the last exclusive, by the
+    /// dimensions of the query.
+    ///
+    /// # Errors
+    /// When the database fails, or the answer would be too long.
+    pub async fn compare(
+        &self,
+        query: SummaryQuery,
+        before: (i64, i64),
+    ) -> Result<Vec<Compared>, StoreError> {
+        self.read(move |connection, dims| compare::read(connection, dims, &query, before)).await
+    }
+
+    /// The first days of what is told apart by a query, from its start on; so many days each. Looks at every
+    /// day until the end of the query.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn first_days(&self, query: SummaryQuery, days: i64) -> Result<Vec<FirstDays>, StoreError> {
+        self.read(move |connection, dims| baseline::read(connection, dims, &query, days)).await
+    }
+
+    /// What was used in the time of a query, by its dimensions: all values that there ever were, in the order
+    /// in which the database first saw them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn attributed(&self, query: SummaryQuery) -> Result<Vec<Attributed>, StoreError> {
+        self.read(move |connection, dims| attributed::read(connection, dims, &query)).await
     }
 
     /// Months of this zone's calendar that have calls, in order.

@@ -189,6 +189,11 @@ impl Groups {
         Self { by_dims, values }
     }
 
+    /// How many there are.
+    pub(in crate::store) fn count(&self) -> usize {
+        self.values.len()
+    }
+
     /// Values of a group.
     pub(in crate::store) fn values_of(&self, group: usize) -> &[Option<String>] {
         self.values.get(group).map_or(&[], Vec::as_slice)

@@ -1,0 +1,140 @@
+//! `GET /api/v1/baseline`: what agents used when they began, and what they use now.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
+use tollgate_core::money::Picodollars;
+
+use super::error::ApiError;
+use super::params::Params;
+use super::period::{Period, instant as instant_of};
+use super::summary::question::Question;
+use super::summary::{hour_of, instant};
+use crate::model::answers::baseline::{Baseline, BaselineDay, Baselines, Pace};
+use crate::model::answers::summary::{By, PreviousPeriod};
+use crate::model::clock::{HOURS_PER_DAY, now};
+use crate::model::decimal::{Decimal, each};
+use crate::model::dimension::Dimension;
+use crate::store::{FirstDays, StoreError, SummaryQuery, Totals};
+use crate::work::app::App;
+
+/// Answers the baselines of agents.
+///
+/// # Errors
+/// For parameters that cannot be used, and when the store fails.
+pub async fn baseline(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Baselines>, ApiError> {
+    let now = now();
+    let days = params.one("days")?.map(|text| parse_days(&text)).transpose()?.unwrap_or(DAYS);
+    let from = params.one("from")?.map(|text| instant_of("from", &text, &TimeZone::UTC)).transpose()?;
+    let filters = params.filters()?;
+    params.finish()?;
+    let period = Period { from: None, to: None, zone: TimeZone::UTC };
+    let recent = Question::about(vec![By::Dimension(Dimension::Agent)], period, filters, now)?;
+    let first = SummaryQuery { from_hour: from.map_or(0, |from| hour_of(from, false)), ..recent.query() };
+    let (first, last) =
+        tokio::try_join!(app.store.first_days(first, days), app.store.summary(recent.query()))?;
+    let last: HashMap<Option<String>, Totals> =
+        last.rows.into_iter().map(|row| (row.values.into_iter().next().flatten(), row.totals)).collect();
+    let mut rows = Vec::with_capacity(first.len());
+    for one in first {
+        rows.push(row(one, &last, days, now)?);
+    }
+    let cost = |row: &Baseline| std::cmp::Reverse(row.first.cost_per_day_usd);
+    rows.sort_by(|one, other| cost(one).cmp(&cost(other)).then_with(|| one.agent.cmp(&other.agent)));
+    Ok(Json(Baselines {
+        days: days.unsigned_abs(),
+        recent: PreviousPeriod {
+            from: instant(recent.from_hour).to_string(),
+            to: instant(recent.to_hour).to_string(),
+        },
+        rows,
+    }))
+}
+
+fn row(
+    one: FirstDays,
+    last: &HashMap<Option<String>, Totals>,
+    days: i64,
+    now: Timestamp,
+) -> Result<Baseline, ApiError> {
+    let agent = one.values.into_iter().next().flatten();
+    let first_day = one.first_hour.div_euclid(HOURS_PER_DAY);
+    let end = first_day.saturating_add(days).saturating_mul(HOURS_PER_DAY);
+    let is_whole = instant(end) <= now;
+    let to = if is_whole { end } else { hour_of(now, true) };
+    let hours = u64::try_from(to.saturating_sub(one.first_hour)).unwrap_or(0);
+    let mut sum = Totals::default();
+    for (_, totals) in &one.days {
+        sum.add(totals).map_err(StoreError::from)?;
+    }
+    let first = pace(&sum, hours);
+    let recent = pace(last.get(&agent).unwrap_or(&Totals::default()), RECENT_HOURS);
+    let change_percent = match (recent.cost_per_day_usd, first.cost_per_day_usd) {
+        (Some(now), Some(before)) => Decimal::change(now, before),
+        _ => None,
+    };
+    Ok(Baseline {
+        agent,
+        from: instant(one.first_hour).to_string(),
+        to: instant(to).to_string(),
+        hours_recorded: hours,
+        is_whole,
+        first,
+        recent,
+        change_percent,
+        by_day: one.days.iter().map(|(day, totals)| of_day(*day, totals)).collect(),
+    })
+}
+
+/// Of a time of so many hours.
+fn pace(totals: &Totals, hours: u64) -> Pace {
+    let tokens = i128::from(totals.input_tokens).saturating_add(totals.output_tokens.into());
+    let a_day = i128::from(totals.calls).saturating_mul(HOURS_PER_DAY.into());
+    let cost = totals.cost.as_pico().checked_mul(HOURS_PER_DAY.into()).map(Picodollars::from_pico);
+    Pace {
+        calls: totals.calls,
+        cost_usd: totals.cost,
+        calls_per_day: Decimal::ratio(a_day, hours.into(), PLACES),
+        cost_per_day_usd: cost.and_then(|cost| each(cost, hours)),
+        tokens_per_call: Decimal::ratio(tokens, totals.calls.into(), PLACES),
+        cost_per_call_usd: each(totals.cost, totals.calls),
+    }
+}
+
+fn of_day(day: i64, totals: &Totals) -> BaselineDay {
+    let date = instant(day.saturating_mul(HOURS_PER_DAY)).to_zoned_datetime(TimeZone::UTC).date();
+    let weekday = match date.weekday() {
+        Weekday::Monday => "monday",
+        Weekday::Tuesday => "tuesday",
+        Weekday::Wednesday => "wednesday",
+        Weekday::Thursday => "thursday",
+        Weekday::Friday => "friday",
+        Weekday::Saturday => "saturday",
+        Weekday::Sunday => "sunday",
+    };
+    BaselineDay {
+        day: date.to_string(),
+        weekday: weekday.to_owned(),
+        calls: totals.calls,
+        cost_usd: totals.cost,
+    }
+}
+
+fn parse_days(text: &str) -> Result<i64, ApiError> {
+    let days = text.parse().ok().filter(|days| (1..=DAYS_MAX).contains(days));
+    days.ok_or_else(|| ApiError::parameter(format!("`days` is `{text}`, not a number from 1 to {DAYS_MAX}")))
+}
+
+/// Days of a baseline unless told.
+const DAYS: i64 = 7;
+/// Most days of a baseline.
+const DAYS_MAX: i64 = 90;
+/// The last seven days.
+const RECENT_HOURS: u64 = 7 * 24;
+/// Decimals of averages.
+const PLACES: u8 = 2;

@@ -1,0 +1,91 @@
+//! What is compared.
+
+use jiff::Timestamp;
+
+use crate::api::error::ApiError;
+use crate::api::params::Params;
+use crate::api::period::{Period, instant as instant_of};
+use crate::api::summary::hour_of;
+use crate::api::summary::previous;
+use crate::api::summary::question::{self, names, parse_top};
+use crate::model::compare::drivers;
+use crate::model::dimension::Dimension;
+use crate::model::nearest::or_rather;
+use crate::store::SummaryQuery;
+
+/// A comparison that is asked for.
+pub(super) struct Question {
+    /// The period asked for, and the filters.
+    pub(super) plain: question::Question,
+    /// Hours of the period that it is compared with, the last exclusive.
+    pub(super) before: (i64, i64),
+    /// What rows are told apart by; none where that is to be looked for.
+    pub(super) by: Option<Vec<Dimension>>,
+    pub(super) top: Option<u64>,
+}
+
+impl Question {
+    pub(super) fn read(mut params: Params, now: Timestamp) -> Result<Self, ApiError> {
+        let period = Period::read(&mut params, now)?;
+        let zone = period.zone.clone();
+        let is_told = params.peek("by").is_some();
+        let by = names(&mut params, "by")?;
+        let by = by.iter().map(|name| dimension(name)).collect::<Result<Vec<_>, _>>()?;
+        let is_known = |(at, one): &(usize, &Dimension)| by.iter().take(*at).any(|known| known == *one);
+        if let Some((_, twice)) = by.iter().enumerate().find(is_known) {
+            return Err(ApiError::parameter(format!("`by` has `{}` twice", twice.name())));
+        }
+        let with = params.one("with")?;
+        let top = params.one("top")?.map(|text| parse_top(&text)).transpose()?;
+        let filters = params.filters()?;
+        params.finish()?;
+        let plain = question::Question::about(vec![], period, filters, now)?;
+        let (from, to) = match with.as_deref() {
+            None | Some("previous") => previous::period((plain.asked_from, plain.asked_to), now, &zone)
+                .ok_or_else(|| ApiError::parameter("there is no period before this one in the calendar"))?,
+            Some(text) => {
+                let wrong = || {
+                    ApiError::parameter(format!(
+                        "`with` is `{text}`, not `previous` or a start and an end such as `2026-10-01..2026-11-01`"
+                    ))
+                };
+                let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+                let (from, to) = (instant_of("with", from, &zone)?, instant_of("with", to, &zone)?);
+                if from >= to {
+                    return Err(ApiError::parameter(format!(
+                        "`with` is `{text}`, which ends before it begins"
+                    )));
+                }
+                (from, to)
+            }
+        };
+        Ok(Self { plain, before: (hour_of(from, false), hour_of(to, true)), by: is_told.then_some(by), top })
+    }
+
+    /// What the store is asked: for all that rows and their parts can need.
+    pub(super) fn query(&self) -> SummaryQuery {
+        SummaryQuery { by: self.dimensions(), ..self.plain.query() }
+    }
+
+    /// The dimensions that the store tells apart, each once.
+    pub(super) fn dimensions(&self) -> Vec<Dimension> {
+        let mut all = self.by.clone().unwrap_or_else(|| drivers::NAMES.to_vec());
+        for more in PRICED_BY {
+            if !all.contains(&more) {
+                all.push(more);
+            }
+        }
+        all
+    }
+}
+
+fn dimension(name: &str) -> Result<Dimension, ApiError> {
+    let known = Dimension::asked(name).filter(|one| Dimension::ALL.contains(one));
+    known.ok_or_else(|| {
+        let names = or_rather(name, Dimension::ALL.iter().map(|one| one.name()));
+        ApiError::parameter(format!("`by` has `{name}`, not one of {names}"))
+    })
+}
+
+/// What decides a price: the mix is a change of these.
+pub(super) const PRICED_BY: [Dimension; 3] = [Dimension::Provider, Dimension::Model, Dimension::ServiceTier];
