@@ -21,10 +21,6 @@ use crate::work::estimate::{Question, estimate};
 
 /// Arguments of `tollgate estimate`.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  tollgate estimate --provider openai request.json\n  \
-                  tollgate estimate --prompt prompt.txt --model gpt-4o,gpt-4o-mini --output-tokens 300 \\\n      \
-                  --calls 100000/month --cache-share 0.8 --history-turns 20 --save support\n  \
-                  tollgate estimate --check support")]
 pub(super) struct EstimateArgs {
     /// A request's body as JSON, `-` for standard input; with --text left out
     #[arg(

@@ -96,8 +96,8 @@ fn topics(command: &Command) -> String {
 
 /// Commands by topic.
 const TOPICS: &[(&str, &[&str])] = &[
-    ("Running", &["serve", "check", "schema", "token", "completions", "man"]),
-    ("Reports", &["summary", "compare", "baseline", "records", "anomalies"]),
+    ("Running", &["serve", "check", "schema", "token", "demo-data", "completions", "man"]),
+    ("Reports", &["summary", "compare", "baseline", "runs", "prompts", "what-if", "records", "anomalies"]),
     ("Budgets and alerts", &["budgets", "alerts"]),
     ("Prices", &["prices", "estimate", "meter", "reprice", "close-month"]),
     ("Keeping", &["backup", "restore", "import", "audit"]),
@@ -182,7 +182,35 @@ const EXAMPLES: &[(&[&str], &str)] = &[
     (
         &["estimate"],
         "Examples:
-  tollgate estimate --provider openai --model gpt-5 --text hello",
+  tollgate estimate --provider openai --model gpt-5 --text hello
+  tollgate estimate --prompt prompt.txt --model gpt-4o,gpt-4o-mini --output-tokens 300 --calls 100000/month
+  tollgate estimate --prompt-tokens 2000 --model gpt-4o --output-tokens 300 --calls 5000/day --save support
+  tollgate estimate --check support",
+    ),
+    (
+        &["runs"],
+        "Examples:
+  tollgate runs --since 7d --agent research --top 5
+  tollgate runs --agents --format csv
+  tollgate runs show 7f3c",
+    ),
+    (
+        &["what-if"],
+        "Examples:
+  tollgate what-if --agent classifier --model gpt-4o-mini
+  tollgate what-if --all --since 30d",
+    ),
+    (
+        &["prompts"],
+        "Examples:
+  tollgate prompts --since 30d
+  tollgate prompts --agent support --show changes",
+    ),
+    (
+        &["demo-data"],
+        "Examples:
+  tollgate demo-data --days 90 --to demo
+  tollgate demo-data --records 1000",
     ),
     (
         &["reprice"],
@@ -229,7 +257,7 @@ mod tests {
     fn options_of_the_collector_and_of_output_come_after_those_of_the_command() {
         let mut command = command();
         command.build();
-        for name in ["summary", "compare", "baseline", "records", "anomalies"] {
+        for name in ["summary", "compare", "baseline", "prompts", "what-if", "records", "anomalies"] {
             let help = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();
             let at = |text: &str| help.find(text).unwrap_or_else(|| panic!("no `{text}` in {name}:\n{help}"));
             assert!(at("\nOptions:") < at("\nFilters:"), "{name}");
