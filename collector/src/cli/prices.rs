@@ -380,8 +380,8 @@ fn drifting() -> Vec<Column> {
 fn without_price() -> Vec<Column> {
     vec![
         Column::text("provider").weight(180),
-        Column::text("request_model").kept(),
-        Column::text("response_model").weight(120).if_any(),
+        Column::text("request_model").kept().whole(),
+        Column::text("response_model").weight(55).if_any(),
         Column::text("service_tier").weight(110).if_any(),
         Column::count("unpriced_calls").titled("calls").weight(190),
         Column::count("input_tokens").titled("tokens in").weight(90),

@@ -84,9 +84,11 @@ fn pico(cell: &Cell) -> Option<i128> {
 }
 
 /// How many decimals a column of amounts needs: two, or as many as tell its amounts apart and show two digits
-/// of the smallest that is not nothing.
+/// of the smallest. Amounts below a millionth of the largest are nothing here, such as what rounding leaves.
 fn decimals(amounts: &[i128]) -> u32 {
-    let distinct: BTreeSet<i128> = amounts.iter().copied().collect();
+    let largest = amounts.iter().map(|amount| amount.unsigned_abs()).max().unwrap_or(0);
+    let counts = |amount: &i128| amount.unsigned_abs() > largest / 1_000_000;
+    let distinct: BTreeSet<i128> = amounts.iter().copied().filter(counts).collect();
     let is_enough = |decimals: u32| {
         let unit = 10_i128.pow(EXACT.saturating_sub(decimals));
         let mut last = None;
