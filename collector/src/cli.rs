@@ -24,6 +24,7 @@ mod schema;
 mod serve;
 mod summary;
 mod token;
+mod top;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,8 @@ enum Command {
     Compare(Box<compare::CompareArgs>),
     /// Show what agents used in their first week, and what they use now
     Baseline(baseline::BaselineArgs),
+    /// Watch who spends now, and how full budgets are
+    Top(top::TopArgs),
     /// Show budgets and what is left of them, propose limits, top up, release
     Budgets(budgets::BudgetsArgs),
     /// List calls, newest first
@@ -117,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Summary(summary) => summary.run().map_err(Failure::from),
         Command::Compare(compare) => compare.run().map_err(Failure::from),
         Command::Baseline(baseline) => baseline.run().map_err(Failure::from),
+        Command::Top(top) => top.run().map_err(Failure::from),
         Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
         Command::Records(records) => records.run().map_err(Failure::from),
         Command::Audit(audit) => audit.run().map_err(Failure::from),
