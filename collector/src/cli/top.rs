@@ -12,7 +12,7 @@ use clap::Args;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use ratatui::crossterm::terminal;
+use ratatui::crossterm::{cursor, execute, terminal};
 
 use super::client::{self, Collector};
 use super::{interrupt, output};
@@ -50,7 +50,7 @@ impl TopArgs {
         );
         // What is wrong from the start is said without a screen around it.
         let first = sample(&self.collector, &self.by)?;
-        interrupt::before_the_end(ratatui::restore);
+        interrupt::before_the_end(left);
         let mut terminal = ratatui::try_init()?;
         let done = self.show(&mut terminal, first);
         ratatui::restore();
@@ -106,6 +106,13 @@ impl TopArgs {
         };
         output::print(&as_text(&state, columns, lines)?)
     }
+}
+
+/// Leaves the terminal as it was, with a cursor, which a view that is not ended by itself has hidden.
+fn left() {
+    ratatui::restore();
+    // Nobody is left to tell where that cannot be written.
+    let _ = execute!(std::io::stdout(), cursor::Show);
 }
 
 /// What becomes of the view.
