@@ -72,6 +72,7 @@ fn main() {
         for (every, name) in [(Every::Period, "whole"), (Every::Day, "by day")] {
             ask(&store, END_HOUR, every, name).await;
         }
+        compare(&store, END_HOUR).await;
     });
     let size = std::fs::metadata(dir.path().join("tollgate.db")).unwrap().len();
     println!("database {} MB, {} bytes a record", size >> 20, size / records);
@@ -96,6 +97,7 @@ fn summarise(dir: &Path) {
         for (every, name) in [(Every::Period, "whole"), (Every::Day, "by day")] {
             ask(&store, end_hour, every, name).await;
         }
+        compare(&store, end_hour).await;
     });
     println!("memory   {}", memory());
 }
@@ -226,6 +228,24 @@ async fn ask(store: &Store, end_hour: u64, every: Every, name: &str) {
     println!(
         "summary  30 days by two dimensions, {name}: median {median:.1?}, worst {worst:.1?}, {busy:.1?} of processor time each, {most} rows"
     );
+}
+
+/// Thirty days against the thirty before, by all that a comparison without names needs.
+async fn compare(store: &Store, end_hour: u64) {
+    let end = i64::try_from(end_hour - 5).unwrap();
+    let by = vec![
+        Dimension::Agent,
+        Dimension::Feature,
+        Dimension::Model,
+        Dimension::Environment,
+        Dimension::Provider,
+        Dimension::ServiceTier,
+    ];
+    let (every, zone, filters) = (Every::Period, TimeZone::UTC, Filters::default());
+    let query = SummaryQuery { from_hour: end - 30 * 24, to_hour: end, by, every, zone, filters };
+    let started = Instant::now();
+    let rows = store.compare(query, (end - 60 * 24, end - 30 * 24)).await.unwrap().len();
+    println!("compare  30 days with 30 days: {:.1?}, {rows} rows", started.elapsed());
 }
 
 /// Record `number` of `records`, which come in the order of their time.

@@ -27,6 +27,7 @@ mod schema;
 mod serve;
 mod summary;
 mod token;
+mod top;
 mod what_if;
 
 use std::process::ExitCode;
@@ -55,6 +56,8 @@ enum Command {
     Compare(Box<compare::CompareArgs>),
     /// Show what agents used in their first week, and what they use now
     Baseline(baseline::BaselineArgs),
+    /// Watch who spends now, and how full budgets are
+    Top(top::TopArgs),
     /// Show budgets and what is left of them, propose limits, top up, release
     Budgets(budgets::BudgetsArgs),
     /// Show what users' actions cost, with all the runs that they started
@@ -129,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::Summary(summary) => summary.run().map_err(Failure::from),
         Command::Compare(compare) => compare.run().map_err(Failure::from),
         Command::Baseline(baseline) => baseline.run().map_err(Failure::from),
+        Command::Top(top) => top.run().map_err(Failure::from),
         Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
         Command::Runs(runs) => runs.run().map_err(Failure::from),
         Command::WhatIf(what_if) => what_if.run().map_err(Failure::from),

@@ -464,6 +464,7 @@ fn commands_read(all: &Checked) {
         (&["compare"], "what explains most of the change"),
         (&["compare", "--by", "agent,model"], "new, 1 call"),
         (&["baseline"], "no whole baseline yet"),
+        (&["top", "--once", "--every", "1"], "support"),
         (&["records", "--wide"], "gpt-x-2026-01-01"),
         (&["records", "--explain", &record], "adjustment (reprice)"),
         (&["budgets"], "support"),

@@ -97,7 +97,10 @@ fn topics(command: &Command) -> String {
 /// Commands by topic.
 const TOPICS: &[(&str, &[&str])] = &[
     ("Running", &["serve", "check", "schema", "token", "demo-data", "completions", "man"]),
-    ("Reports", &["summary", "compare", "baseline", "runs", "prompts", "what-if", "records", "anomalies"]),
+    (
+        "Reports",
+        &["summary", "compare", "baseline", "runs", "prompts", "what-if", "top", "records", "anomalies"],
+    ),
     ("Budgets and alerts", &["budgets", "alerts"]),
     ("Prices", &["prices", "estimate", "meter", "reprice", "close-month"]),
     ("Keeping", &["backup", "restore", "import", "audit"]),
@@ -131,6 +134,15 @@ const EXAMPLES: &[(&[&str], &str)] = &[
   tollgate baseline
   tollgate baseline --agent triage --days 14
   tollgate baseline --from 2026-11-01 --format json",
+    ),
+    (
+        &["top"],
+        "Keys: q quit, s sort, / filter, arrows and page keys move.
+
+Examples:
+  tollgate top
+  tollgate top --by team --every 5
+  tollgate top --once",
     ),
     (
         &["records"],
@@ -244,7 +256,7 @@ mod tests {
     #[test]
     fn every_example_is_a_command() {
         for (path, text) in EXAMPLES {
-            for line in text.lines().skip(1) {
+            for line in text.lines().filter(|line| line.starts_with("  ")) {
                 let words = line.split_whitespace();
                 let matches = command().try_get_matches_from(words);
                 let read = matches.and_then(|matches| Cli::from_arg_matches(&matches));
