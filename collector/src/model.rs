@@ -11,6 +11,7 @@ pub mod dimension;
 pub mod drift;
 pub mod minute;
 pub mod nearest;
+pub mod parquet;
 pub mod refusal;
 pub mod role;
 pub mod table;

@@ -44,6 +44,7 @@ pub use records::adjust::{Adjustment, Correction, Counted};
 pub use records::batch::{Batch, Recharge, Sender};
 pub use records::id::{NotAnId, RecordId};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
+pub use rollups::detail::DetailRow;
 pub use rollups::dims::{Dims, Filters};
 pub use rollups::months::{ClosedMonth, Closing, Month, NotAMonth};
 pub use rollups::summary::{Every, Summary, SummaryQuery, SummaryRow};

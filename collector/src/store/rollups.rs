@@ -5,6 +5,7 @@
 //! when there is much of it: each of them changes once then. A rollup is its rows and what is recent.
 
 pub(super) mod bound;
+pub(super) mod detail;
 pub(super) mod dims;
 pub(super) mod months;
 mod operations;

@@ -106,7 +106,7 @@ pub(in crate::store) fn summarise(
 
 impl SummaryQuery {
     /// Start of the row that this hour belongs to, in hours.
-    fn period_of(&self, hour: i64) -> Option<i64> {
+    pub(super) fn period_of(&self, hour: i64) -> Option<i64> {
         match self.every {
             Every::Period => None,
             Every::Hour => Some(hour),
@@ -139,7 +139,7 @@ impl SummaryQuery {
 }
 
 /// The time asked for, in whole days where they fit, and in whole weeks where times are not told apart.
-fn spans(connection: &Connection, query: &SummaryQuery) -> Result<Vec<Span>, StoreError> {
+pub(super) fn spans(connection: &Connection, query: &SummaryQuery) -> Result<Vec<Span>, StoreError> {
     let hours = Span::hours(query.from_hour, query.to_hour);
     if !query.days_fit() {
         return Ok(vec![hours]);
@@ -155,15 +155,15 @@ fn spans(connection: &Connection, query: &SummaryQuery) -> Result<Vec<Span>, Sto
 }
 
 /// Which group each set of dimensions belongs to.
-struct Groups {
+pub(super) struct Groups {
     /// By id of the dimensions, from 1; `None` where a filter keeps it out.
     by_dims: Vec<Option<usize>>,
     /// Values of each group.
-    values: Vec<Vec<Option<String>>>,
+    pub(super) values: Vec<Vec<Option<String>>>,
 }
 
 impl Groups {
-    fn of(dims: &DimsTable, query: &SummaryQuery) -> Self {
+    pub(super) fn of(dims: &DimsTable, query: &SummaryQuery) -> Self {
         let mut index: HashMap<Vec<Option<&str>>, usize> = HashMap::new();
         let mut values = Vec::new();
         let by_dims = dims
@@ -181,7 +181,7 @@ impl Groups {
         Self { by_dims, values }
     }
 
-    fn of_dims(&self, id: i64) -> Option<usize> {
+    pub(super) fn of_dims(&self, id: i64) -> Option<usize> {
         let index = usize::try_from(id).ok()?.checked_sub(1)?;
         self.by_dims.get(index).copied().flatten()
     }

@@ -1,0 +1,3 @@
+//! Exports: what is kept, as rows for other systems.
+
+pub mod focus;
