@@ -199,7 +199,7 @@ fn each_channel_gets_its_documented_shape_once_for_each_decision() {
         receiver.came("/slack").len() + receiver.came("/pager").len() + receiver.came("/hook").len(),
         5
     );
-    let shown = collector.asked(&["alerts"]);
+    let shown = collector.asked(&["alerts", "--wide"]);
     assert!(shown.contains("chat opened delivered") && shown.contains("$0.001 passed"), "{shown}");
 
     // Without the rule its alerts do not hold any more: machines hear that, people do not.

@@ -291,10 +291,18 @@ fn of_the_collector(all: &mut Checked) {
 }
 
 fn of_records(all: &mut Checked) {
-    for by in ["", "day,team,agent", "hour,model,key_id,service_tier"] {
+    for by in [
+        "",
+        "day,team,agent",
+        "hour,model,key_id,service_tier",
+        "week,agent&top=1&compare=previous",
+        "month,agent&columns=cost&sort=-cost&not=agent:nobody",
+        "agent&trend=true&compare=previous",
+    ] {
         let answer = all.get(&format!("/api/v1/summary?by={by}"));
         assert_eq!((answer["total"]["calls"].as_u64(), rows(&answer) > 0), (Some(20), true), "{answer}");
     }
+    assert!(all.get("/api/v1/summary?by=agent&agent=nobody")["hint"].is_string());
     assert_eq!(rows(&all.get("/api/v1/records?limit=50")), 20);
     assert!(all.get("/api/v1/records?limit=5")["next_cursor"].is_string());
     for number in 0..4 {

@@ -83,7 +83,7 @@ fn shown(month: ClosedMonth) -> MonthRow {
 
 async fn run(app: &App, mut params: Params, audit: Option<Entry>) -> Result<Repriced, ApiError> {
     let period = Period::read(&mut params, now())?;
-    let filters = params.filters();
+    let filters = params.filters()?;
     params.finish()?;
     if period.from.is_none() {
         return Err(ApiError::parameter("`from` or `since` is missing; say from when on to price again"));

@@ -123,8 +123,16 @@ impl Operation {
     fn responses(&self, generator: &mut SchemaGenerator) -> Value {
         let mut responses = Map::new();
         let (content_type, schema) = self.answers.describe(generator);
-        let good = json!({"description": "Done", "content": {content_type: {"schema": schema}}});
+        let mut good = json!({"description": "Done", "content": {content_type: {"schema": schema}}});
+        if let (Answer::JsonOrCsv(_), Some(Value::Object(content))) = (self.answers, good.get_mut("content"))
+        {
+            content.insert("text/csv".to_owned(), json!({"schema": {"type": "string"}}));
+        }
         responses.insert("200".into(), good);
+        if self.method == "get" && self.role == "read" {
+            let known = "Nothing has changed since the answer whose `ETag` stands in `If-None-Match`";
+            responses.insert("304".into(), json!({"description": known}));
+        }
         let error = generator.subschema_for::<Failure>().to_value();
         let open: &[u16] = if self.role == "open" { &[503] } else { &[401, 503] };
         for status in open.iter().chain(self.statuses) {
@@ -146,7 +154,9 @@ impl Answer {
     /// Content type and schema.
     fn describe(self, generator: &mut SchemaGenerator) -> (&'static str, Value) {
         match self {
-            Self::Json(schema) | Self::JsonAlways(schema) => (JSON, schema(generator).to_value()),
+            Self::Json(schema) | Self::JsonOrCsv(schema) | Self::JsonAlways(schema) => {
+                (JSON, schema(generator).to_value())
+            }
             Self::Text(content_type) => (content_type, json!({"type": "string"})),
         }
     }
@@ -164,6 +174,11 @@ impl Parameter {
                 ),
                 one("from", json!({"type": "string"}), "Start, such as 2026-11-01; not with `since`"),
                 one("to", json!({"type": "string"}), "End, exclusive"),
+                one(
+                    "month",
+                    json!({"type": "string"}),
+                    "A calendar month such as 2026-10; not with the others",
+                ),
                 one("tz", json!({"type": "string"}), "Time zone of days, such as Europe/Berlin"),
             ],
             Self::Filters => {
@@ -171,9 +186,19 @@ impl Parameter {
                     let schema = json!({"type": "array", "items": {"type": "string"}});
                     one(dimension.name(), schema, "Only these values")
                 };
-                Dimension::ALL.into_iter().map(filter).collect()
+                let more = [
+                    one("key", json!({"type": "array", "items": {"type": "string"}}), "The same as `key_id`"),
+                    one(
+                        "not",
+                        json!({"type": "array", "items": {"type": "string"}}),
+                        "Without these, such as agent:triage",
+                    ),
+                    one("unattributed", json!({"type": "boolean"}), "Only calls without an agent or a team"),
+                ];
+                Dimension::ALL.into_iter().map(filter).chain(more).collect()
             }
             Self::Text(name, description) => vec![one(name, json!({"type": "string"}), description)],
+            Self::Flag(name, description) => vec![one(name, json!({"type": "boolean"}), description)],
             Self::Word(name, words) => {
                 vec![one(name, json!({"type": "string", "enum": words}), "One of these")]
             }

@@ -1,16 +1,22 @@
 //! Query parameters, taken one by one, so that none is silently ignored.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Query};
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::model::answers::Page;
 use crate::model::dimension::Dimension;
+pub use crate::model::nearest::listed;
+use crate::model::nearest::or_rather;
+use crate::model::table::export::Export;
 use crate::store::Filters;
 
 use super::error::ApiError;
@@ -41,15 +47,68 @@ impl Params {
         self.left.extract_if(.., |(key, _)| key == name).map(|(_, value)| value).collect()
     }
 
-    /// The filters by dimension.
-    pub fn filters(&mut self) -> Filters {
+    /// The value of a parameter, which is still to be taken.
+    pub fn peek(&self, name: &str) -> Option<&str> {
+        self.left.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether something is switched on: `true` or `1`, `false` or `0`.
+    ///
+    /// # Errors
+    /// For another value, and when it is given more than once.
+    pub fn flag(&mut self, name: &'static str) -> Result<bool, ApiError> {
+        match self.one(name)?.as_deref() {
+            None | Some("false" | "0") => Ok(false),
+            Some("true" | "1") => Ok(true),
+            Some(other) => Err(ApiError::parameter(format!("`{name}` is `{other}`, not `true` or `false`"))),
+        }
+    }
+
+    /// The form that is asked for by `format`, else by the header `Accept`; none for JSON.
+    ///
+    /// # Errors
+    /// For a form that there is not.
+    pub fn export(&mut self, headers: &HeaderMap) -> Result<Option<Export>, ApiError> {
+        let Some(name) = self.one("format")? else {
+            let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+            return Ok(accept.and_then(Export::accepted));
+        };
+        if name == "json" {
+            return Ok(None);
+        }
+        Export::ALL.into_iter().find(|export| export.name() == name).map(Some).ok_or_else(|| {
+            let names = std::iter::once("json").chain(Export::ALL.map(Export::name));
+            ApiError::parameter(format!("`format` is `{name}`, not one of {}", listed(names)))
+        })
+    }
+
+    /// The filters by dimension: values to keep, values to leave out (`not=agent:x`), and `unattributed`.
+    ///
+    /// # Errors
+    /// For a dimension that there is not.
+    pub fn filters(&mut self) -> Result<Filters, ApiError> {
         let mut filters = Filters::default();
         for dimension in Dimension::ALL {
             for value in self.all(dimension.name()) {
                 filters.accept(dimension, value);
             }
         }
-        filters
+        for value in self.all("key") {
+            filters.accept(Dimension::KeyId, value);
+        }
+        let mut refused: Vec<(Dimension, BTreeSet<String>)> = Vec::new();
+        for text in self.all("not") {
+            let (dimension, value) = refusal(&text)?;
+            match refused.iter_mut().find(|(known, _)| *known == dimension) {
+                Some((_, values)) => drop(values.insert(value)),
+                None => refused.push((dimension, BTreeSet::from([value]))),
+            }
+        }
+        refused.into_iter().for_each(|(dimension, values)| filters.refuse(dimension, values));
+        if self.flag("unattributed")? {
+            filters.only_unattributed();
+        }
+        Ok(filters)
     }
 
     /// Ends the reading.
@@ -61,7 +120,7 @@ impl Params {
             None => Ok(()),
             Some((unknown, _)) => Err(ApiError::parameter(format!(
                 "`{unknown}` is not a parameter here; there are {}",
-                listed(self.known)
+                or_rather(unknown, self.known.iter().copied())
             ))),
         }
     }
@@ -113,10 +172,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
     }
 }
 
-/// Names for a message: `a`, `b`, `c`.
-pub fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
+/// `agent:x` or `agent=x`.
+fn refusal(text: &str) -> Result<(Dimension, String), ApiError> {
+    let (name, value) = text.split_once([':', '=']).ok_or_else(|| {
+        ApiError::parameter(format!(
+            "`not` is `{text}`, not a dimension and its value such as `agent:triage`"
+        ))
+    })?;
+    let dimension = Dimension::asked(name).ok_or_else(|| {
+        let names = or_rather(name, Dimension::ALL.iter().map(|dimension| dimension.name()));
+        ApiError::parameter(format!("`not` is `{text}`, and `{name}` is not one of {names}"))
+    })?;
+    Ok((dimension, value.to_owned()))
 }
 
 /// Rows of a page unless others are asked for.

@@ -1,4 +1,4 @@
-//! The time a question is about: `since`, or `from` and `to`, in a time zone.
+//! The time a question is about: `since`, or `from` and `to`, or a `month`, in a time zone.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -6,6 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::error::ApiError;
 use super::params::Params;
+use crate::model::unit::{Unit, start_of};
+use crate::store::Month;
 
 /// A span of time, `to` exclusive.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +21,7 @@ pub struct Period {
 }
 
 impl Period {
-    /// Reads `since`, `from`, `to` and `tz`. A time that is not given is open.
+    /// Reads `since`, `from`, `to`, `month` and `tz`. A time that is not given is open.
     ///
     /// # Errors
     /// Names the parameter, its value and what would be right.
@@ -30,6 +32,12 @@ impl Period {
                 ApiError::parameter(format!("`tz` is `{name}`, not a time zone such as `Europe/Berlin`"))
             })?,
         };
+        if let Some(month) = params.one("month")? {
+            if ["since", "from", "to"].iter().any(|name| params.peek(name).is_some()) {
+                return Err(ApiError::parameter("give `month` or `since`, `from` and `to`, not both"));
+            }
+            return Self::of_month(&month, zone);
+        }
         let to = params.one("to")?;
         let to = to.map(|text| instant("to", &text, &zone)).transpose()?;
         let from = match (params.one("from")?, params.one("since")?) {
@@ -46,6 +54,16 @@ impl Period {
             return Err(ApiError::parameter(format!("`from` {from} is not before `to` {to}")));
         }
         Ok(Self { from, to, zone })
+    }
+
+    /// A calendar month of a zone.
+    fn of_month(text: &str, zone: TimeZone) -> Result<Self, ApiError> {
+        let wrong = || ApiError::parameter(format!("`month` is `{text}`, not a month such as `2026-10`"));
+        let first = text.parse::<Month>().map_err(|_| wrong())?.first();
+        let (from, to) = start_of(first, &zone)
+            .and_then(|from| Some((from, Unit::Month.span(from, &zone)?.1)))
+            .ok_or_else(wrong)?;
+        Ok(Self { from: Some(from), to: Some(to), zone })
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
 pub async fn missing(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
     let now = clock::now();
     let period = Period::read(&mut params, now)?;
-    let filters = params.filters();
+    let filters = params.filters()?;
     params.finish()?;
     let hour = |time: Timestamp| time.as_millisecond().div_euclid(MS_PER_HOUR);
     let query = SummaryQuery {
@@ -113,7 +113,7 @@ pub async fn missing(State(app): State<Arc<App>>, mut params: Params) -> Result<
 pub async fn drift(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
     let now = clock::now();
     let period = Period::read(&mut params, now)?;
-    let filters = params.filters();
+    let filters = params.filters()?;
     params.finish()?;
     let hour = |time: Timestamp| time.as_millisecond().div_euclid(MS_PER_HOUR);
     let to_hour = period.to.map_or_else(|| hour(now).saturating_add(1), hour);

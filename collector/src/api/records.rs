@@ -46,7 +46,7 @@ fn query(mut params: Params, now: Timestamp) -> Result<RecordsQuery, ApiError> {
     let query = RecordsQuery {
         from_ms: period.from.map(Timestamp::as_millisecond),
         to_ms: period.to.map(Timestamp::as_millisecond),
-        filters: params.filters(),
+        filters: params.filters()?,
         outcomes: words(&mut params, "outcome", &OUTCOMES, Outcome::name)?,
         cost_statuses: words(&mut params, "cost_status", &COST_STATUSES, CostStatus::name)?,
         limit,

@@ -160,7 +160,7 @@ fn alerts() -> Vec<Column> {
         Column::text("decided").weight(200).whole(),
         Column::text("severity").weight(190).whole(),
         Column::text("rule").weight(60),
-        Column::text("title").kept(),
+        Column::text("title").kept().least(40),
         Column::text("resolved").weight(80).whole().if_any(),
         Column::text("deliveries").weight(70).if_any(),
     ]
@@ -170,7 +170,7 @@ fn reviews() -> Vec<Column> {
     vec![
         Column::count("id").kept(),
         Column::text("budget").weight(200),
-        Column::text("title").weight(110),
+        Column::text("title").weight(110).least(30),
         Column::text("opened").weight(150).whole(),
         Column::text("owner").weight(180).if_any(),
         Column::text("note").weight(140).if_any(),

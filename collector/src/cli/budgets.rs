@@ -390,6 +390,7 @@ mod tests {
         SummaryRow {
             keys: Keys(vec![(by, Some(value.to_owned()))]),
             numbers: Numbers { cost_usd: cost.parse().unwrap(), ..Numbers::default() },
+            ..SummaryRow::default()
         }
     }
 

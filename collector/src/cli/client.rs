@@ -43,6 +43,9 @@ pub(super) struct Ask {
     /// End, exclusive
     #[arg(long)]
     to: Option<String>,
+    /// A calendar month such as 2026-10, in place of start and end
+    #[arg(long, value_name = "MONTH", conflicts_with_all = ["since", "from", "to"])]
+    month: Option<String>,
     /// Time zone of days and of times without an offset, such as Europe/Berlin
     #[arg(long)]
     tz: Option<String>,
@@ -71,6 +74,40 @@ pub(super) struct Filters {
     /// Only this provider; repeat for several
     #[arg(long)]
     provider: Vec<String>,
+    #[command(flatten)]
+    further: Box<Further>,
+}
+
+/// Filters that are asked for less often.
+#[derive(Args, Clone, Debug, Default)]
+struct Further {
+    /// Only this model asked for; repeat for several
+    #[arg(long)]
+    request_model: Vec<String>,
+    /// Only this model that answered; repeat for several
+    #[arg(long)]
+    response_model: Vec<String>,
+    /// Only this operation, such as chat; repeat for several
+    #[arg(long)]
+    operation: Vec<String>,
+    /// Only this gateway; repeat for several
+    #[arg(long)]
+    gateway: Vec<String>,
+    /// Only this service tier; repeat for several
+    #[arg(long)]
+    service_tier: Vec<String>,
+    /// Only this hash of a provider key; repeat for several
+    #[arg(long)]
+    key: Vec<String>,
+    /// Only attributions by this source: verified, key, route, self_declared, none; repeat for several
+    #[arg(long)]
+    attribution_source: Vec<String>,
+    /// Leave these out, such as agent=triage; repeat for several
+    #[arg(long, value_name = "NAME=VALUE")]
+    not: Vec<String>,
+    /// Only calls without an agent or a team
+    #[arg(long)]
+    unattributed: bool,
 }
 
 impl Filters {
@@ -83,18 +120,33 @@ impl Filters {
             ("environment", &self.environment),
             ("model", &self.model),
             ("provider", &self.provider),
+            ("request_model", &self.further.request_model),
+            ("response_model", &self.further.response_model),
+            ("operation", &self.further.operation),
+            ("gateway", &self.further.gateway),
+            ("service_tier", &self.further.service_tier),
+            ("key_id", &self.further.key),
+            ("attribution_source", &self.further.attribution_source),
+            ("not", &self.further.not),
         ];
         repeated
             .into_iter()
             .flat_map(|(name, values)| values.iter().map(move |value| (name, value.as_str())))
+            .chain(self.further.unattributed.then_some(("unattributed", "true")))
             .collect()
     }
 }
 
 impl Ask {
     /// The answer to `GET path` with these and `more` parameters, as the collector wrote it.
-    pub(super) fn get(&self, path: &str, more: &[(&str, &str)]) -> anyhow::Result<String> {
-        self.collector.get(path, &self.with(more))
+    pub(super) fn get<V: AsRef<str>>(&self, path: &str, more: &[(&str, V)]) -> anyhow::Result<String> {
+        let more: Vec<(&str, &str)> = more.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        self.collector.get(path, &self.with(&more))
+    }
+
+    /// Whether only calls without an agent or a team are asked for.
+    pub(super) const fn is_unattributed(&self) -> bool {
+        self.filters.further.unattributed
     }
 
     /// Every row of a list that pages by `cursor`, with these parameters.
@@ -108,7 +160,13 @@ impl Ask {
     }
 
     fn with<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-        let once = [("since", &self.since), ("from", &self.from), ("to", &self.to), ("tz", &self.tz)];
+        let once = [
+            ("since", &self.since),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("month", &self.month),
+            ("tz", &self.tz),
+        ];
         let once = once.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
         once.chain(self.filters.parameters()).chain(more.iter().copied()).collect()
     }
@@ -259,6 +317,8 @@ fn refusal(body: &str, status: u16, url: &str) -> String {
     }
 }
 
+/// No further parameters.
+pub(super) const NONE: &[(&str, &str)] = &[];
 /// Rows of one request.
 const PAGE: &str = "1000";
 /// How long an answer may take.

@@ -219,7 +219,7 @@ fn rates(rates: &Rates) -> String {
 
 impl Missing {
     fn run(self) -> anyhow::Result<()> {
-        let body = self.ask.get("/api/v1/prices/missing", &[])?;
+        let body = self.ask.get("/api/v1/prices/missing", client::NONE)?;
         if self.look.is_json() {
             return output::print(&body);
         }
@@ -231,7 +231,7 @@ impl Missing {
 
 impl Drifting {
     fn run(self) -> anyhow::Result<()> {
-        let body = self.ask.get("/api/v1/prices/drift", &[])?;
+        let body = self.ask.get("/api/v1/prices/drift", client::NONE)?;
         if self.look.is_json() {
             return output::print(&body);
         }

@@ -23,7 +23,7 @@ impl RepriceArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
         let path = "/api/v1/reprice";
-        let body = if self.dry_run { self.ask.get(path, &[])? } else { self.ask.post(path)? };
+        let body = if self.dry_run { self.ask.get(path, client::NONE)? } else { self.ask.post(path)? };
         if self.look.is_json() {
             return output::print(&body);
         }

@@ -4,18 +4,35 @@ use clap::Args;
 
 use super::client::{self, Ask};
 use super::output::{self, Look, Page};
-use crate::model::answers::summary::{Keys, Numbers, SummaryAnswer, SummaryRow};
-use crate::model::table::{Cell, Column, Table};
+use crate::model::answers::summary::metric::Metric;
+use crate::model::answers::summary::{By, SummaryAnswer, tables};
+use crate::model::nearest::or_rather;
 
 /// Arguments of `tollgate summary`.
 #[derive(Args, Debug)]
 pub(super) struct SummaryArgs {
     #[command(flatten)]
     ask: Ask,
-    /// What to tell apart: agent, team, feature, environment, provider, model, request_model,
-    /// response_model, operation, gateway, day, hour, …; empty for one total
-    #[arg(long, default_value = "team,agent")]
-    by: String,
+    /// What to tell apart, with commas between: agent, team, feature, environment, provider, model,
+    /// request_model, response_model, operation, gateway, service_tier, key, attribution_source, hour, day,
+    /// week, month; empty for one total [default: team,agent]
+    #[arg(long)]
+    by: Option<String>,
+    /// Numbers to show, with commas between, such as calls,cost,share; a wrong one lists all
+    #[arg(long)]
+    columns: Option<String>,
+    /// Order rows by a name of --by or a number, with `-` before it for the largest first, such as -calls
+    #[arg(long, allow_hyphen_values = true)]
+    sort: Option<String>,
+    /// Only so many rows, and one for all others
+    #[arg(long, value_name = "N")]
+    top: Option<u64>,
+    /// Only rows of which something is estimated
+    #[arg(long)]
+    estimated: bool,
+    /// Compare with the period before; tables do it anyway
+    #[arg(long)]
+    compare: bool,
     #[command(flatten)]
     look: Look,
 }
@@ -23,20 +40,76 @@ pub(super) struct SummaryArgs {
 impl SummaryArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let body = self.ask.get("/api/v1/summary", &[("by", &self.by)])?;
+        let unasked = (self.estimated && self.look.is_table()).then_some(ESTIMATED);
+        let columns = self.columns.as_deref().or(unasked).map(chosen).transpose()?;
+        let body = self.ask.get("/api/v1/summary", &self.parameters())?;
         if self.look.is_json() {
             return output::print(&body);
         }
         let answer: SummaryAnswer = client::read(&body)?;
         match self.look.export() {
-            Some(export) => output::print_export(export, &table(&answer)),
-            None => shown(&answer, Page::new(self.look.screen())).print(),
+            Some(export) => {
+                if let Some(hint) = &answer.hint {
+                    output::say(hint);
+                }
+                output::print_export(export, &tables::for_export(&answer, columns.as_deref()))
+            }
+            None => shown(&answer, columns.as_deref(), Page::new(self.look.screen())).print(),
         }
+    }
+
+    fn parameters(&self) -> Vec<(&str, String)> {
+        let default = if self.ask.is_unattributed() { "team,agent,key_id" } else { "team,agent" };
+        let by = self.by.as_deref().unwrap_or(default);
+        let mut asked = vec![("by", by.to_owned())];
+        asked.extend(self.columns.clone().map(|columns| ("columns", columns)));
+        asked.extend(self.sort.clone().map(|sort| ("sort", sort)));
+        asked.extend(self.top.map(|top| ("top", top.to_string())));
+        asked.extend(self.estimated.then(|| ("estimated", "true".to_owned())));
+        let is_table = self.look.is_table();
+        // Weeks and months cut each other: there is no one period before.
+        let has = |unit: &str| by.split(',').any(|name| name.trim() == unit);
+        let has_previous = !(has("week") && has("month")) || has("day") || has("hour");
+        asked.extend((self.compare || is_table && has_previous).then(|| ("compare", "previous".to_owned())));
+        // A trend has room on a wide screen.
+        let is_wide = is_table && self.look.screen().width.is_none_or(|width| width >= TREND_COLUMNS);
+        asked.extend(is_wide.then(|| ("trend", "true".to_owned())));
+        asked
     }
 }
 
-fn shown(answer: &SummaryAnswer, page: Page) -> Page {
-    let page = page.words(&format!("from {} to {}", answer.from, answer.to)).gap().table(&table(answer));
+/// The numbers of these names.
+fn chosen(names: &str) -> anyhow::Result<Vec<&'static Metric>> {
+    let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names
+        .map(|name| {
+            Metric::asked(name).ok_or_else(|| {
+                anyhow::anyhow!("--columns has `{name}`, not one of {}", or_rather(name, Metric::names()))
+            })
+        })
+        .collect()
+}
+
+fn shown(answer: &SummaryAnswer, columns: Option<&[&'static Metric]>, page: Page) -> Page {
+    if let Some(hint) = &answer.hint {
+        return page.words(hint);
+    }
+    let end = if answer.partial { ", not over yet" } else { "" };
+    let page = page.words(&format!("from {} to {}{end}", answer.from, answer.to)).gap();
+    let mut page = page.table(&tables::for_screen(answer, columns));
+    if answer.rows.iter().any(|row| row.partial) {
+        let unit = answer.by.iter().filter_map(|by| by.unit()).min().map_or("period", |unit| unit.name());
+        page = page
+            .note(&format!("{} a part of its {unit}: the question cuts it, or it is not over", tables::MARK));
+    }
+    let is_new = tables::has_nothing_before(answer);
+    if let Some(previous) = answer.previous.as_ref().filter(|_| !is_new) {
+        let against = match answer.by.iter().find_map(|by: &By| by.unit()) {
+            None => format!("{} to {}", previous.from, previous.to),
+            Some(_) => "the one before".to_owned(),
+        };
+        page = page.note(&format!("change: against {against}"));
+    }
     match answer.folded_calls {
         0 => page,
         calls => page.gap().words(&format!(
@@ -45,55 +118,10 @@ fn shown(answer: &SummaryAnswer, page: Page) -> Page {
     }
 }
 
-fn table(answer: &SummaryAnswer) -> Table {
-    let keys = answer.by.iter().map(|by| Column::text(by.name()).kept());
-    let columns = keys.chain(numbers_columns()).collect();
-    let cells = |row: &SummaryRow| -> Vec<Cell> {
-        let keys = answer.by.iter().map(|by| Cell::said(row.keys.value(*by)));
-        keys.chain(numbers(&row.numbers)).collect()
-    };
-    let mut total = cells(&SummaryRow { keys: Keys::default(), numbers: answer.total.clone() });
-    if let Some(first) = total.first_mut().filter(|_| !answer.by.is_empty()) {
-        *first = "total".into();
-    }
-    let table = Table::new(columns);
-    match answer.by.is_empty() {
-        true => table.with([total]),
-        false => table.with(answer.rows.iter().map(cells)).total(total),
-    }
-}
-
-fn numbers(numbers: &Numbers) -> [Cell; 11] {
-    [
-        numbers.calls.into(),
-        numbers.denied.into(),
-        numbers.errors.into(),
-        numbers.unpriced.into(),
-        numbers.input_tokens.into(),
-        numbers.cache_read_tokens.into(),
-        numbers.cache_write_tokens.into(),
-        numbers.output_tokens.into(),
-        numbers.reasoning_tokens.into(),
-        numbers.cost_usd.into(),
-        numbers.estimated_cost_usd.into(),
-    ]
-}
-
-fn numbers_columns() -> [Column; 11] {
-    [
-        Column::count("calls").weight(200),
-        Column::count("denied").weight(180).if_any(),
-        Column::count("errors").weight(170).if_any(),
-        Column::count("unpriced").weight(175).if_any(),
-        Column::count("input_tokens").titled("tokens in").weight(160),
-        Column::count("cache_read_tokens").weight(60).if_any(),
-        Column::count("cache_write_tokens").weight(50).if_any(),
-        Column::count("output_tokens").titled("tokens out").weight(155),
-        Column::count("reasoning_tokens").weight(40).if_any(),
-        Column::money("cost_usd").kept(),
-        Column::money("estimated_cost_usd").weight(150).if_any(),
-    ]
-}
+/// What a table of estimates shows unasked.
+const ESTIMATED: &str = "estimated_calls,estimated_cost,calls,cost,share,error";
+/// Columns of a screen that has room for a trend.
+const TREND_COLUMNS: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -110,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_table_has_the_span_the_rows_and_the_total() {
-        let page = shown(&client::read(BODY).unwrap(), Page::new(Screen::plain(80)));
+        let page = shown(&client::read(BODY).unwrap(), None, Page::new(Screen::plain(80)));
         let shown = page.text();
         assert!(shown.starts_with("from 2026-11-01T00:00:00Z to 2026-11-02T00:00:00Z\n\n"));
         let line = |start: &str| {
@@ -118,7 +146,7 @@ mod tests {
             found.unwrap_or_else(|| panic!("{start} in\n{shown}")).to_owned()
         };
         assert!(line("support").contains("0.0012"));
-        assert!(line("team").contains("errors") && !shown.contains("reasoning"), "{shown}");
+        assert!(line("team").contains("tokens in") && !shown.contains("reasoning"), "{shown}");
         assert!(line("total").contains('3'));
         assert!(shown.contains("\n2 of these calls came in totals only: "));
         page.assert_fits(80);

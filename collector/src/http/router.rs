@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post, put};
 
 use crate::api::{
     alerts, anomalies, audit, budgets, corrections, error, estimate, explain, health, home, import, openapi,
     prices, records, summary, sync,
 };
+use crate::http::answered::answered;
 use crate::http::guard::guard;
 use crate::http::names::check_name;
 use crate::http::receive::receive;
@@ -23,7 +24,7 @@ pub fn router(app: Arc<App>) -> Router {
     };
     Router::new()
         .merge(open())
-        .merge(guarded(Role::Read, reading()))
+        .merge(guarded(Role::Read, reading().route_layer(from_fn(answered))))
         .merge(guarded(Role::Write, writing()))
         .merge(guarded(Role::Admin, binding()))
         .fallback(error::no_such_path)

@@ -68,6 +68,14 @@ impl Dimension {
         }
     }
 
+    /// The dimension with this name in a question; `key` stands for `key_id`.
+    pub fn asked(name: &str) -> Option<Self> {
+        match name {
+            "key" => Some(Self::KeyId),
+            name => Self::from_name(name),
+        }
+    }
+
     /// The dimension with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|dimension| dimension.name() == name)

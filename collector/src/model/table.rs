@@ -33,6 +33,8 @@ pub struct Column {
     pub weight: u8,
     /// Whether its texts are of no use when cut, such as ids.
     pub is_whole: bool,
+    /// So many characters of a text stay where it is cut, as long as other columns can go.
+    pub least: usize,
     /// Whether a screen shows it only where one of its cells is neither nothing nor zero.
     pub if_any: bool,
 }
@@ -109,7 +111,7 @@ impl Column {
     pub fn new(name: impl Into<String>, kind: Kind) -> Self {
         let name = name.into();
         let title = name.replace("_usd", " $").replace("_percent", " %").replace('_', " ");
-        Self { name, title, kind, weight: MIDDLE, is_whole: false, if_any: false }
+        Self { name, title, kind, weight: MIDDLE, is_whole: false, least: LEAST, if_any: false }
     }
 
     /// A column of words.
@@ -149,6 +151,12 @@ impl Column {
     #[must_use]
     pub fn whole(self) -> Self {
         Self { is_whole: true, ..self }
+    }
+
+    /// The same, of whose texts so many characters stay.
+    #[must_use]
+    pub fn least(self, least: usize) -> Self {
+        Self { least, ..self }
     }
 
     /// The same, shown only where it has something.
@@ -225,5 +233,7 @@ impl From<Picodollars> for Cell {
 
 /// The weight of a column that is never left out.
 pub const KEEP: u8 = u8::MAX;
+/// Characters of a name that tell it apart from most others.
+const LEAST: usize = 16;
 /// The weight of a column of which nothing else is said.
 const MIDDLE: u8 = 100;

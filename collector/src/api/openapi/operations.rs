@@ -37,7 +37,9 @@ pub(super) struct Operation {
 pub(super) enum Answer {
     /// JSON with this schema.
     Json(fn(&mut SchemaGenerator) -> Schema),
-    /// The same, and one like it with the status 503, where others have an error.
+    /// The same, or a file for sheets where that is asked for.
+    JsonOrCsv(fn(&mut SchemaGenerator) -> Schema),
+    /// JSON with this schema, and one like it with the status 503, where others have an error.
     JsonAlways(fn(&mut SchemaGenerator) -> Schema),
     /// A text of this content type.
     Text(&'static str),
@@ -46,12 +48,14 @@ pub(super) enum Answer {
 /// A query parameter, or several.
 #[derive(Clone, Copy)]
 pub(super) enum Parameter {
-    /// `since`, `from`, `to` and `tz`.
+    /// `since`, `from`, `to`, `month` and `tz`.
     Period,
-    /// One for each dimension.
+    /// One for each dimension, `key`, `not` and `unattributed`.
     Filters,
     /// A text.
     Text(&'static str, &'static str),
+    /// `true` or `false`.
+    Flag(&'static str, &'static str),
     /// One of these words.
     Word(&'static str, &'static [&'static str]),
     /// A number from 1 to this.
@@ -121,7 +125,17 @@ const fn write<T: JsonSchema>(
     }
 }
 
-const BY: Parameter = Parameter::Text("by", "Dimensions, day or hour, with commas between");
+const BY: Parameter = Parameter::Text(
+    "by",
+    "Dimensions, hour, day, week or month, with commas between; `key` stands for `key_id`",
+);
+const COLUMNS: Parameter =
+    Parameter::Text("columns", "Numbers that a file has, with commas between; JSON has all");
+const SORT: Parameter =
+    Parameter::Text("sort", "A name of `by` or of a number, with `-` before it for the largest first");
+const ESTIMATED: Parameter = Parameter::Flag("estimated", "Only rows of which something is estimated");
+const TREND: Parameter = Parameter::Flag("trend", "Also what each row cost in each part of the time");
+const FORMATS: &[&str] = &["json", "csv"];
 const CURSOR: Parameter = Parameter::Text("cursor", "Where the page before ended");
 const OUTCOMES: &[&str] = &["ok", "error", "client_abort", "upstream_abort", "denied"];
 const STATUSES: &[&str] = &["measured", "estimated", "unpriced", "free"];
@@ -155,12 +169,26 @@ pub(super) const OPERATIONS: &[Operation] = &[
         answers: Answer::Text(TEXT),
         ..get::<()>("/metrics", "Metrics as Prometheus reads them", &[], &[])
     },
-    get::<SummaryAnswer>(
-        "/api/v1/summary",
-        "Who spent what",
-        &[BY, Parameter::Period, Parameter::Filters],
-        &[400],
-    ),
+    Operation {
+        answers: Answer::JsonOrCsv(of::<SummaryAnswer>),
+        ..get::<()>(
+            "/api/v1/summary",
+            "Who spent what",
+            &[
+                BY,
+                Parameter::Period,
+                Parameter::Filters,
+                COLUMNS,
+                SORT,
+                Parameter::Number("top", 100_000),
+                ESTIMATED,
+                Parameter::Word("compare", &["previous"]),
+                TREND,
+                Parameter::Word("format", FORMATS),
+            ],
+            &[400],
+        )
+    },
     get::<RecordsPage>(
         "/api/v1/records",
         "Calls one by one, newest first",

@@ -20,7 +20,7 @@ impl Need {
         let can_be_cut = column.kind.is_words() && !column.is_whole;
         Self {
             full,
-            least: if can_be_cut { full.min(CUT_LEAST) } else { full },
+            least: if can_be_cut { full.min(column.least) } else { full },
             can_be_cut,
             weight: column.weight,
             is_picture: column.kind.is_picture(),
@@ -106,9 +106,7 @@ fn total(widths: &[Option<usize>]) -> usize {
 
 /// Columns between two columns.
 pub(super) const GAP: usize = 2;
-/// A name that is cut keeps so many columns, as long as other columns can go.
-const CUT_LEAST: usize = 16;
-/// And so many where none can.
+/// A name that is cut keeps so many columns, where no other column can go.
 const CUT_MOST: usize = 4;
 
 #[cfg(test)]

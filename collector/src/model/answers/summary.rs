@@ -1,5 +1,9 @@
 //! Who spent what.
 
+pub mod derived;
+pub mod metric;
+pub mod tables;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -10,6 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tollgate_core::money::Picodollars;
 
 use crate::model::dimension::Dimension;
+use crate::model::unit::Unit;
+use derived::Derived;
 
 /// What was spent in a time, told apart by what was asked for.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -21,17 +27,41 @@ pub struct SummaryAnswer {
     pub to: String,
     /// What rows are told apart by, in the order of the question.
     pub by: Vec<By>,
-    /// Rows by time, then by cost, the largest first.
+    /// Rows by time, then by cost, the largest first, unless `sort` asks for another order.
     pub rows: Vec<SummaryRow>,
     /// Sum of all rows.
-    pub total: Numbers,
+    pub total: SummaryTotal,
     /// Calls, refused ones too, that gateways folded into totals: they are counted in the rows and have no
     /// record.
     pub folded_calls: u64,
+    /// Whether the time asked for is not over.
+    #[serde(default)]
+    pub partial: bool,
+    /// How many rows were asked for beside the others; absent where all are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top: Option<u64>,
+    /// The period before, where `compare` asks for it; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousPeriod>,
+    /// What one amount of a row's `trend` is about: `hour`, `day`, `week` or `month`; absent without a trend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trend_by: Option<String>,
+    /// Where nothing was found: what was looked for, and what there is; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// With what a summary is compared.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct PreviousPeriod {
+    /// Its start.
+    pub from: String,
+    /// Its end, exclusive.
+    pub to: String,
 }
 
 /// One row of a summary: what it is about, then its numbers.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct SummaryRow {
     /// What it is about.
     #[serde(flatten)]
@@ -39,6 +69,34 @@ pub struct SummaryRow {
     /// Its numbers.
     #[serde(flatten)]
     pub numbers: Numbers,
+    /// What is made of them.
+    #[serde(flatten)]
+    pub derived: Derived,
+    /// That the question or the present cuts its hour, day, week or month; absent where it is whole.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub partial: bool,
+    /// How many rows this one is the sum of, where `top` leaves them out; absent in a row of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<u64>,
+    /// What it cost in each part of the time, the first first; absent unless `trend` asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trend: Option<Vec<Picodollars>>,
+}
+
+/// The sum of all rows.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct SummaryTotal {
+    /// Its numbers.
+    #[serde(flatten)]
+    pub numbers: Numbers,
+    /// What is made of them.
+    #[serde(flatten)]
+    pub derived: Derived,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+const fn is_not(partial: &bool) -> bool {
+    !*partial
 }
 
 /// What a row of a summary is about: a value for each name of `by`, in their order.
@@ -70,6 +128,9 @@ pub struct Numbers {
     pub cost_usd: Picodollars,
     /// The part of `cost_usd` from counts that gateways estimated.
     pub estimated_cost_usd: Picodollars,
+    /// Calls whose cost is estimated.
+    #[serde(default)]
+    pub estimated_calls: u64,
 }
 
 /// What rows of a summary are told apart by.
@@ -81,12 +142,21 @@ pub enum By {
     Day,
     /// The hour.
     Hour,
+    /// The week, from Monday on, in the time zone of the question.
+    Week,
+    /// The month, in the time zone of the question.
+    Month,
 }
 
 impl By {
     /// All of them, in the order of documentation.
     pub fn all() -> impl Iterator<Item = Self> {
-        Dimension::ALL.into_iter().map(Self::Dimension).chain([Self::Day, Self::Hour])
+        Dimension::ALL.into_iter().map(Self::Dimension).chain([
+            Self::Hour,
+            Self::Day,
+            Self::Week,
+            Self::Month,
+        ])
     }
 
     /// The one with this name.
@@ -94,12 +164,30 @@ impl By {
         Self::all().find(|by| by.name() == name)
     }
 
+    /// The one with this name in a question; `key` stands for `key_id`.
+    pub fn asked(name: &str) -> Option<Self> {
+        Dimension::asked(name).map(Self::Dimension).or_else(|| Self::from_name(name))
+    }
+
+    /// The unit of time, where it is one.
+    pub const fn unit(self) -> Option<Unit> {
+        match self {
+            Self::Dimension(_) => None,
+            Self::Hour => Some(Unit::Hour),
+            Self::Day => Some(Unit::Day),
+            Self::Week => Some(Unit::Week),
+            Self::Month => Some(Unit::Month),
+        }
+    }
+
     /// The name in questions and rows.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dimension(dimension) => dimension.name(),
-            Self::Day => "day",
             Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
         }
     }
 }
@@ -192,6 +280,8 @@ impl JsonSchema for Keys {
             let means = match by {
                 By::Day => "The day, in the time zone of the question; absent where `by` does not name it.",
                 By::Hour => "The start of the hour; absent where `by` does not name it.",
+                By::Week => "The week as in ISO 8601, such as 2026-W47; absent where `by` does not name it.",
+                By::Month => "The month, such as 2026-11; absent where `by` does not name it.",
                 By::Dimension(_) => {
                     "Its value, empty or null where calls have none; absent where `by` does not name it."
                 }
@@ -215,6 +305,7 @@ mod tests {
         let row = SummaryRow {
             keys: Keys(vec![(By::Day, Some("2026-11-01".into())), (team, None)]),
             numbers: Numbers { calls: 3, ..Numbers::default() },
+            ..SummaryRow::default()
         };
         let json = serde_json::to_string(&row).unwrap();
         assert!(json.starts_with(r#"{"day":"2026-11-01","team":null,"calls":3,"denied":0,"#), "{json}");

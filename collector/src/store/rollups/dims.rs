@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::LazyLock;
 
 use rusqlite::{Connection, Row, params_from_iter};
+use tollgate_core::attribution::{INVALID, UNATTRIBUTED};
 use tollgate_core::record::Head;
 
 use crate::model::dimension::Dimension;
@@ -195,6 +196,7 @@ impl DimsTable {
 pub struct Filters {
     wanted: Vec<(Dimension, Vec<String>)>,
     refused: Vec<(Dimension, BTreeSet<String>)>,
+    is_unattributed: bool,
 }
 
 impl Filters {
@@ -211,9 +213,33 @@ impl Filters {
         self.refused.push((dimension, values));
     }
 
+    /// Keeps only what has no agent or no team: nobody named one, or not as a name.
+    pub fn only_unattributed(&mut self) {
+        self.is_unattributed = true;
+    }
+
+    /// What is to be accepted, by dimension.
+    pub fn accepted(&self) -> &[(Dimension, Vec<String>)] {
+        &self.wanted
+    }
+
+    /// What is left out, by dimension.
+    pub fn refused(&self) -> &[(Dimension, BTreeSet<String>)] {
+        &self.refused
+    }
+
+    /// Whether only what has no agent or no team is kept.
+    pub const fn is_unattributed(&self) -> bool {
+        self.is_unattributed
+    }
+
     /// Whether these dimensions pass.
     pub fn keep(&self, dims: &Dims) -> bool {
         let value = |dimension: Dimension| dims.value(dimension).unwrap_or_default();
+        let is_nobody = |dimension: Dimension| matches!(value(dimension), "" | UNATTRIBUTED | INVALID);
+        if self.is_unattributed && !is_nobody(Dimension::Agent) && !is_nobody(Dimension::Team) {
+            return false;
+        }
         self.wanted.iter().all(|(dimension, values)| values.iter().any(|wanted| wanted == value(*dimension)))
             && self.refused.iter().all(|(dimension, values)| !values.contains(value(*dimension)))
     }

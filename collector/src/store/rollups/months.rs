@@ -1,8 +1,10 @@
 //! Closed months: what was reported of them does not change any more.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::Timestamp;
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, Transaction, params};
@@ -10,6 +12,7 @@ use rusqlite::{Connection, Transaction, params};
 use super::packed;
 use super::sums::{AsRow, InRow, Sums, Totals};
 use crate::model::clock::{MS_PER_HOUR, signed};
+use crate::model::unit::Unit;
 use crate::store::database::error::StoreError;
 use crate::store::rollups;
 
@@ -47,6 +50,16 @@ pub enum Closing {
 }
 
 impl Month {
+    /// Its first day.
+    pub const fn first(self) -> Date {
+        self.first
+    }
+
+    /// The month that this day is in.
+    pub fn of(day: Date) -> Self {
+        Self { first: day.first_of_month() }
+    }
+
     /// First hour, in hours since the Unix epoch.
     pub fn from_hour(self) -> i64 {
         hour_of(self.first)
@@ -127,6 +140,30 @@ pub(in crate::store) fn all(connection: &Connection) -> Result<Vec<ClosedMonth>,
         });
     }
     Ok(months)
+}
+
+/// Months of a time zone's calendar that have calls, in order.
+pub(in crate::store) fn seen(connection: &Connection, zone: &TimeZone) -> Result<Vec<Month>, StoreError> {
+    let month_of = |hour: i64| {
+        let time = Timestamp::from_millisecond(hour.saturating_mul(MS_PER_HOUR)).ok()?;
+        let next = Unit::Month.span(time, zone)?.1.as_millisecond();
+        let month = Month::of(time.to_zoned_datetime(zone.clone()).date());
+        Some((month, next.saturating_add(MS_PER_HOUR - 1).div_euclid(MS_PER_HOUR)))
+    };
+    let mut months = BTreeSet::new();
+    rollups::each_recent(connection, |hour, _, _| {
+        months.extend(month_of(hour).map(|(month, _)| month));
+        Ok(())
+    })?;
+    // One look for each month: from the end of one to the first hour behind it.
+    let mut first = connection.prepare_cached("SELECT min(hour) FROM rollup_hour WHERE hour >= ?1")?;
+    let mut from = i64::MIN;
+    while let Some(hour) = first.query_row([from], |row| row.get::<_, Option<i64>>(0))? {
+        let Some((month, next)) = month_of(hour) else { break };
+        months.insert(month);
+        from = next.max(hour.saturating_add(1));
+    }
+    Ok(months.into_iter().collect())
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::detail::{DetailRow, each_detail};
+use jiff::tz::TimeZone;
+
 use super::dims::Filters;
+use super::months::{self, Month};
 use super::packed::pack_some;
 use super::reports::drifting;
 use super::summary::SummaryQuery;
@@ -21,6 +24,14 @@ impl Store {
     /// Nothing changes then.
     pub async fn pack(&self, lead: Option<Lead>, now_ms: u64) -> Result<bool, StoreError> {
         self.write_led(lead, move |transaction| pack_some(transaction, now_ms)).await
+    }
+
+    /// Months of this zone's calendar that have calls, in order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn months_seen(&self, zone: TimeZone) -> Result<Vec<Month>, StoreError> {
+        self.read(move |connection, _| months::seen(connection, &zone)).await
     }
 
     /// Rows of the book, with what calls of these hours cost by it and by their providers: each row that

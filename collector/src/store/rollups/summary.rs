@@ -12,6 +12,7 @@ use super::spans::Span;
 use super::sums::{InRow, Totals};
 use crate::model::clock::MS_PER_HOUR;
 use crate::model::dimension::Dimension;
+use crate::model::unit::Unit;
 use crate::store::database::error::StoreError;
 use crate::store::records::folded;
 use crate::store::rollups;
@@ -39,6 +40,10 @@ pub enum Every {
     /// Not at all.
     #[default]
     Period,
+    /// By calendar month of the time zone.
+    Month,
+    /// By week of the time zone, from Monday on.
+    Week,
     /// By calendar day of the time zone.
     Day,
     /// By hour.
@@ -48,7 +53,8 @@ pub enum Every {
 /// One group of a summary.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SummaryRow {
-    /// Start of its day or hour, in hours since the Unix epoch; `None` where times are not told apart.
+    /// Start of its month, week, day or hour, in hours since the Unix epoch; `None` where times are not told
+    /// apart.
     pub hour: Option<i64>,
     /// Its values in the dimensions asked for.
     pub values: Vec<Option<String>>,
@@ -110,20 +116,20 @@ impl SummaryQuery {
         match self.every {
             Every::Period => None,
             Every::Hour => Some(hour),
-            Every::Day => Some(self.start_of_day(hour)),
+            Every::Day => Some(self.start_of(Unit::Day, hour)),
+            Every::Week => Some(self.start_of(Unit::Week, hour)),
+            Every::Month => Some(self.start_of(Unit::Month, hour)),
         }
     }
 
-    /// The hour that holds the first instant of this hour's local day.
+    /// The hour that holds the first instant of this hour's local day, week or month.
     ///
     /// Where a zone is not whole hours from UTC, an hour belongs to the day that it begins in.
-    fn start_of_day(&self, hour: i64) -> i64 {
-        let day = Timestamp::from_millisecond(hour.saturating_mul(MS_PER_HOUR))
-            .ok()
-            .and_then(|time| time.to_zoned_datetime(self.zone.clone()).start_of_day().ok());
-        day.map_or(hour, |day| {
+    fn start_of(&self, unit: Unit, hour: i64) -> i64 {
+        let time = Timestamp::from_millisecond(hour.saturating_mul(MS_PER_HOUR)).ok();
+        time.and_then(|time| unit.span(time, &self.zone)).map_or(hour, |(start, _)| {
             // Rounded up: an hour that the day begins in the middle of belongs to the day before.
-            let ms = day.timestamp().as_millisecond();
+            let ms = start.as_millisecond();
             ms.saturating_add(MS_PER_HOUR - 1).div_euclid(MS_PER_HOUR)
         })
     }
@@ -132,7 +138,7 @@ impl SummaryQuery {
     fn days_fit(&self) -> bool {
         match self.every {
             Every::Period => true,
-            Every::Day => self.zone == TimeZone::UTC,
+            Every::Day | Every::Week | Every::Month => self.zone == TimeZone::UTC,
             Every::Hour => false,
         }
     }
@@ -148,7 +154,7 @@ pub(super) fn spans(connection: &Connection, query: &SummaryQuery) -> Result<Vec
     for span in hours.with_days() {
         match query.every {
             Every::Period => all.extend(packed::with_weeks(connection, span)?),
-            Every::Day | Every::Hour => all.push(span),
+            _ => all.push(span),
         }
     }
     Ok(all)
@@ -288,7 +294,7 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         crate::store::database::migrations::migrate(&mut connection).unwrap();
         let asked = |from, to, every, zone| spans(&connection, &query(from, to, every, zone)).unwrap();
-        for every in [Every::Period, Every::Day, Every::Hour] {
+        for every in [Every::Period, Every::Month, Every::Week, Every::Day, Every::Hour] {
             for zone in ["UTC", "Europe/Berlin"] {
                 for (from, to) in
                     [(0, 24), (1, 23), (23, 25), (0, 72), (5, 100), (47, 49), (30, 30), (-30, 30)]
@@ -315,9 +321,9 @@ mod tests {
         let berlin = query(0, 0, Every::Day, "Europe/Berlin");
         let start = hour("2026-03-28T23:00:00Z");
         for at in start..start + 23 {
-            assert_eq!(berlin.start_of_day(at), start);
+            assert_eq!(berlin.start_of(Unit::Day, at), start);
         }
-        assert_eq!(berlin.start_of_day(start + 23), start + 23);
+        assert_eq!(berlin.start_of(Unit::Day, start + 23), start + 23);
     }
 
     #[test]
@@ -326,8 +332,8 @@ mod tests {
         let hour = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond() / MS_PER_HOUR;
         let kolkata = query(0, 0, Every::Day, "Asia/Kolkata");
         let first = hour("2026-03-01T19:00:00Z");
-        assert_eq!(kolkata.start_of_day(first), first);
-        assert_eq!(kolkata.start_of_day(first + 23), first);
-        assert_eq!(kolkata.start_of_day(first + 24), first + 24);
+        assert_eq!(kolkata.start_of(Unit::Day, first), first);
+        assert_eq!(kolkata.start_of(Unit::Day, first + 23), first);
+        assert_eq!(kolkata.start_of(Unit::Day, first + 24), first + 24);
     }
 }

@@ -1,0 +1,206 @@
+//! What is asked of a summary.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{hour_of, instant};
+use crate::api::error::ApiError;
+use crate::api::params::Params;
+use crate::api::period::Period;
+use crate::model::answers::summary::By;
+use crate::model::answers::summary::metric::Metric;
+use crate::model::dimension::Dimension;
+use crate::model::nearest::or_rather;
+use crate::model::unit::Unit;
+use crate::store::{Every, Filters, SummaryQuery};
+
+/// A summary that is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) by: Vec<By>,
+    pub(super) from_hour: i64,
+    pub(super) to_hour: i64,
+    /// As it was asked for, not rounded.
+    pub(super) asked_from: Timestamp,
+    pub(super) asked_to: Timestamp,
+    pub(super) now: Timestamp,
+    pub(super) zone: TimeZone,
+    pub(super) filters: Filters,
+    /// Columns of an export; none for all.
+    pub(super) metrics: Option<Vec<&'static Metric>>,
+    pub(super) sort: Option<Sort>,
+    pub(super) top: Option<u64>,
+    pub(super) is_estimated: bool,
+    pub(super) is_compared: bool,
+    pub(super) has_trend: bool,
+}
+
+/// An order of rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sort {
+    pub(super) by: SortBy,
+    pub(super) is_down: bool,
+}
+
+/// What rows are ordered by.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SortBy {
+    Key(By),
+    Metric(&'static Metric),
+}
+
+impl Question {
+    pub(super) fn read(mut params: Params, now: Timestamp) -> Result<Self, ApiError> {
+        let mut period = Period::read(&mut params, now)?;
+        let by =
+            names(&mut params, "by")?.iter().map(|name| parse_by(name)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(twice) = (1..by.len()).find_map(|at| {
+            let (before, rest) = by.split_at_checked(at)?;
+            rest.first().filter(|one| before.contains(one))
+        }) {
+            return Err(ApiError::parameter(format!("`by` has `{}` twice", twice.name())));
+        }
+        let metrics = names(&mut params, "columns")?;
+        let metrics = metrics.iter().map(|name| parse_metric(name)).collect::<Result<Vec<_>, _>>()?;
+        let sort = params.one("sort")?.map(|name| parse_sort(&name, &by)).transpose()?;
+        let top = params.one("top")?.map(|text| parse_top(&text)).transpose()?;
+        let is_estimated = params.flag("estimated")?;
+        let is_compared = params.one("compare")?.map(|what| parse_compare(&what)).transpose()?.is_some();
+        let has_trend = params.flag("trend")?;
+        let filters = params.filters()?;
+        params.finish()?;
+
+        let to = period.to.unwrap_or(now);
+        let from = match period.from.take() {
+            Some(from) => from,
+            None => to.checked_sub(SINCE).map_err(|_| ApiError::parameter("`to` is too early"))?,
+        };
+        if from >= to {
+            return Err(ApiError::parameter(format!("`from` {from} is not before {to}")));
+        }
+        Ok(Self {
+            by,
+            from_hour: hour_of(from, false),
+            to_hour: hour_of(to, true),
+            asked_from: from,
+            asked_to: to,
+            now,
+            zone: period.zone,
+            filters,
+            metrics: (!metrics.is_empty()).then_some(metrics),
+            sort,
+            top,
+            is_estimated,
+            is_compared,
+            has_trend,
+        })
+    }
+
+    pub(super) fn query(&self) -> SummaryQuery {
+        SummaryQuery {
+            from_hour: self.from_hour,
+            to_hour: self.to_hour,
+            by: self.dimensions(),
+            every: self.every(),
+            zone: self.zone.clone(),
+            filters: self.filters.clone(),
+        }
+    }
+
+    /// The dimensions of `by`, in their order.
+    pub(super) fn dimensions(&self) -> Vec<Dimension> {
+        let dimension = |by: &By| match by {
+            By::Dimension(dimension) => Some(*dimension),
+            _ => None,
+        };
+        self.by.iter().filter_map(dimension).collect()
+    }
+
+    /// The units of time of `by`.
+    pub(super) fn units(&self) -> impl Iterator<Item = Unit> {
+        self.by.iter().filter_map(|by| by.unit())
+    }
+
+    /// How the store tells times apart.
+    pub(super) fn every(&self) -> Every {
+        match self.units().min() {
+            None => Every::Period,
+            Some(_) if self.cuts_weeks() => Every::Day,
+            Some(unit) => every(unit),
+        }
+    }
+
+    /// Whether rows are of weeks that months cut, so that they are made of days.
+    pub(super) fn cuts_weeks(&self) -> bool {
+        self.units().min() == Some(Unit::Week) && self.units().any(|unit| unit == Unit::Month)
+    }
+
+    /// Start and end of the hour, day, week or month that begins in this hour: of what all units of `by` have
+    /// in common.
+    pub(super) fn span(&self, hour: i64) -> Option<(Timestamp, Timestamp)> {
+        let spans = self.units().filter_map(|unit| unit.span(instant(hour), &self.zone));
+        spans.reduce(|one, other| (one.0.max(other.0), one.1.min(other.1)))
+    }
+}
+
+/// How the store tells this unit apart.
+pub(super) const fn every(unit: Unit) -> Every {
+    match unit {
+        Unit::Hour => Every::Hour,
+        Unit::Day => Every::Day,
+        Unit::Week => Every::Week,
+        Unit::Month => Every::Month,
+    }
+}
+
+/// Names with commas between.
+fn names(params: &mut Params, name: &'static str) -> Result<Vec<String>, ApiError> {
+    let text = params.one(name)?.unwrap_or_default();
+    Ok(text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect())
+}
+
+fn parse_by(name: &str) -> Result<By, ApiError> {
+    By::asked(name).ok_or_else(|| {
+        let names: Vec<&str> = By::all().map(By::name).collect();
+        let names = or_rather(name, names.iter().copied());
+        ApiError::parameter(format!("`by` has `{name}`, not one of {names}"))
+    })
+}
+
+fn parse_metric(name: &str) -> Result<&'static Metric, ApiError> {
+    Metric::asked(name).ok_or_else(|| {
+        let names = or_rather(name, Metric::names());
+        ApiError::parameter(format!("`columns` has `{name}`, not one of {names}"))
+    })
+}
+
+fn parse_sort(text: &str, by: &[By]) -> Result<Sort, ApiError> {
+    let (name, is_down) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
+    let key = By::asked(name).filter(|key| by.contains(key)).map(SortBy::Key);
+    let by_name = key.or_else(|| Metric::asked(name).map(SortBy::Metric));
+    by_name.map(|by| Sort { by, is_down }).ok_or_else(|| {
+        let names: Vec<&str> = by.iter().map(|by| by.name()).chain(Metric::names()).collect();
+        let names = or_rather(name, names.iter().copied());
+        ApiError::parameter(format!(
+            "`sort` is `{text}`, not one of the names of `by` or the columns, with `-` before it for the largest \
+             first: {names}"
+        ))
+    })
+}
+
+fn parse_top(text: &str) -> Result<u64, ApiError> {
+    let top = text.parse().ok().filter(|top| (1..=TOP_MAX).contains(top));
+    top.ok_or_else(|| ApiError::parameter(format!("`top` is `{text}`, not a number from 1 to {TOP_MAX}")))
+}
+
+fn parse_compare(what: &str) -> Result<(), ApiError> {
+    match what {
+        "previous" => Ok(()),
+        what => Err(ApiError::parameter(format!("`compare` is `{what}`, not `previous`"))),
+    }
+}
+
+/// How far back a summary looks by default.
+const SINCE: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Most rows beside the others.
+const TOP_MAX: u64 = 100_000;
