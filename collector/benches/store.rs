@@ -213,6 +213,7 @@ async fn ask(store: &Store, end_hour: u64, every: Every, name: &str) {
                 every,
                 zone: TimeZone::UTC,
                 filters: Filters::default(),
+                tag_key: None,
             };
             let started = Instant::now();
             most = most.max(store.summary(query).await.unwrap().rows.len());

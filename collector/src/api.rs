@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod anomalies;
+pub mod asked;
 pub mod audit;
 pub mod budgets;
 pub mod corrections;
@@ -17,7 +18,10 @@ pub mod openapi;
 pub mod params;
 pub mod period;
 pub mod prices;
+pub mod prompts;
 pub mod records;
+pub mod runs;
 mod stream;
 pub mod summary;
 pub mod sync;
+pub mod what_if;

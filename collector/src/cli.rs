@@ -16,12 +16,15 @@ mod logging;
 mod meter;
 mod output;
 mod prices;
+mod prompts;
 mod records;
 mod reprice;
+mod runs;
 mod schema;
 mod serve;
 mod summary;
 mod token;
+mod what_if;
 
 use std::process::ExitCode;
 
@@ -47,6 +50,12 @@ enum Command {
     Summary(summary::SummaryArgs),
     /// Show budgets and what is left of them, propose limits, top up, release
     Budgets(budgets::BudgetsArgs),
+    /// Show what users' actions cost, with all the runs that they started
+    Runs(runs::RunsArgs),
+    /// Price recorded calls at another model
+    WhatIf(what_if::WhatIfArgs),
+    /// Show what prompts are made of, what that costs, and when it changed
+    Prompts(prompts::PromptsArgs),
     /// List calls, newest first
     Records(records::RecordsArgs),
     /// Show, export and check the trail of what was changed, and by whom
@@ -109,6 +118,9 @@ pub fn run() -> ExitCode {
         Command::Schema(schema) => schema.run().map_err(Failure::from),
         Command::Summary(summary) => summary.run().map_err(Failure::from),
         Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
+        Command::Runs(runs) => runs.run().map_err(Failure::from),
+        Command::WhatIf(what_if) => what_if.run().map_err(Failure::from),
+        Command::Prompts(prompts) => prompts.run().map_err(Failure::from),
         Command::Records(records) => records.run().map_err(Failure::from),
         Command::Audit(audit) => audit.run().map_err(Failure::from),
         Command::Backup(backup) => backup.run(),

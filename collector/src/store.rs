@@ -14,6 +14,7 @@ mod alerts;
 pub mod audit;
 mod budgets;
 mod database;
+mod facets;
 mod records;
 mod rollups;
 #[cfg(test)]
@@ -40,6 +41,10 @@ pub use budgets::{CounterState, KeptReleased, Put, Released, StoredBudget, Toppe
 pub use database::backup::{backup, restore};
 pub use database::error::StoreError;
 pub use database::lead::Lead;
+pub use facets::Apart;
+pub use facets::prompts::{PromptSum, PromptsQuery};
+pub use facets::runs::{RunFound, RunNode, RunPart, RunsQuery};
+pub use facets::spend::{Spend, SpendQuery};
 pub use records::adjust::{Adjustment, Correction, Counted};
 pub use records::batch::{Batch, Recharge, Sender};
 pub use records::id::{NotAnId, RecordId};
@@ -62,6 +67,7 @@ use database::damage::Damage;
 use database::lead::Leading;
 use database::open::{DATABASE, Held};
 use database::readers::Readers;
+use facets::follow::Memory;
 use rollups::dims::DimsTable;
 use writer::{Job, Writer};
 
@@ -74,6 +80,9 @@ pub struct Store {
     rows_per_hour: Arc<AtomicU64>,
     writer: JoinHandle<()>,
     leading: Leading,
+    /// Held while records are added to the sums by facet, which happens once at a time.
+    following: tokio::sync::Mutex<()>,
+    followed: Arc<std::sync::Mutex<Memory>>,
     _held: Held,
 }
 
@@ -100,7 +109,8 @@ impl Store {
             .spawn(move || writer.run(waiting))
             .map_err(|cause| StoreError::File { path: data_dir.to_owned(), cause })?;
         let leading = Leading::new(data_dir.to_owned());
-        Ok(Self { jobs, readers, damage, rows_per_hour, writer, leading, _held: held })
+        let (following, followed) = Default::default();
+        Ok(Self { jobs, readers, damage, rows_per_hour, writer, leading, following, followed, _held: held })
     }
 
     /// Sets how many rows the rollup of an hour may have; what would make more is counted under `other`.
@@ -125,7 +135,11 @@ impl Store {
     /// # Errors
     /// When the database fails, or the answer would be too long.
     pub async fn summary(&self, query: SummaryQuery) -> Result<Summary, StoreError> {
-        self.read(move |connection, dims| summary::summarise(connection, dims, &query)).await
+        self.read(move |connection, dims| match facets::summary::facet_of(&query) {
+            Some(facet) => facets::summary::summarise(connection, dims, &query, facet),
+            None => summary::summarise(connection, dims, &query),
+        })
+        .await
     }
 
     /// A page of records.

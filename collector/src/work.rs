@@ -9,9 +9,12 @@
 //! | [`prices`] | the price book: built from files and configuration |
 //! | [`estimate`] | counts and prices a call before it is made |
 //! | [`meter`] | meters recorded exchanges offline |
+//! | [`what_if`] | what recorded calls would cost at other models |
+//! | [`prompts`] | what prompts are made of, and what that costs |
 //! | [`reprice`] | prices records again after a correction |
 //! | [`reload`] | takes a changed configuration while the collector runs |
 //! | [`access`], [`doors`], [`tls`] | which token allows what; who may come in; encryption |
+//! | [`following`] | adds new records to the sums by facet |
 //! | [`housekeeping`] | what the collector does by itself |
 //! | [`metrics`] | the collector's own metrics |
 //! | [`demo`] | sample data |
@@ -25,12 +28,15 @@ pub mod demo;
 pub mod doors;
 pub mod estimate;
 pub mod exports;
+pub mod following;
 pub mod housekeeping;
 pub mod ingest;
 pub mod meter;
 pub mod metrics;
 pub mod policy;
 pub mod prices;
+pub mod prompts;
 pub mod reload;
 pub mod reprice;
 pub mod tls;
+pub mod what_if;

@@ -302,6 +302,11 @@ fn of_records(all: &mut Checked) {
         let answer = all.get(&format!("/api/v1/summary?by={by}"));
         assert_eq!((answer["total"]["calls"].as_u64(), rows(&answer) > 0), (Some(20), true), "{answer}");
     }
+    assert_eq!(rows(&all.get("/api/v1/runs?since=4w")), 1);
+    all.check("get", "/api/v1/runs/{run}", "/api/v1/runs/r-1", None, 200);
+    all.check("get", "/api/v1/runs/{run}", "/api/v1/runs/none", None, 404);
+    assert_eq!(rows(&all.get("/api/v1/prompts?since=4w")), 3);
+    assert!(rows(&all.get("/api/v1/what-if?since=4w&to_model=gpt-4o-mini")) >= 3);
     assert!(all.get("/api/v1/summary?by=agent&agent=nobody")["hint"].is_string());
     assert_eq!(rows(&all.get("/api/v1/records?limit=50")), 20);
     assert!(all.get("/api/v1/records?limit=5")["next_cursor"].is_string());
@@ -424,6 +429,11 @@ fn commands_read(all: &Checked) {
     std::fs::write(&body, r#"{"model": "gpt-5", "messages": []}"#).unwrap();
     for (command, expected) in [
         (&["summary", "--by", "day,agent"] as &[&str], "bot-1"),
+        (&["runs", "--since", "60w"], "r-1"),
+        (&["runs", "show", "r-1"], "bot-1"),
+        (&["prompts", "--since", "4w"], "bot-1"),
+        (&["what-if", "--model", "gpt-4o-mini", "--since", "4w"], "gpt-4o-mini"),
+        (&["what-if", "--all", "--agent", "nobody"], "no calls then"),
         (&["records", "--wide"], "gpt-x-2026-01-01"),
         (&["records", "--explain", &record], "adjustment (reprice)"),
         (&["budgets"], "support"),
@@ -445,7 +455,7 @@ fn commands_read(all: &Checked) {
         // A pipe has 80 columns.
         let narrow: Vec<&str> = command.iter().copied().filter(|argument| *argument != "--wide").collect();
         let narrow = all.collector.asked(&narrow);
-        let is_text = command.ends_with(&["gpt-5"]) || command.ends_with(&["verify"]);
+        let is_text = command.ends_with(&["verify"]);
         let wide = narrow.lines().find(|line| line.chars().count() > 80 && !is_text);
         assert_eq!(wide, None, "{command:?}\n{narrow}");
     }

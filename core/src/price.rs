@@ -12,6 +12,7 @@
 //! | `edit` | overrides and discounts |
 //! | `charge` | the words in which a price is told |
 //! | `bound` | how much a call can consume at most |
+//! | `would_cost` | what many calls would cost at another model's rates |
 //!
 //! Long: the types of a book, the choice of a row and the bill stand together; they are to be cut apart.
 
@@ -30,6 +31,7 @@ mod subset;
 mod tests;
 mod wire;
 mod worst;
+mod would_cost;
 #[cfg(feature = "book")]
 mod write;
 
@@ -41,6 +43,7 @@ pub use file::{EMBEDDED, PriceFile, PriceFileError, day_ms, members, scaled};
 pub use index::Found;
 pub use subset::Wanted;
 pub use worst::{Ceiling, WorstCase};
+pub use would_cost::{Alike, WouldCost};
 #[cfg(feature = "book")]
 pub use write::{day, quoted};
 

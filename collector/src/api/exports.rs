@@ -56,8 +56,15 @@ fn focus(app: Arc<App>, mut params: Params, export: Export) -> Result<Response, 
     let filters = params.filters()?;
     params.finish()?;
     let (from_hour, to_hour) = hours(&period, now)?;
-    let query =
-        SummaryQuery { from_hour, to_hour, by: focus::BY.to_vec(), every, zone: TimeZone::UTC, filters };
+    let query = SummaryQuery {
+        from_hour,
+        to_hour,
+        by: focus::BY.to_vec(),
+        every,
+        zone: TimeZone::UTC,
+        filters,
+        tag_key: None,
+    };
     let book = app.prices.book();
     let config = app.config();
     let list = match config.prices.discounts.is_empty() {

@@ -73,6 +73,7 @@ pub async fn missing(State(app): State<Arc<App>>, mut params: Params) -> Result<
         every: Every::Period,
         zone: period.zone,
         filters,
+        tag_key: None,
     };
     let summary = app.store.summary(query).await?;
     let book = app.prices.book();

@@ -17,6 +17,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -28,6 +29,7 @@ use crate::model::table::Table;
 use crate::model::table::export::Export;
 use crate::store::{Month, Store};
 use crate::work::app::App;
+use crate::work::following;
 use question::Question;
 use rows::Rows;
 
@@ -45,7 +47,9 @@ pub async fn summary(
     }
     let export = params.export(&headers)?;
     let question = Question::read(params, now())?;
-    let answer = answer(&app.store, &question).await?;
+    let unfollowed = if question.is_of_a_facet() { following::catch_up(&app).await? } else { 0 };
+    let mut answer = answer(&app.store, &question).await?;
+    answer.unfollowed_records = unfollowed;
     match export {
         None => Ok(Json(answer).into_response()),
         Some(export) => exported(export, &tables::for_export(&answer, question.metrics.as_deref())),
@@ -98,6 +102,7 @@ async fn answer(store: &Store, question: &Question) -> Result<SummaryAnswer, Api
         partial: question.asked_to > question.now,
         top: question.top,
         previous: previous.map(|previous| previous.period),
+        unfollowed_records: 0,
         trend_by: trend.map(|trend| trend.unit.name().to_owned()),
         hint,
     })

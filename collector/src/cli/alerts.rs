@@ -157,11 +157,11 @@ fn review(row: ReviewRow) -> Vec<Cell> {
 
 fn alerts() -> Vec<Column> {
     vec![
-        Column::text("decided").weight(200).whole(),
+        Column::time("decided").weight(200),
         Column::text("severity").weight(190).whole(),
         Column::text("rule").weight(60),
         Column::text("title").kept().least(40),
-        Column::text("resolved").weight(80).whole().if_any(),
+        Column::time("resolved").weight(80).if_any(),
         Column::text("deliveries").weight(70).if_any(),
     ]
 }
@@ -171,10 +171,10 @@ fn reviews() -> Vec<Column> {
         Column::count("id").kept(),
         Column::text("budget").weight(200),
         Column::text("title").weight(110).least(30),
-        Column::text("opened").weight(150).whole(),
+        Column::time("opened").weight(150),
         Column::text("owner").weight(180).if_any(),
         Column::text("note").weight(140).if_any(),
-        Column::text("closed").weight(130).whole().if_any(),
+        Column::time("closed").weight(130).if_any(),
         Column::text("closed_by").weight(50).if_any(),
     ]
 }

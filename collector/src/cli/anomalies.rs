@@ -35,8 +35,8 @@ impl AnomaliesArgs {
 
 fn table(rows: Vec<AnomalyRow>) -> Table {
     let columns = vec![
-        Column::text("start").weight(200).whole(),
-        Column::text("last").weight(60).whole(),
+        Column::time("start").weight(200),
+        Column::time("last").weight(60),
         Column::text("agent").kept(),
         Column::text("kind").kept().whole(),
         Column::new("value", Kind::Right).weight(180).whole(),

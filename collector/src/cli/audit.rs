@@ -77,7 +77,7 @@ impl List {
 fn table(entries: Vec<TrailEntry>) -> Table {
     let columns = vec![
         Column::count("seq").kept(),
-        Column::text("time").weight(200).whole(),
+        Column::time("time").weight(200),
         Column::text("actor").weight(170),
         Column::text("action").weight(190),
         Column::text("subject").weight(180),

@@ -373,7 +373,7 @@ fn columns() -> Vec<Column> {
         Column::count("%").weight(175),
         Column::count("denied").weight(130).if_any(),
         Column::money("a day").weight(80),
-        Column::text("reached").weight(90).whole().if_any(),
+        Column::time("reached").weight(90).if_any(),
     ]
 }
 

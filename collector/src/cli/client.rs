@@ -150,6 +150,11 @@ impl Ask {
         self.filters.further.unattributed
     }
 
+    /// Takes out the models, for a command where `--model` is no filter.
+    pub(super) fn take_models(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.filters.model)
+    }
+
     /// Every row of a list that pages by `cursor`, with these parameters.
     pub(super) fn rows<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
         self.collector.rows(path, &self.with(&[]))

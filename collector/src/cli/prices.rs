@@ -12,7 +12,7 @@ use tollgate_core::price::{PriceBook, PriceFile, Rates, Tier, Wanted};
 use tollgate_core::usage::Kind;
 
 use super::client::{self, Ask};
-use super::output::{self, Look};
+use super::output::{self, Look, Page};
 use crate::model::answers::prices::{
     self as answers, DriftRow, MissingPrices, MissingRow, PricedModelRow, Prices,
 };
@@ -166,7 +166,7 @@ impl Show {
                 self.name
             )
         };
-        output::print(&shown(row, &answer.version))
+        Page::new(self.look.screen()).words(&shown(row, &answer.version)).print()
     }
 }
 
@@ -394,7 +394,7 @@ fn without_price() -> Vec<Column> {
 mod tests {
     use serde_json::json;
 
-    use super::super::output::{Page, Screen};
+    use super::super::output::Screen;
     use super::*;
 
     #[test]

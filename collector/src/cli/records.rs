@@ -98,7 +98,7 @@ fn row(row: RecordRow) -> Vec<Cell> {
 
 fn columns() -> Vec<Column> {
     vec![
-        Column::text("time").kept().whole(),
+        Column::time("time").kept(),
         Column::text("id").weight(30).whole(),
         Column::text("team").weight(110),
         Column::text("agent").weight(200),

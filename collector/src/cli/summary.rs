@@ -4,8 +4,10 @@ use clap::Args;
 
 use super::client::{self, Ask};
 use super::output::{self, Look, Page};
+use super::runs::behind;
 use crate::model::answers::summary::metric::Metric;
 use crate::model::answers::summary::{By, SummaryAnswer, tables};
+use crate::model::dimension::Dimension;
 use crate::model::nearest::or_rather;
 
 /// Arguments of `tollgate summary`.
@@ -14,8 +16,8 @@ pub(super) struct SummaryArgs {
     #[command(flatten)]
     ask: Ask,
     /// What to tell apart, with commas between: agent, team, feature, environment, provider, model,
-    /// request_model, response_model, operation, gateway, service_tier, key, attribution_source, hour, day,
-    /// week, month; empty for one total [default: team,agent]
+    /// request_model, response_model, operation, gateway, service_tier, key, attribution_source, outcome,
+    /// run, tag, hour, day, week, month; empty for one total [default: team,agent]
     #[arg(long)]
     by: Option<String>,
     /// Numbers to show, with commas between, such as calls,cost,share; a wrong one lists all
@@ -27,6 +29,18 @@ pub(super) struct SummaryArgs {
     /// Only so many rows, and one for all others
     #[arg(long, value_name = "N")]
     top: Option<u64>,
+    /// Only calls that ended so: ok, error, client_abort, upstream_abort, denied; repeat for several
+    #[arg(long)]
+    outcome: Vec<String>,
+    /// Only calls of this run; repeat for several
+    #[arg(long)]
+    run: Vec<String>,
+    /// Only calls with this tag, such as customer=acme; repeat for several
+    #[arg(long)]
+    tag: Vec<String>,
+    /// With tag in --by: only tags with this key, such as customer, and what has none
+    #[arg(long, value_name = "KEY")]
+    tag_key: Option<String>,
     /// Only rows of which something is estimated
     #[arg(long)]
     estimated: bool,
@@ -65,6 +79,10 @@ impl SummaryArgs {
         asked.extend(self.columns.clone().map(|columns| ("columns", columns)));
         asked.extend(self.sort.clone().map(|sort| ("sort", sort)));
         asked.extend(self.top.map(|top| ("top", top.to_string())));
+        for (name, values) in [("outcome", &self.outcome), ("run", &self.run), ("tag", &self.tag)] {
+            asked.extend(values.iter().map(|value| (name, value.clone())));
+        }
+        asked.extend(self.tag_key.clone().map(|key| ("tag_key", key)));
         asked.extend(self.estimated.then(|| ("estimated", "true".to_owned())));
         let is_table = self.look.is_table();
         // Weeks and months cut each other: there is no one period before.
@@ -110,6 +128,10 @@ fn shown(answer: &SummaryAnswer, columns: Option<&[&'static Metric]>, page: Page
         };
         page = page.note(&format!("change: against {against}"));
     }
+    if answer.by.contains(&By::Dimension(Dimension::Tag)) {
+        page = page.note("a call with several tags is in several rows, unless --tag-key names one key");
+    }
+    let page = behind(page, answer.unfollowed_records);
     match answer.folded_calls {
         0 => page,
         calls => page.gap().words(&format!(

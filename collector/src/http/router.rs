@@ -8,7 +8,7 @@ use axum::routing::{get, post, put};
 
 use crate::api::{
     alerts, anomalies, audit, budgets, corrections, error, estimate, explain, exports, health, home, import,
-    openapi, prices, records, summary, sync,
+    openapi, prices, prompts, records, runs, summary, sync, what_if,
 };
 use crate::http::answered::answered;
 use crate::http::guard::guard;
@@ -53,6 +53,10 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/records", get(records::list))
         .route("/api/v1/records/{id}", get(records::one))
         .route("/api/v1/records/{id}/explain", get(explain::explain))
+        .route("/api/v1/runs", get(runs::list))
+        .route("/api/v1/runs/{run}", get(runs::one))
+        .route("/api/v1/what-if", get(what_if::ask))
+        .route("/api/v1/prompts", get(prompts::list))
         .route("/api/v1/estimate", post(estimate::ask))
         .route("/api/v1/prices", get(prices::list))
         .route("/api/v1/prices/missing", get(prices::missing))

@@ -30,7 +30,7 @@ use crate::work::doors::{HEAD_WAITS, Visit};
 use crate::work::prices::Prices;
 use crate::work::reload::Reload;
 use crate::work::tls::{self, Certificates};
-use crate::work::{alerts, anomalies, housekeeping};
+use crate::work::{alerts, anomalies, following, housekeeping};
 
 /// A collector that listens but does not answer yet.
 #[derive(Debug)]
@@ -66,6 +66,7 @@ impl Server {
         tasks.spawn(housekeeping::lead(Arc::clone(&app)));
         tasks.spawn(housekeeping::run(Arc::clone(&app)));
         tasks.spawn(housekeeping::look_over(Arc::clone(&app)));
+        tasks.spawn(following::run(Arc::clone(&app)));
         tasks.spawn(anomalies::run::run(Arc::clone(&app)));
         tasks.spawn(alerts::run::judge_forever(Arc::clone(&app)));
         tasks.spawn(alerts::run::deliver_forever(Arc::clone(&app)));

@@ -13,8 +13,11 @@ pub mod corrections;
 pub mod estimate;
 pub mod explain;
 pub mod prices;
+pub mod prompts;
 pub mod records;
+pub mod runs;
 pub mod summary;
+pub mod what_if;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -29,6 +29,12 @@ pub enum Dimension {
     ResponseModel,
     /// Service tier that decided the price.
     ServiceTier,
+    /// How calls ended.
+    Outcome,
+    /// One user's action, or a part of it.
+    Run,
+    /// A tag, as `key=value`.
+    Tag,
 }
 
 impl Dimension {
@@ -49,6 +55,9 @@ impl Dimension {
         Self::AttributionSource,
     ];
 
+    /// What summaries tell apart besides: a summary of one of them reads other sums.
+    pub const FACETS: [Self; 3] = [Self::Outcome, Self::Run, Self::Tag];
+
     /// The name in the API and in records.
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,6 +74,9 @@ impl Dimension {
             Self::RequestModel => "request_model",
             Self::ResponseModel => "response_model",
             Self::ServiceTier => "service_tier",
+            Self::Outcome => "outcome",
+            Self::Run => "run",
+            Self::Tag => "tag",
         }
     }
 
@@ -74,6 +86,11 @@ impl Dimension {
             "key" => Some(Self::KeyId),
             name => Self::from_name(name),
         }
+    }
+
+    /// The dimension or facet with this name.
+    pub fn or_facet(name: &str) -> Option<Self> {
+        Self::asked(name).or_else(|| Self::FACETS.into_iter().find(|facet| facet.name() == name))
     }
 
     /// The dimension with this name.

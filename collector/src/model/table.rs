@@ -46,6 +46,8 @@ pub enum Kind {
     Text,
     /// Words that stand at the right, such as rates.
     Right,
+    /// A time as RFC 3339 has it; a screen shows whole seconds.
+    Time,
     /// A whole number.
     Count,
     /// Dollars. Those of a column share their number of decimals.
@@ -119,6 +121,11 @@ impl Column {
         Self::new(name, Kind::Text)
     }
 
+    /// A column of times, which are never cut.
+    pub fn time(name: impl Into<String>) -> Self {
+        Self::new(name, Kind::Time).whole()
+    }
+
     /// A column of whole numbers.
     pub fn count(name: impl Into<String>) -> Self {
         Self::new(name, Kind::Count)
@@ -174,7 +181,7 @@ impl Kind {
 
     /// Whether its cells are words.
     pub const fn is_words(self) -> bool {
-        matches!(self, Self::Text | Self::Right)
+        matches!(self, Self::Text | Self::Right | Self::Time)
     }
 }
 

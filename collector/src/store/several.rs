@@ -87,6 +87,7 @@ pub(super) fn everything() -> SummaryQuery {
         every: Every::Period,
         zone: TimeZone::UTC,
         filters: Filters::default(),
+        tag_key: None,
     }
 }
 

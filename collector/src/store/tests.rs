@@ -156,6 +156,7 @@ fn everything(every: Every, zone: TimeZone) -> SummaryQuery {
         every,
         zone,
         filters: Filters::default(),
+        tag_key: None,
     }
 }
 
@@ -190,7 +191,7 @@ proptest! {
         }
         prop_assert_eq!(test.rollup("SELECT hour, agent, sums FROM rollup_hour JOIN dims ON id = dims"), hours);
         prop_assert_eq!(test.rollup("SELECT day, agent, sums FROM rollup_day JOIN dims ON id = dims"), days);
-        for every in [Every::Period, Every::Day, Every::Hour] {
+        for every in [Every::Period, Every::Month, Every::Week, Every::Day, Every::Hour] {
             for zone in ["UTC", "America/St_Johns"] {
                 let summary = test.summary(everything(every, TimeZone::get(zone).unwrap()));
                 prop_assert_eq!(&summary.total, &total);

@@ -22,6 +22,7 @@ use super::rollups::Additions;
 use crate::store::agents::minutes::Minutes;
 use crate::store::database::damage::Damage;
 use crate::store::database::error::StoreError;
+use crate::store::facets::counts;
 use crate::store::records::accounts::Booking;
 use crate::store::records::batch::{Batch, Sender};
 use crate::store::records::retention;
@@ -29,7 +30,7 @@ use crate::store::rollups::bound::HourRows;
 use crate::store::rollups::dims::Dims;
 use crate::store::rollups::months;
 use crate::store::rollups::reports::Reports;
-use crate::store::rollups::sums::{AsRow, InRow, Sums};
+use crate::store::rollups::sums::{AsRow, InRow, Sums, SumsError};
 use work::Work;
 
 /// What became of a batch.
@@ -96,6 +97,20 @@ impl Writer {
                 let mut sums = Sums::decode(context.get_raw(0).as_blob()?).map_err(user_error)?;
                 sums.add_encoded(context.get_raw(1).as_blob()?).map_err(user_error)?;
                 Ok(sums.encode())
+            },
+        )?;
+        connection.create_scalar_function(
+            "prompt_counts_add",
+            2,
+            FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC,
+            |context| {
+                let read = |at: usize| {
+                    let bytes = context.get_raw(at).as_blob()?;
+                    counts::decode(bytes).ok_or_else(|| user_error(SumsError::Damaged))
+                };
+                let mut sum = read(0)?;
+                sum.add(&read(1)?);
+                Ok(counts::encode(&sum))
             },
         )?;
         let mut writer = Self {
@@ -304,7 +319,7 @@ fn learn(
     Ok(())
 }
 
-fn user_error(error: crate::store::rollups::sums::SumsError) -> rusqlite::Error {
+fn user_error(error: SumsError) -> rusqlite::Error {
     rusqlite::Error::UserFunctionError(Box::new(error))
 }
 

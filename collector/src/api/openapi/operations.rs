@@ -13,8 +13,11 @@ use crate::model::answers::corrections::{MonthRow, Repriced};
 use crate::model::answers::estimate::Estimate;
 use crate::model::answers::explain::Explanation;
 use crate::model::answers::prices::{Drifting, MissingPrices, Prices};
+use crate::model::answers::prompts::PromptsAnswer;
 use crate::model::answers::records::{RecordRow, RecordsPage};
+use crate::model::answers::runs::{RunTree, RunsAnswer};
 use crate::model::answers::summary::SummaryAnswer;
+use crate::model::answers::what_if::WhatIfAnswer;
 use crate::model::answers::{List, Page};
 
 /// One operation.
@@ -181,6 +184,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 COLUMNS,
                 SORT,
                 Parameter::Number("top", 100_000),
+                Parameter::Word("outcome", OUTCOMES),
+                Parameter::Text("run", "Only calls of this run"),
+                Parameter::Text("tag", "Only calls with this tag, `key=value`"),
+                Parameter::Text("tag_key", "Where `by` has `tag`: tags with this key, by their values"),
                 ESTIMATED,
                 Parameter::Word("compare", &["previous"]),
                 TREND,
@@ -204,6 +211,35 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     get::<RecordRow>("/api/v1/records/{id}", "One call", &[], &[400, 404]),
     get::<Explanation>("/api/v1/records/{id}/explain", "A call's price, line by line", &[], &[400, 404]),
+    get::<RunsAnswer>(
+        "/api/v1/runs",
+        "What users' actions cost, with all the runs that they started; the last day where no period is named",
+        &[
+            Parameter::Period,
+            Parameter::Filters,
+            Parameter::Word("sort", &["cost", "calls", "duration", "depth", "start"]),
+            LIMIT,
+            CURSOR,
+        ],
+        &[400],
+    ),
+    get::<WhatIfAnswer>(
+        "/api/v1/what-if",
+        "What recorded calls would cost at other models; the last 30 days where no period is named",
+        &[
+            Parameter::Period,
+            Parameter::Filters,
+            Parameter::Text("to_model", "The model to try; without it, the nearest smaller relative of each"),
+        ],
+        &[400],
+    ),
+    get::<PromptsAnswer>(
+        "/api/v1/prompts",
+        "What prompts are made of, and what that costs; the last 30 days where no period is named",
+        &[Parameter::Period, Parameter::Filters],
+        &[400],
+    ),
+    get::<RunTree>("/api/v1/runs/{run}", "One run with all that it started", &[], &[400, 404]),
     write::<Imported>(
         "post",
         "/api/v1/records",

@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use tollgate_core::record::Outcome;
 
 use super::{hour_of, instant};
 use crate::api::error::ApiError;
@@ -33,6 +34,8 @@ pub(super) struct Question {
     pub(super) is_estimated: bool,
     pub(super) is_compared: bool,
     pub(super) has_trend: bool,
+    /// Where tags are told apart: only those with this key, by their values.
+    pub(super) tag_key: Option<String>,
 }
 
 /// An order of rows.
@@ -67,8 +70,15 @@ impl Question {
         let is_estimated = params.flag("estimated")?;
         let is_compared = params.one("compare")?.map(|what| parse_compare(&what)).transpose()?.is_some();
         let has_trend = params.flag("trend")?;
-        let filters = params.filters()?;
+        let mut filters = params.filters()?;
+        for facet in Dimension::FACETS {
+            for value in params.all(facet.name()) {
+                filters.accept(facet, value);
+            }
+        }
+        let tag_key = params.one("tag_key")?;
         params.finish()?;
+        check_facets(&by, &filters, tag_key.as_deref())?;
 
         let to = period.to.unwrap_or(now);
         let from = match period.from.take() {
@@ -93,7 +103,13 @@ impl Question {
             is_estimated,
             is_compared,
             has_trend,
+            tag_key,
         })
+    }
+
+    /// Whether the answer is made of sums by outcome, run or tag.
+    pub(super) fn is_of_a_facet(&self) -> bool {
+        Dimension::FACETS.into_iter().any(|facet| is_asked(facet, &self.by, &self.filters))
     }
 
     pub(super) fn query(&self) -> SummaryQuery {
@@ -104,6 +120,7 @@ impl Question {
             every: self.every(),
             zone: self.zone.clone(),
             filters: self.filters.clone(),
+            tag_key: self.tag_key.clone(),
         }
     }
 
@@ -140,6 +157,50 @@ impl Question {
     pub(super) fn span(&self, hour: i64) -> Option<(Timestamp, Timestamp)> {
         let spans = self.units().filter_map(|unit| unit.span(instant(hour), &self.zone));
         spans.reduce(|one, other| (one.0.max(other.0), one.1.min(other.1)))
+    }
+}
+
+fn is_asked(facet: Dimension, by: &[By], filters: &Filters) -> bool {
+    by.contains(&By::Dimension(facet)) || filters.wants(facet).is_some()
+}
+
+/// Sums know one of outcome, run and tag at a time.
+fn check_facets(by: &[By], filters: &Filters, tag_key: Option<&str>) -> Result<(), ApiError> {
+    let asked: Vec<&str> = Dimension::FACETS
+        .into_iter()
+        .filter(|facet| is_asked(*facet, by, filters))
+        .map(Dimension::name)
+        .collect();
+    if let [one, other, ..] = asked.as_slice() {
+        return Err(ApiError::parameter(format!(
+            "`{one}` and `{other}` are asked for together; ask for one of them, or list records"
+        )));
+    }
+    if tag_key.is_some() && !asked.contains(&Dimension::Tag.name()) {
+        return Err(ApiError::parameter("`tag_key` is given without `tag` in `by`"));
+    }
+    if let Some(tag) = filters
+        .wants(Dimension::Tag)
+        .into_iter()
+        .flatten()
+        .find(|tag| tag_key.is_none() && !tag.contains('='))
+    {
+        return Err(ApiError::parameter(format!(
+            "`tag` is `{tag}`, not a key and a value such as `customer=acme`"
+        )));
+    }
+    let outcomes: Vec<&str> = OUTCOMES.iter().map(|outcome| outcome.name()).collect();
+    match filters
+        .wants(Dimension::Outcome)
+        .into_iter()
+        .flatten()
+        .find(|one| !outcomes.contains(&one.as_str()))
+    {
+        None => Ok(()),
+        Some(wrong) => {
+            let names = or_rather(wrong, outcomes.iter().copied());
+            Err(ApiError::parameter(format!("`outcome` is `{wrong}`, not one of {names}")))
+        }
     }
 }
 
@@ -200,6 +261,9 @@ fn parse_compare(what: &str) -> Result<(), ApiError> {
     }
 }
 
+/// Every outcome.
+const OUTCOMES: [Outcome; 5] =
+    [Outcome::Ok, Outcome::Error, Outcome::ClientAbort, Outcome::UpstreamAbort, Outcome::Denied];
 /// How far back a summary looks by default.
 const SINCE: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Most rows beside the others.

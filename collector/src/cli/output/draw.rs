@@ -93,7 +93,7 @@ fn line<'c>(
         let (word, colour) = word(one);
         let word = cut(word, *width);
         let rest = width.saturating_sub(word.width());
-        let is_left = matches!(one.column.kind, Kind::Text | Kind::Bar | Kind::Sparkline);
+        let is_left = matches!(one.column.kind, Kind::Text | Kind::Time | Kind::Bar | Kind::Sparkline);
         let (before, after) = if is_left { (0, rest) } else { (rest, 0) };
         blank = blank.saturating_add(if at == 0 { before } else { before.saturating_add(GAP) });
         if !word.is_empty() {

@@ -38,21 +38,23 @@ impl Screen {
     /// Words on as many lines as they need, broken between words.
     pub(super) fn broken(self, line: &str) -> String {
         let Some(width) = self.width.filter(|width| line.width() > *width) else { return line.to_owned() };
+        // What goes on stands as far in as its beginning, up to half of the line.
+        let text = line.trim_start_matches(' ');
+        let indent = line.len().saturating_sub(text.len()).min(width / 2);
+        let room = width.saturating_sub(indent);
         let mut lines = Vec::new();
         let mut open = String::new();
-        for word in line.split(' ') {
-            for part in parts(word, width) {
-                if !open.is_empty() && open.width().saturating_add(1).saturating_add(part.width()) > width {
-                    lines.push(std::mem::take(&mut open));
-                }
-                if !open.is_empty() {
-                    open.push(' ');
-                }
-                open.push_str(&part);
+        for part in text.split(' ').flat_map(|word| parts(word, room)) {
+            if !open.is_empty() && open.width().saturating_add(1).saturating_add(part.width()) > room {
+                lines.push(std::mem::take(&mut open));
             }
+            if !open.is_empty() {
+                open.push(' ');
+            }
+            open.push_str(&part);
         }
         lines.push(open);
-        lines.join("\n")
+        lines.into_iter().map(|line| " ".repeat(indent) + &line).collect::<Vec<_>>().join("\n")
     }
 
     /// In the colour of what matters less.
@@ -154,5 +156,6 @@ mod tests {
         assert_eq!(screen.broken("ten wide c"), "ten wide c");
         assert_eq!(screen.broken("one two three four"), "one two\nthree four");
         assert_eq!(screen.broken("abcdefghijklmno p"), "abcdefghij\nklmno p");
+        assert_eq!(screen.broken("  source of it all"), "  source\n  of it\n  all");
     }
 }

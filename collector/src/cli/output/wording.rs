@@ -39,6 +39,7 @@ impl Wording {
     pub(super) fn word(&self, cell: &Cell) -> String {
         match (cell, self.kind) {
             (Cell::Nothing, _) => String::new(),
+            (Cell::Text(text), Kind::Time) => seconds(&printable(text)),
             (Cell::Text(text), _) => printable(text),
             (Cell::Count(count), _) => grouped(&count.to_string()),
             (Cell::Money(amount), _) => money(*amount, self.decimals),
@@ -58,6 +59,12 @@ impl Wording {
         let places = u8::from(change.rounded(0).units().abs() < 1000);
         format!("{sign}{}%", grouped(&change.rounded(places).to_string()))
     }
+}
+
+/// `2026-11-20T10:00:00.123Z` as `2026-11-20T10:00:00Z`.
+fn seconds(time: &str) -> String {
+    let Some((whole, rest)) = time.split_once('.') else { return time.to_owned() };
+    format!("{whole}{}", rest.trim_start_matches(|c: char| c.is_ascii_digit()))
 }
 
 /// One decimal; what is more than nothing is not shown as nothing.
@@ -176,6 +183,8 @@ mod tests {
         assert_eq!(money("-0.005".parse().unwrap(), 2), "-0.01");
         assert_eq!(money("1".parse().unwrap(), 12), "1.000000000000");
         assert_eq!(percent_of("0.04".parse().unwrap()), "<0.1");
+        assert_eq!(seconds("2026-11-20T10:00:00.123Z"), "2026-11-20T10:00:00Z");
+        assert_eq!(seconds("2026-11-20T10:00:00+01:00"), "2026-11-20T10:00:00+01:00");
         assert_eq!(percent_of("0.00".parse().unwrap()), "0.0");
     }
 

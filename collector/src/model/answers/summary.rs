@@ -34,6 +34,10 @@ pub struct SummaryAnswer {
     /// Calls, refused ones too, that gateways folded into totals: they are counted in the rows and have no
     /// record.
     pub folded_calls: u64,
+    /// Records that came so lately that their outcome, run and tags are not counted yet; 0 where rows are not
+    /// told apart by these.
+    #[serde(default)]
+    pub unfollowed_records: u64,
     /// Whether the time asked for is not over.
     #[serde(default)]
     pub partial: bool,
@@ -151,7 +155,7 @@ pub enum By {
 impl By {
     /// All of them, in the order of documentation.
     pub fn all() -> impl Iterator<Item = Self> {
-        Dimension::ALL.into_iter().map(Self::Dimension).chain([
+        Dimension::ALL.into_iter().chain(Dimension::FACETS).map(Self::Dimension).chain([
             Self::Hour,
             Self::Day,
             Self::Week,
@@ -166,7 +170,7 @@ impl By {
 
     /// The one with this name in a question; `key` stands for `key_id`.
     pub fn asked(name: &str) -> Option<Self> {
-        Dimension::asked(name).map(Self::Dimension).or_else(|| Self::from_name(name))
+        Dimension::or_facet(name).map(Self::Dimension).or_else(|| Self::from_name(name))
     }
 
     /// The unit of time, where it is one.

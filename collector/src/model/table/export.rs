@@ -148,7 +148,7 @@ const fn holds(kind: Kind) -> Holds {
     match kind {
         Kind::Count => Holds::Whole,
         Kind::Money | Kind::Percent | Kind::Change | Kind::Ratio => Holds::Decimal,
-        Kind::Text | Kind::Right | Kind::Bar | Kind::Sparkline => Holds::Text,
+        Kind::Text | Kind::Right | Kind::Time | Kind::Bar | Kind::Sparkline => Holds::Text,
     }
 }
 

@@ -82,6 +82,7 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (21, include_str!("migrations/0021_work.sql")),
     (22, include_str!("migrations/0022_work_known.sql")),
     (23, include_str!("migrations/0023_adrift.sql")),
+    (24, include_str!("migrations/0024_facets.sql")),
 ];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").

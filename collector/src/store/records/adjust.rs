@@ -16,6 +16,7 @@ use super::id::RecordId;
 use crate::model::answers::explain::Reason;
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR, signed};
 use crate::store::database::error::StoreError;
+use crate::store::facets::follow;
 use crate::store::records::{self, Cursor, RecordsQuery};
 use crate::store::rollups;
 use crate::store::rollups::detail::is_elsewhere;
@@ -222,14 +223,13 @@ pub(in crate::store) fn correct(
             continue;
         }
         let (minus, plus) = (Sums::of(&correction.before), Sums::of(after));
-        let booked_hour = if place.hour < end_hour {
-            let hour = open_hour(end_hour, now_ms);
-            change(transaction, hour, place.dims, &Sums::default(), &plus.money_since(&minus)?)?;
-            hour
+        let (booked_hour, minus, plus) = if place.hour < end_hour {
+            (open_hour(end_hour, now_ms), Sums::default(), plus.money_since(&minus)?)
         } else {
-            change(transaction, place.hour, place.dims, &minus, &plus)?;
-            place.hour
+            (place.hour, minus, plus)
         };
+        change(transaction, booked_hour, place.dims, &minus, &plus)?;
+        follow::corrected(transaction, after, (booked_hour, place.dims), &minus, &plus)?;
         let adjustment = Adjustment {
             reason: Reason::Reprice,
             made_ms: now_ms,
@@ -270,6 +270,31 @@ pub(in crate::store) fn note_late(
         price_basis: Vec::new(),
     };
     insert(transaction, id, dims, &adjustment)
+}
+
+/// Where a record and its corrections are counted, and what counts there: the record's own hour first. `hour`
+/// is that of its time.
+pub(in crate::store) fn bookings(
+    record: &UsageRecord,
+    hour: i64,
+    adjustments: Vec<Adjustment>,
+) -> Result<Vec<(i64, Sums)>, StoreError> {
+    let late = adjustments.iter().find(|one| one.reason == Reason::Late);
+    let home = late.map_or(hour, |one| one.booked_hour);
+    let (mut at_home, mut now) = (Sums::of(record), record.clone());
+    let mut elsewhere = Vec::new();
+    for one in adjustments.into_iter().filter(|one| one.reason == Reason::Reprice) {
+        let (before, booked) = (Sums::of(&now), one.booked_hour);
+        one.put(&mut now);
+        let after = Sums::of(&now);
+        if booked == home {
+            at_home.add(&after)?;
+            at_home.subtract(&before)?;
+        } else {
+            elsewhere.push((booked, after.money_since(&before)?));
+        }
+    }
+    Ok(std::iter::once((home, at_home)).chain(elsewhere).collect())
 }
 
 /// The hour in which what belongs to a closed month is booked.

@@ -9,6 +9,7 @@ use super::accounts::{Booking, EXPIRED};
 use super::folded;
 use super::id::RecordId;
 use crate::store::database::error::StoreError;
+use crate::store::facets::follow;
 use crate::store::rollups::reports;
 
 /// Records from before this time, Unix milliseconds UTC, are not kept.
@@ -50,6 +51,7 @@ pub(in crate::store) fn expire(
     )?;
     folded::expire(transaction, horizon)?;
     reports::expire(transaction, horizon)?;
+    follow::expire(transaction, horizon)?;
     let mut booking = Booking::default();
     booking.add(EXPIRED, u64::try_from(removed).unwrap_or(u64::MAX));
     booking.write(transaction)?;

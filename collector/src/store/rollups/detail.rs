@@ -1,7 +1,7 @@
 //! Totals with their kinds, for exports and statements: by dimension and time, from the rollups.
 //!
-//! A correction of a closed month is booked in an open hour, so that hour's rollup has its money among that of
-//! its own calls. Here the two are told apart, by the adjustments.
+//! A correction of a closed month is booked in an open hour, so that hour's rollup has its money among that
+//! of its own calls. Here the two are told apart, by the adjustments.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

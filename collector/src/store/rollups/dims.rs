@@ -102,6 +102,8 @@ impl Dims {
             Dimension::ResponseModel => self.column(Column::ResponseModel),
             Dimension::RequestModel => self.column(Column::RequestModel),
             Dimension::ServiceTier => self.column(Column::ServiceTier),
+            // Not dimensions of a record: the sums by facet have them.
+            Dimension::Outcome | Dimension::Run | Dimension::Tag => "",
         };
         (!value.is_empty()).then_some(value)
     }
@@ -216,6 +218,19 @@ impl Filters {
     /// Keeps only what has no agent or no team: nobody named one, or not as a name.
     pub fn only_unattributed(&mut self) {
         self.is_unattributed = true;
+    }
+
+    /// The values that are accepted of a dimension; none where all are.
+    pub fn wants(&self, dimension: Dimension) -> Option<&[String]> {
+        self.wanted.iter().find(|(known, _)| *known == dimension).map(|(_, values)| values.as_slice())
+    }
+
+    /// The same for all values of a dimension.
+    #[must_use]
+    pub fn without(&self, dimension: Dimension) -> Self {
+        let mut rest = self.clone();
+        rest.wanted.retain(|(known, _)| *known != dimension);
+        rest
     }
 
     /// What is to be accepted, by dimension.

@@ -49,7 +49,8 @@ impl Store {
     }
 
     /// Hands over totals with their kinds, by time and then by values, out of one snapshot, until `take` has
-    /// enough; gives back what it worked on. Unlike [`Store::summary`] it holds the rows of one period at a time, so there may be any number.
+    /// enough; gives back what it worked on. Unlike [`Store::summary`] it holds the rows of one period at a
+    /// time, so there may be any number.
     ///
     /// # Errors
     /// When the database fails.

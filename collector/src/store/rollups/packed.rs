@@ -182,9 +182,9 @@ mod tests {
         let summaries = || {
             let from = i64::try_from(START_HOUR).unwrap();
             let spans = [(0, 1_000), (3, 900), (51, 600), (240, 460)];
-            let all = spans
-                .into_iter()
-                .flat_map(|span| [Every::Period, Every::Day, Every::Hour].map(|every| (span, every)));
+            let all = spans.into_iter().flat_map(|span| {
+                [Every::Period, Every::Month, Every::Week, Every::Day, Every::Hour].map(|every| (span, every))
+            });
             let summary = |((first, end), every)| {
                 let query = crate::store::rollups::summary::SummaryQuery {
                     from_hour: from + first,

@@ -19,7 +19,6 @@ use super::reports::{self, Place};
 use super::spans::{Grain, Span};
 use super::sums::{InRow, Sums};
 use crate::model::answers::audit::Recount;
-use crate::model::answers::explain::Reason;
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 use crate::model::drift::Reported;
 use crate::store::alerts::reviews;
@@ -269,25 +268,11 @@ impl Counting {
     /// Adds a record where it is counted, and its corrections where they are.
     fn add(&mut self, rows: &mut Rows, record: &UsageRecord, stored: &Stored) -> Result<(), StoreError> {
         let adjustments = self.adjustments.remove(&stored.id).unwrap_or_default();
-        let late = adjustments.iter().find(|one| one.reason == Reason::Late);
-        let home = late.map_or(stored.hour, |one| one.booked_hour);
-        let mut add = |hour: i64, sums: &Sums| {
+        for (hour, sums) in adjust::bookings(record, stored.hour, adjustments)? {
             let rows = if hour == stored.hour { &mut *rows } else { &mut self.elsewhere };
-            rows.entry((hour, stored.dims)).or_default().add(sums)
-        };
-        let (mut at_home, mut now) = (Sums::of(record), record.clone());
-        for one in adjustments.into_iter().filter(|one| one.reason == Reason::Reprice) {
-            let (before, booked) = (Sums::of(&now), one.booked_hour);
-            one.put(&mut now);
-            let after = Sums::of(&now);
-            if booked == home {
-                at_home.add(&after)?;
-                at_home.subtract(&before)?;
-            } else {
-                add(booked, &after.money_since(&before)?)?;
-            }
+            rows.entry((hour, stored.dims)).or_default().add(&sums)?;
         }
-        Ok(add(home, &at_home)?)
+        Ok(())
     }
 
     fn compare(&mut self, what: &str, expected: &Rows, found: &Rows) {

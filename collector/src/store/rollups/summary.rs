@@ -32,6 +32,8 @@ pub struct SummaryQuery {
     pub zone: TimeZone,
     /// What to count.
     pub filters: Filters,
+    /// Where tags are told apart: only those with this key, by their values.
+    pub tag_key: Option<String>,
 }
 
 /// How finely a summary tells times apart.
@@ -112,7 +114,7 @@ pub(in crate::store) fn summarise(
 
 impl SummaryQuery {
     /// Start of the row that this hour belongs to, in hours.
-    pub(super) fn period_of(&self, hour: i64) -> Option<i64> {
+    pub(in crate::store) fn period_of(&self, hour: i64) -> Option<i64> {
         match self.every {
             Every::Period => None,
             Every::Hour => Some(hour),
@@ -161,7 +163,7 @@ pub(super) fn spans(connection: &Connection, query: &SummaryQuery) -> Result<Vec
 }
 
 /// Which group each set of dimensions belongs to.
-pub(super) struct Groups {
+pub(in crate::store) struct Groups {
     /// By id of the dimensions, from 1; `None` where a filter keeps it out.
     by_dims: Vec<Option<usize>>,
     /// Values of each group.
@@ -169,7 +171,7 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    pub(super) fn of(dims: &DimsTable, query: &SummaryQuery) -> Self {
+    pub(in crate::store) fn of(dims: &DimsTable, query: &SummaryQuery) -> Self {
         let mut index: HashMap<Vec<Option<&str>>, usize> = HashMap::new();
         let mut values = Vec::new();
         let by_dims = dims
@@ -187,7 +189,12 @@ impl Groups {
         Self { by_dims, values }
     }
 
-    pub(super) fn of_dims(&self, id: i64) -> Option<usize> {
+    /// Values of a group.
+    pub(in crate::store) fn values_of(&self, group: usize) -> &[Option<String>] {
+        self.values.get(group).map_or(&[], Vec::as_slice)
+    }
+
+    pub(in crate::store) fn of_dims(&self, id: i64) -> Option<usize> {
         let index = usize::try_from(id).ok()?.checked_sub(1)?;
         self.by_dims.get(index).copied().flatten()
     }
@@ -271,7 +278,7 @@ impl Period {
 }
 
 /// Longest summary.
-const ROWS_MAX: usize = 100_000;
+pub(in crate::store) const ROWS_MAX: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
@@ -286,6 +293,7 @@ mod tests {
             every,
             zone: TimeZone::get(zone).unwrap(),
             filters: Filters::default(),
+            tag_key: None,
         }
     }
 

@@ -53,6 +53,7 @@ impl TestStore {
             every: Every::Period,
             zone: TimeZone::UTC,
             filters: Filters::default(),
+            tag_key: None,
         })
         .total
     }

@@ -66,7 +66,14 @@ proptest! {
         let summaries = || {
             let mut summaries = Vec::new();
             for (every, zone) in
-                [(Every::Period, "UTC"), (Every::Day, "UTC"), (Every::Day, "America/St_Johns"), (Every::Hour, "UTC")]
+                [
+                    (Every::Period, "UTC"),
+                    (Every::Month, "UTC"),
+                    (Every::Week, "America/St_Johns"),
+                    (Every::Day, "UTC"),
+                    (Every::Day, "America/St_Johns"),
+                    (Every::Hour, "UTC"),
+                ]
             {
                 for part in [false, true] {
                     let mut query = everything(every, TimeZone::get(zone).unwrap());

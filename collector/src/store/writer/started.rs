@@ -13,6 +13,7 @@ use tollgate_core::attribution::{Attribution, AttributionSource};
 use tollgate_core::record::{Note, UsageRecord};
 
 use crate::store::database::error::StoreError;
+use crate::store::facets::follow;
 use crate::store::records::adjust;
 use crate::store::records::batch::{Batch, RecordRow, Told, cost_status_code, digest_of, outcome_code};
 use crate::store::records::id::RecordId;
@@ -294,6 +295,7 @@ impl Change {
         adjust::change(transaction, place.hour, dims, &Sums::default(), &plus)?;
         rollups::forget_nothing(transaction, place.hour, place.dims)?;
         reports::moved(transaction, (place.dims, &stored), (dims, &after))?;
+        follow::moved(transaction, (place.dims, &stored), (dims, &after), place.hour)?;
         budgets::count_moved(transaction, &stored, &after, now_ms)
     }
 }

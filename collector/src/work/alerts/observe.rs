@@ -125,6 +125,7 @@ async fn observe(app: &App, rule: &Rule, window: &Window, now_ms: u64) -> Result
             every: Every::Period,
             zone: TimeZone::UTC,
             filters: filters.clone(),
+            tag_key: None,
         })
     };
     let now = totals(window.start_ms, now_ms.min(window.end_ms)).await?;

@@ -226,7 +226,15 @@ fn by_agent(from_hour: i64, to_hour: i64, by: Dimension, agent: Option<&str>) ->
     if let Some(agent) = agent {
         filters.accept(Dimension::Agent, agent.to_owned());
     }
-    SummaryQuery { from_hour, to_hour, by: vec![by], every: Every::Period, zone: TimeZone::UTC, filters }
+    SummaryQuery {
+        from_hour,
+        to_hour,
+        by: vec![by],
+        every: Every::Period,
+        zone: TimeZone::UTC,
+        filters,
+        tag_key: None,
+    }
 }
 
 /// A finding that comes again within this time goes on.

@@ -1,9 +1,9 @@
 //! FOCUS, the FinOps Open Cost and Usage Specification: rows of version 1.2, with the two names of providers
 //! that 1.3 brought. Read at <https://focus.finops.org> in November 2026.
 //!
-//! A row is an hour or day of one team, agent, feature, environment, provider, model, service tier and kind of
-//! token. What a provider reported beyond the book's charges is a row of its own, and so is what corrections
-//! of closed months added: the costs of all rows are exactly the summary's.
+//! A row is an hour or day of one team, agent, feature, environment, provider, model, service tier and kind
+//! of token. What a provider reported beyond the book's charges is a row of its own, and so is what
+//! corrections of closed months added: the costs of all rows are exactly the summary's.
 
 mod names;
 mod rates;
@@ -177,6 +177,7 @@ impl Focus {
 }
 
 impl Group<'_> {
+    // Long: one line for each column.
     /// In the order of [`columns`].
     fn cells(&self, line: &Line<'_>, beside: Beside) -> Vec<Cell> {
         let [start, end, month, next] = self.times.clone();
@@ -273,6 +274,7 @@ impl Group<'_> {
     }
 }
 
+// Long: one line for each column.
 /// The columns: those of FOCUS by name, then our own.
 pub fn columns() -> Vec<Column> {
     use crate::model::table::Kind::{Count, Money, Ratio, Text};

@@ -1,5 +1,5 @@
-//! A store with something of all that costs: every kind of token, fees, words of providers, totals of gateways,
-//! calls without a price, closed months with late records and with corrections, which take away too.
+//! A store with something of all that costs: every kind of token, fees, words of providers, totals of
+//! gateways, calls without a price, closed months with late records and corrections, which take away too.
 
 use jiff::tz::TimeZone;
 use tempfile::TempDir;
@@ -123,7 +123,7 @@ pub(crate) fn spans() -> [(i64, i64); 5] {
 
 fn query((from_hour, to_hour): (i64, i64), by: &[Dimension], every: Every) -> SummaryQuery {
     let (zone, filters) = (TimeZone::UTC, Filters::default());
-    SummaryQuery { from_hour, to_hour, by: by.to_vec(), every, zone, filters }
+    SummaryQuery { from_hour, to_hour, by: by.to_vec(), every, zone, filters, tag_key: None }
 }
 
 fn record(random: &mut Random, book: &PriceBook, id: String, time_ms: u64) -> UsageRecord {

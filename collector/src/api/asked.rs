@@ -1,0 +1,60 @@
+//! What a report is asked about: a time and the calls in it.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use super::error::ApiError;
+use super::params::Params;
+use super::period::Period;
+use crate::model::clock::MS_PER_HOUR;
+use crate::store::Filters;
+
+/// A time with a beginning and an end, and the calls in it that are asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Start.
+    pub from: Timestamp,
+    /// End, exclusive.
+    pub to: Timestamp,
+    /// Where civil times and days are meant.
+    pub zone: TimeZone,
+    /// By dimension.
+    pub filters: Filters,
+}
+
+impl Asked {
+    /// Reads `since`, `from`, `to`, `tz` and the filters. A time that is not named is that of the last
+    /// `days`.
+    ///
+    /// # Errors
+    /// Names the parameter, its value and what would be right.
+    pub fn read(params: &mut Params, now: Timestamp, days: i64) -> Result<Self, ApiError> {
+        let Period { from, to, zone } = Period::read(params, now)?;
+        let to = to.unwrap_or(now);
+        let since = SignedDuration::from_hours(days.saturating_mul(24));
+        let from = match from {
+            Some(from) => from,
+            None => to.checked_sub(since).map_err(|_| ApiError::parameter("`to` is too early"))?,
+        };
+        if from >= to {
+            return Err(ApiError::parameter(format!("`from` {from} is not before `to` {to}")));
+        }
+        Ok(Self { from, to, zone, filters: params.filters()? })
+    }
+
+    /// Start and end, Unix milliseconds UTC.
+    pub fn ms(&self) -> (i64, i64) {
+        (self.from.as_millisecond(), self.to.as_millisecond())
+    }
+
+    /// The same rounded outward to hours since the Unix epoch, as sums have them.
+    pub fn hours(&self) -> (i64, i64) {
+        let (from, to) = self.ms();
+        (from.div_euclid(MS_PER_HOUR), to.saturating_add(MS_PER_HOUR - 1).div_euclid(MS_PER_HOUR))
+    }
+}
+
+/// A time of the store as answers have it.
+pub fn shown(ms: i64) -> Option<String> {
+    Timestamp::from_millisecond(ms).ok().map(|time| time.to_string())
+}

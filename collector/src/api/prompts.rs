@@ -1,0 +1,65 @@
+//! `GET /api/v1/prompts`: what prompts are made of, and what that costs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use tollgate_core::record::Totals;
+
+use super::asked::{Asked, shown};
+use super::error::ApiError;
+use super::params::Params;
+use crate::model::answers::prompts::PromptsAnswer;
+use crate::model::clock::{MS_PER_HOUR, millis, now};
+use crate::model::dimension::Dimension;
+use crate::store::{PromptsQuery, RunsQuery, SpendQuery};
+use crate::work::app::App;
+use crate::work::{following, prompts};
+
+/// Answers what the prompts of the last 30 days, or of the time asked for, are made of.
+///
+/// # Errors
+/// For parameters that cannot be used, and when the store fails.
+pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
+    let asked = Asked::read(&mut params, now(), 30)?;
+    params.finish()?;
+    let unfollowed_records = following::catch_up(&app).await?;
+    let (from_hour, to_hour) = asked.hours();
+    let (from_ms, to_ms) = asked.ms();
+    let filters = asked.filters.clone();
+    let found = app.store.prompts(PromptsQuery { from_hour, to_hour, filters: filters.clone() }).await?;
+    let runs = app.store.runs(RunsQuery { from_ms, to_ms, filters: filters.clone() }).await?;
+    let spend = app.store.spend(SpendQuery { from_hour, to_hour, filters }).await?;
+    let book = app.prices.book();
+    let at_ms = millis(asked.to.min(now())).saturating_sub(1);
+    let length_ms = to_ms.saturating_sub(from_ms).max(1).unsigned_abs();
+    let mut agents = prompts::agents(&book, &found, &runs, at_ms);
+    let mut wasted: BTreeMap<&str, (Totals, Totals)> = BTreeMap::new();
+    let mut calls = 0u64;
+    for one in &spend {
+        calls = calls.saturating_add(one.all.totals.calls).saturating_add(one.all.totals.denied);
+        let (retried, failed) =
+            wasted.entry(one.dims.value(Dimension::Agent).unwrap_or_default()).or_default();
+        // Parts of sums that are in range.
+        let _ = retried.add(&one.retried).and_then(|()| failed.add(&one.failed));
+    }
+    for agent in &mut agents {
+        if let Some((retried, failed)) = wasted.get(agent.agent.as_str()) {
+            (agent.retried, agent.retried_usd) = (retried.calls, retried.cost);
+            (agent.failed, agent.failed_usd) = (failed.calls, failed.cost);
+        }
+    }
+    let looked_at = found.iter().fold(0u64, |sum, one| sum.saturating_add(one.counts.calls));
+    let answer = PromptsAnswer {
+        from: shown(from_hour.saturating_mul(MS_PER_HOUR)).unwrap_or_default(),
+        to: shown(to_hour.saturating_mul(MS_PER_HOUR)).unwrap_or_default(),
+        rows: prompts::rows(&book, &found, at_ms, length_ms),
+        agents,
+        changes: prompts::changes(&found),
+        calls_without_prints: calls.saturating_sub(looked_at),
+        unfollowed_records,
+    };
+    Ok(Json(answer).into_response())
+}

@@ -1,0 +1,243 @@
+//! `GET /api/v1/runs`: what users' actions cost, with all that they started.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use tollgate_core::money::Picodollars;
+use tollgate_core::record::Totals;
+
+use super::asked::{Asked, shown};
+use super::error::ApiError;
+use super::params::{Paging, Params, listed};
+use crate::model::answers::runs::{AgentRuns, RunPartRow, RunRow, RunTree, RunTreeNode, RunsAnswer};
+use crate::model::clock::now;
+use crate::model::run::{Action, Status, actions};
+use crate::store::{RunFound, RunNode, RunPart, RunsQuery};
+use crate::work::app::App;
+use crate::work::following;
+
+/// Answers the actions of the last day, or of the time asked for, in pages of `limit` that go on at `cursor`.
+///
+/// # Errors
+/// For parameters that cannot be used, and when the store fails.
+pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
+    let asked = Asked::read(&mut params, now(), 1)?;
+    let sort = Sort::read(params.one("sort")?)?;
+    let Paging { limit, after } = Paging::<usize>::read(&mut params)?;
+    let skip = after.unwrap_or(0);
+    params.finish()?;
+    let unfollowed_records = following::catch_up(&app).await?;
+    let (from_ms, to_ms) = asked.ms();
+    let runs = app.store.runs(RunsQuery { from_ms, to_ms, filters: asked.filters }).await?;
+    let mut actions = actions(runs);
+    sort.apply(&mut actions);
+    let page: Vec<&Action> = actions.iter().skip(skip).take(limit).collect();
+    let names = app.store.run_names(page.iter().map(|action| action.run.id).collect()).await?;
+    let end = skip.saturating_add(page.len());
+    let answer = RunsAnswer {
+        from: asked.from.to_string(),
+        to: asked.to.to_string(),
+        rows: page.into_iter().zip(names).map(|(action, name)| row(action, name)).collect(),
+        next_cursor: (end < actions.len()).then(|| end.to_string()),
+        actions: u64::try_from(actions.len()).unwrap_or(u64::MAX),
+        agents: by_agent(&actions),
+        unfollowed_records,
+    };
+    Ok(Json(answer).into_response())
+}
+
+/// Answers one run with all that it started.
+///
+/// # Errors
+/// For a run that no call named, and when the store fails.
+pub async fn one(
+    State(app): State<Arc<App>>,
+    Path(run): Path<String>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    params.finish()?;
+    let unfollowed_records = following::catch_up(&app).await?;
+    let RunFound { nodes, started_by } = app.store.run_tree(run.clone()).await?.ok_or_else(|| {
+        ApiError::not_found(format!(
+            "no call named the run `{run}`; `tollgate runs` lists those of the last day"
+        ))
+    })?;
+    let nodes = tree(nodes);
+    let calls = nodes.iter().fold(0u64, |sum, node| sum.saturating_add(node.calls));
+    let cost_usd = nodes.first().map_or(Picodollars::ZERO, |top| top.tree_cost_usd);
+    Ok(Json(RunTree { run, started_by, nodes, calls, cost_usd, unfollowed_records }).into_response())
+}
+
+/// In which order actions are listed.
+#[derive(Clone, Copy, Debug)]
+enum Sort {
+    Cost,
+    Calls,
+    Duration,
+    Depth,
+    Start,
+}
+
+impl Sort {
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::Cost, "cost"),
+        (Self::Calls, "calls"),
+        (Self::Duration, "duration"),
+        (Self::Depth, "depth"),
+        (Self::Start, "start"),
+    ];
+
+    fn read(name: Option<String>) -> Result<Self, ApiError> {
+        let Some(name) = name else { return Ok(Self::Cost) };
+        let found = Self::ALL.into_iter().find(|(_, known)| *known == name);
+        found.map(|(sort, _)| sort).ok_or_else(|| {
+            let names = listed(Self::ALL.map(|(_, name)| name));
+            ApiError::parameter(format!("`sort` is `{name}`, not one of {names}"))
+        })
+    }
+
+    /// The largest first, and the latest of those that are alike.
+    fn apply(self, actions: &mut [Action]) {
+        let key = |action: &Action| -> i128 {
+            match self {
+                Self::Cost => action.all.cost.as_pico(),
+                Self::Calls => action.all.calls.saturating_add(action.all.denied).into(),
+                Self::Duration => action.run.last_ms.saturating_sub(action.run.first_ms).into(),
+                Self::Depth => action.depth.into(),
+                Self::Start => 0,
+            }
+        };
+        actions.sort_by_cached_key(|action| Reverse((key(action), action.run.first_ms, action.run.id)));
+    }
+}
+
+fn row(action: &Action, run: String) -> RunRow {
+    let Action { run: top, all, runs, depth, started } = action;
+    RunRow {
+        run,
+        agent: top.agent.clone().unwrap_or_default(),
+        start: shown(top.first_ms),
+        duration_ms: top.last_ms.saturating_sub(top.first_ms).max(0).unsigned_abs(),
+        status: Status::of(all),
+        calls: all.calls,
+        denied: all.denied,
+        errors: all.errors,
+        runs: *runs,
+        depth: *depth,
+        started: *started,
+        input_tokens: all.input_tokens,
+        output_tokens: all.output_tokens,
+        first_input_tokens: top.first_tokens,
+        last_input_tokens: top.last_tokens,
+        cost_usd: all.cost,
+    }
+}
+
+/// What an action costs at each agent, the largest sum first.
+fn by_agent(actions: &[Action]) -> Vec<AgentRuns> {
+    let mut all: BTreeMap<&str, (Vec<Picodollars>, Vec<u64>)> = BTreeMap::new();
+    for action in actions {
+        let (costs, calls) = all.entry(action.run.agent.as_deref().unwrap_or_default()).or_default();
+        costs.push(action.all.cost);
+        calls.push(action.all.calls.saturating_add(action.all.denied));
+    }
+    let mut agents: Vec<AgentRuns> = all
+        .into_iter()
+        .map(|(agent, (mut costs, mut calls))| {
+            costs.sort_unstable();
+            calls.sort_unstable();
+            AgentRuns {
+                agent: agent.to_owned(),
+                actions: u64::try_from(costs.len()).unwrap_or(u64::MAX),
+                cost_usd: costs.iter().fold(Picodollars::ZERO, |sum, cost| sum + *cost),
+                median_cost_usd: quantile(&costs, 50).unwrap_or_default(),
+                p90_cost_usd: quantile(&costs, 90).unwrap_or_default(),
+                max_cost_usd: quantile(&costs, 100).unwrap_or_default(),
+                median_calls: quantile(&calls, 50).unwrap_or_default(),
+                p90_calls: quantile(&calls, 90).unwrap_or_default(),
+                max_calls: quantile(&calls, 100).unwrap_or_default(),
+            }
+        })
+        .collect();
+    agents.sort_by_key(|agent| Reverse(agent.cost_usd));
+    agents
+}
+
+/// The smallest of these, which are in order, that so many of a hundred are not above.
+fn quantile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
+    let rank = sorted.len().saturating_mul(percent).div_ceil(100).max(1);
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
+/// Runs in the order of the tree, each with what it and all that it started cost.
+fn tree(found: Vec<RunNode>) -> Vec<RunTreeNode> {
+    let places: HashMap<i64, usize> = found.iter().enumerate().map(|(at, node)| (node.run.id, at)).collect();
+    let top = found.first().map(|node| node.run.id);
+    let mut children: Vec<Vec<usize>> = vec![Vec::new(); found.len()];
+    for (at, node) in found.iter().enumerate().filter(|(_, node)| Some(node.run.id) != top) {
+        let parent = node.run.parent.and_then(|parent| places.get(&parent).copied());
+        if let Some(siblings) = parent.and_then(|parent| children.get_mut(parent)) {
+            siblings.push(at);
+        }
+    }
+    // Those that started others come before them in what was found, so sums go up from the end.
+    let mut costs: Vec<Picodollars> = found.iter().map(|node| node.run.own.cost).collect();
+    for (at, siblings) in children.iter().enumerate().rev() {
+        let sum = siblings
+            .iter()
+            .filter_map(|child| costs.get(*child))
+            .fold(Picodollars::ZERO, |sum, one| sum + *one);
+        if let Some(cost) = costs.get_mut(at) {
+            *cost += sum;
+        }
+    }
+    let mut nodes = Vec::with_capacity(found.len());
+    let mut waiting = vec![(0usize, 0u64)];
+    while let Some((at, level)) = waiting.pop() {
+        let (Some(node), Some(cost)) = (found.get(at), costs.get(at)) else { continue };
+        nodes.push(tree_node(node, level, *cost));
+        let below = children.get(at).into_iter().flatten().rev();
+        waiting.extend(below.map(|child| (*child, level.saturating_add(1))));
+    }
+    nodes
+}
+
+fn tree_node(node: &RunNode, level: u64, tree_cost_usd: Picodollars) -> RunTreeNode {
+    let Totals { calls, denied, cost, .. } = node.run.own;
+    RunTreeNode {
+        run: node.name.clone(),
+        level,
+        start: shown(node.run.first_ms),
+        duration_ms: node.run.last_ms.saturating_sub(node.run.first_ms).max(0).unsigned_abs(),
+        status: Status::of(&node.run.own),
+        calls,
+        denied,
+        cost_usd: cost,
+        tree_cost_usd,
+        parts: node.parts.iter().map(part).collect(),
+    }
+}
+
+fn part(part: &RunPart) -> RunPartRow {
+    let [agent, team, feature, environment, provider, model] =
+        part.values.clone().map(Option::unwrap_or_default);
+    let totals = &part.totals;
+    RunPartRow {
+        agent,
+        team,
+        feature,
+        environment,
+        provider,
+        model,
+        calls: totals.calls,
+        denied: totals.denied,
+        errors: totals.errors,
+        input_tokens: totals.input_tokens,
+        output_tokens: totals.output_tokens,
+        cost_usd: totals.cost,
+    }
+}

@@ -1,0 +1,250 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use rusqlite::Connection;
+use tollgate_core::money::Picodollars;
+use tollgate_core::record::{Outcome, PromptShape, UsageRecord};
+use tollgate_core::usage::Usage;
+
+use super::of_record::{Value, facets_of};
+use super::*;
+use crate::model::audit::Entry;
+use crate::store::records::adjust::Correction;
+use crate::store::records::batch::{Batch, Sender};
+use crate::store::rollups::dims::Filters;
+use crate::store::rollups::sums::{AsRow as _, InRow as _, Sums};
+use crate::store::several::{record, runtime};
+use crate::store::{RunFound, RunsQuery, Store};
+
+const HOUR_MS: u64 = 3_600_000;
+const START_MS: u64 = 490_000 * HOUR_MS;
+
+/// Sums of each facet, value and hour.
+type Rows = BTreeMap<(Facet, String, i64), Sums>;
+
+fn call(n: u64, (run, parent): (u64, u64), outcome: Outcome, input: u64, hour: u64) -> UsageRecord {
+    let mut call = record(n, &format!("agent-{}", n % 3));
+    call.head.time_ms = START_MS + hour * HOUR_MS + n;
+    call.outcome = outcome;
+    call.usage = Usage { input_tokens: Some(input), output_tokens: Some(n % 700), ..Usage::default() };
+    call.head.attribution.run = (run > 0).then(|| format!("run-{run}"));
+    call.head.attribution.parent_run = (parent > 0).then(|| format!("run-{parent}"));
+    call.head.attribution.tags.insert("customer".into(), format!("c{}", n % 4));
+    call.prompt = n.is_multiple_of(2).then(|| PromptShape {
+        system_hash: Some(format!("print-{}", n % 5)),
+        system_bytes: Some(4_000),
+        bytes_by_role: [("user".to_owned(), 900)].into(),
+        ..PromptShape::default()
+    });
+    call
+}
+
+fn store(records: &[UsageRecord]) -> (Store, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    ingest(&store, records);
+    (store, dir)
+}
+
+fn ingest(store: &Store, records: &[UsageRecord]) {
+    let mut batch = Batch::new(Sender { gateway: "edge".into(), ..Sender::default() });
+    for record in records {
+        batch.push(record).unwrap();
+    }
+    runtime().block_on(store.ingest(batch)).unwrap();
+}
+
+fn follow(store: &Store) {
+    while runtime().block_on(store.follow(None)).unwrap() {}
+    assert_eq!(runtime().block_on(store.unfollowed()).unwrap(), 0);
+}
+
+fn connection(dir: &tempfile::TempDir) -> Connection {
+    Connection::open(dir.path().join("tollgate.db")).unwrap()
+}
+
+fn stored(connection: &Connection) -> Rows {
+    let mut all = Rows::new();
+    for facet in [Facet::Apart, Facet::Tag, Facet::Run, Facet::Prompt, Facet::Retry] {
+        each(connection, facet, (0, 1_000_000), |row| {
+            let value = match facet {
+                Facet::Apart | Facet::Retry => row.value.to_string(),
+                _ => name(connection, row.value)?,
+            };
+            all.entry((facet, value, row.hour)).or_default().add(&Sums::decode(row.sums)?)?;
+            Ok(())
+        })
+        .unwrap();
+    }
+    all
+}
+
+fn expected(records: &[(UsageRecord, i64)]) -> Rows {
+    let mut all = Rows::new();
+    for (record, hour) in records {
+        for (facet, value) in facets_of(record) {
+            let value = match value {
+                Value::Number(number) => number.to_string(),
+                Value::Name(name) => name,
+            };
+            all.entry((facet, value, *hour)).or_default().add(&Sums::of(record)).unwrap();
+        }
+    }
+    all
+}
+
+fn hour_of(record: &UsageRecord) -> i64 {
+    i64::try_from(record.head.time_ms / HOUR_MS).unwrap()
+}
+
+fn any_call() -> impl Strategy<Value = (u64, u64, Outcome, u64, u64)> {
+    let outcome = prop_oneof![Just(Outcome::Ok), Just(Outcome::Error), Just(Outcome::Denied)];
+    (0u64..6, 0u64..6, outcome, prop_oneof![0u64..30_000, 0u64..900_000], 0u64..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn each_record_is_in_the_sums_of_its_facets_once(
+        calls in proptest::collection::vec(any_call(), 1..40),
+        cut in 0usize..40,
+        changed in proptest::collection::vec((0usize..40, -500i128..500), 0..4),
+    ) {
+        let calls: Vec<_> = (1..).zip(calls).map(|(n, (run, parent, outcome, input, hour))| {
+            call(n, (run, parent), outcome, input, hour)
+        }).collect();
+        let (first, second) = calls.split_at(cut.min(calls.len()));
+        let (store, dir) = store(first);
+        follow(&store);
+        // Sent twice, as gateways do when an answer was lost.
+        ingest(&store, first);
+        ingest(&store, second);
+        let mut counted: Vec<_> = calls.iter().map(|one| (one.clone(), hour_of(one))).collect();
+        // A price is corrected before or after its record was followed.
+        for (at, amount) in changed {
+            let at = at % calls.len();
+            let before = counted[at].0.clone();
+            let mut after = before.clone();
+            after.cost_usd += Picodollars::from_pico(amount);
+            let id: crate::store::RecordId = before.head.id.parse().unwrap();
+            let query = crate::store::RecordsQuery { limit: 1_000, ..Default::default() };
+            let (page, _) = runtime().block_on(store.counted(query)).unwrap();
+            let base = page.iter().find(|one| one.record.head.id.parse() == Ok(id)).unwrap().base;
+            let correction = Correction { before, after: after.clone(), base };
+            let entry = Entry { time_ms: START_MS, ..Entry::default() };
+            prop_assert_eq!(runtime().block_on(store.correct(vec![correction], entry)).unwrap(), 1);
+            counted[at].0 = after;
+            if amount % 2 == 0 {
+                follow(&store);
+            }
+        }
+        follow(&store);
+        prop_assert_eq!(stored(&connection(&dir)), expected(&counted));
+        prop_assert_eq!(runtime().block_on(store.recount(START_MS)).unwrap().wrong, 0);
+    }
+}
+
+#[test]
+fn a_run_has_its_calls_its_times_and_what_it_started() {
+    let calls = [
+        call(1, (1, 0), Outcome::Ok, 100, 0),
+        call(2, (2, 1), Outcome::Ok, 200, 0),
+        call(3, (1, 0), Outcome::Error, 300, 1),
+        call(4, (3, 2), Outcome::Denied, 0, 1),
+        call(5, (7, 9), Outcome::Ok, 10, 1),
+    ];
+    let (store, _dir) = store(&calls);
+    follow(&store);
+    let all = || RunsQuery { to_ms: i64::MAX, ..RunsQuery::default() };
+    let runs = runtime().block_on(store.runs(all())).unwrap();
+    let names = runtime().block_on(store.run_names(runs.iter().map(|run| run.id).collect())).unwrap();
+    // The one that started run-7 made no call itself.
+    assert_eq!(names, ["run-1", "run-2", "run-3", "run-9", "run-7"].map(str::to_owned));
+    let first = &runs[0];
+    assert_eq!((first.own.calls, first.own.errors, first.own.cost.as_pico()), (2, 1, 4));
+    assert_eq!((first.first_tokens, first.last_tokens), (100, 300));
+    let start = i64::try_from(START_MS).unwrap();
+    assert_eq!((first.first_ms, first.last_ms), (start + 1, start + 3_600_003));
+    let RunFound { nodes, started_by } = runtime().block_on(store.run_tree("run-1".into())).unwrap().unwrap();
+    let of: Vec<_> = nodes.iter().map(|node| (node.name.as_str(), node.run.own.cost.as_pico())).collect();
+    assert_eq!((of, started_by), (vec![("run-1", 4), ("run-2", 2), ("run-3", 4)], vec![]));
+    assert_eq!(nodes[0].parts.len(), 2, "two agents called in it");
+    let found = runtime().block_on(store.run_tree("run-3".into())).unwrap().unwrap();
+    assert_eq!(found.started_by, ["run-2", "run-1"]);
+    assert_eq!(runtime().block_on(store.run_tree("no".into())).unwrap(), None);
+    let mut filters = Filters::default();
+    filters.accept(crate::model::dimension::Dimension::Agent, "agent-0".into());
+    let some = runtime().block_on(store.runs(RunsQuery { filters, ..all() })).unwrap();
+    assert_eq!(some.iter().map(|run| run.own.calls).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn repeats_are_told_and_what_they_could_have_read_from_caches() {
+    let mut calls: Vec<_> = (1..=4).map(|n| call(2 * n, (0, 0), Outcome::Ok, 10_000, 0)).collect();
+    for (at, one) in calls.iter_mut().enumerate() {
+        one.head.attribution.agent = "a".into();
+        one.prompt.as_mut().unwrap().system_hash = Some("print".into());
+        // The last comes after the provider has forgotten the prefix.
+        one.head.time_ms = START_MS + [0, 60_000, 70_000, 900_000][at];
+        one.request_hash = Some(["x", "y", "y", "y"][at].into());
+        one.usage.cache_read_tokens = Some(if at == 2 { 8_000 } else { 0 });
+    }
+    let (store, dir) = store(&calls);
+    follow(&store);
+    let connection = connection(&dir);
+    let mut counts = PromptCounts::default();
+    each(&connection, Facet::Prompt, (0, 1_000_000), |row| {
+        counts.add(&row.counts()?);
+        Ok(())
+    })
+    .unwrap();
+    let system = 10_000 * 4_000 / 4_900 + 1;
+    assert_eq!((counts.calls, counts.repeats), (4, 2));
+    assert_eq!((counts.cacheable_tokens, counts.repeats_read_tokens), (2 * system, 8_000));
+    let retries = stored(&connection).remove(&(Facet::Retry, "0".into(), 490_000)).unwrap();
+    assert_eq!(retries.totals.calls, 1);
+}
+
+#[test]
+fn names_that_a_caller_makes_up_are_bounded_by_day_and_runs_go_with_their_records() {
+    let mut calls: Vec<_> = (1..=6_000).map(|n| call(n, (n, 0), Outcome::Ok, 1, 0)).collect();
+    for (n, one) in (0..).zip(&mut calls) {
+        one.head.attribution.tags = [("k".to_owned(), format!("v{n}"))].into();
+        one.prompt = None;
+    }
+    let mut late = call(9_000, (9_000, 0), Outcome::Ok, 1, 200);
+    late.prompt = None;
+    let (store, dir) = store(&calls);
+    follow(&store);
+    let connection = connection(&dir);
+    let found = stored(&connection);
+    let others = found.get(&(Facet::Tag, follow::OTHERS.into(), 490_000)).unwrap();
+    assert_eq!(others.totals.calls, 1_000);
+    let runs = |connection: &Connection| {
+        let sql = "SELECT count(*) FROM facet_values WHERE facet = 3";
+        connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(runs(&connection), 6_000);
+    ingest(&store, &[late]);
+    let now_ms = START_MS + 201 * HOUR_MS;
+    while runtime().block_on(store.expire(None, now_ms, 48 * HOUR_MS)).unwrap() > 0 {}
+    follow(&store);
+    assert_eq!(runs(&connection), 1);
+    assert!(!stored(&connection).keys().any(|(facet, _, hour)| *facet == Facet::Run && *hour == 490_000));
+    // The sums of a row are bytes that the rollups read.
+    assert!(Sums::decode(&Sums::of(&calls[0]).encode()).is_ok());
+}
+
+#[test]
+fn what_stands_apart_reads_back_from_its_value() {
+    for outcome in OUTCOMES {
+        for input in [0, 40_000, 10_000_000] {
+            if let Some(apart) = Apart::of(outcome, input) {
+                assert_eq!(Apart::from_value(apart.value()), Some(apart));
+            } else {
+                assert_eq!((outcome, input), (Outcome::Ok, 0));
+            }
+        }
+    }
+}
