@@ -242,7 +242,8 @@ async fn compare(store: &Store, end_hour: u64) {
         Dimension::ServiceTier,
     ];
     let (every, zone, filters) = (Every::Period, TimeZone::UTC, Filters::default());
-    let query = SummaryQuery { from_hour: end - 30 * 24, to_hour: end, by, every, zone, filters };
+    let query =
+        SummaryQuery { from_hour: end - 30 * 24, to_hour: end, by, every, zone, filters, tag_key: None };
     let started = Instant::now();
     let rows = store.compare(query, (end - 60 * 24, end - 30 * 24)).await.unwrap().len();
     println!("compare  30 days with 30 days: {:.1?}, {rows} rows", started.elapsed());

@@ -12,6 +12,7 @@ mod compare;
 mod demo;
 mod estimate;
 mod explain;
+mod export;
 mod help;
 mod import;
 mod interrupt;
@@ -76,6 +77,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Store records that a gateway could not report
     Import(import::ImportArgs),
+    /// Write what is kept for other systems: rows of FOCUS
+    Export(export::ExportArgs),
     /// Make sample data: records of a company with five agents
     DemoData(demo::DemoArgs),
     /// Show alerts, test channels, and look into budgets that were passed
@@ -142,6 +145,7 @@ pub fn run() -> ExitCode {
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Import(import) => import.run().map_err(Failure::from),
+        Command::Export(export) => export.run().map_err(Failure::from),
         Command::DemoData(demo) => demo.run(),
         Command::Alerts(alerts) => alerts.run().map_err(Failure::from),
         Command::Anomalies(anomalies) => anomalies.run().map_err(Failure::from),

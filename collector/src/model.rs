@@ -12,6 +12,7 @@ pub mod dimension;
 pub mod drift;
 pub mod minute;
 pub mod nearest;
+pub mod parquet;
 pub mod prompt;
 pub mod refusal;
 pub mod role;

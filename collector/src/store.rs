@@ -52,6 +52,7 @@ pub use records::{Cursor, NotACursor, Page, RecordsQuery};
 pub use rollups::attributed::Attributed;
 pub use rollups::baseline::FirstDays;
 pub use rollups::compare::Compared;
+pub use rollups::detail::DetailRow;
 pub use rollups::dims::{Dims, Filters};
 pub use rollups::months::{ClosedMonth, Closing, Month, NotAMonth};
 pub use rollups::summary::{Every, Summary, SummaryQuery, SummaryRow};

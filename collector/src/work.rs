@@ -19,6 +19,7 @@
 //! | [`housekeeping`] | what the collector does by itself |
 //! | [`metrics`] | the collector's own metrics |
 //! | [`demo`] | sample data |
+//! | [`exports`] | rows of exports |
 
 pub mod access;
 pub mod alerts;
@@ -27,6 +28,7 @@ pub mod app;
 pub mod demo;
 pub mod doors;
 pub mod estimate;
+pub mod exports;
 pub mod following;
 pub mod housekeeping;
 pub mod ingest;

@@ -1,5 +1,6 @@
 //! Asking a running collector.
 
+use std::io::{Read as _, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -165,6 +166,11 @@ impl Ask {
         self.collector.rows(path, &self.with(&[]))
     }
 
+    /// Writes the answer to `GET path` with these and `more` parameters as it comes, however long it is.
+    pub(super) fn download(&self, path: &str, more: &[(&str, &str)], sink: impl Write) -> anyhow::Result<()> {
+        self.collector.download(path, &self.with(more), sink)
+    }
+
     /// The answer to `POST path` with these parameters.
     pub(super) fn post(&self, path: &str) -> anyhow::Result<String> {
         self.collector.post(path, &self.with(&[]))
@@ -193,6 +199,32 @@ impl Collector {
     pub(super) fn get(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<String> {
         let request = self.agent()?.get(self.at(path)).query_pairs(parameters.iter().copied());
         self.answer(self.authorized(request).call())
+    }
+
+    /// Writes the answer to `GET path` with these parameters as it comes, however long it is.
+    pub(super) fn download(
+        &self,
+        path: &str,
+        parameters: &[(&str, &str)],
+        mut sink: impl Write,
+    ) -> anyhow::Result<()> {
+        let request = self.agent()?.get(self.at(path)).query_pairs(parameters.iter().copied());
+        let config = request.config().timeout_global(None).timeout_recv_response(Some(WAITS));
+        let called = self.authorized(config.build()).call();
+        let mut response = called.map_err(|error| self.unreachable(&error))?;
+        if !response.status().is_success() {
+            return self.answer(Ok(response)).map(drop);
+        }
+        let mut body = response.body_mut().with_config().limit(u64::MAX).reader();
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let read =
+                body.read(&mut piece).with_context(|| format!("the answer of {} broke off", self.url))?;
+            match piece.get(..read) {
+                None | Some([]) => return Ok(sink.flush()?),
+                Some(some) => sink.write_all(some)?,
+            }
+        }
     }
 
     /// Every row of a list that pages by `cursor`, with these parameters.
@@ -334,12 +366,13 @@ pub(super) const NONE: &[(&str, &str)] = &[];
 const PAGE: &str = "1000";
 /// How long an answer may take.
 const WAITS: Duration = Duration::from_secs(60);
+/// Bytes of a long answer that are read at a time.
+const PIECE_BYTES: usize = 64 * 1024;
 /// Longest answer that is read.
 const BODY_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
 
     use clap::Parser;

@@ -8,7 +8,7 @@ mod picture;
 mod screen;
 mod wording;
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 
 use clap::{Args, ValueEnum};
 
@@ -27,6 +27,8 @@ pub(super) enum Format {
     Json,
     /// RFC 4180, with a header
     Csv,
+    /// Apache Parquet, for a file or a pipe
+    Parquet,
 }
 
 /// How an answer is shown.
@@ -71,6 +73,7 @@ impl Look {
     pub(super) const fn export(self) -> Option<Export> {
         match self.format {
             Format::Csv => Some(Export::Csv),
+            Format::Parquet => Some(Export::Parquet),
             Format::Table | Format::Json => None,
         }
     }
@@ -78,6 +81,9 @@ impl Look {
 
 /// Prints a table as a file for sheets.
 pub(super) fn print_export(export: Export, table: &Table) -> anyhow::Result<()> {
+    if export == Export::Parquet && std::io::stdout().is_terminal() {
+        anyhow::bail!("Parquet is not for a terminal: send it to a file, as in `> rows.parquet`");
+    }
     write_out(&export.write(table)?)
 }
 

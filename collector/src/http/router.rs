@@ -7,8 +7,8 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post, put};
 
 use crate::api::{
-    alerts, anomalies, audit, baseline, budgets, compare, corrections, error, estimate, explain, health,
-    home, import, openapi, plans, prices, prompts, records, runs, summary, sync, what_if,
+    alerts, anomalies, audit, baseline, budgets, compare, corrections, error, estimate, explain, exports,
+    health, home, import, openapi, plans, prices, prompts, records, runs, summary, sync, what_if,
 };
 use crate::http::answered::answered;
 use crate::http::guard::guard;
@@ -25,6 +25,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(open())
         .merge(guarded(Role::Read, reading().route_layer(from_fn(answered))))
+        .merge(guarded(Role::Read, streaming()))
         .merge(guarded(Role::Write, writing()))
         .merge(guarded(Role::Admin, binding()))
         .fallback(error::no_such_path)
@@ -74,6 +75,13 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/reprice", get(corrections::preview))
         .route("/api/v1/months", get(corrections::months))
         .route("/metrics", get(health::metrics))
+}
+
+/// What is made while it is sent, and may be longer than memory.
+fn streaming() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/v1/exports/focus.csv", get(exports::focus_csv))
+        .route("/api/v1/exports/focus.parquet", get(exports::focus_parquet))
 }
 
 /// What changes what is kept.

@@ -19,6 +19,11 @@ pub struct Decimal {
 }
 
 impl Decimal {
+    /// So many units of a number with so many decimals.
+    pub const fn exact(units: i128, places: u8) -> Self {
+        Self { units, places }
+    }
+
     /// `part / whole`, rounded to so many decimals; none where the whole is nothing, or the number is out of
     /// range.
     pub fn ratio(part: i128, whole: i128, places: u8) -> Option<Self> {

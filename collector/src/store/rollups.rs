@@ -8,6 +8,7 @@ pub(super) mod attributed;
 pub(super) mod baseline;
 pub(super) mod bound;
 pub(super) mod compare;
+pub(super) mod detail;
 pub(super) mod dims;
 pub(super) mod months;
 mod operations;

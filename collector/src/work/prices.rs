@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tollgate_core::price::{PriceBook, Unpriced};
 
-pub use build::{book, files};
+pub use build::{book, files, list_book};
 pub use named::rows_named;
 
 /// The prices now, shared by all handlers.

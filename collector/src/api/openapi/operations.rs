@@ -397,6 +397,24 @@ pub(super) const OPERATIONS: &[Operation] = &[
         &[Parameter::Period, Parameter::Filters],
         &[400],
     ),
+    Operation {
+        answers: Answer::Text("text/csv"),
+        ..get::<()>(
+            "/api/v1/exports/focus.csv",
+            "Costs as rows of FOCUS 1.2; of the month that runs, where no period is named",
+            &[Parameter::Period, Parameter::Word("grain", &["hour", "day"]), Parameter::Filters],
+            &[400],
+        )
+    },
+    Operation {
+        answers: Answer::Text("application/vnd.apache.parquet"),
+        ..get::<()>(
+            "/api/v1/exports/focus.parquet",
+            "The same as Parquet",
+            &[Parameter::Period, Parameter::Word("grain", &["hour", "day"]), Parameter::Filters],
+            &[400],
+        )
+    },
     get::<Repriced>(
         "/api/v1/reprice",
         "What today's prices would change",

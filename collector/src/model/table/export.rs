@@ -1,7 +1,10 @@
 //! Tables as files for sheets and programs. A further form is a further variant of [`Export`]: the command
 //! line's `--format`, the API's `format` and its `Accept` all come here.
 
-use super::{Cell, Table};
+use std::io::Write;
+
+use super::{Cell, Column, Kind, Table};
+use crate::model::parquet::{Holds, ParquetWriter, Value};
 use crate::model::text::printable;
 
 /// A form for sheets and programs.
@@ -9,6 +12,23 @@ use crate::model::text::printable;
 pub enum Export {
     /// RFC 4180 with a header; amounts with all twelve decimals.
     Csv,
+    /// Apache Parquet; amounts as `DECIMAL(38, 12)`.
+    Parquet,
+}
+
+/// Writes rows as they come, so that a file may be of any length.
+#[derive(Debug)]
+pub struct TableWriter<W: Write + Send> {
+    columns: Vec<Column>,
+    /// Places of the columns that are written: all but pictures.
+    written: Vec<usize>,
+    form: Form<W>,
+}
+
+#[derive(Debug)]
+enum Form<W: Write + Send> {
+    Csv(Box<csv::Writer<W>>),
+    Parquet(Box<ParquetWriter<W>>),
 }
 
 /// A table that could not be written.
@@ -18,12 +38,13 @@ pub struct NotWritten(String);
 
 impl Export {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Csv];
+    pub const ALL: [Self; 2] = [Self::Csv, Self::Parquet];
 
     /// The name in `format`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Csv => "csv",
+            Self::Parquet => "parquet",
         }
     }
 
@@ -31,6 +52,7 @@ impl Export {
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8",
+            Self::Parquet => "application/vnd.apache.parquet",
         }
     }
 
@@ -52,27 +74,109 @@ impl Export {
     /// # Errors
     /// Where the rows cannot be written.
     pub fn write(self, table: &Table) -> Result<Vec<u8>, NotWritten> {
-        match self {
-            Self::Csv => csv(table).map_err(|error| NotWritten(error.to_string())),
+        let mut writer = TableWriter::new(self, table.columns.clone(), Vec::new())?;
+        table.rows.iter().try_for_each(|row| writer.row(row))?;
+        writer.finish()
+    }
+}
+
+impl<W: Write + Send> TableWriter<W> {
+    /// Begins a file with these columns.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn new(export: Export, columns: Vec<Column>, sink: W) -> Result<Self, NotWritten> {
+        let places = columns.iter().enumerate().filter(|(_, column)| !column.kind.is_picture());
+        let written: Vec<usize> = places.map(|(at, _)| at).collect();
+        let kept = written.iter().filter_map(|at| columns.get(*at));
+        let form = match export {
+            Export::Csv => {
+                let mut writer = csv::Writer::from_writer(sink);
+                writer.write_record(kept.map(|column| column.name.as_str())).map_err(NotWritten::of)?;
+                Form::Csv(Box::new(writer))
+            }
+            Export::Parquet => {
+                let kept: Vec<_> = kept.map(|column| (column.name.clone(), holds(column.kind))).collect();
+                Form::Parquet(Box::new(ParquetWriter::new(sink, &kept).map_err(NotWritten::of)?))
+            }
+        };
+        Ok(Self { columns, written, form })
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// Where it cannot be written, or a cell is not what its column holds.
+    pub fn row(&mut self, row: &[Cell]) -> Result<(), NotWritten> {
+        let cells = self.written.iter().map(|at| (self.columns.get(*at), row.get(*at)));
+        match &mut self.form {
+            Form::Csv(writer) => {
+                let fields = cells.map(|(_, cell)| cell.map(field).unwrap_or_default());
+                writer.write_record(fields).map_err(NotWritten::of)
+            }
+            Form::Parquet(writer) => {
+                let values = cells.map(|(column, cell)| match (column, cell) {
+                    (Some(column), Some(cell)) => value(column, cell),
+                    _ => Ok(Value::Nothing),
+                });
+                let values: Vec<Value> = values.collect::<Result<_, _>>()?;
+                writer.row(values).map_err(NotWritten::of)
+            }
+        }
+    }
+
+    /// Ends the file; gives back where it was written to.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn finish(self) -> Result<W, NotWritten> {
+        match self.form {
+            Form::Csv(writer) => writer.into_inner().map_err(NotWritten::of),
+            Form::Parquet(writer) => writer.finish().map_err(NotWritten::of),
         }
     }
 }
 
-fn csv(table: &Table) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-    let written: Vec<usize> = table
-        .columns
-        .iter()
-        .enumerate()
-        .filter(|(_, column)| !column.kind.is_picture())
-        .map(|(at, _)| at)
-        .collect();
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let names = written.iter().filter_map(|at| table.columns.get(*at)).map(|column| column.name.as_str());
-    writer.write_record(names)?;
-    for row in &table.rows {
-        writer.write_record(written.iter().map(|at| row.get(*at).map(field).unwrap_or_default()))?;
+impl NotWritten {
+    fn of(cause: impl ToString) -> Self {
+        Self(cause.to_string())
     }
-    Ok(writer.into_inner().map_err(|error| error.to_string())?)
+}
+
+/// What a column is in Parquet.
+const fn holds(kind: Kind) -> Holds {
+    match kind {
+        Kind::Count => Holds::Whole,
+        Kind::Money | Kind::Percent | Kind::Change | Kind::Ratio => Holds::Decimal,
+        Kind::Text | Kind::Right | Kind::Time | Kind::Bar | Kind::Sparkline => Holds::Text,
+    }
+}
+
+/// A cell as Parquet has it.
+fn value(column: &Column, cell: &Cell) -> Result<Value, NotWritten> {
+    let wrong = || NotWritten(format!("column `{}` has {cell:?}", column.name));
+    let value = match (holds(column.kind), cell) {
+        (_, Cell::Nothing | Cell::Amounts(_)) => Value::Nothing,
+        (Holds::Text, Cell::Text(text)) => Value::Text(text.clone()),
+        (Holds::Text, cell) => Value::Text(field(cell)),
+        (Holds::Whole, Cell::Count(count)) => Value::Whole(i64::try_from(*count).map_err(|_| wrong())?),
+        (Holds::Decimal, cell) => Value::Decimal(units(cell).ok_or_else(wrong)?),
+        _ => return Err(wrong()),
+    };
+    Ok(value)
+}
+
+/// A number in units of 10⁻¹².
+fn units(cell: &Cell) -> Option<i128> {
+    match cell {
+        Cell::Money(amount) => Some(amount.as_pico()),
+        Cell::Decimal(decimal) => {
+            let more = DECIMALS.checked_sub(decimal.places())?;
+            decimal.units().checked_mul(10i128.checked_pow(more.into())?)
+        }
+        Cell::Count(count) => count.checked_mul(10i128.checked_pow(DECIMALS.into())?),
+        Cell::Nothing | Cell::Text(_) | Cell::Amounts(_) => None,
+    }
 }
 
 /// A value as it is read by a program.
@@ -94,6 +198,9 @@ fn harmless(text: &str) -> String {
     }
     shown
 }
+
+/// Decimals of a number in Parquet.
+const DECIMALS: u8 = 12;
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,8 @@ pub(in crate::store) struct Readers {
     path: PathBuf,
     /// As many as there may be readers at one time.
     pub(in crate::store) permits: Arc<Semaphore>,
+    /// As many as there may be long questions at one time.
+    pub(in crate::store) long_permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
     dims: Mutex<Arc<DimsTable>>,
 }
@@ -26,6 +28,7 @@ impl Readers {
         Self {
             path,
             permits: Arc::new(Semaphore::new(READERS)),
+            long_permits: Arc::new(Semaphore::new(LONG_READERS)),
             idle: Mutex::default(),
             dims: Mutex::default(),
         }
@@ -49,6 +52,17 @@ impl Readers {
         Ok(answer)
     }
 
+    /// Runs a long question in one snapshot, on a connection of its own: others do not wait for it.
+    pub(in crate::store) fn read_long<T>(
+        &self,
+        question: impl FnOnce(&Connection, &DimsTable) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = open_reader(&self.path)?;
+        let snapshot = connection.transaction()?;
+        let dims = self.dims(&snapshot)?;
+        question(&snapshot, &dims)
+    }
+
     fn dims(&self, snapshot: &Connection) -> Result<Arc<DimsTable>, StoreError> {
         let mut dims = self.dims.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::make_mut(&mut dims).refresh(snapshot)?;
@@ -58,3 +72,5 @@ impl Readers {
 
 /// Readers at one time.
 const READERS: usize = 4;
+/// Exports at one time.
+const LONG_READERS: usize = 2;

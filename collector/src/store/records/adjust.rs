@@ -19,6 +19,7 @@ use crate::store::database::error::StoreError;
 use crate::store::facets::follow;
 use crate::store::records::{self, Cursor, RecordsQuery};
 use crate::store::rollups;
+use crate::store::rollups::detail::is_elsewhere;
 use crate::store::rollups::sums::{AsRow, InRow, Sums};
 use crate::store::rollups::{months, packed};
 
@@ -111,6 +112,73 @@ pub(in crate::store) fn all(
         all.entry(RecordId(row.get(0)?)).or_default().push(parse(&row.get::<_, String>(1)?)?);
     }
     Ok(all)
+}
+
+/// What was booked in another hour than that of its record, as its month was closed.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Booked {
+    /// Hour of the summaries that count it.
+    pub(in crate::store) hour: i64,
+    /// Dimensions of its record.
+    pub(in crate::store) dims: i64,
+    /// Why.
+    pub(in crate::store) reason: Reason,
+    /// What it adds.
+    pub(in crate::store) amount: Picodollars,
+    /// The price before, line by line. Where nobody knows it any more, it is that after: no line changes.
+    pub(in crate::store) before: Vec<Charge>,
+    /// The price after, line by line.
+    pub(in crate::store) after: Vec<Charge>,
+}
+
+/// Hands over what was booked in these hours for records of closed months, the last exclusive.
+pub(in crate::store) fn each_booked(
+    connection: &Connection,
+    (from_hour, to_hour): (i64, i64),
+    mut take: impl FnMut(Booked),
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT a.seq, a.record, a.reason, a.booked_hour, a.dims, a.made_ms, r.time_ms, a.body
+         FROM adjustments a LEFT JOIN records r ON r.id = a.record
+         WHERE a.booked_hour >= ?1 AND a.booked_hour < ?2 ORDER BY a.seq",
+    )?;
+    let mut rows = statement.query([from_hour, to_hour])?;
+    while let Some(row) = rows.next()? {
+        let (hour, made_ms, record_ms) = (row.get(3)?, row.get(5)?, row.get(6)?);
+        let is_late = row.get::<_, u8>(2)? == Reason::Late.code();
+        if !is_late && !is_elsewhere(hour, made_ms, record_ms) {
+            continue;
+        }
+        let adjustment = parse(&row.get::<_, String>(7)?)?;
+        let before = match is_late {
+            true => None,
+            false => before(connection, RecordId(row.get(1)?), row.get(0)?)?,
+        };
+        let after = adjustment.charges;
+        take(Booked {
+            hour,
+            dims: row.get(4)?,
+            reason: adjustment.reason,
+            amount: adjustment.amount_usd,
+            before: before.unwrap_or_else(|| after.clone()),
+            after,
+        });
+    }
+    Ok(())
+}
+
+/// A record's price before a correction of it, line by line; `None` where it is not kept.
+fn before(connection: &Connection, id: RecordId, seq: i64) -> Result<Option<Vec<Charge>>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT body FROM adjustments WHERE record = ?1 AND reason = ?2 AND seq < ?3 ORDER BY seq DESC LIMIT 1",
+    )?;
+    let earlier: Option<String> = statement
+        .query_row(params![id.0.as_slice(), Reason::Reprice.code(), seq], |row| row.get(0))
+        .optional()?;
+    if let Some(body) = earlier {
+        return Ok(Some(parse(&body)?.charges));
+    }
+    Ok(records::by_id(connection, id)?.map(|record| record.charges))
 }
 
 impl Adjustment {

@@ -1,5 +1,9 @@
 //! The store's methods for rollups: packing, and how far the book and the providers are apart.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::detail::{DetailRow, each_detail};
 use jiff::tz::TimeZone;
 
 use super::attributed::{self, Attributed};
@@ -76,5 +80,42 @@ impl Store {
         filters: Filters,
     ) -> Result<Vec<Drift>, StoreError> {
         self.read(move |connection, dims| drifting(connection, dims, (from_hour, to_hour), &filters)).await
+    }
+
+    /// Hands over totals with their kinds, by time and then by values, out of one snapshot, until `take` has
+    /// enough; gives back what it worked on. Unlike [`Store::summary`] it holds the rows of one period at a
+    /// time, so there may be any number.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn details<S: Send + 'static>(
+        &self,
+        query: SummaryQuery,
+        mut state: S,
+        mut take: impl FnMut(&mut S, DetailRow) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<S, StoreError> {
+        self.read_long(move |connection, dims| {
+            each_detail(connection, dims, &query, |row| take(&mut state, row))?;
+            Ok(state)
+        })
+        .await
+    }
+
+    /// A question that may take minutes.
+    pub(in crate::store) async fn read_long<T, F>(&self, question: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&rusqlite::Connection, &super::dims::DimsTable) -> Result<T, StoreError> + Send + 'static,
+    {
+        let readers = Arc::clone(&self.readers);
+        let permit = Arc::clone(&readers.long_permits).acquire_owned().await;
+        let permit = permit.map_err(|_| StoreError::Stopped)?;
+        let damage = self.damage.clone();
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            damage.note(readers.read_long(question))
+        })
+        .await
+        .map_err(|_| StoreError::Stopped)?
     }
 }

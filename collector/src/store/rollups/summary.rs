@@ -147,7 +147,7 @@ impl SummaryQuery {
 }
 
 /// The time asked for, in whole days where they fit, and in whole weeks where times are not told apart.
-fn spans(connection: &Connection, query: &SummaryQuery) -> Result<Vec<Span>, StoreError> {
+pub(super) fn spans(connection: &Connection, query: &SummaryQuery) -> Result<Vec<Span>, StoreError> {
     let hours = Span::hours(query.from_hour, query.to_hour);
     if !query.days_fit() {
         return Ok(vec![hours]);
@@ -167,7 +167,7 @@ pub(in crate::store) struct Groups {
     /// By id of the dimensions, from 1; `None` where a filter keeps it out.
     by_dims: Vec<Option<usize>>,
     /// Values of each group.
-    values: Vec<Vec<Option<String>>>,
+    pub(super) values: Vec<Vec<Option<String>>>,
 }
 
 impl Groups {

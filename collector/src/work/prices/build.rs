@@ -54,6 +54,14 @@ pub fn book(file: &str, config: &PricesConfig) -> Result<PriceBook, Vec<String>>
     if errors.is_empty() { Ok(PriceBook::of_models(models, maps)) } else { Err(errors) }
 }
 
+/// The same book without the operator's discounts: list prices.
+///
+/// # Errors
+/// As [`book`].
+pub fn list_book(file: &str, config: &PricesConfig) -> Result<PriceBook, Vec<String>> {
+    book(file, &PricesConfig { discounts: Vec::new(), ..config.clone() })
+}
+
 /// The book of what comes with Tollgate and the operator's files.
 fn base(config: &PricesConfig) -> Result<PriceBook, Vec<String>> {
     let own = match &config.dir {
