@@ -103,7 +103,7 @@ const TOPICS: &[(&str, &[&str])] = &[
     ),
     ("Budgets and alerts", &["budgets", "alerts"]),
     ("Prices", &["prices", "estimate", "meter", "reprice", "close-month"]),
-    ("Keeping", &["backup", "restore", "import", "audit"]),
+    ("Keeping", &["backup", "restore", "import", "export", "audit"]),
 ];
 /// What the process exits with.
 const EXIT_CODES: &str = "Exit codes:

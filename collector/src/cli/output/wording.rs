@@ -84,10 +84,10 @@ fn pico(cell: &Cell) -> Option<i128> {
 }
 
 /// How many decimals a column of amounts needs: two, or as many as tell its amounts apart and show two digits
-/// of the smallest. Amounts below a millionth of the largest are nothing here, such as what rounding leaves.
+/// of the smallest. Amounts below a billionth of the largest are nothing here, such as what rounding leaves.
 fn decimals(amounts: &[i128]) -> u32 {
     let largest = amounts.iter().map(|amount| amount.unsigned_abs()).max().unwrap_or(0);
-    let counts = |amount: &i128| amount.unsigned_abs() > largest / 1_000_000;
+    let counts = |amount: &i128| amount.unsigned_abs() > largest / 1_000_000_000;
     let distinct: BTreeSet<i128> = amounts.iter().copied().filter(counts).collect();
     let is_enough = |decimals: u32| {
         let unit = 10_i128.pow(EXACT.saturating_sub(decimals));
@@ -159,7 +159,8 @@ mod tests {
             (&["5.001", "5.002"], 3),
             (&["0.000153", "0.000768750000"], 5),
             (&["-0.00001", "3"], 5),
-            (&["0.000000000007", "1234.5"], 12),
+            (&["0.000000000007", "1234.5"], 2),
+            (&["0.0001", "12345"], 5),
             (&["0", "0"], 2),
             (&["0.000000000123"], 11),
             (&[], 2),
