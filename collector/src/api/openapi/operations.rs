@@ -1,4 +1,6 @@
 //! The table of the routes.
+//!
+//! Long: an entry for each route, and the words that they share.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tollgate_core::protocol::sync::SyncAnswer;
