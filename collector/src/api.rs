@@ -5,6 +5,7 @@ pub mod anomalies;
 pub mod asked;
 pub mod audit;
 pub mod budgets;
+pub mod chargeback;
 pub mod corrections;
 pub mod error;
 pub mod estimate;

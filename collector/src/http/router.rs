@@ -7,8 +7,8 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post, put};
 
 use crate::api::{
-    alerts, anomalies, audit, budgets, corrections, error, estimate, explain, exports, health, home, import,
-    openapi, prices, prompts, records, runs, summary, sync, what_if,
+    alerts, anomalies, audit, budgets, chargeback, corrections, error, estimate, explain, exports, health,
+    home, import, openapi, prices, prompts, records, runs, summary, sync, what_if,
 };
 use crate::http::answered::answered;
 use crate::http::guard::guard;
@@ -48,6 +48,7 @@ fn reading() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(home::home))
         .route("/api/v1/summary", get(summary::summary))
+        .route("/api/v1/chargeback", get(chargeback::chargeback))
         .route("/api/v1/budgets", get(budgets::list))
         .route("/api/v1/budgets/{name}", get(budgets::one))
         .route("/api/v1/records", get(records::list))

@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod anomalies;
 pub mod audit;
 pub mod budgets;
+pub mod chargeback;
 pub mod collector;
 pub mod corrections;
 pub mod estimate;
