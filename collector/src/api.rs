@@ -6,6 +6,7 @@ pub mod asked;
 pub mod audit;
 pub mod baseline;
 pub mod budgets;
+pub mod chargeback;
 pub mod compare;
 pub mod corrections;
 pub mod error;

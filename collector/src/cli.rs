@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod baseline;
 mod budgets;
+mod chargeback;
 mod check;
 mod client;
 mod compare;
@@ -77,6 +78,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Store records that a gateway could not report
     Import(import::ImportArgs),
+    /// Show what a month is charged to whom
+    Chargeback(chargeback::ChargebackArgs),
     /// Write what is kept for other systems: rows of FOCUS
     Export(export::ExportArgs),
     /// Make sample data: records of a company with five agents
@@ -145,6 +148,7 @@ pub fn run() -> ExitCode {
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Import(import) => import.run().map_err(Failure::from),
+        Command::Chargeback(chargeback) => chargeback.run().map_err(Failure::from),
         Command::Export(export) => export.run().map_err(Failure::from),
         Command::DemoData(demo) => demo.run(),
         Command::Alerts(alerts) => alerts.run().map_err(Failure::from),

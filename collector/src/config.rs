@@ -5,8 +5,10 @@ mod access;
 mod alerts;
 mod budgets;
 mod channels;
+mod chargeback;
 mod document;
 mod keeping;
+mod mistake;
 mod prices;
 pub mod schema;
 pub mod token;
@@ -19,10 +21,12 @@ pub use access::{AccessConfig, NamedToken, Reading, TlsConfig, is_gateway};
 pub use alerts::{AlertsConfig, Rule, Severity, Short, Threshold, When, WindowKind};
 pub use budgets::BudgetsConfig;
 pub use channels::{Channel, Email, Encryption, Quiet, Secret, Target};
+pub use chargeback::{ChargebackConfig, Payers, Shared};
 use document::Document;
 
 use crate::model::text::printable;
 pub use keeping::{MetricsConfig, RetentionConfig, RollupsConfig};
+use mistake::ConfigError;
 pub use prices::{Discount, Meaning, Override, OwnModel, Place, PricesConfig};
 
 /// Configuration of a collector.
@@ -59,6 +63,8 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// What is told to whom.
     pub alerts: AlertsConfig,
+    /// How a month is charged to teams.
+    pub chargeback: ChargebackConfig,
 }
 
 /// `[ingest]`: how records come in.
@@ -120,6 +126,7 @@ impl Default for Config {
             rollups: RollupsConfig::default(),
             metrics: MetricsConfig::default(),
             alerts: AlertsConfig::default(),
+            chargeback: ChargebackConfig::default(),
             data_dir,
             log: LogConfig { format: LogFormat::default(), level: LogLevel::default() },
         }
@@ -195,6 +202,7 @@ impl Config {
         let metrics = keeping::read_metrics(document, &mut root);
         let alerts = alerts::read(document, &mut root);
         let budgets = budgets::read(document, &mut root);
+        let chargeback = chargeback::read(document, &mut root);
 
         let listen = document.parsed(&mut root, "listen", "an address and port such as `127.0.0.1:8088`");
         let data_dir = document.path(&mut root, "data_dir");
@@ -224,6 +232,7 @@ impl Config {
             metrics,
             alerts,
             budgets,
+            chargeback,
             admin_token_file: admin_token_file.unwrap_or_else(|| data_dir.join(ADMIN_TOKEN_FILE)),
             data_dir,
             log: LogConfig { format: format.unwrap_or_default(), level: level.unwrap_or_default() },
@@ -242,13 +251,6 @@ impl IngestConfig {
 pub struct ConfigErrors {
     file: String,
     errors: Vec<ConfigError>,
-}
-
-/// One mistake.
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct ConfigError {
-    line: Option<usize>,
-    message: String,
 }
 
 impl fmt::Display for ConfigErrors {

@@ -18,6 +18,7 @@ pub mod refusal;
 pub mod role;
 pub mod run;
 pub mod sizes;
+pub mod split;
 pub mod table;
 pub mod text;
 pub mod unit;

@@ -20,11 +20,13 @@
 //! | [`metrics`] | the collector's own metrics |
 //! | [`demo`] | sample data |
 //! | [`exports`] | rows of exports |
+//! | [`chargeback`] | a month as statements of those who pay |
 
 pub mod access;
 pub mod alerts;
 pub mod anomalies;
 pub mod app;
+pub mod chargeback;
 pub mod demo;
 pub mod doors;
 pub mod estimate;

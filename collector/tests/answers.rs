@@ -235,6 +235,11 @@ fn passed(answer: &Value) -> Value {
 const DOCUMENT: &str = "http://tollgate.test/openapi.json";
 const JSON: &str = "application/json";
 const CONFIG: &str = "
+[[chargeback.shared]]
+name = 'one of three'
+agent = 'bot-1'
+split = 'even'
+
 [[alerts]]
 name = 'spend'
 when = 'spend'
@@ -407,6 +412,9 @@ fn of_corrections(all: &mut Checked) {
     }
     assert!(rows(&all.get("/api/v1/prices/missing")) > 0);
     assert!(rows(&all.get("/api/v1/prices/drift")) > 0);
+    let statements = all.get("/api/v1/chargeback?month=2026-11");
+    assert!(statements["statements"][0]["lines"][0].is_object() && statements["shared"][0].is_object());
+    all.check("get", "/api/v1/chargeback", "/api/v1/chargeback?month=2026-11&team=nobody", None, 400);
     for method in ["get", "post"] {
         let answer = all.check(method, "/api/v1/reprice", "/api/v1/reprice?since=4w", None, 200);
         assert!(rows(&answer) > 0, "{answer}");

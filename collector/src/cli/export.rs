@@ -3,6 +3,8 @@
 mod file;
 mod focus;
 
+pub(super) use file::NewFile;
+
 use clap::{Args, Subcommand};
 
 /// Arguments of `tollgate export`.

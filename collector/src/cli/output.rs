@@ -195,7 +195,8 @@ pub(super) fn print_exactly(text: &str) -> anyhow::Result<()> {
     write_out(format!("{text}{end}").as_bytes())
 }
 
-fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
+/// Prints bytes.
+pub(super) fn write_out(bytes: &[u8]) -> anyhow::Result<()> {
     match std::io::stdout().lock().write_all(bytes) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),

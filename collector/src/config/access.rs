@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use tollgate_core::attribution::is_name;
 
-use super::ConfigError;
 use super::document::{Document, Section};
+use super::mistake::ConfigError;
 use crate::config::token::Token;
 use crate::model::role::Role;
 use crate::model::text::printable;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tollgate_core::budget::{Budget, define};
 
-use super::ConfigError;
 use super::document::{Document, Lines, Section};
+use super::mistake::ConfigError;
 use crate::model::calendar::zone;
 
 /// `[[budgets]]` and `[registry]`: who may spend how much.

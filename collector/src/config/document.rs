@@ -12,7 +12,7 @@ use tollgate_core::price::quoted;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigError;
+use super::mistake::ConfigError;
 
 /// The document, and what is wrong with it so far.
 pub(super) struct Document<'t> {
@@ -263,6 +263,26 @@ impl<'t> Document<'t> {
             self.wrong(of, key, &entry, "a table of words such as `{ geo = \"eu\" }`");
             BTreeMap::new()
         })
+    }
+
+    /// A table of whole numbers above zero, such as `{ support = 2 }`.
+    pub(super) fn counts(
+        &mut self,
+        of: &mut Section<'t>,
+        key: &'static str,
+        right: &str,
+    ) -> Option<BTreeMap<String, u64>> {
+        let entry = self.take(of, key, || Kind::Map(Vec::new(), Box::new(Kind::Whole(1, u64::MAX))))?;
+        let count = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+            let number = value.get_ref().as_integer()?;
+            let number = u64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()?;
+            Some((key.get_ref().clone().into_owned(), number)).filter(|(_, number)| *number > 0)
+        };
+        let counts = entry.value.as_table().and_then(|table| table.iter().map(count).collect::<Option<_>>());
+        if counts.is_none() {
+            self.wrong(of, key, &entry, right);
+        }
+        counts
     }
 
     /// These keys, whose members are these, as TOML for a reader of their own.

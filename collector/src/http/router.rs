@@ -7,8 +7,8 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post, put};
 
 use crate::api::{
-    alerts, anomalies, audit, baseline, budgets, compare, corrections, error, estimate, explain, exports,
-    health, home, import, openapi, plans, prices, prompts, records, runs, summary, sync, what_if,
+    alerts, anomalies, audit, baseline, budgets, chargeback, compare, corrections, error, estimate, explain,
+    exports, health, home, import, openapi, plans, prices, prompts, records, runs, summary, sync, what_if,
 };
 use crate::http::answered::answered;
 use crate::http::guard::guard;
@@ -48,6 +48,7 @@ fn reading() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(home::home))
         .route("/api/v1/summary", get(summary::summary))
+        .route("/api/v1/chargeback", get(chargeback::chargeback))
         .route("/api/v1/baseline", get(baseline::baseline))
         .route("/api/v1/compare", get(compare::compare))
         .route("/api/v1/budgets", get(budgets::list))

@@ -9,6 +9,7 @@ pub mod anomalies;
 pub mod audit;
 pub mod baseline;
 pub mod budgets;
+pub mod chargeback;
 pub mod collector;
 pub mod compare;
 pub mod corrections;

@@ -11,6 +11,7 @@ use crate::model::answers::anomalies::AnomalyRow;
 use crate::model::answers::audit::{Accounts, Recount, Trail};
 use crate::model::answers::baseline::Baselines;
 use crate::model::answers::budgets::{BudgetChanged, Budgets, InstanceReleased, KeptReleased, ToppedUp};
+use crate::model::answers::chargeback::Chargeback;
 use crate::model::answers::collector::{Alive, Imported, Readiness};
 use crate::model::answers::compare::Comparison;
 use crate::model::answers::corrections::{MonthRow, Repriced};
@@ -147,7 +148,7 @@ const SORT: Parameter =
     Parameter::Text("sort", "A name of `by` or of a number, with `-` before it for the largest first");
 const ESTIMATED: Parameter = Parameter::Flag("estimated", "Only rows of which something is estimated");
 const TREND: Parameter = Parameter::Flag("trend", "Also what each row cost in each part of the time");
-const FORMATS: &[&str] = &["json", "csv"];
+const FORMATS: &[&str] = &["json", "csv", "parquet"];
 const CURSOR: Parameter = Parameter::Text("cursor", "Where the page before ended");
 const OUTCOMES: &[&str] = &["ok", "error", "client_abort", "upstream_abort", "denied"];
 const STATUSES: &[&str] = &["measured", "estimated", "unpriced", "free"];
@@ -417,6 +418,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
             &[400],
         )
     },
+    get::<Chargeback>(
+        "/api/v1/chargeback",
+        "What a month is charged to whom; as CSV or Parquet, every line",
+        &[
+            Parameter::Text("month", "The month, such as `2026-10`, UTC"),
+            Parameter::Text("team", "Only the statement of this team or cost center"),
+            Parameter::Word("format", FORMATS),
+        ],
+        &[400],
+    ),
     get::<Repriced>(
         "/api/v1/reprice",
         "What today's prices would change",
