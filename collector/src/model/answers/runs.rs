@@ -165,7 +165,7 @@ impl RunsAnswer {
     /// Actions as a table.
     pub fn table(&self) -> Table {
         let columns = vec![
-            Column::text("run").kept(),
+            Column::text("run").kept().whole(),
             Column::text("agent").kept(),
             Column::text("start").weight(60).whole(),
             Column::text("duration").weight(90).whole(),
