@@ -13,6 +13,7 @@ pub mod collector;
 pub mod corrections;
 pub mod estimate;
 pub mod explain;
+pub mod exports;
 pub mod prices;
 pub mod prompts;
 pub mod records;
