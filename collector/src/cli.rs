@@ -80,7 +80,7 @@ enum Command {
     Import(import::ImportArgs),
     /// Show what a month is charged to whom
     Chargeback(chargeback::ChargebackArgs),
-    /// Write what is kept for other systems: rows of FOCUS
+    /// Write what is kept for other systems: rows of FOCUS, calls, sums
     Export(export::ExportArgs),
     /// Make sample data: records of a company with five agents
     DemoData(demo::DemoArgs),

@@ -47,6 +47,7 @@ pub use facets::runs::{RunFound, RunNode, RunPart, RunsQuery};
 pub use facets::spend::{Spend, SpendQuery};
 pub use records::adjust::{Adjustment, Correction, Counted};
 pub use records::batch::{Batch, Recharge, Sender};
+pub use records::export::{Exported, Kept, Priced};
 pub use records::id::{NotAnId, RecordId};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
 pub use rollups::attributed::Attributed;

@@ -412,6 +412,7 @@ fn of_corrections(all: &mut Checked) {
     }
     assert!(rows(&all.get("/api/v1/prices/missing")) > 0);
     assert!(rows(&all.get("/api/v1/prices/drift")) > 0);
+    assert!(all.get("/api/v1/exports/days")["records"].is_object());
     let statements = all.get("/api/v1/chargeback?month=2026-11");
     assert!(statements["statements"][0]["lines"][0].is_object() && statements["shared"][0].is_object());
     all.check("get", "/api/v1/chargeback", "/api/v1/chargeback?month=2026-11&team=nobody", None, 400);

@@ -16,7 +16,7 @@ use crate::artifacts::{self, Workspace};
 /// # Errors
 /// Python, its `venv` module or PyPI is missing; the message says what to do.
 pub fn environment() -> Result<PathBuf> {
-    made("sdk-venv", "tests/sdk/requirements.txt")
+    made("python3", "sdk-venv", "tests/sdk/requirements.txt")
 }
 
 /// The same with what `tests/tools/requirements.txt` pins.
@@ -24,31 +24,63 @@ pub fn environment() -> Result<PathBuf> {
 /// # Errors
 /// As [`environment`].
 pub fn tools() -> Result<PathBuf> {
-    made("tools-venv", "tests/tools/requirements.txt")
+    made("python3", "tools-venv", "tests/tools/requirements.txt")
 }
 
-fn made(name: &str, requirements: &str) -> Result<PathBuf> {
+/// The same with what `tests/exports/requirements.txt` pins: what reads exports. `None`, and the reason on
+/// standard error, where no Python is new enough for it.
+///
+/// # Errors
+/// As [`environment`].
+pub fn exports() -> Result<Option<PathBuf>> {
+    match newer_python() {
+        Some(python) => made(&python, "exports-venv", "tests/exports/requirements.txt").map(Some),
+        None => {
+            eprintln!(
+                "skipped: the validator of FOCUS needs Python 3.12 or newer, and there is no {} and no such version of pyenv",
+                NEWER.join(", ")
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// A Python from 3.12 on, with its `venv` module: one on `PATH`, or one of pyenv.
+fn newer_python() -> Option<String> {
+    let root = std::env::var_os("PYENV_ROOT").map(PathBuf::from);
+    let root = root.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".pyenv")));
+    let versions = root.and_then(|root| fs::read_dir(root.join("versions")).ok());
+    let of_pyenv = versions.into_iter().flatten().flatten().map(|version| version.path().join("bin/python"));
+    let of_path = NEWER.iter().map(PathBuf::from);
+    let is_new = |python: &PathBuf| {
+        let asked = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))";
+        Command::new(python).args(["-c", asked]).output().is_ok_and(|done| done.status.success())
+    };
+    of_path.chain(of_pyenv).find(is_new).map(|python| python.to_string_lossy().into_owned())
+}
+
+fn made(python: &str, name: &str, requirements: &str) -> Result<PathBuf> {
     let workspace = Workspace::find()?;
     let home = workspace.target.join(name);
-    let python = home.join("bin/python");
+    let made = home.join("bin/python");
     let requirements = workspace.file(requirements);
     let wanted = fs::read(&requirements)?;
     let stamp = home.join("requirements.txt");
     let _lock = artifacts::lock(name)?;
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
+        return Ok(made);
     }
     eprintln!("installing Python packages from PyPI, to {}", home.display());
     let _ = fs::remove_dir_all(&home);
-    let mut venv = Command::new("python3");
+    let mut venv = Command::new(python);
     venv.args(["-m", "venv"]).arg(&home);
     artifacts::run(&mut venv, "Python's venv is needed: `apt-get install python3-venv`")?;
-    let mut pip = Command::new(&python);
+    let mut pip = Command::new(&made);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
         .arg(&requirements);
     artifacts::run(&mut pip, "the packages come from PyPI: is it reached from here?")?;
     fs::write(&stamp, wanted)?;
-    Ok(python)
+    Ok(made)
 }
 
 /// The Node SDKs that `tests/sdk/package.json` pins, and the scripts beside them, installed on first use;
@@ -117,3 +149,6 @@ pub fn run(script: &str, gateway: SocketAddr) -> Result<Vec<Value>> {
         .map(|line| serde_json::from_str(line).with_context(|| format!("{script} printed {line}")))
         .collect()
 }
+
+/// Names of Pythons that are new enough, where they are on `PATH`.
+const NEWER: [&str; 4] = ["python3.14", "python3.13", "python3.12", "python3"];

@@ -1,27 +1,59 @@
 //! `GET /api/v1/exports/…`: what is kept, for other systems. Answers are made while they are sent.
 
-use std::ops::ControlFlow;
+pub mod records;
+mod sending;
+
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
-use axum::http::HeaderValue;
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use tracing::error;
 
 use super::error::ApiError;
 use super::params::{Params, listed};
 use super::period::Period;
-use super::stream::{self, Sink, streamed};
+use crate::model::answers::exports::{DaySpan, ExportableDays};
 use crate::model::clock::{MS_PER_HOUR, now};
-use crate::model::table::export::{Export, NotWritten, TableWriter};
+use crate::model::table::export::Export;
 use crate::model::unit::Unit;
-use crate::store::{DetailRow, Every, SummaryQuery};
+use crate::store::{DetailRow, Every, Filters, SummaryQuery};
 use crate::work::app::App;
 use crate::work::exports::focus::{self, Focus};
+use crate::work::exports::rollups as rollup_rows;
 use crate::work::prices;
+use sending::{Form, Rows, send};
+
+/// Answers of which days there is something to export.
+///
+/// # Errors
+/// When the store fails.
+pub async fn days(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    params.finish()?;
+    let kept = app.store.kept().await?;
+    let span = |(first, last): (i64, i64)| DaySpan {
+        first: day(first.div_euclid(MS_PER_HOUR)),
+        last: day(last.div_euclid(MS_PER_HOUR)),
+    };
+    let (records, rollups) = (kept.records.map(span), kept.rollups.map(span));
+    Ok(Json(ExportableDays { records, rollups, now: now().to_string() }).into_response())
+}
+
+/// Answers sums by hour and all dimensions.
+///
+/// # Errors
+/// For parameters that cannot be used.
+pub async fn rollups(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
+    let export = form(&mut params)?;
+    let asked = Asked::read(params)?;
+    let name = name("rollups", asked.hours);
+    let query = asked.query(&rollup_rows::BY, Every::Hour);
+    Ok(send(Form::Table(export, rollup_rows::columns()), &name, |rows| async move {
+        let take = |rows: &mut Rows, row: DetailRow| rows.row(&rollup_rows::cells(&row));
+        app.store.details(query, rows, take).await
+    }))
+}
 
 /// Answers rows of FOCUS as CSV.
 ///
@@ -40,11 +72,6 @@ pub async fn focus_parquet(State(app): State<Arc<App>>, params: Params) -> Resul
 }
 
 fn focus(app: Arc<App>, mut params: Params, export: Export) -> Result<Response, ApiError> {
-    let now = now();
-    let period = Period::read(&mut params, now)?;
-    if period.zone != TimeZone::UTC {
-        return Err(ApiError::parameter("`tz` must be `UTC`: FOCUS has all times in UTC"));
-    }
     let every = match params.one("grain")?.as_deref() {
         None | Some("hour") => Every::Hour,
         Some("day") => Every::Day,
@@ -53,18 +80,9 @@ fn focus(app: Arc<App>, mut params: Params, export: Export) -> Result<Response, 
             return Err(ApiError::parameter(format!("`grain` is `{other}`, not one of {names}")));
         }
     };
-    let filters = params.filters()?;
-    params.finish()?;
-    let (from_hour, to_hour) = hours(&period, now)?;
-    let query = SummaryQuery {
-        from_hour,
-        to_hour,
-        by: focus::BY.to_vec(),
-        every,
-        zone: TimeZone::UTC,
-        filters,
-        tag_key: None,
-    };
+    let asked = Asked::read(params)?;
+    let name = name("focus", asked.hours);
+    let query = asked.query(&focus::BY, every);
     let book = app.prices.book();
     let config = app.config();
     let list = match config.prices.discounts.is_empty() {
@@ -73,66 +91,51 @@ fn focus(app: Arc<App>, mut params: Params, export: Export) -> Result<Response, 
         false => prices::list_book("", &config.prices).map_or_else(|_| Arc::clone(&book), Arc::new),
     };
     let focus = Focus::new(book, list, every);
-    let (sink, body) = streamed();
-    let broken = sink.breaker();
-    let writer = TableWriter::new(export, focus::columns(), sink);
-    tokio::spawn(async move {
-        let written = async {
-            let state = (focus, writer?, Ok(()));
-            let told = app.store.details(query, state, take).await;
-            let (_, writer, done) = told.map_err(|cause| Broken::Store(cause.to_string()))?;
-            done?;
-            tokio::task::spawn_blocking(move || end(writer)).await.map_err(|_| Broken::Stopped)?
+    Ok(send(Form::Table(export, focus::columns()), &name, |rows| async move {
+        let take = |(focus, rows): &mut (Focus, Rows), row: DetailRow| {
+            focus.rows(&row).iter().try_for_each(|cells| rows.row(cells))
         };
-        if let Err(cause) = written.await {
-            cause.log();
-            broken.break_off().await;
-        }
-    });
-    let name = format!("focus-{}-{}.{}", day(from_hour), day(to_hour), export.name());
-    Ok(download(body, export, &name))
+        Ok(app.store.details(query, (focus, rows), take).await?.1)
+    }))
 }
 
-/// The state of an export of FOCUS: what makes rows, what writes them, and whether that went well.
-type Writing = (Focus, TableWriter<Sink>, Result<(), NotWritten>);
+/// What is asked for.
+struct Asked {
+    hours: (i64, i64),
+    filters: Filters,
+}
 
-fn take((focus, writer, done): &mut Writing, row: DetailRow) -> ControlFlow<()> {
-    for cells in focus.rows(&row) {
-        if let Err(error) = writer.row(&cells) {
-            *done = Err(error);
-            return ControlFlow::Break(());
+impl Asked {
+    fn read(mut params: Params) -> Result<Self, ApiError> {
+        let now = now();
+        let period = Period::read(&mut params, now)?;
+        if period.zone != TimeZone::UTC {
+            return Err(ApiError::parameter("`tz` must be `UTC`: exports have all times in UTC"));
         }
+        let filters = params.filters()?;
+        params.finish()?;
+        Ok(Self { hours: hours(&period, now)?, filters })
     }
-    ControlFlow::Continue(())
-}
 
-fn end(writer: TableWriter<Sink>) -> Result<(), Broken> {
-    let sink = writer.finish()?;
-    stream::end(sink).map_err(|error| Broken::Client(error.to_string()))
-}
-
-/// Why an export is not whole.
-#[derive(Debug)]
-enum Broken {
-    Store(String),
-    Client(String),
-    Stopped,
-}
-
-impl From<NotWritten> for Broken {
-    fn from(error: NotWritten) -> Self {
-        Self::Client(error.to_string())
+    fn query(self, by: &[crate::model::dimension::Dimension], every: Every) -> SummaryQuery {
+        let (from_hour, to_hour) = self.hours;
+        let (zone, filters) = (TimeZone::UTC, self.filters);
+        SummaryQuery { from_hour, to_hour, by: by.to_vec(), every, zone, filters, tag_key: None }
     }
 }
 
-impl Broken {
-    fn log(&self) {
-        match self {
-            Self::Store(cause) => error!(cause, "The store failed during an export"),
-            Self::Client(cause) => tracing::info!(cause, "An export was not taken to its end"),
-            Self::Stopped => tracing::info!("An export was not taken to its end, as the collector stops"),
-        }
-    }
+/// The form that is asked for.
+fn form(params: &mut Params) -> Result<Export, ApiError> {
+    let Some(name) = params.one("format")? else { return Ok(Export::Jsonl) };
+    Export::ALL.into_iter().find(|export| export.name() == name).ok_or_else(|| {
+        let names = listed(Export::ALL.map(Export::name));
+        ApiError::parameter(format!("`format` is `{name}`, not one of {names}"))
+    })
+}
+
+/// The name of a file of this time, without its ending.
+fn name(of: &str, (from, to): (i64, i64)) -> String {
+    format!("{of}-{}-{}", day(from), day(to))
 }
 
 /// The hours of a period; the month that runs, where none is named.
@@ -161,16 +164,6 @@ fn hours(period: &Period, now: Timestamp) -> Result<(i64, i64), ApiError> {
 fn day(hour: i64) -> String {
     let time = Timestamp::from_millisecond(hour.saturating_mul(MS_PER_HOUR)).unwrap_or_default();
     time.to_zoned_datetime(TimeZone::UTC).date().to_string()
-}
-
-fn download(body: axum::body::Body, export: Export, name: &str) -> Response {
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(export.content_type()));
-    if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
-        headers.insert(CONTENT_DISPOSITION, name);
-    }
-    response
 }
 
 const GRAINS: [&str; 2] = ["hour", "day"];

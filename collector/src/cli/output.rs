@@ -27,6 +27,8 @@ pub(super) enum Format {
     Json,
     /// RFC 4180, with a header
     Csv,
+    /// A JSON object a line
+    Jsonl,
     /// Apache Parquet, for a file or a pipe
     Parquet,
 }
@@ -73,6 +75,7 @@ impl Look {
     pub(super) const fn export(self) -> Option<Export> {
         match self.format {
             Format::Csv => Some(Export::Csv),
+            Format::Jsonl => Some(Export::Jsonl),
             Format::Parquet => Some(Export::Parquet),
             Format::Table | Format::Json => None,
         }

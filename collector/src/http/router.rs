@@ -48,6 +48,7 @@ fn reading() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(home::home))
         .route("/api/v1/summary", get(summary::summary))
+        .route("/api/v1/exports/days", get(exports::days))
         .route("/api/v1/chargeback", get(chargeback::chargeback))
         .route("/api/v1/baseline", get(baseline::baseline))
         .route("/api/v1/compare", get(compare::compare))
@@ -83,6 +84,8 @@ fn streaming() -> Router<Arc<App>> {
     Router::new()
         .route("/api/v1/exports/focus.csv", get(exports::focus_csv))
         .route("/api/v1/exports/focus.parquet", get(exports::focus_parquet))
+        .route("/api/v1/exports/records", get(exports::records::records))
+        .route("/api/v1/exports/rollups", get(exports::rollups))
 }
 
 /// What changes what is kept.

@@ -15,6 +15,7 @@ pub mod compare;
 pub mod corrections;
 pub mod estimate;
 pub mod explain;
+pub mod exports;
 pub mod plan;
 pub mod prices;
 pub mod prompts;

@@ -17,6 +17,7 @@ use crate::model::answers::compare::Comparison;
 use crate::model::answers::corrections::{MonthRow, Repriced};
 use crate::model::answers::estimate::Estimate;
 use crate::model::answers::explain::Explanation;
+use crate::model::answers::exports::ExportableDays;
 use crate::model::answers::plan::{CheckedPlan, Planned, SavedPlan};
 use crate::model::answers::prices::{Drifting, MissingPrices, Prices};
 use crate::model::answers::prompts::PromptsAnswer;
@@ -148,7 +149,8 @@ const SORT: Parameter =
     Parameter::Text("sort", "A name of `by` or of a number, with `-` before it for the largest first");
 const ESTIMATED: Parameter = Parameter::Flag("estimated", "Only rows of which something is estimated");
 const TREND: Parameter = Parameter::Flag("trend", "Also what each row cost in each part of the time");
-const FORMATS: &[&str] = &["json", "csv", "parquet"];
+const EXPORTS: &[&str] = &["csv", "jsonl", "parquet"];
+const FORMATS: &[&str] = &["json", "csv", "jsonl", "parquet"];
 const CURSOR: Parameter = Parameter::Text("cursor", "Where the page before ended");
 const OUTCOMES: &[&str] = &["ok", "error", "client_abort", "upstream_abort", "denied"];
 const STATUSES: &[&str] = &["measured", "estimated", "unpriced", "free"];
@@ -415,6 +417,25 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "/api/v1/exports/focus.parquet",
             "The same as Parquet",
             &[Parameter::Period, Parameter::Word("grain", &["hour", "day"]), Parameter::Filters],
+            &[400],
+        )
+    },
+    get::<ExportableDays>("/api/v1/exports/days", "Of which days there is something to export", &[], &[400]),
+    Operation {
+        answers: Answer::Text("application/x-ndjson"),
+        ..get::<()>(
+            "/api/v1/exports/records",
+            "Calls one by one, oldest first; as JSON lines in the form that `POST /api/v1/records` takes, as they came",
+            &[Parameter::Period, Parameter::Word("format", EXPORTS), Parameter::Filters],
+            &[400],
+        )
+    },
+    Operation {
+        answers: Answer::Text("application/x-ndjson"),
+        ..get::<()>(
+            "/api/v1/exports/rollups",
+            "Sums by hour and all dimensions",
+            &[Parameter::Period, Parameter::Word("format", EXPORTS), Parameter::Filters],
             &[400],
         )
     },

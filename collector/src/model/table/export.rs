@@ -3,6 +3,8 @@
 
 use std::io::Write;
 
+use jiff::Timestamp;
+
 use super::{Cell, Column, Kind, Table};
 use crate::model::parquet::{Holds, ParquetWriter, Value};
 use crate::model::text::printable;
@@ -12,6 +14,8 @@ use crate::model::text::printable;
 pub enum Export {
     /// RFC 4180 with a header; amounts with all twelve decimals.
     Csv,
+    /// A JSON object a line; amounts as decimal texts.
+    Jsonl,
     /// Apache Parquet; amounts as `DECIMAL(38, 12)`.
     Parquet,
 }
@@ -28,6 +32,7 @@ pub struct TableWriter<W: Write + Send> {
 #[derive(Debug)]
 enum Form<W: Write + Send> {
     Csv(Box<csv::Writer<W>>),
+    Jsonl(W),
     Parquet(Box<ParquetWriter<W>>),
 }
 
@@ -38,12 +43,13 @@ pub struct NotWritten(String);
 
 impl Export {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Csv, Self::Parquet];
+    pub const ALL: [Self; 3] = [Self::Csv, Self::Jsonl, Self::Parquet];
 
     /// The name in `format`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
             Self::Parquet => "parquet",
         }
     }
@@ -52,6 +58,7 @@ impl Export {
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8",
+            Self::Jsonl => "application/x-ndjson",
             Self::Parquet => "application/vnd.apache.parquet",
         }
     }
@@ -95,6 +102,7 @@ impl<W: Write + Send> TableWriter<W> {
                 writer.write_record(kept.map(|column| column.name.as_str())).map_err(NotWritten::of)?;
                 Form::Csv(Box::new(writer))
             }
+            Export::Jsonl => Form::Jsonl(sink),
             Export::Parquet => {
                 let kept: Vec<_> = kept.map(|column| (column.name.clone(), holds(column.kind))).collect();
                 Form::Parquet(Box::new(ParquetWriter::new(sink, &kept).map_err(NotWritten::of)?))
@@ -114,6 +122,12 @@ impl<W: Write + Send> TableWriter<W> {
                 let fields = cells.map(|(_, cell)| cell.map(field).unwrap_or_default());
                 writer.write_record(fields).map_err(NotWritten::of)
             }
+            Form::Jsonl(sink) => {
+                let members = cells.filter_map(|(column, cell)| Some((column?.name.clone(), member(cell?))));
+                let mut line = serde_json::Value::Object(members.collect()).to_string();
+                line.push('\n');
+                sink.write_all(line.as_bytes()).map_err(NotWritten::of)
+            }
             Form::Parquet(writer) => {
                 let values = cells.map(|(column, cell)| match (column, cell) {
                     (Some(column), Some(cell)) => value(column, cell),
@@ -132,14 +146,30 @@ impl<W: Write + Send> TableWriter<W> {
     pub fn finish(self) -> Result<W, NotWritten> {
         match self.form {
             Form::Csv(writer) => writer.into_inner().map_err(NotWritten::of),
+            Form::Jsonl(sink) => Ok(sink),
             Form::Parquet(writer) => writer.finish().map_err(NotWritten::of),
         }
     }
 }
 
 impl NotWritten {
-    fn of(cause: impl ToString) -> Self {
+    /// For this cause.
+    pub fn of(cause: impl ToString) -> Self {
         Self(cause.to_string())
+    }
+}
+
+/// A cell as JSON has it.
+fn member(cell: &Cell) -> serde_json::Value {
+    match cell {
+        Cell::Nothing | Cell::Amounts(_) => serde_json::Value::Null,
+        Cell::Text(text) => text.as_str().into(),
+        Cell::Count(count) => match i64::try_from(*count) {
+            Ok(count) => count.into(),
+            Err(_) => count.to_string().into(),
+        },
+        Cell::Money(amount) => amount.to_string().into(),
+        Cell::Decimal(decimal) => decimal.to_string().into(),
     }
 }
 
@@ -148,7 +178,8 @@ const fn holds(kind: Kind) -> Holds {
     match kind {
         Kind::Count => Holds::Whole,
         Kind::Money | Kind::Percent | Kind::Change | Kind::Ratio => Holds::Decimal,
-        Kind::Text | Kind::Right | Kind::Time | Kind::Bar | Kind::Sparkline => Holds::Text,
+        Kind::Time => Holds::Instant,
+        Kind::Text | Kind::Right | Kind::Bar | Kind::Sparkline => Holds::Text,
     }
 }
 
@@ -159,6 +190,10 @@ fn value(column: &Column, cell: &Cell) -> Result<Value, NotWritten> {
         (_, Cell::Nothing | Cell::Amounts(_)) => Value::Nothing,
         (Holds::Text, Cell::Text(text)) => Value::Text(text.clone()),
         (Holds::Text, cell) => Value::Text(field(cell)),
+        (Holds::Instant, Cell::Text(text)) if text.is_empty() => Value::Nothing,
+        (Holds::Instant, Cell::Text(text)) => {
+            Value::Instant(text.parse::<Timestamp>().map_err(|_| wrong())?.as_millisecond())
+        }
         (Holds::Whole, Cell::Count(count)) => Value::Whole(i64::try_from(*count).map_err(|_| wrong())?),
         (Holds::Decimal, cell) => Value::Decimal(units(cell).ok_or_else(wrong)?),
         _ => return Err(wrong()),
@@ -204,6 +239,8 @@ const DECIMALS: u8 = 12;
 
 #[cfg(test)]
 mod tests {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
     use super::super::{Column, Kind};
     use super::*;
 
@@ -228,6 +265,46 @@ mod tests {
                         \"'=cmd(), \"\"x\"\"\",-5,-0.000000000007\n\
                         a\u{fffd}\u{fffd}b,0,0.000000000000\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn each_form_has_exact_numbers_and_nothing_where_there_is_none() {
+        let columns = vec![
+            Column::text("agent"),
+            Column::time("time"),
+            Column::count("calls"),
+            Column::money("cost_usd"),
+            Column::new("share", Kind::Percent),
+            Column::new("bar", Kind::Bar),
+        ];
+        let share = Cell::Decimal(crate::model::decimal::Decimal::exact(1_250, 2));
+        let time = "2026-11-20T10:30:00Z";
+        let full = vec![
+            "=x".into(),
+            time.into(),
+            7u64.into(),
+            Cell::Money("-0.000000000007".parse().unwrap()),
+            share,
+        ];
+        let table = Table::new(columns).with([full, vec![Cell::Nothing; 5]]);
+        let lines = String::from_utf8(Export::Jsonl.write(&table).unwrap()).unwrap();
+        let first = r#"{"agent":"=x","calls":7,"cost_usd":"-0.000000000007","share":"12.50","time":"2026-11-20T10:30:00Z"}"#;
+        let second = r#"{"agent":null,"calls":null,"cost_usd":null,"share":null,"time":null}"#;
+        assert_eq!(lines, format!("{first}\n{second}\n"));
+
+        let file = axum::body::Bytes::from(Export::Parquet.write(&table).unwrap());
+        let reader = SerializedFileReader::new(file).unwrap();
+        let rows: Vec<String> =
+            reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
+        let first = "{agent: \"=x\", time: 2026-11-20 10:30:00.000 +00:00, calls: 7, cost_usd: -0.000000000007, share: 12.500000000000}";
+        assert_eq!(rows, [first, "{agent: null, time: null, calls: null, cost_usd: null, share: null}"]);
+    }
+
+    #[test]
+    fn what_a_column_does_not_hold_is_refused() {
+        let table = Table::new(vec![Column::count("calls")]).with([vec!["many".into()]]);
+        let error = Export::Parquet.write(&table).unwrap_err().to_string();
+        assert!(error.contains("column `calls` has Text(\"many\")"), "{error}");
     }
 
     #[test]
