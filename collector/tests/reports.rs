@@ -70,6 +70,8 @@ fn the_small_model_costs_a_sixteenth_and_the_same_model_what_was_recorded() {
     let unknown = collector.client.get("/api/v1/what-if?to_model=gpt-4o-minni");
     assert_eq!(unknown.status, 400);
     assert!(unknown.text.contains("did you mean `gpt-4o-mini`?"), "{}", unknown.text);
+    let elsewhere = collector.client.get("/api/v1/what-if?to_model=openai/claude-haiku-4-5");
+    assert_eq!(elsewhere.status, 400, "{}", elsewhere.text);
 }
 
 #[test]
@@ -243,6 +245,7 @@ fn summaries_tell_outcomes_runs_and_tags_apart_and_lose_nothing() {
         ("by=agent&outcome=errors", "did you mean `error`?"),
         ("by=agent&tag=acme", "`customer=acme`"),
         ("by=agent&tag_key=customer", "`tag_key`"),
+        ("by=agent&tag=customer%3Dacme&tag=tier%3Dgold", "several keys"),
     ] {
         let answer = collector.client.get(&format!("/api/v1/summary?{query}"));
         assert!(answer.status == 400 && answer.text.contains(names), "{query}: {}", answer.text);

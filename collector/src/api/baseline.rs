@@ -40,9 +40,10 @@ pub async fn baseline(State(app): State<Arc<App>>, mut params: Params) -> Result
         tokio::try_join!(app.store.first_days(first, days), app.store.summary(recent.query()))?;
     let last: HashMap<Option<String>, Totals> =
         last.rows.into_iter().map(|row| (row.values.into_iter().next().flatten(), row.totals)).collect();
+    let recent_hours = recent.to_hour.saturating_sub(recent.from_hour).max(1).unsigned_abs();
     let mut rows = Vec::with_capacity(first.len());
     for one in first {
-        rows.push(row(one, &last, days, now)?);
+        rows.push(row(one, &last, (days, recent_hours), now)?);
     }
     let cost = |row: &Baseline| std::cmp::Reverse(row.first.cost_per_day_usd);
     rows.sort_by(|one, other| cost(one).cmp(&cost(other)).then_with(|| one.agent.cmp(&other.agent)));
@@ -59,7 +60,7 @@ pub async fn baseline(State(app): State<Arc<App>>, mut params: Params) -> Result
 fn row(
     one: FirstDays,
     last: &HashMap<Option<String>, Totals>,
-    days: i64,
+    (days, recent_hours): (i64, u64),
     now: Timestamp,
 ) -> Result<Baseline, ApiError> {
     let agent = one.values.into_iter().next().flatten();
@@ -73,7 +74,7 @@ fn row(
         sum.add(totals).map_err(StoreError::from)?;
     }
     let first = pace(&sum, hours);
-    let recent = pace(last.get(&agent).unwrap_or(&Totals::default()), RECENT_HOURS);
+    let recent = pace(last.get(&agent).unwrap_or(&Totals::default()), recent_hours);
     let change_percent = match (recent.cost_per_day_usd, first.cost_per_day_usd) {
         (Some(now), Some(before)) => Decimal::change(now, before),
         _ => None,
@@ -134,7 +135,5 @@ fn parse_days(text: &str) -> Result<i64, ApiError> {
 const DAYS: i64 = 7;
 /// Most days of a baseline.
 const DAYS_MAX: i64 = 90;
-/// The last seven days.
-const RECENT_HOURS: u64 = 7 * 24;
 /// Decimals of averages.
 const PLACES: u8 = 2;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::model::answers::collector::Failure;
 use crate::model::dimension::Dimension;
+use crate::model::table::export::Export;
 use operations::{Answer, Body, OPERATIONS, Operation, Parameter};
 
 /// The description, OpenAPI 3.1.
@@ -124,9 +125,13 @@ impl Operation {
         let mut responses = Map::new();
         let (content_type, schema) = self.answers.describe(generator);
         let mut good = json!({"description": "Done", "content": {content_type: {"schema": schema}}});
-        if let (Answer::JsonOrCsv(_), Some(Value::Object(content))) = (self.answers, good.get_mut("content"))
+        if let (Answer::JsonOrCsv(_) | Answer::Files, Some(Value::Object(content))) =
+            (self.answers, good.get_mut("content"))
         {
-            content.insert("text/csv".to_owned(), json!({"schema": {"type": "string"}}));
+            for export in [Export::Csv, Export::Jsonl, Export::Parquet] {
+                let name = export.content_type().split(';').next().unwrap_or_default();
+                content.insert(name.to_owned(), json!({"schema": {"type": "string"}}));
+            }
         }
         responses.insert("200".into(), good);
         if self.method == "get" && self.role == "read" {
@@ -158,6 +163,7 @@ impl Answer {
                 (JSON, schema(generator).to_value())
             }
             Self::Text(content_type) => (content_type, json!({"type": "string"})),
+            Self::Files => (Export::Jsonl.content_type(), json!({"type": "string"})),
         }
     }
 }

@@ -77,18 +77,8 @@ impl PromptCounts {
     pub fn of(record: &UsageRecord) -> Option<Self> {
         let shape = record.prompt.as_ref()?;
         let bytes = bytes_of(shape);
-        let all: u128 = bytes.iter().map(|one| u128::from(*one)).sum();
         let input_tokens = record.usage.input_tokens.unwrap_or(0);
-        let share = |bytes: u64| {
-            let tokens = u128::from(bytes).saturating_mul(u128::from(input_tokens)).checked_div(all);
-            u64::try_from(tokens.unwrap_or(0)).unwrap_or(u64::MAX)
-        };
-        let mut tokens = bytes.map(share);
-        // What rounding leaves goes to the largest part.
-        let left = input_tokens.saturating_sub(tokens.iter().sum());
-        if let Some(largest) = tokens.iter_mut().max() {
-            *largest = largest.saturating_add(left);
-        }
+        let tokens = shares(input_tokens, bytes);
         let mut counts = Self { calls: 1, input_tokens, bytes, tokens, ..Self::default() };
         if let Some(place) =
             record.usage.output_tokens.and_then(|length| counts.answers.get_mut(length_class(length)))
@@ -143,6 +133,26 @@ impl PromptCounts {
         all.extend(bytes.iter_mut().chain(tokens).chain(answers));
         all
     }
+}
+
+/// Tokens by their share of the bytes. They add up: what rounding down leaves goes to the parts that lost the
+/// most by it.
+fn shares(input_tokens: u64, bytes: [u64; PARTS]) -> [u64; PARTS] {
+    let all: u128 = bytes.iter().map(|one| u128::from(*one)).sum();
+    let scaled = bytes.map(|bytes| u128::from(bytes).saturating_mul(u128::from(input_tokens)));
+    let narrow = |tokens: Option<u128>| u64::try_from(tokens.unwrap_or(0)).unwrap_or(u64::MAX);
+    let mut tokens = scaled.map(|scaled| narrow(scaled.checked_div(all)));
+    let mut left = if all == 0 { 0 } else { input_tokens.saturating_sub(tokens.iter().sum()) };
+    let mut order: Vec<usize> = (0..PARTS).collect();
+    let lost = |at: &usize| scaled.get(*at).and_then(|scaled| scaled.checked_rem(all)).unwrap_or(0);
+    order.sort_by_key(|at| std::cmp::Reverse(lost(at)));
+    for at in order {
+        if let Some(one) = tokens.get_mut(at).filter(|_| left > 0) {
+            *one = one.saturating_add(1);
+            left = left.saturating_sub(1);
+        }
+    }
+    tokens
 }
 
 /// The place of an answer of this length among [`PromptCounts::answers`].

@@ -81,7 +81,7 @@ impl Tried {
 /// Says which models there are like it, where the book has none of that name.
 pub fn at_model(book: &PriceBook, spend: &[Spend], name: &str, at_ms: u64) -> Result<Vec<Tried>, String> {
     let mut all: BTreeMap<(String, String, String), Tried> = BTreeMap::new();
-    let anywhere = rows_named(book, "model", name, at_ms)?;
+    let anywhere = rows_named(book, "to_model", name, at_ms)?;
     for one in spend {
         let from = own_row(book, one, at_ms);
         // The provider of the calls comes first, then the one whose model it is.

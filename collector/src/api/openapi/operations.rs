@@ -53,6 +53,8 @@ pub(super) enum Answer {
     JsonAlways(fn(&mut SchemaGenerator) -> Schema),
     /// A text of this content type.
     Text(&'static str),
+    /// A file for sheets, of the form that is asked for.
+    Files,
 }
 
 /// A query parameter, or several.
@@ -422,7 +424,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
     },
     get::<ExportableDays>("/api/v1/exports/days", "Of which days there is something to export", &[], &[400]),
     Operation {
-        answers: Answer::Text("application/x-ndjson"),
+        answers: Answer::Files,
         ..get::<()>(
             "/api/v1/exports/records",
             "Calls one by one, oldest first; as JSON lines in the form that `POST /api/v1/records` takes, as they came",
@@ -431,7 +433,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         )
     },
     Operation {
-        answers: Answer::Text("application/x-ndjson"),
+        answers: Answer::Files,
         ..get::<()>(
             "/api/v1/exports/rollups",
             "Sums by hour and all dimensions",
@@ -439,16 +441,19 @@ pub(super) const OPERATIONS: &[Operation] = &[
             &[400],
         )
     },
-    get::<Chargeback>(
-        "/api/v1/chargeback",
-        "What a month is charged to whom; as CSV or Parquet, every line",
-        &[
-            Parameter::Text("month", "The month, such as `2026-10`, UTC"),
-            Parameter::Text("team", "Only the statement of this team or cost center"),
-            Parameter::Word("format", FORMATS),
-        ],
-        &[400],
-    ),
+    Operation {
+        answers: Answer::JsonOrCsv(of::<Chargeback>),
+        ..get::<Chargeback>(
+            "/api/v1/chargeback",
+            "What a month is charged to whom; as CSV or Parquet, every line",
+            &[
+                Parameter::Text("month", "The month, such as `2026-10`, UTC"),
+                Parameter::Text("team", "Only the statement of this team or cost center"),
+                Parameter::Word("format", FORMATS),
+            ],
+            &[400],
+        )
+    },
     get::<Repriced>(
         "/api/v1/reprice",
         "What today's prices would change",

@@ -70,7 +70,8 @@ pub(super) async fn ask(store: &Store, question: &Question) -> Result<Option<Pre
         Some(unit) => before_first(question, unit),
     }
     .ok_or_else(too_early)?;
-    let (from_hour, to_hour) = (hour_of(from, unit.is_some()), hour_of(to, true));
+    // No hour is in both.
+    let (from_hour, to_hour) = (hour_of(from, unit.is_some()), hour_of(to, true).min(question.from_hour));
     let query = SummaryQuery { from_hour, to_hour, ..question.query() };
     let summary = store.summary(query).await?;
     let costs = summary.rows.into_iter().map(|row| ((row.hour, row.values), row.totals.cost)).collect();

@@ -1,5 +1,7 @@
 //! What is asked of a summary.
 
+use std::collections::BTreeSet;
+
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tollgate_core::record::Outcome;
@@ -209,6 +211,17 @@ fn check_facets(by: &[By], filters: &Filters, tag_key: Option<&str>) -> Result<(
         return Err(ApiError::parameter(format!(
             "`tag` is `{tag}`, not a key and a value such as `customer=acme`"
         )));
+    }
+    let keys: BTreeSet<&str> = filters
+        .wants(Dimension::Tag)
+        .into_iter()
+        .flatten()
+        .filter_map(|tag| Some(tag.split_once('=')?.0))
+        .collect();
+    if tag_key.is_none() && keys.len() > 1 {
+        return Err(ApiError::parameter(
+            "`tag` names several keys, and a call may have more than one of them; ask for values of one key",
+        ));
     }
     let outcomes: Vec<&str> = OUTCOMES.iter().map(|outcome| outcome.name()).collect();
     match filters

@@ -199,7 +199,7 @@ fn repeats_are_told_and_what_they_could_have_read_from_caches() {
         Ok(())
     })
     .unwrap();
-    let system = 10_000 * 4_000 / 4_900 + 1;
+    let system = 10_000 * 4_000 / 4_900;
     assert_eq!((counts.calls, counts.repeats), (4, 2));
     assert_eq!((counts.cacheable_tokens, counts.repeats_read_tokens), (2 * system, 8_000));
     let retries = stored(&connection).remove(&(Facet::Retry, "0".into(), 490_000)).unwrap();

@@ -24,9 +24,14 @@ pub fn rows_named<'b>(
     };
     if let Some((provider, model)) = name.split_once('/')
         && providers.contains(provider)
-        && let Some(row) = at(provider, model)
     {
-        return Ok(vec![row]);
+        if let Some(row) = at(provider, model) {
+            return Ok(vec![row]);
+        }
+        // Unless it is the whole name of a model, as routers have them.
+        if !book.models().iter().any(|row| row.id == name) {
+            return Err(unknown(book, key, name, at_ms));
+        }
     }
     let mut rows: Vec<&PricedModel> = providers.iter().filter_map(|provider| at(provider, name)).collect();
     if rows.is_empty() {
@@ -40,7 +45,7 @@ fn unknown(book: &PriceBook, key: &str, name: &str, at_ms: u64) -> String {
     let rows = book.models().iter().filter(|model| model.price_at(at_ms).is_some());
     let names: BTreeSet<&str> = rows.map(|model| model.id.as_str()).collect();
     let meant = nearest(name, names.iter().copied());
-    let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+    let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_else(|| ".".to_owned());
     format!(
         "`{key}` is `{name}`, which has no price in the book{meant} `tollgate prices list` has all models"
     )
