@@ -18,6 +18,7 @@ pub mod explain;
 pub mod plan;
 pub mod prices;
 pub mod prompts;
+pub mod reconcile;
 pub mod records;
 pub mod runs;
 pub mod summary;
