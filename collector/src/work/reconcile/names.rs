@@ -26,7 +26,7 @@ pub(super) fn keys(model: &str) -> (String, String) {
         parts.iter().map(String::as_str).filter(|part| !MAKERS_AND_REGIONS.contains(part)).collect();
     let parts = match parts.as_slice() {
         // `v1:0` of Bedrock.
-        [rest @ .., "v", _, "0"] | [rest @ .., "v", _] => rest,
+        [rest @ .., "v", _, "0"] => rest,
         all => all,
     };
     let whole = key(parts);
@@ -115,6 +115,7 @@ mod tests {
             assert_eq!(keys(&without_kinds(item)).1, keys(model).1, "{item}");
         }
         assert_ne!(keys("gpt-4o").1, keys("gpt-4o-mini").1);
+        assert_ne!(keys("deepseek-v3").1, keys("deepseek-v2").1);
         assert_ne!(keys("gpt-4o-2024-08-06").0, keys("gpt-4o-2024-05-13").0);
     }
 }
