@@ -22,6 +22,7 @@ mod meter;
 mod output;
 mod prices;
 mod prompts;
+mod reconcile;
 mod records;
 mod reprice;
 mod runs;
@@ -80,6 +81,8 @@ enum Command {
     Import(import::ImportArgs),
     /// Show what a month is charged to whom
     Chargeback(chargeback::ChargebackArgs),
+    /// Compare bills of providers with what gateways saw
+    Reconcile(reconcile::ReconcileArgs),
     /// Write what is kept for other systems: rows of FOCUS, calls, sums
     Export(export::ExportArgs),
     /// Make sample data: records of a company with five agents
@@ -149,6 +152,7 @@ pub fn run() -> ExitCode {
         Command::Restore(restore) => restore.run(),
         Command::Import(import) => import.run().map_err(Failure::from),
         Command::Chargeback(chargeback) => chargeback.run().map_err(Failure::from),
+        Command::Reconcile(reconcile) => reconcile.run().map_err(Failure::from),
         Command::Export(export) => export.run().map_err(Failure::from),
         Command::DemoData(demo) => demo.run(),
         Command::Alerts(alerts) => alerts.run().map_err(Failure::from),

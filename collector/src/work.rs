@@ -12,6 +12,7 @@
 //! | [`meter`] | meters recorded exchanges offline |
 //! | [`what_if`] | what recorded calls would cost at other models |
 //! | [`prompts`] | what prompts are made of, and what that costs |
+//! | [`reconcile`] | bills of providers against what gateways saw |
 //! | [`reprice`] | prices records again after a correction |
 //! | [`reload`] | takes a changed configuration while the collector runs |
 //! | [`access`], [`doors`], [`tls`] | which token allows what; who may come in; encryption |
@@ -40,6 +41,7 @@ pub mod plan;
 pub mod policy;
 pub mod prices;
 pub mod prompts;
+pub mod reconcile;
 pub mod reload;
 pub mod reprice;
 pub mod tls;

@@ -114,7 +114,7 @@ const TOPICS: &[(&str, &[&str])] = &[
     ),
     ("Budgets and alerts", &["budgets", "alerts"]),
     ("Prices", &["prices", "estimate", "meter", "reprice", "close-month"]),
-    ("Keeping", &["backup", "restore", "import", "export", "audit"]),
+    ("Keeping", &["backup", "restore", "import", "export", "reconcile", "audit"]),
 ];
 /// What the process exits with.
 const EXIT_CODES: &str = "Exit codes:
@@ -234,6 +234,12 @@ Examples:
         "Examples:
   tollgate demo-data --days 90 --to demo
   tollgate demo-data --records 1000",
+    ),
+    (
+        &["reconcile"],
+        "Examples:
+  tollgate reconcile costs.csv
+  tollgate reconcile openai.json anthropic.json --tz UTC --max-gap 2 --format csv",
     ),
     (
         &["reprice"],

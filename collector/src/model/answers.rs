@@ -19,6 +19,7 @@ pub mod exports;
 pub mod plan;
 pub mod prices;
 pub mod prompts;
+pub mod reconcile;
 pub mod records;
 pub mod runs;
 pub mod summary;

@@ -1,0 +1,186 @@
+//! Bills of providers against what gateways saw: reads cost exports, matches models, splits gaps by cause.
+//!
+//! | module | does |
+//! | --- | --- |
+//! | [`read`] | rows of a file, CSV or JSON, into a [`Bill`] |
+//! | [`openai`], [`anthropic`], [`aws`], [`focus`], [`google`] | what a row of one format says |
+//! | [`amount`] | amounts as text, exactly into pico-dollars |
+//! | [`names`] | names of models in bills and in gateways, made alike |
+//! | [`split`] | the gap of each day, provider and model by cause |
+
+pub mod amount;
+mod anthropic;
+mod aws;
+mod focus;
+mod google;
+mod names;
+mod openai;
+pub mod read;
+pub mod split;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use tollgate_core::money::Picodollars;
+
+use amount::Amount;
+
+/// What bills say, summed by day, provider and model: as large as that, however long the files are.
+#[derive(Clone, Debug, Default)]
+pub struct Bill {
+    /// Costs by day, id of the provider, and name of the model as the bill has it.
+    pub rows: BTreeMap<(Date, String, String), Billed>,
+    /// Providers of which some line names no model.
+    pub untold: BTreeSet<String>,
+    /// Lines that were read.
+    pub lines: u64,
+    /// Lines of services that no gateway meters, or of other providers than asked for.
+    pub passed_over: u64,
+    /// Amounts with more than twelve decimals, which were rounded half away from zero.
+    pub rounded: u64,
+}
+
+/// What a bill says of one day, provider and model.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Billed {
+    /// What it costs, credits taken off.
+    pub cost: Picodollars,
+    /// Lines that it is the sum of.
+    pub lines: u64,
+    /// Lines among them that say how many tokens they are for.
+    pub counted_lines: u64,
+    /// Tokens of these lines.
+    pub tokens: i128,
+}
+
+/// A line of a bill.
+#[derive(Clone, Debug, PartialEq)]
+struct Line {
+    day: Date,
+    provider: String,
+    model: String,
+    cost: Amount,
+    tokens: Option<i128>,
+}
+
+/// A row of a file: cells by squashed names of columns.
+#[derive(Clone, Copy, Debug)]
+struct Row<'a> {
+    names: &'a [String],
+    cells: &'a [&'a str],
+    zone: &'a TimeZone,
+}
+
+/// What is wrong with a row: the column, and what about it.
+#[derive(Clone, Debug, PartialEq)]
+struct Wrong {
+    column: &'static str,
+    message: String,
+}
+
+impl Bill {
+    fn add(&mut self, line: Line) {
+        if line.cost.rounded {
+            self.rounded = self.rounded.saturating_add(1);
+        }
+        if line.model.is_empty() {
+            self.untold.insert(line.provider.clone());
+        }
+        let row = self.rows.entry((line.day, line.provider, line.model)).or_default();
+        row.cost += line.cost.value;
+        row.lines = row.lines.saturating_add(1);
+        if let Some(tokens) = line.tokens {
+            row.counted_lines = row.counted_lines.saturating_add(1);
+            row.tokens = row.tokens.saturating_add(tokens);
+        }
+    }
+}
+
+impl<'a> Row<'a> {
+    /// The cell of a column, if that is there and not empty.
+    fn cell(&self, column: &str) -> Option<&'a str> {
+        let squashed = squashed(column);
+        let at = self.names.iter().position(|name| *name == squashed)?;
+        self.cells.get(at).map(|cell| cell.trim()).filter(|cell| !cell.is_empty())
+    }
+
+    fn needed(&self, column: &'static str) -> Result<&'a str, Wrong> {
+        self.cell(column).ok_or_else(|| Wrong {
+            column,
+            message: "has no value, and every row of this format needs one".to_owned(),
+        })
+    }
+
+    fn amount(&self, column: &'static str, shift: i32) -> Result<Amount, Wrong> {
+        let text = self.needed(column)?;
+        Amount::read(text, shift).map_err(|message| Wrong { column, message })
+    }
+
+    fn in_usd(&self, column: &'static str) -> Result<(), Wrong> {
+        match self.cell(column) {
+            Some(code) if !code.eq_ignore_ascii_case("usd") => Err(Wrong {
+                column,
+                message: format!(
+                    "is `{code}`; only bills in `USD` can be compared, as gateways price in USD"
+                ),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The day of a charge: of a whole day as the bill has it, otherwise in the zone that was asked for.
+    fn day(&self, start: &'static str, end: &str) -> Result<Date, Wrong> {
+        let text = self.needed(start)?;
+        let Some(at) = time(text) else {
+            return date(text).ok_or_else(|| Wrong {
+                column: start,
+                message: format!("is `{text}`, which is no time such as `2026-11-01T08:00:00Z`"),
+            });
+        };
+        let hours = self.cell(end).and_then(time).map(|end| end.as_second().saturating_sub(at.as_second()));
+        let zone = if hours == Some(86_400) { TimeZone::UTC } else { self.zone.clone() };
+        Ok(zone.to_datetime(at).date())
+    }
+
+    /// How many tokens the row is for, by an amount and the unit's name.
+    fn tokens(&self, amount: &'static str, unit: Option<&str>) -> Option<i128> {
+        let unit = squashed(unit?);
+        let (_, shift) = TOKEN_UNITS.iter().find(|(name, _)| *name == unit)?;
+        let amount = Amount::read(self.cell(amount)?, *shift - 12).ok()?;
+        Some(amount.value.as_pico())
+    }
+}
+
+/// A column's name without what is written differently: case, points, slashes, underlines.
+fn squashed(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// A time: RFC 3339, as BigQuery prints it, or seconds since 1970.
+fn time(text: &str) -> Option<Timestamp> {
+    if let Ok(seconds) = text.parse::<i64>() {
+        return Timestamp::from_second(seconds).ok();
+    }
+    let text = text.trim_end_matches(" UTC").replacen(' ', "T", 1);
+    text.parse().or_else(|_| format!("{text}Z").parse()).ok()
+}
+
+fn date(text: &str) -> Option<Date> {
+    (text.len() == 10).then(|| text.parse().ok()).flatten()
+}
+
+/// Squashed names of units of tokens, with the power of ten.
+const TOKEN_UNITS: [(&str, i32); 10] = [
+    ("token", 0),
+    ("tokens", 0),
+    ("count", 0),
+    ("1ktokens", 3),
+    ("1000tokens", 3),
+    ("ktokens", 3),
+    ("thousandtokens", 3),
+    ("1mtokens", 6),
+    ("1000000tokens", 6),
+    ("milliontokens", 6),
+];

@@ -1,0 +1,319 @@
+//! Files into a bill, row by row.
+
+use std::io::{BufRead, Read as _};
+
+use jiff::tz::TimeZone;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::{Bill, Line, Row, Wrong, anthropic, aws, focus, google, openai, squashed};
+use crate::model::nearest::{listed, nearest};
+
+/// Adds what a file says to a bill: of all providers, or of one.
+///
+/// CSV is read row by row, JSON line by line; a JSON document over several lines may have 64 MiB.
+///
+/// # Errors
+/// What is wrong, with the file, the line and the column.
+pub fn read(
+    bill: &mut Bill,
+    file: &str,
+    mut from: impl BufRead,
+    zone: &TimeZone,
+    only: Option<&str>,
+) -> Result<(), String> {
+    let start = from.fill_buf().map_err(|error| format!("{file}: cannot be read: {error}"))?;
+    let start = start.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(start);
+    let first = start.iter().copied().find(|byte| !byte.is_ascii_whitespace());
+    let mut reader = Reader { bill, file, zone, only, format: None };
+    match first {
+        None => Err(format!("{file}: is empty; a cost export as CSV or JSON would be right")),
+        Some(b'{' | b'[') => reader.json(from),
+        Some(_) => reader.csv(from),
+    }
+}
+
+struct Reader<'a> {
+    bill: &'a mut Bill,
+    file: &'a str,
+    zone: &'a TimeZone,
+    only: Option<&'a str>,
+    format: Option<&'static Format>,
+}
+
+impl Reader<'_> {
+    fn csv(&mut self, from: impl BufRead) -> Result<(), String> {
+        let mut rows = csv::ReaderBuilder::new().from_reader(from);
+        let shown = |error: csv::Error| format!("{}: {error}", self.file);
+        let names: Vec<String> = rows.headers().map_err(shown)?.iter().map(squashed).collect();
+        self.format = Some(self.recognized(&names, 1)?);
+        let mut record = csv::StringRecord::new();
+        while rows.read_record(&mut record).map_err(|error| format!("{}: {error}", self.file))? {
+            let line = record.position().map_or(0, csv::Position::line);
+            let cells: Vec<&str> = record.iter().collect();
+            self.row(&names, &cells, line)?;
+        }
+        Ok(())
+    }
+
+    fn json(&mut self, mut from: impl BufRead) -> Result<(), String> {
+        let mut text = String::new();
+        for line in 1.. {
+            text.clear();
+            let read = from.by_ref().take(DOCUMENT_BYTES_MAX).read_line(&mut text);
+            let read = read.map_err(|error| format!("{}: line {line}: {error}", self.file))?;
+            if read == 0 {
+                return Ok(());
+            }
+            let shown = text.trim().trim_start_matches('\u{feff}');
+            if shown.is_empty() {
+                continue;
+            }
+            if line == 1 && serde_json::from_str::<&RawValue>(shown).is_err() {
+                from.by_ref()
+                    .take(DOCUMENT_BYTES_MAX)
+                    .read_to_string(&mut text)
+                    .map_err(|error| format!("{}: {error}", self.file))?;
+                if text.len() as u64 >= DOCUMENT_BYTES_MAX {
+                    return Err(format!(
+                        "{}: is one JSON document above 64 MiB; write JSON lines",
+                        self.file
+                    ));
+                }
+                return self.document(text.trim().trim_start_matches('\u{feff}'), &Cells::default(), 1);
+            }
+            self.document(shown, &Cells::default(), line)?;
+        }
+        Ok(())
+    }
+
+    /// A page, a bucket, a list of rows, or a row, whose outer members belong to each of its rows.
+    fn document(&mut self, text: &str, outer: &Cells, line: u64) -> Result<(), String> {
+        if text.starts_with('[') {
+            let items: Vec<&RawValue> = self.parsed(text, line)?;
+            return items.into_iter().try_for_each(|item| self.document(item.get(), outer, line));
+        }
+        let members: Members<'_> = self.parsed(text, line)?;
+        let inner = members.iter().find(|(name, value)| {
+            matches!(name.as_str(), "data" | "results") && value.get().starts_with('[')
+        });
+        let mut cells = outer.clone();
+        for (name, value) in &members {
+            if inner.is_none_or(|(inner, _)| inner != name) {
+                cells.flatten(name, value.get()).map_err(|error| self.at(line, &error))?;
+            }
+        }
+        if let Some((_, items)) = inner {
+            return self.document(items.get(), &cells, line);
+        }
+        self.format = Some(self.recognized(&cells.names, line)?);
+        let values: Vec<&str> = cells.values.iter().map(String::as_str).collect();
+        self.row(&cells.names, &values, line)
+    }
+
+    fn parsed<'t, T: serde::Deserialize<'t>>(&self, text: &'t str, line: u64) -> Result<T, String> {
+        serde_json::from_str(text).map_err(|error| self.at(line, &format!("is no JSON: {error}")))
+    }
+
+    fn row(&mut self, names: &[String], cells: &[&str], number: u64) -> Result<(), String> {
+        let Some(format) = self.format else { return Ok(()) };
+        self.bill.lines = self.bill.lines.saturating_add(1);
+        let read = (format.line)(&Row { names, cells, zone: self.zone });
+        let read =
+            read.map_err(|wrong| self.at(number, &format!("column `{}` {}", wrong.column, wrong.message)))?;
+        match read.filter(|line| self.only.is_none_or(|only| only == line.provider)) {
+            Some(line) => self.bill.add(line),
+            None => self.bill.passed_over = self.bill.passed_over.saturating_add(1),
+        }
+        Ok(())
+    }
+
+    /// The format whose mark is among the columns, with all that it needs.
+    fn recognized(&self, names: &[String], line: u64) -> Result<&'static Format, String> {
+        let has = |column: &str| names.contains(&squashed(column));
+        let format = FORMATS.iter().find(|format| has(format.mark)).ok_or_else(|| {
+            let marks = FORMATS.iter().map(|format| format.mark);
+            let known = FORMATS.iter().map(|format| format!("{} has `{}`", format.name, format.mark));
+            let near = names.iter().find_map(|name| nearest(name, marks.clone()));
+            let near = near.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+            let known = known.collect::<Vec<_>>().join(", ");
+            self.at(line, &format!("no column tells a format that is known: {known}{near}"))
+        })?;
+        match format.needs.iter().find(|column| !has(column)) {
+            None => Ok(format),
+            Some(column) => Err(self.at(
+                line,
+                &format!(
+                    "column `{column}` is missing; {} needs {}",
+                    format.name,
+                    listed(format.needs.iter().copied())
+                ),
+            )),
+        }
+    }
+
+    fn at(&self, line: u64, message: &str) -> String {
+        format!("{}: line {line}: {message}", self.file)
+    }
+}
+
+/// Members of an object, in its order, as text.
+type Members<'a> = std::collections::BTreeMap<String, &'a RawValue>;
+
+/// Members of objects within each other, by names with all the names before them.
+#[derive(Clone, Debug, Default)]
+struct Cells {
+    names: Vec<String>,
+    values: Vec<String>,
+}
+
+impl Cells {
+    fn flatten(&mut self, name: &str, text: &str) -> Result<(), String> {
+        let bad = |error: serde_json::Error| format!("`{name}` is no JSON: {error}");
+        if text.starts_with('{') {
+            let members: Members<'_> = serde_json::from_str(text).map_err(bad)?;
+            return members
+                .iter()
+                .try_for_each(|(inner, value)| self.flatten(&format!("{name}.{inner}"), value.get()));
+        }
+        let value = match text {
+            "null" => String::new(),
+            text if text.starts_with('"') => owned(text).map_err(bad)?,
+            text => text.to_owned(),
+        };
+        self.names.push(squashed(name));
+        self.values.push(value);
+        Ok(())
+    }
+}
+
+fn owned<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    serde_json::from_str(text)
+}
+
+/// A format of rows.
+#[derive(Debug)]
+struct Format {
+    name: &'static str,
+    /// The column that no other format has.
+    mark: &'static str,
+    needs: &'static [&'static str],
+    line: fn(&Row<'_>) -> Result<Option<Line>, Wrong>,
+}
+
+/// Bytes of one JSON document, which is held whole.
+const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
+/// The formats; what stands first wins.
+const FORMATS: [Format; 6] = [
+    Format {
+        name: "AWS CUR",
+        mark: "line_item_usage_start_date",
+        needs: &["line_item_unblended_cost", "line_item_usage_type", "line_item_product_code"],
+        line: aws::line,
+    },
+    Format {
+        name: "FOCUS",
+        mark: "ChargePeriodStart",
+        needs: &["BilledCost", "BillingCurrency"],
+        line: focus::line,
+    },
+    Format {
+        name: "Google's billing export",
+        mark: "usage_start_time",
+        needs: &["cost", "currency", "service.description", "sku.description"],
+        line: google::line,
+    },
+    Format {
+        name: "Anthropic's cost report",
+        mark: "starting_at",
+        needs: &["amount"],
+        line: anthropic::line,
+    },
+    Format {
+        name: "Anthropic's CSV",
+        mark: "usage_date_utc",
+        needs: &["cost_usd", "model"],
+        line: anthropic::line,
+    },
+    Format { name: "OpenAI's costs", mark: "amount_value", needs: &["start_time"], line: openai::line },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bill(text: &str) -> Result<Bill, String> {
+        let mut bill = Bill::default();
+        read(&mut bill, "f", text.as_bytes(), &TimeZone::UTC, None).map(|()| bill)
+    }
+
+    fn rows(text: &str) -> Vec<String> {
+        let rows = bill(text).unwrap().rows;
+        rows.iter()
+            .map(|((day, by, model), of)| format!("{day} {by} {model} {} {}", of.cost, of.tokens))
+            .collect()
+    }
+
+    #[test]
+    fn every_format_is_told_apart_and_read() {
+        for (text, expected) in [
+            (
+                "{\"object\":\"page\",\"data\":[{\"start_time\":1730419200,\"end_time\":1730505600,\n\"results\":[{\"amount\":\
+                 {\"value\":0.06,\"currency\":\"usd\"},\"line_item\":\"gpt-4o-2024-08-06, input\"}]}],\"has_more\":false}",
+                "2024-11-01 openai gpt-4o-2024-08-06 0.060000000000 0",
+            ),
+            (
+                "start_time,amount_value,amount_currency,line_item,other\n1730419200,1.5e-3,usd,\"gpt-4o, output\",x\n",
+                "2024-11-01 openai gpt-4o 0.001500000000 0",
+            ),
+            (
+                "{\"data\":[{\"starting_at\":\"2026-11-01T00:00:00Z\",\"ending_at\":\"2026-11-02T00:00:00Z\",\"results\":\
+                 [{\"amount\":\"123.45\",\"currency\":\"USD\",\"description\":\"Claude Sonnet 4.5 Usage - Input Tokens\",\
+                 \"model\":null}]}]}",
+                "2026-11-01 anthropic claude sonnet 4.5 1.234500000000 0",
+            ),
+            (
+                "usage_date_utc,model,cost_usd\n2026-11-01,claude-sonnet-4-5,2\n",
+                "2026-11-01 anthropic claude-sonnet-4-5 2.000000000000 0",
+            ),
+            ("lineItem/UsageStartDate\n", ""),
+            (
+                "line_item_usage_start_date,line_item_product_code,line_item_usage_type,line_item_unblended_cost,\
+                 line_item_usage_amount,pricing_unit\n2026-11-01T05:00:00Z,AmazonBedrock,USE1-Claude4.5Sonnet-input-tokens,\
+                 0.003,1.5,1K tokens\n2026-11-01T05:00:00Z,AmazonEC2,BoxUsage,9,1,Hrs\n",
+                "2026-11-01 bedrock claude4.5sonnet 0.003000000000 1500",
+            ),
+            (
+                "ChargePeriodStart,BilledCost,BillingCurrency,ServiceName,SkuMeter\n2026-11-01T00:00:00Z,4,USD,OpenAI API,gpt-4o\n",
+                "2026-11-01 openai gpt 4o 4.000000000000 0",
+            ),
+            (
+                "{\"usage_start_time\":\"2026-11-01 03:00:00 UTC\",\"cost\":2.5,\"currency\":\"USD\",\"service\":{\"description\":\
+                 \"Vertex AI\"},\"sku\":{\"description\":\"Gemini 2.5 Pro Text Input - Predictions\"},\"credits\":\
+                 [{\"amount\":-0.5}]}\n",
+                "2026-11-01 vertex gemini 2.5 pro 2.000000000000 0",
+            ),
+        ] {
+            if expected.is_empty() {
+                assert!(bill(text).unwrap_err().contains("`line_item_unblended_cost` is missing"), "{text}");
+            } else {
+                assert_eq!(rows(text), [expected], "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line_and_column() {
+        for (text, expected) in [
+            ("", "f: is empty"),
+            ("a,b\n1,2\n", "f: line 1: no column tells a format"),
+            ("start_time,amount_value\n1730419200,x\n", "f: line 2: column `amount_value` is `x`"),
+            ("start_time,amount_value\nsoon,1\n", "f: line 2: column `start_time` is `soon`"),
+            ("start_time,amount_value,amount_currency\n1,1,EUR\n", "column `amount_currency` is `EUR`; only"),
+            ("amount_value\n1\n", "f: line 1: column `start_time` is missing"),
+        ] {
+            let error = bill(text).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
