@@ -65,6 +65,8 @@ pub struct ParquetWriter<W: Write + Send> {
     file: SerializedFileWriter<W>,
     columns: Vec<Waiting>,
     rows: usize,
+    /// Bytes of the texts that wait.
+    bytes: usize,
 }
 
 /// The values of a column that wait.
@@ -102,7 +104,7 @@ impl<W: Write + Send> ParquetWriter<W> {
             values: holds.none(),
             levels: Vec::new(),
         });
-        Ok(Self { file, columns: columns.collect(), rows: 0 })
+        Ok(Self { file, columns: columns.collect(), rows: 0, bytes: 0 })
     }
 
     /// Adds a row, with a value for each column.
@@ -112,10 +114,14 @@ impl<W: Write + Send> ParquetWriter<W> {
     pub fn row(&mut self, values: impl IntoIterator<Item = Value>) -> Result<(), NotParquet> {
         let mut values = values.into_iter();
         for column in &mut self.columns {
-            column.push(values.next().unwrap_or(Value::Nothing))?;
+            let value = values.next().unwrap_or(Value::Nothing);
+            if let Value::Text(text) = &value {
+                self.bytes = self.bytes.saturating_add(text.len());
+            }
+            column.push(value)?;
         }
         self.rows = self.rows.saturating_add(1);
-        if self.rows >= GROUP_ROWS { self.end_group() } else { Ok(()) }
+        if self.rows >= GROUP_ROWS || self.bytes >= GROUP_BYTES { self.end_group() } else { Ok(()) }
     }
 
     /// Ends the file; gives back where it was written to.
@@ -135,7 +141,7 @@ impl<W: Write + Send> ParquetWriter<W> {
             column.write(&mut group)?;
         }
         group.close()?;
-        self.rows = 0;
+        (self.rows, self.bytes) = (0, 0);
         Ok(())
     }
 }
@@ -228,8 +234,10 @@ impl Waiting {
     }
 }
 
-/// Rows of a group: what waits is some tens of megabytes.
-const GROUP_ROWS: usize = 32_768;
+/// Most rows of a group.
+const GROUP_ROWS: usize = 65_536;
+/// A group ends with so much text: what waits is about three times as much.
+const GROUP_BYTES: usize = 8 * 1024 * 1024;
 /// Digits of a decimal, the most that readers have exactly.
 const DIGITS: i32 = 38;
 /// Those behind the point: pico-dollars.
