@@ -41,7 +41,6 @@ pub use budgets::{CounterState, KeptReleased, Put, Released, StoredBudget, Toppe
 pub use database::backup::{backup, restore};
 pub use database::error::StoreError;
 pub use database::lead::Lead;
-pub use facets::Apart;
 pub use facets::prompts::{PromptSum, PromptsQuery};
 pub use facets::runs::{RunFound, RunNode, RunPart, RunsQuery};
 pub use facets::spend::{Spend, SpendQuery};

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::ApiError;
 use super::params::Params;
 use super::period::Period;
-use crate::model::clock::MS_PER_HOUR;
+use super::summary::hour_of;
 use crate::store::Filters;
 
 /// A time with a beginning and an end, and the calls in it that are asked for.
@@ -51,12 +51,6 @@ impl Asked {
 
     /// The same rounded outward to hours since the Unix epoch, as sums have them.
     pub fn hours(&self) -> (i64, i64) {
-        let (from, to) = self.ms();
-        (from.div_euclid(MS_PER_HOUR), to.saturating_add(MS_PER_HOUR - 1).div_euclid(MS_PER_HOUR))
+        (hour_of(self.from, false), hour_of(self.to, true))
     }
-}
-
-/// A time of the store as answers have it.
-pub fn shown(ms: i64) -> Option<String> {
-    Timestamp::from_millisecond(ms).ok().map(|time| time.to_string())
 }

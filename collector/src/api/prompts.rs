@@ -1,20 +1,18 @@
 //! `GET /api/v1/prompts`: what prompts are made of, and what that costs.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use tollgate_core::record::Totals;
 
-use super::asked::{Asked, shown};
+use super::asked::Asked;
 use super::error::ApiError;
 use super::params::Params;
+use super::summary::instant;
 use crate::model::answers::prompts::PromptsAnswer;
-use crate::model::clock::{MS_PER_HOUR, millis, now};
-use crate::model::dimension::Dimension;
-use crate::store::{PromptsQuery, RunsQuery, SpendQuery};
+use crate::model::clock::{millis, now};
+use crate::store::{PromptsQuery, RunsQuery, Spend, SpendQuery};
 use crate::work::app::App;
 use crate::work::{following, prompts};
 
@@ -35,26 +33,13 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
     let book = app.prices.book();
     let at_ms = millis(asked.to.min(now())).saturating_sub(1);
     let length_ms = to_ms.saturating_sub(from_ms).max(1).unsigned_abs();
-    let mut agents = prompts::agents(&book, &found, &runs, at_ms);
-    let mut wasted: BTreeMap<&str, (Totals, Totals)> = BTreeMap::new();
-    let mut calls = 0u64;
-    for one in &spend {
-        calls = calls.saturating_add(one.all.totals.calls).saturating_add(one.all.totals.denied);
-        let (retried, failed) =
-            wasted.entry(one.dims.value(Dimension::Agent).unwrap_or_default()).or_default();
-        // Parts of sums that are in range.
-        let _ = retried.add(&one.retried).and_then(|()| failed.add(&one.failed));
-    }
-    for agent in &mut agents {
-        if let Some((retried, failed)) = wasted.get(agent.agent.as_str()) {
-            (agent.retried, agent.retried_usd) = (retried.calls, retried.cost);
-            (agent.failed, agent.failed_usd) = (failed.calls, failed.cost);
-        }
-    }
+    let agents = prompts::agents(&book, &found, (&runs, &spend), at_ms);
+    let all = |one: &Spend| one.all.totals.calls.saturating_add(one.all.totals.denied);
+    let calls = spend.iter().fold(0u64, |sum, one| sum.saturating_add(all(one)));
     let looked_at = found.iter().fold(0u64, |sum, one| sum.saturating_add(one.counts.calls));
     let answer = PromptsAnswer {
-        from: shown(from_hour.saturating_mul(MS_PER_HOUR)).unwrap_or_default(),
-        to: shown(to_hour.saturating_mul(MS_PER_HOUR)).unwrap_or_default(),
+        from: instant(from_hour).to_string(),
+        to: instant(to_hour).to_string(),
         rows: prompts::rows(&book, &found, at_ms, length_ms),
         agents,
         changes: prompts::changes(&found),

@@ -10,11 +10,11 @@ use axum::response::{IntoResponse, Response};
 use tollgate_core::money::Picodollars;
 use tollgate_core::record::Totals;
 
-use super::asked::{Asked, shown};
+use super::asked::Asked;
 use super::error::ApiError;
 use super::params::{Paging, Params, listed};
 use crate::model::answers::runs::{AgentRuns, RunPartRow, RunRow, RunTree, RunTreeNode, RunsAnswer};
-use crate::model::clock::now;
+use crate::model::clock::{now, rfc3339};
 use crate::model::run::{Action, Status, actions};
 use crate::store::{RunFound, RunNode, RunPart, RunsQuery};
 use crate::work::app::App;
@@ -120,7 +120,7 @@ fn row(action: &Action, run: String) -> RunRow {
     RunRow {
         run,
         agent: top.agent.clone().unwrap_or_default(),
-        start: shown(top.first_ms),
+        start: rfc3339(top.first_ms.max(0).unsigned_abs()),
         duration_ms: top.last_ms.saturating_sub(top.first_ms).max(0).unsigned_abs(),
         status: Status::of(all),
         calls: all.calls,
@@ -211,7 +211,7 @@ fn tree_node(node: &RunNode, level: u64, tree_cost_usd: Picodollars) -> RunTreeN
     RunTreeNode {
         run: node.name.clone(),
         level,
-        start: shown(node.run.first_ms),
+        start: rfc3339(node.run.first_ms.max(0).unsigned_abs()),
         duration_ms: node.run.last_ms.saturating_sub(node.run.first_ms).max(0).unsigned_abs(),
         status: Status::of(&node.run.own),
         calls,

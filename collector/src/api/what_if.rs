@@ -8,11 +8,12 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use tollgate_core::money::Picodollars;
 
-use super::asked::{Asked, shown};
+use super::asked::Asked;
 use super::error::ApiError;
 use super::params::Params;
+use super::summary::instant;
 use crate::model::answers::what_if::{WhatIfAnswer, WhatIfRow};
-use crate::model::clock::{MS_PER_HOUR, millis, now};
+use crate::model::clock::{millis, now};
 use crate::model::decimal::Decimal;
 use crate::store::SpendQuery;
 use crate::work::app::App;
@@ -43,8 +44,8 @@ pub async fn ask(State(app): State<Arc<App>>, mut params: Params) -> Result<Resp
         |of: fn(&Tried) -> Picodollars| tried.iter().map(of).fold(Picodollars::ZERO, |sum, one| sum + one);
     let (cost_usd, would_cost_usd) = (sum(|tried| tried.totals.cost), sum(|tried| tried.would_cost));
     let answer = WhatIfAnswer {
-        from: shown(from_hour.saturating_mul(MS_PER_HOUR)).unwrap_or_default(),
-        to: shown(to_hour.saturating_mul(MS_PER_HOUR)).unwrap_or_default(),
+        from: instant(from_hour).to_string(),
+        to: instant(to_hour).to_string(),
         model,
         rows: tried.iter().map(row).collect(),
         cost_usd,

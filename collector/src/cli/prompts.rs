@@ -59,8 +59,7 @@ fn table(answer: &PromptsAnswer, show: Show) -> Table {
 fn page(answer: &PromptsAnswer, show: Option<Show>, top: usize, screen: Screen) -> Page {
     let mut page = Page::new(screen).words(&format!("prompts from {} to {}", answer.from, answer.to));
     if answer.rows.is_empty() {
-        let words =
-            "no call then whose prompt was looked at: gateways do so with `print_key` in their configuration";
+        let words = "no call then whose prompt was looked at: gateways do so with `TOLLGATE_KEY_SECRET` in their environment";
         return behind(page.gap().words(words), answer.unfollowed_records);
     }
     for (one, title) in [

@@ -72,14 +72,15 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> C
 fn read_one<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<Shared> {
     let name = document.needed(table, "name", "a name for statements, such as `platform`");
     let mut scope = Vec::new();
-    for dimension in SCOPE {
+    for dimension in Dimension::CHARGED {
         let right = format!("the name of one {}", dimension.name());
         if let Some(value) = document.text(table, dimension.name(), &right) {
             scope.push((dimension, value));
         }
     }
     if scope.is_empty() {
-        let names: Vec<String> = SCOPE.iter().map(|dimension| format!("`{}`", dimension.name())).collect();
+        let names: Vec<String> =
+            Dimension::CHARGED.iter().map(|dimension| format!("`{}`", dimension.name())).collect();
         let message = format!(
             "`{}` says nothing of what is shared; give one or more of {}",
             table.name(),
@@ -132,16 +133,6 @@ fn payers<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<Pa
         None => center.map(Payers::CostCenter),
     }
 }
-
-/// What spend can be told by.
-const SCOPE: [Dimension; 6] = [
-    Dimension::Team,
-    Dimension::Agent,
-    Dimension::Feature,
-    Dimension::Environment,
-    Dimension::Provider,
-    Dimension::Model,
-];
 
 #[cfg(test)]
 mod tests {

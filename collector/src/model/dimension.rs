@@ -55,6 +55,10 @@ impl Dimension {
         Self::AttributionSource,
     ];
 
+    /// What statements and bills tell apart: who spent, on what, with whom.
+    pub const CHARGED: [Self; 6] =
+        [Self::Team, Self::Agent, Self::Feature, Self::Environment, Self::Provider, Self::Model];
+
     /// What summaries tell apart besides: a summary of one of them reads other sums.
     pub const FACETS: [Self; 3] = [Self::Outcome, Self::Run, Self::Tag];
 

@@ -179,10 +179,10 @@ fn bytes_of(shape: &PromptShape) -> [u64; PARTS] {
 pub const PARTS: usize = 6;
 /// Classes of answers by length.
 pub const LENGTHS: usize = 24;
-/// How long providers keep what they have cached, at least: Anthropic 5 minutes, OpenAI 5 to 10, read
-/// 2026-11-26.
+/// How long providers keep what they have cached, at least: Anthropic 5 minutes, OpenAI 5 to 10. Source:
+/// public copies of their pages on prompt caching, read 2026-11-30; the pages themselves were not opened.
 pub const CACHED_MS: u64 = 5 * 60_000;
-/// The shortest prompt that OpenAI and Anthropic cache for most of their models, in tokens, read 2026-11-26.
+/// The shortest prompt that OpenAI caches, and Anthropic for most of its models, in tokens. Source: the same.
 pub const CACHED_TOKENS_MIN: u64 = 1_024;
 
 #[cfg(test)]

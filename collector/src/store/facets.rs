@@ -44,11 +44,11 @@ pub(in crate::store) enum Facet {
 
 /// What a value of [`Facet::Apart`] says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Apart {
+pub(in crate::store) struct Apart {
     /// How the calls ended.
-    pub outcome: Outcome,
+    pub(in crate::store) outcome: Outcome,
     /// The class of their prompts by length: [`sizes`].
-    pub size: u8,
+    pub(in crate::store) size: u8,
 }
 
 impl Apart {

@@ -14,14 +14,7 @@ use crate::model::split::split;
 use crate::store::DetailRow;
 
 /// What the rows of a month are told apart by.
-pub const BY: [Dimension; 6] = [
-    Dimension::Team,
-    Dimension::Agent,
-    Dimension::Feature,
-    Dimension::Environment,
-    Dimension::Provider,
-    Dimension::Model,
-];
+pub const BY: [Dimension; 6] = Dimension::CHARGED;
 
 /// Payers in the order of statements.
 type Statements = BTreeMap<(PayerOrder, String), Statement>;

@@ -8,15 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::{PriceBook, Rates};
-use tollgate_core::record::{KindTotal, Sums};
+use tollgate_core::record::{KindTotal, Sums, Totals};
 use tollgate_core::usage::Kind;
 
 use crate::model::answers::prompts::{AgentPrompts, PromptChange, PromptRow};
 use crate::model::clock::{DAY_MS, rfc3339};
 use crate::model::decimal::{Decimal, divided, each};
+use crate::model::dimension::Dimension;
 use crate::model::prompt::{PARTS, Part, PromptCounts};
 use crate::model::run::Run;
-use crate::store::PromptSum;
+use crate::store::{PromptSum, Spend};
 
 /// What the parts of some prompts cost, in the order of [`Part::ALL`].
 pub fn costs(sums: &Sums, counts: &PromptCounts) -> [Picodollars; PARTS] {
@@ -153,18 +154,23 @@ fn missed(book: &PriceBook, one: &PromptSum, at_ms: u64) -> (u64, Picodollars) {
 }
 
 /// By agent: parts, answers, and how prompts grow within a run; those whose prompts cost the most first.
-pub fn agents(book: &PriceBook, prompts: &[PromptSum], runs: &[Run], at_ms: u64) -> Vec<AgentPrompts> {
+pub fn agents(
+    book: &PriceBook,
+    prompts: &[PromptSum],
+    (runs, spend): (&[Run], &[Spend]),
+    at_ms: u64,
+) -> Vec<AgentPrompts> {
     let mut all: BTreeMap<&str, Gathered> = BTreeMap::new();
     for one in prompts {
         all.entry(&one.agent).or_default().add(book, one, at_ms);
     }
     let mut agents: Vec<AgentPrompts> =
-        all.into_iter().map(|(agent, of)| agent_row(agent, of, runs)).collect();
+        all.into_iter().map(|(agent, of)| agent_row(agent, of, runs, spend)).collect();
     agents.sort_by_key(|agent| std::cmp::Reverse(agent.input_cost_usd));
     agents
 }
 
-fn agent_row(agent: &str, of: Gathered, runs: &[Run]) -> AgentPrompts {
+fn agent_row(agent: &str, of: Gathered, runs: &[Run], spend: &[Spend]) -> AgentPrompts {
     let by_part = |values: [u64; PARTS]| -> BTreeMap<String, u64> {
         Part::ALL.iter().zip(values).map(|(part, value)| (part.name().to_owned(), value)).collect()
     };
@@ -177,6 +183,11 @@ fn agent_row(agent: &str, of: Gathered, runs: &[Run]) -> AgentPrompts {
     }
     let mean = |sum: u64| Decimal::ratio(sum.into(), count.into(), 1);
     let answers = of.counts.answers;
+    let (mut retried, mut failed) = (Totals::default(), Totals::default());
+    for one in spend.iter().filter(|one| one.dims.value(Dimension::Agent) == Some(agent)) {
+        // Parts of sums that are in range.
+        let _ = retried.add(&one.retried).and_then(|()| failed.add(&one.failed));
+    }
     AgentPrompts {
         agent: agent.to_owned(),
         calls: of.counts.calls,
@@ -195,10 +206,10 @@ fn agent_row(agent: &str, of: Gathered, runs: &[Run]) -> AgentPrompts {
         first_prompt_tokens: mean(first),
         last_prompt_tokens: mean(last),
         missed_usd: of.missed,
-        retried: 0,
-        retried_usd: Picodollars::ZERO,
-        failed: 0,
-        failed_usd: Picodollars::ZERO,
+        retried: retried.calls,
+        retried_usd: retried.cost,
+        failed: failed.calls,
+        failed_usd: failed.cost,
     }
 }
 

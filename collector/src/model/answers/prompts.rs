@@ -24,7 +24,7 @@ pub struct PromptsAnswer {
     /// Days on which a system prompt or the tools of an agent's feature changed, the latest first.
     pub changes: Vec<PromptChange>,
     /// Calls in this time whose prompts were not looked at: their gateways have no secret for prints
-    /// (`print_key`), or they are known from totals only.
+    /// (`TOLLGATE_KEY_SECRET`), or they are known from totals only.
     pub calls_without_prints: u64,
     /// Records that came so lately that they are not counted here yet.
     pub unfollowed_records: u64,

@@ -276,13 +276,8 @@ fn intern(
     name: &str,
     seen: &Seen,
 ) -> Result<i64, StoreError> {
-    let parent = match seen.parent.as_deref().filter(|parent| *parent != name) {
-        None => None,
-        // A run that makes no call itself is known by those that it started.
-        Some(parent) => {
-            Some(intern(transaction, memory, facet, parent, &Seen { parent: None, ..seen.clone() })?)
-        }
-    };
+    let starter = seen.parent.as_deref().filter(|parent| facet == Facet::Run && *parent != name);
+    let parent = starter.map(|starter| intern_starter(transaction, starter, seen.first_ms)).transpose()?;
     let known = super::id(transaction, facet, name)?;
     let name = match known {
         None if !memory.may_be_new(transaction, facet, seen.first_ms)? => OTHERS,
@@ -293,10 +288,12 @@ fn intern(
             "INSERT INTO facet_values (facet, name, parent, first_ms, last_ms, first_tokens, last_tokens)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
              ON CONFLICT DO UPDATE SET parent = ifnull(parent, excluded.parent),
-                 first_tokens = iif(excluded.first_ms < first_ms, excluded.first_tokens, first_tokens),
-                 first_ms = min(first_ms, excluded.first_ms),
-                 last_tokens = iif(excluded.last_ms >= last_ms, excluded.last_tokens, last_tokens),
-                 last_ms = max(last_ms, excluded.last_ms)
+                 first_tokens =
+                     iif(first_tokens < 0 OR excluded.first_ms < first_ms, excluded.first_tokens, first_tokens),
+                 first_ms = iif(first_tokens < 0, excluded.first_ms, min(first_ms, excluded.first_ms)),
+                 last_tokens =
+                     iif(last_tokens < 0 OR excluded.last_ms >= last_ms, excluded.last_tokens, last_tokens),
+                 last_ms = iif(last_tokens < 0, excluded.last_ms, max(last_ms, excluded.last_ms))
              RETURNING id",
         )?
         .query_row(
@@ -314,7 +311,22 @@ fn intern(
     Ok(id)
 }
 
-/// Forgets the runs that ended before this time, some of them; true where more are left.
+/// The id of a run that started another one, at this time or earlier. As long as it makes no call itself, its
+/// tokens are -1 and its times those of the runs that it started.
+fn intern_starter(transaction: &Transaction<'_>, name: &str, first_ms: i64) -> Result<i64, StoreError> {
+    let id = transaction
+        .prepare_cached(
+            "INSERT INTO facet_values (facet, name, first_ms, last_ms, first_tokens, last_tokens)
+             VALUES (?1, ?2, ?3, ?3, -1, -1)
+             ON CONFLICT DO UPDATE SET
+                 first_ms = iif(first_tokens < 0, min(first_ms, excluded.first_ms), first_ms)
+             RETURNING id",
+        )?
+        .query_row(params![Facet::Run as i64, name, first_ms], |row| row.get(0))?;
+    Ok(id)
+}
+
+/// Forgets the runs of the oldest hour that is before this time, and of no later one.
 pub(in crate::store) fn expire(transaction: &Transaction<'_>, horizon_ms: i64) -> Result<(), StoreError> {
     let hour = horizon_ms.div_euclid(MS_PER_HOUR);
     let sql = "SELECT min(hour) FROM facet_hour WHERE facet = ?1";

@@ -179,8 +179,9 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
         parent: row.get(1)?,
         first_ms: row.get(2)?,
         last_ms: row.get(3)?,
-        first_tokens: row.get::<_, i64>(4)?.unsigned_abs(),
-        last_tokens: row.get::<_, i64>(5)?.unsigned_abs(),
+        // A run that made no call itself has -1.
+        first_tokens: row.get::<_, i64>(4)?.max(0).unsigned_abs(),
+        last_tokens: row.get::<_, i64>(5)?.max(0).unsigned_abs(),
         ..Run::default()
     })
 }

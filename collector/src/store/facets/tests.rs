@@ -180,6 +180,30 @@ fn a_run_has_its_calls_its_times_and_what_it_started() {
 }
 
 #[test]
+fn a_runs_prompts_are_its_own_and_only_runs_have_starters() {
+    // Its children call before its first call and after its last, in batches of their own.
+    let calls = [
+        call(1, (2, 1), Outcome::Ok, 7_000, 0),
+        call(2, (1, 0), Outcome::Ok, 300, 2),
+        call(3, (1, 0), Outcome::Ok, 100, 1),
+        call(4, (3, 1), Outcome::Ok, 9_000, 3),
+    ];
+    let (store, dir) = store(&[]);
+    for one in &calls {
+        ingest(&store, std::slice::from_ref(one));
+        follow(&store);
+    }
+    let RunFound { nodes, .. } = runtime().block_on(store.run_tree("run-1".into())).unwrap().unwrap();
+    assert_eq!((nodes[0].run.first_tokens, nodes[0].run.last_tokens), (100, 300));
+    let start = i64::try_from(START_MS + HOUR_MS).unwrap();
+    assert_eq!((nodes[0].run.first_ms, nodes[0].run.last_ms), (start + 3, start + 3_600_002));
+    let sql =
+        "SELECT count(*) FROM facet_values WHERE facet <> 3 AND (parent IS NOT NULL OR name LIKE 'run-%')";
+    let others: i64 = connection(&dir).query_row(sql, [], |row| row.get(0)).unwrap();
+    assert_eq!(others, 0);
+}
+
+#[test]
 fn repeats_are_told_and_what_they_could_have_read_from_caches() {
     let mut calls: Vec<_> = (1..=4).map(|n| call(2 * n, (0, 0), Outcome::Ok, 10_000, 0)).collect();
     for (at, one) in calls.iter_mut().enumerate() {

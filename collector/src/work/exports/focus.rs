@@ -19,6 +19,7 @@ use serde_json::json;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::PriceBook;
 use tollgate_core::record::KindTotal;
+use tollgate_core::usage::Kind;
 
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 use crate::model::decimal::Decimal;
@@ -90,7 +91,7 @@ impl Focus {
         Self { rates: Rates::new(book, list), every }
     }
 
-    /// The rows of a group, none where nothing was used or paid.
+    /// The rows of a group, none where no call reached a provider and nothing was paid.
     pub fn rows(&mut self, row: &DetailRow) -> Vec<Vec<Cell>> {
         let value = |place: usize| row.values.get(place).and_then(Option::as_deref);
         let named = |place| value(place).unwrap_or(NOBODY);
@@ -149,6 +150,19 @@ impl Focus {
             price: None,
             savings: None,
         };
+        if lines.is_empty() && row.sums.totals.calls > 0 {
+            // Calls that used nothing, as they failed: so that calls add up too.
+            lines.push(Line {
+                name: Kind::Request.name(),
+                meter: units::meter(Kind::Request),
+                category: "Usage",
+                class: None,
+                cost: Picodollars::ZERO,
+                used: Some((Unit::of(Kind::Request), row.sums.totals.calls)),
+                price: None,
+                savings: None,
+            });
+        }
         let reported = row.sums.totals.cost - by_kinds;
         if reported != Picodollars::ZERO {
             lines.push(beside("reported", "Difference To Reported Cost", None, reported));

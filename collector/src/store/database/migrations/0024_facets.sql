@@ -9,7 +9,8 @@ CREATE TABLE facets_state (
 INSERT INTO facets_state VALUES (1, 0);
 
 -- Names of tags, runs and prompts, interned. `parent` is the run that started a run. Times are Unix milliseconds UTC, of
--- the first call's admission and the last call's end; the tokens are those of the prompts of these two.
+-- the first call's admission and the last call's end; the tokens are those of the prompts of these two, -1 of a run that is
+-- known only by those that it started.
 CREATE TABLE facet_values (
     id           INTEGER PRIMARY KEY,
     facet        INTEGER NOT NULL,
