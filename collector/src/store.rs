@@ -42,7 +42,7 @@ pub use database::backup::{backup, restore};
 pub use database::error::StoreError;
 pub use database::lead::Lead;
 pub use facets::prompts::{PromptSum, PromptsQuery};
-pub use facets::runs::{RunFound, RunNode, RunPart, RunsQuery};
+pub use facets::runs::{RunFound, RunNode, RunPart, Runs, RunsQuery};
 pub use facets::spend::{Spend, SpendQuery};
 pub use records::adjust::{Adjustment, Correction, Counted};
 pub use records::batch::{Batch, Recharge, Sender};

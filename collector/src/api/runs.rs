@@ -8,15 +8,14 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::Totals;
 
 use super::asked::Asked;
 use super::error::ApiError;
 use super::params::{Paging, Params, listed};
 use crate::model::answers::runs::{AgentRuns, RunPartRow, RunRow, RunTree, RunTreeNode, RunsAnswer};
 use crate::model::clock::{now, rfc3339};
-use crate::model::run::{Action, Status, actions};
-use crate::store::{RunFound, RunNode, RunPart, RunsQuery};
+use crate::model::run::{Action, Run, RunTotals, Status, actions};
+use crate::store::{RunFound, RunNode, RunPart, Runs, RunsQuery};
 use crate::work::app::App;
 use crate::work::following;
 
@@ -32,22 +31,31 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
     params.finish()?;
     let unfollowed_records = following::catch_up(&app).await?;
     let (from_ms, to_ms) = asked.ms();
-    let runs = app.store.runs(RunsQuery { from_ms, to_ms, filters: asked.filters }).await?;
-    let mut actions = actions(runs);
-    sort.apply(&mut actions);
-    let page: Vec<&Action> = actions.iter().skip(skip).take(limit).collect();
-    let names = app.store.run_names(page.iter().map(|action| action.run.id).collect()).await?;
+    let Runs { runs, agents } = app.store.runs(RunsQuery { from_ms, to_ms, filters: asked.filters }).await?;
+    let mut actions = actions(&runs);
+    let by_agent = by_agent(&actions, &agents);
+    let page = sort.page(&mut actions, &runs, (skip, limit));
+    let ids = page.iter().filter_map(|action| runs.get(action.top)).map(|run| run.id).collect();
+    let names = app.store.run_names(ids).await?;
     let end = skip.saturating_add(page.len());
+    let rows = page.iter().zip(names).filter_map(|(action, name)| {
+        Some(row(action, runs.get(action.top)?, agent(action.agent, &agents), name))
+    });
     let answer = RunsAnswer {
         from: asked.from.to_string(),
         to: asked.to.to_string(),
-        rows: page.into_iter().zip(names).map(|(action, name)| row(action, name)).collect(),
+        rows: rows.collect(),
         next_cursor: (end < actions.len()).then(|| end.to_string()),
         actions: u64::try_from(actions.len()).unwrap_or(u64::MAX),
-        agents: by_agent(&actions),
+        agents: by_agent,
         unfollowed_records,
     };
     Ok(Json(answer).into_response())
+}
+
+/// The name of an agent; empty for none.
+fn agent(place: Option<u32>, agents: &[String]) -> &str {
+    place.and_then(|place| agents.get(usize::try_from(place).ok()?)).map_or("", String::as_str)
 }
 
 /// Answers one run with all that it started.
@@ -100,28 +108,41 @@ impl Sort {
         })
     }
 
-    /// The largest first, and the latest of those that are alike.
-    fn apply(self, actions: &mut [Action]) {
-        let key = |action: &Action| -> i128 {
-            match self {
+    /// A page of the actions, which are left in another order: the largest first, and the latest of those that
+    /// are alike. Only the page is sorted: there may be a million actions.
+    fn page<'a>(
+        self,
+        actions: &'a mut [Action],
+        runs: &[Run],
+        (skip, limit): (usize, usize),
+    ) -> &'a [Action] {
+        let key = |action: &Action| {
+            let key: i128 = match self {
                 Self::Cost => action.all.cost.as_pico(),
                 Self::Calls => action.all.calls.saturating_add(action.all.denied).into(),
-                Self::Duration => action.run.last_ms.saturating_sub(action.run.first_ms).into(),
+                Self::Duration => action.last_ms.saturating_sub(action.first_ms).into(),
                 Self::Depth => action.depth.into(),
                 Self::Start => 0,
-            }
+            };
+            Reverse((key, action.first_ms, runs.get(action.top).map(|run| run.id)))
         };
-        actions.sort_by_cached_key(|action| Reverse((key(action), action.run.first_ms, action.run.id)));
+        let end = skip.saturating_add(limit).min(actions.len());
+        if end < actions.len() {
+            actions.select_nth_unstable_by_key(end, key);
+        }
+        let Some(first) = actions.get_mut(..end) else { return &[] };
+        first.sort_unstable_by_key(key);
+        first.get(skip..).unwrap_or_default()
     }
 }
 
-fn row(action: &Action, run: String) -> RunRow {
-    let Action { run: top, all, runs, depth, started } = action;
+fn row(action: &Action, top: &Run, agent: &str, run: String) -> RunRow {
+    let Action { first_ms, last_ms, all, runs, depth, started, top: _, agent: _ } = action;
     RunRow {
         run,
-        agent: top.agent.clone().unwrap_or_default(),
-        start: rfc3339(top.first_ms.max(0).unsigned_abs()),
-        duration_ms: top.last_ms.saturating_sub(top.first_ms).max(0).unsigned_abs(),
+        agent: agent.to_owned(),
+        start: rfc3339(first_ms.max(&0).unsigned_abs()),
+        duration_ms: last_ms.saturating_sub(*first_ms).max(0).unsigned_abs(),
         status: Status::of(all),
         calls: all.calls,
         denied: all.denied,
@@ -138,39 +159,45 @@ fn row(action: &Action, run: String) -> RunRow {
 }
 
 /// What an action costs at each agent, the largest sum first.
-fn by_agent(actions: &[Action]) -> Vec<AgentRuns> {
-    let mut all: BTreeMap<&str, (Vec<Picodollars>, Vec<u64>)> = BTreeMap::new();
+fn by_agent(actions: &[Action], names: &[String]) -> Vec<AgentRuns> {
+    // The last is for actions without an agent.
+    let mut all: Vec<(Vec<Picodollars>, Vec<u64>)> = vec![Default::default(); names.len().saturating_add(1)];
     for action in actions {
-        let (costs, calls) = all.entry(action.run.agent.as_deref().unwrap_or_default()).or_default();
+        let place = action.agent.and_then(|agent| usize::try_from(agent).ok()).unwrap_or(names.len());
+        let Some((costs, calls)) = all.get_mut(place) else { continue };
         costs.push(action.all.cost);
         calls.push(action.all.calls.saturating_add(action.all.denied));
     }
-    let mut agents: Vec<AgentRuns> = all
+    let names = names.iter().map(String::as_str).chain([""]);
+    let mut by_name: BTreeMap<&str, (Vec<Picodollars>, Vec<u64>)> = BTreeMap::new();
+    for (name, (costs, calls)) in names.zip(all).filter(|(_, (costs, _))| !costs.is_empty()) {
+        let of = by_name.entry(name).or_default();
+        of.0.extend(costs);
+        of.1.extend(calls);
+    }
+    let mut agents: Vec<AgentRuns> = by_name
         .into_iter()
-        .map(|(agent, (mut costs, mut calls))| {
-            costs.sort_unstable();
-            calls.sort_unstable();
-            AgentRuns {
-                agent: agent.to_owned(),
-                actions: u64::try_from(costs.len()).unwrap_or(u64::MAX),
-                cost_usd: costs.iter().fold(Picodollars::ZERO, |sum, cost| sum + *cost),
-                median_cost_usd: quantile(&costs, 50).unwrap_or_default(),
-                p90_cost_usd: quantile(&costs, 90).unwrap_or_default(),
-                max_cost_usd: quantile(&costs, 100).unwrap_or_default(),
-                median_calls: quantile(&calls, 50).unwrap_or_default(),
-                p90_calls: quantile(&calls, 90).unwrap_or_default(),
-                max_calls: quantile(&calls, 100).unwrap_or_default(),
-            }
+        .map(|(agent, (mut costs, mut calls))| AgentRuns {
+            agent: agent.to_owned(),
+            actions: u64::try_from(costs.len()).unwrap_or(u64::MAX),
+            cost_usd: costs.iter().fold(Picodollars::ZERO, |sum, cost| sum + *cost),
+            median_cost_usd: quantile(&mut costs, 50).unwrap_or_default(),
+            p90_cost_usd: quantile(&mut costs, 90).unwrap_or_default(),
+            max_cost_usd: quantile(&mut costs, 100).unwrap_or_default(),
+            median_calls: quantile(&mut calls, 50).unwrap_or_default(),
+            p90_calls: quantile(&mut calls, 90).unwrap_or_default(),
+            max_calls: quantile(&mut calls, 100).unwrap_or_default(),
         })
         .collect();
     agents.sort_by_key(|agent| Reverse(agent.cost_usd));
     agents
 }
 
-/// The smallest of these, which are in order, that so many of a hundred are not above.
-fn quantile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
-    let rank = sorted.len().saturating_mul(percent).div_ceil(100).max(1);
-    sorted.get(rank.saturating_sub(1)).copied()
+/// The smallest of these that so many of a hundred are not above. Their order changes.
+fn quantile<T: Copy + Ord>(values: &mut [T], percent: usize) -> Option<T> {
+    let rank = values.len().saturating_mul(percent).div_ceil(100).max(1);
+    let at = rank.saturating_sub(1);
+    (at < values.len()).then(|| *values.select_nth_unstable(at).1)
 }
 
 /// Runs in the order of the tree, each with what it and all that it started cost.
@@ -207,7 +234,7 @@ fn tree(found: Vec<RunNode>) -> Vec<RunTreeNode> {
 }
 
 fn tree_node(node: &RunNode, level: u64, tree_cost_usd: Picodollars) -> RunTreeNode {
-    let Totals { calls, denied, cost, .. } = node.run.own;
+    let RunTotals { calls, denied, cost, .. } = node.run.own;
     RunTreeNode {
         run: node.name.clone(),
         level,

@@ -7,7 +7,68 @@ use std::collections::HashMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tollgate_core::record::Totals;
+use tollgate_core::money::Picodollars;
+use tollgate_core::record::{OutOfRange, Totals};
+
+/// What calls of runs come to.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RunTotals {
+    /// Calls that reached a provider.
+    pub calls: u64,
+    /// Calls that were refused.
+    pub denied: u64,
+    /// Calls whose outcome is `error`.
+    pub errors: u64,
+    /// Calls that the caller, the provider or the network broke off.
+    pub aborts: u64,
+    /// Tokens of prompts.
+    pub input_tokens: u64,
+    /// Tokens of answers.
+    pub output_tokens: u64,
+    /// What they cost.
+    pub cost: Picodollars,
+}
+
+impl RunTotals {
+    /// Every count.
+    pub const fn counts(&self) -> [u64; 6] {
+        let Self { calls, denied, errors, aborts, input_tokens, output_tokens, cost: _ } = *self;
+        [calls, denied, errors, aborts, input_tokens, output_tokens]
+    }
+
+    /// Every count, in the order of [`Self::counts`].
+    pub const fn counts_mut(&mut self) -> [&mut u64; 6] {
+        let Self { calls, denied, errors, aborts, input_tokens, output_tokens, cost: _ } = self;
+        [calls, denied, errors, aborts, input_tokens, output_tokens]
+    }
+
+    /// Adds others to these.
+    ///
+    /// # Errors
+    /// [`OutOfRange`]; these are then half added and to be thrown away.
+    pub fn add(&mut self, other: &Self) -> Result<(), OutOfRange> {
+        for (mine, theirs) in self.counts_mut().into_iter().zip(other.counts()) {
+            *mine = mine.checked_add(theirs).ok_or(OutOfRange)?;
+        }
+        let cost = self.cost.as_pico().checked_add(other.cost.as_pico()).ok_or(OutOfRange)?;
+        self.cost = Picodollars::from_pico(cost);
+        Ok(())
+    }
+}
+
+impl From<&Totals> for RunTotals {
+    fn from(totals: &Totals) -> Self {
+        Self {
+            calls: totals.calls,
+            denied: totals.denied,
+            errors: totals.errors,
+            aborts: totals.client_aborts.saturating_add(totals.upstream_aborts),
+            input_tokens: totals.input_tokens,
+            output_tokens: totals.output_tokens,
+            cost: totals.cost,
+        }
+    }
+}
 
 /// A run, by itself.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -25,19 +86,24 @@ pub struct Run {
     /// Tokens of the prompt of its last call.
     pub last_tokens: u64,
     /// What its own calls come to.
-    pub own: Totals,
-    /// The agent of most of its own calls, by their cost.
-    pub agent: Option<String>,
+    pub own: RunTotals,
+    /// The agent of most of its own calls, by their cost: its place among the agents that were found.
+    pub agent: Option<u32>,
 }
 
 /// A run with its tree.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Action {
-    /// The run at the top. Its times are those of the tree, and its agent that of the tree's largest cost
-    /// where it made no call itself.
-    pub run: Run,
+    /// Place of the run at the top.
+    pub top: usize,
+    /// When the tree's first call was admitted, Unix milliseconds UTC.
+    pub first_ms: i64,
+    /// When its last call ended, likewise.
+    pub last_ms: i64,
+    /// Agent of the run at the top; that of the tree's largest cost where it made no call itself.
+    pub agent: Option<u32>,
     /// What the tree comes to.
-    pub all: Totals,
+    pub all: RunTotals,
     /// Runs in the tree, with the one at the top.
     pub runs: u64,
     /// Levels of the tree: 1 for a run that started none.
@@ -61,10 +127,10 @@ pub enum Status {
 
 impl Status {
     /// Of what its calls come to.
-    pub const fn of(totals: &Totals) -> Self {
+    pub const fn of(totals: &RunTotals) -> Self {
         if totals.denied > 0 {
             Self::Refused
-        } else if totals.errors + totals.client_aborts + totals.upstream_aborts > 0 {
+        } else if totals.errors > 0 || totals.aborts > 0 {
             Self::Errors
         } else {
             Self::Ok
@@ -81,45 +147,53 @@ impl Status {
     }
 }
 
-/// The runs at the top, each with its tree. A run whose starter is not among these is at the top. Runs that
-/// say that they started each other are at the top each.
-pub fn actions(runs: Vec<Run>) -> Vec<Action> {
-    let places: HashMap<i64, usize> = runs.iter().enumerate().map(|(at, run)| (run.id, at)).collect();
-    let parents: Vec<Option<usize>> = runs
-        .iter()
-        .map(|run| {
-            run.parent.and_then(|parent| places.get(&parent).copied()).filter(|at| runs.get(*at).is_some())
-        })
-        .collect();
-    let tops: Vec<Option<(usize, u64)>> = (0..runs.len()).map(|at| top_of(at, &parents)).collect();
-    let mut largest: HashMap<usize, Totals> = HashMap::new();
-    let mut actions: HashMap<usize, Action> = HashMap::new();
+/// The runs at the top, each with its tree, in the order of these. A run whose starter is not among these is at
+/// the top. Runs that say that they started each other are at the top each.
+pub fn actions(runs: &[Run]) -> Vec<Action> {
+    let parents = parents(runs);
+    let mut actions: Vec<Action> = Vec::new();
+    // Where the action of a run at the top is, plus 1.
+    let mut places = vec![0u32; runs.len()];
+    // The largest cost in a tree whose top made no call.
+    let mut largest: HashMap<usize, Picodollars> = HashMap::new();
     for (at, run) in runs.iter().enumerate() {
-        let (top, level) = tops.get(at).copied().flatten().unwrap_or((at, 1));
-        let action = actions.entry(top).or_insert_with(|| Action {
-            run: runs.get(top).cloned().unwrap_or_default(),
-            ..Action::default()
-        });
+        let (top, level) = top_of(at, &parents).unwrap_or((at, 1));
+        let (Some(place), Some(first)) = (places.get_mut(top), runs.get(top)) else { continue };
+        if *place == 0 {
+            let Run { first_ms, last_ms, agent, .. } = *first;
+            actions.push(Action { top, first_ms, last_ms, agent, ..Action::default() });
+            *place = u32::try_from(actions.len()).unwrap_or(u32::MAX);
+        }
+        let number = usize::try_from(*place).unwrap_or(usize::MAX).saturating_sub(1);
+        let Some(action) = actions.get_mut(number) else { continue };
         // Sums of a run's parts stay far below the range.
         let _ = action.all.add(&run.own);
         action.runs = action.runs.saturating_add(1);
         action.depth = action.depth.max(level);
-        let is_started = parents.get(at).copied().flatten() == Some(top) && at != top && level == 2;
-        action.started = action.started.saturating_add(u64::from(is_started));
-        action.run.first_ms = action.run.first_ms.min(run.first_ms);
-        action.run.last_ms = action.run.last_ms.max(run.last_ms);
-        let top_is_silent = runs.get(top).is_some_and(|top| top.agent.is_none());
-        if top_is_silent && run.agent.is_some() {
-            let so_far = largest.entry(top).or_default();
-            if action.run.agent.is_none() || run.own.cost > so_far.cost {
-                so_far.clone_from(&run.own);
-                action.run.agent.clone_from(&run.agent);
+        action.started = action.started.saturating_add(u64::from(level == 2));
+        action.first_ms = action.first_ms.min(run.first_ms);
+        action.last_ms = action.last_ms.max(run.last_ms);
+        if first.agent.is_none() && run.agent.is_some() {
+            let so_far = largest.get(&top);
+            if so_far.is_none_or(|cost| run.own.cost > *cost) {
+                largest.insert(top, run.own.cost);
+                action.agent = run.agent;
             }
         }
     }
-    let mut actions: Vec<(usize, Action)> = actions.into_iter().collect();
-    actions.sort_unstable_by_key(|(at, _)| *at);
-    actions.into_iter().map(|(_, action)| action).collect()
+    actions.sort_unstable_by_key(|action| action.top);
+    actions
+}
+
+/// Places of the runs that started these, of those that are among them.
+fn parents(runs: &[Run]) -> Vec<Option<usize>> {
+    let mut places: Vec<(i64, usize)> = runs.iter().enumerate().map(|(at, run)| (run.id, at)).collect();
+    places.sort_unstable();
+    let place = |id: i64| {
+        let at = places.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        places.get(at).map(|(_, place)| *place)
+    };
+    runs.iter().map(|run| run.parent.and_then(place)).collect()
 }
 
 /// The run at the top of this one's tree, and the level of this one under it, from 1; none where going up
@@ -140,53 +214,43 @@ const LEVELS_MAX: u64 = 100;
 
 #[cfg(test)]
 mod tests {
-    use tollgate_core::money::Picodollars;
-
     use super::*;
 
-    fn run(id: i64, parent: Option<i64>, cost: i128, agent: Option<&str>) -> Run {
-        let own = Totals {
+    fn run(id: i64, parent: Option<i64>, cost: i128, agent: Option<u32>) -> Run {
+        let own = RunTotals {
             calls: u64::from(agent.is_some()),
             cost: Picodollars::from_pico(cost),
-            ..Totals::default()
+            ..RunTotals::default()
         };
-        Run {
-            id,
-            parent,
-            first_ms: 100 + id,
-            last_ms: 200 + id,
-            own,
-            agent: agent.map(str::to_owned),
-            ..Run::default()
-        }
+        Run { id, parent, first_ms: 100 + id, last_ms: 200 + id, own, agent, ..Run::default() }
     }
 
     #[test]
     fn an_action_has_all_that_it_started() {
-        let found = actions(vec![
-            run(3, Some(2), 5, Some("search")),
+        let found = actions(&[
+            run(3, Some(2), 5, Some(0)),
             run(1, None, 0, None),
-            run(2, Some(1), 7, Some("write")),
-            run(4, Some(1), 1, Some("check")),
-            run(9, Some(77), 3, Some("alone")),
+            run(2, Some(1), 7, Some(1)),
+            run(4, Some(1), 1, Some(2)),
+            run(9, Some(77), 3, Some(3)),
         ]);
-        let action = found.iter().find(|one| one.run.id == 1).unwrap();
+        let action = found.iter().find(|one| one.top == 1).unwrap();
         assert_eq!((action.all.calls, action.all.cost.as_pico()), (3, 13));
         assert_eq!((action.runs, action.depth, action.started), (4, 3, 2));
-        assert_eq!((action.run.first_ms, action.run.last_ms), (101, 204));
-        assert_eq!(action.run.agent.as_deref(), Some("write"));
-        let alone = found.iter().find(|one| one.run.id == 9).unwrap();
+        assert_eq!((action.first_ms, action.last_ms), (101, 204));
+        assert_eq!(action.agent, Some(1));
+        let alone = found.iter().find(|one| one.top == 4).unwrap();
         assert_eq!((alone.runs, alone.depth, alone.started), (1, 1, 0));
         assert_eq!(found.len(), 2);
     }
 
     #[test]
     fn runs_that_started_each_other_are_each_counted_once() {
-        let found = actions(vec![
-            run(1, Some(2), 1, Some("a")),
-            run(2, Some(1), 2, Some("a")),
-            run(3, Some(3), 4, Some("a")),
-            run(4, Some(2), 8, Some("a")),
+        let found = actions(&[
+            run(1, Some(2), 1, Some(4)),
+            run(2, Some(1), 2, Some(4)),
+            run(3, Some(3), 4, Some(4)),
+            run(4, Some(2), 8, Some(4)),
         ]);
         let sum: i128 = found.iter().map(|action| action.all.cost.as_pico()).sum();
         assert_eq!((sum, found.iter().map(|action| action.runs).sum::<u64>()), (15, 4));

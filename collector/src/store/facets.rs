@@ -11,6 +11,7 @@ pub(super) mod counts;
 pub(super) mod follow;
 mod of_record;
 mod operations;
+pub(super) mod packed;
 pub(super) mod prompts;
 pub(super) mod runs;
 pub(super) mod spend;

@@ -16,8 +16,7 @@ use crate::model::clock::{DAY_MS, rfc3339};
 use crate::model::decimal::{Decimal, divided, each};
 use crate::model::dimension::Dimension;
 use crate::model::prompt::{PARTS, Part, PromptCounts};
-use crate::model::run::Run;
-use crate::store::{PromptSum, Spend};
+use crate::store::{PromptSum, Runs, Spend};
 
 /// What the parts of some prompts cost, in the order of [`Part::ALL`].
 pub fn costs(sums: &Sums, counts: &PromptCounts) -> [Picodollars; PARTS] {
@@ -157,31 +156,47 @@ fn missed(book: &PriceBook, one: &PromptSum, at_ms: u64) -> (u64, Picodollars) {
 pub fn agents(
     book: &PriceBook,
     prompts: &[PromptSum],
-    (runs, spend): (&[Run], &[Spend]),
+    (found, spend): (&Runs, &[Spend]),
     at_ms: u64,
 ) -> Vec<AgentPrompts> {
     let mut all: BTreeMap<&str, Gathered> = BTreeMap::new();
     for one in prompts {
         all.entry(&one.agent).or_default().add(book, one, at_ms);
     }
+    let growths = growths(found);
+    let growth = |agent: &str| growths.get(agent).copied().unwrap_or_default();
     let mut agents: Vec<AgentPrompts> =
-        all.into_iter().map(|(agent, of)| agent_row(agent, of, runs, spend)).collect();
+        all.into_iter().map(|(agent, of)| agent_row(agent, of, growth(agent), spend)).collect();
     agents.sort_by_key(|agent| std::cmp::Reverse(agent.input_cost_usd));
     agents
 }
 
-fn agent_row(agent: &str, of: Gathered, runs: &[Run], spend: &[Spend]) -> AgentPrompts {
+/// How prompts grow within runs of several calls: sums over an agent's runs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Growth {
+    runs: u64,
+    first_tokens: u64,
+    last_tokens: u64,
+}
+
+/// By agent.
+fn growths(found: &Runs) -> BTreeMap<&str, Growth> {
+    let mut all = vec![Growth::default(); found.agents.len()];
+    for run in found.runs.iter().filter(|run| run.own.calls > 1) {
+        let place = run.agent.and_then(|agent| usize::try_from(agent).ok());
+        let Some(growth) = place.and_then(|place| all.get_mut(place)) else { continue };
+        growth.runs = growth.runs.saturating_add(1);
+        growth.first_tokens = growth.first_tokens.saturating_add(run.first_tokens);
+        growth.last_tokens = growth.last_tokens.saturating_add(run.last_tokens);
+    }
+    found.agents.iter().map(String::as_str).zip(all).collect()
+}
+
+fn agent_row(agent: &str, of: Gathered, growth: Growth, spend: &[Spend]) -> AgentPrompts {
     let by_part = |values: [u64; PARTS]| -> BTreeMap<String, u64> {
         Part::ALL.iter().zip(values).map(|(part, value)| (part.name().to_owned(), value)).collect()
     };
-    let several = runs.iter().filter(|run| run.agent.as_deref() == Some(agent) && run.own.calls > 1);
-    let (mut count, mut first, mut last) = (0u64, 0u64, 0u64);
-    for run in several {
-        count = count.saturating_add(1);
-        first = first.saturating_add(run.first_tokens);
-        last = last.saturating_add(run.last_tokens);
-    }
-    let mean = |sum: u64| Decimal::ratio(sum.into(), count.into(), 1);
+    let mean = |sum: u64| Decimal::ratio(sum.into(), growth.runs.into(), 1);
     let answers = of.counts.answers;
     let (mut retried, mut failed) = (Totals::default(), Totals::default());
     for one in spend.iter().filter(|one| one.dims.value(Dimension::Agent) == Some(agent)) {
@@ -202,9 +217,9 @@ fn agent_row(agent: &str, of: Gathered, runs: &[Run], spend: &[Spend]) -> AgentP
         ),
         median_answer_below: length_below(&answers, 50),
         p90_answer_below: length_below(&answers, 90),
-        runs: count,
-        first_prompt_tokens: mean(first),
-        last_prompt_tokens: mean(last),
+        runs: growth.runs,
+        first_prompt_tokens: mean(growth.first_tokens),
+        last_prompt_tokens: mean(growth.last_tokens),
         missed_usd: of.missed,
         retried: retried.calls,
         retried_usd: retried.cost,

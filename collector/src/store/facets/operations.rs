@@ -4,9 +4,8 @@ use std::sync::{Arc, PoisonError};
 
 use super::follow;
 use super::prompts::{self, PromptSum, PromptsQuery};
-use super::runs::{self, RunFound, RunsQuery};
+use super::runs::{self, RunFound, Runs, RunsQuery};
 use super::spend::{self, Spend, SpendQuery};
-use crate::model::run::Run;
 use crate::store::Store;
 use crate::store::database::error::StoreError;
 use crate::store::database::lead::Lead;
@@ -43,11 +42,11 @@ impl Store {
         self.read(|connection, _| follow::behind(connection)).await
     }
 
-    /// Runs that started in a time, in the order of their starts.
+    /// Runs that started in a time.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn runs(&self, query: RunsQuery) -> Result<Vec<Run>, StoreError> {
+    pub async fn runs(&self, query: RunsQuery) -> Result<Runs, StoreError> {
         self.read(move |connection, dims| runs::started(connection, dims, &query)).await
     }
 

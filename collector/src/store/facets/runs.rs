@@ -3,15 +3,16 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use tollgate_core::money::Picodollars;
 use tollgate_core::record::Totals;
 
-use super::Facet;
+use super::{Facet, packed};
 use crate::model::clock::{MS_PER_HOUR, signed};
 use crate::model::dimension::Dimension;
-use crate::model::run::Run;
+use crate::model::run::{Run, RunTotals};
 use crate::store::database::error::StoreError;
 use crate::store::rollups::dims::{DimsTable, Filters};
-use crate::store::rollups::sums::InRow;
+use crate::store::rollups::sums::InRow as _;
 
 /// Which runs are asked for.
 #[derive(Clone, Debug, Default)]
@@ -53,48 +54,80 @@ pub struct RunFound {
     pub started_by: Vec<String>,
 }
 
-/// Runs that started in this time, in the order of their starts, without names.
+/// Runs that started in a time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Runs {
+    /// In the order of their starts, without names.
+    pub runs: Vec<Run>,
+    /// Names of agents; runs say which of these is theirs.
+    pub agents: Vec<String>,
+}
+
+/// Runs that started in this time.
 pub(in crate::store) fn started(
     connection: &Connection,
     dims: &DimsTable,
     query: &RunsQuery,
-) -> Result<Vec<Run>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, parent, first_ms, last_ms, first_tokens, last_tokens FROM facet_values
-         WHERE facet = ?1 AND first_ms >= ?2 AND first_ms < ?3 ORDER BY first_ms, id",
-    )?;
-    let found = statement.query_map([Facet::Run as i64, query.from_ms, query.to_ms], read)?;
-    let mut runs = found.collect::<Result<Vec<Run>, _>>()?;
-    let places: HashMap<i64, usize> = runs.iter().enumerate().map(|(at, run)| (run.id, at)).collect();
-    let last = runs.iter().map(|run| run.last_ms).max().unwrap_or(query.from_ms);
-    let hours = (query.from_ms.div_euclid(MS_PER_HOUR), last.div_euclid(MS_PER_HOUR).saturating_add(1));
-    let kept: Vec<Option<&str>> = dims
+) -> Result<Runs, StoreError> {
+    let mut agents: Vec<&str> = Vec::new();
+    let mut known: HashMap<&str, u32> = HashMap::new();
+    let kept: Vec<Option<u32>> = dims
         .iter()
-        .map(|one| query.filters.keep(one).then(|| one.value(Dimension::Agent).unwrap_or_default()))
+        .map(|one| {
+            let agent = one.value(Dimension::Agent).unwrap_or_default();
+            query.filters.keep(one).then(|| {
+                *known.entry(agent).or_insert_with(|| {
+                    agents.push(agent);
+                    u32::try_from(agents.len()).unwrap_or(u32::MAX).saturating_sub(1)
+                })
+            })
+        })
         .collect();
-    let mut largest: HashMap<usize, (Totals, &str)> = HashMap::new();
-    super::each(connection, Facet::Run, hours, |row| {
-        let Some(place) = places.get(&row.value).copied() else { return Ok(()) };
-        let agent =
-            usize::try_from(row.dims).ok().and_then(|id| kept.get(id.checked_sub(1)?)).copied().flatten();
-        let (Some(agent), Some(run)) = (agent, runs.get_mut(place)) else { return Ok(()) };
-        let totals = Totals::decode(row.sums)?;
-        run.own.add(&totals)?;
-        let (most, of) = largest.entry(place).or_insert_with(|| (Totals::default(), agent));
-        if totals.cost > most.cost {
-            (*most, *of) = (totals, agent);
+    let agent_of = |dims: i64| kept.get(usize::try_from(dims).ok()?.checked_sub(1)?).copied().flatten();
+    let takes_all = query.filters == Filters::default();
+    let mut runs = Vec::new();
+    let mut costs: Vec<(u32, Picodollars)> = Vec::new();
+    packed::each(connection, (query.from_ms, query.to_ms), |run, parts| {
+        let mut run = run.clone();
+        costs.clear();
+        for (dims, totals) in parts {
+            let Some(agent) = agent_of(*dims) else { continue };
+            run.own.add(totals)?;
+            match costs.iter_mut().find(|(known, _)| *known == agent) {
+                Some((_, cost)) => *cost += totals.cost,
+                None => costs.push((agent, totals.cost)),
+            }
+        }
+        // Of several with the same cost it is the first by name, so that pieces and rows agree.
+        let name = |agent: u32| agents.get(usize::try_from(agent).unwrap_or(usize::MAX));
+        let largest = costs
+            .iter()
+            .max_by(|(a, mine), (b, theirs)| mine.cmp(theirs).then_with(|| name(*b).cmp(&name(*a))));
+        run.agent = largest.map(|(agent, _)| *agent);
+        if takes_all || run.agent.is_some() {
+            runs.push(run);
         }
         Ok(())
     })?;
-    for (place, (_, agent)) in largest {
-        if let Some(run) = runs.get_mut(place) {
-            run.agent = Some(agent.to_owned());
+    Ok(Runs { runs, agents: agents.into_iter().map(str::to_owned).collect() })
+}
+
+/// Hands over what a run did in these hours, the last inclusive: the dimensions' id and encoded sums.
+pub(super) fn each_of(
+    connection: &Connection,
+    run: i64,
+    (first, last): (i64, i64),
+    mut take: impl FnMut(i64, &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT dims, sums FROM facet_hour WHERE facet = ?1 AND hour = ?2 AND value = ?3")?;
+    for hour in first..=last.min(first.saturating_add(HOURS_MAX)) {
+        let mut rows = statement.query([Facet::Run as i64, hour, run])?;
+        while let Some(row) = rows.next()? {
+            take(row.get(0)?, row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
         }
     }
-    if query.filters != Filters::default() {
-        runs.retain(|run| run.agent.is_some());
-    }
-    Ok(runs)
+    Ok(())
 }
 
 /// Names of runs, in this order.
@@ -153,27 +186,21 @@ fn node(connection: &Connection, dims: &DimsTable, id: i64) -> Result<Option<Run
     let found = statement.query_row([id], |row| Ok((read(row)?, row.get::<_, String>(6)?))).optional()?;
     let Some((mut run, name)) = found else { return Ok(None) };
     let mut parts: HashMap<[Option<String>; 6], Totals> = HashMap::new();
-    let mut rows = connection
-        .prepare_cached("SELECT dims, sums FROM facet_hour WHERE facet = ?1 AND hour = ?2 AND value = ?3")?;
-    let (first, last) = (run.first_ms.div_euclid(MS_PER_HOUR), run.last_ms.div_euclid(MS_PER_HOUR));
-    for hour in first..=last.min(first.saturating_add(HOURS_MAX)) {
-        let mut found = rows.query([Facet::Run as i64, hour, id])?;
-        while let Some(row) = found.next()? {
-            let totals = Totals::decode(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?)?;
-            run.own.add(&totals)?;
-            let of = dims.get(row.get(0)?).ok_or(StoreError::Damaged("dims"))?;
-            let values = PARTS.map(|dimension| of.value(dimension).map(str::to_owned));
-            parts.entry(values).or_default().add(&totals)?;
-        }
-    }
+    let hours = (run.first_ms.div_euclid(MS_PER_HOUR), run.last_ms.div_euclid(MS_PER_HOUR));
+    each_of(connection, id, hours, |row, sums| {
+        let totals = Totals::decode(sums)?;
+        run.own.add(&RunTotals::from(&totals))?;
+        let of = dims.get(row).ok_or(StoreError::Damaged("dims"))?;
+        let values = PARTS.map(|dimension| of.value(dimension).map(str::to_owned));
+        Ok(parts.entry(values).or_default().add(&totals)?)
+    })?;
     let mut parts: Vec<RunPart> =
         parts.into_iter().map(|(values, totals)| RunPart { values, totals }).collect();
     parts.sort_by(|a, b| b.totals.cost.cmp(&a.totals.cost).then_with(|| a.values.cmp(&b.values)));
-    run.agent = parts.first().and_then(|part| part.values.first().cloned().flatten());
     Ok(Some(RunNode { name, run, parts }))
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Run> {
     Ok(Run {
         id: row.get(0)?,
         parent: row.get(1)?,

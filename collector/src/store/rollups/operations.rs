@@ -18,15 +18,19 @@ use crate::model::drift::Drift;
 use crate::store::Store;
 use crate::store::database::error::StoreError;
 use crate::store::database::lead::Lead;
+use crate::store::facets::packed as runs_packed;
 
 impl Store {
-    /// Packs hours, days and weeks that are over, the newest first, for some tens of milliseconds; true where
-    /// more is left.
+    /// Packs hours, days and weeks that are over, and runs, the newest first, for some tens of milliseconds;
+    /// true where more is left.
     ///
     /// # Errors
     /// Nothing changes then.
     pub async fn pack(&self, lead: Option<Lead>, now_ms: u64) -> Result<bool, StoreError> {
-        self.write_led(lead, move |transaction| pack_some(transaction, now_ms)).await
+        self.write_led(lead, move |transaction| {
+            Ok(pack_some(transaction, now_ms)? || runs_packed::pack_some(transaction, now_ms)?)
+        })
+        .await
     }
 
     /// What was used and spent in the time of a query and in other hours, the last exclusive, by the

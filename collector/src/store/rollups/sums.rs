@@ -11,6 +11,7 @@ use tollgate_core::usage::{CacheTtl, Kind};
 pub use tollgate_core::record::{Sums, Totals};
 
 use crate::store::database::error::StoreError;
+use crate::store::database::numbers::{Reader, put_count, put_money};
 
 /// A sum left the range of its numbers, or its bytes are not a sum.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -37,14 +38,14 @@ impl AsRow for Sums {
             put_count(&mut bytes, count);
         }
         for money in self.totals.money() {
-            put(&mut bytes, zigzag(money.as_pico()));
+            put_money(&mut bytes, money);
         }
         let mut kinds: Vec<&KindTotal> = self.kinds.iter().collect();
         kinds.sort_unstable_by_key(|one| one.kind);
         for one in kinds {
             bytes.push(code(one.kind));
             put_count(&mut bytes, one.quantity);
-            put(&mut bytes, zigzag(one.cost_usd.as_pico()));
+            put_money(&mut bytes, one.cost_usd);
         }
         bytes
     }
@@ -114,10 +115,6 @@ impl From<OutOfRange> for SumsError {
     }
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-}
-
 impl Reader<'_> {
     fn format(&mut self) -> Result<(), SumsError> {
         let Some((&FORMAT, rest)) = self.bytes.split_first() else {
@@ -148,86 +145,6 @@ impl Reader<'_> {
         }
         Ok(())
     }
-
-    fn count(&mut self) -> Result<u64, SumsError> {
-        match self.narrow() {
-            Some(value) => Ok(value),
-            None => u64::try_from(self.wide()?).map_err(|_| SumsError::Damaged),
-        }
-    }
-
-    /// A number below 2⁶³, as nearly all are, read without wide arithmetic; nothing is read of a larger one.
-    fn narrow(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for (at, byte) in self.bytes.iter().enumerate().take(9) {
-            value |= u64::from(byte & 0x7f) << (7 * at);
-            if byte & 0x80 == 0 {
-                self.bytes = self.bytes.get(at.saturating_add(1)..).unwrap_or_default();
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    fn money(&mut self) -> Result<Picodollars, SumsError> {
-        if let Some(value) = self.narrow() {
-            let magnitude = i128::from(value >> 1);
-            return Ok(Picodollars::from_pico(if value & 1 == 1 { !magnitude } else { magnitude }));
-        }
-        let value = self.wide()?;
-        let magnitude = i128::try_from(value >> 1).map_err(|_| SumsError::Damaged)?;
-        let pico = if value & 1 == 1 { !magnitude } else { magnitude };
-        Ok(Picodollars::from_pico(pico))
-    }
-
-    fn wide(&mut self) -> Result<u128, SumsError> {
-        let mut value = 0u128;
-        for (at, byte) in self.bytes.iter().enumerate().take(19) {
-            let part = u128::from(byte & 0x7f);
-            if at == 18 && part > 0b11 {
-                return Err(SumsError::Damaged);
-            }
-            value |= part << (7 * at);
-            if byte & 0x80 == 0 {
-                self.bytes = self.bytes.get(at.saturating_add(1)..).unwrap_or_default();
-                return Ok(value);
-            }
-        }
-        Err(SumsError::Damaged)
-    }
-}
-
-/// The same bytes as [`put`] writes, without wide arithmetic.
-fn put_count(bytes: &mut Vec<u8>, mut value: u64) {
-    loop {
-        let low = (value & 0x7f) as u8; // seven bits fit
-        value >>= 7;
-        if value == 0 {
-            bytes.push(low);
-            return;
-        }
-        bytes.push(low | 0x80);
-    }
-}
-
-fn put(bytes: &mut Vec<u8>, mut value: u128) {
-    if let Ok(narrow) = u64::try_from(value) {
-        return put_count(bytes, narrow);
-    }
-    loop {
-        let low = (value & 0x7f) as u8; // seven bits fit
-        value >>= 7;
-        if value == 0 {
-            bytes.push(low);
-            return;
-        }
-        bytes.push(low | 0x80);
-    }
-}
-
-/// Small amounts of either sign become small numbers.
-const fn zigzag(value: i128) -> u128 {
-    ((value << 1) ^ (value >> 127)).cast_unsigned()
 }
 
 fn plus(left: u64, right: u64) -> Result<u64, SumsError> {
