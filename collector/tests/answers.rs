@@ -469,7 +469,7 @@ fn commands_read(all: &Checked) {
         (&["runs", "show", "r-1"], "bot-1"),
         (&["prompts", "--since", "4w"], "bot-1"),
         (&["what-if", "--model", "gpt-4o-mini", "--since", "4w"], "gpt-4o-mini"),
-        (&["what-if", "--all", "--agent", "nobody"], "no calls then"),
+        (&["what-if", "--all", "--agent", "nobody"], "with agent `nobody`"),
         (&["compare"], "what explains most of the change"),
         (&["compare", "--by", "agent,model"], "new, 1 call"),
         (&["baseline"], "no whole baseline yet"),

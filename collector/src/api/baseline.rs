@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
@@ -14,7 +16,7 @@ use super::error::ApiError;
 use super::params::Params;
 use super::period::{Period, instant as instant_of};
 use super::summary::question::Question;
-use super::summary::{hour_of, instant};
+use super::summary::{exported, hint, hour_of, instant};
 use crate::model::answers::baseline::{Baseline, BaselineDay, Baselines, Pace};
 use crate::model::answers::summary::{By, PreviousPeriod};
 use crate::model::clock::{HOURS_PER_DAY, now};
@@ -27,7 +29,12 @@ use crate::work::app::App;
 ///
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
-pub async fn baseline(State(app): State<Arc<App>>, mut params: Params) -> Result<Json<Baselines>, ApiError> {
+pub async fn baseline(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    mut params: Params,
+) -> Result<Response, ApiError> {
+    let export = params.export(&headers)?;
     let now = now();
     let days = params.one("days")?.map(|text| parse_days(&text)).transpose()?.unwrap_or(DAYS);
     let from = params.one("from")?.map(|text| instant_of("from", &text, &TimeZone::UTC)).transpose()?;
@@ -47,14 +54,20 @@ pub async fn baseline(State(app): State<Arc<App>>, mut params: Params) -> Result
     }
     let cost = |row: &Baseline| std::cmp::Reverse(row.first.cost_per_day_usd);
     rows.sort_by(|one, other| cost(one).cmp(&cost(other)).then_with(|| one.agent.cmp(&other.agent)));
-    Ok(Json(Baselines {
+    let hint = if rows.is_empty() { Some(hint::nothing(&app.store, &recent).await?) } else { None };
+    let answer = Baselines {
         days: days.unsigned_abs(),
         recent: PreviousPeriod {
             from: instant(recent.from_hour).to_string(),
             to: instant(recent.to_hour).to_string(),
         },
         rows,
-    }))
+        hint,
+    };
+    match export {
+        None => Ok(Json(answer).into_response()),
+        Some(export) => exported(export, &answer.table()),
+    }
 }
 
 fn row(

@@ -41,7 +41,10 @@ pub async fn compare(
 
 async fn answer(store: &Store, question: &Question) -> Result<Comparison, ApiError> {
     let compared = store.compare(question.query(), question.before).await?;
-    let hint = if compared.is_empty() { Some(hint::nothing(store, &question.plain).await?) } else { None };
+    let hint = match compared.is_empty() {
+        true => Some(hint::nothing(store, &question.plain).await?),
+        false => question.overlap(),
+    };
     let by = question.by.clone().unwrap_or_else(|| rows::drivers(question, &compared));
     let rows = Rows::of(question, &by, compared)?;
     let (rows, explained_percent) = match question.top {

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRef, FromRequestParts, Query};
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
@@ -17,9 +18,11 @@ use crate::model::dimension::Dimension;
 pub use crate::model::nearest::listed;
 use crate::model::nearest::or_rather;
 use crate::model::table::export::Export;
-use crate::store::Filters;
+use crate::store::{Filters, Month};
+use crate::work::app::App;
 
 use super::error::ApiError;
+use super::summary::hint;
 
 /// The parameters of a request.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +65,18 @@ impl Params {
             Some("true" | "1") => Ok(true),
             Some(other) => Err(ApiError::parameter(format!("`{name}` is `{other}`, not `true` or `false`"))),
         }
+    }
+
+    /// One of these words; the first one where it is not given.
+    ///
+    /// # Errors
+    /// For another value, and when it is given more than once.
+    pub fn word(&mut self, name: &'static str, words: &[&'static str]) -> Result<&'static str, ApiError> {
+        let Some(text) = self.one(name)? else { return Ok(words.first().copied().unwrap_or_default()) };
+        words.iter().find(|word| **word == text).copied().ok_or_else(|| {
+            let names = or_rather(&text, words.iter().copied());
+            ApiError::parameter(format!("`{name}` is `{text}`, not one of {names}"))
+        })
     }
 
     /// The form that is asked for by `format`, else by the header `Accept`; none for JSON.
@@ -135,7 +150,7 @@ pub struct Paging<C> {
     pub after: Option<C>,
 }
 
-impl<C: FromStr<Err: Display>> Paging<C> {
+impl<C: FromStr> Paging<C> {
     /// Reads `limit` and `cursor`.
     ///
     /// # Errors
@@ -149,10 +164,11 @@ impl<C: FromStr<Err: Display>> Paging<C> {
                 })?
             }
         };
-        let wrong = |text: &str, error| ApiError::parameter(format!("`cursor` is `{text}`, {error}"));
+        let wrong = |text: &str| {
+            ApiError::parameter(format!("`cursor` is `{text}`, not one that an earlier page gave"))
+        };
         let after = params.one("cursor")?;
-        let after =
-            after.map(|text| text.parse().map_err(|error: C::Err| wrong(&text, error))).transpose()?;
+        let after = after.map(|text| text.parse().map_err(|_| wrong(&text))).transpose()?;
         Ok(Self { limit, after })
     }
 }
@@ -162,13 +178,21 @@ pub fn page<T: Serialize>(rows: Vec<T>, next: Option<impl Display>) -> Response 
     Json(Page { rows, next_cursor: next.map(|next| next.to_string()) }).into_response()
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Params {
+impl<S: Send + Sync> FromRequestParts<S> for Params
+where
+    Arc<App>: FromRef<S>,
+{
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let query = Query::from_request_parts(parts, state).await;
         let Query(left) = query.map_err(|error| ApiError::parameter(error.body_text()))?;
-        Ok(Self { left, known: Vec::new() })
+        let params = Self { left, known: Vec::new() };
+        // Here, as only here the months that there are can be looked up for everybody.
+        if let Some(month) = params.peek("month").filter(|month| month.parse::<Month>().is_err()) {
+            return Err(hint::no_month(&Arc::<App>::from_ref(state).store, month).await?);
+        }
+        Ok(params)
     }
 }
 

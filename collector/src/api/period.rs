@@ -36,7 +36,7 @@ impl Period {
             if ["since", "from", "to"].iter().any(|name| params.peek(name).is_some()) {
                 return Err(ApiError::parameter("give `month` or `since`, `from` and `to`, not both"));
             }
-            return Self::of_month(&month, zone);
+            return Self::of_month("month", &month, zone);
         }
         let to = params.one("to")?;
         let to = to.map(|text| instant("to", &text, &zone)).transpose()?;
@@ -57,8 +57,11 @@ impl Period {
     }
 
     /// A calendar month of a zone.
-    fn of_month(text: &str, zone: TimeZone) -> Result<Self, ApiError> {
-        let wrong = || ApiError::parameter(format!("`month` is `{text}`, not a month such as `2026-10`"));
+    ///
+    /// # Errors
+    /// Names the parameter and its value, where that is no month.
+    pub fn of_month(name: &str, text: &str, zone: TimeZone) -> Result<Self, ApiError> {
+        let wrong = || ApiError::parameter(format!("`{name}` is `{text}`, not a month such as `2026-10`"));
         let first = text.parse::<Month>().map_err(|_| wrong())?.first();
         let (from, to) = start_of(first, &zone)
             .and_then(|from| Some((from, Unit::Month.span(from, &zone)?.1)))
@@ -84,7 +87,10 @@ fn before(end: Timestamp, since: &str) -> Result<Timestamp, ApiError> {
     };
     let number: u32 = number.parse().ok().filter(|n| *n > 0).ok_or_else(wrong)?;
     let length = SignedDuration::from_mins(i64::from(number).saturating_mul(minutes));
-    end.checked_sub(length).map_err(|_| wrong())
+    let start = end.checked_sub(length).ok().filter(|start| *start >= Timestamp::UNIX_EPOCH);
+    start.ok_or_else(|| {
+        ApiError::parameter(format!("`since` is `{since}`, which reaches back to before 1970"))
+    })
 }
 
 /// A time, in the zone where it has no offset.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use super::asked::Asked;
 use super::error::ApiError;
 use super::params::Params;
-use super::summary::instant;
+use super::summary::{exported, hint, instant};
 use crate::model::answers::prompts::PromptsAnswer;
 use crate::model::clock::{millis, now};
 use crate::store::{PromptsQuery, RunsQuery, Spend, SpendQuery};
@@ -20,7 +21,13 @@ use crate::work::{following, prompts};
 ///
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
-pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
+pub async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    mut params: Params,
+) -> Result<Response, ApiError> {
+    let export = params.export(&headers)?;
+    let exported_table = params.word("table", &["prompts", "agents", "changes"])?;
     let asked = Asked::read(&mut params, now(), 30)?;
     params.finish()?;
     let unfollowed_records = following::catch_up(&app).await?;
@@ -45,6 +52,16 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
         changes: prompts::changes(&found),
         calls_without_prints: calls.saturating_sub(looked_at),
         unfollowed_records,
+        hint: if found.is_empty() && spend.is_empty() {
+            Some(hint::nothing_asked(&app.store, &asked).await?)
+        } else {
+            None
+        },
     };
-    Ok(Json(answer).into_response())
+    match (export, exported_table) {
+        (None, _) => Ok(Json(answer).into_response()),
+        (Some(export), "agents") => exported(export, &answer.agents_table()),
+        (Some(export), "changes") => exported(export, &answer.changes_table()),
+        (Some(export), _) => exported(export, &answer.table()),
+    }
 }

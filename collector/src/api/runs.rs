@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use tollgate_core::money::Picodollars;
 
 use super::asked::Asked;
 use super::error::ApiError;
 use super::params::{Paging, Params, listed};
+use super::summary::{exported, hint};
 use crate::model::answers::runs::{AgentRuns, RunPartRow, RunRow, RunTree, RunTreeNode, RunsAnswer};
 use crate::model::clock::{now, rfc3339};
 use crate::model::run::{Action, Run, RunTotals, Status, actions};
-use crate::store::{RunFound, RunNode, RunPart, Runs, RunsQuery};
+use crate::store::{RunFound, RunNode, RunPart, Runs, RunsQuery, SpendQuery};
 use crate::work::app::App;
 use crate::work::following;
 
@@ -23,7 +25,13 @@ use crate::work::following;
 ///
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
-pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
+pub async fn list(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    mut params: Params,
+) -> Result<Response, ApiError> {
+    let export = params.export(&headers)?;
+    let exports_agents = params.word("table", &["actions", "agents"])? == "agents";
     let asked = Asked::read(&mut params, now(), 1)?;
     let sort = Sort::read(params.one("sort")?)?;
     let Paging { limit, after } = Paging::<usize>::read(&mut params)?;
@@ -31,7 +39,8 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
     params.finish()?;
     let unfollowed_records = following::catch_up(&app).await?;
     let (from_ms, to_ms) = asked.ms();
-    let Runs { runs, agents } = app.store.runs(RunsQuery { from_ms, to_ms, filters: asked.filters }).await?;
+    let Runs { runs, agents } =
+        app.store.runs(RunsQuery { from_ms, to_ms, filters: asked.filters.clone() }).await?;
     let mut actions = actions(&runs);
     let by_agent = by_agent(&actions, &agents);
     let page = sort.page(&mut actions, &runs, (skip, limit));
@@ -49,8 +58,24 @@ pub async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Res
         actions: u64::try_from(actions.len()).unwrap_or(u64::MAX),
         agents: by_agent,
         unfollowed_records,
+        hint: if actions.is_empty() { Some(no_runs(&app, &asked).await?) } else { None },
     };
-    Ok(Json(answer).into_response())
+    match export {
+        None => Ok(Json(answer).into_response()),
+        Some(export) if exports_agents => exported(export, &answer.agents_table()),
+        Some(export) => exported(export, &answer.table()),
+    }
+}
+
+/// Why there are none: no calls, or calls that name no run.
+async fn no_runs(app: &App, asked: &Asked) -> Result<String, ApiError> {
+    let (from_hour, to_hour) = asked.hours();
+    let spend = app.store.spend(SpendQuery { from_hour, to_hour, filters: asked.filters.clone() }).await?;
+    if spend.is_empty() {
+        return hint::nothing_asked(&app.store, asked).await;
+    }
+    Ok("no call of that time names a run; send the header `x-tollgate-run` with each call of an action"
+        .to_owned())
 }
 
 /// The name of an agent; empty for none.

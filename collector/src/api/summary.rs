@@ -27,7 +27,7 @@ use crate::model::answers::summary::{SummaryAnswer, tables};
 use crate::model::clock::{MS_PER_HOUR, now};
 use crate::model::table::Table;
 use crate::model::table::export::Export;
-use crate::store::{Month, Store};
+use crate::store::Store;
 use crate::work::app::App;
 use crate::work::following;
 use question::Question;
@@ -42,9 +42,6 @@ pub async fn summary(
     headers: HeaderMap,
     mut params: Params,
 ) -> Result<Response, ApiError> {
-    if let Some(month) = params.peek("month").filter(|month| month.parse::<Month>().is_err()) {
-        return Err(hint::no_month(&app.store, month).await?);
-    }
     let export = params.export(&headers)?;
     let question = Question::read(params, now())?;
     let unfollowed = if question.is_of_a_facet() { following::catch_up(&app).await? } else { 0 };

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use tollgate_core::money::Picodollars;
 
 use super::asked::Asked;
 use super::error::ApiError;
 use super::params::Params;
-use super::summary::instant;
+use super::summary::{exported, hint, instant};
 use crate::model::answers::what_if::{WhatIfAnswer, WhatIfRow};
 use crate::model::clock::{millis, now};
 use crate::model::decimal::Decimal;
@@ -25,13 +26,18 @@ use crate::work::what_if::{Tried, at_model, at_relatives};
 ///
 /// # Errors
 /// For parameters that cannot be used, a model without a price, and when the store fails.
-pub async fn ask(State(app): State<Arc<App>>, mut params: Params) -> Result<Response, ApiError> {
+pub async fn ask(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    mut params: Params,
+) -> Result<Response, ApiError> {
+    let export = params.export(&headers)?;
     let asked = Asked::read(&mut params, now(), 30)?;
     let model = params.one("to_model")?;
     params.finish()?;
     let unfollowed_records = following::catch_up(&app).await?;
     let (from_hour, to_hour) = asked.hours();
-    let spend = app.store.spend(SpendQuery { from_hour, to_hour, filters: asked.filters }).await?;
+    let spend = app.store.spend(SpendQuery { from_hour, to_hour, filters: asked.filters.clone() }).await?;
     let book = app.prices.book();
     // The prices of the end of the time: what the calls would cost from now on.
     let at_ms = millis(asked.to.min(now())).saturating_sub(1);
@@ -53,8 +59,12 @@ pub async fn ask(State(app): State<Arc<App>>, mut params: Params) -> Result<Resp
         saving_usd: cost_usd - would_cost_usd,
         assumptions: ASSUMPTIONS.map(str::to_owned).to_vec(),
         unfollowed_records,
+        hint: if spend.is_empty() { Some(hint::nothing_asked(&app.store, &asked).await?) } else { None },
     };
-    Ok(Json(answer).into_response())
+    match export {
+        None => Ok(Json(answer).into_response()),
+        Some(export) => exported(export, &answer.table()),
+    }
 }
 
 fn row(tried: &Tried) -> WhatIfRow {

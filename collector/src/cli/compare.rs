@@ -12,7 +12,8 @@ use crate::model::compare::words::signed_dollars;
 pub(super) struct CompareArgs {
     #[command(flatten)]
     ask: Ask,
-    /// The period to compare with: `previous`, or a start and an end such as 2026-10-01..2026-11-01
+    /// The period to compare with: `previous`, a month such as 2026-10, or a start and an end such as
+    /// 2026-10-01..2026-11-01
     #[arg(long, value_name = "PERIOD", default_value = "previous")]
     with: String,
     /// What to tell apart, with commas between: agent, team, feature, environment, provider, model and the
@@ -52,9 +53,11 @@ impl CompareArgs {
 }
 
 fn shown(answer: &Comparison, page: Page) -> Page {
-    if let Some(hint) = &answer.hint {
-        return page.words(hint);
-    }
+    let page = match &answer.hint {
+        Some(hint) if answer.rows.is_empty() => return page.words(hint),
+        Some(hint) => page.words(hint),
+        None => page,
+    };
     let end = if answer.partial { ", not over yet" } else { "" };
     let mut page = page
         .words(&format!("from {} to {}{end}", answer.from, answer.to))

@@ -59,7 +59,8 @@ fn table(answer: &PromptsAnswer, show: Show) -> Table {
 fn page(answer: &PromptsAnswer, show: Option<Show>, top: usize, screen: Screen) -> Page {
     let mut page = Page::new(screen).words(&format!("prompts from {} to {}", answer.from, answer.to));
     if answer.rows.is_empty() {
-        let words = "no call then whose prompt was looked at: gateways do so with `TOLLGATE_KEY_SECRET` in their environment";
+        let unseen = "no call then whose prompt was looked at: gateways do so with `TOLLGATE_KEY_SECRET` in their environment";
+        let words = answer.hint.as_deref().unwrap_or(unseen);
         return behind(page.gap().words(words), answer.unfollowed_records);
     }
     for (one, title) in [

@@ -112,7 +112,8 @@ fn page(answer: &RunsAnswer, agents: bool, screen: Screen) -> Page {
     let page =
         Page::new(screen).words(&format!("runs that started from {} to {}", answer.from, answer.to)).gap();
     if answer.actions == 0 {
-        let page = page.words("no call named a run then: callers do so with the header x-tollgate-run");
+        let why = answer.hint.as_deref().unwrap_or("no call named a run then");
+        let page = page.words(why);
         return behind(page, answer.unfollowed_records);
     }
     let page = if agents { page } else { page.table(&answer.table()).gap() };

@@ -49,9 +49,10 @@ impl WhatIfArgs {
 fn page(answer: &WhatIfAnswer, screen: Screen) -> Page {
     let page = Page::new(screen).words(&format!("calls from {} to {}", answer.from, answer.to)).gap();
     if answer.rows.is_empty() {
-        let why = match &answer.model {
-            Some(_) => "no calls then",
-            None => "no calls then whose model has a relative that is cheaper by 30% or more",
+        let why = match (&answer.hint, &answer.model) {
+            (Some(hint), _) => hint,
+            (None, Some(_)) => "no calls then",
+            (None, None) => "no calls then whose model has a relative that is cheaper by 30% or more",
         };
         return behind(page.words(why), answer.unfollowed_records);
     }

@@ -87,7 +87,8 @@ pub fn calls_a_month(text: &str) -> Result<u64, String> {
         format!("`calls` is `{text}`, not calls in a time such as `100000/month`, `5000/day` or `200/hour`")
     };
     let (number, unit) = text.split_once('/').ok_or_else(wrong)?;
-    let number: u64 = number.replace(['_', ','], "").parse().map_err(|_| wrong())?;
+    let number: Option<u64> = number.replace(['_', ','], "").parse().ok();
+    let number = number.filter(|number| *number > 0).ok_or_else(wrong)?;
     let times = match unit {
         "hour" => 24 * MONTH_DAYS,
         "day" => MONTH_DAYS,

@@ -82,6 +82,15 @@ impl Tried {
 pub fn at_model(book: &PriceBook, spend: &[Spend], name: &str, at_ms: u64) -> Result<Vec<Tried>, String> {
     let mut all: BTreeMap<(String, String, String), Tried> = BTreeMap::new();
     let anywhere = rows_named(book, "to_model", name, at_ms)?;
+    let answers = |row: &&PricedModel| {
+        row.price_at(at_ms).is_none_or(|price| price.standard.rates.of(Kind::Output).is_some())
+    };
+    if !anywhere.iter().any(answers) && spend.iter().any(|one| one.all.totals.output_tokens > 0) {
+        return Err(format!(
+            "`to_model` is `{name}`, which has no price for answers, and these calls have answers: name a model \
+             for the same purpose, or ask for other calls"
+        ));
+    }
     for one in spend {
         let from = own_row(book, one, at_ms);
         // The provider of the calls comes first, then the one whose model it is.

@@ -11,7 +11,7 @@ use crate::api::summary::question::{self, names, parse_top};
 use crate::model::compare::drivers;
 use crate::model::dimension::Dimension;
 use crate::model::nearest::or_rather;
-use crate::store::SummaryQuery;
+use crate::store::{Month, SummaryQuery};
 
 /// A comparison that is asked for.
 pub(super) struct Question {
@@ -43,10 +43,15 @@ impl Question {
         let (from, to) = match with.as_deref() {
             None | Some("previous") => previous::period((plain.asked_from, plain.asked_to), now, &zone)
                 .ok_or_else(|| ApiError::parameter("there is no period before this one in the calendar"))?,
+            Some(text) if text.parse::<Month>().is_ok() => {
+                let Period { from, to, .. } = Period::of_month("with", text, zone)?;
+                from.zip(to).ok_or_else(|| ApiError::parameter("`with` is not a month"))?
+            }
             Some(text) => {
                 let wrong = || {
                     ApiError::parameter(format!(
-                        "`with` is `{text}`, not `previous` or a start and an end such as `2026-10-01..2026-11-01`"
+                        "`with` is `{text}`, not `previous`, a month such as `2026-10`, or a start and an end \
+                         such as `2026-10-01..2026-11-01`"
                     ))
                 };
                 let (from, to) = text.split_once("..").ok_or_else(wrong)?;
@@ -60,6 +65,14 @@ impl Question {
             }
         };
         Ok(Self { plain, before: (hour_of(from, false), hour_of(to, true)), by: is_told.then_some(by), top })
+    }
+
+    /// That calls are in both periods, where they are.
+    pub(super) fn overlap(&self) -> Option<String> {
+        let (from, to) = self.before;
+        (from < self.plain.to_hour && self.plain.from_hour < to).then(|| {
+            "the two periods overlap: calls of the time in both are compared with themselves".to_owned()
+        })
     }
 
     /// What the store is asked: for all that rows and their parts can need.

@@ -220,16 +220,20 @@ pub(super) const OPERATIONS: &[Operation] = &[
             &[400],
         )
     },
-    get::<Baselines>(
-        "/api/v1/baseline",
-        "What agents used in their first days, and what they use now",
-        &[
-            Parameter::Text("from", "A day to begin on, instead of with the first call"),
-            Parameter::Number("days", 90),
-            Parameter::Filters,
-        ],
-        &[400],
-    ),
+    Operation {
+        answers: Answer::JsonOrCsv(of::<Baselines>),
+        ..get::<()>(
+            "/api/v1/baseline",
+            "What agents used in their first days, and what they use now",
+            &[
+                Parameter::Text("from", "A day to begin on, instead of with the first call"),
+                Parameter::Number("days", 90),
+                Parameter::Filters,
+                Parameter::Word("format", FORMATS),
+            ],
+            &[400],
+        )
+    },
     Operation {
         answers: Answer::JsonOrCsv(of::<Comparison>),
         ..get::<()>(
@@ -240,8 +244,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 Parameter::Period,
                 Parameter::Text(
                     "with",
-                    "The period to compare with: `previous`, the one before, unless told, or a start and an end \
-                     with `..` between",
+                    "The period to compare with: `previous`, the one before, unless told, a month, or a start \
+                     and an end with `..` between",
                 ),
                 Parameter::Filters,
                 Parameter::Number("top", 100_000),
@@ -265,34 +269,54 @@ pub(super) const OPERATIONS: &[Operation] = &[
     ),
     get::<RecordRow>("/api/v1/records/{id}", "One call", &[], &[400, 404]),
     get::<Explanation>("/api/v1/records/{id}/explain", "A call's price, line by line", &[], &[400, 404]),
-    get::<RunsAnswer>(
-        "/api/v1/runs",
-        "What users' actions cost, with all the runs that they started; the last day where no period is named",
-        &[
-            Parameter::Period,
-            Parameter::Filters,
-            Parameter::Word("sort", &["cost", "calls", "duration", "depth", "start"]),
-            LIMIT,
-            CURSOR,
-        ],
-        &[400],
-    ),
-    get::<WhatIfAnswer>(
-        "/api/v1/what-if",
-        "What recorded calls would cost at other models; the last 30 days where no period is named",
-        &[
-            Parameter::Period,
-            Parameter::Filters,
-            Parameter::Text("to_model", "The model to try; without it, the nearest smaller relative of each"),
-        ],
-        &[400],
-    ),
-    get::<PromptsAnswer>(
-        "/api/v1/prompts",
-        "What prompts are made of, and what that costs; the last 30 days where no period is named",
-        &[Parameter::Period, Parameter::Filters],
-        &[400],
-    ),
+    Operation {
+        answers: Answer::JsonOrCsv(of::<RunsAnswer>),
+        ..get::<()>(
+            "/api/v1/runs",
+            "What users' actions cost, with all the runs that they started; the last day where no period is named",
+            &[
+                Parameter::Period,
+                Parameter::Filters,
+                Parameter::Word("sort", &["cost", "calls", "duration", "depth", "start"]),
+                LIMIT,
+                CURSOR,
+                Parameter::Word("format", FORMATS),
+                Parameter::Word("table", &["actions", "agents"]),
+            ],
+            &[400],
+        )
+    },
+    Operation {
+        answers: Answer::JsonOrCsv(of::<WhatIfAnswer>),
+        ..get::<()>(
+            "/api/v1/what-if",
+            "What recorded calls would cost at other models; the last 30 days where no period is named",
+            &[
+                Parameter::Period,
+                Parameter::Filters,
+                Parameter::Text(
+                    "to_model",
+                    "The model to try; without it, the nearest smaller relative of each",
+                ),
+                Parameter::Word("format", FORMATS),
+            ],
+            &[400],
+        )
+    },
+    Operation {
+        answers: Answer::JsonOrCsv(of::<PromptsAnswer>),
+        ..get::<()>(
+            "/api/v1/prompts",
+            "What prompts are made of, and what that costs; the last 30 days where no period is named",
+            &[
+                Parameter::Period,
+                Parameter::Filters,
+                Parameter::Word("format", FORMATS),
+                Parameter::Word("table", &["prompts", "agents", "changes"]),
+            ],
+            &[400],
+        )
+    },
     get::<RunTree>("/api/v1/runs/{run}", "One run with all that it started", &[], &[400, 404]),
     write::<Imported>(
         "post",

@@ -6,7 +6,9 @@ use jiff::tz::TimeZone;
 
 use super::instant;
 use super::question::Question;
+use crate::api::asked::Asked;
 use crate::api::error::ApiError;
+use crate::api::period::Period;
 use crate::model::dimension::Dimension;
 use crate::model::nearest::{listed, nearest};
 use crate::store::{Every, Filters, Month, Store, SummaryQuery};
@@ -36,11 +38,20 @@ pub(in crate::api) async fn nothing(store: &Store, question: &Question) -> Resul
     Ok(said.join("; "))
 }
 
+/// Why a report has no rows.
+///
+/// # Errors
+/// When the store fails.
+pub(in crate::api) async fn nothing_asked(store: &Store, asked: &Asked) -> Result<String, ApiError> {
+    let period = Period { from: Some(asked.from), to: Some(asked.to), zone: asked.zone.clone() };
+    nothing(store, &Question::about(vec![], period, asked.filters.clone(), asked.to)?).await
+}
+
 /// The answer to a month that is none.
 ///
 /// # Errors
 /// When the store fails.
-pub(super) async fn no_month(store: &Store, month: &str) -> Result<ApiError, ApiError> {
+pub(in crate::api) async fn no_month(store: &Store, month: &str) -> Result<ApiError, ApiError> {
     let months = store.months_seen(TimeZone::UTC).await?;
     Ok(ApiError::parameter(format!(
         "`month` is `{month}`, not a month such as `2026-10`; {}",
@@ -52,17 +63,25 @@ pub(super) async fn no_month(store: &Store, month: &str) -> Result<ApiError, Api
 fn wanted(filters: &Filters) -> String {
     let mut words = Vec::new();
     for (dimension, values) in filters.accepted() {
-        let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+        let values: Vec<String> = values.iter().map(|value| format!("`{}`", shortened(value))).collect();
         words.push(format!("with {} {}", dimension.name(), values.join(" or ")));
     }
     for (dimension, values) in filters.refused() {
-        let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+        let values: Vec<String> = values.iter().map(|value| format!("`{}`", shortened(value))).collect();
         words.push(format!("without {} {}", dimension.name(), values.join(" and ")));
     }
     if filters.is_unattributed() {
         words.push("without agent or team".to_owned());
     }
     words.join(", ")
+}
+
+/// A name that somebody asks for, as it is repeated: no longer than names can be.
+fn shortened(name: &str) -> String {
+    match name.char_indices().nth(NAME_SHOWN_MAX) {
+        Some((at, _)) => format!("{}…", name.get(..at).unwrap_or_default()),
+        None => name.to_owned(),
+    }
 }
 
 /// The values of a dimension that calls of this time have, those with most calls first.
@@ -100,3 +119,5 @@ fn of_months(months: &[Month]) -> String {
 
 /// Names that are listed in a sentence.
 const NAMES_SHOWN: usize = 12;
+/// Characters of a name that is repeated.
+const NAME_SHOWN_MAX: usize = 128;

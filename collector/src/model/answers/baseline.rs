@@ -6,6 +6,7 @@ use tollgate_core::money::Picodollars;
 
 use super::summary::PreviousPeriod;
 use crate::model::decimal::Decimal;
+use crate::model::table::{Cell, Column, Kind, Table};
 
 /// The first days of each agent, beside the last seven.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -16,6 +17,9 @@ pub struct Baselines {
     pub recent: PreviousPeriod,
     /// Agents, those that cost most a day when they began first.
     pub rows: Vec<Baseline>,
+    /// Where nothing was found: what was looked for, and what there is; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// The first days of an agent.
@@ -70,4 +74,40 @@ pub struct BaselineDay {
     pub calls: u64,
     /// What they cost.
     pub cost_usd: Picodollars,
+}
+
+impl Baselines {
+    /// As a table.
+    pub fn table(&self) -> Table {
+        let columns = vec![
+            Column::text("agent").kept(),
+            Column::time("from").titled("since").weight(120),
+            Column::count("hours_recorded").titled("hours").weight(90),
+            Column::money("cost_per_day_usd").titled("$/day").kept(),
+            Column::new("calls_per_day", Kind::Ratio).titled("calls/day").weight(190),
+            Column::new("tokens_per_call", Kind::Ratio).titled("tokens/call").weight(180),
+            Column::money("cost_per_call_usd").titled("$/call").weight(170),
+            Column::money("recent_cost_per_day_usd").titled("now $/day").weight(220),
+            Column::new("recent_calls_per_day", Kind::Ratio).titled("now calls/day").weight(100),
+            Column::new("recent_tokens_per_call", Kind::Ratio).titled("now tokens/call").weight(95),
+            Column::new("change_percent", Kind::Change).titled("change").weight(230),
+            Column::new("weekdays", Kind::Sparkline).titled("days").weight(10),
+        ];
+        Table::new(columns).with(self.rows.iter().map(|row| {
+            vec![
+                Cell::said(row.agent.as_deref()),
+                row.from.clone().into(),
+                row.hours_recorded.into(),
+                Cell::money(row.first.cost_per_day_usd),
+                Cell::decimal(row.first.calls_per_day),
+                Cell::decimal(row.first.tokens_per_call),
+                Cell::money(row.first.cost_per_call_usd),
+                Cell::money(row.recent.cost_per_day_usd),
+                Cell::decimal(row.recent.calls_per_day),
+                Cell::decimal(row.recent.tokens_per_call),
+                Cell::decimal(row.change_percent),
+                Cell::Amounts(row.by_day.iter().map(|day| day.cost_usd).collect()),
+            ]
+        }))
+    }
 }

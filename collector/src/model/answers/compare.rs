@@ -32,7 +32,8 @@ pub struct Comparison {
     pub explained_percent: Option<Decimal>,
     /// Whether the period asked for is not over.
     pub partial: bool,
-    /// Where nothing was found in either period: what was looked for, and what there is; absent otherwise.
+    /// Where nothing was found in either period: what was looked for, and what there is. Where the periods
+    /// overlap, that they do. Absent otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }

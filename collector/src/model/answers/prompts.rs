@@ -28,6 +28,9 @@ pub struct PromptsAnswer {
     pub calls_without_prints: u64,
     /// Records that came so lately that they are not counted here yet.
     pub unfollowed_records: u64,
+    /// Where nothing was found: what was looked for, and what there is; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// Calls of an agent with the same system prompt and tools.

@@ -26,6 +26,9 @@ pub struct RunsAnswer {
     pub agents: Vec<AgentRuns>,
     /// Records that came so lately that they are not counted here yet.
     pub unfollowed_records: u64,
+    /// Where nothing was found: what was looked for, and what there is; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// An action: a run with all that it started.

@@ -30,6 +30,9 @@ pub struct WhatIfAnswer {
     /// Records that came so lately that the lengths of their prompts are not known here yet: they are priced
     /// as short ones.
     pub unfollowed_records: u64,
+    /// Where nothing was found: what was looked for, and what there is; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// Calls of one agent at one model.
