@@ -24,6 +24,7 @@ pub mod plans;
 pub mod prices;
 pub mod prompts;
 pub mod records;
+pub mod reports;
 pub mod runs;
 mod stream;
 pub mod summary;

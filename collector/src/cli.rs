@@ -24,6 +24,7 @@ mod prices;
 mod prompts;
 mod reconcile;
 mod records;
+mod reports;
 mod reprice;
 mod runs;
 mod schema;
@@ -89,6 +90,8 @@ enum Command {
     DemoData(demo::DemoArgs),
     /// Show alerts, test channels, and look into budgets that were passed
     Alerts(Box<alerts::AlertsArgs>),
+    /// Show reports that are mailed, see what one says, send one by hand
+    Reports(reports::ReportsArgs),
     /// Show what agents did that they usually do not, and why
     Anomalies(anomalies::AnomaliesArgs),
     /// Make a token for a role
@@ -156,6 +159,7 @@ pub fn run() -> ExitCode {
         Command::Export(export) => export.run().map_err(Failure::from),
         Command::DemoData(demo) => demo.run(),
         Command::Alerts(alerts) => alerts.run().map_err(Failure::from),
+        Command::Reports(reports) => reports.run().map_err(Failure::from),
         Command::Anomalies(anomalies) => anomalies.run().map_err(Failure::from),
         Command::Token(token) => token.run().map_err(Failure::from),
         Command::Meter(meter) => meter.run().map_err(Failure::from),
@@ -200,6 +204,7 @@ mod tests {
             "budgets top-up b 5 --token t",
             "alerts --url http://x test ops",
             "alerts reviews --token t --format csv",
+            "reports preview x --format html --period 2026-W47",
             "audit --url http://x list",
             "audit verify --url http://x",
             "import access-log --url http://x -",

@@ -10,6 +10,7 @@ mod document;
 mod keeping;
 mod mistake;
 mod prices;
+mod reports;
 pub mod schema;
 pub mod token;
 
@@ -28,6 +29,7 @@ use crate::model::text::printable;
 pub use keeping::{MetricsConfig, RetentionConfig, RollupsConfig};
 use mistake::ConfigError;
 pub use prices::{Discount, Meaning, Override, OwnModel, Place, PricesConfig};
+pub use reports::{Every, Report};
 
 /// Configuration of a collector.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +67,8 @@ pub struct Config {
     pub alerts: AlertsConfig,
     /// How a month is charged to teams.
     pub chargeback: ChargebackConfig,
+    /// What is mailed to whom, in the order of the file.
+    pub reports: Vec<Report>,
 }
 
 /// `[ingest]`: how records come in.
@@ -127,6 +131,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             alerts: AlertsConfig::default(),
             chargeback: ChargebackConfig::default(),
+            reports: Vec::new(),
             data_dir,
             log: LogConfig { format: LogFormat::default(), level: LogLevel::default() },
         }
@@ -201,6 +206,7 @@ impl Config {
         let rollups = keeping::read_rollups(document, &mut root);
         let metrics = keeping::read_metrics(document, &mut root);
         let alerts = alerts::read(document, &mut root);
+        let reports = reports::read(document, &mut root, &alerts.channels);
         let budgets = budgets::read(document, &mut root);
         let chargeback = chargeback::read(document, &mut root);
 
@@ -233,6 +239,7 @@ impl Config {
             alerts,
             budgets,
             chargeback,
+            reports,
             admin_token_file: admin_token_file.unwrap_or_else(|| data_dir.join(ADMIN_TOKEN_FILE)),
             data_dir,
             log: LogConfig { format: format.unwrap_or_default(), level: level.unwrap_or_default() },

@@ -15,6 +15,7 @@ pub mod audit;
 mod budgets;
 mod database;
 mod facets;
+mod mailed;
 mod records;
 mod rollups;
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use database::lead::Lead;
 pub use facets::prompts::{PromptSum, PromptsQuery};
 pub use facets::runs::{RunFound, RunNode, RunPart, Runs, RunsQuery};
 pub use facets::spend::{Spend, SpendQuery};
+pub use mailed::{ByHand, DueMail, Planned};
 pub use records::adjust::{Adjustment, Correction, Counted};
 pub use records::batch::{Batch, Recharge, Sender};
 pub use records::export::{Exported, Kept, Priced};

@@ -6,6 +6,7 @@
 //! | [`ingest`] | checks and prices what gateways send |
 //! | [`policy`] | budgets that hold now, and what gateways are told of them |
 //! | [`alerts`], [`anomalies`] | what is decided from what is kept, and how it is told |
+//! | [`mailed`] | reports by mail: when one is due, and how it is sent |
 //! | [`prices`] | the price book: built from files and configuration |
 //! | [`estimate`] | counts and prices a call before it is made |
 //! | [`plan`] | what an agent will cost, at several models |
@@ -35,6 +36,7 @@ pub mod exports;
 pub mod following;
 pub mod housekeeping;
 pub mod ingest;
+pub mod mailed;
 pub mod meter;
 pub mod metrics;
 pub mod plan;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Map, Value, json};
 use support::process::{Process, tollgate};
+use support::smtp::Smtp;
 use support::{Answer, TOKEN, message, receiver, record};
 use tempfile::TempDir;
 use tollgate_collector::model::anomaly::{Driver, Episode, Finding, Kind};
@@ -31,7 +32,7 @@ impl Checked {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         unusual(&dir.path().join("data"));
-        let config = CONFIG.replace("PORT", &receiver().to_string());
+        let config = CONFIG.replace("PORT", &receiver().to_string()) + &Smtp::start(250).channel("mail");
         let collector = Process::launch(dir.path(), &config, tollgate());
         let admin = std::fs::read_to_string(dir.path().join("data/admin.token")).unwrap().trim().to_owned();
         let mut document = collector.client.get("/openapi.json").json();
@@ -240,6 +241,11 @@ name = 'one of three'
 agent = 'bot-1'
 split = 'even'
 
+[[reports]]
+name = 'all'
+every = 'day'
+channel = 'mail'
+
 [[alerts]]
 name = 'spend'
 when = 'spend'
@@ -272,6 +278,7 @@ fn every_answer_is_as_it_is_described_and_the_command_line_reads_it() {
     of_records(&mut all);
     of_budgets(&mut all);
     of_alerts(&mut all);
+    of_reports(&mut all);
     of_corrections(&mut all);
     of_the_trail(&mut all);
     assert_eq!(all.not_asked(), [""; 0], "these are described, and their answers are not looked at");
@@ -400,6 +407,29 @@ fn of_alerts(all: &mut Checked) {
     all.check("post", "/api/v1/alerts/test/{channel}", "/api/v1/alerts/test/none", None, 404);
 }
 
+fn of_reports(all: &mut Checked) {
+    let (preview, send) = ("/api/v1/reports/{name}/preview", "/api/v1/reports/{name}/send");
+    // One of yesterday, one of the day before.
+    let records = [86_400_000, 172_800_000].iter().zip(0..).flat_map(|(ago_ms, day)| {
+        records(*ago_ms).into_iter().take(1).zip(500 + day * 100..).map(|(mut one, number)| {
+            one["id"] = record(number)["id"].clone();
+            one
+        })
+    });
+    all.check("post", "/v1/sync", "/v1/sync", Some(&message(9, records.collect())), 200);
+    let answer = all.check("get", preview, "/api/v1/reports/all/preview", None, 200);
+    assert!(answer["drivers"].is_array() && answer["tops"][3]["rows"][0].is_object(), "{answer}");
+    assert_eq!(answer["costs"].as_array().unwrap().len(), 24);
+    all.check("get", preview, "/api/v1/reports/all/preview?period=2026-W46", None, 400);
+    all.check("get", preview, "/api/v1/reports/al/preview", None, 404);
+    all.check("post", send, "/api/v1/reports/all/send", None, 200);
+    all.check("post", send, "/api/v1/reports/all/send", None, 409);
+    all.check("post", send, "/api/v1/reports/all/send?again=maybe", None, 400);
+    all.check("post", send, "/api/v1/reports/al/send", None, 404);
+    let answer = all.get("/api/v1/reports");
+    assert_eq!(answer["rows"][0]["mails"][0]["state"], "sent", "{answer}");
+}
+
 fn of_corrections(all: &mut Checked) {
     let book = all.get("/api/v1/prices?history=1");
     let is_there = |pointer: &str| {
@@ -481,6 +511,8 @@ fn commands_read(all: &Checked) {
         (&["budgets", "suggest", "--from-baseline"], "limit_usd"),
         (&["alerts", "--wide"], "hook opened delivered"),
         (&["alerts", "reviews", "--wide"], "a load test"),
+        (&["reports", "list", "--wide"], "all calls"),
+        (&["reports", "preview", "all"], "Cost of LLM calls: all"),
         (&["anomalies"], "new_model"),
         (&["audit", "list", "--wide"], "records.reprice"),
         (&["audit", "verify"], "the trail is whole"),

@@ -268,8 +268,9 @@ fn no_such(name: &str) -> ApiError {
     ApiError::not_found(format!("there is no budget `{name}`"))
 }
 
+/// The row of a counter, or of a budget that nobody has used.
 // Long: one line for each field of the answer.
-fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> BudgetRow {
+pub(super) fn row(stored: &StoredBudget, state: Option<&CounterState>, now: u64) -> BudgetRow {
     let budget = &stored.budget;
     let show = |amount: Amount| Quantity::of(budget.unit, amount);
     let window = span(budget, now);

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::params::Params;
-use super::summary::{exported, hint, instant};
+use super::summary::{self, exported, hint, instant};
 use crate::model::answers::compare::{Comparison, tables};
 use crate::model::answers::summary::{By, PreviousPeriod};
 use crate::model::clock::now;
@@ -37,6 +37,14 @@ pub async fn compare(
         None => Ok(Json(answer).into_response()),
         Some(export) => exported(export, &tables::for_export(&answer)),
     }
+}
+
+/// What explains most of the change of a plain question's period against the one before.
+///
+/// # Errors
+/// Where there is no period before, and when the store fails.
+pub(super) async fn about(store: &Store, plain: summary::question::Question) -> Result<Comparison, ApiError> {
+    answer(store, &Question::about(plain, None)?).await
 }
 
 async fn answer(store: &Store, question: &Question) -> Result<Comparison, ApiError> {

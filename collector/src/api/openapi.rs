@@ -133,6 +133,13 @@ impl Operation {
                 content.insert(name.to_owned(), json!({"schema": {"type": "string"}}));
             }
         }
+        if let (Answer::JsonOrTexts(_, texts), Some(Value::Object(content))) =
+            (self.answers, good.get_mut("content"))
+        {
+            for text in texts {
+                content.insert((*text).to_owned(), json!({"schema": {"type": "string"}}));
+            }
+        }
         responses.insert("200".into(), good);
         if self.method == "get" && self.role == "read" {
             let known = "Nothing has changed since the answer whose `ETag` stands in `If-None-Match`";
@@ -159,9 +166,10 @@ impl Answer {
     /// Content type and schema.
     fn describe(self, generator: &mut SchemaGenerator) -> (&'static str, Value) {
         match self {
-            Self::Json(schema) | Self::JsonOrCsv(schema) | Self::JsonAlways(schema) => {
-                (JSON, schema(generator).to_value())
-            }
+            Self::Json(schema)
+            | Self::JsonOrTexts(schema, _)
+            | Self::JsonOrCsv(schema)
+            | Self::JsonAlways(schema) => (JSON, schema(generator).to_value()),
             Self::Text(content_type) => (content_type, json!({"type": "string"})),
             Self::Files => (Export::Jsonl.content_type(), json!({"type": "string"})),
         }

@@ -64,7 +64,11 @@ pub(super) fn exported(export: Export, table: &Table) -> Result<Response, ApiErr
     Ok(response)
 }
 
-async fn answer(store: &Store, question: &Question) -> Result<SummaryAnswer, ApiError> {
+/// The answer to a question; what a facet has to follow is not waited for.
+///
+/// # Errors
+/// When the store fails, and for what a summary cannot answer.
+pub(super) async fn answer(store: &Store, question: &Question) -> Result<SummaryAnswer, ApiError> {
     let (summary, previous, trend) = tokio::try_join!(
         async { Ok(store.summary(question.query()).await?) },
         previous::ask(store, question),

@@ -108,6 +108,7 @@ const TOPICS: &[(&str, &[&str])] = &[
             "what-if",
             "top",
             "records",
+            "reports",
             "anomalies",
             "chargeback",
         ],
@@ -182,6 +183,13 @@ Examples:
   tollgate alerts
   tollgate alerts test ops
   tollgate alerts reviews",
+    ),
+    (
+        &["reports"],
+        "Examples:
+  tollgate reports list
+  tollgate reports preview search-weekly --period 2026-W47 --format html
+  tollgate reports send search-weekly --period 2026-W47 --again",
     ),
     (
         &["anomalies"],

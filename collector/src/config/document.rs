@@ -236,6 +236,18 @@ impl<'t> Document<'t> {
         number
     }
 
+    /// An hour of the day.
+    pub(super) fn hour(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<i8> {
+        let entry = self.take(of, key, || Kind::Whole(0, 23))?;
+        let number = entry.value.as_integer().filter(|number| number.radix() == 10);
+        let hour = number.and_then(|number| number.as_str().replace('_', "").parse().ok());
+        let hour = hour.filter(|hour| (0..24).contains(hour));
+        if hour.is_none() {
+            self.wrong(of, key, &entry, "an hour of the day from 0 to 23");
+        }
+        hour
+    }
+
     /// A port of TCP.
     pub(super) fn port(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<u16> {
         let entry = self.take(of, key, || Kind::Whole(1, u16::MAX.into()))?;

@@ -8,7 +8,8 @@ use axum::routing::{get, post, put};
 
 use crate::api::{
     alerts, anomalies, audit, baseline, budgets, chargeback, compare, corrections, error, estimate, explain,
-    exports, health, home, import, openapi, plans, prices, prompts, records, runs, summary, sync, what_if,
+    exports, health, home, import, openapi, plans, prices, prompts, records, reports, runs, summary, sync,
+    what_if,
 };
 use crate::http::answered::answered;
 use crate::http::guard::guard;
@@ -72,6 +73,8 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/alerts", get(alerts::list))
         .route("/api/v1/anomalies", get(anomalies::list))
         .route("/api/v1/reviews", get(alerts::reviews))
+        .route("/api/v1/reports", get(reports::list))
+        .route("/api/v1/reports/{name}/preview", get(reports::preview))
         .route("/api/v1/accounts", get(audit::accounts))
         .route("/api/v1/accounts/recount", get(audit::recount))
         .route("/api/v1/reprice", get(corrections::preview))
@@ -94,6 +97,7 @@ fn writing() -> Router<Arc<App>> {
         .route("/api/v1/records", post(import::records))
         .route("/api/v1/alerts/test/{channel}", post(alerts::test))
         .route("/api/v1/reviews/{id}", put(alerts::change_review))
+        .route("/api/v1/reports/{name}/send", post(reports::send))
         .route("/api/v1/plans/{agent}", put(plans::save))
         .route("/api/v1/budgets/{name}", put(budgets::put).delete(budgets::remove))
         .route("/api/v1/budgets/{name}/top-up", post(budgets::top_up))

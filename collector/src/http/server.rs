@@ -20,6 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tollgate_core::price::PriceBook;
 use tracing::{debug, info, warn};
 
+use crate::api::reports;
 use crate::config::Config;
 use crate::http::router::router;
 use crate::model::clock::now_ms;
@@ -30,7 +31,7 @@ use crate::work::doors::{HEAD_WAITS, Visit};
 use crate::work::prices::Prices;
 use crate::work::reload::Reload;
 use crate::work::tls::{self, Certificates};
-use crate::work::{alerts, anomalies, following, housekeeping};
+use crate::work::{alerts, anomalies, following, housekeeping, mailed};
 
 /// A collector that listens but does not answer yet.
 #[derive(Debug)]
@@ -70,6 +71,7 @@ impl Server {
         tasks.spawn(anomalies::run::run(Arc::clone(&app)));
         tasks.spawn(alerts::run::judge_forever(Arc::clone(&app)));
         tasks.spawn(alerts::run::deliver_forever(Arc::clone(&app)));
+        tasks.spawn(mailed::run::run(Arc::clone(&app), reports::make));
         Ok(Self { listener, app, certificates, tasks })
     }
 

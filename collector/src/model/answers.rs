@@ -21,6 +21,7 @@ pub mod prices;
 pub mod prompts;
 pub mod reconcile;
 pub mod records;
+pub mod reports;
 pub mod runs;
 pub mod summary;
 pub mod what_if;

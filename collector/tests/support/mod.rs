@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test binary uses a part of it
 
 pub(crate) mod process;
+pub(crate) mod smtp;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};

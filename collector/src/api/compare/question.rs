@@ -40,9 +40,9 @@ impl Question {
         let filters = params.filters()?;
         params.finish()?;
         let plain = question::Question::about(vec![], period, filters, now)?;
+        let by = is_told.then_some(by);
         let (from, to) = match with.as_deref() {
-            None | Some("previous") => previous::period((plain.asked_from, plain.asked_to), now, &zone)
-                .ok_or_else(|| ApiError::parameter("there is no period before this one in the calendar"))?,
+            None | Some("previous") => return Ok(Self { top, ..Self::about(plain, by)? }),
             Some(text) if text.parse::<Month>().is_ok() => {
                 let Period { from, to, .. } = Period::of_month("with", text, zone)?;
                 from.zip(to).ok_or_else(|| ApiError::parameter("`with` is not a month"))?
@@ -64,7 +64,17 @@ impl Question {
                 (from, to)
             }
         };
-        Ok(Self { plain, before: (hour_of(from, false), hour_of(to, true)), by: is_told.then_some(by), top })
+        Ok(Self { plain, before: (hour_of(from, false), hour_of(to, true)), by, top })
+    }
+
+    /// A period against the one before, told apart by these, or by what is looked for.
+    ///
+    /// # Errors
+    /// Where there is no period before.
+    pub(super) fn about(plain: question::Question, by: Option<Vec<Dimension>>) -> Result<Self, ApiError> {
+        let (from, to) = previous::period((plain.asked_from, plain.asked_to), plain.now, &plain.zone)
+            .ok_or_else(|| ApiError::parameter("there is no period before this one in the calendar"))?;
+        Ok(Self { plain, before: (hour_of(from, false), hour_of(to, true)), by, top: None })
     }
 
     /// That calls are in both periods, where they are.

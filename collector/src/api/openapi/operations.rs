@@ -22,6 +22,7 @@ use crate::model::answers::plan::{CheckedPlan, Planned, SavedPlan};
 use crate::model::answers::prices::{Drifting, MissingPrices, Prices};
 use crate::model::answers::prompts::PromptsAnswer;
 use crate::model::answers::records::{RecordRow, RecordsPage};
+use crate::model::answers::reports::{MailReport, ReportRow, ReportSent};
 use crate::model::answers::runs::{RunTree, RunsAnswer};
 use crate::model::answers::summary::SummaryAnswer;
 use crate::model::answers::what_if::WhatIfAnswer;
@@ -47,7 +48,9 @@ pub(super) struct Operation {
 pub(super) enum Answer {
     /// JSON with this schema.
     Json(fn(&mut SchemaGenerator) -> Schema),
-    /// The same, or a file for sheets where that is asked for.
+    /// The same, or these texts where one is asked for.
+    JsonOrTexts(fn(&mut SchemaGenerator) -> Schema, &'static [&'static str]),
+    /// JSON, or a file for sheets where that is asked for.
     JsonOrCsv(fn(&mut SchemaGenerator) -> Schema),
     /// JSON with this schema, and one like it with the status 503, where others have an error.
     JsonAlways(fn(&mut SchemaGenerator) -> Schema),
@@ -167,6 +170,8 @@ const PLAN: Body = Body::Json(&[
     ("history_turns", "integer"),
     ("question_tokens", "integer"),
 ]);
+const PERIOD: Parameter =
+    Parameter::Text("period", "Such as `2026-11-20`, `2026-W47` or `2026-11`; the last whole one without it");
 const LIMIT: Parameter = Parameter::Number("limit", 1000);
 
 pub(super) const OPERATIONS: &[Operation] = &[
@@ -520,6 +525,26 @@ pub(super) const OPERATIONS: &[Operation] = &[
         Body::Json(&[("owner", "string"), ("note", "string"), ("closed", "boolean")]),
         &[400, 404, 413],
     ),
+    get::<List<ReportRow>>("/api/v1/reports", "Reports that are mailed, and how far each is", &[], &[400]),
+    Operation {
+        answers: Answer::JsonOrTexts(of::<MailReport>, &[TEXT, "text/html"]),
+        ..get::<MailReport>(
+            "/api/v1/reports/{name}/preview",
+            "What a report says; as its mail says it, where a text or HTML is asked for",
+            &[PERIOD, Parameter::Word("format", &["json", "text", "html"])],
+            &[400, 404],
+        )
+    },
+    Operation {
+        parameters: &[PERIOD, Parameter::Flag("again", "Also where it was sent before")],
+        ..write::<ReportSent>(
+            "post",
+            "/api/v1/reports/{name}/send",
+            "Send a report now",
+            Body::None,
+            &[400, 404, 409, 502],
+        )
+    },
     get::<Page<AnomalyRow>>(
         "/api/v1/anomalies",
         "What agents did that they usually do not",

@@ -84,6 +84,7 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (23, include_str!("migrations/0023_adrift.sql")),
     (24, include_str!("migrations/0024_facets.sql")),
     (26, include_str!("migrations/0026_plans.sql")),
+    (27, include_str!("migrations/0027_mailed.sql")),
     (29, include_str!("migrations/0029_runs_packed.sql")),
 ];
 

@@ -12,9 +12,28 @@ use super::deliver::Outcome;
 use super::message::{Message, cut};
 use crate::config::{Email, Encryption};
 
+/// What a mail says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Letter {
+    /// What it is known by, the same at each attempt: the part of its `Message-ID` before the `@`.
+    pub id: String,
+    /// One line; what is longer than 200 characters is cut.
+    pub subject: String,
+    /// All of it as plain text.
+    pub text: String,
+    /// The same as HTML.
+    pub html: String,
+}
+
 /// Sends a message to all receivers of a channel. Blocks.
 pub fn send(config: &Email, message: &Message) -> Outcome {
-    let prepared = mail(config, message).and_then(|mail| Ok((mail, transport(config)?)));
+    let (id, subject, text) = (message.id.clone(), message.title(), message.text());
+    post(config, &Letter { id, subject, text, html: html(message) })
+}
+
+/// Sends a letter to all receivers. Blocks.
+pub fn post(config: &Email, letter: &Letter) -> Outcome {
+    let prepared = mail(config, letter).and_then(|mail| Ok((mail, transport(config)?)));
     let (mail, transport) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return Outcome::Never(format!("{error:#}")),
@@ -26,15 +45,15 @@ pub fn send(config: &Email, message: &Message) -> Outcome {
     }
 }
 
-fn mail(config: &Email, message: &Message) -> anyhow::Result<lettre::Message> {
+fn mail(config: &Email, letter: &Letter) -> anyhow::Result<lettre::Message> {
     let mut mail = lettre::Message::builder()
         .from(config.from.parse::<Mailbox>().context("`from` is no mail address")?)
-        .subject(cut(&message.title(), SUBJECT_MAX))
-        .message_id(Some(format!("<{}@tollgate.invalid>", message.id)));
+        .subject(cut(&letter.subject, SUBJECT_MAX))
+        .message_id(Some(format!("<{}@tollgate.invalid>", letter.id)));
     for to in &config.to {
         mail = mail.to(to.parse().with_context(|| format!("`{to}` is no mail address"))?);
     }
-    Ok(mail.multipart(MultiPart::alternative_plain_html(message.text(), html(message)))?)
+    Ok(mail.multipart(MultiPart::alternative_plain_html(letter.text.clone(), letter.html.clone()))?)
 }
 
 fn transport(config: &Email) -> anyhow::Result<SmtpTransport> {

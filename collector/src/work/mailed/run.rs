@@ -1,0 +1,148 @@
+//! Reports at work: what is due is claimed, made, sent and noted.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+use super::schedule::Period;
+use crate::config::{Config, Email, Report};
+use crate::model::answers::reports::{MailReport, html, text};
+use crate::model::audit::hex;
+use crate::model::clock::{instant, now_ms};
+use crate::store::{Attempt, DueMail, Lead, Planned, StoreError};
+use crate::work::alerts::deliver::Outcome;
+use crate::work::alerts::email::{self, Letter};
+use crate::work::alerts::run::base_url;
+use crate::work::alerts::schedule::wait_ms;
+use crate::work::app::App;
+use crate::work::following;
+
+/// Makes what a report says of a period.
+pub type Make = fn(Arc<App>, Report, Period) -> Making;
+
+/// A report that is being made.
+pub type Making = Pin<Box<dyn Future<Output = anyhow::Result<MailReport>> + Send>>;
+
+/// What was planned last, and by whom.
+pub type Known = Option<(Lead, Vec<Planned>)>;
+
+/// Sends what is due again and again while this collector leads, until it ends.
+pub async fn run(app: Arc<App>, make: Make) {
+    let mut known = None;
+    loop {
+        let now = now_ms();
+        if let Some(lead) = app.store.lead(now)
+            && let Err(error) = send_due(&app, lead, &mut known, make, now).await
+        {
+            error!(%error, "Reports by mail could not be planned or noted; it is tried again");
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Plans and sends what is due at this time.
+///
+/// # Errors
+/// When the store fails; what was sent and could not be noted is sent again, under the same id.
+pub async fn send_due(
+    app: &Arc<App>,
+    lead: Lead,
+    known: &mut Known,
+    make: Make,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let Some(now) = instant(now_ms) else { return Ok(()) };
+    let config = app.config();
+    let plan = |report: &Report| Period::planned(Period::due(report, now).as_ref(), report);
+    let planned: Vec<Planned> = config.reports.iter().map(plan).collect();
+    if known.as_ref().is_none_or(|(before, _)| *before != lead) {
+        // Whoever led before may have died while it sent one.
+        app.store.unclaim_mails(Some(lead)).await?;
+    }
+    if known.as_ref().is_none_or(|(before, last)| *before != lead || *last != planned) {
+        app.store.plan_mails(Some(lead), planned.clone(), now_ms).await?;
+        *known = Some((lead, planned));
+    }
+    for mail in app.store.claim_mails(Some(lead), now_ms).await? {
+        let attempt = attempt(app, &config, &mail, make, now_ms).await;
+        match &attempt {
+            Attempt::Delivered => info!(report = mail.report, period = mail.period, "Sent a report by mail"),
+            Attempt::GivenUp(error) => {
+                warn!(
+                    report = mail.report,
+                    period = mail.period,
+                    error,
+                    "A report cannot be sent and is given up"
+                );
+            }
+            Attempt::Again(_, error) => {
+                warn!(report = mail.report, period = mail.period, error, "A report is sent later");
+            }
+            Attempt::NotYet(_) => {}
+        }
+        app.store.note_mail(Some(lead), mail, attempt, now_ms).await?;
+    }
+    Ok(())
+}
+
+async fn attempt(app: &Arc<App>, config: &Config, mail: &DueMail, make: Make, now_ms: u64) -> Attempt {
+    let Some(report) = config.reports.iter().find(|report| report.name == mail.report) else {
+        return Attempt::GivenUp(format!("the configuration has no report `{}` any more", mail.report));
+    };
+    let period = instant(now_ms).ok_or_else(|| "there is no such time".to_owned());
+    let period = match period.and_then(|now| Period::named(report, &mail.period, now)) {
+        Ok(period) => period,
+        Err(error) => return Attempt::GivenUp(error),
+    };
+    let is_patient = now_ms < mail.due_ms.saturating_add(FOLLOWED_MS);
+    if is_patient && !matches!(following::catch_up(app).await, Ok(0)) {
+        return Attempt::NotYet(now_ms.saturating_add(FOLLOWING_MS));
+    }
+    let again = |error| {
+        let attempt = mail.attempts.saturating_add(1);
+        let wait = wait_ms(attempt, mail.due_ms);
+        wait.map_or_else(
+            || Attempt::GivenUp(String::clone(&error)),
+            |wait| Attempt::Again(now_ms.saturating_add(wait), error.clone()),
+        )
+    };
+    let made = match make(Arc::clone(app), report.clone(), period).await {
+        Ok(made) => made,
+        Err(error) => return again(format!("it could not be made: {error:#}")),
+    };
+    let letter = letter(config, &made, "");
+    match send(report.email.clone(), letter).await {
+        Outcome::Delivered => Attempt::Delivered,
+        Outcome::Later(error, _) => again(error),
+        Outcome::Never(error) => Attempt::GivenUp(error),
+    }
+}
+
+/// Sends a letter, on a thread that may wait.
+pub async fn send(email: Email, letter: Letter) -> Outcome {
+    let sent = tokio::task::spawn_blocking(move || email::post(&email, &letter)).await;
+    sent.unwrap_or_else(|_| Outcome::Later("the collector is stopping".to_owned(), None))
+}
+
+/// A report as a letter. Its id is the same for each attempt at a period; `salt` makes it another one.
+pub fn letter(config: &Config, report: &MailReport, salt: &str) -> Letter {
+    let of = [&base_url(config), &report.name, &report.period, salt];
+    let key = serde_json::to_vec(&of).unwrap_or_default();
+    let mut id = hex(ring::digest::digest(&ring::digest::SHA256, &key).as_ref());
+    id.truncate(32);
+    Letter {
+        id: format!("tollgate-report-{id}"),
+        subject: report.subject(),
+        text: text::text(report),
+        html: html::html(report),
+    }
+}
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(1);
+/// How long a report waits for records that are not followed yet, after its time.
+const FOLLOWED_MS: u64 = 60 * 60_000;
+/// When it looks again whether they are.
+const FOLLOWING_MS: u64 = 10_000;
