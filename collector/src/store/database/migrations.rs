@@ -84,6 +84,7 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (23, include_str!("migrations/0023_adrift.sql")),
     (24, include_str!("migrations/0024_facets.sql")),
     (26, include_str!("migrations/0026_plans.sql")),
+    (28, include_str!("migrations/0028_bills.sql")),
 ];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").

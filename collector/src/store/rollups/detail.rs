@@ -19,6 +19,7 @@ use crate::model::answers::explain::Reason;
 use crate::model::clock::MS_PER_HOUR;
 use crate::store::database::error::StoreError;
 use crate::store::records::adjust::{self, Booked};
+use crate::store::records::bills;
 use crate::store::rollups;
 
 /// One group of one period.
@@ -30,10 +31,12 @@ pub struct DetailRow {
     pub values: Vec<Option<String>>,
     /// What its calls came to, without `corrected`.
     pub sums: Sums,
-    /// What corrections of prices in months that were closed added; less than zero where they took away.
+    /// What corrections of prices, and bills, of months that were closed added; less than zero where they took away.
     pub corrected: Picodollars,
     /// The part of `sums` of calls whose records came after their month was closed.
     pub late: Picodollars,
+    /// The part of `sums` that bills of providers corrected.
+    pub billed: Picodollars,
 }
 
 /// Place of a row: its period, and its group.
@@ -44,6 +47,7 @@ type Place = (Option<i64>, usize);
 struct Corrected {
     amount: Picodollars,
     late: Picodollars,
+    billed: Picodollars,
     kinds: BTreeMap<Kind, Picodollars>,
 }
 
@@ -74,6 +78,16 @@ pub(in crate::store) fn each_detail(
     adjust::each_booked(connection, (query.from_hour, query.to_hour), |booked| {
         if let Some(rank) = rank_of(booked.dims) {
             rows.corrected.entry((query.period_of(booked.hour), rank)).or_default().add(&booked);
+        }
+    })?;
+    bills::each_booked(connection, (query.from_hour, query.to_hour), |line| {
+        if let Some(rank) = rank_of(line.dims) {
+            let place = (query.period_of(line.booked_hour), rank);
+            let corrected = rows.corrected.entry(place).or_default();
+            match line.booked_hour == line.hour {
+                true => corrected.billed += line.amount,
+                false => corrected.amount += line.amount,
+            }
         }
     })?;
     let mut current = None;
@@ -127,6 +141,7 @@ impl<T: FnMut(DetailRow) -> ControlFlow<()>> Rows<'_, T> {
                 sums,
                 corrected: corrected.amount,
                 late: corrected.late,
+                billed: corrected.billed,
             })?;
         }
         ControlFlow::Continue(())
