@@ -54,7 +54,7 @@ impl Books {
         let summary = self.get(&format!("/api/v1/summary?{DAY}"));
         let by_team = self.get(&format!("/api/v1/summary?{DAY}&by=team,hour"));
         let chargeback = self.get("/api/v1/chargeback?month=2026-11");
-        let focus = self.collector.client.get(&format!("/api/v1/exports/focus.csv?{DAY}&every=day"));
+        let focus = self.collector.client.get(&format!("/api/v1/exports/focus.csv?{DAY}&grain=day"));
         assert_eq!(focus.status, 200, "{}", focus.text);
         let mut rows = csv::Reader::from_reader(focus.text.as_bytes());
         let at = rows.headers().unwrap().iter().position(|name| name == "BilledCost").unwrap();

@@ -303,6 +303,15 @@ pub(in crate::store) fn each_booked(
     )
 }
 
+/// Whether anything is booked in these hours, the last inclusive.
+pub(in crate::store) fn are_booked(
+    connection: &Connection,
+    [from, to]: [i64; 2],
+) -> Result<bool, StoreError> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM bill_lines WHERE booked_hour >= ?1 AND booked_hour <= ?2)";
+    Ok(connection.prepare_cached(sql)?.query_row([from, to], |row| row.get(0))?)
+}
+
 fn each_elsewhere(
     connection: &Connection,
     (from, to): (i64, i64),

@@ -168,6 +168,7 @@ const TOLERANCE: u128 = 50;
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tollgate_core::price::{NameMap, PricedModel};
 
     use super::super::models::ALL;
     use super::*;
@@ -248,6 +249,46 @@ mod tests {
             &names.map(|name| seen(1, name, 5, calls)),
         );
         assert_eq!(all.rows.iter().filter(|row| row.gap_usd == pico(0)).count(), 2);
+    }
+
+    /// Names of the rows that a bill and gateways come to.
+    fn matched(book: &PriceBook, billed: &str, known: &str) -> Vec<String> {
+        let calls = Sums { calls: 1, ..Sums::default() };
+        let rows = super::reconcile(&bill(&[(1, billed, 5, None)]), &[seen(1, known, 5, calls)], book).rows;
+        rows.into_iter().map(|row| row.model).collect()
+    }
+
+    #[test]
+    fn the_price_book_says_which_names_are_one_model() {
+        let row = |id: &str, aliases: &[&str]| PricedModel {
+            provider: "openai".into(),
+            id: id.into(),
+            aliases: aliases.iter().map(|name| (*name).into()).collect(),
+            ..PricedModel::default()
+        };
+        let map = NameMap {
+            provider: "openai".into(),
+            name: "our-own".into(),
+            to_provider: "openai".into(),
+            to_model: "large-1".into(),
+            ..NameMap::default()
+        };
+        let book = PriceBook::new(
+            "v".into(),
+            vec![row("large-1", &["big-one"]), row("m-2026-01-01", &[]), row("m-2026-02-02", &[])],
+        )
+        .with_maps(vec![map]);
+        assert_eq!(matched(&book, "Big One", "large-1"), ["large-1"]);
+        assert_eq!(matched(&book, "large 1", "big-one"), ["big-one"]);
+        assert_eq!(matched(&book, "large-1", "our-own"), ["our-own"]);
+        assert_eq!(matched(&PriceBook::default(), "Big One", "large-1"), ["Big One", "large-1"]);
+        // One side has no date.
+        assert_eq!(matched(&book, "m", "m-2026-01-01"), ["m-2026-01-01"]);
+        // Nobody knows which of two rows is meant.
+        assert_eq!(matched(&book, "m", "n"), ["m", "n"]);
+        assert_eq!(matched(&book, "m-2026-02-02", "m-2026-01-01").len(), 2);
+        // What the bill alone has is shown as the book names it.
+        assert_eq!(matched(&book, "big one", "n"), ["large-1", "n"]);
     }
 
     proptest! {
