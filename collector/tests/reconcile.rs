@@ -158,6 +158,9 @@ fn what_is_wrong_with_a_body_is_named_with_its_line_and_column() {
         assert_eq!(status, 400, "{query}: {message}");
         assert!(message.contains(expected), "{query}: {message}");
     }
+    let (status, message) = refused("", &books.admin, &"long".repeat(9 << 20));
+    assert_eq!(status, 413, "{message}");
+    assert!(message.contains("the bill is longer than 33554432 bytes"), "{message}");
     // Reading is open here; booking is not.
     assert_eq!(refused("book=true&reason=x", "nobody", BILL).0, 401);
     assert_eq!(books.collector.client.post("/api/v1/reconcile", "nobody", BILL).status, 200);
@@ -172,7 +175,9 @@ fn a_booked_bill_is_what_every_report_says_and_counts_once() {
     let shown = books.post("dry_run=true", BILL);
     assert_eq!(shown["booking"]["written"], json!(false));
     assert_eq!(books.costs(), [usd("0.09"); 4], "nothing is booked yet");
+    let token = ["--token", books.admin.as_str()];
     let asked = ["reconcile", show(&file), "--format", "json", "--book", "--reason", "invoice 2026-11"];
+    let asked = [&asked[..], &token].concat();
     let booked: Value = serde_json::from_str(&books.collector.asked(&asked)).unwrap();
     assert_eq!(booked["booking"]["written"], json!(true), "{booked}");
     assert_eq!(booked["booking"]["rows"], shown["booking"]["rows"]);
@@ -229,7 +234,7 @@ fn what_went_past_the_gateway_is_nobodys_and_other_days_and_names_are_left() {
         (&again["totals"][0]["gap_usd"], &again["booking"]["rows"]),
         (&json!("0.000000000000"), &json!([]))
     );
-    // Records of the same dimensions still come in, and a model that neither side names like the other is left.
+    // Records of the same dimensions still come in, and a model that is named differently is left.
     let other = bill(&[("some-model-nobody-knows", "0.2")]);
     let left = books.post("book=true&reason=other", &other);
     assert_eq!(left["booking"]["left"][0]["why"], json!("model_not_matched"), "{left}");

@@ -20,12 +20,13 @@ use crate::work::app::App;
 use crate::work::reconcile::run::{Ask, Booking, NotReconciled, percent, run};
 use crate::work::reconcile::{Bill, read};
 
-/// Reads a bill as it comes, and answers the gap of each day, provider and model by cause. With `book` corrected
-/// totals are booked, for which a token that writes is needed, unless `dry_run` says only to show them.
+/// Reads a bill as it comes, and answers the gap of each day, provider and model by cause. With `book`
+/// corrected totals are booked, for which a token that writes is needed, unless `dry_run` says only to show
+/// them.
 ///
 /// # Errors
-/// For parameters and a bill that cannot be used, without the right token, and when the store fails: nothing is
-/// booked then.
+/// For parameters and a bill that cannot be used, without the right token, and when the store fails: nothing
+/// is booked then.
 pub async fn reconcile(
     State(app): State<Arc<App>>,
     mut params: Params,
@@ -93,20 +94,20 @@ async fn received(
     let mut body = request.into_body();
     let mut length = 0usize;
     let mut is_broken = false;
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+    while length <= DISCARDED_BYTES_MAX
+        && let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+    {
         let Ok(frame) = frame else {
             is_broken = true;
             break;
         };
         let Ok(data) = frame.into_data() else { continue };
         length = length.saturating_add(data.len());
-        if length > BODY_BYTES_MAX {
-            break;
-        }
         // A reader that has found a mistake takes no more; its sender is heard out, to hear the answer.
-        let _ = sender.send(Some(data)).await;
+        let piece = (length <= BODY_BYTES_MAX).then_some(data);
+        let _ = sender.send(piece).await;
     }
-    if is_broken || length > BODY_BYTES_MAX {
+    if is_broken {
         let _ = sender.send(None).await;
     }
     drop(sender);
@@ -120,7 +121,7 @@ async fn received(
     read.map_err(ApiError::body)
 }
 
-/// A body as it comes, for a reader that waits; `None` where it broke off.
+/// A body as it comes, for a reader that waits; `None` where it broke off or is too long.
 struct Pieces {
     pieces: mpsc::Receiver<Option<Bytes>>,
     now: Bytes,
@@ -163,7 +164,9 @@ impl From<NotReconciled> for ApiError {
 }
 
 /// Longest bill that is read of a request; it has to come in the time that every body has.
-const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Of a longer one, this much is read before it is refused.
+const DISCARDED_BYTES_MAX: usize = 2 * BODY_BYTES_MAX;
 /// Pieces of a body that wait for their reader.
 const PIECES_WAITING: usize = 16;
 /// Longest name and reason.

@@ -484,7 +484,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..write::<Reconciliation>(
             "post",
             "/api/v1/reconcile",
-            "A bill of a provider, of at most 64 MiB, beside what gateways saw: the gap by cause, and what is booked of it",
+            "A bill of a provider, of at most 32 MiB, beside what gateways saw: the gap by cause, and what is booked of it",
             Body::Bill,
             &[400, 409, 413],
         )

@@ -1,8 +1,8 @@
 //! What bills of providers corrected: amounts that are counted beside the records.
 //!
 //! A bill knows days, providers and models, not calls. So what it corrects is an amount of an hour and its
-//! dimensions, without a call: it changes that hour's rollup, or that of the first open hour where the month is
-//! closed, as other corrections do.
+//! dimensions, without a call: it changes that hour's rollup, or that of the first open hour where the month
+//! is closed, as other corrections do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -129,7 +129,7 @@ impl Store {
         self.read(move |connection, dims| seen(connection, dims, &query)).await
     }
 
-    /// Books what a bill corrects, all or nothing; gives its number, none where another bill was booked since.
+    /// Books what a bill corrects, all or nothing; gives its number, none where another one was booked since.
     /// The audit trail gets `entry` with the number.
     ///
     /// # Errors

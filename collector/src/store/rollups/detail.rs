@@ -31,7 +31,8 @@ pub struct DetailRow {
     pub values: Vec<Option<String>>,
     /// What its calls came to, without `corrected`.
     pub sums: Sums,
-    /// What corrections of prices, and bills, of months that were closed added; less than zero where they took away.
+    /// What corrections of prices, and bills, of months that were closed added; less than zero where they took
+    /// away.
     pub corrected: Picodollars,
     /// The part of `sums` of calls whose records came after their month was closed.
     pub late: Picodollars,
@@ -80,16 +81,7 @@ pub(in crate::store) fn each_detail(
             rows.corrected.entry((query.period_of(booked.hour), rank)).or_default().add(&booked);
         }
     })?;
-    bills::each_booked(connection, (query.from_hour, query.to_hour), |line| {
-        if let Some(rank) = rank_of(line.dims) {
-            let place = (query.period_of(line.booked_hour), rank);
-            let corrected = rows.corrected.entry(place).or_default();
-            match line.booked_hour == line.hour {
-                true => corrected.billed += line.amount,
-                false => corrected.amount += line.amount,
-            }
-        }
-    })?;
+    note_bills(connection, query, rank_of, &mut rows.corrected)?;
     let mut current = None;
     for span in spans(connection, query)? {
         let mut is_enough = false;
@@ -113,6 +105,23 @@ pub(in crate::store) fn each_detail(
     // Whether it was enough does not matter any more.
     let _ = rows.hand_over(None);
     Ok(())
+}
+
+/// Notes what bills corrected: in their own hours, and in open hours for closed months.
+fn note_bills(
+    connection: &Connection,
+    query: &SummaryQuery,
+    rank_of: impl Fn(i64) -> Option<usize>,
+    corrected: &mut BTreeMap<Place, Corrected>,
+) -> Result<(), StoreError> {
+    bills::each_booked(connection, (query.from_hour, query.to_hour), |line| {
+        let Some(rank) = rank_of(line.dims) else { return };
+        let of = corrected.entry((query.period_of(line.booked_hour), rank)).or_default();
+        match line.booked_hour == line.hour {
+            true => of.billed += line.amount,
+            false => of.amount += line.amount,
+        }
+    })
 }
 
 struct Rows<'a, T> {

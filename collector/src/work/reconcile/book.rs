@@ -21,8 +21,8 @@ pub(super) struct Plan {
     pub(super) left: Vec<LeftRow>,
 }
 
-/// Decides what of each gap is booked. A gap goes to those whose calls were seen, by what they cost; what went
-/// past the gateway to nobody.
+/// Decides what of each gap is booked. A gap goes to those whose calls were seen, by what they cost; what
+/// went past the gateway to nobody.
 pub(super) fn plan(pairs: &Pairs, models: &mut Models<'_>, seen: &SeenDays, zone: &TimeZone) -> Plan {
     let mut places: BTreeMap<(String, String, Date), Vec<&Place>> = BTreeMap::new();
     for place in &seen.places {

@@ -1,4 +1,4 @@
-//! Which names of bills and gateways mean the same model: by the price book, and by what names have in common.
+//! Which names of bills and gateways mean the same model: by the price book, and by what they have in common.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -77,13 +77,7 @@ pub async fn run(app: &App, bill: &Bill, ask: Ask) -> Result<Reconciliation, Not
     let mut models = models(bill, &seen, &prices);
     let pairs = pairs(bill, &seen, &mut models);
     let mut answer = Reconciliation { tz: ask.tz.clone(), ..answer(bill, &pairs) };
-    answer.too_wide = match ask.max_gap {
-        Some(max) => {
-            let wide = answer.totals.iter().filter(|total| is_wider(total, max));
-            wide.map(|total| total.provider.clone()).collect()
-        }
-        None => Vec::new(),
-    };
+    answer.too_wide = too_wide(&answer, ask.max_gap);
     let (reason, entry) = match ask.booking {
         Booking::No => return Ok(answer),
         Booking::Shown(reason) => (reason, None),
@@ -119,6 +113,12 @@ pub async fn run(app: &App, bill: &Bill, ask: Ask) -> Result<Reconciliation, Not
     }
     answer.booking = Some(booking);
     Ok(answer)
+}
+
+/// Providers whose gap is more than so many percent of their bill.
+fn too_wide(answer: &Reconciliation, max: Option<Decimal>) -> Vec<String> {
+    let wide = answer.totals.iter().filter(|total| max.is_some_and(|max| is_wider(total, max)));
+    wide.map(|total| total.provider.clone()).collect()
 }
 
 fn seen(known: &SeenDays) -> Vec<Seen> {

@@ -48,8 +48,8 @@ pub fn reconcile(bill: &Bill, seen: &[Seen], book: &PriceBook) -> Reconciliation
     answer(bill, &pairs(bill, seen, &mut models))
 }
 
-/// Which names of a bill and of gateways mean the same. What is booked has no calls, and says nothing here: so
-/// booking does not change it.
+/// Which names of a bill and of gateways mean the same. What is booked has no calls, and says nothing here:
+/// so booking does not change it.
 pub(super) fn models<'b>(bill: &Bill, seen: &[Seen], book: &'b PriceBook) -> Models<'b> {
     let called = seen.iter().filter(|one| one.sums.calls > 0);
     Models::of(bill, called.map(|one| (&one.provider, &one.model)), book)

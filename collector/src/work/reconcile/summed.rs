@@ -1,4 +1,5 @@
-//! A bill that was read and summed, as a JSON document: what `tollgate reconcile` sends, however long its files are.
+//! A bill that was read and summed, as a JSON document: what `tollgate reconcile` sends, however long its
+//! files are.
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::money::Picodollars;
