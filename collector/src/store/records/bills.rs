@@ -18,13 +18,12 @@ use super::adjust;
 use crate::model::audit::Entry;
 use crate::model::clock::{MS_PER_HOUR, signed};
 use crate::model::dimension::Dimension;
-use crate::store::audit;
+use crate::store::audit::append;
 use crate::store::database::error::StoreError;
 use crate::store::rollups::dims::{Dims, DimsTable};
 use crate::store::rollups::spans::Span;
 use crate::store::rollups::sums::{InRow, Sums, Totals};
 use crate::store::rollups::{self, months, packed};
-use crate::store::{Store, Writer};
 
 /// Which days and providers to read.
 #[derive(Clone, Debug)]
@@ -120,27 +119,12 @@ pub(in crate::store) struct Line {
     pub(in crate::store) amount: Picodollars,
 }
 
-impl Store {
-    /// What was seen of some days and providers.
-    ///
-    /// # Errors
-    /// When the database fails, and [`StoreError::TooManyRows`] where there are too many places.
-    pub async fn seen_days(&self, query: SeenQuery) -> Result<SeenDays, StoreError> {
-        self.read(move |connection, dims| seen(connection, dims, &query)).await
-    }
-
-    /// Books what a bill corrects, all or nothing; gives its number, none where another one was booked since.
-    /// The audit trail gets `entry` with the number.
-    ///
-    /// # Errors
-    /// Nothing is booked then.
-    pub async fn book_bill(&self, bill: NewBill, entry: Entry) -> Result<Option<i64>, StoreError> {
-        // Dimensions that are made here the writer has to learn.
-        self.write_and(move |transaction| book(transaction, &bill, entry), Writer::forget).await
-    }
-}
-
-fn seen(connection: &Connection, dims: &DimsTable, query: &SeenQuery) -> Result<SeenDays, StoreError> {
+/// What was seen of some days and providers.
+pub(super) fn seen(
+    connection: &Connection,
+    dims: &DimsTable,
+    query: &SeenQuery,
+) -> Result<SeenDays, StoreError> {
     let (from, to) = hours(query)?;
     let names: Vec<Option<(&str, &str)>> = dims.iter().map(|dims| names(dims, query)).collect();
     let name_of = |id: i64| {
@@ -223,7 +207,12 @@ fn names<'d>(dims: &'d Dims, query: &SeenQuery) -> Option<(&'d str, &'d str)> {
     query.providers.contains(provider).then_some((provider, model))
 }
 
-fn book(transaction: &Transaction<'_>, bill: &NewBill, mut entry: Entry) -> Result<Option<i64>, StoreError> {
+/// Books what a bill corrects; gives its number, none where another one was booked since.
+pub(super) fn book(
+    transaction: &Transaction<'_>,
+    bill: &NewBill,
+    mut entry: Entry,
+) -> Result<Option<i64>, StoreError> {
     if last(transaction)? != bill.after {
         return Ok(None);
     }
@@ -260,7 +249,7 @@ fn book(transaction: &Transaction<'_>, bill: &NewBill, mut entry: Entry) -> Resu
         after.insert("bill".into(), seq.into());
         after.insert("booked_usd".into(), json!(total));
     }
-    audit::append(transaction, &entry)?;
+    append(transaction, &entry)?;
     Ok(Some(seq))
 }
 

@@ -31,8 +31,8 @@ pub struct DetailRow {
     pub values: Vec<Option<String>>,
     /// What its calls came to, without `corrected`.
     pub sums: Sums,
-    /// What corrections of prices, and bills, of months that were closed added; less than zero where they took
-    /// away.
+    /// What corrections of prices, and bills, of months that were closed added; less than zero where they
+    /// took away.
     pub corrected: Picodollars,
     /// The part of `sums` of calls whose records came after their month was closed.
     pub late: Picodollars,

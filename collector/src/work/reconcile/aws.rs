@@ -21,7 +21,7 @@ pub(super) fn line(row: &Row<'_>) -> Result<Option<Line>, Wrong> {
     let usage = row.cell("line_item_usage_type").unwrap_or_default();
     // `USE1-Claude4.5Sonnet-input-tokens`: the region stands before the first dash.
     let item = usage.split_once('-').map_or(usage, |(_, rest)| rest);
-    // `USW2-MP:USW2_input_tokens_global_standard-Units`, of the marketplace, names no model; the product does:
+    // `USW2-MP:USW2_input_tokens_global_standard-Units`, of the marketplace, names no model, but its product:
     // `Claude Opus 4.5 (Amazon Bedrock Edition)`.
     let edition = names.iter().find(|name| name.contains("Edition")).map(String::as_str);
     let edition = edition.filter(|_| item.starts_with("MP:"));
