@@ -144,17 +144,7 @@ pub(super) fn seen(
     };
     rollups::each_recent(connection, &mut take)?;
     packed::each(connection, Span::hours(from, to), &mut take)?;
-    // What was booked elsewhere belongs to the days that it is about.
-    each_elsewhere(connection, (from, to), |line| {
-        if name_of(line.dims).is_none() {
-            return;
-        }
-        for (hour, amount) in [(line.booked_hour, -line.amount), (line.hour, line.amount)] {
-            if (from..to).contains(&hour) {
-                found.entry((hour, line.dims)).or_default().cost += amount;
-            }
-        }
-    })?;
+    move_elsewhere(connection, (from, to), |dims| name_of(dims).is_some(), &mut found)?;
     let mut seen = SeenDays {
         last_bill: last(connection)?,
         end_hour: months::end_hour(connection)?,
@@ -183,6 +173,25 @@ pub(super) fn seen(
         seen.days.entry(key).or_default().add(&totals)?;
     }
     Ok(seen)
+}
+
+/// Counts what was booked elsewhere in the hours that it is about.
+fn move_elsewhere(
+    connection: &Connection,
+    (from, to): (i64, i64),
+    is_wanted: impl Fn(i64) -> bool,
+    found: &mut BTreeMap<(i64, i64), Totals>,
+) -> Result<(), StoreError> {
+    each_elsewhere(connection, (from, to), |line| {
+        if !is_wanted(line.dims) {
+            return;
+        }
+        for (hour, amount) in [(line.booked_hour, -line.amount), (line.hour, line.amount)] {
+            if (from..to).contains(&hour) {
+                found.entry((hour, line.dims)).or_default().cost += amount;
+            }
+        }
+    })
 }
 
 /// The hours that begin on the days of a query.
