@@ -23,6 +23,7 @@ pub mod period;
 pub mod plans;
 pub mod prices;
 pub mod prompts;
+pub mod reconcile;
 pub mod records;
 pub mod reports;
 pub mod runs;

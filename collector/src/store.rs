@@ -48,6 +48,7 @@ pub use facets::spend::{Spend, SpendQuery};
 pub use mailed::{ByHand, DueMail, Planned};
 pub use records::adjust::{Adjustment, Correction, Counted};
 pub use records::batch::{Batch, Recharge, Sender};
+pub use records::bills::{BOOKED, BillLine, BilledTo, NewBill, Place, SeenDays, SeenQuery};
 pub use records::export::{Exported, Kept, Priced};
 pub use records::id::{NotAnId, RecordId};
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
@@ -358,6 +359,22 @@ impl Store {
         let work = move |writer: &mut Writer| {
             // Whoever asked may have gone away; what was done is done.
             let _ = answer.send(writer.alone(work));
+        };
+        self.jobs.send(Job::Alone(Box::new(work))).await.map_err(|_| StoreError::Stopped)?;
+        answered.await.map_err(|_| StoreError::Stopped)?
+    }
+
+    /// The same, and then something in the writer.
+    async fn write_and<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError> + Send + 'static,
+        then: impl FnOnce(&mut Writer) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let work = move |writer: &mut Writer| {
+            let done = writer.alone(work);
+            // Whoever asked may have gone away; what was done is done.
+            let _ = answer.send(then(writer).and(done));
         };
         self.jobs.send(Job::Alone(Box::new(work))).await.map_err(|_| StoreError::Stopped)?;
         answered.await.map_err(|_| StoreError::Stopped)?

@@ -450,6 +450,14 @@ fn of_corrections(all: &mut Checked) {
         let answer = all.check(method, "/api/v1/reprice", "/api/v1/reprice?since=4w", None, 200);
         assert!(rows(&answer) > 0, "{answer}");
     }
+    let bill = "start_time,amount_value,line_item\n1795132800,1000,gpt-x\n";
+    for (query, status) in
+        [("dry_run=true&max_gap=1", 200), ("book=true&reason=a%20bill", 200), ("book=true", 400)]
+    {
+        let path = format!("/api/v1/reconcile?{query}");
+        let answer = all.check("post", "/api/v1/reconcile", &path, Some(&json!(bill)), status);
+        assert!(status == 400 || rows(&answer) > 0, "{answer}");
+    }
     let closed = "/api/v1/months/2025-10";
     all.check("put", "/api/v1/months/{month}", closed, None, 200);
     all.check("put", "/api/v1/months/{month}", closed, None, 409);

@@ -43,6 +43,14 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
     }
 
+    /// A bill that is longer than is read of a request.
+    pub fn bill_too_large(most: usize) -> Self {
+        let message = format!(
+            "the bill is longer than {most} bytes; `tollgate reconcile` sums files of any length before it sends them"
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    }
+
     /// A body that did not come whole.
     pub fn broken_body() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "broken_body", "the body did not come whole")

@@ -238,6 +238,11 @@ impl Body {
             }
             Self::AnyJson => (JSON, json!({"type": "object"})),
             Self::Lines => ("text/plain", json!({"type": "string"})),
+            Self::Bill => {
+                let file = json!({"schema": {"type": "string"}});
+                let content = json!({"text/csv": file, "application/x-ndjson": file, JSON: {"schema": {}}});
+                return Some(json!({"required": true, "content": content}));
+            }
         };
         Some(json!({"required": true, "content": {content_type: {"schema": schema}}}))
     }

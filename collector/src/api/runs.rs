@@ -43,7 +43,7 @@ pub async fn list(
         app.store.runs(RunsQuery { from_ms, to_ms, filters: asked.filters.clone() }).await?;
     let mut actions = actions(&runs);
     let by_agent = by_agent(&actions, &agents);
-    let page = sort.page(&mut actions, &runs, (skip, limit));
+    let page = sort.page(&mut actions, (skip, limit));
     let ids = page.iter().filter_map(|action| runs.get(action.top)).map(|run| run.id).collect();
     let names = app.store.run_names(ids).await?;
     let end = skip.saturating_add(page.len());
@@ -135,12 +135,7 @@ impl Sort {
 
     /// A page of the actions, which are left in another order: the largest first, and the latest of those that
     /// are alike. Only the page is sorted: there may be a million actions.
-    fn page<'a>(
-        self,
-        actions: &'a mut [Action],
-        runs: &[Run],
-        (skip, limit): (usize, usize),
-    ) -> &'a [Action] {
+    fn page(self, actions: &mut [Action], (skip, limit): (usize, usize)) -> &[Action] {
         let key = |action: &Action| {
             let key: i128 = match self {
                 Self::Cost => action.all.cost.as_pico(),
@@ -149,7 +144,7 @@ impl Sort {
                 Self::Depth => action.depth.into(),
                 Self::Start => 0,
             };
-            Reverse((key, action.first_ms, runs.get(action.top).map(|run| run.id)))
+            Reverse((key, action.first_ms, action.top))
         };
         let end = skip.saturating_add(limit).min(actions.len());
         if end < actions.len() {
@@ -195,10 +190,10 @@ fn by_agent(actions: &[Action], names: &[String]) -> Vec<AgentRuns> {
     }
     let names = names.iter().map(String::as_str).chain([""]);
     let mut by_name: BTreeMap<&str, (Vec<Picodollars>, Vec<u64>)> = BTreeMap::new();
-    for (name, (costs, calls)) in names.zip(all).filter(|(_, (costs, _))| !costs.is_empty()) {
+    for (name, (mut costs, mut calls)) in names.zip(all).filter(|(_, (costs, _))| !costs.is_empty()) {
         let of = by_name.entry(name).or_default();
-        of.0.extend(costs);
-        of.1.extend(calls);
+        of.0.append(&mut costs);
+        of.1.append(&mut calls);
     }
     let mut agents: Vec<AgentRuns> = by_name
         .into_iter()

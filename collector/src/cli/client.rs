@@ -270,6 +270,17 @@ impl Collector {
         self.answer(self.authorized(self.agent()?.post(self.at(path))).send(body))
     }
 
+    /// The answer to `POST path` with these parameters and this body.
+    pub(super) fn post_about(
+        &self,
+        path: &str,
+        parameters: &[(&str, &str)],
+        body: &str,
+    ) -> anyhow::Result<String> {
+        let request = self.agent()?.post(self.at(path)).query_pairs(parameters.iter().copied());
+        self.answer(self.authorized(request).send(body))
+    }
+
     /// The answer to `PUT path`.
     pub(super) fn put(&self, path: &str) -> anyhow::Result<String> {
         self.answer(self.authorized(self.agent()?.put(self.at(path))).send_empty())

@@ -247,7 +247,9 @@ Examples:
         &["reconcile"],
         "Examples:
   tollgate reconcile costs.csv
-  tollgate reconcile openai.json anthropic.json --tz UTC --max-gap 2 --format csv",
+  tollgate reconcile openai.json anthropic.json --tz UTC --max-gap 2 --format csv
+  tollgate reconcile invoice.csv --dry-run
+  tollgate reconcile invoice.csv --book --reason 'invoice 2026-10'",
     ),
     (
         &["reprice"],

@@ -8,8 +8,8 @@ use axum::routing::{get, post, put};
 
 use crate::api::{
     alerts, anomalies, audit, baseline, budgets, chargeback, compare, corrections, error, estimate, explain,
-    exports, health, home, import, openapi, plans, prices, prompts, records, reports, runs, summary, sync,
-    what_if,
+    exports, health, home, import, openapi, plans, prices, prompts, reconcile, records, reports, runs,
+    summary, sync, what_if,
 };
 use crate::http::answered::answered;
 use crate::http::guard::guard;
@@ -78,6 +78,7 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/accounts", get(audit::accounts))
         .route("/api/v1/accounts/recount", get(audit::recount))
         .route("/api/v1/reprice", get(corrections::preview))
+        .route("/api/v1/reconcile", post(reconcile::reconcile))
         .route("/api/v1/months", get(corrections::months))
         .route("/metrics", get(health::metrics))
 }

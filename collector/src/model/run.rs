@@ -187,11 +187,24 @@ pub fn actions(runs: &[Run]) -> Vec<Action> {
 
 /// Places of the runs that started these, of those that are among them.
 fn parents(runs: &[Run]) -> Vec<Option<usize>> {
-    let mut places: Vec<(i64, usize)> = runs.iter().enumerate().map(|(at, run)| (run.id, at)).collect();
-    places.sort_unstable();
+    let Some(first) = runs.iter().map(|run| run.id).min() else { return Vec::new() };
+    let last = runs.iter().map(|run| run.id).max().unwrap_or(first);
+    let slot = |id: i64| usize::try_from(id.checked_sub(first)?).ok();
+    // Numbers of runs of a time are close together, so nearly each slot of a table is used.
+    let slots = slot(last).map_or(usize::MAX, |last| last.saturating_add(1));
+    if slots > runs.len().saturating_mul(TABLE_SLOTS_MAX) {
+        let places: HashMap<i64, usize> = runs.iter().enumerate().map(|(at, run)| (run.id, at)).collect();
+        return runs.iter().map(|run| run.parent.and_then(|parent| places.get(&parent).copied())).collect();
+    }
+    let mut table = vec![u32::MAX; slots];
+    for (at, run) in runs.iter().enumerate() {
+        if let Some(place) = slot(run.id).and_then(|slot| table.get_mut(slot)) {
+            *place = u32::try_from(at).unwrap_or(u32::MAX);
+        }
+    }
     let place = |id: i64| {
-        let at = places.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        places.get(at).map(|(_, place)| *place)
+        let place = table.get(slot(id)?).copied().filter(|place| *place != u32::MAX);
+        place.and_then(|place| usize::try_from(place).ok())
     };
     runs.iter().map(|run| run.parent.and_then(place)).collect()
 }
@@ -211,6 +224,8 @@ fn top_of(start: usize, parents: &[Option<usize>]) -> Option<(usize, u64)> {
 
 /// Deepest tree; a run below that is at the top of one of its own.
 const LEVELS_MAX: u64 = 100;
+/// Slots of a table of runs for each run in it.
+const TABLE_SLOTS_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests {

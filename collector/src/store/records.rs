@@ -3,6 +3,7 @@
 pub(super) mod accounts;
 pub(super) mod adjust;
 pub(super) mod batch;
+pub(super) mod bills;
 pub(super) mod export;
 pub(super) mod folded;
 pub(super) mod id;

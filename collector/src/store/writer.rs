@@ -286,7 +286,7 @@ impl Writer {
     }
 
     /// Knows nothing any more but what the database says.
-    fn forget(&mut self) -> Result<(), StoreError> {
+    pub(super) fn forget(&mut self) -> Result<(), StoreError> {
         self.hour_rows.clear();
         self.dims.clear();
         self.newest_dims = 0;

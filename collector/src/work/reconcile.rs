@@ -6,17 +6,25 @@
 //! | [`openai`], [`anthropic`], [`aws`], [`focus`], [`google`] | what a row of one format says |
 //! | [`amount`] | amounts as text, exactly into pico-dollars |
 //! | [`names`] | names of models in bills and in gateways, made alike |
+//! | [`summed`] | a bill that was read, as a document |
+//! | [`models`] | which names mean the same model |
 //! | [`split`] | the gap of each day, provider and model by cause |
+//! | [`mod@book`] | what of a gap is booked, and where |
+//! | [`run`] | from a bill to an answer, and to what is booked |
 
 pub mod amount;
 mod anthropic;
 mod aws;
+mod book;
 mod focus;
 mod google;
+mod models;
 mod names;
 mod openai;
 pub mod read;
+pub mod run;
 pub mod split;
+mod summed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -184,3 +192,6 @@ const TOKEN_UNITS: [(&str, i32); 10] = [
     ("1000000tokens", 6),
     ("milliontokens", 6),
 ];
+
+#[cfg(test)]
+mod tests;

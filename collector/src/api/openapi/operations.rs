@@ -21,6 +21,7 @@ use crate::model::answers::exports::ExportableDays;
 use crate::model::answers::plan::{CheckedPlan, Planned, SavedPlan};
 use crate::model::answers::prices::{Drifting, MissingPrices, Prices};
 use crate::model::answers::prompts::PromptsAnswer;
+use crate::model::answers::reconcile::Reconciliation;
 use crate::model::answers::records::{RecordRow, RecordsPage};
 use crate::model::answers::reports::{MailReport, ReportRow, ReportSent};
 use crate::model::answers::runs::{RunTree, RunsAnswer};
@@ -86,6 +87,8 @@ pub(super) enum Body {
     AnyJson,
     /// A line of JSON for each record.
     Lines,
+    /// A cost export of a provider, as CSV, JSON or lines of JSON.
+    Bill,
 }
 
 /// The schema of a type of answers.
@@ -492,6 +495,28 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         parameters: &[Parameter::Period, Parameter::Filters],
         ..write::<Repriced>("post", "/api/v1/reprice", "Price again, as adjustments", Body::None, &[400])
+    },
+    Operation {
+        role: "read",
+        parameters: &[
+            Parameter::Text("tz", "Time zone of days, such as Europe/Berlin; UTC without it"),
+            Parameter::Text("provider", "Only this provider's lines"),
+            Parameter::Text("max_gap", "A provider's gap of more percent of its bill is in `too_wide`"),
+            Parameter::Text("name", "What the bill is called, in errors and in the audit trail"),
+            Parameter::Flag(
+                "book",
+                "Book corrected totals as adjustments, for which a token that writes is needed",
+            ),
+            Parameter::Flag("dry_run", "Only show what would be booked"),
+            Parameter::Text("reason", "Why it is booked, such as `invoice 2026-10`; needed with `book`"),
+        ],
+        ..write::<Reconciliation>(
+            "post",
+            "/api/v1/reconcile",
+            "A bill of a provider, of at most 32 MiB, beside what gateways saw: the gap by cause, and what is booked of it",
+            Body::Bill,
+            &[400, 409, 413],
+        )
     },
     get::<List<MonthRow>>("/api/v1/months", "Closed months", &[], &[]),
     Operation {

@@ -21,6 +21,83 @@ pub struct Reconciliation {
     pub passed_over_lines: u64,
     /// Amounts with more than twelve decimals, which were rounded half away from zero.
     pub rounded_amounts: u64,
+    /// Providers whose gap over all days is wider than was asked for.
+    pub too_wide: Vec<String>,
+    /// What is booked of the gap; null where nothing was to be.
+    pub booking: Option<BillBooking>,
+}
+
+/// What is booked of a bill: corrected totals as adjustments.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct BillBooking {
+    /// Whether it was written. False where it is only shown, and where there was nothing to book.
+    pub written: bool,
+    /// What the bill is called.
+    pub name: String,
+    /// Why it is booked; null where nobody said so.
+    pub reason: Option<String>,
+    /// SHA-256 of the bill's days, providers, models and costs, hexadecimal.
+    pub digest: String,
+    /// Sum of the rows.
+    pub amount_usd: Picodollars,
+    /// What is booked, by day, provider and model.
+    pub rows: Vec<BookedRow>,
+    /// Gaps that are not booked.
+    pub left: Vec<LeftRow>,
+}
+
+/// What is booked of one day, provider and model.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct BookedRow {
+    /// The day.
+    pub day: String,
+    /// Id of the provider.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// What it adds; below 0 where the bill is lower.
+    pub amount_usd: Picodollars,
+    /// Whose it is.
+    pub attribution: Attribution,
+    /// Whether the day's month is closed, so that it is booked in the first open hour.
+    pub month_was_closed: bool,
+}
+
+/// Whose a booked amount is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "BilledAttribution")]
+pub enum Attribution {
+    /// Of those whose calls were seen that day, by what these cost.
+    Calls,
+    /// Of nobody: no call was seen.
+    Unattributed,
+}
+
+/// A gap that is not booked.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct LeftRow {
+    /// The day.
+    pub day: String,
+    /// Id of the provider.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// The gap.
+    pub gap_usd: Picodollars,
+    /// Why it is left.
+    pub why: NotBooked,
+}
+
+/// Why a gap is not booked.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotBooked {
+    /// The bill has no line of the provider on that day: it is not about it.
+    DayNotInBill,
+    /// On that day the bill and the gateways each name a model of the provider that the other does not: they
+    /// may be the same one.
+    ModelNotMatched,
 }
 
 /// One day, provider and model.
@@ -103,6 +180,32 @@ impl Reconciliation {
     #[must_use]
     pub fn table(&self) -> Table {
         table(&self.rows, vec![Column::text("day").kept().whole()])
+    }
+
+    /// What is booked as a table.
+    #[must_use]
+    pub fn booked_table(&self) -> Table {
+        let columns = vec![
+            Column::text("day").kept().whole(),
+            Column::text("provider").kept(),
+            Column::text("model").kept(),
+            Column::money("amount_usd").kept(),
+            Column::text("attribution").weight(100),
+        ];
+        let rows = self.booking.iter().flat_map(|booking| &booking.rows);
+        Table::new(columns).with(rows.map(|row| {
+            let whose = match row.attribution {
+                Attribution::Calls => "calls",
+                Attribution::Unattributed => "unattributed",
+            };
+            vec![
+                row.day.clone().into(),
+                row.provider.clone().into(),
+                row.model.clone().into(),
+                row.amount_usd.into(),
+                whose.into(),
+            ]
+        }))
     }
 
     /// The totals as a table.

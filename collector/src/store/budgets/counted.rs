@@ -27,6 +27,7 @@ use super::{StoreError, StoredBudget, accounts, all, amount};
 use crate::model::calendar::span;
 use crate::model::clock::{HOUR_MS, signed};
 use crate::store::records::adjust;
+use crate::store::records::bills;
 use crate::store::records::id::RecordId;
 use crate::store::records::retention;
 use crate::store::rollups::sums::{InRow, Sums};
@@ -148,6 +149,13 @@ impl Reading {
             let both = windows.entry(key.span.start_ms).or_default();
             both.may_have_more |= is_vague;
             both.said.entry(key.value).or_default().add(stored, &record, cost, (is_vague, self.now_ms));
+        }
+        // What a counter began with may have amounts of bills, which no record has.
+        for start_ms in windows.keys().copied().collect::<Vec<_>>() {
+            let hours = [start_ms, stored.since_ms].map(|ms| signed(ms / HOUR_MS));
+            if bills::are_booked(connection, hours)? {
+                windows.remove(&start_ms);
+            }
         }
         Ok(windows)
     }

@@ -85,6 +85,7 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (24, include_str!("migrations/0024_facets.sql")),
     (26, include_str!("migrations/0026_plans.sql")),
     (27, include_str!("migrations/0027_mailed.sql")),
+    (28, include_str!("migrations/0028_bills.sql")),
     (29, include_str!("migrations/0029_runs_packed.sql")),
 ];
 

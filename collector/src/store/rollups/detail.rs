@@ -19,6 +19,7 @@ use crate::model::answers::explain::Reason;
 use crate::model::clock::MS_PER_HOUR;
 use crate::store::database::error::StoreError;
 use crate::store::records::adjust::{self, Booked};
+use crate::store::records::bills;
 use crate::store::rollups;
 
 /// One group of one period.
@@ -30,10 +31,13 @@ pub struct DetailRow {
     pub values: Vec<Option<String>>,
     /// What its calls came to, without `corrected`.
     pub sums: Sums,
-    /// What corrections of prices in months that were closed added; less than zero where they took away.
+    /// What corrections of prices, and bills, of months that were closed added; less than zero where they
+    /// took away.
     pub corrected: Picodollars,
     /// The part of `sums` of calls whose records came after their month was closed.
     pub late: Picodollars,
+    /// The part of `sums` that bills of providers corrected.
+    pub billed: Picodollars,
 }
 
 /// Place of a row: its period, and its group.
@@ -44,6 +48,7 @@ type Place = (Option<i64>, usize);
 struct Corrected {
     amount: Picodollars,
     late: Picodollars,
+    billed: Picodollars,
     kinds: BTreeMap<Kind, Picodollars>,
 }
 
@@ -76,6 +81,7 @@ pub(in crate::store) fn each_detail(
             rows.corrected.entry((query.period_of(booked.hour), rank)).or_default().add(&booked);
         }
     })?;
+    note_bills(connection, query, rank_of, &mut rows.corrected)?;
     let mut current = None;
     for span in spans(connection, query)? {
         let mut is_enough = false;
@@ -99,6 +105,23 @@ pub(in crate::store) fn each_detail(
     // Whether it was enough does not matter any more.
     let _ = rows.hand_over(None);
     Ok(())
+}
+
+/// Notes what bills corrected: in their own hours, and in open hours for closed months.
+fn note_bills(
+    connection: &Connection,
+    query: &SummaryQuery,
+    rank_of: impl Fn(i64) -> Option<usize>,
+    corrected: &mut BTreeMap<Place, Corrected>,
+) -> Result<(), StoreError> {
+    bills::each_booked(connection, (query.from_hour, query.to_hour), |line| {
+        let Some(rank) = rank_of(line.dims) else { return };
+        let of = corrected.entry((query.period_of(line.booked_hour), rank)).or_default();
+        match line.booked_hour == line.hour {
+            true => of.billed += line.amount,
+            false => of.amount += line.amount,
+        }
+    })
 }
 
 struct Rows<'a, T> {
@@ -127,6 +150,7 @@ impl<T: FnMut(DetailRow) -> ControlFlow<()>> Rows<'_, T> {
                 sums,
                 corrected: corrected.amount,
                 late: corrected.late,
+                billed: corrected.billed,
             })?;
         }
         ControlFlow::Continue(())

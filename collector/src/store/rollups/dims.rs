@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use tollgate_core::attribution::{INVALID, UNATTRIBUTED};
 use tollgate_core::record::Head;
 
@@ -135,6 +135,17 @@ impl Dims {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?;
         Ok(statement.insert(params_from_iter((0..COLUMNS).map(|column| self.at(column))))?)
+    }
+
+    /// The id of these dimensions, if they are known.
+    pub(in crate::store) fn find(&self, connection: &Connection) -> Result<Option<i64>, StoreError> {
+        let mut statement = connection.prepare_cached(
+            "SELECT id FROM dims WHERE gateway = ?1 AND agent = ?2 AND team = ?3 AND feature = ?4 AND environment = ?5
+                 AND attribution_source = ?6 AND key_id = ?7 AND provider = ?8 AND operation = ?9
+                 AND request_model = ?10 AND response_model = ?11 AND service_tier = ?12",
+        )?;
+        let values = params_from_iter((0..COLUMNS).map(|column| self.at(column)));
+        Ok(statement.query_row(values, |row| row.get(0)).optional()?)
     }
 
     /// All dimensions with an id above `after`, in the order of their ids.

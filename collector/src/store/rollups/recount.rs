@@ -26,6 +26,7 @@ use crate::store::budgets;
 use crate::store::database::error::StoreError;
 use crate::store::records::adjust::{self, Adjustment};
 use crate::store::records::batch::{cost_status_code, digest_of, outcome_code};
+use crate::store::records::bills;
 use crate::store::records::id::RecordId;
 use crate::store::records::retention;
 use crate::store::rollups;
@@ -74,7 +75,11 @@ pub(in crate::store) fn recount(connection: &Connection, now_ms: u64) -> Result<
     folded_counts(connection, &mut counting)?;
     let counters = budgets::compare_counters(connection, now_ms)?;
     counting.found.counters = counters.counters;
-    let unlike = [budgets::unlike_trail(connection)?, reviews::unlike_trail(connection)?];
+    let unlike = [
+        budgets::unlike_trail(connection)?,
+        reviews::unlike_trail(connection)?,
+        bills::unlike_trail(connection)?,
+    ];
     unlike.into_iter().flatten().chain(counters.wrong).for_each(|what| counting.wrong(what));
     if let Some(what) = retention::impossible(connection)? {
         counting.wrong(what);
@@ -88,7 +93,8 @@ fn bounds(connection: &Connection, recent: &Rows) -> Result<(i64, i64), StoreErr
     let (first, last): (Option<i64>, Option<i64>) = connection.query_row(
         "SELECT min(hour), max(hour) FROM (SELECT hour FROM rollup_hour UNION ALL SELECT day * 24 FROM rollup_day
              UNION ALL SELECT min(time_ms) / 3600000 FROM records UNION ALL SELECT max(time_ms) / 3600000 FROM records
-             UNION ALL SELECT hour FROM folded UNION ALL SELECT booked_hour FROM adjustments)",
+             UNION ALL SELECT hour FROM folded UNION ALL SELECT booked_hour FROM adjustments
+             UNION ALL SELECT booked_hour FROM bill_lines)",
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
@@ -225,6 +231,9 @@ impl Counting {
             let sums = Sums::decode(row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?)?;
             rows.entry((row.get(0)?, row.get(1)?)).or_default().add(&sums)?;
         }
+        bills::each_booked(connection, (from, to), |line| {
+            rows.entry((line.booked_hour, line.dims)).or_default().totals.cost += line.amount;
+        })?;
         let later = self.elsewhere.split_off(&(to, i64::MIN));
         for (place, sums) in std::mem::replace(&mut self.elsewhere, later) {
             rows.entry(place).or_default().add(&sums)?;

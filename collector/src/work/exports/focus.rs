@@ -163,9 +163,12 @@ impl Focus {
                 savings: None,
             });
         }
-        let reported = row.sums.totals.cost - by_kinds;
+        let reported = row.sums.totals.cost - by_kinds - row.billed;
         if reported != Picodollars::ZERO {
             lines.push(beside("reported", "Difference To Reported Cost", None, reported));
+        }
+        if row.billed != Picodollars::ZERO {
+            lines.push(beside("bill", "Difference To Bill", None, row.billed));
         }
         if row.corrected != Picodollars::ZERO {
             lines.push(beside(

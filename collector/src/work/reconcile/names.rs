@@ -51,7 +51,7 @@ fn key(parts: &[&str]) -> String {
 }
 
 /// Words of line items that say what is counted, not for which model.
-const KINDS: [&str; 44] = [
+const KINDS: [&str; 47] = [
     "input",
     "output",
     "inputs",
@@ -72,6 +72,7 @@ const KINDS: [&str; 44] = [
     "prediction",
     "predictions",
     "thinking",
+    "on",
     "prompt",
     "prompts",
     "completion",
@@ -81,6 +82,8 @@ const KINDS: [&str; 44] = [
     "long",
     "short",
     "context",
+    "ga",
+    "geo",
     "global",
     "regional",
     "cross",

@@ -5,6 +5,10 @@ use jiff::tz::TimeZone;
 
 /// A line; buckets are days of UTC.
 pub(super) fn line(row: &Row<'_>) -> Result<Option<Line>, Wrong> {
+    // The CSV has a row without an amount for each day without costs.
+    if row.cell("amount_value").is_none() && row.cell("line_item").is_none() {
+        return Ok(None);
+    }
     row.in_usd("amount_currency")?;
     let utc = Row { zone: &TimeZone::UTC, ..*row };
     // `gpt-4o-2024-08-06, input`: the name stands before the comma.

@@ -1,12 +1,12 @@
 //! Files into a bill, row by row.
 
-use std::io::{BufRead, Read as _};
+use std::io::{BufRead, Cursor, Read as _};
 
 use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{Bill, Line, Row, Wrong, anthropic, aws, focus, google, openai, squashed};
+use super::{Bill, Line, Row, Wrong, anthropic, aws, focus, google, openai, squashed, summed};
 use crate::model::nearest::{listed, nearest};
 
 /// Adds what a file says to a bill: of all providers, or of one.
@@ -22,15 +22,34 @@ pub fn read(
     zone: &TimeZone,
     only: Option<&str>,
 ) -> Result<(), String> {
-    let start = from.fill_buf().map_err(|error| format!("{file}: cannot be read: {error}"))?;
-    let start = start.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(start);
-    let first = start.iter().copied().find(|byte| !byte.is_ascii_whitespace());
+    let lead = lead(&mut from).map_err(|error| format!("{file}: cannot be read: {error}"))?;
+    let first = lead.last().copied().filter(|byte| !is_before(*byte));
+    let from = Cursor::new(lead).chain(from);
     let mut reader = Reader { bill, file, zone, only, format: None };
     match first {
         None => Err(format!("{file}: is empty; a cost export as CSV or JSON would be right")),
         Some(b'{' | b'[') => reader.json(from),
         Some(_) => reader.csv(from),
     }
+}
+
+/// The first byte that says something, with what stands before it: however the bytes come.
+fn lead(from: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
+    let mut lead = Vec::new();
+    while lead.len() < LEAD_BYTES_MAX {
+        let Some(byte) = from.fill_buf()?.first().copied() else { break };
+        from.consume(1);
+        lead.push(byte);
+        if !is_before(byte) {
+            break;
+        }
+    }
+    Ok(lead)
+}
+
+/// Whether a byte may stand before a file's first: white space, and the parts of a byte order mark.
+const fn is_before(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, 0xEF | 0xBB | 0xBF)
 }
 
 struct Reader<'a> {
@@ -94,6 +113,9 @@ impl Reader<'_> {
             return items.into_iter().try_for_each(|item| self.document(item.get(), outer, line));
         }
         let members: Members<'_> = self.parsed(text, line)?;
+        if members.contains_key(summed::MARK) {
+            return self.bill.add_document(text, self.only).map_err(|error| self.at(line, &error));
+        }
         let inner = members.iter().find(|(name, value)| {
             matches!(name.as_str(), "data" | "results") && value.get().starts_with('[')
         });
@@ -203,6 +225,8 @@ struct Format {
 
 /// Bytes of one JSON document, which is held whole.
 const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
+/// White space that a file may begin with.
+const LEAD_BYTES_MAX: usize = 64 << 10;
 /// The formats; what stands first wins.
 const FORMATS: [Format; 6] = [
     Format {

@@ -1,11 +1,13 @@
 //! The gap of each day, provider and model, split by cause exactly.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use tollgate_core::money::Picodollars;
+use tollgate_core::price::PriceBook;
 
-use super::{Bill, Billed, names};
+use super::models::Models;
+use super::{Bill, Billed};
 use crate::model::answers::reconcile::{Causes, ReconciledRow, Reconciliation};
 
 /// What gateways saw of one day, provider and model.
@@ -36,11 +38,26 @@ pub struct Sums {
     pub tokens: i128,
 }
 
-/// Puts a bill beside what gateways saw of its days and providers.
+/// A bill beside what gateways saw: by provider, model and day.
+pub(super) type Pairs = BTreeMap<(String, String, Date), (Sums, Billed)>;
+
+/// Puts a bill beside what gateways saw of its days and providers. Models are matched by the price book.
 #[must_use]
-pub fn reconcile(bill: &Bill, seen: &[Seen]) -> Reconciliation {
-    let models = Models::of(bill, seen);
-    let mut pairs: BTreeMap<(String, String, Date), (Sums, Billed)> = BTreeMap::new();
+pub fn reconcile(bill: &Bill, seen: &[Seen], book: &PriceBook) -> Reconciliation {
+    let mut models = models(bill, seen, book);
+    answer(bill, &pairs(bill, seen, &mut models))
+}
+
+/// Which names of a bill and of gateways mean the same. What is booked has no calls, and says nothing here:
+/// so booking does not change it.
+pub(super) fn models<'b>(bill: &Bill, seen: &[Seen], book: &'b PriceBook) -> Models<'b> {
+    let called = seen.iter().filter(|one| one.sums.calls > 0);
+    Models::of(bill, called.map(|one| (&one.provider, &one.model)), book)
+}
+
+/// A bill and what gateways saw, put together.
+pub(super) fn pairs(bill: &Bill, seen: &[Seen], models: &mut Models<'_>) -> Pairs {
+    let mut pairs = Pairs::new();
     for one in seen {
         let (sums, _) = pairs
             .entry((one.provider.clone(), models.named(&one.provider, &one.model), one.day))
@@ -58,7 +75,12 @@ pub fn reconcile(bill: &Bill, seen: &[Seen]) -> Reconciliation {
         billed.counted_lines = billed.counted_lines.saturating_add(one.counted_lines);
         billed.tokens = billed.tokens.saturating_add(one.tokens);
     }
-    let shifted = shifts(&pairs);
+    pairs
+}
+
+/// The gap of each pair, by cause.
+pub(super) fn answer(bill: &Bill, pairs: &Pairs) -> Reconciliation {
+    let shifted = shifts(pairs);
     let mut answer = Reconciliation {
         lines: bill.lines,
         passed_over_lines: bill.passed_over,
@@ -66,7 +88,7 @@ pub fn reconcile(bill: &Bill, seen: &[Seen]) -> Reconciliation {
         ..Reconciliation::default()
     };
     let mut totals: BTreeMap<String, ReconciledRow> = BTreeMap::new();
-    for (key, (sums, billed)) in &pairs {
+    for (key, (sums, billed)) in pairs {
         let shift = shifted.get(key).copied().unwrap_or_default();
         let (provider, model, day) = key;
         let row = ReconciledRow {
@@ -117,8 +139,6 @@ fn causes(sums: &Sums, billed: &Billed, shift: Picodollars) -> Causes {
     causes
 }
 
-type Pairs = BTreeMap<(String, String, Date), (Sums, Billed)>;
-
 /// What days of one model cancel of the next day's gap; each day with one neighbour at most.
 fn shifts(pairs: &Pairs) -> BTreeMap<(String, String, Date), Picodollars> {
     let mut shifts = BTreeMap::new();
@@ -142,59 +162,15 @@ fn shifts(pairs: &Pairs) -> BTreeMap<(String, String, Date), Picodollars> {
     shifts
 }
 
-/// Which names mean the same model.
-#[derive(Debug, Default)]
-struct Models {
-    /// Names by provider and key; where dates of versions cannot be told apart, by the key without.
-    names: BTreeMap<(String, String), String>,
-    untold: BTreeSet<String>,
-    /// Providers and keys without a date, of which one side names no date.
-    undated: BTreeSet<(String, String)>,
-}
-
-impl Models {
-    fn of(bill: &Bill, seen: &[Seen]) -> Self {
-        let mut models = Self { untold: bill.untold.clone(), ..Self::default() };
-        let theirs = bill.rows.keys().map(|(_, provider, model)| (provider, model));
-        let ours = seen.iter().map(|one| (&one.provider, &one.model));
-        let is_dateless = |(provider, model): (&String, &String)| {
-            let (whole, undated) = names::keys(model);
-            (whole == undated).then(|| (provider.clone(), undated))
-        };
-        let billed: BTreeSet<_> = theirs.clone().filter_map(is_dateless).collect();
-        let known: BTreeSet<_> = ours.clone().filter_map(is_dateless).collect();
-        models.undated = billed.symmetric_difference(&known).cloned().collect();
-        for (provider, model) in ours.chain(theirs) {
-            let key = models.key(provider, model);
-            models.names.entry((provider.clone(), key)).or_insert_with(|| model.clone());
-        }
-        models
-    }
-
-    fn key(&self, provider: &str, model: &str) -> String {
-        let (whole, undated) = names::keys(model);
-        let key = (provider.to_owned(), undated);
-        if self.undated.contains(&key) { key.1 } else { whole }
-    }
-
-    fn named(&self, provider: &str, model: &str) -> String {
-        if self.untold.contains(provider) {
-            return ALL.to_owned();
-        }
-        let key = (provider.to_owned(), self.key(provider, model));
-        self.names.get(&key).map_or_else(|| model.to_owned(), Clone::clone)
-    }
-}
-
-/// The model of a row where a bill names none.
-const ALL: &str = "(all models)";
 /// One part in so many may two days be apart that cancel each other.
 const TOLERANCE: u128 = 50;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tollgate_core::price::{NameMap, PricedModel};
 
+    use super::super::models::ALL;
     use super::*;
 
     fn day(number: i8) -> Date {
@@ -217,6 +193,10 @@ mod tests {
             bill.add(super::super::Line { day: day(*number), provider, model, cost, tokens: *tokens });
         }
         bill
+    }
+
+    fn reconcile(bill: &Bill, seen: &[Seen]) -> Reconciliation {
+        super::reconcile(bill, seen, &PriceBook::default())
     }
 
     fn pico(amount: i128) -> Picodollars {
@@ -269,6 +249,46 @@ mod tests {
             &names.map(|name| seen(1, name, 5, calls)),
         );
         assert_eq!(all.rows.iter().filter(|row| row.gap_usd == pico(0)).count(), 2);
+    }
+
+    /// Names of the rows that a bill and gateways come to.
+    fn matched(book: &PriceBook, billed: &str, known: &str) -> Vec<String> {
+        let calls = Sums { calls: 1, ..Sums::default() };
+        let rows = super::reconcile(&bill(&[(1, billed, 5, None)]), &[seen(1, known, 5, calls)], book).rows;
+        rows.into_iter().map(|row| row.model).collect()
+    }
+
+    #[test]
+    fn the_price_book_says_which_names_are_one_model() {
+        let row = |id: &str, aliases: &[&str]| PricedModel {
+            provider: "openai".into(),
+            id: id.into(),
+            aliases: aliases.iter().map(|name| (*name).into()).collect(),
+            ..PricedModel::default()
+        };
+        let map = NameMap {
+            provider: "openai".into(),
+            name: "our-own".into(),
+            to_provider: "openai".into(),
+            to_model: "large-1".into(),
+            ..NameMap::default()
+        };
+        let book = PriceBook::new(
+            "v".into(),
+            vec![row("large-1", &["big-one"]), row("m-2026-01-01", &[]), row("m-2026-02-02", &[])],
+        )
+        .with_maps(vec![map]);
+        assert_eq!(matched(&book, "Big One", "large-1"), ["large-1"]);
+        assert_eq!(matched(&book, "large 1", "big-one"), ["big-one"]);
+        assert_eq!(matched(&book, "large-1", "our-own"), ["our-own"]);
+        assert_eq!(matched(&PriceBook::default(), "Big One", "large-1"), ["Big One", "large-1"]);
+        // One side has no date.
+        assert_eq!(matched(&book, "m", "m-2026-01-01"), ["m-2026-01-01"]);
+        // Nobody knows which of two rows is meant.
+        assert_eq!(matched(&book, "m", "n"), ["m", "n"]);
+        assert_eq!(matched(&book, "m-2026-02-02", "m-2026-01-01").len(), 2);
+        // What the bill alone has is shown as the book names it.
+        assert_eq!(matched(&book, "big one", "n"), ["large-1", "n"]);
     }
 
     proptest! {
