@@ -43,7 +43,7 @@ pub use database::backup::{backup, restore};
 pub use database::error::StoreError;
 pub use database::lead::Lead;
 pub use facets::prompts::{PromptSum, PromptsQuery};
-pub use facets::runs::{RunFound, RunNode, RunPart, Runs, RunsQuery};
+pub use facets::runs::{RunFound, RunNode, RunPart, RunsFound, RunsQuery};
 pub use facets::spend::{Spend, SpendQuery};
 pub use mailed::{ByHand, DueMail, Planned};
 pub use records::adjust::{Adjustment, Correction, Counted};

@@ -15,6 +15,7 @@ use crate::model::answers::prompts::PromptsAnswer;
 use crate::model::clock::{millis, now};
 use crate::store::{PromptsQuery, RunsQuery, Spend, SpendQuery};
 use crate::work::app::App;
+use crate::work::prompts::Growths;
 use crate::work::{following, prompts};
 
 /// Answers what the prompts of the last 30 days, or of the time asked for, are made of.
@@ -35,7 +36,8 @@ pub async fn list(
     let (from_ms, to_ms) = asked.ms();
     let filters = asked.filters.clone();
     let found = app.store.prompts(PromptsQuery { from_hour, to_hour, filters: filters.clone() }).await?;
-    let runs = app.store.runs(RunsQuery { from_ms, to_ms, filters: filters.clone() }).await?;
+    let query = RunsQuery { from_ms, to_ms, filters: filters.clone() };
+    let runs = app.store.runs(query, Growths::default(), Growths::add).await?;
     let spend = app.store.spend(SpendQuery { from_hour, to_hour, filters }).await?;
     let book = app.prices.book();
     let at_ms = millis(asked.to.min(now())).saturating_sub(1);

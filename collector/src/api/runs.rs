@@ -16,8 +16,8 @@ use super::params::{Paging, Params, listed};
 use super::summary::{exported, hint};
 use crate::model::answers::runs::{AgentRuns, RunPartRow, RunRow, RunTree, RunTreeNode, RunsAnswer};
 use crate::model::clock::{now, rfc3339};
-use crate::model::run::{Action, Run, RunTotals, Status, actions};
-use crate::store::{RunFound, RunNode, RunPart, Runs, RunsQuery, SpendQuery};
+use crate::model::run::{Action, Actions, RunTotals, Status};
+use crate::store::{RunFound, RunNode, RunPart, RunsFound, RunsQuery, SpendQuery};
 use crate::work::app::App;
 use crate::work::following;
 
@@ -39,17 +39,14 @@ pub async fn list(
     params.finish()?;
     let unfollowed_records = following::catch_up(&app).await?;
     let (from_ms, to_ms) = asked.ms();
-    let Runs { runs, agents } =
-        app.store.runs(RunsQuery { from_ms, to_ms, filters: asked.filters.clone() }).await?;
-    let mut actions = actions(&runs);
+    let query = RunsQuery { from_ms, to_ms, filters: asked.filters.clone() };
+    let RunsFound { found, agents } = app.store.runs(query, Actions::default(), Actions::add).await?;
+    let mut actions = found.finish();
     let by_agent = by_agent(&actions, &agents);
     let page = sort.page(&mut actions, (skip, limit));
-    let ids = page.iter().filter_map(|action| runs.get(action.top)).map(|run| run.id).collect();
-    let names = app.store.run_names(ids).await?;
+    let names = app.store.run_names(page.iter().map(|action| action.top).collect()).await?;
     let end = skip.saturating_add(page.len());
-    let rows = page.iter().zip(names).filter_map(|(action, name)| {
-        Some(row(action, runs.get(action.top)?, agent(action.agent, &agents), name))
-    });
+    let rows = page.iter().zip(names).map(|(action, name)| row(action, agent(action.agent, &agents), name));
     let answer = RunsAnswer {
         from: asked.from.to_string(),
         to: asked.to.to_string(),
@@ -156,8 +153,8 @@ impl Sort {
     }
 }
 
-fn row(action: &Action, top: &Run, agent: &str, run: String) -> RunRow {
-    let Action { first_ms, last_ms, all, runs, depth, started, top: _, agent: _ } = action;
+fn row(action: &Action, agent: &str, run: String) -> RunRow {
+    let Action { first_ms, last_ms, top_tokens, all, runs, depth, started, top: _, agent: _ } = action;
     RunRow {
         run,
         agent: agent.to_owned(),
@@ -167,13 +164,13 @@ fn row(action: &Action, top: &Run, agent: &str, run: String) -> RunRow {
         calls: all.calls,
         denied: all.denied,
         errors: all.errors,
-        runs: *runs,
-        depth: *depth,
-        started: *started,
+        runs: (*runs).into(),
+        depth: (*depth).into(),
+        started: (*started).into(),
         input_tokens: all.input_tokens,
         output_tokens: all.output_tokens,
-        first_input_tokens: top.first_tokens,
-        last_input_tokens: top.last_tokens,
+        first_input_tokens: top_tokens.0,
+        last_input_tokens: top_tokens.1,
         cost_usd: all.cost,
     }
 }

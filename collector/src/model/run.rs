@@ -94,22 +94,24 @@ pub struct Run {
 /// A run with its tree.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Action {
-    /// Place of the run at the top.
-    pub top: usize,
+    /// Number in the store of the run at the top.
+    pub top: i64,
     /// When the tree's first call was admitted, Unix milliseconds UTC.
     pub first_ms: i64,
     /// When its last call ended, likewise.
     pub last_ms: i64,
+    /// Tokens of the prompts of the first and the last call of the run at the top.
+    pub top_tokens: (u64, u64),
     /// Agent of the run at the top; that of the tree's largest cost where it made no call itself.
     pub agent: Option<u32>,
     /// What the tree comes to.
     pub all: RunTotals,
     /// Runs in the tree, with the one at the top.
-    pub runs: u64,
+    pub runs: u32,
     /// Levels of the tree: 1 for a run that started none.
-    pub depth: u64,
+    pub depth: u32,
     /// Runs that the one at the top started itself.
-    pub started: u64,
+    pub started: u32,
 }
 
 /// How a run went.
@@ -147,88 +149,164 @@ impl Status {
     }
 }
 
-/// The runs at the top, each with its tree, in the order of these. A run whose starter is not among these is at
-/// the top. Runs that say that they started each other are at the top each.
-pub fn actions(runs: &[Run]) -> Vec<Action> {
-    let parents = parents(runs);
-    let mut actions: Vec<Action> = Vec::new();
-    // Where the action of a run at the top is, plus 1.
-    let mut places = vec![0u32; runs.len()];
-    // The largest cost in a tree whose top made no call.
-    let mut largest: HashMap<usize, Picodollars> = HashMap::new();
-    for (at, run) in runs.iter().enumerate() {
-        let (top, level) = top_of(at, &parents).unwrap_or((at, 1));
-        let (Some(place), Some(first)) = (places.get_mut(top), runs.get(top)) else { continue };
-        if *place == 0 {
-            let Run { first_ms, last_ms, agent, .. } = *first;
-            actions.push(Action { top, first_ms, last_ms, agent, ..Action::default() });
-            *place = u32::try_from(actions.len()).unwrap_or(u32::MAX);
-        }
-        let number = usize::try_from(*place).unwrap_or(usize::MAX).saturating_sub(1);
-        let Some(action) = actions.get_mut(number) else { continue };
+/// Puts runs together to actions as they come, so that not all of them are kept: there may be a million.
+///
+/// A run whose starter does not come is at the top. Of runs that say that they started each other, the one
+/// that comes first is.
+#[derive(Debug, Default)]
+pub struct Actions {
+    actions: Vec<Action>,
+    places: Places,
+    /// Actions whose top has a starter that has not come yet, and that.
+    waiting: Vec<(u32, i64)>,
+    /// The largest cost in trees whose top made no call, by action.
+    silent: HashMap<u32, Picodollars>,
+}
+
+impl Actions {
+    /// Adds a run. The one that started it should come before it; where it comes later, that takes longer.
+    pub fn add(&mut self, run: &Run) {
+        let starter = run.parent.filter(|parent| *parent != run.id);
+        let above = starter.and_then(|starter| self.places.get(starter));
+        let place = match above.filter(|place| place.level < LEVELS_MAX) {
+            Some(above) => Place { action: above.action, level: above.level.saturating_add(1) },
+            None => {
+                let action = u32::try_from(self.actions.len()).unwrap_or(u32::MAX);
+                self.actions.push(Action {
+                    top: run.id,
+                    first_ms: run.first_ms,
+                    last_ms: run.last_ms,
+                    top_tokens: (run.first_tokens, run.last_tokens),
+                    agent: run.agent,
+                    ..Action::default()
+                });
+                if run.agent.is_none() {
+                    self.silent.insert(action, Picodollars::ZERO);
+                }
+                self.waiting.extend(starter.map(|starter| (action, starter)));
+                Place { action, level: 1 }
+            }
+        };
+        self.places.set(run.id, place);
+        let Some(action) = action_at(&mut self.actions, place.action) else { return };
         // Sums of a run's parts stay far below the range.
         let _ = action.all.add(&run.own);
         action.runs = action.runs.saturating_add(1);
-        action.depth = action.depth.max(level);
-        action.started = action.started.saturating_add(u64::from(level == 2));
+        action.depth = action.depth.max(place.level);
+        action.started = action.started.saturating_add(u32::from(place.level == 2));
         action.first_ms = action.first_ms.min(run.first_ms);
         action.last_ms = action.last_ms.max(run.last_ms);
-        if first.agent.is_none() && run.agent.is_some() {
-            let so_far = largest.get(&top);
-            if so_far.is_none_or(|cost| run.own.cost > *cost) {
-                largest.insert(top, run.own.cost);
-                action.agent = run.agent;
+        if run.agent.is_some()
+            && let Some(largest) = self.silent.get_mut(&place.action)
+            && (action.agent.is_none() || run.own.cost > *largest)
+        {
+            (*largest, action.agent) = (run.own.cost, run.agent);
+        }
+    }
+
+    /// The actions, in the order in which their tops came.
+    pub fn finish(mut self) -> Vec<Action> {
+        // Where the tree of an action went, of those that went.
+        let mut went: HashMap<u32, Place> = HashMap::new();
+        for (number, starter) in std::mem::take(&mut self.waiting) {
+            let Some(above) = self.places.get(starter) else { continue };
+            let above = up(&went, above);
+            if above.action == number || above.level >= LEVELS_MAX {
+                continue; // they started each other
             }
+            let Some(tree) = action_at(&mut self.actions, number).map(std::mem::take) else { continue };
+            went.insert(number, above);
+            self.join(above, number, tree);
+        }
+        self.actions.retain(|action| action.runs > 0);
+        self.actions
+    }
+
+    /// Puts a tree under the run at this place.
+    fn join(&mut self, above: Place, number: u32, tree: Action) {
+        let Some(action) = action_at(&mut self.actions, above.action) else { return };
+        let _ = action.all.add(&tree.all);
+        action.runs = action.runs.saturating_add(tree.runs);
+        action.depth = action.depth.max(above.level.saturating_add(tree.depth));
+        action.started = action.started.saturating_add(u32::from(above.level == 1));
+        action.first_ms = action.first_ms.min(tree.first_ms);
+        action.last_ms = action.last_ms.max(tree.last_ms);
+        let cost = self.silent.get(&number).copied().unwrap_or(tree.all.cost);
+        if tree.agent.is_some()
+            && let Some(largest) = self.silent.get_mut(&above.action)
+            && (action.agent.is_none() || cost > *largest)
+        {
+            (*largest, action.agent) = (cost, tree.agent);
         }
     }
-    actions.sort_unstable_by_key(|action| action.top);
-    actions
 }
 
-/// Places of the runs that started these, of those that are among them.
-fn parents(runs: &[Run]) -> Vec<Option<usize>> {
-    let Some(first) = runs.iter().map(|run| run.id).min() else { return Vec::new() };
-    let last = runs.iter().map(|run| run.id).max().unwrap_or(first);
-    let slot = |id: i64| usize::try_from(id.checked_sub(first)?).ok();
-    // Numbers of runs of a time are close together, so nearly each slot of a table is used.
-    let slots = slot(last).map_or(usize::MAX, |last| last.saturating_add(1));
-    if slots > runs.len().saturating_mul(TABLE_SLOTS_MAX) {
-        let places: HashMap<i64, usize> = runs.iter().enumerate().map(|(at, run)| (run.id, at)).collect();
-        return runs.iter().map(|run| run.parent.and_then(|parent| places.get(&parent).copied())).collect();
-    }
-    let mut table = vec![u32::MAX; slots];
-    for (at, run) in runs.iter().enumerate() {
-        if let Some(place) = slot(run.id).and_then(|slot| table.get_mut(slot)) {
-            *place = u32::try_from(at).unwrap_or(u32::MAX);
-        }
-    }
-    let place = |id: i64| {
-        let place = table.get(slot(id)?).copied().filter(|place| *place != u32::MAX);
-        place.and_then(|place| usize::try_from(place).ok())
-    };
-    runs.iter().map(|run| run.parent.and_then(place)).collect()
+fn action_at(actions: &mut [Action], number: u32) -> Option<&mut Action> {
+    actions.get_mut(usize::try_from(number).ok()?)
 }
 
-/// The run at the top of this one's tree, and the level of this one under it, from 1; none where going up
-/// does not end.
-fn top_of(start: usize, parents: &[Option<usize>]) -> Option<(usize, u64)> {
-    let (mut at, mut level) = (start, 1u64);
-    while let Some(parent) = parents.get(at).copied().flatten() {
-        (at, level) = (parent, level.saturating_add(1));
-        if level > LEVELS_MAX || at == start {
-            return None;
+/// Where a run is after trees were put under others.
+fn up(went: &HashMap<u32, Place>, mut place: Place) -> Place {
+    while let Some(above) = went.get(&place.action) {
+        place = Place { action: above.action, level: place.level.saturating_add(above.level) };
+    }
+    place
+}
+
+/// In which action a run is, and how far down: 1 at the top.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    action: u32,
+    level: u32,
+}
+
+/// Places of runs by their numbers, which grow with time: a table from the smallest on, and a map for those
+/// that are far from it.
+#[derive(Debug, Default)]
+struct Places {
+    first: i64,
+    /// Level 0 where no run is.
+    table: Vec<Place>,
+    far: HashMap<i64, Place>,
+}
+
+impl Places {
+    fn get(&self, id: i64) -> Option<Place> {
+        let slot = self.slot(id).and_then(|slot| self.table.get(slot)).copied();
+        slot.filter(|place| place.level > 0).or_else(|| self.far.get(&id).copied())
+    }
+
+    fn set(&mut self, id: i64, place: Place) {
+        if self.table.is_empty() {
+            self.first = id;
+        }
+        match self.slot(id).filter(|slot| *slot < self.table.len().saturating_add(GAP_MAX)) {
+            Some(slot) => {
+                if slot >= self.table.len() {
+                    self.table.resize(slot.saturating_add(1), Place::default());
+                }
+                if let Some(found) = self.table.get_mut(slot) {
+                    *found = place;
+                }
+            }
+            None => drop(self.far.insert(id, place)),
         }
     }
-    Some((at, level))
+
+    fn slot(&self, id: i64) -> Option<usize> {
+        usize::try_from(id.checked_sub(self.first)?).ok()
+    }
 }
 
 /// Deepest tree; a run below that is at the top of one of its own.
-const LEVELS_MAX: u64 = 100;
-/// Slots of a table of runs for each run in it.
-const TABLE_SLOTS_MAX: usize = 8;
+const LEVELS_MAX: u32 = 100;
+/// Slots of the table that one run may leave unused.
+const GAP_MAX: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn run(id: i64, parent: Option<i64>, cost: i128, agent: Option<u32>) -> Run {
@@ -238,6 +316,12 @@ mod tests {
             ..RunTotals::default()
         };
         Run { id, parent, first_ms: 100 + id, last_ms: 200 + id, own, agent, ..Run::default() }
+    }
+
+    fn actions(runs: &[Run]) -> Vec<Action> {
+        let mut actions = Actions::default();
+        runs.iter().for_each(|run| actions.add(run));
+        actions.finish()
     }
 
     #[test]
@@ -254,7 +338,7 @@ mod tests {
         assert_eq!((action.runs, action.depth, action.started), (4, 3, 2));
         assert_eq!((action.first_ms, action.last_ms), (101, 204));
         assert_eq!(action.agent, Some(1));
-        let alone = found.iter().find(|one| one.top == 4).unwrap();
+        let alone = found.iter().find(|one| one.top == 9).unwrap();
         assert_eq!((alone.runs, alone.depth, alone.started), (1, 1, 0));
         assert_eq!(found.len(), 2);
     }
@@ -268,6 +352,39 @@ mod tests {
             run(4, Some(2), 8, Some(4)),
         ]);
         let sum: i128 = found.iter().map(|action| action.all.cost.as_pico()).sum();
-        assert_eq!((sum, found.iter().map(|action| action.runs).sum::<u64>()), (15, 4));
+        assert_eq!((sum, found.iter().map(|action| action.runs).sum::<u32>()), (15, 4));
+    }
+
+    proptest! {
+        /// Starters may come before or after what they started, with numbers near and far.
+        #[test]
+        fn the_order_in_which_runs_come_does_not_matter(
+            parents in proptest::collection::vec(proptest::option::of(0usize..20), 1..20),
+            order in any::<u64>(),
+        ) {
+            // A run is started by one with a smaller place, so that nothing goes round.
+            let id = |at: usize| i64::try_from(at).unwrap() * if at % 3 == 0 { 1 } else { 1_000_000 };
+            let runs: Vec<Run> = parents.iter().enumerate().map(|(at, parent)| {
+                let parent = parent.filter(|parent| *parent < at).map(id);
+                let cost = 1i128 << at;
+                run(id(at), parent, cost, (at % 4 > 0).then_some(u32::try_from(at).unwrap()))
+            }).collect();
+            let sorted = |runs: &[Run]| {
+                let mut found = actions(runs);
+                found.sort_by_key(|action| action.top);
+                found
+            };
+            let mut mixed = runs.clone();
+            mixed.sort_by_key(|run| (run.id.unsigned_abs() ^ order).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let (straight, mixed) = (sorted(&runs), sorted(&mixed));
+            prop_assert_eq!(straight.iter().map(|one| one.all.cost.as_pico()).sum::<i128>(), (1i128 << runs.len()) - 1);
+            for (one, other) in straight.iter().zip(&mixed) {
+                prop_assert_eq!((one.top, &one.all, one.runs), (other.top, &other.all, other.runs));
+                prop_assert_eq!((one.depth, one.started), (other.depth, other.started));
+                prop_assert_eq!((one.first_ms, one.last_ms), (other.first_ms, other.last_ms));
+                prop_assert_eq!(one.agent.is_some(), other.agent.is_some());
+            }
+            prop_assert_eq!(straight.len(), mixed.len());
+        }
     }
 }

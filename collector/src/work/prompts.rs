@@ -16,7 +16,8 @@ use crate::model::clock::{DAY_MS, rfc3339};
 use crate::model::decimal::{Decimal, divided, each};
 use crate::model::dimension::Dimension;
 use crate::model::prompt::{PARTS, Part, PromptCounts};
-use crate::store::{PromptSum, Runs, Spend};
+use crate::model::run::Run;
+use crate::store::{PromptSum, RunsFound, Spend};
 
 /// What the parts of some prompts cost, in the order of [`Part::ALL`].
 pub fn costs(sums: &Sums, counts: &PromptCounts) -> [Picodollars; PARTS] {
@@ -156,14 +157,15 @@ fn missed(book: &PriceBook, one: &PromptSum, at_ms: u64) -> (u64, Picodollars) {
 pub fn agents(
     book: &PriceBook,
     prompts: &[PromptSum],
-    (found, spend): (&Runs, &[Spend]),
+    (runs, spend): (&RunsFound<Growths>, &[Spend]),
     at_ms: u64,
 ) -> Vec<AgentPrompts> {
     let mut all: BTreeMap<&str, Gathered> = BTreeMap::new();
     for one in prompts {
         all.entry(&one.agent).or_default().add(book, one, at_ms);
     }
-    let growths = growths(found);
+    let growths: BTreeMap<&str, Growth> =
+        runs.agents.iter().map(String::as_str).zip(runs.found.0.iter().copied()).collect();
     let growth = |agent: &str| growths.get(agent).copied().unwrap_or_default();
     let mut agents: Vec<AgentPrompts> =
         all.into_iter().map(|(agent, of)| agent_row(agent, of, growth(agent), spend)).collect();
@@ -179,17 +181,26 @@ struct Growth {
     last_tokens: u64,
 }
 
-/// By agent.
-fn growths(found: &Runs) -> BTreeMap<&str, Growth> {
-    let mut all = vec![Growth::default(); found.agents.len()];
-    for run in found.runs.iter().filter(|run| run.own.calls > 1) {
-        let place = run.agent.and_then(|agent| usize::try_from(agent).ok());
-        let Some(growth) = place.and_then(|place| all.get_mut(place)) else { continue };
-        growth.runs = growth.runs.saturating_add(1);
-        growth.first_tokens = growth.first_tokens.saturating_add(run.first_tokens);
-        growth.last_tokens = growth.last_tokens.saturating_add(run.last_tokens);
+/// The same by the places of agents.
+#[derive(Clone, Debug, Default)]
+pub struct Growths(Vec<Growth>);
+
+impl Growths {
+    /// Adds a run.
+    pub fn add(&mut self, run: &Run) {
+        let Some(place) = run.agent.and_then(|agent| usize::try_from(agent).ok()) else { return };
+        if run.own.calls < 2 {
+            return;
+        }
+        if self.0.len() <= place {
+            self.0.resize(place.saturating_add(1), Growth::default());
+        }
+        if let Some(growth) = self.0.get_mut(place) {
+            growth.runs = growth.runs.saturating_add(1);
+            growth.first_tokens = growth.first_tokens.saturating_add(run.first_tokens);
+            growth.last_tokens = growth.last_tokens.saturating_add(run.last_tokens);
+        }
     }
-    found.agents.iter().map(String::as_str).zip(all).collect()
 }
 
 fn agent_row(agent: &str, of: Gathered, growth: Growth, spend: &[Spend]) -> AgentPrompts {

@@ -4,8 +4,9 @@ use std::sync::{Arc, PoisonError};
 
 use super::follow;
 use super::prompts::{self, PromptSum, PromptsQuery};
-use super::runs::{self, RunFound, Runs, RunsQuery};
+use super::runs::{self, RunFound, RunsFound, RunsQuery};
 use super::spend::{self, Spend, SpendQuery};
+use crate::model::run::Run;
 use crate::store::Store;
 use crate::store::database::error::StoreError;
 use crate::store::database::lead::Lead;
@@ -42,12 +43,23 @@ impl Store {
         self.read(|connection, _| follow::behind(connection)).await
     }
 
-    /// Runs that started in a time.
+    /// What runs that started in a time come to: `start` is nothing, and `add` adds each of them, in the order of
+    /// their starts.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn runs(&self, query: RunsQuery) -> Result<Runs, StoreError> {
-        self.read(move |connection, dims| runs::started(connection, dims, &query)).await
+    pub async fn runs<T: Send + 'static>(
+        &self,
+        query: RunsQuery,
+        start: T,
+        add: impl Fn(&mut T, &Run) + Send + 'static,
+    ) -> Result<RunsFound<T>, StoreError> {
+        self.read(move |connection, dims| {
+            let mut found = start;
+            let agents = runs::each_started(connection, dims, &query, |run| add(&mut found, run))?;
+            Ok(RunsFound { found, agents })
+        })
+        .await
     }
 
     /// Ids of runs, as callers name them, for their numbers in the store.

@@ -28,14 +28,14 @@ use crate::store::rollups::sums::{InRow as _, SumsError};
 pub(super) fn each(
     connection: &Connection,
     (from_ms, to_ms): (i64, i64),
-    mut take: impl FnMut(&Run, &[(i64, RunTotals)]) -> Result<(), StoreError>,
+    mut take: impl FnMut(&mut Run, &[(i64, RunTotals)]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut parts = Vec::new();
     let mut read = |hour: i64, bytes: &[u8]| {
         let mut piece = Piece::of(hour, bytes);
-        while let Some(run) = piece.next(&mut parts)? {
+        while let Some(mut run) = piece.next(&mut parts)? {
             if (from_ms..to_ms).contains(&run.first_ms) {
-                take(&run, &parts)?;
+                take(&mut run, &parts)?;
             }
         }
         Ok::<_, StoreError>(())

@@ -54,21 +54,23 @@ pub struct RunFound {
     pub started_by: Vec<String>,
 }
 
-/// Runs that started in a time.
+/// What runs of a time come to.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Runs {
-    /// In the order of their starts, without names.
-    pub runs: Vec<Run>,
+pub struct RunsFound<T> {
+    /// Of all of them.
+    pub found: T,
     /// Names of agents; runs say which of these is theirs.
     pub agents: Vec<String>,
 }
 
-/// Runs that started in this time.
-pub(in crate::store) fn started(
+/// Hands over the runs that started in this time, in the order of their starts, and answers the names of their
+/// agents.
+pub(in crate::store) fn each_started(
     connection: &Connection,
     dims: &DimsTable,
     query: &RunsQuery,
-) -> Result<Runs, StoreError> {
+    mut take: impl FnMut(&Run),
+) -> Result<Vec<String>, StoreError> {
     let mut agents: Vec<&str> = Vec::new();
     let mut known: HashMap<&str, u32> = HashMap::new();
     let kept: Vec<Option<u32>> = dims
@@ -84,11 +86,10 @@ pub(in crate::store) fn started(
         })
         .collect();
     let agent_of = |dims: i64| kept.get(usize::try_from(dims).ok()?.checked_sub(1)?).copied().flatten();
+    let name = |agent: u32| agents.get(usize::try_from(agent).unwrap_or(usize::MAX));
     let takes_all = query.filters == Filters::default();
-    let mut runs = Vec::new();
     let mut costs: Vec<(u32, Picodollars)> = Vec::new();
     packed::each(connection, (query.from_ms, query.to_ms), |run, parts| {
-        let mut run = run.clone();
         costs.clear();
         for (dims, totals) in parts {
             let Some(agent) = agent_of(*dims) else { continue };
@@ -98,18 +99,17 @@ pub(in crate::store) fn started(
                 None => costs.push((agent, totals.cost)),
             }
         }
-        // Of several with the same cost it is the first by name, so that pieces and rows agree.
-        let name = |agent: u32| agents.get(usize::try_from(agent).unwrap_or(usize::MAX));
+        // Of several with the same cost it is the first by name.
         let largest = costs
             .iter()
             .max_by(|(a, mine), (b, theirs)| mine.cmp(theirs).then_with(|| name(*b).cmp(&name(*a))));
         run.agent = largest.map(|(agent, _)| *agent);
         if takes_all || run.agent.is_some() {
-            runs.push(run);
+            take(run);
         }
         Ok(())
     })?;
-    Ok(Runs { runs, agents: agents.into_iter().map(str::to_owned).collect() })
+    Ok(agents.into_iter().map(str::to_owned).collect())
 }
 
 /// Hands over what a run did in these hours, the last inclusive: the dimensions' id and encoded sums.
