@@ -24,6 +24,7 @@ pub(crate) mod hold;
 pub mod ledger;
 pub mod policy;
 pub mod reservation;
+pub mod rules;
 pub mod scope;
 pub mod window;
 

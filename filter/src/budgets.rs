@@ -191,6 +191,7 @@ impl Budgets {
                 budget: budget.clone(),
                 generation: 1,
                 spans: std::iter::once(now).chain(next).collect(),
+                quarantine: false,
             }
         };
         self.set_policy(Policy {

@@ -70,6 +70,7 @@ pub(crate) fn policy(budgets: &Value) -> Policy {
         budget,
         generation: 1,
         spans: vec![Span { start_ms: 0, end_ms: NOW_MS * 2 }],
+        quarantine: false,
     };
     let budgets = tollgate_core::budget::define::read(budgets).unwrap();
     Policy { version: "p1".into(), budgets: budgets.into_iter().map(entry).collect(), ..Policy::default() }

@@ -74,10 +74,12 @@ impl Budgets {
                 budget: stored.budget.clone(),
                 generation: stored.generation,
                 spans: spans(&stored.budget, now_ms),
+                quarantine: false,
             })
             .collect();
         let registered = state.registered.clone();
-        let mut policy = Policy { version: String::new(), budgets, registered, unpriced };
+        let mut policy =
+            Policy { version: String::new(), budgets, registered, unpriced, ..Policy::default() };
         let mut hasher = DefaultHasher::new();
         serde_json::to_string(&policy).unwrap_or_default().hash(&mut hasher);
         let newest_ms = state.budgets.iter().map(|stored| stored.since_ms).max().unwrap_or(0);

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::rules::Rules;
 use super::scope::{CounterKey, Dimension, Subject, is_nobody, write_key};
 use super::window::{Span, Window};
 use super::{Amount, Budget};
@@ -25,7 +26,7 @@ use crate::price::charge::Unpriced;
 /// let spans = vec![Span { start_ms: 0, end_ms: u64::MAX }];
 /// let policy = Policy {
 ///     version: "1".into(),
-///     budgets: vec![PolicyBudget { budget, generation: 0, spans }],
+///     budgets: vec![PolicyBudget { budget, generation: 0, spans, quarantine: false }],
 ///     ..Policy::default()
 /// };
 /// let attribution = Attribution { team: "support".into(), ..Attribution::default() };
@@ -56,6 +57,9 @@ pub struct Policy {
     /// What becomes of calls whose model has no price.
     #[serde(default)]
     pub unpriced: Unpriced,
+    /// Who may call what.
+    #[serde(default, skip_serializing_if = "Rules::is_empty")]
+    pub rules: Rules,
 }
 
 /// A budget, and its windows.
@@ -67,6 +71,9 @@ pub struct PolicyBudget {
     pub generation: u64,
     /// The windows that hold now and next, by the collector's clock.
     pub spans: Vec<Span>,
+    /// It is for calls of unknown agents alone, where rules put these in quarantine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quarantine: bool,
 }
 
 /// A counter that a call touches.
@@ -107,7 +114,9 @@ impl Policy {
     /// The counters that a call touches, one for each budget that is for it.
     pub fn touched<'p>(&'p self, subject: &Subject<'p>, now_ms: u64) -> impl Iterator<Item = Touched<'p>> {
         self.budgets.iter().enumerate().filter_map(move |(index, entry)| {
-            if !entry.budget.scope.holds(subject) {
+            if !entry.budget.scope.holds(subject)
+                || entry.quarantine && !self.rules.is_quarantined(subject.attribution, now_ms)
+            {
                 return None;
             }
             let value = match &entry.budget.each {
@@ -121,7 +130,7 @@ impl Policy {
 
     /// Whether no call is ever held or refused.
     pub fn is_idle(&self) -> bool {
-        self.budgets.is_empty() && self.unpriced != Unpriced::Deny
+        self.budgets.is_empty() && self.unpriced != Unpriced::Deny && self.rules.is_empty()
     }
 
     /// The budget with this name.
@@ -137,7 +146,8 @@ impl Policy {
 
     /// Whether a budget is for some models only.
     pub fn scopes_models(&self) -> bool {
-        self.budgets.iter().any(|entry| !entry.budget.scope.values(&Dimension::Model).is_empty())
+        let scopes = |entry: &PolicyBudget| !entry.budget.scope.values(&Dimension::Model).is_empty();
+        self.budgets.iter().any(scopes) || self.rules.asks_for_models()
     }
 
     /// Whether a budget may write an output limit into requests.
@@ -333,7 +343,7 @@ mod tests {
             version: "1".into(),
             budgets: budgets
                 .into_iter()
-                .map(|budget| PolicyBudget { budget, generation: 1, spans: spans.clone() })
+                .map(|budget| PolicyBudget { budget, generation: 1, spans: spans.clone(), quarantine: false })
                 .collect(),
             registered: registered.iter().map(|name| (*name).to_owned()).collect(),
             ..Policy::default()

@@ -175,6 +175,15 @@ fn is_model(subject: &Subject<'_>, values: &[String]) -> bool {
     }
 }
 
+/// Whether a model is meant, by one of its names at this provider or by that of its row in the price book.
+pub(super) fn is_named(provider: &str, pattern: &str, model: &str, row: Option<&str>) -> bool {
+    let is = |name: &str| {
+        matches(pattern, name)
+            || ScopedModel::of(provider, pattern).is_one_of(&names::spellings(provider, name))
+    };
+    is(model) || row.is_some_and(is)
+}
+
 /// A model in a scope, as its provider's other names for it are compared with.
 struct ScopedModel {
     name: String,
@@ -201,7 +210,8 @@ impl ScopedModel {
     }
 }
 
-fn matches(pattern: &str, value: &str) -> bool {
+/// Whether this value is meant: it is the same, or begins as one that ends in `*` does.
+pub(super) fn matches(pattern: &str, value: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(start) => value.starts_with(start),
         None => pattern == value,

@@ -644,7 +644,7 @@ mod tests {
 
     fn policy(json: serde_json::Value) -> Policy {
         let spans = vec![Span { start_ms: 0, end_ms: u64::MAX }];
-        let budget = |budget| PolicyBudget { budget, generation: 1, spans: spans.clone() };
+        let budget = |budget| PolicyBudget { budget, generation: 1, spans: spans.clone(), quarantine: false };
         let budgets = define::read(&json).unwrap().into_iter().map(budget).collect();
         Policy { version: "p".into(), budgets, ..Policy::default() }
     }

@@ -1,0 +1,214 @@
+//! Rules: who may call what, beside budgets. Gateways get them with the budgets, in one policy.
+//!
+//! A rule that has a `scope` is for the calls in it. A call goes on where every rule that is for it lets it. A
+//! rule in `shadow` refuses nothing: it is noted that it would have.
+
+mod index;
+mod judge;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attribution::Field;
+pub use index::Index;
+pub use judge::{Breach, Models, Ruling, Rulings};
+
+use super::Amount;
+use super::scope::{Scope, matches};
+
+/// What gateways enforce beside budgets.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Rules {
+    /// Agents that are registered, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub agents: BTreeMap<String, Agent>,
+    /// What becomes of calls of other agents; the first one for a call's environment holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<Unknown>,
+    /// Names that a call must have; the first one for a call's environment holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub require: Vec<Require>,
+    /// Models that may be called.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Allow>,
+    /// What one call may be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<CallLimit>,
+    /// Rules by whom they are for.
+    #[serde(skip)]
+    pub index: Index,
+}
+
+/// A registered agent, as gateways know it.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Agent {
+    /// Its team, which its calls are for, whatever they say; empty where it has none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub team: String,
+    /// Environments that it may call from; any where this is empty. One may end in `*`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<String>,
+    /// Whether it may call.
+    #[serde(skip_serializing_if = "is_approved")]
+    pub status: Status,
+    /// When its approval ends, Unix milliseconds UTC; from then on it is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+}
+
+/// How far an agent has come.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "AgentStatus"))]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Somebody asked for it, or it was seen: unknown to gateways.
+    Proposed,
+    /// It may call.
+    #[default]
+    Approved,
+    /// It may not call any more.
+    Retired,
+}
+
+/// What becomes of calls of agents that are not registered.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Unknown {
+    /// The environment; may end in `*`.
+    pub environment: String,
+    /// What becomes of them.
+    pub action: UnknownAction,
+}
+
+/// What becomes of a call of an agent that is not registered.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownAction {
+    /// It goes on.
+    #[default]
+    Allow,
+    /// It goes on, and it is noted.
+    Flag,
+    /// It goes on, and counts on the budgets that are for unknown agents alone.
+    Quarantine,
+    /// It is refused.
+    Deny,
+}
+
+/// Names that calls of an environment must have.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct Require {
+    /// The environment; may end in `*`.
+    pub environment: String,
+    /// `agent`, `team`, `feature`, `environment` or `run`.
+    pub fields: Vec<FieldName>,
+    /// Only notes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+}
+
+/// A field by its name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FieldName(pub Field);
+
+/// A list of models.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct Allow {
+    /// Its name.
+    pub name: String,
+    /// The calls that it is for.
+    pub scope: Scope,
+    /// Models that may be called, as in scopes. One that begins with `!` may not be, whatever the others say;
+    /// where all begin so, every other model may.
+    pub models: Vec<String>,
+    /// Whether work may be started that is charged later.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deferred: bool,
+    /// Whether calls may be made whose models nobody can tell: unknown paths, and names that the provider
+    /// gives a meaning.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub untold: bool,
+    /// When it ends, Unix milliseconds UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+    /// Only notes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+}
+
+/// What one call may be.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(default)]
+pub struct CallLimit {
+    /// Its name.
+    pub name: String,
+    /// The calls that it is for.
+    pub scope: Scope,
+    /// What a call may cost at most, in pico-dollars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cost: Option<Amount>,
+    /// Tokens that its prompt may have at most, as they are estimated from its text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_input_tokens: Option<u64>,
+    /// Only notes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+}
+
+impl Rules {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        let Self { agents, unknown, require, allow, limits, index: _ } = self;
+        agents.is_empty() && unknown.is_empty() && require.is_empty() && allow.is_empty() && limits.is_empty()
+    }
+
+    /// Whether a rule asks for models, so that names of the price book matter.
+    pub fn asks_for_models(&self) -> bool {
+        !self.allow.is_empty()
+    }
+
+    /// Whether an agent may call at this time and in this environment: registered, approved, and not ended.
+    pub fn is_known(&self, agent: &str, now_ms: u64) -> bool {
+        self.agents.get(agent).is_some_and(|agent| {
+            agent.status == Status::Approved && agent.until_ms.is_none_or(|until_ms| now_ms < until_ms)
+        })
+    }
+
+    /// What becomes of calls of unknown agents in this environment.
+    pub fn unknown_in(&self, environment: &str) -> UnknownAction {
+        let first = self.unknown.iter().find(|one| matches(&one.environment, environment));
+        first.map_or(UnknownAction::Allow, |one| one.action)
+    }
+}
+
+impl From<FieldName> for &'static str {
+    fn from(FieldName(field): FieldName) -> Self {
+        Field::ALL.into_iter().find(|(known, ..)| *known == field).map_or("", |(_, name, _)| name)
+    }
+}
+
+impl Serialize for FieldName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str((*self).into())
+    }
+}
+
+impl<'de> Deserialize<'de> for FieldName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Field::from_name(&name).map(Self).ok_or_else(|| serde::de::Error::custom("is not a field"))
+    }
+}
+
+// By reference, as serde wants it.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_approved(status: &Status) -> bool {
+    matches!(status, Status::Approved)
+}

@@ -1,0 +1,286 @@
+//! What rules say of a call.
+
+use super::{Allow, CallLimit, FieldName, Require, Rules, UnknownAction};
+use crate::attribution::{Attribution, Field};
+use crate::budget::Amount;
+use crate::budget::scope::{self, Subject, is_nobody};
+
+/// What a call does that a rule does not allow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Breach {
+    /// Its agent may not call.
+    AgentNotAllowed,
+    /// It does not say who makes it.
+    AttributionMissing,
+    /// Its model may not be called.
+    ModelNotAllowed,
+    /// It starts work that is charged later.
+    DeferredNotAllowed,
+    /// It cannot be told what it does.
+    NotMetered,
+    /// It is larger than one call may be.
+    CallTooLarge,
+}
+
+/// What one rule says of a call.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ruling {
+    /// The rule: its name, or `unknown_agents` or `require`.
+    pub rule: String,
+    /// Why.
+    pub breach: Breach,
+    /// In words, for the caller.
+    pub message: String,
+}
+
+/// What all rules say of a call.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Rulings {
+    /// The first rule that refuses it.
+    pub refused: Option<Ruling>,
+    /// Rules that would refuse it if they were enforced, or that flag it.
+    pub noted: Vec<Ruling>,
+}
+
+/// Models that may answer a call.
+#[derive(Clone, Debug, Default)]
+pub struct Models<'a> {
+    /// Each by the name that the call has for it, and the id of its row in the price book.
+    pub named: Vec<(&'a str, Option<String>)>,
+    /// Others may answer that nobody names, or a name is the customer's own and says nothing.
+    pub any: bool,
+    /// It starts work that is charged later.
+    pub is_deferred: bool,
+    /// It cannot be told what it does.
+    pub is_unmetered: bool,
+}
+
+impl Rulings {
+    fn add(&mut self, is_shadow: bool, ruling: impl FnOnce() -> Ruling) {
+        match is_shadow {
+            true => self.noted.push(ruling()),
+            false if self.refused.is_none() => self.refused = Some(ruling()),
+            false => {}
+        }
+    }
+}
+
+impl Rules {
+    /// What the rules about who calls say.
+    pub fn of_caller(&self, who: &Attribution, now_ms: u64, rulings: &mut Rulings) {
+        let environment = who.environment.as_str();
+        // The strictest holds for a call that hides where it comes from.
+        let strictest = |rank: fn(&UnknownAction) -> u8| {
+            self.unknown.iter().map(|one| one.action).max_by_key(rank).unwrap_or_default()
+        };
+        if let Some(ruling) = self.of_agent(who, now_ms) {
+            let action = match is_nobody(environment) {
+                true => strictest(|action| *action as u8),
+                false => self.unknown_in(environment),
+            };
+            match action {
+                UnknownAction::Allow | UnknownAction::Quarantine => {}
+                UnknownAction::Flag => rulings.add(true, || ruling),
+                UnknownAction::Deny => rulings.add(false, || ruling),
+            }
+        }
+        let mut required = self
+            .require
+            .iter()
+            .filter(|one| is_nobody(environment) || scope::matches(&one.environment, environment));
+        let missing = |one: &&Require| one.fields.iter().any(|field| is_missing(who, *field));
+        let found = match is_nobody(environment) {
+            true => required.find(missing),
+            false => required.next().filter(missing),
+        };
+        if let Some(found) = found {
+            rulings.add(found.shadow, || ruling_of_missing(found, who));
+        }
+    }
+
+    /// Whether the agent of a call is unknown: the budgets for unknown agents are for it.
+    pub fn is_quarantined(&self, who: &Attribution, now_ms: u64) -> bool {
+        let environment = who.environment.as_str();
+        let quarantines = match is_nobody(environment) {
+            true => self.unknown.iter().any(|one| one.action == UnknownAction::Quarantine),
+            false => self.unknown_in(environment) == UnknownAction::Quarantine,
+        };
+        quarantines && self.of_agent(who, now_ms).is_some()
+    }
+
+    /// Why the agent of a call may not call, as far as it alone goes; none where it may.
+    fn of_agent(&self, who: &Attribution, now_ms: u64) -> Option<Ruling> {
+        if self.unknown.is_empty() {
+            return None;
+        }
+        let name = &who.agent;
+        let message = match self.agents.get(name) {
+            None if is_nobody(name) => {
+                "the call names no agent; send the header `x-tollgate-agent`".to_owned()
+            }
+            None => format!("the agent `{name}` is not registered"),
+            Some(_) if !self.is_known(name, now_ms) => format!("the agent `{name}` is not approved"),
+            Some(agent) => {
+                let is_one = |one: &String| scope::matches(one, &who.environment);
+                if agent.environments.is_empty() || agent.environments.iter().any(is_one) {
+                    return None;
+                }
+                let (here, list) = (&who.environment, agent.environments.join(", "));
+                format!("the agent `{name}` may not call from the environment `{here}`, but from {list}")
+            }
+        };
+        Some(Ruling { rule: "unknown_agents".to_owned(), breach: Breach::AgentNotAllowed, message })
+    }
+
+    /// What the lists of models say.
+    pub fn of_models(&self, subject: &Subject<'_>, models: &Models<'_>, now_ms: u64, rulings: &mut Rulings) {
+        for at in self.allow_for(subject.attribution) {
+            let Some(list) = self.allow.get(at) else { continue };
+            let has_ended = list.until_ms.is_some_and(|until_ms| until_ms <= now_ms);
+            if has_ended || !list.scope.holds(subject) {
+                continue;
+            }
+            if let Some((breach, message)) = list.refuses(subject.provider, models) {
+                rulings.add(list.shadow, || Ruling { rule: list.name.clone(), breach, message });
+            }
+        }
+    }
+
+    /// Whether a limit may be for a call of theirs.
+    pub fn limits_call(&self, subject: &Subject<'_>) -> bool {
+        self.limits_of(subject).next().is_some()
+    }
+
+    /// What the limits of one call say: `cost` is what it may come to, none where that is not known.
+    pub fn of_size(
+        &self,
+        subject: &Subject<'_>,
+        cost: Option<Amount>,
+        input_tokens: u64,
+        rulings: &mut Rulings,
+    ) {
+        for limit in self.limits_of(subject) {
+            let ruling =
+                |message: String| Ruling { rule: limit.name.clone(), breach: Breach::CallTooLarge, message };
+            if let (Some(most), Some(cost)) = (limit.max_cost, cost)
+                && cost > most
+            {
+                rulings.add(limit.shadow, || {
+                    ruling(format!(
+                        "the call may cost ${}, and `{}` allows ${} for one call; ask for fewer output tokens, or \
+                         send a shorter prompt",
+                        dollars(cost),
+                        limit.name,
+                        dollars(most)
+                    ))
+                });
+            }
+            if let Some(most) = limit.max_input_tokens.filter(|most| input_tokens > *most) {
+                rulings.add(limit.shadow, || {
+                    ruling(format!(
+                        "the prompt has about {input_tokens} tokens, and `{}` allows {most}; send a shorter prompt",
+                        limit.name
+                    ))
+                });
+            }
+        }
+    }
+
+    fn limits_of<'a>(&'a self, subject: &'a Subject<'_>) -> impl Iterator<Item = &'a CallLimit> {
+        self.limits_for(subject.attribution)
+            .filter_map(|at| self.limits.get(at))
+            .filter(|limit| limit.scope.holds(subject))
+    }
+}
+
+impl Allow {
+    /// Why it does not let these models be called.
+    fn refuses(&self, provider: &str, models: &Models<'_>) -> Option<(Breach, String)> {
+        let name = &self.name;
+        if models.is_deferred && !self.deferred {
+            let text = format!("work that is charged later may not be started under `{name}`");
+            return Some((Breach::DeferredNotAllowed, text));
+        }
+        if models.is_unmetered && !self.untold {
+            let text = format!(
+                "it cannot be told which model this path calls, and `{name}` lists those that may be"
+            );
+            return Some((Breach::NotMetered, text));
+        }
+        let may = self.models.iter().filter(|model| !model.starts_with('!')).map(String::as_str);
+        let may_not = || self.models.iter().filter_map(|model| model.strip_prefix('!'));
+        let may: Vec<&str> = may.collect();
+        let is_any = |pattern: &&str| *pattern == "*";
+        if (models.any || models.named.is_empty()) && !models.is_unmetered && !self.untold {
+            let is_open = (may.is_empty() || may.iter().any(is_any)) && may_not().next().is_none();
+            if !is_open {
+                let text = format!(
+                    "it cannot be told which model answers this call, and `{name}` lists those that may: {}",
+                    listed(&self.models)
+                );
+                return Some((Breach::ModelNotAllowed, text));
+            }
+        }
+        let is_refused = |(model, row): &&(&str, Option<String>)| {
+            let is = |pattern: &str| scope::is_named(provider, pattern, model, row.as_deref());
+            may_not().any(is) || !may.is_empty() && !may.iter().any(|pattern| is(pattern))
+        };
+        let (model, _) = models.named.iter().find(is_refused)?;
+        let text =
+            format!("the model `{model}` is not among those that `{name}` allows: {}", listed(&self.models));
+        Some((Breach::ModelNotAllowed, text))
+    }
+}
+
+/// Models of a list, as they are said to a caller.
+fn listed(models: &[String]) -> String {
+    let mut shown: Vec<String> = models
+        .iter()
+        .take(MODELS_SHOWN)
+        .map(|model| match model.strip_prefix('!') {
+            Some(model) => format!("not {model}"),
+            None => model.clone(),
+        })
+        .collect();
+    if models.len() > MODELS_SHOWN {
+        shown.push("and others".to_owned());
+    }
+    shown.join(", ")
+}
+
+fn is_missing(who: &Attribution, FieldName(field): FieldName) -> bool {
+    match field {
+        Field::Agent => is_nobody(&who.agent),
+        Field::Team => is_nobody(&who.team),
+        Field::Feature => is_nobody(&who.feature),
+        Field::Environment => is_nobody(&who.environment),
+        Field::Run => who.run.as_deref().is_none_or(is_nobody),
+        Field::ParentRun => who.parent_run.as_deref().is_none_or(is_nobody),
+        Field::Tags => who.tags.is_empty(),
+    }
+}
+
+fn ruling_of_missing(required: &Require, who: &Attribution) -> Ruling {
+    let missing = required.fields.iter().filter(|field| is_missing(who, **field));
+    let headers: Vec<String> = missing
+        .filter_map(|FieldName(field)| Field::ALL.iter().find(|(known, ..)| known == field))
+        .map(|(.., header)| format!("`{header}`"))
+        .collect();
+    Ruling {
+        rule: "require".to_owned(),
+        breach: Breach::AttributionMissing,
+        message: format!(
+            "calls of the environment `{}` must say who makes them; missing, malformed or given twice: {}",
+            who.environment,
+            headers.join(", ")
+        ),
+    }
+}
+
+/// To the cent, or to what there is of it.
+fn dollars(amount: Amount) -> String {
+    crate::money::Picodollars::from_pico(amount.0).to_string()
+}
+
+/// Models of a list that a caller is told.
+const MODELS_SHOWN: usize = 12;
