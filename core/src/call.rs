@@ -10,10 +10,11 @@ mod deferred;
 mod doubts;
 mod measure;
 pub mod refusal;
+mod ruled;
 mod turns;
 mod unseen;
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use crate::answer::meter::{Body, Meter};
 use crate::answer::wire::Normalised;
@@ -27,6 +28,7 @@ use crate::request::RequestMeter;
 use crate::usage::Usage;
 pub use deferred::Fetched;
 use measure::{Consumed, Measure, beside, cut_short, doubtful, session};
+pub use ruled::give_team;
 
 /// A call under way. Holds the bounded state of a request meter and an answer's meter, and short strings.
 ///
@@ -93,6 +95,17 @@ pub struct Call {
     voice_told_ms: u64,
     /// What its models are called by the price book, where budgets are for some models.
     meant: OnceCell<Meant>,
+    /// What rules said of it.
+    ruled: RefCell<Ruled>,
+}
+
+/// Rules that refused a call, or would have.
+#[derive(Clone, Debug, Default)]
+struct Ruled {
+    refused_by: Option<String>,
+    noted_by: Vec<String>,
+    /// It named another team than that of its agent.
+    named_other_team: bool,
 }
 
 /// The models of a call, by the names of the price book.
@@ -197,6 +210,7 @@ impl Call {
             asked_ms: time_ms,
             voice_told_ms: 0,
             meant: OnceCell::new(),
+            ruled: RefCell::default(),
         }
     }
 
@@ -346,8 +360,14 @@ impl Call {
     /// could be made again.
     fn pending(&self, gateway: &str) -> UsageRecord {
         let prints = !self.target.api.is_session();
+        let Ruled { refused_by, mut noted_by, named_other_team } = self.ruled.borrow().clone();
+        if named_other_team {
+            noted_by.push("team".to_owned());
+        }
         UsageRecord {
             head: self.head(gateway),
+            refused_by,
+            noted_by,
             prompt: self.request.prompt().filter(|_| prints),
             request_hash: self.request.hash().filter(|_| prints),
             ..UsageRecord::default()

@@ -324,10 +324,13 @@ impl Budgets {
         }
     }
 
-    /// The refusal of a call whose body has not come, by a budget that has nothing left, whatever the call
-    /// may ask for.
+    /// The refusal of a call whose body has not come: by a rule about who calls, or by a budget that has nothing
+    /// left, whatever the call may ask for.
     pub(crate) fn spent_already(&self, call: &Call, now_ms: u64) -> Option<Refused> {
         let policy = self.policy()?;
+        if let Some((reason, message)) = call.refused_caller(&policy, self.now(now_ms)) {
+            return Some(Refused { reason, budget: None, status: None, message });
+        }
         call.surely_touched(&policy, self.now(now_ms)).into_iter().find_map(|touched| {
             let counter = self.counters.borrow_mut().get(&touched.key().to_bytes())?;
             let is_spent = counter.free() <= Amount::ZERO && !counter.may_clear(Amount(1));

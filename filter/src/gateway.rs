@@ -145,6 +145,10 @@ impl Gateway {
         if let Some(budget) = &refused.budget {
             pairs.push(("x-tollgate-budget", budget));
         }
+        let rule = call.refused_by();
+        if let Some(rule) = &rule {
+            pairs.push(("x-tollgate-rule", rule));
+        }
         let details = format!("tollgate_{}", refused.reason.name());
         if host::answer(status, &details, &pairs, &body).is_err() {
             warn!("a refusal could not be sent");

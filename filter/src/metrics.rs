@@ -71,6 +71,10 @@ impl Metrics {
             Reason::PriceUnknown => "tollgate_denied_total.reason=.price_unknown.;",
             Reason::DeferredNotAllowed => "tollgate_denied_total.reason=.deferred_not_allowed.;",
             Reason::NotMetered => "tollgate_denied_total.reason=.not_metered.;",
+            Reason::AgentNotAllowed => "tollgate_denied_total.reason=.agent_not_allowed.;",
+            Reason::ModelNotAllowed => "tollgate_denied_total.reason=.model_not_allowed.;",
+            Reason::AttributionMissing => "tollgate_denied_total.reason=.attribution_missing.;",
+            Reason::CallTooLarge => "tollgate_denied_total.reason=.call_too_large.;",
             Reason::AmbiguousRequest => "tollgate_denied_total.reason=.ambiguous_request.;",
             Reason::UnreadableRequest => "tollgate_denied_total.reason=.unreadable_request.;",
         };

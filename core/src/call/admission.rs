@@ -5,6 +5,7 @@
 use super::{Call, Meant, agent_and_model};
 use crate::budget::counter::Settlement;
 use crate::budget::policy::{Policy, Touched};
+use crate::budget::rules::Rulings;
 use crate::budget::scope::{Dimension, Subject};
 use crate::budget::{Amount, Budget, HoldRule, OnUnknown, Unit};
 use crate::call::refusal::Reason;
@@ -66,6 +67,13 @@ pub struct AdmissionInput<'a> {
     pub may_ask: bool,
 }
 
+impl Default for Admission<'_> {
+    /// Nothing is held.
+    fn default() -> Self {
+        Self::Hold(Vec::new())
+    }
+}
+
 impl Call {
     /// What budgets see of it.
     pub fn subject(&self) -> Subject<'_> {
@@ -105,13 +113,23 @@ impl Call {
     #[must_use]
     pub fn admission<'p>(&'p self, given: &AdmissionInput<'p>) -> Admission<'p> {
         let api = self.target.api;
-        if self.target.fetches.is_some() {
+        let has_rules = !given.policy.rules.is_empty();
+        if self.target.fetches.is_some() && !has_rules {
             return Admission::Hold(Vec::new());
         }
         if given.policy.scopes_models() {
             self.resolve(given.book);
         }
         let subject = self.subject();
+        let rulings = if has_rules { self.rulings(given, &subject) } else { Rulings::default() };
+        if rulings.refused.is_some()
+            && let Some(refused) = self.ruled(rulings.clone())
+        {
+            return refused;
+        }
+        if self.target.fetches.is_some() {
+            return self.ruled(rulings).unwrap_or_default();
+        }
         let touched = given.policy.touched(&subject, given.now_ms);
         let mut holds = Vec::with_capacity(given.policy.budgets.len());
         touched.for_each(|touched| holds.push(Hold { touched, amount: Amount::ZERO, cover: None }));
@@ -128,24 +146,27 @@ impl Call {
             );
             return Admission::Refuse(Reason::DeferredNotAllowed, Some(name.clone()), text);
         }
+        let must_be_read = given.policy.rules.enforces_models(&subject, given.now_ms);
+        let limits_size = given.policy.rules.limits_call(&subject);
         if self.is_free() {
-            return Admission::Hold(Vec::new());
+            return self.ruled(rulings).unwrap_or_default();
         }
         if self.is_unmetered() {
+            self.ruled(rulings);
             return self.unmetered(holds);
         }
         let enforcing = enforced(&|_| true);
-        if (enforcing.is_some() || given.unpriced == Unpriced::Deny)
+        if (enforcing.is_some() || given.unpriced == Unpriced::Deny || must_be_read || limits_size)
             && let Some((reason, text)) = self.undecidable()
         {
             let name = enforcing.map(|budget| budget.name.clone());
             let under = name.as_ref().map_or_else(String::new, |name| format!(" under budget `{name}`"));
             return Admission::Refuse(reason, name, format!("{text}{under}"));
         }
-        if holds.is_empty() && given.unpriced != Unpriced::Deny {
-            return Admission::Hold(Vec::new());
+        if holds.is_empty() && given.unpriced != Unpriced::Deny && !limits_size {
+            return self.ruled(rulings).unwrap_or_default();
         }
-        self.held(given, holds)
+        self.held(given, holds, rulings)
     }
 
     /// Why it cannot be told from its request what it asks for.
@@ -163,7 +184,12 @@ impl Call {
 
     /// The holds, with how much they hold.
     // Long: one pass over the holds, after what all of them share.
-    fn held<'p>(&'p self, given: &AdmissionInput<'p>, mut holds: Vec<Hold<'p>>) -> Admission<'p> {
+    fn held<'p>(
+        &'p self,
+        given: &AdmissionInput<'p>,
+        mut holds: Vec<Hold<'p>>,
+        mut rulings: Rulings,
+    ) -> Admission<'p> {
         let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
         let place = self.target.place.as_ref().map(|(fact, word)| (*fact, word.as_str()));
         let mut known: Vec<(&str, &str)> = Vec::new();
@@ -174,6 +200,13 @@ impl Call {
             Ok(worst) => worst,
             Err(admission) => return admission.clone(),
         };
+        if !given.policy.rules.is_empty() {
+            let cost = cost.map(|cost| Amount(cost.as_pico()));
+            self.rule_size(given, &self.subject(), cost, &mut rulings);
+            if let Some(refused) = self.ruled(rulings) {
+                return refused;
+            }
+        }
         let needs = |budget: &&Budget| {
             budget.is_enforced() && budget.unit == Unit::Dollars && budget.ceiling.is_none()
         };
@@ -344,7 +377,7 @@ impl Call {
 
     /// The models that may answer, as its path or else its body names them: one, several with commas between
     /// them, and those to fall back on.
-    fn models_asked_for(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn models_asked_for(&self) -> impl Iterator<Item = &str> {
         let path = self.target.path_model.as_deref();
         let named = self.request.model().filter(|_| path.is_none());
         let in_body = named.into_iter().chain(self.other_models().iter().map(String::as_str));
@@ -359,14 +392,14 @@ impl Call {
     }
 
     /// Whether the provider, or what is stored there, chooses the model that answers.
-    fn may_be_any_model(&self) -> bool {
+    pub(super) fn may_be_any_model(&self) -> bool {
         let provider = self.target.provider.as_ref();
         self.target.path_model.is_none() && self.bounds().is_some_and(RequestBounds::may_be_any_model)
             || self.asks_for(|name| model_names::is_choice(provider, name))
     }
 
     /// Whether it calls a model by a name that the customer gave, and that says nothing of the model.
-    fn has_own_name(&self) -> bool {
+    pub(super) fn has_own_name(&self) -> bool {
         let provider = self.target.provider.as_ref();
         self.asks_for(|name| model_names::is_customers_own(provider, name))
     }

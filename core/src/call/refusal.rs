@@ -25,8 +25,16 @@ pub enum Reason {
     PriceUnknown,
     /// Work that is charged later may not be started under an enforced budget.
     DeferredNotAllowed,
-    /// The call cannot be metered, and an enforced budget may be for it.
+    /// The call cannot be metered, and an enforced budget or a list of models may be for it.
     NotMetered,
+    /// Its agent is not registered or not approved, and may not call.
+    AgentNotAllowed,
+    /// Its model is not among those that may be called.
+    ModelNotAllowed,
+    /// It does not say who makes it, as calls of its environment must.
+    AttributionMissing,
+    /// It is larger than one call may be.
+    CallTooLarge,
     /// A key that decides about the call stands in its body twice.
     AmbiguousRequest,
     /// The body cannot be read, and an enforced budget must know what it asks for.
@@ -55,6 +63,10 @@ impl Reason {
             Self::PriceUnknown => "price_unknown",
             Self::DeferredNotAllowed => "deferred_not_allowed",
             Self::NotMetered => "not_metered",
+            Self::AgentNotAllowed => "agent_not_allowed",
+            Self::ModelNotAllowed => "model_not_allowed",
+            Self::AttributionMissing => "attribution_missing",
+            Self::CallTooLarge => "call_too_large",
             Self::AmbiguousRequest => "ambiguous_request",
             Self::UnreadableRequest => "unreadable_request",
         }
@@ -65,8 +77,13 @@ impl Reason {
         match self {
             Self::BudgetSpent => 402,
             Self::BudgetBusy | Self::CollectorAway | Self::PriceUnknown => 429,
-            Self::ModelNotPriced | Self::DeferredNotAllowed | Self::NotMetered => 403,
-            Self::AmbiguousRequest => 400,
+            Self::ModelNotPriced
+            | Self::DeferredNotAllowed
+            | Self::NotMetered
+            | Self::AgentNotAllowed
+            | Self::ModelNotAllowed
+            | Self::CallTooLarge => 403,
+            Self::AmbiguousRequest | Self::AttributionMissing => 400,
             Self::UnreadableRequest => 415,
         }
     }
@@ -89,10 +106,15 @@ pub fn refusal(target: &Target, reason: Reason, status: Option<u16>, message: &s
     if family == Family::Bedrock {
         // A throttling error only for what clears soon: boto3 tries those again.
         let kind = match reason {
-            Reason::ModelNotPriced | Reason::DeferredNotAllowed | Reason::NotMetered => {
-                "AccessDeniedException"
+            Reason::ModelNotPriced
+            | Reason::DeferredNotAllowed
+            | Reason::NotMetered
+            | Reason::AgentNotAllowed
+            | Reason::ModelNotAllowed
+            | Reason::CallTooLarge => "AccessDeniedException",
+            Reason::AmbiguousRequest | Reason::UnreadableRequest | Reason::AttributionMissing => {
+                "ValidationException"
             }
-            Reason::AmbiguousRequest | Reason::UnreadableRequest => "ValidationException",
             Reason::BudgetBusy | Reason::CollectorAway | Reason::PriceUnknown => "ThrottlingException",
             Reason::BudgetSpent => "ServiceQuotaExceededException",
         };

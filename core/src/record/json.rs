@@ -42,6 +42,8 @@ impl UsageRecord {
             price_version,
             price_basis,
             policy_version,
+            refused_by,
+            noted_by,
             attempts,
             duration_ms,
             first_byte_ms,
@@ -74,6 +76,8 @@ impl UsageRecord {
         optional_text(out, "price_version", price_version.as_deref());
         list(out, "price_basis", price_basis, write_basis);
         optional_text(out, "policy_version", policy_version.as_deref());
+        optional_text(out, "refused_by", refused_by.as_deref());
+        list(out, "noted_by", noted_by, |out, rule| quoted(out, rule));
         optional_number(out, "attempts", attempts.map(u64::from));
         optional_number(out, "duration_ms", *duration_ms);
         optional_number(out, "first_byte_ms", *first_byte_ms);
@@ -509,7 +513,8 @@ mod tests {
             prompt in option::of(prompt()),
             notes in vec(prop::sample::select(NOTES), 0..4),
             texts in vec(".{0,16}", 4),
-            optional_texts in vec(option::of(".{0,16}"), 7),
+            noted_by in vec(".{0,16}", 0..3),
+            optional_texts in vec(option::of(".{0,16}"), 8),
             work in option::of(work()),
             numbers in vec(option::of(any::<u64>()), 4),
             attempts in option::of(any::<u32>()),
@@ -526,7 +531,10 @@ mod tests {
             [provider_cost, charged] in [option::of(any::<i64>()), option::of(any::<i64>())],
         ) -> UsageRecord {
             let [id, gateway, provider, operation] = texts.try_into().unwrap();
-            let [key_id, request_model, response_model, service_tier, price_version, policy_version, request_hash] =
+            let [
+                key_id, request_model, response_model, service_tier, price_version, policy_version, request_hash,
+                refused_by,
+            ] =
                 optional_texts.try_into().unwrap();
             let [duration_ms, first_byte_ms, request_bytes, response_bytes] = numbers.try_into().unwrap();
             let head = Head {
@@ -539,7 +547,7 @@ mod tests {
                 cost_source: words.3,
                 provider_cost_usd: provider_cost.map(|pico| Picodollars::from_pico(pico.into())), price_version,
                 charged_usd: charged.map(|pico| Picodollars::from_pico(pico.into())),
-                price_basis, policy_version, attempts, duration_ms, first_byte_ms, request_bytes, response_bytes,
+                price_basis, policy_version, refused_by, noted_by, attempts, duration_ms, first_byte_ms, request_bytes, response_bytes,
                 prompt, request_hash, work: work.map(Box::new), notes,
             }
         }

@@ -2,7 +2,7 @@
 
 use tollgate_core::attribution::key_id::Credentials;
 use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, distrust, set_trusted};
-use tollgate_core::call::Call;
+use tollgate_core::call::{Call, give_team};
 use tollgate_core::provider::{Api, Target};
 
 use super::HttpCall;
@@ -155,6 +155,9 @@ impl HttpCall {
                 credentials.key_id(&target.provider, &self.gateway.key_secret)
             }
         };
+        self.gateway.budgets.ensure_policy(&self.gateway.config, now_ms);
+        let policy = self.gateway.budgets.policy();
+        let is_corrected = policy.is_some_and(|policy| give_team(&policy, &mut attribution));
         let mut call = Box::new(Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path));
         call.attribute(attribution, source);
         call.use_key(key_id);
@@ -172,7 +175,9 @@ impl HttpCall {
         if head.encoded || head.is_told_twice || !head.is_json && head.form.is_empty() {
             call.request().unread();
         }
-        self.gateway.budgets.ensure_policy(&self.gateway.config, now_ms);
+        if is_corrected {
+            call.corrected_team();
+        }
         if !self.gateway.budgets.is_idle() {
             call.request().watch_bounds();
         }

@@ -146,6 +146,14 @@ impl Rules {
         }
     }
 
+    /// Whether a list of models is enforced for a call, so that its body must be readable.
+    pub fn enforces_models(&self, subject: &Subject<'_>, now_ms: u64) -> bool {
+        self.allow_for(subject.attribution).filter_map(|at| self.allow.get(at)).any(|list| {
+            let has_ended = list.until_ms.is_some_and(|until_ms| until_ms <= now_ms);
+            !list.shadow && !has_ended && list.scope.holds(subject)
+        })
+    }
+
     /// Whether a limit may be for a call of theirs.
     pub fn limits_call(&self, subject: &Subject<'_>) -> bool {
         self.limits_of(subject).next().is_some()
