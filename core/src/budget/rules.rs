@@ -5,12 +5,12 @@
 
 mod index;
 mod judge;
+mod read;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::attribution::Field;
 pub use index::Index;
@@ -21,11 +21,11 @@ use super::scope::{Scope, matches};
 
 /// What gateways enforce beside budgets.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(default)]
+#[serde(try_from = "Value")]
 pub struct Rules {
-    /// Agents that are registered, by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub agents: BTreeMap<String, Agent>,
+    /// Agents that are registered, by name, in that order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<Agent>,
     /// What becomes of calls of other agents; the first one for a call's environment holds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
@@ -44,9 +44,10 @@ pub struct Rules {
 }
 
 /// A registered agent, as gateways know it.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Agent {
+    /// Its name.
+    pub name: String,
     /// Its team, which its calls are for, whatever they say; empty where it has none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub team: String,
@@ -77,7 +78,7 @@ pub enum Status {
 }
 
 /// What becomes of calls of agents that are not registered.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Unknown {
     /// The environment; may end in `*`.
     pub environment: String,
@@ -86,7 +87,7 @@ pub struct Unknown {
 }
 
 /// What becomes of a call of an agent that is not registered.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownAction {
@@ -102,14 +103,14 @@ pub enum UnknownAction {
 }
 
 /// Names that calls of an environment must have.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Require {
     /// The environment; may end in `*`.
     pub environment: String,
     /// `agent`, `team`, `feature`, `environment` or `run`.
     pub fields: Vec<FieldName>,
     /// Only notes.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
 }
 
@@ -118,8 +119,7 @@ pub struct Require {
 pub struct FieldName(pub Field);
 
 /// A list of models.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Allow {
     /// Its name.
     pub name: String,
@@ -144,8 +144,7 @@ pub struct Allow {
 }
 
 /// What one call may be.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct CallLimit {
     /// Its name.
     pub name: String,
@@ -174,9 +173,15 @@ impl Rules {
         !self.allow.is_empty()
     }
 
+    /// The agent of this name.
+    pub fn agent(&self, name: &str) -> Option<&Agent> {
+        let at = self.agents.binary_search_by(|agent| agent.name.as_str().cmp(name)).ok()?;
+        self.agents.get(at)
+    }
+
     /// Whether an agent may call at this time and in this environment: registered, approved, and not ended.
     pub fn is_known(&self, agent: &str, now_ms: u64) -> bool {
-        self.agents.get(agent).is_some_and(|agent| {
+        self.agent(agent).is_some_and(|agent| {
             agent.status == Status::Approved && agent.until_ms.is_none_or(|until_ms| now_ms < until_ms)
         })
     }
@@ -197,13 +202,6 @@ impl From<FieldName> for &'static str {
 impl Serialize for FieldName {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str((*self).into())
-    }
-}
-
-impl<'de> Deserialize<'de> for FieldName {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Field::from_name(&name).map(Self).ok_or_else(|| serde::de::Error::custom("is not a field"))
     }
 }
 

@@ -88,7 +88,7 @@ impl Call {
 /// Gives an attribution the team of its agent, where that is registered and no trusted source names the
 /// team: true where the call named another one.
 pub fn give_team(policy: &Policy, attribution: &mut Attribution) -> bool {
-    let Some(agent) = policy.rules.agents.get(&attribution.agent) else { return false };
+    let Some(agent) = policy.rules.agent(&attribution.agent) else { return false };
     if agent.team.is_empty() || attribution.trusted.contains(Field::Team) || agent.team == attribution.team {
         return false;
     }

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use super::Rules;
 use crate::attribution::Attribution;
 use crate::budget::scope::{Dimension, Scope};
+use crate::lean::small_map::put;
 
 /// Made of rules when it is first asked for. It says nothing of its own, so all are equal, and a copy makes
 /// its own.
@@ -69,12 +70,13 @@ impl Places {
                 |values: &[String]| !values.is_empty() && !values.iter().any(|name| name.ends_with('*'));
             match names.into_iter().find(|(values, _)| is_plain(values)) {
                 Some((values, dimension)) => {
-                    places.named.extend(values.iter().map(|name| (key(&dimension, name), at)));
+                    for name in values {
+                        put(&mut places.named, (key(&dimension, name), at), Ord::cmp);
+                    }
                 }
                 None => places.others.push(at),
             }
         }
-        places.named.sort_unstable();
         places
     }
 

@@ -114,7 +114,7 @@ impl Rules {
             return None;
         }
         let name = &who.agent;
-        let message = match self.agents.get(name) {
+        let message = match self.agent(name) {
             None if is_nobody(name) => {
                 "the call names no agent; send the header `x-tollgate-agent`".to_owned()
             }

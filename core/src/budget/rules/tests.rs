@@ -31,12 +31,12 @@ fn subject<'a>(attribution: &'a Attribution, provider: &'a str, model: Option<&'
 #[test]
 fn agents_call_where_they_are_approved() {
     let rules = rules(serde_json::json!({
-        "agents": {
-            "triage": {"team": "support", "environments": ["production", "test-*"]},
-            "old": {"status": "retired"},
-            "new": {"status": "proposed"},
-            "trial": {"until_ms": 100},
-        },
+        "agents": [
+            {"name": "triage", "team": "support", "environments": ["production", "test-*"]},
+            {"name": "old", "status": "retired"},
+            {"name": "new", "status": "proposed"},
+            {"name": "trial", "until_ms": 100},
+        ],
         "unknown": [
             {"environment": "production", "action": "deny"},
             {"environment": "staging", "action": "flag"},
@@ -187,7 +187,7 @@ fn one_call_stays_below_what_one_call_may_be() {
 #[test]
 fn quarantine_is_for_unknown_agents() {
     let rules = rules(serde_json::json!({
-        "agents": {"known": {}},
+        "agents": [{"name": "known"}],
         "unknown": [{"environment": "prod*", "action": "quarantine"}],
     }));
     for (agent, environment, expected) in [
@@ -233,5 +233,27 @@ fn rules_are_found_by_agent_and_team() {
             expected.sort();
             assert_eq!(found, expected, "{who:?}");
         }
+    }
+}
+
+#[test]
+fn rules_are_read_as_they_are_written() {
+    let all = rules(serde_json::json!({
+        "agents": [{"name": "a", "team": "t", "environments": ["p"], "until_ms": 7}, {"name": "b", "status": "retired"}],
+        "unknown": [{"environment": "*", "action": "quarantine"}],
+        "require": [{"environment": "p", "fields": ["agent", "tags"], "shadow": true}],
+        "allow": [{"name": "l", "scope": {"tag:x": ["1"]}, "models": ["!m"], "deferred": true, "untold": true,
+            "until_ms": 9, "shadow": true}],
+        "limits": [{"name": "c", "scope": {"team": ["t"]}, "max_cost": "12", "max_input_tokens": 3, "shadow": true}],
+    }));
+    assert_eq!(rules(serde_json::to_value(&all).unwrap()), all);
+    for wrong in [
+        serde_json::json!([]),
+        serde_json::json!({"agents": [{"name": "a", "status": "paused"}]}),
+        serde_json::json!({"unknown": [{"environment": "*", "action": "ask"}]}),
+        serde_json::json!({"allow": [{"name": "l", "scope": {"planet": ["x"]}}]}),
+        serde_json::json!({"limits": [{"name": "l", "max_cost": "1e3"}]}),
+    ] {
+        assert!(serde_json::from_value::<Rules>(wrong.clone()).is_err(), "{wrong}");
     }
 }
