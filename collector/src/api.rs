@@ -17,6 +17,7 @@ pub mod extract;
 pub mod health;
 pub mod home;
 pub mod import;
+mod months;
 pub mod openapi;
 pub mod params;
 pub mod period;

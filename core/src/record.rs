@@ -99,8 +99,8 @@ pub struct UsageRecord {
     /// The rule that refused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_by: Option<String>,
-    /// Rules that flagged it, or that would have refused it if they were enforced; `team` where it named another
-    /// team than its agent is registered for, which it counts for.
+    /// Rules that flagged it, or that would have refused it if they were enforced; `team` where it named
+    /// another team than its agent is registered for, which it counts for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub noted_by: Vec<String>,
     /// Attempts that Envoy made upstream.

@@ -324,8 +324,8 @@ impl Budgets {
         }
     }
 
-    /// The refusal of a call whose body has not come: by a rule about who calls, or by a budget that has nothing
-    /// left, whatever the call may ask for.
+    /// The refusal of a call whose body has not come: by a rule about who calls, or by a budget that has
+    /// nothing left, whatever the call may ask for.
     pub(crate) fn spent_already(&self, call: &Call, now_ms: u64) -> Option<Refused> {
         let policy = self.policy()?;
         if let Some((reason, message)) = call.refused_caller(&policy, self.now(now_ms)) {

@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::ApiError;
 use super::params::Params;
 use super::period::Period;
-use super::summary::hour_of;
-use crate::store::Filters;
+use super::summary::question::Question;
+use super::summary::{hint, hour_of};
+use crate::store::{Filters, Store};
 
 /// A time with a beginning and an end, and the calls in it that are asked for.
 #[derive(Clone, Debug)]
@@ -52,5 +53,14 @@ impl Asked {
     /// The same rounded outward to hours since the Unix epoch, as sums have them.
     pub fn hours(&self) -> (i64, i64) {
         (hour_of(self.from, false), hour_of(self.to, true))
+    }
+
+    /// Why a report has no rows.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn nothing(&self, store: &Store) -> Result<String, ApiError> {
+        let period = Period { from: Some(self.from), to: Some(self.to), zone: self.zone.clone() };
+        hint::nothing(store, &Question::about(vec![], period, self.filters.clone(), self.to)?).await
     }
 }

@@ -22,7 +22,7 @@ use crate::store::{Filters, Month};
 use crate::work::app::App;
 
 use super::error::ApiError;
-use super::summary::hint;
+use super::months::no_month;
 
 /// The parameters of a request.
 #[derive(Clone, Debug, Default)]
@@ -190,7 +190,7 @@ where
         let params = Self { left, known: Vec::new() };
         // Here, as only here the months that there are can be looked up for everybody.
         if let Some(month) = params.peek("month").filter(|month| month.parse::<Month>().is_err()) {
-            return Err(hint::no_month(&Arc::<App>::from_ref(state).store, month).await?);
+            return Err(no_month(&Arc::<App>::from_ref(state).store, month).await?);
         }
         Ok(params)
     }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use super::asked::Asked;
 use super::error::ApiError;
 use super::params::Params;
-use super::summary::{exported, hint, instant};
+use super::summary::{exported, instant};
 use crate::model::answers::prompts::PromptsAnswer;
 use crate::model::clock::{millis, now};
 use crate::store::{PromptsQuery, RunsQuery, Spend, SpendQuery};
@@ -55,7 +55,7 @@ pub async fn list(
         calls_without_prints: calls.saturating_sub(looked_at),
         unfollowed_records,
         hint: if found.is_empty() && spend.is_empty() {
-            Some(hint::nothing_asked(&app.store, &asked).await?)
+            Some(asked.nothing(&app.store).await?)
         } else {
             None
         },

@@ -13,7 +13,7 @@ use tollgate_core::money::Picodollars;
 use super::asked::Asked;
 use super::error::ApiError;
 use super::params::{Paging, Params, listed};
-use super::summary::{exported, hint};
+use super::summary::exported;
 use crate::model::answers::runs::{AgentRuns, RunPartRow, RunRow, RunTree, RunTreeNode, RunsAnswer};
 use crate::model::clock::{now, rfc3339};
 use crate::model::run::{Action, Actions, RunTotals, Status};
@@ -69,7 +69,7 @@ async fn no_runs(app: &App, asked: &Asked) -> Result<String, ApiError> {
     let (from_hour, to_hour) = asked.hours();
     let spend = app.store.spend(SpendQuery { from_hour, to_hour, filters: asked.filters.clone() }).await?;
     if spend.is_empty() {
-        return hint::nothing_asked(&app.store, asked).await;
+        return asked.nothing(&app.store).await;
     }
     Ok("no call of that time names a run; send the header `x-tollgate-run` with each call of an action"
         .to_owned())
@@ -130,8 +130,8 @@ impl Sort {
         })
     }
 
-    /// A page of the actions, which are left in another order: the largest first, and the latest of those that
-    /// are alike. Only the page is sorted: there may be a million actions.
+    /// A page of the actions, which are left in another order: the largest first, and the latest of those
+    /// that are alike. Only the page is sorted: there may be a million actions.
     fn page(self, actions: &mut [Action], (skip, limit): (usize, usize)) -> &[Action] {
         let key = |action: &Action| {
             let key: i128 = match self {

@@ -12,7 +12,7 @@ use tollgate_core::money::Picodollars;
 use super::asked::Asked;
 use super::error::ApiError;
 use super::params::Params;
-use super::summary::{exported, hint, instant};
+use super::summary::{exported, instant};
 use crate::model::answers::what_if::{WhatIfAnswer, WhatIfRow};
 use crate::model::clock::{millis, now};
 use crate::model::decimal::Decimal;
@@ -59,7 +59,7 @@ pub async fn ask(
         saving_usd: cost_usd - would_cost_usd,
         assumptions: ASSUMPTIONS.map(str::to_owned).to_vec(),
         unfollowed_records,
-        hint: if spend.is_empty() { Some(hint::nothing_asked(&app.store, &asked).await?) } else { None },
+        hint: if spend.is_empty() { Some(asked.nothing(&app.store).await?) } else { None },
     };
     match export {
         None => Ok(Json(answer).into_response()),

@@ -147,7 +147,7 @@ impl Policy {
     /// Whether a budget is for some models only.
     pub fn scopes_models(&self) -> bool {
         let scopes = |entry: &PolicyBudget| !entry.budget.scope.values(&Dimension::Model).is_empty();
-        self.budgets.iter().any(scopes) || self.rules.asks_for_models()
+        self.budgets.iter().any(scopes) || !self.rules.is_empty() && self.rules.scopes_models()
     }
 
     /// Whether a budget may write an output limit into requests.

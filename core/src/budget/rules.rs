@@ -1,7 +1,7 @@
 //! Rules: who may call what, beside budgets. Gateways get them with the budgets, in one policy.
 //!
-//! A rule that has a `scope` is for the calls in it. A call goes on where every rule that is for it lets it. A
-//! rule in `shadow` refuses nothing: it is noted that it would have.
+//! A rule that has a `scope` is for the calls in it. A call goes on where every rule that is for it lets it.
+//! A rule in `shadow` refuses nothing: it is noted that it would have.
 
 mod index;
 mod judge;
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::attribution::Field;
 pub use index::Index;
-pub use judge::{Breach, Models, Ruling, Rulings};
+pub use judge::{Breach, ForCall, Models, Ruling, Rulings};
 
 use super::Amount;
 use super::scope::{Scope, matches};
@@ -23,7 +23,7 @@ use super::scope::{Scope, matches};
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(try_from = "Value")]
 pub struct Rules {
-    /// Agents that are registered, by name, in that order.
+    /// Agents that are registered, each once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub agents: Vec<Agent>,
     /// What becomes of calls of other agents; the first one for a call's environment holds.
@@ -168,28 +168,17 @@ impl Rules {
         agents.is_empty() && unknown.is_empty() && require.is_empty() && allow.is_empty() && limits.is_empty()
     }
 
-    /// Whether a rule asks for models, so that names of the price book matter.
-    pub fn asks_for_models(&self) -> bool {
-        !self.allow.is_empty()
-    }
-
-    /// The agent of this name.
-    pub fn agent(&self, name: &str) -> Option<&Agent> {
-        let at = self.agents.binary_search_by(|agent| agent.name.as_str().cmp(name)).ok()?;
-        self.agents.get(at)
-    }
-
-    /// Whether an agent may call at this time and in this environment: registered, approved, and not ended.
-    pub fn is_known(&self, agent: &str, now_ms: u64) -> bool {
-        self.agent(agent).is_some_and(|agent| {
-            agent.status == Status::Approved && agent.until_ms.is_none_or(|until_ms| now_ms < until_ms)
-        })
-    }
-
     /// What becomes of calls of unknown agents in this environment.
     pub fn unknown_in(&self, environment: &str) -> UnknownAction {
         let first = self.unknown.iter().find(|one| matches(&one.environment, environment));
         first.map_or(UnknownAction::Allow, |one| one.action)
+    }
+}
+
+impl Agent {
+    /// Whether it may call at this time: approved, and not ended.
+    pub fn may_call(&self, now_ms: u64) -> bool {
+        self.status == Status::Approved && self.until_ms.is_none_or(|until_ms| now_ms < until_ms)
     }
 }
 

@@ -5,7 +5,7 @@
 use super::{Call, Meant, agent_and_model};
 use crate::budget::counter::Settlement;
 use crate::budget::policy::{Policy, Touched};
-use crate::budget::rules::Rulings;
+use crate::budget::rules::{ForCall, Rulings};
 use crate::budget::scope::{Dimension, Subject};
 use crate::budget::{Amount, Budget, HoldRule, OnUnknown, Unit};
 use crate::call::refusal::Reason;
@@ -121,13 +121,12 @@ impl Call {
             self.resolve(given.book);
         }
         let subject = self.subject();
-        let rulings = if has_rules { self.rulings(given, &subject) } else { Rulings::default() };
-        if rulings.refused.is_some()
-            && let Some(refused) = self.ruled(rulings.clone())
-        {
-            return refused;
+        let (mut rules, mut rulings) = (ForCall::default(), Rulings::default());
+        if has_rules {
+            rules = given.policy.rules.for_call(&subject, given.now_ms);
+            rulings = self.rulings(given, &rules);
         }
-        if self.target.fetches.is_some() {
+        if rulings.refused.is_some() || self.target.fetches.is_some() {
             return self.ruled(rulings).unwrap_or_default();
         }
         let touched = given.policy.touched(&subject, given.now_ms);
@@ -146,8 +145,6 @@ impl Call {
             );
             return Admission::Refuse(Reason::DeferredNotAllowed, Some(name.clone()), text);
         }
-        let must_be_read = given.policy.rules.enforces_models(&subject, given.now_ms);
-        let limits_size = given.policy.rules.limits_call(&subject);
         if self.is_free() {
             return self.ruled(rulings).unwrap_or_default();
         }
@@ -156,17 +153,20 @@ impl Call {
             return self.unmetered(holds);
         }
         let enforcing = enforced(&|_| true);
-        if (enforcing.is_some() || given.unpriced == Unpriced::Deny || must_be_read || limits_size)
+        if (enforcing.is_some()
+            || given.unpriced == Unpriced::Deny
+            || rules.enforces_models()
+            || !rules.limits.is_empty())
             && let Some((reason, text)) = self.undecidable()
         {
             let name = enforcing.map(|budget| budget.name.clone());
             let under = name.as_ref().map_or_else(String::new, |name| format!(" under budget `{name}`"));
             return Admission::Refuse(reason, name, format!("{text}{under}"));
         }
-        if holds.is_empty() && given.unpriced != Unpriced::Deny && !limits_size {
+        if holds.is_empty() && given.unpriced != Unpriced::Deny && rules.limits.is_empty() {
             return self.ruled(rulings).unwrap_or_default();
         }
-        self.held(given, holds, rulings)
+        self.held(given, holds, (&rules, rulings))
     }
 
     /// Why it cannot be told from its request what it asks for.
@@ -188,7 +188,7 @@ impl Call {
         &'p self,
         given: &AdmissionInput<'p>,
         mut holds: Vec<Hold<'p>>,
-        mut rulings: Rulings,
+        (rules, mut rulings): (&ForCall<'_>, Rulings),
     ) -> Admission<'p> {
         let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
         let place = self.target.place.as_ref().map(|(fact, word)| (*fact, word.as_str()));
@@ -202,7 +202,7 @@ impl Call {
         };
         if !given.policy.rules.is_empty() {
             let cost = cost.map(|cost| Amount(cost.as_pico()));
-            self.rule_size(given, &self.subject(), cost, &mut rulings);
+            self.rule_size(rules, cost, &mut rulings);
             if let Some(refused) = self.ruled(rulings) {
                 return refused;
             }

@@ -6,9 +6,7 @@ use super::refusal::Reason;
 use crate::attribution::{Attribution, Field};
 use crate::budget::Amount;
 use crate::budget::policy::Policy;
-use crate::budget::rules::{Breach, Models, Ruling, Rulings};
-use crate::budget::scope::Subject;
-use crate::price::PriceBook;
+use crate::budget::rules::{Breach, ForCall, Models, Ruling, Rulings};
 use crate::provider::Api;
 
 impl Call {
@@ -24,26 +22,34 @@ impl Call {
     }
 
     /// What the rules say that need no price.
-    pub(super) fn rulings(&self, given: &AdmissionInput<'_>, subject: &Subject<'_>) -> Rulings {
-        let rules = &given.policy.rules;
+    pub(super) fn rulings(&self, given: &AdmissionInput<'_>, rules: &ForCall<'_>) -> Rulings {
         let mut rulings = Rulings::default();
-        rules.of_caller(subject.attribution, given.now_ms, &mut rulings);
-        if rules.asks_for_models() && !self.is_free() && self.target.fetches.is_none() {
-            rules.of_models(subject, &self.models(given.book), given.now_ms, &mut rulings);
+        given.policy.rules.of_caller(&self.attribution, given.now_ms, &mut rulings);
+        if !rules.allow.is_empty() && !self.is_free() && self.target.fetches.is_none() {
+            let row = |name: &str| {
+                let found = given.book?.find(&self.target.provider, name, self.time_ms)?;
+                Some(found.model.id.clone())
+            };
+            let named: Vec<&str> = self.models_asked_for().collect();
+            let is_background = self.request.bounds().is_some_and(|bounds| bounds.is_background());
+            let models = Models {
+                named: &named,
+                row: &row,
+                any: self.may_be_any_model() || self.has_own_name(),
+                is_deferred: self.target.api == Api::Deferred && !self.reads && !self.cancels
+                    || is_background,
+                is_unmetered: self.is_unmetered(),
+            };
+            rules.of_models(&self.target.provider, &models, &mut rulings);
         }
         rulings
     }
 
     /// Adds what the rules about one call's size say.
-    pub(super) fn rule_size(
-        &self,
-        given: &AdmissionInput<'_>,
-        subject: &Subject<'_>,
-        cost: Option<Amount>,
-        rulings: &mut Rulings,
-    ) {
-        let input_tokens = self.request.input_estimate().unwrap_or(0);
-        given.policy.rules.of_size(subject, cost, input_tokens, rulings);
+    pub(super) fn rule_size(&self, rules: &ForCall<'_>, cost: Option<Amount>, rulings: &mut Rulings) {
+        if !rules.limits.is_empty() {
+            rules.of_size(cost, self.request.input_estimate().unwrap_or(0), rulings);
+        }
     }
 
     /// Keeps what rules said for the call's record; the refusal, where they refuse it.
@@ -66,22 +72,6 @@ impl Call {
         let mut ruled = self.ruled.borrow_mut();
         ruled.refused_by = rulings.refused.as_ref().map(|ruling| ruling.rule.clone());
         ruled.noted_by = rulings.noted.iter().map(|ruling: &Ruling| ruling.rule.clone()).collect();
-    }
-
-    /// The models that may answer, as lists of models judge them.
-    fn models<'a>(&'a self, book: Option<&PriceBook>) -> Models<'a> {
-        let row = |name: &str| {
-            let found = book?.find(&self.target.provider, name, self.time_ms)?;
-            Some(found.model.id.clone())
-        };
-        let bounds = self.request.bounds();
-        let is_background = bounds.is_some_and(|bounds| bounds.is_background());
-        Models {
-            named: self.models_asked_for().map(|name| (name, row(name))).collect(),
-            any: self.may_be_any_model() || self.has_own_name(),
-            is_deferred: self.target.api == Api::Deferred && !self.reads && !self.cancels || is_background,
-            is_unmetered: self.is_unmetered(),
-        }
     }
 }
 

@@ -33,6 +33,7 @@ const PRICED: &str = "gpt-4.1-mini";
 /// What one call costs in the mean.
 struct Cost {
     instructions: u64,
+    memory_bytes: usize,
     host_calls: BTreeMap<&'static str, u64>,
 }
 
@@ -115,7 +116,32 @@ fn policy(budgets: &[Value]) -> Value {
 }
 
 fn cost(model: &str, budgets: &[Value]) -> Cost {
-    let (world, policy) = (world(7, false), policy(budgets));
+    cost_under(model, &policy(budgets))
+}
+
+/// A thousand registered agents, and two hundred rules.
+fn rules() -> Value {
+    let name = |n: usize| if n == 700 { "planner".to_owned() } else { format!("agent-{n}") };
+    let agents: Vec<Value> = (0..1_000)
+        .map(|n| json!({"name": name(n), "team": if n == 700 { "search" } else { "team" }}))
+        .collect();
+    let of_agent = |n: usize| json!({"agent": [name(n * 10)]});
+    let allow: Vec<Value> = (0..100)
+        .map(|n| json!({"name": format!("models-{n}"), "scope": of_agent(n), "models": ["gpt-4.1*", "gpt-5-mini"]}))
+        .collect();
+    let limits: Vec<Value> = (0..100)
+        .map(|n| {
+            let scope = if n % 2 == 0 { of_agent(n) } else { json!({"team": [format!("team-{n}")]}) };
+            json!({"name": format!("size-{n}"), "scope": scope, "max_cost": "1000000000000", "max_input_tokens": 90_000})
+        })
+        .collect();
+    json!({"agents": agents, "allow": allow, "limits": limits,
+        "unknown": [{"environment": "*", "action": "deny"}],
+        "require": [{"environment": "*", "fields": ["agent", "team"]}]})
+}
+
+fn cost_under(model: &str, policy: &Value) -> Cost {
+    let world = world(7, false);
     let mut vm = FILTER.start(&world, &Kind::Reporting.configuration(true), &[], 7).unwrap();
     let run = |vm: &mut Vm, calls: u64| {
         for _ in 0..calls {
@@ -125,7 +151,7 @@ fn cost(model: &str, budgets: &[Value]) -> Cost {
                 match stream.step(vm).unwrap() {
                     Progress::Over => break,
                     Progress::More => {}
-                    Progress::Waits => collect(vm, &policy),
+                    Progress::Waits => collect(vm, policy),
                 }
             }
             assert_eq!(stream.seen.reply, None);
@@ -134,7 +160,7 @@ fn cost(model: &str, budgets: &[Value]) -> Cost {
     for _ in 0..8 {
         world.borrow_mut().now_ms += 250;
         vm.tick().unwrap();
-        collect(&mut vm, &policy);
+        collect(&mut vm, policy);
     }
     run(&mut vm, *CALLS);
     vm.instructions = 0;
@@ -142,7 +168,12 @@ fn cost(model: &str, budgets: &[Value]) -> Cost {
     run(&mut vm, *CALLS);
     let calls = world.borrow().faults.calls.clone();
     let mean = |(name, count): (&'static str, u32)| (name, u64::from(count) / *CALLS);
-    Cost { instructions: vm.instructions / *CALLS, host_calls: calls.into_iter().map(mean).collect() }
+    let memory_bytes = vm.memory_bytes();
+    Cost {
+        instructions: vm.instructions / *CALLS,
+        memory_bytes,
+        host_calls: calls.into_iter().map(mean).collect(),
+    }
 }
 
 /// Three budgets in the three units, then more like them.
@@ -178,6 +209,25 @@ fn a_budget_costs_no_read_and_no_swap() {
     // The journal says what is to be settled.
     assert_eq!(more("proxy_set_shared_data"), [1, 1, 1]);
     assert_eq!(more("proxy_http_call"), [0, 0, 0], "nobody is asked");
+}
+
+#[test]
+fn a_thousand_agents_and_two_hundred_rules_cost_a_call_little() {
+    for budgets in [budgets(0), budgets(3)] {
+        let plain = policy(&budgets);
+        let mut ruled = plain.clone();
+        ruled["rules"] = rules();
+        let (before, with) = (cost_under(PRICED, &plain), cost_under(PRICED, &ruled));
+        let more = with.instructions - before.instructions;
+        let memory = with.memory_bytes - before.memory_bytes;
+        println!("{} budgets: with rules {more} instructions more, {memory} bytes more", budgets.len());
+        // Without budgets it is more, as what a request asks for is read for both.
+        assert!(budgets.is_empty() || more <= 8_000, "{more} instructions");
+        assert!(memory <= 1 << 20, "{memory} bytes");
+        for name in ["proxy_get_shared_data", "proxy_set_shared_data", "proxy_http_call"] {
+            assert_eq!(with.calls(name), before.calls(name), "{name}");
+        }
+    }
 }
 
 #[test]

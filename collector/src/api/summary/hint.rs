@@ -2,16 +2,13 @@
 
 use std::cmp::Reverse;
 
-use jiff::tz::TimeZone;
-
 use super::instant;
 use super::question::Question;
-use crate::api::asked::Asked;
 use crate::api::error::ApiError;
-use crate::api::period::Period;
+use crate::api::months::of_months;
 use crate::model::dimension::Dimension;
 use crate::model::nearest::{listed, nearest};
-use crate::store::{Every, Filters, Month, Store, SummaryQuery};
+use crate::store::{Every, Filters, Store, SummaryQuery};
 
 /// Why an answer has no rows.
 ///
@@ -36,27 +33,6 @@ pub(in crate::api) async fn nothing(store: &Store, question: &Question) -> Resul
         said.push(of_months(&store.months_seen(question.zone.clone()).await?));
     }
     Ok(said.join("; "))
-}
-
-/// Why a report has no rows.
-///
-/// # Errors
-/// When the store fails.
-pub(in crate::api) async fn nothing_asked(store: &Store, asked: &Asked) -> Result<String, ApiError> {
-    let period = Period { from: Some(asked.from), to: Some(asked.to), zone: asked.zone.clone() };
-    nothing(store, &Question::about(vec![], period, asked.filters.clone(), asked.to)?).await
-}
-
-/// The answer to a month that is none.
-///
-/// # Errors
-/// When the store fails.
-pub(in crate::api) async fn no_month(store: &Store, month: &str) -> Result<ApiError, ApiError> {
-    let months = store.months_seen(TimeZone::UTC).await?;
-    Ok(ApiError::parameter(format!(
-        "`month` is `{month}`, not a month such as `2026-10`; {}",
-        of_months(&months)
-    )))
 }
 
 /// The filters in words.
@@ -105,16 +81,6 @@ fn of_names(dimension: Dimension, wanted: &[String], known: &[String]) -> String
         missing.filter_map(|value| nearest(value, known.iter().map(String::as_str))).collect();
     let meant = if meant.is_empty() { String::new() } else { format!(" (did you mean {}?)", listed(meant)) };
     format!("values of {name} with calls then: {shown}{more}{meant}")
-}
-
-fn of_months(months: &[Month]) -> String {
-    if months.is_empty() {
-        return "there are no calls at all yet".to_owned();
-    }
-    // The latest are those that are asked for.
-    let shown: Vec<String> = months.iter().rev().take(NAMES_SHOWN).rev().map(ToString::to_string).collect();
-    let earlier = if months.len() > shown.len() { ", and earlier ones" } else { "" };
-    format!("months with calls: {}{earlier}", listed(shown.iter().map(String::as_str)))
 }
 
 /// Names that are listed in a sentence.

@@ -63,8 +63,8 @@ pub struct RunsFound<T> {
     pub agents: Vec<String>,
 }
 
-/// Hands over the runs that started in this time, in the order of their starts, and answers the names of their
-/// agents.
+/// Hands over the runs that started in this time, in the order of their starts, and answers the names of
+/// their agents.
 pub(in crate::store) fn each_started(
     connection: &Connection,
     dims: &DimsTable,

@@ -2,9 +2,10 @@
 
 use std::cell::OnceCell;
 
-use super::Rules;
+use super::{Agent, ForCall, Rules};
 use crate::attribution::Attribution;
-use crate::budget::scope::{Dimension, Scope};
+use crate::budget::scope::{Dimension, Scope, Subject};
+use crate::lean::fnv::fnv;
 use crate::lean::small_map::put;
 
 /// Made of rules when it is first asked for. It says nothing of its own, so all are equal, and a copy makes
@@ -16,15 +17,40 @@ pub struct Index {
 
 #[derive(Debug, Default)]
 struct Made {
+    agents: ByName,
     allow: Places,
     limits: Places,
+    scopes_models: bool,
+}
+
+/// Places in a list by a hash of a name, in that order: comparing numbers costs a tenth of comparing names.
+/// Who finds a place looks whether it is the right one.
+#[derive(Debug, Default)]
+struct ByName(Vec<(u64, u32)>);
+
+impl ByName {
+    fn put(&mut self, name: &str, at: u32) {
+        put(&mut self.0, (fnv(name.as_bytes()), at), Ord::cmp);
+    }
+
+    fn each(&self, name: &str, mut take: impl FnMut(u32)) {
+        if self.0.is_empty() {
+            return;
+        }
+        let hash = fnv(name.as_bytes());
+        let start = self.0.partition_point(|(known, _)| *known < hash);
+        let found = self.0.get(start..).unwrap_or_default().iter();
+        found.take_while(|(known, _)| *known == hash).for_each(|(_, at)| take(*at));
+    }
 }
 
 /// Places of rules in their list.
 #[derive(Debug, Default)]
 struct Places {
-    /// Those for one of these agents or teams: sorted by name, and then by place.
-    named: Vec<(String, u32)>,
+    /// Those for one of these agents.
+    of_agents: ByName,
+    /// Those for one of these teams.
+    of_teams: ByName,
     /// All others.
     others: Vec<u32>,
 }
@@ -42,20 +68,51 @@ impl PartialEq for Index {
 }
 
 impl Rules {
-    /// Places of lists of models that may be for a call.
-    pub(super) fn allow_for<'a>(&'a self, who: &'a Attribution) -> impl Iterator<Item = usize> + 'a {
-        self.made().allow.of(who)
+    /// The rules that are for a call.
+    pub fn for_call(&self, subject: &Subject<'_>, now_ms: u64) -> ForCall<'_> {
+        let made = self.made();
+        let mut found = ForCall::default();
+        made.allow.each(subject.attribution, |at| {
+            let list =
+                self.allow.get(at).filter(|list| list.until_ms.is_none_or(|until_ms| now_ms < until_ms));
+            found.allow.extend(list.filter(|list| list.scope.holds(subject)));
+        });
+        made.limits.each(subject.attribution, |at| {
+            found.limits.extend(self.limits.get(at).filter(|limit| limit.scope.holds(subject)));
+        });
+        found
     }
 
-    /// Places of limits that may be for a call.
-    pub(super) fn limits_for<'a>(&'a self, who: &'a Attribution) -> impl Iterator<Item = usize> + 'a {
-        self.made().limits.of(who)
+    /// The registered agent of this name.
+    pub fn agent(&self, name: &str) -> Option<&Agent> {
+        let mut found = None;
+        self.made().agents.each(name, |at| {
+            let agent = usize::try_from(at).ok().and_then(|at| self.agents.get(at));
+            found = found.or(agent.filter(|agent| agent.name == name));
+        });
+        found
+    }
+
+    /// Whether a rule is for some models only, so that names of the price book matter.
+    pub fn scopes_models(&self) -> bool {
+        self.made().scopes_models
     }
 
     fn made(&self) -> &Made {
+        let scopes = || {
+            let allow = self.allow.iter().map(|rule| &rule.scope);
+            allow.chain(self.limits.iter().map(|rule| &rule.scope))
+        };
+        let agents = || {
+            let mut agents = ByName::default();
+            (0u32..).zip(&self.agents).for_each(|(at, agent)| agents.put(&agent.name, at));
+            agents
+        };
         self.index.made.get_or_init(|| Made {
+            agents: agents(),
             allow: Places::of_scopes(self.allow.iter().map(|rule| &rule.scope)),
             limits: Places::of_scopes(self.limits.iter().map(|rule| &rule.scope)),
+            scopes_models: scopes().any(|scope| !scope.values(&Dimension::Model).is_empty()),
         })
     }
 }
@@ -64,37 +121,26 @@ impl Places {
     fn of_scopes<'a>(scopes: impl Iterator<Item = &'a Scope>) -> Self {
         let mut places = Self::default();
         for (at, scope) in (0u32..).zip(scopes) {
-            let names =
-                [Dimension::Agent, Dimension::Team].map(|dimension| (scope.values(&dimension), dimension));
             let is_plain =
-                |values: &[String]| !values.is_empty() && !values.iter().any(|name| name.ends_with('*'));
-            match names.into_iter().find(|(values, _)| is_plain(values)) {
-                Some((values, dimension)) => {
-                    for name in values {
-                        put(&mut places.named, (key(&dimension, name), at), Ord::cmp);
-                    }
+                |values: &&[String]| !values.is_empty() && !values.iter().any(|name| name.ends_with('*'));
+            let of = |dimension| Some(scope.values(&dimension)).filter(is_plain);
+            let (list, values) = match (of(Dimension::Agent), of(Dimension::Team)) {
+                (Some(agents), _) => (&mut places.of_agents, agents),
+                (None, Some(teams)) => (&mut places.of_teams, teams),
+                (None, None) => {
+                    places.others.push(at);
+                    continue;
                 }
-                None => places.others.push(at),
-            }
+            };
+            values.iter().for_each(|name| list.put(name, at));
         }
         places
     }
 
-    fn of<'a>(&'a self, who: &'a Attribution) -> impl Iterator<Item = usize> + 'a {
-        let named = |dimension: Dimension, name: &'a str| {
-            let key = if self.named.is_empty() { String::new() } else { key(&dimension, name) };
-            let start = self.named.partition_point(|(known, _)| *known < key);
-            let found = self.named.get(start..).unwrap_or_default().iter();
-            found.take_while(move |(known, _)| *known == key).map(|(_, at)| *at)
-        };
-        let found = named(Dimension::Agent, &who.agent).chain(named(Dimension::Team, &who.team));
-        found.chain(self.others.iter().copied()).filter_map(|at| usize::try_from(at).ok())
+    fn each(&self, who: &Attribution, mut take: impl FnMut(usize)) {
+        let mut take = |at: u32| take(usize::try_from(at).unwrap_or(usize::MAX));
+        self.of_agents.each(&who.agent, &mut take);
+        self.of_teams.each(&who.team, &mut take);
+        self.others.iter().copied().for_each(take);
     }
-}
-
-fn key(dimension: &Dimension, name: &str) -> String {
-    let mut key = String::with_capacity(name.len().saturating_add(1));
-    key.push(if *dimension == Dimension::Agent { 'a' } else { 't' });
-    key.push_str(name);
-    key
 }

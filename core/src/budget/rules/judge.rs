@@ -3,7 +3,7 @@
 use super::{Allow, CallLimit, FieldName, Require, Rules, UnknownAction};
 use crate::attribution::{Attribution, Field};
 use crate::budget::Amount;
-use crate::budget::scope::{self, Subject, is_nobody};
+use crate::budget::scope::{self, is_nobody};
 
 /// What a call does that a rule does not allow.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,10 +43,12 @@ pub struct Rulings {
 }
 
 /// Models that may answer a call.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy)]
 pub struct Models<'a> {
-    /// Each by the name that the call has for it, and the id of its row in the price book.
-    pub named: Vec<(&'a str, Option<String>)>,
+    /// Each by the name that the call has for it.
+    pub named: &'a [&'a str],
+    /// The id of the row in the price book that a name means.
+    pub row: &'a dyn Fn(&str) -> Option<String>,
     /// Others may answer that nobody names, or a name is the customer's own and says nothing.
     pub any: bool,
     /// It starts work that is charged later.
@@ -119,7 +121,7 @@ impl Rules {
                 "the call names no agent; send the header `x-tollgate-agent`".to_owned()
             }
             None => format!("the agent `{name}` is not registered"),
-            Some(_) if !self.is_known(name, now_ms) => format!("the agent `{name}` is not approved"),
+            Some(agent) if !agent.may_call(now_ms) => format!("the agent `{name}` is not approved"),
             Some(agent) => {
                 let is_one = |one: &String| scope::matches(one, &who.environment);
                 if agent.environments.is_empty() || agent.environments.iter().any(is_one) {
@@ -131,43 +133,35 @@ impl Rules {
         };
         Some(Ruling { rule: "unknown_agents".to_owned(), breach: Breach::AgentNotAllowed, message })
     }
+}
+
+/// The rules that are for a call, each in its order.
+#[derive(Clone, Debug, Default)]
+pub struct ForCall<'r> {
+    /// Lists of models that have not ended.
+    pub allow: Vec<&'r Allow>,
+    /// Limits of one call.
+    pub limits: Vec<&'r CallLimit>,
+}
+
+impl ForCall<'_> {
+    /// Whether a list of models is enforced, so that the call's body must be readable.
+    pub fn enforces_models(&self) -> bool {
+        self.allow.iter().any(|list| !list.shadow)
+    }
 
     /// What the lists of models say.
-    pub fn of_models(&self, subject: &Subject<'_>, models: &Models<'_>, now_ms: u64, rulings: &mut Rulings) {
-        for at in self.allow_for(subject.attribution) {
-            let Some(list) = self.allow.get(at) else { continue };
-            let has_ended = list.until_ms.is_some_and(|until_ms| until_ms <= now_ms);
-            if has_ended || !list.scope.holds(subject) {
-                continue;
-            }
-            if let Some((breach, message)) = list.refuses(subject.provider, models) {
+    pub fn of_models(&self, provider: &str, models: &Models<'_>, rulings: &mut Rulings) {
+        for list in &self.allow {
+            if let Some((breach, message)) = list.refuses(provider, models) {
                 rulings.add(list.shadow, || Ruling { rule: list.name.clone(), breach, message });
             }
         }
     }
 
-    /// Whether a list of models is enforced for a call, so that its body must be readable.
-    pub fn enforces_models(&self, subject: &Subject<'_>, now_ms: u64) -> bool {
-        self.allow_for(subject.attribution).filter_map(|at| self.allow.get(at)).any(|list| {
-            let has_ended = list.until_ms.is_some_and(|until_ms| until_ms <= now_ms);
-            !list.shadow && !has_ended && list.scope.holds(subject)
-        })
-    }
-
-    /// Whether a limit may be for a call of theirs.
-    pub fn limits_call(&self, subject: &Subject<'_>) -> bool {
-        self.limits_of(subject).next().is_some()
-    }
-
     /// What the limits of one call say: `cost` is what it may come to, none where that is not known.
-    pub fn of_size(
-        &self,
-        subject: &Subject<'_>,
-        cost: Option<Amount>,
-        input_tokens: u64,
-        rulings: &mut Rulings,
-    ) {
-        for limit in self.limits_of(subject) {
+    pub fn of_size(&self, cost: Option<Amount>, input_tokens: u64, rulings: &mut Rulings) {
+        for limit in &self.limits {
             let ruling =
                 |message: String| Ruling { rule: limit.name.clone(), breach: Breach::CallTooLarge, message };
             if let (Some(most), Some(cost)) = (limit.max_cost, cost)
@@ -192,12 +186,6 @@ impl Rules {
                 });
             }
         }
-    }
-
-    fn limits_of<'a>(&'a self, subject: &'a Subject<'_>) -> impl Iterator<Item = &'a CallLimit> {
-        self.limits_for(subject.attribution)
-            .filter_map(|at| self.limits.get(at))
-            .filter(|limit| limit.scope.holds(subject))
     }
 }
 
@@ -229,11 +217,18 @@ impl Allow {
                 return Some((Breach::ModelNotAllowed, text));
             }
         }
-        let is_refused = |(model, row): &&(&str, Option<String>)| {
+        let is_refused = |model: &&&str| {
+            // Rows are looked for only where the name alone does not do.
+            let is = |pattern: &str| scope::is_named(provider, pattern, model, None);
+            let is_allowed = may.is_empty() || may.iter().any(|pattern| is(pattern));
+            if is_allowed && may_not().next().is_none() {
+                return false;
+            }
+            let row = (models.row)(model);
             let is = |pattern: &str| scope::is_named(provider, pattern, model, row.as_deref());
-            may_not().any(is) || !may.is_empty() && !may.iter().any(|pattern| is(pattern))
+            may_not().any(is) || !is_allowed && !may.iter().any(|pattern| is(pattern))
         };
-        let (model, _) = models.named.iter().find(is_refused)?;
+        let model = models.named.iter().find(is_refused)?;
         let text =
             format!("the model `{model}` is not among those that `{name}` allows: {}", listed(&self.models));
         Some((Breach::ModelNotAllowed, text))

@@ -9,7 +9,6 @@ use super::{Agent, Allow, CallLimit, FieldName, Index, Require, Rules, Status, U
 use crate::attribution::Field;
 use crate::budget::Amount;
 use crate::budget::scope::{Dimension, Scope};
-use crate::lean::small_map::put;
 
 /// Rules that cannot be read: by a gateway that is older than its collector, for one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -23,8 +22,7 @@ impl TryFrom<Value> for Rules {
     /// Names the member that is not as it should be. One that is not known is passed over.
     fn try_from(value: Value) -> Result<Self, Unreadable> {
         let of = Members(value.as_object().ok_or(Unreadable("rules"))?);
-        let mut agents = Vec::new();
-        for agent in of.list("agents", |of| {
+        let agents = of.list("agents", |of| {
             Ok(Agent {
                 name: of.text("name"),
                 team: of.text("team"),
@@ -37,9 +35,7 @@ impl TryFrom<Value> for Rules {
                 },
                 until_ms: of.number("until_ms")?,
             })
-        })? {
-            put(&mut agents, agent, |one, other| one.name.cmp(&other.name));
-        }
+        })?;
         let unknown = of.list("unknown", |of| {
             Ok(Unknown {
                 environment: of.text("environment"),

@@ -28,6 +28,15 @@ fn subject<'a>(attribution: &'a Attribution, provider: &'a str, model: Option<&'
     }
 }
 
+const NO_MODELS: Models<'static> =
+    Models { named: &[], row: &|_| None, any: false, is_deferred: false, is_unmetered: false };
+
+fn of_models(rules: &Rules, subject: &Subject<'_>, models: &Models<'_>) -> Rulings {
+    let mut rulings = Rulings::default();
+    rules.for_call(subject, 5).of_models(subject.provider, models, &mut rulings);
+    rulings
+}
+
 #[test]
 fn agents_call_where_they_are_approved() {
     let rules = rules(serde_json::json!({
@@ -118,15 +127,16 @@ fn a_list_lets_the_models_be_called_that_it_names() {
         (&["*", "!gpt-5*"], "openai", &[], false),
     ] {
         let rules = list(models);
-        let of = Models { named: named.iter().map(|name| (*name, None)).collect(), ..Models::default() };
-        let mut rulings = Rulings::default();
-        rules.of_models(&subject(&who, provider, named.first().copied()), &of, 5, &mut rulings);
+        let subject = subject(&who, provider, named.first().copied());
+        let rulings = of_models(&rules, &subject, &Models { named, ..NO_MODELS });
         assert_eq!(rulings.refused.is_none(), expected, "{models:?} {named:?}: {rulings:?}");
     }
-    let row = Models { named: vec![("my-deployment", Some("gpt-4o-mini".into()))], ..Models::default() };
-    let mut rulings = Rulings::default();
-    list(&["gpt-4o-mini"]).of_models(&subject(&who, "azure", None), &row, 5, &mut rulings);
+    let row = |_: &str| Some("gpt-4o-mini".to_owned());
+    let deployment = Models { named: &["my-deployment"], row: &row, ..NO_MODELS };
+    let subject = subject(&who, "azure", None);
+    let rulings = of_models(&list(&["gpt-4o-mini"]), &subject, &deployment);
     assert_eq!(rulings, Rulings::default(), "a deployment is the model that its row says");
+    assert!(of_models(&list(&["!gpt-4o-mini"]), &subject, &deployment).refused.is_some());
 }
 
 #[test]
@@ -137,9 +147,8 @@ fn a_list_that_has_ended_or_is_in_shadow_refuses_nothing() {
         {"name": "of-others", "scope": {"team": ["others"]}, "models": ["x"]},
     ]}));
     let who = who("a", "t", "production");
-    let of = Models { named: vec![("gpt-5", None)], ..Models::default() };
-    let mut rulings = Rulings::default();
-    rules.of_models(&subject(&who, "openai", Some("gpt-5")), &of, 5, &mut rulings);
+    let subject = subject(&who, "openai", Some("gpt-5"));
+    let rulings = of_models(&rules, &subject, &Models { named: &["gpt-5"], ..NO_MODELS });
     assert_eq!(rulings.refused, None);
     assert_eq!(rulings.noted.iter().map(|ruling| ruling.rule.as_str()).collect::<Vec<_>>(), ["shadow"]);
 }
@@ -150,14 +159,13 @@ fn deferred_work_and_unknown_paths_need_a_word_of_the_list() {
     let said = |more: serde_json::Value, of: &Models<'_>| {
         let mut list = serde_json::json!({"name": "list", "models": ["m"]});
         list.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let mut rulings = Rulings::default();
-        rules(serde_json::json!({"allow": [list]})).of_models(&subject(&who, "p", None), of, 5, &mut rulings);
-        rulings.refused.map(|ruling| ruling.breach)
+        let rules = rules(serde_json::json!({"allow": [list]}));
+        of_models(&rules, &subject(&who, "p", None), of).refused.map(|ruling| ruling.breach)
     };
-    let deferred = Models { named: vec![("m", None)], is_deferred: true, ..Models::default() };
+    let deferred = Models { named: &["m"], is_deferred: true, ..NO_MODELS };
     assert_eq!(said(serde_json::json!({}), &deferred), Some(Breach::DeferredNotAllowed));
     assert_eq!(said(serde_json::json!({"deferred": true}), &deferred), None);
-    let unknown = Models { is_unmetered: true, ..Models::default() };
+    let unknown = Models { is_unmetered: true, ..NO_MODELS };
     assert_eq!(said(serde_json::json!({}), &unknown), Some(Breach::NotMetered));
     assert_eq!(said(serde_json::json!({"untold": true}), &unknown), None);
 }
@@ -172,7 +180,7 @@ fn one_call_stays_below_what_one_call_may_be() {
     let of = |agent: &str, cost: Option<i128>, input: u64| {
         let who = who(agent, "t", "production");
         let mut rulings = Rulings::default();
-        rules.of_size(&subject(&who, "p", None), cost.map(Amount), input, &mut rulings);
+        rules.for_call(&subject(&who, "p", None), 5).of_size(cost.map(Amount), input, &mut rulings);
         let noted: Vec<String> = rulings.noted.into_iter().map(|ruling| ruling.rule).collect();
         (rulings.refused.map(|ruling| ruling.rule), noted)
     };
@@ -221,7 +229,7 @@ fn rules_are_found_by_agent_and_team() {
             let who = who(&format!("a{agent}"), &format!("t{team}"), "production");
             let subject = subject(&who, "p", None);
             let mut rulings = Rulings::default();
-            rules.of_size(&subject, None, 9, &mut rulings);
+            rules.for_call(&subject, 5).of_size(None, 9, &mut rulings);
             let mut found: Vec<String> = rulings.noted.into_iter().map(|ruling| ruling.rule).collect();
             let mut expected: Vec<String> = rules
                 .limits
