@@ -28,7 +28,7 @@ use crate::request::RequestMeter;
 use crate::usage::Usage;
 pub use deferred::Fetched;
 use measure::{Consumed, Measure, beside, cut_short, doubtful, session};
-pub use ruled::give_team;
+pub use ruled::{Identity, identify};
 
 /// A call under way. Holds the bounded state of a request meter and an answer's meter, and short strings.
 ///
@@ -104,8 +104,8 @@ pub struct Call {
 struct Ruled {
     refused_by: Option<String>,
     noted_by: Vec<String>,
-    /// It named another team than that of its agent.
-    named_other_team: bool,
+    /// How what it said differs from who makes it.
+    identity: Identity,
 }
 
 /// The models of a call, by the names of the price book.
@@ -360,10 +360,8 @@ impl Call {
     /// could be made again.
     fn pending(&self, gateway: &str) -> UsageRecord {
         let prints = !self.target.api.is_session();
-        let Ruled { refused_by, mut noted_by, named_other_team } = self.ruled.borrow().clone();
-        if named_other_team {
-            noted_by.push("team".to_owned());
-        }
+        let Ruled { refused_by, mut noted_by, identity } = self.ruled.borrow().clone();
+        noted_by.extend(identity.notes().map(str::to_owned));
         UsageRecord {
             head: self.head(gateway),
             refused_by,

@@ -74,6 +74,7 @@ impl Metrics {
             Reason::AgentNotAllowed => "tollgate_denied_total.reason=.agent_not_allowed.;",
             Reason::ModelNotAllowed => "tollgate_denied_total.reason=.model_not_allowed.;",
             Reason::AttributionMissing => "tollgate_denied_total.reason=.attribution_missing.;",
+            Reason::IdentityContradicted => "tollgate_denied_total.reason=.identity_contradicted.;",
             Reason::CallTooLarge => "tollgate_denied_total.reason=.call_too_large.;",
             Reason::AmbiguousRequest => "tollgate_denied_total.reason=.ambiguous_request.;",
             Reason::UnreadableRequest => "tollgate_denied_total.reason=.unreadable_request.;",

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::attribution::Field;
 pub use index::Index;
+pub(crate) use judge::ruling_of_contradiction;
 pub use judge::{Breach, ForCall, Models, Ruling, Rulings};
 
 use super::Amount;
@@ -26,6 +27,12 @@ pub struct Rules {
     /// Agents that are registered, each once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub agents: Vec<Agent>,
+    /// Keys of providers, and whose they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<Key>,
+    /// Calls are refused whose headers say otherwise than a trusted source; else the source holds.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub rejects_contradictions: bool,
     /// What becomes of calls of other agents; the first one for a call's environment holds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
@@ -60,6 +67,25 @@ pub struct Agent {
     /// When its approval ends, Unix milliseconds UTC; from then on it is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until_ms: Option<u64>,
+}
+
+/// Whose calls have a provider's key: what it says wins over headers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Key {
+    /// The key, as records name it: the keyed hash of it.
+    pub id: String,
+    /// Values that calls with it have; one that is empty is not said.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub agent: String,
+    /// The team.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub team: String,
+    /// The feature.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub feature: String,
+    /// The environment.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub environment: String,
 }
 
 /// How far an agent has come.
@@ -164,8 +190,14 @@ pub struct CallLimit {
 impl Rules {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        let Self { agents, unknown, require, allow, limits, index: _ } = self;
-        agents.is_empty() && unknown.is_empty() && require.is_empty() && allow.is_empty() && limits.is_empty()
+        let Self { agents, keys, rejects_contradictions, unknown, require, allow, limits, index: _ } = self;
+        !rejects_contradictions
+            && keys.is_empty()
+            && agents.is_empty()
+            && unknown.is_empty()
+            && require.is_empty()
+            && allow.is_empty()
+            && limits.is_empty()
     }
 
     /// What becomes of calls of unknown agents in this environment.

@@ -33,6 +33,8 @@ pub enum Reason {
     ModelNotAllowed,
     /// It does not say who makes it, as calls of its environment must.
     AttributionMissing,
+    /// It says otherwise than a trusted source.
+    IdentityContradicted,
     /// It is larger than one call may be.
     CallTooLarge,
     /// A key that decides about the call stands in its body twice.
@@ -66,6 +68,7 @@ impl Reason {
             Self::AgentNotAllowed => "agent_not_allowed",
             Self::ModelNotAllowed => "model_not_allowed",
             Self::AttributionMissing => "attribution_missing",
+            Self::IdentityContradicted => "identity_contradicted",
             Self::CallTooLarge => "call_too_large",
             Self::AmbiguousRequest => "ambiguous_request",
             Self::UnreadableRequest => "unreadable_request",
@@ -83,7 +86,7 @@ impl Reason {
             | Self::AgentNotAllowed
             | Self::ModelNotAllowed
             | Self::CallTooLarge => 403,
-            Self::AmbiguousRequest | Self::AttributionMissing => 400,
+            Self::AmbiguousRequest | Self::AttributionMissing | Self::IdentityContradicted => 400,
             Self::UnreadableRequest => 415,
         }
     }
@@ -112,9 +115,10 @@ pub fn refusal(target: &Target, reason: Reason, status: Option<u16>, message: &s
             | Reason::AgentNotAllowed
             | Reason::ModelNotAllowed
             | Reason::CallTooLarge => "AccessDeniedException",
-            Reason::AmbiguousRequest | Reason::UnreadableRequest | Reason::AttributionMissing => {
-                "ValidationException"
-            }
+            Reason::AmbiguousRequest
+            | Reason::UnreadableRequest
+            | Reason::AttributionMissing
+            | Reason::IdentityContradicted => "ValidationException",
             Reason::BudgetBusy | Reason::CollectorAway | Reason::PriceUnknown => "ThrottlingException",
             Reason::BudgetSpent => "ServiceQuotaExceededException",
         };

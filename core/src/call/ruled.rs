@@ -3,10 +3,11 @@
 use super::Call;
 use super::admission::{Admission, AdmissionInput};
 use super::refusal::Reason;
-use crate::attribution::{Attribution, Field};
+use crate::attribution::{Attribution, AttributionSource, Field, INVALID, UNATTRIBUTED, set_trusted};
 use crate::budget::Amount;
 use crate::budget::policy::Policy;
-use crate::budget::rules::{Breach, ForCall, Models, Ruling, Rulings};
+use crate::budget::rules::{Breach, ForCall, Models, Rules, Ruling, Rulings, ruling_of_contradiction};
+use crate::budget::scope::is_nobody;
 use crate::provider::Api;
 
 impl Call {
@@ -15,16 +16,25 @@ impl Call {
         if policy.rules.is_empty() {
             return None;
         }
-        let mut rulings = Rulings::default();
-        policy.rules.of_caller(&self.attribution, now_ms, &mut rulings);
+        let rulings = self.of_caller(&policy.rules, now_ms);
         self.keep(&rulings);
         rulings.refused.map(|ruling| (reason(ruling.breach), ruling.message))
     }
 
+    /// What the rules about who calls say.
+    fn of_caller(&self, rules: &Rules, now_ms: u64) -> Rulings {
+        let mut rulings = Rulings::default();
+        let ruled = self.ruled.borrow();
+        if rules.rejects_contradictions && !ruled.identity.contradicted.is_empty() {
+            rulings.refused = Some(ruling_of_contradiction(&ruled.identity.contradicted));
+        }
+        rules.of_caller(&self.attribution, now_ms, &mut rulings);
+        rulings
+    }
+
     /// What the rules say that need no price.
     pub(super) fn rulings(&self, given: &AdmissionInput<'_>, rules: &ForCall<'_>) -> Rulings {
-        let mut rulings = Rulings::default();
-        given.policy.rules.of_caller(&self.attribution, given.now_ms, &mut rulings);
+        let mut rulings = self.of_caller(&given.policy.rules, given.now_ms);
         if !rules.allow.is_empty() && !self.is_free() && self.target.fetches.is_none() {
             let row = |name: &str| {
                 let found = given.book?.find(&self.target.provider, name, self.time_ms)?;
@@ -58,9 +68,9 @@ impl Call {
         rulings.refused.map(|ruling| Admission::Refuse(reason(ruling.breach), None, ruling.message))
     }
 
-    /// Says that it named another team than that of its agent.
-    pub fn corrected_team(&mut self) {
-        self.ruled.get_mut().named_other_team = true;
+    /// Says how what it said differs from who makes it.
+    pub fn identified(&mut self, identity: Identity) {
+        self.ruled.get_mut().identity = identity;
     }
 
     /// The rule that refused it.
@@ -75,16 +85,74 @@ impl Call {
     }
 }
 
-/// Gives an attribution the team of its agent, where that is registered and no trusted source names the
-/// team: true where the call named another one.
-pub fn give_team(policy: &Policy, attribution: &mut Attribution) -> bool {
-    let Some(agent) = policy.rules.agent(&attribution.agent) else { return false };
-    if agent.team.is_empty() || attribution.trusted.contains(Field::Team) || agent.team == attribution.team {
-        return false;
+/// How what a call says of itself differs from who makes it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Identity {
+    /// Fields in which it said otherwise than a trusted source.
+    contradicted: Vec<Field>,
+    /// It named another team than its agent is registered for.
+    named_other_team: bool,
+}
+
+impl Identity {
+    /// What its record notes.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &'static str> {
+        let contradicted = (!self.contradicted.is_empty()).then_some("identity");
+        contradicted.into_iter().chain(self.named_other_team.then_some("team"))
     }
-    let is_false = !crate::budget::scope::is_nobody(&attribution.team);
-    attribution.team.clone_from(&agent.team);
-    is_false
+}
+
+/// Puts what a policy knows of a caller over what it `said`, which is needed only where there are trusted
+/// sources or keys: whose key it has, where no other trusted source
+/// names the field, and then the team that its agent is registered for.
+pub fn identify(
+    policy: &Policy,
+    key_id: Option<&str>,
+    said: Option<&Attribution>,
+    (attribution, source): (&mut Attribution, &mut AttributionSource),
+) -> Identity {
+    let mut identity = Identity::default();
+    if let Some(key) = key_id.and_then(|id| policy.rules.key(id)) {
+        for (field, value) in [
+            (Field::Agent, &key.agent),
+            (Field::Team, &key.team),
+            (Field::Feature, &key.feature),
+            (Field::Environment, &key.environment),
+        ] {
+            if !value.is_empty() && !attribution.trusted.contains(field) {
+                set_trusted(attribution, field, value.as_bytes());
+                if *source != AttributionSource::Verified {
+                    *source = AttributionSource::Key;
+                }
+            }
+        }
+    }
+    if let Some(said) = said {
+        for (field, said, is) in [
+            (Field::Agent, &said.agent, &attribution.agent),
+            (Field::Team, &said.team, &attribution.team),
+            (Field::Feature, &said.feature, &attribution.feature),
+            (Field::Environment, &said.environment, &attribution.environment),
+        ] {
+            if said != UNATTRIBUTED && said != is {
+                identity.contradicted.push(field);
+            }
+        }
+    }
+    let agent = policy.rules.agent(&attribution.agent);
+    let Some(team) = agent.map(|agent| &agent.team).filter(|team| !team.is_empty()) else { return identity };
+    if *team == attribution.team {
+        return identity;
+    }
+    if !attribution.trusted.contains(Field::Team) {
+        identity.named_other_team = !is_nobody(&attribution.team);
+        attribution.team.clone_from(team);
+    } else if !attribution.trusted.contains(Field::Agent) {
+        // Who is known to be of one team does not pass for an agent of another.
+        INVALID.clone_into(&mut attribution.agent);
+        identity.contradicted.push(Field::Agent);
+    }
+    identity
 }
 
 const fn reason(breach: Breach) -> Reason {
@@ -94,6 +162,55 @@ const fn reason(breach: Breach) -> Reason {
         Breach::ModelNotAllowed => Reason::ModelNotAllowed,
         Breach::DeferredNotAllowed => Reason::DeferredNotAllowed,
         Breach::NotMetered => Reason::NotMetered,
+        Breach::IdentityContradicted => Reason::IdentityContradicted,
         Breach::CallTooLarge => Reason::CallTooLarge,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> Policy {
+        serde_json::from_value(serde_json::json!({"version": "p", "budgets": [], "rules": {
+            "agents": [{"name": "triage", "team": "support"}, {"name": "free"}],
+            "keys": [
+                {"id": "key-a", "agent": "triage"},
+                {"id": "key-t", "team": "search"},
+                {"id": "key-e", "environment": "production"},
+            ],
+        }}))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_key_and_the_registry_say_more_than_headers_do() {
+        // Key; agent, team and environment as the call says; the same as they are; what is noted.
+        for (key, said, is, noted) in [
+            ("", ["triage", "-", "-"], ["triage", "support", "-"], ""),
+            ("", ["triage", "sales", "-"], ["triage", "support", "-"], "team"),
+            ("", ["free", "sales", "-"], ["free", "sales", "-"], ""),
+            ("", ["stranger", "sales", "-"], ["stranger", "sales", "-"], ""),
+            ("key-a", ["-", "-", "-"], ["triage", "support", "-"], ""),
+            ("key-a", ["triage", "support", "-"], ["triage", "support", "-"], ""),
+            ("key-a", ["free", "-", "-"], ["triage", "support", "-"], "identity"),
+            ("key-t", ["free", "sales", "-"], ["free", "search", "-"], "identity"),
+            // A team's key does not make its holder an agent of another team.
+            ("key-t", ["triage", "-", "-"], ["invalid", "search", "-"], "identity"),
+            ("key-e", ["free", "-", "staging"], ["free", "-", "production"], "identity"),
+            ("key-e", ["free", "-", "-"], ["free", "-", "production"], ""),
+            ("unknown", ["free", "-", "staging"], ["free", "-", "staging"], ""),
+        ] {
+            let name = |name: &str| if name == "-" { UNATTRIBUTED.to_owned() } else { name.to_owned() };
+            let [agent, team, environment] = said.map(name);
+            let said = Attribution { agent, team, environment, ..Attribution::default() };
+            let (mut attribution, mut source) = (said.clone(), AttributionSource::SelfDeclared);
+            let identity = identify(&policy(), Some(key), Some(&said), (&mut attribution, &mut source));
+            let found = [&attribution.agent, &attribution.team, &attribution.environment];
+            assert_eq!(found.map(String::as_str), is.map(|one| if one == "-" { UNATTRIBUTED } else { one }));
+            assert_eq!(identity.notes().collect::<Vec<_>>().join(","), noted, "{key} {said:?}");
+            let is_keys = key.starts_with("key-");
+            assert_eq!(source == AttributionSource::Key, is_keys, "{key}");
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use tollgate_core::attribution::key_id::Credentials;
 use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, distrust, set_trusted};
-use tollgate_core::call::{Call, give_team};
+use tollgate_core::budget::policy::Policy;
+use tollgate_core::call::{Call, Identity, identify};
 use tollgate_core::provider::{Api, Target};
 
 use super::HttpCall;
@@ -127,6 +128,11 @@ impl HttpCall {
             self.gateway.count("tollgate_reads_total");
         }
         let (mut attribution, mut source) = reader.finish();
+        self.gateway.budgets.ensure_policy(&self.gateway.config, now_ms);
+        let policy = self.gateway.budgets.policy().filter(|policy| !policy.rules.is_empty());
+        let has_sources =
+            |policy: &Policy| !self.gateway.config.trusted.is_empty() || !policy.rules.keys.is_empty();
+        let said = policy.as_deref().is_some_and(has_sources).then(|| attribution.clone());
         for trusted in &self.gateway.config.trusted {
             distrust(&mut attribution, trusted.field);
         }
@@ -144,6 +150,7 @@ impl HttpCall {
             }
         }
         let fetched = target.fetches.as_deref().and_then(|id| deferred::recall(&target.provider, id));
+        let is_fetched = fetched.is_some();
         if let Some(work) = fetched {
             (attribution, source) = (work.attribution, work.source);
         }
@@ -155,9 +162,11 @@ impl HttpCall {
                 credentials.key_id(&target.provider, &self.gateway.key_secret)
             }
         };
-        self.gateway.budgets.ensure_policy(&self.gateway.config, now_ms);
-        let policy = self.gateway.budgets.policy();
-        let is_corrected = policy.is_some_and(|policy| give_team(&policy, &mut attribution));
+        let mut identity = Identity::default();
+        if let (Some(policy), false) = (&policy, is_fetched) {
+            let is = (&mut attribution, &mut source);
+            identity = identify(policy, key_id.as_deref(), said.as_ref(), is);
+        }
         let mut call = Box::new(Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path));
         call.attribute(attribution, source);
         call.use_key(key_id);
@@ -175,9 +184,7 @@ impl HttpCall {
         if head.encoded || head.is_told_twice || !head.is_json && head.form.is_empty() {
             call.request().unread();
         }
-        if is_corrected {
-            call.corrected_team();
-        }
+        call.identified(identity);
         if !self.gateway.budgets.is_idle() {
             call.request().watch_bounds();
         }

@@ -43,8 +43,8 @@ impl Store {
         self.read(|connection, _| follow::behind(connection)).await
     }
 
-    /// What runs that started in a time come to: `start` is nothing, and `add` adds each of them, in the order
-    /// of their starts.
+    /// What runs that started in a time come to: `start` is nothing, and `add` adds each of them, in the
+    /// order of their starts.
     ///
     /// # Errors
     /// When the database fails.

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::{Agent, ForCall, Rules};
+use super::{Agent, ForCall, Key, Rules};
 use crate::attribution::Attribution;
 use crate::budget::scope::{Dimension, Scope, Subject};
 use crate::lean::fnv::fnv;
@@ -18,6 +18,7 @@ pub struct Index {
 #[derive(Debug, Default)]
 struct Made {
     agents: ByName,
+    keys: ByName,
     allow: Places,
     limits: Places,
     scopes_models: bool,
@@ -29,6 +30,12 @@ struct Made {
 struct ByName(Vec<(u64, u32)>);
 
 impl ByName {
+    fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let mut all = Self::default();
+        (0u32..).zip(names).for_each(|(at, name)| all.put(name, at));
+        all
+    }
+
     fn put(&mut self, name: &str, at: u32) {
         put(&mut self.0, (fnv(name.as_bytes()), at), Ord::cmp);
     }
@@ -93,6 +100,16 @@ impl Rules {
         found
     }
 
+    /// Whose key this is.
+    pub fn key(&self, id: &str) -> Option<&Key> {
+        let mut found = None;
+        self.made().keys.each(id, |at| {
+            let key = usize::try_from(at).ok().and_then(|at| self.keys.get(at));
+            found = found.or(key.filter(|key| key.id == id));
+        });
+        found
+    }
+
     /// Whether a rule is for some models only, so that names of the price book matter.
     pub fn scopes_models(&self) -> bool {
         self.made().scopes_models
@@ -103,13 +120,9 @@ impl Rules {
             let allow = self.allow.iter().map(|rule| &rule.scope);
             allow.chain(self.limits.iter().map(|rule| &rule.scope))
         };
-        let agents = || {
-            let mut agents = ByName::default();
-            (0u32..).zip(&self.agents).for_each(|(at, agent)| agents.put(&agent.name, at));
-            agents
-        };
         self.index.made.get_or_init(|| Made {
-            agents: agents(),
+            agents: ByName::of(self.agents.iter().map(|agent| agent.name.as_str())),
+            keys: ByName::of(self.keys.iter().map(|key| key.id.as_str())),
             allow: Places::of_scopes(self.allow.iter().map(|rule| &rule.scope)),
             limits: Places::of_scopes(self.limits.iter().map(|rule| &rule.scope)),
             scopes_models: scopes().any(|scope| !scope.values(&Dimension::Model).is_empty()),

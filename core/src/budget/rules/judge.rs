@@ -12,6 +12,8 @@ pub enum Breach {
     AgentNotAllowed,
     /// It does not say who makes it.
     AttributionMissing,
+    /// It says otherwise than a trusted source.
+    IdentityContradicted,
     /// Its model may not be called.
     ModelNotAllowed,
     /// It starts work that is charged later.
@@ -260,6 +262,24 @@ fn is_missing(who: &Attribution, FieldName(field): FieldName) -> bool {
         Field::Run => who.run.as_deref().is_none_or(is_nobody),
         Field::ParentRun => who.parent_run.as_deref().is_none_or(is_nobody),
         Field::Tags => who.tags.is_empty(),
+    }
+}
+
+/// The ruling on a call whose headers say otherwise than a trusted source in these fields.
+pub(crate) fn ruling_of_contradiction(fields: &[Field]) -> Ruling {
+    let is_one = |field: &Field| fields.contains(field);
+    let headers: Vec<String> = Field::ALL
+        .into_iter()
+        .filter(|(field, ..)| is_one(field))
+        .map(|(.., header)| format!("`{header}`"))
+        .collect();
+    Ruling {
+        rule: "identity".to_owned(),
+        breach: Breach::IdentityContradicted,
+        message: format!(
+            "who calls is known here, and {} says otherwise: leave it out",
+            headers.join(" and ")
+        ),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Agent, Allow, CallLimit, FieldName, Index, Require, Rules, Status, Unknown, UnknownAction};
+use super::{Agent, Allow, CallLimit, FieldName, Index, Key, Require, Rules, Status, Unknown, UnknownAction};
 use crate::attribution::Field;
 use crate::budget::Amount;
 use crate::budget::scope::{Dimension, Scope};
@@ -22,63 +22,80 @@ impl TryFrom<Value> for Rules {
     /// Names the member that is not as it should be. One that is not known is passed over.
     fn try_from(value: Value) -> Result<Self, Unreadable> {
         let of = Members(value.as_object().ok_or(Unreadable("rules"))?);
-        let agents = of.list("agents", |of| {
-            Ok(Agent {
-                name: of.text("name"),
-                team: of.text("team"),
-                environments: of.texts("environments")?,
-                status: match of.word("status") {
-                    "" | "approved" => Status::Approved,
-                    "proposed" => Status::Proposed,
-                    "retired" => Status::Retired,
-                    _ => return Err(Unreadable("status")),
-                },
-                until_ms: of.number("until_ms")?,
-            })
-        })?;
-        let unknown = of.list("unknown", |of| {
-            Ok(Unknown {
-                environment: of.text("environment"),
-                action: match of.word("action") {
-                    "allow" => UnknownAction::Allow,
-                    "flag" => UnknownAction::Flag,
-                    "quarantine" => UnknownAction::Quarantine,
-                    "deny" => UnknownAction::Deny,
-                    _ => return Err(Unreadable("action")),
-                },
-            })
-        })?;
-        let require = of.list("require", |of| {
-            let field = |name: &String| Field::from_name(name).map(FieldName).ok_or(Unreadable("fields"));
-            let fields = of.texts("fields")?.iter().map(field).collect::<Result<_, _>>()?;
-            Ok(Require { environment: of.text("environment"), fields, shadow: of.flag("shadow") })
-        })?;
-        let allow = of.list("allow", |of| {
-            Ok(Allow {
-                name: of.text("name"),
-                scope: of.scope()?,
-                models: of.texts("models")?,
-                deferred: of.flag("deferred"),
-                untold: of.flag("untold"),
-                until_ms: of.number("until_ms")?,
-                shadow: of.flag("shadow"),
-            })
-        })?;
-        let limits = of.list("limits", |of| {
-            let amount = |text: &str| text.parse().map(Amount).map_err(|_| Unreadable("max_cost"));
-            Ok(CallLimit {
-                name: of.text("name"),
-                scope: of.scope()?,
-                max_cost: Some(of.word("max_cost"))
-                    .filter(|text| !text.is_empty())
-                    .map(amount)
-                    .transpose()?,
-                max_input_tokens: of.number("max_input_tokens")?,
-                shadow: of.flag("shadow"),
-            })
-        })?;
-        Ok(Self { agents, unknown, require, allow, limits, index: Index::default() })
+        Ok(Self {
+            agents: of.list("agents", agent)?,
+            keys: of.list("keys", |of| {
+                Ok(Key {
+                    id: of.text("id"),
+                    agent: of.text("agent"),
+                    team: of.text("team"),
+                    feature: of.text("feature"),
+                    environment: of.text("environment"),
+                })
+            })?,
+            rejects_contradictions: of.flag("rejects_contradictions"),
+            unknown: of.list("unknown", unknown)?,
+            require: of.list("require", |of| {
+                let field = |name: &String| Field::from_name(name).map(FieldName).ok_or(Unreadable("fields"));
+                let fields = of.texts("fields")?.iter().map(field).collect::<Result<_, _>>()?;
+                Ok(Require { environment: of.text("environment"), fields, shadow: of.flag("shadow") })
+            })?,
+            allow: of.list("allow", allow)?,
+            limits: of.list("limits", limit)?,
+            index: Index::default(),
+        })
     }
+}
+
+fn agent(of: Members<'_>) -> Result<Agent, Unreadable> {
+    Ok(Agent {
+        name: of.text("name"),
+        team: of.text("team"),
+        environments: of.texts("environments")?,
+        status: match of.word("status") {
+            "" | "approved" => Status::Approved,
+            "proposed" => Status::Proposed,
+            "retired" => Status::Retired,
+            _ => return Err(Unreadable("status")),
+        },
+        until_ms: of.number("until_ms")?,
+    })
+}
+
+fn unknown(of: Members<'_>) -> Result<Unknown, Unreadable> {
+    Ok(Unknown {
+        environment: of.text("environment"),
+        action: match of.word("action") {
+            "allow" => UnknownAction::Allow,
+            "flag" => UnknownAction::Flag,
+            "quarantine" => UnknownAction::Quarantine,
+            "deny" => UnknownAction::Deny,
+            _ => return Err(Unreadable("action")),
+        },
+    })
+}
+
+fn allow(of: Members<'_>) -> Result<Allow, Unreadable> {
+    Ok(Allow {
+        name: of.text("name"),
+        scope: of.scope()?,
+        models: of.texts("models")?,
+        deferred: of.flag("deferred"),
+        untold: of.flag("untold"),
+        until_ms: of.number("until_ms")?,
+        shadow: of.flag("shadow"),
+    })
+}
+
+fn limit(of: Members<'_>) -> Result<CallLimit, Unreadable> {
+    let amount = |text: &str| text.parse().map(Amount).map_err(|_| Unreadable("max_cost"));
+    Ok(CallLimit {
+        name: of.text("name"),
+        scope: of.scope()?,
+        max_cost: Some(of.word("max_cost")).filter(|text| !text.is_empty()).map(amount).transpose()?,
+        max_input_tokens: of.number("max_input_tokens")?,
+        shadow: of.flag("shadow"),
+    })
 }
 
 /// Members of an object.

@@ -95,7 +95,7 @@ fn calls_say_who_makes_them_where_they_must() {
         let mut rulings = Rulings::default();
         rules.of_caller(&who, 5, &mut rulings);
         let said = rulings.refused.map(|ruling| ruling.message).unwrap_or_default();
-        assert_eq!(said.contains(expected), true, "{who:?}: {said}");
+        assert!(said.contains(expected), "{who:?}: {said}");
         assert_eq!(said.is_empty(), expected.is_empty(), "{who:?}: {said}");
     }
 }
