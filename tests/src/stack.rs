@@ -223,13 +223,21 @@ impl Stack {
     ///
     /// # Panics
     /// It does not start: no test of this file can say anything.
-    #[allow(clippy::expect_used, clippy::panic)]
     pub fn shared(slot: &Slot, name: &str) -> Held {
+        Self::shared_as(slot, &Setup { name, ..Setup::default() })
+    }
+
+    /// The same, with what is special about it.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[allow(clippy::expect_used, clippy::panic)]
+    pub fn shared_as(slot: &Slot, setup: &Setup<'_>) -> Held {
         let mut weak = slot.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(stack) = weak.upgrade() {
             return Held(stack);
         }
-        let stack = Self::start(name).map(Arc::new).unwrap_or_else(|error| panic!("{error:?}"));
+        let stack = Self::set_up(setup).map(Arc::new).unwrap_or_else(|error| panic!("{error:?}"));
         *weak = Arc::downgrade(&stack);
         Held(stack)
     }
