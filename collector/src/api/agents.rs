@@ -109,8 +109,7 @@ pub async fn put_all(
 }
 
 fn json(body: &str) -> Result<Value, ApiError> {
-    serde_json::from_str(body)
-        .map_err(|error| ApiError::parameter(format!("the body is not JSON: {error}")))
+    serde_json::from_str(body).map_err(|error| ApiError::parameter(format!("the body is not JSON: {error}")))
 }
 
 fn agent(value: Value) -> Result<Agent, String> {

@@ -15,9 +15,9 @@ use super::period::Period;
 use super::summary::instant;
 use super::summary::question::Question;
 use crate::config::AllowList;
+use crate::model::agent::not_model;
 use crate::model::answers::List;
 use crate::model::answers::allow::{AllowRow, AllowTried};
-use crate::model::agent::not_model;
 use crate::model::clock::{now, now_ms};
 use crate::model::nearest::or_rather;
 use crate::store::Filters;
@@ -85,7 +85,9 @@ fn known(app: &App, name: &str) -> Result<AllowList, ApiError> {
     // The models of a proposal can be tried before it is approved.
     let proposed = app.budgets.agents().into_values().map(|(agent, _)| agent);
     let proposed = proposed.filter(|agent| agent.status == Status::Proposed);
-    lists.extend(lists_of(proposed.map(|agent| crate::model::agent::Agent { status: Status::Approved, ..agent })));
+    lists.extend(lists_of(
+        proposed.map(|agent| crate::model::agent::Agent { status: Status::Approved, ..agent }),
+    ));
     let names: Vec<String> = lists.iter().map(|list| list.rule.name.clone()).collect();
     lists.into_iter().find(|list| list.rule.name == name).ok_or_else(|| {
         let names = names.iter().map(String::as_str);

@@ -88,7 +88,9 @@ pub async fn put(
         let text = format!("`time_zone` is `{}`, not a time zone such as `Europe/Zurich`", budget.time_zone);
         return Err(ApiError::parameter(text));
     }
-    if let Some(problem) = unknown_provider(&budget.scope, &app.config().budgets.providers, &app.prices.book()) {
+    if let Some(problem) =
+        unknown_provider(&budget.scope, &app.config().budgets.providers, &app.prices.book())
+    {
         return Err(ApiError::parameter(format!("`scope.provider` {problem}")));
     }
     not_in_file(&app, &name).await?;

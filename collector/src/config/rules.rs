@@ -82,9 +82,8 @@ pub(super) fn read<'t>(
     budgets: &[Budget],
 ) -> RulesConfig {
     let agents = each(document, root, "agents", agent);
-    let unknown = each(document, root, "unknown_agents", |document, table| {
-        unknown_agents(document, table, budgets)
-    });
+    let unknown =
+        each(document, root, "unknown_agents", |document, table| unknown_agents(document, table, budgets));
     let require = each(document, root, "require", require);
     let allow = each(document, root, "allow", allow);
     let limits = each(document, root, "limits", limit);
@@ -157,7 +156,10 @@ fn unknown_agents<'t>(
     let environment = environment(document, table);
     let action = document.word(table, "action", ACTIONS);
     if action.is_none() && !document.is_asked() {
-        document.at(table, &format!("`{}.action` is missing or wrong; give one of {}", table.name(), listed(names(ACTIONS))));
+        document.at(
+            table,
+            &format!("`{}.action` is missing or wrong; give one of {}", table.name(), listed(names(ACTIONS))),
+        );
     }
     document.must(table, "action");
     let line = table.line_of("budget");
@@ -170,7 +172,10 @@ fn unknown_agents<'t>(
              these calls alone"
         )),
         (Some(budget), Some(UnknownAction::Quarantine)) if !known().any(|known| known == budget) => {
-            Some(format!("`{place}.budget` is `{budget}`, not one of `[[budgets]]`: {}", or_rather(budget, known().collect::<Vec<_>>())))
+            Some(format!(
+                "`{place}.budget` is `{budget}`, not one of `[[budgets]]`: {}",
+                or_rather(budget, known().collect::<Vec<_>>())
+            ))
         }
         (Some(_), Some(UnknownAction::Allow | UnknownAction::Flag | UnknownAction::Deny)) => {
             Some(format!("`{place}.budget` is read only with `action = \"quarantine\"`; leave it out"))
@@ -190,7 +195,14 @@ fn require<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<R
     let fields = document.word_list(table, "fields", FIELDS);
     document.must(table, "fields");
     if fields.as_ref().is_some_and(Vec::is_empty) || !has_fields && !document.is_asked() {
-        document.at(table, &format!("`{}.fields` asks for nothing; give one or more of {}", table.name(), listed(names(FIELDS))));
+        document.at(
+            table,
+            &format!(
+                "`{}.fields` asks for nothing; give one or more of {}",
+                table.name(),
+                listed(names(FIELDS))
+            ),
+        );
         return None;
     }
     let shadow = document.flag(table, "shadow").unwrap_or_default();
@@ -251,7 +263,8 @@ fn name<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<Stri
 
 fn environment<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<String> {
     let line = table.line_of("environment");
-    let pattern = document.needed(table, "environment", "an environment such as `production`, or `*` for all")?;
+    let pattern =
+        document.needed(table, "environment", "an environment such as `production`, or `*` for all")?;
     match not_environment(&pattern) {
         None => Some(pattern),
         Some(problem) => {
@@ -280,7 +293,8 @@ fn scope<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<Sco
         Ok(scope) => Some(scope),
         Err(problems) => {
             for (key, problem) in problems {
-                document.report(ConfigError { line: Some(line), message: format!("`{place}.{key}` {problem}") });
+                document
+                    .report(ConfigError { line: Some(line), message: format!("`{place}.{key}` {problem}") });
             }
             None
         }

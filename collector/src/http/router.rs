@@ -7,9 +7,9 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post, put};
 
 use crate::api::{
-    agents, alerts, allow, anomalies, audit, baseline, budgets, chargeback, compare, corrections, error, estimate, explain,
-    exports, health, home, import, openapi, plans, prices, prompts, reconcile, records, reports, runs,
-    summary, sync, what_if,
+    agents, alerts, allow, anomalies, audit, baseline, budgets, chargeback, compare, corrections, error,
+    estimate, explain, exports, health, home, import, openapi, plans, prices, prompts, reconcile, records,
+    reports, runs, summary, sync, what_if,
 };
 use crate::http::answered::answered;
 use crate::http::guard::guard;

@@ -59,7 +59,10 @@ impl Day {
     /// When it is over in UTC, Unix milliseconds.
     pub fn end_ms(self) -> u64 {
         let next = self.0.checked_add(1.day()).unwrap_or(Date::MAX);
-        let end = next.at(0, 0, 0, 0).to_zoned_datetime(TimeZone::UTC).map(|zoned| zoned.timestamp().as_millisecond());
+        let end = next
+            .at(0, 0, 0, 0)
+            .to_zoned_datetime(TimeZone::UTC)
+            .map(|zoned| zoned.timestamp().as_millisecond());
         end.ok().and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)
     }
 
@@ -122,7 +125,8 @@ impl Agent {
         if !self.team.is_empty() && (!is_name(&self.team) || is_nobody(&self.team)) {
             wrong.push(("team", format!("`{}` cannot be the name of a team: {NAMES}", self.team)));
         }
-        wrong.extend(self.environments.iter().filter_map(|one| Some(("environments", not_environment(one)?))));
+        wrong
+            .extend(self.environments.iter().filter_map(|one| Some(("environments", not_environment(one)?))));
         wrong.extend(self.models.iter().filter_map(|one| Some(("models", not_model(one)?))));
         for (key, list) in [("environments", &self.environments), ("models", &self.models)] {
             if list.len() > LIST_MAX {
@@ -137,7 +141,10 @@ impl Agent {
         ] {
             let most = if key == "notes" { NOTES_BYTES_MAX } else { TEXT_BYTES_MAX };
             if text.len() > most || text.chars().any(|one| one.is_control() && one != '\n') {
-                wrong.push((key, format!("is too long or has control characters; give a text of at most {most} bytes")));
+                wrong.push((
+                    key,
+                    format!("is too long or has control characters; give a text of at most {most} bytes"),
+                ));
             }
         }
         wrong
@@ -202,9 +209,12 @@ pub fn not_environment(pattern: &str) -> Option<String> {
 pub fn not_model(pattern: &str) -> Option<String> {
     let name = pattern.strip_prefix('!').unwrap_or(pattern);
     let start = name.strip_suffix('*').unwrap_or(name);
-    let is_plain = !name.is_empty() && !start.contains(['*', '!', ',']) && !start.chars().any(char::is_whitespace);
+    let is_plain =
+        !name.is_empty() && !start.contains(['*', '!', ',']) && !start.chars().any(char::is_whitespace);
     (!is_plain).then(|| {
-        format!("`{pattern}` cannot be a model: give one such as `gpt-5` or `gpt-5*`, or `!gpt-5` to leave it out")
+        format!(
+            "`{pattern}` cannot be a model: give one such as `gpt-5` or `gpt-5*`, or `!gpt-5` to leave it out"
+        )
     })
 }
 

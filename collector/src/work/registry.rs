@@ -63,7 +63,12 @@ pub async fn propose(app: &App, lead: Option<Lead>, now_ms: u64) -> Result<usize
 }
 
 /// What an agent did since its first call, and for which teams by its own word.
-async fn so_far(app: &App, agent: &str, first_ms: u64, now_ms: u64) -> Result<(Vec<String>, Sum), StoreError> {
+async fn so_far(
+    app: &App,
+    agent: &str,
+    first_ms: u64,
+    now_ms: u64,
+) -> Result<(Vec<String>, Sum), StoreError> {
     let mut filters = Filters::default();
     filters.accept(Dimension::Agent, agent.to_owned());
     let hour = |ms: u64| signed(ms / HOUR_MS);

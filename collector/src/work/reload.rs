@@ -19,8 +19,8 @@ use crate::store::StoreError;
 use crate::work::access::Access;
 use crate::work::app::App;
 use crate::work::policy;
-use crate::work::rules;
 use crate::work::prices::book;
+use crate::work::rules;
 use crate::work::tls::Certificates;
 
 /// Watches the configuration's files.

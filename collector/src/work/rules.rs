@@ -135,9 +135,8 @@ pub fn unknown_models(patterns: &[String], scope: &Scope, book: &PriceBook) -> V
 
 fn is_known(pattern: &str, scope: &Scope, book: &PriceBook) -> bool {
     let providers = scope.values(&Dimension::Provider);
-    let is_of_scope = |provider: &str| {
-        providers.is_empty() || providers.iter().any(|one| matches(one, provider))
-    };
+    let is_of_scope =
+        |provider: &str| providers.is_empty() || providers.iter().any(|one| matches(one, provider));
     let means = Scope::from(BTreeMap::from([(Dimension::Model, vec![pattern.to_owned()])]));
     let nobody = Attribution::default();
     let is_meant = |provider: &str, name: &str| {
@@ -164,8 +163,8 @@ mod tests {
     use tollgate_core::price::PricedModel;
 
     use super::*;
-    use crate::work::policy::Budgets;
     use crate::store::{Defined, StoredAgent};
+    use crate::work::policy::Budgets;
 
     fn book() -> PriceBook {
         let model = |provider: &str, id: &str| PricedModel {
@@ -229,7 +228,10 @@ mod tests {
         let filed = &before.rules.agents["filed"];
         assert_eq!((filed.team.as_str(), filed.status), ("support", Status::Approved), "the file wins");
         assert_eq!(filed.until_ms, Some("2027-01-31".parse::<Day>().unwrap().end_ms()));
-        assert_eq!((before.rules.allow[0].name.as_str(), before.rules.allow[0].models.len()), ("agent:filed", 1));
+        assert_eq!(
+            (before.rules.allow[0].name.as_str(), before.rules.allow[0].models.len()),
+            ("agent:filed", 1)
+        );
         assert!(before.registered.contains("filed") && !before.registered.contains("proposed"));
         let approved = agents.into_iter().chain([stored("proposed", Status::Approved)]).collect();
         budgets.replace_agents(approved);

@@ -59,7 +59,10 @@ impl Found {
                 _ => String::new(),
             };
             let (place, other) = (&told.place, &first.place);
-            self.add(told, format!("`{place}.name` is `{name}`, which `{other}` has; names are unique{teams}"));
+            self.add(
+                told,
+                format!("`{place}.name` is `{name}`, which `{other}` has; names are unique{teams}"),
+            );
         }
     }
 

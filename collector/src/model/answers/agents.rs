@@ -130,18 +130,19 @@ pub fn inventory(rows: &[AgentRow]) -> Table {
 
 fn row(row: &AgentRow) -> Vec<Cell> {
     let text = |of: fn(&Agent) -> &String| row.registered.as_ref().map(of).filter(|text| !text.is_empty());
-    let list = |of: fn(&Agent) -> &Vec<String>| row.registered.as_ref().map(of).filter(|list| !list.is_empty());
+    let list =
+        |of: fn(&Agent) -> &Vec<String>| row.registered.as_ref().map(of).filter(|list| !list.is_empty());
     let joined = |list: &[String]| list.join(" ");
     let team = text(|agent| &agent.team).cloned().unwrap_or_else(|| joined(&row.teams_seen));
-    let environments = list(|agent| &agent.environments).map_or(row.environments_seen.as_slice(), Vec::as_slice);
+    let environments =
+        list(|agent| &agent.environments).map_or(row.environments_seen.as_slice(), Vec::as_slice);
     let allowed = match list(|agent| &agent.models) {
         Some(models) => joined(models),
         None if row.lists.is_empty() => "any".to_owned(),
         None => format!("by {}", row.lists.join(" ")),
     };
-    let day = |of: fn(&Agent) -> Option<crate::model::agent::Day>| {
-        Cell::said(row.registered.as_ref().and_then(of))
-    };
+    let day =
+        |of: fn(&Agent) -> Option<crate::model::agent::Day>| Cell::said(row.registered.as_ref().and_then(of));
     vec![
         row.agent.clone().into(),
         team.into(),
@@ -166,8 +167,19 @@ fn row(row: &AgentRow) -> Vec<Cell> {
 pub fn register(agents: &[Agent]) -> Table {
     let columns = COLUMNS.into_iter().map(Column::text).collect();
     Table::new(columns).with(agents.iter().map(|agent| {
-        let Agent { name, team, owner, function, environments, models, status, approved_by, review, expires, notes } =
-            agent;
+        let Agent {
+            name,
+            team,
+            owner,
+            function,
+            environments,
+            models,
+            status,
+            approved_by,
+            review,
+            expires,
+            notes,
+        } = agent;
         vec![
             name.clone().into(),
             team.clone().into(),
@@ -186,5 +198,15 @@ pub fn register(agents: &[Agent]) -> Table {
 
 /// Columns of a file of agents.
 pub const COLUMNS: [&str; 11] = [
-    "name", "team", "owner", "function", "environments", "models", "status", "approved_by", "review", "expires", "notes",
+    "name",
+    "team",
+    "owner",
+    "function",
+    "environments",
+    "models",
+    "status",
+    "approved_by",
+    "review",
+    "expires",
+    "notes",
 ];

@@ -145,6 +145,35 @@ fn put(transaction: &Transaction<'_>, agent: &Agent, change: &Change<'_>) -> Res
     Ok(done)
 }
 
+/// What agents of the registry are and should not be by the audit trail, in words: each change of one is an
+/// entry of it.
+pub(in crate::store) fn unlike_trail(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut last: BTreeMap<String, Option<String>> = BTreeMap::new();
+    let mut statement = connection.prepare(
+        "SELECT subject, after FROM audit WHERE action IN ('agent.put', 'agent.seen') ORDER BY seq",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        last.insert(row.get(0)?, row.get(1)?);
+    }
+    let mut wrong = Vec::new();
+    let mut statement = connection.prepare("SELECT name, status, body FROM agents ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, status, body): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let is = serde_json::from_str::<Agent>(&body).ok();
+        let was = last.remove(&name).flatten().and_then(|after| serde_json::from_str::<Agent>(&after).ok());
+        if is.is_none() || is != was || is.is_some_and(|is| status_name(is.status) != status) {
+            wrong.push(format!("agent `{name}` is not what the audit trail says it became"));
+        }
+    }
+    let gone = last.into_keys();
+    wrong.extend(
+        gone.map(|name| format!("agent `{name}` is not there, but by the audit trail it was registered")),
+    );
+    Ok(wrong)
+}
+
 /// Whom calls stand for that nobody may register: who has no name, and what is counted together.
 fn is_somebody(name: &str) -> bool {
     !tollgate_core::budget::scope::is_nobody(name)
@@ -186,7 +215,8 @@ impl Store {
     pub async fn agents_seen(&self) -> Result<BTreeMap<String, Seen>, StoreError> {
         self.read(|connection, _| {
             let mut agents: BTreeMap<String, Seen> = BTreeMap::new();
-            let mut statement = connection.prepare_cached("SELECT agent, model, first_ms FROM first_calls")?;
+            let mut statement =
+                connection.prepare_cached("SELECT agent, model, first_ms FROM first_calls")?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let (agent, model, first_ms): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -245,15 +275,14 @@ impl Store {
     /// Nothing is written then.
     pub async fn watch_agents(&self, lead: Option<Lead>, since_ms: u64) -> Result<(), StoreError> {
         self.write_led(lead, move |transaction| {
-            transaction
-                .execute("INSERT OR IGNORE INTO agents_watched VALUES (1, ?1)", [signed(since_ms)])?;
+            transaction.execute("INSERT OR IGNORE INTO agents_watched VALUES (1, ?1)", [signed(since_ms)])?;
             Ok(())
         })
         .await
     }
 
     /// Proposes agents that were seen, and opens their reviews; gives all agents of the registry then. As
-    /// callers can make up names, no more than [`PROPOSED_MAX`] of them wait at a time.
+    /// callers can make up names, no more than a thousand of them wait at a time.
     ///
     /// # Errors
     /// Nothing is written then.
@@ -287,4 +316,4 @@ impl Store {
 }
 
 /// Agents that were seen and wait for somebody to look at them.
-pub const PROPOSED_MAX: usize = 1_000;
+pub(in crate::store) const PROPOSED_MAX: usize = 1_000;

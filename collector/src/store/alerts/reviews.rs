@@ -86,8 +86,12 @@ pub(in crate::store) fn close_of_agent(
     (actor, now_ms): (&str, u64),
 ) -> Result<(), StoreError> {
     let found = transaction
-        .prepare_cached("SELECT id, note FROM reviews WHERE scope = ?1 AND budget = '' AND closed_ms IS NULL")?
-        .query_row([format!("{ABOUT_AGENT}{agent}")], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
+        .prepare_cached(
+            "SELECT id, note FROM reviews WHERE scope = ?1 AND budget = '' AND closed_ms IS NULL",
+        )?
+        .query_row([format!("{ABOUT_AGENT}{agent}")], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })
         .optional()?;
     let Some((id, note)) = found else { return Ok(()) };
     let note = note.is_empty().then(|| what.to_owned());

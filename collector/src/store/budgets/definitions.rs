@@ -191,8 +191,10 @@ pub(in crate::store) fn configure(
         let name = &stored.budget.name;
         let is_quarantine = stored.source == "file" && quarantine.contains(name);
         if is_quarantine != stored.is_quarantine {
-            transaction
-                .execute("UPDATE budgets SET quarantine = ?2 WHERE name = ?1", params![name, is_quarantine])?;
+            transaction.execute(
+                "UPDATE budgets SET quarantine = ?2 WHERE name = ?1",
+                params![name, is_quarantine],
+            )?;
         }
     }
     Ok(())
