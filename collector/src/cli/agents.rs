@@ -319,11 +319,16 @@ fn of_csv(text: &str) -> anyhow::Result<Vec<Agent>> {
         let row = row.with_context(|| format!("line {line} cannot be read"))?;
         let value = |name: &str| {
             let place = header.iter().position(|known| known == name)?;
-            row.get(place).map(str::trim).filter(|value| !value.is_empty())
+            row.get(place).map(|value| armed(value.trim())).filter(|value| !value.is_empty())
         };
         agents.push(of_row(value).with_context(|| format!("line {line}"))?);
     }
     Ok(agents)
+}
+
+/// Without the apostrophe that files for sheets have before what a sheet would run.
+fn armed(value: &str) -> &str {
+    value.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@'])).unwrap_or(value)
 }
 
 fn of_row<'r>(value: impl Fn(&str) -> Option<&'r str>) -> anyhow::Result<Agent> {
@@ -377,7 +382,7 @@ mod tests {
                 approved_by: "lee".into(),
                 review: "2027-01-31".parse().ok(),
                 expires: "2027-06-30".parse().ok(),
-                notes: "two\nlines".into(),
+                notes: "=1, äöü".into(),
                 ..Agent::default()
             },
             Agent { name: "old".into(), status: Status::Retired, ..Agent::default() },

@@ -12,6 +12,8 @@ use tollgate_core::attribution::is_name;
 pub use tollgate_core::budget::rules::Status;
 use tollgate_core::budget::scope::is_nobody;
 
+use crate::model::text::printable;
+
 /// A registered agent.
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -140,10 +142,12 @@ impl Agent {
             ("notes", &self.notes),
         ] {
             let most = if key == "notes" { NOTES_BYTES_MAX } else { TEXT_BYTES_MAX };
-            if text.len() > most || text.chars().any(|one| one.is_control() && one != '\n') {
+            if text.len() > most || printable(text) != *text {
                 wrong.push((
                     key,
-                    format!("is too long or has control characters; give a text of at most {most} bytes"),
+                    format!(
+                        "is too long, or has what is no text of one line; give one of at most {most} bytes"
+                    ),
                 ));
             }
         }
