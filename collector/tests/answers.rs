@@ -398,8 +398,7 @@ fn of_rules(all: &mut Checked) {
     let answer = all.check("put", route, path, Some(&agent), 200);
     assert_eq!((&answer["agent"], &answer["result"]), (&json!("bot-1"), &json!("created")));
     all.check("put", route, path, Some(&json!({"team": "a b"})), 400);
-    let several =
-        json!({"agents": [{"name": "bot-1", "team": "support", "models": ["gpt-5"]}, {"name": "idle"}]});
+    let several = json!({"agents": [{"name": "bot-1", "team": "support", "owner": "dana", "models": ["gpt-5"]}, {"name": "idle"}]});
     let answer = all.check("put", "/api/v1/agents", "/api/v1/agents", Some(&several), 200);
     assert_eq!((rows(&answer), &answer["rows"][0]["result"]), (2, &json!("changed")));
     let answer = all.check("get", route, path, None, 200);

@@ -72,6 +72,7 @@ pub async fn put(
         }
     }
     let agent = agent(value).map_err(ApiError::parameter)?;
+    not_in_file(&app, &agent.name)?;
     let changed = change(&app, vec![agent], &caller).await?;
     Ok(Json(changed.into_iter().next()).into_response())
 }
@@ -119,6 +120,14 @@ fn agent(value: Value) -> Result<Agent, String> {
     if wrong.is_empty() { Ok(agent) } else { Err(wrong.join("; ")) }
 }
 
+fn not_in_file(app: &App, name: &str) -> Result<(), ApiError> {
+    if app.config().rules.agent(name).is_some() {
+        let text = format!("agent `{name}` stands in the configuration file; change it there");
+        return Err(ApiError::conflict(text));
+    }
+    Ok(())
+}
+
 async fn change(app: &App, agents: Vec<Agent>, caller: &Caller) -> Result<Vec<AgentChanged>, ApiError> {
     let now_ms = now_ms();
     let config = app.config();
@@ -128,11 +137,7 @@ async fn change(app: &App, agents: Vec<Agent>, caller: &Caller) -> Result<Vec<Ag
         let name = agent.name.clone();
         match config.rules.agent(&name) {
             Some(filed) if *filed == agent => {}
-            Some(_) => {
-                return Err(ApiError::conflict(format!(
-                    "agent `{name}` stands in the configuration file; change it there"
-                )));
-            }
+            Some(_) => not_in_file(app, &name)?,
             None => {
                 check(app, &agent, now_ms)?;
                 if agent.status == Status::Approved && agent.approved_by.is_empty() {
