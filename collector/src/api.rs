@@ -1,6 +1,8 @@
 //! The HTTP API: one file for each resource.
 
+pub mod agents;
 pub mod alerts;
+pub mod allow;
 pub mod anomalies;
 pub mod asked;
 pub mod audit;

@@ -1,6 +1,8 @@
 //! The command line: `tollgate serve` and the commands that ask a running collector.
 
+mod agents;
 mod alerts;
+mod allow;
 mod anomalies;
 mod audit;
 mod backup;
@@ -64,6 +66,10 @@ enum Command {
     Top(top::TopArgs),
     /// Show budgets and what is left of them, propose limits, top up, release
     Budgets(budgets::BudgetsArgs),
+    /// Show every agent, who answers for it and what it costs; propose, approve, retire
+    Agents(Box<agents::AgentsArgs>),
+    /// Show lists of models, and try what one would have refused
+    Allow(allow::AllowArgs),
     /// Show what users' actions cost, with all the runs that they started
     Runs(runs::RunsArgs),
     /// Price recorded calls at another model
@@ -146,6 +152,8 @@ pub fn run() -> ExitCode {
         Command::Baseline(baseline) => baseline.run().map_err(Failure::from),
         Command::Top(top) => top.run().map_err(Failure::from),
         Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
+        Command::Agents(agents) => agents.run().map_err(Failure::from),
+        Command::Allow(allow) => allow.run().map_err(Failure::from),
         Command::Runs(runs) => runs.run().map_err(Failure::from),
         Command::WhatIf(what_if) => what_if.run().map_err(Failure::from),
         Command::Prompts(prompts) => prompts.run().map_err(Failure::from),
@@ -202,6 +210,9 @@ mod tests {
             "budgets list --url http://x",
             "budgets suggest --url http://x --team support --factor 2",
             "budgets top-up b 5 --token t",
+            "agents --url http://x --status proposed",
+            "agents approve a --team t --expires 2027-06-30 --token t",
+            "allow try --models gpt-5,!gpt-5-pro --scope team=a --since 1d --url http://x",
             "alerts --url http://x test ops",
             "alerts reviews --token t --format csv",
             "reports preview x --format html --period 2026-W47",
@@ -219,6 +230,9 @@ mod tests {
             ("budgets suggest --since 30d", ErrorKind::UnknownArgument),
             ("budgets suggest --factor -1", ErrorKind::ValueValidation),
             ("alerts --agent bob", ErrorKind::UnknownArgument),
+            ("agents approve a --expires soon", ErrorKind::ValueValidation),
+            ("allow try", ErrorKind::MissingRequiredArgument),
+            ("allow try list --models gpt-5", ErrorKind::ArgumentConflict),
             ("close-month 2026-01 --team x", ErrorKind::UnknownArgument),
             ("estimate --text hi", ErrorKind::MissingRequiredArgument),
         ] {

@@ -11,6 +11,7 @@ mod keeping;
 mod mistake;
 mod prices;
 mod reports;
+mod rules;
 pub mod schema;
 pub mod token;
 
@@ -25,11 +26,13 @@ pub use channels::{Channel, Email, Encryption, Quiet, Secret, Target};
 pub use chargeback::{ChargebackConfig, Payers, Shared};
 use document::Document;
 
+use crate::model::agent::Status;
 use crate::model::text::printable;
 pub use keeping::{MetricsConfig, RetentionConfig, RollupsConfig};
 use mistake::ConfigError;
 pub use prices::{Discount, Meaning, Override, OwnModel, Place, PricesConfig};
 pub use reports::{Every, Report};
+pub use rules::{AllowList, RulesConfig, UnknownAgents};
 
 /// Configuration of a collector.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +72,8 @@ pub struct Config {
     pub chargeback: ChargebackConfig,
     /// What is mailed to whom, in the order of the file.
     pub reports: Vec<Report>,
+    /// Who may call what.
+    pub rules: RulesConfig,
 }
 
 /// `[ingest]`: how records come in.
@@ -132,6 +137,7 @@ impl Default for Config {
             alerts: AlertsConfig::default(),
             chargeback: ChargebackConfig::default(),
             reports: Vec::new(),
+            rules: RulesConfig::default(),
             data_dir,
             log: LogConfig { format: LogFormat::default(), level: LogLevel::default() },
         }
@@ -207,7 +213,9 @@ impl Config {
         let metrics = keeping::read_metrics(document, &mut root);
         let alerts = alerts::read(document, &mut root);
         let reports = reports::read(document, &mut root, &alerts.channels);
-        let budgets = budgets::read(document, &mut root);
+        let mut budgets = budgets::read(document, &mut root);
+        let rules = rules::read(document, &mut root, &budgets.budgets);
+        budgets.register(rules.agents.iter().filter(|agent| agent.status == Status::Approved));
         let chargeback = chargeback::read(document, &mut root);
 
         let listen = document.parsed(&mut root, "listen", "an address and port such as `127.0.0.1:8088`");
@@ -240,6 +248,7 @@ impl Config {
             budgets,
             chargeback,
             reports,
+            rules,
             admin_token_file: admin_token_file.unwrap_or_else(|| data_dir.join(ADMIN_TOKEN_FILE)),
             data_dir,
             log: LogConfig { format: format.unwrap_or_default(), level: level.unwrap_or_default() },

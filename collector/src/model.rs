@@ -1,5 +1,6 @@
 //! What the collector speaks of: plain types and pure functions. Imports nothing else of the crate.
 
+pub mod agent;
 pub mod alert;
 pub mod anomaly;
 pub mod answers;

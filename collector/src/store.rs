@@ -36,9 +36,10 @@ use tokio::sync::{mpsc, oneshot};
 use tollgate_core::record::UsageRecord;
 
 pub use agents::minutes::{EpisodesQuery, FirstCall};
+pub use agents::registry::{Proposal, Seen, StoredAgent};
 pub use alerts::reviews::{Review, ReviewChange};
 pub use alerts::{AlertCursor, Attempt, Due, Judged, Outbox, StoredAlert};
-pub use budgets::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
+pub use budgets::{Configured, CounterState, Defined, KeptReleased, Put, Released, StoredBudget, ToppedUp};
 pub use database::backup::{backup, restore};
 pub use database::error::StoreError;
 pub use database::lead::Lead;

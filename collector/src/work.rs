@@ -5,6 +5,7 @@
 //! | [`app`] | what handlers share |
 //! | [`ingest`] | checks and prices what gateways send |
 //! | [`policy`] | budgets that hold now, and what gateways are told of them |
+//! | [`rules`], [`registry`] | who may call what; agents that are registered, and those that were seen |
 //! | [`alerts`], [`anomalies`] | what is decided from what is kept, and how it is told |
 //! | [`mailed`] | reports by mail: when one is due, and how it is sent |
 //! | [`prices`] | the price book: built from files and configuration |
@@ -44,7 +45,9 @@ pub mod policy;
 pub mod prices;
 pub mod prompts;
 pub mod reconcile;
+pub mod registry;
 pub mod reload;
 pub mod reprice;
+pub mod rules;
 pub mod tls;
 pub mod what_if;

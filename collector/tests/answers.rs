@@ -277,6 +277,7 @@ fn every_answer_is_as_it_is_described_and_the_command_line_reads_it() {
     of_the_collector(&mut all);
     of_records(&mut all);
     of_budgets(&mut all);
+    of_rules(&mut all);
     of_alerts(&mut all);
     of_reports(&mut all);
     of_corrections(&mut all);
@@ -386,6 +387,33 @@ fn of_budgets(all: &mut Checked) {
     assert!(!gateways.is_empty(), "{counters}");
     all.check("delete", route, path, None, 200);
     all.check("delete", route, path, None, 404);
+}
+
+fn of_rules(all: &mut Checked) {
+    let (route, path) = ("/api/v1/agents/{name}", "/api/v1/agents/bot-1");
+    let agent = json!({
+        "team": "support", "owner": "dana", "environments": ["prod*"], "models": ["gpt-5*"], "status": "proposed",
+        "review": "2099-01-31", "expires": "2099-12-31",
+    });
+    let answer = all.check("put", route, path, Some(&agent), 200);
+    assert_eq!((&answer["agent"], &answer["result"]), (&json!("bot-1"), &json!("created")));
+    all.check("put", route, path, Some(&json!({"team": "a b"})), 400);
+    let several = json!({"agents": [{"name": "bot-1", "team": "support", "owner": "dana", "models": ["gpt-5"]}, {"name": "idle"}]});
+    let answer = all.check("put", "/api/v1/agents", "/api/v1/agents", Some(&several), 200);
+    assert_eq!((rows(&answer), &answer["rows"][0]["result"]), (2, &json!("changed")));
+    let answer = all.check("get", route, path, None, 200);
+    assert_eq!(
+        (&answer["status"], &answer["registered"]["approved_by"]),
+        (&json!("approved"), &json!("admin"))
+    );
+    all.check("get", route, "/api/v1/agents/nobody", None, 404);
+    assert!(rows(&all.get("/api/v1/agents")) >= 4);
+    assert_eq!(rows(&all.get("/api/v1/agents?status=approved")), 2);
+    assert_eq!(rows(&all.get("/api/v1/allow")), 1);
+    let answer = all.get("/api/v1/allow/try?name=agent:bot-1");
+    assert!(answer["refused_calls"].as_u64() > Some(0), "{answer}");
+    all.check("get", "/api/v1/allow/try", "/api/v1/allow/try?name=none", None, 404);
+    all.check("get", "/api/v1/allow/try", "/api/v1/allow/try", None, 400);
 }
 
 fn of_alerts(all: &mut Checked) {
@@ -517,6 +545,11 @@ fn commands_read(all: &Checked) {
         (&["budgets"], "support"),
         (&["budgets", "suggest"], "limit_usd"),
         (&["budgets", "suggest", "--from-baseline"], "limit_usd"),
+        (&["agents", "--wide"], "dana"),
+        (&["agents"], "unregistered"),
+        (&["agents", "show", "bot-1"], "$"),
+        (&["allow"], "agent:bot-1"),
+        (&["allow", "try", "agent:bot-1"], "gpt-x"),
         (&["alerts", "--wide"], "hook opened delivered"),
         (&["alerts", "reviews", "--wide"], "a load test"),
         (&["reports", "list", "--wide"], "all calls"),

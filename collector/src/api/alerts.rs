@@ -142,6 +142,7 @@ fn shown_review(review: Review) -> ReviewRow {
     ReviewRow {
         id: review.id,
         budget: review.budget,
+        agent: review.agent,
         window: review.window,
         title: review.title,
         opened: rfc3339(review.opened_ms),

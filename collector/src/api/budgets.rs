@@ -88,7 +88,9 @@ pub async fn put(
         let text = format!("`time_zone` is `{}`, not a time zone such as `Europe/Zurich`", budget.time_zone);
         return Err(ApiError::parameter(text));
     }
-    if let Some(problem) = unknown_provider(&budget, &app.config().budgets.providers, &app.prices.book()) {
+    if let Some(problem) =
+        unknown_provider(&budget.scope, &app.config().budgets.providers, &app.prices.book())
+    {
         return Err(ApiError::parameter(format!("`scope.provider` {problem}")));
     }
     not_in_file(&app, &name).await?;
@@ -406,6 +408,7 @@ mod tests {
             source: "api".into(),
             created_ms: made_ms,
             since_ms: made_ms,
+            is_quarantine: false,
         };
         let limit = Amount(limit.into());
         let state = CounterState {

@@ -103,10 +103,14 @@ impl Review {
             return output::print(&body);
         }
         let answer: ReviewRow = client::read(&body)?;
+        let about = match &answer.agent {
+            Some(agent) => format!("agent `{agent}`"),
+            None => format!("budget `{}`", answer.budget),
+        };
         output::print(&format!(
-            "review {} of budget `{}` is {}",
+            "review {} of {} is {}",
             self.id,
-            printable(&answer.budget),
+            printable(&about),
             if answer.closed.is_some() { "closed" } else { "open" }
         ))
     }
@@ -146,6 +150,7 @@ fn review(row: ReviewRow) -> Vec<Cell> {
     vec![
         Cell::Count(row.id.into()),
         row.budget.into(),
+        Cell::said(row.agent),
         row.title.into(),
         Cell::said(row.opened),
         row.owner.into(),
@@ -169,7 +174,8 @@ fn alerts() -> Vec<Column> {
 fn reviews() -> Vec<Column> {
     vec![
         Column::count("id").kept(),
-        Column::text("budget").weight(200),
+        Column::text("budget").weight(200).if_any(),
+        Column::text("agent").weight(195).if_any(),
         Column::text("title").weight(110).least(30),
         Column::time("opened").weight(150),
         Column::text("owner").weight(180).if_any(),

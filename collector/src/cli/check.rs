@@ -8,7 +8,8 @@ use tollgate_core::protocol::config::GatewayConfig;
 
 use super::{Failure, output};
 use crate::config::Config;
-use crate::work::{policy, prices};
+use crate::model::clock::now_ms;
+use crate::work::{policy, prices, rules};
 
 /// Arguments of `tollgate check`.
 #[derive(Debug, Args)]
@@ -80,6 +81,8 @@ fn collector(path: &Path) -> Result<Vec<Budget>, Vec<String>> {
     let file = path.display().to_string();
     let book = prices::book(&file, &config.prices)?;
     policy::check(&file, &config.budgets, &book)?;
+    rules::check(&file, &config, &book)?;
+    rules::check_ends(&file, &config.rules, now_ms())?;
     Ok(config.budgets.budgets)
 }
 

@@ -113,7 +113,7 @@ const TOPICS: &[(&str, &[&str])] = &[
             "chargeback",
         ],
     ),
-    ("Budgets and alerts", &["budgets", "alerts"]),
+    ("Budgets, rules and alerts", &["budgets", "agents", "allow", "alerts"]),
     ("Prices", &["prices", "estimate", "meter", "reprice", "close-month"]),
     ("Keeping", &["backup", "restore", "import", "export", "reconcile", "audit"]),
 ];
@@ -176,6 +176,20 @@ Examples:
         "Examples:
   tollgate budgets suggest --team support
   tollgate budgets suggest --from-baseline --window month",
+    ),
+    (
+        &["agents"],
+        "Examples:
+  tollgate agents
+  tollgate agents approve triage --team support --owner dana --model gpt-5* --review 2027-06-30
+  tollgate agents export --format csv",
+    ),
+    (
+        &["allow"],
+        "Examples:
+  tollgate allow list
+  tollgate allow try support-models --since 4w
+  tollgate allow try --models gpt-5*,!gpt-5-pro --scope team=support --scope environment=prod*",
     ),
     (
         &["alerts"],

@@ -54,6 +54,9 @@ impl Rule {
     /// Name of [`Rule::passed_budget`], which no other rule may have.
     pub const PASSED_BUDGET: &str = "passed-budget";
 
+    /// Name of the rule that opens reviews of new agents, which no other rule may have.
+    pub const NEW_AGENT: &str = "new-agent";
+
     /// The rule that every budget has without being told: its whole limit, heard by nobody.
     pub fn passed_budget() -> Self {
         Self {
@@ -210,12 +213,9 @@ fn rule<'t>(
 ) -> Option<Rule> {
     let given = KEYS_OF_SOME.map(|key| section.has(key));
     let name = document.needed(section, "name", "a name such as `support-daily`");
-    if name.as_deref() == Some(Rule::PASSED_BUDGET) {
-        let message = format!(
-            "`{}.name` is `{}`, the name of a rule that is always there",
-            section.name(),
-            Rule::PASSED_BUDGET
-        );
+    if let Some(name) = name.as_deref().filter(|name| [Rule::PASSED_BUDGET, Rule::NEW_AGENT].contains(name)) {
+        let message =
+            format!("`{}.name` is `{name}`, the name of a rule that is always there", section.name());
         document.at(section, &message);
     }
     let when: Option<When> = document.choice(section, "when");

@@ -7,6 +7,7 @@ use tollgate_core::budget::{Budget, define};
 
 use super::document::{Document, Lines, Section};
 use super::mistake::ConfigError;
+use crate::model::agent::Agent;
 use crate::model::calendar::zone;
 
 /// `[[budgets]]` and `[registry]`: who may spend how much.
@@ -21,6 +22,20 @@ pub struct BudgetsConfig {
     pub agents: BTreeSet<String>,
     /// `providers` of `[registry]`: providers of the operator's own, which only routes' metadata names.
     pub providers: BTreeSet<String>,
+}
+
+impl BudgetsConfig {
+    /// Adds agents of `[[agents]]` to those of `[registry]`: they are known; where that has any names, they
+    /// have counters of their own.
+    pub(super) fn register<'a>(&mut self, agents: impl Iterator<Item = &'a Agent>) {
+        let has_names = !self.registered.is_empty();
+        for agent in agents {
+            self.agents.insert(agent.name.clone());
+            if has_names {
+                self.registered.insert(agent.name.clone());
+            }
+        }
+    }
 }
 
 /// Reads both.

@@ -8,11 +8,13 @@ use std::str::FromStr;
 
 use serde_json::Value;
 use tollgate_core::keys::{Asked, Kind, general};
+use tollgate_core::money::Picodollars;
 use tollgate_core::price::quoted;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::ConfigError;
+use crate::model::nearest::{listed, or_rather};
 
 /// The document, and what is wrong with it so far.
 pub(super) struct Document<'t> {
@@ -367,6 +369,75 @@ impl<'t> Document<'t> {
             self.wrong(of, key, &entry, &format!("one of {}", words.join(", ")));
         }
         value
+    }
+
+    /// One of these words, and what it stands for.
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        of: &mut Section<'t>,
+        key: &'static str,
+        words: &[(&'static str, T)],
+    ) -> Option<T> {
+        let names = || words.iter().map(|(name, _)| *name);
+        let entry = self.take(of, key, || Kind::word(names()))?;
+        let said = entry.value.as_str().unwrap_or_default();
+        let found = words.iter().find(|(name, _)| *name == said).map(|(_, value)| *value);
+        if found.is_none() {
+            self.wrong(of, key, &entry, &format!("one of {}", or_rather(said, names())));
+        }
+        found
+    }
+
+    /// A list of these words, and what each stands for.
+    pub(super) fn word_list<T: Copy>(
+        &mut self,
+        of: &mut Section<'t>,
+        key: &'static str,
+        words: &[(&'static str, T)],
+    ) -> Option<Vec<T>> {
+        let names = || words.iter().map(|(name, _)| *name);
+        let entry = self.take(of, key, || Kind::list(Kind::word(names())))?;
+        let items = entry.value.as_array().map(|items| items.iter().map(Spanned::get_ref));
+        let Some(items) = items else {
+            self.wrong(of, key, &entry, &format!("a list of {}", listed(names())));
+            return None;
+        };
+        let mut found = Vec::new();
+        let mut unknown = Vec::new();
+        for item in items {
+            let said = item.as_str().unwrap_or_default();
+            match words.iter().find(|(name, _)| *name == said) {
+                Some((_, value)) => found.push(*value),
+                None => unknown.push(item.as_str().map_or_else(|| rendered(item), str::to_owned)),
+            }
+        }
+        for one in &unknown {
+            self.errors.push(ConfigError {
+                line: Some(entry.line),
+                message: format!("`{}{key}` has `{one}`, not one of {}", of.prefix, or_rather(one, names())),
+            });
+        }
+        unknown.is_empty().then_some(found)
+    }
+
+    /// Dollars above zero: a text such as `"0.50"`, or a whole number.
+    pub(super) fn dollars(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<Picodollars> {
+        let entry = self.take(of, key, || Kind::Dollars)?;
+        let text = match &entry.value {
+            DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().replace('_', "")),
+            other => other.as_str().map(str::to_owned),
+        };
+        let dollars = text.and_then(|text| text.parse().ok()).filter(|dollars| *dollars > Picodollars::ZERO);
+        if dollars.is_none() {
+            self.wrong(of, key, &entry, "dollars above 0 such as `\"0.50\"`");
+        }
+        dollars
+    }
+
+    /// A table as JSON, with its line, for a reader of its own.
+    pub(super) fn json(&mut self, of: &mut Section<'t>, key: &'static str) -> Option<(usize, Value)> {
+        let entry = self.take(of, key, || Kind::Table)?;
+        Some((entry.line, as_json(&entry.value)))
     }
 
     /// Notes that a key must be there, after it was read.

@@ -7,9 +7,9 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post, put};
 
 use crate::api::{
-    alerts, anomalies, audit, baseline, budgets, chargeback, compare, corrections, error, estimate, explain,
-    exports, health, home, import, openapi, plans, prices, prompts, reconcile, records, reports, runs,
-    summary, sync, what_if,
+    agents, alerts, allow, anomalies, audit, baseline, budgets, chargeback, compare, corrections, error,
+    estimate, explain, exports, health, home, import, openapi, plans, prices, prompts, reconcile, records,
+    reports, runs, summary, sync, what_if,
 };
 use crate::http::answered::answered;
 use crate::http::guard::guard;
@@ -53,6 +53,10 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/chargeback", get(chargeback::chargeback))
         .route("/api/v1/baseline", get(baseline::baseline))
         .route("/api/v1/compare", get(compare::compare))
+        .route("/api/v1/agents", get(agents::list))
+        .route("/api/v1/agents/{name}", get(agents::one))
+        .route("/api/v1/allow", get(allow::list))
+        .route("/api/v1/allow/try", get(allow::tried))
         .route("/api/v1/budgets", get(budgets::list))
         .route("/api/v1/budgets/{name}", get(budgets::one))
         .route("/api/v1/records", get(records::list))
@@ -100,6 +104,8 @@ fn writing() -> Router<Arc<App>> {
         .route("/api/v1/reviews/{id}", put(alerts::change_review))
         .route("/api/v1/reports/{name}/send", post(reports::send))
         .route("/api/v1/plans/{agent}", put(plans::save))
+        .route("/api/v1/agents", put(agents::put_all))
+        .route("/api/v1/agents/{name}", put(agents::put))
         .route("/api/v1/budgets/{name}", put(budgets::put).delete(budgets::remove))
         .route("/api/v1/budgets/{name}/top-up", post(budgets::top_up))
         .route("/api/v1/budgets/{name}/release-kept", post(budgets::release_kept))

@@ -31,7 +31,7 @@ use crate::work::doors::{HEAD_WAITS, Visit};
 use crate::work::prices::Prices;
 use crate::work::reload::Reload;
 use crate::work::tls::{self, Certificates};
-use crate::work::{alerts, anomalies, following, housekeeping, mailed};
+use crate::work::{alerts, anomalies, following, housekeeping, mailed, registry, rules};
 
 /// A collector that listens but does not answer yet.
 #[derive(Debug)]
@@ -57,18 +57,17 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.with_context(|| {
             format!("cannot listen on `{}`; is it in use, or not an address of this machine?", config.listen)
         })?;
-        let budgets = store
-            .configure_budgets(config.budgets.budgets.clone(), config.budgets.registered.clone(), now_ms())
-            .await?;
+        let defined = store.configure(rules::configured(config), now_ms()).await?;
         store.keep_lead(now_ms()).await?;
         let app = Arc::new(App::new(config.clone(), store, prices, access));
-        app.budgets.replace(budgets, config.budgets.registered.clone());
+        app.budgets.configure(defined, config);
         let mut tasks = JoinSet::new();
         tasks.spawn(housekeeping::lead(Arc::clone(&app)));
         tasks.spawn(housekeeping::run(Arc::clone(&app)));
         tasks.spawn(housekeeping::look_over(Arc::clone(&app)));
         tasks.spawn(following::run(Arc::clone(&app)));
         tasks.spawn(anomalies::run::run(Arc::clone(&app)));
+        tasks.spawn(registry::run(Arc::clone(&app)));
         tasks.spawn(alerts::run::judge_forever(Arc::clone(&app)));
         tasks.spawn(alerts::run::deliver_forever(Arc::clone(&app)));
         tasks.spawn(mailed::run::run(Arc::clone(&app), reports::make));

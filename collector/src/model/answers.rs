@@ -4,7 +4,9 @@
 //! The docs of the fields are the descriptions of the schema. A reader passes over members that it does not
 //! know. Times are RFC 3339 in UTC; money is a decimal string of dollars.
 
+pub mod agents;
 pub mod alerts;
+pub mod allow;
 pub mod anomalies;
 pub mod audit;
 pub mod baseline;

@@ -1,5 +1,6 @@
-//! What is kept of agents: for the detector, and what they were planned to cost.
+//! What is kept of agents: for the detector, what they were planned to cost, and their registry.
 
 pub(super) mod minutes;
 mod operations;
 mod plans;
+pub(in crate::store) mod registry;

@@ -145,7 +145,7 @@ pub(super) fn open_rules(connection: &Connection) -> Result<Vec<String>, StoreEr
     Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
-fn open(
+pub(super) fn open(
     transaction: &Transaction<'_>,
     alert: &Alert,
     channels: &[String],

@@ -16,7 +16,7 @@ mod seed;
 mod tests;
 mod top_ups;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tollgate_core::budget::ledger::{Account, LIVE_MS, Ledger};
@@ -34,6 +34,7 @@ pub use top_ups::ToppedUp;
 
 use crate::model::calendar::span;
 use crate::model::clock::signed;
+use crate::store::agents::registry::StoredAgent;
 use crate::store::database::error::StoreError;
 use bounds::Reporter;
 use seed::Seeds;
@@ -52,6 +53,30 @@ pub struct StoredBudget {
     pub created_ms: u64,
     /// Since when it counts as it does: what was spent before is taken from records.
     pub since_ms: u64,
+    /// It is for calls of unknown agents alone. Records do not tell these, so only what gateways charge counts.
+    pub is_quarantine: bool,
+}
+
+/// What the configuration file says that the store keeps.
+#[derive(Clone, Debug, Default)]
+pub struct Configured {
+    /// Its budgets.
+    pub budgets: Vec<Budget>,
+    /// Names that have counters of their own where a budget has one for each; empty where any name has.
+    pub registered: BTreeSet<String>,
+    /// Names of its budgets that are for calls of unknown agents alone.
+    pub quarantine: BTreeSet<String>,
+    /// Its agents that have a team, and that.
+    pub teams: BTreeMap<String, String>,
+}
+
+/// What is defined.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Defined {
+    /// Budgets that hold.
+    pub budgets: Vec<StoredBudget>,
+    /// Agents of the registry.
+    pub agents: Vec<StoredAgent>,
 }
 
 /// A counter of a budget, for people.

@@ -1,19 +1,20 @@
-//! Budgets in the collector: which hold now, their windows on the calendar of a time zone, and what gateways
-//! are told.
+//! Budgets and agents in the collector: which hold now, their windows on the calendar of a time zone, and
+//! what gateways are told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tollgate_core::budget::Budget;
 use tollgate_core::budget::policy::{Policy, PolicyBudget};
-use tollgate_core::budget::scope::Dimension;
+use tollgate_core::budget::scope::{Dimension, Scope};
 use tollgate_core::price::{PriceBook, Unpriced};
 use tollgate_core::provider::recognised_ids;
 
-use crate::config::BudgetsConfig;
+use crate::config::{AllowList, BudgetsConfig, Config, RulesConfig};
+use crate::model::agent::{Agent, Status};
 use crate::model::calendar::spans;
-use crate::store::{Store, StoreError, StoredBudget};
+use crate::store::{Defined, Store, StoreError, StoredAgent, StoredBudget};
+use crate::work::rules;
 
 /// The budgets that hold now, shared by all handlers. Memory of what the store holds, replaced after each
 /// change of it.
@@ -22,26 +23,39 @@ pub struct Budgets {
     state: RwLock<Arc<State>>,
 }
 
-/// Budgets, and names that may have counters of their own.
-#[derive(Debug, Default)]
+/// Budgets, agents, and what the configuration file says besides.
+#[derive(Clone, Debug, Default)]
 struct State {
     budgets: Vec<StoredBudget>,
+    /// Agents of the registry.
+    agents: Vec<StoredAgent>,
+    /// Names that may have counters of their own, as the file has them.
     registered: BTreeSet<String>,
+    rules: Arc<RulesConfig>,
     /// The number of the store's state that they were read from; 0 where that is not known.
     seen: u64,
 }
 
 impl Budgets {
-    /// Puts others in place.
-    pub fn replace(&self, budgets: Vec<StoredBudget>, registered: BTreeSet<String>) {
-        let state = Arc::new(State { budgets, registered, seen: 0 });
-        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+    /// Puts in place what is defined now, and what a configuration says besides.
+    pub fn configure(&self, defined: Defined, config: &Config) {
+        let Defined { budgets, agents } = defined;
+        let (registered, rules) = (config.budgets.registered.clone(), Arc::new(config.rules.clone()));
+        self.put(State { budgets, agents, registered, rules, seen: 0 });
     }
 
-    /// The same, where only the budgets changed.
+    /// Puts other budgets in place.
     pub fn replace_budgets(&self, budgets: Vec<StoredBudget>) {
-        let registered = self.state().registered.clone();
-        self.replace(budgets, registered);
+        self.put(State { budgets, seen: 0, ..State::clone(&self.state()) });
+    }
+
+    /// Puts other agents of the registry in place.
+    pub fn replace_agents(&self, agents: Vec<StoredAgent>) {
+        self.put(State { agents, seen: 0, ..State::clone(&self.state()) });
+    }
+
+    fn put(&self, state: State) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(state);
     }
 
     /// Takes what another collector on the same database changed meanwhile.
@@ -49,10 +63,8 @@ impl Budgets {
     /// # Errors
     /// When the store fails.
     pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
-        if let Some((seen, budgets)) = store.budgets_since(self.state().seen).await? {
-            let registered = self.state().registered.clone();
-            let state = Arc::new(State { budgets, registered, seen });
-            *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        if let Some((seen, Defined { budgets, agents })) = store.defined_since(self.state().seen).await? {
+            self.put(State { budgets, agents, seen, ..State::clone(&self.state()) });
         }
         Ok(())
     }
@@ -62,8 +74,31 @@ impl Budgets {
         self.state().budgets.clone()
     }
 
-    /// What gateways are to hold now. Its version changes with every budget and whenever a window begins, and
-    /// says since when the newest of its budgets counts: see
+    /// All agents that are registered or proposed, by name: those of the file, and those of the registry that
+    /// the file does not have. Each with its source: `file`, `api` or `seen`.
+    pub fn agents(&self) -> BTreeMap<String, (Agent, String)> {
+        let state = self.state();
+        let stored = state.agents.iter().map(|stored| (&stored.agent, stored.source.as_str()));
+        let all = stored.chain(state.rules.agents.iter().map(|agent| (agent, "file")));
+        // The last of a name stays: the file's.
+        all.map(|(agent, source)| (agent.name.clone(), (agent.clone(), source.to_owned()))).collect()
+    }
+
+    /// Lists of models that hold, with those that agents have: for whom they are, and what is written of them.
+    pub fn lists(&self) -> Vec<AllowList> {
+        let state = self.state();
+        let of_agents = rules::lists_of(self.agents().into_values().map(|(agent, _)| agent));
+        state.rules.allow.iter().cloned().chain(of_agents).collect()
+    }
+
+    /// Whether anybody registers agents, or asks for it.
+    pub fn has_registry(&self) -> bool {
+        let state = self.state();
+        !(state.agents.is_empty() && state.rules.agents.is_empty() && state.rules.unknown.is_empty())
+    }
+
+    /// What gateways are to hold now. Its version changes with every budget, with every rule, and whenever a
+    /// window begins, and says since when the newest of its budgets counts: see
     /// [`knows_until`](crate::model::calendar::knows_until).
     pub fn policy(&self, unpriced: Unpriced, now_ms: u64) -> Policy {
         let state = self.state();
@@ -74,12 +109,17 @@ impl Budgets {
                 budget: stored.budget.clone(),
                 generation: stored.generation,
                 spans: spans(&stored.budget, now_ms),
-                quarantine: false,
+                quarantine: stored.is_quarantine,
             })
             .collect();
-        let registered = state.registered.clone();
-        let mut policy =
-            Policy { version: String::new(), budgets, registered, unpriced, ..Policy::default() };
+        let agents = self.agents();
+        let mut registered = state.registered.clone();
+        if !registered.is_empty() {
+            let approved = state.agents.iter().filter(|stored| stored.agent.status == Status::Approved);
+            registered.extend(approved.map(|stored| stored.agent.name.clone()));
+        }
+        let rules = rules::rules(&state.rules, agents.into_values().map(|(agent, _)| agent).collect());
+        let mut policy = Policy { version: String::new(), budgets, registered, unpriced, rules };
         let mut hasher = DefaultHasher::new();
         serde_json::to_string(&policy).unwrap_or_default().hash(&mut hasher);
         let newest_ms = state.budgets.iter().map(|stored| stored.since_ms).max().unwrap_or(0);
@@ -100,17 +140,17 @@ pub fn check(file: &str, config: &BudgetsConfig, book: &PriceBook) -> Result<(),
     let budgets = config.budgets.iter().enumerate();
     let wrong: Vec<String> = budgets
         .filter_map(|(index, budget)| {
-            let problem = unknown_provider(budget, &config.providers, book)?;
+            let problem = unknown_provider(&budget.scope, &config.providers, book)?;
             Some(format!("{file}: `budgets[{index}].scope.provider` {problem}"))
         })
         .collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// What is wrong with the providers that a budget is for: one that neither hosts nor prices nor `own` know is
+/// What is wrong with the providers that a budget or a rule is for: one that neither hosts nor prices nor `own` know is
 /// misspelled.
-pub fn unknown_provider(budget: &Budget, own: &BTreeSet<String>, book: &PriceBook) -> Option<String> {
-    let named = budget.scope.values(&Dimension::Provider);
+pub fn unknown_provider(scope: &Scope, own: &BTreeSet<String>, book: &PriceBook) -> Option<String> {
+    let named = scope.values(&Dimension::Provider);
     if named.is_empty() {
         return None;
     }
@@ -136,7 +176,7 @@ pub fn unknown_provider(budget: &Budget, own: &BTreeSet<String>, book: &PriceBoo
 mod tests {
     use jiff::Timestamp;
     use serde_json::json;
-    use tollgate_core::budget::define;
+    use tollgate_core::budget::{Budget, define};
     use tollgate_core::price::PricedModel;
 
     use super::*;
@@ -159,8 +199,9 @@ mod tests {
             source: "file".into(),
             created_ms: 0,
             since_ms: 0,
+            is_quarantine: false,
         };
-        budgets.replace(vec![stored], BTreeSet::new());
+        budgets.replace_budgets(vec![stored]);
         let noon = budgets.policy(Unpriced::Allow, ms("2026-11-25T12:00:00Z"));
         assert_eq!(noon.version, budgets.policy(Unpriced::Allow, ms("2026-11-25T13:00:00Z")).version);
         assert_ne!(noon.version, budgets.policy(Unpriced::Allow, ms("2026-11-26T12:00:00Z")).version);
@@ -174,7 +215,7 @@ mod tests {
         let own = BTreeSet::from(["house".to_owned()]);
         let said = |value: &str| {
             let json = json!({"name": "b", "limit_usd": "1", "window": "day", "scope": {"provider": value}});
-            unknown_provider(&define::read_one(&json, None).unwrap(), &own, &book)
+            unknown_provider(&define::read_one(&json, None).unwrap().scope, &own, &book)
         };
         for known in ["openai", "acme", "house", "unknown", "open*", "*"] {
             assert_eq!(said(known), None, "{known}");

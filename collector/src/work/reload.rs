@@ -20,6 +20,7 @@ use crate::work::access::Access;
 use crate::work::app::App;
 use crate::work::policy;
 use crate::work::prices::book;
+use crate::work::rules;
 use crate::work::tls::Certificates;
 
 /// Watches the configuration's files.
@@ -127,6 +128,7 @@ impl Reload {
         let config = read.in_running(&running);
         let book = book(name, &config.prices).map_err(|errors| errors.join("; "))?;
         policy::check(name, &config.budgets, &book).map_err(|errors| errors.join("; "))?;
+        rules::check(name, &config, &book).map_err(|errors| errors.join("; "))?;
         let certificates = match (&self.certificates, &config.tls) {
             (Some(_), Some(tls)) => Some(Certificates::load(tls).map_err(text)?),
             _ => None,
@@ -138,14 +140,11 @@ impl Reload {
     /// Puts all of it in place, or nothing: budgets live in the store, which may fail, so they come first.
     async fn put(&mut self, good: Good) -> Result<(), String> {
         let Good { config, later, book, certificates, access } = good;
-        match self
-            .app
-            .store
-            .configure_budgets(config.budgets.budgets.clone(), config.budgets.registered.clone(), now_ms())
-            .await
-        {
-            Ok(budgets) => self.app.budgets.replace(budgets, config.budgets.registered.clone()),
-            Err(error @ StoreError::NameTaken { .. }) => return Err(error.to_string()),
+        match self.app.store.configure(rules::configured(&config), now_ms()).await {
+            Ok(defined) => self.app.budgets.configure(defined, &config),
+            Err(error @ (StoreError::NameTaken { .. } | StoreError::TwoTeams { .. })) => {
+                return Err(error.to_string());
+            }
             Err(error) => {
                 // There is no mistake in the file: it is tried again at the next look.
                 self.seen = Vec::new();
@@ -294,10 +293,9 @@ mod tests {
         let config = Config::load(&file).unwrap();
         let prices = Arc::new(Prices::new(book("t", &config.prices).unwrap(), Default::default()));
         let (access, store) = (Access::load(&config).unwrap(), Store::open(&config.data_dir).unwrap());
-        let budgets =
-            store.configure_budgets(config.budgets.budgets.clone(), Default::default(), 1).await.unwrap();
-        let app = Arc::new(App::new(config, store, prices, access));
-        app.budgets.replace(budgets, Default::default());
+        let defined = store.configure(rules::configured(&config), 1).await.unwrap();
+        let app = Arc::new(App::new(config.clone(), store, prices, access));
+        app.budgets.configure(defined, &config);
         let mut reload = Reload::new(Arc::clone(&app), None, file.clone());
         let allows = |role: Role| {
             let name = if role == Role::Ingest { "ingest" } else { "admin" };

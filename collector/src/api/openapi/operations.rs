@@ -6,7 +6,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use tollgate_core::protocol::sync::SyncAnswer;
 
 use crate::config::schema;
+use crate::model::answers::agents::{AgentChanged, AgentRow};
 use crate::model::answers::alerts::{AlertRow, ReviewRow, TestMessage};
+use crate::model::answers::allow::{AllowRow, AllowTried};
 use crate::model::answers::anomalies::AnomalyRow;
 use crate::model::answers::audit::{Accounts, Recount, Trail};
 use crate::model::answers::baseline::Baselines;
@@ -332,6 +334,40 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "Store records that did not come by sync, one a line",
         Body::Lines,
         &[400, 413],
+    ),
+    get::<List<AgentRow>>(
+        "/api/v1/agents",
+        "Every agent that is registered or was seen: what is registered of it, and what it did",
+        &[Parameter::Word("status", &["proposed", "approved", "expired", "retired", "unregistered"])],
+        &[400],
+    ),
+    get::<AgentRow>("/api/v1/agents/{name}", "One agent", &[], &[400, 404]),
+    write::<AgentChanged>(
+        "put",
+        "/api/v1/agents/{name}",
+        "Register an agent, or change it, all of it; keys as in `[[agents]]`",
+        Body::AnyJson,
+        &[400, 409, 413],
+    ),
+    write::<List<AgentChanged>>(
+        "put",
+        "/api/v1/agents",
+        "The same for several, all or none: `{\"agents\": […]}`",
+        Body::AnyJson,
+        &[400, 409, 413],
+    ),
+    get::<List<AllowRow>>("/api/v1/allow", "Lists of models, with those of agents", &[], &[400]),
+    get::<AllowTried>(
+        "/api/v1/allow/try",
+        "What a list would have refused; of the last seven days where no period is named. Give the `name` of a list, or `models` and a `scope`",
+        &[
+            Parameter::Text("name", "A list that there is"),
+            Parameter::Text("models", "Models of a list that there is not, with commas between them"),
+            Parameter::Text("scope", "Which calls it is for, such as `team=support`; repeat for several"),
+            Parameter::Flag("untold", "Whether calls may be made whose models nobody can tell"),
+            Parameter::Period,
+        ],
+        &[400, 404],
     ),
     get::<Budgets>(
         "/api/v1/budgets",

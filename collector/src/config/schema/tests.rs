@@ -127,8 +127,10 @@ fn named(rows: &[Row]) -> BTreeSet<String> {
 }
 
 /// Tables whose members are described elsewhere, in one row each.
-const FREE: [&str; 5] = [
+const FREE: [&str; 7] = [
     "budgets.scope",
+    "allow.scope",
+    "limits.scope",
     "prices.override.tier",
     "prices.override.variant",
     "prices.override.factor",

@@ -89,14 +89,17 @@ pub struct TestMessage {
     pub id: String,
 }
 
-/// A budget that was passed, and who looks into it.
+/// A budget that was passed, or an agent that is new, and who looks into it.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[schemars(rename = "Review")]
 pub struct ReviewRow {
     /// Its number.
     pub id: i64,
-    /// The budget.
+    /// The budget; empty where it is about an agent.
     pub budget: String,
+    /// The agent, where it is about one; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// The window that was passed.
     pub window: String,
     /// What the alert said.

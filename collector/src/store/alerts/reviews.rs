@@ -1,4 +1,5 @@
-//! Reviews: opened once when a budget's window is passed; somebody says why, and closes it.
+//! Reviews: opened once when a budget's window is passed, or when a new agent is seen; somebody says why, and
+//! closes it.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +14,16 @@ use crate::store::audit;
 use crate::store::database::error::StoreError;
 use crate::store::records::Cursor;
 
-/// A review of a budget that was passed.
+/// A review of a budget that was passed, or of an agent that is new.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Review {
     /// Its number.
     pub id: i64,
-    /// The budget.
+    /// The budget; empty where it is about an agent.
     pub budget: String,
+    /// The agent, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// The window that was passed.
     pub window: String,
     /// What the alert said.
@@ -71,6 +75,36 @@ pub(in crate::store) fn open(
         };
         audit::append(transaction, &entry)?;
     }
+    Ok(())
+}
+
+/// Closes the review of an agent, where one is open: it was decided on, and is `what` now.
+pub(in crate::store) fn close_of_agent(
+    transaction: &Transaction<'_>,
+    agent: &str,
+    what: &str,
+    (actor, now_ms): (&str, u64),
+) -> Result<(), StoreError> {
+    let found = transaction
+        .prepare_cached(
+            "SELECT id, note FROM reviews WHERE scope = ?1 AND budget = '' AND closed_ms IS NULL",
+        )?
+        .query_row([format!("{ABOUT_AGENT}{agent}")], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+        })
+        .optional()?;
+    let Some((id, note)) = found else { return Ok(()) };
+    let note = note.is_empty().then(|| what.to_owned());
+    let wanted = ReviewChange { owner: None, note, closed: Some(true) };
+    let entry = Entry {
+        time_ms: now_ms,
+        actor: actor.to_owned(),
+        action: "review.change".into(),
+        subject: id.to_string(),
+        before: None,
+        after: None,
+    };
+    change(transaction, id, &wanted, entry)?;
     Ok(())
 }
 
@@ -152,7 +186,7 @@ pub(in crate::store) fn unlike_trail(connection: &Connection) -> Result<Vec<Stri
         }
     }
     let mut wrong = Vec::new();
-    let mut statement = connection.prepare(&format!("{REVIEWS_WITH_SCOPE} ORDER BY id"))?;
+    let mut statement = connection.prepare(&format!("{REVIEWS} ORDER BY id"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (is, scope) = (review(row)?, row.get::<_, String>(9)?);
@@ -186,9 +220,12 @@ pub(in crate::store) fn unlike_trail(connection: &Connection) -> Result<Vec<Stri
 }
 
 fn review(row: &Row<'_>) -> rusqlite::Result<Review> {
+    let (budget, scope): (String, String) = (row.get(1)?, row.get(9)?);
+    let about = scope.strip_prefix(ABOUT_AGENT).filter(|_| budget.is_empty());
     Ok(Review {
         id: row.get(0)?,
-        budget: row.get(1)?,
+        agent: about.map(str::to_owned),
+        budget,
         window: row.get(2)?,
         title: row.get(3)?,
         opened_ms: row.get::<_, i64>(4)?.unsigned_abs(),
@@ -199,10 +236,10 @@ fn review(row: &Row<'_>) -> rusqlite::Result<Review> {
     })
 }
 
-const REVIEWS: &str =
-    "SELECT id, budget, window, title, opened_ms, owner, note, closed_ms, closed_by FROM reviews";
+/// Begins the scope of a review that is about an agent.
+pub(in crate::store) const ABOUT_AGENT: &str = "agent=";
 
-const REVIEWS_WITH_SCOPE: &str =
+const REVIEWS: &str =
     "SELECT id, budget, window, title, opened_ms, owner, note, closed_ms, closed_by, scope FROM reviews";
 
 #[cfg(test)]

@@ -95,7 +95,9 @@ pub(in crate::store) fn compare(connection: &Connection, now_ms: u64) -> Result<
         losses: losses(connection)?,
     };
     let mut compared = Compared::default();
-    for stored in all(connection)?.iter().filter(|stored| stored.budget.is_enforced()) {
+    for stored in
+        all(connection)?.iter().filter(|stored| stored.budget.is_enforced() && !stored.is_quarantine)
+    {
         for (start_ms, both) in reading.windows(connection, stored)? {
             let span = span(&stored.budget, start_ms);
             let is_now = now_ms < span.end_ms.saturating_add(stored.budget.window.reach_ms());

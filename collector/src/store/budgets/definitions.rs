@@ -8,9 +8,10 @@ use tollgate_core::budget::{Budget, define};
 use super::super::audit::append;
 use super::audited::CONFIGURATION;
 use super::top_ups::keep_top_ups;
-use super::{Put, StoreError, StoredBudget};
+use super::{Configured, Put, StoreError, StoredBudget};
 use crate::model::audit::Entry;
 use crate::model::clock::signed;
+use crate::store::agents::registry;
 
 /// The number of the budgets' state: every change makes it larger.
 pub(in crate::store) fn state(connection: &Connection) -> Result<u64, StoreError> {
@@ -21,7 +22,7 @@ pub(in crate::store) fn state(connection: &Connection) -> Result<u64, StoreError
 /// All budgets that hold.
 pub(in crate::store) fn all(connection: &Connection) -> Result<Vec<StoredBudget>, StoreError> {
     let mut statement = connection.prepare_cached(
-        "SELECT definition, generation, source, created_ms, since_ms FROM budgets
+        "SELECT definition, generation, source, created_ms, since_ms, quarantine FROM budgets
          WHERE removed_ms IS NULL ORDER BY name",
     )?;
     let mut rows = statement.query([])?;
@@ -40,6 +41,7 @@ fn stored(row: &Row<'_>) -> Result<StoredBudget, StoreError> {
         source: row.get(2)?,
         created_ms: row.get::<_, i64>(3)?.unsigned_abs(),
         since_ms: row.get::<_, i64>(4)?.unsigned_abs(),
+        is_quarantine: row.get(5)?,
     })
 }
 
@@ -54,10 +56,10 @@ pub(in crate::store) fn put(
 ) -> Result<Put, StoreError> {
     let found = transaction
         .prepare_cached(
-            "SELECT definition, generation, source, created_ms, since_ms, removed_ms IS NOT NULL
+            "SELECT definition, generation, source, created_ms, since_ms, quarantine, removed_ms IS NOT NULL
              FROM budgets WHERE name = ?1",
         )?
-        .query_row([&budget.name], |row| Ok((stored(row), row.get::<_, bool>(5)?)))
+        .query_row([&budget.name], |row| Ok((stored(row), row.get::<_, bool>(6)?)))
         .optional()?;
     let (before, removed) = match found {
         Some((before, removed)) => (Some(before?), removed),
@@ -92,6 +94,7 @@ pub(in crate::store) fn put(
             source: source.to_owned(),
             created_ms: made,
             since_ms,
+            is_quarantine: before.is_quarantine,
         };
         keep_top_ups(transaction, before, &after, now_ms)?;
     }
@@ -134,7 +137,16 @@ pub(in crate::store) fn remove(
 }
 
 /// Names that have counters of their own where a budget has one for each; empty where any name has.
+/// Where there are any, agents that the registry has approved are among them.
 pub(in crate::store) fn registered(connection: &Connection) -> Result<BTreeSet<String>, StoreError> {
+    let mut names = configured_names(connection)?;
+    if !names.is_empty() {
+        names.extend(registry::approved(connection)?);
+    }
+    Ok(names)
+}
+
+fn configured_names(connection: &Connection) -> Result<BTreeSet<String>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT name FROM registered")?;
     Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
@@ -143,14 +155,16 @@ pub(in crate::store) fn registered(connection: &Connection) -> Result<BTreeSet<S
 /// more are removed.
 ///
 /// # Errors
-/// [`StoreError::NameTaken`] where the API has a budget of a name that stands in the file.
+/// [`StoreError::NameTaken`] where the API has a budget of a name that stands in the file, and
+/// [`StoreError::TwoTeams`] where an agent of the file is approved for another team in the registry.
 pub(in crate::store) fn configure(
     transaction: &Transaction<'_>,
-    budgets: &[Budget],
-    names: &BTreeSet<String>,
+    configured: &Configured,
     now_ms: u64,
 ) -> Result<(), StoreError> {
-    if registered(transaction)? != *names {
+    let Configured { budgets, registered: names, quarantine, teams } = configured;
+    registry::check_teams(transaction, teams)?;
+    if configured_names(transaction)? != *names {
         transaction.execute("DELETE FROM registered", [])?;
         let mut statement = transaction.prepare_cached("INSERT INTO registered (name) VALUES (?1)")?;
         for name in names {
@@ -171,6 +185,16 @@ pub(in crate::store) fn configure(
         let gone = !budgets.iter().any(|budget| budget.name == stored.budget.name);
         if stored.source == "file" && gone {
             remove(transaction, &stored.budget.name, CONFIGURATION, now_ms)?;
+        }
+    }
+    for stored in all(transaction)? {
+        let name = &stored.budget.name;
+        let is_quarantine = stored.source == "file" && quarantine.contains(name);
+        if is_quarantine != stored.is_quarantine {
+            transaction.execute(
+                "UPDATE budgets SET quarantine = ?2 WHERE name = ?1",
+                params![name, is_quarantine],
+            )?;
         }
     }
     Ok(())

@@ -37,7 +37,7 @@ pub(in crate::store) fn count_missed(
     if records.is_empty() {
         return Ok(());
     }
-    let budgets = all(transaction)?;
+    let budgets = told(transaction)?;
     let mut seeds = Seeds::default();
     let now_ms = records.iter().map(|missed| missed.received_ms).max().unwrap_or(0);
     let registered = seeds.registered(transaction)?;
@@ -93,6 +93,11 @@ pub(in crate::store) fn count_missed(
     Ok(())
 }
 
+/// Budgets of which records tell what counts on them.
+fn told(connection: &Connection) -> Result<Vec<StoredBudget>, StoreError> {
+    Ok(all(connection)?.into_iter().filter(|stored| !stored.is_quarantine).collect())
+}
+
 /// A new record that its gateway has not charged as it is to be.
 pub(in crate::store) struct Missed<'r> {
     /// The record.
@@ -129,7 +134,7 @@ pub(in crate::store) fn count_moved(
     let spent = |stored: &StoredBudget, record: &UsageRecord| {
         record.fetched().and_then(|_| spent_by(stored, record, &registered))
     };
-    for stored in &all(transaction)? {
+    for stored in &told(transaction)? {
         let (old, new) = (spent(stored, before), spent(stored, after));
         if old == new {
             continue;

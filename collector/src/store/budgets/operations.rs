@@ -1,13 +1,16 @@
 //! The store's methods for budgets and counters.
 
+#[cfg(test)]
 use std::collections::BTreeSet;
 
+use rusqlite::Connection;
 use tollgate_core::budget::{Amount, Budget};
 #[cfg(test)]
 use tollgate_core::protocol::sync::{CounterGrant, CounterReport};
 
-use super::{CounterState, KeptReleased, Put, Released, StoredBudget, ToppedUp};
+use super::{Configured, CounterState, Defined, KeptReleased, Put, Released, StoredBudget, ToppedUp};
 use crate::store::Store;
+use crate::store::agents::registry;
 use crate::store::database::error::StoreError;
 
 impl Store {
@@ -19,15 +22,27 @@ impl Store {
         self.read(|connection, _| super::all(connection)).await
     }
 
-    /// Budgets that hold, and the number of their state, unless that is `seen` still: another collector may
-    /// have changed them.
+    /// Budgets and agents that are defined, and the number of their state, unless that is `seen` still:
+    /// another collector may have changed them.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn budgets_since(&self, seen: u64) -> Result<Option<(u64, Vec<StoredBudget>)>, StoreError> {
+    pub async fn defined_since(&self, seen: u64) -> Result<Option<(u64, Defined)>, StoreError> {
         self.read(move |connection, _| {
             let state = super::state(connection)?;
-            if state == seen { Ok(None) } else { Ok(Some((state, super::all(connection)?))) }
+            if state == seen { Ok(None) } else { Ok(Some((state, defined(connection)?))) }
+        })
+        .await
+    }
+
+    /// Makes hold what the configuration file says; gives what is defined then.
+    ///
+    /// # Errors
+    /// Nothing changes then.
+    pub async fn configure(&self, configured: Configured, now_ms: u64) -> Result<Defined, StoreError> {
+        self.write(move |transaction| {
+            super::configure(transaction, &configured, now_ms)?;
+            defined(transaction)
         })
         .await
     }
@@ -37,17 +52,15 @@ impl Store {
     ///
     /// # Errors
     /// Nothing changes then.
+    #[cfg(test)]
     pub async fn configure_budgets(
         &self,
-        configured: Vec<Budget>,
+        budgets: Vec<Budget>,
         registered: BTreeSet<String>,
         now_ms: u64,
     ) -> Result<Vec<StoredBudget>, StoreError> {
-        self.write(move |transaction| {
-            super::configure(transaction, &configured, &registered, now_ms)?;
-            super::all(transaction)
-        })
-        .await
+        let configured = Configured { budgets, registered, ..Configured::default() };
+        Ok(self.configure(configured, now_ms).await?.budgets)
     }
 
     /// Puts one budget in place; gives what that did, and all that hold then.
@@ -176,4 +189,8 @@ impl Store {
     ) -> Result<Vec<(StoredBudget, Vec<CounterState>)>, StoreError> {
         self.read(move |connection, _| super::states(connection, now_ms)).await
     }
+}
+
+fn defined(connection: &Connection) -> Result<Defined, StoreError> {
+    Ok(Defined { budgets: super::all(connection)?, agents: registry::all(connection)? })
 }

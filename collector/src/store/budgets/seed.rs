@@ -57,7 +57,7 @@ impl Seeds {
             _ => key.span.start_ms,
         };
         let (from, to) = (signed(start_ms), signed(stored.since_ms.min(key.span.end_ms)));
-        if from >= to {
+        if from >= to || stored.is_quarantine {
             return Ok(Amount::ZERO);
         }
         let id = (key.budget.clone(), key.generation, key.span.start_ms);
@@ -112,7 +112,10 @@ impl Seeds {
             window => now.start_ms.saturating_sub(window.reach_ms()),
         };
         let (from, to) = (signed(start_ms), signed(stored.since_ms.min(now.end_ms)));
-        if from >= to { Ok(BTreeMap::new()) } else { self.between(connection, &stored.budget, from, to) }
+        if from >= to || stored.is_quarantine {
+            return Ok(BTreeMap::new());
+        }
+        self.between(connection, &stored.budget, from, to)
     }
 
     /// Names that have counters of their own.

@@ -62,6 +62,19 @@ pub enum StoreError {
         /// The name.
         name: String,
     },
+    /// An agent of the configuration file is approved for another team in the registry.
+    #[error(
+        "`[[agents]]` has `{name}` in the team `{file}`, and the registry has it in `{registry}`: give it one team in both, or \
+         retire the one in the registry (`tollgate agents retire {name}`)"
+    )]
+    TwoTeams {
+        /// The agent.
+        name: String,
+        /// Its team in the file.
+        file: String,
+        /// Its team in the registry.
+        registry: String,
+    },
     /// A transaction that carried several batches failed.
     #[error("{0}")]
     Failed(String),

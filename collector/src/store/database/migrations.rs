@@ -87,6 +87,7 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (27, include_str!("migrations/0027_mailed.sql")),
     (28, include_str!("migrations/0028_bills.sql")),
     (29, include_str!("migrations/0029_runs_packed.sql")),
+    (30, include_str!("migrations/0030_agents.sql")),
 ];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").

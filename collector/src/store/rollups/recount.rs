@@ -21,6 +21,7 @@ use super::sums::{InRow, Sums};
 use crate::model::answers::audit::Recount;
 use crate::model::clock::{HOURS_PER_DAY, MS_PER_HOUR};
 use crate::model::drift::Reported;
+use crate::store::agents::registry;
 use crate::store::alerts::reviews;
 use crate::store::budgets;
 use crate::store::database::error::StoreError;
@@ -78,6 +79,7 @@ pub(in crate::store) fn recount(connection: &Connection, now_ms: u64) -> Result<
     let unlike = [
         budgets::unlike_trail(connection)?,
         reviews::unlike_trail(connection)?,
+        registry::unlike_trail(connection)?,
         bills::unlike_trail(connection)?,
     ];
     unlike.into_iter().flatten().chain(counters.wrong).for_each(|what| counting.wrong(what));

@@ -108,9 +108,11 @@ async fn observe(app: &App, rule: &Rule, window: &Window, now_ms: u64) -> Result
         link.push_str(&format!("&{}={value}", dimension.name()));
     }
     let config = app.config();
-    let known = &config.budgets.agents;
+    let mut known = config.budgets.agents.clone();
+    let registered = app.budgets.agents().into_values().map(|(agent, _)| agent);
+    known.extend(registered.filter(|agent| agent.is_approved(now_ms)).map(|agent| agent.name));
     if rule.when == When::UnknownAgent && !known.is_empty() {
-        filters.refuse(Dimension::Agent, known.clone());
+        filters.refuse(Dimension::Agent, known);
     } else if rule.when == When::UnknownAgent {
         for name in [tollgate_core::attribution::UNATTRIBUTED, tollgate_core::attribution::INVALID] {
             filters.accept(Dimension::Agent, name.to_owned());

@@ -1,0 +1,169 @@
+//! The inventory: every agent that is registered or was seen, in one list.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use tollgate_core::budget::scope::{Dimension as ScopeDimension, Scope};
+use tollgate_core::money::Picodollars;
+
+use super::planned_per_month;
+use crate::model::agent::{Agent, Status, matches};
+use crate::model::answers::agents::{AgentRow, AgentState};
+use crate::model::clock::{DAY_MS, HOUR_MS, HOURS_PER_DAY, MS_PER_HOUR, millis, rfc3339, signed};
+use crate::model::decimal::each;
+use crate::model::dimension::Dimension;
+use crate::store::{Every, Filters, FirstDays, StoreError, SummaryQuery, Totals};
+use crate::work::app::App;
+
+/// All agents, by name; or the one that is asked for.
+///
+/// # Errors
+/// When the store fails, or there are too many.
+pub async fn inventory(app: &App, only: Option<&str>, now: Timestamp) -> Result<Vec<AgentRow>, StoreError> {
+    app.budgets.refresh(&app.store).await?;
+    let known = app.budgets.agents();
+    let lists = app.budgets.lists();
+    let mut filters = Filters::default();
+    if let Some(name) = only {
+        filters.accept(Dimension::Agent, name.to_owned());
+    }
+    let now_ms = millis(now);
+    let (seen, recent, first) = tokio::try_join!(
+        app.store.agents_seen(),
+        app.store.summary(last_days(now_ms, filters.clone())),
+        app.store.first_days(all_days(now_ms, filters), BASELINE_DAYS),
+    )?;
+    let plans: HashMap<String, Picodollars> = app
+        .store
+        .plans()
+        .await?
+        .into_iter()
+        .filter_map(|plan| Some((plan.agent.clone(), planned_per_month(&plan)?)))
+        .collect();
+    let mut used: HashMap<String, Used> = HashMap::new();
+    for row in recent.rows {
+        let mut values = row.values.into_iter();
+        let [agent, team, environment] = [values.next(), values.next(), values.next()].map(Option::flatten);
+        let one = used.entry(agent.unwrap_or_default()).or_default();
+        one.totals.add(&row.totals)?;
+        one.teams.extend(team);
+        one.environments.extend(environment);
+        one.last_hour = one.last_hour.max(row.hour);
+    }
+    let mut baselines = HashMap::new();
+    for one in first {
+        let cost = per_day(&one, now_ms)?;
+        baselines.insert(one.values.into_iter().next().flatten().unwrap_or_default(), cost);
+    }
+    let names: BTreeSet<&String> = known.keys().chain(seen.keys()).collect();
+    let wanted = names.into_iter().filter(|name| only.is_none_or(|only| only == *name) && !name.is_empty());
+    let empty = Used::default();
+    let row = |name: &String| {
+        let used = used.get(name).unwrap_or(&empty);
+        let registered = known.get(name);
+        let seen = seen.get(name);
+        let team = registered.map_or("", |(agent, _)| agent.team.as_str());
+        let has_list = |scope: &Scope| is_for(scope, name, team);
+        AgentRow {
+            agent: name.clone(),
+            status: state(registered.map(|(agent, _)| agent), now_ms),
+            source: registered.map(|(_, source)| source.clone()),
+            registered: registered.map(|(agent, _)| agent.clone()),
+            lists: lists
+                .iter()
+                .filter(|list| has_list(&list.rule.scope))
+                .map(|list| list.rule.name.clone())
+                .collect(),
+            teams_seen: used.teams.iter().cloned().collect(),
+            environments_seen: used.environments.iter().cloned().collect(),
+            models_seen: seen.map(|seen| seen.models.iter().cloned().collect()).unwrap_or_default(),
+            first_seen: seen.map(|seen| seen.first_ms).filter(|ms| *ms > 0).and_then(rfc3339),
+            last_seen: last_seen(seen.and_then(|seen| seen.last_ms), used.last_hour),
+            calls: used.totals.calls,
+            cost_usd: used.totals.cost,
+            planned_per_month_usd: plans.get(name).copied(),
+            baseline_per_day_usd: baselines.get(name).copied().flatten(),
+            is_review_due: registered
+                .is_some_and(|(agent, _)| agent.review.is_some_and(|day| day.is_over(now_ms))),
+        }
+    };
+    Ok(wanted.map(row).collect())
+}
+
+/// What an agent used in the last days.
+#[derive(Default)]
+struct Used {
+    totals: Totals,
+    teams: BTreeSet<String>,
+    environments: BTreeSet<String>,
+    last_hour: Option<i64>,
+}
+
+fn last_days(now_ms: u64, filters: Filters) -> SummaryQuery {
+    let by = vec![Dimension::Agent, Dimension::Team, Dimension::Environment];
+    let from_ms = now_ms.saturating_sub(DAYS.saturating_mul(DAY_MS));
+    SummaryQuery { from_hour: hour(from_ms), by, every: Every::Day, ..all_days(now_ms, filters) }
+}
+
+fn all_days(now_ms: u64, filters: Filters) -> SummaryQuery {
+    SummaryQuery {
+        from_hour: 0,
+        to_hour: hour(now_ms.saturating_add(HOUR_MS - 1)),
+        by: vec![Dimension::Agent],
+        every: Every::Period,
+        zone: TimeZone::UTC,
+        filters,
+        tag_key: None,
+    }
+}
+
+fn hour(ms: u64) -> i64 {
+    signed(ms / HOUR_MS)
+}
+
+/// What an agent cost in 24 hours when it began.
+fn per_day(one: &FirstDays, now_ms: u64) -> Result<Option<Picodollars>, StoreError> {
+    let mut sum = Totals::default();
+    for (_, totals) in &one.days {
+        sum.add(totals)?;
+    }
+    let first_day = one.first_hour.div_euclid(HOURS_PER_DAY);
+    let end = first_day.saturating_add(BASELINE_DAYS).saturating_mul(HOURS_PER_DAY);
+    let to = end.min(hour(now_ms).saturating_add(1));
+    let hours = u64::try_from(to.saturating_sub(one.first_hour)).unwrap_or(0);
+    let cost = sum.cost.as_pico().checked_mul(HOURS_PER_DAY.into());
+    Ok(cost.map(Picodollars::from_pico).and_then(|cost| each(cost, hours)))
+}
+
+fn state(agent: Option<&Agent>, now_ms: u64) -> AgentState {
+    match agent {
+        None => AgentState::Unregistered,
+        Some(agent) => match agent.status {
+            Status::Proposed => AgentState::Proposed,
+            Status::Retired => AgentState::Retired,
+            Status::Approved if agent.has_expired(now_ms) => AgentState::Expired,
+            Status::Approved => AgentState::Approved,
+        },
+    }
+}
+
+/// To the minute where that is known, else the begin of the day.
+fn last_seen(minute_ms: Option<u64>, hour: Option<i64>) -> Option<String> {
+    let day_ms = hour.and_then(|hour| u64::try_from(hour.saturating_mul(MS_PER_HOUR)).ok());
+    minute_ms.max(day_ms).and_then(rfc3339)
+}
+
+/// Whether calls of an agent may be in a scope.
+fn is_for(scope: &Scope, name: &str, team: &str) -> bool {
+    let holds = |dimension: &ScopeDimension, value: &str| {
+        let values = scope.values(dimension);
+        values.is_empty() || value.is_empty() || values.iter().any(|pattern| matches(pattern, value))
+    };
+    holds(&ScopeDimension::Agent, name) && holds(&ScopeDimension::Team, team)
+}
+
+/// Days of which the inventory tells the cost.
+const DAYS: u64 = 30;
+/// Days of a baseline.
+const BASELINE_DAYS: i64 = 7;
