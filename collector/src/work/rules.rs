@@ -22,7 +22,7 @@ pub fn rules(config: &RulesConfig, agents: Vec<Agent>) -> Rules {
     let lists = lists_of(agents.iter().cloned());
     let known = |agent: Agent| {
         let Agent { name, team, environments, status, expires, .. } = agent;
-        (name, rules::Agent { team, environments, status, until_ms: expires.map(Day::end_ms) })
+        rules::Agent { name, team, environments, status, until_ms: expires.map(Day::end_ms) }
     };
     Rules {
         unknown: config.unknown.iter().map(|one| one.rule.clone()).collect(),
@@ -223,9 +223,9 @@ mod tests {
         budgets.configure(Defined { budgets: Vec::new(), agents: agents.clone() }, &config);
         let policy = || budgets.policy(tollgate_core::price::Unpriced::Allow, 0);
         let before = policy();
-        let names: Vec<&String> = before.rules.agents.keys().collect();
+        let names: Vec<&String> = before.rules.agents.iter().map(|agent| &agent.name).collect();
         assert_eq!(names, ["filed"], "proposals are left out");
-        let filed = &before.rules.agents["filed"];
+        let filed = before.rules.agent("filed").unwrap();
         assert_eq!((filed.team.as_str(), filed.status), ("support", Status::Approved), "the file wins");
         assert_eq!(filed.until_ms, Some("2027-01-31".parse::<Day>().unwrap().end_ms()));
         assert_eq!(
@@ -237,7 +237,7 @@ mod tests {
         budgets.replace_agents(approved);
         let after = policy();
         assert_ne!(before.version, after.version);
-        assert!(after.rules.agents.contains_key("proposed") && after.registered.contains("proposed"));
+        assert!(after.rules.agent("proposed").is_some() && after.registered.contains("proposed"));
         assert_eq!(after.version, policy().version);
     }
 }

@@ -116,13 +116,19 @@ impl<'a> Call<'a> {
             key_id: self.key_id,
             trusted: if self.is_trusted { TrustedFields::ALL } else { TrustedFields::default() },
         };
-        if !rules.allow.iter().any(|list| list.scope.holds(&subject)) {
+        let for_call = rules.for_call(&subject, 0);
+        if for_call.allow.is_empty() {
             return None;
         }
-        let named = self.model.map(|model| (model, row.clone()));
-        let models = Models { named: named.into_iter().collect(), ..Models::default() };
+        let models = Models {
+            named: self.model.as_slice(),
+            row: &|_| row.clone(),
+            any: false,
+            is_deferred: false,
+            is_unmetered: false,
+        };
         let mut rulings = Rulings::default();
-        rules.of_models(&subject, &models, 0, &mut rulings);
+        for_call.of_models(provider, &models, &mut rulings);
         Some(rulings.refused.map(|ruling| ruling.message))
     }
 }
