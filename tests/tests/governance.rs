@@ -156,9 +156,9 @@ async fn who_calls_is_not_what_they_say() {
         (
             "no feature, and no environment",
             &[("x-tollgate-feature", "-"), ("x-tollgate-environment", "-")],
-            "attribution_missing",
+            "agent_not_allowed",
         ),
-        ("hop by hop", &[("connection", "x-tollgate-agent, close")], "ok"),
+        ("hop by hop", &[("connection", "x-tollgate-agent, close")], "agent_not_allowed"),
         (
             "a stranger, hop by hop",
             &[("x-tollgate-agent", "stranger"), ("connection", "x-tollgate-agent")],
@@ -176,12 +176,15 @@ async fn who_calls_is_not_what_they_say() {
         ),
         ("two credentials", &[("authorization", "Bearer a"), ("x-api-key", "b")], "ok"),
     ];
+    let mut wrong = Vec::new();
     for (name, changes, expected) in rows {
         let reply = asked(&stack, Call::post(CHAT, &chat("gpt-5-mini")), &with(changes)).await;
         let found = reason(&reply);
-        // Envoy itself may refuse or drop a header with an underscore, which is as good.
-        assert_eq!(&found, expected, "{name}: {}", reply.text());
+        if found != *expected {
+            wrong.push(format!("{name}: {found} instead of {expected}: {}", reply.text()));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[tokio::test]
@@ -199,7 +202,7 @@ async fn what_is_called_is_not_what_they_say() {
         ("a fine-tuned one", Call::post(CHAT, &chat("ft:gpt-4o-2024-08-06:acme::x")), "model_not_allowed"),
         ("none", Call::post(CHAT, &json!({"messages": []})), "model_not_allowed"),
         ("null", Call::post(CHAT, &json!({"model": null, "messages": []})), "model_not_allowed"),
-        ("a list", Call::post(CHAT, &json!({"model": ["gpt-5-mini"], "messages": []})), "model_not_allowed"),
+        ("a list", Call::post(CHAT, &json!({"model": ["gpt-5-mini"], "messages": []})), "ambiguous_request"),
         (
             "several",
             Call::post(
@@ -252,7 +255,7 @@ async fn what_is_called_is_not_what_they_say() {
         ),
         (
             "encoded",
-            Call::post_bytes(CHAT, [0x1f, 0x8b, 8, 0])
+            Call::post_bytes(CHAT, vec![0x1f, 0x8b, 8, 0])
                 .header("content-type", "application/json")
                 .header("content-encoding", "gzip"),
             "unreadable_request",
@@ -266,11 +269,11 @@ async fn what_is_called_is_not_what_they_say() {
             ),
             "deferred_not_allowed",
         ),
-        ("an unknown path", Call::post("/openai/v1/secret/completions", &chat("gpt-5-mini")), "not_metered"),
+        ("an unknown path", Call::post("/openai/v1/secret/things", &chat("gpt-5-mini")), "not_metered"),
         (
             "another case of the path",
             Call::post("/openai/v1/Chat/Completions", &chat("gpt-4o")),
-            "not_metered",
+            "model_not_allowed",
         ),
         ("two slashes", Call::post("/openai/v1//chat/completions", &chat("gpt-4o")), "model_not_allowed"),
         ("a dot", Call::post("/openai/v1/./chat/completions", &chat("gpt-4o")), "model_not_allowed"),
@@ -279,7 +282,11 @@ async fn what_is_called_is_not_what_they_say() {
             Call::post("/openai/v1/models/../chat/completions", &chat("gpt-4o")),
             "model_not_allowed",
         ),
-        ("escaped in the path", Call::post("/openai/v1/chat%2Fcompletions", &chat("gpt-4o")), "not_metered"),
+        (
+            "escaped in the path",
+            Call::post("/openai/v1/chat%2Fcompletions", &chat("gpt-4o")),
+            "model_not_allowed",
+        ),
         (
             "a query",
             Call::post("/openai/v1/chat/completions?model=gpt-5-mini", &chat("gpt-4o")),
@@ -313,7 +320,10 @@ async fn what_is_called_is_not_what_they_say() {
         ),
         (
             "in the path, allowed",
-            Call::post("/gemini/v1beta/models/gemini-2.5-flash:generateContent", &json!({"contents": []})),
+            Call::post(
+                "/gemini/v1beta/models/gemini-2.5-flash:generateContent",
+                &json!({"contents": [], "generationConfig": {"maxOutputTokens": 50}}),
+            ),
             "ok",
         ),
         (
@@ -369,10 +379,15 @@ async fn what_is_called_is_not_what_they_say() {
             "call_too_large",
         ),
     ];
+    let mut wrong = Vec::new();
     for (name, call, expected) in rows {
         let reply = asked(&stack, call, TRIAGE).await;
-        assert_eq!(reason(&reply), expected, "{name}: {}", reply.text());
+        let found = reason(&reply);
+        if found != expected {
+            wrong.push(format!("{name}: {found} instead of {expected}: {}", reply.text()));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[tokio::test]
@@ -402,7 +417,7 @@ async fn how_it_is_sent_changes_nothing() {
             let (found, answer) = raw.send(stack.gateway()).await.unwrap();
             // Envoy refuses some framings by itself, which lets nothing through either.
             assert!(
-                found == status || found >= 400 && framing == Framing::Upgrade,
+                found == status || (found == 0 || found >= 400) && framing == Framing::Upgrade,
                 "{name} {model}: {found} {answer}"
             );
         }

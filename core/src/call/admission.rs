@@ -112,7 +112,6 @@ impl Call {
     /// that fetch what another one began, hold nothing.
     #[must_use]
     pub fn admission<'p>(&'p self, given: &AdmissionInput<'p>) -> Admission<'p> {
-        let api = self.target.api;
         let has_rules = !given.policy.rules.is_empty();
         if self.target.fetches.is_some() && !has_rules {
             return Admission::Hold(Vec::new());
@@ -135,9 +134,7 @@ impl Call {
         let enforced = |test: &dyn Fn(&Budget) -> bool| {
             holds.iter().map(|hold| hold.touched.budget).find(|budget| budget.is_enforced() && test(budget))
         };
-        let bounds = self.request.bounds();
-        let starts = api == Api::Deferred && !self.reads && !self.cancels;
-        let later = starts || bounds.is_some_and(|bounds| bounds.is_background());
+        let later = self.starts_deferred();
         if let Some(budget) = enforced(&|budget| later && !budget.deferred) {
             let name = &budget.name;
             let text = format!(
@@ -153,10 +150,7 @@ impl Call {
             return self.unmetered(holds);
         }
         let enforcing = enforced(&|_| true);
-        if (enforcing.is_some()
-            || given.unpriced == Unpriced::Deny
-            || rules.enforces_models()
-            || !rules.limits.is_empty())
+        if (enforcing.is_some() || given.unpriced == Unpriced::Deny || !rules.limits.is_empty())
             && let Some((reason, text)) = self.undecidable()
         {
             let name = enforcing.map(|budget| budget.name.clone());
@@ -170,7 +164,7 @@ impl Call {
     }
 
     /// Why it cannot be told from its request what it asks for.
-    fn undecidable(&self) -> Option<(Reason, String)> {
+    pub(super) fn undecidable(&self) -> Option<(Reason, String)> {
         let bounds = self.request.bounds();
         if let Some(key) = bounds.and_then(|bounds| bounds.ambiguous()) {
             let text = format!("the request names `{key}` twice, and each may stand in it once");

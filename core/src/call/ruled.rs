@@ -35,24 +35,39 @@ impl Call {
     /// What the rules say that need no price.
     pub(super) fn rulings(&self, given: &AdmissionInput<'_>, rules: &ForCall<'_>) -> Rulings {
         let mut rulings = self.of_caller(&given.policy.rules, given.now_ms);
-        if !rules.allow.is_empty() && !self.is_free() && self.target.fetches.is_none() {
-            let row = |name: &str| {
-                let found = given.book?.find(&self.target.provider, name, self.time_ms)?;
-                Some(found.model.id.clone())
-            };
-            let named: Vec<&str> = self.models_asked_for().collect();
-            let is_background = self.request.bounds().is_some_and(|bounds| bounds.is_background());
-            let models = Models {
-                named: &named,
-                row: &row,
-                any: self.may_be_any_model() || self.has_own_name(),
-                is_deferred: self.target.api == Api::Deferred && !self.reads && !self.cancels
-                    || is_background,
-                is_unmetered: self.is_unmetered(),
-            };
-            rules.of_models(&self.target.provider, &models, &mut rulings);
+        let is_deferred = self.starts_deferred();
+        if rulings.refused.is_some() || rules.allow.is_empty() || self.is_free() && !is_deferred {
+            return rulings;
         }
+        if let Some(list) = rules.allow.iter().find(|list| !list.shadow)
+            && !is_deferred
+            && !self.is_unmetered()
+            && let Some((_, message)) = self.undecidable()
+        {
+            let message = format!("{message}, as `{}` lists the models that may be called", list.name);
+            rulings.refused = Some(Ruling { rule: list.name.clone(), breach: Breach::Undecidable, message });
+            return rulings;
+        }
+        let row = |name: &str| {
+            let found = given.book?.find(&self.target.provider, name, self.time_ms)?;
+            Some(found.model.id.clone())
+        };
+        let named: Vec<&str> = self.models_asked_for().collect();
+        let models = Models {
+            named: &named,
+            row: &row,
+            any: self.may_be_any_model() || self.has_own_name(),
+            is_deferred,
+            is_unmetered: self.is_unmetered(),
+        };
+        rules.of_models(&self.target.provider, &models, &mut rulings);
         rulings
+    }
+
+    /// Whether it starts work that is charged later.
+    pub(super) fn starts_deferred(&self) -> bool {
+        self.target.api == Api::Deferred && !self.reads && !self.cancels
+            || self.request.bounds().is_some_and(|bounds| bounds.is_background())
     }
 
     /// Adds what the rules about one call's size say.
@@ -65,7 +80,13 @@ impl Call {
     /// Keeps what rules said for the call's record; the refusal, where they refuse it.
     pub(super) fn ruled<'p>(&self, rulings: Rulings) -> Option<Admission<'p>> {
         self.keep(&rulings);
-        rulings.refused.map(|ruling| Admission::Refuse(reason(ruling.breach), None, ruling.message))
+        rulings.refused.map(|ruling| {
+            let reason = match (ruling.breach, self.undecidable()) {
+                (Breach::Undecidable, Some((reason, _))) => reason,
+                (breach, _) => reason(breach),
+            };
+            Admission::Refuse(reason, None, ruling.message)
+        })
     }
 
     /// Says how what it said differs from who makes it.
@@ -162,6 +183,7 @@ const fn reason(breach: Breach) -> Reason {
         Breach::ModelNotAllowed => Reason::ModelNotAllowed,
         Breach::DeferredNotAllowed => Reason::DeferredNotAllowed,
         Breach::NotMetered => Reason::NotMetered,
+        Breach::Undecidable => Reason::UnreadableRequest,
         Breach::IdentityContradicted => Reason::IdentityContradicted,
         Breach::CallTooLarge => Reason::CallTooLarge,
     }

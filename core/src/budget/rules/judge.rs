@@ -20,6 +20,8 @@ pub enum Breach {
     DeferredNotAllowed,
     /// It cannot be told what it does.
     NotMetered,
+    /// Its body cannot be read, or says something twice.
+    Undecidable,
     /// It is larger than one call may be.
     CallTooLarge,
 }
@@ -147,11 +149,6 @@ pub struct ForCall<'r> {
 }
 
 impl ForCall<'_> {
-    /// Whether a list of models is enforced, so that the call's body must be readable.
-    pub fn enforces_models(&self) -> bool {
-        self.allow.iter().any(|list| !list.shadow)
-    }
-
     /// What the lists of models say.
     pub fn of_models(&self, provider: &str, models: &Models<'_>, rulings: &mut Rulings) {
         for list in &self.allow {
