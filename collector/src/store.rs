@@ -36,7 +36,8 @@ use tokio::sync::{mpsc, oneshot};
 use tollgate_core::record::UsageRecord;
 
 pub use agents::minutes::{EpisodesQuery, FirstCall};
-pub use agents::registry::{Proposal, Seen, StoredAgent};
+pub use agents::registered::{Proposal, Seen};
+pub use agents::registry::StoredAgent;
 pub use alerts::reviews::{Review, ReviewChange};
 pub use alerts::{AlertCursor, Attempt, Due, Judged, Outbox, StoredAlert};
 pub use budgets::{Configured, CounterState, Defined, KeptReleased, Put, Released, StoredBudget, ToppedUp};

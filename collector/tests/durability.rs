@@ -126,7 +126,7 @@ fn a_full_disk_is_refused_whole_and_work_goes_on_when_there_is_room() {
     let dir = tempfile::tempdir().unwrap();
     let mut shell = Command::new("bash");
     // The signal of the limit is ignored, as there is none when a disk is full; blocks of 1 KiB.
-    shell.args(["-c", "trap '' XFSZ; ulimit -S -f 1500; exec \"$0\" \"$@\"", BINARY]);
+    shell.args(["-c", "trap '' XFSZ; ulimit -S -f 1800; exec \"$0\" \"$@\"", BINARY]);
     let collector = Process::launch(dir.path(), "", shell);
     let id = collector.child.id().to_string();
     fill_up(&collector, || {

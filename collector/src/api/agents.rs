@@ -56,7 +56,8 @@ pub async fn one(
 /// `tollgate.toml`.
 ///
 /// # Errors
-/// Without the right token, for what is no agent, for one of the configuration file, and when the store fails.
+/// Without the right token, for what is no agent, for one of the configuration file, and when the store
+/// fails.
 pub async fn put(
     State(app): State<Arc<App>>,
     Segment(name): Segment,

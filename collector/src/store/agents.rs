@@ -3,4 +3,5 @@
 pub(super) mod minutes;
 mod operations;
 mod plans;
+pub(super) mod registered;
 pub(in crate::store) mod registry;

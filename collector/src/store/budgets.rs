@@ -53,7 +53,8 @@ pub struct StoredBudget {
     pub created_ms: u64,
     /// Since when it counts as it does: what was spent before is taken from records.
     pub since_ms: u64,
-    /// It is for calls of unknown agents alone. Records do not tell these, so only what gateways charge counts.
+    /// It is for calls of unknown agents alone. Records do not tell these, so that only what gateways charge
+    /// counts.
     pub is_quarantine: bool,
 }
 

@@ -36,6 +36,16 @@ struct State {
     seen: u64,
 }
 
+impl State {
+    /// Agents of the registry and of the file, by name, each with its source; of two of one name the file's.
+    fn agents_with_sources(&self) -> BTreeMap<&str, (&Agent, &str)> {
+        let stored = self.agents.iter().map(|stored| (&stored.agent, stored.source.as_str()));
+        let all = stored.chain(self.rules.agents.iter().map(|agent| (agent, "file")));
+        // The last of a name stays.
+        all.map(|(agent, source)| (agent.name.as_str(), (agent, source))).collect()
+    }
+}
+
 impl Budgets {
     /// Puts in place what is defined now, and what a configuration says besides.
     pub fn configure(&self, defined: Defined, config: &Config) {
@@ -78,16 +88,17 @@ impl Budgets {
     /// the file does not have. Each with its source: `file`, `api` or `seen`.
     pub fn agents(&self) -> BTreeMap<String, (Agent, String)> {
         let state = self.state();
-        let stored = state.agents.iter().map(|stored| (&stored.agent, stored.source.as_str()));
-        let all = stored.chain(state.rules.agents.iter().map(|agent| (agent, "file")));
-        // The last of a name stays: the file's.
-        all.map(|(agent, source)| (agent.name.clone(), (agent.clone(), source.to_owned()))).collect()
+        let of_name =
+            |(agent, source): (&Agent, &str)| (agent.name.clone(), (agent.clone(), source.to_owned()));
+        state.agents_with_sources().into_values().map(of_name).collect()
     }
 
-    /// Lists of models that hold, with those that agents have: for whom they are, and what is written of them.
+    /// Lists of models that hold, with those that agents have: for whom they are, and what is written of
+    /// them.
     pub fn lists(&self) -> Vec<AllowList> {
         let state = self.state();
-        let of_agents = rules::lists_of(self.agents().into_values().map(|(agent, _)| agent));
+        let of_agents =
+            rules::lists_of(state.agents_with_sources().into_values().map(|(agent, _)| agent.clone()));
         state.rules.allow.iter().cloned().chain(of_agents).collect()
     }
 
@@ -112,13 +123,15 @@ impl Budgets {
                 quarantine: stored.is_quarantine,
             })
             .collect();
-        let agents = self.agents();
         let mut registered = state.registered.clone();
         if !registered.is_empty() {
             let approved = state.agents.iter().filter(|stored| stored.agent.status == Status::Approved);
             registered.extend(approved.map(|stored| stored.agent.name.clone()));
         }
-        let rules = rules::rules(&state.rules, agents.into_values().map(|(agent, _)| agent).collect());
+        let rules = rules::rules(
+            &state.rules,
+            state.agents_with_sources().into_values().map(|(agent, _)| agent).collect(),
+        );
         let mut policy = Policy { version: String::new(), budgets, registered, unpriced, rules };
         let mut hasher = DefaultHasher::new();
         serde_json::to_string(&policy).unwrap_or_default().hash(&mut hasher);
@@ -147,8 +160,8 @@ pub fn check(file: &str, config: &BudgetsConfig, book: &PriceBook) -> Result<(),
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// What is wrong with the providers that a budget or a rule is for: one that neither hosts nor prices nor `own` know is
-/// misspelled.
+/// What is wrong with the providers that a budget or a rule is for: one that neither hosts nor prices nor
+/// `own` know is misspelled.
 pub fn unknown_provider(scope: &Scope, own: &BTreeSet<String>, book: &PriceBook) -> Option<String> {
     let named = scope.values(&Dimension::Provider);
     if named.is_empty() {

@@ -17,11 +17,11 @@ use crate::store::Configured;
 use crate::work::policy::unknown_provider;
 
 /// The rules that gateways get: of agents only what they need, and no proposals, which callers can make.
-pub fn rules(config: &RulesConfig, agents: Vec<Agent>) -> Rules {
-    let agents: Vec<Agent> = agents.into_iter().filter(|agent| agent.status != Status::Proposed).collect();
-    let lists = lists_of(agents.iter().cloned());
-    let known = |agent: Agent| {
-        let Agent { name, team, environments, status, expires, .. } = agent;
+pub fn rules(config: &RulesConfig, agents: Vec<&Agent>) -> Rules {
+    let agents: Vec<&Agent> = agents.into_iter().filter(|agent| agent.status != Status::Proposed).collect();
+    let lists = lists_of(agents.iter().copied().cloned());
+    let known = |agent: &Agent| {
+        let Agent { name, team, environments, status, expires, .. } = agent.clone();
         rules::Agent { name, team, environments, status, until_ms: expires.map(Day::end_ms) }
     };
     Rules {

@@ -15,7 +15,8 @@ pub struct AgentRow {
     pub agent: String,
     /// Whether it may call.
     pub status: AgentState,
-    /// Where it is registered: `file`, `api`, or `seen` where its calls made the proposal; null where it is not.
+    /// Where it is registered: `file`, `api`, or `seen` where its calls made the proposal; null where it is
+    /// not.
     pub source: Option<String>,
     /// What is registered of it; null where nothing is.
     pub registered: Option<Agent>,

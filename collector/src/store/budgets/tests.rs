@@ -541,3 +541,20 @@ async fn nobody_reports_on_the_account_of_anothers_run() {
     assert_eq!(ledger.accounts["i"].version, 3);
     assert_eq!(ledger.accounts["i"].returned, Amount::ZERO);
 }
+
+#[tokio::test]
+async fn on_a_budget_of_a_quarantine_counts_only_what_gateways_charge() {
+    let fixture = Fixture::new();
+    fixture.record(1, NOON - HOUR, "a", 3).await;
+    let configured = |quarantine: &[&str]| Configured {
+        budgets: vec![daily("10")],
+        quarantine: quarantine.iter().map(|name| (*name).to_owned()).collect(),
+        ..Configured::default()
+    };
+    for (quarantine, expected) in [(&["b"] as &[&str], 0), (&[], 3), (&["b"], 0)] {
+        let defined = fixture.store.configure(configured(quarantine), NOON).await.unwrap();
+        assert_eq!(defined.budgets[0].is_quarantine, !quarantine.is_empty());
+        let outlook = fixture.store.budget_outlook(NOON).await.unwrap();
+        assert_eq!(outlook[0].1[0].ledger.used(), dollars(expected), "{quarantine:?}");
+    }
+}

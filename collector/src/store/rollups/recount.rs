@@ -400,7 +400,7 @@ mod tests {
             ("a budget that is removed", "UPDATE budgets SET removed_ms = 5"),
             (
                 "a budget that nobody made",
-                "INSERT INTO budgets SELECT 'other', generation, definition, source, created_ms, since_ms, removed_ms FROM budgets",
+                "INSERT INTO budgets SELECT 'other', generation, definition, source, created_ms, since_ms, removed_ms, quarantine FROM budgets",
             ),
             (
                 "a top-up",

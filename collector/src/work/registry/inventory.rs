@@ -1,6 +1,6 @@
 //! The inventory: every agent that is registered or was seen, in one list.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -8,12 +8,13 @@ use tollgate_core::budget::scope::{Dimension as ScopeDimension, Scope};
 use tollgate_core::money::Picodollars;
 
 use super::planned_per_month;
+use crate::config::AllowList;
 use crate::model::agent::{Agent, Status, matches};
 use crate::model::answers::agents::{AgentRow, AgentState};
 use crate::model::clock::{DAY_MS, HOUR_MS, HOURS_PER_DAY, MS_PER_HOUR, millis, rfc3339, signed};
 use crate::model::decimal::each;
 use crate::model::dimension::Dimension;
-use crate::store::{Every, Filters, FirstDays, StoreError, SummaryQuery, Totals};
+use crate::store::{Every, Filters, FirstDays, Seen, StoreError, Summary, SummaryQuery, Totals};
 use crate::work::app::App;
 
 /// All agents, by name; or the one that is asked for.
@@ -41,16 +42,7 @@ pub async fn inventory(app: &App, only: Option<&str>, now: Timestamp) -> Result<
         .into_iter()
         .filter_map(|plan| Some((plan.agent.clone(), planned_per_month(&plan)?)))
         .collect();
-    let mut used: HashMap<String, Used> = HashMap::new();
-    for row in recent.rows {
-        let mut values = row.values.into_iter();
-        let [agent, team, environment] = [values.next(), values.next(), values.next()].map(Option::flatten);
-        let one = used.entry(agent.unwrap_or_default()).or_default();
-        one.totals.add(&row.totals)?;
-        one.teams.extend(team);
-        one.environments.extend(environment);
-        one.last_hour = one.last_hour.max(row.hour);
-    }
+    let used = used_by(recent)?;
     let mut baselines = HashMap::new();
     for one in first {
         let cost = per_day(&one, now_ms)?;
@@ -58,37 +50,69 @@ pub async fn inventory(app: &App, only: Option<&str>, now: Timestamp) -> Result<
     }
     let names: BTreeSet<&String> = known.keys().chain(seen.keys()).collect();
     let wanted = names.into_iter().filter(|name| only.is_none_or(|only| only == *name) && !name.is_empty());
-    let empty = Used::default();
-    let row = |name: &String| {
-        let used = used.get(name).unwrap_or(&empty);
-        let registered = known.get(name);
-        let seen = seen.get(name);
-        let team = registered.map_or("", |(agent, _)| agent.team.as_str());
-        let has_list = |scope: &Scope| is_for(scope, name, team);
+    let facts = Facts { known: &known, lists: &lists, seen: &seen, used: &used, plans: &plans, now_ms };
+    let rows = wanted.map(|name| AgentRow {
+        baseline_per_day_usd: baselines.get(name).copied().flatten(),
+        ..facts.row(name)
+    });
+    Ok(rows.collect())
+}
+
+/// What is known of all agents.
+struct Facts<'a> {
+    known: &'a BTreeMap<String, (Agent, String)>,
+    lists: &'a [AllowList],
+    seen: &'a BTreeMap<String, Seen>,
+    used: &'a HashMap<String, Used>,
+    plans: &'a HashMap<String, Picodollars>,
+    now_ms: u64,
+}
+
+impl Facts<'_> {
+    /// Of one agent, without its baseline.
+    fn row(&self, name: &String) -> AgentRow {
+        let registered = self.known.get(name);
+        let agent = registered.map(|(agent, _)| agent);
+        let (seen, used) = (self.seen.get(name), self.used.get(name));
+        let team = agent.map_or("", |agent| agent.team.as_str());
+        let lists = self.lists.iter().map(|list| &list.rule).filter(|list| is_for(&list.scope, name, team));
+        let all = |of: fn(&Used) -> &BTreeSet<String>| {
+            used.map(|used| of(used).iter().cloned().collect()).unwrap_or_default()
+        };
         AgentRow {
             agent: name.clone(),
-            status: state(registered.map(|(agent, _)| agent), now_ms),
+            status: state(agent, self.now_ms),
             source: registered.map(|(_, source)| source.clone()),
-            registered: registered.map(|(agent, _)| agent.clone()),
-            lists: lists
-                .iter()
-                .filter(|list| has_list(&list.rule.scope))
-                .map(|list| list.rule.name.clone())
-                .collect(),
-            teams_seen: used.teams.iter().cloned().collect(),
-            environments_seen: used.environments.iter().cloned().collect(),
+            registered: agent.cloned(),
+            lists: lists.map(|list| list.name.clone()).collect(),
+            teams_seen: all(|used| &used.teams),
+            environments_seen: all(|used| &used.environments),
             models_seen: seen.map(|seen| seen.models.iter().cloned().collect()).unwrap_or_default(),
             first_seen: seen.map(|seen| seen.first_ms).filter(|ms| *ms > 0).and_then(rfc3339),
-            last_seen: last_seen(seen.and_then(|seen| seen.last_ms), used.last_hour),
-            calls: used.totals.calls,
-            cost_usd: used.totals.cost,
-            planned_per_month_usd: plans.get(name).copied(),
-            baseline_per_day_usd: baselines.get(name).copied().flatten(),
-            is_review_due: registered
-                .is_some_and(|(agent, _)| agent.review.is_some_and(|day| day.is_over(now_ms))),
+            last_seen: last_seen(seen.and_then(|seen| seen.last_ms), used.and_then(|used| used.last_hour)),
+            calls: used.map_or(0, |used| used.totals.calls),
+            cost_usd: used.map(|used| used.totals.cost).unwrap_or_default(),
+            planned_per_month_usd: self.plans.get(name).copied(),
+            baseline_per_day_usd: None,
+            is_review_due: agent
+                .is_some_and(|agent| agent.review.is_some_and(|day| day.is_over(self.now_ms))),
         }
-    };
-    Ok(wanted.map(row).collect())
+    }
+}
+
+/// What each agent used, by a summary of [`last_days`].
+fn used_by(recent: Summary) -> Result<HashMap<String, Used>, StoreError> {
+    let mut all: HashMap<String, Used> = HashMap::new();
+    for row in recent.rows {
+        let mut values = row.values.into_iter();
+        let [agent, team, environment] = [values.next(), values.next(), values.next()].map(Option::flatten);
+        let one = all.entry(agent.unwrap_or_default()).or_default();
+        one.totals.add(&row.totals)?;
+        one.teams.extend(team);
+        one.environments.extend(environment);
+        one.last_hour = one.last_hour.max(row.hour);
+    }
+    Ok(all)
 }
 
 /// What an agent used in the last days.

@@ -34,8 +34,8 @@ pub struct Tried {
     pub all: Totals,
 }
 
-/// Tries a list on a summary by [`BY`]: each row is judged as a call is, by the model asked for and its row in
-/// the price book.
+/// Tries a list on a summary by [`BY`]: each row is judged as a call is, by the model asked for and its row
+/// in the price book.
 ///
 /// # Errors
 /// When sums are out of range.
