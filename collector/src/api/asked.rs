@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::ApiError;
 use super::params::Params;
 use super::period::Period;
-use super::summary::hour_of;
+use super::summary::{first_hour, hour_of};
 use crate::store::Filters;
 
 /// A time with a beginning and an end, and the calls in it that are asked for.
@@ -51,6 +51,6 @@ impl Asked {
 
     /// The same rounded outward to hours since the Unix epoch, as sums have them.
     pub fn hours(&self) -> (i64, i64) {
-        (hour_of(self.from, false), hour_of(self.to, true))
+        (first_hour(self.from, &self.zone), hour_of(self.to, true))
     }
 }

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, LINK};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 
 use jiff::Timestamp;
@@ -63,6 +63,33 @@ pub(super) fn exported(export: Export, table: &Table) -> Result<Response, ApiErr
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(export.content_type()));
     Ok(response)
 }
+
+/// Writes a page of a table as a file: where it is not the last, headers say where the next one begins.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn exported_page(
+    export: Export,
+    table: &Table,
+    next: Option<&str>,
+    uri: &Uri,
+) -> Result<Response, ApiError> {
+    let mut response = exported(export, table)?;
+    let Some(cursor) = next else { return Ok(response) };
+    let others = uri.query().unwrap_or_default().split('&').filter(|one| !one.starts_with("cursor="));
+    let query: Vec<&str> = others.filter(|one| !one.is_empty()).collect();
+    let joint = if query.is_empty() { "" } else { "&" };
+    let link = format!("<{}?{}{joint}cursor={cursor}>; rel=\"next\"", uri.path(), query.join("&"));
+    let headers = response.headers_mut();
+    for (name, text) in [(HeaderName::from_static(NEXT_CURSOR), cursor), (LINK, &link)] {
+        let value = HeaderValue::from_str(text).map_err(|error| ApiError::unavailable(error.to_string()))?;
+        headers.insert(name, value);
+    }
+    Ok(response)
+}
+
+/// The header that says where the next page of a file begins.
+pub(super) const NEXT_CURSOR: &str = "x-tollgate-next-cursor";
 
 /// The answer to a question; what a facet has to follow is not waited for.
 ///
@@ -118,6 +145,12 @@ pub(super) fn instant(hour: i64) -> Timestamp {
 pub(super) fn hour_of(time: Timestamp, is_up: bool) -> i64 {
     let more = if is_up { MS_PER_HOUR - 1 } else { 0 };
     time.as_millisecond().saturating_add(more).div_euclid(MS_PER_HOUR)
+}
+
+/// The hour that a period begins with. At a midnight in the middle of an hour it is the next one: an hour belongs
+/// to the day that it begins in.
+pub(super) fn first_hour(from: Timestamp, zone: &TimeZone) -> i64 {
+    hour_of(from, is_midnight(from, zone))
 }
 
 /// Whether a time is the start of a day.
