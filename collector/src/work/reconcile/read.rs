@@ -296,14 +296,15 @@ const FORMATS: [Format; 6] = [
             "line_item_product_code",
             "line_item_usage_end_date",
         ],
-        finer: "make the report with the time granularity `DAILY` or `HOURLY`",
+        finer: "make the report with the time granularity `DAILY` or `HOURLY`, and leave out lines of taxes, credits and \
+                fees, which are of months",
         line: aws::line,
     },
     Format {
         name: "FOCUS",
         mark: "ChargePeriodStart",
         needs: &["BilledCost", "BillingCurrency", "ChargePeriodEnd"],
-        finer: "export costs by day or by hour, so that each line's charge period is a day at most",
+        finer: "export costs by day or by hour, and leave out lines of taxes, credits and fees, which are of months",
         line: focus::line,
     },
     Format {
