@@ -206,7 +206,7 @@ pub(in crate::store) fn each_beside(
         }
     })?;
     bills::each_booked(connection, hours, |line| {
-        take(line.booked_hour, line.dims, bills::of_money(line.amount))
+        take(line.booked_hour, line.dims, bills::of_money(line.amount));
     })
 }
 
