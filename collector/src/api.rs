@@ -16,6 +16,7 @@ pub mod exports;
 pub mod extract;
 pub mod health;
 pub mod home;
+mod hours;
 pub mod import;
 pub mod openapi;
 pub mod params;

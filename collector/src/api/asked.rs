@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::ApiError;
 use super::params::Params;
 use super::period::Period;
-use super::summary::{first_hour, hour_of};
+use crate::api::hours::{first_hour, hour_of};
 use crate::store::Filters;
 
 /// A time with a beginning and an end, and the calls in it that are asked for.

@@ -137,8 +137,8 @@ impl Sort {
         })
     }
 
-    /// A page of the actions, which are left in another order: the largest first, and the latest of those that
-    /// are alike. Only the page is sorted: there may be a million actions.
+    /// A page of the actions, which are left in another order: the largest first, and the latest of those
+    /// that are alike. Only the page is sorted: there may be a million actions.
     fn page(self, actions: &mut [Action], (skip, limit): (usize, usize)) -> &[Action] {
         let key = |action: &Action| {
             let key: i128 = match self {

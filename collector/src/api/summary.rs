@@ -18,13 +18,11 @@ use axum::http::header::{CONTENT_TYPE, LINK};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
 use super::error::ApiError;
+use super::hours::instant;
 use super::params::Params;
 use crate::model::answers::summary::{SummaryAnswer, tables};
-use crate::model::clock::{MS_PER_HOUR, now};
+use crate::model::clock::now;
 use crate::model::table::Table;
 use crate::model::table::export::Export;
 use crate::store::Store;
@@ -134,29 +132,6 @@ pub(super) async fn answer(store: &Store, question: &Question) -> Result<Summary
         trend_by: trend.map(|trend| trend.unit.name().to_owned()),
         hint,
     })
-}
-
-/// The instant at which an hour begins.
-pub(super) fn instant(hour: i64) -> Timestamp {
-    Timestamp::from_millisecond(hour.saturating_mul(MS_PER_HOUR)).unwrap_or_default()
-}
-
-/// The hour that an instant is in, or the one after where it is within one and `is_up`.
-pub(super) fn hour_of(time: Timestamp, is_up: bool) -> i64 {
-    let more = if is_up { MS_PER_HOUR - 1 } else { 0 };
-    time.as_millisecond().saturating_add(more).div_euclid(MS_PER_HOUR)
-}
-
-/// The hour that a period begins with. At a midnight in the middle of an hour it is the next one: an hour belongs
-/// to the day that it begins in.
-pub(super) fn first_hour(from: Timestamp, zone: &TimeZone) -> i64 {
-    hour_of(from, is_midnight(from, zone))
-}
-
-/// Whether a time is the start of a day.
-fn is_midnight(time: Timestamp, zone: &TimeZone) -> bool {
-    let day = time.to_zoned_datetime(zone.clone()).date();
-    crate::model::unit::start_of(day, zone) == Some(time)
 }
 
 /// Most rows that get a trend.

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use crate::api::error::ApiError;
+use crate::api::hours::{first_hour, hour_of};
 use crate::api::params::Params;
 use crate::api::period::{Period, instant as instant_of};
 use crate::api::summary::previous;
 use crate::api::summary::question::{self, names, parse_top};
-use crate::api::summary::{first_hour, hour_of};
 use crate::model::compare::drivers;
 use crate::model::dimension::Dimension;
 use crate::model::nearest::or_rather;

@@ -5,8 +5,8 @@ use tollgate_core::budget::scope;
 use tollgate_core::money::Picodollars;
 
 use crate::api::error::ApiError;
+use crate::api::hours::{first_hour, instant};
 use crate::api::summary::question::Question;
-use crate::api::summary::{first_hour, instant};
 use crate::api::{budgets, compare, period, summary};
 use crate::config::{Every, Report};
 use crate::model::answers::budgets::BudgetRow;

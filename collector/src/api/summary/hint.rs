@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 
 use jiff::tz::TimeZone;
 
-use super::instant;
 use super::question::Question;
 use crate::api::asked::Asked;
 use crate::api::error::ApiError;
+use crate::api::hours::instant;
 use crate::api::period::Period;
 use crate::model::dimension::Dimension;
 use crate::model::nearest::{listed, nearest};

@@ -9,8 +9,8 @@ use tollgate_core::money::Picodollars;
 
 use super::question::Question;
 use super::rows::{Values, plus};
-use super::{first_hour, hour_of, instant, is_midnight};
 use crate::api::error::ApiError;
+use crate::api::hours::{first_hour, hour_of, instant, is_midnight};
 use crate::model::answers::summary::PreviousPeriod;
 use crate::model::unit::{Unit, start_of};
 use crate::store::{Store, SummaryQuery};

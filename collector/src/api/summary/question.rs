@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tollgate_core::record::Outcome;
 
-use super::{first_hour, hour_of, instant};
 use crate::api::error::ApiError;
+use crate::api::hours::{first_hour, hour_of, instant};
 use crate::api::params::Params;
 use crate::api::period::Period;
 use crate::model::answers::summary::By;

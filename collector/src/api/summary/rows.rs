@@ -8,8 +8,8 @@ use super::order;
 use super::previous::Previous;
 use super::question::Question;
 use super::trend::Trend;
-use super::{hour_of, instant};
 use crate::api::error::ApiError;
+use crate::api::hours::{hour_of, instant};
 use crate::model::answers::summary::derived::Derived;
 use crate::model::answers::summary::{By, Keys, Numbers, SummaryRow, SummaryTotal};
 use crate::store::{StoreError, Summary, Totals};
@@ -110,8 +110,8 @@ impl Rows {
         self.rows.sort_by(|one, other| order::compare(question, one, other));
     }
 
-    /// Leaves the first rows, and one for the others at each time; a single other one stays itself. With a time and something else in `by` the
-    /// first are those of the whole time.
+    /// Leaves the first rows, and one for the others at each time; a single other one stays itself. With a
+    /// time and something else in `by` the first are those of the whole time.
     pub(super) fn keep_top(
         &mut self,
         question: &Question,

@@ -67,14 +67,7 @@ pub(in crate::store) fn read(
         }
         Ok(())
     })?;
-    let mut beside: BTreeMap<i64, Sums> = BTreeMap::new();
-    let mut added = Ok(());
-    detail::each_beside(connection, hours, |_, dims, sums| {
-        if is_kept(dims) && added.is_ok() {
-            added = beside.entry(dims).or_default().add(&sums);
-        }
-    })?;
-    added?;
+    let mut beside = beside(connection, hours, is_kept)?;
     let mut apart: BTreeMap<(i64, u8), Sums> = BTreeMap::new();
     let mut failed: BTreeMap<i64, Totals> = BTreeMap::new();
     super::each(connection, Facet::Apart, hours, |row| {
@@ -99,11 +92,9 @@ pub(in crate::store) fn read(
     let spend = |(id, all): (i64, Sums)| {
         let sizes = apart.range((id, 0)..=(id, u8::MAX)).map(|((_, size), sums)| (*size, sums.clone()));
         let beside = beside.remove(&id).unwrap_or_default();
-        let mut of_calls = all.clone();
-        of_calls.subtract(&beside)?;
         Ok(Spend {
             dims: dims.get(id).cloned().ok_or(StoreError::Damaged("dims"))?,
-            by_size: by_size(&of_calls, sizes.collect()),
+            by_size: by_size(&without(&all, &beside)?, sizes.collect()),
             beside: beside.totals.cost,
             all,
             failed: failed.remove(&id).unwrap_or_default(),
@@ -111,6 +102,29 @@ pub(in crate::store) fn read(
         })
     };
     all.into_iter().map(spend).collect()
+}
+
+/// The money that is of no call of these hours, by dimensions.
+fn beside(
+    connection: &Connection,
+    hours: (i64, i64),
+    is_kept: impl Fn(i64) -> bool,
+) -> Result<BTreeMap<i64, Sums>, StoreError> {
+    let mut beside: BTreeMap<i64, Sums> = BTreeMap::new();
+    let mut added = Ok(());
+    detail::each_beside(connection, hours, |_, dims, sums| {
+        if is_kept(dims) && added.is_ok() {
+            added = beside.entry(dims).or_default().add(&sums);
+        }
+    })?;
+    added?;
+    Ok(beside)
+}
+
+fn without(all: &Sums, beside: &Sums) -> Result<Sums, StoreError> {
+    let mut of_calls = all.clone();
+    of_calls.subtract(beside)?;
+    Ok(of_calls)
 }
 
 /// With the rest in the first class. Where sums do not fit together, as one of them was changed behind the

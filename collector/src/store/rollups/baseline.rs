@@ -78,22 +78,7 @@ pub(super) fn read(
         all.add_money(*group, *day, totals)?;
     }
     all.forget_nothing();
-    let first_days: std::collections::BTreeSet<i64> = all.first_days().collect();
-    for day in first_days {
-        let first = Grain::Day.first_hour(day);
-        packed::each(
-            connection,
-            Span::hours(first, first.saturating_add(Grain::Day.hours())),
-            |hour, dims, sums| {
-                if let Some(group) = groups.of_dims(dims)
-                    && has_calls(&Totals::decode(sums)?)
-                {
-                    all.has_in(group, hour);
-                }
-                Ok(())
-            },
-        )?;
-    }
+    all.note_hours(connection, &groups)?;
     for (hour, group, _) in recent.iter().filter(|(_, _, totals)| has_calls(totals)) {
         all.has_in(*group, *hour);
     }
@@ -178,6 +163,27 @@ impl Beginnings {
         {
             one.first_hour = Some(one.first_hour.map_or(hour, |known| known.min(hour)));
         }
+    }
+
+    /// Looks for the first hour of each group in the hours of its first day.
+    fn note_hours(&mut self, connection: &Connection, groups: &Groups) -> Result<(), StoreError> {
+        let first_days: std::collections::BTreeSet<i64> = self.first_days().collect();
+        for day in first_days {
+            let first = Grain::Day.first_hour(day);
+            packed::each(
+                connection,
+                Span::hours(first, first.saturating_add(Grain::Day.hours())),
+                |hour, dims, sums| {
+                    if let Some(group) = groups.of_dims(dims)
+                        && has_calls(&Totals::decode(sums)?)
+                    {
+                        self.has_in(group, hour);
+                    }
+                    Ok(())
+                },
+            )?;
+        }
+        Ok(())
     }
 
     fn into_rows(self, groups: &Groups) -> Vec<FirstDays> {

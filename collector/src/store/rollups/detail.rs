@@ -187,8 +187,8 @@ impl Corrected {
     }
 }
 
-/// Hands over the money in these hours' rollups that is of no call of theirs, by hour and dimensions: what bills
-/// corrected, and what corrections of closed months added.
+/// Hands over the money in these hours' rollups that is of no call of theirs, by hour and dimensions: what
+/// bills corrected, and what corrections of closed months added.
 pub(in crate::store) fn each_beside(
     connection: &Connection,
     hours: (i64, i64),

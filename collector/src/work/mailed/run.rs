@@ -46,8 +46,8 @@ pub async fn run(app: Arc<App>, make: Make) {
     }
 }
 
-/// Plans what is due, and begins to send it: each channel by itself, so that one whose server hangs holds up no
-/// other.
+/// Plans what is due, and begins to send it: each channel by itself, so that one whose server hangs holds up
+/// no other.
 async fn begin(
     app: &Arc<App>,
     lead: Lead,
@@ -61,8 +61,8 @@ async fn begin(
     let plan = |report: &Report| Period::planned(Period::due(report, now).as_ref(), report);
     let planned: Vec<Planned> = config.reports.iter().map(plan).collect();
     if known.as_ref().is_none_or(|(before, _)| *before != lead) {
-        // Whoever led before may have died while it sent one. What this collector sends under an earlier lead,
-        // it cannot note any more.
+        // Whoever led before may have died while it sent one. What this collector sends under an earlier
+        // lead, it cannot note any more.
         channels.drain().for_each(|(_, sending)| sending.abort());
         app.store.unclaim_mails(Some(lead)).await?;
     }
@@ -90,8 +90,8 @@ async fn begin(
     Ok(())
 }
 
-/// Sends the mails of one channel, one after the other. Each is claimed right before: what was not begun when this
-/// collector dies was surely not sent.
+/// Sends the mails of one channel, one after the other. Each is claimed right before: what was not begun when
+/// this collector dies was surely not sent.
 async fn send_due(app: &Arc<App>, lead: Lead, mails: Vec<DueMail>, make: Make) -> Result<(), StoreError> {
     for mail in mails {
         let now_ms = now_ms();

@@ -17,8 +17,8 @@ pub struct Period {
     pub from: Timestamp,
     /// End, exclusive.
     pub to: Timestamp,
-    /// When its last hour is over: its end, or where that is in the middle of an hour, the end of that one, as
-    /// an hour belongs to the day that it begins in.
+    /// When its last hour is over: its end, or where that is in the middle of an hour, the end of that one,
+    /// as an hour belongs to the day that it begins in.
     pub over: Timestamp,
     /// When its report is sent.
     pub due: Timestamp,

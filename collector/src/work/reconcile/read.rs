@@ -9,8 +9,8 @@ use super::sources::{Hash, Hashed, Page};
 use super::{Asked, Bill, Line, Row, Wrong, anthropic, aws, focus, google, openai, squashed, summed};
 use crate::model::nearest::{listed, nearest};
 
-/// Adds what a file says to a bill: of all providers, or of one. When all files have been read, [`Bill::whole`]
-/// says whether a page is missing.
+/// Adds what a file says to a bill: of all providers, or of one. When all files have been read,
+/// [`Bill::whole`] says whether a page is missing.
 ///
 /// CSV is read row by row, JSON line by line; a JSON document over several lines may have 64 MiB.
 ///
