@@ -18,6 +18,7 @@ pub mod exports;
 pub mod extract;
 pub mod health;
 pub mod home;
+mod hours;
 pub mod import;
 mod months;
 pub mod openapi;

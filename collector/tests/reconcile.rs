@@ -267,3 +267,79 @@ fn a_bill_of_a_closed_month_is_booked_in_the_open_one_and_counts_once() {
     );
     assert_eq!(books.recounted()["wrong"], json!(0), "{}", books.recounted());
 }
+
+#[test]
+fn what_is_booked_is_no_saving_and_no_use() {
+    let books = Books::with(three());
+    let asked = format!("/api/v1/what-if?{DAY}");
+    let before = books.get(&format!("{asked}&to_model=gpt-4o-mini"));
+    let baseline = books.get("/api/v1/baseline?from=2026-11-01");
+    let relatives = books.get(&asked);
+    let text = bill(&[("gpt-4o-2024-08-06", "5.09"), ("gpt-4.1-mini-2025-04-14", "7")]);
+    let booked = books.post("book=true&reason=more", &text);
+    assert_eq!(booked["booking"]["amount_usd"], json!("12.000000000000"), "{booked}");
+    let after = books.get(&format!("{asked}&to_model=gpt-4o-mini"));
+    assert_eq!(money(&after["cost_usd"]), usd("12.09"));
+    assert_eq!(after["saving_usd"], before["saving_usd"], "{after}");
+    let rows = after["rows"].as_array().unwrap();
+    let kept: Picodollars = rows.iter().map(|row| money(&row["kept_usd"])).sum();
+    assert_eq!(kept, usd("12"), "{after}");
+    let past = rows.iter().find(|row| row["calls"] == 0).unwrap();
+    assert_eq!(
+        (&past["would_cost_usd"], &past["kept_usd"], &past["saving_usd"]),
+        (&past["cost_usd"], &json!("7.000000000000"), &json!("0.000000000000"))
+    );
+    assert!(past["notes"][0].as_str().unwrap().contains("what bills"), "{past}");
+    // The nearest smaller models: no row is there for what is booked alone, and none saves more.
+    let more = books.get(&asked);
+    assert_eq!(more["saving_usd"], relatives["saving_usd"], "{more}");
+    assert_eq!(more["rows"].as_array().unwrap().len(), relatives["rows"].as_array().unwrap().len());
+    // What agents used is what it was.
+    assert_eq!(books.get("/api/v1/baseline?from=2026-11-01")["rows"], baseline["rows"]);
+    let later = books.get("/api/v1/baseline?from=2030-01-01");
+    let hint = later["hint"].as_str().unwrap();
+    assert!(hint.contains("`from` is 2030-01-01T00:00:00Z, which is not yet"), "{hint}");
+}
+
+#[test]
+fn a_bill_of_a_closed_month_is_no_saving_and_no_use_of_the_open_one() {
+    let mut calls = three();
+    for call in &mut calls {
+        call["time_ms"] = json!(call["time_ms"].as_u64().unwrap() - 31 * 86_400_000);
+    }
+    calls.extend((300..303).map(|n| call(n, "sales", "gpt-4o-2024-08-06", "0.010000000000")));
+    let books = Books::with(calls);
+    let asked = "/api/v1/what-if?from=2026-11-01&to=2030-01-01&to_model=gpt-4o-mini";
+    let (before, baseline) = (books.get(asked), books.get("/api/v1/baseline?from=2026-11-01"));
+    books.collector.client.send("put", "/api/v1/months/2026-10", &books.admin, "");
+    let october = BILL.replace("1795132800", "1792454400").replace("1795219200", "1792540800");
+    let booked = books.post("book=true&reason=late", &october);
+    assert_eq!(booked["booking"]["written"], json!(true), "{booked}");
+    let after = books.get(asked);
+    assert_eq!(money(&after["cost_usd"]), money(&before["cost_usd"]) + usd("0.01"), "{after}");
+    assert_eq!(after["saving_usd"], before["saving_usd"], "{after}");
+    let rows = books.get("/api/v1/baseline?from=2026-11-01")["rows"].clone();
+    assert_eq!(rows, baseline["rows"]);
+}
+
+#[test]
+fn the_same_file_twice_and_a_page_without_the_next_are_refused() {
+    let books = Books::with(three());
+    let (one, two) = (books.file("one.json", BILL), books.file("two.json", BILL));
+    let refused = |files: &[&str]| {
+        let out = books.collector.ask(&[&["reconcile"], files].concat());
+        assert!(!out.status.success());
+        String::from_utf8(out.stderr).unwrap()
+    };
+    let said = refused(&[show(&one), show(&two)]);
+    assert!(said.contains("one.json") && said.contains("two.json") && said.contains("count twice"), "{said}");
+    let said = refused(&[show(&one), show(&one)]);
+    assert!(said.contains("count twice"), "{said}");
+    let page = BILL.replace("\"has_more\": false", "\"has_more\": true");
+    assert_ne!(page, BILL);
+    let said = refused(&[show(&books.file("page.json", &page))]);
+    assert!(said.contains("page.json: line 1: `has_more` is true, and the next page"), "{said}");
+    let answer = books.collector.client.post("/api/v1/reconcile", &books.admin, &page);
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert!(answer.text.contains("`next_page`, until `has_more` is false"), "{}", answer.text);
+}

@@ -287,3 +287,61 @@ fn a_plan_is_compared_with_what_its_agent_does() {
     let wrong = collector.client.send("PUT", "/api/v1/plans/support", admin.trim(), "{}");
     assert!(wrong.status == 400 && wrong.text.contains("models"), "{}", wrong.text);
 }
+
+#[test]
+fn a_file_of_actions_says_where_its_next_page_begins_and_the_command_writes_them_all() {
+    let calls = (0..45).map(|n| {
+        let more = json!({"run": format!("r-{n:03}"), "duration_ms": 500});
+        with(call(n, "bot", "gpt-4o", (1_000, 0, 0)), more)
+    });
+    let denied = json!({"run": "r-refused", "outcome": "denied", "usage": {}, "cost_status": "free"});
+    let refused = with(call(100, "bot", "gpt-4o", (0, 0, 0)), denied);
+    let (collector, _dir) = collector(calls.chain([refused]).collect());
+    let mut path = format!("/api/v1/runs?{PERIOD}&format=csv&limit=20&sort=calls");
+    let mut rows = Vec::new();
+    for page in 0..3 {
+        let answer = collector.client.get(&path);
+        let mut lines = answer.text.lines();
+        assert!(lines.next().unwrap().contains(",duration_ms,"), "{}", answer.text);
+        rows.extend(lines.map(str::to_owned));
+        match answer.link {
+            Some(link) => path = link.strip_prefix('<').unwrap().split('>').next().unwrap().to_owned(),
+            None => assert_eq!(page, 2),
+        }
+    }
+    assert_eq!(rows.len(), 46);
+    assert!(rows[0].contains(",500,"), "{}", rows[0]);
+    assert!(rows[45].contains("r-refused"), "{}", rows[45]);
+    let asked = ["runs", "--from", "2026-11-01", "--to", "2026-12-01"];
+    for (more, expected) in [
+        (&["--format", "csv"][..], 47),
+        (&["--format", "jsonl"], 46),
+        (&["--format", "csv", "--top", "5"], 6),
+    ] {
+        let printed = collector.asked(&[&asked[..], more].concat());
+        assert_eq!(printed.lines().count(), expected, "{printed}");
+    }
+    assert!(collector.asked(&asked).contains("500 ms"));
+    let tree = collector.client.get("/api/v1/runs/r-001?format=csv");
+    assert_eq!(tree.content_type, "text/csv; charset=utf-8");
+    assert!(tree.text.lines().nth(1).unwrap().contains("r-001"), "{}", tree.text);
+    let none = collector.client.get("/api/v1/accounts?format=csv");
+    assert!(none.text.contains("`format` is not a parameter here; there are none"), "{}", none.text);
+}
+
+#[test]
+fn a_month_that_has_not_begun_is_not_compared_and_one_other_row_stays_itself() {
+    let calls = ["a", "b", "c"].iter().zip(0..).map(|(agent, n)| call(n, agent, "gpt-4o", (1_000, 0, 0)));
+    let (collector, _dir) = collector(calls.collect());
+    let later = collector.client.get("/api/v1/compare?month=2099-12");
+    assert_eq!(later.status, 400);
+    assert!(later.text.contains("has not begun: it starts at 2099-12-01T00:00:00Z"), "{}", later.text);
+    for path in ["summary", "compare"] {
+        let all = ask(&collector, &format!("/api/v1/{path}?{PERIOD}&by=agent&top=2"));
+        let names: Vec<&Value> = all["rows"].as_array().unwrap().iter().map(|row| &row["agent"]).collect();
+        assert_eq!(names.len(), 3, "{all}");
+        assert!(names.iter().all(|name| name.is_string()), "{all}");
+        let cut = ask(&collector, &format!("/api/v1/{path}?{PERIOD}&by=agent&top=1"));
+        assert_eq!(cut["rows"][1]["others"], json!(2), "{cut}");
+    }
+}

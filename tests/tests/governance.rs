@@ -67,6 +67,8 @@ fn stack() -> Held {
     )
 }
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 /// Who calls, as the table names it.
 const TRIAGE: &[(&str, &str)] = &[
     ("x-tollgate-agent", "triage"),
@@ -107,7 +109,7 @@ fn with<'a>(changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 async fn who_calls_is_not_what_they_say() {
     let stack = stack();
     let long = "a".repeat(65);
-    let rows: &[(&str, &[(&str, &str)], &str)] = &[
+    let rows: &[(&str, Headers<'_>, &str)] = &[
         ("as it is", &[], "ok"),
         ("a stranger", &[("x-tollgate-agent", "stranger")], "agent_not_allowed"),
         ("no agent", &[("x-tollgate-agent", "-")], "agent_not_allowed"),

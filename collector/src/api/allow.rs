@@ -10,9 +10,9 @@ use tollgate_core::budget::rules::{Allow, Status};
 use tollgate_core::budget::scope::{Dimension as ScopeDimension, Scope};
 
 use super::error::ApiError;
+use super::hours::instant;
 use super::params::Params;
 use super::period::Period;
-use super::summary::instant;
 use super::summary::question::Question;
 use crate::config::AllowList;
 use crate::model::agent::not_model;

@@ -6,8 +6,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::error::ApiError;
 use super::params::Params;
 use super::period::Period;
+use super::summary::hint;
 use super::summary::question::Question;
-use super::summary::{hint, hour_of};
+use crate::api::hours::{first_hour, hour_of};
 use crate::store::{Filters, Store};
 
 /// A time with a beginning and an end, and the calls in it that are asked for.
@@ -52,7 +53,7 @@ impl Asked {
 
     /// The same rounded outward to hours since the Unix epoch, as sums have them.
     pub fn hours(&self) -> (i64, i64) {
-        (hour_of(self.from, false), hour_of(self.to, true))
+        (first_hour(self.from, &self.zone), hour_of(self.to, true))
     }
 
     /// Why a report has no rows.

@@ -1,6 +1,7 @@
 //! `GET /api/v1/baseline`: what agents used when they began, and what they use now.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use axum::Json;
@@ -16,7 +17,8 @@ use super::error::ApiError;
 use super::params::Params;
 use super::period::{Period, instant as instant_of};
 use super::summary::question::Question;
-use super::summary::{exported, hint, hour_of, instant};
+use super::summary::{exported, hint};
+use crate::api::hours::{hour_of, instant};
 use crate::model::answers::baseline::{Baseline, BaselineDay, Baselines, Pace};
 use crate::model::answers::summary::{By, PreviousPeriod};
 use crate::model::clock::{HOURS_PER_DAY, now};
@@ -43,10 +45,7 @@ pub async fn baseline(
     let period = Period { from: None, to: None, zone: TimeZone::UTC };
     let recent = Question::about(vec![By::Dimension(Dimension::Agent)], period, filters, now)?;
     let first = SummaryQuery { from_hour: from.map_or(0, |from| hour_of(from, false)), ..recent.query() };
-    let (first, last) =
-        tokio::try_join!(app.store.first_days(first, days), app.store.summary(recent.query()))?;
-    let last: HashMap<Option<String>, Totals> =
-        last.rows.into_iter().map(|row| (row.values.into_iter().next().flatten(), row.totals)).collect();
+    let (first, last) = tokio::try_join!(app.store.first_days(first, days), used(&app, recent.query()))?;
     let recent_hours = recent.to_hour.saturating_sub(recent.from_hour).max(1).unsigned_abs();
     let mut rows = Vec::with_capacity(first.len());
     for one in first {
@@ -54,7 +53,19 @@ pub async fn baseline(
     }
     let cost = |row: &Baseline| std::cmp::Reverse(row.first.cost_per_day_usd);
     rows.sort_by(|one, other| cost(one).cmp(&cost(other)).then_with(|| one.agent.cmp(&other.agent)));
-    let hint = if rows.is_empty() { Some(hint::nothing(&app.store, &recent).await?) } else { None };
+    let hint = match (rows.is_empty(), from) {
+        (false, _) => None,
+        (true, None) => Some(hint::nothing(&app.store, &recent).await?),
+        (true, Some(from)) if from > now => {
+            let from = instant(hour_of(from, false));
+            Some(format!("`from` is {from}, which is not yet; baselines are of calls that were made"))
+        }
+        (true, Some(from)) => {
+            let period = Period { from: Some(from), to: None, zone: TimeZone::UTC };
+            let since = Question::about(vec![], period, recent.filters.clone(), now)?;
+            Some(hint::nothing(&app.store, &since).await?)
+        }
+    };
     let answer = Baselines {
         days: days.unsigned_abs(),
         recent: PreviousPeriod {
@@ -68,6 +79,18 @@ pub async fn baseline(
         None => Ok(Json(answer).into_response()),
         Some(export) => exported(export, &answer.table()),
     }
+}
+
+/// What each agent used, without what bills and corrections of closed months added.
+async fn used(app: &App, query: SummaryQuery) -> Result<HashMap<Option<String>, Totals>, StoreError> {
+    app.store
+        .details(query, HashMap::new(), |all, row| {
+            let mut totals = row.sums.totals;
+            totals.cost = totals.cost - row.billed;
+            all.insert(row.values.into_iter().next().flatten(), totals);
+            ControlFlow::Continue(())
+        })
+        .await
 }
 
 fn row(

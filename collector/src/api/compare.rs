@@ -12,7 +12,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use super::params::Params;
-use super::summary::{self, exported, hint, instant};
+use super::summary::{self, exported, hint};
+use crate::api::hours::instant;
 use crate::model::answers::compare::{Comparison, tables};
 use crate::model::answers::summary::{By, PreviousPeriod};
 use crate::model::clock::now;

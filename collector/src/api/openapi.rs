@@ -9,6 +9,7 @@ use schemars::transform::RecursiveTransform;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use super::summary::NEXT_CURSOR;
 use crate::model::answers::collector::Failure;
 use crate::model::dimension::Dimension;
 use crate::model::table::export::Export;
@@ -132,6 +133,15 @@ impl Operation {
                 let name = export.content_type().split(';').next().unwrap_or_default();
                 content.insert(name.to_owned(), json!({"schema": {"type": "string"}}));
             }
+        }
+        let is_paged = self.parameters.iter().any(|one| matches!(one, Parameter::Text("cursor", _)));
+        if let (Answer::JsonOrCsv(_), true, Value::Object(good)) = (self.answers, is_paged, &mut good) {
+            let header = |words: &str| json!({"schema": {"type": "string"}, "description": words});
+            let headers = json!({
+                NEXT_CURSOR: header("Of a file that is not the last page: the `cursor` of the next one"),
+                "link": header("The same as an address, with `rel=\"next\"`"),
+            });
+            good.insert("headers".to_owned(), headers);
         }
         if let (Answer::JsonOrTexts(_, texts), Some(Value::Object(content))) =
             (self.answers, good.get_mut("content"))

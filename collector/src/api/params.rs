@@ -133,6 +133,9 @@ impl Params {
     pub fn finish(self) -> Result<(), ApiError> {
         match self.left.first() {
             None => Ok(()),
+            Some((unknown, _)) if self.known.is_empty() => {
+                Err(ApiError::parameter(format!("`{unknown}` is not a parameter here; there are none")))
+            }
             Some((unknown, _)) => Err(ApiError::parameter(format!(
                 "`{unknown}` is not a parameter here; there are {}",
                 or_rather(unknown, self.known.iter().copied())

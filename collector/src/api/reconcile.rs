@@ -14,11 +14,12 @@ use tokio::sync::mpsc;
 
 use super::error::ApiError;
 use super::params::Params;
+use crate::model::clock::now;
 use crate::model::role::Role;
 use crate::store::BOOKED;
 use crate::work::app::App;
 use crate::work::reconcile::run::{Ask, Booking, NotReconciled, percent, run};
-use crate::work::reconcile::{Bill, read};
+use crate::work::reconcile::{Asked, Bill, read};
 
 /// Reads a bill as it comes, and answers the gap of each day, provider and model by cause. With `book`
 /// corrected totals are booked, for which a token that writes is needed, unless `dry_run` says only to show
@@ -89,7 +90,10 @@ async fn received(
     let reading = tokio::task::spawn_blocking(move || {
         let mut bill = Bill::default();
         let pieces = Pieces { pieces, now: Bytes::new(), broken: false };
-        read::read(&mut bill, &name, pieces, &zone, only.as_deref()).map(|()| bill)
+        let today = TimeZone::UTC.to_datetime(now()).date();
+        let asked = Asked { zone: &zone, only: only.as_deref(), today };
+        read::read(&mut bill, &name, pieces, &asked)?;
+        bill.whole().map(|()| bill)
     });
     let mut body = request.into_body();
     let mut length = 0usize;

@@ -5,7 +5,7 @@ mod content;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,7 @@ use serde_json::json;
 use super::error::ApiError;
 use super::extract::Segment;
 use super::params::Params;
+use super::sync;
 use crate::config::{Config, Report};
 use crate::model::answers::List;
 use crate::model::answers::reports::{ReportRow, ReportSent, html, text};
@@ -84,9 +85,16 @@ pub async fn send(
     Segment(name): Segment,
     caller: Caller,
     mut params: Params,
+    request: Request,
 ) -> Result<Response, ApiError> {
     let (period, is_again) = (params.one("period")?, params.flag("again")?);
     params.finish()?;
+    if !sync::read(request).await.map_err(|(_, error)| error)?.is_empty() {
+        return Err(ApiError::body(
+            "the request has a body, and this takes none: say the period in the address, as in \
+             `?period=2026-W47`, and `&again=true` to send it again",
+        ));
+    }
     let config = app.config();
     let report = found(&config, &name)?;
     let (at, planned) = (now(), |period: &Period| Period::planned(Some(period), &report));

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use tollgate_core::money::Picodollars;
 
 use super::asked::Asked;
 use super::error::ApiError;
 use super::params::{Paging, Params, listed};
-use super::summary::exported;
+use super::summary::{exported, exported_page};
 use crate::model::answers::runs::{AgentRuns, RunPartRow, RunRow, RunTree, RunTreeNode, RunsAnswer};
 use crate::model::clock::{now, rfc3339};
 use crate::model::run::{Action, Actions, RunTotals, Status};
@@ -28,6 +28,7 @@ use crate::work::following;
 pub async fn list(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
+    uri: Uri,
     mut params: Params,
 ) -> Result<Response, ApiError> {
     let export = params.export(&headers)?;
@@ -60,7 +61,7 @@ pub async fn list(
     match export {
         None => Ok(Json(answer).into_response()),
         Some(export) if exports_agents => exported(export, &answer.agents_table()),
-        Some(export) => exported(export, &answer.table()),
+        Some(export) => exported_page(export, &answer.table(), answer.next_cursor.as_deref(), &uri),
     }
 }
 
@@ -87,8 +88,10 @@ fn agent(place: Option<u32>, agents: &[String]) -> &str {
 pub async fn one(
     State(app): State<Arc<App>>,
     Path(run): Path<String>,
-    params: Params,
+    headers: HeaderMap,
+    mut params: Params,
 ) -> Result<Response, ApiError> {
+    let export = params.export(&headers)?;
     params.finish()?;
     let unfollowed_records = following::catch_up(&app).await?;
     let RunFound { nodes, started_by } = app.store.run_tree(run.clone()).await?.ok_or_else(|| {
@@ -99,7 +102,11 @@ pub async fn one(
     let nodes = tree(nodes);
     let calls = nodes.iter().fold(0u64, |sum, node| sum.saturating_add(node.calls));
     let cost_usd = nodes.first().map_or(Picodollars::ZERO, |top| top.tree_cost_usd);
-    Ok(Json(RunTree { run, started_by, nodes, calls, cost_usd, unfollowed_records }).into_response())
+    let tree = RunTree { run, started_by, nodes, calls, cost_usd, unfollowed_records };
+    match export {
+        None => Ok(Json(tree).into_response()),
+        Some(export) => exported(export, &tree.table()),
+    }
 }
 
 /// In which order actions are listed.
@@ -136,7 +143,7 @@ impl Sort {
         let key = |action: &Action| {
             let key: i128 = match self {
                 Self::Cost => action.all.cost.as_pico(),
-                Self::Calls => action.all.calls.saturating_add(action.all.denied).into(),
+                Self::Calls => action.all.calls.into(),
                 Self::Duration => action.last_ms.saturating_sub(action.first_ms).into(),
                 Self::Depth => action.depth.into(),
                 Self::Start => 0,

@@ -14,17 +14,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::header::{CONTENT_TYPE, LINK};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
-
 use super::error::ApiError;
+use super::hours::instant;
 use super::params::Params;
 use crate::model::answers::summary::{SummaryAnswer, tables};
-use crate::model::clock::{MS_PER_HOUR, now};
+use crate::model::clock::now;
 use crate::model::table::Table;
 use crate::model::table::export::Export;
 use crate::store::Store;
@@ -63,6 +61,33 @@ pub(super) fn exported(export: Export, table: &Table) -> Result<Response, ApiErr
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(export.content_type()));
     Ok(response)
 }
+
+/// Writes a page of a table as a file: where it is not the last, headers say where the next one begins.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn exported_page(
+    export: Export,
+    table: &Table,
+    next: Option<&str>,
+    uri: &Uri,
+) -> Result<Response, ApiError> {
+    let mut response = exported(export, table)?;
+    let Some(cursor) = next else { return Ok(response) };
+    let others = uri.query().unwrap_or_default().split('&').filter(|one| !one.starts_with("cursor="));
+    let query: Vec<&str> = others.filter(|one| !one.is_empty()).collect();
+    let joint = if query.is_empty() { "" } else { "&" };
+    let link = format!("<{}?{}{joint}cursor={cursor}>; rel=\"next\"", uri.path(), query.join("&"));
+    let headers = response.headers_mut();
+    for (name, text) in [(HeaderName::from_static(NEXT_CURSOR), cursor), (LINK, &link)] {
+        let value = HeaderValue::from_str(text).map_err(|error| ApiError::unavailable(error.to_string()))?;
+        headers.insert(name, value);
+    }
+    Ok(response)
+}
+
+/// The header that says where the next page of a file begins.
+pub(super) const NEXT_CURSOR: &str = "x-tollgate-next-cursor";
 
 /// The answer to a question; what a facet has to follow is not waited for.
 ///
@@ -107,23 +132,6 @@ pub(super) async fn answer(store: &Store, question: &Question) -> Result<Summary
         trend_by: trend.map(|trend| trend.unit.name().to_owned()),
         hint,
     })
-}
-
-/// The instant at which an hour begins.
-pub(super) fn instant(hour: i64) -> Timestamp {
-    Timestamp::from_millisecond(hour.saturating_mul(MS_PER_HOUR)).unwrap_or_default()
-}
-
-/// The hour that an instant is in, or the one after where it is within one and `is_up`.
-pub(super) fn hour_of(time: Timestamp, is_up: bool) -> i64 {
-    let more = if is_up { MS_PER_HOUR - 1 } else { 0 };
-    time.as_millisecond().saturating_add(more).div_euclid(MS_PER_HOUR)
-}
-
-/// Whether a time is the start of a day.
-fn is_midnight(time: Timestamp, zone: &TimeZone) -> bool {
-    let day = time.to_zoned_datetime(zone.clone()).date();
-    crate::model::unit::start_of(day, zone) == Some(time)
 }
 
 /// Most rows that get a trend.

@@ -151,6 +151,12 @@ impl Ask {
         self.collector.get(path, &self.with(&more))
     }
 
+    /// The same about this time, in place of the one that was told.
+    pub(super) fn between(&self, from: &str, to: &str) -> Self {
+        let (from, to) = (Some(from.to_owned()), Some(to.to_owned()));
+        Self { since: None, from, to, month: None, ..self.clone() }
+    }
+
     /// Whether only calls without an agent or a team are asked for.
     pub(super) const fn is_unattributed(&self) -> bool {
         self.filters.further.unattributed

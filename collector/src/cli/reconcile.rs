@@ -10,8 +10,9 @@ use jiff::tz::TimeZone;
 use super::client::{self, Collector};
 use super::output::{self, Look, Page};
 use crate::model::answers::reconcile::{BillBooking, NotBooked, Reconciliation};
+use crate::model::clock::now;
 use crate::work::reconcile::run::percent;
-use crate::work::reconcile::{Bill, read};
+use crate::work::reconcile::{Asked, Bill, read};
 
 /// Arguments of `tollgate reconcile`.
 #[derive(Args, Debug)]
@@ -86,13 +87,15 @@ impl ReconcileArgs {
     fn bill(&self) -> anyhow::Result<Bill> {
         let zone = TimeZone::get(&self.tz)
             .with_context(|| format!("`--tz {}` is no time zone such as `Europe/Berlin`", self.tz))?;
+        let today = TimeZone::UTC.to_datetime(now()).date();
+        let asked = Asked { zone: &zone, only: self.provider.as_deref(), today };
         let mut bill = Bill::default();
         for path in &self.files {
             let shown = path.display().to_string();
             let file = std::fs::File::open(path).with_context(|| format!("`{shown}` cannot be read"))?;
-            read::read(&mut bill, &shown, BufReader::new(file), &zone, self.provider.as_deref())
-                .map_err(anyhow::Error::msg)?;
+            read::read(&mut bill, &shown, BufReader::new(file), &asked).map_err(anyhow::Error::msg)?;
         }
+        bill.whole().map_err(anyhow::Error::msg)?;
         if bill.rows.is_empty() {
             bail!(
                 "{} lines were read, and none is about a provider that is known here{}",

@@ -29,9 +29,9 @@ struct List {
     /// What comes first: the most of this
     #[arg(long, value_enum, default_value_t)]
     sort: Sort,
-    /// How many actions to list, at most 1000
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    top: u16,
+    /// How many actions to list, at most 1000: 20 unless told, in files all
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    top: Option<u16>,
     /// List what an action costs at each agent instead
     #[arg(long)]
     agents: bool,
@@ -77,13 +77,23 @@ impl RunsArgs {
 impl List {
     fn run(self) -> anyhow::Result<()> {
         let sort = self.sort.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-        let top = self.top.to_string();
+        let is_file = !self.look.is_json() && !self.look.is_table();
+        let is_all = is_file && !self.agents && self.top.is_none();
+        let top = self.top.unwrap_or(if is_all { PAGE_MAX } else { TOP }).to_string();
         let body = self.ask.get("/api/v1/runs", &[("sort", &sort), ("limit", &top)])?;
         if self.look.is_json() {
             return output::print(&body);
         }
-        let answer: RunsAnswer = client::read(&body)?;
-        if !self.look.is_table() {
+        let mut answer: RunsAnswer = client::read(&body)?;
+        // The same time for all pages, also where it was told as so long ago.
+        let ask = self.ask.between(&answer.from, &answer.to);
+        while let Some(cursor) = answer.next_cursor.take().filter(|_| is_all) {
+            let more = [("sort", sort.as_str()), ("limit", top.as_str()), ("cursor", cursor.as_str())];
+            let page: RunsAnswer = client::read(&ask.get("/api/v1/runs", &more)?)?;
+            answer.rows.extend(page.rows);
+            answer.next_cursor = page.next_cursor;
+        }
+        if is_file {
             return self.look.print(&if self.agents { answer.agents_table() } else { answer.table() });
         }
         page(&answer, self.agents, self.look.screen()).print()
@@ -135,6 +145,11 @@ pub(super) fn behind(page: Page, unfollowed_records: u64) -> Page {
         records => page.gap().words(&format!("{records} records that came lately are not counted here yet")),
     }
 }
+
+/// Actions of a list unless told.
+const TOP: u16 = 20;
+/// Most actions of a page.
+const PAGE_MAX: u16 = 1000;
 
 #[cfg(test)]
 mod tests {

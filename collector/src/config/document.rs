@@ -233,7 +233,7 @@ impl<'t> Document<'t> {
             .and_then(|n| u64::from_str_radix(&n.as_str().replace('_', ""), n.radix()).ok());
         let number = number.filter(|number| *number > 0);
         if number.is_none() {
-            self.wrong(of, key, &entry, "a whole number above 0");
+            self.wrong_number(of, key, &entry, "a whole number above 0");
         }
         number
     }
@@ -245,7 +245,7 @@ impl<'t> Document<'t> {
         let hour = number.and_then(|number| number.as_str().replace('_', "").parse().ok());
         let hour = hour.filter(|hour| (0..24).contains(hour));
         if hour.is_none() {
-            self.wrong(of, key, &entry, "an hour of the day from 0 to 23");
+            self.wrong_number(of, key, &entry, "an hour of the day from 0 to 23");
         }
         hour
     }
@@ -257,7 +257,7 @@ impl<'t> Document<'t> {
         let port = number.and_then(|number| number.as_str().replace('_', "").parse().ok());
         let port = port.filter(|port| *port > 0);
         if port.is_none() {
-            self.wrong(of, key, &entry, "a port from 1 to 65535");
+            self.wrong_number(of, key, &entry, "a port from 1 to 65535");
         }
         port
     }
@@ -514,6 +514,18 @@ impl<'t> Document<'t> {
                 .collect(),
             known: BTreeSet::new(),
         }
+    }
+
+    /// The same of a number, which may stand in quotes.
+    fn wrong_number(&mut self, of: &Section<'t>, key: &str, entry: &Entry<'t>, right: &str) {
+        let text = entry.value.as_str().filter(|text| text.parse::<f64>().is_ok());
+        let Some(text) = text else { return self.wrong(of, key, entry, right) };
+        let text: String = text.chars().take(80).collect();
+        let message = format!(
+            "`{}{key}` is `\"{text}\"`, which is text, not a number; write {right} without quotes",
+            of.prefix
+        );
+        self.errors.push(ConfigError { line: Some(entry.line), message });
     }
 
     fn wrong(&mut self, of: &Section<'t>, key: &str, entry: &Entry<'t>, right: &str) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
+use tollgate_core::attribution::is_name;
 
 use super::channels::{self, Channel, Email, Target};
 use super::document::{Document, Section};
@@ -91,7 +92,17 @@ fn read_one<'t>(
     table: &mut Section<'t>,
     known: &BTreeMap<String, Channel>,
 ) -> Option<Report> {
+    let line = table.line_of("name");
     let name = document.needed(table, "name", "a name such as `search-weekly`");
+    if let Some(wrong) = name.as_deref().filter(|name| !is_name(name)) {
+        let message = format!(
+            "`{}.name` is `{}`, not a name of 1 to 64 of A-Z a-z 0-9 . _ / - such as `search-weekly`",
+            table.name(),
+            wrong.chars().take(80).collect::<String>()
+        );
+        document.report(ConfigError { line, message });
+    }
+    let name = name.filter(|name| is_name(name));
     let has_every = table.has("every");
     let every: Option<Every> = document.choice(table, "every");
     document.must(table, "every");
@@ -256,6 +267,14 @@ mod tests {
                 "`reports[0].channel` is `chat`, which is not one of mail; of mail there are `mail`",
             ),
             (&format!("{base}hour = 24"), "`reports[0].hour` is `24`, not an hour of the day from 0 to 23"),
+            (
+                &format!("{base}hour = '8'"),
+                "`reports[0].hour` is `\"8\"`, which is text, not a number; write an hour of the day from 0 to 23 without",
+            ),
+            (
+                "name = 'support weekly'\nevery = 'week'\nchannel = 'mail'",
+                "`reports[0].name` is `support weekly`, not a name of 1 to 64 of A-Z a-z 0-9 . _ / -",
+            ),
             (
                 &format!("{base}to = ['nobody']"),
                 "`reports[0].to` has `nobody`, not a mail address such as `lead@example.com`",

@@ -363,7 +363,7 @@ mod tests {
             order in any::<u64>(),
         ) {
             // A run is started by one with a smaller place, so that nothing goes round.
-            let id = |at: usize| i64::try_from(at).unwrap() * if at % 3 == 0 { 1 } else { 1_000_000 };
+            let id = |at: usize| i64::try_from(at).unwrap() * if at.is_multiple_of(3) { 1 } else { 1_000_000 };
             let runs: Vec<Run> = parents.iter().enumerate().map(|(at, parent)| {
                 let parent = parent.filter(|parent| *parent < at).map(id);
                 let cost = 1i128 << at;

@@ -50,6 +50,8 @@ pub enum Kind {
     Time,
     /// A whole number.
     Count,
+    /// Milliseconds; a screen shows them in words.
+    Duration,
     /// Dollars. Those of a column share their number of decimals.
     Money,
     /// Parts in a hundred.
@@ -129,6 +131,11 @@ impl Column {
     /// A column of whole numbers.
     pub fn count(name: impl Into<String>) -> Self {
         Self::new(name, Kind::Count)
+    }
+
+    /// A column of lengths of time, in milliseconds.
+    pub fn duration(name: impl Into<String>) -> Self {
+        Self::new(name, Kind::Duration).titled("duration").whole()
     }
 
     /// A column of dollars.

@@ -23,6 +23,17 @@ pub fn printable_json(json: &str) -> String {
     shown
 }
 
+/// A length of time for a table: `950 ms`, `12.3 s`, `4 m 05 s`, `2 h 10 m`.
+pub fn duration(ms: u64) -> String {
+    let (seconds, minutes) = (ms / 1_000, ms / 60_000);
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{seconds}.{} s", ms % 1_000 / 100),
+        60_000..3_600_000 => format!("{minutes} m {:02} s", seconds % 60),
+        _ => format!("{} h {:02} m", minutes / 60, minutes % 60),
+    }
+}
+
 /// Control characters, line and paragraph separators, and marks that turn the direction of what follows are
 /// not.
 const fn is_shown(c: char) -> bool {
@@ -34,6 +45,15 @@ const fn is_shown(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_of_time_has_two_units_at_most() {
+        for (ms, shown) in
+            [(0, "0 ms"), (999, "999 ms"), (12_345, "12.3 s"), (245_000, "4 m 05 s"), (7_800_000, "2 h 10 m")]
+        {
+            assert_eq!(duration(ms), shown);
+        }
+    }
 
     #[test]
     fn nothing_of_a_name_moves_a_cursor_or_makes_a_line() {

@@ -66,16 +66,26 @@ impl Store {
         self.write_led(lead, move |transaction| plan(transaction, &planned, now_ms)).await
     }
 
-    /// Takes mails that are due, the oldest first. Nobody else is given them until
+    /// Mails that are due, the oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn due_mails(&self, now_ms: u64) -> Result<Vec<DueMail>, StoreError> {
+        self.read(move |connection, _| due(connection, now_ms)).await
+    }
+
+    /// Takes a mail that is about to be sent, if it is still due. Nobody else is given it until
     /// [`note_mail`](Self::note_mail), or for some minutes.
     ///
     /// # Errors
-    /// None is taken then.
-    pub async fn claim_mails(&self, lead: Option<Lead>, now_ms: u64) -> Result<Vec<DueMail>, StoreError> {
-        if self.read(move |connection, _| due(connection, now_ms)).await?.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.write_led(lead, move |transaction| claim(transaction, now_ms)).await
+    /// It is not taken then.
+    pub async fn claim_mail(
+        &self,
+        lead: Option<Lead>,
+        mail: DueMail,
+        now_ms: u64,
+    ) -> Result<Option<DueMail>, StoreError> {
+        self.write_led(lead, move |transaction| claim(transaction, &mail, now_ms)).await
     }
 
     /// Lets go of mails that a schedule had taken and not noted: for a collector that begins to lead, as no
@@ -213,18 +223,17 @@ fn due(connection: &Connection, now_ms: u64) -> Result<Vec<DueMail>, StoreError>
     Ok(statement.query_map([signed(now_ms)], one)?.collect::<Result<_, _>>()?)
 }
 
-fn claim(transaction: &Transaction<'_>, now_ms: u64) -> Result<Vec<DueMail>, StoreError> {
-    let due = due(transaction, now_ms)?;
+fn claim(transaction: &Transaction<'_>, mail: &DueMail, now_ms: u64) -> Result<Option<DueMail>, StoreError> {
+    let is_it = |due: &DueMail| (&due.report, &due.period) == (&mail.report, &mail.period);
+    let Some(due) = due(transaction, now_ms)?.into_iter().find(is_it) else { return Ok(None) };
     // Whoever had taken one and did not note it in time may have sent it.
     let mut statement = transaction.prepare_cached(
         "UPDATE mailed SET uncertain = uncertain + (claimed_until_ms > 0),
          attempts = attempts + (claimed_until_ms > 0), claimed_until_ms = ?3, claimed_by_hand = 0
          WHERE report = ?1 AND period = ?2",
     )?;
-    for one in &due {
-        statement.execute(params![one.report, one.period, signed(now_ms.saturating_add(CLAIM_MS))])?;
-    }
-    Ok(due)
+    statement.execute(params![due.report, due.period, signed(now_ms.saturating_add(CLAIM_MS))])?;
+    Ok(Some(due))
 }
 
 fn note(
@@ -332,6 +341,33 @@ mod tests {
         vec![Planned { report, every, period: Some(period.into()), due_ms }]
     }
 
+    /// Takes all that is due.
+    async fn claimed(store: &Store, now_ms: u64) -> Vec<DueMail> {
+        let mut claimed = Vec::new();
+        for mail in store.due_mails(now_ms).await.unwrap() {
+            claimed.extend(store.claim_mail(None, mail, now_ms).await.unwrap());
+        }
+        claimed
+    }
+
+    #[tokio::test]
+    async fn what_was_not_begun_is_not_uncertain() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let other = Planned { report: "other".into(), ..planned("2026-W02", 10).remove(0) };
+        store.plan_mails(None, [planned("2026-W02", 10), vec![other]].concat(), 10).await.unwrap();
+        let due = store.due_mails(20).await.unwrap();
+        assert_eq!(due.len(), 2);
+        let first = due.iter().find(|one| one.report == "r").unwrap().clone();
+        store.claim_mail(None, first.clone(), 20).await.unwrap().unwrap();
+        assert_eq!(store.claim_mail(None, first, 20).await.unwrap(), None, "it is taken");
+        // Another collector leads.
+        store.unclaim_mails(None).await.unwrap();
+        assert_eq!(states(&store, 30).await, [row("2026-W02", "uncertain", 1, 1)]);
+        let other = store.mails("other".into(), 1, 30).await.unwrap().remove(0);
+        assert_eq!((other.state.name(), other.attempts, other.uncertain), ("due", 0, 0));
+    }
+
     async fn states(store: &Store, now_ms: u64) -> Vec<(String, &'static str, u32, u32)> {
         let mails = store.mails("r".into(), 10, now_ms).await.unwrap();
         mails.into_iter().map(|one| (one.period, one.state.name(), one.attempts, one.uncertain)).collect()
@@ -370,8 +406,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         store.plan_mails(None, planned("2026-W02", 10), 10).await.unwrap();
-        let mail = store.claim_mails(None, 20).await.unwrap().pop().unwrap();
-        assert_eq!(store.claim_mails(None, 20).await.unwrap(), []);
+        let mail = claimed(&store, 20).await.pop().unwrap();
+        assert_eq!(claimed(&store, 20).await, []);
         assert_eq!(
             store.claim_by_hand(planned("2026-W02", 10).remove(0), true, 20).await.unwrap(),
             ByHand::Sending
@@ -379,20 +415,20 @@ mod tests {
         assert_eq!(states(&store, 20).await, [row("2026-W02", "sending", 0, 0)]);
         let again = Attempt::Again(500, "it is away".into());
         store.note_mail(None, mail, again, 20).await.unwrap();
-        assert_eq!(store.claim_mails(None, 499).await.unwrap(), []);
-        store.claim_mails(None, 500).await.unwrap().pop().unwrap();
+        assert_eq!(claimed(&store, 499).await, []);
+        claimed(&store, 500).await.pop().unwrap();
         // Nobody notes it: another one takes it when its time is over, or when it begins to lead.
         let later = 500 + CLAIM_MS;
         assert_eq!(states(&store, later).await, [row("2026-W02", "uncertain", 1, 0)]);
-        store.claim_mails(None, later).await.unwrap().pop().unwrap();
+        claimed(&store, later).await.pop().unwrap();
         assert_eq!(states(&store, later).await, [row("2026-W02", "sending", 2, 1)]);
         store.unclaim_mails(None).await.unwrap();
         assert_eq!(states(&store, later).await, [row("2026-W02", "uncertain", 3, 2)]);
-        let mail = store.claim_mails(None, later).await.unwrap().pop().unwrap();
+        let mail = claimed(&store, later).await.pop().unwrap();
         assert_eq!(mail.attempts, 3);
         store.note_mail(None, mail, Attempt::Delivered, later).await.unwrap();
         assert_eq!(states(&store, later).await, [row("2026-W02", "sent", 4, 2)]);
-        assert_eq!(store.claim_mails(None, later * 2).await.unwrap(), []);
+        assert_eq!(claimed(&store, later * 2).await, []);
         store.plan_mails(None, planned("2026-W02", 10), later * 2).await.unwrap();
         assert_eq!(states(&store, later).await, [row("2026-W02", "sent", 4, 2)]);
     }

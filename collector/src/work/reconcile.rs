@@ -5,6 +5,8 @@
 //! | [`read`] | rows of a file, CSV or JSON, into a [`Bill`] |
 //! | [`openai`], [`anthropic`], [`aws`], [`focus`], [`google`] | what a row of one format says |
 //! | [`amount`] | amounts as text, exactly into pico-dollars |
+//! | [`period`] | the day of a line, and that it is one |
+//! | [`sources`] | which files and pages were read: each once, and all pages |
 //! | [`names`] | names of models in bills and in gateways, made alike |
 //! | [`summed`] | a bill that was read, as a document |
 //! | [`models`] | which names mean the same model |
@@ -21,14 +23,15 @@ mod google;
 mod models;
 mod names;
 mod openai;
+mod period;
 pub mod read;
 pub mod run;
+mod sources;
 pub mod split;
 mod summed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tollgate_core::money::Picodollars;
@@ -48,6 +51,8 @@ pub struct Bill {
     pub passed_over: u64,
     /// Amounts with more than twelve decimals, which were rounded half away from zero.
     pub rounded: u64,
+    /// Files and pages that it was read from.
+    sources: sources::Sources,
 }
 
 /// What a bill says of one day, provider and model.
@@ -73,12 +78,26 @@ struct Line {
     tokens: Option<i128>,
 }
 
+/// What is asked of a bill while it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Where days begin.
+    pub zone: &'a TimeZone,
+    /// Only the lines of this provider.
+    pub only: Option<&'a str>,
+    /// The present day, UTC: no bill is of days after the next.
+    pub today: Date,
+}
+
 /// A row of a file: cells by squashed names of columns.
 #[derive(Clone, Copy, Debug)]
 struct Row<'a> {
     names: &'a [String],
     cells: &'a [&'a str],
+    asked: &'a Asked<'a>,
     zone: &'a TimeZone,
+    /// What to export where lines are of more than a day.
+    finer: &'static str,
 }
 
 /// What is wrong with a row: the column, and what about it.
@@ -138,18 +157,9 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// The day of a charge: of a whole day as the bill has it, otherwise in the zone that was asked for.
-    fn day(&self, start: &'static str, end: &str) -> Result<Date, Wrong> {
-        let text = self.needed(start)?;
-        let Some(at) = time(text) else {
-            return date(text).ok_or_else(|| Wrong {
-                column: start,
-                message: format!("is `{text}`, which is no time such as `2026-11-01T08:00:00Z`"),
-            });
-        };
-        let hours = self.cell(end).and_then(time).map(|end| end.as_second().saturating_sub(at.as_second()));
-        let zone = if hours == Some(86_400) { TimeZone::UTC } else { self.zone.clone() };
-        Ok(zone.to_datetime(at).date())
+    /// Whether lines of this provider are asked for.
+    fn is_of(&self, provider: &str) -> bool {
+        self.asked.only.is_none_or(|only| only == provider)
     }
 
     /// How many tokens the row is for, by an amount and the unit's name.
@@ -164,19 +174,6 @@ impl<'a> Row<'a> {
 /// A column's name without what is written differently: case, points, slashes, underlines.
 fn squashed(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-}
-
-/// A time: RFC 3339, as BigQuery prints it, or seconds since 1970.
-fn time(text: &str) -> Option<Timestamp> {
-    if let Ok(seconds) = text.parse::<i64>() {
-        return Timestamp::from_second(seconds).ok();
-    }
-    let text = text.trim_end_matches(" UTC").replacen(' ', "T", 1);
-    text.parse().or_else(|_| format!("{text}Z").parse()).ok()
-}
-
-fn date(text: &str) -> Option<Date> {
-    (text.len() == 10).then(|| text.parse().ok()).flatten()
 }
 
 /// Squashed names of units of tokens, with the power of ten.

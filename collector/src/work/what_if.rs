@@ -32,6 +32,9 @@ pub struct Tried {
     pub retried: u64,
     /// Those that failed or were broken off.
     pub failed: u64,
+    /// The part of what they cost that is of no call of the time: bills, and corrections of closed months. It
+    /// stays.
+    pub beside: Picodollars,
     /// What they would cost.
     pub would_cost: Picodollars,
     /// The part of that which stays as it was recorded, as the other model has no price for it or its context
@@ -122,7 +125,7 @@ pub fn at_relatives(book: &PriceBook, spend: &[Spend], at_ms: u64) -> Vec<Tried>
             }
             one.into_values().next()
         });
-        let worth = tried.filter(|tried| saves(tried, SAVING_PERCENT_MIN) && tried.kept == Picodollars::ZERO);
+        let worth = tried.filter(|tried| saves(tried, SAVING_PERCENT_MIN) && tried.kept == tried.beside);
         all.extend(worth.max_by_key(|tried| tried.would_cost));
     }
     all
@@ -165,7 +168,7 @@ fn relatives<'b>(book: &'b PriceBook, own: &PricedModel, at_ms: u64) -> Vec<&'b 
 }
 
 fn saves(tried: &Tried, percent: i128) -> bool {
-    let cost = tried.totals.cost.as_pico();
+    let cost = (tried.totals.cost - tried.beside).as_pico();
     tried.saving().as_pico().saturating_mul(100) >= cost.saturating_mul(percent) && cost > 0
 }
 
@@ -193,6 +196,13 @@ fn add(
     if is_same {
         tried.would_cost += spend.all.totals.cost;
         return;
+    }
+    if spend.beside != Picodollars::ZERO {
+        tried.beside += spend.beside;
+        tried.keep(
+            spend.beside,
+            "what bills and corrections of closed months added is of no call here, and stays".to_owned(),
+        );
     }
     if spend.all.totals.unpriced_calls > 0 {
         tried.notes.insert("some calls have no recorded price for all that they used".to_owned());

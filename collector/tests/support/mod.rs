@@ -20,6 +20,8 @@ pub(crate) struct Answer {
     pub status: u16,
     pub content_type: String,
     pub retry_after: Option<String>,
+    /// The header `link`.
+    pub link: Option<String>,
     pub text: String,
 }
 
@@ -150,9 +152,11 @@ fn agent() -> ureq::Agent {
 fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
     let mut response = response.unwrap();
     let content_type = response.headers().get("content-type");
-    let retry_after = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+    let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let (retry_after, link) = (header("retry-after"), header("link"));
     Answer {
         retry_after,
+        link,
         status: response.status().as_u16(),
         content_type: content_type.map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default(),
         text: response.body_mut().read_to_string().unwrap(),

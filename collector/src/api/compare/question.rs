@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use crate::api::error::ApiError;
+use crate::api::hours::{first_hour, hour_of};
 use crate::api::params::Params;
 use crate::api::period::{Period, instant as instant_of};
-use crate::api::summary::hour_of;
 use crate::api::summary::previous;
 use crate::api::summary::question::{self, names, parse_top};
 use crate::model::compare::drivers;
@@ -39,6 +39,12 @@ impl Question {
         let top = params.one("top")?.map(|text| parse_top(&text)).transpose()?;
         let filters = params.filters()?;
         params.finish()?;
+        if let Some(from) = period.from.filter(|from| *from > now) {
+            return Err(ApiError::parameter(format!(
+                "the time asked for has not begun: it starts at {from}, and now is {}",
+                Timestamp::from_second(now.as_second()).unwrap_or(now)
+            )));
+        }
         let plain = question::Question::about(vec![], period, filters, now)?;
         let by = is_told.then_some(by);
         let (from, to) = match with.as_deref() {
@@ -64,7 +70,8 @@ impl Question {
                 (from, to)
             }
         };
-        Ok(Self { plain, before: (hour_of(from, false), hour_of(to, true)), by, top })
+        let before = (first_hour(from, &plain.zone), hour_of(to, true));
+        Ok(Self { plain, before, by, top })
     }
 
     /// A period against the one before, told apart by these, or by what is looked for.
@@ -74,7 +81,9 @@ impl Question {
     pub(super) fn about(plain: question::Question, by: Option<Vec<Dimension>>) -> Result<Self, ApiError> {
         let (from, to) = previous::period((plain.asked_from, plain.asked_to), plain.now, &plain.zone)
             .ok_or_else(|| ApiError::parameter("there is no period before this one in the calendar"))?;
-        Ok(Self { plain, before: (hour_of(from, false), hour_of(to, true)), by, top: None })
+        // No hour is in both.
+        let before = (first_hour(from, &plain.zone), hour_of(to, true).min(plain.from_hour));
+        Ok(Self { plain, before, by, top: None })
     }
 
     /// That calls are in both periods, where they are.

@@ -66,7 +66,9 @@ impl Rows {
     /// The first rows, and one for the others.
     pub(super) fn first(mut self, top: u64, by: &[Dimension]) -> Result<Shown, ApiError> {
         let top = usize::try_from(top).unwrap_or(usize::MAX);
-        let rest = if self.0.len() > top { self.0.split_off(top) } else { Vec::new() };
+        // A single other one stays itself.
+        let is_cut = self.0.len() > top.saturating_add(1);
+        let rest = if is_cut { self.0.split_off(top) } else { Vec::new() };
         let moved =
             |rows: &[ComparisonRow]| rows.iter().fold(0_u128, |sum, row| sum.saturating_add(size(row)));
         let narrow = |amount: u128| i128::try_from(amount).unwrap_or(i128::MAX);

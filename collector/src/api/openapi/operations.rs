@@ -327,7 +327,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
             &[400],
         )
     },
-    get::<RunTree>("/api/v1/runs/{run}", "One run with all that it started", &[], &[400, 404]),
+    Operation {
+        answers: Answer::JsonOrCsv(of::<RunTree>),
+        ..get::<()>(
+            "/api/v1/runs/{run}",
+            "One run with all that it started",
+            &[Parameter::Word("format", FORMATS)],
+            &[400, 404],
+        )
+    },
     write::<Imported>(
         "post",
         "/api/v1/records",

@@ -5,6 +5,7 @@ use tollgate_core::budget::scope;
 use tollgate_core::money::Picodollars;
 
 use crate::api::error::ApiError;
+use crate::api::hours::{first_hour, instant};
 use crate::api::summary::question::Question;
 use crate::api::{budgets, compare, period, summary};
 use crate::config::{Every, Report};
@@ -51,15 +52,9 @@ pub(super) async fn of(app: &App, report: &Report, period: &Period) -> Result<Ma
     let parts = parts(report, period, unit);
     let costs =
         parts.map(|(at, label)| PartCost { cost_usd: cost_of(&label), label: shown(report, unit, at) });
-    let mut costs: Vec<PartCost> = costs.collect();
+    let costs: Vec<PartCost> = costs.collect();
     let (total, numbers) = (by_part.total, &nobody);
     let cost = total.numbers.cost_usd.as_pico();
-    // There the first hour of a week begins before its first day.
-    let told = costs.iter().fold(0_i128, |sum, part| sum.saturating_add(part.cost_usd.as_pico()));
-    if let Some(first) = costs.first_mut() {
-        let before = cost.saturating_sub(told);
-        first.cost_usd = Picodollars::from_pico(first.cost_usd.as_pico().saturating_add(before));
-    }
     let made = MailReport {
         name: report.name.clone(),
         every: report.every.unit().name().to_owned(),
@@ -98,20 +93,22 @@ fn question(report: &Report, period: &Period, by: Vec<By>) -> Result<Question, A
     }
     let asked = period::Period { from: Some(period.from), to: Some(period.to), zone: report.zone.clone() };
     // The period is over, so that what is asked for does not depend on when.
-    Question::about(by, asked, filters, period.to)
+    Question::about(by, asked, filters, period.over)
 }
 
 /// Every day or hour of a period: when it begins, and how rows name it.
 fn parts(report: &Report, period: &Period, unit: Unit) -> impl Iterator<Item = (Timestamp, String)> {
-    let (zone, end) = (report.zone.clone(), period.to);
+    let zone = report.zone.clone();
+    // Hours of summaries are hours of UTC, also in a zone that is off by a part of one.
+    let (first, end) = match unit {
+        Unit::Hour => (instant(first_hour(period.from, &zone)), period.over),
+        _ => (period.from, period.to),
+    };
     let next = {
         let zone = zone.clone();
         move |at: &Timestamp| Some(unit.span(*at, &zone)?.1).filter(|next| *next < end)
     };
-    // Hours of summaries are hours of UTC, also in a zone that is off by a part of one.
-    let first =
-        if unit == Unit::Hour { unit.span(period.from, &zone).map(|span| span.0) } else { Some(period.from) };
-    std::iter::successors(first, next).map(move |at| (at, unit.label(at, &zone)))
+    std::iter::successors(Some(first), next).map(move |at| (at, unit.label(at, &zone)))
 }
 
 /// A day or an hour as people read it.

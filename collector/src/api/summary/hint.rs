@@ -2,9 +2,9 @@
 
 use std::cmp::Reverse;
 
-use super::instant;
 use super::question::Question;
 use crate::api::error::ApiError;
+use crate::api::hours::instant;
 use crate::api::months::of_months;
 use crate::model::dimension::Dimension;
 use crate::model::nearest::{listed, nearest};

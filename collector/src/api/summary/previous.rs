@@ -9,8 +9,8 @@ use tollgate_core::money::Picodollars;
 
 use super::question::Question;
 use super::rows::{Values, plus};
-use super::{hour_of, instant, is_midnight};
 use crate::api::error::ApiError;
+use crate::api::hours::{first_hour, hour_of, instant, is_midnight};
 use crate::model::answers::summary::PreviousPeriod;
 use crate::model::unit::{Unit, start_of};
 use crate::store::{Store, SummaryQuery};
@@ -71,7 +71,8 @@ pub(super) async fn ask(store: &Store, question: &Question) -> Result<Option<Pre
     }
     .ok_or_else(too_early)?;
     // No hour is in both.
-    let (from_hour, to_hour) = (hour_of(from, unit.is_some()), hour_of(to, true).min(question.from_hour));
+    let from_hour = if unit.is_some() { hour_of(from, true) } else { first_hour(from, &question.zone) };
+    let to_hour = hour_of(to, true).min(question.from_hour);
     let query = SummaryQuery { from_hour, to_hour, ..question.query() };
     let summary = store.summary(query).await?;
     let costs = summary.rows.into_iter().map(|row| ((row.hour, row.values), row.totals.cost)).collect();

@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tollgate_core::record::Outcome;
 
-use super::{hour_of, instant};
 use crate::api::error::ApiError;
+use crate::api::hours::{first_hour, hour_of, instant};
 use crate::api::params::Params;
 use crate::api::period::Period;
 use crate::model::answers::summary::By;
@@ -113,7 +113,7 @@ impl Question {
         }
         Ok(Self {
             by,
-            from_hour: hour_of(from, false),
+            from_hour: first_hour(from, &period.zone),
             to_hour: hour_of(to, true),
             asked_from: from,
             asked_to: to,

@@ -8,8 +8,8 @@ use super::order;
 use super::previous::Previous;
 use super::question::Question;
 use super::trend::Trend;
-use super::{hour_of, instant};
 use crate::api::error::ApiError;
+use crate::api::hours::{hour_of, instant};
 use crate::model::answers::summary::derived::Derived;
 use crate::model::answers::summary::{By, Keys, Numbers, SummaryRow, SummaryTotal};
 use crate::store::{StoreError, Summary, Totals};
@@ -110,8 +110,8 @@ impl Rows {
         self.rows.sort_by(|one, other| order::compare(question, one, other));
     }
 
-    /// Leaves the first rows, and one for the others at each time. With a time and something else in `by` the
-    /// first are those of the whole time.
+    /// Leaves the first rows, and one for the others at each time; a single other one stays itself. With a
+    /// time and something else in `by` the first are those of the whole time.
     pub(super) fn keep_top(
         &mut self,
         question: &Question,
@@ -121,10 +121,14 @@ impl Rows {
         let top = usize::try_from(top).unwrap_or(usize::MAX);
         let is_over_time = !question.dimensions().is_empty() && question.units().next().is_some();
         if !is_over_time {
-            if self.rows.len() > top {
+            if self.rows.len() > top.saturating_add(1) {
                 let rest = self.rows.split_off(top);
                 self.rows.push(others(question, None, rest, total)?);
             }
+            return Ok(());
+        }
+        let groups: HashSet<&Values> = self.rows.iter().map(|made| &made.values).collect();
+        if groups.len() <= top.saturating_add(1) {
             return Ok(());
         }
         let kept = order::first_groups(question, &self.rows, top, total)?;
@@ -265,7 +269,7 @@ fn is_cut(question: &Question, hour: i64) -> bool {
     let end = instant(question.to_hour).min(question.now);
     question.span(hour).is_none_or(|(from, to)| {
         // Of a zone that is off by a part of an hour, what belongs to an hour is all there is of it.
-        hour_of(from, true) < question.from_hour || hour_of(to, false) > hour_of(end, false)
+        hour_of(from, true) < question.from_hour || hour_of(to, true) > hour_of(end, false)
     })
 }
 

@@ -6,8 +6,8 @@ use tollgate_core::money::Picodollars;
 
 use super::question::{Question, every};
 use super::rows::{Values, plus};
-use super::{hour_of, instant};
 use crate::api::error::ApiError;
+use crate::api::hours::{hour_of, instant};
 use crate::model::unit::Unit;
 use crate::store::{Store, StoreError, SummaryQuery};
 

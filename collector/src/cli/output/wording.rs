@@ -7,7 +7,7 @@ use tollgate_core::money::Picodollars;
 use super::picture;
 use crate::model::decimal::{Decimal, divided};
 use crate::model::table::{Cell, Kind, Table};
-use crate::model::text::printable;
+use crate::model::text::{duration, printable};
 
 /// How the cells of one column are written.
 pub(super) struct Wording {
@@ -41,6 +41,7 @@ impl Wording {
             (Cell::Nothing, _) => String::new(),
             (Cell::Text(text), Kind::Time) => seconds(&printable(text)),
             (Cell::Text(text), _) => printable(text),
+            (Cell::Count(ms), Kind::Duration) => duration(u64::try_from(*ms).unwrap_or_default()),
             (Cell::Count(count), _) => grouped(&count.to_string()),
             (Cell::Money(amount), _) => money(*amount, self.decimals),
             (Cell::Amounts(amounts), _) => picture::sparkline(amounts),

@@ -171,7 +171,7 @@ impl RunsAnswer {
             Column::text("run").kept().whole(),
             Column::text("agent").kept(),
             Column::text("start").weight(60).whole(),
-            Column::text("duration").weight(90).whole(),
+            Column::duration("duration_ms").weight(90),
             Column::text("status").weight(100).whole(),
             Column::count("calls").weight(220),
             Column::count("denied").weight(110).if_any(),
@@ -190,7 +190,7 @@ impl RunsAnswer {
                 row.run.as_str().into(),
                 row.agent.as_str().into(),
                 Cell::said(row.start.as_ref()),
-                duration(row.duration_ms).into(),
+                row.duration_ms.into(),
                 row.status.name().into(),
                 row.calls.into(),
                 row.denied.into(),
@@ -245,7 +245,7 @@ impl RunTree {
             Column::text("feature").weight(80),
             Column::text("model").weight(150),
             Column::text("start").weight(20).whole(),
-            Column::text("duration").weight(70).whole(),
+            Column::duration("duration_ms").weight(70),
             Column::text("status").weight(60).whole(),
             Column::count("calls").weight(220),
             Column::count("denied").weight(110).if_any(),
@@ -305,8 +305,7 @@ impl RunTreeNode {
             },
         };
         let mut first = part(name, &only);
-        let own =
-            [Cell::said(self.start.as_ref()), duration(self.duration_ms).into(), self.status.name().into()];
+        let own = [Cell::said(self.start.as_ref()), self.duration_ms.into(), self.status.name().into()];
         for (cell, own) in first.iter_mut().skip(4).zip(own) {
             *cell = own;
         }
@@ -315,30 +314,5 @@ impl RunTreeNode {
         }
         let parts = if self.parts.len() > 1 { self.parts.as_slice() } else { &[] };
         std::iter::once(first).chain(parts.iter().map(|one| part(format!("{}-", indent(1)), one))).collect()
-    }
-}
-
-/// A length of time for a table: `950 ms`, `12.3 s`, `4 m 05 s`, `2 h 10 m`.
-pub fn duration(ms: u64) -> String {
-    let (seconds, minutes) = (ms / 1_000, ms / 60_000);
-    match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..60_000 => format!("{seconds}.{} s", ms % 1_000 / 100),
-        60_000..3_600_000 => format!("{minutes} m {:02} s", seconds % 60),
-        _ => format!("{} h {:02} m", minutes / 60, minutes % 60),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_length_of_time_has_two_units_at_most() {
-        for (ms, shown) in
-            [(0, "0 ms"), (999, "999 ms"), (12_345, "12.3 s"), (245_000, "4 m 05 s"), (7_800_000, "2 h 10 m")]
-        {
-            assert_eq!(duration(ms), shown);
-        }
     }
 }

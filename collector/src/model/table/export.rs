@@ -176,7 +176,7 @@ fn member(cell: &Cell) -> serde_json::Value {
 /// What a column is in Parquet.
 const fn holds(kind: Kind) -> Holds {
     match kind {
-        Kind::Count => Holds::Whole,
+        Kind::Count | Kind::Duration => Holds::Whole,
         Kind::Money | Kind::Percent | Kind::Change | Kind::Ratio => Holds::Decimal,
         Kind::Time => Holds::Instant,
         Kind::Text | Kind::Right | Kind::Bar | Kind::Sparkline => Holds::Text,

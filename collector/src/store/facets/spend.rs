@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
+use tollgate_core::money::Picodollars;
 use tollgate_core::record::{Outcome, Sums, Totals};
 
 use super::{Apart, Facet};
 use crate::store::database::error::StoreError;
 use crate::store::rollups;
 use crate::store::rollups::dims::{Dims, DimsTable, Filters};
-use crate::store::rollups::packed;
 use crate::store::rollups::sums::InRow;
+use crate::store::rollups::{detail, packed};
 
 /// Which calls are asked for.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +31,11 @@ pub struct Spend {
     pub dims: Dims,
     /// All of them.
     pub all: Sums,
-    /// Those of each class by length of the prompt, the shortest first; together they are all.
+    /// The part of their cost that is of no call of this time: what bills corrected, and what corrections of
+    /// closed months added.
+    pub beside: Picodollars,
+    /// Those of each class by length of the prompt, the shortest first; together they are all, without
+    /// `beside`.
     pub by_size: Vec<(u8, Sums)>,
     /// Those that failed or were broken off.
     pub failed: Totals,
@@ -62,6 +67,7 @@ pub(in crate::store) fn read(
         }
         Ok(())
     })?;
+    let mut beside = beside(connection, hours, is_kept)?;
     let mut apart: BTreeMap<(i64, u8), Sums> = BTreeMap::new();
     let mut failed: BTreeMap<i64, Totals> = BTreeMap::new();
     super::each(connection, Facet::Apart, hours, |row| {
@@ -85,15 +91,40 @@ pub(in crate::store) fn read(
     })?;
     let spend = |(id, all): (i64, Sums)| {
         let sizes = apart.range((id, 0)..=(id, u8::MAX)).map(|((_, size), sums)| (*size, sums.clone()));
+        let beside = beside.remove(&id).unwrap_or_default();
         Ok(Spend {
             dims: dims.get(id).cloned().ok_or(StoreError::Damaged("dims"))?,
-            by_size: by_size(&all, sizes.collect()),
+            by_size: by_size(&without(&all, &beside)?, sizes.collect()),
+            beside: beside.totals.cost,
             all,
             failed: failed.remove(&id).unwrap_or_default(),
             retried: retried.remove(&id).unwrap_or_default(),
         })
     };
     all.into_iter().map(spend).collect()
+}
+
+/// The money that is of no call of these hours, by dimensions.
+fn beside(
+    connection: &Connection,
+    hours: (i64, i64),
+    is_kept: impl Fn(i64) -> bool,
+) -> Result<BTreeMap<i64, Sums>, StoreError> {
+    let mut beside: BTreeMap<i64, Sums> = BTreeMap::new();
+    let mut added = Ok(());
+    detail::each_beside(connection, hours, |_, dims, sums| {
+        if is_kept(dims) && added.is_ok() {
+            added = beside.entry(dims).or_default().add(&sums);
+        }
+    })?;
+    added?;
+    Ok(beside)
+}
+
+fn without(all: &Sums, beside: &Sums) -> Result<Sums, StoreError> {
+    let mut of_calls = all.clone();
+    of_calls.subtract(beside)?;
+    Ok(of_calls)
 }
 
 /// With the rest in the first class. Where sums do not fit together, as one of them was changed behind the

@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::detail;
 use super::dims::DimsTable;
 use super::packed;
 use super::spans::{Grain, Span};
@@ -22,7 +23,8 @@ pub struct FirstDays {
 }
 
 /// Reads the first days of each group from the start of a query on. Looks at all days until its end, as
-/// nobody else knows where a group begins.
+/// nobody else knows where a group begins. What bills and corrections of closed months added is no use: it
+/// begins nothing, and is left out.
 pub(super) fn read(
     connection: &Connection,
     dims: &DimsTable,
@@ -40,7 +42,7 @@ pub(super) fn read(
         Ok(())
     })?;
     // What is recent may be of any time: where it begins is known before rows are read in their order.
-    for (hour, group, _) in &recent {
+    for (hour, group, _) in recent.iter().filter(|(_, _, totals)| has_calls(totals)) {
         all.begins(*group, Grain::Day.of(*hour));
     }
     let span = Span {
@@ -48,28 +50,36 @@ pub(super) fn read(
         from: Grain::Day.of(query.from_hour),
         to: Grain::Day.of(query.to_hour.saturating_add(23)),
     };
-    packed::each(connection, span, |day, dims, sums| match groups.of_dims(dims) {
-        Some(group) => all.add(group, day, sums),
-        None => Ok(()),
+    // Money without a call, which may stand before the day's calls in what is read.
+    let mut money = Vec::new();
+    packed::each(connection, span, |day, dims, sums| {
+        let Some(group) = groups.of_dims(dims) else { return Ok(()) };
+        let totals = Totals::decode(sums)?;
+        if has_calls(&totals) {
+            return all.add_totals(group, day, &totals);
+        }
+        money.push((day, group, totals));
+        Ok(())
     })?;
     for (hour, group, totals) in &recent {
-        all.add_totals(*group, Grain::Day.of(*hour), totals)?;
+        match has_calls(totals) {
+            true => all.add_totals(*group, Grain::Day.of(*hour), totals)?,
+            false => money.push((Grain::Day.of(*hour), *group, totals.clone())),
+        }
     }
-    let first_days: std::collections::BTreeSet<i64> = all.first_days().collect();
-    for day in first_days {
-        let first = Grain::Day.first_hour(day);
-        packed::each(
-            connection,
-            Span::hours(first, first.saturating_add(Grain::Day.hours())),
-            |hour, dims, _| {
-                if let Some(group) = groups.of_dims(dims) {
-                    all.has_in(group, hour);
-                }
-                Ok(())
-            },
-        )?;
+    let whole_days = (Grain::Day.first_hour(span.from), Grain::Day.first_hour(span.to));
+    detail::each_beside(connection, whole_days, |hour, dims, sums| {
+        if let Some(group) = groups.of_dims(dims) {
+            let less = Totals { cost: -sums.totals.cost, ..Totals::default() };
+            money.push((Grain::Day.of(hour), group, less));
+        }
+    })?;
+    for (day, group, totals) in &money {
+        all.add_money(*group, *day, totals)?;
     }
-    for (hour, group, _) in &recent {
+    all.forget_nothing();
+    all.note_hours(connection, &groups)?;
+    for (hour, group, _) in recent.iter().filter(|(_, _, totals)| has_calls(totals)) {
         all.has_in(*group, *hour);
     }
     Ok(all.into_rows(&groups))
@@ -85,6 +95,11 @@ struct Beginning {
     first_day: i64,
     first_hour: Option<i64>,
     days: Vec<(i64, Totals)>,
+}
+
+/// Whether there is a call among them, or one that was refused.
+const fn has_calls(totals: &Totals) -> bool {
+    totals.calls > 0 || totals.denied > 0
 }
 
 impl Beginnings {
@@ -115,17 +130,25 @@ impl Beginnings {
         one.days.get_mut(at).map(|(_, totals)| totals)
     }
 
-    fn add(&mut self, group: usize, day: i64, sums: &[u8]) -> Result<(), StoreError> {
-        match self.day(group, day) {
-            Some(totals) => Ok(totals.add_encoded(sums)?),
-            None => Ok(()),
-        }
-    }
-
     fn add_totals(&mut self, group: usize, day: i64, more: &Totals) -> Result<(), StoreError> {
         match self.day(group, day) {
             Some(totals) => Ok(totals.add(more)?),
             None => Ok(()),
+        }
+    }
+
+    /// Adds money of no call to a day that is one of the first.
+    fn add_money(&mut self, group: usize, day: i64, more: &Totals) -> Result<(), StoreError> {
+        match self.groups.get(group).and_then(Option::as_ref).is_some_and(|one| day >= one.first_day) {
+            true => self.add_totals(group, day, more),
+            false => Ok(()),
+        }
+    }
+
+    /// Leaves out days on which nothing is left.
+    fn forget_nothing(&mut self) {
+        for one in self.groups.iter_mut().flatten() {
+            one.days.retain(|(_, totals)| *totals != Totals::default());
         }
     }
 
@@ -140,6 +163,27 @@ impl Beginnings {
         {
             one.first_hour = Some(one.first_hour.map_or(hour, |known| known.min(hour)));
         }
+    }
+
+    /// Looks for the first hour of each group in the hours of its first day.
+    fn note_hours(&mut self, connection: &Connection, groups: &Groups) -> Result<(), StoreError> {
+        let first_days: std::collections::BTreeSet<i64> = self.first_days().collect();
+        for day in first_days {
+            let first = Grain::Day.first_hour(day);
+            packed::each(
+                connection,
+                Span::hours(first, first.saturating_add(Grain::Day.hours())),
+                |hour, dims, sums| {
+                    if let Some(group) = groups.of_dims(dims)
+                        && has_calls(&Totals::decode(sums)?)
+                    {
+                        self.has_in(group, hour);
+                    }
+                    Ok(())
+                },
+            )?;
+        }
+        Ok(())
     }
 
     fn into_rows(self, groups: &Groups) -> Vec<FirstDays> {

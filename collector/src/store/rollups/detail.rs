@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use rusqlite::Connection;
 use tollgate_core::money::Picodollars;
 use tollgate_core::price::Charge;
+use tollgate_core::record::KindTotal;
 use tollgate_core::usage::Kind;
 
 use super::dims::DimsTable;
@@ -184,6 +185,29 @@ impl Corrected {
         }
         sums.kinds.retain(|one| one.quantity > 0 || one.cost_usd != Picodollars::ZERO);
     }
+}
+
+/// Hands over the money in these hours' rollups that is of no call of theirs, by hour and dimensions: what
+/// bills corrected, and what corrections of closed months added.
+pub(in crate::store) fn each_beside(
+    connection: &Connection,
+    hours: (i64, i64),
+    mut take: impl FnMut(i64, i64, Sums),
+) -> Result<(), StoreError> {
+    adjust::each_booked(connection, hours, |booked| {
+        let mut of = Corrected::default();
+        of.add(&booked);
+        // The call of a record that came late is counted in the hour that it is booked in.
+        if of.late == Picodollars::ZERO {
+            let mut sums = bills::of_money(of.amount);
+            let kinds = of.kinds.into_iter();
+            sums.kinds = kinds.map(|(kind, cost_usd)| KindTotal { kind, quantity: 0, cost_usd }).collect();
+            take(booked.hour, booked.dims, sums);
+        }
+    })?;
+    bills::each_booked(connection, hours, |line| {
+        take(line.booked_hour, line.dims, bills::of_money(line.amount));
+    })
 }
 
 /// Whether an adjustment was booked elsewhere than in the hour of its record.

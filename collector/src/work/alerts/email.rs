@@ -1,5 +1,6 @@
 //! Mail by SMTP, as plain text and HTML.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -41,8 +42,26 @@ pub fn post(config: &Email, letter: &Letter) -> Outcome {
     match transport.send(&mail) {
         Ok(_) => Outcome::Delivered,
         Err(error) if error.is_permanent() => Outcome::Never(error.to_string()),
+        Err(error) if has_timed_out(&error) => Outcome::Later(
+            format!(
+                "the mail server `{}:{}` did not answer in {} seconds",
+                config.host,
+                config.port,
+                WAITS.as_secs()
+            ),
+            None,
+        ),
         Err(error) => Outcome::Later(error.to_string(), None),
     }
+}
+
+/// Whether a server took too long: some systems call that a resource that is away.
+fn has_timed_out(error: &(dyn std::error::Error + 'static)) -> bool {
+    let is_slow = |error: &(dyn std::error::Error + 'static)| {
+        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        matches!(kind, Some(ErrorKind::TimedOut | ErrorKind::WouldBlock))
+    };
+    std::iter::successors(Some(error), |error| error.source()).any(is_slow)
 }
 
 fn mail(config: &Email, letter: &Letter) -> anyhow::Result<lettre::Message> {

@@ -1,9 +1,12 @@
 //! Reports at work: what is due is claimed, made, sent and noted.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use super::schedule::Period;
@@ -26,47 +29,74 @@ pub type Make = fn(Arc<App>, Report, Period) -> Making;
 pub type Making = Pin<Box<dyn Future<Output = anyhow::Result<MailReport>> + Send>>;
 
 /// What was planned last, and by whom.
-pub type Known = Option<(Lead, Vec<Planned>)>;
+type Known = Option<(Lead, Vec<Planned>)>;
 
 /// Sends what is due again and again while this collector leads, until it ends.
 pub async fn run(app: Arc<App>, make: Make) {
     let mut known = None;
+    let mut channels: HashMap<String, JoinHandle<()>> = HashMap::new();
     loop {
         let now = now_ms();
         if let Some(lead) = app.store.lead(now)
-            && let Err(error) = send_due(&app, lead, &mut known, make, now).await
+            && let Err(error) = begin(&app, lead, &mut known, &mut channels, make).await
         {
-            error!(%error, "Reports by mail could not be planned or noted; it is tried again");
+            error!(%error, "Reports by mail could not be planned; it is tried again");
         }
         tokio::time::sleep(EVERY).await;
     }
 }
 
-/// Plans and sends what is due at this time.
-///
-/// # Errors
-/// When the store fails; what was sent and could not be noted is sent again, under the same id.
-pub async fn send_due(
+/// Plans what is due, and begins to send it: each channel by itself, so that one whose server hangs holds up
+/// no other.
+async fn begin(
     app: &Arc<App>,
     lead: Lead,
     known: &mut Known,
+    channels: &mut HashMap<String, JoinHandle<()>>,
     make: Make,
-    now_ms: u64,
 ) -> Result<(), StoreError> {
+    let now_ms = now_ms();
     let Some(now) = instant(now_ms) else { return Ok(()) };
     let config = app.config();
     let plan = |report: &Report| Period::planned(Period::due(report, now).as_ref(), report);
     let planned: Vec<Planned> = config.reports.iter().map(plan).collect();
     if known.as_ref().is_none_or(|(before, _)| *before != lead) {
-        // Whoever led before may have died while it sent one.
+        // Whoever led before may have died while it sent one. What this collector sends under an earlier
+        // lead, it cannot note any more.
+        channels.drain().for_each(|(_, sending)| sending.abort());
         app.store.unclaim_mails(Some(lead)).await?;
     }
     if known.as_ref().is_none_or(|(before, last)| *before != lead || *last != planned) {
         app.store.plan_mails(Some(lead), planned.clone(), now_ms).await?;
         *known = Some((lead, planned));
     }
-    for mail in app.store.claim_mails(Some(lead), now_ms).await? {
-        let attempt = attempt(app, &config, &mail, make, now_ms).await;
+    channels.retain(|_, sending| !sending.is_finished());
+    let mut due: HashMap<String, Vec<DueMail>> = HashMap::new();
+    for mail in app.store.due_mails(now_ms).await? {
+        let report = config.reports.iter().find(|report| report.name == mail.report);
+        let channel = report.map(|report| report.channel.clone()).unwrap_or_default();
+        due.entry(channel).or_default().push(mail);
+    }
+    for (channel, mails) in due {
+        if let Entry::Vacant(free) = channels.entry(channel) {
+            let app = Arc::clone(app);
+            free.insert(tokio::spawn(async move {
+                if let Err(error) = send_due(&app, lead, mails, make).await {
+                    error!(%error, "A report by mail could not be noted; it is sent again, under the same id");
+                }
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// Sends the mails of one channel, one after the other. Each is claimed right before: what was not begun when
+/// this collector dies was surely not sent.
+async fn send_due(app: &Arc<App>, lead: Lead, mails: Vec<DueMail>, make: Make) -> Result<(), StoreError> {
+    for mail in mails {
+        let now_ms = now_ms();
+        let Some(mail) = app.store.claim_mail(Some(lead), mail, now_ms).await? else { continue };
+        let attempt = attempt(app, &app.config(), &mail, make, now_ms).await;
         match &attempt {
             Attempt::Delivered => info!(report = mail.report, period = mail.period, "Sent a report by mail"),
             Attempt::GivenUp(error) => {

@@ -1,7 +1,7 @@
 //! When a report is due, and the period that it is about. Pure.
 
 use jiff::civil::{Date, ISOWeekDate, Weekday};
-use jiff::{Timestamp, ToSpan};
+use jiff::{RoundMode, Timestamp, TimestampRound, ToSpan, Unit as Of};
 
 use crate::config::{Every, Report};
 use crate::model::clock::millis;
@@ -17,6 +17,9 @@ pub struct Period {
     pub from: Timestamp,
     /// End, exclusive.
     pub to: Timestamp,
+    /// When its last hour is over: its end, or where that is in the middle of an hour, the end of that one,
+    /// as an hour belongs to the day that it begins in.
+    pub over: Timestamp,
     /// When its report is sent.
     pub due: Timestamp,
 }
@@ -36,7 +39,8 @@ impl Period {
 
     /// The newest one that is over at this time; none before the calendar.
     pub fn over(report: &Report, now: Timestamp) -> Option<Self> {
-        Self::at(report, now)?.before(report)
+        let newest = Self::at(report, now)?.before(report)?;
+        if newest.over <= now { Some(newest) } else { newest.before(report) }
     }
 
     /// The one with this name, which is over at this time.
@@ -54,8 +58,8 @@ impl Period {
         let found = day.and_then(|day| Self::at(report, start_of(day, &report.zone)?));
         let found = found.filter(|period| period.name == name);
         let found = found.ok_or_else(|| format!("`period` is `{name}`, not {right}"))?;
-        if found.to > now {
-            return Err(format!("`period` is `{name}`, which is not over before {}", found.to));
+        if found.over > now {
+            return Err(format!("`period` is `{name}`, which is not over before {}", found.over));
         }
         Ok(found)
     }
@@ -77,8 +81,9 @@ impl Period {
         // An hour that clocks skip is the first after it; one that they show twice is the earlier.
         let day = to.to_zoned_datetime(zone.clone()).date();
         let hour = day.at(report.hour, 0, 0, 0).to_zoned_datetime(zone.clone()).ok()?.timestamp();
-        let due = hour.max(to.checked_add(SETTLES_MINUTES.minutes()).ok()?);
-        Some(Self { name: unit.label(from, zone), from, to, due })
+        let over = to.round(TimestampRound::new().smallest(Of::Hour).mode(RoundMode::Ceil)).ok()?;
+        let due = hour.max(over.checked_add(SETTLES_MINUTES.minutes()).ok()?);
+        Some(Self { name: unit.label(from, zone), from, to, over, due })
     }
 
     fn before(&self, report: &Report) -> Option<Self> {
@@ -173,6 +178,16 @@ mod tests {
                 "2026-03-28T23:00:00Z",
                 "2026-03-29T01:00:00Z",
             ),
+            // The hour that midnight is in the middle of belongs to the day before.
+            (
+                "day",
+                "Asia/Kolkata",
+                0,
+                "2026-11-20",
+                "2026-11-19T18:30:00Z",
+                "2026-11-20T18:30:00Z",
+                "2026-11-20T19:05:00Z",
+            ),
             // It is there twice on 2026-10-25: the first counts.
             (
                 "day",
@@ -185,15 +200,19 @@ mod tests {
             ),
         ] {
             let report = report(every, zone, hour);
+            let over = at(to).round(TimestampRound::new().smallest(Of::Hour).mode(RoundMode::Ceil)).unwrap();
             let (due, expected) =
-                (at(due), Period { name: name.into(), from: at(from), to: at(to), due: at(due) });
+                (at(due), Period { name: name.into(), from: at(from), to: at(to), over, due: at(due) });
             let just_before = due.checked_sub(1.millisecond()).unwrap();
             assert_eq!(Period::due(&report, due).unwrap(), expected, "{every} {zone}");
             assert_eq!(Period::next(&report, just_before).unwrap(), expected, "{every} {zone}");
             assert_ne!(Period::due(&report, just_before).unwrap().name, name);
             assert_ne!(Period::next(&report, due).unwrap().name, name);
-            assert_eq!(Period::over(&report, at(to)).unwrap(), expected);
-            assert_eq!(Period::named(&report, name, at(to)).unwrap(), expected);
+            assert_eq!(Period::over(&report, over).unwrap(), expected);
+            assert_eq!(Period::named(&report, name, over).unwrap(), expected);
+            let last = over.checked_sub(1.millisecond()).unwrap();
+            assert_ne!(Period::over(&report, last).unwrap().name, name);
+            assert!(Period::named(&report, name, last).is_err());
             let early = Period::named(&report, name, at(from)).unwrap_err();
             assert!(early.contains("which is not over before"), "{early}");
         }

@@ -17,6 +17,10 @@ pub(super) fn line(row: &Row<'_>) -> Result<Option<Line>, Wrong> {
     if !names.iter().any(|name| name.to_lowercase().contains("bedrock")) {
         return Ok(None);
     }
+    if !row.is_of(PROVIDER) {
+        return Ok(None);
+    }
+    row.needed("line_item_usage_end_date")?;
     row.in_usd("line_item_currency_code")?;
     let usage = row.cell("line_item_usage_type").unwrap_or_default();
     // `USE1-Claude4.5Sonnet-input-tokens`: the region stands before the first dash.
@@ -28,10 +32,12 @@ pub(super) fn line(row: &Row<'_>) -> Result<Option<Line>, Wrong> {
     let model = row.cell("product_model").or(product.get("model").map(String::as_str)).or(edition);
     let model = model.unwrap_or(item);
     Ok(Some(Line {
-        day: row.day("line_item_usage_start_date", "line_item_usage_end_date")?,
-        provider: "bedrock".to_owned(),
+        day: row.day("line_item_usage_start_date", Some("line_item_usage_end_date"))?,
+        provider: PROVIDER.to_owned(),
         model: models::without_kinds(model),
         cost: row.amount("line_item_unblended_cost", 0)?,
         tokens: row.tokens("line_item_usage_amount", row.cell("pricing_unit")),
     }))
 }
+
+const PROVIDER: &str = "bedrock";

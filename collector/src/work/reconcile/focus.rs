@@ -9,12 +9,13 @@ pub(super) fn line(row: &Row<'_>) -> Result<Option<Line>, Wrong> {
         let text = row.cell(column)?.to_lowercase();
         SERVICES.iter().find(|(part, _)| text.contains(part)).map(|(_, id)| *id)
     });
-    let Some(provider) = provider else { return Ok(None) };
+    let Some(provider) = provider.filter(|id| row.is_of(id)) else { return Ok(None) };
+    row.needed("ChargePeriodEnd")?;
     row.in_usd("BillingCurrency")?;
     let items = ["x_Model", "x_SkuDescription", "SkuMeter", "ResourceName", "ChargeDescription", "SkuId"];
     let item = items.iter().find_map(|column| row.cell(column)).unwrap_or_default();
     Ok(Some(Line {
-        day: row.day("ChargePeriodStart", "ChargePeriodEnd")?,
+        day: row.day("ChargePeriodStart", Some("ChargePeriodEnd"))?,
         provider: provider.to_owned(),
         model: names::without_kinds(item),
         cost: row.amount("BilledCost", 0)?,

@@ -9,9 +9,11 @@ use super::{Line, Row, Wrong, names};
 /// A line; none of another service.
 pub(super) fn line(row: &Row<'_>) -> Result<Option<Line>, Wrong> {
     let service = row.needed("service.description")?.to_lowercase();
-    let Some((_, provider)) = SERVICES.iter().find(|(part, _)| service.contains(part)) else {
+    let named = SERVICES.iter().find(|(part, _)| service.contains(part));
+    let Some((_, provider)) = named.filter(|(_, id)| row.is_of(id)) else {
         return Ok(None);
     };
+    row.needed("usage_end_time")?;
     row.in_usd("currency")?;
     let mut cost = row.amount("cost", 0)?;
     if let Some(text) = row.cell("credits") {
@@ -25,7 +27,7 @@ pub(super) fn line(row: &Row<'_>) -> Result<Option<Line>, Wrong> {
         }
     }
     Ok(Some(Line {
-        day: row.day("usage_start_time", "usage_end_time")?,
+        day: row.day("usage_start_time", Some("usage_end_time"))?,
         provider: (*provider).to_owned(),
         model: names::without_kinds(row.cell("sku.description").unwrap_or_default()),
         cost,

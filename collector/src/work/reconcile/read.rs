@@ -2,49 +2,53 @@
 
 use std::io::{BufRead, Cursor, Read as _};
 
-use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{Bill, Line, Row, Wrong, anthropic, aws, focus, google, openai, squashed, summed};
+use super::sources::{Hash, Hashed, Page};
+use super::{Asked, Bill, Line, Row, Wrong, anthropic, aws, focus, google, openai, squashed, summed};
 use crate::model::nearest::{listed, nearest};
 
-/// Adds what a file says to a bill: of all providers, or of one.
+/// Adds what a file says to a bill: of all providers, or of one. When all files have been read,
+/// [`Bill::whole`] says whether a page is missing.
 ///
 /// CSV is read row by row, JSON line by line; a JSON document over several lines may have 64 MiB.
 ///
 /// # Errors
 /// What is wrong, with the file, the line and the column.
-pub fn read(
-    bill: &mut Bill,
-    file: &str,
-    mut from: impl BufRead,
-    zone: &TimeZone,
-    only: Option<&str>,
-) -> Result<(), String> {
-    let lead = lead(&mut from).map_err(|error| format!("{file}: cannot be read: {error}"))?;
-    let first = lead.last().copied().filter(|byte| !is_before(*byte));
-    let from = Cursor::new(lead).chain(from);
-    let mut reader = Reader { bill, file, zone, only, format: None };
+pub fn read(bill: &mut Bill, file: &str, mut from: impl BufRead, asked: &Asked<'_>) -> Result<(), String> {
+    let (lead, first) = lead(&mut from).map_err(|error| format!("{file}: cannot be read: {error}"))?;
+    let begins = lead.get(first..).unwrap_or_default();
+    if let Some((_, what)) = OTHERS.iter().find(|(bytes, _)| begins.starts_with(bytes)) {
+        return Err(format!("{file}: is {what}"));
+    }
+    if begins.get(1) == Some(&0) {
+        return Err(format!("{file}: is {UTF_16}"));
+    }
+    let first = begins.first().copied();
+    let mut hash = Hash::new(true);
+    let from = Hashed { from: Cursor::new(lead).chain(from), hash: &mut hash };
+    let mut reader = Reader { bill, file, asked, format: None };
     match first {
         None => Err(format!("{file}: is empty; a cost export as CSV or JSON would be right")),
         Some(b'{' | b'[') => reader.json(from),
         Some(_) => reader.csv(from),
-    }
+    }?;
+    bill.sources.add(file, hash)
 }
 
-/// The first byte that says something, with what stands before it: however the bytes come.
-fn lead(from: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
-    let mut lead = Vec::new();
-    while lead.len() < LEAD_BYTES_MAX {
+/// The first bytes that say something, with what stands before them and how long that is: however they come.
+fn lead(from: &mut impl BufRead) -> std::io::Result<(Vec<u8>, usize)> {
+    let (mut lead, mut before) = (Vec::new(), 0);
+    while lead.len() < LEAD_BYTES_MAX && lead.len() < before + TOLD_BY {
         let Some(byte) = from.fill_buf()?.first().copied() else { break };
         from.consume(1);
-        lead.push(byte);
-        if !is_before(byte) {
-            break;
+        if before == lead.len() && is_before(byte) {
+            before += 1;
         }
+        lead.push(byte);
     }
-    Ok(lead)
+    Ok((lead, before))
 }
 
 /// Whether a byte may stand before a file's first: white space, and the parts of a byte order mark.
@@ -55,8 +59,7 @@ const fn is_before(byte: u8) -> bool {
 struct Reader<'a> {
     bill: &'a mut Bill,
     file: &'a str,
-    zone: &'a TimeZone,
-    only: Option<&'a str>,
+    asked: &'a Asked<'a>,
     format: Option<&'static Format>,
 }
 
@@ -64,7 +67,14 @@ impl Reader<'_> {
     fn csv(&mut self, from: impl BufRead) -> Result<(), String> {
         let mut rows = csv::ReaderBuilder::new().from_reader(from);
         let shown = |error: csv::Error| format!("{}: {error}", self.file);
-        let names: Vec<String> = rows.headers().map_err(shown)?.iter().map(squashed).collect();
+        let headers = rows.headers().map_err(shown)?;
+        let names: Vec<String> = headers.iter().map(squashed).collect();
+        let whole = headers.get(0).filter(|_| headers.len() == 1).unwrap_or_default();
+        if let Some((_, sign)) = SEPARATORS.iter().find(|(sign, _)| whole.contains(*sign)) {
+            let message =
+                format!("columns stand between {sign}; write them with commas, and amounts as `12.34`");
+            return Err(self.at(1, &message));
+        }
         self.format = Some(self.recognized(&names, 1)?);
         let mut record = csv::StringRecord::new();
         while rows.read_record(&mut record).map_err(|error| format!("{}: {error}", self.file))? {
@@ -114,7 +124,8 @@ impl Reader<'_> {
         }
         let members: Members<'_> = self.parsed(text, line)?;
         if members.contains_key(summed::MARK) {
-            return self.bill.add_document(text, self.only).map_err(|error| self.at(line, &error));
+            self.added(text, line)?;
+            return self.bill.add_document(text, self.asked).map_err(|error| self.at(line, &error));
         }
         let inner = members.iter().find(|(name, value)| {
             matches!(name.as_str(), "data" | "results") && value.get().starts_with('[')
@@ -126,11 +137,35 @@ impl Reader<'_> {
             }
         }
         if let Some((_, items)) = inner {
+            self.page(&members, items, line)?;
             return self.document(items.get(), &cells, line);
         }
         self.format = Some(self.recognized(&cells.names, line)?);
         let values: Vec<&str> = cells.values.iter().map(String::as_str).collect();
         self.row(&cells.names, &values, line)
+    }
+
+    /// Notes a page: it counts once, and may need another one.
+    fn page(&mut self, members: &Members<'_>, items: &RawValue, line: u64) -> Result<(), String> {
+        let Some(more) = members.get("has_more") else { return Ok(()) };
+        let buckets: Vec<&RawValue> = self.parsed(items.get(), line)?;
+        let told = |bucket: Option<&&RawValue>, names: [&str; 2]| {
+            let members: Members<'_> = serde_json::from_str(bucket?.get()).ok()?;
+            names.iter().find_map(|name| members.get(*name)).map(|value| value.get().to_owned())
+        };
+        let page = Page {
+            name: format!("{}: line {line}", self.file),
+            has_more: more.get() == "true",
+            first: told(buckets.first(), ["start_time", "starting_at"]),
+            end: told(buckets.last(), ["end_time", "ending_at"]),
+        };
+        self.bill.sources.add_page(page);
+        if buckets.is_empty() { Ok(()) } else { self.added(items.get(), line) }
+    }
+
+    /// Notes a document that counts once.
+    fn added(&mut self, text: &str, line: u64) -> Result<(), String> {
+        self.bill.sources.add(&format!("{}: line {line}", self.file), Hash::of(text))
     }
 
     fn parsed<'t, T: serde::Deserialize<'t>>(&self, text: &'t str, line: u64) -> Result<T, String> {
@@ -140,10 +175,16 @@ impl Reader<'_> {
     fn row(&mut self, names: &[String], cells: &[&str], number: u64) -> Result<(), String> {
         let Some(format) = self.format else { return Ok(()) };
         self.bill.lines = self.bill.lines.saturating_add(1);
-        let read = (format.line)(&Row { names, cells, zone: self.zone });
+        let read = (format.line)(&Row {
+            names,
+            cells,
+            asked: self.asked,
+            zone: self.asked.zone,
+            finer: format.finer,
+        });
         let read =
             read.map_err(|wrong| self.at(number, &format!("column `{}` {}", wrong.column, wrong.message)))?;
-        match read.filter(|line| self.only.is_none_or(|only| only == line.provider)) {
+        match read {
             Some(line) => self.bill.add(line),
             None => self.bill.passed_over = self.bill.passed_over.saturating_add(1),
         }
@@ -220,6 +261,8 @@ struct Format {
     /// The column that no other format has.
     mark: &'static str,
     needs: &'static [&'static str],
+    /// What to export where a line is of more than a day.
+    finer: &'static str,
     line: fn(&Row<'_>) -> Result<Option<Line>, Wrong>,
 }
 
@@ -227,39 +270,71 @@ struct Format {
 const DOCUMENT_BYTES_MAX: u64 = 64 << 20;
 /// White space that a file may begin with.
 const LEAD_BYTES_MAX: usize = 64 << 10;
+/// How files begin that are something else, and what to do.
+const OTHERS: [(&[u8], &str); 7] = [
+    (b"\x1f\x8b", "compressed with gzip; unpack it first (`gunzip`)"),
+    (b"PK\x03\x04", "a ZIP archive, as sheets of Excel are too; unpack it first, and save sheets as CSV"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it first (`unzstd`)"),
+    (b"PAR1", "Parquet; write it as CSV or JSON lines first"),
+    (b"\xff\xfe", UTF_16),
+    (b"\xfe\xff", UTF_16),
+    (b"\0", UTF_16),
+];
+const UTF_16: &str = "no UTF-8, but like UTF-16; save it as UTF-8 first (`iconv -f UTF-16 -t UTF-8`)";
+/// Signs that stand between columns in place of commas.
+const SEPARATORS: [(char, &str); 3] = [(';', "`;`"), ('\t', "tabs"), ('|', "`|`")];
+/// So many bytes tell what a file is.
+const TOLD_BY: usize = 4;
 /// The formats; what stands first wins.
 const FORMATS: [Format; 6] = [
     Format {
         name: "AWS CUR",
         mark: "line_item_usage_start_date",
-        needs: &["line_item_unblended_cost", "line_item_usage_type", "line_item_product_code"],
+        needs: &[
+            "line_item_unblended_cost",
+            "line_item_usage_type",
+            "line_item_product_code",
+            "line_item_usage_end_date",
+        ],
+        finer: "make the report with the time granularity `DAILY` or `HOURLY`, and leave out lines of taxes, credits and \
+                fees, which are of months",
         line: aws::line,
     },
     Format {
         name: "FOCUS",
         mark: "ChargePeriodStart",
-        needs: &["BilledCost", "BillingCurrency"],
+        needs: &["BilledCost", "BillingCurrency", "ChargePeriodEnd"],
+        finer: "export costs by day or by hour, and leave out lines of taxes, credits and fees, which are of months",
         line: focus::line,
     },
     Format {
         name: "Google's billing export",
         mark: "usage_start_time",
-        needs: &["cost", "currency", "service.description", "sku.description"],
+        needs: &["cost", "currency", "service.description", "sku.description", "usage_end_time"],
+        finer: "export the usage cost export's own lines, which are of hours, and do not sum them by month",
         line: google::line,
     },
     Format {
         name: "Anthropic's cost report",
         mark: "starting_at",
         needs: &["amount"],
+        finer: "ask for it with `bucket_width=1d`",
         line: anthropic::line,
     },
     Format {
         name: "Anthropic's CSV",
         mark: "usage_date_utc",
         needs: &["cost_usd", "model"],
+        finer: "export costs by day",
         line: anthropic::line,
     },
-    Format { name: "OpenAI's costs", mark: "amount_value", needs: &["start_time"], line: openai::line },
+    Format {
+        name: "OpenAI's costs",
+        mark: "amount_value",
+        needs: &["start_time"],
+        finer: "ask for it with `bucket_width=1d`",
+        line: openai::line,
+    },
 ];
 
 #[cfg(test)]
@@ -268,7 +343,7 @@ mod tests {
 
     fn bill(text: &str) -> Result<Bill, String> {
         let mut bill = Bill::default();
-        read(&mut bill, "f", text.as_bytes(), &TimeZone::UTC, None).map(|()| bill)
+        read(&mut bill, "f", text.as_bytes(), &super::super::tests::ASKED).map(|()| bill)
     }
 
     fn rows(text: &str) -> Vec<String> {
@@ -302,17 +377,18 @@ mod tests {
             ),
             ("lineItem/UsageStartDate\n", ""),
             (
-                "line_item_usage_start_date,line_item_product_code,line_item_usage_type,line_item_unblended_cost,\
-                 line_item_usage_amount,pricing_unit\n2026-11-01T05:00:00Z,AmazonBedrock,USE1-Claude4.5Sonnet-input-tokens,\
-                 0.003,1.5,1K tokens\n2026-11-01T05:00:00Z,AmazonEC2,BoxUsage,9,1,Hrs\n",
+                "line_item_usage_start_date,line_item_usage_end_date,line_item_product_code,line_item_usage_type,\
+                 line_item_unblended_cost,line_item_usage_amount,pricing_unit\n2026-11-01T05:00:00Z,2026-11-01T06:00:00Z,AmazonBedrock,USE1-Claude4.5Sonnet-input-tokens,\
+                 0.003,1.5,1K tokens\n2026-11-01T05:00:00Z,,AmazonEC2,BoxUsage,9,1,Hrs\n",
                 "2026-11-01 bedrock claude4.5sonnet 0.003000000000 1500",
             ),
             (
-                "ChargePeriodStart,BilledCost,BillingCurrency,ServiceName,SkuMeter\n2026-11-01T00:00:00Z,4,USD,OpenAI API,gpt-4o\n",
+                "ChargePeriodStart,ChargePeriodEnd,BilledCost,BillingCurrency,ServiceName,SkuMeter\n\
+                 2026-11-01T00:00:00Z,2026-11-02T00:00:00Z,4,USD,OpenAI API,gpt-4o\n",
                 "2026-11-01 openai gpt 4o 4.000000000000 0",
             ),
             (
-                "{\"usage_start_time\":\"2026-11-01 03:00:00 UTC\",\"cost\":2.5,\"currency\":\"USD\",\"service\":{\"description\":\
+                "{\"usage_start_time\":\"2026-11-01 03:00:00 UTC\",\"usage_end_time\":\"2026-11-01 04:00:00 UTC\",\"cost\":2.5,\"currency\":\"USD\",\"service\":{\"description\":\
                  \"Vertex AI\"},\"sku\":{\"description\":\"Gemini 2.5 Pro Text Input - Predictions\"},\"credits\":\
                  [{\"amount\":-0.5}]}\n",
                 "2026-11-01 vertex gemini 2.5 pro 2.000000000000 0",

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use tollgate_core::money::Picodollars;
 
-use super::{Bill, Billed};
+use super::{Asked, Bill, Billed};
 
 /// The document.
 #[derive(Debug, Deserialize, Serialize)]
@@ -58,7 +58,7 @@ impl Bill {
     }
 
     /// Adds what such a document says, of all providers or of one.
-    pub(super) fn add_document(&mut self, text: &str, only: Option<&str>) -> Result<(), String> {
+    pub(super) fn add_document(&mut self, text: &str, asked: &Asked<'_>) -> Result<(), String> {
         let read: Summed =
             serde_json::from_str(text).map_err(|error| format!("is no summed bill: {error}"))?;
         if read.tollgate_bill != VERSION {
@@ -73,8 +73,9 @@ impl Bill {
                 format!("column `rows[{at}].{name}` is `{value}`, which is no {right}")
             };
             let day = row.day.parse().map_err(|_| wrong("day", &row.day, "day such as `2026-11-01`"))?;
+            asked.known_day(day).map_err(|why| format!("column `rows[{at}].day` is `{}`, {why}", row.day))?;
             let tokens: i128 = row.tokens.parse().map_err(|_| wrong("tokens", &row.tokens, "number"))?;
-            if only.is_some_and(|only| only != row.provider) {
+            if asked.only.is_some_and(|only| only != row.provider) {
                 self.passed_over = self.passed_over.saturating_add(row.lines);
                 continue;
             }
