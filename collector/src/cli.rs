@@ -19,6 +19,7 @@ mod export;
 mod help;
 mod import;
 mod interrupt;
+mod keys;
 mod logging;
 mod meter;
 mod output;
@@ -70,6 +71,8 @@ enum Command {
     Agents(Box<agents::AgentsArgs>),
     /// Show lists of models, and try what one would have refused
     Allow(allow::AllowArgs),
+    /// Say whose calls a provider's key makes, by its hash
+    Keys(keys::KeysArgs),
     /// Show what users' actions cost, with all the runs that they started
     Runs(runs::RunsArgs),
     /// Price recorded calls at another model
@@ -154,6 +157,7 @@ pub fn run() -> ExitCode {
         Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
         Command::Agents(agents) => agents.run().map_err(Failure::from),
         Command::Allow(allow) => allow.run().map_err(Failure::from),
+        Command::Keys(keys) => keys.run().map_err(Failure::from),
         Command::Runs(runs) => runs.run().map_err(Failure::from),
         Command::WhatIf(what_if) => what_if.run().map_err(Failure::from),
         Command::Prompts(prompts) => prompts.run().map_err(Failure::from),

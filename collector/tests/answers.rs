@@ -550,7 +550,7 @@ fn commands_read(all: &Checked) {
         (&["budgets", "suggest"], "limit_usd"),
         (&["budgets", "suggest", "--from-baseline"], "limit_usd"),
         (&["agents", "--wide"], "dana"),
-        (&["agents"], "unregistered"),
+        (&["agents"], "approved"),
         (&["agents", "show", "bot-1"], "$"),
         (&["allow"], "agent:bot-1"),
         (&["allow", "try", "agent:bot-1"], "gpt-x"),

@@ -25,6 +25,14 @@ team = "search"
 name = "old"
 status = "retired"
 
+[[keys]]
+id = "5bdcc146bf60754e"
+agent = "triage"
+environment = "production"
+
+[identity]
+contradictions = "reject"
+
 [[unknown_agents]]
 environment = "production"
 action = "deny"
@@ -458,4 +466,42 @@ async fn records_and_refusals_name_the_rule() {
         asked(&stack, Call::post(CHAT, &chat("gpt-5-mini")), &with(&[("x-tollgate-team", "search")])).await;
     let record = stack.record_of(&reply).unwrap();
     assert_eq!((&record["team"], &record["noted_by"]), (&json!("support"), &json!(["team"])));
+}
+
+/// RFC 4231, test case 2: the secret of the stack's gateway makes this key's hash.
+const KEY: (&str, &str) = ("authorization", "Bearer what do ya want for nothing?");
+
+#[tokio::test]
+async fn a_key_says_whose_call_it_is_and_headers_do_not_change_that() {
+    let stack = stack();
+    let feature = ("x-tollgate-feature", "inbox");
+    for (name, headers, expected) in [
+        ("the key alone", vec![KEY, feature], "ok"),
+        ("the same in headers", with(&[KEY]), "ok"),
+        ("another agent", vec![KEY, feature, ("x-tollgate-agent", "index")], "identity_contradicted"),
+        ("an agent that is none", vec![KEY, feature, ("x-tollgate-agent", "a b")], "identity_contradicted"),
+        (
+            "another environment",
+            vec![KEY, feature, ("x-tollgate-environment", "sandbox")],
+            "identity_contradicted",
+        ),
+        (
+            "another agent by baggage",
+            vec![KEY, feature, ("baggage", "tollgate.agent=index")],
+            "identity_contradicted",
+        ),
+        ("another key", vec![("authorization", "Bearer other"), feature], "agent_not_allowed"),
+        ("the key where the provider does not look", vec![("x-other", KEY.1), feature], "agent_not_allowed"),
+        ("two keys", vec![KEY, feature, ("authorization", "Bearer other")], "agent_not_allowed"),
+    ] {
+        let reply = asked(&stack, Call::post(CHAT, &chat("gpt-5-mini")), &headers).await;
+        assert_eq!(reason(&reply), expected, "{name}: {}", reply.text());
+        if expected == "identity_contradicted" {
+            assert_eq!((reply.status, reply.header("x-tollgate-rule").as_deref()), (400, Some("identity")));
+        }
+    }
+    let reply = asked(&stack, Call::post(CHAT, &chat("gpt-5-mini")), &[KEY, feature]).await;
+    let record = stack.record_of(&reply).unwrap();
+    let who = ["agent", "team", "environment", "attribution_source"].map(|name| record[name].clone());
+    assert_eq!(who, ["triage", "support", "production", "key"].map(|value| json!(value)));
 }

@@ -113,7 +113,7 @@ const TOPICS: &[(&str, &[&str])] = &[
             "chargeback",
         ],
     ),
-    ("Budgets, rules and alerts", &["budgets", "agents", "allow", "alerts"]),
+    ("Budgets, rules and alerts", &["budgets", "agents", "allow", "keys", "alerts"]),
     ("Prices", &["prices", "estimate", "meter", "reprice", "close-month"]),
     ("Keeping", &["backup", "restore", "import", "export", "reconcile", "audit"]),
 ];
@@ -183,6 +183,11 @@ Examples:
   tollgate agents
   tollgate agents approve triage --team support --owner dana --model gpt-5* --review 2027-06-30
   tollgate agents export --format csv",
+    ),
+    (
+        &["keys"],
+        "Examples:
+  tollgate keys hash --agent triage --team support",
     ),
     (
         &["allow"],

@@ -1,4 +1,4 @@
-//! `[[agents]]`, `[[unknown_agents]]`, `[[require]]`, `[[allow]]` and `[[limits]]`: who may call what.
+//! `[[agents]]`, `[[keys]]`, `[identity]`, `[[unknown_agents]]`, `[[require]]`, `[[allow]]` and `[[limits]]`: who may call what.
 
 mod contradictions;
 #[cfg(test)]
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use tollgate_core::attribution::{Field, is_name};
-use tollgate_core::budget::rules::{Allow, CallLimit, FieldName, Require, Unknown, UnknownAction};
+use tollgate_core::budget::rules::{Allow, CallLimit, FieldName, Key, Require, Unknown, UnknownAction};
 use tollgate_core::budget::scope::Scope;
 use tollgate_core::budget::{Amount, Budget, define};
 use tollgate_core::keys::{Asked, general};
@@ -23,6 +23,11 @@ use crate::model::nearest::{listed, or_rather};
 pub struct RulesConfig {
     /// `[[agents]]`.
     pub agents: Vec<Agent>,
+    /// `[[keys]]`: whose calls have a provider's key.
+    pub keys: Vec<Key>,
+    /// `[identity] contradictions = "reject"`: calls are refused whose headers say otherwise than a trusted
+    /// source.
+    pub rejects_contradictions: bool,
     /// `[[unknown_agents]]`, in the order of the file.
     pub unknown: Vec<UnknownAgents>,
     /// `[[require]]`, in the order of the file.
@@ -82,6 +87,12 @@ pub(super) fn read<'t>(
     budgets: &[Budget],
 ) -> RulesConfig {
     let agents = each(document, root, "agents", agent);
+    let keys = each(document, root, "keys", key);
+    report_twice(document, &keys);
+    let mut identity = document.section(root, "identity");
+    let rejects_contradictions =
+        document.word(&mut identity, "contradictions", CONTRADICTIONS).unwrap_or_default();
+    document.finish(identity);
     let unknown =
         each(document, root, "unknown_agents", |document, table| unknown_agents(document, table, budgets));
     let require = each(document, root, "require", require);
@@ -90,6 +101,8 @@ pub(super) fn read<'t>(
     contradictions::report(document, &agents, (&unknown, &require), (&allow, &limits));
     RulesConfig {
         agents: agents.into_iter().map(|told| told.rule).collect(),
+        keys: keys.into_iter().map(|told| told.rule).collect(),
+        rejects_contradictions,
         unknown: unknown.into_iter().map(|told| told.rule).collect(),
         require: require.into_iter().map(|told| told.rule).collect(),
         allow: allow.into_iter().map(|told| told.rule).collect(),
@@ -146,6 +159,53 @@ fn agent<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<Age
         document.report(ConfigError { line: line.or(Some(table.line())), message });
     }
     mistakes.is_empty().then_some(agent)
+}
+
+fn key<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<Key> {
+    let line = table.line_of("id");
+    let id = document.needed(table, "id", "the key's hash, as `tollgate keys hash` prints it");
+    let mut name = |key: &'static str| {
+        let line = table.line_of(key);
+        let name = document.text(table, key, "a name").unwrap_or_default();
+        if !name.is_empty() && !is_name(&name) {
+            let message =
+                format!("`{}.{key}` is `{name}`, not a name: names are 1 to 64 of {NAME}", table.name());
+            document.report(ConfigError { line, message });
+        }
+        name
+    };
+    let (agent, team) = (name("agent"), name("team"));
+    let (feature, environment) = (name("feature"), name("environment"));
+    let id = id?;
+    if id.len() != ID_DIGITS || !id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        let message = format!(
+            "`{}.id` is not {ID_DIGITS} lower-case hexadecimal digits; `tollgate keys hash` makes them of a key, which \
+             itself does not belong here",
+            table.name()
+        );
+        document.report(ConfigError { line, message });
+        return None;
+    }
+    if [&agent, &team, &feature, &environment].iter().all(|name| name.is_empty()) {
+        let text = format!(
+            "`{}` says nothing of its calls; give `agent`, `team`, `feature` or `environment`",
+            table.name()
+        );
+        document.at(table, &text);
+        return None;
+    }
+    Some(Key { id, agent, team, feature, environment })
+}
+
+/// Says which keys stand in the file twice: nobody could tell whose calls they make.
+fn report_twice(document: &mut Document<'_>, keys: &[Told<Key>]) {
+    for (at, told) in keys.iter().enumerate() {
+        if let Some(first) = keys.iter().take(at).find(|first| first.rule.id == told.rule.id) {
+            let message =
+                format!("`{}.id` is `{}`, as `{}.id` is already", told.place, told.rule.id, first.place);
+            document.report(ConfigError { line: Some(told.line), message });
+        }
+    }
 }
 
 fn unknown_agents<'t>(
@@ -255,8 +315,7 @@ fn name<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<Stri
     if is_name(&name) {
         return Some(name);
     }
-    let message =
-        format!("`{}.name` is `{name}`, not a name: names are 1 to 64 of A-Z a-z 0-9 . _ / -", table.name());
+    let message = format!("`{}.name` is `{name}`, not a name: names are 1 to 64 of {NAME}", table.name());
     document.report(ConfigError { line, message });
     None
 }
@@ -318,6 +377,10 @@ fn names<T>(words: &[(&'static str, T)]) -> Vec<&'static str> {
 
 const MODELS: &str = "a list of models such as `[\"gpt-5*\", \"!gpt-5-pro\"]`";
 const DAY: &str = "a day in quotes such as `\"2026-12-31\"`";
+const NAME: &str = "A-Z a-z 0-9 . _ / -";
+/// Digits of a key's hash.
+const ID_DIGITS: usize = 16;
+const CONTRADICTIONS: &[(&str, bool)] = &[("overwrite", false), ("reject", true)];
 const MAY: &[(&str, bool)] = &[("deny", false), ("allow", true)];
 const ACTIONS: &[(&str, UnknownAction)] = &[
     ("allow", UnknownAction::Allow),

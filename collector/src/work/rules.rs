@@ -25,6 +25,8 @@ pub fn rules(config: &RulesConfig, agents: Vec<&Agent>) -> Rules {
         rules::Agent { name, team, environments, status, until_ms: expires.map(Day::end_ms) }
     };
     Rules {
+        keys: config.keys.clone(),
+        rejects_contradictions: config.rejects_contradictions,
         unknown: config.unknown.iter().map(|one| one.rule.clone()).collect(),
         require: config.require.clone(),
         allow: config.allow.iter().cloned().chain(lists).map(|list| list.rule).collect(),

@@ -23,6 +23,11 @@ fn rules_are_read() {
         [[agents]]
         name = 'old'
         status = 'retired'
+        [[keys]]
+        id = '5bdcc146bf60754e'
+        agent = 'triage'
+        [identity]
+        contradictions = 'reject'
         [[unknown_agents]]
         environment = 'production'
         action = 'quarantine'
@@ -49,6 +54,7 @@ fn rules_are_read() {
     let config = Config::parse("t.toml", text).unwrap();
     let rules = &config.rules;
     assert_eq!(rules.agents.len(), 2);
+    assert_eq!((rules.keys[0].agent.as_str(), rules.rejects_contradictions), ("triage", true));
     let triage = rules.agent("triage").unwrap();
     assert_eq!(
         (triage.team.as_str(), triage.owner.as_str(), triage.status),
@@ -188,4 +194,38 @@ fn mistakes_name_the_key_and_what_would_be_right() {
     ] {
         Config::parse("t.toml", &good).unwrap();
     }
+}
+
+#[test]
+fn keys_that_cannot_be_meant_are_told() {
+    let text = "
+        [[keys]]
+        id = 'sk-live-1234567890'
+        agent = 'a'
+        [[keys]]
+        id = '5bdcc146bf60754e'
+        [[keys]]
+        id = '00dcc146bf60754e'
+        team = 'two words'
+        [[keys]]
+        id = '11dcc146bf60754e'
+        team = 'x'
+        [[keys]]
+        id = '11dcc146bf60754e'
+        team = 'y'
+        [identity]
+        contradictions = 'ask'
+        ";
+    let told = Config::parse("t.toml", text).unwrap_err();
+    let told = told.to_string();
+    for expected in [
+        "`keys[0].id` is not 16 lower-case hexadecimal digits",
+        "`keys[1]` says nothing of its calls",
+        "`keys[2].team` is `two words`, not a name",
+        "`keys[4].id` is `11dcc146bf60754e`, as `keys[3].id` is already",
+        "`identity.contradictions` is `ask`",
+    ] {
+        assert!(told.contains(expected), "no `{expected}` in {told}");
+    }
+    assert!(!told.contains("sk-live"), "a key is not repeated: {told}");
 }
