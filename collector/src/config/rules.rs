@@ -1,4 +1,5 @@
-//! `[[agents]]`, `[[keys]]`, `[identity]`, `[[unknown_agents]]`, `[[require]]`, `[[allow]]` and `[[limits]]`: who may call what.
+//! `[[agents]]`, `[[keys]]`, `[identity]`, `[[unknown_agents]]`, `[[require]]`, `[[allow]]` and `[[limits]]`:
+//! who may call what.
 
 mod contradictions;
 #[cfg(test)]
