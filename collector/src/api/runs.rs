@@ -168,16 +168,16 @@ fn row(action: &Action, agent: &str, run: String) -> RunRow {
         start: rfc3339(first_ms.max(&0).unsigned_abs()),
         duration_ms: last_ms.saturating_sub(*first_ms).max(0).unsigned_abs(),
         status: Status::of(all),
-        calls: all.calls,
-        denied: all.denied,
-        errors: all.errors,
+        calls: all.calls.into(),
+        denied: all.denied.into(),
+        errors: all.errors.into(),
         runs: (*runs).into(),
         depth: (*depth).into(),
         started: (*started).into(),
         input_tokens: all.input_tokens,
         output_tokens: all.output_tokens,
-        first_input_tokens: top_tokens.0,
-        last_input_tokens: top_tokens.1,
+        first_input_tokens: top_tokens.0.into(),
+        last_input_tokens: top_tokens.1.into(),
         cost_usd: all.cost,
     }
 }
@@ -185,7 +185,7 @@ fn row(action: &Action, agent: &str, run: String) -> RunRow {
 /// What an action costs at each agent, the largest sum first.
 fn by_agent(actions: &[Action], names: &[String]) -> Vec<AgentRuns> {
     // The last is for actions without an agent.
-    let mut all: Vec<(Vec<Picodollars>, Vec<u64>)> = vec![Default::default(); names.len().saturating_add(1)];
+    let mut all: Vec<(Vec<Picodollars>, Vec<u32>)> = vec![Default::default(); names.len().saturating_add(1)];
     for action in actions {
         let place = action.agent.and_then(|agent| usize::try_from(agent).ok()).unwrap_or(names.len());
         let Some((costs, calls)) = all.get_mut(place) else { continue };
@@ -193,7 +193,7 @@ fn by_agent(actions: &[Action], names: &[String]) -> Vec<AgentRuns> {
         calls.push(action.all.calls.saturating_add(action.all.denied));
     }
     let names = names.iter().map(String::as_str).chain([""]);
-    let mut by_name: BTreeMap<&str, (Vec<Picodollars>, Vec<u64>)> = BTreeMap::new();
+    let mut by_name: BTreeMap<&str, (Vec<Picodollars>, Vec<u32>)> = BTreeMap::new();
     for (name, (mut costs, mut calls)) in names.zip(all).filter(|(_, (costs, _))| !costs.is_empty()) {
         let of = by_name.entry(name).or_default();
         of.0.append(&mut costs);
@@ -208,9 +208,9 @@ fn by_agent(actions: &[Action], names: &[String]) -> Vec<AgentRuns> {
             median_cost_usd: quantile(&mut costs, 50).unwrap_or_default(),
             p90_cost_usd: quantile(&mut costs, 90).unwrap_or_default(),
             max_cost_usd: quantile(&mut costs, 100).unwrap_or_default(),
-            median_calls: quantile(&mut calls, 50).unwrap_or_default(),
-            p90_calls: quantile(&mut calls, 90).unwrap_or_default(),
-            max_calls: quantile(&mut calls, 100).unwrap_or_default(),
+            median_calls: quantile(&mut calls, 50).unwrap_or_default().into(),
+            p90_calls: quantile(&mut calls, 90).unwrap_or_default().into(),
+            max_calls: quantile(&mut calls, 100).unwrap_or_default().into(),
         })
         .collect();
     agents.sort_by_key(|agent| Reverse(agent.cost_usd));
@@ -265,8 +265,8 @@ fn tree_node(node: &RunNode, level: u64, tree_cost_usd: Picodollars) -> RunTreeN
         start: rfc3339(node.run.first_ms.max(0).unsigned_abs()),
         duration_ms: node.run.last_ms.saturating_sub(node.run.first_ms).max(0).unsigned_abs(),
         status: Status::of(&node.run.own),
-        calls,
-        denied,
+        calls: calls.into(),
+        denied: denied.into(),
         cost_usd: cost,
         tree_cost_usd,
         parts: node.parts.iter().map(part).collect(),

@@ -13,14 +13,14 @@ use tollgate_core::record::{OutOfRange, Totals};
 /// What calls of runs come to.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct RunTotals {
-    /// Calls that reached a provider.
-    pub calls: u64,
+    /// Calls that reached a provider. Counts of calls stay at the most that their type has.
+    pub calls: u32,
     /// Calls that were refused.
-    pub denied: u64,
+    pub denied: u32,
     /// Calls whose outcome is `error`.
-    pub errors: u64,
+    pub errors: u32,
     /// Calls that the caller, the provider or the network broke off.
-    pub aborts: u64,
+    pub aborts: u32,
     /// Tokens of prompts.
     pub input_tokens: u64,
     /// Tokens of answers.
@@ -30,16 +30,16 @@ pub struct RunTotals {
 }
 
 impl RunTotals {
-    /// Every count.
-    pub const fn counts(&self) -> [u64; 6] {
-        let Self { calls, denied, errors, aborts, input_tokens, output_tokens, cost: _ } = *self;
-        [calls, denied, errors, aborts, input_tokens, output_tokens]
+    /// Every count of calls.
+    pub const fn calls(&self) -> [u32; 4] {
+        let Self { calls, denied, errors, aborts, input_tokens: _, output_tokens: _, cost: _ } = *self;
+        [calls, denied, errors, aborts]
     }
 
-    /// Every count, in the order of [`Self::counts`].
-    pub const fn counts_mut(&mut self) -> [&mut u64; 6] {
-        let Self { calls, denied, errors, aborts, input_tokens, output_tokens, cost: _ } = self;
-        [calls, denied, errors, aborts, input_tokens, output_tokens]
+    /// Every count of calls, in the order of [`Self::calls`].
+    pub const fn calls_mut(&mut self) -> [&mut u32; 4] {
+        let Self { calls, denied, errors, aborts, input_tokens: _, output_tokens: _, cost: _ } = self;
+        [calls, denied, errors, aborts]
     }
 
     /// Adds others to these.
@@ -47,9 +47,11 @@ impl RunTotals {
     /// # Errors
     /// [`OutOfRange`]; these are then half added and to be thrown away.
     pub fn add(&mut self, other: &Self) -> Result<(), OutOfRange> {
-        for (mine, theirs) in self.counts_mut().into_iter().zip(other.counts()) {
-            *mine = mine.checked_add(theirs).ok_or(OutOfRange)?;
+        for (mine, theirs) in self.calls_mut().into_iter().zip(other.calls()) {
+            *mine = mine.saturating_add(theirs);
         }
+        self.input_tokens = self.input_tokens.checked_add(other.input_tokens).ok_or(OutOfRange)?;
+        self.output_tokens = self.output_tokens.checked_add(other.output_tokens).ok_or(OutOfRange)?;
         let cost = self.cost.as_pico().checked_add(other.cost.as_pico()).ok_or(OutOfRange)?;
         self.cost = Picodollars::from_pico(cost);
         Ok(())
@@ -58,11 +60,12 @@ impl RunTotals {
 
 impl From<&Totals> for RunTotals {
     fn from(totals: &Totals) -> Self {
+        let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
         Self {
-            calls: totals.calls,
-            denied: totals.denied,
-            errors: totals.errors,
-            aborts: totals.client_aborts.saturating_add(totals.upstream_aborts),
+            calls: count(totals.calls),
+            denied: count(totals.denied),
+            errors: count(totals.errors),
+            aborts: count(totals.client_aborts.saturating_add(totals.upstream_aborts)),
             input_tokens: totals.input_tokens,
             output_tokens: totals.output_tokens,
             cost: totals.cost,
@@ -100,8 +103,9 @@ pub struct Action {
     pub first_ms: i64,
     /// When its last call ended, likewise.
     pub last_ms: i64,
-    /// Tokens of the prompts of the first and the last call of the run at the top.
-    pub top_tokens: (u64, u64),
+    /// Tokens of the prompts of the first and the last call of the run at the top; at the most that their type
+    /// has, where there were more.
+    pub top_tokens: (u32, u32),
     /// Agent of the run at the top; that of the tree's largest cost where it made no call itself.
     pub agent: Option<u32>,
     /// What the tree comes to.
@@ -176,7 +180,7 @@ impl Actions {
                     top: run.id,
                     first_ms: run.first_ms,
                     last_ms: run.last_ms,
-                    top_tokens: (run.first_tokens, run.last_tokens),
+                    top_tokens: (narrow(run.first_tokens), narrow(run.last_tokens)),
                     agent: run.agent,
                     ..Action::default()
                 });
@@ -239,6 +243,10 @@ impl Actions {
             (*largest, action.agent) = (cost, tree.agent);
         }
     }
+}
+
+fn narrow(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn action_at(actions: &mut [Action], number: u32) -> Option<&mut Action> {
@@ -311,7 +319,7 @@ mod tests {
 
     fn run(id: i64, parent: Option<i64>, cost: i128, agent: Option<u32>) -> Run {
         let own = RunTotals {
-            calls: u64::from(agent.is_some()),
+            calls: u32::from(agent.is_some()),
             cost: Picodollars::from_pico(cost),
             ..RunTotals::default()
         };

@@ -24,6 +24,13 @@ impl Reader<'_> {
 
     /// A number below 2⁶³, as nearly all are, read without wide arithmetic; nothing is read of a larger one.
     fn narrow(&mut self) -> Option<u64> {
+        // Most numbers are one byte.
+        if let Some((byte, rest)) = self.bytes.split_first()
+            && byte & 0x80 == 0
+        {
+            self.bytes = rest;
+            return Some(u64::from(*byte));
+        }
         let mut value = 0u64;
         for (at, byte) in self.bytes.iter().enumerate().take(9) {
             value |= u64::from(byte & 0x7f) << (7 * at);

@@ -156,9 +156,11 @@ fn piece(connection: &Connection, hour: i64) -> Result<Vec<u8>, StoreError> {
         put_count(&mut bytes, u64::try_from(parts.len()).unwrap_or(u64::MAX));
         for (dims, totals) in parts {
             put_count(&mut bytes, dims.unsigned_abs());
-            for count in totals.counts() {
-                put_count(&mut bytes, count);
+            for count in totals.calls() {
+                put_count(&mut bytes, count.into());
             }
+            put_count(&mut bytes, totals.input_tokens);
+            put_count(&mut bytes, totals.output_tokens);
             put_money(&mut bytes, totals.cost);
         }
     }
@@ -201,9 +203,11 @@ impl<'a> Piece<'a> {
         for _ in 0..self.reader.count()? {
             let dims = signed(self.reader.count()?);
             let mut totals = RunTotals::default();
-            for count in totals.counts_mut() {
-                *count = self.reader.count()?;
+            for count in totals.calls_mut() {
+                *count = u32::try_from(self.reader.count()?).map_err(|_| SumsError::Damaged)?;
             }
+            totals.input_tokens = self.reader.count()?;
+            totals.output_tokens = self.reader.count()?;
             totals.cost = self.reader.money()?;
             parts.push((dims, totals));
         }
