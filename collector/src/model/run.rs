@@ -103,8 +103,8 @@ pub struct Action {
     pub first_ms: i64,
     /// When its last call ended, likewise.
     pub last_ms: i64,
-    /// Tokens of the prompts of the first and the last call of the run at the top; at the most that their type
-    /// has, where there were more.
+    /// Tokens of the prompts of the first and the last call of the run at the top; at the most that their
+    /// type has, where there were more.
     pub top_tokens: (u32, u32),
     /// Agent of the run at the top; that of the tree's largest cost where it made no call itself.
     pub agent: Option<u32>,
