@@ -112,7 +112,7 @@ pub struct Unknown {
     pub action: UnknownAction,
 }
 
-/// What becomes of a call of an agent that is not registered.
+/// What becomes of a call of an agent that is not registered, the mildest first.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

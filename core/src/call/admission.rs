@@ -150,7 +150,7 @@ impl Call {
             return self.unmetered(holds);
         }
         let enforcing = enforced(&|_| true);
-        if (enforcing.is_some() || given.unpriced == Unpriced::Deny || !rules.limits.is_empty())
+        if (enforcing.is_some() || given.unpriced == Unpriced::Deny || rules.enforces_limits())
             && let Some((reason, text)) = self.undecidable()
         {
             let name = enforcing.map(|budget| budget.name.clone());
@@ -1098,6 +1098,18 @@ mod tests {
             let model = call.denied("g", 402, 9).head.request_model;
             let from_path = path.contains("dear").then_some("dear");
             assert!(from_path.is_none() || model.as_deref() == from_path, "{path}: {model:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_limit_that_is_enforced_refuses_what_cannot_be_read() {
+        let (book, learned, call) = (book(), Learned::default(), call(CHAT, "not JSON"));
+        for (shadow, is_refused) in [(false, true), (true, false)] {
+            let mut policy = policy(serde_json::json!([]));
+            let limit = serde_json::json!({"name": "small", "max_input_tokens": 9, "shadow": shadow});
+            policy.rules = serde_json::from_value(serde_json::json!({"limits": [limit]})).unwrap();
+            let admission = call.admission(&allowing(&policy, &book, &learned));
+            assert_eq!(matches!(admission, Admission::Refuse(..)), is_refused, "{admission:?}");
         }
     }
 

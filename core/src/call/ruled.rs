@@ -123,9 +123,9 @@ impl Identity {
     }
 }
 
-/// Puts what a policy knows of a caller over what it `said`, which is needed only where there are trusted
-/// sources or keys: whose key it has, where no other trusted source
-/// names the field, and then the team that its agent is registered for.
+/// Puts what a policy knows of a caller over what its headers say: whose key it has, where no other trusted
+/// source names the field, and then the team that its agent is registered for. `said` is what headers say;
+/// it is needed only where there are trusted sources or keys, and copying it costs.
 pub fn identify(
     policy: &Policy,
     key_id: Option<&str>,

@@ -75,13 +75,11 @@ impl Rules {
     /// What the rules about who calls say.
     pub fn of_caller(&self, who: &Attribution, now_ms: u64, rulings: &mut Rulings) {
         let environment = who.environment.as_str();
-        // The strictest holds for a call that hides where it comes from.
-        let strictest = |rank: fn(&UnknownAction) -> u8| {
-            self.unknown.iter().map(|one| one.action).max_by_key(rank).unwrap_or_default()
-        };
         if let Some(ruling) = self.of_agent(who, now_ms) {
+            let actions = || self.unknown.iter().map(|one| one.action);
             let action = match is_nobody(environment) {
-                true => strictest(|action| *action as u8),
+                // Who hides where it comes from gains nothing by it.
+                true => actions().max_by_key(|action| *action as u8).unwrap_or_default(),
                 false => self.unknown_in(environment),
             };
             match action {
@@ -149,6 +147,11 @@ pub struct ForCall<'r> {
 }
 
 impl ForCall<'_> {
+    /// Whether a limit is enforced, so that the call's body must be readable.
+    pub fn enforces_limits(&self) -> bool {
+        self.limits.iter().any(|limit| !limit.shadow)
+    }
+
     /// What the lists of models say.
     pub fn of_models(&self, provider: &str, models: &Models<'_>, rulings: &mut Rulings) {
         for list in &self.allow {
@@ -205,9 +208,8 @@ impl Allow {
         let may = self.models.iter().filter(|model| !model.starts_with('!')).map(String::as_str);
         let may_not = || self.models.iter().filter_map(|model| model.strip_prefix('!'));
         let may: Vec<&str> = may.collect();
-        let is_any = |pattern: &&str| *pattern == "*";
         if (models.any || models.named.is_empty()) && !models.is_unmetered && !self.untold {
-            let is_open = (may.is_empty() || may.iter().any(is_any)) && may_not().next().is_none();
+            let is_open = (may.is_empty() || may.contains(&"*")) && may_not().next().is_none();
             if !is_open {
                 let text = format!(
                     "it cannot be told which model answers this call, and `{name}` lists those that may: {}",
