@@ -1,6 +1,7 @@
 //! Attribution: who spent, from header values.
 
 pub mod key_id;
+pub mod presets;
 mod reader;
 
 pub use reader::{AttributionReader, AttributionRules, Handling, distrust, is_name, set_trusted};
@@ -119,9 +120,24 @@ impl TrustedFields {
         self.0 & 1 << field as u8 != 0
     }
 
+    /// This field is none any more.
+    pub const fn remove(&mut self, field: Field) {
+        self.0 &= !(1 << field as u8);
+    }
+
     /// This field is one, too.
     pub const fn insert(&mut self, field: Field) {
         self.0 |= 1 << field as u8;
+    }
+
+    /// A number that stands for them.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Those that a number stands for.
+    pub const fn of_bits(bits: u8) -> Self {
+        Self(bits)
     }
 
     /// Their names.

@@ -6,10 +6,14 @@
 //! files of their own.
 
 pub mod admission;
+mod caller;
 mod deferred;
 mod doubts;
+#[cfg(feature = "book")]
+pub mod explained;
 mod measure;
 pub mod refusal;
+mod rewritten;
 mod ruled;
 mod turns;
 mod unseen;
@@ -19,6 +23,7 @@ use std::cell::{OnceCell, RefCell};
 use crate::answer::meter::{Body, Meter};
 use crate::answer::wire::Normalised;
 use crate::attribution::{Attribution, AttributionSource};
+use crate::budget::Amount;
 use crate::estimate::{Learned, Passed};
 use crate::price::PriceBook;
 use crate::price::charge::CostStatus;
@@ -26,9 +31,10 @@ use crate::provider::{Api, Target, cancels, is_stored_chat, pays_at_start};
 use crate::record::{Admitted, Head, Note, Outcome, UsageRecord};
 use crate::request::RequestMeter;
 use crate::usage::Usage;
+pub use caller::trust;
 pub use deferred::Fetched;
 use measure::{Consumed, Measure, beside, cut_short, doubtful, session};
-pub use ruled::{Identity, identify};
+pub use ruled::{Identity, OfRun, identify};
 
 /// A call under way. Holds the bounded state of a request meter and an answer's meter, and short strings.
 ///
@@ -106,6 +112,14 @@ struct Ruled {
     noted_by: Vec<String>,
     /// How what it said differs from who makes it.
     identity: Identity,
+    /// The model that was asked for, where another one was put in its place.
+    stepped_down_from: Option<String>,
+    /// Rules that changed its request.
+    changed_by: Vec<String>,
+    /// A lower output limit waits for its price.
+    awaits_clamp: bool,
+    /// What it may cost at most, where that was asked for.
+    worst: Option<Amount>,
 }
 
 /// The models of a call, by the names of the price book.
@@ -360,11 +374,21 @@ impl Call {
     /// could be made again.
     fn pending(&self, gateway: &str) -> UsageRecord {
         let prints = !self.target.api.is_session();
-        let Ruled { refused_by, mut noted_by, identity } = self.ruled.borrow().clone();
+        let Ruled {
+            refused_by,
+            mut noted_by,
+            identity,
+            stepped_down_from,
+            changed_by,
+            awaits_clamp: _,
+            worst: _,
+        } = self.ruled.borrow().clone();
+        noted_by.extend(changed_by);
         noted_by.extend(identity.notes().map(str::to_owned));
         UsageRecord {
             head: self.head(gateway),
             refused_by,
+            stepped_down_from,
             noted_by,
             prompt: self.request.prompt().filter(|_| prints),
             request_hash: self.request.hash().filter(|_| prints),

@@ -14,6 +14,7 @@
 //! | [`price`] | what a call costs, and at most |
 //! | [`protocol`] | what filter and collector say to each other; the filter's configuration |
 //! | [`estimate`] | tokens of a text, without a vocabulary |
+//! | `plan` | what calls and agents will cost, before they are made (feature `plan`) |
 //! | [`attribution`] | who spent |
 //! | [`lean`] | written by hand for the size and the speed of the filter's module |
 //! | [`usage`] | what a call consumed, with one meaning for every provider |
@@ -34,6 +35,8 @@ pub mod estimate;
 pub mod keys;
 pub mod lean;
 pub mod money;
+#[cfg(feature = "plan")]
+pub mod plan;
 pub mod price;
 pub mod protocol;
 pub mod provider;

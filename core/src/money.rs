@@ -1,5 +1,8 @@
 //! Money: whole pico-dollars, parsed from and printed as decimal dollars.
 
+pub mod decimal;
+pub mod shown;
+
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Neg, Sub};

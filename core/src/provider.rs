@@ -4,10 +4,12 @@
 //! says what is asked. So no caller chooses a price list. Paths are matched at their end, so that a gateway
 //! may put a prefix of its own before them.
 
-mod endpoint;
+mod addressed;
+pub(crate) mod endpoint;
 
 use std::borrow::Cow;
 
+pub use addressed::{Addressed, RequestLine};
 use endpoint::{Endpoint, endpoint};
 pub(crate) use endpoint::{cancels, decoded, is_stored_chat, pays_at_start};
 

@@ -99,8 +99,15 @@ pub struct UsageRecord {
     /// The rule that refused it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_by: Option<String>,
-    /// Rules that flagged it, or that would have refused it if they were enforced; `team` where it named
-    /// another team than its agent is registered for, which it counts for.
+    /// The model that its caller asked for, where a rule put a cheaper one in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stepped_down_from: Option<String>,
+    /// What that saved: what its usage would cost at the model asked for, less its cost; below nothing where
+    /// it cost more. The collector works it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved_usd: Option<Picodollars>,
+    /// Rules that flagged it, that changed its request, or that would have refused it if they were
+    /// enforced; `team` where it named another team than its agent is registered for, which it counts for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub noted_by: Vec<String>,
     /// Attempts that Envoy made upstream.
@@ -257,6 +264,8 @@ pub enum Note {
     /// It ran at a service tier, speed or region that its row has no price for: its cost is at the dearest
     /// rates of the row that may be for it, or twice those.
     RateGuessed,
+    /// Its agent sent the same request within the minute before: a retry. The collector finds it.
+    Repeated,
 }
 
 impl Note {
@@ -282,6 +291,7 @@ impl Note {
             Self::ProviderCostDoubted => "provider_cost_doubted",
             Self::PriceAwaited => "price_awaited",
             Self::RateGuessed => "rate_guessed",
+            Self::Repeated => "repeated",
         }
     }
 }

@@ -3,7 +3,9 @@
 //! Long: the places of a request and what each does, read in one pass.
 
 pub(crate) mod bounds;
+mod content;
 pub mod include_usage;
+pub mod model_name;
 mod multipart;
 pub mod output_limit;
 pub mod prints;
@@ -16,6 +18,7 @@ use crate::decode::json::{self, Action, Scanner, Shape, Sink};
 use crate::estimate::TextCounter;
 use crate::record::PromptShape;
 use bounds::RequestBounds;
+pub use content::Content;
 use multipart::Multipart;
 use prints::{Part, PrintKey, Prints};
 pub(crate) use session::AsksFor;
@@ -247,8 +250,13 @@ impl RequestMeter {
         self.json.reading.bounds.as_deref()
     }
 
-    /// A limit is written into the request, which has none.
-    pub fn limit_output(&mut self, tokens: u64) {
+    /// Another model is put into its body.
+    pub(crate) fn rename(&mut self, model: &str) {
+        self.json.reading.model = Some(model.to_owned());
+    }
+
+    /// A limit is written into the request, in the place of the one that it may have; none was.
+    pub fn limit_output(&mut self, tokens: Option<u64>) {
         if let Some(bounds) = &mut self.json.reading.bounds {
             bounds.limit_output(tokens);
         }

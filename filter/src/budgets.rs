@@ -9,7 +9,9 @@ mod asking;
 mod charging;
 mod held;
 mod reservations;
+mod runs;
 mod settling;
+mod standing;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -20,13 +22,13 @@ pub(crate) use held::HeldOn;
 use reservations::Reservations;
 pub(crate) use settling::Ended;
 use tollgate_core::budget::counter::Counter;
-use tollgate_core::budget::policy::{Holds, Policy, PolicyBudget, Short, resets, rfc3339};
+use tollgate_core::budget::policy::{Policy, PolicyBudget};
 use tollgate_core::budget::scope::CounterKey;
 use tollgate_core::budget::window::{Offset, Window};
 use tollgate_core::budget::{Amount, Budget, OnOutage};
 use tollgate_core::call::Call;
 use tollgate_core::call::admission::{Admission, AdmissionInput, Cover, charged};
-use tollgate_core::call::refusal::Reason;
+use tollgate_core::call::refusal::{Reason, short_of};
 use tollgate_core::estimate::Learned;
 use tollgate_core::lean::fnv::fnv;
 use tollgate_core::price::{PriceBook, Wanted};
@@ -39,6 +41,7 @@ use crate::shared::counters::Counters;
 use crate::shared::journal;
 use crate::shared::lane::OwnLane;
 use crate::shared::layout::{self, Link};
+use crate::shared::runs::Counted;
 
 /// What one VM knows of budgets.
 #[derive(Debug)]
@@ -67,6 +70,8 @@ pub(crate) struct Ticket {
     pub held: Vec<HeldOn>,
     /// Of which of them how much of the answer is covered, where a budget ends streams.
     pub covers: Vec<(usize, Cover)>,
+    /// Where it is counted with its run.
+    pub counted: Counted,
     /// Text of `x-tollgate-warning`.
     pub warning: Option<String>,
     /// Version of the policy that admitted it.
@@ -309,7 +314,7 @@ impl Budgets {
             may_ask: !self.alone && given.waited.may_wait() && !self.is_away(),
         };
         match call.admission(&input) {
-            Admission::Hold(holds) => self.charge_all(&policy, holds, given, metrics),
+            Admission::Hold(holds) => self.charge_run(call, &policy, holds, given, metrics),
             Admission::Refuse(reason, budget, message) => {
                 Decision::Refuse(Refused { reason, budget, status: None, message })
             }
@@ -382,42 +387,8 @@ impl Budgets {
 
 /// The refusal of a call that is to hold so much.
 fn refused(budget: &Budget, counter: Option<&Counter>, hold: Amount, reason: Reason) -> Refused {
-    let limit = counter.map_or(budget.limit, |counter| counter.limit);
-    let spent = counter.map(Counter::spent);
-    let is_left = spent.is_some_and(|spent| spent < limit && spent.plus(hold) > limit);
-    let key = counter.and_then(|counter| CounterKey::from_bytes(&counter.key, counter.span));
-    let short = Short {
-        budget: budget.name.clone(),
-        value: key.map(|key| key.value).unwrap_or_default(),
-        limit: budget.unit.show(limit),
-        spent: spent.map_or_else(|| "an unknown part".into(), |spent| budget.unit.show(spent)),
-        asks: is_left.then(|| budget.unit.show(hold)),
-        reset: resets(budget.window, counter.map(|counter| counter.span)),
-        holds: counter.map(|counter| holds(budget, counter)).unwrap_or_default(),
-    };
-    Refused {
-        reason,
-        budget: Some(budget.name.clone()),
-        status: budget.status.filter(|_| reason == Reason::BudgetSpent),
-        message: short.message(budget.message.as_deref(), reason == Reason::BudgetBusy),
-    }
-}
-
-/// What holds what is neither free nor spent of a counter.
-fn holds(budget: &Budget, counter: &Counter) -> Holds {
-    let show = |amount: Amount| match amount > Amount::ZERO {
-        true => budget.unit.show(amount),
-        false => String::new(),
-    };
-    Holds {
-        calls: show(counter.held.plus(counter.elsewhere_held)),
-        leased: show(counter.leased_elsewhere),
-        leased_until: match counter.leased_until_ms {
-            0 => String::new(),
-            until_ms => rfc3339(until_ms),
-        },
-        kept: show(counter.kept.plus(counter.kept_elsewhere)),
-    }
+    let (status, message) = short_of(budget, counter, hold, reason);
+    Refused { reason, budget: Some(budget.name.clone()), status, message }
 }
 
 /// The refusal of a budget whose collector cannot be reached: since when, where what it granted may not be

@@ -89,6 +89,16 @@ impl HttpCall {
         if let Some(warning) = self.phase.warning() {
             let _ = host::set_header(Headers::Response, "x-tollgate-warning", warning.as_bytes());
         }
+        for (name, value) in &self.request.shown {
+            let _ = host::set_header(Headers::Response, name, value.as_bytes());
+        }
+        if self.gateway.config.budget_headers
+            && let Some(ticket) = self.phase.ticket()
+            && let Some((remaining, reset)) = self.gateway.budgets.tightest(ticket)
+        {
+            let _ = host::set_header(Headers::Response, "x-tollgate-budget-remaining", remaining.as_bytes());
+            let _ = host::set_header(Headers::Response, "x-tollgate-budget-reset", reset.as_bytes());
+        }
     }
 
     /// Reads a piece of an answer, which is not empty, and passes on what its caller is to have of it.

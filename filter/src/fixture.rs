@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use proxy_wasm::traits::{Context as _, HttpContext as _, RootContext as _};
 use proxy_wasm::types::Action;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tollgate_core::attribution::{Attribution, AttributionSource};
 use tollgate_core::budget::Amount;
@@ -64,6 +65,11 @@ pub(crate) fn part(model: &str) -> PriceBook {
     book_of(&[MODEL, "gpt-n"]).subset([&wanted], NOW_MS, usize::MAX)
 }
 
+/// A policy or a book as a collector sends it.
+pub(crate) fn raw(sent: &impl serde::Serialize) -> Box<RawValue> {
+    serde_json::value::to_raw_value(sent).unwrap()
+}
+
 /// A policy of these budgets, in windows that never end.
 pub(crate) fn policy(budgets: &Value) -> Policy {
     let entry = |budget| PolicyBudget {
@@ -104,7 +110,7 @@ pub(crate) fn alone(budgets: &Value) -> Gateway {
 pub(crate) fn gateway(vm: u64, budgets: &Value) -> Gateway {
     let gateway = Gateway::new(config(), vm, Vec::new());
     let now_ms = simulated::with(|world| world.now_ms);
-    gateway::adopt(&gateway, Some(&book()), Some(&policy(budgets)), now_ms);
+    gateway::adopt(&gateway, Some(&raw(&book())), Some(&raw(&policy(budgets))), now_ms);
     gateway.budgets.acknowledged(now_ms);
     gateway
 }
@@ -372,9 +378,9 @@ impl Collector {
             now_ms: simulated::with(|world| world.now_ms),
             ack: request.sequence,
             duplicates: self.duplicates - duplicates,
-            prices: request.price_version.is_none().then(book),
+            prices: request.price_version.is_none().then(|| raw(&book())),
             policy: (request.policy_version.as_ref() != Some(&self.policy.version))
-                .then(|| self.policy.clone()),
+                .then(|| raw(&self.policy)),
             grants: grants.map(|report| grant(report, Amount(self.granted), want(report))).collect(),
             ..SyncAnswer::default()
         };

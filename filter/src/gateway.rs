@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use log::{info, warn};
+use serde_json::value::RawValue;
 use taken::TakenInAll;
 use tollgate_core::answer::wire::Turn;
 use tollgate_core::budget::policy::Policy;
@@ -97,6 +98,14 @@ impl Gateway {
         let learned = self.learned.borrow();
         let given = DecisionInput { book: book.as_deref(), learned: &learned, now_ms, waited };
         self.budgets.decide(call, given, &mut self.metrics.borrow_mut())
+    }
+
+    /// The output limit that rules want written into a request, and the rule.
+    pub(crate) fn clamp(&self, call: &mut Call, now_ms: u64) -> Option<(u64, String)> {
+        let (book, learned) = (self.book(), self.learned.borrow());
+        let given =
+            DecisionInput { book: book.as_deref(), learned: &learned, now_ms, waited: Waited::Enough };
+        self.budgets.clamp(call, given)
     }
 
     /// The same at once, of a call whose body cannot wait. What it lacks the collector is asked for with the
@@ -271,7 +280,7 @@ impl Gateway {
             return;
         }
         let Ok((json, _)) = host::shared(layout::PRICES) else { return };
-        match serde_json::from_slice::<PriceBook>(&json) {
+        match read_parts(&json) {
             Ok(book) => {
                 *self.book.borrow_mut() = Some(Rc::new(book));
                 *self.edition.borrow_mut() = edition;
@@ -281,25 +290,37 @@ impl Gateway {
     }
 }
 
-/// Adds a part of the book to what shared data has of it, for all VMs: a row once received stays, whichever
-/// VM asked for it. Books of one version may have different rows, so that an edition is named by all of it.
-fn publish(part: &PriceBook) {
+/// The book of which these are the parts, one after the other as they came.
+fn read_parts(json: &[u8]) -> serde_json::Result<PriceBook> {
+    let mut all = PriceBook::default();
+    for part in serde_json::Deserializer::from_slice(json).into_iter::<PriceBook>() {
+        all = all.and(part?);
+    }
+    Ok(all)
+}
+
+/// Adds a part of the book to those that shared data has of its version, for all VMs: a row once received
+/// stays, whichever VM asked for it. Where they are too many the others go, and what is needed of them is
+/// asked for again. Books of one version may have different rows, so that an edition is named by all of it.
+fn publish(version: &str, part: &[u8]) {
+    let is_of_version = || {
+        let edition = host::shared(layout::PRICE_EDITION).ok();
+        edition.is_some_and(|(edition, _)| {
+            edition.strip_prefix(version.as_bytes()).is_some_and(|rest| rest.starts_with(b" "))
+        })
+    };
     for _ in 0..PUBLISH_TRIES {
         let held = host::shared(layout::PRICES).ok();
-        let book = match &held {
-            Some((json, _)) => {
-                serde_json::from_slice::<PriceBook>(json).ok().map(|book| book.and(part.clone()))
-            }
-            None => None,
-        };
-        let Ok(json) = serde_json::to_vec(book.as_ref().unwrap_or(part)) else { return };
+        let is_kept = |held: &Vec<u8>| held.len() + part.len() <= PARTS_BYTES_MAX && is_of_version();
+        let before = held.as_ref().map(|(held, _)| held).filter(|held| is_kept(held));
+        let json = [before.map_or(&[][..], Vec::as_slice), part].concat();
         let done = match held {
             Some((_, version)) => host::swap_shared(layout::PRICES, &json, version),
             None => host::create_shared(layout::PRICES, &json),
         };
         match done {
             Ok(()) => {
-                let edition = format!("{} {:016x}", part.version(), fnv(&json));
+                let edition = format!("{version} {:016x}", fnv(&json));
                 let _ = host::set_shared(layout::PRICE_EDITION, edition.as_bytes());
                 return;
             }
@@ -310,21 +331,32 @@ fn publish(part: &PriceBook) {
 }
 
 /// Takes over prices and a policy that came from the collector, for all VMs.
-pub(crate) fn adopt(gateway: &Gateway, book: Option<&PriceBook>, policy: Option<&Policy>, now_ms: u64) {
-    if let Some(book) = book {
-        info!("price book {} with {} models from the collector", book.version(), book.models().len());
-        publish(book);
-        gateway.refresh_book();
+pub(crate) fn adopt(gateway: &Gateway, book: Option<&RawValue>, policy: Option<&RawValue>, now_ms: u64) {
+    if let Some(part) = book.map(|book| book.get().as_bytes()) {
+        match read_parts(part) {
+            Ok(book) => {
+                info!("price book {} with {} models from the collector", book.version(), book.models().len());
+                publish(book.version(), part);
+                gateway.refresh_book();
+            }
+            Err(error) => warn!("the price book of the collector cannot be read: {error}"),
+        }
     }
-    if let Some(policy) = policy
-        && let Ok(json) = serde_json::to_vec(policy)
-        && host::set_shared(layout::POLICY, &json).is_ok()
-    {
-        let _ = host::set_shared(layout::POLICY_EDITION, policy.version.as_bytes());
-        gateway.budgets.refresh(&gateway.config, now_ms);
+    let Some(json) = policy else { return };
+    match serde_json::from_slice::<Policy>(json.get().as_bytes()) {
+        Ok(policy) => {
+            if host::set_shared(layout::POLICY, json.get().as_bytes()).is_ok() {
+                let _ = host::set_shared(layout::POLICY_EDITION, policy.version.as_bytes());
+                gateway.budgets.refresh(&gateway.config, now_ms);
+            }
+        }
+        // What it held before goes on.
+        Err(error) => warn!("the policy of the collector cannot be read: {error}"),
     }
 }
 
+/// Parts of the book in shared data, as JSON: about twice what an answer of a collector brings.
+const PARTS_BYTES_MAX: usize = 512 * 1024;
 /// Tries to add to the book in shared data, where other VMs do too.
 const PUBLISH_TRIES: u32 = 16;
 

@@ -32,6 +32,8 @@ mod collector;
 #[cfg(test)]
 mod deaths;
 #[cfg(test)]
+mod explained;
+#[cfg(test)]
 mod fixture;
 mod gateway;
 mod host;

@@ -76,6 +76,8 @@ impl Metrics {
             Reason::AttributionMissing => "tollgate_denied_total.reason=.attribution_missing.;",
             Reason::IdentityContradicted => "tollgate_denied_total.reason=.identity_contradicted.;",
             Reason::CallTooLarge => "tollgate_denied_total.reason=.call_too_large.;",
+            Reason::RunLimit => "tollgate_denied_total.reason=.run_limit.;",
+            Reason::Repeated => "tollgate_denied_total.reason=.repeated.;",
             Reason::AmbiguousRequest => "tollgate_denied_total.reason=.ambiguous_request.;",
             Reason::UnreadableRequest => "tollgate_denied_total.reason=.unreadable_request.;",
         };

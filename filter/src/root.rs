@@ -37,7 +37,7 @@ impl Context for Root {
             return;
         }
         if let Some(answer) = self.sync.answered(call, &status, &body, now_ms) {
-            adopt(&gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
+            adopt(&gateway, answer.prices.as_deref(), answer.policy.as_deref(), now_ms);
             if gateway.budgets.granted(&answer.grants, self.sync.wants()) {
                 self.sync.hurry();
             }

@@ -7,6 +7,7 @@
 //! | [`journal`] | what is noted of a call under way |
 //! | [`counters`] | the table of counters |
 //! | [`values`] | how many values each budget has counters for |
+//! | [`runs`] | what runs did so far, and how often requests came |
 //! | [`deferred`] | who started work that is fetched later |
 //! | [`leader`] | which VM of this Envoy talks to the collector |
 
@@ -16,4 +17,5 @@ pub(crate) mod journal;
 pub(crate) mod lane;
 pub(crate) mod layout;
 pub(crate) mod leader;
+pub(crate) mod runs;
 pub(crate) mod values;

@@ -20,6 +20,8 @@ enum Place {
     ApiKey,
     /// The query: Google's `key`, the `X-Amz-Credential` of a presigned request.
     Query,
+    /// `sec-websocket-protocol`: what browsers open OpenAI's sessions with.
+    Subprotocol,
 }
 
 /// The provider keys that a request carries, wherever: which of them counts is its provider's to say. Holds
@@ -34,8 +36,13 @@ impl Credentials {
         let (place, key) = match name {
             b"x-api-key" => (Place::XApiKey, Some(value)),
             b"x-goog-api-key" => (Place::XGoogApiKey, Some(value)),
-            b"api-key" => (Place::ApiKey, Some(value)),
+            b"api-key" | b"ocp-apim-subscription-key" => (Place::ApiKey, Some(value)),
             b"authorization" => (Place::Authorization, authorized(value)),
+            b"sec-websocket-protocol" => {
+                let offered = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                let keys = offered.filter_map(|one| one.strip_prefix(SUBPROTOCOL));
+                return keys.for_each(|key| self.note(Place::Subprotocol, Some(key)));
+            }
             _ => return,
         };
         if !value.is_empty() {
@@ -48,9 +55,11 @@ impl Credentials {
         let Some((_, query)) = path.split_once('?') else { return };
         for pair in query.split('&') {
             let Some((name, value)) = pair.split_once('=') else { continue };
-            let value = decoded(value);
+            let (name, value) = (decoded(name), decoded(value));
             if name.eq_ignore_ascii_case("key") || name.eq_ignore_ascii_case("access_token") {
                 self.note(Place::Query, Some(value.as_bytes()));
+            } else if name.eq_ignore_ascii_case("api-key") || name.eq_ignore_ascii_case("subscription-key") {
+                self.note(Place::ApiKey, Some(value.as_bytes()));
             } else if name.eq_ignore_ascii_case("x-amz-credential") {
                 let id = value.split('/').next().unwrap_or_default();
                 self.note(Place::Query, Some(id.as_bytes()));
@@ -58,13 +67,29 @@ impl Credentials {
         }
     }
 
-    /// Notes a key; `None` where something stands there that is none, or several in one.
+    /// Notes a key; `None` where something stands there that is none.
     fn note(&mut self, place: Place, key: Option<&[u8]>) {
+        let Some(key) = key.filter(|key| !key.is_empty()) else { return self.put(place, None) };
         // Headers that come twice reach us joined by commas, which no key has.
-        let key = key.filter(|key| !key.is_empty() && !key.contains(&b','));
+        for one in key.split(|byte| *byte == b',') {
+            let one = one.trim_ascii();
+            let bare = (place == Place::Authorization).then(|| authorized(one)).flatten().unwrap_or(one);
+            self.put(place, Some(bare));
+        }
+    }
+
+    fn put(&mut self, place: Place, key: Option<&[u8]>) {
         if self.0.len() <= CREDENTIALS_MAX {
             self.0.push((place, key.map(<[u8]>::to_vec)));
         }
+    }
+
+    /// The [`key_id`] of each key that this provider may take: where it gets several that differ, nobody
+    /// knows which it takes.
+    pub fn key_ids(&self, provider: &str, secret: &[u8]) -> impl Iterator<Item = String> {
+        let taken = places(provider);
+        let keys = self.0.iter().filter(|(place, _)| taken.contains(place));
+        keys.filter_map(|(_, key)| key_id(secret, key.as_ref()?))
     }
 
     /// The [`key_id`] of the key that this provider takes. `None` where it has none, or several that differ:
@@ -98,14 +123,26 @@ fn places(provider: &str) -> &'static [Place] {
     match provider {
         "anthropic" => &[Place::XApiKey, Place::Authorization],
         "gemini" | "vertex" => &[Place::XGoogApiKey, Place::Authorization, Place::Query],
-        "azure" => &[Place::ApiKey, Place::Authorization, Place::XApiKey],
+        "azure" => &[Place::ApiKey, Place::Authorization, Place::XApiKey, Place::Subprotocol],
+        "openai" => &[Place::Authorization, Place::Subprotocol],
         "bedrock" => &[Place::Authorization, Place::Query, Place::XApiKey],
         known if known != UNKNOWN_PROVIDER && recognised_ids().any(|id| id == known) => {
             &[Place::Authorization]
         }
-        _ => &[Place::Authorization, Place::XApiKey, Place::XGoogApiKey, Place::ApiKey, Place::Query],
+        _ => &[
+            Place::Authorization,
+            Place::XApiKey,
+            Place::XGoogApiKey,
+            Place::ApiKey,
+            Place::Query,
+            Place::Subprotocol,
+        ],
     }
 }
+
+/// What stands before a key among the protocols that a browser offers, as it can set no header. Source:
+/// OpenAI, Realtime API with WebSockets, as known; not read anew.
+const SUBPROTOCOL: &[u8] = b"openai-insecure-api-key.";
 
 /// Credentials that are looked at; no client sends more.
 const CREDENTIALS_MAX: usize = 8;
@@ -150,6 +187,16 @@ mod tests {
             ("anthropic", "/v1", &[("x-api-key", "sk-ant"), ("authorization", "Bearer sk-2")], None),
             ("anthropic", "/v1", &[("x-api-key", "sk-ant"), ("api-key", "other")], Some("sk-ant")),
             ("gemini", "/v1?alt=sse&key=g%2D1", &[], Some("g-1")),
+            ("gemini", "/v1?k%65y=g-1", &[], Some("g-1")),
+            ("azure", "/v1?api-key=a-1", &[], Some("a-1")),
+            ("azure", "/v1", &[("ocp-apim-subscription-key", "a-1")], Some("a-1")),
+            (
+                "openai",
+                "/v1/realtime",
+                &[("sec-websocket-protocol", "realtime, openai-insecure-api-key.sk-1, openai-beta.x")],
+                Some("sk-1"),
+            ),
+            ("openai", "/v1/realtime", &[("sec-websocket-protocol", "realtime")], None),
             ("gemini", "/v1", &[("x-goog-api-key", "g-1")], Some("g-1")),
             ("gemini", "/v1?key=g-2", &[("x-goog-api-key", "g-1")], None),
             ("azure", "/v1", &[("api-key", "a-1"), ("x-goog-api-key", "other")], Some("a-1")),
@@ -172,6 +219,31 @@ mod tests {
         let mut presigned = Credentials::default();
         presigned.path("/model/m/invoke?X-Amz-Credential=AKIA1%2F20261125%2Fus-east-1");
         assert_eq!(presigned.key_id("bedrock", b"s"), key_id(b"s", b"AKIA1"));
+    }
+
+    #[test]
+    fn of_several_keys_that_differ_each_is_told() {
+        type Headers = &'static [(&'static str, &'static str)];
+        let cases: &[(&str, Headers, &[&str])] = &[
+            (
+                "openai",
+                &[("authorization", "Bearer sk-1"), ("authorization", "Bearer junk")],
+                &["sk-1", "junk"],
+            ),
+            ("openai", &[("authorization", "Bearer sk-1, Bearer junk")], &["sk-1", "junk"]),
+            ("openai", &[("authorization", "Bearer sk-1,junk"), ("x-api-key", "other")], &["sk-1", "junk"]),
+            ("anthropic", &[("x-api-key", "sk-1"), ("authorization", "Bearer junk")], &["sk-1", "junk"]),
+            ("anthropic", &[("x-api-key", "junk,sk-1")], &["junk", "sk-1"]),
+        ];
+        for (provider, headers, expected) in cases {
+            let mut credentials = Credentials::default();
+            headers.iter().for_each(|(name, value)| credentials.header(name.as_bytes(), value.as_bytes()));
+            let found: Vec<String> = credentials.key_ids(provider, b"secret").collect();
+            let expected: Vec<String> =
+                expected.iter().filter_map(|key| key_id(b"secret", key.as_bytes())).collect();
+            assert_eq!(found, expected, "{provider} {headers:?}");
+            assert_eq!(credentials.key_id(provider, b"secret"), None, "nobody knows which is taken");
+        }
     }
 
     #[test]

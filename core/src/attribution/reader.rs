@@ -1,5 +1,8 @@
 //! Attribution out of request headers and trusted values.
 
+use serde_json::Value;
+
+use super::presets::PORTKEY_METADATA;
 use super::{Attribution, AttributionSource, Field, INVALID, NAME_BYTES_MAX, TAGS_MAX, UNATTRIBUTED};
 use crate::lean::small_map;
 
@@ -8,6 +11,8 @@ use crate::lean::small_map;
 pub struct AttributionRules {
     /// Further header names, lower case, that mean a field where its own header is missing.
     pub aliases: Vec<(String, Field)>,
+    /// Whether members of Portkey's metadata count so, too: see [`presets`](super::presets).
+    pub portkey: bool,
     /// Whether `tollgate.*` members of W3C `baggage` count where neither header is there.
     pub baggage: bool,
 }
@@ -31,7 +36,7 @@ pub enum Handling {
 /// ```
 /// use tollgate_core::attribution::{AttributionReader, AttributionRules, Handling};
 ///
-/// let rules = AttributionRules { aliases: Vec::new(), baggage: true };
+/// let rules = AttributionRules { baggage: true, ..AttributionRules::default() };
 /// let mut reader = AttributionReader::new(&rules);
 /// assert_eq!(reader.header("x-tollgate-agent", b"triage"), Handling::Remove);
 /// assert_eq!(reader.header("accept", b"*/*"), Handling::Keep);
@@ -76,6 +81,10 @@ impl<'a> AttributionReader<'a> {
             give(&mut self.aliased, *field, value);
             return Handling::Remove;
         }
+        if name == PORTKEY_METADATA && self.rules.portkey {
+            self.metadata(value);
+            return Handling::Remove;
+        }
         if name == "baggage" && self.rules.baggage {
             return self.baggage(value);
         }
@@ -96,6 +105,16 @@ impl<'a> AttributionReader<'a> {
         let source =
             if attribution.is_empty() { AttributionSource::None } else { AttributionSource::SelfDeclared };
         (attribution, source)
+    }
+
+    /// Takes names out of an object; what is none says nothing.
+    fn metadata(&mut self, value: &[u8]) {
+        let Ok(value) = serde_json::from_slice::<Value>(value) else { return };
+        for (field, name, _) in Field::ALL {
+            if let Some(text) = value.get(name).and_then(Value::as_str) {
+                give(&mut self.aliased, field, text.as_bytes());
+            }
+        }
     }
 
     /// Takes our members out of a baggage header: `tollgate.agent=a;p=1,other=b`.
@@ -202,6 +221,7 @@ mod tests {
         let rules = AttributionRules {
             aliases: vec![("helicone-property-agent".into(), Field::Agent)],
             baggage: true,
+            portkey: true,
         };
         let mut reader = AttributionReader::new(&rules);
         let handling = headers.iter().map(|(name, value)| reader.header(name, value)).collect();
@@ -211,6 +231,24 @@ mod tests {
 
     fn agent(headers: &[(&str, &[u8])]) -> String {
         read(headers).0.agent
+    }
+
+    #[test]
+    fn portkeys_metadata_says_names_where_no_other_header_does() {
+        let own: (&str, &[u8]) = ("x-tollgate-agent", b"own");
+        let metadata = |text: &'static str| ("x-portkey-metadata", text.as_bytes());
+        for (headers, expected) in [
+            (&[metadata(r#"{"agent":"bot","_user":"u"}"#)][..], "bot"),
+            (&[metadata(r#"{"agent":"bot"}"#), own], "own"),
+            (&[metadata(r#"{"agent":"a b"}"#)], "invalid"),
+            (&[metadata(r#"{"agent":7}"#)], "unattributed"),
+            (&[metadata(r#"{"agent":"#)], "unattributed"),
+            (&[metadata(r#"["agent"]"#)], "unattributed"),
+            (&[metadata(r#"{"agent":"bot"}"#), ("helicone-property-agent", b"bot")], "invalid"),
+        ] {
+            assert_eq!(agent(headers), expected, "{headers:?}");
+            assert_eq!(read(headers).2[0], Handling::Remove);
+        }
     }
 
     #[test]
@@ -265,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_field_with_a_trusted_source_never_takes_the_callers_word() {
-        let rules = AttributionRules { aliases: Vec::new(), baggage: false };
+        let rules = AttributionRules::default();
         for (_, name, header) in Field::ALL {
             let field = Field::from_name(name).unwrap();
             let mut reader = AttributionReader::new(&rules);

@@ -115,7 +115,8 @@ impl Policy {
     pub fn touched<'p>(&'p self, subject: &Subject<'p>, now_ms: u64) -> impl Iterator<Item = Touched<'p>> {
         self.budgets.iter().enumerate().filter_map(move |(index, entry)| {
             if !entry.budget.scope.holds(subject)
-                || entry.quarantine && !self.rules.is_quarantined(subject.attribution, now_ms)
+                || entry.quarantine
+                    && !self.rules.is_quarantined(subject.attribution, now_ms, &entry.budget.name)
             {
                 return None;
             }
@@ -150,9 +151,11 @@ impl Policy {
         self.budgets.iter().any(scopes) || !self.rules.is_empty() && self.rules.scopes_models()
     }
 
-    /// Whether a budget may write an output limit into requests.
-    pub fn writes_output_limits(&self) -> bool {
+    /// Whether something of it may change requests: an output limit of a budget, or a rule.
+    pub fn changes_requests(&self) -> bool {
         self.budgets.iter().any(|entry| entry.budget.written_output_tokens().is_some())
+            || self.rules.limits.iter().any(|limit| limit.clamp)
+            || !self.rules.step_down.is_empty()
     }
 }
 

@@ -6,8 +6,11 @@
 mod index;
 mod judge;
 mod read;
+pub mod runs;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,6 +19,7 @@ use crate::attribution::Field;
 pub use index::Index;
 pub(crate) use judge::ruling_of_contradiction;
 pub use judge::{Breach, ForCall, Models, Ruling, Rulings};
+pub use runs::RunLimit;
 
 use super::Amount;
 use super::scope::{Scope, matches};
@@ -33,6 +37,9 @@ pub struct Rules {
     /// Calls are refused whose headers say otherwise than a trusted source; else the source holds.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub rejects_contradictions: bool,
+    /// What headers say holds, whatever trusted sources say; who calls is then known by their word alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub accepts_contradictions: bool,
     /// What becomes of calls of other agents; the first one for a call's environment holds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<Unknown>,
@@ -45,6 +52,12 @@ pub struct Rules {
     /// What one call may be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<CallLimit>,
+    /// What one run may do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunLimit>,
+    /// Cheaper models for budgets that are nearly spent; the first one for a call holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub step_down: Vec<StepDown>,
     /// Rules by whom they are for.
     #[serde(skip)]
     pub index: Index,
@@ -110,6 +123,10 @@ pub struct Unknown {
     pub environment: String,
     /// What becomes of them.
     pub action: UnknownAction,
+    /// The budget that they count on in quarantine; empty in policies of older collectors: each that is for
+    /// unknown agents.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub budget: String,
 }
 
 /// What becomes of a call of an agent that is not registered, the mildest first.
@@ -179,9 +196,34 @@ pub struct CallLimit {
     /// What a call may cost at most, in pico-dollars.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_cost: Option<Amount>,
+    /// Whether calls may be made whose price nobody knows, so that they cannot be held against `max_cost`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unpriced: bool,
     /// Tokens that its prompt may have at most, as they are estimated from its text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_input_tokens: Option<u64>,
+    /// A call that may cost more goes on with a lower output limit, where its request can be given one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub clamp: bool,
+    /// Only notes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
+}
+
+/// Cheaper models for calls whose budgets are nearly spent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct StepDown {
+    /// Its name.
+    pub name: String,
+    /// The calls that it is for.
+    pub scope: Scope,
+    /// The budget that it looks at; empty: every one that a call is for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub budget: String,
+    /// From how many percent of it on.
+    pub percent: u64,
+    /// Models as calls name them, and what is put in their place; in order, each once.
+    pub models: BTreeMap<String, String>,
     /// Only notes.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub shadow: bool,
@@ -190,20 +232,28 @@ pub struct CallLimit {
 impl Rules {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        let Self { agents, keys, rejects_contradictions, unknown, require, allow, limits, index: _ } = self;
+        let Self { agents, keys, rejects_contradictions, accepts_contradictions, .. } = self;
+        let Self { unknown, require, allow, limits, runs, step_down, .. } = self;
         !rejects_contradictions
+            && !accepts_contradictions
             && keys.is_empty()
             && agents.is_empty()
             && unknown.is_empty()
             && require.is_empty()
             && allow.is_empty()
             && limits.is_empty()
+            && runs.is_empty()
+            && step_down.is_empty()
     }
 
     /// What becomes of calls of unknown agents in this environment.
     pub fn unknown_in(&self, environment: &str) -> UnknownAction {
-        let first = self.unknown.iter().find(|one| matches(&one.environment, environment));
-        first.map_or(UnknownAction::Allow, |one| one.action)
+        self.unknown_of(environment).map_or(UnknownAction::Allow, |one| one.action)
+    }
+
+    /// The first that is for an environment.
+    fn unknown_of(&self, environment: &str) -> Option<&Unknown> {
+        self.unknown.iter().find(|one| matches(&one.environment, environment))
     }
 }
 
@@ -224,6 +274,11 @@ impl Serialize for FieldName {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str((*self).into())
     }
+}
+
+/// To the cent, or to what there is of it.
+fn dollars(amount: Amount) -> String {
+    crate::money::Picodollars::from_pico(amount.0).to_string()
 }
 
 // By reference, as serde wants it.

@@ -146,8 +146,8 @@ impl Call {
             return self.ruled(rulings).unwrap_or_default();
         }
         if self.is_unmetered() {
-            self.ruled(rulings);
-            return self.unmetered(holds);
+            self.rule_size(&rules, None, &mut rulings);
+            return self.ruled(rulings).unwrap_or_else(|| self.unmetered(holds));
         }
         let enforcing = enforced(&|_| true);
         if (enforcing.is_some() || given.unpriced == Unpriced::Deny || rules.enforces_limits())
@@ -157,7 +157,8 @@ impl Call {
             let under = name.as_ref().map_or_else(String::new, |name| format!(" under budget `{name}`"));
             return Admission::Refuse(reason, name, format!("{text}{under}"));
         }
-        if holds.is_empty() && given.unpriced != Unpriced::Deny && rules.limits.is_empty() {
+        let is_sized = !rules.limits.is_empty() || !rules.runs.is_empty();
+        if holds.is_empty() && given.unpriced != Unpriced::Deny && !is_sized {
             return self.ruled(rulings).unwrap_or_default();
         }
         self.held(given, holds, (&rules, rulings))
@@ -196,6 +197,10 @@ impl Call {
         };
         if !given.policy.rules.is_empty() {
             let cost = cost.map(|cost| Amount(cost.as_pico()));
+            if is_ceiling {
+                // No price came that a lower limit could be made of.
+                self.ruled.borrow_mut().awaits_clamp = false;
+            }
             self.rule_size(rules, cost, &mut rulings);
             if let Some(refused) = self.ruled(rulings) {
                 return refused;
@@ -290,9 +295,41 @@ impl Call {
         }
     }
 
+    /// What it may cost at most: at the dearest that may answer, and at each model that its tools ask
+    /// besides.
+    fn worst<'a>(
+        &'a self,
+        given: &AdmissionInput<'a>,
+        known: &'a [(&'a str, &'a str)],
+    ) -> Result<Worst<'a>, Admission<'static>> {
+        let mut worst = self.worst_answer(given, known)?;
+        for name in self.tool_models() {
+            let facts = Facts { request_model: Some(name), ..self.facts(known) };
+            let row = given.book.and_then(|book| book.worst_case(facts));
+            let cost = row.as_ref().and_then(|row| row.of(&self.bound(row.size())));
+            match cost {
+                Some(more) => worst.cost = worst.cost.map(|cost| cost + more),
+                None => match self.without_price(given, &facts, row.is_some()) {
+                    WithoutPrice::Ask(wanted) => return Err(Admission::WantPrice(wanted)),
+                    WithoutPrice::Refuse(text) if row.is_none() => {
+                        return Err(Admission::Refuse(Reason::ModelNotPriced, None, text));
+                    }
+                    // What has a price of another kind, as pictures, is bounded with the tools.
+                    _ => {}
+                },
+            }
+        }
+        Ok(worst)
+    }
+
+    /// Models that its tools ask.
+    pub(super) fn tool_models(&self) -> &[String] {
+        self.bounds().map_or(&[], RequestBounds::tool_models)
+    }
+
     /// The dearest that may answer: of the models that it names, or of all of its provider's, where it names
     /// none.
-    fn worst<'a>(
+    fn worst_answer<'a>(
         &'a self,
         given: &AdmissionInput<'a>,
         known: &'a [(&'a str, &'a str)],
@@ -353,7 +390,7 @@ impl Call {
     }
 
     /// The same for a call that names its model in the plain way, as nearly all do: found without a list.
-    fn plain_model(&self) -> Option<&str> {
+    pub(super) fn plain_model(&self) -> Option<&str> {
         let name = match &self.target.path_model {
             Some(in_path) => in_path,
             None => self.request.model().filter(|name| !name.contains(','))?.trim_ascii(),
@@ -506,6 +543,15 @@ impl Call {
         let tokens = policy.default_output_tokens(&self.subject())?;
         let row = book.and_then(|book| book.worst_case(self.facts(&[])));
         Some(tokens.min(row.and_then(|row| row.size().output_tokens).unwrap_or(tokens)))
+    }
+
+    /// What it may cost at most; none where its own price is not known here.
+    pub(super) fn worst_cost(&self, given: &AdmissionInput<'_>) -> Option<Amount> {
+        let tier = self.request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
+        let place = self.target.place.as_ref().map(|(fact, word)| (*fact, word.as_str()));
+        let known: Vec<(&str, &str)> = tier.into_iter().chain(place).collect();
+        let worst = self.worst(given, &known).ok()?;
+        worst.cost.filter(|_| !worst.is_ceiling).map(|cost| Amount(cost.as_pico()))
     }
 
     /// Output tokens that have passed so far, as far as they can be seen.

@@ -5,10 +5,13 @@
 //! soon. 403 for what is not allowed. Shapes: each provider's error reference and its SDK's behaviour,
 //! measured 2026-11.
 
+mod short;
+
 use serde_json::{Value, json};
 
 use crate::decode::websocket;
 use crate::provider::{Api, Target};
+pub use short::short_of;
 
 /// Why a call is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,6 +40,10 @@ pub enum Reason {
     IdentityContradicted,
     /// It is larger than one call may be.
     CallTooLarge,
+    /// Its run has done as much as one run may.
+    RunLimit,
+    /// The same request comes too often within a minute.
+    Repeated,
     /// A key that decides about the call stands in its body twice.
     AmbiguousRequest,
     /// The body cannot be read, and an enforced budget must know what it asks for.
@@ -70,6 +77,8 @@ impl Reason {
             Self::AttributionMissing => "attribution_missing",
             Self::IdentityContradicted => "identity_contradicted",
             Self::CallTooLarge => "call_too_large",
+            Self::RunLimit => "run_limit",
+            Self::Repeated => "repeated",
             Self::AmbiguousRequest => "ambiguous_request",
             Self::UnreadableRequest => "unreadable_request",
         }
@@ -79,12 +88,13 @@ impl Reason {
     pub const fn status(self) -> u16 {
         match self {
             Self::BudgetSpent => 402,
-            Self::BudgetBusy | Self::CollectorAway | Self::PriceUnknown => 429,
+            Self::BudgetBusy | Self::CollectorAway | Self::PriceUnknown | Self::Repeated => 429,
             Self::ModelNotPriced
             | Self::DeferredNotAllowed
             | Self::NotMetered
             | Self::AgentNotAllowed
             | Self::ModelNotAllowed
+            | Self::RunLimit
             | Self::CallTooLarge => 403,
             Self::AmbiguousRequest | Self::AttributionMissing | Self::IdentityContradicted => 400,
             Self::UnreadableRequest => 415,
@@ -104,6 +114,7 @@ pub fn refusal(target: &Target, reason: Reason, status: Option<u16>, message: &s
         (Reason::BudgetBusy | Reason::CollectorAway | Reason::PriceUnknown, _) => {
             headers.push(("retry-after", "1".to_owned()));
         }
+        (Reason::Repeated, _) => headers.push(("retry-after", "30".to_owned())),
         _ => headers.push(("x-should-retry", "false".to_owned())),
     }
     if family == Family::Bedrock {
@@ -114,12 +125,15 @@ pub fn refusal(target: &Target, reason: Reason, status: Option<u16>, message: &s
             | Reason::NotMetered
             | Reason::AgentNotAllowed
             | Reason::ModelNotAllowed
+            | Reason::RunLimit
             | Reason::CallTooLarge => "AccessDeniedException",
             Reason::AmbiguousRequest
             | Reason::UnreadableRequest
             | Reason::AttributionMissing
             | Reason::IdentityContradicted => "ValidationException",
-            Reason::BudgetBusy | Reason::CollectorAway | Reason::PriceUnknown => "ThrottlingException",
+            Reason::BudgetBusy | Reason::CollectorAway | Reason::PriceUnknown | Reason::Repeated => {
+                "ThrottlingException"
+            }
             Reason::BudgetSpent => "ServiceQuotaExceededException",
         };
         headers.push(("x-amzn-errortype", kind.to_owned()));
@@ -147,15 +161,16 @@ pub fn stream_error(target: &Target, message: &str, id: &str) -> Option<Vec<u8>>
 
 /// What is sent to the caller of a session to end it: the provider's own error message, where it has one
 /// (OpenAI's API reference, Realtime server events, read 2026-11-25), and the end of the websocket.
-pub fn session_end(target: &Target, message: &str, id: &str) -> Vec<u8> {
+pub fn session_end(target: &Target, reason: Reason, status: Option<u16>, message: &str, id: &str) -> Vec<u8> {
+    let status = status.unwrap_or_else(|| reason.status());
     let error = match target.api {
         Api::ResponsesSession => {
-            let error = Family::OpenAi.error(Reason::BudgetSpent, 402, message, id);
-            let event = json!({"type": "error", "status": 402, "error": error.get("error")});
+            let error = Family::OpenAi.error(reason, status, message, id);
+            let event = json!({"type": "error", "status": status, "error": error.get("error")});
             websocket::text(&event.to_string())
         }
         Api::Realtime | Api::Voice => {
-            let code = "insufficient_quota";
+            let code = if reason == Reason::BudgetSpent { "insufficient_quota" } else { reason.name() };
             let error =
                 json!({"type": code, "code": code, "message": message, "param": null, "event_id": null});
             let event = json!({"type": "error", "event_id": id, "error": error});

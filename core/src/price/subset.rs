@@ -79,6 +79,14 @@ impl PriceBook {
         Self { resolved: Some(resolved), apart, dearest, without_price, ..part }
     }
 
+    /// The whole book at prices that have not ended before `now_ms`. Every row stays, so that a name means
+    /// the same row as in this one.
+    #[must_use]
+    pub fn current(&self, now_ms: u64) -> Self {
+        let models = self.models.iter().map(|model| model.still_needed(now_ms)).collect();
+        Self::new(self.version.clone(), models).with_maps(self.maps.clone())
+    }
+
     /// For each provider, and for any that the book does not know, the row that none is dearer than.
     fn dearest_rows(&self, now_ms: u64) -> Vec<PricedModel> {
         let providers: BTreeSet<&str> = self.models.iter().map(|model| model.provider.as_str()).collect();

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::attribution::presets::{PORTKEY, PRESETS};
 use crate::attribution::{AttributionRules, AttributionSource, Field};
 use crate::budget::window::{Offset, Window};
 use crate::budget::{Amount, Budget, Unit, define};
@@ -31,6 +32,8 @@ pub struct GatewayConfig {
     /// `pause_headers`: Envoy's filter has `allow_on_headers_stop_iteration`, so a request may wait in its
     /// headers. A rewritten request then has its exact length; without this it goes on chunked.
     pub pause_headers: bool,
+    /// `budget_headers`: answers say what is left of the tightest budget, and when its window ends.
+    pub budget_headers: bool,
     /// `charge_retries`: the routes retry after a provider may have begun to work, so that each attempt that
     /// the filter did not see is charged as its estimated input. The shipped routes retry only what never got
     /// there.
@@ -116,6 +119,7 @@ impl GatewayConfig {
             outbox_records: keys.number("outbox_records", 64..=65_536, 4_096),
             include_usage: keys.flag("include_usage", true),
             pause_headers: keys.flag("pause_headers", false),
+            budget_headers: keys.flag("budget_headers", false),
             charge_retries: keys.flag("charge_retries", false),
             access_log: access_log(keys),
             prices: prices(keys),
@@ -280,16 +284,35 @@ impl CollectorConfig {
 }
 
 const fn default_rules() -> AttributionRules {
-    AttributionRules { aliases: Vec::new(), baggage: true }
+    AttributionRules { aliases: Vec::new(), portkey: false, baggage: true }
 }
 
 fn attribution_rules(keys: &mut Keys<'_>) -> (AttributionRules, Vec<TrustedValue>) {
     let mut rules = AttributionRules { baggage: keys.flag("baggage", true), ..default_rules() };
     rules.aliases = keys.object("aliases", aliases).unwrap_or_default();
     note!(keys, "aliases", Kind::Map(Vec::new(), Box::new(Kind::word(Field::ALL.map(|(_, name, _)| name)))));
+    presets(keys, &mut rules);
     let trusted = keys.list("trusted", trusted_value);
     keys.nothing_else();
     (rules, trusted)
+}
+
+/// Adds the aliases of other products; one that is given by itself wins.
+fn presets(keys: &mut Keys<'_>, rules: &mut AttributionRules) {
+    for product in keys.texts("presets") {
+        let mut is_known = false;
+        for (of, header, field) in PRESETS {
+            if *of == product {
+                rules.aliases.push(((*header).to_owned(), *field));
+                is_known = true;
+            }
+        }
+        rules.portkey |= product == PORTKEY;
+        if !is_known {
+            keys.wrong("presets", "has another word than litellm, helicone, portkey, langfuse");
+        }
+    }
+    note!(keys, "presets", Kind::list(Kind::word(["litellm", "helicone", "portkey", "langfuse"])));
 }
 
 fn aliases(keys: &mut Keys<'_>) -> Vec<(String, Field)> {
@@ -363,10 +386,23 @@ mod tests {
     }
 
     #[test]
+    fn presets_are_aliases_behind_those_that_are_given() {
+        let json = r#"{"gateway":"g","attribution":{"aliases":{"helicone-session-id":"feature"},
+            "presets":["helicone","portkey"]}}"#;
+        let rules = GatewayConfig::parse(json.as_bytes()).unwrap().attribution;
+        let field =
+            |name: &str| rules.aliases.iter().find(|(alias, _)| alias == name).map(|(_, field)| *field);
+        assert_eq!(field("helicone-session-id"), Some(Field::Feature));
+        assert_eq!(field("helicone-property-team"), Some(Field::Team));
+        assert_eq!((field("x-portkey-trace-id"), field("x-litellm-tags")), (Some(Field::Run), None));
+        assert!(rules.portkey);
+    }
+
+    #[test]
     fn every_mistake_is_named_at_once() {
         let found = mistakes(
             r#"{"gatway":"x","gateway":"a b","collector":{"interval_ms":5,"clustr":"c"},
-                "attribution":{"aliases":{"X-Up":"agent","x-ok":"agnt"},"baggage":"yes","trusted":[{"field":"team"},3]},
+                "attribution":{"aliases":{"X-Up":"agent","x-ok":"agnt"},"presets":["lite"],"baggage":"yes","trusted":[{"field":"team"},3]},
                 "outbox_records":-1,"access_log":["costs"],"prices":7}"#,
         );
         for expected in [
@@ -378,6 +414,7 @@ mod tests {
             "attribution.aliases.X-Up: is not a lower-case header name",
             "attribution.aliases.x-ok: is not one of agent",
             "attribution.baggage: `\"yes\"` is neither true nor false",
+            "attribution.presets: has another word than litellm",
             "attribution.trusted[0].property: is not a path",
             "attribution.trusted[0].source: is not one of",
             "attribution.trusted[1]: `3` is not an object",
@@ -391,7 +428,7 @@ mod tests {
                 "{expected} in {found:#?}"
             );
         }
-        assert_eq!(found.len(), 14, "{found:#?}");
+        assert_eq!(found.len(), 15, "{found:#?}");
     }
 
     #[test]

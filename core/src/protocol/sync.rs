@@ -10,10 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::budget::ledger::{Grant, Report};
-use crate::budget::policy::Policy;
 use crate::budget::scope::CounterKey;
+use crate::price::Wanted;
 use crate::price::charge::Unpriced;
-use crate::price::{PriceBook, Wanted};
 
 /// Version of these messages. A collector accepts its own and the one before.
 pub const PROTOCOL: u32 = 2;
@@ -61,6 +60,9 @@ pub struct SyncRequest {
     /// Envoy: a total since it started.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub values_shared: u64,
+    /// The highest [`StoppedRun::seq`] that the gateway has heard of.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stops_heard: u64,
     /// Records that this instance could not keep, by reason: totals since it started, never deltas.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub dropped: BTreeMap<String, u64>,
@@ -104,11 +106,12 @@ pub struct SyncAnswer {
             collector's or it wants further models."
         )
     )]
-    pub prices: Option<PriceBook>,
+    pub prices: Option<Box<RawValue>>,
     /// What is to become of calls whose model has no price.
     #[serde(default, skip_serializing_if = "Unpriced::is_allow")]
     pub unpriced: Unpriced,
-    /// Budgets, when the gateway's version is not the collector's: to be used instead of what it held.
+    /// A [`Policy`](crate::budget::policy::Policy), when the gateway's version is not the collector's: to
+    /// be used instead of what it held. Gateways keep it as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(
         feature = "schema",
@@ -118,10 +121,25 @@ pub struct SyncAnswer {
             used instead of what it held."
         )
     )]
-    pub policy: Option<Policy>,
+    pub policy: Option<Box<RawValue>>,
     /// One for each counter of the request that the collector knows a budget for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<CounterGrant>,
+    /// Runs that passed a limit on all gateways together, and that the gateway has not heard of: in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopped: Vec<StoppedRun>,
+}
+
+/// A run that passed a limit on all gateways together.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct StoppedRun {
+    /// Grows with each.
+    pub seq: u64,
+    /// The run.
+    pub run: String,
+    /// Which limit: a hash of its name.
+    pub limit: u64,
 }
 
 /// What a gateway reports of one counter.

@@ -250,10 +250,14 @@ fn session(lower: &[&str]) -> Option<Api> {
 }
 
 fn model_in(query: &str) -> Option<String> {
-    let of = |name| query.split('&').find_map(|pair| pair.strip_prefix(name));
     // Azure's older API names the deployment there.
-    let model = of("model=").or_else(|| of("deployment=")).filter(|model| !model.is_empty())?;
-    Some(decoded(model).into_owned())
+    ["model", "deployment"].into_iter().find_map(|wanted| {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let named = pairs.filter(|(name, value)| !value.is_empty() && decoded(name) == wanted);
+        let models = named.map(|(_, model)| decoded(model).into_owned());
+        // Of two that differ nobody knows which one the provider takes, and no model is called like both.
+        models.reduce(|one, other| if one == other { one } else { format!("{one},{other}") })
+    })
 }
 
 /// The API that a path's last segments name. A path is matched at its end, as a gateway may put a prefix of

@@ -144,6 +144,8 @@ fn a_path_names_its_model_in_its_own_case() {
 fn a_websocket_is_a_session_that_is_known_or_cannot_be_metered() {
     for (path, expected, model) in [
         ("/v1/realtime?model=gpt-realtime", Api::Realtime, Some("gpt-realtime")),
+        ("/v1/realtime?m%6fdel=a&model=a", Api::Realtime, Some("a")),
+        ("/v1/realtime?model=a&m%6fdel=b", Api::Realtime, Some("a,b")),
         ("/openai/realtime?api-version=1&deployment=voice", Api::Realtime, Some("voice")),
         ("/v1/realtime/translations?model=t", Api::Voice, Some("t")),
         ("/v1/live/sessions", Api::Voice, None),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::money::Picodollars;
 use crate::price::charge::{CostStatus, PriceBasis};
 use crate::price::facts::{Deciding, NAME_GEO, SERVICE_TIER};
 use crate::price::{Facts, Fit, PriceBook, Priced};
@@ -43,6 +44,28 @@ impl PriceBook {
         };
         let status = priced.status(is_measured(record));
         Some((priced, status))
+    }
+
+    /// What a call saved that a rule gave a cheaper model: what its usage would cost at the model that was
+    /// asked for, less its cost. `None` where one of the two is not known.
+    pub fn saved(&self, record: &UsageRecord) -> Option<Picodollars> {
+        let asked = record.stepped_down_from.as_deref()?;
+        let is_priced = matches!(record.cost_status, CostStatus::Measured | CostStatus::Estimated);
+        if !is_priced || record.usage.is_empty() {
+            return None;
+        }
+        let kept = kept_facts(record);
+        let conditions: Vec<(&str, &str)> =
+            kept.iter().map(|(fact, word)| (fact.as_str(), word.as_str())).collect();
+        let facts = Facts {
+            provider: &record.head.provider,
+            request_model: Some(asked),
+            response_model: None,
+            time_ms: record.head.time_ms,
+            conditions: &conditions,
+        };
+        let priced = self.price(&facts, &record.usage);
+        priced.complete.then(|| priced.cost - record.cost_usd)
     }
 
     /// Prices what a gateway could not, of a call that several models worked on, when it had no row for

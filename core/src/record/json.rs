@@ -43,6 +43,8 @@ impl UsageRecord {
             price_basis,
             policy_version,
             refused_by,
+            stepped_down_from,
+            saved_usd,
             noted_by,
             attempts,
             duration_ms,
@@ -77,6 +79,10 @@ impl UsageRecord {
         list(out, "price_basis", price_basis, write_basis);
         optional_text(out, "policy_version", policy_version.as_deref());
         optional_text(out, "refused_by", refused_by.as_deref());
+        optional_text(out, "stepped_down_from", stepped_down_from.as_deref());
+        if let Some(amount) = saved_usd {
+            money(out, "saved_usd", *amount);
+        }
         list(out, "noted_by", noted_by, |out, rule| quoted(out, rule));
         optional_number(out, "attempts", attempts.map(u64::from));
         optional_number(out, "duration_ms", *duration_ms);
@@ -514,7 +520,7 @@ mod tests {
             notes in vec(prop::sample::select(NOTES), 0..4),
             texts in vec(".{0,16}", 4),
             noted_by in vec(".{0,16}", 0..3),
-            optional_texts in vec(option::of(".{0,16}"), 8),
+            optional_texts in vec(option::of(".{0,16}"), 9),
             work in option::of(work()),
             numbers in vec(option::of(any::<u64>()), 4),
             attempts in option::of(any::<u32>()),
@@ -528,12 +534,13 @@ mod tests {
             ),
             time_ms in any::<u64>(),
             cost in any::<i128>(),
-            [provider_cost, charged] in [option::of(any::<i64>()), option::of(any::<i64>())],
+            [provider_cost, charged, saved] in prop::array::uniform3(option::of(any::<i64>())),
         ) -> UsageRecord {
             let [id, gateway, provider, operation] = texts.try_into().unwrap();
             let [
                 key_id, request_model, response_model, service_tier, price_version, policy_version, request_hash,
                 refused_by,
+                stepped_down_from,
             ] =
                 optional_texts.try_into().unwrap();
             let [duration_ms, first_byte_ms, request_bytes, response_bytes] = numbers.try_into().unwrap();
@@ -547,8 +554,9 @@ mod tests {
                 cost_source: words.3,
                 provider_cost_usd: provider_cost.map(|pico| Picodollars::from_pico(pico.into())), price_version,
                 charged_usd: charged.map(|pico| Picodollars::from_pico(pico.into())),
-                price_basis, policy_version, refused_by, noted_by, attempts, duration_ms, first_byte_ms, request_bytes, response_bytes,
-                prompt, request_hash, work: work.map(Box::new), notes,
+                price_basis, policy_version, refused_by, stepped_down_from,
+                saved_usd: saved.map(|pico| Picodollars::from_pico(pico.into())),
+                noted_by, attempts, duration_ms, first_byte_ms, request_bytes, response_bytes, prompt, request_hash, work: work.map(Box::new), notes,
             }
         }
     }
@@ -591,6 +599,7 @@ mod tests {
         Note::ProviderCostDoubted,
         Note::PriceAwaited,
         Note::RateGuessed,
+        Note::Repeated,
     ];
     const SOURCES: [AttributionSource; 5] = [
         AttributionSource::Verified,

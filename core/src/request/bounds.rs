@@ -44,6 +44,8 @@ pub struct RequestBounds {
     background: bool,
     /// Models that may answer in the place of the one that is asked for.
     models: Vec<String>,
+    /// Models that its tools ask.
+    tool_models: Vec<String>,
     any_model: bool,
     pub(crate) latency: Option<String>,
     /// Bytes of text that the answer is expected to have.
@@ -107,6 +109,7 @@ pub(crate) enum Field {
     /// A member of a tool that no tool of a caller's has.
     OtherTool,
     Model,
+    ToolModel,
     AnyModel,
     Latency,
     /// Text that the answer is expected to have, handed over in pieces.
@@ -161,9 +164,9 @@ impl RequestBounds {
         !self.lifts_limit && !self.has_other_letters
     }
 
-    /// A limit is written into the request, which has none.
-    pub const fn limit_output(&mut self, tokens: u64) {
-        self.written_limit = Some(tokens);
+    /// A limit is written into the request, in the place of the one that it may have; none was.
+    pub const fn limit_output(&mut self, tokens: Option<u64>) {
+        self.written_limit = tokens;
     }
 
     /// How many answers are asked for, to all prompts.
@@ -179,6 +182,11 @@ impl RequestBounds {
     /// Models that may answer in the place of the one that is asked for.
     pub fn other_models(&self) -> &[String] {
         &self.models
+    }
+
+    /// Models that tools of it ask, beside the one that answers: Anthropic's advisor, what makes pictures.
+    pub fn tool_models(&self) -> &[String] {
+        &self.tool_models
     }
 
     /// Whether models may answer that it does not name.
@@ -305,7 +313,8 @@ impl RequestBounds {
                 self.outside |= has_id && !is_whole;
             }
             Field::ServerTool => self.server_tools |= says,
-            Field::Model => self.model(raw),
+            Field::Model => self.any_model |= add_model(&mut self.models, raw),
+            Field::ToolModel => self.any_model |= add_model(&mut self.tool_models, raw),
             Field::AnyModel => self.any_model |= says,
             Field::CacheTtl
             | Field::Prompt
@@ -326,7 +335,7 @@ impl RequestBounds {
         match once {
             Once::Seen => {}
             Once::Choices => self.choices = self.choices.max(at_most(raw)),
-            Once::Models => self.model(raw),
+            Once::Models => self.any_model |= add_model(&mut self.models, raw),
             // A document in a text.
             Once::HandedOn => self.lifts_limit |= raw.first() == Some(&b'"'),
             Once::Background => self.background |= raw != b"false",
@@ -377,18 +386,20 @@ impl RequestBounds {
             _ => {}
         }
     }
+}
 
-    fn model(&mut self, raw: &[u8]) {
-        let Some(name) = json::text(raw).filter(|name| !name.is_empty()) else {
-            self.any_model |= raw != b"{}" && raw != b"\"\"";
-            return;
-        };
-        if name.len() > MODEL_BYTES_MAX || self.models.len() >= MODELS_MAX {
-            self.any_model = true;
-        } else if !self.models.contains(&name) {
-            self.models.push(name);
-        }
+/// Adds a model's name to a list; true where something stands there that is none, or too much.
+fn add_model(list: &mut Vec<String>, raw: &[u8]) -> bool {
+    let Some(name) = json::text(raw).filter(|name| !name.is_empty()) else {
+        return raw != b"{}" && raw != b"\"\"";
+    };
+    if name.len() > MODEL_BYTES_MAX || list.len() >= MODELS_MAX {
+        return true;
     }
+    if !list.contains(&name) {
+        list.push(name);
+    }
+    false
 }
 
 /// How many a member asks for, as lenient servers read it too: in a text, with a fraction, or more than a
@@ -672,6 +683,7 @@ pub(crate) const PLACES: &[(&str, Field)] = &[
     ("prompt.id", Field::Outside),
     // Tools that the provider runs.
     ("tools[].type", Field::ToolType),
+    ("tools[].model", Field::ToolModel),
     ("tools[].environment", Field::ToolPlace),
     ("tools[].environment.type", Field::ToolPlace),
     // Whatever else an entry has, as `googleSearch`, `mcpServers` and what is yet to come, is a tool of the

@@ -33,9 +33,72 @@ pub fn limited(body: &[u8], target: &Target, tokens: u64) -> Option<Vec<u8>> {
     rewrite::put(body, outer, keys, &tokens.to_string())
 }
 
+/// The request body with a lower limit than it may have; `None` where its kind has no place for one, it
+/// cannot be read, or its answer would not have room for the thoughts that it asks for.
+pub fn lowered(body: &[u8], target: &Target, tokens: u64) -> Option<Vec<u8>> {
+    if target.api == Api::ChatCompletions && has_older_limit(body) {
+        // OpenAI refuses both names together; see LangGraph's issue 5943, read 2026-11-30.
+        return rewrite::put(body, &[], &["max_tokens"], &tokens.to_string());
+    }
+    if target.api != Api::Messages {
+        return limited(body, target, tokens);
+    }
+    // Anthropic refuses a limit that is not above the budget of thoughts (as known; its
+    // reference was not read anew).
+    let members = rewrite::members(std::str::from_utf8(body).ok()?)?;
+    let thinking = members.get("thinking").and_then(|thinking| rewrite::members(thinking.get()));
+    let budget = thinking.as_ref().and_then(|thinking| thinking.get("budget_tokens"));
+    if let Some(budget) = budget
+        && budget.get().parse::<u64>().ok().is_none_or(|budget| budget >= tokens)
+    {
+        return None;
+    }
+    rewrite::put(body, &[], &["max_tokens"], &tokens.to_string())
+}
+
+/// Whether a chat has its limit under the older of its two names.
+fn has_older_limit(body: &[u8]) -> bool {
+    let members = std::str::from_utf8(body).ok().and_then(rewrite::members);
+    members.is_some_and(|members| {
+        !members.contains_key("max_completion_tokens")
+            && members.get("max_tokens").is_some_and(|limit| limit.get() != "null")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_is_lowered_where_the_thoughts_fit_into_it() {
+        for (body, expected) in [
+            (r#"{"max_tokens":900,"a":1}"#, Some(r#"{"max_tokens":100,"a":1}"#)),
+            (
+                r#"{"max_tokens":900,"thinking":{"type":"enabled","budget_tokens":99}}"#,
+                Some(r#"{"max_tokens":100,"thinking":{"type":"enabled","budget_tokens":99}}"#),
+            ),
+            (r#"{"max_tokens":900,"thinking":{"type":"enabled","budget_tokens":100}}"#, None),
+            (r#"{"max_tokens":900,"thinking":{"budget_tokens":"x"}}"#, None),
+            (
+                r#"{"max_tokens":900,"thinking":{"type":"disabled"}}"#,
+                Some(r#"{"max_tokens":100,"thinking":{"type":"disabled"}}"#),
+            ),
+        ] {
+            let target = Target::recognise(Some("anthropic"), "", "/v1/messages");
+            let out = lowered(body.as_bytes(), &target, 100).map(|bytes| String::from_utf8(bytes).unwrap());
+            assert_eq!(out.as_deref(), expected, "{body}");
+        }
+        let target = Target::recognise(Some("openai"), "", "/v1/chat/completions");
+        for (body, expected) in [
+            (r#"{"max_completion_tokens":900}"#, r#"{"max_completion_tokens":100}"#),
+            (r#"{"model":"m","max_tokens": 900}"#, r#"{"model":"m","max_tokens": 100}"#),
+            (r#"{"max_tokens":null}"#, r#"{"max_completion_tokens":100,"max_tokens":null}"#),
+            ("{}", r#"{"max_completion_tokens":100}"#),
+        ] {
+            let out = lowered(body.as_bytes(), &target, 100).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{body}");
+        }
+    }
 
     #[test]
     fn the_limit_stands_in_the_providers_own_field_and_all_else_stays() {

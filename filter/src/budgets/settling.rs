@@ -5,12 +5,13 @@ use std::rc::Rc;
 use tollgate_core::budget::counter::{Counter, Settlement};
 use tollgate_core::budget::policy::OTHER;
 use tollgate_core::budget::scope::CounterKey;
-use tollgate_core::budget::{Amount, Unit};
+use tollgate_core::budget::{Amount, OnUnknown, Unit};
 use tollgate_core::call::Call;
 use tollgate_core::call::admission::settled;
 use tollgate_core::record::UsageRecord;
 
 use super::{Budgets, HeldOn, Ticket};
+use crate::host;
 use crate::shared::counters::{Failed, Missed, Slot};
 use crate::shared::journal;
 use crate::shared::lane::{JournalSlot, Lane};
@@ -44,9 +45,17 @@ impl Ended {
 }
 
 impl Budgets {
-    /// A call has ended: what it cost takes the place of what was held for it, soon. One that has no record
-    /// of its own cost nothing that others have not.
-    pub(crate) fn settle(&self, ticket: Ticket, record: Option<&UsageRecord>) -> Ended {
+    /// A call has ended: what it cost takes the place of what was held for it, soon; none where no budget
+    /// held anything. One that has no record of its own cost nothing that others have not.
+    #[inline(never)]
+    pub(crate) fn settle(&self, ticket: Ticket, record: Option<&UsageRecord>) -> Option<Ended> {
+        if ticket.counted.is_somewhere() {
+            let cost = |record| settled(record, Unit::Dollars, Amount::ZERO, OnUnknown::default()).charge;
+            ticket.counted.settle(record.map_or(Amount::ZERO, cost), host::now_ms());
+        }
+        if ticket.held.is_empty() {
+            return None;
+        }
         let (reservations, mut held) = (self.reservations.borrow(), ticket.held);
         for one in &mut held {
             let nothing = Settlement::rolled_back(one.amount);
@@ -59,7 +68,7 @@ impl Budgets {
                 .filter(|reservation| !reservation.is_closed());
             one.settled_with = reserved_from.or_else(|| reservations.at(&one.key)).map(Rc::clone);
         }
-        Ended { held, ..Ended::default() }
+        Some(Ended { held, ..Ended::default() })
     }
 
     /// Settles what a call that has ended held: with its reservations, where the journal says so; else at

@@ -55,7 +55,7 @@ fn settle(gateway: &Gateway, ticket: Ticket) {
         status: Some(200),
         ..UsageRecord::default()
     };
-    let ended = gateway.budgets.settle(ticket, Some(&record));
+    let ended = gateway.budgets.settle(ticket, Some(&record)).unwrap_or_default();
     gateway.budgets.finish(ended, NOW_MS);
 }
 
@@ -255,7 +255,12 @@ mod admission {
     fn a_model_without_a_price_here_is_asked_for() {
         simulated::begin(NOW_MS);
         let gateway = gateway(1, &all("1"));
-        crate::gateway::adopt(&gateway, Some(&crate::fixture::part(MODEL)), None, NOW_MS);
+        crate::gateway::adopt(
+            &gateway,
+            Some(&crate::fixture::raw(&crate::fixture::part(MODEL))),
+            None,
+            NOW_MS,
+        );
         assert!(matches!(decide(&gateway, &chat("a", "gpt-n")), Decision::Wait));
         let (_, models) = gateway.budgets.take_wanted();
         assert_eq!(models, [Wanted { provider: "openai".into(), model: "gpt-n".into() }]);
@@ -540,7 +545,7 @@ mod reservations {
         went(decide(&gateway, &chat("a", MODEL)));
         let other = json!([{"name": "other", "limit_calls": 5, "window": "day"}]);
         let policy = Policy { version: "p2".into(), ..crate::fixture::policy(&other) };
-        crate::gateway::adopt(&gateway, None, Some(&policy), NOW_MS);
+        crate::gateway::adopt(&gateway, None, Some(&crate::fixture::raw(&policy)), NOW_MS);
         assert!(matches!(decide(&gateway, &chat("b", MODEL)), Decision::Wait));
         let (wanted, _) = gateway.budgets.take_wanted();
         assert_eq!(wanted[0].key.budget, "other");
@@ -554,7 +559,7 @@ mod settlement {
     fn a_call_without_a_record_of_its_own_cost_nothing() {
         let gateway = granted(&all("1"), 100 * HOLD);
         let ticket = went(decide(&gateway, &chat("a", MODEL)));
-        let ended = gateway.budgets.settle(ticket, None);
+        let ended = gateway.budgets.settle(ticket, None).unwrap_or_default();
         gateway.budgets.finish(ended, NOW_MS);
         assert_eq!((counter("all").used, counter("all").held), (Amount::ZERO, Amount::ZERO));
     }
@@ -567,7 +572,7 @@ mod settlement {
         let slot = gateway.note(&call, &ticket, NOW_MS);
         let (owner, version) = crate::shared::lane::Owner::of(0).unwrap();
         crate::shared::lane::Owner { vm: 9, ..owner }.swap(0, version).unwrap();
-        let ended = gateway.budgets.settle(ticket, None);
+        let ended = gateway.budgets.settle(ticket, None).unwrap_or_default();
         gateway.forget(slot, Some(ended), NOW_MS + crate::shared::lane::HEARTBEAT_MS);
         assert_eq!(counter("all").held, Amount(HOLD));
     }

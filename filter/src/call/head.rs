@@ -1,10 +1,12 @@
 //! The request's headers: who calls, what for, and how the body comes.
 
 use tollgate_core::attribution::key_id::Credentials;
-use tollgate_core::attribution::{AttributionReader, AttributionSource, Handling, distrust, set_trusted};
+use tollgate_core::attribution::{AttributionReader, Handling};
 use tollgate_core::budget::policy::Policy;
-use tollgate_core::call::{Call, Identity, identify};
-use tollgate_core::provider::{Api, Target};
+use tollgate_core::call::{Call, Identity, identify, trust};
+use tollgate_core::protocol::config::TrustedValue;
+use tollgate_core::provider::{Addressed, Api, RequestLine};
+use tollgate_core::request::Content;
 
 use super::HttpCall;
 use crate::call::stream::text_property;
@@ -18,18 +20,15 @@ pub(crate) struct RequestHead {
     pub(super) method: Vec<u8>,
     pub(super) path: String,
     pub(super) authority: String,
-    pub(super) is_json: bool,
-    /// The content type of a form.
-    pub(super) form: Vec<u8>,
-    pub(super) has_content_type: bool,
-    /// Two content types: some servers take the first, some the last.
-    pub(super) is_told_twice: bool,
-    pub(super) encoded: bool,
+    /// How its body comes.
+    pub(super) content: Content,
     /// Asks for another protocol on its connection, or for a tunnel.
     pub(super) upgrades: bool,
     /// Headers that may decide a price.
     pub(super) deciding: Vec<(Vec<u8>, Vec<u8>)>,
     pub(super) credentials: Credentials,
+    /// Its caller has signed it, as callers of AWS do.
+    pub(super) is_signed: bool,
     /// The model that the AI SDK names in a header.
     pub(super) model: String,
     #[cfg(feature = "test-panic")]
@@ -39,7 +38,7 @@ pub(crate) struct RequestHead {
 impl HttpCall {
     /// Reads all request headers in one host call; removes those that speak of attribution.
     pub(super) fn read_request_head(&self) -> (RequestHead, AttributionReader<'_>) {
-        let mut head = RequestHead { is_json: true, ..RequestHead::default() };
+        let mut head = RequestHead::default();
         let mut reader = AttributionReader::new(&self.gateway.config.attribution);
         let pairs = host::header_pairs(Headers::Request).unwrap_or_default();
         if pairs.iter().next().is_none() {
@@ -50,12 +49,7 @@ impl HttpCall {
                 b":method" => head.method = value.to_vec(),
                 b":path" => head.path = String::from_utf8_lossy(value).into_owned(),
                 b":authority" => head.authority = String::from_utf8_lossy(value).into_owned(),
-                b"content-type" => {
-                    let is_form = contains(value.get(..FORM.len()).unwrap_or_default(), FORM);
-                    head.is_told_twice |= std::mem::replace(&mut head.has_content_type, true);
-                    head.is_json = !is_form && contains(value, b"json");
-                    head.form = if is_form { value.to_vec() } else { Vec::new() };
-                }
+                b"content-type" => head.content.of_type(value),
                 b"content-length" => {
                     let text = std::str::from_utf8(value).ok();
                     head.content_length = text.and_then(|length| length.parse().ok());
@@ -67,12 +61,18 @@ impl HttpCall {
                     head.deciding.push((name.to_vec(), value.to_vec()));
                 }
                 b"upgrade" => head.upgrades |= !value.is_empty(),
-                b"content-encoding" => head.encoded = value != b"identity",
-                // Without a secret nobody asks for the key.
-                b"authorization" | b"x-api-key" | b"x-goog-api-key" | b"api-key"
-                    if !self.gateway.key_secret.is_empty() =>
-                {
-                    head.credentials.header(name, value);
+                b"content-encoding" => head.content.encoding(value),
+                b"authorization"
+                | b"x-api-key"
+                | b"x-goog-api-key"
+                | b"api-key"
+                | b"ocp-apim-subscription-key"
+                | b"sec-websocket-protocol" => {
+                    head.is_signed |= value.starts_with(b"AWS4-");
+                    // Without a secret nobody asks for the key.
+                    if !self.gateway.key_secret.is_empty() {
+                        head.credentials.header(name, value);
+                    }
                 }
                 #[cfg(feature = "test-panic")]
                 b"x-tollgate-test-panic" => head.panic_at = value.to_vec(),
@@ -107,25 +107,21 @@ impl HttpCall {
         // Before the route is asked for: a changed header makes Envoy choose it anew.
         let _ = host::set_header(Headers::Request, "accept-encoding", b"identity");
         let configured = PROVIDER_PROPERTIES.iter().find_map(|path| text_property(path));
-        let is_tunnel = head.method == b"CONNECT";
-        // A websocket begins with a GET: what else asks for an upgrade is the call that it is without one.
-        let upgrades = is_tunnel || head.upgrades && head.method == b"GET";
-        let recognise = if upgrades { Target::recognise_upgrade } else { Target::recognise };
-        let mut target = recognise(configured.as_deref(), &head.authority, &head.path)
-            .named_by_header(&head.path, &head.model);
-        let reads =
-            end_of_stream && matches!(head.method.as_slice(), b"GET" | b"HEAD" | b"OPTIONS" | b"DELETE");
-        if !reads && !upgrades {
-            target.writes(&head.path);
-        }
-        let fetches = target.fetches.is_some() || target.api == Api::Deferred;
-        let is_read = end_of_stream && head.method != b"POST" && !(head.method == b"GET" && fetches);
-        if is_read && !upgrades {
+        let line = RequestLine {
+            configured: configured.as_deref(),
+            authority: &head.authority,
+            path: &head.path,
+            method: &head.method,
+            model: &head.model,
+            upgrades: head.upgrades,
+            is_bare: end_of_stream,
+        };
+        let Addressed { target, reads, is_no_call } = line.addressed();
+        if is_no_call || reads && target.api == Api::Deferred {
             self.gateway.count("tollgate_reads_total");
+        }
+        if is_no_call {
             return None;
-        }
-        if reads && target.api == Api::Deferred {
-            self.gateway.count("tollgate_reads_total");
         }
         let (mut attribution, mut source) = reader.finish();
         self.gateway.budgets.ensure_policy(&self.gateway.config, now_ms);
@@ -133,39 +129,29 @@ impl HttpCall {
         let has_sources =
             |policy: &Policy| !self.gateway.config.trusted.is_empty() || !policy.rules.keys.is_empty();
         let said = policy.as_deref().is_some_and(has_sources).then(|| attribution.clone());
-        for trusted in &self.gateway.config.trusted {
-            distrust(&mut attribution, trusted.field);
-        }
-        for trusted in &self.gateway.config.trusted {
-            if attribution.trusted.contains(trusted.field) {
-                // The first that is there.
-                continue;
-            }
-            let path = trusted.property.join("\0");
-            if let Ok(value) = host::property(path.as_bytes())
-                && !value.is_empty()
-            {
-                set_trusted(&mut attribution, trusted.field, &value);
-                source = stronger(source, trusted.source);
-            }
-        }
+        let said_by_envoy = |one: &TrustedValue| host::property(one.property.join("\0").as_bytes()).ok();
+        trust(&self.gateway.config.trusted, said_by_envoy, (&mut attribution, &mut source));
         let fetched = target.fetches.as_deref().and_then(|id| deferred::recall(&target.provider, id));
         let is_fetched = fetched.is_some();
         if let Some(work) = fetched {
             (attribution, source) = (work.attribution, work.source);
         }
-        let key_id = match self.gateway.key_secret.is_empty() {
+        let secret = &self.gateway.key_secret;
+        let mut credentials = std::mem::take(&mut head.credentials);
+        let key_id = match secret.is_empty() {
             true => None,
             false => {
-                let mut credentials = std::mem::take(&mut head.credentials);
                 credentials.path(&head.path);
-                credentials.key_id(&target.provider, &self.gateway.key_secret)
+                credentials.key_id(&target.provider, secret)
             }
         };
         let mut identity = Identity::default();
         if let (Some(policy), false) = (&policy, is_fetched) {
+            // A second key beside one that is somebody's does not hide whose that is.
+            let mut ids = credentials.key_ids(&target.provider, secret);
+            let own = key_id.clone().or_else(|| ids.find(|id| policy.rules.key(id).is_some()));
             let is = (&mut attribution, &mut source);
-            identity = identify(policy, key_id.as_deref(), said.as_ref(), is);
+            identity = identify(policy, own.as_deref(), said.as_ref(), is);
         }
         let mut call = Box::new(Call::begin(self.gateway.call_id(now_ms), now_ms, target, &head.path));
         call.attribute(attribution, source);
@@ -178,12 +164,7 @@ impl HttpCall {
         } else if let Some(key) = self.gateway.print_key {
             call.request().print(key);
         }
-        if !head.form.is_empty() {
-            call.request().form(&head.form);
-        }
-        if head.encoded || head.is_told_twice || !head.is_json && head.form.is_empty() {
-            call.request().unread();
-        }
+        head.content.tell(call.request());
         call.identified(identity);
         if !self.gateway.budgets.is_idle() {
             call.request().watch_bounds();
@@ -195,25 +176,6 @@ impl HttpCall {
         }
         Some(call)
     }
-}
-
-/// The content type of forms.
-const FORM: &[u8] = b"multipart/form-data";
-
-/// The stronger of two sources.
-fn stronger(one: AttributionSource, other: AttributionSource) -> AttributionSource {
-    let strength = |source: AttributionSource| match source {
-        AttributionSource::Verified => 4,
-        AttributionSource::Key => 3,
-        AttributionSource::Route => 2,
-        AttributionSource::SelfDeclared => 1,
-        AttributionSource::None => 0,
-    };
-    if strength(other) > strength(one) { other } else { one }
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
 
 /// Where `provider` may be configured, the route before the cluster.

@@ -103,9 +103,14 @@ impl Phase {
 
     /// What the caller is warned of.
     pub(super) fn warning(&self) -> Option<&str> {
+        self.ticket()?.warning.as_deref()
+    }
+
+    /// What its call was admitted with.
+    pub(super) fn ticket(&self) -> Option<&Ticket> {
         match self {
-            Self::UnderWay(under_way) => under_way.admitted.ticket.warning.as_deref(),
-            Self::Session(session) => session.under_way.admitted.ticket.warning.as_deref(),
+            Self::UnderWay(under_way) => Some(&under_way.admitted.ticket),
+            Self::Session(session) => Some(&session.under_way.admitted.ticket),
             _ => None,
         }
     }

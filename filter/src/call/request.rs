@@ -17,6 +17,10 @@ pub(super) struct Request {
     pub(super) upgrades: bool,
     /// Usage is asked for where the route does not switch that off.
     pub(super) may_ask: bool,
+    /// Its caller has signed it: nothing of it may be changed.
+    pub(super) is_signed: bool,
+    /// Headers that its answer is to have, as it was changed.
+    pub(super) shown: Vec<(&'static str, String)>,
     /// Where its body is.
     pub(super) body: Body,
 }
@@ -39,6 +43,8 @@ impl Request {
             posts: head.method == b"POST",
             upgrades: head.upgrades,
             may_ask: include_usage::is_needed(call.target(), &head.path),
+            is_signed: head.is_signed || call.target().provider == "bedrock" && signs(&head.path),
+            shown: Vec::new(),
             body: Body::default(),
         }
     }
@@ -53,6 +59,13 @@ impl Request {
         matches!(self.body, Body::Passes(1..))
     }
 }
+
+/// Whether an address is signed, as AWS's SDKs do it for those that are to be called later.
+fn signs(path: &str) -> bool {
+    path.as_bytes().windows(SIGNATURE.len()).any(|window| window.eq_ignore_ascii_case(SIGNATURE))
+}
+
+const SIGNATURE: &[u8] = b"x-amz-signature=";
 
 impl Default for Body {
     fn default() -> Self {

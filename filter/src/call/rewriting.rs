@@ -2,10 +2,12 @@
 //! the question for usage, and the output limit of a budget.
 
 use proxy_wasm::types::Action;
-use tollgate_core::budget::policy::Policy;
+use std::rc::Rc;
+
+use tollgate_core::budget::policy::{Policy, Touched};
 use tollgate_core::call::Call;
 use tollgate_core::request::include_usage::{self, UsageChunkFilter};
-use tollgate_core::request::output_limit;
+use tollgate_core::request::{model_name, output_limit};
 
 use super::head::RequestHead;
 use super::phase::Phase;
@@ -49,16 +51,14 @@ impl HttpCall {
     /// upstream.
     fn gathers(&self, call: &Call, head: &RequestHead) -> bool {
         let small = head.content_length.is_none_or(|length| length <= GATHERED_BYTES_MAX);
-        if !small || !head.is_json || head.encoded {
+        if !small || !head.content.is_json || head.content.is_encoded {
             return false;
         }
         let config = &self.gateway.config;
         let asks = config.include_usage && include_usage::is_needed(call.target(), &head.path);
         let decides = || {
             let policy = self.gateway.budgets.policy();
-            let limits = |policy: &Policy| {
-                output_limit::place(call.target()).is_some() && policy.writes_output_limits()
-            };
+            let limits = |policy: &Policy| policy.changes_requests() && call.target().api.generates_text();
             policy.is_none_or(|policy| !policy.is_idle() && (config.pause_headers || limits(&policy)))
         };
         asks || decides()
@@ -116,15 +116,19 @@ impl HttpCall {
         if !has_ended {
             return self.pass_on(whole);
         }
-        if whole > PAUSED_BYTES_MAX {
-            return self.decide_now();
-        }
         // What the headers that have gone on say of its length stays true.
         let has_said_length = is_taken && self.request.content_length.is_some();
-        if whole <= GATHERED_BYTES_MAX && !has_said_length {
-            self.rewrite(whole);
+        let may = match (self.request.is_signed || has_said_length || whole > GATHERED_BYTES_MAX, is_taken) {
+            (true, _) => May::Nothing,
+            (false, true) => May::Body,
+            (false, false) if self.gateway.config.pause_headers => May::All,
+            (false, false) => May::Body,
+        };
+        self.rewrite(whole, may, host::now_ms());
+        match whole > PAUSED_BYTES_MAX {
+            true => self.decide_now(),
+            false => self.request_ended(),
         }
-        self.request_ended()
     }
 
     /// A body is longer than what is kept: it goes on as it comes, and is decided on when all is said, at
@@ -141,37 +145,90 @@ impl HttpCall {
         }
     }
 
-    /// Puts what budgets and metering need into a request that has been gathered.
-    fn rewrite(&mut self, size: usize) {
+    /// Puts what budgets, rules and metering need into a request of which all is here.
+    // Long: one change after the other, each of what the last one left.
+    fn rewrite(&mut self, size: usize, may: May, now_ms: u64) {
+        let size = self.step_down(size, may, now_ms);
+        let clamp = self.phase.call_mut().and_then(|call| self.gateway.clamp(call, now_ms));
         let Some(call) = self.phase.call_mut() else { return };
+        if may == May::Nothing {
+            // What is not written is refused where it passes a limit.
+            return;
+        }
         let asks = self.gateway.config.include_usage
             && self.request.may_ask
             && call.request().stream()
             && text_property(INCLUDE_USAGE_PROPERTY).as_deref() != Some("off");
         let policy = self.gateway.budgets.policy();
-        let limit =
+        let default =
             policy.and_then(|policy| call.default_output_tokens(&policy, self.gateway.book().as_deref()));
-        if !asks && limit.is_none() {
+        if !asks && default.is_none() && clamp.is_none() {
             return;
         }
         let Ok(mut body) = host::buffer(Buffer::RequestBody, size) else { return };
         let asked = asks.then(|| include_usage::asked(&body)).flatten();
         let is_asked = asked.is_some();
         body = asked.unwrap_or(body);
-        let limited =
-            limit.and_then(|tokens| Some((output_limit::limited(&body, call.target(), tokens)?, tokens)));
-        let is_limited = limited.as_ref().map(|(_, tokens)| *tokens);
-        body = limited.map_or(body, |(limited, _)| limited);
-        if !is_asked && is_limited.is_none() || !self.replace_body(size, &body) {
+        let limits = clamp.map(|(tokens, rule)| (tokens, Some(rule))).into_iter();
+        let limit = limits.chain(default.map(|tokens| (tokens, None))).min_by_key(|(tokens, _)| *tokens);
+        let limited = limit.and_then(|(tokens, rule)| {
+            let write = if rule.is_some() { output_limit::lowered } else { output_limit::limited };
+            Some((write(&body, call.target(), tokens)?, tokens, rule))
+        });
+        let mut written = None;
+        if let Some((limited, tokens, rule)) = limited {
+            body = limited;
+            written = Some((tokens, rule));
+        }
+        if !is_asked && written.is_none() || !self.replace_body(size, &body) {
             return;
         }
         let Some(call) = self.phase.call_mut() else { return };
-        if let Some(tokens) = is_limited {
-            call.request().limit_output(tokens);
+        if let Some((tokens, rule)) = written {
+            if rule.is_some() {
+                self.request.shown.push(("x-tollgate-output-limit", tokens.to_string()));
+            }
+            call.limit_output(tokens, rule);
         }
         if is_asked {
             self.answer.usage_chunk = Some(UsageChunkFilter::default());
         }
+    }
+
+    /// Puts a cheaper model into a request whose budget is nearly spent, where a rule says so and it can be
+    /// done. Gives how long its body is then.
+    fn step_down(&mut self, size: usize, may: May, now_ms: u64) -> usize {
+        let gateway = Rc::clone(&self.gateway);
+        let Some(policy) = gateway.budgets.policy() else { return size };
+        let Some(call) = self.phase.call_mut() else { return size };
+        let used = |touched: &Touched<'_>| gateway.budgets.percent_used(touched);
+        let Some((rule, model)) = call.step_down(&policy, gateway.budgets.now(now_ms), &used) else {
+            return size;
+        };
+        let mut length = size;
+        let in_path = call.target().path_model.clone();
+        let is_changed = !rule.shadow
+            && match in_path {
+                Some(old) => may == May::All && rename_in_path(&old, model),
+                None => may != May::Nothing && self.rename_in_body(&mut length, model),
+            };
+        let Some(call) = self.phase.call_mut() else { return length };
+        if is_changed {
+            call.rename(model, &rule.name);
+            self.request.shown.push(("x-tollgate-model", model.to_owned()));
+        } else {
+            call.note(&rule.name);
+        }
+        length
+    }
+
+    /// Puts another model into a body of `size` bytes, which is what it has then.
+    fn rename_in_body(&self, size: &mut usize, model: &str) -> bool {
+        let body = host::buffer(Buffer::RequestBody, *size).ok();
+        let renamed = body.and_then(|body| model_name::in_body(&body, model));
+        let Some(renamed) = renamed.filter(|renamed| self.replace_body(*size, renamed)) else { return false };
+        *size = renamed.len();
+        true
     }
 
     /// Puts another body in the place of one of `size` bytes: with its length, or not at all.
@@ -209,6 +266,24 @@ impl HttpCall {
         }
         self.answer.usage_chunk = None;
     }
+}
+
+/// What of a request can still be changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum May {
+    /// Its path and its body: its headers wait with it.
+    All,
+    /// Its body: its headers have gone on.
+    Body,
+    /// Nothing: its caller has signed it, its length was said, or it is too long.
+    Nothing,
+}
+
+/// Puts another model into the path of a request whose headers wait.
+fn rename_in_path(old: &str, new: &str) -> bool {
+    let path = host::header(Headers::Request, ":path").ok().and_then(|path| String::from_utf8(path).ok());
+    let renamed = path.and_then(|path| model_name::in_path(&path, old, new));
+    renamed.is_some_and(|path| host::set_header(Headers::Request, ":path", path.as_bytes()).is_ok())
 }
 
 /// Where a route switches the question for usage off.

@@ -299,7 +299,7 @@ impl Session {
     }
 
     fn give_back(&self, Admitted { ticket, slot }: Admitted, now_ms: u64) {
-        let ended = (!ticket.held.is_empty()).then(|| self.gateway.budgets.settle(ticket, None));
+        let ended = self.gateway.budgets.settle(ticket, None);
         self.gateway.forget(slot, ended, now_ms);
     }
 
@@ -389,7 +389,8 @@ impl Session {
         if *cut != Cut::No || !call.is_between_messages() {
             return false;
         }
-        let end = refusal::session_end(call.target(), &spent.refused.message, call.id());
+        let Refused { reason, status, message, .. } = &spent.refused;
+        let end = refusal::session_end(call.target(), *reason, *status, message, call.id());
         let _ = host::set_buffer(Buffer::ResponseBody, piece.len(), &[piece, &end].concat());
         self.gateway.count("tollgate_sessions_ended_total");
         self.under_way.cut = Cut::Told(host::now_ms());

@@ -81,8 +81,7 @@ impl HttpCall {
             Left::One => std::slice::from_mut(&mut record),
             Left::Results(records) => records.as_mut_slice(),
         };
-        let mut ended =
-            (!ticket.held.is_empty()).then(|| self.gateway.budgets.settle(ticket, records.first()));
+        let mut ended = self.gateway.budgets.settle(ticket, records.first());
         if records.is_empty() {
             self.gateway.forget(slot, ended, now_ms);
             return;
@@ -122,7 +121,7 @@ impl HttpCall {
         record.policy_version = self.gateway.budgets.policy().map(|policy| policy.version.clone());
         let json = record.to_json();
         show_in_access_log(&self.gateway.config.access_log, &record, &json);
-        let ended = (!ticket.held.is_empty()).then(|| self.gateway.budgets.settle(ticket, None));
+        let ended = self.gateway.budgets.settle(ticket, None);
         self.gateway.keep(&record, &json, slot, ended, now_ms);
     }
 

@@ -87,7 +87,7 @@ pub(crate) fn answered(gateway: &Gateway, (status, body): (&[u8], &[u8]), owner:
     let answer = (status == b"200").then(|| serde_json::from_slice::<SyncAnswer>(body).ok()).flatten();
     match answer {
         Some(answer) => {
-            adopt(gateway, answer.prices.as_ref(), answer.policy.as_ref(), now_ms);
+            adopt(gateway, answer.prices.as_deref(), answer.policy.as_deref(), now_ms);
             gateway.budgets.granted(&answer.grants, &wants);
             gateway.budgets.acknowledged(sent_ms);
             gateway.waiting.heard();

@@ -11,6 +11,7 @@ use crate::collector::advice;
 use crate::shared::counters::OccupiedSlots;
 use crate::shared::lane::{self, Owner};
 use crate::shared::layout::{self, Link};
+use crate::shared::runs;
 
 /// A batch is full at this size; one record more may go over.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -224,6 +225,12 @@ impl Sync {
         for rejected in &answer.rejected {
             warn!("the collector refused record {} of a batch: {}", rejected.index, rejected.reason);
         }
+        for stopped in &answer.stopped {
+            runs::stop(&stopped.run, stopped.limit, now_ms);
+        }
+        if let Some(last) = answer.stopped.last() {
+            let _ = layout::set_number(layout::STOPS_HEARD, last.seq);
+        }
         for (lane, reach) in flight.reach {
             if let Some(cursor) = self.lanes.get_mut(&lane)
                 && lane::acknowledge(lane, cursor.tail, reach, cursor.capacity).is_ok()
@@ -286,9 +293,11 @@ fn request(sender: Sender<'_>, flight: &Flight, counters: &[CounterReport], now_
         .map(|(reason, count)| format!(r#""{reason}":{count}"#))
         .collect::<Vec<_>>()
         .join(",");
-    let values_shared = layout::number(layout::VALUES_SHARED);
-    if values_shared > 0 {
-        let _ = write!(head, r#""values_shared":{values_shared},"#);
+    for (name, key) in [("values_shared", layout::VALUES_SHARED), ("stops_heard", layout::STOPS_HEARD)] {
+        let number = layout::number(key);
+        if number > 0 {
+            let _ = write!(head, r#""{name}":{number},"#);
+        }
     }
     let _ = write!(head, r#""dropped":{{{dropped}}},"records":["#);
     let mut body = head.into_bytes();

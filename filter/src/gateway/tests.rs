@@ -17,8 +17,8 @@ fn start() -> (Vm, Collector) {
 fn rows_of_a_book_that_vms_asked_for_stay_whichever_asked() {
     simulated::begin(NOW_MS);
     let (gateway, other) = (Gateway::new(config(), 1, Vec::new()), Gateway::new(config(), 3, Vec::new()));
-    adopt(&gateway, Some(&part(MODEL)), None, NOW_MS);
-    adopt(&other, Some(&part("gpt-n")), None, NOW_MS);
+    adopt(&gateway, Some(&raw(&part(MODEL))), None, NOW_MS);
+    adopt(&other, Some(&raw(&part("gpt-n"))), None, NOW_MS);
     assert_eq!(other.book().unwrap().models().len(), 2);
     assert_eq!(gateway.book().unwrap().models().len(), 1);
     gateway.refresh_book();
@@ -26,13 +26,34 @@ fn rows_of_a_book_that_vms_asked_for_stay_whichever_asked() {
 }
 
 #[test]
+fn a_book_of_another_version_and_one_too_many_take_the_place_of_the_others() {
+    simulated::begin(NOW_MS);
+    let gateway = Gateway::new(config(), 1, Vec::new());
+    adopt(&gateway, Some(&raw(&part(MODEL))), None, NOW_MS);
+    let (one, _) = host::shared(layout::PRICES).unwrap();
+    host::set_shared(layout::PRICES, &one.repeat(PARTS_BYTES_MAX / one.len())).unwrap();
+    adopt(&gateway, Some(&raw(&part("gpt-n"))), None, NOW_MS);
+    let ids = |gateway: &Gateway| {
+        let book = gateway.book().unwrap();
+        book.models().iter().map(|model| model.id.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&gateway), ["gpt-n"]);
+    let other = PriceBook::new("b2".into(), Vec::new());
+    adopt(&gateway, Some(&raw(&other)), None, NOW_MS);
+    assert_eq!((gateway.book().unwrap().version(), ids(&gateway).len()), ("b2", 0));
+    // What cannot be read leaves what holds.
+    adopt(&gateway, Some(&raw(&json!({"models": 1}))), None, NOW_MS);
+    assert_eq!(gateway.book().unwrap().version(), "b2");
+}
+
+#[test]
 fn two_vms_that_add_rows_at_once_lose_none() {
     simulated::begin(NOW_MS);
     let gateway = Gateway::new(config(), 1, Vec::new());
-    adopt(&gateway, Some(&part(MODEL)), None, NOW_MS);
+    adopt(&gateway, Some(&raw(&part(MODEL))), None, NOW_MS);
     // It has read the book, and another VM is faster.
-    simulated::plan(1, Fault::Fail(Error::CAS_MISMATCH));
-    adopt(&gateway, Some(&part("gpt-n")), None, NOW_MS);
+    simulated::plan(2, Fault::Fail(Error::CAS_MISMATCH));
+    adopt(&gateway, Some(&raw(&part("gpt-n"))), None, NOW_MS);
     assert_eq!(gateway.book().unwrap().models().len(), 2);
 }
 

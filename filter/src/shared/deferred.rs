@@ -9,8 +9,9 @@
 //! second fetch costs nothing. A file is only charged where a provider named it as the output of a batch:
 //! anybody can store a file that says what it likes.
 
-use serde::{Deserialize, Serialize};
-use tollgate_core::attribution::{Attribution, AttributionSource};
+use std::collections::BTreeMap;
+
+use tollgate_core::attribution::{Attribution, AttributionSource, TrustedFields};
 use tollgate_core::call::Fetched;
 use tollgate_core::lean::fnv::fnv;
 
@@ -21,7 +22,7 @@ use crate::shared::layout;
 const SLOTS: u64 = 4_096;
 
 /// What is known of work.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Work {
     /// Its [`name`].
     id: String,
@@ -32,13 +33,10 @@ pub(crate) struct Work {
     /// Its result has been fetched, and charged.
     pub charged: bool,
     /// The batch that has it as its output.
-    #[serde(default)]
     of: Option<String>,
     /// It was paid as it was started.
-    #[serde(default)]
     paid: bool,
     /// A call through here started it, or a provider told of its end. Else only somebody fetched it.
-    #[serde(default = "yes")]
     pub is_known: bool,
 }
 
@@ -58,10 +56,6 @@ pub(crate) enum Claim {
 /// Who started work, and how far that can be trusted.
 type Starter<'a> = (&'a Attribution, AttributionSource);
 
-const fn yes() -> bool {
-    true
-}
-
 /// What is known of a provider's work with this id.
 pub(crate) fn recall(provider: &str, id: &str) -> Option<Work> {
     seen(&name(provider, id)).filter(|work| work.is_known)
@@ -74,7 +68,7 @@ fn name(provider: &str, id: &str) -> String {
 
 fn seen(name: &str) -> Option<Work> {
     let (value, _) = host::shared(layout::deferred(slot(name))).ok()?;
-    serde_json::from_slice::<Work>(&value).ok().filter(|work| work.id == name)
+    Work::from_bytes(&value).filter(|work| work.id == name)
 }
 
 /// Remembers who started a provider's work with this id, of which batch it is the output, and whether it is
@@ -140,9 +134,61 @@ impl Work {
     }
 }
 
+/// In shared data it is a list of texts, each behind its length in four bytes, little endian: what stands in
+/// it in order, and at its end the keys and values of tags. Readers of JSON would take six kilobytes of the
+/// module.
+impl Work {
+    fn to_bytes(&self) -> Vec<u8> {
+        let Attribution { agent, team, feature, environment, run, parent_run, tags, trusted } =
+            &self.attribution;
+        let flags = [self.charged, self.paid, self.is_known].map(|flag| if flag { '+' } else { '-' });
+        let flags: String = flags.into_iter().collect();
+        let (trusted, none) = (trusted.bits().to_string(), "");
+        let [of, run, parent_run] = [&self.of, run, parent_run].map(|text| text.as_deref().unwrap_or(none));
+        let source = self.source.name();
+        let texts =
+            [&self.id, of, &flags, source, agent, team, feature, environment, run, parent_run, &trusted];
+        let tags = tags.iter().flat_map(|(key, value)| [key.as_str(), value]);
+        let mut bytes = Vec::new();
+        for text in texts.into_iter().chain(tags) {
+            bytes.extend_from_slice(&u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let mut text = || {
+            let (length, behind) = rest.split_first_chunk()?;
+            let (text, behind) =
+                behind.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+            rest = behind;
+            std::str::from_utf8(text).ok().map(str::to_owned)
+        };
+        let some = |text: String| Some(text).filter(|text| !text.is_empty());
+        let (id, of, flags, source) = (text()?, some(text()?), text()?, text()?);
+        let flag = |at: usize| flags.as_bytes().get(at) == Some(&b'+');
+        let mut attribution = Attribution {
+            agent: text()?,
+            team: text()?,
+            feature: text()?,
+            environment: text()?,
+            run: some(text()?),
+            parent_run: some(text()?),
+            trusted: TrustedFields::of_bits(text()?.parse().ok()?),
+            tags: BTreeMap::new(),
+        };
+        while let Some(key) = text() {
+            attribution.tags.insert(key, text()?);
+        }
+        let source = AttributionSource::from_name(&source)?;
+        Some(Self { id, attribution, source, charged: flag(0), of, paid: flag(1), is_known: flag(2) })
+    }
+}
+
 fn write(work: &Work) -> bool {
-    serde_json::to_vec(work)
-        .is_ok_and(|json| host::set_shared(layout::deferred(slot(&work.id)), &json).is_ok())
+    host::set_shared(layout::deferred(slot(&work.id)), &work.to_bytes()).is_ok()
 }
 
 fn slot(id: &str) -> u64 {

@@ -2,7 +2,7 @@
 //!
 //! All VMs of one Envoy with the same `vm_id` see the same data. Keys are never freed by Envoy, so their
 //! number is bounded: by [`LANES_MAX`] lanes with a fixed number of slots for each of four uses,
-//! [`COUNTERS_MAX`] counters, and a handful of single keys.
+//! [`COUNTERS_MAX`] counters, the buckets of [runs](super::runs), and a handful of single keys.
 
 use tollgate_core::lean::digits::Digits;
 
@@ -44,10 +44,20 @@ pub(crate) const VALUES: &str = "tg/2/values";
 /// Calls whose value had no counter of its own, as the budget has as many as there may be.
 pub(crate) const VALUES_SHARED: &str = "tg/2/values-shared";
 
+/// Up to which runs were stopped that the collector told of.
+pub(crate) const STOPS_HEARD: &str = "tg/1/stops-heard";
+
 /// A slot of the table of counters.
 pub(crate) fn counter(slot: u64) -> Key {
     let mut key = Key::of(b"tg/2/c/");
     key.number(slot);
+    key
+}
+
+/// A bucket of what runs did.
+pub(crate) fn run(bucket: u64) -> Key {
+    let mut key = Key::of(b"tg/1/run/");
+    key.number(bucket);
     key
 }
 
@@ -170,7 +180,7 @@ fn lane_key(lane: u32, kind: &[u8]) -> Key {
 
 /// A slot for work that is fetched later.
 pub(crate) fn deferred(slot: u64) -> String {
-    format!("tg/1/deferred/{slot}")
+    format!("tg/2/deferred/{slot}")
 }
 
 /// A number at `key`; 0 when there is none.

@@ -3,7 +3,7 @@
 //!
 //! `cargo test -p tollgate-minihost --test decisions -- --nocapture` prints the table. For a profile, put a
 //! module with function names in its place, set `MINIHOST_PROFILE=1`, `COST_CALLS=20000` and
-//! `COST_BUDGETS=3`, and run it under `perf`.
+//! `COST_BUDGETS=3`, with `COST_RULES=1` also two hundred rules, and run it under `perf`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod support;
@@ -191,7 +191,11 @@ fn budgets(count: usize) -> Vec<Value> {
 #[test]
 fn a_budget_costs_no_read_and_no_swap() {
     if let Some(count) = std::env::var("COST_BUDGETS").ok().and_then(|count| count.parse().ok()) {
-        println!("{count} budgets: {} instructions", cost(PRICED, &budgets(count)).instructions);
+        let mut policy = policy(&budgets(count));
+        if std::env::var_os("COST_RULES").is_some() {
+            policy["rules"] = rules();
+        }
+        println!("{count} budgets: {} instructions", cost_under(PRICED, &policy).instructions);
         return;
     }
     let costs: Vec<Cost> = [0, 1, 3, 6].map(|count| cost(PRICED, &budgets(count))).into();

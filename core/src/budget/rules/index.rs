@@ -21,7 +21,9 @@ struct Made {
     keys: ByName,
     allow: Places,
     limits: Places,
+    runs: Places,
     scopes_models: bool,
+    clamps: bool,
 }
 
 /// Places in a list by a hash of a name, in that order: comparing numbers costs a tenth of comparing names.
@@ -87,6 +89,9 @@ impl Rules {
         made.limits.each(subject.attribution, |at| {
             found.limits.extend(self.limits.get(at).filter(|limit| limit.scope.holds(subject)));
         });
+        made.runs.each(subject.attribution, |at| {
+            found.runs.extend(self.runs.get(at).filter(|limit| limit.scope.holds(subject)));
+        });
         found
     }
 
@@ -115,17 +120,26 @@ impl Rules {
         self.made().scopes_models
     }
 
+    /// Whether a limit on one call lowers output limits.
+    pub fn clamps(&self) -> bool {
+        self.made().clamps
+    }
+
     fn made(&self) -> &Made {
         let scopes = || {
             let allow = self.allow.iter().map(|rule| &rule.scope);
-            allow.chain(self.limits.iter().map(|rule| &rule.scope))
+            let limits = self.limits.iter().map(|rule| &rule.scope);
+            let steps = self.step_down.iter().map(|rule| &rule.scope);
+            allow.chain(limits).chain(self.runs.iter().map(|rule| &rule.scope)).chain(steps)
         };
         self.index.made.get_or_init(|| Made {
             agents: ByName::of(self.agents.iter().map(|agent| agent.name.as_str())),
             keys: ByName::of(self.keys.iter().map(|key| key.id.as_str())),
             allow: Places::of_scopes(self.allow.iter().map(|rule| &rule.scope)),
             limits: Places::of_scopes(self.limits.iter().map(|rule| &rule.scope)),
+            runs: Places::of_scopes(self.runs.iter().map(|rule| &rule.scope)),
             scopes_models: scopes().any(|scope| !scope.values(&Dimension::Model).is_empty()),
+            clamps: self.limits.iter().any(|limit| limit.clamp),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What rules say of a call.
 
-use super::{Allow, CallLimit, FieldName, Require, Rules, UnknownAction};
+use super::{Allow, CallLimit, FieldName, Require, Rules, RunLimit, Unknown, UnknownAction, dollars};
 use crate::attribution::{Attribution, Field};
 use crate::budget::Amount;
 use crate::budget::scope::{self, is_nobody};
@@ -24,6 +24,12 @@ pub enum Breach {
     Undecidable,
     /// It is larger than one call may be.
     CallTooLarge,
+    /// Its run has done as much as one run may.
+    RunTooLarge,
+    /// The same request comes too often.
+    Repeated,
+    /// It cannot be told what it may cost.
+    CostNotKnown,
 }
 
 /// What one rule says of a call.
@@ -62,10 +68,10 @@ pub struct Models<'a> {
 }
 
 impl Rulings {
-    fn add(&mut self, is_shadow: bool, ruling: impl FnOnce() -> Ruling) {
+    pub(super) fn add(&mut self, is_shadow: bool, ruling: Ruling) {
         match is_shadow {
-            true => self.noted.push(ruling()),
-            false if self.refused.is_none() => self.refused = Some(ruling()),
+            true => self.noted.push(ruling),
+            false if self.refused.is_none() => self.refused = Some(ruling),
             false => {}
         }
     }
@@ -84,30 +90,39 @@ impl Rules {
             };
             match action {
                 UnknownAction::Allow | UnknownAction::Quarantine => {}
-                UnknownAction::Flag => rulings.add(true, || ruling),
-                UnknownAction::Deny => rulings.add(false, || ruling),
+                UnknownAction::Flag => rulings.add(true, ruling),
+                UnknownAction::Deny => rulings.add(false, ruling),
             }
         }
-        let mut required = self
-            .require
-            .iter()
-            .filter(|one| is_nobody(environment) || scope::matches(&one.environment, environment));
-        let missing = |one: &&Require| one.fields.iter().any(|field| is_missing(who, *field));
-        let found = match is_nobody(environment) {
-            true => required.find(missing),
-            false => required.next().filter(missing),
-        };
+        let found = self.required_of(who).filter(|one| one.lacks(who));
         if let Some(found) = found {
-            rulings.add(found.shadow, || ruling_of_missing(found, who));
+            rulings.add(found.shadow, ruling_of_missing(found, who));
         }
     }
 
-    /// Whether the agent of a call is unknown: the budgets for unknown agents are for it.
-    pub fn is_quarantined(&self, who: &Attribution, now_ms: u64) -> bool {
+    /// What a call must say: the first that it does not, where it hides its environment.
+    pub(crate) fn required_of(&self, who: &Attribution) -> Option<&Require> {
         let environment = who.environment.as_str();
+        let is_hidden = is_nobody(environment);
+        let is_one = |one: &&Require| is_hidden || scope::matches(&one.environment, environment);
+        let mut required = self.require.iter().filter(is_one);
+        let first = required.next()?;
+        match is_hidden && !first.lacks(who) {
+            true => required.find(|one| one.lacks(who)).or(Some(first)),
+            false => Some(first),
+        }
+    }
+
+    /// Whether the agent of a call is unknown, and this budget is the one for unknown agents where it calls
+    /// from; of a call that hides where it comes from, each of them.
+    pub fn is_quarantined(&self, who: &Attribution, now_ms: u64, budget: &str) -> bool {
+        let environment = who.environment.as_str();
+        let is_its = |one: &Unknown| {
+            one.action == UnknownAction::Quarantine && (one.budget.is_empty() || one.budget == budget)
+        };
         let quarantines = match is_nobody(environment) {
-            true => self.unknown.iter().any(|one| one.action == UnknownAction::Quarantine),
-            false => self.unknown_in(environment) == UnknownAction::Quarantine,
+            true => self.unknown.iter().any(is_its),
+            false => self.unknown_of(environment).is_some_and(is_its),
         };
         quarantines && self.of_agent(who, now_ms).is_some()
     }
@@ -122,7 +137,10 @@ impl Rules {
             None if is_nobody(name) => {
                 "the call names no agent; send the header `x-tollgate-agent`".to_owned()
             }
-            None => format!("the agent `{name}` is not registered"),
+            None => format!(
+                "the agent `{name}` is not registered for calls of the environment `{}`: have it approved",
+                who.environment
+            ),
             Some(agent) if !agent.may_call(now_ms) => format!("the agent `{name}` is not approved"),
             Some(agent) => {
                 let is_one = |one: &String| scope::matches(one, &who.environment);
@@ -144,19 +162,22 @@ pub struct ForCall<'r> {
     pub allow: Vec<&'r Allow>,
     /// Limits of one call.
     pub limits: Vec<&'r CallLimit>,
+    /// Limits of one run.
+    pub runs: Vec<&'r RunLimit>,
 }
 
 impl ForCall<'_> {
     /// Whether a limit is enforced, so that the call's body must be readable.
     pub fn enforces_limits(&self) -> bool {
         self.limits.iter().any(|limit| !limit.shadow)
+            || self.runs.iter().any(|limit| !limit.shadow && limit.max_cost.is_some())
     }
 
     /// What the lists of models say.
     pub fn of_models(&self, provider: &str, models: &Models<'_>, rulings: &mut Rulings) {
         for list in &self.allow {
             if let Some((breach, message)) = list.refuses(provider, models) {
-                rulings.add(list.shadow, || Ruling { rule: list.name.clone(), breach, message });
+                rulings.add(list.shadow, Ruling { rule: list.name.clone(), breach, message });
             }
         }
     }
@@ -164,30 +185,37 @@ impl ForCall<'_> {
     /// What the limits of one call say: `cost` is what it may come to, none where that is not known.
     pub fn of_size(&self, cost: Option<Amount>, input_tokens: u64, rulings: &mut Rulings) {
         for limit in &self.limits {
-            let ruling =
-                |message: String| Ruling { rule: limit.name.clone(), breach: Breach::CallTooLarge, message };
-            if let (Some(most), Some(cost)) = (limit.max_cost, cost)
-                && cost > most
-            {
-                rulings.add(limit.shadow, || {
-                    ruling(format!(
-                        "the call may cost ${}, and `{}` allows ${} for one call; ask for fewer output tokens, or \
-                         send a shorter prompt",
-                        dollars(cost),
-                        limit.name,
-                        dollars(most)
-                    ))
-                });
-            }
-            if let Some(most) = limit.max_input_tokens.filter(|most| input_tokens > *most) {
-                rulings.add(limit.shadow, || {
-                    ruling(format!(
-                        "the prompt has about {input_tokens} tokens, and `{}` allows {most}; send a shorter prompt",
-                        limit.name
-                    ))
-                });
+            let tokens = limit.max_input_tokens.filter(|most| input_tokens > *most).map(|most| {
+                let name = &limit.name;
+                let text = format!(
+                    "the prompt has about {input_tokens} tokens, and `{name}` allows {most}; send a shorter prompt"
+                );
+                (Breach::CallTooLarge, text)
+            });
+            for (breach, message) in limit.against_cost(cost).into_iter().chain(tokens) {
+                rulings.add(limit.shadow, Ruling { rule: limit.name.clone(), breach, message });
             }
         }
+    }
+}
+
+impl CallLimit {
+    /// Why it does not let a call cost so much; none where that is not known.
+    fn against_cost(&self, cost: Option<Amount>) -> Option<(Breach, String)> {
+        let most = self.max_cost?;
+        let (breach, what, advice) = match cost {
+            Some(cost) if cost > most => (
+                Breach::CallTooLarge,
+                format!("the call may cost ${}", dollars(cost)),
+                "; ask for fewer output tokens, or send a shorter prompt",
+            ),
+            None if !self.unpriced => {
+                (Breach::CostNotKnown, "nobody knows here what the call may cost".to_owned(), "")
+            }
+            _ => return None,
+        };
+        let text = format!("{what}, and `{}` allows ${} for one call{advice}", self.name, dollars(most));
+        Some((breach, text))
     }
 }
 
@@ -205,11 +233,11 @@ impl Allow {
             );
             return Some((Breach::NotMetered, text));
         }
-        let may = self.models.iter().filter(|model| !model.starts_with('!')).map(String::as_str);
+        let may = || self.models.iter().filter(|model| !model.starts_with('!')).map(String::as_str);
         let may_not = || self.models.iter().filter_map(|model| model.strip_prefix('!'));
-        let may: Vec<&str> = may.collect();
+        let (may_all, may_not_some) = (may().next().is_none(), may_not().next().is_some());
         if (models.any || models.named.is_empty()) && !models.is_unmetered && !self.untold {
-            let is_open = (may.is_empty() || may.contains(&"*")) && may_not().next().is_none();
+            let is_open = !may_not_some && (may_all || may().any(|model| model == "*"));
             if !is_open {
                 let text = format!(
                     "it cannot be told which model answers this call, and `{name}` lists those that may: {}",
@@ -221,13 +249,13 @@ impl Allow {
         let is_refused = |model: &&&str| {
             // Rows are looked for only where the name alone does not do.
             let is = |pattern: &str| scope::is_named(provider, pattern, model, None);
-            let is_allowed = may.is_empty() || may.iter().any(|pattern| is(pattern));
-            if is_allowed && may_not().next().is_none() {
+            let is_allowed = may_all || may().any(is);
+            if is_allowed && !may_not_some {
                 return false;
             }
             let row = (models.row)(model);
             let is = |pattern: &str| scope::is_named(provider, pattern, model, row.as_deref());
-            may_not().any(is) || !is_allowed && !may.iter().any(|pattern| is(pattern))
+            may_not().any(is) || !is_allowed && !may().any(is)
         };
         let model = models.named.iter().find(is_refused)?;
         let text =
@@ -250,6 +278,13 @@ fn listed(models: &[String]) -> String {
         shown.push("and others".to_owned());
     }
     shown.join(", ")
+}
+
+impl Require {
+    /// Whether a call lacks one of its names.
+    fn lacks(&self, who: &Attribution) -> bool {
+        self.fields.iter().any(|field| is_missing(who, *field))
+    }
 }
 
 fn is_missing(who: &Attribution, FieldName(field): FieldName) -> bool {
@@ -276,7 +311,7 @@ pub(crate) fn ruling_of_contradiction(fields: &[Field]) -> Ruling {
         rule: "identity".to_owned(),
         breach: Breach::IdentityContradicted,
         message: format!(
-            "who calls is known here, and {} says otherwise: leave it out",
+            "who calls is known here, and {}, or another header for the same, says otherwise: leave it out",
             headers.join(" and ")
         ),
     }
@@ -297,11 +332,6 @@ fn ruling_of_missing(required: &Require, who: &Attribution) -> Ruling {
             headers.join(", ")
         ),
     }
-}
-
-/// To the cent, or to what there is of it.
-fn dollars(amount: Amount) -> String {
-    crate::money::Picodollars::from_pico(amount.0).to_string()
 }
 
 /// Models of a list that a caller is told.

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{Agent, Allow, CallLimit, FieldName, Index, Key, Require, Rules, Status, Unknown, UnknownAction};
+use super::{
+    Agent, Allow, CallLimit, FieldName, Index, Key, Require, Rules, RunLimit, Status, StepDown, Unknown,
+    UnknownAction,
+};
 use crate::attribution::Field;
 use crate::budget::Amount;
 use crate::budget::scope::{Dimension, Scope};
@@ -34,6 +37,7 @@ impl TryFrom<Value> for Rules {
                 })
             })?,
             rejects_contradictions: of.flag("rejects_contradictions"),
+            accepts_contradictions: of.flag("accepts_contradictions"),
             unknown: of.list("unknown", unknown)?,
             require: of.list("require", |of| {
                 let field = |name: &String| Field::from_name(name).map(FieldName).ok_or(Unreadable("fields"));
@@ -42,6 +46,8 @@ impl TryFrom<Value> for Rules {
             })?,
             allow: of.list("allow", allow)?,
             limits: of.list("limits", limit)?,
+            runs: of.list("runs", run_limit)?,
+            step_down: of.list("step_down", step_down)?,
             index: Index::default(),
         })
     }
@@ -72,6 +78,7 @@ fn unknown(of: Members<'_>) -> Result<Unknown, Unreadable> {
             "deny" => UnknownAction::Deny,
             _ => return Err(Unreadable("action")),
         },
+        budget: of.text("budget"),
     })
 }
 
@@ -88,12 +95,40 @@ fn allow(of: Members<'_>) -> Result<Allow, Unreadable> {
 }
 
 fn limit(of: Members<'_>) -> Result<CallLimit, Unreadable> {
-    let amount = |text: &str| text.parse().map(Amount).map_err(|_| Unreadable("max_cost"));
     Ok(CallLimit {
         name: of.text("name"),
         scope: of.scope()?,
-        max_cost: Some(of.word("max_cost")).filter(|text| !text.is_empty()).map(amount).transpose()?,
+        max_cost: of.amount("max_cost")?,
+        unpriced: of.flag("unpriced"),
         max_input_tokens: of.number("max_input_tokens")?,
+        clamp: of.flag("clamp"),
+        shadow: of.flag("shadow"),
+    })
+}
+
+fn run_limit(of: Members<'_>) -> Result<RunLimit, Unreadable> {
+    Ok(RunLimit {
+        name: of.text("name"),
+        scope: of.scope()?,
+        max_cost: of.amount("max_cost")?,
+        max_calls: of.number("max_calls")?,
+        max_depth: of.number("max_depth")?,
+        max_repeats: of.number("max_repeats")?,
+        shadow: of.flag("shadow"),
+    })
+}
+
+fn step_down(of: Members<'_>) -> Result<StepDown, Unreadable> {
+    let mut models = BTreeMap::new();
+    for (name, model) in of.0.get("models").and_then(Value::as_object).ok_or(Unreadable("models"))? {
+        models.insert(name.clone(), model.as_str().ok_or(Unreadable("models"))?.to_owned());
+    }
+    Ok(StepDown {
+        name: of.text("name"),
+        scope: of.scope()?,
+        budget: of.text("budget"),
+        percent: of.number("percent")?.ok_or(Unreadable("percent"))?,
+        models,
         shadow: of.flag("shadow"),
     })
 }
@@ -126,6 +161,11 @@ impl Members<'_> {
 
     fn flag(&self, name: &str) -> bool {
         self.0.get(name).and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    fn amount(&self, name: &'static str) -> Result<Option<Amount>, Unreadable> {
+        let amount = |text: &str| text.parse().map(Amount).map_err(|_| Unreadable(name));
+        Some(self.word(name)).filter(|text| !text.is_empty()).map(amount).transpose()
     }
 
     fn number(&self, name: &'static str) -> Result<Option<u64>, Unreadable> {

@@ -176,6 +176,7 @@ fn one_call_stays_below_what_one_call_may_be() {
         {"name": "dear", "scope": {"agent": ["a"]}, "max_cost": "100"},
         {"name": "long", "scope": {}, "max_input_tokens": 50},
         {"name": "watched", "scope": {}, "max_cost": "10", "shadow": true},
+        {"name": "open", "scope": {}, "max_cost": "200", "unpriced": true},
     ]}));
     let of = |agent: &str, cost: Option<i128>, input: u64| {
         let who = who(agent, "t", "production");
@@ -189,22 +190,35 @@ fn one_call_stays_below_what_one_call_may_be() {
     assert_eq!(of("a", Some(101), 50), (Some("dear".into()), watched()));
     assert_eq!(of("b", Some(101), 50), (None, watched()));
     assert_eq!(of("b", Some(9), 51), (Some("long".into()), vec![]));
-    assert_eq!(of("a", None, 0), (None, vec![]));
+    assert_eq!(of("b", Some(201), 50), (Some("open".into()), watched()));
+    // What it may cost is not known: only `open` lets it pass, and `watched` notes it.
+    assert_eq!(of("a", None, 0), (Some("dear".into()), watched()));
+    assert_eq!(of("b", None, 0), (None, watched()));
 }
 
 #[test]
 fn quarantine_is_for_unknown_agents() {
     let rules = rules(serde_json::json!({
         "agents": [{"name": "known"}],
-        "unknown": [{"environment": "prod*", "action": "quarantine"}],
+        "unknown": [
+            {"environment": "prod*", "action": "quarantine", "budget": "b"},
+            {"environment": "test", "action": "quarantine", "budget": "c"},
+            {"environment": "old", "action": "quarantine"},
+        ],
     }));
     for (agent, environment, expected) in [
-        ("stranger", "production", true),
-        ("known", "production", false),
-        ("stranger", "staging", false),
-        ("stranger", UNATTRIBUTED, true),
+        ("stranger", "production", "b"),
+        ("stranger", "test", "c"),
+        ("known", "production", ""),
+        ("stranger", "staging", ""),
+        // Of an older collector, which does not say which.
+        ("stranger", "old", "bc"),
+        // Who hides where it calls from counts on each.
+        ("stranger", UNATTRIBUTED, "bc"),
     ] {
-        assert_eq!(rules.is_quarantined(&who(agent, "t", environment), 5), expected, "{agent} {environment}");
+        let who = who(agent, "t", environment);
+        let on = ["b", "c"].into_iter().filter(|budget| rules.is_quarantined(&who, 5, budget));
+        assert_eq!(on.collect::<String>(), expected, "{agent} {environment}");
     }
 }
 
@@ -252,7 +266,9 @@ fn rules_are_read_as_they_are_written() {
         "require": [{"environment": "p", "fields": ["agent", "tags"], "shadow": true}],
         "allow": [{"name": "l", "scope": {"tag:x": ["1"]}, "models": ["!m"], "deferred": true, "untold": true,
             "until_ms": 9, "shadow": true}],
-        "limits": [{"name": "c", "scope": {"team": ["t"]}, "max_cost": "12", "max_input_tokens": 3, "shadow": true}],
+        "limits": [{"name": "c", "scope": {"team": ["t"]}, "max_cost": "12", "unpriced": true,
+            "max_input_tokens": 3, "shadow": true}],
+        "accepts_contradictions": true,
     }));
     assert_eq!(rules(serde_json::to_value(&all).unwrap()), all);
     for wrong in [

@@ -80,6 +80,7 @@ fn sample(field: Field) -> (Value, fn(&RequestBounds) -> bool) {
         Field::Query => (json!("why"), |bounds| bounds.query_bytes > 0),
         Field::Document => (json!("a text"), |bounds| bounds.documents == 1),
         Field::Model => (json!("dear"), |bounds| bounds.models == ["dear"]),
+        Field::ToolModel => (json!("adviser"), |bounds| bounds.tool_models == ["adviser"]),
         Field::AnyModel => (json!("p"), |bounds| bounds.any_model),
         // Of these several tell one thing together, which has a test of its own.
         Field::Input | Field::InputItem | Field::InputId | Field::InputRole | Field::InputThought => {
@@ -481,7 +482,7 @@ fn members_that_go_past_the_api_to_a_model_lift_its_limit_wherever_they_stand() 
             let expected = (!is_lifted).then_some(5);
             assert_eq!(bounds.output_limit(&target), expected, "{body}");
             assert_eq!(bounds.can_be_limited(), !is_lifted, "{body}");
-            bounds.limit_output(3);
+            bounds.limit_output(Some(3));
             assert_eq!(
                 bounds.output_limit(&target),
                 (!is_lifted).then_some(3),

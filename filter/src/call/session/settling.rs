@@ -48,7 +48,7 @@ impl Session {
             let ticket = std::mem::take(&mut self.under_way.admitted.ticket);
             gateway.budgets.note_charged(&ticket, &mut record);
             record.policy_version = Some(ticket.policy_version.clone()).filter(|version| !version.is_empty());
-            let ended = (!ticket.held.is_empty()).then(|| gateway.budgets.settle(ticket, Some(&record)));
+            let ended = gateway.budgets.settle(ticket, Some(&record));
             let slot = if ended.is_some() { self.under_way.admitted.slot.take() } else { None };
             if ended.is_none() {
                 record.policy_version =
@@ -127,7 +127,7 @@ impl Session {
         gateway.budgets.note_charged(&ticket, &mut record);
         let version = std::mem::take(&mut ticket.policy_version);
         record.policy_version = Some(version).filter(|version| !version.is_empty());
-        let ended = (!ticket.held.is_empty()).then(|| gateway.budgets.settle(ticket, Some(&record)));
+        let ended = gateway.budgets.settle(ticket, Some(&record));
         if ended.is_none() {
             record.policy_version = gateway.budgets.charge(&call, &record, now_ms).or(record.policy_version);
         }

