@@ -15,6 +15,7 @@ mod compare;
 mod demo;
 mod estimate;
 mod explain;
+mod explain_call;
 mod export;
 mod help;
 mod import;
@@ -71,6 +72,8 @@ enum Command {
     Agents(Box<agents::AgentsArgs>),
     /// Show lists of models, and try what one would have refused
     Allow(allow::AllowArgs),
+    /// Say what a gateway would do with a call, and why; or explain a record's price
+    Explain(explain_call::ExplainArgs),
     /// Say whose calls a provider's key makes, by its hash
     Keys(keys::KeysArgs),
     /// Show what users' actions cost, with all the runs that they started
@@ -126,6 +129,8 @@ enum Command {
 enum Failure {
     /// A configuration is wrong: 2.
     Configuration(String),
+    /// The call that was asked about is refused, which is said already: 3.
+    Refused,
     /// Anything else: 1.
     Other(anyhow::Error),
 }
@@ -157,6 +162,7 @@ pub fn run() -> ExitCode {
         Command::Budgets(budgets) => budgets.run().map_err(Failure::from),
         Command::Agents(agents) => agents.run().map_err(Failure::from),
         Command::Allow(allow) => allow.run().map_err(Failure::from),
+        Command::Explain(explain) => explain.run(),
         Command::Keys(keys) => keys.run().map_err(Failure::from),
         Command::Runs(runs) => runs.run().map_err(Failure::from),
         Command::WhatIf(what_if) => what_if.run().map_err(Failure::from),
@@ -188,6 +194,7 @@ pub fn run() -> ExitCode {
             output::say(&errors);
             ExitCode::from(2)
         }
+        Err(Failure::Refused) => ExitCode::from(3),
         Err(Failure::Other(error)) => {
             output::say(&format!("error: {error:#}"));
             ExitCode::FAILURE
@@ -222,6 +229,8 @@ mod tests {
             "reports preview x --format html --period 2026-W47",
             "audit --url http://x list",
             "audit verify --url http://x",
+            "explain --call - --filter plugin.json --url http://x",
+            "explain 01890a5d-ac96-774b-bcce-b302099a8057 --format json",
             "import access-log --url http://x -",
             "summary --since 1d --agent bob",
             "estimate --provider openai --model m --text hi",
@@ -235,6 +244,8 @@ mod tests {
             ("budgets suggest --factor -1", ErrorKind::ValueValidation),
             ("alerts --agent bob", ErrorKind::UnknownArgument),
             ("agents approve a --expires soon", ErrorKind::ValueValidation),
+            ("explain", ErrorKind::MissingRequiredArgument),
+            ("explain x --call -", ErrorKind::ArgumentConflict),
             ("allow try", ErrorKind::MissingRequiredArgument),
             ("allow try list --models gpt-5", ErrorKind::ArgumentConflict),
             ("close-month 2026-01 --team x", ErrorKind::UnknownArgument),

@@ -28,11 +28,11 @@ use document::Document;
 
 use crate::model::agent::Status;
 use crate::model::text::printable;
-pub use keeping::{MetricsConfig, RetentionConfig, RollupsConfig};
+pub use keeping::{AnomaliesConfig, MetricsConfig, RetentionConfig, RollupsConfig};
 use mistake::ConfigError;
 pub use prices::{Discount, Meaning, Override, OwnModel, Place, PricesConfig};
 pub use reports::{Every, Report};
-pub use rules::{AllowList, RulesConfig, UnknownAgents};
+pub use rules::{AllowList, FRONTIER_OUTPUT, ModelWords, RulesConfig, UnknownAgents};
 
 /// Configuration of a collector.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +66,8 @@ pub struct Config {
     pub rollups: RollupsConfig,
     /// What `/metrics` shows.
     pub metrics: MetricsConfig,
+    /// When an agent has drifted from its baseline.
+    pub anomalies: AnomaliesConfig,
     /// What is told to whom.
     pub alerts: AlertsConfig,
     /// How a month is charged to teams.
@@ -134,6 +136,7 @@ impl Default for Config {
             retention: RetentionConfig::default(),
             rollups: RollupsConfig::default(),
             metrics: MetricsConfig::default(),
+            anomalies: AnomaliesConfig::default(),
             alerts: AlertsConfig::default(),
             chargeback: ChargebackConfig::default(),
             reports: Vec::new(),
@@ -211,6 +214,7 @@ impl Config {
         let retention = keeping::read_retention(document, &mut root);
         let rollups = keeping::read_rollups(document, &mut root);
         let metrics = keeping::read_metrics(document, &mut root);
+        let anomalies = keeping::read_anomalies(document, &mut root);
         let alerts = alerts::read(document, &mut root);
         let reports = reports::read(document, &mut root, &alerts.channels);
         let mut budgets = budgets::read(document, &mut root);
@@ -244,6 +248,7 @@ impl Config {
             retention,
             rollups,
             metrics,
+            anomalies,
             alerts,
             budgets,
             chargeback,

@@ -9,6 +9,7 @@
 //! | [`store`] | keeps everything in one SQLite file; the only place with SQL |
 //! | [`work`] | admits, prices, decides, tells, keeps house |
 //! | [`api`] | answers over HTTP, one file for each resource |
+//! | [`pages`] | what people see in a browser, from the API's answers |
 //! | [`http`] | the server, every route, the guard before them |
 //! | [`cli`] | the commands of `tollgate` |
 
@@ -33,5 +34,6 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod model;
+pub mod pages;
 pub mod store;
 pub mod work;

@@ -8,11 +8,9 @@ pub mod audit;
 pub mod calendar;
 pub mod clock;
 pub mod compare;
-pub mod decimal;
 pub mod dimension;
 pub mod drift;
 pub mod minute;
-pub mod nearest;
 pub mod parquet;
 pub mod prompt;
 pub mod refusal;
@@ -23,3 +21,6 @@ pub mod split;
 pub mod table;
 pub mod text;
 pub mod unit;
+
+pub use tollgate_core::money::decimal;
+pub use tollgate_core::plan::nearest;

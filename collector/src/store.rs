@@ -44,7 +44,10 @@ pub use budgets::{Configured, CounterState, Defined, KeptReleased, Put, Released
 pub use database::backup::{backup, restore};
 pub use database::error::StoreError;
 pub use database::lead::Lead;
+pub use database::space::Space;
+pub use facets::aside::{Aside, Asides};
 pub use facets::prompts::{PromptSum, PromptsQuery};
+pub use facets::refused::Refused;
 pub use facets::runs::{RunFound, RunNode, RunPart, RunsFound, RunsQuery};
 pub use facets::spend::{Spend, SpendQuery};
 pub use mailed::{ByHand, DueMail, Planned};
@@ -53,6 +56,7 @@ pub use records::batch::{Batch, Recharge, Sender};
 pub use records::bills::{BOOKED, BillLine, BilledTo, NewBill, Place, SeenDays, SeenQuery};
 pub use records::export::{Exported, Kept, Priced};
 pub use records::id::{NotAnId, RecordId};
+pub use records::stored::Newer;
 pub use records::{Cursor, NotACursor, Page, RecordsQuery};
 pub use rollups::attributed::Attributed;
 pub use rollups::baseline::FirstDays;

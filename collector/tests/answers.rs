@@ -414,6 +414,18 @@ fn of_rules(all: &mut Checked) {
     assert!(answer["refused_calls"].as_u64() > Some(0), "{answer}");
     all.check("get", "/api/v1/allow/try", "/api/v1/allow/try?name=none", None, 404);
     all.check("get", "/api/v1/allow/try", "/api/v1/allow/try", None, 400);
+    let call = json!({"agent": "bot-1", "environment": "production", "provider": "openai", "model": "gpt-4o", "prompt": "x"});
+    let answer = all.check("post", "/api/v1/explain", "/api/v1/explain", Some(&call), 200);
+    assert_eq!(
+        (&answer["passes"], &answer["refused_by"]),
+        (&json!(false), &json!("agent:bot-1")),
+        "{answer}"
+    );
+    let path = "/api/v1/explain?call=%7B%22provider%22%3A%22openai%22%7D";
+    let answer = all.check("get", "/api/v1/explain", path, None, 200);
+    assert_eq!(answer["passes"], true, "{answer}");
+    all.check("get", "/api/v1/explain", "/api/v1/explain", None, 400);
+    all.check("post", "/api/v1/explain", "/api/v1/explain", Some(&json!({"modle": 1})), 400);
 }
 
 fn of_alerts(all: &mut Checked) {
@@ -475,9 +487,11 @@ fn of_corrections(all: &mut Checked) {
     assert!(rows(&all.get("/api/v1/prices/missing")) > 0);
     assert!(rows(&all.get("/api/v1/prices/drift")) > 0);
     assert!(all.get("/api/v1/exports/days")["records"].is_object());
-    let statements = all.get("/api/v1/chargeback?month=2026-11");
+    let newest = all.get("/api/v1/records?limit=1")["rows"][0]["time"].clone();
+    let month = format!("/api/v1/chargeback?month={}", &newest.as_str().unwrap()[..7]);
+    let statements = all.get(&month);
     assert!(statements["statements"][0]["lines"][0].is_object() && statements["shared"][0].is_object());
-    all.check("get", "/api/v1/chargeback", "/api/v1/chargeback?month=2026-11&team=nobody", None, 400);
+    all.check("get", "/api/v1/chargeback", &format!("{month}&team=nobody"), None, 400);
     for method in ["get", "post"] {
         let answer = all.check(method, "/api/v1/reprice", "/api/v1/reprice?since=4w", None, 200);
         assert!(rows(&answer) > 0, "{answer}");
@@ -511,6 +525,9 @@ fn of_corrections(all: &mut Checked) {
 }
 
 fn of_the_trail(all: &mut Checked) {
+    let answer = all.get("/api/v1/gateways");
+    let row = &answer["rows"][0];
+    assert_eq!((rows(&answer), &row["reports"], &row["envoys"]), (1, &json!(true), &json!(1)), "{answer}");
     let answer = all.get("/api/v1/audit?limit=3");
     assert!(answer["next_cursor"].is_string() && rows(&answer) == 3, "{answer}");
     all.get("/api/v1/audit");
@@ -546,6 +563,7 @@ fn commands_read(all: &Checked) {
         (&["top", "--once", "--every", "1"], "support"),
         (&["records", "--wide"], "gpt-x-2026-01-01"),
         (&["records", "--explain", &record], "adjustment (reprice)"),
+        (&["explain", &record], "adjustment (reprice)"),
         (&["budgets"], "support"),
         (&["budgets", "suggest"], "limit_usd"),
         (&["budgets", "suggest", "--from-baseline"], "limit_usd"),

@@ -101,7 +101,8 @@ fn agents_are_registered_proposed_approved_and_told_to_gateways() {
     let policy = fixture.sync(None, records());
     let rules = &policy["rules"];
     assert_eq!(rules["agents"], json!([{"name": "bot-0", "team": "support"}]), "{policy}");
-    assert_eq!(rules["unknown"][0], json!({"environment": "*", "action": "quarantine"}));
+    let unknown = json!({"environment": "*", "action": "quarantine", "budget": "strangers"});
+    assert_eq!(rules["unknown"][0], unknown);
     assert_eq!(rules["require"][0]["fields"], json!(["agent", "run"]));
     let names: Vec<&str> =
         rules["allow"].as_array().unwrap().iter().map(|list| list["name"].as_str().unwrap()).collect();
@@ -257,6 +258,10 @@ fn check_names_what_prices_and_the_calendar_tell() {
             "`allow[0].models` has `gpt-5`, and the price book knows no such model at anthropic",
         ),
         (
+            "[[allow]]\nname = 'l'\nfamilies = ['gpt-5', 'gtp-6']\n",
+            "`allow[0].families` has `gtp-6`, and the price book knows no model of this family",
+        ),
+        (
             "[[limits]]\nname = 'l'\nmax_call_usd = 1\nscope = { provider = 'opnai' }\n",
             "`limits[0].scope.provider` is `opnai`",
         ),
@@ -294,4 +299,34 @@ fn an_agent_of_two_teams_is_refused_at_the_start() {
         "{said}"
     );
     drop(kept);
+}
+
+#[test]
+fn explain_says_what_decides_and_ends_with_3_where_the_call_is_refused() {
+    let fixture = Fixture::start();
+    let ask = |call: Value| {
+        let file = fixture.dir.path().join("call.json");
+        std::fs::write(&file, call.to_string()).unwrap();
+        let arguments = ["explain", "--call", file.to_str().unwrap(), "--token", &fixture.token];
+        let output = fixture.collector.ask(&arguments);
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let call = |model: &str, tokens: u64| {
+        json!({"agent": "bot-0", "environment": "production", "run": "r", "provider": "openai", "model": model, "prompt": "hi",
+            "max_output_tokens": tokens})
+    };
+    for (call, code, expected) in [
+        (call("gpt-5", 10), 0, "it passes"),
+        (call("gpt-4o", 10), 3, "it is refused by `agent:bot-0`: 403 model_not_allowed"),
+        (call("gpt-5", 100_000), 3, "it is refused by `cheap`: 403 call_too_large"),
+        (json!({"provder": "openai", "model": "gpt-5"}), 1, "`provder` is not a key here"),
+    ] {
+        let (found, said) = ask(call.clone());
+        assert!(found == Some(code) && said.contains(expected), "{call}: {found:?} {said}");
+    }
+    let (_, said) = ask(call("gpt-5", 10));
+    for expected in ["registry", "agent:bot-0", "small", "cheap", "has room"] {
+        assert!(said.contains(expected), "{expected} in\n{said}");
+    }
 }

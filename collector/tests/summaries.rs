@@ -250,7 +250,11 @@ fn csv_is_the_same_over_http_and_from_the_command_line() {
     assert_eq!(printed, over_http.text);
     let lines: Vec<&str> = printed.lines().collect();
     assert!(lines[0].starts_with("day,agent,calls,denied,errors,unpriced,input_tokens,"), "{}", lines[0]);
-    assert!(lines[0].ends_with(",previous_cost_usd,change_percent,partial,others"), "{}", lines[0]);
+    assert!(
+        lines[0].ends_with(",previous_cost_usd,change_percent,retried,retried_usd,saved_usd,partial,others"),
+        "{}",
+        lines[0]
+    );
     assert!(lines.iter().any(|line| line.contains(",(others),") && line.ends_with("true")), "{printed}");
     let chosen =
         collector.client.get(&format!("/api/v1/summary?format=csv&by=agent&columns=cost,calls&{ALL}"));

@@ -14,7 +14,7 @@ use super::hours::instant;
 use super::params::Params;
 use super::period::Period;
 use super::summary::question::Question;
-use crate::config::AllowList;
+use crate::config::{AllowList, ModelWords};
 use crate::model::agent::not_model;
 use crate::model::answers::List;
 use crate::model::answers::allow::{AllowRow, AllowTried};
@@ -32,7 +32,8 @@ use crate::work::rules::{lists_of, unknown_models};
 pub async fn list(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     params.finish()?;
     app.budgets.refresh(&app.store).await?;
-    let rows: Vec<AllowRow> = app.budgets.lists().into_iter().map(|list| row(list, now_ms())).collect();
+    let lists = app.budgets.lists(&app.prices.book(), now_ms());
+    let rows: Vec<AllowRow> = lists.into_iter().map(|list| row(list, now_ms())).collect();
     Ok(Json(List { rows }).into_response())
 }
 
@@ -81,7 +82,7 @@ pub async fn tried(State(app): State<Arc<App>>, mut params: Params) -> Result<Re
 }
 
 fn known(app: &App, name: &str) -> Result<AllowList, ApiError> {
-    let mut lists = app.budgets.lists();
+    let mut lists = app.budgets.lists(&app.prices.book(), now_ms());
     // The models of a proposal can be tried before it is approved.
     let proposed = app.budgets.agents().into_values().map(|(agent, _)| agent);
     let proposed = proposed.filter(|agent| agent.status == Status::Proposed);
@@ -131,14 +132,16 @@ fn made(
         }
     };
     let rule = Allow { name: "tried".to_owned(), scope, models, untold, ..Allow::default() };
-    Ok(AllowList { rule, approved_by: String::new(), reason: String::new(), expires: None })
+    let words = ModelWords::default();
+    Ok(AllowList { rule, words, approved_by: String::new(), reason: String::new(), expires: None })
 }
 
 fn row(list: AllowList, now_ms: u64) -> AllowRow {
-    let AllowList { rule, approved_by, reason, expires } = list;
+    let AllowList { rule, words, approved_by, reason, expires } = list;
+    let words = words.said();
     let Allow { name, scope, models, deferred, untold, until_ms: _, shadow } = rule;
     let has_ended = expires.is_some_and(|day| day.is_over(now_ms));
-    AllowRow { name, scope, models, deferred, untold, shadow, approved_by, reason, expires, has_ended }
+    AllowRow { name, scope, models, words, deferred, untold, shadow, approved_by, reason, expires, has_ended }
 }
 
 /// What sums cannot tell of a call that was admitted.

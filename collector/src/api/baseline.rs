@@ -1,7 +1,6 @@
 //! `GET /api/v1/baseline`: what agents used when they began, and what they use now.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
-use tollgate_core::money::Picodollars;
 
 use super::error::ApiError;
 use super::params::Params;
@@ -21,11 +19,12 @@ use super::summary::{exported, hint};
 use crate::api::hours::{hour_of, instant};
 use crate::model::answers::baseline::{Baseline, BaselineDay, Baselines, Pace};
 use crate::model::answers::summary::{By, PreviousPeriod};
-use crate::model::clock::{HOURS_PER_DAY, now};
+use crate::model::clock::{HOURS_PER_DAY, millis, now};
 use crate::model::decimal::{Decimal, each};
 use crate::model::dimension::Dimension;
-use crate::store::{FirstDays, StoreError, SummaryQuery, Totals};
+use crate::store::{FirstDays, SummaryQuery, Totals};
 use crate::work::app::App;
+use crate::work::baseline::{Begun, DAYS, per_day, used};
 
 /// Answers the baselines of agents.
 ///
@@ -45,7 +44,8 @@ pub async fn baseline(
     let period = Period { from: None, to: None, zone: TimeZone::UTC };
     let recent = Question::about(vec![By::Dimension(Dimension::Agent)], period, filters, now)?;
     let first = SummaryQuery { from_hour: from.map_or(0, |from| hour_of(from, false)), ..recent.query() };
-    let (first, last) = tokio::try_join!(app.store.first_days(first, days), used(&app, recent.query()))?;
+    let (first, last) =
+        tokio::try_join!(app.store.first_days(first, days), used(&app.store, recent.query()))?;
     let recent_hours = recent.to_hour.saturating_sub(recent.from_hour).max(1).unsigned_abs();
     let mut rows = Vec::with_capacity(first.len());
     for one in first {
@@ -81,35 +81,15 @@ pub async fn baseline(
     }
 }
 
-/// What each agent used, without what bills and corrections of closed months added.
-async fn used(app: &App, query: SummaryQuery) -> Result<HashMap<Option<String>, Totals>, StoreError> {
-    app.store
-        .details(query, HashMap::new(), |all, row| {
-            let mut totals = row.sums.totals;
-            totals.cost = totals.cost - row.billed;
-            all.insert(row.values.into_iter().next().flatten(), totals);
-            ControlFlow::Continue(())
-        })
-        .await
-}
-
 fn row(
     one: FirstDays,
     last: &HashMap<Option<String>, Totals>,
     (days, recent_hours): (i64, u64),
     now: Timestamp,
 ) -> Result<Baseline, ApiError> {
+    let begun = Begun::of(&one, days, millis(now))?;
     let agent = one.values.into_iter().next().flatten();
-    let first_day = one.first_hour.div_euclid(HOURS_PER_DAY);
-    let end = first_day.saturating_add(days).saturating_mul(HOURS_PER_DAY);
-    let is_whole = instant(end) <= now;
-    let to = if is_whole { end } else { hour_of(now, true) };
-    let hours = u64::try_from(to.saturating_sub(one.first_hour)).unwrap_or(0);
-    let mut sum = Totals::default();
-    for (_, totals) in &one.days {
-        sum.add(totals).map_err(StoreError::from)?;
-    }
-    let first = pace(&sum, hours);
+    let first = pace(&begun.totals, begun.hours());
     let recent = pace(last.get(&agent).unwrap_or(&Totals::default()), recent_hours);
     let change_percent = match (recent.cost_per_day_usd, first.cost_per_day_usd) {
         (Some(now), Some(before)) => Decimal::change(now, before),
@@ -117,10 +97,10 @@ fn row(
     };
     Ok(Baseline {
         agent,
-        from: instant(one.first_hour).to_string(),
-        to: instant(to).to_string(),
-        hours_recorded: hours,
-        is_whole,
+        from: instant(begun.from_hour).to_string(),
+        to: instant(begun.to_hour).to_string(),
+        hours_recorded: begun.hours(),
+        is_whole: begun.is_whole,
         first,
         recent,
         change_percent,
@@ -132,12 +112,11 @@ fn row(
 fn pace(totals: &Totals, hours: u64) -> Pace {
     let tokens = i128::from(totals.input_tokens).saturating_add(totals.output_tokens.into());
     let a_day = i128::from(totals.calls).saturating_mul(HOURS_PER_DAY.into());
-    let cost = totals.cost.as_pico().checked_mul(HOURS_PER_DAY.into()).map(Picodollars::from_pico);
     Pace {
         calls: totals.calls,
         cost_usd: totals.cost,
         calls_per_day: Decimal::ratio(a_day, hours.into(), PLACES),
-        cost_per_day_usd: cost.and_then(|cost| each(cost, hours)),
+        cost_per_day_usd: per_day(totals.cost, hours),
         tokens_per_call: Decimal::ratio(tokens, totals.calls.into(), PLACES),
         cost_per_call_usd: each(totals.cost, totals.calls),
     }
@@ -167,8 +146,6 @@ fn parse_days(text: &str) -> Result<i64, ApiError> {
     days.ok_or_else(|| ApiError::parameter(format!("`days` is `{text}`, not a number from 1 to {DAYS_MAX}")))
 }
 
-/// Days of a baseline unless told.
-const DAYS: i64 = 7;
 /// Most days of a baseline.
 const DAYS_MAX: i64 = 90;
 /// Decimals of averages.

@@ -51,6 +51,9 @@ pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Respons
     if let Ok(outbox) = app.store.outbox().await {
         app.metrics.set_outbox(outbox);
     }
+    if let Ok(space) = app.store.space().await {
+        app.metrics.set_space(space);
+    }
     let config = app.config();
     if let Err(error) = app.metrics.spend.refresh(&app.store, &config.metrics, now_ms()).await {
         tracing::warn!(%error, "Metrics of spend and budgets could not be brought up to date");

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
 use tollgate_core::attribution::is_name;
 use tollgate_core::money::Picodollars;
+use tollgate_core::plan::{MONTH_DAYS, calls_a_month};
 use tollgate_core::record::Totals;
 
 use super::error::ApiError;
@@ -21,7 +22,7 @@ use crate::model::dimension::Dimension;
 use crate::store::{Every, Filters, SummaryQuery};
 use crate::work::access::Caller;
 use crate::work::app::App;
-use crate::work::plan::{MONTH_DAYS, calls_a_month, plan};
+use crate::work::estimate::plan;
 
 /// Answers what a plan costs at each of its models.
 ///

@@ -17,13 +17,18 @@ use crate::model::answers::records::{RecordRow, RecordsPage};
 use crate::model::clock::now;
 use crate::store::RecordsQuery;
 use crate::work::app::App;
+use crate::work::following;
 
 /// Answers a page.
 ///
 /// # Errors
 /// For parameters that cannot be used, and when the store fails.
 pub async fn list(State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
-    let page = app.store.records(query(params, now())?).await?;
+    let query = query(params, now())?;
+    if query.run.is_some() || query.retried {
+        following::catch_up(&app).await?;
+    }
+    let page = app.store.records(query).await?;
     let next_cursor = page.next.map(|cursor| cursor.to_string());
     Ok(Json(RecordsPage { rows: page.records.into_iter().map(RecordRow).collect(), next_cursor })
         .into_response())
@@ -49,6 +54,8 @@ fn query(mut params: Params, now: Timestamp) -> Result<RecordsQuery, ApiError> {
         filters: params.filters()?,
         outcomes: words(&mut params, "outcome", &OUTCOMES, Outcome::name)?,
         cost_statuses: words(&mut params, "cost_status", &COST_STATUSES, CostStatus::name)?,
+        retried: params.flag("retried")?,
+        run: params.one("run")?,
         limit,
         after,
     };

@@ -3,6 +3,7 @@
 //! Rollups know hours, so the answer's `from` and `to` are what was asked for, rounded outward to the hour.
 //! Where a time zone is off UTC by a part of an hour, an hour belongs to the day that it begins in.
 
+mod aside;
 pub(super) mod hint;
 mod order;
 pub(super) mod previous;
@@ -94,13 +95,14 @@ pub(super) const NEXT_CURSOR: &str = "x-tollgate-next-cursor";
 /// # Errors
 /// When the store fails, and for what a summary cannot answer.
 pub(super) async fn answer(store: &Store, question: &Question) -> Result<SummaryAnswer, ApiError> {
-    let (summary, previous, trend) = tokio::try_join!(
+    let (summary, asides, previous, trend) = tokio::try_join!(
         async { Ok(store.summary(question.query()).await?) },
+        aside::ask(store, question),
         previous::ask(store, question),
         trend::ask(store, question),
     )?;
     let (total, folded) = (summary.total.clone(), summary.folded);
-    let mut rows = Rows::of(question, summary);
+    let mut rows = Rows::of(question, summary, asides);
     if question.is_estimated {
         rows.only_estimated()?;
     }

@@ -12,6 +12,7 @@ use axum::Json;
 use axum::body::HttpBody;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use serde_json::value::to_raw_value;
 use tollgate_core::protocol::sync::{CounterGrant, PROTOCOL, RejectedRecord, SyncAnswer};
 use tracing::{debug, warn};
 
@@ -20,6 +21,7 @@ use crate::model::clock::now_ms;
 use crate::model::refusal::Refusal;
 use crate::model::role::Role;
 use crate::work::app::App;
+use crate::work::fleet::Envoy;
 use crate::work::ingest::{self, Accepted, NotUnderstood};
 use crate::work::metrics::{Metrics, SyncResult};
 
@@ -73,7 +75,7 @@ async fn answer(
 async fn store(app: &App, accepted: Accepted) -> Result<(SyncResult, SyncAnswer), ApiError> {
     let sender = accepted.batch.sender.clone();
     let (models, adds_rows) = (accepted.models.clone(), accepted.adds_rows);
-    let policy_version = accepted.policy_version.clone();
+    let (policy_version, stops_heard) = (accepted.policy_version.clone(), accepted.stops_heard);
     let kept = keep(app, accepted).await?;
     debug!(
         gateway = sender.gateway,
@@ -98,7 +100,16 @@ async fn store(app: &App, accepted: Accepted) -> Result<(SyncResult, SyncAnswer)
     let prices = rows::for_gateway(app, &held.book, asked).await?;
     let now = now_ms();
     app.budgets.refresh(&app.store).await?;
-    let policy = app.budgets.policy(held.unpriced, now);
+    let policy = app.budgets.policy(&held, now);
+    // Its own, as what is shared of a policy may not be held while others work.
+    let limits = policy.rules.runs.clone();
+    let stopped = app.stopping.since(&app.store, &limits, stops_heard, now).await?;
+    let (policy_held, prices_held) = (policy_version.clone(), sender.price_version.clone());
+    let envoy = Envoy { seen_ms: now, policy: policy_held, prices: prices_held };
+    app.fleet.note(&sender.gateway, &sender.instance, envoy);
+    let is_other = policy_version.as_ref() != Some(&policy.version);
+    // All of it has a form in JSON; else the gateway would go on with what it holds.
+    let policy_json = is_other.then(|| to_raw_value(&policy).ok()).flatten();
     let result = if kept.out_of_order { SyncResult::OutOfOrder } else { SyncResult::Ok };
     let answer = SyncAnswer {
         protocol: PROTOCOL,
@@ -107,10 +118,11 @@ async fn store(app: &App, accepted: Accepted) -> Result<(SyncResult, SyncAnswer)
         stored: kept.stored,
         duplicates: kept.duplicates,
         rejected: kept.rejected,
-        prices,
+        prices: prices.and_then(|part| to_raw_value(&part).ok()),
         unpriced: held.unpriced,
-        policy: (policy_version.as_ref() != Some(&policy.version)).then_some(policy),
+        policy: policy_json,
         grants: kept.grants,
+        stopped,
     };
     Ok((result, answer))
 }

@@ -81,7 +81,7 @@ fn collector(path: &Path) -> Result<Vec<Budget>, Vec<String>> {
     let file = path.display().to_string();
     let book = prices::book(&file, &config.prices)?;
     policy::check(&file, &config.budgets, &book)?;
-    rules::check(&file, &config, &book)?;
+    rules::check(&file, &config, &book, now_ms())?;
     rules::check_ends(&file, &config.rules, now_ms())?;
     Ok(config.budgets.budgets)
 }

@@ -1,5 +1,6 @@
 //! `tollgate estimate`.
 
+mod page;
 mod plan;
 
 use std::io::Read as _;
@@ -24,12 +25,14 @@ use crate::work::estimate::{Question, estimate};
 pub(super) struct EstimateArgs {
     /// A request's body as JSON, `-` for standard input; with --text left out
     #[arg(
-        required_unless_present_any = ["text", "check", "calls"],
+        required_unless_present_any = ["text", "check", "calls", "page"],
         conflicts_with_all = ["text", "check", "calls"]
     )]
     file: Option<PathBuf>,
     #[command(flatten)]
     plan: plan::PlanArgs,
+    #[command(flatten)]
+    page: page::PageArgs,
     /// A prompt's text in place of a body
     #[arg(long)]
     text: Option<String>,
@@ -45,7 +48,7 @@ pub(super) struct EstimateArgs {
     #[command(flatten)]
     collector: Collector,
     /// Provider id, such as openai
-    #[arg(long, required_unless_present_any = ["check", "calls"])]
+    #[arg(long, required_unless_present_any = ["check", "calls", "page"])]
     provider: Option<String>,
     /// The model, where the body does not name it; with --calls one or more, with commas between
     #[arg(long)]
@@ -57,6 +60,9 @@ pub(super) struct EstimateArgs {
 impl EstimateArgs {
     /// Asks and prints.
     pub(super) fn run(self) -> anyhow::Result<()> {
+        if let Some(to) = &self.page.page {
+            return page::write(to, self.page.with_encodings);
+        }
         if self.plan.is_asked() {
             return plan::run(&self);
         }

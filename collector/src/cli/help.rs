@@ -113,7 +113,7 @@ const TOPICS: &[(&str, &[&str])] = &[
             "chargeback",
         ],
     ),
-    ("Budgets, rules and alerts", &["budgets", "agents", "allow", "keys", "alerts"]),
+    ("Budgets, rules and alerts", &["budgets", "agents", "allow", "keys", "explain", "alerts"]),
     ("Prices", &["prices", "estimate", "meter", "reprice", "close-month"]),
     ("Keeping", &["backup", "restore", "import", "export", "reconcile", "audit"]),
 ];
@@ -188,6 +188,13 @@ Examples:
         &["keys"],
         "Examples:
   tollgate keys hash --agent triage --team support",
+    ),
+    (
+        &["explain"],
+        "Examples:
+  tollgate explain --call call.json
+  tollgate explain --call - --filter plugin.json
+  tollgate explain 01890a5d-ac96-774b-bcce-b302099a8057",
     ),
     (
         &["allow"],

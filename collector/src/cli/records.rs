@@ -20,6 +20,12 @@ pub(super) struct RecordsArgs {
     /// Only calls whose cost is so: measured, estimated, unpriced, free
     #[arg(long)]
     cost_status: Vec<String>,
+    /// Only calls of this run
+    #[arg(long, value_name = "ID")]
+    run: Option<String>,
+    /// Only retries: repeats of a request within a minute, and calls that Envoy tried more than once
+    #[arg(long)]
+    retried: bool,
     /// Most records to show; with --format json at most one page
     #[arg(long, default_value_t = 50)]
     limit: usize,
@@ -69,6 +75,8 @@ impl RecordsArgs {
         more.extend(cursor.map(|cursor| ("cursor", cursor)));
         more.extend(self.outcome.iter().map(|outcome| ("outcome", outcome.as_str())));
         more.extend(self.cost_status.iter().map(|status| ("cost_status", status.as_str())));
+        more.extend(self.retried.then_some(("retried", "true")));
+        more.extend(self.run.iter().map(|run| ("run", run.as_str())));
         self.ask.get("/api/v1/records", &more)
     }
 }

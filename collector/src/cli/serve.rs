@@ -12,6 +12,7 @@ use super::Failure;
 use crate::cli::logging;
 use crate::config::{Config, LogFormat};
 use crate::http::server::{Server, stop_signal};
+use crate::model::clock::now_ms;
 use crate::work::{access, policy, prices, rules};
 
 /// Arguments of `tollgate serve`.
@@ -41,7 +42,7 @@ impl Serve {
         let name = self.config.as_ref().map_or_else(String::new, |path| path.display().to_string());
         let book = prices::book(&name, &config.prices)
             .and_then(|book| policy::check(&name, &config.budgets, &book).map(|()| book))
-            .and_then(|book| rules::check(&name, &config, &book).map(|()| book))
+            .and_then(|book| rules::check(&name, &config, &book, now_ms()).map(|()| book))
             .map_err(|errors| Failure::of_mistakes(&errors))?;
         runtime.block_on(serve(&config, self.config, book))?;
         Ok(())

@@ -17,7 +17,7 @@ pub(super) struct SummaryArgs {
     ask: Ask,
     /// What to tell apart, with commas between: agent, team, feature, environment, provider, model,
     /// request_model, response_model, operation, gateway, service_tier, key, attribution_source, outcome,
-    /// run, tag, hour, day, week, month; empty for one total [default: team,agent]
+    /// run, tag, rule, hour, day, week, month; empty for one total [default: team,agent]
     #[arg(long)]
     by: Option<String>,
     /// Numbers to show, with commas between, such as calls,cost,share; a wrong one lists all
@@ -38,6 +38,9 @@ pub(super) struct SummaryArgs {
     /// Only calls with this tag, such as customer=acme; repeat for several
     #[arg(long)]
     tag: Vec<String>,
+    /// Only calls that this rule refused, or noted
+    #[arg(long)]
+    rule: Option<String>,
     /// With tag in --by: only tags with this key, such as customer, and what has none
     #[arg(long, value_name = "KEY")]
     tag_key: Option<String>,
@@ -82,6 +85,7 @@ impl SummaryArgs {
         for (name, values) in [("outcome", &self.outcome), ("run", &self.run), ("tag", &self.tag)] {
             asked.extend(values.iter().map(|value| (name, value.clone())));
         }
+        asked.extend(self.rule.clone().map(|rule| ("rule", rule)));
         asked.extend(self.tag_key.clone().map(|key| ("tag_key", key)));
         asked.extend(self.estimated.then(|| ("estimated", "true".to_owned())));
         let is_table = self.look.is_table();
@@ -130,6 +134,12 @@ fn shown(answer: &SummaryAnswer, columns: Option<&[&'static Metric]>, page: Page
     }
     if answer.by.contains(&By::Dimension(Dimension::Tag)) {
         page = page.note("a call with several tags is in several rows, unless --tag-key names one key");
+    }
+    if answer.by.contains(&By::Dimension(Dimension::Rule)) {
+        page = page.note(
+            "denied: what the rule refused. With (noted): what a rule in shadow would have refused, and what others \
+             flagged or corrected; a call may be in several rows",
+        );
     }
     let page = behind(page, answer.unfollowed_records);
     match answer.folded_calls {

@@ -1,4 +1,7 @@
-//! `[retention]`, `[rollups]` and `[metrics]`: what is kept for how long, how finely, and how it is shown.
+//! `[retention]`, `[rollups]`, `[metrics]` and `[anomalies]`: what is kept for how long, how finely, how it
+//! is shown, and what is told of it unasked.
+
+use jiff::civil::Date;
 
 use super::document::{Document, Section};
 
@@ -25,6 +28,21 @@ pub struct MetricsConfig {
     pub spend_series: u64,
     /// Counters of budgets that have series of their own.
     pub budget_series: u64,
+}
+
+/// `[anomalies]`: what agents cost now against their baselines.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AnomaliesConfig {
+    /// By how many percent more a day than its baseline an agent has drifted; none tells of no drift.
+    pub drift_percent: Option<u64>,
+    /// The day of UTC from which baselines are taken; not set, each agent's first week is its own.
+    pub baseline_from: Option<Date>,
+}
+
+impl Default for AnomaliesConfig {
+    fn default() -> Self {
+        Self { drift_percent: Some(DRIFT_PERCENT), baseline_from: None }
+    }
 }
 
 impl Default for MetricsConfig {
@@ -82,6 +100,30 @@ pub(super) fn read_metrics<'t>(document: &mut Document<'t>, root: &mut Section<'
     MetricsConfig { gen_ai, spend_series, budget_series }
 }
 
+/// Reads `[anomalies]`.
+pub(super) fn read_anomalies<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> AnomaliesConfig {
+    let mut section = document.section(root, "anomalies");
+    let is_told = document.flag(&mut section, "drift").unwrap_or(true);
+    let percent = document.count(&mut section, "drift_percent").unwrap_or(DRIFT_PERCENT);
+    let baseline_from = document.parsed(
+        &mut section,
+        "baseline_from",
+        "a day such as `2026-11-01`, from which baselines are taken",
+    );
+    if percent > DRIFT_PERCENT_MAX {
+        let message = format!(
+            "`anomalies.drift_percent` is `{percent}`, not a number from 1 to {DRIFT_PERCENT_MAX}; `drift = false` tells of none"
+        );
+        document.at(&section, &message);
+    }
+    document.finish(section);
+    AnomaliesConfig { drift_percent: is_told.then_some(percent), baseline_from }
+}
+
+/// By how many percent an agent has drifted, unless told: twice its baseline.
+const DRIFT_PERCENT: u64 = 100;
+/// A hundred times its baseline.
+const DRIFT_PERCENT_MAX: u64 = 9_900;
 /// Pairs of team and agent with series of their own, unless told.
 const SPEND_SERIES: u64 = 200;
 /// Counters of budgets with series of their own, unless told.

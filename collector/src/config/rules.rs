@@ -1,15 +1,20 @@
-//! `[[agents]]`, `[[keys]]`, `[identity]`, `[[unknown_agents]]`, `[[require]]`, `[[allow]]` and `[[limits]]`:
-//! who may call what.
+//! `[[agents]]`, `[[keys]]`, `[identity]`, `[[unknown_agents]]`, `[[require]]`, `[[allow]]`, `[[limits]]`,
+//! `[[run_limits]]` and `[[step_down]]`: who may call what.
 
 mod contradictions;
+mod runs;
+mod step_down;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use tollgate_core::attribution::{Field, is_name};
-use tollgate_core::budget::rules::{Allow, CallLimit, FieldName, Key, Require, Unknown, UnknownAction};
+use tollgate_core::budget::rules::{
+    Allow, CallLimit, FieldName, Key, Require, RunLimit, StepDown, Unknown, UnknownAction,
+};
 use tollgate_core::budget::scope::Scope;
 use tollgate_core::budget::{Amount, Budget, define};
 use tollgate_core::keys::{Asked, general};
@@ -18,6 +23,7 @@ use super::document::{Document, Section};
 use super::mistake::ConfigError;
 use crate::model::agent::{Agent, Day, STATUSES, not_environment, not_model};
 use crate::model::nearest::{listed, or_rather};
+pub use words::{FRONTIER_OUTPUT, ModelWords};
 
 /// Who may call what.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,6 +35,8 @@ pub struct RulesConfig {
     /// `[identity] contradictions = "reject"`: calls are refused whose headers say otherwise than a trusted
     /// source.
     pub rejects_contradictions: bool,
+    /// `[identity] contradictions = "accept"`: what headers say holds.
+    pub accepts_contradictions: bool,
     /// `[[unknown_agents]]`, in the order of the file.
     pub unknown: Vec<UnknownAgents>,
     /// `[[require]]`, in the order of the file.
@@ -37,6 +45,10 @@ pub struct RulesConfig {
     pub allow: Vec<AllowList>,
     /// `[[limits]]`.
     pub limits: Vec<CallLimit>,
+    /// `[[run_limits]]`.
+    pub runs: Vec<RunLimit>,
+    /// `[[step_down]]`.
+    pub step_down: Vec<StepDown>,
 }
 
 /// What becomes of calls of agents that are not registered.
@@ -53,6 +65,8 @@ pub struct UnknownAgents {
 pub struct AllowList {
     /// As gateways know it.
     pub rule: Allow,
+    /// Models that it means by words.
+    pub words: ModelWords,
     /// Who approved it; empty where nobody says.
     pub approved_by: String,
     /// Why it is there.
@@ -91,7 +105,7 @@ pub(super) fn read<'t>(
     let keys = each(document, root, "keys", key);
     report_twice(document, &keys);
     let mut identity = document.section(root, "identity");
-    let rejects_contradictions =
+    let (rejects_contradictions, accepts_contradictions) =
         document.word(&mut identity, "contradictions", CONTRADICTIONS).unwrap_or_default();
     document.finish(identity);
     let unknown =
@@ -99,15 +113,21 @@ pub(super) fn read<'t>(
     let require = each(document, root, "require", require);
     let allow = each(document, root, "allow", allow);
     let limits = each(document, root, "limits", limit);
-    contradictions::report(document, &agents, (&unknown, &require), (&allow, &limits));
+    let runs = each(document, root, "run_limits", runs::read);
+    let step_down =
+        each(document, root, "step_down", |document, table| step_down::read(document, table, budgets));
+    contradictions::report(document, &agents, (&unknown, &require), (&allow, &limits), (&runs, &step_down));
     RulesConfig {
         agents: agents.into_iter().map(|told| told.rule).collect(),
         keys: keys.into_iter().map(|told| told.rule).collect(),
         rejects_contradictions,
+        accepts_contradictions,
         unknown: unknown.into_iter().map(|told| told.rule).collect(),
         require: require.into_iter().map(|told| told.rule).collect(),
         allow: allow.into_iter().map(|told| told.rule).collect(),
         limits: limits.into_iter().map(|told| told.rule).collect(),
+        runs: runs.into_iter().map(|told| told.rule).collect(),
+        step_down: step_down.into_iter().map(|told| told.rule).collect(),
     }
 }
 
@@ -247,7 +267,9 @@ fn unknown_agents<'t>(
         document.report(ConfigError { line: line.or(Some(table.line())), message });
         return None;
     }
-    Some(UnknownAgents { rule: Unknown { environment: environment?, action: action? }, budget })
+    let rule =
+        Unknown { environment: environment?, action: action?, budget: budget.clone().unwrap_or_default() };
+    Some(UnknownAgents { rule, budget })
 }
 
 fn require<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<Require> {
@@ -275,10 +297,16 @@ fn allow<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<All
     let scope = scope(document, table);
     let (line, has_models) = (table.line_of("models"), table.has("models"));
     let models = document.list(table, "models", MODELS);
-    document.must(table, "models");
     let place = table.name().to_owned();
-    if models.as_ref().is_some_and(Vec::is_empty) || !has_models && !document.is_asked() {
-        document.at(table, &format!("`{place}.models` names no model; give {MODELS}; `[\"*\"]` is any"));
+    let words = words::read(document, table);
+    if models.as_ref().is_some_and(Vec::is_empty) || !has_models && words.is_empty() && !document.is_asked() {
+        document.at(
+            table,
+            &format!(
+                "`{place}.models` names no model; give {MODELS}, `families`, `not_frontier` or \
+                 `max_output_usd_per_million`; `[\"*\"]` is any"
+            ),
+        );
     }
     for problem in models.iter().flatten().filter_map(|model| not_model(model)) {
         document.report(ConfigError { line, message: format!("`{place}.models` {problem}") });
@@ -289,10 +317,13 @@ fn allow<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<All
     let reason = document.text(table, "reason", "a text").unwrap_or_default();
     let expires: Option<Day> = document.parsed(table, "expires", DAY);
     let shadow = document.flag(table, "shadow").unwrap_or_default();
-    let models = models.filter(|models| !models.is_empty())?;
+    if has_models && models.as_ref().is_none_or(Vec::is_empty) || !has_models && words.is_empty() {
+        return None;
+    }
+    let models = models.unwrap_or_default();
     let until_ms = expires.map(Day::end_ms);
     let rule = Allow { name: name?, scope: scope?, models, deferred, untold, until_ms, shadow };
-    Some(AllowList { rule, approved_by, reason, expires })
+    Some(AllowList { rule, words, approved_by, reason, expires })
 }
 
 fn limit<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<CallLimit> {
@@ -301,25 +332,42 @@ fn limit<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<Cal
     let limits_something = table.has("max_call_usd") || table.has("max_input_tokens");
     let max_cost = document.dollars(table, "max_call_usd").map(|dollars| Amount(dollars.as_pico()));
     let max_input_tokens = document.count(table, "max_input_tokens");
+    let clamp = document.flag(table, "clamp").unwrap_or_default();
+    let line = table.line_of("unpriced");
+    let unpriced = document.word(table, "unpriced", MAY);
+    if unpriced.is_some() && max_cost.is_none() && !document.is_asked() {
+        let message = format!("`{}.unpriced` is read only with `max_call_usd`; leave it out", table.name());
+        document.report(ConfigError { line, message });
+    }
+    let unpriced = unpriced.unwrap_or_default();
     let shadow = document.flag(table, "shadow").unwrap_or_default();
+    if clamp && max_cost.is_none() && !document.is_asked() {
+        let text = format!("`{}.clamp` is read only with `max_call_usd`; leave it out", table.name());
+        document.at(table, &text);
+    }
     if !limits_something && !document.is_asked() {
         let text = format!("`{}` limits nothing; give `max_call_usd` or `max_input_tokens`", table.name());
         document.at(table, &text);
         return None;
     }
-    Some(CallLimit { name: name?, scope: scope?, max_cost, max_input_tokens, shadow })
+    Some(CallLimit { name: name?, scope: scope?, max_cost, unpriced, max_input_tokens, clamp, shadow })
 }
 
 fn name<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<String> {
     let line = table.line_of("name");
     let name = document.needed(table, "name", "a name, such as `support-models`")?;
-    if is_name(&name) {
-        return Some(name);
-    }
-    let message = format!("`{}.name` is `{name}`, not a name: names are 1 to 64 of {NAME}", table.name());
+    let problem = match RESERVED.contains(&name.as_str()) {
+        true => format!("and {} stand for other rules in records: give it another name", listed(RESERVED)),
+        false if is_name(&name) => return Some(name),
+        false => format!("not a name: names are 1 to 64 of {NAME}"),
+    };
+    let message = format!("`{}.name` is `{name}`, {problem}", table.name());
     document.report(ConfigError { line, message });
     None
 }
+
+/// What records call rules that have no name of their own.
+const RESERVED: [&str; 4] = ["unknown_agents", "require", "identity", "team"];
 
 fn environment<'t>(document: &mut Document<'t>, table: &mut Section<'t>) -> Option<String> {
     let line = table.line_of("environment");
@@ -381,7 +429,9 @@ const DAY: &str = "a day in quotes such as `\"2026-12-31\"`";
 const NAME: &str = "A-Z a-z 0-9 . _ / -";
 /// Digits of a key's hash.
 const ID_DIGITS: usize = 16;
-const CONTRADICTIONS: &[(&str, bool)] = &[("overwrite", false), ("reject", true)];
+/// Whether headers that say otherwise are refused, and whether they hold.
+const CONTRADICTIONS: &[(&str, (bool, bool))] =
+    &[("overwrite", (false, false)), ("reject", (true, false)), ("accept", (false, true))];
 const MAY: &[(&str, bool)] = &[("deny", false), ("allow", true)];
 const ACTIONS: &[(&str, UnknownAction)] = &[
     ("allow", UnknownAction::Allow),

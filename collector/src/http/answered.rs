@@ -1,9 +1,10 @@
 //! Answers that are not sent twice, and sent small.
 //!
 //! Every good answer of a reading route has an `ETag`, a hash of what it says. Whoever asks again with that
-//! in `If-None-Match` gets 304 and no body. A client that takes gzip gets longer answers compressed.
+//! in `If-None-Match` gets 304 and no body. A client that takes gzip gets longer answers compressed; what is
+//! compressed already is unpacked for one that does not.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
@@ -14,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use ring::digest::{SHA256, digest};
 
@@ -35,7 +37,8 @@ pub async fn answered(request: Request, next: Next) -> Response {
     let Ok(bytes) = to_bytes(body, usize::MAX).await else {
         return ApiError::unavailable("the answer broke off").into_response();
     };
-    let is_packed = takes_gzip && bytes.len() >= PACKED_BYTES_MIN;
+    let was_packed = parts.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding == "gzip");
+    let is_packed = takes_gzip && (was_packed || bytes.len() >= PACKED_BYTES_MIN);
     let tag = tag(&bytes, is_packed);
     for (name, value) in [(VARY, VARIES), (CACHE_CONTROL, ASK_AGAIN)] {
         parts.headers.insert(name, HeaderValue::from_static(value));
@@ -48,9 +51,17 @@ pub async fn answered(request: Request, next: Next) -> Response {
         parts.headers.remove(CONTENT_LENGTH);
         return Response::from_parts(parts, Body::empty());
     }
-    let body = match is_packed {
-        true => packed(bytes.clone()).await,
-        false => None,
+    let body = match (was_packed, is_packed) {
+        (false, true) => packed(bytes.clone()).await,
+        (true, false) => {
+            parts.headers.remove(CONTENT_ENCODING);
+            parts.headers.remove(CONTENT_LENGTH);
+            let Some(body) = unpacked(bytes).await else {
+                return ApiError::unavailable("the answer cannot be unpacked").into_response();
+            };
+            return Response::from_parts(parts, Body::from(body));
+        }
+        _ => None,
     };
     let body = match body {
         Some(packed) => {
@@ -97,6 +108,15 @@ async fn packed(bytes: Bytes) -> Option<Vec<u8>> {
         encoder.write_all(&bytes).and_then(|()| encoder.finish())
     };
     tokio::task::spawn_blocking(pack).await.ok()?.ok()
+}
+
+async fn unpacked(bytes: Bytes) -> Option<Vec<u8>> {
+    let unpack = move || {
+        let mut body = Vec::new();
+        GzDecoder::new(&bytes[..]).read_to_end(&mut body).ok()?;
+        Some(body)
+    };
+    tokio::task::spawn_blocking(unpack).await.ok()?
 }
 
 /// Shorter answers are not worth compressing.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api::error::ApiError;
 use crate::model::role::Role;
-use crate::work::access::Caller;
+use crate::work::access::{Caller, Presented};
 use crate::work::app::App;
 
 /// Lets a request pass whose token allows this role, and notes who it is for the handler.
@@ -18,7 +18,11 @@ pub async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match app.access.caller(request.headers(), role) {
+    let caller = match request.extensions().get::<Presented>() {
+        Some(Presented(token)) => app.access.holder(Some(token), role),
+        None => app.access.caller(request.headers(), role),
+    };
+    match caller {
         Some(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await

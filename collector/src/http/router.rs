@@ -8,14 +8,15 @@ use axum::routing::{get, post, put};
 
 use crate::api::{
     agents, alerts, allow, anomalies, audit, baseline, budgets, chargeback, compare, corrections, error,
-    estimate, explain, exports, health, home, import, openapi, plans, prices, prompts, reconcile, records,
-    reports, runs, summary, sync, what_if,
+    estimate, explain, explain_call, exports, gateways, health, import, openapi, plans, prices, prompts,
+    reconcile, records, reports, runs, summary, sync, what_if,
 };
 use crate::http::answered::answered;
 use crate::http::guard::guard;
 use crate::http::names::check_name;
 use crate::http::receive::receive;
 use crate::model::role::Role;
+use crate::pages;
 use crate::work::app::App;
 
 /// All routes.
@@ -23,17 +24,28 @@ pub fn router(app: Arc<App>) -> Router {
     let guarded = |role, routes: Router<Arc<App>>| {
         routes.route_layer(from_fn_with_state((Arc::clone(&app), role), guard))
     };
-    Router::new()
-        .merge(open())
-        .merge(guarded(Role::Read, reading().route_layer(from_fn(answered))))
-        .merge(guarded(Role::Read, streaming()))
-        .merge(guarded(Role::Write, writing()))
-        .merge(guarded(Role::Admin, binding()))
-        .fallback(error::no_such_path)
+    let routes = || {
+        Router::new()
+            .merge(open())
+            .merge(guarded(Role::Read, reading().route_layer(from_fn(answered))))
+            .merge(guarded(Role::Read, streaming()))
+            .merge(guarded(Role::Write, writing()))
+            .merge(guarded(Role::Admin, binding()))
+    };
+    let sessions = Arc::new(pages::Sessions::default());
+    let asked_by_pages = routes().fallback(error::no_such_path).with_state(Arc::clone(&app));
+    routes()
+        .layer(from_fn_with_state(Arc::clone(&sessions), pages::by_cookie))
+        .with_state(Arc::clone(&app))
+        .merge(
+            pages::routes(Arc::clone(&app), asked_by_pages, sessions)
+                .layer(from_fn(answered))
+                .layer(from_fn(pages::private)),
+        )
+        .fallback(pages::missing)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(from_fn_with_state(Arc::clone(&app), check_name))
-        .layer(from_fn_with_state(Arc::clone(&app), receive))
-        .with_state(app)
+        .layer(from_fn_with_state(app, receive))
 }
 
 /// For everyone. Sync looks at its token itself, and counts.
@@ -47,7 +59,6 @@ fn open() -> Router<Arc<App>> {
 
 fn reading() -> Router<Arc<App>> {
     Router::new()
-        .route("/", get(home::home))
         .route("/api/v1/summary", get(summary::summary))
         .route("/api/v1/exports/days", get(exports::days))
         .route("/api/v1/chargeback", get(chargeback::chargeback))
@@ -66,6 +77,7 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/runs/{run}", get(runs::one))
         .route("/api/v1/what-if", get(what_if::ask))
         .route("/api/v1/prompts", get(prompts::list))
+        .route("/api/v1/explain", get(explain_call::get).post(explain_call::post))
         .route("/api/v1/estimate", post(estimate::ask))
         .route("/api/v1/estimate/plan", post(plans::price))
         .route("/api/v1/plans", get(plans::list))
@@ -74,6 +86,7 @@ fn reading() -> Router<Arc<App>> {
         .route("/api/v1/prices/missing", get(prices::missing))
         .route("/api/v1/prices/drift", get(prices::drift))
         .route("/api/v1/audit", get(audit::list))
+        .route("/api/v1/gateways", get(gateways::list))
         .route("/api/v1/alerts", get(alerts::list))
         .route("/api/v1/anomalies", get(anomalies::list))
         .route("/api/v1/reviews", get(alerts::reviews))

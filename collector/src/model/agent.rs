@@ -222,6 +222,17 @@ pub fn not_model(pattern: &str) -> Option<String> {
     })
 }
 
+/// What is wrong with a name of a family of models.
+pub fn not_family(family: &str) -> Option<String> {
+    let is_plain = !family.is_empty()
+        && family.split('-').all(|word| !word.is_empty())
+        && !family.contains(['*', '!', ',', '/'])
+        && !family.chars().any(char::is_whitespace);
+    (!is_plain).then(|| {
+        format!("`{family}` cannot be a family: give the words of one, such as `gpt-5` or `claude-haiku`")
+    })
+}
+
 /// Begins the name of a list that the models of an agent make.
 pub const OF_AGENT: &str = "agent:";
 /// What names are made of.

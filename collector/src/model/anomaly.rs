@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Kind {
     /// It costs far more than at this hour of the week.
     Cost,
+    /// The last seven days cost far more a day than its baseline.
+    Drift,
     /// More of its calls fail.
     Errors,
     /// More of its calls are refused.
@@ -33,6 +35,7 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cost => "cost",
+            Self::Drift => "drift",
             Self::Errors => "errors",
             Self::Denied => "denied",
             Self::InputTokens => "input_tokens",
@@ -52,7 +55,7 @@ pub struct Finding {
     pub kind: Kind,
     /// Minutes that it was found in, counted back from now.
     pub window_minutes: u32,
-    /// What is, in the kind's unit: dollars, a share, tokens of a call, calls.
+    /// What is, in the kind's unit: dollars, dollars a day, a share, tokens of a call, calls.
     pub value: f64,
     /// What would be usual.
     pub expected: f64,

@@ -35,6 +35,8 @@ pub enum Dimension {
     Run,
     /// A tag, as `key=value`.
     Tag,
+    /// A rule that refused calls, or noted them: see [`NOTED`].
+    Rule,
 }
 
 impl Dimension {
@@ -60,7 +62,7 @@ impl Dimension {
         [Self::Team, Self::Agent, Self::Feature, Self::Environment, Self::Provider, Self::Model];
 
     /// What summaries tell apart besides: a summary of one of them reads other sums.
-    pub const FACETS: [Self; 3] = [Self::Outcome, Self::Run, Self::Tag];
+    pub const FACETS: [Self; 4] = [Self::Outcome, Self::Run, Self::Tag, Self::Rule];
 
     /// The name in the API and in records.
     pub const fn name(self) -> &'static str {
@@ -81,6 +83,7 @@ impl Dimension {
             Self::Outcome => "outcome",
             Self::Run => "run",
             Self::Tag => "tag",
+            Self::Rule => "rule",
         }
     }
 
@@ -102,3 +105,7 @@ impl Dimension {
         Self::ALL.into_iter().find(|dimension| dimension.name() == name)
     }
 }
+
+/// Stands behind the name of a rule that noted calls and refused none of them: one in shadow would have
+/// refused them, and others flagged or corrected them. No rule's name ends so.
+pub const NOTED: &str = " (noted)";

@@ -10,3 +10,4 @@ pub(super) mod numbers;
 pub(super) mod open;
 mod operations;
 pub(super) mod readers;
+pub(super) mod space;

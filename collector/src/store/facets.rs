@@ -7,12 +7,14 @@
 //!
 //! A call is in as many facets as it has. What is in none of a facet is what the rollups have more.
 
+pub(super) mod aside;
 pub(super) mod counts;
 pub(super) mod follow;
 mod of_record;
 mod operations;
 pub(super) mod packed;
 pub(super) mod prompts;
+pub(super) mod refused;
 pub(super) mod runs;
 pub(super) mod spend;
 pub(super) mod summary;
@@ -22,6 +24,8 @@ mod tests;
 use rusqlite::Connection;
 use tollgate_core::record::Outcome;
 
+#[cfg(doc)]
+use crate::model::dimension::NOTED;
 use crate::model::prompt::PromptCounts;
 use crate::model::sizes;
 use crate::store::database::error::StoreError;
@@ -41,6 +45,11 @@ pub(in crate::store) enum Facet {
     Prompt = 4,
     /// Calls that repeat another one, or that Envoy tried more than once. The value is 0.
     Retry = 5,
+    /// Calls that a rule refused, by its name, or noted, by its name with [`NOTED`] behind it.
+    Rule = 6,
+    /// Calls that a rule gave a cheaper model, where it is known what that saved: their sums have what was
+    /// saved in the place of what they cost, and nothing else but their number. The value is 0.
+    Saved = 7,
 }
 
 /// What a value of [`Facet::Apart`] says.

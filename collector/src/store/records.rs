@@ -9,15 +9,19 @@ pub(super) mod folded;
 pub(super) mod id;
 mod operations;
 pub(super) mod retention;
+pub(super) mod stored;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
 use rusqlite::{Connection, OptionalExtension};
 use tollgate_core::price::CostStatus;
-use tollgate_core::record::{Outcome, UsageRecord};
+use tollgate_core::record::{Note, Outcome, UsageRecord};
 
 use crate::store::database::error::StoreError;
+use crate::store::facets::follow::REPEATED;
+use crate::store::facets::runs;
 use crate::store::records::batch::{cost_status_code, outcome_code};
 use crate::store::records::id::RecordId;
 use crate::store::rollups::dims::{DimsTable, Filters};
@@ -35,6 +39,10 @@ pub struct RecordsQuery {
     pub outcomes: Vec<Outcome>,
     /// By cost status; empty for all.
     pub cost_statuses: Vec<CostStatus>,
+    /// Only retries.
+    pub retried: bool,
+    /// Only calls of this run.
+    pub run: Option<String>,
     /// Most records of a page.
     pub limit: usize,
     /// Where the page before ended.
@@ -85,20 +93,37 @@ pub(super) fn page(
     dims: &DimsTable,
     query: &RecordsQuery,
 ) -> Result<Page, StoreError> {
-    let wanted = Wanted::of(dims, query);
-    let mut statement = connection.prepare_cached(
-        "SELECT time_ms, seq, dims, outcome, cost_status FROM records INDEXED BY records_by_time
-         WHERE (time_ms, seq) < (?1, ?2) AND time_ms >= ?3
-         ORDER BY time_ms DESC, seq DESC",
-    )?;
-    let end = query.end();
-    let mut rows = statement.query([end.time_ms, end.seq, query.from_ms.unwrap_or(i64::MIN)])?;
+    let mut wanted = Wanted::of(dims, query);
+    let (mut end, mut from_ms) = (query.end(), query.from_ms.unwrap_or(i64::MIN));
+    if let Some(run) = &query.run {
+        let Some(run) = runs::calls_of(connection, run)? else { return Ok(Page::default()) };
+        wanted.only(&run.dims);
+        from_ms = from_ms.max(run.first_ms);
+        end = end.min(Cursor { time_ms: run.last_ms.saturating_add(1), seq: i64::MIN });
+    }
+    let is_of_run = |seq: i64| match &query.run {
+        None => Ok(true),
+        Some(run) => body(connection, seq).map(|record| record.head.attribution.run.as_ref() == Some(run)),
+    };
+    let mut statement = connection.prepare_cached(match query.retried {
+        false => {
+            "SELECT time_ms, seq, dims, outcome, cost_status FROM records INDEXED BY records_by_time
+             WHERE (time_ms, seq) < (?1, ?2) AND time_ms >= ?3
+             ORDER BY time_ms DESC, seq DESC"
+        }
+        true => {
+            "SELECT time_ms, seq, dims, outcome, cost_status FROM records INDEXED BY records_retried
+             WHERE retry IS NOT NULL AND (time_ms, seq) < (?1, ?2) AND time_ms >= ?3
+             ORDER BY time_ms DESC, seq DESC"
+        }
+    })?;
+    let mut rows = statement.query([end.time_ms, end.seq, from_ms])?;
     let mut found = Vec::new();
     let mut next = None;
     let mut looked_at = 0usize;
     while let Some(row) = rows.next()? {
         let place = Cursor { time_ms: row.get(0)?, seq: row.get(1)? };
-        if wanted.keep(row.get(2)?, row.get(3)?, row.get(4)?) {
+        if wanted.keep(row.get(2)?, row.get(3)?, row.get(4)?) && is_of_run(place.seq)? {
             if found.len() == query.limit {
                 next = found.last().copied();
                 break;
@@ -117,9 +142,10 @@ pub(super) fn page(
 
 /// The record with this id.
 pub(super) fn by_id(connection: &Connection, id: RecordId) -> Result<Option<UsageRecord>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT body FROM records WHERE id = ?1")?;
-    let body: Option<String> = statement.query_row([id.0.as_slice()], |row| row.get(0)).optional()?;
-    body.as_deref().map(parse).transpose()
+    let mut statement = connection.prepare_cached("SELECT body, retry FROM records WHERE id = ?1")?;
+    let found: Option<(String, Option<i64>)> =
+        statement.query_row([id.0.as_slice()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    found.map(|(body, retry)| marked(&body, retry)).transpose()
 }
 
 /// Hands over every record of a time, start inclusive and end exclusive, Unix milliseconds UTC.
@@ -149,9 +175,19 @@ pub(super) fn count_between(connection: &Connection, from_ms: i64, to_ms: i64) -
 }
 
 fn body(connection: &Connection, seq: i64) -> Result<UsageRecord, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT body FROM records WHERE seq = ?1")?;
-    let body: String = statement.query_row([seq], |row| row.get(0))?;
-    parse(&body)
+    let mut statement = connection.prepare_cached("SELECT body, retry FROM records WHERE seq = ?1")?;
+    let (body, retry): (String, Option<i64>) =
+        statement.query_row([seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    marked(&body, retry)
+}
+
+/// A record with a note where it repeats another one, which it did not know when it was stored.
+fn marked(body: &str, retry: Option<i64>) -> Result<UsageRecord, StoreError> {
+    let mut record = parse(body)?;
+    if retry == Some(REPEATED) {
+        record.notes.push(Note::Repeated);
+    }
+    Ok(record)
 }
 
 fn parse(body: &str) -> Result<UsageRecord, StoreError> {
@@ -179,6 +215,13 @@ impl Wanted {
             dims: dims.iter().map(|dims| query.filters.keep(dims)).collect(),
             outcomes: query.outcomes.iter().copied().map(outcome_code).collect(),
             cost_statuses: query.cost_statuses.iter().copied().map(cost_status_code).collect(),
+        }
+    }
+
+    /// Leaves out all other dimensions.
+    fn only(&mut self, ids: &HashSet<i64>) {
+        for (id, is_kept) in (1i64..).zip(&mut self.dims) {
+            *is_kept &= ids.contains(&id);
         }
     }
 

@@ -28,6 +28,11 @@ pub struct Caller {
     pub gateways: Gateways,
 }
 
+/// A token that was shown before: pages put it into the requests that they make inside this process. None can
+/// come over the network.
+#[derive(Clone, Debug)]
+pub struct Presented(pub Token);
+
 /// Which gateways a token is for. Empty: any.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Gateways(Arc<[String]>);
@@ -109,8 +114,13 @@ impl Access {
 
     /// Who presents these headers, if that allows what `role` may.
     pub fn caller(&self, headers: &HeaderMap, role: Role) -> Option<Caller> {
+        self.holder(bearer(headers).map(Token::new).as_ref(), role)
+    }
+
+    /// Who has this token, or none, if that allows what `role` may.
+    pub fn holder(&self, token: Option<&Token>, role: Role) -> Option<Caller> {
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
-        let found = bearer(headers).and_then(|token| keys.find(token, role));
+        let found = token.and_then(|token| keys.find(token, role));
         let anyone = || Caller { name: "anyone".into(), gateways: Gateways::default() };
         found.or_else(|| (role == Role::Read && keys.reading_is_open).then(anyone))
     }
@@ -173,12 +183,11 @@ impl Gateways {
 }
 
 impl Keys {
-    fn find(&self, presented: &[u8], role: Role) -> Option<Caller> {
-        let presented = Token::new(presented);
+    fn find(&self, presented: &Token, role: Role) -> Option<Caller> {
         let mut found = None;
         // Every token is compared, so that the time tells nothing about where one stands.
         for key in &self.keys {
-            if key.token.is(&presented) && key.role.allows(role) {
+            if key.token.is(presented) && key.role.allows(role) {
                 found = Some(Caller { name: key.name.clone(), gateways: key.gateways.clone() });
             }
         }

@@ -10,9 +10,11 @@ use crate::model::clock::now_ms;
 use crate::store::Store;
 use crate::work::access::{Access, WrongTokens};
 use crate::work::doors::Doors;
+use crate::work::fleet::Fleet;
 use crate::work::metrics::Metrics;
 use crate::work::policy::Budgets;
 use crate::work::prices::Prices;
+use crate::work::stopping::Stopping;
 
 /// The collector's state.
 #[derive(Debug)]
@@ -27,6 +29,10 @@ pub struct App {
     pub access: Access,
     /// Who may spend how much.
     pub budgets: Budgets,
+    /// Runs that pass a limit on all gateways together.
+    pub stopping: Stopping,
+    /// What gateways hold.
+    pub fleet: Fleet,
     /// Held while records are priced again, which happens once at a time.
     pub repricing: tokio::sync::Mutex<()>,
     /// The collector's own metrics.
@@ -52,6 +58,8 @@ impl App {
             prices,
             access,
             budgets: Budgets::default(),
+            stopping: Stopping::default(),
+            fleet: Fleet::default(),
             repricing: tokio::sync::Mutex::default(),
             metrics: Metrics::default(),
             imports: AtomicU64::new(0),

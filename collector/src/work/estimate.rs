@@ -1,236 +1,39 @@
-//! What a call would cost, before it is made: the tokens of its prompt, and the most that it can come to.
-//!
-//! Models with a public encoding are counted by it (`tiktoken-rs`); what a provider puts around messages
-//! comes to that as `OpenAI`'s cookbook has it ("How to count tokens with tiktoken"; from memory, the page
-//! was not opened). Other models' tokens are estimated as a gateway does, and the answer says so.
+//! What calls and agents will cost, counted with `tiktoken-rs`: the arithmetic is the core's.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use tiktoken_rs::tokenizer::{Tokenizer, get_tokenizer};
-use tollgate_core::price::{Bound, Facts, PriceBook, WorstCase, facts};
-use tollgate_core::provider::{Api, Target};
-use tollgate_core::request::{PROMPT_TEXTS, RequestMeter};
-use tollgate_core::usage::Usage;
+pub use tollgate_core::plan::Question;
+use tollgate_core::plan::{self, Encoding, Encodings};
+use tollgate_core::price::PriceBook;
 
-use crate::model::answers::estimate::{Estimate, Worst};
+use crate::model::answers::estimate::Estimate;
+use crate::model::answers::plan::{Plan, Planned};
 
-/// What is asked.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Question {
-    /// Provider id, such as `openai`.
-    pub provider: String,
-    /// Path of the API, such as `/v1/messages`; by default the one that the body looks like.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// The model; needed where neither body nor path names it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// The request's body.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body: Option<Value>,
-    /// In place of a body: a prompt's text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// Output tokens that are expected, for `cost_usd`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_tokens: Option<u64>,
-}
-
-/// Works it out. `now_ms` chooses the price.
+/// Works out what a call would cost. `now_ms` chooses the price.
 ///
 /// # Errors
 /// A sentence that names what is missing or wrong.
-// Long: from the question to the answer, each step with what the ones before found.
 pub fn estimate(book: &PriceBook, question: &Question, now_ms: u64) -> Result<Estimate, String> {
-    if question.provider.is_empty() {
-        return Err("`provider` is missing; name the provider's id, such as `openai`".into());
-    }
-    let body = body_of(question)?;
-    let path = match &question.path {
-        Some(path) => path.as_str(),
-        None => usual_path(&question.provider, &body)?,
-    };
-    let target = Target::recognise(Some(&question.provider), "", path);
-    let text = body.to_string();
-    let mut request = RequestMeter::default();
-    request.watch_bounds();
-    request.feed(text.as_bytes());
-    let named = question.model.as_deref().or(target.path_model.as_deref()).or(request.model());
-    let model = named.ok_or("`model` is missing: neither the question, the body nor the path names it")?;
-    let tier = request.service_tier().map(|tier| (facts::REQUESTED_TIER, tier));
-    let facts = Facts {
-        provider: &question.provider,
-        request_model: Some(model),
-        time_ms: now_ms,
-        conditions: tier.as_slice(),
-        ..Facts::default()
-    };
-    let found = book.find(&question.provider, model, now_ms);
-    let count = count(model, question, &body, target.api, &request);
-    let output_tokens = question.output_tokens.unwrap_or(0);
-    let usage =
-        Usage { input_tokens: Some(count.tokens), output_tokens: Some(output_tokens), ..Usage::default() };
-    let priced = book.price(&facts, &usage);
-    let row = book.worst_case(facts);
-    let size = row.as_ref().map(WorstCase::size).unwrap_or_default();
-    let bounds = request.bounds().ok_or("the body was not read")?;
-    let bound = Bound::of(bounds, &target, request.body_bytes(), size);
-    let mut notes = count.notes;
-    if found.is_none() {
-        notes.push(format!("the price book has no row for `{model}` of `{}`", question.provider));
-    } else if found.as_ref().is_some_and(|found| found.step.is_estimate()) {
-        notes.push("the price is that of the model's vendor: a likely one".into());
-    }
-    if question.output_tokens.is_none() && target.api.generates_text() {
-        notes.push("`cost_usd` is that of the prompt alone; give `output_tokens` for more".into());
-    }
-    Ok(Estimate {
-        provider: question.provider.clone(),
-        model: model.to_owned(),
-        row: found.as_ref().map(|found| found.model.id.clone()),
-        step: found.as_ref().map(|found| found.step),
-        price_version: book.version().to_owned(),
-        input_tokens: count.tokens,
-        counted_by: count.by.to_owned(),
-        exact: count.exact,
-        output_tokens,
-        cost_usd: priced.complete.then_some(priced.cost),
-        worst: Worst {
-            input_tokens: bound.input_tokens,
-            output_tokens: bound.output_tokens,
-            cost_usd: row.and_then(|row| row.of(&bound)),
-            unbounded: bound.unbounded.into_iter().map(str::to_owned).collect(),
-        },
-        notes,
-    })
+    plan::estimate(book, &Tiktoken, question, now_ms)
 }
 
-/// The body that is asked about; of a text the shortest request that sends it.
-fn body_of(question: &Question) -> Result<Value, String> {
-    match (&question.body, &question.text) {
-        (Some(_), Some(_)) => Err("both `body` and `text` are given; give one of them".into()),
-        (None, None) => Err("`body` is missing: a request's body, or `text` in its place".into()),
-        (Some(body), None) if body.is_object() => Ok(body.clone()),
-        (Some(_), None) => Err("`body` is not a JSON object, as requests to models are".into()),
-        (None, Some(text)) => {
-            let model = question.model.as_deref();
-            let model = model.ok_or("`model` is missing; a text needs one")?;
-            Ok(json!({"model": model, "messages": [{"role": "user", "content": text}]}))
-        }
-    }
+/// Prices a plan. `now_ms` chooses the prices.
+///
+/// # Errors
+/// A sentence that names the key, its value and what would be right.
+pub fn plan(book: &PriceBook, asked: &Plan, now_ms: u64) -> Result<Planned, String> {
+    plan::plan(book, &Tiktoken, asked, now_ms)
 }
 
-/// The path that such a body is sent to.
-fn usual_path(provider: &str, body: &Value) -> Result<&'static str, String> {
-    let has = |key: &str| body.get(key).is_some();
-    Ok(match provider {
-        "anthropic" if has("messages") => "/v1/messages",
-        "cohere" if has("messages") => "/v2/chat",
-        "ollama" if has("messages") => "/api/chat",
-        _ if has("messages") => "/v1/chat/completions",
-        _ if has("contents") => "/v1beta/models/unnamed:generateContent",
-        _ if has("input") => "/v1/responses",
-        _ if has("prompt") => "/v1/completions",
-        _ => {
-            return Err(
-                "`path` is missing, and the body has none of `messages`, `contents`, `input` and `prompt` to tell it by"
-                    .into(),
-            );
-        }
-    })
-}
+/// All public encodings, each loaded when it is first needed.
+struct Tiktoken;
 
-struct Count {
-    tokens: u64,
-    by: &'static str,
-    exact: bool,
-    notes: Vec<String>,
-}
-
-fn count(model: &str, question: &Question, body: &Value, api: Api, request: &RequestMeter) -> Count {
-    let bare = model.rsplit('/').next().unwrap_or(model);
-    let encoding = get_tokenizer(bare)
-        .and_then(|tokenizer| Some((name(tokenizer), tiktoken_rs::bpe_for_tokenizer(tokenizer).ok()?)));
-    let Some((by, encoding)) = encoding else {
-        let notes =
-            vec!["this model's encoding is not public; its tokens are estimated from the text".into()];
-        return Count { tokens: request.input_estimate().unwrap_or(0), by: "estimated", exact: false, notes };
-    };
-    let tokens = |text: &str| encoding.count_ordinary(text) as u64;
-    if let Some(text) = &question.text {
-        return Count {
-            tokens: tokens(text),
-            by,
-            exact: true,
-            notes: vec!["the text alone is counted".into()],
-        };
-    }
-    let mut sum: u64 = 0;
-    for path in PROMPT_TEXTS {
-        each_text(body, path, &mut |text| sum = sum.saturating_add(tokens(text)));
-    }
-    let mut notes = Vec::new();
-    if let (Api::ChatCompletions, Some(messages)) = (api, body.get("messages").and_then(Value::as_array)) {
-        for message in messages {
-            let word = |key: &str| message.get(key).and_then(Value::as_str).map_or(0, tokens);
-            let named = u64::from(message.get("name").is_some());
-            sum = sum.saturating_add(MESSAGE_TOKENS + word("role") + word("name") + named);
-        }
-        sum = sum.saturating_add(REPLY_TOKENS);
-    }
-    // What these come to inside the provider is not published.
-    let opaque: Vec<&str> =
-        ["tools", "functions", "response_format", "previous_response_id", "conversation", "file"]
-            .into_iter()
-            .filter(|key| body.get(key).is_some())
-            .collect();
-    if !opaque.is_empty() {
-        notes.push(format!("what `{}` comes to is not published and counted as text", opaque.join("`, `")));
-    }
-    let has_media = MEDIA.iter().any(|kind| body.to_string().contains(&format!("\"{kind}\"")));
-    if has_media {
-        notes.push("images, audio and files are not counted".into());
-    }
-    let exact = opaque.is_empty()
-        && !has_media
-        && matches!(api, Api::ChatCompletions | Api::Completions | Api::Embeddings);
-    Count { tokens: sum, by, exact, notes }
-}
-
-/// Hands over every text at a path such as `messages[].content`. An array or object at its end is text as
-/// JSON, unless longer paths lead into it.
-fn each_text(value: &Value, path: &str, take: &mut impl FnMut(&str)) {
-    each_at(value, path, path, take);
-}
-
-fn each_at(value: &Value, rest: &str, path: &str, take: &mut impl FnMut(&str)) {
-    if rest.is_empty() {
-        match value {
-            Value::String(text) => take(text),
-            Value::Array(_) | Value::Object(_) => {
-                let leads_on = |longer: &&&str| {
-                    longer.strip_prefix(path).is_some_and(|more| more.starts_with(['.', '[']))
-                };
-                if PROMPT_TEXTS.iter().find(leads_on).is_none() {
-                    take(&value.to_string());
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-        return;
-    }
-    if let Some(rest) = rest.strip_prefix("[]") {
-        for item in value.as_array().into_iter().flatten() {
-            each_at(item, rest, path, take);
-        }
-        return;
-    }
-    let rest = rest.strip_prefix('.').unwrap_or(rest);
-    let end = rest.find(['.', '[']).unwrap_or(rest.len());
-    let (key, rest) = rest.split_at(end);
-    if let Some(inner) = value.get(key) {
-        each_at(inner, rest, path, take);
+impl Encodings for Tiktoken {
+    fn of(&self, model: &str) -> Encoding<'_> {
+        let bare = model.rsplit('/').next().unwrap_or(model);
+        let found = get_tokenizer(bare)
+            .and_then(|tokenizer| Some((tokenizer, tiktoken_rs::bpe_for_tokenizer(tokenizer).ok()?)));
+        let Some((tokenizer, encoding)) = found else { return Encoding::Unknown };
+        Encoding::Counts(name(tokenizer), Box::new(move |text| encoding.count_ordinary(text) as u64))
     }
 }
 
@@ -246,19 +49,13 @@ const fn name(tokenizer: Tokenizer) -> &'static str {
     }
 }
 
-/// Tokens around each message of a chat.
-const MESSAGE_TOKENS: u64 = 3;
-/// Tokens that begin the answer and count as prompt.
-const REPLY_TOKENS: u64 = 3;
-/// Types of parts that are no text.
-const MEDIA: [&str; 6] = ["image_url", "input_image", "image", "input_audio", "input_file", "document"];
-
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
     use tollgate_core::money::Picodollars;
+    use tollgate_core::price::EMBEDDED;
 
     use super::*;
-    use tollgate_core::price::EMBEDDED;
 
     const NOW_MS: u64 = 1_795_000_000_000;
 
@@ -348,5 +145,115 @@ mod tests {
             let error = asked(question.clone()).unwrap_err();
             assert!(error.contains(expected), "{question}: {error}");
         }
+    }
+
+    fn planned(change: impl FnOnce(&mut Plan)) -> Result<Planned, String> {
+        let mut asked = Plan {
+            models: vec!["gpt-4o".into(), "gpt-4o-mini".into()],
+            prompt_tokens: Some(1_000),
+            output_tokens: 300,
+            calls: "100000/month".into(),
+            ..Plan::default()
+        };
+        change(&mut asked);
+        let book = PriceBook::from_files(EMBEDDED).map_err(|_| "prices")?;
+        plan(&book, &asked, tollgate_core::price::day_ms("2026-11-20").unwrap())
+    }
+
+    fn usd(text: &str) -> Option<Picodollars> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn models_stand_side_by_side_the_cheapest_first() {
+        let found = planned(|_| {}).unwrap();
+        let [mini, large] = &found.rows[..] else { panic!("{found:?}") };
+        assert_eq!(mini.model, "gpt-4o-mini");
+        // 1,000 at $2.50 and 300 at $10 a million.
+        assert_eq!(large.cost_per_call_usd, usd("0.0055"));
+        assert_eq!((large.cost_per_month_usd, large.cost_per_day_usd), (usd("550"), usd("18.333333333333")));
+        let cached = planned(|plan| plan.cache_share = Some("0.8".parse().unwrap())).unwrap();
+        // 800 of the 1,000 at half.
+        assert_eq!(cached.rows[1].cost_per_call_usd, usd("0.0045"));
+    }
+
+    #[test]
+    fn history_grows_with_each_call_of_a_conversation() {
+        let found = planned(|plan| {
+            plan.history_turns = Some(20);
+            plan.question_tokens = Some(100);
+        })
+        .unwrap();
+        // 1,000 and 400 more with each call: 4,800 on average.
+        assert_eq!(found.rows[1].input_tokens_per_call.to_string(), "4800.0");
+        assert_eq!(found.rows[1].cost_per_call_usd, usd("0.015"));
+        // Long conversations are priced where they are long.
+        let long = planned(|plan| {
+            plan.models = vec!["gemini/gemini-2.5-pro".into()];
+            plan.prompt_tokens = Some(200_000);
+            plan.output_tokens = 0;
+            plan.history_turns = Some(2);
+            plan.question_tokens = Some(1);
+        })
+        .unwrap();
+        // 200,000 at $1.25 and 200,001 at $2.50 a million.
+        assert_eq!(long.rows[0].cost_per_call_usd, usd("0.37500125"));
+    }
+
+    #[test]
+    fn the_most_of_a_call_is_its_longest_prompt_with_the_longest_answer() {
+        let most = |change: fn(&mut Plan)| {
+            let found = planned(|plan| {
+                plan.models = vec!["gpt-4o".into()];
+                change(plan);
+            });
+            found.unwrap().rows[0].at_most_per_call_usd
+        };
+        // 1,000 at $2.50 and the longest answer, 16,384, at $10 a million.
+        assert_eq!(most(|_| {}), usd("0.16634"));
+        // The tenth call sends nine questions of 50 and answers of 300 more.
+        assert_eq!(most(|plan| plan.history_turns = Some(10)), usd("0.174215"));
+        // No prompt is longer than the context of 128,000.
+        assert_eq!(most(|plan| plan.prompt_tokens = Some(10_000_000)), usd("0.48384"));
+        let text = most(|plan| {
+            plan.prompt_tokens = None;
+            plan.prompt = Some("hello".into());
+        });
+        // A text is held by its bytes, with what stands around it.
+        assert!(text > usd("0.16384") && text < usd("0.17"), "{text:?}");
+    }
+
+    #[test]
+    fn a_text_is_counted_for_each_model() {
+        let found = planned(|plan| {
+            plan.models = vec!["gpt-4o".into(), "claude-sonnet-4-5".into()];
+            plan.prompt_tokens = None;
+            plan.prompt = Some("You are a helpful assistant. ".repeat(10));
+        })
+        .unwrap();
+        let by = |model: &str| found.rows.iter().find(|row| row.model == model).unwrap();
+        assert_eq!(by("gpt-4o").counted_by, "o200k_base");
+        assert_eq!(by("claude-sonnet-4-5").counted_by, "estimated");
+        assert!(!by("claude-sonnet-4-5").notes.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        type Change = fn(&mut Plan);
+        let cases: [(Change, &str); 7] = [
+            (|plan| plan.models.clear(), "`models`"),
+            (|plan| plan.models = vec!["gpt-4o-minni".into()], "did you mean `gpt-4o-mini`?"),
+            (|plan| plan.calls = "many".into(), "`100000/month`"),
+            (|plan| plan.calls = "5/year".into(), "`calls` is `5/year`"),
+            (|plan| plan.cache_share = Some("80".parse().unwrap()), "`cache_share` is 80"),
+            (|plan| plan.history_turns = Some(0), "`history_turns` is 0"),
+            (|plan| plan.prompt = Some("x".into()), "one of them"),
+        ];
+        for (change, named) in cases {
+            let error = planned(change).unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
+        assert_eq!(plan::calls_a_month("7/week"), Ok(30));
+        assert_eq!(plan::calls_a_month("2/hour"), Ok(1_440));
     }
 }

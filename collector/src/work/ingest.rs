@@ -44,6 +44,8 @@ pub struct Accepted {
     pub adds_rows: bool,
     /// Version of the policy that it holds.
     pub policy_version: Option<String>,
+    /// Up to which runs were stopped that it has heard of.
+    pub stops_heard: u64,
     /// What is wrong with reports of counters that are not taken.
     pub impossible: Vec<String>,
 }
@@ -92,6 +94,7 @@ pub fn accept(
         models: std::mem::take(&mut request.models),
         adds_rows: request.adds_rows,
         policy_version: request.policy_version.take(),
+        stops_heard: request.stops_heard,
         impossible: Vec::new(),
     };
     request.counters.truncate(COUNTERS_MAX);
@@ -122,6 +125,7 @@ pub fn accept_lines(body: &str, book: &PriceBook, now_ms: u64) -> Accepted {
         models: Vec::new(),
         adds_rows: false,
         policy_version: None,
+        stops_heard: 0,
         impossible: Vec::new(),
     };
     let (rates, gateways) = (RateCheck::new(book), Gateways::default());
@@ -176,6 +180,7 @@ impl Accepted {
             self.priced = self.priced.saturating_add(1);
         }
         let recharge = pricing::recharge(&mut record, came, source);
+        record.saved_usd = rates.book.saved(&record);
         let if_known = pricing::if_known(&record, rates.book);
         self.batch.push_known(&record, recharge, if_known).map_err(|error| Refused::malformed(&error))?;
         // The tokens of what is read again were told when it was started; those of history are no news.

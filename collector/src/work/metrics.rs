@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 use crate::model::answers::audit::Accounts;
 use crate::model::clock::signed;
 use crate::model::refusal::Refusal;
-use crate::store::{Attempt, Outbox};
+use crate::store::{Attempt, Outbox, Space};
 use gen_ai::GenAi;
 use spend::Spend;
 
@@ -58,6 +58,8 @@ pub struct Metrics {
     deliveries: Family<DeliveryLabels, Counter>,
     outbox_waiting: Gauge,
     outbox_given_up: Gauge,
+    store_bytes: Gauge,
+    store_free_bytes: Gauge,
     book_received: Counter,
     book_stored: Counter,
     book_folded: Counter,
@@ -181,6 +183,8 @@ impl Default for Metrics {
             deliveries: Family::default(),
             outbox_waiting: Gauge::default(),
             outbox_given_up: Gauge::default(),
+            store_bytes: Gauge::default(),
+            store_free_bytes: Gauge::default(),
             book_received: Counter::default(),
             book_stored: Counter::default(),
             book_folded: Counter::default(),
@@ -224,6 +228,12 @@ impl Metrics {
         let gauge = |gauge: &Gauge, count: u64| gauge.set(signed(count));
         gauge(&self.outbox_waiting, outbox.waiting);
         gauge(&self.outbox_given_up, outbox.given_up);
+    }
+
+    /// Takes over how much room the store takes.
+    pub fn set_space(&self, space: Space) {
+        self.store_bytes.set(signed(space.used));
+        self.store_free_bytes.set(signed(space.free));
     }
 
     /// Counts an attempt to take a changed configuration.
@@ -369,6 +379,12 @@ impl Metrics {
             "Deliveries of alerts that were given up",
             self.outbox_given_up.clone(),
         );
+        for (name, help, gauge) in [
+            ("store_bytes", "Bytes that the database and its log take", &self.store_bytes),
+            ("store_free_bytes", "Bytes left on the file system of the database", &self.store_free_bytes),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
         registry.register(
             "collector_config_reloads",
             "Configurations taken or refused",
@@ -412,6 +428,7 @@ mod tests {
         metrics.count_rejected(Refusal::Id);
         metrics.set_gateways(vec![("ring_full".into(), 7)], 2);
         metrics.set_gateways(vec![("ring_full".into(), 8)], 1);
+        metrics.set_space(Space { used: 4_096, free: 1_000_000 });
         let text = metrics.prometheus(false);
         for line in [
             "# TYPE tollgate_collector_records_stored_total counter",
@@ -420,6 +437,8 @@ mod tests {
             "tollgate_collector_records_rejected_total{reason=\"id\"} 1",
             "tollgate_gateway_records_dropped_total{reason=\"ring_full\"} 8",
             "tollgate_gateway_instances 1",
+            "tollgate_store_bytes 4096",
+            "tollgate_store_free_bytes 1000000",
             "# TYPE tollgate_collector_commit_seconds histogram",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");

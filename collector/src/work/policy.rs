@@ -7,13 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tollgate_core::budget::policy::{Policy, PolicyBudget};
 use tollgate_core::budget::scope::{Dimension, Scope};
-use tollgate_core::price::{PriceBook, Unpriced};
+use tollgate_core::price::PriceBook;
 use tollgate_core::provider::recognised_ids;
 
 use crate::config::{AllowList, BudgetsConfig, Config, RulesConfig};
 use crate::model::agent::{Agent, Status};
 use crate::model::calendar::spans;
 use crate::store::{Defined, Store, StoreError, StoredAgent, StoredBudget};
+use crate::work::prices::Held;
 use crate::work::rules;
 
 /// The budgets that hold now, shared by all handlers. Memory of what the store holds, replaced after each
@@ -94,12 +95,13 @@ impl Budgets {
     }
 
     /// Lists of models that hold, with those that agents have: for whom they are, and what is written of
-    /// them.
-    pub fn lists(&self) -> Vec<AllowList> {
+    /// them. What they mean by words stands among their models, as gateways have it.
+    pub fn lists(&self, book: &PriceBook, now_ms: u64) -> Vec<AllowList> {
         let state = self.state();
         let of_agents =
             rules::lists_of(state.agents_with_sources().into_values().map(|(agent, _)| agent.clone()));
-        state.rules.allow.iter().cloned().chain(of_agents).collect()
+        let plain = |list: AllowList| AllowList { rule: rules::words::plain(&list, book, now_ms), ..list };
+        state.rules.allow.iter().cloned().chain(of_agents).map(plain).collect()
     }
 
     /// Whether anybody registers agents, or asks for it.
@@ -111,7 +113,7 @@ impl Budgets {
     /// What gateways are to hold now. Its version changes with every budget, with every rule, and whenever a
     /// window begins, and says since when the newest of its budgets counts: see
     /// [`knows_until`](crate::model::calendar::knows_until).
-    pub fn policy(&self, unpriced: Unpriced, now_ms: u64) -> Policy {
+    pub fn policy(&self, prices: &Held, now_ms: u64) -> Policy {
         let state = self.state();
         let budgets: Vec<PolicyBudget> = state
             .budgets
@@ -131,7 +133,10 @@ impl Budgets {
         let rules = rules::rules(
             &state.rules,
             state.agents_with_sources().into_values().map(|(agent, _)| agent).collect(),
+            &prices.book,
+            now_ms,
         );
+        let unpriced = prices.unpriced;
         let mut policy = Policy { version: String::new(), budgets, registered, unpriced, rules };
         let mut hasher = DefaultHasher::new();
         serde_json::to_string(&policy).unwrap_or_default().hash(&mut hasher);
@@ -190,9 +195,10 @@ mod tests {
     use jiff::Timestamp;
     use serde_json::json;
     use tollgate_core::budget::{Budget, define};
-    use tollgate_core::price::PricedModel;
+    use tollgate_core::price::{PricedModel, Unpriced};
 
     use super::*;
+    use crate::work::prices::Prices;
 
     fn budget(window: &str, zone: &str) -> Budget {
         let json = json!({"name": "b", "limit_usd": "1", "window": window, "time_zone": zone});
@@ -215,9 +221,10 @@ mod tests {
             is_quarantine: false,
         };
         budgets.replace_budgets(vec![stored]);
-        let noon = budgets.policy(Unpriced::Allow, ms("2026-11-25T12:00:00Z"));
-        assert_eq!(noon.version, budgets.policy(Unpriced::Allow, ms("2026-11-25T13:00:00Z")).version);
-        assert_ne!(noon.version, budgets.policy(Unpriced::Allow, ms("2026-11-26T12:00:00Z")).version);
+        let prices = Prices::new(PriceBook::new("v".into(), Vec::new()), Unpriced::Allow).held();
+        let noon = budgets.policy(&prices, ms("2026-11-25T12:00:00Z"));
+        assert_eq!(noon.version, budgets.policy(&prices, ms("2026-11-25T13:00:00Z")).version);
+        assert_ne!(noon.version, budgets.policy(&prices, ms("2026-11-26T12:00:00Z")).version);
         assert_eq!(noon.budgets[0].spans.len(), 2);
     }
 

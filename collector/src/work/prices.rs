@@ -2,14 +2,13 @@
 //! top.
 
 mod build;
-mod named;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tollgate_core::price::{PriceBook, Unpriced};
 
 pub use build::{book, files, list_book};
-pub use named::rows_named;
+pub use tollgate_core::plan::rows_named;
 
 /// The prices now, shared by all handlers.
 #[derive(Debug, Default)]

@@ -128,7 +128,7 @@ impl Reload {
         let config = read.in_running(&running);
         let book = book(name, &config.prices).map_err(|errors| errors.join("; "))?;
         policy::check(name, &config.budgets, &book).map_err(|errors| errors.join("; "))?;
-        rules::check(name, &config, &book).map_err(|errors| errors.join("; "))?;
+        rules::check(name, &config, &book, now_ms()).map_err(|errors| errors.join("; "))?;
         let certificates = match (&self.certificates, &config.tls) {
             (Some(_), Some(tls)) => Some(Certificates::load(tls).map_err(text)?),
             _ => None,

@@ -2,22 +2,26 @@
 //! is wrong with them that only prices and the calendar tell.
 
 pub mod tried;
+pub mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tollgate_core::attribution::{Attribution, TrustedFields};
 use tollgate_core::budget::rules::{self, Allow, Rules, Status};
 use tollgate_core::budget::scope::{Dimension, Scope, Subject};
-use tollgate_core::price::PriceBook;
+use tollgate_core::price::{PriceBook, PricedModel, names};
+use tollgate_core::usage::Kind;
 
-use crate::config::{AllowList, Config, RulesConfig};
+use crate::config::{AllowList, Config, ModelWords, RulesConfig};
 use crate::model::agent::{Agent, Day, matches};
 use crate::model::nearest::nearest;
 use crate::store::Configured;
 use crate::work::policy::unknown_provider;
+use words::{plain, unknown_families};
 
-/// The rules that gateways get: of agents only what they need, and no proposals, which callers can make.
-pub fn rules(config: &RulesConfig, agents: Vec<&Agent>) -> Rules {
+/// The rules that gateways get: of agents only what they need, and no proposals, which callers can make. What
+/// lists mean by words is told by prices.
+pub fn rules(config: &RulesConfig, agents: Vec<&Agent>, book: &PriceBook, now_ms: u64) -> Rules {
     let agents: Vec<&Agent> = agents.into_iter().filter(|agent| agent.status != Status::Proposed).collect();
     let lists = lists_of(agents.iter().copied().cloned());
     let known = |agent: &Agent| {
@@ -27,10 +31,13 @@ pub fn rules(config: &RulesConfig, agents: Vec<&Agent>) -> Rules {
     Rules {
         keys: config.keys.clone(),
         rejects_contradictions: config.rejects_contradictions,
+        accepts_contradictions: config.accepts_contradictions,
         unknown: config.unknown.iter().map(|one| one.rule.clone()).collect(),
         require: config.require.clone(),
-        allow: config.allow.iter().cloned().chain(lists).map(|list| list.rule).collect(),
+        allow: config.allow.iter().cloned().chain(lists).map(|list| plain(&list, book, now_ms)).collect(),
         limits: config.limits.clone(),
+        runs: config.runs.clone(),
+        step_down: config.step_down.clone(),
         agents: agents.into_iter().map(known).collect(),
         ..Rules::default()
     }
@@ -43,6 +50,7 @@ pub fn lists_of(agents: impl Iterator<Item = Agent>) -> impl Iterator<Item = All
         let scope = Scope::from(BTreeMap::from([(Dimension::Agent, vec![agent.name.clone()])]));
         AllowList {
             rule: Allow { name: agent.list_name(), scope, models: agent.models, ..Allow::default() },
+            words: ModelWords::default(),
             approved_by: agent.approved_by,
             reason: String::new(),
             expires: None,
@@ -65,7 +73,7 @@ pub fn configured(config: &Config) -> Configured {
 ///
 /// # Errors
 /// For each provider and each model that nobody knows.
-pub fn check(file: &str, config: &Config, book: &PriceBook) -> Result<(), Vec<String>> {
+pub fn check(file: &str, config: &Config, book: &PriceBook, now_ms: u64) -> Result<(), Vec<String>> {
     let rules = &config.rules;
     let own = &config.budgets.providers;
     let mut wrong = Vec::new();
@@ -73,13 +81,41 @@ pub fn check(file: &str, config: &Config, book: &PriceBook) -> Result<(), Vec<St
         let problems = unknown_models(&agent.models, &Scope::default(), book);
         wrong.extend(problems.into_iter().map(|problem| format!("{file}: `agents[{at}].models` {problem}")));
     }
-    for (at, AllowList { rule, .. }) in rules.allow.iter().enumerate() {
+    for (at, AllowList { rule, words, .. }) in rules.allow.iter().enumerate() {
+        for family in unknown_families(words, &rule.scope, book) {
+            wrong.push(format!(
+                "{file}: `allow[{at}].families` has `{family}`, and the price book knows no model of this family{}",
+                at_providers(&rule.scope)
+            ));
+        }
         let problems = unknown_models(&rule.models, &rule.scope, book);
         wrong.extend(problems.into_iter().map(|problem| format!("{file}: `allow[{at}].models` {problem}")));
     }
+    for (at, rule) in rules.step_down.iter().enumerate() {
+        let names: Vec<String> = rule.models.iter().flat_map(|(from, to)| [from, to]).cloned().collect();
+        let problems = unknown_models(&names, &rule.scope, book);
+        wrong.extend(
+            problems.into_iter().map(|problem| format!("{file}: `step_down[{at}].models` {problem}")),
+        );
+        let strangers =
+            rule.models.iter().filter(|(from, to)| !share_a_provider(from, to, &rule.scope, book));
+        wrong.extend(strangers.map(|(from, to)| {
+            format!(
+                "{file}: `step_down[{at}].models` puts `{to}` in the place of `{from}`, and no provider has both: a call \
+                 stays at its provider"
+            )
+        }));
+        for (from, to) in &rule.models {
+            for problem in worse(from, to, &rule.scope, book, now_ms) {
+                wrong.push(format!("{file}: `step_down[{at}].models` {problem}"));
+            }
+        }
+    }
     let scopes = rules.allow.iter().enumerate().map(|(at, list)| (format!("allow[{at}]"), &list.rule.scope));
     let limits = rules.limits.iter().enumerate().map(|(at, one)| (format!("limits[{at}]"), &one.scope));
-    for (place, scope) in scopes.chain(limits) {
+    let runs = rules.runs.iter().enumerate().map(|(at, one)| (format!("run_limits[{at}]"), &one.scope));
+    let steps = rules.step_down.iter().enumerate().map(|(at, one)| (format!("step_down[{at}]"), &one.scope));
+    for (place, scope) in scopes.chain(limits).chain(runs).chain(steps) {
         let problem = unknown_provider(scope, own, book);
         wrong.extend(problem.map(|problem| format!("{file}: `{place}.scope.provider` {problem}")));
     }
@@ -123,16 +159,64 @@ pub fn unknown_models(patterns: &[String], scope: &Scope, book: &PriceBook) -> V
                 Some(meant) => format!("; did you mean `{meant}`?"),
                 None => String::new(),
             };
-            let at = match scope.values(&Dimension::Provider) {
-                [] => String::new(),
-                providers => format!(" at {}", providers.join(", ")),
-            };
+            let at = at_providers(scope);
             format!(
                 "has `{pattern}`, and the price book knows no such model{at}{meant}; one of your own gets a price in \
                  `[[prices.model]]`"
             )
         })
         .collect()
+}
+
+/// Whether a provider of a scope has both models, or one of them is known of none, which is told elsewhere.
+fn share_a_provider(one: &str, other: &str, scope: &Scope, book: &PriceBook) -> bool {
+    if !is_known(one, scope, book) || !is_known(other, scope, book) {
+        return true;
+    }
+    let models = book.models().iter().map(|model| model.provider.as_str());
+    let providers: BTreeSet<&str> =
+        models.chain(book.maps().iter().map(|map| map.provider.as_str())).collect();
+    providers.into_iter().any(|provider| {
+        let only = Scope::from(BTreeMap::from([(Dimension::Provider, vec![provider.to_owned()])]));
+        is_known(one, &only, book) && is_known(other, &only, book)
+    })
+}
+
+/// Why the second model cannot take the place of the first at a provider that has the first by this very
+/// name: it is not there, or costs more.
+fn worse(from: &str, to: &str, scope: &Scope, book: &PriceBook, now_ms: u64) -> Vec<String> {
+    let providers = scope.values(&Dimension::Provider);
+    let is_of_scope =
+        |provider: &str| providers.is_empty() || providers.iter().any(|one| matches(one, provider));
+    let rates =
+        |model: &PricedModel, kind| model.price_at(now_ms).and_then(|price| price.standard.rates.of(kind));
+    let mut problems = Vec::new();
+    for dear in book.models().iter().filter(|model| model.id == from && is_of_scope(&model.provider)) {
+        let provider = &dear.provider;
+        match book.find(provider, to, now_ms) {
+            None => problems.push(format!(
+                "puts `{to}` in the place of `{from}`, and `{provider}` has no `{to}`; name the providers that have \
+                 both in `scope.provider`"
+            )),
+            Some(found) => {
+                let is_dearer = |kind| rates(found.model, kind) > rates(dear, kind);
+                if is_dearer(Kind::Input) && is_dearer(Kind::Output) {
+                    problems.push(format!(
+                        "puts `{to}` in the place of `{from}`, and it costs more at `{provider}`; the cheaper one \
+                         stands second"
+                    ));
+                }
+            }
+        }
+    }
+    problems
+}
+
+fn at_providers(scope: &Scope) -> String {
+    match scope.values(&Dimension::Provider) {
+        [] => String::new(),
+        providers => format!(" at {}", providers.join(", ")),
+    }
 }
 
 fn is_known(pattern: &str, scope: &Scope, book: &PriceBook) -> bool {
@@ -143,6 +227,7 @@ fn is_known(pattern: &str, scope: &Scope, book: &PriceBook) -> bool {
     let nobody = Attribution::default();
     let is_meant = |provider: &str, name: &str| {
         pattern == name
+            || provider == "bedrock" && names::bedrock(pattern) == names::bedrock(name)
             || means.holds(&Subject {
                 attribution: &nobody,
                 provider,
@@ -167,6 +252,7 @@ mod tests {
     use super::*;
     use crate::store::{Defined, StoredAgent};
     use crate::work::policy::Budgets;
+    use crate::work::prices::Prices;
 
     fn book() -> PriceBook {
         let model = |provider: &str, id: &str| PricedModel {
@@ -223,7 +309,8 @@ mod tests {
         };
         let agents = vec![stored("proposed", Status::Proposed), stored("filed", Status::Retired)];
         budgets.configure(Defined { budgets: Vec::new(), agents: agents.clone() }, &config);
-        let policy = || budgets.policy(tollgate_core::price::Unpriced::Allow, 0);
+        let prices = Prices::new(book(), tollgate_core::price::Unpriced::Allow).held();
+        let policy = || budgets.policy(&prices, 0);
         let before = policy();
         let names: Vec<&String> = before.rules.agents.iter().map(|agent| &agent.name).collect();
         assert_eq!(names, ["filed"], "proposals are left out");

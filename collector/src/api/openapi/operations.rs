@@ -19,7 +19,9 @@ use crate::model::answers::compare::Comparison;
 use crate::model::answers::corrections::{MonthRow, Repriced};
 use crate::model::answers::estimate::Estimate;
 use crate::model::answers::explain::Explanation;
+use crate::model::answers::explained::ExplainedCall;
 use crate::model::answers::exports::ExportableDays;
+use crate::model::answers::gateways::GatewaysAnswer;
 use crate::model::answers::plan::{CheckedPlan, Planned, SavedPlan};
 use crate::model::answers::prices::{Drifting, MissingPrices, Prices};
 use crate::model::answers::prompts::PromptsAnswer;
@@ -201,7 +203,6 @@ pub(super) const OPERATIONS: &[Operation] = &[
         answers: Answer::Json(any_object),
         ..get::<()>("/openapi.json", "This description", &[], &[])
     },
-    Operation { answers: Answer::Text("text/html"), ..get::<()>("/", "Where to go from here", &[], &[]) },
     Operation {
         answers: Answer::Text(TEXT),
         ..get::<()>("/metrics", "Metrics as Prometheus reads them", &[], &[])
@@ -221,6 +222,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 Parameter::Word("outcome", OUTCOMES),
                 Parameter::Text("run", "Only calls of this run"),
                 Parameter::Text("tag", "Only calls with this tag, `key=value`"),
+                Parameter::Text("rule", "Only calls that this rule refused or noted"),
                 Parameter::Text("tag_key", "Where `by` has `tag`: tags with this key, by their values"),
                 ESTIMATED,
                 Parameter::Word("compare", &["previous"]),
@@ -272,6 +274,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
             Parameter::Filters,
             Parameter::Word("outcome", OUTCOMES),
             Parameter::Word("cost_status", STATUSES),
+            Parameter::Flag("retried", "Only retries"),
+            Parameter::Text("run", "Only calls of this run"),
             LIMIT,
             CURSOR,
         ],
@@ -426,6 +430,22 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "Take back what a gateway that is gone was granted; with `force` also from one that still reports",
             Body::None,
             &[400, 404, 409],
+        )
+    },
+    get::<ExplainedCall>(
+        "/api/v1/explain",
+        "What would become of a call, and which rule or budget decides",
+        &[Parameter::Text("call", "The call as JSON: who makes it, where it goes and what it asks for")],
+        &[400],
+    ),
+    Operation {
+        role: "read",
+        ..write::<ExplainedCall>(
+            "post",
+            "/api/v1/explain",
+            "The same of a call in the body: `agent`, `team`, `feature`, `environment`, `run`, `parent_run`, `tags`, `headers`, `key_id`, `trusted`, `trusted_source`, `gateway`; `provider` or `host`, `path`, `method`; `body`, or `model`, `prompt` or `input_tokens`, `max_output_tokens` and `stream`",
+            Body::AnyJson,
+            &[400, 413],
         )
     },
     Operation {
@@ -618,6 +638,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "/api/v1/anomalies",
         "What agents did that they usually do not",
         &[Parameter::Period, Parameter::Text("agent", "Only this one"), LIMIT, CURSOR],
+        &[400],
+    ),
+    get::<GatewaysAnswer>(
+        "/api/v1/gateways",
+        "Gateways, when they last synced, and what they hold",
+        &[],
         &[400],
     ),
     get::<Trail>("/api/v1/audit", "The audit trail, oldest first", &[LIMIT, CURSOR], &[400]),

@@ -9,7 +9,7 @@ use super::question::{Question, SortBy};
 use super::rows::{Made, Values, add, numbers};
 use crate::api::error::ApiError;
 use crate::model::answers::summary::{Keys, SummaryRow};
-use crate::store::Totals;
+use crate::store::{Aside, Totals};
 
 /// Compares two rows.
 pub(super) fn compare(question: &Question, one: &Made, other: &Made) -> Ordering {
@@ -58,14 +58,19 @@ pub(super) fn first_groups(
     top: usize,
     total: Picodollars,
 ) -> Result<HashSet<Values>, ApiError> {
-    let mut sums: HashMap<&Values, (Totals, &Keys)> = HashMap::new();
+    let mut sums: HashMap<&Values, (Totals, Option<Aside>, &Keys)> = HashMap::new();
     for made in rows {
-        let (sum, _) = sums.entry(&made.values).or_insert_with(|| (Totals::default(), &made.row.keys));
+        let nothing = || (Totals::default(), Some(Aside::default()), &made.row.keys);
+        let (sum, aside, _) = sums.entry(&made.values).or_insert_with(nothing);
         add(sum, &made.totals)?;
+        let both = aside.as_mut().zip(made.aside.as_ref());
+        if both.is_none_or(|(sum, more)| sum.add(more).is_err()) {
+            *aside = None;
+        }
     }
-    let whole = |(values, (totals, keys)): (&Values, (Totals, &Keys))| {
+    let whole = |(values, (totals, aside, keys)): (&Values, (Totals, Option<Aside>, &Keys))| {
         let row = SummaryRow { keys: keys.clone(), numbers: numbers(&totals), ..SummaryRow::default() };
-        let mut made = Made { hour: None, values: values.clone(), totals, row };
+        let mut made = Made { hour: None, values: values.clone(), totals, aside, row };
         made.derive(total);
         made
     };

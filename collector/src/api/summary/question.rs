@@ -130,7 +130,15 @@ impl Question {
         })
     }
 
-    /// Whether the answer is made of sums by outcome, run or tag.
+    /// The number that rows are sorted by.
+    pub(super) fn sorted_by(&self) -> Option<&'static str> {
+        match self.sort?.by {
+            SortBy::Metric(metric) => Some(metric.name),
+            SortBy::Key(_) => None,
+        }
+    }
+
+    /// Whether the answer is made of sums by outcome, run, tag or rule.
     pub(super) fn is_of_a_facet(&self) -> bool {
         Dimension::FACETS.into_iter().any(|facet| is_asked(facet, &self.by, &self.filters))
     }
@@ -187,7 +195,7 @@ fn is_asked(facet: Dimension, by: &[By], filters: &Filters) -> bool {
     by.contains(&By::Dimension(facet)) || filters.wants(facet).is_some()
 }
 
-/// Sums know one of outcome, run and tag at a time.
+/// Sums know one of outcome, run, tag and rule at a time.
 fn check_facets(by: &[By], filters: &Filters, tag_key: Option<&str>) -> Result<(), ApiError> {
     let asked: Vec<&str> = Dimension::FACETS
         .into_iter()
@@ -221,6 +229,11 @@ fn check_facets(by: &[By], filters: &Filters, tag_key: Option<&str>) -> Result<(
     if tag_key.is_none() && keys.len() > 1 {
         return Err(ApiError::parameter(
             "`tag` names several keys, and a call may have more than one of them; ask for values of one key",
+        ));
+    }
+    if filters.wants(Dimension::Rule).is_some_and(|rules| rules.len() > 1) {
+        return Err(ApiError::parameter(
+            "`rule` names several rules, and a call may be noted by more than one of them; ask for one",
         ));
     }
     let outcomes: Vec<&str> = OUTCOMES.iter().map(|outcome| outcome.name()).collect();

@@ -12,7 +12,7 @@ use crate::api::error::ApiError;
 use crate::api::hours::{hour_of, instant};
 use crate::model::answers::summary::derived::Derived;
 use crate::model::answers::summary::{By, Keys, Numbers, SummaryRow, SummaryTotal};
-use crate::store::{StoreError, Summary, Totals};
+use crate::store::{Aside, Asides, StoreError, Summary, Totals};
 
 /// Values of the dimensions asked for.
 pub(super) type Values = Vec<Option<String>>;
@@ -30,11 +30,13 @@ pub(super) struct Made {
     pub(super) hour: Option<i64>,
     pub(super) values: Values,
     pub(super) totals: Totals,
+    /// What retries cost and cheaper models saved, where that is asked for.
+    pub(super) aside: Option<Aside>,
     pub(super) row: SummaryRow,
 }
 
 impl Rows {
-    pub(super) fn of(question: &Question, summary: Summary) -> Self {
+    pub(super) fn of(question: &Question, summary: Summary, mut asides: Option<Asides>) -> Self {
         let mut time = Time::of(question, None);
         let made = |one: crate::store::SummaryRow| {
             // Rows come by time, and many are of the same.
@@ -47,7 +49,13 @@ impl Rows {
                 keys: time.keys(question, &one.values),
                 ..SummaryRow::default()
             };
-            Made { hour: one.hour, values: one.values, totals: one.totals, row }
+            let mut made = Made { hour: one.hour, values: one.values, totals: one.totals, aside: None, row };
+            if let Some(asides) = &mut asides {
+                let key = (made.hour, std::mem::take(&mut made.values));
+                made.aside = Some(asides.remove(&key).unwrap_or_default());
+                made.values = key.1;
+            }
+            made
         };
         let rows = summary.rows.into_iter().map(made).collect();
         let rows = if question.cuts_weeks() { merged(rows) } else { rows };
@@ -173,7 +181,9 @@ impl Rows {
     pub(super) fn total_row(&self, total: &Totals, previous: Option<&Previous>) -> SummaryTotal {
         let numbers = numbers(total);
         let before = previous.and_then(Previous::total);
-        SummaryTotal { derived: Derived::of(&numbers, total.cost, before), numbers }
+        let mut derived = Derived::of(&numbers, total.cost, before);
+        put_aside(&mut derived, sum_of(&self.rows).as_ref());
+        SummaryTotal { derived, numbers }
     }
 
     pub(super) fn into_rows(self) -> Vec<SummaryRow> {
@@ -185,7 +195,23 @@ impl Made {
     pub(super) fn derive(&mut self, total: Picodollars) {
         let before = self.row.derived.previous_cost_usd;
         self.row.derived = Derived::of(&self.row.numbers, total, before);
+        put_aside(&mut self.row.derived, self.aside.as_ref());
     }
+}
+
+fn put_aside(derived: &mut Derived, aside: Option<&Aside>) {
+    derived.retried = aside.map(|aside| aside.retried.calls);
+    derived.retried_usd = aside.map(|aside| aside.retried.cost);
+    derived.saved_usd = aside.and_then(Aside::saved_usd);
+}
+
+/// What rows have beside their sums; none where it is not known of each.
+fn sum_of(rows: &[Made]) -> Option<Aside> {
+    let mut sum = Aside::default();
+    for made in rows {
+        sum.add(made.aside.as_ref()?).ok()?;
+    }
+    (!rows.is_empty()).then_some(sum)
 }
 
 /// The sum of rows that are not shown one by one.
@@ -211,7 +237,7 @@ fn others(
         ..SummaryRow::default()
     };
     row.derived.previous_cost_usd = before.filter(|_| question.is_compared);
-    let mut made = Made { hour, values: nobody, totals, row };
+    let mut made = Made { hour, values: nobody, totals, aside: sum_of(&rest), row };
     made.derive(total);
     Ok(made)
 }
@@ -231,6 +257,10 @@ fn merged(rows: Vec<Made>) -> Vec<Made> {
         if first.totals.add(&made.totals).is_ok() {
             first.row.numbers = numbers(&first.totals);
             first.hour = first.hour.min(made.hour);
+            let both = first.aside.as_mut().zip(made.aside.as_ref());
+            if both.is_none_or(|(sum, more)| sum.add(more).is_err()) {
+                first.aside = None;
+            }
         }
     }
     all

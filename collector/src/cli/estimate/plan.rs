@@ -9,10 +9,10 @@ use tollgate_core::price::{EMBEDDED, PriceBook};
 use super::EstimateArgs;
 use crate::cli::client::{self, segment};
 use crate::cli::output::{self, Page};
-use crate::model::answers::plan::{CheckedPlan, Plan, Planned, PlannedRow, SavedPlan};
+use crate::model::answers::plan::{CheckedPlan, Plan, Planned, PlannedRow, SavedPlan, side_by_side};
 use crate::model::clock::now_ms;
 use crate::model::decimal::Decimal;
-use crate::work::plan::plan;
+use crate::work::estimate::plan;
 
 /// What makes a plan of an estimate.
 #[derive(Args, Debug)]
@@ -80,7 +80,7 @@ fn price(args: &EstimateArgs) -> anyhow::Result<()> {
     }
     let answer: Planned = client::read(&answer)?;
     match args.look.export() {
-        Some(export) => output::print_export(export, &answer.table()),
+        Some(export) => output::print_export(export, &side_by_side(&answer)),
         None => shown(&answer, Page::new(args.look.screen())).print(),
     }
 }
@@ -127,7 +127,7 @@ fn asked(args: &EstimateArgs) -> anyhow::Result<Plan> {
 }
 
 fn shown(answer: &Planned, page: Page) -> Page {
-    let page = page.table(&answer.table()).gap();
+    let page = page.table(&side_by_side(answer)).gap();
     let note = |page: Page, row: &PlannedRow| {
         row.notes.iter().fold(page, |page, note| page.words(&format!("{}: {note}", row.model)))
     };

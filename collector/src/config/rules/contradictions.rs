@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tollgate_core::budget::rules::{CallLimit, Require, Status};
+use tollgate_core::budget::rules::{CallLimit, Require, RunLimit, Status, StepDown};
 use tollgate_core::budget::scope::{Dimension, Scope};
 
 use super::{AllowList, Told, UnknownAgents};
@@ -16,11 +16,15 @@ pub(super) fn report(
     agents: &[Told<Agent>],
     (unknown, require): (&[Told<UnknownAgents>], &[Told<Require>]),
     (allow, limits): (&[Told<AllowList>], &[Told<CallLimit>]),
+    (runs, steps): (&[Told<RunLimit>], &[Told<StepDown>]),
 ) {
     let mut found = Found(Vec::new());
     found.twins(agents, |agent| (&agent.name, Some(&agent.team)));
     found.twins(allow, |list| (&list.rule.name, None));
     found.twins(limits, |limit| (&limit.name, None));
+    found.twins(runs, |limit| (&limit.name, None));
+    found.twins(steps, |rule| (&rule.name, None));
+    found.shared(allow, limits, runs, steps);
     found.behind_others(unknown, |one| &one.rule.environment);
     found.behind_others(require, |one| &one.environment);
     let known: BTreeMap<&str, &Agent> =
@@ -29,6 +33,12 @@ pub(super) fn report(
         found.never(told, never(&told.rule.rule.scope, &known));
     }
     for told in limits {
+        found.never(told, never(&told.rule.scope, &known));
+    }
+    for told in runs {
+        found.never(told, never(&told.rule.scope, &known));
+    }
+    for told in steps {
         found.never(told, never(&told.rule.scope, &known));
     }
     for error in found.0 {
@@ -63,6 +73,39 @@ impl Found {
                 told,
                 format!("`{place}.name` is `{name}`, which `{other}` has; names are unique{teams}"),
             );
+        }
+    }
+
+    /// Rules of one kind that have the name of one of another kind: records and summaries name the rule
+    /// alone.
+    fn shared(
+        &mut self,
+        allow: &[Told<AllowList>],
+        limits: &[Told<CallLimit>],
+        runs: &[Told<RunLimit>],
+        steps: &[Told<StepDown>],
+    ) {
+        let named = |place: &str, name: &str, line: usize| (place.to_owned(), name.to_owned(), line);
+        let allow = allow.iter().map(|told| named(&told.place, &told.rule.rule.name, told.line));
+        let limits = limits.iter().map(|told| named(&told.place, &told.rule.name, told.line));
+        let runs = runs.iter().map(|told| named(&told.place, &told.rule.name, told.line));
+        let steps = steps.iter().map(|told| named(&told.place, &told.rule.name, told.line));
+        let kind = |place: &str| place.split('[').next().unwrap_or_default().to_owned();
+        let mut seen: BTreeMap<String, String> = BTreeMap::new();
+        for (place, name, line) in allow.chain(limits).chain(runs).chain(steps) {
+            match seen.get(&name) {
+                Some(first) if kind(first) != kind(&place) => {
+                    let message = format!(
+                        "`{place}.name` is `{name}`, which `{first}` has; names are unique over all rules, as records \
+                         name the rule alone"
+                    );
+                    self.0.push(ConfigError { line: Some(line), message });
+                }
+                Some(_) => {}
+                None => {
+                    seen.insert(name, place);
+                }
+            }
         }
     }
 

@@ -182,6 +182,41 @@ fn mistakes_name_the_key_and_what_would_be_right() {
             "[[limits]]\nname = 'l'\nmax_input_tokens = 0\n",
             "`limits[0].max_input_tokens` is `0`, not a whole number above 0",
         ),
+        (
+            "[[step_down]]\nname = 's'\nat = '80'\nmodels = { a = 'b' }\n",
+            "t.toml:3: `step_down[0].at` is `80`, not a percent from 1% to 1000%, such as `80%`",
+        ),
+        ("[[step_down]]\nname = 's'\nat = '80%'\n", "`step_down[0].models` names no model"),
+        (
+            "[[step_down]]\nname = 's'\nat = '80%'\nmodels = { a = 'b', b = 'c', c = 'a' }\n",
+            "`step_down[0].models` goes in a circle: a -> b -> c -> a",
+        ),
+        (
+            "[[step_down]]\nname = 's'\nat = '80%'\nbudget = 'x'\nmodels = { a = 'b' }\n",
+            "`step_down[0].budget` is `x`, not one of `[[budgets]]`",
+        ),
+        (
+            "[[limits]]\nname = 'l'\nmax_input_tokens = 5\nclamp = true\n",
+            "`limits[0].clamp` is read only with `max_call_usd`",
+        ),
+        (
+            "[[run_limits]]\nname = 'l'\n",
+            "`run_limits[0]` limits nothing; give one or more of `max_run_usd`, `max_run_calls`, `max_depth`, `max_repeats`",
+        ),
+        (
+            "[[run_limits]]\nname = 'l'\nmax_depth = 0\n",
+            "`run_limits[0].max_depth` is `0`, not a whole number above 0",
+        ),
+        (
+            "[[run_limits]]\nname = 'l'\nmax_depth = 2\n[[run_limits]]\nname = 'l'\nmax_depth = 3\n",
+            "`run_limits[1].name` is `l`, which `run_limits[0]` has; names are unique",
+        ),
+        (
+            &format!(
+                "{agent}[[run_limits]]\nname = 'l'\nmax_run_usd = 1\nscope = {{ agent = 'a', team = 'u' }}\n"
+            ),
+            "`run_limits[0].scope` never matches: the agent `a` is of the team `t`",
+        ),
     ] {
         let said = Config::parse("t.toml", text).unwrap_err().to_string();
         assert!(said.contains(expected), "{text}\nno `{expected}` in\n{said}");
@@ -228,4 +263,41 @@ fn keys_that_cannot_be_meant_are_told() {
         assert!(told.contains(expected), "no `{expected}` in {told}");
     }
     assert!(!told.contains("sk-live"), "a key is not repeated: {told}");
+}
+
+#[test]
+fn lists_may_mean_models_by_words_and_limits_may_let_unpriced_calls_pass() {
+    let text = "
+        [identity]
+        contradictions = 'accept'
+        [[allow]]
+        name = 'small'
+        families = ['gpt-5', 'claude-haiku']
+        not_frontier = true
+        [[allow]]
+        name = 'cheap'
+        models = ['gpt-5*']
+        max_output_usd_per_million = '2.50'
+        [[limits]]
+        name = 'open'
+        max_call_usd = '1'
+        unpriced = 'allow'
+        ";
+    let rules = Config::parse("t.toml", text).unwrap().rules;
+    assert!(rules.accepts_contradictions && !rules.rejects_contradictions);
+    assert_eq!(rules.allow[0].words.said(), ["family gpt-5", "family claude-haiku", "not frontier"]);
+    assert_eq!(rules.allow[1].words.said(), ["output at most $2.50 a million"]);
+    assert!(rules.limits[0].unpriced);
+    for (text, expected) in [
+        ("[[allow]]\nname = 'l'\nfamilies = []\n", "`allow[0].models` names no model"),
+        ("[[allow]]\nname = 'l'\nfamilies = ['gpt-*']\n", "`allow[0].families` `gpt-*` cannot be a family"),
+        ("[[allow]]\nname = 'l'\nmodels = []\nnot_frontier = true\n", "`allow[0].models` names no model"),
+        (
+            "[[limits]]\nname = 'l'\nmax_input_tokens = 5\nunpriced = 'allow'\n",
+            "`limits[0].unpriced` is read only with `max_call_usd`",
+        ),
+    ] {
+        let told = Config::parse("t.toml", text).unwrap_err().to_string();
+        assert!(told.contains(expected), "no `{expected}` in {told}");
+    }
 }

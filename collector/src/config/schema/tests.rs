@@ -127,10 +127,12 @@ fn named(rows: &[Row]) -> BTreeSet<String> {
 }
 
 /// Tables whose members are described elsewhere, in one row each.
-const FREE: [&str; 7] = [
+const FREE: [&str; 9] = [
     "budgets.scope",
     "allow.scope",
     "limits.scope",
+    "run_limits.scope",
+    "step_down.scope",
     "prices.override.tier",
     "prices.override.variant",
     "prices.override.factor",

@@ -15,8 +15,12 @@ pub struct AllowRow {
     pub name: String,
     /// The calls that it is for.
     pub scope: Scope,
-    /// Models that may be called; one with `!` may not.
+    /// Models that may be called; one with `!` may not. What it means by words is among them, as the price
+    /// book has it now.
     pub models: Vec<String>,
+    /// What it means by words, such as `family gpt-5` or `not frontier`.
+    #[serde(default)]
+    pub words: Vec<String>,
     /// Whether work may be started that is charged later.
     pub deferred: bool,
     /// Whether calls may be made whose models nobody can tell.
@@ -91,7 +95,7 @@ pub fn lists(rows: &[AllowRow]) -> Table {
         vec![
             row.name.clone().into(),
             scope_text(&row.scope).into(),
-            row.models.join(" ").into(),
+            shown(&row.words, &row.models).into(),
             match (row.has_ended, row.shadow) {
                 (true, _) => "ended",
                 (false, true) => "shadow",
@@ -105,6 +109,11 @@ pub fn lists(rows: &[AllowRow]) -> Table {
             row.reason.clone().into(),
         ]
     }))
+}
+
+/// Models of a list: its words, where it has any, as what they mean is long.
+fn shown(words: &[String], models: &[String]) -> String {
+    if words.is_empty() { models.join(" ") } else { format!("{} ({} names)", words.join(", "), models.len()) }
 }
 
 /// A scope in words, such as `team=support`.

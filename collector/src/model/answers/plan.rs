@@ -3,72 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_core::money::Picodollars;
+pub use tollgate_core::plan::{Plan, Planned, PlannedRow};
 
 use crate::model::decimal::Decimal;
 use crate::model::table::{Cell, Column, Kind, Table};
-
-/// How an agent will call.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Plan {
-    /// Models to compare, such as `gpt-4o-mini` or `openai/gpt-4o-mini`.
-    pub models: Vec<String>,
-    /// The prompt's text; in place of `prompt_tokens`. It is not kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
-    /// Tokens of the prompt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt_tokens: Option<u64>,
-    /// Tokens of an answer.
-    pub output_tokens: u64,
-    /// Calls in a time: `100000/month`, `5000/day`, `200/hour`. A month has 30 days.
-    pub calls: String,
-    /// The part of a prompt that is read from caches, from 0 to 1, such as `0.8`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_share: Option<Decimal>,
-    /// Calls of a conversation, of which each sends all questions and answers before; 1 without.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub history_turns: Option<u64>,
-    /// Tokens that a further question of a conversation adds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub question_tokens: Option<u64>,
-}
-
-/// What a plan costs at each of its models.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct Planned {
-    /// One for each model, the cheapest first.
-    pub rows: Vec<PlannedRow>,
-    /// Version of the price book.
-    pub price_version: String,
-    /// What these numbers take for granted.
-    pub assumptions: Vec<String>,
-}
-
-/// What a plan costs at one model.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-pub struct PlannedRow {
-    /// Provider id.
-    pub provider: String,
-    /// The model, as the book names it.
-    pub model: String,
-    /// Tokens of the first prompt of a conversation.
-    pub prompt_tokens: u64,
-    /// How they were counted: the encoding's name, `estimated`, or `given`.
-    pub counted_by: String,
-    /// Tokens of a prompt, on average over a conversation.
-    pub input_tokens_per_call: Decimal,
-    /// Tokens of an answer.
-    pub output_tokens_per_call: u64,
-    /// What a call costs, on average over a conversation; null without a price for all of it.
-    pub cost_per_call_usd: Option<Picodollars>,
-    /// What a day costs.
-    pub cost_per_day_usd: Option<Picodollars>,
-    /// What a month of 30 days costs.
-    pub cost_per_month_usd: Option<Picodollars>,
-    /// What a reader should know.
-    pub notes: Vec<String>,
-}
 
 /// A plan that is kept with an agent.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -117,35 +55,35 @@ pub struct CheckedRow {
     pub change_percent: Option<Decimal>,
 }
 
-impl Planned {
-    /// Side by side.
-    pub fn table(&self) -> Table {
-        let columns = vec![
-            Column::text("provider").weight(60),
-            Column::text("model").kept(),
-            Column::count("prompt_tokens").weight(90),
-            Column::text("counted_by").weight(50),
-            Column::new("input_tokens_per_call", Kind::Ratio).weight(100).titled("tokens in"),
-            Column::count("output_tokens_per_call").weight(80).titled("out"),
-            Column::money("cost_per_call_usd").weight(210).titled("$ a call"),
-            Column::money("cost_per_day_usd").weight(200).titled("$ a day"),
-            Column::money("cost_per_month_usd").kept().titled("$ a month"),
-        ];
-        Table::new(columns).with(self.rows.iter().map(|row| {
-            let money = |cost: Option<Picodollars>| cost.map_or_else(|| Cell::from("unpriced"), Cell::Money);
-            vec![
-                row.provider.as_str().into(),
-                row.model.as_str().into(),
-                row.prompt_tokens.into(),
-                row.counted_by.as_str().into(),
-                Cell::Decimal(row.input_tokens_per_call.rounded(0)),
-                row.output_tokens_per_call.into(),
-                money(row.cost_per_call_usd),
-                money(row.cost_per_day_usd),
-                money(row.cost_per_month_usd),
-            ]
-        }))
-    }
+/// Models side by side.
+pub fn side_by_side(planned: &Planned) -> Table {
+    let columns = vec![
+        Column::text("provider").weight(60),
+        Column::text("model").kept(),
+        Column::count("prompt_tokens").weight(90),
+        Column::text("counted_by").weight(50),
+        Column::new("input_tokens_per_call", Kind::Ratio).weight(100).titled("tokens in"),
+        Column::count("output_tokens_per_call").weight(80).titled("out"),
+        Column::money("cost_per_call_usd").weight(210).titled("$ a call"),
+        Column::money("cost_per_day_usd").weight(200).titled("$ a day"),
+        Column::money("cost_per_month_usd").kept().titled("$ a month"),
+        Column::money("at_most_per_call_usd").weight(40).titled("$ a call at most"),
+    ];
+    Table::new(columns).with(planned.rows.iter().map(|row| {
+        let money = |cost: Option<Picodollars>| cost.map_or_else(|| Cell::from("unpriced"), Cell::Money);
+        vec![
+            row.provider.as_str().into(),
+            row.model.as_str().into(),
+            row.prompt_tokens.into(),
+            row.counted_by.as_str().into(),
+            Cell::Decimal(row.input_tokens_per_call.rounded(0)),
+            row.output_tokens_per_call.into(),
+            money(row.cost_per_call_usd),
+            money(row.cost_per_day_usd),
+            money(row.cost_per_month_usd),
+            money(row.at_most_per_call_usd),
+        ]
+    }))
 }
 
 impl CheckedPlan {

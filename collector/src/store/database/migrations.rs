@@ -88,6 +88,7 @@ const MIGRATIONS: &[(usize, &str)] = &[
     (28, include_str!("migrations/0028_bills.sql")),
     (29, include_str!("migrations/0029_runs_packed.sql")),
     (30, include_str!("migrations/0030_agents.sql")),
+    (31, include_str!("migrations/0031_retries.sql")),
 ];
 
 /// Marks the file as Tollgate's, for `file` and against opening another program's database ("TGat").

@@ -1,6 +1,7 @@
-//! The store's methods for the lead.
+//! The store's methods for the lead, and for the room that it takes.
 
 use super::lead::{LEASE_MS, Lead, RENEWED_MS, read, take};
+use super::space::Space;
 use crate::model::clock::signed;
 use crate::store::Store;
 use crate::store::database::error::StoreError;
@@ -35,5 +36,16 @@ impl Store {
             self.write(move |transaction| take(transaction, row, is_mine, has_lock, until_ms)).await?;
         self.leading.set(taken.map(|lead| (lead, until_ms)));
         Ok(taken)
+    }
+
+    /// How much room the database takes, and how much is left for it.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub async fn space(&self) -> Result<Space, StoreError> {
+        let readers = std::sync::Arc::clone(&self.readers);
+        tokio::task::spawn_blocking(move || Space::of(readers.path()))
+            .await
+            .map_err(|_| StoreError::Stopped)?
     }
 }

@@ -1,6 +1,6 @@
 //! Readers: connections that see a snapshot each and never wait for the writer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
@@ -32,6 +32,11 @@ impl Readers {
             idle: Mutex::default(),
             dims: Mutex::default(),
         }
+    }
+
+    /// The file of the database.
+    pub(in crate::store) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Runs a question in one snapshot. A connection that failed is not used again.

@@ -11,7 +11,7 @@ use tollgate_core::record::UsageRecord;
 
 use super::Facet;
 use super::counts;
-use super::of_record::{Seen, Value, counts_of, facets_of, prompt_of};
+use super::of_record::{Seen, Value, corrected_sums_of, counts_of, prompt_of, sums_of, with_retry};
 use crate::model::clock::MS_PER_HOUR;
 use crate::model::prompt::{CACHED_MS, PromptCounts};
 use crate::store::database::error::StoreError;
@@ -37,6 +37,8 @@ pub(in crate::store) struct Step {
     upto: i64,
     rows: BTreeMap<(Facet, i64, Value, i64), (Sums, PromptCounts)>,
     seen: BTreeMap<(Facet, String), Seen>,
+    /// Records that are retries, and how.
+    retried: Vec<(i64, i64)>,
 }
 
 impl Step {
@@ -71,7 +73,9 @@ pub(in crate::store) fn read(connection: &Connection, memory: &mut Memory) -> Re
         let body = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
         // A record that was damaged is found by the recount; reports go on without it.
         let Ok(record) = serde_json::from_str::<UsageRecord>(body) else { continue };
-        take(connection, &mut step, memory, &record, dims, time_ms)?;
+        let retry = memory.retry_of(&record);
+        step.retried.extend(retry.map(|how| (step.upto, how)));
+        take(connection, &mut step, memory, (&record, retry), dims, time_ms)?;
     }
     memory.forget_some();
     Ok(step)
@@ -81,14 +85,11 @@ fn take(
     connection: &Connection,
     step: &mut Step,
     memory: &mut Memory,
-    record: &UsageRecord,
+    (record, retry): (&UsageRecord, Option<i64>),
     dims: i64,
     time_ms: i64,
 ) -> Result<(), StoreError> {
-    let mut facets = facets_of(record);
-    if memory.is_repeat(record) && !facets.iter().any(|(facet, _)| *facet == Facet::Retry) {
-        facets.push((Facet::Retry, Value::Number(0)));
-    }
+    let facets = with_retry(record, retry);
     if facets.is_empty() {
         return Ok(());
     }
@@ -109,8 +110,12 @@ fn take(
                 }
             }
         }
-        for (hour, sums) in &bookings {
-            step.add((facet, *hour, value.clone(), dims), sums, &counts)?;
+        for (at, (hour, sums)) in bookings.iter().enumerate() {
+            let sums = match at {
+                0 => sums_of(facet, record, sums),
+                _ => corrected_sums_of(facet, sums),
+            };
+            step.add((facet, *hour, value.clone(), dims), &sums, &counts)?;
             counts = PromptCounts::default();
         }
     }
@@ -144,6 +149,10 @@ pub(in crate::store) fn write(
         };
         statement.execute(params![*facet as i64, hour, value, dims, sums.encode(), counts::encode(parts)])?;
     }
+    let mut statement = transaction.prepare_cached("UPDATE records SET retry = ?2 WHERE seq = ?1")?;
+    for (seq, how) in &step.retried {
+        statement.execute([seq, how])?;
+    }
     transaction.prepare_cached("UPDATE facets_state SET seq = ?1")?.execute([step.upto])?;
     Ok(true)
 }
@@ -167,19 +176,17 @@ pub(in crate::store) fn moved(
     (dims, after): (i64, &UsageRecord),
     hour: i64,
 ) -> Result<(), StoreError> {
-    if !is_followed(transaction, after)? {
-        return Ok(());
-    }
+    let Some(retry) = followed(transaction, after)? else { return Ok(()) };
     let mut memory = Memory::default();
-    for (facet, value) in facets_of(before) {
+    for (facet, value) in with_retry(before, retry) {
         let counted = adjust::counted(transaction, before.clone())?.record;
         let place = (facet, hour, known(transaction, facet, &value)?, dims_before);
         change(transaction, place, |sums, parts| {
             parts.subtract(&counts_of(facet, before));
-            Ok(sums.subtract(&Sums::of(&counted))?)
+            Ok(sums.subtract(&sums_of(facet, before, &Sums::of(&counted)))?)
         })?;
     }
-    for (facet, value) in facets_of(after) {
+    for (facet, value) in with_retry(after, retry) {
         let counted = adjust::counted(transaction, after.clone())?.record;
         let id = match &value {
             Value::Number(number) => Some(*number),
@@ -187,7 +194,7 @@ pub(in crate::store) fn moved(
         };
         change(transaction, (facet, hour, id, dims), |sums, parts| {
             parts.add(&counts_of(facet, after));
-            Ok(sums.add(&Sums::of(&counted))?)
+            Ok(sums.add(&sums_of(facet, after, &Sums::of(&counted)))?)
         })?;
     }
     Ok(())
@@ -201,24 +208,25 @@ pub(in crate::store) fn corrected(
     minus: &Sums,
     plus: &Sums,
 ) -> Result<(), StoreError> {
-    if !is_followed(transaction, record)? {
-        return Ok(());
-    }
-    for (facet, value) in facets_of(record) {
+    let Some(retry) = followed(transaction, record)? else { return Ok(()) };
+    for (facet, value) in with_retry(record, retry) {
         let place = (facet, hour, known(transaction, facet, &value)?, dims);
         change(transaction, place, |sums, _| {
-            sums.add(plus)?;
-            Ok(sums.subtract(minus)?)
+            sums.add(&corrected_sums_of(facet, plus))?;
+            Ok(sums.subtract(&corrected_sums_of(facet, minus))?)
         })?;
     }
     Ok(())
 }
 
-fn is_followed(transaction: &Transaction<'_>, record: &UsageRecord) -> Result<bool, StoreError> {
+/// How a record that was followed is a retry, if it is one; `None` where it was not followed yet.
+fn followed(transaction: &Transaction<'_>, record: &UsageRecord) -> Result<Option<Option<i64>>, StoreError> {
     let id: crate::store::RecordId = record.head.id.parse().map_err(|_| StoreError::Damaged("id"))?;
-    let mut statement = transaction.prepare_cached("SELECT seq FROM records WHERE id = ?1")?;
-    let seq: Option<i64> = statement.query_row([id.0.as_slice()], |row| row.get(0)).optional()?;
-    Ok(seq.is_some_and(|seq| seq <= place(transaction).unwrap_or(0)))
+    let mut statement = transaction.prepare_cached("SELECT seq, retry FROM records WHERE id = ?1")?;
+    let found: Option<(i64, Option<i64>)> =
+        statement.query_row([id.0.as_slice()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let place = place(transaction)?;
+    Ok(found.filter(|(seq, _)| *seq <= place).map(|(_, retry)| retry))
 }
 
 fn known(connection: &Connection, facet: Facet, value: &Value) -> Result<Option<i64>, StoreError> {
@@ -347,6 +355,12 @@ pub(in crate::store) fn expire(transaction: &Transaction<'_>, horizon_ms: i64) -
 }
 
 impl Memory {
+    /// How a record is a retry, if it is one.
+    fn retry_of(&mut self, record: &UsageRecord) -> Option<i64> {
+        let is_repeat = self.is_repeat(record).then_some(REPEATED);
+        is_repeat.or_else(|| record.attempts.is_some_and(|attempts| attempts > 1).then_some(TRIED_AGAIN))
+    }
+
     /// Whether the agent sent the same request shortly before.
     fn is_repeat(&mut self, record: &UsageRecord) -> bool {
         let Some(print) = record.request_hash.clone() else { return false };
@@ -417,6 +431,10 @@ impl Memory {
     }
 }
 
+/// A retry: the agent sent the same request shortly before.
+pub(in crate::store) const REPEATED: i64 = 1;
+/// A retry: Envoy tried it more than once.
+const TRIED_AGAIN: i64 = 2;
 /// Stands for names beyond the bound. No tag and no pair of prints is written like this.
 pub(in crate::store) const OTHERS: &str = "(others)";
 /// Records of one step: gateways wait while it is written.

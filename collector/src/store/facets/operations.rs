@@ -2,14 +2,17 @@
 
 use std::sync::{Arc, PoisonError};
 
+use super::aside::{self, Asides};
 use super::follow;
 use super::prompts::{self, PromptSum, PromptsQuery};
+use super::refused::{self, Refused};
 use super::runs::{self, RunFound, RunsFound, RunsQuery};
 use super::spend::{self, Spend, SpendQuery};
 use crate::model::run::Run;
 use crate::store::Store;
 use crate::store::database::error::StoreError;
 use crate::store::database::lead::Lead;
+use crate::store::rollups::summary::SummaryQuery;
 
 impl Store {
     /// Adds some of the records that are new to the sums by facet; true where more are left.
@@ -41,6 +44,14 @@ impl Store {
     /// When the database fails.
     pub async fn unfollowed(&self) -> Result<u64, StoreError> {
         self.read(|connection, _| follow::behind(connection)).await
+    }
+
+    /// What retries cost and cheaper models saved, for the rows of a summary that is about no facet.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn asides(&self, query: SummaryQuery) -> Result<Asides, StoreError> {
+        self.read(move |connection, dims| aside::read(connection, dims, &query)).await
     }
 
     /// What runs that started in a time come to: `start` is nothing, and `add` adds each of them, in the
@@ -84,6 +95,14 @@ impl Store {
     /// When the database fails.
     pub async fn spend(&self, query: SpendQuery) -> Result<Vec<Spend>, StoreError> {
         self.read(move |connection, dims| spend::read(connection, dims, &query)).await
+    }
+
+    /// Which rules refused how many calls in these hours, the last exclusive.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn refused(&self, hours: (i64, i64)) -> Result<Vec<Refused>, StoreError> {
+        self.read(move |connection, _| refused::read(connection, hours)).await
     }
 
     /// What prompts are made of, by agent, model, system prompt and day.

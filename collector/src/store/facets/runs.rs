@@ -146,6 +146,32 @@ pub(in crate::store) fn names(connection: &Connection, ids: &[i64]) -> Result<Ve
     ids.iter().map(|id| super::name(connection, *id)).collect()
 }
 
+/// Where the calls of a run are: among all of these dimensions between two times, Unix milliseconds UTC, both
+/// inclusive.
+pub(in crate::store) struct WithCalls {
+    pub(in crate::store) first_ms: i64,
+    pub(in crate::store) last_ms: i64,
+    pub(in crate::store) dims: HashSet<i64>,
+}
+
+/// Where the calls of a run are; nothing where no call had this id.
+pub(in crate::store) fn calls_of(
+    connection: &Connection,
+    name: &str,
+) -> Result<Option<WithCalls>, StoreError> {
+    let Some(id) = super::id(connection, Facet::Run, name)? else { return Ok(None) };
+    let mut statement =
+        connection.prepare_cached("SELECT first_ms, last_ms FROM facet_values WHERE id = ?1")?;
+    let (first_ms, last_ms) = statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut found = WithCalls { first_ms, last_ms, dims: HashSet::new() };
+    let hours = (first_ms.div_euclid(MS_PER_HOUR), last_ms.div_euclid(MS_PER_HOUR));
+    each_of(connection, id, hours, |dims, _| {
+        found.dims.insert(dims);
+        Ok(())
+    })?;
+    Ok(Some(found))
+}
+
 /// A run with this id, and all that it started; nothing where no call had this id.
 pub(in crate::store) fn tree(
     connection: &Connection,

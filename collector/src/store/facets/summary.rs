@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use tollgate_core::record::{Outcome, Sums, Totals};
 
 use super::{Apart, Facet, Row};
-use crate::model::dimension::Dimension;
+use crate::model::dimension::{Dimension, NOTED};
 use crate::store::database::error::StoreError;
 use crate::store::rollups::dims::DimsTable;
 use crate::store::rollups::summary::{self, Groups, ROWS_MAX, Summary, SummaryQuery, SummaryRow};
@@ -38,10 +38,16 @@ pub(in crate::store) fn summarise(
     let mut left: HashMap<(Option<i64>, &[Option<String>]), Totals> =
         base.rows.iter().map(|row| ((row.hour, row.values.as_slice()), row.totals.clone())).collect();
     let mut kept: HashMap<(Option<i64>, Vec<Option<String>>), Totals> = HashMap::new();
-    // A call has several tags, so that what is left is of no use without a key.
-    let has_rest = facet != Dimension::Tag || query.tag_key.is_some();
+    // A call has several tags, and several rules note it: what is left is of no use then.
+    let has_rest = match facet {
+        Dimension::Tag => query.tag_key.is_some(),
+        facet => facet != Dimension::Rule,
+    };
     let is_wanted = |value: Option<&str>| {
-        wanted.is_none_or(|wanted| wanted.iter().any(|one| Some(one.as_str()) == value))
+        // A rule's name means what it refused and what it noted.
+        let bare = value.filter(|_| facet == Dimension::Rule).and_then(|value| value.strip_suffix(NOTED));
+        let is_value = |one: &String| Some(one.as_str()) == value || Some(one.as_str()) == bare;
+        wanted.is_none_or(|wanted| wanted.iter().any(is_value))
     };
     let with = |values: &[Option<String>], value: Option<&str>| {
         let mut values = values.to_vec();
@@ -108,6 +114,7 @@ impl Found {
         let table = match facet {
             Dimension::Run => Facet::Run,
             Dimension::Tag => Facet::Tag,
+            Dimension::Rule => Facet::Rule,
             _ => Facet::Apart,
         };
         let tags = match tag_key {

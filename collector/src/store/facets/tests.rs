@@ -3,19 +3,20 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use tollgate_core::money::Picodollars;
-use tollgate_core::record::{Outcome, PromptShape, UsageRecord};
+use tollgate_core::record::{Note, Outcome, PromptShape, UsageRecord};
 use tollgate_core::usage::Usage;
 
-use super::of_record::{Value, facets_of};
+use super::of_record::{Value, facets_of, sums_of};
 use super::*;
 use crate::model::audit::Entry;
+use crate::model::dimension::Dimension;
 use crate::model::run::Run;
 use crate::store::records::adjust::Correction;
 use crate::store::records::batch::{Batch, Sender};
 use crate::store::rollups::dims::Filters;
 use crate::store::rollups::sums::{AsRow as _, InRow as _, Sums};
 use crate::store::several::{record, runtime};
-use crate::store::{RunFound, RunsQuery, Store};
+use crate::store::{Every, RecordsQuery, RunFound, RunsQuery, Store, SummaryQuery, SummaryRow};
 
 const HOUR_MS: u64 = 3_600_000;
 const START_MS: u64 = 490_000 * HOUR_MS;
@@ -31,6 +32,9 @@ fn call(n: u64, (run, parent): (u64, u64), outcome: Outcome, input: u64, hour: u
     call.head.attribution.run = (run > 0).then(|| format!("run-{run}"));
     call.head.attribution.parent_run = (parent > 0).then(|| format!("run-{parent}"));
     call.head.attribution.tags.insert("customer".into(), format!("c{}", n % 4));
+    call.refused_by = (outcome == Outcome::Denied).then(|| format!("rule-{}", n % 3));
+    call.noted_by = if n % 5 < 2 { vec!["rule-0".into(), format!("rule-{}", n % 4)] } else { Vec::new() };
+    call.saved_usd = n.is_multiple_of(3).then(|| Picodollars::from_pico(i128::from(n) * 7 - 20));
     call.prompt = n.is_multiple_of(2).then(|| PromptShape {
         system_hash: Some(format!("print-{}", n % 5)),
         system_bytes: Some(4_000),
@@ -74,10 +78,12 @@ fn connection(dir: &tempfile::TempDir) -> Connection {
 
 fn stored(connection: &Connection) -> Rows {
     let mut all = Rows::new();
-    for facet in [Facet::Apart, Facet::Tag, Facet::Run, Facet::Prompt, Facet::Retry] {
+    for facet in
+        [Facet::Apart, Facet::Tag, Facet::Run, Facet::Prompt, Facet::Retry, Facet::Rule, Facet::Saved]
+    {
         each(connection, facet, (0, 1_000_000), |row| {
             let value = match facet {
-                Facet::Apart | Facet::Retry => row.value.to_string(),
+                Facet::Apart | Facet::Retry | Facet::Saved => row.value.to_string(),
                 _ => name(connection, row.value)?,
             };
             all.entry((facet, value, row.hour)).or_default().add(&Sums::decode(row.sums)?)?;
@@ -96,7 +102,10 @@ fn expected(records: &[(UsageRecord, i64)]) -> Rows {
                 Value::Number(number) => number.to_string(),
                 Value::Name(name) => name,
             };
-            all.entry((facet, value, *hour)).or_default().add(&Sums::of(record)).unwrap();
+            all.entry((facet, value, *hour))
+                .or_default()
+                .add(&sums_of(facet, record, &Sums::of(record)))
+                .unwrap();
         }
     }
     all
@@ -145,6 +154,9 @@ proptest! {
             let entry = Entry { time_ms: START_MS, ..Entry::default() };
             prop_assert_eq!(runtime().block_on(store.correct(vec![correction], entry)).unwrap(), 1);
             counted[at].0 = after;
+            // As much as it costs more, it saved less.
+            let saved = &mut counted[at].0.saved_usd;
+            *saved = saved.map(|saved| saved - Picodollars::from_pico(amount));
             if amount % 2 == 0 {
                 follow(&store);
             }
@@ -187,6 +199,13 @@ fn a_run_has_its_calls_its_times_and_what_it_started() {
     let of: Vec<_> = nodes.iter().map(|node| (node.name.as_str(), node.run.own.cost.as_pico())).collect();
     assert_eq!((of, started_by), (vec![("run-1", 4), ("run-2", 2), ("run-3", 4)], vec![]));
     assert_eq!(nodes[0].parts.len(), 2, "two agents called in it");
+    let calls_of = |run: &str| {
+        let query = RecordsQuery { run: Some(run.into()), limit: 10, ..RecordsQuery::default() };
+        let page = runtime().block_on(store.records(query)).unwrap();
+        page.records.into_iter().map(|one| one.head.id).collect::<Vec<_>>()
+    };
+    assert_eq!(calls_of("run-1"), [&calls[2], &calls[0]].map(|one| one.head.id.clone()));
+    assert_eq!(calls_of("no"), [""; 0]);
     let found = runtime().block_on(store.run_tree("run-3".into())).unwrap().unwrap();
     assert_eq!(found.started_by, ["run-2", "run-1"]);
     assert_eq!(runtime().block_on(store.run_tree("no".into())).unwrap(), None);
@@ -245,6 +264,104 @@ fn repeats_are_told_and_what_they_could_have_read_from_caches() {
     assert_eq!((counts.cacheable_tokens, counts.repeats_read_tokens), (2 * system, 8_000));
     let retries = stored(&connection).remove(&(Facet::Retry, "0".into(), 490_000)).unwrap();
     assert_eq!(retries.totals.calls, 1);
+    let query = RecordsQuery { retried: true, limit: 10, ..RecordsQuery::default() };
+    let page = runtime().block_on(store.records(query)).unwrap();
+    let found: Vec<_> = page.records.iter().map(|one| (&one.head.id, one.notes.as_slice())).collect();
+    assert_eq!(found, [(&calls[2].head.id, &[Note::Repeated][..])]);
+}
+
+#[test]
+fn retries_and_savings_stand_beside_a_summary_and_follow_corrections() {
+    let mut calls: Vec<_> = (1..=4).map(|n| call(n, (0, 0), Outcome::Ok, 100, 0)).collect();
+    for (at, one) in calls.iter_mut().enumerate() {
+        one.head.attribution.agent = ["a", "a", "b", "b"][at].into();
+        one.request_hash = Some("same".into());
+        one.attempts = (at == 2).then_some(3);
+        one.saved_usd = [None, Some(70), None, Some(-5)][at].map(Picodollars::from_pico);
+    }
+    let (store, _dir) = store(&calls);
+    follow(&store);
+    let asides = || {
+        let query = SummaryQuery {
+            from_hour: 490_000,
+            to_hour: 490_001,
+            by: vec![Dimension::Agent],
+            every: Every::Period,
+            zone: jiff::tz::TimeZone::UTC,
+            filters: Filters::default(),
+            tag_key: None,
+        };
+        let found = runtime().block_on(store.asides(query)).unwrap();
+        let of = |((_, values), one): (&(_, Vec<Option<String>>), &crate::store::Aside)| {
+            let saved = one.saved_usd().map(Picodollars::as_pico);
+            (values[0].clone().unwrap(), (one.retried.calls, one.retried.cost.as_pico(), saved))
+        };
+        found.iter().map(of).collect::<BTreeMap<_, _>>()
+    };
+    // Each call costs its number. Of b's, Envoy tried the first more than once, and the second repeats it.
+    assert_eq!(asides(), [("a".into(), (1, 2, Some(70))), ("b".into(), (2, 7, Some(-5)))].into());
+    let before = calls[1].clone();
+    let after = UsageRecord { cost_usd: Picodollars::from_pico(12), ..before.clone() };
+    let query = RecordsQuery { limit: 10, ..RecordsQuery::default() };
+    let (page, _) = runtime().block_on(store.counted(query)).unwrap();
+    let base = page.iter().find(|one| one.record.head.id == before.head.id).unwrap().base;
+    let correction = Correction { before, after, base };
+    let entry = Entry { time_ms: START_MS, ..Entry::default() };
+    runtime().block_on(store.correct(vec![correction], entry)).unwrap();
+    assert_eq!(asides()["a"], (1, 12, Some(60)), "ten dearer, and so ten less are saved");
+}
+
+#[test]
+fn rules_are_told_apart_by_what_they_refused_and_what_they_noted() {
+    let ruled = |n: u64, refused_by: Option<&str>, noted_by: &[&str]| {
+        let mut one = record(n, "triage");
+        one.head.time_ms = START_MS;
+        one.outcome = if refused_by.is_some() { Outcome::Denied } else { Outcome::Ok };
+        one.status = Some(200);
+        one.cost_usd = Picodollars::from_pico(if refused_by.is_some() { 0 } else { 5 });
+        one.refused_by = refused_by.map(str::to_owned);
+        one.noted_by = noted_by.iter().map(|rule| (*rule).to_owned()).collect();
+        one
+    };
+    let (store, _dir) = store(&[
+        ruled(1, Some("models"), &[]),
+        ruled(2, Some("models"), &["trial", "models"]),
+        ruled(3, None, &["trial"]),
+        ruled(4, None, &["trial", "team"]),
+        ruled(5, None, &[]),
+    ]);
+    follow(&store);
+    let asked = |rule: Option<&str>, by: &[Dimension]| {
+        let mut filters = Filters::default();
+        rule.into_iter().for_each(|rule| filters.accept(Dimension::Rule, rule.to_owned()));
+        let query = SummaryQuery {
+            from_hour: 0,
+            to_hour: 1_000_000,
+            by: by.to_vec(),
+            every: Every::Period,
+            zone: jiff::tz::TimeZone::UTC,
+            filters,
+            tag_key: None,
+        };
+        let summary = runtime().block_on(store.summary(query)).unwrap();
+        let row = |row: &SummaryRow| {
+            let (name, totals) = (row.values[0].clone().unwrap_or_default(), &row.totals);
+            format!("{name}: {} {} {}", totals.calls, totals.denied, totals.cost.as_pico())
+        };
+        let total = format!("{} {}", summary.total.calls, summary.total.denied);
+        (summary.rows.iter().map(row).collect::<Vec<_>>(), total)
+    };
+    let (rows, total) = asked(None, &[Dimension::Rule]);
+    assert_eq!(rows, ["models: 0 2 0", "team (noted): 1 0 5", "trial (noted): 2 1 10"]);
+    assert_eq!(total, "3 2", "the total is that of all calls");
+    let (rows, total) = asked(Some("trial"), &[Dimension::Agent]);
+    assert_eq!((rows, total.as_str()), (vec!["triage: 2 1 10".to_owned()], "2 1"));
+    assert_eq!(asked(Some("models"), &[Dimension::Rule]).0, ["models: 0 2 0"]);
+    assert_eq!(asked(Some("nobody's"), &[Dimension::Rule]).0, [""; 0]);
+    let refused = |hours| runtime().block_on(store.refused(hours)).unwrap();
+    let all = refused((0, 1_000_000));
+    assert_eq!(all.iter().map(|one| (one.rule.as_str(), one.calls)).collect::<Vec<_>>(), [("models", 2)]);
+    assert_eq!(refused((0, 490_000)), [], "the end is not in it");
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn each(
     };
     let corrected = connection.query_row("SELECT 1 FROM adjustments LIMIT 1", [], |_| Ok(())).optional()?;
     let mut statement = connection.prepare_cached(
-        "SELECT dims, body FROM records INDEXED BY records_by_time WHERE time_ms >= ?1 AND time_ms < ?2
+        "SELECT dims, body, retry FROM records INDEXED BY records_by_time WHERE time_ms >= ?1 AND time_ms < ?2
          ORDER BY time_ms, seq",
     )?;
     let mut rows = statement.query([from_ms, to_ms])?;
@@ -91,7 +91,8 @@ fn each(
         if !is_wanted(row.get(0)?) {
             continue;
         }
-        let record = super::parse(row.get_ref(1)?.as_str().map_err(|_| StoreError::Damaged("record"))?)?;
+        let body = row.get_ref(1)?.as_str().map_err(|_| StoreError::Damaged("record"))?;
+        let record = super::marked(body, row.get(2)?)?;
         let recorded = record.cost_usd;
         let record = match corrected {
             Some(()) if prices == Priced::AsCounted => adjust::counted(connection, record)?.record,

@@ -103,7 +103,7 @@ impl Dims {
             Dimension::RequestModel => self.column(Column::RequestModel),
             Dimension::ServiceTier => self.column(Column::ServiceTier),
             // Not dimensions of a record: the sums by facet have them.
-            Dimension::Outcome | Dimension::Run | Dimension::Tag => "",
+            Dimension::Outcome | Dimension::Run | Dimension::Tag | Dimension::Rule => "",
         };
         (!value.is_empty()).then_some(value)
     }

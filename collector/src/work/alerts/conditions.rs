@@ -330,6 +330,12 @@ pub fn anomaly(rule: &Rule, episode: &Episode) -> Option<Alert> {
         Kind::NewModel => {
             format!("agent {} calls model {} for the first time", episode.agent, finding.detail)
         }
+        Kind::Drift => format!(
+            "agent {} costs ${} a day, ${} in its first week",
+            episode.agent,
+            rounded(finding.value),
+            rounded(finding.expected)
+        ),
         _ => format!(
             "agent {}: {kind} {} in {} minutes, usually {}",
             episode.agent,

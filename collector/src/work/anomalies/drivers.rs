@@ -27,7 +27,7 @@ pub fn measure(kind: Kind, totals: &Totals) -> f64 {
         Kind::InputTokens => as_f64(totals.input_tokens),
         Kind::OutputTokens => as_f64(totals.output_tokens),
         Kind::CallsPerRun | Kind::RetryLoop => as_f64(totals.calls),
-        Kind::Cost | Kind::NewModel | Kind::NewAgent => totals.cost.to_dollars_lossy(),
+        Kind::Cost | Kind::Drift | Kind::NewModel | Kind::NewAgent => totals.cost.to_dollars_lossy(),
     }
 }
 

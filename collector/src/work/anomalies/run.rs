@@ -10,14 +10,16 @@ use tracing::{debug, error, warn};
 
 use super::baseline::{Baseline, HOURS, as_f64};
 use super::detect::{Look, detect};
+use super::drift::{self, Drift};
 use super::drivers::{self, Part};
 use super::newcomers::{is_enough_known, newcomer, news_since_ms};
-use crate::model::anomaly::{Driver, Episode, Finding};
+use crate::model::anomaly::{Driver, Episode, Finding, Kind};
 use crate::model::clock::{HOUR_MS, MINUTE_MS, now_ms, signed};
 use crate::model::dimension::Dimension;
 use crate::model::minute::{Hour, Minute};
 use crate::store::{Every, Filters, Lead, RecordsQuery, StoreError, SummaryQuery};
 use crate::work::app::App;
+use crate::work::baseline::{DAYS, used};
 
 /// Watches while this collector leads, until it ends.
 pub async fn run(app: Arc<App>) {
@@ -46,6 +48,8 @@ pub struct Watch {
     loaded: BTreeSet<i64>,
     /// Imports that these hours have.
     imports: u64,
+    /// When agents are compared with their baselines next, Unix milliseconds UTC.
+    compares_ms: u64,
 }
 
 impl Watch {
@@ -68,16 +72,35 @@ impl Watch {
                 *place = did;
             }
         }
-        let mut found = 0usize;
+        let mut found = self.compare(app, lead, now_ms).await?;
         for (agent, minutes) in &agents {
             let none = BTreeMap::new();
             let baseline = Baseline::at(hour, self.hours.get(agent).unwrap_or(&none));
             for finding in detect(Look { minutes, baseline: &baseline }) {
                 found = found.saturating_add(1);
-                note(app, lead, agent, finding, now_ms).await?;
+                note(app, lead, agent, Unusual::Minutes(finding), now_ms).await?;
             }
         }
         Ok(found.saturating_add(newcomers(app, lead, now_ms).await?))
+    }
+
+    /// Compares the last week of agents with their baselines, from time to time: neither changes within
+    /// minutes.
+    async fn compare(&mut self, app: &App, lead: Option<Lead>, now_ms: u64) -> Result<usize, StoreError> {
+        let config = app.config().anomalies;
+        if config.drift_percent.is_none() || now_ms < self.compares_ms {
+            return Ok(0);
+        }
+        let (first, last) = drift::queries(config, now_ms);
+        let (first, last) = tokio::try_join!(app.store.first_days(first, DAYS), used(&app.store, last))?;
+        let drifts = drift::drifts(config, first, &last, now_ms)?;
+        let found = drifts.len();
+        for drift in drifts {
+            let agent = drift.agent.clone();
+            note(app, lead, &agent, Unusual::Drift(drift), now_ms).await?;
+        }
+        self.compares_ms = now_ms.saturating_add(drift::EVERY_MS);
+        Ok(found)
     }
 
     /// Takes in hours that are over, and forgets those that are too old. Newest first, so that there is
@@ -131,14 +154,26 @@ impl Watch {
     }
 }
 
+/// What was found, and with it what it is explained by.
+enum Unusual {
+    /// In the last minutes.
+    Minutes(Finding),
+    /// In the last week.
+    Drift(Drift),
+}
+
 /// Writes a finding: as an episode that begins, or as one that goes on.
 async fn note(
     app: &App,
     lead: Option<Lead>,
     agent: &str,
-    finding: Finding,
+    unusual: Unusual,
     now_ms: u64,
 ) -> Result<(), StoreError> {
+    let finding = match &unusual {
+        Unusual::Minutes(finding) => finding.clone(),
+        Unusual::Drift(drift) => drift.finding.clone(),
+    };
     let kind = finding.kind;
     let lasting = app.store.lasting(agent.to_owned(), kind.name(), now_ms.saturating_sub(LASTS_MS)).await?;
     let episode = match lasting {
@@ -150,7 +185,10 @@ async fn note(
             episode
         }
         None => {
-            let drivers = explain(app, agent, &finding, now_ms).await?;
+            let drivers = match &unusual {
+                Unusual::Minutes(finding) => explain(app, agent, finding, now_ms).await?,
+                Unusual::Drift(drift) => explain_drift(app, drift, now_ms).await?,
+            };
             warn!(
                 agent,
                 kind = kind.name(),
@@ -178,7 +216,7 @@ async fn newcomers(app: &App, lead: Option<Lead>, now_ms: u64) -> Result<usize, 
         let Some(kind) = newcomer(&first, since, now_ms) else { continue };
         let detail = first.model.clone();
         let finding = Finding { kind, window_minutes: 60, value: 1.0, expected: 0.0, score: 0.0, detail };
-        note(app, lead, &first.agent, finding, now_ms).await?;
+        note(app, lead, &first.agent, Unusual::Minutes(finding), now_ms).await?;
         found = found.saturating_add(1);
     }
     Ok(found)
@@ -190,23 +228,9 @@ async fn explain(app: &App, agent: &str, finding: &Finding, now_ms: u64) -> Resu
     let into = as_f64(now_ms % HOUR_MS) / as_f64(HOUR_MS);
     let mut found = Vec::new();
     for dimension in [Dimension::Feature, Dimension::Model] {
-        let now = app.store.summary(by_agent(hour, hour.saturating_add(1), dimension, Some(agent))).await?;
-        let week =
-            app.store.summary(by_agent(hour.saturating_sub(168), hour, dimension, Some(agent))).await?;
-        let mut parts: BTreeMap<String, Part> = BTreeMap::new();
-        for (rows, is_now) in [(now.rows, true), (week.rows, false)] {
-            for row in rows {
-                let value = row.values.into_iter().next().flatten().unwrap_or_default();
-                let part = parts.entry(value.clone()).or_insert_with(|| Part { value, ..Part::default() });
-                let measure = drivers::measure(finding.kind, &row.totals);
-                if is_now {
-                    part.now = measure;
-                } else {
-                    part.usual = measure / 168.0 * into;
-                }
-            }
-        }
-        let parts: Vec<Part> = parts.into_values().collect();
+        let now = (hour, hour.saturating_add(1));
+        let week = (hour.saturating_sub(168), hour);
+        let parts = parts(app, (agent, finding.kind, dimension), now, (week, into / 168.0)).await?;
         found.extend(drivers::of_dimension(dimension.name(), &parts));
     }
     let mut filters = Filters::default();
@@ -219,6 +243,47 @@ async fn explain(app: &App, agent: &str, finding: &Finding, now_ms: u64) -> Resu
     found.extend(drivers::of_system_prompt(&records, start));
     found.sort_by_key(|driver| std::cmp::Reverse(driver.percent));
     Ok(found)
+}
+
+/// What explains that an agent drifted, of its features and models.
+async fn explain_drift(app: &App, drift: &Drift, now_ms: u64) -> Result<Vec<Driver>, StoreError> {
+    let hour = signed(now_ms / HOUR_MS);
+    let (from, to) = drift.baseline;
+    let scale = f64::from(u32::try_from(drift::HOURS).unwrap_or_default())
+        / f64::from(u32::try_from(to.saturating_sub(from)).unwrap_or(u32::MAX).max(1));
+    let mut found = Vec::new();
+    for dimension in [Dimension::Feature, Dimension::Model] {
+        let about = (drift.agent.as_str(), drift.finding.kind, dimension);
+        let parts = parts(app, about, (hour.saturating_sub(drift::HOURS), hour), ((from, to), scale)).await?;
+        found.extend(drivers::of_dimension(dimension.name(), &parts));
+    }
+    found.sort_by_key(|driver| std::cmp::Reverse(driver.percent));
+    Ok(found)
+}
+
+/// What an agent's features or models did in some hours, and in others that are scaled to be as long.
+async fn parts(
+    app: &App,
+    (agent, kind, dimension): (&str, Kind, Dimension),
+    (from, to): (i64, i64),
+    ((usual_from, usual_to), scale): ((i64, i64), f64),
+) -> Result<Vec<Part>, StoreError> {
+    let now = app.store.summary(by_agent(from, to, dimension, Some(agent))).await?;
+    let usual = app.store.summary(by_agent(usual_from, usual_to, dimension, Some(agent))).await?;
+    let mut parts: BTreeMap<String, Part> = BTreeMap::new();
+    for (rows, is_now) in [(now.rows, true), (usual.rows, false)] {
+        for row in rows {
+            let value = row.values.into_iter().next().flatten().unwrap_or_default();
+            let part = parts.entry(value.clone()).or_insert_with(|| Part { value, ..Part::default() });
+            let measure = drivers::measure(kind, &row.totals);
+            if is_now {
+                part.now = measure;
+            } else {
+                part.usual = measure * scale;
+            }
+        }
+    }
+    Ok(parts.into_values().collect())
 }
 
 fn by_agent(from_hour: i64, to_hour: i64, by: Dimension, agent: Option<&str>) -> SummaryQuery {
@@ -254,7 +319,6 @@ const RECORDS_MAX: usize = 1_000;
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::model::anomaly::Kind;
     use crate::store::{Batch, Sender, Store};
     use crate::work::access::Access;
     use crate::work::prices::Prices;
@@ -292,16 +356,23 @@ mod tests {
         app.store.ingest(batch).await.unwrap();
     }
 
-    #[tokio::test]
-    async fn an_incident_is_found_when_its_first_minute_is_over_with_its_driver_and_is_told_once() {
+    /// A collector with a rule on anomalies, and the directory that it keeps its data in.
+    fn app(more: &str) -> (App, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
-        let text =
-            format!("data_dir = '{}'\n[[alerts]]\nname = 'odd'\nwhen = 'anomaly'\n", dir.path().display());
+        let text = format!(
+            "data_dir = '{}'\n{more}\n[[alerts]]\nname = 'odd'\nwhen = 'anomaly'\n",
+            dir.path().display()
+        );
         let config = Config::parse("t", &text).unwrap();
         let store = Store::open(&config.data_dir).unwrap();
         let access = Access::load(&config).unwrap();
         let prices = Arc::new(Prices::new(PriceBook::default(), Default::default()));
-        let app = App::new(config, store, prices, access);
+        (App::new(config, store, prices, access), dir)
+    }
+
+    #[tokio::test]
+    async fn an_incident_is_found_when_its_first_minute_is_over_with_its_driver_and_is_told_once() {
+        let (app, _dir) = app("");
         let now = |minute: u64| START_MS + minute * MINUTE_MS + GRACE_MS;
 
         let begin = 30 * 60;
@@ -332,5 +403,48 @@ mod tests {
         watch.look(&app, None, now(begin + 2)).await.unwrap();
         assert_eq!(app.store.episodes_since(0, 10).await.unwrap().len(), episodes.len());
         assert_eq!(crate::work::alerts::run::judge(&app, None, now(begin + 2)).await.unwrap(), 0);
+    }
+
+    const DAY: u64 = 24 * 60;
+
+    /// Three weeks of $1.20 a day, of which the last week has $12 of reports a day as well; what was found
+    /// at its end.
+    async fn after_three_weeks(config: &str) -> (Vec<Episode>, u64) {
+        let (app, _dir) = app(config);
+        for day in 0..21 {
+            for hour in 0..12 {
+                minute(&app, day * DAY + hour * 120, "bot", "chat", 1).await;
+                if day >= 14 {
+                    minute(&app, day * DAY + hour * 120 + 1, "bot", "reports", 10).await;
+                }
+            }
+        }
+        let mut watch = Watch::default();
+        let end = START_MS + 21 * DAY * MINUTE_MS + GRACE_MS;
+        watch.look(&app, None, end).await.unwrap();
+        watch.look(&app, None, end + 20 * MINUTE_MS).await.unwrap();
+        let told = crate::work::alerts::run::judge(&app, None, end + 20 * MINUTE_MS).await.unwrap();
+        let episodes = app.store.episodes_since(0, 10).await.unwrap();
+        (episodes.into_iter().filter(|one| one.finding.kind == Kind::Drift).collect(), told)
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_left_its_baseline_is_found_with_what_grew_and_is_told_once() {
+        let (found, told) = after_three_weeks("").await;
+        let drift = &found[0];
+        assert_eq!((found.len(), told), (1, 1), "{found:?}");
+        assert!((drift.finding.value - 13.2).abs() < 0.001, "{drift:?}");
+        assert!((drift.finding.expected - 1.2).abs() < 0.001, "{drift:?}");
+        let first = &drift.drivers[0];
+        assert_eq!(
+            (first.dimension.as_str(), first.value.as_str(), first.percent),
+            ("feature", "reports", 100)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_baseline_that_was_agreed_on_anew_is_the_one_that_counts() {
+        assert_eq!(after_three_weeks("[anomalies]\nbaseline_from = '2026-12-09'").await.0, []);
+        assert_eq!(after_three_weeks("[anomalies]\ndrift = false").await.0, []);
     }
 }

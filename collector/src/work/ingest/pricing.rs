@@ -202,6 +202,39 @@ mod tests {
     }
 
     #[test]
+    fn what_a_cheaper_model_saved_is_its_cost_less_than_that_of_the_model_asked_for() {
+        let row = |id: &str, input: i128| PricedModel {
+            provider: "openai".into(),
+            id: id.into(),
+            prices: vec![Price {
+                standard: sheet(input),
+                variants: vec![Variant {
+                    when: [("service_tier".to_owned(), "flex".to_owned())].into(),
+                    sheet: sheet(input / 2),
+                    ..Variant::default()
+                }],
+                ..Price::default()
+            }],
+            ..PricedModel::default()
+        };
+        let book = PriceBook::new("v9".into(), vec![row("large", 100), row("small", 10)]);
+        for (asked, tier, saved) in [
+            (Some("large"), None, Some(630)),
+            (Some("large"), Some("flex"), Some(315)),
+            (Some("small"), None, Some(0)),
+            (Some("unknown"), None, None),
+            (None, None, None),
+        ] {
+            let mut record = UsageRecord { head: asking_for("small"), ..unpriced() };
+            record.head.service_tier = tier.map(str::to_owned);
+            record.stepped_down_from = asked.map(str::to_owned);
+            assert_eq!(book.saved(&record), None, "a call without a price saves nothing that is known");
+            assert!(price_on_arrival(&mut record, &book));
+            assert_eq!(book.saved(&record).map(Picodollars::as_pico), saved, "{asked:?} {tier:?}");
+        }
+    }
+
+    #[test]
     fn a_cost_without_charges_is_found_anew_and_the_usage_stays() {
         type Spoil = fn(&mut UsageRecord);
         let cases: &[(CostStatus, Spoil)] = &[

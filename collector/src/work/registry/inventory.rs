@@ -11,11 +11,11 @@ use super::planned_per_month;
 use crate::config::AllowList;
 use crate::model::agent::{Agent, Status, matches};
 use crate::model::answers::agents::{AgentRow, AgentState};
-use crate::model::clock::{DAY_MS, HOUR_MS, HOURS_PER_DAY, MS_PER_HOUR, millis, rfc3339, signed};
-use crate::model::decimal::each;
+use crate::model::clock::{DAY_MS, HOUR_MS, MS_PER_HOUR, millis, rfc3339, signed};
 use crate::model::dimension::Dimension;
-use crate::store::{Every, Filters, FirstDays, Seen, StoreError, Summary, SummaryQuery, Totals};
+use crate::store::{Every, Filters, Seen, StoreError, Summary, SummaryQuery, Totals};
 use crate::work::app::App;
+use crate::work::baseline::{self, Begun};
 
 /// All agents, by name; or the one that is asked for.
 ///
@@ -24,7 +24,7 @@ use crate::work::app::App;
 pub async fn inventory(app: &App, only: Option<&str>, now: Timestamp) -> Result<Vec<AgentRow>, StoreError> {
     app.budgets.refresh(&app.store).await?;
     let known = app.budgets.agents();
-    let lists = app.budgets.lists();
+    let lists = app.budgets.lists(&app.prices.book(), millis(now));
     let mut filters = Filters::default();
     if let Some(name) = only {
         filters.accept(Dimension::Agent, name.to_owned());
@@ -33,7 +33,7 @@ pub async fn inventory(app: &App, only: Option<&str>, now: Timestamp) -> Result<
     let (seen, recent, first) = tokio::try_join!(
         app.store.agents_seen(),
         app.store.summary(last_days(now_ms, filters.clone())),
-        app.store.first_days(all_days(now_ms, filters), BASELINE_DAYS),
+        app.store.first_days(all_days(now_ms, filters), baseline::DAYS),
     )?;
     let plans: HashMap<String, Picodollars> = app
         .store
@@ -45,7 +45,7 @@ pub async fn inventory(app: &App, only: Option<&str>, now: Timestamp) -> Result<
     let used = used_by(recent)?;
     let mut baselines = HashMap::new();
     for one in first {
-        let cost = per_day(&one, now_ms)?;
+        let cost = Begun::of(&one, baseline::DAYS, now_ms)?.cost_per_day();
         baselines.insert(one.values.into_iter().next().flatten().unwrap_or_default(), cost);
     }
     let names: BTreeSet<&String> = known.keys().chain(seen.keys()).collect();
@@ -146,20 +146,6 @@ fn hour(ms: u64) -> i64 {
     signed(ms / HOUR_MS)
 }
 
-/// What an agent cost in 24 hours when it began.
-fn per_day(one: &FirstDays, now_ms: u64) -> Result<Option<Picodollars>, StoreError> {
-    let mut sum = Totals::default();
-    for (_, totals) in &one.days {
-        sum.add(totals)?;
-    }
-    let first_day = one.first_hour.div_euclid(HOURS_PER_DAY);
-    let end = first_day.saturating_add(BASELINE_DAYS).saturating_mul(HOURS_PER_DAY);
-    let to = end.min(hour(now_ms).saturating_add(1));
-    let hours = u64::try_from(to.saturating_sub(one.first_hour)).unwrap_or(0);
-    let cost = sum.cost.as_pico().checked_mul(HOURS_PER_DAY.into());
-    Ok(cost.map(Picodollars::from_pico).and_then(|cost| each(cost, hours)))
-}
-
 fn state(agent: Option<&Agent>, now_ms: u64) -> AgentState {
     match agent {
         None => AgentState::Unregistered,
@@ -189,5 +175,3 @@ fn is_for(scope: &Scope, name: &str, team: &str) -> bool {
 
 /// Days of which the inventory tells the cost.
 const DAYS: u64 = 30;
-/// Days of a baseline.
-const BASELINE_DAYS: i64 = 7;

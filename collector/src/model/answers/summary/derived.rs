@@ -29,6 +29,18 @@ pub struct Derived {
     /// it cost nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change_percent: Option<Decimal>,
+    /// Calls that are retries: repeats of a request of the same agent within a minute, and calls that Envoy
+    /// tried more than once. Absent where rows are told apart by outcome, run, tag or rule, and over more
+    /// than a month unless `columns` or `sort` asks for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retried: Option<u64>,
+    /// What these cost; absent where `retried` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retried_usd: Option<Picodollars>,
+    /// What cheaper models saved that rules put into requests, at the prices of the models asked for; absent
+    /// where `retried` is, and where no rule did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved_usd: Option<Picodollars>,
 }
 
 impl Derived {
@@ -43,6 +55,9 @@ impl Derived {
             cost_per_call_usd: each(numbers.cost_usd, numbers.calls),
             previous_cost_usd: previous,
             change_percent: previous.and_then(|previous| Decimal::change(numbers.cost_usd, previous)),
+            retried: None,
+            retried_usd: None,
+            saved_usd: None,
         }
     }
 }

@@ -125,6 +125,9 @@ pub const METRICS: &[Metric] = &[
         Cell::money(derived.previous_cost_usd)
     })),
     if_any(of(Kind::Change, "change_percent", "change", 220, change)),
+    if_any(count("retried", "retried", 120, |_, derived| derived.retried.map_or(Cell::Nothing, Cell::from))),
+    if_any(of(Kind::Money, "retried_usd", "retried $", 125, |_, derived| Cell::money(derived.retried_usd))),
+    if_any(of(Kind::Money, "saved_usd", "saved $", 135, |_, derived| Cell::money(derived.saved_usd))),
 ];
 
 #[cfg(test)]
