@@ -62,7 +62,7 @@ impl Workspace {
 
     /// The collector and command line.
     pub fn tollgate(&self) -> PathBuf {
-        self.target.join("release/tollgate")
+        self.target.join(if is_for_tests() { DEBUG } else { "release/tollgate" })
     }
 }
 
@@ -94,16 +94,69 @@ pub fn build_bench_filter(name: &str) -> Result<PathBuf> {
     build_wasm(&format!("tollgate-bench-{name}"), &[], &to)
 }
 
-/// Builds the collector to `target/release/tollgate`.
+/// Whether the collector is to be built as its own tests are, and not for users: it is there sooner, and what
+/// overflows is found. `cargo xtask test` asks for it by this variable.
+fn is_for_tests() -> bool {
+    std::env::var_os(COLLECTOR_FOR_TESTS).is_some()
+}
+
+/// Asks for a collector as its own tests are built.
+pub const COLLECTOR_FOR_TESTS: &str = "TOLLGATE_COLLECTOR_FOR_TESTS";
+
+/// Builds the collector to `target/release/tollgate`, or to `target/debug/tollgate` with
+/// [`COLLECTOR_FOR_TESTS`].
 ///
 /// # Errors
 /// The build fails.
 pub fn build_collector() -> Result<PathBuf> {
+    if is_for_tests() {
+        return build_collector_for_tests();
+    }
     let workspace = Workspace::find()?;
     let mut command = cargo(&workspace.root);
     command.args(["build", "--quiet", "--release", "--package", "tollgate-collector"]);
     run(&mut command, "the collector does not build")?;
     Ok(workspace.tollgate())
+}
+
+/// Builds the collector to `target/debug/tollgate`, as its own tests are built: where these have run, it is
+/// there.
+///
+/// # Errors
+/// The build fails.
+pub fn build_collector_for_tests() -> Result<PathBuf> {
+    let workspace = Workspace::find()?;
+    let mut command = cargo(&workspace.root);
+    // The same crates as those tests: with others it would get other features, and be built again.
+    command.args(["test", "--quiet", "--no-run"]).args(WITH_UNITS);
+    run(&mut command, "the collector does not build")?;
+    Ok(workspace.target.join(DEBUG))
+}
+
+/// The crates whose tests need neither Envoy nor the built module.
+pub const WITH_UNITS: [&str; 9] = [
+    "--workspace",
+    "--exclude",
+    "tollgate-tests",
+    "--exclude",
+    "tollgate-minihost",
+    "--exclude",
+    "tollgate-bench-noop",
+    "--exclude",
+    "tollgate-bench-readonly",
+];
+
+/// Where that lies in cargo's target directory.
+const DEBUG: &str = "debug/tollgate";
+
+/// Builds the modules of the page of estimates, which the collector's build then takes up.
+///
+/// # Errors
+/// The build fails.
+pub fn build_estimator() -> Result<()> {
+    let mut command = cargo(&Workspace::find()?.root);
+    command.args(["run", "--quiet", "--package", "xtask", "--", "estimator"]);
+    run(&mut command, "the estimator of pages does not build")
 }
 
 /// Builds the collector as one binary that needs no library of the system it runs on, for the machine's
@@ -156,7 +209,11 @@ pub fn ensure_wasm_target() -> Result<()> {
     ensure_target(WASM_TARGET)
 }
 
-fn ensure_target(target: &str) -> Result<()> {
+/// Adds a target to the toolchain where it is missing.
+///
+/// # Errors
+/// rustup cannot be run or cannot add it.
+pub fn ensure_target(target: &str) -> Result<()> {
     let workspace = Workspace::find()?;
     let installed = Command::new("rustc")
         .current_dir(&workspace.root)

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::http::{get_blocking, local};
+use crate::http::{Call, get_blocking, local, send_blocking};
 use crate::process::Process;
 
 /// A running collector.
@@ -155,6 +155,18 @@ impl Api {
     pub fn get(&self, path: &str) -> Result<Value> {
         let body = get_blocking(self.0, path)?;
         serde_json::from_str(&body).with_context(|| format!("{path} answers what is not JSON: {body}"))
+    }
+
+    /// A `POST` of JSON to its API.
+    ///
+    /// # Errors
+    /// No answer, not 200, or not JSON.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let reply = send_blocking(Call::post(path, body), self.0)?;
+        if reply.status != 200 {
+            bail!("{path} answers {}: {}", reply.status, reply.text());
+        }
+        reply.json()
     }
 
     /// A `GET` whose answer is no JSON.

@@ -1,5 +1,5 @@
-//! Python packages that tests use, each set in a virtual environment below `target/`: the providers' official
-//! SDKs, and tools that check the collector from outside.
+//! Packages of Python and Node that tests use, each set in an environment of its own below `target/`: the
+//! providers' official SDKs, and tools that check from outside.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -25,6 +25,14 @@ pub fn environment() -> Result<PathBuf> {
 /// As [`environment`].
 pub fn tools() -> Result<PathBuf> {
     made("python3", "tools-venv", "tests/tools/requirements.txt")
+}
+
+/// The same with what `tests/pages/requirements.txt` pins: what drives a browser.
+///
+/// # Errors
+/// As [`environment`].
+pub fn pages() -> Result<PathBuf> {
+    made("python3", "pages-venv", "tests/pages/requirements.txt")
 }
 
 /// The same with what `tests/exports/requirements.txt` pins: what reads exports. `None`, and the reason on
@@ -87,17 +95,31 @@ fn made(python: &str, name: &str, requirements: &str) -> Result<PathBuf> {
 /// gives their directory.
 ///
 /// # Errors
-/// Node, npm or its registry is missing; the message says what to do.
+/// As [`grafana`].
 fn node_environment() -> Result<PathBuf> {
+    node_made("sdk-node", "tests/sdk", "refusals.mjs")
+}
+
+/// Grafana's types and what checks JSON against them, as `tests/grafana/package.json` pins them, installed on
+/// first use; gives their directory.
+///
+/// # Errors
+/// Node, npm or its registry is missing; the message says what to do.
+pub fn grafana() -> Result<PathBuf> {
+    node_made("grafana-node", "tests/grafana", "dashboard.ts")
+}
+
+/// What `from/package.json` pins, and a script beside it, in a folder of this name below `target/`.
+fn node_made(name: &str, from: &str, script: &str) -> Result<PathBuf> {
     let workspace = Workspace::find()?;
-    let home = workspace.target.join("sdk-node");
-    let from = workspace.file("tests/sdk");
-    let _lock = artifacts::lock("sdk-node")?;
+    let home = workspace.target.join(name);
+    let from = workspace.file(from);
+    let _lock = artifacts::lock(name)?;
     fs::create_dir_all(&home)?;
     let wanted = fs::read(from.join("package.json"))?;
     let stamp = home.join("installed.json");
     if !fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
-        eprintln!("installing the providers' Node SDKs with npm, to {}", home.display());
+        eprintln!("installing Node packages with npm, to {}", home.display());
         fs::write(home.join("package.json"), &wanted)?;
         let mut npm = Command::new("npm");
         npm.current_dir(&home).args([
@@ -110,7 +132,7 @@ fn node_environment() -> Result<PathBuf> {
         artifacts::run(&mut npm, "Node 20 and npm are needed: `apt-get install nodejs npm`")?;
         fs::write(&stamp, wanted)?;
     }
-    fs::copy(from.join("refusals.mjs"), home.join("refusals.mjs"))?;
+    fs::copy(from.join(script), home.join(script))?;
     Ok(home)
 }
 

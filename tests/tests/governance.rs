@@ -12,6 +12,12 @@ use tollgate_tests::stack::{Held, Setup, Slot, Stack};
 static STACK: Slot = Slot::new();
 
 const RULES: &str = r#"
+[[budgets]]
+name = "crumbs"
+scope = { agent = "crumb" }
+limit_usd = "0.00001"
+window = "month"
+
 [[agents]]
 name = "triage"
 team = "support"
@@ -492,7 +498,12 @@ async fn a_key_says_whose_call_it_is_and_headers_do_not_change_that() {
         ),
         ("another key", vec![("authorization", "Bearer other"), feature], "agent_not_allowed"),
         ("the key where the provider does not look", vec![("x-other", KEY.1), feature], "agent_not_allowed"),
-        ("two keys", vec![KEY, feature, ("authorization", "Bearer other")], "agent_not_allowed"),
+        ("two keys", vec![KEY, feature, ("authorization", "Bearer other")], "ok"),
+        (
+            "two keys, and another agent",
+            vec![KEY, feature, ("authorization", "Bearer other"), ("x-tollgate-agent", "index")],
+            "identity_contradicted",
+        ),
     ] {
         let reply = asked(&stack, Call::post(CHAT, &chat("gpt-5-mini")), &headers).await;
         assert_eq!(reason(&reply), expected, "{name}: {}", reply.text());
@@ -504,4 +515,101 @@ async fn a_key_says_whose_call_it_is_and_headers_do_not_change_that() {
     let record = stack.record_of(&reply).unwrap();
     let who = ["agent", "team", "environment", "attribution_source"].map(|name| record[name].clone());
     assert_eq!(who, ["triage", "support", "production", "key"].map(|value| json!(value)));
+}
+
+/// What explain says of a call, in the words of its answer: status, reason, rule, and text.
+fn explained(stack: &Stack, call: &Value) -> (bool, [Value; 4]) {
+    let answer = stack.api().post("/api/v1/explain", call).unwrap();
+    let refused = ["status", "reason", "refused_by", "message"].map(|name| answer[name].clone());
+    (answer["passes"].as_bool().unwrap(), refused)
+}
+
+/// The same of the gateway's answer.
+fn answered(reply: &Reply) -> (bool, [Value; 4]) {
+    let text = |name: &str| reply.header(name).map_or(Value::Null, Value::from);
+    let passes = reply.status < 400;
+    let body = reply.json().unwrap_or_default();
+    let message = ["/error/message", "/message"].iter().find_map(|place| body.pointer(place).cloned());
+    let status = if passes { Value::Null } else { json!(reply.status) };
+    let message = if passes { Value::Null } else { message.unwrap_or_default() };
+    (passes, [status, text("x-tollgate-reason"), text("x-tollgate-rule"), message])
+}
+
+/// Headers as a description has them, those that come twice as a list.
+fn described(headers: &[(&str, &str)]) -> Value {
+    let mut all = serde_json::Map::new();
+    for (name, value) in headers {
+        let values = all.entry(*name).or_insert_with(|| json!([])).as_array_mut().unwrap();
+        values.push(json!(value));
+    }
+    Value::Object(all)
+}
+
+#[tokio::test]
+async fn explain_says_what_the_gateway_does_in_the_same_words() {
+    let stack = stack();
+    let long = json!({"model": "gpt-5-mini", "max_tokens": 100_000, "messages": []});
+    let crumb: Headers<'_> =
+        &[("x-tollgate-agent", "crumb"), ("x-tollgate-team", "-"), ("x-tollgate-environment", "sandbox")];
+    let rows: Vec<(&str, Headers<'_>, &str, Value)> = vec![
+        ("as it is", &[], CHAT, chat("gpt-5-mini")),
+        ("a stranger", &[("x-tollgate-agent", "stranger")], CHAT, chat("gpt-5-mini")),
+        ("no agent", &[("x-tollgate-agent", "-")], CHAT, chat("gpt-5-mini")),
+        ("a retired one", &[("x-tollgate-agent", "old")], CHAT, chat("gpt-5-mini")),
+        (
+            "twice",
+            &[("x-tollgate-agent", "triage"), ("x-tollgate-agent", "triage")],
+            CHAT,
+            chat("gpt-5-mini"),
+        ),
+        ("no feature", &[("x-tollgate-feature", "-")], CHAT, chat("gpt-5-mini")),
+        ("from elsewhere", &[("x-tollgate-environment", "laptop")], CHAT, chat("gpt-5-mini")),
+        ("another team", &[("x-tollgate-team", "search")], CHAT, chat("gpt-5-mini")),
+        (
+            "by baggage",
+            &[("x-tollgate-agent", "-"), ("baggage", "tollgate.agent=triage")],
+            CHAT,
+            chat("gpt-5-mini"),
+        ),
+        ("not allowed", &[], CHAT, chat("gpt-4o")),
+        ("in shadow", &[("x-tollgate-agent", "index"), ("x-tollgate-team", "-")], CHAT, chat("gpt-5-mini")),
+        ("several", &[], CHAT, json!({"model": "gpt-5-mini", "models": ["gpt-4o"], "messages": []})),
+        (
+            "in the background",
+            &[],
+            "/openai/v1/responses",
+            json!({"model": "gpt-5-mini", "input": "x", "background": true}),
+        ),
+        ("an unknown path", &[], "/openai/v1/secret/things", chat("gpt-5-mini")),
+        ("a long answer", &[], CHAT, long),
+        ("beyond its budget", crumb, CHAT, chat("gpt-5-mini")),
+        (
+            "another maker's",
+            &[],
+            "/anthropic/v1/messages",
+            json!({"model": "claude-opus-4-1", "max_tokens": 9, "messages": []}),
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (name, changes, path, body) in rows {
+        let headers = with(changes);
+        let said = answered(&asked(&stack, Call::post(path, &body), &headers).await);
+        let provider = path.split('/').nth(1).unwrap();
+        let call = json!({"headers": described(&headers), "provider": provider, "path": path, "body": body});
+        let found = explained(&stack, &call);
+        if found != said {
+            wrong.push(format!("{name}: explain says {found:?}, the gateway {said:?}"));
+        }
+    }
+    let feature = ("x-tollgate-feature", "inbox");
+    for headers in [vec![KEY, feature], vec![KEY, feature, ("x-tollgate-agent", "index")]] {
+        let said = answered(&asked(&stack, Call::post(CHAT, &chat("gpt-5-mini")), &headers).await);
+        let call = json!({"headers": described(&headers[1..]), "key_id": "5bdcc146bf60754e", "provider": "openai",
+            "path": CHAT, "body": chat("gpt-5-mini")});
+        let found = explained(&stack, &call);
+        if found != said {
+            wrong.push(format!("by its key: explain says {found:?}, the gateway {said:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

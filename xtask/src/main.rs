@@ -6,6 +6,7 @@ mod attack;
 mod bench;
 mod chaos;
 mod demo;
+mod estimator;
 mod fuzz;
 mod rules;
 mod signals;
@@ -40,11 +41,21 @@ fn run(arguments: &[String]) -> Result<()> {
         "build" => {
             let options = Options::parse(options, &["--static"], &[])?;
             if options.has("--static") {
+                estimator::build()?;
                 let tollgate = artifacts::build_static_collector()?;
                 println!("{} ({} KiB)", tollgate.display(), std::fs::metadata(&tollgate)?.len() / 1024);
                 return Ok(());
             }
             build()
+        }
+        "estimator" => {
+            Options::parse(options, &[], &[])?;
+            let folder = estimator::build()?;
+            for file in std::fs::read_dir(&folder)? {
+                let file = file?;
+                println!("{} ({} KiB)", file.path().display(), file.metadata()?.len() / 1024);
+            }
+            Ok(())
         }
         "up" => {
             let options = Options::parse(options, &["--demo", "--exit"], &[])?;
@@ -52,8 +63,8 @@ fn run(arguments: &[String]) -> Result<()> {
             up::up(options.has("--demo"), options.has("--exit"))
         }
         "test" => {
-            let options = Options::parse(options, &[], &["--only"])?;
-            test::test(options.value("--only"))
+            let options = Options::parse(options, &["--all"], &["--only"])?;
+            test::test(options.value("--only"), options.has("--all"))
         }
         "bench" => {
             let options =
@@ -95,6 +106,7 @@ fn run(arguments: &[String]) -> Result<()> {
 
 fn build() -> Result<()> {
     let filter = artifacts::build_filter()?;
+    estimator::build()?;
     let tollgate = artifacts::build_collector()?;
     println!("{} ({} KiB)", filter.display(), std::fs::metadata(&filter)?.len() / 1024);
     println!("{}", tollgate.display());
@@ -142,10 +154,12 @@ cargo xtask COMMAND
 
   build                builds target/tollgate.wasm and target/release/tollgate
   build --static       builds a `tollgate` that needs no library: target/x86_64-unknown-linux-musl/release/tollgate
+  estimator            builds the modules of the page of estimates, which the next build of the collector takes up
   up                   starts the gateway and the collector on loopback; Ctrl-C stops them
   up --demo            the same with simulated providers and traffic of several agents; prints the summary
   up --demo --exit     ends after the summary; exit code 0 only if it agrees with the providers' own ledger
-  test [--only STEP]   everything that proves the project
+  test [--only STEP]   what proves the project within an hour
+  test --all           everything that proves it
   bench [--rounds N] [--seconds S] [--pairs P]
                        what Tollgate costs an Envoy: a table, and target/bench.json; P times with and without budgets
   bench --backtest [--seed N]

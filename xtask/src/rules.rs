@@ -108,7 +108,7 @@ fn files(directory: &Path, extension: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// All that is Rust.
-const EVERYWHERE: &[&str] = &["core", "filter", "collector", "tests", "xtask"];
+const EVERYWHERE: &[&str] = &["core", "filter", "collector", "estimator", "tests", "xtask"];
 
 const RULES: &[Rule] = &[
     Rule {
@@ -126,7 +126,7 @@ const RULES: &[Rule] = &[
         why: "only filter/src/host/calls.rs makes raw host calls, and only filter/src/host/memory.rs hands out memory",
     },
     Rule {
-        within: &["core", "filter", "collector", "tests/src", "tests/simulator", "xtask"],
+        within: &["core", "filter", "collector", "estimator", "tests/src", "tests/simulator", "xtask"],
         // The test of an old database reads it without the collector.
         except: &["collector/src/store", "collector/tests/migration.rs", "xtask/src/rules.rs"],
         extension: "rs",
@@ -161,7 +161,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// Whose rooms, circles and lengths are looked at.
-const SOURCES: &[&str] = &["core/src", "filter/src", "collector/src", "xtask/src"];
+const SOURCES: &[&str] = &["core/src", "filter/src", "collector/src", "estimator/src", "xtask/src"];
 
 const ORDERS: &[Order] = &[
     Order {
@@ -182,13 +182,17 @@ const ORDERS: &[Order] = &[
             "budget",
             "protocol",
             "call",
+            "plan",
         ],
     },
     Order {
         folder: "filter/src",
         rooms: &["panics", "host", "metrics", "shared", "budgets", "gateway", "collector", "call", "root"],
     },
-    Order { folder: "collector/src", rooms: &["model", "config", "store", "work", "api", "http", "cli"] },
+    Order {
+        folder: "collector/src",
+        rooms: &["model", "config", "store", "work", "api", "pages", "http", "cli"],
+    },
 ];
 
 const APART: &[Apart] =

@@ -11,7 +11,7 @@ use tollgate_tests::stack::{Plan, Product};
 use tollgate_tests::{envoy, ports};
 
 use crate::ask::COLLECTOR;
-use crate::demo;
+use crate::{demo, estimator};
 
 /// Starts everything; `with_demo` against simulated providers and with traffic, and then `exit`s or stays.
 pub(crate) fn up(with_demo: bool, exit: bool) -> Result<()> {
@@ -27,6 +27,7 @@ pub(crate) fn up(with_demo: bool, exit: bool) -> Result<()> {
     }
     println!("building the filter and the collector");
     let module = artifacts::build_filter()?;
+    estimator::build()?;
     let tollgate = artifacts::build_collector()?;
     envoy::find()?;
     let simulator = with_demo.then(|| Simulator::start(demo::SEED)).transpose()?;
