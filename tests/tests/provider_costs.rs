@@ -116,7 +116,7 @@ async fn no_upstream_talks_a_budget_down_and_the_price_is_on_the_list_of_drift()
         assert_eq!(pico(&record, "cost_usd"), cost, "{name}: {record:#}");
         assert_eq!(record["cost_source"], source, "{name}");
         assert_eq!(record["usage"]["input_tokens"], 1_000, "{name}: the rest of the record stays");
-        // The same question within seconds is marked as repeated, by whichever worker has seen it; not looked at here.
+        // The same question within seconds is noted as repeated, too.
         let notes = record["notes"].as_array().map_or(&[][..], Vec::as_slice);
         let doubt = notes.iter().filter_map(Value::as_str).find(|note| note.starts_with("provider_cost"));
         assert_eq!(doubt, note, "{name}: {record:#}");
