@@ -19,7 +19,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-pub use access::{AccessConfig, NamedToken, Reading, TlsConfig, is_gateway};
+pub use access::{AccessConfig, NamedToken, ProxyConfig, Reading, TlsConfig, Whom, is_gateway};
 pub use alerts::{AlertsConfig, Rule, Severity, Short, Threshold, When, WindowKind};
 pub use budgets::BudgetsConfig;
 pub use channels::{Channel, Email, Encryption, Quiet, Secret, Target};

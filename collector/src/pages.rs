@@ -12,6 +12,7 @@ mod charts;
 mod estimate_file;
 mod forms;
 mod frame;
+mod live;
 mod panels;
 mod query;
 mod routes;
@@ -23,5 +24,5 @@ mod views;
 mod visitor;
 
 pub use estimate_file::{BuiltWithout, file as estimate_file};
-pub use routes::{by_cookie, missing, private, routes};
+pub use routes::{by_cookie, missing, private, routes, streams};
 pub use session::Sessions;

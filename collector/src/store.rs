@@ -44,6 +44,7 @@ pub use budgets::{Configured, CounterState, Defined, KeptReleased, Put, Released
 pub use database::backup::{backup, restore};
 pub use database::error::StoreError;
 pub use database::lead::Lead;
+pub use database::newest::Newest;
 pub use database::space::Space;
 pub use facets::aside::{Aside, Asides};
 pub use facets::prompts::{PromptSum, PromptsQuery};

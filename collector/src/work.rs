@@ -44,6 +44,7 @@ pub mod ingest;
 pub mod mailed;
 pub mod meter;
 pub mod metrics;
+pub mod news;
 pub mod policy;
 pub mod prices;
 pub mod prompts;

@@ -319,3 +319,86 @@ fn each_command_that_a_page_shows_works() {
     assert!(failed.is_empty(), "{failed:#?}");
     assert!(tried.len() > 20, "{tried:?}");
 }
+
+#[test]
+fn whom_a_proxy_names_may_what_the_configuration_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let proxy = format!(
+        "{}[access.proxy]\nsecret_sha256 = '{}'\ngroups = 'x-forwarded-groups'\nsign_out = '/oauth2/sign_out'\n\
+         read = ['group:staff']\nwrite = ['user:ada@example.com']\n[api]\npublic_url = 'https://tollgate.example'\n",
+        tokens(),
+        Token::new("of-the-proxy").sha256()
+    );
+    let collector = Process::with(dir.path(), &proxy);
+    let secret = ("x-tollgate-proxy-secret", "of-the-proxy");
+    let (ada, bo) = (("x-forwarded-email", "ada@example.com"), ("x-forwarded-email", "bo@example.com"));
+    let staff = ("x-forwarded-groups", "sales,staff");
+    for (headers, status) in [
+        (&[ada][..], 401),
+        (&[ada, ("x-tollgate-proxy-secret", "guessed")], 401),
+        (&[secret], 401),
+        (&[secret, bo], 403),
+        (&[secret, bo, staff], 200),
+        (&[secret, ada], 200),
+        // Such as an identity provider's token, which the proxy sends along.
+        (&[secret, ada, ("authorization", "Bearer eyJhbGciOi")], 200),
+    ] {
+        assert_eq!(ask(&collector, "GET", "/budgets", headers, "").status, status, "{headers:?}");
+        let api = ask(&collector, "GET", "/api/v1/budgets", headers, "").status;
+        assert_eq!(api == 200, status == 200, "{headers:?}");
+    }
+    let refused = ask(&collector, "GET", "/", &[secret, bo], "");
+    assert!(refused.body.contains("access.proxy") && !refused.body.contains("Overview"), "{}", refused.body);
+    let page = ask(&collector, "GET", "/budgets", &[secret, ada], "").body;
+    assert!(page.contains("ada@example.com (write)") && page.contains("href=\"/oauth2/sign_out\""), "{page}");
+    let csrf_of = |page: &str| {
+        page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    };
+    let csrf = csrf_of(&page);
+    let body =
+        |csrf: &str| format!("csrf={csrf}&name=b&limit_usd=5.00&window=month&action=deny&team=&agent=&each=");
+    let here = ("origin", "https://tollgate.example");
+    for (headers, csrf, status) in [
+        (&[secret, ada, here][..], "", 403),
+        (&[ada, here], &csrf, 401),
+        (&[secret, ada, ("origin", "https://evil.example")], &csrf, 403),
+        (&[secret, bo, staff, here], &csrf, 403),
+        (&[secret, ada, here], &csrf, 303),
+    ] {
+        let answer = ask(&collector, "POST", "/budgets/new", headers, &body(csrf));
+        assert_eq!(answer.status, status, "{headers:?}: {}", answer.body);
+    }
+    let trail = ask(&collector, "GET", "/api/v1/audit", &[secret, ada], "").body;
+    assert!(trail.contains("user:ada@example.com"), "{trail}");
+    let put = ask(&collector, "PUT", "/api/v1/months/2026-09", &[secret, ada], "");
+    assert_eq!(put.status, 401, "what the proxy says reads the API alone");
+}
+
+#[test]
+fn whoever_listens_is_told_of_what_is_new_and_let_go_when_the_collector_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut collector = Process::with(dir.path(), "[access]\nread = 'open'\n");
+    let mut stream = TcpStream::connect(collector.client.address).unwrap();
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    stream.write_all(b"GET /live HTTP/1.1\r\nhost: localhost\r\naccept-encoding: gzip\r\n\r\n").unwrap();
+    let mut heard = String::new();
+    let mut until = |part: &str| {
+        let mut piece = [0; 4_096];
+        while !heard.contains(part) {
+            let length = stream.read(&mut piece).unwrap();
+            assert!(length > 0, "it ends after {heard}");
+            heard.push_str(&String::from_utf8_lossy(&piece[..length]));
+        }
+        heard.clone()
+    };
+    let head = until("retry: ").to_ascii_lowercase();
+    for part in ["content-type: text/event-stream", "cache-control: no-store"] {
+        assert!(head.contains(part), "{head}");
+    }
+    assert!(!head.contains("content-encoding") && !head.contains("event: changed"), "{head}");
+    assert_eq!(collector.client.sync(&message(1, vec![record(1)])).status, 200);
+    until("event: changed");
+    let begun = std::time::Instant::now();
+    assert_eq!(collector.signal("-TERM"), Some(0));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "a page that listens holds it up");
+}

@@ -1,5 +1,6 @@
 //! `GET /api/v1/gateways`: who reports, and what they hold.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -32,6 +33,14 @@ pub async fn list(State(app): State<Arc<App>>, params: Params) -> Result<Respons
             last_sync: rfc3339(one.last_seen_ms).unwrap_or_default(),
             reports: is_live(one.last_seen_ms, now_ms),
             envoys: envoys.len() as u64,
+            versions: envoys
+                .iter()
+                .filter_map(|envoy| envoy.version.clone())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
+            late_ms: envoys.iter().map(|envoy| envoy.late_ms).max().unwrap_or(0),
+            dropped: envoys.iter().fold(0, |sum, envoy| sum.saturating_add(envoy.dropped)),
             with_policy: with(&|envoy| envoy.policy.as_ref() == Some(&policy_version)),
             with_prices: with(&|envoy| envoy.prices.as_ref() == Some(&price_version)),
             shared_values: one.values_shared,

@@ -1,5 +1,7 @@
 //! `[access]` and `[tls]`: who may ask what, and over what.
 
+mod proxy;
+
 use std::path::PathBuf;
 
 use tollgate_core::attribution::is_name;
@@ -9,6 +11,7 @@ use super::mistake::ConfigError;
 use crate::config::token::Token;
 use crate::model::role::Role;
 use crate::model::text::printable;
+pub use proxy::{ProxyConfig, Whom};
 
 /// `[access]`: who may read, and further tokens.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -19,6 +22,8 @@ pub struct AccessConfig {
     pub gateways: Vec<String>,
     /// Further tokens, by their hashes.
     pub tokens: Vec<NamedToken>,
+    /// People whom a reverse proxy signs in.
+    pub proxy: Option<ProxyConfig>,
 }
 
 /// Who may read.
@@ -98,8 +103,9 @@ pub(super) fn read<'t>(document: &mut Document<'t>, root: &mut Section<'t>) -> A
         }
         document.finish(table);
     }
+    let proxy = proxy::read(document, &mut section);
     document.finish(section);
-    AccessConfig { read, gateways: known, tokens }
+    AccessConfig { read, gateways: known, tokens, proxy }
 }
 
 /// The names in `gateways`: each as a gateway's configuration may have it and, where those that exist are

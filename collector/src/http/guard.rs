@@ -19,7 +19,7 @@ pub async fn guard(
     next: Next,
 ) -> Response {
     let caller = match request.extensions().get::<Presented>() {
-        Some(Presented(token)) => app.access.holder(Some(token), role),
+        Some(presented) => app.access.presented(Some(presented), role),
         None => app.access.caller(request.headers(), role),
     };
     match caller {

@@ -35,11 +35,12 @@ pub fn router(app: Arc<App>) -> Router {
     let sessions = Arc::new(pages::Sessions::default());
     let asked_by_pages = routes().fallback(error::no_such_path).with_state(Arc::clone(&app));
     routes()
-        .layer(from_fn_with_state(Arc::clone(&sessions), pages::by_cookie))
+        .layer(from_fn_with_state((Arc::clone(&app), Arc::clone(&sessions)), pages::by_cookie))
         .with_state(Arc::clone(&app))
         .merge(
-            pages::routes(Arc::clone(&app), asked_by_pages, sessions)
+            pages::routes(Arc::clone(&app), asked_by_pages.clone(), Arc::clone(&sessions))
                 .layer(from_fn(answered))
+                .merge(pages::streams(Arc::clone(&app), asked_by_pages, sessions))
                 .layer(from_fn(pages::private)),
         )
         .fallback(pages::missing)

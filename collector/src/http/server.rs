@@ -31,7 +31,7 @@ use crate::work::doors::{HEAD_WAITS, Visit};
 use crate::work::prices::Prices;
 use crate::work::reload::Reload;
 use crate::work::tls::{self, Certificates};
-use crate::work::{alerts, anomalies, following, housekeeping, mailed, registry, rules};
+use crate::work::{alerts, anomalies, following, housekeeping, mailed, news, registry, rules};
 
 /// A collector that listens but does not answer yet.
 #[derive(Debug)]
@@ -68,6 +68,7 @@ impl Server {
         tasks.spawn(following::run(Arc::clone(&app)));
         tasks.spawn(anomalies::run::run(Arc::clone(&app)));
         tasks.spawn(registry::run(Arc::clone(&app)));
+        tasks.spawn(news::run(Arc::clone(&app)));
         tasks.spawn(alerts::run::judge_forever(Arc::clone(&app)));
         tasks.spawn(alerts::run::deliver_forever(Arc::clone(&app)));
         tasks.spawn(mailed::run::run(Arc::clone(&app), reports::make));
@@ -112,6 +113,7 @@ impl Server {
             let acceptor = certificates.as_ref().map(|certificates| certificates.acceptor());
             visits.spawn(receive(stream, peer, acceptor, router.clone(), Arc::new(visit), stopped.clone()));
         }
+        app.news.end();
         drop((listener, router, stopped));
         let _ = stopping.send(());
         let finished = async { while visits.join_next().await.is_some() {} };

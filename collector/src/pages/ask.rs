@@ -9,15 +9,14 @@ use hyper_util::service::TowerToHyperService;
 use serde::de::DeserializeOwned;
 
 use super::query::Query;
-use crate::config::token::Token;
 use crate::model::answers::collector::Failure;
 use crate::work::access::Presented;
 
-/// The API, asked by whoever has this token; none for what is open.
+/// The API, asked by whoever showed this; nothing for what is open.
 #[derive(Clone, Debug)]
 pub(super) struct Api {
     router: Router,
-    token: Option<Token>,
+    shown: Option<Presented>,
 }
 
 /// An answer that is none.
@@ -37,8 +36,8 @@ impl Refused {
 }
 
 impl Api {
-    pub(super) const fn new(router: Router, token: Option<Token>) -> Self {
-        Self { router, token }
+    pub(super) const fn new(router: Router, shown: Option<Presented>) -> Self {
+        Self { router, shown }
     }
 
     /// The typed answer to a question.
@@ -70,8 +69,8 @@ impl Api {
             .header(CONTENT_TYPE, "application/json")
             .body(Body::from(body))
             .map_err(|error| broken(&error))?;
-        if let Some(token) = &self.token {
-            request.extensions_mut().insert(Presented(token.clone()));
+        if let Some(shown) = &self.shown {
+            request.extensions_mut().insert(shown.clone());
         }
         let answer = TowerToHyperService::new(self.router.clone()).call(request).await;
         let answer = answer.map_err(|error| broken(&error))?;

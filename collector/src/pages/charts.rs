@@ -2,10 +2,13 @@
 //!
 //! A picture is stretched to its place; words stand beside it in HTML, so that they are never stretched.
 
+mod running;
+
 use maud::{Markup, html};
 use tollgate_core::money::Picodollars;
 
 use super::show;
+pub(super) use running::{Reached, running};
 
 /// One colour of a chart.
 #[derive(Clone, Debug)]

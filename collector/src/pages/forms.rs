@@ -2,7 +2,7 @@
 
 use axum::extract::{Form, FromRequest, FromRequestParts, Request};
 use axum::http::header::{HOST, ORIGIN, SET_COOKIE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 
@@ -31,7 +31,9 @@ impl Sent {
             Ok(text) => Said { is_done: true, text },
             Err(refused) => Said { is_done: false, text: refused.message },
         };
-        self.visitor.site.sessions.say(&self.headers, said);
+        if let Some(session) = &self.visitor.session {
+            self.visitor.site.sessions.say(session, said);
+        }
         Redirect::to(to).into_response()
     }
 }
@@ -44,7 +46,7 @@ impl FromRequest<Site> for Sent {
         let visitor = Visitor::from_request_parts(&mut parts, site).await?;
         let headers = parts.headers.clone();
         let refuse = |status, text: &str| visitor.show("Not done", Err(Refused::new(status, text)));
-        if !is_own(&headers) {
+        if !is_own(&headers, site) {
             return Err(refuse(StatusCode::FORBIDDEN, FOREIGN));
         }
         let fields = fields(Request::from_parts(parts, body)).await;
@@ -69,15 +71,31 @@ pub(super) async fn fields(request: Request) -> Result<Vec<(String, String)>, St
 }
 
 /// Whether a request that changes something comes from a page of this collector. Browsers say where they come
-/// from; a program that does not say so has no cookie that a page could have taken along.
-pub(super) fn is_own(headers: &HeaderMap) -> bool {
+/// from; a program that does not say so has no cookie that a page could have taken along. Behind a proxy the
+/// collector's own address is `api.public_url`.
+pub(super) fn is_own(headers: &HeaderMap, site: &Site) -> bool {
+    is_from(headers, site.app.config().public_url.as_deref())
+}
+
+fn is_from(headers: &HeaderMap, public_url: Option<&str>) -> bool {
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_owned());
     if text(&FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none") {
         return false;
     }
     let Some(origin) = text(&ORIGIN) else { return true };
+    let public = public_url.and_then(|url| url.parse::<Uri>().ok()).filter(|url| {
+        let from = format!("{}://{}", url.scheme_str().unwrap_or_default(), authority(url));
+        origin.eq_ignore_ascii_case(&from)
+    });
     let host = text(&HOST).unwrap_or_default();
-    origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(&host))
+    public.is_some() || origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(&host))
+}
+
+/// Host and port, without the port that a scheme has anyway, as browsers write an origin.
+fn authority(url: &Uri) -> &str {
+    let authority = url.authority().map_or("", |authority| authority.as_str());
+    let usual = if url.scheme_str() == Some("https") { ":443" } else { ":80" };
+    authority.strip_suffix(usual).unwrap_or(authority)
 }
 
 /// The hidden field that shows that a form is of this session.
@@ -135,7 +153,16 @@ mod tests {
             (&[("host", "localhost:1"), ("sec-fetch-site", "same-site")], false),
             (&[("host", "localhost:1"), ("sec-fetch-site", "same-origin")], true),
         ] {
-            assert_eq!(is_own(&headers(pairs)), expected, "{pairs:?}");
+            assert_eq!(is_from(&headers(pairs), None), expected, "{pairs:?}");
+        }
+        for (public, origin, expected) in [
+            ("https://Tollgate.example:443/", "https://tollgate.example", true),
+            ("https://tollgate.example", "http://tollgate.example", false),
+            ("https://tollgate.example", "https://tollgate.example:8443", false),
+            ("https://tollgate.example", "https://evil.example", false),
+        ] {
+            let headers = headers(&[("host", "127.0.0.1:8088"), ("origin", origin)]);
+            assert_eq!(is_from(&headers, Some(public)), expected, "{public} {origin}");
         }
     }
 

@@ -9,7 +9,7 @@ use super::asked::{Asked, PERIOD};
 use super::assets;
 use super::forms;
 use super::query::address;
-use super::session::Said;
+use super::session::{Said, Session};
 use super::show;
 use super::visitor::Visitor;
 use crate::model::clock::{now_ms, rfc3339};
@@ -129,19 +129,29 @@ fn top(visitor: &Visitor) -> Markup {
             div.who {
                 @match &visitor.who {
                     Some((name, role)) => {
-                        span { (name) @if name != role_name(*role) { " (" (role_name(*role)) ")" } }
-                        @if let Some(session) = &visitor.session {
-                            form method="post" action="/sign-out" {
-                                (forms::csrf(session))
-                                button.quiet type="submit" { "Sign out" }
-                            }
-                        }
+                        span { (printable(name)) @if name != role_name(*role) { " (" (role_name(*role)) ")" } }
+                        @if let Some(session) = &visitor.session { (sign_out(visitor, session)) }
                     }
                     None => a href=(address("/sign-in", &[("to".into(), visitor.path.clone())])) { "Sign in" },
                 }
             }
         }
     }
+}
+
+/// How who is signed in signs out: here, or where the proxy does that.
+fn sign_out(visitor: &Visitor, session: &Session) -> Markup {
+    if session.token.is_some() {
+        return html! {
+            form method="post" action="/sign-out" {
+                (forms::csrf(session))
+                button.quiet type="submit" { "Sign out" }
+            }
+        };
+    }
+    let config = visitor.site.app.config();
+    let address = config.access.proxy.as_ref().and_then(|proxy| proxy.sign_out.as_deref());
+    html! { @if let Some(address) = address { a href=(address) { "Sign out" } } }
 }
 
 /// The word for a role, as configuration has it.

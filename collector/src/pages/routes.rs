@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
@@ -19,9 +18,8 @@ use super::views::{
     search, spend, statements, system, what_if,
 };
 use super::visitor::Site;
-use super::{assets, frame, sign_in};
+use super::{assets, frame, live, sign_in, visitor};
 use crate::api::error::no_such_path;
-use crate::work::access::Presented;
 use crate::work::app::App;
 
 /// All pages. `api` is what they ask.
@@ -32,6 +30,11 @@ pub fn routes(app: Arc<App>, api: Router, sessions: Shared) -> Router {
         .route("/sign-in", get(sign_in::ask).post(sign_in::sign_in))
         .route(&format!("{}/{{name}}", assets::FOLDER), get(assets::one))
         .with_state(Site { app, api, sessions })
+}
+
+/// What is sent as it comes about, so that it cannot be kept or compressed as a whole.
+pub fn streams(app: Arc<App>, api: Router, sessions: Shared) -> Router {
+    Router::new().route("/live", get(live::listen)).with_state(Site { app, api, sessions })
 }
 
 fn looking() -> Router<Site> {
@@ -90,10 +93,15 @@ fn changing() -> Router<Site> {
 
 /// Lets a browser that is signed in read the API by links, such as those to files: only reading, as a cookie
 /// goes along by itself.
-pub async fn by_cookie(State(sessions): State<Shared>, mut request: Request, next: Next) -> Response {
-    let may_be_shown = request.method() == Method::GET && !request.headers().contains_key(AUTHORIZATION);
-    if let Some(session) = sessions.of(request.headers()).filter(|_| may_be_shown) {
-        request.extensions_mut().insert(Presented(session.token));
+pub async fn by_cookie(
+    State((app, sessions)): State<(Arc<App>, Shared)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if request.method() == Method::GET
+        && let Some(shown) = visitor::shown(&app, &sessions, request.headers())
+    {
+        request.extensions_mut().insert(shown);
     }
     next.run(request).await
 }

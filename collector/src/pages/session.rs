@@ -1,4 +1,5 @@
-//! Who is signed in: sessions in memory, each for a token that is looked at again with every request.
+//! Who is signed in: sessions in memory, each for a token or a person whose rights are looked at again with every
+//! request.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +14,12 @@ use crate::config::token::Token;
 #[derive(Debug, Default)]
 pub struct Sessions(Mutex<HashMap<String, Session>>);
 
-/// A browser that showed a token.
+/// A browser that showed a token, or a person whom a proxy signed in.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
-    /// The token, as its hash.
-    pub(super) token: Token,
+    id: String,
+    /// The token, as its hash; a person shows with each request who they are.
+    pub(super) token: Option<Token>,
     /// What a form of this session has, and no other site can know.
     pub(super) csrf: String,
     began: Instant,
@@ -41,9 +43,24 @@ impl Sessions {
     /// # Errors
     /// When the system gives no random bytes.
     pub(super) fn begin(&self, token: Token) -> anyhow::Result<String> {
-        let (cookie, csrf) = (Token::generate()?, Token::generate()?);
-        let now = Instant::now();
-        let session = Session { token, csrf, began: now, asked: now, said: None };
+        let cookie = Token::generate()?;
+        self.put(id(&cookie), Some(token))?;
+        Ok(cookie)
+    }
+
+    /// The session of a person whom a proxy names; begun with their first request. No cookie leads to it.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub(super) fn of_person(&self, name: &str) -> anyhow::Result<Session> {
+        // Ids of cookies are hashes, so no cookie has this one.
+        let id = format!("user:{name}");
+        self.find(&id).map_or_else(|| self.put(id, None), Ok)
+    }
+
+    fn put(&self, id: String, token: Option<Token>) -> anyhow::Result<Session> {
+        let (csrf, now) = (Token::generate()?, Instant::now());
+        let session = Session { id: id.clone(), token, csrf, began: now, asked: now, said: None };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, session| session.holds(now));
         if all.len() >= MOST
@@ -51,18 +68,21 @@ impl Sessions {
         {
             all.remove(&oldest);
         }
-        all.insert(id(&cookie), session);
-        Ok(cookie)
+        all.insert(id, session.clone());
+        Ok(session)
     }
 
     /// The session of a request.
     pub(super) fn of(&self, headers: &HeaderMap) -> Option<Session> {
-        let id = id(&cookie(headers)?);
+        self.find(&id(&cookie(headers)?))
+    }
+
+    fn find(&self, id: &str) -> Option<Session> {
         let now = Instant::now();
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let session = all.get_mut(&id)?;
+        let session = all.get_mut(id)?;
         if !session.holds(now) {
-            all.remove(&id);
+            all.remove(id);
             return None;
         }
         session.asked = now;
@@ -79,22 +99,21 @@ impl Sessions {
     /// Ends all sessions of a token.
     pub(super) fn end_all(&self, token: &Token) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, session| !session.token.is(token));
+        all.retain(|_, session| !session.token.as_ref().is_some_and(|own| own.is(token)));
     }
 
-    /// Notes what the next page of this request's session says.
-    pub(super) fn say(&self, headers: &HeaderMap, said: Said) {
-        self.on(headers, |session| session.said = Some(said));
+    /// Notes what the next page of this session says.
+    pub(super) fn say(&self, session: &Session, said: Said) {
+        self.on(session, |session| session.said = Some(said));
     }
 
     /// Takes what is to be said.
-    pub(super) fn said(&self, headers: &HeaderMap) -> Option<Said> {
-        self.on(headers, |session| session.said.take()).flatten()
+    pub(super) fn said(&self, session: &Session) -> Option<Said> {
+        self.on(session, |session| session.said.take()).flatten()
     }
 
-    fn on<T>(&self, headers: &HeaderMap, act: impl FnOnce(&mut Session) -> T) -> Option<T> {
-        let id = id(&cookie(headers)?);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&id).map(act)
+    fn on<T>(&self, session: &Session, act: impl FnOnce(&mut Session) -> T) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&session.id).map(act)
     }
 }
 
@@ -149,7 +168,7 @@ mod tests {
         let (sessions, token) = (Sessions::default(), Token::new("some-token"));
         let cookie = sessions.begin(token.clone()).unwrap();
         let other = sessions.begin(token.clone()).unwrap();
-        assert!(sessions.of(&headers(&cookie)).unwrap().token.is(&token));
+        assert!(sessions.of(&headers(&cookie)).unwrap().token.unwrap().is(&token));
         assert!(sessions.of(&headers("nothing")).is_none() && sessions.of(&HeaderMap::new()).is_none());
         sessions.end(&headers(&cookie));
         assert!(sessions.of(&headers(&cookie)).is_none() && sessions.of(&headers(&other)).is_some());
@@ -160,10 +179,22 @@ mod tests {
     #[test]
     fn what_is_to_be_said_is_said_once() {
         let sessions = Sessions::default();
-        let headers = headers(&sessions.begin(Token::new("some-token")).unwrap());
+        let cookie = sessions.begin(Token::new("some-token")).unwrap();
+        let session = sessions.of(&headers(&cookie)).unwrap();
         let said = Said { is_done: true, text: "done".into() };
-        sessions.say(&headers, said.clone());
-        assert_eq!((sessions.said(&headers), sessions.said(&headers)), (Some(said), None));
+        sessions.say(&session, said.clone());
+        assert_eq!((sessions.said(&session), sessions.said(&session)), (Some(said), None));
+    }
+
+    #[test]
+    fn a_person_has_one_session_and_no_cookie_leads_to_it() {
+        let sessions = Sessions::default();
+        let csrf = |name: &str| sessions.of_person(name).unwrap().csrf;
+        assert!(csrf("ada") == csrf("ada") && csrf("ada") != csrf("bo"));
+        assert!(sessions.of(&headers("user:ada")).is_none() && sessions.of(&headers("ada")).is_none());
+        let first = csrf("ada");
+        sessions.end_all(&Token::new("ada"));
+        assert_eq!(csrf("ada"), first);
     }
 
     #[test]

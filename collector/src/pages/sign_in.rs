@@ -7,14 +7,20 @@ use maud::{Markup, html};
 
 use super::forms::{self, Sent, fields, local, with_cookie};
 use super::frame;
-use super::session::set_cookie;
+use super::session::{Session, set_cookie};
 use super::visitor::{Site, Visitor, role_of};
 use crate::config::token::Token;
 
 /// What stands in place of a page for whoever has to sign in first.
-pub(super) fn needed(visitor: &Visitor) -> Response {
+///
+/// Somebody whom the proxy names and the configuration does not is told so.
+pub(super) fn needed(visitor: &Visitor, is_named: bool) -> Response {
     let to = super::query::address(&visitor.path, &visitor.pairs);
-    (StatusCode::UNAUTHORIZED, Html(form(&to, None).into_string())).into_response()
+    let (status, problem) = match is_named {
+        true => (StatusCode::FORBIDDEN, Some(NOT_ALLOWED)),
+        false => (StatusCode::UNAUTHORIZED, None),
+    };
+    (status, Html(form(&to, problem).into_string())).into_response()
 }
 
 /// `GET /sign-in`.
@@ -28,7 +34,7 @@ pub(super) async fn sign_in(State(site): State<Site>, request: Request) -> Respo
     let headers = request.headers().clone();
     let refused =
         |status, to: &str, text: &str| (status, Html(form(to, Some(text)).into_string())).into_response();
-    if !forms::is_own(&headers) {
+    if !forms::is_own(&headers, &site) {
         return refused(StatusCode::FORBIDDEN, "/", "this form was sent from another site; sign in here");
     }
     let Ok(fields) = fields(request).await else {
@@ -54,7 +60,7 @@ pub(super) async fn sign_in(State(site): State<Site>, request: Request) -> Respo
 pub(super) async fn sign_out(sent: Sent) -> Response {
     let sessions = &sent.visitor.site.sessions;
     match &sent.visitor.session {
-        Some(session) if sent.field("all") == "true" => sessions.end_all(&session.token),
+        Some(Session { token: Some(token), .. }) if sent.field("all") == "true" => sessions.end_all(token),
         _ => sessions.end(&sent.headers),
     }
     let cookie = set_cookie("", is_encrypted(&sent.visitor.site));
@@ -86,3 +92,6 @@ fn form(to: &str, problem: Option<&str>) -> Markup {
         },
     )
 }
+
+const NOT_ALLOWED: &str = "you are signed in, but nothing here is for you: whoever runs this collector can name you, or a \
+                           group of yours, in `access.proxy`";

@@ -16,6 +16,7 @@ use super::session::{Said, Session, Shared};
 use super::sign_in;
 use crate::config::token::{self, Token};
 use crate::model::role::Role;
+use crate::work::access::{Named, Presented};
 use crate::work::app::App;
 
 /// What all pages share.
@@ -55,6 +56,58 @@ pub(super) fn role_of(app: &App, token: &Token) -> Option<(String, Role)> {
     })
 }
 
+/// Who asks the API by a link of a page: whoever has a session, or is named by the proxy. A token in the
+/// request comes first.
+pub(super) fn shown(app: &App, sessions: &Shared, headers: &HeaderMap) -> Option<Presented> {
+    let has_token = headers.contains_key(AUTHORIZATION);
+    if let Some(session) = sessions.of(headers).filter(|_| !has_token) {
+        return session.token.map(Presented::Token);
+    }
+    match app.access.named(headers) {
+        // The proxy may send a token of its own along.
+        Named::Somebody(person) if !has_token || app.access.is_wrong(headers) => {
+            Some(Presented::Person(person))
+        }
+        _ => None,
+    }
+}
+
+/// What a request says of who asks.
+#[derive(Debug, Default)]
+struct Asks {
+    shown: Option<Presented>,
+    who: Option<(String, Role)>,
+    session: Option<Session>,
+    /// It has a proxy's secret that is wrong.
+    is_forged: bool,
+}
+
+impl Asks {
+    /// By a session, by the proxy's word, or by a token.
+    fn of(site: &Site, headers: &HeaderMap) -> anyhow::Result<Self> {
+        let by_token = |token: Token| {
+            let who = role_of(&site.app, &token);
+            Self { shown: Some(Presented::Token(token)), who, ..Self::default() }
+        };
+        if let Some(session) = site.sessions.of(headers)
+            && let Some(token) = session.token.clone()
+        {
+            let asks = by_token(token);
+            let session = asks.who.is_some().then_some(session);
+            return Ok(Self { session, ..asks });
+        }
+        let named = site.app.access.named(headers);
+        if let Named::Somebody(person) = named {
+            let who = person.role.map(|role| (person.name.clone(), role));
+            let session = who.as_ref().map(|_| site.sessions.of_person(&person.name)).transpose()?;
+            return Ok(Self { shown: Some(Presented::Person(person)), who, session, is_forged: false });
+        }
+        let token = headers.get(AUTHORIZATION).and_then(|value| token::of_header(value.as_bytes()));
+        let asks = token.map_or_else(Self::default, |token| by_token(Token::new(token)));
+        Ok(Self { is_forged: named == Named::Forged, ..asks })
+    }
+}
+
 impl Visitor {
     /// Whether what asks for this role is shown.
     pub(super) fn may(&self, role: Role) -> bool {
@@ -90,31 +143,24 @@ impl FromRequestParts<Site> for Visitor {
             Ok(pairs) => (pairs, None),
             Err(error) => (Vec::new(), Some(error.body_text())),
         };
-        let session = site.sessions.of(&parts.headers);
-        let token = match &session {
-            Some(session) => Some(session.token.clone()),
-            None => parts
-                .headers
-                .get(AUTHORIZATION)
-                .and_then(|value| token::of_header(value.as_bytes()))
-                .map(Token::new),
-        };
-        let who = token.as_ref().and_then(|token| role_of(&site.app, token));
+        let asks = Asks::of(site, &parts.headers).unwrap_or_default();
+        let is_named = matches!(asks.shown, Some(Presented::Person(_)));
+        let may_read = site.app.access.presented(asks.shown.as_ref(), Role::Read).is_some();
         let visitor = Self {
-            api: Api::new(site.api.clone(), token.clone()),
+            api: Api::new(site.api.clone(), asks.shown),
             site: site.clone(),
             path: parts.uri.path().to_owned(),
             pairs,
             host: host(&parts.headers),
-            said: who.as_ref().and_then(|_| site.sessions.said(&parts.headers)),
-            session: session.filter(|_| who.is_some()),
-            who,
+            said: asks.session.as_ref().and_then(|session| site.sessions.said(session)),
+            session: asks.session,
+            who: asks.who,
         };
-        if site.app.access.holder(token.as_ref(), Role::Read).is_none() {
-            if site.app.access.is_wrong(&parts.headers) {
+        if !may_read {
+            if asks.is_forged || (!is_named && site.app.access.is_wrong(&parts.headers)) {
                 site.app.wrong_tokens.note(&site.app.metrics, parts.uri.path()).await;
             }
-            return Err(sign_in::needed(&visitor));
+            return Err(sign_in::needed(&visitor, is_named));
         }
         match unread {
             None => Ok(visitor),

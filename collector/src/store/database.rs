@@ -6,6 +6,7 @@ pub(super) mod damage;
 pub(super) mod error;
 pub(super) mod lead;
 pub(super) mod migrations;
+pub(super) mod newest;
 pub(super) mod numbers;
 pub(super) mod open;
 mod operations;

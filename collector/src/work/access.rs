@@ -4,6 +4,8 @@
 //! what `read` may. Tokens are held as SHA-256 hashes and compared in constant time, all of them at every
 //! request.
 
+mod proxy;
+
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -12,26 +14,32 @@ use axum::http::header::AUTHORIZATION;
 use tracing::warn;
 
 use crate::config::token::{self, Token};
-use crate::config::{Config, Reading};
+use crate::config::{Config, ProxyConfig, Reading};
 use crate::model::audit::Entry;
 use crate::model::clock::now_ms;
 use crate::model::role::Role;
 use crate::model::text::printable;
 use crate::work::metrics::Metrics;
+pub use proxy::{Named, Person};
 
 /// Who makes a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Caller {
-    /// Name of the token; `anyone` where none is needed.
+    /// Name of the token, `user:` and the name of a person, or `anyone` where nobody needs either.
     pub name: String,
     /// The gateways for which it reports.
     pub gateways: Gateways,
 }
 
-/// A token that was shown before: pages put it into the requests that they make inside this process. None can
+/// What somebody showed before: pages put it into the requests that they make inside this process. None can
 /// come over the network.
 #[derive(Clone, Debug)]
-pub struct Presented(pub Token);
+pub enum Presented {
+    /// A token.
+    Token(Token),
+    /// The headers of a reverse proxy that signed them in.
+    Person(Person),
+}
 
 /// Which gateways a token is for. Empty: any.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -47,6 +55,7 @@ pub struct Access {
 struct Keys {
     reading_is_open: bool,
     keys: Vec<Key>,
+    proxy: Option<ProxyConfig>,
 }
 
 #[derive(Debug)]
@@ -73,7 +82,11 @@ impl Access {
     /// # Errors
     /// When a file cannot be read, or holds no usable token.
     pub fn load(config: &Config) -> anyhow::Result<Self> {
-        let mut keys = Keys { reading_is_open: reading_is_open(config), keys: Vec::new() };
+        let mut keys = Keys {
+            reading_is_open: reading_is_open(config),
+            keys: Vec::new(),
+            proxy: config.access.proxy.clone(),
+        };
         for (role, name, file) in [
             (Role::Ingest, "ingest", &config.ingest.token_file),
             (Role::Admin, "admin", &config.admin_token_file),
@@ -121,8 +134,25 @@ impl Access {
     pub fn holder(&self, token: Option<&Token>, role: Role) -> Option<Caller> {
         let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
         let found = token.and_then(|token| keys.find(token, role));
-        let anyone = || Caller { name: "anyone".into(), gateways: Gateways::default() };
-        found.or_else(|| (role == Role::Read && keys.reading_is_open).then(anyone))
+        found.or_else(|| keys.anyone(role))
+    }
+
+    /// Who showed this before, if that allows what `role` may.
+    pub fn presented(&self, presented: Option<&Presented>, role: Role) -> Option<Caller> {
+        match presented {
+            None => self.holder(None, role),
+            Some(Presented::Token(token)) => self.holder(Some(token), role),
+            Some(Presented::Person(person)) if person.role.is_some_and(|own| own.allows(role)) => {
+                Some(Caller { name: person.actor(), gateways: Gateways::default() })
+            }
+            Some(Presented::Person(_)) => self.holder(None, role),
+        }
+    }
+
+    /// Whom a reverse proxy names in these headers.
+    pub fn named(&self, headers: &HeaderMap) -> Named {
+        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
+        keys.proxy.as_ref().map_or(Named::Nobody, |proxy| proxy::named(proxy, headers))
     }
 
     /// Whether these headers have a token that is none of anybody's.
@@ -192,6 +222,12 @@ impl Keys {
             }
         }
         found
+    }
+
+    /// Whoever asks, where that needs nothing.
+    fn anyone(&self, role: Role) -> Option<Caller> {
+        let anyone = || Caller { name: "anyone".into(), gateways: Gateways::default() };
+        (role == Role::Read && self.reading_is_open).then(anyone)
     }
 
     fn know(&self, presented: &[u8]) -> bool {

@@ -12,6 +12,7 @@ use crate::work::access::{Access, WrongTokens};
 use crate::work::doors::Doors;
 use crate::work::fleet::Fleet;
 use crate::work::metrics::Metrics;
+use crate::work::news::News;
 use crate::work::policy::Budgets;
 use crate::work::prices::Prices;
 use crate::work::stopping::Stopping;
@@ -43,6 +44,8 @@ pub struct App {
     pub syncs: Semaphore,
     /// Who is inside.
     pub doors: Arc<Doors>,
+    /// Whether something changed that people look at.
+    pub news: News,
     /// Requests with tokens that nobody knows.
     pub wrong_tokens: WrongTokens,
     config: RwLock<Arc<Config>>,
@@ -65,6 +68,7 @@ impl App {
             imports: AtomicU64::new(0),
             syncs: Semaphore::new(SYNCS_MAX),
             doors: Arc::default(),
+            news: News::default(),
             wrong_tokens: WrongTokens::default(),
             config: RwLock::new(Arc::new(config)),
             config_error: RwLock::default(),

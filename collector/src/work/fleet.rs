@@ -14,10 +14,17 @@ pub struct Fleet {
 pub struct Envoy {
     /// When that came, Unix milliseconds UTC.
     pub seen_ms: u64,
+    /// Version of its module; older modules do not say.
+    pub version: Option<String>,
     /// Version of the policy that it holds.
     pub policy: Option<String>,
     /// Version of the price book that it holds.
     pub prices: Option<String>,
+    /// How long ago the call had ended that waited for longest in its outbox, of those that came with the last
+    /// sync, milliseconds; zero where none came.
+    pub late_ms: u64,
+    /// Records that it could not keep since it started.
+    pub dropped: u64,
 }
 
 impl Fleet {
@@ -63,7 +70,14 @@ mod tests {
     #[test]
     fn a_gateway_has_the_envoys_that_synced_within_two_minutes_and_no_others() {
         let fleet = Fleet::default();
-        let envoy = |seen_ms, policy: &str| Envoy { seen_ms, policy: Some(policy.into()), prices: None };
+        let envoy = |seen_ms, policy: &str| Envoy {
+            seen_ms,
+            version: None,
+            policy: Some(policy.into()),
+            prices: None,
+            late_ms: 0,
+            dropped: 0,
+        };
         fleet.note("edge", "a", envoy(1_000, "1"));
         fleet.note("edge", "b", envoy(2_000, "1"));
         fleet.note("edge", "b", envoy(120_900, "2"));

@@ -42,6 +42,10 @@ pub struct Accepted {
     pub models: Vec<Wanted>,
     /// Whether the gateway adds rows to those that it has.
     pub adds_rows: bool,
+    /// Version of the gateway's module.
+    pub version: Option<String>,
+    /// When the call ended that waited for longest, of those in the request: Unix milliseconds UTC.
+    pub oldest_ms: Option<u64>,
     /// Version of the policy that it holds.
     pub policy_version: Option<String>,
     /// Up to which runs were stopped that it has heard of.
@@ -93,6 +97,8 @@ pub fn accept(
         observations: Vec::new(),
         models: std::mem::take(&mut request.models),
         adds_rows: request.adds_rows,
+        version: request.version.take().filter(|version| is_version(version)),
+        oldest_ms: None,
         policy_version: request.policy_version.take(),
         stops_heard: request.stops_heard,
         impossible: Vec::new(),
@@ -124,6 +130,8 @@ pub fn accept_lines(body: &str, book: &PriceBook, now_ms: u64) -> Accepted {
         observations: Vec::new(),
         models: Vec::new(),
         adds_rows: false,
+        version: None,
+        oldest_ms: None,
         policy_version: None,
         stops_heard: 0,
         impossible: Vec::new(),
@@ -175,6 +183,8 @@ impl Accepted {
         validate::check(&record)?;
         sent.check(&record.head.gateway, record.head.time_ms)?;
         self.want_rows_of(&record);
+        let ended_ms = record.head.time_ms.saturating_add(record.duration_ms.unwrap_or(0));
+        self.oldest_ms = Some(self.oldest_ms.map_or(ended_ms, |oldest| oldest.min(ended_ms)));
         let (came, source) = (record.cost_usd, record.cost_source);
         if pricing::price_on_arrival(&mut record, rates.book) {
             self.priced = self.priced.saturating_add(1);
@@ -253,6 +263,12 @@ fn sender(request: &SyncRequest, now_ms: u64) -> Sender {
     }
 }
 
+/// Whether this is a version that can be shown: digits, letters, `.`, `-` and `+`.
+fn is_version(version: &str) -> bool {
+    (1..=VERSION_BYTES_MAX).contains(&version.len())
+        && version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(&byte))
+}
+
 /// Drop totals under names that may become labels; what has another name is counted as `other`.
 fn known_reasons(dropped: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     let mut known: BTreeMap<String, u64> = BTreeMap::new();
@@ -275,6 +291,8 @@ fn accepted() -> String {
 
 /// The oldest protocol that is accepted: the one before the newest, if there was one.
 const PROTOCOL_OLDEST: u32 = if PROTOCOL > 1 { PROTOCOL - 1 } else { PROTOCOL };
+/// Longest version of a module.
+const VERSION_BYTES_MAX: usize = 32;
 /// Longest name of a gateway or instance, in bytes.
 const NAME_BYTES_MAX: usize = 128;
 /// Longest reason of a drop, in bytes.

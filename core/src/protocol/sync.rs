@@ -31,6 +31,9 @@ pub struct SyncRequest {
     pub gateway: String,
     /// Random id of this Envoy process's shared data: a restarted gateway is a new instance.
     pub instance: String,
+    /// Version of the gateway's module, such as `0.2.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Grows with each request of this instance; the answer names it.
     pub sequence: u64,
     /// The gateway's clock, Unix milliseconds UTC.

@@ -274,8 +274,11 @@ impl Sync {
 /// already.
 fn request(sender: Sender<'_>, flight: &Flight, counters: &[CounterReport], now_ms: u64) -> Vec<u8> {
     let mut head = format!(
-        r#"{{"protocol":{PROTOCOL},"gateway":"{}","instance":"{}","sequence":{},"sent_at_ms":{now_ms},"#,
-        sender.gateway, sender.instance, flight.sequence
+        r#"{{"protocol":{PROTOCOL},"version":"{}","gateway":"{}","instance":"{}","sequence":{},"sent_at_ms":{now_ms},"#,
+        env!("CARGO_PKG_VERSION"),
+        sender.gateway,
+        sender.instance,
+        flight.sequence
     );
     if let Some(version) = sender.price_version.and_then(|version| serde_json::to_string(version).ok()) {
         let _ = write!(head, r#""price_version":{version},"#);

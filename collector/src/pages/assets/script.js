@@ -155,9 +155,26 @@
       problem.textContent = `The collector does not answer. These figures are of ${two(since.getHours())}:${two(since.getMinutes())}:${two(since.getSeconds())}.`;
     }
   }
+  // The collector says when there is something new, while the page is seen: a browser has few connections for
+  // one address. Where it does not say so, the page asks by itself, and now and then all the same.
+  let stream = null;
+  function listen() {
+    stream?.close();
+    stream = null;
+    if (document.hidden) return;
+    stream = new EventSource("/live");
+    stream.addEventListener("changed", renew);
+    stream.addEventListener("error", () => { if (stream?.readyState !== EventSource.OPEN) renew(); });
+  }
   if (live.length) {
-    const every = Math.min(...[...live].map((one) => Number(one.dataset.every ?? 15)));
-    setInterval(renew, every * 1000);
+    let rounds = 0;
+    addEventListener("load", listen);
+    document.addEventListener("visibilitychange", () => { listen(); renew(); });
+    setInterval(() => {
+      rounds += 1;
+      if (stream?.readyState === EventSource.CLOSED) listen();
+      if (stream?.readyState !== EventSource.OPEN || rounds % 4 === 0) renew();
+    }, 15_000);
   }
 
   for (const part of live) part.dataset.text = part.textContent;

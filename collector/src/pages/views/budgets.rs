@@ -2,6 +2,7 @@
 
 mod change;
 mod one;
+mod over_time;
 
 use axum::response::Response;
 use maud::{Markup, html};

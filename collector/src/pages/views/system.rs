@@ -135,18 +135,29 @@ fn last_syncs(gateways: &GatewaysAnswer) -> Markup {
         @if gateways.rows.is_empty() { p.empty { "No gateway has reported yet. " code { "docs/operations.md" } " says how one is connected." } }
         @else {
             div.scroll tabindex="0" role="region" aria-label="Last sync" { table.data {
-                thead { tr { th scope="col" { "gateway" } th scope="col" { "last sync" } th scope="col" { "state" } th.num scope="col" { "Envoys" } th scope="col" { "budgets and rules" } th scope="col" { "prices" } th.num scope="col" { "calls under (other)" } } }
+                thead { tr { th scope="col" { "gateway" } th scope="col" { "last sync" } th scope="col" { "state" } th.num scope="col" { "Envoys" } th scope="col" { "version" } th scope="col" { "budgets and rules" } th scope="col" { "prices" } th.num scope="col" { "records late by" } th.num scope="col" { "records lost" } th.num scope="col" { "calls under (other)" } } }
                 tbody { @for one in &gateways.rows { tr {
                     th scope="row" { (printable(&one.gateway)) }
                     td { (show::time_or(Some(&one.last_sync), "–")) }
                     td { @if one.reports { (badge("good", "reports")) } @else { (badge("warn", "silent")) } }
                     td.num { (show::count(one.envoys)) }
+                    td { (if one.versions.is_empty() { "–".to_owned() } else { one.versions.join(", ") }) }
                     td { (holds(one.with_policy, one.envoys)) }
                     td { (holds(one.with_prices, one.envoys)) }
+                    td.num data-v=(one.late_ms) { (late(one.late_ms)) }
+                    td.num { (show::count(one.dropped)) }
                     td.num { (show::count(one.shared_values)) }
                 } } }
             } }
         }
+    }
+}
+
+/// How long records waited in an outbox, such as `0.3 s`.
+fn late(ms: u64) -> String {
+    match ms / 1_000 {
+        seconds @ 0..100 => format!("{seconds}.{} s", ms % 1_000 / 100),
+        seconds => format!("{} min", seconds / 60),
     }
 }
 

@@ -4,8 +4,8 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::change;
 use super::{action, gauge, outlook, window};
+use super::{change, over_time};
 use crate::api::extract::Segment;
 use crate::model::answers::allow::scope_text;
 use crate::model::answers::budgets::{BudgetRow, Budgets};
@@ -45,7 +45,11 @@ async fn budget(visitor: &Visitor, name: &str) -> Result<Markup, Refused> {
         _ => spent.with("since", "30d"),
     };
     let spent = spent.and(&filters);
-    let over_time = visitor.api.get::<SummaryAnswer>(&spent).await;
+    let by_agent = visitor.api.get::<SummaryAnswer>(&spent).await;
+    let used = match over_time::question(first, &filters) {
+        Some(query) => Some((visitor.api.get::<SummaryAnswer>(&query).await, query)),
+        None => None,
+    };
     let refusals = Query::new("/api/v1/records")
         .with("outcome", "denied")
         .with("since", "7d")
@@ -65,7 +69,10 @@ async fn budget(visitor: &Visitor, name: &str) -> Result<Markup, Refused> {
             @if let [row] = answer.rows.as_slice() { (figures(row, &refused)) }
             @else { (card(visitor, "Counters", &query, super::table(&answer.rows))) }
         }
-        (card_of(visitor, "What its calls cost by day and agent", &spent, over_time, |answer| {
+        @if let Some((answer, query)) = used {
+            (card_of(visitor, "Use over time", &query, answer, |answer| over_time::chart(first, &answer)))
+        }
+        (card_of(visitor, "What its calls cost by day and agent", &spent, by_agent, |answer| {
             spend::chart("What its calls cost", &answer, "agent")
         }))
         (change::forms(visitor, name, &answer.rows, &defined))

@@ -8,7 +8,7 @@ use crate::pages::visitor::Visitor;
 pub(super) fn page(visitor: &Visitor) -> Markup {
     html! {
         header.title { h1 { "No call yet" } }
-        section.card.first data-live="first" data-every="2" {
+        section.card.first data-live="first" {
             p { "The collector runs at " code { (visitor.base()) } " and waits for its first record. This page turns into the overview when it comes." }
             h2 { "Send a call through your gateway" }
             p { "Point a client at Envoy in place of the provider, and say who asks:" }
