@@ -94,6 +94,14 @@ impl Gateway {
 
     /// Whether a call whose whole request is known may go on. What it holds is charged then.
     pub(crate) fn decide(&self, call: &Call, waited: Waited, now_ms: u64) -> Decision {
+        match self.decide_once(call, waited, now_ms) {
+            // What it lacks another VM may have got since the last tick: nobody needs to be asked then.
+            Decision::Wait if self.refresh_book() => self.decide_once(call, waited, now_ms),
+            decided => decided,
+        }
+    }
+
+    fn decide_once(&self, call: &Call, waited: Waited, now_ms: u64) -> Decision {
         let book = self.book();
         let learned = self.learned.borrow();
         let given = DecisionInput { book: book.as_deref(), learned: &learned, now_ms, waited };
@@ -273,19 +281,23 @@ impl Gateway {
         self.metrics.borrow_mut().count("tollgate_records_dropped_total", 1);
     }
 
-    /// Takes over the price book in shared data, where it is another one.
-    pub(crate) fn refresh_book(&self) {
-        let Ok((edition, _)) = host::shared(layout::PRICE_EDITION) else { return };
+    /// Takes over the price book in shared data, where it is another one; whether it is.
+    pub(crate) fn refresh_book(&self) -> bool {
+        let Ok((edition, _)) = host::shared(layout::PRICE_EDITION) else { return false };
         if edition.is_empty() || *self.edition.borrow() == edition {
-            return;
+            return false;
         }
-        let Ok((json, _)) = host::shared(layout::PRICES) else { return };
+        let Ok((json, _)) = host::shared(layout::PRICES) else { return false };
         match read_parts(&json) {
             Ok(book) => {
                 *self.book.borrow_mut() = Some(Rc::new(book));
                 *self.edition.borrow_mut() = edition;
+                true
             }
-            Err(error) => warn!("the price book in shared data cannot be read: {error}"),
+            Err(error) => {
+                warn!("the price book in shared data cannot be read: {error}");
+                false
+            }
         }
     }
 }

@@ -76,7 +76,7 @@ async fn store(app: &App, accepted: Accepted) -> Result<(SyncResult, SyncAnswer)
     let sender = accepted.batch.sender.clone();
     let (models, adds_rows) = (accepted.models.clone(), accepted.adds_rows);
     let (policy_version, stops_heard) = (accepted.policy_version.clone(), accepted.stops_heard);
-    let (version, oldest_ms) = (accepted.version.clone(), accepted.oldest_ms);
+    let envoy = Envoy::of(&accepted, now_ms());
     let kept = keep(app, accepted).await?;
     debug!(
         gateway = sender.gateway,
@@ -105,15 +105,6 @@ async fn store(app: &App, accepted: Accepted) -> Result<(SyncResult, SyncAnswer)
     // Its own, as what is shared of a policy may not be held while others work.
     let limits = policy.rules.runs.clone();
     let stopped = app.stopping.since(&app.store, &limits, stops_heard, now).await?;
-    let (policy_held, prices_held) = (policy_version.clone(), sender.price_version.clone());
-    let envoy = Envoy {
-        seen_ms: now,
-        version,
-        policy: policy_held,
-        prices: prices_held,
-        late_ms: oldest_ms.map_or(0, |oldest_ms| now.saturating_sub(oldest_ms)),
-        dropped: sender.dropped.values().fold(0, |sum, dropped| sum.saturating_add(*dropped)),
-    };
     app.fleet.note(&sender.gateway, &sender.instance, envoy);
     let is_other = policy_version.as_ref() != Some(&policy.version);
     // All of it has a form in JSON; else the gateway would go on with what it holds.

@@ -30,8 +30,8 @@ pub(super) async fn listen(visitor: Visitor) -> Response {
     ([(CONTENT_TYPE, "text/event-stream")], Body::new(Lines(body))).into_response()
 }
 
-/// Writes an event for what is new, not too often, and a comment where nothing is, so that a client that is gone
-/// is noticed. It ends after a while: the browser then comes again, and shows again who it is.
+/// Writes an event for what is new, not too often, and a comment where nothing is, so that a client that is
+/// gone is noticed. It ends after a while: the browser then comes again, and shows again who it is.
 async fn tell(mut news: watch::Receiver<Newest>, lines: mpsc::Sender<&'static str>) {
     let end = Instant::now() + LASTS;
     let mut line = FIRST;

@@ -1,5 +1,5 @@
-//! Who is signed in: sessions in memory, each for a token or a person whose rights are looked at again with every
-//! request.
+//! Who is signed in: sessions in memory, each for a token or a person whose rights are looked at again with
+//! every request.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::work::ingest::Accepted;
+
 /// The Envoys that synced lately.
 #[derive(Debug, Default)]
 pub struct Fleet {
@@ -20,11 +22,26 @@ pub struct Envoy {
     pub policy: Option<String>,
     /// Version of the price book that it holds.
     pub prices: Option<String>,
-    /// How long ago the call had ended that waited for longest in its outbox, of those that came with the last
-    /// sync, milliseconds; zero where none came.
+    /// How long ago the call had ended that waited for longest in its outbox, of those that came with the
+    /// last sync, milliseconds; zero where none came.
     pub late_ms: u64,
     /// Records that it could not keep since it started.
     pub dropped: u64,
+}
+
+impl Envoy {
+    /// As it says in a sync that came at this time.
+    pub fn of(accepted: &Accepted, now_ms: u64) -> Self {
+        let sender = &accepted.batch.sender;
+        Self {
+            seen_ms: now_ms,
+            version: accepted.version.clone(),
+            policy: accepted.policy_version.clone(),
+            prices: sender.price_version.clone(),
+            late_ms: accepted.oldest_ms.map_or(0, |oldest_ms| now_ms.saturating_sub(oldest_ms)),
+            dropped: sender.dropped.values().fold(0, |sum, dropped| sum.saturating_add(*dropped)),
+        }
+    }
 }
 
 impl Fleet {

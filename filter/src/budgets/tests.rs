@@ -267,6 +267,22 @@ mod admission {
     }
 
     #[test]
+    fn a_price_that_another_vm_has_got_since_is_not_asked_for() {
+        simulated::begin(NOW_MS);
+        let (one, other) = (gateway(1, &all("1")), gateway(3, &all("1")));
+        assert!(matches!(decide(&one, &chat("a", MODEL)), Decision::Wait));
+        grant_wanted(&one, HOLD * 4);
+        let adopt = |gateway: &Gateway, model: &str| {
+            let part = crate::fixture::raw(&crate::fixture::part(model));
+            crate::gateway::adopt(gateway, Some(&part), None, NOW_MS);
+        };
+        adopt(&one, MODEL);
+        adopt(&other, "gpt-n");
+        went(decide(&one, &chat("b", "gpt-n")));
+        assert_eq!(one.book().unwrap().models().len(), 2);
+    }
+
+    #[test]
     fn each_value_has_a_counter_of_its_own() {
         let budgets = json!([{"name": "agents", "each": "agent", "limit_calls": 10, "window": "day"}]);
         simulated::begin(NOW_MS);

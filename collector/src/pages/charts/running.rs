@@ -17,8 +17,8 @@ pub(in crate::pages) struct Reached {
     pub(in crate::pages) sum: Picodollars,
 }
 
-/// The sum as a line, the limit above it, and between them the pace at which it would just last; `ends` are the
-/// words for beginning and end.
+/// The sum as a line, the limit above it, and between them the pace at which it would just last; `ends` are
+/// the words for beginning and end.
 pub(in crate::pages) fn running(
     title: &str,
     ends: [&str; 2],
