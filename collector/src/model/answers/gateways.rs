@@ -29,8 +29,8 @@ pub struct GatewayRow {
     /// Versions of their modules, each once. Modules before 0.2 do not say theirs.
     pub versions: Vec<String>,
     /// How long the record had waited that waited for longest, of those that came with the last sync of each
-    /// of them, milliseconds from the end of its call. A few hundred are usual; it grows while a gateway sends
-    /// what it kept during an outage.
+    /// of them, milliseconds from the end of its call. A few hundred are usual; it grows while a gateway
+    /// sends what it kept during an outage.
     pub late_ms: u64,
     /// Records that these Envoys could not keep since they started, as nobody took them for too long.
     pub dropped: u64,
