@@ -223,6 +223,11 @@ fn is_known(pattern: &str, scope: &Scope, book: &PriceBook) -> bool {
     let providers = scope.values(&Dimension::Provider);
     let is_of_scope =
         |provider: &str| providers.is_empty() || providers.iter().any(|one| matches(one, provider));
+    let models = || book.models().iter().filter(|model| is_of_scope(&model.provider));
+    // Most lists name models as the book does: comparing texts is much less than asking what a pattern means.
+    if models().any(|model| model.names().any(|name| name == pattern)) {
+        return true;
+    }
     let means = Scope::from(BTreeMap::from([(Dimension::Model, vec![pattern.to_owned()])]));
     let nobody = Attribution::default();
     let is_meant = |provider: &str, name: &str| {
@@ -239,7 +244,6 @@ fn is_known(pattern: &str, scope: &Scope, book: &PriceBook) -> bool {
                 trusted: TrustedFields::default(),
             })
     };
-    let models = || book.models().iter().filter(|model| is_of_scope(&model.provider));
     models().any(|model| is_meant(&model.provider, &model.id))
         || models().any(|model| model.names().any(|name| is_meant(&model.provider, name)))
         || book.maps().iter().any(|map| is_of_scope(&map.provider) && is_meant(&map.provider, &map.name))
