@@ -34,6 +34,10 @@ pub async fn run(app: Arc<App>) {
 /// When the database cannot be read.
 pub async fn catch_up(app: &App) -> Result<u64, StoreError> {
     let started = Instant::now();
+    let left = app.store.unfollowed().await?;
+    if left > HOPELESS {
+        return Ok(left);
+    }
     if let Some(lead) = app.store.lead(now_ms()) {
         // Where writing fails, what was followed so far is told with how much is missing.
         while started.elapsed() < READERS_WAIT && app.store.follow(Some(lead)).await.unwrap_or(false) {}
@@ -45,5 +49,7 @@ pub async fn catch_up(app: &App) -> Result<u64, StoreError> {
 const EVERY: Duration = Duration::from_secs(1);
 /// Between two transactions, so that gateways come first.
 const PAUSE: Duration = Duration::from_millis(5);
+/// So many records nobody waits for, as after an upgrade.
+const HOPELESS: u64 = 200_000;
 /// How long a reader waits for what is new.
 const READERS_WAIT: Duration = Duration::from_secs(2);
