@@ -321,6 +321,37 @@ fn each_command_that_a_page_shows_works() {
 }
 
 #[test]
+fn what_became_of_a_change_is_not_for_a_page_that_renews_its_figures() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Process::with(dir.path(), &tokens());
+    let (cookie, csrf) = sign_in(&collector, "the-write-token", "/budgets");
+    let body = format!("csrf={csrf}&name=b&limit_usd=5.00&window=month&action=deny&team=&agent=&each=");
+    assert_eq!(ask(&collector, "POST", "/budgets/new", &[("cookie", &cookie)], &body).status, 303);
+    let says = |headers: &[(&str, &str)]| {
+        ask(&collector, "GET", "/budgets/b", headers, "").body.contains("class=\"message done\"")
+    };
+    assert!(!says(&[("cookie", &cookie), ("x-tollgate-renews", "1")]));
+    assert!(says(&[("cookie", &cookie)]) && !says(&[("cookie", &cookie)]));
+}
+
+#[test]
+fn a_team_that_pays_nothing_in_a_month_is_told_so_with_the_other_months_beside() {
+    let dir = tempfile::tempdir().unwrap();
+    let collector = Process::with(dir.path(), "[access]\nread = 'open'\n");
+    assert_eq!(collector.client.sync(&message(1, vec![record(1)])).status, 200);
+    for (month, payer, says) in [
+        ("2026-10", "support", "nobody pays anything in 2026-10"),
+        ("2026-11", "sales", "pays nothing in 2026-11; there are"),
+    ] {
+        let page = get(&collector, &format!("/statements?month={month}&payer={payer}"), "");
+        assert!(page.status == 200 && page.body.contains(says), "{}", page.body);
+    }
+    let team = get(&collector, "/teams/support?from=2026-11-01&to=2026-12-01", "");
+    assert_eq!(team.status, 200);
+    assert!(!team.body.contains("message problem"), "{}", team.body);
+}
+
+#[test]
 fn whom_a_proxy_names_may_what_the_configuration_says() {
     let dir = tempfile::tempdir().unwrap();
     let proxy = format!(

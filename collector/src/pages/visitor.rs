@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{FromRequestParts, Query as Pairs};
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::Response;
 use maud::Markup;
 
@@ -143,6 +143,8 @@ impl FromRequestParts<Site> for Visitor {
             Ok(pairs) => (pairs, None),
             Err(error) => (Vec::new(), Some(error.body_text())),
         };
+        // What became of a change is for the page that its form leads to, not for one that renews its figures.
+        let renews = parts.headers.contains_key(RENEWS);
         let asks = Asks::of(site, &parts.headers).unwrap_or_default();
         let is_named = matches!(asks.shown, Some(Presented::Person(_)));
         let may_read = site.app.access.presented(asks.shown.as_ref(), Role::Read).is_some();
@@ -152,7 +154,7 @@ impl FromRequestParts<Site> for Visitor {
             path: parts.uri.path().to_owned(),
             pairs,
             host: host(&parts.headers),
-            said: asks.session.as_ref().and_then(|session| site.sessions.said(session)),
+            said: asks.session.as_ref().filter(|_| !renews).and_then(|session| site.sessions.said(session)),
             session: asks.session,
             who: asks.who,
         };
@@ -172,3 +174,6 @@ impl FromRequestParts<Site> for Visitor {
 fn host(headers: &HeaderMap) -> String {
     headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost").to_owned()
 }
+
+/// The header by which the script asks for a page that is shown already.
+const RENEWS: HeaderName = HeaderName::from_static("x-tollgate-renews");

@@ -133,7 +133,7 @@
     if (document.hidden) return;
     const busy = document.activeElement?.closest("[data-live]");
     try {
-      const answer = await fetch(location.href, { headers: { accept: "text/html" }, redirect: "error" });
+      const answer = await fetch(location.href, { headers: { accept: "text/html", "x-tollgate-renews": "1" }, redirect: "error" });
       if (!answer.ok) throw new Error(`it answers ${answer.status}`);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       since = new Date();

@@ -1,6 +1,6 @@
 //! Statements of a month, and bills beside what gateways saw.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use maud::{Markup, html};
 
@@ -13,7 +13,7 @@ use crate::model::table::Table;
 use crate::model::text::printable;
 use crate::pages::ask::Refused;
 use crate::pages::forms::{Sent, csrf_of};
-use crate::pages::panels::{badge, card, card_of, figure};
+use crate::pages::panels::{badge, card, card_of, figure, problem};
 use crate::pages::query::{Query, address};
 use crate::pages::show;
 use crate::pages::tables::{Look, draw, facts};
@@ -28,11 +28,18 @@ pub(in crate::pages) async fn show(visitor: Visitor) -> Response {
 async fn statements(visitor: &Visitor) -> Result<Markup, Refused> {
     let month = visitor.pair("month").map_or_else(this_month, str::to_owned);
     let payer = visitor.pair("payer").filter(|payer| !payer.is_empty());
-    let mut query = Query::new("/api/v1/chargeback").with("month", month.clone());
-    if let Some(payer) = payer {
-        query = query.with("team", payer);
-    }
-    let answer: Chargeback = visitor.api.get(&query).await?;
+    let all = Query::new("/api/v1/chargeback").with("month", month.clone());
+    let query = payer.map_or_else(|| all.clone(), |payer| all.clone().with("team", payer));
+    let mut nothing = None;
+    let answer: Chargeback = match visitor.api.get(&query).await {
+        // As on the first of a month: the other months are a click away.
+        Err(refused) if payer.is_some() && refused.status == StatusCode::BAD_REQUEST => {
+            nothing = Some(refused);
+            visitor.api.get(&all).await?
+        }
+        answer => answer?,
+    };
+    let shown = if nothing.is_some() { &all } else { &query };
     let months: List<MonthRow> = visitor.api.get(&Query::new("/api/v1/months")).await?;
     let closed = months.rows.iter().map(|row| row.month.clone());
     let to = |month: &str| {
@@ -58,11 +65,12 @@ async fn statements(visitor: &Visitor) -> Result<Markup, Refused> {
                 (figure(&one.payer, &html! { (show::money(one.total_usd)) }, &html! { (show::money(one.own_usd)) " own, " (show::money(one.shared_usd)) " shared, " (show::money(one.corrections_usd)) " corrected" }, None))
             }
         }
-        (card(visitor, "Who pays what", &query, html! {
-            (draw(&answer.overview(), &Look { title: "Who pays what", export: Some(query.clone()), empty: "Nobody pays anything in this month.", ..Look::default() }))
+        @if let Some(refused) = &nothing { (problem(refused)) }
+        (card(visitor, "Who pays what", shown, html! {
+            (draw(&answer.overview(), &Look { title: "Who pays what", export: Some(shown.clone()), empty: "Nobody pays anything in this month.", ..Look::default() }))
             ul.leads { @for one in &answer.statements { li { a href=(address("/statements", &[("month".into(), month.clone()), ("payer".into(), one.payer.clone())])) { "Statement of " (printable(&one.payer)) } } } }
         }))
-        @if payer.is_some() { @for one in &answer.statements { (lines(visitor, &query, &answer, one)) } }
+        @if payer.is_some() && nothing.is_none() { @for one in &answer.statements { (lines(visitor, &query, &answer, one)) } }
     })
 }
 
@@ -72,7 +80,13 @@ pub(super) async fn of_team(visitor: &Visitor, name: &str) -> Markup {
     let query = Query::new("/api/v1/chargeback").with("month", month.clone()).with("team", name);
     let answer = visitor.api.get::<Chargeback>(&query).await;
     let all = address("/statements", &[("month".into(), month.clone()), ("payer".into(), name.to_owned())]);
-    card_of(visitor, &format!("Statement of {month}, so far"), &query, answer, |answer| {
+    let title = format!("Statement of {month}, so far");
+    if answer.as_ref().is_err_and(|refused| refused.status == StatusCode::BAD_REQUEST) {
+        let body =
+            html! { p.empty { "It pays nothing in " (month) " yet." } p { a href=(all) { "Other months" } } };
+        return card(visitor, &title, &query, body);
+    }
+    card_of(visitor, &title, &query, answer, |answer| {
         html! {
             @for one in &answer.statements {
                 (facts(&[
