@@ -143,7 +143,7 @@ impl FromRequestParts<Site> for Visitor {
             Ok(pairs) => (pairs, None),
             Err(error) => (Vec::new(), Some(error.body_text())),
         };
-        // What became of a change is for the page that its form leads to, not for one that renews its figures.
+        // What became of a change is for the page that its form leads to, not for one that renews figures.
         let renews = parts.headers.contains_key(RENEWS);
         let asks = Asks::of(site, &parts.headers).unwrap_or_default();
         let is_named = matches!(asks.shown, Some(Presented::Person(_)));
